@@ -1,0 +1,52 @@
+import { describe, GraphError, isFloat, type Node, nameNode, topologicalOrder, type Value } from "../ir/index.ts";
+import { add, broadcastTo, type OpEntry, scalar, withScope } from "../ops/index.ts";
+
+/**
+ * Reverse-mode gradients of a scalar: one value for each of `targets`, with the target's shape. The result is ordinary
+ * graph, so it can be differentiated again. Each node contributes through its op entry's `gradient`; contributions that
+ * meet at a value are added.
+ *
+ * @throws GraphError when `loss` is not a float scalar, when a target does not influence it, or when an op on the way has
+ *   no derivative.
+ */
+export function gradients(loss: Value, targets: readonly Value[]): Value[] {
+  if (loss.shape.length !== 0 || !isFloat(loss.dtype)) {
+    throw new GraphError({ where: "grad", expected: "a float scalar to differentiate", received: describe(loss), fix: "reduce it first, for example mean(loss)" });
+  }
+  const order = topologicalOrder([loss]);
+  const relevant = nodesOnThePath(order, targets);
+  const accumulated = new Map<Value, Value>([[loss, scalar(1, loss.dtype)]]);
+  const wanted = new Set(targets);
+
+  for (const node of order.reverse()) {
+    const dys = node.outputs.map((output) => accumulated.get(output));
+    if (!relevant.has(node) || dys.every((dy) => dy === undefined) || node.inputs.length === 0) continue;
+    const contributions = withScope(node.scope ? `grad(${node.scope})` : "", () => (node.op as OpEntry).gradient(node, dys));
+    node.inputs.forEach((input, i) => {
+      const contribution = contributions[i];
+      if (contribution === undefined || (!relevant.has(input.node) && !wanted.has(input))) return;
+      const sum = accumulated.get(input);
+      accumulated.set(input, sum ? add(sum, contribution) : contribution);
+    });
+  }
+
+  return targets.map((target) => {
+    const gradient = accumulated.get(target);
+    if (gradient) return broadcastTo(gradient, target.shape);
+    throw new GraphError({
+      where: "grad",
+      expected: "a tensor that influences the loss through differentiable operations",
+      received: `${describe(target)} (${nameNode(target.node)}), which does not`,
+      fix: "use it in the loss, remove stopGradient or integer casts on the way, or leave it out of the gradient",
+    });
+  });
+}
+
+/** Nodes that depend on a target: only through these do gradients have to flow. */
+function nodesOnThePath(order: readonly Node[], targets: readonly Value[]): Set<Node> {
+  const relevant = new Set(targets.map((target) => target.node));
+  for (const node of order) {
+    if (node.inputs.some((input) => relevant.has(input.node))) relevant.add(node);
+  }
+  return relevant;
+}

@@ -1,0 +1,37 @@
+import { GraphError } from "./errors.ts";
+import type { Graph } from "./graph.ts";
+import { describe, type Node } from "./node.ts";
+import { nameNode } from "./printer.ts";
+import { shapesEqual } from "./size.ts";
+
+/**
+ * Verifies a graph: inputs come before users, every input is really an output of its node, and inferring the types again
+ * gives the types recorded. Runs between passes, so a wrong pass is caught where it happened.
+ * @throws GraphError naming the pass and the node.
+ */
+export function checkGraph(graph: Graph, afterPass: string): void {
+  const seen = new Set<Node>();
+  for (const node of graph.nodes) {
+    for (const input of node.inputs) {
+      if (!seen.has(input.node)) fail(afterPass, node, "inputs that are computed before it", `${nameNode(input.node)}, which comes later`);
+      if (input.node.outputs[input.index] !== input) fail(afterPass, node, "inputs that are outputs of their node", describe(input));
+    }
+    const types = node.op.inferTypes(node.inputs, node.attributes);
+    types.forEach((type, i) => {
+      const recorded = node.outputs[i];
+      if (!recorded || recorded.dtype !== type.dtype || !shapesEqual(recorded.shape, type.shape)) {
+        fail(afterPass, node, `output ${i} to be ${describe(type)}`, recorded ? describe(recorded) : "nothing");
+      }
+    });
+    seen.add(node);
+  }
+}
+
+function fail(afterPass: string, node: Node, expected: string, received: string): never {
+  throw new GraphError({
+    where: `checker after ${afterPass}, ${nameNode(node)}`,
+    expected,
+    received,
+    fix: "this is a bug in the pass; please report it with the printed graph",
+  });
+}

@@ -1,0 +1,83 @@
+/** The four parts every Kindling error is made of. */
+export interface ErrorParts {
+  /** The operation, file or option where the problem was noticed. */
+  where: string;
+  expected: string;
+  received: string;
+  /** What the reader can do about it. */
+  fix: string;
+  cause?: unknown;
+}
+
+/**
+ * Base of all errors thrown on purpose by Kindling. The parts are kept as fields, so that a server or a CLI can map them
+ * without reading the message.
+ */
+export class KindlingError extends Error {
+  readonly where: string;
+  readonly expected: string;
+  readonly received: string;
+  readonly fix: string;
+
+  constructor({ where, expected, received, fix, cause }: ErrorParts) {
+    super(`${where}: expected ${expected}; received ${received}. Fix: ${fix}.`, cause === undefined ? {} : { cause });
+    this.name = new.target.name;
+    this.where = where;
+    this.expected = expected;
+    this.received = received;
+    this.fix = fix;
+  }
+}
+
+/** Shapes do not fit together. */
+export class ShapeError extends KindlingError {}
+/** An operation does not accept this dtype. */
+export class DTypeError extends KindlingError {}
+/** A graph is malformed, or something was asked of it that it cannot give (for example the gradient of an unrelated tensor). */
+export class GraphError extends KindlingError {}
+/** An option or a configuration value is unknown or out of range. */
+export class OptionError extends KindlingError {}
+/** A file or a data set is missing, empty, truncated or not what it claims to be. */
+export class DataError extends KindlingError {}
+/** The runtime that executes graphs is missing or failed. */
+export class RuntimeError extends KindlingError {}
+
+/** Levenshtein distance; the number of single-character edits between two words. */
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = previous[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(previous[j] + 1, current[j - 1] + 1, substitution));
+    }
+    previous = current;
+  }
+  return previous[b.length];
+}
+
+/** The candidate nearest to `word`, or undefined when none is near enough to be a likely typing mistake. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance);
+  const best = ranked[0];
+  return best && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined;
+}
+
+/**
+ * Checks that an options object has no unknown keys.
+ * @throws OptionError naming the nearest known option.
+ */
+export function checkOptions(where: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (known.includes(key)) continue;
+    const near = nearest(key, known);
+    throw new OptionError({
+      where,
+      expected: `one of the options ${known.join(", ")}`,
+      received: `"${key}"`,
+      fix: near ? `did you mean "${near}"?` : `remove "${key}"`,
+    });
+  }
+}

@@ -1,0 +1,88 @@
+import { GraphError } from "./errors.ts";
+import { type Attributes, Node, type Op, PlaceholderOp, type Value } from "./node.ts";
+
+/**
+ * A computation: placeholders in, values out. `nodes` is derived, in an order where inputs come before their users.
+ * Graphs are immutable; a pass takes one and returns another.
+ */
+export class Graph {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly nodes: readonly Node[];
+
+  /** @throws GraphError when an output depends on a placeholder that is not among the inputs. */
+  constructor(inputs: readonly Value[], outputs: readonly Value[]) {
+    this.inputs = inputs;
+    this.outputs = outputs;
+    this.nodes = topologicalOrder(outputs);
+    const known = new Set(inputs.map((input) => input.node));
+    for (const node of this.nodes) {
+      if (node.op instanceof PlaceholderOp && !known.has(node)) {
+        throw new GraphError({
+          where: "graph",
+          expected: "every placeholder to be an input of the graph",
+          received: `"${node.op.label}", which is not`,
+          fix: "pass this tensor as an argument of the compiled function, and do not keep tensors of an earlier trace",
+        });
+      }
+    }
+  }
+}
+
+/** All nodes that `values` depend on, inputs before users. Iterative: graphs can be deeper than the call stack. */
+export function topologicalOrder(values: readonly Value[]): Node[] {
+  const order: Node[] = [];
+  const state = new Map<Node, number>(); // how many inputs of the node were visited
+  for (const value of values) {
+    const stack = [value.node];
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1];
+      const visited = state.get(node) ?? 0;
+      if (visited > node.inputs.length) {
+        stack.pop();
+      } else if (visited === node.inputs.length) {
+        order.push(node);
+        state.set(node, visited + 1);
+        stack.pop();
+      } else {
+        state.set(node, visited + 1);
+        const next = node.inputs[visited].node;
+        if (!state.has(next)) stack.push(next);
+      }
+    }
+  }
+  return order;
+}
+
+/** Applies an op: infers the types and makes the node. */
+export function applyOp(op: Op, inputs: readonly Value[], attributes: Attributes = {}, scope = ""): readonly Value[] {
+  return new Node(op, inputs, attributes, op.inferTypes(inputs, attributes), scope).outputs;
+}
+
+/**
+ * Rebuilds a graph bottom-up. `replace` sees each non-leaf node with its already rewritten inputs and returns the values
+ * that stand for its outputs, or undefined to keep the node.
+ */
+export function rewrite(graph: Graph, replace: (node: Node, inputs: readonly Value[]) => readonly Value[] | undefined): Graph {
+  const replaced = new Map<Node, readonly Value[]>();
+  const lookUp = (value: Value): Value => replaced.get(value.node)?.[value.index] ?? value;
+  for (const node of graph.nodes) {
+    if (node.op instanceof PlaceholderOp) continue;
+    const inputs = node.inputs.map(lookUp);
+    const result = replace(node, inputs);
+    if (result) replaced.set(node, result);
+    else if (inputs.some((input, i) => input !== node.inputs[i])) {
+      replaced.set(node, new Node(node.op, inputs, node.attributes, node.outputs, node.scope).outputs);
+    }
+  }
+  return new Graph(graph.inputs, graph.outputs.map(lookUp));
+}
+
+/** How often each value is used, counting graph outputs. */
+export function countUses(graph: Graph): Map<Value, number> {
+  const uses = new Map<Value, number>();
+  const count = (value: Value) => uses.set(value, (uses.get(value) ?? 0) + 1);
+  for (const node of graph.nodes) node.inputs.forEach(count);
+  graph.outputs.forEach(count);
+  return uses;
+}

@@ -1,0 +1,94 @@
+import type { DType, HostArray } from "./dtype.ts";
+import type { Shape, Size } from "./size.ts";
+
+/** What a tensor is before its numbers are known. */
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+export type Attribute = number | string | boolean | readonly Size[] | undefined;
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** The part of an op's entry that the graph itself needs; `ops/` adds gradient, lowering and reference. */
+export interface Op {
+  readonly name: string;
+  /** Types of all outputs. @throws ShapeError or DTypeError naming both shapes and a fix. */
+  inferTypes(inputs: readonly TensorType[], attributes: Attributes): readonly TensorType[];
+}
+
+/** One application of an op, or a leaf. Immutable; a graph is whatever can be reached from its outputs. */
+export class Node {
+  readonly op: Op;
+  readonly inputs: readonly Value[];
+  readonly attributes: Attributes;
+  readonly outputs: readonly Value[];
+  /** Where the user's code made it, such as "h.0.attn"; for messages only. */
+  readonly scope: string;
+
+  constructor(op: Op, inputs: readonly Value[], attributes: Attributes, types: readonly TensorType[], scope = "") {
+    this.op = op;
+    this.inputs = inputs;
+    this.attributes = attributes;
+    this.scope = scope;
+    this.outputs = types.map((type, index) => new Value(this, index, type));
+  }
+}
+
+/** One output of a node: an edge of the graph, with its dtype and shape. */
+export class Value implements TensorType {
+  readonly node: Node;
+  readonly index: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+
+  constructor(node: Node, index: number, type: TensorType) {
+    this.node = node;
+    this.index = index;
+    this.dtype = type.dtype;
+    this.shape = type.shape;
+  }
+}
+
+/** A leaf whose numbers come from outside when the graph runs: an argument, a variable or a buffer that exists already. */
+export class PlaceholderOp implements Op {
+  readonly name = "placeholder";
+  readonly label: string;
+  readonly type: TensorType;
+  constructor(label: string, type: TensorType) {
+    this.label = label;
+    this.type = type;
+  }
+  inferTypes(): readonly TensorType[] {
+    return [this.type];
+  }
+}
+
+/** A leaf whose numbers are part of the graph. */
+export class ConstantOp implements Op {
+  readonly name = "constant";
+  readonly data: HostArray;
+  readonly type: TensorType;
+  constructor(data: HostArray, type: TensorType) {
+    this.data = data;
+    this.type = type;
+  }
+  inferTypes(): readonly TensorType[] {
+    return [this.type];
+  }
+}
+
+/** A new placeholder of the given type. */
+export function placeholder(label: string, type: TensorType): Value {
+  return new Node(new PlaceholderOp(label, type), [], {}, [type]).outputs[0];
+}
+
+/** A constant with the given numbers, row-major. */
+export function constantValue(data: HostArray, type: TensorType): Value {
+  return new Node(new ConstantOp(data, type), [], {}, [type]).outputs[0];
+}
+
+/** "f32[B, 3]" */
+export function describe(type: TensorType): string {
+  return `${type.dtype}[${type.shape.join(", ")}]`;
+}

@@ -1,0 +1,76 @@
+/**
+ * Text form of a graph. Grammar (EBNF):
+ *
+ *   graph      = "graph(" [ input { ", " input } ] ") {" { line } "  return " [ names ] "}"
+ *   input      = "%" name ": " type
+ *   line       = "  " names " = " op "(" [ names ] ")" [ attributes ] " : " type { ", " type }
+ *   names      = "%" name { ", %" name }
+ *   attributes = " {" key "=" value { ", " key "=" value } "}"
+ *   type       = dtype "[" [ size { ", " size } ] "]"
+ *   size       = integer | polynomial over symbols, such as "2*T + 1"
+ *
+ * Inputs print as %a0, %a1, ...; other values as %0, %1, ... in topological order. Constants print their numbers when
+ * there are at most 8, otherwise their count and a hash of the bytes. Equal text means equal computation (up to a hash
+ * collision in large constants), so the text is also the key of the cache of compiled graphs.
+ */
+import { type HostArray, toNumbers } from "./dtype.ts";
+import type { Graph } from "./graph.ts";
+import { type Attribute, type Attributes, ConstantOp, describe, type Node, type Value } from "./node.ts";
+
+const INLINE_CONSTANT = 8;
+
+export function printGraph(graph: Graph): string {
+  const names = new Map<Value, string>();
+  graph.inputs.forEach((input, i) => {
+    names.set(input, `%a${i}`);
+  });
+  const lines: string[] = [`graph(${graph.inputs.map((input) => `${names.get(input)}: ${describe(input)}`).join(", ")}) {`];
+  let next = 0;
+  for (const node of graph.nodes) {
+    if (names.has(node.outputs[0])) continue;
+    for (const output of node.outputs) names.set(output, `%${next++}`);
+    const left = node.outputs.map((output) => names.get(output)).join(", ");
+    const operands = node.op instanceof ConstantOp ? printConstant(node.op) : node.inputs.map((input) => names.get(input)).join(", ");
+    lines.push(`  ${left} = ${node.op.name}(${operands})${printAttributes(node.attributes)} : ${node.outputs.map(describe).join(", ")}`);
+  }
+  lines.push(`  return ${graph.outputs.map((output) => names.get(output)).join(", ")}`, "}");
+  return lines.join("\n");
+}
+
+function printConstant({ data, type }: ConstantOp): string {
+  if (data.length <= INLINE_CONSTANT) return toNumbers(type.dtype, data).map(formatNumber).join(" ");
+  return `${data.length} elements, fnv ${hashBytes(data)}`;
+}
+
+function formatNumber(x: number): string {
+  return Object.is(x, -0) ? "-0" : String(x);
+}
+
+export function printAttributes(attributes: Attributes): string {
+  const parts = Object.keys(attributes)
+    .sort()
+    .filter((key) => attributes[key] !== undefined)
+    .map((key) => `${key}=${printAttribute(attributes[key])}`);
+  return parts.length > 0 ? ` {${parts.join(", ")}}` : "";
+}
+
+function printAttribute(value: Attribute): string {
+  return Array.isArray(value) ? `[${value.join(", ")}]` : typeof value === "string" ? JSON.stringify(value) : String(value);
+}
+
+/** 2 x 32-bit FNV-1a over the bytes, in two streams so that collisions need 64 equal bits. */
+export function hashBytes(data: HostArray): string {
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  let a = 0x811c9dc5;
+  let b = 0x9dc5811c;
+  for (let i = 0; i < bytes.length; i++) {
+    a = Math.imul(a ^ bytes[i], 0x01000193);
+    b = Math.imul(b ^ (bytes[i] + i), 0x01000193);
+  }
+  return (a >>> 0).toString(16).padStart(8, "0") + (b >>> 0).toString(16).padStart(8, "0");
+}
+
+/** "matmul in h.0.attn" for messages. */
+export function nameNode(node: Node): string {
+  return node.scope ? `${node.op.name} in ${node.scope}` : node.op.name;
+}

@@ -1,0 +1,4 @@
+/** From graphs to ONNX: passes that make a graph cheaper, then the writer. Imports ir/ and ops/. */
+export { mayOverwrite } from "./aliasing.ts";
+export { boundaryDType, type OnnxModel, writeOnnx } from "./onnx.ts";
+export { defaultPasses, entryOf, foldConstants, optimize, type Pass, shareCommonSubexpressions, simplify } from "./passes.ts";

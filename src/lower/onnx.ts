@@ -1,0 +1,217 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import {
+  bytesPerElement,
+  ConstantOp,
+  type DType,
+  type Graph,
+  GraphError,
+  type HostArray,
+  hashBytes,
+  hostArrayFrom,
+  isStatic,
+  type Node,
+  PlaceholderOp,
+  type Shape,
+  type Size,
+  type Value,
+} from "../ir/index.ts";
+import { type Lowering, type OnnxAttributes, type OnnxDomain, OnnxFloat, onnxTypeCode } from "../ops/index.ts";
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType as AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  type TensorProto,
+  TensorProtoSchema,
+  TensorShapeProto_DimensionSchema,
+  TensorShapeProtoSchema,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  ValueInfoProtoSchema,
+} from "./onnx-pb.ts";
+import { entryOf } from "./passes.ts";
+
+/** Versions written into the model: the newest that every ONNX Runtime we support accepts. */
+const IR_VERSION = 10n;
+const OPSET_VERSION = 21n;
+
+/** ONNX Runtime's JavaScript API has no bfloat16 tensors, so these cross the boundary of the graph as f32. */
+export const boundaryDType = (dtype: DType): DType => (dtype === "bf16" ? "f32" : dtype);
+
+export interface OnnxModel {
+  bytes: Uint8Array;
+  inputNames: string[];
+  outputNames: string[];
+}
+
+/** Writes a graph as an ONNX model with one named input and output for each of the graph's. */
+export function writeOnnx(graph: Graph): OnnxModel {
+  const writer = new OnnxWriter(graph);
+  return writer.write();
+}
+
+class OnnxWriter implements Lowering {
+  private readonly graph: Graph;
+  private readonly names = new Map<Value, string>();
+  private readonly protos: NodeProto[] = [];
+  private readonly computed = new Set<string>();
+  private readonly initializers: TensorProto[] = [];
+  private readonly constants = new Map<string, string>();
+  private readonly shapeVectors = new Map<string, string>();
+  private next = 0;
+
+  constructor(graph: Graph) {
+    this.graph = graph;
+  }
+
+  write(): OnnxModel {
+    const inputNames = this.graph.inputs.map((input, i) => {
+      this.names.set(input, input.dtype === "bf16" ? this.cast(`in${i}`, "bf16") : `in${i}`);
+      return `in${i}`;
+    });
+    for (const node of this.graph.nodes) this.writeNode(node);
+    const outputNames = this.graph.outputs.map((output, i) => this.writeOutput(output, i));
+    const model = create(ModelProtoSchema, {
+      irVersion: IR_VERSION,
+      producerName: "kindling",
+      opsetImport: [
+        create(OperatorSetIdProtoSchema, { domain: "", version: OPSET_VERSION }),
+        create(OperatorSetIdProtoSchema, { domain: "com.microsoft", version: 1n }),
+      ],
+      graph: create(GraphProtoSchema, {
+        name: "kindling",
+        node: this.protos,
+        initializer: this.initializers,
+        input: this.graph.inputs.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+        output: this.graph.outputs.map((output, i) => valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape)),
+      }),
+    });
+    return { bytes: toBinary(ModelProtoSchema, model), inputNames, outputNames };
+  }
+
+  private writeNode(node: Node): void {
+    if (node.op instanceof PlaceholderOp) return;
+    if (node.op instanceof ConstantOp) {
+      const { shape } = node.outputs[0];
+      if (!isStatic(shape)) throw new GraphError({ where: "onnx", expected: "constants of known shape", received: `[${shape.join(", ")}]`, fix: "report this" });
+      this.names.set(node.outputs[0], this.initializer(node.op.type.dtype, shape, node.op.data));
+      return;
+    }
+    // ONNX Runtime's CPU kernels do not compute in bfloat16: widen, compute in f32, round back
+    const isBfloat = node.op.name !== "cast" && [...node.inputs, ...node.outputs].some((value) => value.dtype === "bf16");
+    const inputs = node.inputs.map((input) => {
+      const name = this.nameOf(input);
+      return isBfloat && input.dtype === "bf16" ? this.cast(name, "f32") : name;
+    });
+    const outputs = entryOf(node).lower(this, inputs, node);
+    node.outputs.forEach((output, i) => {
+      this.names.set(output, isBfloat && output.dtype === "bf16" ? this.cast(outputs[i], "bf16") : outputs[i]);
+    });
+  }
+
+  private nameOf(value: Value): string {
+    const name = this.names.get(value);
+    if (name !== undefined) return name;
+    throw new GraphError({ where: "onnx", expected: "inputs written before their users", received: value.node.op.name, fix: "report this as a bug" });
+  }
+
+  /** Outputs need names of their own: a node that copies or renames stands in front of each. */
+  private writeOutput(output: Value, index: number): string {
+    const name = this.nameOf(output);
+    const isPlain = this.graph.outputs.indexOf(output) === index && this.computed.has(name);
+    if (output.dtype === "bf16") return this.cast(name, "f32");
+    return isPlain ? name : this.node("Identity", [name]);
+  }
+
+  private cast(name: string, to: DType): string {
+    return this.node("Cast", [name], { to: onnxTypeCode[to] });
+  }
+
+  node(opType: string, inputs: readonly string[], attributes: OnnxAttributes = {}, domain: OnnxDomain = ""): string {
+    return this.nodes(opType, inputs, 1, attributes, domain)[0];
+  }
+
+  nodes(opType: string, inputs: readonly string[], count: number, attributes: OnnxAttributes = {}, domain: OnnxDomain = ""): string[] {
+    const output = Array.from({ length: count }, () => `t${this.next++}`);
+    for (const name of output) this.computed.add(name);
+    this.protos.push(
+      create(NodeProtoSchema, { opType, domain, name: output[0], input: [...inputs], output, attribute: Object.entries(attributes).flatMap(attributeProto) }),
+    );
+    return output;
+  }
+
+  constant(dtype: DType, shape: readonly number[], values: readonly number[]): string {
+    return this.initializer(dtype, shape, hostArrayFrom(dtype, values));
+  }
+
+  private initializer(dtype: DType, shape: readonly number[], data: HostArray): string {
+    const key = `${dtype}[${shape}]${data.length * bytesPerElement[dtype] <= 64 ? Array.from(data as Float32Array).map(exactText).join() : hashBytes(data)}`;
+    const known = this.constants.get(key);
+    if (known) return known;
+    const name = `c${this.constants.size}`;
+    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength) as Uint8Array<ArrayBuffer>;
+    this.initializers.push(create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims: shape.map(BigInt), rawData }));
+    this.constants.set(key, name);
+    return name;
+  }
+
+  sizes(shape: Shape): string {
+    if (isStatic(shape)) return this.constant("i64", [shape.length], shape);
+    const key = shape.join(",");
+    const known = this.shapeVectors.get(key);
+    if (known) return known;
+    const vector = this.node("Concat", shape.map((size) => this.sizeVector(size)), { axis: 0 });
+    this.shapeVectors.set(key, vector);
+    return vector;
+  }
+
+  /** An i64 vector of length 1 with the value of one size. */
+  private sizeVector(size: Size): string {
+    if (typeof size === "number") return this.constant("i64", [1], [size]);
+    const key = `1:${size.text}`;
+    const known = this.shapeVectors.get(key);
+    if (known) return known;
+    const terms = [...size.terms].map(([name, coefficient]) => {
+      const factors = name.split("*").filter(Boolean).map((factor) => this.symbolVector(factor));
+      const product = factors.length > 0 ? factors.reduce((a, b) => this.node("Mul", [a, b])) : this.constant("i64", [1], [1]);
+      return coefficient === 1 ? product : this.node("Mul", [product, this.constant("i64", [1], [coefficient])]);
+    });
+    const vector = terms.reduce((a, b) => this.node("Add", [a, b]));
+    this.shapeVectors.set(key, vector);
+    return vector;
+  }
+
+  private symbolVector(name: string): string {
+    for (const [i, input] of this.graph.inputs.entries()) {
+      const axis = input.shape.findIndex((size) => typeof size !== "number" && size.text === name);
+      if (axis >= 0) return this.node("Shape", [`in${i}`], { start: axis, end: axis + 1 });
+    }
+    throw new GraphError({ where: "onnx", expected: `an input with a size that is just ${name}`, received: "none", fix: "pass a tensor whose shape has this symbol by itself" });
+  }
+}
+
+const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));
+
+function attributeProto([name, value]: [string, OnnxAttributes[string]]): AttributeProto[] {
+  if (value === undefined) return [];
+  if (value instanceof OnnxFloat) return [create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.value })];
+  if (typeof value === "number") return [create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) })];
+  if (typeof value === "string") {
+    return [create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) as Uint8Array<ArrayBuffer> })];
+  }
+  return [create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) })];
+}
+
+function valueInfo(name: string, dtype: DType, shape: Shape) {
+  const dim = shape.map((size) =>
+    create(TensorShapeProto_DimensionSchema, {
+      value: typeof size === "number" ? { case: "dimValue", value: BigInt(size) } : { case: "dimParam", value: size.text },
+    }),
+  );
+  const tensor = create(TypeProto_TensorSchema, { elemType: onnxTypeCode[dtype], shape: create(TensorShapeProtoSchema, { dim }) });
+  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }) });
+}

@@ -1,0 +1,150 @@
+import { describe, ShapeError, type Value } from "../ir/index.ts";
+import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat } from "./define.ts";
+import { where } from "./elementwise.ts";
+import { causalMask } from "./gather.ts";
+import { matmul } from "./matmul.ts";
+import { softmax } from "./normalize.ts";
+import { concat, slice } from "./shape.ts";
+
+export interface AttentionOptions {
+  /** Each query sees only keys at its own position and before. @default false */
+  isCausal?: boolean;
+  /** Factor on the scores. @default 1 / sqrt(Dh) */
+  scale?: number;
+  /** bool, broadcasts to [B, H, T, S]; false hides a key. */
+  mask?: Value;
+  /** Applied to the attention probabilities, for dropout. */
+  onProbabilities?: (probabilities: Value) => Value;
+  /**
+   * Causal attention works on this many blocks of queries, each against only the keys up to its end, which skips most of
+   * the masked half. Changes speed, not results. @default chosen from T
+   */
+  blocks?: number;
+}
+
+/** Large enough to vanish under exp, small enough to stay finite in f16. */
+const HIDDEN_SCORE = -65504;
+
+/** Queries per block of causal attention below which splitting costs more than it saves. */
+const MIN_BLOCK = 64;
+
+/**
+ * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, H, S, Dh] -> [B, H, T, Dh].
+ * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
+ */
+export function scaledDotProductAttention(q: Value, k: Value, v: Value, options: AttentionOptions = {}): Value {
+  const { isCausal = false, blocks = defaultBlocks(q, k) } = options;
+  if (!isCausal || blocks === 1) return attendBlock(q, k, v, options);
+  const queries = q.shape[2] as number;
+  const size = queries / blocks;
+  if (!Number.isInteger(size)) {
+    throw new ShapeError({ where: "attention", expected: `T to divide into ${blocks} blocks`, received: describe(q), fix: "use another number of blocks" });
+  }
+  const parts = Array.from({ length: blocks }, (_, i) => {
+    const end = (i + 1) * size;
+    const keys = { axis: 2, start: 0, end };
+    const { mask } = options;
+    const blockMask = mask && mask.shape.length > 2 && mask.shape[mask.shape.length - 1] !== 1 ? slice(mask, { axis: -1, start: 0, end }) : mask;
+    return attendBlock(slice(q, { axis: 2, start: i * size, end }), slice(k, keys), slice(v, keys), { ...options, mask: blockMask });
+  });
+  return concat(parts, 2);
+}
+
+function defaultBlocks(q: Value, k: Value): number {
+  const [queries, keys] = [q.shape[2], k.shape[2]];
+  if (typeof queries !== "number" || queries !== keys) return 1;
+  for (const blocks of [8, 4, 2]) if (queries % blocks === 0 && queries / blocks >= MIN_BLOCK) return blocks;
+  return 1;
+}
+
+function attendBlock(q: Value, k: Value, v: Value, { isCausal, scale, mask, onProbabilities }: AttentionOptions): Value {
+  const headDim = q.shape[3] as number;
+  let scores = matmul(q, k, { transposeB: true, scale: scale ?? 1 / Math.sqrt(headDim) }); // [B, H, T, S]
+  if (isCausal) scores = where(causalMask(q.shape[2] as number, k.shape[2] as number), scores, HIDDEN_SCORE);
+  if (mask) scores = where(mask, scores, HIDDEN_SCORE);
+  const probabilities = softmax(scores, -1);
+  return matmul(onProbabilities ? onProbabilities(probabilities) : probabilities, v);
+}
+
+type CachedAttributes = { numHeads: number; scale: number };
+
+/**
+ * Attention of new tokens over a key/value cache that is updated in place, in one fused kernel.
+ *   q, k, v: [B, T, H * Dh] of the new tokens; pastK, pastV: [B, H, S, Dh] with room for S positions;
+ *   lengths: i32 [B], cache positions filled after this step, minus 1; total: i32 [1], the largest of them, plus 1.
+ * Outputs: attention [B, T, H * Dh] and both caches.
+ */
+const cachedAttentionEntry = defineOp<"q" | "k" | "v" | "pastK" | "pastV" | "lengths" | "total", CachedAttributes>({
+  name: "cachedAttention",
+  inputs: ["q", "k", "v", "pastK", "pastV", "lengths", "total"],
+  infer: ({ q, pastK, pastV }) => [q, pastK, pastV],
+  gradient: notDifferentiable("is for generation only; train with scaledDotProductAttention"),
+  lower: (graph, { q, k, v, pastK, pastV, lengths, total }, { numHeads, scale }) =>
+    graph.nodes(
+      "GroupQueryAttention",
+      [q, k, v, pastK, pastV, lengths, total],
+      3,
+      { num_heads: numHeads, kv_num_heads: numHeads, scale: new OnnxFloat(scale) },
+      "com.microsoft",
+    ),
+  reference: ({ q, k, v, pastK, pastV, lengths }, { numHeads, scale }) => {
+    const [batch, queries, width] = q.shape;
+    const headDim = width / numHeads;
+    const capacity = pastK.shape[2];
+    const out = hostTensor(q.shape);
+    const keys = hostTensor(pastK.shape, pastK.data);
+    const values = hostTensor(pastV.shape, pastV.data);
+    const cacheAt = (b: number, h: number, s: number) => ((b * numHeads + h) * capacity + s) * headDim;
+    for (let b = 0; b < batch; b++) {
+      const first = lengths.data[b] + 1 - queries;
+      for (let h = 0; h < numHeads; h++) {
+        for (let t = 0; t < queries; t++) {
+          const source = (b * queries + t) * width + h * headDim;
+          keys.data.set(k.data.slice(source, source + headDim), cacheAt(b, h, first + t));
+          values.data.set(v.data.slice(source, source + headDim), cacheAt(b, h, first + t));
+          const scores = Array.from({ length: first + t + 1 }, (_, s) => {
+            let dot = 0;
+            for (let d = 0; d < headDim; d++) dot += q.data[source + d] * keys.data[cacheAt(b, h, s) + d];
+            return dot * scale;
+          });
+          const largest = Math.max(...scores);
+          const weights = scores.map((score) => Math.exp(score - largest));
+          const normaliser = weights.reduce((a, w) => a + w, 0);
+          weights.forEach((weight, s) => {
+            for (let d = 0; d < headDim; d++) out.data[source + d] += (weight / normaliser) * values.data[cacheAt(b, h, s) + d];
+          });
+        }
+      }
+    }
+    return [out, keys, values];
+  },
+  inPlace: [
+    [3, 1],
+    [4, 2],
+  ],
+});
+
+export interface CachedAttentionInputs {
+  q: Value;
+  k: Value;
+  v: Value;
+  pastK: Value;
+  pastV: Value;
+  lengths: Value;
+  total: Value;
+}
+
+/** See cachedAttentionEntry. @throws ShapeError when the width is not a multiple of numHeads. */
+export function cachedAttention(inputs: CachedAttentionInputs, { numHeads, scale }: CachedAttributes): readonly Value[] {
+  const { q, k, v, pastK, pastV, lengths, total } = inputs;
+  const headDim = pastK.shape[3] as number;
+  if (q.shape[q.shape.length - 1] !== headDim * numHeads) {
+    throw new ShapeError({
+      where: "cachedAttention",
+      expected: `q of width numHeads * headDim = ${numHeads * headDim}`,
+      received: `q ${describe(q)}, pastK ${describe(pastK)}`,
+      fix: "make the cache for this model",
+    });
+  }
+  return applyAll(cachedAttentionEntry, [q, k, v, pastK, pastV, lengths, total], { numHeads, scale });
+}

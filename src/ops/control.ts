@@ -1,0 +1,18 @@
+import type { Value } from "../ir/index.ts";
+import { apply, defineOp, hostTensor } from "./define.ts";
+
+const stopGradientEntry = defineOp({
+  name: "stopGradient",
+  inputs: ["x"],
+  infer: ({ x }) => x,
+  gradient: () => ({}),
+  lower: (graph, { x }) => graph.node("Identity", [x]),
+  isView: true,
+  simplify: ({ x }) => x,
+  reference: ({ x }) => hostTensor(x.shape, x.data),
+});
+
+/** The same numbers, but no gradient flows back through. */
+export function stopGradient(x: Value): Value {
+  return apply(stopGradientEntry, [x]);
+}

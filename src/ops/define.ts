@@ -1,0 +1,217 @@
+import {
+  type Attributes,
+  applyOp,
+  ConstantOp,
+  constantValue,
+  type DType,
+  decodeElement,
+  GraphError,
+  hostArrayFrom,
+  type Node,
+  type Op,
+  ShapeError,
+  type Shape,
+  type TensorType,
+  Value,
+} from "../ir/index.ts";
+
+/** Plain numbers for the reference implementations, whatever the dtype. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: Float64Array;
+}
+
+/** A float attribute of an ONNX node; plain numbers are integer attributes. */
+export class OnnxFloat {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+export type OnnxAttribute = number | string | OnnxFloat | readonly number[];
+export type OnnxAttributes = Readonly<Record<string, OnnxAttribute | undefined>>;
+
+/** What an op's `lower` may use; implemented by the ONNX writer in `lower/`. Strings are ONNX tensor names. */
+export interface Lowering {
+  /** Emits a node with one output. */
+  node(opType: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: OnnxDomain): string;
+  /** Emits a node with several outputs. */
+  nodes(opType: string, inputs: readonly string[], outputs: number, attributes?: OnnxAttributes, domain?: OnnxDomain): string[];
+  /** A constant tensor; equal constants are stored once. */
+  constant(dtype: DType, shape: readonly number[], values: readonly number[]): string;
+  /** An i64 vector with these sizes; symbolic ones are computed when the graph runs. */
+  sizes(shape: Shape): string;
+}
+
+/** Operators of ONNX Runtime beyond the ONNX standard live in this domain. */
+export type OnnxDomain = "" | "com.microsoft";
+
+/** Everything Kindling knows about one op. */
+export interface OpEntry extends Op {
+  /** Gradients of the inputs, given those of the outputs; undefined where there is none. */
+  gradient(node: Node, dys: readonly (Value | undefined)[]): readonly (Value | undefined)[];
+  /** Emits ONNX and returns the names of all outputs. */
+  lower(graph: Lowering, inputs: readonly string[], node: Node): readonly string[];
+  /** Plain, slow, obviously right. `types` are the outputs' types with all sizes known. */
+  reference(inputs: readonly HostTensor[], attributes: Attributes, types: readonly TensorType[]): readonly HostTensor[];
+  /** Output i may be written over input j while the op runs, if they have the same type: pairs [j, i]. */
+  readonly inPlace?: readonly (readonly [number, number])[];
+  /** The output is the same memory as input 0. */
+  readonly isView?: boolean;
+  /** A cheaper value equal to the node's only output, or undefined. The node's inputs are simplified already. */
+  simplify?(inputs: readonly Value[], attributes: Attributes): Value | undefined;
+}
+
+export type Operand = Value | number;
+
+interface Definition<In extends string, A extends Attributes> {
+  name: string;
+  inputs: readonly In[];
+  infer: (inputs: Record<In, TensorType>, attributes: A) => TensorType | readonly TensorType[];
+  /** `y` is the output and `dy` its gradient; ops with several outputs write their entry's `gradient` themselves. */
+  gradient: ((values: Record<In, Value> & { y: Value; dy: Value }, attributes: A) => Partial<Record<In, Value>>) | NotDifferentiable;
+  lower: (graph: Lowering, inputs: Record<In, string>, attributes: A, node: Node) => string | readonly string[];
+  reference: (inputs: Record<In, HostTensor>, attributes: A, types: readonly TensorType[]) => HostTensor | readonly HostTensor[];
+  inPlace?: OpEntry["inPlace"];
+  isView?: boolean;
+  simplify?: (inputs: Record<In, Value>, attributes: A) => Value | undefined;
+}
+
+class NotDifferentiable {
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+
+/** For `gradient` of an op that has none: a gradient through it is an error that gives this reason. */
+export function notDifferentiable(reason: string): NotDifferentiable {
+  return new NotDifferentiable(reason);
+}
+
+function named<In extends string, T>(names: readonly In[], values: readonly T[]): Record<In, T> {
+  return Object.fromEntries(names.map((name, i) => [name, values[i]])) as Record<In, T>;
+}
+
+const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x : [x as T]);
+
+/** Makes the entry of an op with a fixed list of named inputs. */
+export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
+  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, simplify } = definition;
+  return {
+    name,
+    inPlace,
+    isView,
+    simplify: simplify && ((values, attributes) => simplify(named(inputs, values), attributes as A)),
+    inferTypes: (types, attributes) => asArray(infer(named(inputs, types), attributes as A)),
+    gradient(node, [dy]) {
+      if (gradient instanceof NotDifferentiable) throw notDifferentiableError(name, gradient.reason);
+      if (dy === undefined) return [];
+      const values = { ...named(inputs, node.inputs), y: node.outputs[0], dy };
+      const result: Partial<Record<In, Value>> = gradient(values, node.attributes as A);
+      return inputs.map((input) => result[input]);
+    },
+    lower: (graph, names, node) => asArray(lower(graph, named(inputs, names), node.attributes as A, node)),
+    reference: (hostInputs, attributes, types) => asArray(reference(named(inputs, hostInputs), attributes as A, types)),
+  };
+}
+
+export function notDifferentiableError(op: string, reason: string): GraphError {
+  return new GraphError({
+    where: `gradient of ${op}`,
+    expected: "an operation with a derivative",
+    received: `${op}, which has none: it ${reason}`,
+    fix: "use stopGradient on its result, or a differentiable operation instead",
+  });
+}
+
+/** Applies an entry; numbers become scalars of the dtype of the first operand that is a tensor. */
+export function apply(entry: OpEntry, operands: readonly Operand[], attributes: Attributes = {}): Value {
+  return applyAll(entry, operands, attributes)[0];
+}
+
+export function applyAll(entry: OpEntry, operands: readonly Operand[], attributes: Attributes = {}): readonly Value[] {
+  const like = operands.find((operand) => operand instanceof Value);
+  const values = operands.map((operand) => (operand instanceof Value ? operand : scalar(operand, like?.dtype ?? "f32")));
+  return applyOp(entry, values, attributes, currentScope());
+}
+
+/** A scalar constant. */
+export function scalar(value: number, dtype: DType): Value {
+  return filled([], value, dtype);
+}
+
+/** A small constant with every element equal; large ones are better made by broadcastTo. */
+export function filled(shape: readonly number[], value: number, dtype: DType): Value {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return constantValue(hostArrayFrom(dtype, new Array<number>(count).fill(value)), { dtype, shape });
+}
+
+export function hostTensor(shape: Shape, data?: ArrayLike<number>): HostTensor {
+  const sizes = shape as readonly number[];
+  const count = sizes.reduce((a, b) => a * b, 1);
+  if (data && data.length !== count) {
+    throw new ShapeError({ where: "reference", expected: `${count} numbers`, received: String(data.length), fix: "check the shape" });
+  }
+  return { shape: sizes, data: data ? Float64Array.from(data) : new Float64Array(count) };
+}
+
+/** Row-major strides. */
+export function stridesOf(shape: readonly number[]): number[] {
+  const strides = new Array<number>(shape.length).fill(1);
+  for (let i = shape.length - 2; i >= 0; i--) strides[i] = strides[i + 1] * shape[i + 1];
+  return strides;
+}
+
+/** Calls `visit` with each index of `shape` in row-major order; the array is reused between calls. */
+export function forEachIndex(shape: readonly number[], visit: (index: readonly number[], flat: number) => void): void {
+  const count = shape.reduce((a, b) => a * b, 1);
+  const index = new Array<number>(shape.length).fill(0);
+  for (let flat = 0; flat < count; flat++) {
+    visit(index, flat);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      if (++index[axis] < shape[axis]) break;
+      index[axis] = 0;
+    }
+  }
+}
+
+/** Flat position of `index` in a tensor that broadcasts to the index's shape. */
+export function broadcastPosition(shape: readonly number[], strides: readonly number[], index: readonly number[]): number {
+  const shift = index.length - shape.length;
+  let position = 0;
+  for (let axis = 0; axis < shape.length; axis++) if (shape[axis] !== 1) position += index[axis + shift] * strides[axis];
+  return position;
+}
+
+/*
+ * The scope is where in the user's model a node is being made, so that an error or a profile can say "h.3.attn". Graph
+ * building is synchronous, which makes a plain stack safe; it is empty whenever no trace is running.
+ */
+const scopes: string[] = [];
+
+export function currentScope(): string {
+  return scopes.length > 0 ? scopes[scopes.length - 1] : "";
+}
+
+/** Runs `body` with all nodes it makes marked as belonging to `name`, nested inside the current scope. */
+export function withScope<T>(name: string, body: () => T): T {
+  const outer = currentScope();
+  scopes.push(outer && name ? `${outer}.${name}` : outer || name);
+  try {
+    return body();
+  } finally {
+    scopes.pop();
+  }
+}
+
+/** `operand` as a value, numbers as scalars of `dtype`. */
+export function toValue(operand: Operand, dtype: DType): Value {
+  return operand instanceof Value ? operand : scalar(operand, dtype);
+}
+
+/** The number that a scalar constant holds, or undefined for any other value. */
+export function constantScalar(value: Value): number | undefined {
+  const { op } = value.node;
+  return op instanceof ConstantOp && op.data.length === 1 && value.shape.length === 0 ? decodeElement(value.dtype, op.data, 0) : undefined;
+}

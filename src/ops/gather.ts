@@ -1,0 +1,170 @@
+import { DTypeError, describe, isInteger, normalizeAxis, type Shape, ShapeError, shapesEqual, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import { apply, defineOp, forEachIndex, hostTensor, notDifferentiable, scalar, stridesOf } from "./define.ts";
+import { broadcastTo, transpose } from "./shape.ts";
+
+function requireIndices(where: string, indices: TensorType): void {
+  if (isInteger(indices.dtype) && indices.dtype !== "u8") return;
+  throw new DTypeError({ where, expected: "i32 or i64 indices", received: describe(indices), fix: `cast them: cast(indices, "i32")` });
+}
+
+/** A negative index counts from the end, as in ONNX. */
+const wrap = (index: number, size: number) => (index < 0 ? index + size : index);
+
+const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
+  name: "gather",
+  inputs: ["x", "indices"],
+  infer: ({ x, indices }, { axis }) => {
+    requireIndices("gather", indices);
+    return { dtype: x.dtype, shape: [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)] };
+  },
+  gradient: ({ x, indices, dy }, { axis }) => {
+    // bring the gathered axes to the front, add rows, and put the axis back
+    const k = indices.shape.length;
+    const front = dy.shape.map((_, i) => i);
+    const order = [...front.slice(axis, axis + k), ...front.slice(0, axis), ...front.slice(axis + k)];
+    const rest = [...x.shape.slice(0, axis), ...x.shape.slice(axis + 1)];
+    const zeros = broadcastTo(scalar(0, dy.dtype), [x.shape[axis], ...rest]);
+    const rows = indexAdd(zeros, indices, transpose(dy, order));
+    const back = x.shape.map((_, i) => (i < axis ? i + 1 : i === axis ? 0 : i));
+    return { x: transpose(rows, back) };
+  },
+  lower: (graph, { x, indices }, { axis }) => graph.node("Gather", [x, indices], { axis }),
+  reference: ({ x, indices }, { axis }, [type]) => {
+    const out = hostTensor(type.shape);
+    const strides = stridesOf(x.shape);
+    const k = indices.shape.length;
+    const indexStrides = stridesOf(indices.shape);
+    forEachIndex(out.shape, (index, flat) => {
+      const at = indices.data[indexStrides.reduce((p, stride, i) => p + index[axis + i] * stride, 0)];
+      const source = [...index.slice(0, axis), wrap(at, x.shape[axis]), ...index.slice(axis + k)];
+      out.data[flat] = x.data[source.reduce((p, i, a) => p + i * strides[a], 0)];
+    });
+    return out;
+  },
+});
+
+/** Slices of x at integer indices of any rank: the axis is replaced by the shape of `indices`. Embedding lookup is axis 0. */
+export function gather(x: Value, indices: Value, axis = 0): Value {
+  return apply(gatherEntry, [x, indices], { axis: normalizeAxis("gather", axis, x.shape.length) });
+}
+
+const indexAddEntry = defineOp({
+  name: "indexAdd",
+  inputs: ["base", "indices", "updates"],
+  infer: ({ base, indices, updates }) => {
+    requireIndices("indexAdd", indices);
+    if (!shapesEqual(updates.shape, [...indices.shape, ...base.shape.slice(1)])) {
+      throw new ShapeError({
+        where: "indexAdd",
+        expected: `updates of shape [${[...indices.shape, ...base.shape.slice(1)].join(", ")}]`,
+        received: describe(updates),
+        fix: "give one row for each index",
+      });
+    }
+    return base;
+  },
+  gradient: ({ indices, dy }) => ({ base: dy, updates: gather(dy, indices, 0) }),
+  lower: (graph, { base, indices, updates }, _, node) => {
+    const column = graph.node("Reshape", [indices, graph.sizes([...node.inputs[1].shape, 1])]);
+    const wide = node.inputs[1].dtype === "i64" ? column : graph.node("Cast", [column], { to: 7 });
+    return graph.node("ScatterND", [base, wide, updates], { reduction: "add" });
+  },
+  reference: ({ base, indices, updates }, _, [type]) => {
+    const out = hostTensor(type.shape, base.data);
+    const row = out.data.length / Math.max(1, base.shape[0]);
+    indices.data.forEach((index, i) => {
+      for (let j = 0; j < row; j++) out.data[wrap(index, base.shape[0]) * row + j] += updates.data[i * row + j];
+    });
+    return out;
+  },
+});
+
+/** base with updates[i] added to row indices[i]; repeated indices add up. The gradient of an embedding lookup. */
+export function indexAdd(base: Value, indices: Value, updates: Value): Value {
+  return apply(indexAddEntry, [base, indices, updates]);
+}
+
+const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
+  name: "takeAlong",
+  inputs: ["x", "indices"],
+  infer: ({ x, indices }, { axis }) => {
+    requireIndices("takeAlong", indices);
+    requireAligned("takeAlong", x, indices, axis);
+    return { dtype: x.dtype, shape: indices.shape };
+  },
+  gradient: ({ x, indices, dy }, { axis }) => ({ x: scatterAddAlong(broadcastTo(scalar(0, dy.dtype), x.shape), indices, dy, axis) }),
+  lower: (graph, { x, indices }, { axis }) => graph.node("GatherElements", [x, indices], { axis }),
+  reference: ({ x, indices }, { axis }, [type]) => {
+    const strides = stridesOf(x.shape);
+    const out = hostTensor(type.shape);
+    forEachIndex(out.shape, (index, flat) => {
+      const at = wrap(indices.data[flat], x.shape[axis]);
+      out.data[flat] = x.data[index.reduce((p, i, a) => p + (a === axis ? at : i) * strides[a], 0)];
+    });
+    return out;
+  },
+});
+
+function requireAligned(where: string, x: TensorType, indices: TensorType, axis: number): void {
+  if (x.shape.length === indices.shape.length && indices.shape.every((size, i) => i === axis || sizesEqual(size, x.shape[i]))) return;
+  throw new ShapeError({
+    where,
+    expected: `indices with the shape of x but for axis ${axis}`,
+    received: `x ${describe(x)}, indices ${describe(indices)}`,
+    fix: "reshape the indices, or use gather to take whole slices",
+  });
+}
+
+/** result[i][j] = x[i][indices[i][j]] for axis 1; likewise for other axes and ranks. */
+export function takeAlong(x: Value, indices: Value, axis = -1): Value {
+  return apply(takeAlongEntry, [x, indices], { axis: normalizeAxis("takeAlong", axis, x.shape.length) });
+}
+
+const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
+  name: "scatterAddAlong",
+  inputs: ["base", "indices", "updates"],
+  infer: ({ base, indices, updates }, { axis }) => {
+    requireIndices("scatterAddAlong", indices);
+    requireAligned("scatterAddAlong", base, indices, axis);
+    requireAligned("scatterAddAlong", updates, indices, -1);
+    return base;
+  },
+  gradient: ({ indices, dy }, { axis }) => ({ base: dy, updates: takeAlong(dy, indices, axis) }),
+  lower: (graph, { base, indices, updates }, { axis }) => graph.node("ScatterElements", [base, indices, updates], { axis, reduction: "add" }),
+  reference: ({ base, indices, updates }, { axis }, [type]) => {
+    const out = hostTensor(type.shape, base.data);
+    const strides = stridesOf(base.shape);
+    forEachIndex(indices.shape, (index, flat) => {
+      const at = wrap(indices.data[flat], base.shape[axis]);
+      out.data[index.reduce((p, i, a) => p + (a === axis ? at : i) * strides[a], 0)] += updates.data[flat];
+    });
+    return out;
+  },
+});
+
+/** The reverse of takeAlong: base with updates added at the indices along one axis. */
+export function scatterAddAlong(base: Value, indices: Value, updates: Value, axis = -1): Value {
+  return apply(scatterAddAlongEntry, [base, indices, updates], { axis: normalizeAxis("scatterAddAlong", axis, base.shape.length) });
+}
+
+const causalMaskEntry = defineOp<never, { shape: Shape }>({
+  name: "causalMask",
+  inputs: [],
+  infer: (_, { shape }) => ({ dtype: "bool", shape }),
+  gradient: notDifferentiable("is constant"),
+  lower: (graph, _, { shape }) => {
+    const [rows, columns] = shape as number[];
+    const ones = graph.node("Expand", [graph.constant("bool", [1, 1], [1]), graph.sizes(shape)]);
+    return graph.node("Trilu", [ones, graph.constant("i64", [], [columns - rows])], { upper: 0 });
+  },
+  reference: (_, __, [type]) => {
+    const [rows, columns] = type.shape as number[];
+    return hostTensor(type.shape, Array.from({ length: rows * columns }, (_, i) => Number((i % columns) - Math.floor(i / columns) <= columns - rows)));
+  },
+});
+
+/** bool [T, S], true where query t may see key s: s <= t + S - T, the last query seeing every key. */
+export function causalMask(queries: number, keys: number): Value {
+  return apply(causalMaskEntry, [], { shape: [queries, keys] });
+}
+

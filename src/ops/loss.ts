@@ -1,0 +1,83 @@
+import { DTypeError, describe, isInteger, ShapeError, sizesEqual, type Value } from "../ir/index.ts";
+import { applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, scalar } from "./define.ts";
+import { add, div, equal, exp, mul, neg, where } from "./elementwise.ts";
+import { scatterAddAlong } from "./gather.ts";
+import { sum } from "./reduce.ts";
+import { broadcastTo, reshape } from "./shape.ts";
+
+type CrossEntropyAttributes = { ignoreIndex: number };
+
+const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>({
+  name: "crossEntropy",
+  inputs: ["logits", "targets"],
+  infer: ({ logits, targets }) => {
+    if (!isInteger(targets.dtype)) {
+      throw new DTypeError({ where: "crossEntropy", expected: "i32 or i64 targets", received: describe(targets), fix: `cast them: cast(targets, "i32")` });
+    }
+    if (logits.shape.length !== 2 || targets.shape.length !== 1 || !sizesEqual(logits.shape[0], targets.shape[0])) {
+      throw new ShapeError({
+        where: "crossEntropy",
+        expected: "logits [N, V] and targets [N]",
+        received: `logits ${describe(logits)}, targets ${describe(targets)}`,
+        fix: "reshape logits to [B * T, V] and targets to [B * T]",
+      });
+    }
+    return [{ dtype: logits.dtype, shape: [] }, logits];
+  },
+  gradient: notDifferentiable("has several outputs; see crossEntropyEntry"),
+  // output 1, the log probabilities, is kept for the gradient
+  lower: (graph, { logits, targets }, { ignoreIndex }) =>
+    graph.nodes("SoftmaxCrossEntropyLoss", [logits, targets], 2, { ignore_index: ignoreIndex, reduction: "mean" }),
+  reference: ({ logits, targets }, { ignoreIndex }, [, type]) => {
+    const vocabulary = logits.shape[1];
+    const logProbabilities = hostTensor(type.shape);
+    let total = 0;
+    let counted = 0;
+    targets.data.forEach((target, row) => {
+      const values = logits.data.slice(row * vocabulary, (row + 1) * vocabulary);
+      const largest = Math.max(...values);
+      const normaliser = largest + Math.log(values.reduce((sum, v) => sum + Math.exp(v - largest), 0));
+      values.forEach((v, i) => {
+        logProbabilities.data[row * vocabulary + i] = v - normaliser;
+      });
+      if (target === ignoreIndex) return;
+      total += normaliser - values[target];
+      counted++;
+    });
+    return [hostTensor([], [total / counted]), logProbabilities];
+  },
+});
+
+const crossEntropyEntry: OpEntry = {
+  ...crossEntropyBase,
+  gradient: (node, [dy, dLogProbabilities]) => {
+    const [logits, targets] = node.inputs;
+    const [, logProbabilities] = node.outputs;
+    const { ignoreIndex } = node.attributes as CrossEntropyAttributes;
+    const probabilities = exp(logProbabilities); // [N, V]
+    const through: Value[] = [];
+    if (dy) {
+      // d loss / d logits = (softmax - one-hot) / number of counted rows, 0 for ignored rows
+      const ignored = equal(targets, ignoreIndex); // [N]
+      const weight = where(ignored, 0, broadcastTo(div(dy, countRows(ignored, dy)), targets.shape));
+      const rows = reshape(weight, [targets.shape[0], 1]);
+      const safeTargets = reshape(where(ignored, 0, targets), [targets.shape[0], 1]);
+      through.push(scatterAddAlong(mul(probabilities, rows), safeTargets, neg(rows), 1));
+    }
+    if (dLogProbabilities) {
+      const total = sum(dLogProbabilities, { axes: 1, keepDims: true });
+      through.push(dLogProbabilities, neg(mul(probabilities, broadcastTo(total, logits.shape))));
+    }
+    return [through.reduce((a, b) => add(a, b))];
+  },
+};
+
+const countRows = (ignored: Value, like: Value) => sum(where(ignored, 0, scalar(1, like.dtype)));
+
+/**
+ * Mean negative log likelihood of integer targets under softmax(logits), in nats. logits: [N, V], targets: [N] -> [].
+ * Rows whose target is `ignoreIndex` do not count.
+ */
+export function crossEntropy(logits: Value, targets: Value, { ignoreIndex = -100 }: { ignoreIndex?: number } = {}): Value {
+  return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
+}

@@ -1,0 +1,149 @@
+import { broadcastShapes, DTypeError, describe, isStatic, requireFloatDType, type Shape, ShapeError, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, stridesOf } from "./define.ts";
+import { add } from "./elementwise.ts";
+import { sum, sumTo } from "./reduce.ts";
+import { reshape } from "./shape.ts";
+
+export interface MatmulOptions {
+  /** Transpose the last two axes of a first. @default false */
+  transposeA?: boolean;
+  /** Transpose the last two axes of b first. @default false */
+  transposeB?: boolean;
+  /** Factor on the product. @default 1 */
+  scale?: number;
+}
+type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: number };
+
+/** [..., rows, columns] of an operand after its transpose. */
+function matrixSizes(type: TensorType, isTransposed: boolean) {
+  const [rows, columns] = type.shape.slice(-2);
+  return isTransposed ? { rows: columns, columns: rows } : { rows, columns };
+}
+
+function inferMatmul(where: string, a: TensorType, b: TensorType, { transposeA, transposeB }: MatmulAttributes): TensorType {
+  requireFloatDType(where, a.dtype);
+  if (a.dtype !== b.dtype) {
+    throw new DTypeError({ where, expected: "one dtype", received: `a ${describe(a)}, b ${describe(b)}`, fix: `cast one of them, for example cast(b, "${a.dtype}")` });
+  }
+  if (a.shape.length < 2 || b.shape.length < 2) {
+    throw new ShapeError({ where, expected: "operands with at least 2 axes", received: `a ${describe(a)}, b ${describe(b)}`, fix: "reshape a vector to [1, n] or [n, 1]" });
+  }
+  const left = matrixSizes(a, transposeA);
+  const right = matrixSizes(b, transposeB);
+  if (!sizesEqual(left.columns, right.rows)) {
+    throw new ShapeError({
+      where,
+      expected: `the ${transposeA ? "second-last" : "last"} size of a to equal the ${transposeB ? "last" : "second-last"} size of b`,
+      received: `a ${describe(a)}, b ${describe(b)}`,
+      fix: "check that inFeatures of this layer equals the width of its input, or transpose b",
+    });
+  }
+  const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
+  if (!batch) {
+    throw new ShapeError({ where, expected: "leading axes that broadcast", received: `a ${describe(a)}, b ${describe(b)}`, fix: "reshape so that the batch axes agree" });
+  }
+  return { dtype: a.dtype, shape: [...batch, left.rows, right.columns] };
+}
+
+const matmulEntry = defineOp<"a" | "b", MatmulAttributes>({
+  name: "matmul",
+  inputs: ["a", "b"],
+  infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
+  // y = s op(a) op(b), so d op(a) = s dy op(b)^T and d op(b) = s op(a)^T dy; transposing once more undoes op
+  gradient: ({ a, b, dy }, { transposeA, transposeB, scale }) => ({
+    a: sumTo(
+      transposeA
+        ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale })
+        : matmul(dy, b, { transposeB: !transposeB, scale }),
+      a.shape,
+    ),
+    b: sumTo(
+      transposeB
+        ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale })
+        : matmul(a, dy, { transposeA: !transposeA, scale }),
+      b.shape,
+    ),
+  }),
+  lower: (graph, { a, b }, { transposeA, transposeB, scale }, node) => {
+    const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
+    if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
+    if (!transposeA && !transposeB && scale === 1) return graph.node("MatMul", [a, b]);
+    return graph.node("FusedMatMul", [a, b], flags, "com.microsoft");
+  },
+  reference: ({ a, b }, { transposeA, transposeB, scale }, [type]) => {
+    const out = hostTensor(type.shape);
+    const stridesA = stridesOf(a.shape);
+    const stridesB = stridesOf(b.shape);
+    const rank = out.shape.length;
+    const inner = a.shape[a.shape.length - (transposeA ? 2 : 1)];
+    forEachIndex(out.shape, (index, flat) => {
+      const [row, column] = index.slice(-2);
+      let total = 0;
+      for (let k = 0; k < inner; k++) {
+        const batch = index.slice(0, rank - 2);
+        const atA = broadcastPosition(a.shape, stridesA, [...batch, ...(transposeA ? [k, row] : [row, k])]);
+        const atB = broadcastPosition(b.shape, stridesB, [...batch, ...(transposeB ? [column, k] : [k, column])]);
+        total += a.data[atA] * b.data[atB];
+      }
+      out.data[flat] = scale * total;
+    });
+    return out;
+  },
+});
+
+/**
+ * Matrix product over the last two axes; leading axes broadcast. a: [..., M, K], b: [..., K, N] -> [..., M, N].
+ * When b is one matrix, the leading axes of a are folded into M, so that one large product runs.
+ */
+export function matmul(a: Value, b: Value, { transposeA = false, transposeB = false, scale = 1 }: MatmulOptions = {}): Value {
+  const attributes = { transposeA, transposeB, scale };
+  const leading = a.shape.slice(0, -1);
+  if (b.shape.length === 2 && a.shape.length > 2 && !transposeA && isStatic(leading)) {
+    const { shape } = inferMatmul("matmul", a, b, attributes);
+    return reshape(apply(matmulEntry, [flattenRows(a), b], attributes), shape);
+  }
+  return apply(matmulEntry, [a, b], attributes);
+}
+
+/** [..., D] -> [rows, D] */
+export function flattenRows(x: Value): Value {
+  const rows = x.shape.slice(0, -1).reduce<number>((product, size) => product * (size as number), 1);
+  return reshape(x, [rows, x.shape[x.shape.length - 1]]);
+}
+
+type LinearAttributes = { transposeB: boolean };
+const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
+  name: "linear",
+  inputs: ["x", "weight", "bias"],
+  infer: ({ x, weight, bias }, { transposeB }) => {
+    const type = inferMatmul("linear", x, weight, { transposeA: false, transposeB, scale: 1 });
+    if (bias.dtype !== x.dtype || bias.shape.length !== 1 || !sizesEqual(bias.shape[0], type.shape[type.shape.length - 1])) {
+      throw new ShapeError({ where: "linear", expected: `a bias of ${x.dtype}[${type.shape.at(-1)}]`, received: describe(bias), fix: "give one bias per output feature" });
+    }
+    return type;
+  },
+  gradient: ({ x, weight, dy }, { transposeB }) => ({
+    x: matmul(dy, weight, { transposeB: !transposeB }),
+    weight: transposeB ? matmul(dy, x, { transposeA: true }) : matmul(x, dy, { transposeA: true }),
+    bias: sum(dy, { axes: 0 }),
+  }),
+  lower: (graph, { x, weight, bias }, { transposeB }) => graph.node("Gemm", [x, weight, bias], { transB: Number(transposeB) }),
+  reference: ({ x, weight, bias }, { transposeB }, [type]) => {
+    const [product] = matmulEntry.reference([x, weight], { transposeA: false, transposeB, scale: 1 }, [type]);
+    return hostTensor(type.shape, product.data.map((v, i) => v + bias.data[i % bias.data.length]));
+  },
+});
+
+/**
+ * x W + b in one operation. x: [..., D]; weight: [D, F], or [F, D] with transposeB; bias: [F] -> [..., F].
+ * The plain path is add(matmul(x, weight), bias).
+ */
+export function linear(x: Value, weight: Value, bias: Value, { transposeB = false }: { transposeB?: boolean } = {}): Value {
+  const leading: Shape = x.shape.slice(0, -1);
+  if (!isStatic(leading)) {
+    const product = matmul(x, weight, { transposeB });
+    return add(product, bias);
+  }
+  const features = weight.shape[transposeB ? 0 : 1];
+  return reshape(apply(linearEntry, [flattenRows(x), weight, bias], { transposeB }), [...leading, features]);
+}

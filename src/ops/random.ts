@@ -1,0 +1,136 @@
+import { DTypeError, describe, type Shape, ShapeError, sizeOf, type TensorType, type Value } from "../ir/index.ts";
+import { apply, defineOp, hostTensor, type Lowering, notDifferentiable, type Operand, toValue } from "./define.ts";
+import { cos, log, mul, neg, sqrt, sub } from "./elementwise.ts";
+
+/*
+ * Counter-based random numbers: element i of a tensor is a pure function of the key and of i, so the same key gives the
+ * same numbers on every device and in every order. The function is two rounds of a 32-bit avalanche hash (multiply and
+ * xor-shift, the "lowbias32" constants found by C. Wellons' hash prospector) with half of the key entering before each.
+ * Philox or threefry would need 5 to 10 times the ONNX operators per number; the tests check uniformity and independence.
+ */
+const MIX = [
+  { shift: 16, factor: 0x7feb352d },
+  { shift: 15, factor: 0x846ca68b },
+] as const;
+const LAST_SHIFT = 16;
+/** 2^32 / golden ratio: spreads consecutive counters over all bits. */
+const SPREAD = 0x9e3779b9;
+
+/** The avalanche hash of an unsigned 32-bit integer. */
+export function hash32(x: number): number {
+  let h = x;
+  for (const { shift, factor } of MIX) h = Math.imul(h ^ (h >>> shift), factor);
+  return (h ^ (h >>> LAST_SHIFT)) >>> 0;
+}
+
+const ONNX_UINT32 = 12;
+const ONNX_INT64 = 7;
+const ONNX_INT32 = 6;
+const ONNX_FLOAT = 1;
+
+/** Unsigned constants cannot be written with our dtypes: written as i64 and cast. */
+function unsigned(graph: Lowering, value: number): string {
+  return graph.node("Cast", [graph.constant("i64", [], [value])], { to: ONNX_UINT32 });
+}
+
+function lowerHash(graph: Lowering, x: string): string {
+  const xorShift = (h: string, shift: number) => graph.node("BitwiseXor", [h, graph.node("BitShift", [h, unsigned(graph, shift)], { direction: "RIGHT" })]);
+  let h = x;
+  for (const { shift, factor } of MIX) h = graph.node("Mul", [xorShift(h, shift), unsigned(graph, factor)]);
+  return xorShift(h, LAST_SHIFT);
+}
+
+/** Element `index` of a key, as a scalar of the given ONNX type. */
+function keyPart(graph: Lowering, key: string, index: number, to: number): string {
+  return graph.node("Cast", [graph.node("Gather", [key, graph.constant("i64", [], [index])], { axis: 0 })], { to });
+}
+
+function requireKey(where: string, key: TensorType): void {
+  if (key.dtype === "i32" && key.shape.length === 1 && key.shape[0] === 2) return;
+  throw new ShapeError({ where, expected: "a random key, i32[2]", received: describe(key), fix: "make one with randomKey(seed)" });
+}
+
+const uniformEntry = defineOp<"key", { shape: Shape }>({
+  name: "randomUniform",
+  inputs: ["key"],
+  infer: ({ key }, { shape }) => {
+    requireKey("randomUniform", key);
+    return { dtype: "f32", shape };
+  },
+  gradient: notDifferentiable("draws random numbers"),
+  lower: (graph, { key }, { shape }) => {
+    // starting the counters at the key keeps ONNX Runtime from computing them when the session is made
+    const start = keyPart(graph, key, 0, ONNX_INT64);
+    const count = graph.node("ReduceProd", [graph.sizes([sizeOf(shape)])], { keepdims: 0 });
+    const counters = graph.node("Range", [start, graph.node("Add", [start, count]), graph.constant("i64", [], [1])]);
+    const spread = graph.node("Mul", [graph.node("Cast", [counters], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]);
+    const first = lowerHash(graph, spread);
+    const bits = lowerHash(graph, graph.node("BitwiseXor", [first, keyPart(graph, key, 1, ONNX_UINT32)]));
+    const top = graph.node("Cast", [graph.node("BitShift", [bits, unsigned(graph, 8)], { direction: "RIGHT" })], { to: ONNX_FLOAT });
+    return graph.node("Reshape", [graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]), graph.sizes(shape)]);
+  },
+  reference: ({ key }, _, [type]) => {
+    const out = hostTensor(type.shape);
+    for (let i = 0; i < out.data.length; i++) {
+      const first = hash32(Math.imul(key.data[0] + i, SPREAD) >>> 0);
+      out.data[i] = (hash32((first ^ key.data[1]) >>> 0) >>> 8) * 2 ** -24;
+    }
+    return out;
+  },
+});
+
+/** Uniform f32 numbers in [0, 1), multiples of 2^-24. key: i32[2] */
+export function randomUniform(key: Value, shape: Shape): Value {
+  return apply(uniformEntry, [key], { shape });
+}
+
+/** Standard normal f32 numbers by the Box-Muller transform of two uniform tensors. */
+export function randomNormal(key: Value, shape: Shape): Value {
+  const radius = sqrt(mul(neg(log(sub(1, randomUniform(foldKey(key, 0), shape)))), 2)); // 1 - u is never 0
+  return mul(radius, cos(mul(randomUniform(foldKey(key, 1), shape), 2 * Math.PI)));
+}
+
+const foldEntry = defineOp({
+  name: "foldKey",
+  inputs: ["key", "data"],
+  infer: ({ key, data }) => {
+    requireKey("foldKey", key);
+    if (data.dtype !== "i32" || data.shape.length !== 0) {
+      throw new DTypeError({ where: "foldKey", expected: "an i32 scalar", received: describe(data), fix: `cast it: cast(x, "i32")` });
+    }
+    return key;
+  },
+  gradient: notDifferentiable("makes a random key"),
+  lower: (graph, { key, data }) => {
+    const mixed = lowerHash(graph, graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]));
+    const parts = foldParts.map(({ index, salt }) => {
+      const part = keyPart(graph, key, index, ONNX_UINT32);
+      const salted = graph.node("BitwiseXor", [mixed, unsigned(graph, salt)]);
+      const hashed = lowerHash(graph, graph.node("Add", [lowerHash(graph, graph.node("Add", [part, salted])), part]));
+      return graph.node("Reshape", [graph.node("Cast", [hashed], { to: ONNX_INT32 }), graph.constant("i64", [1], [1])]);
+    });
+    return graph.node("Concat", parts, { axis: 0 });
+  },
+  reference: ({ key, data }) => hostTensor([2], foldKeyOnHost([key.data[0], key.data[1]], data.data[0])),
+});
+
+/** The two halves of the new key mix in different constants, so that they are unrelated. */
+const foldParts = [
+  { index: 0, salt: 0 },
+  { index: 1, salt: 0x5851f42d },
+] as const;
+
+/** foldKey on plain numbers; the graph op computes the same. */
+export function foldKeyOnHost(key: readonly [number, number], data: number): [number, number] {
+  const mixed = hash32(Math.imul(data, SPREAD) >>> 0);
+  const [a, b] = foldParts.map(({ index, salt }) => {
+    const part = key[index] >>> 0;
+    return hash32((hash32((part + ((mixed ^ salt) >>> 0)) >>> 0) + part) >>> 0) | 0;
+  });
+  return [a, b];
+}
+
+/** A new key that depends on a key and on an integer: different integers give unrelated keys. */
+export function foldKey(key: Value, data: Operand): Value {
+  return apply(foldEntry, [key, toValue(data, "i32")]);
+}

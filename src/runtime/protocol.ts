@@ -1,0 +1,47 @@
+/**
+ * Messages between a Device and its worker. Every request has an id, is answered exactly once, and is served in the order
+ * sent. Buffers and executables are numbered by the sender, so that a request may use one made by a request still under way.
+ */
+import type { DType, HostArray } from "../ir/index.ts";
+
+/** ONNX Runtime's names of the element types. */
+export type OrtType = "float32" | "float16" | "int32" | "int64" | "uint8" | "bool";
+
+/** How each dtype is stored on the device; bf16 has no ONNX Runtime tensor and is kept as f32. */
+export const ortTypes: Readonly<Record<DType, OrtType>> = {
+  f32: "float32",
+  f16: "float16",
+  bf16: "float32",
+  i32: "int32",
+  i64: "int64",
+  u8: "uint8",
+  bool: "bool",
+};
+
+export type Feed = { buffer: number } | { type: OrtType; shape: readonly number[]; data: HostArray };
+
+/** Where an output goes: into a buffer (made when new, overwritten when it exists), or back in the answer when undefined. */
+export interface Fetch {
+  buffer?: number;
+  type: OrtType;
+  shape: readonly number[];
+}
+
+export type RequestBody =
+  | { kind: "compile"; executable: number; model: Uint8Array; options: Record<string, unknown> }
+  | { kind: "run"; executable: number; feeds: Feed[]; fetches: Fetch[] }
+  | { kind: "upload"; buffer: number; type: OrtType; shape: readonly number[]; data: HostArray }
+  | { kind: "read"; buffer: number }
+  | { kind: "free"; buffers: number[] }
+  | { kind: "release"; executable: number }
+  | { kind: "endProfiling"; executable: number };
+
+export type Request = RequestBody & { id: number };
+
+export interface RunResult {
+  /** Milliseconds inside ONNX Runtime. */
+  computeMs: number;
+  data: (HostArray | undefined)[];
+}
+
+export type Answer = { id: number; result: unknown } | { id: number; error: string };

@@ -1,0 +1,102 @@
+// @ts-check
+/**
+ * The device worker: owns ONNX Runtime, its sessions and all tensors. It runs in a thread of its own because
+ * onnxruntime-node computes synchronously and would block the event loop of the program that uses Kindling.
+ * Plain JavaScript, so that it starts without a TypeScript loader. The protocol is described in protocol.ts.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+
+/** @typedef {import("./protocol.ts").Request} Request */
+/** @typedef {import("onnxruntime-node").Tensor} OrtTensor */
+
+const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPort);
+const ort = await import("onnxruntime-node").catch((cause) => {
+  throw new Error(`onnxruntime-node cannot be loaded: ${cause.message}`);
+});
+
+/** @type {Map<number, OrtTensor>} */
+const buffers = new Map();
+/** @type {Map<number, import("onnxruntime-node").InferenceSession>} */
+const sessions = new Map();
+
+const constructors = /** @type {const} */ ({
+  float32: Float32Array,
+  float16: Uint16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+});
+
+/** @param {keyof typeof constructors} type @param {readonly number[]} shape @param {any} [data] */
+function makeTensor(type, shape, data) {
+  const count = shape.reduce((a, b) => a * b, 1);
+  return new ort.Tensor(/** @type {any} */ (type), data ?? new constructors[type](count), shape);
+}
+
+/** @param {number} id */
+function bufferOf(id) {
+  const tensor = buffers.get(id);
+  if (!tensor) throw new Error(`buffer ${id} was disposed`);
+  return tensor;
+}
+
+/** @type {{ [K in Request["kind"]]: (request: Extract<Request, { kind: K }>) => any }} */
+const handlers = {
+  async compile({ executable, model, options }) {
+    sessions.set(executable, await ort.InferenceSession.create(model, { logSeverityLevel: 3, ...workerData.sessionOptions, ...options }));
+  },
+  async run({ executable, feeds, fetches }) {
+    const session = sessions.get(executable);
+    if (!session) throw new Error("this compiled graph was disposed");
+    /** @type {Record<string, OrtTensor>} */
+    const inputs = {};
+    feeds.forEach((feed, i) => {
+      inputs[session.inputNames[i]] = "buffer" in feed ? bufferOf(feed.buffer) : makeTensor(feed.type, feed.shape, feed.data);
+    });
+    /** @type {Record<string, OrtTensor>} */
+    const outputs = {};
+    const made = fetches.map((fetch, i) => {
+      const known = fetch.buffer === undefined ? undefined : buffers.get(fetch.buffer);
+      const tensor = known ?? makeTensor(fetch.type, fetch.shape);
+      if (fetch.buffer !== undefined) buffers.set(fetch.buffer, tensor);
+      outputs[session.outputNames[i]] = tensor;
+      return tensor;
+    });
+    const started = performance.now();
+    await session.run(inputs, outputs);
+    const computeMs = performance.now() - started;
+    return { computeMs, data: made.map((tensor, i) => (fetches[i].buffer === undefined ? tensor.data : undefined)) };
+  },
+  upload({ buffer, type, shape, data }) {
+    buffers.set(buffer, makeTensor(type, shape, data));
+  },
+  read({ buffer }) {
+    const { data } = bufferOf(buffer);
+    return /** @type {Float32Array} */ (data).slice();
+  },
+  free({ buffers: ids }) {
+    for (const id of ids) buffers.delete(id);
+  },
+  async release({ executable }) {
+    const session = sessions.get(executable);
+    sessions.delete(executable);
+    await session?.release();
+  },
+  async endProfiling({ executable }) {
+    sessions.get(executable)?.endProfiling();
+  },
+};
+
+/** Requests are served strictly in order, since later ones rely on the buffers that earlier ones fill. */
+let queue = Promise.resolve();
+port.on("message", (/** @type {Request} */ request) => {
+  queue = queue.then(async () => {
+    try {
+      const handler = /** @type {(request: Request) => any} */ (handlers[request.kind]);
+      port.postMessage({ id: request.id, result: await handler(request) });
+    } catch (cause) {
+      port.postMessage({ id: request.id, error: cause instanceof Error ? cause.message : String(cause) });
+    }
+  });
+});

@@ -1,0 +1,253 @@
+import { describe, Graph, GraphError, type HostArray, OptionError, placeholder, type Shape, symbol, type TensorType, type Value } from "../ir/index.ts";
+import type { Device, DeviceBuffer, Executable } from "../runtime/index.ts";
+import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } from "./execute.ts";
+import { DataOp, fromHost, fromLeaf, Tensor } from "./tensor.ts";
+import { Trace, traced } from "./trace.ts";
+import { initializeVariables, type Variable } from "./variable.ts";
+
+/** What arguments and results are made of: tensors, and arrays and plain objects of such. */
+type Structure = Tensor | number | string | boolean | undefined | null | readonly Structure[] | { readonly [key: string]: Structure };
+
+export interface CompileFunctionOptions {
+  /** @default the shared CPU device */
+  device?: Device;
+  /**
+   * Sizes that may differ between calls without compiling again: for each argument (in order of its tensors) a list with a
+   * name, such as "B", for each axis that varies, and null for the others.
+   */
+  symbolicSizes?: readonly (readonly (string | null)[] | null)[];
+  /** Keep the state from before each run, so that `rollback` can bring it back. Doubles the memory of state. @default false */
+  keepPreviousState?: boolean;
+  /** Write ONNX Runtime's profile of each operation to a file with this prefix. */
+  profilePrefix?: string;
+}
+
+/** A function that was traced and compiled; calling it runs the graph. */
+export interface CompiledFunction<A extends readonly unknown[], R> {
+  (...args: CallArguments<A>): Promise<R>;
+  /** Puts the state back to what it was before the last run. Needs `keepPreviousState`. */
+  rollback(): void;
+  /** The graph made for these arguments, for inspection with printGraph. */
+  graph(...args: CallArguments<A>): Graph;
+  /** Milliseconds inside the runtime in the last finished run. */
+  readonly lastComputeMs: number;
+  /** Frees the compiled graphs. */
+  dispose(): void;
+}
+
+/** A traced function when its arguments are not looked at. */
+// biome-ignore lint/suspicious/noExplicitAny: the arguments are rebuilt with the structure that they came with
+type Traceable = (...args: any[]) => unknown;
+
+/** Results up to this size come back with the run, so that reading a loss needs no second message. */
+const INLINE_BYTES = 16384;
+
+interface Entry {
+  executable: Executable;
+  leaves: ReturnType<typeof capturedLeaves>;
+  graph: Graph;
+  updates: { variable: Variable; output: number }[];
+  /** Buffers to write new state into, where it is not written in place. */
+  spare: Map<Variable, DeviceBuffer>;
+  rebuild: (results: Tensor[]) => unknown;
+  results: number;
+}
+
+/**
+ * Traces `fn` once for each new combination of argument shapes and dtypes, compiles the graph, and runs it on every call.
+ * Variables that `fn` assigns are updated by the run. The result has the structure that `fn` returned.
+ *
+ * Numbers among the arguments are inputs too (f32 scalars): a changed learning rate does not compile again. Strings and
+ * booleans are part of the function: each combination is compiled for itself.
+ *
+ * @example
+ * const norm = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
+ * await (await norm(tensor([3, 4]))).item(); // 5
+ */
+export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileFunctionOptions = {}): CompiledFunction<A, R> {
+  const entries = new Map<string, Promise<Entry>>();
+  const made: Entry[] = [];
+  let lastComputeMs = 0;
+  let previous: { variable: Variable; buffer: DeviceBuffer; entry: Entry }[] = [];
+
+  const call = async (...callArgs: CallArguments<A>): Promise<R> => {
+    const args = callArgs as readonly Structure[];
+    const device = options.device ?? defaultDevice();
+    const flat = flattenArguments(args);
+    const { signature } = flat;
+    let pending = entries.get(signature);
+    if (!pending) {
+      pending = build(fn as Traceable, args, options, device).then((entry) => {
+        made.push(entry);
+        return entry;
+      });
+      entries.set(signature, pending);
+      pending.catch(() => entries.delete(signature)); // a failed trace may succeed when called again
+    }
+    const entry = await pending;
+    const inputs = await argumentsOf(flat.leaves, device);
+    await initializeVariables(variablesOf(entry.leaves), device);
+    return launch(entry, inputs, device);
+  };
+
+  const launch = async (entry: Entry, inputs: Awaited<ReturnType<typeof argumentsOf>>, device: Device): Promise<R> => {
+    const { executable, graph, updates } = entry;
+    const into = new Map<number, DeviceBuffer | "host">();
+    for (const { variable, output } of updates) {
+      if (executable.inPlace.has(output)) into.set(output, variable.buffer);
+      else into.set(output, entry.spare.get(variable) ?? device.allocate(variable.dtype, variable.shape));
+    }
+    for (let i = 0; i < entry.results; i++) if (byteLength(graph.outputs[i]) <= INLINE_BYTES) into.set(i, "host");
+    const { outputs, done } = executable.run([...inputs, ...entry.leaves.map(argumentOf)], into);
+    // the device works in order, so the new state can be handed to the next run before this one has finished
+    previous = [];
+    for (const { variable, output } of updates) {
+      const next = outputs[output] as DeviceBuffer;
+      if (executable.inPlace.has(output)) continue;
+      const old = variable.replaceBuffer(next);
+      if (old) {
+        entry.spare.set(variable, old);
+        previous.push({ variable, buffer: old, entry });
+      }
+    }
+    const { data, computeMs } = await done;
+    lastComputeMs = computeMs;
+    const results = Array.from({ length: entry.results }, (_, i) => {
+      const buffer = outputs[i];
+      if (buffer) return fromLeaf(new DataOp(buffer.dtype, buffer.shape, { buffer }));
+      const { dtype, shape } = graph.outputs[i];
+      return fromHost(dtype, shape as readonly number[], data[i] as never);
+    });
+    return entry.rebuild(results) as R;
+  };
+
+  const rollback = () => {
+    if (!options.keepPreviousState) {
+      throw new OptionError({ where: "rollback", expected: "a function compiled with keepPreviousState", received: "one without", fix: "compile(fn, { keepPreviousState: true })" });
+    }
+    for (const { variable, buffer, entry } of previous) {
+      const undone = variable.replaceBuffer(buffer);
+      if (undone) entry.spare.set(variable, undone);
+    }
+    previous = [];
+  };
+
+  const dispose = () => {
+    for (const entry of made.splice(0)) {
+      entry.executable.device.release(entry.executable);
+      for (const buffer of entry.spare.values()) buffer.dispose();
+    }
+    entries.clear();
+  };
+
+  const graph = (...args: CallArguments<A>) => traceFunction(fn as Traceable, args as readonly Structure[], options).graph;
+  return Object.defineProperty(Object.assign(call, { rollback, dispose, graph }), "lastComputeMs", { get: () => lastComputeMs }) as CompiledFunction<A, R>;
+}
+
+/** What a compiled function is called with: where the traced function takes a scalar tensor, a number will do. */
+export type CallArguments<A extends readonly unknown[]> = { [K in keyof A]: A[K] extends Tensor ? A[K] | number : A[K] };
+
+function byteLength({ shape }: TensorType): number {
+  return shape.every((size) => typeof size === "number") ? shape.reduce<number>((a, b) => a * (b as number), 4) : Number.POSITIVE_INFINITY;
+}
+
+interface Flat {
+  leaves: (Tensor | number)[];
+  signature: string;
+}
+
+/** Tensors and numbers of the arguments in order, and a text that is equal for arguments that one graph can serve. */
+function flattenArguments(args: Structure): Flat {
+  const leaves: (Tensor | number)[] = [];
+  const visit = (x: Structure): string => {
+    if (x instanceof Tensor) {
+      leaves.push(x);
+      return describe(x.value);
+    }
+    if (typeof x === "number") {
+      leaves.push(x);
+      return "number";
+    }
+    if (Array.isArray(x)) return `[${x.map(visit)}]`;
+    if (x !== null && typeof x === "object") {
+      return `{${Object.entries(x as Record<string, Structure>).map(([key, child]) => `${key}:${visit(child)}`)}}`;
+    }
+    return JSON.stringify(x) ?? "undefined";
+  };
+  return { signature: visit(args), leaves };
+}
+
+/** The same structure with each tensor or number replaced. */
+function mapStructure(x: Structure, replace: (leaf: Tensor | number) => unknown): unknown {
+  if (x instanceof Tensor || typeof x === "number") return replace(x);
+  if (Array.isArray(x)) return x.map((child) => mapStructure(child, replace));
+  if (x !== null && typeof x === "object") {
+    return Object.fromEntries(Object.entries(x as Record<string, Structure>).map(([key, child]) => [key, mapStructure(child, replace)]));
+  }
+  return x;
+}
+
+function traceFunction(fn: Traceable, args: readonly Structure[], { symbolicSizes }: CompileFunctionOptions) {
+  const inputs: Value[] = [];
+  const traceArgs = mapStructure(args, (leaf) => {
+    const type: TensorType = leaf instanceof Tensor ? leaf.value : { dtype: "f32", shape: [] };
+    const names = symbolicSizes?.[inputs.length];
+    const shape: Shape = type.shape.map((size, axis) => (names?.[axis] ? symbol(names[axis]) : size));
+    const input = placeholder(`argument ${inputs.length}`, { dtype: type.dtype, shape });
+    inputs.push(input);
+    return new Tensor(input);
+  }) as unknown[];
+  const trace = new Trace();
+  const returned = traced(trace, () => fn(...traceArgs));
+  if (returned instanceof Promise) {
+    throw new GraphError({ where: "compile", expected: "a synchronous function", received: "one that returns a promise", fix: "remove async and await; read results after the call" });
+  }
+  const results: Value[] = [];
+  const positions = mapStructure(returned as Structure, (leaf) => {
+    results.push(leaf instanceof Tensor ? leaf.value : new Tensor(traced(trace, () => constantOf(leaf))).value);
+    return results.length - 1;
+  });
+  const updated = [...trace.updates];
+  const outputs = [...results, ...updated.map(([, value]) => value)];
+  const leaves = capturedLeaves(outputs);
+  const graph = new Graph([...inputs, ...leaves.map((leaf) => leaf.outputs[0])], outputs);
+  return { graph, leaves, results, updated, positions, arguments: inputs.length };
+}
+
+function constantOf(x: number): Value {
+  return fromHost("f32", [], Float32Array.of(x)).value;
+}
+
+async function build(fn: Traceable, args: readonly Structure[], options: CompileFunctionOptions, device: Device): Promise<Entry> {
+  const { graph, leaves, results, updated, positions, arguments: count } = traceFunction(fn, args, options);
+  const captured = variablesOf(leaves);
+  // a variable that is only written has no input to swap with: its new value simply replaces the old
+  const updates = updated.map(([variable], i) => ({ variable, output: results.length + i, input: captured.indexOf(variable) }));
+  const inputOf = (variable: Variable) => count + leaves.findIndex(({ op }) => "variable" in op && op.variable === variable);
+  const executable = device.compile(graph, {
+    updates: updates.filter(({ input }) => input >= 0).map(({ output, variable }) => ({ output, input: inputOf(variable) })),
+    keepPreviousState: options.keepPreviousState,
+    profilePrefix: options.profilePrefix,
+  });
+  try {
+    await executable.ready;
+  } catch (cause) {
+    device.release(executable);
+    throw cause;
+  }
+  const rebuild = (tensors: Tensor[]) => mapStructure(positions as Structure, (position) => tensors[position as number]);
+  return { executable, leaves, graph, updates, spare: new Map(), rebuild, results: results.length };
+}
+
+/** Arguments as the runtime takes them; a tensor that is still a computation is computed first. */
+async function argumentsOf(leaves: readonly (Tensor | number)[], device: Device) {
+  const out = [];
+  for (const leaf of leaves) {
+    if (typeof leaf === "number") out.push({ data: Float32Array.of(leaf), shape: [] });
+    else if (leaf.value.node.op instanceof DataOp) out.push(argumentOf(leaf.value.node));
+    else if ("data" in leaf.value.node.op) out.push({ data: leaf.value.node.op.data as HostArray, shape: leaf.shape as readonly number[] });
+    else out.push((await materialize([leaf.value], device))[0]);
+  }
+  return out;
+}
+

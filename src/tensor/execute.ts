@@ -1,0 +1,85 @@
+import { ConstantOp, type DType, Graph, GraphError, type HostArray, type Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
+import { type Argument, Device, DeviceBuffer } from "../runtime/index.ts";
+import { DataOp } from "./tensor.ts";
+import { initializeVariables, type Variable, VariableOp } from "./variable.ts";
+
+/** The device that computes unless another is named; started at the first use. */
+let shared: Device | undefined;
+
+export function defaultDevice(): Device {
+  shared ??= new Device();
+  return shared;
+}
+
+/** Makes `device` the one that computes from now on. */
+export function setDefaultDevice(device: Device | undefined): void {
+  shared = device;
+}
+
+/** The leaves of a graph that hold data of their own, in the order they are met. */
+export function capturedLeaves(outputs: readonly Value[]): Node[] {
+  return topologicalOrder(outputs).filter(({ op }) => op instanceof VariableOp || op instanceof DataOp);
+}
+
+/** The variables among leaves. */
+export function variablesOf(leaves: readonly Node[]): Variable[] {
+  return leaves.flatMap(({ op }) => (op instanceof VariableOp ? [op.variable] : []));
+}
+
+/** What a run passes for a captured leaf. */
+export function argumentOf({ op }: Node): Argument {
+  if (op instanceof VariableOp) return op.variable.buffer;
+  if (op instanceof DataOp) return op.buffer ?? { data: op.host as HostArray, shape: op.type.shape as readonly number[] };
+  throw new GraphError({ where: "run", expected: "a leaf that holds data", received: op.name, fix: "do not read a tensor inside the function that is being traced" });
+}
+
+interface HostData {
+  dtype: DType;
+  shape: readonly number[];
+  data: HostArray;
+}
+
+/** Computes values in one run and leaves the results on the device; host data is uploaded. */
+export async function materialize(items: readonly (Value | HostData)[], device: Device = defaultDevice()): Promise<DeviceBuffer[]> {
+  const values = items.filter((item): item is Value => !("data" in item));
+  const computed = values.length > 0 ? await runOnce(values, device, false) : [];
+  let next = 0;
+  return items.map((item) => ("data" in item ? device.upload(item.dtype, item.shape, item.data as never) : (computed[next++] as DeviceBuffer)));
+}
+
+/** Computes values in one run and reads the numbers. */
+export async function readValues(values: readonly Value[], device: Device = defaultDevice()): Promise<HostArray[]> {
+  const waiting = values.filter((value) => hostDataOf(value) === undefined);
+  const computed = waiting.length > 0 ? await runOnce(waiting, device, true) : [];
+  let next = 0;
+  return Promise.all(
+    values.map(async (value) => {
+      const { op } = value.node;
+      return hostDataOf(value) ?? (op instanceof DataOp && op.buffer ? op.buffer.read() : (computed[next++] as HostArray));
+    }),
+  );
+}
+
+/** Numbers of leaves that need no run. */
+function hostDataOf(value: Value): HostArray | undefined {
+  const { op } = value.node;
+  if (op instanceof ConstantOp) return op.data.slice();
+  return op instanceof DataOp ? op.host?.slice() : undefined;
+}
+
+async function runOnce(values: readonly Value[], device: Device, toHost: boolean): Promise<(HostArray | DeviceBuffer)[]> {
+  const leaves = capturedLeaves(values);
+  await initializeVariables(variablesOf(leaves), device);
+  const foreign = topologicalOrder(values).find(({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op));
+  if (foreign) argumentOf(foreign);
+  const executable = device.compile(new Graph(leaves.map((leaf) => leaf.outputs[0]), values));
+  try {
+    const into = new Map(toHost ? values.map((_, i) => [i, "host"] as const) : []);
+    const { outputs, done } = executable.run(leaves.map(argumentOf), into);
+    await executable.ready;
+    const { data } = await done;
+    return outputs.map((buffer, i) => buffer ?? (data[i] as HostArray));
+  } finally {
+    device.release(executable);
+  }
+}

@@ -1,0 +1,9 @@
+/** What users write: tensors, functions of tensors, variables, compile and grad. Imports all layers below. */
+export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
+export { defaultDevice, setDefaultDevice } from "./execute.ts";
+export * from "./functions.ts";
+export { grad, type GradientsOf, valueAndGrad } from "./grad.ts";
+export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
+export { fromHost, type NestedNumbers, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";
+export { type Initial, initializeVariables, Variable, type VariableOptions } from "./variable.ts";
+export { withScope } from "../ops/index.ts";

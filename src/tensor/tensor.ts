@@ -1,0 +1,232 @@
+import {
+  constantValue,
+  type DType,
+  describe,
+  type HostArray,
+  type HostArrays,
+  hostArrayFrom,
+  PlaceholderOp,
+  type Shape,
+  ShapeError,
+  toNumbers,
+  type Value,
+  Node,
+} from "../ir/index.ts";
+import * as ops from "../ops/index.ts";
+import type { DeviceBuffer } from "../runtime/index.ts";
+import { readValues } from "./execute.ts";
+
+/** Data that is handed to the graph as an input when it runs: on the host, on a device, or both. */
+export class DataOp extends PlaceholderOp {
+  readonly host?: HostArray;
+  readonly buffer?: DeviceBuffer;
+  constructor(dtype: DType, shape: readonly number[], { host, buffer }: { host?: HostArray; buffer?: DeviceBuffer }) {
+    super("data", { dtype, shape });
+    this.host = host;
+    this.buffer = buffer;
+  }
+}
+
+/** Up to this many elements, given numbers become part of the graph; more are passed to it as an input. */
+const CONSTANT_LIMIT = 64;
+
+export type TensorLike<D extends DType = DType> = Tensor<D> | number;
+
+/** Nested arrays of numbers. */
+export type NestedNumbers = number | boolean | readonly NestedNumbers[];
+
+/**
+ * An immutable, typed array of numbers: a node in a graph. Nothing is computed until `read`, `item` or a compiled function
+ * asks for numbers.
+ *
+ * @example
+ * const x = tensor([[1, 2], [3, 4]]);
+ * await mul(x, x).toArray(); // [[1, 4], [9, 16]]
+ */
+export class Tensor<D extends DType = DType> {
+  /** The graph value this tensor stands for. */
+  readonly value: Value;
+
+  constructor(value: Value) {
+    this.value = value;
+  }
+
+  get dtype(): D {
+    return this.value.dtype as D;
+  }
+
+  /** Sizes; symbolic ones only inside a function compiled with symbolic sizes. */
+  get shape(): Shape {
+    return this.value.shape;
+  }
+
+  get rank(): number {
+    return this.value.shape.length;
+  }
+
+  /** Computes the tensor and gives its numbers, row-major, in the host form of its dtype. */
+  async read(): Promise<HostArrays[D]> {
+    const [data] = await readValues([this.value]);
+    return data as HostArrays[D];
+  }
+
+  /** The only number of a tensor with one element. @throws ShapeError when there are more. */
+  async item(): Promise<number> {
+    const data = await this.read();
+    if (data.length !== 1) {
+      throw new ShapeError({ where: "item", expected: "a tensor with one element", received: describe(this.value), fix: "use read() or toArray()" });
+    }
+    return toNumbers(this.dtype, data)[0];
+  }
+
+  /** The numbers as nested arrays of the tensor's shape. */
+  async toArray(): Promise<NestedNumbers> {
+    const flat = toNumbers(this.dtype, await this.read());
+    const nest = (depth: number, offset: number, stride: number): NestedNumbers => {
+      if (depth === this.rank) return flat[offset];
+      const size = this.shape[depth] as number;
+      const inner = stride / size;
+      return Array.from({ length: size }, (_, i) => nest(depth + 1, offset + i * inner, inner));
+    };
+    return nest(0, 0, flat.length);
+  }
+
+  /** Frees device memory that this tensor holds, if it is the result of a compiled function. */
+  dispose(): void {
+    if (this.value.node.op instanceof DataOp) this.value.node.op.buffer?.dispose();
+  }
+
+  /** Elementwise sum, with broadcasting. */
+  add(other: TensorLike<D>): Tensor<D> {
+    return new Tensor(ops.add(this.value, unwrap(other)));
+  }
+  /** Elementwise difference, with broadcasting. */
+  sub(other: TensorLike<D>): Tensor<D> {
+    return new Tensor(ops.sub(this.value, unwrap(other)));
+  }
+  /** Elementwise product, with broadcasting. */
+  mul(other: TensorLike<D>): Tensor<D> {
+    return new Tensor(ops.mul(this.value, unwrap(other)));
+  }
+  /** Elementwise quotient, with broadcasting. */
+  div(other: TensorLike<D>): Tensor<D> {
+    return new Tensor(ops.div(this.value, unwrap(other)));
+  }
+  /** Matrix product over the last two axes. */
+  matmul(other: Tensor<D>, options?: ops.MatmulOptions): Tensor<D> {
+    return new Tensor(ops.matmul(this.value, other.value, options));
+  }
+  /** Sum over axes. @default all axes */
+  sum(options?: ops.ReduceOptions): Tensor<D> {
+    return new Tensor(ops.sum(this.value, options));
+  }
+  /** Mean over axes. @default all axes */
+  mean(options?: ops.ReduceOptions): Tensor<D> {
+    return new Tensor(ops.mean(this.value, options));
+  }
+  /** Same elements, other shape; one size may be -1. */
+  reshape(shape: Shape): Tensor<D> {
+    return new Tensor(ops.reshape(this.value, shape));
+  }
+  /** Reorders axes. @default reverses them */
+  transpose(permutation?: readonly number[]): Tensor<D> {
+    return new Tensor(ops.transpose(this.value, permutation));
+  }
+  /** Part of one axis. */
+  slice(options: ops.SliceOptions): Tensor<D> {
+    return new Tensor(ops.slice(this.value, options));
+  }
+  /** The tensor at index `index` of the first axis. */
+  at(index: number): Tensor<D> {
+    const size = this.shape[0];
+    const position = typeof size === "number" && index < 0 ? index + size : index;
+    if (this.rank === 0 || typeof size !== "number" || position < 0 || position >= size) {
+      throw new ShapeError({ where: "at", expected: "an index inside the first axis", received: `${index} for ${describe(this.value)}`, fix: "check the shape" });
+    }
+    return new Tensor(ops.reshape(ops.slice(this.value, { axis: 0, start: position, end: position + 1 }), this.shape.slice(1)));
+  }
+  /** Converts to another dtype. */
+  cast<E extends DType>(to: E): Tensor<E> {
+    return new Tensor(ops.cast(this.value, to));
+  }
+
+  toString(): string {
+    return `Tensor(${describe(this.value)})`;
+  }
+}
+
+/** The operand an op takes. */
+export function unwrap(x: TensorLike): Value | number {
+  return x instanceof Tensor ? x.value : x;
+}
+
+function shapeOf(nested: NestedNumbers): number[] {
+  return Array.isArray(nested) ? [nested.length, ...(nested.length > 0 ? shapeOf(nested[0]) : [])] : [];
+}
+
+function flatten(nested: NestedNumbers, shape: readonly number[], out: (number | boolean)[] = []): (number | boolean)[] {
+  if (!Array.isArray(nested)) {
+    if (shape.length > 0) throw raggedError(nested);
+    out.push(nested as number | boolean);
+    return out;
+  }
+  if (nested.length !== shape[0]) throw raggedError(nested);
+  for (const element of nested) flatten(element, shape.slice(1), out);
+  return out;
+}
+
+function raggedError(at: NestedNumbers): ShapeError {
+  const received = JSON.stringify(at)?.slice(0, 60);
+  return new ShapeError({ where: "tensor", expected: "nested arrays of equal lengths", received, fix: "pad the shorter rows" });
+}
+
+const dtypeOfArray = (data: HostArray): DType => {
+  if (data instanceof Float32Array) return "f32";
+  if (data instanceof Int32Array) return "i32";
+  if (data instanceof BigInt64Array) return "i64";
+  return data instanceof Uint16Array ? "f16" : "u8";
+};
+
+/** The dtype that numbers get when none is named. */
+type DTypeOf<T> = T extends Int32Array ? "i32" : T extends BigInt64Array ? "i64" : T extends Uint8Array ? "u8" : T extends Uint16Array ? "f16" : "f32";
+
+/** Options of `tensor`. */
+export interface TensorOptions<D extends DType> {
+  /** Element type. @default f32 for numbers, otherwise that of the typed array */
+  dtype?: D;
+  /** Sizes, for flat data. @default the nesting of the arrays */
+  shape?: readonly number[];
+}
+
+/**
+ * A tensor from nested arrays, a number or a typed array. Typed arrays are not copied: do not change them afterwards.
+ * @throws ShapeError when rows have different lengths, or the shape does not fit.
+ *
+ * @example
+ * tensor([[1, 2, 3], [4, 5, 6]]).shape; // [2, 3]
+ * tensor([1, 2, 3], { dtype: "i32" }).dtype; // "i32"
+ */
+export function tensor<const T extends NestedNumbers | HostArray, D extends DType = DTypeOf<T>>(data: T, { dtype, shape }: TensorOptions<D> = {}): Tensor<D> {
+  const isTyped = ArrayBuffer.isView(data);
+  const type = dtype ?? (isTyped ? dtypeOfArray(data as HostArray) : "f32");
+  const natural = isTyped ? [(data as HostArray).length] : shapeOf(data as NestedNumbers);
+  const sizes = shape ?? natural;
+  const flat = isTyped ? (data as HostArray) : flatten(data as NestedNumbers, natural);
+  if (sizes.reduce((a, b) => a * b, 1) !== flat.length) {
+    throw new ShapeError({ where: "tensor", expected: `${sizes.reduce((a, b) => a * b, 1)} numbers for shape [${sizes.join(", ")}]`, received: `${flat.length}`, fix: "check the shape" });
+  }
+  const isStored = isTyped && (dtypeOfArray(flat as HostArray) === type || ((type === "bf16" || type === "bool") && flat instanceof (type === "bool" ? Uint8Array : Uint16Array)));
+  const host = isStored ? (flat as HostArray) : hostArrayFrom(type, flat as ArrayLike<number>);
+  return fromHost(type, sizes, host as never) as Tensor<D>;
+}
+
+/** A tensor over host numbers that are already in the dtype's form. */
+export function fromHost<D extends DType>(dtype: D, shape: readonly number[], host: HostArrays[D]): Tensor<D> {
+  if (host.length <= CONSTANT_LIMIT) return new Tensor(constantValue(host, { dtype, shape }));
+  return fromLeaf(new DataOp(dtype, shape, { host }));
+}
+
+/** A tensor for a leaf op. */
+export function fromLeaf<D extends DType>(op: PlaceholderOp): Tensor<D> {
+  return new Tensor(new Node(op, [], {}, [op.type]).outputs[0]);
+}
