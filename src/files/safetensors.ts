@@ -1,0 +1,142 @@
+import { open } from "node:fs/promises";
+import { bytesPerElement, DataError, type DType, type HostArray, hostArrayFromBytes } from "../ir/index.ts";
+import { writeFileAtomic } from "./atomic.ts";
+
+/*
+ * The safetensors format: 8 bytes with the length of the header (little-endian), the header as JSON, then the data.
+ * The header maps names to { dtype, shape, data_offsets: [begin, end] }, offsets counted from the end of the header;
+ * "__metadata__" maps strings to strings. https://github.com/huggingface/safetensors
+ */
+const dtypeNames: Readonly<Record<DType, string>> = { f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", i64: "I64", u8: "U8", bool: "BOOL" };
+const dtypesByName = new Map(Object.entries(dtypeNames).map(([dtype, name]) => [name, dtype as DType]));
+const METADATA = "__metadata__";
+const LENGTH_BYTES = 8;
+/** The reference implementation refuses larger headers too. */
+const MAX_HEADER_BYTES = 100_000_000;
+const ALIGNMENT = 8;
+
+export interface StoredTensor {
+  dtype: DType;
+  shape: readonly number[];
+  data: HostArray;
+}
+
+export interface TensorInfo {
+  dtype: DType;
+  shape: readonly number[];
+  /** First byte and byte after the last, from the end of the header. */
+  begin: number;
+  end: number;
+}
+
+export interface SafetensorsHeader {
+  tensors: Map<string, TensorInfo>;
+  metadata: Record<string, string>;
+  /** Where the data starts in the file. */
+  dataOffset: number;
+}
+
+function malformed(path: string, expected: string, received: string): DataError {
+  return new DataError({ where: path, expected, received, fix: "the file is damaged or not safetensors: fetch or save it again" });
+}
+
+/**
+ * Checks a header against the size of its file. Every offset and size must add up: no tensor may lie outside the data, be
+ * of another size than its shape, overlap another or leave a gap.
+ * @throws DataError naming the tensor.
+ */
+export function parseHeader(path: string, header: Uint8Array, fileBytes: number): SafetensorsHeader {
+  const dataOffset = LENGTH_BYTES + header.length;
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(header));
+  } catch (cause) {
+    throw new DataError({ where: path, expected: "a header in JSON", received: (cause as Error).message, fix: "the file is damaged: fetch it again", cause });
+  }
+  if (json === null || typeof json !== "object" || Array.isArray(json)) throw malformed(path, "a header that is a JSON object", JSON.stringify(json).slice(0, 40));
+  const tensors = new Map<string, TensorInfo>();
+  let metadata: Record<string, string> = {};
+  for (const [name, entry] of Object.entries(json)) {
+    if (name === METADATA) metadata = entry;
+    else tensors.set(name, parseEntry(path, name, entry));
+  }
+  let expectedBegin = 0;
+  for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== expectedBegin) throw malformed(path, `tensor ${name} to start at byte ${expectedBegin}`, `${begin}`);
+    expectedBegin = end;
+  }
+  if (dataOffset + expectedBegin !== fileBytes) {
+    throw malformed(path, `${dataOffset + expectedBegin} bytes, as the header says`, `a file of ${fileBytes} bytes`);
+  }
+  return { tensors, metadata, dataOffset };
+}
+
+function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
+  const { dtype: dtypeName, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
+  const dtype = dtypesByName.get(String(dtypeName));
+  if (!dtype) throw malformed(path, `tensor ${name} to have one of the dtypes ${[...dtypesByName.keys()].join(", ")}`, JSON.stringify(dtypeName) ?? "none");
+  const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
+  if (!Array.isArray(shape) || !shape.every(isCount)) throw malformed(path, `tensor ${name} to have a shape of integers`, JSON.stringify(shape) ?? "none");
+  if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
+    throw malformed(path, `tensor ${name} to have two data offsets`, JSON.stringify(offsets) ?? "none");
+  }
+  const bytes = shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
+  if (offsets[1] - offsets[0] !== bytes) throw malformed(path, `${bytes} bytes for tensor ${name} ${dtypeName}[${shape}]`, `${offsets[1] - offsets[0]}`);
+  return { dtype, shape, begin: offsets[0], end: offsets[1] };
+}
+
+/**
+ * Reads tensors from a file one after another, so that no more than the result is in memory.
+ * @param names which to read. @default all
+ * @throws DataError when the file is not a sound safetensors file or a name is missing.
+ */
+export async function readSafetensors(path: string, names?: readonly string[]): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+  const file = await open(path, "r").catch((cause) => {
+    throw new DataError({ where: path, expected: "a safetensors file", received: cause.code === "ENOENT" ? "no such file" : cause.message, fix: "check the path", cause });
+  });
+  try {
+    const { size } = await file.stat();
+    const readExactly = async (length: number, position: number) => {
+      const bytes = new Uint8Array(length);
+      let done = 0;
+      while (done < length) {
+        const { bytesRead } = await file.read(bytes, done, length - done, position + done);
+        if (bytesRead === 0) throw malformed(path, `${length} bytes at ${position}`, `the end of the file after ${done}`);
+        done += bytesRead;
+      }
+      return bytes;
+    };
+    if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
+    const headerLength = Number(new DataView((await readExactly(LENGTH_BYTES, 0)).buffer).getBigUint64(0, true));
+    if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES) throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
+    const header = parseHeader(path, await readExactly(headerLength, LENGTH_BYTES), size);
+    const tensors = new Map<string, StoredTensor>();
+    for (const name of names ?? header.tensors.keys()) {
+      const info = header.tensors.get(name);
+      if (!info) throw malformed(path, `a tensor named ${name}`, `only ${[...header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
+      const bytes = await readExactly(info.end - info.begin, header.dataOffset + info.begin);
+      tensors.set(name, { dtype: info.dtype, shape: info.shape, data: hostArrayFromBytes(info.dtype, bytes) });
+    }
+    return { tensors, metadata: header.metadata };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for. */
+export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, StoredTensor>, metadata: Record<string, string> = { format: "pt" }): Promise<void> {
+  const header: Record<string, unknown> = { [METADATA]: metadata };
+  const pieces: Uint8Array[] = [];
+  let offset = 0;
+  for (const [name, { dtype, shape, data }] of tensors) {
+    header[name] = { dtype: dtypeNames[dtype], shape, data_offsets: [offset, offset + data.byteLength] };
+    pieces.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    offset += data.byteLength;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(header));
+  const padded = new Uint8Array(Math.ceil(json.length / ALIGNMENT) * ALIGNMENT).fill(0x20);
+  padded.set(json);
+  const length = new Uint8Array(LENGTH_BYTES);
+  new DataView(length.buffer).setBigUint64(0, BigInt(padded.length), true);
+  await writeFileAtomic(path, [length, padded, ...pieces]);
+}

@@ -1,0 +1,14 @@
+/** Layers and initialisers. Imports tensor/ and below. */
+export {
+  type CacheLengths,
+  type LayerCache,
+  MultiHeadAttention,
+  type MultiHeadAttentionConfig,
+  type MultiHeadOptions,
+  mergeHeads,
+  multiHeadAttention,
+  splitHeads,
+} from "./attention.ts";
+export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
+export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig } from "./layers.ts";
+export { CheckpointError, checkpointKey, loadStateDict, Module, Parameter, type StateDict } from "./module.ts";

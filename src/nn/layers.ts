@@ -1,0 +1,110 @@
+import type { FloatDType } from "../ir/index.ts";
+import { bernoulli, gather, layerNorm, linear, matmul, mul, type RandomKey, type Tensor, where } from "../tensor/index.ts";
+import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
+import { Module, Parameter } from "./module.ts";
+
+export interface LinearConfig {
+  inFeatures: number;
+  outFeatures: number;
+  /** @default true */
+  bias?: boolean;
+  /** @default uniform in plus or minus 1 / sqrt(inFeatures), as in PyTorch */
+  init?: Initializer;
+  /** @default that of the weight; zeros when `init` is given */
+  biasInit?: Initializer;
+}
+
+/** x Wᵀ + b with the weight in PyTorch's layout. */
+export class Linear extends Module {
+  readonly weight: Parameter; // [F, D]
+  readonly bias?: Parameter; //  [F]
+
+  constructor({ inFeatures, outFeatures, bias = true, init, biasInit }: LinearConfig, key: RandomKey) {
+    super();
+    const [weightKey, biasKey] = key.split(2);
+    this.weight = new Parameter([outFeatures, inFeatures], (init ?? linearInit)(weightKey, [outFeatures, inFeatures]));
+    const biasOf = biasInit ?? (init ? constantInit(0) : uniformInit(1 / Math.sqrt(inFeatures)));
+    if (bias) this.bias = new Parameter([outFeatures], biasOf(biasKey, [outFeatures]));
+  }
+
+  /** x: [..., D] -> [..., F] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    if (!this.bias) return matmul(x, this.weight.value, { transposeB: true });
+    return linear(x, this.weight.value, this.bias.value, { transposeB: true });
+  }
+}
+
+/** x W + b with the weight [in, out], as GPT-2's checkpoints have it; Hugging Face calls this layer Conv1D. */
+export class Conv1D extends Module {
+  readonly weight: Parameter; // [D, F]
+  readonly bias: Parameter; //   [F]
+
+  constructor({ inFeatures, outFeatures, init = normalInit(0.02), biasInit = constantInit(0) }: LinearConfig, key: RandomKey) {
+    super();
+    const [weightKey, biasKey] = key.split(2);
+    this.weight = new Parameter([inFeatures, outFeatures], init(weightKey, [inFeatures, outFeatures]));
+    this.bias = new Parameter([outFeatures], biasInit(biasKey, [outFeatures]));
+  }
+
+  /** x: [..., D] -> [..., F] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return linear(x, this.weight.value, this.bias.value);
+  }
+}
+
+export interface EmbeddingConfig {
+  numEmbeddings: number;
+  embeddingDim: number;
+  /** @default standard normal */
+  init?: Initializer;
+}
+
+/** A table of vectors looked up by integer. */
+export class Embedding extends Module {
+  readonly weight: Parameter; // [V, D]
+
+  constructor({ numEmbeddings, embeddingDim, init = normalInit(1) }: EmbeddingConfig, key: RandomKey) {
+    super();
+    this.weight = new Parameter([numEmbeddings, embeddingDim], init(key, [numEmbeddings, embeddingDim]));
+  }
+
+  /** ids: [...] -> [..., D] */
+  forward(ids: Tensor<"i32">): Tensor<"f32"> {
+    return gather(this.weight.value, ids);
+  }
+}
+
+export interface LayerNormConfig {
+  width: number;
+  /** Added to the variance. @default 1e-5 */
+  epsilon?: number;
+}
+
+/** Layer normalisation over the last axis. Ba et al. 2016, arXiv:1607.06450. */
+export class LayerNorm extends Module {
+  readonly weight: Parameter; // [D]
+  readonly bias: Parameter; //   [D]
+  private readonly epsilon: number;
+
+  constructor({ width, epsilon = 1e-5 }: LayerNormConfig, key: RandomKey) {
+    super();
+    this.weight = new Parameter([width], constantInit(1)(key, [width]));
+    this.bias = new Parameter([width], constantInit(0)(key, [width]));
+    this.epsilon = epsilon;
+  }
+
+  /** x: [..., D] -> [..., D] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return layerNorm(x, this.weight.value, this.bias.value, this.epsilon);
+  }
+}
+
+/**
+ * Sets elements to 0 with the given probability and scales the rest so that the mean stays. Without a key, or at
+ * probability 0, it does nothing: that is how evaluation calls it. Srivastava et al. 2014.
+ */
+export function dropout<D extends FloatDType>(x: Tensor<D>, probability: number, key: RandomKey | undefined): Tensor<D> {
+  if (key === undefined || probability === 0) return x;
+  return mul(where(bernoulli(key, x.shape, 1 - probability), x, 0), 1 / (1 - probability)) as Tensor<D>;
+}
+

@@ -1,0 +1,94 @@
+import { type DType, KindlingError, ShapeError } from "../ir/index.ts";
+import { type Initial, Variable } from "../tensor/index.ts";
+
+/** A variable that training changes. */
+export class Parameter<D extends DType = "f32"> extends Variable<D> {
+  constructor(shape: readonly number[], initial: Initial<D>, dtype: D = "f32" as D) {
+    super({ dtype, shape }, initial);
+  }
+}
+
+/**
+ * Checkpoint key of a field: an underscore before each capital and before each run of digits, lower case.
+ * gateProj -> gate_proj, ln1 -> ln_1, lmHead -> lm_head.
+ */
+export function checkpointKey(field: string): string {
+  return field.replace(/([A-Z]|\d+)/g, (part, _, offset: number) => (offset > 0 ? `_${part.toLowerCase()}` : part.toLowerCase()));
+}
+
+/**
+ * A part of a model: parameters and other modules in fields, and a `forward` of the subclass. Modules hold no state besides
+ * parameters; caches and random keys are arguments of `forward`.
+ */
+export abstract class Module {
+  /** Parameters with their checkpoint keys, in the order of the fields. A parameter held twice is listed once. */
+  namedParameters(prefix = ""): Map<string, Parameter> {
+    const found = new Map<string, Parameter>();
+    const seen = new Set<Parameter>();
+    const visit = (holder: object, path: string) => {
+      for (const [field, child] of Object.entries(holder)) {
+        const key = `${path}${Array.isArray(holder) ? field : checkpointKey(field)}`;
+        if (child instanceof Parameter && !seen.has(child)) {
+          seen.add(child);
+          found.set(key, child);
+        } else if (child instanceof Module || (Array.isArray(child) && child.some((item) => item instanceof Module))) {
+          visit(child, `${key}.`);
+        }
+      }
+    };
+    visit(this, prefix);
+    for (const [key, parameter] of found) parameter.name = key;
+    return found;
+  }
+
+  parameters(): Parameter[] {
+    return [...this.namedParameters().values()];
+  }
+
+  /** Number of trainable numbers. */
+  parameterCount(): number {
+    return this.parameters().reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
+  }
+
+  /** Frees the memory of all parameters. */
+  dispose(): void {
+    for (const parameter of this.parameters()) parameter.dispose();
+  }
+}
+
+/** Numbers for a parameter, by checkpoint key. */
+export type StateDict = ReadonlyMap<string, { dtype: DType; shape: readonly number[]; data: Float32Array }>;
+
+/** A checkpoint does not fit the model. */
+export class CheckpointError extends KindlingError {}
+
+/**
+ * Sets parameters from a checkpoint. Strict: every parameter must be there with its shape, and nothing else. Nothing is
+ * changed unless everything fits.
+ * @throws CheckpointError listing missing and extra tensors, or ShapeError for a misshapen one.
+ */
+export function loadStateDict(where: string, parameters: ReadonlyMap<string, Parameter>, state: StateDict): void {
+  const missing = [...parameters.keys()].filter((key) => !state.has(key));
+  const extra = [...state.keys()].filter((key) => !parameters.has(key));
+  if (missing.length > 0 || extra.length > 0) {
+    const list = (keys: string[]) => (keys.length > 4 ? `${keys.slice(0, 4).join(", ")} and ${keys.length - 4} more` : keys.join(", "));
+    throw new CheckpointError({
+      where,
+      expected: `exactly the ${parameters.size} tensors of the model`,
+      received: [missing.length > 0 ? `without ${list(missing)}` : "", extra.length > 0 ? `with extra ${list(extra)}` : ""].filter(Boolean).join("; "),
+      fix: "check that config.json belongs to these weights",
+    });
+  }
+  for (const [key, parameter] of parameters) {
+    const { shape } = state.get(key) as { shape: readonly number[] };
+    if (shape.length !== parameter.shape.length || shape.some((size, i) => size !== parameter.shape[i])) {
+      throw new ShapeError({
+        where: `${where}, tensor ${key}`,
+        expected: `shape [${parameter.shape.join(", ")}]`,
+        received: `[${shape.join(", ")}]`,
+        fix: "check that config.json belongs to these weights",
+      });
+    }
+  }
+  for (const [key, parameter] of parameters) parameter.set((state.get(key) as { data: Float32Array }).data);
+}

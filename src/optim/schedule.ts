@@ -1,0 +1,35 @@
+import { checkOptions, OptionError } from "../ir/index.ts";
+
+/** Learning rate at a step, counted from 0. */
+export type Schedule = (step: number) => number;
+
+export interface CosineOptions {
+  /** Highest rate, reached after warm-up. */
+  learningRate: number;
+  /** Rate at the end and after it. @default learningRate / 10 */
+  minLearningRate?: number;
+  /** Steps over which the rate rises linearly. @default 0 */
+  warmupSteps?: number;
+  /** Step at which the lowest rate is reached. */
+  totalSteps: number;
+}
+
+/** Linear warm-up, then half a cosine down. Loshchilov and Hutter 2016, arXiv:1608.03983; nanoGPT's formula. */
+export function cosineSchedule(options: CosineOptions): Schedule {
+  checkOptions("cosineSchedule", options, ["learningRate", "minLearningRate", "warmupSteps", "totalSteps"]);
+  const { learningRate, minLearningRate = learningRate / 10, warmupSteps = 0, totalSteps } = options;
+  if (!(warmupSteps >= 0 && warmupSteps <= totalSteps)) {
+    throw new OptionError({ where: "cosineSchedule", expected: `warmupSteps from 0 to totalSteps (${totalSteps})`, received: String(warmupSteps), fix: "lower warmupSteps" });
+  }
+  return (step) => {
+    if (step < warmupSteps) return (learningRate * (step + 1)) / (warmupSteps + 1);
+    if (step >= totalSteps) return minLearningRate;
+    const progress = (step - warmupSteps) / (totalSteps - warmupSteps);
+    return minLearningRate + 0.5 * (1 + Math.cos(Math.PI * progress)) * (learningRate - minLearningRate);
+  };
+}
+
+/** The same rate at every step. */
+export function constantSchedule(learningRate: number): Schedule {
+  return () => learningRate;
+}
