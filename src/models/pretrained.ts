@@ -47,10 +47,15 @@ export async function fromPretrained(folder: string): Promise<GPT2LMHeadModel> {
     });
   }
   const model = new GPT2LMHeadModel(fromJson(configPath, json, gpt2Fields), randomKey(0));
-  const weightsPath = join(folder, WEIGHTS);
-  const { tensors } = await readSafetensors(weightsPath);
-  loadStateDict(weightsPath, model.namedParameters(), toStateDict(tensors, model.config.tieWordEmbeddings));
+  await loadPretrained(model, folder);
   return model;
+}
+
+/** Loads the weights in a folder into a model that exists. Nothing changes unless everything fits. */
+export async function loadPretrained(model: GPT2LMHeadModel, folder: string): Promise<void> {
+  const path = join(folder, WEIGHTS);
+  const { tensors } = await readSafetensors(path);
+  loadStateDict(path, model.namedParameters(), toStateDict(tensors, model.config.tieWordEmbeddings));
 }
 
 /** Weights under the names of our modules, as f32: older files lack the prefix, and may repeat a tied head. */

@@ -4,6 +4,6 @@ export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export * from "./functions.ts";
 export { grad, type GradientsOf, valueAndGrad } from "./grad.ts";
 export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
-export { fromHost, type NestedNumbers, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";
+export { fromHost, type NestedNumbers, readTensors, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";
 export { type Initial, initializeVariables, Variable, type VariableOptions } from "./variable.ts";
 export { withScope } from "../ops/index.ts";

@@ -155,6 +155,11 @@ export class Tensor<D extends DType = DType> {
   }
 }
 
+/** Computes several tensors in one run and gives their numbers. */
+export async function readTensors<D extends DType>(tensors: readonly Tensor<D>[]): Promise<HostArrays[D][]> {
+  return (await readValues(tensors.map(({ value }) => value))) as HostArrays[D][];
+}
+
 /** The operand an op takes. */
 export function unwrap(x: TensorLike): Value | number {
   return x instanceof Tensor ? x.value : x;

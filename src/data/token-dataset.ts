@@ -1,0 +1,168 @@
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { DataError } from "../ir/index.ts";
+import { foldKeyOnHost } from "../ops/index.ts";
+
+/** Ids below this fit two bytes. */
+const SMALL_VOCABULARY = 1 << 16;
+/** Bytes of one stored id. */
+export const bytesPerToken = (vocabSize: number) => (vocabSize <= SMALL_VOCABULARY ? 2 : 4);
+
+/** Writes token ids to a file as they come: little-endian integers of 2 bytes, or of 4 for large vocabularies. */
+export class TokenWriter {
+  private readonly file: FileHandle;
+  private readonly width: number;
+  count = 0;
+
+  private constructor(file: FileHandle, width: number) {
+    this.file = file;
+    this.width = width;
+  }
+
+  static async create(path: string, vocabSize: number): Promise<TokenWriter> {
+    return new TokenWriter(await open(path, "w"), bytesPerToken(vocabSize));
+  }
+
+  async write(ids: readonly number[]): Promise<void> {
+    await this.file.writeFile(new Uint8Array((this.width === 2 ? Uint16Array : Uint32Array).from(ids).buffer));
+    this.count += ids.length;
+  }
+
+  async close(): Promise<void> {
+    await this.file.sync();
+    await this.file.close();
+  }
+}
+
+export interface Batch {
+  /** i32, row-major [batchSize, contextLength] */
+  inputs: Int32Array;
+  /** The inputs shifted by one: what comes next. */
+  targets: Int32Array;
+}
+
+export interface TokenDatasetOptions {
+  contextLength: number;
+  vocabSize: number;
+  /** @default 0 */
+  seed?: number;
+}
+
+/**
+ * A long sequence of tokens in a file, served as windows of contextLength + 1. Windows are read from disk when asked for,
+ * so the corpus may be larger than memory. Batch number i is a pure function of the seed and of i: an epoch visits each
+ * window once, in an order that differs from epoch to epoch, and training can resume at any step.
+ */
+export class TokenDataset {
+  readonly tokens: number;
+  readonly windows: number;
+  private readonly file: FileHandle;
+  private readonly width: number;
+  private readonly contextLength: number;
+  private readonly seed: number;
+  private readonly vocabSize: number;
+  private readonly path: string;
+
+  private constructor(path: string, file: FileHandle, tokens: number, { contextLength, vocabSize, seed = 0 }: TokenDatasetOptions) {
+    this.path = path;
+    this.file = file;
+    this.tokens = tokens;
+    this.width = bytesPerToken(vocabSize);
+    this.contextLength = contextLength;
+    this.vocabSize = vocabSize;
+    this.seed = seed;
+    this.windows = Math.floor((tokens - 1) / contextLength);
+  }
+
+  /** @throws DataError when the file is missing, cut off in a token, or shorter than one window */
+  static async open(path: string, options: TokenDatasetOptions): Promise<TokenDataset> {
+    const info = await stat(path).catch((cause) => {
+      throw new DataError({ where: path, expected: "a token file", received: "nothing there", fix: "prepare the data again", cause });
+    });
+    const tokens = info.size / bytesPerToken(options.vocabSize);
+    if (!Number.isInteger(tokens)) throw new DataError({ where: path, expected: "whole tokens", received: `${info.size} bytes`, fix: "prepare the data again" });
+    if (tokens < options.contextLength + 1) {
+      throw new DataError({
+        where: path,
+        expected: `at least ${options.contextLength + 1} tokens, one context and the token after it`,
+        received: `${tokens} tokens`,
+        fix: "use more text or a shorter --context",
+      });
+    }
+    return new TokenDataset(path, await open(path, "r"), tokens, options);
+  }
+
+  /** Batch number `index` of the endless shuffled sequence. */
+  async batch(index: number, batchSize: number): Promise<Batch> {
+    const rows = Array.from({ length: batchSize }, (_, row) => this.shuffledStart(index * batchSize + row));
+    return this.windowsAt(rows);
+  }
+
+  /** Batches in the order of the text, without shuffling, for evaluation: at most `limit` of them, spread evenly. */
+  async *evaluationBatches(batchSize: number, limit: number): AsyncGenerator<Batch> {
+    const total = Math.min(this.windows, batchSize * limit);
+    const starts = Array.from({ length: total }, (_, i) => Math.floor((i * this.windows) / total) * this.contextLength);
+    for (let i = 0; i + batchSize <= Math.max(batchSize, total); i += batchSize) {
+      yield await this.windowsAt(Array.from({ length: batchSize }, (_, row) => starts[(i + row) % total]));
+    }
+  }
+
+  /** Start of sample number `sample`. Each epoch shifts all windows by another offset, so that cuts fall elsewhere. */
+  private shuffledStart(sample: number): number {
+    const epoch = Math.floor(sample / this.windows);
+    const [shiftBits, key] = foldKeyOnHost([this.seed | 0, 0x64617461], epoch); // "data"
+    const slack = this.tokens - 1 - this.windows * this.contextLength;
+    const shift = epoch === 0 ? 0 : (shiftBits >>> 0) % (slack + 1);
+    return permute(sample % this.windows, this.windows, key) * this.contextLength + shift;
+  }
+
+  private async windowsAt(starts: readonly number[]): Promise<Batch> {
+    const { contextLength } = this;
+    const inputs = new Int32Array(starts.length * contextLength);
+    const targets = new Int32Array(inputs.length);
+    await Promise.all(
+      starts.map(async (start, row) => {
+        const ids = await this.read(start, contextLength + 1);
+        inputs.set(ids.subarray(0, contextLength), row * contextLength);
+        targets.set(ids.subarray(1), row * contextLength);
+      }),
+    );
+    return { inputs, targets };
+  }
+
+  /** @throws DataError when the file was cut or holds ids outside the vocabulary */
+  private async read(start: number, count: number): Promise<Int32Array> {
+    const bytes = new Uint8Array(count * this.width);
+    const { bytesRead } = await this.file.read(bytes, 0, bytes.length, start * this.width);
+    if (bytesRead !== bytes.length) throw new DataError({ where: this.path, expected: `${count} tokens at ${start}`, received: "the end of the file", fix: "prepare the data again" });
+    const ids = Int32Array.from(this.width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer));
+    const wrong = ids.find((id) => id < 0 || id >= this.vocabSize);
+    if (wrong !== undefined) throw new DataError({ where: this.path, expected: `ids below ${this.vocabSize}`, received: `${wrong}`, fix: "prepare the data again with this tokenizer" });
+    return ids;
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+}
+
+const FEISTEL_ROUNDS = 4;
+
+/**
+ * Position of `index` in a random order of 0 .. size - 1, without storing the order: a Feistel network over the next power
+ * of four, walked until the result is in range. Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains".
+ */
+export function permute(index: number, size: number, key: number): number {
+  const halfBits = Math.max(1, Math.ceil(Math.log2(Math.max(2, size)) / 2));
+  const half = 2 ** halfBits;
+  let x = index;
+  do {
+    let left = Math.floor(x / half);
+    let right = x % half;
+    for (let round = 0; round < FEISTEL_ROUNDS; round++) {
+      const [mixed] = foldKeyOnHost([key, round], right);
+      [left, right] = [right, (left ^ ((mixed >>> 0) % half)) >>> 0];
+    }
+    x = left * half + right;
+  } while (x >= size);
+  return x;
+}

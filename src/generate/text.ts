@@ -1,0 +1,67 @@
+import type { Tokenizer } from "../tokenizers/index.ts";
+import type { GenerateOptions, Generator } from "./generator.ts";
+
+export interface TextOptions extends GenerateOptions {
+  /** Texts that end the generation and are not given out. */
+  stop?: readonly string[];
+}
+
+export type FinishReason = "stop" | "length";
+
+export interface TextPiece {
+  text: string;
+  /** Tokens made so far. */
+  tokens: number;
+  /** Set on the last piece. */
+  finishReason?: FinishReason;
+}
+
+/**
+ * Continues a text, giving pieces as soon as they are certain: whole characters only, and nothing that may turn out to be
+ * the start of a stop text.
+ */
+export async function* generateText(generator: Generator, tokenizer: Tokenizer, prompt: string, options: TextOptions = {}): AsyncGenerator<TextPiece, void, void> {
+  const { stop = [], ...rest } = options;
+  const ids = tokenizer.encode(prompt);
+  if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
+  const decoder = tokenizer.stream();
+  const tokens = generator.generate(ids, rest);
+  let held = "";
+  let count = 0;
+  try {
+    for (;;) {
+      const next = await tokens.next();
+      held += next.done ? decoder.flush() : decoder.push(next.value);
+      if (!next.done) count++;
+      const end = firstOccurrence(held, stop);
+      if (end >= 0) {
+        yield { text: held.slice(0, end), tokens: count, finishReason: "stop" };
+        return;
+      }
+      if (next.done) {
+        yield { text: held, tokens: count, finishReason: next.value };
+        return;
+      }
+      const safe = held.length - possibleStart(held, stop);
+      if (safe > 0) yield { text: held.slice(0, safe), tokens: count };
+      held = held.slice(safe);
+    }
+  } finally {
+    await tokens.return("stop");
+  }
+}
+
+/** Index of the earliest stop text, or -1. */
+function firstOccurrence(text: string, stops: readonly string[]): number {
+  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  return found.length > 0 ? Math.min(...found) : -1;
+}
+
+/** Length of the longest end of `text` that some stop text begins with. */
+function possibleStart(text: string, stops: readonly string[]): number {
+  for (let length = Math.min(text.length, Math.max(0, ...stops.map((stop) => stop.length - 1))); length > 0; length--) {
+    const tail = text.slice(-length);
+    if (stops.some((stop) => stop.startsWith(tail))) return length;
+  }
+  return 0;
+}

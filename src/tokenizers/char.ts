@@ -1,0 +1,86 @@
+import { DataError } from "../ir/index.ts";
+import { addedToken, END_OF_TEXT, splitSpecial, type TokenStream, type Tokenizer } from "./tokenizer.ts";
+
+/**
+ * One token for each character (Unicode code point) of a fixed alphabet. In tokenizer.json it is a BPE model without
+ * merges, which Hugging Face's libraries load.
+ */
+export class CharacterTokenizer implements Tokenizer {
+  readonly vocabSize: number;
+  readonly endOfTextId: number;
+  private readonly ids: ReadonlyMap<string, number>;
+  private readonly characters: readonly string[];
+  private readonly special: ReadonlyMap<string, number>;
+
+  /** @param alphabet the characters, in the order of their ids, which start after <|endoftext|> at 0 */
+  constructor(alphabet: readonly string[]) {
+    this.special = new Map([[END_OF_TEXT, 0]]);
+    this.endOfTextId = 0;
+    this.characters = ["", ...alphabet];
+    this.ids = new Map(alphabet.map((character, i) => [character, i + 1]));
+    this.vocabSize = alphabet.length + 1;
+  }
+
+  /** @throws DataError at a character outside the alphabet */
+  encode(text: string): number[] {
+    return splitSpecial(text, this.special).flatMap((piece, i) => {
+      if (i % 2 === 1) return [this.endOfTextId];
+      return Array.from(piece, (character) => {
+        const id = this.ids.get(character);
+        if (id !== undefined) return id;
+        throw new DataError({
+          where: "character tokenizer",
+          expected: `one of the ${this.ids.size} characters of the training text`,
+          received: `${JSON.stringify(character)} (U+${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")})`,
+          fix: "leave it out, or train with the bpe tokenizer, which accepts any text",
+        });
+      });
+    });
+  }
+
+  decode(ids: readonly number[]): string {
+    return ids.map((id) => this.characters[id] ?? "\ufffd").join("");
+  }
+
+  stream(): TokenStream {
+    return { push: (id) => this.decode([id]), flush: () => "" };
+  }
+
+  toJson(): Record<string, unknown> {
+    return {
+      version: "1.0",
+      truncation: null,
+      padding: null,
+      added_tokens: [addedToken(0, END_OF_TEXT)],
+      normalizer: null,
+      pre_tokenizer: null,
+      post_processor: null,
+      decoder: { type: "Fuse" },
+      model: {
+        type: "BPE",
+        dropout: null,
+        unk_token: null,
+        continuing_subword_prefix: null,
+        end_of_word_suffix: null,
+        fuse_unk: false,
+        byte_fallback: false,
+        ignore_merges: false,
+        vocab: Object.fromEntries([[END_OF_TEXT, 0], ...this.ids]),
+        merges: [],
+      },
+    };
+  }
+}
+
+/** Collects the alphabet of a text. */
+export class CharacterTrainer {
+  private readonly seen = new Set<string>();
+
+  add(text: string): void {
+    for (const character of text) this.seen.add(character);
+  }
+
+  train(): CharacterTokenizer {
+    return new CharacterTokenizer([...this.seen].sort((a, b) => (a.codePointAt(0) as number) - (b.codePointAt(0) as number)));
+  }
+}

@@ -1,0 +1,34 @@
+/** Turns text into token ids and back. */
+export interface Tokenizer {
+  readonly vocabSize: number;
+  /** Id of the token that separates documents, or null. */
+  readonly endOfTextId: number | null;
+  /** Ids of the text. Special tokens written out in the text become their ids. */
+  encode(text: string): number[];
+  /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
+  decode(ids: readonly number[]): string;
+  /** Decodes ids one by one: each call gives the text that is certain by now. */
+  stream(): TokenStream;
+  /** The object that Hugging Face's tokenizer.json holds. */
+  toJson(): Record<string, unknown>;
+}
+
+export interface TokenStream {
+  push(id: number): string;
+  /** What is left at the end. */
+  flush(): string;
+}
+
+export const END_OF_TEXT = "<|endoftext|>";
+
+/** The added_tokens entry of a special token. */
+export function addedToken(id: number, content: string): Record<string, unknown> {
+  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+}
+
+/** Splits a text at special tokens; odd pieces are the tokens themselves. */
+export function splitSpecial(text: string, special: ReadonlyMap<string, number>): string[] {
+  if (special.size === 0) return [text];
+  const escaped = [...special.keys()].sort((a, b) => b.length - a.length).map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return text.split(new RegExp(`(${escaped.join("|")})`, "u"));
+}

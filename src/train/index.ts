@@ -1,0 +1,5 @@
+/** Training of language models: the compiled step, the loop, checkpoints. Imports models/, data/, optim/ and below. */
+export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
+export { DivergedError, firstNonFinite } from "./diverged.ts";
+export { compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";
+export { compileEvaluation, evaluationLoss, type TrainEvent, type TrainOptions, train } from "./trainer.ts";

@@ -1,0 +1,37 @@
+import type { GPT2LMHeadModel } from "../models/index.ts";
+import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
+import { type CompiledFunction, compile, grad, type RandomKey, type Tensor } from "../tensor/index.ts";
+
+export interface StepResult {
+  /** Mean cross-entropy of the batch before the update, in nats. */
+  loss: Tensor<"f32">;
+  /** Euclidean norm of all gradients before clipping. */
+  gradientNorm: Tensor<"f32">;
+}
+
+export interface StepOptions {
+  /** Gradients are scaled to a norm of at most this. */
+  clipNorm: number;
+  /** Turns dropout on; folded with the step number. */
+  key?: RandomKey;
+  /** See CompileFunctionOptions. @default false */
+  keepPreviousState?: boolean;
+}
+
+/** Arguments: input ids [B, T], targets [B, T], learning rate, and the number of the step. */
+export type TrainStep = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"f32">, Tensor<"i32">], StepResult>;
+
+/** One training step as one graph: forward, backward, clipping and the optimizer's update. */
+export function compileTrainStep(model: GPT2LMHeadModel, optimizer: Optimizer, { clipNorm, key, keepPreviousState }: StepOptions): TrainStep {
+  const parameters = [...optimizer.parameters.values()];
+  return compile(
+    (inputs: Tensor<"i32">, targets: Tensor<"i32">, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
+      const loss = model.loss(inputs, targets, { key: key?.fold(step) });
+      const gradients = grad(loss, parameters);
+      const gradientNorm = globalNorm(gradients);
+      optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) });
+      return { loss, gradientNorm };
+    },
+    { keepPreviousState },
+  );
+}
