@@ -1,0 +1,49 @@
+import { createInterface } from "node:readline/promises";
+import { generateText } from "../generate/index.ts";
+import type { ServedModel } from "../serve/index.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+
+export interface SampleOptions {
+  maxNewTokens: number;
+  temperature: number;
+  topK?: number;
+  topP: number;
+  seed: number;
+  stop?: string[];
+}
+
+/** `kindling generate`: continues a prompt on standard output. */
+export async function generateCommand({ generator, tokenizer }: ServedModel, prompt: string, options: SampleOptions): Promise<void> {
+  const { signal, dispose } = abortOnInterrupt(() => {});
+  try {
+    process.stdout.write(prompt);
+    for await (const { text } of generateText(generator, tokenizer, prompt, { ...options, signal })) process.stdout.write(text);
+    process.stdout.write("\n");
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    process.stdout.write("\n");
+  } finally {
+    dispose();
+  }
+}
+
+/** `kindling chat`: a conversation in the terminal. A base model continues the transcript. */
+export async function chatCommand({ generator, tokenizer }: ServedModel, options: SampleOptions): Promise<void> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: "user: " });
+  process.stdout.write("Type a line; the model answers. Ctrl-D ends.\n");
+  let transcript = "";
+  terminal.prompt();
+  for await (const line of terminal) {
+    transcript += `user: ${line}\nassistant:`;
+    process.stdout.write("assistant:");
+    let answer = "";
+    for await (const { text } of generateText(generator, tokenizer, transcript, { ...options, stop: ["\nuser:", ...(options.stop ?? [])] })) {
+      process.stdout.write(text);
+      answer += text;
+    }
+    transcript += `${answer}\n`;
+    process.stdout.write("\n");
+    terminal.prompt();
+  }
+  process.stdout.write("\n");
+}

@@ -1,0 +1,53 @@
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { arch, availableParallelism, cpus, freemem, platform, totalmem } from "node:os";
+import { Device } from "../runtime/index.ts";
+import { formatCount } from "./terminal.ts";
+
+const GIB = 2 ** 30;
+/** Weights, gradients and two moments of AdamW in f32. */
+const TRAINING_BYTES_PER_PARAMETER = 16;
+const INFERENCE_BYTES_PER_PARAMETER = 4;
+/** Share of memory that weights may take; the rest is for activations and the system. */
+const USABLE = 0.6;
+
+/** Vector instruction sets that ONNX Runtime's kernels choose among, best first. */
+const instructionSets = ["amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "avx", "sse4_2", "asimddp", "asimd"];
+
+async function processorFlags(): Promise<string[]> {
+  const info = await readFile("/proc/cpuinfo", "utf8").catch(() => "");
+  const flags = new Set((/^(?:flags|Features)\s*:\s*(.*)$/m.exec(info)?.[1] ?? "").split(" "));
+  return instructionSets.filter((name) => flags.has(name));
+}
+
+/** What the runtime can use, and whether it starts. */
+async function runtimeReport(): Promise<string[]> {
+  const require = createRequire(import.meta.url);
+  try {
+    const { version } = require("onnxruntime-node/package.json") as { version: string };
+    const { listSupportedBackends } = require("onnxruntime-node") as { listSupportedBackends: () => { name: string; bundled: boolean }[] };
+    const backends = listSupportedBackends().map(({ name, bundled }) => (bundled ? name : `${name} (its files are not installed)`));
+    const device = new Device();
+    await device.upload("f32", [1], Float32Array.of(1)).read();
+    await device.close();
+    return [`onnxruntime-node ${version}: starts`, `devices it knows: ${backends.join(", ")}; Kindling computes on cpu`];
+  } catch (cause) {
+    return [`onnxruntime-node does not start: ${(cause as Error).message}`, "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"];
+  }
+}
+
+/** `kindling doctor`: what this machine has and what fits on it. */
+export async function doctorCommand(): Promise<void> {
+  const flags = await processorFlags();
+  const usable = totalmem() * USABLE;
+  const rows: [string, string][] = [
+    ["system", `${platform()} ${arch()}, Node ${process.version}`],
+    ["processor", `${cpus()[0]?.model.trim() || "unknown"}, ${availableParallelism()} cores`],
+    ["instructions", flags.length > 0 ? flags.join(" ") : "unknown"],
+    ["memory", `${(totalmem() / GIB).toFixed(1)} GiB, ${(freemem() / GIB).toFixed(1)} GiB free`],
+    ...(await runtimeReport()).map((text, i): [string, string] => [i === 0 ? "runtime" : "", text]),
+    ["fits", `training up to about ${formatCount(usable / TRAINING_BYTES_PER_PARAMETER)} parameters (f32, AdamW), before activations`],
+    ["", `generating with up to about ${formatCount(usable / INFERENCE_BYTES_PER_PARAMETER)} parameters (f32)`],
+  ];
+  for (const [name, text] of rows) process.stdout.write(`${name.padEnd(14)}${text}\n`);
+}

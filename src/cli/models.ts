@@ -1,0 +1,30 @@
+import { stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { Generator } from "../generate/index.ts";
+import { DataError } from "../ir/index.ts";
+import { fromPretrained } from "../models/index.ts";
+import { readFile } from "node:fs/promises";
+import type { ServedModel } from "../serve/index.ts";
+import { loadTokenizer } from "../tokenizers/index.ts";
+
+/** Loads a model named on the command line: a folder in Hugging Face layout, a run's folder, or the name of a run. */
+export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
+  const candidates = [name, join(name, "model"), join(name, "checkpoint"), join(runsFolder, name, "model"), join(runsFolder, name, "checkpoint")];
+  for (const folder of candidates) {
+    if (!(await stat(join(folder, "config.json")).catch(() => undefined))) continue;
+    const model = await fromPretrained(folder);
+    const tokenizer = await loadTokenizer(join(folder, "tokenizer.json"));
+    const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
+    return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };
+  }
+  throw new DataError({ where: "model", expected: "the name of a run or a folder with config.json", received: `"${name}"`, fix: "train one first: kindling train --text my.txt --name my" });
+}
+
+/** The template beside the model: chat_template.jinja, or the one inside tokenizer_config.json. */
+async function chatTemplateOf(folder: string): Promise<string | undefined> {
+  const file = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
+  if (file !== undefined) return file;
+  const config = await readFile(join(folder, "tokenizer_config.json"), "utf8").catch(() => "{}");
+  const template = JSON.parse(config).chat_template;
+  return typeof template === "string" ? template : undefined;
+}

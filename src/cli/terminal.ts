@@ -1,0 +1,76 @@
+import { plot } from "asciichart";
+
+/** Writes progress: a line that redraws itself on a terminal, plain lines now and then elsewhere. */
+export class ProgressLine {
+  private readonly stream: NodeJS.WriteStream;
+  private readonly plainIntervalMs: number;
+  private lastPlain = Number.NEGATIVE_INFINITY;
+  private isOpen = false;
+
+  constructor(stream: NodeJS.WriteStream = process.stdout, plainIntervalMs = 5000) {
+    this.stream = stream;
+    this.plainIntervalMs = plainIntervalMs;
+  }
+
+  /** Shows the state now. Without a terminal most calls write nothing. */
+  show(text: string): void {
+    if (this.stream.isTTY) {
+      this.stream.write(`\r\u001b[K${text.slice(0, (this.stream.columns ?? 80) - 1)}`);
+      this.isOpen = true;
+    } else if (performance.now() - this.lastPlain >= this.plainIntervalMs) {
+      this.lastPlain = performance.now();
+      this.stream.write(`${text}\n`);
+    }
+  }
+
+  /** Writes a line that stays, above the progress. */
+  print(text = ""): void {
+    this.end();
+    this.stream.write(`${text}\n`);
+  }
+
+  /** Leaves the last state standing. */
+  end(): void {
+    if (this.isOpen) this.stream.write("\r\u001b[K");
+    this.isOpen = false;
+  }
+}
+
+const MINUTE = 60;
+const HOUR = 3600;
+
+/** "45 s", "3 min 20 s", "2 h 5 min" */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < MINUTE) return `${whole} s`;
+  if (whole < HOUR) return `${Math.floor(whole / MINUTE)} min ${whole % MINUTE} s`;
+  return `${Math.floor(whole / HOUR)} h ${Math.floor((whole % HOUR) / MINUTE)} min`;
+}
+
+/** 1234567 -> "1.2M" */
+export function formatCount(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)}B`;
+  if (count >= 1e6) return `${(count / 1e6).toFixed(1)}M`;
+  return count >= 1e4 ? `${(count / 1e3).toFixed(0)}k` : String(Math.round(count));
+}
+
+export interface CurvePoint {
+  step: number;
+  loss: number;
+}
+
+/** A chart of the loss over the steps, `width` columns wide. */
+export function drawCurve(points: readonly CurvePoint[], { width = 64, height = 12 }: { width?: number; height?: number } = {}): string {
+  if (points.length < 2) return "";
+  const columns = Math.min(width, points.length);
+  const values = Array.from({ length: columns }, (_, column) => {
+    const from = Math.floor((column * points.length) / columns);
+    const to = Math.max(from + 1, Math.floor(((column + 1) * points.length) / columns));
+    const part = points.slice(from, to);
+    return part.reduce((sum, { loss }) => sum + loss, 0) / part.length;
+  });
+  const first = `step ${points[0].step}`;
+  const last = `step ${points[points.length - 1].step}`;
+  const axis = `${" ".repeat(10)}${first}${" ".repeat(Math.max(1, columns - first.length - last.length))}${last}`;
+  return `${plot(values, { height, format: (x) => x.toFixed(3).padStart(8) })}\n${axis}`;
+}
