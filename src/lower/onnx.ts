@@ -57,7 +57,7 @@ export function writeOnnx(graph: Graph): OnnxModel {
 class OnnxWriter implements Lowering {
   private readonly graph: Graph;
   private readonly names = new Map<Value, string>();
-  private readonly protos: NodeProto[] = [];
+  private protos: NodeProto[] = [];
   private readonly computed = new Set<string>();
   private readonly initializers: TensorProto[] = [];
   private readonly constants = new Map<string, string>();
@@ -159,6 +159,24 @@ class OnnxWriter implements Lowering {
     return name;
   }
 
+  scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string {
+    const outer = this.protos;
+    this.protos = [];
+    const slices = inputs.map(() => `t${this.next++}`);
+    const result = body(slices);
+    const graph = create(GraphProtoSchema, {
+      name: "slice",
+      node: this.protos,
+      input: slices.map((name) => elementInfo(name, dtype)),
+      output: [elementInfo(result, dtype)],
+    });
+    this.protos = outer;
+    const stacked = this.node("Scan", inputs, { num_scan_inputs: inputs.length });
+    const scan = this.protos[this.protos.length - 1];
+    scan.attribute.push(create(AttributeProtoSchema, { name: "body", type: AttributeType.GRAPH, g: graph }));
+    return stacked;
+  }
+
   sizes(shape: Shape): string {
     if (isStatic(shape)) return this.constant("i64", [shape.length], shape);
     const key = shape.join(",");
@@ -204,6 +222,12 @@ function attributeProto([name, value]: [string, OnnxAttributes[string]]): Attrib
     return [create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) as Uint8Array<ArrayBuffer> })];
   }
   return [create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) })];
+}
+
+/** A value of known dtype and unknown shape. */
+function elementInfo(name: string, dtype: DType) {
+  const tensor = create(TypeProto_TensorSchema, { elemType: onnxTypeCode[dtype] });
+  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }) });
 }
 
 function valueInfo(name: string, dtype: DType, shape: Shape) {

@@ -5,7 +5,7 @@
  */
 import { OptionError, ShapeError } from "../ir/index.ts";
 import { type CacheLengths, Conv1D, dropout, Embedding, type LayerCache, LayerNorm, Linear, Module, multiHeadAttention, normalInit } from "../nn/index.ts";
-import { add, crossEntropy, gelu, matmul, type RandomKey, relu, reshape, silu, split, type Tensor, tanh, tensor, withScope } from "../tensor/index.ts";
+import { add, crossEntropy, gelu, matmul, type RandomKey, relu, reshape, silu, type Tensor, tanh, tensor, withScope } from "../tensor/index.ts";
 import type { ConfigField } from "./config.ts";
 
 export type Activation = "gelu_new" | "gelu" | "relu" | "silu" | "tanh";
@@ -105,7 +105,7 @@ class Attention extends Module {
   /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, key?: RandomKey, cache?: LayerCache & CacheLengths): { output: Tensor<"f32">; cache?: LayerCache } {
     const { numHeads, attentionDropout, residualDropout } = this.config;
-    const [q, k, v] = split(this.cAttn.forward(x), 3); // [B, T, D] each
+    const [q, k, v] = this.cAttn.forwardParts(x, 3); // [B, T, D] each
     const attended = multiHeadAttention(q, k, v, { numHeads, isCausal: true, scale: this.scale, dropoutProbability: attentionDropout, key: key?.fold(0), cache });
     return { output: dropout(this.cProj.forward(attended.output), residualDropout, key?.fold(1)), cache: attended.cache };
   }

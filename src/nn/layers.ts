@@ -1,5 +1,5 @@
 import type { FloatDType } from "../ir/index.ts";
-import { bernoulli, gather, layerNorm, linear, matmul, mul, type RandomKey, type Tensor, where } from "../tensor/index.ts";
+import { bernoulli, gather, layerNorm, linear, matmul, mul, type RandomKey, split, type Tensor, where } from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 
@@ -49,6 +49,18 @@ export class Conv1D extends Module {
   /** x: [..., D] -> [..., F] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return linear(x, this.weight.value, this.bias.value);
+  }
+
+  /**
+   * The output cut into equal parts, `parts` times [..., F / parts]. For many rows the weight is cut and not the output,
+   * since it is the smaller of the two; the results are the same.
+   */
+  forwardParts(x: Tensor<"f32">, parts: number): Tensor<"f32">[] {
+    const rows = x.shape.slice(0, -1);
+    const isLarge = rows.every((size) => typeof size === "number") && rows.reduce<number>((a, b) => a * (b as number), 1) >= this.weight.shape[0];
+    if (!isLarge) return split(this.forward(x), parts);
+    const biases = split(this.bias.value, parts);
+    return split(this.weight.value, parts).map((weight, i) => linear(x, weight, biases[i]));
   }
 }
 

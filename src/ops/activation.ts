@@ -1,4 +1,4 @@
-import { requireFloatDType, type Value } from "../ir/index.ts";
+import { requireFloatDType, sizeOf, type Value } from "../ir/index.ts";
 import { apply, defineOp, hostTensor } from "./define.ts";
 import { add, erf, exp, mul, sigmoid, sub } from "./elementwise.ts";
 
@@ -15,8 +15,9 @@ const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
     requireFloatDType("gelu", x.dtype);
     return x;
   },
-  gradient: ({ x, y, dy }, { approximate }) => ({ x: mul(dy, approximate === "tanh" ? tanhSlope(x, y) : erfSlope(x)) }),
-  lower: (graph, { x }, { approximate }) => graph.node("Gelu", [x], { approximate }),
+  gradient: ({ x, dy }, { approximate }) => ({ x: approximate === "tanh" ? apply(geluTanhGradientEntry, [x, dy]) : mul(dy, erfSlope(x)) }),
+  lower: (graph, { x }, { approximate }, node) =>
+    approximate === "tanh" && node.inputs[0].dtype === "f32" ? graph.node("FastGelu", [x], {}, "com.microsoft") : graph.node("Gelu", [x], { approximate }),
   reference: ({ x }, { approximate }) =>
     hostTensor(
       x.shape,
@@ -28,12 +29,55 @@ const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
     ),
 });
 
-/** With s = sigmoid(w), y = x s: dy/dx = s + y (1 - s) dw/dx. */
-function tanhSlope(x: Value, y: Value): Value {
-  const cubic = mul(mul(x, x), TANH_SCALE * TANH_CUBIC);
-  const s = sigmoid(mul(x, add(cubic, TANH_SCALE)));
-  const slope = add(mul(cubic, 3), TANH_SCALE);
-  return add(s, mul(mul(y, sub(1, s)), slope));
+/** Elements of one slice of the gradient's chain: what the caches of a core hold. Measured: 8 ms against 18 for 3072 x 1536. */
+const SLICE_ELEMENTS = 131072;
+
+/**
+ * dy times the slope of GELU's tanh form. With w = x (a + b x^2) and s = sigmoid(w), y = x s and dy/dx = s + x s (1 - s) w',
+ * w' = a + 3 b x^2. An op of its own, so that the whole chain can run slice by slice.
+ */
+const geluTanhGradientEntry = defineOp({
+  name: "geluTanhGradient",
+  inputs: ["x", "upstream"],
+  infer: ({ x }) => x,
+  gradient: ({ x, upstream, dy }) => secondDerivative(x, upstream, dy),
+  lower: (graph, { x, upstream }, _, node) => {
+    const { dtype, shape } = node.inputs[0];
+    const number = (value: number) => graph.constant(dtype, [], [value]);
+    const chain = ([x, dy]: readonly string[]): string => {
+      const cubic = graph.node("Mul", [graph.node("Mul", [x, x]), number(TANH_SCALE * TANH_CUBIC)]);
+      const s = graph.node("Sigmoid", [graph.node("Mul", [x, graph.node("Add", [cubic, number(TANH_SCALE)])])]);
+      const y = graph.node("Mul", [x, s]);
+      const rest = graph.node("Sub", [y, graph.node("Mul", [y, s])]);
+      const slope = graph.node("Add", [graph.node("Mul", [cubic, number(3)]), number(TANH_SCALE)]);
+      return graph.node("Mul", [dy, graph.node("Add", [s, graph.node("Mul", [rest, slope])])]);
+    };
+    const count = sizeOf(shape);
+    const slices = typeof count === "number" ? Math.round(count / SLICE_ELEMENTS) : 0;
+    if (slices < 2 || (count as number) % slices !== 0) return chain([x, upstream]);
+    const cut = [x, upstream].map((name) => graph.node("Reshape", [name, graph.sizes([slices, (count as number) / slices])]));
+    return graph.node("Reshape", [graph.scan(cut, dtype, chain), graph.sizes(shape)]);
+  },
+  reference: ({ x, upstream }) => hostTensor(x.shape, x.data.map((v, i) => upstream.data[i] * tanhSlope(v))),
+});
+
+function tanhSlope(x: number): number {
+  const s = 1 / (1 + Math.exp(-x * TANH_SCALE * (1 + TANH_CUBIC * x * x)));
+  return s + x * s * (1 - s) * TANH_SCALE * (1 + 3 * TANH_CUBIC * x * x);
+}
+
+/** Gradients of upstream f'(x), given its gradient dy: f''(x) upstream dy for x, and f'(x) dy for upstream. */
+function secondDerivative(x: Value, upstream: Value, dy: Value): { x: Value; upstream: Value } {
+  const b = TANH_SCALE * TANH_CUBIC;
+  const squared = mul(x, x);
+  const w1 = add(mul(squared, 3 * b), TANH_SCALE); // w'
+  const s = sigmoid(mul(x, add(mul(squared, b), TANH_SCALE)));
+  const logistic = mul(s, sub(1, s)); // s (1 - s)
+  const s1 = mul(logistic, w1); // s'
+  const s2 = add(mul(mul(s1, sub(1, mul(s, 2))), w1), mul(logistic, mul(x, 6 * b))); // s''
+  const f1 = add(s, mul(x, s1));
+  const f2 = add(mul(s1, 2), mul(x, s2));
+  return { x: mul(dy, mul(upstream, f2)), upstream: mul(dy, f1) };
 }
 
 /** Normal distribution function plus x times its density. */

@@ -1,9 +1,10 @@
-import { describe, ShapeError, type Value } from "../ir/index.ts";
-import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat } from "./define.ts";
-import { where } from "./elementwise.ts";
+import { describe, isStatic, ShapeError, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
+import { add, mul, sub, where } from "./elementwise.ts";
 import { causalMask } from "./gather.ts";
 import { matmul } from "./matmul.ts";
 import { softmax } from "./normalize.ts";
+import { sum } from "./reduce.ts";
 import { concat, slice } from "./shape.ts";
 
 export interface AttentionOptions {
@@ -57,14 +58,100 @@ function defaultBlocks(q: Value, k: Value): number {
   return 1;
 }
 
-function attendBlock(q: Value, k: Value, v: Value, { isCausal, scale, mask, onProbabilities }: AttentionOptions): Value {
-  const headDim = q.shape[3] as number;
-  let scores = matmul(q, k, { transposeB: true, scale: scale ?? 1 / Math.sqrt(headDim) }); // [B, H, T, S]
+function attendBlock(q: Value, k: Value, v: Value, { isCausal = false, scale, mask, onProbabilities }: AttentionOptions): Value {
+  const factor = scale ?? 1 / Math.sqrt(q.shape[3] as number);
+  if (!mask && !onProbabilities && isStatic(q.shape) && isStatic(k.shape)) return applyAll(attentionEntry, [q, k, v], { isCausal, scale: factor })[0];
+  return plainAttention(q, k, v, { isCausal, scale: factor, mask, onProbabilities });
+}
+
+/** Attention from its parts; the fused path is tested against it. */
+export function plainAttention(q: Value, k: Value, v: Value, { isCausal = false, scale = 1, mask, onProbabilities }: AttentionOptions): Value {
+  let scores = matmul(q, k, { transposeB: true, scale }); // [B, H, T, S]
   if (isCausal) scores = where(causalMask(q.shape[2] as number, k.shape[2] as number), scores, HIDDEN_SCORE);
   if (mask) scores = where(mask, scores, HIDDEN_SCORE);
   const probabilities = softmax(scores, -1);
   return matmul(onProbabilities ? onProbabilities(probabilities) : probabilities, v);
 }
+
+type AttentionAttributes = { isCausal: boolean; scale: number };
+
+/** Outputs: attention [B, H, T, Dh], and the probabilities [B, H, T, S] for the gradient. */
+const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
+  name: "attention",
+  inputs: ["q", "k", "v"],
+  infer: ({ q, k, v }) => {
+    const isFine = [q, k, v].every((x) => x.shape.length === 4 && x.dtype === q.dtype) && shapesEqual(k.shape, v.shape) && sizesEqual(q.shape[3], k.shape[3]);
+    if (!isFine) {
+      throw new ShapeError({
+        where: "attention",
+        expected: "q [B, H, T, Dh], k and v [B, H, S, Dh]",
+        received: `q ${describe(q)}, k ${describe(k)}, v ${describe(v)}`,
+        fix: "split the heads first",
+      });
+    }
+    return [q, { dtype: q.dtype, shape: [...q.shape.slice(0, 3), k.shape[2]] }];
+  },
+  gradient: notDifferentiable("has several outputs; see attentionEntry"),
+  lower: (graph, { q, k, v }, { isCausal, scale }, node) => {
+    const [{ dtype, shape }, { shape: keyShape }] = node.inputs;
+    let scores = graph.node("FusedMatMul", [q, k], { transB: 1, alpha: new OnnxFloat(scale) }, "com.microsoft");
+    if (isCausal) {
+      const [queries, keys] = [shape[2] as number, keyShape[2] as number];
+      const hidden = graph.node("Expand", [graph.constant(dtype, [1, 1], [HIDDEN_SCORE]), graph.sizes([queries, keys])]);
+      scores = graph.node("Add", [scores, graph.node("Trilu", [hidden, graph.constant("i64", [], [keys - queries + 1])], { upper: 1 })]);
+    }
+    const probabilities = graph.node("Softmax", [scores], { axis: -1 });
+    return [graph.node("MatMul", [probabilities, v]), probabilities];
+  },
+  reference: ({ q, k, v }, { isCausal, scale }, [type, probabilityType]) => {
+    const [batch, heads, queries, headDim] = q.shape;
+    const keys = k.shape[2];
+    const out = hostTensor(type.shape);
+    const probabilities = hostTensor(probabilityType.shape);
+    for (let row = 0; row < batch * heads * queries; row++) {
+      const head = Math.floor(row / queries);
+      const visible = isCausal ? (row % queries) + 1 + keys - queries : keys;
+      const scores = Array.from({ length: visible }, (_, s) => {
+        let dot = 0;
+        for (let d = 0; d < headDim; d++) dot += q.data[row * headDim + d] * k.data[(head * keys + s) * headDim + d];
+        return dot * scale;
+      });
+      const largest = Math.max(...scores);
+      const weights = scores.map((score) => Math.exp(score - largest));
+      const normaliser = weights.reduce((a, b) => a + b, 0);
+      weights.forEach((weight, s) => {
+        probabilities.data[row * keys + s] = weight / normaliser;
+        for (let d = 0; d < headDim; d++) out.data[row * headDim + d] += (weight / normaliser) * v.data[(head * keys + s) * headDim + d];
+      });
+    }
+    return [out, probabilities];
+  },
+});
+
+/**
+ * With P the probabilities, o the output and do its gradient: dv = Pᵀ do, dP = do vᵀ, dS = P (dP - rowsum(do o)),
+ * dq = scale dS k, dk = scale dSᵀ q. That rowsum(do o) = rowsum(dP P) saves two passes over [T, S]; it is the form of
+ * FlashAttention. Dao et al. 2022, arXiv:2205.14135, appendix B.2.
+ */
+const attentionEntry: OpEntry = {
+  ...attentionBase,
+  gradient: (node, [dy, dProbabilities]) => {
+    const [q, k, v] = node.inputs;
+    const [output, probabilities] = node.outputs;
+    const { scale } = node.attributes as AttentionAttributes;
+    const throughScores: Value[] = [];
+    if (dy) {
+      const row = sum(mul(dy, output), { axes: 3, keepDims: true }); // [B, H, T, 1]
+      throughScores.push(mul(probabilities, sub(matmul(dy, v, { transposeB: true }), row)));
+    }
+    if (dProbabilities) {
+      const weighted = mul(dProbabilities, probabilities);
+      throughScores.push(sub(weighted, mul(probabilities, sum(weighted, { axes: 3, keepDims: true }))));
+    }
+    const dScores = throughScores.reduce((a, b) => add(a, b)); // [B, H, T, S]
+    return [matmul(dScores, k, { scale }), matmul(dScores, q, { transposeA: true, scale }), dy && matmul(probabilities, dy, { transposeA: true })];
+  },
+};
 
 type CachedAttributes = { numHeads: number; scale: number };
 

@@ -41,6 +41,11 @@ export interface Lowering {
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string;
   /** An i64 vector with these sizes; symbolic ones are computed when the graph runs. */
   sizes(shape: Shape): string;
+  /**
+   * Runs `body` on one slice of the inputs' first axis after another and stacks the results (ONNX Scan). A long chain of
+   * elementwise operations on slices that fit the cache is faster than one operation after the other on the whole.
+   */
+  scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string;
 }
 
 /** Operators of ONNX Runtime beyond the ONNX standard live in this domain. */

@@ -3,7 +3,7 @@
  * The files refer to one another, since the gradient of an op is written with other ops.
  */
 export { type GeluApproximation, gelu } from "./activation.ts";
-export { type AttentionOptions, type CachedAttentionInputs, cachedAttention, scaledDotProductAttention } from "./attention.ts";
+export { type AttentionOptions, type CachedAttentionInputs, cachedAttention, plainAttention, scaledDotProductAttention } from "./attention.ts";
 export { stopGradient } from "./control.ts";
 export {
   apply,

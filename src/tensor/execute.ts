@@ -1,5 +1,5 @@
 import { ConstantOp, type DType, Graph, GraphError, type HostArray, type Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
-import { type Argument, Device, DeviceBuffer } from "../runtime/index.ts";
+import { type Argument, Device, type DeviceBuffer, type Executable } from "../runtime/index.ts";
 import { DataOp } from "./tensor.ts";
 import { initializeVariables, type Variable, VariableOp } from "./variable.ts";
 
@@ -39,12 +39,22 @@ interface HostData {
   data: HostArray;
 }
 
-/** Computes values in one run and leaves the results on the device; host data is uploaded. */
+/**
+ * Computes values and leaves the results on the device; host data is uploaded. Values run one after another, so that the
+ * intermediate results of only one are in memory; equal graphs are compiled once.
+ */
 export async function materialize(items: readonly (Value | HostData)[], device: Device = defaultDevice()): Promise<DeviceBuffer[]> {
-  const values = items.filter((item): item is Value => !("data" in item));
-  const computed = values.length > 0 ? await runOnce(values, device, false) : [];
-  let next = 0;
-  return items.map((item) => ("data" in item ? device.upload(item.dtype, item.shape, item.data as never) : (computed[next++] as DeviceBuffer)));
+  const kept: Executable[] = [];
+  try {
+    const buffers: DeviceBuffer[] = [];
+    for (const item of items) {
+      if ("data" in item) buffers.push(device.upload(item.dtype, item.shape, item.data as never));
+      else buffers.push((await runOnce([item], device, false, kept))[0] as DeviceBuffer);
+    }
+    return buffers;
+  } finally {
+    for (const executable of kept) device.release(executable);
+  }
 }
 
 /** Computes values in one run and reads the numbers. */
@@ -67,7 +77,8 @@ function hostDataOf(value: Value): HostArray | undefined {
   return op instanceof DataOp ? op.host?.slice() : undefined;
 }
 
-async function runOnce(values: readonly Value[], device: Device, toHost: boolean): Promise<(HostArray | DeviceBuffer)[]> {
+/** Runs the graph of some values. The executable is released at once, or added to `kept` for the caller to release. */
+async function runOnce(values: readonly Value[], device: Device, toHost: boolean, kept?: Executable[]): Promise<(HostArray | DeviceBuffer)[]> {
   const leaves = capturedLeaves(values);
   await initializeVariables(variablesOf(leaves), device);
   const foreign = topologicalOrder(values).find(({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op));
@@ -80,6 +91,7 @@ async function runOnce(values: readonly Value[], device: Device, toHost: boolean
     const { data } = await done;
     return outputs.map((buffer, i) => buffer ?? (data[i] as HostArray));
   } finally {
-    device.release(executable);
+    if (kept) kept.push(executable);
+    else device.release(executable);
   }
 }

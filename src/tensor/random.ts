@@ -1,6 +1,6 @@
 import type { DType, Shape } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import { Tensor, tensor } from "./tensor.ts";
+import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
 
 /**
  * The seed of random numbers. A key gives the same numbers each time it is used: derive a new one with `split` or `fold`
@@ -13,7 +13,8 @@ export class RandomKey {
   private readonly host?: readonly [number, number];
 
   constructor(bits: Tensor<"i32"> | readonly [number, number]) {
-    this.bits = bits instanceof Tensor ? bits : tensor([...bits], { dtype: "i32" });
+    // an input of graphs, not a constant in them: graphs that differ only in their keys are then the same graph
+    this.bits = bits instanceof Tensor ? bits : fromLeaf(new DataOp("i32", [2], { host: Int32Array.from(bits) }));
     this.host = bits instanceof Tensor ? undefined : bits;
   }
 
