@@ -17,7 +17,7 @@ import {
   toBfloat16Bits,
 } from "../ir/index.ts";
 import { mayOverwrite, optimize, writeOnnx } from "../lower/index.ts";
-import { type Answer, type Feed, type Fetch, ortTypes, type RequestBody, type RunResult } from "./protocol.ts";
+import { type Answer, type HostData, ortTypes, type RequestBody, type RunRequest, type RunResult } from "./protocol.ts";
 
 export interface DeviceOptions {
   /** Threads that compute one operation together. @default all cores */
@@ -30,6 +30,8 @@ export class DeviceBuffer {
   readonly id: number;
   readonly dtype: DType;
   readonly shape: readonly number[];
+  /** Whether the worker has it: a request that makes it was sent. @internal */
+  isFilled = false;
   private isDisposed = false;
 
   constructor(device: Device, id: number, dtype: DType, shape: readonly number[]) {
@@ -104,24 +106,30 @@ export class Executable {
    */
   run(inputs: readonly Argument[], into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map()): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
     const symbols = bindSymbols(this.graph.inputs, inputs);
-    const feeds: Feed[] = inputs.map((input, i) => {
-      if (input instanceof DeviceBuffer) return { buffer: input.id };
+    const hostInputs: HostData[] = [];
+    const inputIds = Int32Array.from(inputs, (input, i) => {
+      if (input instanceof DeviceBuffer) return input.id;
       const { dtype } = this.graph.inputs[i];
-      return { type: ortTypes[dtype], shape: input.shape, data: toBoundary(dtype, input.data) };
+      hostInputs.push({ type: ortTypes[dtype], shape: input.shape, data: toBoundary(dtype, input.data) });
+      return 0;
     });
+    const newOutputs: RunRequest["newOutputs"] = new Map();
     const outputs = this.graph.outputs.map(({ dtype, shape }, i) => {
       const target = into.get(i);
+      const isNew = !(target instanceof DeviceBuffer) || !target.isFilled;
+      if (!isNew) return target;
+      const sizes = target instanceof DeviceBuffer ? target.shape : shape.map((size) => evaluateSize(size, symbols));
+      newOutputs.set(i, { type: ortTypes[dtype], shape: sizes });
       if (target === "host") return undefined;
-      return target ?? this.device.allocate(dtype, shape.map((size) => evaluateSize(size, symbols)));
+      const buffer = target ?? this.device.allocate(dtype, sizes);
+      buffer.isFilled = true;
+      return buffer;
     });
-    const fetches: Fetch[] = this.graph.outputs.map(({ dtype, shape }, i) => ({
-      buffer: outputs[i]?.id,
-      type: ortTypes[dtype],
-      shape: outputs[i]?.shape ?? shape.map((size) => evaluateSize(size, symbols)),
-    }));
-    const done = this.device.request<RunResult>({ kind: "run", executable: this.id, feeds, fetches }).then((result) => ({
+    const outputIds = Int32Array.from(outputs, (buffer) => buffer?.id ?? 0);
+    const request: RunRequest = { kind: "run", executable: this.id, inputs: inputIds, hostInputs, outputs: outputIds, newOutputs };
+    const done = this.device.request<RunResult>(request).then((result) => ({
       computeMs: result.computeMs,
-      data: result.data.map((data, i) => data && fromBoundary(this.graph.outputs[i].dtype, data)),
+      data: this.graph.outputs.map(({ dtype }, i) => result.data[i] && fromBoundary(dtype, result.data[i])),
     }));
     return { outputs, done };
   }
@@ -217,6 +225,7 @@ export class Device {
   /** Copies numbers to the device. The array is not used afterwards, and may be changed. */
   upload<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D]): DeviceBuffer {
     const buffer = this.allocate(dtype, shape);
+    buffer.isFilled = true;
     const request: RequestBody = { kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, data: toBoundary(dtype, data) };
     this.post(request).catch(() => {}); // a failure shows at the first use of the buffer
     return buffer;

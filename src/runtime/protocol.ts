@@ -18,18 +18,30 @@ export const ortTypes: Readonly<Record<DType, OrtType>> = {
   bool: "bool",
 };
 
-export type Feed = { buffer: number } | { type: OrtType; shape: readonly number[]; data: HostArray };
-
-/** Where an output goes: into a buffer (made when new, overwritten when it exists), or back in the answer when undefined. */
-export interface Fetch {
-  buffer?: number;
+export interface HostData {
   type: OrtType;
   shape: readonly number[];
+  data: HostArray;
+}
+
+/**
+ * A run. Most of a training step's hundreds of inputs and outputs are buffers that exist, so these are sent as bare
+ * numbers: a buffer's id, or 0 for an input that comes with the message or an output that goes back in the answer.
+ */
+export interface RunRequest {
+  kind: "run";
+  executable: number;
+  inputs: Int32Array;
+  /** Data of the inputs that are 0, in order. */
+  hostInputs: HostData[];
+  outputs: Int32Array;
+  /** Types of the outputs that are 0 and of buffers that this run makes, by output. */
+  newOutputs: Map<number, { type: OrtType; shape: readonly number[] }>;
 }
 
 export type RequestBody =
   | { kind: "compile"; executable: number; model: Uint8Array; options: Record<string, unknown> }
-  | { kind: "run"; executable: number; feeds: Feed[]; fetches: Fetch[] }
+  | RunRequest
   | { kind: "upload"; buffer: number; type: OrtType; shape: readonly number[]; data: HostArray }
   | { kind: "read"; buffer: number }
   | { kind: "free"; buffers: number[] }

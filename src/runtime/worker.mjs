@@ -46,27 +46,33 @@ const handlers = {
   async compile({ executable, model, options }) {
     sessions.set(executable, await ort.InferenceSession.create(model, { logSeverityLevel: 3, ...workerData.sessionOptions, ...options }));
   },
-  async run({ executable, feeds, fetches }) {
+  async run({ executable, inputs, hostInputs, outputs, newOutputs }) {
     const session = sessions.get(executable);
     if (!session) throw new Error("this compiled graph was disposed");
     /** @type {Record<string, OrtTensor>} */
-    const inputs = {};
-    feeds.forEach((feed, i) => {
-      inputs[session.inputNames[i]] = "buffer" in feed ? bufferOf(feed.buffer) : makeTensor(feed.type, feed.shape, feed.data);
+    const feeds = {};
+    let nextHost = 0;
+    session.inputNames.forEach((name, i) => {
+      if (inputs[i] !== 0) feeds[name] = bufferOf(inputs[i]);
+      else {
+        const { type, shape, data } = hostInputs[nextHost++];
+        feeds[name] = makeTensor(type, shape, data);
+      }
     });
     /** @type {Record<string, OrtTensor>} */
-    const outputs = {};
-    const made = fetches.map((fetch, i) => {
-      const known = fetch.buffer === undefined ? undefined : buffers.get(fetch.buffer);
-      const tensor = known ?? makeTensor(fetch.type, fetch.shape);
-      if (fetch.buffer !== undefined) buffers.set(fetch.buffer, tensor);
-      outputs[session.outputNames[i]] = tensor;
-      return tensor;
+    const fetches = {};
+    /** @type {any[]} */
+    const data = [];
+    session.outputNames.forEach((name, i) => {
+      const made = newOutputs.get(i);
+      const tensor = made ? makeTensor(made.type, made.shape) : bufferOf(outputs[i]);
+      if (made && outputs[i] !== 0) buffers.set(outputs[i], tensor);
+      if (outputs[i] === 0) data[i] = tensor.data;
+      fetches[name] = tensor;
     });
     const started = performance.now();
-    await session.run(inputs, outputs);
-    const computeMs = performance.now() - started;
-    return { computeMs, data: made.map((tensor, i) => (fetches[i].buffer === undefined ? tensor.data : undefined)) };
+    await session.run(feeds, fetches);
+    return { computeMs: performance.now() - started, data };
   },
   upload({ buffer, type, shape, data }) {
     buffers.set(buffer, makeTensor(type, shape, data));
