@@ -17,7 +17,7 @@ const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
   },
   gradient: ({ x, dy }, { approximate }) => ({ x: approximate === "tanh" ? apply(geluTanhGradientEntry, [x, dy]) : mul(dy, erfSlope(x)) }),
   lower: (graph, { x }, { approximate }, node) =>
-    approximate === "tanh" && node.inputs[0].dtype === "f32" ? graph.node("FastGelu", [x], {}, "com.microsoft") : graph.node("Gelu", [x], { approximate }),
+    approximate === "tanh" && node.inputs[0].dtype === "f32" && node.inputs[0].shape.length > 0 ? graph.node("FastGelu", [x], {}, "com.microsoft") : graph.node("Gelu", [x], { approximate }),
   reference: ({ x }, { approximate }) =>
     hostTensor(
       x.shape,
