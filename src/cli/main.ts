@@ -37,7 +37,7 @@ const d = defaultRunConfig;
 program
   .command("train")
   .description("Train a GPT on your own text, from nothing.")
-  .requiredOption("--text <path>", "a UTF-8 text file, or a folder of them")
+  .option("--text <path>", "a UTF-8 text file, or a folder of them (required)")
   .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
   .option("--runs <folder>", "folder of all runs", "runs")
   .option("--restart", "forget an earlier run of this name")
@@ -66,7 +66,8 @@ Examples:
   kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
   kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes`,
   )
-  .action(async (o) => {
+  .action(async (o, command: Command) => {
+    if (o.text === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
     const options: TrainCommandOptions = dropUndefined({
       text: o.text,
       name: o.name,

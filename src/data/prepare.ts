@@ -48,7 +48,7 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
   }
   await mkdir(folder, { recursive: true });
   const tokenizer = await trainTokenizer(corpus, options);
-  await saveTokenizer(tokenizerPath, tokenizer);
+  await saveTokenizer(folder, tokenizer);
   const counts = await writeTokens(corpus, tokenizer, { ...paths, validationFraction, contextLength }, options);
   await writeJson(join(folder, MARKER), { recipe, ...counts });
   return { tokenizer, ...paths, ...counts };

@@ -1,4 +1,4 @@
-import type { Graph, Node, Value } from "../ir/index.ts";
+import { type Graph, type Node, shapesEqual, type Value } from "../ir/index.ts";
 import { entryOf } from "./passes.ts";
 
 /**
@@ -14,7 +14,10 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
   const users = usersOf(graph);
   const readers = readersOf(input, users);
   return readers.every(({ node, value }) => {
-    if (node === output.node) return (entryOf(node).inPlace ?? []).some(([i, o]) => node.inputs[i] === value && node.outputs[o] === output);
+    if (node === output.node) {
+      const isAllowed = (entryOf(node).inPlace ?? []).some(([i, o]) => node.inputs[i] === value && node.outputs[o] === output);
+      return isAllowed && shapesEqual(value.shape, output.shape); // a broadcast operand is read again after its place was written
+    }
     return ancestors.has(node);
   });
 }

@@ -1,8 +1,9 @@
+import { join } from "node:path";
 import { readJson, writeJson } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { BytePairTokenizer } from "./bpe.ts";
 import { CharacterTokenizer } from "./char.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import { END_OF_TEXT, type Tokenizer } from "./tokenizer.ts";
 
 /**
  * Loads a tokenizer.json: byte-level BPE as GPT-2's, or a character tokenizer of ours.
@@ -39,7 +40,17 @@ function isVocabulary(vocab: unknown): vocab is Record<string, number> {
   return vocab !== null && typeof vocab === "object" && Object.values(vocab).every((id) => Number.isSafeInteger(id) && id >= 0);
 }
 
-/** Writes tokenizer.json. */
-export async function saveTokenizer(path: string, tokenizer: Tokenizer): Promise<void> {
-  await writeJson(path, tokenizer.toJson());
+/**
+ * Writes tokenizer.json, and the tokenizer_config.json without which transformers would take GPT-2's own tokenizer for a
+ * model of that type.
+ */
+export async function saveTokenizer(folder: string, tokenizer: Tokenizer): Promise<void> {
+  await writeJson(join(folder, "tokenizer.json"), tokenizer.toJson());
+  const endOfText = tokenizer.endOfTextId === null ? null : END_OF_TEXT;
+  await writeJson(join(folder, "tokenizer_config.json"), {
+    tokenizer_class: "PreTrainedTokenizerFast",
+    clean_up_tokenization_spaces: false,
+    bos_token: endOfText,
+    eos_token: endOfText,
+  });
 }

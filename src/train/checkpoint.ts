@@ -29,7 +29,7 @@ export async function saveCheckpoint(folder: string, parts: { model: GPT2LMHeadM
   try {
     await writeFolderAtomic(folder, async (temporary) => {
       await savePretrained(model, temporary);
-      await saveTokenizer(join(temporary, "tokenizer.json"), tokenizer);
+      await saveTokenizer(temporary, tokenizer);
       const tensors = new Map<string, StoredTensor>();
       for (const [name, variable] of optimizer.state) tensors.set(name, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
       await writeSafetensors(join(temporary, OPTIMIZER), tensors, {});

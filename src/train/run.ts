@@ -133,7 +133,7 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
     if (isComplete) {
       const path = join(folder, "model");
       await savePretrained(model, path);
-      await saveTokenizer(join(path, "tokenizer.json"), data.tokenizer);
+      await saveTokenizer(path, data.tokenizer);
       yield { type: "saved", path };
     }
   } finally {
