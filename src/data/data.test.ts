@@ -1,0 +1,121 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { permute, prepareData, TextCorpus, TokenDataset, TokenWriter } from "./index.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const textOf = async (corpus: TextCorpus) => {
+  let text = "";
+  for await (const chunk of corpus.chunks()) text += chunk.text;
+  return text;
+};
+const file = async (name: string, content: string | Uint8Array) => {
+  const path = join(folder, name);
+  await writeFile(path, content);
+  return path;
+};
+
+describe("texts that cannot be used say why", () => {
+  test.each([
+    ["missing.txt", undefined, /nothing there/],
+    ["empty.txt", "", /an empty file/],
+    ["binary.txt", Uint8Array.of(65, 66, 0, 67), /a zero byte at position 2/],
+    ["latin1.txt", Uint8Array.of(65, 0xe9, 66), /invalid bytes/],
+    ["cut.txt", new TextEncoder().encode("abc明").slice(0, 5), /invalid bytes/],
+  ])("%s", async (name, content, message) => {
+    const path = content === undefined ? join(folder, name) : await file(name, content);
+    await expect(TextCorpus.open(path).then(textOf)).rejects.toThrow(message);
+  });
+
+  test("a folder without texts", async () => {
+    await mkdir(join(folder, "bare"));
+    await expect(TextCorpus.open(join(folder, "bare"))).rejects.toThrow(/a folder without any/);
+  });
+
+  test("shorter than a context", async () => {
+    const corpus = await TextCorpus.open(await file("short.txt", "too short"));
+    await expect(prepareData(corpus, join(folder, "short"), { tokenizer: "char", vocabSize: 0, contextLength: 64 })).rejects.toThrow(/at least 130 tokens.*received 9 tokens.*--context 3/s);
+  });
+});
+
+test("large files come in chunks that join to the same text, cut between words", async () => {
+  const text = Array.from({ length: 400_000 }, (_, i) => `word${i % 977}${i % 13 === 0 ? "\n" : " "}`).join("");
+  const corpus = await TextCorpus.open(await file("large.txt", text));
+  const chunks: string[] = [];
+  for await (const chunk of corpus.chunks()) chunks.push(chunk.text);
+  expect(chunks.length).toBeGreaterThan(2);
+  expect(chunks.join("")).toBe(text);
+  for (const chunk of chunks.slice(1)) expect(chunk[0]).toMatch(/\s/);
+  const chinese = "春眠不觉晓😀".repeat(100_000);
+  expect(await textOf(await TextCorpus.open(await file("chinese.txt", chinese)))).toBe(chinese);
+});
+
+test("Chinese text is prepared by both tokenizers, and used again the second time", async () => {
+  const corpus = await TextCorpus.open(await file("poem.txt", "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n".repeat(50)));
+  for (const tokenizer of ["char", "bpe"] as const) {
+    const options = { tokenizer, vocabSize: 300, contextLength: 16 };
+    const data = await prepareData(corpus, join(folder, tokenizer), options);
+    const dataset = await TokenDataset.open(data.trainPath, { contextLength: 16, vocabSize: data.tokenizer.vocabSize });
+    const { inputs, targets } = await dataset.batch(0, 2);
+    expect(data.tokenizer.decode([...inputs])).toMatch(/月|头/);
+    expect([...targets.slice(0, 15)]).toEqual([...inputs.slice(1, 16)]);
+    expect((await prepareData(corpus, join(folder, tokenizer), options)).trainTokens).toBe(data.trainTokens);
+    await dataset.close();
+  }
+});
+
+test("several documents: some are kept whole for validation", async () => {
+  const path = join(folder, "many");
+  await mkdir(path);
+  for (let i = 0; i < 40; i++) await writeFile(join(path, `${i}.txt`), `document ${i} `.repeat(50));
+  const data = await prepareData(await TextCorpus.open(path), join(folder, "many-data"), { tokenizer: "char", vocabSize: 0, contextLength: 8 });
+  expect(data.validationTokens / (data.trainTokens + data.validationTokens)).toBeCloseTo(0.1, 1);
+});
+
+describe("batches", () => {
+  const contextLength = 4;
+  const make = async (name: string, count: number) => {
+    const path = join(folder, name);
+    const writer = await TokenWriter.create(path, 1000);
+    await writer.write(Array.from({ length: count }, (_, i) => i));
+    await writer.close();
+    return path;
+  };
+
+  test("an epoch visits every window once, in an order given by the seed", async () => {
+    const path = await make("a.bin", 103);
+    const epoch = async (seed: number, first: number) => {
+      const dataset = await TokenDataset.open(path, { contextLength, vocabSize: 1000, seed });
+      const starts: number[] = [];
+      for (let i = 0; i < 5; i++) for (const [row, id] of (await dataset.batch(first + i, 5)).inputs.entries()) if (row % contextLength === 0) starts.push(id);
+      await dataset.close();
+      return starts;
+    };
+    const first = await epoch(1, 0);
+    expect([...first].sort((a, b) => a - b)).toEqual(Array.from({ length: 25 }, (_, i) => 4 * i));
+    expect(await epoch(1, 0)).toEqual(first);
+    expect(await epoch(2, 0)).not.toEqual(first);
+    const second = await epoch(1, 5);
+    expect(new Set(second).size).toBe(25);
+    expect(second).not.toEqual(first);
+  });
+
+  test("a file that was cut or holds other tokens is refused", async () => {
+    await expect(TokenDataset.open(await make("b.bin", 3), { contextLength, vocabSize: 1000 })).rejects.toThrow(/3 tokens/);
+    await expect(TokenDataset.open(await file("odd.bin", Uint8Array.of(1, 2, 3)), { contextLength, vocabSize: 1000 })).rejects.toThrow(/whole tokens/);
+    const dataset = await TokenDataset.open(await make("c.bin", 100), { contextLength, vocabSize: 50 });
+    await expect(Promise.all([0, 1, 2, 3, 4].map((i) => dataset.batch(i, 5)))).rejects.toThrow(/ids below 50/);
+  });
+});
+
+test("permute is a permutation for every size", () => {
+  for (const size of [1, 2, 3, 10, 64, 65, 1000]) {
+    expect(new Set(Array.from({ length: size }, (_, i) => permute(i, size, 42))).size).toBe(size);
+  }
+});
