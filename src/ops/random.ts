@@ -105,8 +105,9 @@ const foldEntry = defineOp({
     const mixed = lowerHash(graph, graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]));
     const parts = foldParts.map(({ index, salt }) => {
       const part = keyPart(graph, key, index, ONNX_UINT32);
+      const other = keyPart(graph, key, 1 - index, ONNX_UINT32);
       const salted = graph.node("BitwiseXor", [mixed, unsigned(graph, salt)]);
-      const hashed = lowerHash(graph, graph.node("Add", [lowerHash(graph, graph.node("Add", [part, salted])), part]));
+      const hashed = lowerHash(graph, graph.node("Add", [lowerHash(graph, graph.node("Add", [part, salted])), other]));
       return graph.node("Reshape", [graph.node("Cast", [hashed], { to: ONNX_INT32 }), graph.constant("i64", [1], [1])]);
     });
     return graph.node("Concat", parts, { axis: 0 });
@@ -114,7 +115,7 @@ const foldEntry = defineOp({
   reference: ({ key, data }) => hostTensor([2], foldKeyOnHost([key.data[0], key.data[1]], data.data[0])),
 });
 
-/** The two halves of the new key mix in different constants, so that they are unrelated. */
+/** Both halves of the new key depend on both of the old; different constants keep them unrelated. */
 const foldParts = [
   { index: 0, salt: 0 },
   { index: 1, salt: 0x5851f42d },
@@ -124,8 +125,8 @@ const foldParts = [
 export function foldKeyOnHost(key: readonly [number, number], data: number): [number, number] {
   const mixed = hash32(Math.imul(data, SPREAD) >>> 0);
   const [a, b] = foldParts.map(({ index, salt }) => {
-    const part = key[index] >>> 0;
-    return hash32((hash32((part + ((mixed ^ salt) >>> 0)) >>> 0) + part) >>> 0) | 0;
+    const [part, other] = [key[index] >>> 0, key[1 - index] >>> 0];
+    return hash32((hash32((part + ((mixed ^ salt) >>> 0)) >>> 0) + other) >>> 0) | 0;
   });
   return [a, b];
 }

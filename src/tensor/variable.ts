@@ -8,7 +8,7 @@ import { currentTrace } from "./trace.ts";
 export class VariableOp extends PlaceholderOp {
   readonly variable: Variable;
   constructor(variable: Variable) {
-    super(variable.name, variable);
+    super(() => variable.name, variable); // modules name their parameters later
     this.variable = variable;
   }
 }
