@@ -63,6 +63,8 @@ class OnnxWriter implements Lowering {
   private readonly constants = new Map<string, string>();
   private readonly shapeVectors = new Map<string, string>();
   private next = 0;
+  /** Scope and op of the node being written: profiles show it. */
+  private origin = "";
 
   constructor(graph: Graph) {
     this.graph = graph;
@@ -107,6 +109,7 @@ class OnnxWriter implements Lowering {
       const name = this.nameOf(input);
       return isBfloat && input.dtype === "bf16" ? this.cast(name, "f32") : name;
     });
+    this.origin = `${node.scope}/${node.op.name}`;
     const outputs = entryOf(node).lower(this, inputs, node);
     node.outputs.forEach((output, i) => {
       this.names.set(output, isBfloat && output.dtype === "bf16" ? this.cast(outputs[i], "bf16") : outputs[i]);
@@ -139,7 +142,7 @@ class OnnxWriter implements Lowering {
     const output = Array.from({ length: count }, () => `t${this.next++}`);
     for (const name of output) this.computed.add(name);
     this.protos.push(
-      create(NodeProtoSchema, { opType, domain, name: output[0], input: [...inputs], output, attribute: Object.entries(attributes).flatMap(attributeProto) }),
+      create(NodeProtoSchema, { opType, domain, name: `${this.origin}/${output[0]}`, input: [...inputs], output, attribute: Object.entries(attributes).flatMap(attributeProto) }),
     );
     return output;
   }

@@ -27,7 +27,7 @@ export interface AttentionOptions {
 const HIDDEN_SCORE = -65504;
 
 /** Queries per block of causal attention below which splitting costs more than it saves. */
-const MIN_BLOCK = 64;
+const MIN_BLOCK = 128;
 
 /**
  * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, H, S, Dh] -> [B, H, T, Dh].

@@ -1,6 +1,6 @@
 import type { GPT2LMHeadModel } from "../models/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
-import { type CompiledFunction, compile, grad, type RandomKey, type Tensor } from "../tensor/index.ts";
+import { type CompiledFunction, compile, grad, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
 
 export interface StepResult {
   /** Mean cross-entropy of the batch before the update, in nats. */
@@ -28,8 +28,8 @@ export function compileTrainStep(model: GPT2LMHeadModel, optimizer: Optimizer, {
     (inputs: Tensor<"i32">, targets: Tensor<"i32">, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
       const loss = model.loss(inputs, targets, { key: key?.fold(step) });
       const gradients = grad(loss, parameters);
-      const gradientNorm = globalNorm(gradients);
-      optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) });
+      const gradientNorm = withScope("clip", () => globalNorm(gradients));
+      withScope("optimizer", () => optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }));
       return { loss, gradientNorm };
     },
     { keepPreviousState },
