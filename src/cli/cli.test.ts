@@ -1,0 +1,93 @@
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+/** The built program, as users run it; `npm test` builds it first. */
+const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-"));
+  await writeFile(join(folder, "text.txt"), "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+interface Finished {
+  code: number | null;
+  output: string;
+}
+
+/** Runs a command; `onOutput` sees all output so far and may signal the program. */
+function run(args: string[], onOutput: (output: string, signal: (name: NodeJS.Signals) => void) => void = () => {}): Promise<Finished> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, [program, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    const collect = (data: Buffer) => {
+      output += data;
+      onOutput(output, (name) => child.kill(name));
+    };
+    child.stdout.on("data", collect);
+    child.stderr.on("data", collect);
+    child.on("close", (code) => resolve({ code, output }));
+  });
+}
+
+const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
+
+test.each(["train", "generate", "chat", "serve", "start", "doctor"])("%s --help shows examples", async (command) => {
+  const { code, output } = await run([command, "--help"]);
+  expect(code).toBe(0);
+  expect(output).toMatch(/Examples:/);
+});
+
+test("mistakes name the nearest right thing", async () => {
+  expect(await run(["trian"])).toMatchObject({ code: 1, output: expect.stringMatching(/Did you mean train/) });
+  expect(await run(["train", "--txt", "x"])).toMatchObject({ code: 1, output: expect.stringMatching(/Did you mean --text/) });
+  expect((await run(["train"])).output).toMatch(/--text <path>' is missing/);
+  expect((await run(["train", "--text", "none.txt"])).output).toMatch(/^error: none\.txt: expected a text file|nothing there/m);
+  expect((await run(["train", "--text", "text.txt", "--width", "ten"])).output).toMatch(/not a number/);
+  expect((await run(["generate", "nothing"])).output).toMatch(/the name of a run/);
+});
+
+test("trains, generates and is resumed after Ctrl-C", async () => {
+  let isSent = false;
+  const first = await run(["train", "--text", "text.txt", "--steps", "100000", "--name", "tale", ...small], (output, signal) => {
+    if (!isSent && /step \d+\/100000/.test(output)) {
+      isSent = true;
+      signal("SIGINT");
+    }
+  });
+  expect(first.output).toMatch(/stopped at step \d+/);
+  expect(first.output).toMatch(/saved runs.tale.checkpoint. To go on:/);
+  const step = Number(/stopped at step (\d+)/.exec(first.output)?.[1]);
+  const second = await run(["train", "--text", "text.txt", "--steps", String(step + 30), "--name", "tale", ...small]);
+  expect(second.output).toContain(`resumed at step ${step}`);
+  expect(second.output).toMatch(/finished at step/);
+  expect(second.output).toMatch(/--- sample 3 ---/);
+  const generated = await run(["generate", "tale", "--prompt", "It was", "--tokens", "10", "--temperature", "0"]);
+  expect(generated.code).toBe(0);
+  expect(generated.output.startsWith("It was")).toBe(true);
+  expect(JSON.parse(await readFile(join(folder, "runs/tale/model/config.json"), "utf8")).model_type).toBe("gpt2");
+}, 120_000);
+
+test("serves until it is told to stop", async () => {
+  let answer: Promise<unknown> | undefined;
+  const { output, code } = await run(["serve", "tale", "--port", "0"], (text, signal) => {
+    const url = /at (http:\S+)/.exec(text)?.[1];
+    if (!url || answer) return;
+    answer = fetch(`${url}/health`)
+      .then((response) => response.json())
+      .finally(() => signal("SIGINT"));
+  });
+  expect(await answer).toEqual({ status: "ok" });
+  expect(output).toContain("serving tale");
+  expect(code).toBe(0);
+});
+
+test("doctor tells what the machine has", async () => {
+  const { output, code } = await run(["doctor"]);
+  expect(code).toBe(0);
+  for (const word of ["processor", "memory", "onnxruntime-node", "parameters"]) expect(output).toContain(word);
+});
