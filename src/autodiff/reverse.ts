@@ -11,7 +11,12 @@ import { add, broadcastTo, type OpEntry, scalar, withScope } from "../ops/index.
  */
 export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   if (loss.shape.length !== 0 || !isFloat(loss.dtype)) {
-    throw new GraphError({ where: "grad", expected: "a float scalar to differentiate", received: describe(loss), fix: "reduce it first, for example mean(loss)" });
+    throw new GraphError({
+      where: "grad",
+      expected: "a float scalar to differentiate",
+      received: describe(loss),
+      fix: "reduce it first, for example mean(loss)",
+    });
   }
   const order = topologicalOrder([loss]);
   const relevant = nodesOnThePath(order, targets);

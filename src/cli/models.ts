@@ -1,9 +1,8 @@
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Generator } from "../generate/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
-import { readFile } from "node:fs/promises";
 import type { ServedModel } from "../serve/index.ts";
 import { loadTokenizer } from "../tokenizers/index.ts";
 
@@ -17,7 +16,12 @@ export async function openModel(name: string, runsFolder = "runs"): Promise<Serv
     const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
     return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };
   }
-  throw new DataError({ where: "model", expected: "the name of a run or a folder with config.json", received: `"${name}"`, fix: "train one first: kindling train --text my.txt --name my" });
+  throw new DataError({
+    where: "model",
+    expected: "the name of a run or a folder with config.json",
+    received: `"${name}"`,
+    fix: "train one first: kindling train --text my.txt --name my",
+  });
 }
 
 /** The template beside the model: chat_template.jinja, or the one inside tokenizer_config.json. */

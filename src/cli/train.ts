@@ -4,7 +4,7 @@ import { generateText } from "../generate/index.ts";
 import { OptionError } from "../ir/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
-import { defaultRunConfig, findCheckpoint, type RunConfig, readRunConfig, runTraining } from "../train/index.ts";
+import { defaultRunConfig, findCheckpoint, type RunConfig, type RunEvent, readRunConfig, runTraining } from "../train/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
 
@@ -23,55 +23,92 @@ export interface RunOutcome {
 /** Loss shown is a running mean, so that it can be read. */
 const SMOOTHING = 0.95;
 
+/** Shows the events of a run as they come. */
+class TrainReport {
+  readonly line = new ProgressLine();
+  isComplete = false;
+  private readonly curve: CurvePoint[] = [];
+  private smoothed: number | undefined;
+  private validation: number | undefined;
+  private readonly config: RunConfig;
+  /** What to do to go on after an interruption. */
+  private readonly howToResume: string;
+
+  constructor(config: RunConfig, howToResume: string) {
+    this.config = config;
+    this.howToResume = howToResume;
+  }
+
+  show(event: RunEvent): void {
+    const { line } = this;
+    switch (event.type) {
+      case "ready":
+        line.print(
+          `${formatCount(event.parameters)} parameters, vocabulary ${event.vocabSize}, ${formatCount(event.trainTokens)} training tokens, ${defaultDevice().threads} threads`,
+        );
+        line.show("compiling ...");
+        break;
+      case "resumed":
+        line.print(`resumed at step ${event.step}`);
+        break;
+      case "step":
+        this.showStep(event);
+        break;
+      case "evaluation":
+        this.validation = event.validationLoss;
+        break;
+      case "finished":
+        this.isComplete = event.reason !== "aborted";
+        line.print();
+        if (this.curve.length > 1) line.print(`${drawCurve(this.curve)}\n`);
+        line.print(`${this.isComplete ? "finished" : "stopped"} at step ${event.step}, validation loss ${event.validationLoss?.toFixed(4) ?? "not measured"}`);
+        break;
+      case "checkpoint":
+        break; // too frequent to be news
+      case "saved":
+        line.print(`saved ${event.path} (Hugging Face layout)`);
+        break;
+    }
+  }
+
+  private showStep({ step, loss, tokensPerSecond, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
+    const { steps, maxSeconds, batchSize, contextLength } = this.config;
+    this.curve.push({ step, loss });
+    this.smoothed = this.smoothed === undefined ? loss : SMOOTHING * this.smoothed + (1 - SMOOTHING) * loss;
+    const byPace = ((steps - step) * batchSize * contextLength) / tokensPerSecond;
+    const left = maxSeconds > 0 ? Math.min(byPace, maxSeconds - elapsedSeconds) : byPace;
+    const losses = `loss ${this.smoothed.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
+    this.line.show(`step ${step}/${steps}  ${losses}  ${formatCount(tokensPerSecond)} tokens/s  ${formatSeconds(left)} left`);
+  }
+
+  /** After an interruption: what was saved, and how to go on. */
+  showStopped(checkpoint: string | undefined): void {
+    this.line.print(`${checkpoint ? `saved ${checkpoint}` : "stopped before training began"}. To go on: ${this.howToResume}`);
+  }
+}
+
 /** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint. */
-export async function trainCommand(options: TrainCommandOptions, resumeCommand: string): Promise<RunOutcome> {
+export async function trainCommand(options: TrainCommandOptions, howToResume: string): Promise<RunOutcome> {
   const { text, name = basename(text, extname(text)), runs, restart, ...given } = options;
   if (!/^[\w.-]+$/.test(name)) {
     throw new OptionError({ where: "train", expected: "a --name of letters, digits, - and _", received: `"${name}"`, fix: "for example --name my-model" });
   }
   const folder = join(runs, name);
   if (restart) await rm(folder, { recursive: true, force: true });
-  const earlier = await readRunConfig(folder);
-  const config: RunConfig = { ...defaultRunConfig, ...earlier, ...given, text: resolve(text) };
-  const line = new ProgressLine();
-  const { signal, dispose } = abortOnInterrupt(() => line.print("stopping after this step; Ctrl-C again to stop at once ..."));
-  const curve: CurvePoint[] = [];
-  let smoothed: number | undefined;
-  let validation: number | undefined;
-  let isComplete = false;
+  const config: RunConfig = { ...defaultRunConfig, ...(await readRunConfig(folder)), ...given, text: resolve(text) };
+  const report = new TrainReport(config, howToResume);
+  const { signal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
   try {
-    const onPreparing = (stage: string, fraction: number) => line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, onPreparing })) {
-      if (event.type === "ready") {
-        line.print(`${formatCount(event.parameters)} parameters, vocabulary ${event.vocabSize}, ${formatCount(event.trainTokens)} training tokens, ${defaultDevice().threads} threads`);
-        line.show("compiling ...");
-      } else if (event.type === "resumed") line.print(`resumed at step ${event.step}`);
-      else if (event.type === "step") {
-        curve.push({ step: event.step, loss: event.loss });
-        smoothed = smoothed === undefined ? event.loss : SMOOTHING * smoothed + (1 - SMOOTHING) * event.loss;
-        const perStep = (config.batchSize * config.contextLength) / event.tokensPerSecond;
-        const left = Math.min((config.steps - event.step) * perStep, config.maxSeconds > 0 ? config.maxSeconds - event.elapsedSeconds : Number.POSITIVE_INFINITY);
-        line.show(
-          `step ${event.step}/${config.steps}  loss ${smoothed.toFixed(3)}  val ${validation?.toFixed(3) ?? "-"}  ${formatCount(event.tokensPerSecond)} tokens/s  ${formatSeconds(left)} left`,
-        );
-      } else if (event.type === "evaluation") validation = event.validationLoss;
-      else if (event.type === "finished") {
-        isComplete = event.reason !== "aborted";
-        line.print();
-        if (curve.length > 1) line.print(`${drawCurve(curve)}\n`);
-        line.print(`${isComplete ? "finished" : "stopped"} at step ${event.step}, validation loss ${event.validationLoss?.toFixed(4) ?? "not measured"}`);
-        if (!isComplete) line.print(`saved ${join(folder, "checkpoint")}. To go on: ${resumeCommand}`);
-      } else if (event.type === "saved") line.print(`saved ${event.path} (Hugging Face layout)`);
-    }
+    const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
+    for await (const event of runTraining(folder, config, { signal, onPreparing })) report.show(event);
   } catch (error) {
-    line.end();
+    report.line.end();
     if (!signal.aborted || (error as Error).name !== "AbortError") throw error;
-    const saved = await findCheckpoint(join(folder, "checkpoint"));
-    line.print(saved ? `stopped; ${saved} is as it was. To go on: ${resumeCommand}` : `stopped before training began. To go on: ${resumeCommand}`);
   } finally {
     dispose();
   }
-  return { folder, isComplete };
+  if (!report.isComplete) report.showStopped(await findCheckpoint(join(folder, "checkpoint")));
+  return { folder, isComplete: report.isComplete };
 }
 
 /** Prints `count` continuations, so that one sees what was learned. */

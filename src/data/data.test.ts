@@ -40,7 +40,9 @@ describe("texts that cannot be used say why", () => {
 
   test("shorter than a context", async () => {
     const corpus = await TextCorpus.open(await file("short.txt", "too short"));
-    await expect(prepareData(corpus, join(folder, "short"), { tokenizer: "char", vocabSize: 0, contextLength: 64 })).rejects.toThrow(/at least 130 tokens.*received 9 tokens.*--context 3/s);
+    await expect(prepareData(corpus, join(folder, "short"), { tokenizer: "char", vocabSize: 0, contextLength: 64 })).rejects.toThrow(
+      /at least 130 tokens.*received 9 tokens.*--context 3/s,
+    );
   });
 });
 

@@ -44,7 +44,12 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
   const recipe = { files: corpus.files.length, bytes: corpus.bytes, kind, vocabSize: kind === "bpe" ? vocabSize : 0, validationFraction };
   const marker = await readJson(join(folder, MARKER)).catch(() => undefined);
   if (marker && JSON.stringify(marker.recipe) === JSON.stringify(recipe)) {
-    return { tokenizer: await loadTokenizer(tokenizerPath), ...paths, trainTokens: Number(marker.trainTokens), validationTokens: Number(marker.validationTokens) };
+    return {
+      tokenizer: await loadTokenizer(tokenizerPath),
+      ...paths,
+      trainTokens: Number(marker.trainTokens),
+      validationTokens: Number(marker.validationTokens),
+    };
   }
   await mkdir(folder, { recursive: true });
   const tokenizer = await trainTokenizer(corpus, options);

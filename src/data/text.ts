@@ -4,7 +4,26 @@ import { extname, join } from "node:path";
 import { DataError } from "../ir/index.ts";
 
 /** Files that are read from a folder. */
-const textExtensions = new Set([".txt", ".md", ".text", ".rst", ".csv", ".tsv", ".json", ".jsonl", ".html", ".xml", ".ts", ".js", ".py", ".java", ".c", ".cpp", ".go", ".rs"]);
+const textExtensions = new Set([
+  ".txt",
+  ".md",
+  ".text",
+  ".rst",
+  ".csv",
+  ".tsv",
+  ".json",
+  ".jsonl",
+  ".html",
+  ".xml",
+  ".ts",
+  ".js",
+  ".py",
+  ".java",
+  ".c",
+  ".cpp",
+  ".go",
+  ".rs",
+]);
 const CHUNK_BYTES = 1 << 20;
 
 /** A piece of a document: cut where no tokenizer would join across. */
@@ -29,11 +48,22 @@ export class TextCorpus {
   /** @throws DataError when the path is missing, holds no text files, or they are empty */
   static async open(path: string): Promise<TextCorpus> {
     const info = await stat(path).catch((cause) => {
-      throw new DataError({ where: path, expected: "a text file or a folder of them", received: cause.code === "ENOENT" ? "nothing there" : cause.message, fix: "check the path given to --text", cause });
+      throw new DataError({
+        where: path,
+        expected: "a text file or a folder of them",
+        received: cause.code === "ENOENT" ? "nothing there" : cause.message,
+        fix: "check the path given to --text",
+        cause,
+      });
     });
     const files = info.isDirectory() ? await listFiles(path) : [path];
     if (files.length === 0) {
-      throw new DataError({ where: path, expected: `files with text (${[...textExtensions].slice(0, 5).join(" ")} ...)`, received: "a folder without any", fix: "name a file, or give the files such an extension" });
+      throw new DataError({
+        where: path,
+        expected: `files with text (${[...textExtensions].slice(0, 5).join(" ")} ...)`,
+        received: "a folder without any",
+        fix: "name a file, or give the files such an extension",
+      });
     }
     const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
     const bytes = sizes.reduce((a, b) => a + b, 0);
@@ -63,13 +93,25 @@ async function* readDocument(file: string, document: number): AsyncGenerator<Tex
     try {
       return decoder.decode(bytes, { stream: bytes !== undefined });
     } catch (cause) {
-      throw new DataError({ where: file, expected: "UTF-8 text", received: `invalid bytes near position ${position}`, fix: "convert it, for example: iconv -f latin1 -t utf-8", cause });
+      throw new DataError({
+        where: file,
+        expected: "UTF-8 text",
+        received: `invalid bytes near position ${position}`,
+        fix: "convert it, for example: iconv -f latin1 -t utf-8",
+        cause,
+      });
     }
   };
   for await (const piece of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
     const bytes = piece as Uint8Array;
     const zero = bytes.indexOf(0);
-    if (zero >= 0) throw new DataError({ where: file, expected: "text", received: `binary data: a zero byte at position ${position + zero}`, fix: "extract the text first" });
+    if (zero >= 0)
+      throw new DataError({
+        where: file,
+        expected: "text",
+        received: `binary data: a zero byte at position ${position + zero}`,
+        fix: "extract the text first",
+      });
     const text = rest + decode(bytes);
     position += bytes.length;
     const cut = safeCut(text);

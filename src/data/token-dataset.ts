@@ -79,7 +79,8 @@ export class TokenDataset {
       throw new DataError({ where: path, expected: "a token file", received: "nothing there", fix: "prepare the data again", cause });
     });
     const tokens = info.size / bytesPerToken(options.vocabSize);
-    if (!Number.isInteger(tokens)) throw new DataError({ where: path, expected: "whole tokens", received: `${info.size} bytes`, fix: "prepare the data again" });
+    if (!Number.isInteger(tokens))
+      throw new DataError({ where: path, expected: "whole tokens", received: `${info.size} bytes`, fix: "prepare the data again" });
     if (tokens < options.contextLength + 1) {
       throw new DataError({
         where: path,
@@ -133,10 +134,17 @@ export class TokenDataset {
   private async read(start: number, count: number): Promise<Int32Array> {
     const bytes = new Uint8Array(count * this.width);
     const { bytesRead } = await this.file.read(bytes, 0, bytes.length, start * this.width);
-    if (bytesRead !== bytes.length) throw new DataError({ where: this.path, expected: `${count} tokens at ${start}`, received: "the end of the file", fix: "prepare the data again" });
+    if (bytesRead !== bytes.length)
+      throw new DataError({ where: this.path, expected: `${count} tokens at ${start}`, received: "the end of the file", fix: "prepare the data again" });
     const ids = Int32Array.from(this.width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer));
     const wrong = ids.find((id) => id < 0 || id >= this.vocabSize);
-    if (wrong !== undefined) throw new DataError({ where: this.path, expected: `ids below ${this.vocabSize}`, received: `${wrong}`, fix: "prepare the data again with this tokenizer" });
+    if (wrong !== undefined)
+      throw new DataError({
+        where: this.path,
+        expected: `ids below ${this.vocabSize}`,
+        received: `${wrong}`,
+        fix: "prepare the data again with this tokenizer",
+      });
     return ids;
   }
 

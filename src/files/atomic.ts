@@ -68,4 +68,3 @@ async function syncFolder(path: string): Promise<void> {
     // Windows cannot open folders
   }
 }
-

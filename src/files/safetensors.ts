@@ -53,7 +53,8 @@ export function parseHeader(path: string, header: Uint8Array, fileBytes: number)
   } catch (cause) {
     throw new DataError({ where: path, expected: "a header in JSON", received: (cause as Error).message, fix: "the file is damaged: fetch it again", cause });
   }
-  if (json === null || typeof json !== "object" || Array.isArray(json)) throw malformed(path, "a header that is a JSON object", JSON.stringify(json).slice(0, 40));
+  if (json === null || typeof json !== "object" || Array.isArray(json))
+    throw malformed(path, "a header that is a JSON object", JSON.stringify(json).slice(0, 40));
   const tensors = new Map<string, TensorInfo>();
   let metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(json)) {
@@ -90,9 +91,18 @@ function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
  * @param names which to read. @default all
  * @throws DataError when the file is not a sound safetensors file or a name is missing.
  */
-export async function readSafetensors(path: string, names?: readonly string[]): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+export async function readSafetensors(
+  path: string,
+  names?: readonly string[],
+): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
   const file = await open(path, "r").catch((cause) => {
-    throw new DataError({ where: path, expected: "a safetensors file", received: cause.code === "ENOENT" ? "no such file" : cause.message, fix: "check the path", cause });
+    throw new DataError({
+      where: path,
+      expected: "a safetensors file",
+      received: cause.code === "ENOENT" ? "no such file" : cause.message,
+      fix: "check the path",
+      cause,
+    });
   });
   try {
     const { size } = await file.stat();
@@ -108,7 +118,8 @@ export async function readSafetensors(path: string, names?: readonly string[]): 
     };
     if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
     const headerLength = Number(new DataView((await readExactly(LENGTH_BYTES, 0)).buffer).getBigUint64(0, true));
-    if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES) throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
+    if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES)
+      throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
     const header = parseHeader(path, await readExactly(headerLength, LENGTH_BYTES), size);
     const tensors = new Map<string, StoredTensor>();
     for (const name of names ?? header.tensors.keys()) {
@@ -124,7 +135,11 @@ export async function readSafetensors(path: string, names?: readonly string[]): 
 }
 
 /** Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for. */
-export async function writeSafetensors(path: string, tensors: ReadonlyMap<string, StoredTensor>, metadata: Record<string, string> = { format: "pt" }): Promise<void> {
+export async function writeSafetensors(
+  path: string,
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Record<string, string> = { format: "pt" },
+): Promise<void> {
   const header: Record<string, unknown> = { [METADATA]: metadata };
   const pieces: Uint8Array[] = [];
   let offset = 0;

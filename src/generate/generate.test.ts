@@ -6,7 +6,16 @@ import { Generator, generateText, indexOfLargest, Sampler } from "./index.ts";
 
 const tokenizer = new CharacterTokenizer(Array.from("abcdefghijklmnopqrstuvwxyz .,!?\n"));
 const model = new GPT2LMHeadModel(
-  { vocabSize: tokenizer.vocabSize, maxPositionEmbeddings: 32, hiddenSize: 32, numLayers: 2, numHeads: 4, initializerRange: 0.3, bosTokenId: null, eosTokenId: null },
+  {
+    vocabSize: tokenizer.vocabSize,
+    maxPositionEmbeddings: 32,
+    hiddenSize: 32,
+    numLayers: 2,
+    numHeads: 4,
+    initializerRange: 0.3,
+    bosTokenId: null,
+    eosTokenId: null,
+  },
   randomKey(3),
 );
 const generator = new Generator(model);
@@ -37,7 +46,12 @@ test("a prompt that shares its beginning with the last one reuses the cache, wit
 
 test("generation goes on past the context length", async () => {
   expect(await collect([1, 2, 3], { temperature: 0.7, maxNewTokens: 90 })).toHaveLength(90);
-  expect(await collect(Array.from({ length: 50 }, (_, i) => i % 20), { maxNewTokens: 5 })).toHaveLength(5);
+  expect(
+    await collect(
+      Array.from({ length: 50 }, (_, i) => i % 20),
+      { maxNewTokens: 5 },
+    ),
+  ).toHaveLength(5);
 });
 
 test("the same seed gives the same text, another seed another", async () => {
@@ -80,7 +94,11 @@ test("stop texts end the text and are never given out, wherever the pieces break
   for await (const { text } of generateText(generator, tokenizer, "ab", { temperature: 0, maxNewTokens: 20 })) whole.push(text);
   const full = whole.join("");
   expect(full.length).toBeGreaterThan(10); // special tokens stand for no text
-  for (const [from, to] of [[4, 6], [7, 10], [0, 2]]) {
+  for (const [from, to] of [
+    [4, 6],
+    [7, 10],
+    [0, 2],
+  ]) {
     const stop = full.slice(from, to);
     let got = "";
     let reason: string | undefined;
@@ -102,7 +120,7 @@ test("top-k and top-p keep the likeliest tokens only, in the right proportions",
     return counts.map((c) => c / 4000);
   };
   const all = count({});
-  [0.5, 0.3, 0.15, 0.05].forEach((p, i) => expect(Math.abs(all[i] - p)).toBeLessThan(0.03));
+  for (const [i, p] of [0.5, 0.3, 0.15, 0.05].entries()) expect(Math.abs(all[i] - p)).toBeLessThan(0.03);
   const two = count({ topK: 2 });
   expect(two.slice(2)).toEqual([0, 0]);
   expect(Math.abs(two[0] - 0.625)).toBeLessThan(0.03);

@@ -1,6 +1,6 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { GPT2LMHeadModel } from "../models/index.ts";
-import { type CompiledFunction, compile, reshape, gather, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor, Variable } from "../tensor/index.ts";
 import { Sampler, type SamplingOptions, samplingOptionNames } from "./sampler.ts";
 
 export interface GenerateOptions extends SamplingOptions {
@@ -44,7 +44,12 @@ export class Generator {
       });
       return model.logits(reshape(gather(result.hidden, last, 1), [1, hiddenSize])); // [1, V]
     };
-    this.prefill = compile(step, { symbolicSizes: [[null, "T"], [null, "T"]] });
+    this.prefill = compile(step, {
+      symbolicSizes: [
+        [null, "T"],
+        [null, "T"],
+      ],
+    });
     this.decode = compile(step);
   }
 
@@ -88,10 +93,21 @@ export class Generator {
 
   private checkPrompt(prompt: readonly number[]): void {
     const { vocabSize } = this.model.config;
-    if (prompt.length === 0) throw new DataError({ where: "generate", expected: "a prompt of at least one token", received: "none", fix: "start with some text or the end-of-text token" });
+    if (prompt.length === 0)
+      throw new DataError({
+        where: "generate",
+        expected: "a prompt of at least one token",
+        received: "none",
+        fix: "start with some text or the end-of-text token",
+      });
     const wrong = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined) {
-      throw new DataError({ where: "generate", expected: `token ids from 0 to ${vocabSize - 1}`, received: String(wrong), fix: "encode the prompt with this model's tokenizer" });
+      throw new DataError({
+        where: "generate",
+        expected: `token ids from 0 to ${vocabSize - 1}`,
+        received: String(wrong),
+        fix: "encode the prompt with this model's tokenizer",
+      });
     }
   }
 
@@ -126,7 +142,10 @@ export class Generator {
     try {
       const logits = await step(
         i32(ids, [1, ids.length]),
-        i32(ids.map((_, i) => start + i), [1, ids.length]),
+        i32(
+          ids.map((_, i) => start + i),
+          [1, ids.length],
+        ),
         i32([ids.length - 1], [1]),
         i32([end - 1], [1]),
         i32([end], [1]),

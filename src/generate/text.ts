@@ -20,7 +20,12 @@ export interface TextPiece {
  * Continues a text, giving pieces as soon as they are certain: whole characters only, and nothing that may turn out to be
  * the start of a stop text.
  */
-export async function* generateText(generator: Generator, tokenizer: Tokenizer, prompt: string, options: TextOptions = {}): AsyncGenerator<TextPiece, void, void> {
+export async function* generateText(
+  generator: Generator,
+  tokenizer: Tokenizer,
+  prompt: string,
+  options: TextOptions = {},
+): AsyncGenerator<TextPiece, void, void> {
   const { stop = [], ...rest } = options;
   const ids = tokenizer.encode(prompt);
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);

@@ -42,7 +42,15 @@ test("symbolic sizes are polynomials", () => {
   expect(String(divideSizes(size, 3))).toBe("B*T + 2");
   expect(divideSizes(size, t)).toBeUndefined();
   expect(addSizes(b, multiplySizes(b, -1))).toBe(0);
-  expect(evaluateSize(size, new Map([["B", 2], ["T", 5]]))).toBe(36);
+  expect(
+    evaluateSize(
+      size,
+      new Map([
+        ["B", 2],
+        ["T", 5],
+      ]),
+    ),
+  ).toBe(36);
 });
 
 test("the checker finds a node whose type is wrong", () => {
@@ -79,7 +87,16 @@ test("deep graphs do not overflow the stack, and nodes know their scope", () => 
 });
 
 test("16-bit floats round to nearest, ties to even", () => {
-  for (const [value, bits] of [[1, 0x3c00], [-2, 0xc000], [65504, 0x7bff], [65520, 0x7c00], [2 ** -24, 1], [0.1, 0x2e66], [2049, 0x6800], [2051, 0x6802]]) {
+  for (const [value, bits] of [
+    [1, 0x3c00],
+    [-2, 0xc000],
+    [65504, 0x7bff],
+    [65520, 0x7c00],
+    [2 ** -24, 1],
+    [0.1, 0x2e66],
+    [2049, 0x6800],
+    [2051, 0x6802],
+  ]) {
     expect(toFloat16Bits(value)).toBe(bits);
   }
   for (let bits = 0; bits < 0x7c00; bits += 7) expect(toFloat16Bits(fromFloat16Bits(bits))).toBe(bits);

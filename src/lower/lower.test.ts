@@ -9,7 +9,11 @@ import { interpret } from "../testing/interpret.ts";
 import { mayOverwrite, optimize } from "./index.ts";
 
 const input = (shape: readonly number[], label = "x") => placeholder(label, { dtype: "f32", shape });
-const body = (graph: Graph) => printGraph(graph).split("\n").slice(1, -1).map((line) => line.trim());
+const body = (graph: Graph) =>
+  printGraph(graph)
+    .split("\n")
+    .slice(1, -1)
+    .map((line) => line.trim());
 
 test("simplify removes what changes nothing", () => {
   const x = input([2, 3]);
@@ -45,12 +49,24 @@ test("state is overwritten only when nobody reads the old value later", () => {
 const expression: fc.Arbitrary<(x: Value, y: Value) => Value> = fc.letrec((tie) => ({
   node: fc.oneof(
     { maxDepth: 5 },
-    fc.constantFrom((x: Value, _: Value) => x, (_: Value, y: Value) => y),
-    fc.tuple(fc.constantFrom(ops.tanh, ops.sigmoid, ops.sin, ops.erf, ops.relu, ops.neg, ops.square, (v: Value) => ops.softmax(v, -1)), tie("node")).map(
-      ([op, inner]) => (x: Value, y: Value) => op((inner as (x: Value, y: Value) => Value)(x, y)),
+    fc.constantFrom(
+      (x: Value, _: Value) => x,
+      (_: Value, y: Value) => y,
     ),
+    fc
+      .tuple(
+        fc.constantFrom(ops.tanh, ops.sigmoid, ops.sin, ops.erf, ops.relu, ops.neg, ops.square, (v: Value) => ops.softmax(v, -1)),
+        tie("node"),
+      )
+      .map(
+        ([op, inner]) =>
+          (x: Value, y: Value) =>
+            op((inner as (x: Value, y: Value) => Value)(x, y)),
+      ),
     fc.tuple(fc.constantFrom(ops.add, ops.sub, ops.mul, ops.maximum, ops.minimum), tie("node"), tie("node")).map(
-      ([op, left, right]) => (x: Value, y: Value) => op((left as typeof ops.add as never as (x: Value, y: Value) => Value)(x, y), (right as (x: Value, y: Value) => Value)(x, y)),
+      ([op, left, right]) =>
+        (x: Value, y: Value) =>
+          op((left as typeof ops.add as never as (x: Value, y: Value) => Value)(x, y), (right as (x: Value, y: Value) => Value)(x, y)),
     ),
   ),
 })).node as fc.Arbitrary<(x: Value, y: Value) => Value>;
@@ -61,7 +77,13 @@ test("random graphs: the runtime, with all passes, agrees with the plain referen
       const leaf = (shape: readonly number[], data: number[]) => fromLeaf(new DataOp("f32", shape, { host: Float32Array.from(data) })).value;
       const [x, y] = [leaf([2, 3], numbers.slice(0, 6)), leaf([3], numbers.slice(6))];
       const out = build(x, y);
-      const [plain] = interpret([out], new Map([[x, ops.hostTensor([2, 3], numbers.slice(0, 6))], [y, ops.hostTensor([3], numbers.slice(6))]]));
+      const [plain] = interpret(
+        [out],
+        new Map([
+          [x, ops.hostTensor([2, 3], numbers.slice(0, 6))],
+          [y, ops.hostTensor([3], numbers.slice(6))],
+        ]),
+      );
       const [fast] = await readTensors([new Tensor(out)]);
       expectClose("random graph", fast as Float32Array, plain.data, tolerances.f32 as number);
     }),

@@ -18,8 +18,8 @@ import {
 import { type Lowering, type OnnxAttributes, type OnnxDomain, OnnxFloat, onnxTypeCode } from "../ops/index.ts";
 import {
   type AttributeProto,
-  AttributeProto_AttributeType as AttributeType,
   AttributeProtoSchema,
+  AttributeProto_AttributeType as AttributeType,
   GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
@@ -99,7 +99,8 @@ class OnnxWriter implements Lowering {
     if (node.op instanceof PlaceholderOp) return;
     if (node.op instanceof ConstantOp) {
       const { shape } = node.outputs[0];
-      if (!isStatic(shape)) throw new GraphError({ where: "onnx", expected: "constants of known shape", received: `[${shape.join(", ")}]`, fix: "report this" });
+      if (!isStatic(shape))
+        throw new GraphError({ where: "onnx", expected: "constants of known shape", received: `[${shape.join(", ")}]`, fix: "report this" });
       this.names.set(node.outputs[0], this.initializer(node.op.type.dtype, shape, node.op.data));
       return;
     }
@@ -142,7 +143,14 @@ class OnnxWriter implements Lowering {
     const output = Array.from({ length: count }, () => `t${this.next++}`);
     for (const name of output) this.computed.add(name);
     this.protos.push(
-      create(NodeProtoSchema, { opType, domain, name: `${this.origin}/${output[0]}`, input: [...inputs], output, attribute: Object.entries(attributes).flatMap(attributeProto) }),
+      create(NodeProtoSchema, {
+        opType,
+        domain,
+        name: `${this.origin}/${output[0]}`,
+        input: [...inputs],
+        output,
+        attribute: Object.entries(attributes).flatMap(attributeProto),
+      }),
     );
     return output;
   }
@@ -152,7 +160,13 @@ class OnnxWriter implements Lowering {
   }
 
   private initializer(dtype: DType, shape: readonly number[], data: HostArray): string {
-    const key = `${dtype}[${shape}]${data.length * bytesPerElement[dtype] <= 64 ? Array.from(data as Float32Array).map(exactText).join() : hashBytes(data)}`;
+    const key = `${dtype}[${shape}]${
+      data.length * bytesPerElement[dtype] <= 64
+        ? Array.from(data as Float32Array)
+            .map(exactText)
+            .join()
+        : hashBytes(data)
+    }`;
     const known = this.constants.get(key);
     if (known) return known;
     const name = `c${this.constants.size}`;
@@ -185,7 +199,11 @@ class OnnxWriter implements Lowering {
     const key = shape.join(",");
     const known = this.shapeVectors.get(key);
     if (known) return known;
-    const vector = this.node("Concat", shape.map((size) => this.sizeVector(size)), { axis: 0 });
+    const vector = this.node(
+      "Concat",
+      shape.map((size) => this.sizeVector(size)),
+      { axis: 0 },
+    );
     this.shapeVectors.set(key, vector);
     return vector;
   }
@@ -197,7 +215,10 @@ class OnnxWriter implements Lowering {
     const known = this.shapeVectors.get(key);
     if (known) return known;
     const terms = [...size.terms].map(([name, coefficient]) => {
-      const factors = name.split("*").filter(Boolean).map((factor) => this.symbolVector(factor));
+      const factors = name
+        .split("*")
+        .filter(Boolean)
+        .map((factor) => this.symbolVector(factor));
       const product = factors.length > 0 ? factors.reduce((a, b) => this.node("Mul", [a, b])) : this.constant("i64", [1], [1]);
       return coefficient === 1 ? product : this.node("Mul", [product, this.constant("i64", [1], [coefficient])]);
     });
@@ -211,7 +232,12 @@ class OnnxWriter implements Lowering {
       const axis = input.shape.findIndex((size) => typeof size !== "number" && size.text === name);
       if (axis >= 0) return this.node("Shape", [`in${i}`], { start: axis, end: axis + 1 });
     }
-    throw new GraphError({ where: "onnx", expected: `an input with a size that is just ${name}`, received: "none", fix: "pass a tensor whose shape has this symbol by itself" });
+    throw new GraphError({
+      where: "onnx",
+      expected: `an input with a size that is just ${name}`,
+      received: "none",
+      fix: "pass a tensor whose shape has this symbol by itself",
+    });
   }
 }
 

@@ -56,7 +56,10 @@ export const foldConstants: Pass = {
 
 function toHost(value: Value) {
   const { data } = value.node.op as ConstantOp;
-  return hostTensor(value.shape, Array.from({ length: data.length }, (_, i) => decodeElement(value.dtype, data, i)));
+  return hostTensor(
+    value.shape,
+    Array.from({ length: data.length }, (_, i) => decodeElement(value.dtype, data, i)),
+  );
 }
 
 /** Computes equal expressions once. */
@@ -92,7 +95,6 @@ function attributeKey(attributes: Attributes): string {
     .map((key) => `${key}=${attributes[key]}`)
     .join(";");
 }
-
 
 /** The passes in the order they run. Dead nodes need no pass: a graph holds only what its outputs reach. */
 export const defaultPasses: readonly Pass[] = [simplify, foldConstants, simplify, shareCommonSubexpressions];

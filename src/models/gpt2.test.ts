@@ -79,7 +79,9 @@ describe("damaged checkpoints", () => {
   });
 
   test("an extra tensor is named", async () => {
-    await expect(damage((tensors) => tensors.set("transformer.h.9.x", { dtype: "f32", shape: [1], data: new Float32Array(1) }))).rejects.toThrow(/extra transformer\.h\.9\.x/);
+    await expect(damage((tensors) => tensors.set("transformer.h.9.x", { dtype: "f32", shape: [1], data: new Float32Array(1) }))).rejects.toThrow(
+      /extra transformer\.h\.9\.x/,
+    );
   });
 
   test("a misshapen tensor is named with both shapes", async () => {

@@ -106,7 +106,14 @@ class Attention extends Module {
   forward(x: Tensor<"f32">, key?: RandomKey, cache?: LayerCache & CacheLengths): { output: Tensor<"f32">; cache?: LayerCache } {
     const { numHeads, attentionDropout, residualDropout } = this.config;
     const [q, k, v] = this.cAttn.forwardParts(x, 3); // [B, T, D] each
-    const attended = multiHeadAttention(q, k, v, { numHeads, isCausal: true, scale: this.scale, dropoutProbability: attentionDropout, key: key?.fold(0), cache });
+    const attended = multiHeadAttention(q, k, v, {
+      numHeads,
+      isCausal: true,
+      scale: this.scale,
+      dropoutProbability: attentionDropout,
+      key: key?.fold(0),
+      cache,
+    });
     return { output: dropout(this.cProj.forward(attended.output), residualDropout, key?.fold(1)), cache: attended.cache };
   }
 }
@@ -203,7 +210,8 @@ export class GPT2LMHeadModel extends Module {
     const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange } = this.config;
     const [transformerKey, headKey] = key.split(2);
     this.transformer = new Transformer(this.config, transformerKey);
-    if (!tieWordEmbeddings) this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+    if (!tieWordEmbeddings)
+      this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
   }
 
   /** inputIds: i32 [B, T] -> hidden states. @throws ShapeError when T exceeds the context length */
@@ -212,7 +220,12 @@ export class GPT2LMHeadModel extends Module {
     const length = inputIds.shape[1];
     const { maxPositionEmbeddings, embeddingDropout } = this.config;
     if (typeof length === "number" && length > maxPositionEmbeddings) {
-      throw new ShapeError({ where: "GPT2LMHeadModel", expected: `at most ${maxPositionEmbeddings} tokens`, received: `${length}`, fix: "shorten the input, or train a model with a longer context" });
+      throw new ShapeError({
+        where: "GPT2LMHeadModel",
+        expected: `at most ${maxPositionEmbeddings} tokens`,
+        received: `${length}`,
+        fix: "shorten the input, or train a model with a longer context",
+      });
     }
     const places = positions ?? tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
     let x = withScope("embeddings", () => dropout(add(wte.forward(inputIds), wpe.forward(places)), embeddingDropout, key?.fold(h.length))); // [B, T, D]

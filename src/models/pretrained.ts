@@ -65,7 +65,8 @@ function toStateDict(tensors: ReadonlyMap<string, StoredTensor>, isTied: boolean
     const isHead = name === "lm_head.weight";
     const key = isHead || name.startsWith(PREFIX) ? name : `${PREFIX}${name}`;
     if (ignoredTensors.test(key) || (isHead && isTied)) continue;
-    if (!isFloat(dtype)) throw new DataError({ where: `tensor ${name}`, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
+    if (!isFloat(dtype))
+      throw new DataError({ where: `tensor ${name}`, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
     const numbers = data instanceof Float32Array ? data : Float32Array.from({ length: data.length }, (_, i) => decodeElement(dtype, data, i));
     state.set(key, { dtype: "f32", shape, data: numbers });
   }

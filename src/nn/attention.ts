@@ -46,7 +46,12 @@ export function mergeHeads(x: Tensor<"f32">): Tensor<"f32"> {
  * Multi-head attention on projected queries, keys and values, [B, T, D] each -> output [B, T, D]. With a cache it also
  * gives the cache with the new positions added. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
  */
-export function multiHeadAttention(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, options: MultiHeadOptions): { output: Tensor<"f32">; cache?: LayerCache } {
+export function multiHeadAttention(
+  q: Tensor<"f32">,
+  k: Tensor<"f32">,
+  v: Tensor<"f32">,
+  options: MultiHeadOptions,
+): { output: Tensor<"f32">; cache?: LayerCache } {
   const { numHeads, isCausal = false, dropoutProbability = 0, key, cache } = options;
   const headDim = (q.shape[2] as number) / numHeads;
   const scale = options.scale ?? 1 / Math.sqrt(headDim);

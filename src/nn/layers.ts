@@ -119,4 +119,3 @@ export function dropout<D extends FloatDType>(x: Tensor<D>, probability: number,
   if (key === undefined || probability === 0) return x;
   return mul(where(bernoulli(key, x.shape, 1 - probability), x, 0), 1 / (1 - probability)) as Tensor<D>;
 }
-

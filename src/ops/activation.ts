@@ -17,7 +17,9 @@ const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
   },
   gradient: ({ x, dy }, { approximate }) => ({ x: approximate === "tanh" ? apply(geluTanhGradientEntry, [x, dy]) : mul(dy, erfSlope(x)) }),
   lower: (graph, { x }, { approximate }, node) =>
-    approximate === "tanh" && node.inputs[0].dtype === "f32" && node.inputs[0].shape.length > 0 ? graph.node("FastGelu", [x], {}, "com.microsoft") : graph.node("Gelu", [x], { approximate }),
+    approximate === "tanh" && node.inputs[0].dtype === "f32" && node.inputs[0].shape.length > 0
+      ? graph.node("FastGelu", [x], {}, "com.microsoft")
+      : graph.node("Gelu", [x], { approximate }),
   reference: ({ x }, { approximate }) =>
     hostTensor(
       x.shape,
@@ -58,7 +60,11 @@ const geluTanhGradientEntry = defineOp({
     const cut = [x, upstream].map((name) => graph.node("Reshape", [name, graph.sizes([slices, (count as number) / slices])]));
     return graph.node("Reshape", [graph.scan(cut, dtype, chain), graph.sizes(shape)]);
   },
-  reference: ({ x, upstream }) => hostTensor(x.shape, x.data.map((v, i) => upstream.data[i] * tanhSlope(v))),
+  reference: ({ x, upstream }) =>
+    hostTensor(
+      x.shape,
+      x.data.map((v, i) => upstream.data[i] * tanhSlope(v)),
+    ),
 });
 
 function tanhSlope(x: number): number {

@@ -9,8 +9,8 @@ import {
   hostArrayFrom,
   type Node,
   type Op,
-  ShapeError,
   type Shape,
+  ShapeError,
   type TensorType,
   Value,
 } from "../ir/index.ts";

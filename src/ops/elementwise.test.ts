@@ -21,7 +21,18 @@ const unary = {
 };
 for (const [name, op] of Object.entries(unary)) testOp(name, { golden: name, apply: ([x]) => op(x) });
 
-const binary = { add: ops.add, sub: ops.sub, mul: ops.mul, div: ops.div, pow: ops.pow, maximum: ops.maximum, minimum: ops.minimum, equal: ops.equal, less: ops.less, greater: ops.greater };
+const binary = {
+  add: ops.add,
+  sub: ops.sub,
+  mul: ops.mul,
+  div: ops.div,
+  pow: ops.pow,
+  maximum: ops.maximum,
+  minimum: ops.minimum,
+  equal: ops.equal,
+  less: ops.less,
+  greater: ops.greater,
+};
 for (const [name, op] of Object.entries(binary)) testOp(name, { golden: name, apply: ([a, b]) => op(a, b) });
 
 testOp("where", { golden: "where", apply: ([condition, a, b]) => ops.where(condition, a, b) });

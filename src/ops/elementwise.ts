@@ -186,7 +186,13 @@ export const equal = binary({ name: "equal", lower: "Equal", result: "bool", gra
 export const less = binary({ name: "less", lower: "Less", result: "bool", gradient: comparesValues, reference: (a, b) => Number(a < b) });
 export const lessEqual = binary({ name: "lessEqual", lower: "LessOrEqual", result: "bool", gradient: comparesValues, reference: (a, b) => Number(a <= b) });
 export const greater = binary({ name: "greater", lower: "Greater", result: "bool", gradient: comparesValues, reference: (a, b) => Number(a > b) });
-export const greaterEqual = binary({ name: "greaterEqual", lower: "GreaterOrEqual", result: "bool", gradient: comparesValues, reference: (a, b) => Number(a >= b) });
+export const greaterEqual = binary({
+  name: "greaterEqual",
+  lower: "GreaterOrEqual",
+  result: "bool",
+  gradient: comparesValues,
+  reference: (a, b) => Number(a >= b),
+});
 export const logicalAnd = binary({
   name: "logicalAnd",
   lower: "And",
@@ -261,7 +267,11 @@ const castEntry = defineOp<"x", { to: DType }>({
   infer: ({ x }, { to }) => ({ dtype: to, shape: x.shape }),
   gradient: ({ x, dy }, { to }) => (isFloat(to) && isFloat(x.dtype) ? { x: cast(dy, x.dtype) } : {}),
   lower: (graph, { x }, { to }) => graph.node("Cast", [x], { to: onnxTypeCode[to] }),
-  reference: ({ x }, { to }) => hostTensor(x.shape, x.data.map((v) => (isFloat(to) ? v : to === "bool" ? Number(v !== 0) : Math.trunc(v)))),
+  reference: ({ x }, { to }) =>
+    hostTensor(
+      x.shape,
+      x.data.map((v) => (isFloat(to) ? v : to === "bool" ? Number(v !== 0) : Math.trunc(v))),
+    ),
 });
 
 /** TensorProto.DataType of ONNX. */
@@ -288,7 +298,10 @@ const whereEntry = defineOp({
     const picked = referenceBroadcast(condition, a, type, (c, x) => (c ? x : Number.NaN));
     const other = referenceBroadcast(condition, b, type, (c, x) => (c ? Number.NaN : x));
     const mask = referenceBroadcast(condition, picked, type, (c) => c);
-    return hostTensor(type.shape, picked.data.map((x, i) => (mask.data[i] ? x : other.data[i])));
+    return hostTensor(
+      type.shape,
+      picked.data.map((x, i) => (mask.data[i] ? x : other.data[i])),
+    );
   },
 });
 

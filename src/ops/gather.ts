@@ -159,7 +159,10 @@ const causalMaskEntry = defineOp<never, { shape: Shape }>({
   },
   reference: (_, __, [type]) => {
     const [rows, columns] = type.shape as number[];
-    return hostTensor(type.shape, Array.from({ length: rows * columns }, (_, i) => Number((i % columns) - Math.floor(i / columns) <= columns - rows)));
+    return hostTensor(
+      type.shape,
+      Array.from({ length: rows * columns }, (_, i) => Number((i % columns) - Math.floor(i / columns) <= columns - rows)),
+    );
   },
 });
 
@@ -167,4 +170,3 @@ const causalMaskEntry = defineOp<never, { shape: Shape }>({
 export function causalMask(queries: number, keys: number): Value {
   return apply(causalMaskEntry, [], { shape: [queries, keys] });
 }
-

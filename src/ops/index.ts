@@ -67,6 +67,6 @@ export { causalMask, gather, indexAdd, scatterAddAlong, takeAlong } from "./gath
 export { crossEntropy } from "./loss.ts";
 export { linear, type MatmulOptions, matmul } from "./matmul.ts";
 export { layerNorm, logSoftmax, softmax } from "./normalize.ts";
+export { foldKey, foldKeyOnHost, hash32, randomNormal, randomUniform } from "./random.ts";
 export { argmax, max, mean, type ReduceOptions, sum, sumTo } from "./reduce.ts";
 export { broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
-export { foldKey, foldKeyOnHost, hash32, randomNormal, randomUniform } from "./random.ts";

@@ -1,4 +1,15 @@
-import { broadcastShapes, DTypeError, describe, isStatic, requireFloatDType, type Shape, ShapeError, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import {
+  broadcastShapes,
+  DTypeError,
+  describe,
+  isStatic,
+  requireFloatDType,
+  type Shape,
+  ShapeError,
+  sizesEqual,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, stridesOf } from "./define.ts";
 import { add } from "./elementwise.ts";
 import { sum, sumTo } from "./reduce.ts";
@@ -23,10 +34,20 @@ function matrixSizes(type: TensorType, isTransposed: boolean) {
 function inferMatmul(where: string, a: TensorType, b: TensorType, { transposeA, transposeB }: MatmulAttributes): TensorType {
   requireFloatDType(where, a.dtype);
   if (a.dtype !== b.dtype) {
-    throw new DTypeError({ where, expected: "one dtype", received: `a ${describe(a)}, b ${describe(b)}`, fix: `cast one of them, for example cast(b, "${a.dtype}")` });
+    throw new DTypeError({
+      where,
+      expected: "one dtype",
+      received: `a ${describe(a)}, b ${describe(b)}`,
+      fix: `cast one of them, for example cast(b, "${a.dtype}")`,
+    });
   }
   if (a.shape.length < 2 || b.shape.length < 2) {
-    throw new ShapeError({ where, expected: "operands with at least 2 axes", received: `a ${describe(a)}, b ${describe(b)}`, fix: "reshape a vector to [1, n] or [n, 1]" });
+    throw new ShapeError({
+      where,
+      expected: "operands with at least 2 axes",
+      received: `a ${describe(a)}, b ${describe(b)}`,
+      fix: "reshape a vector to [1, n] or [n, 1]",
+    });
   }
   const left = matrixSizes(a, transposeA);
   const right = matrixSizes(b, transposeB);
@@ -40,7 +61,12 @@ function inferMatmul(where: string, a: TensorType, b: TensorType, { transposeA, 
   }
   const batch = broadcastShapes(a.shape.slice(0, -2), b.shape.slice(0, -2));
   if (!batch) {
-    throw new ShapeError({ where, expected: "leading axes that broadcast", received: `a ${describe(a)}, b ${describe(b)}`, fix: "reshape so that the batch axes agree" });
+    throw new ShapeError({
+      where,
+      expected: "leading axes that broadcast",
+      received: `a ${describe(a)}, b ${describe(b)}`,
+      fix: "reshape so that the batch axes agree",
+    });
   }
   return { dtype: a.dtype, shape: [...batch, left.rows, right.columns] };
 }
@@ -51,18 +77,8 @@ const matmulEntry = defineOp<"a" | "b", MatmulAttributes>({
   infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
   // y = s op(a) op(b), so d op(a) = s dy op(b)^T and d op(b) = s op(a)^T dy; transposing once more undoes op
   gradient: ({ a, b, dy }, { transposeA, transposeB, scale }) => ({
-    a: sumTo(
-      transposeA
-        ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale })
-        : matmul(dy, b, { transposeB: !transposeB, scale }),
-      a.shape,
-    ),
-    b: sumTo(
-      transposeB
-        ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale })
-        : matmul(a, dy, { transposeA: !transposeA, scale }),
-      b.shape,
-    ),
+    a: sumTo(transposeA ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale }) : matmul(dy, b, { transposeB: !transposeB, scale }), a.shape),
+    b: sumTo(transposeB ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale }) : matmul(a, dy, { transposeA: !transposeA, scale }), b.shape),
   }),
   lower: (graph, { a, b }, { transposeA, transposeB, scale }, node) => {
     const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
@@ -118,7 +134,12 @@ const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
   infer: ({ x, weight, bias }, { transposeB }) => {
     const type = inferMatmul("linear", x, weight, { transposeA: false, transposeB, scale: 1 });
     if (bias.dtype !== x.dtype || bias.shape.length !== 1 || !sizesEqual(bias.shape[0], type.shape[type.shape.length - 1])) {
-      throw new ShapeError({ where: "linear", expected: `a bias of ${x.dtype}[${type.shape.at(-1)}]`, received: describe(bias), fix: "give one bias per output feature" });
+      throw new ShapeError({
+        where: "linear",
+        expected: `a bias of ${x.dtype}[${type.shape.at(-1)}]`,
+        received: describe(bias),
+        fix: "give one bias per output feature",
+      });
     }
     return type;
   },
@@ -130,7 +151,10 @@ const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
   lower: (graph, { x, weight, bias }, { transposeB }) => graph.node("Gemm", [x, weight, bias], { transB: Number(transposeB) }),
   reference: ({ x, weight, bias }, { transposeB }, [type]) => {
     const [product] = matmulEntry.reference([x, weight], { transposeA: false, transposeB, scale: 1 }, [type]);
-    return hostTensor(type.shape, product.data.map((v, i) => v + bias.data[i % bias.data.length]));
+    return hostTensor(
+      type.shape,
+      product.data.map((v, i) => v + bias.data[i % bias.data.length]),
+    );
   },
 });
 

@@ -87,8 +87,7 @@ const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
     return [x, statistics, statistics];
   },
   gradient: notDifferentiable("has several outputs; see layerNormEntry"),
-  lower: (graph, { x, weight, bias }, { epsilon }) =>
-    graph.nodes("LayerNormalization", [x, weight, bias], 3, { axis: -1, epsilon: new OnnxFloat(epsilon) }),
+  lower: (graph, { x, weight, bias }, { epsilon }) => graph.nodes("LayerNormalization", [x, weight, bias], 3, { axis: -1, epsilon: new OnnxFloat(epsilon) }),
   reference: ({ x, weight, bias }, { epsilon }, [type, statistics]) => {
     const width = type.shape[type.shape.length - 1] as number;
     const means = hostTensor(statistics.shape);

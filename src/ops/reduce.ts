@@ -6,8 +6,8 @@ import {
   requireFloatDType,
   type Shape,
   ShapeError,
-  shapesEqual,
   type Size,
+  shapesEqual,
   sizeOf,
   sizesEqual,
   type TensorType,
@@ -73,8 +73,10 @@ function reduction({ name, lower, gradient, reference, floatOnly }: Reduction) {
   return Object.assign(call, { entry });
 }
 
-const lowerReduce = (opType: string) => (graph: Lowering, x: string, { axes, keepDims }: ReduceAttributes) =>
-  graph.node(opType, [x, graph.constant("i64", [axes.length], axes)], { keepdims: keepDims ? 1 : 0 });
+const lowerReduce =
+  (opType: string) =>
+  (graph: Lowering, x: string, { axes, keepDims }: ReduceAttributes) =>
+    graph.node(opType, [x, graph.constant("i64", [axes.length], axes)], { keepdims: keepDims ? 1 : 0 });
 
 /** Sum over axes; of nothing it is 0. */
 export const sum = reduction({

@@ -1,15 +1,15 @@
 import {
   addSizes,
   broadcastShapes,
+  DTypeError,
   describe,
   divideSizes,
-  DTypeError,
   isStatic,
   normalizeAxis,
   type Shape,
   ShapeError,
-  shapesEqual,
   type Size,
+  shapesEqual,
   sizeOf,
   sizesEqual,
   type Value,
@@ -53,7 +53,12 @@ export function reshape(x: Value, shape: Shape): Value {
     const rest = sizeOf(shape.filter((_, i) => i !== unknown));
     const size = divideSizes(sizeOf(x.shape), rest);
     if (size === undefined) {
-      throw new ShapeError({ where: "reshape", expected: `${sizeOf(x.shape)} to be a multiple of ${rest}`, received: text(shape), fix: "change the other sizes" });
+      throw new ShapeError({
+        where: "reshape",
+        expected: `${sizeOf(x.shape)} to be a multiple of ${rest}`,
+        received: text(shape),
+        fix: "change the other sizes",
+      });
     }
     target = shape.map((s, i) => (i === unknown ? size : s));
   }
@@ -64,7 +69,12 @@ const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }
   name: "transpose",
   inputs: ["x"],
   infer: ({ x }, { permutation }) => ({ dtype: x.dtype, shape: permutation.map((axis) => x.shape[axis]) }),
-  gradient: ({ dy }, { permutation }) => ({ x: transpose(dy, permutation.map((_, i) => permutation.indexOf(i))) }),
+  gradient: ({ dy }, { permutation }) => ({
+    x: transpose(
+      dy,
+      permutation.map((_, i) => permutation.indexOf(i)),
+    ),
+  }),
   lower: (graph, { x }, { permutation }) => graph.node("Transpose", [x], { perm: permutation }),
   reference: ({ x }, { permutation }, [type]) => {
     const strides = stridesOf(x.shape);
@@ -77,7 +87,10 @@ const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }
   simplify: ({ x }, { permutation }) => {
     if (x.node.op !== transposeEntry) return undefined;
     const inner = x.node.attributes.permutation as readonly number[];
-    return transpose(x.node.inputs[0], permutation.map((axis) => inner[axis]));
+    return transpose(
+      x.node.inputs[0],
+      permutation.map((axis) => inner[axis]),
+    );
   },
 });
 
@@ -97,7 +110,12 @@ const broadcastEntry = defineOp<"x", { shape: Shape }>({
   infer: ({ x }, { shape }) => {
     const result = broadcastShapes(x.shape, shape);
     if (!result || !shapesEqual(result, shape)) {
-      throw new ShapeError({ where: "broadcastTo", expected: `a shape that ${describe(x)} stretches to`, received: text(shape), fix: "only sizes of 1 stretch" });
+      throw new ShapeError({
+        where: "broadcastTo",
+        expected: `a shape that ${describe(x)} stretches to`,
+        received: text(shape),
+        fix: "only sizes of 1 stretch",
+      });
     }
     return { dtype: x.dtype, shape };
   },
@@ -208,7 +226,11 @@ function unslice(dy: Value, shape: Shape, { axis, start, step }: SliceAttributes
   }
   const before = start;
   const after = (shape[axis] as number) - before - (spread.shape[axis] as number);
-  const zeros = (size: number) => broadcastTo(filled([], 0, dy.dtype), dy.shape.map((s, i) => (i === axis ? size : s)));
+  const zeros = (size: number) =>
+    broadcastTo(
+      filled([], 0, dy.dtype),
+      dy.shape.map((s, i) => (i === axis ? size : s)),
+    );
   return concat([...(before > 0 ? [zeros(before)] : []), spread, ...(after > 0 ? [zeros(after)] : [])], axis);
 }
 
@@ -245,7 +267,12 @@ const splitBase = defineOp<"x", SplitAttributes>({
   infer: ({ x }, { axis, parts }) => {
     const size = divideSizes(x.shape[axis], parts);
     if (size === undefined) {
-      throw new ShapeError({ where: "split", expected: `axis ${axis} to divide into ${parts} equal parts`, received: describe(x), fix: "choose another number" });
+      throw new ShapeError({
+        where: "split",
+        expected: `axis ${axis} to divide into ${parts} equal parts`,
+        received: describe(x),
+        fix: "choose another number",
+      });
     }
     return Array.from({ length: parts }, () => ({ dtype: x.dtype, shape: x.shape.map((s, i) => (i === axis ? size : s)) }));
   },
@@ -268,7 +295,12 @@ const splitEntry: OpEntry = {
   gradient: (node, dys) => {
     const { axis } = node.attributes as SplitAttributes;
     const zeros = (part: Value) => broadcastTo(filled([], 0, part.dtype), part.shape);
-    return [concat(node.outputs.map((part, i) => dys[i] ?? zeros(part)), axis)];
+    return [
+      concat(
+        node.outputs.map((part, i) => dys[i] ?? zeros(part)),
+        axis,
+      ),
+    ];
   },
 };
 

@@ -1,4 +1,4 @@
-import { type Tensor, add, div, minimum, mul, sqrt, square, sum } from "../tensor/index.ts";
+import { add, div, minimum, mul, sqrt, square, sum, type Tensor } from "../tensor/index.ts";
 
 /** Added to the norm before dividing, as torch.nn.utils.clip_grad_norm_ does. */
 const NORM_EPSILON = 1e-6;

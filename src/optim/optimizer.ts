@@ -1,6 +1,6 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { add, div, mul, pow, sqrt, square, sub, Tensor, Variable } from "../tensor/index.ts";
+import { add, div, mul, pow, sqrt, square, sub, type Tensor, Variable } from "../tensor/index.ts";
 
 /** Updates parameters from their gradients, inside a traced function. */
 export interface Optimizer {

@@ -19,7 +19,12 @@ export function cosineSchedule(options: CosineOptions): Schedule {
   checkOptions("cosineSchedule", options, ["learningRate", "minLearningRate", "warmupSteps", "totalSteps"]);
   const { learningRate, minLearningRate = learningRate / 10, warmupSteps = 0, totalSteps } = options;
   if (!(warmupSteps >= 0 && warmupSteps <= totalSteps)) {
-    throw new OptionError({ where: "cosineSchedule", expected: `warmupSteps from 0 to totalSteps (${totalSteps})`, received: String(warmupSteps), fix: "lower warmupSteps" });
+    throw new OptionError({
+      where: "cosineSchedule",
+      expected: `warmupSteps from 0 to totalSteps (${totalSteps})`,
+      received: String(warmupSteps),
+      fix: "lower warmupSteps",
+    });
   }
   return (step) => {
     if (step < warmupSteps) return (learningRate * (step + 1)) / (warmupSteps + 1);

@@ -104,7 +104,10 @@ export class Executable {
    * Starts a run. Outputs go into the buffers given in `into`, by output index; "host" brings the numbers back with the
    * answer; the others go into new buffers. Returns the buffers at once: the device works in order.
    */
-  run(inputs: readonly Argument[], into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map()): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
+  run(
+    inputs: readonly Argument[],
+    into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map(),
+  ): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
     const symbols = bindSymbols(this.graph.inputs, inputs);
     const hostInputs: HostData[] = [];
     const inputIds = Int32Array.from(inputs, (input, i) => {
@@ -176,7 +179,12 @@ export class Device {
     checkOptions("Device", options, ["threads"]);
     this.threads = options.threads ?? availableParallelism();
     if (!Number.isInteger(this.threads) || this.threads < 1) {
-      throw new OptionError({ where: "Device", expected: "threads to be an integer of at least 1", received: String(options.threads), fix: "leave it out to use all cores" });
+      throw new OptionError({
+        where: "Device",
+        expected: "threads to be an integer of at least 1",
+        received: String(options.threads),
+        fix: "leave it out to use all cores",
+      });
     }
     // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
     this.worker = new Worker(new URL("./worker.mjs", import.meta.url), {
@@ -301,4 +309,3 @@ function runtimeError(message: string, cause?: Error): RuntimeError {
     cause,
   });
 }
-

@@ -65,11 +65,16 @@ export function createApp(model: ServedModel): Hono {
     const options = textOptions(body, body.max_tokens ?? DEFAULT_COMPLETION_TOKENS, []);
     const head = { id: `cmpl-${randomUUID()}`, created, model: model.id };
     const choice = (text: string, reason: string | null) => ({ index: 0, text, logprobs: null, finish_reason: reason });
-    return respond(c, model, { prompt, options, body, echo: body.echo ? prompt : "" }, {
-      whole: (text, reason, usage) => ({ ...head, object: "text_completion", choices: [choice(text, reason)], usage }),
-      piece: (text, reason) => ({ ...head, object: "text_completion", choices: [choice(text, reason)] }),
-      usage: (usage) => ({ ...head, object: "text_completion", choices: [], usage }),
-    });
+    return respond(
+      c,
+      model,
+      { prompt, options, body, echo: body.echo ? prompt : "" },
+      {
+        whole: (text, reason, usage) => ({ ...head, object: "text_completion", choices: [choice(text, reason)], usage }),
+        piece: (text, reason) => ({ ...head, object: "text_completion", choices: [choice(text, reason)] }),
+        usage: (usage) => ({ ...head, object: "text_completion", choices: [], usage }),
+      },
+    );
   });
 
   app.post("/v1/chat/completions", async (c) => {
@@ -79,18 +84,27 @@ export function createApp(model: ServedModel): Hono {
     const prompt = renderChat(template, messages);
     const options = textOptions(body, body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_CHAT_TOKENS, model.chatTemplate ? [] : [PLAIN_STOP]);
     const head = { id: `chatcmpl-${randomUUID()}`, created, model: model.id };
-    const chunk = (delta: object, reason: string | null) => ({ ...head, object: "chat.completion.chunk", choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }] });
-    return respond(c, model, { prompt, options, body, echo: "" }, {
-      whole: (text, reason, usage) => ({
-        ...head,
-        object: "chat.completion",
-        choices: [{ index: 0, message: { role: "assistant", content: text, refusal: null }, logprobs: null, finish_reason: reason }],
-        usage,
-      }),
-      first: () => chunk({ role: "assistant", content: "" }, null),
-      piece: (text, reason) => chunk(text ? { content: text } : {}, reason),
-      usage: (usage) => ({ ...head, object: "chat.completion.chunk", choices: [], usage }),
+    const chunk = (delta: object, reason: string | null) => ({
+      ...head,
+      object: "chat.completion.chunk",
+      choices: [{ index: 0, delta, logprobs: null, finish_reason: reason }],
     });
+    return respond(
+      c,
+      model,
+      { prompt, options, body, echo: "" },
+      {
+        whole: (text, reason, usage) => ({
+          ...head,
+          object: "chat.completion",
+          choices: [{ index: 0, message: { role: "assistant", content: text, refusal: null }, logprobs: null, finish_reason: reason }],
+          usage,
+        }),
+        first: () => chunk({ role: "assistant", content: "" }, null),
+        piece: (text, reason) => chunk(text ? { content: text } : {}, reason),
+        usage: (usage) => ({ ...head, object: "chat.completion.chunk", choices: [], usage }),
+      },
+    );
   });
 
   app.notFound((c) => c.json(errorBody(`there is no ${c.req.method} ${c.req.path}`, "invalid_request_error", "not_found"), 404));
@@ -181,27 +195,24 @@ async function respond(c: Context, model: ServedModel, { prompt, options, body, 
     }
     return c.json(shapes.whole(text, last.finishReason ?? "length", usageOf(last.tokens)));
   }
-  return streamSSE(
-    c,
-    async (stream) => {
-      const gone = new AbortController();
-      stream.onAbort(() => gone.abort());
-      const send = (data: object) => stream.writeSSE({ data: JSON.stringify(data) });
-      if (shapes.first) await send(shapes.first());
-      if (echo) await send(shapes.piece(echo, null));
-      let tokens = 0;
-      try {
-        for await (const piece of run(gone.signal)) {
-          tokens = piece.tokens;
-          if (piece.text) await send(shapes.piece(piece.text, null));
-          if (piece.finishReason) await send(shapes.piece("", piece.finishReason));
-        }
-      } catch (error) {
-        if (gone.signal.aborted) return;
-        await send(describeError(error).body); // the status is sent already: the error goes into the stream
+  return streamSSE(c, async (stream) => {
+    const gone = new AbortController();
+    stream.onAbort(() => gone.abort());
+    const send = (data: object) => stream.writeSSE({ data: JSON.stringify(data) });
+    if (shapes.first) await send(shapes.first());
+    if (echo) await send(shapes.piece(echo, null));
+    let tokens = 0;
+    try {
+      for await (const piece of run(gone.signal)) {
+        tokens = piece.tokens;
+        if (piece.text) await send(shapes.piece(piece.text, null));
+        if (piece.finishReason) await send(shapes.piece("", piece.finishReason));
       }
-      if (body.stream_options?.include_usage) await send(shapes.usage(usageOf(tokens)));
-      await stream.writeSSE({ data: "[DONE]" });
-    },
-  );
+    } catch (error) {
+      if (gone.signal.aborted) return;
+      await send(describeError(error).body); // the status is sent already: the error goes into the stream
+    }
+    if (body.stream_options?.include_usage) await send(shapes.usage(usageOf(tokens)));
+    await stream.writeSSE({ data: "[DONE]" });
+  });
 }

@@ -35,7 +35,15 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
     const starting = serveNode({ fetch: createApp(model).fetch, port, hostname: host }, () => resolve(starting as Server)) as Server;
     starting.once("error", (cause: NodeJS.ErrnoException) => {
       const received = cause.code === "EADDRINUSE" ? "one that another program is using" : cause.message;
-      reject(new OptionError({ where: `serve on ${host}:${port}`, expected: "a free port", received, fix: `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`, cause }));
+      reject(
+        new OptionError({
+          where: `serve on ${host}:${port}`,
+          expected: "a free port",
+          received,
+          fix: `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`,
+          cause,
+        }),
+      );
     });
   });
   const actual = (server.address() as AddressInfo).port;

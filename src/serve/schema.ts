@@ -34,7 +34,11 @@ const message = z.object({
 export type ChatMessage = { role: string; content: string };
 
 /** Body of POST /v1/chat/completions. */
-export const chatRequest = z.object({ ...sampling, max_completion_tokens: z.number().int().min(0).max(MAX_TOKENS).nullish(), messages: z.array(message).min(1) });
+export const chatRequest = z.object({
+  ...sampling,
+  max_completion_tokens: z.number().int().min(0).max(MAX_TOKENS).nullish(),
+  messages: z.array(message).min(1),
+});
 
 export type SamplingFields = Omit<z.infer<typeof completionRequest>, "prompt" | "echo">;
 

@@ -75,7 +75,9 @@ test("health, the page, and what does not exist", async () => {
 });
 
 test("a port in use is named, with another to try", async () => {
-  await expect(serve(model, { port: server.port })).rejects.toThrow(new RegExp(`${server.port}: expected a free port; received one that another program is using. Fix: use another, for example --port`));
+  await expect(serve(model, { port: server.port })).rejects.toThrow(
+    new RegExp(`${server.port}: expected a free port; received one that another program is using. Fix: use another, for example --port`),
+  );
   await expect(serve(model, { port: 70000 })).rejects.toThrow(/0 to 65535/);
 });
 

@@ -123,7 +123,12 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
 
   const rollback = () => {
     if (!options.keepPreviousState) {
-      throw new OptionError({ where: "rollback", expected: "a function compiled with keepPreviousState", received: "one without", fix: "compile(fn, { keepPreviousState: true })" });
+      throw new OptionError({
+        where: "rollback",
+        expected: "a function compiled with keepPreviousState",
+        received: "one without",
+        fix: "compile(fn, { keepPreviousState: true })",
+      });
     }
     for (const { variable, buffer, entry } of previous) {
       const undone = variable.replaceBuffer(buffer);
@@ -200,7 +205,12 @@ function traceFunction(fn: Traceable, args: readonly Structure[], { symbolicSize
   const trace = new Trace();
   const returned = traced(trace, () => fn(...traceArgs));
   if (returned instanceof Promise) {
-    throw new GraphError({ where: "compile", expected: "a synchronous function", received: "one that returns a promise", fix: "remove async and await; read results after the call" });
+    throw new GraphError({
+      where: "compile",
+      expected: "a synchronous function",
+      received: "one that returns a promise",
+      fix: "remove async and await; read results after the call",
+    });
   }
   const results: Value[] = [];
   const positions = mapStructure(returned as Structure, (leaf) => {
@@ -250,4 +260,3 @@ async function argumentsOf(leaves: readonly (Tensor | number)[], device: Device)
   }
   return out;
 }
-

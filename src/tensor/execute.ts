@@ -30,7 +30,12 @@ export function variablesOf(leaves: readonly Node[]): Variable[] {
 export function argumentOf({ op }: Node): Argument {
   if (op instanceof VariableOp) return op.variable.buffer;
   if (op instanceof DataOp) return op.buffer ?? { data: op.host as HostArray, shape: op.type.shape as readonly number[] };
-  throw new GraphError({ where: "run", expected: "a leaf that holds data", received: op.name, fix: "do not read a tensor inside the function that is being traced" });
+  throw new GraphError({
+    where: "run",
+    expected: "a leaf that holds data",
+    received: op.name,
+    fix: "do not read a tensor inside the function that is being traced",
+  });
 }
 
 interface HostData {
@@ -83,7 +88,12 @@ async function runOnce(values: readonly Value[], device: Device, toHost: boolean
   await initializeVariables(variablesOf(leaves), device);
   const foreign = topologicalOrder(values).find(({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op));
   if (foreign) argumentOf(foreign);
-  const executable = device.compile(new Graph(leaves.map((leaf) => leaf.outputs[0]), values));
+  const executable = device.compile(
+    new Graph(
+      leaves.map((leaf) => leaf.outputs[0]),
+      values,
+    ),
+  );
   try {
     const into = new Map(toHost ? values.map((_, i) => [i, "host"] as const) : []);
     const { outputs, done } = executable.run(leaves.map(argumentOf), into);

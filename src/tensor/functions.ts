@@ -161,7 +161,12 @@ export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor
 
 /** Joins tensors along an existing axis. @default axis 0 */
 export function concat<D extends DType>(xs: readonly Tensor<D>[], axis?: number): Tensor<D> {
-  return new Tensor(ops.concat(xs.map((x) => x.value), axis));
+  return new Tensor(
+    ops.concat(
+      xs.map((x) => x.value),
+      axis,
+    ),
+  );
 }
 
 /** Equal parts along an axis. @default last axis */

@@ -6,7 +6,9 @@ import { Variable } from "./variable.ts";
 type Differentiable = Tensor<FloatDType> | Variable<FloatDType>;
 
 /** Gradients with the dtypes of what they belong to. */
-export type GradientsOf<T extends readonly Differentiable[]> = { -readonly [K in keyof T]: T[K] extends Tensor<infer D> | Variable<infer D> ? Tensor<D> : never };
+export type GradientsOf<T extends readonly Differentiable[]> = {
+  -readonly [K in keyof T]: T[K] extends Tensor<infer D> | Variable<infer D> ? Tensor<D> : never;
+};
 
 /**
  * Gradients of a scalar with respect to tensors or variables, each with its shape. They are tensors like any other:
@@ -31,7 +33,9 @@ export function grad<const T extends readonly Differentiable[]>(loss: Tensor<Flo
  * const { value, gradients } = f(tensor([1, 2, 3]));
  * await value.item(); // 14
  */
-export function valueAndGrad<const A extends readonly Tensor<FloatDType>[]>(fn: (...args: A) => Tensor<FloatDType>): (...args: A) => { value: Tensor<FloatDType>; gradients: GradientsOf<A> } {
+export function valueAndGrad<const A extends readonly Tensor<FloatDType>[]>(
+  fn: (...args: A) => Tensor<FloatDType>,
+): (...args: A) => { value: Tensor<FloatDType>; gradients: GradientsOf<A> } {
   return (...args) => {
     const value = fn(...args);
     return { value, gradients: grad(value, args) };

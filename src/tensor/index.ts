@@ -1,9 +1,10 @@
 /** What users write: tensors, functions of tensors, variables, compile and grad. Imports all layers below. */
+
+export { withScope } from "../ops/index.ts";
 export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export * from "./functions.ts";
-export { grad, type GradientsOf, valueAndGrad } from "./grad.ts";
+export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";
 export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
 export { fromHost, type NestedNumbers, readTensors, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";
 export { type Initial, initializeVariables, Variable, type VariableOptions } from "./variable.ts";
-export { withScope } from "../ops/index.ts";

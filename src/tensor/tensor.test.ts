@@ -1,11 +1,28 @@
 import { expect, test } from "vitest";
-import { compile, grad, gather, mul, normal, randomKey, sum, Tensor, tensor, tanh, uniform, Variable, matmul, exp, mean } from "./index.ts";
+import { compile, exp, gather, grad, matmul, mean, mul, normal, randomKey, sum, type Tensor, tanh, tensor, uniform, Variable } from "./index.ts";
 
 test("reads what was put in", async () => {
-  expect(await tensor([[1, 2], [3, 4]]).toArray()).toEqual([[1, 2], [3, 4]]);
-  const x = tensor([[1, 2], [3, 4]]);
-  expect(await mul(x, x).toArray()).toEqual([[1, 4], [9, 16]]);
-  expect(await x.add(1).matmul(x).toArray()).toEqual([[11, 16], [19, 28]]);
+  expect(
+    await tensor([
+      [1, 2],
+      [3, 4],
+    ]).toArray(),
+  ).toEqual([
+    [1, 2],
+    [3, 4],
+  ]);
+  const x = tensor([
+    [1, 2],
+    [3, 4],
+  ]);
+  expect(await mul(x, x).toArray()).toEqual([
+    [1, 4],
+    [9, 16],
+  ]);
+  expect(await x.add(1).matmul(x).toArray()).toEqual([
+    [11, 16],
+    [19, 28],
+  ]);
 });
 
 test("gradients are graphs", async () => {
@@ -44,10 +61,18 @@ test("random numbers are a function of the key", async () => {
   expect(Math.abs(b.reduce((s, x) => s + x * x, 0) / b.length - 1)).toBeLessThan(0.05);
 });
 test("misc", async () => {
-  const t = tensor([[1,2],[3,4],[5,6]]);
-  const idx = tensor([2,0,2], {dtype:"i32"});
+  const t = tensor([
+    [1, 2],
+    [3, 4],
+    [5, 6],
+  ]);
+  const idx = tensor([2, 0, 2], { dtype: "i32" });
   const [d] = grad(sum(mul(gather(t, idx), 2)), [t]);
-  expect(await d.toArray()).toEqual([[2,2],[0,0],[4,4]]);
-  const [e] = grad(mean(exp(tanh(matmul(t, t, {transposeB:true})))), [t]);
+  expect(await d.toArray()).toEqual([
+    [2, 2],
+    [0, 0],
+    [4, 4],
+  ]);
+  const [e] = grad(mean(exp(tanh(matmul(t, t, { transposeB: true })))), [t]);
   expect((await e.read()).length).toBe(6);
 });

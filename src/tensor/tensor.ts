@@ -5,12 +5,12 @@ import {
   type HostArray,
   type HostArrays,
   hostArrayFrom,
+  Node,
   PlaceholderOp,
   type Shape,
   ShapeError,
   toNumbers,
   type Value,
-  Node,
 } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import type { DeviceBuffer } from "../runtime/index.ts";
@@ -141,7 +141,12 @@ export class Tensor<D extends DType = DType> {
     const size = this.shape[0];
     const position = typeof size === "number" && index < 0 ? index + size : index;
     if (this.rank === 0 || typeof size !== "number" || position < 0 || position >= size) {
-      throw new ShapeError({ where: "at", expected: "an index inside the first axis", received: `${index} for ${describe(this.value)}`, fix: "check the shape" });
+      throw new ShapeError({
+        where: "at",
+        expected: "an index inside the first axis",
+        received: `${index} for ${describe(this.value)}`,
+        fix: "check the shape",
+      });
     }
     return new Tensor(ops.reshape(ops.slice(this.value, { axis: 0, start: position, end: position + 1 }), this.shape.slice(1)));
   }
@@ -218,9 +223,16 @@ export function tensor<const T extends NestedNumbers | HostArray, D extends DTyp
   const sizes = shape ?? natural;
   const flat = isTyped ? (data as HostArray) : flatten(data as NestedNumbers, natural);
   if (sizes.reduce((a, b) => a * b, 1) !== flat.length) {
-    throw new ShapeError({ where: "tensor", expected: `${sizes.reduce((a, b) => a * b, 1)} numbers for shape [${sizes.join(", ")}]`, received: `${flat.length}`, fix: "check the shape" });
+    throw new ShapeError({
+      where: "tensor",
+      expected: `${sizes.reduce((a, b) => a * b, 1)} numbers for shape [${sizes.join(", ")}]`,
+      received: `${flat.length}`,
+      fix: "check the shape",
+    });
   }
-  const isStored = isTyped && (dtypeOfArray(flat as HostArray) === type || ((type === "bf16" || type === "bool") && flat instanceof (type === "bool" ? Uint8Array : Uint16Array)));
+  const isStored =
+    isTyped &&
+    (dtypeOfArray(flat as HostArray) === type || ((type === "bf16" || type === "bool") && flat instanceof (type === "bool" ? Uint8Array : Uint16Array)));
   const host = isStored ? (flat as HostArray) : hostArrayFrom(type, flat as ArrayLike<number>);
   return fromHost(type, sizes, host as never) as Tensor<D>;
 }

@@ -44,8 +44,7 @@ export class Variable<D extends DType = DType> {
   }
 
   private checked(initial: Initial<D>): Initial<D> {
-    const received =
-      initial instanceof Tensor ? describe(initial.value) : `${initial.length} numbers`;
+    const received = initial instanceof Tensor ? describe(initial.value) : `${initial.length} numbers`;
     const fits =
       initial instanceof Tensor
         ? initial.dtype === this.dtype && shapesEqual(initial.shape, this.shape)
@@ -63,7 +62,12 @@ export class Variable<D extends DType = DType> {
   assign(next: Tensor<D>): void {
     const trace = currentTrace();
     if (!trace) {
-      throw new GraphError({ where: `assign to ${this.name}`, expected: "to be called inside a function passed to compile", received: "a call outside", fix: "use set" });
+      throw new GraphError({
+        where: `assign to ${this.name}`,
+        expected: "to be called inside a function passed to compile",
+        received: "a call outside",
+        fix: "use set",
+      });
     }
     this.checked(next);
     trace.assign(this as unknown as Variable, next.value);

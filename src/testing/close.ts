@@ -15,5 +15,6 @@ export function expectClose(what: string, actual: ArrayLike<number | bigint>, ex
       worst = i;
     }
   }
-  if (largest > tolerance) throw new Error(`${what}: error ${largest} at index ${worst}: ${actual[worst]} instead of ${expected[worst]} (tolerance ${tolerance})`);
+  if (largest > tolerance)
+    throw new Error(`${what}: error ${largest} at index ${worst}: ${actual[worst]} instead of ${expected[worst]} (tolerance ${tolerance})`);
 }

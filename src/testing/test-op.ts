@@ -50,7 +50,11 @@ export function testOp(name: string, { golden, apply, secondOrder = true, finite
   });
 }
 
-async function checkCase(example: GoldenCase, apply: TestOpOptions["apply"], { secondOrder, finiteDifferences }: { secondOrder: boolean; finiteDifferences: boolean }): Promise<void> {
+async function checkCase(
+  example: GoldenCase,
+  apply: TestOpOptions["apply"],
+  { secondOrder, finiteDifferences }: { secondOrder: boolean; finiteDifferences: boolean },
+): Promise<void> {
   const expected = asList(example.output);
   const leaves = example.inputs.map(({ dtype, shape, data }) => fromLeaf(new DataOp(dtype, shape, { host: hostArrayFrom(dtype, data) })).value);
   const build = (inputs: Value[]) => asList(apply(inputs, example.attrs) as Value | Value[]);
@@ -87,7 +91,13 @@ async function checkCase(example: GoldenCase, apply: TestOpOptions["apply"], { s
   // a second scalar made of the gradients, differentiated again
   const directions = graded.map((value, i) => placeholder(`direction ${i}`, value));
   directions.forEach((leaf, i) => {
-    hostInputs.set(leaf, hostTensor(leaf.shape, Array.from(plainGradients[i].data, (_, j) => Math.sin(1 + 3 * j + i))));
+    hostInputs.set(
+      leaf,
+      hostTensor(
+        leaf.shape,
+        Array.from(plainGradients[i].data, (_, j) => Math.sin(1 + 3 * j + i)),
+      ),
+    );
   });
   const second = weightedSum(graded, directions);
   const usable = targets.filter((target) => dependsOn(second, target));
@@ -111,7 +121,13 @@ const STEP = 1e-5;
 /** Central differences in double precision are good to about STEP squared. */
 const DIFFERENCE_TOLERANCE = 1e-5;
 
-function checkFiniteDifferences(scalar: Value, targets: readonly Value[], graded: readonly Value[], inputs: ReadonlyMap<Value, HostTensor>, what: string): void {
+function checkFiniteDifferences(
+  scalar: Value,
+  targets: readonly Value[],
+  graded: readonly Value[],
+  inputs: ReadonlyMap<Value, HostTensor>,
+  what: string,
+): void {
   const analytic = interpret(graded, inputs);
   targets.forEach((target, t) => {
     if (!isFloat(target.dtype)) return;

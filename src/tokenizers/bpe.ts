@@ -1,6 +1,6 @@
 import { DataError } from "../ir/index.ts";
 import { byteCharacters, characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
-import { addedToken, splitSpecial, type TokenStream, type Tokenizer } from "./tokenizer.ts";
+import { addedToken, splitSpecial, type Tokenizer, type TokenStream } from "./tokenizer.ts";
 
 export interface BpeParts {
   /** Token to id. */
@@ -41,7 +41,12 @@ export class BytePairTokenizer implements Tokenizer {
     const idOf = (token: string) => {
       const id = parts.vocab.get(token);
       if (id !== undefined) return id;
-      throw new DataError({ where: "tokenizer", expected: `"${token}" in the vocabulary`, received: "none", fix: "the tokenizer file is damaged or not byte-level BPE" });
+      throw new DataError({
+        where: "tokenizer",
+        expected: `"${token}" in the vocabulary`,
+        received: "none",
+        fix: "the tokenizer file is damaged or not byte-level BPE",
+      });
     };
     this.base = Int32Array.from(byteCharacters, (character) => parts.vocab.get(character) ?? -1);
     parts.merges.forEach(([left, right], rank) => {

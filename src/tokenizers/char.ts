@@ -1,5 +1,5 @@
 import { DataError } from "../ir/index.ts";
-import { addedToken, END_OF_TEXT, splitSpecial, type TokenStream, type Tokenizer } from "./tokenizer.ts";
+import { addedToken, END_OF_TEXT, splitSpecial, type Tokenizer, type TokenStream } from "./tokenizer.ts";
 
 /**
  * One token for each character (Unicode code point) of a fixed alphabet. In tokenizer.json it is a BPE model without

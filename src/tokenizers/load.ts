@@ -12,7 +12,12 @@ import { END_OF_TEXT, type Tokenizer } from "./tokenizer.ts";
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const json = (await readJson(path)) as TokenizerJson;
   const fail = (expected: string, received: unknown) =>
-    new DataError({ where: path, expected, received: JSON.stringify(received)?.slice(0, 80) ?? "none", fix: "use a GPT-2 tokenizer.json or one that Kindling wrote" });
+    new DataError({
+      where: path,
+      expected,
+      received: JSON.stringify(received)?.slice(0, 80) ?? "none",
+      fix: "use a GPT-2 tokenizer.json or one that Kindling wrote",
+    });
   const { model } = json;
   if (model?.type !== "BPE") throw fail("a model of type BPE", model?.type);
   const { vocab, merges } = model;

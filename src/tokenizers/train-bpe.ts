@@ -37,7 +37,12 @@ export class BpeTrainer {
     const { vocabSize, minFrequency = 2, specialTokens = [END_OF_TEXT] } = options;
     const least = byteCharacters.length + specialTokens.length;
     if (!Number.isInteger(vocabSize) || vocabSize < least) {
-      throw new OptionError({ where: "BpeTrainer", expected: `vocabSize of at least ${least} (256 bytes and ${specialTokens.length} special tokens)`, received: String(vocabSize), fix: "raise it, or use the character tokenizer" });
+      throw new OptionError({
+        where: "BpeTrainer",
+        expected: `vocabSize of at least ${least} (256 bytes and ${specialTokens.length} special tokens)`,
+        received: String(vocabSize),
+        fix: "raise it, or use the character tokenizer",
+      });
     }
     this.vocabSize = vocabSize;
     this.minFrequency = minFrequency;

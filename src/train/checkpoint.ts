@@ -24,7 +24,10 @@ const STATE = "training_state.json";
  * position. The checkpoint that was there before stays until the new one is complete and on disk.
  * @throws DataError when the disk is full or cannot be written; the previous checkpoint is then still there
  */
-export async function saveCheckpoint(folder: string, parts: { model: GPT2LMHeadModel; optimizer: Optimizer; tokenizer: Tokenizer; state: TrainingState }): Promise<void> {
+export async function saveCheckpoint(
+  folder: string,
+  parts: { model: GPT2LMHeadModel; optimizer: Optimizer; tokenizer: Tokenizer; state: TrainingState },
+): Promise<void> {
   const { model, optimizer, tokenizer, state } = parts;
   try {
     await writeFolderAtomic(folder, async (temporary) => {
@@ -65,15 +68,29 @@ export async function loadCheckpoint(folder: string, { model, optimizer }: { mod
   const json = await readJson(join(folder, STATE));
   const { step } = json;
   if (!Number.isSafeInteger(step) || (step as number) < 0) {
-    throw new DataError({ where: join(folder, STATE), expected: "a step number", received: JSON.stringify(step) ?? "none", fix: "delete the run's folder and train again" });
+    throw new DataError({
+      where: join(folder, STATE),
+      expected: "a step number",
+      received: JSON.stringify(step) ?? "none",
+      fix: "delete the run's folder and train again",
+    });
   }
   await loadPretrained(model, folder);
   const path = join(folder, OPTIMIZER);
   const { tensors } = await readSafetensors(path);
   const missing = [...optimizer.state.keys()].filter((name) => !tensors.has(name));
   if (missing.length > 0 || tensors.size !== optimizer.state.size) {
-    throw new CheckpointError({ where: path, expected: `the ${optimizer.state.size} tensors of the optimizer`, received: `${tensors.size}${missing[0] ? `, without ${missing[0]}` : ""}`, fix: "resume with the optimizer the run was started with" });
+    throw new CheckpointError({
+      where: path,
+      expected: `the ${optimizer.state.size} tensors of the optimizer`,
+      received: `${tensors.size}${missing[0] ? `, without ${missing[0]}` : ""}`,
+      fix: "resume with the optimizer the run was started with",
+    });
   }
   for (const [name, variable] of optimizer.state) variable.set((tensors.get(name) as StoredTensor).data as Float32Array);
-  return { step: step as number, validationLoss: typeof json.validationLoss === "number" ? json.validationLoss : null, elapsedSeconds: Number(json.elapsedSeconds) || 0 };
+  return {
+    step: step as number,
+    validationLoss: typeof json.validationLoss === "number" ? json.validationLoss : null,
+    elapsedSeconds: Number(json.elapsedSeconds) || 0,
+  };
 }

@@ -10,7 +10,9 @@ export class DivergedError extends KindlingError {}
  * are computed from, with the state as it is now. Undefined when all are finite.
  */
 export async function firstNonFinite(outputs: readonly Tensor[]): Promise<string | undefined> {
-  const suspects = topologicalOrder(outputs.map((output) => output.value)).flatMap((node) => node.outputs).filter((value) => isFloat(value.dtype));
+  const suspects = topologicalOrder(outputs.map((output) => output.value))
+    .flatMap((node) => node.outputs)
+    .filter((value) => isFloat(value.dtype));
   // x * 0 is 0 for every finite x and NaN otherwise, so the sum tells about the whole tensor
   const checks = suspects.map((value) => new Tensor(sum(mul(value, 0))));
   const results = await readTensors(checks);

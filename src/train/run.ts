@@ -84,7 +84,17 @@ export function checkRunConfig(config: RunConfig): void {
   const require = (isFine: boolean, expected: string, received: unknown, fix = "correct the option") => {
     if (!isFine) throw new OptionError({ where: "train", expected, received: String(received), fix });
   };
-  for (const name of ["vocabSize", "contextLength", "hiddenSize", "numLayers", "numHeads", "batchSize", "steps", "evaluationInterval", "checkpointInterval"] as const) {
+  for (const name of [
+    "vocabSize",
+    "contextLength",
+    "hiddenSize",
+    "numLayers",
+    "numHeads",
+    "batchSize",
+    "steps",
+    "evaluationInterval",
+    "checkpointInterval",
+  ] as const) {
     require(Number.isInteger(config[name]) && config[name] > 0, `${name} to be a positive integer`, config[name]);
   }
   for (const name of ["learningRate", "clipNorm"] as const) require(config[name] > 0, `${name} above 0`, config[name]);
@@ -92,7 +102,8 @@ export function checkRunConfig(config: RunConfig): void {
   require(config.dropout >= 0 && config.dropout < 1, "dropout from 0 to below 1", config.dropout);
   require(config.tokenizer === "bpe" || config.tokenizer === "char", "tokenizer to be bpe or char", config.tokenizer);
   const near = Math.ceil(config.hiddenSize / config.numHeads) * config.numHeads;
-  require(config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", `${config.hiddenSize} and ${config.numHeads}`, `use --width ${near}`);
+  require(config.hiddenSize % config.numHeads ===
+    0, "hiddenSize to be a multiple of numHeads", `${config.hiddenSize} and ${config.numHeads}`, `use --width ${near}`);
 }
 
 /** Options that may change when a run is resumed. */
@@ -150,7 +161,12 @@ async function claimFolder(folder: string, config: RunConfig): Promise<void> {
     const entries = await readdir(folder).catch(() => []);
     const foreign = entries.filter((entry) => !["data", "run.json"].includes(entry));
     if (foreign.length === 0) return;
-    throw new OptionError({ where: folder, expected: "an empty folder or one of a run", received: `a folder with ${foreign[0]}`, fix: "choose another --name" });
+    throw new OptionError({
+      where: folder,
+      expected: "an empty folder or one of a run",
+      received: `a folder with ${foreign[0]}`,
+      fix: "choose another --name",
+    });
   }
   const changed = (Object.keys(config) as (keyof RunConfig)[]).filter((key) => !changeable.has(key) && earlier[key] !== config[key]);
   if (changed.length === 0) return;

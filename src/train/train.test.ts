@@ -51,7 +51,10 @@ test("a run learns, measures, and saves a model in Hugging Face layout", async (
   expect(losses[119]).toBeLessThan(losses[0] / 2);
   expect(events.at(-1)).toEqual({ type: "saved", path: join(folder, "learns", "model") });
   expect(await finishedModel(join(folder, "learns"))).toBeDefined();
-  const metrics = (await readFile(join(folder, "learns", "metrics.jsonl"), "utf8")).trim().split("\n").map((line) => JSON.parse(line));
+  const metrics = (await readFile(join(folder, "learns", "metrics.jsonl"), "utf8"))
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
   expect(metrics.filter((entry) => "loss" in entry)).toHaveLength(120);
 });
 
@@ -85,7 +88,9 @@ test("a loss that is not finite stops the run, names the first tensor, and keeps
   const { data_offsets: offsets } = JSON.parse(broken.subarray(8, 8 + headerLength).toString())["transformer.h.0.ln_2.weight"];
   broken.writeFloatLE(Number.NaN, 8 + headerLength + offsets[0]);
   await writeFile(join(path, "model.safetensors"), broken);
-  await expect(runAll("diverges", config)).rejects.toThrow(/training step 4: expected a finite loss; received NaN; the first tensor to go was transformer\.h\.0\.ln_2\.weight/);
+  await expect(runAll("diverges", config)).rejects.toThrow(
+    /training step 4: expected a finite loss; received NaN; the first tensor to go was transformer\.h\.0\.ln_2\.weight/,
+  );
   expect(await findCheckpoint(path)).toBe(path);
 });
 

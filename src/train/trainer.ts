@@ -130,7 +130,12 @@ export function compileEvaluation(model: GPT2LMHeadModel): Evaluation {
 /** Mean loss over evenly spread validation windows. */
 export async function evaluationLoss(
   evaluate: Evaluation,
-  { validationData, batchSize, contextLength, evaluationBatches = 8 }: Pick<TrainOptions, "validationData" | "batchSize" | "contextLength" | "evaluationBatches">,
+  {
+    validationData,
+    batchSize,
+    contextLength,
+    evaluationBatches = 8,
+  }: Pick<TrainOptions, "validationData" | "batchSize" | "contextLength" | "evaluationBatches">,
 ): Promise<number> {
   let total = 0;
   let count = 0;

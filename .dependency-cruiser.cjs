@@ -1,0 +1,41 @@
+/** Folders are layers, and imports only go down: each folder lists the others it may import from. See docs/design.md. */
+const below = {
+  ir: [],
+  ops: ["ir"],
+  autodiff: ["ir", "ops"],
+  lower: ["ir", "ops"],
+  runtime: ["ir", "lower"],
+  tensor: ["ir", "ops", "autodiff", "lower", "runtime"],
+  files: ["ir"],
+  nn: ["ir", "tensor"],
+  optim: ["ir", "tensor", "nn"],
+  tokenizers: ["ir", "files"],
+  data: ["ir", "ops", "files", "tokenizers"],
+  models: ["ir", "files", "tensor", "nn"],
+  train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
+  generate: ["ir", "ops", "tensor", "models", "tokenizers"],
+  serve: ["ir", "generate", "tokenizers"],
+  cli: ["ir", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
+};
+
+const isTest = "\\.test\\.ts$|^src/testing/";
+const layers = Object.entries(below).map(([folder, allowed]) => ({
+  name: `${folder}-imports-only-what-is-below`,
+  severity: "error",
+  from: { path: `^src/${folder}/`, pathNot: isTest },
+  to: { path: "^src/", pathNot: [`^src/${folder}/`, ...allowed.map((name) => `^src/${name}/index\\.ts$`)] },
+}));
+
+module.exports = {
+  forbidden: [
+    ...layers,
+    { name: "no-development-dependencies", severity: "error", from: { path: "^src", pathNot: isTest }, to: { dependencyTypes: ["npm-dev"] } },
+    { name: "no-unknown-modules", severity: "error", from: {}, to: { couldNotResolve: true } },
+  ],
+  options: {
+    tsConfig: { fileName: "tsconfig.json" },
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "types", "default"] },
+  },
+};
