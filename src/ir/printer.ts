@@ -46,7 +46,7 @@ function formatNumber(x: number): string {
   return Object.is(x, -0) ? "-0" : String(x);
 }
 
-export function printAttributes(attributes: Attributes): string {
+function printAttributes(attributes: Attributes): string {
   const parts = Object.keys(attributes)
     .sort()
     .filter((key) => attributes[key] !== undefined)

@@ -121,7 +121,7 @@ export function defineOp<const In extends string, A extends Attributes = Attribu
   };
 }
 
-export function notDifferentiableError(op: string, reason: string): GraphError {
+function notDifferentiableError(op: string, reason: string): GraphError {
   return new GraphError({
     where: `gradient of ${op}`,
     expected: "an operation with a derivative",

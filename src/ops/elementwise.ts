@@ -47,7 +47,7 @@ export function unary({ name, allowInteger = false, gradient, lower, reference }
 }
 
 /** @throws ShapeError or DTypeError when the two cannot be combined elementwise. */
-export function inferBroadcast(name: string, a: TensorType, b: TensorType): TensorType {
+function inferBroadcast(name: string, a: TensorType, b: TensorType): TensorType {
   if (a.dtype !== b.dtype) {
     throw new DTypeError({
       where: name,
@@ -67,7 +67,7 @@ export function inferBroadcast(name: string, a: TensorType, b: TensorType): Tens
 }
 
 /** Applies `f` to pairs of elements with broadcasting. */
-export function referenceBroadcast(a: HostTensor, b: HostTensor, type: TensorType, f: (a: number, b: number) => number): HostTensor {
+function referenceBroadcast(a: HostTensor, b: HostTensor, type: TensorType, f: (a: number, b: number) => number): HostTensor {
   const out = hostTensor(type.shape);
   const stridesA = stridesOf(a.shape);
   const stridesB = stridesOf(b.shape);

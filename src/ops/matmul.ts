@@ -122,7 +122,7 @@ export function matmul(a: Value, b: Value, { transposeA = false, transposeB = fa
 }
 
 /** [..., D] -> [rows, D] */
-export function flattenRows(x: Value): Value {
+function flattenRows(x: Value): Value {
   const rows = x.shape.slice(0, -1).reduce<number>((product, size) => product * (size as number), 1);
   return reshape(x, [rows, x.shape[x.shape.length - 1]]);
 }

@@ -1,7 +1,6 @@
 import {
   broadcastShapes,
   describe,
-  isFloat,
   normalizeAxis,
   requireFloatDType,
   type Shape,
@@ -134,9 +133,4 @@ export function sumTo(x: Value, shape: Shape): Value {
     throw new ShapeError({ where: "sumTo", expected: `a shape that broadcasts to ${describe(x)}`, received: `[${shape.join(", ")}]`, fix: "check shapes" });
   }
   return reshape(sum(x, { axes, keepDims: true }), shape);
-}
-
-/** Whether gradients flow through values of this type. */
-export function carriesGradient(type: TensorType): boolean {
-  return isFloat(type.dtype);
 }

@@ -188,6 +188,7 @@ export class Device {
     }
     // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
     this.worker = new Worker(new URL("./worker.mjs", import.meta.url), {
+      execArgv: [], // the program's own, such as --input-type, may not fit a file
       workerData: { sessionOptions: { intraOpNumThreads: this.threads, graphOptimizationLevel: "all", enableMemPattern: false } },
     });
     this.worker.on("message", (answer: Answer) => this.settle(answer));
