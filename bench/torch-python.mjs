@@ -1,0 +1,35 @@
+// @ts-check
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const benchFolder = dirname(fileURLToPath(import.meta.url));
+
+/** The environment for PyTorch: these two make some machines' BLAS slow, and belong together. */
+export const torchEnvironment = { ...process.env };
+delete torchEnvironment.OPENBLAS_CORETYPE;
+delete torchEnvironment.OPENBLAS_L2_SIZE;
+
+/** A Python with PyTorch: KINDLING_TORCH_PYTHON, or a virtual environment made here the first time. @returns {string} */
+export function torchPython() {
+  if (process.env.KINDLING_TORCH_PYTHON) return process.env.KINDLING_TORCH_PYTHON;
+  const environment = join(benchFolder, ".venv");
+  const python = join(environment, process.platform === "win32" ? "Scripts/python.exe" : "bin/python");
+  if (!existsSync(python)) {
+    console.log("making a virtual environment with PyTorch in bench/.venv (once) ...");
+    /** @param {string} program @param {string[]} args */
+    const run = (program, args) => {
+      if (spawnSync(program, args, { stdio: "inherit" }).status !== 0) throw new Error(`${program} ${args.join(" ")} failed`);
+    };
+    run("python3", ["-m", "venv", environment]);
+    run(python, ["-m", "pip", "install", "--quiet", "-r", join(benchFolder, "torch", "requirements.txt")]);
+  }
+  return python;
+}
+
+/** Middle of a list. @param {readonly number[]} values */
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1];
+}
