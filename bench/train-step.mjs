@@ -50,7 +50,11 @@ function startKindling({ vocab, width, heads, layers, batch, context }) {
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
   const step = compileTrainStep(model, optimizer, { clipNorm: 1 });
   let count = 0;
-  const ids = () => tensor(Int32Array.from({ length: batch * context }, () => Math.floor(Math.random() * vocab)), { shape: [batch, context] });
+  const ids = () =>
+    tensor(
+      Int32Array.from({ length: batch * context }, () => Math.floor(Math.random() * vocab)),
+      { shape: [batch, context] },
+    );
   const overheads = /** @type {number[]} */ ([]);
   /** @param {number} steps */
   const run = async (steps) => {
@@ -96,7 +100,17 @@ async function measure(name, optimizer) {
   torch.quit();
   const memory = process.resourceUsage().maxRSS * 1024;
   await device.close();
-  return { ours: median(ours), theirs: median(theirs), ratio: median(ratios), memoryRatio: memory / peakRssBytes, memory, peakRssBytes, firstStepMs, overhead: median(kindling.overheads), torch: torch.ready.torch };
+  return {
+    ours: median(ours),
+    theirs: median(theirs),
+    ratio: median(ratios),
+    memoryRatio: memory / peakRssBytes,
+    memory,
+    peakRssBytes,
+    firstStepMs,
+    overhead: median(kindling.overheads),
+    torch: torch.ready.torch,
+  };
 }
 
 const args = process.argv.slice(2);
@@ -109,7 +123,9 @@ if (names.length === 1) {
     `| ${names[0]} | ${r.ours.toFixed(1)} ms | ${r.theirs.toFixed(1)} ms | ${r.ratio.toFixed(2)}x | ${mb(r.memory)} / ${mb(r.peakRssBytes)} MB = ${r.memoryRatio.toFixed(2)}x | ${r.overhead.toFixed(2)} ms | ${(r.firstStepMs / 1000).toFixed(1)} s |`,
   );
 } else {
-  console.log(`${cpus()[0].model.trim()}, ${availableParallelism()} cores, ${THREADS} threads each, f32, PyTorch with ${optimizer} AdamW; medians of ${ROUNDS} interleaved rounds`);
+  console.log(
+    `${cpus()[0].model.trim()}, ${availableParallelism()} cores, ${THREADS} threads each, f32, PyTorch with ${optimizer} AdamW; medians of ${ROUNDS} interleaved rounds`,
+  );
   console.log("| size | Kindling | PyTorch eager | speed, PyTorch / Kindling | peak memory | around the run | first step |");
   console.log("| --- | --- | --- | --- | --- | --- | --- |");
   for (const name of names.length > 0 ? names : Object.keys(sizes)) {

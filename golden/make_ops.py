@@ -81,6 +81,7 @@ UNARY = {
     "exp": (torch.exp, normal),
     "log": (torch.log, positive),
     "sqrt": (torch.sqrt, positive),
+    "rsqrt": (torch.rsqrt, positive),
     "reciprocal": (torch.reciprocal, away_from_zero),
     "tanh": (torch.tanh, normal),
     "erf": (torch.erf, normal),

@@ -9,6 +9,7 @@ const unary = {
   log: ops.log,
   sqrt: ops.sqrt,
   reciprocal: ops.reciprocal,
+  rsqrt: ops.rsqrt,
   tanh: ops.tanh,
   erf: ops.erf,
   sigmoid: ops.sigmoid,
