@@ -73,7 +73,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
   const call = async (...callArgs: CallArguments<A>): Promise<R> => {
     const args = callArgs as readonly Structure[];
     const device = options.device ?? defaultDevice();
-    const flat = flattenArguments(args);
+    const flat = flattenArguments(args, options.symbolicSizes);
     const { signature } = flat;
     let pending = entries.get(signature);
     if (!pending) {
@@ -162,12 +162,13 @@ interface Flat {
 }
 
 /** Tensors and numbers of the arguments in order, and a text that is equal for arguments that one graph can serve. */
-function flattenArguments(args: Structure): Flat {
+function flattenArguments(args: Structure, symbolicSizes: CompileFunctionOptions["symbolicSizes"]): Flat {
   const leaves: (Tensor | number)[] = [];
   const visit = (x: Structure): string => {
     if (x instanceof Tensor) {
+      const names = symbolicSizes?.[leaves.length];
       leaves.push(x);
-      return describe(x.value);
+      return describe({ dtype: x.dtype, shape: x.shape.map((size, axis) => (names?.[axis] ? symbol(names[axis]) : size)) });
     }
     if (typeof x === "number") {
       leaves.push(x);
