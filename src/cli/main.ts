@@ -157,7 +157,7 @@ program
   .option("--host <address>", "address to listen on", "127.0.0.1")
   .option("--no-serve", "end after the samples")
   .addHelpText("after", "\nExamples:\n  npm start\n  npm start -- --corpus moby-dick --port 0")
-  .action((o) => startCommand(o.corpus, o.runs, { port: o.port, host: o.host, serve: o.serve }));
+  .action((o) => startCommand(o.corpus, o.runs, { port: o.port, host: o.host, isServing: o.serve }));
 
 program
   .command("doctor")

@@ -73,7 +73,7 @@ async function corpusPath({ package: name, data }: Profile): Promise<string> {
 }
 
 /** `npm start`: trains on a bundled corpus unless that was done before, shows samples, and serves the model. */
-export async function startCommand(profileName: string, runs: string, server: ServeOptions & { serve: boolean }): Promise<void> {
+export async function startCommand(profileName: string, runs: string, { isServing, ...server }: ServeOptions & { isServing: boolean }): Promise<void> {
   const profile = profiles[profileName];
   const folder = join(runs, profileName);
   if (await finishedModel(folder)) {
@@ -84,6 +84,6 @@ export async function startCommand(profileName: string, runs: string, server: Se
   }
   const model = await openModel(profileName, runs);
   await printSamples(model, profile.prompts, 120);
-  if (server.serve) await serveCommand(model, server);
+  if (isServing) await serveCommand(model, server);
   else model.generator.dispose();
 }
