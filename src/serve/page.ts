@@ -68,7 +68,7 @@ export function page(modelId: string): string {
           const piece = JSON.parse(data);
           if (piece.error) throw new Error(piece.error.message);
           written.textContent += piece.choices[0].text;
-          tokens++;
+          if (piece.choices[0].text) tokens++;
           $("status").textContent = speed();
         }
       }

@@ -1,48 +1,48 @@
 import { join } from "node:path";
+import { z } from "zod";
 import { readJson, writeJson } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { BytePairTokenizer } from "./bpe.ts";
 import { CharacterTokenizer } from "./char.ts";
 import { END_OF_TEXT, type Tokenizer } from "./tokenizer.ts";
 
+/** Larger ids than any real vocabulary has would only exhaust memory. */
+const MAX_ID = 2 ** 24;
+const id = z.number().int().min(0).max(MAX_ID);
+const nothing = z.null().optional();
+
+/** The parts of a tokenizer.json that decide what we can load. */
+const tokenizerFile = z.object({
+  added_tokens: z.array(z.object({ id, content: z.string().min(1) })).default([]),
+  normalizer: nothing,
+  pre_tokenizer: z.object({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false).optional() }).nullish(),
+  model: z.object({
+    type: z.literal("BPE"),
+    vocab: z.record(z.string(), id),
+    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
+  }),
+});
+
 /**
  * Loads a tokenizer.json: byte-level BPE as GPT-2's, or a character tokenizer of ours.
  * @throws DataError when the file is missing, damaged or of another kind
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
-  const json = (await readJson(path)) as TokenizerJson;
-  const fail = (expected: string, received: unknown) =>
-    new DataError({
-      where: path,
-      expected,
-      received: JSON.stringify(received)?.slice(0, 80) ?? "none",
-      fix: "use a GPT-2 tokenizer.json or one that Kindling wrote",
-    });
-  const { model } = json;
-  if (model?.type !== "BPE") throw fail("a model of type BPE", model?.type);
-  const { vocab, merges } = model;
-  if (!isVocabulary(vocab)) throw fail("a vocab of tokens and integer ids", vocab);
-  if (!Array.isArray(merges)) throw fail("a list of merges", merges);
-  const special = new Map((json.added_tokens ?? []).map(({ content, id }) => [content, id]));
-  const plain = new Map(Object.entries(vocab).filter(([token]) => !special.has(token)));
-  if (json.pre_tokenizer === null || json.pre_tokenizer === undefined) {
-    if (merges.length > 0) throw fail("a ByteLevel pre_tokenizer", json.pre_tokenizer);
+  const parsed = tokenizerFile.safeParse(await readJson(path));
+  const fix = "use a GPT-2 tokenizer.json or one that Kindling wrote";
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new DataError({ where: `${path}, ${issue.path.join(".")}`, expected: "byte-level BPE or characters", received: issue.message, fix });
+  }
+  const { added_tokens: added, pre_tokenizer: pretokenizer, model } = parsed.data;
+  const special = new Map(added.map(({ content, id }) => [content, id]));
+  const plain = new Map(Object.entries(model.vocab).filter(([token]) => !special.has(token)));
+  if (!pretokenizer) {
+    if (model.merges.length > 0) throw new DataError({ where: path, expected: "a ByteLevel pre_tokenizer", received: "none", fix });
     return new CharacterTokenizer([...plain].sort(([, a], [, b]) => a - b).map(([character]) => character));
   }
-  if (json.pre_tokenizer.type !== "ByteLevel" || json.normalizer) throw fail("a ByteLevel pre_tokenizer and no normalizer", json.pre_tokenizer);
-  const pairs = merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge) as [string, string]); // older files write "a b"
+  const pairs = model.merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge) as [string, string]); // older files write "a b"
   return new BytePairTokenizer({ vocab: plain, merges: pairs, special });
-}
-
-interface TokenizerJson {
-  added_tokens?: { id: number; content: string }[];
-  normalizer?: unknown;
-  pre_tokenizer?: { type?: string } | null;
-  model?: { type?: string; vocab?: unknown; merges?: unknown };
-}
-
-function isVocabulary(vocab: unknown): vocab is Record<string, number> {
-  return vocab !== null && typeof vocab === "object" && Object.values(vocab).every((id) => Number.isSafeInteger(id) && id >= 0);
 }
 
 /**

@@ -1,8 +1,11 @@
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { readJson } from "../files/index.ts";
+import { DataError } from "../ir/index.ts";
 import { BpeTrainer, CharacterTrainer, loadTokenizer } from "./index.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/tokenizers/${name}`, import.meta.url));
@@ -74,4 +77,33 @@ test("characters: Chinese, and a character that was not in the text", () => {
   const tokenizer = trainer.train();
   expect(tokenizer.decode(tokenizer.encode("明月光\n😀"))).toBe("明月光\n😀");
   expect(() => tokenizer.encode("é")).toThrow(/U\+00E9/);
+});
+
+test("damaged tokenizer files give a DataError, never another error", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "kindling-"));
+  const path = join(folder, "tokenizer.json");
+  const original = await readFile(golden("bpe-600.tokenizer.json"), "utf8");
+  const change = fc.record({ at: fc.nat(original.length), length: fc.nat(40), text: fc.constantFrom("", "0", '"', "null", "[]", "{}", ",", "-1", "\u0000") });
+  await fc.assert(
+    fc.asyncProperty(change, async ({ at, length, text }) => {
+      await writeFile(path, original.slice(0, at) + text + original.slice(at + length));
+      try {
+        (await loadTokenizer(path)).encode("whale 鯨");
+      } catch (error) {
+        expect(error).toBeInstanceOf(DataError);
+      }
+    }),
+    { numRuns: 300 },
+  );
+  for (const broken of [
+    { added_tokens: 3 },
+    { added_tokens: [null] },
+    { model: null },
+    { model: { type: "BPE", vocab: { a: 2 ** 40 }, merges: [] } },
+    { model: { type: "BPE", vocab: {}, merges: [3] } },
+  ]) {
+    await writeFile(path, JSON.stringify({ ...JSON.parse(original), ...broken }));
+    await expect(loadTokenizer(path)).rejects.toThrow(DataError);
+  }
+  await rm(folder, { recursive: true });
 });
