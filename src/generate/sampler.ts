@@ -41,26 +41,35 @@ export class Sampler {
   /** Index of the token taken. */
   pick(logits: Float32Array): number {
     if (this.temperature === 0 || this.topK === 1) return indexOfLargest(logits);
-    const largest = logits.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-    let candidates = Array.from(logits, (logit, id) => ({ id, weight: Math.exp((logit - largest) / this.temperature) }));
-    if (this.topK < candidates.length || this.topP < 1) {
-      candidates.sort((a, b) => b.weight - a.weight || a.id - b.id);
-      candidates = candidates.slice(0, Math.min(this.topK, candidates.length));
-    }
-    let total = candidates.reduce((sum, { weight }) => sum + weight, 0);
+    const ids = this.candidates(logits);
+    const largest = ids.reduce((best, id) => Math.max(best, logits[id]), Number.NEGATIVE_INFINITY);
+    const weights = Float64Array.from(ids, (id) => Math.exp((logits[id] - largest) / this.temperature));
+    let total = weights.reduce((sum, weight) => sum + weight, 0);
+    let count = ids.length;
     if (this.topP < 1) {
-      let kept = 0;
-      let mass = 0;
-      while (kept < candidates.length && mass < this.topP * total) mass += candidates[kept++].weight;
-      candidates = candidates.slice(0, kept);
-      total = mass;
+      // candidates are in order of likelihood here
+      const wanted = this.topP * total;
+      total = 0;
+      for (count = 0; count < ids.length && total < wanted; count++) total += weights[count];
     }
     let left = this.uniform() * total;
-    for (const { id, weight } of candidates) {
-      left -= weight;
-      if (left < 0) return id;
+    for (let i = 0; i < count; i++) {
+      left -= weights[i];
+      if (left < 0) return ids[i];
     }
-    return candidates[candidates.length - 1].id; // rounding can leave a hair
+    return ids[count - 1]; // rounding can leave a hair
+  }
+
+  /** Ids that may be taken: the k likeliest, and sorted from the likeliest down when top-p needs it. */
+  private candidates(logits: Float32Array): Uint32Array {
+    let ids = Uint32Array.from(logits, (_, id) => id);
+    if (this.topK < logits.length) {
+      const least = logits.slice().sort()[logits.length - this.topK]; // sorting plain numbers is much faster than sorting ids
+      const above = ids.filter((id) => logits[id] > least);
+      const equal = ids.filter((id) => logits[id] === least).subarray(0, this.topK - above.length);
+      ids = Uint32Array.of(...above, ...equal);
+    }
+    return this.topP < 1 ? ids.sort((a, b) => logits[b] - logits[a] || a - b) : ids;
   }
 
   /** Counter-based: draw number n depends only on the seed and n. */

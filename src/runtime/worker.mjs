@@ -100,7 +100,10 @@ port.on("message", (/** @type {Request} */ request) => {
   queue = queue.then(async () => {
     try {
       const handler = /** @type {(request: Request) => any} */ (handlers[request.kind]);
-      port.postMessage({ id: request.id, result: await handler(request) });
+      const result = await handler(request);
+      // numbers that go back were made for the answer: they are handed over, not copied
+      const arrays = request.kind === "read" ? [result] : request.kind === "run" ? result.data : [];
+      port.postMessage({ id: request.id, result }, [...new Set(arrays.filter(Boolean).map((/** @type {Float32Array} */ array) => array.buffer))]);
     } catch (cause) {
       port.postMessage({ id: request.id, error: cause instanceof Error ? cause.message : String(cause) });
     }

@@ -40,7 +40,7 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
 type Traceable = (...args: any[]) => unknown;
 
 /** Results up to this size come back with the run, so that reading a loss needs no second message. */
-const INLINE_BYTES = 16384;
+const INLINE_BYTES = 1 << 18;
 
 interface Entry {
   executable: Executable;
