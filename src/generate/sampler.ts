@@ -42,9 +42,13 @@ export class Sampler {
   pick(logits: Float32Array): number {
     if (this.temperature === 0 || this.topK === 1) return indexOfLargest(logits);
     const ids = this.candidates(logits);
-    const largest = ids.reduce((best, id) => Math.max(best, logits[id]), Number.NEGATIVE_INFINITY);
-    const weights = Float64Array.from(ids, (id) => Math.exp((logits[id] - largest) / this.temperature));
-    let total = weights.reduce((sum, weight) => sum + weight, 0);
+    const largest = logits[indexOfLargest(logits)];
+    const weights = new Float64Array(ids.length); // plain loops: this runs over the vocabulary for every token
+    let total = 0;
+    for (let i = 0; i < ids.length; i++) {
+      weights[i] = Math.exp((logits[ids[i]] - largest) / this.temperature);
+      total += weights[i];
+    }
     let count = ids.length;
     if (this.topP < 1) {
       // candidates are in order of likelihood here
@@ -62,7 +66,8 @@ export class Sampler {
 
   /** Ids that may be taken: the k likeliest, and sorted from the likeliest down when top-p needs it. */
   private candidates(logits: Float32Array): Uint32Array {
-    let ids = Uint32Array.from(logits, (_, id) => id);
+    let ids = new Uint32Array(logits.length);
+    for (let id = 0; id < ids.length; id++) ids[id] = id;
     if (this.topK < logits.length) {
       const least = logits.slice().sort()[logits.length - this.topK]; // sorting plain numbers is much faster than sorting ids
       const above = ids.filter((id) => logits[id] > least);
