@@ -34,7 +34,7 @@ export async function writeFileAtomic(path: string, content: Content): Promise<v
  */
 export async function writeFolderAtomic(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.tmp-${process.pid}`;
+  const temporary = `${path}.tmp`; // one name, so that what a killed program left is cleared away here
   await rm(temporary, { recursive: true, force: true });
   try {
     await mkdir(temporary);

@@ -45,7 +45,7 @@ export async function saveCheckpoint(
       where: `checkpoint ${folder}`,
       expected: "to write it",
       received: code === "ENOSPC" ? "a full disk" : message,
-      fix: "free space or choose another --out; the previous checkpoint is still there",
+      fix: "free space or choose another --runs folder; a previous checkpoint is still there",
       cause,
     });
   }
