@@ -21,6 +21,9 @@ const sizes = {
   L: { vocab: 8192, width: 512, heads: 8, layers: 8, batch: 4, context: 512, steps: 1 },
 };
 const ROUNDS = 7;
+/** Threads of the one wait busily for a while after a step: the other must not be measured meanwhile. */
+const PAUSE_MS = 400;
+const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** @typedef {(typeof sizes)["S"]} Size */
 
@@ -91,7 +94,9 @@ async function measure(name, optimizer) {
   const ratios = [];
   for (let round = 0; round < ROUNDS; round++) {
     const a = median((await torch.ask(`step ${size.steps}`)).times_ms);
+    await pause();
     const b = median(await kindling.run(size.steps));
+    await pause();
     theirs.push(a);
     ours.push(b);
     ratios.push(a / b);
