@@ -8,11 +8,12 @@ import {
   type Graph,
   type HostArray,
   type HostArrays,
+  isStatic,
   OptionError,
   printGraph,
   RuntimeError,
   ShapeError,
-  type SymbolicSize,
+  type Size,
   type TensorType,
   toBfloat16Bits,
 } from "../ir/index.ts";
@@ -91,6 +92,8 @@ export class Executable {
   /** For each output that replaces state: whether it is written over the input's memory. */
   readonly inPlace: ReadonlyMap<number, number>;
   readonly ready: Promise<unknown>;
+  /** Shapes of the outputs that have no symbolic size. */
+  private readonly outputShapes: readonly (readonly number[] | undefined)[];
 
   constructor(device: Device, graph: Graph, id: number, inPlace: ReadonlyMap<number, number>, ready: Promise<unknown>) {
     this.device = device;
@@ -98,6 +101,7 @@ export class Executable {
     this.id = id;
     this.inPlace = inPlace;
     this.ready = ready;
+    this.outputShapes = graph.outputs.map(({ shape }) => (isStatic(shape) ? shape : undefined));
   }
 
   /**
@@ -109,6 +113,7 @@ export class Executable {
     into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map(),
   ): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
     const symbols = bindSymbols(this.graph.inputs, inputs);
+    const { outputShapes } = this;
     const hostInputs: HostData[] = [];
     const inputIds = Int32Array.from(inputs, (input, i) => {
       if (input instanceof DeviceBuffer) return input.id;
@@ -121,7 +126,7 @@ export class Executable {
       const target = into.get(i);
       const isNew = !(target instanceof DeviceBuffer) || !target.isFilled;
       if (!isNew) return target;
-      const sizes = target instanceof DeviceBuffer ? target.shape : shape.map((size) => evaluateSize(size, symbols));
+      const sizes = target instanceof DeviceBuffer ? target.shape : (outputShapes[i] ?? shape.map((size) => evaluateSize(size, symbols)));
       newOutputs.set(i, { type: ortTypes[dtype], shape: sizes });
       if (target === "host") return undefined;
       const buffer = target ?? this.device.allocate(dtype, sizes);
@@ -145,23 +150,30 @@ export class Executable {
 /** Values of the symbols, read off the shapes of the arguments. @throws ShapeError when an argument does not fit. */
 function bindSymbols(types: readonly TensorType[], inputs: readonly Argument[]): Map<string, number> {
   const symbols = new Map<string, number>();
-  types.forEach(({ shape }, i) => {
-    shape.forEach((size, axis) => {
-      const actual = inputs[i].shape[axis];
-      const isSymbol = typeof size !== "number" && size.terms.size === 1 && size.terms.get(size.text) === 1;
-      if (isSymbol && !symbols.has((size as SymbolicSize).text)) symbols.set((size as SymbolicSize).text, actual);
-    });
-    const expected = shape.map((size) => evaluateSize(size, symbols));
-    if (expected.length !== inputs[i].shape.length || expected.some((size, axis) => size !== inputs[i].shape[axis])) {
+  for (let i = 0; i < types.length; i++) {
+    const { shape } = types[i];
+    const actual = inputs[i].shape;
+    let fits = shape.length === actual.length;
+    // plain loops: a training step has hundreds of inputs, nearly all of fixed shape
+    for (let axis = 0; fits && axis < shape.length; axis++) fits = sizeFits(shape[axis], actual[axis], symbols);
+    if (!fits) {
       throw new ShapeError({
         where: `input ${i} of a compiled function`,
-        expected: `shape [${shape.join(", ")}]${shape.some((s) => typeof s !== "number") ? ` = [${expected.join(", ")}]` : ""}`,
-        received: `[${inputs[i].shape.join(", ")}]`,
+        expected: `shape [${shape.join(", ")}]`,
+        received: `[${actual.join(", ")}]`,
         fix: "pass a tensor of the shape the function was compiled for",
       });
     }
-  });
+  }
   return symbols;
+}
+
+/** Whether a size may be `actual`; a symbol met for the first time takes it as its value. */
+function sizeFits(size: Size, actual: number, symbols: Map<string, number>): boolean {
+  if (typeof size === "number") return size === actual;
+  const isSymbol = size.terms.size === 1 && size.terms.get(size.text) === 1;
+  if (isSymbol && !symbols.has(size.text)) symbols.set(size.text, actual);
+  return evaluateSize(size, symbols) === actual;
 }
 
 /** One place that computes: a worker thread with ONNX Runtime in it. */
