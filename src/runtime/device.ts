@@ -139,11 +139,12 @@ export class Executable {
       computeMs: result.computeMs,
       data: this.graph.outputs.map(({ dtype }, i) => result.data[i] && fromBoundary(dtype, result.data[i])),
     }));
+    done.catch(() => {}); // reported to whoever awaits it, which may be after something else that fails
     return { outputs, done };
   }
 
   dispose(): void {
-    void this.device.request({ kind: "release", executable: this.id });
+    this.device.request({ kind: "release", executable: this.id }).catch(() => {}); // a device that failed has nothing to free
   }
 }
 

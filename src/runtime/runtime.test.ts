@@ -82,6 +82,16 @@ test("the event loop stays free while the device computes", async () => {
   device.release(executable);
 });
 
+test("a device that is closed rejects what is asked of it, and nothing else breaks", async () => {
+  const closed = new Device({ threads: 1 });
+  await closed.close();
+  const executable = closed.compile(graphOf(5));
+  const { done } = executable.run([{ data: new Float32Array(64), shape: [64] }]);
+  await expect(executable.ready).rejects.toThrow(/the device was closed/);
+  await expect(done).rejects.toThrow(/the device was closed/);
+  closed.release(executable);
+});
+
 test("options are checked", () => {
   expect(() => new Device({ thread: 2 } as object)).toThrow(/did you mean "threads"/);
   expect(() => new Device({ threads: 0 })).toThrow(/at least 1/);
