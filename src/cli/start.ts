@@ -55,6 +55,8 @@ export const profiles: Readonly<Record<string, Profile>> = {
   },
 };
 
+export const DEFAULT_PROFILE = "sotu";
+
 async function corpusPath({ package: name, data }: Profile): Promise<string> {
   const require = createRequire(join(process.cwd(), "package.json"));
   try {
@@ -79,7 +81,8 @@ export async function startCommand(profileName: string, runs: string, { isServin
   if (await finishedModel(folder)) {
     process.stdout.write(`using the model trained earlier in ${folder} (delete the folder to train again)\n`);
   } else {
-    const { isComplete } = await trainCommand({ ...profile.config, text: await corpusPath(profile), name: profileName, runs }, `npm start`);
+    const again = profileName === DEFAULT_PROFILE ? "npm start" : `npm start -- --corpus ${profileName}`;
+    const { isComplete } = await trainCommand({ ...profile.config, text: await corpusPath(profile), name: profileName, runs }, again);
     if (!isComplete) return;
   }
   const model = await openModel(profileName, runs);
