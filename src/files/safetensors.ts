@@ -7,7 +7,7 @@ import { writeFileAtomic } from "./atomic.ts";
  * The header maps names to { dtype, shape, data_offsets: [begin, end] }, offsets counted from the end of the header;
  * "__metadata__" maps strings to strings. https://github.com/huggingface/safetensors
  */
-const dtypeNames: Readonly<Record<DType, string>> = { f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", i64: "I64", u8: "U8", bool: "BOOL" };
+const dtypeNames: Readonly<Record<DType, string>> = { f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", i64: "I64", u8: "U8", i8: "I8", bool: "BOOL" };
 const dtypesByName = new Map(Object.entries(dtypeNames).map(([dtype, name]) => [name, dtype as DType]));
 const METADATA = "__metadata__";
 const LENGTH_BYTES = 8;

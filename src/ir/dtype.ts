@@ -1,9 +1,9 @@
 import { DTypeError } from "./errors.ts";
 
 /** Element types of tensors. */
-export type DType = "f32" | "f16" | "bf16" | "i32" | "i64" | "u8" | "bool";
+export type DType = "f32" | "f16" | "bf16" | "i32" | "i64" | "i8" | "u8" | "bool";
 export type FloatDType = "f32" | "f16" | "bf16";
-export type IntDType = "i32" | "i64" | "u8";
+export type IntDType = "i32" | "i64" | "i8" | "u8";
 
 /** Host storage of each dtype. f16 and bf16 are kept as their 16 raw bits, bool as 0 or 1. */
 export interface HostArrays {
@@ -12,6 +12,7 @@ export interface HostArrays {
   bf16: Uint16Array;
   i32: Int32Array;
   i64: BigInt64Array;
+  i8: Int8Array;
   u8: Uint8Array;
   bool: Uint8Array;
 }
@@ -23,12 +24,13 @@ const constructors = {
   bf16: Uint16Array,
   i32: Int32Array,
   i64: BigInt64Array,
+  i8: Int8Array,
   u8: Uint8Array,
   bool: Uint8Array,
 } as const;
 
 /** Bytes of one element. */
-export const bytesPerElement: Readonly<Record<DType, number>> = { f32: 4, f16: 2, bf16: 2, i32: 4, i64: 8, u8: 1, bool: 1 };
+export const bytesPerElement: Readonly<Record<DType, number>> = { f32: 4, f16: 2, bf16: 2, i32: 4, i64: 8, i8: 1, u8: 1, bool: 1 };
 
 export const dtypes = Object.keys(bytesPerElement) as DType[];
 
@@ -37,7 +39,7 @@ export function isFloat(dtype: DType): dtype is FloatDType {
 }
 
 export function isInteger(dtype: DType): dtype is IntDType {
-  return dtype === "i32" || dtype === "i64" || dtype === "u8";
+  return dtype === "i32" || dtype === "i64" || dtype === "i8" || dtype === "u8";
 }
 
 /** A zero-filled host array of `length` elements. */

@@ -7,7 +7,7 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
-export type Attribute = number | string | boolean | readonly Size[] | undefined;
+export type Attribute = Size | string | boolean | readonly Size[] | undefined;
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** The part of an op's entry that the graph itself needs; `ops/` adds gradient, lowering and reference. */

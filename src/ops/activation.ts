@@ -1,6 +1,10 @@
 import { requireFloatDType, sizeOf, type Value } from "../ir/index.ts";
-import { apply, defineOp, hostTensor } from "./define.ts";
-import { add, erf, exp, mul, sigmoid, sub } from "./elementwise.ts";
+import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, sub } from "./arithmetic.ts";
+import { apply, defineOp, hostTensor, OnnxFloat } from "./define.ts";
+import { unary, where } from "./elementwise.ts";
+import { greater } from "./logic.ts";
+import { reshape } from "./shape.ts";
+import { erf, sigmoid, tanh } from "./special.ts";
 
 /** sqrt(8/pi): tanh(u) = 2 sigmoid(2u) - 1 turns the tanh form of GELU into x sigmoid(1.5958 (x + 0.044715 x^3)). */
 const TANH_SCALE = 2 * Math.sqrt(2 / Math.PI);
@@ -100,3 +104,89 @@ function erfSlope(x: Value): Value {
 export function gelu(x: Value, approximate: GeluApproximation = "none"): Value {
   return apply(geluEntry, [x], { approximate });
 }
+
+/** max(x, 0); its gradient at 0 is 0. */
+export const relu = unary({
+  name: "relu",
+  lower: "Relu",
+  gradient: ({ x, dy }) => where(greater(x, 0), dy, 0),
+  reference: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
+});
+
+/** x sigmoid(x), also called swish. Elfwing et al. 2017, arXiv:1702.03118. */
+export const silu = (x: Value): Value => mul(x, sigmoid(x));
+/** max(x, 0) squared. So et al. 2021, arXiv:2109.08668. */
+export const reluSquared = (x: Value): Value => {
+  const positive = relu(x);
+  return mul(positive, positive);
+};
+/** relu that stops at 6. Howard et al. 2017, arXiv:1704.04861. */
+export const relu6 = (x: Value): Value => clip(x, { min: 0, max: 6 });
+
+const leakyReluEntry = defineOp<"x", { negativeSlope: number }>({
+  name: "leakyRelu",
+  inputs: ["x"],
+  infer: ({ x }) => {
+    requireFloatDType("leakyRelu", x.dtype);
+    return x;
+  },
+  gradient: ({ x, dy }, { negativeSlope }) => ({ x: where(greater(x, 0), dy, mul(dy, negativeSlope)) }),
+  lower: (graph, { x }, { negativeSlope }) => graph.node("LeakyRelu", [x], { alpha: new OnnxFloat(negativeSlope) }),
+  reference: ({ x }, { negativeSlope }) =>
+    hostTensor(
+      x.shape,
+      x.data.map((v) => (v > 0 ? v : negativeSlope * v)),
+    ),
+});
+/** x where positive, otherwise negativeSlope x; that is also the gradient's slope at 0. Maas et al. 2013. */
+export const leakyRelu = (x: Value, negativeSlope = 0.01): Value => apply(leakyReluEntry, [x], { negativeSlope });
+/** leakyRelu with a learned slope. weight: [1], or one for each size of axis 1 of x. He et al. 2015, arXiv:1502.01852. */
+export function prelu(x: Value, weight: Value): Value {
+  const slope = x.shape.length > 2 ? reshape(weight, [-1, ...x.shape.slice(2).map(() => 1)]) : weight;
+  return where(greater(x, 0), x, mul(x, slope));
+}
+/** x where positive, otherwise alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289. */
+export const elu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(clip(x, { max: 0 })), alpha));
+/** elu whose slope is continuous for every alpha: alpha (exp(x / alpha) - 1) below 0. Barron 2017, arXiv:1704.07483. */
+export const celu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(mul(clip(x, { max: 0 }), 1 / alpha)), alpha));
+/** The fixed point of mean 0 and variance 1 under a scaled elu. Klambauer et al. 2017, arXiv:1706.02515, equation 14. */
+const SELU = { alpha: 1.6732632423543772, scale: 1.0507009873554805 };
+/** Self-normalising elu. arXiv:1706.02515. */
+export const selu = (x: Value): Value => mul(elu(x, SELU.alpha), SELU.scale);
+
+const softplusUnit = unary({
+  name: "softplus",
+  gradient: ({ x, dy }) => mul(dy, sigmoid(x)),
+  // max(x, 0) + log(1 + exp(-|x|)) overflows nowhere; ONNX Runtime's own Softplus is several times slower
+  lower: (graph, x, type) => {
+    const small = graph.node("Exp", [graph.node("Neg", [graph.node("Abs", [x])])]);
+    return graph.node("Add", [graph.node("Relu", [x]), lowerLog1p(graph, small, type.dtype)]);
+  },
+  reference: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
+});
+export interface SoftplusOptions {
+  /** Sharpness of the bend. @default 1 */
+  beta?: number;
+  /** Where beta x is above this the result is x itself. @default never */
+  threshold?: number;
+}
+/** log(1 + exp(beta x)) / beta, a smooth relu. */
+export function softplus(x: Value, { beta = 1, threshold }: SoftplusOptions = {}): Value {
+  const scaled = mul(x, beta);
+  const smooth = mul(softplusUnit(scaled), 1 / beta);
+  return threshold === undefined ? smooth : where(greater(scaled, threshold), x, smooth);
+}
+/** log(sigmoid(x)), accurate where sigmoid(x) is near 0. */
+export const logSigmoid = (x: Value): Value => neg(softplus(neg(x)));
+/** x tanh(softplus(x)). Misra 2019, arXiv:1908.08681. */
+export const mish = (x: Value): Value => mul(x, tanh(softplus(x)));
+/** x / (1 + |x|) */
+export const softsign = (x: Value): Value => div(x, add(abs(x), 1));
+/** x moved by lambda toward 0, and 0 within lambda of it. */
+export const softshrink = (x: Value, lambda = 0.5): Value => sub(x, clip(x, { min: -lambda, max: lambda }));
+/** A straight line through (0, 1/2) of slope 1/6, cut at 0 and 1. Courbariaux et al. 2015, arXiv:1511.00363. */
+export const hardsigmoid = (x: Value): Value => clip(add(mul(x, 1 / 6), 0.5), { min: 0, max: 1 });
+/** x hardsigmoid(x). Howard et al. 2019, arXiv:1905.02244. */
+export const hardswish = (x: Value): Value => mul(x, hardsigmoid(x));
+/** x cut at both ends. */
+export const hardtanh = (x: Value, min = -1, max = 1): Value => clip(x, { min, max });

@@ -1,11 +1,14 @@
-import { describe, isStatic, ShapeError, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import { describe, isStatic, requireStatic, ShapeError, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import { add, mul, sub } from "./arithmetic.ts";
 import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
-import { add, mul, sub, where } from "./elementwise.ts";
-import { causalMask } from "./gather.ts";
+import { where } from "./elementwise.ts";
+import { logicalAnd, logicalNot } from "./logic.ts";
 import { matmul } from "./matmul.ts";
+import { repeatInterleave, triangularMask } from "./movement.ts";
 import { softmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
 import { concat, slice } from "./shape.ts";
+import { tanh } from "./special.ts";
 
 export interface AttentionOptions {
   /** Each query sees only keys at its own position and before. @default false */
@@ -14,6 +17,12 @@ export interface AttentionOptions {
   scale?: number;
   /** bool, broadcasts to [B, H, T, S]; false hides a key. */
   mask?: Value;
+  /** Added to the scores; broadcasts to [B, H, T, S]. For relative positions. */
+  bias?: Value;
+  /** A query sees only keys less than this far away. Beltagy et al. 2020, arXiv:2004.05150. @default no limit */
+  slidingWindow?: number;
+  /** Scores s become cap tanh(s / cap), which bounds them. Gemma 2, arXiv:2408.00118, section 2. @default none */
+  softCap?: number;
   /** Applied to the attention probabilities, for dropout. */
   onProbabilities?: (probabilities: Value) => Value;
   /**
@@ -30,11 +39,24 @@ const HIDDEN_SCORE = -65504;
 const MIN_BLOCK = 128;
 
 /**
- * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, H, S, Dh] -> [B, H, T, Dh].
+ * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] -> [B, H, T, Dh]. With fewer key heads K than H each
+ * serves H / K query heads in a row (Ainslie et al. 2023, arXiv:2305.13245). The last query is at the last key's position.
  * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
  */
 export function scaledDotProductAttention(q: Value, k: Value, v: Value, options: AttentionOptions = {}): Value {
-  const { isCausal = false, blocks = defaultBlocks(q, k) } = options;
+  const [heads, keyHeads] = requireStatic("attention", [q.shape[1], k.shape[1]]);
+  if (heads % keyHeads !== 0) {
+    throw new ShapeError({
+      where: "attention",
+      expected: "a number of query heads that is a multiple of the key heads",
+      received: `q ${describe(q)}, k ${describe(k)}`,
+      fix: "split the heads first",
+    });
+  }
+  if (keyHeads < heads) {
+    return scaledDotProductAttention(q, repeatInterleave(k, heads / keyHeads, 1), repeatInterleave(v, heads / keyHeads, 1), options);
+  }
+  const { isCausal = false, blocks = defaultBlocks(q, k), slidingWindow } = options;
   if (!isCausal || blocks === 1) return attendBlock(q, k, v, options);
   const queries = q.shape[2] as number;
   const size = queries / blocks;
@@ -43,10 +65,12 @@ export function scaledDotProductAttention(q: Value, k: Value, v: Value, options:
   }
   const parts = Array.from({ length: blocks }, (_, i) => {
     const end = (i + 1) * size;
-    const keys = { axis: 2, start: 0, end };
-    const { mask } = options;
-    const blockMask = mask && mask.shape.length > 2 && mask.shape[mask.shape.length - 1] !== 1 ? slice(mask, { axis: -1, start: 0, end }) : mask;
-    return attendBlock(slice(q, { axis: 2, start: i * size, end }), slice(k, keys), slice(v, keys), { ...options, mask: blockMask });
+    const rows = { start: i * size, end };
+    const columns = { start: slidingWindow ? Math.max(0, i * size - slidingWindow + 1) : 0, end };
+    const cut = (x: Value | undefined) => x && cutAxis(cutAxis(x, -2, rows), -1, columns);
+    const keys = { axis: 2, ...columns };
+    const parts = { mask: cut(options.mask), bias: cut(options.bias) };
+    return attendBlock(slice(q, { axis: 2, ...rows }), slice(k, keys), slice(v, keys), { ...options, ...parts });
   });
   return concat(parts, 2);
 }
@@ -58,19 +82,38 @@ function defaultBlocks(q: Value, k: Value): number {
   return 1;
 }
 
-function attendBlock(q: Value, k: Value, v: Value, { isCausal = false, scale, mask, onProbabilities }: AttentionOptions): Value {
-  const factor = scale ?? 1 / Math.sqrt(q.shape[3] as number);
-  if (!mask && !onProbabilities && isStatic(q.shape) && isStatic(k.shape)) return applyAll(attentionEntry, [q, k, v], { isCausal, scale: factor })[0];
-  return plainAttention(q, k, v, { isCausal, scale: factor, mask, onProbabilities });
+/** Part of an axis of a mask, unless the mask is the same all along it. */
+function cutAxis(x: Value, axis: -1 | -2, range: { start: number; end: number }): Value {
+  return x.shape.length < -axis || x.shape[x.shape.length + axis] === 1 ? x : slice(x, { axis, ...range });
+}
+
+function attendBlock(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
+  const { isCausal = false, scale = 1 / Math.sqrt(q.shape[3] as number), mask, bias, onProbabilities, slidingWindow, softCap } = options;
+  const isPlain = !mask && !bias && !onProbabilities && !slidingWindow && !softCap;
+  if (isPlain && isStatic(q.shape) && isStatic(k.shape)) return applyAll(attentionEntry, [q, k, v], { isCausal, scale })[0];
+  return plainAttention(q, k, v, { ...options, scale });
 }
 
 /** Attention from its parts; the fused path is tested against it. */
-export function plainAttention(q: Value, k: Value, v: Value, { isCausal = false, scale = 1, mask, onProbabilities }: AttentionOptions): Value {
+export function plainAttention(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
+  const { isCausal = false, scale = 1, mask, bias, onProbabilities, slidingWindow, softCap } = options;
   let scores = matmul(q, k, { transposeB: true, scale }); // [B, H, T, S]
-  if (isCausal) scores = where(causalMask(q.shape[2] as number, k.shape[2] as number), scores, HIDDEN_SCORE);
+  if (softCap) scores = mul(tanh(mul(scores, 1 / softCap)), softCap);
+  if (bias) scores = add(scores, bias);
+  if (isCausal || slidingWindow) {
+    const [queries, keys] = requireStatic("attention", [q.shape[2], k.shape[2]]);
+    scores = where(visibleKeys(queries, keys, isCausal, slidingWindow), scores, HIDDEN_SCORE);
+  }
   if (mask) scores = where(mask, scores, HIDDEN_SCORE);
   const probabilities = softmax(scores, -1);
   return matmul(onProbabilities ? onProbabilities(probabilities) : probabilities, v);
+}
+
+/** bool [T, S] */
+function visibleKeys(queries: number, keys: number, isCausal: boolean, slidingWindow: number | undefined): Value {
+  const ahead = keys - queries; // the position of query 0
+  const upTo = triangularMask(queries, keys, isCausal ? ahead : ahead + (slidingWindow as number) - 1);
+  return slidingWindow ? logicalAnd(upTo, logicalNot(triangularMask(queries, keys, ahead - slidingWindow))) : upTo;
 }
 
 type AttentionAttributes = { isCausal: boolean; scale: number };

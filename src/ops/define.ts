@@ -152,6 +152,16 @@ export function filled(shape: readonly number[], value: number, dtype: DType): V
   return constantValue(hostArrayFrom(dtype, new Array<number>(count).fill(value)), { dtype, shape });
 }
 
+/** A constant tensor with these numbers, row-major. */
+export function constantOf(values: readonly number[], shape: readonly number[], dtype: DType): Value {
+  return constantValue(hostArrayFrom(dtype, values), { dtype, shape });
+}
+
+/** A vector of integers as a constant. @default i64 */
+export function vector(values: readonly number[], dtype: DType = "i64"): Value {
+  return constantValue(hostArrayFrom(dtype, values), { dtype, shape: [values.length] });
+}
+
 export function hostTensor(shape: Shape, data?: ArrayLike<number>): HostTensor {
   const sizes = shape as readonly number[];
   const count = sizes.reduce((a, b) => a * b, 1);
@@ -220,3 +230,8 @@ export function constantScalar(value: Value): number | undefined {
   const { op } = value.node;
   return op instanceof ConstantOp && op.data.length === 1 && value.shape.length === 0 ? decodeElement(value.dtype, op.data, 0) : undefined;
 }
+
+/** TensorProto.DataType of ONNX. */
+export const onnxTypeCode: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 };
+/** An ONNX type that we compute with inside some lowerings and that is no dtype of ours. */
+export const ONNX_UINT32 = 12;

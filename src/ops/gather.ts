@@ -1,9 +1,12 @@
-import { DTypeError, describe, isInteger, normalizeAxis, type Shape, ShapeError, shapesEqual, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
-import { apply, defineOp, forEachIndex, hostTensor, notDifferentiable, scalar, stridesOf } from "./define.ts";
-import { broadcastTo, transpose } from "./shape.ts";
+import { DTypeError, describe, normalizeAxis, type Shape, ShapeError, shapesEqual, sizeOf, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import { stopGradient } from "./control.ts";
+import { apply, defineOp, forEachIndex, hostTensor, scalar, stridesOf } from "./define.ts";
+import { where } from "./elementwise.ts";
+import { equal } from "./logic.ts";
+import { broadcastTo, reshape, transpose } from "./shape.ts";
 
 function requireIndices(where: string, indices: TensorType): void {
-  if (isInteger(indices.dtype) && indices.dtype !== "u8") return;
+  if (indices.dtype === "i32" || indices.dtype === "i64") return;
   throw new DTypeError({ where, expected: "i32 or i64 indices", received: describe(indices), fix: `cast them: cast(indices, "i32")` });
 }
 
@@ -147,26 +150,46 @@ export function scatterAddAlong(base: Value, indices: Value, updates: Value, axi
   return apply(scatterAddAlongEntry, [base, indices, updates], { axis: normalizeAxis("scatterAddAlong", axis, base.shape.length) });
 }
 
-const causalMaskEntry = defineOp<never, { shape: Shape }>({
-  name: "causalMask",
-  inputs: [],
-  infer: (_, { shape }) => ({ dtype: "bool", shape }),
-  gradient: notDifferentiable("is constant"),
-  lower: (graph, _, { shape }) => {
-    const [rows, columns] = shape as number[];
-    const ones = graph.node("Expand", [graph.constant("bool", [1, 1], [1]), graph.sizes(shape)]);
-    return graph.node("Trilu", [ones, graph.constant("i64", [], [columns - rows])], { upper: 0 });
+const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
+  name: "scatter",
+  inputs: ["base", "indices", "updates"],
+  infer: ({ base, indices, updates }, { axis }) => {
+    requireIndices("scatter", indices);
+    requireAligned("scatter", base, indices, axis);
+    requireAligned("scatter", updates, indices, -1);
+    return base;
   },
-  reference: (_, __, [type]) => {
-    const [rows, columns] = type.shape as number[];
-    return hostTensor(
-      type.shape,
-      Array.from({ length: rows * columns }, (_, i) => Number((i % columns) - Math.floor(i / columns) <= columns - rows)),
-    );
+  gradient: ({ indices, updates, dy }, { axis }) => ({
+    base: scatter(dy, indices, broadcastTo(scalar(0, dy.dtype), updates.shape), axis),
+    updates: takeAlong(dy, indices, axis),
+  }),
+  lower: (graph, { base, indices, updates }, { axis }) => graph.node("ScatterElements", [base, indices, updates], { axis }),
+  reference: ({ base, indices, updates }, { axis }, [type]) => {
+    const out = hostTensor(type.shape, base.data);
+    const strides = stridesOf(base.shape);
+    forEachIndex(indices.shape, (index, flat) => {
+      const at = wrap(indices.data[flat], base.shape[axis]);
+      out.data[index.reduce((p, i, a) => p + (a === axis ? at : i) * strides[a], 0)] = updates.data[flat];
+    });
+    return out;
   },
 });
 
-/** bool [T, S], true where query t may see key s: s <= t + S - T, the last query seeing every key. */
-export function causalMask(queries: number, keys: number): Value {
-  return apply(causalMaskEntry, [], { shape: [queries, keys] });
+/** base with updates written at the indices along one axis; where indices repeat, one of the updates. */
+export function scatter(base: Value, indices: Value, updates: Value, axis = -1): Value {
+  return apply(scatterEntry, [base, indices, updates], { axis: normalizeAxis("scatter", axis, base.shape.length) });
+}
+
+/** Rows of a table. weight: [V, D], indices: [...] -> [..., D]. The row `paddingIndex` gets no gradient. */
+export function embedding(weight: Value, indices: Value, { paddingIndex }: { paddingIndex?: number } = {}): Value {
+  const rows = gather(weight, indices, 0);
+  if (paddingIndex === undefined) return rows;
+  const isPadding = reshape(equal(indices, paddingIndex), [...indices.shape, 1]);
+  return where(isPadding, stopGradient(rows), rows);
+}
+
+/** base with updates[i] added at flat position indices[i]: the reverse of taking elements of a flattened tensor. */
+export function addAtPositions(shape: Shape, indices: Value, updates: Value): Value {
+  const zeros = broadcastTo(scalar(0, updates.dtype), [sizeOf(shape)]);
+  return reshape(indexAdd(zeros, reshape(indices, [-1]), reshape(updates, [-1])), shape);
 }

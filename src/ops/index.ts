@@ -2,12 +2,65 @@
  * One entry per op: shape rule, gradient, ONNX lowering and plain reference, side by side. Imports only ir/.
  * The files refer to one another, since the gradient of an op is written with other ops.
  */
-export { type GeluApproximation, gelu } from "./activation.ts";
+export {
+  celu,
+  elu,
+  type GeluApproximation,
+  gelu,
+  hardsigmoid,
+  hardswish,
+  hardtanh,
+  leakyRelu,
+  logSigmoid,
+  mish,
+  prelu,
+  relu,
+  relu6,
+  reluSquared,
+  type SoftplusOptions,
+  selu,
+  silu,
+  softplus,
+  softshrink,
+  softsign,
+} from "./activation.ts";
+export {
+  abs,
+  add,
+  ceil,
+  clip,
+  div,
+  exp,
+  exp2,
+  expm1,
+  floor,
+  floorDivide,
+  log,
+  log1p,
+  log2,
+  logAddExp,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  pow,
+  reciprocal,
+  remainder,
+  round,
+  rsqrt,
+  sign,
+  sqrt,
+  square,
+  sub,
+  trunc,
+} from "./arithmetic.ts";
 export { type AttentionOptions, type CachedAttentionInputs, cachedAttention, plainAttention, scaledDotProductAttention } from "./attention.ts";
 export { stopGradient } from "./control.ts";
+export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from "./convolution.ts";
 export {
   apply,
   applyAll,
+  constantOf,
   constantScalar,
   currentScope,
   defineOp,
@@ -22,51 +75,130 @@ export {
   OnnxFloat,
   type OpEntry,
   type Operand,
+  onnxTypeCode,
   scalar,
   toValue,
+  vector,
   withScope,
 } from "./define.ts";
+export { einsum } from "./einsum.ts";
+export { type BinaryOp, cast, type UnaryOp, unary, where } from "./elementwise.ts";
+export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
+export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
+export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
 export {
-  abs,
-  add,
-  type BinaryOp,
-  cast,
-  cos,
-  div,
+  bitwiseAnd,
+  bitwiseNot,
+  bitwiseOr,
+  bitwiseXor,
   equal,
-  erf,
-  exp,
   greater,
   greaterEqual,
+  isInfinite,
+  isNan,
   less,
   lessEqual,
-  log,
   logicalAnd,
-  maximum,
-  minimum,
-  mul,
-  neg,
-  onnxTypeCode,
-  pow,
-  reciprocal,
-  relu,
-  rsqrt,
-  sigmoid,
-  sign,
-  silu,
-  sin,
-  sqrt,
-  square,
-  sub,
-  tanh,
-  type UnaryOp,
-  unary,
-  where,
-} from "./elementwise.ts";
-export { causalMask, gather, indexAdd, scatterAddAlong, takeAlong } from "./gather.ts";
-export { crossEntropy } from "./loss.ts";
+  logicalNot,
+  logicalOr,
+  logicalXor,
+  notEqual,
+  shiftLeft,
+  shiftRight,
+} from "./logic.ts";
+export { type CrossEntropyOptions, crossEntropy } from "./loss.ts";
 export { linear, type MatmulOptions, matmul } from "./matmul.ts";
+export {
+  arange,
+  causalMask,
+  diagonal,
+  eye,
+  flip,
+  maskedFill,
+  moveAxis,
+  oneHot,
+  type Padding,
+  type PadMode,
+  pad,
+  repeatInterleave,
+  roll,
+  splitSizes,
+  squeeze,
+  stack,
+  swapAxes,
+  tile,
+  triangularMask,
+  tril,
+  triu,
+  unsqueeze,
+  unstack,
+} from "./movement.ts";
+export {
+  type AffineNormOptions,
+  type BatchNormInputs,
+  type BatchNormOptions,
+  batchNorm,
+  groupNorm,
+  instanceNorm,
+  type LocalResponseNormOptions,
+  l2Normalize,
+  localResponseNorm,
+  rmsNorm,
+} from "./normalization.ts";
 export { layerNorm, logSoftmax, softmax } from "./normalize.ts";
-export { foldKey, foldKeyOnHost, hash32, randomNormal, randomUniform } from "./random.ts";
-export { argmax, max, mean, type ReduceOptions, sum, sumTo } from "./reduce.ts";
+export { type ArgOptions, argmax, argmin, argsort, type CumulativeOptions, cumprod, cumsum, type Ordered, sort, topk } from "./order.ts";
+export {
+  type AveragePoolOptions,
+  adaptiveAveragePool,
+  adaptiveMaxPool,
+  averagePool,
+  globalAveragePool,
+  globalMaxPool,
+  type MaxPoolOptions,
+  maxPool,
+  type PoolOptions,
+} from "./pooling.ts";
+export {
+  type BlockMatmulOptions,
+  blockMatmul,
+  dequantizeBlocks,
+  dequantizeLinear,
+  type FakeQuantizeOptions,
+  fakeQuantize,
+  type QuantizedDType,
+  type QuantizeOptions,
+  quantizeLinear,
+} from "./quantize.ts";
+export {
+  foldKey,
+  foldKeyOnHost,
+  hash32,
+  randomCategorical,
+  randomExponential,
+  randomGumbel,
+  randomInteger,
+  randomNormal,
+  randomPermutation,
+  randomUniform,
+} from "./random.ts";
+export {
+  all,
+  any,
+  logSumExp,
+  max,
+  mean,
+  min,
+  norm,
+  prod,
+  type ReduceOptions,
+  standardDeviation,
+  sum,
+  sumTo,
+  type VarianceOptions,
+  variance,
+} from "./reduce.ts";
+export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResizeMode } from "./resize.ts";
+export { type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
 export { broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
+export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, erf, sigmoid, sin, sinh, tan, tanh } from "./special.ts";
+export { fold, type UnfoldOptions, unfold } from "./unfold.ts";

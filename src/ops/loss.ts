@@ -1,7 +1,10 @@
 import { DTypeError, describe, isInteger, ShapeError, sizesEqual, type Value } from "../ir/index.ts";
-import { applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, scalar } from "./define.ts";
-import { add, div, equal, exp, mul, neg, onnxTypeCode, where } from "./elementwise.ts";
-import { scatterAddAlong } from "./gather.ts";
+import { add, div, exp, mul, neg } from "./arithmetic.ts";
+import { applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, onnxTypeCode, scalar } from "./define.ts";
+import { where } from "./elementwise.ts";
+import { gather, scatterAddAlong, takeAlong } from "./gather.ts";
+import { equal } from "./logic.ts";
+import { logSoftmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
@@ -84,10 +87,31 @@ const crossEntropyEntry: OpEntry = {
 
 const countRows = (ignored: Value, like: Value) => sum(where(ignored, 0, scalar(1, like.dtype)));
 
+export interface CrossEntropyOptions {
+  /** Rows with this target do not count. @default -100 */
+  ignoreIndex?: number;
+  /** Share of the target probability that is spread evenly over all classes. Szegedy et al. 2015, arXiv:1512.00567. @default 0 */
+  labelSmoothing?: number;
+  /** [V]: how much each class counts. @default all the same */
+  weight?: Value;
+}
+
 /**
  * Mean negative log likelihood of integer targets under softmax(logits), in nats. logits: [N, V], targets: [N] -> [].
- * Rows whose target is `ignoreIndex` do not count.
+ * With a weight the mean is weighted by those of the targets.
  */
-export function crossEntropy(logits: Value, targets: Value, { ignoreIndex = -100 }: { ignoreIndex?: number } = {}): Value {
-  return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
+export function crossEntropy(logits: Value, targets: Value, { ignoreIndex = -100, labelSmoothing = 0, weight }: CrossEntropyOptions = {}): Value {
+  if (labelSmoothing === 0 && !weight) return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
+  crossEntropyEntry.inferTypes([logits, targets], { ignoreIndex }); // checks the operands
+  const logProbabilities = logSoftmax(logits, 1);
+  const ignored = equal(targets, ignoreIndex); // [N]
+  const classes = where(ignored, 0, targets);
+  const one = scalar(1, logits.dtype);
+  const counted = where(ignored, 0, weight ? gather(weight, classes) : one); // [N]
+  const picked = reshape(takeAlong(logProbabilities, reshape(classes, [-1, 1]), 1), targets.shape);
+  const likelihood = mul(picked, counted);
+  if (labelSmoothing === 0) return neg(div(sum(likelihood), sum(counted)));
+  const everyClass = sum(weight ? mul(logProbabilities, weight) : logProbabilities, { axes: 1 });
+  const spread = mul(where(ignored, 0, everyClass), labelSmoothing / (logits.shape[1] as number));
+  return neg(div(sum(add(mul(likelihood, 1 - labelSmoothing), spread)), sum(counted)));
 }

@@ -10,8 +10,8 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
+import { add } from "./arithmetic.ts";
 import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, stridesOf } from "./define.ts";
-import { add } from "./elementwise.ts";
 import { sum, sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 

@@ -1,6 +1,6 @@
 import { describe, normalizeAxis, requireFloatDType, ShapeError, type Value } from "../ir/index.ts";
+import { add, exp, mul, sub } from "./arithmetic.ts";
 import { apply, applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
-import { add, exp, mul, sub } from "./elementwise.ts";
 import { mean, sum, sumTo } from "./reduce.ts";
 
 /** Applies `f` to each vector along `axis`. */

@@ -1,6 +1,9 @@
 import { DTypeError, describe, type Shape, ShapeError, sizeOf, type TensorType, type Value } from "../ir/index.ts";
-import { apply, defineOp, hostTensor, type Lowering, notDifferentiable, type Operand, toValue } from "./define.ts";
-import { cos, log, mul, neg, sqrt, sub } from "./elementwise.ts";
+import { add, floor, log, mul, neg, sqrt, sub } from "./arithmetic.ts";
+import { apply, defineOp, hostTensor, type Lowering, notDifferentiable, ONNX_UINT32, type Operand, onnxTypeCode, toValue } from "./define.ts";
+import { cast } from "./elementwise.ts";
+import { argmax, argsort } from "./order.ts";
+import { cos } from "./special.ts";
 
 /*
  * Counter-based random numbers: element i of a tensor is a pure function of the key and of i, so the same key gives the
@@ -22,11 +25,6 @@ export function hash32(x: number): number {
   for (const { shift, factor } of MIX) h = Math.imul(h ^ (h >>> shift), factor);
   return (h ^ (h >>> LAST_SHIFT)) >>> 0;
 }
-
-const ONNX_UINT32 = 12;
-const ONNX_INT64 = 7;
-const ONNX_INT32 = 6;
-const ONNX_FLOAT = 1;
 
 /** Unsigned constants cannot be written with our dtypes: written as i64 and cast. */
 function unsigned(graph: Lowering, value: number): string {
@@ -60,13 +58,13 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
   gradient: notDifferentiable("draws random numbers"),
   lower: (graph, { key }, { shape }) => {
     // starting the counters at the key keeps ONNX Runtime from computing them when the session is made
-    const start = keyPart(graph, key, 0, ONNX_INT64);
+    const start = keyPart(graph, key, 0, onnxTypeCode.i64);
     const count = graph.node("ReduceProd", [graph.sizes([sizeOf(shape)])], { keepdims: 0 });
     const counters = graph.node("Range", [start, graph.node("Add", [start, count]), graph.constant("i64", [], [1])]);
     const spread = graph.node("Mul", [graph.node("Cast", [counters], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]);
     const first = lowerHash(graph, spread);
     const bits = lowerHash(graph, graph.node("BitwiseXor", [first, keyPart(graph, key, 1, ONNX_UINT32)]));
-    const top = graph.node("Cast", [graph.node("BitShift", [bits, unsigned(graph, 8)], { direction: "RIGHT" })], { to: ONNX_FLOAT });
+    const top = graph.node("Cast", [graph.node("BitShift", [bits, unsigned(graph, 8)], { direction: "RIGHT" })], { to: onnxTypeCode.f32 });
     return graph.node("Reshape", [graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]), graph.sizes(shape)]);
   },
   reference: ({ key }, _, [type]) => {
@@ -108,7 +106,7 @@ const foldEntry = defineOp({
       const other = keyPart(graph, key, 1 - index, ONNX_UINT32);
       const salted = graph.node("BitwiseXor", [mixed, unsigned(graph, salt)]);
       const hashed = lowerHash(graph, graph.node("Add", [lowerHash(graph, graph.node("Add", [part, salted])), other]));
-      return graph.node("Reshape", [graph.node("Cast", [hashed], { to: ONNX_INT32 }), graph.constant("i64", [1], [1])]);
+      return graph.node("Reshape", [graph.node("Cast", [hashed], { to: onnxTypeCode.i32 }), graph.constant("i64", [1], [1])]);
     });
     return graph.node("Concat", parts, { axis: 0 });
   },
@@ -135,3 +133,18 @@ export function foldKeyOnHost(key: readonly [number, number], data: number): [nu
 export function foldKey(key: Value, data: Operand): Value {
   return apply(foldEntry, [key, toValue(data, "i32")]);
 }
+
+/** Numbers in (0, 1), never 0 or 1. */
+const openUniform = (key: Value, shape: Shape): Value => add(randomUniform(key, shape), 2 ** -25);
+
+/** Standard Gumbel numbers: adding them to logits and taking the largest samples from their softmax. */
+export const randomGumbel = (key: Value, shape: Shape): Value => neg(log(neg(log(openUniform(key, shape)))));
+/** Standard exponential numbers. */
+export const randomExponential = (key: Value, shape: Shape): Value => neg(log(openUniform(key, shape)));
+/** i32 numbers from low to high - 1. Their range is at most 2^24. */
+export const randomInteger = (key: Value, shape: Shape, low: number, high: number): Value =>
+  cast(add(floor(mul(randomUniform(key, shape), high - low)), low), "i32");
+/** 0 to size - 1 in random order: i64. */
+export const randomPermutation = (key: Value, size: number): Value => argsort(randomUniform(key, [size]));
+/** Indices drawn with probability softmax(logits) along the last axis: i64, one for each row. */
+export const randomCategorical = (key: Value, logits: Value): Value => argmax(add(cast(logits, "f32"), randomGumbel(key, logits.shape)));

@@ -3,6 +3,7 @@ import {
   describe,
   normalizeAxis,
   requireFloatDType,
+  requireStatic,
   type Shape,
   ShapeError,
   type Size,
@@ -12,8 +13,11 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
-import { apply, defineOp, forEachIndex, type HostTensor, hostTensor, type Lowering, notDifferentiable, type OpEntry } from "./define.ts";
-import { cast, div, equal, mul } from "./elementwise.ts";
+import { abs, add, clip, div, exp, log, mul, pow, sqrt, square, sub } from "./arithmetic.ts";
+import { stopGradient } from "./control.ts";
+import { apply, defineOp, forEachIndex, type HostTensor, hostTensor, type Lowering, type OpEntry } from "./define.ts";
+import { cast, where } from "./elementwise.ts";
+import { equal } from "./logic.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
 export interface ReduceOptions {
@@ -24,12 +28,12 @@ export interface ReduceOptions {
 }
 type ReduceAttributes = { axes: readonly number[]; keepDims: boolean };
 
-function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
+export function reducedShape(shape: Shape, axes: readonly number[], keepDims: boolean): Shape {
   return keepDims ? shape.map((size, i) => (axes.includes(i) ? 1 : size)) : shape.filter((_, i) => !axes.includes(i));
 }
 
 /** Splits the index space of `x` into groups of one result each. */
-function referenceReduce(x: HostTensor, axes: readonly number[], type: TensorType, reduce: (group: number[]) => number): HostTensor {
+export function referenceReduce(x: HostTensor, axes: readonly number[], type: TensorType, reduce: (group: number[]) => number): HostTensor {
   const kept = reducedShape(x.shape, axes, true) as number[];
   const groups = new Map<number, number[]>();
   forEachIndex(kept, (_, flat) => groups.set(flat, []));
@@ -99,30 +103,100 @@ export const mean = reduction({
   reference: (group) => group.reduce((a, b) => a + b, 0) / group.length,
 });
 
+function shareAmongEqual({ x, y, dy }: { x: Value; y: Value; dy: Value }, { axes }: ReduceAttributes): Value {
+  const winners = cast(equal(x, y), x.dtype);
+  return mul(winners, div(dy, sum(winners, { axes, keepDims: true })));
+}
+
 /** Largest element over axes; where several are largest, each gets an equal share of the gradient. */
 export const max = reduction({
   name: "max",
   lower: lowerReduce("ReduceMax"),
-  gradient: ({ x, y, dy }, { axes }) => {
-    const winners = cast(equal(x, y), x.dtype);
-    return mul(winners, div(dy, sum(winners, { axes, keepDims: true })));
-  },
+  gradient: shareAmongEqual,
   reference: (group) => group.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
 });
 
-const argmaxEntry = defineOp<"x", { axis: number }>({
-  name: "argmax",
-  inputs: ["x"],
-  infer: ({ x }, { axis }) => ({ dtype: "i64", shape: reducedShape(x.shape, [axis], false) }),
-  gradient: notDifferentiable("gives an index"),
-  lower: (graph, { x }, { axis }) => graph.node("ArgMax", [x], { axis, keepdims: 0 }),
-  reference: ({ x }, { axis }, [type]) => referenceReduce(x, [axis], type, (group) => group.indexOf(Math.max(...group))),
+/** Smallest element over axes; where several are smallest, each gets an equal share of the gradient. */
+export const min = reduction({
+  name: "min",
+  lower: lowerReduce("ReduceMin"),
+  gradient: shareAmongEqual,
+  reference: (group) => group.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
 });
 
-/** Index of the largest element along `axis`, the first at ties: i64. */
-export function argmax(x: Value, axis = -1): Value {
-  return apply(argmaxEntry, [x], { axis: normalizeAxis("argmax", axis, x.shape.length) });
+/**
+ * Product over axes; of nothing it is 1. An element's gradient is the product of the others: with no zero among them y / x,
+ * with one zero only that one has a gradient, with more none has. At zeros the gradient of the gradient is not followed.
+ */
+export const prod = reduction({
+  name: "prod",
+  lower: lowerReduce("ReduceProd"),
+  gradient: ({ x, dy }, { axes }) => {
+    const isZero = equal(x, 0);
+    const filled = where(isZero, 1, x);
+    const zeros = cast(isZero, x.dtype);
+    const otherZeros = sub(sum(zeros, { axes, keepDims: true }), zeros);
+    const others = div(prod(filled, { axes, keepDims: true }), filled);
+    return where(equal(otherZeros, 0), mul(dy, others), 0);
+  },
+  reference: (group) => group.reduce((a, b) => a * b, 1),
+});
+
+/** Square root of the sum of squares; the gradient of a zero vector is 0. */
+const euclidean = reduction({
+  name: "norm",
+  floatOnly: true,
+  lower: lowerReduce("ReduceL2"),
+  gradient: ({ x, y, dy }) => mul(x, div(dy, where(equal(y, 0), 1, y))),
+  reference: (group) => Math.sqrt(group.reduce((a, b) => a + b * b, 0)),
+});
+
+/** (sum |x|^p)^(1/p) over axes; p of Infinity is the largest |x|, -Infinity the smallest. @default p = 2 */
+export function norm(x: Value, { p = 2, ...options }: ReduceOptions & { p?: number } = {}): Value {
+  if (p === 2) return euclidean(x, options);
+  if (p === 1) return sum(abs(x), options);
+  if (p === Number.POSITIVE_INFINITY) return max(abs(x), options);
+  if (p === Number.NEGATIVE_INFINITY) return min(abs(x), options);
+  return pow(sum(pow(abs(x), p), options), 1 / p);
 }
+
+export interface VarianceOptions extends ReduceOptions {
+  /** Subtracted from the number of elements. @default 1, which makes the estimate unbiased */
+  correction?: number;
+}
+/** Mean squared deviation from the mean. @default all axes */
+export function variance(x: Value, { axes, keepDims, correction = 1 }: VarianceOptions = {}): Value {
+  const deviation = square(sub(x, mean(x, { axes, keepDims: true })));
+  if (correction === 0) return mean(deviation, { axes, keepDims });
+  const list = axes === undefined ? x.shape.map((_, i) => i) : [axes].flat().map((axis) => normalizeAxis("variance", axis, x.shape.length));
+  const count = requireStatic(
+    "variance",
+    list.map((axis) => x.shape[axis]),
+  ).reduce((a, b) => a * b, 1);
+  return mul(sum(deviation, { axes, keepDims }), 1 / Math.max(0, count - correction));
+}
+/** Square root of the variance. */
+export const standardDeviation = (x: Value, options?: VarianceOptions): Value => sqrt(variance(x, options));
+
+/** log of the sum of exp(x) over axes, computed without overflow. */
+export function logSumExp(x: Value, { axes, keepDims }: ReduceOptions = {}): Value {
+  // the largest element is finite here even when all are -Infinity, which then gives log 0
+  const limit = x.dtype === "f16" ? 65504 : 3e38;
+  const largest = stopGradient(clip(max(x, { axes, keepDims: true }), { min: -limit, max: limit }));
+  const shifted = log(sum(exp(sub(x, largest)), { axes, keepDims: true }));
+  const total = add(shifted, largest);
+  return keepDims ? total : reshape(total, sumShape(x, axes));
+}
+
+function sumShape(x: Value, axes: ReduceOptions["axes"]): Shape {
+  const list = axes === undefined ? x.shape.map((_, i) => i) : [axes].flat().map((axis) => normalizeAxis("logSumExp", axis, x.shape.length));
+  return reducedShape(x.shape, list, false);
+}
+
+/** Whether any element is true. */
+export const any = (x: Value, options?: ReduceOptions): Value => cast(max(cast(x, "i32"), options), "bool");
+/** Whether all elements are true. */
+export const all = (x: Value, options?: ReduceOptions): Value => cast(min(cast(x, "i32"), options), "bool");
 
 /** Sums a gradient over the axes along which a tensor of `shape` was broadcast: the reverse of broadcasting. */
 export function sumTo(x: Value, shape: Shape): Value {

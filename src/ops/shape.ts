@@ -15,6 +15,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { apply, applyAll, broadcastPosition, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
+import { flip } from "./movement.ts";
 import { sumTo } from "./reduce.ts";
 
 const text = (shape: Shape) => `[${shape.join(", ")}]`;
@@ -240,24 +241,39 @@ export interface SliceOptions {
   start?: number;
   /** Index after the last; negative counts from the end. @default the axis' size */
   end?: number;
-  /** Distance between indices taken, at least 1. @default 1 */
+  /** Distance between indices taken, not 0. @default 1 */
   step?: number;
 }
 
-/** Indices start, start + step, ... below end, along one axis of known size. */
-export function slice(x: Value, { axis, start = 0, end, step = 1 }: SliceOptions): Value {
+/**
+ * Indices start, start + step, ... before end, along one axis of known size. With a negative step they go down, from the
+ * last to the first by default; `end: -size - 1` then means up to and including index 0.
+ */
+export function slice(x: Value, { axis, start, end, step = 1 }: SliceOptions): Value {
   const at = normalizeAxis("slice", axis, x.shape.length);
   const size = x.shape[at];
   if (typeof size !== "number") {
     throw new ShapeError({ where: "slice", expected: "an axis of known size", received: describe(x), fix: "use gather with computed indices" });
   }
-  if (!Number.isInteger(step) || step < 1) {
-    throw new ShapeError({ where: "slice", expected: "a step of at least 1", received: String(step), fix: "use gather for other orders" });
+  if (!Number.isInteger(step) || step === 0) {
+    throw new ShapeError({ where: "slice", expected: "a step that is a whole number, not 0", received: String(step), fix: "use gather for other orders" });
   }
+  if (step < 0) return sliceBackwards(x, at, size, { start, end, step });
   const clamp = (index: number) => Math.min(size, Math.max(0, index < 0 ? index + size : index));
-  const first = clamp(start);
+  const first = clamp(start ?? 0);
   const last = Math.max(first, clamp(end ?? size));
   return first === 0 && last === size && step === 1 ? x : apply(sliceEntry, [x], { axis: at, start: first, end: last, step });
+}
+
+/** The same elements are taken upwards and then turned round. */
+function sliceBackwards(x: Value, axis: number, size: number, { start, end, step }: { start?: number; end?: number; step: number }): Value {
+  const clamp = (index: number) => Math.min(size - 1, Math.max(-1, index < 0 ? index + size : index));
+  const first = clamp(start ?? size - 1);
+  const last = end === undefined ? -1 : clamp(end);
+  const count = Math.max(0, Math.ceil((first - last) / -step));
+  const lowest = first + (count - 1) * step;
+  const upwards = count === 0 ? { start: 0, end: 0 } : { start: lowest, end: first + 1, step: -step };
+  return flip(slice(x, { axis, ...upwards }), axis);
 }
 
 type SplitAttributes = { axis: number; parts: number };

@@ -5,7 +5,7 @@
 import type { DType, HostArray } from "../ir/index.ts";
 
 /** ONNX Runtime's names of the element types. */
-export type OrtType = "float32" | "float16" | "int32" | "int64" | "uint8" | "bool";
+export type OrtType = "float32" | "float16" | "int32" | "int64" | "int8" | "uint8" | "bool";
 
 /** How each dtype is stored on the device; bf16 has no ONNX Runtime tensor and is kept as f32. */
 export const ortTypes: Readonly<Record<DType, OrtType>> = {
@@ -14,6 +14,7 @@ export const ortTypes: Readonly<Record<DType, OrtType>> = {
   bf16: "float32",
   i32: "int32",
   i64: "int64",
+  i8: "int8",
   u8: "uint8",
   bool: "bool",
 };

@@ -24,6 +24,7 @@ const constructors = /** @type {const} */ ({
   float16: Uint16Array,
   int32: Int32Array,
   int64: BigInt64Array,
+  int8: Int8Array,
   uint8: Uint8Array,
   bool: Uint8Array,
 });

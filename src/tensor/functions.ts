@@ -121,7 +121,7 @@ export function max<D extends DType>(x: Tensor<D>, options?: ops.ReduceOptions):
 
 /** Index of the largest element along an axis, the first at ties. @default last axis */
 export function argmax(x: Tensor, axis?: number): Tensor<"i64"> {
-  return new Tensor(ops.argmax(x.value, axis));
+  return new Tensor(ops.argmax(x.value, { axis }));
 }
 
 /** exp(x) / sum(exp(x)) along an axis. @default last axis */

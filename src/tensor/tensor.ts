@@ -194,11 +194,12 @@ const dtypeOfArray = (data: HostArray): DType => {
   if (data instanceof Float32Array) return "f32";
   if (data instanceof Int32Array) return "i32";
   if (data instanceof BigInt64Array) return "i64";
+  if (data instanceof Int8Array) return "i8";
   return data instanceof Uint16Array ? "f16" : "u8";
 };
 
 /** The dtype that numbers get when none is named. */
-type DTypeOf<T> = T extends Int32Array ? "i32" : T extends BigInt64Array ? "i64" : T extends Uint8Array ? "u8" : T extends Uint16Array ? "f16" : "f32";
+type DTypeOf<T> = T extends Int32Array ? "i32" : T extends BigInt64Array ? "i64" : T extends Int8Array ? "i8" : T extends Uint8Array ? "u8" : T extends Uint16Array ? "f16" : "f32";
 
 /** Options of `tensor`. */
 export interface TensorOptions<D extends DType> {

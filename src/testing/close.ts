@@ -1,7 +1,7 @@
 import type { DType } from "../ir/index.ts";
 
 /** Largest accepted |actual - expected|, relative to max(1, |expected|), by dtype. The only table of tolerances. */
-export const tolerances: Readonly<Partial<Record<DType, number>>> = { f32: 2e-5, f16: 4e-3, bf16: 3e-2, i32: 0, i64: 0, u8: 0, bool: 0 };
+export const tolerances: Readonly<Partial<Record<DType, number>>> = { f32: 2e-5, f16: 4e-3, bf16: 3e-2, i32: 0, i64: 0, i8: 0, u8: 0, bool: 0 };
 
 /** Throws with the largest error, its index and both values when two lists of numbers differ. */
 export function expectClose(what: string, actual: ArrayLike<number | bigint>, expected: ArrayLike<number>, tolerance: number): void {

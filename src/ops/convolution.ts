@@ -1,0 +1,293 @@
+import { DTypeError, describe, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
+import { add } from "./arithmetic.ts";
+import { apply, defineOp, forEachIndex, hostTensor, type OpEntry, stridesOf } from "./define.ts";
+import type { Padding } from "./movement.ts";
+import { sum } from "./reduce.ts";
+import { reshape } from "./shape.ts";
+
+export interface ConvOptions {
+  /** Distance between window positions, one number or one for each spatial axis. @default 1 */
+  stride?: number | readonly number[];
+  /** Zeros added around: one number, one for each spatial axis, or pairs [before, after]. @default 0 */
+  padding?: number | readonly number[] | Padding;
+  /** Distance between elements of a window. @default 1 */
+  dilation?: number | readonly number[];
+  /** Channels are split into this many groups that do not see one another. @default 1 */
+  groups?: number;
+}
+export interface ConvTransposeOptions extends ConvOptions {
+  /** Added to one side of the result's size, since several input sizes of a strided convolution give one output size. @default 0 */
+  outputPadding?: number | readonly number[];
+}
+
+/** A window in every spatial axis; `pads` are the ones before all axes, then the ones after, as ONNX has them. */
+export type Window = { stride: readonly number[]; pads: readonly number[]; dilation: readonly number[] };
+type ConvAttributes = Window & { groups: number };
+
+/** One number for each of `rank` axes. @throws ShapeError for the wrong count or numbers out of range */
+export function perAxis(where: string, name: string, given: number | readonly number[], rank: number, least: number): readonly number[] {
+  const list = typeof given === "number" ? new Array<number>(rank).fill(given) : given;
+  if (list.length === rank && list.every((n) => Number.isInteger(n) && n >= least)) return list;
+  throw new ShapeError({
+    where,
+    expected: `${name}: a whole number of at least ${least}, or ${rank} of them`,
+    received: JSON.stringify(given),
+    fix: "give one for each spatial axis",
+  });
+}
+
+export function padsOf(where: string, padding: number | readonly number[] | Padding, rank: number): readonly number[] {
+  if (Array.isArray(padding) && padding.length > 0 && Array.isArray(padding[0])) {
+    const pairs = padding as Padding;
+    return ([0, 1] as const).flatMap((side) =>
+      perAxis(
+        where,
+        "padding",
+        pairs.map((pair) => pair[side]),
+        rank,
+        0,
+      ),
+    );
+  }
+  const same = perAxis(where, "padding", padding as number | readonly number[], rank, 0);
+  return [...same, ...same];
+}
+
+function windowOf(where: string, rank: number, { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions): ConvAttributes {
+  return {
+    stride: perAxis(where, "stride", stride, rank, 1),
+    pads: padsOf(where, padding, rank),
+    dilation: perAxis(where, "dilation", dilation, rank, 1),
+    groups: perAxis(where, "groups", groups, 1, 1)[0],
+  };
+}
+
+/** Number of window positions along each spatial axis. */
+export function windowCounts(sizes: readonly number[], kernel: readonly number[], { stride, pads, dilation }: Window): number[] {
+  const rank = sizes.length;
+  return sizes.map((size, i) => Math.floor((size + pads[i] + pads[i + rank] - (dilation[i] * (kernel[i] - 1) + 1)) / stride[i]) + 1);
+}
+
+const spatial = (type: TensorType) => type.shape.slice(2);
+const onnxWindow = ({ stride, pads, dilation, groups }: ConvAttributes) => ({ strides: stride, pads, dilations: dilation, group: groups });
+
+function checkOperands(where: string, x: TensorType, weight: TensorType): void {
+  requireFloatDType(where, x.dtype);
+  if (x.dtype !== weight.dtype) {
+    throw new DTypeError({ where, expected: "one dtype", received: `x ${describe(x)}, weight ${describe(weight)}`, fix: `cast(weight, "${x.dtype}")` });
+  }
+  if (x.shape.length < 3 || x.shape.length !== weight.shape.length) {
+    throw new ShapeError({
+      where,
+      expected: "x [N, C, ...spatial] and a weight with as many axes",
+      received: `x ${describe(x)}, weight ${describe(weight)}`,
+      fix: "put the channels in axis 1, and add a batch axis to a single example",
+    });
+  }
+}
+
+function inferConv(where: string, x: TensorType, weight: TensorType, attributes: ConvAttributes): TensorType {
+  checkOperands(where, x, weight);
+  const { groups } = attributes;
+  const [outChannels, perGroup] = requireStatic(where, weight.shape);
+  if (x.shape[1] !== perGroup * groups || outChannels % groups !== 0) {
+    throw new ShapeError({
+      where,
+      expected: `${perGroup * groups} input channels (weight's axis 1 times groups), and output channels divisible by ${groups} groups`,
+      received: `x ${describe(x)}, weight ${describe(weight)}`,
+      fix: "check inChannels and groups of the layer",
+    });
+  }
+  const counts = windowCounts(requireStatic(where, spatial(x)), requireStatic(where, spatial(weight)), attributes);
+  if (counts.some((count) => count < 1)) {
+    throw new ShapeError({
+      where,
+      expected: "an input at least as large as the window",
+      received: `x ${describe(x)}, weight ${describe(weight)}`,
+      fix: "pad more",
+    });
+  }
+  return { dtype: x.dtype, shape: [x.shape[0], outChannels, ...counts] };
+}
+
+/**
+ * Visits each product of a convolution: positions in x [N, C, ...], weight [O, C / groups, ...] and y [N, O, ...]. All three
+ * entries below are sums over these, each for another of the three.
+ */
+function forEachProduct(
+  xShape: readonly number[],
+  weightShape: readonly number[],
+  yShape: readonly number[],
+  { stride, pads, dilation, groups }: ConvAttributes,
+  visit: (x: number, weight: number, y: number) => void,
+): void {
+  const [xStrides, weightStrides] = [stridesOf(xShape), stridesOf(weightShape)];
+  const [inPerGroup, outPerGroup] = [weightShape[1], weightShape[0] / groups];
+  forEachIndex(yShape, (yIndex, yAt) => {
+    const [n, out, ...position] = yIndex;
+    const group = Math.floor(out / outPerGroup);
+    forEachIndex(weightShape.slice(1), ([channel, ...offset]) => {
+      let xAt = n * xStrides[0] + (group * inPerGroup + channel) * xStrides[1];
+      let weightAt = out * weightStrides[0] + channel * weightStrides[1];
+      for (let axis = 0; axis < offset.length; axis++) {
+        const at = position[axis] * stride[axis] - pads[axis] + offset[axis] * dilation[axis];
+        if (at < 0 || at >= xShape[axis + 2]) return;
+        xAt += at * xStrides[axis + 2];
+        weightAt += offset[axis] * weightStrides[axis + 2];
+      }
+      visit(xAt, weightAt, yAt);
+    });
+  });
+}
+
+const makeConv = (inputs: readonly ("x" | "weight" | "bias")[]): OpEntry =>
+  defineOp<"x" | "weight" | "bias", ConvAttributes>({
+    name: "conv",
+    inputs,
+    infer: ({ x, weight, bias }, attributes) => {
+      const type = inferConv("conv", x, weight, attributes);
+      if (bias && !(bias.shape.length === 1 && bias.shape[0] === type.shape[1] && bias.dtype === x.dtype)) {
+        throw new ShapeError({
+          where: "conv",
+          expected: `a bias of ${x.dtype}[${type.shape[1]}]`,
+          received: describe(bias),
+          fix: "give one for each output channel",
+        });
+      }
+      return type;
+    },
+    gradient: ({ x, weight, dy }, attributes) => ({
+      x: apply(convTransposeEntry, [dy, weight], { ...attributes, sizes: spatial(x) }),
+      weight: apply(weightGradientEntry, [x, dy], { ...attributes, kernel: spatial(weight) }),
+      bias: sum(dy, { axes: dy.shape.map((_, axis) => axis).filter((axis) => axis !== 1) }),
+    }),
+    lower: (graph, operands, attributes) => graph.node("Conv", Object.values(operands), onnxWindow(attributes)),
+    reference: ({ x, weight, bias }, attributes, [type]) => {
+      const y = hostTensor(type.shape);
+      const perChannel = stridesOf(y.shape)[1];
+      if (bias)
+        y.data.forEach((_, at) => {
+          y.data[at] = bias.data[Math.floor(at / perChannel) % bias.data.length];
+        });
+      forEachProduct(x.shape, weight.shape, y.shape, attributes, (i, j, k) => {
+        y.data[k] += x.data[i] * weight.data[j];
+      });
+      return y;
+    },
+  });
+const convEntry = makeConv(["x", "weight"]);
+const convBiasEntry = makeConv(["x", "weight", "bias"]);
+
+/** The transpose of conv: x [N, O, ...] and weight [O, C / groups, ...] -> [N, C, ...sizes]. */
+const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { sizes: readonly Size[] }>({
+  name: "convTranspose",
+  inputs: ["x", "weight"],
+  infer: ({ x, weight }, { sizes, groups }) => {
+    checkOperands("convTranspose", x, weight);
+    const [outer, perGroup] = requireStatic("convTranspose", weight.shape);
+    if (x.shape[1] !== outer || outer % groups !== 0) {
+      throw new ShapeError({
+        where: "convTranspose",
+        expected: `${outer} input channels (weight's axis 0), divisible by ${groups} groups`,
+        received: `x ${describe(x)}, weight ${describe(weight)}`,
+        fix: "the weight is [in, out / groups, ...]",
+      });
+    }
+    return { dtype: x.dtype, shape: [x.shape[0], perGroup * groups, ...sizes] };
+  },
+  gradient: ({ x, weight, dy }, attributes) => ({
+    x: apply(convEntry, [dy, weight], windowAttributes(attributes)),
+    weight: apply(weightGradientEntry, [dy, x], { ...windowAttributes(attributes), kernel: spatial(weight) }),
+  }),
+  lower: (graph, { x, weight }, attributes, node) => {
+    const [input, kernel] = node.inputs.map((operand) => spatial(operand) as number[]);
+    const least = transposedSizes(input, kernel, attributes);
+    const outputPadding = attributes.sizes.map((size, i) => (size as number) - least[i]);
+    return graph.node("ConvTranspose", [x, weight], { ...onnxWindow(attributes), output_padding: outputPadding });
+  },
+  reference: ({ x, weight }, attributes, [type]) => {
+    const out = hostTensor(type.shape);
+    forEachProduct(out.shape, weight.shape, x.shape, attributes, (i, j, k) => {
+      out.data[i] += x.data[k] * weight.data[j];
+    });
+    return out;
+  },
+});
+
+const windowAttributes = ({ stride, pads, dilation, groups }: ConvAttributes): ConvAttributes => ({ stride, pads, dilation, groups });
+
+/** Smallest input sizes of which a convolution makes `sizes`. */
+function transposedSizes(sizes: readonly number[], kernel: readonly number[], { stride, pads, dilation }: Window): number[] {
+  return sizes.map((size, i) => stride[i] * (size - 1) + dilation[i] * (kernel[i] - 1) + 1 - pads[i] - pads[i + sizes.length]);
+}
+
+/** The gradient of conv's weight: x [N, C, ...] and the output's gradient [N, O, ...] -> [O, C / groups, ...kernel]. */
+const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes & { kernel: readonly Size[] }>({
+  name: "convWeightGradient",
+  inputs: ["x", "upstream"],
+  infer: ({ x, upstream }, { kernel, groups }) => ({ dtype: x.dtype, shape: [upstream.shape[1], (x.shape[1] as number) / groups, ...kernel] }),
+  gradient: ({ x, upstream, dy }, attributes) => ({
+    x: apply(convTransposeEntry, [upstream, dy], { ...windowAttributes(attributes), sizes: spatial(x) }),
+    upstream: apply(convEntry, [x, dy], windowAttributes(attributes)),
+  }),
+  // a convolution of x with dy in the place of the weight, examples being the channels that are summed over
+  lower: (graph, { x, upstream }, { stride, pads, dilation, groups, kernel }, node) => {
+    const [[batch, channels, ...sizes], [, , ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+    const axes = sizes.map((_, i) => i);
+    const perGroup = channels / groups;
+    const cut = graph.node("Reshape", [x, graph.sizes([batch, groups, perGroup, ...sizes])]);
+    const turned = graph.node("Transpose", [cut], { perm: [2, 1, 0, ...axes.map((i) => i + 3)] });
+    const images = graph.node("Reshape", [turned, graph.sizes([perGroup, groups * batch, ...sizes])]);
+    const swap = [1, 0, ...axes.map((i) => i + 2)];
+    const window = graph.node("Transpose", [upstream], { perm: swap }); // [O, N, ...]
+    const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups }); // [C / groups, O, ...]
+    const gradient = graph.node("Transpose", [found], { perm: swap });
+    const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
+    if (reach.every((size, i) => size === kernel[i])) return gradient;
+    const constant = (values: readonly number[]) => graph.constant("i64", [axes.length], values);
+    return graph.node("Slice", [gradient, constant(axes.map(() => 0)), constant(kernel as readonly number[]), constant(axes.map((i) => i + 2))]);
+  },
+  reference: ({ x, upstream }, attributes, [type]) => {
+    const out = hostTensor(type.shape);
+    forEachProduct(x.shape, out.shape, upstream.shape, attributes, (i, j, k) => {
+      out.data[j] += x.data[i] * upstream.data[k];
+    });
+    return out;
+  },
+});
+
+/** [C] as [C, 1, 1, ...], to be added to [N, C, ...]. */
+const perChannel = (bias: Value, rank: number) => reshape(bias, [-1, ...new Array<number>(rank).fill(1)]);
+
+/**
+ * Convolution (as in deep learning: cross-correlation) over any number of spatial axes.
+ * x: [N, C, ...sizes], weight: [O, C / groups, ...kernel], bias: [O] -> [N, O, ...counts].
+ * @throws ShapeError when channels, groups or sizes do not fit
+ */
+export function conv(x: Value, weight: Value, bias?: Value, options: ConvOptions = {}): Value {
+  const attributes = windowOf("conv", Math.max(0, x.shape.length - 2), options);
+  return bias ? apply(convBiasEntry, [x, weight, bias], attributes) : apply(convEntry, [x, weight], attributes);
+}
+
+/**
+ * Transposed convolution: each element of x adds its multiple of the weight to a window of the result.
+ * x: [N, C, ...sizes], weight: [C, O / groups, ...kernel], bias: [O] -> [N, O, ...].
+ */
+export function convTranspose(x: Value, weight: Value, bias?: Value, { outputPadding = 0, ...options }: ConvTransposeOptions = {}): Value {
+  const rank = Math.max(0, x.shape.length - 2);
+  const attributes = windowOf("convTranspose", rank, options);
+  checkOperands("convTranspose", x, weight);
+  const extra = perAxis("convTranspose", "outputPadding", outputPadding, rank, 0);
+  if (extra.some((n, i) => n >= attributes.stride[i])) {
+    throw new ShapeError({
+      where: "convTranspose",
+      expected: "an outputPadding smaller than the stride",
+      received: `${extra} for ${attributes.stride}`,
+      fix: "use less",
+    });
+  }
+  const [input, kernel] = [x, weight].map((operand) => requireStatic("convTranspose", spatial(operand)));
+  const sizes = transposedSizes(input, kernel, attributes).map((size, i) => size + extra[i]);
+  const y = apply(convTransposeEntry, [x, weight], { ...attributes, sizes });
+  return bias ? add(y, perChannel(bias, rank)) : y;
+}

@@ -1,0 +1,197 @@
+import { describe, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import { mul } from "./arithmetic.ts";
+import { convTranspose, padsOf, perAxis, type Window, windowCounts } from "./convolution.ts";
+import { apply, applyAll, constantOf, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf, vector } from "./define.ts";
+import { addAtPositions, gather } from "./gather.ts";
+import type { Padding } from "./movement.ts";
+import { max, mean } from "./reduce.ts";
+import { contractAxis } from "./resize.ts";
+import { reshape } from "./shape.ts";
+
+export interface PoolOptions {
+  /** Size of the window: one number, or one for each spatial axis. */
+  kernelSize: number | readonly number[];
+  /** Distance between window positions. @default kernelSize */
+  stride?: number | readonly number[];
+  /** Border around: -Infinity for the maximum, zeros for the average. At most half of the kernel. @default 0 */
+  padding?: number | readonly number[] | Padding;
+  /** Also windows that lie only partly inside at the end. @default false */
+  ceilMode?: boolean;
+}
+export interface MaxPoolOptions extends PoolOptions {
+  /** Distance between elements of a window. @default 1 */
+  dilation?: number | readonly number[];
+}
+export interface AveragePoolOptions extends PoolOptions {
+  /** Zeros of the padding count as elements. @default true */
+  countIncludePad?: boolean;
+}
+
+type PoolAttributes = Window & { kernel: readonly number[] };
+
+/** The window, and the pads made longer at the end where ceilMode wants another position. */
+function poolWindow(where: string, x: Value, { kernelSize, stride = kernelSize, padding = 0, ceilMode = false, dilation = 1 }: MaxPoolOptions): PoolAttributes {
+  requireFloatDType(where, x.dtype);
+  const rank = x.shape.length - 2;
+  if (rank < 1) throw new ShapeError({ where, expected: "x [N, C, ...spatial]", received: describe(x), fix: "add a batch or a channel axis" });
+  const kernel = perAxis(where, "kernelSize", kernelSize, rank, 1);
+  const window = { stride: perAxis(where, "stride", stride, rank, 1), dilation: perAxis(where, "dilation", dilation, rank, 1) };
+  const pads = [...padsOf(where, padding, rank)];
+  if (pads.some((pad, i) => pad > kernel[i % rank] / 2)) {
+    throw new ShapeError({ where, expected: "padding of at most half the kernel", received: `padding ${pads}, kernel ${kernel}`, fix: "pad less" });
+  }
+  const sizes = requireStatic(where, x.shape.slice(2));
+  if (ceilMode) {
+    sizes.forEach((size, i) => {
+      const reach = window.dilation[i] * (kernel[i] - 1) + 1;
+      const rest = size + pads[i] + pads[i + rank] - reach;
+      let count = Math.ceil(rest / window.stride[i]);
+      if (count * window.stride[i] >= size + pads[i]) count--; // a window must not start beyond the input
+      pads[i + rank] += Math.max(0, count * window.stride[i] - rest);
+    });
+  }
+  if (windowCounts(sizes, kernel, { ...window, pads }).some((count) => count < 1)) {
+    throw new ShapeError({ where, expected: "an input at least as large as the window", received: `${describe(x)}, kernel ${kernel}`, fix: "pad more" });
+  }
+  return { ...window, pads, kernel };
+}
+
+const onnxPool = ({ kernel, stride, pads, dilation }: PoolAttributes) => ({ kernel_shape: kernel, strides: stride, pads, dilations: dilation });
+const pooledShape = (x: { shape: readonly unknown[] }, attributes: PoolAttributes) => windowCounts(x.shape.slice(2) as number[], attributes.kernel, attributes);
+
+/** Calls `visit` with each output position and each input position of its window. */
+function forEachWindow(
+  xShape: readonly number[],
+  yShape: readonly number[],
+  { kernel, stride, pads, dilation }: PoolAttributes,
+  visit: (y: number, x: number) => void,
+): void {
+  const strides = stridesOf(xShape);
+  forEachIndex(yShape, ([n, c, ...position], yAt) => {
+    forEachIndex(kernel, (offset) => {
+      let at = n * strides[0] + c * strides[1];
+      for (let i = 0; i < offset.length; i++) {
+        const p = position[i] * stride[i] - pads[i] + offset[i] * dilation[i];
+        if (p < 0 || p >= xShape[i + 2]) return;
+        at += p * strides[i + 2];
+      }
+      visit(yAt, at);
+    });
+  });
+}
+
+const maxPoolBase = defineOp<"x", PoolAttributes>({
+  name: "maxPool",
+  inputs: ["x"],
+  infer: ({ x }, attributes) => {
+    const shape = [...x.shape.slice(0, 2), ...pooledShape(x, attributes)];
+    return [
+      { dtype: x.dtype, shape },
+      { dtype: "i64", shape },
+    ];
+  },
+  gradient: notDifferentiable("has several outputs; see maxPoolEntry"),
+  lower: (graph, { x }, attributes) => graph.nodes("MaxPool", [x], 2, onnxPool(attributes)),
+  reference: ({ x }, attributes, [type]) => {
+    const [values, positions] = [hostTensor(type.shape), hostTensor(type.shape)];
+    values.data.fill(Number.NEGATIVE_INFINITY);
+    forEachWindow(x.shape, values.shape, attributes, (y, at) => {
+      if (x.data[at] <= values.data[y]) return;
+      values.data[y] = x.data[at];
+      positions.data[y] = at;
+    });
+    return [values, positions];
+  },
+});
+/** Output 1 is the position of each maximum in the flattened input: that is where its gradient goes. */
+const maxPoolEntry: OpEntry = {
+  ...maxPoolBase,
+  gradient: (node, [dy]) => [dy && addAtPositions(node.inputs[0].shape, node.outputs[1], dy)],
+};
+/** Largest element of each window; at ties the first. x: [N, C, ...sizes] -> [N, C, ...counts] */
+export function maxPool(x: Value, options: MaxPoolOptions): Value {
+  return applyAll(maxPoolEntry, [x], poolWindow("maxPool", x, options))[0];
+}
+
+/** The mean over whole windows, padding included. Its gradient is a transposed convolution with equal weights. */
+const averagePoolEntry: OpEntry = defineOp<"x", PoolAttributes>({
+  name: "averagePool",
+  inputs: ["x"],
+  infer: ({ x }, attributes) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...pooledShape(x, attributes)] }),
+  gradient: ({ x, dy }, attributes) => ({ x: spread(dy, x, attributes) }),
+  lower: (graph, { x }, attributes) => graph.node("AveragePool", [x], { ...onnxPool(attributes), count_include_pad: 1 }),
+  reference: ({ x }, attributes, [type]) => {
+    const out = hostTensor(type.shape);
+    const count = attributes.kernel.reduce((a, b) => a * b, 1);
+    forEachWindow(x.shape, out.shape, attributes, (y, at) => {
+      out.data[y] += x.data[at] / count;
+    });
+    return out;
+  },
+});
+
+function spread(dy: Value, x: Value, { kernel, stride, pads }: PoolAttributes): Value {
+  const rank = kernel.length;
+  const images = (shape: Value["shape"]) => [(shape[0] as number) * (shape[1] as number), 1, ...shape.slice(2)];
+  const weight = filled([1, 1, ...kernel], 1 / kernel.reduce((a, b) => a * b, 1), dy.dtype);
+  const least = kernel.map((size, i) => stride[i] * ((dy.shape[i + 2] as number) - 1) + size - pads[i] - pads[i + rank]);
+  const outputPadding = least.map((size, i) => (x.shape[i + 2] as number) - size);
+  const padding = kernel.map((_, i) => [pads[i], pads[i + rank]] as const);
+  return reshape(convTranspose(reshape(dy, images(dy.shape)), weight, undefined, { stride, padding, outputPadding }), x.shape);
+}
+
+/** Mean of each window. x: [N, C, ...sizes] -> [N, C, ...counts] */
+export function averagePool(x: Value, { countIncludePad = true, ...options }: AveragePoolOptions): Value {
+  const attributes = poolWindow("averagePool", x, options);
+  const y = apply(averagePoolEntry, [x], attributes);
+  const rank = attributes.kernel.length;
+  const given = padsOf("averagePool", options.padding ?? 0, rank);
+  const sizes = x.shape.slice(2) as number[];
+  const whole = attributes.kernel.reduce((a, b) => a * b, 1);
+  // how many elements of each window count
+  const perAxis = sizes.map((size, i) =>
+    Array.from({ length: y.shape[i + 2] as number }, (_, position) => {
+      const start = position * attributes.stride[i] - attributes.pads[i];
+      const [low, high] = countIncludePad ? [-given[i], size + given[i + rank]] : [0, size];
+      return Math.min(start + attributes.kernel[i], high) - Math.max(start, low);
+    }),
+  );
+  if (perAxis.every((counts, i) => counts.every((count) => count === attributes.kernel[i]))) return y;
+  const factors: number[] = [];
+  forEachIndex(y.shape.slice(2) as number[], (index) => {
+    factors.push(whole / index.reduce((product, at, i) => product * perAxis[i][at], 1));
+  });
+  return mul(y, constantOf(factors, [1, 1, ...(y.shape.slice(2) as number[])], x.dtype));
+}
+
+/** First and last element (exclusive) of each of `count` nearly equal parts of `size` elements. */
+const adaptiveBounds = (size: number, count: number) =>
+  Array.from({ length: count }, (_, i) => [Math.floor((i * size) / count), Math.ceil(((i + 1) * size) / count)] as const);
+
+/** Mean of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
+export function adaptiveAveragePool(x: Value, outputSize: number | readonly number[]): Value {
+  const rank = x.shape.length - 2;
+  return perAxis("adaptiveAveragePool", "outputSize", outputSize, rank, 1).reduce((pooled, count, i) => {
+    const size = requireStatic("adaptiveAveragePool", x.shape)[i + 2];
+    const rows = adaptiveBounds(size, count).map(([start, end]) => Array.from({ length: size }, (_, j) => (j >= start && j < end ? 1 / (end - start) : 0)));
+    return contractAxis(pooled, rows, i + 2);
+  }, x);
+}
+
+/** Largest element of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
+export function adaptiveMaxPool(x: Value, outputSize: number | readonly number[]): Value {
+  const rank = x.shape.length - 2;
+  return perAxis("adaptiveMaxPool", "outputSize", outputSize, rank, 1).reduce((pooled, count, i) => {
+    const bounds = adaptiveBounds(requireStatic("adaptiveMaxPool", x.shape)[i + 2], count);
+    const longest = Math.max(...bounds.map(([start, end]) => end - start));
+    // shorter parts repeat their last element
+    const indices = bounds.flatMap(([start, end]) => Array.from({ length: longest }, (_, j) => Math.min(start + j, end - 1)));
+    return max(gather(pooled, reshape(vector(indices), [count, longest]), i + 2), { axes: i + 3 });
+  }, x);
+}
+
+const spatialAxes = (x: Value) => x.shape.map((_, i) => i).slice(2);
+/** Mean over all spatial axes, kept with size 1. */
+export const globalAveragePool = (x: Value): Value => mean(x, { axes: spatialAxes(x), keepDims: true });
+/** Largest over all spatial axes, kept with size 1. */
+export const globalMaxPool = (x: Value): Value => max(x, { axes: spatialAxes(x), keepDims: true });

@@ -1,0 +1,75 @@
+import { add, div, exp, mul, neg, sqrt, square, sub } from "./arithmetic.ts";
+import type { Lowering } from "./define.ts";
+import { binary, unary } from "./elementwise.ts";
+
+export const sin = unary({ name: "sin", lower: "Sin", gradient: ({ x, dy }) => mul(dy, cos(x)), reference: Math.sin });
+export const cos = unary({ name: "cos", lower: "Cos", gradient: ({ x, dy }) => neg(mul(dy, sin(x))), reference: Math.cos });
+export const tan = unary({ name: "tan", lower: "Tan", gradient: ({ y, dy }) => mul(dy, add(mul(y, y), 1)), reference: Math.tan });
+/** Angle in radians from -pi/2 to pi/2; NaN outside of [-1, 1]. */
+export const asin = unary({ name: "asin", lower: "Asin", gradient: ({ x, dy }) => div(dy, sqrt(sub(1, square(x)))), reference: Math.asin });
+/** Angle in radians from 0 to pi; NaN outside of [-1, 1]. */
+export const acos = unary({ name: "acos", lower: "Acos", gradient: ({ x, dy }) => neg(div(dy, sqrt(sub(1, square(x))))), reference: Math.acos });
+/** Angle in radians from -pi/2 to pi/2. */
+export const atan = unary({ name: "atan", lower: "Atan", gradient: ({ x, dy }) => div(dy, add(square(x), 1)), reference: Math.atan });
+/** Angle of the point (b, a) in radians, from -pi to pi; 0 at the origin, where the gradient is NaN. */
+export const atan2 = binary({
+  name: "atan2",
+  accepts: "float",
+  lower: (graph, a, b, node) => lowerAtan2(graph, a, b, (value) => graph.constant(node.inputs[0].dtype, [], [value])),
+  gradient: ({ a, b, dy }) => {
+    const scaled = div(dy, add(square(a), square(b)));
+    return { a: mul(scaled, b), b: neg(mul(scaled, a)) };
+  },
+  reference: Math.atan2,
+});
+
+/** atan(a / b), moved by pi into the left half plane; straight up or down where b is 0. */
+function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: number) => string): string {
+  const angle = graph.node("Atan", [graph.node("Div", [a, b])]);
+  const half = graph.node("Where", [graph.node("GreaterOrEqual", [a, number(0)]), number(Math.PI), number(-Math.PI)]);
+  const left = graph.node("Where", [graph.node("Less", [b, number(0)]), graph.node("Add", [angle, half]), angle]);
+  const upright = graph.node("Mul", [graph.node("Sign", [a]), number(Math.PI / 2)]);
+  return graph.node("Where", [graph.node("Equal", [b, number(0)]), upright, left]);
+}
+
+export const tanh = unary({ name: "tanh", lower: "Tanh", gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))), reference: Math.tanh });
+export const sigmoid = unary({
+  name: "sigmoid",
+  lower: "Sigmoid",
+  gradient: ({ y, dy }) => mul(dy, mul(y, sub(1, y))),
+  reference: (x) => 1 / (1 + Math.exp(-x)),
+});
+export const sinh = unary({ name: "sinh", lower: "Sinh", gradient: ({ x, dy }) => mul(dy, cosh(x)), reference: Math.sinh });
+export const cosh = unary({ name: "cosh", lower: "Cosh", gradient: ({ x, dy }) => mul(dy, sinh(x)), reference: Math.cosh });
+export const asinh = unary({ name: "asinh", lower: "Asinh", gradient: ({ x, dy }) => div(dy, sqrt(add(square(x), 1))), reference: Math.asinh });
+/** NaN below 1. */
+export const acosh = unary({ name: "acosh", lower: "Acosh", gradient: ({ x, dy }) => div(dy, sqrt(sub(square(x), 1))), reference: Math.acosh });
+/** NaN outside of [-1, 1]. */
+export const atanh = unary({ name: "atanh", lower: "Atanh", gradient: ({ x, dy }) => div(dy, sub(1, square(x))), reference: Math.atanh });
+
+/** Error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
+export const erf = unary({
+  name: "erf",
+  lower: "Erf",
+  gradient: ({ x, dy }) => mul(dy, mul(exp(neg(mul(x, x))), 2 / Math.sqrt(Math.PI))),
+  reference: erfReference,
+});
+
+/** Maclaurin series for small |x|, continued fraction of erfc for large: full double precision, slow. */
+function erfReference(x: number): number {
+  const z = Math.abs(x);
+  if (Number.isNaN(x)) return x;
+  if (z > 6) return Math.sign(x);
+  if (z < 2.5) {
+    let term = z;
+    let total = z;
+    for (let n = 1; n < 100; n++) {
+      term *= (-z * z) / n;
+      total += term / (2 * n + 1);
+    }
+    return (Math.sign(x) * 2 * total) / Math.sqrt(Math.PI);
+  }
+  let fraction = 0;
+  for (let n = 60; n > 0; n--) fraction = n / 2 / (z + fraction);
+  return Math.sign(x) * (1 - Math.exp(-z * z) / ((z + fraction) * Math.sqrt(Math.PI)));
+}
