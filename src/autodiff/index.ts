@@ -1,2 +1,6 @@
-/** Reverse-mode differentiation of graphs. The gradients are graphs too. Imports ir/ and ops/. */
-export { gradients } from "./reverse.ts";
+/** Differentiation and control flow as graph transformations, driven by the op entries. Imports ir/ and ops/. */
+export { cond, whileLoop } from "./branch.ts";
+export { type CustomGradient, checkpoint, customGradient } from "./call.ts";
+export { pushForward } from "./forward.ts";
+export { gradients, pullBack } from "./reverse.ts";
+export { type ScanInputs, type ScanStep, scan } from "./scan.ts";

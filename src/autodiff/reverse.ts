@@ -1,10 +1,9 @@
-import { describe, GraphError, isFloat, type Node, nameNode, topologicalOrder, type Value } from "../ir/index.ts";
+import { describe, GraphError, isFloat, type Node, nameNode, ShapeError, shapesEqual, topologicalOrder, type Value } from "../ir/index.ts";
 import { add, broadcastTo, type OpEntry, scalar, withScope } from "../ops/index.ts";
 
 /**
  * Reverse-mode gradients of a scalar: one value for each of `targets`, with the target's shape. The result is ordinary
- * graph, so it can be differentiated again. Each node contributes through its op entry's `gradient`; contributions that
- * meet at a value are added.
+ * graph, so it can be differentiated again.
  *
  * @throws GraphError when `loss` is not a float scalar, when a target does not influence it, or when an op on the way has
  *   no derivative.
@@ -18,11 +17,43 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
       fix: "reduce it first, for example mean(loss)",
     });
   }
-  const order = topologicalOrder([loss]);
-  const relevant = nodesOnThePath(order, targets);
-  const accumulated = new Map<Value, Value>([[loss, scalar(1, loss.dtype)]]);
-  const wanted = new Set(targets);
+  return pullBack([loss], [scalar(1, loss.dtype)], targets).map((gradient, i) => {
+    if (gradient) return gradient;
+    throw new GraphError({
+      where: "grad",
+      expected: "a tensor that influences the loss through differentiable operations",
+      received: `${describe(targets[i])} (${nameNode(targets[i].node)}), which does not`,
+      fix: "use it in the loss, remove stopGradient or integer casts on the way, or leave it out of the gradient",
+    });
+  });
+}
 
+/**
+ * The vector-Jacobian product: gradients of the sum over i of outputs[i] . cotangents[i], undefined for targets that do not
+ * influence it. Each node contributes through its op entry's `gradient`; contributions that meet at a value are added.
+ */
+export function pullBack(outputs: readonly Value[], cotangents: readonly (Value | undefined)[], targets: readonly Value[]): (Value | undefined)[] {
+  const accumulated = new Map<Value, Value>();
+  const contribute = (value: Value, contribution: Value) => {
+    const sum = accumulated.get(value);
+    accumulated.set(value, sum ? add(sum, contribution) : contribution);
+  };
+  outputs.forEach((output, i) => {
+    const cotangent = cotangents[i];
+    if (!cotangent) return;
+    if (!shapesEqual(output.shape, cotangent.shape) || output.dtype !== cotangent.dtype) {
+      throw new ShapeError({
+        where: "gradient",
+        expected: `a cotangent of ${describe(output)}`,
+        received: describe(cotangent),
+        fix: "give it the output's shape",
+      });
+    }
+    contribute(output, cotangent);
+  });
+  const order = topologicalOrder(outputs);
+  const relevant = nodesOnThePath(order, targets);
+  const wanted = new Set(targets);
   for (const node of order.reverse()) {
     const dys = node.outputs.map((output) => accumulated.get(output));
     if (!relevant.has(node) || dys.every((dy) => dy === undefined) || node.inputs.length === 0) continue;
@@ -30,20 +61,12 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
     node.inputs.forEach((input, i) => {
       const contribution = contributions[i];
       if (contribution === undefined || (!relevant.has(input.node) && !wanted.has(input))) return;
-      const sum = accumulated.get(input);
-      accumulated.set(input, sum ? add(sum, contribution) : contribution);
+      contribute(input, contribution);
     });
   }
-
   return targets.map((target) => {
     const gradient = accumulated.get(target);
-    if (gradient) return broadcastTo(gradient, target.shape);
-    throw new GraphError({
-      where: "grad",
-      expected: "a tensor that influences the loss through differentiable operations",
-      received: `${describe(target)} (${nameNode(target.node)}), which does not`,
-      fix: "use it in the loss, remove stopGradient or integer casts on the way, or leave it out of the gradient",
-    });
+    return gradient && broadcastTo(gradient, target.shape);
   });
 }
 

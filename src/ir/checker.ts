@@ -23,6 +23,7 @@ export function checkGraph(graph: Graph, afterPass: string): void {
         fail(afterPass, node, `output ${i} to be ${describe(type)}`, recorded ? describe(recorded) : "nothing");
       }
     });
+    for (const body of node.op.bodies ?? []) checkGraph(body, `${afterPass}, body of ${nameNode(node)}`);
     seen.add(node);
   }
 }

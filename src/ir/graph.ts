@@ -78,6 +78,27 @@ export function rewrite(graph: Graph, replace: (node: Node, inputs: readonly Val
   return new Graph(graph.inputs, graph.outputs.map(lookUp));
 }
 
+/** The nodes of `order` (inputs before users) that depend on one of `roots`, without the roots' own nodes. */
+export function dependents(order: readonly Node[], roots: Iterable<Value>): Set<Node> {
+  const rootValues = new Set(roots);
+  const found = new Set<Node>();
+  for (const node of order) {
+    if (node.inputs.some((input) => rootValues.has(input) || found.has(input.node))) found.add(node);
+  }
+  return found;
+}
+
+/** `values` computed anew with other values in the place of some: nodes that depend on none of these are shared. */
+export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
+  const copies = new Map<Node, Node>();
+  const lookUp = (value: Value): Value => replacements.get(value) ?? copies.get(value.node)?.outputs[value.index] ?? value;
+  for (const node of topologicalOrder(values)) {
+    const inputs = node.inputs.map(lookUp);
+    if (inputs.some((input, i) => input !== node.inputs[i])) copies.set(node, new Node(node.op, inputs, node.attributes, node.outputs, node.scope));
+  }
+  return values.map(lookUp);
+}
+
 /** How often each value is used, counting graph outputs. */
 export function countUses(graph: Graph): Map<Value, number> {
   const uses = new Map<Value, number>();

@@ -34,7 +34,7 @@ export {
   RuntimeError,
   ShapeError,
 } from "./errors.ts";
-export { applyOp, countUses, Graph, rewrite, topologicalOrder } from "./graph.ts";
+export { applyOp, countUses, dependents, Graph, rewrite, substitute, topologicalOrder } from "./graph.ts";
 export {
   type Attribute,
   type Attributes,

@@ -1,4 +1,5 @@
 import type { DType, HostArray } from "./dtype.ts";
+import type { Graph } from "./graph.ts";
 import type { Shape, Size } from "./size.ts";
 
 /** What a tensor is before its numbers are known. */
@@ -15,6 +16,10 @@ export interface Op {
   readonly name: string;
   /** Types of all outputs. @throws ShapeError or DTypeError naming both shapes and a fix. */
   inferTypes(inputs: readonly TensorType[], attributes: Attributes): readonly TensorType[];
+  /** Graphs that the op runs, such as the body of a loop; passes work on them too. */
+  readonly bodies?: readonly Graph[];
+  /** The same op with other, equivalent bodies. */
+  withBodies?(bodies: readonly Graph[]): Op;
 }
 
 /** One application of an op, or a leaf. Immutable; a graph is whatever can be reached from its outputs. */

@@ -3,13 +3,13 @@
  *
  *   graph      = "graph(" [ input { ", " input } ] ") {" { line } "  return " [ names ] "}"
  *   input      = "%" name ": " type
- *   line       = "  " names " = " op "(" [ names ] ")" [ attributes ] " : " type { ", " type }
+ *   line       = "  " names " = " op "(" [ names ] ")" [ attributes ] " : " type { ", " type } { graph }
  *   names      = "%" name { ", %" name }
  *   attributes = " {" key "=" value { ", " key "=" value } "}"
  *   type       = dtype "[" [ size { ", " size } ] "]"
  *   size       = integer | polynomial over symbols, such as "2*T + 1"
  *
- * Inputs print as %a0, %a1, ...; other values as %0, %1, ... in topological order. Constants print their numbers when
+ * The bodies of loops and branches follow their line, indented. Inputs print as %a0, %a1, ...; other values as %0, %1, ... in topological order. Constants print their numbers when
  * there are at most 8, otherwise their count and a hash of the bytes. Equal text means equal computation (up to a hash
  * collision in large constants), so the text is also the key of the cache of compiled graphs.
  */
@@ -32,6 +32,12 @@ export function printGraph(graph: Graph): string {
     const left = node.outputs.map((output) => names.get(output)).join(", ");
     const operands = node.op instanceof ConstantOp ? printConstant(node.op) : node.inputs.map((input) => names.get(input)).join(", ");
     lines.push(`  ${left} = ${node.op.name}(${operands})${printAttributes(node.attributes)} : ${node.outputs.map(describe).join(", ")}`);
+    for (const body of node.op.bodies ?? [])
+      lines.push(
+        ...printGraph(body)
+          .split("\n")
+          .map((line) => `    ${line}`),
+      );
   }
   lines.push(`  return ${graph.outputs.map((output) => names.get(output)).join(", ")}`, "}");
   return lines.join("\n");

@@ -5,7 +5,7 @@ import * as ops from "../ops/index.ts";
 import { fromHost, readTensors, Tensor } from "../tensor/index.ts";
 import { DataOp, fromLeaf } from "../tensor/tensor.ts";
 import { expectClose, tolerances } from "../testing/close.ts";
-import { interpret } from "../testing/interpret.ts";
+
 import { mayOverwrite, optimize } from "./index.ts";
 
 const input = (shape: readonly number[], label = "x") => placeholder(label, { dtype: "f32", shape });
@@ -77,7 +77,7 @@ test("random graphs: the runtime, with all passes, agrees with the plain referen
       const leaf = (shape: readonly number[], data: number[]) => fromLeaf(new DataOp("f32", shape, { host: Float32Array.from(data) })).value;
       const [x, y] = [leaf([2, 3], numbers.slice(0, 6)), leaf([3], numbers.slice(6))];
       const out = build(x, y);
-      const [plain] = interpret(
+      const [plain] = ops.evaluate(
         [out],
         new Map([
           [x, ops.hostTensor([2, 3], numbers.slice(0, 6))],

@@ -15,11 +15,12 @@ import {
   type Size,
   type Value,
 } from "../ir/index.ts";
-import { type Lowering, type OnnxAttributes, type OnnxDomain, OnnxFloat, onnxTypeCode } from "../ops/index.ts";
+import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, OnnxFloat, onnxTypeCode } from "../ops/index.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
@@ -31,6 +32,7 @@ import {
   TensorShapeProtoSchema,
   TypeProto_TensorSchema,
   TypeProtoSchema,
+  type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "./onnx-pb.ts";
 import { entryOf } from "./passes.ts";
@@ -61,7 +63,7 @@ class OnnxWriter implements Lowering {
   private readonly computed = new Set<string>();
   private readonly initializers: TensorProto[] = [];
   private readonly constants = new Map<string, string>();
-  private readonly shapeVectors = new Map<string, string>();
+  private shapeVectors = new Map<string, string>();
   private next = 0;
   /** Scope and op of the node being written: profiles show it. */
   private origin = "";
@@ -105,7 +107,7 @@ class OnnxWriter implements Lowering {
       return;
     }
     // ONNX Runtime's CPU kernels do not compute in bfloat16: widen, compute in f32, round back
-    const isBfloat = node.op.name !== "cast" && [...node.inputs, ...node.outputs].some((value) => value.dtype === "bf16");
+    const isBfloat = node.op.name !== "cast" && !node.op.bodies && [...node.inputs, ...node.outputs].some((value) => value.dtype === "bf16");
     const inputs = node.inputs.map((input) => {
       const name = this.nameOf(input);
       return isBfloat && input.dtype === "bf16" ? this.cast(name, "f32") : name;
@@ -177,21 +179,67 @@ class OnnxWriter implements Lowering {
   }
 
   scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string {
-    const outer = this.protos;
-    this.protos = [];
     const slices = inputs.map(() => `t${this.next++}`);
-    const result = body(slices);
-    const graph = create(GraphProtoSchema, {
-      name: "slice",
-      node: this.protos,
-      input: slices.map((name) => elementInfo(name, dtype)),
-      output: [elementInfo(result, dtype)],
+    const graph = this.nested(() => {
+      const result = body(slices);
+      return { name: "slice", input: slices.map((name) => elementInfo(name, dtype)), output: [elementInfo(result, dtype)] };
     });
-    this.protos = outer;
     const stacked = this.node("Scan", inputs, { num_scan_inputs: inputs.length });
-    const scan = this.protos[this.protos.length - 1];
-    scan.attribute.push(create(AttributeProtoSchema, { name: "body", type: AttributeType.GRAPH, g: graph }));
+    this.addBody("body", graph);
     return stacked;
+  }
+
+  withBodies(opType: string, inputs: readonly string[], outputs: number, bodies: Readonly<Record<string, LoweredBody>>, attributes?: OnnxAttributes): string[] {
+    const graphs = Object.entries(bodies).map(([name, body]) => [name, this.bodyProto(body)] as const);
+    const results = this.nodes(opType, inputs, outputs, attributes);
+    for (const [name, graph] of graphs) this.addBody(name, graph);
+    return results;
+  }
+
+  private bodyProto({ graph, captured, extraInputs = [], condition }: LoweredBody): GraphProto {
+    const own = graph.inputs.slice(0, graph.inputs.length - captured.length);
+    const formal = [...extraInputs.map((dtype) => ({ dtype, shape: [] })), ...own];
+    // the branches of an If have no inputs: all that they use is captured
+    const names = formal.map(() => `t${this.next++}`);
+    return this.nested(() => {
+      const results = this.inline(graph, [...names.slice(extraInputs.length), ...captured]);
+      const made = new Set<string>();
+      const outputs = [...(condition ? [condition(results)] : []), ...results].map((name) => {
+        // each must be made by a node of this graph, and be another than the others
+        const isOwn = this.protos.some(({ output }) => output.includes(name)) && !made.has(name);
+        made.add(name);
+        return isOwn ? name : this.node("Identity", [name]);
+      });
+      const types = [...(condition ? [{ dtype: "bool" as const, shape: [] }] : []), ...graph.outputs];
+      return {
+        name: "body",
+        input: formal.map(({ dtype, shape }, i) => valueInfo(names[i], dtype, shape)),
+        output: types.map(({ dtype, shape }, i) => valueInfo(outputs[i], dtype, shape)),
+      };
+    });
+  }
+
+  /** Collects what `write` emits into a graph of its own. */
+  private nested(write: () => { name: string; input: ValueInfoProto[]; output: ValueInfoProto[] }): GraphProto {
+    const [outer, vectors] = [this.protos, new Map(this.shapeVectors)];
+    this.protos = [];
+    const graph = create(GraphProtoSchema, { ...write(), node: this.protos });
+    this.protos = outer;
+    this.shapeVectors = vectors; // those computed inside are not seen outside
+    return graph;
+  }
+
+  /** Makes a graph an attribute of the last node. */
+  private addBody(name: string, graph: GraphProto): void {
+    this.protos[this.protos.length - 1].attribute.push(create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: graph }));
+  }
+
+  inline(graph: Graph, inputs: readonly string[]): string[] {
+    graph.inputs.forEach((input, i) => {
+      this.names.set(input, inputs[i]);
+    });
+    for (const node of graph.nodes) this.writeNode(node);
+    return graph.outputs.map((output) => this.nameOf(output));
   }
 
   sizes(shape: Shape): string {

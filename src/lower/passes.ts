@@ -3,6 +3,7 @@ import {
   ConstantOp,
   checkGraph,
   constantValue,
+  countUses,
   decodeElement,
   type Graph,
   GraphError,
@@ -31,6 +32,69 @@ export function entryOf(node: Node): OpEntry {
   if ("lower" in node.op) return node.op as OpEntry;
   throw new GraphError({ where: nameNode(node), expected: "an op with an entry in ops/", received: node.op.name, fix: "define the op with defineOp" });
 }
+
+/** Replaces ops that exist only for their gradient by what they stand for. */
+export const expandCalls: Pass = {
+  name: "expandCalls",
+  run: (graph) => {
+    let current = graph;
+    while (current.nodes.some(({ op }) => "expand" in op)) {
+      current = rewrite(current, (node, inputs) => ("expand" in node.op ? (node.op as OpEntry).expand?.(inputs) : undefined));
+    }
+    return current;
+  },
+};
+
+/** Where an op is applied and another that extends it, to the same inputs, only the latter runs. */
+export const shareExtended: Pass = {
+  name: "shareExtended",
+  run: (graph) => {
+    const isSame = (a: Node, b: Node) => a.inputs.length === b.inputs.length && a.inputs.every((input, i) => input === b.inputs[i]);
+    const extensions = graph.nodes.filter(({ op }) => (op as OpEntry).extendsOp !== undefined);
+    if (extensions.length === 0) return graph;
+    const extensionOf = (node: Node): Node => {
+      const next = extensions.find((other) => (other.op as OpEntry).extendsOp === node.op && isSame(node, other));
+      return next ? extensionOf(next) : node;
+    };
+    const made = new Map<Node, Node>();
+    return rewrite(graph, (node, inputs) => {
+      const best = extensionOf(node);
+      if (best === node && !made.has(node)) return undefined;
+      const known = made.get(best) ?? new Node(best.op, inputs, best.attributes, best.outputs, best.scope);
+      made.set(best, known);
+      return known.outputs.slice(0, node.outputs.length);
+    });
+  },
+};
+
+/** Takes away outputs that nothing uses from ops that can do without. */
+export const dropUnusedOutputs: Pass = {
+  name: "dropUnusedOutputs",
+  run: (graph) => {
+    const uses = countUses(graph);
+    return rewrite(graph, (node, inputs) => {
+      const { withoutOutputs } = node.op as OpEntry;
+      const unused = new Set(node.outputs.filter((output) => !uses.has(output)).map(({ index }) => index));
+      if (!withoutOutputs || unused.size === 0) return undefined;
+      const smaller = (node.op as OpEntry).withoutOutputs?.(unused);
+      if (!smaller) return undefined;
+      const types = smaller.kept.map((i) => node.outputs[i]);
+      const { outputs } = new Node(smaller.op, inputs, node.attributes, types, node.scope);
+      return node.outputs.map((output, i) => outputs[smaller.kept.indexOf(i)] ?? output);
+    });
+  },
+};
+
+/** Runs all passes on the bodies of loops and branches. */
+export const optimizeBodies: Pass = {
+  name: "optimizeBodies",
+  run: (graph) =>
+    rewrite(graph, (node, inputs) => {
+      if (!node.op.bodies || !node.op.withBodies) return undefined;
+      const op = node.op.withBodies(node.op.bodies.map((body) => optimize(body)));
+      return new Node(op, inputs, node.attributes, node.outputs, node.scope).outputs;
+    }),
+};
 
 /** Replaces nodes by the cheaper equals that their entries know: x * 1, reshape of reshape and the like. */
 export const simplify: Pass = {
@@ -97,7 +161,16 @@ function attributeKey(attributes: Attributes): string {
 }
 
 /** The passes in the order they run. Dead nodes need no pass: a graph holds only what its outputs reach. */
-export const defaultPasses: readonly Pass[] = [simplify, foldConstants, simplify, shareCommonSubexpressions];
+export const defaultPasses: readonly Pass[] = [
+  expandCalls,
+  shareExtended,
+  dropUnusedOutputs,
+  optimizeBodies,
+  simplify,
+  foldConstants,
+  simplify,
+  shareCommonSubexpressions,
+];
 
 /** Runs passes with the checker between them. */
 export function optimize(graph: Graph, passes: readonly Pass[] = defaultPasses): Graph {

@@ -5,6 +5,7 @@ import {
   constantValue,
   type DType,
   decodeElement,
+  type Graph,
   GraphError,
   hostArrayFrom,
   type Node,
@@ -39,6 +40,13 @@ export interface Lowering {
   nodes(opType: string, inputs: readonly string[], outputs: number, attributes?: OnnxAttributes, domain?: OnnxDomain): string[];
   /** A constant tensor; equal constants are stored once. */
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string;
+  /**
+   * Emits a node that has graphs as attributes, such as Loop. The first inputs of each body are given by the operator, with
+   * the types of the body's inputs; the others are the captured names, which the body sees as they are.
+   */
+  withBodies(opType: string, inputs: readonly string[], outputs: number, bodies: Readonly<Record<string, LoweredBody>>, attributes?: OnnxAttributes): string[];
+  /** The names of a graph's outputs, given those of its inputs: its nodes are emitted here. */
+  inline(graph: Graph, inputs: readonly string[]): string[];
   /** An i64 vector with these sizes; symbolic ones are computed when the graph runs. */
   sizes(shape: Shape): string;
   /**
@@ -46,6 +54,16 @@ export interface Lowering {
    * elementwise operations on slices that fit the cache is faster than one operation after the other on the whole.
    */
   scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string;
+}
+
+export interface LoweredBody {
+  graph: Graph;
+  /** Names for the body's last inputs, from the graph around it. */
+  captured: readonly string[];
+  /** Scalars that an operator such as Loop gives its body in front of the inputs that we use. @default none */
+  extraInputs?: readonly DType[];
+  /** A bool scalar that the operator wants in front of the body's outputs, made from these. @default none */
+  condition?: (outputs: readonly string[]) => string;
 }
 
 /** Operators of ONNX Runtime beyond the ONNX standard live in this domain. */
@@ -63,6 +81,12 @@ export interface OpEntry extends Op {
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The output is the same memory as input 0. */
   readonly isView?: boolean;
+  /** The op in terms of others, for ops that exist only for their gradient; it is replaced by these before lowering. */
+  expand?(inputs: readonly Value[]): readonly Value[];
+  /** An op whose outputs are the first ones of this, from the same inputs: where both are applied, this is enough. */
+  readonly extendsOp?: Op;
+  /** The same op without some outputs that nothing uses, and the outputs it keeps; undefined when it needs all. */
+  withoutOutputs?(unused: ReadonlySet<number>): { op: Op; kept: readonly number[] } | undefined;
   /** A cheaper value equal to the node's only output, or undefined. The node's inputs are simplified already. */
   simplify?(inputs: readonly Value[], attributes: Attributes): Value | undefined;
 }

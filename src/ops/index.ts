@@ -67,6 +67,7 @@ export {
   filled,
   type HostTensor,
   hostTensor,
+  type LoweredBody,
   type Lowering,
   notDifferentiable,
   type OnnxAttribute,
@@ -197,6 +198,7 @@ export {
   type VarianceOptions,
   variance,
 } from "./reduce.ts";
+export { evaluate } from "./reference.ts";
 export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResizeMode } from "./resize.ts";
 export { type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
 export { broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";

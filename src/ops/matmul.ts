@@ -11,7 +11,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
-import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, stridesOf } from "./define.ts";
+import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, type OpEntry, stridesOf } from "./define.ts";
 import { sum, sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
@@ -71,7 +71,7 @@ function inferMatmul(where: string, a: TensorType, b: TensorType, { transposeA, 
   return { dtype: a.dtype, shape: [...batch, left.rows, right.columns] };
 }
 
-const matmulEntry = defineOp<"a" | "b", MatmulAttributes>({
+const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   name: "matmul",
   inputs: ["a", "b"],
   infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
@@ -120,6 +120,9 @@ export function matmul(a: Value, b: Value, { transposeA = false, transposeB = fa
   }
   return apply(matmulEntry, [a, b], attributes);
 }
+
+/** For those who look for products in a graph. */
+matmul.entry = matmulEntry;
 
 /** [..., D] -> [rows, D] */
 function flattenRows(x: Value): Value {

@@ -66,6 +66,9 @@ export function reshape(x: Value, shape: Shape): Value {
   return shapesEqual(x.shape, target) ? x : apply(reshapeEntry, [x], { shape: target });
 }
 
+/** For those who look for reshapes in a graph. */
+reshape.entry = reshapeEntry;
+
 const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }>({
   name: "transpose",
   inputs: ["x"],

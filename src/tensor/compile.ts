@@ -1,12 +1,10 @@
 import { describe, Graph, GraphError, type HostArray, OptionError, placeholder, type Shape, symbol, type TensorType, type Value } from "../ir/index.ts";
 import type { Device, DeviceBuffer, Executable } from "../runtime/index.ts";
 import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } from "./execute.ts";
+import { mapStructure, type Structure } from "./structure.ts";
 import { DataOp, fromHost, fromLeaf, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";
 import { initializeVariables, type Variable } from "./variable.ts";
-
-/** What arguments and results are made of: tensors, and arrays and plain objects of such. */
-type Structure = Tensor | number | string | boolean | undefined | null | readonly Structure[] | { readonly [key: string]: Structure };
 
 export interface CompileFunctionOptions {
   /** @default the shared CPU device */
@@ -181,16 +179,6 @@ function flattenArguments(args: Structure, symbolicSizes: CompileFunctionOptions
     return JSON.stringify(x) ?? "undefined";
   };
   return { signature: visit(args), leaves };
-}
-
-/** The same structure with each tensor or number replaced. */
-function mapStructure(x: Structure, replace: (leaf: Tensor | number) => unknown): unknown {
-  if (x instanceof Tensor || typeof x === "number") return replace(x);
-  if (Array.isArray(x)) return x.map((child) => mapStructure(child, replace));
-  if (x !== null && typeof x === "object") {
-    return Object.fromEntries(Object.entries(x as Record<string, Structure>).map(([key, child]) => [key, mapStructure(child, replace)]));
-  }
-  return x;
 }
 
 function traceFunction(fn: Traceable, args: readonly Structure[], { symbolicSizes }: CompileFunctionOptions) {

@@ -2,6 +2,7 @@
 
 export { withScope } from "../ops/index.ts";
 export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
+export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, whileLoop } from "./control.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export * from "./functions.ts";
 export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";

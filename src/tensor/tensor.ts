@@ -199,7 +199,17 @@ const dtypeOfArray = (data: HostArray): DType => {
 };
 
 /** The dtype that numbers get when none is named. */
-type DTypeOf<T> = T extends Int32Array ? "i32" : T extends BigInt64Array ? "i64" : T extends Int8Array ? "i8" : T extends Uint8Array ? "u8" : T extends Uint16Array ? "f16" : "f32";
+type DTypeOf<T> = T extends Int32Array
+  ? "i32"
+  : T extends BigInt64Array
+    ? "i64"
+    : T extends Int8Array
+      ? "i8"
+      : T extends Uint8Array
+        ? "u8"
+        : T extends Uint16Array
+          ? "f16"
+          : "f32";
 
 /** Options of `tensor`. */
 export interface TensorOptions<D extends DType> {

@@ -1,12 +1,12 @@
 import { readFileSync } from "node:fs";
 import { describe, test } from "vitest";
 import { gradients } from "../autodiff/index.ts";
-import { type DType, hostArrayFrom, isFloat, placeholder, type Value } from "../ir/index.ts";
-import { add, type HostTensor, hostTensor, mul, sum } from "../ops/index.ts";
-import { readTensors, Tensor } from "../tensor/index.ts";
+import { type DType, hostArrayFrom, isFloat, placeholder, toNumbers, type Value } from "../ir/index.ts";
+import { add, evaluate, type HostTensor, hostTensor, mul, sum } from "../ops/index.ts";
+import type { Device } from "../runtime/index.ts";
+import { readValues } from "../tensor/execute.ts";
 import { DataOp, fromLeaf } from "../tensor/tensor.ts";
 import { expectClose, tolerances } from "./close.ts";
-import { interpret } from "./interpret.ts";
 
 interface GoldenTensor {
   shape: number[];
@@ -17,79 +17,96 @@ interface GoldenCase {
   attrs: Record<string, never>;
   inputs: GoldenTensor[];
   output: GoldenTensor | GoldenTensor[];
-  gradOutput?: GoldenTensor | GoldenTensor[];
+  /** null for outputs that have no gradient. */
+  gradOutput?: GoldenTensor | (GoldenTensor | null)[];
   gradInputs?: (GoldenTensor | null)[];
 }
+
+/** Applies an op to the inputs of a case. Attributes come from JSON. */
+// biome-ignore lint/suspicious/noExplicitAny: the golden file says what they are
+export type ApplyOp = (inputs: Value[], attributes: any) => Value | readonly Value[];
 
 export interface TestOpOptions {
   /** File below golden/ops/, without its extension. */
   golden: string;
-  /** Applies the op to the inputs of a case. */
-  // biome-ignore lint/suspicious/noExplicitAny: attributes come from JSON
-  apply: (inputs: Value[], attributes: any) => Value | readonly Value[];
+  apply: ApplyOp;
   /** Compare the gradient of the gradient with finite differences too. @default true */
   secondOrder?: boolean;
-  /** Step of finite differences is too coarse at kinks of some ops. @default true */
+  /** Compare gradients with finite differences. @default true */
   finiteDifferences?: boolean;
+  /** Where the runtime's numbers are computed. @default the shared CPU device */
+  device?: () => Device;
 }
 
-const asList = <T>(x: T | T[]): T[] => (Array.isArray(x) ? x : [x]);
+const asList = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x : [x as T]);
+
+export function goldenCases(golden: string): GoldenCase[] {
+  const file = new URL(`../../golden/ops/${golden}.json`, import.meta.url);
+  return (JSON.parse(readFileSync(file, "utf8")) as { cases: GoldenCase[] }).cases;
+}
 
 /**
  * Tests an op against PyTorch's numbers: value and gradient as computed by the runtime, and by the plain reference; the
  * gradient against finite differences of the reference in double precision; and the gradient of the gradient likewise.
  */
-export function testOp(name: string, { golden, apply, secondOrder = true, finiteDifferences = true }: TestOpOptions): void {
-  const file = new URL(`../../golden/ops/${golden}.json`, import.meta.url);
-  const { cases } = JSON.parse(readFileSync(file, "utf8")) as { cases: GoldenCase[] };
+export function testOp(name: string, options: TestOpOptions): void {
   describe(name, () => {
-    cases.forEach((example, i) => {
+    goldenCases(options.golden).forEach((example, i) => {
       const title = `${i}: ${example.inputs.map(({ dtype, shape }) => `${dtype}[${shape}]`).join(" ")} ${JSON.stringify(example.attrs)}`;
-      test(title, () => checkCase(example, apply, { secondOrder, finiteDifferences }));
+      test(title, () => checkCase(example, options));
     });
   });
 }
 
-async function checkCase(
-  example: GoldenCase,
-  apply: TestOpOptions["apply"],
-  { secondOrder, finiteDifferences }: { secondOrder: boolean; finiteDifferences: boolean },
-): Promise<void> {
-  const expected = asList(example.output);
-  const leaves = example.inputs.map(({ dtype, shape, data }) => fromLeaf(new DataOp(dtype, shape, { host: hostArrayFrom(dtype, data) })).value);
-  const build = (inputs: Value[]) => asList(apply(inputs, example.attrs) as Value | Value[]);
+const leafOf = ({ dtype, shape, data }: GoldenTensor) => fromLeaf(new DataOp(dtype, shape, { host: hostArrayFrom(dtype, data) })).value;
 
-  const outputs = build(leaves);
-  const computed = await readTensors(outputs.map((value) => new Tensor(value)));
+async function numbersOf(values: readonly Value[], device?: () => Device): Promise<number[][]> {
+  const data = await readValues(values, device?.());
+  return data.map((array, i) => toNumbers(values[i].dtype, array));
+}
+
+function expectNumbers(what: string, value: Value, actual: ArrayLike<number>, expected: GoldenTensor): void {
+  if (JSON.stringify(value.shape) !== JSON.stringify(expected.shape)) throw new Error(`${what}: shape [${value.shape}] instead of [${expected.shape}]`);
+  if (value.dtype !== expected.dtype) throw new Error(`${what}: dtype ${value.dtype} instead of ${expected.dtype}`);
+  expectClose(what, actual, expected.data, tolerances[expected.dtype] as number);
+}
+
+async function checkCase(example: GoldenCase, { apply, secondOrder = true, finiteDifferences = true, device }: TestOpOptions): Promise<void> {
+  const expected = asList(example.output);
+  const leaves = example.inputs.map(leafOf);
+  const outputs = asList(apply(leaves, example.attrs) as Value | Value[]);
+  const computed = await numbersOf(outputs, device);
   const hostInputs = new Map(leaves.map((leaf, i) => [leaf, hostTensor(leaf.shape, example.inputs[i].data)] as const));
-  const plain = interpret(outputs, hostInputs);
-  expected.forEach(({ shape, dtype, data }, i) => {
-    const tolerance = tolerances[dtype] as number;
-    if (JSON.stringify(outputs[i].shape) !== JSON.stringify(shape)) throw new Error(`shape [${outputs[i].shape}] instead of [${shape}]`);
-    expectClose(`output ${i}, runtime`, computed[i] as Float32Array, data, tolerance);
-    expectClose(`output ${i}, reference`, plain[i].data, data, tolerance);
+  const plain = evaluate(outputs, hostInputs);
+  expected.forEach((golden, i) => {
+    expectNumbers(`output ${i}, runtime`, outputs[i], computed[i], golden);
+    expectNumbers(`output ${i}, reference`, outputs[i], plain[i].data, golden);
   });
   if (!example.gradOutput || !example.gradInputs) return;
 
-  const upstream = asList(example.gradOutput).map(({ shape, data }) => fromLeaf(new DataOp("f32", shape, { host: Float32Array.from(data) })).value);
+  const graded = asList<GoldenTensor | null>(example.gradOutput).flatMap((golden, i) => (golden ? [{ output: outputs[i], golden }] : []));
+  const upstream = graded.map(({ golden }) => leafOf(golden));
   upstream.forEach((leaf, i) => {
-    hostInputs.set(leaf, hostTensor(leaf.shape, asList(example.gradOutput as GoldenTensor)[i].data));
+    hostInputs.set(leaf, hostTensor(leaf.shape, graded[i].golden.data));
   });
-  const loss = weightedSum(outputs, upstream);
+  const loss = weightedSum(
+    graded.map(({ output }) => output),
+    upstream,
+  );
   const targets = leaves.filter((_, i) => example.gradInputs?.[i]);
   const expectedGradients = example.gradInputs.filter((gradient) => gradient !== null);
-  const graded = gradients(loss, targets);
-  const numbers = await readTensors(graded.map((value) => new Tensor(value)));
-  const plainGradients = interpret(graded, hostInputs);
-  expectedGradients.forEach(({ data }, i) => {
-    expectClose(`gradient ${i}, runtime`, numbers[i] as Float32Array, data, tolerances.f32 as number);
-    expectClose(`gradient ${i}, reference`, plainGradients[i].data, data, tolerances.f32 as number);
+  const found = gradients(loss, targets);
+  const numbers = await numbersOf(found, device);
+  const plainGradients = evaluate(found, hostInputs);
+  expectedGradients.forEach((golden, i) => {
+    expectNumbers(`gradient ${i}, runtime`, found[i], numbers[i], golden);
+    expectNumbers(`gradient ${i}, reference`, found[i], plainGradients[i].data, golden);
   });
-  if (!finiteDifferences) return;
-  checkFiniteDifferences(loss, targets, graded, hostInputs, "gradient");
+  if (!finiteDifferences || example.inputs.some(({ dtype }) => dtype === "f16")) return;
+  checkFiniteDifferences(loss, targets, found, hostInputs, "gradient");
   if (!secondOrder) return;
   // a second scalar made of the gradients, differentiated again
-  const directions = graded.map((value, i) => placeholder(`direction ${i}`, value));
+  const directions = found.map((value, i) => placeholder(`direction ${i}`, value));
   directions.forEach((leaf, i) => {
     hostInputs.set(
       leaf,
@@ -99,7 +116,7 @@ async function checkCase(
       ),
     );
   });
-  const second = weightedSum(graded, directions);
+  const second = weightedSum(found, directions);
   const usable = targets.filter((target) => dependsOn(second, target));
   if (usable.length > 0) checkFiniteDifferences(second, usable, gradients(second, usable), hostInputs, "second gradient");
 }
@@ -128,7 +145,7 @@ function checkFiniteDifferences(
   inputs: ReadonlyMap<Value, HostTensor>,
   what: string,
 ): void {
-  const analytic = interpret(graded, inputs);
+  const analytic = evaluate(graded, inputs);
   targets.forEach((target, t) => {
     if (!isFloat(target.dtype)) return;
     const base = inputs.get(target) as HostTensor;
@@ -136,7 +153,7 @@ function checkFiniteDifferences(
       const at = (delta: number) => {
         const moved = Float64Array.from(base.data);
         moved[i] += delta;
-        return interpret([scalar], new Map([...inputs, [target, { shape: base.shape, data: moved }]]))[0].data[0];
+        return evaluate([scalar], new Map([...inputs, [target, { shape: base.shape, data: moved }]]))[0].data[0];
       };
       return (at(STEP) - at(-STEP)) / (2 * STEP);
     });

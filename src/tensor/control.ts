@@ -1,0 +1,141 @@
+/** Control flow and differentiation as functions of tensors, and of arrays and objects of tensors. */
+import * as autodiff from "../autodiff/index.ts";
+import type { FloatDType, Size, Value } from "../ir/index.ts";
+import { takeApart } from "./structure.ts";
+import { Tensor } from "./tensor.ts";
+
+const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ value }) => value);
+const tensorsOf = (values: readonly Value[]): Tensor[] => values.map((value) => new Tensor(value));
+
+export interface ScanOptions<C, X> {
+  /** The carry before the first step. */
+  init: C;
+  /** Tensors whose first axes are the steps; each step gets a slice of each. @default none */
+  xs?: X;
+  /** Number of steps, when there are no xs. */
+  length?: Size;
+  /** From the last slice to the first. @default false */
+  reverse?: boolean;
+}
+
+/**
+ * A loop inside the graph: `carry, y = step(carry, x)` for each slice x of the first axis of xs. Gives the last carry, and the
+ * y of all steps stacked along a new first axis. It is not unrolled: the graph has one copy of the step. Gradients run back
+ * through all steps.
+ *
+ * @example
+ * const xs = tensor([1, 2, 3, 4]);
+ * const { ys } = scan((total, x: Tensor<"f32">) => ({ carry: add(total, x), y: add(total, x) }), { init: zeros([]), xs });
+ * await ys.toArray(); // [1, 3, 6, 10]
+ */
+export function scan<C, X = undefined, Y = undefined>(
+  step: (carry: C, x: X) => { carry: C; y?: Y },
+  { init, xs, length, reverse }: ScanOptions<C, X>,
+): { carry: C; ys: Y } {
+  const carry = takeApart("scan", init);
+  const sequences = takeApart("scan", xs);
+  let results: ReturnType<typeof takeApart> | undefined;
+  const run = autodiff.scan(
+    (state, slices) => {
+      const next = step(carry.rebuild(tensorsOf(state)) as C, sequences.rebuild(tensorsOf(slices)) as X);
+      results = takeApart("scan", next.y);
+      return { carry: valuesOf(takeApart("scan", next.carry).tensors), ys: valuesOf(results.tensors) };
+    },
+    { init: valuesOf(carry.tensors), xs: valuesOf(sequences.tensors), length, reverse },
+  );
+  return { carry: carry.rebuild(tensorsOf(run.carry)) as C, ys: results?.rebuild(tensorsOf(run.ys)) as Y };
+}
+
+/**
+ * The result of one of two functions of the operands; only the chosen one runs. Both give tensors of the same shapes.
+ * For a choice between elements use `where`.
+ *
+ * @example
+ * const x = tensor(-2);
+ * await cond(less(x, 0), x, (x) => neg(x), (x) => x).item(); // 2
+ */
+export function cond<T, R>(condition: Tensor<"bool">, operands: T, thenBranch: (operands: T) => R, elseBranch: (operands: T) => R): R {
+  const given = takeApart("cond", operands);
+  let result: ReturnType<typeof takeApart> | undefined;
+  const branch = (fn: (operands: T) => R) => (values: readonly Value[]) => {
+    result = takeApart("cond", fn(given.rebuild(tensorsOf(values)) as T));
+    return valuesOf(result.tensors);
+  };
+  const values = autodiff.cond(condition.value, valuesOf(given.tensors), branch(thenBranch), branch(elseBranch));
+  return result?.rebuild(tensorsOf(values)) as R;
+}
+
+/**
+ * Repeats `state = body(state)` while `condition(state)` is true. For inference: it has no gradient.
+ *
+ * @example
+ * await whileLoop((x) => less(x, 100), (x) => mul(x, 2), tensor(3)).item(); // 192
+ */
+export function whileLoop<S>(condition: (state: S) => Tensor<"bool">, body: (state: S) => S, init: S): S {
+  const state = takeApart("whileLoop", init);
+  const rebuild = (values: readonly Value[]) => state.rebuild(tensorsOf(values)) as S;
+  const values = autodiff.whileLoop(
+    (now) => condition(rebuild(now)).value,
+    (now) => valuesOf(takeApart("whileLoop", body(rebuild(now))).tensors),
+    valuesOf(state.tensors),
+  );
+  return rebuild(values);
+}
+
+/**
+ * fn, but what it computes inside is not kept for the gradient: the gradient computes it again. Costs one more forward pass
+ * of fn, saves its memory. Chen et al. 2016, arXiv:1604.06174.
+ */
+export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
+  return (...args) => {
+    const given = takeApart("checkpoint", args);
+    let result: ReturnType<typeof takeApart> | undefined;
+    const values = autodiff.checkpoint((...inputs) => {
+      result = takeApart("checkpoint", fn(...(given.rebuild(tensorsOf(inputs)) as unknown as A)));
+      return valuesOf(result.tensors);
+    }, valuesOf(given.tensors));
+    return result?.rebuild(tensorsOf(values)) as R;
+  };
+}
+
+/**
+ * fn with a gradient given by hand: `backward(dy, args, y)` gives one gradient for each argument. The result of fn is one
+ * tensor, the arguments are tensors. Other tensors that fn uses get no gradient.
+ *
+ * @example
+ * const clamped = customGradient((x: Tensor<"f32">) => minimum(x, 1), (dy) => [dy]);
+ * const x = tensor([0, 5]);
+ * await grad(sum(clamped(x)), [x])[0].toArray(); // [1, 1]
+ */
+export function customGradient<A extends readonly Tensor[], R extends Tensor>(
+  fn: (...args: A) => R,
+  backward: (dy: R, args: A, y: R) => { [K in keyof A]: A[K] | undefined },
+): (...args: A) => R {
+  return (...args) => {
+    const [value] = autodiff.customGradient(
+      (...inputs) => [fn(...(tensorsOf(inputs) as unknown as A)).value],
+      valuesOf(args),
+      ({ inputs, outputs: [y], dys: [dy] }) =>
+        backward(new Tensor(dy as Value) as R, tensorsOf(inputs) as unknown as A, new Tensor(y) as R).map(
+          (gradient) => (gradient as Tensor | undefined)?.value,
+        ),
+    );
+    return new Tensor(value) as R;
+  };
+}
+
+/**
+ * Forward mode: the value of fn and its directional derivative when the arguments move along the tangents. One pass, whatever
+ * the number of results. With `grad` inside fn it gives Hessian-vector products.
+ *
+ * @example
+ * const x = tensor([1, 2, 3]);
+ * const v = tensor([1, 0, 0]);
+ * const { tangent } = jvp((x) => sum(mul(x, mul(x, x))), [x], [v]);
+ * await tangent.item(); // 3
+ */
+export function jvp<A extends readonly Tensor<FloatDType>[], R>(fn: (...args: A) => R, args: A, tangents: A): { value: R; tangent: R } {
+  const result = takeApart("jvp", fn(...args));
+  const derivatives = autodiff.pushForward(valuesOf(result.tensors), valuesOf(args), valuesOf(tangents));
+  return { value: result.rebuild(result.tensors) as R, tangent: result.rebuild(tensorsOf(derivatives)) as R };
+}
