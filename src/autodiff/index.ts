@@ -4,3 +4,4 @@ export { type CustomGradient, checkpoint, customGradient } from "./call.ts";
 export { pushForward } from "./forward.ts";
 export { gradients, pullBack } from "./reverse.ts";
 export { type ScanInputs, type ScanStep, scan } from "./scan.ts";
+export { vmap } from "./vmap.ts";

@@ -1,5 +1,6 @@
 import { requireFloatDType, sizeOf, type Value } from "../ir/index.ts";
 import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, sub } from "./arithmetic.ts";
+import { elementwise } from "./batch.ts";
 import { apply, defineOp, hostTensor, OnnxFloat } from "./define.ts";
 import { unary, where } from "./elementwise.ts";
 import { greater } from "./logic.ts";
@@ -14,6 +15,7 @@ export type GeluApproximation = "none" | "tanh";
 
 const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
   name: "gelu",
+  batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("gelu", x.dtype);
@@ -44,6 +46,7 @@ const SLICE_ELEMENTS = 131072;
  */
 const geluTanhGradientEntry = defineOp({
   name: "geluTanhGradient",
+  batch: elementwise,
   inputs: ["x", "upstream"],
   infer: ({ x }) => x,
   gradient: ({ x, upstream, dy }) => secondDerivative(x, upstream, dy),
@@ -125,6 +128,7 @@ export const relu6 = (x: Value): Value => clip(x, { min: 0, max: 6 });
 
 const leakyReluEntry = defineOp<"x", { negativeSlope: number }>({
   name: "leakyRelu",
+  batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("leakyRelu", x.dtype);

@@ -1,4 +1,5 @@
 import { type DType, isFloat, type Value } from "../ir/index.ts";
+import { elementwise } from "./batch.ts";
 import { apply, constantScalar, defineOp, hostTensor, type Lowering, type Operand } from "./define.ts";
 import { binary, type UnaryDefinition, unary, where } from "./elementwise.ts";
 import { equal, greater, greaterEqual, less, lessEqual, logicalAnd } from "./logic.ts";
@@ -158,6 +159,7 @@ export function clip(x: Value, { min = Number.NEGATIVE_INFINITY, max = Number.PO
 }
 const clipEntry = defineOp<"x", { min: number; max: number }>({
   name: "clip",
+  batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => x,
   gradient: ({ x, dy }, { min, max }) => {

@@ -1,5 +1,6 @@
 import { describe, isStatic, requireStatic, ShapeError, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
 import { add, mul, sub } from "./arithmetic.ts";
+import { foldedInto } from "./batch.ts";
 import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
 import { where } from "./elementwise.ts";
 import { logicalAnd, logicalNot } from "./logic.ts";
@@ -121,6 +122,7 @@ type AttentionAttributes = { isCausal: boolean; scale: number };
 /** Outputs: attention [B, H, T, Dh], and the probabilities [B, H, T, S] for the gradient. */
 const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
   name: "attention",
+  batch: foldedInto(3),
   inputs: ["q", "k", "v"],
   infer: ({ q, k, v }) => {
     const isFine = [q, k, v].every((x) => x.shape.length === 4 && x.dtype === q.dtype) && shapesEqual(k.shape, v.shape) && sizesEqual(q.shape[3], k.shape[3]);

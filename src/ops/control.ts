@@ -1,8 +1,10 @@
 import type { Value } from "../ir/index.ts";
+import { elementwise } from "./batch.ts";
 import { apply, defineOp, hostTensor } from "./define.ts";
 
 const stopGradientEntry = defineOp({
   name: "stopGradient",
+  batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => x,
   gradient: () => ({}),

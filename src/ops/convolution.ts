@@ -1,5 +1,6 @@
 import { DTypeError, describe, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
+import { foldedInto } from "./batch.ts";
 import { apply, defineOp, forEachIndex, hostTensor, type OpEntry, stridesOf } from "./define.ts";
 import type { Padding } from "./movement.ts";
 import { sum } from "./reduce.ts";
@@ -143,6 +144,7 @@ function forEachProduct(
 const makeConv = (inputs: readonly ("x" | "weight" | "bias")[]): OpEntry =>
   defineOp<"x" | "weight" | "bias", ConvAttributes>({
     name: "conv",
+    batch: foldedInto(1),
     inputs,
     infer: ({ x, weight, bias }, attributes) => {
       const type = inferConv("conv", x, weight, attributes);
@@ -181,6 +183,7 @@ const convBiasEntry = makeConv(["x", "weight", "bias"]);
 /** The transpose of conv: x [N, O, ...] and weight [O, C / groups, ...] -> [N, C, ...sizes]. */
 const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { sizes: readonly Size[] }>({
   name: "convTranspose",
+  batch: foldedInto(1),
   inputs: ["x", "weight"],
   infer: ({ x, weight }, { sizes, groups }) => {
     checkOperands("convTranspose", x, weight);

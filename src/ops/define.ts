@@ -15,6 +15,7 @@ import {
   type TensorType,
   Value,
 } from "../ir/index.ts";
+import type { BatchRule } from "./batch.ts";
 
 /** Plain numbers for the reference implementations, whatever the dtype. */
 export interface HostTensor {
@@ -87,6 +88,8 @@ export interface OpEntry extends Op {
   readonly extendsOp?: Op;
   /** The same op without some outputs that nothing uses, and the outputs it keeps; undefined when it needs all. */
   withoutOutputs?(unused: ReadonlySet<number>): { op: Op; kept: readonly number[] } | undefined;
+  /** Applies the op to a whole batch; without it, vmap goes through the batch example by example. See batch.ts. */
+  batch?: BatchRule;
   /** A cheaper value equal to the node's only output, or undefined. The node's inputs are simplified already. */
   simplify?(inputs: readonly Value[], attributes: Attributes): Value | undefined;
 }
@@ -104,6 +107,7 @@ interface Definition<In extends string, A extends Attributes> {
   inPlace?: OpEntry["inPlace"];
   isView?: boolean;
   simplify?: (inputs: Record<In, Value>, attributes: A) => Value | undefined;
+  batch?: BatchRule;
 }
 
 class NotDifferentiable {
@@ -126,11 +130,12 @@ const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x 
 
 /** Makes the entry of an op with a fixed list of named inputs. */
 export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
-  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, simplify } = definition;
+  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, simplify, batch } = definition;
   return {
     name,
     inPlace,
     isView,
+    batch,
     simplify: simplify && ((values, attributes) => simplify(named(inputs, values), attributes as A)),
     inferTypes: (types, attributes) => asArray(infer(named(inputs, types), attributes as A)),
     gradient(node, [dy]) {

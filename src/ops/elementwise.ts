@@ -11,6 +11,7 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
+import { elementwise } from "./batch.ts";
 import {
   apply,
   broadcastPosition,
@@ -48,6 +49,7 @@ export interface UnaryDefinition {
 export function unary({ name, accepts = "float", result, gradient, lower, reference }: UnaryDefinition): UnaryOp {
   const entry = defineOp({
     name,
+    batch: elementwise,
     inputs: ["x"],
     infer: ({ x }) => {
       const isFine = accepts === "bool" ? x.dtype === "bool" : accepts === "integer" ? isInteger(x.dtype) : isFloat(x.dtype) || accepts === "number";
@@ -109,6 +111,7 @@ interface BinaryDefinition {
 export function binary({ name, lower, gradient, reference, result, accepts, simplify }: BinaryDefinition): BinaryOp {
   const entry = defineOp({
     name,
+    batch: elementwise,
     inputs: ["a", "b"],
     infer: ({ a, b }) => {
       const type = inferBroadcast(name, a, b);
@@ -138,6 +141,7 @@ export function binary({ name, lower, gradient, reference, result, accepts, simp
 
 const castEntry = defineOp<"x", { to: DType }>({
   name: "cast",
+  batch: elementwise,
   inputs: ["x"],
   infer: ({ x }, { to }) => ({ dtype: to, shape: x.shape }),
   gradient: ({ x, dy }, { to }) => (isFloat(to) && isFloat(x.dtype) ? { x: cast(dy, x.dtype) } : {}),
@@ -156,6 +160,7 @@ export function cast(x: Value, to: DType): Value {
 
 const whereEntry = defineOp({
   name: "where",
+  batch: elementwise,
   inputs: ["condition", "a", "b"],
   infer: ({ condition, a, b }) => {
     if (condition.dtype !== "bool") {

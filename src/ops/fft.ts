@@ -1,5 +1,6 @@
 import { describe, normalizeAxis, OptionError, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
+import { alongAxes } from "./batch.ts";
 import { apply, constantOf, defineOp, hostTensor, type OpEntry, stridesOf, vector } from "./define.ts";
 import { gather } from "./gather.ts";
 import { pad } from "./movement.ts";
@@ -10,6 +11,7 @@ type DftAttributes = { axis: number; inverse: boolean };
 /** Complex numbers are pairs: x [..., 2] -> [..., 2]. The inverse divides by the length. */
 const dftEntry: OpEntry = defineOp<"x", DftAttributes>({
   name: "dft",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("fft", x.dtype);

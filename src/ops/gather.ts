@@ -1,8 +1,10 @@
 import { DTypeError, describe, normalizeAxis, type Shape, ShapeError, shapesEqual, sizeOf, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
 import { apply, defineOp, forEachIndex, hostTensor, scalar, stridesOf } from "./define.ts";
 import { where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
+import { moveAxis } from "./movement.ts";
 import { broadcastTo, reshape, transpose } from "./shape.ts";
 
 function requireIndices(where: string, indices: TensorType): void {
@@ -15,6 +17,11 @@ const wrap = (index: number, size: number) => (index < 0 ? index + size : index)
 
 const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "gather",
+  batch: (node, [x, indices], isBatched) => {
+    const axis = node.attributes.axis as number;
+    if (isBatched[0]) return isBatched[1] ? undefined : [gather(x, indices, axis + 1)];
+    return [moveAxis(gather(x, indices, axis), axis, 0)];
+  },
   inputs: ["x", "indices"],
   infer: ({ x, indices }, { axis }) => {
     requireIndices("gather", indices);
@@ -89,6 +96,7 @@ export function indexAdd(base: Value, indices: Value, updates: Value): Value {
 
 const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "takeAlong",
+  batch: alongAxes,
   inputs: ["x", "indices"],
   infer: ({ x, indices }, { axis }) => {
     requireIndices("takeAlong", indices);
@@ -125,6 +133,7 @@ export function takeAlong(x: Value, indices: Value, axis = -1): Value {
 
 const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
   name: "scatterAddAlong",
+  batch: alongAxes,
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }, { axis }) => {
     requireIndices("scatterAddAlong", indices);
@@ -152,6 +161,7 @@ export function scatterAddAlong(base: Value, indices: Value, updates: Value, axi
 
 const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
   name: "scatter",
+  batch: alongAxes,
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }, { axis }) => {
     requireIndices("scatter", indices);

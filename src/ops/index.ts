@@ -55,6 +55,7 @@ export {
   trunc,
 } from "./arithmetic.ts";
 export { type AttentionOptions, type CachedAttentionInputs, cachedAttention, plainAttention, scaledDotProductAttention } from "./attention.ts";
+export { type BatchRule, spread } from "./batch.ts";
 export { stopGradient } from "./control.ts";
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from "./convolution.ts";
 export {

@@ -3,6 +3,7 @@ import {
   DTypeError,
   describe,
   isStatic,
+  type Node,
   requireFloatDType,
   type Shape,
   ShapeError,
@@ -71,8 +72,19 @@ function inferMatmul(where: string, a: TensorType, b: TensorType, { transposeA, 
   return { dtype: a.dtype, shape: [...batch, left.rows, right.columns] };
 }
 
+/** The batch becomes the first of the leading axes. */
+function products(node: Node, operands: readonly Value[], isBatched: readonly boolean[]): readonly Value[] {
+  const rank = Math.max(...node.inputs.map(({ shape }) => shape.length));
+  const [a, b] = operands.map((x, i) => {
+    const ones = new Array<number>(rank - node.inputs[i].shape.length).fill(1);
+    return isBatched[i] ? reshape(x, [x.shape[0], ...ones, ...x.shape.slice(1)]) : x;
+  });
+  return [matmul(a, b, node.attributes as MatmulAttributes)];
+}
+
 const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   name: "matmul",
+  batch: products,
   inputs: ["a", "b"],
   infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
   // y = s op(a) op(b), so d op(a) = s dy op(b)^T and d op(b) = s op(a)^T dy; transposing once more undoes op
@@ -133,6 +145,7 @@ function flattenRows(x: Value): Value {
 type LinearAttributes = { transposeB: boolean };
 const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
   name: "linear",
+  batch: (node, [x, weight, bias], isBatched) => (isBatched[1] || isBatched[2] ? undefined : [linear(x, weight, bias, node.attributes as LinearAttributes)]),
   inputs: ["x", "weight", "bias"],
   infer: ({ x, weight, bias }, { transposeB }) => {
     const type = inferMatmul("linear", x, weight, { transposeA: false, transposeB, scale: 1 });

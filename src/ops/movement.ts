@@ -1,5 +1,6 @@
 /** Moving elements about: composites of reshape, slice, concat, gather and the like, and the few entries they need. */
 import { type DType, describe, multiplySizes, normalizeAxis, OptionError, requireStatic, type Shape, ShapeError, type Size, type Value } from "../ir/index.ts";
+import { alongAxes } from "./batch.ts";
 import { apply, defineOp, forEachIndex, hostTensor, notDifferentiable, onnxTypeCode, scalar, stridesOf, vector } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
 import { gather } from "./gather.ts";
@@ -57,6 +58,7 @@ export function swapAxes(x: Value, a: number, b: number): Value {
 
 const flipEntry = defineOp<"x", { axes: readonly number[] }>({
   name: "flip",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }) => x,
   gradient: ({ dy }, { axes }) => ({ x: flip(dy, axes) }),
@@ -101,6 +103,7 @@ export type Padding = readonly (readonly [before: number, after: number])[];
 
 const padEntry = defineOp<"x", { before: readonly number[]; after: readonly number[]; value: number }>({
   name: "pad",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { before, after }) => ({
     dtype: x.dtype,

@@ -1,5 +1,6 @@
 import { describe, normalizeAxis, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
+import { alongAxes, leadingAxes } from "./batch.ts";
 import { applyAll, defineOp, forEachIndex, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
 import { pad } from "./movement.ts";
 import { averagePool } from "./pooling.ts";
@@ -11,6 +12,7 @@ type StandardizeAttributes = { axes: readonly number[]; epsilon: number };
 /** Outputs: the normal form of x, the mean and 1 / sqrt(variance + epsilon), both with the axes kept at size 1. */
 const standardizeBase = defineOp<"x", StandardizeAttributes>({
   name: "standardize",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { axes }) => {
     requireFloatDType("standardize", x.dtype);
@@ -181,6 +183,7 @@ export function instanceNorm(x: Value, options: AffineNormOptions = {}): Value {
 type RmsNormAttributes = { epsilon: number };
 const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
   name: "rmsNorm",
+  batch: leadingAxes,
   inputs: ["x", "weight"],
   infer: ({ x, weight }) => {
     requireFloatDType("rmsNorm", x.dtype);

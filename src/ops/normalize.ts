@@ -1,5 +1,6 @@
 import { describe, normalizeAxis, requireFloatDType, ShapeError, type Value } from "../ir/index.ts";
 import { add, exp, mul, sub } from "./arithmetic.ts";
+import { alongAxes, leadingAxes } from "./batch.ts";
 import { apply, applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
 import { mean, sum, sumTo } from "./reduce.ts";
 
@@ -30,6 +31,7 @@ function softmaxRow(row: number[]): number[] {
 
 const softmaxEntry = defineOp<"x", { axis: number }>({
   name: "softmax",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("softmax", x.dtype);
@@ -51,6 +53,7 @@ export function softmax(x: Value, axis = -1): Value {
 
 const logSoftmaxEntry = defineOp<"x", { axis: number }>({
   name: "logSoftmax",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("logSoftmax", x.dtype);
@@ -69,6 +72,7 @@ export function logSoftmax(x: Value, axis = -1): Value {
 type LayerNormAttributes = { epsilon: number };
 const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
   name: "layerNorm",
+  batch: leadingAxes,
   inputs: ["x", "weight", "bias"],
   infer: ({ x, weight, bias }) => {
     requireFloatDType("layerNorm", x.dtype);

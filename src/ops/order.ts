@@ -1,5 +1,6 @@
 import { normalizeAxis, ShapeError, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
+import { alongAxes } from "./batch.ts";
 import { apply, applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, scalar, stridesOf } from "./define.ts";
 import { cast } from "./elementwise.ts";
 import { scatterAddAlong } from "./gather.ts";
@@ -17,6 +18,7 @@ type ArgAttributes = { axis: number; keepDims: boolean };
 function argReduction(name: string, opType: string, pick: (group: number[]) => number) {
   const entry = defineOp<"x", ArgAttributes>({
     name,
+    batch: alongAxes,
     inputs: ["x"],
     infer: ({ x }, { axis, keepDims }) => {
       if (x.shape[axis] === 0)
@@ -39,6 +41,7 @@ export const argmin = argReduction("argmin", "ArgMin", (group) => Math.min(...gr
 type TopkAttributes = { k: number; axis: number; largest: boolean };
 const topkBase = defineOp<"x", TopkAttributes>({
   name: "topk",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { k, axis }) => {
     const size = x.shape[axis];
@@ -115,6 +118,7 @@ export interface CumulativeOptions {
 type CumulativeAttributes = { axis: number; exclusive: boolean; reverse: boolean };
 const cumsumEntry: OpEntry = defineOp<"x", CumulativeAttributes>({
   name: "cumsum",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }) => x,
   gradient: ({ dy }, attributes) => ({ x: cumsum(dy, { ...attributes, reverse: !attributes.reverse }) }),

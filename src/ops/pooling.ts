@@ -1,5 +1,6 @@
 import { describe, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
+import { foldedInto } from "./batch.ts";
 import { convTranspose, padsOf, perAxis, type Window, windowCounts } from "./convolution.ts";
 import { apply, applyAll, constantOf, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf, vector } from "./define.ts";
 import { addAtPositions, gather } from "./gather.ts";
@@ -116,6 +117,7 @@ export function maxPool(x: Value, options: MaxPoolOptions): Value {
 /** The mean over whole windows, padding included. Its gradient is a transposed convolution with equal weights. */
 const averagePoolEntry: OpEntry = defineOp<"x", PoolAttributes>({
   name: "averagePool",
+  batch: foldedInto(1),
   inputs: ["x"],
   infer: ({ x }, attributes) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...pooledShape(x, attributes)] }),
   gradient: ({ x, dy }, attributes) => ({ x: spread(dy, x, attributes) }),

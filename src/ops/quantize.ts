@@ -1,5 +1,6 @@
 import { DTypeError, describe, normalizeAxis, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { add, clip, floor, mul, round, roundHalfToEven, sub } from "./arithmetic.ts";
+import { leadingAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
 import { apply, constantOf, defineOp, hostTensor, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
 import { cast } from "./elementwise.ts";
@@ -105,6 +106,7 @@ type BlockAttributes = { bits: number; blockSize: number; features: number };
 
 const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
   name: "blockMatmul",
+  batch: leadingAxes,
   inputs: ["x", "packed", "scales", "zeroPoints"],
   infer: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }) => {
     requireFloatDType("blockMatmul", x.dtype);

@@ -14,6 +14,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { abs, add, clip, div, exp, log, mul, pow, sqrt, square, sub } from "./arithmetic.ts";
+import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
 import { apply, defineOp, forEachIndex, type HostTensor, hostTensor, type Lowering, type OpEntry } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
@@ -55,6 +56,7 @@ interface Reduction {
 function reduction({ name, lower, gradient, reference, floatOnly }: Reduction) {
   const entry: OpEntry = defineOp<"x", ReduceAttributes>({
     name,
+    batch: alongAxes,
     inputs: ["x"],
     infer: ({ x }, { axes, keepDims }) => {
       if (floatOnly) requireFloatDType(name, x.dtype);

@@ -14,6 +14,7 @@ import {
   sizesEqual,
   type Value,
 } from "../ir/index.ts";
+import { alongAxes } from "./batch.ts";
 import { apply, applyAll, broadcastPosition, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
 import { flip } from "./movement.ts";
 import { sumTo } from "./reduce.ts";
@@ -22,6 +23,7 @@ const text = (shape: Shape) => `[${shape.join(", ")}]`;
 
 const reshapeEntry: OpEntry = defineOp<"x", { shape: Shape }>({
   name: "reshape",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { shape }) => {
     if (!sizesEqual(sizeOf(x.shape), sizeOf(shape))) {
@@ -71,6 +73,7 @@ reshape.entry = reshapeEntry;
 
 const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }>({
   name: "transpose",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { permutation }) => ({ dtype: x.dtype, shape: permutation.map((axis) => x.shape[axis]) }),
   gradient: ({ dy }, { permutation }) => ({
@@ -110,6 +113,12 @@ export function transpose(x: Value, permutation?: readonly number[]): Value {
 
 const broadcastEntry = defineOp<"x", { shape: Shape }>({
   name: "broadcastTo",
+  // the example may have fewer axes than it is stretched to
+  batch: (node, [x]) => {
+    const shape = node.outputs[0].shape;
+    const ones = new Array<number>(shape.length - node.inputs[0].shape.length).fill(1);
+    return [broadcastTo(reshape(x, [x.shape[0], ...ones, ...x.shape.slice(1)]), [x.shape[0], ...shape])];
+  },
   inputs: ["x"],
   infer: ({ x }, { shape }) => {
     const result = broadcastShapes(x.shape, shape);
@@ -143,6 +152,7 @@ export function broadcastTo(x: Value, shape: Shape): Value {
 /** Concatenation takes any number of inputs, so its entry is written out. */
 const concatEntry: OpEntry = {
   name: "concat",
+  batch: alongAxes,
   inferTypes: (inputs, attributes) => {
     const axis = attributes.axis as number;
     const [first, ...rest] = inputs;
@@ -197,6 +207,7 @@ export function concat(xs: readonly Value[], axis = 0): Value {
 type SliceAttributes = { axis: number; start: number; end: number; step: number };
 const sliceEntry = defineOp<"x", SliceAttributes>({
   name: "slice",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { axis, start, end, step }) => ({
     dtype: x.dtype,
@@ -282,6 +293,7 @@ function sliceBackwards(x: Value, axis: number, size: number, { start, end, step
 type SplitAttributes = { axis: number; parts: number };
 const splitBase = defineOp<"x", SplitAttributes>({
   name: "split",
+  batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { axis, parts }) => {
     const size = divideSizes(x.shape[axis], parts);

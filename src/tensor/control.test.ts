@@ -2,16 +2,24 @@ import { expect, test } from "vitest";
 import { optimize } from "../lower/index.ts";
 import {
   add,
+  broadcastTo,
   checkpoint,
   compile,
+  concat,
   cond,
+  conv,
+  crossEntropy,
   customGradient,
+  flip,
   full,
+  gather,
   grad,
   greater,
   jvp,
   less,
+  linear,
   matmul,
+  max,
   minimum,
   mul,
   normal,
@@ -21,13 +29,17 @@ import {
   scan,
   sin,
   slice,
+  softmax,
+  sort,
   sub,
   sum,
   type Tensor,
   tanh,
   tensor,
+  transpose,
   Variable,
   valueAndGrad,
+  vmap,
   whileLoop,
   zeros,
 } from "./index.ts";
@@ -181,11 +193,15 @@ test("jvp is the Jacobian times a vector, and gives Hessian-vector products", as
   const { tangent } = jvp(f, [x], [v]);
   const [dx] = grad(f(x), [x]);
   close(await tangent.read(), await sum(mul(dx, v)).read());
-  const hvp = jvp((x: F): F => grad(f(x), [x])[0], [x], [v]).tangent;
+  const gradient = (x: F): F => {
+    const [dx] = grad(f(x), [x]);
+    return dx;
+  };
+  const hvp = jvp(gradient, [x], [v]).tangent;
   const viaReverse = grad(sum(mul(dx, v)), [x])[0];
   close(await hvp.read(), await viaReverse.read());
   const parts = rnnParts();
-  const through = jvp((w: F) => scanned({ ...parts, w }), [parts.w], [full([4, 4], 0.1)]).tangent;
+  const through = jvp((w: F) => scanned({ ...parts, w }), [parts.w], [full([4, 4], 0.1, "f32")]).tangent;
   const [dw] = grad(unrolled(parts), [parts.w]);
   close(await through.read(), await sum(mul(dw, 0.1)).read(), 1e-3);
 });
@@ -214,4 +230,36 @@ test("a scan inside a compiled step updates variables", async () => {
   });
   expect(await (await step(tensor([1, 2]))).item()).toBe(1.25); // 0.5 (0.5 + 2)
   expect((await w.read())[0]).toBeCloseTo(0.5 - 0.1 * (2 * 0.5 + 2), 5); // w^2 + 2 w
+});
+
+const vmapCases: Record<string, (x: F, y: F) => F> = {
+  elementwise: (x, y) => mul(sin(x), add(reshape(y, [3, 2]), 1)),
+  "different ranks": (x, y) => add(x, sum(y)),
+  reductions: (x, y) => sub(sum(x, { axes: 0 }), max(y)),
+  softmax: (x) => softmax(x, 0),
+  products: (x, y) => matmul(x, matmul(y, x)),
+  "linear layer": (x) => linear(x, normal(randomKey(5), [2, 4]), normal(randomKey(6), [4])),
+  shapes: (x, y) => concat([transpose(x), flip(y, 1), slice(y, { axis: 1, start: 1, end: 2 })], 1),
+  broadcast: (x) => broadcastTo(sum(x, { axes: 0 }), [5, 2]),
+  gather: (x) => gather(x, tensor([2, 0], { dtype: "i32" })),
+  sorting: (x) => sort(x, { axis: 0 }).values,
+  "scan inside": (x) => scan((h: F, row: F) => ({ carry: tanh(add(h, row)), y: h }), { init: zeros([2]), xs: x }).ys,
+  convolution: (x) => conv(reshape(x, [1, 1, 6]), normal(randomKey(7), [2, 1, 3])),
+  "cross-entropy, which has no rule": (x) => crossEntropy(x, tensor([0, 1, 1], { dtype: "i32" })),
+  "gradient inside": (x, y) => grad(sum(mul(tanh(matmul(x, y)), 2)), [x])[0],
+};
+test.each(Object.entries(vmapCases))("vmap equals example after example: %s", async (_, fn) => {
+  const [xs, ys] = [normal(randomKey(1), [4, 3, 2]), normal(randomKey(2), [4, 2, 3])];
+  const together = vmap(fn)(xs, ys);
+  const single = await readTensors([0, 1, 2, 3].map((i) => fn(xs.at(i), ys.at(i))));
+  close(
+    await together.read(),
+    single.flatMap((array) => [...array]),
+  );
+  const shared = vmap(fn, { inAxes: [1, null] })(transpose(xs, [1, 0, 2]), ys.at(0));
+  const sharedSingle = await readTensors([0, 1, 2, 3].map((i) => fn(xs.at(i), ys.at(0))));
+  close(
+    await shared.read(),
+    sharedSingle.flatMap((array) => [...array]),
+  );
 });

@@ -134,8 +134,35 @@ export function customGradient<A extends readonly Tensor[], R extends Tensor>(
  * const { tangent } = jvp((x) => sum(mul(x, mul(x, x))), [x], [v]);
  * await tangent.item(); // 3
  */
-export function jvp<A extends readonly Tensor<FloatDType>[], R>(fn: (...args: A) => R, args: A, tangents: A): { value: R; tangent: R } {
+export function jvp<A extends readonly Tensor<FloatDType>[], R>(fn: (...args: A) => R, args: A, tangents: NoInfer<A>): { value: R; tangent: R } {
   const result = takeApart("jvp", fn(...args));
   const derivatives = autodiff.pushForward(valuesOf(result.tensors), valuesOf(args), valuesOf(tangents));
   return { value: result.rebuild(result.tensors) as R, tangent: result.rebuild(tensorsOf(derivatives)) as R };
+}
+
+/**
+ * fn for every example of a batch at once. fn is written for one example; the arguments of the result have the batch as a
+ * further axis, the results as their axis 0. inAxes says which axis, for each argument: null for one that is the same for all.
+ * @default axis 0 of every argument
+ *
+ * @example
+ * const lengths = vmap((x: Tensor<"f32">) => norm(x));
+ * await lengths(tensor([[3, 4], [6, 8]])).toArray(); // [5, 10]
+ */
+export function vmap<A extends readonly Tensor[], R>(
+  fn: (...args: A) => R,
+  { inAxes }: { inAxes?: { readonly [K in keyof A]: number | null } } = {},
+): (...args: A) => R {
+  return (...args) => {
+    let result: ReturnType<typeof takeApart> | undefined;
+    const values = autodiff.vmap(
+      (...inputs) => {
+        result = takeApart("vmap", fn(...(tensorsOf(inputs) as unknown as A)));
+        return valuesOf(result.tensors);
+      },
+      valuesOf(args),
+      inAxes ?? args.map(() => 0),
+    );
+    return result?.rebuild(tensorsOf(values)) as R;
+  };
 }

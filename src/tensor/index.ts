@@ -2,9 +2,9 @@
 
 export { withScope } from "../ops/index.ts";
 export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
-export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, whileLoop } from "./control.ts";
+export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
-export * from "./functions.ts";
+export * from "./functions/index.ts";
 export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";
 export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
 export { fromHost, type NestedNumbers, readTensors, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";

@@ -1,0 +1,162 @@
+/** Normalisation, attention, losses and quantized numbers. */
+import type { FloatDType } from "../../ir/index.ts";
+import * as ops from "../../ops/index.ts";
+import { Tensor } from "../tensor.ts";
+
+/** exp(x) / sum(exp(x)) along an axis. @default last axis */
+export function softmax<D extends FloatDType>(x: Tensor<D>, axis?: number): Tensor<D> {
+  return new Tensor(ops.softmax(x.value, axis));
+}
+
+/** log(softmax(x)) along an axis. @default last axis */
+export function logSoftmax<D extends FloatDType>(x: Tensor<D>, axis?: number): Tensor<D> {
+  return new Tensor(ops.logSoftmax(x.value, axis));
+}
+
+/** Normalises the last axis, then scales and shifts. x: [..., D], weight and bias: [D]. arXiv:1607.06450 */
+export function layerNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, bias: Tensor<D>, epsilon?: number): Tensor<D> {
+  return new Tensor(ops.layerNorm(x.value, weight.value, bias.value, epsilon));
+}
+
+/** x divided by its root mean square over the last axis, times a weight. x: [..., D], weight: [D]. arXiv:1910.07467 */
+export function rmsNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, epsilon?: number): Tensor<D> {
+  return new Tensor(ops.rmsNorm(x.value, weight.value, epsilon));
+}
+
+export interface BatchNormState<D extends FloatDType> {
+  /** [C] @default ones */
+  weight?: Tensor<D>;
+  /** [C] @default zeros */
+  bias?: Tensor<D>;
+  /** [C] */
+  runningMean: Tensor<D>;
+  /** [C] */
+  runningVariance: Tensor<D>;
+}
+/** Normalises each channel over the batch and the spatial axes. x: [N, C, ...]. Gives the new running statistics too. arXiv:1502.03167 */
+export function batchNorm<D extends FloatDType>(
+  x: Tensor<D>,
+  { weight, bias, runningMean, runningVariance }: BatchNormState<D>,
+  options: ops.BatchNormOptions,
+): { y: Tensor<D>; runningMean: Tensor<D>; runningVariance: Tensor<D> } {
+  const inputs = { weight: weight?.value, bias: bias?.value, runningMean: runningMean.value, runningVariance: runningVariance.value };
+  const result = ops.batchNorm(x.value, inputs, options);
+  return { y: new Tensor(result.y), runningMean: new Tensor(result.runningMean), runningVariance: new Tensor(result.runningVariance) };
+}
+
+export interface AffineNorm<D extends FloatDType> {
+  /** [C] @default ones */
+  weight?: Tensor<D>;
+  /** [C] @default zeros */
+  bias?: Tensor<D>;
+  /** @default 1e-5 */
+  epsilon?: number;
+}
+/** Normalises each example over groups of channels and the spatial axes. x: [N, C, ...]. arXiv:1803.08494 */
+export function groupNorm<D extends FloatDType>(x: Tensor<D>, numGroups: number, { weight, bias, epsilon }: AffineNorm<D> = {}): Tensor<D> {
+  return new Tensor(ops.groupNorm(x.value, numGroups, { weight: weight?.value, bias: bias?.value, epsilon }));
+}
+/** Normalises each channel of each example over the spatial axes. x: [N, C, ...]. arXiv:1607.08022 */
+export function instanceNorm<D extends FloatDType>(x: Tensor<D>, { weight, bias, epsilon }: AffineNorm<D> = {}): Tensor<D> {
+  return new Tensor(ops.instanceNorm(x.value, { weight: weight?.value, bias: bias?.value, epsilon }));
+}
+/** x divided by its length along an axis. @default last axis */
+export function l2Normalize<D extends FloatDType>(x: Tensor<D>, options?: { axis?: number; epsilon?: number }): Tensor<D> {
+  return new Tensor(ops.l2Normalize(x.value, options));
+}
+/** Divides by the activity of neighbouring channels. x: [N, C, ...]. Krizhevsky et al. 2012, section 3.3. */
+export function localResponseNorm<D extends FloatDType>(x: Tensor<D>, options: ops.LocalResponseNormOptions): Tensor<D> {
+  return new Tensor(ops.localResponseNorm(x.value, options));
+}
+
+export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<ops.CrossEntropyOptions, "weight"> {
+  /** [V]: how much each class counts. @default all the same */
+  weight?: Tensor<D>;
+}
+/** Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not count. */
+export function crossEntropy<D extends FloatDType>(logits: Tensor<D>, targets: Tensor<"i32" | "i64">, options: TensorCrossEntropyOptions<D> = {}): Tensor<D> {
+  return new Tensor(ops.crossEntropy(logits.value, targets.value, { ...options, weight: options.weight?.value }));
+}
+
+/** Integers and the range that x is rounded to, with a straight-through gradient. arXiv:1712.05877 */
+export function fakeQuantize<D extends FloatDType>(x: Tensor<D>, options: ops.FakeQuantizeOptions): Tensor<D> {
+  return new Tensor(ops.fakeQuantize(x.value, options));
+}
+type TensorScales<O extends { scale: unknown; zeroPoint?: unknown }> = Omit<O, "scale" | "zeroPoint"> & {
+  /** Step between two neighbouring numbers. */
+  scale: number | readonly number[] | Tensor<FloatDType>;
+  /** The integer that stands for 0. @default 0 */
+  zeroPoint?: number | readonly number[] | Tensor<ops.QuantizedDType>;
+};
+const plain = <T>(x: T | Tensor) => (x instanceof Tensor ? x.value : x);
+/** round(x / scale) + zeroPoint as 8-bit integers. @default i8 */
+export function quantizeLinear<Q extends ops.QuantizedDType = "i8">(
+  x: Tensor<FloatDType>,
+  { scale, zeroPoint, ...options }: TensorScales<ops.QuantizeOptions> & { dtype?: Q },
+): Tensor<Q> {
+  return new Tensor(ops.quantizeLinear(x.value, { ...options, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
+}
+/** (q - zeroPoint) scale. */
+export function dequantizeLinear(q: Tensor<ops.QuantizedDType>, { scale, zeroPoint, axis }: TensorScales<ops.QuantizeOptions>): Tensor<"f32"> {
+  return new Tensor(ops.dequantizeLinear(q.value, { axis, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
+}
+/** x Wᵀ with W in blocks of 4- or 8-bit integers. x: [..., K] -> [..., N]; see the op for the layout. */
+export function blockMatmul<D extends FloatDType>(
+  x: Tensor<D>,
+  packed: Tensor<"u8">,
+  scales: Tensor<D>,
+  zeroPoints: Tensor<"u8"> | undefined,
+  options: ops.BlockMatmulOptions,
+): Tensor<D> {
+  return new Tensor(ops.blockMatmul(x.value, packed.value, scales.value, zeroPoints?.value, options));
+}
+
+/** Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2]. Su et al. 2021, arXiv:2104.09864. */
+export function rotaryEmbedding<D extends FloatDType>(x: Tensor<D>, cos: Tensor<D>, sin: Tensor<D>, options?: ops.RotaryOptions): Tensor<D> {
+  return new Tensor(ops.rotaryEmbedding(x.value, cos.value, sin.value, options));
+}
+
+export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask" | "bias" | "onProbabilities"> {
+  /** bool, broadcasts to [B, H, T, S]; false hides a key. */
+  mask?: Tensor<"bool">;
+  /** Added to the scores; broadcasts to [B, H, T, S]. */
+  bias?: Tensor<FloatDType>;
+  /** Applied to the attention probabilities, for dropout. */
+  onProbabilities?: (probabilities: Tensor<FloatDType>) => Tensor<FloatDType>;
+}
+
+/** softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] with K dividing H -> [B, H, T, Dh]. arXiv:1706.03762 */
+export function scaledDotProductAttention<D extends FloatDType>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>, options: TensorAttentionOptions = {}): Tensor<D> {
+  const { mask, bias, onProbabilities, ...rest } = options;
+  return new Tensor(
+    ops.scaledDotProductAttention(q.value, k.value, v.value, {
+      ...rest,
+      mask: mask?.value,
+      bias: bias?.value,
+      onProbabilities: onProbabilities && ((p) => onProbabilities(new Tensor(p)).value),
+    }),
+  );
+}
+
+export interface AttentionCacheInputs<D extends FloatDType> {
+  /** [B, H, S, Dh], room for S positions */
+  k: Tensor<D>;
+  v: Tensor<D>;
+  /** Positions filled after this step, minus 1, for each row. i32 [B] */
+  lengths: Tensor<"i32">;
+  /** The largest number of positions filled after this step. i32 [1] */
+  total: Tensor<"i32">;
+}
+
+/** Causal attention of new tokens over a cache; q, k, v: [B, T, H * Dh]. Gives the output and both updated caches. */
+export function cachedAttention<D extends FloatDType>(
+  q: Tensor<D>,
+  k: Tensor<D>,
+  v: Tensor<D>,
+  cache: AttentionCacheInputs<D>,
+  options: { numHeads: number; scale: number },
+): { output: Tensor<D>; k: Tensor<D>; v: Tensor<D> } {
+  const inputs = { q: q.value, k: k.value, v: v.value, pastK: cache.k.value, pastV: cache.v.value, lengths: cache.lengths.value, total: cache.total.value };
+  const [output, nextK, nextV] = ops.cachedAttention(inputs, options);
+  return { output: new Tensor(output), k: new Tensor(nextK), v: new Tensor(nextV) };
+}
