@@ -1,6 +1,7 @@
 /** How the cases of each file in golden/ops/ are computed by Kindling. One row for each file; a missing row fails the tests. */
 import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
+import { ctcLoss, Tensor } from "../tensor/index.ts";
 import type { ApplyOp, TestOpOptions } from "./test-op.ts";
 
 type Row = ApplyOp | (Pick<TestOpOptions, "secondOrder" | "finiteDifferences"> & { compute: ApplyOp });
@@ -17,6 +18,15 @@ const withOptions =
   ([x], options) =>
     op(x, options as never);
 const infinite = (p: number | string) => (p === "inf" ? Number.POSITIVE_INFINITY : p === "-inf" ? Number.NEGATIVE_INFINITY : p);
+
+/** Golden zero points are one to a byte; the op takes 4-bit ones in pairs, low one first. */
+function packZeroPoints(zeroPoints: Value | undefined, bits: number): Value | undefined {
+  if (!zeroPoints || bits === 8) return zeroPoints;
+  const [rows, count] = zeroPoints.shape as number[];
+  const even = ops.pad(ops.cast(zeroPoints, "i32"), [[0, count % 2]]);
+  const pairs = ops.reshape(even, [rows, Math.ceil(count / 2), 2]);
+  return ops.cast(ops.sum(ops.mul(pairs, ops.vector([1, 16], "i32")), { axes: 2 }), "u8");
+}
 
 const elementwise: Record<string, Row> = {
   ...Object.fromEntries(
@@ -208,6 +218,14 @@ const layers: Record<string, Row> = {
   crossEntropyOptions: ([logits, targets, weight], options) => ops.crossEntropy(logits, targets, { ...options, weight }),
   quantizeLinear: withOptions(ops.quantizeLinear),
   dequantizeLinear: withOptions(ops.dequantizeLinear),
+  ctcLoss: {
+    compute: ([logProbs, targets, inputLengths, targetLengths], options) => {
+      const tensors = { logProbs, targets, inputLengths, targetLengths };
+      return ctcLoss(Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, new Tensor(value)])) as never, options).value;
+    },
+    secondOrder: false,
+  },
+  blockMatmul: ([x, packed, scales, zeroPoints], options) => ops.blockMatmul(x, packed, scales, packZeroPoints(zeroPoints, options.bits), options),
   fakeQuantize: { compute: withOptions(ops.fakeQuantize), finiteDifferences: false }, // its gradient is straight-through on purpose
 };
 

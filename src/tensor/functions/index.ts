@@ -1,5 +1,6 @@
 /** The operations as functions of tensors, by family. Each docstring gives shapes and deviations. */
 export * from "./activation.ts";
+export * from "./ctc.ts";
 export * from "./layers.ts";
 export * from "./linear.ts";
 export * from "./math.ts";
