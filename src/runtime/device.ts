@@ -199,10 +199,18 @@ export class Device {
         fix: "leave it out to use all cores",
       });
     }
+    // ONNX Runtime's pad fusion gives pools more padding than they accept, and then refuses the model
     // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
     this.worker = new Worker(new URL("./worker.mjs", import.meta.url), {
       execArgv: [], // the program's own, such as --input-type, may not fit a file
-      workerData: { sessionOptions: { intraOpNumThreads: this.threads, graphOptimizationLevel: "all", enableMemPattern: false } },
+      workerData: {
+        sessionOptions: {
+          intraOpNumThreads: this.threads,
+          graphOptimizationLevel: "all",
+          enableMemPattern: false,
+          extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
+        },
+      },
     });
     this.worker.on("message", (answer: Answer) => this.settle(answer));
     this.worker.on("error", (cause) => this.fail(cause));
