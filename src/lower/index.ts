@@ -2,3 +2,4 @@
 export { mayOverwrite } from "./aliasing.ts";
 export { boundaryDType, type OnnxModel, writeOnnx } from "./onnx.ts";
 export { defaultPasses, entryOf, foldConstants, optimize, type Pass, shareCommonSubexpressions, simplify } from "./passes.ts";
+export { type Program, referenceOf, splitStages } from "./stages.ts";

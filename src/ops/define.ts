@@ -84,6 +84,8 @@ export interface OpEntry extends Op {
   readonly isView?: boolean;
   /** The op in terms of others, for ops that exist only for their gradient; it is replaced by these before lowering. */
   expand?(inputs: readonly Value[]): readonly Value[];
+  /** ONNX has no such op: it is computed on the host by `reference`, which cuts the graph in two there. */
+  readonly isHost?: boolean;
   /** An op whose outputs are the first ones of this, from the same inputs: where both are applied, this is enough. */
   readonly extendsOp?: Op;
   /** The same op without some outputs that nothing uses, and the outputs it keeps; undefined when it needs all. */
@@ -102,7 +104,8 @@ interface Definition<In extends string, A extends Attributes> {
   infer: (inputs: Record<In, TensorType>, attributes: A) => TensorType | readonly TensorType[];
   /** `y` is the output and `dy` its gradient; ops with several outputs write their entry's `gradient` themselves. */
   gradient: ((values: Record<In, Value> & { y: Value; dy: Value }, attributes: A) => Partial<Record<In, Value>>) | NotDifferentiable;
-  lower: (graph: Lowering, inputs: Record<In, string>, attributes: A, node: Node) => string | readonly string[];
+  /** "host": there is no such operator; `reference` computes it. */
+  lower: ((graph: Lowering, inputs: Record<In, string>, attributes: A, node: Node) => string | readonly string[]) | "host";
   reference: (inputs: Record<In, HostTensor>, attributes: A, types: readonly TensorType[]) => HostTensor | readonly HostTensor[];
   inPlace?: OpEntry["inPlace"];
   isView?: boolean;
@@ -145,7 +148,8 @@ export function defineOp<const In extends string, A extends Attributes = Attribu
       const result: Partial<Record<In, Value>> = gradient(values, node.attributes as A);
       return inputs.map((input) => result[input]);
     },
-    lower: (graph, names, node) => asArray(lower(graph, named(inputs, names), node.attributes as A, node)),
+    isHost: lower === "host",
+    lower: (graph, names, node) => (lower === "host" ? [] : asArray(lower(graph, named(inputs, names), node.attributes as A, node))),
     reference: (hostInputs, attributes, types) => asArray(reference(named(inputs, hostInputs), attributes as A, types)),
   };
 }

@@ -1,68 +1,34 @@
-import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
+import { mayOverwrite, optimize, type Program, splitStages, writeOnnx } from "../lower/index.ts";
+import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
+import { configOf, defaultType, preferred, startBackend, threadCount } from "./platform-node.ts";
 import {
-  checkOptions,
-  type DType,
-  evaluateSize,
-  fromBfloat16Bits,
-  type Graph,
-  type HostArray,
-  type HostArrays,
-  isStatic,
-  OptionError,
-  printGraph,
-  RuntimeError,
-  ShapeError,
-  type Size,
-  type TensorType,
-  toBfloat16Bits,
-} from "../ir/index.ts";
-import { mayOverwrite, optimize, writeOnnx } from "../lower/index.ts";
-import { type Answer, type HostData, ortTypes, type RequestBody, type RunRequest, type RunResult } from "./protocol.ts";
+  type Answer,
+  type Candidate,
+  type Channel,
+  type CompileRequest,
+  type DeviceType,
+  type HostCall,
+  ortTypes,
+  type Picked,
+  type RequestBody,
+  type Stage,
+} from "./protocol.ts";
 
 export interface DeviceOptions {
-  /** Threads that compute one operation together. @default all cores */
+  /**
+   * Where to compute: "cpu", "webgpu" (any GPU), "cuda" (NVIDIA), "coreml" (Apple), "directml" (Windows), in a page "webgpu" or
+   * "wasm"; "auto" takes the first of these that works. @default "cpu" in Node, "auto" in a page
+   */
+  type?: DeviceType | "auto";
+  /** CPU threads that compute one operation together. @default all cores */
   threads?: number;
 }
 
-/** Tensor data that lives on a device. Free it with `dispose`; forgotten ones are freed when they are garbage collected. */
-export class DeviceBuffer {
-  readonly device: Device;
-  readonly id: number;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Whether the worker has it: a request that makes it was sent. @internal */
-  isFilled = false;
-  private isDisposed = false;
-
-  constructor(device: Device, id: number, dtype: DType, shape: readonly number[]) {
-    this.device = device;
-    this.id = id;
-    this.dtype = dtype;
-    this.shape = shape;
-    device.watch(this);
-  }
-
-  /** A copy of the numbers, row-major. */
-  async read(): Promise<HostArray> {
-    const data = await this.device.request<HostArray>({ kind: "read", buffer: this.id });
-    return fromBoundary(this.dtype, data);
-  }
-
-  dispose(): void {
-    if (this.isDisposed) return;
-    this.isDisposed = true;
-    this.device.free(this);
-  }
-}
-
-/** Numbers as they cross into the worker: bf16 widened to f32. */
-function toBoundary(dtype: DType, data: HostArray): HostArray {
-  return dtype === "bf16" ? Float32Array.from(data as Uint16Array, fromBfloat16Bits) : data;
-}
-
-function fromBoundary(dtype: DType, data: HostArray): HostArray {
-  return dtype === "bf16" ? Uint16Array.from(data as Float32Array, toBfloat16Bits) : data;
+export interface PickedDevice {
+  type: DeviceType;
+  /** Types that were tried before it. */
+  failures: readonly { type: DeviceType; reason: string }[];
 }
 
 export interface Update {
@@ -77,120 +43,35 @@ export interface CompileOptions {
   updates?: readonly Update[];
   /** Never overwrite state in place, so that the state before a run can be had back. @default false */
   keepPreviousState?: boolean;
+  /** Outputs whose numbers are read after each run; others stay on the device. @default none */
+  hostOutputs?: readonly number[];
   /** Write a profile of each operation to a file with this prefix. */
   profilePrefix?: string;
 }
 
-/** What a run is given for each input of the graph. */
-export type Argument = DeviceBuffer | { data: HostArray; shape: readonly number[] };
-
-/** A graph that was compiled for a device. */
-export class Executable {
-  readonly device: Device;
-  readonly graph: Graph;
-  readonly id: number;
-  /** For each output that replaces state: whether it is written over the input's memory. */
-  readonly inPlace: ReadonlyMap<number, number>;
-  readonly ready: Promise<unknown>;
-  /** Shapes of the outputs that have no symbolic size. */
-  private readonly outputShapes: readonly (readonly number[] | undefined)[];
-
-  constructor(device: Device, graph: Graph, id: number, inPlace: ReadonlyMap<number, number>, ready: Promise<unknown>) {
-    this.device = device;
-    this.graph = graph;
-    this.id = id;
-    this.inPlace = inPlace;
-    this.ready = ready;
-    this.outputShapes = graph.outputs.map(({ shape }) => (isStatic(shape) ? shape : undefined));
-  }
-
-  /**
-   * Starts a run. Outputs go into the buffers given in `into`, by output index; "host" brings the numbers back with the
-   * answer; the others go into new buffers. Returns the buffers at once: the device works in order.
-   */
-  run(
-    inputs: readonly Argument[],
-    into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map(),
-  ): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
-    const symbols = bindSymbols(this.graph.inputs, inputs);
-    const { outputShapes } = this;
-    const hostInputs: HostData[] = [];
-    const inputIds = Int32Array.from(inputs, (input, i) => {
-      if (input instanceof DeviceBuffer) return input.id;
-      const { dtype } = this.graph.inputs[i];
-      hostInputs.push({ type: ortTypes[dtype], shape: input.shape, data: toBoundary(dtype, input.data) });
-      return 0;
-    });
-    const newOutputs: RunRequest["newOutputs"] = new Map();
-    const outputs = this.graph.outputs.map(({ dtype, shape }, i) => {
-      const target = into.get(i);
-      const isNew = !(target instanceof DeviceBuffer) || !target.isFilled;
-      if (!isNew) return target;
-      const sizes = target instanceof DeviceBuffer ? target.shape : (outputShapes[i] ?? shape.map((size) => evaluateSize(size, symbols)));
-      newOutputs.set(i, { type: ortTypes[dtype], shape: sizes });
-      if (target === "host") return undefined;
-      const buffer = target ?? this.device.allocate(dtype, sizes);
-      buffer.isFilled = true;
-      return buffer;
-    });
-    const outputIds = Int32Array.from(outputs, (buffer) => buffer?.id ?? 0);
-    const request: RunRequest = { kind: "run", executable: this.id, inputs: inputIds, hostInputs, outputs: outputIds, newOutputs };
-    const done = this.device.request<RunResult>(request).then((result) => ({
-      computeMs: result.computeMs,
-      data: this.graph.outputs.map(({ dtype }, i) => result.data[i] && fromBoundary(dtype, result.data[i])),
-    }));
-    done.catch(() => {}); // reported to whoever awaits it, which may be after something else that fails
-    return { outputs, done };
-  }
-
-  dispose(): void {
-    this.device.request({ kind: "release", executable: this.id }).catch(() => {}); // a device that failed has nothing to free
-  }
-}
-
-/** Values of the symbols, read off the shapes of the arguments. @throws ShapeError when an argument does not fit. */
-function bindSymbols(types: readonly TensorType[], inputs: readonly Argument[]): Map<string, number> {
-  const symbols = new Map<string, number>();
-  for (let i = 0; i < types.length; i++) {
-    const { shape } = types[i];
-    const actual = inputs[i].shape;
-    let fits = shape.length === actual.length;
-    // plain loops: a training step has hundreds of inputs, nearly all of fixed shape
-    for (let axis = 0; fits && axis < shape.length; axis++) fits = sizeFits(shape[axis], actual[axis], symbols);
-    if (!fits) {
-      throw new ShapeError({
-        where: `input ${i} of a compiled function`,
-        expected: `shape [${shape.join(", ")}]`,
-        received: `[${actual.join(", ")}]`,
-        fix: "pass a tensor of the shape the function was compiled for",
-      });
-    }
-  }
-  return symbols;
-}
-
-/** Whether a size may be `actual`; a symbol met for the first time takes it as its value. */
-function sizeFits(size: Size, actual: number, symbols: Map<string, number>): boolean {
-  if (typeof size === "number") return size === actual;
-  const isSymbol = size.terms.size === 1 && size.terms.get(size.text) === 1;
-  if (isSymbol && !symbols.has(size.text)) symbols.set(size.text, actual);
-  return evaluateSize(size, symbols) === actual;
-}
-
 /** One place that computes: a worker thread with ONNX Runtime in it. */
 export class Device {
+  /** What was asked for; `picked` tells what it became. */
+  readonly type: DeviceType | "auto";
   readonly threads: number;
-  private readonly worker: Worker;
+  /** The type of device that is used, and why those before it in the order of "auto" are not. */
+  readonly picked: Promise<PickedDevice>;
+  private readonly channel: Channel;
+  private readonly executables = new Map<number, WeakRef<Executable>>();
   private readonly pending = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   private readonly compiled = new Map<string, { executable: Executable; users: number }>();
   private readonly abandoned = new FinalizationRegistry<number>((id) => this.post({ kind: "free", buffers: [id] }).catch(() => {}));
   private nextId = 1;
   private failure: Error | undefined;
 
-  /** @throws OptionError for an unknown option or a number of threads below 1 */
+  /**
+   * @throws OptionError for an unknown option, a type of device that does not exist on this platform, or a number of threads
+   *   below 1. That a device is absent shows at its first use, and in `picked`.
+   */
   constructor(options: DeviceOptions = {}) {
-    checkOptions("Device", options, ["threads"]);
-    this.threads = options.threads ?? availableParallelism();
+    checkOptions("Device", options, ["type", "threads"]);
+    this.type = options.type ?? defaultType;
+    this.threads = options.threads ?? threadCount();
     if (!Number.isInteger(this.threads) || this.threads < 1) {
       throw new OptionError({
         where: "Device",
@@ -199,22 +80,36 @@ export class Device {
         fix: "leave it out to use all cores",
       });
     }
-    // ONNX Runtime's pad fusion gives pools more padding than they accept, and then refuses the model
-    // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
-    this.worker = new Worker(new URL("./worker.mjs", import.meta.url), {
-      execArgv: [], // the program's own, such as --input-type, may not fit a file
-      workerData: {
-        sessionOptions: {
-          intraOpNumThreads: this.threads,
-          graphOptimizationLevel: "all",
-          enableMemPattern: false,
-          extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
-        },
-      },
+    this.channel = startBackend(candidatesFor(this.type, this.threads));
+    this.picked = new Promise((resolve, reject) => {
+      this.channel.onMessage((message) => {
+        if ("failures" in message) this.settlePick(message, resolve, reject);
+        else if ("hostCall" in message) this.answerHostCall(message);
+        else this.settle(message);
+      });
+      this.channel.onFailure((cause) => {
+        this.fail(cause);
+        reject(this.failure);
+      });
     });
-    this.worker.on("message", (answer: Answer) => this.settle(answer));
-    this.worker.on("error", (cause) => this.fail(cause));
-    this.worker.unref(); // an idle device does not keep the program alive
+    this.picked.catch(() => {}); // reported by whoever awaits it, and by the first use
+  }
+
+  private settlePick({ picked, failures }: Picked, resolve: (picked: PickedDevice) => void, reject: (cause: Error) => void): void {
+    if (picked) resolve({ type: picked, failures });
+    else {
+      this.failure = absentError(failures);
+      reject(this.failure);
+    }
+  }
+
+  private answerHostCall({ hostCall, executable, stage, inputs }: { hostCall: number } & HostCall): void {
+    try {
+      const outputs = this.executables.get(executable)?.deref()?.computeOnHost(stage, inputs) ?? [];
+      this.channel.post({ hostCall, outputs });
+    } catch (cause) {
+      this.channel.post({ hostCall, error: cause instanceof Error ? cause.message : String(cause) });
+    }
   }
 
   /** Sends a request and resolves with its result. @internal */
@@ -226,16 +121,16 @@ export class Device {
     if (this.failure) return Promise.reject(this.failure);
     const id = this.nextId++;
     return new Promise<never>((resolve, reject) => {
-      if (this.pending.size === 0) this.worker.ref();
+      if (this.pending.size === 0) this.channel.ref();
       this.pending.set(id, { resolve, reject });
-      this.worker.postMessage({ ...body, id });
+      this.channel.post({ ...body, id });
     });
   }
 
   private settle(answer: Answer): void {
     const request = this.pending.get(answer.id);
     this.pending.delete(answer.id);
-    if (this.pending.size === 0) this.worker.unref();
+    if (this.pending.size === 0) this.channel.unref();
     if (!request) return;
     if ("error" in answer) request.reject(runtimeError(answer.error));
     else request.resolve(answer.result as never);
@@ -277,8 +172,8 @@ export class Device {
    * `release`.
    */
   compile(graph: Graph, options: CompileOptions = {}): Executable {
-    const { updates = [], keepPreviousState = false, profilePrefix } = options;
-    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profilePrefix })}`;
+    const { updates = [], keepPreviousState = false, profilePrefix, hostOutputs = [] } = options;
+    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profilePrefix, hostOutputs })}`;
     const known = this.compiled.get(key);
     if (known) {
       known.users++;
@@ -288,14 +183,31 @@ export class Device {
     const inPlace = new Map(
       updates.filter(({ output, input }) => !keepPreviousState && mayOverwrite(optimized, output, input)).map(({ output, input }) => [output, input]),
     );
-    const { bytes } = writeOnnx(optimized);
+    const program = splitStages(optimized);
     const id = this.nextId++;
-    const profiling = profilePrefix ? { enableProfiling: true, profileFilePrefix: profilePrefix } : {};
-    const ready = this.post({ kind: "compile", executable: id, model: bytes, options: profiling });
+    const request: CompileRequest = {
+      kind: "compile",
+      executable: id,
+      stages: program.stages.map((stage) => this.stageRequest(stage, program, hostOutputs)),
+      results: program.results,
+      inputCount: optimized.inputs.length,
+      options: profilePrefix ? { enableProfiling: true, profileFilePrefix: profilePrefix } : {},
+    };
+    const ready = this.post(request);
     ready.catch(() => {}); // reported by whoever awaits it
-    const executable = new Executable(this, optimized, id, inPlace, ready);
+    const hostNodes = new Map(program.stages.flatMap((stage, i) => ("node" in stage ? [[i, stage.node] as const] : [])));
+    const executable = new Executable(this, { graph: optimized, hostNodes }, id, inPlace, ready);
+    if (hostNodes.size > 0) this.executables.set(id, new WeakRef(executable));
     this.compiled.set(key, { executable, users: 1 });
     return executable;
+  }
+
+  private stageRequest(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[]): Stage {
+    const { inputs, outputs } = stage;
+    if ("node" in stage) return { host: true, inputs, outputs };
+    const { bytes, outputNames } = writeOnnx(stage.graph);
+    const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
+    return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), inputs, outputs };
   }
 
   /** Gives up one use of an executable; the last one frees it. */
@@ -317,8 +229,35 @@ export class Device {
   async close(): Promise<void> {
     this.failure = runtimeError("the device was closed");
     while (this.pending.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    await this.worker.terminate();
+    await this.channel.close();
   }
+}
+
+const deviceTypes: readonly DeviceType[] = ["cpu", "webgpu", "cuda", "coreml", "directml", "wasm"];
+
+/** The kinds of device to try, in order. */
+function candidatesFor(type: DeviceType | "auto", threads: number): Candidate[] {
+  const types = type === "auto" ? preferred : [type];
+  return types.flatMap((type) => {
+    const config = configOf(type, threads);
+    if (config) return [{ type, config, isUncertain: type !== "cpu" && type !== "wasm" }];
+    const near = nearest(type, deviceTypes);
+    throw new OptionError({
+      where: "Device",
+      expected: `type to be "auto" or one of ${preferred.join(", ")}`,
+      received: `"${type}"`,
+      fix: near && near !== type ? `did you mean "${near}"?` : 'use "auto" to take the best that is there',
+    });
+  });
+}
+
+function absentError(failures: Picked["failures"]): RuntimeError {
+  return new RuntimeError({
+    where: "device",
+    expected: `${failures.map(({ type }) => type).join(" or ")} to be there`,
+    received: failures.map(({ type, reason }) => `${type}: ${reason.split("\n")[0]}`).join("; "),
+    fix: 'install the driver or the libraries it names, or use type "auto" or "cpu"',
+  });
 }
 
 function runtimeError(message: string, cause?: Error): RuntimeError {

@@ -1,2 +1,4 @@
 /** Devices that run compiled graphs, and the buffers that live on them. Imports ir/ and lower/. */
-export { type Argument, type CompileOptions, Device, DeviceBuffer, type DeviceOptions, Executable, type Update } from "./device.ts";
+export { type CompileOptions, Device, type DeviceOptions, type PickedDevice, type Update } from "./device.ts";
+export { type Argument, DeviceBuffer, Executable } from "./executable.ts";
+export type { DeviceType } from "./protocol.ts";

@@ -1,5 +1,5 @@
 /**
- * Messages between a Device and its worker. Every request has an id, is answered exactly once, and is served in the order
+ * Messages between a Device and its backend. Every request has an id, is answered exactly once, and is served in the order
  * sent. Buffers and executables are numbered by the sender, so that a request may use one made by a request still under way.
  */
 import type { DType, HostArray } from "../ir/index.ts";
@@ -19,11 +19,36 @@ export const ortTypes: Readonly<Record<DType, OrtType>> = {
   bool: "bool",
 };
 
+/** Where graphs are computed: by ONNX Runtime's execution provider of that kind. */
+export type DeviceType = "cpu" | "webgpu" | "cuda" | "coreml" | "directml" | "wasm";
+
+export interface BackendConfig {
+  sessionOptions: Record<string, unknown>;
+  /** Where tensors stay between runs. */
+  location: "cpu" | "gpu-buffer";
+  /** Whether runs can write into tensors that exist. */
+  canPreallocate: boolean;
+}
+
+/** A kind of device that may be there. */
+export interface Candidate {
+  type: DeviceType;
+  config: BackendConfig;
+  /** Find out first whether it works. */
+  isUncertain: boolean;
+}
+
 export interface HostData {
   type: OrtType;
   shape: readonly number[];
   data: HostArray;
 }
+
+/**
+ * A part of a program: a model for ONNX Runtime, or an op that is computed by the sender. Values pass between stages in
+ * numbered slots; the first ones are the inputs of the program.
+ */
+export type Stage = { model: Uint8Array; remoteOutputs: string[]; inputs: number[]; outputs: number[] } | { host: true; inputs: number[]; outputs: number[] };
 
 /**
  * A run. Most of a training step's hundreds of inputs and outputs are buffers that exist, so these are sent as bare
@@ -40,8 +65,18 @@ export interface RunRequest {
   newOutputs: Map<number, { type: OrtType; shape: readonly number[] }>;
 }
 
+export interface CompileRequest {
+  kind: "compile";
+  executable: number;
+  stages: Stage[];
+  /** Slot of each output. */
+  results: number[];
+  inputCount: number;
+  options: Record<string, unknown>;
+}
+
 export type RequestBody =
-  | { kind: "compile"; executable: number; model: Uint8Array; options: Record<string, unknown> }
+  | CompileRequest
   | RunRequest
   | { kind: "upload"; buffer: number; type: OrtType; shape: readonly number[]; data: HostArray }
   | { kind: "read"; buffer: number }
@@ -58,3 +93,32 @@ export interface RunResult {
 }
 
 export type Answer = { id: number; result: unknown } | { id: number; error: string };
+
+/** What a host stage needs. */
+export interface HostCall {
+  executable: number;
+  stage: number;
+  inputs: HostData[];
+}
+export type HostReturn = { hostCall: number; outputs: HostData[]; error?: undefined } | { hostCall: number; error: string };
+
+export interface Picked {
+  /** undefined when none works. */
+  picked?: DeviceType;
+  failures: { type: DeviceType; reason: string }[];
+}
+
+export type ToBackend = Request | HostReturn;
+/** Everything that a backend sends. */
+export type Message = Answer | ({ hostCall: number } & HostCall) | Picked;
+
+/** A backend as a Device sees it. */
+export interface Channel {
+  post(message: ToBackend): void;
+  onMessage(receive: (message: Message) => void): void;
+  onFailure(receive: (cause: Error) => void): void;
+  /** Keeps the program alive while there is work. */
+  ref(): void;
+  unref(): void;
+  close(): Promise<void>;
+}

@@ -226,6 +226,7 @@ async function build(fn: Traceable, args: readonly Structure[], options: Compile
   const executable = device.compile(graph, {
     updates: updates.filter(({ input }) => input >= 0).map(({ output, variable }) => ({ output, input: inputOf(variable) })),
     keepPreviousState: options.keepPreviousState,
+    hostOutputs: results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])),
     profilePrefix: options.profilePrefix,
   });
   try {

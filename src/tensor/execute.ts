@@ -93,6 +93,7 @@ async function runOnce(values: readonly Value[], device: Device, toHost: boolean
       leaves.map((leaf) => leaf.outputs[0]),
       values,
     ),
+    { hostOutputs: toHost ? values.map((_, i) => i) : [] },
   );
   try {
     const into = new Map(toHost ? values.map((_, i) => [i, "host"] as const) : []);

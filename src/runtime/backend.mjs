@@ -1,0 +1,245 @@
+// @ts-check
+/**
+ * The part of a device that holds ONNX Runtime, its sessions and all tensors. In Node it lives in a worker thread, in a page
+ * beside the caller. Plain JavaScript, so that a worker starts without a TypeScript loader. The protocol is in protocol.ts.
+ */
+
+/** @typedef {import("./protocol.ts").Request} Request */
+/** @typedef {import("./protocol.ts").BackendConfig} BackendConfig */
+/** @typedef {import("onnxruntime-node").Tensor} OrtTensor */
+/** @typedef {import("onnxruntime-node").InferenceSession} OrtSession */
+/** @typedef {{ session: OrtSession, inputs: number[], outputs: number[] }} ModelStage */
+/** @typedef {{ host: true, inputs: number[], outputs: number[] }} HostStage */
+/** @typedef {{ stages: (ModelStage | HostStage)[], results: number[], inputCount: number }} Program */
+
+const constructors = /** @type {const} */ ({
+  float32: Float32Array,
+  float16: Uint16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  bool: Uint8Array,
+});
+
+/** ONNX: TensorProto.DataType of the types above. */
+const typeCodes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 };
+
+/**
+ * A model of one Identity node for tensors of any shape, in protobuf's wire format: it moves numbers to a device and back,
+ * which ONNX Runtime has no other way for in Node. @param {number} type
+ */
+function identityModel(type) {
+  const text = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0));
+  /** @param {number} field @param {number[]} body */
+  const message = (field, body) => [field * 8 + 2, body.length, ...body];
+  const tensorType = message(2, message(1, [8, type])); // ValueInfoProto.type.tensor_type.elem_type
+  const value = (/** @type {string} */ name) => [...message(1, text(name)), ...tensorType];
+  const node = [...message(1, text("x")), ...message(2, text("y")), ...message(4, text("Identity"))];
+  const graph = [...message(1, node), ...message(2, text("g")), ...message(11, value("x")), ...message(12, value("y"))];
+  return Uint8Array.from([8, 10, ...message(7, graph), ...message(8, [16, 21])]); // ir_version 10, opset 21
+}
+
+/** @param {import("./protocol.ts").OrtType} type @param {readonly number[]} shape @param {any} [data] */
+function zeros(type, shape, data) {
+  return data ?? new constructors[type](shape.reduce((a, b) => a * b, 1));
+}
+
+/**
+ * @param {any} ort the module onnxruntime-node or onnxruntime-web
+ * @param {BackendConfig} config
+ * @param {(call: import("./protocol.ts").HostCall) => Promise<import("./protocol.ts").HostData[]>} callHost computes a host stage
+ * @returns {(request: Request) => Promise<any>}
+ */
+export function createBackend(ort, config, callHost) {
+  /** @type {Map<number, OrtTensor>} */
+  const buffers = new Map();
+  /** @type {Map<number, Program>} */
+  const programs = new Map();
+  /** @type {Map<string, Promise<OrtSession>>} */
+  const movers = new Map();
+  const isRemote = config.location !== "cpu";
+
+  /** @param {any} type @param {readonly number[]} shape @param {any} [data] @returns {OrtTensor} */
+  const makeTensor = (type, shape, data) => new ort.Tensor(type, zeros(type, shape, data), shape);
+
+  /** @param {number} id */
+  function bufferOf(id) {
+    const tensor = buffers.get(id);
+    if (!tensor) throw new Error(`buffer ${id} was disposed`);
+    return tensor;
+  }
+
+  /** Where a tensor's numbers are. @param {OrtTensor} tensor @param {"cpu" | "gpu-buffer"} location */
+  async function moved(tensor, location) {
+    if (tensor.location === location || tensor.size === 0) return tensor;
+    const key = `${tensor.type} ${location}`;
+    let mover = movers.get(key);
+    if (!mover) {
+      const model = identityModel(typeCodes[/** @type {keyof typeof typeCodes} */ (tensor.type)]);
+      mover = ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4, preferredOutputLocation: location });
+      movers.set(key, /** @type {Promise<OrtSession>} */ (mover));
+    }
+    const { y } = await /** @type {OrtSession} */ (await mover).run({ x: tensor });
+    return y;
+  }
+
+  /** Numbers of a tensor; f16 as its bits, which some browsers hold in an array type of their own. @param {OrtTensor} tensor */
+  async function dataOf(tensor) {
+    const near = await moved(tensor, "cpu");
+    const data = /** @type {any} */ (near.data);
+    const plain = near.type === "float16" && !(data instanceof Uint16Array) ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
+    return plain;
+  }
+
+  /** @param {number} id @param {OrtTensor} tensor */
+  function keep(id, tensor) {
+    const old = buffers.get(id);
+    if (old && old !== tensor && old.location !== "cpu") old.dispose();
+    buffers.set(id, tensor);
+  }
+
+  /** The common case: one session, outputs written into the buffers that exist. @param {OrtSession} session @param {Extract<Request, { kind: "run" }>} request */
+  async function runInPlace(session, { inputs, hostInputs, outputs, newOutputs }) {
+    /** @type {Record<string, OrtTensor>} */
+    const feeds = {};
+    let nextHost = 0;
+    session.inputNames.forEach((name, i) => {
+      if (inputs[i] !== 0) feeds[name] = bufferOf(inputs[i]);
+      else {
+        const { type, shape, data } = hostInputs[nextHost++];
+        feeds[name] = makeTensor(type, shape, data);
+      }
+    });
+    /** @type {Record<string, OrtTensor>} */
+    const fetches = {};
+    /** @type {any[]} */
+    const data = [];
+    session.outputNames.forEach((name, i) => {
+      const made = newOutputs.get(i);
+      const tensor = made ? makeTensor(made.type, made.shape) : bufferOf(outputs[i]);
+      if (made && outputs[i] !== 0) buffers.set(outputs[i], tensor);
+      if (outputs[i] === 0) data[i] = tensor.data;
+      fetches[name] = tensor;
+    });
+    const started = performance.now();
+    await session.run(feeds, fetches);
+    return { computeMs: performance.now() - started, data };
+  }
+
+  /** Any program on any device: each stage makes new tensors. @param {Program} program @param {Extract<Request, { kind: "run" }>} request */
+  async function runStages({ stages, results, inputCount }, { executable, inputs, hostInputs, outputs }) {
+    /** @type {OrtTensor[]} */
+    const slots = [];
+    let nextHost = 0;
+    for (let i = 0; i < inputCount; i++) {
+      if (inputs[i] !== 0) slots[i] = bufferOf(inputs[i]);
+      else {
+        const { type, shape, data } = hostInputs[nextHost++];
+        slots[i] = makeTensor(type, shape, data);
+      }
+    }
+    const started = performance.now();
+    for (const [index, stage] of stages.entries()) {
+      if ("session" in stage) {
+        const feeds = Object.fromEntries(stage.session.inputNames.map((name, i) => [name, slots[stage.inputs[i]]]));
+        const made = await stage.session.run(feeds);
+        stage.session.outputNames.forEach((name, i) => {
+          slots[stage.outputs[i]] = made[name];
+        });
+      } else {
+        const given = await Promise.all(
+          stage.inputs.map(async (slot) => ({ type: /** @type {any} */ (slots[slot].type), shape: slots[slot].dims, data: await dataOf(slots[slot]) })),
+        );
+        const made = await callHost({ executable, stage: index, inputs: given });
+        made.forEach(({ type, shape, data }, i) => {
+          slots[stage.outputs[i]] = makeTensor(type, shape, data);
+        });
+      }
+    }
+    /** @type {any[]} */
+    const data = [];
+    const kept = new Set(results.flatMap((slot, i) => (outputs[i] !== 0 ? [slots[slot]] : [])));
+    for (const [i, slot] of results.entries()) {
+      if (outputs[i] === 0) data[i] = (await dataOf(slots[slot])).slice();
+    }
+    // the inputs' tensors are needed until here, since an output may take the place of one
+    results.forEach((slot, i) => {
+      if (outputs[i] !== 0) keep(outputs[i], slots[slot]);
+    });
+    for (const tensor of slots.slice(inputCount)) if (tensor && !kept.has(tensor) && tensor.location !== "cpu") tensor.dispose();
+    return { computeMs: performance.now() - started, data };
+  }
+
+  /** @type {{ [K in Request["kind"]]: (request: Extract<Request, { kind: K }>) => any }} */
+  const handlers = {
+    async compile({ executable, stages, results, inputCount, options }) {
+      /** @type {(ModelStage | HostStage)[]} */
+      const made = [];
+      try {
+        for (const stage of stages) {
+          if (!("model" in stage)) {
+            made.push(stage);
+            continue;
+          }
+          const location = isRemote ? { preferredOutputLocation: Object.fromEntries(stage.remoteOutputs.map((name) => [name, config.location])) } : {};
+          const session = await ort.InferenceSession.create(stage.model, { logSeverityLevel: 4, ...config.sessionOptions, ...location, ...options });
+          made.push({ session, inputs: stage.inputs, outputs: stage.outputs });
+        }
+      } catch (cause) {
+        for (const stage of made) if ("session" in stage) await stage.session.release();
+        throw cause;
+      }
+      programs.set(executable, { stages: made, results, inputCount });
+    },
+    run(request) {
+      const program = programs.get(request.executable);
+      if (!program) throw new Error("this compiled graph was disposed");
+      const [first] = program.stages;
+      return config.canPreallocate && program.stages.length === 1 && "session" in first ? runInPlace(first.session, request) : runStages(program, request);
+    },
+    async upload({ buffer, type, shape, data }) {
+      const tensor = makeTensor(type, shape, data);
+      keep(buffer, isRemote ? await moved(tensor, config.location) : tensor);
+    },
+    async read({ buffer }) {
+      return (await dataOf(bufferOf(buffer))).slice();
+    },
+    free({ buffers: ids }) {
+      for (const id of ids) {
+        const tensor = buffers.get(id);
+        if (tensor && tensor.location !== "cpu") tensor.dispose();
+        buffers.delete(id);
+      }
+    },
+    async release({ executable }) {
+      const program = programs.get(executable);
+      programs.delete(executable);
+      for (const stage of program?.stages ?? []) if ("session" in stage) await stage.session.release();
+    },
+    endProfiling({ executable }) {
+      for (const stage of programs.get(executable)?.stages ?? []) if ("session" in stage) stage.session.endProfiling();
+    },
+  };
+  return async (request) => /** @type {(request: Request) => any} */ (handlers[request.kind])(request);
+}
+
+/**
+ * Finds out which of some execution providers works here, by running a small model on each.
+ * @param {any} ort
+ * @param {readonly import("./protocol.ts").Candidate[]} candidates in order of preference
+ */
+export async function pickProvider(ort, candidates) {
+  const failures = [];
+  for (const candidate of candidates) {
+    try {
+      const session = await ort.InferenceSession.create(identityModel(typeCodes.float32), { ...candidate.config.sessionOptions, logSeverityLevel: 4 });
+      await session.run({ x: new ort.Tensor("float32", Float32Array.of(1), [1]) });
+      await session.release();
+      return { candidate, failures };
+    } catch (cause) {
+      failures.push({ type: candidate.type, reason: cause instanceof Error ? cause.message : String(cause) });
+    }
+  }
+  return { candidate: undefined, failures };
+}

@@ -1,0 +1,46 @@
+/** How a device is started in a page or a web worker: with onnxruntime-web, beside the caller. */
+import type { BackendConfig, Candidate, Channel, DeviceType, Message, ToBackend } from "./protocol.ts";
+import { serve } from "./serve.mjs";
+
+export const threadCount = (): number => (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;
+
+export const defaultType: DeviceType | "auto" = "auto";
+
+/** Types of devices in the order in which "auto" tries them. */
+export const preferred: readonly DeviceType[] = ["webgpu", "wasm"];
+
+export function configOf(type: DeviceType): BackendConfig | undefined {
+  if (type !== "webgpu" && type !== "wasm") return undefined;
+  const sessionOptions = {
+    executionProviders: [type],
+    graphOptimizationLevel: "all",
+    extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
+  };
+  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false };
+}
+
+/** Loads onnxruntime-web and answers in the same thread; run Kindling in a web worker to keep a page responsive. */
+export function startBackend(candidates: readonly Candidate[]): Channel {
+  let receive: (message: Message) => void = () => {};
+  let fail: (cause: Error) => void = () => {};
+  const backend = import("onnxruntime-web/webgpu")
+    .then((ort) => serve(ort, candidates, (message) => receive(message)))
+    .catch((cause) => {
+      fail(new Error(`onnxruntime-web cannot be loaded: ${cause.message}`));
+      return (_: ToBackend) => {};
+    });
+  return {
+    post: (message) => {
+      backend.then((take) => take(message));
+    },
+    onMessage: (callback) => {
+      receive = callback;
+    },
+    onFailure: (callback) => {
+      fail = callback;
+    },
+    ref: () => {},
+    unref: () => {},
+    close: async () => {},
+  };
+}

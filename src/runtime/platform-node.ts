@@ -1,0 +1,52 @@
+/** How a device is started in Node. Bundlers for the browser put platform-browser.ts in its place (package.json, "browser"). */
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import type { BackendConfig, Candidate, Channel, DeviceType, Message } from "./protocol.ts";
+
+export const threadCount = (): number => availableParallelism();
+
+export const defaultType: DeviceType | "auto" = "cpu";
+
+/** Types of devices in the order in which "auto" tries them. */
+export const preferred: readonly DeviceType[] = [
+  "cuda",
+  ...(process.platform === "win32" ? (["directml"] as const) : []),
+  ...(process.platform === "darwin" ? (["coreml"] as const) : []),
+  "webgpu",
+  "cpu",
+];
+
+const providerNames = { cpu: "cpu", webgpu: "webgpu", cuda: "cuda", coreml: "coreml", directml: "dml" } as const;
+
+export function configOf(type: DeviceType, threads: number): BackendConfig | undefined {
+  if (type === "wasm") return undefined; // for pages
+  const sessionOptions = {
+    executionProviders: type === "cpu" ? ["cpu"] : [providerNames[type], "cpu"],
+    intraOpNumThreads: threads,
+    graphOptimizationLevel: "all",
+    // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
+    enableMemPattern: false,
+    // pad fusion gives pools more padding than ONNX Runtime itself accepts, and then refuses the model
+    extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
+  };
+  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu" };
+}
+
+/** Starts a worker thread with ONNX Runtime in it. */
+export function startBackend(candidates: readonly Candidate[]): Channel {
+  const worker = new Worker(new URL("./worker.mjs", import.meta.url), {
+    execArgv: [], // the program's own, such as --input-type, may not fit a file
+    workerData: { candidates },
+  });
+  worker.unref(); // an idle device does not keep the program alive
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage: (receive) => worker.on("message", (message: Message) => receive(message)),
+    onFailure: (receive) => worker.on("error", receive),
+    ref: () => worker.ref(),
+    unref: () => worker.unref(),
+    close: async () => {
+      await worker.terminate();
+    },
+  };
+}

@@ -1,0 +1,50 @@
+// @ts-check
+import { createBackend, pickProvider } from "./backend.mjs";
+
+/**
+ * Answers requests one after another. Sends first which device was picked.
+ * @param {any} ort the module onnxruntime-node or onnxruntime-web
+ * @param {readonly import("./protocol.ts").Candidate[]} candidates
+ * @param {(answer: import("./protocol.ts").Message, transfer: ArrayBuffer[]) => void} send
+ * @returns {Promise<(request: import("./protocol.ts").ToBackend) => void>} takes requests
+ */
+export async function serve(ort, candidates, send) {
+  const { candidate, failures } =
+    candidates.length > 1 || candidates[0].isUncertain ? await pickProvider(ort, candidates) : { candidate: candidates[0], failures: [] };
+  send({ picked: candidate?.type, failures }, []);
+
+  /** @type {Map<number, { resolve: (outputs: any) => void, reject: (cause: Error) => void }>} */
+  const hostCalls = new Map();
+  let nextCall = 1;
+  const handle = candidate
+    ? createBackend(ort, candidate.config, (call) => {
+        const number = nextCall++;
+        send({ hostCall: number, ...call }, []);
+        return new Promise((resolve, reject) => hostCalls.set(number, { resolve, reject }));
+      })
+    : async () => {
+        throw new Error(`no device can be used: ${failures.map(({ type, reason }) => `${type}: ${reason}`).join("; ")}`);
+      };
+
+  /** Requests are served strictly in order, since later ones rely on the buffers that earlier ones fill. */
+  let queue = Promise.resolve();
+  return (request) => {
+    if ("hostCall" in request) {
+      const call = hostCalls.get(request.hostCall);
+      hostCalls.delete(request.hostCall);
+      if (request.error !== undefined) call?.reject(new Error(request.error));
+      else call?.resolve(request.outputs);
+      return;
+    }
+    queue = queue.then(async () => {
+      try {
+        const result = await handle(request);
+        // numbers that go back were made for the answer: they are handed over, not copied
+        const arrays = request.kind === "read" ? [result] : request.kind === "run" ? result.data : [];
+        send({ id: request.id, result }, [...new Set(arrays.filter(Boolean).map((/** @type {Float32Array} */ array) => array.buffer))]);
+      } catch (cause) {
+        send({ id: request.id, error: cause instanceof Error ? cause.message : String(cause) }, []);
+      }
+    });
+  };
+}
