@@ -1,8 +1,18 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
 import { defineConfig } from "vitest/config";
+
+// a GPU in software, which Debian's chromium brings; the tests run in child processes that inherit this
+const softwareGpu = "/usr/lib/chromium/vk_swiftshader_icd.json";
+if (existsSync(softwareGpu)) {
+  process.env.VK_ICD_FILENAMES ??= softwareGpu;
+  process.env.LD_LIBRARY_PATH ??= dirname(softwareGpu);
+}
 
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts"],
+    pool: "forks",
     // one process at a time: each test file starts a device that uses all cores
     fileParallelism: false,
     testTimeout: 60_000,

@@ -45,6 +45,13 @@ export function leadingAxes(node: Node, operands: readonly Value[], isBatched: r
   return isBatched.lastIndexOf(true) === 0 ? applyOp(node.op, operands, node.attributes, node.scope) : undefined;
 }
 
+/** Ops on the last two axes, whose leading axes must agree. */
+export function alongMatrices(node: Node, operands: readonly Value[], isBatched: readonly boolean[]): readonly Value[] {
+  const size = sizeOfBatch(operands, isBatched);
+  const whole = operands.map((x, i) => (isBatched[i] ? x : spread(x, size)));
+  return applyOp(node.op, whole, node.attributes, node.scope);
+}
+
 /** Ops on [N, ...] that work on each of N alone: the batch becomes part of N. Of the operands the first `count` have an N. */
 export function foldedInto(count: number): BatchRule {
   return (node, operands, isBatched) => {

@@ -88,6 +88,7 @@ export { type BinaryOp, cast, type UnaryOp, unary, where } from "./elementwise.t
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
+export { cholesky, determinant, eigenvalues, eigh, inverse, logDeterminant, qr, solve, svd, type TriangularOptions, triangularSolve } from "./linalg.ts";
 export {
   bitwiseAnd,
   bitwiseNot,

@@ -197,6 +197,34 @@ const products: Record<string, Row> = {
   gridSample: { compute: ([x, grid], options) => ops.gridSample(x, grid, options), secondOrder: false },
 };
 
+const gram = (x: Value) =>
+  ops.add(
+    ops.matmul(x, x, { transposeB: true }),
+    ops.mul(ops.eye(x.shape[x.shape.length - 1] as number, undefined, x.dtype), x.shape[x.shape.length - 1] as number),
+  );
+/** a diag(b) c */
+const sandwich = (a: Value, b: Value, c: Value) => ops.matmul(ops.mul(a, ops.unsqueeze(b, -2)), c);
+
+const matrices: Record<string, Row> = {
+  cholesky: ([x]) => ops.cholesky(gram(x)),
+  solve: ([a, b]) => ops.solve(a, b),
+  inverse: unary(ops.inverse),
+  determinant: unary(ops.determinant),
+  logDeterminant: unary(ops.logDeterminant),
+  triangularSolve: ([a, b], options) => ops.triangularSolve(options.upper ? ops.triu(a) : ops.tril(a), b, options),
+  qr: ([x]) => Object.values(ops.qr(x)),
+  // in forms that do not depend on the signs of the vectors
+  eigh: ([x]) => {
+    const { values, vectors } = ops.eigh(ops.mul(ops.add(x, ops.swapAxes(x, -1, -2)), 0.5));
+    return [values, sandwich(vectors, ops.square(values), ops.swapAxes(vectors, -1, -2))];
+  },
+  svd: ([x]) => {
+    const { u, s, vh } = ops.svd(x);
+    return [s, sandwich(u, ops.square(s), vh)];
+  },
+  eigenvalues: { compute: ([x]) => ops.squeeze(ops.slice(ops.eigenvalues(x), { axis: -1, end: 1 }), -1), secondOrder: false },
+};
+
 const layers: Record<string, Row> = {
   softmax: ([x], { axis }) => ops.softmax(x, axis),
   logSoftmax: ([x], { axis }) => ops.logSoftmax(x, axis),
@@ -229,7 +257,7 @@ const layers: Record<string, Row> = {
   fakeQuantize: { compute: withOptions(ops.fakeQuantize), finiteDifferences: false }, // its gradient is straight-through on purpose
 };
 
-const rows: Record<string, Row> = { ...elementwise, ...reductions, ...movement, ...products, ...layers };
+const rows: Record<string, Row> = { ...elementwise, ...reductions, ...movement, ...products, ...matrices, ...layers };
 
 /** Options of testOp for each golden file. */
 export const opTable: Readonly<Record<string, TestOpOptions>> = Object.fromEntries(

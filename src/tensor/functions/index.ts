@@ -2,6 +2,7 @@
 export * from "./activation.ts";
 export * from "./ctc.ts";
 export * from "./layers.ts";
+export * from "./linalg.ts";
 export * from "./linear.ts";
 export * from "./math.ts";
 export * from "./reduce.ts";
