@@ -70,6 +70,44 @@ export function createBackend(ort, config, callHost) {
     return tensor;
   }
 
+  /**
+   * Memory on a GPU belongs to the session that made it: a session is released only when its last tensor is gone.
+   * @type {Map<OrtTensor, OrtSession>}
+   */
+  const makers = new Map();
+  /** @type {Map<OrtSession, { tensors: number, isDone: boolean }>} */
+  const debts = new Map();
+
+  /** @param {OrtTensor} tensor @param {OrtSession} session */
+  function own(tensor, session) {
+    if (tensor.location === "cpu") return tensor;
+    const debt = debts.get(session) ?? { tensors: 0, isDone: false };
+    debt.tensors++;
+    debts.set(session, debt);
+    makers.set(tensor, session);
+    return tensor;
+  }
+
+  /** @param {OrtTensor | undefined} tensor */
+  async function discard(tensor) {
+    if (!tensor || tensor.location === "cpu") return;
+    tensor.dispose();
+    const session = makers.get(tensor);
+    makers.delete(tensor);
+    const debt = session && debts.get(session);
+    if (debt && --debt.tensors === 0 && debt.isDone) await close(session);
+  }
+
+  /** @param {OrtSession} session */
+  async function close(session) {
+    const debt = debts.get(session);
+    if (debt && debt.tensors > 0) debt.isDone = true;
+    else {
+      debts.delete(session);
+      await session.release();
+    }
+  }
+
   /** Where a tensor's numbers are. @param {OrtTensor} tensor @param {"cpu" | "gpu-buffer"} location */
   async function moved(tensor, location) {
     if (tensor.location === location || tensor.size === 0) return tensor;
@@ -80,8 +118,9 @@ export function createBackend(ort, config, callHost) {
       mover = ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4, preferredOutputLocation: location });
       movers.set(key, /** @type {Promise<OrtSession>} */ (mover));
     }
-    const { y } = await /** @type {OrtSession} */ (await mover).run({ x: tensor });
-    return y;
+    const session = /** @type {OrtSession} */ (await mover);
+    const { y } = await session.run({ x: tensor });
+    return own(y, session);
   }
 
   /** Numbers of a tensor; f16 as its bits, which some browsers hold in an array type of their own. @param {OrtTensor} tensor */
@@ -93,10 +132,10 @@ export function createBackend(ort, config, callHost) {
   }
 
   /** @param {number} id @param {OrtTensor} tensor */
-  function keep(id, tensor) {
+  async function keep(id, tensor) {
     const old = buffers.get(id);
-    if (old && old !== tensor && old.location !== "cpu") old.dispose();
     buffers.set(id, tensor);
+    if (old !== tensor) await discard(old);
   }
 
   /** The common case: one session, outputs written into the buffers that exist. @param {OrtSession} session @param {Extract<Request, { kind: "run" }>} request */
@@ -145,7 +184,7 @@ export function createBackend(ort, config, callHost) {
         const feeds = Object.fromEntries(stage.session.inputNames.map((name, i) => [name, slots[stage.inputs[i]]]));
         const made = await stage.session.run(feeds);
         stage.session.outputNames.forEach((name, i) => {
-          slots[stage.outputs[i]] = made[name];
+          slots[stage.outputs[i]] = own(made[name], stage.session);
         });
       } else {
         const given = await Promise.all(
@@ -164,10 +203,8 @@ export function createBackend(ort, config, callHost) {
       if (outputs[i] === 0) data[i] = (await dataOf(slots[slot])).slice();
     }
     // the inputs' tensors are needed until here, since an output may take the place of one
-    results.forEach((slot, i) => {
-      if (outputs[i] !== 0) keep(outputs[i], slots[slot]);
-    });
-    for (const tensor of slots.slice(inputCount)) if (tensor && !kept.has(tensor) && tensor.location !== "cpu") tensor.dispose();
+    for (const [i, slot] of results.entries()) if (outputs[i] !== 0) await keep(outputs[i], slots[slot]);
+    for (const tensor of slots.slice(inputCount)) if (tensor && !kept.has(tensor)) await discard(tensor);
     return { computeMs: performance.now() - started, data };
   }
 
@@ -200,22 +237,22 @@ export function createBackend(ort, config, callHost) {
     },
     async upload({ buffer, type, shape, data }) {
       const tensor = makeTensor(type, shape, data);
-      keep(buffer, isRemote ? await moved(tensor, config.location) : tensor);
+      await keep(buffer, isRemote ? await moved(tensor, config.location) : tensor);
     },
     async read({ buffer }) {
       return (await dataOf(bufferOf(buffer))).slice();
     },
-    free({ buffers: ids }) {
+    async free({ buffers: ids }) {
       for (const id of ids) {
         const tensor = buffers.get(id);
-        if (tensor && tensor.location !== "cpu") tensor.dispose();
         buffers.delete(id);
+        await discard(tensor);
       }
     },
     async release({ executable }) {
       const program = programs.get(executable);
       programs.delete(executable);
-      for (const stage of program?.stages ?? []) if ("session" in stage) await stage.session.release();
+      for (const stage of program?.stages ?? []) if ("session" in stage) await close(stage.session);
     },
     endProfiling({ executable }) {
       for (const stage of programs.get(executable)?.stages ?? []) if ("session" in stage) stage.session.endProfiling();

@@ -1,0 +1,10 @@
+/** The package in a page: everything that needs no files and no server. Bundlers take it for `kindling` (package.json, "browser"). */
+export { Generator } from "./generate/generator.ts";
+export { Sampler } from "./generate/sampler.ts";
+export { KindlingError, printGraph } from "./ir/index.ts";
+export { type GPT2Config, GPT2LMHeadModel } from "./models/gpt2.ts";
+export * from "./nn/index.ts";
+export * from "./optim/index.ts";
+export { Device } from "./runtime/index.ts";
+export * from "./tensor/index.ts";
+export { compileTrainStep } from "./train/step.ts";

@@ -1,0 +1,61 @@
+/** What the page test trains, in the page and in Node alike: a small MLP and a small GPT, each for a few steps. */
+import { AdamW, compile, compileTrainStep, crossEntropy, GPT2LMHeadModel, grad, Linear, Module, randomKey, relu, type Tensor, tensor } from "../../browser.ts";
+
+class Mlp extends Module {
+  readonly hidden: Linear;
+  readonly output: Linear;
+  constructor() {
+    super();
+    const [hidden, output] = randomKey(1).split(2);
+    this.hidden = new Linear({ inFeatures: 8, outFeatures: 16 }, hidden);
+    this.output = new Linear({ inFeatures: 16, outFeatures: 4 }, output);
+  }
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return this.output.forward(relu(this.hidden.forward(x)));
+  }
+}
+
+const STEPS = 6;
+
+async function trainMlp(): Promise<number[]> {
+  const model = new Mlp();
+  const optimizer = new AdamW(model.namedParameters(), { weightDecay: 0.01 });
+  const parameters = [...optimizer.parameters.values()];
+  const step = compile((x: Tensor<"f32">, labels: Tensor<"i32">, learningRate: Tensor<"f32">) => {
+    const loss = crossEntropy(model.forward(x), labels);
+    optimizer.update(grad(loss, parameters), { learningRate });
+    return loss;
+  });
+  const x = tensor(
+    Float32Array.from({ length: 32 * 8 }, (_, i) => Math.sin(i)),
+    { shape: [32, 8] },
+  );
+  const labels = tensor(
+    Int32Array.from({ length: 32 }, (_, i) => i % 4),
+    { shape: [32] },
+  );
+  const losses: number[] = [];
+  for (let i = 0; i < STEPS; i++) losses.push(await (await step(x, labels, 0.01)).item());
+  return losses;
+}
+
+async function trainGpt(): Promise<number[]> {
+  const config = { vocabSize: 11, hiddenSize: 16, numHeads: 2, numLayers: 2, maxPositionEmbeddings: 8 };
+  const model = new GPT2LMHeadModel(config, randomKey(2));
+  const step = compileTrainStep(model, new AdamW(model.namedParameters(), {}), { clipNorm: 1, key: randomKey(3) });
+  const ids = (start: number) =>
+    tensor(
+      Int32Array.from({ length: 32 }, (_, i) => (start + i * i) % 11),
+      { shape: [4, 8] },
+    );
+  const losses: number[] = [];
+  for (let i = 0; i < STEPS; i++) {
+    const { loss } = await step(ids(i), ids(i + 1), 0.01, tensor(i, { dtype: "i32" }));
+    losses.push(await loss.item());
+  }
+  return losses;
+}
+
+export async function trainBoth(): Promise<{ mlp: number[]; gpt: number[] }> {
+  return { mlp: await trainMlp(), gpt: await trainGpt() };
+}
