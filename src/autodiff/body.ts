@@ -1,15 +1,4 @@
-import {
-  ConstantOp,
-  dependents,
-  Graph,
-  type Node,
-  PlaceholderOp,
-  placeholder,
-  substitute,
-  type TensorType,
-  topologicalOrder,
-  type Value,
-} from "../ir/index.ts";
+import { ConstantOp, dependents, Graph, placeholder, substitute, type TensorType, topologicalOrder, type Value } from "../ir/index.ts";
 
 /** A function of values as a graph of its own. */
 export interface Body {
@@ -44,6 +33,3 @@ export function closeOver(inputs: readonly Value[], outputs: readonly Value[]): 
 export function inlineGraph(graph: Graph, inputs: readonly Value[]): Value[] {
   return substitute(graph.outputs, new Map(graph.inputs.map((input, i) => [input, inputs[i]] as const)));
 }
-
-/** Leaves that hold data of the program, such as variables, are captured like any other value. */
-export const isLeaf = (node: Node): boolean => node.op instanceof PlaceholderOp || node.op instanceof ConstantOp;

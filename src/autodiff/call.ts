@@ -6,7 +6,7 @@ import { pullBack } from "./reverse.ts";
 type CallGradient = (op: CallOp, node: Node, dys: readonly (Value | undefined)[]) => readonly (Value | undefined)[];
 
 /** A graph as one op with a gradient of its own. It is inlined before lowering. */
-export class CallOp implements OpEntry {
+class CallOp implements OpEntry {
   readonly name: string;
   readonly bodies: readonly [Graph];
   private readonly backward: CallGradient;

@@ -34,7 +34,7 @@ export function entryOf(node: Node): OpEntry {
 }
 
 /** Replaces ops that exist only for their gradient by what they stand for. */
-export const expandCalls: Pass = {
+const expandCalls: Pass = {
   name: "expandCalls",
   run: (graph) => {
     let current = graph;
@@ -46,7 +46,7 @@ export const expandCalls: Pass = {
 };
 
 /** Where an op is applied and another that extends it, to the same inputs, only the latter runs. */
-export const shareExtended: Pass = {
+const shareExtended: Pass = {
   name: "shareExtended",
   run: (graph) => {
     const isSame = (a: Node, b: Node) => a.inputs.length === b.inputs.length && a.inputs.every((input, i) => input === b.inputs[i]);
@@ -68,7 +68,7 @@ export const shareExtended: Pass = {
 };
 
 /** Takes away outputs that nothing uses from ops that can do without. */
-export const dropUnusedOutputs: Pass = {
+const dropUnusedOutputs: Pass = {
   name: "dropUnusedOutputs",
   run: (graph) => {
     const uses = countUses(graph);
@@ -86,7 +86,7 @@ export const dropUnusedOutputs: Pass = {
 };
 
 /** Runs all passes on the bodies of loops and branches. */
-export const optimizeBodies: Pass = {
+const optimizeBodies: Pass = {
   name: "optimizeBodies",
   run: (graph) =>
     rewrite(graph, (node, inputs) => {

@@ -40,7 +40,7 @@ export interface TestOpOptions {
 
 const asList = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x : [x as T]);
 
-export function goldenCases(golden: string): GoldenCase[] {
+function goldenCases(golden: string): GoldenCase[] {
   const file = new URL(`../../golden/ops/${golden}.json`, import.meta.url);
   return (JSON.parse(readFileSync(file, "utf8")) as { cases: GoldenCase[] }).cases;
 }
