@@ -35,7 +35,8 @@ export function splitStages(graph: Graph): Program {
   const crossing = new Set<Value>(graph.outputs);
   for (const node of graph.nodes) {
     for (const input of node.inputs) {
-      if (isHost(node) || (level(input) < (levels.get(node) ?? 0) && !(input.node.op instanceof ConstantOp))) crossing.add(input);
+      const isLater = level(input) < (levels.get(node) ?? 0) && !(input.node.op instanceof ConstantOp);
+      if (isHost(node) || isHost(input.node) || isLater) crossing.add(input);
     }
   }
   const stages: Program["stages"] = [];

@@ -1,7 +1,19 @@
-import { DTypeError, describe, normalizeAxis, type Shape, ShapeError, shapesEqual, sizeOf, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import {
+  DTypeError,
+  describe,
+  type Node,
+  normalizeAxis,
+  type Shape,
+  ShapeError,
+  shapesEqual,
+  sizeOf,
+  sizesEqual,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import { apply, defineOp, forEachIndex, hostTensor, scalar, stridesOf } from "./define.ts";
+import { apply, defineOp, forEachIndex, hostTensor, type Lowering, onnxTypeCode, scalar, stridesOf } from "./define.ts";
 import { where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
 import { moveAxis } from "./movement.ts";
@@ -58,6 +70,13 @@ export function gather(x: Value, indices: Value, axis = 0): Value {
   return apply(gatherEntry, [x, indices], { axis: normalizeAxis("gather", axis, x.shape.length) });
 }
 
+/** ONNX Runtime adds no f16 numbers when it scatters: they are widened before and rounded after. */
+function inFloat32(graph: Lowering, { inputs: [{ dtype }] }: Node, names: readonly string[], emit: (names: readonly string[]) => string): string {
+  if (dtype !== "f16") return emit(names);
+  const result = emit(names.map((name) => graph.node("Cast", [name], { to: onnxTypeCode.f32 })));
+  return graph.node("Cast", [result], { to: onnxTypeCode.f16 });
+}
+
 const indexAddEntry = defineOp({
   name: "indexAdd",
   inputs: ["base", "indices", "updates"],
@@ -77,7 +96,7 @@ const indexAddEntry = defineOp({
   lower: (graph, { base, indices, updates }, _, node) => {
     const column = graph.node("Reshape", [indices, graph.sizes([...node.inputs[1].shape, 1])]);
     const wide = node.inputs[1].dtype === "i64" ? column : graph.node("Cast", [column], { to: 7 });
-    return graph.node("ScatterND", [base, wide, updates], { reduction: "add" });
+    return inFloat32(graph, node, [base, updates], ([b, u]) => graph.node("ScatterND", [b, wide, u], { reduction: "add" }));
   },
   reference: ({ base, indices, updates }, _, [type]) => {
     const out = hostTensor(type.shape, base.data);
@@ -142,7 +161,8 @@ const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: nu
     return base;
   },
   gradient: ({ indices, dy }, { axis }) => ({ base: dy, updates: takeAlong(dy, indices, axis) }),
-  lower: (graph, { base, indices, updates }, { axis }) => graph.node("ScatterElements", [base, indices, updates], { axis, reduction: "add" }),
+  lower: (graph, { base, indices, updates }, { axis }, node) =>
+    inFloat32(graph, node, [base, updates], ([b, u]) => graph.node("ScatterElements", [b, indices, u], { axis, reduction: "add" })),
   reference: ({ base, indices, updates }, { axis }, [type]) => {
     const out = hostTensor(type.shape, base.data);
     const strides = stridesOf(base.shape);

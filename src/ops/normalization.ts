@@ -3,6 +3,7 @@ import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts
 import { alongAxes, leadingAxes } from "./batch.ts";
 import { applyAll, defineOp, forEachIndex, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
 import { pad } from "./movement.ts";
+import { statisticsLike } from "./normalize.ts";
 import { averagePool } from "./pooling.ts";
 import { mean, norm, sumTo } from "./reduce.ts";
 import { reshape } from "./shape.ts";
@@ -199,8 +200,8 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
     return [x, { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }];
   },
   gradient: notDifferentiable("has several outputs; see rmsNormEntry"),
-  lower: (graph, { x, weight }, { epsilon }) =>
-    graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, { axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 }),
+  lower: (graph, { x, weight }, { epsilon }, node) =>
+    statisticsLike(graph, node, graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, { axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 })),
   reference: ({ x, weight }, { epsilon }, [type, statistics]) => {
     const [y, inverses] = [hostTensor(type.shape), hostTensor(statistics.shape)];
     const width = weight.data.length;

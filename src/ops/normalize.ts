@@ -1,7 +1,7 @@
-import { describe, normalizeAxis, requireFloatDType, ShapeError, type Value } from "../ir/index.ts";
+import { describe, type Node, normalizeAxis, requireFloatDType, ShapeError, type Value } from "../ir/index.ts";
 import { add, exp, mul, sub } from "./arithmetic.ts";
 import { alongAxes, leadingAxes } from "./batch.ts";
-import { apply, applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
+import { apply, applyAll, defineOp, hostTensor, type Lowering, notDifferentiable, OnnxFloat, type OpEntry, onnxTypeCode } from "./define.ts";
 import { mean, sum, sumTo } from "./reduce.ts";
 
 /** Applies `f` to each vector along `axis`. */
@@ -69,6 +69,12 @@ export function logSoftmax(x: Value, axis = -1): Value {
   return apply(logSoftmaxEntry, [x], { axis: normalizeAxis("logSoftmax", axis, x.shape.length) });
 }
 
+/** ONNX gives the statistics of f16 numbers in f32; ours have the dtype of x. */
+export function statisticsLike(graph: Lowering, node: Node, [y, ...statistics]: readonly string[]): string[] {
+  if (node.inputs[0].dtype !== "f16") return [y, ...statistics];
+  return [y, ...statistics.map((name) => graph.node("Cast", [name], { to: onnxTypeCode.f16 }))];
+}
+
 type LayerNormAttributes = { epsilon: number };
 const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
   name: "layerNorm",
@@ -91,7 +97,8 @@ const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
     return [x, statistics, statistics];
   },
   gradient: notDifferentiable("has several outputs; see layerNormEntry"),
-  lower: (graph, { x, weight, bias }, { epsilon }) => graph.nodes("LayerNormalization", [x, weight, bias], 3, { axis: -1, epsilon: new OnnxFloat(epsilon) }),
+  lower: (graph, { x, weight, bias }, { epsilon }, node) =>
+    statisticsLike(graph, node, graph.nodes("LayerNormalization", [x, weight, bias], 3, { axis: -1, epsilon: new OnnxFloat(epsilon) })),
   reference: ({ x, weight, bias }, { epsilon }, [type, statistics]) => {
     const width = type.shape[type.shape.length - 1] as number;
     const means = hostTensor(statistics.shape);

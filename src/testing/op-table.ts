@@ -170,7 +170,8 @@ const movement: Record<string, Row> = {
   scatter: ([base, indices, updates], { axis }) => ops.scatter(base, indices, updates, axis),
   scatterAdd: ([base, indices, updates], { axis }) => ops.scatterAddAlong(base, indices, updates, axis),
   indexAdd: ([base, indices, updates]) => ops.indexAdd(base, indices, updates),
-  embedding: ([weight, indices], options) => ops.embedding(weight, indices, options),
+  // no gradient for the padding row, on purpose
+  embedding: { compute: ([weight, indices], options) => ops.embedding(weight, indices, options), finiteDifferences: false },
 };
 
 const products: Record<string, Row> = {
@@ -247,8 +248,9 @@ const layers: Record<string, Row> = {
   quantizeLinear: withOptions(ops.quantizeLinear),
   dequantizeLinear: withOptions(ops.dequantizeLinear),
   ctcLoss: {
-    compute: ([logProbs, targets, inputLengths, targetLengths], options) => {
-      const tensors = { logProbs, targets, inputLengths, targetLengths };
+    // PyTorch's own gradient is right only together with that of the log-softmax before it
+    compute: ([logits, targets, inputLengths, targetLengths], options) => {
+      const tensors = { logProbs: ops.logSoftmax(logits), targets, inputLengths, targetLengths };
       return ctcLoss(Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, new Tensor(value)])) as never, options).value;
     },
     secondOrder: false,
