@@ -6,6 +6,7 @@ import { defaultRunConfig } from "../train/index.ts";
 import { chatCommand, generateCommand, type SampleOptions } from "./chat.ts";
 import { doctorCommand } from "./doctor.ts";
 import { openModel } from "./models.ts";
+import { profileCommand } from "./profile.ts";
 import { serveCommand } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -104,6 +105,11 @@ function dropUndefined<T extends object>(options: T): T {
 }
 
 /** Options of the commands that sample. */
+const deviceOption = () =>
+  new Option("--device <type>", "where to compute; auto takes the best that works")
+    .choices(["auto", "cpu", "webgpu", "cuda", "coreml", "directml"])
+    .default("cpu");
+
 function withSampling(command: Command): Command {
   return command
     .option("--runs <folder>", "folder of all runs", "runs")
@@ -160,6 +166,20 @@ program
   .option("--no-serve", "end after the samples")
   .addHelpText("after", "\nExamples:\n  npm start\n  npm start -- --corpus moby-dick --port 0")
   .action((o) => startCommand(o.corpus, o.runs, { port: o.port, host: o.host, isServing: o.serve }));
+
+program
+  .command("profile")
+  .description("Measure where a training step of a model spends its time, by operation and by module.")
+  .argument("<model>", "name of a run, or a folder in Hugging Face layout")
+  .option("--runs <folder>", "folder of all runs", "runs")
+  .option("--batch <n>", "sequences per step", integer, 4)
+  .option("--context <tokens>", "tokens per sequence (default: the model's longest)", integer)
+  .option("--steps <n>", "steps to measure", integer, 3)
+  .option("--limit <n>", "rows of each table", integer, 15)
+  .option("--trace <file>", "write a trace for chrome://tracing or ui.perfetto.dev")
+  .addOption(deviceOption())
+  .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
+  .action((name, o) => profileCommand(name, o));
 
 program
   .command("doctor")

@@ -6,15 +6,11 @@ import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { loadTokenizer } from "../tokenizers/index.ts";
 
-/** Loads a model named on the command line: a folder in Hugging Face layout, a run's folder, or the name of a run. */
-export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
+/** The folder of a model named on the command line: itself in Hugging Face layout, a run's folder, or the name of a run. */
+export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
   const candidates = [name, join(name, "model"), join(name, "checkpoint"), join(runsFolder, name, "model"), join(runsFolder, name, "checkpoint")];
   for (const folder of candidates) {
-    if (!(await stat(join(folder, "config.json")).catch(() => undefined))) continue;
-    const model = await fromPretrained(folder);
-    const tokenizer = await loadTokenizer(join(folder, "tokenizer.json"));
-    const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
-    return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };
+    if (await stat(join(folder, "config.json")).catch(() => undefined)) return folder;
   }
   throw new DataError({
     where: "model",
@@ -22,6 +18,15 @@ export async function openModel(name: string, runsFolder = "runs"): Promise<Serv
     received: `"${name}"`,
     fix: "train one first: kindling train --text my.txt --name my",
   });
+}
+
+/** Loads a model named on the command line. */
+export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
+  const folder = await findModel(name, runsFolder);
+  const model = await fromPretrained(folder);
+  const tokenizer = await loadTokenizer(join(folder, "tokenizer.json"));
+  const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
+  return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };
 }
 
 /** The template beside the model: chat_template.jinja, or the one inside tokenizer_config.json. */

@@ -9,11 +9,11 @@ import {
   hashBytes,
   hostArrayFrom,
   isStatic,
-  type Node,
+  Node,
   PlaceholderOp,
   type Shape,
   type Size,
-  type Value,
+  Value,
 } from "../ir/index.ts";
 import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, OnnxFloat, onnxTypeCode } from "../ops/index.ts";
 import {
@@ -44,15 +44,22 @@ const OPSET_VERSION = 21n;
 /** ONNX Runtime's JavaScript API has no bfloat16 tensors, so these cross the boundary of the graph as f32. */
 export const boundaryDType = (dtype: DType): DType => (dtype === "bf16" ? "f32" : dtype);
 
+export interface WriteOptions {
+  /** For the WebGPU provider. @default false */
+  isWebGpu?: boolean;
+}
+
 export interface OnnxModel {
   bytes: Uint8Array;
+  /** Names of nodes that the device's provider must leave to the CPU. */
+  cpuNodes: string[];
   inputNames: string[];
   outputNames: string[];
 }
 
 /** Writes a graph as an ONNX model with one named input and output for each of the graph's. */
-export function writeOnnx(graph: Graph): OnnxModel {
-  const writer = new OnnxWriter(graph);
+export function writeOnnx(graph: Graph, { isWebGpu = false }: WriteOptions = {}): OnnxModel {
+  const writer = new OnnxWriter(graph, isWebGpu);
   return writer.write();
 }
 
@@ -68,8 +75,16 @@ class OnnxWriter implements Lowering {
   /** Scope and op of the node being written: profiles show it. */
   private origin = "";
 
-  constructor(graph: Graph) {
+  readonly isWebGpu: boolean;
+  private readonly cpuNodes: string[] = [];
+
+  constructor(graph: Graph, isWebGpu: boolean) {
     this.graph = graph;
+    this.isWebGpu = isWebGpu;
+  }
+
+  keepOnCpu(): void {
+    if (this.isWebGpu) this.cpuNodes.push(this.protos[this.protos.length - 1].name);
   }
 
   write(): OnnxModel {
@@ -94,7 +109,7 @@ class OnnxWriter implements Lowering {
         output: this.graph.outputs.map((output, i) => valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape)),
       }),
     });
-    return { bytes: toBinary(ModelProtoSchema, model), inputNames, outputNames };
+    return { bytes: toBinary(ModelProtoSchema, model), cpuNodes: this.cpuNodes, inputNames, outputNames };
   }
 
   private writeNode(node: Node): void {
@@ -113,7 +128,7 @@ class OnnxWriter implements Lowering {
       return isBfloat && input.dtype === "bf16" ? this.cast(name, "f32") : name;
     });
     this.origin = `${node.scope}/${node.op.name}`;
-    const outputs = entryOf(node).lower(this, inputs, node);
+    const outputs = entryOf(node).lower(this, inputs, isBfloat ? widened(node) : node);
     node.outputs.forEach((output, i) => {
       this.names.set(output, isBfloat && output.dtype === "bf16" ? this.cast(outputs[i], "bf16") : outputs[i]);
     });
@@ -287,6 +302,13 @@ class OnnxWriter implements Lowering {
       fix: "pass a tensor whose shape has this symbol by itself",
     });
   }
+}
+
+/** The node as its lowering sees it when bf16 is computed in f32. */
+function widened(node: Node): Node {
+  const widen = ({ dtype, shape }: Value) => ({ dtype: dtype === "bf16" ? ("f32" as const) : dtype, shape });
+  const inputs = node.inputs.map((input) => new Value(input.node, input.index, widen(input)));
+  return new Node(node.op, inputs, node.attributes, node.outputs.map(widen), node.scope);
 }
 
 const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));

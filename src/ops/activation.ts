@@ -15,6 +15,7 @@ export type GeluApproximation = "none" | "tanh";
 
 const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
   name: "gelu",
+  precision: "any",
   batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => {
@@ -111,6 +112,7 @@ export function gelu(x: Value, approximate: GeluApproximation = "none"): Value {
 /** max(x, 0); its gradient at 0 is 0. */
 export const relu = unary({
   name: "relu",
+  precision: "any",
   lower: "Relu",
   gradient: ({ x, dy }) => where(greater(x, 0), dy, 0),
   reference: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
@@ -128,6 +130,7 @@ export const relu6 = (x: Value): Value => clip(x, { min: 0, max: 6 });
 
 const leakyReluEntry = defineOp<"x", { negativeSlope: number }>({
   name: "leakyRelu",
+  precision: "any",
   batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => {

@@ -1,4 +1,4 @@
-import { type DType, isFloat, type Value } from "../ir/index.ts";
+import { type DType, isFloat, shapesEqual, type Value } from "../ir/index.ts";
 import { elementwise } from "./batch.ts";
 import { apply, constantScalar, defineOp, hostTensor, type Lowering, type Operand } from "./define.ts";
 import { binary, type UnaryDefinition, unary, where } from "./elementwise.ts";
@@ -6,6 +6,7 @@ import { equal, greater, greaterEqual, less, lessEqual, logicalAnd } from "./log
 
 export const add = binary({
   name: "add",
+  precision: "any",
   lower: "Add",
   gradient: ({ dy }) => ({ a: dy, b: dy }),
   simplify: ({ a, b }) => (constantScalar(b) === 0 ? a : constantScalar(a) === 0 ? b : undefined),
@@ -13,6 +14,7 @@ export const add = binary({
 });
 export const sub = binary({
   name: "sub",
+  precision: "any",
   lower: "Sub",
   gradient: ({ dy }) => ({ a: dy, b: neg(dy) }),
   simplify: ({ a, b }) => (constantScalar(b) === 0 ? a : undefined),
@@ -20,6 +22,7 @@ export const sub = binary({
 });
 export const mul = binary({
   name: "mul",
+  precision: "any",
   lower: "Mul",
   simplify: ({ a, b }) => (constantScalar(b) === 1 ? a : constantScalar(a) === 1 ? b : undefined),
   gradient: ({ a, b, dy }) => ({ a: mul(dy, b), b: mul(dy, a) }),
@@ -36,7 +39,11 @@ export const div = binary({
 /** a to the power b. The gradient of the exponent is y log a, taken as 0 where a <= 0, as PyTorch does for a = 0. */
 export const pow = binary({
   name: "pow",
-  lower: "Pow",
+  // WebGPU's kernel fails where both operands are stretched
+  lower: (graph, a, b, { inputs, outputs: [{ shape }] }) => {
+    const stretched = graph.isWebGpu && inputs.every((input) => !shapesEqual(input.shape, shape));
+    return graph.node("Pow", [stretched ? graph.node("Expand", [a, graph.sizes(shape)]) : a, b]);
+  },
   accepts: "float",
   gradient: ({ a, b, y, dy }) => {
     const positive = greater(a, 0);
@@ -48,6 +55,7 @@ export const pow = binary({
 /** Larger of the two; at a tie each operand gets half the gradient, as in PyTorch. */
 export const maximum = binary({
   name: "maximum",
+  precision: "any",
   lower: "Max",
   gradient: ({ a, b, dy }) => splitAtTies(dy, greater(a, b), equal(a, b)),
   reference: (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.NaN : Math.max(a, b)),
@@ -55,6 +63,7 @@ export const maximum = binary({
 /** Smaller of the two; at a tie each operand gets half the gradient, as in PyTorch. */
 export const minimum = binary({
   name: "minimum",
+  precision: "any",
   lower: "Min",
   gradient: ({ a, b, dy }) => splitAtTies(dy, less(a, b), equal(a, b)),
   reference: (a, b) => (Number.isNaN(a) || Number.isNaN(b) ? Number.NaN : Math.min(a, b)),
@@ -65,9 +74,9 @@ function splitAtTies(dy: Value, aWins: Value, tie: Value): { a: Value; b: Value 
   return { a: where(tie, half, where(aWins, dy, 0)), b: where(tie, half, where(aWins, 0, dy)) };
 }
 
-export const neg = unary({ name: "neg", accepts: "number", lower: "Neg", gradient: ({ dy }) => neg(dy), reference: (x) => -x });
+export const neg = unary({ name: "neg", precision: "any", accepts: "number", lower: "Neg", gradient: ({ dy }) => neg(dy), reference: (x) => -x });
 /** Absolute value; its gradient at 0 is 0. */
-export const abs = unary({ name: "abs", accepts: "number", lower: "Abs", gradient: ({ x, dy }) => mul(dy, sign(x)), reference: Math.abs });
+export const abs = unary({ name: "abs", precision: "any", accepts: "number", lower: "Abs", gradient: ({ x, dy }) => mul(dy, sign(x)), reference: Math.abs });
 export const sign = unary({ name: "sign", accepts: "number", lower: "Sign", gradient: ({ dy }) => mul(dy, 0), reference: Math.sign });
 export const exp = unary({ name: "exp", lower: "Exp", gradient: ({ y, dy }) => mul(dy, y), reference: Math.exp });
 export const log = unary({ name: "log", lower: "Log", gradient: ({ x, dy }) => div(dy, x), reference: Math.log });
@@ -159,6 +168,7 @@ export function clip(x: Value, { min = Number.NEGATIVE_INFINITY, max = Number.PO
 }
 const clipEntry = defineOp<"x", { min: number; max: number }>({
   name: "clip",
+  precision: "any",
   batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => x,

@@ -122,6 +122,7 @@ type AttentionAttributes = { isCausal: boolean; scale: number };
 /** Outputs: attention [B, H, T, Dh], and the probabilities [B, H, T, S] for the gradient. */
 const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
   name: "attention",
+  precision: "low",
   batch: foldedInto(3),
   inputs: ["q", "k", "v"],
   infer: ({ q, k, v }) => {

@@ -4,6 +4,7 @@ import { apply, defineOp, hostTensor } from "./define.ts";
 
 const stopGradientEntry = defineOp({
   name: "stopGradient",
+  precision: "any",
   batch: elementwise,
   inputs: ["x"],
   infer: ({ x }) => x,

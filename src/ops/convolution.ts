@@ -144,6 +144,7 @@ function forEachProduct(
 const makeConv = (inputs: readonly ("x" | "weight" | "bias")[]): OpEntry =>
   defineOp<"x" | "weight" | "bias", ConvAttributes>({
     name: "conv",
+    precision: "low",
     batch: foldedInto(1),
     inputs,
     infer: ({ x, weight, bias }, attributes) => {
@@ -163,7 +164,11 @@ const makeConv = (inputs: readonly ("x" | "weight" | "bias")[]): OpEntry =>
       weight: apply(weightGradientEntry, [x, dy], { ...attributes, kernel: spatial(weight) }),
       bias: sum(dy, { axes: dy.shape.map((_, axis) => axis).filter((axis) => axis !== 1) }),
     }),
-    lower: (graph, operands, attributes) => graph.node("Conv", Object.values(operands), onnxWindow(attributes)),
+    lower: (graph, operands, attributes) => {
+      const y = graph.node("Conv", Object.values(operands), onnxWindow(attributes));
+      if (attributes.stride.length > 2) graph.keepOnCpu(); // WebGPU has no groups and no dilation in three dimensions
+      return y;
+    },
     reference: ({ x, weight, bias }, attributes, [type]) => {
       const y = hostTensor(type.shape);
       const perChannel = stridesOf(y.shape)[1];
@@ -183,6 +188,7 @@ const convBiasEntry = makeConv(["x", "weight", "bias"]);
 /** The transpose of conv: x [N, O, ...] and weight [O, C / groups, ...] -> [N, C, ...sizes]. */
 const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { sizes: readonly Size[] }>({
   name: "convTranspose",
+  precision: "low",
   batch: foldedInto(1),
   inputs: ["x", "weight"],
   infer: ({ x, weight }, { sizes, groups }) => {
@@ -206,7 +212,9 @@ const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { 
     const [input, kernel] = node.inputs.map((operand) => spatial(operand) as number[]);
     const least = transposedSizes(input, kernel, attributes);
     const outputPadding = attributes.sizes.map((size, i) => (size as number) - least[i]);
-    return graph.node("ConvTranspose", [x, weight], { ...onnxWindow(attributes), output_padding: outputPadding });
+    const y = graph.node("ConvTranspose", [x, weight], { ...onnxWindow(attributes), output_padding: outputPadding });
+    if (input.length > 2) graph.keepOnCpu(); // WebGPU has it in one and two dimensions
+    return y;
   },
   reference: ({ x, weight }, attributes, [type]) => {
     const out = hostTensor(type.shape);
@@ -227,6 +235,7 @@ function transposedSizes(sizes: readonly number[], kernel: readonly number[], { 
 /** The gradient of conv's weight: x [N, C, ...] and the output's gradient [N, O, ...] -> [O, C / groups, ...kernel]. */
 const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes & { kernel: readonly Size[] }>({
   name: "convWeightGradient",
+  precision: "low",
   inputs: ["x", "upstream"],
   infer: ({ x, upstream }, { kernel, groups }) => ({ dtype: x.dtype, shape: [upstream.shape[1], (x.shape[1] as number) / groups, ...kernel] }),
   gradient: ({ x, upstream, dy }, attributes) => ({
@@ -244,6 +253,7 @@ const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes &
     const swap = [1, 0, ...axes.map((i) => i + 2)];
     const window = graph.node("Transpose", [upstream], { perm: swap }); // [O, N, ...]
     const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups }); // [C / groups, O, ...]
+    if (axes.length > 2) graph.keepOnCpu();
     const gradient = graph.node("Transpose", [found], { perm: swap });
     const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
     if (reach.every((size, i) => size === kernel[i])) return gradient;

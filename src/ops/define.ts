@@ -46,6 +46,10 @@ export interface Lowering {
    * the types of the body's inputs; the others are the captured names, which the body sees as they are.
    */
   withBodies(opType: string, inputs: readonly string[], outputs: number, bodies: Readonly<Record<string, LoweredBody>>, attributes?: OnnxAttributes): string[];
+  /** Whether this is for ONNX Runtime's WebGPU provider, whose kernels are not the same in everything. */
+  readonly isWebGpu: boolean;
+  /** The node emitted last runs on the CPU, since the device's kernel for it lacks something. */
+  keepOnCpu(): void;
   /** The names of a graph's outputs, given those of its inputs: its nodes are emitted here. */
   inline(graph: Graph, inputs: readonly string[]): string[];
   /** An i64 vector with these sizes; symbolic ones are computed when the graph runs. */
@@ -90,6 +94,11 @@ export interface OpEntry extends Op {
   readonly extendsOp?: Op;
   /** The same op without some outputs that nothing uses, and the outputs it keeps; undefined when it needs all. */
   withoutOutputs?(unused: ReadonlySet<number>): { op: Op; kept: readonly number[] } | undefined;
+  /**
+   * In mixed precision: "low" computes in the shorter dtype, "any" in that of its inputs. @default f32, for what loses
+   * accuracy: sums, norms, exponentials, losses
+   */
+  readonly precision?: "low" | "any";
   /** Applies the op to a whole batch; without it, vmap goes through the batch example by example. See batch.ts. */
   batch?: BatchRule;
   /** A cheaper value equal to the node's only output, or undefined. The node's inputs are simplified already. */
@@ -111,6 +120,7 @@ interface Definition<In extends string, A extends Attributes> {
   isView?: boolean;
   simplify?: (inputs: Record<In, Value>, attributes: A) => Value | undefined;
   batch?: BatchRule;
+  precision?: OpEntry["precision"];
 }
 
 class NotDifferentiable {
@@ -133,12 +143,13 @@ const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x 
 
 /** Makes the entry of an op with a fixed list of named inputs. */
 export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
-  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, simplify, batch } = definition;
+  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, simplify, batch, precision } = definition;
   return {
     name,
     inPlace,
     isView,
     batch,
+    precision,
     simplify: simplify && ((values, attributes) => simplify(named(inputs, values), attributes as A)),
     inferTypes: (types, attributes) => asArray(infer(named(inputs, types), attributes as A)),
     gradient(node, [dy]) {

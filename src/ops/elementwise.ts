@@ -43,13 +43,15 @@ export interface UnaryDefinition {
   reference: (x: number) => number;
   /** Result dtype when not that of the operand. */
   result?: DType;
+  precision?: OpEntry["precision"];
 }
 
 /** Elementwise op of one input: same shape and dtype out. */
-export function unary({ name, accepts = "float", result, gradient, lower, reference }: UnaryDefinition): UnaryOp {
+export function unary({ name, accepts = "float", result, gradient, lower, reference, precision }: UnaryDefinition): UnaryOp {
   const entry = defineOp({
     name,
     batch: elementwise,
+    precision,
     inputs: ["x"],
     infer: ({ x }) => {
       const isFine = accepts === "bool" ? x.dtype === "bool" : accepts === "integer" ? isInteger(x.dtype) : isFloat(x.dtype) || accepts === "number";
@@ -105,13 +107,15 @@ interface BinaryDefinition {
   /** A value equal to y, or undefined; `a` or `b` may be constants. */
   simplify?: (values: { a: Value; b: Value }) => Value | undefined;
   accepts?: "float" | "bool" | "integer";
+  precision?: OpEntry["precision"];
 }
 
 /** Elementwise op of two inputs with broadcasting; gradients are summed back to each operand's shape. */
-export function binary({ name, lower, gradient, reference, result, accepts, simplify }: BinaryDefinition): BinaryOp {
+export function binary({ name, lower, gradient, reference, result, accepts, simplify, precision }: BinaryDefinition): BinaryOp {
   const entry = defineOp({
     name,
     batch: elementwise,
+    precision,
     inputs: ["a", "b"],
     infer: ({ a, b }) => {
       const type = inferBroadcast(name, a, b);
@@ -160,6 +164,7 @@ export function cast(x: Value, to: DType): Value {
 
 const whereEntry = defineOp({
   name: "where",
+  precision: "any",
   batch: elementwise,
   inputs: ["condition", "a", "b"],
   infer: ({ condition, a, b }) => {

@@ -29,6 +29,7 @@ const wrap = (index: number, size: number) => (index < 0 ? index + size : index)
 
 const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "gather",
+  precision: "any",
   batch: (node, [x, indices], isBatched) => {
     const axis = node.attributes.axis as number;
     if (isBatched[0]) return isBatched[1] ? undefined : [gather(x, indices, axis + 1)];
@@ -115,6 +116,7 @@ export function indexAdd(base: Value, indices: Value, updates: Value): Value {
 
 const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "takeAlong",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x", "indices"],
   infer: ({ x, indices }, { axis }) => {

@@ -84,6 +84,7 @@ function products(node: Node, operands: readonly Value[], isBatched: readonly bo
 
 const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   name: "matmul",
+  precision: "low",
   batch: products,
   inputs: ["a", "b"],
   infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
@@ -145,6 +146,7 @@ function flattenRows(x: Value): Value {
 type LinearAttributes = { transposeB: boolean };
 const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
   name: "linear",
+  precision: "low",
   batch: (node, [x, weight, bias], isBatched) => (isBatched[1] || isBatched[2] ? undefined : [linear(x, weight, bias, node.attributes as LinearAttributes)]),
   inputs: ["x", "weight", "bias"],
   infer: ({ x, weight, bias }, { transposeB }) => {

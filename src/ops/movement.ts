@@ -58,6 +58,7 @@ export function swapAxes(x: Value, a: number, b: number): Value {
 
 const flipEntry = defineOp<"x", { axes: readonly number[] }>({
   name: "flip",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }) => x,
@@ -103,6 +104,7 @@ export type Padding = readonly (readonly [before: number, after: number])[];
 
 const padEntry = defineOp<"x", { before: readonly number[]; after: readonly number[]; value: number }>({
   name: "pad",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { before, after }) => ({

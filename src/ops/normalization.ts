@@ -200,8 +200,11 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
     return [x, { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }];
   },
   gradient: notDifferentiable("has several outputs; see rmsNormEntry"),
-  lower: (graph, { x, weight }, { epsilon }, node) =>
-    statisticsLike(graph, node, graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, { axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 })),
+  lower: (graph, { x, weight }, { epsilon }, node) => {
+    const outputs = graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, { axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 });
+    graph.keepOnCpu(); // WebGPU's kernel leaves the second output empty
+    return statisticsLike(graph, node, outputs);
+  },
   reference: ({ x, weight }, { epsilon }, [type, statistics]) => {
     const [y, inverses] = [hostTensor(type.shape), hostTensor(statistics.shape)];
     const width = weight.data.length;

@@ -83,6 +83,7 @@ function forEachWindow(
 
 const maxPoolBase = defineOp<"x", PoolAttributes>({
   name: "maxPool",
+  precision: "any",
   inputs: ["x"],
   infer: ({ x }, attributes) => {
     const shape = [...x.shape.slice(0, 2), ...pooledShape(x, attributes)];
@@ -92,7 +93,11 @@ const maxPoolBase = defineOp<"x", PoolAttributes>({
     ];
   },
   gradient: notDifferentiable("has several outputs; see maxPoolEntry"),
-  lower: (graph, { x }, attributes) => graph.nodes("MaxPool", [x], 2, onnxPool(attributes)),
+  lower: (graph, { x }, attributes) => {
+    const outputs = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
+    graph.keepOnCpu(); // WebGPU's kernel gives no positions
+    return outputs;
+  },
   reference: ({ x }, attributes, [type]) => {
     const [values, positions] = [hostTensor(type.shape), hostTensor(type.shape)];
     values.data.fill(Number.NEGATIVE_INFINITY);
@@ -117,6 +122,7 @@ export function maxPool(x: Value, options: MaxPoolOptions): Value {
 /** The mean over whole windows, padding included. Its gradient is a transposed convolution with equal weights. */
 const averagePoolEntry: OpEntry = defineOp<"x", PoolAttributes>({
   name: "averagePool",
+  precision: "any",
   batch: foldedInto(1),
   inputs: ["x"],
   infer: ({ x }, attributes) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...pooledShape(x, attributes)] }),

@@ -106,6 +106,7 @@ type BlockAttributes = { bits: number; blockSize: number; features: number };
 
 const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
   name: "blockMatmul",
+  precision: "low",
   batch: leadingAxes,
   inputs: ["x", "packed", "scales", "zeroPoints"],
   infer: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }) => {

@@ -23,6 +23,7 @@ const text = (shape: Shape) => `[${shape.join(", ")}]`;
 
 const reshapeEntry: OpEntry = defineOp<"x", { shape: Shape }>({
   name: "reshape",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { shape }) => {
@@ -73,6 +74,7 @@ reshape.entry = reshapeEntry;
 
 const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }>({
   name: "transpose",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { permutation }) => ({ dtype: x.dtype, shape: permutation.map((axis) => x.shape[axis]) }),
@@ -113,6 +115,7 @@ export function transpose(x: Value, permutation?: readonly number[]): Value {
 
 const broadcastEntry = defineOp<"x", { shape: Shape }>({
   name: "broadcastTo",
+  precision: "any",
   // the example may have fewer axes than it is stretched to
   batch: (node, [x]) => {
     const shape = node.outputs[0].shape;
@@ -152,6 +155,7 @@ export function broadcastTo(x: Value, shape: Shape): Value {
 /** Concatenation takes any number of inputs, so its entry is written out. */
 const concatEntry: OpEntry = {
   name: "concat",
+  precision: "any",
   batch: alongAxes,
   inferTypes: (inputs, attributes) => {
     const axis = attributes.axis as number;
@@ -207,6 +211,7 @@ export function concat(xs: readonly Value[], axis = 0): Value {
 type SliceAttributes = { axis: number; start: number; end: number; step: number };
 const sliceEntry = defineOp<"x", SliceAttributes>({
   name: "slice",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { axis, start, end, step }) => ({
@@ -293,6 +298,7 @@ function sliceBackwards(x: Value, axis: number, size: number, { start, end, step
 type SplitAttributes = { axis: number; parts: number };
 const splitBase = defineOp<"x", SplitAttributes>({
   name: "split",
+  precision: "any",
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { axis, parts }) => {

@@ -32,9 +32,10 @@ function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: numbe
   return graph.node("Where", [graph.node("Equal", [b, number(0)]), upright, left]);
 }
 
-export const tanh = unary({ name: "tanh", lower: "Tanh", gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))), reference: Math.tanh });
+export const tanh = unary({ name: "tanh", precision: "any", lower: "Tanh", gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))), reference: Math.tanh });
 export const sigmoid = unary({
   name: "sigmoid",
+  precision: "any",
   lower: "Sigmoid",
   gradient: ({ y, dy }) => mul(dy, mul(y, sub(1, y))),
   reference: (x) => 1 / (1 + Math.exp(-x)),

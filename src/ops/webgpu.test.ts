@@ -5,6 +5,9 @@ import { Device } from "../runtime/index.ts";
 import { opTable } from "../testing/op-table.ts";
 import { testOp } from "../testing/test-op.ts";
 
+/** Of each op: making shaders in software takes a quarter of a second a case. */
+const CASES = Number(process.env.KINDLING_WEBGPU_CASES ?? 2);
+
 const device = new Device({ type: "webgpu" });
 const failure: string | undefined = await device.picked.then(
   () => undefined,
@@ -16,7 +19,7 @@ if (failure) test.skip(`WebGPU: ${failure}`);
 else {
   describe("WebGPU", () => {
     for (const name of readdirSync(new URL("../../golden/ops/", import.meta.url)).map((file) => file.replace(".json", ""))) {
-      if (opTable[name]) testOp(name, { ...opTable[name], device: () => device, finiteDifferences: false });
+      if (opTable[name]) testOp(name, { ...opTable[name], device: () => device, finiteDifferences: false, firstCases: CASES });
     }
   });
 }

@@ -219,8 +219,15 @@ export function createBackend(ort, config, callHost) {
             made.push(stage);
             continue;
           }
+          const providers = config.isWebGpu && stage.cpuNodes.length > 0 ? { executionProviders: [{ name: "webgpu", forceCpuNodeNames: stage.cpuNodes }] } : {};
           const location = isRemote ? { preferredOutputLocation: Object.fromEntries(stage.remoteOutputs.map((name) => [name, config.location])) } : {};
-          const session = await ort.InferenceSession.create(stage.model, { logSeverityLevel: 4, ...config.sessionOptions, ...location, ...options });
+          const session = await ort.InferenceSession.create(stage.model, {
+            logSeverityLevel: 4,
+            ...config.sessionOptions,
+            ...providers,
+            ...location,
+            ...options,
+          });
           made.push({ session, inputs: stage.inputs, outputs: stage.outputs });
         }
       } catch (cause) {

@@ -1,7 +1,7 @@
 import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
 import { mayOverwrite, optimize, type Program, splitStages, writeOnnx } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
-import { configOf, defaultType, preferred, startBackend, threadCount } from "./platform-node.ts";
+import { configOf, defaultType, makeProfileFile, preferred, startBackend, threadCount } from "./platform-node.ts";
 import {
   type Answer,
   type Candidate,
@@ -45,8 +45,8 @@ export interface CompileOptions {
   keepPreviousState?: boolean;
   /** Outputs whose numbers are read after each run; others stay on the device. @default none */
   hostOutputs?: readonly number[];
-  /** Write a profile of each operation to a file with this prefix. */
-  profilePrefix?: string;
+  /** Measure each kernel; Executable.profile gives the result. @default false */
+  profile?: boolean;
 }
 
 /** One place that computes: a worker thread with ONNX Runtime in it. */
@@ -57,6 +57,8 @@ export class Device {
   /** The type of device that is used, and why those before it in the order of "auto" are not. */
   readonly picked: Promise<PickedDevice>;
   private readonly channel: Channel;
+  /** Whether graphs are written for WebGPU: that also runs elsewhere, so it is assumed as long as "auto" has not picked. */
+  private isWebGpu: boolean;
   private readonly executables = new Map<number, WeakRef<Executable>>();
   private readonly pending = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   private readonly compiled = new Map<string, { executable: Executable; users: number }>();
@@ -71,6 +73,7 @@ export class Device {
   constructor(options: DeviceOptions = {}) {
     checkOptions("Device", options, ["type", "threads"]);
     this.type = options.type ?? defaultType;
+    this.isWebGpu = this.type === "webgpu" || this.type === "auto";
     this.threads = options.threads ?? threadCount();
     if (!Number.isInteger(this.threads) || this.threads < 1) {
       throw new OptionError({
@@ -96,8 +99,10 @@ export class Device {
   }
 
   private settlePick({ picked, failures }: Picked, resolve: (picked: PickedDevice) => void, reject: (cause: Error) => void): void {
-    if (picked) resolve({ type: picked, failures });
-    else {
+    if (picked) {
+      this.isWebGpu = picked === "webgpu";
+      resolve({ type: picked, failures });
+    } else {
       this.failure = absentError(failures);
       reject(this.failure);
     }
@@ -172,8 +177,8 @@ export class Device {
    * `release`.
    */
   compile(graph: Graph, options: CompileOptions = {}): Executable {
-    const { updates = [], keepPreviousState = false, profilePrefix, hostOutputs = [] } = options;
-    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profilePrefix, hostOutputs })}`;
+    const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [] } = options;
+    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs })}`;
     const known = this.compiled.get(key);
     if (known) {
       known.users++;
@@ -185,18 +190,19 @@ export class Device {
     );
     const program = splitStages(optimized);
     const id = this.nextId++;
+    const profileFile = profile ? makeProfileFile() : undefined;
     const request: CompileRequest = {
       kind: "compile",
       executable: id,
       stages: program.stages.map((stage) => this.stageRequest(stage, program, hostOutputs)),
       results: program.results,
       inputCount: optimized.inputs.length,
-      options: profilePrefix ? { enableProfiling: true, profileFilePrefix: profilePrefix } : {},
+      options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
     };
     const ready = this.post(request);
     ready.catch(() => {}); // reported by whoever awaits it
     const hostNodes = new Map(program.stages.flatMap((stage, i) => ("node" in stage ? [[i, stage.node] as const] : [])));
-    const executable = new Executable(this, { graph: optimized, hostNodes }, id, inPlace, ready);
+    const executable = new Executable(this, { graph: optimized, hostNodes, profileFile }, id, inPlace, ready);
     if (hostNodes.size > 0) this.executables.set(id, new WeakRef(executable));
     this.compiled.set(key, { executable, users: 1 });
     return executable;
@@ -205,9 +211,9 @@ export class Device {
   private stageRequest(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[]): Stage {
     const { inputs, outputs } = stage;
     if ("node" in stage) return { host: true, inputs, outputs };
-    const { bytes, outputNames } = writeOnnx(stage.graph);
+    const { bytes, outputNames, cpuNodes } = writeOnnx(stage.graph, { isWebGpu: this.isWebGpu });
     const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
-    return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), inputs, outputs };
+    return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs };
   }
 
   /** Gives up one use of an executable; the last one frees it. */

@@ -7,6 +7,7 @@ import {
   hostArrayFrom,
   isStatic,
   type Node,
+  OptionError,
   ShapeError,
   type Size,
   type TensorType,
@@ -15,7 +16,8 @@ import {
 } from "../ir/index.ts";
 import { referenceOf } from "../lower/index.ts";
 import type { Device } from "./device.ts";
-import { type HostData, ortTypes, type RunRequest, type RunResult } from "./protocol.ts";
+import { Profile } from "./profile.ts";
+import { type HostData, ortTypes, type ProfileFile, type RunRequest, type RunResult } from "./protocol.ts";
 
 /** Tensor data that lives on a device. Free it with `dispose`; forgotten ones are freed when they are garbage collected. */
 export class DeviceBuffer {
@@ -73,10 +75,11 @@ export class Executable {
 
   /** Nodes that are computed here and not on the device, by the number of their stage. */
   private readonly hostNodes: ReadonlyMap<number, Node>;
+  private readonly profileFile?: ProfileFile;
 
   constructor(
     device: Device,
-    { graph, hostNodes }: { graph: Graph; hostNodes: ReadonlyMap<number, Node> },
+    { graph, hostNodes, profileFile }: { graph: Graph; hostNodes: ReadonlyMap<number, Node>; profileFile?: ProfileFile },
     id: number,
     inPlace: ReadonlyMap<number, number>,
     ready: Promise<unknown>,
@@ -84,6 +87,7 @@ export class Executable {
     this.device = device;
     this.graph = graph;
     this.hostNodes = hostNodes;
+    this.profileFile = profileFile;
     this.id = id;
     this.inPlace = inPlace;
     this.ready = ready;
@@ -137,6 +141,20 @@ export class Executable {
       const { dtype } = node.outputs[i];
       return { type: ortTypes[dtype], shape, data: toBoundary(dtype, hostArrayFrom(dtype, data)) };
     });
+  }
+
+  /** Ends the measuring and gives what was measured. Needs `profile` when compiled, and works once. */
+  async profile(): Promise<Profile> {
+    if (!this.profileFile) {
+      throw new OptionError({
+        where: "profile",
+        expected: "a function compiled with profile: true",
+        received: "one without",
+        fix: "compile(fn, { profile: true })",
+      });
+    }
+    await this.device.request({ kind: "endProfiling", executable: this.id });
+    return new Profile((await this.profileFile.read()).flatMap((text) => Profile.parse(text).events));
   }
 
   dispose(): void {

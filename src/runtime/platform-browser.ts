@@ -1,4 +1,5 @@
 /** How a device is started in a page or a web worker: with onnxruntime-web, beside the caller. */
+import { OptionError } from "../ir/index.ts";
 import type { BackendConfig, Candidate, Channel, DeviceType, Message, ToBackend } from "./protocol.ts";
 import { serve } from "./serve.mjs";
 
@@ -16,7 +17,11 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
     graphOptimizationLevel: "all",
     extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
   };
-  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false };
+  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu" };
+}
+
+export function makeProfileFile(): never {
+  throw new OptionError({ where: "profile", expected: "Node", received: "a page", fix: "profile the same function in Node" });
 }
 
 /** Loads onnxruntime-web and answers in the same thread; run Kindling in a web worker to keep a page responsive. */

@@ -1,7 +1,10 @@
 /** How a device is started in Node. Bundlers for the browser put platform-browser.ts in its place (package.json, "browser"). */
-import { availableParallelism } from "node:os";
+import { mkdtempSync } from "node:fs";
+import { readdir, readFile, rm } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { BackendConfig, Candidate, Channel, DeviceType, Message } from "./protocol.ts";
+import type { BackendConfig, Candidate, Channel, DeviceType, Message, ProfileFile } from "./protocol.ts";
 
 export const threadCount = (): number => availableParallelism();
 
@@ -29,7 +32,20 @@ export function configOf(type: DeviceType, threads: number): BackendConfig | und
     // pad fusion gives pools more padding than ONNX Runtime itself accepts, and then refuses the model
     extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
   };
-  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu" };
+  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu", isWebGpu: type === "webgpu" };
+}
+
+/** A file in a folder of its own, to which ONNX Runtime adds the time of day. */
+export function makeProfileFile(): ProfileFile {
+  const folder = mkdtempSync(join(tmpdir(), "kindling-profile-"));
+  return {
+    prefix: join(folder, "profile"),
+    read: async () => {
+      const texts = await Promise.all((await readdir(folder)).sort().map((name) => readFile(join(folder, name), "utf8")));
+      await rm(folder, { recursive: true, force: true });
+      return texts;
+    },
+  };
 }
 
 /** Starts a worker thread with ONNX Runtime in it. */

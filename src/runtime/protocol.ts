@@ -28,6 +28,8 @@ export interface BackendConfig {
   location: "cpu" | "gpu-buffer";
   /** Whether runs can write into tensors that exist. */
   canPreallocate: boolean;
+  /** Models are written for WebGPU. */
+  isWebGpu: boolean;
 }
 
 /** A kind of device that may be there. */
@@ -48,7 +50,9 @@ export interface HostData {
  * A part of a program: a model for ONNX Runtime, or an op that is computed by the sender. Values pass between stages in
  * numbered slots; the first ones are the inputs of the program.
  */
-export type Stage = { model: Uint8Array; remoteOutputs: string[]; inputs: number[]; outputs: number[] } | { host: true; inputs: number[]; outputs: number[] };
+export type Stage =
+  | { model: Uint8Array; remoteOutputs: string[]; cpuNodes: string[]; inputs: number[]; outputs: number[] }
+  | { host: true; inputs: number[]; outputs: number[] };
 
 /**
  * A run. Most of a training step's hundreds of inputs and outputs are buffers that exist, so these are sent as bare
@@ -111,6 +115,13 @@ export interface Picked {
 export type ToBackend = Request | HostReturn;
 /** Everything that a backend sends. */
 export type Message = Answer | ({ hostCall: number } & HostCall) | Picked;
+
+/** Where ONNX Runtime writes what it measured. */
+export interface ProfileFile {
+  prefix: string;
+  /** Reads the files, one for each session, and removes them. */
+  read(): Promise<string[]>;
+}
 
 /** A backend as a Device sees it. */
 export interface Channel {

@@ -1,5 +1,5 @@
 import { describe, Graph, GraphError, type HostArray, OptionError, placeholder, type Shape, symbol, type TensorType, type Value } from "../ir/index.ts";
-import type { Device, DeviceBuffer, Executable } from "../runtime/index.ts";
+import { type Device, type DeviceBuffer, type Executable, Profile } from "../runtime/index.ts";
 import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } from "./execute.ts";
 import { mapStructure, type Structure } from "./structure.ts";
 import { DataOp, fromHost, fromLeaf, Tensor } from "./tensor.ts";
@@ -16,8 +16,8 @@ export interface CompileFunctionOptions {
   symbolicSizes?: readonly (readonly (string | null)[] | null)[];
   /** Keep the state from before each run, so that `rollback` can bring it back. Doubles the memory of state. @default false */
   keepPreviousState?: boolean;
-  /** Write ONNX Runtime's profile of each operation to a file with this prefix. */
-  profilePrefix?: string;
+  /** Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default false */
+  profile?: boolean;
 }
 
 /** A function that was traced and compiled; calling it runs the graph. */
@@ -29,6 +29,8 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
   graph(...args: CallArguments<A>): Graph;
   /** Milliseconds inside the runtime in the last finished run. */
   readonly lastComputeMs: number;
+  /** What the kernels of the runs so far took, of all graphs of this function. Needs `profile`, ends the measuring. */
+  profile(): Promise<Profile>;
   /** Frees the compiled graphs. */
   dispose(): void;
 }
@@ -143,8 +145,17 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     entries.clear();
   };
 
+  const profile = async () => {
+    const profiles = [];
+    for (const { executable } of made) profiles.push(await executable.profile());
+    return new Profile(profiles.flatMap(({ events }) => events));
+  };
+
   const graph = (...args: CallArguments<A>) => traceFunction(fn as Traceable, args as readonly Structure[], options).graph;
-  return Object.defineProperty(Object.assign(call, { rollback, dispose, graph }), "lastComputeMs", { get: () => lastComputeMs }) as CompiledFunction<A, R>;
+  return Object.defineProperty(Object.assign(call, { rollback, dispose, graph, profile }), "lastComputeMs", { get: () => lastComputeMs }) as CompiledFunction<
+    A,
+    R
+  >;
 }
 
 /** What a compiled function is called with: where the traced function takes a scalar tensor, a number will do. */
@@ -227,7 +238,7 @@ async function build(fn: Traceable, args: readonly Structure[], options: Compile
     updates: updates.filter(({ input }) => input >= 0).map(({ output, variable }) => ({ output, input: inputOf(variable) })),
     keepPreviousState: options.keepPreviousState,
     hostOutputs: results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])),
-    profilePrefix: options.profilePrefix,
+    profile: options.profile,
   });
   try {
     await executable.ready;

@@ -1,11 +1,13 @@
 /** What users write: tensors, functions of tensors, variables, compile and grad. Imports all layers below. */
 
 export { withScope } from "../ops/index.ts";
+export { Profile } from "../runtime/index.ts";
 export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
 export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export * from "./functions/index.ts";
 export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";
+export { autocast, LossScaler, type LossScalerOptions } from "./precision.ts";
 export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
 export { fromHost, type NestedNumbers, readTensors, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";
 export { type Initial, initializeVariables, Variable, type VariableOptions } from "./variable.ts";

@@ -58,6 +58,11 @@ export class Variable<D extends DType = DType> {
     return new Tensor(currentTrace()?.assigned(this as unknown as Variable) ?? this.leaf);
   }
 
+  /** The value before the function being traced. @internal */
+  get leafValue(): Value {
+    return this.leaf;
+  }
+
   /** Gives the variable a new value when the function being traced has run. @throws GraphError outside of a trace */
   assign(next: Tensor<D>): void {
     const trace = currentTrace();

@@ -4,7 +4,7 @@ import * as ops from "../ops/index.ts";
 import { ctcLoss, Tensor } from "../tensor/index.ts";
 import type { ApplyOp, TestOpOptions } from "./test-op.ts";
 
-type Row = ApplyOp | (Pick<TestOpOptions, "secondOrder" | "finiteDifferences"> & { compute: ApplyOp });
+type Row = ApplyOp | (Pick<TestOpOptions, "secondOrder" | "finiteDifferences" | "webgpuTolerance"> & { compute: ApplyOp });
 const unary =
   (op: (x: Value) => Value): ApplyOp =>
   ([x]) =>
@@ -260,6 +260,13 @@ const layers: Record<string, Row> = {
 };
 
 const rows: Record<string, Row> = { ...elementwise, ...reductions, ...movement, ...products, ...matrices, ...layers };
+
+/** WGSL allows sin and cos an absolute error of 2^-11, and acos and asin what follows from atan2's 4096 units. */
+const TRIGONOMETRY = 2 ** -11;
+for (const name of ["sin", "cos", "tan", "asin", "acos", "fft", "ifft", "rfft", "irfft"]) {
+  const row = rows[name];
+  rows[name] = { ...(typeof row === "function" ? { compute: row } : row), webgpuTolerance: TRIGONOMETRY };
+}
 
 /** Options of testOp for each golden file. */
 export const opTable: Readonly<Record<string, TestOpOptions>> = Object.fromEntries(

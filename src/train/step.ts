@@ -1,6 +1,7 @@
+import type { FloatDType } from "../ir/index.ts";
 import type { GPT2LMHeadModel } from "../models/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
-import { type CompiledFunction, compile, grad, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
+import { autocast, type CompiledFunction, compile, grad, LossScaler, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
 
 export interface StepResult {
   /** Mean cross-entropy of the batch before the update, in nats. */
@@ -16,22 +17,35 @@ export interface StepOptions {
   key?: RandomKey;
   /** See CompileFunctionOptions. @default false */
   keepPreviousState?: boolean;
+  /** See CompileFunctionOptions. @default false */
+  profile?: boolean;
+  /** Dtype of products; weights and optimizer state stay in f32. f16 scales the loss, see LossScaler. @default "f32" */
+  precision?: FloatDType;
 }
 
 /** Arguments: input ids [B, T], targets [B, T], learning rate, and the number of the step. */
 export type TrainStep = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"f32">, Tensor<"i32">], StepResult>;
 
 /** One training step as one graph: forward, backward, clipping and the optimizer's update. */
-export function compileTrainStep(model: GPT2LMHeadModel, optimizer: Optimizer, { clipNorm, key, keepPreviousState }: StepOptions): TrainStep {
+export function compileTrainStep(
+  model: GPT2LMHeadModel,
+  optimizer: Optimizer,
+  { clipNorm, key, keepPreviousState, profile, precision = "f32" }: StepOptions,
+): TrainStep {
   const parameters = [...optimizer.parameters.values()];
+  const scaler = precision === "f16" ? new LossScaler() : undefined;
   return compile(
     (inputs: Tensor<"i32">, targets: Tensor<"i32">, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
-      const loss = model.loss(inputs, targets, { key: key?.fold(step) });
-      const gradients = grad(loss, parameters);
+      const exact = model.loss(inputs, targets, { key: key?.fold(step) });
+      const loss = precision === "f32" ? exact : autocast(exact, precision);
+      const scaled = scaler?.gradients(loss, parameters);
+      const gradients = scaled?.gradients ?? grad(loss, parameters);
       const gradientNorm = withScope("clip", () => globalNorm(gradients));
-      withScope("optimizer", () => optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }));
+      const update = () => withScope("optimizer", () => optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }));
+      if (scaler && scaled) scaler.step(scaled.areFinite, update);
+      else update();
       return { loss, gradientNorm };
     },
-    { keepPreviousState },
+    { keepPreviousState, profile },
   );
 }

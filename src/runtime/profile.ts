@@ -1,0 +1,142 @@
+import { GraphError } from "../ir/index.ts";
+
+/** One kernel that ran. */
+export interface ProfileEvent {
+  /** Kindling's op, such as "matmul". */
+  op: string;
+  /** Where in the user's modules it was made, such as "h.0.attn"; "grad(h.0.attn)" for its gradient. */
+  module: string;
+  /** ONNX operator, such as "Gemm". */
+  operator: string;
+  /** Execution provider that ran it: "cpu", "webgpu", ... */
+  provider: string;
+  startMs: number;
+  durationMs: number;
+  /** Bytes of its results. */
+  outputBytes: number;
+  thread: number;
+}
+
+export interface ProfileRow {
+  name: string;
+  /** Milliseconds in all runs together. */
+  totalMs: number;
+  share: number;
+  calls: number;
+  /** Bytes of results in all runs together. */
+  outputBytes: number;
+}
+
+/** Names of nodes are "module/op/tensor"; what ONNX Runtime made itself has other names. */
+function placeOf(name: string): { module: string; op: string } {
+  const parts = name.replace(/_kernel_time$/, "").split("/");
+  return parts.length >= 3 ? { module: parts[parts.length - 3], op: parts[parts.length - 2] } : { module: "", op: "(added by the runtime)" };
+}
+
+interface TraceEvent {
+  cat?: string;
+  name?: string;
+  dur?: number;
+  ts?: number;
+  tid?: number;
+  args?: { op_name?: string; provider?: string; output_size?: string };
+}
+
+const KERNEL = /_kernel_time$/;
+
+/** What a compiled function did, kernel by kernel. */
+export class Profile {
+  readonly events: readonly ProfileEvent[];
+
+  constructor(events: readonly ProfileEvent[]) {
+    this.events = events;
+  }
+
+  /** Reads the file that ONNX Runtime writes. @throws GraphError when it is no such file */
+  static parse(text: string): Profile {
+    let trace: TraceEvent[];
+    try {
+      trace = JSON.parse(text);
+    } catch (cause) {
+      throw new GraphError({
+        where: "profile",
+        expected: "ONNX Runtime's profile",
+        received: text.slice(0, 40),
+        fix: "run the function before reading its profile",
+        cause,
+      });
+    }
+    const kernels = trace.filter(({ cat, name }) => cat === "Node" && KERNEL.test(name ?? ""));
+    return new Profile(
+      kernels.map(({ name = "", dur = 0, ts = 0, tid = 0, args = {} }) => ({
+        ...placeOf(name),
+        operator: args.op_name ?? "",
+        provider: (args.provider ?? "").replace(/ExecutionProvider$/, "").toLowerCase(),
+        startMs: ts / 1000,
+        durationMs: dur / 1000,
+        outputBytes: Number(args.output_size ?? 0),
+        thread: tid,
+      })),
+    );
+  }
+
+  /** The part from the last `count` of `total` equal runs: the first ones also warm up caches and memory. */
+  lastRuns(count: number, total: number): Profile {
+    return new Profile(this.events.slice(Math.round((this.events.length * (total - count)) / total)));
+  }
+
+  get totalMs(): number {
+    return this.events.reduce((total, { durationMs }) => total + durationMs, 0);
+  }
+
+  /** Times and bytes by op, by module, or by ONNX operator, the longest first. */
+  rows(by: "op" | "module" | "operator"): ProfileRow[] {
+    const groups = new Map<string, ProfileRow>();
+    const all = this.totalMs;
+    for (const event of this.events) {
+      const name = event[by] || "(outside of modules)";
+      const row = groups.get(name) ?? { name, totalMs: 0, share: 0, calls: 0, outputBytes: 0 };
+      row.totalMs += event.durationMs;
+      row.share = all > 0 ? row.totalMs / all : 0;
+      row.calls++;
+      row.outputBytes += event.outputBytes;
+      groups.set(name, row);
+    }
+    return [...groups.values()].sort((a, b) => b.totalMs - a.totalMs);
+  }
+
+  /** `rows` as text. @default the 20 longest by op */
+  table({ by = "op", limit = 20 }: { by?: "op" | "module" | "operator"; limit?: number } = {}): string {
+    const rows = this.rows(by);
+    const width = Math.max(by.length, ...rows.slice(0, limit).map(({ name }) => name.length));
+    const line = (name: string, ...cells: string[]) => `${name.padEnd(width)}${cells.map((cell) => cell.padStart(12)).join("")}`;
+    const shown = rows
+      .slice(0, limit)
+      .map(({ name, totalMs, share, calls, outputBytes }) =>
+        line(name, totalMs.toFixed(2), `${(100 * share).toFixed(1)} %`, String(calls), (outputBytes / 1e6).toFixed(2)),
+      );
+    const rest = rows.length > limit ? [`... and ${rows.length - limit} more`] : [];
+    return [line(by, "ms", "share", "calls", "results MB"), ...shown, ...rest].join("\n");
+  }
+
+  /** Kernels that ran on the CPU although the device is another, because its provider lacks them. */
+  fallbacks(): ProfileRow[] {
+    const isMixed = this.events.some(({ provider }) => provider !== "cpu");
+    return isMixed ? new Profile(this.events.filter(({ provider }) => provider === "cpu")).rows("operator") : [];
+  }
+
+  /** In the format of Chrome's trace viewer (chrome://tracing, Perfetto). */
+  toChromeTrace(): string {
+    const traceEvents = this.events.map(({ op, module, operator, provider, startMs, durationMs, outputBytes, thread }) => ({
+      name: module ? `${module}/${op}` : op,
+      cat: operator,
+      ph: "X",
+      ts: startMs * 1000,
+      dur: durationMs * 1000,
+      pid: 1,
+      tid: thread,
+      args: { operator, provider, outputBytes },
+    }));
+    return JSON.stringify({ traceEvents, displayTimeUnit: "ms" });
+  }
+}

@@ -1,0 +1,91 @@
+import * as autodiff from "../autodiff/index.ts";
+import { type DType, type FloatDType, GraphError, type Value } from "../ir/index.ts";
+import * as ops from "../ops/index.ts";
+import { type GradientsOf, grad } from "./grad.ts";
+import { Tensor } from "./tensor.ts";
+import { currentTrace } from "./trace.ts";
+import { Variable } from "./variable.ts";
+
+/**
+ * The same tensor with its products computed in bf16 or f16, and what is sensitive in f32. Use it on a loss before `grad`:
+ * variables stay in f32 and get f32 gradients. With f16 scale the loss too (LossScaler), or small gradients become 0.
+ *
+ * @example
+ * const x = tensor([[1, 2]]);
+ * await autocast(matmul(x, x, { transposeB: true }), "bf16").toArray(); // [[5]]
+ */
+export function autocast<D extends DType>(x: Tensor<D>, dtype: Exclude<FloatDType, "f32">): Tensor<D> {
+  return new Tensor(autodiff.autocast([x.value], dtype)[0]);
+}
+
+export interface LossScalerOptions {
+  /** Factor on the loss in the beginning. @default 65536 */
+  initialScale?: number;
+  /** Factor on the scale after many good steps. @default 2 */
+  growthFactor?: number;
+  /** Factor on the scale after a step with gradients that are not finite. @default 0.5 */
+  backoffFactor?: number;
+  /** Good steps in a row before the scale grows. @default 2000 */
+  growthInterval?: number;
+}
+
+/**
+ * Dynamic loss scaling for f16: gradients are computed of the loss times a scale, so that small ones are not rounded to 0, and
+ * divided by it again. A step whose gradients overflow changes nothing but the scale. Micikevicius et al. 2018,
+ * arXiv:1710.03740, section 3.2; the schedule is PyTorch's GradScaler.
+ */
+export class LossScaler {
+  /** f32 [] */
+  readonly scale: Variable<"f32">;
+  /** Good steps since the scale changed. i32 [] */
+  readonly goodSteps: Variable<"i32">;
+  private readonly options: Required<LossScalerOptions>;
+
+  constructor({ initialScale = 65536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 }: LossScalerOptions = {}) {
+    this.options = { initialScale, growthFactor, backoffFactor, growthInterval };
+    this.scale = new Variable({ name: "lossScale", dtype: "f32", shape: [] }, Float32Array.of(initialScale));
+    this.goodSteps = new Variable({ name: "goodSteps", dtype: "i32", shape: [] }, Int32Array.of(0));
+  }
+
+  /** Gradients of the loss, in its true size, and whether all are finite. */
+  gradients<const T extends readonly (Tensor<FloatDType> | Variable<FloatDType>)[]>(
+    loss: Tensor<FloatDType>,
+    targets: T,
+  ): { gradients: GradientsOf<T>; areFinite: Tensor<"bool"> } {
+    const scale = this.scale.value.value;
+    const raw = grad(new Tensor<FloatDType>(ops.mul(loss.value, ops.cast(scale, loss.dtype))), targets) as readonly Tensor[];
+    const unscaled = raw.map(({ value }) => ops.div(value, ops.cast(scale, value.dtype)));
+    // x - x is 0 for finite x and NaN otherwise
+    const checks = unscaled.map((value) => ops.sum(ops.cast(ops.sub(value, value), "f32")));
+    const areFinite = ops.equal(
+      checks.reduce((a: Value, b: Value) => ops.add(a, b)),
+      0,
+    );
+    return { gradients: unscaled.map((value) => new Tensor(value)) as GradientsOf<T>, areFinite: new Tensor(areFinite) };
+  }
+
+  /** Runs `update`, whose assignments take effect only if the gradients were finite, and moves the scale. In a trace. */
+  step(areFinite: Tensor<"bool">, update: () => void): void {
+    const trace = currentTrace();
+    if (!trace) {
+      throw new GraphError({
+        where: "LossScaler.step",
+        expected: "a call inside a function passed to compile",
+        received: "one outside",
+        fix: "compile the step",
+      });
+    }
+    const before = new Map(trace.updates);
+    update();
+    for (const [variable, value] of [...trace.updates]) {
+      if (before.get(variable) === value) continue;
+      trace.assign(variable, ops.where(areFinite.value, value, before.get(variable) ?? variable.leafValue));
+    }
+    const { growthFactor, backoffFactor, growthInterval } = this.options;
+    const [scale, steps] = [this.scale.value.value, ops.add(this.goodSteps.value.value, 1)];
+    const isDue = ops.greaterEqual(steps, growthInterval);
+    const grown = ops.where(isDue, ops.mul(scale, growthFactor), scale);
+    this.scale.assign(new Tensor(ops.where(areFinite.value, grown, ops.mul(scale, backoffFactor))));
+    this.goodSteps.assign(new Tensor(ops.where(ops.logicalOr(isDue, ops.logicalNot(areFinite.value)), 0, steps)));
+  }
+}
