@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { compile, grad, maxPool, mul, normal, randomKey, sum, type Tensor, tanh, withScope } from "../tensor/index.ts";
+import { Device, Profile } from "./index.ts";
+
+const work = (x: Tensor<"f32">) => {
+  const hidden = withScope("encoder", () => tanh(mul(x, 2)));
+  const pooled = withScope("pool", () => maxPool(hidden, { kernelSize: 2 }));
+  return grad(sum(pooled), [x])[0];
+};
+
+test("a profile has times and memory by op and by module, and makes a Chrome trace", async () => {
+  const step = compile(work, { profile: true });
+  const x = normal(randomKey(0), [2, 3, 64, 64]);
+  for (let i = 0; i < 3; i++) await step(x);
+  const profile = await step.profile();
+  const ops = profile.rows("op").map(({ name }) => name);
+  expect(ops).toEqual(expect.arrayContaining(["tanh", "maxPool", "indexAdd"]));
+  expect(profile.rows("module").map(({ name }) => name)).toEqual(expect.arrayContaining(["encoder", "grad(pool)"]));
+  expect(profile.rows("op").find(({ name }) => name === "tanh")).toMatchObject({ calls: 3, outputBytes: 3 * 4 * 2 * 3 * 64 * 64 });
+  const shares = profile.rows("operator").reduce((total, { share }) => total + share, 0);
+  expect(shares).toBeCloseTo(1);
+  expect(profile.table({ by: "module" })).toMatch(/^module +ms +share +calls +results MB\n/);
+  expect(profile.fallbacks()).toEqual([]);
+  const { traceEvents } = JSON.parse(profile.toChromeTrace());
+  expect(traceEvents).toHaveLength(profile.events.length);
+  expect(traceEvents[0]).toMatchObject({ ph: "X", pid: 1 });
+});
+
+test("a function that was not compiled for it has no profile", async () => {
+  const step = compile((x: Tensor<"f32">) => mul(x, 2));
+  await step(normal(randomKey(0), [2]));
+  await expect(step.profile()).rejects.toThrow(/profile: true/);
+});
+
+test("what a GPU's provider leaves to the CPU is listed", { timeout: 120_000 }, async (context) => {
+  const device = new Device({ type: "webgpu" });
+  const isPresent = await device.picked.catch(() => undefined);
+  if (!isPresent) return context.skip();
+  const step = compile(work, { profile: true, device });
+  await step(normal(randomKey(0), [1, 1, 4, 4]));
+  const profile = await step.profile();
+  expect(profile.fallbacks().map(({ name }) => name)).toContain("MaxPool");
+  expect(profile.rows("operator").map(({ name }) => name)).toContain("Tanh");
+  await device.close();
+});
+
+test("a file that is no profile is an error", () => {
+  expect(() => Profile.parse("not json")).toThrow(/ONNX Runtime's profile/);
+});
