@@ -8,6 +8,7 @@ const below = {
   tensor: ["ir", "ops", "autodiff", "lower", "runtime"],
   files: ["ir"],
   nn: ["ir", "tensor"],
+  onnx: ["ir", "ops", "autodiff", "lower", "tensor", "nn"],
   optim: ["ir", "tensor", "nn"],
   tokenizers: ["ir", "files"],
   data: ["ir", "ops", "files", "tokenizers"],

@@ -201,7 +201,7 @@ export {
   variance,
 } from "./reduce.ts";
 export { evaluate } from "./reference.ts";
-export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResizeMode } from "./resize.ts";
+export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResampleOptions, type ResizeMode, resampleAxes } from "./resize.ts";
 export { type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
 export { broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
 export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, erf, sigmoid, sin, sinh, tan, tanh } from "./special.ts";

@@ -159,3 +159,63 @@ export function pixelUnshuffle(x: Value, downscaleFactor: number): Value {
   const cut = reshape(x, [n, channels, height / r, r, width / r, r]);
   return reshape(transpose(cut, [0, 1, 3, 5, 2, 4]), [n, channels * r * r, height / r, width / r]);
 }
+
+export interface ResampleOptions {
+  /** Output sizes of all axes. Give these or scales. */
+  sizes?: readonly number[];
+  scales?: readonly number[];
+  mode: "nearest" | "linear" | "cubic";
+  /** How output positions become input positions: ONNX's coordinate_transformation_mode. */
+  place: string;
+  /** How positions are rounded: ONNX's nearest_mode. */
+  nearest: string;
+  cubicCoefficient: number;
+  antialias: boolean;
+}
+
+const roundings: Readonly<Record<string, (x: number) => number>> = {
+  round_prefer_floor: (x) => Math.ceil(x - 0.5),
+  round_prefer_ceil: (x) => Math.floor(x + 0.5),
+  floor: Math.floor,
+  ceil: Math.ceil,
+};
+
+/** Resizing of all axes with the conventions of ONNX's Resize. */
+export function resampleAxes(x: Value, { sizes, scales, mode, place, nearest, cubicCoefficient, antialias }: ResampleOptions): Value {
+  const given = requireStatic("resize", x.shape);
+  const targets = sizes ?? given.map((size, i) => Math.floor(size * (scales?.[i] ?? 1)));
+  return targets.reduce((resized, outSize, axis) => {
+    const size = given[axis];
+    const scale = scales?.[axis] ?? outSize / size;
+    if (outSize === size && scale === 1) return resized;
+    const position = (i: number) => {
+      if (place === "align_corners") return outSize > 1 ? (i * (size - 1)) / (outSize - 1) : 0;
+      if (place === "asymmetric") return i / scale;
+      if (place === "pytorch_half_pixel") return outSize > 1 ? (i + 0.5) / scale - 0.5 : 0;
+      if (place === "half_pixel_symmetric") return (size / 2) * (1 - outSize / (scale * size)) + (i + 0.5) / scale - 0.5;
+      return (i + 0.5) / scale - 0.5;
+    };
+    const reach = antialias && mode !== "nearest" ? Math.max(1, 1 / scale) : 1;
+    const rows = Array.from({ length: outSize }, (_, i) => {
+      const center = position(i);
+      const row = new Array<number>(size).fill(0);
+      const put = (at: number, weight: number) => {
+        row[Math.min(size - 1, Math.max(0, at))] += weight;
+      };
+      if (mode === "nearest") put((roundings[nearest] ?? roundings.round_prefer_floor)(center), 1);
+      else {
+        const support = (mode === "cubic" ? 2 : 1) * reach;
+        for (let at = Math.floor(center - support) + 1; at < center + support; at++) {
+          const distance = (at - center) / reach;
+          const weight = mode === "cubic" ? cubic(distance, cubicCoefficient) : triangle(distance);
+          // a filter made wider is cut at the border, a plain one repeats the border
+          if (reach === 1 || (at >= 0 && at < size)) put(at, weight);
+        }
+        const total = row.reduce((a, b) => a + b, 0);
+        for (let at = 0; at < size; at++) row[at] /= total;
+      }
+      return row;
+    });
+    return contractAxis(resized, rows, axis);
+  }, x);
+}

@@ -1,0 +1,139 @@
+/** Branches, loops and recurrent layers. */
+import { cond, scan } from "../autodiff/index.ts";
+import type { Value } from "../ir/index.ts";
+import * as ops from "../ops/index.ts";
+import { type Converter, type Converters, constantNumbers, type OnnxNode } from "./context.ts";
+
+/** A condition that is known takes its branch; both may then have results of different shapes. */
+const branch: Converter = (node) => {
+  const condition = node.input(0);
+  const known = constantNumbers(condition);
+  if (known) return node.convertGraph(node.graph(known[0] ? "then_branch" : "else_branch"), []);
+  const flat = condition.shape.length === 0 ? condition : ops.reshape(condition, []);
+  return cond(
+    flat,
+    [],
+    () => node.convertGraph(node.graph("then_branch"), []),
+    () => node.convertGraph(node.graph("else_branch"), []),
+  );
+};
+
+/** A loop over slices of the first axis of its last inputs. */
+const scanNode: Converter = (node) => {
+  const body = node.graph("body");
+  const sequences = node.int("num_scan_inputs", 1);
+  const carries = node.given.length - sequences;
+  const directions = [...node.ints("scan_input_directions", []), ...node.ints("scan_output_directions", [])];
+  const axes = [...node.ints("scan_input_axes", []), ...node.ints("scan_output_axes", [])];
+  if (directions.some((direction) => direction !== directions[0]) || axes.some((axis) => axis !== 0)) {
+    throw node.fail("sequences along axis 0, all in one direction", "others");
+  }
+  const { carry, ys } = scan(
+    (state, xs) => {
+      const results = node.convertGraph(body, [...state, ...xs]);
+      return { carry: results.slice(0, carries), ys: results.slice(carries) };
+    },
+    { init: node.given.slice(0, carries), xs: node.given.slice(carries), reverse: directions[0] === 1 },
+  );
+  return [...carry, ...ys];
+};
+
+const activations: Readonly<Record<string, (x: Value) => Value>> = { sigmoid: ops.sigmoid, tanh: ops.tanh, relu: ops.relu };
+
+interface Direction {
+  /** [gates H, I], [gates H, H] and [gates H] twice: input and recurrent bias. */
+  weight: Value;
+  recurrent: Value;
+  inputBias: Value;
+  recurrentBias: Value;
+  functions: ((x: Value) => Value)[];
+  reverse: boolean;
+}
+
+/** What the three recurrent operators share: layouts, directions, biases and initial states. */
+function recurrent(
+  node: OnnxNode,
+  gates: number,
+  functions: string[],
+  states: number,
+  step: (d: Direction, projected: Value, state: Value[]) => Value[],
+): Value[] {
+  if (node.inputs[4]) throw node.fail("sequences that are all of full length", "sequence_lens");
+  if (node.int("layout", 0) !== 0) throw node.fail("layout 0", "1");
+  if (node.float("clip", 0) !== 0) throw node.fail("no clip", "clip");
+  const [x, weights, recurrents, biases] = [node.input(0), node.input(1), node.input(2), node.inputs[3]];
+  const hidden = node.int("hidden_size", 0);
+  const [, batch] = x.shape as number[];
+  const direction = node.text("direction", "forward");
+  const count = direction === "bidirectional" ? 2 : 1;
+  const names = node.texts("activations", Array.from({ length: count }, () => functions).flat()).map((name) => name.toLowerCase());
+  const unknown = names.find((name) => !(name in activations));
+  if (unknown) throw node.fail("sigmoid, tanh or relu", unknown);
+  const initial = (index: number, d: number) => {
+    const given = node.inputs[index];
+    return given ? ops.squeeze(ops.slice(given, { axis: 0, start: d, end: d + 1 }), 0) : ops.broadcastTo(ops.scalar(0, x.dtype), [batch, hidden]);
+  };
+  const part = (value: Value, d: number) => ops.squeeze(ops.slice(value, { axis: 0, start: d, end: d + 1 }), 0);
+  const runs = Array.from({ length: count }, (_, d) => {
+    const bias = biases ? part(biases, d) : ops.broadcastTo(ops.scalar(0, x.dtype), [2 * gates * hidden]);
+    const [inputBias, recurrentBias] = ops.split(bias, 2, 0);
+    const direction_: Direction = {
+      weight: part(weights, d),
+      recurrent: part(recurrents, d),
+      inputBias,
+      recurrentBias,
+      functions: names.slice(d * functions.length, (d + 1) * functions.length).map((name) => activations[name]),
+      reverse: direction === "reverse" || d === 1,
+    };
+    // the inputs' part of all steps is one product
+    const projected = ops.linear(x, direction_.weight, direction_.inputBias, { transposeB: true });
+    const init = Array.from({ length: states }, (_, i) => initial(5 + i, d));
+    const { carry, ys } = scan(
+      (state, [input]) => {
+        const next = step(direction_, input, state);
+        return { carry: next, ys: [next[0]] };
+      },
+      { init, xs: [projected], reverse: direction_.reverse },
+    );
+    return { y: ys[0], last: carry };
+  });
+  // [T, directions, B, H], and [directions, B, H] of each state
+  const y = ops.stack(
+    runs.map((run) => run.y),
+    1,
+  );
+  return [y, ...Array.from({ length: states }, (_, i) => ops.stack(runs.map(({ last }) => last[i])))];
+}
+
+const recur = (d: Direction, h: Value) => ops.linear(h, d.recurrent, d.recurrentBias, { transposeB: true });
+
+/** Gates in ONNX's order: input, output, forget, cell. Hochreiter and Schmidhuber 1997; Gers et al. 2000. */
+const lstm: Converter = (node) => {
+  if (node.inputs[7]) throw node.fail("no peepholes", "input P");
+  return recurrent(node, 4, ["sigmoid", "tanh", "tanh"], 2, (d, projected, [h, c]) => {
+    const [input, output, forget, cell] = ops.split(ops.add(projected, recur(d, h)), 4, -1);
+    const [gate, candidate, squash] = d.functions;
+    const next = ops.add(ops.mul(gate(forget), c), ops.mul(gate(input), candidate(cell)));
+    return [ops.mul(gate(output), squash(next)), next];
+  });
+};
+
+/** Gates in ONNX's order: update, reset, hidden. Cho et al. 2014, arXiv:1406.1078. */
+const gru: Converter = (node) => {
+  const isLinearFirst = node.flag("linear_before_reset");
+  return recurrent(node, 3, ["sigmoid", "tanh"], 1, (d, projected, [h]) => {
+    const [gate, candidate] = d.functions;
+    const [xz, xr, xh] = ops.split(projected, 3, -1);
+    const [rz, rr, rh] = ops.split(d.recurrent, 3, 0);
+    const [bz, br, bh] = ops.split(d.recurrentBias, 3, 0);
+    const z = gate(ops.add(xz, ops.linear(h, rz, bz, { transposeB: true })));
+    const r = gate(ops.add(xr, ops.linear(h, rr, br, { transposeB: true })));
+    const memory = isLinearFirst ? ops.mul(r, ops.linear(h, rh, bh, { transposeB: true })) : ops.linear(ops.mul(r, h), rh, bh, { transposeB: true });
+    const fresh = candidate(ops.add(xh, memory));
+    return [ops.add(ops.mul(ops.sub(1, z), fresh), ops.mul(z, h))];
+  });
+};
+
+const rnn: Converter = (node) => recurrent(node, 1, ["tanh"], 1, (d, projected, [h]) => [d.functions[0](ops.add(projected, recur(d, h)))]);
+
+export const control: Converters = { If: branch, Scan: scanNode, LSTM: lstm, GRU: gru, RNN: rnn };

@@ -1,0 +1,4 @@
+/** ONNX files of others as modules. Imports lower/ (for the file format), nn/ and below. */
+export { onnxOperators } from "./graph.ts";
+export { loadOnnx, OnnxModel, type OnnxSignature, parseOnnx } from "./model.ts";
+export type { ExternalData } from "./tensors.ts";

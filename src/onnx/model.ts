@@ -1,0 +1,137 @@
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { constantValue, DataError, type DType, describe, isFloat, ShapeError, type TensorType, type Value } from "../ir/index.ts";
+import { type ModelProto, parseModel } from "../lower/index.ts";
+import { Module, Parameter } from "../nn/index.ts";
+import { Tensor } from "../tensor/index.ts";
+import { convertGraph } from "./graph.ts";
+import { dtypeOf, type ExternalData, readTensor } from "./tensors.ts";
+
+/** An input or output of a model: sizes that the file leaves open are names or null. */
+export interface OnnxSignature {
+  name: string;
+  dtype: DType;
+  shape: readonly (number | string | null)[] | undefined;
+}
+
+/**
+ * Somebody else's model as a module: its float weights are parameters, so it can be run, differentiated and trained further.
+ * Make one with loadOnnx. Shapes are those of the tensors that `forward` is given.
+ */
+export class OnnxModel extends Module {
+  readonly inputs: readonly OnnxSignature[];
+  readonly outputs: readonly OnnxSignature[];
+  /** Float weights by their names in the file. */
+  readonly weights: Readonly<Record<string, Parameter>>;
+  private readonly constants: ReadonlyMap<string, Value>;
+  private readonly proto: ModelProto;
+
+  /** @internal */
+  constructor(proto: ModelProto, weights: Record<string, Parameter>, constants: ReadonlyMap<string, Value>) {
+    super();
+    this.proto = proto;
+    this.weights = weights;
+    this.constants = constants;
+    const graph = proto.graph as NonNullable<ModelProto["graph"]>;
+    this.inputs = graph.input.filter(({ name }) => !(name in weights) && !constants.has(name)).map(signatureOf);
+    this.outputs = graph.output.map(signatureOf);
+  }
+
+  /**
+   * Applies the model to its inputs by name. Numbers of shapes and the like must not depend on what is computed.
+   * @throws ShapeError when an input is missing or has another dtype or another size than the file says
+   */
+  forward(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+    const known = new Map<string, Value>(this.constants);
+    for (const [name, weight] of Object.entries(this.weights)) known.set(name, weight.value.value);
+    for (const signature of this.inputs) known.set(signature.name, this.checked(signature, inputs[signature.name]));
+    const graph = this.proto.graph as NonNullable<ModelProto["graph"]>;
+    const version = this.proto.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 1n;
+    const values = convertGraph(graph, { opset: Number(version), known });
+    return Object.fromEntries(this.outputs.map(({ name }, i) => [name, new Tensor(values[i])]));
+  }
+
+  private checked({ name, dtype, shape }: OnnxSignature, given: Tensor | undefined): Value {
+    const fits =
+      given !== undefined &&
+      given.dtype === dtype &&
+      (shape === undefined || (shape.length === given.rank && shape.every((size, i) => typeof size !== "number" || size === given.shape[i])));
+    if (fits) return given.value;
+    throw new ShapeError({
+      where: `input "${name}" of the ONNX model`,
+      expected: `${dtype}[${shape?.map((size) => size ?? "?").join(", ") ?? "..."}]`,
+      received: given ? describe(given.value) : `nothing; the inputs are ${this.inputs.map((input) => input.name).join(", ")}`,
+      fix: "pass one tensor for each input by its name",
+    });
+  }
+}
+
+function signatureOf({ name, type }: { name: string; type?: { value: { case?: string; value?: unknown } } }): OnnxSignature {
+  const tensor =
+    type?.value.case === "tensorType"
+      ? (type.value.value as { elemType: number; shape?: { dim: { value: { case?: string; value?: unknown } }[] } })
+      : undefined;
+  if (!tensor) {
+    throw new DataError({
+      where: `ONNX model, "${name}"`,
+      expected: "a tensor",
+      received: type?.value.case ?? "no type",
+      fix: "this model cannot be imported",
+    });
+  }
+  const shape = tensor.shape?.dim.map(({ value }) => {
+    if (value.case === "dimValue") return Number(value.value);
+    return value.case === "dimParam" && value.value !== "" ? String(value.value) : null;
+  });
+  return { name, dtype: dtypeOf(tensor.elemType, `ONNX model, "${name}"`), shape };
+}
+
+/**
+ * Reads a model from the bytes of a .onnx file.
+ * @throws DataError when the file is damaged, hostile or has what Kindling cannot import
+ */
+export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Promise<OnnxModel> {
+  const proto = parseModel(bytes);
+  const { graph } = proto;
+  if (!graph || graph.node.length + graph.output.length === 0) {
+    throw new DataError({ where: "ONNX model", expected: "a graph", received: "none", fix: "check that this is a .onnx file" });
+  }
+  if (graph.sparseInitializer.length > 0 || proto.functions.length > 0) {
+    throw new DataError({
+      where: "ONNX model",
+      expected: "dense weights and no functions",
+      received: "others",
+      fix: "export the model with its functions inlined",
+    });
+  }
+  const weights: Record<string, Parameter> = {};
+  const constants = new Map<string, Value>();
+  for (const tensor of graph.initializer) {
+    const { dtype, shape, data } = await readTensor(tensor, `ONNX weight "${tensor.name}"`, external);
+    const type: TensorType = { dtype, shape };
+    // single numbers and shapes are constants, also of float dtype
+    if (isFloat(dtype) && dtype === "f32" && shape.length > 0 && data.length > 1) weights[tensor.name] = new Parameter(shape, data as Float32Array);
+    else constants.set(tensor.name, constantValue(data, type));
+  }
+  return new OnnxModel(proto, weights, constants);
+}
+
+/**
+ * Loads a .onnx file, with what it stores in files beside it, as a module.
+ *
+ * @example
+ * // const model = await loadOnnx("model.onnx");
+ * // const { logits } = model.forward({ input_ids: ids });
+ */
+export async function loadOnnx(path: string): Promise<OnnxModel> {
+  const files = new Map<string, Promise<Uint8Array>>();
+  const read = (file: string) =>
+    readFile(file).catch((cause) => {
+      throw new DataError({ where: file, expected: "a file that can be read", received: (cause as Error).message, fix: "check the path", cause });
+    });
+  return parseOnnx(await read(path), (location) => {
+    const known = files.get(location) ?? read(join(dirname(path), location));
+    files.set(location, known);
+    return known;
+  });
+}
