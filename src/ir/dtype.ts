@@ -50,7 +50,7 @@ export function hostArray<D extends DType>(dtype: D, length: number): HostArrays
 /** A host array over existing bytes, copied only when the offset is not a multiple of the element size. */
 export function hostArrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): HostArrays[D] {
   const size = bytesPerElement[dtype];
-  const aligned = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes); // the slice of a Buffer would be a view
   return new constructors[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size) as HostArrays[D];
 }
 

@@ -48,6 +48,8 @@ interface Direction {
   recurrentBias: Value;
   functions: ((x: Value) => Value)[];
   reverse: boolean;
+  /** 0 for the forward, 1 for the backward one. */
+  index: number;
 }
 
 /** What the three recurrent operators share: layouts, directions, biases and initial states. */
@@ -59,9 +61,11 @@ function recurrent(
   step: (d: Direction, projected: Value, state: Value[]) => Value[],
 ): Value[] {
   if (node.inputs[4]) throw node.fail("sequences that are all of full length", "sequence_lens");
-  if (node.int("layout", 0) !== 0) throw node.fail("layout 0", "1");
+  // layout 1 has the batch in front everywhere
+  const isBatchFirst = node.int("layout", 0) === 1;
   if (node.float("clip", 0) !== 0) throw node.fail("no clip", "clip");
-  const [x, weights, recurrents, biases] = [node.input(0), node.input(1), node.input(2), node.inputs[3]];
+  const [weights, recurrents, biases] = [node.input(1), node.input(2), node.inputs[3]];
+  const x = isBatchFirst ? ops.swapAxes(node.input(0), 0, 1) : node.input(0);
   const hidden = node.int("hidden_size", 0);
   const [, batch] = x.shape as number[];
   const direction = node.text("direction", "forward");
@@ -70,7 +74,8 @@ function recurrent(
   const unknown = names.find((name) => !(name in activations));
   if (unknown) throw node.fail("sigmoid, tanh or relu", unknown);
   const initial = (index: number, d: number) => {
-    const given = node.inputs[index];
+    const stored = node.inputs[index];
+    const given = stored && isBatchFirst ? ops.swapAxes(stored, 0, 1) : stored;
     return given ? ops.squeeze(ops.slice(given, { axis: 0, start: d, end: d + 1 }), 0) : ops.broadcastTo(ops.scalar(0, x.dtype), [batch, hidden]);
   };
   const part = (value: Value, d: number) => ops.squeeze(ops.slice(value, { axis: 0, start: d, end: d + 1 }), 0);
@@ -84,6 +89,7 @@ function recurrent(
       recurrentBias,
       functions: names.slice(d * functions.length, (d + 1) * functions.length).map((name) => activations[name]),
       reverse: direction === "reverse" || d === 1,
+      index: d,
     };
     // the inputs' part of all steps is one product
     const projected = ops.linear(x, direction_.weight, direction_.inputBias, { transposeB: true });
@@ -102,19 +108,22 @@ function recurrent(
     runs.map((run) => run.y),
     1,
   );
-  return [y, ...Array.from({ length: states }, (_, i) => ops.stack(runs.map(({ last }) => last[i])))];
+  const last = Array.from({ length: states }, (_, i) => ops.stack(runs.map((run) => run.last[i])));
+  return isBatchFirst ? [ops.transpose(y, [2, 0, 1, 3]), ...last.map((state) => ops.swapAxes(state, 0, 1))] : [y, ...last];
 }
 
 const recur = (d: Direction, h: Value) => ops.linear(h, d.recurrent, d.recurrentBias, { transposeB: true });
 
 /** Gates in ONNX's order: input, output, forget, cell. Hochreiter and Schmidhuber 1997; Gers et al. 2000. */
 const lstm: Converter = (node) => {
-  if (node.inputs[7]) throw node.fail("no peepholes", "input P");
+  const peepholes = node.inputs[7]; // [directions, 3 H]: how gates see the cell
   return recurrent(node, 4, ["sigmoid", "tanh", "tanh"], 2, (d, projected, [h, c]) => {
     const [input, output, forget, cell] = ops.split(ops.add(projected, recur(d, h)), 4, -1);
     const [gate, candidate, squash] = d.functions;
-    const next = ops.add(ops.mul(gate(forget), c), ops.mul(gate(input), candidate(cell)));
-    return [ops.mul(gate(output), squash(next)), next];
+    const [pi, po, pf] = peepholes ? ops.split(ops.slice(peepholes, { axis: 0, start: d.index, end: d.index + 1 }), 3, -1) : [];
+    const seen = (x: Value, weight: Value | undefined, state: Value) => gate(weight ? ops.add(x, ops.mul(state, weight)) : x);
+    const next = ops.add(ops.mul(seen(forget, pf, c), c), ops.mul(seen(input, pi, c), candidate(cell)));
+    return [ops.mul(seen(output, po, next), squash(next)), next];
   });
 };
 

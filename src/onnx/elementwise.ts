@@ -21,8 +21,10 @@ const variadic =
 const remainder: Converter = (node) => {
   const [a, b] = [node.input(0), node.input(1)];
   if (!node.flag("fmod")) return ops.remainder(a, b);
-  const quotient = ops.div(a, b);
-  return ops.sub(a, ops.mul(isFloat(a.dtype) ? ops.trunc(quotient) : quotient, b));
+  if (isFloat(a.dtype)) return ops.sub(a, ops.mul(ops.trunc(ops.div(a, b)), b));
+  const rest = ops.remainder(a, b); // has the sign of b
+  const isOther = ops.logicalAnd(ops.notEqual(rest, 0), ops.logicalXor(ops.less(a, 0), ops.less(b, 0)));
+  return ops.where(isOther, ops.sub(rest, b), rest);
 };
 
 /** Operands of different dtypes, as ONNX's Pow allows. */

@@ -1,5 +1,5 @@
 /** Products, convolutions, pooling, normalisation, resizing, quantized numbers. */
-import { normalizeAxis, type Value } from "../ir/index.ts";
+import { isFloat, normalizeAxis, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import type { Converter, Converters, OnnxNode } from "./context.ts";
 
@@ -71,7 +71,8 @@ const convTranspose: Converter = (node) => {
   const cut = sizes.map((_, i) => {
     if (!target) return [pads?.[i] ?? 0, pads?.[i + sizes.length] ?? 0];
     const total = full[i] - target[i];
-    return mode === "SAME_LOWER" ? [Math.ceil(total / 2), Math.floor(total / 2)] : [Math.floor(total / 2), Math.ceil(total / 2)];
+    if (total < 0) return [0, total];
+    return mode !== "SAME_UPPER" ? [Math.ceil(total / 2), Math.floor(total / 2)] : [Math.floor(total / 2), Math.ceil(total / 2)];
   });
   const plain = sizes.map((_, i) => [Math.max(0, Math.min(cut[i][0], full[i])), 0]);
   // output padding and uneven cuts: the whole result is made and then cut or padded
@@ -98,8 +99,11 @@ const pool =
     const kernelSize = node.ints("kernel_shape", []);
     const { stride, dilation, padding } = windowOf(node, x, kernelSize);
     const ceilMode = node.flag("ceil_mode");
-    if (node.proto.output.length > 1) throw node.fail("one output", "the positions of the maxima too");
-    if (op === "maxPool") return ops.maxPool(x, { kernelSize, stride, dilation, padding, ceilMode });
+    if (op === "maxPool") {
+      if (node.flag("storage_order")) throw node.fail("positions counted along rows", "storage_order");
+      const { values, positions } = ops.maxPoolWithPositions(isFloat(x.dtype) ? x : ops.cast(x, "f32"), { kernelSize, stride, dilation, padding, ceilMode });
+      return [ops.cast(values, x.dtype), positions];
+    }
     if (dilation.some((d) => d !== 1)) throw node.fail("an average without dilation", `${dilation}`);
     return ops.averagePool(x, { kernelSize, stride, padding, ceilMode, countIncludePad: node.flag("count_include_pad") });
   };
@@ -170,8 +174,13 @@ const resize: Converter = (node) => {
   const whole = (list: number[], fill: (axis: number) => number) => x.shape.map((_, axis) => list[axes.indexOf(axis)] ?? fill(axis));
   const mode = node.text("mode", "nearest");
   const place = node.text("coordinate_transformation_mode", isOld ? "asymmetric" : "half_pixel");
-  if (node.text("keep_aspect_ratio_policy", "stretch") !== "stretch") throw node.fail("to stretch", "another keep_aspect_ratio_policy");
-  if (place === "tf_crop_and_resize" || node.int("exclude_outside", 0) !== 0) throw node.fail("plain resizing", place);
+  if (place === "tf_crop_and_resize") throw node.fail("plain resizing", place);
+  const policy = node.text("keep_aspect_ratio_policy", "stretch");
+  if (sizes?.length && policy !== "stretch") {
+    const ratios = sizes.map((size, i) => size / shapeOf(x)[axes[i]]);
+    const ratio = policy === "not_larger" ? Math.min(...ratios) : Math.max(...ratios);
+    sizes.splice(0, sizes.length, ...axes.map((axis) => Math.floor(shapeOf(x)[axis] * ratio + 0.5)));
+  }
   return ops.resampleAxes(x, {
     sizes: sizes?.length ? whole(sizes, (axis) => shapeOf(x)[axis]) : undefined,
     scales: scales?.length ? whole(scales, () => 1) : undefined,
@@ -180,13 +189,14 @@ const resize: Converter = (node) => {
     nearest: node.text("nearest_mode", isOld ? "floor" : "round_prefer_floor"),
     cubicCoefficient: node.float("cubic_coeff_a", -0.75),
     antialias: node.flag("antialias"),
+    excludeOutside: node.flag("exclude_outside"),
   });
 };
 
 /** 8-bit numbers with a scale for all, for each size of an axis, or for blocks. */
 const dequantize: Converter = (node) => {
   const [x, scale, zero] = [node.input(0), node.input(1), node.inputs[2]];
-  const axis = normalizeAxis(node.name, node.int("axis", 1), Math.max(1, x.shape.length));
+  const axis = scale.shape.length === 0 ? 0 : normalizeAxis(node.name, node.int("axis", 1), x.shape.length);
   const spread = (value: Value) => {
     if (value.shape.length === x.shape.length && value.shape.length > 1) {
       return ops.slice(ops.repeatInterleave(value, node.int("block_size", 1), axis), { axis, end: shapeOf(x)[axis] });
@@ -201,6 +211,13 @@ const quantize: Converter = (node) => {
   const [x, scale, zero] = [node.input(0), node.input(1), node.inputs[2]];
   const dtype = zero?.dtype ?? "u8";
   if (dtype !== "u8" && dtype !== "i8") throw node.fail("8-bit integers", dtype);
+  if (scale.shape.length > 1) {
+    const axis = normalizeAxis(node.name, node.int("axis", 1), x.shape.length);
+    const blocks = (value: Value) => ops.slice(ops.repeatInterleave(value, node.int("block_size", 1), axis), { axis, end: shapeOf(x)[axis] });
+    const steps = ops.round(ops.div(x, blocks(scale)));
+    const [min, max] = dtype === "u8" ? [0, 255] : [-128, 127];
+    return ops.cast(ops.clip(zero ? ops.add(steps, blocks(ops.cast(zero, x.dtype))) : steps, { min, max }), dtype);
+  }
   const single = scale.shape.length === 1 && scale.shape[0] === 1 && shapeOf(x)[0] !== 1;
   const [s, z] = [scale, zero ?? ops.broadcastTo(ops.scalar(0, dtype), scale.shape)].map((value) => (single ? ops.reshape(value, []) : value));
   return ops.quantizeLinear(x, { scale: s, zeroPoint: z, axis: s.shape.length === 0 ? undefined : node.int("axis", 1), dtype });

@@ -38,7 +38,9 @@ export class OnnxModel extends Module {
   }
 
   /**
-   * Applies the model to its inputs by name. Numbers of shapes and the like must not depend on what is computed.
+   * Applies the model to its inputs by name. Numbers of shapes and the like must not depend on what is computed. Where a file
+   * chooses between branches by an input, give that input as a constant and not as an argument of a compiled function: only
+   * the branch that is taken is then made.
    * @throws ShapeError when an input is missing or has another dtype or another size than the file says
    */
   forward(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
@@ -49,6 +51,11 @@ export class OnnxModel extends Module {
     const version = this.proto.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 1n;
     const values = convertGraph(graph, { opset: Number(version), known });
     return Object.fromEntries(this.outputs.map(({ name }, i) => [name, new Tensor(values[i])]));
+  }
+
+  /** The weights by their names in the file. */
+  override namedParameters(prefix = ""): Map<string, Parameter> {
+    return new Map(Object.entries(this.weights).map(([name, weight]) => [prefix + name, weight]));
   }
 
   private checked({ name, dtype, shape }: OnnxSignature, given: Tensor | undefined): Value {

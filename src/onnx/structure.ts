@@ -22,9 +22,9 @@ const reduction =
 const logSum: Reduce = (x, options) => ops.log(ops.sum(x, options));
 const sumSquare: Reduce = (x, options) => ops.sum(ops.square(x), options);
 const boolean =
-  (op: Reduce): Reduce =>
+  (op: Reduce, ofBools: Reduce): Reduce =>
   (x, options) =>
-    x.dtype === "bool" ? ops.cast(op(ops.cast(x, "i32"), options), "bool") : op(x, options);
+    (x.dtype === "bool" ? ofBools : op)(x, options);
 
 const argReduction =
   (op: (x: Value, options: ops.ArgOptions) => Value): Converter =>
@@ -193,6 +193,7 @@ const depthToSpace: Converter = (node) => {
 const spaceToDepth: Converter = (node) => {
   const [n, c, h, w] = shapeOf(node.input(0));
   const r = node.int("blocksize", 1);
+  if (node.text("mode", "DCR") === "CRD") return ops.pixelUnshuffle(node.input(0), r);
   const cut = ops.reshape(node.input(0), [n, c, h / r, r, w / r, r]);
   return ops.reshape(ops.transpose(cut, [0, 3, 5, 1, 2, 4]), [n, c * r * r, h / r, w / r]);
 };
@@ -251,8 +252,8 @@ const axesOf = (node: OnnxNode) => listed(node, "axes", 1);
 export const structure: Converters = {
   ReduceSum: reduction(ops.sum),
   ReduceMean: reduction(ops.mean),
-  ReduceMax: reduction(boolean(ops.max)),
-  ReduceMin: reduction(boolean(ops.min)),
+  ReduceMax: reduction(boolean(ops.max, ops.any)),
+  ReduceMin: reduction(boolean(ops.min, ops.all)),
   ReduceProd: reduction(ops.prod),
   ReduceL1: reduction((x, options) => ops.sum(ops.abs(x), options)),
   ReduceL2: reduction(ops.norm),

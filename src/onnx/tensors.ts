@@ -75,7 +75,7 @@ function numbersOf(proto: TensorProto, where: string, raw: Uint8Array | undefine
   const { dtype } = format;
   if (raw && raw.length > 0) {
     if (raw.length !== count * format.bytes) throw mismatch(where, `${count * format.bytes} bytes for [${shape}]`, `${raw.length}`);
-    if (!format.read) return { dtype, shape, data: hostArrayFromBytes(dtype, raw.slice()) };
+    if (!format.read) return { dtype, shape, data: hostArrayFromBytes(dtype, new Uint8Array(raw)) };
     const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
     const { read, bytes } = format;
     return {

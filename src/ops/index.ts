@@ -159,6 +159,7 @@ export {
   globalMaxPool,
   type MaxPoolOptions,
   maxPool,
+  maxPoolWithPositions,
   type PoolOptions,
 } from "./pooling.ts";
 export {

