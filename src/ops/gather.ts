@@ -1,4 +1,5 @@
 import {
+  ConstantOp,
   DTypeError,
   describe,
   type Node,
@@ -9,6 +10,7 @@ import {
   sizeOf,
   sizesEqual,
   type TensorType,
+  toNumbers,
   type Value,
 } from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
@@ -22,6 +24,16 @@ import { broadcastTo, reshape, transpose } from "./shape.ts";
 function requireIndices(where: string, indices: TensorType): void {
   if (indices.dtype === "i32" || indices.dtype === "i64") return;
   throw new DTypeError({ where, expected: "i32 or i64 indices", received: describe(indices), fix: `cast them: cast(indices, "i32")` });
+}
+
+/** @throws ShapeError for indices that are constants and out of range; others are checked when they are used. */
+function requireInRange(where: string, indices: Value, size: Value["shape"][number]): void {
+  const { op } = indices.node;
+  if (!(op instanceof ConstantOp) || typeof size !== "number") return;
+  for (const [at, index] of toNumbers(indices.dtype, op.data).entries()) {
+    if (index >= -size && index < size) continue;
+    throw new ShapeError({ where, expected: `indices from ${-size} to ${size - 1}`, received: `${index} at position ${at}`, fix: "check the indices" });
+  }
 }
 
 /** A negative index counts from the end, as in ONNX. */
@@ -68,7 +80,9 @@ const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
 
 /** Slices of x at integer indices of any rank: the axis is replaced by the shape of `indices`. Embedding lookup is axis 0. */
 export function gather(x: Value, indices: Value, axis = 0): Value {
-  return apply(gatherEntry, [x, indices], { axis: normalizeAxis("gather", axis, x.shape.length) });
+  const at = normalizeAxis("gather", axis, x.shape.length);
+  requireInRange("gather", indices, x.shape[at]);
+  return apply(gatherEntry, [x, indices], { axis: at });
 }
 
 /** ONNX Runtime adds no f16 numbers when it scatters: they are widened before and rounded after. */
@@ -149,7 +163,9 @@ function requireAligned(where: string, x: TensorType, indices: TensorType, axis:
 
 /** result[i][j] = x[i][indices[i][j]] for axis 1; likewise for other axes and ranks. */
 export function takeAlong(x: Value, indices: Value, axis = -1): Value {
-  return apply(takeAlongEntry, [x, indices], { axis: normalizeAxis("takeAlong", axis, x.shape.length) });
+  const at = normalizeAxis("takeAlong", axis, x.shape.length);
+  requireInRange("takeAlong", indices, x.shape[at]);
+  return apply(takeAlongEntry, [x, indices], { axis: at });
 }
 
 const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({

@@ -1,7 +1,7 @@
 import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
-import { mayOverwrite, optimize, type Program, splitStages, writeOnnx } from "../lower/index.ts";
+import { estimateMemory, mayOverwrite, optimize, type Program, splitStages, writeOnnx } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
-import { configOf, defaultType, makeProfileFile, preferred, startBackend, threadCount } from "./platform-node.ts";
+import { configOf, defaultType, freeMemory, makeProfileFile, preferred, startBackend, threadCount } from "./platform-node.ts";
 import {
   type Answer,
   type Candidate,
@@ -23,6 +23,8 @@ export interface DeviceOptions {
   type?: DeviceType | "auto";
   /** CPU threads that compute one operation together. @default all cores */
   threads?: number;
+  /** A graph that needs more bytes than this for its results is refused. @default what is free when it is compiled */
+  memoryLimit?: number;
 }
 
 export interface PickedDevice {
@@ -56,6 +58,7 @@ export class Device {
   readonly threads: number;
   /** The type of device that is used, and why those before it in the order of "auto" are not. */
   readonly picked: Promise<PickedDevice>;
+  private readonly memoryLimit?: number;
   private readonly channel: Channel;
   /** Whether graphs are written for WebGPU: that also runs elsewhere, so it is assumed as long as "auto" has not picked. */
   private isWebGpu: boolean;
@@ -71,7 +74,8 @@ export class Device {
    *   below 1. That a device is absent shows at its first use, and in `picked`.
    */
   constructor(options: DeviceOptions = {}) {
-    checkOptions("Device", options, ["type", "threads"]);
+    checkOptions("Device", options, ["type", "threads", "memoryLimit"]);
+    this.memoryLimit = options.memoryLimit;
     this.type = options.type ?? defaultType;
     this.isWebGpu = this.type === "webgpu" || this.type === "auto";
     this.threads = options.threads ?? threadCount();
@@ -185,6 +189,7 @@ export class Device {
       return known.executable;
     }
     const optimized = optimize(graph);
+    this.requireMemory(optimized);
     const inPlace = new Map(
       updates.filter(({ output, input }) => !keepPreviousState && mayOverwrite(optimized, output, input)).map(({ output, input }) => [output, input]),
     );
@@ -206,6 +211,21 @@ export class Device {
     if (hostNodes.size > 0) this.executables.set(id, new WeakRef(executable));
     this.compiled.set(key, { executable, users: 1 });
     return executable;
+  }
+
+  /** @throws RuntimeError when the graph's results will not fit, before anything is allocated */
+  private requireMemory(graph: Graph): void {
+    const { peakBytes } = estimateMemory(graph);
+    if (peakBytes < MEMORY_NOT_WORTH_ASKING) return;
+    const limit = this.memoryLimit ?? freeMemory();
+    if (peakBytes <= limit) return;
+    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+    throw new RuntimeError({
+      where: "memory",
+      expected: `a graph that needs at most ${gib(limit)}, what is free`,
+      received: `one that needs about ${gib(peakBytes)} besides its inputs`,
+      fix: "use a smaller batch or context, or checkpoint; new Device({ memoryLimit }) sets another limit",
+    });
   }
 
   private stageRequest(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[]): Stage {
@@ -239,6 +259,9 @@ export class Device {
   }
 }
 
+/** Asking how much is free takes longer than this is worth. */
+const MEMORY_NOT_WORTH_ASKING = 2 ** 28;
+
 const deviceTypes: readonly DeviceType[] = ["cpu", "webgpu", "cuda", "coreml", "directml", "wasm"];
 
 /** The kinds of device to try, in order. */
@@ -266,13 +289,24 @@ function absentError(failures: Picked["failures"]): RuntimeError {
   });
 }
 
+/** "Name:'h.0.attn/gather/t12'" in a message of ONNX Runtime: where in the user's modules it failed. */
+function placeIn(message: string): string {
+  const [, module, op] = /Name:'([^'/]*)\/([^'/]+)\/[^'/]*'/.exec(message) ?? [];
+  if (op === undefined) return "device";
+  return module ? `${op} in ${module}` : op;
+}
+
 function runtimeError(message: string, cause?: Error): RuntimeError {
   const isMissing = /onnxruntime-node cannot be loaded/.test(message);
   return new RuntimeError({
-    where: "device",
+    where: placeIn(message),
     expected: isMissing ? "the package onnxruntime-node" : "ONNX Runtime to compile and run the graph",
     received: message,
-    fix: isMissing ? "run: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0" : "see the message; if it names no mistake of yours, report it",
+    fix: /out of (data )?bounds|out of range/.test(message)
+      ? "check the indices: each must be at least minus the axis' size, and less than it"
+      : isMissing
+        ? "run: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"
+        : "see the message; if it names no mistake of yours, report it",
     cause,
   });
 }

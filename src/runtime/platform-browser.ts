@@ -20,6 +20,9 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
   return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu" };
 }
 
+/** A page is not told. */
+export const freeMemory = (): number => Number.POSITIVE_INFINITY;
+
 export function makeProfileFile(): never {
   throw new OptionError({ where: "profile", expected: "Node", received: "a page", fix: "profile the same function in Node" });
 }

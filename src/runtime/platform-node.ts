@@ -1,7 +1,7 @@
 /** How a device is started in Node. Bundlers for the browser put platform-browser.ts in its place (package.json, "browser"). */
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { BackendConfig, Candidate, Channel, DeviceType, Message, ProfileFile } from "./protocol.ts";
@@ -33,6 +33,15 @@ export function configOf(type: DeviceType, threads: number): BackendConfig | und
     extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
   };
   return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu", isWebGpu: type === "webgpu" };
+}
+
+/** Bytes that programs can still get. */
+export function freeMemory(): number {
+  try {
+    const [, kib] = /^MemAvailable:\s+(\d+) kB/m.exec(readFileSync("/proc/meminfo", "utf8")) ?? [];
+    if (kib) return Number(kib) * 1024;
+  } catch {} // not Linux
+  return freemem();
 }
 
 /** A file in a folder of its own, to which ONNX Runtime adds the time of day. */

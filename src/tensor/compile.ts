@@ -1,4 +1,21 @@
-import { describe, Graph, GraphError, type HostArray, OptionError, placeholder, type Shape, symbol, type TensorType, type Value } from "../ir/index.ts";
+import {
+  describe,
+  Graph,
+  GraphError,
+  type HostArray,
+  isFloat,
+  type Node,
+  nameNode,
+  OptionError,
+  placeholder,
+  RuntimeError,
+  type Shape,
+  symbol,
+  type TensorType,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
+import * as ops from "../ops/index.ts";
 import { type Device, type DeviceBuffer, type Executable, Profile } from "../runtime/index.ts";
 import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } from "./execute.ts";
 import { mapStructure, type Structure } from "./structure.ts";
@@ -16,6 +33,8 @@ export interface CompileFunctionOptions {
   symbolicSizes?: readonly (readonly (string | null)[] | null)[];
   /** Keep the state from before each run, so that `rollback` can bring it back. Doubles the memory of state. @default false */
   keepPreviousState?: boolean;
+  /** Look for NaN in everything that is computed: a run that makes one fails, names the first op and its module, and leaves the state as it was. @default false */
+  debugNans?: boolean;
   /** Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default false */
   profile?: boolean;
 }
@@ -51,6 +70,8 @@ interface Entry {
   spare: Map<Variable, DeviceBuffer>;
   rebuild: (results: Tensor[]) => unknown;
   results: number;
+  /** With debugNans: the nodes of which the last output tells whether they made NaN. */
+  watched: readonly Node[];
 }
 
 /**
@@ -97,6 +118,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
       if (executable.inPlace.has(output)) into.set(output, variable.buffer);
       else into.set(output, entry.spare.get(variable) ?? device.allocate(variable.dtype, variable.shape));
     }
+    if (entry.watched.length > 0) into.set(graph.outputs.length - 1, "host");
     for (let i = 0; i < entry.results; i++) if (byteLength(graph.outputs[i]) <= INLINE_BYTES) into.set(i, "host");
     const { outputs, done } = executable.run([...inputs, ...entry.leaves.map(argumentOf)], into);
     // the device works in order, so the new state can be handed to the next run before this one has finished
@@ -112,6 +134,14 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     }
     const { data, computeMs } = await done;
     lastComputeMs = computeMs;
+    if (entry.watched.length > 0) {
+      const flags = data[graph.outputs.length - 1] as HostArray;
+      const first = entry.watched.find((_, i) => Number(flags[i]) !== 0);
+      if (first) {
+        undo();
+        throw nanError(first);
+      }
+    }
     const results = Array.from({ length: entry.results }, (_, i) => {
       const buffer = outputs[i];
       if (buffer) return fromLeaf(new DataOp(buffer.dtype, buffer.shape, { buffer }));
@@ -119,6 +149,14 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
       return fromHost(dtype, shape as readonly number[], data[i] as never);
     });
     return entry.rebuild(results) as R;
+  };
+
+  const undo = () => {
+    for (const { variable, buffer, entry } of previous) {
+      const undone = variable.replaceBuffer(buffer);
+      if (undone) entry.spare.set(variable, undone);
+    }
+    previous = [];
   };
 
   const rollback = () => {
@@ -130,11 +168,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
         fix: "compile(fn, { keepPreviousState: true })",
       });
     }
-    for (const { variable, buffer, entry } of previous) {
-      const undone = variable.replaceBuffer(buffer);
-      if (undone) entry.spare.set(variable, undone);
-    }
-    previous = [];
+    undo();
   };
 
   const dispose = () => {
@@ -224,20 +258,46 @@ function traceFunction(fn: Traceable, args: readonly Structure[], { symbolicSize
   return { graph, leaves, results, updated, positions, arguments: inputs.length };
 }
 
+/** Whether each node's results have a NaN, in the order in which they are computed: i32, one for each. */
+function watchNans(outputs: readonly Value[]): { watched: Node[]; flags: Value } | undefined {
+  const watched = topologicalOrder(outputs).filter(({ inputs, outputs }) => inputs.length > 0 && outputs.some(({ dtype }) => isFloat(dtype)));
+  if (watched.length === 0) return undefined;
+  const flagOf = (value: Value) => ops.reshape(ops.cast(ops.any(ops.isNan(value)), "i32"), [1]);
+  const flags = watched.map((node) =>
+    node.outputs
+      .filter(({ dtype }) => isFloat(dtype))
+      .map(flagOf)
+      .reduce((a, b) => ops.maximum(a, b)),
+  );
+  return { watched, flags: ops.concat(flags) };
+}
+
+function nanError(node: Node): RuntimeError {
+  return new RuntimeError({
+    where: nameNode(node),
+    expected: "numbers",
+    received: `NaN from ${node.op.name}(${node.inputs.map(describe).join(", ")})`,
+    fix: "look at its inputs: a logarithm of a negative number, 0 / 0 or infinity - infinity makes NaN",
+  });
+}
+
 function constantOf(x: number): Value {
   return fromHost("f32", [], Float32Array.of(x)).value;
 }
 
 async function build(fn: Traceable, args: readonly Structure[], options: CompileFunctionOptions, device: Device): Promise<Entry> {
-  const { graph, leaves, results, updated, positions, arguments: count } = traceFunction(fn, args, options);
+  const traced = traceFunction(fn, args, options);
+  const { leaves, results, updated, positions, arguments: count } = traced;
+  const watch = options.debugNans ? watchNans(traced.graph.outputs) : undefined;
+  const graph = watch ? new Graph(traced.graph.inputs, [...traced.graph.outputs, watch.flags]) : traced.graph;
   const captured = variablesOf(leaves);
   // a variable that is only written has no input to swap with: its new value simply replaces the old
   const updates = updated.map(([variable], i) => ({ variable, output: results.length + i, input: captured.indexOf(variable) }));
   const inputOf = (variable: Variable) => count + leaves.findIndex(({ op }) => "variable" in op && op.variable === variable);
   const executable = device.compile(graph, {
     updates: updates.filter(({ input }) => input >= 0).map(({ output, variable }) => ({ output, input: inputOf(variable) })),
-    keepPreviousState: options.keepPreviousState,
-    hostOutputs: results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])),
+    keepPreviousState: options.keepPreviousState || options.debugNans,
+    hostOutputs: [...results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])), ...(watch ? [graph.outputs.length - 1] : [])],
     profile: options.profile,
   });
   try {
@@ -247,7 +307,7 @@ async function build(fn: Traceable, args: readonly Structure[], options: Compile
     throw cause;
   }
   const rebuild = (tensors: Tensor[]) => mapStructure(positions as Structure, (position) => tensors[position as number]);
-  return { executable, leaves, graph, updates, spare: new Map(), rebuild, results: results.length };
+  return { executable, leaves, graph, updates, spare: new Map(), rebuild, results: results.length, watched: watch?.watched ?? [] };
 }
 
 /** Arguments as the runtime takes them; a tensor that is still a computation is computed first. */
