@@ -38,14 +38,17 @@ async function startTorch(workload, mode) {
 async function measure(name, modes) {
   const device = new Device({ threads: THREADS });
   setDefaultDevice(device);
-  const { step, parameters } = workloads[name]();
+  const workload = workloads[name]();
+  const { data, parameters } = workload;
+  const step = /** @type {(...args: any[]) => Promise<any>} */ (workload.step);
   const count = parameters.reduce((total, { shape }) => total + shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1), 0);
   /** @param {number} steps */
   const ours = async (steps) => {
     const times = [];
     for (let i = 0; i < steps; i++) {
+      const given = data();
       const started = performance.now();
-      const result = await step();
+      const result = await step(...given);
       if (result.shape.length === 0) await result.item();
       else result.dispose();
       times.push(performance.now() - started);

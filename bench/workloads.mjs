@@ -32,13 +32,13 @@ import {
 } from "../dist/tensor/index.js";
 
 let seed = 0;
-/** @param {number[]} shape @param {number} scale */
+/** @param {number[]} shape @param {number} scale @returns {any} */
 const weight = (shape, scale) => new Variable({ dtype: "f32", shape }, normal(randomKey(seed++), shape, { standardDeviation: scale }));
-/** @param {number[]} shape @param {number} value */
+/** @param {number[]} shape @param {number} value @returns {any} */
 const constant = (shape, value) => new Variable({ dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value));
 /** @param {number} inputs @param {number} outputs */
 const dense = (inputs, outputs) => ({ w: weight([outputs, inputs], 1 / Math.sqrt(inputs)), b: constant([outputs], 0) });
-/** @param {any} x @param {{ w: any, b: any }} layer */
+/** @param {any} x @param {{ w: any, b: any }} layer @returns {any} */
 const apply = (x, { w, b }) => linear(x, w.value, b.value, { transposeB: true });
 
 /** All variables inside nested arrays and objects. @param {any} holder @returns {any[]} */
@@ -55,7 +55,7 @@ function adamStep(parameters, loss, clip) {
   const optimizer = new AdamW(new Map(parameters.map((p, i) => [String(i), p])), { weightDecay: 0 });
   return compile((/** @type {any} */ x, /** @type {any} */ y) => {
     const value = loss(x, y);
-    const gradients = grad(value, parameters);
+    const gradients = /** @type {any} */ (grad(value, parameters));
     const scale = clip ? clipFactor(globalNorm(gradients), clip) : undefined;
     optimizer.update(gradients, { learningRate: tensor(1e-3), scale });
     return value;
@@ -66,7 +66,7 @@ function mlp() {
   const layers = [dense(784, 512), dense(512, 256), dense(256, 10)];
   const loss = (/** @type {any} */ x, /** @type {any} */ y) => crossEntropy(apply(relu(apply(relu(apply(x, layers[0])), layers[1])), layers[2]), y);
   const step = adamStep(variablesOf(layers), loss);
-  return { parameters: variablesOf(layers), step: () => step(tensor(floats(128 * 784), { shape: [128, 784] }), tensor(integers(128, 10), { shape: [128] })) };
+  return { parameters: variablesOf(layers), data: () => [tensor(floats(128 * 784), { shape: [128, 784] }), tensor(integers(128, 10), { shape: [128] })], step };
 }
 
 function lstm() {
@@ -96,7 +96,7 @@ function lstm() {
   };
   const step = adamStep(variablesOf(all), loss, 1);
   const ids = () => tensor(integers(batch * time, vocab), { shape: [batch, time] });
-  return { parameters: variablesOf(all), step: () => step(ids(), ids()) };
+  return { parameters: variablesOf(all), data: () => [ids(), ids()], step };
 }
 
 function resnet18() {
@@ -142,7 +142,7 @@ function resnet18() {
     });
     return loss;
   });
-  return { parameters, step: () => step(tensor(floats(32 * 3 * 64 * 64), { shape: [32, 3, 64, 64] }), tensor(integers(32, 200), { shape: [32] })) };
+  return { parameters, data: () => [tensor(floats(32 * 3 * 64 * 64), { shape: [32, 3, 64, 64] }), tensor(integers(32, 200), { shape: [32] })], step };
 }
 
 function bert() {
@@ -176,7 +176,7 @@ function bert() {
     }
     return x;
   });
-  return { parameters: variablesOf([embeddings, layers]), step: () => forward(tensor(integers(batch * time, vocab), { shape: [batch, time] })) };
+  return { parameters: variablesOf([embeddings, layers]), data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })], step: forward };
 }
 
 export const workloads = { mlp, lstm, resnet18, bert };

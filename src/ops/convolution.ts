@@ -1,7 +1,7 @@
-import { DTypeError, describe, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
+import { DTypeError, describe, type Node, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
-import { apply, defineOp, forEachIndex, hostTensor, type OpEntry, stridesOf } from "./define.ts";
+import { apply, defineOp, forEachIndex, hostTensor, type Lowering, type OpEntry, stridesOf } from "./define.ts";
 import type { Padding } from "./movement.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
@@ -210,6 +210,18 @@ const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { 
   }),
   lower: (graph, { x, weight }, attributes, node) => {
     const [input, kernel] = node.inputs.map((operand) => spatial(operand) as number[]);
+    const { stride, pads, dilation, groups } = attributes;
+    const border = [...pads].map((pad, i) => dilation[i % input.length] * (kernel[i % input.length] - 1) - pad);
+    if (groups === 1 && !graph.isWebGpu && stride.every((step) => step === 1) && border.every((pad) => pad >= 0)) {
+      // without strides it is a convolution with the weight turned round, which is faster on the CPU
+      const axes = kernel.map((_, i) => i + 2);
+      const i64 = (values: readonly number[]) => graph.constant("i64", [values.length], values);
+      const swapped = graph.node("Transpose", [weight], { perm: [1, 0, ...axes] });
+      const isPoint = kernel.every((size) => size === 1);
+      const all = (value: number) => i64(axes.map(() => value));
+      const turned = isPoint ? swapped : graph.node("Slice", [swapped, all(-1), all(-(2 ** 31)), i64(axes), all(-1)]);
+      return graph.node("Conv", [x, turned], { strides: stride, pads: border, dilations: dilation, group: 1 });
+    }
     const least = transposedSizes(input, kernel, attributes);
     const outputPadding = attributes.sizes.map((size, i) => (size as number) - least[i]);
     const y = graph.node("ConvTranspose", [x, weight], { ...onnxWindow(attributes), output_padding: outputPadding });
@@ -242,24 +254,10 @@ const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes &
     x: apply(convTransposeEntry, [upstream, dy], { ...windowAttributes(attributes), sizes: spatial(x) }),
     upstream: apply(convEntry, [x, dy], windowAttributes(attributes)),
   }),
-  // a convolution of x with dy in the place of the weight, examples being the channels that are summed over
-  lower: (graph, { x, upstream }, { stride, pads, dilation, groups, kernel }, node) => {
-    const [[batch, channels, ...sizes], [, , ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
-    const axes = sizes.map((_, i) => i);
-    const perGroup = channels / groups;
-    const cut = graph.node("Reshape", [x, graph.sizes([batch, groups, perGroup, ...sizes])]);
-    const turned = graph.node("Transpose", [cut], { perm: [2, 1, 0, ...axes.map((i) => i + 3)] });
-    const images = graph.node("Reshape", [turned, graph.sizes([perGroup, groups * batch, ...sizes])]);
-    const swap = [1, 0, ...axes.map((i) => i + 2)];
-    const window = graph.node("Transpose", [upstream], { perm: swap }); // [O, N, ...]
-    const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups }); // [C / groups, O, ...]
-    if (axes.length > 2) graph.keepOnCpu();
-    const gradient = graph.node("Transpose", [found], { perm: swap });
-    const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
-    if (reach.every((size, i) => size === kernel[i])) return gradient;
-    const constant = (values: readonly number[]) => graph.constant("i64", [axes.length], values);
-    return graph.node("Slice", [gradient, constant(axes.map(() => 0)), constant(kernel as readonly number[]), constant(axes.map((i) => i + 2))]);
-  },
+  lower: (graph, { x, upstream }, attributes, node) =>
+    attributes.groups === 1 && !graph.isWebGpu
+      ? weightGradientByProduct(graph, x, upstream, attributes, node)
+      : weightGradientByConv(graph, x, upstream, attributes, node),
   reference: ({ x, upstream }, attributes, [type]) => {
     const out = hostTensor(type.shape);
     forEachProduct(x.shape, out.shape, upstream.shape, attributes, (i, j, k) => {
@@ -268,6 +266,63 @@ const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes &
     return out;
   },
 });
+
+type WeightGradientAttributes = ConvAttributes & { kernel: readonly Size[] };
+
+/**
+ * dW as one large product: dy as [O, N L] times the windows' elements as [kernel C, N L], transposed. Three times as fast on the
+ * CPU as a convolution, whose products would be as narrow as the kernel.
+ */
+function weightGradientByProduct(
+  graph: Lowering,
+  x: string,
+  upstream: string,
+  { stride, pads, dilation, kernel }: WeightGradientAttributes,
+  node: Node,
+): string {
+  const [[batch, channels, ...sizes], [, outChannels, ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+  const rank = sizes.length;
+  const axes = sizes.map((_, i) => i);
+  const i64 = (values: readonly number[]) => graph.constant("i64", [values.length], values);
+  const [before, after] = [pads.slice(0, rank), pads.slice(rank)];
+  const zero = graph.constant(node.inputs[0].dtype, [], [0]);
+  const padded = pads.some((pad) => pad > 0) ? graph.node("Pad", [x, i64([0, 0, ...before, 0, 0, ...after]), zero]) : x;
+  const swap = [1, 0, ...axes.map((i) => i + 2)];
+  const images = graph.node("Transpose", [padded], { perm: swap }); // [C, N, ...]
+  const columns = batch * counts.reduce((a, b) => a * b, 1);
+  const windows: string[] = [];
+  forEachIndex(kernel as readonly number[], (offset) => {
+    const starts = axes.map((i) => offset[i] * dilation[i]);
+    const ends = axes.map((i) => starts[i] + stride[i] * (counts[i] - 1) + 1);
+    const window = graph.node("Slice", [images, i64(starts), i64(ends), i64(axes.map((i) => i + 2)), i64(stride)]);
+    windows.push(graph.node("Reshape", [window, i64([channels, columns])]));
+  });
+  const elements = windows.length > 1 ? graph.node("Concat", windows, { axis: 0 }) : windows[0]; // [kernel C, N L]
+  const dy = graph.node("Reshape", [graph.node("Transpose", [upstream], { perm: swap }), i64([outChannels, columns])]);
+  const product = graph.node("Gemm", [dy, elements], { transB: 1 }); // [O, kernel C]
+  const turned = graph.node("Transpose", [graph.node("Reshape", [product, i64([outChannels, windows.length, channels])])], { perm: [0, 2, 1] });
+  return graph.node("Reshape", [turned, i64([outChannels, channels, ...(kernel as readonly number[])])]);
+}
+
+/** dW as a convolution of x with dy in the place of the weight; examples are the channels that are summed over. */
+function weightGradientByConv(graph: Lowering, x: string, upstream: string, attributes: WeightGradientAttributes, node: Node): string {
+  const { stride, pads, dilation, groups, kernel } = attributes;
+  const [[batch, channels, ...sizes], [, , ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+  const axes = sizes.map((_, i) => i);
+  const perGroup = channels / groups;
+  const cut = graph.node("Reshape", [x, graph.sizes([batch, groups, perGroup, ...sizes])]);
+  const turned = graph.node("Transpose", [cut], { perm: [2, 1, 0, ...axes.map((i) => i + 3)] });
+  const images = graph.node("Reshape", [turned, graph.sizes([perGroup, groups * batch, ...sizes])]);
+  const swap = [1, 0, ...axes.map((i) => i + 2)];
+  const window = graph.node("Transpose", [upstream], { perm: swap }); // [O, N, ...]
+  const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups }); // [C / groups, O, ...]
+  if (axes.length > 2) graph.keepOnCpu();
+  const gradient = graph.node("Transpose", [found], { perm: swap });
+  const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
+  if (reach.every((size, i) => size === kernel[i])) return gradient;
+  const constant = (values: readonly number[]) => graph.constant("i64", [axes.length], values);
+  return graph.node("Slice", [gradient, constant(axes.map(() => 0)), constant(kernel as readonly number[]), constant(axes.map((i) => i + 2))]);
+}
 
 /** [C] as [C, 1, 1, ...], to be added to [N, C, ...]. */
 const perChannel = (bias: Value, rank: number) => reshape(bias, [-1, ...new Array<number>(rank).fill(1)]);
