@@ -90,9 +90,12 @@ function lstm() {
     return ys;
   };
   const loss = (/** @type {any} */ ids, /** @type {any} */ targets) => {
+    /** @type {any} */
     let x = gather(embedding.value, transpose(ids)); // [T, B, D]
     for (const cell of cells) x = run(x, cell);
-    return crossEntropy(reshape(apply(x, head), [time * batch, vocab]), reshape(transpose(targets), [-1]));
+    /** @type {any} */
+    const logits = reshape(apply(x, head), [time * batch, vocab]);
+    return crossEntropy(logits, reshape(transpose(targets), [-1]));
   };
   const step = adamStep(variablesOf(all), loss, 1);
   const ids = () => tensor(integers(batch * time, vocab), { shape: [batch, time] });
@@ -160,10 +163,13 @@ function bert() {
     down: dense(hidden, width),
     n2: norm(),
   }));
-  const heads4 = (/** @type {any} */ x) => transpose(reshape(x, [batch, time, heads, width / heads]), [0, 2, 1, 3]);
-  const normalize = (/** @type {any} */ x, /** @type {any} */ { w, b }) => layerNorm(x, w.value, b.value, 1e-12);
+  /** @param {any} x @returns {any} */
+  const heads4 = (x) => transpose(reshape(x, [batch, time, heads, width / heads]), [0, 2, 1, 3]);
+  /** @param {any} x @param {any} norm @returns {any} */
+  const normalize = (x, { w, b }) => layerNorm(x, w.value, b.value, 1e-12);
   const positions = tensor(Int32Array.from({ length: time }, (_, i) => i));
   const forward = compile((/** @type {any} */ ids) => {
+    /** @type {any} */
     const sum = add(
       add(gather(embeddings.word.value, ids), gather(embeddings.position.value, positions)),
       gather(embeddings.type.value, tensor(0, { dtype: "i32" })),

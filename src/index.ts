@@ -4,6 +4,7 @@ export * from "./generate/index.ts";
 export { KindlingError, printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
+export * from "./onnx/index.ts";
 export * from "./optim/index.ts";
 export { Device } from "./runtime/index.ts";
 export * from "./serve/index.ts";
