@@ -30,7 +30,12 @@ const layers = Object.entries(below).map(([folder, allowed]) => ({
 module.exports = {
   forbidden: [
     ...layers,
-    { name: "no-development-dependencies", severity: "error", from: { path: "^src", pathNot: isTest }, to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["npm-peer"] } },
+    {
+      name: "no-development-dependencies",
+      severity: "error",
+      from: { path: "^src", pathNot: isTest },
+      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["npm-peer"] },
+    },
     { name: "no-unknown-modules", severity: "error", from: {}, to: { couldNotResolve: true } },
   ],
   options: {

@@ -46,8 +46,19 @@ try {
   check("kindling doctor starts the runtime", run([process.execPath, program, "doctor"], folder).includes("starts"));
   const script = `import { tensor, mul } from "kindling"; console.log(JSON.stringify(await mul(tensor([1, 2, 3]), 2).toArray()))`;
   check("a computation", run([process.execPath, "--input-type=module", "-e", script], folder).trim() === "[2,4,6]");
-  const page = { contents: `import { tensor, Device } from "kindling"; import { conv } from "kindling/tensor"; console.log(tensor, Device, conv)`, resolveDir: folder };
-  const bundle = await build({ stdin: page, bundle: true, format: "esm", platform: "browser", write: false, logLevel: "silent", external: ["onnxruntime-web/webgpu"] });
+  const page = {
+    contents: `import { tensor, Device } from "kindling"; import { conv } from "kindling/tensor"; console.log(tensor, Device, conv)`,
+    resolveDir: folder,
+  };
+  const bundle = await build({
+    stdin: page,
+    bundle: true,
+    format: "esm",
+    platform: "browser",
+    write: false,
+    logLevel: "silent",
+    external: ["onnxruntime-web/webgpu"],
+  });
   const text = bundle.outputFiles[0].text;
   check("a bundle for the browser has nothing of Node in it", !/node:(os|fs|worker_threads|path)/.test(text) && text.includes("onnxruntime-web/webgpu"));
   console.log(`package: ${checks} checks passed (${kib} KiB, ${paths.length} files)`);

@@ -1,4 +1,4 @@
-import { ConstantOp, constantValue, DataError, type DType, decodeElement, hostArrayFrom, nearest, topologicalOrder, type Value } from "../ir/index.ts";
+import { ConstantOp, constantValue, DataError, type DType, decodeElement, hostArrayFrom, isFloat, nearest, topologicalOrder, type Value } from "../ir/index.ts";
 import { AttributeType, type GraphProto, type NodeProto, type TensorProto } from "../lower/index.ts";
 import { evaluate } from "../ops/index.ts";
 import { readInlineTensor } from "./tensors.ts";
@@ -115,6 +115,8 @@ export function folded(values: readonly Value[]): Value[] {
     const order = topologicalOrder([value]);
     if (!order.every(({ op, inputs }) => inputs.length > 0 || op instanceof ConstantOp || op.name === "arange" || op.name === "triangularMask")) return value;
     const [{ data }] = evaluate([value], new Map());
+    // what no integer can hold is left to the runtime
+    if (!isFloat(value.dtype) && !data.every(Number.isFinite)) return value;
     return constantOf(value.dtype, value.shape as number[], data);
   });
 }

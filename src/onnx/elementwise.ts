@@ -15,7 +15,7 @@ const binary =
 const variadic =
   (op: (a: Value, b: Value) => Value): Converter =>
   (node) =>
-    node.given.reduce(op);
+    [node.input(0), ...node.given.slice(1)].reduce(op);
 
 /** Integers: C's division truncates, ours too; its remainder has the sign of the dividend when fmod is set. */
 const remainder: Converter = (node) => {

@@ -1,7 +1,7 @@
-import { DataError, type Value } from "../ir/index.ts";
+import { DataError, KindlingError, type Value } from "../ir/index.ts";
 import type { GraphProto, NodeProto } from "../lower/index.ts";
 import { withScope } from "../ops/index.ts";
-import { type Converters, constantTensor, folded, OnnxNode, unknownOperator } from "./context.ts";
+import { type Converter, type Converters, constantTensor, folded, OnnxNode, unknownOperator } from "./context.ts";
 import { control } from "./control.ts";
 import { elementwise } from "./elementwise.ts";
 import { layers } from "./layers.ts";
@@ -44,7 +44,8 @@ export function convertGraph(graph: GraphProto, { opset, known, depth = 0 }: Con
     });
     const converter = converters[node.opType];
     if (!converter) throw unknownOperator(context, onnxOperators);
-    const made = withScope(node.name.replace(/^\/|\/[^/]*$/g, "").replaceAll("/", ".") || node.opType, () => converter(context));
+    const scope = node.name.replace(/^\/|\/[^/]*$/g, "").replaceAll("/", ".") || node.opType;
+    const made = withScope(scope, () => converted(context, converter));
     const outputs = folded(Array.isArray(made) ? made : [made as Value]);
     node.output.forEach((name, i) => {
       if (name === "") return;
@@ -57,6 +58,16 @@ export function convertGraph(graph: GraphProto, { opset, known, depth = 0 }: Con
     if (value) return value;
     throw new DataError({ where: `ONNX graph "${graph.name}"`, expected: `a node that makes output "${name}"`, received: "none", fix: "the file is damaged" });
   });
+}
+
+/** What a converter gives; a node that is not as the standard says is an error that names it, whatever it breaks. */
+function converted(node: OnnxNode, converter: Converter): Value | readonly Value[] {
+  try {
+    return converter(node);
+  } catch (cause) {
+    if (cause instanceof KindlingError) throw cause;
+    throw node.fail("a node as the standard has it", `one that breaks the import: ${(cause as Error).message}`);
+  }
 }
 
 /** Nodes with inputs before users. Files should be in order, but not all are. @throws DataError for cycles and unknown names */

@@ -14,9 +14,8 @@ interface Labelled {
 /**
  * Einstein summation, as in numpy and PyTorch: each letter names an axis, letters missing on the right are summed over, "..."
  * stands for further axes, which broadcast. Several operands are multiplied from left to right, each pair by one matmul.
+ * "bhqd,bhkd->bhqk" of queries and keys gives attention's scores.
  *
- * @example
- * einsum("bhqd,bhkd->bhqk", q, k); // attention scores
  * @throws ShapeError when the equation does not fit the operands
  */
 export function einsum(equation: string, ...operands: readonly Value[]): Value {

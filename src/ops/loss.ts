@@ -92,7 +92,7 @@ export interface CrossEntropyOptions {
   ignoreIndex?: number;
   /** Share of the target probability that is spread evenly over all classes. Szegedy et al. 2015, arXiv:1512.00567. @default 0 */
   labelSmoothing?: number;
-  /** [V]: how much each class counts. @default all the same */
+  /** How much each class counts: [V]. @default all the same */
   weight?: Value;
 }
 

@@ -82,8 +82,8 @@ interface Entry {
  * booleans are part of the function: each combination is compiled for itself.
  *
  * @example
- * const norm = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
- * await (await norm(tensor([3, 4]))).item(); // 5
+ * const lengthOf = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
+ * await (await lengthOf(tensor([3, 4]))).item(); // 5
  */
 export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileFunctionOptions = {}): CompiledFunction<A, R> {
   const entries = new Map<string, Promise<Entry>>();

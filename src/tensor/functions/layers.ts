@@ -70,7 +70,7 @@ export function localResponseNorm<D extends FloatDType>(x: Tensor<D>, options: o
 }
 
 export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<ops.CrossEntropyOptions, "weight"> {
-  /** [V]: how much each class counts. @default all the same */
+  /** How much each class counts: [V]. @default all the same */
   weight?: Tensor<D>;
 }
 /** Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not count. */
