@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from "node:os";
-import { Device } from "../runtime/index.ts";
+import type { KindlingError } from "../ir/index.ts";
+import { Device, type DeviceType } from "../runtime/index.ts";
 import { formatCount } from "./terminal.ts";
 
 const GIB = 2 ** 30;
@@ -20,6 +21,20 @@ async function processorFlags(): Promise<string[]> {
   return instructionSets.filter((name) => flags.has(name));
 }
 
+/** Types of devices besides the CPU that onnxruntime-node may have, by its names. */
+const accelerators: readonly DeviceType[] = ["webgpu", "cuda", "coreml"];
+
+/** Whether a device of this type works here. */
+async function stateOf(type: DeviceType): Promise<string> {
+  const device = new Device({ type });
+  const state = await device.picked.then(
+    () => `works: new Device({ type: "${type}" })`,
+    (cause) => `does not work: ${(cause as KindlingError).received.replace(`${type}: `, "")}`,
+  );
+  await device.close();
+  return `${type} ${state}`;
+}
+
 /** What the runtime can use, and whether it starts. */
 async function runtimeReport(): Promise<string[]> {
   const require = createRequire(import.meta.url);
@@ -30,7 +45,8 @@ async function runtimeReport(): Promise<string[]> {
     const device = new Device();
     await device.upload("f32", [1], Float32Array.of(1)).read();
     await device.close();
-    return [`onnxruntime-node ${version}: starts`, `devices it knows: ${backends.join(", ")}; Kindling computes on cpu`];
+    const gpus = await Promise.all(accelerators.filter((type) => backends.includes(type)).map(stateOf));
+    return [`onnxruntime-node ${version}: starts`, `providers: ${backends.join(", ")}`, ...gpus];
   } catch (cause) {
     return [
       `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`,

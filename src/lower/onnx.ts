@@ -236,11 +236,12 @@ class OnnxWriter implements Lowering {
 
   /** Collects what `write` emits into a graph of its own. */
   private nested(write: () => { name: string; input: ValueInfoProto[]; output: ValueInfoProto[] }): GraphProto {
-    const [outer, vectors] = [this.protos, new Map(this.shapeVectors)];
+    const [outer, vectors, origin] = [this.protos, new Map(this.shapeVectors), this.origin];
     this.protos = [];
     const graph = create(GraphProtoSchema, { ...write(), node: this.protos });
     this.protos = outer;
     this.shapeVectors = vectors; // those computed inside are not seen outside
+    this.origin = origin;
     return graph;
   }
 

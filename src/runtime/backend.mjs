@@ -275,8 +275,11 @@ export function createBackend(ort, config, callHost) {
  */
 export async function pickProvider(ort, candidates) {
   const failures = [];
+  // a provider that a build does not have is left out without a word
+  const names = ort.listSupportedBackends?.().map((/** @type {{ name: string }} */ { name }) => name);
   for (const candidate of candidates) {
     try {
+      if (names && !names.includes(candidate.config.provider)) throw new Error(`ONNX Runtime has no ${candidate.config.provider} on this platform`);
       const session = await ort.InferenceSession.create(identityModel(typeCodes.float32), { ...candidate.config.sessionOptions, logSeverityLevel: 4 });
       await session.run({ x: new ort.Tensor("float32", Float32Array.of(1), [1]) });
       await session.release();

@@ -141,7 +141,8 @@ export class Device {
     this.pending.delete(answer.id);
     if (this.pending.size === 0) this.channel.unref();
     if (!request) return;
-    if ("error" in answer) request.reject(runtimeError(answer.error));
+    // a device that is not there was told before any answer
+    if ("error" in answer) request.reject(this.failure ?? runtimeError(answer.error));
     else request.resolve(answer.result as never);
   }
 
@@ -280,11 +281,14 @@ function candidatesFor(type: DeviceType | "auto", threads: number): Candidate[] 
   });
 }
 
+/** The last sentence of ONNX Runtime's messages, which begin with source files and conditions. */
+const essence = (reason: string): string => (reason.split("\n")[0] ?? "").replace(/^\/\S+.*? was false\. /, "");
+
 function absentError(failures: Picked["failures"]): RuntimeError {
   return new RuntimeError({
     where: "device",
     expected: `${failures.map(({ type }) => type).join(" or ")} to be there`,
-    received: failures.map(({ type, reason }) => `${type}: ${reason.split("\n")[0]}`).join("; "),
+    received: failures.map(({ type, reason }) => `${type}: ${essence(reason)}`).join("; "),
     fix: 'install the driver or the libraries it names, or use type "auto" or "cpu"',
   });
 }

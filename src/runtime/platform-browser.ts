@@ -17,7 +17,7 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
     graphOptimizationLevel: "all",
     extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
   };
-  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu" };
+  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu", provider: type };
 }
 
 /** A page is not told. */

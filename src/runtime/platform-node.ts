@@ -22,9 +22,10 @@ export const preferred: readonly DeviceType[] = [
 const providerNames = { cpu: "cpu", webgpu: "webgpu", cuda: "cuda", coreml: "coreml", directml: "dml" } as const;
 
 export function configOf(type: DeviceType, threads: number): BackendConfig | undefined {
-  if (type === "wasm") return undefined; // for pages
+  if (!(type in providerNames)) return undefined; // wasm is for pages
+  const provider = providerNames[type as keyof typeof providerNames];
   const sessionOptions = {
-    executionProviders: type === "cpu" ? ["cpu"] : [providerNames[type], "cpu"],
+    executionProviders: type === "cpu" ? ["cpu"] : [provider, "cpu"],
     intraOpNumThreads: threads,
     graphOptimizationLevel: "all",
     // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
@@ -32,7 +33,7 @@ export function configOf(type: DeviceType, threads: number): BackendConfig | und
     // pad fusion gives pools more padding than ONNX Runtime itself accepts, and then refuses the model
     extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
   };
-  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu", isWebGpu: type === "webgpu" };
+  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu", isWebGpu: type === "webgpu", provider };
 }
 
 /** Bytes that programs can still get. */

@@ -43,6 +43,8 @@ interface TraceEvent {
 }
 
 const KERNEL = /_kernel_time$/;
+/** Their time is that of the kernels inside, which are listed too. */
+const containers = new Set(["Scan", "Loop", "If"]);
 
 /** What a compiled function did, kernel by kernel. */
 export class Profile {
@@ -66,7 +68,7 @@ export class Profile {
         cause,
       });
     }
-    const kernels = trace.filter(({ cat, name }) => cat === "Node" && KERNEL.test(name ?? ""));
+    const kernels = trace.filter(({ cat, name, args }) => cat === "Node" && KERNEL.test(name ?? "") && !containers.has(args?.op_name ?? ""));
     return new Profile(
       kernels.map(({ name = "", dur = 0, ts = 0, tid = 0, args = {} }) => ({
         ...placeOf(name),

@@ -28,6 +28,8 @@ export interface BackendConfig {
   location: "cpu" | "gpu-buffer";
   /** Whether runs can write into tensors that exist. */
   canPreallocate: boolean;
+  /** ONNX Runtime's name of the execution provider. */
+  provider: string;
   /** Models are written for WebGPU. */
   isWebGpu: boolean;
 }
