@@ -1,7 +1,7 @@
 /** From graphs to ONNX: passes that make a graph cheaper, then the writer. Imports ir/ and ops/. */
 export { mayOverwrite } from "./aliasing.ts";
 export { estimateMemory, type MemoryEstimate } from "./memory.ts";
-export { boundaryDType, type OnnxModel, writeOnnx } from "./onnx.ts";
+export { boundaryDType, type OnnxModel, type WriteOptions, writeOnnx } from "./onnx.ts";
 export { AttributeProto_AttributeType as AttributeType, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from "./onnx-pb.ts";
 export { parseModel } from "./parse.ts";
 export { defaultPasses, entryOf, foldConstants, optimize, type Pass, shareCommonSubexpressions, simplify } from "./passes.ts";

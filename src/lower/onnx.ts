@@ -47,6 +47,8 @@ export const boundaryDType = (dtype: DType): DType => (dtype === "bf16" ? "f32" 
 export interface WriteOptions {
   /** For the WebGPU provider. @default false */
   isWebGpu?: boolean;
+  /** Lowering.channelBlock. @default 0 */
+  channelBlock?: number;
 }
 
 export interface OnnxModel {
@@ -58,9 +60,8 @@ export interface OnnxModel {
 }
 
 /** Writes a graph as an ONNX model with one named input and output for each of the graph's. */
-export function writeOnnx(graph: Graph, { isWebGpu = false }: WriteOptions = {}): OnnxModel {
-  const writer = new OnnxWriter(graph, isWebGpu);
-  return writer.write();
+export function writeOnnx(graph: Graph, options: WriteOptions = {}): OnnxModel {
+  return new OnnxWriter(graph, options).write();
 }
 
 class OnnxWriter implements Lowering {
@@ -76,11 +77,14 @@ class OnnxWriter implements Lowering {
   private origin = "";
 
   readonly isWebGpu: boolean;
+  readonly channelBlock: number;
   private readonly cpuNodes: string[] = [];
+  private readonly domains = new Set<OnnxDomain>();
 
-  constructor(graph: Graph, isWebGpu: boolean) {
+  constructor(graph: Graph, { isWebGpu = false, channelBlock = 0 }: WriteOptions) {
     this.graph = graph;
     this.isWebGpu = isWebGpu;
+    this.channelBlock = channelBlock;
   }
 
   keepOnCpu(): void {
@@ -99,7 +103,7 @@ class OnnxWriter implements Lowering {
       producerName: "kindling",
       opsetImport: [
         create(OperatorSetIdProtoSchema, { domain: "", version: OPSET_VERSION }),
-        create(OperatorSetIdProtoSchema, { domain: "com.microsoft", version: 1n }),
+        ...[...this.domains].filter(Boolean).map((domain) => create(OperatorSetIdProtoSchema, { domain, version: 1n })),
       ],
       graph: create(GraphProtoSchema, {
         name: "kindling",
@@ -159,6 +163,7 @@ class OnnxWriter implements Lowering {
   nodes(opType: string, inputs: readonly string[], count: number, attributes: OnnxAttributes = {}, domain: OnnxDomain = ""): string[] {
     const output = Array.from({ length: count }, () => `t${this.next++}`);
     for (const name of output) this.computed.add(name);
+    this.domains.add(domain);
     this.protos.push(
       create(NodeProtoSchema, {
         opType,

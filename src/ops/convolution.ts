@@ -1,6 +1,7 @@
 import { DTypeError, describe, type Node, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
+import { convInBlocks, inputGradientInBlocks, weightGradientInBlocks } from "./convolution-blocked.ts";
 import { apply, defineOp, forEachIndex, hostTensor, type Lowering, type OpEntry, stridesOf } from "./define.ts";
 import type { Padding } from "./movement.ts";
 import { sum } from "./reduce.ts";
@@ -70,6 +71,7 @@ export function windowCounts(sizes: readonly number[], kernel: readonly number[]
 }
 
 const spatial = (type: TensorType) => type.shape.slice(2);
+const blockedOperands = ({ dtype, shape }: TensorType, { groups }: ConvAttributes) => ({ dtype, weight: shape, groups });
 const onnxWindow = ({ stride, pads, dilation, groups }: ConvAttributes) => ({ strides: stride, pads, dilations: dilation, group: groups });
 
 function checkOperands(where: string, x: TensorType, weight: TensorType): void {
@@ -164,7 +166,9 @@ const makeConv = (inputs: readonly ("x" | "weight" | "bias")[]): OpEntry =>
       weight: apply(weightGradientEntry, [x, dy], { ...attributes, kernel: spatial(weight) }),
       bias: sum(dy, { axes: dy.shape.map((_, axis) => axis).filter((axis) => axis !== 1) }),
     }),
-    lower: (graph, operands, attributes) => {
+    lower: (graph, operands, attributes, node) => {
+      const blocked = convInBlocks(graph, Object.values(operands), blockedOperands(node.inputs[1], attributes), attributes);
+      if (blocked) return blocked;
       const y = graph.node("Conv", Object.values(operands), onnxWindow(attributes));
       if (attributes.stride.length > 2) graph.keepOnCpu(); // WebGPU has no groups and no dilation in three dimensions
       return y;
@@ -211,6 +215,9 @@ const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { 
   lower: (graph, { x, weight }, attributes, node) => {
     const [input, kernel] = node.inputs.map((operand) => spatial(operand) as number[]);
     const { stride, pads, dilation, groups } = attributes;
+    const sizes = [node.inputs[0].shape[0], input as [number, number], attributes.sizes as [number, number]] as const;
+    const blocked = inputGradientInBlocks(graph, [x, weight], blockedOperands(node.inputs[1], attributes), attributes, sizes);
+    if (blocked) return blocked;
     const border = [...pads].map((pad, i) => dilation[i % input.length] * (kernel[i % input.length] - 1) - pad);
     if (groups === 1 && !graph.isWebGpu && stride.every((step) => step === 1) && border.every((pad) => pad >= 0)) {
       // without strides it is a convolution with the weight turned round, which is faster on the CPU
@@ -254,10 +261,15 @@ const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes &
     x: apply(convTransposeEntry, [upstream, dy], { ...windowAttributes(attributes), sizes: spatial(x) }),
     upstream: apply(convEntry, [x, dy], windowAttributes(attributes)),
   }),
-  lower: (graph, { x, upstream }, attributes, node) =>
-    attributes.groups === 1 && !graph.isWebGpu
+  lower: (graph, { x, upstream }, attributes, node) => {
+    const [[batch, , ...from], [, , ...to]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+    const sizes = [batch, from as [number, number], to as [number, number]] as const;
+    const blocked = weightGradientInBlocks(graph, [x, upstream], blockedOperands(node.outputs[0], attributes), attributes, sizes);
+    if (blocked) return blocked;
+    return attributes.groups === 1 && !graph.isWebGpu
       ? weightGradientByProduct(graph, x, upstream, attributes, node)
-      : weightGradientByConv(graph, x, upstream, attributes, node),
+      : weightGradientByConv(graph, x, upstream, attributes, node);
+  },
   reference: ({ x, upstream }, attributes, [type]) => {
     const out = hostTensor(type.shape);
     forEachProduct(x.shape, out.shape, upstream.shape, attributes, (i, j, k) => {

@@ -48,6 +48,11 @@ export interface Lowering {
   withBodies(opType: string, inputs: readonly string[], outputs: number, bodies: Readonly<Record<string, LoweredBody>>, attributes?: OnnxAttributes): string[];
   /** Whether this is for ONNX Runtime's WebGPU provider, whose kernels are not the same in everything. */
   readonly isWebGpu: boolean;
+  /**
+   * How many channels ONNX Runtime's CPU convolutions keep beside one another, 8 or 16, when tensors are turned into that layout
+   * first (domain com.microsoft.nchwc); 0 where it has none.
+   */
+  readonly channelBlock: number;
   /** The node emitted last runs on the CPU, since the device's kernel for it lacks something. */
   keepOnCpu(): void;
   /** The names of a graph's outputs, given those of its inputs: its nodes are emitted here. */
@@ -72,7 +77,7 @@ export interface LoweredBody {
 }
 
 /** Operators of ONNX Runtime beyond the ONNX standard live in this domain. */
-export type OnnxDomain = "" | "com.microsoft";
+export type OnnxDomain = "" | "com.microsoft" | "com.microsoft.nchwc";
 
 /** Everything Kindling knows about one op. */
 export interface OpEntry extends Op {

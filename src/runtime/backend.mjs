@@ -26,18 +26,19 @@ const constructors = /** @type {const} */ ({
 const typeCodes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 };
 
 /**
- * A model of one Identity node for tensors of any shape, in protobuf's wire format: it moves numbers to a device and back,
- * which ONNX Runtime has no other way for in Node. @param {number} type
+ * A model of one node, y = opType(x), for tensors of any shape, in protobuf's wire format. Identity moves numbers to a device
+ * and back, which ONNX Runtime has no other way for in Node. @param {number} type @param {string} opType @param {string} domain
  */
-function identityModel(type) {
+function nodeModel(type, opType = "Identity", domain = "") {
   const text = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0));
   /** @param {number} field @param {number[]} body */
   const message = (field, body) => [field * 8 + 2, body.length, ...body];
   const tensorType = message(2, message(1, [8, type])); // ValueInfoProto.type.tensor_type.elem_type
   const value = (/** @type {string} */ name) => [...message(1, text(name)), ...tensorType];
-  const node = [...message(1, text("x")), ...message(2, text("y")), ...message(4, text("Identity"))];
+  const node = [...message(1, text("x")), ...message(2, text("y")), ...message(4, text(opType)), ...message(7, text(domain))];
   const graph = [...message(1, node), ...message(2, text("g")), ...message(11, value("x")), ...message(12, value("y"))];
-  return Uint8Array.from([8, 10, ...message(7, graph), ...message(8, [16, 21])]); // ir_version 10, opset 21
+  const extra = domain ? message(8, [...message(1, text(domain)), 16, 1]) : [];
+  return Uint8Array.from([8, 10, ...message(7, graph), ...message(8, [16, 21]), ...extra]); // ir_version 10, opset 21
 }
 
 /** @param {import("./protocol.ts").OrtType} type @param {readonly number[]} shape @param {any} [data] */
@@ -114,7 +115,7 @@ export function createBackend(ort, config, callHost) {
     const key = `${tensor.type} ${location}`;
     let mover = movers.get(key);
     if (!mover) {
-      const model = identityModel(typeCodes[/** @type {keyof typeof typeCodes} */ (tensor.type)]);
+      const model = nodeModel(typeCodes[/** @type {keyof typeof typeCodes} */ (tensor.type)]);
       mover = ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4, preferredOutputLocation: location });
       movers.set(key, /** @type {Promise<OrtSession>} */ (mover));
     }
@@ -280,7 +281,7 @@ export async function pickProvider(ort, candidates) {
   for (const candidate of candidates) {
     try {
       if (names && !names.includes(candidate.config.provider)) throw new Error(`ONNX Runtime has no ${candidate.config.provider} on this platform`);
-      const session = await ort.InferenceSession.create(identityModel(typeCodes.float32), { ...candidate.config.sessionOptions, logSeverityLevel: 4 });
+      const session = await ort.InferenceSession.create(nodeModel(typeCodes.float32), { ...candidate.config.sessionOptions, logSeverityLevel: 4 });
       await session.run({ x: new ort.Tensor("float32", Float32Array.of(1), [1]) });
       await session.release();
       return { candidate, failures };
@@ -289,4 +290,23 @@ export async function pickProvider(ort, candidates) {
     }
   }
   return { candidate: undefined, failures };
+}
+
+/**
+ * How many channels the CPU's convolutions keep beside one another (8 or 16), or 0 where they have no such layout.
+ * @param {any} ort @param {BackendConfig} config
+ */
+export async function channelBlockOf(ort, config) {
+  if (config.provider !== "cpu") return 0;
+  try {
+    const session = await ort.InferenceSession.create(nodeModel(typeCodes.float32, "ReorderInput", "com.microsoft.nchwc"), {
+      ...config.sessionOptions,
+      logSeverityLevel: 4,
+    });
+    const { y } = await session.run({ x: new ort.Tensor("float32", new Float32Array(4), [1, 4, 1, 1]) });
+    await session.release();
+    return y.dims[1] === 8 || y.dims[1] === 16 ? y.dims[1] : 0;
+  } catch {
+    return 0; // ONNX Runtime has no kernels for it on this processor
+  }
 }

@@ -1,5 +1,5 @@
 import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
-import { estimateMemory, mayOverwrite, optimize, type Program, splitStages, writeOnnx } from "../lower/index.ts";
+import { estimateMemory, mayOverwrite, optimize, type Program, splitStages, type WriteOptions, writeOnnx } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
 import { configOf, defaultType, freeMemory, makeProfileFile, preferred, startBackend, threadCount } from "./platform-node.ts";
 import {
@@ -60,8 +60,9 @@ export class Device {
   readonly picked: Promise<PickedDevice>;
   private readonly memoryLimit?: number;
   private readonly channel: Channel;
-  /** Whether graphs are written for WebGPU: that also runs elsewhere, so it is assumed as long as "auto" has not picked. */
-  private isWebGpu: boolean;
+  /** What models are written for. Known when the backend has told which device it has; until then requests wait here. */
+  private writeOptions: WriteOptions | undefined;
+  private readonly waiting: (() => void)[] = [];
   private readonly executables = new Map<number, WeakRef<Executable>>();
   private readonly pending = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   private readonly compiled = new Map<string, { executable: Executable; users: number }>();
@@ -77,7 +78,6 @@ export class Device {
     checkOptions("Device", options, ["type", "threads", "memoryLimit"]);
     this.memoryLimit = options.memoryLimit;
     this.type = options.type ?? defaultType;
-    this.isWebGpu = this.type === "webgpu" || this.type === "auto";
     this.threads = options.threads ?? threadCount();
     if (!Number.isInteger(this.threads) || this.threads < 1) {
       throw new OptionError({
@@ -95,20 +95,22 @@ export class Device {
         else this.settle(message);
       });
       this.channel.onFailure((cause) => {
-        this.fail(cause);
+        this.fail(runtimeError(cause.message, cause));
         reject(this.failure);
       });
     });
     this.picked.catch(() => {}); // reported by whoever awaits it, and by the first use
   }
 
-  private settlePick({ picked, failures }: Picked, resolve: (picked: PickedDevice) => void, reject: (cause: Error) => void): void {
+  private settlePick({ picked, failures, channelBlock }: Picked, resolve: (picked: PickedDevice) => void, reject: (cause: Error) => void): void {
     if (picked) {
-      this.isWebGpu = picked === "webgpu";
+      this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock };
+      for (const send of this.waiting.splice(0)) send();
       resolve({ type: picked, failures });
     } else {
-      this.failure = absentError(failures);
-      reject(this.failure);
+      const absent = absentError(failures);
+      this.fail(absent);
+      reject(absent);
     }
   }
 
@@ -126,28 +128,44 @@ export class Device {
     return this.post(body) as Promise<T>;
   }
 
-  private post(body: RequestBody): Promise<unknown> {
+  private post(body: RequestBody | ((options: WriteOptions) => RequestBody)): Promise<unknown> {
     if (this.failure) return Promise.reject(this.failure);
     const id = this.nextId++;
     return new Promise<never>((resolve, reject) => {
       if (this.pending.size === 0) this.channel.ref();
       this.pending.set(id, { resolve, reject });
-      this.channel.post({ ...body, id });
+      if (this.writeOptions) this.send(id, body);
+      else {
+        const kept = typeof body === "function" ? body : structuredClone(body); // the caller's arrays may change
+        this.waiting.push(() => this.send(id, kept));
+      }
     });
   }
 
+  private send(id: number, body: RequestBody | ((options: WriteOptions) => RequestBody)): void {
+    try {
+      this.channel.post({ ...(typeof body === "function" ? body(this.writeOptions as WriteOptions) : body), id });
+    } catch (cause) {
+      this.answered(id)?.reject(cause as Error);
+    }
+  }
+
   private settle(answer: Answer): void {
-    const request = this.pending.get(answer.id);
-    this.pending.delete(answer.id);
+    const request = this.answered(answer.id);
+    if ("error" in answer) request?.reject(runtimeError(answer.error));
+    else request?.resolve(answer.result as never);
+  }
+
+  private answered(id: number) {
+    const request = this.pending.get(id);
+    this.pending.delete(id);
     if (this.pending.size === 0) this.channel.unref();
-    if (!request) return;
-    // a device that is not there was told before any answer
-    if ("error" in answer) request.reject(this.failure ?? runtimeError(answer.error));
-    else request.resolve(answer.result as never);
+    return request;
   }
 
   private fail(cause: Error): void {
-    this.failure = runtimeError(cause.message, cause);
+    this.failure = cause;
+    this.waiting.length = 0;
     for (const { reject } of this.pending.values()) reject(this.failure);
     this.pending.clear();
   }
@@ -197,14 +215,14 @@ export class Device {
     const program = splitStages(optimized);
     const id = this.nextId++;
     const profileFile = profile ? makeProfileFile() : undefined;
-    const request: CompileRequest = {
+    const request = (write: WriteOptions): CompileRequest => ({
       kind: "compile",
       executable: id,
-      stages: program.stages.map((stage) => this.stageRequest(stage, program, hostOutputs)),
+      stages: program.stages.map((stage) => stageRequest(stage, program, hostOutputs, write)),
       results: program.results,
       inputCount: optimized.inputs.length,
       options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
-    };
+    });
     const ready = this.post(request);
     ready.catch(() => {}); // reported by whoever awaits it
     const hostNodes = new Map(program.stages.flatMap((stage, i) => ("node" in stage ? [[i, stage.node] as const] : [])));
@@ -229,14 +247,6 @@ export class Device {
     });
   }
 
-  private stageRequest(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[]): Stage {
-    const { inputs, outputs } = stage;
-    if ("node" in stage) return { host: true, inputs, outputs };
-    const { bytes, outputNames, cpuNodes } = writeOnnx(stage.graph, { isWebGpu: this.isWebGpu });
-    const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
-    return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs };
-  }
-
   /** Gives up one use of an executable; the last one frees it. */
   release(executable: Executable): void {
     for (const [key, entry] of this.compiled) {
@@ -258,6 +268,14 @@ export class Device {
     while (this.pending.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     await this.channel.close();
   }
+}
+
+function stageRequest(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[], write: WriteOptions): Stage {
+  const { inputs, outputs } = stage;
+  if ("node" in stage) return { host: true, inputs, outputs };
+  const { bytes, outputNames, cpuNodes } = writeOnnx(stage.graph, write);
+  const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
+  return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs };
 }
 
 /** Asking how much is free takes longer than this is worth. */

@@ -112,6 +112,8 @@ export interface Picked {
   /** undefined when none works. */
   picked?: DeviceType;
   failures: { type: DeviceType; reason: string }[];
+  /** Lowering.channelBlock of the device. */
+  channelBlock: number;
 }
 
 export type ToBackend = Request | HostReturn;

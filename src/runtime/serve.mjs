@@ -1,5 +1,5 @@
 // @ts-check
-import { createBackend, pickProvider } from "./backend.mjs";
+import { channelBlockOf, createBackend, pickProvider } from "./backend.mjs";
 
 /**
  * Answers requests one after another. Sends first which device was picked.
@@ -11,7 +11,8 @@ import { createBackend, pickProvider } from "./backend.mjs";
 export async function serve(ort, candidates, send) {
   const { candidate, failures } =
     candidates.length > 1 || candidates[0].isUncertain ? await pickProvider(ort, candidates) : { candidate: candidates[0], failures: [] };
-  send({ picked: candidate?.type, failures }, []);
+  const channelBlock = candidate ? await channelBlockOf(ort, candidate.config) : 0;
+  send({ picked: candidate?.type, failures, channelBlock }, []);
 
   /** @type {Map<number, { resolve: (outputs: any) => void, reject: (cause: Error) => void }>} */
   const hostCalls = new Map();
