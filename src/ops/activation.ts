@@ -1,8 +1,8 @@
 import { requireFloatDType, sizeOf, type Value } from "../ir/index.ts";
-import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, sub } from "./arithmetic.ts";
+import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, onlyWhere, sub } from "./arithmetic.ts";
 import { elementwise } from "./batch.ts";
 import { apply, defineOp, hostTensor, OnnxFloat } from "./define.ts";
-import { unary, where } from "./elementwise.ts";
+import { cast, unary, where } from "./elementwise.ts";
 import { greater } from "./logic.ts";
 import { reshape } from "./shape.ts";
 import { erf, sigmoid, tanh } from "./special.ts";
@@ -114,7 +114,7 @@ export const relu = unary({
   name: "relu",
   precision: "any",
   lower: "Relu",
-  gradient: ({ x, dy }) => where(greater(x, 0), dy, 0),
+  gradient: ({ y, dy }) => onlyWhere(greater(y, 0), dy), // from y, which is kept anyway by what uses it
   reference: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
 });
 
@@ -137,7 +137,7 @@ const leakyReluEntry = defineOp<"x", { negativeSlope: number }>({
     requireFloatDType("leakyRelu", x.dtype);
     return x;
   },
-  gradient: ({ x, dy }, { negativeSlope }) => ({ x: where(greater(x, 0), dy, mul(dy, negativeSlope)) }),
+  gradient: ({ x, dy }, { negativeSlope }) => ({ x: mul(dy, add(mul(cast(greater(x, 0), x.dtype), 1 - negativeSlope), negativeSlope)) }),
   lower: (graph, { x }, { negativeSlope }) => graph.node("LeakyRelu", [x], { alpha: new OnnxFloat(negativeSlope) }),
   reference: ({ x }, { negativeSlope }) =>
     hostTensor(

@@ -159,20 +159,21 @@ export function weightGradientInBlocks(
   if (!fits(graph, { ...operands, weight: [outChannels, block, ...kernel] }, false) || batch % block !== 0 || isProduct) return undefined;
   const padded = [0, 1].map((i) => stride[i] * (dySizes[i] - 1) + 1 + dilation[i] * (kernel[i] - 1));
   const after = padded.map((size, i) => size - sizes[i] - pads[i]); // less than none where the last positions were left out
-  const whole = graph.node("Pad", [x, i64(graph, [0, 0, pads[0], pads[1], 0, 0, ...after])]);
-  const area = padded[0] * padded[1];
-  // x as [C, N / B, H, W, B of N]
-  const examples = toBlocks(graph, reshape(graph, whole, [batch / block, block, channels, area]));
+  // x as [C, N / B, H, W, B of N]; padding comes last, when it has the longest rows to copy
+  const area = sizes[0] * sizes[1];
+  const examples = toBlocks(graph, reshape(graph, x, [batch / block, block, channels, area]));
   const byChannel = graph.node("Transpose", [reshape(graph, examples, [batch / block, channels, area * block])], { perm: [1, 0, 2] });
+  const rows = reshape(graph, byChannel, [channels * (batch / block), sizes[0], sizes[1] * block]);
+  const whole = graph.node("Pad", [rows, i64(graph, [0, pads[0], pads[1] * block, 0, after[0], after[1] * block])]);
   // dy as [O / B, N / B, H, W, B of N, B of O]
   const dyArea = dySizes[0] * dySizes[1];
   const upstream = reshape(graph, toBlocks(graph, dy), [batch / block, block, outChannels / block, dyArea, block]);
   const weight = graph.node("Transpose", [upstream], { perm: [2, 0, 3, 1, 4] });
   const window = { stride: dilation, pads: [0, 0, 0, 0], dilation: stride };
-  const operand = reshape(graph, byChannel, [channels, batch, ...(padded as [number, number])]);
+  const operand = reshape(graph, whole, [channels, batch, ...(padded as [number, number])]);
   const product = blockedConv(graph, [operand, reshape(graph, weight, [outChannels, batch, ...dySizes])], dySizes, window); // [C, O / B, h, w, B of O]
   const taps = kernel[0] * kernel[1];
   const turned = graph.node("Transpose", [reshape(graph, product, [channels, outChannels / block, taps * block])], { perm: [1, 0, 2] });
-  const rows = fromBlocks(graph, reshape(graph, turned, [outChannels / block, block, channels * taps, 1]), block);
-  return reshape(graph, rows, [outChannels, channels, ...kernel]);
+  const gradient = fromBlocks(graph, reshape(graph, turned, [outChannels / block, block, channels * taps, 1]), block);
+  return reshape(graph, gradient, [outChannels, channels, ...kernel]);
 }
