@@ -9,6 +9,8 @@ if (existsSync(softwareGpu)) {
   process.env.LD_LIBRARY_PATH ??= dirname(softwareGpu);
 }
 
+process.env.KINDLING_CACHE = "off"; // tests of the cache bring their own folder
+
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts"],

@@ -209,6 +209,16 @@ export function createBackend(ort, config, callHost) {
     return { computeMs: performance.now() - started, data };
   }
 
+  /** @param {Extract<import("./protocol.ts").Stage, { model: any }>} stage */
+  const optionsFor = ({ remoteOutputs, cpuNodes, isOptimized, optimizedPath }) => ({
+    logSeverityLevel: 4,
+    ...config.sessionOptions,
+    ...(config.isWebGpu && cpuNodes.length > 0 ? { executionProviders: [{ name: "webgpu", forceCpuNodeNames: cpuNodes }] } : {}),
+    ...(isRemote ? { preferredOutputLocation: Object.fromEntries(remoteOutputs.map((name) => [name, config.location])) } : {}),
+    ...(isOptimized ? { graphOptimizationLevel: "disabled" } : {}),
+    ...(optimizedPath ? { optimizedModelFilePath: optimizedPath } : {}),
+  });
+
   /** @type {{ [K in Request["kind"]]: (request: Extract<Request, { kind: K }>) => any }} */
   const handlers = {
     async compile({ executable, stages, results, inputCount, options }) {
@@ -220,15 +230,7 @@ export function createBackend(ort, config, callHost) {
             made.push(stage);
             continue;
           }
-          const providers = config.isWebGpu && stage.cpuNodes.length > 0 ? { executionProviders: [{ name: "webgpu", forceCpuNodeNames: stage.cpuNodes }] } : {};
-          const location = isRemote ? { preferredOutputLocation: Object.fromEntries(stage.remoteOutputs.map((name) => [name, config.location])) } : {};
-          const session = await ort.InferenceSession.create(stage.model, {
-            logSeverityLevel: 4,
-            ...config.sessionOptions,
-            ...providers,
-            ...location,
-            ...options,
-          });
+          const session = await ort.InferenceSession.create(stage.model, { ...optionsFor(stage), ...options });
           made.push({ session, inputs: stage.inputs, outputs: stage.outputs });
         }
       } catch (cause) {

@@ -1,7 +1,8 @@
 import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
-import { estimateMemory, mayOverwrite, optimize, type Program, splitStages, type WriteOptions, writeOnnx } from "../lower/index.ts";
+import type { WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
-import { configOf, defaultType, freeMemory, makeProfileFile, preferred, startBackend, threadCount } from "./platform-node.ts";
+import { configOf, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
+import { prepare, type Update } from "./program.ts";
 import {
   type Answer,
   type Candidate,
@@ -12,7 +13,6 @@ import {
   ortTypes,
   type Picked,
   type RequestBody,
-  type Stage,
 } from "./protocol.ts";
 
 export interface DeviceOptions {
@@ -25,19 +25,17 @@ export interface DeviceOptions {
   threads?: number;
   /** A graph that needs more bytes than this for its results is refused. @default what is free when it is compiled */
   memoryLimit?: number;
+  /**
+   * Folder that keeps compiled graphs for the next start of the program, or false for none. Only "cpu" uses it.
+   * @default what the environment variable KINDLING_CACHE says ("off" for none), otherwise ~/.cache/kindling
+   */
+  cache?: string | false;
 }
 
 export interface PickedDevice {
   type: DeviceType;
   /** Types that were tried before it. */
   failures: readonly { type: DeviceType; reason: string }[];
-}
-
-export interface Update {
-  /** Index of the output that becomes the new state. */
-  output: number;
-  /** Index of the input that holds the state. */
-  input: number;
 }
 
 export interface CompileOptions {
@@ -59,6 +57,7 @@ export class Device {
   /** The type of device that is used, and why those before it in the order of "auto" are not. */
   readonly picked: Promise<PickedDevice>;
   private readonly memoryLimit?: number;
+  private readonly cache: ReturnType<typeof openGraphCache>;
   private readonly channel: Channel;
   /** What models are written for. Known when the backend has told which device it has; until then requests wait here. */
   private writeOptions: WriteOptions | undefined;
@@ -75,8 +74,9 @@ export class Device {
    *   below 1. That a device is absent shows at its first use, and in `picked`.
    */
   constructor(options: DeviceOptions = {}) {
-    checkOptions("Device", options, ["type", "threads", "memoryLimit"]);
+    checkOptions("Device", options, ["type", "threads", "memoryLimit", "cache"]);
     this.memoryLimit = options.memoryLimit;
+    this.cache = openGraphCache(options.cache);
     this.type = options.type ?? defaultType;
     this.threads = options.threads ?? threadCount();
     if (!Number.isInteger(this.threads) || this.threads < 1) {
@@ -207,34 +207,35 @@ export class Device {
       known.users++;
       return known.executable;
     }
-    const optimized = optimize(graph);
-    this.requireMemory(optimized);
-    const inPlace = new Map(
-      updates.filter(({ output, input }) => !keepPreviousState && mayOverwrite(optimized, output, input)).map(({ output, input }) => [output, input]),
-    );
-    const program = splitStages(optimized);
+    // the kinds of GPU compile for themselves, and a profile needs the names of our nodes
+    const entry = this.type === "cpu" && !profile ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
+    const kept = entry?.load();
+    const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs });
+    this.requireMemory(prepared.peakBytes);
     const id = this.nextId++;
     const profileFile = profile ? makeProfileFile() : undefined;
-    const request = (write: WriteOptions): CompileRequest => ({
-      kind: "compile",
-      executable: id,
-      stages: program.stages.map((stage) => stageRequest(stage, program, hostOutputs, write)),
-      results: program.results,
-      inputCount: optimized.inputs.length,
-      options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
+    const ready = this.post((write): CompileRequest => {
+      const stages = prepared.stages(write);
+      return {
+        kind: "compile",
+        executable: id,
+        stages: entry && !kept ? entry.record(prepared, stages) : stages,
+        results: [...prepared.results],
+        inputCount: graph.inputs.length,
+        options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
+      };
     });
-    const ready = this.post(request);
-    ready.catch(() => {}); // reported by whoever awaits it
-    const hostNodes = new Map(program.stages.flatMap((stage, i) => ("node" in stage ? [[i, stage.node] as const] : [])));
-    const executable = new Executable(this, { graph: optimized, hostNodes, profileFile }, id, inPlace, ready);
+    // a failure is reported by whoever awaits it
+    ready.then(() => entry?.save()).catch(() => {});
+    const { hostNodes } = prepared;
+    const executable = new Executable(this, { graph, hostNodes, profileFile }, id, new Map(prepared.inPlace), ready);
     if (hostNodes.size > 0) this.executables.set(id, new WeakRef(executable));
     this.compiled.set(key, { executable, users: 1 });
     return executable;
   }
 
   /** @throws RuntimeError when the graph's results will not fit, before anything is allocated */
-  private requireMemory(graph: Graph): void {
-    const { peakBytes } = estimateMemory(graph);
+  private requireMemory(peakBytes: number): void {
     if (peakBytes < MEMORY_NOT_WORTH_ASKING) return;
     const limit = this.memoryLimit ?? freeMemory();
     if (peakBytes <= limit) return;
@@ -268,14 +269,6 @@ export class Device {
     while (this.pending.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
     await this.channel.close();
   }
-}
-
-function stageRequest(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[], write: WriteOptions): Stage {
-  const { inputs, outputs } = stage;
-  if ("node" in stage) return { host: true, inputs, outputs };
-  const { bytes, outputNames, cpuNodes } = writeOnnx(stage.graph, write);
-  const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
-  return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs };
 }
 
 /** Asking how much is free takes longer than this is worth. */

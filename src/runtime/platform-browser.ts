@@ -15,10 +15,13 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
   const sessionOptions = {
     executionProviders: [type],
     graphOptimizationLevel: "all",
-    extra: { optimization: { disable_specified_optimizers: "Pad_Fusion" } },
+    extra: { optimization: { disable_specified_optimizers: "Pad_Fusion", constant_folding_max_output_size_in_bytes: String(2 ** 22) } },
   };
   return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu", provider: type };
 }
+
+/** A page has no folder. */
+export const openGraphCache = (_folder?: string | false): import("./graph-cache.ts").GraphCache | undefined => undefined;
 
 /** A page is not told. */
 export const freeMemory = (): number => Number.POSITIVE_INFINITY;

@@ -53,7 +53,17 @@ export interface HostData {
  * numbered slots; the first ones are the inputs of the program.
  */
 export type Stage =
-  | { model: Uint8Array; remoteOutputs: string[]; cpuNodes: string[]; inputs: number[]; outputs: number[] }
+  | {
+      model: Uint8Array;
+      remoteOutputs: string[];
+      cpuNodes: string[];
+      inputs: number[];
+      outputs: number[];
+      /** ONNX Runtime has optimized the model before. */
+      isOptimized?: boolean;
+      /** Where to write the optimized model. */
+      optimizedPath?: string;
+    }
   | { host: true; inputs: number[]; outputs: number[] };
 
 /**
