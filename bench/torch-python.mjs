@@ -28,6 +28,14 @@ export function torchPython() {
   return python;
 }
 
+/** The JavaScript libraries that the benchmarks compare with, in bench/peers/node_modules the first time. */
+export function installPeers() {
+  const cwd = join(benchFolder, "peers");
+  if (existsSync(join(cwd, "node_modules"))) return;
+  console.log("installing the JavaScript peers in bench/peers (once) ...");
+  if (spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd, stdio: "inherit" }).status !== 0) throw new Error("npm ci failed in bench/peers");
+}
+
 /** Middle of a list. @param {readonly number[]} values */
 export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);

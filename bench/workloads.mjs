@@ -1,5 +1,6 @@
 // @ts-check
 /** Kindling's side of the workloads in torch/workloads.py: the same shapes, sizes and optimizers. */
+import { GPT2LMHeadModel } from "../dist/models/index.js";
 import { AdamW, clipFactor, globalNorm } from "../dist/optim/index.js";
 import {
   add,
@@ -30,6 +31,7 @@ import {
   Variable,
   zeros,
 } from "../dist/tensor/index.js";
+import { compileTrainStep } from "../dist/train/index.js";
 
 let seed = 0;
 /** @param {number[]} shape @param {number} scale @returns {any} */
@@ -185,4 +187,25 @@ function bert() {
   return { parameters: variablesOf([embeddings, layers]), data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })], step: forward };
 }
 
-export const workloads = { mlp, lstm, resnet18, bert };
+/** @param {{ vocab: number, width: number, heads: number, layers: number, batch: number, context: number }} size */
+function gpt({ vocab, width, heads, layers, batch, context }) {
+  const none = { embeddingDropout: 0, attentionDropout: 0, residualDropout: 0 };
+  const shape = { vocabSize: vocab, hiddenSize: width, numHeads: heads, numLayers: layers, maxPositionEmbeddings: context };
+  const model = new GPT2LMHeadModel({ ...shape, ...none }, randomKey(0));
+  const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
+  const train = compileTrainStep(model, optimizer, { clipNorm: 1 });
+  let count = 0;
+  const ids = () => tensor(integers(batch * context, vocab), { shape: [batch, context] });
+  const step = async (/** @type {any} */ inputs, /** @type {any} */ targets) => (await train(inputs, targets, 1e-3, tensor(count++, { dtype: "i32" }))).loss;
+  return { parameters: [...model.namedParameters().values()], data: () => [ids(), ids()], step };
+}
+
+export const workloads = {
+  "gpt-S": () => gpt({ vocab: 65, width: 128, heads: 4, layers: 4, batch: 12, context: 64 }),
+  "gpt-M": () => gpt({ vocab: 65, width: 384, heads: 6, layers: 6, batch: 12, context: 256 }),
+  "gpt-L": () => gpt({ vocab: 8192, width: 512, heads: 8, layers: 8, batch: 4, context: 512 }),
+  resnet18,
+  lstm,
+  bert,
+  mlp,
+};
