@@ -7,9 +7,12 @@
 import { Generator } from "../dist/generate/index.js";
 import { GPT2LMHeadModel } from "../dist/models/index.js";
 import { AdamW } from "../dist/optim/index.js";
-import { defaultDevice, randomKey, tensor } from "../dist/tensor/index.js";
+import { Device } from "../dist/runtime/index.js";
+import { defaultDevice, randomKey, setDefaultDevice, tensor } from "../dist/tensor/index.js";
 import { compileTrainStep } from "../dist/train/index.js";
 import { median } from "./torch-python.mjs";
+
+setDefaultDevice(new Device({ cache: false })); // the time to compile, not to load what an earlier run has compiled
 
 const NO_DROPOUT = { embeddingDropout: 0, attentionDropout: 0, residualDropout: 0 };
 

@@ -32,6 +32,7 @@ import {
   zeros,
 } from "../dist/tensor/index.js";
 import { compileTrainStep } from "../dist/train/index.js";
+import { gptSizes } from "./gpt-sizes.mjs";
 
 let seed = 0;
 /** @param {number[]} shape @param {number} scale @returns {any} */
@@ -187,7 +188,7 @@ function bert() {
   return { parameters: variablesOf([embeddings, layers]), data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })], step: forward };
 }
 
-/** @param {{ vocab: number, width: number, heads: number, layers: number, batch: number, context: number }} size */
+/** @param {(typeof gptSizes)["gpt-S"]} size */
 function gpt({ vocab, width, heads, layers, batch, context }) {
   const none = { embeddingDropout: 0, attentionDropout: 0, residualDropout: 0 };
   const shape = { vocabSize: vocab, hiddenSize: width, numHeads: heads, numLayers: layers, maxPositionEmbeddings: context };
@@ -201,9 +202,9 @@ function gpt({ vocab, width, heads, layers, batch, context }) {
 }
 
 export const workloads = {
-  "gpt-S": () => gpt({ vocab: 65, width: 128, heads: 4, layers: 4, batch: 12, context: 64 }),
-  "gpt-M": () => gpt({ vocab: 65, width: 384, heads: 6, layers: 6, batch: 12, context: 256 }),
-  "gpt-L": () => gpt({ vocab: 8192, width: 512, heads: 8, layers: 8, batch: 4, context: 512 }),
+  "gpt-S": () => gpt(gptSizes["gpt-S"]),
+  "gpt-M": () => gpt(gptSizes["gpt-M"]),
+  "gpt-L": () => gpt(gptSizes["gpt-L"]),
   resnet18,
   lstm,
   bert,

@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { defaultDevice, init, jit, nn, numpy as np, valueAndGrad } from "@jax-js/jax";
+import { gptSizes } from "../gpt-sizes.mjs";
 import { integers, normals, peerArguments, serve, uniforms } from "./serve.mjs";
 
 /** @typedef {any} Value a jax-js array, or what stands for it while tracing */
@@ -44,7 +45,7 @@ function mlp() {
   };
 }
 
-/** @param {{ vocab: number, width: number, heads: number, layers: number, batch: number, context: number }} size */
+/** @param {(typeof gptSizes)["gpt-S"]} size */
 function gpt({ vocab, width, heads, layers, batch, context }) {
   const norm = () => ({ w: parameter([width], 0, 1), b: parameter([width], 0) });
   const [words, positions] = [parameter([vocab, width], 0.02), parameter([context, width], 0.02)];
@@ -97,9 +98,7 @@ function gpt({ vocab, width, heads, layers, batch, context }) {
 /** @type {Record<string, () => ReturnType<typeof mlp> | ReturnType<typeof gpt>>} */
 const workloads = {
   mlp,
-  "gpt-S": () => gpt({ vocab: 65, width: 128, heads: 4, layers: 4, context: 64, batch: 12 }),
-  "gpt-M": () => gpt({ vocab: 65, width: 384, heads: 6, layers: 6, context: 256, batch: 12 }),
-  "gpt-L": () => gpt({ vocab: 8192, width: 512, heads: 8, layers: 8, context: 512, batch: 4 }),
+  ...Object.fromEntries(Object.entries(gptSizes).map(([name, size]) => [name, () => gpt(size)])),
 };
 if (!(workload in workloads)) throw new Error(`jax-js is measured on ${Object.keys(workloads).join(", ")}, not on ${workload}`);
 const { batch: own, loss, data, beta2, clip } = workloads[workload]();

@@ -7,6 +7,7 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import * as tf from "@tensorflow/tfjs";
 import * as wasm from "@tensorflow/tfjs-backend-wasm";
+import { gptSizes } from "../gpt-sizes.mjs";
 import { integers, normals, peerArguments, serve, uniforms } from "./serve.mjs";
 import { transformer } from "./tfjs-transformer.mjs";
 
@@ -66,8 +67,8 @@ const tokens = (vocab, context) => (/** @type {number} */ batch) => {
   return [ids(), ids()];
 };
 
-/** @param {{ vocab: number, context: number, width: number, heads: number, layers: number }} shape @param {number} batch */
-const gpt = (shape, batch) => ({
+/** @param {(typeof gptSizes)["gpt-S"]} size */
+const gpt = ({ batch, ...shape }) => ({
   batch,
   model: () => transformer({ ...shape, causal: true }),
   data: tokens(shape.vocab, shape.context),
@@ -92,9 +93,7 @@ const workloads = {
   },
   lstm: { batch: 32, model: () => fromLayers(lstm()), data: tokens(10000, 64), optimizer: () => tf.train.adam(1e-3), clip: 1 },
   bert: { batch: 8, model: () => transformer({ vocab: 30522, context: 512, width: 768, heads: 12, layers: 12, causal: false }), data: tokens(30522, 128) },
-  "gpt-S": gpt({ vocab: 65, width: 128, heads: 4, layers: 4, context: 64 }, 12),
-  "gpt-M": gpt({ vocab: 65, width: 384, heads: 6, layers: 6, context: 256 }, 12),
-  "gpt-L": gpt({ vocab: 8192, width: 512, heads: 8, layers: 8, context: 512 }, 4),
+  ...Object.fromEntries(Object.entries(gptSizes).map(([name, size]) => [name, gpt(size)])),
 };
 
 const { batch: own, model, data, optimizer: makeOptimizer, clip } = workloads[workload];

@@ -5,7 +5,7 @@
  * convolution does it for itself and the rest of the graph knows nothing of it.
  */
 import type { DType, Size } from "../ir/index.ts";
-import type { Lowering } from "./define.ts";
+import { i64Vector, type Lowering } from "./define.ts";
 
 const DOMAIN = "com.microsoft.nchwc";
 
@@ -14,7 +14,6 @@ type WeightShape = readonly [number, number, number, number];
 type Pair = readonly [number, number];
 type Window2D = { stride: readonly number[]; pads: readonly number[]; dilation: readonly number[] };
 
-const i64 = (graph: Lowering, values: readonly number[]) => graph.constant("i64", [values.length], values);
 const reshape = (graph: Lowering, x: string, shape: readonly Size[]) => graph.node("Reshape", [x, graph.sizes(shape)]);
 
 /** [N, C, H, W] -> [N, C / B, H, W, B]. */
@@ -32,20 +31,19 @@ interface Operands {
   groups: number;
 }
 
-/** Whether channels come in whole blocks; few input channels, such as an image's three, need not when `asInput`. */
-function fits(graph: Lowering, { dtype, weight, groups }: Operands, asInput: boolean): boolean {
-  const { channelBlock } = graph;
-  const [outChannels, channels] = weight as readonly number[];
-  if (channelBlock === 0 || dtype !== "f32" || weight.length !== 4 || groups !== 1 || outChannels % channelBlock !== 0) return false;
-  return channels % channelBlock === 0 || (asInput && channels < channelBlock);
+/** Whether there are kernels for the operands, with output channels in whole blocks. */
+function fits({ channelBlock }: Lowering, { dtype, weight, groups }: Operands): boolean {
+  return channelBlock > 0 && dtype === "f32" && weight.length === 4 && groups === 1 && (weight[0] as number) % channelBlock === 0;
 }
 
 /** conv of x [N, C, H, W] and weight [O, C, h, w], or undefined where the layout does not fit. */
 export function convInBlocks(graph: Lowering, [x, weight, ...bias]: readonly string[], operands: Operands, window: Window2D): string | undefined {
-  if (!fits(graph, operands, true)) return undefined;
+  const { channelBlock: block } = graph;
   const shape = operands.weight as WeightShape;
   const [outChannels, channels, ...kernel] = shape;
-  const input = channels < graph.channelBlock ? x : toBlocks(graph, x);
+  const isFew = channels < block; // such as an image's three: these the kernel takes as they are
+  if (!fits(graph, operands) || (channels % block !== 0 && !isFew)) return undefined;
+  const input = isFew ? x : toBlocks(graph, x);
   const y = blockedConv(graph, [input, forwardWeight(graph, weight, shape), ...bias], kernel, window);
   return fromBlocks(graph, y, outChannels);
 }
@@ -56,12 +54,19 @@ function forwardWeight(graph: Lowering, weight: string, [outChannels, channels, 
   const taps = height * width;
   const columns = toBlocks(graph, reshape(graph, weight, [outChannels / block, block, channels * taps, 1])); // [O / B, C taps, 1, B]
   if (channels < block) return reshape(graph, columns, [outChannels, channels, height, width]);
+  const rows = reshape(graph, columns, [outChannels / block, channels * taps, block]);
+  const everyTap = Array.from({ length: taps }, (_, tap) => tap);
+  return reshape(graph, gatherTaps(graph, rows, channels, taps, everyTap), [outChannels, channels, height, width]);
+}
+
+/** Rows [..., channels all, B] -> [..., channels / B, taps, B, B]: of `all` taps of each channel those given, and blocks of channels. */
+function gatherTaps(graph: Lowering, rows: string, channels: number, all: number, taps: readonly number[]): string {
+  const { channelBlock: block } = graph;
   const order: number[] = [];
   for (let first = 0; first < channels; first += block) {
-    for (let tap = 0; tap < taps; tap++) for (let i = 0; i < block; i++) order.push((first + i) * taps + tap);
+    for (const tap of taps) for (let i = 0; i < block; i++) order.push((first + i) * all + tap);
   }
-  const rows = reshape(graph, columns, [outChannels / block, channels * taps, block]);
-  return reshape(graph, graph.node("Gather", [rows, i64(graph, order)], { axis: 1 }), [outChannels, channels, height, width]);
+  return graph.node("Gather", [rows, i64Vector(graph, order)], { axis: 1 });
 }
 
 /**
@@ -76,8 +81,8 @@ export function inputGradientInBlocks(
   { stride, pads, dilation }: Window2D,
   [batch, dySizes, sizes]: readonly [Size, Pair, Pair],
 ): string | undefined {
-  if (!fits(graph, operands, false) || dilation.some((step, i) => step !== 1 && stride[i] !== 1)) return undefined;
-  const [outChannels, channels, ...kernel] = operands.weight as WeightShape;
+  const [, channels, ...kernel] = operands.weight as WeightShape;
+  if (!fits(graph, operands) || channels % graph.channelBlock !== 0 || dilation.some((step, i) => step !== 1 && stride[i] !== 1)) return undefined;
   const counts = [Math.ceil(sizes[0] / stride[0]), Math.ceil(sizes[1] / stride[1])] as const;
   const phases = [0, 1].map((axis) =>
     Array.from({ length: stride[axis] }, (_, at) => phaseOf(at, kernel[axis], stride[axis], dilation[axis], pads[axis], counts[axis], dySizes[axis])),
@@ -88,11 +93,11 @@ export function inputGradientInBlocks(
   const blocks = channels / graph.channelBlock;
   const rows = phases[0].map((row) => {
     const columns = phases[1].map((column) => {
-      const part = [outChannels, channels, row.taps.length, column.taps.length] as const;
-      if (part[2] * part[3] === 0) return graph.node("Expand", [graph.constant("f32", [], [0]), graph.sizes([batch, channels, ...counts])]);
+      const part = [row.taps.length, column.taps.length] as const;
+      if (part[0] * part[1] === 0) return graph.node("Expand", [graph.constant("f32", [], [0]), graph.sizes([batch, channels, ...counts])]);
       const taps = row.taps.flatMap((y) => column.taps.map((x) => y * kernel[1] + x));
       const window = { stride: [1, 1], dilation, pads: [row.before, column.before, row.after, column.after] };
-      return blockedConv(graph, [input, weights(taps, part)], [part[2], part[3]], window);
+      return blockedConv(graph, [input, weights(taps, part)], part, window);
     });
     return interleave(graph, columns, [batch, blocks, counts[0], counts[1], graph.channelBlock], 3);
   });
@@ -100,7 +105,7 @@ export function inputGradientInBlocks(
   const padded = [counts[0] * stride[0], counts[1] * stride[1]] as const;
   const dx = fromBlocks(graph, reshape(graph, whole, [batch, channels, ...padded]), channels);
   if (padded[0] === sizes[0] && padded[1] === sizes[1]) return dx;
-  return graph.node("Slice", [dx, i64(graph, [0, 0]), i64(graph, sizes), i64(graph, [2, 3])]);
+  return graph.node("Slice", [dx, i64Vector(graph, [0, 0]), i64Vector(graph, sizes), i64Vector(graph, [2, 3])]);
 }
 
 /**
@@ -133,13 +138,7 @@ function gradientWeight(graph: Lowering, weight: string, [outChannels, channels,
   const all = height * width;
   const byChannel = reshape(graph, toBlocks(graph, reshape(graph, weight, [outChannels, channels, all, 1])), [outChannels, channels / block, all * block]);
   const rows = reshape(graph, graph.node("Transpose", [byChannel], { perm: [1, 0, 2] }), [channels / block, outChannels * all, block]);
-  return (taps: readonly number[], [, , ...kernel]: WeightShape): string => {
-    const order: number[] = [];
-    for (let first = 0; first < outChannels; first += block) {
-      for (const tap of taps) for (let i = 0; i < block; i++) order.push((first + i) * all + tap);
-    }
-    return reshape(graph, graph.node("Gather", [rows, i64(graph, order)], { axis: 1 }), [channels, outChannels, ...kernel]);
-  };
+  return (taps: readonly number[], kernel: Pair): string => reshape(graph, gatherTaps(graph, rows, outChannels, all, taps), [channels, outChannels, ...kernel]);
 }
 
 /**
@@ -156,7 +155,7 @@ export function weightGradientInBlocks(
   const { channelBlock: block } = graph;
   const [outChannels, channels, ...kernel] = operands.weight as WeightShape;
   const isProduct = kernel.every((size) => size === 1); // is faster as such: there is nothing to gather
-  if (!fits(graph, { ...operands, weight: [outChannels, block, ...kernel] }, false) || batch % block !== 0 || isProduct) return undefined;
+  if (!fits(graph, operands) || batch % block !== 0 || isProduct) return undefined;
   const padded = [0, 1].map((i) => stride[i] * (dySizes[i] - 1) + 1 + dilation[i] * (kernel[i] - 1));
   const after = padded.map((size, i) => size - sizes[i] - pads[i]); // less than none where the last positions were left out
   // x as [C, N / B, H, W, B of N]; padding comes last, when it has the longest rows to copy
@@ -164,7 +163,9 @@ export function weightGradientInBlocks(
   const examples = toBlocks(graph, reshape(graph, x, [batch / block, block, channels, area]));
   const byChannel = graph.node("Transpose", [reshape(graph, examples, [batch / block, channels, area * block])], { perm: [1, 0, 2] });
   const rows = reshape(graph, byChannel, [channels * (batch / block), sizes[0], sizes[1] * block]);
-  const whole = graph.node("Pad", [rows, i64(graph, [0, pads[0], pads[1] * block, 0, after[0], after[1] * block])]);
+  const isPadded = pads[0] !== 0 || pads[1] !== 0 || after[0] !== 0 || after[1] !== 0;
+  const around = [0, pads[0], pads[1] * block, 0, after[0], after[1] * block];
+  const whole = isPadded ? graph.node("Pad", [rows, i64Vector(graph, around)]) : rows;
   // dy as [O / B, N / B, H, W, B of N, B of O]
   const dyArea = dySizes[0] * dySizes[1];
   const upstream = reshape(graph, toBlocks(graph, dy), [batch / block, block, outChannels / block, dyArea, block]);

@@ -2,7 +2,7 @@ import { DTypeError, describe, type Node, requireFloatDType, requireStatic, Shap
 import { add } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { convInBlocks, inputGradientInBlocks, weightGradientInBlocks } from "./convolution-blocked.ts";
-import { apply, defineOp, forEachIndex, hostTensor, type Lowering, type OpEntry, stridesOf } from "./define.ts";
+import { apply, defineOp, forEachIndex, hostTensor, i64Vector, type Lowering, type OpEntry, stridesOf } from "./define.ts";
 import type { Padding } from "./movement.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
@@ -222,11 +222,14 @@ const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { 
     if (groups === 1 && !graph.isWebGpu && stride.every((step) => step === 1) && border.every((pad) => pad >= 0)) {
       // without strides it is a convolution with the weight turned round, which is faster on the CPU
       const axes = kernel.map((_, i) => i + 2);
-      const i64 = (values: readonly number[]) => graph.constant("i64", [values.length], values);
       const swapped = graph.node("Transpose", [weight], { perm: [1, 0, ...axes] });
       const isPoint = kernel.every((size) => size === 1);
-      const all = (value: number) => i64(axes.map(() => value));
-      const turned = isPoint ? swapped : graph.node("Slice", [swapped, all(-1), all(-(2 ** 31)), i64(axes), all(-1)]);
+      const all = (value: number) =>
+        i64Vector(
+          graph,
+          axes.map(() => value),
+        );
+      const turned = isPoint ? swapped : graph.node("Slice", [swapped, all(-1), all(-(2 ** 31)), i64Vector(graph, axes), all(-1)]);
       return graph.node("Conv", [x, turned], { strides: stride, pads: border, dilations: dilation, group: 1 });
     }
     const least = transposedSizes(input, kernel, attributes);
@@ -295,10 +298,9 @@ function weightGradientByProduct(
   const [[batch, channels, ...sizes], [, outChannels, ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
   const rank = sizes.length;
   const axes = sizes.map((_, i) => i);
-  const i64 = (values: readonly number[]) => graph.constant("i64", [values.length], values);
   const [before, after] = [pads.slice(0, rank), pads.slice(rank)];
   const zero = graph.constant(node.inputs[0].dtype, [], [0]);
-  const padded = pads.some((pad) => pad > 0) ? graph.node("Pad", [x, i64([0, 0, ...before, 0, 0, ...after]), zero]) : x;
+  const padded = pads.some((pad) => pad > 0) ? graph.node("Pad", [x, i64Vector(graph, [0, 0, ...before, 0, 0, ...after]), zero]) : x;
   const swap = [1, 0, ...axes.map((i) => i + 2)];
   const images = graph.node("Transpose", [padded], { perm: swap }); // [C, N, ...]
   const columns = batch * counts.reduce((a, b) => a * b, 1);
@@ -306,14 +308,23 @@ function weightGradientByProduct(
   forEachIndex(kernel as readonly number[], (offset) => {
     const starts = axes.map((i) => offset[i] * dilation[i]);
     const ends = axes.map((i) => starts[i] + stride[i] * (counts[i] - 1) + 1);
-    const window = graph.node("Slice", [images, i64(starts), i64(ends), i64(axes.map((i) => i + 2)), i64(stride)]);
-    windows.push(graph.node("Reshape", [window, i64([channels, columns])]));
+    const window = graph.node("Slice", [
+      images,
+      i64Vector(graph, starts),
+      i64Vector(graph, ends),
+      i64Vector(
+        graph,
+        axes.map((i) => i + 2),
+      ),
+      i64Vector(graph, stride),
+    ]);
+    windows.push(graph.node("Reshape", [window, i64Vector(graph, [channels, columns])]));
   });
   const elements = windows.length > 1 ? graph.node("Concat", windows, { axis: 0 }) : windows[0]; // [kernel C, N L]
-  const dy = graph.node("Reshape", [graph.node("Transpose", [upstream], { perm: swap }), i64([outChannels, columns])]);
+  const dy = graph.node("Reshape", [graph.node("Transpose", [upstream], { perm: swap }), i64Vector(graph, [outChannels, columns])]);
   const product = graph.node("Gemm", [dy, elements], { transB: 1 }); // [O, kernel C]
-  const turned = graph.node("Transpose", [graph.node("Reshape", [product, i64([outChannels, windows.length, channels])])], { perm: [0, 2, 1] });
-  return graph.node("Reshape", [turned, i64([outChannels, channels, ...(kernel as readonly number[])])]);
+  const turned = graph.node("Transpose", [graph.node("Reshape", [product, i64Vector(graph, [outChannels, windows.length, channels])])], { perm: [0, 2, 1] });
+  return graph.node("Reshape", [turned, i64Vector(graph, [outChannels, channels, ...(kernel as readonly number[])])]);
 }
 
 /** dW as a convolution of x with dy in the place of the weight; examples are the channels that are summed over. */
@@ -332,8 +343,7 @@ function weightGradientByConv(graph: Lowering, x: string, upstream: string, attr
   const gradient = graph.node("Transpose", [found], { perm: swap });
   const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
   if (reach.every((size, i) => size === kernel[i])) return gradient;
-  const constant = (values: readonly number[]) => graph.constant("i64", [axes.length], values);
-  return graph.node("Slice", [gradient, constant(axes.map(() => 0)), constant(kernel as readonly number[]), constant(axes.map((i) => i + 2))]);
+  return graph.node("Slice", [gradient, ...[axes.map(() => 0), kernel as readonly number[], axes.map((i) => i + 2)].map((values) => i64Vector(graph, values))]);
 }
 
 /** [C] as [C, 1, 1, ...], to be added to [N, C, ...]. */

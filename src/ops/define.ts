@@ -76,8 +76,11 @@ export interface LoweredBody {
   condition?: (outputs: readonly string[]) => string;
 }
 
-/** Operators of ONNX Runtime beyond the ONNX standard live in this domain. */
+/** Operators of ONNX Runtime beyond the ONNX standard live in these domains. */
 export type OnnxDomain = "" | "com.microsoft" | "com.microsoft.nchwc";
+
+/** A constant i64 vector: axes, starts, pads. */
+export const i64Vector = (graph: Lowering, values: readonly number[]): string => graph.constant("i64", [values.length], values);
 
 /** Everything Kindling knows about one op. */
 export interface OpEntry extends Op {

@@ -1,7 +1,7 @@
 /** Moving elements about: composites of reshape, slice, concat, gather and the like, and the few entries they need. */
 import { type DType, describe, multiplySizes, normalizeAxis, OptionError, requireStatic, type Shape, ShapeError, type Size, type Value } from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
-import { apply, defineOp, forEachIndex, hostTensor, notDifferentiable, onnxTypeCode, scalar, stridesOf, vector } from "./define.ts";
+import { apply, defineOp, forEachIndex, hostTensor, i64Vector, notDifferentiable, onnxTypeCode, scalar, stridesOf, vector } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
 import { gather } from "./gather.ts";
 import { equal } from "./logic.ts";
@@ -70,7 +70,7 @@ const flipEntry = defineOp<"x", { axes: readonly number[] }>({
         [axes.length],
         axes.map(() => value),
       );
-    return graph.node("Slice", [x, each(-1), each(-(2 ** 31)), graph.constant("i64", [axes.length], axes), each(-1)]);
+    return graph.node("Slice", [x, each(-1), each(-(2 ** 31)), i64Vector(graph, axes), each(-1)]);
   },
   reference: ({ x }, { axes }) => {
     const out = hostTensor(x.shape);
@@ -116,7 +116,7 @@ const padEntry = defineOp<"x", { before: readonly number[]; after: readonly numb
   }),
   lower: (graph, { x }, { before, after, value }, node) => {
     const { dtype } = node.inputs[0];
-    return graph.node("Pad", [x, graph.constant("i64", [2 * before.length], [...before, ...after]), graph.constant(dtype, [], [value])], { mode: "constant" });
+    return graph.node("Pad", [x, i64Vector(graph, [...before, ...after]), graph.constant(dtype, [], [value])], { mode: "constant" });
   },
   reference: ({ x }, { before, value }, [type]) => {
     const out = hostTensor(type.shape);

@@ -1,7 +1,7 @@
 import { describe, normalizeAxis, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
 import { alongAxes, leadingAxes } from "./batch.ts";
-import { applyAll, defineOp, forEachIndex, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
+import { applyAll, defineOp, forEachIndex, hostTensor, i64Vector, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
 import { pad } from "./movement.ts";
 import { statisticsLike } from "./normalize.ts";
 import { averagePool } from "./pooling.ts";
@@ -23,7 +23,7 @@ const standardizeBase = defineOp<"x", StandardizeAttributes>({
   gradient: notDifferentiable("has several outputs; see standardizeEntry"),
   lower: (graph, { x }, { axes, epsilon }, node) => {
     const { dtype } = node.inputs[0];
-    const reduced = graph.constant("i64", [axes.length], axes);
+    const reduced = i64Vector(graph, axes);
     const average = graph.node("ReduceMean", [x, reduced], { keepdims: 1 });
     const centred = graph.node("Sub", [x, average]);
     const variance = graph.node("ReduceMean", [graph.node("Mul", [centred, centred]), reduced], { keepdims: 1 });

@@ -16,7 +16,7 @@ import {
 import { abs, add, clip, div, exp, log, mul, pow, sqrt, square, sub } from "./arithmetic.ts";
 import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import { apply, defineOp, forEachIndex, type HostTensor, hostTensor, type Lowering, type OpEntry } from "./define.ts";
+import { apply, defineOp, forEachIndex, type HostTensor, hostTensor, i64Vector, type Lowering, type OpEntry } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
 import { equal, greater } from "./logic.ts";
 import { broadcastTo, reshape } from "./shape.ts";
@@ -81,7 +81,7 @@ function reduction({ name, lower, gradient, reference, floatOnly }: Reduction) {
 const lowerReduce =
   (opType: string) =>
   (graph: Lowering, x: string, { axes, keepDims }: ReduceAttributes) =>
-    graph.node(opType, [x, graph.constant("i64", [axes.length], axes)], { keepdims: keepDims ? 1 : 0 });
+    graph.node(opType, [x, i64Vector(graph, axes)], { keepdims: keepDims ? 1 : 0 });
 
 /** Sum over axes; of nothing it is 0. */
 export const sum = reduction({

@@ -10,7 +10,7 @@
 /** @typedef {import("onnxruntime-node").InferenceSession} OrtSession */
 /** @typedef {{ session: OrtSession, inputs: number[], outputs: number[] }} ModelStage */
 /** @typedef {{ host: true, inputs: number[], outputs: number[] }} HostStage */
-/** @typedef {{ stages: (ModelStage | HostStage)[], results: number[], inputCount: number }} Program */
+/** @typedef {{ stages: (ModelStage | HostStage)[], results: readonly number[], inputCount: number }} Program */
 
 const constructors = /** @type {const} */ ({
   float32: Float32Array,
@@ -271,6 +271,14 @@ export function createBackend(ort, config, callHost) {
   return async (request) => /** @type {(request: Request) => any} */ (handlers[request.kind])(request);
 }
 
+/** Runs a model of one node on zeros and gives the result's shape. @param {any} ort @param {BackendConfig} config @param {Uint8Array} model @param {number[]} shape */
+async function tryNode(ort, config, model, shape) {
+  const session = await ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4 });
+  const { y } = await session.run({ x: new ort.Tensor("float32", zeros("float32", shape), shape) });
+  await session.release();
+  return y.dims;
+}
+
 /**
  * Finds out which of some execution providers works here, by running a small model on each.
  * @param {any} ort
@@ -283,9 +291,7 @@ export async function pickProvider(ort, candidates) {
   for (const candidate of candidates) {
     try {
       if (names && !names.includes(candidate.config.provider)) throw new Error(`ONNX Runtime has no ${candidate.config.provider} on this platform`);
-      const session = await ort.InferenceSession.create(nodeModel(typeCodes.float32), { ...candidate.config.sessionOptions, logSeverityLevel: 4 });
-      await session.run({ x: new ort.Tensor("float32", Float32Array.of(1), [1]) });
-      await session.release();
+      await tryNode(ort, candidate.config, nodeModel(typeCodes.float32), [1]);
       return { candidate, failures };
     } catch (cause) {
       failures.push({ type: candidate.type, reason: cause instanceof Error ? cause.message : String(cause) });
@@ -301,13 +307,8 @@ export async function pickProvider(ort, candidates) {
 export async function channelBlockOf(ort, config) {
   if (config.provider !== "cpu") return 0;
   try {
-    const session = await ort.InferenceSession.create(nodeModel(typeCodes.float32, "ReorderInput", "com.microsoft.nchwc"), {
-      ...config.sessionOptions,
-      logSeverityLevel: 4,
-    });
-    const { y } = await session.run({ x: new ort.Tensor("float32", new Float32Array(4), [1, 4, 1, 1]) });
-    await session.release();
-    return y.dims[1] === 8 || y.dims[1] === 16 ? y.dims[1] : 0;
+    const [, block] = await tryNode(ort, config, nodeModel(typeCodes.float32, "ReorderInput", "com.microsoft.nchwc"), [1, 4, 1, 1]);
+    return block === 8 || block === 16 ? block : 0;
   } catch {
     return 0; // ONNX Runtime has no kernels for it on this processor
   }

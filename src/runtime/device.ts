@@ -220,7 +220,7 @@ export class Device {
         kind: "compile",
         executable: id,
         stages: entry && !kept ? entry.record(prepared, stages) : stages,
-        results: [...prepared.results],
+        results: prepared.results,
         inputCount: graph.inputs.length,
         options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
       };

@@ -1,6 +1,7 @@
 /** How a device is started in a page or a web worker: with onnxruntime-web, beside the caller. */
 import { OptionError } from "../ir/index.ts";
-import type { BackendConfig, Candidate, Channel, DeviceType, Message, ToBackend } from "./protocol.ts";
+import type { GraphCache } from "./graph-cache.ts";
+import { type BackendConfig, type Candidate, type Channel, type DeviceType, type Message, optimizerSettings, type ToBackend } from "./protocol.ts";
 import { serve } from "./serve.mjs";
 
 export const threadCount = (): number => (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;
@@ -15,13 +16,13 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
   const sessionOptions = {
     executionProviders: [type],
     graphOptimizationLevel: "all",
-    extra: { optimization: { disable_specified_optimizers: "Pad_Fusion", constant_folding_max_output_size_in_bytes: String(2 ** 22) } },
+    extra: optimizerSettings,
   };
   return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu", provider: type };
 }
 
 /** A page has no folder. */
-export const openGraphCache = (_folder?: string | false): import("./graph-cache.ts").GraphCache | undefined => undefined;
+export const openGraphCache = (_folder?: string | false): GraphCache | undefined => undefined;
 
 /** A page is not told. */
 export const freeMemory = (): number => Number.POSITIVE_INFINITY;

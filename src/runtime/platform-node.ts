@@ -5,7 +5,7 @@ import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { defaultCacheFolder, GraphCache } from "./graph-cache.ts";
-import type { BackendConfig, Candidate, Channel, DeviceType, Message, ProfileFile } from "./protocol.ts";
+import { type BackendConfig, type Candidate, type Channel, type DeviceType, type Message, optimizerSettings, type ProfileFile } from "./protocol.ts";
 
 export const threadCount = (): number => availableParallelism();
 
@@ -31,9 +31,7 @@ export function configOf(type: DeviceType, threads: number): BackendConfig | und
     graphOptimizationLevel: "all",
     // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
     enableMemPattern: false,
-    // pad fusion gives pools more padding than ONNX Runtime itself accepts, and then refuses the model
-    // nor does ONNX Runtime keep large constants that are quickly made, such as the zeros that an embedding's gradient starts from
-    extra: { optimization: { disable_specified_optimizers: "Pad_Fusion", constant_folding_max_output_size_in_bytes: String(2 ** 22) } },
+    extra: optimizerSettings,
   };
   return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu", isWebGpu: type === "webgpu", provider };
 }

@@ -34,6 +34,16 @@ export interface BackendConfig {
   isWebGpu: boolean;
 }
 
+/** What of ONNX Runtime's own passes we change, on every platform. */
+export const optimizerSettings = {
+  optimization: {
+    // pad fusion gives pools more padding than ONNX Runtime itself accepts, and then refuses the model
+    disable_specified_optimizers: "Pad_Fusion",
+    // large constants that are quickly made are not kept, such as the zeros that an embedding's gradient starts from
+    constant_folding_max_output_size_in_bytes: String(2 ** 22),
+  },
+};
+
 /** A kind of device that may be there. */
 export interface Candidate {
   type: DeviceType;
@@ -86,7 +96,7 @@ export interface CompileRequest {
   executable: number;
   stages: Stage[];
   /** Slot of each output. */
-  results: number[];
+  results: readonly number[];
   inputCount: number;
   options: Record<string, unknown>;
 }

@@ -13,19 +13,16 @@ export async function serve(ort, candidates, send) {
     candidates.length > 1 || candidates[0].isUncertain ? await pickProvider(ort, candidates) : { candidate: candidates[0], failures: [] };
   const channelBlock = candidate ? await channelBlockOf(ort, candidate.config) : 0;
   send({ picked: candidate?.type, failures, channelBlock }, []);
+  if (!candidate) return () => {}; // nothing is asked of a device that is not there
 
   /** @type {Map<number, { resolve: (outputs: any) => void, reject: (cause: Error) => void }>} */
   const hostCalls = new Map();
   let nextCall = 1;
-  const handle = candidate
-    ? createBackend(ort, candidate.config, (call) => {
-        const number = nextCall++;
-        send({ hostCall: number, ...call }, []);
-        return new Promise((resolve, reject) => hostCalls.set(number, { resolve, reject }));
-      })
-    : async () => {
-        throw new Error(`no device can be used: ${failures.map(({ type, reason }) => `${type}: ${reason}`).join("; ")}`);
-      };
+  const handle = createBackend(ort, candidate.config, (call) => {
+    const number = nextCall++;
+    send({ hostCall: number, ...call }, []);
+    return new Promise((resolve, reject) => hostCalls.set(number, { resolve, reject }));
+  });
 
   /** Requests are served strictly in order, since later ones rely on the buffers that earlier ones fill. */
   let queue = Promise.resolve();
