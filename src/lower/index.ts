@@ -4,5 +4,6 @@ export { estimateMemory, type MemoryEstimate } from "./memory.ts";
 export { boundaryDType, type OnnxModel, type WriteOptions, writeOnnx } from "./onnx.ts";
 export { AttributeProto_AttributeType as AttributeType, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from "./onnx-pb.ts";
 export { parseModel } from "./parse.ts";
-export { defaultPasses, entryOf, foldConstants, optimize, type Pass, shareCommonSubexpressions, simplify } from "./passes.ts";
+export type { Pass } from "./pass.ts";
+export { defaultPasses, entryOf, foldConstants, optimize, shareCommonSubexpressions, simplify } from "./passes.ts";
 export { type Program, referenceOf, splitStages } from "./stages.ts";

@@ -17,12 +17,8 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { hostTensor, type OpEntry } from "../ops/index.ts";
-
-/** A pass takes a graph and returns an equivalent, cheaper one. */
-export interface Pass {
-  readonly name: string;
-  run(graph: Graph): Graph;
-}
+import { accumulateInProducts, addBiasInGelu } from "./fusion.ts";
+import type { Pass } from "./pass.ts";
 
 /** Largest result, in elements, that constant folding stores in the graph. */
 const FOLD_LIMIT = 256;
@@ -170,6 +166,8 @@ export const defaultPasses: readonly Pass[] = [
   foldConstants,
   simplify,
   shareCommonSubexpressions,
+  accumulateInProducts,
+  addBiasInGelu,
 ];
 
 /** Runs passes with the checker between them. */

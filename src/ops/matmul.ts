@@ -14,7 +14,7 @@ import {
 import { add } from "./arithmetic.ts";
 import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, type OpEntry, stridesOf } from "./define.ts";
 import { sum, sumTo } from "./reduce.ts";
-import { reshape } from "./shape.ts";
+import { reshape, transpose } from "./shape.ts";
 
 export interface MatmulOptions {
   /** Transpose the last two axes of a first. @default false */
@@ -24,7 +24,12 @@ export interface MatmulOptions {
   /** Factor on the product. @default 1 */
   scale?: number;
 }
-type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: number };
+export type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: number };
+
+function isMatrixTranspose({ node, shape: { length } }: Value): boolean {
+  const order = node.attributes.permutation as readonly number[];
+  return node.op === transpose.entry && order[length - 1] === length - 2 && order.every((axis, i) => i >= length - 2 || axis === i);
+}
 
 /** [..., rows, columns] of an operand after its transpose. */
 function matrixSizes(type: TensorType, isTransposed: boolean) {
@@ -98,6 +103,13 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
     if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
     if (!transposeA && !transposeB && scale === 1) return graph.node("MatMul", [a, b]);
     return graph.node("FusedMatMul", [a, b], flags, "com.microsoft");
+  },
+  // a transpose of the last two axes is a flag of the product
+  simplify: ({ a, b }, { transposeA, transposeB, scale }) => {
+    const [plainA, plainB] = [a, b].map((x) => (isMatrixTranspose(x) ? x.node.inputs[0] : undefined));
+    if (!plainA && !plainB) return undefined;
+    const flags = { transposeA: transposeA !== (plainA !== undefined), transposeB: transposeB !== (plainB !== undefined), scale };
+    return apply(matmulEntry, [plainA ?? a, plainB ?? b], flags);
   },
   reference: ({ a, b }, { transposeA, transposeB, scale }, [type]) => {
     const out = hostTensor(type.shape);
@@ -189,3 +201,4 @@ export function linear(x: Value, weight: Value, bias: Value, { transposeB = fals
   const features = weight.shape[transposeB ? 0 : 1];
   return reshape(apply(linearEntry, [flattenRows(x), weight, bias], { transposeB }), [...leading, features]);
 }
+linear.entry = linearEntry;

@@ -112,6 +112,7 @@ export function transpose(x: Value, permutation?: readonly number[]): Value {
   }
   return order.every((axis, i) => axis === i) ? x : apply(transposeEntry, [x], { permutation: order });
 }
+transpose.entry = transposeEntry;
 
 const broadcastEntry = defineOp<"x", { shape: Shape }>({
   name: "broadcastTo",

@@ -1,5 +1,5 @@
 import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
-import type { WriteOptions } from "../lower/index.ts";
+import type { Pass, WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
 import { configOf, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
 import { prepare, type Update } from "./program.ts";
@@ -47,6 +47,8 @@ export interface CompileOptions {
   hostOutputs?: readonly number[];
   /** Measure each kernel; Executable.profile gives the result. @default false */
   profile?: boolean;
+  /** Passes to run on the graph, to find out what each is worth. @default all of them */
+  passes?: readonly Pass[];
 }
 
 /** One place that computes: a worker thread with ONNX Runtime in it. */
@@ -200,17 +202,17 @@ export class Device {
    * `release`.
    */
   compile(graph: Graph, options: CompileOptions = {}): Executable {
-    const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [] } = options;
-    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs })}`;
+    const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
+    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs, passes: passes?.map(({ name }) => name) })}`;
     const known = this.compiled.get(key);
     if (known) {
       known.users++;
       return known.executable;
     }
     // the kinds of GPU compile for themselves, and a profile needs the names of our nodes
-    const entry = this.type === "cpu" && !profile ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
+    const entry = this.type === "cpu" && !profile && !passes ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
     const kept = entry?.load();
-    const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs });
+    const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
     this.requireMemory(prepared.peakBytes);
     const id = this.nextId++;
     const profileFile = profile ? makeProfileFile() : undefined;

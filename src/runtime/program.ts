@@ -1,5 +1,5 @@
 import type { Graph, Node } from "../ir/index.ts";
-import { estimateMemory, mayOverwrite, optimize, type Program, splitStages, type WriteOptions, writeOnnx } from "../lower/index.ts";
+import { estimateMemory, mayOverwrite, optimize, type Pass, type Program, splitStages, type WriteOptions, writeOnnx } from "../lower/index.ts";
 import type { Stage } from "./protocol.ts";
 
 export interface Update {
@@ -23,12 +23,17 @@ export interface Prepared {
   stages(write: WriteOptions): Stage[];
 }
 
+export interface PrepareOptions {
+  updates: readonly Update[];
+  keepPreviousState: boolean;
+  hostOutputs: readonly number[];
+  /** @default all of them */
+  passes?: readonly Pass[];
+}
+
 /** Runs the passes. The models are written when `stages` is called. */
-export function prepare(
-  graph: Graph,
-  { updates, keepPreviousState, hostOutputs }: { updates: readonly Update[]; keepPreviousState: boolean; hostOutputs: readonly number[] },
-): Prepared {
-  const optimized = optimize(graph);
+export function prepare(graph: Graph, { updates, keepPreviousState, hostOutputs, passes }: PrepareOptions): Prepared {
+  const optimized = optimize(graph, passes);
   const program = splitStages(optimized);
   return {
     inPlace: updates.filter(({ output, input }) => !keepPreviousState && mayOverwrite(optimized, output, input)).map(({ output, input }) => [output, input]),

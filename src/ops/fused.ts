@@ -1,0 +1,66 @@
+import { isStatic, sizeOf } from "../ir/index.ts";
+import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
+import { defineOp, type HostTensor, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
+import { type MatmulAttributes, matmul } from "./matmul.ts";
+
+/** Ops that stand for several others. Only the passes of lower/ make them, after gradients have been taken. */
+const MADE_AFTER_GRADIENTS = notDifferentiable("is made by passes that run after gradients are taken");
+
+/** op(a) op(b) + c, written into a copy of c. a, b, c: matrices. */
+export const matmulAddEntry: OpEntry = defineOp<"a" | "b" | "c", MatmulAttributes>({
+  name: "matmulAdd",
+  inputs: ["a", "b", "c"],
+  infer: ({ c }) => c,
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { a, b, c }, { transposeA, transposeB, scale }) =>
+    graph.node("Gemm", [a, b, c], { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) }),
+  reference: ({ a, b, c }, attributes, [type]) => {
+    const [product] = matmul.entry.reference([a, b], attributes, [type]);
+    return hostTensor(
+      type.shape,
+      product.data.map((v, i) => v + c.data[i]),
+    );
+  },
+});
+
+const plusBias = (x: HostTensor, bias: HostTensor) =>
+  hostTensor(
+    x.shape,
+    x.data.map((v, i) => v + bias.data[i % bias.data.length]),
+  );
+
+/** GELU's tanh form of x + bias. x: f32 [..., F], bias: [F]. */
+export const biasedGeluEntry: OpEntry = defineOp({
+  name: "biasedGelu",
+  inputs: ["x", "bias"],
+  infer: ({ x }) => x,
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { x, bias }) => graph.node("FastGelu", [x, bias], {}, "com.microsoft"),
+  reference: ({ x, bias }, _, types) => gelu.entry.reference([plusBias(x, bias)], { approximate: "tanh" }, types),
+});
+
+/** upstream times the slope of GELU's tanh form at x + bias. x, upstream: f32 [..., F], bias: [F]. */
+export const biasedGeluGradientEntry: OpEntry = defineOp({
+  name: "biasedGeluGradient",
+  inputs: ["x", "bias", "upstream"],
+  infer: ({ x }) => x,
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { x, bias, upstream }, _, node) => {
+    const { dtype, shape } = node.inputs[0];
+    const slope = ([x, dy]: readonly string[]) => lowerGeluTanhSlope(graph, dtype, graph.node("Add", [x, bias]), dy);
+    const slices = isStatic(shape) ? slicesOfRows(shape) : 1;
+    if (slices < 2) return slope([x, upstream]);
+    const features = shape[shape.length - 1] as number;
+    const cut = [x, upstream].map((name) => graph.node("Reshape", [name, graph.sizes([slices, (sizeOf(shape) as number) / features / slices, features])]));
+    return graph.node("Reshape", [graph.scan(cut, dtype, slope), graph.sizes(shape)]);
+  },
+  reference: ({ x, bias, upstream }, _, types) => gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types),
+});
+
+/** Into how many equal slices of whole rows a tensor is cut: the fewest that are small enough, 1 when there are none. */
+function slicesOfRows(shape: readonly number[]): number {
+  const features = shape[shape.length - 1];
+  const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
+  for (let slices = Math.max(1, Math.round((rows * features) / SLICE_ELEMENTS)); slices <= rows; slices++) if (rows % slices === 0) return slices;
+  return 1;
+}
