@@ -35,6 +35,11 @@ const program = new Command("kindling")
 const shown = (value: number | string) => `(default: ${value})`;
 const d = defaultRunConfig;
 
+const deviceOption = () =>
+  new Option("--device <type>", "where to compute; auto takes the best that works")
+    .choices(["auto", "cpu", "webgpu", "cuda", "coreml", "directml"])
+    .default("cpu");
+
 program
   .command("train")
   .description("Train a GPT on your own text, from nothing.")
@@ -56,6 +61,8 @@ program
   .option("--warmup <steps>", `steps of rising learning rate ${shown(d.warmupSteps)}`, integer)
   .option("--weight-decay <w>", `AdamW's weight decay ${shown(d.weightDecay)}`, number)
   .option("--clip <norm>", `largest gradient norm ${shown(d.clipNorm)}`, number)
+  .addOption(new Option("--precision <dtype>", `dtype of products; weights stay in f32 ${shown(d.precision)}`).choices(["f32", "bf16", "f16"]))
+  .addOption(deviceOption())
   .option("--seed <n>", `random seed ${shown(d.seed)}`, integer)
   .option("--eval-every <steps>", `steps between validations ${shown(d.evaluationInterval)}`, integer)
   .option("--save-every <steps>", `steps between checkpoints ${shown(d.checkpointInterval)}`, integer)
@@ -88,6 +95,8 @@ Examples:
       warmupSteps: o.warmup,
       weightDecay: o.weightDecay,
       clipNorm: o.clip,
+      precision: o.precision,
+      device: o.device,
       seed: o.seed,
       evaluationInterval: o.evalEvery,
       checkpointInterval: o.saveEvery,
@@ -105,11 +114,6 @@ function dropUndefined<T extends object>(options: T): T {
 }
 
 /** Options of the commands that sample. */
-const deviceOption = () =>
-  new Option("--device <type>", "where to compute; auto takes the best that works")
-    .choices(["auto", "cpu", "webgpu", "cuda", "coreml", "directml"])
-    .default("cpu");
-
 function withSampling(command: Command): Command {
   return command
     .option("--runs <folder>", "folder of all runs", "runs")

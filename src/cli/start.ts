@@ -82,7 +82,7 @@ export async function startCommand(profileName: string, runs: string, { isServin
     process.stdout.write(`using the model trained earlier in ${folder} (delete the folder to train again)\n`);
   } else {
     const again = profileName === DEFAULT_PROFILE ? "npm start" : `npm start -- --corpus ${profileName}`;
-    const { isComplete } = await trainCommand({ ...profile.config, text: await corpusPath(profile), name: profileName, runs }, again);
+    const { isComplete } = await trainCommand({ ...profile.config, text: await corpusPath(profile), name: profileName, runs, device: "cpu" }, again);
     if (!isComplete) return;
   }
   const model = await openModel(profileName, runs);

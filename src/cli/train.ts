@@ -2,8 +2,9 @@ import { rm } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { generateText } from "../generate/index.ts";
 import { OptionError } from "../ir/index.ts";
+import { Device, type DeviceType } from "../runtime/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { defaultDevice } from "../tensor/index.ts";
+import { defaultDevice, setDefaultDevice } from "../tensor/index.ts";
 import { defaultRunConfig, findCheckpoint, type RunConfig, type RunEvent, readRunConfig, runTraining } from "../train/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
@@ -13,6 +14,8 @@ export interface TrainCommandOptions extends Partial<Omit<RunConfig, "text">> {
   name?: string;
   runs: string;
   restart?: boolean;
+  /** Where to compute. */
+  device: DeviceType | "auto";
 }
 
 export interface RunOutcome {
@@ -31,11 +34,13 @@ class TrainReport {
   private smoothed: number | undefined;
   private validation: number | undefined;
   private readonly config: RunConfig;
+  private readonly device: DeviceType;
   /** What to do to go on after an interruption. */
   private readonly howToResume: string;
 
-  constructor(config: RunConfig, howToResume: string) {
+  constructor(config: RunConfig, device: DeviceType, howToResume: string) {
     this.config = config;
+    this.device = device;
     this.howToResume = howToResume;
   }
 
@@ -44,7 +49,7 @@ class TrainReport {
     switch (event.type) {
       case "ready":
         line.print(
-          `${formatCount(event.parameters)} parameters, vocabulary ${event.vocabSize}, ${formatCount(event.trainTokens)} training tokens, ${defaultDevice().threads} threads`,
+          `${formatCount(event.parameters)} parameters, vocabulary ${event.vocabSize}, ${formatCount(event.trainTokens)} training tokens, ${this.device === "cpu" ? `${defaultDevice().threads} threads` : this.device}`,
         );
         line.show("compiling ...");
         break;
@@ -89,14 +94,17 @@ class TrainReport {
 
 /** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint. */
 export async function trainCommand(options: TrainCommandOptions, howToResume: string): Promise<RunOutcome> {
-  const { text, name = basename(text, extname(text)), runs, restart, ...given } = options;
+  const { text, name = basename(text, extname(text)), runs, restart, device: type, ...given } = options;
   if (!/^[\w.-]+$/.test(name)) {
     throw new OptionError({ where: "train", expected: "a --name of letters, digits, - and _", received: `"${name}"`, fix: "for example --name my-model" });
   }
+  const device = new Device({ type });
+  setDefaultDevice(device);
+  const { type: picked } = await device.picked;
   const folder = join(runs, name);
   if (restart) await rm(folder, { recursive: true, force: true });
   const config: RunConfig = { ...defaultRunConfig, ...(await readRunConfig(folder)), ...given, text: resolve(text) };
-  const report = new TrainReport(config, howToResume);
+  const report = new TrainReport(config, picked, howToResume);
   const { signal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
   try {
     const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);

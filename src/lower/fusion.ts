@@ -1,38 +1,9 @@
-/** Passes that give one kernel the work of two, which saves writing and reading again what lies between. */
-import { applyOp, countUses, type Graph, isStatic, type Node, rewrite, shapesEqual, sizeOf, type Value } from "../ir/index.ts";
-import { add, biasedGeluEntry, biasedGeluGradientEntry, gelu, linear, matmul, matmulAddEntry, reshape } from "../ops/index.ts";
+import { applyOp, type Graph, type Node, rewrite, sizeOf, type Value } from "../ir/index.ts";
+import { biasedGeluEntry, biasedGeluGradientEntry, gelu, linear, matmul, reshape } from "../ops/index.ts";
 import type { Pass } from "./pass.ts";
 
 /** What is below the reshapes on top of a value. */
 const below = (value: Value): Value => (value.node.op === reshape.entry ? below(value.node.inputs[0]) : value);
-
-/** Whether a value, and what its reshapes stand on, is used in one place only. */
-function isUsedOnce(value: Value, uses: Map<Value, number>): boolean {
-  return uses.get(value) === 1 && (value.node.op !== reshape.entry || isUsedOnce(value.node.inputs[0], uses));
-}
-
-/** A matrix product of f32 that is used only here. */
-const isOwnProduct = (value: Value, uses: Map<Value, number>) =>
-  below(value).node.op === matmul.entry &&
-  value.dtype === "f32" &&
-  below(value).node.inputs.every(({ shape }) => shape.length === 2) &&
-  isUsedOnce(value, uses);
-
-/** x + a b, as where gradients meet, becomes a product that starts from x instead of 0. */
-export const accumulateInProducts: Pass = {
-  name: "accumulateInProducts",
-  run: (graph) => {
-    const uses = countUses(graph);
-    return rewrite(graph, (node, inputs) => {
-      if (node.op !== add.entry || !isStatic(node.outputs[0].shape)) return undefined;
-      const side = [1, 0].find((i) => isOwnProduct(node.inputs[i], uses) && shapesEqual(node.inputs[0].shape, node.inputs[1].shape));
-      if (side === undefined) return undefined;
-      const product = below(inputs[side]).node;
-      const other = reshape(inputs[1 - side], product.outputs[0].shape);
-      return [reshape(applyOp(matmulAddEntry, [...product.inputs, other], product.attributes, product.scope)[0], node.outputs[0].shape)];
-    });
-  },
-};
 
 /** A layer's bias in front of GELU is added by GELU, forward and backward, where nothing else reads their sum. */
 export const addBiasInGelu: Pass = {

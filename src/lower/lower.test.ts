@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { pullBack } from "../autodiff/index.ts";
 import { type DType, Graph, placeholder, printGraph, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { fromHost, readTensors, Tensor } from "../tensor/index.ts";
@@ -31,6 +32,38 @@ test("equal expressions are computed once", () => {
   const x = input([2]);
   const y = ops.add(ops.exp(ops.mul(x, 2)), ops.exp(ops.mul(x, 2)));
   expect(optimize(new Graph([x], [y])).nodes.filter((node) => node.op.name === "exp")).toHaveLength(1);
+});
+
+test("a transpose of the last two axes is a flag of the product", () => {
+  const [a, b] = [input([4, 3, 2], "a"), input([4, 5, 3], "b")];
+  const y = ops.matmul(ops.transpose(a, [0, 2, 1]), ops.transpose(b, [0, 2, 1]));
+  const [product] = optimize(new Graph([a, b], [y])).nodes.filter(({ op }) => op === ops.matmul.entry);
+  expect([product.attributes, product.inputs]).toEqual([{ transposeA: true, transposeB: true, scale: 1 }, [a, b]]);
+  const other = ops.matmul(ops.transpose(a, [1, 2, 0]), input([3, 4, 5]));
+  expect(optimize(new Graph([a, ...other.node.inputs.slice(1)], [other])).nodes.some(({ op }) => op === ops.transpose.entry)).toBe(true);
+});
+
+test("GELU adds the bias of the layer in front of it, forward and backward", async () => {
+  const [x, w, b] = [[64, 64, 8], [8, 96], [96]].map((shape, i) => {
+    const length = shape.reduce((a, c) => a * c, 1);
+    return fromHost(
+      "f32",
+      shape,
+      Float32Array.from({ length }, (_, j) => Math.sin(i + 1.3 * j)),
+    );
+  });
+  const hidden = ops.linear(x.value, w.value, b.value);
+  const y = ops.gelu(hidden, "tanh");
+  const targets = [x.value, w.value, b.value];
+  const fused = [y, ...pullBack([y], [ops.broadcastTo(ops.scalar(1, "f32"), y.shape)], targets)] as Value[];
+  const names = (values: readonly Value[]) => optimize(new Graph(targets, values)).nodes.map(({ op }) => op.name);
+  expect(names(fused)).toEqual(expect.arrayContaining(["biasedGelu", "biasedGeluGradient"]));
+  expect(names(fused)).not.toContain("linear");
+  // returned as well, the layer's output has to be computed, and the plain path is taken
+  const plain = [...fused, hidden];
+  expect(names(plain)).toContain("linear");
+  const [a, expected] = await Promise.all([fused, plain].map((values) => readTensors(values.map((value) => new Tensor(value)))));
+  for (const [i, data] of a.entries()) expectClose(`${i}`, data as Float32Array, expected[i] as Float32Array, tolerances.f32 as number);
 });
 
 test("state is overwritten only when nobody reads the old value later", () => {

@@ -17,7 +17,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { hostTensor, type OpEntry } from "../ops/index.ts";
-import { accumulateInProducts, addBiasInGelu } from "./fusion.ts";
+import { addBiasInGelu } from "./fusion.ts";
 import type { Pass } from "./pass.ts";
 
 /** Largest result, in elements, that constant folding stores in the graph. */
@@ -166,7 +166,6 @@ export const defaultPasses: readonly Pass[] = [
   foldConstants,
   simplify,
   shareCommonSubexpressions,
-  accumulateInProducts,
   addBiasInGelu,
 ];
 

@@ -1,8 +1,8 @@
 /** Branches, loops and recurrent layers. */
-import { cond, scan } from "../autodiff/index.ts";
+import { cond, scan, whileLoop } from "../autodiff/index.ts";
 import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import { type Converter, type Converters, constantNumbers, type OnnxNode } from "./context.ts";
+import { type Converter, type Converters, constantNumbers, constantOf, type OnnxNode } from "./context.ts";
 
 /** A condition that is known takes its branch; both may then have results of different shapes. */
 const branch: Converter = (node) => {
@@ -38,6 +38,43 @@ const scanNode: Converter = (node) => {
   return [...carry, ...ys];
 };
 
+/**
+ * A loop of a known number of steps is a scan, which can be trained; one that ends by a condition is for inference.
+ * Inputs: most steps, condition, state. The body's: number of the step, condition, state.
+ */
+const loop: Converter = (node) => {
+  const body = node.graph("body");
+  const init = node.inputs.slice(2).map((_, i) => node.input(i + 2));
+  const [most, first] = [node.inputs[0], node.inputs[1]];
+  const steps = most && constantNumbers(most)?.[0];
+  const results = (step: Value, go: Value, state: readonly Value[]) => node.convertGraph(body, [step, go, ...state]);
+  const yes = constantOf("bool", [], [1]);
+  const isAlways = (value: Value | undefined) => !value || constantNumbers(value)?.[0] === 1;
+  // what the body answers when it was told to go on
+  const probe = results(ops.scalar(0, "i64"), yes, init);
+  if (steps !== undefined && isAlways(first) && isAlways(probe[0])) {
+    const { carry, ys } = scan(
+      (state, [step]) => {
+        const [, ...next] = results(step, yes, state);
+        return { carry: next.slice(0, init.length), ys: next.slice(init.length) };
+      },
+      { init, xs: [ops.arange(steps, "i64")] },
+    );
+    return [...carry, ...ys];
+  }
+  if (probe.length > 1 + init.length) throw node.fail("a known number of steps where the steps' results are collected", "one that depends on data");
+  const scalarOf = (value: Value) => ops.reshape(value, []);
+  const [, , ...last] = whileLoop(
+    ([step, go]) => (most ? ops.logicalAnd(go, ops.less(step, scalarOf(most))) : go),
+    ([step, go, ...state]) => {
+      const [next, ...carried] = results(step, go, state);
+      return [ops.add(step, 1), scalarOf(next), ...carried];
+    },
+    [ops.scalar(0, "i64"), first ? scalarOf(first) : yes, ...init],
+  );
+  return last;
+};
+
 const activations: Readonly<Record<string, (x: Value) => Value>> = { sigmoid: ops.sigmoid, tanh: ops.tanh, relu: ops.relu };
 
 interface Direction {
@@ -60,14 +97,14 @@ function recurrent(
   states: number,
   step: (d: Direction, projected: Value, state: Value[]) => Value[],
 ): Value[] {
-  if (node.inputs[4]) throw node.fail("sequences that are all of full length", "sequence_lens");
   // layout 1 has the batch in front everywhere
   const isBatchFirst = node.int("layout", 0) === 1;
   if (node.float("clip", 0) !== 0) throw node.fail("no clip", "clip");
   const [weights, recurrents, biases] = [node.input(1), node.input(2), node.inputs[3]];
   const x = isBatchFirst ? ops.swapAxes(node.input(0), 0, 1) : node.input(0);
   const hidden = node.int("hidden_size", 0);
-  const [, batch] = x.shape as number[];
+  const [steps, batch] = x.shape as number[];
+  const lengths = node.inputs[4]; // i32 [B]
   const direction = node.text("direction", "forward");
   const count = direction === "bidirectional" ? 2 : 1;
   const names = node.texts("activations", Array.from({ length: count }, () => functions).flat()).map((name) => name.toLowerCase());
@@ -95,11 +132,14 @@ function recurrent(
     const projected = ops.linear(x, direction_.weight, direction_.inputBias, { transposeB: true });
     const init = Array.from({ length: states }, (_, i) => initial(5 + i, d));
     const { carry, ys } = scan(
-      (state, [input]) => {
+      (state, [input, time]) => {
         const next = step(direction_, input, state);
-        return { carry: next, ys: [next[0]] };
+        if (!lengths) return { carry: next, ys: [next[0]] };
+        // after the end of a sequence its state stays, and its output is 0
+        const isInside = ops.unsqueeze(ops.less(time, lengths), 1);
+        return { carry: next.map((value, i) => ops.where(isInside, value, state[i])), ys: [ops.where(isInside, next[0], 0)] };
       },
-      { init, xs: [projected], reverse: direction_.reverse },
+      { init, xs: [projected, ops.arange(steps, "i32")], reverse: direction_.reverse },
     );
     return { y: ys[0], last: carry };
   });
@@ -145,4 +185,4 @@ const gru: Converter = (node) => {
 
 const rnn: Converter = (node) => recurrent(node, 1, ["tanh"], 1, (d, projected, [h]) => [d.functions[0](ops.add(projected, recur(d, h)))]);
 
-export const control: Converters = { If: branch, Scan: scanNode, LSTM: lstm, GRU: gru, RNN: rnn };
+export const control: Converters = { If: branch, Loop: loop, Scan: scanNode, LSTM: lstm, GRU: gru, RNN: rnn };

@@ -1,27 +1,9 @@
 import { isStatic, sizeOf } from "../ir/index.ts";
 import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
-import { defineOp, type HostTensor, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
-import { type MatmulAttributes, matmul } from "./matmul.ts";
+import { defineOp, type HostTensor, hostTensor, notDifferentiable, type OpEntry } from "./define.ts";
 
 /** Ops that stand for several others. Only the passes of lower/ make them, after gradients have been taken. */
 const MADE_AFTER_GRADIENTS = notDifferentiable("is made by passes that run after gradients are taken");
-
-/** op(a) op(b) + c, written into a copy of c. a, b, c: matrices. */
-export const matmulAddEntry: OpEntry = defineOp<"a" | "b" | "c", MatmulAttributes>({
-  name: "matmulAdd",
-  inputs: ["a", "b", "c"],
-  infer: ({ c }) => c,
-  gradient: MADE_AFTER_GRADIENTS,
-  lower: (graph, { a, b, c }, { transposeA, transposeB, scale }) =>
-    graph.node("Gemm", [a, b, c], { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) }),
-  reference: ({ a, b, c }, attributes, [type]) => {
-    const [product] = matmul.entry.reference([a, b], attributes, [type]);
-    return hostTensor(
-      type.shape,
-      product.data.map((v, i) => v + c.data[i]),
-    );
-  },
-});
 
 const plusBias = (x: HostTensor, bias: HostTensor) =>
   hostTensor(

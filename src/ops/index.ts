@@ -86,7 +86,7 @@ export {
 export { einsum } from "./einsum.ts";
 export { type BinaryOp, cast, type UnaryOp, unary, where } from "./elementwise.ts";
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
-export { biasedGeluEntry, biasedGeluGradientEntry, matmulAddEntry } from "./fused.ts";
+export { biasedGeluEntry, biasedGeluGradientEntry } from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
 export { cholesky, determinant, eigenvalues, eigh, inverse, logDeterminant, qr, solve, svd, type TriangularOptions, triangularSolve } from "./linalg.ts";

@@ -24,7 +24,7 @@ export interface MatmulOptions {
   /** Factor on the product. @default 1 */
   scale?: number;
 }
-export type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: number };
+type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: number };
 
 function isMatrixTranspose({ node, shape: { length } }: Value): boolean {
   const order = node.attributes.permutation as readonly number[];

@@ -47,6 +47,18 @@ export class LossScaler {
     this.goodSteps = new Variable({ name: "goodSteps", dtype: "i32", shape: [] }, Int32Array.of(0));
   }
 
+  /** What a checkpoint has to keep. */
+  get state(): ReadonlyMap<string, Variable> {
+    return new Map<string, Variable>([
+      ["lossScale", this.scale],
+      ["goodSteps", this.goodSteps],
+    ]);
+  }
+
+  dispose(): void {
+    for (const variable of this.state.values()) variable.dispose();
+  }
+
   /** Gradients of the loss, in its true size, and whether all are finite. */
   gradients<const T extends readonly (Tensor<FloatDType> | Variable<FloatDType>)[]>(
     loss: Tensor<FloatDType>,

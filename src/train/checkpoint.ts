@@ -4,7 +4,7 @@ import { folderCandidates, readJson, readSafetensors, type StoredTensor, writeFo
 import { DataError } from "../ir/index.ts";
 import { type GPT2LMHeadModel, loadPretrained, savePretrained } from "../models/index.ts";
 import { CheckpointError } from "../nn/index.ts";
-import type { Optimizer } from "../optim/index.ts";
+import type { Variable } from "../tensor/index.ts";
 import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 
 /** What training must remember besides the numbers of the model and the optimizer. */
@@ -14,6 +14,11 @@ export interface TrainingState {
   validationLoss: number | null;
   /** Seconds of training in all sessions. */
   elapsedSeconds: number;
+}
+
+/** Variables that go with the model: those of the optimizer, and of what else is learned on the way. */
+export interface SavedState {
+  readonly state: ReadonlyMap<string, Variable>;
 }
 
 const OPTIMIZER = "optimizer.safetensors";
@@ -26,7 +31,7 @@ const STATE = "training_state.json";
  */
 export async function saveCheckpoint(
   folder: string,
-  parts: { model: GPT2LMHeadModel; optimizer: Optimizer; tokenizer: Tokenizer; state: TrainingState },
+  parts: { model: GPT2LMHeadModel; optimizer: SavedState; tokenizer: Tokenizer; state: TrainingState },
 ): Promise<void> {
   const { model, optimizer, tokenizer, state } = parts;
   try {
@@ -64,7 +69,7 @@ export async function findCheckpoint(folder: string): Promise<string | undefined
  * Loads a checkpoint into a model and its optimizer.
  * @throws DataError, CheckpointError or ShapeError when it is damaged or belongs to another model
  */
-export async function loadCheckpoint(folder: string, { model, optimizer }: { model: GPT2LMHeadModel; optimizer: Optimizer }): Promise<TrainingState> {
+export async function loadCheckpoint(folder: string, { model, optimizer }: { model: GPT2LMHeadModel; optimizer: SavedState }): Promise<TrainingState> {
   const json = await readJson(join(folder, STATE));
   const { step } = json;
   if (!Number.isSafeInteger(step) || (step as number) < 0) {
@@ -87,7 +92,7 @@ export async function loadCheckpoint(folder: string, { model, optimizer }: { mod
       fix: "resume with the optimizer the run was started with",
     });
   }
-  for (const [name, variable] of optimizer.state) variable.set((tensors.get(name) as StoredTensor).data as Float32Array);
+  for (const [name, variable] of optimizer.state) variable.set((tensors.get(name) as StoredTensor).data);
   return {
     step: step as number,
     validationLoss: typeof json.validationLoss === "number" ? json.validationLoss : null,

@@ -2,7 +2,7 @@ import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type PreparedData, prepareData, TextCorpus, TokenDataset, type TokenizerKind } from "../data/index.ts";
 import { readJson, writeJson } from "../files/index.ts";
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, type FloatDType, OptionError } from "../ir/index.ts";
 import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
@@ -30,6 +30,8 @@ export interface RunConfig {
   warmupSteps: number;
   weightDecay: number;
   clipNorm: number;
+  /** Dtype of products; weights and optimizer state stay in f32. */
+  precision: FloatDType;
   seed: number;
   evaluationInterval: number;
   checkpointInterval: number;
@@ -51,6 +53,7 @@ export const defaultRunConfig: Omit<RunConfig, "text"> = {
   warmupSteps: 100,
   weightDecay: 0.1,
   clipNorm: 1,
+  precision: "f32",
   seed: 1337,
   evaluationInterval: 100,
   checkpointInterval: 500,
@@ -101,6 +104,7 @@ export function checkRunConfig(config: RunConfig): void {
   for (const name of ["warmupSteps", "weightDecay", "maxSeconds"] as const) require(config[name] >= 0, `${name} of at least 0`, config[name]);
   require(config.dropout >= 0 && config.dropout < 1, "dropout from 0 to below 1", config.dropout);
   require(config.tokenizer === "bpe" || config.tokenizer === "char", "tokenizer to be bpe or char", config.tokenizer);
+  require(["f32", "bf16", "f16"].includes(config.precision), "precision to be f32, bf16 or f16", config.precision);
   const near = Math.ceil(config.hiddenSize / config.numHeads) * config.numHeads;
   require(config.hiddenSize % config.numHeads ===
     0, "hiddenSize to be a multiple of numHeads", `${config.hiddenSize} and ${config.numHeads}`, `use --width ${near}`);
@@ -156,8 +160,8 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
 }
 
 async function claimFolder(folder: string, config: RunConfig): Promise<void> {
-  const earlier = await readRunConfig(folder);
-  if (!earlier) {
+  const stored = await readRunConfig(folder);
+  if (!stored) {
     const entries = await readdir(folder).catch(() => []);
     const foreign = entries.filter((entry) => !["data", "run.json"].includes(entry));
     if (foreign.length === 0) return;
@@ -168,6 +172,7 @@ async function claimFolder(folder: string, config: RunConfig): Promise<void> {
       fix: "choose another --name",
     });
   }
+  const earlier: RunConfig = { ...defaultRunConfig, ...stored }; // options that were added since
   const changed = (Object.keys(config) as (keyof RunConfig)[]).filter((key) => !changeable.has(key) && earlier[key] !== config[key]);
   if (changed.length === 0) return;
   if (!(await findCheckpoint(join(folder, "checkpoint")))) {

@@ -21,6 +21,8 @@ export interface StepOptions {
   profile?: boolean;
   /** Dtype of products; weights and optimizer state stay in f32. f16 scales the loss, see LossScaler. @default "f32" */
   precision?: FloatDType;
+  /** Keeps the gradients of f16 in range. Give one to save its state. @default a new one where precision is f16 */
+  scaler?: LossScaler;
 }
 
 /** Arguments: input ids [B, T], targets [B, T], learning rate, and the number of the step. */
@@ -30,10 +32,9 @@ export type TrainStep = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"
 export function compileTrainStep(
   model: GPT2LMHeadModel,
   optimizer: Optimizer,
-  { clipNorm, key, keepPreviousState, profile, precision = "f32" }: StepOptions,
+  { clipNorm, key, keepPreviousState, profile, precision = "f32", scaler = precision === "f16" ? new LossScaler() : undefined }: StepOptions,
 ): TrainStep {
   const parameters = [...optimizer.parameters.values()];
-  const scaler = precision === "f16" ? new LossScaler() : undefined;
   return compile(
     (inputs: Tensor<"i32">, targets: Tensor<"i32">, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
       const exact = model.loss(inputs, targets, { key: key?.fold(step) });

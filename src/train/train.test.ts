@@ -58,17 +58,18 @@ test("a run learns, measures, and saves a model in Hugging Face layout", async (
   expect(metrics.filter((entry) => "loss" in entry)).toHaveLength(120);
 });
 
-test("an interrupted run that is resumed is the run that was not interrupted", async () => {
-  await runAll("straight", tiny());
-  const first = await runAll("resumed", tiny(), 7);
+test.each(["f32", "f16"] as const)("an interrupted run in %s that is resumed is the run that was not interrupted", async (precision) => {
+  const [straight, resumed] = [`straight-${precision}`, `resumed-${precision}`];
+  await runAll(straight, { ...tiny(), precision });
+  const first = await runAll(resumed, { ...tiny(), precision }, 7);
   expect(first.at(-1)).toMatchObject({ type: "finished", step: 7, reason: "aborted" });
-  const second = await runAll("resumed", tiny());
+  const second = await runAll(resumed, { ...tiny(), precision });
   expect(second.find((event) => event.type === "resumed")).toMatchObject({ step: 7 });
-  expect(await weights("resumed")).toEqual(await weights("straight"));
+  expect(await weights(resumed)).toEqual(await weights(straight));
 });
 
 test("a folder belongs to one set of options", async () => {
-  await expect(runAll("straight", { ...tiny(), hiddenSize: 64 })).rejects.toThrow(/hiddenSize 64 instead of 32.*--restart/s);
+  await expect(runAll("straight-f32", { ...tiny(), hiddenSize: 64 })).rejects.toThrow(/hiddenSize 64 instead of 32.*--restart/s);
 });
 
 test("wrong options are named before anything runs", async () => {

@@ -1,9 +1,10 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TokenDataset } from "../data/index.ts";
+import type { FloatDType } from "../ir/index.ts";
 import type { GPT2LMHeadModel } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
-import { type CompiledFunction, compile, randomKey, type Tensor, tensor } from "../tensor/index.ts";
+import { type CompiledFunction, compile, LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
 import { DivergedError, firstNonFinite } from "./diverged.ts";
@@ -23,6 +24,8 @@ export interface TrainOptions {
   contextLength: number;
   /** Largest norm of the gradients. @default 1 */
   clipNorm?: number;
+  /** Dtype of products; weights and optimizer state stay in f32. With f16, steps whose gradients overflow change only the loss' scale. @default "f32" */
+  precision?: FloatDType;
   /** Seed of dropout. @default 0 */
   seed?: number;
   /** Steps between measurements of the validation loss. @default 100 */
@@ -46,6 +49,8 @@ export type TrainEvent =
 
 /** State up to this size is kept twice, so that a step that diverges can be undone and looked into. */
 const ROLLBACK_BYTES = 512 << 20;
+/** With f16: halvings of the loss' scale in a row after which it is not the scale that makes gradients overflow. */
+const MOST_OVERFLOWS = 30;
 /** Parameters are kept with two moments each. */
 const STATE_COPIES = 3;
 
@@ -56,21 +61,24 @@ const STATE_COPIES = 3;
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
   const { model, optimizer, trainData, schedule, folder, steps, batchSize, contextLength, signal } = options;
-  const { clipNorm = 1, seed = 0, evaluationInterval = 100, checkpointInterval = 500, maxSeconds = Number.POSITIVE_INFINITY } = options;
+  const { clipNorm = 1, precision = "f32", seed = 0, evaluationInterval = 100, checkpointInterval = 500, maxSeconds = Number.POSITIVE_INFINITY } = options;
   const checkpointPath = join(folder, "checkpoint");
   await mkdir(folder, { recursive: true });
 
+  const scaler = precision === "f16" ? new LossScaler() : undefined;
+  const mostOverflows = scaler ? MOST_OVERFLOWS : 0;
+  const kept = { ...options, optimizer: { state: new Map<string, Variable>([...optimizer.state, ...(scaler?.state ?? [])]) } };
   let state: TrainingState = { step: 0, validationLoss: null, elapsedSeconds: 0 };
   const found = await findCheckpoint(checkpointPath);
   if (found) {
-    state = await loadCheckpoint(found, options);
+    state = await loadCheckpoint(found, kept);
     yield { type: "resumed", step: state.step };
   }
   const canRollBack = model.parameterCount() * 4 * STATE_COPIES <= ROLLBACK_BYTES;
-  const trainStep = compileTrainStep(model, optimizer, { clipNorm, key: randomKey(seed), keepPreviousState: canRollBack });
+  const trainStep = compileTrainStep(model, optimizer, { clipNorm, key: randomKey(seed), keepPreviousState: canRollBack, precision, scaler });
   const evaluate = compileEvaluation(model);
   const save = async () => {
-    await saveCheckpoint(checkpointPath, { ...options, state });
+    await saveCheckpoint(checkpointPath, { ...kept, state });
     return { type: "checkpoint", step: state.step, path: checkpointPath } as const;
   };
   const measure = async () => {
@@ -83,6 +91,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   try {
     let next = trainData.batch(state.step, batchSize);
     let reason: "steps" | "time" | "aborted" = "steps";
+    let overflows = 0; // in a row
     while (state.step < steps) {
       if (signal?.aborted || state.elapsedSeconds >= maxSeconds) {
         reason = signal?.aborted ? "aborted" : "time";
@@ -99,7 +108,8 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
       const result = await trainStep(inputs, targets, learningRate, tensor(state.step, { dtype: "i32" }));
       const loss = await result.loss.item();
       const gradientNorm = await result.gradientNorm.item();
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
+      overflows = Number.isFinite(gradientNorm) ? 0 : overflows + 1;
+      if (!Number.isFinite(loss) || overflows > mostOverflows) {
         throw await diverged({ options, step: state.step, loss, trainStep, canRollBack, inputs, targets, checkpoint: await findCheckpoint(checkpointPath) });
       }
       const seconds = (performance.now() - started) / 1000;
@@ -117,6 +127,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   } finally {
     trainStep.dispose();
     evaluate.dispose();
+    scaler?.dispose();
   }
 }
 
