@@ -42,6 +42,13 @@ test.each(["train", "generate", "chat", "serve", "start", "doctor"])("%s --help 
   expect(output).toMatch(/Examples:/);
 });
 
+test("a device that is absent is an error, not a wait", async () => {
+  const absent = process.platform === "darwin" ? "directml" : "coreml";
+  const { code, output } = await run(["train", "--text", "text.txt", "--device", absent, ...small]);
+  expect(code).toBe(1);
+  expect(output).toMatch(new RegExp(`^error: device: expected ${absent} to be there`, "m"));
+});
+
 test("mistakes name the nearest right thing", async () => {
   expect(await run(["trian"])).toMatchObject({ code: 1, output: expect.stringMatching(/Did you mean train/) });
   expect(await run(["train", "--txt", "x"])).toMatchObject({ code: 1, output: expect.stringMatching(/Did you mean --text/) });

@@ -108,6 +108,7 @@ export class Device {
     if (picked) {
       this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock };
       for (const send of this.waiting.splice(0)) send();
+      this.restWhenIdle();
       resolve({ type: picked, failures });
     } else {
       const absent = absentError(failures);
@@ -161,8 +162,13 @@ export class Device {
   private answered(id: number) {
     const request = this.pending.get(id);
     this.pending.delete(id);
-    if (this.pending.size === 0) this.channel.unref();
+    this.restWhenIdle();
     return request;
+  }
+
+  /** A device without work does not keep the program alive. */
+  private restWhenIdle(): void {
+    if (this.pending.size === 0) this.channel.unref();
   }
 
   private fail(cause: Error): void {
@@ -170,6 +176,7 @@ export class Device {
     this.waiting.length = 0;
     for (const { reject } of this.pending.values()) reject(this.failure);
     this.pending.clear();
+    this.restWhenIdle();
   }
 
   /** A new buffer whose contents the next run that writes it will make. @internal */

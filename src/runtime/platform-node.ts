@@ -68,7 +68,6 @@ export function startBackend(candidates: readonly Candidate[]): Channel {
     execArgv: [], // the program's own, such as --input-type, may not fit a file
     workerData: { candidates },
   });
-  worker.unref(); // an idle device does not keep the program alive
   return {
     post: (message) => worker.postMessage(message),
     onMessage: (receive) => worker.on("message", (message: Message) => receive(message)),
