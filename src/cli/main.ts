@@ -5,6 +5,7 @@ import { KindlingError } from "../ir/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { chatCommand, generateCommand, type SampleOptions } from "./chat.ts";
 import { doctorCommand } from "./doctor.ts";
+import { inspectCommand } from "./inspect.ts";
 import { openModel } from "./models.ts";
 import { profileCommand } from "./profile.ts";
 import { serveCommand } from "./serve.ts";
@@ -184,6 +185,15 @@ program
   .addOption(deviceOption())
   .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
   .action((name, o) => profileCommand(name, o));
+
+program
+  .command("inspect")
+  .argument("<model>", "name of a run, a folder in Hugging Face layout, a .safetensors or a .gguf file")
+  .description("Show what a model is: architecture, parameters, dtypes, tokenizer, licence, memory.")
+  .option("--runs <folder>", "folder of all runs", "runs")
+  .option("--json", "as JSON")
+  .addHelpText("after", "\nExamples:\n  kindling inspect sotu\n  kindling inspect smollm2.gguf --json")
+  .action(inspectCommand);
 
 program
   .command("doctor")

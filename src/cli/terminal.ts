@@ -54,6 +54,18 @@ export function formatCount(count: number): string {
   return count >= 1e4 ? `${(count / 1e3).toFixed(0)}k` : String(Math.round(count));
 }
 
+/** 1572864 -> "1.5 MiB" */
+export function formatBytes(bytes: number): string {
+  for (const [unit, size] of [
+    ["GiB", 2 ** 30],
+    ["MiB", 2 ** 20],
+    ["KiB", 2 ** 10],
+  ] as const) {
+    if (bytes >= size) return `${(bytes / size).toFixed(1)} ${unit}`;
+  }
+  return `${bytes} bytes`;
+}
+
 export interface CurvePoint {
   step: number;
   loss: number;

@@ -1,4 +1,14 @@
-/** Files: safetensors, JSON, and writes that survive a crash. Imports ir/. */
+/** Files: safetensors, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { GgufFile, type GgufHeader, type GgufTensor, type GgufTensorInfo, type GgufValue, parseGgufHeader, writeGguf } from "./gguf.ts";
+export { decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
 export { readJson, writeJson } from "./json.ts";
-export { parseHeader, readSafetensors, type SafetensorsHeader, type StoredTensor, type TensorInfo, writeSafetensors } from "./safetensors.ts";
+export {
+  parseHeader,
+  readSafetensors,
+  readSafetensorsHeader,
+  type SafetensorsHeader,
+  type StoredTensor,
+  type TensorInfo,
+  writeSafetensors,
+} from "./safetensors.ts";

@@ -86,15 +86,10 @@ function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
   return { dtype, shape, begin: offsets[0], end: offsets[1] };
 }
 
-/**
- * Reads tensors from a file one after another, so that no more than the result is in memory.
- * @param names which to read. @default all
- * @throws DataError when the file is not a sound safetensors file or a name is missing.
- */
-export async function readSafetensors(
-  path: string,
-  names?: readonly string[],
-): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+type ReadExactly = (length: number, position: number) => Promise<Uint8Array>;
+
+/** Opens a file, checks its header, and lets `use` read from it. */
+async function withSafetensors<T>(path: string, use: (header: SafetensorsHeader, read: ReadExactly) => T | Promise<T>): Promise<T> {
   const file = await open(path, "r").catch((cause) => {
     throw new DataError({
       where: path,
@@ -120,7 +115,24 @@ export async function readSafetensors(
     const headerLength = Number(new DataView((await readExactly(LENGTH_BYTES, 0)).buffer).getBigUint64(0, true));
     if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES)
       throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
-    const header = parseHeader(path, await readExactly(headerLength, LENGTH_BYTES), size);
+    return await use(parseHeader(path, await readExactly(headerLength, LENGTH_BYTES), size), readExactly);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Names, dtypes and shapes, without the numbers. @throws DataError when the file is not a sound safetensors file */
+export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
+  return withSafetensors(path, (header) => header);
+}
+
+/**
+ * Reads tensors from a file one after another, so that no more than the result is in memory.
+ * @param names which to read. @default all
+ * @throws DataError when the file is not a sound safetensors file or a name is missing.
+ */
+export function readSafetensors(path: string, names?: readonly string[]): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+  return withSafetensors(path, async (header, readExactly) => {
     const tensors = new Map<string, StoredTensor>();
     for (const name of names ?? header.tensors.keys()) {
       const info = header.tensors.get(name);
@@ -129,9 +141,7 @@ export async function readSafetensors(
       tensors.set(name, { dtype: info.dtype, shape: info.shape, data: hostArrayFromBytes(info.dtype, bytes) });
     }
     return { tensors, metadata: header.metadata };
-  } finally {
-    await file.close();
-  }
+  });
 }
 
 /** Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for. */

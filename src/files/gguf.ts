@@ -1,0 +1,374 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { DataError } from "../ir/index.ts";
+import { writeFileAtomic } from "./atomic.ts";
+import { type BlockFormat, blockFormats, decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
+
+/*
+ * The GGUF format, versions 2 and 3, little-endian: "GGUF", version, number of tensors and of metadata; the metadata, each a
+ * key, a kind and a value; the tensors' names, sizes (innermost first), types and offsets; then, aligned, their data.
+ * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ */
+const MAGIC = 0x46554747;
+const DEFAULT_ALIGNMENT = 32;
+/** ggml has no tensors with more axes. */
+const MAX_AXES = 4;
+/** Arrays within arrays beyond this depth are nobody's metadata. */
+const MAX_DEPTH = 4;
+/** Read at first; doubled until the header is whole. */
+const FIRST_READ = 1 << 20;
+
+/** Integers that no number holds exactly are bigints. */
+export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
+
+export interface GgufTensorInfo {
+  type: GgufType;
+  /** Outermost axis first, as everywhere in Kindling. */
+  shape: readonly number[];
+  /** First byte in the file, and byte after the last. */
+  begin: number;
+  end: number;
+}
+
+export interface GgufHeader {
+  version: number;
+  metadata: ReadonlyMap<string, GgufValue>;
+  tensors: ReadonlyMap<string, GgufTensorInfo>;
+}
+
+const typesByCode = new Map(Object.entries(blockFormats).map(([type, { code }]) => [code, type as GgufType]));
+
+function malformed(path: string, expected: string, received: string): DataError {
+  return new DataError({ where: path, expected, received, fix: "the file is damaged or not GGUF: fetch it again" });
+}
+
+/** The part of the file that was read ends within the header. */
+class NeedMore extends Error {}
+
+class Reader {
+  at = 0;
+  private readonly view: DataView;
+  private readonly bytes: Uint8Array;
+  private readonly path: string;
+  private readonly fileBytes: number;
+
+  constructor(path: string, bytes: Uint8Array, fileBytes: number) {
+    this.path = path;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.fileBytes = fileBytes;
+  }
+
+  fail(expected: string, received: string): DataError {
+    return malformed(this.path, expected, received);
+  }
+
+  /** Moves on by `length` bytes and gives where they begin. Nothing is allocated by the file's word. */
+  private take(length: number): number {
+    const begin = this.at;
+    if (length > this.fileBytes - begin) throw this.fail(`${length} bytes at ${begin}`, `a file of ${this.fileBytes} bytes`);
+    if (length > this.bytes.length - begin) throw new NeedMore();
+    this.at += length;
+    return begin;
+  }
+
+  u32(): number {
+    return this.view.getUint32(this.take(4), true);
+  }
+
+  /** A count or an offset. */
+  count(what: string): number {
+    const value = this.view.getBigUint64(this.take(8), true);
+    if (value > Number.MAX_SAFE_INTEGER) throw this.fail(`${what} below 2^53`, String(value));
+    return Number(value);
+  }
+
+  text(what: string): string {
+    const length = this.count(`the length of ${what}`);
+    const begin = this.take(length);
+    try {
+      return utf8.decode(this.bytes.subarray(begin, begin + length));
+    } catch {
+      throw this.fail(`${what} in UTF-8`, `other bytes at ${begin}`);
+    }
+  }
+
+  value(what: string, kind: number, depth = 0): GgufValue {
+    const { view } = this;
+    switch (kind) {
+      case 0:
+        return view.getUint8(this.take(1));
+      case 1:
+        return view.getInt8(this.take(1));
+      case 2:
+        return view.getUint16(this.take(2), true);
+      case 3:
+        return view.getInt16(this.take(2), true);
+      case 4:
+        return this.u32();
+      case 5:
+        return view.getInt32(this.take(4), true);
+      case 6:
+        return view.getFloat32(this.take(4), true);
+      case 7:
+        return view.getUint8(this.take(1)) !== 0;
+      case 8:
+        return this.text(what);
+      case 9:
+        return this.array(what, depth);
+      case 10:
+        return exact(view.getBigUint64(this.take(8), true));
+      case 11:
+        return exact(view.getBigInt64(this.take(8), true));
+      case 12:
+        return view.getFloat64(this.take(8), true);
+      default:
+        throw this.fail(`${what} to be of a kind from 0 to 12`, String(kind));
+    }
+  }
+
+  private array(what: string, depth: number): GgufValue[] {
+    if (depth >= MAX_DEPTH) throw this.fail(`${what} to be at most ${MAX_DEPTH} arrays deep`, "more");
+    const kind = this.u32();
+    const length = this.count(`the length of ${what}`);
+    if (length > this.fileBytes - this.at) throw this.fail(`${what} to fit in the file`, `an array of ${length}`); // each takes a byte at least
+    const values: GgufValue[] = [];
+    for (let i = 0; i < length; i++) values.push(this.value(what, kind, depth + 1));
+    return values;
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const exact = (value: bigint) => (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value);
+
+/**
+ * Checks the header of a GGUF file. `start` is the beginning of the file, `fileBytes` its size.
+ * @returns undefined when the header goes on after `start`
+ * @throws DataError for a file that is damaged, lies about sizes, or has tensors of a type that is not read
+ */
+export function parseGgufHeader(path: string, start: Uint8Array, fileBytes: number): GgufHeader | undefined {
+  try {
+    return parse(path, new Reader(path, start, fileBytes), fileBytes);
+  } catch (error) {
+    if (error instanceof NeedMore) return undefined;
+    throw error;
+  }
+}
+
+function parse(path: string, reader: Reader, fileBytes: number): GgufHeader {
+  if (reader.u32() !== MAGIC) throw malformed(path, 'a file that begins with "GGUF"', "another");
+  const version = reader.u32();
+  if (version !== 2 && version !== 3) throw malformed(path, "version 2 or 3, little-endian", String(version));
+  const tensorCount = reader.count("the number of tensors");
+  const metadataCount = reader.count("the number of metadata");
+  const metadata = new Map<string, GgufValue>();
+  for (let i = 0; i < metadataCount; i++) {
+    const key = reader.text("a key");
+    if (metadata.has(key)) throw malformed(path, "each key once", `${key} twice`);
+    metadata.set(key, reader.value(key, reader.u32()));
+  }
+  const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
+  if (typeof alignment !== "number" || !Number.isInteger(alignment) || alignment < 1 || alignment % 8 !== 0) {
+    throw malformed(path, "general.alignment to be a multiple of 8", String(alignment));
+  }
+  const relative = new Map<string, GgufTensorInfo>();
+  for (let i = 0; i < tensorCount; i++) {
+    const name = reader.text("the name of a tensor");
+    if (relative.has(name)) throw malformed(path, "each tensor once", `${name} twice`);
+    relative.set(name, tensorInfo(path, reader, name, alignment));
+  }
+  const dataOffset = Math.ceil(reader.at / alignment) * alignment;
+  const tensors = new Map([...relative].map(([name, info]) => [name, { ...info, begin: info.begin + dataOffset, end: info.end + dataOffset }]));
+  let last = dataOffset;
+  for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
+    if (begin < last) throw malformed(path, `tensor ${name} to begin after the one before it`, `byte ${begin}, before ${last}`);
+    if (end > fileBytes) throw malformed(path, `tensor ${name} to end within the file`, `byte ${end} of ${fileBytes}`);
+    last = end;
+  }
+  return { version, metadata, tensors };
+}
+
+function tensorInfo(path: string, reader: Reader, name: string, alignment: number): GgufTensorInfo {
+  const axes = reader.u32();
+  if (axes > MAX_AXES) throw malformed(path, `tensor ${name} to have at most ${MAX_AXES} axes`, String(axes));
+  const shape = Array.from({ length: axes }, () => reader.count(`a size of tensor ${name}`)).reverse();
+  const code = reader.u32();
+  const type = typesByCode.get(code);
+  if (!type) {
+    const fix = "use a file in another quantization";
+    throw new DataError({ where: path, expected: `tensor ${name} as ${Object.keys(blockFormats).join(", ")}`, received: `type number ${code}`, fix });
+  }
+  const format: BlockFormat = blockFormats[type];
+  const columns = shape.at(-1) ?? 1;
+  if (columns % format.size !== 0) throw malformed(path, `rows of tensor ${name} to be whole blocks of ${format.size}`, `${columns} numbers`);
+  const begin = reader.count(`the offset of tensor ${name}`);
+  if (begin % alignment !== 0) throw malformed(path, `tensor ${name} to begin at a multiple of ${alignment}`, String(begin));
+  const end = begin + (shape.reduce((a, b) => a * b, 1) / format.size) * format.bytes;
+  if (!Number.isSafeInteger(end)) throw malformed(path, `tensor ${name} to be of a size that fits in a file`, `[${shape}]`);
+  return { type, shape, begin, end };
+}
+
+/** An open GGUF file. Tensors are read when they are asked for. */
+export class GgufFile {
+  readonly path: string;
+  readonly header: GgufHeader;
+  private readonly file: FileHandle;
+
+  private constructor(path: string, header: GgufHeader, file: FileHandle) {
+    this.path = path;
+    this.header = header;
+    this.file = file;
+  }
+
+  /** Reads the header. @throws DataError, see parseGgufHeader */
+  static async open(path: string): Promise<GgufFile> {
+    const file = await open(path, "r").catch((cause) => {
+      throw new DataError({
+        where: path,
+        expected: "a GGUF file",
+        received: cause.code === "ENOENT" ? "no such file" : cause.message,
+        fix: "check the path",
+        cause,
+      });
+    });
+    try {
+      const { size } = await file.stat();
+      for (let length = Math.min(FIRST_READ, size); ; length = Math.min(2 * length, size)) {
+        const header = parseGgufHeader(path, await readExactly(file, path, 0, length), size);
+        if (header) return new GgufFile(path, header, file);
+      }
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** The bytes of a tensor, in its blocks. @throws DataError for a name that is not there */
+  async readBlocks(name: string): Promise<{ info: GgufTensorInfo; bytes: Uint8Array }> {
+    const info = this.header.tensors.get(name);
+    if (!info) throw malformed(this.path, `a tensor named ${name}`, `only ${[...this.header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
+    return { info, bytes: await readExactly(this.file, this.path, info.begin, info.end - info.begin) };
+  }
+
+  /** The numbers of a tensor, row-major. */
+  async read(name: string): Promise<{ shape: readonly number[]; data: Float32Array }> {
+    const { info, bytes } = await this.readBlocks(name);
+    return { shape: info.shape, data: decodeBlocks(info.type, bytes) };
+  }
+
+  close(): Promise<void> {
+    return this.file.close();
+  }
+}
+
+async function readExactly(file: FileHandle, path: string, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) throw malformed(path, `${length} bytes at ${position}`, `the end of the file after ${done}`);
+    done += bytesRead;
+  }
+  return bytes;
+}
+
+export interface GgufTensor {
+  type: GgufType;
+  shape: readonly number[];
+  data: Float32Array;
+}
+
+/**
+ * Writes a GGUF file, version 3, atomically. Whole numbers become i32 or, beyond its range, i64; other numbers f32.
+ * @throws DataError for a type that is only read, or rows that are no whole blocks
+ */
+export async function writeGguf(path: string, metadata: ReadonlyMap<string, GgufValue>, tensors: ReadonlyMap<string, GgufTensor>): Promise<void> {
+  const writer = new Writer();
+  writer.u32(MAGIC);
+  writer.u32(3);
+  writer.u64(tensors.size);
+  writer.u64(metadata.size);
+  for (const [key, value] of metadata) {
+    writer.text(key);
+    writer.u32(writer.kindOf(value));
+    writer.value(value);
+  }
+  const data: Uint8Array[] = [];
+  let offset = 0;
+  for (const [name, { type, shape, data: numbers }] of tensors) {
+    const format: BlockFormat = blockFormats[type];
+    const isWhole = (shape.at(-1) ?? 1) % format.size === 0 && shape.reduce((a, b) => a * b, 1) === numbers.length;
+    const blocks = isWhole ? encodeBlocks(type, numbers) : undefined;
+    if (!blocks) {
+      const fix = isWhole ? "choose f32, f16, bf16, q4_0, q4_1 or q8_0" : "write this tensor as f16";
+      throw new DataError({
+        where: `${path}, tensor ${name}`,
+        expected: "a type that is written, and rows of whole blocks",
+        received: `${type}[${shape}]`,
+        fix,
+      });
+    }
+    writer.text(name);
+    writer.u32(shape.length);
+    for (const size of [...shape].reverse()) writer.u64(size);
+    writer.u32(format.code);
+    writer.u64(offset);
+    const padded = Math.ceil(blocks.length / DEFAULT_ALIGNMENT) * DEFAULT_ALIGNMENT;
+    data.push(blocks, new Uint8Array(padded - blocks.length));
+    offset += padded;
+  }
+  const padding = new Uint8Array((DEFAULT_ALIGNMENT - (writer.length % DEFAULT_ALIGNMENT)) % DEFAULT_ALIGNMENT);
+  await writeFileAtomic(path, [...writer.pieces, padding, ...data]);
+}
+
+const encoder = new TextEncoder();
+
+class Writer {
+  readonly pieces: Uint8Array[] = [];
+  length = 0;
+
+  private push(bytes: Uint8Array): void {
+    this.pieces.push(bytes);
+    this.length += bytes.length;
+  }
+  private fixed(bytes: number, set: (view: DataView) => void): void {
+    const view = new DataView(new ArrayBuffer(bytes));
+    set(view);
+    this.push(new Uint8Array(view.buffer));
+  }
+  u32(value: number): void {
+    this.fixed(4, (view) => view.setUint32(0, value, true));
+  }
+  u64(value: number): void {
+    this.fixed(8, (view) => view.setBigUint64(0, BigInt(value), true));
+  }
+  text(value: string): void {
+    const bytes = encoder.encode(value);
+    this.u64(bytes.length);
+    this.push(bytes);
+  }
+
+  kindOf(value: GgufValue): number {
+    if (typeof value === "string") return 8;
+    if (typeof value === "boolean") return 7;
+    if (typeof value === "object") return 9;
+    if (typeof value === "number" && !Number.isInteger(value)) return 6;
+    return value >= -(2 ** 31) && value < 2 ** 31 ? 5 : value >= 2n ** 63n ? 10 : 11;
+  }
+
+  value(value: GgufValue, kind = this.kindOf(value)): void {
+    if (typeof value === "string") this.text(value);
+    else if (typeof value === "boolean") this.push(Uint8Array.of(Number(value)));
+    else if (typeof value === "object") this.array(value);
+    else if (kind === 6) this.fixed(4, (view) => view.setFloat32(0, Number(value), true));
+    else if (kind === 5) this.fixed(4, (view) => view.setInt32(0, Number(value), true));
+    else this.fixed(8, (view) => view.setBigUint64(0, BigInt.asUintN(64, BigInt(value)), true));
+  }
+
+  /** All elements are of one kind: the one that holds each of them. */
+  private array(values: readonly GgufValue[]): void {
+    const kinds = values.map((value) => this.kindOf(value));
+    const kind = kinds.includes(6) ? 6 : Math.max(5, ...kinds);
+    this.u32(kind);
+    this.u64(values.length);
+    for (const value of values) this.value(value, kind);
+  }
+}

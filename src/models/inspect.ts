@@ -1,0 +1,143 @@
+import { open, readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { GgufFile, readJson, readSafetensorsHeader } from "../files/index.ts";
+import { DataError } from "../ir/index.ts";
+
+/** What is in a model's folder or file, told from headers: no weights are read. */
+export interface ModelReport {
+  format: "Hugging Face" | "safetensors" | "GGUF";
+  /** Such as "GPT2LMHeadModel" or, in GGUF, "llama". */
+  architecture: string | null;
+  parameters: number;
+  /** Numbers and bytes by the dtype they are stored in. */
+  dtypes: Record<string, { parameters: number; bytes: number }>;
+  /** Parameters by module; layers of the same kind are one entry, with "*" for their number. */
+  modules: Record<string, { parameters: number; tensors: number }>;
+  tokenizer: { kind: string; vocabSize: number } | null;
+  licence: string | null;
+  memory: {
+    /** Bytes of the weights as they are stored. */
+    stored: number;
+    /** Bytes of the weights in f32. */
+    run: number;
+    /** Bytes of weights, gradients and AdamW's two moments in f32; activations come on top. */
+    train: number;
+  };
+}
+
+interface Entry {
+  dtype: string;
+  shape: readonly number[];
+  bytes: number;
+}
+
+/**
+ * Looks at a folder in Hugging Face layout, a .safetensors or a .gguf file.
+ * @throws DataError when there is no model, or its file is damaged
+ */
+export async function inspectModel(path: string): Promise<ModelReport> {
+  const info = await stat(path).catch(() => undefined);
+  if (!info) throw new DataError({ where: path, expected: "a folder, a .safetensors or a .gguf file", received: "nothing there", fix: "check the path" });
+  if (info.isDirectory()) return inspectFolder(path);
+  const start = (await readStart(path, 4)).toString("latin1");
+  return start === "GGUF" ? inspectGguf(path) : report("safetensors", await safetensorsEntries(path), {});
+}
+
+async function readStart(path: string, length: number): Promise<Buffer> {
+  const file = await open(path, "r");
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
+  const { tensors } = await readSafetensorsHeader(path);
+  return new Map([...tensors].map(([name, { dtype, shape, begin, end }]) => [name, { dtype, shape, bytes: end - begin }]));
+}
+
+async function inspectFolder(folder: string): Promise<ModelReport> {
+  const names = (await readdir(folder)).sort();
+  const files = names.filter((name) => name.endsWith(".safetensors"));
+  if (files.length === 0) {
+    const near = names.find((name) => name.endsWith(".gguf"));
+    throw new DataError({
+      where: folder,
+      expected: "a folder with .safetensors files",
+      received: names.length > 0 ? `one with ${names.slice(0, 4).join(", ")}` : "an empty one",
+      fix: near ? `inspect ${join(folder, near)}` : "name a model's folder",
+    });
+  }
+  const entries = new Map<string, Entry>();
+  for (const name of files) for (const [key, entry] of await safetensorsEntries(join(folder, name))) entries.set(key, entry);
+  const config: Record<string, unknown> = names.includes("config.json") ? await readJson(join(folder, "config.json")) : {};
+  const [architecture = config.model_type ?? null] = (config.architectures ?? []) as string[];
+  return report("Hugging Face", entries, {
+    architecture: architecture as string | null,
+    tokenizer: names.includes("tokenizer.json") ? await tokenizerOf(join(folder, "tokenizer.json")) : null,
+    licence: names.includes("README.md") ? licenceOf(await readFile(join(folder, "README.md"), "utf8")) : null,
+  });
+}
+
+async function tokenizerOf(path: string): Promise<ModelReport["tokenizer"]> {
+  const { model, added_tokens: added } = (await readJson(path)) as { model?: { type?: string; vocab?: object | unknown[] }; added_tokens?: { id: number }[] };
+  const { type = "unknown", vocab = {} } = model ?? {};
+  const ids = Array.isArray(vocab) ? vocab.length : Object.keys(vocab).length;
+  return { kind: type, vocabSize: Math.max(ids, ...(added ?? []).map(({ id }) => id + 1)) };
+}
+
+/** The licence that a model card names in its front matter. */
+function licenceOf(card: string): string | null {
+  const [, front] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card) ?? [];
+  return (front && /^license:\s*(\S.*?)\s*$/m.exec(front)?.[1]) || null;
+}
+
+async function inspectGguf(path: string): Promise<ModelReport> {
+  const file = await GgufFile.open(path);
+  await file.close();
+  const { metadata, tensors } = file.header;
+  const text = (key: string) => {
+    const value = metadata.get(key);
+    return typeof value === "string" ? value : null;
+  };
+  const tokens = metadata.get("tokenizer.ggml.tokens");
+  const kind = text("tokenizer.ggml.model");
+  return report("GGUF", new Map([...tensors].map(([name, { type, shape, begin, end }]) => [name, { dtype: type, shape, bytes: end - begin }])), {
+    architecture: text("general.architecture"),
+    tokenizer: kind && Array.isArray(tokens) ? { kind, vocabSize: tokens.length } : null,
+    licence: text("general.license"),
+  });
+}
+
+function report(
+  format: ModelReport["format"],
+  entries: ReadonlyMap<string, Entry>,
+  { architecture = null, tokenizer = null, licence = null }: Partial<Pick<ModelReport, "architecture" | "tokenizer" | "licence">>,
+): ModelReport {
+  const dtypes: ModelReport["dtypes"] = {};
+  const modules: ModelReport["modules"] = {};
+  let [parameters, stored] = [0, 0];
+  for (const [name, { dtype, shape, bytes }] of entries) {
+    const count = shape.reduce((a, b) => a * b, 1);
+    parameters += count;
+    stored += bytes;
+    dtypes[dtype] ??= { parameters: 0, bytes: 0 };
+    dtypes[dtype].parameters += count;
+    dtypes[dtype].bytes += bytes;
+    const module = moduleOf(name);
+    modules[module] ??= { parameters: 0, tensors: 0 };
+    modules[module].parameters += count;
+    modules[module].tensors++;
+  }
+  return { format, architecture, parameters, dtypes, modules, tokenizer, licence, memory: { stored, run: 4 * parameters, train: 16 * parameters } };
+}
+
+/** "model.layers.3.mlp.up_proj.weight" belongs to "model.layers.*.mlp.up_proj". */
+const moduleOf = (name: string): string =>
+  name
+    .split(".")
+    .slice(0, -1)
+    .map((part) => (/^\d+$/.test(part) ? "*" : part))
+    .join(".") || name;
