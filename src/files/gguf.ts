@@ -316,7 +316,7 @@ export async function writeGguf(path: string, metadata: ReadonlyMap<string, Gguf
     offset += padded;
   }
   const padding = new Uint8Array((DEFAULT_ALIGNMENT - (writer.length % DEFAULT_ALIGNMENT)) % DEFAULT_ALIGNMENT);
-  await writeFileAtomic(path, [...writer.pieces, padding, ...data]);
+  await writeFileAtomic(path, [Buffer.concat(writer.pieces), padding, ...data]);
 }
 
 const encoder = new TextEncoder();

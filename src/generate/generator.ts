@@ -1,5 +1,5 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
-import type { GPT2LMHeadModel } from "../models/index.ts";
+import type { CausalLM } from "../models/index.ts";
 import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor, Variable } from "../tensor/index.ts";
 import { Sampler, type SamplingOptions, samplingOptionNames } from "./sampler.ts";
 
@@ -19,7 +19,7 @@ type Step = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tenso
  * that is updated in place, so a token costs the same early and late but for the attention itself.
  */
 export class Generator {
-  readonly model: GPT2LMHeadModel;
+  readonly model: CausalLM;
   readonly contextLength: number;
   private readonly caches: { k: Variable<"f32">; v: Variable<"f32"> }[];
   private readonly prefill: Step;
@@ -28,11 +28,12 @@ export class Generator {
   private cached: number[] = [];
   private busy: Promise<void> = Promise.resolve();
 
-  constructor(model: GPT2LMHeadModel) {
+  constructor(model: CausalLM) {
     this.model = model;
-    const { numLayers, numHeads, hiddenSize, maxPositionEmbeddings } = model.config;
+    const { numLayers, hiddenSize, maxPositionEmbeddings } = model.config;
+    const { numKeyHeads, headDim } = model.cacheShape;
     this.contextLength = maxPositionEmbeddings;
-    const shape = [1, numHeads, maxPositionEmbeddings, hiddenSize / numHeads];
+    const shape = [1, numKeyHeads, maxPositionEmbeddings, headDim];
     const cache = (name: string) => new Variable({ name, dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)));
     this.caches = Array.from({ length: numLayers }, (_, i) => ({ k: cache(`cache.${i}.k`), v: cache(`cache.${i}.v`) }));
     const step = (ids: Tensor<"i32">, positions: Tensor<"i32">, last: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">) => {
@@ -86,9 +87,9 @@ export class Generator {
     }
   }
 
-  private defaultStops(): number[] {
+  private defaultStops(): readonly number[] {
     const { eosTokenId } = this.model.config;
-    return eosTokenId === null ? [] : [eosTokenId];
+    return eosTokenId === null ? [] : typeof eosTokenId === "number" ? [eosTokenId] : eosTokenId;
   }
 
   private checkPrompt(prompt: readonly number[]): void {

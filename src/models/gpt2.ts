@@ -3,19 +3,27 @@
  * Learned positions, pre-normalisation, GELU feed-forward, tied output head, causal attention over a key/value cache.
  * Parameter names and config.json are those of Hugging Face transformers (GPT2LMHeadModel).
  */
-import { OptionError, ShapeError } from "../ir/index.ts";
-import { type CacheLengths, Conv1D, dropout, Embedding, type LayerCache, LayerNorm, Linear, Module, multiHeadAttention, normalInit } from "../nn/index.ts";
-import { add, crossEntropy, gelu, matmul, type RandomKey, relu, reshape, silu, type Tensor, tanh, tensor, withScope } from "../tensor/index.ts";
+import { OptionError } from "../ir/index.ts";
+import {
+  type Activation,
+  activations,
+  type CacheLengths,
+  Conv1D,
+  cachedHeadDim,
+  dropout,
+  Embedding,
+  type LayerCache,
+  LayerNorm,
+  Linear,
+  Module,
+  multiHeadAttention,
+  normalInit,
+} from "../nn/index.ts";
+import { add, matmul, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
+import { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, keyMask } from "./causal-lm.ts";
 import type { ConfigField } from "./config.ts";
 
-export type Activation = "gelu_new" | "gelu" | "relu" | "silu" | "tanh";
-
-export interface GPT2Config {
-  vocabSize: number;
-  /** Longest context, in tokens. */
-  maxPositionEmbeddings: number;
-  hiddenSize: number;
-  numLayers: number;
+export interface GPT2Config extends CausalLMConfig {
   numHeads: number;
   /** @default 4 * hiddenSize */
   intermediateSize: number;
@@ -31,9 +39,6 @@ export interface GPT2Config {
   scaleAttentionWeights: boolean;
   /** Divide them by the layer's number, counted from 1, too. */
   scaleAttentionByInverseLayer: boolean;
-  tieWordEmbeddings: boolean;
-  bosTokenId: number | null;
-  eosTokenId: number | null;
 }
 
 /** Field, its key in config.json, and its default: those of GPT-2 small. */
@@ -57,14 +62,6 @@ export const gpt2Fields: readonly ConfigField<GPT2Config>[] = [
   { field: "eosTokenId", key: "eos_token_id", default: 50256 },
 ];
 
-const activations: Readonly<Record<Activation, (x: Tensor<"f32">) => Tensor<"f32">>> = {
-  gelu_new: (x) => gelu(x, "tanh"),
-  gelu: (x) => gelu(x, "none"),
-  relu,
-  silu,
-  tanh,
-};
-
 /** Fills in defaults and checks. @throws OptionError naming the field. */
 export function gpt2Config(options: Partial<GPT2Config> = {}): GPT2Config {
   const defaults = Object.fromEntries(gpt2Fields.map((entry) => [entry.field, entry.default])) as unknown as GPT2Config;
@@ -82,6 +79,12 @@ export function gpt2Config(options: Partial<GPT2Config> = {}): GPT2Config {
     require(config[field] >= 0 && config[field] < 1, `${field} from 0 to below 1`, config[field]);
   }
   return config;
+}
+
+interface BlockOptions {
+  key?: RandomKey;
+  cache?: LayerCache & CacheLengths;
+  mask?: Tensor<"bool">;
 }
 
 class Attention extends Module {
@@ -103,7 +106,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, key?: RandomKey, cache?: LayerCache & CacheLengths): { output: Tensor<"f32">; cache?: LayerCache } {
+  forward(x: Tensor<"f32">, { key, cache, mask }: BlockOptions): { output: Tensor<"f32">; cache?: LayerCache } {
     const { numHeads, attentionDropout, residualDropout } = this.config;
     const [q, k, v] = this.cAttn.forwardParts(x, 3); // [B, T, D] each
     const attended = multiHeadAttention(q, k, v, {
@@ -113,6 +116,7 @@ class Attention extends Module {
       dropoutProbability: attentionDropout,
       key: key?.fold(0),
       cache,
+      mask,
     });
     return { output: dropout(this.cProj.forward(attended.output), residualDropout, key?.fold(1)), cache: attended.cache };
   }
@@ -156,8 +160,8 @@ class Block extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, key?: RandomKey, cache?: LayerCache & CacheLengths): { output: Tensor<"f32">; cache?: LayerCache } {
-    const attended = withScope("attn", () => this.attn.forward(this.ln1.forward(x), key?.fold(0), cache));
+  forward(x: Tensor<"f32">, { key, ...options }: BlockOptions): { output: Tensor<"f32">; cache?: LayerCache } {
+    const attended = withScope("attn", () => this.attn.forward(this.ln1.forward(x), { ...options, key: key?.fold(0) }));
     const middle = add(x, attended.output);
     const output = withScope("mlp", () => add(middle, this.mlp.forward(this.ln2.forward(middle), key?.fold(1))));
     return { output, cache: attended.cache };
@@ -181,24 +185,8 @@ class Transformer extends Module {
   }
 }
 
-export interface ForwardOptions {
-  /** Random key of this step; given, dropout is on. */
-  key?: RandomKey;
-  /** Position of each token, i32 [B, T]. @default 0, 1, ... */
-  positions?: Tensor<"i32">;
-  /** Generation: caches of all layers. */
-  cache?: { layers: readonly LayerCache[] } & CacheLengths;
-}
-
-export interface ForwardResult {
-  /** Final hidden states, normalised. [B, T, D] */
-  hidden: Tensor<"f32">;
-  /** The caches with the new positions added, when caches were given. */
-  layers: LayerCache[];
-}
-
 /** GPT-2 with its language-modelling head. */
-export class GPT2LMHeadModel extends Module {
+export class GPT2LMHeadModel extends CausalLM {
   readonly transformer: Transformer;
   readonly lmHead?: Linear; // [V, D], when not tied to the token embedding
   readonly config: GPT2Config;
@@ -214,43 +202,28 @@ export class GPT2LMHeadModel extends Module {
       this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
   }
 
-  /** inputIds: i32 [B, T] -> hidden states. @throws ShapeError when T exceeds the context length */
-  hidden(inputIds: Tensor<"i32">, { key, positions, cache }: ForwardOptions = {}): ForwardResult {
+  get cacheShape() {
+    const { numHeads, hiddenSize } = this.config;
+    return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
+  }
+
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
+    const { key, cache, attentionMask } = options;
     const { wte, wpe, h, lnF } = this.transformer;
-    const length = inputIds.shape[1];
-    const { maxPositionEmbeddings, embeddingDropout } = this.config;
-    if (typeof length === "number" && length > maxPositionEmbeddings) {
-      throw new ShapeError({
-        where: "GPT2LMHeadModel",
-        expected: `at most ${maxPositionEmbeddings} tokens`,
-        received: `${length}`,
-        fix: "shorten the input, or train a model with a longer context",
-      });
-    }
-    const places = positions ?? tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
+    const { embeddingDropout } = this.config;
+    const mask = keyMask(attentionMask);
+    const places = this.positionsOf(inputIds, options);
     let x = withScope("embeddings", () => dropout(add(wte.forward(inputIds), wpe.forward(places)), embeddingDropout, key?.fold(h.length))); // [B, T, D]
     const layers = h.map((block, i) => {
       const layerCache = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
-      const result = withScope(`h.${i}`, () => block.forward(x, key?.fold(i), layerCache));
+      const result = withScope(`h.${i}`, () => block.forward(x, { key: key?.fold(i), cache: layerCache, mask }));
       x = result.output;
       return result.cache;
     });
     return { hidden: withScope("ln_f", () => lnF.forward(x)), layers: layers.filter((layer) => layer !== undefined) };
   }
 
-  /** hidden: [..., D] -> logits [..., V] */
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("lm_head", () => matmul(hidden, (this.lmHead ?? this.transformer.wte).weight.value, { transposeB: true }));
-  }
-
-  /** inputIds: i32 [B, T] -> logits [B, T, V] */
-  forward(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
-    return this.logits(this.hidden(inputIds, options).hidden);
-  }
-
-  /** Mean cross-entropy of the next tokens, in nats. inputIds and targets: i32 [B, T]; targets of -100 do not count. */
-  loss(inputIds: Tensor<"i32">, targets: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
-    const logits = this.forward(inputIds, options);
-    return crossEntropy(reshape(logits, [-1, this.config.vocabSize]), reshape(targets, [-1]));
   }
 }

@@ -1,10 +1,10 @@
-import { cachedAttention, type RandomKey, reshape, scaledDotProductAttention, type Tensor, transpose } from "../tensor/index.ts";
+import { cachedAttention, pad, type RandomKey, reshape, scaledDotProductAttention, slice, type Tensor, transpose } from "../tensor/index.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 
 /** Keys and values of the positions seen so far, for one layer, with room for S positions. */
 export interface LayerCache {
-  /** [B, H, S, Dh] */
+  /** [B, K, S, cachedHeadDim(Dh)] */
   k: Tensor<"f32">;
   v: Tensor<"f32">;
 }
@@ -19,15 +19,42 @@ export interface CacheLengths {
 
 export interface MultiHeadOptions {
   numHeads: number;
+  /** Heads of keys and values; each serves numHeads / numKeyHeads query heads. @default numHeads */
+  numKeyHeads?: number;
   /** Each position sees only itself and those before. @default false */
   isCausal?: boolean;
   /** Factor on the scores. @default 1 / sqrt(Dh) */
   scale?: number;
+  /** A position sees only those less than this far before it. @default no limit */
+  slidingWindow?: number;
+  /** bool, broadcasts to [B, H, T, S]; false hides a key. Not together with `cache`. */
+  mask?: Tensor<"bool">;
   /** Probability of dropping an attention weight; needs `key`. @default 0 */
   dropoutProbability?: number;
   key?: RandomKey;
   /** Generation: attend to these earlier positions too, and add the new ones. Implies isCausal. */
   cache?: LayerCache & CacheLengths;
+}
+
+/** Width of a head in a cache: the kernel takes multiples of 8; what is added is 0. */
+export const cachedHeadDim = (headDim: number): number => Math.ceil(headDim / 8) * 8;
+
+/** Heads widened by zeros, or cut to their width again: [B, T, H * from] -> [B, T, H * to]. */
+function resizeHeads(x: Tensor<"f32">, from: number, to: number): Tensor<"f32"> {
+  if (from === to) return x;
+  const [batch, length, width] = x.shape;
+  const heads = (width as number) / from;
+  const split = reshape(x, [batch, length, heads, from]);
+  const resized =
+    to > from
+      ? pad(split, [
+          [0, 0],
+          [0, 0],
+          [0, 0],
+          [0, to - from],
+        ])
+      : slice(split, { axis: -1, end: to });
+  return reshape(resized, [batch, length, heads * to]);
 }
 
 /** [B, T, H * Dh] -> [B, H, T, Dh] */
@@ -43,7 +70,7 @@ export function mergeHeads(x: Tensor<"f32">): Tensor<"f32"> {
 }
 
 /**
- * Multi-head attention on projected queries, keys and values, [B, T, D] each -> output [B, T, D]. With a cache it also
+ * Multi-head attention on projected queries [B, T, H * Dh], keys and values [B, T, K * Dh] -> output [B, T, H * Dh]. With a cache it also
  * gives the cache with the new positions added. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
  */
 export function multiHeadAttention(
@@ -52,17 +79,20 @@ export function multiHeadAttention(
   v: Tensor<"f32">,
   options: MultiHeadOptions,
 ): { output: Tensor<"f32">; cache?: LayerCache } {
-  const { numHeads, isCausal = false, dropoutProbability = 0, key, cache } = options;
+  const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, dropoutProbability = 0, key, cache } = options;
   const headDim = (q.shape[2] as number) / numHeads;
   const scale = options.scale ?? 1 / Math.sqrt(headDim);
   if (cache) {
-    const { output, ...next } = cachedAttention(q, k, v, cache, { numHeads, scale });
-    return { output, cache: next };
+    const width = cachedHeadDim(headDim);
+    const [widerQ, widerK, widerV] = [q, k, v].map((x) => resizeHeads(x, headDim, width));
+    const { output, ...next } = cachedAttention(widerQ, widerK, widerV, cache, { numHeads, numKeyHeads, scale, slidingWindow });
+    return { output: resizeHeads(output, width, headDim), cache: next };
   }
-  const heads = [q, k, v].map((x) => splitHeads(x, numHeads)); // [B, H, T, Dh]
-  const output = scaledDotProductAttention(heads[0], heads[1], heads[2], {
+  const output = scaledDotProductAttention(splitHeads(q, numHeads), splitHeads(k, numKeyHeads), splitHeads(v, numKeyHeads), {
     isCausal,
     scale,
+    slidingWindow,
+    mask,
     onProbabilities: key && dropoutProbability > 0 ? (p) => dropout(p, dropoutProbability, key) : undefined,
     blocks: key && dropoutProbability > 0 ? 1 : undefined, // blocks would share one key
   });

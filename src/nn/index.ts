@@ -1,6 +1,9 @@
 /** Layers and initialisers. Imports tensor/ and below. */
+
+export { type Activation, activations } from "./activations.ts";
 export {
   type CacheLengths,
+  cachedHeadDim,
   type LayerCache,
   MultiHeadAttention,
   type MultiHeadAttentionConfig,
@@ -10,5 +13,6 @@ export {
   splitHeads,
 } from "./attention.ts";
 export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
-export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig } from "./layers.ts";
+export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, RMSNorm } from "./layers.ts";
 export { CheckpointError, checkpointKey, loadStateDict, Module, Parameter, type StateDict } from "./module.ts";
+export { type RopeParameters, RotaryEmbedding } from "./rope.ts";

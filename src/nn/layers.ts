@@ -1,5 +1,5 @@
 import type { FloatDType } from "../ir/index.ts";
-import { bernoulli, gather, layerNorm, linear, matmul, mul, type RandomKey, split, type Tensor, where } from "../tensor/index.ts";
+import { bernoulli, gather, layerNorm, linear, matmul, mul, type RandomKey, rmsNorm, split, type Tensor, where } from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 
@@ -88,7 +88,7 @@ export class Embedding extends Module {
 
 export interface LayerNormConfig {
   width: number;
-  /** Added to the variance. @default 1e-5 */
+  /** Added to the variance, or to the mean square. @default 1e-5, of RMSNorm 1e-6 */
   epsilon?: number;
 }
 
@@ -108,6 +108,23 @@ export class LayerNorm extends Module {
   /** x: [..., D] -> [..., D] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return layerNorm(x, this.weight.value, this.bias.value, this.epsilon);
+  }
+}
+
+/** Scales vectors along the last axis to a root mean square of 1, times a weight. Zhang and Sennrich 2019, arXiv:1910.07467. */
+export class RMSNorm extends Module {
+  readonly weight: Parameter; // [D]
+  private readonly epsilon: number;
+
+  constructor({ width, epsilon = 1e-6 }: LayerNormConfig, key: RandomKey) {
+    super();
+    this.weight = new Parameter([width], constantInit(1)(key, [width]));
+    this.epsilon = epsilon;
+  }
+
+  /** x: [..., D] -> [..., D] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return rmsNorm(x, this.weight.value, this.epsilon);
   }
 }
 

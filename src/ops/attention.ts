@@ -199,11 +199,19 @@ const attentionEntry: OpEntry = {
   },
 };
 
-type CachedAttributes = { numHeads: number; scale: number };
+export type CachedAttentionOptions = {
+  numHeads: number;
+  /** @default numHeads */
+  numKeyHeads?: number;
+  scale: number;
+  /** See AttentionOptions. @default no limit */
+  slidingWindow?: number;
+};
+type CachedAttributes = { numHeads: number; numKeyHeads: number; scale: number; slidingWindow: number };
 
 /**
  * Attention of new tokens over a key/value cache that is updated in place, in one fused kernel.
- *   q, k, v: [B, T, H * Dh] of the new tokens; pastK, pastV: [B, H, S, Dh] with room for S positions;
+ *   q: [B, T, H * Dh] and k, v: [B, T, K * Dh] of the new tokens; pastK, pastV: [B, K, S, Dh] with room for S positions;
  *   lengths: i32 [B], cache positions filled after this step, minus 1; total: i32 [1], the largest of them, plus 1.
  * Outputs: attention [B, T, H * Dh] and both caches.
  */
@@ -212,30 +220,33 @@ const cachedAttentionEntry = defineOp<"q" | "k" | "v" | "pastK" | "pastV" | "len
   inputs: ["q", "k", "v", "pastK", "pastV", "lengths", "total"],
   infer: ({ q, pastK, pastV }) => [q, pastK, pastV],
   gradient: notDifferentiable("is for generation only; train with scaledDotProductAttention"),
-  lower: (graph, { q, k, v, pastK, pastV, lengths, total }, { numHeads, scale }) =>
+  lower: (graph, { q, k, v, pastK, pastV, lengths, total }, { numHeads, numKeyHeads, scale, slidingWindow }) =>
     graph.nodes(
       "GroupQueryAttention",
       [q, k, v, pastK, pastV, lengths, total],
       3,
-      { num_heads: numHeads, kv_num_heads: numHeads, scale: new OnnxFloat(scale) },
+      { num_heads: numHeads, kv_num_heads: numKeyHeads, scale: new OnnxFloat(scale), local_window_size: slidingWindow || undefined },
       "com.microsoft",
     ),
-  reference: ({ q, k, v, pastK, pastV, lengths }, { numHeads, scale }) => {
+  reference: ({ q, k, v, pastK, pastV, lengths }, { numHeads, numKeyHeads, scale, slidingWindow }) => {
     const [batch, queries, width] = q.shape;
     const headDim = width / numHeads;
     const capacity = pastK.shape[2];
     const out = hostTensor(q.shape);
     const keys = hostTensor(pastK.shape, pastK.data);
     const values = hostTensor(pastV.shape, pastV.data);
-    const cacheAt = (b: number, h: number, s: number) => ((b * numHeads + h) * capacity + s) * headDim;
+    const shared = numHeads / numKeyHeads; // query heads of one key head
+    const cacheAt = (b: number, h: number, s: number) => ((b * numKeyHeads + Math.floor(h / shared)) * capacity + s) * headDim;
     for (let b = 0; b < batch; b++) {
       const first = lengths.data[b] + 1 - queries;
       for (let h = 0; h < numHeads; h++) {
         for (let t = 0; t < queries; t++) {
           const source = (b * queries + t) * width + h * headDim;
-          keys.data.set(k.data.slice(source, source + headDim), cacheAt(b, h, first + t));
-          values.data.set(v.data.slice(source, source + headDim), cacheAt(b, h, first + t));
+          const given = ((b * queries + t) * numKeyHeads + Math.floor(h / shared)) * headDim;
+          keys.data.set(k.data.slice(given, given + headDim), cacheAt(b, h, first + t));
+          values.data.set(v.data.slice(given, given + headDim), cacheAt(b, h, first + t));
           const scores = Array.from({ length: first + t + 1 }, (_, s) => {
+            if (slidingWindow > 0 && s <= first + t - slidingWindow) return Number.NEGATIVE_INFINITY;
             let dot = 0;
             for (let d = 0; d < headDim; d++) dot += q.data[source + d] * keys.data[cacheAt(b, h, s) + d];
             return dot * scale;
@@ -268,7 +279,10 @@ export interface CachedAttentionInputs {
 }
 
 /** See cachedAttentionEntry. @throws ShapeError when the width is not a multiple of numHeads. */
-export function cachedAttention(inputs: CachedAttentionInputs, { numHeads, scale }: CachedAttributes): readonly Value[] {
+export function cachedAttention(
+  inputs: CachedAttentionInputs,
+  { numHeads, numKeyHeads = numHeads, scale, slidingWindow = 0 }: CachedAttentionOptions,
+): readonly Value[] {
   const { q, k, v, pastK, pastV, lengths, total } = inputs;
   const headDim = pastK.shape[3] as number;
   if (q.shape[q.shape.length - 1] !== headDim * numHeads) {
@@ -279,5 +293,5 @@ export function cachedAttention(inputs: CachedAttentionInputs, { numHeads, scale
       fix: "make the cache for this model",
     });
   }
-  return applyAll(cachedAttentionEntry, [q, k, v, pastK, pastV, lengths, total], { numHeads, scale });
+  return applyAll(cachedAttentionEntry, [q, k, v, pastK, pastV, lengths, total], { numHeads, numKeyHeads, scale, slidingWindow });
 }

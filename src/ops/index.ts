@@ -54,7 +54,14 @@ export {
   sub,
   trunc,
 } from "./arithmetic.ts";
-export { type AttentionOptions, type CachedAttentionInputs, cachedAttention, plainAttention, scaledDotProductAttention } from "./attention.ts";
+export {
+  type AttentionOptions,
+  type CachedAttentionInputs,
+  type CachedAttentionOptions,
+  cachedAttention,
+  plainAttention,
+  scaledDotProductAttention,
+} from "./attention.ts";
 export { type BatchRule, spread } from "./batch.ts";
 export { stopGradient } from "./control.ts";
 export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from "./convolution.ts";

@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { folderCandidates, readJson, readSafetensors, type StoredTensor, writeFolderAtomic, writeJson, writeSafetensors } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
-import { type GPT2LMHeadModel, loadPretrained, savePretrained } from "../models/index.ts";
+import { type CausalLM, loadPretrained, savePretrained } from "../models/index.ts";
 import { CheckpointError } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
 import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
@@ -31,7 +31,7 @@ const STATE = "training_state.json";
  */
 export async function saveCheckpoint(
   folder: string,
-  parts: { model: GPT2LMHeadModel; optimizer: SavedState; tokenizer: Tokenizer; state: TrainingState },
+  parts: { model: CausalLM; optimizer: SavedState; tokenizer: Tokenizer; state: TrainingState },
 ): Promise<void> {
   const { model, optimizer, tokenizer, state } = parts;
   try {
@@ -69,7 +69,7 @@ export async function findCheckpoint(folder: string): Promise<string | undefined
  * Loads a checkpoint into a model and its optimizer.
  * @throws DataError, CheckpointError or ShapeError when it is damaged or belongs to another model
  */
-export async function loadCheckpoint(folder: string, { model, optimizer }: { model: GPT2LMHeadModel; optimizer: SavedState }): Promise<TrainingState> {
+export async function loadCheckpoint(folder: string, { model, optimizer }: { model: CausalLM; optimizer: SavedState }): Promise<TrainingState> {
   const json = await readJson(join(folder, STATE));
   const { step } = json;
   if (!Number.isSafeInteger(step) || (step as number) < 0) {

@@ -1,5 +1,5 @@
 import { OptionError } from "../ir/index.ts";
-import type { GPT2LMHeadModel } from "../models/index.ts";
+import type { CausalLM } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
 import { type Profile, tensor } from "../tensor/index.ts";
 import { compileTrainStep } from "./step.ts";
@@ -15,7 +15,7 @@ export interface ProfileTrainingOptions {
 
 /** Measures training steps (forward, backward, clipping, AdamW) on tokens that mean nothing. The weights change. */
 export async function profileTraining(
-  model: GPT2LMHeadModel,
+  model: CausalLM,
   { batchSize = 4, contextLength = model.config.maxPositionEmbeddings, steps = 3 }: ProfileTrainingOptions = {},
 ): Promise<{ profile: Profile; wallMs: number }> {
   const { vocabSize, maxPositionEmbeddings } = model.config;

@@ -1,5 +1,5 @@
 import type { FloatDType } from "../ir/index.ts";
-import type { GPT2LMHeadModel } from "../models/index.ts";
+import type { CausalLM } from "../models/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
 import { autocast, type CompiledFunction, compile, grad, LossScaler, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
 
@@ -30,7 +30,7 @@ export type TrainStep = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"
 
 /** One training step as one graph: forward, backward, clipping and the optimizer's update. */
 export function compileTrainStep(
-  model: GPT2LMHeadModel,
+  model: CausalLM,
   optimizer: Optimizer,
   { clipNorm, key, keepPreviousState, profile, precision = "f32", scaler = precision === "f16" ? new LossScaler() : undefined }: StepOptions,
 ): TrainStep {

@@ -2,7 +2,7 @@ import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TokenDataset } from "../data/index.ts";
 import type { FloatDType } from "../ir/index.ts";
-import type { GPT2LMHeadModel } from "../models/index.ts";
+import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { type CompiledFunction, compile, LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
@@ -11,7 +11,7 @@ import { DivergedError, firstNonFinite } from "./diverged.ts";
 import { compileTrainStep, type TrainStep } from "./step.ts";
 
 export interface TrainOptions {
-  model: GPT2LMHeadModel;
+  model: CausalLM;
   optimizer: Optimizer;
   tokenizer: Tokenizer;
   trainData: TokenDataset;
@@ -134,7 +134,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
 type Evaluation = CompiledFunction<[Tensor<"i32">, Tensor<"i32">], Tensor<"f32">>;
 
 /** The loss without dropout and without an update. */
-export function compileEvaluation(model: GPT2LMHeadModel): Evaluation {
+export function compileEvaluation(model: CausalLM): Evaluation {
   return compile((inputs: Tensor<"i32">, targets: Tensor<"i32">) => model.loss(inputs, targets));
 }
 

@@ -148,13 +148,13 @@ export interface AttentionCacheInputs<D extends FloatDType> {
   total: Tensor<"i32">;
 }
 
-/** Causal attention of new tokens over a cache; q, k, v: [B, T, H * Dh]. Gives the output and both updated caches. */
+/** Causal attention of new tokens over a cache; q: [B, T, H * Dh], k and v: [B, T, K * Dh]. Gives the output and both updated caches. */
 export function cachedAttention<D extends FloatDType>(
   q: Tensor<D>,
   k: Tensor<D>,
   v: Tensor<D>,
   cache: AttentionCacheInputs<D>,
-  options: { numHeads: number; scale: number },
+  options: ops.CachedAttentionOptions,
 ): { output: Tensor<D>; k: Tensor<D>; v: Tensor<D> } {
   const inputs = { q: q.value, k: k.value, v: v.value, pastK: cache.k.value, pastV: cache.v.value, lengths: cache.lengths.value, total: cache.total.value };
   const [output, nextK, nextV] = ops.cachedAttention(inputs, options);

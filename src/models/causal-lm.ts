@@ -1,0 +1,77 @@
+import { ShapeError } from "../ir/index.ts";
+import { type CacheLengths, type LayerCache, Module } from "../nn/index.ts";
+import { crossEntropy, type RandomKey, reshape, type Tensor, tensor } from "../tensor/index.ts";
+
+/** What every decoder-only language model's config has. */
+export interface CausalLMConfig {
+  vocabSize: number;
+  /** Longest context, in tokens. */
+  maxPositionEmbeddings: number;
+  hiddenSize: number;
+  numLayers: number;
+  tieWordEmbeddings: boolean;
+  bosTokenId: number | null;
+  /** Some models end with any of several tokens. */
+  eosTokenId: number | readonly number[] | null;
+}
+
+export interface ForwardOptions {
+  /** Random key of this step; given, dropout is on. */
+  key?: RandomKey;
+  /** Position of each token, i32 [B, T]. @default 0, 1, ... */
+  positions?: Tensor<"i32">;
+  /** Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too, where it is at the left. @default all */
+  attentionMask?: Tensor<"bool">;
+  /** Generation: caches of all layers. */
+  cache?: { layers: readonly LayerCache[] } & CacheLengths;
+}
+
+export interface ForwardResult {
+  /** Final hidden states, normalised. [B, T, D] */
+  hidden: Tensor<"f32">;
+  /** The caches with the new positions added, when caches were given. */
+  layers: LayerCache[];
+}
+
+/** A decoder-only language model: a stack of blocks, and logits for the next token. */
+export abstract class CausalLM extends Module {
+  abstract readonly config: CausalLMConfig;
+  /** Heads of keys and values, and their width, which a cache has to have. */
+  abstract readonly cacheShape: { numKeyHeads: number; headDim: number };
+
+  /** inputIds: i32 [B, T] -> hidden states. @throws ShapeError when T exceeds the context length */
+  abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): ForwardResult;
+  /** hidden: [..., D] -> logits [..., V] */
+  abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
+
+  /** inputIds: i32 [B, T] -> logits [B, T, V] */
+  forward(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
+    return this.logits(this.hidden(inputIds, options).hidden);
+  }
+
+  /** Mean cross-entropy of the next tokens, in nats. inputIds and targets: i32 [B, T]; targets of -100 do not count. */
+  loss(inputIds: Tensor<"i32">, targets: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
+    const logits = this.forward(inputIds, options);
+    return crossEntropy(reshape(logits, [-1, this.config.vocabSize]), reshape(targets, [-1]));
+  }
+
+  /** The positions of the tokens. @throws ShapeError when there are more than the context holds */
+  protected positionsOf(inputIds: Tensor<"i32">, { positions }: ForwardOptions): Tensor<"i32"> {
+    const length = inputIds.shape[1];
+    const { maxPositionEmbeddings } = this.config;
+    if (typeof length === "number" && length > maxPositionEmbeddings) {
+      throw new ShapeError({
+        where: this.constructor.name,
+        expected: `at most ${maxPositionEmbeddings} tokens`,
+        received: `${length}`,
+        fix: "shorten the input, or use a model with a longer context",
+      });
+    }
+    return positions ?? tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
+  }
+}
+
+/** [B, T] of a batch with padding -> what attention takes, [B, 1, 1, T]. */
+export function keyMask(attentionMask: Tensor<"bool"> | undefined): Tensor<"bool"> | undefined {
+  return attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
+}
