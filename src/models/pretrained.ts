@@ -5,6 +5,7 @@ import { DataError, decodeElement, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateDict } from "../nn/index.ts";
 import type { CausalLM } from "./causal-lm.ts";
 import { families, familyOf, modelTypeOf } from "./families.ts";
+import { loadGguf } from "./gguf.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -27,8 +28,8 @@ export async function savePretrained(model: CausalLM, folder: string): Promise<v
 }
 
 /**
- * Loads a model from a folder in Hugging Face layout: GPT-2, Llama, Mistral, Qwen2 or Qwen3. f16 and bf16 weights are
- * widened to f32.
+ * Loads a model from a folder in Hugging Face layout (GPT-2, Llama, Mistral, Qwen2 or Qwen3), or from a .gguf file (the same
+ * without GPT-2 and Mistral). Weights are widened to f32.
  * @throws DataError when a file is missing, damaged or of another architecture; CheckpointError or ShapeError when the
  *   weights do not fit the config.
  *
@@ -36,6 +37,7 @@ export async function savePretrained(model: CausalLM, folder: string): Promise<v
  * const model = await fromPretrained("runs/sotu/model");
  */
 export async function fromPretrained(folder: string): Promise<CausalLM> {
+  if (folder.endsWith(".gguf")) return loadGguf(folder);
   const configPath = join(folder, CONFIG);
   const json = await readJson(configPath);
   const model = familyOf(configPath, json.model_type).create(configPath, json);

