@@ -4,17 +4,18 @@ import { Generator } from "../generate/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { loadTokenizer } from "../tokenizers/index.ts";
+import { loadGgufTokenizer, loadTokenizer } from "../tokenizers/index.ts";
 
-/** The folder of a model named on the command line: itself in Hugging Face layout, a run's folder, or the name of a run. */
+/** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
+  if (name.endsWith(".gguf") && (await stat(name).catch(() => undefined))) return name;
   const candidates = [name, join(name, "model"), join(name, "checkpoint"), join(runsFolder, name, "model"), join(runsFolder, name, "checkpoint")];
   for (const folder of candidates) {
     if (await stat(join(folder, "config.json")).catch(() => undefined)) return folder;
   }
   throw new DataError({
     where: "model",
-    expected: "the name of a run or a folder with config.json",
+    expected: "the name of a run, a folder with config.json, or a .gguf file",
     received: `"${name}"`,
     fix: "train one first: kindling train --text my.txt --name my",
   });
@@ -24,6 +25,7 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
 export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
   const model = await fromPretrained(folder);
+  if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await loadTokenizer(join(folder, "tokenizer.json"));
   const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
   return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };

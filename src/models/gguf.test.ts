@@ -3,12 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { GgufFile, type GgufTensor, type GgufValue, readJson, readSafetensors, writeGguf } from "../files/index.ts";
+import { type GgufTensor, type GgufValue, readJson, readSafetensors, writeGguf } from "../files/index.ts";
 import { Generator } from "../generate/index.ts";
 import { gather, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { unpackedWheel } from "../testing/wheels.ts";
-import { BytePairTokenizer } from "../tokenizers/index.ts";
+import { loadGgufTokenizer } from "../tokenizers/index.ts";
 import { fromPretrained } from "./index.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
@@ -86,7 +86,9 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     const expected = (await readJson(golden("gguf/smollm2.json"))) as unknown as {
       inputIds: number[];
       outputIds: number[];
+      prompt: string;
       text: string;
+      texts: { text: string; ids: number[] }[];
       top: { ids: number[]; logits: number[] };
     };
     const model = await fromPretrained(path);
@@ -104,12 +106,12 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     const made: number[] = [];
     for await (const id of generator.generate(inputIds, { temperature: 0, maxNewTokens: 10, stopTokens: [] })) made.push(id);
     expect([...inputIds, ...made].slice(0, outputIds.length)).toEqual(outputIds);
-    const file = await GgufFile.open(path);
-    const tokens = file.header.metadata.get("tokenizer.ggml.tokens") as string[];
-    await file.close();
-    const tokenizer = new BytePairTokenizer({ vocab: new Map(tokens.map((token, id) => [token, id])), merges: [], special: new Map() });
+    const { tokenizer, chatTemplate } = await loadGgufTokenizer(path);
+    expect(chatTemplate).toContain("<|im_start|>");
+    expect(tokenizer.encode(expected.prompt)).toEqual(inputIds);
+    for (const { text: example, ids: theirs } of expected.texts) expect([example, tokenizer.encode(example)]).toEqual([example, theirs]);
     const answer = made.slice(0, outputIds.length - inputIds.length);
-    expect(tokenizer.decode(answer)).toBe(text);
+    expect(tokenizer.decode(answer)).toBe(text.replace("<|im_end|>", ""));
     expect(text).toContain("Paris");
     generator.dispose();
     model.dispose();

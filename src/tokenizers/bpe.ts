@@ -9,6 +9,8 @@ export interface BpeParts {
   merges: readonly (readonly [string, string])[];
   /** Tokens that stand for no text, such as <|endoftext|>. */
   special: ReadonlyMap<string, number>;
+  /** Each digit is a word by itself, before words are cut. @default false */
+  splitsDigits?: boolean;
 }
 
 /** Words whose tokens are remembered; natural text repeats its words. */
@@ -59,9 +61,14 @@ export class BytePairTokenizer implements Tokenizer {
     const out: number[] = [];
     splitSpecial(text, this.parts.special).forEach((piece, i) => {
       if (i % 2 === 1) out.push(this.parts.special.get(piece) as number);
-      else for (const [word] of piece.matchAll(pretokens())) for (const id of this.encodeWord(word)) out.push(id);
+      else for (const word of this.words(piece)) for (const id of this.encodeWord(word)) out.push(id);
     });
     return out;
+  }
+
+  private *words(text: string): Generator<string, void, void> {
+    const pieces = this.parts.splitsDigits ? text.split(/(\p{N})/u) : [text];
+    for (const piece of pieces) for (const [word] of piece.matchAll(pretokens())) yield word;
   }
 
   /** Ids of one pre-token. */
@@ -145,13 +152,14 @@ export class BytePairTokenizer implements Tokenizer {
   }
 
   toJson(): Record<string, unknown> {
+    const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
     return {
       version: "1.0",
       truncation: null,
       padding: null,
       added_tokens: [...this.parts.special].map(([content, id]) => addedToken(id, content)),
       normalizer: null,
-      pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true },
+      pre_tokenizer: this.parts.splitsDigits ? { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel] } : byteLevel,
       post_processor: null,
       decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
       model: {

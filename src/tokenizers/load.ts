@@ -11,11 +11,14 @@ const MAX_ID = 2 ** 24;
 const id = z.number().int().min(0).max(MAX_ID);
 const nothing = z.null().optional();
 
+const byteLevel = z.object({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false).optional(), use_regex: z.literal(true).optional() });
+const digits = z.object({ type: z.literal("Digits"), individual_digits: z.literal(true) });
+
 /** The parts of a tokenizer.json that decide what we can load. */
 const tokenizerFile = z.object({
   added_tokens: z.array(z.object({ id, content: z.string().min(1) })).default([]),
   normalizer: nothing,
-  pre_tokenizer: z.object({ type: z.literal("ByteLevel"), add_prefix_space: z.literal(false).optional() }).nullish(),
+  pre_tokenizer: z.union([byteLevel, z.object({ type: z.literal("Sequence"), pretokenizers: z.tuple([digits, byteLevel]) })]).nullish(),
   model: z.object({
     type: z.literal("BPE"),
     vocab: z.record(z.string(), id),
@@ -24,7 +27,7 @@ const tokenizerFile = z.object({
 });
 
 /**
- * Loads a tokenizer.json: byte-level BPE as GPT-2's, or a character tokenizer of ours.
+ * Loads a tokenizer.json: byte-level BPE as GPT-2's or SmolLM's, or a character tokenizer of ours.
  * @throws DataError when the file is missing, damaged or of another kind
  */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
@@ -42,7 +45,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
     return new CharacterTokenizer([...plain].sort(([, a], [, b]) => a - b).map(([character]) => character));
   }
   const pairs = model.merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge) as [string, string]); // older files write "a b"
-  return new BytePairTokenizer({ vocab: plain, merges: pairs, special });
+  return new BytePairTokenizer({ vocab: plain, merges: pairs, special, splitsDigits: pretokenizer.type === "Sequence" });
 }
 
 /**
