@@ -1,6 +1,6 @@
 import { createInterface } from "node:readline/promises";
 import { generateText } from "../generate/index.ts";
-import type { ServedModel } from "../serve/index.ts";
+import { type ChatMessage, chatFormat, type ServedModel } from "../serve/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
 export interface SampleOptions {
@@ -27,21 +27,22 @@ export async function generateCommand({ generator, tokenizer }: ServedModel, pro
   }
 }
 
-/** `kindling chat`: a conversation in the terminal. A base model continues the transcript. */
-export async function chatCommand({ generator, tokenizer }: ServedModel, options: SampleOptions): Promise<void> {
+/** `kindling chat`: a conversation in the terminal, by the model's chat template; a base model continues a transcript. */
+export async function chatCommand({ generator, tokenizer, chatTemplate }: ServedModel, options: SampleOptions): Promise<void> {
+  const format = chatFormat(chatTemplate);
   const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: "user: " });
   process.stdout.write("Type a line; the model answers. Ctrl-D ends.\n");
-  let transcript = "";
+  const messages: ChatMessage[] = [];
   terminal.prompt();
   for await (const line of terminal) {
-    transcript += `user: ${line}\nassistant:`;
-    process.stdout.write("assistant:");
+    messages.push({ role: "user", content: line });
+    process.stdout.write("assistant: ");
     let answer = "";
-    for await (const { text } of generateText(generator, tokenizer, transcript, { ...options, stop: ["\nuser:", ...(options.stop ?? [])] })) {
+    for await (const { text } of generateText(generator, tokenizer, format.render(messages), { ...options, stop: [...format.stop, ...(options.stop ?? [])] })) {
       process.stdout.write(text);
       answer += text;
     }
-    transcript += `${answer}\n`;
+    messages.push({ role: "assistant", content: answer.trim() });
     process.stdout.write("\n");
     terminal.prompt();
   }

@@ -142,7 +142,7 @@ withSampling(program.command("generate").argument("<model>", "name of a run, or 
 
 withSampling(program.command("chat").argument("<model>", "name of a run, or a folder in Hugging Face layout"))
   .description("Talk with a model in the terminal.")
-  .addHelpText("after", "\nExamples:\n  kindling chat sotu\n  kindling chat sotu --temperature 0.5")
+  .addHelpText("after", "\nExamples:\n  kindling chat sotu\n  kindling chat smollm2.gguf --temperature 0.5")
   .action(async (name, o) => {
     const model = await openModel(name, o.runs);
     await chatCommand(model, samplingOf(o));

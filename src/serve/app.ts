@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { Template } from "@huggingface/jinja";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { streamSSE } from "hono/streaming";
@@ -7,8 +6,9 @@ import type { z } from "zod";
 import { type Generator, generateText, type TextOptions, type TextPiece } from "../generate/index.ts";
 import { KindlingError, RuntimeError } from "../ir/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
+import { chatFormat } from "./chat-format.ts";
 import { page } from "./page.ts";
-import { type ChatMessage, chatRequest, completionRequest, plainMessages, type SamplingFields } from "./schema.ts";
+import { chatRequest, completionRequest, plainMessages, type SamplingFields } from "./schema.ts";
 
 export interface ServedModel {
   /** Name that clients ask for. */
@@ -19,9 +19,6 @@ export interface ServedModel {
   chatTemplate?: string;
 }
 
-/** Base models know no roles: a plain transcript is what they continue best. */
-const PLAIN_TEMPLATE = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:";
-const PLAIN_STOP = "\nuser:";
 const MAX_BODY_BYTES = 4 << 20;
 /** OpenAI's default of the older endpoint. */
 const DEFAULT_COMPLETION_TOKENS = 16;
@@ -47,7 +44,7 @@ export function createApp(model: ServedModel): Hono {
   const app = new Hono();
   const created = Math.floor(Date.now() / 1000);
   const modelObject = { id: model.id, object: "model", created, owned_by: "kindling" };
-  const template = new Template(model.chatTemplate ?? PLAIN_TEMPLATE);
+  const format = chatFormat(model.chatTemplate);
 
   app.use("/v1/*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json(errorBody("the request is too large", "invalid_request_error"), 413) }));
   app.get("/", (c) => c.html(page(model.id)));
@@ -80,9 +77,8 @@ export function createApp(model: ServedModel): Hono {
   app.post("/v1/chat/completions", async (c) => {
     const body = await parseBody(c, chatRequest);
     requireModel(model, body.model);
-    const messages = plainMessages(body.messages);
-    const prompt = renderChat(template, messages);
-    const options = textOptions(body, body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_CHAT_TOKENS, model.chatTemplate ? [] : [PLAIN_STOP]);
+    const prompt = format.render(plainMessages(body.messages));
+    const options = textOptions(body, body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_CHAT_TOKENS, format.stop);
     const head = { id: `chatcmpl-${randomUUID()}`, created, model: model.id };
     const chunk = (delta: object, reason: string | null) => ({
       ...head,
@@ -139,10 +135,6 @@ function requireModel(model: ServedModel, asked: string | undefined): void {
 
 function promptText(model: ServedModel, prompt: readonly string[] | readonly number[]): string {
   return typeof prompt[0] === "number" ? model.tokenizer.decode(prompt as readonly number[]) : ((prompt[0] as string | undefined) ?? "");
-}
-
-function renderChat(template: Template, messages: readonly ChatMessage[]): string {
-  return template.render({ messages, add_generation_prompt: true });
 }
 
 /** Seeds are drawn when none is given, so that asking again gives another text. */
