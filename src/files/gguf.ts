@@ -1,7 +1,8 @@
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { DataError } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { type BlockFormat, blockFormats, decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
+import { openForReading, readExactly } from "./read.ts";
 
 /*
  * The GGUF format, versions 2 and 3, little-endian: "GGUF", version, number of tensors and of metadata; the metadata, each a
@@ -221,19 +222,15 @@ export class GgufFile {
 
   /** Reads the header. @throws DataError, see parseGgufHeader */
   static async open(path: string): Promise<GgufFile> {
-    const file = await open(path, "r").catch((cause) => {
-      throw new DataError({
-        where: path,
-        expected: "a GGUF file",
-        received: cause.code === "ENOENT" ? "no such file" : cause.message,
-        fix: "check the path",
-        cause,
-      });
-    });
+    const file = await openForReading(path, "a GGUF file");
     try {
       const { size } = await file.stat();
       for (let length = Math.min(FIRST_READ, size); ; length = Math.min(2 * length, size)) {
-        const header = parseGgufHeader(path, await readExactly(file, path, 0, length), size);
+        const header = parseGgufHeader(
+          path,
+          await readExactly(file, { position: 0, length }, (expected, received) => malformed(path, expected, received)),
+          size,
+        );
         if (header) return new GgufFile(path, header, file);
       }
     } catch (error) {
@@ -246,7 +243,8 @@ export class GgufFile {
   async readBlocks(name: string): Promise<{ info: GgufTensorInfo; bytes: Uint8Array }> {
     const info = this.header.tensors.get(name);
     if (!info) throw malformed(this.path, `a tensor named ${name}`, `only ${[...this.header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
-    return { info, bytes: await readExactly(this.file, this.path, info.begin, info.end - info.begin) };
+    const place = { position: info.begin, length: info.end - info.begin };
+    return { info, bytes: await readExactly(this.file, place, (expected, received) => malformed(this.path, expected, received)) };
   }
 
   /** The numbers of a tensor, row-major. */
@@ -258,16 +256,6 @@ export class GgufFile {
   close(): Promise<void> {
     return this.file.close();
   }
-}
-
-async function readExactly(file: FileHandle, path: string, position: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw malformed(path, `${length} bytes at ${position}`, `the end of the file after ${done}`);
-    done += bytesRead;
-  }
-  return bytes;
 }
 
 export interface GgufTensor {

@@ -1,6 +1,6 @@
-import { open } from "node:fs/promises";
 import { bytesPerElement, DataError, type DType, type HostArray, hostArrayFromBytes } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { openForReading, readExactly } from "./read.ts";
 
 /*
  * The safetensors format: 8 bytes with the length of the header (little-endian), the header as JSON, then the data.
@@ -86,36 +86,19 @@ function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
   return { dtype, shape, begin: offsets[0], end: offsets[1] };
 }
 
-type ReadExactly = (length: number, position: number) => Promise<Uint8Array>;
+type ReadAt = (length: number, position: number) => Promise<Uint8Array>;
 
 /** Opens a file, checks its header, and lets `use` read from it. */
-async function withSafetensors<T>(path: string, use: (header: SafetensorsHeader, read: ReadExactly) => T | Promise<T>): Promise<T> {
-  const file = await open(path, "r").catch((cause) => {
-    throw new DataError({
-      where: path,
-      expected: "a safetensors file",
-      received: cause.code === "ENOENT" ? "no such file" : cause.message,
-      fix: "check the path",
-      cause,
-    });
-  });
+async function withSafetensors<T>(path: string, use: (header: SafetensorsHeader, read: ReadAt) => T | Promise<T>): Promise<T> {
+  const file = await openForReading(path, "a safetensors file");
   try {
     const { size } = await file.stat();
-    const readExactly = async (length: number, position: number) => {
-      const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const { bytesRead } = await file.read(bytes, done, length - done, position + done);
-        if (bytesRead === 0) throw malformed(path, `${length} bytes at ${position}`, `the end of the file after ${done}`);
-        done += bytesRead;
-      }
-      return bytes;
-    };
+    const read: ReadAt = (length, position) => readExactly(file, { position, length }, (expected, received) => malformed(path, expected, received));
     if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
-    const headerLength = Number(new DataView((await readExactly(LENGTH_BYTES, 0)).buffer).getBigUint64(0, true));
+    const headerLength = Number(new DataView((await read(LENGTH_BYTES, 0)).buffer).getBigUint64(0, true));
     if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES)
       throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
-    return await use(parseHeader(path, await readExactly(headerLength, LENGTH_BYTES), size), readExactly);
+    return await use(parseHeader(path, await read(headerLength, LENGTH_BYTES), size), read);
   } finally {
     await file.close();
   }
@@ -132,12 +115,12 @@ export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> 
  * @throws DataError when the file is not a sound safetensors file or a name is missing.
  */
 export function readSafetensors(path: string, names?: readonly string[]): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
-  return withSafetensors(path, async (header, readExactly) => {
+  return withSafetensors(path, async (header, read) => {
     const tensors = new Map<string, StoredTensor>();
     for (const name of names ?? header.tensors.keys()) {
       const info = header.tensors.get(name);
       if (!info) throw malformed(path, `a tensor named ${name}`, `only ${[...header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
-      const bytes = await readExactly(info.end - info.begin, header.dataOffset + info.begin);
+      const bytes = await read(info.end - info.begin, header.dataOffset + info.begin);
       tensors.set(name, { dtype: info.dtype, shape: info.shape, data: hostArrayFromBytes(info.dtype, bytes) });
     }
     return { tensors, metadata: header.metadata };

@@ -1,0 +1,24 @@
+import { type FileHandle, open } from "node:fs/promises";
+import { DataError } from "../ir/index.ts";
+
+/** Opens a file for reading. @throws DataError naming the path and what was expected there */
+export function openForReading(path: string, expected: string): Promise<FileHandle> {
+  return open(path, "r").catch((cause) => {
+    throw new DataError({ where: path, expected, received: cause.code === "ENOENT" ? "no such file" : cause.message, fix: "check the path", cause });
+  });
+}
+
+/** Exactly `length` bytes from `position` on. @throws what `malformed` makes, when the file ends before */
+export async function readExactly(
+  file: FileHandle,
+  { position, length }: { position: number; length: number },
+  malformed: (expected: string, received: string) => DataError,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  for (let done = 0; done < length; ) {
+    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
+    if (bytesRead === 0) throw malformed(`${length} bytes at ${position}`, `the end of the file after ${done}`);
+    done += bytesRead;
+  }
+  return bytes;
+}
