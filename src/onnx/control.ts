@@ -1,6 +1,6 @@
 /** Branches, loops and recurrent layers. */
 import { cond, scan, whileLoop } from "../autodiff/index.ts";
-import type { Value } from "../ir/index.ts";
+import { placeholder, substitute, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { type Converter, type Converters, constantNumbers, constantOf, type OnnxNode } from "./context.ts";
 
@@ -47,27 +47,28 @@ const loop: Converter = (node) => {
   const init = node.inputs.slice(2).map((_, i) => node.input(i + 2));
   const [most, first] = [node.inputs[0], node.inputs[1]];
   const steps = most && constantNumbers(most)?.[0];
-  const results = (step: Value, go: Value, state: readonly Value[]) => node.convertGraph(body, [step, go, ...state]);
   const yes = constantOf("bool", [], [1]);
+  // converted once, for any step and state; where the body runs, the condition is true
+  const formals = [placeholder("step", { dtype: "i64", shape: [] }), ...init.map((value, i) => placeholder(`state${i}`, value))];
+  const converted = node.convertGraph(body, [formals[0], yes, ...formals.slice(1)]);
+  const results = (step: Value, state: readonly Value[]) => substitute(converted, new Map([step, ...state].map((value, i) => [formals[i], value] as const)));
   const isAlways = (value: Value | undefined) => !value || constantNumbers(value)?.[0] === 1;
-  // what the body answers when it was told to go on
-  const probe = results(ops.scalar(0, "i64"), yes, init);
-  if (steps !== undefined && isAlways(first) && isAlways(probe[0])) {
+  if (steps !== undefined && isAlways(first) && isAlways(converted[0])) {
     const { carry, ys } = scan(
       (state, [step]) => {
-        const [, ...next] = results(step, yes, state);
+        const [, ...next] = results(step, state);
         return { carry: next.slice(0, init.length), ys: next.slice(init.length) };
       },
       { init, xs: [ops.arange(steps, "i64")] },
     );
     return [...carry, ...ys];
   }
-  if (probe.length > 1 + init.length) throw node.fail("a known number of steps where the steps' results are collected", "one that depends on data");
+  if (converted.length > 1 + init.length) throw node.fail("a known number of steps where the steps' results are collected", "one that depends on data");
   const scalarOf = (value: Value) => ops.reshape(value, []);
   const [, , ...last] = whileLoop(
     ([step, go]) => (most ? ops.logicalAnd(go, ops.less(step, scalarOf(most))) : go),
-    ([step, go, ...state]) => {
-      const [next, ...carried] = results(step, go, state);
+    ([step, , ...state]) => {
+      const [next, ...carried] = results(step, state);
       return [ops.add(step, 1), scalarOf(next), ...carried];
     },
     [ops.scalar(0, "i64"), first ? scalarOf(first) : yes, ...init],

@@ -94,11 +94,17 @@ test("a loop until a condition, and with a limit besides", async () => {
         name: "g",
         input: [typed("x", FLOAT, [2])],
         output: [typed("y", FLOAT, [2])],
-        initializer: [isTrue, constant("limit", FLOAT, bytes(Float32Array.of(20))), constant("two", INT64, bytes(BigInt64Array.of(2n)))],
+        initializer: [
+          isTrue,
+          constant("limit", FLOAT, bytes(Float32Array.of(20))),
+          constant("two", INT64, bytes(BigInt64Array.of(2n))),
+          constant("nine", INT64, bytes(BigInt64Array.of(9n))),
+        ],
         node: [node("Loop", [most, "true", "x"], ["y"], [body(step)])],
       }),
     );
   const run = async (most: string) => (await build(most)).forward({ x }).y.toArray();
   expect(await run("")).toEqual([8, 16]);
   expect(await run("two")).toEqual([4, 8]);
+  expect(await run("nine")).toEqual([8, 16]); // the condition ends it, though it holds at first
 });
