@@ -6,14 +6,12 @@
  */
 import { rewrite } from "../dist/ir/index.js";
 import { defaultPasses } from "../dist/lower/index.js";
-import { GPT2LMHeadModel } from "../dist/models/index.js";
 import * as ops from "../dist/ops/index.js";
-import { AdamW } from "../dist/optim/index.js";
 import { Device } from "../dist/runtime/index.js";
-import { compile, grad, mul, randomKey, setDefaultDevice, sum, Tensor, tensor } from "../dist/tensor/index.js";
-import { compileTrainStep } from "../dist/train/index.js";
+import { compile, grad, mul, setDefaultDevice, sum, Tensor, tensor } from "../dist/tensor/index.js";
 import { gptSizes } from "./gpt-sizes.mjs";
 import { median } from "./torch-python.mjs";
+import { gpt } from "./workloads.mjs";
 
 /** @typedef {import("../dist/lower/index.js").Pass} Pass */
 /** @typedef {import("../dist/ir/index.js").Value} Value */
@@ -91,16 +89,11 @@ function report(title, times) {
 
 /** @param {keyof typeof gptSizes} name */
 async function trainingStep(name) {
-  const { vocab, width, heads, layers, batch, context } = gptSizes[name];
-  const none = { embeddingDropout: 0, attentionDropout: 0, residualDropout: 0 };
-  const shape = { vocabSize: vocab, hiddenSize: width, numHeads: heads, numLayers: layers, maxPositionEmbeddings: context };
-  const ids = tensor(new Int32Array(batch * context), { shape: [batch, context] });
-  let count = 0;
   /** A model of its own, whose training step is compiled with these passes. @param {readonly Pass[]} [passes] @param {boolean} [keepPreviousState] */
   const variant = async (passes, keepPreviousState) => {
-    const model = new GPT2LMHeadModel({ ...shape, ...none }, randomKey(0));
-    const step = compileTrainStep(model, new AdamW(model.namedParameters()), { clipNorm: 1, keepPreviousState });
-    const run = async () => (await step(ids, ids, 1e-3, tensor(count++, { dtype: "i32" }))).loss.item();
+    const { step, data } = gpt(gptSizes[name], { keepPreviousState });
+    const [inputs, targets] = data();
+    const run = async () => (await step(inputs, targets)).item();
     device.passes = passes;
     await run();
     device.passes = undefined;

@@ -188,13 +188,13 @@ function bert() {
   return { parameters: variablesOf([embeddings, layers]), data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })], step: forward };
 }
 
-/** @param {(typeof gptSizes)["gpt-S"]} size */
-function gpt({ vocab, width, heads, layers, batch, context }) {
+/** @param {(typeof gptSizes)["gpt-S"]} size @param {Partial<import("../dist/train/index.js").StepOptions>} [options] */
+export function gpt({ vocab, width, heads, layers, batch, context }, options) {
   const none = { embeddingDropout: 0, attentionDropout: 0, residualDropout: 0 };
   const shape = { vocabSize: vocab, hiddenSize: width, numHeads: heads, numLayers: layers, maxPositionEmbeddings: context };
   const model = new GPT2LMHeadModel({ ...shape, ...none }, randomKey(0));
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
-  const train = compileTrainStep(model, optimizer, { clipNorm: 1 });
+  const train = compileTrainStep(model, optimizer, { clipNorm: 1, ...options });
   let count = 0;
   const ids = () => tensor(integers(batch * context, vocab), { shape: [batch, context] });
   const step = async (/** @type {any} */ inputs, /** @type {any} */ targets) => (await train(inputs, targets, 1e-3, tensor(count++, { dtype: "i32" }))).loss;

@@ -48,3 +48,18 @@ def greedy(model, input_ids, count):
         lead = min(lead, (top.values[0] - top.values[1]).item())
         ids.append(top.indices[0].item())
     return ids, lead
+
+
+NEW_TOKENS = 20
+LEAST_LEAD = 0.01  # a greedy run with a closer choice than this would be a poor test
+
+
+def greedy_runs(model, vocab_size):
+    """Two greedy continuations of random prompts in which no choice is close."""
+    runs = []
+    while len(runs) < 2:
+        ids = torch.randint(vocab_size, (6,)).tolist()
+        output, lead = greedy(model, ids, NEW_TOKENS)
+        if lead > LEAST_LEAD:
+            runs.append({"inputIds": ids, "maxNewTokens": NEW_TOKENS, "outputIds": output})
+    return runs

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from common import GOLDEN, greedy, made_by, tensor_json, write_json
+from common import GOLDEN, greedy_runs, made_by, tensor_json, write_json
 
 SIZES = dict(vocab_size=43, hidden_size=16, intermediate_size=28, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=64)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=4.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=16)
@@ -28,8 +28,6 @@ CASES = {
     "qwen2-window": Qwen2Config(**SIZES, num_key_value_heads=2, use_sliding_window=True, sliding_window=4, max_window_layers=1),
     "qwen3": Qwen3Config(**SIZES, num_key_value_heads=2, head_dim=8),
 }
-NEW_TOKENS = 20
-LEAST_LEAD = 0.01  # a greedy run with a closer choice than this would be a poor test
 
 
 def make(name, config, seed):
@@ -63,12 +61,7 @@ def make(name, config, seed):
     loss.backward()
     save_file({key: parameter.grad for key, parameter in model.named_parameters()}, folder / "gradients.safetensors")
 
-    runs = []
-    while len(runs) < 2:
-        start = torch.randint(config.vocab_size, (6,)).tolist()
-        output, lead = greedy(model, start, NEW_TOKENS)
-        if lead > LEAST_LEAD:
-            runs.append({"inputIds": start, "maxNewTokens": NEW_TOKENS, "outputIds": output})
+    runs = greedy_runs(model, config.vocab_size)
     expected = {"madeBy": made_by(__file__), "batches": batches, "targets": targets.tolist(), "loss": loss.item(), "greedy": runs}
     write_json(folder / "expected.json", expected)
 

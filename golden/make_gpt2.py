@@ -9,7 +9,7 @@ expected.json with the logits of a 1x9 and a 3x5 batch and two greedy runs.
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from common import GOLDEN, greedy, made_by, tensor_json, write_json
+from common import GOLDEN, greedy_runs, made_by, tensor_json, write_json
 
 CASES = {
     "a": dict(vocab_size=101, n_positions=64, n_embd=32, n_layer=2, n_head=4),
@@ -26,8 +26,6 @@ CASES = {
         tie_word_embeddings=False,
     ),
 }
-NEW_TOKENS = 20
-LEAST_LEAD = 0.01  # a greedy run with a closer choice than this would be a poor test
 
 
 @torch.no_grad()
@@ -47,13 +45,7 @@ def make(name, settings, seed):
         ids = torch.randint(config.vocab_size, shape)
         batches.append({"inputIds": ids.tolist(), "logits": tensor_json(model(ids).logits)})
 
-    runs = []
-    while len(runs) < 2:
-        ids = torch.randint(config.vocab_size, (6,)).tolist()
-        output, lead = greedy(model, ids, NEW_TOKENS)
-        if lead > LEAST_LEAD:
-            runs.append({"inputIds": ids, "maxNewTokens": NEW_TOKENS, "outputIds": output})
-
+    runs = greedy_runs(model, config.vocab_size)
     expected = {"madeBy": made_by(__file__), "batches": batches, "greedy": runs}
     write_json(folder / "expected.json", expected)
 

@@ -208,6 +208,13 @@ function tensorInfo(path: string, reader: Reader, name: string, alignment: numbe
   return { type, shape, begin, end };
 }
 
+/** Metadata, and names, types and shapes of tensors, without the numbers. @throws DataError, see parseGgufHeader */
+export async function readGgufHeader(path: string): Promise<GgufHeader> {
+  const file = await GgufFile.open(path);
+  await file.close();
+  return file.header;
+}
+
 /** An open GGUF file. Tensors are read when they are asked for. */
 export class GgufFile {
   readonly path: string;

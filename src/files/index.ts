@@ -1,6 +1,6 @@
 /** Files: safetensors, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
-export { GgufFile, type GgufHeader, type GgufTensor, type GgufTensorInfo, type GgufValue, parseGgufHeader, writeGguf } from "./gguf.ts";
+export { GgufFile, type GgufHeader, type GgufTensor, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader, writeGguf } from "./gguf.ts";
 export { decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
 export { readJson, writeJson } from "./json.ts";
 export {

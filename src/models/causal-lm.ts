@@ -1,6 +1,6 @@
 import { ShapeError } from "../ir/index.ts";
 import { type CacheLengths, type LayerCache, Module } from "../nn/index.ts";
-import { crossEntropy, type RandomKey, reshape, type Tensor, tensor } from "../tensor/index.ts";
+import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../tensor/index.ts";
 
 /** What every decoder-only language model's config has. */
 export interface CausalLMConfig {
@@ -36,6 +36,8 @@ export interface ForwardResult {
 /** A decoder-only language model: a stack of blocks, and logits for the next token. */
 export abstract class CausalLM extends Module {
   abstract readonly config: CausalLMConfig;
+  /** model_type of config.json. */
+  abstract readonly modelType: string;
   /** Heads of keys and values, and their width, which a cache has to have. */
   abstract readonly cacheShape: { numKeyHeads: number; headDim: number };
 
@@ -71,7 +73,35 @@ export abstract class CausalLM extends Module {
   }
 }
 
-/** [B, T] of a batch with padding -> what attention takes, [B, 1, 1, T]. */
-export function keyMask(attentionMask: Tensor<"bool"> | undefined): Tensor<"bool"> | undefined {
-  return attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
+export interface BlockOptions {
+  key?: RandomKey;
+  cache?: LayerCache & CacheLengths;
+  /** bool [B, 1, 1, S]; false hides a key. */
+  mask?: Tensor<"bool">;
+}
+
+export interface BlockResult {
+  /** [B, T, D] */
+  output: Tensor<"f32">;
+  cache?: LayerCache;
+}
+
+/** Runs blocks one after another, each with a key and a cache of its own; `extra` is what a family's blocks take besides. */
+export function runBlocks<Extra extends object>(
+  scope: string,
+  blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): BlockResult }[],
+  x: Tensor<"f32">,
+  { key, cache, attentionMask }: ForwardOptions,
+  extra: Extra,
+): { output: Tensor<"f32">; caches: LayerCache[] } {
+  const mask = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
+  const caches: LayerCache[] = [];
+  let output = x;
+  for (const [i, block] of blocks.entries()) {
+    const own = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
+    const result = withScope(`${scope}.${i}`, () => block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }));
+    output = result.output;
+    if (result.cache) caches.push(result.cache);
+  }
+  return { output, caches };
 }

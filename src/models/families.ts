@@ -75,8 +75,3 @@ export function familyOf(path: string, modelType: unknown): Family {
     fix: near ? `did you mean "${near}"?` : "convert the model, or use another",
   });
 }
-
-/** The model_type of a model. */
-export function modelTypeOf(model: CausalLM): string {
-  return model instanceof LlamaForCausalLM ? model.config.modelType : "gpt2";
-}

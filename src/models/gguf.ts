@@ -1,6 +1,6 @@
 import { GgufFile, type GgufHeader, type GgufValue } from "../files/index.ts";
 import { DataError, nearest } from "../ir/index.ts";
-import { CheckpointError, loadStateDict, type RopeParameters } from "../nn/index.ts";
+import { CheckpointError, loadStateDict, type RopeParameters, type StateTensor } from "../nn/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { type LlamaConfig, LlamaForCausalLM, type LlamaModelType } from "./llama.ts";
 
@@ -35,7 +35,7 @@ export async function loadGguf(path: string): Promise<LlamaForCausalLM> {
     const config = configOf(path, file.header);
     const model = new LlamaForCausalLM(config, randomKey(0));
     const { numHeads, numKeyHeads, modelType } = model.config;
-    const state = new Map<string, { dtype: "f32"; shape: readonly number[]; data: Float32Array }>();
+    const state = new Map<string, StateTensor>();
     for (const name of file.header.tensors.keys()) {
       const { shape, data } = await file.read(name);
       const key = keyOf(path, name);

@@ -7,12 +7,10 @@ import { OptionError } from "../ir/index.ts";
 import {
   type Activation,
   activations,
-  type CacheLengths,
   Conv1D,
   cachedHeadDim,
   dropout,
   Embedding,
-  type LayerCache,
   LayerNorm,
   Linear,
   Module,
@@ -20,7 +18,7 @@ import {
   normalInit,
 } from "../nn/index.ts";
 import { add, matmul, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
-import { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, keyMask } from "./causal-lm.ts";
+import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
 import type { ConfigField } from "./config.ts";
 
 export interface GPT2Config extends CausalLMConfig {
@@ -81,12 +79,6 @@ export function gpt2Config(options: Partial<GPT2Config> = {}): GPT2Config {
   return config;
 }
 
-interface BlockOptions {
-  key?: RandomKey;
-  cache?: LayerCache & CacheLengths;
-  mask?: Tensor<"bool">;
-}
-
 class Attention extends Module {
   readonly cAttn: Conv1D; // [D, 3D]
   readonly cProj: Conv1D; // [D, D]
@@ -106,7 +98,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { key, cache, mask }: BlockOptions): { output: Tensor<"f32">; cache?: LayerCache } {
+  forward(x: Tensor<"f32">, { key, cache, mask }: BlockOptions): BlockResult {
     const { numHeads, attentionDropout, residualDropout } = this.config;
     const [q, k, v] = this.cAttn.forwardParts(x, 3); // [B, T, D] each
     const attended = multiHeadAttention(q, k, v, {
@@ -160,7 +152,7 @@ class Block extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { key, ...options }: BlockOptions): { output: Tensor<"f32">; cache?: LayerCache } {
+  forward(x: Tensor<"f32">, { key, ...options }: BlockOptions): BlockResult {
     const attended = withScope("attn", () => this.attn.forward(this.ln1.forward(x), { ...options, key: key?.fold(0) }));
     const middle = add(x, attended.output);
     const output = withScope("mlp", () => add(middle, this.mlp.forward(this.ln2.forward(middle), key?.fold(1))));
@@ -202,25 +194,22 @@ export class GPT2LMHeadModel extends CausalLM {
       this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
   }
 
+  get modelType() {
+    return "gpt2";
+  }
+
   get cacheShape() {
     const { numHeads, hiddenSize } = this.config;
     return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
   }
 
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
-    const { key, cache, attentionMask } = options;
     const { wte, wpe, h, lnF } = this.transformer;
     const { embeddingDropout } = this.config;
-    const mask = keyMask(attentionMask);
     const places = this.positionsOf(inputIds, options);
-    let x = withScope("embeddings", () => dropout(add(wte.forward(inputIds), wpe.forward(places)), embeddingDropout, key?.fold(h.length))); // [B, T, D]
-    const layers = h.map((block, i) => {
-      const layerCache = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
-      const result = withScope(`h.${i}`, () => block.forward(x, { key: key?.fold(i), cache: layerCache, mask }));
-      x = result.output;
-      return result.cache;
-    });
-    return { hidden: withScope("ln_f", () => lnF.forward(x)), layers: layers.filter((layer) => layer !== undefined) };
+    const embed = () => dropout(add(wte.forward(inputIds), wpe.forward(places)), embeddingDropout, options.key?.fold(h.length));
+    const result = runBlocks("h", h, withScope("embeddings", embed), options, {});
+    return { hidden: withScope("ln_f", () => lnF.forward(result.output)), layers: result.caches };
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {

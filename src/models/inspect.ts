@@ -1,6 +1,6 @@
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { GgufFile, readJson, readSafetensorsHeader } from "../files/index.ts";
+import { readGgufHeader, readJson, readSafetensorsHeader } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 
 /** What is in a model's folder or file, told from headers: no weights are read. */
@@ -95,9 +95,7 @@ function licenceOf(card: string): string | null {
 }
 
 async function inspectGguf(path: string): Promise<ModelReport> {
-  const file = await GgufFile.open(path);
-  await file.close();
-  const { metadata, tensors } = file.header;
+  const { metadata, tensors } = await readGgufHeader(path);
   const text = (key: string) => {
     const value = metadata.get(key);
     return typeof value === "string" ? value : null;

@@ -10,10 +10,8 @@ import { OptionError } from "../ir/index.ts";
 import {
   type Activation,
   activations,
-  type CacheLengths,
   cachedHeadDim,
   Embedding,
-  type LayerCache,
   Linear,
   Module,
   multiHeadAttention,
@@ -22,8 +20,8 @@ import {
   type RopeParameters,
   RotaryEmbedding,
 } from "../nn/index.ts";
-import { add, matmul, mul, type RandomKey, reshape, type Tensor, withScope } from "../tensor/index.ts";
-import { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, keyMask } from "./causal-lm.ts";
+import { add, matmul, mul, type RandomKey, reshape, rotaryEmbedding, type Tensor, withScope } from "../tensor/index.ts";
+import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
 import type { ConfigField } from "./config.ts";
 
 export type LlamaModelType = "llama" | "mistral" | "qwen2" | "qwen3";
@@ -113,17 +111,7 @@ function windowOf({ modelType, slidingWindow, layerTypes, useSlidingWindow, maxW
   return isSliding ? (slidingWindow ?? undefined) : undefined;
 }
 
-type Angles = ReturnType<RotaryEmbedding["angles"]>;
-interface BlockOptions {
-  angles: Angles;
-  key?: RandomKey;
-  cache?: LayerCache & CacheLengths;
-  mask?: Tensor<"bool">;
-}
-interface BlockResult {
-  output: Tensor<"f32">;
-  cache?: LayerCache;
-}
+type LlamaBlockOptions = BlockOptions & { angles: ReturnType<RotaryEmbedding["angles"]> };
 
 class Attention extends Module {
   readonly qProj: Linear; // [H Dh, D]
@@ -133,10 +121,9 @@ class Attention extends Module {
   readonly qNorm?: RMSNorm; // [Dh]
   readonly kNorm?: RMSNorm; // [Dh]
   private readonly config: LlamaConfig;
-  private readonly rotary: RotaryEmbedding;
   private readonly slidingWindow?: number;
 
-  constructor(config: LlamaConfig, rotary: RotaryEmbedding, layer: number, key: RandomKey) {
+  constructor(config: LlamaConfig, layer: number, key: RandomKey) {
     super();
     const { modelType, hiddenSize, numHeads, numKeyHeads, headDim, attentionBias, initializerRange, rmsNormEpsilon: epsilon } = config;
     const [qKey, kKey, vKey, oKey, normKey] = key.split(5);
@@ -151,17 +138,16 @@ class Attention extends Module {
       this.kNorm = new RMSNorm({ width: headDim, epsilon }, normKey);
     }
     this.config = config;
-    this.rotary = rotary;
     this.slidingWindow = windowOf(config, layer);
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { angles, key, cache, mask }: BlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, { angles, key, cache, mask }: LlamaBlockOptions): BlockResult {
     const { numHeads, numKeyHeads, headDim, attentionDropout } = this.config;
     const [batch, length] = x.shape;
     const turned = (projected: Tensor<"f32">, heads: number, norm: RMSNorm | undefined) => {
       const split = reshape(projected, [batch, length, heads, headDim]);
-      return reshape(this.rotary.turn(norm ? norm.forward(split) : split, angles), [batch, length, heads * headDim]);
+      return reshape(rotaryEmbedding(norm ? norm.forward(split) : split, angles.cos, angles.sin), [batch, length, heads * headDim]);
     };
     const q = turned(this.qProj.forward(x), numHeads, this.qNorm);
     const k = turned(this.kProj.forward(x), numKeyHeads, this.kNorm);
@@ -208,18 +194,18 @@ class Block extends Module {
   readonly inputLayernorm: RMSNorm;
   readonly postAttentionLayernorm: RMSNorm;
 
-  constructor(config: LlamaConfig, rotary: RotaryEmbedding, layer: number, key: RandomKey) {
+  constructor(config: LlamaConfig, layer: number, key: RandomKey) {
     super();
     const { hiddenSize: width, rmsNormEpsilon: epsilon } = config;
     const [attentionKey, mlpKey, key1, key2] = key.split(4);
-    this.selfAttn = new Attention(config, rotary, layer, attentionKey);
+    this.selfAttn = new Attention(config, layer, attentionKey);
     this.mlp = new FeedForward(config, mlpKey);
     this.inputLayernorm = new RMSNorm({ width, epsilon }, key1);
     this.postAttentionLayernorm = new RMSNorm({ width, epsilon }, key2);
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, options: BlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, options: LlamaBlockOptions): BlockResult {
     const attended = withScope("self_attn", () => this.selfAttn.forward(this.inputLayernorm.forward(x), options));
     const middle = add(x, attended.output);
     const output = withScope("mlp", () => add(middle, this.mlp.forward(this.postAttentionLayernorm.forward(middle))));
@@ -232,12 +218,12 @@ class Decoder extends Module {
   readonly layers: Block[];
   readonly norm: RMSNorm; // [D]
 
-  constructor(config: LlamaConfig, rotary: RotaryEmbedding, key: RandomKey) {
+  constructor(config: LlamaConfig, key: RandomKey) {
     super();
     const { vocabSize, hiddenSize, numLayers, initializerRange, rmsNormEpsilon: epsilon } = config;
     const [tokenKey, layerKey, normKey] = key.split(3);
     this.embedTokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerRange) }, tokenKey);
-    this.layers = layerKey.split(numLayers).map((part, layer) => new Block(config, rotary, layer, part));
+    this.layers = layerKey.split(numLayers).map((part, layer) => new Block(config, layer, part));
     this.norm = new RMSNorm({ width: hiddenSize, epsilon }, normKey);
   }
 }
@@ -256,9 +242,13 @@ export class LlamaForCausalLM extends CausalLM {
     const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange, headDim, maxPositionEmbeddings, rope } = this.config;
     const [modelKey, headKey] = key.split(2);
     this.rotary = new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
-    this.model = new Decoder(this.config, this.rotary, modelKey);
+    this.model = new Decoder(this.config, modelKey);
     if (!tieWordEmbeddings)
       this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+  }
+
+  get modelType() {
+    return this.config.modelType;
   }
 
   get cacheShape() {
@@ -267,18 +257,11 @@ export class LlamaForCausalLM extends CausalLM {
   }
 
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
-    const { key, cache, attentionMask } = options;
     const { embedTokens, layers, norm } = this.model;
-    const mask = keyMask(attentionMask);
     const angles = withScope("rotary_emb", () => this.rotary.angles(this.positionsOf(inputIds, options)));
-    let x = withScope("embed_tokens", () => embedTokens.forward(inputIds)); // [B, T, D]
-    const caches = layers.map((layer, i) => {
-      const layerCache = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
-      const result = withScope(`layers.${i}`, () => layer.forward(x, { angles, key: key?.fold(i), cache: layerCache, mask }));
-      x = result.output;
-      return result.cache;
-    });
-    return { hidden: withScope("norm", () => norm.forward(x)), layers: caches.filter((layer) => layer !== undefined) };
+    const embedded = withScope("embed_tokens", () => embedTokens.forward(inputIds)); // [B, T, D]
+    const result = runBlocks("layers", layers, embedded, options, { angles });
+    return { hidden: withScope("norm", () => norm.forward(result.output)), layers: result.caches };
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {

@@ -2,9 +2,9 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readJson, readSafetensors, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { DataError, decodeElement, isFloat } from "../ir/index.ts";
-import { loadStateDict, type StateDict } from "../nn/index.ts";
+import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import type { CausalLM } from "./causal-lm.ts";
-import { families, familyOf, modelTypeOf } from "./families.ts";
+import { families, familyOf } from "./families.ts";
 import { loadGguf } from "./gguf.ts";
 
 const CONFIG = "config.json";
@@ -15,8 +15,8 @@ const HEAD = "lm_head.weight";
 
 /** Writes config.json, generation_config.json and model.safetensors, as transformers' save_pretrained does. */
 export async function savePretrained(model: CausalLM, folder: string): Promise<void> {
+  const { modelType } = model;
   const { bosTokenId, eosTokenId } = model.config;
-  const modelType = modelTypeOf(model);
   const { architecture, configToJson } = families[modelType];
   const tensors = new Map<string, StoredTensor>();
   for (const [key, parameter] of model.namedParameters()) {
@@ -48,11 +48,8 @@ export async function fromPretrained(folder: string): Promise<CausalLM> {
 /** Loads the weights in a folder into a model that exists. Nothing changes unless everything fits. */
 export async function loadPretrained(model: CausalLM, folder: string): Promise<void> {
   const files = await weightFiles(folder);
-  const state: Map<string, StateDict extends ReadonlyMap<string, infer V> ? V : never> = new Map();
-  for (const path of files) {
-    const { tensors } = await readSafetensors(path);
-    for (const [name, tensor] of toStateDict(model, tensors)) state.set(name, tensor);
-  }
+  const state = new Map<string, StateTensor>();
+  for (const path of files) addWeights(state, model, (await readSafetensors(path)).tensors);
   loadStateDict(files[0], model.namedParameters(), state);
 }
 
@@ -81,10 +78,9 @@ const exists = (path: string) =>
     () => false,
   );
 
-/** Weights under the names of our modules, as f32, without a repeated tied head. */
-function toStateDict(model: CausalLM, tensors: ReadonlyMap<string, StoredTensor>): StateDict {
-  const { tensorName } = families[modelTypeOf(model)];
-  const state = new Map<string, { dtype: "f32"; shape: readonly number[]; data: Float32Array }>();
+/** Adds weights under the names of our modules, as f32, without a repeated tied head. */
+function addWeights(state: Map<string, StateTensor>, model: CausalLM, tensors: ReadonlyMap<string, StoredTensor>): void {
+  const { tensorName } = families[model.modelType];
   for (const [name, { dtype, shape, data }] of tensors) {
     const key = tensorName(name);
     if (key === undefined || (key === HEAD && model.config.tieWordEmbeddings)) continue;
@@ -93,5 +89,4 @@ function toStateDict(model: CausalLM, tensors: ReadonlyMap<string, StoredTensor>
     const numbers = data instanceof Float32Array ? data : Float32Array.from({ length: data.length }, (_, i) => decodeElement(dtype, data, i));
     state.set(key, { dtype: "f32", shape, data: numbers });
   }
-  return state;
 }

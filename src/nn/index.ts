@@ -14,5 +14,5 @@ export {
 } from "./attention.ts";
 export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
 export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, RMSNorm } from "./layers.ts";
-export { CheckpointError, checkpointKey, loadStateDict, Module, Parameter, type StateDict } from "./module.ts";
+export { CheckpointError, checkpointKey, loadStateDict, Module, Parameter, type StateDict, type StateTensor } from "./module.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";

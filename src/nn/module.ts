@@ -57,7 +57,12 @@ export abstract class Module {
 }
 
 /** Numbers for a parameter, by checkpoint key. */
-export type StateDict = ReadonlyMap<string, { dtype: DType; shape: readonly number[]; data: Float32Array }>;
+export type StateDict = ReadonlyMap<string, StateTensor>;
+export interface StateTensor {
+  dtype: DType;
+  shape: readonly number[];
+  data: Float32Array;
+}
 
 /** A checkpoint does not fit the model. */
 export class CheckpointError extends KindlingError {}

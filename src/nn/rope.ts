@@ -1,5 +1,5 @@
 import { nearest, OptionError } from "../ir/index.ts";
-import { cast, cos, mul, reshape, rotaryEmbedding, sin, type Tensor, tensor } from "../tensor/index.ts";
+import { cast, cos, mul, reshape, sin, type Tensor, tensor } from "../tensor/index.ts";
 
 /** Rotary position embedding as config.json has it: `rope_parameters`, or `rope_theta` and `rope_scaling` in older files. */
 export interface RopeParameters {
@@ -46,7 +46,8 @@ const known = new Set<string>([
 ]);
 
 /**
- * Turns pairs of features of queries and keys by angles that grow with the position. Su et al. 2021, arXiv:2104.09864.
+ * The angles by which `rotaryEmbedding` turns pairs of features of queries and keys; they grow with the position.
+ * Su et al. 2021, arXiv:2104.09864.
  * "dynamic" is the default up to the model's context length, which is the longest that a model here takes.
  */
 export class RotaryEmbedding {
@@ -78,16 +79,11 @@ export class RotaryEmbedding {
     else this.inverseFrequencies = plain;
   }
 
-  /** Cosines and sines at positions, i32 [..., T] -> [..., T, 1, R / 2] each. */
+  /** Cosines and sines at positions, i32 [..., T] -> [..., T, 1, R / 2] each: for heads as [B, T, H, Dh]. */
   angles(positions: Tensor<"i32">): { cos: Tensor<"f32">; sin: Tensor<"f32"> } {
     const column = reshape(cast(positions, "f32"), [...positions.shape, 1, 1]);
     const angles = mul(column, tensor(Float32Array.from(this.inverseFrequencies)));
     return { cos: mul(cos(angles), this.attentionFactor), sin: mul(sin(angles), this.attentionFactor) };
-  }
-
-  /** Turns the heads of x: [B, T, H, Dh] -> [B, T, H, Dh]. */
-  turn(x: Tensor<"f32">, { cos, sin }: { cos: Tensor<"f32">; sin: Tensor<"f32"> }): Tensor<"f32"> {
-    return rotaryEmbedding(x, cos, sin);
   }
 }
 

@@ -212,6 +212,6 @@ export {
 export { evaluate } from "./reference.ts";
 export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResampleOptions, type ResizeMode, resampleAxes } from "./resize.ts";
 export { type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
-export { broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
+export { beneathReshapes, broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
 export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, erf, sigmoid, sin, sinh, tan, tanh } from "./special.ts";
 export { fold, type UnfoldOptions, unfold } from "./unfold.ts";

@@ -41,12 +41,12 @@ const reshapeEntry: OpEntry = defineOp<"x", { shape: Shape }>({
   lower: (graph, { x }, { shape }) => graph.node("Reshape", [x, graph.sizes(shape)], { allowzero: isStatic(shape) && shape.includes(0) ? 1 : 0 }),
   reference: ({ x }, _, [type]) => hostTensor(type.shape, x.data),
   isView: true,
-  simplify: ({ x }, { shape }) => (x.node.op === reshapeEntry || shapesEqual(x.shape, shape) ? reshape(original(x), shape) : undefined),
+  simplify: ({ x }, { shape }) => (x.node.op === reshapeEntry || shapesEqual(x.shape, shape) ? reshape(beneathReshapes(x), shape) : undefined),
 });
 
 /** What a chain of reshapes started from. */
-function original(x: Value): Value {
-  return x.node.op === reshapeEntry ? original(x.node.inputs[0]) : x;
+export function beneathReshapes(x: Value): Value {
+  return x.node.op === reshapeEntry ? beneathReshapes(x.node.inputs[0]) : x;
 }
 
 /** Same elements in row-major order, other shape. One size may be -1 and is then worked out. */

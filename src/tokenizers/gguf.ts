@@ -1,4 +1,4 @@
-import { GgufFile, type GgufValue } from "../files/index.ts";
+import { type GgufValue, readGgufHeader } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { BytePairTokenizer } from "./bpe.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -13,9 +13,7 @@ const cuts: Readonly<Record<string, { splitsDigits: boolean }>> = { "gpt-2": { s
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
 export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined }> {
-  const file = await GgufFile.open(path);
-  await file.close();
-  const { metadata } = file.header;
+  const { metadata } = await readGgufHeader(path);
   const fail = (key: string, expected: string, received: unknown) =>
     new DataError({ where: `${path}, tokenizer.${key}`, expected, received: String(received), fix: "use the original model's tokenizer.json" });
   const kind = metadata.get("tokenizer.ggml.model");
@@ -39,5 +37,5 @@ export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: Toke
   const [vocab, special] = [new Map<string, number>(), new Map<string, number>()];
   for (const [id, token] of tokens.entries()) (kinds[id] === CONTROL ? special : vocab).set(token, id);
   const template = metadata.get("tokenizer.chat_template");
-  return { tokenizer: new BytePairTokenizer({ vocab, merges, special, ...cuts[cut] }), chatTemplate: isText(template ?? 0) ? (template as string) : undefined };
+  return { tokenizer: new BytePairTokenizer({ vocab, merges, special, ...cuts[cut] }), chatTemplate: typeof template === "string" ? template : undefined };
 }
