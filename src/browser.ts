@@ -2,7 +2,7 @@
 export { Generator } from "./generate/generator.ts";
 export { Sampler } from "./generate/sampler.ts";
 export { KindlingError, printGraph } from "./ir/index.ts";
-export { type GPT2Config, GPT2LMHeadModel } from "./models/gpt2.ts";
+export { type GPT2Config, GPT2LMHeadModel } from "./models/decoders/gpt2.ts";
 export * from "./nn/index.ts";
 export * from "./optim/index.ts";
 export { Device } from "./runtime/index.ts";

@@ -24,7 +24,7 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
 /** Loads a model named on the command line. */
 export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
-  const model = await fromPretrained(folder);
+  const model = await fromPretrained(folder, { task: "causal-lm" });
   if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await loadTokenizer(join(folder, "tokenizer.json"));
   const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;

@@ -19,7 +19,7 @@ export interface ProfileCommandOptions {
 export async function profileCommand(name: string, { runs, batch, context, steps, device: type, trace, limit }: ProfileCommandOptions): Promise<void> {
   const device = new Device({ type });
   setDefaultDevice(device);
-  const model = await fromPretrained(await findModel(name, runs));
+  const model = await fromPretrained(await findModel(name, runs), { task: "causal-lm" });
   const { profile, wallMs } = await profileTraining(model, { batchSize: batch, contextLength: context, steps });
   const { type: picked } = await device.picked;
   process.stdout.write(`training step of ${name} on ${picked}: batch ${batch}, ${steps} steps, ${(wallMs / steps).toFixed(1)} ms each\n`);

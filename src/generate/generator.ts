@@ -125,14 +125,21 @@ export class Generator {
   /** Runs a whole prompt, reusing what the cache shares with it, and gives the logits after its last token. */
   private async feed(prompt: readonly number[]): Promise<Float32Array> {
     let shared = 0;
-    while (shared < prompt.length - 1 && this.cached[shared] === prompt[shared]) shared++;
+    if (this.fits(prompt.length)) while (shared < prompt.length - 1 && this.cached[shared] === prompt[shared]) shared++;
     const ids = prompt.slice(shared);
     this.cached = [...prompt];
     if (ids.length === 1) return this.run(this.decode, ids, shared);
     return this.run(this.prefill, ids, shared);
   }
 
+  /** Whether the keys in the cache may be used in a run of this length. */
+  private fits(length: number): boolean {
+    const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
+    return length > cacheLimit === this.cached.length > cacheLimit;
+  }
+
   private async feedNext(id: number): Promise<Float32Array> {
+    if (!this.fits(this.cached.length + 1)) return this.feed([...this.cached, id]);
     this.cached.push(id);
     return this.run(this.decode, [id], this.cached.length - 1);
   }

@@ -1,33 +1,136 @@
-import { DataError } from "../ir/index.ts";
+import { DataError, nearest, OptionError } from "../ir/index.ts";
+import { activationNames } from "../nn/index.ts";
 
-/** How a config field is stored in config.json. */
-export interface ConfigField<C> {
-  field: keyof C & string;
+type Json = Record<string, unknown>;
+
+/** A field of a config: its key in config.json, its default, and what it may be. */
+export interface FieldSpec<T = unknown> {
   key: string;
-  default: unknown;
+  default: T;
+  /** What it may be, in words. */
+  expected: string;
+  isFine(value: unknown): boolean;
+}
+
+/** Every field of a config, by its name here. */
+export type Fields<C> = { readonly [K in keyof C]-?: FieldSpec<C[K]> };
+
+const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
+const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
+const spec = <T>(key: string, fallback: unknown, expected: string, isFine: (value: unknown) => boolean): FieldSpec<T> => ({
+  key,
+  default: fallback as T,
+  expected,
+  isFine,
+});
+
+/** A positive integer. */
+export const size = (key: string, fallback: number) => spec<number>(key, fallback, "a positive integer", isSize);
+/** An integer of at least 0. */
+export const count = (key: string, fallback: number) =>
+  spec<number>(key, fallback, "an integer of at least 0", (value) => Number.isSafeInteger(value) && (value as number) >= 0);
+/** Any number. */
+export const number = (key: string, fallback: number) => spec<number>(key, fallback, "a number", isNumber);
+/** A number above 0. */
+export const positive = (key: string, fallback: number) => spec<number>(key, fallback, "a number above 0", (value) => isNumber(value) && value > 0);
+/** From 0 to below 1. */
+export const probability = (key: string, fallback: number) =>
+  spec<number>(key, fallback, "a number from 0 to below 1", (value) => isNumber(value) && value >= 0 && value < 1);
+export const flag = (key: string, fallback: boolean) => spec<boolean>(key, fallback, "true or false", (value) => typeof value === "boolean");
+/** One of several words. */
+export const choice = <T extends string>(key: string, values: readonly T[], fallback: NoInfer<T>) =>
+  spec<T>(key, fallback, `one of ${values.join(", ")}`, (value) => values.includes(value as T));
+/** The name of an activation. */
+export const activation = (key: string, fallback: (typeof activationNames)[number]) => choice(key, activationNames, fallback);
+/** A list whose elements fit a field. */
+export const list = <T>(of: FieldSpec<T>, fallback: readonly T[]) =>
+  spec<readonly T[]>(of.key, fallback, `a list, each ${of.expected}`, (value) => Array.isArray(value) && value.every(of.isFine));
+/** A field that may be null, and is by default. */
+export const optional = <T>(field: FieldSpec<T>): FieldSpec<T | null> => ({
+  ...field,
+  default: null,
+  expected: `${field.expected}, or null`,
+  isFine: (value) => value === null || field.isFine(value),
+});
+/** Anything; checked where it is used. */
+export const anything = <T>(key: string, fallback: T) => spec<T>(key, fallback, "any value", () => true);
+/** Token ids: one, several or none. */
+export const tokenIds = (key: string, fallback: number | null = null) =>
+  spec<number | readonly number[] | null>(
+    key,
+    fallback,
+    "a token id, a list of them, or null",
+    (value) => value === null || [value].flat().every((id) => Number.isSafeInteger(id) && (id as number) >= 0),
+  );
+/** One token id or none. */
+export const tokenId = (key: string, fallback: number | null = null) =>
+  spec<number | null>(key, fallback, "a token id or null", (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0));
+
+/**
+ * A config from options, with defaults for those not given.
+ * @throws OptionError naming the field, for a value that it cannot be and for a field that does not exist
+ */
+export function makeConfig<C extends object>(where: string, fields: Fields<C>, options: Partial<C>): C {
+  const known = fields as Readonly<Record<string, FieldSpec>>;
+  const unknown = Object.keys(options).find((field) => !Object.hasOwn(known, field));
+  if (unknown !== undefined) {
+    const near = nearest(unknown, Object.keys(known));
+    throw new OptionError({
+      where,
+      expected: `some of ${Object.keys(known).join(", ")}`,
+      received: unknown,
+      fix: near ? `did you mean "${near}"?` : `remove ${unknown}`,
+    });
+  }
+  const given = options as Json;
+  const config: Json = {};
+  for (const [field, { default: fallback, expected, isFine }] of Object.entries(known)) {
+    const value = given[field] === undefined ? fallback : given[field];
+    requireField(where, isFine(value), `${field} to be ${expected}`, value);
+    config[field] = value;
+  }
+  return config as C;
+}
+
+/** @throws OptionError when a config contradicts itself */
+export function requireField(where: string, isFine: boolean, expected: string, received: unknown): void {
+  if (!isFine) throw new OptionError({ where, expected, received: JSON.stringify(received) ?? "nothing", fix: "correct the config" });
 }
 
 /** Values under the names of config.json. */
-export function toJson<C extends object>(config: C, fields: readonly ConfigField<C>[]): Record<string, unknown> {
-  return Object.fromEntries(fields.map(({ field, key }) => [key, config[field]]));
+export function toJson<C extends object>(config: C, fields: Fields<C>): Json {
+  return Object.fromEntries(Object.entries<FieldSpec>(fields).map(([field, { key }]) => [key, (config as Json)[field]]));
 }
 
 /**
- * Reads the fields of a config.json; absent ones get their defaults, others are left alone.
- * @throws DataError when a value has another type than its default.
+ * Reads the fields of a config.json; absent ones, and null where it is not allowed, are left to their defaults.
+ * @throws DataError naming the key, for a value that it cannot be
  */
-export function fromJson<C extends object>(path: string, json: Record<string, unknown>, fields: readonly ConfigField<C>[]): Partial<C> {
-  const config: Record<string, unknown> = {};
-  for (const { field, key, default: fallback } of fields) {
+export function fromJson<C extends object>(path: string, json: Json, fields: Fields<C>): Partial<C> {
+  const config: Json = {};
+  for (const [field, { key, expected, isFine }] of Object.entries<FieldSpec>(fields)) {
     const value = json[key];
-    if (value === undefined || value === null) {
-      if (value === null && fallback !== null) config[field] = null;
-      continue;
-    }
-    if (fallback !== null && typeof value !== typeof fallback) {
-      throw new DataError({ where: `${path}, ${key}`, expected: `a ${typeof fallback}`, received: JSON.stringify(value), fix: "correct config.json" });
-    }
+    if (value === undefined || (value === null && !isFine(null))) continue;
+    if (!isFine(value)) throw new DataError({ where: `${path}, ${key}`, expected, received: JSON.stringify(value), fix: "correct config.json" });
     config[field] = value;
   }
   return config as Partial<C>;
+}
+
+/**
+ * Refuses values that would change the result and are not supported: for each key the values that are, the first of which is the default.
+ * @throws DataError naming the key
+ */
+export function requireJson(path: string, json: Json, supported: Readonly<Record<string, readonly unknown[]>>): void {
+  for (const [key, values] of Object.entries(supported)) {
+    const value = json[key] ?? values[0];
+    if (values.some((allowed) => JSON.stringify(allowed) === JSON.stringify(value))) continue;
+    const expected = values.map((allowed) => JSON.stringify(allowed)).join(" or ");
+    throw new DataError({
+      where: `${path}, ${key}`,
+      expected,
+      received: JSON.stringify(value),
+      fix: "this variant of the model is not supported: use another",
+    });
+  }
 }

@@ -2,7 +2,9 @@ import { GgufFile, type GgufHeader, type GgufValue } from "../files/index.ts";
 import { DataError, nearest } from "../ir/index.ts";
 import { CheckpointError, loadStateDict, type RopeParameters, type StateTensor } from "../nn/index.ts";
 import { randomKey } from "../tensor/index.ts";
-import { type LlamaConfig, LlamaForCausalLM, type LlamaModelType } from "./llama.ts";
+import type { DecoderForCausalLM } from "./decoders/decoder.ts";
+import { makeDecoder } from "./decoders/family.ts";
+import { type LlamaConfig, llamaFamily, qwen2Family, qwen3Family } from "./decoders/llama.ts";
 
 /** llama.cpp's names of our modules. */
 const moduleNames: Readonly<Record<string, string>> = {
@@ -22,25 +24,32 @@ const moduleNames: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
-const architectures: readonly LlamaModelType[] = ["llama", "qwen2", "qwen3"];
+/** How each architecture is made of what the metadata say. */
+const makers = {
+  llama: (config: Partial<LlamaConfig>) => makeDecoder(llamaFamily, config, randomKey(0)),
+  qwen2: ({ mlpBias: _, attentionBias: __, ...config }: Partial<LlamaConfig>) => makeDecoder(qwen2Family, config, randomKey(0)),
+  qwen3: ({ mlpBias: _, ...config }: Partial<LlamaConfig>) => makeDecoder(qwen3Family, config, randomKey(0)),
+} satisfies Readonly<Record<string, (config: Partial<LlamaConfig>) => DecoderForCausalLM>>;
+type Architecture = keyof typeof makers;
+const architectures = Object.keys(makers);
 
 /**
  * Loads a GGUF file of the Llama, Qwen2 or Qwen3 family as a model in f32, ready to run and to train.
  * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known; CheckpointError or
  *   ShapeError when tensors do not fit the metadata
  */
-export async function loadGguf(path: string): Promise<LlamaForCausalLM> {
+export async function loadGguf(path: string): Promise<DecoderForCausalLM> {
   const file = await GgufFile.open(path);
   try {
-    const config = configOf(path, file.header);
-    const model = new LlamaForCausalLM(config, randomKey(0));
-    const { numHeads, numKeyHeads, modelType } = model.config;
+    const { architecture, config } = configOf(path, file.header);
+    const model = makers[architecture](config) as DecoderForCausalLM;
+    const { numHeads, numKeyHeads } = model.config;
     const state = new Map<string, StateTensor>();
     for (const name of file.header.tensors.keys()) {
       const { shape, data } = await file.read(name);
       const key = keyOf(path, name);
       // llama.cpp turns neighbouring features, and so stores the rows of Llama's queries and keys in another order
-      const heads = modelType !== "llama" ? 0 : /\.q_proj\./.test(key) ? numHeads : /\.k_proj\./.test(key) ? numKeyHeads : 0;
+      const heads = architecture !== "llama" ? 0 : /\.q_proj\./.test(key) ? numHeads : /\.k_proj\./.test(key) ? numKeyHeads : 0;
       state.set(key, { dtype: "f32", shape, data: heads > 0 ? halvesFromPairs(data, heads, shape) : data });
     }
     loadStateDict(path, model.namedParameters(), state);
@@ -78,9 +87,9 @@ function halvesFromPairs(data: Float32Array, heads: number, shape: readonly numb
   return out;
 }
 
-function configOf(path: string, { metadata, tensors }: GgufHeader): Partial<LlamaConfig> {
+function configOf(path: string, { metadata, tensors }: GgufHeader): { architecture: Architecture; config: Partial<LlamaConfig> } {
   const architecture = metadata.get("general.architecture");
-  if (!architectures.includes(architecture as LlamaModelType)) {
+  if (!architectures.includes(architecture as string)) {
     const near = nearest(String(architecture), architectures);
     throw new DataError({
       where: `${path}, general.architecture`,
@@ -94,8 +103,7 @@ function configOf(path: string, { metadata, tensors }: GgufHeader): Partial<Llam
   const numHeads = number("attention.head_count", 0);
   const hiddenSize = number("embedding_length", 0);
   const headDim = number("attention.key_length", hiddenSize / numHeads);
-  return {
-    modelType: architecture as LlamaModelType,
+  const config: Partial<LlamaConfig> = {
     vocabSize: vocabulary?.shape[0] ?? 0,
     hiddenSize,
     headDim,
@@ -105,7 +113,6 @@ function configOf(path: string, { metadata, tensors }: GgufHeader): Partial<Llam
     intermediateSize: number("feed_forward_length", 0),
     maxPositionEmbeddings: number("context_length", 0),
     rmsNormEpsilon: number("attention.layer_norm_rms_epsilon", 1e-6),
-    slidingWindow: number("attention.sliding_window", null),
     tieWordEmbeddings: !tensors.has("output.weight"),
     attentionBias: tensors.has("blk.0.attn_output.bias"),
     mlpBias: tensors.has("blk.0.ffn_up.bias"),
@@ -117,6 +124,7 @@ function configOf(path: string, { metadata, tensors }: GgufHeader): Partial<Llam
       ...scalingOf(typed(path, metadata, `${architecture}.rope.scaling.type`, "string", "none"), number),
     },
   };
+  return { architecture: architecture as Architecture, config };
 }
 
 function scalingOf(type: string, number: <T>(key: string, otherwise: T) => number | T): RopeParameters {

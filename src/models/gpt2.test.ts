@@ -26,7 +26,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
   test("gives the same logits", async () => {
-    const model = await fromPretrained(golden(name));
+    const model = await fromPretrained(golden(name), { task: "causal-lm" });
     const { batches } = (await readJson(join(golden(name), "expected.json"))) as unknown as Expected;
     for (const { inputIds, logits } of batches) {
       const ids = tensor(Int32Array.from(inputIds.flat()), { shape: [inputIds.length, inputIds[0].length] });
@@ -35,7 +35,7 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
   });
 
   test("continues greedily with the same tokens, through the cache", async () => {
-    const generator = new Generator(await fromPretrained(golden(name)));
+    const generator = new Generator(await fromPretrained(golden(name), { task: "causal-lm" }));
     const { greedy } = (await readJson(join(golden(name), "expected.json"))) as unknown as Expected;
     for (const { inputIds, maxNewTokens, outputIds } of greedy) {
       const made: number[] = [];
@@ -46,7 +46,7 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
   });
 
   test("is saved as transformers saves it", async () => {
-    const model = await fromPretrained(golden(name));
+    const model = await fromPretrained(golden(name), { task: "causal-lm" });
     await savePretrained(model, folder);
     const ours = await readSafetensors(join(folder, "model.safetensors"));
     const theirs = await readSafetensors(join(golden(name), "model.safetensors"));
@@ -71,7 +71,7 @@ describe("damaged checkpoints", () => {
     change(tensors);
     await writeSafetensors(join(folder, "model.safetensors"), tensors);
     await writeFile(join(folder, "config.json"), await readFile(join(golden("a"), "config.json")));
-    return fromPretrained(folder);
+    return fromPretrained(folder, { task: "causal-lm" });
   };
 
   test("a missing tensor is named", async () => {
@@ -92,12 +92,12 @@ describe("damaged checkpoints", () => {
   test("a truncated file is refused", async () => {
     const bytes = await readFile(join(golden("a"), "model.safetensors"));
     await writeFile(join(folder, "model.safetensors"), bytes.subarray(0, bytes.length - 100));
-    await expect(fromPretrained(folder)).rejects.toThrow(/bytes, as the header says/);
+    await expect(fromPretrained(folder, { task: "causal-lm" })).rejects.toThrow(/bytes, as the header says/);
   });
 
   test("another architecture is named", async () => {
     await writeFile(join(folder, "config.json"), JSON.stringify({ model_type: "gpt_2" }));
-    await expect(fromPretrained(folder)).rejects.toThrow(/did you mean "gpt2"/);
+    await expect(fromPretrained(folder, { task: "causal-lm" })).rejects.toThrow(/did you mean "gpt2"/);
   });
 });
 
@@ -107,8 +107,8 @@ test("checkpoints of the original release load: no prefix, mask buffers, f16", a
   old.set("h.0.attn.bias", { dtype: "u8", shape: [1], data: new Uint8Array(1) });
   await writeSafetensors(join(folder, "model.safetensors"), old);
   await writeFile(join(folder, "config.json"), await readFile(join(golden("a"), "config.json")));
-  const model = await fromPretrained(folder);
-  expect(model.parameterCount()).toBe((await fromPretrained(golden("a"))).parameterCount());
+  const model = await fromPretrained(folder, { task: "causal-lm" });
+  expect(model.parameterCount()).toBe((await fromPretrained(golden("a"), { task: "causal-lm" })).parameterCount());
 });
 
 test("a config that contradicts itself is refused", () => {

@@ -1,6 +1,13 @@
 /** Model families in Hugging Face layout, one file each, and their loading and saving. Imports nn/ and below. */
-export { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult } from "./causal-lm.ts";
-export { type GPT2Config, GPT2LMHeadModel, gpt2Config } from "./gpt2.ts";
+export { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult } from "./decoders/causal-lm.ts";
+export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
+export { GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";
+export { type GPT2Config, GPT2LMHeadModel, gpt2Config } from "./decoders/gpt2.ts";
+export { type LlamaConfig, LlamaForCausalLM, llamaConfig } from "./decoders/llama.ts";
+export type { EncoderConfig, EncoderInputs, EncoderOutput } from "./encoders/encoder.ts";
+export { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
+export { families } from "./families.ts";
+export type { Family } from "./family.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
-export { type LlamaConfig, LlamaForCausalLM, type LlamaModelType, llamaConfig } from "./llama.ts";
-export { fromPretrained, loadPretrained, savePretrained } from "./pretrained.ts";
+export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
+export { fromConfig, fromPretrained, type LoadOptions, loadPretrained, savePretrained, type TaskModels } from "./pretrained.ts";

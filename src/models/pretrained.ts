@@ -3,54 +3,136 @@ import { join } from "node:path";
 import { readJson, readSafetensors, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { DataError, decodeElement, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
-import type { CausalLM } from "./causal-lm.ts";
-import { families, familyOf } from "./families.ts";
+import { type RandomKey, randomKey } from "../tensor/index.ts";
+import type { CausalLM } from "./decoders/causal-lm.ts";
+import type { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
+import { architectureFor, familyOf } from "./families.ts";
 import { loadGguf } from "./gguf.ts";
+import type { Json } from "./labels.ts";
+import type { PretrainedModel, Task } from "./model.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const GENERATION = "generation_config.json";
-const HEAD = "lm_head.weight";
 
-/** Writes config.json, generation_config.json and model.safetensors, as transformers' save_pretrained does. */
-export async function savePretrained(model: CausalLM, folder: string): Promise<void> {
-  const { modelType } = model;
-  const { bosTokenId, eosTokenId } = model.config;
-  const { architecture, configToJson } = families[modelType];
+/** The type of model that each task gives. */
+export interface TaskModels {
+  "causal-lm": CausalLM;
+  "feature-extraction": EncoderModel;
+  "masked-lm": MaskedLM;
+  "replaced-token-detection": ReplacedTokenDetector;
+  "sequence-classification": SequenceClassifier;
+  "token-classification": TokenClassifier;
+  "question-answering": QuestionAnswerer;
+}
+
+export interface LoadOptions<T extends Task = Task> {
+  /** What the model is for. @default what its config.json says */
+  task?: T;
+  /**
+   * "new" to start a head that the checkpoint lacks from random weights, for fine-tuning; what the checkpoint has of another head is passed
+   * over. @default "stored", which is strict
+   */
+  head?: "stored" | "new";
+  /** Class names of a new head. @default those of config.json */
+  labels?: readonly string[];
+  /** For the weights of a new head. @default randomKey(0) */
+  key?: RandomKey;
+}
+
+/** Writes config.json, generation_config.json for what generates, and model.safetensors, as transformers' save_pretrained does. */
+export async function savePretrained(model: PretrainedModel, folder: string): Promise<void> {
+  const { modelType, architecture, task } = model;
+  const { configToJson } = familyOf(architecture, modelType);
   const tensors = new Map<string, StoredTensor>();
-  for (const [key, parameter] of model.namedParameters()) {
-    tensors.set(key, { dtype: parameter.dtype, shape: parameter.shape, data: await parameter.read() });
+  for (const [key, variable] of model.namedState()) {
+    tensors.set(key, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
   }
   await writeSafetensors(join(folder, WEIGHTS), tensors);
   await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: "float32", ...configToJson(model) });
-  await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId });
+  if (task === "causal-lm") {
+    const { bosTokenId, eosTokenId } = (model as CausalLM).config;
+    await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId });
+  }
 }
 
 /**
- * Loads a model from a folder in Hugging Face layout (GPT-2, Llama, Mistral, Qwen2 or Qwen3), or from a .gguf file (the same
- * without GPT-2 and Mistral). Weights are widened to f32.
+ * Loads a model from a folder in Hugging Face layout, or from a .gguf file (Llama, Qwen2, Qwen3). Weights are widened to f32.
  * @throws DataError when a file is missing, damaged or of another architecture; CheckpointError or ShapeError when the
  *   weights do not fit the config.
  *
  * @example
- * const model = await fromPretrained("runs/sotu/model");
+ * const model = await fromPretrained("runs/sotu/model", { task: "causal-lm" });
  */
-export async function fromPretrained(folder: string): Promise<CausalLM> {
-  if (folder.endsWith(".gguf")) return loadGguf(folder);
-  const configPath = join(folder, CONFIG);
-  const json = await readJson(configPath);
-  const model = familyOf(configPath, json.model_type).create(configPath, json);
-  await loadPretrained(model, folder);
+export async function fromPretrained<T extends keyof TaskModels>(path: string, options: LoadOptions<T> & { task: T }): Promise<TaskModels[T]>;
+export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
+export async function fromPretrained(path: string, options: LoadOptions = {}): Promise<PretrainedModel> {
+  if (path.endsWith(".gguf")) return loadGguf(path);
+  const configPath = join(path, CONFIG);
+  const stored = await readJson(configPath);
+  const { head = "stored", labels, key = randomKey(0), task } = options;
+  const named = labels && { id2label: Object.fromEntries(labels.map((label, i) => [i, label])) };
+  const json: Json = { ...stored, ...named };
+  const family = familyOf(configPath, json.model_type);
+  const architecture = architectureFor(configPath, json, family, task);
+  const model = family.create(architecture, configPath, json, key);
+  const isOther = architecture !== [stored.architectures].flat()[0];
+  await loadWeights(model, path, { mayLackHead: head === "new", mayHaveOther: isOther });
   return model;
 }
 
+/** Makes a model for a config in the form of config.json, with weights as at the start of training. */
+export function fromConfig<T extends keyof TaskModels>(json: Json, options: { task: T; key?: RandomKey }): TaskModels[T] {
+  const family = familyOf("config", json.model_type);
+  const architecture = architectureFor("config", json, family, options.task);
+  return family.create(architecture, "config", json, options.key ?? randomKey(0)) as TaskModels[T];
+}
+
 /** Loads the weights in a folder into a model that exists. Nothing changes unless everything fits. */
-export async function loadPretrained(model: CausalLM, folder: string): Promise<void> {
+export async function loadPretrained(model: PretrainedModel, folder: string): Promise<void> {
+  await loadWeights(model, folder, { mayLackHead: false, mayHaveOther: false });
+}
+
+interface Leniency {
+  /** Weights of a head may be missing. */
+  mayLackHead: boolean;
+  /** There may be weights of another head. */
+  mayHaveOther: boolean;
+}
+
+async function loadWeights(model: PretrainedModel, folder: string, leniency: Leniency): Promise<void> {
   const files = await weightFiles(folder);
   const state = new Map<string, StateTensor>();
-  for (const path of files) addWeights(state, model, (await readSafetensors(path)).tensors);
-  loadStateDict(files[0], model.namedParameters(), state);
+  const wanted = model.namedState();
+  for (const path of files) addWeights(state, model, wanted.keys(), (await readSafetensors(path)).tensors);
+  untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
+  const { prefix } = familyOf(folder, model.modelType);
+  if (leniency.mayHaveOther) for (const key of state.keys()) if (!wanted.has(key)) state.delete(key);
+  if (leniency.mayLackHead) for (const key of wanted.keys()) if (!state.has(key) && !key.startsWith(`${prefix}.`)) wanted.delete(key);
+  loadStateDict(files[0], wanted, state);
+}
+
+/**
+ * Weights that a checkpoint repeats under another name: equal to their source they are passed over; without their source they are it.
+ * @throws DataError when they differ from their source: the config says that they are one
+ */
+function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Record<string, string>>): void {
+  for (const [name, source] of Object.entries(tied)) {
+    const repeated = state.get(name);
+    if (!repeated) continue;
+    const own = state.get(source);
+    if (!own) state.set(source, repeated);
+    else if (repeated.data.length !== own.data.length || repeated.data.some((value, i) => value !== own.data[i])) {
+      throw new DataError({
+        where: `${path}, tensor ${name}`,
+        expected: `the numbers of ${source}, since tie_word_embeddings is true`,
+        received: "others",
+        fix: "set tie_word_embeddings to false in config.json",
+      });
+    }
+    state.delete(name);
+  }
 }
 
 /** The file with the weights, or the shards that an index names. @throws DataError for an index that points elsewhere */
@@ -78,15 +160,26 @@ const exists = (path: string) =>
     () => false,
   );
 
-/** Adds weights under the names of our modules, as f32, without a repeated tied head. */
-function addWeights(state: Map<string, StateTensor>, model: CausalLM, tensors: ReadonlyMap<string, StoredTensor>): void {
-  const { tensorName } = families[model.modelType];
+/** Adds weights under the names of our modules, as f32. A base model's names may have the prefix of models with a head, or lack it. */
+function addWeights(state: Map<string, StateTensor>, model: PretrainedModel, wanted: Iterable<string>, tensors: ReadonlyMap<string, StoredTensor>): void {
+  const { tensorName, prefix } = familyOf(model.architecture, model.modelType);
+  const own = new Set(wanted);
   for (const [name, { dtype, shape, data }] of tensors) {
-    const key = tensorName(name);
-    if (key === undefined || (key === HEAD && model.config.tieWordEmbeddings)) continue;
-    if (!isFloat(dtype))
+    const stored = tensorName(name, model);
+    if (stored === undefined) continue;
+    const key = own.has(stored) || prefix === undefined ? stored : otherPrefix(stored, prefix, own);
+    if (!isFloat(dtype)) {
+      if (!own.has(key)) continue; // a buffer that counts something
       throw new DataError({ where: `tensor ${name}`, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
+    }
     const numbers = data instanceof Float32Array ? data : Float32Array.from({ length: data.length }, (_, i) => decodeElement(dtype, data, i));
     state.set(key, { dtype: "f32", shape, data: numbers });
   }
+}
+
+/** "bert.pooler.x" for a model whose key is "pooler.x", or the other way round. */
+function otherPrefix(name: string, prefix: string, own: ReadonlySet<string>): string {
+  const without = name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : undefined;
+  if (without !== undefined && own.has(without)) return without;
+  return own.has(`${prefix}.${name}`) ? `${prefix}.${name}` : name;
 }

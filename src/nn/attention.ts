@@ -1,4 +1,25 @@
-import { cachedAttention, pad, type RandomKey, reshape, scaledDotProductAttention, slice, type Tensor, transpose } from "../tensor/index.ts";
+import {
+  add,
+  arange,
+  cachedAttention,
+  cast,
+  equal,
+  flip,
+  greater,
+  lessEqual,
+  logicalAnd,
+  matmul,
+  max,
+  mul,
+  pad,
+  type RandomKey,
+  reshape,
+  scaledDotProductAttention,
+  slice,
+  sub,
+  type Tensor,
+  transpose,
+} from "../tensor/index.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 
@@ -29,6 +50,10 @@ export interface MultiHeadOptions {
   slidingWindow?: number;
   /** bool, broadcasts to [B, H, T, S]; false hides a key. Not together with `cache`. */
   mask?: Tensor<"bool">;
+  /** Added to the scores, broadcasts to [B, H, T, S]; with a cache S is its whole room. For relative positions. */
+  bias?: Tensor<"f32">;
+  /** Scores s become cap tanh(s / cap). @default none */
+  softCap?: number;
   /** Probability of dropping an attention weight; needs `key`. @default 0 */
   dropoutProbability?: number;
   key?: RandomKey;
@@ -44,17 +69,7 @@ function resizeHeads(x: Tensor<"f32">, from: number, to: number): Tensor<"f32"> 
   if (from === to) return x;
   const [batch, length, width] = x.shape;
   const heads = (width as number) / from;
-  const split = reshape(x, [batch, length, heads, from]);
-  const resized =
-    to > from
-      ? pad(split, [
-          [0, 0],
-          [0, 0],
-          [0, 0],
-          [0, to - from],
-        ])
-      : slice(split, { axis: -1, end: to });
-  return reshape(resized, [batch, length, heads * to]);
+  return reshape(resizeLast(reshape(x, [batch, length, heads, from]), to), [batch, length, heads * to]);
 }
 
 /** [B, T, H * Dh] -> [B, H, T, Dh] */
@@ -79,9 +94,10 @@ export function multiHeadAttention(
   v: Tensor<"f32">,
   options: MultiHeadOptions,
 ): { output: Tensor<"f32">; cache?: LayerCache } {
-  const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, dropoutProbability = 0, key, cache } = options;
+  const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap, dropoutProbability = 0, key, cache } = options;
   const headDim = (q.shape[2] as number) / numHeads;
   const scale = options.scale ?? 1 / Math.sqrt(headDim);
+  if (cache && (bias || softCap)) return attendOverRoom(q, k, v, { ...options, scale, cache, numKeyHeads });
   if (cache) {
     const width = cachedHeadDim(headDim);
     const [widerQ, widerK, widerV] = [q, k, v].map((x) => resizeHeads(x, headDim, width));
@@ -93,10 +109,59 @@ export function multiHeadAttention(
     scale,
     slidingWindow,
     mask,
+    bias,
+    softCap,
     onProbabilities: key && dropoutProbability > 0 ? (p) => dropout(p, dropoutProbability, key) : undefined,
     blocks: key && dropoutProbability > 0 ? 1 : undefined, // blocks would share one key
   });
   return { output: mergeHeads(output) };
+}
+
+/**
+ * Attention over a cache from plain ops, for what the fused kernel lacks: the new keys and values are put in their places, and scores are
+ * computed over the whole room of the cache, of which what is not filled yet is hidden.
+ */
+function attendOverRoom(
+  q: Tensor<"f32">,
+  k: Tensor<"f32">,
+  v: Tensor<"f32">,
+  {
+    numHeads,
+    numKeyHeads,
+    scale,
+    bias,
+    softCap,
+    slidingWindow,
+    cache,
+  }: MultiHeadOptions & { numKeyHeads: number; scale: number; cache: LayerCache & CacheLengths },
+): { output: Tensor<"f32">; cache: LayerCache } {
+  const [batch, length] = q.shape;
+  const room = cache.k.shape[2] as number;
+  const width = (q.shape[2] as number) / numHeads;
+  const positions = sub(reshape(cache.lengths, [batch, 1]), flip(arange(length))); // [B, T]
+  const places = arange(room); // [S]
+  const isPlace = equal(reshape(positions, [batch, length, 1]), places); // [B, T, S]
+  const oneHot = reshape(cast(isPlace, "f32"), [batch, 1, length, room]);
+  const kept = reshape(sub(1, max(oneHot, { axes: 2 })), [batch, 1, room, 1]);
+  const put = (old: Tensor<"f32">, added: Tensor<"f32">) =>
+    add(mul(old, kept), resizeLast(matmul(oneHot, splitHeads(added, numKeyHeads), { transposeA: true }), old.shape[3] as number));
+  const next = { k: put(cache.k, k), v: put(cache.v, v) };
+  const at = reshape(positions, [batch, 1, length, 1]);
+  const isSeen = lessEqual(places, at); // [B, 1, T, S]
+  const output = scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(next.k, width), resizeLast(next.v, width), {
+    scale,
+    bias,
+    softCap,
+    mask: slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen,
+  });
+  return { output: mergeHeads(output), cache: next };
+}
+
+/** The last axis widened by zeros, or cut. */
+function resizeLast(x: Tensor<"f32">, to: number): Tensor<"f32"> {
+  const from = x.shape[x.rank - 1] as number;
+  if (from === to) return x;
+  return to < from ? slice(x, { axis: -1, end: to }) : pad(x, [[0, to - from]]);
 }
 
 export interface MultiHeadAttentionConfig extends Pick<LinearConfig, "init"> {

@@ -1,6 +1,6 @@
 /** Layers and initialisers. Imports tensor/ and below. */
 
-export { type Activation, activations } from "./activations.ts";
+export { type Activation, activationNames, activations } from "./activations.ts";
 export {
   type CacheLengths,
   cachedHeadDim,
@@ -13,6 +13,7 @@ export {
   splitHeads,
 } from "./attention.ts";
 export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
-export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, RMSNorm } from "./layers.ts";
-export { CheckpointError, checkpointKey, loadStateDict, Module, Parameter, type StateDict, type StateTensor } from "./module.ts";
+export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, type Norm, RMSNorm } from "./layers.ts";
+export { CheckpointError, checkpointKey, loadStateDict, ModelBuffer, Module, Parameter, type StateDict, type StateTensor } from "./module.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
+export { AttentionBlock, type AttentionInputs, TransformerLayer, type TransformerLayerConfig, type TransformerLayerInputs } from "./transformer-layer.ts";

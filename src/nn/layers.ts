@@ -1,5 +1,5 @@
 import type { FloatDType } from "../ir/index.ts";
-import { bernoulli, gather, layerNorm, linear, matmul, mul, type RandomKey, rmsNorm, split, type Tensor, where } from "../tensor/index.ts";
+import { add, bernoulli, embedding, layerNorm, linear, matmul, mul, type RandomKey, rmsNorm, split, type Tensor, where, zeros } from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 
@@ -69,20 +69,24 @@ export interface EmbeddingConfig {
   embeddingDim: number;
   /** @default standard normal */
   init?: Initializer;
+  /** The row of this id gets no gradient from lookups. @default none */
+  paddingIndex?: number | null;
 }
 
 /** A table of vectors looked up by integer. */
 export class Embedding extends Module {
   readonly weight: Parameter; // [V, D]
+  private readonly paddingIndex?: number;
 
-  constructor({ numEmbeddings, embeddingDim, init = normalInit(1) }: EmbeddingConfig, key: RandomKey) {
+  constructor({ numEmbeddings, embeddingDim, init = normalInit(1), paddingIndex }: EmbeddingConfig, key: RandomKey) {
     super();
+    this.paddingIndex = paddingIndex ?? undefined;
     this.weight = new Parameter([numEmbeddings, embeddingDim], init(key, [numEmbeddings, embeddingDim]));
   }
 
   /** ids: [...] -> [..., D] */
   forward(ids: Tensor<"i32">): Tensor<"f32"> {
-    return gather(this.weight.value, ids);
+    return embedding(this.weight.value, ids, { paddingIndex: this.paddingIndex });
   }
 }
 
@@ -92,22 +96,27 @@ export interface LayerNormConfig {
   epsilon?: number;
 }
 
+/** What normalises vectors along the last axis: LayerNorm or RMSNorm. */
+export interface Norm extends Module {
+  forward(x: Tensor<"f32">): Tensor<"f32">;
+}
+
 /** Layer normalisation over the last axis. Ba et al. 2016, arXiv:1607.06450. */
 export class LayerNorm extends Module {
   readonly weight: Parameter; // [D]
-  readonly bias: Parameter; //   [D]
+  readonly bias?: Parameter; //  [D]
   private readonly epsilon: number;
 
-  constructor({ width, epsilon = 1e-5 }: LayerNormConfig, key: RandomKey) {
+  constructor({ width, epsilon = 1e-5, bias = true }: LayerNormConfig & { bias?: boolean }, key: RandomKey) {
     super();
     this.weight = new Parameter([width], constantInit(1)(key, [width]));
-    this.bias = new Parameter([width], constantInit(0)(key, [width]));
+    if (bias) this.bias = new Parameter([width], constantInit(0)(key, [width]));
     this.epsilon = epsilon;
   }
 
   /** x: [..., D] -> [..., D] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
-    return layerNorm(x, this.weight.value, this.bias.value, this.epsilon);
+    return layerNorm(x, this.weight.value, this.bias?.value ?? zeros(this.weight.shape), this.epsilon);
   }
 }
 
@@ -115,16 +124,19 @@ export class LayerNorm extends Module {
 export class RMSNorm extends Module {
   readonly weight: Parameter; // [D]
   private readonly epsilon: number;
+  private readonly offset: number;
 
-  constructor({ width, epsilon = 1e-6 }: LayerNormConfig, key: RandomKey) {
+  /** @param offset added to the weight, which then starts at 1 - offset: 1 in Gemma */
+  constructor({ width, epsilon = 1e-6, offset = 0 }: LayerNormConfig & { offset?: number }, key: RandomKey) {
     super();
-    this.weight = new Parameter([width], constantInit(1)(key, [width]));
+    this.weight = new Parameter([width], constantInit(1 - offset)(key, [width]));
     this.epsilon = epsilon;
+    this.offset = offset;
   }
 
   /** x: [..., D] -> [..., D] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
-    return rmsNorm(x, this.weight.value, this.epsilon);
+    return rmsNorm(x, this.offset === 0 ? this.weight.value : add(this.weight.value, this.offset), this.epsilon);
   }
 }
 

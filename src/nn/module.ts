@@ -16,29 +16,45 @@ export function checkpointKey(field: string): string {
   return field.replace(/([A-Z]|\d+)/g, (part, _, offset: number) => (offset > 0 ? `_${part.toLowerCase()}` : part.toLowerCase()));
 }
 
+/** A variable that belongs to a checkpoint and that gradients do not change, such as BatchNorm's running mean: a "buffer" of PyTorch. */
+export class ModelBuffer<D extends DType = "f32"> extends Variable<D> {
+  constructor(shape: readonly number[], initial: Initial<D>, dtype: D = "f32" as D) {
+    super({ dtype, shape }, initial);
+  }
+}
+
 /**
  * A part of a model: parameters and other modules in fields, and a `forward` of the subclass. Modules hold no state besides
- * parameters; caches and random keys are arguments of `forward`.
+ * parameters and buffers; caches and random keys are arguments of `forward`.
  */
 export abstract class Module {
-  /** Parameters with their checkpoint keys, in the order of the fields. A parameter held twice is listed once. */
-  namedParameters(prefix = ""): Map<string, Parameter> {
-    const found = new Map<string, Parameter>();
-    const seen = new Set<Parameter>();
+  /** Fields whose checkpoint keys do not follow `checkpointKey`: their path of names, or "" for no level of their own. */
+  protected readonly checkpointKeys?: Readonly<Record<string, string>>;
+
+  /** Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once. */
+  namedState(prefix = ""): Map<string, Parameter | ModelBuffer> {
+    const found = new Map<string, Parameter | ModelBuffer>();
+    const seen = new Set<object>();
     const visit = (holder: object, path: string) => {
+      const keys = holder instanceof Module ? holder.checkpointKeys : undefined;
       for (const [field, child] of Object.entries(holder)) {
-        const key = `${path}${Array.isArray(holder) ? field : checkpointKey(field)}`;
-        if (child instanceof Parameter && !seen.has(child)) {
+        const name = keys?.[field] ?? (Array.isArray(holder) ? field : checkpointKey(field));
+        if ((child instanceof Parameter || child instanceof ModelBuffer) && !seen.has(child)) {
           seen.add(child);
-          found.set(key, child);
+          found.set(`${path}${name}`, child);
         } else if (child instanceof Module || (Array.isArray(child) && child.some((item) => item instanceof Module))) {
-          visit(child, `${key}.`);
+          visit(child, name === "" ? path : `${path}${name}.`);
         }
       }
     };
     visit(this, prefix);
-    for (const [key, parameter] of found) parameter.name = key;
+    for (const [key, variable] of found) variable.name = key;
     return found;
+  }
+
+  /** Parameters with their checkpoint keys, in the order of the fields. A parameter held twice is listed once. */
+  namedParameters(prefix = ""): Map<string, Parameter> {
+    return new Map([...this.namedState(prefix)].filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter));
   }
 
   parameters(): Parameter[] {
@@ -50,9 +66,9 @@ export abstract class Module {
     return this.parameters().reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
   }
 
-  /** Frees the memory of all parameters. */
+  /** Frees the memory of all parameters and buffers. */
   dispose(): void {
-    for (const parameter of this.parameters()) parameter.dispose();
+    for (const variable of this.namedState().values()) variable.dispose();
   }
 }
 
@@ -68,11 +84,11 @@ export interface StateTensor {
 export class CheckpointError extends KindlingError {}
 
 /**
- * Sets parameters from a checkpoint. Strict: every parameter must be there with its shape, and nothing else. Nothing is
+ * Sets parameters and buffers from a checkpoint. Strict: every one must be there with its shape, and nothing else. Nothing is
  * changed unless everything fits.
  * @throws CheckpointError listing missing and extra tensors, or ShapeError for a misshapen one.
  */
-export function loadStateDict(where: string, parameters: ReadonlyMap<string, Parameter>, state: StateDict): void {
+export function loadStateDict(where: string, parameters: ReadonlyMap<string, Parameter | ModelBuffer>, state: StateDict): void {
   const missing = [...parameters.keys()].filter((key) => !state.has(key));
   const extra = [...state.keys()].filter((key) => !parameters.has(key));
   if (missing.length > 0 || extra.length > 0) {

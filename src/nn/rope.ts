@@ -1,16 +1,19 @@
 import { nearest, OptionError } from "../ir/index.ts";
-import { cast, cos, mul, reshape, sin, type Tensor, tensor } from "../tensor/index.ts";
+import { cast, cos, greaterEqual, max, mul, reshape, sin, type Tensor, tensor, where } from "../tensor/index.ts";
 
 /** Rotary position embedding as config.json has it: `rope_parameters`, or `rope_theta` and `rope_scaling` in older files. */
 export interface RopeParameters {
   /** How longer contexts than those of pretraining are reached. @default "default", that is not */
-  rope_type?: "default" | "linear" | "dynamic" | "llama3" | "yarn";
+  rope_type?: "default" | "linear" | "dynamic" | "llama3" | "yarn" | "longrope";
   /** Base of the wavelengths. @default 10000 */
   rope_theta?: number;
   /** Part of each head's features that turns. @default 1 */
   partial_rotary_factor?: number;
-  /** How many times longer the context becomes. @default 1 */
-  factor?: number;
+  /** How many times longer the context becomes. @default 1; of yarn and longrope the model's context over that of pretraining */
+  factor?: number | null;
+  /** longrope: what each wavelength is multiplied by, up to the context of pretraining and beyond it. */
+  short_factor?: readonly number[];
+  long_factor?: readonly number[];
   /** Context of pretraining. @default the model's */
   original_max_position_embeddings?: number;
   /** llama3: wavelengths longer than original / low are stretched, those shorter than original / high are left. */
@@ -21,13 +24,13 @@ export interface RopeParameters {
   mscale?: number;
   mscale_all_dim?: number;
   /** yarn: turns within the original context above which features are left, and below which they are stretched. @default 32 and 1 */
-  beta_fast?: number;
-  beta_slow?: number;
+  beta_fast?: number | null;
+  beta_slow?: number | null;
   /** yarn: whether the bounds are rounded outward to whole features. @default true */
   truncate?: boolean;
 }
 
-const types = ["default", "linear", "dynamic", "llama3", "yarn"] as const;
+const types = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"] as const;
 const known = new Set<string>([
   "rope_type",
   "type",
@@ -43,6 +46,8 @@ const known = new Set<string>([
   "beta_fast",
   "beta_slow",
   "truncate",
+  "short_factor",
+  "long_factor",
 ]);
 
 /**
@@ -53,42 +58,83 @@ const known = new Set<string>([
 export class RotaryEmbedding {
   /** Angle of each pair at position 1. */
   readonly inverseFrequencies: readonly number[];
+  /** longrope: those of runs that reach beyond `switchLength` positions. */
+  readonly longInverseFrequencies?: readonly number[];
+  /** longrope: the context of pretraining. Keys cached in a shorter run do not fit a longer one. */
+  readonly switchLength?: number;
   /** Factor on cosines and sines. */
   readonly attentionFactor: number;
 
   /** @throws OptionError for a type that is not known, or parameters that would change the result and are not used */
   constructor(headDim: number, maxPositionEmbeddings: number, parameters: RopeParameters = {}) {
-    const { rope_type: type = "default", rope_theta: base = 10000, partial_rotary_factor: part = 1, factor = 1 } = parameters;
-    const unknown = Object.keys(parameters).find((key) => !known.has(key));
-    if (!types.includes(type) || unknown) {
-      const near = unknown ? nearest(unknown, [...known]) : nearest(type, types);
-      throw new OptionError({
-        where: "rope_parameters",
-        expected: unknown ? `some of ${[...known].join(", ")}` : `a rope_type of ${types.join(", ")}`,
-        received: unknown ?? String(type),
-        fix: near ? `did you mean "${near}"?` : "this scaling is not supported",
-      });
-    }
+    const { rope_type: type = "default", rope_theta: base = 10000, partial_rotary_factor: part = 1 } = parameters;
+    checkParameters(type, parameters);
     const width = Math.floor(headDim * part);
-    const plain = Array.from({ length: Math.floor(width / 2) }, (_, i) => base ** ((-2 * i) / width));
+    const plain = Array.from({ length: Math.ceil(width / 2) }, (_, i) => base ** ((-2 * i) / width));
     const original = parameters.original_max_position_embeddings ?? maxPositionEmbeddings;
-    this.attentionFactor = type === "yarn" ? yarnAttentionFactor(parameters) : 1;
+    const isStretched = type === "yarn" || type === "longrope";
+    const factor = parameters.factor ?? (isStretched ? maxPositionEmbeddings / original : 1);
+    const given = { ...parameters, factor };
+    this.attentionFactor = type === "yarn" ? yarnAttentionFactor(given) : type === "longrope" ? longAttentionFactor(factor, original, parameters) : 1;
+    this.inverseFrequencies = plain;
     if (type === "linear") this.inverseFrequencies = plain.map((frequency) => frequency / factor);
-    else if (type === "llama3") this.inverseFrequencies = plain.map((frequency) => llama3(frequency, original, parameters));
-    else if (type === "yarn") this.inverseFrequencies = yarn(plain, width, base, original, parameters);
-    else this.inverseFrequencies = plain;
+    else if (type === "llama3") this.inverseFrequencies = plain.map((frequency) => llama3(frequency, original, given));
+    else if (type === "yarn") this.inverseFrequencies = yarn(plain, width, base, original, given);
+    else if (type === "longrope") {
+      const { short_factor: short = [], long_factor: long = [] } = parameters;
+      this.inverseFrequencies = stretched(plain, short, "short_factor");
+      this.longInverseFrequencies = stretched(plain, long, "long_factor");
+      this.switchLength = original;
+    }
   }
 
   /** Cosines and sines at positions, i32 [..., T] -> [..., T, 1, R / 2] each: for heads as [B, T, H, Dh]. */
   angles(positions: Tensor<"i32">): { cos: Tensor<"f32">; sin: Tensor<"f32"> } {
     const column = reshape(cast(positions, "f32"), [...positions.shape, 1, 1]);
-    const angles = mul(column, tensor(Float32Array.from(this.inverseFrequencies)));
+    const angles = mul(column, this.frequenciesFor(positions));
     return { cos: mul(cos(angles), this.attentionFactor), sin: mul(sin(angles), this.attentionFactor) };
+  }
+
+  /** longrope chooses by the largest position of the run. [R / 2] */
+  private frequenciesFor(positions: Tensor<"i32">): Tensor<"f32"> {
+    const usual = tensor(Float32Array.from(this.inverseFrequencies));
+    if (!this.longInverseFrequencies) return usual;
+    const isLong = greaterEqual(max(positions), this.switchLength as number);
+    return where(isLong, tensor(Float32Array.from(this.longInverseFrequencies)), usual) as Tensor<"f32">;
   }
 }
 
+function checkParameters(type: (typeof types)[number], parameters: RopeParameters): void {
+  const unknown = Object.keys(parameters).find((key) => !known.has(key));
+  if (types.includes(type) && !unknown) return;
+  const near = unknown ? nearest(unknown, [...known]) : nearest(type, types);
+  throw new OptionError({
+    where: "rope_parameters",
+    expected: unknown ? `some of ${[...known].join(", ")}` : `a rope_type of ${types.join(", ")}`,
+    received: unknown ?? String(type),
+    fix: near ? `did you mean "${near}"?` : "this scaling is not supported",
+  });
+}
+
+/** LongRoPE: each wavelength has a factor of its own. Ding et al. 2024, arXiv:2402.13753. */
+function stretched(plain: readonly number[], factors: readonly number[], name: string): number[] {
+  if (Array.isArray(factors) && factors.length === plain.length) return plain.map((frequency, i) => frequency / factors[i]);
+  throw new OptionError({
+    where: `rope_parameters, ${name}`,
+    expected: `${plain.length} numbers`,
+    received: JSON.stringify(factors).slice(0, 60),
+    fix: "correct the config",
+  });
+}
+
+function longAttentionFactor(factor: number, original: number, { attention_factor: given }: RopeParameters): number {
+  return given ?? (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
+}
+
+type Scaled = RopeParameters & { factor: number };
+
 /** Llama 3.1: long wavelengths are stretched, short ones left, those between blended. arXiv:2407.21783 */
-function llama3(frequency: number, original: number, { factor = 1, low_freq_factor: low = 1, high_freq_factor: high = 4 }: RopeParameters): number {
+function llama3(frequency: number, original: number, { factor, low_freq_factor: low = 1, high_freq_factor: high = 4 }: Scaled): number {
   const wavelength = (2 * Math.PI) / frequency;
   if (wavelength > original / low) return frequency / factor;
   if (wavelength < original / high) return frequency;
@@ -97,8 +143,9 @@ function llama3(frequency: number, original: number, { factor = 1, low_freq_fact
 }
 
 /** YaRN: features that turn often within the original context are left, those that turn rarely are stretched. Peng et al. 2023, arXiv:2309.00071. */
-function yarn(plain: readonly number[], width: number, base: number, original: number, parameters: RopeParameters): number[] {
-  const { factor = 1, beta_fast: fast = 32, beta_slow: slow = 1, truncate = true } = parameters;
+function yarn(plain: readonly number[], width: number, base: number, original: number, parameters: Scaled): number[] {
+  const { factor, truncate = true } = parameters;
+  const [fast, slow] = [parameters.beta_fast || 32, parameters.beta_slow || 1];
   const featureOf = (turns: number) => (width * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(base));
   const [first, last] = truncate ? [Math.floor(featureOf(fast)), Math.ceil(featureOf(slow))] : [featureOf(fast), featureOf(slow)];
   const from = Math.max(first, 0);
@@ -110,7 +157,7 @@ function yarn(plain: readonly number[], width: number, base: number, original: n
   });
 }
 
-function yarnAttentionFactor({ factor = 1, attention_factor: given, mscale, mscale_all_dim: mscaleAll }: RopeParameters): number {
+function yarnAttentionFactor({ factor, attention_factor: given, mscale, mscale_all_dim: mscaleAll }: Scaled): number {
   if (given !== undefined && given !== null) return given;
   const scaleOf = (m: number) => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
   return mscale && mscaleAll ? scaleOf(mscale) / scaleOf(mscaleAll) : scaleOf(1);

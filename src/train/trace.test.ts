@@ -19,7 +19,7 @@ test.each([false, true])("30 steps give PyTorch's losses (keepPreviousState %s)"
     losses: number[];
     gradNorms: number[];
   };
-  const model = await fromPretrained(join(golden, "init"));
+  const model = await fromPretrained(join(golden, "init"), { task: "causal-lm" });
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 });
   const step = compileTrainStep(model, optimizer, { clipNorm: 1, keepPreviousState });
   const schedule = cosineSchedule({ learningRate: 3e-3, minLearningRate: 3e-4, warmupSteps: 5, totalSteps: 30 });

@@ -1,0 +1,1 @@
+"""The cases of make_models.py, a file for each kind of model."""

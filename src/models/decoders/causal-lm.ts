@@ -1,0 +1,112 @@
+import { ShapeError } from "../../ir/index.ts";
+import type { CacheLengths, LayerCache } from "../../nn/index.ts";
+import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
+import { PretrainedModel } from "../model.ts";
+
+/** What every decoder-only language model's config has. */
+export interface CausalLMConfig {
+  vocabSize: number;
+  /** Longest context, in tokens. */
+  maxPositionEmbeddings: number;
+  hiddenSize: number;
+  numLayers: number;
+  tieWordEmbeddings: boolean;
+  bosTokenId: number | null;
+  /** Some models end with any of several tokens. */
+  eosTokenId: number | readonly number[] | null;
+}
+
+export interface ForwardOptions {
+  /** Random key of this step; given, dropout is on. */
+  key?: RandomKey;
+  /** Position of each token, i32 [B, T]. @default 0, 1, ... */
+  positions?: Tensor<"i32">;
+  /** Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too, where it is at the left. @default all */
+  attentionMask?: Tensor<"bool">;
+  /** Generation: caches of all layers. */
+  cache?: { layers: readonly LayerCache[] } & CacheLengths;
+}
+
+export interface ForwardResult {
+  /** Final hidden states, normalised. [B, T, D] */
+  hidden: Tensor<"f32">;
+  /** The caches with the new positions added, when caches were given. */
+  layers: LayerCache[];
+}
+
+/** A decoder-only language model: a stack of blocks, and logits for the next token. */
+export abstract class CausalLM extends PretrainedModel {
+  abstract override readonly config: CausalLMConfig;
+  readonly task = "causal-lm";
+  /** Heads of keys and values, and their width, which a cache has to have. */
+  abstract readonly cacheShape: { numKeyHeads: number; headDim: number };
+
+  /** A length that keys cached in a run up to it do not fit beyond: the cache is made anew there. @default none */
+  get cacheLimit(): number | undefined {
+    return undefined;
+  }
+
+  /** inputIds: i32 [B, T] -> hidden states. @throws ShapeError when T exceeds the context length */
+  abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): ForwardResult;
+  /** hidden: [..., D] -> logits [..., V] */
+  abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
+
+  /** inputIds: i32 [B, T] -> logits [B, T, V] */
+  forward(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
+    return this.logits(this.hidden(inputIds, options).hidden);
+  }
+
+  /** Mean cross-entropy of the next tokens, in nats. inputIds and targets: i32 [B, T]; targets of -100 do not count. */
+  loss(inputIds: Tensor<"i32">, targets: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
+    const logits = this.forward(inputIds, options);
+    return crossEntropy(reshape(logits, [-1, this.config.vocabSize]), reshape(targets, [-1]));
+  }
+
+  /** The positions of the tokens. @throws ShapeError when there are more than the context holds */
+  protected positionsOf(inputIds: Tensor<"i32">, { positions }: ForwardOptions): Tensor<"i32"> {
+    const length = inputIds.shape[1];
+    const { maxPositionEmbeddings } = this.config;
+    if (typeof length === "number" && length > maxPositionEmbeddings) {
+      throw new ShapeError({
+        where: this.constructor.name,
+        expected: `at most ${maxPositionEmbeddings} tokens`,
+        received: `${length}`,
+        fix: "shorten the input, or use a model with a longer context",
+      });
+    }
+    return positions ?? tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
+  }
+}
+
+export interface BlockOptions {
+  key?: RandomKey;
+  cache?: LayerCache & CacheLengths;
+  /** bool [B, 1, 1, S]; false hides a key. */
+  mask?: Tensor<"bool">;
+}
+
+export interface BlockResult {
+  /** [B, T, D] */
+  output: Tensor<"f32">;
+  cache?: LayerCache;
+}
+
+/** Runs blocks one after another, each with a key and a cache of its own; `extra` is what a family's blocks take besides. */
+export function runBlocks<Extra extends object>(
+  scope: string,
+  blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): BlockResult }[],
+  x: Tensor<"f32">,
+  { key, cache, attentionMask }: ForwardOptions,
+  extra: Extra,
+): { output: Tensor<"f32">; caches: LayerCache[] } {
+  const mask = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
+  const caches: LayerCache[] = [];
+  let output = x;
+  for (const [i, block] of blocks.entries()) {
+    const own = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
+    const result = withScope(`${scope}.${i}`, () => block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }));
+    output = result.output;
+    if (result.cache) caches.push(result.cache);
+  }
+  return { output, caches };
+}

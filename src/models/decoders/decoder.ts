@@ -1,0 +1,301 @@
+/**
+ * The decoder that Llama's relatives share: rotary positions, RMS norms, grouped key heads, gated feed-forward layers. A family says by its
+ * `DecoderTraits` where it differs; the model files beside this one are such lists.
+ */
+import {
+  type Activation,
+  activations,
+  cachedHeadDim,
+  Embedding,
+  Linear,
+  Module,
+  multiHeadAttention,
+  normalInit,
+  RMSNorm,
+  type RotaryEmbedding,
+} from "../../nn/index.ts";
+import { add, matmul, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, tanh, withScope } from "../../tensor/index.ts";
+import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
+
+export interface DecoderConfig extends CausalLMConfig {
+  numHeads: number;
+  /** Heads of keys and values; each serves numHeads / numKeyHeads query heads. */
+  numKeyHeads: number;
+  headDim: number;
+  intermediateSize: number;
+  activation: Activation;
+  rmsNormEpsilon: number;
+  attentionDropout: number;
+  padTokenId: number | null;
+  /** Standard deviation of initial weights. */
+  initializerRange: number;
+}
+
+export type Angles = ReturnType<RotaryEmbedding["angles"]>;
+export type DecoderBlockOptions = BlockOptions & {
+  /** Angles of each of the family's rotary embeddings. */
+  angles: readonly Angles[];
+};
+
+/** Attention of a layer: x [B, T, D] -> [B, T, D]. */
+export interface DecoderAttention extends Module {
+  forward(x: Tensor<"f32">, options: DecoderBlockOptions): BlockResult;
+}
+/** Feed-forward part of a layer: x [B, T, D] -> [B, T, D]. `isGenerating` where it runs on few tokens at a time, without gradients. */
+export interface DecoderMlp extends Module {
+  forward(x: Tensor<"f32">, options?: { isGenerating: boolean }): Tensor<"f32">;
+}
+
+/** How a family's decoder differs from the plainest one, Llama's. */
+export interface DecoderTraits {
+  /** The rotary embeddings; most families have one. */
+  rotary: readonly RotaryEmbedding[];
+  /** Which of them a layer uses; null for none. @default the first */
+  rotaryOf?: (layer: number) => number | null;
+  /** Pairs of features are neighbours. @default false */
+  isInterleaved?: boolean;
+  /** How far back a layer sees. @default everything */
+  windowOf?: (layer: number) => number | undefined;
+  /** @default none of them */
+  bias?: { qkv?: boolean; output?: boolean; mlp?: boolean };
+  /** Queries and keys are normalised: each head by itself, or all heads together. @default no */
+  queryKeyNorm?: "head" | "all";
+  /** Added to the weights of norms: 1 in Gemma. @default 0 */
+  normOffset?: number;
+  /** Checkpoint names of the norms around attention and feed-forward layer; those not named are not there. @default Llama's two, in front of both */
+  norms?: { beforeAttention?: string; afterAttention?: string; beforeMlp?: string; afterMlp?: string };
+  /** One weight for queries, keys and values; one for gate and up. @default false */
+  isFused?: { qkv?: boolean; gateUp?: boolean };
+  /** Factor on scores. @default 1 / sqrt(headDim) */
+  attentionScale?: number;
+  /** Bounds of attention scores and of logits, by cap tanh(x / cap). @default none */
+  attentionSoftCap?: number | null;
+  logitSoftCap?: number | null;
+  /** Factor on embeddings. @default 1 */
+  embeddingScale?: number;
+  /** Attention or feed-forward layers of another kind; undefined for the usual one. */
+  attentionOf?: (layer: number, key: RandomKey) => DecoderAttention | undefined;
+  mlpOf?: (layer: number, key: RandomKey) => (DecoderMlp & { name?: string }) | undefined;
+  /** Width of a head in the cache, where it is not headDim; and the heads. */
+  cache?: { numKeyHeads: number; headDim: number };
+}
+
+const LLAMA_NORMS = { beforeAttention: "input_layernorm", beforeMlp: "post_attention_layernorm" };
+
+class Attention extends Module implements DecoderAttention {
+  readonly qkvProj?: Linear; // [(H + 2 K) Dh, D]
+  readonly qProj?: Linear; // [H Dh, D]
+  readonly kProj?: Linear; // [K Dh, D]
+  readonly vProj?: Linear; // [K Dh, D]
+  readonly oProj: Linear; // [D, H Dh]
+  readonly qNorm?: RMSNorm; // [Dh], or [H Dh]
+  readonly kNorm?: RMSNorm; // [Dh], or [K Dh]
+  private readonly config: DecoderConfig;
+  private readonly traits: DecoderTraits;
+  private readonly layer: number;
+
+  constructor(config: DecoderConfig, traits: DecoderTraits, layer: number, key: RandomKey) {
+    super();
+    const { hiddenSize, numHeads, numKeyHeads, headDim, initializerRange, rmsNormEpsilon: epsilon } = config;
+    const { bias = {}, queryKeyNorm, normOffset: offset, isFused } = traits;
+    const [qKey, kKey, vKey, oKey, normKey] = key.split(5);
+    const init = normalInit(initializerRange);
+    const into = { inFeatures: hiddenSize, bias: bias.qkv ?? false, init };
+    if (isFused?.qkv) {
+      this.qkvProj = new Linear({ ...into, outFeatures: (numHeads + 2 * numKeyHeads) * headDim }, qKey);
+    } else {
+      this.qProj = new Linear({ ...into, outFeatures: numHeads * headDim }, qKey);
+      this.kProj = new Linear({ ...into, outFeatures: numKeyHeads * headDim }, kKey);
+      this.vProj = new Linear({ ...into, outFeatures: numKeyHeads * headDim }, vKey);
+    }
+    this.oProj = new Linear({ inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias: bias.output ?? false, init }, oKey);
+    if (queryKeyNorm) {
+      const isByHead = queryKeyNorm === "head";
+      this.qNorm = new RMSNorm({ width: isByHead ? headDim : numHeads * headDim, epsilon, offset }, normKey);
+      this.kNorm = new RMSNorm({ width: isByHead ? headDim : numKeyHeads * headDim, epsilon, offset }, normKey);
+    }
+    this.config = config;
+    this.traits = traits;
+    this.layer = layer;
+  }
+
+  forward(x: Tensor<"f32">, { angles, key, cache, mask }: DecoderBlockOptions): BlockResult {
+    const { numHeads, numKeyHeads, attentionDropout } = this.config;
+    const { rotaryOf = () => 0, windowOf, attentionScale: scale, attentionSoftCap } = this.traits;
+    const rotary = rotaryOf(this.layer);
+    const own = rotary === null ? undefined : angles[rotary];
+    const [q, k, v] = this.project(x);
+    const attended = multiHeadAttention(this.prepare(q, numHeads, this.qNorm, own), this.prepare(k, numKeyHeads, this.kNorm, own), v, {
+      numHeads,
+      numKeyHeads,
+      isCausal: true,
+      scale,
+      softCap: attentionSoftCap ?? undefined,
+      slidingWindow: windowOf?.(this.layer),
+      dropoutProbability: attentionDropout,
+      key,
+      cache,
+      mask,
+    });
+    return { ...attended, output: this.oProj.forward(attended.output) };
+  }
+
+  /** Queries, keys and values: [B, T, H Dh] and twice [B, T, K Dh]. */
+  private project(x: Tensor<"f32">): Tensor<"f32">[] {
+    const { numHeads, numKeyHeads, headDim } = this.config;
+    if (this.qkvProj) return split(this.qkvProj.forward(x), [numHeads * headDim, numKeyHeads * headDim, numKeyHeads * headDim], -1);
+    return [this.qProj, this.kProj, this.vProj].map((layer) => (layer as Linear).forward(x));
+  }
+
+  /** Norm and rotation of queries or keys: [B, T, heads Dh] -> the same. */
+  private prepare(x: Tensor<"f32">, heads: number, norm: RMSNorm | undefined, angles: Angles | undefined): Tensor<"f32"> {
+    const { headDim } = this.config;
+    const { queryKeyNorm, isInterleaved: interleaved } = this.traits;
+    const [batch, length] = x.shape;
+    const normal = norm && queryKeyNorm === "all" ? norm.forward(x) : x;
+    const byHead = reshape(normal, [batch, length, heads, headDim]);
+    const turned = norm && queryKeyNorm === "head" ? norm.forward(byHead) : byHead;
+    return reshape(angles ? rotaryEmbedding(turned, angles.cos, angles.sin, { interleaved }) : turned, [batch, length, heads * headDim]);
+  }
+}
+
+export interface GatedMlpConfig {
+  hiddenSize: number;
+  intermediateSize: number;
+  activation: Activation;
+  initializerRange: number;
+  bias?: boolean;
+  /** Gate and up are one weight. @default false */
+  isFused?: boolean;
+  /** Checkpoint names of the parts. @default gate_proj, up_proj, down_proj */
+  keys?: Readonly<Record<string, string>>;
+}
+
+/** down(activation(gate x) * up x). Shazeer 2020, arXiv:2002.05202. */
+export class GatedMlp extends Module implements DecoderMlp {
+  readonly gateUpProj?: Linear; // [2 F, D]
+  readonly gateProj?: Linear; // [F, D]
+  readonly upProj?: Linear; //   [F, D]
+  readonly downProj: Linear; // [D, F]
+  private readonly activation: Activation;
+  protected override readonly checkpointKeys?: Readonly<Record<string, string>>;
+
+  constructor({ hiddenSize, intermediateSize, activation, initializerRange, bias = false, isFused, keys }: GatedMlpConfig, key: RandomKey) {
+    super();
+    const [gateKey, upKey, downKey] = key.split(3);
+    const into = { inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init: normalInit(initializerRange) };
+    this.checkpointKeys = keys;
+    if (isFused) this.gateUpProj = new Linear({ ...into, outFeatures: 2 * intermediateSize }, gateKey);
+    else {
+      this.gateProj = new Linear(into, gateKey);
+      this.upProj = new Linear(into, upKey);
+    }
+    this.downProj = new Linear({ ...into, inFeatures: intermediateSize, outFeatures: hiddenSize }, downKey);
+    this.activation = activation;
+  }
+
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    const [gate, up] = this.gateUpProj ? split(this.gateUpProj.forward(x), 2) : [this.gateProj, this.upProj].map((layer) => (layer as Linear).forward(x));
+    return this.downProj.forward(mul(activations[this.activation](gate), up)); // [..., F] -> [..., D]
+  }
+}
+
+class Block extends Module {
+  readonly selfAttn: DecoderAttention;
+  readonly mlp: DecoderMlp;
+  readonly beforeAttention?: RMSNorm;
+  readonly afterAttention?: RMSNorm;
+  readonly beforeMlp?: RMSNorm;
+  readonly afterMlp?: RMSNorm;
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+
+  constructor(config: DecoderConfig, traits: DecoderTraits, layer: number, key: RandomKey) {
+    super();
+    const { hiddenSize: width, rmsNormEpsilon: epsilon } = config;
+    const { norms = LLAMA_NORMS as NonNullable<DecoderTraits["norms"]>, normOffset: offset, bias, isFused, attentionOf, mlpOf } = traits;
+    const [attentionKey, mlpKey, normKey] = key.split(3);
+    const newNorm = (name: string | undefined) => name && new RMSNorm({ width, epsilon, offset }, normKey);
+    const special = mlpOf?.(layer, mlpKey);
+    this.checkpointKeys = { ...norms, mlp: special?.name ?? "mlp" } as Record<string, string>;
+    this.selfAttn = attentionOf?.(layer, attentionKey) ?? new Attention(config, traits, layer, attentionKey);
+    this.mlp = special ?? new GatedMlp({ ...config, bias: bias?.mlp, isFused: isFused?.gateUp }, mlpKey);
+    this.beforeAttention = newNorm(norms.beforeAttention) || undefined;
+    this.afterAttention = newNorm(norms.afterAttention) || undefined;
+    this.beforeMlp = newNorm(norms.beforeMlp) || undefined;
+    this.afterMlp = newNorm(norms.afterMlp) || undefined;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, options: DecoderBlockOptions): BlockResult {
+    const through = (norm: RMSNorm | undefined, y: Tensor<"f32">) => norm?.forward(y) ?? y;
+    const attended = withScope("self_attn", () => this.selfAttn.forward(through(this.beforeAttention, x), options));
+    const middle = add(x, through(this.afterAttention, attended.output));
+    const made = withScope("mlp", () => this.mlp.forward(through(this.beforeMlp, middle), { isGenerating: options.cache !== undefined }));
+    return { output: add(middle, through(this.afterMlp, made)), cache: attended.cache };
+  }
+}
+
+class Decoder extends Module {
+  readonly embedTokens: Embedding; // [V, D]
+  readonly layers: Block[];
+  readonly norm: RMSNorm; // [D]
+
+  constructor(config: DecoderConfig, traits: DecoderTraits, key: RandomKey) {
+    super();
+    const { vocabSize, hiddenSize, numLayers, initializerRange, padTokenId: paddingIndex, rmsNormEpsilon: epsilon } = config;
+    const [tokenKey, layerKey, normKey] = key.split(3);
+    this.embedTokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initializerRange) }, tokenKey);
+    this.layers = layerKey.split(numLayers).map((part, layer) => new Block(config, traits, layer, part));
+    this.norm = new RMSNorm({ width: hiddenSize, epsilon, offset: traits.normOffset }, normKey);
+  }
+}
+
+/** A decoder with its language-modelling head. */
+export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends CausalLM {
+  readonly model: Decoder;
+  readonly lmHead?: Linear; // [V, D], when not tied to the token embedding
+  readonly config: C;
+  readonly modelType: string;
+  readonly architecture: string;
+  private readonly traits: DecoderTraits;
+
+  constructor({ modelType, architecture, config, traits }: { modelType: string; architecture: string; config: C; traits: DecoderTraits }, key: RandomKey) {
+    super();
+    const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange } = config;
+    const [modelKey, headKey] = key.split(2);
+    this.config = config;
+    this.modelType = modelType;
+    this.architecture = architecture;
+    this.traits = traits;
+    this.model = new Decoder(config, traits, modelKey);
+    if (!tieWordEmbeddings)
+      this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+  }
+
+  get cacheShape() {
+    const { numKeyHeads, headDim } = this.traits.cache ?? this.config;
+    return { numKeyHeads, headDim: cachedHeadDim(headDim) };
+  }
+
+  override get cacheLimit() {
+    return this.traits.rotary.find(({ switchLength }) => switchLength !== undefined)?.switchLength;
+  }
+
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
+    const { embedTokens, layers, norm } = this.model;
+    const { rotary, embeddingScale = 1 } = this.traits;
+    const positions = this.positionsOf(inputIds, options);
+    const angles = withScope("rotary_emb", () => rotary.map((embedding) => embedding.angles(positions)));
+    const embedded = withScope("embed_tokens", () => embedTokens.forward(inputIds)); // [B, T, D]
+    const result = runBlocks("layers", layers, embeddingScale === 1 ? embedded : mul(embedded, embeddingScale), options, { angles });
+    return { hidden: withScope("norm", () => norm.forward(result.output)), layers: result.caches };
+  }
+
+  logits(hidden: Tensor<"f32">): Tensor<"f32"> {
+    const { logitSoftCap: cap } = this.traits;
+    return withScope("lm_head", () => {
+      const logits = matmul(hidden, (this.lmHead ?? this.model.embedTokens).weight.value, { transposeB: true });
+      return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
+    });
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * DeepSeek-V3: keys and values come from a narrow latent, so that a cache could hold just that; many small experts, chosen by groups.
+ * DeepSeek-AI 2024, arXiv:2412.19437.
+ */
+import { constantInit, Linear, ModelBuffer, Module, multiHeadAttention, normalInit, RMSNorm, RotaryEmbedding } from "../../nn/index.ts";
+import {
+  add,
+  broadcastTo,
+  concat,
+  div,
+  less,
+  maskedFill,
+  mul,
+  oneHot,
+  pad,
+  type RandomKey,
+  repeatInterleave,
+  reshape,
+  rotaryEmbedding,
+  sigmoid,
+  slice,
+  split,
+  stopGradient,
+  sum,
+  type Tensor,
+  takeAlong,
+  topk,
+} from "../../tensor/index.ts";
+import { count, flag, number, optional, requireField, size, tokenId, tokenIds } from "../config.ts";
+import type { BlockResult } from "./causal-lm.ts";
+import { type Angles, type DecoderAttention, type DecoderBlockOptions, GatedMlp } from "./decoder.ts";
+import { type DecoderFamily, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
+import { type MixtureConfig, MixtureOfExperts, Router, type Routing } from "./mixture.ts";
+
+export interface DeepseekV3Config extends RopeDecoderConfig {
+  attentionBias: boolean;
+  /** Width of the latent that queries come from; null for none. */
+  qLoraRank: number | null;
+  /** Width of the latent that keys and values come from. */
+  kvLoraRank: number;
+  /** Features of a head with and without positions, and of its values. */
+  qkRopeHeadDim: number;
+  qkNopeHeadDim: number;
+  vHeadDim: number;
+  ropeInterleave: boolean;
+  moeIntermediateSize: number;
+  numSharedExperts: number;
+  numExperts: number;
+  numExpertsPerToken: number;
+  /** Experts are in so many groups, of which a token uses topkGroup. */
+  numGroups: number;
+  topkGroup: number;
+  normTopkProb: boolean;
+  routedScalingFactor: number;
+  /** The first layers have no experts. */
+  firstKDenseReplace: number;
+}
+
+/** Of the norms of both latents, whatever the config says of others. */
+const LATENT_EPSILON = 1e-6;
+
+class LatentAttention extends Module implements DecoderAttention {
+  readonly qProj?: Linear; // [H (nope + rope), D]
+  readonly qAProj?: Linear; // [q latent, D]
+  readonly qALayernorm?: RMSNorm;
+  readonly qBProj?: Linear; // [H (nope + rope), q latent]
+  readonly kvAProjWithMqa: Linear; // [kv latent + rope, D]
+  readonly kvALayernorm: RMSNorm;
+  readonly kvBProj: Linear; // [H (nope + v), kv latent]
+  readonly oProj: Linear; // [D, H v]
+  private readonly config: DeepseekV3Config;
+
+  constructor(config: DeepseekV3Config, key: RandomKey) {
+    super();
+    const { hiddenSize, numHeads, qLoraRank, kvLoraRank, qkRopeHeadDim, qkNopeHeadDim, vHeadDim, attentionBias, initializerRange } = config;
+    const keys = key.split(5);
+    const linear = (i: number, inFeatures: number, outFeatures: number, bias: boolean) =>
+      new Linear({ inFeatures, outFeatures, bias, init: normalInit(initializerRange) }, keys[i]);
+    const queries = numHeads * (qkNopeHeadDim + qkRopeHeadDim);
+    if (qLoraRank === null) this.qProj = linear(0, hiddenSize, queries, false);
+    else {
+      this.qAProj = linear(0, hiddenSize, qLoraRank, attentionBias);
+      this.qALayernorm = new RMSNorm({ width: qLoraRank, epsilon: LATENT_EPSILON }, keys[0]);
+      this.qBProj = linear(1, qLoraRank, queries, false);
+    }
+    this.kvAProjWithMqa = linear(2, hiddenSize, kvLoraRank + qkRopeHeadDim, attentionBias);
+    this.kvALayernorm = new RMSNorm({ width: kvLoraRank, epsilon: LATENT_EPSILON }, keys[2]);
+    this.kvBProj = linear(3, kvLoraRank, numHeads * (qkNopeHeadDim + vHeadDim), false);
+    this.oProj = linear(4, numHeads * vHeadDim, hiddenSize, attentionBias);
+    this.config = config;
+  }
+
+  forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask }: DecoderBlockOptions): BlockResult {
+    const { numHeads, kvLoraRank, qkRopeHeadDim: rope, qkNopeHeadDim: nope, vHeadDim, attentionDropout } = this.config;
+    const [batch, length] = x.shape;
+    const width = nope + rope;
+    const q = reshape(this.queries(x), [batch, length, numHeads, width]);
+    const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1);
+    const expanded = reshape(this.kvBProj.forward(this.kvALayernorm.forward(latent)), [batch, length, numHeads, nope + vHeadDim]);
+    const [keys, values] = split(expanded, [nope, vHeadDim], -1); // [B, T, H, nope], [B, T, H, v]
+    const [plainQ, turningQ] = split(q, [nope, rope], -1);
+    // one turned part of the keys serves all heads
+    const turnedK = broadcastTo(this.turn(reshape(keyPosition, [batch, length, 1, rope]), angles), [batch, length, numHeads, rope]);
+    const query = concat([plainQ, this.turn(turningQ, angles)], -1);
+    const merged = (y: Tensor<"f32">, features: number) => reshape(y, [batch, length, numHeads * features]);
+    // the kernel wants keys and values of one width: the narrower ones are filled up with zeros
+    const common = Math.max(width, vHeadDim);
+    const widen = (y: Tensor<"f32">, from: number) => merged(from < common ? pad(y, [[0, common - from]]) : y, common);
+    const attended = multiHeadAttention(widen(query, width), widen(concat([keys, turnedK], -1), width), widen(values, vHeadDim), {
+      numHeads,
+      isCausal: true,
+      scale: attentionScale(this.config),
+      dropoutProbability: attentionDropout,
+      key,
+      cache,
+      mask,
+    });
+    const byHead = slice(reshape(attended.output, [batch, length, numHeads, common]), { axis: -1, end: vHeadDim });
+    return { ...attended, output: this.oProj.forward(merged(byHead, vHeadDim)) };
+  }
+
+  private queries(x: Tensor<"f32">): Tensor<"f32"> {
+    if (this.qProj) return this.qProj.forward(x);
+    const [down, norm, up] = [this.qAProj as Linear, this.qALayernorm as RMSNorm, this.qBProj as Linear];
+    return up.forward(norm.forward(down.forward(x)));
+  }
+
+  private turn(x: Tensor<"f32">, { cos, sin }: Angles): Tensor<"f32"> {
+    return rotaryEmbedding(x, cos, sin, { interleaved: this.config.ropeInterleave });
+  }
+}
+
+/** 1 / sqrt of a head's width; YaRN makes scores of longer contexts sharper. */
+function attentionScale({ qkNopeHeadDim, qkRopeHeadDim, rope }: DeepseekV3Config): number {
+  const plain = 1 / Math.sqrt(qkNopeHeadDim + qkRopeHeadDim);
+  const { rope_type: type = "default", mscale_all_dim: all, factor } = rope;
+  if (type === "default" || !all) return plain;
+  const sharper = (factor ?? 1) <= 1 ? 1 : 0.1 * all * Math.log(factor as number) + 1;
+  return plain * sharper * sharper;
+}
+
+/** A router whose choice, and not its weights, is moved by a bias that training keeps balanced. */
+class BiasedRouter extends Router {
+  readonly eScoreCorrectionBias: ModelBuffer; // [E]
+
+  constructor(config: MixtureConfig, key: RandomKey) {
+    super(config, key);
+    this.eScoreCorrectionBias = new ModelBuffer([config.numExperts], constantInit(0)(key, [config.numExperts]));
+  }
+}
+
+const groupedRouting =
+  (
+    { numExperts, numExpertsPerToken, numGroups, topkGroup, normTopkProb, routedScalingFactor }: DeepseekV3Config,
+    { eScoreCorrectionBias }: BiasedRouter,
+  ): Routing =>
+  (logits) => {
+    const scores = sigmoid(logits); // [N, E]
+    const choice = add(stopGradient(scores), eScoreCorrectionBias.value);
+    const size = numExperts / numGroups;
+    const byGroup = reshape(choice, [-1, numGroups, size]);
+    const groupScores = sum(topk(byGroup, Math.min(2, size)).values, { axes: -1 }); // [N, G]
+    const kept = sum(oneHot(topk(groupScores, topkGroup).indices, numGroups), { axes: 1 }); // [N, G], 1 for the best groups
+    const isOut = less(repeatInterleave(kept, size, -1), 0.5); // [N, E]
+    const { indices } = topk(maskedFill(choice, isOut, Number.NEGATIVE_INFINITY), numExpertsPerToken);
+    const chosen = takeAlong(scores, indices, -1); // [N, k]
+    const weights = normTopkProb ? div(chosen, add(sum(chosen, { axes: -1, keepDims: true }), 1e-20)) : chosen;
+    return { indices, weights: mul(weights, routedScalingFactor) as Tensor<"f32"> };
+  };
+
+const deepseekFamily: DecoderFamily<DeepseekV3Config> = {
+  modelType: "deepseek_v3",
+  architecture: "DeepseekV3ForCausalLM",
+  fields: {
+    ...decoderFields,
+    vocabSize: size("vocab_size", 129280),
+    hiddenSize: size("hidden_size", 7168),
+    intermediateSize: size("intermediate_size", 18432),
+    moeIntermediateSize: size("moe_intermediate_size", 2048),
+    numLayers: size("num_hidden_layers", 61),
+    numHeads: size("num_attention_heads", 128),
+    numSharedExperts: count("n_shared_experts", 1),
+    numExperts: size("n_routed_experts", 256),
+    routedScalingFactor: number("routed_scaling_factor", 2.5),
+    kvLoraRank: size("kv_lora_rank", 512),
+    qLoraRank: { ...optional(size("q_lora_rank", 1536)), default: 1536 },
+    qkRopeHeadDim: size("qk_rope_head_dim", 64),
+    vHeadDim: size("v_head_dim", 128),
+    qkNopeHeadDim: size("qk_nope_head_dim", 128),
+    numGroups: size("n_group", 8),
+    topkGroup: size("topk_group", 4),
+    numExpertsPerToken: size("num_experts_per_tok", 8),
+    firstKDenseReplace: count("first_k_dense_replace", 3),
+    normTopkProb: flag("norm_topk_prob", true),
+    maxPositionEmbeddings: size("max_position_embeddings", 4096),
+    ropeInterleave: flag("rope_interleave", true),
+    attentionBias: flag("attention_bias", false),
+    bosTokenId: tokenId("bos_token_id", 0),
+    eosTokenId: tokenIds("eos_token_id", 1),
+  },
+  rope: { theta: 10000 },
+  supported: { scoring_func: ["sigmoid"], topk_method: ["noaux_tc"], moe_layer_freq: [1] },
+  modernize: (json) => ({ ...json, partial_rotary_factor: undefined, n_routed_experts: json.n_routed_experts ?? json.num_local_experts }),
+  check: ({ numExperts, numGroups, topkGroup, numHeads, numKeyHeads }) => {
+    requireField("DeepseekV3Config", numExperts % numGroups === 0, "numExperts to be a multiple of numGroups", [numExperts, numGroups]);
+    requireField("DeepseekV3Config", topkGroup <= numGroups, "topkGroup of at most numGroups", [topkGroup, numGroups]);
+    requireField("DeepseekV3Config", numHeads === numKeyHeads, "as many key heads as heads", [numKeyHeads, numHeads]);
+  },
+  // layers beyond the last predict further tokens in training
+  ignored: (name, { numLayers }) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= numLayers,
+  traits: (config) => {
+    const { qkRopeHeadDim, qkNopeHeadDim, vHeadDim, maxPositionEmbeddings, rope, numHeads, firstKDenseReplace, moeIntermediateSize } = config;
+    return {
+      rotary: [new RotaryEmbedding(qkRopeHeadDim, maxPositionEmbeddings, rope)],
+      attentionOf: (_, key) => new LatentAttention(config, key),
+      mlpOf: (layer, key) => {
+        if (layer < firstKDenseReplace) return undefined;
+        const [gateKey, sharedKey, expertKey] = key.split(3);
+        const expert = { ...config, intermediateSize: moeIntermediateSize };
+        const gate = new BiasedRouter(expert, gateKey);
+        const shared =
+          config.numSharedExperts > 0 ? new GatedMlp({ ...config, intermediateSize: moeIntermediateSize * config.numSharedExperts }, sharedKey) : undefined;
+        return new MixtureOfExperts(expert, { gate, routing: groupedRouting(config, gate), shared }, expertKey);
+      },
+      cache: { numKeyHeads: numHeads, headDim: Math.max(qkNopeHeadDim + qkRopeHeadDim, vHeadDim) },
+    };
+  },
+};
+
+export const deepseek = decoderFamily(deepseekFamily);

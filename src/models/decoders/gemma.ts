@@ -1,0 +1,164 @@
+/**
+ * Gemma 1 to 3. Gemma team 2024, arXiv:2403.08295: embeddings scaled by the square root of their width, norms with 1 + weight, wide heads.
+ *   gemma2       norms around both parts, bounded scores and logits, a window in every second layer. arXiv:2408.00118
+ *   gemma3_text  normalised queries and keys, other angles in the layers with a window. arXiv:2503.19786
+ */
+import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
+import { activation, anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import type { Json } from "../labels.ts";
+import type { DecoderTraits } from "./decoder.ts";
+import { type DecoderFamily, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import { rotaryFor } from "./llama.ts";
+import { ropeFromJson } from "./rope.ts";
+
+export interface GemmaConfig extends RopeDecoderConfig {
+  attentionBias: boolean;
+}
+
+export interface Gemma2Config extends GemmaConfig {
+  /** Scores are divided by its square root. */
+  queryPreAttnScalar: number;
+  slidingWindow: number;
+  /** @default sliding in layers 0, 2, 4, ... */
+  layerTypes: readonly LayerType[] | null;
+  finalLogitSoftcapping: number | null;
+  attnLogitSoftcapping: number | null;
+}
+
+export interface Gemma3Config extends Omit<Gemma2Config, "rope" | "attnLogitSoftcapping"> {
+  /** @default full in every sixth layer */
+  layerTypes: readonly LayerType[] | null;
+  rope: Readonly<Record<LayerType, RopeParameters>> & RopeParameters;
+}
+
+const gemmaFields: Fields<GemmaConfig> = {
+  ...decoderFields,
+  vocabSize: size("vocab_size", 256000),
+  hiddenSize: size("hidden_size", 3072),
+  intermediateSize: size("intermediate_size", 24576),
+  numLayers: size("num_hidden_layers", 28),
+  numHeads: size("num_attention_heads", 16),
+  numKeyHeads: size("num_key_value_heads", 16),
+  headDim: size("head_dim", 256),
+  activation: activation("hidden_act", "gelu_pytorch_tanh"),
+  maxPositionEmbeddings: size("max_position_embeddings", 8192),
+  tieWordEmbeddings: flag("tie_word_embeddings", true),
+  attentionBias: flag("attention_bias", false),
+  padTokenId: tokenId("pad_token_id", 0),
+  bosTokenId: tokenId("bos_token_id", 2),
+  eosTokenId: tokenIds("eos_token_id", 1),
+};
+
+/** What all of them share. */
+const gemmaTraits = ({ hiddenSize, attentionBias }: Pick<GemmaConfig, "hiddenSize" | "attentionBias">) => ({
+  bias: { qkv: attentionBias, output: attentionBias },
+  normOffset: 1,
+  embeddingScale: Math.sqrt(hiddenSize),
+});
+
+const gemmaFamily: DecoderFamily<GemmaConfig> = {
+  modelType: "gemma",
+  architecture: "GemmaForCausalLM",
+  fields: gemmaFields,
+  rope: { theta: 10000 },
+  derivesHeadDim: false,
+  derivesKeyHeads: false,
+  // the first files say "gelu" and mean its approximation
+  modernize: (json) => ({ ...json, hidden_act: json.hidden_act === "gelu" ? "gelu_pytorch_tanh" : json.hidden_act }),
+  traits: (config) => ({ ...gemmaTraits(config), rotary: [rotaryFor(config)] }),
+};
+
+const gemma2Fields: Fields<Gemma2Config> = {
+  ...gemmaFields,
+  hiddenSize: size("hidden_size", 2304),
+  intermediateSize: size("intermediate_size", 9216),
+  numLayers: size("num_hidden_layers", 26),
+  numHeads: size("num_attention_heads", 8),
+  numKeyHeads: size("num_key_value_heads", 4),
+  activation: activation("hidden_activation", "gelu_pytorch_tanh"),
+  queryPreAttnScalar: positive("query_pre_attn_scalar", 256),
+  slidingWindow: size("sliding_window", 4096),
+  layerTypes: layerTypesField,
+  finalLogitSoftcapping: { ...optional(positive("final_logit_softcapping", 30)), default: 30 },
+  attnLogitSoftcapping: { ...optional(positive("attn_logit_softcapping", 50)), default: 50 },
+};
+
+const sandwich: DecoderTraits["norms"] = {
+  beforeAttention: "input_layernorm",
+  afterAttention: "post_attention_layernorm",
+  beforeMlp: "pre_feedforward_layernorm",
+  afterMlp: "post_feedforward_layernorm",
+};
+
+const gemma2Family: DecoderFamily<Gemma2Config> = {
+  modelType: "gemma2",
+  architecture: "Gemma2ForCausalLM",
+  fields: gemma2Fields,
+  rope: { theta: 10000 },
+  derivesHeadDim: false,
+  derivesKeyHeads: false,
+  traits: (config) => ({
+    ...gemmaTraits(config),
+    rotary: [rotaryFor(config)],
+    norms: sandwich,
+    windowOf: (layer) => ((config.layerTypes?.[layer] ?? everySecond(layer)) === "sliding_attention" ? config.slidingWindow : undefined),
+    attentionScale: 1 / Math.sqrt(config.queryPreAttnScalar),
+    attentionSoftCap: config.attnLogitSoftcapping,
+    logitSoftCap: config.finalLogitSoftcapping,
+  }),
+};
+
+const everySecond = (layer: number): LayerType => (layer % 2 === 0 ? "sliding_attention" : "full_attention");
+
+const FULL_THETA = 1_000_000;
+const LOCAL_THETA = 10_000;
+/** A layer in so many sees everything. */
+const PATTERN = 6;
+
+const isNested = (rope: unknown): rope is Gemma3Config["rope"] => rope !== null && typeof rope === "object" && "full_attention" in rope;
+
+/** Before transformers 5 there were rope_theta and rope_scaling for the full layers, rope_local_base_freq for the others, and a pattern. */
+function modernizeGemma3(json: Json): Json {
+  const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
+  const pattern = (json.sliding_window_pattern as number | undefined) ?? PATTERN;
+  const types = Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
+  const rope = isNested(json.rope_parameters)
+    ? json.rope_parameters
+    : {
+        full_attention: ropeFromJson({ ...json, rope_parameters: undefined }, { theta: FULL_THETA }),
+        sliding_attention: { rope_theta: json.rope_local_base_freq ?? LOCAL_THETA },
+      };
+  return { ...json, layer_types: json.layer_types ?? types, rope };
+}
+
+const gemma3Family: DecoderFamily<Gemma3Config> = {
+  modelType: "gemma3_text",
+  architecture: "Gemma3ForCausalLM",
+  fields: {
+    ...(({ attnLogitSoftcapping: _, ...fields }) => fields)(gemma2Fields),
+    vocabSize: size("vocab_size", 262208),
+    maxPositionEmbeddings: size("max_position_embeddings", 131072),
+    finalLogitSoftcapping: optional(positive("final_logit_softcapping", 30)),
+    rope: anything<Gemma3Config["rope"]>("rope_parameters", { full_attention: { rope_theta: FULL_THETA }, sliding_attention: { rope_theta: LOCAL_THETA } }),
+  },
+  rope: { theta: FULL_THETA },
+  derivesHeadDim: false,
+  derivesKeyHeads: false,
+  modernize: modernizeGemma3,
+  traits: (config) => {
+    const { headDim, maxPositionEmbeddings, rope, slidingWindow, layerTypes } = config;
+    const isFull = (layer: number) => (layerTypes ? layerTypes[layer] === "full_attention" : (layer + 1) % PATTERN === 0);
+    return {
+      ...gemmaTraits(config),
+      rotary: [rope.full_attention, rope.sliding_attention].map((parameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters)),
+      rotaryOf: (layer) => (isFull(layer) ? 0 : 1),
+      windowOf: (layer) => (isFull(layer) ? undefined : slidingWindow),
+      norms: sandwich,
+      queryKeyNorm: "head",
+      attentionScale: 1 / Math.sqrt(config.queryPreAttnScalar),
+      logitSoftCap: config.finalLogitSoftcapping,
+    };
+  },
+};
+
+export const gemmas = [decoderFamily(gemmaFamily), decoderFamily(gemma2Family), decoderFamily(gemma3Family)];

@@ -1,0 +1,43 @@
+/** GLM and GLM-4 (0414): half of each head turns, in neighbouring pairs; GLM-4 has norms behind both parts too. GLM team 2024, arXiv:2406.12793. */
+import { flag, positive, size, tokenId, tokenIds } from "../config.ts";
+import type { DecoderTraits } from "./decoder.ts";
+import { type DecoderFamily, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
+import { rotaryFor } from "./llama.ts";
+
+export interface GlmConfig extends RopeDecoderConfig {
+  /** Biases of queries, keys and values. */
+  attentionBias: boolean;
+}
+
+const glm = (modelType: string, architecture: string, norms?: DecoderTraits["norms"]): DecoderFamily<GlmConfig> => ({
+  modelType,
+  architecture,
+  fields: {
+    ...decoderFields,
+    vocabSize: size("vocab_size", 151552),
+    intermediateSize: size("intermediate_size", 13696),
+    numLayers: size("num_hidden_layers", 40),
+    numKeyHeads: size("num_key_value_heads", 2),
+    maxPositionEmbeddings: size("max_position_embeddings", 131072),
+    rmsNormEpsilon: positive("rms_norm_eps", 1.5625e-7),
+    attentionBias: flag("attention_bias", true),
+    padTokenId: tokenId("pad_token_id", 151329),
+    eosTokenId: { ...tokenIds("eos_token_id"), default: [151329, 151336, 151338] },
+  },
+  rope: { theta: 10000, partialFactor: 0.5 },
+  derivesHeadDim: false,
+  derivesKeyHeads: false,
+  traits: (config) => ({ rotary: [rotaryFor(config)], isInterleaved: true, bias: { qkv: config.attentionBias }, isFused: { gateUp: true }, norms }),
+});
+
+export const glms = [
+  decoderFamily(glm("glm", "GlmForCausalLM")),
+  decoderFamily(
+    glm("glm4", "Glm4ForCausalLM", {
+      beforeAttention: "input_layernorm",
+      afterAttention: "post_self_attn_layernorm",
+      beforeMlp: "post_attention_layernorm",
+      afterMlp: "post_mlp_layernorm",
+    }),
+  ),
+];

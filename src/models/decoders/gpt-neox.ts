@@ -1,0 +1,221 @@
+/** GPT-NeoX, and Pythia: rotary positions on a part of each head, attention and feed-forward layer side by side. Black et al. 2022, arXiv:2204.06745. */
+import {
+  type Activation,
+  activations,
+  cachedHeadDim,
+  dropout,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  multiHeadAttention,
+  normalInit,
+  type RopeParameters,
+  RotaryEmbedding,
+} from "../../nn/index.ts";
+import { add, matmul, type RandomKey, reshape, rotaryEmbedding, slice, type Tensor, withScope } from "../../tensor/index.ts";
+import {
+  activation,
+  anything,
+  type Fields,
+  flag,
+  fromJson,
+  makeConfig,
+  number,
+  positive,
+  probability,
+  requireField,
+  size,
+  toJson,
+  tokenId,
+  tokenIds,
+} from "../config.ts";
+import type { Family } from "../family.ts";
+import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
+import { ropeFromJson } from "./rope.ts";
+
+export interface GPTNeoXConfig extends CausalLMConfig {
+  numHeads: number;
+  intermediateSize: number;
+  activation: Activation;
+  layerNormEpsilon: number;
+  /** Both parts read the layer's input, and are added to it together. */
+  useParallelResidual: boolean;
+  attentionBias: boolean;
+  hiddenDropout: number;
+  attentionDropout: number;
+  initializerRange: number;
+  rope: RopeParameters;
+}
+
+/** Part of each head that turns, where config.json does not say. */
+const ROTARY_PART = 0.25;
+
+const fields: Fields<GPTNeoXConfig> = {
+  vocabSize: size("vocab_size", 50432),
+  hiddenSize: size("hidden_size", 6144),
+  numLayers: size("num_hidden_layers", 44),
+  numHeads: size("num_attention_heads", 64),
+  intermediateSize: size("intermediate_size", 24576),
+  activation: activation("hidden_act", "gelu"),
+  maxPositionEmbeddings: size("max_position_embeddings", 2048),
+  layerNormEpsilon: positive("layer_norm_eps", 1e-5),
+  useParallelResidual: flag("use_parallel_residual", true),
+  attentionBias: flag("attention_bias", true),
+  hiddenDropout: probability("hidden_dropout", 0),
+  attentionDropout: probability("attention_dropout", 0),
+  initializerRange: number("initializer_range", 0.02),
+  tieWordEmbeddings: flag("tie_word_embeddings", false),
+  bosTokenId: tokenId("bos_token_id", 0),
+  eosTokenId: tokenIds("eos_token_id", 2),
+  rope: anything<RopeParameters>("rope_parameters", { partial_rotary_factor: ROTARY_PART }),
+};
+
+type NeoXBlockOptions = BlockOptions & { angles: ReturnType<RotaryEmbedding["angles"]> };
+
+class Attention extends Module {
+  readonly queryKeyValue: Linear; // [3 D, D], for each head its query, key and value
+  readonly dense: Linear; // [D, D]
+  private readonly config: GPTNeoXConfig;
+
+  constructor(config: GPTNeoXConfig, key: RandomKey) {
+    super();
+    const { hiddenSize, attentionBias: bias, initializerRange } = config;
+    const [inKey, outKey] = key.split(2);
+    this.queryKeyValue = new Linear({ inFeatures: hiddenSize, outFeatures: 3 * hiddenSize, bias, init: normalInit(initializerRange) }, inKey);
+    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, bias, init: normalInit(initializerRange) }, outKey);
+    this.config = config;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, { angles, key, cache, mask }: NeoXBlockOptions): BlockResult {
+    const { numHeads, hiddenSize, attentionDropout: dropoutProbability } = this.config;
+    const [batch, length] = x.shape;
+    const width = hiddenSize / numHeads;
+    const all = reshape(this.queryKeyValue.forward(x), [batch, length, numHeads, 3 * width]);
+    const [q, k, v] = [0, 1, 2].map((i) => slice(all, { axis: -1, start: i * width, end: (i + 1) * width })); // [B, T, H, Dh]
+    const merged = (y: Tensor<"f32">) => reshape(y, [batch, length, hiddenSize]);
+    const turned = (y: Tensor<"f32">) => merged(rotaryEmbedding(y, angles.cos, angles.sin));
+    const attended = multiHeadAttention(turned(q), turned(k), merged(v), { numHeads, isCausal: true, dropoutProbability, key, cache, mask });
+    return { ...attended, output: this.dense.forward(attended.output) };
+  }
+}
+
+class FeedForward extends Module {
+  readonly denseHTo4h: Linear; // [F, D]
+  readonly dense4hToH: Linear; // [D, F]
+  private readonly activation: Activation;
+
+  constructor({ hiddenSize, intermediateSize, activation, initializerRange }: GPTNeoXConfig, key: RandomKey) {
+    super();
+    const [upKey, downKey] = key.split(2);
+    const init = normalInit(initializerRange);
+    this.denseHTo4h = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, init }, upKey);
+    this.dense4hToH = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, init }, downKey);
+    this.activation = activation;
+  }
+
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return this.dense4hToH.forward(activations[this.activation](this.denseHTo4h.forward(x)));
+  }
+}
+
+class Block extends Module {
+  readonly inputLayernorm: LayerNorm;
+  readonly postAttentionLayernorm: LayerNorm;
+  readonly attention: Attention;
+  readonly mlp: FeedForward;
+  private readonly config: GPTNeoXConfig;
+
+  constructor(config: GPTNeoXConfig, key: RandomKey) {
+    super();
+    const { hiddenSize: width, layerNormEpsilon: epsilon } = config;
+    const [attentionKey, mlpKey, normKey] = key.split(3);
+    this.inputLayernorm = new LayerNorm({ width, epsilon }, normKey);
+    this.postAttentionLayernorm = new LayerNorm({ width, epsilon }, normKey);
+    this.attention = new Attention(config, attentionKey);
+    this.mlp = new FeedForward(config, mlpKey);
+    this.config = config;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, options: NeoXBlockOptions): BlockResult {
+    const { useParallelResidual, hiddenDropout } = this.config;
+    const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, options.key?.fold(part));
+    const attended = withScope("attention", () => this.attention.forward(this.inputLayernorm.forward(x), options));
+    const middle = add(x, drop(attended.output, 1));
+    const made = withScope("mlp", () => this.mlp.forward(this.postAttentionLayernorm.forward(useParallelResidual ? x : middle)));
+    return { output: add(middle, drop(made, 2)), cache: attended.cache };
+  }
+}
+
+class Decoder extends Module {
+  readonly embedIn: Embedding; // [V, D]
+  readonly layers: Block[];
+  readonly finalLayerNorm: LayerNorm;
+
+  constructor(config: GPTNeoXConfig, key: RandomKey) {
+    super();
+    const { vocabSize, hiddenSize, numLayers, layerNormEpsilon: epsilon, initializerRange } = config;
+    const [tokenKey, layerKey, normKey] = key.split(3);
+    this.embedIn = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerRange) }, tokenKey);
+    this.layers = layerKey.split(numLayers).map((part) => new Block(config, part));
+    this.finalLayerNorm = new LayerNorm({ width: hiddenSize, epsilon }, normKey);
+  }
+}
+
+/** GPT-NeoX with its language-modelling head. */
+export class GPTNeoXForCausalLM extends CausalLM {
+  readonly gptNeox: Decoder;
+  readonly embedOut?: Linear; // [V, D], when not tied to the token embedding
+  readonly config: GPTNeoXConfig;
+  readonly modelType = "gpt_neox";
+  readonly architecture = "GPTNeoXForCausalLM";
+  private readonly rotary: RotaryEmbedding;
+
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<GPTNeoXConfig>, key: RandomKey) {
+    super();
+    const config = makeConfig("GPTNeoXConfig", fields, options);
+    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings, rope } = config;
+    requireField("GPTNeoXConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+    const [modelKey, headKey] = key.split(2);
+    this.config = config;
+    this.rotary = new RotaryEmbedding(hiddenSize / numHeads, maxPositionEmbeddings, rope);
+    this.gptNeox = new Decoder(config, modelKey);
+    if (!tieWordEmbeddings)
+      this.embedOut = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+  }
+
+  get cacheShape() {
+    const { numHeads, hiddenSize } = this.config;
+    return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
+  }
+
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
+    const { embedIn, layers, finalLayerNorm } = this.gptNeox;
+    const angles = withScope("rotary_emb", () => this.rotary.angles(this.positionsOf(inputIds, options)));
+    const embedded = withScope("embed_in", () => dropout(embedIn.forward(inputIds), this.config.hiddenDropout, options.key?.fold(999))); // [B, T, D]
+    const result = runBlocks("layers", layers, embedded, options, { angles });
+    return { hidden: withScope("final_layer_norm", () => finalLayerNorm.forward(result.output)), layers: result.caches };
+  }
+
+  logits(hidden: Tensor<"f32">): Tensor<"f32"> {
+    return withScope("embed_out", () => matmul(hidden, (this.embedOut ?? this.gptNeox.embedIn).weight.value, { transposeB: true }));
+  }
+}
+
+export const gptNeox: Family = {
+  modelType: "gpt_neox",
+  prefix: "gpt_neox",
+  tasks: { GPTNeoXForCausalLM: "causal-lm" },
+  create: (_, path, json, key) => {
+    const { rotary_emb_base: theta = 10000, rotary_pct: part = ROTARY_PART, rope_theta: __, partial_rotary_factor: ___, ...rest } = json;
+    const rope = ropeFromJson(rest, { theta: theta as number, partialFactor: part as number });
+    return new GPTNeoXForCausalLM(fromJson(path, { ...json, rope_parameters: rope }, fields), key);
+  },
+  configToJson: ({ config }) => toJson(config as GPTNeoXConfig, fields),
+  tensorName: (name) => (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(name) ? undefined : name),
+  tied: ({ config }): Readonly<Record<string, string>> =>
+    (config as GPTNeoXConfig).tieWordEmbeddings ? { "embed_out.weight": "gpt_neox.embed_in.weight" } : {},
+};

@@ -1,0 +1,203 @@
+/**
+ * Llama and the families that differ from it in a detail. Touvron et al. 2023, arXiv:2302.13971: rotary positions,
+ * pre-normalisation by the root mean square, a gated feed-forward layer, and from Llama 2 on fewer heads for keys and values.
+ *   mistral  attention over a sliding window. Jiang et al. 2023, arXiv:2310.06825
+ *   qwen2    biases for queries, keys and values; a window in the later layers. arXiv:2407.10671
+ *   qwen3    normalised queries and keys, no biases. arXiv:2505.09388
+ *   olmo2    normalised queries and keys, norms after the parts and not before. arXiv:2501.00656
+ *   smollm3  every fourth layer has no positions. huggingface.co/blog/smollm3
+ */
+import { RotaryEmbedding } from "../../nn/index.ts";
+import type { RandomKey } from "../../tensor/index.ts";
+import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import type { Json } from "../labels.ts";
+import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
+import { type DecoderFamily, decoderConfig, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+
+export interface LlamaConfig extends RopeDecoderConfig {
+  /** Biases of all layers of the attention. */
+  attentionBias: boolean;
+  mlpBias: boolean;
+}
+
+export interface WindowConfig extends RopeDecoderConfig {
+  /** Positions that a sliding layer sees. @default all */
+  slidingWindow: number | null;
+}
+
+export interface QwenConfig extends WindowConfig {
+  attentionBias: boolean;
+  useSlidingWindow: boolean;
+  /** Layers from this one on slide, where layerTypes does not say. */
+  maxWindowLayers: number;
+  layerTypes: readonly LayerType[] | null;
+}
+
+export const rotaryFor = ({ headDim, maxPositionEmbeddings, rope }: RopeDecoderConfig) => new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
+
+export const llamaFamily: DecoderFamily<LlamaConfig> = {
+  modelType: "llama",
+  architecture: "LlamaForCausalLM",
+  fields: {
+    ...decoderFields,
+    attentionBias: flag("attention_bias", false),
+    mlpBias: flag("mlp_bias", false),
+    bosTokenId: tokenId("bos_token_id", 1),
+    eosTokenId: tokenIds("eos_token_id", 2),
+  },
+  rope: { theta: 10000 },
+  traits: (config): DecoderTraits => ({
+    rotary: [rotaryFor(config)],
+    bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },
+  }),
+};
+
+/** Llama with its language-modelling head. */
+export class LlamaForCausalLM extends DecoderForCausalLM<LlamaConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<LlamaConfig>, key: RandomKey) {
+    const config = decoderConfig(llamaFamily, options);
+    super({ modelType: "llama", architecture: llamaFamily.architecture, config, traits: llamaFamily.traits(config) }, key);
+  }
+}
+
+/** Fills in defaults and checks. @throws OptionError naming the field */
+export const llamaConfig = (options: Partial<LlamaConfig> = {}): LlamaConfig => decoderConfig(llamaFamily, options);
+
+const window = (key: string, fallback: number | null) => ({ ...optional(size(key, 4096)), default: fallback });
+
+export const mistralFamily: DecoderFamily<WindowConfig> = {
+  modelType: "mistral",
+  architecture: "MistralForCausalLM",
+  fields: {
+    ...decoderFields,
+    intermediateSize: size("intermediate_size", 14336),
+    numKeyHeads: size("num_key_value_heads", 8),
+    maxPositionEmbeddings: size("max_position_embeddings", 131072),
+    slidingWindow: window("sliding_window", 4096),
+    bosTokenId: tokenId("bos_token_id", 1),
+    eosTokenId: tokenIds("eos_token_id", 2),
+  },
+  rope: { theta: 10000 },
+  traits: (config) => ({ rotary: [rotaryFor(config)], windowOf: () => config.slidingWindow ?? undefined }),
+};
+
+const qwenFields: Fields<QwenConfig> = {
+  ...decoderFields,
+  vocabSize: size("vocab_size", 151936),
+  intermediateSize: size("intermediate_size", 22016),
+  numKeyHeads: size("num_key_value_heads", 32),
+  maxPositionEmbeddings: size("max_position_embeddings", 32768),
+  attentionBias: flag("attention_bias", false),
+  useSlidingWindow: flag("use_sliding_window", false),
+  slidingWindow: window("sliding_window", 4096),
+  maxWindowLayers: size("max_window_layers", 28),
+  layerTypes: layerTypesField,
+};
+
+/** How far back a layer of Qwen sees. */
+function qwenWindow({ useSlidingWindow, slidingWindow, layerTypes, maxWindowLayers }: QwenConfig, layer: number): number | undefined {
+  const isSliding = layerTypes ? layerTypes[layer] === "sliding_attention" : layer >= maxWindowLayers;
+  return useSlidingWindow && isSliding ? (slidingWindow ?? undefined) : undefined;
+}
+
+export const qwen2Family: DecoderFamily<QwenConfig> = {
+  modelType: "qwen2",
+  architecture: "Qwen2ForCausalLM",
+  fields: qwenFields,
+  rope: { theta: 10000 },
+  traits: (config) => ({ rotary: [rotaryFor(config)], windowOf: (layer) => qwenWindow(config, layer), bias: { qkv: true } }),
+};
+
+export const qwen3Family: DecoderFamily<QwenConfig> = {
+  modelType: "qwen3",
+  architecture: "Qwen3ForCausalLM",
+  fields: qwenFields,
+  rope: { theta: 10000 },
+  derivesHeadDim: false,
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    windowOf: (layer) => qwenWindow(config, layer),
+    bias: { qkv: config.attentionBias, output: config.attentionBias },
+    queryKeyNorm: "head",
+  }),
+};
+
+const olmo2Family: DecoderFamily<Omit<LlamaConfig, "mlpBias">> = {
+  modelType: "olmo2",
+  architecture: "Olmo2ForCausalLM",
+  fields: {
+    ...decoderFields,
+    vocabSize: size("vocab_size", 50304),
+    rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
+    attentionBias: flag("attention_bias", false),
+    padTokenId: tokenId("pad_token_id", 1),
+    eosTokenId: tokenIds("eos_token_id", 50279),
+  },
+  rope: { theta: 10000 },
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    bias: { qkv: config.attentionBias, output: config.attentionBias },
+    queryKeyNorm: "all",
+    norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
+  }),
+};
+
+export interface SmolLM3Config extends LlamaConfig, WindowConfig {
+  useSlidingWindow: boolean;
+  layerTypes: readonly LayerType[] | null;
+  /** For each layer 1 where positions are used. @default 0 in every noRopeLayerInterval-th layer */
+  noRopeLayers: readonly number[] | null;
+  noRopeLayerInterval: number;
+}
+
+const hasRope = ({ noRopeLayers, noRopeLayerInterval }: SmolLM3Config, layer: number) =>
+  noRopeLayers ? noRopeLayers[layer] === 1 : (layer + 1) % noRopeLayerInterval !== 0;
+
+const smollm3Family: DecoderFamily<SmolLM3Config> = {
+  modelType: "smollm3",
+  architecture: "SmolLM3ForCausalLM",
+  fields: {
+    ...decoderFields,
+    vocabSize: size("vocab_size", 128256),
+    hiddenSize: size("hidden_size", 2048),
+    numLayers: size("num_hidden_layers", 36),
+    numHeads: size("num_attention_heads", 16),
+    numKeyHeads: size("num_key_value_heads", 4),
+    maxPositionEmbeddings: size("max_position_embeddings", 32768),
+    tieWordEmbeddings: flag("tie_word_embeddings", true),
+    attentionBias: flag("attention_bias", false),
+    mlpBias: flag("mlp_bias", false),
+    useSlidingWindow: flag("use_sliding_window", false),
+    slidingWindow: window("sliding_window", null),
+    layerTypes: layerTypesField,
+    noRopeLayers: optional(anything<readonly number[]>("no_rope_layers", [])),
+    noRopeLayerInterval: size("no_rope_layer_interval", 4),
+    padTokenId: tokenId("pad_token_id", 128004),
+    bosTokenId: tokenId("bos_token_id", 128000),
+    eosTokenId: tokenIds("eos_token_id", 128001),
+  },
+  rope: { theta: 2_000_000 },
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    rotaryOf: (layer) => (hasRope(config, layer) ? 0 : null),
+    windowOf: (layer) => {
+      const { layerTypes, useSlidingWindow, slidingWindow } = config;
+      const isSliding = layerTypes ? layerTypes[layer] === "sliding_attention" : useSlidingWindow && !hasRope(config, layer);
+      return isSliding ? (slidingWindow ?? undefined) : undefined;
+    },
+    bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },
+  }),
+};
+
+/** Fields that some files carry and that these families do not read. */
+const withoutPartial = (json: Json): Json => ({ ...json, partial_rotary_factor: undefined });
+
+export const llamas = [
+  decoderFamily({ ...llamaFamily, modernize: withoutPartial }),
+  decoderFamily({ ...mistralFamily, modernize: withoutPartial }),
+  decoderFamily({ ...qwen2Family, modernize: withoutPartial }),
+  decoderFamily({ ...qwen3Family, modernize: withoutPartial }),
+  decoderFamily(olmo2Family),
+  decoderFamily(smollm3Family),
+];

@@ -1,0 +1,109 @@
+/**
+ * Decoders whose feed-forward layers are mixtures of experts.
+ *   mixtral    eight experts, two for each token. Jiang et al. 2024, arXiv:2401.04088
+ *   qwen3_moe  many small experts, on Qwen3's attention. arXiv:2505.09388
+ */
+import { div, softmax, sum, type Tensor, topk } from "../../tensor/index.ts";
+import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import { type DecoderFamily, decoderFamily, decoderFields } from "./family.ts";
+import { type LlamaConfig, rotaryFor, type WindowConfig } from "./llama.ts";
+import { MixtureOfExperts, type Routing } from "./mixture.ts";
+
+/** The k most probable experts, by the softmax over all; `normalizes` makes their weights add up to 1. */
+const bySoftmax =
+  (k: number, normalizes: boolean): Routing =>
+  (logits) => {
+    const { values, indices } = topk(softmax(logits), k);
+    return { indices, weights: normalizes ? (div(values, sum(values, { axes: -1, keepDims: true })) as Tensor<"f32">) : values };
+  };
+
+export interface MixtralConfig extends WindowConfig {
+  numExperts: number;
+  numExpertsPerToken: number;
+}
+
+const supported = { output_router_logits: [false], router_jitter_noise: [0, 0.0] };
+
+const mixtralFamily: DecoderFamily<MixtralConfig> = {
+  modelType: "mixtral",
+  architecture: "MixtralForCausalLM",
+  fields: {
+    ...decoderFields,
+    intermediateSize: size("intermediate_size", 14336),
+    numKeyHeads: size("num_key_value_heads", 8),
+    maxPositionEmbeddings: size("max_position_embeddings", 131072),
+    rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
+    slidingWindow: optional(size("sliding_window", 4096)),
+    numExpertsPerToken: size("num_experts_per_tok", 2),
+    numExperts: size("num_local_experts", 8),
+    bosTokenId: tokenId("bos_token_id", 1),
+    eosTokenId: tokenIds("eos_token_id", 2),
+  },
+  rope: { theta: 1_000_000 },
+  supported,
+  modernize: (json) => ({ ...json, partial_rotary_factor: undefined, num_local_experts: json.num_local_experts ?? json.num_experts }),
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    windowOf: () => config.slidingWindow ?? undefined,
+    mlpOf: (_, key) =>
+      new MixtureOfExperts(
+        { ...config, keys: { gateProj: "w1", upProj: "w3", downProj: "w2" } },
+        { routing: bySoftmax(config.numExpertsPerToken, true), name: "block_sparse_moe" },
+        key,
+      ),
+  }),
+};
+
+export interface Qwen3MoeConfig extends Omit<LlamaConfig, "mlpBias">, WindowConfig {
+  useSlidingWindow: boolean;
+  /** Width of an expert; intermediateSize is that of layers without experts. */
+  moeIntermediateSize: number;
+  numExperts: number;
+  numExpertsPerToken: number;
+  normTopkProb: boolean;
+  /** Layers with experts: every so many-th, but for those of mlpOnlyLayers. */
+  decoderSparseStep: number;
+  mlpOnlyLayers: readonly number[];
+}
+
+const qwen3MoeFields: Fields<Qwen3MoeConfig> = {
+  ...decoderFields,
+  vocabSize: size("vocab_size", 151936),
+  hiddenSize: size("hidden_size", 2048),
+  intermediateSize: size("intermediate_size", 6144),
+  numLayers: size("num_hidden_layers", 24),
+  numKeyHeads: size("num_key_value_heads", 4),
+  maxPositionEmbeddings: size("max_position_embeddings", 32768),
+  attentionBias: flag("attention_bias", false),
+  useSlidingWindow: flag("use_sliding_window", false),
+  slidingWindow: { ...optional(size("sliding_window", 4096)), default: 4096 },
+  moeIntermediateSize: size("moe_intermediate_size", 768),
+  numExperts: size("num_experts", 128),
+  numExpertsPerToken: size("num_experts_per_tok", 8),
+  normTopkProb: flag("norm_topk_prob", false),
+  decoderSparseStep: size("decoder_sparse_step", 1),
+  mlpOnlyLayers: anything<readonly number[]>("mlp_only_layers", []),
+};
+
+const qwen3MoeFamily: DecoderFamily<Qwen3MoeConfig> = {
+  modelType: "qwen3_moe",
+  architecture: "Qwen3MoeForCausalLM",
+  fields: qwen3MoeFields,
+  rope: { theta: 10000 },
+  derivesKeyHeads: false,
+  supported,
+  modernize: (json) => ({ ...json, partial_rotary_factor: undefined, num_experts: json.num_experts ?? json.num_local_experts }),
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    windowOf: () => (config.useSlidingWindow ? (config.slidingWindow ?? undefined) : undefined),
+    bias: { qkv: config.attentionBias, output: config.attentionBias },
+    queryKeyNorm: "head",
+    mlpOf: (layer, key) => {
+      const { mlpOnlyLayers, decoderSparseStep, numExpertsPerToken, normTopkProb, moeIntermediateSize } = config;
+      if (mlpOnlyLayers.includes(layer) || (layer + 1) % decoderSparseStep !== 0) return undefined;
+      return new MixtureOfExperts({ ...config, intermediateSize: moeIntermediateSize }, { routing: bySoftmax(numExpertsPerToken, normTopkProb) }, key);
+    },
+  }),
+};
+
+export const mixtures = [decoderFamily(mixtralFamily), decoderFamily(qwen3MoeFamily)];

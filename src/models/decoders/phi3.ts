@@ -1,0 +1,56 @@
+/**
+ * Phi-3 to Phi-4: Llama with one weight for queries, keys and values and one for gate and up, and longer contexts by LongRoPE. Abdin et al.
+ * 2024, arXiv:2404.14219.
+ */
+import { flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import type { Json } from "../labels.ts";
+import { type DecoderFamily, decoderFamily, decoderFields } from "./family.ts";
+import { rotaryFor, type WindowConfig } from "./llama.ts";
+
+/** Context of pretraining, where config.json does not say. */
+const ORIGINAL_POSITIONS = 4096;
+
+/** "su" and "yarn" are what LongRoPE was called in the first files. */
+function modernize(json: Json): Json {
+  const renamed = (value: unknown) => {
+    if (value === null || typeof value !== "object") return value;
+    const { type, rope_type: kind = type, ...rest } = value as Json;
+    const isLong = kind === "su" || kind === "yarn" || kind === "longrope";
+    return { ...rest, ...(kind === undefined ? {} : { rope_type: isLong ? "longrope" : kind }) };
+  };
+  const original = json.original_max_position_embeddings ?? ORIGINAL_POSITIONS;
+  const [scaling, rope] = [renamed(json.rope_scaling), renamed(json.rope_parameters)];
+  const isLong = [scaling, rope].some((value) => (value as Json | undefined)?.rope_type === "longrope");
+  return { ...json, rope_scaling: scaling, rope_parameters: rope, original_max_position_embeddings: isLong ? original : undefined };
+}
+
+const phi3Family: DecoderFamily<WindowConfig> = {
+  modelType: "phi3",
+  architecture: "Phi3ForCausalLM",
+  fields: {
+    ...decoderFields,
+    vocabSize: size("vocab_size", 32064),
+    hiddenSize: size("hidden_size", 3072),
+    intermediateSize: size("intermediate_size", 8192),
+    maxPositionEmbeddings: size("max_position_embeddings", 4096),
+    rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
+    tieWordEmbeddings: flag("tie_word_embeddings", false),
+    slidingWindow: optional(size("sliding_window", 4096)),
+    padTokenId: tokenId("pad_token_id", 32000),
+    bosTokenId: tokenId("bos_token_id", 1),
+    eosTokenId: tokenIds("eos_token_id", 32000),
+  },
+  rope: { theta: 10000, partialFactor: 1 },
+  modernize,
+  writeJson: (json) => {
+    const { original_max_position_embeddings: original } = json.rope_parameters as Json;
+    return { ...json, ...(original === undefined ? {} : { original_max_position_embeddings: original }) };
+  },
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    windowOf: () => config.slidingWindow ?? undefined,
+    isFused: { qkv: true, gateUp: true },
+  }),
+};
+
+export const phi3 = decoderFamily(phi3Family);

@@ -1,0 +1,26 @@
+import type { RopeParameters } from "../../nn/index.ts";
+import type { Json } from "../labels.ts";
+
+export interface RopeDefaults {
+  theta: number;
+  /** Part of each head that turns where config.json does not say; undefined in families that always turn it all. */
+  partialFactor?: number;
+}
+
+const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 0;
+
+/** rope_parameters of transformers 5, or the older rope_theta beside rope_scaling, whose type was once called "type". */
+export function ropeFromJson(json: Json, { theta, partialFactor }: RopeDefaults): RopeParameters {
+  const found = isObject(json.rope_scaling) ? json.rope_scaling : isObject(json.rope_parameters) ? json.rope_parameters : {};
+  const { type, partial_rotary_factor: part = json.partial_rotary_factor ?? partialFactor, ...scaling } = found;
+  const rope: Json = {
+    rope_type: type,
+    rope_theta: json.rope_theta ?? theta,
+    ...(partialFactor === undefined ? {} : { partial_rotary_factor: part }),
+    ...scaling,
+    ...(isNumber(json.original_max_position_embeddings) && { original_max_position_embeddings: json.original_max_position_embeddings }),
+  };
+  return Object.fromEntries(Object.entries(rope).filter(([, value]) => value !== undefined && value !== null));
+}
+
+const isNumber = (value: unknown): value is number => typeof value === "number";

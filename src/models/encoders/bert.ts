@@ -1,0 +1,265 @@
+/**
+ * BERT and the encoders with its layers. Devlin et al. 2018, arXiv:1810.04805: learned positions and segments, post-normalised
+ * Transformer layers, a pooler on the first token.
+ *   roberta, xlm-roberta  positions counted from the padding id on, another classifier. arXiv:1907.11692, arXiv:1911.02116
+ *   electra               narrower embeddings, trained to find replaced words. arXiv:2003.10555
+ */
+import { Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
+import { add, cast, cumsum, mul, notEqual, type RandomKey, type Tensor, tanh, withScope } from "../../tensor/index.ts";
+import { activation, count, type Fields, flag, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import type { LabelConfig, RunOptions } from "../model.ts";
+import { binaryHead } from "./discriminator.ts";
+import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEmbeddings, TextEncoder } from "./encoder.ts";
+import { type EncoderFamily, encoderFamily } from "./family.ts";
+import { FirstTokenHead, firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
+
+export interface BertConfig extends EncoderConfig {
+  typeVocabSize: number;
+}
+
+export interface ElectraConfig extends BertConfig {
+  /** Width of the embeddings, which a linear layer brings to hiddenSize. */
+  embeddingSize: number;
+}
+
+const bertFields: Fields<Omit<BertConfig, keyof LabelConfig>> = {
+  vocabSize: size("vocab_size", 30522),
+  hiddenSize: size("hidden_size", 768),
+  numLayers: size("num_hidden_layers", 12),
+  numHeads: size("num_attention_heads", 12),
+  intermediateSize: size("intermediate_size", 3072),
+  activation: activation("hidden_act", "gelu"),
+  hiddenDropout: probability("hidden_dropout_prob", 0.1),
+  attentionDropout: probability("attention_probs_dropout_prob", 0.1),
+  classifierDropout: optional(probability("classifier_dropout", 0.1)),
+  maxPositionEmbeddings: size("max_position_embeddings", 512),
+  typeVocabSize: count("type_vocab_size", 2),
+  initializerRange: number("initializer_range", 0.02),
+  layerNormEpsilon: positive("layer_norm_eps", 1e-12),
+  padTokenId: tokenId("pad_token_id", 0),
+  tieWordEmbeddings: flag("tie_word_embeddings", true),
+};
+
+const layerKeys = {
+  attention: "attention",
+  "attention.query": "self.query",
+  "attention.key": "self.key",
+  "attention.value": "self.value",
+  "attention.output": "output.dense",
+  attentionNorm: "attention.output.LayerNorm",
+  up: "intermediate.dense",
+  down: "output.dense",
+  feedForwardNorm: "output.LayerNorm",
+};
+
+class Layers extends Module {
+  readonly layer: TransformerLayer[];
+
+  constructor(config: BertConfig, key: RandomKey) {
+    super();
+    const { numLayers, layerNormEpsilon: epsilon, initializerRange } = config;
+    const make = (part: RandomKey) => new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: layerKeys }, part);
+    this.layer = key.split(numLayers).map(make);
+  }
+}
+
+class Pooler extends Module {
+  readonly dense: Linear; // [D, D]
+
+  constructor({ hiddenSize, initializerRange }: BertConfig, key: RandomKey) {
+    super();
+    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, key);
+  }
+
+  /** x: [B, T, D] -> [B, D] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return tanh(this.dense.forward(firstToken(x)));
+  }
+}
+
+interface BertOptions {
+  hasPooler: boolean;
+  /** RoBERTa: positions count from the padding id on, over what is not padding. */
+  countsFromPadding?: boolean;
+  embeddingSize?: number;
+}
+
+class BertEncoder extends TextEncoder {
+  readonly embeddings: TextEmbeddings;
+  readonly embeddingsProject?: Linear; // [D, E]
+  readonly encoder: Layers;
+  readonly pooler?: Pooler;
+  private readonly paddingId?: number;
+
+  constructor(config: BertConfig, key: RandomKey, { hasPooler, countsFromPadding = false, embeddingSize = config.hiddenSize }: BertOptions) {
+    super();
+    const { padTokenId, hiddenSize, initializerRange } = config;
+    const [embeddingKey, projectKey, layerKey, poolerKey] = key.split(4);
+    if (countsFromPadding) this.paddingId = padTokenId ?? 0;
+    this.embeddings = new TextEmbeddings(
+      {
+        ...config,
+        width: embeddingSize,
+        epsilon: config.layerNormEpsilon,
+        dropout: config.hiddenDropout,
+        firstPosition: countsFromPadding ? (this.paddingId as number) + 1 : 0,
+      },
+      embeddingKey,
+    );
+    if (embeddingSize !== hiddenSize)
+      this.embeddingsProject = new Linear({ inFeatures: embeddingSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, projectKey);
+    this.encoder = new Layers(config, layerKey);
+    if (hasPooler) this.pooler = new Pooler(config, poolerKey);
+  }
+
+  get wordEmbeddings() {
+    return this.embeddings.wordEmbeddings;
+  }
+
+  encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
+    const positions = this.paddingId === undefined ? undefined : positionsFrom(inputs.inputIds, this.paddingId);
+    const embedded = withScope("embeddings", () => this.embeddings.forward({ ...inputs, positions, key: key?.fold(999) }));
+    const hiddenStates = [this.embeddingsProject?.forward(embedded) ?? embedded]; // [B, T, D]
+    const mask = keyMask(inputs.attentionMask);
+    for (const [i, layer] of this.encoder.layer.entries()) {
+      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output));
+    }
+    const lastHiddenState = hiddenStates[hiddenStates.length - 1];
+    return { lastHiddenState, poolerOutput: this.pooler?.forward(lastHiddenState), hiddenStates };
+  }
+}
+
+/** Padding has the position of its id, and what is not padding the positions after it. i32 [B, T] */
+function positionsFrom(ids: Tensor<"i32">, paddingId: number): Tensor<"i32"> {
+  const isReal = cast(notEqual(ids, paddingId), "i32");
+  return add(mul(cumsum(isReal, { axis: 1 }), isReal), paddingId);
+}
+
+const check =
+  (name: string) =>
+  ({ hiddenSize, numHeads }: EncoderConfig): void =>
+    requireField(name, hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+
+/** Token classification and question answering are the same everywhere. */
+const tokenHeads = {
+  token: (config: EncoderConfig, key: RandomKey) => new LinearHead({ ...config, outputs: config.labels.length, of: "tokens" }, key),
+  question: (config: EncoderConfig, key: RandomKey) => new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
+};
+
+export const bert = encoderFamily<BertConfig>({
+  modelType: "bert",
+  className: "Bert",
+  prefix: "bert",
+  fields: bertFields,
+  check: check("BertConfig"),
+  ignored: /^cls\.seq_relationship\./,
+  encoder: (config, key, options) => new BertEncoder(config, key, options),
+  heads: {
+    ...tokenHeads,
+    maskedLM: (config, words, key) => new MaskedLMHead({ ...maskedLM(config), keys: predictionKeys }, words, key),
+    sequence: (config, key) => new LinearHead({ ...config, outputs: config.labels.length, of: "pooled" }, key),
+  },
+  poolsForSequence: true,
+  tied: { "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" },
+});
+
+const predictionKeys = {
+  dense: "cls.predictions.transform.dense",
+  norm: "cls.predictions.transform.LayerNorm",
+  decoder: "cls.predictions.decoder",
+  bias: "cls.predictions.bias",
+};
+
+/** What the heads of masked language models share. */
+const maskedLM = (config: EncoderConfig) => ({
+  ...config,
+  embeddingSize: config.hiddenSize,
+  epsilon: config.layerNormEpsilon,
+  isTied: config.tieWordEmbeddings,
+});
+
+const robertaLike = (modelType: string, className: string, vocabSize: number): EncoderFamily<BertConfig> => ({
+  modelType,
+  className,
+  prefix: "roberta",
+  fields: { ...bertFields, vocabSize: size("vocab_size", vocabSize), padTokenId: tokenId("pad_token_id", 1) },
+  check: check(`${className}Config`),
+  encoder: (config, key, options) => new BertEncoder(config, key, { ...options, countsFromPadding: true }),
+  heads: {
+    ...tokenHeads,
+    maskedLM: (config, words, key) =>
+      new MaskedLMHead(
+        {
+          ...maskedLM(config),
+          activation: "gelu",
+          keys: { dense: "lm_head.dense", norm: "lm_head.layer_norm", decoder: "lm_head.decoder", bias: "lm_head.bias" },
+        },
+        words,
+        key,
+      ),
+    sequence: (config, key) =>
+      new FirstTokenHead(
+        {
+          ...config,
+          outputs: config.labels.length,
+          activation: "tanh",
+          keys: { dense: "classifier.dense", outProj: "classifier.out_proj" },
+          dropsFirst: true,
+        },
+        key,
+      ),
+  },
+  poolsForSequence: false,
+  tied: { "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias" },
+});
+
+export const roberta = encoderFamily(robertaLike("roberta", "Roberta", 50265));
+export const xlmRoberta = encoderFamily(robertaLike("xlm-roberta", "XLMRoberta", 30522));
+
+export const electra = encoderFamily<ElectraConfig>({
+  modelType: "electra",
+  className: "Electra",
+  prefix: "electra",
+  fields: {
+    ...bertFields,
+    embeddingSize: size("embedding_size", 128),
+    hiddenSize: size("hidden_size", 256),
+    numHeads: size("num_attention_heads", 4),
+    intermediateSize: size("intermediate_size", 1024),
+  },
+  check: check("ElectraConfig"),
+  encoder: (config, key) => new BertEncoder(config, key, { hasPooler: false, embeddingSize: config.embeddingSize }),
+  heads: {
+    ...tokenHeads,
+    maskedLM: (config, words, key) =>
+      new MaskedLMHead(
+        {
+          ...maskedLM(config),
+          embeddingSize: config.embeddingSize,
+          activation: "gelu",
+          keys: {
+            dense: "generator_predictions.dense",
+            norm: "generator_predictions.LayerNorm",
+            decoder: "generator_lm_head",
+            bias: "generator_lm_head.bias",
+          },
+        },
+        words,
+        key,
+      ),
+    sequence: (config, key) =>
+      new FirstTokenHead(
+        {
+          ...config,
+          outputs: config.labels.length,
+          activation: "gelu",
+          keys: { dense: "classifier.dense", outProj: "classifier.out_proj" },
+          dropsFirst: true,
+        },
+        key,
+      ),
+    replaced: binaryHead,
+  },
+  poolsForSequence: false,
+  tied: { "generator_lm_head.weight": "electra.embeddings.word_embeddings.weight" },
+});

@@ -1,0 +1,427 @@
+/**
+ * DeBERTa v2 and v3: attention whose scores also compare content with relative positions. He et al. 2020, arXiv:2006.03654;
+ * 2021, arXiv:2111.09543.
+ */
+import {
+  type Activation,
+  activations,
+  constantInit,
+  dropout,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  mergeHeads,
+  normalInit,
+  Parameter,
+  splitHeads,
+} from "../../nn/index.ts";
+import {
+  add,
+  arange,
+  broadcastTo,
+  cast,
+  conv,
+  logicalAnd,
+  matmul,
+  mul,
+  type RandomKey,
+  reshape,
+  scaledDotProductAttention,
+  type Tensor,
+  takeAlong,
+  tensor,
+  transpose,
+  unsqueeze,
+  withScope,
+  zeros,
+} from "../../tensor/index.ts";
+import { activation, anything, count, type Fields, flag, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import type { Json } from "../labels.ts";
+import { debertaSequenceLoss } from "../losses.ts";
+import type { LabelConfig, RunOptions } from "../model.ts";
+import type { EncoderConfig, EncoderInputs, EncoderOutput } from "./encoder.ts";
+import { TextEncoder } from "./encoder.ts";
+import { encoderFamily } from "./family.ts";
+import { firstToken, type Head, LinearHead, MaskedLMHead } from "./heads.ts";
+
+export interface DebertaConfig extends EncoderConfig {
+  /** @default hiddenSize */
+  embeddingSize: number | null;
+  typeVocabSize: number;
+  relativeAttention: boolean;
+  /** What is compared: "c2p" content with position, "p2c" position with content. */
+  positionTypes: readonly string[];
+  /** Distances from half of this on share buckets that grow logarithmically. @default no buckets */
+  positionBuckets: number;
+  /** Largest distance. @default maxPositionEmbeddings */
+  maxRelativePositions: number;
+  /** Positions go through the projections of content. */
+  sharesAttentionKey: boolean;
+  normalizesPositions: boolean;
+  /** Whether learned absolute positions are added to the words. */
+  positionBiasedInput: boolean;
+  /** Width of a convolution beside the first layer. @default none */
+  convolutionSize: number;
+  convolutionActivation: Activation;
+  convolutionGroups: number;
+  poolerActivation: Activation;
+  poolerDropout: number;
+  /** The masked-LM head of v2 and not that of v3. */
+  isLegacy: boolean;
+}
+
+const fields: Fields<Omit<DebertaConfig, keyof LabelConfig>> = {
+  vocabSize: size("vocab_size", 128100),
+  embeddingSize: optional(size("embedding_size", 1536)),
+  hiddenSize: size("hidden_size", 1536),
+  numLayers: size("num_hidden_layers", 24),
+  numHeads: size("num_attention_heads", 24),
+  intermediateSize: size("intermediate_size", 6144),
+  activation: activation("hidden_act", "gelu"),
+  hiddenDropout: probability("hidden_dropout_prob", 0.1),
+  attentionDropout: probability("attention_probs_dropout_prob", 0.1),
+  classifierDropout: optional(probability("cls_dropout", 0.1)),
+  maxPositionEmbeddings: size("max_position_embeddings", 512),
+  typeVocabSize: count("type_vocab_size", 0),
+  initializerRange: number("initializer_range", 0.02),
+  layerNormEpsilon: positive("layer_norm_eps", 1e-7),
+  relativeAttention: flag("relative_attention", false),
+  positionTypes: anything<readonly string[]>("pos_att_type", []),
+  positionBuckets: number("position_buckets", -1),
+  maxRelativePositions: number("max_relative_positions", -1),
+  sharesAttentionKey: flag("share_att_key", false),
+  normalizesPositions: flag("normalizes_positions", false), // norm_rel_ebd in config.json, see modernize
+  positionBiasedInput: flag("position_biased_input", true),
+  convolutionSize: count("conv_kernel_size", 0),
+  convolutionActivation: activation("conv_act", "tanh"),
+  convolutionGroups: size("conv_groups", 1),
+  poolerActivation: activation("pooler_hidden_act", "gelu"),
+  poolerDropout: probability("pooler_dropout", 0),
+  isLegacy: flag("legacy", true),
+  padTokenId: tokenId("pad_token_id", 0),
+  tieWordEmbeddings: flag("tie_word_embeddings", true),
+};
+
+const words = (value: unknown): string[] =>
+  (Array.isArray(value) ? value.map(String) : typeof value === "string" ? value.split("|") : []).map((word) => word.trim().toLowerCase());
+
+/** Lists may be one text with "|" between the words. */
+const modernize = (json: Json): Json => ({
+  ...json,
+  pos_att_type: words(json.pos_att_type),
+  normalizes_positions: words(json.norm_rel_ebd).includes("layer_norm"),
+});
+
+const furthest = ({ maxRelativePositions, maxPositionEmbeddings }: DebertaConfig) => (maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions);
+const spanOf = (config: DebertaConfig) => (config.positionBuckets > 0 ? config.positionBuckets : furthest(config));
+
+/** The bucket of a distance: itself when near, then by its logarithm. */
+function bucketOf(distance: number, config: DebertaConfig): number {
+  const { positionBuckets } = config;
+  const middle = Math.floor(positionBuckets / 2);
+  const size = Math.abs(distance);
+  if (positionBuckets <= 0 || size <= middle) return distance;
+  const steps = Math.log(size / middle) / Math.log((furthest(config) - 1) / middle);
+  return Math.sign(distance) * (Math.ceil(steps * (middle - 1)) + middle);
+}
+
+/** For query i and key j the row of the position table, i32 [T, T]: bucket(i - j) + span. */
+function positionRows(length: number, config: DebertaConfig): Tensor<"i32"> {
+  const span = spanOf(config);
+  const rows = Int32Array.from({ length: length * length }, (_, n) => {
+    const bucket = bucketOf(Math.floor(n / length) - (n % length), config);
+    return Math.min(Math.max(bucket + span, 0), 2 * span - 1);
+  });
+  return tensor(rows, { shape: [length, length] });
+}
+
+interface LayerInputs extends RunOptions {
+  /** bool [B, 1, T, T] */
+  mask?: Tensor<"bool">;
+  /** Position table, [2 span, D], and its row for each pair. */
+  positions?: { table: Tensor<"f32">; rows: Tensor<"i32"> };
+}
+
+class SelfAttention extends Module {
+  readonly queryProj: Linear; //     [D, D]
+  readonly keyProj: Linear; //       [D, D]
+  readonly valueProj: Linear; //     [D, D]
+  readonly posKeyProj?: Linear; //   [D, D]
+  readonly posQueryProj?: Linear; // [D, D]
+  private readonly config: DebertaConfig;
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const { hiddenSize, initializerRange, relativeAttention, sharesAttentionKey, positionTypes } = config;
+    const keys = key.split(5);
+    const dense = (i: number) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, keys[i]);
+    this.queryProj = dense(0);
+    this.keyProj = dense(1);
+    this.valueProj = dense(2);
+    if (relativeAttention && !sharesAttentionKey) {
+      if (positionTypes.includes("c2p")) this.posKeyProj = dense(3);
+      if (positionTypes.includes("p2c")) this.posQueryProj = dense(4);
+    }
+    this.config = config;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, { mask, positions, key }: LayerInputs): Tensor<"f32"> {
+    const { numHeads, hiddenSize, positionTypes, attentionDropout } = this.config;
+    const kinds = ["c2p", "p2c"].filter((kind) => positionTypes.includes(kind)).length;
+    const scale = 1 / Math.sqrt((hiddenSize / numHeads) * (1 + kinds));
+    const [q, k, v] = [this.queryProj, this.keyProj, this.valueProj].map((layer) => splitHeads(layer.forward(x), numHeads)); // [B, H, T, Dh]
+    const bias = positions && this.positionScores(q, k, positions, scale);
+    const drop = (p: Tensor<"f32">) => dropout(p, attentionDropout, key);
+    const onProbabilities = key && attentionDropout > 0 ? (drop as never) : undefined;
+    return mergeHeads(scaledDotProductAttention(q, k, v, { scale, mask, bias, onProbabilities }));
+  }
+
+  /** How content and positions fit each other, [B, H, T, T]. */
+  private positionScores(
+    q: Tensor<"f32">,
+    k: Tensor<"f32">,
+    { table, rows }: { table: Tensor<"f32">; rows: Tensor<"i32"> },
+    scale: number,
+  ): Tensor<"f32"> | undefined {
+    const { numHeads, positionTypes } = this.config;
+    const [batch, heads, length] = q.shape;
+    const indices = broadcastTo(rows, [batch, heads, length, length]);
+    const of = (layer: Linear) => splitHeads(unsqueeze(layer.forward(table), 0), numHeads); // [1, H, 2 span, Dh]
+    const scores: Tensor<"f32">[] = [];
+    if (positionTypes.includes("c2p")) {
+      const toPositions = matmul(q, of(this.posKeyProj ?? this.keyProj), { transposeB: true, scale }); // [B, H, T, 2 span]
+      scores.push(takeAlong(toPositions, indices, -1));
+    }
+    if (positionTypes.includes("p2c")) {
+      // for key j and query i the same row, since buckets of i - j and j - i are opposite
+      const toPositions = matmul(k, of(this.posQueryProj ?? this.queryProj), { transposeB: true, scale });
+      scores.push(transpose(takeAlong(toPositions, transpose(indices, [0, 1, 3, 2]), -1), [0, 1, 3, 2]));
+    }
+    return scores.length > 0 ? scores.reduce((a, b) => add(a, b)) : undefined;
+  }
+}
+
+class Layer extends Module {
+  readonly attention: SelfAttention;
+  readonly attentionOutput: Linear; // [D, D]
+  readonly attentionNorm: LayerNorm;
+  readonly up: Linear; //   [F, D]
+  readonly down: Linear; // [D, F]
+  readonly outputNorm: LayerNorm;
+  protected override readonly checkpointKeys = {
+    attention: "attention.self",
+    attentionOutput: "attention.output.dense",
+    attentionNorm: "attention.output.LayerNorm",
+    up: "intermediate.dense",
+    down: "output.dense",
+    outputNorm: "output.LayerNorm",
+  };
+  private readonly config: DebertaConfig;
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const [attentionKey, outputKey, upKey, downKey, normKey] = key.split(5);
+    const { hiddenSize, intermediateSize, initializerRange, layerNormEpsilon: epsilon } = config;
+    const init = normalInit(initializerRange);
+    this.attention = new SelfAttention(config, attentionKey);
+    this.attentionOutput = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init }, outputKey);
+    this.attentionNorm = new LayerNorm({ width: hiddenSize, epsilon }, normKey);
+    this.up = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, init }, upKey);
+    this.down = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, init }, downKey);
+    this.outputNorm = new LayerNorm({ width: hiddenSize, epsilon }, normKey);
+    this.config = config;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, inputs: LayerInputs): Tensor<"f32"> {
+    const { hiddenDropout, activation } = this.config;
+    const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, inputs.key?.fold(part));
+    const attended = withScope("attention", () => this.attentionOutput.forward(this.attention.forward(x, inputs)));
+    const middle = this.attentionNorm.forward(add(drop(attended, 1), x));
+    const made = withScope("mlp", () => this.down.forward(activations[activation](this.up.forward(middle))));
+    return this.outputNorm.forward(add(drop(made, 2), middle));
+  }
+}
+
+/** A convolution over the embeddings, added to what the first layer gives. */
+class Convolution extends Module {
+  readonly weight: Parameter; // [D, D / groups, size]
+  readonly bias: Parameter; //   [D]
+  readonly layerNorm: LayerNorm;
+  protected override readonly checkpointKeys = { weight: "conv.weight", bias: "conv.bias", layerNorm: "LayerNorm" };
+  private readonly config: DebertaConfig;
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const { hiddenSize, convolutionSize, convolutionGroups, initializerRange, layerNormEpsilon: epsilon } = config;
+    const shape = [hiddenSize, hiddenSize / convolutionGroups, convolutionSize];
+    this.weight = new Parameter(shape, normalInit(initializerRange)(key, shape));
+    this.bias = new Parameter([hiddenSize], constantInit(0)(key, [hiddenSize]));
+    this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon }, key);
+    this.config = config;
+  }
+
+  /** embedded, x: [B, T, D]; mask: [B, T, 1] of 0 and 1 -> [B, T, D] */
+  forward(embedded: Tensor<"f32">, x: Tensor<"f32">, mask: Tensor<"f32"> | undefined, key: RandomKey | undefined): Tensor<"f32"> {
+    const { convolutionSize, convolutionGroups: groups, convolutionActivation, hiddenDropout } = this.config;
+    const padding = Math.floor((convolutionSize - 1) / 2);
+    const made = transpose(conv(transpose(embedded, [0, 2, 1]), this.weight.value, this.bias.value, { padding, groups }), [0, 2, 1]);
+    const visible = (y: Tensor<"f32">) => (mask ? mul(y, mask) : y);
+    return visible(this.layerNorm.forward(add(x, activations[convolutionActivation](dropout(visible(made), hiddenDropout, key)))));
+  }
+}
+
+class Encoder extends Module {
+  readonly layer: Layer[];
+  readonly relEmbeddings?: Embedding; // [2 span, D]
+  readonly layerNorm?: LayerNorm;
+  readonly conv?: Convolution;
+  protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const [layerKey, tableKey, convKey] = key.split(3);
+    const { numLayers, hiddenSize, initializerRange, relativeAttention, normalizesPositions, convolutionSize, layerNormEpsilon: epsilon } = config;
+    this.layer = layerKey.split(numLayers).map((part) => new Layer(config, part));
+    const table = { numEmbeddings: 2 * spanOf(config), embeddingDim: hiddenSize, init: normalInit(initializerRange) };
+    if (relativeAttention) this.relEmbeddings = new Embedding(table, tableKey);
+    if (normalizesPositions) this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon }, tableKey);
+    if (convolutionSize > 0) this.conv = new Convolution(config, convKey);
+  }
+}
+
+class Embeddings extends Module {
+  readonly wordEmbeddings: Embedding; //       [V, E]
+  readonly positionEmbeddings?: Embedding; //  [P, E]
+  readonly tokenTypeEmbeddings?: Embedding; // [types, E]
+  readonly embedProj?: Linear; //              [D, E]
+  readonly layerNorm: LayerNorm;
+  protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const { vocabSize, hiddenSize, embeddingSize, maxPositionEmbeddings, typeVocabSize, padTokenId, initializerRange, positionBiasedInput } = config;
+    const [wordKey, positionKey, typeKey, projectKey] = key.split(4);
+    const embeddingDim = embeddingSize ?? hiddenSize;
+    const init = normalInit(initializerRange);
+    this.wordEmbeddings = new Embedding({ numEmbeddings: vocabSize, embeddingDim, paddingIndex: padTokenId, init }, wordKey);
+    if (positionBiasedInput) this.positionEmbeddings = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim, init }, positionKey);
+    if (typeVocabSize > 0) this.tokenTypeEmbeddings = new Embedding({ numEmbeddings: typeVocabSize, embeddingDim, init }, typeKey);
+    if (embeddingDim !== hiddenSize) this.embedProj = new Linear({ inFeatures: embeddingDim, outFeatures: hiddenSize, bias: false, init }, projectKey);
+    this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon: config.layerNormEpsilon }, key);
+  }
+
+  /** -> [B, T, D], without dropout */
+  forward({ inputIds, tokenTypeIds }: EncoderInputs, mask: Tensor<"f32"> | undefined): Tensor<"f32"> {
+    let x = this.wordEmbeddings.forward(inputIds);
+    if (this.positionEmbeddings) x = add(x, this.positionEmbeddings.forward(arange(inputIds.shape[1])));
+    if (this.tokenTypeEmbeddings) x = add(x, this.tokenTypeEmbeddings.forward(tokenTypeIds ?? zeros([1, 1], "i32")));
+    const normal = this.layerNorm.forward(this.embedProj?.forward(x) ?? x);
+    return mask ? mul(normal, mask) : normal;
+  }
+}
+
+class DebertaEncoder extends TextEncoder {
+  readonly embeddings: Embeddings;
+  readonly encoder: Encoder;
+  private readonly config: DebertaConfig;
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const [embeddingKey, encoderKey] = key.split(2);
+    this.embeddings = new Embeddings(config, embeddingKey);
+    this.encoder = new Encoder(config, encoderKey);
+    this.config = config;
+  }
+
+  get wordEmbeddings() {
+    return this.embeddings.wordEmbeddings;
+  }
+
+  encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
+    const { attentionMask, inputIds } = inputs;
+    const { relEmbeddings, layerNorm, conv: convolution, layer: layers } = this.encoder;
+    const { hiddenDropout } = this.config;
+    const [batch, length] = inputIds.shape;
+    const column = attentionMask && unsqueeze(cast(attentionMask, "f32"), 2); // [B, T, 1]
+    const mask = attentionMask && logicalAnd(reshape(attentionMask, [batch, 1, length, 1]), reshape(attentionMask, [batch, 1, 1, length]));
+    const embedded = withScope("embeddings", () => dropout(this.embeddings.forward(inputs, column), hiddenDropout, key?.fold(999)));
+    const table = relEmbeddings && (layerNorm ? layerNorm.forward(relEmbeddings.weight.value) : relEmbeddings.weight.value);
+    const rows = table && positionRows(length as number, this.config);
+    const hiddenStates = [embedded]; // [B, T, D]
+    for (const [i, layer] of layers.entries()) {
+      const own = key?.fold(i);
+      const positions = table && rows && { table: dropout(table, hiddenDropout, own?.fold(3)), rows };
+      const made = withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, positions, key: own }));
+      hiddenStates.push(i === 0 && convolution ? withScope("conv", () => convolution.forward(embedded, made, column, own?.fold(4))) : made);
+    }
+    return { lastHiddenState: hiddenStates[layers.length], hiddenStates };
+  }
+}
+
+/** The first token's state through a dense layer, then to the classes. */
+class PooledClassifier extends Module implements Head {
+  readonly dense: Linear; //      [D, D]
+  readonly classifier: LinearHead; // [N, D]
+  protected override readonly checkpointKeys = { dense: "pooler.dense", classifier: "" };
+  private readonly config: DebertaConfig;
+
+  constructor(config: DebertaConfig, key: RandomKey) {
+    super();
+    const [denseKey, classifierKey] = key.split(2);
+    const { hiddenSize, initializerRange, labels } = config;
+    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, denseKey);
+    this.classifier = new LinearHead({ ...config, outputs: labels.length, of: "pooled" }, classifierKey);
+    this.config = config;
+  }
+
+  forward(output: EncoderOutput, { key }: RunOptions): Tensor<"f32"> {
+    const { poolerActivation, poolerDropout } = this.config;
+    const first = dropout(firstToken(output.lastHiddenState), poolerDropout, key?.fold(1002));
+    return this.classifier.forward({ ...output, poolerOutput: activations[poolerActivation](this.dense.forward(first)) }, { key });
+  }
+}
+
+const legacyKeys = {
+  dense: "cls.predictions.transform.dense",
+  norm: "cls.predictions.transform.LayerNorm",
+  decoder: "cls.predictions.decoder",
+  bias: "cls.predictions.bias",
+};
+const newKeys = {
+  dense: "lm_predictions.lm_head.dense",
+  norm: "lm_predictions.lm_head.LayerNorm",
+  decoder: "lm_predictions.lm_head.decoder",
+  bias: "lm_predictions.lm_head.bias",
+};
+
+export const deberta = encoderFamily<DebertaConfig>({
+  modelType: "deberta-v2",
+  className: "DebertaV2",
+  prefix: "deberta",
+  fields,
+  modernize,
+  writeJson: ({ normalizes_positions: isNormal, ...json }) => ({ ...json, norm_rel_ebd: isNormal ? "layer_norm" : "none" }),
+  ignored: /^mask_predictions\.|(^|\.)position_embeddings$/,
+  check: ({ hiddenSize, numHeads, relativeAttention, positionBuckets }) => {
+    requireField("DebertaV2Config", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+    requireField("DebertaV2Config", !relativeAttention || positionBuckets !== 1, "positionBuckets of at least 2", positionBuckets);
+  },
+  encoder: (config, key) => new DebertaEncoder(config, key),
+  heads: {
+    maskedLM: (config, table, key) => {
+      const { isLegacy, hiddenSize, embeddingSize, layerNormEpsilon: epsilon, tieWordEmbeddings } = config;
+      const width = isLegacy ? (embeddingSize ?? hiddenSize) : hiddenSize;
+      const isTied = !isLegacy || tieWordEmbeddings;
+      return new MaskedLMHead({ ...config, embeddingSize: width, epsilon, isTied, keys: isLegacy ? legacyKeys : newKeys }, table, key);
+    },
+    sequence: (config, key) => new PooledClassifier(config, key),
+    token: (config, key) => new LinearHead({ ...config, outputs: config.labels.length, of: "tokens" }, key),
+    question: (config, key) => new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
+  },
+  poolsForSequence: false,
+  sequenceLoss: debertaSequenceLoss,
+  tied: { "cls.predictions.decoder.weight": "deberta.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" },
+});

@@ -1,0 +1,20 @@
+import type { RandomKey } from "../tensor/index.ts";
+import type { Json } from "./labels.ts";
+import type { PretrainedModel, Task } from "./model.ts";
+
+/** How a family is stored: its classes, its config.json, and the names of its weights. */
+export interface Family {
+  /** model_type of config.json. */
+  modelType: string;
+  /** The classes of transformers that can be made, and what each is for. The last is the default of a config.json that names none. */
+  tasks: Readonly<Record<string, Task>>;
+  /** What checkpoints of models with a head put before the names of the base model, such as "bert". @default nothing */
+  prefix?: string;
+  /** A model of a class for a config.json, with weights as at the start of training. @throws DataError or OptionError for a config that is wrong */
+  create(architecture: string, path: string, json: Json, key: RandomKey): PretrainedModel;
+  configToJson(model: PretrainedModel): Json;
+  /** The name that a stored tensor has here; undefined for what is no weight. */
+  tensorName(name: string, model: PretrainedModel): string | undefined;
+  /** Names that a checkpoint may repeat a weight under, and the weight's own name. @default none */
+  tied?(model: PretrainedModel): Readonly<Record<string, string>>;
+}

@@ -1,0 +1,49 @@
+import { Module } from "../nn/index.ts";
+import type { RandomKey, Tensor } from "../tensor/index.ts";
+
+/** What a model is for: the auto-classes of transformers. */
+export type Task =
+  | "feature-extraction"
+  | "causal-lm"
+  | "masked-lm"
+  | "replaced-token-detection"
+  | "sequence-classification"
+  | "token-classification"
+  | "question-answering"
+  | "seq2seq-lm"
+  | "speech-seq2seq"
+  | "image-classification"
+  | "object-detection"
+  | "semantic-segmentation"
+  | "zero-shot-image-classification";
+
+/** What every config of a model with labels has. */
+export interface LabelConfig {
+  /** Names of the classes, by number. */
+  labels: readonly string[];
+  /** How labels are told from one another. @default by their number and dtype, as transformers does */
+  problemType: "regression" | "single_label_classification" | "multi_label_classification" | null;
+}
+
+/** A model of a family in Hugging Face layout: parameters under the names of its checkpoints, and a config. */
+export abstract class PretrainedModel extends Module {
+  abstract readonly config: object;
+  /** model_type of config.json. */
+  abstract readonly modelType: string;
+  /** The class of transformers with these weights: `architectures` of config.json. */
+  abstract readonly architecture: string;
+  abstract readonly task: Task;
+}
+
+/** What every forward takes besides its data. */
+export interface RunOptions {
+  /** Random key of this step; given, dropout is on. */
+  key?: RandomKey;
+}
+
+/** A model whose forward takes named tensors and gives named tensors, under transformers' names in camelCase. */
+export abstract class TaskModel<Inputs extends object, Outputs extends object, Labels extends object = { labels: Tensor }> extends PretrainedModel {
+  abstract forward(inputs: Inputs & RunOptions): Outputs;
+  /** The loss that transformers computes for these labels, in nats or squared units. [] */
+  abstract loss(inputs: Inputs & Labels & RunOptions): Tensor<"f32">;
+}

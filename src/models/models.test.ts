@@ -1,0 +1,84 @@
+/** Every family and head of golden/models: the outputs, loss and gradients of transformers. */
+import { readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readJson, readSafetensors } from "../files/index.ts";
+import { compile, grad, type Tensor } from "../tensor/index.ts";
+import { expectClose } from "../testing/close.ts";
+import { goldenModels, inputsOf, isCounted, outputOf, readGoldenModel } from "../testing/golden-model.ts";
+import { fromPretrained, savePretrained, type TaskModel } from "./index.ts";
+
+const TOLERANCE = 1e-4;
+type AnyModel = TaskModel<object, object, object>;
+const load = async (folder: string) => (await fromPretrained(folder)) as unknown as AnyModel;
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "kindling-"));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+const only = process.env.KINDLING_MODELS?.split(",");
+describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((part) => name.startsWith(part))))("%s", (name) => {
+  test("outputs", async () => {
+    const { folder, runs } = await readGoldenModel(name);
+    const model = await load(folder);
+    const run = compile((inputs: Record<string, Tensor>) => model.forward(inputs));
+    for (const { inputs, outputs } of runs) {
+      const found = await run(inputsOf(inputs) as never);
+      for (const [path, expected] of Object.entries(outputs)) {
+        const output = outputOf(found, path);
+        expect([path, output?.shape]).toEqual([path, expected.shape]);
+        const counts = isCounted(inputs, expected.shape);
+        expectClose(path, ((await output?.read()) as Float32Array).filter(counts), expected.data.filter(counts), TOLERANCE);
+      }
+    }
+    run.dispose();
+    model.dispose();
+  });
+
+  test("loss and the gradient of every parameter", async ({ skip }) => {
+    const { folder, loss: expected } = await readGoldenModel(name);
+    if (!expected) return skip("transformers defines no loss here");
+    const model = await load(folder);
+    const { tensors } = await readSafetensors(join(folder, "gradients.safetensors"));
+    const parameters = [...model.namedParameters()].filter(([key]) => tensors.has(key));
+    expect(parameters.map(([key]) => key).sort()).toEqual([...tensors.keys()].sort());
+    const step = compile((inputs: Record<string, Tensor>) => {
+      const loss = model.loss(inputs);
+      return {
+        loss,
+        gradients: grad(
+          loss,
+          parameters.map(([, parameter]) => parameter),
+        ),
+      };
+    });
+    const { loss, gradients } = await step(inputsOf(expected.inputs) as never);
+    expectClose("loss", [await loss.item()], [expected.value], TOLERANCE);
+    for (const [i, [key]] of parameters.entries()) {
+      expectClose(key, await gradients[i].read(), tensors.get(key)?.data as Float32Array, TOLERANCE);
+    }
+    step.dispose();
+    model.dispose();
+  });
+
+  test("is saved as transformers saves it, and loaded again", async () => {
+    const { folder, runs } = await readGoldenModel(name);
+    const model = await load(folder);
+    await savePretrained(model, scratch);
+    const [ours, theirs] = await Promise.all([scratch, folder].map((path) => readSafetensors(join(path, "model.safetensors"))));
+    const shapes = (file: typeof ours) => Object.fromEntries([...file.tensors].map(([key, { shape }]) => [key, shape]));
+    const counters = ([key]: [string, unknown]) => !key.endsWith("num_batches_tracked");
+    expect(shapes(ours)).toEqual(Object.fromEntries(Object.entries(shapes(theirs)).filter(counters)));
+    const again = await load(scratch);
+    const [inputs] = runs.map((run) => inputsOf(run.inputs));
+    const [[path]] = Object.entries(runs[0].outputs);
+    const [a, b] = [again, model].map((each) => outputOf(each.forward(inputs as never), path) as Tensor<"f32">);
+    expect(await a.read()).toEqual(await b.read());
+    const [config, original] = await Promise.all([scratch, folder].map((at) => readJson(join(at, "config.json"))));
+    expect([config.architectures, config.model_type]).toEqual([original.architectures, original.model_type]);
+  });
+});

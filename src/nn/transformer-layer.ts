@@ -1,0 +1,186 @@
+import { add, mul, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
+import { type Activation, activations } from "./activations.ts";
+import { type CacheLengths, type LayerCache, multiHeadAttention } from "./attention.ts";
+import { constantInit, type Initializer } from "./init.ts";
+import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
+import { Module, Parameter } from "./module.ts";
+
+export interface TransformerLayerConfig {
+  hiddenSize: number;
+  numHeads: number;
+  /** @default hiddenSize / numHeads */
+  headDim?: number;
+  intermediateSize: number;
+  activation: Activation;
+  /** Whether parts are normalised before they run, or their sum with the residual after. Xiong et al. 2020, arXiv:2002.04745. @default "post" */
+  normPlacement?: "pre" | "post";
+  /** @default "layer" */
+  norm?: "layer" | "rms";
+  epsilon: number;
+  /** Factor on attention scores. @default 1 / sqrt(headDim) */
+  attentionScale?: number;
+  /** Biases of all linear layers, and that of keys. @default true */
+  bias?: boolean;
+  keyBias?: boolean;
+  qkvBias?: boolean;
+  /** The feed-forward layer is down(activation(gate x) up x). Shazeer 2020, arXiv:2002.05202. @default false */
+  isGated?: boolean;
+  /** A second attention, to the states of an encoder. @default false */
+  hasCrossAttention?: boolean;
+  /** Start of learned factors on both residual branches. Touvron et al. 2021, arXiv:2103.17239. @default none */
+  layerScale?: number;
+  attentionDropout?: number;
+  hiddenDropout?: number;
+  activationDropout?: number;
+  init?: Initializer;
+  /** Checkpoint keys of the parts, where they differ from the fields below. */
+  keys?: Readonly<Record<string, string>>;
+}
+
+export interface AttentionInputs {
+  /** bool, broadcasts to [B, H, T, S]; false hides a key. */
+  mask?: Tensor<"bool">;
+  /** Added to the scores, broadcasts to [B, H, T, S]. */
+  bias?: Tensor<"f32">;
+  isCausal?: boolean;
+  cache?: LayerCache & CacheLengths;
+  /** Added to what queries and keys are made of, and not to values: positions in DETR. */
+  queryPosition?: Tensor<"f32">;
+  keyPosition?: Tensor<"f32">;
+}
+
+export interface TransformerLayerInputs extends AttentionInputs {
+  key?: RandomKey;
+  /** For cross attention: states to attend to [B, S, D], and what goes with them. */
+  encoderStates?: Tensor<"f32">;
+  encoderMask?: Tensor<"bool">;
+  encoderPosition?: Tensor<"f32">;
+}
+
+/** Projections to queries, keys and values, attention, projection back. */
+export class AttentionBlock extends Module {
+  readonly query: Linear; //  [H Dh, D]
+  readonly key: Linear; //    [H Dh, D]
+  readonly value: Linear; //  [H Dh, D]
+  readonly output: Linear; // [D, H Dh]
+  private readonly config: TransformerLayerConfig;
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+
+  constructor(config: TransformerLayerConfig, keys: Readonly<Record<string, string>>, key: RandomKey) {
+    super();
+    const { hiddenSize, numHeads, headDim = hiddenSize / numHeads, bias = true, qkvBias = bias, keyBias = qkvBias, init } = config;
+    const [qKey, kKey, vKey, oKey] = key.split(4);
+    const into = { inFeatures: hiddenSize, outFeatures: numHeads * headDim, init };
+    this.checkpointKeys = keys;
+    this.query = new Linear({ ...into, bias: qkvBias }, qKey);
+    this.key = new Linear({ ...into, bias: keyBias }, kKey);
+    this.value = new Linear({ ...into, bias: qkvBias }, vKey);
+    this.output = new Linear({ inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias, init }, oKey);
+    this.config = config;
+  }
+
+  /** x: [B, T, D]; keys and values are made of `source` [B, S, D], by default x. -> [B, T, D] */
+  forward(
+    x: Tensor<"f32">,
+    { mask, bias, isCausal, cache, queryPosition, keyPosition, source = x, key }: AttentionInputs & { source?: Tensor<"f32">; key?: RandomKey },
+  ): { output: Tensor<"f32">; cache?: LayerCache } {
+    const { numHeads, attentionDropout = 0, attentionScale: scale } = this.config;
+    const at = (states: Tensor<"f32">, position: Tensor<"f32"> | undefined) => (position ? add(states, position) : states);
+    const attended = multiHeadAttention(
+      this.query.forward(at(x, queryPosition)),
+      this.key.forward(at(source, keyPosition ?? (source === x ? queryPosition : undefined))),
+      this.value.forward(source),
+      { numHeads, scale, mask, bias, isCausal, cache, key, dropoutProbability: attentionDropout },
+    );
+    return { ...attended, output: this.output.forward(attended.output) };
+  }
+}
+
+/**
+ * A Transformer layer as encoders, and decoders with cross attention, have it: attention, perhaps cross attention, a feed-forward
+ * layer, each with a residual sum and a norm. Vaswani et al. 2017, arXiv:1706.03762. Families differ in the names of the
+ * parts (`keys`), in where the norms are, and in activation and biases.
+ */
+export class TransformerLayer extends Module {
+  readonly attention: AttentionBlock;
+  readonly attentionNorm: Norm;
+  readonly crossAttention?: AttentionBlock;
+  readonly crossNorm?: Norm;
+  readonly gate?: Linear; // [F, D]
+  readonly up: Linear; //    [F, D]
+  readonly down: Linear; //  [D, F]
+  readonly feedForwardNorm: Norm;
+  readonly attentionScale?: Parameter; //   [D]
+  readonly feedForwardScale?: Parameter; // [D]
+  private readonly config: TransformerLayerConfig;
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+
+  constructor(config: TransformerLayerConfig, key: RandomKey) {
+    super();
+    const { hiddenSize, intermediateSize, bias = true, init, epsilon, norm = "layer", keys = {}, layerScale } = config;
+    const [attentionKey, crossKey, gateKey, upKey, downKey, normKey] = key.split(6);
+    const newNorm = () => (norm === "rms" ? new RMSNorm({ width: hiddenSize, epsilon }, normKey) : new LayerNorm({ width: hiddenSize, epsilon }, normKey));
+    const partKeys = (part: string) =>
+      Object.fromEntries(
+        ["query", "key", "value", "output"].flatMap((name) => (keys[`${part}.${name}`] === undefined ? [] : [[name, keys[`${part}.${name}`]]])),
+      );
+    this.config = config;
+    this.checkpointKeys = keys;
+    this.attention = new AttentionBlock(config, partKeys("attention"), attentionKey);
+    this.attentionNorm = newNorm();
+    if (config.hasCrossAttention) {
+      this.crossAttention = new AttentionBlock(config, partKeys("crossAttention"), crossKey);
+      this.crossNorm = newNorm();
+    }
+    if (config.isGated) this.gate = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, gateKey);
+    this.up = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, upKey);
+    this.down = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init }, downKey);
+    this.feedForwardNorm = newNorm();
+    if (layerScale !== undefined) {
+      this.attentionScale = new Parameter([hiddenSize], constantInit(layerScale)(normKey, [hiddenSize]));
+      this.feedForwardScale = new Parameter([hiddenSize], constantInit(layerScale)(normKey, [hiddenSize]));
+    }
+  }
+
+  /** x: [B, T, D] -> [B, T, D], and the cache with the new positions where one was given. */
+  forward(x: Tensor<"f32">, inputs: TransformerLayerInputs = {}): { output: Tensor<"f32">; cache?: LayerCache } {
+    const { encoderStates, encoderMask, encoderPosition, key, ...own } = inputs;
+    const { crossAttention, crossNorm } = this;
+    let cache: LayerCache | undefined;
+    let y = this.residual(x, this.attentionNorm, key?.fold(0), this.attentionScale, (states) => {
+      const attended = withScope("attention", () => this.attention.forward(states, { ...own, key: key?.fold(1) }));
+      cache = attended.cache;
+      return attended.output;
+    });
+    if (crossAttention && crossNorm && encoderStates) {
+      const across = { source: encoderStates, mask: encoderMask, queryPosition: own.queryPosition, keyPosition: encoderPosition, key: key?.fold(2) };
+      y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) => withScope("cross_attention", () => crossAttention.forward(states, across).output));
+    }
+    const output = this.residual(y, this.feedForwardNorm, key?.fold(4), this.feedForwardScale, (states) =>
+      withScope("feed_forward", () => this.feedForward(states, key?.fold(5))),
+    );
+    return { output, cache };
+  }
+
+  /** x + run(norm(x)), or norm(x + run(x)). */
+  private residual(
+    x: Tensor<"f32">,
+    norm: Norm,
+    key: RandomKey | undefined,
+    scale: Parameter | undefined,
+    run: (x: Tensor<"f32">) => Tensor<"f32">,
+  ): Tensor<"f32"> {
+    const { normPlacement = "post", hiddenDropout = 0 } = this.config;
+    const made = run(normPlacement === "pre" ? norm.forward(x) : x);
+    const sum = add(x, dropout(scale ? mul(made, scale.value) : made, hiddenDropout, key));
+    return normPlacement === "pre" ? sum : norm.forward(sum);
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  private feedForward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
+    const { activation, activationDropout = 0 } = this.config;
+    const act = activations[activation];
+    const hidden = this.gate ? mul(act(this.gate.forward(x)), this.up.forward(x)) : act(this.up.forward(x)); // [B, T, F]
+    return this.down.forward(dropout(hidden, activationDropout, key));
+  }
+}
