@@ -1,8 +1,8 @@
 """Makes golden/tokenizers/sentencepiece/: small SentencePiece models and what sentencepiece says of texts.
 
-<name>.model is a model; <name>.json has its pieces and settings ("spec") and, for each of the texts of texts.json, the
-normalized text, the ids and the decoded text. <name>.<class>.tokenizer.json is what a tokenizer class of transformers makes of
-the model, and "converted" has its ids of the same texts. They differ from those of sentencepiece in places.
+<name>.model is a model. expected.json.gz has texts and, for each model, its pieces and settings ("spec") and the normalized
+text, the ids and the decoded text of each text. <name>.<class>.tokenizer.json is what a tokenizer class of transformers makes
+of the model, and "converted" has its ids of the same texts. They differ from those of sentencepiece in places.
 
     python golden/make_sentencepiece.py
 """
@@ -17,7 +17,7 @@ import sentencepiece
 import transformers
 from sentencepiece import sentencepiece_model_pb2
 from sentencepiece_rules import write_rules
-from tokenizer_common import FOLDER, TEXTS, made_by, write_json
+from tokenizer_common import FOLDER, TEXTS, made_by, write_json, write_json_gz
 from tokenizer_kinds import LINES, MOBY
 
 OUT = FOLDER / "sentencepiece"
@@ -73,6 +73,7 @@ def train(options, rules_path):
     )
     proto = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue())
     proto.trainer_spec.ClearField("input")
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")  # the path of a temporary file
     for piece in proto.pieces:
         piece.score = float(f"{piece.score:.5f}")
     return proto
@@ -98,7 +99,8 @@ def convert(path, name):
 
 
 def main():
-    write_json(OUT / "texts.json", {"madeBy": made_by(__file__), "texts": TEXTS})
+    OUT.mkdir(parents=True, exist_ok=True)
+    expected = {}
     with tempfile.TemporaryDirectory() as folder:
         rules_path = Path(folder) / "rules.tsv"
         write_rules(rules_path)
@@ -115,14 +117,15 @@ def main():
                 converted[kind] = [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
                 different = sum(a != b for a, b in zip(converted[kind], ids))
                 print(f"{name}, {kind}: {different} of {len(TEXTS)} texts have other ids than in sentencepiece")
-            write_json(OUT / f"{name}.json", {
-                "madeBy": made_by(__file__, "sentencepiece", "transformers", "tokenizers"),
+            expected[name] = {
                 "spec": spec(proto),
                 "normalized": [processor.normalize(text) for text in TEXTS],
                 "ids": ids,
                 "decoded": [processor.decode(row) for row in ids],
                 "converted": converted,
-            })  # fmt: skip
+            }
+    made = made_by(__file__, "sentencepiece", "transformers", "tokenizers")
+    write_json_gz(OUT / "expected.json.gz", {"madeBy": made, "texts": TEXTS, "models": expected})
 
 
 if __name__ == "__main__":

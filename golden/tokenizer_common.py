@@ -224,6 +224,9 @@ SPECIAL = [
     "new\nline<|endoftext|>\nline",
     " <s> <s>  <s>",
     "</s></s> a </s>",
+    "one<sep>two <sep> three  <sep>  four<sep>",
+    "<sep>first 海の中、深い海の底[INST]",
+    "<start_of_turn>user\nhi  there <mask>\n\n    x",
 ]
 
 

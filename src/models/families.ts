@@ -15,6 +15,9 @@ import { modernbert } from "./encoders/modernbert.ts";
 import type { Family } from "./family.ts";
 import type { Json } from "./labels.ts";
 import type { Task } from "./model.ts";
+import { barts } from "./seq2seq/bart.ts";
+import { t5s } from "./seq2seq/t5.ts";
+import { whisper } from "./seq2seq/whisper.ts";
 
 /** All families. Adding one takes its file and a name here. */
 const all: readonly Family[] = [
@@ -34,6 +37,9 @@ const all: readonly Family[] = [
   electra,
   deberta,
   modernbert,
+  ...t5s,
+  ...barts,
+  whisper,
 ];
 
 /** The families, by the model_type of config.json. */

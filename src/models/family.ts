@@ -15,6 +15,13 @@ export interface Family {
   configToJson(model: PretrainedModel): Json;
   /** The name that a stored tensor has here; undefined for what is no weight. */
   tensorName(name: string, model: PretrainedModel): string | undefined;
+  /**
+   * Where the file and not config.json decides whether the output layer is tied: it is not if the file has `tensor` with other numbers than
+   * `source`. `create` finds the answer under `key` in config.json's place; without a file it is absent.
+   */
+  untiedBy?: { tensor: string; source: string; key: string };
+  /** Weights that a checkpoint may lack; they keep their initial values. @default none */
+  mayLack?: RegExp;
   /** Names that a checkpoint may repeat a weight under, and the weight's own name. @default none */
   tied?(model: PretrainedModel): Readonly<Record<string, string>>;
 }

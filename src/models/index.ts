@@ -11,3 +11,7 @@ export type { Family } from "./family.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
 export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
 export { fromConfig, fromPretrained, type LoadOptions, loadPretrained, savePretrained, type TaskModels } from "./pretrained.ts";
+export { BartForConditionalGeneration, BartForSequenceClassification } from "./seq2seq/bart.ts";
+export { type Seq2SeqInputs, Seq2SeqLM, type Seq2SeqOutput } from "./seq2seq/seq2seq.ts";
+export { T5EncoderModel, T5ForConditionalGeneration } from "./seq2seq/t5.ts";
+export { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";

@@ -33,6 +33,8 @@ export abstract class PretrainedModel extends Module {
   /** The class of transformers with these weights: `architectures` of config.json. */
   abstract readonly architecture: string;
   abstract readonly task: Task;
+  /** generation_config.json, or what an older config.json says of generation: the keys are those of the file. Read by generators. */
+  generationConfig: Readonly<Record<string, unknown>> = {};
 }
 
 /** What every forward takes besides its data. */

@@ -32,7 +32,7 @@ describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((par
         const output = outputOf(found, path);
         expect([path, output?.shape]).toEqual([path, expected.shape]);
         const counts = isCounted(inputs, expected.shape);
-        expectClose(path, ((await output?.read()) as Float32Array).filter(counts), expected.data.filter(counts), TOLERANCE);
+        expectClose(path, (await (output as Tensor<"f32">).read()).filter(counts), expected.data.filter(counts), TOLERANCE);
       }
     }
     run.dispose();

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readJson, readSafetensors, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
+import { readJson, readSafetensors, readSafetensorsHeader, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { DataError, decodeElement, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
@@ -10,6 +10,8 @@ import { architectureFor, familyOf } from "./families.ts";
 import { loadGguf } from "./gguf.ts";
 import type { Json } from "./labels.ts";
 import type { PretrainedModel, Task } from "./model.ts";
+import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
+import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -25,6 +27,8 @@ export interface TaskModels {
   "sequence-classification": SequenceClassifier;
   "token-classification": TokenClassifier;
   "question-answering": QuestionAnswerer;
+  "seq2seq-lm": Seq2SeqLM;
+  "speech-seq2seq": WhisperForConditionalGeneration;
 }
 
 export interface LoadOptions<T extends Task = Task> {
@@ -51,9 +55,9 @@ export async function savePretrained(model: PretrainedModel, folder: string): Pr
   }
   await writeSafetensors(join(folder, WEIGHTS), tensors);
   await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: "float32", ...configToJson(model) });
-  if (task === "causal-lm") {
-    const { bosTokenId, eosTokenId } = (model as CausalLM).config;
-    await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId });
+  if (task === "causal-lm" || task === "seq2seq-lm" || task === "speech-seq2seq") {
+    const { bosTokenId, eosTokenId } = model.config as Partial<CausalLM["config"]>;
+    await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId, ...model.generationConfig });
   }
 }
 
@@ -76,9 +80,13 @@ export async function fromPretrained(path: string, options: LoadOptions = {}): P
   const json: Json = { ...stored, ...named };
   const family = familyOf(configPath, json.model_type);
   const architecture = architectureFor(configPath, json, family, task);
+  const { untiedBy } = family;
+  if (untiedBy) json[untiedBy.key] = await isUntied(path, untiedBy);
   const model = family.create(architecture, configPath, json, key);
   const isOther = architecture !== [stored.architectures].flat()[0];
   await loadWeights(model, path, { mayLackHead: head === "new", mayHaveOther: isOther });
+  const generation = join(path, GENERATION);
+  model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(json);
   return model;
 }
 
@@ -107,10 +115,41 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   const wanted = model.namedState();
   for (const path of files) addWeights(state, model, wanted.keys(), (await readSafetensors(path)).tensors);
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
-  const { prefix } = familyOf(folder, model.modelType);
+  const { prefix, mayLack } = familyOf(folder, model.modelType);
+  if (mayLack) for (const key of wanted.keys()) if (!state.has(key) && mayLack.test(key)) wanted.delete(key);
   if (leniency.mayHaveOther) for (const key of state.keys()) if (!wanted.has(key)) state.delete(key);
   if (leniency.mayLackHead) for (const key of wanted.keys()) if (!state.has(key) && !key.startsWith(`${prefix}.`)) wanted.delete(key);
   loadStateDict(files[0], wanted, state);
+}
+
+const generationKeys = [
+  "bad_words_ids",
+  "begin_suppress_tokens",
+  "bos_token_id",
+  "decoder_start_token_id",
+  "eos_token_id",
+  "forced_bos_token_id",
+  "forced_decoder_ids",
+  "forced_eos_token_id",
+  "max_length",
+  "min_length",
+  "no_repeat_ngram_size",
+  "pad_token_id",
+  "repetition_penalty",
+  "suppress_tokens",
+];
+/** Before there was generation_config.json, config.json said how to generate. */
+const generationPart = (json: Json): Json => Object.fromEntries(Object.entries(json).filter(([key]) => generationKeys.includes(key)));
+
+/** Whether a checkpoint has a tensor with other numbers than its source. */
+async function isUntied(folder: string, { tensor, source }: { tensor: string; source: string }): Promise<boolean> {
+  const found: Uint8Array[] = [];
+  for (const path of await weightFiles(folder)) {
+    const { tensors } = await readSafetensorsHeader(path);
+    const names = [tensor, source].filter((name) => tensors.has(name));
+    for (const { data } of (await readSafetensors(path, names)).tensors.values()) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return found.length === 2 && Buffer.compare(found[0], found[1]) !== 0;
 }
 
 /**

@@ -16,4 +16,11 @@ export { constantInit, heNormal, heUniform, type Initializer, linearInit, normal
 export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, type Norm, RMSNorm } from "./layers.ts";
 export { CheckpointError, checkpointKey, loadStateDict, ModelBuffer, Module, Parameter, type StateDict, type StateTensor } from "./module.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
-export { AttentionBlock, type AttentionInputs, TransformerLayer, type TransformerLayerConfig, type TransformerLayerInputs } from "./transformer-layer.ts";
+export {
+  AttentionBlock,
+  type AttentionInputs,
+  type KeysAndValues,
+  TransformerLayer,
+  type TransformerLayerConfig,
+  type TransformerLayerInputs,
+} from "./transformer-layer.ts";

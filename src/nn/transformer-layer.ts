@@ -55,6 +55,14 @@ export interface TransformerLayerInputs extends AttentionInputs {
   encoderStates?: Tensor<"f32">;
   encoderMask?: Tensor<"bool">;
   encoderPosition?: Tensor<"f32">;
+  /** Keys and values of the encoder's states, from `crossKeysAndValues`, so that they are made once for many steps. */
+  encoderKeysAndValues?: KeysAndValues;
+}
+
+/** Projected keys and values, [B, S, H Dh] each. */
+export interface KeysAndValues {
+  k: Tensor<"f32">;
+  v: Tensor<"f32">;
 }
 
 /** Projections to queries, keys and values, attention, projection back. */
@@ -82,17 +90,29 @@ export class AttentionBlock extends Module {
   /** x: [B, T, D]; keys and values are made of `source` [B, S, D], by default x. -> [B, T, D] */
   forward(
     x: Tensor<"f32">,
-    { mask, bias, isCausal, cache, queryPosition, keyPosition, source = x, key }: AttentionInputs & { source?: Tensor<"f32">; key?: RandomKey },
+    {
+      mask,
+      bias,
+      isCausal,
+      cache,
+      queryPosition,
+      keyPosition,
+      source = x,
+      projected,
+      key,
+    }: AttentionInputs & { source?: Tensor<"f32">; projected?: KeysAndValues; key?: RandomKey },
   ): { output: Tensor<"f32">; cache?: LayerCache } {
     const { numHeads, attentionDropout = 0, attentionScale: scale } = this.config;
     const at = (states: Tensor<"f32">, position: Tensor<"f32"> | undefined) => (position ? add(states, position) : states);
-    const attended = multiHeadAttention(
-      this.query.forward(at(x, queryPosition)),
-      this.key.forward(at(source, keyPosition ?? (source === x ? queryPosition : undefined))),
-      this.value.forward(source),
-      { numHeads, scale, mask, bias, isCausal, cache, key, dropoutProbability: attentionDropout },
-    );
+    const { k, v } = projected ?? this.keysAndValues(source, keyPosition ?? (source === x ? queryPosition : undefined));
+    const options = { numHeads, scale, mask, bias, isCausal, cache, key, dropoutProbability: attentionDropout };
+    const attended = multiHeadAttention(this.query.forward(at(x, queryPosition)), k, v, options);
     return { ...attended, output: this.output.forward(attended.output) };
+  }
+
+  /** source: [B, S, D] -> [B, S, H Dh] each */
+  keysAndValues(source: Tensor<"f32">, position?: Tensor<"f32">): KeysAndValues {
+    return { k: this.key.forward(position ? add(source, position) : source), v: this.value.forward(source) };
   }
 }
 
@@ -144,7 +164,7 @@ export class TransformerLayer extends Module {
 
   /** x: [B, T, D] -> [B, T, D], and the cache with the new positions where one was given. */
   forward(x: Tensor<"f32">, inputs: TransformerLayerInputs = {}): { output: Tensor<"f32">; cache?: LayerCache } {
-    const { encoderStates, encoderMask, encoderPosition, key, ...own } = inputs;
+    const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, key, ...own } = inputs;
     const { crossAttention, crossNorm } = this;
     let cache: LayerCache | undefined;
     let y = this.residual(x, this.attentionNorm, key?.fold(0), this.attentionScale, (states) => {
@@ -152,14 +172,26 @@ export class TransformerLayer extends Module {
       cache = attended.cache;
       return attended.output;
     });
-    if (crossAttention && crossNorm && encoderStates) {
-      const across = { source: encoderStates, mask: encoderMask, queryPosition: own.queryPosition, keyPosition: encoderPosition, key: key?.fold(2) };
+    if (crossAttention && crossNorm && (encoderStates || encoderKeysAndValues)) {
+      const across = {
+        source: encoderStates,
+        projected: encoderKeysAndValues,
+        mask: encoderMask,
+        queryPosition: own.queryPosition,
+        keyPosition: encoderPosition,
+        key: key?.fold(2),
+      };
       y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) => withScope("cross_attention", () => crossAttention.forward(states, across).output));
     }
     const output = this.residual(y, this.feedForwardNorm, key?.fold(4), this.feedForwardScale, (states) =>
       withScope("feed_forward", () => this.feedForward(states, key?.fold(5))),
     );
     return { output, cache };
+  }
+
+  /** Keys and values for cross attention: states [B, S, D] -> [B, S, H Dh] each. */
+  crossKeysAndValues(states: Tensor<"f32">): KeysAndValues {
+    return (this.crossAttention as AttentionBlock).keysAndValues(states);
   }
 
   /** x + run(norm(x)), or norm(x + run(x)). */

@@ -1,0 +1,95 @@
+import { DataError } from "../ir/index.ts";
+
+/** Rules of generation_config.json that change the logits before a token is picked, as transformers' logits processors. */
+export interface GenerationRules {
+  /** Divides positive and multiplies negative logits of tokens that there are already. Keskar et al. 2019, arXiv:1909.05858. @default 1 */
+  repetitionPenalty: number;
+  /** No sequence of so many tokens comes twice. @default 0, no limit */
+  noRepeatNgramSize: number;
+  /** Sequences that are never completed. */
+  badWords: readonly (readonly number[])[];
+  /** Least number of tokens, the start included, before the text may end. */
+  minLength: number;
+  minNewTokens: number;
+  /** The first token after a start of one, and the last when the text reaches its greatest length. */
+  forcedBos: number | null;
+  forcedEos: readonly number[];
+  /** Tokens that are never picked, and those that are not picked first. */
+  suppressed: readonly number[];
+  suppressedFirst: readonly number[];
+  eos: readonly number[];
+}
+
+const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every(isId);
+
+/**
+ * Reads the rules of a generation_config.json.
+ * @throws DataError naming the key, for a value that cannot be followed
+ */
+export function rulesFrom(json: Readonly<Record<string, unknown>>): GenerationRules {
+  const read = <T>(key: string, fallback: T, expected: string, isFine: (value: unknown) => boolean): T => {
+    const value = json[key];
+    if (value === undefined || value === null) return fallback;
+    if (!isFine(value))
+      throw new DataError({ where: `generation_config.json, ${key}`, expected, received: JSON.stringify(value).slice(0, 60), fix: "correct it" });
+    return value as T;
+  };
+  const isNumber = (value: unknown) => typeof value === "number" && value >= 0;
+  const ids = (key: string) => [read<number | number[]>(key, [], "token ids", (value) => isId(value) || isIds(value))].flat();
+  const eos = ids("eos_token_id");
+  const badWords = read<number[][]>("bad_words_ids", [], "lists of token ids", (value) => Array.isArray(value) && value.every(isIds));
+  return {
+    repetitionPenalty: read("repetition_penalty", 1, "a number above 0", (value) => isNumber(value) && (value as number) > 0),
+    noRepeatNgramSize: read("no_repeat_ngram_size", 0, "a number of tokens", isId),
+    badWords: badWords.filter((word) => !(word.length === 1 && eos.includes(word[0]))),
+    minLength: read("min_length", 0, "a number of tokens", isId),
+    minNewTokens: read("min_new_tokens", 0, "a number of tokens", isId),
+    forcedBos: read("forced_bos_token_id", null, "a token id", isId),
+    forcedEos: ids("forced_eos_token_id"),
+    suppressed: ids("suppress_tokens"),
+    suppressedFirst: ids("begin_suppress_tokens"),
+    eos,
+  };
+}
+
+/** Where the text is: its tokens so far, how many of them were given, and how many there may be. */
+export interface Progress {
+  ids: readonly number[];
+  startLength: number;
+  maxLength: number;
+}
+
+/** Applies the rules to the logits of the next token, in place, in the order of transformers. */
+export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, startLength, maxLength }: Progress): void {
+  const ban = (id: number) => {
+    logits[id] = Number.NEGATIVE_INFINITY;
+  };
+  if (rules.repetitionPenalty !== 1) {
+    for (const id of new Set(ids)) logits[id] = logits[id] > 0 ? logits[id] / rules.repetitionPenalty : logits[id] * rules.repetitionPenalty;
+  }
+  if (rules.noRepeatNgramSize > 0) for (const id of repeating(ids, rules.noRepeatNgramSize)) ban(id);
+  for (const word of rules.badWords) {
+    const before = word.slice(0, -1);
+    if (before.every((id, i) => ids[ids.length - before.length + i] === id)) ban(word[word.length - 1]);
+  }
+  const isEarly = ids.length < rules.minLength || ids.length - startLength < rules.minNewTokens;
+  if (isEarly) for (const id of rules.eos) ban(id);
+  const forced = ids.length === 1 && rules.forcedBos !== null ? [rules.forcedBos] : ids.length === maxLength - 1 ? rules.forcedEos : [];
+  if (forced.length > 0) {
+    logits.fill(Number.NEGATIVE_INFINITY);
+    for (const id of forced) logits[id] = 0;
+  }
+  for (const id of rules.suppressed) ban(id);
+  const first = startLength === 1 && rules.forcedBos !== null ? 2 : startLength;
+  if (ids.length === first) for (const id of rules.suppressedFirst) ban(id);
+}
+
+/** Tokens that would make the last size tokens a sequence that was there before. */
+function repeating(ids: readonly number[], size: number): number[] {
+  const tail = ids.slice(ids.length - size + 1);
+  if (ids.length + 1 < size) return [];
+  const found: number[] = [];
+  for (let i = 0; i + size <= ids.length; i++) if (tail.every((id, j) => ids[i + j] === id)) found.push(ids[i + size - 1]);
+  return found;
+}

@@ -1,0 +1,168 @@
+import { checkOptions, DataError, OptionError } from "../ir/index.ts";
+import type { Seq2SeqLM } from "../models/index.ts";
+import { type CompiledFunction, compile, reshape, slice, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import type { GenerateOptions } from "./generator.ts";
+import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
+import { Sampler, samplingOptionNames } from "./sampler.ts";
+
+/** What an encoder-decoder reads. */
+export interface Seq2SeqSource {
+  /** Token ids of the text. */
+  inputIds?: readonly number[];
+  /** Log-mel spectrogram, f32 [1, mels, frames]: of speech models. */
+  inputFeatures?: Tensor<"f32">;
+}
+
+export interface Seq2SeqGenerateOptions extends GenerateOptions {
+  /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
+  decoderInputIds?: readonly number[];
+  /** Rules in place of those of the model's generation_config.json. */
+  rules?: Partial<GenerationRules>;
+}
+
+type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
+/** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
+const LENGTH_STEP = 32;
+
+/**
+ * Generates with an encoder-decoder, one text at a time: the encoder runs once, its keys and values stay on the device, and the decoder goes
+ * on token by token over a cache.
+ */
+export class Seq2SeqGenerator {
+  readonly model: Seq2SeqLM;
+  /** Most tokens that can be written, the start included. */
+  readonly maxLength: number;
+  private readonly caches: { k: Variable<"f32">; v: Variable<"f32"> }[];
+  private readonly encode: CompiledFunction<[{ inputIds?: Tensor<"i32">; inputFeatures?: Tensor<"f32">; attentionMask?: Tensor<"bool"> }], KeysAndValues[]>;
+  private readonly step: CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tensor<"bool"> | null, KeysAndValues[]], Tensor<"f32">>;
+  private busy: Promise<unknown> = Promise.resolve();
+
+  /** @param maxLength @default the most that the model can write */
+  constructor(model: Seq2SeqLM, { maxLength = model.cacheShape.maxLength ?? 512 }: { maxLength?: number } = {}) {
+    const { numLayers, numHeads, headDim, maxLength: limit = maxLength } = model.cacheShape;
+    this.model = model;
+    this.maxLength = Math.min(maxLength, limit);
+    const shape = [1, numHeads, this.maxLength, headDim];
+    const cache = (name: string) => new Variable({ name, dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)));
+    this.caches = Array.from({ length: numLayers }, (_, i) => ({ k: cache(`cache.${i}.k`), v: cache(`cache.${i}.v`) }));
+    this.encode = compile((inputs) => model.crossKeysAndValues(model.encode(inputs)));
+    this.step = compile((ids, lengths, total, encoderMask, encoderKeysAndValues) => {
+      const layers = this.caches.map(({ k, v }) => ({ k: k.value, v: v.value }));
+      const result = model.decode(ids, { cache: { layers, lengths, total }, encoderMask: encoderMask ?? undefined, encoderKeysAndValues });
+      result.layers.forEach(({ k, v }, i) => {
+        this.caches[i].k.assign(k);
+        this.caches[i].v.assign(v);
+      });
+      const length = ids.shape[1] as number;
+      return model.logits(reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [1, model.config.hiddenSize])); // [1, V]
+    });
+  }
+
+  /**
+   * Writes a text, giving tokens as they are made; the start is not among them. Calls wait for one another.
+   * @throws DataError for an empty text or an id outside the vocabulary, OptionError for wrong options
+   */
+  async *generate(source: Seq2SeqSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal", "decoderInputIds", "rules"]);
+    const { decoderInputIds = this.start(), rules: own, signal, stopTokens, maxNewTokens, ...sampling } = options;
+    const rules = { ...rulesFrom(this.model.generationConfig), ...own };
+    const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
+    const ids = [...decoderInputIds];
+    this.check(source, ids);
+    const maxLength = Math.min(this.maxLength, maxNewTokens === undefined ? this.maxLength : ids.length + maxNewTokens);
+    const sampler = new Sampler({ temperature: 0, ...sampling });
+    const startLength = ids.length;
+    const release = await this.acquire();
+    let held: KeysAndValues[] = [];
+    try {
+      const { inputs, mask } = this.inputsOf(source);
+      held = await this.encode(inputs as never);
+      let fresh: readonly number[] = ids;
+      while (ids.length < maxLength) {
+        signal?.throwIfAborted();
+        const logits = await this.run(fresh, ids.length, mask, held);
+        applyRules(logits, rules, { ids, startLength, maxLength });
+        const id = sampler.pick(logits);
+        if (stops.includes(id)) return "stop";
+        yield id;
+        ids.push(id);
+        fresh = [id];
+      }
+      return "length";
+    } finally {
+      for (const { k, v } of held) {
+        k.dispose();
+        v.dispose();
+      }
+      release();
+    }
+  }
+
+  private start(): number[] {
+    const { decoder_start_token_id: stated } = this.model.generationConfig;
+    return [typeof stated === "number" ? stated : (this.model.config.decoderStartTokenId ?? 0)];
+  }
+
+  private check({ inputIds, inputFeatures }: Seq2SeqSource, ids: readonly number[]): void {
+    const { vocabSize } = this.model.config;
+    if ((inputIds === undefined) === (inputFeatures === undefined) || inputIds?.length === 0) {
+      throw new DataError({
+        where: "generate",
+        expected: "inputIds or inputFeatures",
+        received: inputIds ? "an empty text" : "none or both",
+        fix: "give one of them",
+      });
+    }
+    const wrong = [...(inputIds ?? []), ...ids].find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    if (wrong !== undefined) {
+      const fix = "encode the text with this model's tokenizer";
+      throw new DataError({ where: "generate", expected: `token ids from 0 to ${vocabSize - 1}`, received: String(wrong), fix });
+    }
+    if (ids.length === 0 || ids.length >= this.maxLength) {
+      const expected = `from 1 to ${this.maxLength - 1} decoderInputIds`;
+      throw new OptionError({ where: "generate", expected, received: String(ids.length), fix: "shorten the start of the text" });
+    }
+  }
+
+  /** The text padded to a common length, with its mask. */
+  private inputsOf({ inputIds, inputFeatures }: Seq2SeqSource) {
+    if (!inputIds) return { inputs: { inputFeatures }, mask: null };
+    const length = Math.ceil(inputIds.length / LENGTH_STEP) * LENGTH_STEP;
+    const { maxLength = length } = this.model.cacheShape;
+    const room = Math.max(inputIds.length, Math.min(length, maxLength));
+    const ids = new Int32Array(room).fill(this.model.config.padTokenId ?? 0);
+    ids.set(inputIds);
+    const mask = tensor(
+      Uint8Array.from({ length: room }, (_, i) => (i < inputIds.length ? 1 : 0)),
+      { dtype: "bool", shape: [1, room] },
+    );
+    return { inputs: { inputIds: tensor(ids, { shape: [1, room] }), attentionMask: mask }, mask };
+  }
+
+  private async run(ids: readonly number[], total: number, mask: Tensor<"bool"> | null, keysAndValues: KeysAndValues[]): Promise<Float32Array> {
+    const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
+    const logits = await this.step(i32(ids, [1, ids.length]), i32([total - 1], [1]), i32([total], [1]), mask, keysAndValues as never);
+    const numbers = await logits.read();
+    logits.dispose();
+    return Float32Array.from(numbers);
+  }
+
+  private async acquire(): Promise<() => void> {
+    const before = this.busy;
+    let release = () => {};
+    this.busy = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await before;
+    return release;
+  }
+
+  dispose(): void {
+    this.encode.dispose();
+    this.step.dispose();
+    for (const { k, v } of this.caches) {
+      k.dispose();
+      v.dispose();
+    }
+  }
+}

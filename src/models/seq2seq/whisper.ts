@@ -1,0 +1,222 @@
+/** Whisper: speech to text. Radford et al. 2022, arXiv:2212.04356: convolutions over a log-mel spectrogram, then a pre-normalised encoder-decoder. */
+import { ShapeError } from "../../ir/index.ts";
+import {
+  type Activation,
+  cachedHeadDim,
+  constantInit,
+  dropout,
+  Embedding,
+  LayerNorm,
+  ModelBuffer,
+  Module,
+  normalInit,
+  Parameter,
+  TransformerLayer,
+} from "../../nn/index.ts";
+import { add, conv, gelu, matmul, type RandomKey, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
+import { activation, type Fields, fromJson, makeConfig, number, probability, requireField, requireJson, size, toJson, tokenId, tokenIds } from "../config.ts";
+import type { Family } from "../family.ts";
+import type { RunOptions } from "../model.ts";
+import { bartLayerKeys } from "./bart.ts";
+import { type DecodeInputs, type EncoderSideInputs, newPositions, runDecoderLayers, runEncoderLayers, type Seq2SeqConfig, Seq2SeqLM } from "./seq2seq.ts";
+
+export interface WhisperConfig extends Seq2SeqConfig {
+  numMelBins: number;
+  encoderLayers: number;
+  decoderLayers: number;
+  encoderHeads: number;
+  decoderHeads: number;
+  encoderIntermediateSize: number;
+  decoderIntermediateSize: number;
+  activation: Activation;
+  /** Positions of the encoder, each two frames of the spectrogram. */
+  maxSourcePositions: number;
+  maxTargetPositions: number;
+  dropout: number;
+  attentionDropout: number;
+  activationDropout: number;
+  initStd: number;
+}
+
+const fields: Fields<WhisperConfig> = {
+  vocabSize: size("vocab_size", 51865),
+  numMelBins: size("num_mel_bins", 80),
+  hiddenSize: size("d_model", 384),
+  encoderLayers: size("encoder_layers", 4),
+  decoderLayers: size("decoder_layers", 4),
+  encoderHeads: size("encoder_attention_heads", 6),
+  decoderHeads: size("decoder_attention_heads", 6),
+  encoderIntermediateSize: size("encoder_ffn_dim", 1536),
+  decoderIntermediateSize: size("decoder_ffn_dim", 1536),
+  activation: activation("activation_function", "gelu"),
+  maxSourcePositions: size("max_source_positions", 1500),
+  maxTargetPositions: size("max_target_positions", 448),
+  dropout: probability("dropout", 0),
+  attentionDropout: probability("attention_dropout", 0),
+  activationDropout: probability("activation_dropout", 0),
+  initStd: number("init_std", 0.02),
+  padTokenId: tokenId("pad_token_id", 50256),
+  eosTokenId: tokenIds("eos_token_id", 50256),
+  decoderStartTokenId: tokenId("decoder_start_token_id", 50257),
+};
+
+const EPSILON = 1e-5;
+
+/** A convolution over time, [out, in, 3]. */
+class Conv1d extends Module {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+  private readonly stride: number;
+
+  constructor(inputs: number, outputs: number, stride: number, init: number, key: RandomKey) {
+    super();
+    const shape = [outputs, inputs, 3];
+    this.weight = new Parameter(shape, normalInit(init)(key, shape));
+    this.bias = new Parameter([outputs], constantInit(0)(key, [outputs]));
+    this.stride = stride;
+  }
+
+  /** x: [B, in, frames] -> [B, out, frames / stride] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return gelu(conv(x, this.weight.value, this.bias.value, { stride: this.stride, padding: 1 }));
+  }
+}
+
+/** Sines and cosines of positions; the longest wavelength is reached by the last pair. */
+function sinusoids(positions: number, width: number): Tensor<"f32"> {
+  const half = width / 2;
+  const rows = Float32Array.from({ length: positions * width }, (_, n) => {
+    const [position, i] = [Math.floor(n / width), n % width];
+    const angle = position * Math.exp((-Math.log(10000) / (half - 1)) * (i % half));
+    return i < half ? Math.sin(angle) : Math.cos(angle);
+  });
+  return tensor(rows, { shape: [positions, width] });
+}
+
+const layersOf = (config: WhisperConfig, isDecoder: boolean, key: RandomKey) => {
+  const own = isDecoder
+    ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
+    : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
+  const shared = { ...config, ...own, epsilon: EPSILON, normPlacement: "pre", keyBias: false, hiddenDropout: config.dropout } as const;
+  const make = (part: RandomKey) =>
+    new TransformerLayer({ ...shared, hasCrossAttention: isDecoder, init: normalInit(config.initStd), keys: bartLayerKeys }, part);
+  return key.split(isDecoder ? config.decoderLayers : config.encoderLayers).map(make);
+};
+
+class Encoder extends Module {
+  readonly conv1: Conv1d; // [D, mels, 3]
+  readonly conv2: Conv1d; // [D, D, 3]
+  readonly embedPositions: ModelBuffer; // [positions, D], fixed
+  readonly layers: TransformerLayer[];
+  readonly layerNorm: LayerNorm;
+  protected override readonly checkpointKeys = { conv1: "conv1", conv2: "conv2", embedPositions: "embed_positions.weight" };
+
+  constructor(config: WhisperConfig, key: RandomKey) {
+    super();
+    const { numMelBins, hiddenSize, maxSourcePositions, initStd } = config;
+    const [key1, key2, layerKey] = key.split(3);
+    this.conv1 = new Conv1d(numMelBins, hiddenSize, 1, initStd, key1);
+    this.conv2 = new Conv1d(hiddenSize, hiddenSize, 2, initStd, key2);
+    this.embedPositions = new ModelBuffer([maxSourcePositions, hiddenSize], sinusoids(maxSourcePositions, hiddenSize));
+    this.layers = layersOf(config, false, layerKey);
+    this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, layerKey);
+  }
+}
+
+class Decoder extends Module {
+  readonly embedTokens: Embedding; // [V, D]
+  readonly embedPositions: Embedding; // [positions, D]
+  readonly layers: TransformerLayer[];
+  readonly layerNorm: LayerNorm;
+
+  constructor(config: WhisperConfig, key: RandomKey) {
+    super();
+    const { vocabSize, hiddenSize, maxTargetPositions, padTokenId: paddingIndex, initStd } = config;
+    const [tokenKey, positionKey, layerKey] = key.split(3);
+    const init = normalInit(initStd);
+    this.embedTokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init }, tokenKey);
+    this.embedPositions = new Embedding({ numEmbeddings: maxTargetPositions, embeddingDim: hiddenSize, init }, positionKey);
+    this.layers = layersOf(config, true, layerKey);
+    this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, layerKey);
+  }
+}
+
+class EncoderDecoder extends Module {
+  readonly encoder: Encoder;
+  readonly decoder: Decoder;
+
+  constructor(config: WhisperConfig, key: RandomKey) {
+    super();
+    const [encoderKey, decoderKey] = key.split(2);
+    this.encoder = new Encoder(config, encoderKey);
+    this.decoder = new Decoder(config, decoderKey);
+  }
+}
+
+/** Whisper with its language-modelling head. */
+export class WhisperForConditionalGeneration extends Seq2SeqLM {
+  readonly model: EncoderDecoder;
+  readonly config: WhisperConfig;
+  readonly task = "speech-seq2seq";
+  readonly modelType = "whisper";
+  readonly architecture = "WhisperForConditionalGeneration";
+
+  constructor(options: Partial<WhisperConfig>, key: RandomKey) {
+    super();
+    this.config = makeConfig("WhisperConfig", fields, options);
+    const { hiddenSize, encoderHeads, decoderHeads } = this.config;
+    for (const heads of [encoderHeads, decoderHeads]) {
+      requireField("WhisperConfig", hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [hiddenSize, heads]);
+    }
+    this.model = new EncoderDecoder(this.config, key);
+  }
+
+  protected get decoderLayers() {
+    return this.model.decoder.layers;
+  }
+
+  get cacheShape() {
+    const { decoderLayers, decoderHeads, hiddenSize, maxTargetPositions: maxLength } = this.config;
+    return { numLayers: decoderLayers, numHeads: decoderHeads, headDim: cachedHeadDim(hiddenSize / decoderHeads), maxLength };
+  }
+
+  /** inputFeatures: [B, mels, 2 positions] -> [B, positions, D]. @throws ShapeError for another number of frames */
+  encode({ inputFeatures, key }: EncoderSideInputs & RunOptions): Tensor<"f32"> {
+    const { maxSourcePositions, numMelBins, dropout: probability } = this.config;
+    const frames = 2 * maxSourcePositions;
+    if (inputFeatures?.rank !== 3 || inputFeatures.shape[1] !== numMelBins || inputFeatures.shape[2] !== frames) {
+      const received = inputFeatures ? `[${inputFeatures.shape.join(", ")}]` : "none";
+      const expected = `[B, ${numMelBins}, ${frames}], that is 30 s of sound`;
+      throw new ShapeError({ where: "inputFeatures", expected, received, fix: "pad or cut the sound, as logMelSpectrogram does" });
+    }
+    const { conv1, conv2, embedPositions, layers, layerNorm } = this.model.encoder;
+    const frontEnd = withScope("conv", () => conv2.forward(conv1.forward(inputFeatures))); // [B, D, positions]
+    const placed = add(transpose(frontEnd, [0, 2, 1]), embedPositions.value);
+    return layerNorm.forward(runEncoderLayers(layers, dropout(placed, probability, key?.fold(999)), { key }));
+  }
+
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
+    const { embedTokens, embedPositions, layers, layerNorm } = this.model.decoder;
+    const positions = newPositions(ids, inputs.cache);
+    const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions));
+    const run = runDecoderLayers(layers, dropout(embedded, this.config.dropout, inputs.key?.fold(999)), inputs);
+    return { ...run, hidden: layerNorm.forward(run.hidden) };
+  }
+
+  logits(hidden: Tensor<"f32">): Tensor<"f32"> {
+    return withScope("proj_out", () => matmul(hidden, this.model.decoder.embedTokens.weight.value, { transposeB: true }));
+  }
+}
+
+export const whisper: Family = {
+  modelType: "whisper",
+  prefix: "model",
+  tasks: { WhisperForConditionalGeneration: "speech-seq2seq" },
+  create: (_, path, json, key) => {
+    requireJson(path, json, { tie_word_embeddings: [true] });
+    return new WhisperForConditionalGeneration(fromJson(path, json, fields), key);
+  },
+  configToJson: ({ config }) => ({ ...toJson(config as WhisperConfig, fields), is_encoder_decoder: true }),
+  tensorName: (name) => name,
+  tied: () => ({ "proj_out.weight": "model.decoder.embed_tokens.weight" }),
+};
