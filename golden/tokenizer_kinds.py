@@ -194,13 +194,14 @@ def sentencepiece_bpe(size=560, specials=("<unk>", "<s>", "</s>"), with_bytes=Tr
 LLAMA2_ADDED = [special("<unk>"), special("<s>"), special("</s>")]
 
 
-def llama2():
-    """The legacy layout: spaces are handled by normalizers."""
+def llama2(normalized=False):
+    """The legacy layout: spaces are handled by normalizers. With normalized special tokens, as old files have them, <s> in a
+    text is "▁<s>" to the tokenizer, and decoding does not leave it out."""
     tokenizer = assemble(
         sentencepiece_bpe(fuse_unk=True),
         normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]),
         decoder=decoders.Sequence([*SPACES_BACK, decoders.Strip(" ", 1, 0)]),
-        added=[AddedToken(token.content, special=True, normalized=True) for token in LLAMA2_ADDED],
+        added=[AddedToken(token.content, special=True, normalized=normalized) for token in LLAMA2_ADDED],
     )
     return template(tokenizer, "<s> $A", "<s> $A <s>:1 $B:1", ["<s>"])
 
@@ -366,7 +367,7 @@ def ctc():
 
 KINDS = {
     "gpt2": gpt2, "roberta": roberta, "llama3": llama3, "llama3-whole-words": llama3_whole_words, "qwen2": qwen2, "o200k": o200k,
-    "smollm": smollm, "deepseek": deepseek, "clip": clip, "byte-normalizer": byte_normalizer, "llama2": llama2, "mistral": mistral,
+    "smollm": smollm, "deepseek": deepseek, "clip": clip, "byte-normalizer": byte_normalizer, "llama2": llama2, "llama2-normalized": lambda: llama2(True), "mistral": mistral,
     "gemma": gemma, "bpe-unknown": lambda: bpe_unknown(False), "bpe-unknown-fused": lambda: bpe_unknown(True), "bpe-suffix": bpe_suffix,
     "bert-uncased": bert_uncased, "bert-cased": bert_cased, "t5": t5, "xlm-roberta": xlm_roberta, "albert": albert,
     "unigram-bytes": unigram_bytes, "unigram-scripts": unigram_scripts, "word-level": word_level, "ctc": ctc,

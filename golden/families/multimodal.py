@@ -1,7 +1,10 @@
 """Models that read images and write text: LLaVA, Qwen2-VL, BLIP captioning."""
 
 from functools import wraps
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from safetensors.torch import load_file, save_file
 from transformers import (
     BlipConfig,
     BlipForConditionalGeneration,
@@ -16,9 +19,9 @@ from .vision import pixels
 
 import torch
 
-VOCAB = 40
-PAD, END, IMAGE, VIDEO, VISION_START, VISION_END = 0, 34, 36, 37, 38, 39
-LOW, HIGH = 3, 34  # ids of ordinary text
+VOCAB = 32
+PAD, END, IMAGE, VIDEO, VISION_START, VISION_END = 0, 26, 28, 29, 30, 31
+LOW, HIGH = 3, 26  # ids of ordinary text
 
 
 def text(count):
@@ -58,7 +61,17 @@ LLAVA_VISION = dict(
 PATCHES = 4
 
 
-def llava(config, tokens, draw=0, scale=0.25):
+def as_on_the_hub(config):
+    """LLaVA with the tensor names of its published files, where the vision model has a prefix of its own; transformers 5 keeps the names that it read."""
+    with TemporaryDirectory() as folder:
+        LlavaForConditionalGeneration(config).save_pretrained(folder)
+        file = Path(folder) / "model.safetensors"
+        tensors = {key.replace("vision_tower.", "vision_tower.vision_model."): value for key, value in load_file(file).items()}
+        save_file(tensors, file, metadata={"format": "pt"})
+        return LlavaForConditionalGeneration.from_pretrained(folder)
+
+
+def llava(build, config, tokens, draw=0, scale=0.25):
     """tokens: how many places an image takes."""
 
     def case():
@@ -69,7 +82,7 @@ def llava(config, tokens, draw=0, scale=0.25):
         two = batch([text(1) + image + text(2) + image + text(3), text(6)], "left") | {"pixel_values": pixels(2, 8, 8)}
         right = batch([text(3) + image + text(5), image + text(3)], "right") | {"pixel_values": pixels(2, 8, 8)}
         prompts = [batch([[1] + image + text(3)], "left") | {"pixel_values": pixels(1, 8, 8)}, batch([[1] + text(4)], "left")]
-        return Case(LlavaForConditionalGeneration, config, [one, two, right], ["logits"], right | {"labels": labels(right)}, prompts, scale=scale)
+        return Case(build, config, [one, two, right], ["logits"], right | {"labels": labels(right)}, prompts, scale=scale)
 
     return case
 
@@ -77,12 +90,27 @@ def llava(config, tokens, draw=0, scale=0.25):
 # Qwen2-VL
 
 QWEN2_VL_TEXT = dict(
-    vocab_size=VOCAB, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=20,
+    vocab_size=VOCAB, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=16,
     bos_token_id=1, eos_token_id=END, pad_token_id=PAD, rope_parameters={"rope_type": "default", "rope_theta": 1000.0, "mrope_section": [2, 1, 1]},
 )  # fmt: skip
-QWEN2_VL_VISION = dict(depth=2, embed_dim=16, hidden_size=16, num_heads=2, mlp_ratio=2, patch_size=2, temporal_patch_size=2, spatial_merge_size=2)
-QWEN2_VL = dict(image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=VISION_START, vision_end_token_id=VISION_END)
+QWEN2_VL_VISION = dict(depth=1, embed_dim=16, hidden_size=16, num_heads=2, mlp_ratio=2, patch_size=2, temporal_patch_size=2, spatial_merge_size=2)
+QWEN2_VL = dict(tie_word_embeddings=True, image_token_id=IMAGE, video_token_id=VIDEO, vision_start_token_id=VISION_START, vision_end_token_id=VISION_END)
 PATCH, MERGE, FRAMES = 2, 2, 2
+
+
+class HubQwen2VLConfig(Qwen2VLConfig):
+    """Writes config.json as the files on the Hub have it: the text model's keys at the top. transformers 5 writes text_config."""
+
+    def to_dict(self):
+        keys = super().to_dict()
+        text_keys, vision = keys.pop("text_config"), dict(keys["vision_config"])
+        rope = text_keys.pop("rope_parameters")
+        for key in ["model_type", "layer_types"]:
+            text_keys.pop(key)
+        for key in ["model_type", "rope_parameters", "in_channels"]:
+            vision.pop(key)
+        scaling = {"type": "mrope", "mrope_section": rope["mrope_section"]}
+        return text_keys | keys | {"vision_config": vision | {"in_chans": 3}, "rope_theta": rope["rope_theta"], "rope_scaling": scaling}
 
 
 def patches(*grids):
@@ -135,15 +163,14 @@ def with_positions(config):
 def qwen2_vl(draw=0, scale=0.25):
     def case():
         torch.manual_seed(torch.initial_seed() + draw)
-        small, wide, film = (1, 2, 2), (1, 2, 4), (2, 2, 4)
-        one = qwen2_vl_inputs([text(2) + places(IMAGE, wide) + text(4), text(1) + places(IMAGE, small) + text(2)], [wide, small])
+        small, tall, square, film = (1, 2, 2), (1, 4, 2), (1, 4, 4), (2, 2, 4)
         # Two images in one row, a video in the next.
-        mixed = qwen2_vl_inputs([places(IMAGE, small) + text(1) + places(IMAGE, (1, 4, 2)) + text(2), text(2) + places(VIDEO, film) + text(1)], [small, (1, 4, 2)], [film])
-        right = qwen2_vl_inputs([text(1) + places(IMAGE, wide) + text(5), text(5)], [wide], side="right")
-        prompts = [qwen2_vl_inputs([text(2) + places(IMAGE, wide) + text(2)], [wide]), qwen2_vl_inputs([text(4)])]
+        mixed = qwen2_vl_inputs([places(IMAGE, small) + text(1) + places(IMAGE, tall) + text(2), text(2) + places(VIDEO, film) + text(1)], [small, tall], [film])
+        right = qwen2_vl_inputs([text(1) + places(IMAGE, square) + text(3), text(5)], [square], side="right")
+        prompts = [qwen2_vl_inputs([text(2) + places(IMAGE, tall) + text(2)], [tall]), qwen2_vl_inputs([text(4)])]
         outputs = ["logits", "position_ids", "rope_deltas"]
-        config = Qwen2VLConfig(text_config=QWEN2_VL_TEXT, vision_config=QWEN2_VL_VISION, **QWEN2_VL)
-        return Case(with_positions, config, [one, mixed, right], outputs, right | {"labels": labels(right)}, prompts, scale=scale)
+        config = HubQwen2VLConfig(text_config=QWEN2_VL_TEXT, vision_config=QWEN2_VL_VISION, **QWEN2_VL)
+        return Case(with_positions, config, [mixed, right], outputs, right | {"labels": labels(right)}, prompts, scale=scale)
 
     return case
 
@@ -152,10 +179,10 @@ def qwen2_vl(draw=0, scale=0.25):
 
 BLIP_TEXT = dict(
     vocab_size=VOCAB, hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=20, max_position_embeddings=20,
-    bos_token_id=36, eos_token_id=2, sep_token_id=35, pad_token_id=PAD, label_smoothing=0.1, projection_dim=16,
+    bos_token_id=28, eos_token_id=2, sep_token_id=27, pad_token_id=PAD, label_smoothing=0.1, projection_dim=16,
 )  # fmt: skip
 BLIP_VISION = dict(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=16, image_size=8, patch_size=4)
-BLIP_START, BLIP_END = 36, 35
+BLIP_START, BLIP_END = 28, 27
 
 
 def blip(draw=0, scale=0.25):
@@ -174,9 +201,15 @@ def blip(draw=0, scale=0.25):
 
 # `draw` and `scale` are chosen so that greedy choices vary and are clear, and that logits of float32 are within 4e-6 of those of float64.
 CASES = {
-    "llava": llava(LlavaConfig(vision_config=LLAVA_VISION, text_config=dict(LLAVA_TEXT, model_type="llama"), image_token_index=IMAGE, image_seq_length=PATCHES), PATCHES, draw=18),
+    "llava": llava(
+        as_on_the_hub,
+        LlavaConfig(vision_config=LLAVA_VISION, text_config=dict(LLAVA_TEXT, model_type="llama"), image_token_index=IMAGE, image_seq_length=PATCHES),
+        PATCHES,
+        draw=32,
+    ),
     # Several layers of the vision model, with the class token; a Qwen2 with tied embeddings writes.
     "llava-layers": llava(
+        LlavaForConditionalGeneration,
         LlavaConfig(
             vision_config=LLAVA_VISION,
             text_config=dict(LLAVA_TEXT, model_type="qwen2", tie_word_embeddings=True),
@@ -188,8 +221,8 @@ CASES = {
             projector_hidden_act="relu",
         ),
         PATCHES + 1,
-        draw=29,
+        draw=12,
     ),
-    "qwen2-vl": qwen2_vl(draw=3, scale=0.3),
-    "blip": blip(draw=38),
+    "qwen2-vl": qwen2_vl(draw=16, scale=0.3),
+    "blip": blip(draw=15),
 }

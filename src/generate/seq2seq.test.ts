@@ -31,22 +31,22 @@ describe.each(names)("%s", (name) => {
 });
 
 describe("rules of generation_config.json", () => {
-  const after = (json: object, ids: number[], progress: object = {}) => {
+  const ruled = (json: object, ids: number[], progress: object = {}) => {
     const logits = Float32Array.of(1, 2, 3, 4);
     applyRules(logits, rulesFrom(json as Record<string, unknown>), { ids, startLength: 1, maxLength: 9, ...progress });
     return [...logits];
   };
   const none = Number.NEGATIVE_INFINITY;
   test("each does what transformers' does", () => {
-    expect(after({}, [1])).toEqual([1, 2, 3, 4]);
-    expect(after({ repetition_penalty: 2 }, [1, 3])).toEqual([1, 1, 3, 2]);
-    expect(after({ no_repeat_ngram_size: 2 }, [1, 2, 3, 1])).toEqual([1, 2, none, 4]);
-    expect(after({ bad_words_ids: [[0], [2, 3]] }, [1, 2])).toEqual([none, 2, 3, none]);
-    expect(after({ min_length: 3, eos_token_id: 2 }, [1, 1])).toEqual([1, 2, none, 4]);
-    expect(after({ forced_bos_token_id: 0 }, [1])).toEqual([0, none, none, none]);
-    expect(after({ forced_eos_token_id: 3 }, [1, 1, 1], { maxLength: 4 })).toEqual([none, none, none, 0]);
-    expect(after({ suppress_tokens: [1], begin_suppress_tokens: [2] }, [1])).toEqual([1, none, none, 4]);
-    expect(after({ suppress_tokens: [1], begin_suppress_tokens: [2] }, [1, 1])).toEqual([1, none, 3, 4]);
+    expect(ruled({}, [1])).toEqual([1, 2, 3, 4]);
+    expect(ruled({ repetition_penalty: 2 }, [1, 3])).toEqual([1, 1, 3, 2]);
+    expect(ruled({ no_repeat_ngram_size: 2 }, [1, 2, 3, 1])).toEqual([1, 2, none, 4]);
+    expect(ruled({ bad_words_ids: [[0], [2, 3]] }, [1, 2])).toEqual([none, 2, 3, none]);
+    expect(ruled({ min_length: 3, eos_token_id: 2 }, [1, 1])).toEqual([1, 2, none, 4]);
+    expect(ruled({ forced_bos_token_id: 0 }, [1])).toEqual([0, none, none, none]);
+    expect(ruled({ forced_eos_token_id: 3 }, [1, 1, 1], { maxLength: 4 })).toEqual([none, none, none, 0]);
+    expect(ruled({ suppress_tokens: [1], begin_suppress_tokens: [2] }, [1])).toEqual([1, none, none, 4]);
+    expect(ruled({ suppress_tokens: [1], begin_suppress_tokens: [2] }, [1, 1])).toEqual([1, none, 3, 4]);
   });
   test("what cannot be followed is an error", () => {
     expect(() => rulesFrom({ bad_words_ids: [1] })).toThrow(/bad_words_ids/);

@@ -12,6 +12,12 @@ import { bert, electra, roberta, xlmRoberta } from "./encoders/bert.ts";
 import { deberta } from "./encoders/deberta.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
+import { convnext } from "./vision/convnext.ts";
+import { mobilenetV2 } from "./vision/mobilenet-v2.ts";
+import { resnet } from "./vision/resnet.ts";
+import { segformer } from "./vision/segformer.ts";
+import { swin } from "./vision/swin.ts";
+import { deit, dinov2, vit } from "./vision/vit.ts";
 import type { Family } from "./family.ts";
 import type { Json } from "./labels.ts";
 import type { Task } from "./model.ts";
@@ -40,6 +46,14 @@ const all: readonly Family[] = [
   ...t5s,
   ...barts,
   whisper,
+  resnet,
+  convnext,
+  mobilenetV2,
+  vit,
+  deit,
+  dinov2,
+  swin,
+  segformer,
 ];
 
 /** The families, by the model_type of config.json. */

@@ -13,9 +13,9 @@ function wholeLabels(labels: Labels): Tensor<"i32"> {
   throw new DTypeError({ where: "labels", expected: "i32", received: describe(labels), fix: 'make them with { dtype: "i32" }' });
 }
 
-/** Cross-entropy of one class for each row; labels of -100 do not count. logits: [..., N], labels: i32 [...] */
-export function classLoss(logits: Numbers, labels: Labels): Numbers {
-  return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]));
+/** Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] */
+export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = -100): Numbers {
+  return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]), { ignoreIndex });
 }
 
 /** Binary cross-entropy of logits, numerically safe: log(1 + e^x) - x y. Without the mean. */

@@ -41,6 +41,8 @@ export abstract class PretrainedModel extends Module {
 export interface RunOptions {
   /** Random key of this step; given, dropout is on. */
   key?: RandomKey;
+  /** Batch norms use the statistics of the batch, and move their own. @default false */
+  isTraining?: boolean;
 }
 
 /** A model whose forward takes named tensors and gives named tensors, under transformers' names in camelCase. */

@@ -1,4 +1,4 @@
-import { add, mul, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
+import { add, mul, type RandomKey, split, type Tensor, withScope } from "../tensor/index.ts";
 import { type Activation, activations } from "./activations.ts";
 import { type CacheLengths, type LayerCache, multiHeadAttention } from "./attention.ts";
 import { constantInit, type Initializer } from "./init.ts";
@@ -25,6 +25,8 @@ export interface TransformerLayerConfig {
   qkvBias?: boolean;
   /** The feed-forward layer is down(activation(gate x) up x). Shazeer 2020, arXiv:2002.05202. @default false */
   isGated?: boolean;
+  /** Gate and up are one weight, gate first: of isGated. @default false */
+  isFusedGate?: boolean;
   /** A second attention, to the states of an encoder. @default false */
   hasCrossAttention?: boolean;
   /** Start of learned factors on both residual branches. Touvron et al. 2021, arXiv:2103.17239. @default none */
@@ -152,8 +154,9 @@ export class TransformerLayer extends Module {
       this.crossAttention = new AttentionBlock(config, partKeys("crossAttention"), crossKey);
       this.crossNorm = newNorm();
     }
-    if (config.isGated) this.gate = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, gateKey);
-    this.up = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, upKey);
+    const isSplit = config.isGated && !config.isFusedGate;
+    if (isSplit) this.gate = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, gateKey);
+    this.up = new Linear({ inFeatures: hiddenSize, outFeatures: config.isFusedGate ? 2 * intermediateSize : intermediateSize, bias, init }, upKey);
     this.down = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init }, downKey);
     this.feedForwardNorm = newNorm();
     if (layerScale !== undefined) {
@@ -212,7 +215,8 @@ export class TransformerLayer extends Module {
   private feedForward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const { activation, activationDropout = 0 } = this.config;
     const act = activations[activation];
-    const hidden = this.gate ? mul(act(this.gate.forward(x)), this.up.forward(x)) : act(this.up.forward(x)); // [B, T, F]
+    const [first, second] = this.config.isFusedGate ? split(this.up.forward(x), 2) : [this.gate?.forward(x), this.up.forward(x)];
+    const hidden = first ? mul(act(first), second) : act(second); // [B, T, F]
     return this.down.forward(dropout(hidden, activationDropout, key));
   }
 }

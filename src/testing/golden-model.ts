@@ -30,11 +30,12 @@ const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => le
 
 /** Inputs under our names; masks are bool here. */
 export function inputsOf(batch: Batch): Record<string, Tensor> {
-  const convert = ([name, { dtype, shape, data }]: [string, Packed]) => {
+  const convert = ([name, { dtype, shape, data }]: [string, Packed]): [string, Tensor | boolean] => {
+    if (dtype === "bool" && shape.length === 0) return [camel(name), data[0] === 1];
     const type = name.endsWith("mask") ? "bool" : dtype;
     return [camel(name), tensor(type === "f32" ? Float32Array.from(data) : Int32Array.from(data), { dtype: type, shape })];
   };
-  return Object.fromEntries(Object.entries(batch).map(convert));
+  return Object.fromEntries(Object.entries(batch).map(convert)) as Record<string, Tensor>;
 }
 
 /** The output that transformers calls "last_hidden_state" or "hidden_states.1". */

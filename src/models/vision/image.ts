@@ -1,0 +1,213 @@
+/** What models that read images share. */
+import { ShapeError } from "../../ir/index.ts";
+import { Conv2d, Module, normalInit, Parameter } from "../../nn/index.ts";
+import { interpolate, type RandomKey, reshape, type Tensor, transpose } from "../../tensor/index.ts";
+import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
+import type { Family } from "../family.ts";
+import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
+import { classLoss, sequenceLoss } from "../losses.ts";
+import { type LabelConfig, type RunOptions, type Task, TaskModel } from "../model.ts";
+
+export interface ImageInputs {
+  /** [B, 3, H, W], as the image processor makes them */
+  pixelValues: Tensor<"f32">;
+  /** bool [B, H, W], false where an image was padded. @default all true */
+  pixelMask?: Tensor<"bool">;
+  /** Fit the learned positions to images of another size than the model's. @default false; some families always do */
+  interpolatePosEncoding?: boolean;
+}
+
+export interface ImageOutput {
+  /** [B, T, D], or a map [B, C, H, W] */
+  lastHiddenState: Tensor<"f32">;
+  /** [B, D] */
+  poolerOutput?: Tensor<"f32">;
+  hiddenStates: Tensor<"f32">[];
+}
+
+/** The part of a vision model below its head. */
+export abstract class ImageEncoder extends Module {
+  abstract encode(inputs: ImageInputs & RunOptions): ImageOutput;
+}
+
+/** From what the encoder gives to logits: [B, N]. */
+export interface ImageHead extends Module {
+  forward(output: ImageOutput, options: RunOptions): Tensor<"f32">;
+}
+
+/** A size in config.json: a number for both sides, or height and width. */
+export const sides = (size: number | readonly number[]): readonly [number, number] => (typeof size === "number" ? [size, size] : [size[0], size[1]]);
+export const sideField = (key: string, fallback: number) => ({
+  key,
+  default: fallback as number | readonly number[],
+  expected: "a positive integer, or height and width",
+  isFine: (value: unknown) => [value].flat().every((n) => Number.isSafeInteger(n) && (n as number) > 0) && [value].flat().length <= 2,
+});
+
+/** Cuts an image into patches and projects each: [B, 3, H, W] -> [B, patches, D]. Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1. */
+export class PatchEmbeddings extends Module {
+  readonly projection: Conv2d; // [D, 3, patch, patch]
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+
+  /** @param name the checkpoint's name of the convolution */
+  constructor(
+    { patchSize, numChannels, width, bias = true, initializerRange }: { patchSize: number; numChannels: number; width: number; bias?: boolean; initializerRange: number },
+    key: RandomKey,
+    name = "projection",
+  ) {
+    super();
+    const convolution = { inChannels: numChannels, outChannels: width, kernelSize: patchSize, stride: patchSize, bias };
+    this.checkpointKeys = { projection: name };
+    this.projection = new Conv2d({ ...convolution, init: normalInit(initializerRange) }, key);
+  }
+
+  forward(pixels: Tensor<"f32">): { patches: Tensor<"f32">; grid: readonly [number, number] } {
+    const map = this.projection.forward(pixels); // [B, D, h, w]
+    return { patches: toTokens(map), grid: [map.shape[2] as number, map.shape[3] as number] };
+  }
+}
+
+/** [B, C, h, w] -> [B, h w, C] */
+export function toTokens(map: Tensor<"f32">): Tensor<"f32"> {
+  const [batch, channels, height, width] = map.shape;
+  return transpose(reshape(map, [batch, channels, (height as number) * (width as number)]), [0, 2, 1]);
+}
+
+/** [B, h w, C] -> [B, C, h, w] */
+export function toMap(tokens: Tensor<"f32">, [height, width]: readonly [number, number]): Tensor<"f32"> {
+  const [batch, , channels] = tokens.shape;
+  return reshape(transpose(tokens, [0, 2, 1]), [batch, channels, height, width]);
+}
+
+/** Learned positions of a grid for another grid: [1, N, D] -> [1, h w, D], by cubic interpolation. */
+export function stretchPositions(positions: Tensor<"f32">, from: readonly [number, number], to: readonly [number, number]): Tensor<"f32"> {
+  if (from[0] === to[0] && from[1] === to[1]) return positions;
+  return toTokens(interpolate(toMap(positions, from), { size: to, mode: "bicubic" }));
+}
+
+/** @throws ShapeError when an image has another size than the model takes */
+export function requireSize(where: string, pixels: Tensor<"f32">, size: readonly [number, number]): void {
+  if (pixels.rank === 4 && pixels.shape[2] === size[0] && pixels.shape[3] === size[1]) return;
+  throw new ShapeError({
+    where,
+    expected: `pixelValues [B, 3, ${size[0]}, ${size[1]}]`,
+    received: `[${pixels.shape.join(", ")}]`,
+    fix: "resize the images with the model's image processor, or set interpolatePosEncoding",
+  });
+}
+
+/** A parameter such as a class token, drawn from the normal distribution. */
+export const token = (shape: readonly number[], range: number, key: RandomKey) => new Parameter(shape, normalInit(range)(key, shape));
+
+/** What a family of vision models is made of. */
+export interface ImageFamily<C extends LabelConfig> {
+  modelType: string;
+  /** Start of the class names, such as "ViT". */
+  className: string;
+  /** The encoder's name in checkpoints of models with a head. */
+  prefix: string;
+  fields: Fields<Omit<C, keyof LabelConfig>>;
+  /** Brings older forms of config.json into the present one. */
+  modernize?(json: Json): Json;
+  check?(config: C): void;
+  ignored?: RegExp;
+  tensorName?(name: string): string | undefined;
+  encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): ImageEncoder;
+  /** The head of image classification. */
+  classifier(config: C, key: RandomKey): ImageHead;
+  /** Further heads, by the end of their class names. */
+  heads?: Readonly<Record<string, { task: Task; make(config: C, key: RandomKey): ImageHead }>>;
+}
+
+/** A vision model with a head, or without one. */
+abstract class ImageTaskModel<O extends object, L extends object, C extends LabelConfig = LabelConfig> extends TaskModel<ImageInputs, O, L> {
+  readonly encoder: ImageEncoder;
+  readonly head?: ImageHead;
+  readonly config: C;
+  readonly modelType: string;
+  readonly architecture: string;
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+
+  constructor(family: ImageFamily<C>, config: C, architecture: string, key: RandomKey, makeHead?: (config: C, key: RandomKey) => ImageHead) {
+    super();
+    const [encoderKey, headKey] = key.split(2);
+    this.config = config;
+    this.modelType = family.modelType;
+    this.architecture = architecture;
+    this.checkpointKeys = { encoder: makeHead ? family.prefix : "", head: "" };
+    this.encoder = family.encoder(config, encoderKey, { hasPooler: makeHead === undefined });
+    if (makeHead) this.head = makeHead(config, headKey);
+  }
+
+  protected run(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] } {
+    const output = this.encoder.encode(inputs);
+    return { logits: (this.head as ImageHead).forward(output, inputs), hiddenStates: output.hiddenStates };
+  }
+}
+
+/** A vision model without a head. */
+export class ImageModel extends ImageTaskModel<ImageOutput, object> {
+  readonly task = "feature-extraction";
+  forward(inputs: ImageInputs & RunOptions): ImageOutput {
+    return this.encoder.encode(inputs);
+  }
+  /** There is none: train a model with a head. */
+  loss(): never {
+    throw new TypeError(`${this.architecture} has no loss: load the checkpoint for a task, such as { task: "image-classification", head: "new" }`);
+  }
+}
+
+type ImageLogits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
+
+/** Classifies images: [B, N]. */
+export class ImageClassifier extends ImageTaskModel<ImageLogits, { labels: Tensor<"i32"> | Tensor<"f32"> }> {
+  readonly task = "image-classification";
+  forward(inputs: ImageInputs & RunOptions): ImageLogits {
+    return this.run(inputs);
+  }
+  loss({ labels, ...inputs }: ImageInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
+    return sequenceLoss(this.run(inputs).logits, labels, this.config);
+  }
+}
+
+/** Labels of pixels that do not count. */
+const IGNORED_PIXEL = 255;
+
+/** Classifies each place of an image: [B, N, h, w], smaller than the image. */
+export class SemanticSegmenter extends ImageTaskModel<ImageLogits, { labels: Tensor<"i32"> }> {
+  readonly task = "semantic-segmentation";
+  forward(inputs: ImageInputs & RunOptions): ImageLogits {
+    return this.run(inputs);
+  }
+  /** labels: i32 [B, H, W]; 255 does not count. */
+  loss({ labels, ...inputs }: ImageInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+    const [, height, width] = labels.shape;
+    const large = interpolate(this.run(inputs).logits, { size: [height as number, width as number], mode: "bilinear" });
+    return classLoss(transpose(large, [0, 2, 3, 1]), labels, IGNORED_PIXEL);
+  }
+}
+
+const modelFor = { "image-classification": ImageClassifier, "semantic-segmentation": SemanticSegmenter } as const;
+
+/** The family as the registry takes it. */
+export function imageFamily<C extends LabelConfig>(family: ImageFamily<C>): Family {
+  const { modelType, className, prefix, fields } = family;
+  const heads = { ForImageClassification: { task: "image-classification" as Task, make: family.classifier }, ...family.heads };
+  const tasks = { ...Object.fromEntries(Object.entries(heads).map(([end, { task }]) => [`${className}${end}`, task])), [`${className}Model`]: "feature-extraction" as Task };
+  return {
+    modelType,
+    prefix,
+    tasks,
+    create: (architecture, path, json, key) => {
+      const plain = fields as unknown as Fields<object>;
+      const given = fromJson<object>(path, family.modernize?.(json) ?? json, plain);
+      const config = { ...makeConfig<object>(`${className}Config`, plain, given), ...labelsFromJson(path, json) } as C;
+      family.check?.(config);
+      const head = heads[architecture.slice(className.length) as keyof typeof heads];
+      const Model = head ? modelFor[head.task as keyof typeof modelFor] : ImageModel;
+      return new (Model as unknown as new (...args: unknown[]) => ImageModel)(family, config, architecture, key, head?.make);
+    },
+    configToJson: ({ config }) => ({ ...toJson(config as object, fields as unknown as Fields<object>), ...labelsToJson(config as LabelConfig) }),
+    tensorName: (name) => (/\.num_batches_tracked$/.test(name) || family.ignored?.test(name) ? undefined : (family.tensorName?.(name) ?? name)),
+  };
+}

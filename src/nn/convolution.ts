@@ -1,0 +1,100 @@
+import { batchNorm, conv, mul, type RandomKey, rsqrt, sub, type Tensor, add, reshape, transpose } from "../tensor/index.ts";
+import { constantInit, heUniform, type Initializer, uniformInit } from "./init.ts";
+import { LayerNorm } from "./layers.ts";
+import { ModelBuffer, Module, Parameter } from "./module.ts";
+
+export interface Conv2dConfig {
+  inChannels: number;
+  outChannels: number;
+  /** One number, or height and width. */
+  kernelSize: number | readonly [number, number];
+  /** @default 1 */
+  stride?: number;
+  /** Zeros around: one number, or pairs [before, after] for height and width. @default 0 */
+  padding?: number | readonly (readonly [number, number])[];
+  /** @default 1 */
+  dilation?: number;
+  /** @default 1 */
+  groups?: number;
+  /** @default true */
+  bias?: boolean;
+  init?: Initializer;
+}
+
+/** Convolution of images. */
+export class Conv2d extends Module {
+  readonly weight: Parameter; // [out, in / groups, height, width]
+  readonly bias?: Parameter; //  [out]
+  private readonly config: Conv2dConfig;
+
+  constructor(config: Conv2dConfig, key: RandomKey) {
+    super();
+    const { inChannels, outChannels, kernelSize, groups = 1, bias = true, init = heUniform } = config;
+    const [height, width] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
+    const [weightKey, biasKey] = key.split(2);
+    const shape = [outChannels, inChannels / groups, height, width];
+    this.weight = new Parameter(shape, init(weightKey, shape));
+    if (bias) this.bias = new Parameter([outChannels], uniformInit(1 / Math.sqrt((inChannels / groups) * height * width))(biasKey, [outChannels]));
+    this.config = config;
+  }
+
+  /** x: [B, in, H, W] -> [B, out, H', W']; `padding` in place of the configured one */
+  forward(x: Tensor<"f32">, padding = this.config.padding): Tensor<"f32"> {
+    const { stride, dilation, groups } = this.config;
+    return conv(x, this.weight.value, this.bias?.value, { stride, padding, dilation, groups });
+  }
+}
+
+export interface BatchNormConfig {
+  channels: number;
+  /** @default 1e-5 */
+  epsilon?: number;
+  /** Share of the batch in new running statistics. @default 0.1 */
+  momentum?: number;
+  /** Weight and bias are not trained, and statistics do not move. @default false */
+  isFrozen?: boolean;
+}
+
+/** Normalises each channel by running statistics, in training by those of the batch. Ioffe and Szegedy 2015, arXiv:1502.03167. */
+export class BatchNorm2d extends Module {
+  readonly weight: Parameter | ModelBuffer; // [C]
+  readonly bias: Parameter | ModelBuffer; //   [C]
+  readonly runningMean: ModelBuffer; // [C]
+  readonly runningVar: ModelBuffer; //  [C]
+  private readonly config: BatchNormConfig;
+
+  constructor(config: BatchNormConfig, key: RandomKey) {
+    super();
+    const shape = [config.channels];
+    const make = (value: number) => (config.isFrozen ? new ModelBuffer(shape, constantInit(value)(key, shape)) : new Parameter(shape, constantInit(value)(key, shape)));
+    this.weight = make(1);
+    this.bias = make(0);
+    this.runningMean = new ModelBuffer(shape, constantInit(0)(key, shape));
+    this.runningVar = new ModelBuffer(shape, constantInit(1)(key, shape));
+    this.config = config;
+  }
+
+  /** x: [B, C, H, W] -> the same */
+  forward(x: Tensor<"f32">, { isTraining = false }: { isTraining?: boolean } = {}): Tensor<"f32"> {
+    const { epsilon = 1e-5, momentum, isFrozen = false } = this.config;
+    if (isFrozen) {
+      const scale = mul(this.weight.value, rsqrt(add(this.runningVar.value, epsilon)));
+      const column = (vector: Tensor<"f32">) => reshape(vector, [1, -1, 1, 1]);
+      return add(mul(x, column(scale)), column(sub(this.bias.value, mul(this.runningMean.value, scale))));
+    }
+    const state = { weight: this.weight.value, bias: this.bias.value, runningMean: this.runningMean.value, runningVariance: this.runningVar.value };
+    const result = batchNorm(x, state, { training: isTraining, epsilon, momentum });
+    if (isTraining) {
+      this.runningMean.assign(result.runningMean);
+      this.runningVar.assign(result.runningVariance);
+    }
+    return result.y;
+  }
+}
+
+/** Layer normalisation over the channels of images: [B, C, H, W]. */
+export class ChannelNorm extends LayerNorm {
+  override forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return transpose(super.forward(transpose(x, [0, 2, 3, 1])), [0, 3, 1, 2]);
+  }
+}
