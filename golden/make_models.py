@@ -88,9 +88,13 @@ def make(name, case, seed):
         runs.append({"inputs": {key: pack(value) for key, value in inputs.items()}, "outputs": outputs})
     expected = {"madeBy": made_by(__file__), "runs": runs}
     if case.loss:
-        loss = model(**case.loss).loss
+        inputs = case.loss
+        if case.double:
+            model = model.double()
+            inputs = {key: value.double() if value.is_floating_point() else value for key, value in inputs.items()}
+        loss = model(**inputs).loss
         loss.backward()
-        gradients = {key: p.grad.contiguous() for key, p in model.named_parameters(remove_duplicate=False) if p.grad is not None}
+        gradients = {key: p.grad.float().contiguous() for key, p in model.named_parameters(remove_duplicate=False) if p.grad is not None}
         gradients = revert_weight_conversion(model, gradients)
         saved = load_file(folder / "model.safetensors")  # the checkpoint's names, also of tied parameters
         save_file({key: gradients[key] for key in saved if key in gradients}, folder / "gradients.safetensors")

@@ -12,6 +12,7 @@ from sentencepiece_rules import charsmap
 from tokenizer_common import FOLDER, PAIRS, SPECIAL, TEXTS, made_by, write_json, write_json_gz
 from tokenizer_kinds import KINDS, METASPACE, sentencepiece_bpe, special
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.decoders import DecodeStream
 
 OUT = FOLDER / "kinds"
 
@@ -110,6 +111,20 @@ def flat(pairs):
     return [number for pair in pairs for number in pair]
 
 
+STREAMED = [0, 3, 14, 25, 28, 32, 35, 47, 51, 54, 61, 66, 80, 81, 87, 90, 110, 116, 119, 131]
+
+
+def streamed(tokenizer, ids):
+    """What DecodeStream gives, id by id; the last is "error" where it stops with one."""
+    stream, chunks = DecodeStream(skip_special_tokens=True), []
+    for id in ids:
+        try:
+            chunks.append(stream.step(tokenizer, id))
+        except Exception:
+            return [*chunks, "error"]
+    return chunks
+
+
 def answers(tokenizer):
     """What a tokenizer gives for TEXTS, in their order.
 
@@ -118,6 +133,7 @@ def answers(tokenizer):
     decoded, decodedAll: of ids, without and with special tokens
     literalIds: of the texts from "specialFrom" on, with special tokens in the text read as plain text, and none added
     pairs: for each of PAIRS, with special tokens
+    streamed: for the texts at "streamedTexts", the text that each id of ids adds, or null where it waits for the next
     """
     encodings = [tokenizer.encode(text) for text in TEXTS]
     pairs = [tokenizer.encode(*pair) for pair in PAIRS]
@@ -137,6 +153,7 @@ def answers(tokenizer):
             for pair in pairs
         ],
     }
+    result["streamed"] = [streamed(tokenizer, encodings[place].ids) for place in STREAMED]
     tokenizer.encode_special_tokens = True
     result["literalIds"] = [tokenizer.encode(text, add_special_tokens=False).ids for text in SPECIAL]
     tokenizer.encode_special_tokens = False
@@ -224,6 +241,7 @@ def main():
         "madeBy": made_by(__file__, "tokenizers", "sentencepiece"),
         "texts": TEXTS,
         "pairTexts": PAIRS,
+        "streamedTexts": STREAMED,
         "specialFrom": TEXTS.index(SPECIAL[0]),
         "kinds": {name: answers(tokenizer) for name, tokenizer in tokenizers.items()},
         "parts": {name: {key: value for key, value in answers(tokenizer).items() if key in ("ids", "offsets")} for name, tokenizer in built.items()},

@@ -7,7 +7,9 @@ Nothing in a hostile file is ever run; torch_hostile.py says what each would do.
 """
 
 import argparse
+import base64
 import collections
+import gzip
 import io
 import json
 import os
@@ -148,6 +150,12 @@ def shared():
     }
 
 
+def many():
+    """So many tensors that the memo's indices take four bytes."""
+    rows = {f"row.{index}": row for index, row in enumerate(torch.arange(160.0).reshape(80, 2))}
+    return {**rows, "tied": rows["row.79"]}
+
+
 class Small(nn.Module):
     def __init__(self):
         super().__init__()
@@ -198,7 +206,7 @@ def save(path, value, **options):
 def stable_key():
     """str() for torch's legacy writer, whose storage keys are addresses: the first storage comes last among the sorted keys."""
     keys = {}
-    return lambda value: keys.setdefault(value, f"9475{10**10 - 112 * len(keys)}") if isinstance(value, int) else str(value)
+    return lambda value: keys.setdefault(value, f"9475{10**10 - 112 * (len(keys) + 1)}") if isinstance(value, int) else str(value)
 
 
 def save_legacy(path, value):
@@ -251,6 +259,7 @@ def checkpoints():
         "float8": float8(),
         "shapes": shapes(),
         "shared": shared(),
+        "many": many(),
         "module": Small().state_dict(),
         "ordered": collections.OrderedDict(b=torch.ones(1), a=torch.zeros(2)),
         "nested": {"state_dict": {"layer.weight": torch.randn(2, 2), "layer.bias": torch.randn(2)}, "epoch": 3},
@@ -268,6 +277,10 @@ def checkpoints():
         save(FOLDER / f"{label}.pt", held, pickle_protocol=protocol)
         yield label, expect(label, f"{label}.pt", held)
 
+    torch.serialization.set_crc32_options(False)
+    save(FOLDER / "no-crc.pt", plain["ordered"])
+    torch.serialization.set_crc32_options(True)
+    yield "no-crc", expect("no-crc", "no-crc.pt", plain["ordered"])
     held = plain["shared"] | plain["dtypes"] | {"empty": torch.zeros(0, 3), "parameter": nn.Parameter(torch.ones(2))}
     save_legacy(FOLDER / "legacy.bin", held)
     yield "legacy", expect("legacy", "legacy.bin", held)
@@ -328,11 +341,14 @@ def unsupported():
         yield label, {"file": f"unsupported/{label}.pt", "about": about, "mention": mention}
     (folder / "tar.bin").write_bytes(tar_file())
     yield "tar", {"file": "unsupported/tar.bin", "about": "a tar archive, as torch before 0.1.12 wrote", "mention": "tar"}
+    script = [Entry("archive/constants.pkl", program(())), Entry("archive/code/__torch__.py", b"class Model(Module):\n  pass\n")]
+    (folder / "torchscript.pt").write_bytes(checkpoint(program(name("__torch__", "Model")), more=script))
+    yield "torchscript", {"file": "unsupported/torchscript.pt", "about": "a TorchScript archive", "mention": "TorchScript"}
     (folder / "pickle.bin").write_bytes(pickle.dumps({"w": [1.0, 2.0]}, protocol=2))
     yield "pickle", {"file": "unsupported/pickle.bin", "about": "a plain pickle, not by torch.save", "mention": None}
 
 
-def torch_says(path):
+def torch_says(data):
     """What torch.load(weights_only=True) makes of a file: "reads", the name of its exception, or how its process ended."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -342,51 +358,44 @@ def torch_says(path):
         signal.alarm(SECONDS)
         warnings.simplefilter("ignore")
         try:
-            read = torch.load(path, weights_only=True, map_location="cpu")
-            answer = "reads" if not isinstance(read, dict) or "w" not in read or read["w"].tolist() == [1, 2, 3, 4] else "reads other numbers"
+            with tempfile.NamedTemporaryFile(suffix=".pt") as file:
+                file.write(data)
+                file.flush()
+                read = torch.load(file.name, weights_only=True, map_location="cpu")
+            w = read["w"] if isinstance(read, dict) and "w" in read else torch.empty(0)
+            answer = "reads" if w.numel() != 4 or w.flatten().tolist() == [1, 2, 3, 4] else "reads other numbers"
         except BaseException as error:
             answer = type(error).__name__
         os.write(writer, answer.encode())
         os._exit(0)
     os.close(writer)
-    answer = os.read(reader, 100).decode()
-    os.close(reader)
+    with os.fdopen(reader, "rb") as pipe:
+        answer = pipe.read().decode()
     status = os.waitpid(child, 0)[1]
     return answer or ("takes too long" if os.WTERMSIG(status) == signal.SIGALRM else "crashes")
 
 
 def hostile():
-    folder = FOLDER / "hostile"
-    folder.mkdir()
     marker = Path(tempfile.gettempdir()) / torch_hostile.MARKER
     assert not marker.exists(), f"remove {marker} first"
+    files = {}
     for case in torch_hostile.cases():
-        path = folder / f"{case.name}.pt"
-        assert not path.exists(), case.name
-        path.write_bytes(case.data)
-        yield case.name, {
-            "file": f"hostile/{path.name}",
-            "about": case.about,
-            "outcome": case.outcome,
-            **({"mention": case.mention} if case.mention else {}),
-            "torch": torch_says(path),
-        }
+        assert case.name not in files, case.name
+        mention = {"mention": case.mention} if case.mention else {}
+        data = base64.b64encode(case.data).decode()
+        files[case.name] = {"about": case.about, "outcome": case.outcome, **mention, "torch": torch_says(case.data), "data": data}
     assert not marker.exists(), "a hostile file was run"
+    text = json.dumps({"madeBy": MADE_BY, "marker": torch_hostile.MARKER, "files": files}, separators=(",", ":"))
+    (FOLDER / "hostile.json.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 
 
 def make():
+    warnings.filterwarnings("ignore", message="torch.quantize_per_tensor")
     shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
-    expected = {
-        "madeBy": MADE_BY,
-        "marker": torch_hostile.MARKER,
-        "checkpoints": dict(checkpoints()),
-        "unsupported": {},
-        "hostile": dict(hostile()),
-    }
-    (FOLDER / "unsupported").mkdir(exist_ok=True)
-    expected["unsupported"] = dict(unsupported())
+    (FOLDER / "unsupported").mkdir(parents=True)
+    expected = {"madeBy": MADE_BY, "checkpoints": dict(checkpoints()), "unsupported": dict(unsupported())}
     write_json(FOLDER / "expected.json", expected)
+    hostile()
 
 
 if __name__ == "__main__":

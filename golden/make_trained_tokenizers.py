@@ -9,8 +9,6 @@ does something changes from run to run, one order is chosen:
 - `fixed_order` of tokenizer_common.py for characters without a score of their own ("scoreless");
 - limitAlphabet never falls between characters that are equally frequent.
 
-"asTrained" is one run without forms given: its first ids tell the order that this run had.
-
     python golden/make_trained_tokenizers.py
 """
 
@@ -118,10 +116,6 @@ def merged(case, model, trainer, prefix):
         changes["specialTokens"] = [*options.get("specialTokens", []), *kept, *result["forms"]]
     elif "limitAlphabet" in options:
         kept_characters(words_of(case), options["limitAlphabet"], options.get("initialAlphabet", []))
-    if case.get("asTrained"):
-        result["asTrained"] = True
-        del result["forms"]
-        changes = {}
     trained = train(model, trainer, case, **changes)
     result["vocab"] = sorted(trained["vocab"], key=trained["vocab"].get)
     if "merges" in trained:
@@ -187,10 +181,7 @@ WORDPIECE = {
         cut=bert, normalizer=cased, texts=["moby", "mixed"], options=dict(vocabSize=600, specialTokens=BERT_SPECIAL, limitAlphabet=70)
     ),
     "mixed": dict(cut=bert, normalizer=lower, texts=["moby", "mixed"], options=dict(vocabSize=1000, minFrequency=2, specialTokens=BERT_SPECIAL)),
-    "as-trained": dict(
-        cut=bert, normalizer=lower, texts=["moby"], asTrained=True, options=dict(vocabSize=600, minFrequency=2, specialTokens=BERT_SPECIAL)
-    ),
-}
+}  # fmt: skip
 UNIGRAM = {
     "metaspace": dict(cut=metaspace, texts=["moby"], options=dict(vocabSize=500, specialTokens=["<s>", "</s>", UNKNOWN], unkToken=UNKNOWN)),
     "unknown-added": dict(cut=metaspace, texts=["moby"], options=dict(vocabSize=300, specialTokens=["<s>"], unkToken=UNKNOWN)),

@@ -49,6 +49,11 @@ def pickled(body, protocol=2):
     return checkpoint(program(body, protocol))
 
 
+def deflated(body):
+    """A checkpoint whose pickle is packed."""
+    return archive([Entry("archive/data.pkl", program(body), DEFLATED), Entry("archive/data/0", FOUR), Entry("archive/version", b"3\n")])
+
+
 def raw(body):
     """A checkpoint whose pickle is these opcodes after PROTO."""
     return checkpoint(b"\x80\x02" + body)
@@ -95,26 +100,25 @@ def calls():
 
 def bombs():
     """Small files that would take much memory or time."""
-    level = code("lol") + b"q\0"
-    for index in range(12):
-        level += b"(" + b"h" + bytes([index]) + (b"h" + bytes([index])) * 9 + b"tq" + bytes([index + 1])
-    yield Case("billion-laughs", "tuples of ten times the tuple before, 12 deep, beside weights", pickled({"bomb": level, **W}), EITHER)
+    laughs, dicts = code("lol") + b"q\0", code({"a": 1}) + b"q\0"
+    for index in range(30):
+        again = b"h" + bytes([index])
+        laughs = b"(" + laughs + again * 9 + b"tq" + bytes([index + 1])
+        dicts = b"}(" + code("a") + dicts + b"".join(code(key) + again for key in "bcd") + b"uq" + bytes([index + 1])
+    yield Case("billion-laughs", "tuples of ten times the same tuple, 30 deep, beside weights", pickled({"bomb": laughs, **W}), EITHER)
+    yield Case("laughing-key", "the same tuples as a key of a dict: hashing takes forever", pickled({laughs: 1, **W}), EITHER)
+    yield Case("doubled-dicts", "dicts of four times the same dict, 30 deep", pickled({"bomb": dicts, **W}), EITHER)
     doubled = code(["lol"]) + b"".join(b"2\x86" for _ in range(60))
     yield Case("doubled", "pairs of the same pair by DUP, 60 deep, beside weights", pickled({"bomb": doubled, **W}), EITHER)
-    dicts = code({"a": 1}) + b"q\0"
-    for index in range(40):
-        dicts += b"}(" + b"".join(code(key) + b"h" + bytes([index]) for key in "abcd") + b"uq" + bytes([index + 1])
-    yield Case("doubled-dicts", "dicts of four times the dict before, 40 deep", pickled({"bomb": dicts, **W}), EITHER)
     yield Case("list-in-itself", "a list that holds itself, beside weights", pickled({"bomb": b"]q\0h\0a", **W}), EITHER)
     yield Case("dict-in-itself", "a state dict that holds itself", raw(b"}q\0(" + code("self") + b"h\0" + code("w") + tensor() + b"u."), EITHER)
-    deep = b"\x80\x02}(" + code("bomb") + b")" + b"\x85" * 200_000 + code("w") + tensor() + b"u."
-    entries = [Entry("archive/data.pkl", deep, DEFLATED), Entry("archive/data/0", FOUR), Entry("archive/version", b"3\n")]
-    yield Case("deep", "tuples 200000 deep, deflated, beside weights", archive(entries), EITHER)
-    many = [Entry("archive/data.pkl", b"\x80\x02" + b"]" * 2**24 + b".", DEFLATED), Entry("archive/version", b"3\n")]
-    yield Case("many-lists", "16 million lists, deflated to 16 KB", archive(many))
+    yield Case("deep", "tuples 200000 deep, deflated, beside weights", deflated({"bomb": b")" + b"\x85" * 200_000, **W}), EITHER)
+    yield Case("many-lists", "16 million lists, deflated to 16 KB", deflated(b"]" * 2**24))
     yield Case("memo-index", "LONG_BINPUT at the largest index", raw(code(W) + b"r\xff\xff\xff\xff."), EITHER)
     yield Case("expanded", "a tensor of 2^40 elements, all of stride 0", pickled({"w": tensor(size=(2**20, 2**20), stride=(0, 0))}))
-    yield Case("dims", "a tensor of 10000 dimensions", pickled({"w": tensor(size=(1,) * 10_000, stride=(1,) * 10_000)}))
+    wide = tensor(size=(2**24,), stride=(0,))
+    yield Case("many-expanded", "500 tensors of 2^24 elements of stride 0, beside weights", deflated({**W, **{f"v{index}": wide for index in range(500)}}), EITHER)
+    yield Case("dims", "a tensor of 10000 dimensions", deflated({"w": tensor(size=(1,) * 9_999 + (4,), stride=(1,) * 10_000)}), EITHER)
     hidden = Entry("", bytes(2**23), DEFLATED, size=16)
     yield Case("deflate-bomb", "a record said to be 16 bytes inflates to 8 MB", checkpoint(program(W), {"0": hidden}))
     claimed = Entry("", bytes(64), DEFLATED, size=2**32 - 2)
@@ -156,7 +160,7 @@ def lying_tensors():
         return Case(label, about, checkpoint(program({"w": body}), data), outcome)
 
     yield case("count-beyond", "a storage of 1000 elements in a record of 4", tensor(storage(count=1000)))
-    yield case("count-below", "a storage of 4 elements in a record of 8", tensor(), {"0": FOUR + FOUR}, EITHER)
+    yield case("count-below", "a storage of 4 elements in a record of 8", tensor(), {"0": FOUR + FOUR})
     yield case("count-negative", "a storage of -4 elements", tensor(storage(count=-4)))
     yield case("count-huge", "a storage of 2^62 elements", tensor(storage(count=2**62), size=(2**62,)))
     yield case("count-wraps", "a storage of 2^62 + 4 elements: the bytes wrap to 16", tensor(storage(count=2**62 + 4)))
@@ -165,7 +169,7 @@ def lying_tensors():
     yield case("no-record", "a storage without a record", tensor(storage("7")))
     yield case("key-path", "a storage whose key walks out of the archive", tensor(storage("../../../etc/passwd")))
     yield case("key-walks", "a storage whose key walks inside the archive", tensor(storage("x/../0")))
-    yield case("key-number", "a storage whose key is a number", tensor(storage(0)))
+    yield case("key-number", "a storage whose key is a number", tensor(storage(0)), outcome=EITHER)
     yield case("kind", "a storage of a class that does not exist", tensor(storage(kind="SecretStorage")))
     yield case("kind-text", "a storage whose class is text", tensor(storage(kind=code("FloatStorage"))))
     yield case("kind-function", "a storage whose class is a function", tensor(storage(kind=REBUILD)))
@@ -217,10 +221,8 @@ def damaged_zips():
     yield Case("two-prefixes", "data.pkl in two folders, the second calls os.system", archive([*records, Entry("other/data.pkl", program(call(name("os", "system"), SHELL)))]), EITHER)
     yield Case("two-pickles", "data.pkl twice, the second calls os.system", archive([*records, Entry("archive/data.pkl", program(call(name("os", "system"), SHELL)))]))
     yield Case("two-records", "data/0 twice with other numbers", archive([*records, Entry("archive/data/0", bytes(16))]))
-    yield Case("torchscript", "a TorchScript archive: data.pkl beside constants.pkl and code", checkpoint(program(name("__torch__", "Model")), more=[Entry("archive/constants.pkl", program(())), Entry("archive/code/__torch__.py", b"class Model(Module):\n  pass\n")]), mention="TorchScript")
     yield Case("byteorder", "byteorder is neither little nor big", checkpoint(program(W), byteorder="middle"))
     yield Case("version", "version 99", checkpoint(program(W), version="99"), EITHER)
-    yield Case("crc", "a record with another checksum", changed(1, crc=1), EITHER)
     yield Case("encrypted", "a record that is encrypted", changed(1, flags=1))
     yield Case("method", "a record packed with a method that does not exist", changed(1, said_method=77))
     yield Case("not-deflate", "a record said to be deflated that is not", changed(1, said_method=DEFLATED))
@@ -228,7 +230,7 @@ def damaged_zips():
     yield Case("record-short", "a record said to be 8 bytes", changed(1, size=8, packed=8))
     yield Case("record-offset", "a record that starts outside of the file", changed(1, offset=2**31))
     yield Case("record-elsewhere", "a record that starts where no record does", changed(1, offset=5))
-    yield Case("record-name", "a record with another name before its data", changed(1, local_name="archive/data/9"))
+    yield Case("record-name", "a record with another name before its data", changed(1, local_name="archive/data/9"), EITHER)
     yield Case("overlap", "data/0 is said to start where data.pkl does", changed(1, offset=0))
     zip64 = struct.pack("<HHQQ", 1, 16, 2**62, 2**62)
     yield Case("zip64-size", "a record of 2^62 bytes by zip64", changed(1, size=2**32 - 1, packed=2**32 - 1, extra=zip64))
@@ -269,7 +271,7 @@ def damaged_legacy():
     yield Case("legacy-count-differs", "a storage of 4 elements that has 2", legacy(body(), raw={"0": (2, FOUR[:8])}))
     yield Case("legacy-no-key", "a storage that is not among the keys", legacy(body(), raw={}))
     yield Case("legacy-other-key", "a key that no tensor has", legacy(body(), raw={"0": (4, FOUR), "9": (4, FOUR)}))
-    yield Case("legacy-keys-text", "storage keys that are text", legacy(body(), keys="0"))
+    yield Case("legacy-keys-text", "storage keys that are text", legacy(body(), keys="0"), EITHER)
     yield Case("legacy-view-beyond", "a view that ends outside of its storage", legacy(body(legacy_storage(view=("1", 2, 4)))))
     yield Case("legacy-view-negative", "a view that starts before its storage", legacy(body(legacy_storage(view=("1", -2, 4)))))
 

@@ -202,7 +202,7 @@ def segmentation():
     labels = torch.randint(LABELS, (2, 24, 32))
     labels[:, :5] = 255
     config = SegformerConfig(**SEGFORMER, num_labels=LABELS)
-    return Case(SegformerForSemanticSegmentation, config, [first, *images((25, 27))], ["logits"], loss=first | {"labels": labels})
+    return Case(SegformerForSemanticSegmentation, config, [first, *images((25, 27))], ["logits"], loss=first | {"labels": labels}, double=True)
 
 
 SEGMENTERS = {

@@ -12,18 +12,21 @@ import { bert, electra, roberta, xlmRoberta } from "./encoders/bert.ts";
 import { deberta } from "./encoders/deberta.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
-import { convnext } from "./vision/convnext.ts";
-import { mobilenetV2 } from "./vision/mobilenet-v2.ts";
-import { resnet } from "./vision/resnet.ts";
-import { segformer } from "./vision/segformer.ts";
-import { swin } from "./vision/swin.ts";
-import { deit, dinov2, vit } from "./vision/vit.ts";
 import type { Family } from "./family.ts";
 import type { Json } from "./labels.ts";
 import type { Task } from "./model.ts";
 import { barts } from "./seq2seq/bart.ts";
 import { t5s } from "./seq2seq/t5.ts";
 import { whisper } from "./seq2seq/whisper.ts";
+import { clips } from "./vision/clip.ts";
+import { convnext } from "./vision/convnext.ts";
+import { detr } from "./vision/detr.ts";
+import { mobilenetV2 } from "./vision/mobilenet-v2.ts";
+import { resnet } from "./vision/resnet.ts";
+import { segformer } from "./vision/segformer.ts";
+import { swin } from "./vision/swin.ts";
+import { deit, dinov2, vit } from "./vision/vit.ts";
+import { yolos } from "./vision/yolos.ts";
 
 /** All families. Adding one takes its file and a name here. */
 const all: readonly Family[] = [
@@ -54,6 +57,9 @@ const all: readonly Family[] = [
   dinov2,
   swin,
   segformer,
+  ...clips,
+  yolos,
+  detr,
 ];
 
 /** The families, by the model_type of config.json. */

@@ -1,4 +1,4 @@
-import { batchNorm, conv, mul, type RandomKey, rsqrt, sub, type Tensor, add, reshape, transpose } from "../tensor/index.ts";
+import { add, batchNorm, conv, mul, type RandomKey, reshape, rsqrt, sub, type Tensor, transpose } from "../tensor/index.ts";
 import { constantInit, heUniform, type Initializer, uniformInit } from "./init.ts";
 import { LayerNorm } from "./layers.ts";
 import { ModelBuffer, Module, Parameter } from "./module.ts";
@@ -66,7 +66,8 @@ export class BatchNorm2d extends Module {
   constructor(config: BatchNormConfig, key: RandomKey) {
     super();
     const shape = [config.channels];
-    const make = (value: number) => (config.isFrozen ? new ModelBuffer(shape, constantInit(value)(key, shape)) : new Parameter(shape, constantInit(value)(key, shape)));
+    const make = (value: number) =>
+      config.isFrozen ? new ModelBuffer(shape, constantInit(value)(key, shape)) : new Parameter(shape, constantInit(value)(key, shape));
     this.weight = make(1);
     this.bias = make(0);
     this.runningMean = new ModelBuffer(shape, constantInit(0)(key, shape));

@@ -1,5 +1,5 @@
 /** ConvNeXt: a convolutional network drawn after Transformers. Liu et al. 2022, arXiv:2201.03545. */
-import { type Activation, activations, ChannelNorm, constantInit, Conv2d, LayerNorm, Linear, Module, normalInit, Parameter } from "../../nn/index.ts";
+import { type Activation, activations, ChannelNorm, Conv2d, constantInit, LayerNorm, Linear, Module, normalInit, Parameter } from "../../nn/index.ts";
 import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, list, number, positive, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
@@ -140,6 +140,5 @@ export const convnext = imageFamily<ConvNextConfig>({
   prefix: "convnext",
   fields,
   encoder: (config, key) => new ConvNextEncoder(config, key),
-  classifier: ({ hiddenSizes, labels, initializerRange }, key) =>
-    new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
+  classifier: ({ hiddenSizes, labels, initializerRange }, key) => new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
 });

@@ -1,7 +1,7 @@
 /** What models that read images share. */
 import { ShapeError } from "../../ir/index.ts";
 import { Conv2d, Module, normalInit, Parameter } from "../../nn/index.ts";
-import { interpolate, type RandomKey, reshape, type Tensor, transpose } from "../../tensor/index.ts";
+import { interpolate, type RandomKey, reshape, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
 import type { Family } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
@@ -33,6 +33,8 @@ export abstract class ImageEncoder extends Module {
 /** From what the encoder gives to logits: [B, N]. */
 export interface ImageHead extends Module {
   forward(output: ImageOutput, options: RunOptions): Tensor<"f32">;
+  /** What the logits are made of, for heads of several parts. */
+  parts?(output: ImageOutput): Record<string, Tensor<"f32">>;
 }
 
 /** A size in config.json: a number for both sides, or height and width. */
@@ -51,7 +53,13 @@ export class PatchEmbeddings extends Module {
 
   /** @param name the checkpoint's name of the convolution */
   constructor(
-    { patchSize, numChannels, width, bias = true, initializerRange }: { patchSize: number; numChannels: number; width: number; bias?: boolean; initializerRange: number },
+    {
+      patchSize,
+      numChannels,
+      width,
+      bias = true,
+      initializerRange,
+    }: { patchSize: number; numChannels: number; width: number; bias?: boolean; initializerRange: number },
     key: RandomKey,
     name = "projection",
   ) {
@@ -141,7 +149,8 @@ abstract class ImageTaskModel<O extends object, L extends object, C extends Labe
 
   protected run(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] } {
     const output = this.encoder.encode(inputs);
-    return { logits: (this.head as ImageHead).forward(output, inputs), hiddenStates: output.hiddenStates };
+    const head = this.head as ImageHead;
+    return { logits: withScope("head", () => head.forward(output, inputs)), ...head.parts?.(output), hiddenStates: output.hiddenStates };
   }
 }
 
@@ -193,7 +202,10 @@ const modelFor = { "image-classification": ImageClassifier, "semantic-segmentati
 export function imageFamily<C extends LabelConfig>(family: ImageFamily<C>): Family {
   const { modelType, className, prefix, fields } = family;
   const heads = { ForImageClassification: { task: "image-classification" as Task, make: family.classifier }, ...family.heads };
-  const tasks = { ...Object.fromEntries(Object.entries(heads).map(([end, { task }]) => [`${className}${end}`, task])), [`${className}Model`]: "feature-extraction" as Task };
+  const tasks = {
+    ...Object.fromEntries(Object.entries(heads).map(([end, { task }]) => [`${className}${end}`, task])),
+    [`${className}Model`]: "feature-extraction" as Task,
+  };
   return {
     modelType,
     prefix,

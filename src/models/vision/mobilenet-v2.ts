@@ -112,7 +112,11 @@ class InvertedResidual extends Module {
   protected override readonly checkpointKeys = { expand1x1: "expand_1x1", conv3x3: "conv_3x3", reduce1x1: "reduce_1x1" };
   private readonly isResidual: boolean;
 
-  constructor(config: MobileNetV2Config, { inputs, outputs, stride, dilation }: { inputs: number; outputs: number; stride: number; dilation: number }, key: RandomKey) {
+  constructor(
+    config: MobileNetV2Config,
+    { inputs, outputs, stride, dilation }: { inputs: number; outputs: number; stride: number; dilation: number },
+    key: RandomKey,
+  ) {
     super();
     const [expandKey, convKey, reduceKey] = key.split(3);
     const wide = divisible(roundHalfEven(inputs * config.expandRatio), config);

@@ -1,5 +1,5 @@
 /** SegFormer: a Transformer in stages of falling resolution, whose decoder is a few linear layers. Xie et al. 2021, arXiv:2105.15203. */
-import { type Activation, activations, AttentionBlock, BatchNorm2d, Conv2d, dropout, LayerNorm, Linear, Module, normalInit } from "../../nn/index.ts";
+import { type Activation, AttentionBlock, activations, BatchNorm2d, Conv2d, dropout, LayerNorm, Linear, Module, normalInit } from "../../nn/index.ts";
 import { add, concat, interpolate, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
@@ -249,11 +249,20 @@ export const segformer = imageFamily<SegformerConfig>({
   fields,
   check: ({ depths, hiddenSizes, numHeads, ...rest }) => {
     const lists = [hiddenSizes, numHeads, rest.srRatios, rest.patchSizes, rest.strides, rest.mlpRatios];
-    requireField("SegformerConfig", lists.every(({ length }) => length === depths.length), `${depths.length} entries in every list`, lists);
-    requireField("SegformerConfig", hiddenSizes.every((width, i) => width % numHeads[i] === 0), "hiddenSizes to be multiples of numHeads", [hiddenSizes, numHeads]);
+    requireField(
+      "SegformerConfig",
+      lists.every(({ length }) => length === depths.length),
+      `${depths.length} entries in every list`,
+      lists,
+    );
+    requireField(
+      "SegformerConfig",
+      hiddenSizes.every((width, i) => width % numHeads[i] === 0),
+      "hiddenSizes to be multiples of numHeads",
+      [hiddenSizes, numHeads],
+    );
   },
   encoder: (config, key) => new SegformerEncoder(config, key),
-  classifier: ({ hiddenSizes, labels, initializerRange }, key) =>
-    new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
+  classifier: ({ hiddenSizes, labels, initializerRange }, key) => new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
   heads: { ForSemanticSegmentation: { task: "semantic-segmentation", make: (config, key) => new DecodeHead(config, key) } },
 });

@@ -1,16 +1,5 @@
 /** Swin: attention within windows, which move by half their width from layer to layer. Liu et al. 2021, arXiv:2103.14030. */
-import {
-  type Activation,
-  activations,
-  dropout,
-  LayerNorm,
-  Linear,
-  Module,
-  mergeHeads,
-  normalInit,
-  type Parameter,
-  splitHeads,
-} from "../../nn/index.ts";
+import { type Activation, activations, dropout, LayerNorm, Linear, Module, mergeHeads, normalInit, type Parameter, splitHeads } from "../../nn/index.ts";
 import {
   add,
   concat,
@@ -149,7 +138,10 @@ class WindowAttention extends Module {
     // the mask differs from window to window: [B windows, H, w², w²]
     const windows = mask.shape[0] as number;
     const images = (x.shape[0] as number) / windows;
-    const all = concat(Array.from({ length: images }, () => add(bias, mask)), 0);
+    const all = concat(
+      Array.from({ length: images }, () => add(bias, mask)),
+      0,
+    );
     return this.output.forward(mergeHeads(scaledDotProductAttention(q, k, v, { bias: all, onProbabilities })));
   }
 }
@@ -323,8 +315,14 @@ export const swin = imageFamily<SwinConfig>({
   ignored: /relative_position_index$|embeddings\.mask_token$/,
   check: ({ depths, numHeads, embedDim }) => {
     requireField("SwinConfig", depths.length === numHeads.length, "numHeads for each stage of depths", [depths, numHeads]);
-    requireField("SwinConfig", numHeads.every((heads, i) => (embedDim * 2 ** i) % heads === 0), "widths to be multiples of numHeads", [embedDim, numHeads]);
+    requireField(
+      "SwinConfig",
+      numHeads.every((heads, i) => (embedDim * 2 ** i) % heads === 0),
+      "widths to be multiples of numHeads",
+      [embedDim, numHeads],
+    );
   },
   encoder: (config, key) => new SwinEncoder(config, key),
-  classifier: ({ embedDim, depths, labels, initializerRange }, key) => new PooledHead(embedDim * 2 ** (depths.length - 1), labels.length, initializerRange, key),
+  classifier: ({ embedDim, depths, labels, initializerRange }, key) =>
+    new PooledHead(embedDim * 2 ** (depths.length - 1), labels.length, initializerRange, key),
 });

@@ -3,12 +3,35 @@
  *   deit    with a second token that learns from a teacher. Touvron et al. 2020, arXiv:2012.12877
  *   dinov2  with learned factors on both branches, trained without labels. Oquab et al. 2023, arXiv:2304.07193
  */
-import { type Activation, activations, dropout, LayerNorm, Linear, Module, normalInit, type Parameter, TransformerLayer, type TransformerLayerConfig } from "../../nn/index.ts";
+import {
+  type Activation,
+  activations,
+  dropout,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+  type Parameter,
+  TransformerLayer,
+  type TransformerLayerConfig,
+} from "../../nn/index.ts";
 import { add, broadcastTo, concat, mean, mul, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, number, optional, positive, probability, requireField, size } from "../config.ts";
 import { firstToken } from "../encoders/heads.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
-import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily, PatchEmbeddings, requireSize, sideField, sides, stretchPositions, token } from "./image.ts";
+import {
+  ImageEncoder,
+  type ImageHead,
+  type ImageInputs,
+  type ImageOutput,
+  imageFamily,
+  PatchEmbeddings,
+  requireSize,
+  sideField,
+  sides,
+  stretchPositions,
+  token,
+} from "./image.ts";
 
 export interface ViTConfig extends LabelConfig {
   hiddenSize: number;
@@ -211,10 +234,15 @@ class TeacherHead extends Module implements ImageHead {
     this.distillationClassifier = new Linear(config, teacherKey);
   }
 
-  forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
+  forward(output: ImageOutput): Tensor<"f32"> {
+    const { clsLogits, distillationLogits } = this.parts(output);
+    return mul(add(clsLogits, distillationLogits), 0.5);
+  }
+
+  parts({ lastHiddenState }: ImageOutput) {
     const [batch, , width] = lastHiddenState.shape;
     const second = reshape(slice(lastHiddenState, { axis: 1, start: 1, end: 2 }), [batch, width]);
-    return mul(add(this.clsClassifier.forward(firstToken(lastHiddenState)), this.distillationClassifier.forward(second)), 0.5);
+    return { clsLogits: this.clsClassifier.forward(firstToken(lastHiddenState)), distillationLogits: this.distillationClassifier.forward(second) };
   }
 }
 

@@ -1,0 +1,46 @@
+/** Heads that find objects: what YOLOS and DETR share. */
+import { Linear, Module } from "../../nn/index.ts";
+import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
+import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import type { ImageInputs } from "./image.ts";
+
+export interface DetectionOutput {
+  /** Class of each query, the last of which is "nothing": [B, Q, N + 1] */
+  logits: Tensor<"f32">;
+  /** Centre, width and height of each query's box, as parts of the padded image: [B, Q, 4] */
+  predBoxes: Tensor<"f32">;
+  /** DETR: states of the queries [B, Q, D]; YOLOS: of all tokens, those of the queries last */
+  lastHiddenState: Tensor<"f32">;
+  /** DETR: states of all places, [B, h w, D] */
+  encoderLastHiddenState?: Tensor<"f32">;
+}
+
+/** A model that finds objects in images. */
+export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOutput> {
+  abstract override readonly config: LabelConfig;
+  readonly task = "object-detection";
+
+  abstract override forward(inputs: ImageInputs & RunOptions): DetectionOutput;
+
+  /** Training needs a matching of boxes, which is not here yet. */
+  loss(): never {
+    throw new TypeError(`${this.architecture} has no loss here: detectors can be run and not trained`);
+  }
+}
+
+/** Linear layers with relu between: D -> D -> D -> outputs. */
+export class PredictionMlp extends Module {
+  readonly layers: Linear[];
+
+  constructor(width: number, outputs: number, key: RandomKey) {
+    super();
+    this.layers = key.split(3).map((part, i) => new Linear({ inFeatures: width, outFeatures: i < 2 ? width : outputs }, part));
+  }
+
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    return this.layers.reduce((y, layer, i) => (i < this.layers.length - 1 ? relu(layer.forward(y)) : layer.forward(y)), x);
+  }
+}
+
+/** Boxes: [B, Q, D] -> [B, Q, 4] */
+export const boxesOf = (predictor: PredictionMlp, states: Tensor<"f32">): Tensor<"f32"> => sigmoid(predictor.forward(states));

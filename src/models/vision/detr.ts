@@ -1,0 +1,250 @@
+/** DETR: a ResNet, a Transformer, and learned queries that each find an object. Carion et al. 2020, arXiv:2005.12872. */
+import { DataError } from "../../ir/index.ts";
+import { type Activation, Conv2d, Embedding, LayerNorm, Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
+import {
+  add,
+  arange,
+  broadcastTo,
+  cast,
+  concat,
+  cos,
+  cumsum,
+  div,
+  greater,
+  interpolate,
+  mul,
+  ones,
+  type RandomKey,
+  reshape,
+  sin,
+  slice,
+  stack,
+  type Tensor,
+  tensor,
+  unsqueeze,
+  withScope,
+  zeros,
+} from "../../tensor/index.ts";
+import { activation, choice, type Fields, fromJson, makeConfig, number, probability, requireField, requireJson, size, toJson } from "../config.ts";
+import { keyMask } from "../encoders/encoder.ts";
+import type { Family } from "../family.ts";
+import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
+import type { LabelConfig, RunOptions } from "../model.ts";
+import { bartLayerKeys } from "../seq2seq/bart.ts";
+import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
+import { type ImageInputs, toTokens } from "./image.ts";
+import { fromTimmName, type ResNetConfig, ResNetEncoder, resnetFields } from "./resnet.ts";
+
+export interface DetrConfig extends LabelConfig {
+  hiddenSize: number;
+  numQueries: number;
+  encoderLayers: number;
+  decoderLayers: number;
+  encoderHeads: number;
+  decoderHeads: number;
+  encoderIntermediateSize: number;
+  decoderIntermediateSize: number;
+  activation: Activation;
+  dropout: number;
+  attentionDropout: number;
+  activationDropout: number;
+  positionEmbeddingType: "sine" | "learned";
+  initStd: number;
+  backbone: Omit<ResNetConfig, keyof LabelConfig>;
+}
+
+const fields: Fields<Omit<DetrConfig, keyof LabelConfig | "backbone">> = {
+  hiddenSize: size("d_model", 256),
+  numQueries: size("num_queries", 100),
+  encoderLayers: size("encoder_layers", 6),
+  decoderLayers: size("decoder_layers", 6),
+  encoderHeads: size("encoder_attention_heads", 8),
+  decoderHeads: size("decoder_attention_heads", 8),
+  encoderIntermediateSize: size("encoder_ffn_dim", 2048),
+  decoderIntermediateSize: size("decoder_ffn_dim", 2048),
+  activation: activation("activation_function", "relu"),
+  dropout: probability("dropout", 0.1),
+  attentionDropout: probability("attention_dropout", 0),
+  activationDropout: probability("activation_dropout", 0),
+  positionEmbeddingType: choice("position_embedding_type", ["sine", "learned"], "sine"),
+  initStd: number("init_std", 0.02),
+};
+
+const EPSILON = 1e-5;
+/** Rows and columns that learned positions have. */
+const LEARNED_POSITIONS = 50;
+
+class Stack extends Module {
+  readonly layers: TransformerLayer[];
+  readonly layernorm?: LayerNorm; // of the decoder
+
+  constructor(config: DetrConfig, isDecoder: boolean, key: RandomKey) {
+    super();
+    const own = isDecoder
+      ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
+      : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
+    const options = { ...config, ...own, epsilon: EPSILON, hiddenDropout: config.dropout, hasCrossAttention: isDecoder, keys: bartLayerKeys };
+    const count = isDecoder ? config.decoderLayers : config.encoderLayers;
+    this.layers = key.split(count).map((part) => new TransformerLayer({ ...options, init: normalInit(config.initStd) }, part));
+    if (isDecoder) this.layernorm = new LayerNorm({ width: config.hiddenSize, epsilon: EPSILON }, key);
+  }
+}
+
+/** Sines and cosines of rows and columns, counted over what is no padding: mask [B, h, w] -> [B, h w, D] */
+function sinePositions(mask: Tensor<"bool">, width: number): Tensor<"f32"> {
+  const [batch, height, columns] = mask.shape as number[];
+  const seen = cast(mask, "f32");
+  const half = width / 2;
+  const periods = tensor(Float32Array.from({ length: half / 2 }, (_, i) => 10000 ** ((2 * i) / half)));
+  const along = (axis: 1 | 2, length: number) => {
+    const counted = cumsum(seen, { axis });
+    const last = slice(counted, { axis, start: length - 1 });
+    const angle = div(unsqueeze(mul(div(counted, add(last, 1e-6)), 2 * Math.PI), 3), periods); // [B, h, w, D / 4]
+    return reshape(stack([sin(angle), cos(angle)], -1), [batch, height, columns, half]);
+  };
+  return reshape(concat([along(1, height), along(2, columns)], -1), [batch, height * columns, width]) as Tensor<"f32">;
+}
+
+/** Learned vectors of columns and rows. */
+class LearnedPositions extends Module {
+  readonly rowEmbeddings: Embedding; // [50, D / 2]
+  readonly columnEmbeddings: Embedding; // [50, D / 2]
+
+  constructor(width: number, key: RandomKey) {
+    super();
+    const [rowKey, columnKey] = key.split(2);
+    this.rowEmbeddings = new Embedding({ numEmbeddings: LEARNED_POSITIONS, embeddingDim: width / 2 }, rowKey);
+    this.columnEmbeddings = new Embedding({ numEmbeddings: LEARNED_POSITIONS, embeddingDim: width / 2 }, columnKey);
+  }
+
+  /** -> [1, h w, D] */
+  forward(height: number, columns: number): Tensor<"f32"> {
+    const across = unsqueeze(this.columnEmbeddings.forward(arange(columns)), 0); // [1, w, D / 2]
+    const down = unsqueeze(this.rowEmbeddings.forward(arange(height)), 1); // [h, 1, D / 2]
+    const half = across.shape[2] as number;
+    const full = [height, columns, half];
+    return reshape(concat([broadcastTo(across, full), broadcastTo(down, full)], -1), [1, height * columns, 2 * half]);
+  }
+}
+
+class DetrModel extends Module {
+  readonly backbone: ResNetEncoder;
+  readonly positionEmbedding?: LearnedPositions;
+  readonly inputProjection: Conv2d; // [D, C, 1, 1]
+  readonly queryPositionEmbeddings: Embedding; // [Q, D]
+  readonly encoder: Stack;
+  readonly decoder: Stack;
+  protected override readonly checkpointKeys = { backbone: "backbone.conv_encoder.model" };
+  private readonly config: DetrConfig;
+
+  constructor(config: DetrConfig, key: RandomKey) {
+    super();
+    const [backboneKey, positionKey, inputKey, queryKey, encoderKey, decoderKey] = key.split(6);
+    const { hiddenSizes } = config.backbone;
+    this.backbone = new ResNetEncoder({ ...config.backbone, labels: [], problemType: null }, backboneKey, true);
+    if (config.positionEmbeddingType === "learned") this.positionEmbedding = new LearnedPositions(config.hiddenSize, positionKey);
+    this.inputProjection = new Conv2d({ inChannels: hiddenSizes[hiddenSizes.length - 1], outChannels: config.hiddenSize, kernelSize: 1 }, inputKey);
+    this.queryPositionEmbeddings = new Embedding(
+      { numEmbeddings: config.numQueries, embeddingDim: config.hiddenSize, init: normalInit(config.initStd) },
+      queryKey,
+    );
+    this.encoder = new Stack(config, false, encoderKey);
+    this.decoder = new Stack(config, true, decoderKey);
+    this.config = config;
+  }
+
+  /** -> states of the queries [B, Q, D], and of all places [B, h w, D] */
+  encode({ pixelValues, pixelMask, key }: ImageInputs & RunOptions): { queries: Tensor<"f32">; places: Tensor<"f32"> } {
+    const { hiddenSize: width, numQueries } = this.config;
+    const { lastHiddenState: map } = withScope("backbone", () => this.backbone.encode({ pixelValues }));
+    const [batch, , height, columns] = map.shape as number[];
+    const small = pixelMask && interpolate(unsqueeze(cast(pixelMask, "f32"), 1), { size: [height, columns], mode: "nearest" });
+    const mask = small ? reshape(greater(small, 0.5), [batch, height, columns]) : ones([batch, height, columns], "bool");
+    const position = this.positionEmbedding?.forward(height, columns) ?? sinePositions(mask, width);
+    const keys = small && keyMask(reshape(mask, [batch, height * columns]));
+    let states = toTokens(this.inputProjection.forward(map)); // [B, h w, D]
+    for (const [i, layer] of this.encoder.layers.entries()) {
+      states = withScope(`encoder.layers.${i}`, () => layer.forward(states, { mask: keys, queryPosition: position, key: key?.fold(i) }).output);
+    }
+    const queryPosition = unsqueeze(this.queryPositionEmbeddings.weight.value, 0); // [1, Q, D]
+    let queries: Tensor<"f32"> = zeros([batch, numQueries, width]);
+    const across = { queryPosition, encoderStates: states, encoderMask: keys, encoderPosition: position };
+    for (const [i, layer] of this.decoder.layers.entries()) {
+      queries = withScope(`decoder.layers.${i}`, () => layer.forward(queries, { ...across, key: key?.fold(100 + i) }).output);
+    }
+    return { queries: (this.decoder.layernorm as LayerNorm).forward(queries), places: states };
+  }
+}
+
+/** DETR with its classes and boxes. */
+export class DetrForObjectDetection extends ObjectDetector {
+  readonly model: DetrModel;
+  readonly classLabelsClassifier: Linear; // [N + 1, D]
+  readonly bboxPredictor: PredictionMlp;
+  readonly config: DetrConfig;
+  readonly modelType = "detr";
+  readonly architecture = "DetrForObjectDetection";
+
+  constructor(config: DetrConfig, key: RandomKey) {
+    super();
+    const [modelKey, classKey, boxKey] = key.split(3);
+    this.config = config;
+    this.model = new DetrModel(config, modelKey);
+    this.classLabelsClassifier = new Linear({ inFeatures: config.hiddenSize, outFeatures: config.labels.length + 1 }, classKey);
+    this.bboxPredictor = new PredictionMlp(config.hiddenSize, 4, boxKey);
+  }
+
+  forward(inputs: ImageInputs & RunOptions): DetectionOutput {
+    const { queries, places } = withScope("model", () => this.model.encode(inputs));
+    const predBoxes = boxesOf(this.bboxPredictor, queries);
+    return { logits: this.classLabelsClassifier.forward(queries), predBoxes, lastHiddenState: queries, encoderLastHiddenState: places };
+  }
+}
+
+const timmBackbones: Readonly<Record<string, readonly number[]>> = { resnet50: [3, 4, 6, 3], resnet101: [3, 4, 23, 3] };
+
+/** The backbone: a config of transformers' ResNet, or the name of one of timm's. */
+function backboneOf(path: string, json: Json): DetrConfig["backbone"] {
+  const own = json.backbone_config as Json | null | undefined;
+  const name = String(json.backbone ?? "resnet50");
+  if (!own && Object.hasOwn(timmBackbones, name) && json.dilation !== true) return makeConfig("backbone", resnetFields, { depths: timmBackbones[name] });
+  if (own?.model_type === "resnet") return makeConfig("backbone_config", resnetFields, fromJson(`${path}, backbone_config`, own, resnetFields));
+  throw new DataError({
+    where: `${path}, backbone`,
+    expected: `a ResNet of transformers, or ${Object.keys(timmBackbones).join(" or ")} of timm without dilation`,
+    received: JSON.stringify(own?.model_type ?? name),
+    fix: "use a model with such a backbone",
+  });
+}
+
+const BACKBONE = "model.backbone.conv_encoder.model.";
+
+export const detr: Family = {
+  modelType: "detr",
+  prefix: "model",
+  tasks: { DetrForObjectDetection: "object-detection" },
+  create: (_, path, json, key) => {
+    requireJson(path, json, { auxiliary_loss: [false] });
+    const config = makeConfig("DetrConfig", fields, fromJson(path, json, fields));
+    for (const heads of [config.encoderHeads, config.decoderHeads]) {
+      requireField("DetrConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [config.hiddenSize, heads]);
+    }
+    return new DetrForObjectDetection({ ...config, backbone: backboneOf(path, json), ...labelsFromJson(path, json) }, key);
+  },
+  configToJson: ({ config }) => {
+    const { backbone, labels, problemType } = config as DetrConfig;
+    return {
+      ...toJson(config as object, fields as unknown as Fields<object>),
+      use_timm_backbone: false,
+      use_pretrained_backbone: false,
+      backbone: null,
+      backbone_config: { model_type: "resnet", ...toJson(backbone, resnetFields), out_features: [`stage${backbone.depths.length}`] },
+      ...labelsToJson({ labels, problemType }),
+    };
+  },
+  tensorName: (name) => {
+    if (/\.num_batches_tracked$/.test(name)) return undefined;
+    if (!name.startsWith(BACKBONE)) return name;
+    return `${BACKBONE}${fromTimmName(name.slice(BACKBONE.length)) ?? name.slice(BACKBONE.length)}`;
+  },
+};
