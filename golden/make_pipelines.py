@@ -13,6 +13,7 @@ Tasks that transformers 5 no longer has are in make_pipelines_4.py.
 
 import struct
 import sys
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -47,6 +48,8 @@ def plain(value):
         return plain(value.tolist())
     if isinstance(value, (float, np.floating)):
         return float(str(np.float32(value)))
+    if isinstance(value, str):
+        return value.removeprefix(f"{GOLDEN}/")
     return int(value) if isinstance(value, np.integer) else value
 
 
@@ -202,9 +205,8 @@ def run(task, name, calls, processor=None):
     runner = pipeline(task, model=str(GOLDEN / model), device="cpu", **options)
     written = []
     for inputs, options in calls:
-        given = loaded(inputs)
-        # the ASR pipeline empties the dict it gets
-        output = runner(text=given, **options) if task == "image-text-to-text" and isinstance(given, list) else runner(given, **options)
+        given, kept = loaded(inputs), deepcopy(options)  # some pipelines change what they get
+        output = runner(text=given, **kept) if task == "image-text-to-text" and isinstance(given, list) else runner(given, **kept)
         written.append({"inputs": inputs, "options": options, "output": plain(output)})
     return {"model": model} | ({"processor": processor[0]} if processor else {}) | {"calls": written}
 

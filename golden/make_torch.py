@@ -32,7 +32,7 @@ from torch import nn
 
 import torch_hostile
 from common import GOLDEN, write_json
-from torch_parts import FOUR, Entry, archive, call, checkpoint, legacy, legacy_storage, name, program, storage, tensor
+from torch_parts import FOUR, Entry, call, checkpoint, legacy, legacy_storage, name, program, storage, tensor
 
 FOLDER = GOLDEN / "torch"
 MADE_BY = f"golden/make_torch.py, torch {torch.__version__.split('+')[0]}, numpy {np.__version__}"
@@ -286,10 +286,9 @@ def checkpoints():
     yield "legacy", expect("legacy", "legacy.bin", held)
     repack(FOLDER / "module.pt", FOLDER / "deflated.pt")
     yield "deflated", expect("deflated", "deflated.pt", plain["module"])
-    for label, (held, data) in {"big-endian.pt": big_endian(), "first-zip.pt": first_zip(), "legacy-views.bin": legacy_views()}.items():
-        (FOLDER / label).write_bytes(data)
-        label, path = Path(label).stem, label
-        yield label, expect(label, path, held)
+    for path, (held, data) in {"big-endian.pt": big_endian(), "first-zip.pt": first_zip(), "legacy-views.bin": legacy_views()}.items():
+        (FOLDER / path).write_bytes(data)
+        yield Path(path).stem, expect(Path(path).stem, path, held)
     yield "sharded", sharded()
 
 

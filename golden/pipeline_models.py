@@ -77,9 +77,9 @@ def wordpiece():
     return train(models.WordPiece(unk_token="[UNK]"), pre_tokenizers.BertPreTokenizer(), trainer)[0]
 
 
-def byte_level(special, size=300):
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+def byte_level(special, alphabet=()):
+    """300 pieces; of bytes, those of the text and of the alphabet. With all bytes few pieces are longer, and what random models write is hard to read."""
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=sorted(alphabet), show_progress=False)
     return train(models.BPE(), pre_tokenizers.ByteLevel(add_prefix_space=False), trainer)
 
 
@@ -97,7 +97,7 @@ def bert_tokenizer(**options):
 
 
 def roberta_tokenizer(**options):
-    vocabulary, merges = byte_level(ROBERTA_SPECIAL)
+    vocabulary, merges = byte_level(ROBERTA_SPECIAL, pre_tokenizers.ByteLevel.alphabet())
     return RobertaTokenizer(vocab=vocabulary, merges=merges, **options)
 
 

@@ -25,7 +25,8 @@ def code(value):
     if isinstance(value, str):
         data = value.encode()
         return b"X" + struct.pack("<I", len(data)) + data
-    parts = b"".join(code(item) for item in (value if not isinstance(value, dict) else sum(value.items(), ())))
+    items = sum(value.items(), ()) if isinstance(value, dict) else value
+    parts = b"".join(code(item) for item in items)
     if isinstance(value, dict):
         return b"}(" + parts + b"u"
     if isinstance(value, list):

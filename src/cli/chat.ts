@@ -29,7 +29,7 @@ export async function generateCommand({ generator, tokenizer }: ServedModel, pro
 
 /** `kindling chat`: a conversation in the terminal, by the model's chat template; a base model continues a transcript. */
 export async function chatCommand({ generator, tokenizer, chatTemplate }: ServedModel, options: SampleOptions): Promise<void> {
-  const format = chatFormat(chatTemplate);
+  const format = chatFormat(chatTemplate, tokenizer);
   const terminal = createInterface({ input: process.stdin, output: process.stdout, prompt: "user: " });
   process.stdout.write("Type a line; the model answers. Ctrl-D ends.\n");
   const messages: ChatMessage[] = [];
@@ -38,7 +38,11 @@ export async function chatCommand({ generator, tokenizer, chatTemplate }: Served
     messages.push({ role: "user", content: line });
     process.stdout.write("assistant: ");
     let answer = "";
-    for await (const { text } of generateText(generator, tokenizer, format.render(messages), { ...options, stop: [...format.stop, ...(options.stop ?? [])] })) {
+    for await (const { text } of generateText(generator, tokenizer, format.render(messages), {
+      ...options,
+      addSpecialTokens: format.addSpecialTokens,
+      stop: [...format.stop, ...(options.stop ?? [])],
+    })) {
       process.stdout.write(text);
       answer += text;
     }

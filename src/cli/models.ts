@@ -4,7 +4,7 @@ import { Generator } from "../generate/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { loadGgufTokenizer, loadTokenizer } from "../tokenizers/index.ts";
+import { loadGgufTokenizer, openTokenizer } from "../tokenizers/index.ts";
 
 /** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
@@ -26,7 +26,7 @@ export async function openModel(name: string, runsFolder = "runs"): Promise<Serv
   const folder = await findModel(name, runsFolder);
   const model = await fromPretrained(folder, { task: "causal-lm" });
   if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
-  const tokenizer = await loadTokenizer(join(folder, "tokenizer.json"));
+  const tokenizer = await openTokenizer(folder);
   const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
   return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };
 }

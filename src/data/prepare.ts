@@ -90,7 +90,7 @@ async function writeTokens(corpus: TextCorpus, tokenizer: Tokenizer, targets: Ta
   try {
     for await (const chunk of corpus.chunks()) {
       signal?.throwIfAborted();
-      const ids = tokenizer.encode(chunk.text);
+      const ids = await tokenizer.encode(chunk.text);
       if (chunk.isLast && corpus.files.length > 1 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
       await (isValidation(chunk) ? validation : train).write(ids);
       seen += chunk.text.length;

@@ -65,14 +65,8 @@ export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, 
   const ban = (id: number) => {
     logits[id] = Number.NEGATIVE_INFINITY;
   };
-  if (rules.repetitionPenalty !== 1) {
-    for (const id of new Set(ids)) logits[id] = logits[id] > 0 ? logits[id] / rules.repetitionPenalty : logits[id] * rules.repetitionPenalty;
-  }
-  if (rules.noRepeatNgramSize > 0) for (const id of repeating(ids, rules.noRepeatNgramSize)) ban(id);
-  for (const word of rules.badWords) {
-    const before = word.slice(0, -1);
-    if (before.every((id, i) => ids[ids.length - before.length + i] === id)) ban(word[word.length - 1]);
-  }
+  penalize(logits, rules.repetitionPenalty, ids);
+  for (const id of [...repeating(ids, rules.noRepeatNgramSize), ...completed(ids, rules.badWords)]) ban(id);
   const isEarly = ids.length < rules.minLength || ids.length - startLength < rules.minNewTokens;
   if (isEarly) for (const id of rules.eos) ban(id);
   const forced = ids.length === 1 && rules.forcedBos !== null ? [rules.forcedBos] : ids.length === maxLength - 1 ? rules.forcedEos : [];
@@ -85,10 +79,22 @@ export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, 
   if (ids.length === first) for (const id of rules.suppressedFirst) ban(id);
 }
 
+/** Tokens that there are already become less likely, by a factor on their logits. */
+function penalize(logits: Float32Array, penalty: number, ids: readonly number[]): void {
+  if (penalty === 1) return;
+  for (const id of new Set(ids)) logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+}
+
+/** The last tokens of words of which everything before is there. */
+function completed(ids: readonly number[], words: GenerationRules["badWords"]): number[] {
+  const isThere = (before: readonly number[]) => before.every((id, i) => ids[ids.length - before.length + i] === id);
+  return words.filter((word) => isThere(word.slice(0, -1))).map((word) => word[word.length - 1]);
+}
+
 /** Tokens that would make the last size tokens a sequence that was there before. */
 function repeating(ids: readonly number[], size: number): number[] {
+  if (size === 0 || ids.length + 1 < size) return [];
   const tail = ids.slice(ids.length - size + 1);
-  if (ids.length + 1 < size) return [];
   const found: number[] = [];
   for (let i = 0; i + size <= ids.length; i++) if (tail.every((id, j) => ids[i + j] === id)) found.push(ids[i + size - 1]);
   return found;

@@ -1,9 +1,11 @@
-import type { Tokenizer } from "../tokenizers/index.ts";
+import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
 
 export interface TextOptions extends GenerateOptions {
   /** Texts that end the generation and are not given out. */
   stop?: readonly string[];
+  /** Add what the model expects around a text; a chat template writes it itself. @default true */
+  addSpecialTokens?: boolean;
 }
 
 export type FinishReason = "stop" | "length";
@@ -26,8 +28,8 @@ export async function* generateText(
   prompt: string,
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
-  const { stop = [], ...rest } = options;
-  const ids = tokenizer.encode(prompt);
+  const { stop = [], addSpecialTokens = true, ...rest } = options;
+  const ids = [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))];
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
   const decoder = tokenizer.stream();
   const tokens = generator.generate(ids, rest);
@@ -36,7 +38,7 @@ export async function* generateText(
   try {
     for (;;) {
       const next = await tokens.next();
-      held += next.done ? decoder.flush() : decoder.push(next.value);
+      held += await (next.done ? decoder.flush() : decoder.push(next.value));
       if (!next.done) count++;
       const end = firstOccurrence(held, stop);
       if (end >= 0) {

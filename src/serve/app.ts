@@ -5,7 +5,7 @@ import { streamSSE } from "hono/streaming";
 import type { z } from "zod";
 import { type Generator, generateText, type TextOptions, type TextPiece } from "../generate/index.ts";
 import { KindlingError, RuntimeError } from "../ir/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
+import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import { chatFormat } from "./chat-format.ts";
 import { page } from "./page.ts";
 import { chatRequest, completionRequest, plainMessages, type SamplingFields } from "./schema.ts";
@@ -44,7 +44,7 @@ export function createApp(model: ServedModel): Hono {
   const app = new Hono();
   const created = Math.floor(Date.now() / 1000);
   const modelObject = { id: model.id, object: "model", created, owned_by: "kindling" };
-  const format = chatFormat(model.chatTemplate);
+  const format = chatFormat(model.chatTemplate, model.tokenizer);
 
   app.use("/v1/*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (c) => c.json(errorBody("the request is too large", "invalid_request_error"), 413) }));
   app.get("/", (c) => c.html(page(model.id)));
@@ -58,7 +58,7 @@ export function createApp(model: ServedModel): Hono {
   app.post("/v1/completions", async (c) => {
     const body = await parseBody(c, completionRequest);
     requireModel(model, body.model);
-    const prompt = typeof body.prompt === "string" ? body.prompt : promptText(model, body.prompt);
+    const prompt = typeof body.prompt === "string" ? body.prompt : await promptText(model, body.prompt);
     const options = textOptions(body, body.max_tokens ?? DEFAULT_COMPLETION_TOKENS, []);
     const head = { id: `cmpl-${randomUUID()}`, created, model: model.id };
     const choice = (text: string, reason: string | null) => ({ index: 0, text, logprobs: null, finish_reason: reason });
@@ -78,7 +78,10 @@ export function createApp(model: ServedModel): Hono {
     const body = await parseBody(c, chatRequest);
     requireModel(model, body.model);
     const prompt = format.render(plainMessages(body.messages));
-    const options = textOptions(body, body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_CHAT_TOKENS, format.stop);
+    const options = {
+      ...textOptions(body, body.max_completion_tokens ?? body.max_tokens ?? DEFAULT_CHAT_TOKENS, format.stop),
+      addSpecialTokens: format.addSpecialTokens,
+    };
     const head = { id: `chatcmpl-${randomUUID()}`, created, model: model.id };
     const chunk = (delta: object, reason: string | null) => ({
       ...head,
@@ -133,7 +136,7 @@ function requireModel(model: ServedModel, asked: string | undefined): void {
   throw new RequestError(404, errorBody(`the model "${asked}" is not served here; this is "${model.id}"`, "invalid_request_error", "model_not_found", "model"));
 }
 
-function promptText(model: ServedModel, prompt: readonly string[] | readonly number[]): string {
+async function promptText(model: ServedModel, prompt: readonly string[] | readonly number[]): Promise<string> {
   return typeof prompt[0] === "number" ? model.tokenizer.decode(prompt as readonly number[]) : ((prompt[0] as string | undefined) ?? "");
 }
 
@@ -174,7 +177,7 @@ interface Job {
 /** Runs a job and answers with one JSON object or with server-sent events. A client that goes away stops the generation. */
 async function respond(c: Context, model: ServedModel, { prompt, options, body, echo }: Job, shapes: Shapes): Promise<Response> {
   const { generator, tokenizer } = model;
-  const promptTokens = tokenizer.encode(prompt).length;
+  const promptTokens = (await encodePrompt(tokenizer, prompt, options)).length;
   const usageOf = (tokens: number): Usage => ({ prompt_tokens: promptTokens, completion_tokens: tokens, total_tokens: promptTokens + tokens });
   const run = (signal: AbortSignal) => generateText(generator, tokenizer, prompt, { ...options, signal });
 

@@ -1,6 +1,6 @@
 import { DataError } from "../ir/index.ts";
 import { byteCharacters, characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
-import { addedToken, splitSpecial, type Tokenizer, type TokenStream } from "./tokenizer.ts";
+import { addedToken, type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
 
 export interface BpeParts {
   /** Token to id. */
@@ -19,7 +19,7 @@ const CACHE_LIMIT = 100_000;
 const CACHED_WORD = 64;
 
 /** Byte-level byte-pair encoding, as GPT-2. Sennrich et al. 2015, arXiv:1508.07909; Radford et al. 2019. */
-export class BytePairTokenizer implements Tokenizer {
+export class BytePairTokenizer implements PromptTokenizer {
   readonly vocabSize: number;
   readonly endOfTextId: number | null;
   private readonly parts: BpeParts;
@@ -57,9 +57,13 @@ export class BytePairTokenizer implements Tokenizer {
     });
   }
 
-  encode(text: string): number[] {
+  get specialTexts(): readonly string[] {
+    return [...this.parts.special.keys()];
+  }
+
+  encode(text: string, { isLiteral = false }: PlainEncodeOptions = {}): number[] {
     const out: number[] = [];
-    splitSpecial(text, this.parts.special).forEach((piece, i) => {
+    splitSpecial(text, isLiteral ? new Map() : this.parts.special).forEach((piece, i) => {
       if (i % 2 === 1) out.push(this.parts.special.get(piece) as number);
       else for (const word of this.words(piece)) for (const id of this.encodeWord(word)) out.push(id);
     });
@@ -143,10 +147,10 @@ export class BytePairTokenizer implements Tokenizer {
     return new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => this.bytesOf(id))));
   }
 
-  stream(): TokenStream {
+  stream() {
     const decoder = new TextDecoder();
     return {
-      push: (id) => decoder.decode(Uint8Array.from(this.bytesOf(id)), { stream: true }),
+      push: (id: number) => decoder.decode(Uint8Array.from(this.bytesOf(id)), { stream: true }),
       flush: () => decoder.decode(),
     };
   }

@@ -1,11 +1,11 @@
 import { DataError } from "../ir/index.ts";
-import { addedToken, END_OF_TEXT, splitSpecial, type Tokenizer, type TokenStream } from "./tokenizer.ts";
+import { addedToken, END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
 
 /**
  * One token for each character (Unicode code point) of a fixed alphabet. In tokenizer.json it is a BPE model without
  * merges, which Hugging Face's libraries load.
  */
-export class CharacterTokenizer implements Tokenizer {
+export class CharacterTokenizer implements PromptTokenizer {
   readonly vocabSize: number;
   readonly endOfTextId: number;
   private readonly ids: ReadonlyMap<string, number>;
@@ -21,9 +21,11 @@ export class CharacterTokenizer implements Tokenizer {
     this.vocabSize = alphabet.length + 1;
   }
 
+  readonly specialTexts = [END_OF_TEXT];
+
   /** @throws DataError at a character outside the alphabet */
-  encode(text: string): number[] {
-    return splitSpecial(text, this.special).flatMap((piece, i) => {
+  encode(text: string, { isLiteral = false }: PlainEncodeOptions = {}): number[] {
+    return splitSpecial(text, isLiteral ? new Map() : this.special).flatMap((piece, i) => {
       if (i % 2 === 1) return [this.endOfTextId];
       return Array.from(piece, (character) => {
         const id = this.ids.get(character);
@@ -42,8 +44,8 @@ export class CharacterTokenizer implements Tokenizer {
     return ids.map((id) => this.characters[id] ?? "\ufffd").join("");
   }
 
-  stream(): TokenStream {
-    return { push: (id) => this.decode([id]), flush: () => "" };
+  stream() {
+    return { push: (id: number) => this.decode([id]), flush: () => "" };
   }
 
   toJson(): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { type GgufValue, readGgufHeader } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { BytePairTokenizer } from "./bpe.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { PromptTokenizer } from "./tokenizer.ts";
 
 /** llama.cpp's number for tokens that stand for no text. */
 const CONTROL = 3;
@@ -12,7 +12,7 @@ const cuts: Readonly<Record<string, { splitsDigits: boolean }>> = { "gpt-2": { s
  * The tokenizer and the chat template inside a GGUF file: byte-level BPE as GPT-2's or SmolLM's.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined }> {
+export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: PromptTokenizer; chatTemplate: string | undefined }> {
   const { metadata } = await readGgufHeader(path);
   const fail = (key: string, expected: string, received: unknown) =>
     new DataError({ where: `${path}, tokenizer.${key}`, expected, received: String(received), fix: "use the original model's tokenizer.json" });

@@ -1,7 +1,10 @@
-/** Tokenizers: byte-level BPE and characters, their training, and tokenizer.json. Imports files/ and ir/. */
+/** Tokenizers: those of tokenizer.json, our own byte-level BPE and characters, and their training. Imports files/ and ir/. */
 export { BytePairTokenizer } from "./bpe.ts";
 export { CharacterTokenizer, CharacterTrainer } from "./char.ts";
+export type { EncodeOptions, Encoding, PadOptions } from "./encoding.ts";
 export { loadGgufTokenizer } from "./gguf.ts";
-export { loadTokenizer, saveTokenizer } from "./load.ts";
-export { END_OF_TEXT, type Tokenizer, type TokenStream } from "./tokenizer.ts";
+export { loadTokenizer, openTokenizer, saveTokenizer } from "./load.ts";
+export { encodePrompt, withLiterals } from "./prompt.ts";
+export { type SpecialTokens, TextTokenizer } from "./text-tokenizer.ts";
+export { END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, type Tokenizer, type TokenStream } from "./tokenizer.ts";
 export { BpeTrainer, type BpeTrainerOptions } from "./train-bpe.ts";

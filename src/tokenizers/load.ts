@@ -4,7 +4,8 @@ import { readJson, writeJson } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { BytePairTokenizer } from "./bpe.ts";
 import { CharacterTokenizer } from "./char.ts";
-import { END_OF_TEXT, type Tokenizer } from "./tokenizer.ts";
+import { TextTokenizer } from "./text-tokenizer.ts";
+import { END_OF_TEXT, type PromptTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 /** Larger ids than any real vocabulary has would only exhaust memory. */
 const MAX_ID = 2 ** 24;
@@ -30,7 +31,7 @@ const tokenizerFile = z.object({
  * Loads a tokenizer.json: byte-level BPE as GPT-2's or SmolLM's, or a character tokenizer of ours.
  * @throws DataError when the file is missing, damaged or of another kind
  */
-export async function loadTokenizer(path: string): Promise<Tokenizer> {
+export async function loadTokenizer(path: string): Promise<PromptTokenizer> {
   const parsed = tokenizerFile.safeParse(await readJson(path));
   const fix = "use a GPT-2 tokenizer.json or one that Kindling wrote";
   if (!parsed.success) {
@@ -46,6 +47,15 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
   }
   const pairs = model.merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge) as [string, string]); // older files write "a b"
   return new BytePairTokenizer({ vocab: plain, merges: pairs, special, splitsDigits: pretokenizer.type === "Sequence" });
+}
+
+/**
+ * Opens the tokenizer of a model's folder: ours where it reads the file, which answers at once, otherwise Hugging Face's.
+ * @throws DataError when it is missing or damaged
+ */
+export async function openTokenizer(folder: string): Promise<Tokenizer> {
+  const path = join(folder, "tokenizer.json");
+  return tokenizerFile.safeParse(await readJson(path)).success ? loadTokenizer(path) : TextTokenizer.open(folder);
 }
 
 /**

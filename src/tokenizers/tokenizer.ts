@@ -1,22 +1,38 @@
-/** Turns text into token ids and back. */
+export interface PlainEncodeOptions {
+  /** Add what the model expects around a text. @default true, where the tokenizer has such a rule */
+  addSpecialTokens?: boolean;
+  /** Special tokens written out in the text are plain text. @default false */
+  isLiteral?: boolean;
+}
+
+/** Turns text into token ids and back. Some tokenizers answer at once, others later. */
 export interface Tokenizer {
   readonly vocabSize: number;
   /** Id of the token that separates documents, or null. */
   readonly endOfTextId: number | null;
+  /** Texts that stand for special tokens. */
+  readonly specialTexts: readonly string[];
   /** Ids of the text. Special tokens written out in the text become their ids. */
-  encode(text: string): number[];
+  encode(text: string, options?: PlainEncodeOptions): number[] | Promise<number[]>;
   /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
-  decode(ids: readonly number[]): string;
+  decode(ids: readonly number[]): string | Promise<string>;
   /** Decodes ids one by one: each call gives the text that is certain by now. */
   stream(): TokenStream;
   /** The object that Hugging Face's tokenizer.json holds. */
   toJson(): Record<string, unknown>;
 }
 
+/** A tokenizer that answers at once. */
+export interface PromptTokenizer extends Tokenizer {
+  encode(text: string, options?: PlainEncodeOptions): number[];
+  decode(ids: readonly number[]): string;
+  stream(): { push(id: number): string; flush(): string };
+}
+
 export interface TokenStream {
-  push(id: number): string;
+  push(id: number): string | Promise<string>;
   /** What is left at the end. */
-  flush(): string;
+  flush(): string | Promise<string>;
 }
 
 export const END_OF_TEXT = "<|endoftext|>";

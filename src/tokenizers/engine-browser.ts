@@ -1,0 +1,2 @@
+/** In a page there is only the engine in JavaScript. */
+export { javascriptEngine as openEngine } from "./engine-javascript.ts";

@@ -1,0 +1,29 @@
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Characters of private use around what is to be encoded literally; they are taken out of texts that come with them. */
+const [OPEN, CLOSE] = ["\u{10fff0}", "\u{10fff1}"];
+const marks = new RegExp(`[${OPEN}${CLOSE}]`, "gu");
+
+/**
+ * Marks in a text from outside what looks like a special token, so that `encodePrompt` takes it for plain text: nobody can end their own message
+ * and begin another one's.
+ */
+export function withLiterals(text: string, { specialTexts }: Pick<Tokenizer, "specialTexts">): string {
+  const clean = text.replace(marks, "");
+  const wanted = specialTexts.filter((special) => special !== "" && clean.includes(special));
+  if (wanted.length === 0) return clean;
+  const escaped = wanted.sort((a, b) => b.length - a.length).map((special) => special.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return clean.replace(new RegExp(escaped.join("|"), "gu"), (special) => `${OPEN}${special}${CLOSE}`);
+}
+
+/** Ids of a prompt; what `withLiterals` marked is plain text. */
+export async function encodePrompt(tokenizer: Tokenizer, prompt: string, { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {}): Promise<number[]> {
+  if (!prompt.includes(OPEN)) return tokenizer.encode(prompt, { addSpecialTokens });
+  const ids: number[] = [];
+  const pieces = prompt.split(new RegExp(`${OPEN}([^${CLOSE}]*)${CLOSE}`, "u"));
+  for (const [i, piece] of pieces.entries()) {
+    if (piece === "") continue;
+    ids.push(...(await tokenizer.encode(piece, i % 2 === 1 ? { addSpecialTokens: false, isLiteral: true } : { addSpecialTokens: false })));
+  }
+  return ids;
+}
