@@ -7,16 +7,17 @@ const below = {
   runtime: ["ir", "lower"],
   tensor: ["ir", "ops", "autodiff", "lower", "runtime"],
   files: ["ir"],
+  hub: ["ir"],
   nn: ["ir", "tensor"],
   onnx: ["ir", "ops", "autodiff", "lower", "tensor", "nn"],
   optim: ["ir", "tensor", "nn"],
   tokenizers: ["ir", "files"],
   data: ["ir", "ops", "files", "tokenizers"],
-  models: ["ir", "files", "tensor", "nn"],
+  models: ["ir", "files", "hub", "tensor", "nn"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["ir", "ops", "tensor", "models", "tokenizers"],
   serve: ["ir", "generate", "tokenizers"],
-  cli: ["ir", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
+  cli: ["ir", "hub", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
 };
 
 const isTest = "\\.test\\.ts$|^src/testing/";

@@ -8,6 +8,7 @@ import { doctorCommand } from "./doctor.ts";
 import { inspectCommand } from "./inspect.ts";
 import { openModel } from "./models.ts";
 import { profileCommand } from "./profile.ts";
+import { pullCommand } from "./pull.ts";
 import { serveCommand } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -185,6 +186,17 @@ program
   .addOption(deviceOption())
   .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
   .action((name, o) => profileCommand(name, o));
+
+program
+  .command("pull <repository>")
+  .description("Fetch a model from a hub into the cache that Python's huggingface_hub shares, and print its folder.")
+  .option("--revision <name>", "branch, tag or commit (default: main)")
+  .addOption(new Option("--source <hub>", "where to fetch from").choices(["huggingface", "modelscope"]).default("huggingface"))
+  .option("--endpoint <url>", "a mirror (default: HF_ENDPOINT)")
+  .option("--include <pattern>", 'only such files, as "*.json" (repeatable)', collect)
+  .option("--exclude <pattern>", "not such files (repeatable)", collect)
+  .option("--offline", "ask no server: only look into the cache")
+  .action(async (repository: string, o) => pullCommand(repository, dropUndefined({ ...o, isOffline: o.offline, offline: undefined })));
 
 program
   .command("inspect")

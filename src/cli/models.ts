@@ -1,10 +1,12 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Generator } from "../generate/index.ts";
+import { isRepositoryId, pull } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { loadGgufTokenizer, openTokenizer } from "../tokenizers/index.ts";
+import { progressOf } from "./pull.ts";
 
 /** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
@@ -13,9 +15,10 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
   for (const folder of candidates) {
     if (await stat(join(folder, "config.json")).catch(() => undefined)) return folder;
   }
+  if (name.includes("/") && isRepositoryId(name)) return pull(name, progressOf());
   throw new DataError({
     where: "model",
-    expected: "the name of a run, a folder with config.json, or a .gguf file",
+    expected: "the name of a run, a folder with config.json, a .gguf file, or a repository such as owner/name",
     received: `"${name}"`,
     fix: "train one first: kindling train --text my.txt --name my",
   });

@@ -1,4 +1,4 @@
-/** Files: safetensors, GGUF, JSON, and writes that survive a crash. Imports ir/. */
+/** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { GgufFile, type GgufHeader, type GgufTensor, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader, writeGguf } from "./gguf.ts";
 export { decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
@@ -12,3 +12,4 @@ export {
   type TensorInfo,
   writeSafetensors,
 } from "./safetensors.ts";
+export { readTorch } from "./torch.ts";

@@ -1,5 +1,6 @@
-import { bytesPerElement, DataError, type DType, type HostArray, hostArrayFromBytes } from "../ir/index.ts";
+import { DataError, type DType, type HostArray } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { storedTypes } from "./foreign-types.ts";
 import { openForReading, readExactly } from "./read.ts";
 
 /*
@@ -8,7 +9,13 @@ import { openForReading, readExactly } from "./read.ts";
  * "__metadata__" maps strings to strings. https://github.com/huggingface/safetensors
  */
 const dtypeNames: Readonly<Record<DType, string>> = { f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", i64: "I64", u8: "U8", i8: "I8", bool: "BOOL" };
-const dtypesByName = new Map(Object.entries(dtypeNames).map(([dtype, name]) => [name, dtype as DType]));
+type StoredDType = keyof typeof storedTypes;
+/** Types that are read only, and widened: tensors do not have them. */
+const foreignNames = { F64: "f64", I16: "i16", U16: "u16", U32: "u32", F8_E4M3: "f8e4m3", F8_E5M2: "f8e5m2" } as const;
+const storedByName = new Map<string, StoredDType>([
+  ...Object.entries(dtypeNames).map(([dtype, name]): [string, DType] => [name, dtype as DType]),
+  ...Object.entries(foreignNames),
+]);
 const METADATA = "__metadata__";
 const LENGTH_BYTES = 8;
 /** The reference implementation refuses larger headers too. */
@@ -22,7 +29,8 @@ export interface StoredTensor {
 }
 
 export interface TensorInfo {
-  dtype: DType;
+  /** As it is in the file; types that tensors do not have are widened when they are read. */
+  dtype: StoredDType;
   shape: readonly number[];
   /** First byte and byte after the last, from the end of the header. */
   begin: number;
@@ -74,14 +82,14 @@ export function parseHeader(path: string, header: Uint8Array, fileBytes: number)
 
 function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
   const { dtype: dtypeName, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
-  const dtype = dtypesByName.get(String(dtypeName));
-  if (!dtype) throw malformed(path, `tensor ${name} to have one of the dtypes ${[...dtypesByName.keys()].join(", ")}`, JSON.stringify(dtypeName) ?? "none");
+  const dtype = storedByName.get(String(dtypeName));
+  if (!dtype) throw malformed(path, `tensor ${name} to have one of the dtypes ${[...storedByName.keys()].join(", ")}`, JSON.stringify(dtypeName) ?? "none");
   const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
   if (!Array.isArray(shape) || !shape.every(isCount)) throw malformed(path, `tensor ${name} to have a shape of integers`, JSON.stringify(shape) ?? "none");
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
     throw malformed(path, `tensor ${name} to have two data offsets`, JSON.stringify(offsets) ?? "none");
   }
-  const bytes = shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
+  const bytes = shape.reduce((a, b) => a * b, storedTypes[dtype].bytes);
   if (offsets[1] - offsets[0] !== bytes) throw malformed(path, `${bytes} bytes for tensor ${name} ${dtypeName}[${shape}]`, `${offsets[1] - offsets[0]}`);
   return { dtype, shape, begin: offsets[0], end: offsets[1] };
 }
@@ -121,7 +129,8 @@ export function readSafetensors(path: string, names?: readonly string[]): Promis
       const info = header.tensors.get(name);
       if (!info) throw malformed(path, `a tensor named ${name}`, `only ${[...header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
       const bytes = await read(info.end - info.begin, header.dataOffset + info.begin);
-      tensors.set(name, { dtype: info.dtype, shape: info.shape, data: hostArrayFromBytes(info.dtype, bytes) });
+      const { dtype, read: decode } = storedTypes[info.dtype];
+      tensors.set(name, { dtype, shape: info.shape, data: decode(bytes) });
     }
     return { tensors, metadata: header.metadata };
   });

@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readJson, readSafetensors, readSafetensorsHeader, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
+import { readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
+import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
 import { DataError, decodeElement, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
@@ -16,6 +17,8 @@ import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
+const TORCH_WEIGHTS = "pytorch_model.bin";
+const TORCH_INDEX = "pytorch_model.bin.index.json";
 const GENERATION = "generation_config.json";
 
 /** The type of model that each task gives. */
@@ -43,6 +46,8 @@ export interface LoadOptions<T extends Task = Task> {
   labels?: readonly string[];
   /** For the weights of a new head. @default randomKey(0) */
   key?: RandomKey;
+  /** How a model is fetched that is named by the id of its repository. */
+  hub?: HubOptions;
 }
 
 /** Writes config.json, generation_config.json for what generates, and model.safetensors, as transformers' save_pretrained does. */
@@ -62,7 +67,8 @@ export async function savePretrained(model: PretrainedModel, folder: string): Pr
 }
 
 /**
- * Loads a model from a folder in Hugging Face layout, or from a .gguf file (Llama, Qwen2, Qwen3). Weights are widened to f32.
+ * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (Llama, Qwen2, Qwen3).
+ * Weights, of safetensors or of torch, are widened to f32.
  * @throws DataError when a file is missing, damaged or of another architecture; CheckpointError or ShapeError when the
  *   weights do not fit the config.
  *
@@ -71,7 +77,8 @@ export async function savePretrained(model: PretrainedModel, folder: string): Pr
  */
 export async function fromPretrained<T extends keyof TaskModels>(path: string, options: LoadOptions<T> & { task: T }): Promise<TaskModels[T]>;
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
-export async function fromPretrained(path: string, options: LoadOptions = {}): Promise<PretrainedModel> {
+export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
+  const path = await localPath(name, options.hub);
   if (path.endsWith(".gguf")) return loadGguf(path);
   const configPath = join(path, CONFIG);
   const stored = await readJson(configPath);
@@ -88,6 +95,11 @@ export async function fromPretrained(path: string, options: LoadOptions = {}): P
   const generation = join(path, GENERATION);
   model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(json);
   return model;
+}
+
+/** A folder or file on this machine; what is none and could be the id of a repository is pulled. */
+export async function localPath(name: string, hub?: HubOptions): Promise<string> {
+  return !isRepositoryId(name) || (await exists(name)) ? name : pull(name, hub);
 }
 
 /** Makes a model for a config in the form of config.json, with weights as at the start of training. */
@@ -113,7 +125,7 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   const files = await weightFiles(folder);
   const state = new Map<string, StateTensor>();
   const wanted = model.namedState();
-  for (const path of files) addWeights(state, model, wanted.keys(), (await readSafetensors(path)).tensors);
+  for (const path of files) addWeights(state, model, wanted.keys(), await tensorsIn(path));
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
   const { prefix, mayLack } = familyOf(folder, model.modelType);
   if (mayLack) for (const key of wanted.keys()) if (!state.has(key) && mayLack.test(key)) wanted.delete(key);
@@ -145,9 +157,14 @@ const generationPart = (json: Json): Json => Object.fromEntries(Object.entries(j
 async function isUntied(folder: string, { tensor, source }: { tensor: string; source: string }): Promise<boolean> {
   const found: Uint8Array[] = [];
   for (const path of await weightFiles(folder)) {
-    const { tensors } = await readSafetensorsHeader(path);
-    const names = [tensor, source].filter((name) => tensors.has(name));
-    for (const { data } of (await readSafetensors(path, names)).tensors.values()) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    const isTorch = path.endsWith(".bin");
+    const known = isTorch ? undefined : (await readSafetensorsHeader(path)).tensors;
+    const names = known && [tensor, source].filter((name) => known.has(name));
+    const tensors = await tensorsIn(path, names);
+    for (const name of [tensor, source]) {
+      const data = tensors.get(name)?.data;
+      if (data) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
   }
   return found.length === 2 && Buffer.compare(found[0], found[1]) !== 0;
 }
@@ -174,24 +191,37 @@ function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Rec
   }
 }
 
-/** The file with the weights, or the shards that an index names. @throws DataError for an index that points elsewhere */
+/**
+ * The file with the weights, or the shards that an index names: safetensors, or else what torch.save wrote.
+ * @throws DataError for an index that points elsewhere
+ */
 async function weightFiles(folder: string): Promise<string[]> {
-  const index = join(folder, INDEX);
-  const isSharded = !(await exists(join(folder, WEIGHTS))) && (await exists(index));
-  if (!isSharded) return [join(folder, WEIGHTS)];
+  const candidates = [WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX].map((name) => join(folder, name));
+  let index: string | undefined;
+  for (const path of candidates) {
+    if (!(await exists(path))) continue;
+    if (!path.endsWith(".json")) return [path];
+    index = path;
+    break;
+  }
+  if (index === undefined) return [join(folder, WEIGHTS)];
   const { weight_map: map } = await readJson(index);
   const names = map !== null && typeof map === "object" ? [...new Set(Object.values(map))] : [];
-  const wrong = names.find((name) => typeof name !== "string" || !/^[\w-][\w.-]*\.safetensors$/.test(name));
+  const wrong = names.find((name) => typeof name !== "string" || !/^[\w-][\w.-]*\.(safetensors|bin)$/.test(name));
   if (names.length === 0 || wrong !== undefined) {
     throw new DataError({
       where: index,
-      expected: "a weight_map from tensors to .safetensors files beside it",
+      expected: "a weight_map from tensors to files beside it",
       received: JSON.stringify(wrong) ?? "none",
       fix: "fetch the model again, from a source that you trust",
     });
   }
   return names.sort().map((name) => join(folder, name as string));
 }
+
+/** A torch file keeps no order by which parts could be read alone: it is read whole. */
+const tensorsIn = async (path: string, names?: readonly string[]): Promise<Map<string, StoredTensor>> =>
+  path.endsWith(".bin") ? readTorch(path) : (await readSafetensors(path, names)).tensors;
 
 const exists = (path: string) =>
   stat(path).then(

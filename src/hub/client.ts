@@ -1,0 +1,108 @@
+import { DataError, RuntimeError } from "../ir/index.ts";
+import { endpointOf, type HubOptions, tokenOf } from "./settings.ts";
+
+/** A file of a repository, as a hub describes it. */
+export interface RemoteFile {
+  path: string;
+  bytes: number;
+  /** Hash of the content: SHA-256, or of small files git's SHA-1 of "blob <size>\0" and the content. */
+  hash: string;
+}
+
+const RETRIES = 4;
+const RETRY_STATUS = new Set([408, 429, 500, 502, 503, 504]);
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+
+/** Talks to a hub: the address, the token, and its errors as ours. */
+export class HubClient {
+  readonly endpoint: string;
+  private readonly headers: Readonly<Record<string, string>>;
+  private readonly signal?: AbortSignal;
+  private readonly id: string;
+
+  private constructor(id: string, endpoint: string, headers: Record<string, string>, signal?: AbortSignal) {
+    this.id = id;
+    this.endpoint = endpoint;
+    this.headers = headers;
+    this.signal = signal;
+  }
+
+  static async open(id: string, options: HubOptions): Promise<HubClient> {
+    const token = await tokenOf(options);
+    const headers: Record<string, string> = { "user-agent": "kindling", ...(token && { authorization: `Bearer ${token}` }) };
+    if (token && options.source === "modelscope") headers.cookie = `m_session_id=${token}`;
+    return new HubClient(id, endpointOf(options), headers, options.signal);
+  }
+
+  /**
+   * Asks, and asks again when the network or the server fails for a moment.
+   * @throws DataError for what is not there or not allowed, RuntimeError when the hub cannot be reached
+   */
+  async request(url: string, init: RequestInit = {}): Promise<Response> {
+    for (let attempt = 0; ; attempt++) {
+      let wait = FIRST_WAIT_MS * 2 ** attempt;
+      try {
+        const response = await fetch(url, { ...init, headers: { ...this.headers, ...init.headers }, signal: this.signal });
+        if (response.status < 400) return response;
+        if (!RETRY_STATUS.has(response.status) || attempt >= RETRIES) throw await this.errorOf(url, response);
+        wait = Math.max(wait, 1000 * Number(response.headers.get("retry-after") ?? 0) || 0);
+        await response.body?.cancel();
+      } catch (cause) {
+        this.signal?.throwIfAborted();
+        if (cause instanceof DataError || attempt >= RETRIES) throw cause instanceof DataError ? cause : this.unreachable(url, cause);
+      }
+      await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT_MS)));
+    }
+  }
+
+  async json(url: string): Promise<unknown> {
+    const response = await this.request(url);
+    return response.json().catch((cause) => {
+      throw new DataError({
+        where: url,
+        expected: "JSON",
+        received: (cause as Error).message,
+        fix: "check the endpoint: it does not speak the hub's protocol",
+        cause,
+      });
+    });
+  }
+
+  private unreachable(url: string, cause: unknown): RuntimeError {
+    const reason = (cause as { cause?: Error }).cause?.message ?? (cause as Error).message;
+    return new RuntimeError({
+      where: this.id,
+      expected: `an answer from ${new URL(url).host}`,
+      received: reason,
+      fix: "check the network; HF_ENDPOINT names a mirror; a path must begin with ./ to be taken for a folder",
+      cause,
+    });
+  }
+
+  private async errorOf(url: string, response: Response): Promise<DataError> {
+    const code = response.headers.get("x-error-code") ?? "";
+    const body = await response.text().catch(() => "");
+    const message = response.headers.get("x-error-message") ?? textOf(body) ?? response.statusText;
+    const known: Readonly<Record<string, readonly [string, string]>> = {
+      RevisionNotFound: ["a revision that exists", "check --revision"],
+      EntryNotFound: ["a file of the repository", "check its name"],
+      GatedRepo: ["access to a gated model", "accept its terms on the model's page, and give a token: HF_TOKEN"],
+      RepoNotFound: ["a repository that exists, or that the token may see", "check the id; give a token for a private one: HF_TOKEN"],
+    };
+    const [expected, fix] =
+      known[code] ?? (response.status === 401 || response.status === 404 ? known.RepoNotFound : ["an answer without error", "try again later"]);
+    return new DataError({ where: `${this.id} (${new URL(url).host})`, expected, received: `${response.status} ${message}`.slice(0, 200), fix });
+  }
+}
+
+/** The message of an error's body. */
+function textOf(body: string): string | undefined {
+  try {
+    const { error, Message, message } = JSON.parse(body) as Record<string, unknown>;
+    const found = error ?? Message ?? message;
+    return typeof found === "string" ? found : undefined;
+  } catch {
+    return undefined;
+  }
+}

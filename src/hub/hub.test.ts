@@ -1,0 +1,154 @@
+/** Against a server on this machine that speaks the hub's protocol. */
+import { createHash } from "node:crypto";
+import { mkdtemp, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { fromPretrained } from "../models/index.ts";
+import { type HubOptions, isRepositoryId, pull } from "./index.ts";
+
+const COMMIT = "0123456789abcdef0123456789abcdef01234567";
+const golden = fileURLToPath(new URL("../../golden/models/bert-sequence-classification/", import.meta.url));
+const weights = await readFile(join(golden, "model.safetensors"));
+const config = await readFile(join(golden, "config.json"));
+const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+const gitHash = (bytes: Buffer) => createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
+
+interface Repo {
+  files: Record<string, { bytes: Buffer; isLarge: boolean }>;
+  /** Bytes after which an answer breaks off, once. */
+  breakAt?: number;
+  needsToken?: string;
+  isDamaged?: boolean;
+}
+let server: Server;
+let repo: Repo;
+let requests: { url: string; range?: string; authorization?: string }[];
+let folder: string;
+let options: HubOptions;
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const url = decodeURIComponent(request.url ?? "");
+  requests.push({ url, range: request.headers.range, authorization: request.headers.authorization });
+  const json = (value: unknown, headers: Record<string, string> = {}, status = 200) => {
+    response.writeHead(status, { "content-type": "application/json", ...headers });
+    response.end(JSON.stringify(value));
+  };
+  if (repo.needsToken && request.headers.authorization !== `Bearer ${repo.needsToken}`) return json({ error: "gated" }, { "x-error-code": "GatedRepo" }, 401);
+  const names = Object.keys(repo.files);
+  if (url === "/api/models/me/tiny/revision/main") return json({ sha: COMMIT });
+  if (url.startsWith(`/api/models/me/tiny/tree/${COMMIT}`)) {
+    // two pages
+    const page = url.includes("cursor") ? names.slice(2) : names.slice(0, 2);
+    const entries = page.map((path) => {
+      const { bytes, isLarge } = repo.files[path];
+      return { type: "file", path, size: bytes.length, oid: gitHash(bytes), ...(isLarge && { lfs: { oid: sha256(bytes), size: bytes.length } }) };
+    });
+    const next = `<http://${request.headers.host}/api/models/me/tiny/tree/${COMMIT}?cursor=2>; rel="next"`;
+    return json(entries, url.includes("cursor") || names.length <= 2 ? {} : { link: next });
+  }
+  const path = new RegExp(`^/me/tiny/resolve/${COMMIT}/(.*)$`).exec(url)?.[1];
+  const file = path === undefined ? undefined : repo.files[path];
+  if (!file) return json({ error: "none" }, { "x-error-code": url.includes("/me/tiny/revision/") ? "RevisionNotFound" : "RepoNotFound" }, 404);
+  const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
+  const bytes = repo.isDamaged ? Buffer.alloc(file.bytes.length) : file.bytes;
+  response.writeHead(start > 0 ? 206 : 200, { "content-length": bytes.length - start });
+  if (repo.breakAt !== undefined && file.isLarge && start === 0) {
+    response.write(bytes.subarray(0, repo.breakAt));
+    setTimeout(() => response.destroy(), 30);
+    return;
+  }
+  response.end(bytes.subarray(start));
+}
+
+beforeEach(async () => {
+  requests = [];
+  repo = {
+    files: {
+      "config.json": { bytes: config, isLarge: false },
+      "model.safetensors": { bytes: weights, isLarge: true },
+      "pytorch_model.bin": { bytes: weights, isLarge: true },
+    },
+  };
+  server = createServer(answer).listen(0, "127.0.0.1");
+  await new Promise((resolve) => server.once("listening", resolve));
+  folder = await mkdtemp(join(tmpdir(), "kindling-hub-"));
+  options = { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cacheFolder: folder, token: false };
+});
+afterEach(async () => {
+  server.close();
+  await rm(folder, { recursive: true });
+});
+
+describe("pull", () => {
+  test("brings what a model needs into the cache, as Python's client lays it out", async () => {
+    const path = await pull("me/tiny", options);
+    expect(path).toBe(join(folder, "models--me--tiny", "snapshots", COMMIT));
+    expect(await readlink(join(path, "model.safetensors"))).toBe(join("..", "..", "blobs", sha256(weights)));
+    expect(await readFile(join(folder, "models--me--tiny", "refs", "main"), "utf8")).toBe(COMMIT);
+    expect(requests.some(({ url }) => url.endsWith(".bin"))).toBe(false);
+    const model = await fromPretrained(path, { task: "sequence-classification" });
+    expect(model.config.labels).toHaveLength(3);
+  });
+
+  test("a second time fetches no file; offline asks nobody", async () => {
+    const path = await pull("me/tiny", options);
+    requests = [];
+    expect(await pull("me/tiny", options)).toBe(path);
+    expect(requests.filter(({ url }) => url.includes("/resolve/"))).toEqual([]);
+    requests = [];
+    expect(await pull("me/tiny", { ...options, isOffline: true })).toBe(path);
+    expect(await pull("me/tiny", { ...options, revision: COMMIT })).toBe(path);
+    expect(requests).toEqual([]);
+    await expect(pull("me/other", { ...options, isOffline: true })).rejects.toThrow(/in the cache/);
+  });
+
+  test("goes on where it broke off", async () => {
+    repo.breakAt = 1000;
+    await pull("me/tiny", options);
+    const ranges = requests.filter(({ url }) => url.endsWith("model.safetensors")).map(({ range }) => range);
+    expect(ranges).toEqual([undefined, "bytes=1000-"]);
+  });
+
+  test("goes on from an earlier program's part", async () => {
+    await pull("me/tiny", { ...options, include: ["config.json"] });
+    await writeFile(join(folder, "models--me--tiny", "blobs", `${sha256(weights)}.incomplete`), weights.subarray(0, 500));
+    await pull("me/tiny", options);
+    expect(requests.filter(({ url }) => url.endsWith("model.safetensors")).map(({ range }) => range)).toEqual(["bytes=500-"]);
+  });
+
+  test("a file with another hash is refused, and not kept", async () => {
+    repo.isDamaged = true;
+    await expect(pull("me/tiny", options)).rejects.toThrow(/hash/);
+    repo.isDamaged = false;
+    await pull("me/tiny", options);
+  });
+
+  test("tokens, and errors that say what to do", async () => {
+    repo.needsToken = "hf_secret";
+    await expect(pull("me/tiny", options)).rejects.toThrow(/gated model.*HF_TOKEN/s);
+    await pull("me/tiny", { ...options, token: "hf_secret" });
+    await expect(pull("me/tiny", { ...options, token: "hf_secret", revision: "v9" })).rejects.toThrow(/revision that exists/);
+    await expect(pull("me/none", { ...options, token: "hf_secret" })).rejects.toThrow(/repository that exists/);
+    await expect(pull("../x", options)).rejects.toThrow(/owner\/name/);
+  });
+
+  test("a listing that would write elsewhere is refused", async () => {
+    repo.files["../escape.json"] = { bytes: config, isLarge: false };
+    await expect(pull("me/tiny", options)).rejects.toThrow(/paths inside the repository/);
+  });
+
+  test("progress", async () => {
+    const seen: number[] = [];
+    await pull("me/tiny", { ...options, onProgress: ({ file, doneBytes }) => file === "model.safetensors" && seen.push(doneBytes) });
+    expect(seen.at(-1)).toBe(weights.length);
+  });
+});
+
+test("ids", () => {
+  expect(["bert-base-uncased", "me/tiny", "HuggingFaceTB/SmolLM2-135M"].every(isRepositoryId)).toBe(true);
+  expect(["a/b/c", "../x", "./x", "a--b", "x.git", "", "-x"].some(isRepositoryId)).toBe(false);
+});

@@ -1,0 +1,3 @@
+/** Hubs of models: downloads into the cache that Python's clients share. Imports ir/. */
+export { pull } from "./pull.ts";
+export { type HubOptions, type HubSource, isRepositoryId } from "./settings.ts";

@@ -1,0 +1,96 @@
+import { readFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join, resolve } from "node:path";
+import { OptionError } from "../ir/index.ts";
+
+export type HubSource = "huggingface" | "modelscope";
+
+export interface HubOptions {
+  /** @default "huggingface" */
+  source?: HubSource;
+  /** Branch, tag or commit. @default "main", of ModelScope "master" */
+  revision?: string;
+  /** Access token; false for none. @default HF_TOKEN, or the file that Python's client keeps; of ModelScope MODELSCOPE_API_TOKEN */
+  token?: string | false;
+  /** Another server that speaks the protocol. @default HF_ENDPOINT; of ModelScope MODELSCOPE_ENDPOINT */
+  endpoint?: string;
+  /** @default the folder that Python's client uses: HF_HUB_CACHE, HF_HOME/hub, ~/.cache/huggingface/hub */
+  cacheFolder?: string;
+  /** Ask no server: only what is in the cache. @default HF_HUB_OFFLINE */
+  isOffline?: boolean;
+  /** Only these files, by patterns such as "*.safetensors". @default what a model needs */
+  include?: readonly string[];
+  exclude?: readonly string[];
+  /** Called as bytes arrive. */
+  onProgress?: (progress: { file: string; doneBytes: number; totalBytes: number }) => void;
+  signal?: AbortSignal;
+}
+
+const environment = process.env;
+const first = (...names: string[]) => names.map((name) => environment[name]).find((value) => value !== undefined && value !== "");
+
+const expand = (path: string) => resolve(path.replace(/^~(?=\/|$)/, homedir()));
+/** Where Python's client keeps its token and its cache. */
+const home = () => expand(first("HF_HOME") ?? join(first("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface"));
+
+export function cacheFolderOf({ source = "huggingface", cacheFolder }: HubOptions): string {
+  if (cacheFolder !== undefined) return expand(cacheFolder);
+  if (source === "modelscope") return join(expand(first("MODELSCOPE_CACHE") ?? join(homedir(), ".cache", "modelscope")), "models");
+  return expand(first("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? join(home(), "hub"));
+}
+
+export const endpointOf = ({ source = "huggingface", endpoint }: HubOptions): string =>
+  (
+    endpoint ?? (source === "modelscope" ? (first("MODELSCOPE_ENDPOINT") ?? "https://modelscope.cn") : (first("HF_ENDPOINT") ?? "https://huggingface.co"))
+  ).replace(/\/+$/, "");
+
+export async function tokenOf({ source = "huggingface", token }: HubOptions): Promise<string | undefined> {
+  if (token === false) return undefined;
+  if (token !== undefined) return token;
+  if (source === "modelscope") return first("MODELSCOPE_API_TOKEN");
+  const found = first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ?? (await readFile(first("HF_TOKEN_PATH") ?? join(home(), "token"), "utf8").catch(() => ""));
+  return found.replace(/[\r\n]/g, "").trim() || undefined;
+}
+
+export const isOffline = ({ isOffline: asked }: HubOptions): boolean =>
+  asked ?? /^(1|on|yes|true)$/i.test(first("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") ?? "");
+
+/** Whether a text could name a repository: "name" or "owner/name". */
+export function isRepositoryId(text: string): boolean {
+  const isPart = (part: string) => /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$/.test(part) && !/--|\.\.|[.-]$|\.git$/.test(part);
+  const parts = text.split("/");
+  return parts.length <= 2 && parts.every(isPart);
+}
+
+/** @throws OptionError for what cannot be the id of a repository */
+export function requireRepositoryId(id: string, source: HubSource): void {
+  if (isRepositoryId(id) && (source === "huggingface" || id.includes("/"))) return;
+  throw new OptionError({ where: "repository", expected: 'an id such as "owner/name"', received: JSON.stringify(id), fix: "copy it from the model's page" });
+}
+
+/** A path inside a repository that stays inside the folder it is written to. */
+export const isSafePath = (path: string): boolean =>
+  path !== "" && !/[\\\0]|^\/|^[A-Za-z]:/.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+
+/** Files of a repository that a pattern names; "*" goes over folders. */
+export function matches(path: string, patterns: readonly string[]): boolean {
+  return patterns.some((pattern) => {
+    const source = pattern
+      .replace(/[.+^${}()|\\]/g, "\\$&")
+      .replaceAll("*", ".*")
+      .replaceAll("?", ".");
+    return new RegExp(`^${pattern.endsWith("/") ? `${source}.*` : source}$`, "s").test(path);
+  });
+}
+
+const WEIGHTS = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data", "*.gguf", "*.tflite", "*.mlmodel", "*.pb"];
+const MODEL_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.tiktoken", "README.md"];
+
+/** What a model needs of a repository: its configs, tokenizer and safetensors; torch's files where there are no safetensors. */
+export function neededFiles(paths: readonly string[], { include, exclude = [] }: HubOptions): string[] {
+  const kept = paths.filter((path) => !matches(path, exclude));
+  if (include) return kept.filter((path) => matches(path, include));
+  const hasSafetensors = kept.some((path) => !path.includes("/") && path.endsWith(".safetensors"));
+  const isNeeded = (path: string) => matches(path, MODEL_FILES) || (!hasSafetensors && /^pytorch_model.*\.bin$/.test(path));
+  return kept.filter((path) => isNeeded(path) && !(path.includes("/") && matches(path, [...WEIGHTS, "*.safetensors"])));
+}
