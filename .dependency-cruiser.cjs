@@ -12,6 +12,7 @@ const below = {
   onnx: ["ir", "ops", "autodiff", "lower", "tensor", "nn"],
   optim: ["ir", "tensor", "nn"],
   tokenizers: ["ir", "files"],
+  processors: ["ir", "files", "tensor"],
   data: ["ir", "ops", "files", "tokenizers"],
   models: ["ir", "files", "hub", "tensor", "nn"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],

@@ -30,7 +30,7 @@ let requests: { url: string; range?: string; authorization?: string }[];
 let folder: string;
 let options: HubOptions;
 
-function answer(request: IncomingMessage, response: ServerResponse): void {
+function answer(request: IncomingMessage, response: ServerResponse): unknown {
   const url = decodeURIComponent(request.url ?? "");
   requests.push({ url, range: request.headers.range, authorization: request.headers.authorization });
   const json = (value: unknown, headers: Record<string, string> = {}, status = 200) => {
