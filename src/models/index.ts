@@ -1,4 +1,14 @@
 /** Model families in Hugging Face layout, one file each, and their loading and saving. Imports nn/ and below. */
+export {
+  LeNet,
+  type LeNetConfig,
+  Mlp,
+  type MlpConfig,
+  RecurrentLanguageModel,
+  type RecurrentLMConfig,
+  TransformerTranslator,
+  type TransformerTranslatorConfig,
+} from "./classic/classic.ts";
 export { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult } from "./decoders/causal-lm.ts";
 export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
 export { GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";

@@ -16,7 +16,9 @@ export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConf
 export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
 export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, type Norm, RMSNorm } from "./layers.ts";
 export { CheckpointError, checkpointKey, loadStateDict, ModelBuffer, Module, Parameter, type StateDict, type StateTensor } from "./module.ts";
+export { Recurrent, type RecurrentConfig, type RecurrentInputs, type RecurrentState } from "./recurrent.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
+export { addSinusoidalPositions, Transformer, type TransformerConfig, type TransformerInputs } from "./transformer.ts";
 export {
   AttentionBlock,
   type AttentionInputs,

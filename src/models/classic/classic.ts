@@ -1,0 +1,146 @@
+/** The classic models, to be built and trained: a perceptron of several layers, LeNet, a recurrent language model, the Transformer of 2017. */
+import {
+  type Activation,
+  activations,
+  addSinusoidalPositions,
+  Conv2d,
+  dropout,
+  Embedding,
+  Linear,
+  Module,
+  normalInit,
+  Recurrent,
+  type RecurrentConfig,
+  type RecurrentInputs,
+  type RecurrentState,
+  Transformer,
+  type TransformerConfig,
+} from "../../nn/index.ts";
+import { averagePool, matmul, mul, type RandomKey, reshape, type Tensor, tanh } from "../../tensor/index.ts";
+import { classLoss } from "../losses.ts";
+
+export interface MlpConfig {
+  /** Widths of the input, the hidden layers and the output. */
+  sizes: readonly number[];
+  /** @default "relu" */
+  activation?: Activation;
+  /** After each hidden layer. @default 0 */
+  dropout?: number;
+}
+
+/** Linear layers with an activation between. Rumelhart et al. 1986. */
+export class Mlp extends Module {
+  readonly layers: Linear[];
+  private readonly config: MlpConfig;
+
+  constructor(config: MlpConfig, key: RandomKey) {
+    super();
+    const { sizes } = config;
+    this.layers = key.split(sizes.length - 1).map((part, i) => new Linear({ inFeatures: sizes[i], outFeatures: sizes[i + 1] }, part));
+    this.config = config;
+  }
+
+  /** x: [..., sizes[0]] -> [..., last of sizes] */
+  forward(x: Tensor<"f32">, { key }: { key?: RandomKey } = {}): Tensor<"f32"> {
+    const { activation = "relu", dropout: probability = 0 } = this.config;
+    return this.layers.reduce((y, layer, i) => {
+      const made = layer.forward(y);
+      return i < this.layers.length - 1 ? dropout(activations[activation](made), probability, key?.fold(i)) : made;
+    }, x);
+  }
+}
+
+export interface LeNetConfig {
+  /** @default 1 */
+  numChannels?: number;
+  /** Side of the square images. @default 28 */
+  imageSize?: number;
+  /** @default 10 */
+  numClasses?: number;
+}
+
+/** LeNet-5: two convolutions with pooling, three linear layers. LeCun et al. 1998, "Gradient-based learning applied to document recognition". */
+export class LeNet extends Module {
+  readonly conv1: Conv2d; // [6, C, 5, 5]
+  readonly conv2: Conv2d; // [16, 6, 5, 5]
+  readonly classifier: Mlp;
+
+  constructor({ numChannels = 1, imageSize = 28, numClasses = 10 }: LeNetConfig, key: RandomKey) {
+    super();
+    const [key1, key2, headKey] = key.split(3);
+    this.conv1 = new Conv2d({ inChannels: numChannels, outChannels: 6, kernelSize: 5, padding: 2 }, key1);
+    this.conv2 = new Conv2d({ inChannels: 6, outChannels: 16, kernelSize: 5 }, key2);
+    const side = Math.floor((Math.floor(imageSize / 2) - 4) / 2);
+    this.classifier = new Mlp({ sizes: [16 * side * side, 120, 84, numClasses], activation: "tanh" }, headKey);
+  }
+
+  /** images: [B, C, H, W] -> logits [B, N] */
+  forward(images: Tensor<"f32">): Tensor<"f32"> {
+    const pooled = (x: Tensor<"f32">) => averagePool(tanh(x), { kernelSize: 2 });
+    const maps = pooled(this.conv2.forward(pooled(this.conv1.forward(images)))); // [B, 16, h, w]
+    return this.classifier.forward(reshape(maps, [images.shape[0], -1]));
+  }
+}
+
+export interface RecurrentLMConfig extends Omit<RecurrentConfig, "inputSize" | "isBidirectional"> {
+  vocabSize: number;
+  /** @default hiddenSize */
+  embeddingSize?: number;
+}
+
+/** A language model of recurrent layers. Mikolov et al. 2010; Zaremba et al. 2014, arXiv:1409.2329. */
+export class RecurrentLanguageModel extends Module {
+  readonly embedding: Embedding; // [V, E]
+  readonly recurrent: Recurrent;
+  readonly head: Linear; // [V, H]
+
+  constructor({ vocabSize, embeddingSize, ...config }: RecurrentLMConfig, key: RandomKey) {
+    super();
+    const [embeddingKey, recurrentKey, headKey] = key.split(3);
+    const inputSize = embeddingSize ?? config.hiddenSize;
+    this.embedding = new Embedding({ numEmbeddings: vocabSize, embeddingDim: inputSize }, embeddingKey);
+    this.recurrent = new Recurrent({ ...config, inputSize }, recurrentKey);
+    this.head = new Linear({ inFeatures: config.projSize ?? config.hiddenSize, outFeatures: vocabSize }, headKey);
+  }
+
+  /** ids: i32 [B, T] -> logits [B, T, V], and the state to go on from */
+  forward(ids: Tensor<"i32">, inputs: RecurrentInputs = {}): { logits: Tensor<"f32">; state: RecurrentState } {
+    const { output, state } = this.recurrent.forward(this.embedding.forward(ids), inputs);
+    return { logits: this.head.forward(output), state };
+  }
+
+  /** Mean cross-entropy of the next tokens; targets of -100 do not count. */
+  loss(ids: Tensor<"i32">, targets: Tensor<"i32">, inputs: RecurrentInputs = {}): Tensor<"f32"> {
+    return classLoss(this.forward(ids, inputs).logits, targets);
+  }
+}
+
+export interface TransformerTranslatorConfig extends TransformerConfig {
+  vocabSize: number;
+}
+
+/** The Transformer of 2017 on words: one table for both sides and the output, sinusoidal positions. Vaswani et al. 2017, section 3.4. */
+export class TransformerTranslator extends Module {
+  readonly embedding: Embedding; // [V, D]
+  readonly transformer: Transformer;
+  private readonly width: number;
+
+  constructor({ vocabSize, ...config }: TransformerTranslatorConfig, key: RandomKey) {
+    super();
+    const [embeddingKey, transformerKey] = key.split(2);
+    this.width = config.hiddenSize ?? 512;
+    this.embedding = new Embedding({ numEmbeddings: vocabSize, embeddingDim: this.width, init: normalInit(this.width ** -0.5) }, embeddingKey);
+    this.transformer = new Transformer(config, transformerKey);
+  }
+
+  /** source: i32 [B, S], target so far: i32 [B, T] -> logits of the next words [B, T, V] */
+  forward(source: Tensor<"i32">, target: Tensor<"i32">, inputs: Parameters<Transformer["forward"]>[2] = {}): Tensor<"f32"> {
+    const embed = (ids: Tensor<"i32">) => addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));
+    return matmul(this.transformer.forward(embed(source), embed(target), inputs), this.embedding.weight.value, { transposeB: true });
+  }
+
+  /** Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. */
+  loss(source: Tensor<"i32">, target: Tensor<"i32">, labels: Tensor<"i32">, inputs: Parameters<Transformer["forward"]>[2] = {}): Tensor<"f32"> {
+    return classLoss(this.forward(source, target, inputs), labels);
+  }
+}

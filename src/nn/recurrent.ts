@@ -1,0 +1,200 @@
+import { ShapeError } from "../ir/index.ts";
+import {
+  add,
+  arange,
+  concat,
+  less,
+  matmul,
+  mul,
+  type RandomKey,
+  relu,
+  reshape,
+  scan,
+  sigmoid,
+  slice,
+  split,
+  stack,
+  sub,
+  type Tensor,
+  tanh,
+  transpose,
+  unsqueeze,
+  where,
+  zeros,
+} from "../tensor/index.ts";
+import { uniformInit } from "./init.ts";
+import { dropout } from "./layers.ts";
+import { Module, Parameter } from "./module.ts";
+
+export interface RecurrentConfig {
+  kind: "rnn" | "lstm" | "gru";
+  inputSize: number;
+  hiddenSize: number;
+  /** Layers on top of one another. @default 1 */
+  numLayers?: number;
+  /** A second one reads from the end; outputs are both. @default false */
+  isBidirectional?: boolean;
+  /** @default true */
+  bias?: boolean;
+  /** Of plain RNNs. @default "tanh" */
+  nonlinearity?: "tanh" | "relu";
+  /** LSTM: outputs are brought to so many numbers. Sak et al. 2014, arXiv:1402.1128. @default none */
+  projSize?: number;
+  /** Between layers. @default 0 */
+  dropout?: number;
+}
+
+export interface RecurrentState {
+  /** [layers * directions, B, H] */
+  h: Tensor<"f32">;
+  /** LSTM: [layers * directions, B, H] */
+  c?: Tensor<"f32">;
+}
+
+export interface RecurrentInputs {
+  /** @default zeros */
+  initial?: RecurrentState;
+  /** Steps of each sequence that count, i32 [B]: beyond them outputs are 0, and states are those at the end. @default all */
+  lengths?: Tensor<"i32">;
+  /** Given, dropout is on. */
+  key?: RandomKey;
+}
+
+/** Gates of each kind, in the order of their rows in the weights. */
+const gatesOf = { rnn: 1, gru: 3, lstm: 4 } as const;
+type Carry = { h: Tensor<"f32">; c: Tensor<"f32"> };
+
+/** One direction of one layer, in PyTorch's layout. */
+class Cell extends Module {
+  readonly weightIh: Parameter; // [gates H, I]
+  readonly weightHh: Parameter; // [gates H, H]
+  readonly biasIh?: Parameter; //  [gates H]
+  readonly biasHh?: Parameter; //  [gates H]
+  readonly weightHr?: Parameter; // [P, H]
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+  private readonly config: RecurrentConfig;
+
+  constructor(config: RecurrentConfig, inputSize: number, suffix: string, key: RandomKey) {
+    super();
+    const { kind, hiddenSize, bias = true, projSize } = config;
+    const rows = gatesOf[kind] * hiddenSize;
+    const init = uniformInit(1 / Math.sqrt(hiddenSize));
+    const keys = key.split(5);
+    const parameter = (i: number, shape: number[]) => new Parameter(shape, init(keys[i], shape));
+    this.weightIh = parameter(0, [rows, inputSize]);
+    this.weightHh = parameter(1, [rows, projSize ?? hiddenSize]);
+    if (bias) {
+      this.biasIh = parameter(2, [rows]);
+      this.biasHh = parameter(3, [rows]);
+    }
+    if (projSize !== undefined) this.weightHr = parameter(4, [projSize, hiddenSize]);
+    const names = { weightIh: "weight_ih", weightHh: "weight_hh", biasIh: "bias_ih", biasHh: "bias_hh", weightHr: "weight_hr" };
+    this.checkpointKeys = Object.fromEntries(Object.entries(names).map(([field, name]) => [field, `${name}_${suffix}`]));
+    this.config = config;
+  }
+
+  /** x: [T, B, I] -> outputs [T, B, H], and the state at the end. The inputs' part of all steps is one product. */
+  forward(x: Tensor<"f32">, initial: Carry, lengths: Tensor<"i32"> | undefined, reverse: boolean): { ys: Tensor<"f32">; carry: Carry } {
+    const fromInput = matmul(x, this.weightIh.value, { transposeB: true });
+    const projected = this.biasIh ? add(fromInput, this.biasIh.value) : fromInput; // [T, B, gates H]
+    const steps = arange(x.shape[0], "i32");
+    const run = scan(
+      (carry: Carry, [input, step]: [Tensor<"f32">, Tensor<"i32">]) => {
+        const next = this.step(carry, input);
+        if (!lengths) return { carry: next, y: next.h };
+        const counts = unsqueeze(less(step, lengths), 1); // [B, 1]
+        const kept = (fresh: Tensor<"f32">, old: Tensor<"f32">) => where(counts, fresh, old) as Tensor<"f32">;
+        return { carry: { h: kept(next.h, carry.h), c: kept(next.c, carry.c) }, y: where(counts, next.h, 0) as Tensor<"f32"> };
+      },
+      { init: initial, xs: [projected, steps] as [Tensor<"f32">, Tensor<"i32">], reverse },
+    );
+    return { ys: run.ys, carry: run.carry };
+  }
+
+  private step({ h, c }: Carry, input: Tensor<"f32">): Carry {
+    const { kind, nonlinearity = "tanh" } = this.config;
+    const product = matmul(h, this.weightHh.value, { transposeB: true });
+    const own = this.biasHh ? add(product, this.biasHh.value) : product; // [B, gates H]
+    if (kind === "rnn") {
+      const sum = add(input, own);
+      return { h: nonlinearity === "relu" ? relu(sum) : tanh(sum), c };
+    }
+    if (kind === "gru") {
+      const [resetIn, updateIn, newIn] = split(input, 3, -1);
+      const [resetOwn, updateOwn, newOwn] = split(own, 3, -1);
+      const fresh = tanh(add(newIn, mul(sigmoid(add(resetIn, resetOwn)), newOwn)));
+      const update = sigmoid(add(updateIn, updateOwn));
+      return { h: add(mul(sub(1, update) as Tensor<"f32">, fresh), mul(update, h)), c };
+    }
+    const [inGate, forget, cell, outGate] = split(add(input, own), 4, -1);
+    const next = add(mul(sigmoid(forget), c), mul(sigmoid(inGate), tanh(cell)));
+    const output = mul(sigmoid(outGate), tanh(next));
+    return { h: this.weightHr ? matmul(output, this.weightHr.value, { transposeB: true }) : output, c: next };
+  }
+}
+
+/** Cells as fields of their own, so that their weights have PyTorch's names. */
+class Cells extends Module {
+  protected override readonly checkpointKeys: Readonly<Record<string, string>>;
+
+  constructor(cells: readonly Cell[]) {
+    super();
+    Object.assign(this, Object.fromEntries(cells.map((cell, i) => [`cell${i}`, cell])));
+    this.checkpointKeys = Object.fromEntries(cells.map((_, i) => [`cell${i}`, ""]));
+  }
+}
+
+/**
+ * Recurrent layers: a plain RNN (Elman 1990), an LSTM (Hochreiter and Schmidhuber 1997, with forget gates) or a GRU (Cho et al. 2014,
+ * arXiv:1406.1078), in one direction or both, in several layers. Time is a loop in the graph and not unrolled. Weights have the names
+ * and layout of torch.nn.RNN, LSTM and GRU.
+ */
+export class Recurrent extends Module {
+  readonly cells: Cells;
+  protected override readonly checkpointKeys = { cells: "" };
+  private readonly config: RecurrentConfig;
+  private readonly list: readonly (readonly Cell[])[];
+
+  constructor(config: RecurrentConfig, key: RandomKey) {
+    super();
+    const { inputSize, hiddenSize, numLayers = 1, isBidirectional = false, projSize } = config;
+    const directions = isBidirectional ? ["", "_reverse"] : [""];
+    const outputs = (projSize ?? hiddenSize) * directions.length;
+    this.list = key.split(numLayers).map((layerKey, layer) => {
+      const keys = layerKey.split(directions.length);
+      return directions.map((direction, d) => new Cell(config, layer === 0 ? inputSize : outputs, `l${layer}${direction}`, keys[d]));
+    });
+    this.cells = new Cells(this.list.flat());
+    this.config = config;
+  }
+
+  /**
+   * x: [B, T, I] -> outputs of the last layer [B, T, directions * H], and the states at the end of all layers.
+   * @throws ShapeError when x has another width
+   */
+  forward(x: Tensor<"f32">, { initial, lengths, key }: RecurrentInputs = {}): { output: Tensor<"f32">; state: RecurrentState } {
+    const { kind, inputSize, hiddenSize, projSize, dropout: probability = 0 } = this.config;
+    if (x.rank !== 3 || x.shape[2] !== inputSize) {
+      throw new ShapeError({ where: "Recurrent", expected: `x [B, T, ${inputSize}]`, received: `[${x.shape.join(", ")}]`, fix: "check inputSize" });
+    }
+    const batch = x.shape[0];
+    const states: Carry[] = [];
+    let sequence = transpose(x, [1, 0, 2]); // [T, B, I]
+    for (const [layer, directions] of this.list.entries()) {
+      const outputs = directions.map((cell, d) => {
+        const at = states.length;
+        const part = (all: Tensor<"f32"> | undefined, width: number) =>
+          all ? reshape(slice(all, { axis: 0, start: at, end: at + 1 }), [batch, width]) : zeros([batch, width]);
+        const start = { h: part(initial?.h, projSize ?? hiddenSize), c: kind === "lstm" ? part(initial?.c, hiddenSize) : zeros([batch, 1]) };
+        const { ys, carry } = cell.forward(sequence, start, lengths, d === 1);
+        states.push(carry);
+        return ys;
+      });
+      sequence = outputs.length === 1 ? outputs[0] : concat(outputs, -1);
+      if (layer < this.list.length - 1) sequence = dropout(sequence, probability, key?.fold(layer));
+    }
+    const h = stack(states.map((state) => state.h));
+    const state = kind === "lstm" ? { h, c: stack(states.map(({ c }) => c)) } : { h };
+    return { output: transpose(sequence, [1, 0, 2]), state };
+  }
+}
