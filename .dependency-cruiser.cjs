@@ -17,6 +17,7 @@ const below = {
   models: ["ir", "files", "hub", "tensor", "nn"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["ir", "ops", "tensor", "models", "tokenizers"],
+  pipelines: ["ir", "tensor", "models", "generate", "tokenizers", "processors"],
   serve: ["ir", "generate", "tokenizers"],
   cli: ["ir", "hub", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
 };

@@ -5,8 +5,9 @@ preprocessor_config.json, and "calls": "inputs", "options" and the "output". Pic
 under golden/. In an output {"size": [H, W], "runs": [...]} is a mask: how many places are 0, then 255, then 0, ... row by
 row. A number is written as the shortest decimal of its float32.
 
-Models and tokenizers in models/ come from pipeline_models.py; image processors are those that resize with PIL.
-Tasks that transformers 5 no longer has are in make_pipelines_4.py.
+qwen2-vl-pixels.safetensors has pixel_values and image_grid_thw under a picture's name. Models and tokenizers in models/
+come from pipeline_models.py; image processors are those that resize with PIL. Tasks that transformers 5 no longer has
+are in make_pipelines_4.py.
 
     python golden/make_pipelines.py [task ...]
 """
@@ -15,7 +16,8 @@ import sys
 from copy import deepcopy
 
 import transformers
-from transformers import DetrImageProcessorPil, SegformerImageProcessorPil, ViTImageProcessorPil, YolosImageProcessorPil, pipeline
+from safetensors.torch import save_file
+from transformers import AutoImageProcessor, AutoProcessor, pipeline
 
 import pipeline_models
 from common import GOLDEN, made_by, write_json
@@ -80,7 +82,7 @@ PICTURES = ["images/tall.png", "images/photo.jpg"]
 IMAGE_CLASSIFICATION = [
     ("models/vit-image-classification", [
         call(PICTURES[0]), call(PICTURES, top_k=2), call(PICTURES[1], function_to_apply="sigmoid"), call(PICTURES[1], function_to_apply="none"), call("images/gray.png"),
-    ], ("images/vit", ViTImageProcessorPil)),
+    ], "images/vit"),
 ]  # fmt: skip
 
 THINGS = ["a whale", "the sea", "a little old landlord!"]
@@ -90,12 +92,12 @@ ZERO_SHOT_IMAGE = [
 ]  # fmt: skip
 
 DETECTION = [
-    ("models/yolos", [call(PICTURES[0], threshold=0.3), call(PICTURES, threshold=0.35), call(PICTURES[1]), call(PICTURES[1], threshold=0.99)], ("images/yolos", YolosImageProcessorPil)),
-    ("models/detr", [call(PICTURES[0], threshold=0.3), call("images/wide.png", threshold=0.2)], ("images/detr", DetrImageProcessorPil)),
+    ("models/yolos", [call(PICTURES[0], threshold=0.3), call(PICTURES, threshold=0.35), call(PICTURES[1]), call(PICTURES[1], threshold=0.99)], "images/yolos"),
+    ("models/detr", [call(PICTURES[0], threshold=0.3), call("images/wide.png", threshold=0.2)], "images/detr"),
 ]  # fmt: skip
 
 SEGMENTATION = [
-    ("models/segformer-semantic-segmentation", [call(PICTURES[0]), call(PICTURES[1:], subtask="semantic")], ("images/segformer", SegformerImageProcessorPil)),
+    ("models/segformer-semantic-segmentation", [call(PICTURES[0]), call(PICTURES[1:], subtask="semantic")], "images/segformer"),
 ]  # fmt: skip
 
 
@@ -139,22 +141,39 @@ TASKS = {
 }
 
 
+def parts(task, folder, processor):
+    """What the pipeline shall not choose itself: image processors that resize with PIL (use_fast=False)."""
+    if task == "image-text-to-text":
+        return {"processor": AutoProcessor.from_pretrained(folder, use_fast=False)}
+    if processor or task == "zero-shot-image-classification":
+        return {"image_processor": AutoImageProcessor.from_pretrained(GOLDEN / processor if processor else folder, use_fast=False)}
+    return {}
+
+
 def run(task, name, calls, processor=None):
     model = name if name.startswith("models/") else f"pipelines/models/{name}"
-    options = {"image_processor": processor[1].from_pretrained(GOLDEN / processor[0])} if processor else {}
-    runner = pipeline(task, model=str(GOLDEN / model), device="cpu", **options)
+    runner = pipeline(task, model=str(GOLDEN / model), device="cpu", **parts(task, GOLDEN / model, processor))
     written = []
     for inputs, options in calls:
         given, kept = loaded(inputs), deepcopy(options)  # some pipelines change what they get
         output = runner(text=given, **kept) if task == "image-text-to-text" and isinstance(given, list) else runner(given, **kept)
         written.append({"inputs": inputs, "options": options, "output": plain(output)})
-    return {"model": model} | ({"processor": processor[0]} if processor else {}) | {"calls": written}
+    return {"model": model} | ({"processor": processor} if processor else {}) | {"calls": written}
+
+
+def write_pixels():
+    """What the image processor of models/qwen2-vl makes of two pictures."""
+    processor = AutoProcessor.from_pretrained(pipeline_models.FOLDER / "qwen2-vl", use_fast=False).image_processor
+    found = {name: processor(loaded(f"images/{name}.png"), return_tensors="pt") for name in ["tall", "wide"]}
+    tensors = {f"{name}.{key}": value.contiguous() for name, values in found.items() for key, value in values.items()}
+    save_file(tensors, FOLDER / "qwen2-vl-pixels.safetensors", metadata={"madeBy": made_by(__file__)})
 
 
 if __name__ == "__main__":
     transformers.logging.set_verbosity_error()
     for name in pipeline_models.MODELS:
         pipeline_models.make(name)
+    write_pixels()
     for task in sys.argv[1:] or TASKS:
         write_json(FOLDER / f"{task}.json", {"madeBy": made_by(__file__), "task": task, "cases": [run(task, *case) for case in TASKS[task]]})
         print(task)

@@ -19,7 +19,7 @@ export class PickleTuple {
   }
 }
 /** A float, which is never taken for a count, be it whole. */
-export class PickleFloat {
+class PickleFloat {
   readonly value: number;
   constructor(value: number) {
     this.value = value;

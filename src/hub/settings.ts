@@ -73,7 +73,7 @@ export const isSafePath = (path: string): boolean =>
   path !== "" && !/[\\\0]|^\/|^[A-Za-z]:/.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 
 /** Files of a repository that a pattern names; "*" goes over folders. */
-export function matches(path: string, patterns: readonly string[]): boolean {
+function matches(path: string, patterns: readonly string[]): boolean {
   return patterns.some((pattern) => {
     const source = pattern
       .replace(/[.+^${}()|\\]/g, "\\$&")

@@ -29,7 +29,7 @@ function namesFromJson(path: string, { id2label, num_labels: given }: Json): str
 }
 
 /** LABEL_0, LABEL_1, ... as transformers names classes without names. */
-export const defaultLabels = (count: number): string[] => Array.from({ length: count }, (_, i) => `LABEL_${i}`);
+const defaultLabels = (count: number): string[] => Array.from({ length: count }, (_, i) => `LABEL_${i}`);
 
 export function labelsToJson({ labels, problemType }: LabelConfig): Json {
   return {

@@ -21,7 +21,7 @@ export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = -100): 
 /** Binary cross-entropy of logits, numerically safe: log(1 + e^x) - x y. Without the mean. */
 export const binaryLosses = (logits: Numbers, labels: Numbers): Numbers => sub(softplus(logits), mul(logits, labels));
 
-export const squaredLoss = (outputs: Numbers, labels: Numbers): Numbers => {
+const squaredLoss = (outputs: Numbers, labels: Numbers): Numbers => {
   const difference = sub(reshape(outputs, labels.shape), labels);
   return mean(mul(difference, difference));
 };

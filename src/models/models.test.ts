@@ -20,8 +20,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
+/** Families that are not here yet. */
+const others = ["blip", "llava", "llava-layers", "qwen2-vl"];
 const only = process.env.KINDLING_MODELS?.split(",");
-describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((part) => name.startsWith(part))))("%s", (name) => {
+describe.each(readdirSync(goldenModels).filter((name) => !others.includes(name) && (!only || only.some((part) => name.startsWith(part)))))("%s", (name) => {
   test("outputs", async () => {
     const { folder, runs } = await readGoldenModel(name);
     const model = await load(folder);

@@ -13,6 +13,10 @@ import type { Json } from "./labels.ts";
 import type { PretrainedModel, Task } from "./model.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
 import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
+import type { ClipForImageClassification, ClipModel } from "./vision/clip.ts";
+import type { ObjectDetector } from "./vision/detection.ts";
+import type { ImageClassifier, SemanticSegmenter } from "./vision/image.ts";
+import { fromTimmConfig } from "./vision/resnet.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -32,6 +36,10 @@ export interface TaskModels {
   "question-answering": QuestionAnswerer;
   "seq2seq-lm": Seq2SeqLM;
   "speech-seq2seq": WhisperForConditionalGeneration;
+  "image-classification": ImageClassifier | ClipForImageClassification;
+  "semantic-segmentation": SemanticSegmenter;
+  "object-detection": ObjectDetector;
+  "zero-shot-image-classification": ClipModel;
 }
 
 export interface LoadOptions<T extends Task = Task> {
@@ -81,7 +89,7 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   const path = await localPath(name, options.hub);
   if (path.endsWith(".gguf")) return loadGguf(path);
   const configPath = join(path, CONFIG);
-  const stored = await readJson(configPath);
+  const stored = fromTimmConfig(await readJson(configPath));
   const { head = "stored", labels, key = randomKey(0), task } = options;
   const named = labels && { id2label: Object.fromEntries(labels.map((label, i) => [i, label])) };
   const json: Json = { ...stored, ...named };

@@ -132,7 +132,7 @@ test("Transformer: torch.nn.Transformer's outputs", async () => {
       attention: { source: mask("src_mask"), target: mask("tgt_mask"), across: mask("memory_mask") },
     };
     const found = await model.forward(f32(inputs.src), f32(inputs.tgt), options).read();
-    expectClose("output", found, (output ?? (outputs?.output as Packed)).data, 1e-4);
+    expectClose("output", found, (output ?? (outputs as { output: Packed }).output).data, 1e-4);
   }
 });
 

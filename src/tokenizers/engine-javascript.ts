@@ -81,6 +81,11 @@ class JavascriptEngine implements TokenizerEngine {
     return 0;
   }
 
+  joinTokens(tokens: readonly string[]): string {
+    const ids = tokens.map((token) => this.tokenToId(token)).filter((id) => id !== null);
+    return this.tokenizer.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+  }
+
   async decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string> {
     if (ids.length === 0) return "";
     return this.tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });

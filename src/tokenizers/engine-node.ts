@@ -21,7 +21,9 @@ export async function openEngine(path: string, json: object): Promise<TokenizerE
   const library = await native();
   if (!library) return javascriptEngine(path, json);
   try {
-    return new NativeEngine(library.Tokenizer.fromString(JSON.stringify(json)));
+    const open = (content: object) => library.Tokenizer.fromString(JSON.stringify(content));
+    const trims = JSON.stringify((json as { post_processor?: unknown }).post_processor ?? null).includes('"trim_offsets":true');
+    return new NativeEngine(open(json), trims ? () => open({ ...json, post_processor: null }) : undefined);
   } catch (cause) {
     throw new RuntimeError({ where: path, expected: "a tokenizer.json", received: (cause as Error).message, fix: "fetch the file again", cause });
   }
@@ -29,9 +31,13 @@ export async function openEngine(path: string, json: object): Promise<TokenizerE
 
 class NativeEngine implements TokenizerEngine {
   private readonly tokenizer: NativeTokenizer;
+  private readonly openPlain: (() => NativeTokenizer) | undefined;
+  private plain: NativeTokenizer | undefined;
 
-  constructor(tokenizer: NativeTokenizer) {
+  /** @param openPlain opens the same without its post-processor, where applying that twice would trim offsets twice */
+  constructor(tokenizer: NativeTokenizer, openPlain?: () => NativeTokenizer) {
     this.tokenizer = tokenizer;
+    this.openPlain = openPlain;
   }
 
   get vocabSize() {
@@ -47,11 +53,13 @@ class NativeEngine implements TokenizerEngine {
   }
 
   async encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]> {
-    if (!cut) return [flat(await this.tokenizer.encode(text, pair ?? null, { addSpecialTokens }))];
+    const whole = await this.tokenizer.encode(text, pair ?? null, { addSpecialTokens });
+    if (!cut || whole.getLength() <= cut.maxLength) return [flat(whole)];
     // the library's own truncation loses parts of what does not fit: each text is cut here, and the special tokens come after
-    const plain = { addSpecialTokens: false };
-    const first = await this.tokenizer.encode(text, null, plain);
-    const second = pair === undefined ? undefined : await this.tokenizer.encode(pair, null, plain);
+    this.plain ??= this.openPlain?.() ?? this.tokenizer;
+    const bare = { addSpecialTokens: false };
+    const first = await this.plain.encode(text, null, bare);
+    const second = pair === undefined ? undefined : await this.plain.encode(pair, null, bare);
     const added = addSpecialTokens ? await this.addedTokens(second !== undefined) : 0;
     const kept = keptLengths(first.getLength(), second?.getLength(), added, cut);
     const firsts = parts(first, kept.first, cut);
@@ -70,6 +78,10 @@ class NativeEngine implements TokenizerEngine {
   /** Special tokens that the model adds to one text or to two. */
   private async addedTokens(isPair: boolean): Promise<number> {
     return (await this.tokenizer.encode("", isPair ? "" : null, { addSpecialTokens: true })).getLength();
+  }
+
+  joinTokens(tokens: readonly string[]): string {
+    return this.tokenizer.getDecoder()?.decode([...tokens]) ?? tokens.join(" ");
   }
 
   async decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string> {

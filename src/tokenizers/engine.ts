@@ -19,4 +19,6 @@ export interface TokenizerEngine {
   /** The encoding, then the parts that did not fit. Offsets count code points where `countsCodePoints` says so. */
   encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]>;
   decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string>;
+  /** The text of tokens, special or not. */
+  joinTokens(tokens: readonly string[]): string;
 }

@@ -37,6 +37,8 @@ export class TextTokenizer implements Tokenizer {
   readonly special: SpecialTokens;
   /** Settings of the file and of tokenizer_config.json for cutting and padding, to be spread into options. */
   readonly settings: EncodeOptions & PadOptions;
+  /** Whether the model is to see which places are padding, by tokenizer_config.json. */
+  readonly givesMask: boolean;
   private readonly engine: TokenizerEngine;
   private readonly json: Json;
   private readonly path: string;
@@ -48,6 +50,7 @@ export class TextTokenizer implements Tokenizer {
     this.engine = engine;
     this.special = special;
     this.settings = settingsOf(json, config, this);
+    this.givesMask = givesMask(config);
   }
 
   /**
@@ -145,6 +148,16 @@ export class TextTokenizer implements Tokenizer {
     return this.engine.decode(ids, skipSpecialTokens);
   }
 
+  /** The text of tokens as `encodeText` gives them. */
+  joinTokens(tokens: readonly string[]): string {
+    return this.engine.joinTokens(tokens);
+  }
+
+  /** Whether tokens that go on a word are marked, as "##ing" in WordPiece. */
+  get marksSubwords(): boolean {
+    return Boolean((this.json.model as Json).continuing_subword_prefix);
+  }
+
   /** Decodes ids one by one. A character may need several: then nothing comes until it is whole. */
   stream(): TokenStream {
     let ids: number[] = [];
@@ -172,6 +185,11 @@ export class TextTokenizer implements Tokenizer {
   toJson(): Json {
     return this.json;
   }
+}
+
+/** Whether models get an attention mask: SigLIP was trained without one. */
+function givesMask({ model_input_names: names, tokenizer_class: kind }: Json): boolean {
+  return Array.isArray(names) ? names.includes("attention_mask") : !/^Siglip/.test(String(kind));
 }
 
 /** Special tokens inside a post-processor under other names. */

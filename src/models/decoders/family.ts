@@ -108,7 +108,7 @@ export function makeDecoder<C extends RopeDecoderConfig>(family: DecoderFamily<C
 }
 
 /** Reads the config of a family from config.json. */
-export function decoderOptions<C extends RopeDecoderConfig>(family: DecoderFamily<C>, path: string, json: Json): Partial<C> {
+function decoderOptions<C extends RopeDecoderConfig>(family: DecoderFamily<C>, path: string, json: Json): Partial<C> {
   if (json.quantization_config) {
     throw new DataError({
       where: path,

@@ -66,7 +66,7 @@ export const llamaConfig = (options: Partial<LlamaConfig> = {}): LlamaConfig => 
 
 const window = (key: string, fallback: number | null) => ({ ...optional(size(key, 4096)), default: fallback });
 
-export const mistralFamily: DecoderFamily<WindowConfig> = {
+const mistralFamily: DecoderFamily<WindowConfig> = {
   modelType: "mistral",
   architecture: "MistralForCausalLM",
   fields: {

@@ -49,11 +49,11 @@ export interface EncoderFamily<C extends EncoderConfig> {
 }
 
 /** An encoder with a head, or without one. */
-export abstract class EncoderTaskModel<
-  O extends object,
-  L extends object = { labels: Tensor<"i32"> },
-  C extends EncoderConfig = EncoderConfig,
-> extends TaskModel<EncoderInputs, O, L> {
+abstract class EncoderTaskModel<O extends object, L extends object = { labels: Tensor<"i32"> }, C extends EncoderConfig = EncoderConfig> extends TaskModel<
+  EncoderInputs,
+  O,
+  L
+> {
   readonly encoder: TextEncoder;
   readonly head?: Head;
   readonly config: C;

@@ -177,7 +177,7 @@ class DetrModel extends Module {
 }
 
 /** DETR with its classes and boxes. */
-export class DetrForObjectDetection extends ObjectDetector {
+class DetrForObjectDetection extends ObjectDetector {
   readonly model: DetrModel;
   readonly classLabelsClassifier: Linear; // [N + 1, D]
   readonly bboxPredictor: PredictionMlp;

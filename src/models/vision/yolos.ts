@@ -103,7 +103,7 @@ class YolosEncoder extends Module {
 const ownGrid = ({ imageSize, patchSize }: YolosConfig): Grid => sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
 
 /** YOLOS with its classes and boxes. */
-export class YolosForObjectDetection extends ObjectDetector {
+class YolosForObjectDetection extends ObjectDetector {
   readonly vit: YolosEncoder;
   readonly classLabelsClassifier: PredictionMlp;
   readonly bboxPredictor: PredictionMlp;

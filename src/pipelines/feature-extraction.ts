@@ -1,0 +1,33 @@
+import type { EncoderModel } from "../models/index.ts";
+import type { EncodeOptions, TextTokenizer } from "../tokenizers/index.ts";
+import { each, TextRunner } from "./common.ts";
+import { finite } from "./text-classification.ts";
+
+/** States of each token of texts: [1][T][D]. */
+export class FeatureExtractionPipeline {
+  private readonly model: EncoderModel;
+  private readonly tokenizer: TextTokenizer;
+  private readonly runner: TextRunner;
+
+  constructor(model: EncoderModel, tokenizer: TextTokenizer) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.runner = new TextRunner(model, ["lastHiddenState"]);
+  }
+
+  run(input: string, options?: EncodeOptions): Promise<number[][][]>;
+  run(inputs: readonly string[], options?: EncodeOptions): Promise<number[][][][]>;
+  async run(inputs: string | readonly string[], options: EncodeOptions = {}) {
+    return each(inputs, async (text: string) => {
+      const encoding = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)), ...options });
+      const { lastHiddenState: states } = await this.runner.of(encoding);
+      const width = states.length / encoding.ids.length;
+      return [encoding.ids.map((_, i) => [...states.subarray(i * width, (i + 1) * width)])];
+    });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}

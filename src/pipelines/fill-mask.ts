@@ -1,0 +1,93 @@
+import { OptionError } from "../ir/index.ts";
+import type { MaskedLM } from "../models/index.ts";
+import type { TextTokenizer } from "../tokenizers/index.ts";
+import { each, largest, softmax, TextRunner } from "./common.ts";
+import { finite } from "./text-classification.ts";
+
+export interface FillMaskOptions {
+  /** @default 5 */
+  topK?: number;
+  /** Only these words are considered. @default all */
+  targets?: readonly string[] | string;
+}
+
+export interface FilledMask {
+  score: number;
+  token: number;
+  token_str: string;
+  sequence: string;
+}
+
+/** Words for the places of the mask token. */
+export class FillMaskPipeline {
+  private readonly model: MaskedLM;
+  private readonly tokenizer: TextTokenizer;
+  private readonly runner: TextRunner;
+  private readonly mask: number;
+
+  /** @throws OptionError when the tokenizer names no mask token */
+  constructor(model: MaskedLM, tokenizer: TextTokenizer) {
+    const mask = tokenizer.special.mask === undefined ? null : tokenizer.tokenToId(tokenizer.special.mask);
+    if (mask === null)
+      throw new OptionError({ where: "fill-mask", expected: "a mask token", received: "none", fix: "give its tokenizer_config.json a mask_token" });
+    this.mask = mask;
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.runner = new TextRunner(model, ["logits"]);
+  }
+
+  /** The best words, best first; of a text with several masks a list for each. */
+  run(input: string, options?: FillMaskOptions): Promise<FilledMask[] | FilledMask[][]>;
+  run(inputs: readonly string[], options?: FillMaskOptions): Promise<(FilledMask[] | FilledMask[][])[]>;
+  async run(inputs: string | readonly string[], { topK = 5, targets }: FillMaskOptions = {}) {
+    const wanted = targets === undefined ? undefined : await this.idsOf([targets].flat());
+    return each(inputs, async (text: string) => {
+      const { ids, ...rest } = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)) });
+      const places = ids.flatMap((id, i) => (id === this.mask ? [i] : []));
+      if (places.length === 0) {
+        throw new OptionError({
+          where: "fill-mask",
+          expected: `${this.tokenizer.special.mask} in the text`,
+          received: text.slice(0, 60),
+          fix: "mark the place with it",
+        });
+      }
+      const { logits } = await this.runner.of({ ids, ...rest });
+      const width = logits.length / ids.length;
+      const results: FilledMask[][] = [];
+      for (const place of places) {
+        const scores = softmax(logits.subarray(place * width, (place + 1) * width));
+        const best = wanted
+          ? largest(
+              wanted.map((id) => scores[id]),
+              topK,
+            ).map((i) => wanted[i])
+          : largest(scores, topK);
+        const row: FilledMask[] = [];
+        for (const token of best) {
+          const filled = ids.map((id, i) => (i === place ? token : id));
+          const sequence = await this.tokenizer.decode(filled, { skipSpecialTokens: places.length === 1 });
+          row.push({ score: scores[token], token, token_str: await this.tokenizer.decode([token], { skipSpecialTokens: false }), sequence });
+        }
+        results.push(row);
+      }
+      return results.length === 1 ? results[0] : results;
+    });
+  }
+
+  /** Ids of words: of one that the vocabulary lacks its first token. */
+  private async idsOf(targets: readonly string[]): Promise<number[]> {
+    const ids = new Set<number>();
+    for (const target of targets) {
+      const own = this.tokenizer.tokenToId(target) ?? (await this.tokenizer.encode(target, { addSpecialTokens: false }))[0];
+      if (own !== undefined) ids.add(own);
+    }
+    if (ids.size > 0) return [...ids];
+    throw new OptionError({ where: "fill-mask", expected: "targets of the vocabulary", received: JSON.stringify(targets), fix: "give other words" });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}

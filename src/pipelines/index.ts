@@ -1,0 +1,19 @@
+/** Models with all that a task needs around them, as transformers' pipelines. Imports models/, generate/, tokenizers/, processors/ and below. */
+export type { LabelScore, ScoreFunction } from "./common.ts";
+export { FeatureExtractionPipeline } from "./feature-extraction.ts";
+export { type FilledMask, FillMaskPipeline } from "./fill-mask.ts";
+export { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
+export { type PipelineFor, type PipelineOptions, type PipelineTask, pipeline } from "./pipeline.ts";
+export { type Answer, type Question, QuestionAnsweringPipeline } from "./question-answering.ts";
+export { SpeechRecognitionPipeline } from "./speech.ts";
+export { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./text-classification.ts";
+export { type AggregationStrategy, type Entity, TokenClassificationPipeline } from "./token-classification.ts";
+export {
+  type DetectedObject,
+  ImageClassificationPipeline,
+  ImageSegmentationPipeline,
+  type ImageSource,
+  ObjectDetectionPipeline,
+  type Segment,
+  ZeroShotImageClassificationPipeline,
+} from "./vision.ts";

@@ -1,0 +1,131 @@
+import { nearest, OptionError } from "../ir/index.ts";
+import {
+  type ClipModel,
+  fromPretrained,
+  type ImageClassifier,
+  type LoadOptions,
+  localPath,
+  type ObjectDetector,
+  type SemanticSegmenter,
+} from "../models/index.ts";
+import { ImageProcessor } from "../processors/index.ts";
+import { TextTokenizer } from "../tokenizers/index.ts";
+import { FeatureExtractionPipeline } from "./feature-extraction.ts";
+import { FillMaskPipeline } from "./fill-mask.ts";
+import { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
+import { QuestionAnsweringPipeline } from "./question-answering.ts";
+import { SpeechRecognitionPipeline } from "./speech.ts";
+import { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./text-classification.ts";
+import { TokenClassificationPipeline } from "./token-classification.ts";
+import { ImageClassificationPipeline, ImageSegmentationPipeline, ObjectDetectionPipeline, ZeroShotImageClassificationPipeline } from "./vision.ts";
+
+export interface PipelineOptions extends Omit<LoadOptions, "task" | "head"> {
+  /** A model's folder or repository with the tokenizer. @default the model's */
+  tokenizer?: string;
+  /** A folder or repository with preprocessor_config.json. @default the model's */
+  processor?: string;
+}
+
+const text2text =
+  <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
+  async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new Text2TextPipeline(
+      await fromPretrained(model, { ...options, task: "seq2seq-lm" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+      task,
+    );
+
+/** How each pipeline is made. */
+const makers = {
+  "text-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new TextClassificationPipeline(
+      await fromPretrained(model, { ...options, task: "sequence-classification" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "zero-shot-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new ZeroShotClassificationPipeline(
+      await fromPretrained(model, { ...options, task: "sequence-classification" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "token-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new TokenClassificationPipeline(
+      await fromPretrained(model, { ...options, task: "token-classification" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "question-answering": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new QuestionAnsweringPipeline(
+      await fromPretrained(model, { ...options, task: "question-answering" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "fill-mask": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new FillMaskPipeline(await fromPretrained(model, { ...options, task: "masked-lm" }), await TextTokenizer.open(await localPath(tokenizer, options.hub))),
+  "feature-extraction": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new FeatureExtractionPipeline(
+      await fromPretrained(model, { ...options, task: "feature-extraction" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new TextGenerationPipeline(
+      await fromPretrained(model, { ...options, task: "causal-lm" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "text2text-generation": text2text("text2text-generation"),
+  summarization: text2text("summarization"),
+  translation: text2text("translation"),
+  "automatic-speech-recognition": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
+    new SpeechRecognitionPipeline(
+      await fromPretrained(model, { ...options, task: "speech-seq2seq" }),
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+    ),
+  "image-classification": async (model: string, { processor = model, ...options }: PipelineOptions) =>
+    new ImageClassificationPipeline(
+      (await fromPretrained(model, { ...options, task: "image-classification" })) as ImageClassifier,
+      await ImageProcessor.open(await localPath(processor, options.hub)),
+    ),
+  "zero-shot-image-classification": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) =>
+    new ZeroShotImageClassificationPipeline(
+      (await fromPretrained(model, { ...options, task: "zero-shot-image-classification" })) as ClipModel,
+      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
+      await ImageProcessor.open(await localPath(processor, options.hub)),
+    ),
+  "object-detection": async (model: string, { processor = model, ...options }: PipelineOptions) =>
+    new ObjectDetectionPipeline(
+      (await fromPretrained(model, { ...options, task: "object-detection" })) as ObjectDetector,
+      await ImageProcessor.open(await localPath(processor, options.hub)),
+    ),
+  "image-segmentation": async (model: string, { processor = model, ...options }: PipelineOptions) =>
+    new ImageSegmentationPipeline(
+      (await fromPretrained(model, { ...options, task: "semantic-segmentation" })) as SemanticSegmenter,
+      await ImageProcessor.open(await localPath(processor, options.hub)),
+    ),
+} as const;
+const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;
+
+export type PipelineTask = keyof typeof makers | keyof typeof aliases;
+type Resolved<T extends PipelineTask> = T extends keyof typeof aliases ? (typeof aliases)[T] : T;
+export type PipelineFor<T extends PipelineTask> = Awaited<ReturnType<(typeof makers)[Resolved<T> & keyof typeof makers]>>;
+
+/**
+ * A model with all that its task needs around it, as transformers' pipelines, and with their result fields. `model` is a folder or a
+ * repository such as "owner/name".
+ * @throws OptionError for a task that is not known
+ *
+ * @example
+ * const names = await pipeline("ner", "golden/pipelines/models/bert-token-classification");
+ * (await names.run("Call me Ishmael.", { aggregationStrategy: "simple" })).length > 0; // true
+ * names.dispose();
+ */
+export async function pipeline<T extends PipelineTask>(task: T, model: string, options: PipelineOptions = {}): Promise<PipelineFor<T>> {
+  const name = Object.hasOwn(aliases, task) ? aliases[task as keyof typeof aliases] : task;
+  if (!Object.hasOwn(makers, name)) {
+    const known = [...Object.keys(makers), ...Object.keys(aliases)];
+    const near = nearest(task, known);
+    throw new OptionError({
+      where: "pipeline",
+      expected: `one of ${known.join(", ")}`,
+      received: task,
+      fix: near ? `did you mean "${near}"?` : "choose one of them",
+    });
+  }
+  return makers[name as keyof typeof makers](model, options) as Promise<PipelineFor<T>>;
+}

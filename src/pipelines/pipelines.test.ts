@@ -1,0 +1,112 @@
+/** The results of transformers' pipelines, on tiny models. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { readJson } from "../files/index.ts";
+import { type PipelineTask, pipeline } from "./index.ts";
+
+const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
+interface Golden {
+  task: PipelineTask;
+  cases: { model: string; processor?: string; calls: { inputs: unknown; options: Record<string, unknown>; output: unknown }[] }[];
+}
+/** Needs beam search, chunks of long sounds, timestamps, or models that are not here yet. */
+const isOther = (options: Record<string, unknown>) =>
+  [
+    "is_split_into_words",
+    "return_tensors",
+    "return_timestamps",
+    "chunk_length_s",
+    "stride_length_s",
+    "return_language",
+    "num_return_sequences",
+    "prefix",
+    "handle_long_generation",
+    "tokenizer_encode_kwargs",
+  ].some((key) => key in options) ||
+  Number(options.num_beams ?? 1) > 1 ||
+  options.do_sample === true;
+
+/** Chats, or lists of chats. */
+const isChat = (inputs: unknown): boolean => Array.isArray(inputs) && (isChat(inputs[0]) || (inputs[0] as { role?: unknown })?.role !== undefined);
+
+const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+/** transformers' options as ours. */
+function optionsOf(options: Record<string, unknown>): Record<string, unknown> {
+  const {
+    generate_kwargs: generate,
+    tokenize_kwargs: tokenize,
+    subtask: _,
+    do_sample: isSampled,
+    num_beams: __,
+    truncation: ___,
+    tokenizer_kwargs: ____,
+    ...rest
+  } = { ...options } as Record<string, unknown>;
+  const { do_sample: again, num_beams: _____, truncation: ______, ...more } = { ...(generate as object), ...(tokenize as object) } as Record<string, unknown>;
+  const own = Object.fromEntries(Object.entries({ ...rest, ...more }).map(([key, value]) => [camel(key), value]));
+  return isSampled === false || again === false ? { ...own, temperature: 0 } : own;
+}
+
+const isLists = (value: unknown): value is { question: string[]; context: string[] } => Array.isArray((value as { question?: unknown } | null)?.question);
+/** Files of golden/ by their whole paths; questions and their contexts in two lists as one list. */
+const placed = (value: unknown): unknown =>
+  isLists(value)
+    ? value.question.map((question, i) => ({ question, context: value.context[i] }))
+    : typeof value === "string" && /^(images|audio)\//.test(value)
+      ? join(golden, value)
+      : Array.isArray(value)
+        ? value.map(placed)
+        : value;
+
+/** Numbers to 1e-4, all else the same; masks as runs of equal pixels. */
+function expectSame(path: string, found: unknown, expected: unknown): void {
+  if (typeof expected === "number") {
+    expect([path, Math.abs((found as number) - expected) <= 1e-4 * Math.max(1, Math.abs(expected)), found]).toEqual([path, true, found]);
+  } else if (Array.isArray(expected)) {
+    expect([path, (found as unknown[]).length]).toEqual([path, expected.length]);
+    for (const [i, each] of expected.entries()) expectSame(`${path}.${i}`, (found as unknown[])[i], each);
+  } else if (expected !== null && typeof expected === "object") {
+    if ("runs" in expected) {
+      expectSame(path, runsOf((found as { data: Uint8Array }).data), expected.runs);
+      return;
+    }
+    expect([path, Object.keys(found as object).sort()]).toEqual([path, Object.keys(expected).sort()]);
+    for (const [key, each] of Object.entries(expected)) expectSame(`${path}.${key}`, (found as Record<string, unknown>)[key], each);
+  } else {
+    expect([path, found]).toEqual([path, expected]);
+  }
+}
+
+/** Lengths of runs of equal pixels, the first of which is of zeros. */
+function runsOf(data: Uint8Array): number[] {
+  const runs = [0];
+  let value = 0;
+  for (const pixel of data) {
+    if (pixel !== value) runs.push(0);
+    value = pixel;
+    runs[runs.length - 1]++;
+  }
+  return runs;
+}
+
+/** Tasks that are not here yet. */
+const others = ["image-text-to-text.json", "image-to-text.json", "reranking.json", "sentence-embeddings.json"];
+const files = readdirSync(join(golden, "pipelines")).filter((name) => name.endsWith(".json") && !others.includes(name));
+describe.each(files)("%s", async (file) => {
+  const { task, cases } = (await readJson(join(golden, "pipelines", file))) as unknown as Golden;
+  test.each(cases.map((each) => [each.model, each] as const))("%s", async (_, { model, processor, calls }) => {
+    const made = await pipeline(task, join(golden, model), processor ? { processor: join(golden, processor) } : {});
+    for (const [i, { inputs, options, output }] of calls.entries()) {
+      if (isOther(options) || isChat(inputs)) continue;
+      const found = await (made as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(placed(inputs), optionsOf(options));
+      expectSame(`call ${i} ${JSON.stringify(options)}`, found, output);
+    }
+    made.dispose();
+  });
+});
+
+test("a task that is not known names the nearest", async () => {
+  await expect(pipeline("text-clasification" as never, "x")).rejects.toThrow(/did you mean "text-classification"/);
+});

@@ -1,0 +1,120 @@
+import { OptionError } from "../ir/index.ts";
+import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
+import type { TextTokenizer } from "../tokenizers/index.ts";
+import { each, type LabelScore, labelsOf, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
+
+export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
+export type TextPair = string | { text: string; text_pair: string };
+
+export interface TextClassificationOptions {
+  /** How many classes of each text; null for all. Without it one, and several texts get one flat list. */
+  topK?: number | null;
+  /** @default sigmoid for one label or several at once, softmax otherwise, nothing for regression */
+  functionToApply?: ScoreFunction;
+  /** Tokens of a text, the rest is cut. @default what the model takes */
+  maxLength?: number;
+}
+
+/** Classes of texts, or of pairs of texts. */
+export class TextClassificationPipeline {
+  private readonly model: ClassifierModel;
+  private readonly tokenizer: TextTokenizer;
+  private readonly runner: TextRunner;
+
+  constructor(model: ClassifierModel, tokenizer: TextTokenizer) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.runner = new TextRunner(model as never, ["logits"]);
+  }
+
+  /** A list with the best class of the text, or of each text; with topK a list of the best for each, best first. */
+  run(input: TextPair, options?: TextClassificationOptions): Promise<LabelScore[]>;
+  run(inputs: readonly TextPair[], options?: TextClassificationOptions): Promise<LabelScore[] | LabelScore[][]>;
+  async run(inputs: TextPair | readonly TextPair[], { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY }: TextClassificationOptions = {}) {
+    const labels = labelsOf(this.model);
+    const { problemType } = this.model.config;
+    const usual = problemType === "regression" ? "none" : problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
+    const found = await each(inputs, async (input) => {
+      const [text, pair] = typeof input === "string" ? [input, undefined] : [input.text, input.text_pair];
+      const encoding = await this.tokenizer.encodeText(text, { pair, maxLength: finite(Math.min(maxLength, this.runner.longest(this.tokenizer))) });
+      const { logits } = await this.runner.of(encoding);
+      const scores = scoresOf(logits, functionToApply ?? usual);
+      const sorted = labels.map((label, i) => ({ label, score: scores[i] })).sort((a, b) => b.score - a.score);
+      return sorted.slice(0, topK === undefined ? 1 : (topK ?? sorted.length));
+    });
+    return Array.isArray(inputs) && topK === undefined ? found.flat() : found;
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}
+
+export const finite = (length: number): number | undefined => (Number.isFinite(length) ? length : undefined);
+
+export interface ZeroShotOptions {
+  /** Names of classes, or one text with commas between them. */
+  candidateLabels: readonly string[] | string;
+  /** Makes a sentence of a class; "{}" stands for its name. @default "This example is {}." */
+  hypothesisTemplate?: string;
+  /** Several classes may be right: each is judged by itself. @default false */
+  multiLabel?: boolean;
+}
+
+export interface ZeroShotResult {
+  sequence: string;
+  /** Best first. */
+  labels: string[];
+  scores: number[];
+}
+
+/** Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019, arXiv:1909.00161. */
+export class ZeroShotClassificationPipeline {
+  private readonly model: ClassifierModel;
+  private readonly tokenizer: TextTokenizer;
+  private readonly runner: TextRunner;
+
+  constructor(model: ClassifierModel, tokenizer: TextTokenizer) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.runner = new TextRunner(model as never, ["logits"]);
+  }
+
+  run(input: string, options: ZeroShotOptions): Promise<ZeroShotResult>;
+  run(inputs: readonly string[], options: ZeroShotOptions): Promise<ZeroShotResult[]>;
+  async run(inputs: string | readonly string[], { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false }: ZeroShotOptions) {
+    const split = typeof candidateLabels === "string" ? candidateLabels.split(",") : candidateLabels;
+    const candidates = split.map((label) => label.trim()).filter((label) => label !== "");
+    if (candidates.length === 0 || !hypothesisTemplate.includes("{}")) {
+      const received = JSON.stringify({ candidateLabels, hypothesisTemplate });
+      throw new OptionError({ where: "zero-shot-classification", expected: 'candidateLabels, and a template with "{}"', received, fix: "give both" });
+    }
+    const names = labelsOf(this.model).map((label) => label.toLowerCase());
+    const found = names.findIndex((name) => name.startsWith("entail"));
+    const entailment = found >= 0 ? found : names.length - 1;
+    const contradiction = entailment === 0 ? names.length - 1 : 0;
+    return each(inputs, async (sequence: string): Promise<ZeroShotResult> => {
+      const logits: Float32Array[] = [];
+      for (const label of candidates) {
+        const options = {
+          pair: hypothesisTemplate.replace("{}", label),
+          maxLength: finite(this.runner.longest(this.tokenizer)),
+          truncation: "only_first",
+        } as const;
+        logits.push((await this.runner.of(await this.tokenizer.encodeText(sequence, options))).logits);
+      }
+      const scores =
+        multiLabel || candidates.length === 1
+          ? logits.map((row) => softmax([row[contradiction], row[entailment]])[1])
+          : softmax(logits.map((row) => row[entailment]));
+      const order = candidates.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
+      return { sequence, labels: order.map((i) => candidates[i]), scores: order.map((i) => scores[i]) };
+    });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}

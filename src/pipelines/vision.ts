@@ -1,0 +1,231 @@
+import { OptionError } from "../ir/index.ts";
+import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
+import { type ImageProcessor, loadImage, type RawImage, toRgb } from "../processors/index.ts";
+import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";
+import type { TextTokenizer } from "../tokenizers/index.ts";
+import { each, type LabelScore, labelsOf, type ScoreFunction, scoresOf, sigmoid, softmax } from "./common.ts";
+
+/** A picture, the path of one, or its bytes. */
+export type ImageSource = RawImage | string | Uint8Array;
+
+const isRaw = (source: ImageSource): source is RawImage => typeof source === "object" && "channels" in source;
+/** The picture in RGB; what an alpha channel hides shows, as in transformers' pipelines. */
+const open = async (source: ImageSource): Promise<RawImage> => toRgb(isRaw(source) ? source : await loadImage(source), false);
+
+type Run = CompiledFunction<[Record<string, Tensor>], Record<string, Tensor<"f32">>>;
+
+/** Runs a vision model on pictures, and reads some of its outputs. */
+class ImageRunner {
+  readonly processor: ImageProcessor;
+  private readonly run: Run;
+
+  constructor(model: { forward(inputs: never): object }, processor: ImageProcessor, outputs: readonly string[]) {
+    this.processor = processor;
+    this.run = compile((inputs: Record<string, Tensor>) => {
+      const found = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
+      return Object.fromEntries(outputs.map((name) => [name, found[name]]));
+    });
+  }
+
+  async of(image: RawImage, others: Record<string, Tensor> = {}, takesMask = true): Promise<Record<string, { data: Float32Array; shape: readonly number[] }>> {
+    const { pixelValues, pixelMask } = this.processor.process([image]);
+    const result = await this.run({ pixelValues, ...(pixelMask && takesMask && { pixelMask }), ...others } as never);
+    const entries = await Promise.all(
+      Object.entries(result).map(async ([name, found]) => [name, { data: await found.read(), shape: found.shape as readonly number[] }] as const),
+    );
+    for (const found of Object.values(result)) found.dispose();
+    return Object.fromEntries(entries);
+  }
+
+  dispose(): void {
+    this.run.dispose();
+  }
+}
+
+export interface ImageClassificationOptions {
+  /** @default 5 */
+  topK?: number;
+  /** @default by the model's problem type, as for texts */
+  functionToApply?: ScoreFunction;
+}
+
+/** Classes of pictures. */
+export class ImageClassificationPipeline {
+  private readonly model: ImageClassifier;
+  private readonly runner: ImageRunner;
+
+  constructor(model: ImageClassifier, processor: ImageProcessor) {
+    this.model = model;
+    this.runner = new ImageRunner(model, processor, ["logits"]);
+  }
+
+  run(input: ImageSource, options?: ImageClassificationOptions): Promise<LabelScore[]>;
+  run(inputs: readonly ImageSource[], options?: ImageClassificationOptions): Promise<LabelScore[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], { topK = 5, functionToApply }: ImageClassificationOptions = {}) {
+    const labels = labelsOf(this.model);
+    const usual = this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
+    return each(inputs, async (source: ImageSource) => {
+      const { logits } = await this.runner.of(await open(source));
+      const scores = scoresOf(logits.data, functionToApply ?? usual);
+      return labels
+        .map((label, i) => ({ label, score: scores[i] }))
+        .sort((a, b) => b.score - a.score)
+        .slice(0, topK);
+    });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}
+
+export interface ZeroShotImageOptions {
+  candidateLabels: readonly string[];
+  /** Makes a text of a class; "{}" stands for its name. @default "This is a photo of {}." */
+  hypothesisTemplate?: string;
+}
+
+/** How well texts fit pictures. */
+export class ZeroShotImageClassificationPipeline {
+  private readonly model: ClipModel;
+  private readonly tokenizer: TextTokenizer;
+  private readonly runner: ImageRunner;
+
+  constructor(model: ClipModel, tokenizer: TextTokenizer, processor: ImageProcessor) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.runner = new ImageRunner(model, processor, ["logitsPerImage"]);
+  }
+
+  run(input: ImageSource, options: ZeroShotImageOptions): Promise<LabelScore[]>;
+  run(inputs: readonly ImageSource[], options: ZeroShotImageOptions): Promise<LabelScore[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], { candidateLabels, hypothesisTemplate = "This is a photo of {}." }: ZeroShotImageOptions) {
+    if (candidateLabels.length === 0 || !hypothesisTemplate.includes("{}")) {
+      const expected = 'candidateLabels, and a template with "{}"';
+      throw new OptionError({
+        where: "zero-shot-image-classification",
+        expected,
+        received: JSON.stringify({ candidateLabels, hypothesisTemplate }),
+        fix: "give both",
+      });
+    }
+    const texts = candidateLabels.map((label) => hypothesisTemplate.replace("{}", label));
+    const isSiglip = this.model.modelType === "siglip";
+    const longest = this.model.config.text.maxPositionEmbeddings;
+    // SigLIP was trained on texts filled up to their greatest length
+    const encodings = await this.tokenizer.encodeBatch(texts, { maxLength: longest, padTo: isSiglip ? longest : "longest" });
+    const shape = [texts.length, encodings[0].ids.length];
+    const inputIds = tensor(Int32Array.from(encodings.flatMap(({ ids }) => ids)), { shape });
+    const attentionMask = tensor(Uint8Array.from(encodings.flatMap((encoding) => encoding.attentionMask)), { dtype: "bool", shape });
+    return each(inputs, async (source: ImageSource) => {
+      const { logitsPerImage } = await this.runner.of(await open(source), this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
+      const scores = isSiglip ? Array.from(logitsPerImage.data, sigmoid) : softmax(logitsPerImage.data);
+      return candidateLabels.map((label, i) => ({ score: scores[i], label })).sort((a, b) => b.score - a.score);
+    });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}
+
+export interface DetectedObject {
+  score: number;
+  label: string;
+  /** Whole pixels of the picture. */
+  box: { xmin: number; ymin: number; xmax: number; ymax: number };
+}
+
+/** Objects in pictures. */
+export class ObjectDetectionPipeline {
+  private readonly model: ObjectDetector;
+  private readonly runner: ImageRunner;
+
+  constructor(model: ObjectDetector, processor: ImageProcessor) {
+    this.model = model;
+    this.runner = new ImageRunner(model, processor, ["logits", "predBoxes"]);
+  }
+
+  /** @param options threshold: the least score. @default 0.5 */
+  run(input: ImageSource, options?: { threshold?: number }): Promise<DetectedObject[]>;
+  run(inputs: readonly ImageSource[], options?: { threshold?: number }): Promise<DetectedObject[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], { threshold = 0.5 }: { threshold?: number } = {}) {
+    const labels = labelsOf(this.model);
+    return each(inputs, async (source: ImageSource) => {
+      const image = await open(source);
+      const { logits, predBoxes } = await this.runner.of(image, {}, this.model.modelType !== "yolos");
+      const [, queries, classes] = logits.shape;
+      const found: DetectedObject[] = [];
+      for (let q = 0; q < queries; q++) {
+        const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1); // the last class is "nothing"
+        const score = Math.max(...scores);
+        if (score <= threshold) continue;
+        const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
+        const place = (value: number, size: number) => Math.trunc(Math.fround(value * size));
+        found.push({
+          score,
+          label: labels[scores.indexOf(score)],
+          box: {
+            xmin: place(x - width / 2, image.width),
+            ymin: place(y - height / 2, image.height),
+            xmax: place(x + width / 2, image.width),
+            ymax: place(y + height / 2, image.height),
+          },
+        });
+      }
+      return found;
+    });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}
+
+export interface Segment {
+  /** null: places have classes without scores. */
+  score: number | null;
+  label: string;
+  /** As large as the picture, one channel: 255 where the class is, 0 elsewhere. */
+  mask: RawImage;
+}
+
+/** The class of each place of pictures. */
+export class ImageSegmentationPipeline {
+  private readonly model: SemanticSegmenter;
+  private readonly runner: ImageRunner;
+
+  constructor(model: SemanticSegmenter, processor: ImageProcessor) {
+    this.model = model;
+    this.runner = new ImageRunner(model, processor, ["logits"]);
+  }
+
+  run(input: ImageSource): Promise<Segment[]>;
+  run(inputs: readonly ImageSource[]): Promise<Segment[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[]) {
+    const labels = labelsOf(this.model);
+    return each(inputs, async (source: ImageSource) => {
+      const image = await open(source);
+      const { width, height } = image;
+      const { logits } = await this.runner.of(image);
+      const small = tensor(logits.data, { shape: logits.shape });
+      const large = await interpolate(small, { size: [height, width], mode: "bilinear" }).read();
+      const places = width * height;
+      const classes = new Uint16Array(places);
+      for (let i = 0; i < places; i++) for (let c = 1; c < labels.length; c++) if (large[c * places + i] > large[classes[i] * places + i]) classes[i] = c;
+      const present = [...new Set(classes)].sort((a, b) => a - b);
+      return present.map((c): Segment => {
+        const data = Uint8Array.from(classes, (own) => (own === c ? 255 : 0));
+        return { score: null, label: labels[c], mask: { width, height, channels: 1, data } };
+      });
+    });
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}
