@@ -1,11 +1,14 @@
 /** Everything most programs need. The subpaths (kindling/nn, kindling/serve, ...) load only the layers below them. */
 export { type PreparedData, type PrepareOptions, prepareData, TextCorpus, TokenDataset, type TokenDatasetOptions, type TokenizerKind } from "./data/index.ts";
 export * from "./generate/index.ts";
+export { type HubOptions, pull } from "./hub/index.ts";
 export { KindlingError, printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
 export * from "./onnx/index.ts";
 export * from "./optim/index.ts";
+export * from "./pipelines/index.ts";
+export * from "./processors/index.ts";
 export { Device } from "./runtime/index.ts";
 export * from "./serve/index.ts";
 export * from "./tensor/index.ts";

@@ -111,9 +111,9 @@ export type PipelineFor<T extends PipelineTask> = Awaited<ReturnType<(typeof mak
  * @throws OptionError for a task that is not known
  *
  * @example
- * const names = await pipeline("ner", "golden/pipelines/models/bert-token-classification");
- * (await names.run("Call me Ishmael.", { aggregationStrategy: "simple" })).length > 0; // true
- * names.dispose();
+ * const feelings = await pipeline("text-classification", "golden/pipelines/models/bert-sequence-classification");
+ * (await feelings.run("It was a dark and stormy night."))[0].label; // "glad"
+ * feelings.dispose();
  */
 export async function pipeline<T extends PipelineTask>(task: T, model: string, options: PipelineOptions = {}): Promise<PipelineFor<T>> {
   const name = Object.hasOwn(aliases, task) ? aliases[task as keyof typeof aliases] : task;

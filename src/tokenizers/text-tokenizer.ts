@@ -31,7 +31,7 @@ const unreachable = (i: number) => `\u{10fffd}${i}\u{10fffd}`;
  *
  * @example
  * const tokenizer = await TextTokenizer.open("golden/tokenizers/kinds/bert-uncased.tokenizer.json");
- * (await tokenizer.encode("Call me Ishmael.")).ids[0] === tokenizer.tokenToId("[CLS]"); // true
+ * (await tokenizer.encodeText("Call me Ishmael.")).tokens[0]; // "[CLS]"
  */
 export class TextTokenizer implements Tokenizer {
   readonly special: SpecialTokens;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readSafetensors, writeJson, writeSafetensors } from "../../files/index.ts";
-import { randomKey, randomNormal } from "../../tensor/index.ts";
+import { normal, randomKey } from "../../tensor/index.ts";
 import { fromConfig, fromPretrained, savePretrained } from "../index.ts";
 
 const labels = ["cat", "dog"];
@@ -33,7 +33,7 @@ function timmName(name: string): string {
 test("a ResNet-18 of timm", async () => {
   const config = { model_type: "resnet", layer_type: "basic", depths: [2, 2, 2, 2], hidden_sizes: [64, 128, 256, 512], num_labels: 2 };
   const model = fromConfig(config, { task: "image-classification", key: randomKey(3) });
-  const pixelValues = randomNormal(randomKey(5), [1, 3, 32, 32]);
+  const pixelValues = normal(randomKey(5), [1, 3, 32, 32]);
   const expected = await model.forward({ pixelValues }).logits.read();
   await savePretrained(model, join(scratch, "ours"));
   const { tensors } = await readSafetensors(join(scratch, "ours", "model.safetensors"));

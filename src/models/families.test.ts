@@ -1,0 +1,44 @@
+/** docs/models.md lists what there is: this test writes its table (`npx vitest run src/models/families -u`), and fails where it is out of date. */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { readJson } from "../files/index.ts";
+import { families } from "./families.ts";
+
+const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
+
+const introduction = `# Models
+
+\`fromPretrained(path)\` opens a folder in Hugging Face layout, a repository ("owner/name", pulled into the cache that Python shares) or a GGUF file
+(Llama, Mistral, Qwen2 and Qwen3). \`model_type\` and \`architectures\` of config.json say which of the classes below is made; with \`{ task }\` the class is the
+family's for that task, and its type is known. \`{ task, head: "new", labels }\` puts a new classifier on a base model.
+
+Weights are read from \`model.safetensors\`, from shards with an index, and from \`pytorch_model.bin\` (by a reader of pickles that runs nothing), in f32, f16, bf16 and f64.
+\`savePretrained\` writes what transformers reads. ResNets of timm open by timm's own config.json.
+
+"Checked" counts the golden models (in golden/models, golden/decoders and golden/gpt2) whose outputs are transformers', and, except for detectors, whose loss and
+gradient of every parameter are, within 1e-4.
+`;
+
+/** How often each class stands in the config.json files of golden/. */
+async function checked(): Promise<Map<string, number>> {
+  const counts = new Map<string, number>();
+  for (const folder of ["models", "decoders", "gpt2"]) {
+    for (const name of readdirSync(join(golden, folder))) {
+      const config = await readJson(join(golden, folder, name, "config.json")).catch(() => undefined);
+      const [architecture] = (config?.architectures as string[] | undefined) ?? [];
+      if (architecture) counts.set(architecture, (counts.get(architecture) ?? 0) + 1);
+    }
+  }
+  return counts;
+}
+
+test("docs/models.md", async () => {
+  const counts = await checked();
+  const rows = [...families.values()].flatMap(({ modelType, tasks }) =>
+    Object.entries(tasks).map(([name, task], i) => `| ${i === 0 ? `\`${modelType}\`` : ""} | \`${name}\` | ${task} | ${counts.get(name) ?? ""} |`),
+  );
+  const table = ["| model_type | class | task | checked |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  await expect(`${introduction}\n${table}\n`).toMatchFileSnapshot(fileURLToPath(new URL("../../docs/models.md", import.meta.url)));
+});
