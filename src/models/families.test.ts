@@ -34,11 +34,25 @@ async function checked(): Promise<Map<string, number>> {
   return counts;
 }
 
+/** A table in Markdown, its columns as wide as their widest cell. */
+function aligned([head, ...rows]: readonly string[][]): string {
+  const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i].length)));
+  const line = (cells: readonly string[], fill = " ") => `| ${cells.map((cell, i) => cell.padEnd(widths[i], fill)).join(" | ")} |`;
+  return [
+    line(head),
+    line(
+      head.map(() => ""),
+      "-",
+    ),
+    ...rows.map((row) => line(row)),
+  ].join("\n");
+}
+
 test("docs/models.md", async () => {
   const counts = await checked();
   const rows = [...families.values()].flatMap(({ modelType, tasks }) =>
-    Object.entries(tasks).map(([name, task], i) => `| ${i === 0 ? `\`${modelType}\`` : ""} | \`${name}\` | ${task} | ${counts.get(name) ?? ""} |`),
+    Object.entries(tasks).map(([name, task], i) => [i === 0 ? `\`${modelType}\`` : "", `\`${name}\``, task, String(counts.get(name) ?? "")]),
   );
-  const table = ["| model_type | class | task | checked |", "| --- | --- | --- | --- |", ...rows].join("\n");
+  const table = aligned([["model_type", "class", "task", "checked"], ...rows]);
   await expect(`${introduction}\n${table}\n`).toMatchFileSnapshot(fileURLToPath(new URL("../../docs/models.md", import.meta.url)));
 });
