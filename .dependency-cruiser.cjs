@@ -7,7 +7,7 @@ const below = {
   runtime: ["ir", "lower"],
   tensor: ["ir", "ops", "autodiff", "lower", "runtime"],
   files: ["ir"],
-  hub: ["ir"],
+  hub: ["ir", "files"],
   nn: ["ir", "tensor"],
   onnx: ["ir", "ops", "autodiff", "lower", "tensor", "nn"],
   optim: ["ir", "tensor", "nn"],
@@ -17,7 +17,7 @@ const below = {
   models: ["ir", "files", "hub", "tensor", "nn"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["ir", "ops", "tensor", "models", "tokenizers"],
-  pipelines: ["ir", "tensor", "models", "generate", "tokenizers", "processors"],
+  pipelines: ["ir", "files", "tensor", "models", "generate", "tokenizers", "processors"],
   serve: ["ir", "generate", "tokenizers"],
   cli: ["ir", "hub", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
 };

@@ -1,3 +1,3 @@
-/** Hubs of models: downloads into the cache that Python's clients share. Imports ir/. */
+/** Hubs of models: downloads into the cache that Python's clients share. Imports files/ and ir/. */
 export { pull } from "./pull.ts";
 export { type HubOptions, type HubSource, isRepositoryId } from "./settings.ts";

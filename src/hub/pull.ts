@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { copyFile, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
+import { exists } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { HubClient, type RemoteFile } from "./client.ts";
 import { huggingFaceRepository, modelScopeRepository, type Repository } from "./repositories.ts";
@@ -175,9 +176,3 @@ async function hashOf(path: string, bytes: number, isSha256: boolean): Promise<s
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest("hex");
 }
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

@@ -1,6 +1,5 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
+import { exists, readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
 import { DataError, decodeElement, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
@@ -230,12 +229,6 @@ async function weightFiles(folder: string): Promise<string[]> {
 /** A torch file keeps no order by which parts could be read alone: it is read whole. */
 const tensorsIn = async (path: string, names?: readonly string[]): Promise<Map<string, StoredTensor>> =>
   path.endsWith(".bin") ? readTorch(path) : (await readSafetensors(path, names)).tensors;
-
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 /** Adds weights under the names of our modules, as f32. A base model's names may have the prefix of models with a head, or lack it. */
 function addWeights(state: Map<string, StateTensor>, model: PretrainedModel, wanted: Iterable<string>, tensors: ReadonlyMap<string, StoredTensor>): void {

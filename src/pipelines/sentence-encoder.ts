@@ -1,0 +1,147 @@
+import { join } from "node:path";
+import { readJson } from "../files/index.ts";
+import { nearest, OptionError } from "../ir/index.ts";
+import { type EncoderModel, fromPretrained, type LoadOptions, localPath } from "../models/index.ts";
+import { TextTokenizer } from "../tokenizers/index.ts";
+import { TextRunner } from "./common.ts";
+import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";
+
+export interface SentenceOptions {
+  /** A text that is put in front of each, with nothing between. "" for none. */
+  prompt?: string;
+  /** Name of a prompt of the model. @default the model's default, mostly none */
+  promptName?: string;
+  /** Numbers that are kept of each vector, for models trained so that the first say most. Kusupati et al. 2022, arXiv:2205.13147. @default all */
+  truncateDim?: number;
+  /** Vectors of length 1. @default as the model's own last step leaves them */
+  normalizeEmbeddings?: boolean;
+}
+
+/** How alike two vectors are; more is more alike. */
+export type Similarity = "cosine" | "dot" | "euclidean" | "manhattan";
+
+const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+const similarities: Readonly<Record<Similarity, (a: readonly number[], b: readonly number[]) => number>> = {
+  cosine: (a, b) => dot(unit(a), unit(b)),
+  dot,
+  euclidean: (a, b) => -Math.hypot(...a.map((value, i) => value - b[i])),
+  manhattan: (a, b) => -a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0),
+};
+
+interface Parts {
+  model: EncoderModel;
+  tokenizer: TextTokenizer;
+  modules: readonly SentenceModule[];
+  prompts: Readonly<Record<string, string>>;
+  defaultPrompt: string | null;
+  similarity: Similarity;
+  maxLength: number | undefined;
+  lowercases: boolean;
+}
+
+/**
+ * Texts as vectors, so that texts of like meaning are near: folders of sentence-transformers, with their pooling, further layers and prompts; an encoder
+ * without them gives the mean of its states. Reimers and Gurevych 2019, arXiv:1908.10084.
+ *
+ * @example
+ * const encoder = await SentenceEncoder.open("golden/pipelines/models/sentence-bert");
+ * const [stormy, inn] = await encoder.encode(["It was a dark and stormy night.", "The landlord of the inn"]);
+ * stormy.length; // 12
+ * encoder.similarity([stormy], [stormy, inn])[0].length; // 2
+ * encoder.dispose();
+ */
+export class SentenceEncoder {
+  private readonly parts: Parts;
+  private readonly runner: TextRunner;
+
+  private constructor(parts: Parts) {
+    this.parts = parts;
+    this.runner = new TextRunner(parts.model, ["lastHiddenState"]);
+  }
+
+  /** @param name a folder or a repository of the hub. @throws DataError when a file is damaged or a module is not known */
+  static async open(name: string, options: Omit<LoadOptions, "task" | "head"> = {}): Promise<SentenceEncoder> {
+    const folder = await localPath(name, options.hub);
+    const { transformer, modules } = await readModules(folder);
+    const settings = await readJson(join(folder, "config_sentence_transformers.json")).catch(() => ({}) as Record<string, unknown>);
+    const limits = await readJson(join(transformer, "sentence_bert_config.json")).catch(() => ({}) as Record<string, unknown>);
+    return new SentenceEncoder({
+      model: (await fromPretrained(transformer, { ...options, task: "feature-extraction" })) as EncoderModel,
+      tokenizer: await TextTokenizer.open(transformer),
+      modules,
+      prompts: (settings.prompts ?? {}) as Record<string, string>,
+      defaultPrompt: (settings.default_prompt_name ?? null) as string | null,
+      similarity: (settings.similarity_fn_name ?? "cosine") as Similarity,
+      maxLength: typeof limits.max_seq_length === "number" ? limits.max_seq_length : undefined,
+      lowercases: limits.do_lower_case === true,
+    });
+  }
+
+  /** A vector of each text. @throws OptionError naming the nearest prompt for one that the model has not */
+  async encode(texts: readonly string[], options: SentenceOptions = {}): Promise<number[][]> {
+    const prompt = this.promptOf(options);
+    const skipped = prompt === "" ? 0 : await this.promptLength(prompt);
+    const out: number[][] = [];
+    for (const text of texts) {
+      const vector = await this.vectorOf(prompt + text, skipped);
+      const cut = vector.slice(0, options.truncateDim);
+      out.push(options.normalizeEmbeddings ? unit(cut) : cut);
+    }
+    return out;
+  }
+
+  /** A vector of each question, with the model's prompt for questions, if it has one. */
+  encodeQuery(texts: readonly string[], options: SentenceOptions = {}): Promise<number[][]> {
+    return this.encode(texts, { ...this.usual(["query"]), ...options });
+  }
+
+  /** A vector of each text that is searched, with the model's prompt for such, if it has one. */
+  encodeDocument(texts: readonly string[], options: SentenceOptions = {}): Promise<number[][]> {
+    return this.encode(texts, { ...this.usual(["document", "passage", "corpus"]), ...options });
+  }
+
+  /** How alike each vector of `a` and each of `b` are: [a][b]. @param by how. @default as the model was trained, mostly by cosine */
+  similarity(a: readonly (readonly number[])[], b: readonly (readonly number[])[], by: Similarity = this.parts.similarity): number[][] {
+    return a.map((one) => b.map((other) => similarities[by](one, other)));
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+    this.parts.model.dispose();
+  }
+
+  private usual(names: readonly string[]): SentenceOptions {
+    const promptName = names.find((name) => Object.hasOwn(this.parts.prompts, name));
+    return promptName === undefined ? {} : { promptName };
+  }
+
+  private promptOf({ prompt, promptName = this.parts.defaultPrompt ?? undefined }: SentenceOptions): string {
+    if (prompt !== undefined) return prompt;
+    if (promptName === undefined) return "";
+    const { prompts } = this.parts;
+    if (Object.hasOwn(prompts, promptName)) return prompts[promptName];
+    const near = nearest(promptName, Object.keys(prompts));
+    const expected = `one of the model's prompts: ${Object.keys(prompts).join(", ") || "it has none"}`;
+    throw new OptionError({ where: "encode, promptName", expected, received: promptName, fix: near ? `did you mean "${near}"?` : "give the prompt itself" });
+  }
+
+  /** Tokens at the start of a text that are the prompt's, the special one before them with them. */
+  private async promptLength(prompt: string): Promise<number> {
+    const { specialTokensMask } = await this.parts.tokenizer.encodeText(prompt);
+    return specialTokensMask.length - (specialTokensMask.at(-1) === 1 ? 1 : 0);
+  }
+
+  private async vectorOf(text: string, skipped: number): Promise<number[]> {
+    const { tokenizer, modules, maxLength = Number.POSITIVE_INFINITY, lowercases } = this.parts;
+    const longest = Math.min(maxLength, this.runner.longest(tokenizer));
+    const encoding = await tokenizer.encodeText(lowercases ? text.toLowerCase() : text, Number.isFinite(longest) ? { maxLength: longest } : {});
+    const { lastHiddenState: values } = await this.runner.of(encoding);
+    const width = values.length / encoding.ids.length;
+    let vector: number[] = [];
+    for (const step of modules) {
+      if (step.kind === "vector") vector = step.apply(vector);
+      else vector = step.pool({ values, width, counts: encoding.ids.map((_, i) => step.includePrompt || i >= skipped) });
+    }
+    return vector;
+  }
+}

@@ -1,0 +1,152 @@
+import { join } from "node:path";
+import { exists, readJson, readJsonList, readSafetensors, readTorch } from "../files/index.ts";
+import { DataError, toNumbers } from "../ir/index.ts";
+import { sigmoid } from "./common.ts";
+
+/** States of a text's tokens: values [T, D], and which count. */
+export interface TokenStates {
+  values: Float32Array;
+  width: number;
+  counts: readonly boolean[];
+}
+
+/** A step from the states of tokens to one vector, or from a vector to the next. */
+export type SentenceModule =
+  | { kind: "pooling"; includePrompt: boolean; pool(states: TokenStates): number[] }
+  | { kind: "vector"; apply(vector: number[]): number[] };
+
+type Json = Record<string, unknown>;
+type Pool = (states: TokenStates) => number[];
+
+const places = ({ counts }: TokenStates): number[] => counts.flatMap((isCounted, i) => (isCounted ? [i] : []));
+const rowOf = ({ values, width }: TokenStates, i: number): number[] => [...values.subarray(i * width, (i + 1) * width)];
+/** Sum of the rows that count, by weights, over a divisor made of the number of them. */
+function weighted(states: TokenStates, weight: (place: number) => number, divisor: (count: number, total: number) => number): number[] {
+  const rows = places(states);
+  const sum = new Array<number>(states.width).fill(0);
+  for (const i of rows) for (let d = 0; d < states.width; d++) sum[d] += weight(i) * states.values[i * states.width + d];
+  const total = rows.reduce((all, i) => all + weight(i), 0);
+  return sum.map((value) => value / divisor(rows.length, total));
+}
+const LEAST = 1e-9;
+
+/** The modes by which a text's states become one vector, in the order in which older configs join them. */
+const pools: Readonly<Record<string, Pool>> = {
+  cls: (states) => rowOf(states, places(states)[0]),
+  max: (states) => Array.from({ length: states.width }, (_, d) => Math.max(...places(states).map((i) => states.values[i * states.width + d]))),
+  mean: (states) =>
+    weighted(
+      states,
+      () => 1,
+      (count) => Math.max(count, LEAST),
+    ),
+  mean_sqrt_len_tokens: (states) =>
+    weighted(
+      states,
+      () => 1,
+      (count) => Math.sqrt(Math.max(count, LEAST)),
+    ),
+  weightedmean: (states) =>
+    weighted(
+      states,
+      (place) => place + 1,
+      (_, total) => Math.max(total, LEAST),
+    ),
+  lasttoken: (states) => rowOf(states, places(states).at(-1) as number),
+};
+/** Names of the modes in older configs. */
+const oldModes: Readonly<Record<string, string>> = {
+  pooling_mode_cls_token: "cls",
+  pooling_mode_max_tokens: "max",
+  pooling_mode_mean_tokens: "mean",
+  pooling_mode_mean_sqrt_len_tokens: "mean_sqrt_len_tokens",
+  pooling_mode_weightedmean_tokens: "weightedmean",
+  pooling_mode_lasttoken: "lasttoken",
+};
+
+/** Pooling by a config.json; with none the mean. */
+function poolingOf(path: string, config: Json): SentenceModule {
+  const given = config.pooling_mode;
+  const old = Object.keys(oldModes).filter((key) => config[key] === true);
+  const modes = given === undefined ? old.map((key) => oldModes[key]) : ([given].flat() as string[]);
+  for (const mode of modes) {
+    if (Object.hasOwn(pools, mode)) continue;
+    throw new DataError({
+      where: `${path}, pooling_mode`,
+      expected: `one of ${Object.keys(pools).join(", ")}`,
+      received: JSON.stringify(mode),
+      fix: "check the file",
+    });
+  }
+  const used = (modes.length > 0 ? modes : ["mean"]).map((mode) => pools[mode]);
+  return { kind: "pooling", includePrompt: config.include_prompt !== false, pool: (states) => used.flatMap((pool) => pool(states)) };
+}
+
+/** Activations by the last part of their class. */
+const activations: Readonly<Record<string, (value: number) => number>> = {
+  Identity: (value) => value,
+  Tanh: Math.tanh,
+  Sigmoid: sigmoid,
+  ReLU: (value) => Math.max(value, 0),
+};
+
+/** @throws DataError for an activation that is not known */
+export function activationOf(path: string, name: unknown): (value: number) => number {
+  const short = String(name).split(".").at(-1) as string;
+  if (Object.hasOwn(activations, short)) return activations[short];
+  throw new DataError({
+    where: `${path}, activation`,
+    expected: `one of ${Object.keys(activations).join(", ")}`,
+    received: String(name),
+    fix: "use another model",
+  });
+}
+
+export function unit(vector: readonly number[]): number[] {
+  const norm = Math.max(Math.hypot(...vector), 1e-12);
+  return vector.map((value) => value / norm);
+}
+
+/** A linear layer after the pooling. */
+async function denseOf(folder: string): Promise<SentenceModule> {
+  const path = join(folder, "config.json");
+  const { in_features: inputs, out_features: outputs, bias, activation_function: name } = await readJson(path);
+  const file = join(folder, "model.safetensors");
+  const tensors = (await exists(file)) ? (await readSafetensors(file)).tensors : await readTorch(join(folder, "pytorch_model.bin"));
+  const numbers = (key: string, length: number): number[] => {
+    const found = tensors.get(key);
+    if (found && found.data.length === length) return toNumbers(found.dtype, found.data);
+    throw new DataError({
+      where: folder,
+      expected: `${key} of ${length} numbers, as config.json says`,
+      received: found ? `${found.data.length}` : "none",
+      fix: "fetch the files again",
+    });
+  };
+  const [width, height] = [Number(inputs), Number(outputs)];
+  const weight = numbers("linear.weight", width * height);
+  const shift = bias === false ? new Array<number>(height).fill(0) : numbers("linear.bias", height);
+  const activation = activationOf(path, name ?? "Tanh");
+  const apply = (vector: number[]) => shift.map((start, row) => activation(vector.reduce((sum, value, d) => sum + value * weight[row * width + d], start)));
+  return { kind: "vector", apply };
+}
+
+/** The steps of a folder's modules.json, and where in it the transformer is. @throws DataError for a module that is not known */
+export async function readModules(folder: string): Promise<{ transformer: string; modules: SentenceModule[] }> {
+  const path = join(folder, "modules.json");
+  if (!(await exists(path))) return { transformer: folder, modules: [poolingOf(folder, {})] };
+  let transformer = folder;
+  const modules: SentenceModule[] = [];
+  for (const { path: place, type } of (await readJsonList(path)) as { path: string; type: string }[]) {
+    const own = join(folder, place);
+    const kind = type.split(".").at(-1);
+    if (kind === "Transformer") transformer = own;
+    else if (kind === "Pooling") modules.push(poolingOf(own, await readJson(join(own, "config.json"))));
+    else if (kind === "Dense") modules.push(await denseOf(own));
+    else if (kind === "Normalize") modules.push({ kind: "vector", apply: unit });
+    else if (kind !== "Dropout")
+      throw new DataError({ where: path, expected: "Transformer, Pooling, Dense, Normalize or Dropout", received: type, fix: "use another model" });
+  }
+  if (!modules.some((each) => each.kind === "pooling")) modules.unshift(poolingOf(folder, {}));
+  return { transformer, modules };
+}
