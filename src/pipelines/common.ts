@@ -62,10 +62,10 @@ export class TextRunner {
     });
   }
 
-  /** The longest text that the model takes, special tokens included. */
-  longest(tokenizer: TextTokenizer): number {
+  /** The longest text that the model takes, special tokens included. @param limit @default what tokenizer_config.json says */
+  longest(tokenizer: TextTokenizer, limit: number = tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY): number {
     const { maxPositionEmbeddings = Number.POSITIVE_INFINITY } = this.config;
-    return Math.min(tokenizer.settings.maxLength ?? Number.POSITIVE_INFINITY, maxPositionEmbeddings);
+    return Math.min(limit, maxPositionEmbeddings);
   }
 
   /** Numbers of each output: of those along the text, without what is padding. */

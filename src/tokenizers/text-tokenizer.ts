@@ -37,6 +37,8 @@ export class TextTokenizer implements Tokenizer {
   readonly special: SpecialTokens;
   /** Settings of the file and of tokenizer_config.json for cutting and padding, to be spread into options. */
   readonly settings: EncodeOptions & PadOptions;
+  /** Most tokens that the model takes, by tokenizer_config.json; the file's own truncation may be shorter. */
+  readonly modelMaxLength: number | undefined;
   /** Whether the model is to see which places are padding, by tokenizer_config.json. */
   readonly givesMask: boolean;
   private readonly engine: TokenizerEngine;
@@ -50,6 +52,7 @@ export class TextTokenizer implements Tokenizer {
     this.engine = engine;
     this.special = special;
     this.settings = settingsOf(json, config, this);
+    this.modelMaxLength = lengthLimit(config);
     this.givesMask = givesMask(config);
   }
 
@@ -222,17 +225,21 @@ function specialOf(config: Json): SpecialTokens {
 /** Larger lengths in tokenizer_config.json stand for none. */
 const NO_LIMIT = 1e9;
 
+function lengthLimit({ model_max_length: limit }: Json): number | undefined {
+  return typeof limit === "number" && limit < NO_LIMIT ? limit : undefined;
+}
+
 function settingsOf({ truncation, padding }: Json, config: Json, tokenizer: Pick<TextTokenizer, "special">): EncodeOptions & PadOptions {
   const cut = truncation as { max_length: number; strategy?: string; stride?: number; direction?: string } | null | undefined;
   const pad = padding as
     | { strategy?: unknown; direction?: string; pad_to_multiple_of?: number | null; pad_id: number; pad_type_id: number; pad_token: string }
     | null
     | undefined;
-  const limit = config.model_max_length;
+  const limit = lengthLimit(config);
   const strategies = { LongestFirst: "longest_first", OnlyFirst: "only_first", OnlySecond: "only_second" } as const;
   const fixed = (pad?.strategy as { Fixed?: number } | undefined)?.Fixed;
   return {
-    ...(typeof limit === "number" && limit < NO_LIMIT && { maxLength: limit }),
+    ...(limit !== undefined && { maxLength: limit }),
     ...(cut && {
       maxLength: cut.max_length,
       truncation: strategies[cut.strategy as keyof typeof strategies] ?? "longest_first",
