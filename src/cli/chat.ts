@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import { generateText } from "../generate/index.ts";
-import { type ChatMessage, chatFormat, type ServedModel } from "../serve/index.ts";
+import type { ServedModel } from "../serve/index.ts";
+import { type ChatMessage, chatFormat } from "../tokenizers/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
 export interface SampleOptions {

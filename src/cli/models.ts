@@ -1,11 +1,11 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { Generator } from "../generate/index.ts";
 import { isRepositoryId, pull } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { loadGgufTokenizer, openTokenizer } from "../tokenizers/index.ts";
+import { loadGgufTokenizer, openTokenizer, readChatTemplate } from "../tokenizers/index.ts";
 import { progressOf } from "./pull.ts";
 
 /** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
@@ -31,14 +31,5 @@ export async function openModel(name: string, runsFolder = "runs"): Promise<Serv
   if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await openTokenizer(folder);
   const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
-  return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await chatTemplateOf(folder) };
-}
-
-/** The template beside the model: chat_template.jinja, or the one inside tokenizer_config.json. */
-async function chatTemplateOf(folder: string): Promise<string | undefined> {
-  const file = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
-  if (file !== undefined) return file;
-  const config = await readFile(join(folder, "tokenizer_config.json"), "utf8").catch(() => "{}");
-  const template = JSON.parse(config).chat_template;
-  return typeof template === "string" ? template : undefined;
+  return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await readChatTemplate(folder) };
 }

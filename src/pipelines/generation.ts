@@ -1,37 +1,67 @@
 import { type GenerateOptions, Generator, Seq2SeqGenerator } from "../generate/index.ts";
 import type { CausalLM, Seq2SeqLM } from "../models/index.ts";
-import type { TextTokenizer } from "../tokenizers/index.ts";
+import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt, type TextTokenizer } from "../tokenizers/index.ts";
 import { each } from "./common.ts";
 
 export interface TextGenerationOptions extends Omit<GenerateOptions, "stopTokens"> {
-  /** The prompt is a part of the text that is given back. @default true */
+  /** The prompt is a part of what is given back. @default true */
   returnFullText?: boolean;
+  /** For a chat: go on with its last message. @default when that is the assistant's */
+  continueFinalMessage?: boolean;
 }
 
-/** Continues texts. */
+/** A text that is continued, or a chat that is answered. */
+export type Prompt = string | readonly ChatMessage[];
+export interface GeneratedText<P extends Prompt = Prompt> {
+  /** Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new. */
+  generated_text: P extends string ? string : string | ChatMessage[];
+}
+
+const isPrompt = (inputs: Prompt | readonly Prompt[]): inputs is Prompt => typeof inputs === "string" || "role" in Object(inputs[0]);
+
+/** Continues texts, and answers chats by the model's template. */
 export class TextGenerationPipeline {
   private readonly model: CausalLM;
   private readonly tokenizer: TextTokenizer;
   private readonly generator: Generator;
+  private readonly format: ChatFormat;
 
-  constructor(model: CausalLM, tokenizer: TextTokenizer) {
+  /** @param chatTemplate Jinja. @default one line per message */
+  constructor(model: CausalLM, tokenizer: TextTokenizer, chatTemplate?: string) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.generator = new Generator(model);
+    this.format = chatFormat(chatTemplate, tokenizer);
   }
 
-  run(input: string, options?: TextGenerationOptions): Promise<{ generated_text: string }[]>;
-  run(inputs: readonly string[], options?: TextGenerationOptions): Promise<{ generated_text: string }[][]>;
-  async run(inputs: string | readonly string[], { returnFullText = true, ...options }: TextGenerationOptions = {}) {
-    return each(inputs, async (prompt: string) => {
-      const ids = await this.promptOf(prompt);
-      const made: number[] = [];
-      for await (const id of this.generator.generate(ids, options)) made.push(id);
-      // what the prompt alone decodes to is cut off, so that spaces at the seam come out right
-      const before = (await this.tokenizer.decode(ids)).length;
-      const fresh = (await this.tokenizer.decode([...ids, ...made])).slice(before);
+  run<P extends Prompt>(input: P, options?: TextGenerationOptions): Promise<GeneratedText<P>[]>;
+  run<P extends Prompt>(inputs: readonly P[], options?: TextGenerationOptions): Promise<GeneratedText<P>[][]>;
+  async run(inputs: Prompt | readonly Prompt[], options: TextGenerationOptions = {}) {
+    if (isPrompt(inputs)) return this.one(inputs, options);
+    return each(inputs, (prompt: Prompt) => this.one(prompt, options));
+  }
+
+  private async one(prompt: Prompt, { returnFullText = true, continueFinalMessage, ...options }: TextGenerationOptions): Promise<GeneratedText[]> {
+    if (typeof prompt === "string") {
+      const fresh = await this.continuation(await this.promptOf(prompt), options);
       return [{ generated_text: returnFullText ? prompt + fresh : fresh }];
-    });
+    }
+    const last = prompt[prompt.length - 1];
+    const goesOn = continueFinalMessage ?? last.role === "assistant";
+    const { addSpecialTokens } = this.format;
+    const text = this.format.render(prompt, { continueFinalMessage: goesOn });
+    const fresh = await this.continuation(await encodePrompt(this.tokenizer, text, { addSpecialTokens }), options);
+    if (!returnFullText) return [{ generated_text: fresh }];
+    const messages = goesOn ? [...prompt.slice(0, -1), { ...last, content: last.content + fresh }] : [...prompt, { role: "assistant", content: fresh }];
+    return [{ generated_text: messages }];
+  }
+
+  private async continuation(ids: readonly number[], options: GenerateOptions): Promise<string> {
+    const made: number[] = [];
+    for await (const id of this.generator.generate(ids, options)) made.push(id);
+    // what the prompt alone decodes to is cut off, so that spaces at the seam come out right
+    const before = (await this.tokenizer.decode(ids)).length;
+    return (await this.tokenizer.decode([...ids, ...made])).slice(before);
   }
 
   /** Ids of a prompt; an empty one becomes the token that begins texts. */

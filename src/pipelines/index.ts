@@ -3,7 +3,7 @@ export type { LabelScore, ScoreFunction } from "./common.ts";
 export { CrossEncoder, type Ranked } from "./cross-encoder.ts";
 export { FeatureExtractionPipeline } from "./feature-extraction.ts";
 export { type FilledMask, FillMaskPipeline } from "./fill-mask.ts";
-export { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
+export { type GeneratedText, type Prompt, Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
 export { type PipelineFor, type PipelineOptions, type PipelineTask, pipeline } from "./pipeline.ts";
 export { type Answer, type Question, QuestionAnsweringPipeline } from "./question-answering.ts";
 export { SentenceEncoder, type SentenceOptions, type Similarity } from "./sentence-encoder.ts";

@@ -9,7 +9,7 @@ import {
   type SemanticSegmenter,
 } from "../models/index.ts";
 import { ImageProcessor } from "../processors/index.ts";
-import { TextTokenizer } from "../tokenizers/index.ts";
+import { readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
 import { FeatureExtractionPipeline } from "./feature-extraction.ts";
 import { FillMaskPipeline } from "./fill-mask.ts";
 import { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
@@ -64,11 +64,11 @@ const makers = {
       await fromPretrained(model, { ...options, task: "feature-extraction" }),
       await TextTokenizer.open(await localPath(tokenizer, options.hub)),
     ),
-  "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new TextGenerationPipeline(
-      await fromPretrained(model, { ...options, task: "causal-lm" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+  "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
+    const folder = await localPath(tokenizer, options.hub);
+    const made = await fromPretrained(model, { ...options, task: "causal-lm" });
+    return new TextGenerationPipeline(made, await TextTokenizer.open(folder), await readChatTemplate(folder));
+  },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
   translation: text2text("translation"),

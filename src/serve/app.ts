@@ -5,8 +5,7 @@ import { streamSSE } from "hono/streaming";
 import type { z } from "zod";
 import { type Generator, generateText, type TextOptions, type TextPiece } from "../generate/index.ts";
 import { KindlingError, RuntimeError } from "../ir/index.ts";
-import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
-import { chatFormat } from "./chat-format.ts";
+import { chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import { page } from "./page.ts";
 import { chatRequest, completionRequest, plainMessages, type SamplingFields } from "./schema.ts";
 

@@ -1,5 +1,3 @@
 /** OpenAI-compatible serving. Imports generate/ (serve -> generate), tokenizers/ and ir/. */
 export { createApp, type ServedModel } from "./app.ts";
-export { type ChatFormat, chatFormat } from "./chat-format.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";
-export type { ChatMessage } from "./schema.ts";

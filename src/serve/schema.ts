@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { ChatMessage } from "../tokenizers/index.ts";
 
 /** Longest completion a request may ask for. */
 const MAX_TOKENS = 32768;
@@ -31,7 +32,6 @@ const message = z.object({
   content: z.union([z.string(), z.array(textPart)]),
   name: z.string().nullish(),
 });
-export type ChatMessage = { role: string; content: string };
 
 /** Body of POST /v1/chat/completions. */
 export const chatRequest = z.object({
