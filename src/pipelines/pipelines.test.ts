@@ -109,3 +109,10 @@ describe.each(files)("%s", async (file) => {
 test("a task that is not known names the nearest", async () => {
   await expect(pipeline("text-clasification" as never, "x")).rejects.toThrow(/did you mean "text-classification"/);
 });
+
+test("a sound that is longer than the model hears is refused, not cut", async () => {
+  const hearing = await pipeline("automatic-speech-recognition", join(golden, "pipelines/models/whisper"));
+  const sound = { channels: [new Float32Array(16000 * 40)], samplingRate: 16000 };
+  await expect(hearing.run(sound)).rejects.toThrow(/a sound of at most \d+ seconds; received 40.0 seconds/);
+  hearing.dispose();
+});

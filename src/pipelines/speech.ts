@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { type GenerateOptions, Seq2SeqGenerator } from "../generate/index.ts";
-import { OptionError } from "../ir/index.ts";
+import { DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { logMelSpectrogram, readWav, type Sound, toMono } from "../processors/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
@@ -36,6 +36,16 @@ export class SpeechRecognitionPipeline {
       const sound = typeof source === "string" ? readWav(await readFile(source), source) : source instanceof Uint8Array ? readWav(source) : source;
       const { numMelBins, maxSourcePositions } = this.model.config;
       const chunkSeconds = (2 * maxSourcePositions) / FRAMES_PER_SECOND;
+      const seconds = sound.channels[0].length / sound.samplingRate;
+      if (seconds > chunkSeconds) {
+        const received = `${seconds.toFixed(1)} seconds`;
+        throw new DataError({
+          where: "automatic-speech-recognition",
+          expected: `a sound of at most ${chunkSeconds} seconds`,
+          received,
+          fix: "cut it into parts",
+        });
+      }
       const inputFeatures = logMelSpectrogram(toMono(sound), sound.samplingRate, { numMelBins, chunkSeconds });
       const decoderInputIds = await this.start(inputFeatures, language, task);
       const made: number[] = [];
