@@ -9,6 +9,14 @@ export interface LabelScore {
   score: number;
 }
 
+/** The classes with their scores, best first. @param count how many. @default all */
+export function ranked(labels: readonly string[], scores: readonly number[], count?: number): LabelScore[] {
+  return labels
+    .map((label, i) => ({ label, score: scores[i] }))
+    .sort((a, b) => b.score - a.score)
+    .slice(0, count);
+}
+
 export type ScoreFunction = "softmax" | "sigmoid" | "none";
 
 export function softmax(logits: ArrayLike<number>): number[] {
@@ -40,6 +48,9 @@ export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Pr
   for (const input of inputs as readonly I[]) out.push(await run(input)); // one after another: the device does one thing at a time
   return out;
 }
+
+/** A length as the tokenizer takes it: none where there is no limit. */
+export const finite = (length: number): number | undefined => (Number.isFinite(length) ? length : undefined);
 
 /** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
 const LENGTH_STEP = 16;

@@ -3,9 +3,9 @@ import { readJson } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained, type LoadOptions, localPath } from "../models/index.ts";
 import { TextTokenizer } from "../tokenizers/index.ts";
-import { labelsOf, softmax, TextRunner } from "./common.ts";
+import { finite, labelsOf, softmax, TextRunner } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";
-import { type ClassifierModel, finite } from "./text-classification.ts";
+import type { ClassifierModel } from "./text-classification.ts";
 
 export interface Ranked {
   /** Place of the document in the list that was given. */

@@ -1,7 +1,6 @@
 import type { EncoderModel } from "../models/index.ts";
 import type { EncodeOptions, TextTokenizer } from "../tokenizers/index.ts";
-import { each, TextRunner } from "./common.ts";
-import { finite } from "./text-classification.ts";
+import { each, finite, TextRunner } from "./common.ts";
 
 /** States of each token of texts: [1][T][D]. */
 export class FeatureExtractionPipeline {

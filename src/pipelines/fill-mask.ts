@@ -1,8 +1,7 @@
 import { OptionError } from "../ir/index.ts";
 import type { MaskedLM } from "../models/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
-import { each, largest, softmax, TextRunner } from "./common.ts";
-import { finite } from "./text-classification.ts";
+import { each, finite, largest, softmax, TextRunner } from "./common.ts";
 
 export interface FillMaskOptions {
   /** @default 5 */

@@ -26,44 +26,28 @@ export interface PipelineOptions extends Omit<LoadOptions, "task" | "head"> {
   processor?: string;
 }
 
+const openTokenizer = async (name: string, { hub }: PipelineOptions) => TextTokenizer.open(await localPath(name, hub));
+const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
+
 const text2text =
   <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
   async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new Text2TextPipeline(
-      await fromPretrained(model, { ...options, task: "seq2seq-lm" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-      task,
-    );
+    new Text2TextPipeline(await fromPretrained(model, { ...options, task: "seq2seq-lm" }), await openTokenizer(tokenizer, options), task);
 
 /** How each pipeline is made. */
 const makers = {
   "text-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new TextClassificationPipeline(
-      await fromPretrained(model, { ...options, task: "sequence-classification" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+    new TextClassificationPipeline(await fromPretrained(model, { ...options, task: "sequence-classification" }), await openTokenizer(tokenizer, options)),
   "zero-shot-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new ZeroShotClassificationPipeline(
-      await fromPretrained(model, { ...options, task: "sequence-classification" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+    new ZeroShotClassificationPipeline(await fromPretrained(model, { ...options, task: "sequence-classification" }), await openTokenizer(tokenizer, options)),
   "token-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new TokenClassificationPipeline(
-      await fromPretrained(model, { ...options, task: "token-classification" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+    new TokenClassificationPipeline(await fromPretrained(model, { ...options, task: "token-classification" }), await openTokenizer(tokenizer, options)),
   "question-answering": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new QuestionAnsweringPipeline(
-      await fromPretrained(model, { ...options, task: "question-answering" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+    new QuestionAnsweringPipeline(await fromPretrained(model, { ...options, task: "question-answering" }), await openTokenizer(tokenizer, options)),
   "fill-mask": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new FillMaskPipeline(await fromPretrained(model, { ...options, task: "masked-lm" }), await TextTokenizer.open(await localPath(tokenizer, options.hub))),
+    new FillMaskPipeline(await fromPretrained(model, { ...options, task: "masked-lm" }), await openTokenizer(tokenizer, options)),
   "feature-extraction": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new FeatureExtractionPipeline(
-      await fromPretrained(model, { ...options, task: "feature-extraction" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+    new FeatureExtractionPipeline(await fromPretrained(model, { ...options, task: "feature-extraction" }), await openTokenizer(tokenizer, options)),
   "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
     const folder = await localPath(tokenizer, options.hub);
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
@@ -73,30 +57,27 @@ const makers = {
   summarization: text2text("summarization"),
   translation: text2text("translation"),
   "automatic-speech-recognition": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new SpeechRecognitionPipeline(
-      await fromPretrained(model, { ...options, task: "speech-seq2seq" }),
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-    ),
+    new SpeechRecognitionPipeline(await fromPretrained(model, { ...options, task: "speech-seq2seq" }), await openTokenizer(tokenizer, options)),
   "image-classification": async (model: string, { processor = model, ...options }: PipelineOptions) =>
     new ImageClassificationPipeline(
       (await fromPretrained(model, { ...options, task: "image-classification" })) as ImageClassifier,
-      await ImageProcessor.open(await localPath(processor, options.hub)),
+      await openProcessor(processor, options),
     ),
   "zero-shot-image-classification": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) =>
     new ZeroShotImageClassificationPipeline(
       (await fromPretrained(model, { ...options, task: "zero-shot-image-classification" })) as ClipModel,
-      await TextTokenizer.open(await localPath(tokenizer, options.hub)),
-      await ImageProcessor.open(await localPath(processor, options.hub)),
+      await openTokenizer(tokenizer, options),
+      await openProcessor(processor, options),
     ),
   "object-detection": async (model: string, { processor = model, ...options }: PipelineOptions) =>
     new ObjectDetectionPipeline(
       (await fromPretrained(model, { ...options, task: "object-detection" })) as ObjectDetector,
-      await ImageProcessor.open(await localPath(processor, options.hub)),
+      await openProcessor(processor, options),
     ),
   "image-segmentation": async (model: string, { processor = model, ...options }: PipelineOptions) =>
     new ImageSegmentationPipeline(
       (await fromPretrained(model, { ...options, task: "semantic-segmentation" })) as SemanticSegmenter,
-      await ImageProcessor.open(await localPath(processor, options.hub)),
+      await openProcessor(processor, options),
     ),
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;

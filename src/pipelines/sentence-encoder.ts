@@ -3,7 +3,7 @@ import { readJson } from "../files/index.ts";
 import { nearest, OptionError } from "../ir/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions, localPath } from "../models/index.ts";
 import { TextTokenizer } from "../tokenizers/index.ts";
-import { TextRunner } from "./common.ts";
+import { finite, TextRunner } from "./common.ts";
 import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";
 
 export interface SentenceOptions {
@@ -134,7 +134,7 @@ export class SentenceEncoder {
   private async vectorOf(text: string, skipped: number): Promise<number[]> {
     const { tokenizer, modules, maxLength, lowercases } = this.parts;
     const longest = this.runner.longest(tokenizer, maxLength);
-    const encoding = await tokenizer.encodeText(lowercases ? text.toLowerCase() : text, Number.isFinite(longest) ? { maxLength: longest } : {});
+    const encoding = await tokenizer.encodeText(lowercases ? text.toLowerCase() : text, { maxLength: finite(longest) });
     const { lastHiddenState: values } = await this.runner.of(encoding);
     const width = values.length / encoding.ids.length;
     let vector: number[] = [];

@@ -1,7 +1,7 @@
 import { OptionError } from "../ir/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
-import { each, type LabelScore, labelsOf, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
+import { each, finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
 
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
 export type TextPair = string | { text: string; text_pair: string };
@@ -38,9 +38,7 @@ export class TextClassificationPipeline {
       const [text, pair] = typeof input === "string" ? [input, undefined] : [input.text, input.text_pair];
       const encoding = await this.tokenizer.encodeText(text, { pair, maxLength: finite(Math.min(maxLength, this.runner.longest(this.tokenizer))) });
       const { logits } = await this.runner.of(encoding);
-      const scores = scoresOf(logits, functionToApply ?? usual);
-      const sorted = labels.map((label, i) => ({ label, score: scores[i] })).sort((a, b) => b.score - a.score);
-      return sorted.slice(0, topK === undefined ? 1 : (topK ?? sorted.length));
+      return ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined));
     });
     return Array.isArray(inputs) && topK === undefined ? found.flat() : found;
   }
@@ -50,8 +48,6 @@ export class TextClassificationPipeline {
     this.model.dispose();
   }
 }
-
-export const finite = (length: number): number | undefined => (Number.isFinite(length) ? length : undefined);
 
 export interface ZeroShotOptions {
   /** Names of classes, or one text with commas between them. */

@@ -1,7 +1,6 @@
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
-import { each, labelsOf, softmax, TextRunner } from "./common.ts";
-import { finite } from "./text-classification.ts";
+import { each, finite, labelsOf, softmax, TextRunner } from "./common.ts";
 
 export type AggregationStrategy = "none" | "simple" | "first" | "average" | "max";
 

@@ -3,7 +3,7 @@ import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } fr
 import { type ImageProcessor, loadImage, type RawImage, toRgb } from "../processors/index.ts";
 import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
-import { each, type LabelScore, labelsOf, type ScoreFunction, scoresOf, sigmoid, softmax } from "./common.ts";
+import { each, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, sigmoid, softmax } from "./common.ts";
 
 /** A picture, the path of one, or its bytes. */
 export type ImageSource = RawImage | string | Uint8Array;
@@ -66,11 +66,7 @@ export class ImageClassificationPipeline {
     const usual = this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
     return each(inputs, async (source: ImageSource) => {
       const { logits } = await this.runner.of(await open(source));
-      const scores = scoresOf(logits.data, functionToApply ?? usual);
-      return labels
-        .map((label, i) => ({ label, score: scores[i] }))
-        .sort((a, b) => b.score - a.score)
-        .slice(0, topK);
+      return ranked(labels, scoresOf(logits.data, functionToApply ?? usual), topK);
     });
   }
 
@@ -121,7 +117,7 @@ export class ZeroShotImageClassificationPipeline {
     return each(inputs, async (source: ImageSource) => {
       const { logitsPerImage } = await this.runner.of(await open(source), this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
       const scores = isSiglip ? Array.from(logitsPerImage.data, sigmoid) : softmax(logitsPerImage.data);
-      return candidateLabels.map((label, i) => ({ score: scores[i], label })).sort((a, b) => b.score - a.score);
+      return ranked(candidateLabels, scores);
     });
   }
 

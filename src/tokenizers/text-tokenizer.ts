@@ -63,10 +63,11 @@ export class TextTokenizer implements Tokenizer {
   static async open(path: string): Promise<TextTokenizer> {
     const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
     const file = isFolder ? join(path, "tokenizer.json") : path;
-    const json = checkedTokenizer(file, await readJson(file));
+    const json = await readJson(file);
+    const checked = checkedTokenizer(file, json);
     const config = isFolder ? await readJson(join(path, "tokenizer_config.json")).catch(() => ({})) : {};
     const map = isFolder ? await readJson(join(path, "special_tokens_map.json")).catch(() => ({})) : {};
-    return new TextTokenizer(file, await readJson(file), await openEngine(file, json), specialOf({ ...map, ...config }), config);
+    return new TextTokenizer(file, json, await openEngine(file, checked), specialOf({ ...map, ...config }), config);
   }
 
   get vocabSize(): number {
