@@ -108,5 +108,6 @@ export async function pipeline<T extends PipelineTask>(task: T, model: string, o
       fix: near ? `did you mean "${near}"?` : "choose one of them",
     });
   }
-  return makers[name as keyof typeof makers](model, options) as Promise<PipelineFor<T>>;
+  const folder = await localPath(model, options.hub); // once, also for the tokenizer and the processor
+  return makers[name as keyof typeof makers](folder, options) as Promise<PipelineFor<T>>;
 }
