@@ -1,18 +1,32 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
 import { Sampler, type SamplingOptions, samplingOptionNames } from "./sampler.ts";
 
 export interface GenerateOptions extends SamplingOptions {
   /** @default 128 */
   maxNewTokens?: number;
-  /** Tokens that end the text and are not given out. @default the model's end-of-text token */
+  /** Tokens that end the text and are not given out. @default those of generation_config.json, or else of the model's config */
   stopTokens?: readonly number[];
+  /** Rules in place of those of the model's generation_config.json. */
+  rules?: Partial<GenerationRules>;
   signal?: AbortSignal;
 }
 
-/** Arguments: new ids [1, T], their positions [1, T], index of the last, cache lengths [1], total [1]. */
-type Step = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tensor<"i32">], Tensor<"f32">>;
+/** A prompt of which some tokens stand for images: what is in their place. */
+export interface EmbeddedPrompt {
+  /** What all tokens are to the first layer, [1, T, D]. */
+  embeddings: Tensor<"f32">;
+  /** Positions in time, height and width, i32 [3, 1, T]. @default 0, 1, ... */
+  positions?: Tensor<"i32">;
+  /** What is added to the positions of the tokens that follow. @default 0 */
+  offset?: number;
+}
+
+/** Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], index of the last, cache lengths [1], total [1]; embeddings [1, T, D]. */
+type StepInputs = [ids: Tensor<"i32">, positions: Tensor<"i32">, last: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">];
+type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 /**
  * Generates with a model, one sequence at a time. Keys and values of the positions seen are kept in a cache on the device
@@ -24,21 +38,27 @@ export class Generator {
   private readonly caches: { k: Variable<"f32">; v: Variable<"f32"> }[];
   private readonly prefill: Step;
   private readonly decode: Step;
+  private readonly prefillEmbedded: CompiledFunction<[...StepInputs, Tensor<"f32">], Tensor<"f32">>;
   /** Ids whose keys and values are in the cache. */
   private cached: number[] = [];
   private busy: Promise<void> = Promise.resolve();
 
-  constructor(model: CausalLM) {
+  /** @param contextLength room of the cache, in tokens @default the longest context of the model */
+  constructor(model: CausalLM, { contextLength = model.config.maxPositionEmbeddings }: { contextLength?: number } = {}) {
     this.model = model;
     const { numLayers, hiddenSize, maxPositionEmbeddings } = model.config;
     const { numKeyHeads, headDim } = model.cacheShape;
-    this.contextLength = maxPositionEmbeddings;
-    const shape = [1, numKeyHeads, maxPositionEmbeddings, headDim];
+    if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > maxPositionEmbeddings) {
+      const expected = `a contextLength from 1 to ${maxPositionEmbeddings}`;
+      throw new OptionError({ where: "Generator", expected, received: String(contextLength), fix: "choose one the model knows positions for" });
+    }
+    this.contextLength = contextLength;
+    const shape = [1, numKeyHeads, contextLength, headDim];
     const cache = (name: string) => new Variable({ name, dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)));
     this.caches = Array.from({ length: numLayers }, (_, i) => ({ k: cache(`cache.${i}.k`), v: cache(`cache.${i}.v`) }));
-    const step = (ids: Tensor<"i32">, positions: Tensor<"i32">, last: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">) => {
+    const step = (...[ids, positions, last, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
       const layers = this.caches.map(({ k, v }) => ({ k: k.value, v: v.value }));
-      const result = model.hidden(ids, { positions, cache: { layers, lengths, total } });
+      const result = model.hidden(ids, { positions, embeddings, cache: { layers, lengths, total } });
       result.layers.forEach(({ k, v }, i) => {
         this.caches[i].k.assign(k);
         this.caches[i].v.assign(v);
@@ -51,31 +71,43 @@ export class Generator {
         [null, "T"],
       ],
     });
-    this.decode = compile(step);
+    this.decode = compile((...inputs: StepInputs) => step(...inputs));
+    this.prefillEmbedded = compile((...inputs: [...StepInputs, Tensor<"f32">]) => step(...inputs));
   }
 
   /**
-   * Continues a prompt, giving tokens as they are made. When the context is full, the older half is forgotten. Calls wait
-   * for one another.
+   * Continues a prompt, giving tokens as they are made. When the context is full, the older half is forgotten; with an `embedded` prompt
+   * the text ends there. Calls wait for one another.
    * @throws DataError for an empty prompt or an id outside the vocabulary, OptionError for wrong options
    */
-  async *generate(prompt: readonly number[], options: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal"]);
-    const { maxNewTokens = 128, stopTokens = this.defaultStops(), signal, ...sampling } = options;
+  async *generate(prompt: readonly number[], options: GenerateOptions = {}, embedded?: EmbeddedPrompt): AsyncGenerator<number, "stop" | "length", void> {
+    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "rules", "signal"]);
+    const { maxNewTokens = 128, rules: own, signal, stopTokens, ...sampling } = options;
+    const rules = { ...rulesFrom(this.model.generationConfig), ...own };
+    const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
     if (!Number.isInteger(maxNewTokens) || maxNewTokens < 0) {
       throw new OptionError({ where: "generate", expected: "maxNewTokens of at least 0", received: String(maxNewTokens), fix: "choose a whole number" });
     }
-    this.checkPrompt(prompt);
+    this.checkPrompt(prompt, embedded ? this.embeddedRoom : undefined);
     const sampler = new Sampler(sampling);
+    const ids = [...prompt];
+    const progress = { ids, startLength: ids.length, maxLength: ids.length + maxNewTokens };
     const release = await this.acquire();
     try {
-      let logits = await this.feed(prompt.length > this.contextLength ? prompt.slice(-this.contextLength) : prompt);
+      let logits = await this.feed(prompt.length > this.contextLength ? prompt.slice(-this.contextLength) : prompt, embedded);
       for (let made = 0; made < maxNewTokens; made++) {
         signal?.throwIfAborted();
+        applyRules(logits, rules, progress);
         const id = sampler.pick(logits);
-        if (stopTokens.includes(id)) return "stop";
+        if (stops.includes(id)) return "stop";
         yield id;
+        ids.push(id);
         if (made + 1 === maxNewTokens) break;
+        if (embedded) {
+          if (this.cached.length === this.embeddedRoom) break;
+          logits = await this.feedNext(id, embedded.offset);
+          continue;
+        }
         logits =
           this.cached.length < this.contextLength
             ? await this.feedNext(id)
@@ -83,16 +115,21 @@ export class Generator {
       }
       return "length";
     } finally {
+      if (embedded) this.cached = []; // the same ids may stand for other images
       release();
     }
   }
 
-  private defaultStops(): readonly number[] {
-    const { eosTokenId } = this.model.config;
-    return eosTokenId === null ? [] : typeof eosTokenId === "number" ? [eosTokenId] : eosTokenId;
+  /** Tokens that a prompt with images and its answer may have: nothing of it can be fed again. */
+  private get embeddedRoom(): number {
+    return Math.min(this.contextLength, this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
   }
 
-  private checkPrompt(prompt: readonly number[]): void {
+  private checkPrompt(prompt: readonly number[], room = Number.POSITIVE_INFINITY): void {
+    if (prompt.length > room) {
+      const fix = "shorten the text, or use fewer or smaller images";
+      throw new DataError({ where: "generate", expected: `a prompt of at most ${room} tokens`, received: `${prompt.length}`, fix });
+    }
     const { vocabSize } = this.model.config;
     if (prompt.length === 0)
       throw new DataError({
@@ -123,7 +160,11 @@ export class Generator {
   }
 
   /** Runs a whole prompt, reusing what the cache shares with it, and gives the logits after its last token. */
-  private async feed(prompt: readonly number[]): Promise<Float32Array> {
+  private async feed(prompt: readonly number[], embedded?: EmbeddedPrompt): Promise<Float32Array> {
+    if (embedded) {
+      this.cached = [...prompt];
+      return this.run((...inputs) => this.prefillEmbedded(...inputs, embedded.embeddings), prompt, 0, embedded.positions);
+    }
     let shared = 0;
     if (this.fits(prompt.length)) while (shared < prompt.length - 1 && this.cached[shared] === prompt[shared]) shared++;
     const ids = prompt.slice(shared);
@@ -138,29 +179,27 @@ export class Generator {
     return length > cacheLimit === this.cached.length > cacheLimit;
   }
 
-  private async feedNext(id: number): Promise<Float32Array> {
+  /** @param offset added to the position */
+  private async feedNext(id: number, offset = 0): Promise<Float32Array> {
     if (!this.fits(this.cached.length + 1)) return this.feed([...this.cached, id]);
     this.cached.push(id);
-    return this.run(this.decode, [id], this.cached.length - 1);
+    const start = this.cached.length - 1;
+    return this.run(this.decode, [id], start, rowOf([start + offset]));
   }
 
-  private async run(step: Step, ids: readonly number[], start: number): Promise<Float32Array> {
+  private async run(
+    step: (...inputs: StepInputs) => Promise<Tensor<"f32">>,
+    ids: readonly number[],
+    start: number,
+    positions: Tensor<"i32"> = rowOf(ids.map((_, i) => start + i)),
+  ): Promise<Float32Array> {
     const end = start + ids.length;
     const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
     try {
-      const logits = await step(
-        i32(ids, [1, ids.length]),
-        i32(
-          ids.map((_, i) => start + i),
-          [1, ids.length],
-        ),
-        i32([ids.length - 1], [1]),
-        i32([end - 1], [1]),
-        i32([end], [1]),
-      );
+      const logits = await step(rowOf(ids), positions, i32([ids.length - 1], [1]), i32([end - 1], [1]), i32([end], [1]));
       const numbers = await logits.read();
       logits.dispose();
-      return numbers;
+      return Float32Array.from(numbers);
     } catch (cause) {
       this.cached = []; // the cache may be half written
       throw cause;
@@ -170,9 +209,13 @@ export class Generator {
   dispose(): void {
     this.prefill.dispose();
     this.decode.dispose();
+    this.prefillEmbedded.dispose();
     for (const { k, v } of this.caches) {
       k.dispose();
       v.dispose();
     }
   }
 }
+
+/** i32 [1, T] */
+const rowOf = (values: readonly number[]) => tensor(Int32Array.from(values), { shape: [1, values.length] });

@@ -1,8 +1,8 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
-import type { Seq2SeqLM } from "../models/index.ts";
+import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, reshape, slice, type Tensor, tensor, Variable } from "../tensor/index.ts";
 import type { GenerateOptions } from "./generator.ts";
-import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
+import { applyRules, rulesFrom } from "./rules.ts";
 import { Sampler, samplingOptionNames } from "./sampler.ts";
 
 /** What an encoder-decoder reads. */
@@ -11,13 +11,13 @@ export interface Seq2SeqSource {
   inputIds?: readonly number[];
   /** Log-mel spectrogram, f32 [1, mels, frames]: of speech models. */
   inputFeatures?: Tensor<"f32">;
+  /** An image, f32 [1, 3, H, W]: of captioning models. */
+  pixelValues?: Tensor<"f32">;
 }
 
 export interface Seq2SeqGenerateOptions extends GenerateOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
-  /** Rules in place of those of the model's generation_config.json. */
-  rules?: Partial<GenerationRules>;
 }
 
 type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
@@ -29,16 +29,16 @@ const LENGTH_STEP = 32;
  * on token by token over a cache.
  */
 export class Seq2SeqGenerator {
-  readonly model: Seq2SeqLM;
+  readonly model: EncoderDecoder;
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
   private readonly caches: { k: Variable<"f32">; v: Variable<"f32"> }[];
-  private readonly encode: CompiledFunction<[{ inputIds?: Tensor<"i32">; inputFeatures?: Tensor<"f32">; attentionMask?: Tensor<"bool"> }], KeysAndValues[]>;
+  private readonly encode: CompiledFunction<[EncoderSideInputs], KeysAndValues[]>;
   private readonly step: CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tensor<"bool"> | null, KeysAndValues[]], Tensor<"f32">>;
   private busy: Promise<unknown> = Promise.resolve();
 
   /** @param maxLength @default the most that the model can write */
-  constructor(model: Seq2SeqLM, { maxLength = model.cacheShape.maxLength ?? 512 }: { maxLength?: number } = {}) {
+  constructor(model: EncoderDecoder, { maxLength = model.cacheShape.maxLength ?? 512 }: { maxLength?: number } = {}) {
     const { numLayers, numHeads, headDim, maxLength: limit = maxLength } = model.cacheShape;
     this.model = model;
     this.maxLength = Math.min(maxLength, limit);
@@ -65,7 +65,8 @@ export class Seq2SeqGenerator {
   async *generate(source: Seq2SeqSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
     checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal", "decoderInputIds", "rules"]);
     const { decoderInputIds = this.start(), rules: own, signal, stopTokens, maxNewTokens, ...sampling } = options;
-    const rules = { ...rulesFrom(this.model.generationConfig), ...own };
+    const { generationConfig, endTokenIds } = this.model;
+    const rules = { ...rulesFrom(generationConfig), ...(endTokenIds && { eos: endTokenIds }), ...own };
     const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
     const ids = [...decoderInputIds];
     this.check(source, ids);
@@ -103,13 +104,14 @@ export class Seq2SeqGenerator {
     return [typeof stated === "number" ? stated : (this.model.config.decoderStartTokenId ?? 0)];
   }
 
-  private check({ inputIds, inputFeatures }: Seq2SeqSource, ids: readonly number[]): void {
+  private check({ inputIds, inputFeatures, pixelValues }: Seq2SeqSource, ids: readonly number[]): void {
     const { vocabSize } = this.model.config;
-    if ((inputIds === undefined) === (inputFeatures === undefined) || inputIds?.length === 0) {
+    const given = [inputIds, inputFeatures, pixelValues].filter((part) => part !== undefined);
+    if (given.length !== 1 || inputIds?.length === 0) {
       throw new DataError({
         where: "generate",
-        expected: "inputIds or inputFeatures",
-        received: inputIds ? "an empty text" : "none or both",
+        expected: "inputIds, inputFeatures or pixelValues",
+        received: given.length === 1 ? "an empty text" : `${given.length} of them`,
         fix: "give one of them",
       });
     }
@@ -125,8 +127,8 @@ export class Seq2SeqGenerator {
   }
 
   /** The text padded to a common length, with its mask. */
-  private inputsOf({ inputIds, inputFeatures }: Seq2SeqSource) {
-    if (!inputIds) return { inputs: { inputFeatures }, mask: null };
+  private inputsOf({ inputIds, ...others }: Seq2SeqSource) {
+    if (!inputIds) return { inputs: others, mask: null };
     const length = Math.ceil(inputIds.length / LENGTH_STEP) * LENGTH_STEP;
     const { maxLength = length } = this.model.cacheShape;
     const room = Math.max(inputIds.length, Math.min(length, maxLength));

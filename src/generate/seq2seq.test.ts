@@ -57,7 +57,7 @@ describe("rules of generation_config.json", () => {
 test("what cannot be read is an error", async () => {
   const model = (await fromPretrained(`${goldenModels}/t5`)) as Seq2SeqLM;
   const generator = new Seq2SeqGenerator(model, { maxLength: 8 });
-  await expect(generator.generate({}).next()).rejects.toThrow(/inputIds or inputFeatures/);
+  await expect(generator.generate({}).next()).rejects.toThrow(/inputIds, inputFeatures or pixelValues/);
   await expect(generator.generate({ inputIds: [] }).next()).rejects.toThrow(/empty text/);
   await expect(generator.generate({ inputIds: [10_000] }).next()).rejects.toThrow(/token ids from 0/);
   await expect(generator.generate({ inputIds: [5] }, { decoderInputIds: [1, 1, 1, 1, 1, 1, 1, 1] }).next()).rejects.toThrow(/from 1 to 7/);

@@ -1,18 +1,11 @@
 import { DataError, nearest } from "../ir/index.ts";
-import { deepseek } from "./decoders/deepseek.ts";
-import { gemmas } from "./decoders/gemma.ts";
-import { glms } from "./decoders/glm.ts";
-import { gptNeox } from "./decoders/gpt-neox.ts";
-import { gpt2 } from "./decoders/gpt2.ts";
-import { llamas } from "./decoders/llama.ts";
-import { mixtures } from "./decoders/moe.ts";
-import { phi3 } from "./decoders/phi3.ts";
+import { decoderFamilies } from "./decoders/families.ts";
 import { albert } from "./encoders/albert.ts";
 import { bert, electra, roberta, xlmRoberta } from "./encoders/bert.ts";
 import { deberta } from "./encoders/deberta.ts";
 import { distilbert } from "./encoders/distilbert.ts";
 import { modernbert } from "./encoders/modernbert.ts";
-import type { Family } from "./family.ts";
+import { type Family, findFamily } from "./family.ts";
 import type { Json } from "./labels.ts";
 import type { Task } from "./model.ts";
 import { barts } from "./seq2seq/bart.ts";
@@ -27,17 +20,13 @@ import { segformer } from "./vision/segformer.ts";
 import { swin } from "./vision/swin.ts";
 import { deit, dinov2, vit } from "./vision/vit.ts";
 import { yolos } from "./vision/yolos.ts";
+import { blip } from "./vision-language/blip.ts";
+import { llava } from "./vision-language/llava.ts";
+import { qwen2Vl } from "./vision-language/qwen2-vl.ts";
 
 /** All families. Adding one takes its file and a name here. */
 const all: readonly Family[] = [
-  gpt2,
-  gptNeox,
-  ...llamas,
-  ...gemmas,
-  phi3,
-  ...glms,
-  ...mixtures,
-  deepseek,
+  ...decoderFamilies,
   bert,
   roberta,
   xlmRoberta,
@@ -60,24 +49,16 @@ const all: readonly Family[] = [
   ...clips,
   yolos,
   detr,
+  llava,
+  qwen2Vl,
+  blip,
 ];
 
 /** The families, by the model_type of config.json. */
 export const families: ReadonlyMap<string, Family> = new Map(all.map((family) => [family.modelType, family]));
 
 /** @throws DataError naming the nearest family for one that is not known */
-export function familyOf(path: string, modelType: unknown): Family {
-  const family = families.get(String(modelType));
-  if (family) return family;
-  const names = [...families.keys()];
-  const near = nearest(String(modelType), names);
-  throw new DataError({
-    where: `${path}, model_type`,
-    expected: `a supported architecture: ${names.join(", ")}`,
-    received: JSON.stringify(modelType) ?? "none",
-    fix: near ? `did you mean "${near}"?` : "convert the model, or use another",
-  });
-}
+export const familyOf = (path: string, modelType: unknown): Family => findFamily(path, all, modelType);
 
 /**
  * The class to make: the one for a task, or else the one that config.json names.

@@ -1,3 +1,4 @@
+import { DataError, nearest } from "../ir/index.ts";
 import type { RandomKey } from "../tensor/index.ts";
 import type { Json } from "./labels.ts";
 import type { PretrainedModel, Task } from "./model.ts";
@@ -24,4 +25,18 @@ export interface Family {
   mayLack?: RegExp;
   /** Names that a checkpoint may repeat a weight under, and the weight's own name. @default none */
   tied?(model: PretrainedModel): Readonly<Record<string, string>>;
+}
+
+/** The family of a config.json, one of several. @throws DataError naming the nearest family for one that is not among them */
+export function findFamily(path: string, families: readonly Family[], modelType: unknown): Family {
+  const family = families.find((candidate) => candidate.modelType === modelType);
+  if (family) return family;
+  const names = families.map((candidate) => candidate.modelType);
+  const near = nearest(String(modelType), names);
+  throw new DataError({
+    where: `${path}, model_type`,
+    expected: `a supported architecture: ${names.join(", ")}`,
+    received: JSON.stringify(modelType) ?? "none",
+    fix: near ? `did you mean "${near}"?` : "convert the model, or use another",
+  });
 }

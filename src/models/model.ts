@@ -15,7 +15,9 @@ export type Task =
   | "image-classification"
   | "object-detection"
   | "semantic-segmentation"
-  | "zero-shot-image-classification";
+  | "zero-shot-image-classification"
+  | "image-to-text"
+  | "image-text-to-text";
 
 /** What every config of a model with labels has. */
 export interface LabelConfig {

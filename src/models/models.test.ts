@@ -20,10 +20,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(scratch, { recursive: true }));
 
-/** Families that are not here yet. */
-const others = ["blip", "llava", "llava-layers", "qwen2-vl"];
+/** The name that we write: LLaVA's published files, which every version of transformers reads, have a level more than what version 5 makes. */
+const published = (key: string) => key.replace(/^vision_tower\.(?!vision_model)/, "vision_tower.vision_model.");
 const only = process.env.KINDLING_MODELS?.split(",");
-describe.each(readdirSync(goldenModels).filter((name) => !others.includes(name) && (!only || only.some((part) => name.startsWith(part)))))("%s", (name) => {
+describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((part) => name.startsWith(part))))("%s", (name) => {
   test("outputs", async () => {
     const { folder, runs } = await readGoldenModel(name);
     const model = await load(folder);
@@ -45,7 +45,8 @@ describe.each(readdirSync(goldenModels).filter((name) => !others.includes(name) 
     const { folder, loss: expected } = await readGoldenModel(name);
     if (!expected) return skip("transformers defines no loss here");
     const model = await load(folder);
-    const { tensors } = await readSafetensors(join(folder, "gradients.safetensors"));
+    const stored = await readSafetensors(join(folder, "gradients.safetensors"));
+    const tensors = new Map([...stored.tensors].map(([key, gradient]) => [published(key), gradient]));
     const parameters = [...model.namedParameters()].filter(([key]) => tensors.has(key));
     expect(parameters.map(([key]) => key).sort()).toEqual([...tensors.keys()].sort());
     const step = compile((inputs: Record<string, Tensor>) => {
@@ -72,7 +73,7 @@ describe.each(readdirSync(goldenModels).filter((name) => !others.includes(name) 
     const model = await load(folder);
     await savePretrained(model, scratch);
     const [ours, theirs] = await Promise.all([scratch, folder].map((path) => readSafetensors(join(path, "model.safetensors"))));
-    const shapes = (file: typeof ours) => Object.fromEntries([...file.tensors].map(([key, { shape }]) => [key, shape]));
+    const shapes = (file: typeof ours) => Object.fromEntries([...file.tensors].map(([key, { shape }]) => [published(key), shape]));
     const counters = ([key]: [string, unknown]) => !key.endsWith("num_batches_tracked");
     expect(shapes(ours)).toEqual(Object.fromEntries(Object.entries(shapes(theirs)).filter(counters)));
     const again = await load(scratch);

@@ -16,6 +16,8 @@ import type { ClipForImageClassification, ClipModel } from "./vision/clip.ts";
 import type { ObjectDetector } from "./vision/detection.ts";
 import type { ImageClassifier, SemanticSegmenter } from "./vision/image.ts";
 import { fromTimmConfig } from "./vision/resnet.ts";
+import type { BlipForConditionalGeneration } from "./vision-language/blip.ts";
+import { ImageTextModel } from "./vision-language/vision-language.ts";
 
 const CONFIG = "config.json";
 const WEIGHTS = "model.safetensors";
@@ -39,7 +41,12 @@ export interface TaskModels {
   "semantic-segmentation": SemanticSegmenter;
   "object-detection": ObjectDetector;
   "zero-shot-image-classification": ClipModel;
+  "image-to-text": BlipForConditionalGeneration;
+  "image-text-to-text": ImageTextModel;
 }
+
+/** Tasks of models that write, and have a generation_config.json. */
+const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "image-to-text", "image-text-to-text"];
 
 export interface LoadOptions<T extends Task = Task> {
   /** What the model is for. @default what its config.json says */
@@ -67,8 +74,9 @@ export async function savePretrained(model: PretrainedModel, folder: string): Pr
   }
   await writeSafetensors(join(folder, WEIGHTS), tensors);
   await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: "float32", ...configToJson(model) });
-  if (task === "causal-lm" || task === "seq2seq-lm" || task === "speech-seq2seq") {
-    const { bosTokenId, eosTokenId } = model.config as Partial<CausalLM["config"]>;
+  if (writing.includes(task)) {
+    const { config } = model instanceof ImageTextModel ? model.languageModel : model;
+    const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
     await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId, ...model.generationConfig });
   }
 }

@@ -1,4 +1,4 @@
-import { add, mul, type RandomKey, split, type Tensor, withScope } from "../tensor/index.ts";
+import { add, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, withScope } from "../tensor/index.ts";
 import { type Activation, activations } from "./activations.ts";
 import { type CacheLengths, type LayerCache, multiHeadAttention } from "./attention.ts";
 import { constantInit, type Initializer } from "./init.ts";
@@ -27,8 +27,12 @@ export interface TransformerLayerConfig {
   isGated?: boolean;
   /** Gate and up are one weight, gate first: of isGated. @default false */
   isFusedGate?: boolean;
+  /** Queries, keys and values are one weight, in this order. @default false */
+  isFusedQkv?: boolean;
   /** A second attention, to the states of an encoder. @default false */
   hasCrossAttention?: boolean;
+  /** Width of the encoder's states. @default hiddenSize */
+  encoderHiddenSize?: number;
   /** Start of learned factors on both residual branches. Touvron et al. 2021, arXiv:2103.17239. @default none */
   layerScale?: number;
   attentionDropout?: number;
@@ -49,6 +53,8 @@ export interface AttentionInputs {
   /** Added to what queries and keys are made of, and not to values: positions in DETR. */
   queryPosition?: Tensor<"f32">;
   keyPosition?: Tensor<"f32">;
+  /** Cosines and sines by which queries and keys are turned, as `RotaryEmbedding` makes them: [T, 1, Dh / 2] each. */
+  angles?: { cos: Tensor<"f32">; sin: Tensor<"f32"> };
 }
 
 export interface TransformerLayerInputs extends AttentionInputs {
@@ -69,22 +75,27 @@ export interface KeysAndValues {
 
 /** Projections to queries, keys and values, attention, projection back. */
 export class AttentionBlock extends Module {
-  readonly query: Linear; //  [H Dh, D]
-  readonly key: Linear; //    [H Dh, D]
-  readonly value: Linear; //  [H Dh, D]
+  readonly qkv?: Linear; //   [3 H Dh, D], of isFusedQkv
+  readonly query?: Linear; // [H Dh, D]
+  readonly key?: Linear; //   [H Dh, S], S the width of what is attended to
+  readonly value?: Linear; // [H Dh, S]
   readonly output: Linear; // [D, H Dh]
   private readonly config: TransformerLayerConfig;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
-  constructor(config: TransformerLayerConfig, keys: Readonly<Record<string, string>>, key: RandomKey) {
+  constructor(config: TransformerLayerConfig, keys: Readonly<Record<string, string>>, key: RandomKey, sourceSize = config.hiddenSize) {
     super();
     const { hiddenSize, numHeads, headDim = hiddenSize / numHeads, bias = true, qkvBias = bias, keyBias = qkvBias, init } = config;
     const [qKey, kKey, vKey, oKey] = key.split(4);
     const into = { inFeatures: hiddenSize, outFeatures: numHeads * headDim, init };
+    const from = { ...into, inFeatures: sourceSize };
     this.checkpointKeys = keys;
-    this.query = new Linear({ ...into, bias: qkvBias }, qKey);
-    this.key = new Linear({ ...into, bias: keyBias }, kKey);
-    this.value = new Linear({ ...into, bias: qkvBias }, vKey);
+    if (config.isFusedQkv) this.qkv = new Linear({ ...into, outFeatures: 3 * numHeads * headDim, bias: qkvBias }, qKey);
+    else {
+      this.query = new Linear({ ...into, bias: qkvBias }, qKey);
+      this.key = new Linear({ ...from, bias: keyBias }, kKey);
+      this.value = new Linear({ ...from, bias: qkvBias }, vKey);
+    }
     this.output = new Linear({ inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias, init }, oKey);
     this.config = config;
   }
@@ -101,21 +112,40 @@ export class AttentionBlock extends Module {
       keyPosition,
       source = x,
       projected,
+      angles,
       key,
     }: AttentionInputs & { source?: Tensor<"f32">; projected?: KeysAndValues; key?: RandomKey },
   ): { output: Tensor<"f32">; cache?: LayerCache } {
     const { numHeads, attentionDropout = 0, attentionScale: scale } = this.config;
-    const at = (states: Tensor<"f32">, position: Tensor<"f32"> | undefined) => (position ? add(states, position) : states);
-    const { k, v } = projected ?? this.keysAndValues(source, keyPosition ?? (source === x ? queryPosition : undefined));
+    const { q, k, v } = this.qkv
+      ? this.fused(x)
+      : { q: this.queries(x, queryPosition), ...(projected ?? this.keysAndValues(source, keyPosition ?? (source === x ? queryPosition : undefined))) };
     const options = { numHeads, scale, mask, bias, isCausal, cache, key, dropoutProbability: attentionDropout };
-    const attended = multiHeadAttention(this.query.forward(at(x, queryPosition)), k, v, options);
+    const turned = (states: Tensor<"f32">) => (angles ? turn(states, numHeads, angles) : states);
+    const attended = multiHeadAttention(turned(q), turned(k), v, options);
     return { ...attended, output: this.output.forward(attended.output) };
+  }
+
+  /** x: [B, T, D] -> [B, T, H Dh] each */
+  private fused(x: Tensor<"f32">): { q: Tensor<"f32">; k: Tensor<"f32">; v: Tensor<"f32"> } {
+    const [q, k, v] = split((this.qkv as Linear).forward(x), 3);
+    return { q, k, v };
+  }
+
+  private queries(x: Tensor<"f32">, position?: Tensor<"f32">): Tensor<"f32"> {
+    return (this.query as Linear).forward(position ? add(x, position) : x);
   }
 
   /** source: [B, S, D] -> [B, S, H Dh] each */
   keysAndValues(source: Tensor<"f32">, position?: Tensor<"f32">): KeysAndValues {
-    return { k: this.key.forward(position ? add(source, position) : source), v: this.value.forward(source) };
+    return { k: (this.key as Linear).forward(position ? add(source, position) : source), v: (this.value as Linear).forward(source) };
   }
+}
+
+/** Turns the features of each head by their angles: [B, T, H Dh] -> the same. */
+function turn(x: Tensor<"f32">, numHeads: number, { cos, sin }: { cos: Tensor<"f32">; sin: Tensor<"f32"> }): Tensor<"f32"> {
+  const [batch, length, width] = x.shape;
+  return reshape(rotaryEmbedding(reshape(x, [batch, length, numHeads, (width as number) / numHeads]), cos, sin), x.shape);
 }
 
 /**
@@ -144,14 +174,14 @@ export class TransformerLayer extends Module {
     const newNorm = () => (norm === "rms" ? new RMSNorm({ width: hiddenSize, epsilon }, normKey) : new LayerNorm({ width: hiddenSize, epsilon }, normKey));
     const partKeys = (part: string) =>
       Object.fromEntries(
-        ["query", "key", "value", "output"].flatMap((name) => (keys[`${part}.${name}`] === undefined ? [] : [[name, keys[`${part}.${name}`]]])),
+        ["qkv", "query", "key", "value", "output"].flatMap((name) => (keys[`${part}.${name}`] === undefined ? [] : [[name, keys[`${part}.${name}`]]])),
       );
     this.config = config;
     this.checkpointKeys = keys;
     this.attention = new AttentionBlock(config, partKeys("attention"), attentionKey);
     this.attentionNorm = newNorm();
     if (config.hasCrossAttention) {
-      this.crossAttention = new AttentionBlock(config, partKeys("crossAttention"), crossKey);
+      this.crossAttention = new AttentionBlock({ ...config, isFusedQkv: false }, partKeys("crossAttention"), crossKey, config.encoderHiddenSize);
       this.crossNorm = newNorm();
     }
     const isSplit = config.isGated && !config.isFusedGate;

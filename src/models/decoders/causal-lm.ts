@@ -19,8 +19,10 @@ export interface CausalLMConfig {
 export interface ForwardOptions {
   /** Random key of this step; given, dropout is on. */
   key?: RandomKey;
-  /** Position of each token, i32 [B, T]. @default 0, 1, ... */
+  /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
   positions?: Tensor<"i32">;
+  /** What stands for the tokens in place of their own embeddings, [B, T, D]: images in a text. @default embed(inputIds) */
+  embeddings?: Tensor<"f32">;
   /** Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too, where it is at the left. @default all */
   attentionMask?: Tensor<"bool">;
   /** Generation: caches of all layers. */
@@ -46,6 +48,8 @@ export abstract class CausalLM extends PretrainedModel {
     return undefined;
   }
 
+  /** What the tokens are to the first layer, before learned positions: i32 [B, T] -> [B, T, D] */
+  abstract embed(inputIds: Tensor<"i32">): Tensor<"f32">;
   /** inputIds: i32 [B, T] -> hidden states. @throws ShapeError when T exceeds the context length */
   abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): ForwardResult;
   /** hidden: [..., D] -> logits [..., V] */

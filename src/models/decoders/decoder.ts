@@ -281,13 +281,18 @@ export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends
     return this.traits.rotary.find(({ switchLength }) => switchLength !== undefined)?.switchLength;
   }
 
+  embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
+    const { embeddingScale = 1 } = this.traits;
+    const embedded = withScope("embed_tokens", () => this.model.embedTokens.forward(inputIds)); // [B, T, D]
+    return embeddingScale === 1 ? embedded : mul(embedded, embeddingScale);
+  }
+
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
-    const { embedTokens, layers, norm } = this.model;
-    const { rotary, embeddingScale = 1 } = this.traits;
+    const { layers, norm } = this.model;
+    const { rotary } = this.traits;
     const positions = this.positionsOf(inputIds, options);
     const angles = withScope("rotary_emb", () => rotary.map((embedding) => embedding.angles(positions)));
-    const embedded = withScope("embed_tokens", () => embedTokens.forward(inputIds)); // [B, T, D]
-    const result = runBlocks("layers", layers, embeddingScale === 1 ? embedded : mul(embedded, embeddingScale), options, { angles });
+    const result = runBlocks("layers", layers, options.embeddings ?? this.embed(inputIds), options, { angles });
     return { hidden: withScope("norm", () => norm.forward(result.output)), layers: result.caches };
   }
 

@@ -192,10 +192,14 @@ export class GPTNeoXForCausalLM extends CausalLM {
     return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
   }
 
+  embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
+    return withScope("embed_in", () => this.gptNeox.embedIn.forward(inputIds));
+  }
+
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
-    const { embedIn, layers, finalLayerNorm } = this.gptNeox;
+    const { layers, finalLayerNorm } = this.gptNeox;
     const angles = withScope("rotary_emb", () => this.rotary.angles(this.positionsOf(inputIds, options)));
-    const embedded = withScope("embed_in", () => dropout(embedIn.forward(inputIds), this.config.hiddenDropout, options.key?.fold(999))); // [B, T, D]
+    const embedded = dropout(options.embeddings ?? this.embed(inputIds), this.config.hiddenDropout, options.key?.fold(999)); // [B, T, D]
     const result = runBlocks("layers", layers, embedded, options, { angles });
     return { hidden: withScope("final_layer_norm", () => finalLayerNorm.forward(result.output)), layers: result.caches };
   }

@@ -206,11 +206,15 @@ export class GPT2LMHeadModel extends CausalLM {
     return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
   }
 
+  embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
+    return this.transformer.wte.forward(inputIds);
+  }
+
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
-    const { wte, wpe, h, lnF } = this.transformer;
+    const { wpe, h, lnF } = this.transformer;
     const { embeddingDropout } = this.config;
     const places = this.positionsOf(inputIds, options);
-    const embed = () => dropout(add(wte.forward(inputIds), wpe.forward(places)), embeddingDropout, options.key?.fold(h.length));
+    const embed = () => dropout(add(options.embeddings ?? this.embed(inputIds), wpe.forward(places)), embeddingDropout, options.key?.fold(h.length));
     const result = runBlocks("h", h, withScope("embeddings", embed), options, {});
     return { hidden: withScope("ln_f", () => lnF.forward(result.output)), layers: result.caches };
   }

@@ -40,7 +40,8 @@ const bertFields: Fields<Omit<BertConfig, keyof LabelConfig>> = {
   tieWordEmbeddings: flag("tie_word_embeddings", true),
 };
 
-const layerKeys = {
+/** The names of the parts of a layer. */
+export const bertLayerKeys = {
   attention: "attention",
   "attention.query": "self.query",
   "attention.key": "self.key",
@@ -58,7 +59,7 @@ class Layers extends Module {
   constructor(config: BertConfig, key: RandomKey) {
     super();
     const { numLayers, layerNormEpsilon: epsilon, initializerRange } = config;
-    const make = (part: RandomKey) => new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: layerKeys }, part);
+    const make = (part: RandomKey) => new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: bertLayerKeys }, part);
     this.layer = key.split(numLayers).map(make);
   }
 }

@@ -20,6 +20,8 @@ export interface EncoderSideInputs {
   inputIds?: Tensor<"i32">;
   /** Log-mel spectrogram, [B, mels, frames]: of speech models. */
   inputFeatures?: Tensor<"f32">;
+  /** Images, [B, 3, H, W]: of captioning models. */
+  pixelValues?: Tensor<"f32">;
   /** bool [B, S], false for padding. @default all true */
   attentionMask?: Tensor<"bool">;
 }
@@ -52,22 +54,35 @@ export interface DecodeInputs extends RunOptions {
   positions?: Tensor<"i32">;
 }
 
-/** A model that reads a text or a sound and writes a text. */
-export abstract class Seq2SeqLM extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, { labels: Tensor<"i32"> }> {
-  abstract override readonly config: Seq2SeqConfig;
+/** What generation needs of a model with an encoder and a decoder. */
+export interface EncoderDecoder {
+  readonly config: Seq2SeqConfig;
+  readonly generationConfig: Readonly<Record<string, unknown>>;
+  /** Tokens that end a text, of models whose generation_config.json does not say it. */
+  readonly endTokenIds?: readonly number[];
   /** Room that a cache needs: layers, heads, width of a head; and the longest text that can be written, if there is a limit. */
-  abstract readonly cacheShape: { numLayers: number; numHeads: number; headDim: number; maxLength?: number };
+  readonly cacheShape: { numLayers: number; numHeads: number; headDim: number; maxLength?: number };
+  /** -> [B, S, D] */
+  encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
+  /** ids: i32 [B, T] -> states [B, T, D], and the caches with the new positions added */
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): { hidden: Tensor<"f32">; layers: LayerCache[] };
+  /** hidden: [..., D] -> [..., V] */
+  logits(hidden: Tensor<"f32">): Tensor<"f32">;
+  /** Keys and values of the encoder's states for each layer: [B, S, D] -> [B, S, H Dh] each. */
+  crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[];
+}
+
+/** A model that reads a text or a sound and writes a text. */
+export abstract class Seq2SeqLM extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, { labels: Tensor<"i32"> }> implements EncoderDecoder {
+  abstract override readonly config: Seq2SeqConfig;
+  abstract readonly cacheShape: EncoderDecoder["cacheShape"];
   /** The decoder's layers. */
   protected abstract readonly decoderLayers: readonly TransformerLayer[];
 
-  /** -> [B, S, D] */
   abstract encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
-  /** ids: i32 [B, T] -> states [B, T, D], and the caches with the new positions added */
   abstract decode(ids: Tensor<"i32">, inputs: DecodeInputs): { hidden: Tensor<"f32">; layers: LayerCache[] };
-  /** hidden: [..., D] -> [..., V] */
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
-  /** Keys and values of the encoder's states for each layer, for generation: [B, S, D] -> [B, S, H Dh] each. */
   crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[] {
     return this.decoderLayers.map((layer, i) => withScope(`layers.${i}.cross`, () => layer.crossKeysAndValues(states)));
   }

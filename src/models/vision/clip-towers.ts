@@ -229,6 +229,12 @@ class AttentionPooling extends Module {
   }
 }
 
+export interface VisionStates {
+  states: Tensor<"f32">;
+  pooled: Tensor<"f32">;
+  hiddenStates: Tensor<"f32">[];
+}
+
 export class VisionTower extends Module {
   readonly classEmbedding?: Parameter; // [D], in CLIP
   readonly patchEmbedding: PatchEmbeddings; // [D, 3, patch, patch]
@@ -261,8 +267,8 @@ export class VisionTower extends Module {
     this.config = config;
   }
 
-  /** -> states [B, N, D], and the pooled one [B, D] */
-  encode({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): { states: Tensor<"f32">; pooled: Tensor<"f32"> } {
+  /** -> states [B, N, D], the pooled one [B, D], and what goes into each layer and comes out of the last, before the norm. */
+  encode({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): VisionStates {
     const { imageSize, patchSize, hiddenSize: width } = this.config;
     if (!interpolatePosEncoding) requireSize("image", pixelValues, [imageSize, imageSize]);
     const { patches, grid } = this.patchEmbedding.forward(pixelValues);
@@ -274,12 +280,14 @@ export class VisionTower extends Module {
     const stretched = () => stretchPositions(slice(table, { axis: 1, start: extra }), [side, side], grid);
     const positions = isSame ? table : extra ? concat([slice(table, { axis: 1, end: 1 }), stretched()], 1) : stretched();
     const all = this.classEmbedding ? concat([broadcastTo(reshape(this.classEmbedding.value, [1, 1, width]), [batch, 1, width]), patches], 1) : patches;
-    let x = add(all, positions);
-    x = this.preLayrnorm?.forward(x) ?? x;
-    for (const [i, layer] of this.layers.entries()) x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }).output);
-    if (!this.head) return { states: x, pooled: this.postLayernorm.forward(firstToken(x)) };
-    const states = this.postLayernorm.forward(x);
-    return { states, pooled: this.head.forward(states) };
+    const embedded = add(all, positions);
+    const hiddenStates = [this.preLayrnorm?.forward(embedded) ?? embedded];
+    for (const [i, layer] of this.layers.entries())
+      hiddenStates.push(withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { key: key?.fold(i) }).output));
+    const last = hiddenStates[hiddenStates.length - 1];
+    if (!this.head) return { states: last, pooled: this.postLayernorm.forward(firstToken(last)), hiddenStates };
+    const states = this.postLayernorm.forward(last);
+    return { states, pooled: this.head.forward(states), hiddenStates };
   }
 }
 

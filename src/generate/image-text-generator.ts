@@ -1,0 +1,47 @@
+import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
+import { type CompiledFunction, compile, tensor } from "../tensor/index.ts";
+import { type GenerateOptions, Generator } from "./generator.ts";
+import { rulesFrom } from "./rules.ts";
+
+/** A text with images. */
+export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "attentionMask"> {
+  /** Token ids, with the places of the images. */
+  inputIds: readonly number[];
+}
+
+/** Continues texts with images, one at a time: what the images are made into goes through the text model once, then token follows token. */
+export class ImageTextGenerator {
+  readonly model: ImageTextModel;
+  private readonly generator: Generator;
+  private readonly embed: CompiledFunction<[ImageTextInputs], EmbeddedText>;
+
+  /** @param options `contextLength` as for `Generator` */
+  constructor(model: ImageTextModel, options?: { contextLength?: number }) {
+    this.model = model;
+    this.generator = new Generator(model.languageModel, options);
+    this.embed = compile((inputs) => model.embed(inputs));
+  }
+
+  /**
+   * Continues a text, giving tokens as they are made.
+   * @throws DataError when the text has not as many places as its images need, or is longer than the context; OptionError for wrong options
+   */
+  async *generate({ inputIds, ...images }: ImageTextSource, options: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+    const ids = tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] });
+    const inputs = { inputIds: ids, ...images };
+    this.model.checkPlaces(inputIds, inputs);
+    const ruled = { ...options, rules: { ...rulesFrom(this.model.generationConfig), ...options.rules } };
+    if (!images.pixelValues && !images.pixelValuesVideos) return yield* this.generator.generate(inputIds, ruled);
+    const { embeddings, positions, offset } = await this.embed(inputs as never);
+    try {
+      return yield* this.generator.generate(inputIds, ruled, { embeddings, positions, offset: offset && (await offset.item()) });
+    } finally {
+      for (const held of [embeddings, positions, offset]) held?.dispose();
+    }
+  }
+
+  dispose(): void {
+    this.generator.dispose();
+    this.embed.dispose();
+  }
+}

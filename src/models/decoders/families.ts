@@ -1,0 +1,12 @@
+import type { Family } from "../family.ts";
+import { deepseek } from "./deepseek.ts";
+import { gemmas } from "./gemma.ts";
+import { glms } from "./glm.ts";
+import { gptNeox } from "./gpt-neox.ts";
+import { gpt2 } from "./gpt2.ts";
+import { llamas } from "./llama.ts";
+import { mixtures } from "./moe.ts";
+import { phi3 } from "./phi3.ts";
+
+/** All families of decoders: models that write texts, and the text part of models that see images too. */
+export const decoderFamilies: readonly Family[] = [gpt2, gptNeox, ...llamas, ...gemmas, phi3, ...glms, ...mixtures, deepseek];

@@ -1,0 +1,190 @@
+/**
+ * LLaVA: the patches that a CLIP tower makes of an image, brought to the width of a text model by two linear layers, stand in its text as
+ * if they were tokens. Liu et al. 2023, arXiv:2304.08485 and arXiv:2310.03744. Any family of decoders can be the text model.
+ */
+import { DataError } from "../../ir/index.ts";
+import { type Activation, activations, Linear, Module } from "../../nn/index.ts";
+import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
+import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
+import type { CausalLM } from "../decoders/causal-lm.ts";
+import { decoderFamilies } from "../decoders/families.ts";
+import { type Family, findFamily } from "../family.ts";
+import type { Json } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
+import { type ClipVisionConfig, clipVision, VisionTower } from "../vision/clip-towers.ts";
+import { type EmbeddedText, fillPlaces, type ImageTextInputs, ImageTextModel, type ImageTextOutput, type Places } from "./vision-language.ts";
+
+interface ProjectorConfig {
+  imageTokenId: number;
+  projectorActivation: Activation;
+  projectorBias: boolean;
+  /** Which states of the tower are used, concatenated where they are several: 0 is what goes into its first layer, -1 what comes out of its last. */
+  visionFeatureLayer: number | readonly number[];
+  /** "default" leaves out the class token. */
+  visionFeatureSelectStrategy: "default" | "full";
+}
+
+export interface LlavaConfig extends ProjectorConfig {
+  vision: ClipVisionConfig;
+}
+
+const layerField = {
+  key: "vision_feature_layer",
+  default: -2 as number | readonly number[],
+  expected: "a layer's number, or a list of them",
+  isFine: (value: unknown) => [value].flat().length > 0 && [value].flat().every((layer) => Number.isSafeInteger(layer)),
+};
+
+const projectorFields: Fields<ProjectorConfig> = {
+  imageTokenId: size("image_token_index", 32000),
+  projectorActivation: activation("projector_hidden_act", "gelu"),
+  projectorBias: flag("multimodal_projector_bias", true),
+  visionFeatureLayer: layerField,
+  visionFeatureSelectStrategy: choice("vision_feature_select_strategy", ["default", "full"], "default"),
+};
+
+/** The tower of LLaVA 1.5, which its config.json need not tell. */
+const llavaVision: Fields<ClipVisionConfig> = {
+  ...clipVision,
+  hiddenSize: size("hidden_size", 1024),
+  intermediateSize: size("intermediate_size", 4096),
+  numLayers: size("num_hidden_layers", 24),
+  numHeads: size("num_attention_heads", 16),
+  patchSize: size("patch_size", 14),
+  imageSize: size("image_size", 336),
+  projectionSize: size("projection_dim", 768),
+};
+
+class Projector extends Module {
+  readonly linear1: Linear; // [D, n Dv]
+  readonly linear2: Linear; // [D, D]
+  private readonly activation: Activation;
+
+  constructor({ projectorActivation, projectorBias: bias }: LlavaConfig, inFeatures: number, outFeatures: number, key: RandomKey) {
+    super();
+    const [firstKey, secondKey] = key.split(2);
+    this.linear1 = new Linear({ inFeatures, outFeatures, bias }, firstKey);
+    this.linear2 = new Linear({ inFeatures: outFeatures, outFeatures, bias }, secondKey);
+    this.activation = projectorActivation;
+  }
+
+  /** features: [N, P, n Dv] -> [N, P, D] */
+  forward(features: Tensor<"f32">): Tensor<"f32"> {
+    return this.linear2.forward(activations[this.activation](this.linear1.forward(features)));
+  }
+}
+
+/** LLaVA with its language-modelling head. */
+export class LlavaForConditionalGeneration extends ImageTextModel {
+  readonly languageModel: CausalLM;
+  readonly visionTower: VisionTower;
+  readonly multiModalProjector: Projector;
+  readonly config: LlavaConfig;
+  readonly modelType = "llava";
+  readonly architecture = "LlavaForConditionalGeneration";
+  protected override readonly checkpointKeys = { visionTower: "vision_tower.vision_model" };
+  private readonly layers: readonly number[];
+
+  /** @throws OptionError when the config contradicts itself */
+  constructor(config: LlavaConfig, languageModel: CausalLM, key: RandomKey) {
+    super();
+    const { vision, visionFeatureLayer } = config;
+    const [towerKey, projectorKey] = key.split(2);
+    const layers = [visionFeatureLayer].flat().map((layer) => (layer < 0 ? layer + vision.numLayers + 1 : layer));
+    requireField("LlavaConfig", vision.hiddenSize % vision.numHeads === 0, "hiddenSize to be a multiple of numHeads", vision);
+    const isThere = layers.every((layer) => layer >= 0 && layer <= vision.numLayers);
+    requireField("LlavaConfig", isThere, `visionFeatureLayer among those of ${vision.numLayers} layers`, visionFeatureLayer);
+    this.config = config;
+    this.languageModel = languageModel;
+    this.visionTower = new VisionTower(vision, { isSiglip: false }, towerKey);
+    this.multiModalProjector = new Projector(config, layers.length * vision.hiddenSize, languageModel.config.hiddenSize, projectorKey);
+    this.layers = layers;
+  }
+
+  /** pixelValues: [N, 3, H, W] -> [N, P, D] */
+  imageFeatures(inputs: { pixelValues: Tensor<"f32"> } & RunOptions): Tensor<"f32"> {
+    const { hiddenStates } = withScope("vision_tower", () => this.visionTower.encode(inputs));
+    const start = this.config.visionFeatureSelectStrategy === "default" ? 1 : 0;
+    const chosen = this.layers.map((layer) => slice(hiddenStates[layer], { axis: 1, start }));
+    return withScope("projector", () => this.multiModalProjector.forward(chosen.length === 1 ? chosen[0] : concat(chosen, -1)));
+  }
+
+  embed({ inputIds, pixelValues, key }: ImageTextInputs & RunOptions): EmbeddedText {
+    const embeddings = this.languageModel.embed(inputIds);
+    if (!pixelValues) return { embeddings };
+    const features = this.imageFeatures({ pixelValues, key: key?.fold(0) });
+    const [images, places, width] = features.shape as number[];
+    return { embeddings: fillPlaces(embeddings, inputIds, this.config.imageTokenId, reshape(features, [images * places, width])) };
+  }
+
+  placesOf({ pixelValues }: ImageTextInputs): Places[] {
+    const { imageTokenId: token, vision, visionFeatureSelectStrategy } = this.config;
+    const patches = Math.floor(vision.imageSize / vision.patchSize) ** 2;
+    const count = (pixelValues?.shape[0] as number | undefined) ?? 0;
+    return count === 0 ? [] : [{ token, count: count * (visionFeatureSelectStrategy === "full" ? patches + 1 : patches) }];
+  }
+
+  forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): ImageTextOutput {
+    const { embeddings } = this.embed({ ...inputs, key: key?.fold(0) });
+    const logits = withScope("language_model", () => this.languageModel.forward(inputs.inputIds, { embeddings, attentionMask, key: key?.fold(1) }));
+    return { logits };
+  }
+}
+
+/** The name of a tensor as the published files have it. */
+function publishedName(name: string): string {
+  const own = name.replace(/^model\.(?=(language_model|vision_tower|multi_modal_projector)\.)/, "");
+  if (own.startsWith("lm_head.")) return `language_model.${own}`;
+  if (own !== name && own.startsWith("language_model.")) return own.replace("language_model.", "language_model.model.");
+  return own.replace(/^vision_tower\.(?!vision_model\.)/, "vision_tower.vision_model.");
+}
+
+const textFamilyOf = (path: string, modelType: unknown) => findFamily(`${path}, text_config`, decoderFamilies, modelType);
+const textFamily = ({ modelType }: CausalLM) => textFamilyOf("text model", modelType);
+
+export const llava: Family = {
+  modelType: "llava",
+  tasks: { LlavaForConditionalGeneration: "image-text-to-text" },
+  create: (_, path, json, key) => {
+    const text = { model_type: "llama", ...(json.text_config as Json) };
+    const visionJson = { model_type: "clip_vision_model", ...(json.vision_config as Json) };
+    if (visionJson.model_type !== "clip_vision_model") {
+      const fix = "use a model with a CLIP tower";
+      throw new DataError({ where: `${path}, vision_config`, expected: "clip_vision_model", received: String(visionJson.model_type), fix });
+    }
+    const family = textFamilyOf(path, text.model_type);
+    const [textKey, ownKey] = key.split(2);
+    const isTied = json.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
+    const [architecture] = Object.keys(family.tasks);
+    const languageModel = family.create(architecture, `${path}, text_config`, { ...text, ...isTied }, textKey) as CausalLM;
+    const vision = makeConfig("vision_config", llavaVision, fromJson(`${path}, vision_config`, visionJson, llavaVision));
+    const projector = makeConfig(
+      "LlavaConfig",
+      projectorFields,
+      fromJson(path, { ...json, image_token_index: json.image_token_index ?? json.image_token_id }, projectorFields),
+    );
+    return new LlavaForConditionalGeneration({ ...projector, vision }, languageModel, ownKey);
+  },
+  configToJson: (model) => {
+    const { languageModel, config } = model as LlavaForConditionalGeneration;
+    return {
+      ...toJson(config, projectorFields),
+      tie_word_embeddings: languageModel.config.tieWordEmbeddings,
+      text_config: { model_type: languageModel.modelType, ...textFamily(languageModel).configToJson(languageModel) },
+      vision_config: { model_type: "clip_vision_model", ...toJson(config.vision, llavaVision) },
+    };
+  },
+  tensorName: (name, model) => {
+    const published = publishedName(name);
+    if (/embeddings\.position_ids$/.test(published)) return undefined;
+    const { languageModel } = model as LlavaForConditionalGeneration;
+    if (!published.startsWith("language_model.")) return published;
+    const inner = textFamily(languageModel).tensorName(published.slice("language_model.".length), languageModel);
+    return inner && `language_model.${inner}`;
+  },
+  tied: (model) => {
+    const { languageModel } = model as LlavaForConditionalGeneration;
+    const tied = Object.entries(textFamily(languageModel).tied?.(languageModel) ?? {});
+    return Object.fromEntries(tied.map(([name, source]) => [`language_model.${name}`, `language_model.${source}`]));
+  },
+};

@@ -1,0 +1,91 @@
+/** What models share that read images in a text and go on with the text. */
+import { DataError } from "../../ir/index.ts";
+import { cast, cumsum, equal, gather, maximum, reshape, slice, sub, type Tensor, unsqueeze, where } from "../../tensor/index.ts";
+import type { CausalLM } from "../decoders/causal-lm.ts";
+import { classLoss } from "../losses.ts";
+import { type RunOptions, TaskModel } from "../model.ts";
+
+export interface ImageTextInputs {
+  /** i32 [B, T]; each image has as many places as the model makes of it, which hold the image token */
+  inputIds: Tensor<"i32">;
+  /** bool [B, T], false for padding. @default all true */
+  attentionMask?: Tensor<"bool">;
+  /** Images of all rows in the order of their places, as the model's processor makes them. @default none */
+  pixelValues?: Tensor<"f32">;
+  /** Qwen2-VL: patches of each image in time, height and width. i32 [images, 3] */
+  imageGridThw?: Tensor<"i32">;
+  /** Qwen2-VL: videos, in the same way. */
+  pixelValuesVideos?: Tensor<"f32">;
+  videoGridThw?: Tensor<"i32">;
+}
+
+export interface ImageTextOutput {
+  /** [B, T, V] */
+  logits: Tensor<"f32">;
+}
+
+/** What the text model gets in place of tokens alone. */
+export interface EmbeddedText {
+  /** [B, T, D] */
+  embeddings: Tensor<"f32">;
+  /** Positions in time, height and width, i32 [3, B, T]. @default 0, 1, ... */
+  positions?: Tensor<"i32">;
+  /** What is added to the positions of tokens that follow, i32 [B, 1]. @default 0 */
+  offset?: Tensor<"i32">;
+}
+
+/** Images and the token whose places they take. */
+export interface Places {
+  token: number;
+  /** Places that the images need. */
+  count: number;
+}
+
+/** A model that reads images in a text: what it makes of them stands in the place of tokens of its text model. */
+export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput> extends TaskModel<ImageTextInputs, Output, { labels: Tensor<"i32"> }> {
+  readonly task = "image-text-to-text";
+  abstract readonly languageModel: CausalLM;
+
+  /** The text with its images, ready for the text model. */
+  abstract embed(inputs: ImageTextInputs & RunOptions): EmbeddedText;
+  /** The places that images of these shapes need. */
+  abstract placesOf(inputs: ImageTextInputs): Places[];
+
+  /** @throws DataError when a text has not as many places as its images need */
+  checkPlaces(ids: readonly number[], inputs: ImageTextInputs): void {
+    for (const { token, count } of this.placesOf(inputs)) {
+      const found = ids.filter((id) => id === token).length;
+      if (found === count) continue;
+      throw new DataError({
+        where: this.architecture,
+        expected: `${count} places for the images, tokens ${token}`,
+        received: `${found}`,
+        fix: "make text and images with the model's processor",
+      });
+    }
+  }
+
+  /** Next-token cross-entropy, in nats: labels are the ids, i32 [B, T]; those of -100 do not count, and places of images should not. */
+  loss({ labels, ...inputs }: ImageTextInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+    return nextTokenLoss(this.forward(inputs).logits, labels);
+  }
+}
+
+/** Cross-entropy of each label but the first, from the logits one place before. logits: [B, T, V], labels: i32 [B, T] */
+export function nextTokenLoss(logits: Tensor<"f32">, labels: Tensor<"i32">): Tensor<"f32"> {
+  const length = labels.shape[1] as number;
+  return classLoss(slice(logits, { axis: 1, end: length - 1 }), slice(labels, { axis: 1, start: 1 }));
+}
+
+/** Puts rows of features at the places of a token, in order: embeddings [B, T, D], features [N, D] -> [B, T, D] */
+export function fillPlaces(embeddings: Tensor<"f32">, ids: Tensor<"i32">, token: number, features: Tensor<"f32">): Tensor<"f32"> {
+  const isPlace = equal(ids, token); // [B, T]
+  const rows = gather(features, reshape(maximum(placeNumbers(isPlace), 0) as Tensor<"i32">, [-1]), 0); // [B T, D]
+  return where(unsqueeze(isPlace, 2), reshape(rows, embeddings.shape), embeddings) as Tensor<"f32">;
+}
+
+/** The number of each place in the whole batch, from 0 on; elsewhere that of the place before it, or -1. bool [B, T] -> i32 [B, T] */
+export function placeNumbers(isPlace: Tensor<"bool">): Tensor<"i32"> {
+  const flat = reshape(cast(isPlace, "i32"), [-1]);
+  return reshape(sub(cumsum(flat, { axis: 0 }), 1) as Tensor<"i32">, isPlace.shape);
+}
