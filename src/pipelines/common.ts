@@ -49,6 +49,19 @@ export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Pr
   return out;
 }
 
+/** All tokens that a generator gives. */
+export async function collect(made: AsyncIterable<number>): Promise<number[]> {
+  const ids: number[] = [];
+  for await (const id of made) ids.push(id);
+  return ids;
+}
+
+/** The text of new tokens behind those of a prompt: what the prompt alone decodes to is cut off, so that spaces at the seam come out right. */
+export async function textAfter(tokenizer: TextTokenizer, prompt: readonly number[], made: readonly number[]): Promise<string> {
+  const before = (await tokenizer.decode(prompt)).length;
+  return (await tokenizer.decode([...prompt, ...made])).slice(before);
+}
+
 /** A length as the tokenizer takes it: none where there is no limit. */
 export const finite = (length: number): number | undefined => (Number.isFinite(length) ? length : undefined);
 

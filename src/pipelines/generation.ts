@@ -1,7 +1,7 @@
 import { type GenerateOptions, Generator, Seq2SeqGenerator } from "../generate/index.ts";
 import type { CausalLM, Seq2SeqLM } from "../models/index.ts";
 import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt, type TextTokenizer } from "../tokenizers/index.ts";
-import { each } from "./common.ts";
+import { collect, each, textAfter } from "./common.ts";
 
 export interface TextGenerationOptions extends Omit<GenerateOptions, "stopTokens"> {
   /** The prompt is a part of what is given back. @default true */
@@ -57,11 +57,7 @@ export class TextGenerationPipeline {
   }
 
   private async continuation(ids: readonly number[], options: GenerateOptions): Promise<string> {
-    const made: number[] = [];
-    for await (const id of this.generator.generate(ids, options)) made.push(id);
-    // what the prompt alone decodes to is cut off, so that spaces at the seam come out right
-    const before = (await this.tokenizer.decode(ids)).length;
-    return (await this.tokenizer.decode([...ids, ...made])).slice(before);
+    return textAfter(this.tokenizer, ids, await collect(this.generator.generate(ids, options)));
   }
 
   /** Ids of a prompt; an empty one becomes the token that begins texts. */
@@ -100,8 +96,7 @@ export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
     const { maxLength } = this.model.cacheShape;
     const results = await each(inputs, async (text: string) => {
       const { ids } = await this.tokenizer.encodeText(text, { maxLength: this.tokenizer.modelMaxLength ?? maxLength });
-      const made: number[] = [];
-      for await (const id of this.generator.generate({ inputIds: ids }, options)) made.push(id);
+      const made = await collect(this.generator.generate({ inputIds: ids }, options));
       return { [fields[this.task]]: await this.tokenizer.decode(made) } as Record<(typeof fields)[T], string>;
     });
     return Array.isArray(results) ? results : [results];

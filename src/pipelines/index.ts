@@ -4,6 +4,8 @@ export { CrossEncoder, type Ranked } from "./cross-encoder.ts";
 export { FeatureExtractionPipeline } from "./feature-extraction.ts";
 export { type FilledMask, FillMaskPipeline } from "./fill-mask.ts";
 export { type GeneratedText, type Prompt, Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
+export type { ImageSource } from "./image-source.ts";
+export { type ImageTextInput, type ImageTextResult, ImageTextToTextPipeline, ImageToTextPipeline } from "./image-text.ts";
 export { type PipelineFor, type PipelineOptions, type PipelineTask, pipeline } from "./pipeline.ts";
 export { type Answer, type Question, QuestionAnsweringPipeline } from "./question-answering.ts";
 export { SentenceEncoder, type SentenceOptions, type Similarity } from "./sentence-encoder.ts";
@@ -14,7 +16,6 @@ export {
   type DetectedObject,
   ImageClassificationPipeline,
   ImageSegmentationPipeline,
-  type ImageSource,
   ObjectDetectionPipeline,
   type Segment,
   ZeroShotImageClassificationPipeline,

@@ -1,11 +1,14 @@
-import { nearest, OptionError } from "../ir/index.ts";
+import { DataError, nearest, OptionError } from "../ir/index.ts";
 import {
+  type BlipForConditionalGeneration,
   type ClipModel,
   fromPretrained,
   type ImageClassifier,
+  type ImageTextModel,
   type LoadOptions,
   localPath,
   type ObjectDetector,
+  type PretrainedModel,
   type SemanticSegmenter,
 } from "../models/index.ts";
 import { ImageProcessor } from "../processors/index.ts";
@@ -13,6 +16,7 @@ import { readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
 import { FeatureExtractionPipeline } from "./feature-extraction.ts";
 import { FillMaskPipeline } from "./fill-mask.ts";
 import { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
+import { ImageTextToTextPipeline, ImageToTextPipeline } from "./image-text.ts";
 import { QuestionAnsweringPipeline } from "./question-answering.ts";
 import { SpeechRecognitionPipeline } from "./speech.ts";
 import { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./text-classification.ts";
@@ -79,6 +83,21 @@ const makers = {
       (await fromPretrained(model, { ...options, task: "semantic-segmentation" })) as SemanticSegmenter,
       await openProcessor(processor, options),
     ),
+  "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) =>
+    new ImageToTextPipeline(
+      await fromPretrained(model, { ...options, task: "image-to-text" }),
+      await openTokenizer(tokenizer, options),
+      await openProcessor(processor, options),
+    ),
+  "image-text-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
+    const folder = await localPath(tokenizer, options.hub);
+    const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
+    if (made.task !== "image-text-to-text" && made.task !== "image-to-text") {
+      const { architecture: received } = made as PretrainedModel;
+      throw new DataError({ where: model, expected: "a model that reads images and writes", received, fix: "use another model or task" });
+    }
+    return new ImageTextToTextPipeline(made, await TextTokenizer.open(folder), await openProcessor(processor, options), await readChatTemplate(folder));
+  },
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;
 

@@ -4,7 +4,7 @@ import { DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { logMelSpectrogram, readWav, type Sound, toMono } from "../processors/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
-import { each } from "./common.ts";
+import { collect, each } from "./common.ts";
 
 export interface SpeechRecognitionOptions extends Omit<GenerateOptions, "stopTokens"> {
   /** Such as "en"; of models for several languages. @default found out from the sound */
@@ -48,8 +48,7 @@ export class SpeechRecognitionPipeline {
       }
       const inputFeatures = logMelSpectrogram(toMono(sound), sound.samplingRate, { numMelBins, chunkSeconds });
       const decoderInputIds = await this.start(inputFeatures, language, task);
-      const made: number[] = [];
-      for await (const id of this.generator.generate({ inputFeatures }, { ...options, decoderInputIds })) made.push(id);
+      const made = await collect(this.generator.generate({ inputFeatures }, { ...options, decoderInputIds }));
       return { text: await this.tokenizer.decode(made) };
     });
   }

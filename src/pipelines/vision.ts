@@ -1,16 +1,10 @@
 import { OptionError } from "../ir/index.ts";
 import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
-import { type ImageProcessor, loadImage, type RawImage, toRgb } from "../processors/index.ts";
+import type { ImageProcessor, RawImage } from "../processors/index.ts";
 import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
 import { each, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, sigmoid, softmax } from "./common.ts";
-
-/** A picture, the path of one, or its bytes. */
-export type ImageSource = RawImage | string | Uint8Array;
-
-const isRaw = (source: ImageSource): source is RawImage => typeof source === "object" && "channels" in source;
-/** The picture in RGB; what an alpha channel hides shows, as in transformers' pipelines. */
-const open = async (source: ImageSource): Promise<RawImage> => toRgb(isRaw(source) ? source : await loadImage(source), false);
+import { type ImageSource, openImage } from "./image-source.ts";
 
 type Run = CompiledFunction<[Record<string, Tensor>], Record<string, Tensor<"f32">>>;
 
@@ -65,7 +59,7 @@ export class ImageClassificationPipeline {
     const labels = labelsOf(this.model);
     const usual = this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
     return each(inputs, async (source: ImageSource) => {
-      const { logits } = await this.runner.of(await open(source));
+      const { logits } = await this.runner.of(await openImage(source));
       return ranked(labels, scoresOf(logits.data, functionToApply ?? usual), topK);
     });
   }
@@ -115,7 +109,7 @@ export class ZeroShotImageClassificationPipeline {
     const inputIds = tensor(Int32Array.from(encodings.flatMap(({ ids }) => ids)), { shape });
     const attentionMask = tensor(Uint8Array.from(encodings.flatMap((encoding) => encoding.attentionMask)), { dtype: "bool", shape });
     return each(inputs, async (source: ImageSource) => {
-      const { logitsPerImage } = await this.runner.of(await open(source), this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
+      const { logitsPerImage } = await this.runner.of(await openImage(source), this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
       const scores = isSiglip ? Array.from(logitsPerImage.data, sigmoid) : softmax(logitsPerImage.data);
       return ranked(candidateLabels, scores);
     });
@@ -150,7 +144,7 @@ export class ObjectDetectionPipeline {
   async run(inputs: ImageSource | readonly ImageSource[], { threshold = 0.5 }: { threshold?: number } = {}) {
     const labels = labelsOf(this.model);
     return each(inputs, async (source: ImageSource) => {
-      const image = await open(source);
+      const image = await openImage(source);
       const { logits, predBoxes } = await this.runner.of(image, {}, this.model.modelType !== "yolos");
       const [, queries, classes] = logits.shape;
       const found: DetectedObject[] = [];
@@ -204,7 +198,7 @@ export class ImageSegmentationPipeline {
   async run(inputs: ImageSource | readonly ImageSource[]) {
     const labels = labelsOf(this.model);
     return each(inputs, async (source: ImageSource) => {
-      const image = await open(source);
+      const image = await openImage(source);
       const { width, height } = image;
       const { logits } = await this.runner.of(image);
       const small = tensor(logits.data, { shape: logits.shape });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { readJson } from "../files/index.ts";
 import { DataError, nearest, OptionError, ShapeError } from "../ir/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
+import { type Area, fitPatches, type PatchSettings, type Planes, patchSettings, roundHalfEven, toPatches, withArea } from "./patches.ts";
 import { centerCrop, filters, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
 
 type Json = Record<string, unknown>;
@@ -51,7 +52,7 @@ const cropped = { do_center_crop: true, crop_size: square(224) };
 const detection = { ...base, ...imagenet, size: { shortest_edge: 800, longest_edge: 1333 }, resample: BILINEAR, do_pad: true };
 
 /** What each class of transformers does where preprocessor_config.json is silent; and whether a plain number is the shortest edge. */
-const classes: Readonly<Record<string, { defaults: Settings; isEdge?: boolean; sideStep?: number }>> = {
+const classes: Readonly<Record<string, { defaults: Settings; isEdge?: boolean; sideStep?: number; isArea?: boolean }>> = {
   ViTImageProcessor: { defaults: { ...base, ...half, size: square(224), resample: BILINEAR } },
   DeiTImageProcessor: { defaults: { ...base, ...half, ...cropped, size: square(256), resample: BICUBIC } },
   BitImageProcessor: { defaults: { ...base, ...clip, ...cropped, size: { shortest_edge: 224 }, resample: BICUBIC, do_convert_rgb: true }, isEdge: true },
@@ -63,13 +64,19 @@ const classes: Readonly<Record<string, { defaults: Settings; isEdge?: boolean; s
   BlipImageProcessor: { defaults: { ...base, ...clip, size: square(384), resample: BICUBIC, do_convert_rgb: true } },
   DetrImageProcessor: { defaults: detection, isEdge: true },
   YolosImageProcessor: { defaults: detection, isEdge: true, sideStep: 16 },
+  Qwen2VLImageProcessor: {
+    defaults: { ...base, ...clip, size: { shortest_edge: 56 ** 2, longest_edge: 28 ** 2 * 1280 }, resample: BICUBIC, do_convert_rgb: true },
+    isArea: true,
+  },
 };
 
 export interface ProcessedImages {
-  /** f32 [B, 3, H, W] */
+  /** f32 [B, 3, H, W]; of Qwen2-VL the patches of all pictures */
   pixelValues: Tensor<"f32">;
   /** bool [B, H, W], false where a picture was padded; of processors that pad. */
   pixelMask?: Tensor<"bool">;
+  /** Of Qwen2-VL, whose pixelValues are [patches, values of a patch]: patches in time, height and width of each picture. i32 [B, 3] */
+  imageGridThw?: Tensor<"i32">;
 }
 
 /**
@@ -82,6 +89,8 @@ export interface ProcessedImages {
  */
 export class ImageProcessor {
   readonly settings: Readonly<Settings>;
+  /** Patches of Qwen2-VL, into whole numbers of which a picture is resized; its size is then an area. */
+  readonly patches?: PatchSettings;
   private readonly isConvNext: boolean;
   private readonly sideStep: number;
 
@@ -97,7 +106,8 @@ export class ImageProcessor {
       const expected = `an image_processor_type of ${Object.keys(classes).join(", ")}`;
       throw new DataError({ where: path, expected, received: JSON.stringify(name), fix: near ? `did you mean "${near}"?` : "give pixel values yourself" });
     }
-    this.settings = settingsOf(path, json, known);
+    if (known.isArea) this.patches = patchSettings(path, json);
+    this.settings = settingsOf(path, known.isArea ? withArea(json, known.defaults.size as Area) : json, known);
     this.isConvNext = name === "ConvNextImageProcessor";
     this.sideStep = known.sideStep ?? 1;
   }
@@ -113,6 +123,13 @@ export class ImageProcessor {
   /** @throws ShapeError when pictures come out in different sizes and the processor does not pad */
   process(images: readonly RawImage[]): ProcessedImages {
     if (images.length === 0) throw new OptionError({ where: "process", expected: "at least one picture", received: "none", fix: "give a picture" });
+    if (this.patches) {
+      const { pixelValues, imageGridThw } = toPatches(
+        images.map((image) => this.planes(image)),
+        this.patches,
+      );
+      return { pixelValues, imageGridThw };
+    }
     const prepared = images.map((image) => this.prepare(image));
     const [height, width] = [Math.max(...prepared.map((each) => each.height)), Math.max(...prepared.map((each) => each.width))];
     const differs = prepared.find((each) => each.height !== height || each.width !== width);
@@ -126,6 +143,15 @@ export class ImageProcessor {
       this.write(image, values.subarray(i * 3 * height * width), mask.subarray(i * height * width), { height, width });
     const pixelValues = tensor(values, { shape: [images.length, 3, height, width] });
     return this.settings.do_pad ? { pixelValues, pixelMask: tensor(mask, { dtype: "bool", shape: [images.length, height, width] }) } : { pixelValues };
+  }
+
+  /** One picture: its numbers, channels in front. */
+  private planes(image: RawImage): Planes {
+    const prepared = this.prepare(image);
+    const { width, height } = prepared;
+    const values = new Float32Array(3 * height * width);
+    this.write(prepared, values, new Uint8Array(height * width), prepared);
+    return { width, height, values };
   }
 
   private prepare(image: RawImage): RawImage {
@@ -147,6 +173,7 @@ export class ImageProcessor {
 
   private sizeFor(image: RawImage): Size {
     const { size } = this.settings;
+    if (this.patches) return fitPatches(image, this.patches, size as Area);
     if ("max_height" in size) {
       const factor = Math.min(size.max_height / image.height, size.max_width / image.width);
       return { width: Math.trunc(image.width * factor), height: Math.trunc(image.height * factor) };
@@ -179,8 +206,6 @@ export class ImageProcessor {
 function shortest({ width, height }: Size, edge: number): Size {
   return width <= height ? { width: edge, height: Math.floor((edge * height) / width) } : { height: edge, width: Math.floor((edge * width) / height) };
 }
-
-const roundHalfEven = (x: number) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 
 /** The shorter edge becomes `edge`, unless the longer one passes `longest` then. */
 function between({ width, height }: Size, edge: number, longest: number): Size {

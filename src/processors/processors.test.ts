@@ -60,6 +60,40 @@ test("what a processor cannot be is an error", () => {
   expect(() => processor.process([picture("tall"), picture("wide")])).toThrow(/one size/);
 });
 
+describe("patches of Qwen2-VL", () => {
+  test.each(["tall", "wide"])("%s", async (name) => {
+    const processor = await ImageProcessor.open(golden("pipelines/models/qwen2-vl"));
+    const { tensors } = await readSafetensors(golden("pipelines/qwen2-vl-pixels.safetensors"));
+    const { pixelValues, imageGridThw } = processor.process([await loadImage(golden(`images/${name}.png`))]);
+    expect([...((await imageGridThw?.read()) ?? [])]).toEqual([...(tensors.get(`${name}.image_grid_thw`)?.data ?? [])].map(Number));
+    expectClose("pixels", await pixelValues.read(), numbers(tensors, `${name}.pixel_values`), 1e-6);
+  });
+
+  test("areas have bounds, and so have ratios of sides", () => {
+    const sizeOf = (width: number, height: number, json: object = {}) => {
+      const processor = new ImageProcessor({ image_processor_type: "Qwen2VLImageProcessor", patch_size: 4, min_pixels: 256, max_pixels: 1024, ...json });
+      const { imageGridThw, pixelValues } = processor.process([{ width, height, channels: 3, data: new Uint8Array(width * height * 3) }]);
+      return Promise.all([imageGridThw?.read(), pixelValues.shape]).then(([grid, shape]) => [[...(grid ?? [])], shape]);
+    };
+    return Promise.all([
+      expect(sizeOf(16, 16)).resolves.toEqual([
+        [1, 4, 4],
+        [16, 96],
+      ]),
+      expect(sizeOf(1, 1)).resolves.toEqual([
+        [1, 4, 4],
+        [16, 96],
+      ]),
+      expect(sizeOf(500, 100)).resolves.toEqual([
+        [1, 2, 16],
+        [32, 96],
+      ]),
+      expect(async () => sizeOf(201, 1)).rejects.toThrow(/ratio of at most 200/),
+      expect(async () => sizeOf(9, 9, { merge_size: 0 })).rejects.toThrow(/merge_size: expected a positive integer/),
+    ]);
+  });
+});
+
 describe("sound", () => {
   const wav = async (name: string) => readWav(await readFile(golden(`audio/${name}.wav`)), name);
   test("WAV files of several kinds", async () => {

@@ -4,10 +4,19 @@ import { Template } from "@huggingface/jinja";
 import { withLiterals } from "./prompt.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-export interface ChatMessage {
-  role: string;
-  content: string;
+/** A part of a message: text, or an image or another medium, of which templates see the type alone. */
+export interface ContentPart {
+  type: string;
+  text?: string;
+  [key: string]: unknown;
 }
+
+export interface ChatMessage<C extends string | readonly ContentPart[] = string> {
+  role: string;
+  content: C;
+}
+/** A message that may have images and texts for its content. */
+export type MixedMessage = ChatMessage<string | readonly ContentPart[]>;
 
 /** Base models know no roles: a plain transcript is what they continue best. */
 const PLAIN_TEMPLATE =
@@ -22,7 +31,7 @@ export interface RenderOptions {
 /** How a conversation becomes the text that a model continues, and what ends its answer besides its own tokens. */
 export interface ChatFormat {
   /** The prompt, for `encodePrompt`: special tokens in the messages are marked as plain text. */
-  render(messages: readonly ChatMessage[], options?: RenderOptions): string;
+  render(messages: readonly MixedMessage[], options?: RenderOptions): string;
   stop: readonly string[];
   /** Whether the tokenizer adds what the model expects around a text: a template writes that itself. */
   addSpecialTokens: boolean;
@@ -34,14 +43,25 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
   const special = specialVariables(tokenizer);
   return {
     render: (messages, { continueFinalMessage = false } = {}) => {
-      const safe = messages.map((message) => ({ ...message, content: withLiterals(message.content, tokenizer) }));
+      const safe = messages.map((message) => ({ ...message, content: literal(message.content, tokenizer) }));
       const text = template.render({ ...special, messages: safe, add_generation_prompt: !continueFinalMessage });
-      return continueFinalMessage ? upToEndOf(text, safe[safe.length - 1].content) : text;
+      return continueFinalMessage ? upToEndOf(text, lastText(safe[safe.length - 1].content)) : text;
     },
     stop: chatTemplate === undefined ? [PLAIN_STOP] : [],
     addSpecialTokens: chatTemplate === undefined,
   };
 }
+
+type Content = MixedMessage["content"];
+
+/** Special tokens in what people wrote are marked as plain text. */
+function literal(content: Content, tokenizer: Tokenizer): Content {
+  if (typeof content === "string") return withLiterals(content, tokenizer);
+  return content.map((part) => (typeof part.text === "string" ? { ...part, text: withLiterals(part.text, tokenizer) } : part));
+}
+
+const lastText = (content: Content): string =>
+  typeof content === "string" ? content : (content.findLast((part) => typeof part.text === "string")?.text ?? "");
 
 /** Leaves out what a template writes after its last message; templates may trim messages. */
 function upToEndOf(text: string, content: string): string {

@@ -1,7 +1,7 @@
 /** Tokenizers: those of tokenizer.json, our own byte-level BPE and characters, and their training. Imports files/ and ir/. */
 export { BytePairTokenizer } from "./bpe.ts";
 export { CharacterTokenizer, CharacterTrainer } from "./char.ts";
-export { type ChatFormat, type ChatMessage, chatFormat, type RenderOptions, readChatTemplate } from "./chat-format.ts";
+export { type ChatFormat, type ChatMessage, type ContentPart, chatFormat, type MixedMessage, type RenderOptions, readChatTemplate } from "./chat-format.ts";
 export type { EncodeOptions, Encoding, PadOptions } from "./encoding.ts";
 export { loadGgufTokenizer } from "./gguf.ts";
 export { loadTokenizer, openTokenizer, saveTokenizer } from "./load.ts";

@@ -109,6 +109,10 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     return withScope("projector", () => this.multiModalProjector.forward(chosen.length === 1 ? chosen[0] : concat(chosen, -1)));
   }
 
+  get imageTokenId(): number {
+    return this.config.imageTokenId;
+  }
+
   embed({ inputIds, pixelValues, key }: ImageTextInputs & RunOptions): EmbeddedText {
     const embeddings = this.languageModel.embed(inputIds);
     if (!pixelValues) return { embeddings };

@@ -253,6 +253,10 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
     this.visual = new VisionTransformer(vision, visionKey);
   }
 
+  get imageTokenId(): number {
+    return this.config.imageTokenId;
+  }
+
   embed(inputs: ImageTextInputs & RunOptions): EmbeddedText {
     const { inputIds } = inputs;
     let embeddings = this.languageModel.embed(inputIds);

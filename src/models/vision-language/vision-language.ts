@@ -45,6 +45,8 @@ export interface Places {
 export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput> extends TaskModel<ImageTextInputs, Output, { labels: Tensor<"i32"> }> {
   readonly task = "image-text-to-text";
   abstract readonly languageModel: CausalLM;
+  /** The token that stands where an image is. */
+  abstract readonly imageTokenId: number;
 
   /** The text with its images, ready for the text model. */
   abstract embed(inputs: ImageTextInputs & RunOptions): EmbeddedText;
@@ -72,7 +74,7 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
 }
 
 /** Cross-entropy of each label but the first, from the logits one place before. logits: [B, T, V], labels: i32 [B, T] */
-export function nextTokenLoss(logits: Tensor<"f32">, labels: Tensor<"i32">): Tensor<"f32"> {
+function nextTokenLoss(logits: Tensor<"f32">, labels: Tensor<"i32">): Tensor<"f32"> {
   const length = labels.shape[1] as number;
   return classLoss(slice(logits, { axis: 1, end: length - 1 }), slice(labels, { axis: 1, start: 1 }));
 }
