@@ -183,7 +183,7 @@ export class BytePairTokenizer implements PromptTokenizer {
 }
 
 /** A binary heap; `pop` gives the least element. */
-export class MinHeap<T> {
+class MinHeap<T> {
   private readonly items: T[] = [];
   private readonly compare: (a: T, b: T) => number;
 

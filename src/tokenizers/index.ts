@@ -8,4 +8,5 @@ export { loadTokenizer, openTokenizer, saveTokenizer } from "./load.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
 export { type SpecialTokens, TextTokenizer } from "./text-tokenizer.ts";
 export { END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, type Tokenizer, type TokenStream } from "./tokenizer.ts";
-export { BpeTrainer, type BpeTrainerOptions } from "./train-bpe.ts";
+export { BpeTrainer, type BpeTrainerOptions } from "./training/bpe-trainer.ts";
+export { TokenizerTrainer, type TokenizerTrainerOptions } from "./training/tokenizer-trainer.ts";

@@ -64,11 +64,11 @@ export async function openTokenizer(folder: string): Promise<Tokenizer> {
  */
 export async function saveTokenizer(folder: string, tokenizer: Tokenizer): Promise<void> {
   await writeJson(join(folder, "tokenizer.json"), tokenizer.toJson());
-  const endOfText = tokenizer.endOfTextId === null ? null : END_OF_TEXT;
+  const endOfText = tokenizer.endOfTextId === null ? undefined : END_OF_TEXT;
+  const special = tokenizer instanceof TextTokenizer ? tokenizer.special : { bos: endOfText, eos: endOfText };
   await writeJson(join(folder, "tokenizer_config.json"), {
     tokenizer_class: "PreTrainedTokenizerFast",
     clean_up_tokenization_spaces: false,
-    bos_token: endOfText,
-    eos_token: endOfText,
+    ...Object.fromEntries(Object.entries(special).map(([name, token]) => [`${name}_token`, token])),
   });
 }

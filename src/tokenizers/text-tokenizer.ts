@@ -70,6 +70,12 @@ export class TextTokenizer implements Tokenizer {
     return new TextTokenizer(file, json, await openEngine(file, checked), specialOf({ ...map, ...config }), config);
   }
 
+  /** A tokenizer from what a tokenizer.json holds, and the special tokens of a tokenizer_config.json. @throws as `open` */
+  static async fromJson(json: Json, special: SpecialTokens = {}): Promise<TextTokenizer> {
+    const name = "tokenizer.json";
+    return new TextTokenizer(name, json, await openEngine(name, checkedTokenizer(name, json)), special, {});
+  }
+
   get vocabSize(): number {
     return this.engine.vocabSize;
   }
