@@ -4,6 +4,7 @@ export { exists } from "./exists.ts";
 export { GgufFile, type GgufHeader, type GgufTensor, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader, writeGguf } from "./gguf.ts";
 export { decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
+export { readBytes } from "./read.ts";
 export {
   parseHeader,
   readSafetensors,

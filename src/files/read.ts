@@ -1,4 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, readFile } from "node:fs/promises";
 import { DataError } from "../ir/index.ts";
 
 /** Opens a file for reading. @throws DataError naming the path and what was expected there */
@@ -21,4 +21,11 @@ export async function readExactly(
     done += bytesRead;
   }
   return bytes;
+}
+
+/** A whole file. @throws DataError naming the path, when it cannot be read */
+export function readBytes(path: string): Promise<Uint8Array> {
+  return readFile(path).catch((cause) => {
+    throw new DataError({ where: path, expected: "a file", received: cause.code === "ENOENT" ? "no such file" : cause.message, fix: "check the path", cause });
+  });
 }

@@ -1,10 +1,12 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readJson } from "../files/index.ts";
+import { exists, readBytes, readJson } from "../files/index.ts";
 import { OptionError } from "../ir/index.ts";
 import { type EncodeOptions, type Encoding, type PadOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { openEngine } from "./engine-node.ts";
+import { sentencePieceJson } from "./formats/sentencepiece.ts";
+import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import type { PlainEncodeOptions, Tokenizer, TokenStream } from "./tokenizer.ts";
 
@@ -57,17 +59,17 @@ export class TextTokenizer implements Tokenizer {
   }
 
   /**
-   * Opens a tokenizer.json, or that of a model's folder with its tokenizer_config.json.
+   * Opens a tokenizer.json, a SentencePiece model (.model), or ranks of tiktoken (.tiktoken, or tiktoken.model); or what a model's folder has of
+   * them, with its tokenizer_config.json.
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */
-  static async open(path: string): Promise<TextTokenizer> {
+  static async open(path: string, ranks?: TiktokenOptions): Promise<TextTokenizer> {
     const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-    const file = isFolder ? join(path, "tokenizer.json") : path;
-    const json = await readJson(file);
-    const checked = checkedTokenizer(file, json);
+    const file = isFolder ? await tokenizerFile(path) : path;
     const config = isFolder ? await readJson(join(path, "tokenizer_config.json")).catch(() => ({})) : {};
     const map = isFolder ? await readJson(join(path, "special_tokens_map.json")).catch(() => ({})) : {};
-    return new TextTokenizer(file, json, await openEngine(file, checked), specialOf({ ...map, ...config }), config);
+    const json = await readTokenizer(file, config, ranks);
+    return new TextTokenizer(file, json, await openEngine(file, checkedTokenizer(file, json)), specialOf({ ...map, ...config }), config);
   }
 
   /** A tokenizer from what a tokenizer.json holds, and the special tokens of a tokenizer_config.json. @throws as `open` */
@@ -195,6 +197,20 @@ export class TextTokenizer implements Tokenizer {
   toJson(): Json {
     return this.json;
   }
+}
+
+/** Names of the files that a model's folder may have, the best first. */
+const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model"];
+
+async function tokenizerFile(folder: string): Promise<string> {
+  for (const name of fileNames) if (await exists(join(folder, name))) return join(folder, name);
+  return join(folder, fileNames[0]);
+}
+
+/** What a tokenizer.json holds, from a file of any kind. */
+async function readTokenizer(path: string, config: Json, ranks?: TiktokenOptions): Promise<Json> {
+  if (/\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path)) return tiktokenJson(path, new TextDecoder().decode(await readBytes(path)), ranks);
+  return path.endsWith(".model") ? sentencePieceJson(path, await readBytes(path), config) : readJson(path);
 }
 
 /** Whether models get an attention mask: SigLIP was trained without one. */

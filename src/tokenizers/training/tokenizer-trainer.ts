@@ -182,16 +182,16 @@ export class TokenizerTrainer {
 
 function checkNumbers(options: TokenizerTrainerOptions): void {
   const given = options as unknown as Record<string, unknown>;
-  const require = (name: string, expected: string, isFine: (value: number) => boolean) => {
+  const check = (name: string, expected: string, isFine: (value: number) => boolean) => {
     const value = given[name];
     if (value === undefined || (typeof value === "number" && isFine(value))) return;
     throw new OptionError({ where: "TokenizerTrainer", expected: `${name} ${expected}`, received: String(value), fix: "choose another value" });
   };
   const isWhole = (least: number) => (value: number) => Number.isSafeInteger(value) && value >= least;
-  require("vocabSize", "of at least 1", isWhole(1));
-  for (const name of ["minFrequency", "limitAlphabet"]) require(name, "of at least 0", isWhole(0));
-  for (const name of ["maxTokenLength", "subIterations", "maxPieceLength"]) require(name, "of at least 1", isWhole(1));
-  require("shrinkingFactor", "above 0 and below 1", (value) => value > 0 && value < 1);
+  check("vocabSize", "of at least 1", isWhole(1));
+  for (const name of ["minFrequency", "limitAlphabet"]) check(name, "of at least 0", isWhole(0));
+  for (const name of ["maxTokenLength", "subIterations", "maxPieceLength"]) check(name, "of at least 1", isWhole(1));
+  check("shrinkingFactor", "above 0 and below 1", (value) => value > 0 && value < 1);
 }
 
 interface TrainedModel {

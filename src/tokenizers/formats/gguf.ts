@@ -1,7 +1,7 @@
-import { type GgufValue, readGgufHeader } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
-import { BytePairTokenizer } from "./bpe.ts";
-import type { PromptTokenizer } from "./tokenizer.ts";
+import { type GgufValue, readGgufHeader } from "../../files/index.ts";
+import { DataError } from "../../ir/index.ts";
+import { BytePairTokenizer } from "../bpe.ts";
+import type { PromptTokenizer } from "../tokenizer.ts";
 
 /** llama.cpp's number for tokens that stand for no text. */
 const CONTROL = 3;
