@@ -199,7 +199,7 @@ async function imageTextSource(
 /** The pictures of a message, under the names that transformers has for their parts. */
 function imagesOf({ content }: MixedMessage): ImageSource[] {
   if (typeof content === "string") return [];
-  return content
+  return (content ?? [])
     .filter(({ type }) => type === "image" || type === "image_url")
     .map((part) => {
       const address = part.image_url as string | { url: string } | undefined;
@@ -212,7 +212,7 @@ function imagesOf({ content }: MixedMessage): ImageSource[] {
 
 /** A message's content that goes on: its string, or its last text. */
 function extended(content: MixedMessage["content"], fresh: string): string | readonly ContentPart[] {
-  if (typeof content === "string") return content + fresh;
+  if (typeof content === "string" || content === null) return (content ?? "") + fresh;
   const at = content.findLastIndex(({ type }) => type === "text");
   return content.map((part, i) => (i === at ? { ...part, text: `${part.text}${fresh}` } : part));
 }

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Template } from "@huggingface/jinja";
+import { DataError, OptionError } from "../ir/index.ts";
+import { Template } from "./jinja/template.ts";
 import { withLiterals } from "./prompt.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -11,12 +12,14 @@ export interface ContentPart {
   [key: string]: unknown;
 }
 
-export interface ChatMessage<C extends string | readonly ContentPart[] = string> {
+export interface ChatMessage<C extends string | readonly ContentPart[] | null = string> {
   role: string;
   content: C;
+  /** What templates know besides: tool_calls, tool_call_id, name, reasoning_content. */
+  [key: string]: unknown;
 }
-/** A message that may have images and texts for its content. */
-export type MixedMessage = ChatMessage<string | readonly ContentPart[]>;
+/** A message that may have images and texts for its content, or none where it calls tools. */
+export type MixedMessage = ChatMessage<string | readonly ContentPart[] | null>;
 
 /** Base models know no roles: a plain transcript is what they continue best. */
 const PLAIN_TEMPLATE =
@@ -26,50 +29,103 @@ const PLAIN_STOP = "\nuser:";
 export interface RenderOptions {
   /** The answer goes on with the last message in place of beginning a new one. @default false */
   continueFinalMessage?: boolean;
+  /** Whether the template begins the answer. @default true, unless continueFinalMessage */
+  addGenerationPrompt?: boolean;
+  /** Functions that the model may call, as JSON Schema in OpenAI's form. @default none */
+  tools?: readonly object[];
+  /** Texts that the answer is to be found in. @default none */
+  documents?: readonly object[];
+  /** Other variables of the template, such as enable_thinking. */
+  variables?: Readonly<Record<string, unknown>>;
+  /** What templates take for today. @default now */
+  now?: Date;
 }
 
 /** How a conversation becomes the text that a model continues, and what ends its answer besides its own tokens. */
 export interface ChatFormat {
-  /** The prompt, for `encodePrompt`: special tokens in the messages are marked as plain text. */
+  /**
+   * The prompt, for `encodePrompt`: special tokens in the messages are marked as plain text.
+   * @throws OptionError for no messages, TemplateError where the template refuses them
+   */
   render(messages: readonly MixedMessage[], options?: RenderOptions): string;
   stop: readonly string[];
   /** Whether the tokenizer adds what the model expects around a text: a template writes that itself. */
   addSpecialTokens: boolean;
 }
 
-/** The format of a model's Jinja template. @default one line per message: "role: content" */
+/** The format of a model's Jinja template, rendered as transformers does. @default one line per message: "role: content" */
 export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenizer): ChatFormat {
   const template = new Template(chatTemplate ?? PLAIN_TEMPLATE);
   const special = specialVariables(tokenizer);
   return {
-    render: (messages, { continueFinalMessage = false } = {}) => {
-      const safe = messages.map((message) => ({ ...message, content: literal(message.content, tokenizer) }));
-      const text = template.render({ ...special, messages: safe, add_generation_prompt: !continueFinalMessage });
-      return continueFinalMessage ? upToEndOf(text, lastText(safe[safe.length - 1].content)) : text;
+    render: (messages, options = {}) => {
+      const { continueFinalMessage = false, addGenerationPrompt = !continueFinalMessage, tools, documents, variables, now } = options;
+      if (messages.length === 0) throw new OptionError({ where: "chat", expected: "at least one message", received: "none", fix: "add one" });
+      if (continueFinalMessage && addGenerationPrompt) {
+        const expected = "continueFinalMessage or addGenerationPrompt";
+        throw new OptionError({ where: "chat", expected, received: "both", fix: "leave one out" });
+      }
+      const safe = literal(messages.map(withReasoning), tokenizer) as MixedMessage[];
+      const text = template.render(
+        {
+          ...special,
+          tools: tools ? literal(tools, tokenizer) : null,
+          documents: documents ? literal(documents, tokenizer) : null,
+          ...variables,
+          messages: continueFinalMessage ? [...safe.slice(0, -1), tagged(safe[safe.length - 1])] : safe,
+          add_generation_prompt: addGenerationPrompt,
+        },
+        { now },
+      );
+      return continueFinalMessage ? upToTag(text, safe[safe.length - 1]) : text;
     },
     stop: chatTemplate === undefined ? [PLAIN_STOP] : [],
     addSpecialTokens: chatTemplate === undefined,
   };
 }
 
-type Content = MixedMessage["content"];
-
 /** Special tokens in what people wrote are marked as plain text. */
-function literal(content: Content, tokenizer: Tokenizer): Content {
-  if (typeof content === "string") return withLiterals(content, tokenizer);
-  return content.map((part) => (typeof part.text === "string" ? { ...part, text: withLiterals(part.text, tokenizer) } : part));
+function literal(value: unknown, tokenizer: Tokenizer): unknown {
+  if (typeof value === "string") return withLiterals(value, tokenizer);
+  if (Array.isArray(value)) return value.map((child) => literal(child, tokenizer));
+  if (value === null || typeof value !== "object" || value instanceof Uint8Array) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, literal(child, tokenizer)]));
 }
 
-const lastText = (content: Content): string =>
-  typeof content === "string" ? content : (content.findLast((part) => typeof part.text === "string")?.text ?? "");
+const reasoningKeys = ["reasoning_content", "thinking", "reasoning"];
 
-/** Leaves out what a template writes after its last message; templates may trim messages. */
-function upToEndOf(text: string, content: string): string {
-  for (const form of [content, content.trim()]) {
-    const start = text.lastIndexOf(form);
-    if (start >= 0) return text.slice(0, start + form.length);
+/** Fields of null are left out, and what a model thought stands under the names that templates look for. */
+function withReasoning(message: MixedMessage): MixedMessage {
+  const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null)) as MixedMessage;
+  const key = reasoningKeys.find((name) => given[name] !== undefined);
+  return key === undefined ? given : { ...given, reasoning_content: given[key], thinking: given[key] };
+}
+
+/** Stands behind the last message where an answer goes on with it; templates may trim messages, and write on after them. */
+const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
+
+function tagged(message: MixedMessage): MixedMessage {
+  const { content } = message;
+  if (typeof content === "string") return { ...message, content: content + TAG };
+  const at = content?.findLastIndex(({ text }) => typeof text === "string") ?? -1;
+  if (!content || at < 0) throw new OptionError({ where: "chat", expected: "a last message with text", received: "none", fix: "add text to go on with" });
+  return { ...message, content: content.map((part, i) => (i === at ? { ...part, text: part.text + TAG } : part)) };
+}
+
+/** The text up to the end of the last message. @throws DataError where the template does not show it */
+function upToTag(text: string, { content }: MixedMessage): string {
+  const at = text.lastIndexOf(TAG.trim());
+  const last = typeof content === "string" ? content : content?.findLast((part) => typeof part.text === "string")?.text;
+  if (at < 0 || !text.includes(String(last).trim())) {
+    throw new DataError({
+      where: "chat template",
+      expected: "the last message in its text",
+      received: "none",
+      fix: "this template cannot go on with a message",
+    });
   }
-  return text;
+  const before = text.slice(0, at);
+  return text.slice(at, at + TAG.length) === TAG ? before : before.trimEnd();
 }
 
 /** The template beside a model: chat_template.jinja, or the one inside tokenizer_config.json, of several the one named default. */

@@ -1,0 +1,166 @@
+/** Methods of Python's strings and dicts. */
+import { type Dict, iterate, type Keywords, str, TemplateError, Tuple, typeName, type Value } from "./values.ts";
+
+type Method<T> = (self: T, args: readonly Value[], keywords: Keywords) => Value;
+
+/** Python counts U+0085 in and U+FEFF out, JavaScript the other way round. */
+const SPACE = /[\p{White_Space}]/u;
+const isSpace = (character: string) => SPACE.test(character);
+
+/** strip(characters): what of a text's ends goes; without characters white space. */
+export function strip(text: string, characters: Value | undefined, sides: "both" | "left" | "right" = "both"): string {
+  const given = characters === undefined || characters === null ? undefined : new Set(Array.from(str(characters)));
+  const goes = (character: string) => (given ? given.has(character) : isSpace(character));
+  const all = Array.from(text);
+  let [start, end] = [0, all.length];
+  if (sides !== "right") while (start < end && goes(all[start])) start++;
+  if (sides !== "left") while (end > start && goes(all[end - 1])) end--;
+  return all.slice(start, end).join("");
+}
+
+/** Python's title(): every letter after what is no letter. */
+export const titled = (text: string): string =>
+  text.toLowerCase().replace(/(^|[^\p{L}])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase());
+export function capitalized(text: string): string {
+  const [first = "", ...rest] = Array.from(text);
+  return first.toUpperCase() + rest.join("").toLowerCase();
+}
+
+function splitOnSpace(text: string, limit: number, fromRight: boolean): string[] {
+  const words = text.split(/\p{White_Space}+/u).filter((word) => word !== "");
+  if (limit < 0 || words.length <= limit + 1) return words;
+  const found: string[] = [];
+  let rest = strip(text, undefined, fromRight ? "right" : "left");
+  while (found.length < limit) {
+    const match = fromRight ? rest.match(/^(.*?)\p{White_Space}+(\P{White_Space}+)$/su) : rest.match(/^(\P{White_Space}+)\p{White_Space}+(.*)$/su);
+    if (!match) break;
+    if (fromRight) found.unshift(match[2]);
+    else found.push(match[1]);
+    rest = fromRight ? match[1] : match[2];
+  }
+  return fromRight ? [rest, ...found] : [...found, rest];
+}
+
+function split(text: string, args: readonly Value[], keywords: Keywords, fromRight: boolean): Value {
+  const by = args[0] ?? keywords.get("sep") ?? null;
+  const limit = Number(args[1] ?? keywords.get("maxsplit") ?? -1);
+  if (by === null) return splitOnSpace(text, limit, fromRight);
+  if (by === "") throw new TemplateError("empty separator");
+  const parts = text.split(str(by));
+  if (limit < 0 || parts.length <= limit + 1) return parts;
+  const separator = str(by);
+  if (fromRight) return [parts.slice(0, parts.length - limit).join(separator), ...parts.slice(parts.length - limit)];
+  return [...parts.slice(0, limit), parts.slice(limit).join(separator)];
+}
+
+export function replaced(text: string, from: Value, to: Value, count: Value = null): string {
+  const parts = text.split(str(from));
+  const limit = count === null || Number(count) < 0 ? parts.length : Number(count);
+  return parts.reduce((out, part, i) => (i === 0 ? part : out + (i <= limit ? str(to) : str(from)) + part), "");
+}
+
+/** Place of a text in another, in code points; -1 where it is not. */
+function find(text: string, part: Value, isLast = false): number {
+  const at = isLast ? text.lastIndexOf(str(part)) : text.indexOf(str(part));
+  return at < 0 ? -1 : Array.from(text.slice(0, at)).length;
+}
+
+const affix = (args: readonly Value[]): string[] => (args[0] instanceof Tuple ? iterate(args[0]).map(str) : [str(args[0])]);
+const padded = (text: string, [width, fill = " "]: readonly Value[], side: "left" | "right" | "both"): string => {
+  const missing = Math.max(0, Number(width) - Array.from(text).length);
+  const left = side === "left" ? missing : side === "right" ? 0 : Math.floor(missing / 2) + (missing & Number(width) & 1);
+  return str(fill).repeat(left) + text + str(fill).repeat(missing - left);
+};
+
+/** format(): fields by number, name or order, without further rules. */
+function formatted(text: string, args: readonly Value[], keywords: Keywords): string {
+  let next = 0;
+  return text.replace(/\{\{|\}\}|\{(\w*)\}/g, (field, name: string | undefined) => {
+    if (name === undefined) return field[0];
+    const value = name === "" ? args[next++] : /^\d+$/.test(name) ? args[Number(name)] : keywords.get(name);
+    if (value === undefined) throw new TemplateError(`Replacement index ${name || next - 1} out of range for positional args tuple`);
+    return str(value);
+  });
+}
+
+const LINE = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
+const LINE_END = /(\r\n|[\n\r\v\f\u0085\u2028\u2029])$/;
+
+export const stringMethods: Readonly<Record<string, Method<string>>> = {
+  strip: (text, [characters]) => strip(text, characters),
+  lstrip: (text, [characters]) => strip(text, characters, "left"),
+  rstrip: (text, [characters]) => strip(text, characters, "right"),
+  upper: (text) => text.toUpperCase(),
+  lower: (text) => text.toLowerCase(),
+  title: (text) => titled(text),
+  capitalize: (text) => capitalized(text),
+  split: (text, args, keywords) => split(text, args, keywords, false),
+  rsplit: (text, args, keywords) => split(text, args, keywords, true),
+  splitlines: (text) => (text === "" ? [] : text.replace(LINE_END, "").split(LINE)),
+  startswith: (text, args) => affix(args).some((part) => text.startsWith(part)),
+  endswith: (text, args) => affix(args).some((part) => text.endsWith(part)),
+  replace: (text, [from, to, count], keywords) => replaced(text, from, to, count ?? keywords.get("count")),
+  join: (text, [items]) =>
+    iterate(items)
+      .map((item, i) => {
+        if (typeof item === "string") return item;
+        throw new TemplateError(`sequence item ${i}: expected str instance, ${typeName(item)} found`);
+      })
+      .join(text),
+  find: (text, [part]) => find(text, part),
+  rfind: (text, [part]) => find(text, part, true),
+  index: (text, [part]) => {
+    const at = find(text, part);
+    if (at < 0) throw new TemplateError("substring not found");
+    return at;
+  },
+  count: (text, [part]) => text.split(str(part)).length - 1,
+  format: formatted,
+  isdigit: (text) => /^\p{Nd}+$/u.test(text),
+  isnumeric: (text) => /^\p{N}+$/u.test(text),
+  isalpha: (text) => /^\p{L}+$/u.test(text),
+  isalnum: (text) => /^[\p{L}\p{N}]+$/u.test(text),
+  isspace: (text) => text !== "" && Array.from(text).every(isSpace),
+  isupper: (text) => text === text.toUpperCase() && text !== text.toLowerCase(),
+  islower: (text) => text === text.toLowerCase() && text !== text.toUpperCase(),
+  center: (text, args) => padded(text, args, "both"),
+  ljust: (text, args) => padded(text, args, "right"),
+  rjust: (text, args) => padded(text, args, "left"),
+  zfill: (text, [width]) => padded(text, [width, "0"], "left"),
+  removeprefix: (text, [part]) => (text.startsWith(str(part)) ? text.slice(str(part).length) : text),
+  removesuffix: (text, [part]) => (str(part) !== "" && text.endsWith(str(part)) ? text.slice(0, -str(part).length) : text),
+  partition: (text, [by]) => {
+    const at = text.indexOf(str(by));
+    return new Tuple(at < 0 ? [text, "", ""] : [text.slice(0, at), str(by), text.slice(at + str(by).length)]);
+  },
+};
+
+export const dictMethods: Readonly<Record<string, Method<Dict>>> = {
+  items: (dict) => [...dict].map((entry) => new Tuple(entry)),
+  keys: (dict) => [...dict.keys()],
+  values: (dict) => [...dict.values()],
+  get: (dict, [key, fallback = null]) => dict.get(key) ?? (dict.has(key) ? null : fallback),
+  copy: (dict) => new Map(dict),
+};
+
+export const listMethods: Readonly<Record<string, Method<readonly Value[]>>> = {
+  index: (list, [item]) => {
+    const at = list.indexOf(item);
+    if (at < 0) throw new TemplateError(`${str(item)} is not in list`);
+    return at;
+  },
+  count: (list, [item]) => list.filter((each) => each === item).length,
+  copy: (list) => [...list],
+};
+
+/** "%s has %d" % values */
+export function percent(text: string, values: readonly Value[]): string {
+  let next = 0;
+  return text.replace(/%(-?)(0?)(\d*)(?:\.(\d+))?([sdrf%])/g, (_, left: string, zero: string, width: string, digits: string | undefined, kind: string) => {
+    if (kind === "%") return "%";
+    if (next >= values.length) throw new TemplateError("not enough arguments for format string");
+    const value = values[next++];
+    const plain = kind === "d" ? String(Math.trunc(Number(str(value)))) : kind === "f" ? Number(str(value)).toFixed(Number(digits ?? 6)) : str(value);
+    return left ? plain.padEnd(Number(width)) : plain.padStart(Number(width), zero ? "0" : " ");
+  });
+}

@@ -1,0 +1,144 @@
+/** A template's text as a tree: read by @huggingface/jinja, whose own evaluation is JavaScript's and not Python's. */
+import { parse, tokenize } from "@huggingface/jinja";
+import { TemplateError } from "./values.ts";
+
+export type Node =
+  | { type: "Program"; body: Node[] }
+  | { type: "If"; test: Node; body: Node[]; alternate: Node[] }
+  | { type: "For"; loopvar: Node; iterable: Node; body: Node[]; defaultBlock: Node[] }
+  | { type: "Break" | "Continue" | "Comment" }
+  | { type: "Set"; assignee: Node; value: Node | null; body: Node[] }
+  | { type: "Macro"; name: Identifier; args: Parameter[]; body: Node[] }
+  | { type: "CallStatement"; call: Call; callerArgs: Parameter[] | null; body: Node[] }
+  | { type: "FilterStatement"; filter: Identifier | Call; body: Node[] }
+  | { type: "MemberExpression"; object: Node; property: Node; computed: boolean }
+  | { type: "IntegerLiteral" | "FloatLiteral"; value: number }
+  | { type: "StringLiteral"; value: string }
+  | { type: "ArrayLiteral" | "TupleLiteral"; value: Node[] }
+  | { type: "ObjectLiteral"; value: Map<Node, Node> }
+  | { type: "BinaryExpression"; operator: { value: string }; left: Node; right: Node }
+  | { type: "UnaryExpression"; operator: { value: string }; argument: Node }
+  | { type: "FilterExpression"; operand: Node; filter: Identifier | Call }
+  | { type: "SelectExpression"; lhs: Node; test: Node }
+  | { type: "TestExpression"; operand: Node; negate: boolean; test: Identifier }
+  | { type: "SliceExpression"; start?: Node; stop?: Node; step?: Node }
+  | { type: "KeywordArgumentExpression"; key: Identifier; value: Node }
+  | { type: "SpreadExpression" | "KeywordSpreadExpression"; argument: Node }
+  | { type: "Ternary"; condition: Node; trueExpr: Node; falseExpr: Node }
+  | Identifier
+  | Call;
+export interface Identifier {
+  type: "Identifier";
+  value: string;
+}
+export interface Call {
+  type: "CallExpression";
+  callee: Node;
+  args: Node[];
+}
+export type Parameter = Identifier | { type: "KeywordArgumentExpression"; key: Identifier; value: Node };
+
+type Token = { type: string; value: string };
+
+/** Tests with arguments are read as filters of these names. */
+export const TEST = "__is__";
+export const NOT_TEST = "__is_not__";
+/** A filter that does nothing: what stands before it was in parentheses. */
+export const GROUP = "__group__";
+
+/** @throws TemplateError for a text that is no template */
+export function parseTemplate(source: string): Node {
+  try {
+    const tokens = tokenize(withRaw(source), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
+    return parse(testsAsFilters(markGroups(withExponents(tokens))).map(asToken) as never) as unknown as Node;
+  } catch (cause) {
+    throw new TemplateError(`template syntax: ${(cause as Error).message}`, cause);
+  }
+}
+
+/** What {% raw %} encloses, as a string that is printed. */
+function withRaw(source: string): string {
+  return source.replace(/\{%-?\s*raw\s*-?%\}(.*?)\{%-?\s*endraw\s*-?%\}/gs, (_, text: string) => `{{ ${JSON.stringify(text)} }}`);
+}
+
+const opens: Readonly<Record<string, string>> = { OpenParen: "CloseParen", OpenSquareBracket: "CloseSquareBracket" };
+const literals = ["NumericLiteral", "StringLiteral"];
+
+/** "x is name(a)" and "x is name a" become "x | __is__name(a)": the parser reads tests without arguments only. */
+function testsAsFilters(tokens: readonly Token[]): Token[] {
+  const out: Token[] = [];
+  for (let at = 0; at < tokens.length; at++) {
+    const isNot = tokens[at + 1]?.value === "not" && tokens[at + 1].type === "Identifier";
+    const nameAt = at + (isNot ? 2 : 1);
+    const [name, next] = [tokens[nameAt], tokens[nameAt + 1]];
+    const isTest = tokens[at].type === "Identifier" && tokens[at].value === "is" && name?.type === "Identifier" && next !== undefined;
+    const hasArguments = isTest && (next.type in opens || literals.includes(next.type));
+    if (!hasArguments) {
+      out.push(tokens[at]);
+      continue;
+    }
+    out.push(...pipe(`${isNot ? NOT_TEST : TEST}${name.value}`));
+    at = nameAt;
+    if (next.type === "OpenParen") continue; // its arguments follow as they are
+    const end = endOf(tokens, nameAt + 1);
+    out.push({ type: "OpenParen", value: "(" }, ...tokens.slice(nameAt + 1, end + 1), { type: "CloseParen", value: ")" });
+    at = end;
+  }
+  return out;
+}
+
+const pipe = (name: string): Token[] => [
+  { type: "Pipe", value: "|" },
+  { type: "Identifier", value: name },
+];
+const isComparing = (token: Token | undefined) =>
+  token?.type === "ComparisonBinaryOperator" || (token?.type === "Identifier" && (token.value === "in" || token.value === "not"));
+const keywords = ["if", "elif", "else", "and", "or", "not", "in", "is"];
+
+/** Marks "(a == b) != c": the tree does not show parentheses, and without them it is a chain, a == b and b != c. */
+function markGroups(tokens: readonly Token[]): Token[] {
+  const opened: boolean[] = [];
+  return tokens.flatMap((token, at) => {
+    if (token.type === "OpenParen") {
+      const before = tokens[at - 1];
+      const isCall =
+        before?.type === "CloseParen" || before?.type === "CloseSquareBracket" || (before?.type === "Identifier" && !keywords.includes(before.value));
+      opened.push(!isCall);
+    }
+    const isGroup = token.type === "CloseParen" && opened.pop();
+    return isGroup && isComparing(tokens[at + 1]) ? [token, ...pipe(GROUP)] : [token];
+  });
+}
+
+/** Numbers such as 1e-7, that the lexer takes apart. */
+function withExponents(tokens: readonly Token[]): Token[] {
+  const out: Token[] = [];
+  for (let at = 0; at < tokens.length; at++) {
+    const [number, exponent, sign, digits] = tokens.slice(at, at + 4);
+    const match = number.type === "NumericLiteral" && exponent?.type === "Identifier" ? exponent.value.match(/^[eE](\d*)$/) : null;
+    const isSigned = match?.[1] === "" && (sign?.value === "-" || sign?.value === "+") && digits?.type === "NumericLiteral";
+    if (!match || (match[1] === "" && !isSigned)) {
+      out.push(number);
+      continue;
+    }
+    const base = number.value.includes(".") ? number.value : `${number.value}.0`; // a point makes it a float
+    out.push({ type: number.type, value: `${base}e${isSigned ? sign.value + digits.value : match[1]}` });
+    at += isSigned ? 3 : 1;
+  }
+  return out;
+}
+
+/** The parser asks for the type and the value alone. */
+const asToken = ({ type, value }: Token): Token => ({ type, value });
+
+/** The last token of the literal or list that begins at a place. */
+function endOf(tokens: readonly Token[], start: number): number {
+  const close = opens[tokens[start].type];
+  if (close === undefined) return start;
+  let depth = 0;
+  for (let at = start; at < tokens.length; at++) {
+    if (tokens[at].type === tokens[start].type) depth++;
+    if (tokens[at].type === close && --depth === 0) return at;
+  }
+  return tokens.length - 1;
+}

@@ -1,0 +1,395 @@
+/**
+ * Chat templates, evaluated as Python's Jinja does in transformers: values print, compare and fail as in Python. The syntax is read by
+ * @huggingface/jinja.
+ */
+import { runFilter } from "./filters.ts";
+import { binary } from "./operators.ts";
+import { dictMethods, listMethods, stringMethods } from "./strings.ts";
+import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter, parseTemplate, TEST } from "./syntax.ts";
+import { runTest } from "./tests.ts";
+import { strftime } from "./time.ts";
+import {
+  Callable,
+  defined,
+  Float,
+  fromJs,
+  isTrue,
+  iterate,
+  type Keywords,
+  Namespace,
+  numeric,
+  repr,
+  str,
+  TemplateError,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+} from "./values.ts";
+
+/** Names in a part of a template; those of the parts around it show through. */
+class Scope {
+  private readonly names = new Map<string, Value>();
+  private readonly outer: Scope | undefined;
+
+  constructor(outer?: Scope) {
+    this.outer = outer;
+  }
+
+  get(name: string): Value {
+    return this.names.get(name) ?? (this.names.has(name) ? null : (this.outer?.get(name) ?? this.missing(name)));
+  }
+
+  private missing(name: string): Value {
+    return this.has(name) ? null : new Undefined(`'${name}' is undefined`);
+  }
+
+  private has(name: string): boolean {
+    return this.names.has(name) || (this.outer?.has(name) ?? false);
+  }
+
+  set(name: string, value: Value): void {
+    this.names.set(name, value);
+  }
+}
+
+class Break extends Error {}
+class Continue extends Error {}
+
+/** Loops and calls of macros in one rendering: beyond this it would not end. */
+const MAX_STEPS = 1_000_000;
+const MAX_DEPTH = 200;
+
+export interface TemplateOptions {
+  /** What strftime_now takes for now. @default the time of rendering */
+  now?: Date;
+}
+
+/** A template, read once and rendered often. */
+export class Template {
+  private readonly program: Node;
+
+  /** @throws TemplateError for a text that is no template */
+  constructor(source: string) {
+    this.program = parseTemplate(source);
+  }
+
+  /** @throws TemplateError where the template raises an error, or Python would */
+  render(variables: Readonly<Record<string, unknown>>, { now = new Date() }: TemplateOptions = {}): string {
+    const scope = new Scope(globals(now));
+    for (const [name, value] of Object.entries(variables)) scope.set(name, fromJs(value));
+    return new Renderer().block([this.program], scope);
+  }
+}
+
+function globals(now: Date): Scope {
+  const scope = new Scope();
+  const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) => scope.set(name, new Callable(call));
+  for (const [name, value] of [
+    ["true", true],
+    ["True", true],
+    ["false", false],
+    ["False", false],
+    ["none", null],
+    ["None", null],
+  ] as const)
+    scope.set(name, value);
+  define("raise_exception", ([message]) => {
+    throw new TemplateError(str(message));
+  });
+  define("strftime_now", ([format]) => strftime(now, str(format)));
+  define("range", (args) => range(args.map((value) => numeric(defined(value)) as number)));
+  define("dict", (_, keywords) => new Map(keywords));
+  define("namespace", ([first], keywords) => new Namespace(new Map([...(first instanceof Map ? (first as Map<string, Value>) : []), ...keywords])));
+  define("joiner", ([separator = ", "]) => {
+    let isFirst = true;
+    return new Callable(() => {
+      const text = isFirst ? "" : str(separator);
+      isFirst = false;
+      return text;
+    });
+  });
+  define("cycler", (items) => {
+    let at = 0;
+    return new Namespace(new Map<string, Value>([["next", new Callable(() => items[at++ % items.length])]]));
+  });
+  define("lipsum", () => {
+    throw new TemplateError("lipsum writes random text");
+  });
+  return scope;
+}
+
+function range(args: readonly number[]): Value[] {
+  const [start, stop, step] = args.length === 1 ? [0, args[0], 1] : [args[0], args[1], args[2] ?? 1];
+  const count = Math.max(0, Math.ceil((stop - start) / step));
+  if (step === 0 || !(count <= MAX_STEPS)) throw new TemplateError("range() of too many numbers, or in steps of 0");
+  return Array.from({ length: count }, (_, i) => start + i * step);
+}
+
+class Renderer {
+  private steps = 0;
+  private depth = 0;
+
+  block(nodes: readonly Node[], scope: Scope): string {
+    let out = "";
+    for (const node of nodes) out += this.statement(node, scope);
+    return out;
+  }
+
+  private statement(node: Node, scope: Scope): string {
+    switch (node.type) {
+      case "Program":
+        return this.block(node.body, scope);
+      case "Comment":
+        return "";
+      case "If":
+        return this.block(isTrue(this.value(node.test, scope)) ? node.body : node.alternate, scope);
+      case "For":
+        return this.loop(node, scope);
+      case "Break":
+        throw new Break();
+      case "Continue":
+        throw new Continue();
+      case "Set":
+        this.assign(node.assignee, node.value ? this.value(node.value, scope) : this.block(node.body, new Scope(scope)), scope);
+        return "";
+      case "Macro":
+        scope.set(node.name.value, this.macro(node.args, node.body, scope));
+        return "";
+      case "CallStatement": {
+        const { args, keywords } = this.arguments(node.call.args, scope);
+        const caller = this.macro(node.callerArgs ?? [], node.body, scope);
+        return str(call(this.value(node.call.callee, scope), args, new Map([...keywords, ["caller", caller]])));
+      }
+      case "FilterStatement":
+        return str(this.filter(node.filter, this.block(node.body, new Scope(scope)), scope));
+      default:
+        return str(this.value(node, scope));
+    }
+  }
+
+  private loop({ loopvar, iterable, body, defaultBlock }: Node & { type: "For" }, scope: Scope): string {
+    const isFiltered = iterable.type === "SelectExpression";
+    const all = iterate(this.value(isFiltered ? iterable.lhs : iterable, scope));
+    const inner = (item: Value): Scope => {
+      const own = new Scope(scope);
+      this.assign(loopvar, item, own);
+      return own;
+    };
+    const items = isFiltered ? all.filter((item) => isTrue(this.value(iterable.test, inner(item)))) : all;
+    if (items.length === 0) return this.block(defaultBlock, scope);
+    let out = "";
+    let last: Value | undefined;
+    for (const [i, item] of items.entries()) {
+      if (++this.steps > MAX_STEPS) throw new TemplateError(`more than ${MAX_STEPS} steps`);
+      const own = inner(item);
+      const changed = new Callable(([value]) => {
+        const isNew = last === undefined || repr(last) !== repr(value);
+        last = value;
+        return isNew;
+      });
+      own.set("loop", loopState(items, i, changed));
+      // what was written before a break stays
+      try {
+        for (const node of body) out += this.statement(node, own);
+      } catch (signal) {
+        if (signal instanceof Break) break;
+        if (!(signal instanceof Continue)) throw signal;
+      }
+    }
+    return out;
+  }
+
+  private assign(target: Node, value: Value, scope: Scope): void {
+    if (target.type === "Identifier") scope.set(target.value, value);
+    else if (target.type === "TupleLiteral") {
+      const items = iterate(value);
+      if (items.length !== target.value.length) throw new TemplateError(`${items.length < target.value.length ? "not enough" : "too many"} values to unpack`);
+      for (const [i, part] of target.value.entries()) this.assign(part, items[i], scope);
+    } else if (target.type === "MemberExpression" && target.property.type === "Identifier") {
+      const holder = this.value(target.object, scope);
+      if (!(holder instanceof Namespace)) throw new TemplateError("cannot assign attribute on non-namespace object");
+      holder.attributes.set(target.property.value, value);
+    } else throw new TemplateError("cannot assign to this");
+  }
+
+  private macro(parameters: readonly Parameter[], body: readonly Node[], scope: Scope): Callable {
+    return new Callable((args, keywords) => {
+      if (++this.depth > MAX_DEPTH) throw new TemplateError("maximum recursion depth exceeded");
+      const own = new Scope(scope);
+      const left = new Map(keywords);
+      for (const [i, parameter] of parameters.entries()) {
+        const name = parameter.type === "Identifier" ? parameter.value : parameter.key.value;
+        const given = args[i] ?? left.get(name);
+        const usual = parameter.type === "Identifier" ? new Undefined(`parameter '${name}' was not provided`) : this.value(parameter.value, own);
+        own.set(name, given ?? usual);
+        left.delete(name);
+      }
+      if (args.length > parameters.length) own.set("varargs", new Tuple(args.slice(parameters.length)));
+      for (const [name, value] of left) own.set(name, value);
+      const out = this.block(body, own);
+      this.depth--;
+      return out;
+    });
+  }
+
+  private value(node: Node, scope: Scope): Value {
+    switch (node.type) {
+      case "Identifier":
+        return scope.get(node.value);
+      case "IntegerLiteral":
+      case "StringLiteral":
+        return node.value;
+      case "FloatLiteral":
+        return new Float(node.value);
+      case "ArrayLiteral":
+        return node.value.map((part) => this.value(part, scope));
+      case "TupleLiteral":
+        return new Tuple(node.value.map((part) => this.value(part, scope)));
+      case "ObjectLiteral":
+        return new Map([...node.value].map(([key, part]) => [this.value(key, scope), this.value(part, scope)]));
+      case "UnaryExpression":
+        return unary(node.operator.value, this.value(node.argument, scope));
+      case "BinaryExpression":
+        return this.binary(node, scope);
+      case "Ternary":
+        return this.value(isTrue(this.value(node.condition, scope)) ? node.trueExpr : node.falseExpr, scope);
+      case "SelectExpression": // "x if y" without else
+        return isTrue(this.value(node.test, scope))
+          ? this.value(node.lhs, scope)
+          : new Undefined("the inline if-expression evaluated to false and no else section was defined.");
+      case "TestExpression":
+        return runTest(node.test.value, this.value(node.operand, scope), []) !== node.negate;
+      case "FilterExpression":
+        return this.filter(node.filter, this.value(node.operand, scope), scope);
+      case "MemberExpression":
+        return this.member(node, scope);
+      case "CallExpression": {
+        const { args, keywords } = this.arguments(node.args, scope);
+        return call(this.value(node.callee, scope), args, keywords);
+      }
+      default:
+        throw new TemplateError(`unexpected ${node.type}`);
+    }
+  }
+
+  private binary({ operator: { value: operator }, left, right }: Node & { type: "BinaryExpression" }, scope: Scope): Value {
+    if (operator === "and" || operator === "or") {
+      const first = this.value(left, scope);
+      return isTrue(first) === (operator === "and") ? this.value(right, scope) : first;
+    }
+    // a < b < c is a < b and b < c
+    if (isComparison(operator) && left.type === "BinaryExpression" && isComparison(left.operator.value)) {
+      return isTrue(this.binary(left, scope)) && binary(operator, this.value(left.right, scope), this.value(right, scope));
+    }
+    return binary(operator, this.value(left, scope), this.value(right, scope));
+  }
+
+  private filter(filter: Identifier | Call, value: Value, scope: Scope): Value {
+    const name = filter.type === "Identifier" ? filter.value : (filter.callee as Identifier).value;
+    const { args, keywords } = this.arguments(filter.type === "Identifier" ? [] : filter.args, scope);
+    if (name === GROUP) return value;
+    if (name.startsWith(TEST)) return runTest(name.slice(TEST.length), value, args);
+    if (name.startsWith(NOT_TEST)) return !runTest(name.slice(NOT_TEST.length), value, args);
+    return runFilter(name, value, args, keywords);
+  }
+
+  private arguments(nodes: readonly Node[], scope: Scope): { args: Value[]; keywords: Map<string, Value> } {
+    const args: Value[] = [];
+    const keywords = new Map<string, Value>();
+    for (const node of nodes) {
+      if (node.type === "KeywordArgumentExpression") keywords.set(node.key.value, this.value(node.value, scope));
+      else if (node.type === "SpreadExpression") args.push(...iterate(this.value(node.argument, scope)));
+      else if (node.type === "KeywordSpreadExpression")
+        for (const [name, value] of this.value(node.argument, scope) as Map<string, Value>) keywords.set(name, value);
+      else args.push(this.value(node, scope));
+    }
+    return { args, keywords };
+  }
+
+  private member({ object, property, computed }: Node & { type: "MemberExpression" }, scope: Scope): Value {
+    const holder = defined(this.value(object, scope));
+    if (!computed) return getAttribute(holder, property.type === "Identifier" ? property.value : str(this.value(property, scope)));
+    if (property.type === "SliceExpression") {
+      const [start, stop, step] = [property.start, property.stop, property.step].map((part) => (part ? this.value(part, scope) : null));
+      return sliced(holder, start, stop, step);
+    }
+    return getItem(holder, this.value(property, scope));
+  }
+}
+
+const isComparison = (operator: string) => ["<", "<=", ">", ">=", "==", "!="].includes(operator);
+
+function loopState(items: readonly Value[], i: number, changed: Callable): Namespace {
+  const beyond = (at: number, side: string) => items[at] ?? new Undefined(`there is no ${side} item`);
+  return new Namespace(
+    new Map<string, Value>([
+      ["index", i + 1],
+      ["index0", i],
+      ["revindex", items.length - i],
+      ["revindex0", items.length - i - 1],
+      ["first", i === 0],
+      ["last", i === items.length - 1],
+      ["length", items.length],
+      ["depth", 1],
+      ["depth0", 0],
+      ["previtem", i === 0 ? new Undefined("there is no previous item") : beyond(i - 1, "previous")],
+      ["nextitem", beyond(i + 1, "next")],
+      ["cycle", new Callable((args) => args[i % args.length])],
+      ["changed", changed],
+    ]),
+  );
+}
+
+function unary(operator: string, value: Value): Value {
+  if (operator === "not") return !isTrue(value);
+  const number = numeric(defined(value));
+  if (number === undefined) throw new TemplateError(`bad operand type for unary ${operator}: '${typeName(value)}'`);
+  const signed = operator === "-" ? -number : number;
+  return value instanceof Float ? new Float(signed) : signed;
+}
+
+function call(callee: Value, args: readonly Value[], keywords: Keywords): Value {
+  const known = defined(callee);
+  if (known instanceof Callable) return known.call(args, keywords);
+  throw new TemplateError(`'${typeName(known)}' object is not callable`);
+}
+
+/** value.name: methods before keys, as Python's attributes come before items. */
+function getAttribute(value: Value, name: string): Value {
+  const methods = typeof value === "string" ? stringMethods : value instanceof Map ? dictMethods : Array.isArray(value) ? listMethods : undefined;
+  if (methods && Object.hasOwn(methods, name)) return new Callable((args, keywords) => methods[name](value as never, args, keywords));
+  return getItem(value, name);
+}
+
+/** value[key]; what is not there is undefined */
+function getItem(value: Value, key: Value): Value {
+  if (value instanceof Namespace) return value.attributes.get(str(key)) ?? (value.attributes.has(str(key)) ? null : missing(value, key));
+  if (value instanceof Map) return value.get(key) ?? (value.has(key) ? null : missing(value, key));
+  const at = numeric(key);
+  if (at !== undefined && (typeof value === "string" || Array.isArray(value) || value instanceof Tuple)) {
+    const items = iterate(value);
+    const index = at < 0 ? at + items.length : at;
+    return index >= 0 && index < items.length ? items[index] : missing(value, key);
+  }
+  return missing(value, key);
+}
+
+const missing = (value: Value, key: Value) =>
+  new Undefined(typeof key === "string" ? `'${typeName(value)} object' has no attribute '${key}'` : `${typeName(value)} object has no element ${repr(key)}`);
+
+function sliced(value: Value, start: Value, stop: Value, step: Value): Value {
+  const items = iterate(value);
+  const by = step === null ? 1 : (numeric(step) as number);
+  if (by === 0) throw new TemplateError("slice step cannot be zero");
+  const place = (given: Value, fallback: number): number => {
+    if (given === null) return fallback;
+    const at = numeric(defined(given)) as number;
+    const [low, high] = by > 0 ? [0, items.length] : [-1, items.length - 1];
+    return Math.min(high, Math.max(low, at < 0 ? at + items.length : at));
+  };
+  const [from, to] = by > 0 ? [place(start, 0), place(stop, items.length)] : [place(start, items.length - 1), place(stop, -1)];
+  const found: Value[] = [];
+  for (let i = from; by > 0 ? i < to : i > to; i += by) found.push(items[i]);
+  return typeof value === "string" ? found.join("") : value instanceof Tuple ? new Tuple(found) : found;
+}
