@@ -1,9 +1,10 @@
 import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../ir/index.ts";
+import { encodeQ4K } from "./gguf-q4k.ts";
 
 /*
- * How GGUF stores numbers: in blocks along a row, each with its own scale in f16. "q4_0" is 4 bits a number times a scale;
- * the _1 formats add a smallest value, and the K formats divide a block of 256 into smaller ones whose scales are integers
- * times the block's. All are little-endian. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * How GGUF stores numbers: in blocks along a row, of parts that share a scale. A number is (integer - zero) scale + minimum; "q4_0" has 4 bits of
+ * integer and no minimum, the _1 formats have one, and the K formats divide a block of 256 into parts whose scales are integers times the block's.
+ * All are little-endian. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 export interface BlockFormat {
   /** ggml's number of the type. */
@@ -16,32 +17,66 @@ export interface BlockFormat {
   decode(block: DataView, at: number, out: Float32Array, to: number): void;
   /** Writes the block at byte `at` for the numbers of `x` from `from` on. Not for all formats. */
   encode?(x: Float32Array, from: number, block: DataView, at: number): void;
+  /** What the block's integers are; none where numbers are stored as they are. */
+  readonly integers?: BlockIntegers;
+}
+
+/** Integers of a block, and what they are multiplied by. */
+export interface BlockIntegers {
+  /** The integer that stands for 0. */
+  readonly zero: number;
+  /** Numbers that share a scale. */
+  readonly partSize: number;
+  readonly hasMinimum: boolean;
+  /** The i-th integer of the block at byte `at`: from 0 to 15, or 255 for formats of more bits. */
+  integer(block: DataView, at: number, i: number): number;
+  scale(block: DataView, at: number, part: number): number;
+  minimum(block: DataView, at: number, part: number): number;
 }
 
 const half = (block: DataView, at: number) => fromFloat16Bits(block.getUint16(at, true));
 const setHalf = (block: DataView, at: number, value: number) => block.setUint16(at, toFloat16Bits(value), true);
+const { fround } = Math;
+
+/** A format of integers. */
+function quantized(
+  [code, size, bytes]: readonly [code: number, size: number, bytes: number],
+  integers: Omit<BlockIntegers, "minimum" | "hasMinimum"> & Partial<BlockIntegers>,
+  encode?: BlockFormat["encode"],
+): BlockFormat & { integers: BlockIntegers } {
+  const whole: BlockIntegers = { hasMinimum: integers.minimum !== undefined, minimum: () => 0, ...integers };
+  const { zero, partSize, hasMinimum } = whole;
+  const decode = (block: DataView, at: number, out: Float32Array, to: number) => {
+    for (let part = 0; part * partSize < size; part++) {
+      const [scale, minimum] = [whole.scale(block, at, part), whole.minimum(block, at, part)];
+      for (let i = part * partSize; i < (part + 1) * partSize; i++) {
+        const value = (whole.integer(block, at, i) - zero) * scale;
+        out[to + i] = hasMinimum ? value + minimum : value; // adding 0 would make 0 of -0
+      }
+    }
+  };
+  return { code, size, bytes, decode, encode, integers: whole };
+}
 
 /** Blocks of 32: 4-bit numbers of which byte j holds that of j and j + 16, and perhaps a fifth bit of each in a word. */
-function fourBits(code: number, { hasMinimum, hasFifthBit }: { hasMinimum: boolean; hasFifthBit: boolean }): BlockFormat {
+function fourBits(code: number, { hasMinimum, hasFifthBit }: { hasMinimum: boolean; hasFifthBit: boolean }) {
   const header = hasMinimum ? 4 : 2;
   const low = header + (hasFifthBit ? 4 : 0);
-  const zero = hasFifthBit ? 16 : 8;
-  return {
-    code,
-    size: 32,
-    bytes: low + 16,
-    decode(block, at, out, to) {
-      const scale = half(block, at);
-      const minimum = hasMinimum ? half(block, at + 2) : 0;
-      const fifth = hasFifthBit ? block.getUint32(at + header, true) : 0;
-      for (let j = 0; j < 32; j++) {
-        const byte = block.getUint8(at + low + (j & 15));
-        const q = (j < 16 ? byte & 15 : byte >> 4) | (((fifth >>> j) & 1) << 4);
-        out[to + j] = hasMinimum ? q * scale + minimum : (q - zero) * scale;
-      }
+  return quantized(
+    [code, 32, low + 16],
+    {
+      zero: hasMinimum ? 0 : hasFifthBit ? 16 : 8,
+      partSize: 32,
+      integer: (block, at, i) => {
+        const byte = block.getUint8(at + low + (i & 15));
+        const fifth = hasFifthBit ? (block.getUint32(at + header, true) >>> i) & 1 : 0;
+        return (i < 16 ? byte & 15 : byte >> 4) | (fifth << 4);
+      },
+      scale: half,
+      ...(hasMinimum && { minimum: (block: DataView, at: number) => half(block, at + 2) }),
     },
-    encode: hasFifthBit ? undefined : (x, from, block, at) => encodeFourBits(x, from, block, at, hasMinimum),
-  };
+    hasFifthBit ? undefined : (x, from, block, at) => encodeFourBits(x, from, block, at, hasMinimum),
+  );
 }
 
 /** As ggml rounds: the largest magnitude becomes -8 (q4_0), or the range is cut into 15 parts (q4_1). */
@@ -52,11 +87,11 @@ function encodeFourBits(x: Float32Array, from: number, block: DataView, at: numb
     lowest = Math.min(lowest, x[j]);
     highest = Math.max(highest, x[j]);
   }
-  const scale = Math.fround(hasMinimum ? Math.fround(highest - lowest) / 15 : largest / -8);
-  const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
+  const scale = fround(hasMinimum ? fround(highest - lowest) / 15 : largest / -8);
+  const inverse = scale === 0 ? 0 : fround(1 / scale);
   const q = (value: number) => {
-    const scaled = Math.fround(Math.fround(hasMinimum ? Math.fround(value - lowest) : value) * inverse);
-    return Math.min(15, Math.trunc(Math.fround(scaled + (hasMinimum ? 0.5 : 8.5))));
+    const scaled = fround(fround(hasMinimum ? fround(value - lowest) : value) * inverse);
+    return Math.min(15, Math.trunc(fround(scaled + (hasMinimum ? 0.5 : 8.5))));
   };
   setHalf(block, at, scale);
   if (hasMinimum) setHalf(block, at + 2, lowest);
@@ -64,26 +99,21 @@ function encodeFourBits(x: Float32Array, from: number, block: DataView, at: numb
   for (let j = 0; j < 16; j++) block.setUint8(low + j, q(x[from + j]) | (q(x[from + j + 16]) << 4));
 }
 
-const q8: BlockFormat = {
-  code: 8,
-  size: 32,
-  bytes: 34,
-  decode(block, at, out, to) {
-    const scale = half(block, at);
-    for (let j = 0; j < 32; j++) out[to + j] = block.getInt8(at + 2 + j) * scale;
-  },
-  encode(x, from, block, at) {
+const q8 = quantized(
+  [8, 32, 34],
+  { zero: 128, partSize: 32, integer: (block, at, i) => block.getInt8(at + 2 + i) + 128, scale: half },
+  (x, from, block, at) => {
     let largest = 0;
     for (let j = from; j < from + 32; j++) largest = Math.max(largest, Math.abs(x[j]));
-    const scale = Math.fround(largest / 127);
-    const inverse = scale === 0 ? 0 : Math.fround(1 / scale);
+    const scale = fround(largest / 127);
+    const inverse = scale === 0 ? 0 : fround(1 / scale);
     setHalf(block, at, scale);
     for (let j = 0; j < 32; j++) {
-      const value = Math.fround(x[from + j] * inverse);
+      const value = fround(x[from + j] * inverse);
       block.setInt8(at + 2 + j, Math.sign(value) * Math.floor(Math.abs(value) + 0.5)); // halves away from 0
     }
   },
-};
+);
 
 /** Numbers that are stored one by one. */
 const plain = (
@@ -101,42 +131,34 @@ const plain = (
   encode: (x, from, block, at) => set(block, at, x[from]),
 });
 
-/** 2 bits; 16 parts of 16, each with 4 bits of scale and 4 of minimum. */
-const q2K: BlockFormat = {
-  code: 10,
-  size: 256,
-  bytes: 84,
-  decode(block, at, out, to) {
-    const [scale, minimum] = [half(block, at + 80), half(block, at + 82)];
-    for (let i = 0; i < 256; i++) {
-      const part = block.getUint8(at + (i >> 4));
-      const q = (block.getUint8(at + 16 + placeInHalf(i)) >> shiftOf(i)) & 3;
-      out[to + i] = Math.fround(scale * (part & 15)) * q - Math.fround(minimum * (part >> 4));
-    }
-  },
-};
 /** Of 128 numbers 32 bytes hold 2 bits each: bits 0 and 1 are those of numbers 0 to 31, and so on. */
 const placeInHalf = (i: number) => (i >> 7) * 32 + (i & 31);
 const shiftOf = (i: number) => ((i >> 5) & 3) * 2;
 
+/** 2 bits; 16 parts of 16, each with 4 bits of scale and 4 of minimum. */
+const q2K = quantized([10, 256, 84], {
+  zero: 0,
+  partSize: 16,
+  integer: (block, at, i) => (block.getUint8(at + 16 + placeInHalf(i)) >> shiftOf(i)) & 3,
+  scale: (block, at, part) => fround(half(block, at + 80) * (block.getUint8(at + part) & 15)),
+  minimum: (block, at, part) => -fround(half(block, at + 82) * (block.getUint8(at + part) >> 4)),
+});
+
 /** 3 bits, of which the third lies apart; 16 parts of 16 with 6 bits of scale. */
-const q3K: BlockFormat = {
-  code: 11,
-  size: 256,
-  bytes: 110,
-  decode(block, at, out, to) {
-    const scale = half(block, at + 108);
-    const byte = (i: number) => block.getUint8(at + 96 + i);
-    for (let i = 0; i < 256; i++) {
-      const part = i >> 4;
-      const low = part < 8 ? byte(part) & 15 : byte(part - 8) >> 4;
-      const high = (byte(8 + (part & 3)) >> (2 * (part >> 2))) & 3;
-      const hasThird = (block.getUint8(at + (i & 31)) >> (i >> 5)) & 1;
-      const q = ((block.getUint8(at + 32 + placeInHalf(i)) >> shiftOf(i)) & 3) - (hasThird ? 0 : 4);
-      out[to + i] = Math.fround(scale * ((low | (high << 4)) - 32)) * q;
-    }
+const q3K = quantized([11, 256, 110], {
+  zero: 4,
+  partSize: 16,
+  integer: (block, at, i) => {
+    const third = (block.getUint8(at + (i & 31)) >> (i >> 5)) & 1;
+    return ((block.getUint8(at + 32 + placeInHalf(i)) >> shiftOf(i)) & 3) | (third << 2);
   },
-};
+  scale: (block, at, part) => {
+    const byte = (i: number) => block.getUint8(at + 96 + i);
+    const low = part < 8 ? byte(part) & 15 : byte(part - 8) >> 4;
+    const high = (byte(8 + (part & 3)) >> (2 * (part >> 2))) & 3;
+    return fround(half(block, at + 108) * ((low | (high << 4)) - 32));
+  },
+});
 
 /** Scale and minimum of 8 parts, 6 bits each, in 12 bytes. */
 function scaleAndMinimum(block: DataView, at: number, part: number): [number, number] {
@@ -146,40 +168,37 @@ function scaleAndMinimum(block: DataView, at: number, part: number): [number, nu
 }
 
 /** 4 or 5 bits; 8 parts of 32 with 6 bits of scale and of minimum. A fifth bit of each number lies apart. */
-const q45K = (code: number, hasFifthBit: boolean): BlockFormat => ({
-  code,
-  size: 256,
-  bytes: hasFifthBit ? 176 : 144,
-  decode(block, at, out, to) {
-    const [scale, minimum] = [half(block, at), half(block, at + 2)];
-    const low = at + (hasFifthBit ? 48 : 16);
-    for (let part = 0; part < 8; part++) {
-      const [s, m] = scaleAndMinimum(block, at + 4, part);
-      const [d, offset] = [Math.fround(scale * s), Math.fround(minimum * m)];
-      for (let j = 0; j < 32; j++) {
-        const byte = block.getUint8(low + (part >> 1) * 32 + j);
-        const fifth = hasFifthBit ? (block.getUint8(at + 16 + j) >> part) & 1 : 0;
-        out[to + part * 32 + j] = d * ((part & 1 ? byte >> 4 : byte & 15) | (fifth << 4)) - offset;
-      }
-    }
-  },
-});
+function q45K(code: number, hasFifthBit: boolean, encode?: BlockFormat["encode"]) {
+  const low = hasFifthBit ? 48 : 16;
+  return quantized(
+    [code, 256, hasFifthBit ? 176 : 144],
+    {
+      zero: 0,
+      partSize: 32,
+      integer: (block, at, i) => {
+        const part = i >> 5;
+        const byte = block.getUint8(at + low + (part >> 1) * 32 + (i & 31));
+        const fifth = hasFifthBit ? (block.getUint8(at + 16 + (i & 31)) >> part) & 1 : 0;
+        return (part & 1 ? byte >> 4 : byte & 15) | (fifth << 4);
+      },
+      scale: (block, at, part) => fround(half(block, at) * scaleAndMinimum(block, at + 4, part)[0]),
+      minimum: (block, at, part) => -fround(half(block, at + 2) * scaleAndMinimum(block, at + 4, part)[1]),
+    },
+    encode,
+  );
+}
 
 /** 6 bits, of which two lie apart; 16 parts of 16 with 8 bits of scale. */
-const q6K: BlockFormat = {
-  code: 14,
-  size: 256,
-  bytes: 210,
-  decode(block, at, out, to) {
-    const scale = half(block, at + 208);
-    for (let i = 0; i < 256; i++) {
-      const byte = block.getUint8(at + (i >> 7) * 64 + (i & 63));
-      const high = (block.getUint8(at + 128 + placeInHalf(i)) >> shiftOf(i)) & 3;
-      const q = ((i & 64 ? byte >> 4 : byte & 15) | (high << 4)) - 32;
-      out[to + i] = Math.fround(scale * block.getInt8(at + 192 + (i >> 4))) * q;
-    }
+const q6K = quantized([14, 256, 210], {
+  zero: 32,
+  partSize: 16,
+  integer: (block, at, i) => {
+    const byte = block.getUint8(at + (i >> 7) * 64 + (i & 63));
+    const high = (block.getUint8(at + 128 + placeInHalf(i)) >> shiftOf(i)) & 3;
+    return (i & 64 ? byte >> 4 : byte & 15) | (high << 4);
   },
-};
+  scale: (block, at, part) => fround(half(block, at + 208) * block.getInt8(at + 192 + part)),
+});
 
 /** The formats that are read; those with `encode` are written too. */
 export const blockFormats = {
@@ -203,7 +222,7 @@ export const blockFormats = {
   q8_0: q8,
   q2_k: q2K,
   q3_k: q3K,
-  q4_k: q45K(12, false),
+  q4_k: q45K(12, false, encodeQ4K),
   q5_k: q45K(13, true),
   q6_k: q6K,
 } as const satisfies Record<string, BlockFormat>;
@@ -230,3 +249,48 @@ export function encodeBlocks(type: GgufType, numbers: Float32Array): Uint8Array 
   for (let i = 0; i < count; i++) format.encode(numbers, i * format.size, view, i * format.bytes);
   return bytes;
 }
+
+/** A matrix in blocks of 4- or 8-bit integers, as `blockMatmul` takes it. */
+export interface PackedBlocks {
+  bits: 4 | 8;
+  /** Numbers that share a scale. */
+  blockSize: number;
+  /** Integers, of two 4-bit ones in a byte the low one first: [rows, columns / blockSize, blockSize bits / 8] */
+  packed: Uint8Array;
+  /** [rows, columns / blockSize] */
+  scales: Float32Array;
+  /** The integer that stands for 0. */
+  zero: number;
+  /** Added to the numbers of each block, [rows, columns / blockSize]; none in formats without minimum. */
+  minimums?: Float32Array;
+}
+
+/** Blocks with their numbers as integers still, in another order; undefined for numbers that are stored as they are. */
+export function packBlocks(type: GgufType, bytes: Uint8Array): PackedBlocks | undefined {
+  const { integers, size, bytes: blockBytes }: BlockFormat = blockFormats[type];
+  if (!integers) return undefined;
+  const { zero, partSize, hasMinimum } = integers;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const count = Math.floor(bytes.byteLength / blockBytes);
+  const parts = size / partSize;
+  const bits = fourBitTypes.includes(type) ? 4 : 8;
+  const packed = new Uint8Array((count * size * bits) / 8);
+  const scales = new Float32Array(count * parts);
+  const minimums = hasMinimum ? new Float32Array(count * parts) : undefined;
+  for (let block = 0; block < count; block++) {
+    const at = block * blockBytes;
+    for (let part = 0; part < parts; part++) {
+      scales[block * parts + part] = integers.scale(view, at, part);
+      if (minimums) minimums[block * parts + part] = integers.minimum(view, at, part);
+    }
+    for (let i = 0; i < size; i++) {
+      const q = integers.integer(view, at, i);
+      if (bits === 8) packed[block * size + i] = q;
+      else packed[(block * size + i) >> 1] |= q << (4 * (i & 1));
+    }
+  }
+  return { bits, blockSize: partSize, packed, scales, zero, minimums };
+}
+
+/** Formats whose integers have at most 4 bits. */
+const fourBitTypes: readonly GgufType[] = ["q4_0", "q4_1", "q2_k", "q3_k", "q4_k"];

@@ -21,6 +21,16 @@ const FIRST_READ = 1 << 20;
 /** Integers that no number holds exactly are bigints. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
 
+/** A whole number that is to be written as f32, as llama.cpp wants of some keys. */
+export class GgufFloat {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+}
+/** What is written: lists of Float32Array become lists of f32. */
+export type GgufWritable = GgufValue | GgufFloat | Float32Array;
+
 export interface GgufTensorInfo {
   type: GgufType;
   /** Outermost axis first, as everywhere in Kindling. */
@@ -272,10 +282,11 @@ export interface GgufTensor {
 }
 
 /**
- * Writes a GGUF file, version 3, atomically. Whole numbers become i32 or, beyond its range, i64; other numbers f32.
+ * Writes a GGUF file, version 3, atomically. Whole numbers become u32, or i32 if negative, or beyond their range 64 bits; in
+ * lists i32. Other numbers become f32.
  * @throws DataError for a type that is only read, or rows that are no whole blocks
  */
-export async function writeGguf(path: string, metadata: ReadonlyMap<string, GgufValue>, tensors: ReadonlyMap<string, GgufTensor>): Promise<void> {
+export async function writeGguf(path: string, metadata: ReadonlyMap<string, GgufWritable>, tensors: ReadonlyMap<string, GgufTensor>): Promise<void> {
   const writer = new Writer();
   writer.u32(MAGIC);
   writer.u32(3);
@@ -283,8 +294,7 @@ export async function writeGguf(path: string, metadata: ReadonlyMap<string, Gguf
   writer.u64(metadata.size);
   for (const [key, value] of metadata) {
     writer.text(key);
-    writer.u32(writer.kindOf(value));
-    writer.value(value);
+    writer.entry(value);
   }
   const data: Uint8Array[] = [];
   let offset = 0;
@@ -293,7 +303,7 @@ export async function writeGguf(path: string, metadata: ReadonlyMap<string, Gguf
     const isWhole = (shape.at(-1) ?? 1) % format.size === 0 && shape.reduce((a, b) => a * b, 1) === numbers.length;
     const blocks = isWhole ? encodeBlocks(type, numbers) : undefined;
     if (!blocks) {
-      const fix = isWhole ? "choose f32, f16, bf16, q4_0, q4_1 or q8_0" : "write this tensor as f16";
+      const fix = isWhole ? "choose f32, f16, bf16, q4_0, q4_1, q4_k or q8_0" : "write this tensor as f16";
       throw new DataError({
         where: `${path}, tensor ${name}`,
         expected: "a type that is written, and rows of whole blocks",
@@ -339,6 +349,24 @@ class Writer {
     const bytes = encoder.encode(value);
     this.u64(bytes.length);
     this.push(bytes);
+  }
+
+  /** A value with its kind in front. */
+  entry(value: GgufWritable): void {
+    if (value instanceof GgufFloat) {
+      this.u32(6);
+      this.value(value.value, 6);
+    } else if (value instanceof Float32Array) {
+      this.u32(9);
+      this.u32(6);
+      this.u64(value.length);
+      for (const number of value) this.value(number, 6);
+    } else {
+      const kind = this.kindOf(value);
+      const isCount = kind === 5 && Number(value) >= 0;
+      this.u32(isCount ? 4 : kind);
+      this.value(value, kind);
+    }
   }
 
   kindOf(value: GgufValue): number {

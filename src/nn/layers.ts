@@ -88,6 +88,11 @@ export class Embedding extends Module {
   forward(ids: Tensor<"i32">): Tensor<"f32"> {
     return embedding(this.weight.value, ids, { paddingIndex: this.paddingIndex });
   }
+
+  /** x: [..., D] -> x Wᵀ [..., V]: an output layer that shares the table */
+  project(x: Tensor<"f32">): Tensor<"f32"> {
+    return matmul(x, this.weight.value, { transposeB: true });
+  }
 }
 
 export interface LayerNormConfig {

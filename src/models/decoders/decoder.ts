@@ -14,7 +14,7 @@ import {
   RMSNorm,
   type RotaryEmbedding,
 } from "../../nn/index.ts";
-import { add, matmul, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, tanh, withScope } from "../../tensor/index.ts";
+import { add, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, tanh, withScope } from "../../tensor/index.ts";
 import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
 
 export interface DecoderConfig extends CausalLMConfig {
@@ -299,7 +299,7 @@ export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { logitSoftCap: cap } = this.traits;
     return withScope("lm_head", () => {
-      const logits = matmul(hidden, (this.lmHead ?? this.model.embedTokens).weight.value, { transposeB: true });
+      const logits = this.lmHead ? this.lmHead.forward(hidden) : this.model.embedTokens.project(hidden);
       return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
     });
   }

@@ -13,7 +13,7 @@ import {
   type RopeParameters,
   RotaryEmbedding,
 } from "../../nn/index.ts";
-import { add, matmul, type RandomKey, reshape, rotaryEmbedding, slice, type Tensor, withScope } from "../../tensor/index.ts";
+import { add, type RandomKey, reshape, rotaryEmbedding, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import {
   activation,
   anything,
@@ -205,7 +205,7 @@ export class GPTNeoXForCausalLM extends CausalLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("embed_out", () => matmul(hidden, (this.embedOut ?? this.gptNeox.embedIn).weight.value, { transposeB: true }));
+    return withScope("embed_out", () => (this.embedOut ? this.embedOut.forward(hidden) : this.gptNeox.embedIn.project(hidden)));
   }
 }
 

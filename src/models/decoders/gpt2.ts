@@ -16,7 +16,7 @@ import {
   multiHeadAttention,
   normalInit,
 } from "../../nn/index.ts";
-import { add, matmul, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
+import { add, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import {
   activation,
   type Fields,
@@ -220,7 +220,7 @@ export class GPT2LMHeadModel extends CausalLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("lm_head", () => matmul(hidden, (this.lmHead ?? this.transformer.wte).weight.value, { transposeB: true }));
+    return withScope("lm_head", () => (this.lmHead ? this.lmHead.forward(hidden) : this.transformer.wte.project(hidden)));
   }
 }
 

@@ -1,12 +1,12 @@
-import { GgufFile, type GgufHeader, type GgufValue } from "../files/index.ts";
-import { DataError, nearest } from "../ir/index.ts";
-import { CheckpointError, loadStateDict, type RopeParameters, type StateTensor } from "../nn/index.ts";
-import { randomKey } from "../tensor/index.ts";
-import type { DecoderForCausalLM } from "./decoders/decoder.ts";
-import { makeDecoder } from "./decoders/family.ts";
-import { type LlamaConfig, llamaFamily, qwen2Family, qwen3Family } from "./decoders/llama.ts";
+import { decodeBlocks, GgufFile, type GgufHeader, type GgufValue, packBlocks } from "../../files/index.ts";
+import { DataError, nearest } from "../../ir/index.ts";
+import { type BlockMatrix, CheckpointError, loadStateDict, type RopeParameters, RotaryEmbedding, type StateTensor, useBlocks } from "../../nn/index.ts";
+import { randomKey } from "../../tensor/index.ts";
+import type { DecoderForCausalLM } from "../decoders/decoder.ts";
+import { makeDecoder, type RopeDecoderConfig } from "../decoders/family.ts";
+import { type LlamaConfig, llamaFamily, qwen2Family, qwen3Family } from "../decoders/llama.ts";
 
-/** llama.cpp's names of our modules. */
+/** llama.cpp's names of our modules, without "model.layers.N." for those of a layer. */
 const moduleNames: Readonly<Record<string, string>> = {
   token_embd: "model.embed_tokens",
   output_norm: "model.norm",
@@ -24,6 +24,8 @@ const moduleNames: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
+export const ggufNames: ReadonlyMap<string, string> = new Map(Object.entries(moduleNames));
+
 /** How each architecture is made of what the metadata say. */
 const makers = {
   llama: (config: Partial<LlamaConfig>) => makeDecoder(llamaFamily, config, randomKey(0)),
@@ -33,25 +35,41 @@ const makers = {
 type Architecture = keyof typeof makers;
 const architectures = Object.keys(makers);
 
+export interface GgufOptions {
+  /** "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8 bits. @default "f32" */
+  weights?: "f32" | "blocks";
+}
+
 /**
- * Loads a GGUF file of the Llama, Qwen2 or Qwen3 family as a model in f32, ready to run and to train.
+ * Loads a GGUF file of the Llama, Qwen2 or Qwen3 family as a model, ready to run; and, in f32, to train.
  * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known; CheckpointError or
  *   ShapeError when tensors do not fit the metadata
  */
-export async function loadGguf(path: string): Promise<DecoderForCausalLM> {
+export async function loadGguf(path: string, { weights = "f32" }: GgufOptions = {}): Promise<DecoderForCausalLM> {
   const file = await GgufFile.open(path);
   try {
     const { architecture, config } = configOf(path, file.header);
+    const factors = file.header.tensors.has(ROPE_FACTORS) ? (await file.read(ROPE_FACTORS)).data : undefined;
+    if (factors) config.rope = { ...config.rope, ...llama3From(path, factors, config as RopeDecoderConfig) };
     const model = makers[architecture](config) as DecoderForCausalLM;
     const { numHeads, numKeyHeads } = model.config;
+    // llama.cpp turns neighbouring features, and so stores the rows of Llama's queries and keys in another order
+    const headsOf = (key: string) => (architecture !== "llama" ? 0 : /\.q_proj\./.test(key) ? numHeads : /\.k_proj\./.test(key) ? numKeyHeads : 0);
     const state = new Map<string, StateTensor>();
+    const matrices = new Map<string, BlockMatrix>();
+    const shapes = new Map([...model.namedParameters()].map(([key, { shape }]) => [key, shape]));
     for (const name of file.header.tensors.keys()) {
-      const { shape, data } = await file.read(name);
+      if (name === ROPE_FACTORS) continue;
       const key = keyOf(path, name);
-      // llama.cpp turns neighbouring features, and so stores the rows of Llama's queries and keys in another order
-      const heads = architecture !== "llama" ? 0 : /\.q_proj\./.test(key) ? numHeads : /\.k_proj\./.test(key) ? numKeyHeads : 0;
-      state.set(key, { dtype: "f32", shape, data: heads > 0 ? halvesFromPairs(data, heads, shape) : data });
+      const { info, bytes } = await file.readBlocks(name);
+      const ordered = <T extends Float32Array | Uint8Array>(data: T): T => (headsOf(key) > 0 ? halvesFromPairs(data, headsOf(key), info.shape[0]) : data);
+      const blocks = weights === "blocks" ? packBlocks(info.type, bytes) : undefined;
+      if (blocks && String(shapes.get(key)) === String(info.shape)) {
+        const minimums = blocks.minimums && ordered(blocks.minimums);
+        matrices.set(key, { ...blocks, packed: ordered(blocks.packed), scales: ordered(blocks.scales), minimums });
+      } else state.set(key, { dtype: "f32", shape: info.shape, data: ordered(decodeBlocks(info.type, bytes)) });
     }
+    useBlocks(model, (key) => matrices.get(key));
     loadStateDict(path, model.namedParameters(), state);
     return model;
   } finally {
@@ -68,24 +86,31 @@ function keyOf(path: string, name: string): string {
       where: path,
       expected: "the tensors of a Llama model",
       received: name,
-      fix: name === "rope_freqs.weight" ? "load the original model: this file's scaling of positions is not supported" : "load the original model instead",
+      fix: "load the original model instead",
     });
   }
   return `${layer === undefined ? "" : `model.layers.${layer}.`}${known}.${kind}`;
 }
 
-/** Within each head: rows 0, 1, 2, ... come from 0, half, 1, half + 1, ... and go back. */
-function halvesFromPairs(data: Float32Array, heads: number, shape: readonly number[]): Float32Array {
-  const columns = shape.length === 1 ? 1 : shape[1];
-  const width = shape[0] / heads;
-  const out = new Float32Array(data.length);
-  for (let row = 0; row < shape[0]; row++) {
-    const [head, feature] = [Math.floor(row / width), row % width];
-    const target = head * width + (feature % 2) * (width / 2) + Math.floor(feature / 2);
-    out.set(data.subarray(row * columns, (row + 1) * columns), target * columns);
+/**
+ * llama.cpp turns neighbouring features of Llama's queries and keys: within each head it has our rows 0, half, 1, half + 1, ... `data` is
+ * [rows, ...].
+ */
+function reorder<T extends Float32Array | Uint8Array>(data: T, heads: number, rows: number, toPairs: boolean): T {
+  const columns = data.length / rows;
+  const width = rows / heads;
+  const out = data.slice() as T;
+  for (let head = 0; head < heads; head++) {
+    for (let feature = 0; feature < width; feature++) {
+      const [ours, theirs] = [head * width + (feature % 2) * (width / 2) + Math.floor(feature / 2), head * width + feature];
+      const [from, to] = toPairs ? [ours, theirs] : [theirs, ours];
+      out.set(data.subarray(from * columns, (from + 1) * columns), to * columns);
+    }
   }
   return out;
 }
+const halvesFromPairs = <T extends Float32Array | Uint8Array>(data: T, heads: number, rows: number): T => reorder(data, heads, rows, false);
+export const pairsFromHalves = <T extends Float32Array | Uint8Array>(data: T, heads: number, rows: number): T => reorder(data, heads, rows, true);
 
 function configOf(path: string, { metadata, tensors }: GgufHeader): { architecture: Architecture; config: Partial<LlamaConfig> } {
   const architecture = metadata.get("general.architecture");
@@ -125,6 +150,20 @@ function configOf(path: string, { metadata, tensors }: GgufHeader): { architectu
     },
   };
   return { architecture: architecture as Architecture, config };
+}
+
+const ROPE_FACTORS = "rope_freqs.weight";
+/** What Llama 3.1 to 3.3 have; the factor on long wavelengths is the largest. */
+const LLAMA3 = { rope_type: "llama3", low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
+
+/** Llama 3's scaling from the factors that it divides frequencies by. @throws DataError for those of another scaling */
+function llama3From(path: string, factors: Float32Array, { rope, headDim, maxPositionEmbeddings }: RopeDecoderConfig): RopeParameters {
+  const scaling = { ...LLAMA3, factor: Math.round(Math.max(...factors)) };
+  const frequencies = (parameters: RopeParameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters).inverseFrequencies;
+  const [plain, scaled] = [frequencies({ rope_theta: rope.rope_theta }), frequencies({ rope_theta: rope.rope_theta, ...scaling })];
+  if (factors.length === plain.length && factors.every((factor, i) => Math.abs(plain[i] / scaled[i] - factor) < 1e-3 * factor)) return scaling;
+  const fix = "load the original model: this scaling of positions is not supported";
+  throw new DataError({ where: `${path}, ${ROPE_FACTORS}`, expected: "the factors of Llama 3's scaling", received: `${[...factors.slice(0, 4)]}, ...`, fix });
 }
 
 function scalingOf(type: string, number: <T>(key: string, otherwise: T) => number | T): RopeParameters {
