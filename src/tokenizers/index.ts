@@ -3,7 +3,7 @@ export { BytePairTokenizer } from "./bpe.ts";
 export { CharacterTokenizer, CharacterTrainer } from "./char.ts";
 export { type ChatFormat, type ChatMessage, type ContentPart, chatFormat, type MixedMessage, type RenderOptions, readChatTemplate } from "./chat-format.ts";
 export type { EncodeOptions, Encoding, PadOptions } from "./encoding.ts";
-export { loadGgufTokenizer } from "./formats/gguf.ts";
+export { ggufTokenizer, loadGgufTokenizer } from "./formats/gguf.ts";
 export { sentencePieceJson } from "./formats/sentencepiece.ts";
 export { type TiktokenOptions, tiktokenJson, tiktokenPatterns } from "./formats/tiktoken.ts";
 export { loadTokenizer, openTokenizer, saveTokenizer } from "./load.ts";

@@ -6,8 +6,9 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { writeGguf } from "../../files/index.ts";
 import { DataError } from "../../ir/index.ts";
-import { TextTokenizer } from "../index.ts";
+import { ggufTokenizer, loadGgufTokenizer, TextTokenizer } from "../index.ts";
 import { parseSentencePiece } from "./sentencepiece-model.ts";
 import { tiktokenJson } from "./tiktoken.ts";
 
@@ -119,4 +120,32 @@ test("damaged models are errors of ours", async () => {
     }),
     { numRuns: 300 },
   );
+});
+
+describe("inside a GGUF file", async () => {
+  const { texts: kindTexts } = (await unpack("kinds/expected.json.gz")) as { texts: string[] };
+  test.each([
+    "kinds/gpt2.tokenizer.json",
+    "kinds/smollm.tokenizer.json",
+    "kinds/llama3-whole-words.tokenizer.json",
+    "kinds/qwen2.tokenizer.json",
+    "sentencepiece/bpe-llama.model",
+  ])("%s", async (name) => {
+    const tokenizer = await TextTokenizer.open(golden(name));
+    const path = join(folder, "tokenizer.gguf");
+    await writeGguf(path, new Map([["general.architecture", "llama"], ...ggufTokenizer(tokenizer, { chatTemplate: "{{ messages }}" })]), new Map());
+    const { tokenizer: again, chatTemplate } = await loadGgufTokenizer(path);
+    expect(chatTemplate).toBe("{{ messages }}");
+    for (const text of kindTexts) {
+      const ids = await tokenizer.encode(text, { addSpecialTokens: false });
+      expect([text, await again.encode(text, { addSpecialTokens: false })]).toEqual([text, ids]);
+      expect(await again.decode(ids)).toBe(await tokenizer.decode(ids));
+    }
+  });
+  test("tokenizers that llama.cpp has no name for are refused", async () => {
+    for (const name of ["kinds/deepseek.tokenizer.json", "kinds/bert-cased.tokenizer.json", "kinds/t5.tokenizer.json"]) {
+      const tokenizer = await TextTokenizer.open(golden(name));
+      expect(() => ggufTokenizer(tokenizer)).toThrow(/GGUF tokenizer/);
+    }
+  });
 });

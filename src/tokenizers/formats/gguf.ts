@@ -1,41 +1,239 @@
-import { type GgufValue, readGgufHeader } from "../../files/index.ts";
-import { DataError } from "../../ir/index.ts";
+import { type GgufValue, type GgufWritable, readGgufHeader } from "../../files/index.ts";
+import { DataError, OptionError } from "../../ir/index.ts";
 import { BytePairTokenizer } from "../bpe.ts";
-import type { PromptTokenizer } from "../tokenizer.ts";
+import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
+import { addedToken, type Tokenizer } from "../tokenizer.ts";
+import { sentencePieceTokenizer } from "./sentencepiece.ts";
+import type { PieceType } from "./sentencepiece-model.ts";
 
-/** llama.cpp's number for tokens that stand for no text. */
-const CONTROL = 3;
-/** How text is cut before merging, by llama.cpp's names: whether digits stand alone. */
-const cuts: Readonly<Record<string, { splitsDigits: boolean }>> = { "gpt-2": { splitsDigits: false }, smollm: { splitsDigits: true } };
+type Json = Record<string, unknown>;
+
+/** llama.cpp's numbers of the kinds of tokens. */
+const kinds: readonly PieceType[] = ["normal", "unknown", "control", "user-defined", "unused", "byte"];
+const kindNumber = (kind: PieceType) => kinds.indexOf(kind) + 1;
+const CONTROL = kindNumber("control");
+const USER_DEFINED = kindNumber("user-defined");
+
+const byteLevel = (usesRegex: boolean) => ({ type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: usesRegex });
+const split = (regex: string) => ({
+  type: "Sequence",
+  pretokenizers: [{ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false }, byteLevel(false)],
+});
+const rest = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
+const start = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`;
+/** How text is cut before merging, by llama.cpp's names; the plain ones are run by our own tokenizer. */
+const cuts: Readonly<Record<string, { preTokenizer: Json; plain?: { splitsDigits: boolean }; ignoresMerges?: boolean }>> = {
+  "gpt-2": { preTokenizer: byteLevel(true), plain: { splitsDigits: false } },
+  smollm: {
+    preTokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel(true)] },
+    plain: { splitsDigits: true },
+  },
+  "llama-bpe": { preTokenizer: split(String.raw`${start}\p{N}{1,3}${rest}`), ignoresMerges: true },
+  qwen2: { preTokenizer: split(String.raw`${start}\p{N}${rest}`) },
+};
 
 /**
- * The tokenizer and the chat template inside a GGUF file: byte-level BPE as GPT-2's or SmolLM's.
+ * The tokenizer and the chat template inside a GGUF file: byte-level BPE as GPT-2, SmolLM, Llama 3 and Qwen2 have it, or SentencePiece's as Llama 2.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: PromptTokenizer; chatTemplate: string | undefined }> {
+export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined }> {
   const { metadata } = await readGgufHeader(path);
-  const fail = (key: string, expected: string, received: unknown) =>
-    new DataError({ where: `${path}, tokenizer.${key}`, expected, received: String(received), fix: "use the original model's tokenizer.json" });
-  const kind = metadata.get("tokenizer.ggml.model");
-  if (kind !== "gpt2") throw fail("ggml.model", '"gpt2", byte-level BPE', kind);
-  const cut = metadata.get("tokenizer.ggml.pre") ?? "gpt-2";
-  if (typeof cut !== "string" || !Object.hasOwn(cuts, cut)) throw fail("ggml.pre", `one of ${Object.keys(cuts).join(", ")}`, cut);
-  const listOf = <T extends GgufValue>(key: string, isFine: (value: GgufValue) => value is T): readonly T[] => {
-    const values = metadata.get(`tokenizer.${key}`);
-    if (Array.isArray(values) && values.every(isFine)) return values;
-    throw fail(key, "a list", typeof values);
-  };
-  const isText = (value: GgufValue): value is string => typeof value === "string";
-  const tokens = listOf("ggml.tokens", isText);
-  const kinds = listOf("ggml.token_type", (value): value is number => typeof value === "number");
-  if (kinds.length !== tokens.length) throw fail("ggml.token_type", `one for each of ${tokens.length} tokens`, kinds.length);
-  const merges = listOf("ggml.merges", isText).map((merge) => {
-    const [left, right, ...rest] = merge.split(" ");
-    if (right === undefined || rest.length > 0) throw fail("ggml.merges", "pairs with a space between", JSON.stringify(merge));
-    return [left, right] as const;
-  });
-  const [vocab, special] = [new Map<string, number>(), new Map<string, number>()];
-  for (const [id, token] of tokens.entries()) (kinds[id] === CONTROL ? special : vocab).set(token, id);
   const template = metadata.get("tokenizer.chat_template");
-  return { tokenizer: new BytePairTokenizer({ vocab, merges, special, ...cuts[cut] }), chatTemplate: typeof template === "string" ? template : undefined };
+  return { tokenizer: await tokenizerOf(path, metadata), chatTemplate: typeof template === "string" ? template : undefined };
+}
+
+type Metadata = ReadonlyMap<string, GgufValue>;
+const isText = (value: GgufValue): value is string => typeof value === "string";
+const isNumber = (value: GgufValue): value is number => typeof value === "number";
+const wrong = (path: string, key: string, expected: string, received: unknown) =>
+  new DataError({ where: `${path}, tokenizer.${key}`, expected, received: String(received), fix: "use the original model's tokenizer.json" });
+
+function listOf<T extends GgufValue>(path: string, metadata: Metadata, key: string, isFine: (value: GgufValue) => value is T): readonly T[] {
+  const values = metadata.get(`tokenizer.${key}`);
+  if (Array.isArray(values) && values.every(isFine)) return values;
+  throw wrong(path, key, "a list", typeof values);
+}
+
+async function tokenizerOf(path: string, metadata: Metadata): Promise<Tokenizer> {
+  const model = metadata.get("tokenizer.ggml.model");
+  const tokens = listOf(path, metadata, "ggml.tokens", isText);
+  const types = listOf(path, metadata, "ggml.token_type", isNumber);
+  if (types.length !== tokens.length) throw wrong(path, "ggml.token_type", `one for each of ${tokens.length} tokens`, types.length);
+  if (model === "llama") return sentencePiece(path, metadata, tokens, types);
+  if (model !== "gpt2") throw wrong(path, "ggml.model", '"gpt2", byte-level BPE, or "llama", SentencePiece', model);
+  const cut = metadata.get("tokenizer.ggml.pre") ?? "gpt-2";
+  if (typeof cut !== "string" || !Object.hasOwn(cuts, cut)) throw wrong(path, "ggml.pre", `one of ${Object.keys(cuts).join(", ")}`, cut);
+  const merges = listOf(path, metadata, "ggml.merges", isText).map((merge) => {
+    const [left, right, ...more] = merge.split(" ");
+    if (right === undefined || more.length > 0) throw wrong(path, "ggml.merges", "pairs with a space between", JSON.stringify(merge));
+    return [left, right] as [string, string];
+  });
+  const { plain, preTokenizer, ignoresMerges = false } = cuts[cut];
+  if (plain) {
+    const [vocab, special] = [new Map<string, number>(), new Map<string, number>()];
+    for (const [id, token] of tokens.entries()) (types[id] === CONTROL ? special : vocab).set(token, id);
+    return new BytePairTokenizer({ vocab, merges, special, ...plain });
+  }
+  const added = tokens.flatMap((token, id) => {
+    if (types[id] !== CONTROL && types[id] !== USER_DEFINED) return [];
+    return [{ ...addedToken(id, token), special: types[id] === CONTROL }];
+  });
+  const json = {
+    version: "1.0",
+    added_tokens: added,
+    normalizer: cut === "qwen2" ? { type: "NFC" } : null,
+    pre_tokenizer: preTokenizer,
+    post_processor: frame(path, metadata, tokens, false),
+    decoder: byteLevel(true),
+    model: { type: "BPE", vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges, ignore_merges: ignoresMerges },
+  };
+  return TextTokenizer.fromJson(json, specialOf(metadata, tokens));
+}
+
+function sentencePiece(path: string, metadata: Metadata, tokens: readonly string[], types: readonly number[]): Promise<Tokenizer> {
+  const scores = listOf(path, metadata, "ggml.scores", isNumber);
+  if (scores.length !== tokens.length) throw wrong(path, "ggml.scores", `one for each of ${tokens.length} tokens`, scores.length);
+  const pieces = tokens.map((text, id) => ({ text, score: scores[id], type: kinds[types[id] - 1] ?? "unused" }));
+  const unknown = Number(metadata.get("tokenizer.ggml.unknown_token_id") ?? 0);
+  if (pieces[unknown] === undefined) throw wrong(path, "ggml.unknown_token_id", `an id below ${tokens.length}`, unknown);
+  pieces[unknown] = { ...pieces[unknown], type: "unknown" };
+  const flag = (key: string, otherwise: boolean) => (metadata.get(`tokenizer.ggml.${key}`) ?? otherwise) === true;
+  const json = sentencePieceTokenizer({
+    pieces,
+    modelType: "bpe",
+    byteFallback: pieces.some(({ type }) => type === "byte"),
+    treatWhitespaceAsSuffix: false,
+    charsMap: new Uint8Array(),
+    addDummyPrefix: flag("add_space_prefix", true),
+    removeExtraWhitespaces: flag("remove_extra_whitespaces", false),
+  });
+  return TextTokenizer.fromJson({ ...json, post_processor: frame(path, metadata, tokens, true) }, specialOf(metadata, tokens));
+}
+
+/** The tokens that the model expects around a text. */
+function frame(path: string, metadata: Metadata, tokens: readonly string[], addsBos: boolean): Json | null {
+  const partOf = (name: "bos" | "eos", adds: boolean) => {
+    const stated = metadata.get(`tokenizer.ggml.add_${name}_token`);
+    const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
+    if ((stated ?? (adds && id !== undefined)) !== true) return [];
+    if (typeof id !== "number" || tokens[id] === undefined) throw wrong(path, `ggml.${name}_token_id`, "a token's id", id);
+    return [{ SpecialToken: { id: tokens[id], type_id: 0 } }];
+  };
+  const [before, after] = [partOf("bos", addsBos), partOf("eos", false)];
+  if (before.length + after.length === 0) return null;
+  const text = (id: "A" | "B") => [...before, { Sequence: { id, type_id: 0 } }, ...after];
+  const special = Object.fromEntries([...before, ...after].map(({ SpecialToken: { id } }) => [id, { id, ids: [tokens.indexOf(id)], tokens: [id] }]));
+  return { type: "TemplateProcessing", single: text("A"), pair: [...text("A"), ...text("B")], special_tokens: special };
+}
+
+const roles = { bos: "bos", eos: "eos", unk: "unknown", pad: "padding", sep: "separator", mask: "mask" } as const;
+
+function specialOf(metadata: Metadata, tokens: readonly string[]): SpecialTokens {
+  return Object.fromEntries(
+    Object.entries(roles).flatMap(([name, theirs]) => {
+      const id = metadata.get(`tokenizer.ggml.${theirs}_token_id`);
+      return typeof id === "number" && tokens[id] !== undefined ? [[name, tokens[id]]] : [];
+    }),
+  );
+}
+
+/**
+ * A tokenizer as metadata of a GGUF file: byte-level BPE of a cut that llama.cpp knows, or BPE with byte fallback as Llama 2's.
+ * @param special the special tokens @default those that the tokenizer knows
+ * @throws OptionError for a tokenizer that llama.cpp has no name for
+ */
+export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate }: { chatTemplate?: string } = {}): Map<string, GgufWritable> {
+  const {
+    model,
+    added_tokens: added = [],
+    pre_tokenizer: preTokenizer,
+  } = tokenizer.toJson() as {
+    model: { type: string; vocab: Record<string, number>; merges: ([string, string] | string)[]; byte_fallback?: boolean };
+    added_tokens?: { id: number; content: string; special: boolean }[];
+    pre_tokenizer: Json | null;
+  };
+  const unsupported = (received: string) =>
+    new OptionError({
+      where: "GGUF tokenizer",
+      expected: `byte-level BPE cut as ${Object.keys(cuts).join(", ")}, or BPE with byte fallback`,
+      received,
+      fix: "write the model without its tokenizer",
+    });
+  if (model.type !== "BPE") throw unsupported(model.type);
+  const cut = Object.entries(cuts).find(([, { preTokenizer: theirs }]) => isSameCut(preTokenizer, theirs))?.[0];
+  if (cut === undefined && !model.byte_fallback) throw unsupported(JSON.stringify(preTokenizer).slice(0, 120));
+  const size = Math.max(...Object.values(model.vocab), ...added.map(({ id }) => id)) + 1;
+  const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
+  const types = new Array<number>(size).fill(kindNumber("unused"));
+  for (const [token, id] of Object.entries(model.vocab)) {
+    tokens[id] = token;
+    types[id] = cut === undefined && /^<0x[0-9A-F]{2}>$/.test(token) ? kindNumber("byte") : kindNumber("normal");
+  }
+  for (const { id, content, special } of added) {
+    tokens[id] = content;
+    types[id] = special ? CONTROL : USER_DEFINED;
+  }
+  const found = new Map<string, GgufWritable>([
+    ["tokenizer.ggml.model", cut === undefined ? "llama" : "gpt2"],
+    ...(cut === undefined ? [] : ([["tokenizer.ggml.pre", cut]] as [string, GgufWritable][])),
+    ["tokenizer.ggml.tokens", tokens],
+    ["tokenizer.ggml.token_type", types],
+  ]);
+  if (cut === undefined)
+    found.set(
+      "tokenizer.ggml.scores",
+      Float32Array.from(tokens, (_, id) => -id),
+    );
+  else
+    found.set(
+      "tokenizer.ggml.merges",
+      model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))),
+    );
+  const { before, after } = framing(tokenizer.toJson().post_processor);
+  const ids = new Map([...specialIds(tokenizer), ...(before ? [["bos", before.id] as const] : []), ...(after ? [["eos", after.id] as const] : [])]);
+  for (const [name, id] of ids) found.set(`tokenizer.ggml.${name}_token_id`, id);
+  found.set("tokenizer.ggml.add_bos_token", before !== undefined);
+  found.set("tokenizer.ggml.add_eos_token", after !== undefined);
+  if (chatTemplate !== undefined) found.set("tokenizer.chat_template", chatTemplate);
+  return found;
+}
+
+interface Template {
+  type: "TemplateProcessing";
+  single: { SpecialToken?: { id: string } }[];
+  special_tokens: Record<string, { ids: number[] }>;
+}
+
+/** The tokens that a post-processor puts before and after a text. */
+function framing(processor: unknown): { before?: { id: number }; after?: { id: number } } {
+  const all = ((processor as { processors?: unknown[] } | null)?.processors ?? [processor]) as (Template | null)[];
+  const template = all.find((part): part is Template => part?.type === "TemplateProcessing");
+  const idOf = (part: { SpecialToken?: { id: string } } | undefined) => {
+    const [id] = (part?.SpecialToken && template?.special_tokens[part.SpecialToken.id]?.ids) ?? [];
+    return id === undefined ? undefined : { id };
+  };
+  return { before: idOf(template?.single[0]), after: idOf(template?.single.at(-1)) };
+}
+
+function specialIds(tokenizer: Tokenizer): [string, number][] {
+  if (tokenizer instanceof TextTokenizer) {
+    return Object.entries(roles).flatMap(([name, theirs]) => {
+      const token = tokenizer.special[name as keyof SpecialTokens];
+      const id = token === undefined ? null : tokenizer.tokenToId(token);
+      return id === null ? [] : [[theirs, id] as [string, number]];
+    });
+  }
+  const { endOfTextId: id } = tokenizer;
+  return id === null
+    ? []
+    : [
+        ["bos", id],
+        ["eos", id],
+      ];
+}
+
+/** Whether two pre-tokenizers cut alike; offsets play no part. */
+function isSameCut(a: Json | null, b: Json): boolean {
+  const bare = (value: unknown): string => JSON.stringify(value, (key, child) => (key === "trim_offsets" ? undefined : child));
+  return a !== null && bare(a) === bare(b);
 }

@@ -76,6 +76,24 @@ function rulesFor(path: string, { tokenizer_class: given }: Json): FamilyRules {
   });
 }
 
+/** What matters of a model to its conversion. */
+export type SentencePieceRules = Omit<SentencePieceModel, "unkId" | "bosId" | "eosId">;
+
+/** A tokenizer.json of pieces, without what a family adds around texts. */
+export function sentencePieceTokenizer(model: SentencePieceRules, pieces: readonly SentencePiece[] = model.pieces): Json {
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: addedTokens(pieces, model),
+    normalizer: normalizerOf(model),
+    pre_tokenizer: cutAtUserDefined(model),
+    post_processor: null,
+    decoder: decoderOf(model),
+    model: modelOf(model, pieces),
+  };
+}
+
 /**
  * A tokenizer.json from the bytes of a SentencePiece model. @param config tokenizer_config.json of the model's folder
  * @throws DataError for a damaged model, or a tokenizer_class whose rules are not known
@@ -88,20 +106,10 @@ export function sentencePieceJson(path: string, bytes: Uint8Array, config: Json 
   const { single, pair } = rules.frame(model, config);
   const missing = single.find((part) => part !== "A" && !ids.has(part));
   if (missing !== undefined) throw new DataError({ where: path, expected: `a piece ${missing}`, received: "none", fix: "check tokenizer_class" });
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: addedTokens(pieces, model),
-    normalizer: normalizerOf(model),
-    pre_tokenizer: cutAtUserDefined(model),
-    post_processor: single.length === 1 ? null : template(single, pair, ids),
-    decoder: decoderOf(model),
-    model: modelOf(model, pieces),
-  };
+  return { ...sentencePieceTokenizer(model, pieces), post_processor: single.length === 1 ? null : template(single, pair, ids) };
 }
 
-function modelOf(model: SentencePieceModel, pieces: readonly SentencePiece[]): Json {
+function modelOf(model: SentencePieceRules, pieces: readonly SentencePiece[]): Json {
   const { modelType, byteFallback } = model;
   const unkId = pieces.findIndex(({ type }) => type === "unknown");
   if (modelType === "unigram") return { type: "Unigram", unk_id: unkId, vocab: pieces.map(({ text, score }) => [text, score]), byte_fallback: byteFallback };
@@ -116,14 +124,16 @@ function modelOf(model: SentencePieceModel, pieces: readonly SentencePiece[]): J
     byte_fallback: byteFallback,
     ignore_merges: isCut(model), // user-defined pieces are not made of others
     vocab: Object.fromEntries(vocab),
-    merges: mergesOf(vocab),
+    merges: mergesOf(pieces),
   };
 }
 
-/** SentencePiece joins whatever gives the piece with the least number: all ways to make each piece of two others, in the order of the pieces. */
-function mergesOf(vocab: ReadonlyMap<string, number>): [string, string][] {
+/** SentencePiece joins whatever gives the piece with the highest score: all ways to make each piece of two others, in this order. */
+function mergesOf(pieces: readonly SentencePiece[]): [string, string][] {
+  const vocab = new Set(pieces.map(({ text }) => text));
   const merges: [string, string][] = [];
-  for (const text of vocab.keys()) {
+  const ordered = [...pieces].sort((a, b) => b.score - a.score);
+  for (const { text } of ordered) {
     const characters = Array.from(text);
     for (let at = 1; at < characters.length; at++) {
       const [left, right] = [characters.slice(0, at).join(""), characters.slice(at).join("")];
@@ -137,23 +147,23 @@ function mergesOf(vocab: ReadonlyMap<string, number>): [string, string][] {
  * User-defined pieces stand by themselves wherever they are in the text, the longest first. They are added tokens, but for models that write a
  * space in front of a text: that would come after each added token too. There the text is cut at them.
  */
-function addedTokens(pieces: readonly SentencePiece[], { addDummyPrefix }: SentencePieceModel): Json[] {
+function addedTokens(pieces: readonly SentencePiece[], { addDummyPrefix }: SentencePieceRules): Json[] {
   return pieces.flatMap(({ text, type }, id) => {
     if (type === "unknown" || type === "control") return [addedToken(id, text)];
     return type === "user-defined" && !addDummyPrefix ? [{ ...addedToken(id, text), special: false, normalized: true }] : [];
   });
 }
 
-const isCut = ({ pieces, addDummyPrefix }: SentencePieceModel): boolean => addDummyPrefix && pieces.some(({ type }) => type === "user-defined");
+const isCut = ({ pieces, addDummyPrefix }: SentencePieceRules): boolean => addDummyPrefix && pieces.some(({ type }) => type === "user-defined");
 
-function cutAtUserDefined(model: SentencePieceModel): Json | null {
+function cutAtUserDefined(model: SentencePieceRules): Json | null {
   if (!isCut(model)) return null;
   const texts = model.pieces.filter(({ type }) => type === "user-defined").map(({ text }) => text);
   const escaped = texts.sort((a, b) => b.length - a.length).map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
   return { type: "Split", pattern: { Regex: escaped.join("|") }, behavior: "Isolated", invert: false };
 }
 
-function normalizerOf({ charsMap, removeExtraWhitespaces, addDummyPrefix, treatWhitespaceAsSuffix }: SentencePieceModel): Json {
+function normalizerOf({ charsMap, removeExtraWhitespaces, addDummyPrefix, treatWhitespaceAsSuffix }: SentencePieceRules): Json {
   const prefix = treatWhitespaceAsSuffix ? replace({ Regex: "$" }, SPACE) : { type: "Prepend", prepend: SPACE };
   const normalizers = [
     ...(charsMap.length > 0 ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsMap).toString("base64") }] : []),
@@ -168,7 +178,7 @@ function normalizerOf({ charsMap, removeExtraWhitespaces, addDummyPrefix, treatW
 /** More spaces than a text begins with. */
 const ALL_SPACES = 1000;
 
-function decoderOf({ byteFallback, addDummyPrefix, removeExtraWhitespaces }: SentencePieceModel): Json {
+function decoderOf({ byteFallback, addDummyPrefix, removeExtraWhitespaces }: SentencePieceRules): Json {
   const spaces = removeExtraWhitespaces ? ALL_SPACES : addDummyPrefix ? 1 : 0;
   const decoders = [
     replace({ String: SPACE }, " "),
