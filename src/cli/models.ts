@@ -27,7 +27,7 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
 /** Loads a model named on the command line. */
 export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
-  const model = await fromPretrained(folder, { task: "causal-lm" });
+  const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks" });
   if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await openTokenizer(folder);
   const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;

@@ -1,4 +1,5 @@
 /** The graph: nodes with typed values, symbolic sizes, a printer and a checker. Imports nothing. */
+
 export { checkGraph } from "./checker.ts";
 export {
   bytesPerElement,
@@ -35,6 +36,7 @@ export {
   ShapeError,
 } from "./errors.ts";
 export { applyOp, countUses, dependents, Graph, rewrite, substitute, topologicalOrder } from "./graph.ts";
+export { hashBytes } from "./hash.ts";
 export {
   type Attribute,
   type Attributes,
@@ -48,7 +50,7 @@ export {
   type TensorType,
   Value,
 } from "./node.ts";
-export { hashBytes, nameNode, printGraph } from "./printer.ts";
+export { nameNode, printGraph } from "./printer.ts";
 export {
   addSizes,
   broadcastShapes,

@@ -1,5 +1,6 @@
 import type { DType, HostArray } from "./dtype.ts";
 import type { Graph } from "./graph.ts";
+import { hashBytes } from "./hash.ts";
 import type { Shape, Size } from "./size.ts";
 
 /** What a tensor is before its numbers are known. */
@@ -84,6 +85,13 @@ export class ConstantOp implements Op {
   }
   inferTypes(): readonly TensorType[] {
     return [this.type];
+  }
+
+  private hash?: string;
+  /** The same for equal numbers, in hexadecimal. Computed once: a constant may be a model's weight. */
+  get fingerprint(): string {
+    this.hash ??= hashBytes(this.data);
+    return this.hash;
   }
 }
 

@@ -13,7 +13,7 @@
  * there are at most 8, otherwise their count and a hash of the bytes. Equal text means equal computation (up to a hash
  * collision in large constants), so the text is also the key of the cache of compiled graphs.
  */
-import { type HostArray, toNumbers } from "./dtype.ts";
+import { toNumbers } from "./dtype.ts";
 import type { Graph } from "./graph.ts";
 import { type Attribute, type Attributes, ConstantOp, describe, type Node, type Value } from "./node.ts";
 
@@ -43,9 +43,10 @@ export function printGraph(graph: Graph): string {
   return lines.join("\n");
 }
 
-function printConstant({ data, type }: ConstantOp): string {
+function printConstant(constant: ConstantOp): string {
+  const { data, type } = constant;
   if (data.length <= INLINE_CONSTANT) return toNumbers(type.dtype, data).map(formatNumber).join(" ");
-  return `${data.length} elements, fnv ${hashBytes(data)}`;
+  return `${data.length} elements, fnv ${constant.fingerprint}`;
 }
 
 function formatNumber(x: number): string {
@@ -62,18 +63,6 @@ function printAttributes(attributes: Attributes): string {
 
 function printAttribute(value: Attribute): string {
   return Array.isArray(value) ? `[${value.join(", ")}]` : typeof value === "string" ? JSON.stringify(value) : String(value);
-}
-
-/** 2 x 32-bit FNV-1a over the bytes, in two streams so that collisions need 64 equal bits. */
-export function hashBytes(data: HostArray): string {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  let a = 0x811c9dc5;
-  let b = 0x9dc5811c;
-  for (let i = 0; i < bytes.length; i++) {
-    a = Math.imul(a ^ bytes[i], 0x01000193);
-    b = Math.imul(b ^ (bytes[i] + i), 0x01000193);
-  }
-  return (a >>> 0).toString(16).padStart(8, "0") + (b >>> 0).toString(16).padStart(8, "0");
 }
 
 /** "matmul in h.0.attn" for messages. */

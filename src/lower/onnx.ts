@@ -5,8 +5,6 @@ import {
   type DType,
   type Graph,
   GraphError,
-  type HostArray,
-  hashBytes,
   hostArrayFrom,
   isStatic,
   Node,
@@ -122,7 +120,7 @@ class OnnxWriter implements Lowering {
       const { shape } = node.outputs[0];
       if (!isStatic(shape))
         throw new GraphError({ where: "onnx", expected: "constants of known shape", received: `[${shape.join(", ")}]`, fix: "report this" });
-      this.names.set(node.outputs[0], this.initializer(node.op.type.dtype, shape, node.op.data));
+      this.names.set(node.outputs[0], this.initializer(node.op));
       return;
     }
     // ONNX Runtime's CPU kernels do not compute in bfloat16: widen, compute in f32, round back
@@ -178,16 +176,19 @@ class OnnxWriter implements Lowering {
   }
 
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string {
-    return this.initializer(dtype, shape, hostArrayFrom(dtype, values));
+    return this.initializer(new ConstantOp(hostArrayFrom(dtype, values), { dtype, shape }));
   }
 
-  private initializer(dtype: DType, shape: readonly number[], data: HostArray): string {
+  private initializer(constant: ConstantOp): string {
+    const { data, type } = constant;
+    const { dtype } = type;
+    const shape = type.shape as readonly number[]; // checked before
     const key = `${dtype}[${shape}]${
       data.length * bytesPerElement[dtype] <= 64
         ? Array.from(data as Float32Array)
             .map(exactText)
             .join()
-        : hashBytes(data)
+        : constant.fingerprint
     }`;
     const known = this.constants.get(key);
     if (known) return known;

@@ -7,7 +7,6 @@ import {
   decodeElement,
   type Graph,
   GraphError,
-  hashBytes,
   hostArrayFrom,
   isStatic,
   Node,
@@ -136,7 +135,7 @@ export const shareCommonSubexpressions: Pass = {
     };
     return rewrite(graph, (node, inputs) => {
       const { op } = node;
-      const operation = op instanceof ConstantOp ? `${op.type.dtype}[${op.type.shape}]${hashBytes(op.data)}` : idOf(opIds, op);
+      const operation = op instanceof ConstantOp ? `${op.type.dtype}[${op.type.shape}]${op.fingerprint}` : idOf(opIds, op);
       const operands = inputs.map((input) => `${idOf(nodeIds, input.node)}.${input.index}`);
       const key = `${operation}(${operands})${attributeKey(node.attributes)}`;
       const same = known.get(key);

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import { exists, readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { DataError, type DType, decodeElement, isFloat, OptionError } from "../ir/index.ts";
-import { loadStateDict, type StateTensor } from "../nn/index.ts";
+import { DataError, decodeElement, isFloat, OptionError } from "../ir/index.ts";
+import { hasBlocks, loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import type { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
@@ -71,13 +71,11 @@ export async function savePretrained(model: PretrainedModel, folder: string): Pr
   const { modelType, architecture, task } = model;
   const { configToJson } = familyOf(architecture, modelType);
   const tensors = new Map<string, StoredTensor>();
-  const state = model.namedState();
-  const inBlocks = [...state].find(([, { dtype }]) => (dtype as DType) === "u8");
-  if (inBlocks) {
+  if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
-    throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: `${inBlocks[0]} in blocks`, fix });
+    throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
   }
-  for (const [key, variable] of state) {
+  for (const [key, variable] of model.namedState()) {
     tensors.set(key, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
   }
   await writeSafetensors(join(folder, WEIGHTS), tensors);

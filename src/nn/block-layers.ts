@@ -1,7 +1,7 @@
 /** Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around them. */
-import { add, blockMatmul, cast, floor, gather, matmul, mul, reshape, stack, sub, sum, type Tensor } from "../tensor/index.ts";
+import { add, blockMatmul, cast, constant, floor, gather, matmul, mul, reshape, stack, sub, sum, type Tensor } from "../tensor/index.ts";
 import { Embedding, Linear } from "./layers.ts";
-import { ModelBuffer, Module, type Parameter } from "./module.ts";
+import { Module, type Parameter } from "./module.ts";
 
 /** A matrix [N, K]: integer minus `zero`, times the block's scale, plus its minimum. */
 export interface BlockMatrix {
@@ -17,51 +17,94 @@ export interface BlockMatrix {
   minimums?: Float32Array;
 }
 
-class BlockWeight extends Module {
-  readonly packed: ModelBuffer<"u8">; // [N, blocks, bytes]
-  readonly scales: ModelBuffer; // [N, blocks]
-  readonly zeroPoints: ModelBuffer<"u8">; // [N, bytes of a zero for each block]
-  readonly minimums?: ModelBuffer; // [N, blocks]
-  private readonly format: { bits: 4 | 8; blockSize: number };
-  private readonly zero: number;
+/** Integers of 4 bits, a factor for each block, and the integer that stands for 0. */
+interface Plane {
+  packed: Tensor<"u8">; // [N, blocks, blockSize / 2]
+  scales: Tensor<"f32">; // [N, blocks]
+  zeroPoints: Tensor<"u8">; // [N, blocks / 2], of 4 bits too
+  zero: number;
+}
 
-  constructor(rows: number, columns: number, { bits, blockSize, packed, scales, zero, minimums }: BlockMatrix) {
+/**
+ * The kernel for 4 bits is many times as fast as that for 8, which expands the matrix first: 8 bits are two planes of 4,
+ * (q - zero) s = (high - zero / 16) 16 s + low s.
+ */
+function planesOf(rows: number, blocks: number, { bits, blockSize, packed, scales, zero }: BlockMatrix): Plane[] {
+  const plane = (integers: Uint8Array, factors: Float32Array, middle: number): Plane => {
+    const zeroBytes = Math.ceil(blocks / 2);
+    return {
+      packed: constant("u8", [rows, blocks, blockSize / 2], integers),
+      scales: constant("f32", [rows, blocks], factors),
+      zeroPoints: constant("u8", [rows, zeroBytes], new Uint8Array(rows * zeroBytes).fill(middle * 17)),
+      zero: middle,
+    };
+  };
+  if (bits === 4) return [plane(packed, scales, zero)];
+  const [high, low] = [4, 0].map((shift) => {
+    const out = new Uint8Array(packed.length / 2);
+    for (let i = 0; i < out.length; i++) out[i] = ((packed[2 * i] >> shift) & 15) | (((packed[2 * i + 1] >> shift) & 15) << 4);
+    return out;
+  });
+  return [
+    plane(
+      high,
+      scales.map((scale) => 16 * scale),
+      zero >> 4,
+    ),
+    plane(low, scales, zero & 15),
+  ];
+}
+
+/** Weights as constants of the graphs that use them, which the kernels want so: they are not trained. */
+class BlockWeight extends Module {
+  readonly shape: readonly [rows: number, columns: number];
+  private readonly blockSize: number;
+  private readonly planes: readonly Plane[];
+  private readonly minimums?: Tensor<"f32">; // [N, blocks]
+
+  constructor(rows: number, columns: number, matrix: BlockMatrix) {
     super();
+    const { blockSize, minimums } = matrix;
     const blocks = columns / blockSize;
-    const zeroBytes = Math.ceil((blocks * bits) / 8);
-    this.packed = new ModelBuffer([rows, blocks, (blockSize * bits) / 8], packed, "u8");
-    this.scales = new ModelBuffer([rows, blocks], scales);
-    this.zeroPoints = new ModelBuffer([rows, zeroBytes], new Uint8Array(rows * zeroBytes).fill(bits === 8 ? zero : zero * 17), "u8");
-    if (minimums) this.minimums = new ModelBuffer([rows, blocks], minimums);
-    this.format = { bits, blockSize };
-    this.zero = zero;
+    this.shape = [rows, columns];
+    this.blockSize = blockSize;
+    this.planes = planesOf(rows, blocks, matrix);
+    if (minimums) this.minimums = constant("f32", [rows, blocks], minimums);
+  }
+
+  private get blocks(): number {
+    return this.shape[1] / this.blockSize;
   }
 
   /** x: [..., K] -> x Wᵀ [..., N] */
   times(x: Tensor<"f32">): Tensor<"f32"> {
-    const product = blockMatmul(x, this.packed.value, this.scales.value, this.zeroPoints.value, this.format);
+    const { blocks, blockSize } = this;
+    const products = this.planes.map(({ packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits: 4, blockSize }));
+    const product = products.length === 2 ? add(products[0], products[1]) : products[0];
     if (!this.minimums) return product;
     // a block's minimum is added to all its numbers, so it meets the sum of what they are multiplied with
-    const { blockSize } = this.format;
-    const blocks = this.scales.shape[1];
     const sums = sum(reshape(x, [...x.shape.slice(0, -1), blocks, blockSize]), { axes: -1 }); // [..., blocks]
-    return add(product, matmul(sums, this.minimums.value, { transposeB: true }));
+    return add(product, matmul(sums, this.minimums, { transposeB: true }));
   }
 
   /** ids: [...] -> rows [..., K], in f32 */
   rows(ids: Tensor<"i32">): Tensor<"f32"> {
-    const { bits, blockSize } = this.format;
-    const blocks = this.scales.shape[1];
-    const bytes = cast(gather(this.packed.value, ids, 0), "f32"); // [..., blocks, bytes]
-    const high = floor(mul(bytes, 1 / 16));
-    const integers = bits === 8 ? bytes : stack([sub(bytes, mul(high, 16)), high], -1);
-    const shape = [...ids.shape, blocks, blockSize];
-    const perBlock = (x: Tensor<"f32">) => reshape(x, [...ids.shape, blocks, 1]);
-    const scaled = mul(sub(reshape(integers, shape), this.zero), perBlock(gather(this.scales.value, ids, 0)));
-    const numbers = this.minimums ? add(scaled, perBlock(gather(this.minimums.value, ids, 0))) : scaled;
-    return reshape(numbers, [...ids.shape, blocks * blockSize]);
+    const { blocks, blockSize } = this;
+    const perBlock = (numbers: Tensor<"f32">) => reshape(gather(numbers, ids, 0), [...ids.shape, blocks, 1]);
+    const parts = this.planes.map(({ packed, scales, zero }) => {
+      const bytes = cast(gather(packed, ids, 0), "f32"); // [..., blocks, blockSize / 2]
+      const high = floor(mul(bytes, 1 / 16));
+      const integers = reshape(stack([sub(bytes, mul(high, 16)), high], -1), [...ids.shape, blocks, blockSize]);
+      return mul(sub(integers, zero), perBlock(scales));
+    });
+    const product = parts.length === 2 ? add(parts[0], parts[1]) : parts[0];
+    return reshape(this.minimums ? add(product, perBlock(this.minimums)) : product, [...ids.shape, blocks * blockSize]);
   }
 }
+
+/** Whether some weights of a model are in blocks. */
+export const hasBlocks = (model: Module): boolean =>
+  model instanceof BlockWeight || Object.values(model).some((child) => [child].flat().some((part) => part instanceof Module && hasBlocks(part)));
 
 /** x Wᵀ + b, with W in blocks. */
 export class BlockLinear extends Module {

@@ -1,4 +1,4 @@
-import { checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
+import { ConstantOp, checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
 import type { Pass, WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
 import { configOf, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
@@ -217,7 +217,9 @@ export class Device {
       return known.executable;
     }
     // the kinds of GPU compile for themselves, and a profile needs the names of our nodes
-    const entry = this.type === "cpu" && !profile && !passes ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
+    // graphs that hold weights are not kept: the cache would fill with copies
+    const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
+    const entry = this.type === "cpu" && !profile && !passes && isSmall ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
     const kept = entry?.load();
     const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
     this.requireMemory(prepared.peakBytes);
@@ -334,3 +336,7 @@ function runtimeError(message: string, cause?: Error): RuntimeError {
     cause,
   });
 }
+
+/** Bytes of constants from which on a graph holds a model's weights. */
+const LARGE_CONSTANTS = 2 ** 22;
+const constantBytes = (graph: Graph): number => graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);

@@ -248,6 +248,14 @@ export function tensor<const T extends NestedNumbers | HostArray, D extends DTyp
   return fromHost(type, sizes, host as never) as Tensor<D>;
 }
 
+/**
+ * Numbers that become a part of each graph that uses them, and not one of its inputs: the runtime may then bring them into another order in
+ * advance. For weights that never change; each graph has its own copy. `data` is in the dtype's form, and not copied.
+ */
+export function constant<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D]): Tensor<D> {
+  return new Tensor(constantValue(data, { dtype, shape }));
+}
+
 /** A tensor over host numbers that are already in the dtype's form. */
 export function fromHost<D extends DType>(dtype: D, shape: readonly number[], host: HostArrays[D]): Tensor<D> {
   if (host.length <= CONSTANT_LIMIT) return new Tensor(constantValue(host, { dtype, shape }));
