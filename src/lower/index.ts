@@ -2,7 +2,14 @@
 export { mayOverwrite } from "./aliasing.ts";
 export { estimateMemory, type MemoryEstimate } from "./memory.ts";
 export { boundaryDType, type OnnxModel, type WriteOptions, writeOnnx } from "./onnx.ts";
-export { AttributeProto_AttributeType as AttributeType, type GraphProto, type ModelProto, type NodeProto, type TensorProto } from "./onnx-pb.ts";
+export {
+  AttributeProto_AttributeType as AttributeType,
+  type GraphProto,
+  type ModelProto,
+  type NodeProto,
+  type TensorProto,
+  TensorProtoSchema,
+} from "./onnx-pb.ts";
 export { parseModel } from "./parse.ts";
 export type { Pass } from "./pass.ts";
 export { defaultPasses, entryOf, foldConstants, optimize, shareCommonSubexpressions, simplify } from "./passes.ts";

@@ -47,6 +47,12 @@ export interface WriteOptions {
   isWebGpu?: boolean;
   /** Lowering.channelBlock. @default 0 */
   channelBlock?: number;
+  /** @default in0, in1, ... */
+  inputNames?: readonly string[];
+  /** @default the names of the values that are given out */
+  outputNames?: readonly string[];
+  /** Inputs that are weights, stored in the model or in a file beside it, by their values. @default none */
+  weights?: ReadonlyMap<Value, TensorProto>;
 }
 
 export interface OnnxModel {
@@ -76,11 +82,14 @@ class OnnxWriter implements Lowering {
 
   readonly isWebGpu: boolean;
   readonly channelBlock: number;
+  private readonly options: WriteOptions;
   private readonly cpuNodes: string[] = [];
   private readonly domains = new Set<OnnxDomain>();
 
-  constructor(graph: Graph, { isWebGpu = false, channelBlock = 0 }: WriteOptions) {
+  constructor(graph: Graph, options: WriteOptions) {
+    const { isWebGpu = false, channelBlock = 0 } = options;
     this.graph = graph;
+    this.options = options;
     this.isWebGpu = isWebGpu;
     this.channelBlock = channelBlock;
   }
@@ -90,10 +99,17 @@ class OnnxWriter implements Lowering {
   }
 
   write(): OnnxModel {
-    const inputNames = this.graph.inputs.map((input, i) => {
-      this.names.set(input, input.dtype === "bf16" ? this.cast(`in${i}`, "bf16") : `in${i}`);
-      return `in${i}`;
+    const { inputNames: wanted = [], weights = new Map<Value, TensorProto>() } = this.options;
+    const given = this.graph.inputs.filter((input) => !weights.has(input));
+    const inputNames = given.map((input, i) => {
+      const name = wanted[i] ?? `in${i}`;
+      this.names.set(input, input.dtype === "bf16" ? this.cast(name, "bf16") : name);
+      return name;
     });
+    for (const [value, weight] of weights) {
+      this.names.set(value, weight.name);
+      this.initializers.push(weight);
+    }
     for (const node of this.graph.nodes) this.writeNode(node);
     const outputNames = this.graph.outputs.map((output, i) => this.writeOutput(output, i));
     const model = create(ModelProtoSchema, {
@@ -107,7 +123,7 @@ class OnnxWriter implements Lowering {
         name: "kindling",
         node: this.protos,
         initializer: this.initializers,
-        input: this.graph.inputs.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+        input: given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
         output: this.graph.outputs.map((output, i) => valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape)),
       }),
     });
@@ -145,6 +161,11 @@ class OnnxWriter implements Lowering {
   /** Outputs need names of their own: a node that copies or renames stands in front of each. */
   private writeOutput(output: Value, index: number): string {
     const name = this.nameOf(output);
+    const wanted = this.options.outputNames?.[index];
+    if (wanted !== undefined) {
+      this.protos.push(create(NodeProtoSchema, { opType: "Identity", input: [name], output: [wanted] }));
+      return wanted;
+    }
     const isPlain = this.graph.outputs.indexOf(output) === index && this.computed.has(name);
     if (output.dtype === "bf16") return this.cast(name, "f32");
     return isPlain ? name : this.node("Identity", [name]);
@@ -300,7 +321,7 @@ class OnnxWriter implements Lowering {
   private symbolVector(name: string): string {
     for (const [i, input] of this.graph.inputs.entries()) {
       const axis = input.shape.findIndex((size) => typeof size !== "number" && size.text === name);
-      if (axis >= 0) return this.node("Shape", [`in${i}`], { start: axis, end: axis + 1 });
+      if (axis >= 0) return this.node("Shape", [this.nameOf(this.graph.inputs[i])], { start: axis, end: axis + 1 });
     }
     throw new GraphError({
       where: "onnx",

@@ -18,6 +18,7 @@ export type { EncoderConfig, EncoderInputs, EncoderOutput } from "./encoders/enc
 export { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
 export { families } from "./families.ts";
 export type { Family } from "./family.ts";
+export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
 export { ggufTypes, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
 export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";

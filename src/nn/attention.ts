@@ -3,6 +3,7 @@ import {
   arange,
   cachedAttention,
   cast,
+  concat,
   equal,
   flip,
   greater,
@@ -36,6 +37,18 @@ export interface CacheLengths {
   lengths: Tensor<"i32">;
   /** The largest number of positions filled after this step. i32 [1] */
   total: Tensor<"i32">;
+  /** In place of filling the room of the caches, they grow by the new positions: for models in files, whose caches the caller keeps. */
+  growth?: CacheGrowth;
+}
+
+/** Where the queries and the keys are, those in the cache and the new ones. */
+export interface CacheGrowth {
+  /** i32 [B, T] */
+  queryPositions: Tensor<"i32">;
+  /** i32 [B, P + T] */
+  keyPositions: Tensor<"i32">;
+  /** bool [B, P + T], false for padding. */
+  keyMask: Tensor<"bool">;
 }
 
 export interface MultiHeadOptions {
@@ -97,6 +110,7 @@ export function multiHeadAttention(
   const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap, dropoutProbability = 0, key, cache } = options;
   const headDim = (q.shape[2] as number) / numHeads;
   const scale = options.scale ?? 1 / Math.sqrt(headDim);
+  if (cache?.growth) return attendGrowing(q, k, v, { ...options, scale, cache, numKeyHeads }, cache.growth);
   if (cache && (bias || softCap)) return attendOverRoom(q, k, v, { ...options, scale, cache, numKeyHeads });
   if (cache) {
     const width = cachedHeadDim(headDim);
@@ -148,6 +162,32 @@ function attendOverRoom(
   const next = { k: put(cache.k, k), v: put(cache.v, v) };
   const at = reshape(positions, [batch, 1, length, 1]);
   const isSeen = lessEqual(places, at); // [B, 1, T, S]
+  const output = scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(next.k, width), resizeLast(next.v, width), {
+    scale,
+    bias,
+    softCap,
+    mask: slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen,
+  });
+  return { output: mergeHeads(output), cache: next };
+}
+
+/** Attention over a cache that grows, from plain ops. */
+function attendGrowing(
+  q: Tensor<"f32">,
+  k: Tensor<"f32">,
+  v: Tensor<"f32">,
+  options: MultiHeadOptions & { numKeyHeads: number; cache: LayerCache },
+  { queryPositions, keyPositions, keyMask }: CacheGrowth,
+): { output: Tensor<"f32">; cache: LayerCache } {
+  const { numHeads, numKeyHeads, scale, bias, softCap, slidingWindow, cache } = options;
+  const [batch, length] = q.shape;
+  const keys = keyPositions.shape[1];
+  const width = (q.shape[2] as number) / numHeads;
+  const grown = (old: Tensor<"f32">, added: Tensor<"f32">) => concat([old, resizeLast(splitHeads(added, numKeyHeads), old.shape[3] as number)], 2);
+  const next = { k: grown(cache.k, k), v: grown(cache.v, v) };
+  const at = reshape(queryPositions, [batch, 1, length, 1]);
+  const places = reshape(keyPositions, [batch, 1, 1, keys]);
+  const isSeen = logicalAnd(lessEqual(places, at), reshape(keyMask, [batch, 1, 1, keys])); // [B, 1, T, P + T]
   const output = scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(next.k, width), resizeLast(next.v, width), {
     scale,
     bias,

@@ -1,4 +1,4 @@
-import { describe, isStatic, requireStatic, ShapeError, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import { describe, isStatic, requireStatic, ShapeError, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
@@ -102,19 +102,23 @@ export function plainAttention(q: Value, k: Value, v: Value, options: AttentionO
   if (softCap) scores = mul(tanh(mul(scores, 1 / softCap)), softCap);
   if (bias) scores = add(scores, bias);
   if (isCausal || slidingWindow) {
-    const [queries, keys] = requireStatic("attention", [q.shape[2], k.shape[2]]);
-    scores = where(visibleKeys(queries, keys, isCausal, slidingWindow), scores, HIDDEN_SCORE);
+    scores = where(visibleKeys(q.shape[2], k.shape[2], isCausal, slidingWindow), scores, HIDDEN_SCORE);
   }
   if (mask) scores = where(mask, scores, HIDDEN_SCORE);
   const probabilities = softmax(scores, -1);
   return matmul(onProbabilities ? onProbabilities(probabilities) : probabilities, v);
 }
 
-/** bool [T, S] */
-function visibleKeys(queries: number, keys: number, isCausal: boolean, slidingWindow: number | undefined): Value {
-  const ahead = keys - queries; // the position of query 0
+/** bool [T, S]. The last query is at the last key. */
+function visibleKeys(queries: Size, keys: Size, isCausal: boolean, slidingWindow: number | undefined): Value {
+  const ahead = sizesEqual(queries, keys) ? 0 : differenceOf(queries, keys); // the position of query 0
   const upTo = triangularMask(queries, keys, isCausal ? ahead : ahead + (slidingWindow as number) - 1);
   return slidingWindow ? logicalAnd(upTo, logicalNot(triangularMask(queries, keys, ahead - slidingWindow))) : upTo;
+}
+
+function differenceOf(queries: Size, keys: Size): number {
+  const [q, k] = requireStatic("attention", [queries, keys]);
+  return k - q;
 }
 
 type AttentionAttributes = { isCausal: boolean; scale: number };

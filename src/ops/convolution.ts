@@ -1,4 +1,15 @@
-import { DTypeError, describe, type Node, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
+import {
+  addSizes,
+  DTypeError,
+  describe,
+  type Node,
+  requireFloatDType,
+  requireStatic,
+  ShapeError,
+  type Size,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { convInBlocks, inputGradientInBlocks, weightGradientInBlocks } from "./convolution-blocked.ts";
@@ -101,8 +112,8 @@ function inferConv(where: string, x: TensorType, weight: TensorType, attributes:
       fix: "check inChannels and groups of the layer",
     });
   }
-  const counts = windowCounts(requireStatic(where, spatial(x)), requireStatic(where, spatial(weight)), attributes);
-  if (counts.some((count) => count < 1)) {
+  const counts = countsOf(where, spatial(x), requireStatic(where, spatial(weight)), attributes);
+  if (counts.some((count) => typeof count === "number" && count < 1)) {
     throw new ShapeError({
       where,
       expected: "an input at least as large as the window",
@@ -112,6 +123,22 @@ function inferConv(where: string, x: TensorType, weight: TensorType, attributes:
   }
   return { dtype: x.dtype, shape: [x.shape[0], outChannels, ...counts] };
 }
+
+/** Places of the window along each axis. One whose size is known only when the graph runs can be gone over in steps of 1. */
+function countsOf(where: string, sizes: readonly Size[], kernel: readonly number[], window: ConvAttributes): Size[] {
+  return sizes.map((size, i) => {
+    const own = axisOf(window, i, sizes.length);
+    if (typeof size === "number") return windowCounts([size], [kernel[i]], own)[0];
+    if (own.stride[0] !== 1) requireStatic(where, [size]);
+    return addSizes(size, windowCounts([0], [kernel[i]], own)[0]);
+  });
+}
+
+const axisOf = ({ stride, pads, dilation }: Window, i: number, rank: number): Window => ({
+  stride: [stride[i]],
+  pads: [pads[i], pads[i + rank]],
+  dilation: [dilation[i]],
+});
 
 /**
  * Visits each product of a convolution: positions in x [N, C, ...], weight [O, C / groups, ...] and y [N, O, ...]. All three

@@ -247,7 +247,7 @@ const triangleEntry = defineOp<never, { shape: Shape; diagonal: number }>({
   },
 });
 /** bool [rows, columns]: true at and below a diagonal. @default the main one */
-export function triangularMask(rows: number, columns: number, diagonal = 0): Value {
+export function triangularMask(rows: Size, columns: Size, diagonal = 0): Value {
   return apply(triangleEntry, [], { shape: [rows, columns], diagonal });
 }
 

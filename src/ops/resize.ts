@@ -24,12 +24,12 @@ export interface InterpolateOptions {
 
 /** Multiplies one axis by a matrix: rows [out][in]. */
 export function contractAxis(x: Value, rows: readonly (readonly number[])[], axis: number): Value {
-  const sizes = requireStatic("resize", x.shape);
-  const [before, after] = [sizes.slice(0, axis), sizes.slice(axis + 1)].map((part) => part.reduce((a, b) => a * b, 1));
-  const matrix = constantOf(rows.flat(), [rows.length, sizes[axis]], x.dtype);
-  const shape = [...sizes.slice(0, axis), rows.length, ...sizes.slice(axis + 1)];
-  if (after === 1) return reshape(matmul(reshape(x, [before, sizes[axis]]), matrix, { transposeB: true }), shape);
-  return reshape(matmul(matrix, reshape(x, [before, sizes[axis], after])), shape);
+  const [size, ...behind] = requireStatic("resize", x.shape.slice(axis));
+  const after = behind.reduce((a, b) => a * b, 1);
+  const matrix = constantOf(rows.flat(), [rows.length, size], x.dtype);
+  const shape = [...x.shape.slice(0, axis), rows.length, ...behind];
+  if (after === 1) return reshape(matmul(reshape(x, [-1, size]), matrix, { transposeB: true }), shape);
+  return reshape(matmul(matrix, reshape(x, [-1, size, after])), shape);
 }
 
 /** Keys' cubic convolution with a = -3/4, or -1/2 when antialiasing, as PyTorch has it. Keys 1981. */
@@ -105,7 +105,7 @@ function antialiasedRow(i: number, size: number, step: number, mode: ResizeMode)
  */
 export function interpolate(x: Value, { size, scaleFactor, mode = "nearest", alignCorners = false, antialias = false }: InterpolateOptions): Value {
   requireFloatDType("interpolate", x.dtype);
-  const sizes = requireStatic("interpolate", x.shape).slice(2);
+  const sizes = requireStatic("interpolate", x.shape.slice(2));
   if ((size === undefined) === (scaleFactor === undefined)) {
     throw new OptionError({ where: "interpolate", expected: "either size or scaleFactor", received: size === undefined ? "neither" : "both", fix: "give one" });
   }

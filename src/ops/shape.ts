@@ -210,6 +210,18 @@ export function concat(xs: readonly Value[], axis = 0): Value {
 }
 
 type SliceAttributes = { axis: number; start: number; end: number; step: number };
+/** Of an axis whose size is known later the part must begin and end inside; an end below 0, or TO_END, counts from its end. */
+function slicedSize(size: Size, { start, end, step }: Omit<SliceAttributes, "axis">): Size {
+  if (typeof size === "number" || end >= 0) {
+    if (end !== TO_END) return Math.max(0, Math.ceil((end - start) / step));
+    return addSizes(size, -start);
+  }
+  return addSizes(size, end - start);
+}
+
+/** Beyond every axis: ONNX takes it for the end. */
+const TO_END = 2 ** 53 - 1;
+
 const sliceEntry = defineOp<"x", SliceAttributes>({
   name: "slice",
   precision: "any",
@@ -217,7 +229,7 @@ const sliceEntry = defineOp<"x", SliceAttributes>({
   inputs: ["x"],
   infer: ({ x }, { axis, start, end, step }) => ({
     dtype: x.dtype,
-    shape: x.shape.map((size, i) => (i === axis ? Math.max(0, Math.ceil((end - start) / step)) : size)),
+    shape: x.shape.map((size, i) => (i === axis ? slicedSize(size, { start, end, step }) : size)),
   }),
   gradient: ({ x, dy }, attributes) => ({ x: unslice(dy, x.shape, attributes) }),
   lower: (graph, { x }, { axis, start, end, step }) =>
@@ -272,9 +284,7 @@ export interface SliceOptions {
 export function slice(x: Value, { axis, start, end, step = 1 }: SliceOptions): Value {
   const at = normalizeAxis("slice", axis, x.shape.length);
   const size = x.shape[at];
-  if (typeof size !== "number") {
-    throw new ShapeError({ where: "slice", expected: "an axis of known size", received: describe(x), fix: "use gather with computed indices" });
-  }
+  if (typeof size !== "number") return sliceLater(x, at, { start, end, step });
   if (!Number.isInteger(step) || step === 0) {
     throw new ShapeError({ where: "slice", expected: "a step that is a whole number, not 0", received: String(step), fix: "use gather for other orders" });
   }
@@ -283,6 +293,13 @@ export function slice(x: Value, { axis, start, end, step = 1 }: SliceOptions): V
   const first = clamp(start ?? 0);
   const last = Math.max(first, clamp(end ?? size));
   return first === 0 && last === size && step === 1 ? x : apply(sliceEntry, [x], { axis: at, start: first, end: last, step });
+}
+
+/** A part of an axis whose size is known only when the graph runs, which must have it: a start from the end needs none but the end. */
+function sliceLater(x: Value, axis: number, { start = 0, end = TO_END, step }: { start?: number; end?: number; step: number }): Value {
+  if (step === 1 && start >= 0) return start === 0 && end === TO_END ? x : apply(sliceEntry, [x], { axis, start, end, step });
+  const fix = "use gather with computed indices";
+  throw new ShapeError({ where: "slice", expected: "an axis of known size, or a start from the front in steps of 1", received: describe(x), fix });
 }
 
 /** The same elements are taken upwards and then turned round. */

@@ -5,6 +5,7 @@ export { Profile } from "../runtime/index.ts";
 export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
 export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
+export { type CapturedWeight, type TracedGraph, traceGraph } from "./export.ts";
 export * from "./functions/index.ts";
 export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";
 export { autocast, LossScaler, type LossScalerOptions } from "./precision.ts";

@@ -105,9 +105,10 @@ export function runBlocks<Extra extends object>(
 ): { output: Tensor<"f32">; caches: LayerCache[] } {
   const mask = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
   const caches: LayerCache[] = [];
+  const { layers = [], ...filled } = cache ?? {};
   let output = x;
   for (const [i, block] of blocks.entries()) {
-    const own = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
+    const own = cache && { ...layers[i], ...(filled as CacheLengths) };
     const result = withScope(`${scope}.${i}`, () => block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }));
     output = result.output;
     if (result.cache) caches.push(result.cache);

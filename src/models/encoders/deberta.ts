@@ -21,13 +21,16 @@ import {
   arange,
   broadcastTo,
   cast,
+  clip,
   conv,
+  gather,
   logicalAnd,
   matmul,
   mul,
   type RandomKey,
   reshape,
   scaledDotProductAttention,
+  sub,
   type Tensor,
   takeAlong,
   tensor,
@@ -127,13 +130,12 @@ function bucketOf(distance: number, config: DebertaConfig): number {
 }
 
 /** For query i and key j the row of the position table, i32 [T, T]: bucket(i - j) + span. */
-function positionRows(length: number, config: DebertaConfig): Tensor<"i32"> {
+function positionRows(length: Tensor["shape"][number], config: DebertaConfig): Tensor<"i32"> {
   const span = spanOf(config);
-  const rows = Int32Array.from({ length: length * length }, (_, n) => {
-    const bucket = bucketOf(Math.floor(n / length) - (n % length), config);
-    return Math.min(Math.max(bucket + span, 0), 2 * span - 1);
-  });
-  return tensor(rows, { shape: [length, length] });
+  const far = Math.max(span, furthest(config)) + 1; // beyond it all distances are alike
+  const rows = Int32Array.from({ length: 2 * far + 1 }, (_, n) => Math.min(Math.max(bucketOf(n - far, config) + span, 0), 2 * span - 1));
+  const distances = sub(reshape(arange(length), [length, 1]), arange(length)); // [T, T]
+  return gather(tensor(rows), add(clip(distances, { min: -far, max: far }), far));
 }
 
 interface LayerInputs extends RunOptions {
@@ -349,7 +351,7 @@ class DebertaEncoder extends TextEncoder {
     const mask = attentionMask && logicalAnd(reshape(attentionMask, [batch, 1, length, 1]), reshape(attentionMask, [batch, 1, 1, length]));
     const embedded = withScope("embeddings", () => dropout(this.embeddings.forward(inputs, column), hiddenDropout, key?.fold(999)));
     const table = relEmbeddings && (layerNorm ? layerNorm.forward(relEmbeddings.weight.value) : relEmbeddings.weight.value);
-    const rows = table && positionRows(length as number, this.config);
+    const rows = table && positionRows(length, this.config);
     const hiddenStates = [embedded]; // [B, T, D]
     for (const [i, layer] of layers.entries()) {
       const own = key?.fold(i);

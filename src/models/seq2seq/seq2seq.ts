@@ -111,9 +111,9 @@ export abstract class Seq2SeqLM extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, 
 
 /** The start token, then all labels but the last; what does not count becomes padding. i32 [B, T] */
 export function shiftRight(labels: Tensor<"i32">, start: number, padding: number): Tensor<"i32"> {
-  const [batch, length] = labels.shape;
+  const [batch] = labels.shape;
   const first = full([batch, 1], start, "i32");
-  const shifted = concat([first, slice(labels, { axis: 1, end: (length as number) - 1 })], 1);
+  const shifted = concat([first, slice(labels, { axis: 1, end: -1 })], 1);
   return where(equal(shifted, -100), padding, shifted) as Tensor<"i32">;
 }
 
@@ -126,9 +126,10 @@ export function runDecoderLayers(
 ): { hidden: Tensor<"f32">; layers: LayerCache[] } {
   const caches: LayerCache[] = [];
   const shared = { encoderStates, encoderMask: keyMask(encoderMask), mask: keyMask(decoderMask), isCausal: true, bias };
+  const { layers: held = [], ...filled } = cache ?? {};
   let hidden = x;
   for (const [i, layer] of layers.entries()) {
-    const own = cache && { ...cache.layers[i], lengths: cache.lengths, total: cache.total };
+    const own = cache && { ...held[i], ...(filled as CacheLengths) };
     const inputs = { ...shared, encoderKeysAndValues: encoderKeysAndValues?.[i], cache: own, key: key?.fold(i) };
     const result = withScope(`layers.${i}`, () => layer.forward(hidden, inputs));
     hidden = result.output;

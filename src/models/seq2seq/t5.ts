@@ -3,7 +3,7 @@
  * arXiv:1910.10683; Chung et al. 2022, arXiv:2210.11416; Xue et al. 2020, arXiv:2010.11934.
  */
 import { type Activation, activationNames, cachedHeadDim, dropout, Embedding, Linear, Module, normalInit, RMSNorm, TransformerLayer } from "../../nn/index.ts";
-import { add, arange, gather, matmul, mul, type RandomKey, reshape, sub, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
+import { add, arange, clip, gather, matmul, mul, type RandomKey, reshape, sub, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
 import { choice, type Fields, flag, fromJson, makeConfig, optional, positive, probability, requireField, size, toJson, tokenId, tokenIds } from "../config.ts";
 import type { Family } from "../family.ts";
 import type { Json } from "../labels.ts";
@@ -120,11 +120,12 @@ class Stack extends Module {
   }
 
   /** Biases for queries at positions i32 [B or 1, T] and keys 0 ... keys - 1: [B or 1, H, T, keys] */
-  bias(positions: Tensor<"i32">, keys: number | string, room: number): Tensor<"f32"> {
+  bias(positions: Tensor<"i32">, keys: Tensor["shape"][number]): Tensor<"f32"> {
     const [batch, length] = positions.shape;
-    const buckets = Int32Array.from({ length: 2 * room - 1 }, (_, i) => bucketOf(i - (room - 1), this.config, this.isDecoder));
-    const relative = sub(arange(keys as number), reshape(positions, [batch, length, 1])); // [B, T, S]
-    const rows = gather(tensor(buckets), add(relative, room - 1));
+    const { maxDistance: far } = this.config; // beyond it all distances are alike
+    const buckets = Int32Array.from({ length: 2 * far + 1 }, (_, i) => bucketOf(i - far, this.config, this.isDecoder));
+    const relative = sub(arange(keys), reshape(positions, [batch, length, 1])); // [B, T, S]
+    const rows = gather(tensor(buckets), add(clip(relative, { min: -far, max: far }), far));
     return transpose(this.relativeAttentionBias.forward(rows), [0, 3, 1, 2]);
   }
 }
@@ -174,9 +175,9 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
     const { cache, key } = inputs;
     const length = ids.shape[1];
     const embedded = dropout(this.shared.forward(ids), this.config.dropout, key?.fold(998)); // [B, T, D]
-    const room = cache ? (cache.layers[0].k.shape[2] as number) : (length as number);
+    const keys = cache ? cache.layers[0].k.shape[2] : length;
     const positions = newPositions(ids, cache);
-    const bias = withScope("relative_attention_bias", () => this.decoder.bias(positions, room, room));
+    const bias = withScope("relative_attention_bias", () => this.decoder.bias(positions, keys));
     const { hidden, layers } = runDecoderLayers(this.decoder.block, embedded, inputs, bias);
     return { hidden: dropout(this.decoder.finalLayerNorm.forward(hidden), this.config.dropout, key?.fold(997)), layers };
   }
@@ -193,7 +194,7 @@ function encodeWith(shared: Embedding, stack: Stack, { dropout: probability }: T
   const ids = inputIds as Tensor<"i32">;
   const length = ids.shape[1] as number;
   const embedded = dropout(shared.forward(ids), probability, key?.fold(999)); // [B, S, D]
-  const bias = withScope("relative_attention_bias", () => stack.bias(reshape(arange(length), [1, length]), length, length));
+  const bias = withScope("relative_attention_bias", () => stack.bias(reshape(arange(length), [1, length]), length));
   const states = runEncoderLayers(stack.block, embedded, { mask: attentionMask, bias, key });
   return dropout(stack.finalLayerNorm.forward(states), probability, key?.fold(996));
 }

@@ -157,8 +157,8 @@ export class TextTower extends Module {
   /** -> states [B, T, D], and the pooled one [B, D] */
   encode({ inputIds, attentionMask, key }: TextInputs & RunOptions): { states: Tensor<"f32">; pooled: Tensor<"f32"> } {
     const { maxPositionEmbeddings } = this.config;
-    const length = inputIds.shape[1] as number;
-    requireField("inputIds", length <= maxPositionEmbeddings, `at most ${maxPositionEmbeddings} tokens`, length);
+    const length = inputIds.shape[1] as number; // symbolic in exported models
+    requireField("inputIds", typeof length !== "number" || length <= maxPositionEmbeddings, `at most ${maxPositionEmbeddings} tokens`, length);
     let x = add(this.tokenEmbedding.forward(inputIds), this.positionEmbedding.forward(arange(length))); // [B, T, D]
     const options = { mask: keyMask(attentionMask), isCausal: !this.head };
     for (const [i, layer] of this.layers.entries()) x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }).output);

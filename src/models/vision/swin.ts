@@ -2,6 +2,7 @@
 import { type Activation, activations, dropout, LayerNorm, Linear, Module, mergeHeads, normalInit, type Parameter, splitHeads } from "../../nn/index.ts";
 import {
   add,
+  broadcastTo,
   concat,
   gather,
   mean,
@@ -127,7 +128,7 @@ class WindowAttention extends Module {
   }
 
   /** x: [B windows, w², C] -> the same; mask: [windows, 1, w², w²] */
-  forward(x: Tensor<"f32">, window: number, mask: Tensor<"f32"> | undefined, key: RandomKey | undefined): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, batch: Tensor["shape"][number], window: number, mask: Tensor<"f32"> | undefined, key: RandomKey | undefined): Tensor<"f32"> {
     const cells = window * window;
     const [q, k, v] = [this.query, this.key, this.value].map((layer) => splitHeads(layer.forward(x), this.heads)); // [B windows, H, w², Dh]
     const rows = gather(this.relativePositionBiasTable.value, biasRows(window)); // [w², w², H]
@@ -136,12 +137,8 @@ class WindowAttention extends Module {
     const onProbabilities = key && this.dropout > 0 ? (drop as never) : undefined;
     if (!mask) return this.output.forward(mergeHeads(scaledDotProductAttention(q, k, v, { bias, onProbabilities })));
     // the mask differs from window to window: [B windows, H, w², w²]
-    const windows = mask.shape[0] as number;
-    const images = (x.shape[0] as number) / windows;
-    const all = concat(
-      Array.from({ length: images }, () => add(bias, mask)),
-      0,
-    );
+    const own = add(bias, mask); // [windows, H, w², w²]
+    const all = reshape(broadcastTo(own, [batch, ...own.shape]), [-1, ...own.shape.slice(1)]);
     return this.output.forward(mergeHeads(scaledDotProductAttention(q, k, v, { bias: all, onProbabilities })));
   }
 }
@@ -195,9 +192,9 @@ class Block extends Module {
     ]);
     const moved = shift > 0 ? roll(padded, [-shift, -shift], [1, 2]) : padded;
     const cut = transpose(reshape(moved, [batch, down, window, across, window, width]), [0, 1, 3, 2, 4, 5]);
-    const windows = reshape(cut, [(batch as number) * down * across, window * window, width]);
+    const windows = reshape(cut, [-1, window * window, width]);
     const mask = shift > 0 ? shiftMask(full, window, shift) : undefined;
-    const made = withScope("attention", () => this.attention.forward(windows, window, mask, key));
+    const made = withScope("attention", () => this.attention.forward(windows, batch, window, mask, key));
     const joined = reshape(transpose(reshape(made, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]), [batch, ...full, width]);
     const back = shift > 0 ? roll(joined, [shift, shift], [1, 2]) : joined;
     const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns });

@@ -1,0 +1,159 @@
+/** Models as ONNX files that ONNX Runtime runs alone, with the names of inputs and outputs that optimum and transformers.js have. */
+import { join } from "node:path";
+import { OptionError } from "../../ir/index.ts";
+import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
+import { cast, cumsum, notEqual, sub, type Tensor } from "../../tensor/index.ts";
+import type { CausalLM } from "../decoders/causal-lm.ts";
+import type { PretrainedModel, Task } from "../model.ts";
+import type { TaskModels } from "../pretrained.ts";
+import type { EncoderDecoder } from "../seq2seq/seq2seq.ts";
+
+export interface ExportModelOptions extends ExportOptions {
+  /** Height and width of pictures, in pixels. @default what the config says, or 224 */
+  imageSize?: readonly [number, number];
+}
+
+type Tensors = Record<string, Tensor>;
+type Inputs = Readonly<Record<string, OnnxInput>>;
+type Anything = { forward(inputs: object): Record<string, Tensor | Tensor[] | object | undefined> };
+
+const BATCH = "batch_size";
+const LENGTH = "sequence_length";
+const ids = (length = LENGTH): OnnxInput => ({ dtype: "i64", shape: [BATCH, length] });
+
+/**
+ * Writes a model into a folder: model.onnx, for encoder-decoders encoder_model.onnx and decoder_model.onnx, for language models with the keys and
+ * values of the tokens before as inputs and outputs, past_key_values.N.key and present.N.key.
+ * @returns the names of the files
+ * @throws OptionError for a model that is not exported: those that read images in a text
+ */
+export async function exportModel(model: PretrainedModel, folder: string, options: ExportModelOptions = {}): Promise<string[]> {
+  const write = async (name: string, forward: (inputs: Tensors) => Tensors, inputs: Inputs) => {
+    await exportOnnx(join(folder, name), forward, inputs, options);
+    return name;
+  };
+  const { task } = model;
+  if (task === "causal-lm") return [await write("model.onnx", ...causalLM(model as CausalLM))];
+  if (task === "seq2seq-lm" || task === "speech-seq2seq" || task === "image-to-text") {
+    const { encoder, decoder } = encoderDecoder(model as TaskModels["seq2seq-lm"], options);
+    return [await write("encoder_model.onnx", ...encoder), await write("decoder_model.onnx", ...decoder)];
+  }
+  if (task === "image-text-to-text") {
+    const fix = "export its text model: exportModel(model.languageModel, folder)";
+    throw new OptionError({ where: "exportModel", expected: "a model of one part, or an encoder-decoder", received: model.architecture, fix });
+  }
+  const inputs = inputsOf(model, options);
+  const run = (given: Tensors) => flatOutputs((model as unknown as Anything).forward(ownInputs(given)), task);
+  return [await write("model.onnx", run, inputs)];
+}
+
+/** The tensors of a model's result that its task is about, under transformers' names. */
+function flatOutputs(outputs: Record<string, unknown>, task: Task): Tensors {
+  const wanted = Object.entries(outputs).filter(([name, value]) => value !== undefined && name !== "hiddenStates" && !name.endsWith("ModelOutput"));
+  const tensors = wanted.filter((entry): entry is [string, Tensor] => "dtype" in Object(entry[1]));
+  const named = tensors.map(([name, tensor]) => [snake(name), tensor] as const);
+  return Object.fromEntries(task === "object-detection" ? named.filter(([name]) => name === "logits" || name === "pred_boxes") : named);
+}
+
+const snake = (name: string) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+const camel = (name: string) => name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+
+/** i64 ids and masks as the model takes them. */
+function ownInputs(given: Tensors): Tensors {
+  return Object.fromEntries(
+    Object.entries(given).map(([name, tensor]) => {
+      if (tensor.dtype !== "i64") return [camel(name), tensor];
+      return [camel(name), name.endsWith("mask") ? notEqual(tensor, 0) : cast(tensor, "i32")];
+    }),
+  );
+}
+
+interface SomeConfig {
+  maxPositionEmbeddings?: number;
+  vocabSize?: number;
+  typeVocabSize?: number;
+  imageSize?: number | readonly number[];
+  numChannels?: number;
+  numMelBins?: number;
+  maxSourcePositions?: number;
+  text?: SomeConfig;
+  vision?: SomeConfig;
+}
+
+const DEFAULT_IMAGE = 224;
+
+function image({ imageSize, vision, numChannels = 3 }: SomeConfig, { imageSize: given }: ExportModelOptions): OnnxInput {
+  const size = given ?? imageSize ?? vision?.imageSize ?? DEFAULT_IMAGE;
+  const [height, width] = typeof size === "number" ? [size, size] : size;
+  return { dtype: "f32", shape: [BATCH, vision?.numChannels ?? numChannels, height, width] };
+}
+
+function inputsOf(model: PretrainedModel, options: ExportModelOptions): Inputs {
+  const config = model.config as SomeConfig;
+  const { task, modelType } = model;
+  const textInputs = { input_ids: ids(), attention_mask: ids(), ...((config.typeVocabSize ?? 0) > 1 && { token_type_ids: ids() }) };
+  if (task === "zero-shot-image-classification") {
+    const { input_ids: _, attention_mask: __, ...rest } = textInputs;
+    // SigLIP's texts are padded to one length, at whose end it reads what they say
+    const length = modelType === "siglip" ? (config.text?.maxPositionEmbeddings as number) : LENGTH;
+    const texts = { dtype: "i64", shape: ["text_batch_size", length] } as const;
+    return {
+      input_ids: texts,
+      attention_mask: texts,
+      ...rest,
+      pixel_values: { ...image(config, options), shape: ["image_batch_size", ...image(config, options).shape.slice(1)] },
+    };
+  }
+  const isImage = config.vocabSize === undefined || modelType === "clip_vision_model";
+  if (!isImage) return textInputs;
+  const pixels = image(config, options);
+  return { pixel_values: pixels, ...(modelType === "detr" && { pixel_mask: { dtype: "i64", shape: [BATCH, ...pixels.shape.slice(2)] } }) };
+}
+
+/** Inputs: ids of the new tokens, the mask of all, positions of the new ones, keys and values of those before. */
+function causalLM(model: CausalLM): [(inputs: Tensors) => Tensors, Inputs] {
+  const { numLayers } = model.config;
+  const { numKeyHeads, headDim } = model.cacheShape;
+  const layers = Array.from({ length: numLayers }, (_, i) => i);
+  const past = { dtype: "f32", shape: [BATCH, numKeyHeads, "past_sequence_length", headDim] } as const;
+  const inputs: Record<string, OnnxInput> = { input_ids: ids(), attention_mask: ids(`past_sequence_length + ${LENGTH}`), position_ids: ids() };
+  for (const i of layers) {
+    inputs[`past_key_values.${i}.key`] = past;
+    inputs[`past_key_values.${i}.value`] = past;
+  }
+  const forward = (given: Tensors): Tensors => {
+    const keyMask = notEqual(given.attention_mask, 0);
+    const keyPositions = sub(cumsum(cast(keyMask, "i32"), { axis: 1 }), 1); // [B, P + T]
+    const positions = cast(given.position_ids, "i32");
+    const held = layers.map((i) => ({ k: given[`past_key_values.${i}.key`] as Tensor<"f32">, v: given[`past_key_values.${i}.value`] as Tensor<"f32"> }));
+    const growth = { queryPositions: positions, keyPositions, keyMask };
+    const cache = { layers: held, lengths: positions, total: positions, growth };
+    const { hidden, layers: grown } = model.hidden(cast(given.input_ids, "i32"), { positions, cache });
+    const present = grown.flatMap(({ k, v }, i) => [[`present.${i}.key`, k] as const, [`present.${i}.value`, v] as const]);
+    return { logits: model.logits(hidden), ...Object.fromEntries(present) };
+  };
+  return [forward, inputs];
+}
+
+/** The encoder, and the decoder over all tokens so far. */
+function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: ExportModelOptions) {
+  const config = model.config as SomeConfig & { hiddenSize: number };
+  const SOURCE = "encoder_sequence_length";
+  const isSpeech = model.task === "speech-seq2seq";
+  const isImage = model.task === "image-to-text";
+  const encoderInputs: Inputs = isSpeech
+    ? { input_features: { dtype: "f32", shape: [BATCH, config.numMelBins ?? 80, 2 * (config.maxSourcePositions ?? 1500)] } }
+    : isImage
+      ? { pixel_values: image(config, options) }
+      : { input_ids: ids(SOURCE), attention_mask: ids(SOURCE) };
+  const encode = (given: Tensors): Tensors => ({ last_hidden_state: model.encode(ownInputs(given)) });
+  const hasMask = !isSpeech && !isImage;
+  const states: OnnxInput = { dtype: "f32", shape: [BATCH, SOURCE, config.vision ? (config.vision as { hiddenSize: number }).hiddenSize : config.hiddenSize] };
+  const decoderInputs: Inputs = { input_ids: ids(), encoder_hidden_states: states, ...(hasMask && { encoder_attention_mask: ids(SOURCE) }) };
+  const decode = (given: Tensors): Tensors => {
+    const encoderMask = hasMask ? notEqual(given.encoder_attention_mask, 0) : undefined;
+    const { hidden } = model.decode(cast(given.input_ids, "i32"), { encoderStates: given.encoder_hidden_states as Tensor<"f32">, encoderMask });
+    return { logits: model.logits(hidden) };
+  };
+  return { encoder: [encode, encoderInputs] as const, decoder: [decode, decoderInputs] as const };
+}
