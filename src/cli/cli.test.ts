@@ -36,7 +36,7 @@ function run(args: string[], onOutput: (output: string, signal: (name: NodeJS.Si
 
 const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
 
-test.each(["train", "generate", "chat", "serve", "start", "inspect", "doctor"])("%s --help shows examples", async (command) => {
+test.each(["train", "generate", "chat", "serve", "start", "inspect", "convert", "doctor"])("%s --help shows examples", async (command) => {
   const { code, output } = await run([command, "--help"]);
   expect(code).toBe(0);
   expect(output).toMatch(/Examples:/);
@@ -97,4 +97,22 @@ test("doctor tells what the machine has", async () => {
   const { output, code } = await run(["doctor"]);
   expect(code).toBe(0);
   for (const word of ["processor", "memory", "onnxruntime-node", "parameters"]) expect(output).toContain(word);
+});
+
+test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the file a folder again", { timeout: 240_000 }, async () => {
+  const bpe = ["--tokenizer", "bpe", "--vocab-size", "270", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
+  await run(["train", "--text", "text.txt", "--name", "times", "--steps", "2", ...bpe]);
+  const ok = async (...args: string[]) => {
+    const { code, output } = await run(args);
+    expect([args.join(" "), code, output]).toEqual([args.join(" "), 0, output]);
+    return output;
+  };
+  expect((await run(["convert", "times", "times.gguf"])).output).toMatch(/a language model of llama/); // a GPT-2
+  expect(await ok("convert", "times", "half", "--dtype", "f16", "--shard", "0.00002")).toMatch(/^half {2}/);
+  expect(JSON.parse(await ok("inspect", "half", "--json"))).toMatchObject({ architecture: "GPT2LMHeadModel", tokenizer: { kind: "BPE", vocabSize: 270 } });
+  await ok("convert", "half", "onnx", "--to", "onnx");
+  const llama = fileURLToPath(new URL("../../golden/decoders/llama", import.meta.url));
+  expect(await ok("convert", llama, "llama.gguf", "--type", "q8_0")).toMatch(/without one/);
+  await ok("inspect", "llama.gguf");
+  expect((await run(["convert", llama, "x", "--type", "q8_0"])).output).toMatch(/--type is for GGUF/);
 });

@@ -2,8 +2,10 @@
 import { createRequire } from "node:module";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { KindlingError } from "../ir/index.ts";
+import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { chatCommand, generateCommand, type SampleOptions } from "./chat.ts";
+import { convertCommand, targetFormats } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { inspectCommand } from "./inspect.ts";
 import { openModel } from "./models.ts";
@@ -206,6 +208,22 @@ program
   .option("--json", "as JSON")
   .addHelpText("after", "\nExamples:\n  kindling inspect sotu\n  kindling inspect smollm2.gguf --json")
   .action(inspectCommand);
+
+program
+  .command("convert")
+  .argument("<model>", "name of a run, a folder in Hugging Face layout, a repository, or a .gguf file")
+  .argument("<target>", "a new folder, or a file that ends in .gguf")
+  .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
+  .addOption(new Option("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)").choices(targetFormats))
+  .addOption(new Option("--dtype <dtype>", "of weights in safetensors (default: as they are stored)").choices(["f32", "f16", "bf16"]))
+  .addOption(new Option("--type <type>", "of weights in GGUF (default: f16)").choices(ggufTypes))
+  .option("--shard <gb>", "largest file of weights, in GB (default: 5)", number)
+  .option("--runs <folder>", "folder of all runs", "runs")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  kindling convert sotu sotu.gguf --type q8_0\n  kindling convert smollm2.gguf smollm2/ --dtype bf16\n  kindling convert dslim/bert-base-NER ner/ --to onnx",
+  )
+  .action((name, target, o) => convertCommand(name, target, o));
 
 program
   .command("doctor")

@@ -1,8 +1,8 @@
 import { join } from "node:path";
-import { exists, readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
+import { exists, readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { DataError, decodeElement, isFloat, OptionError } from "../ir/index.ts";
-import { hasBlocks, loadStateDict, type StateTensor } from "../nn/index.ts";
+import { DataError, decodeElement, isFloat } from "../ir/index.ts";
+import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import type { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
@@ -10,6 +10,7 @@ import { architectureFor, familyOf } from "./families.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json } from "./labels.ts";
 import type { PretrainedModel, Task } from "./model.ts";
+import { CONFIG, GENERATION, INDEX, WEIGHTS } from "./save-pretrained.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
 import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
 import type { ClipForImageClassification, ClipModel } from "./vision/clip.ts";
@@ -17,14 +18,10 @@ import type { ObjectDetector } from "./vision/detection.ts";
 import type { ImageClassifier, SemanticSegmenter } from "./vision/image.ts";
 import { fromTimmConfig } from "./vision/resnet.ts";
 import type { BlipForConditionalGeneration } from "./vision-language/blip.ts";
-import { ImageTextModel } from "./vision-language/vision-language.ts";
+import type { ImageTextModel } from "./vision-language/vision-language.ts";
 
-const CONFIG = "config.json";
-const WEIGHTS = "model.safetensors";
-const INDEX = "model.safetensors.index.json";
 const TORCH_WEIGHTS = "pytorch_model.bin";
 const TORCH_INDEX = "pytorch_model.bin.index.json";
-const GENERATION = "generation_config.json";
 
 /** The type of model that each task gives. */
 export interface TaskModels {
@@ -45,9 +42,6 @@ export interface TaskModels {
   "image-text-to-text": ImageTextModel;
 }
 
-/** Tasks of models that write, and have a generation_config.json. */
-const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "image-to-text", "image-text-to-text"];
-
 export interface LoadOptions<T extends Task = Task> {
   /** What the model is for. @default what its config.json says */
   task?: T;
@@ -64,27 +58,6 @@ export interface LoadOptions<T extends Task = Task> {
   weights?: GgufOptions["weights"];
   /** How a model is fetched that is named by the id of its repository. */
   hub?: HubOptions;
-}
-
-/** Writes config.json, generation_config.json for what generates, and model.safetensors, as transformers' save_pretrained does. */
-export async function savePretrained(model: PretrainedModel, folder: string): Promise<void> {
-  const { modelType, architecture, task } = model;
-  const { configToJson } = familyOf(architecture, modelType);
-  const tensors = new Map<string, StoredTensor>();
-  if (hasBlocks(model)) {
-    const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
-    throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
-  }
-  for (const [key, variable] of model.namedState()) {
-    tensors.set(key, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
-  }
-  await writeSafetensors(join(folder, WEIGHTS), tensors);
-  await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: "float32", ...configToJson(model) });
-  if (writing.includes(task)) {
-    const { config } = model instanceof ImageTextModel ? model.languageModel : model;
-    const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
-    await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId, ...model.generationConfig });
-  }
 }
 
 /**

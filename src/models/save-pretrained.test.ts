@@ -1,0 +1,53 @@
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { readJson, readSafetensorsHeader } from "../files/index.ts";
+import { tensor } from "../tensor/index.ts";
+import { fromPretrained, savePretrained } from "./index.ts";
+
+const source = fileURLToPath(new URL("../../golden/decoders/llama", import.meta.url));
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+test("weights in shards are read again, and one file takes their place", async () => {
+  const model = await fromPretrained(source, { task: "causal-lm" });
+  const ids = tensor(Int32Array.of(1, 2, 3), { shape: [1, 3] });
+  const logits = await model.forward(ids).read();
+  await savePretrained(model, folder, { maxShardBytes: 4000 });
+  const files = (await readdir(folder)).filter((name) => name.endsWith(".safetensors"));
+  expect(files.length).toBeGreaterThan(3);
+  expect(files[0]).toBe(`model-00001-of-${String(files.length).padStart(5, "0")}.safetensors`);
+  const { weight_map: map, metadata } = await readJson(join(folder, "model.safetensors.index.json"));
+  expect(metadata).toEqual({ total_size: 4 * model.parameterCount(), total_parameters: model.parameterCount() });
+  expect([...new Set(Object.values(map as object))]).toEqual(files);
+  for (const file of files) {
+    const { tensors } = await readSafetensorsHeader(join(folder, file));
+    const bytes = [...tensors.values()].reduce((sum, { begin, end }) => sum + end - begin, 0);
+    expect(tensors.size === 1 || bytes <= 4000).toBe(true);
+  }
+  expect(await (await fromPretrained(folder, { task: "causal-lm" })).forward(ids).read()).toEqual(logits);
+  await savePretrained(model, folder);
+  expect((await readdir(folder)).sort()).toEqual(["config.json", "generation_config.json", "model.safetensors"]);
+});
+
+test.each([
+  ["f16", 2 ** -11],
+  ["bf16", 2 ** -8],
+] as const)("weights in %s, rounded", async (dtype, step) => {
+  const model = await fromPretrained(source, { task: "causal-lm" });
+  await savePretrained(model, folder, { dtype });
+  const { tensors } = await readSafetensorsHeader(join(folder, "model.safetensors"));
+  expect(new Set([...tensors.values()].map((info) => info.dtype))).toEqual(new Set([dtype]));
+  expect((await readJson(join(folder, "config.json"))).dtype).toBe(dtype === "f16" ? "float16" : "bfloat16");
+  const again = (await fromPretrained(folder, { task: "causal-lm" })).namedParameters();
+  for (const [key, parameter] of model.namedParameters()) {
+    const [before, after] = await Promise.all([parameter.read(), again.get(key)?.read() as Promise<Float32Array>]);
+    expect([key, before.every((x, i) => Math.abs(x - after[i]) <= step * Math.abs(x) + 1e-7)]).toEqual([key, true]);
+  }
+  await expect(savePretrained(model, folder, { dtype: "f8" as never })).rejects.toThrow(/a dtype of f32, f16, bf16/);
+});

@@ -1,0 +1,103 @@
+import { readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
+import { bytesPerElement, hostArrayFrom, OptionError } from "../ir/index.ts";
+import { hasBlocks } from "../nn/index.ts";
+import type { Variable } from "../tensor/index.ts";
+import type { CausalLM } from "./decoders/causal-lm.ts";
+import { familyOf } from "./families.ts";
+import type { PretrainedModel, Task } from "./model.ts";
+import { ImageTextModel } from "./vision-language/vision-language.ts";
+
+export const CONFIG = "config.json";
+export const WEIGHTS = "model.safetensors";
+export const INDEX = "model.safetensors.index.json";
+export const GENERATION = "generation_config.json";
+const SHARD = /^model-\d+-of-\d+\.safetensors$/;
+
+const dtypeNames = { f32: "float32", f16: "float16", bf16: "bfloat16" } as const;
+export type SavedDType = keyof typeof dtypeNames;
+
+export interface SaveOptions {
+  /** Of the weights in the file. @default "f32" */
+  dtype?: SavedDType;
+  /** Weights of more bytes than this go into several files. @default 5e9, as in transformers */
+  maxShardBytes?: number;
+}
+
+/** Tasks of models that write, and have a generation_config.json. */
+const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "image-to-text", "image-text-to-text"];
+
+/**
+ * Writes config.json, generation_config.json for what generates, and model.safetensors or shards with an index, as transformers' save_pretrained
+ * does. Weights of an earlier save that would be read in place of these are removed.
+ * @throws OptionError for a model with weights in blocks, and for wrong options
+ */
+export async function savePretrained(model: PretrainedModel, folder: string, { dtype = "f32", maxShardBytes = 5e9 }: SaveOptions = {}): Promise<void> {
+  if (hasBlocks(model)) {
+    const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
+    throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
+  }
+  if (!Object.hasOwn(dtypeNames, dtype) || !(maxShardBytes > 0)) {
+    const received = JSON.stringify({ dtype, maxShardBytes });
+    throw new OptionError({ where: "savePretrained", expected: "a dtype of f32, f16, bf16, and maxShardBytes above 0", received, fix: "choose others" });
+  }
+  const { modelType, architecture, task } = model;
+  const { configToJson } = familyOf(architecture, modelType);
+  await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
+  await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: dtypeNames[dtype], ...configToJson(model) });
+  if (!writing.includes(task)) return;
+  const { config } = model instanceof ImageTextModel ? model.languageModel : model;
+  const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
+  await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId, ...model.generationConfig });
+}
+
+type State = ReadonlyMap<string, Variable>;
+const storedBytes = ({ dtype: own, shape }: Variable, dtype: SavedDType) => shape.reduce((a, b) => a * b, bytesPerElement[own === "f32" ? dtype : own]);
+
+/** Weights in their order, as many to a file as fit; a larger one has a file of its own. */
+function shardsOf(state: State, dtype: SavedDType, maxShardBytes: number): Map<string, Variable>[] {
+  const shards: Map<string, Variable>[] = [new Map()];
+  let filled = 0;
+  for (const [key, variable] of state) {
+    const bytes = storedBytes(variable, dtype);
+    if (filled > 0 && filled + bytes > maxShardBytes) {
+      shards.push(new Map());
+      filled = 0;
+    }
+    shards[shards.length - 1].set(key, variable);
+    filled += bytes;
+  }
+  return shards;
+}
+
+async function writeWeights(folder: string, shards: readonly State[], dtype: SavedDType): Promise<void> {
+  const number = (n: number) => String(n).padStart(5, "0");
+  const names = shards.length === 1 ? [WEIGHTS] : shards.map((_, i) => `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`);
+  const weightMap: Record<string, string> = {};
+  let [totalBytes, totalParameters] = [0, 0];
+  for (const [i, shard] of shards.entries()) {
+    const tensors = new Map<string, StoredTensor>(); // one file after another, so that no more than one is in memory twice
+    for (const [key, variable] of shard) {
+      tensors.set(key, await stored(variable, dtype));
+      weightMap[key] = names[i];
+      totalBytes += storedBytes(variable, dtype);
+      totalParameters += variable.shape.reduce((a, b) => a * b, 1);
+    }
+    await writeSafetensors(join(folder, names[i]), tensors);
+  }
+  const kept = [...names];
+  if (shards.length > 1) {
+    await writeJson(join(folder, INDEX), { metadata: { total_size: totalBytes, total_parameters: totalParameters }, weight_map: weightMap });
+    kept.push(INDEX);
+  }
+  const old = (await readdir(folder)).filter((name) => (name === WEIGHTS || name === INDEX || SHARD.test(name)) && !kept.includes(name));
+  for (const name of old) await rm(join(folder, name));
+}
+
+async function stored(variable: Variable, dtype: SavedDType): Promise<StoredTensor> {
+  const { dtype: own, shape } = variable;
+  const data = await variable.read();
+  if (own !== "f32" || dtype === "f32") return { dtype: own, shape, data } as StoredTensor;
+  return { dtype, shape, data: hostArrayFrom(dtype, data as Float32Array) } as StoredTensor;
+}
