@@ -10,6 +10,7 @@ import { readJson, readSafetensors, writeJson, writeSafetensors } from "../files
 import { Generator } from "../generate/index.ts";
 import { compile, grad, randomKey, type Tensor, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
+import { Differences } from "../testing/differences.ts";
 import { fromPretrained, LlamaForCausalLM, savePretrained } from "./index.ts";
 
 const root = fileURLToPath(new URL("../../golden/decoders/", import.meta.url));
@@ -27,7 +28,11 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
 });
-afterAll(() => rm(folder, { recursive: true }));
+const differences = new Differences();
+afterAll(async () => {
+  differences.save();
+  await rm(folder, { recursive: true });
+});
 
 describe.each(readdirSync(root))("%s", (name) => {
   const load = async () => ({
@@ -45,7 +50,7 @@ describe.each(readdirSync(root))("%s", (name) => {
       const found = await model.forward(ints(inputIds), padding).read();
       const { vocabSize } = model.config;
       const isToken = (_: number, i: number) => !mask || mask.flat()[Math.floor(i / vocabSize)] === 1;
-      expectClose("logits", found.filter(isToken), logits.data.filter(isToken), TOLERANCE);
+      differences.note(model.architecture, "outputs", expectClose("logits", found.filter(isToken), logits.data.filter(isToken), TOLERANCE));
     }
   });
 
@@ -57,11 +62,12 @@ describe.each(readdirSync(root))("%s", (name) => {
       return { loss, gradients: grad(loss, [...parameters.values()]) };
     });
     const { loss, gradients } = await step(ints(expected.batches[0].inputIds), ints(expected.targets));
-    expectClose("loss", [await loss.item()], [expected.loss], TOLERANCE);
+    differences.note(model.architecture, "gradients", expectClose("loss", [await loss.item()], [expected.loss], TOLERANCE));
     const { tensors } = await readSafetensors(join(root, name, "gradients.safetensors"));
     expect([...parameters.keys()].sort()).toEqual([...tensors.keys()].sort());
     for (const [i, key] of [...parameters.keys()].entries()) {
-      expectClose(key, await gradients[i].read(), tensors.get(key)?.data as Float32Array, TOLERANCE);
+      const difference = expectClose(key, await gradients[i].read(), tensors.get(key)?.data as Float32Array, TOLERANCE);
+      differences.note(model.architecture, "gradients", difference);
     }
     step.dispose();
   });

@@ -7,6 +7,7 @@ import { readJson, readSafetensors, writeSafetensors } from "../files/index.ts";
 import { Generator } from "../generate/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
+import { Differences } from "../testing/differences.ts";
 import { fromPretrained, GPT2LMHeadModel, savePretrained } from "./index.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/gpt2/${path}`, import.meta.url));
@@ -22,7 +23,11 @@ let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
 });
-afterAll(() => rm(folder, { recursive: true }));
+const differences = new Differences();
+afterAll(async () => {
+  differences.save();
+  await rm(folder, { recursive: true });
+});
 
 describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
   test("gives the same logits", async () => {
@@ -30,7 +35,7 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
     const { batches } = (await readJson(join(golden(name), "expected.json"))) as unknown as Expected;
     for (const { inputIds, logits } of batches) {
       const ids = tensor(Int32Array.from(inputIds.flat()), { shape: [inputIds.length, inputIds[0].length] });
-      expectClose("logits", await model.forward(ids).read(), logits.data, LOGITS_TOLERANCE);
+      differences.note(model.architecture, "outputs", expectClose("logits", await model.forward(ids).read(), logits.data, LOGITS_TOLERANCE));
     }
   });
 

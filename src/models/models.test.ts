@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readJson, readSafetensors } from "../files/index.ts";
 import { compile, grad, type Tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
+import { Differences } from "../testing/differences.ts";
 import { goldenModels, inputsOf, isCounted, outputOf, readGoldenModel } from "../testing/golden-model.ts";
 import { fromPretrained, savePretrained, type TaskModel } from "./index.ts";
 
@@ -18,7 +19,11 @@ let scratch: string;
 beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "kindling-"));
 });
-afterAll(() => rm(scratch, { recursive: true }));
+const differences = new Differences();
+afterAll(async () => {
+  differences.save();
+  await rm(scratch, { recursive: true });
+});
 
 /** The name that we write: LLaVA's published files, which every version of transformers reads, have a level more than what version 5 makes. */
 const published = (key: string) => key.replace(/^vision_tower\.(?!vision_model)/, "vision_tower.vision_model.");
@@ -34,7 +39,8 @@ describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((par
         const output = outputOf(found, path);
         expect([path, output?.shape]).toEqual([path, expected.shape]);
         const counts = isCounted(inputs, expected.shape);
-        expectClose(path, (await (output as Tensor<"f32">).read()).filter(counts), expected.data.filter(counts), TOLERANCE);
+        const difference = expectClose(path, (await (output as Tensor<"f32">).read()).filter(counts), expected.data.filter(counts), TOLERANCE);
+        differences.note(model.architecture, "outputs", difference);
       }
     }
     run.dispose();
@@ -60,9 +66,10 @@ describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((par
       };
     });
     const { loss, gradients } = await step(inputsOf(expected.inputs) as never);
-    expectClose("loss", [await loss.item()], [expected.value], TOLERANCE);
+    differences.note(model.architecture, "gradients", expectClose("loss", [await loss.item()], [expected.value], TOLERANCE));
     for (const [i, [key]] of parameters.entries()) {
-      expectClose(key, await gradients[i].read(), tensors.get(key)?.data as Float32Array, TOLERANCE);
+      const difference = expectClose(key, await gradients[i].read(), tensors.get(key)?.data as Float32Array, TOLERANCE);
+      differences.note(model.architecture, "gradients", difference);
     }
     step.dispose();
     model.dispose();
