@@ -202,7 +202,7 @@ program
 
 program
   .command("inspect")
-  .argument("<model>", "name of a run, a folder in Hugging Face layout, a .safetensors or a .gguf file")
+  .argument("<model>", "name of a run, a folder in Hugging Face layout, or a .safetensors, .gguf, .onnx or torch file")
   .description("Show what a model is: architecture, parameters, dtypes, tokenizer, licence, memory.")
   .option("--runs <folder>", "folder of all runs", "runs")
   .option("--json", "as JSON")

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeGguf } from "../files/index.ts";
-import { fromPretrained, inspectModel } from "./index.ts";
+import { exportModel, fromPretrained, inspectModel } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/gpt2/a", import.meta.url));
 let folder: string;
@@ -41,6 +41,18 @@ test("a GGUF file, with tokenizer and licence", async () => {
     licence: "apache-2.0",
     memory: { stored: 68, run: 256, train: 1024 },
   });
+});
+
+test("torch and ONNX files", async () => {
+  const torch = await inspectModel(fileURLToPath(new URL("../../golden/torch/ordered.pt", import.meta.url)));
+  expect(torch.format).toBe("torch");
+  expect(torch.parameters).toBeGreaterThan(0);
+  const model = await fromPretrained(golden);
+  await exportModel(model, folder);
+  const onnx = await inspectModel(join(folder, "model.onnx"));
+  expect(onnx).toMatchObject({ format: "ONNX", architecture: "kindling" });
+  expect(onnx.parameters).toBeGreaterThanOrEqual(model.parameterCount());
+  expect(onnx.modules["transformer.h.*.attn.c_attn"]).toEqual({ parameters: 2 * (32 * 96 + 96), tensors: 4 });
 });
 
 test("what is no model is an error", async () => {

@@ -1,11 +1,12 @@
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readGgufHeader, readJson, readSafetensorsHeader } from "../files/index.ts";
+import { readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
+import { describeOnnx } from "../onnx/index.ts";
 
-/** What is in a model's folder or file, told from headers: no weights are read. */
+/** What is in a model's folder or file, told from headers; of torch's files, which have none to be read alone, from all that is in them. */
 export interface ModelReport {
-  format: "Hugging Face" | "safetensors" | "GGUF";
+  format: "Hugging Face" | "safetensors" | "torch" | "GGUF" | "ONNX";
   /** Such as "GPT2LMHeadModel" or, in GGUF, "llama". */
   architecture: string | null;
   parameters: number;
@@ -32,15 +33,18 @@ interface Entry {
 }
 
 /**
- * Looks at a folder in Hugging Face layout, a .safetensors or a .gguf file.
+ * Looks at a folder in Hugging Face layout, or a .safetensors, .gguf, .onnx or torch file (.bin, .pt, .pth).
  * @throws DataError when there is no model, or its file is damaged
  */
 export async function inspectModel(path: string): Promise<ModelReport> {
   const info = await stat(path).catch(() => undefined);
-  if (!info) throw new DataError({ where: path, expected: "a folder, a .safetensors or a .gguf file", received: "nothing there", fix: "check the path" });
+  if (!info)
+    throw new DataError({ where: path, expected: "a folder, or a .safetensors, .gguf, .onnx or torch file", received: "nothing there", fix: "check the path" });
   if (info.isDirectory()) return inspectFolder(path);
   const start = (await readStart(path, 4)).toString("latin1");
-  return start === "GGUF" ? inspectGguf(path) : report("safetensors", await safetensorsEntries(path), {});
+  if (start === "GGUF") return inspectGguf(path);
+  if (path.endsWith(".onnx")) return inspectOnnx(path);
+  return isTorch(path) ? report("torch", await torchEntries(path), {}) : report("safetensors", await safetensorsEntries(path), {});
 }
 
 async function readStart(path: string, length: number): Promise<Buffer> {
@@ -53,6 +57,17 @@ async function readStart(path: string, length: number): Promise<Buffer> {
   }
 }
 
+const isTorch = (path: string) => /\.(bin|pt|pth)$/.test(path);
+
+async function torchEntries(path: string): Promise<Map<string, Entry>> {
+  return new Map([...(await readTorch(path))].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, bytes: data.byteLength }]));
+}
+
+async function inspectOnnx(path: string): Promise<ModelReport> {
+  const { weights, producer } = describeOnnx(await readBytes(path));
+  return report("ONNX", new Map(weights.map(({ name, dtype, shape, bytes }) => [name, { dtype, shape, bytes }])), { architecture: producer });
+}
+
 async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
   const { tensors } = await readSafetensorsHeader(path);
   return new Map([...tensors].map(([name, { dtype, shape, begin, end }]) => [name, { dtype, shape, bytes: end - begin }]));
@@ -60,18 +75,19 @@ async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
 
 async function inspectFolder(folder: string): Promise<ModelReport> {
   const names = (await readdir(folder)).sort();
-  const files = names.filter((name) => name.endsWith(".safetensors"));
+  const weights = names.filter((name) => name.endsWith(".safetensors"));
+  const files = weights.length > 0 ? weights : names.filter((name) => /^pytorch_model.*\.bin$/.test(name));
   if (files.length === 0) {
-    const near = names.find((name) => name.endsWith(".gguf"));
+    const near = names.find((name) => name.endsWith(".gguf") || name.endsWith(".onnx"));
     throw new DataError({
       where: folder,
-      expected: "a folder with .safetensors files",
+      expected: "a folder with .safetensors or pytorch_model.bin files",
       received: names.length > 0 ? `one with ${names.slice(0, 4).join(", ")}` : "an empty one",
       fix: near ? `inspect ${join(folder, near)}` : "name a model's folder",
     });
   }
   const entries = new Map<string, Entry>();
-  for (const name of files) for (const [key, entry] of await safetensorsEntries(join(folder, name))) entries.set(key, entry);
+  for (const name of files) for (const [key, entry] of await (isTorch(name) ? torchEntries : safetensorsEntries)(join(folder, name))) entries.set(key, entry);
   const config: Record<string, unknown> = names.includes("config.json") ? await readJson(join(folder, "config.json")) : {};
   const [architecture = config.model_type ?? null] = (config.architectures ?? []) as string[];
   return report("Hugging Face", entries, {

@@ -1,5 +1,5 @@
 /** ONNX files of others as modules. Imports lower/ (for the file format), nn/ and below. */
 export { type ExportOptions, exportOnnx, type OnnxInput } from "./export.ts";
 export { onnxOperators } from "./graph.ts";
-export { loadOnnx, OnnxModel, type OnnxSignature, parseOnnx } from "./model.ts";
+export { describeOnnx, loadOnnx, OnnxModel, type OnnxSignature, parseOnnx } from "./model.ts";
 export type { ExternalData } from "./tensors.ts";

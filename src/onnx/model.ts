@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { constantValue, DataError, type DType, describe, isFloat, ShapeError, type TensorType, type Value } from "../ir/index.ts";
+import { bytesPerElement, constantValue, DataError, type DType, describe, isFloat, ShapeError, type TensorType, type Value } from "../ir/index.ts";
 import { type ModelProto, parseModel } from "../lower/index.ts";
 import { Module, Parameter } from "../nn/index.ts";
 import { Tensor } from "../tensor/index.ts";
@@ -141,4 +141,15 @@ export async function loadOnnx(path: string): Promise<OnnxModel> {
     files.set(location, known);
     return known;
   });
+}
+
+/** The weights that a model's bytes name, and the program that wrote it, without reading numbers. @throws DataError for what is no ONNX model */
+export function describeOnnx(bytes: Uint8Array): { producer: string | null; weights: { name: string; dtype: DType; shape: number[]; bytes: number }[] } {
+  const { graph, producerName } = parseModel(bytes);
+  const weights = (graph?.initializer ?? []).map(({ name, dataType, dims }) => {
+    const dtype = dtypeOf(dataType, `ONNX model, "${name}"`);
+    const shape = dims.map(Number);
+    return { name, dtype, shape, bytes: shape.reduce((a, b) => a * b, bytesPerElement[dtype]) };
+  });
+  return { producer: producerName || null, weights };
 }

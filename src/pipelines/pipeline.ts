@@ -1,15 +1,13 @@
 import { DataError, nearest, OptionError } from "../ir/index.ts";
 import {
   type BlipForConditionalGeneration,
-  type ClipModel,
   fromPretrained,
   type ImageClassifier,
-  type ImageTextModel,
+  ImageTextModel,
   type LoadOptions,
   localPath,
-  type ObjectDetector,
   type PretrainedModel,
-  type SemanticSegmenter,
+  type TaskModels,
 } from "../models/index.ts";
 import { ImageProcessor } from "../processors/index.ts";
 import { readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
@@ -30,73 +28,71 @@ export interface PipelineOptions extends Omit<LoadOptions, "task" | "head"> {
   processor?: string;
 }
 
-const openTokenizer = async (name: string, { hub }: PipelineOptions) => TextTokenizer.open(await localPath(name, hub));
 const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
 
-const text2text =
-  <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
-  async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new Text2TextPipeline(await fromPretrained(model, { ...options, task: "seq2seq-lm" }), await openTokenizer(tokenizer, options), task);
+/** A tokenizer for a model. @throws DataError when it has tokens that the model has not */
+async function openTokenizer(name: string, { hub }: PipelineOptions, model: PretrainedModel): Promise<TextTokenizer> {
+  const folder = await localPath(name, hub);
+  const tokenizer = await TextTokenizer.open(folder);
+  const config = (model instanceof ImageTextModel ? model.languageModel.config : model.config) as { vocabSize?: number; text?: { vocabSize: number } };
+  const { vocabSize = config.text?.vocabSize ?? Number.POSITIVE_INFINITY } = config;
+  if (tokenizer.vocabSize <= vocabSize) return tokenizer;
+  const fix = "use the tokenizer that the model was trained with";
+  throw new DataError({ where: folder, expected: `a tokenizer of at most the model's ${vocabSize} tokens`, received: `one of ${tokenizer.vocabSize}`, fix });
+}
+
+/** Makes a pipeline of a model and a tokenizer. */
+const withText =
+  <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], tokenizer: TextTokenizer) => P) =>
+  async (name: string, { tokenizer = name, ...options }: PipelineOptions): Promise<P> => {
+    const model = await fromPretrained(name, { ...options, task });
+    return make(model, await openTokenizer(tokenizer, options, model as PretrainedModel));
+  };
+/** Makes a pipeline of a model and a processor of pictures. */
+const withImages =
+  <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], processor: ImageProcessor) => P) =>
+  async (name: string, { processor = name, ...options }: PipelineOptions): Promise<P> =>
+    make(await fromPretrained(name, { ...options, task }), await openProcessor(processor, options));
+
+const text2text = <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
+  withText("seq2seq-lm", (model, tokenizer) => new Text2TextPipeline(model, tokenizer, task));
 
 /** How each pipeline is made. */
 const makers = {
-  "text-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new TextClassificationPipeline(await fromPretrained(model, { ...options, task: "sequence-classification" }), await openTokenizer(tokenizer, options)),
-  "zero-shot-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new ZeroShotClassificationPipeline(await fromPretrained(model, { ...options, task: "sequence-classification" }), await openTokenizer(tokenizer, options)),
-  "token-classification": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new TokenClassificationPipeline(await fromPretrained(model, { ...options, task: "token-classification" }), await openTokenizer(tokenizer, options)),
-  "question-answering": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new QuestionAnsweringPipeline(await fromPretrained(model, { ...options, task: "question-answering" }), await openTokenizer(tokenizer, options)),
-  "fill-mask": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new FillMaskPipeline(await fromPretrained(model, { ...options, task: "masked-lm" }), await openTokenizer(tokenizer, options)),
-  "feature-extraction": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new FeatureExtractionPipeline(await fromPretrained(model, { ...options, task: "feature-extraction" }), await openTokenizer(tokenizer, options)),
+  "text-classification": withText("sequence-classification", (model, tokenizer) => new TextClassificationPipeline(model, tokenizer)),
+  "zero-shot-classification": withText("sequence-classification", (model, tokenizer) => new ZeroShotClassificationPipeline(model, tokenizer)),
+  "token-classification": withText("token-classification", (model, tokenizer) => new TokenClassificationPipeline(model, tokenizer)),
+  "question-answering": withText("question-answering", (model, tokenizer) => new QuestionAnsweringPipeline(model, tokenizer)),
+  "fill-mask": withText("masked-lm", (model, tokenizer) => new FillMaskPipeline(model, tokenizer)),
+  "feature-extraction": withText("feature-extraction", (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer)),
   "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
-    const folder = await localPath(tokenizer, options.hub);
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    return new TextGenerationPipeline(made, await TextTokenizer.open(folder), await readChatTemplate(folder));
+    const template = await readChatTemplate(await localPath(tokenizer, options.hub));
+    return new TextGenerationPipeline(made, await openTokenizer(tokenizer, options, made), template);
   },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
   translation: text2text("translation"),
-  "automatic-speech-recognition": async (model: string, { tokenizer = model, ...options }: PipelineOptions) =>
-    new SpeechRecognitionPipeline(await fromPretrained(model, { ...options, task: "speech-seq2seq" }), await openTokenizer(tokenizer, options)),
-  "image-classification": async (model: string, { processor = model, ...options }: PipelineOptions) =>
-    new ImageClassificationPipeline(
-      (await fromPretrained(model, { ...options, task: "image-classification" })) as ImageClassifier,
-      await openProcessor(processor, options),
-    ),
-  "zero-shot-image-classification": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) =>
-    new ZeroShotImageClassificationPipeline(
-      (await fromPretrained(model, { ...options, task: "zero-shot-image-classification" })) as ClipModel,
-      await openTokenizer(tokenizer, options),
-      await openProcessor(processor, options),
-    ),
-  "object-detection": async (model: string, { processor = model, ...options }: PipelineOptions) =>
-    new ObjectDetectionPipeline(
-      (await fromPretrained(model, { ...options, task: "object-detection" })) as ObjectDetector,
-      await openProcessor(processor, options),
-    ),
-  "image-segmentation": async (model: string, { processor = model, ...options }: PipelineOptions) =>
-    new ImageSegmentationPipeline(
-      (await fromPretrained(model, { ...options, task: "semantic-segmentation" })) as SemanticSegmenter,
-      await openProcessor(processor, options),
-    ),
-  "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) =>
-    new ImageToTextPipeline(
-      await fromPretrained(model, { ...options, task: "image-to-text" }),
-      await openTokenizer(tokenizer, options),
-      await openProcessor(processor, options),
-    ),
+  "automatic-speech-recognition": withText("speech-seq2seq", (model, tokenizer) => new SpeechRecognitionPipeline(model, tokenizer)),
+  "image-classification": withImages("image-classification", (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor)),
+  "object-detection": withImages("object-detection", (model, processor) => new ObjectDetectionPipeline(model, processor)),
+  "image-segmentation": withImages("semantic-segmentation", (model, processor) => new ImageSegmentationPipeline(model, processor)),
+  "zero-shot-image-classification": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
+    const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
+    return new ZeroShotImageClassificationPipeline(made, await openTokenizer(tokenizer, options, made), await openProcessor(processor, options));
+  },
+  "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
+    const made = await fromPretrained(model, { ...options, task: "image-to-text" });
+    return new ImageToTextPipeline(made, await openTokenizer(tokenizer, options, made), await openProcessor(processor, options));
+  },
   "image-text-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
-    const folder = await localPath(tokenizer, options.hub);
     const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
     if (made.task !== "image-text-to-text" && made.task !== "image-to-text") {
       const { architecture: received } = made as PretrainedModel;
       throw new DataError({ where: model, expected: "a model that reads images and writes", received, fix: "use another model or task" });
     }
-    return new ImageTextToTextPipeline(made, await TextTokenizer.open(folder), await openProcessor(processor, options), await readChatTemplate(folder));
+    const template = await readChatTemplate(await localPath(tokenizer, options.hub));
+    return new ImageTextToTextPipeline(made, await openTokenizer(tokenizer, options, made), await openProcessor(processor, options), template);
   },
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;

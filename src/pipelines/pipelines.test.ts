@@ -110,6 +110,11 @@ test("a task that is not known names the nearest", async () => {
   await expect(pipeline("text-clasification" as never, "x")).rejects.toThrow(/did you mean "text-classification"/);
 });
 
+test("a tokenizer with tokens that the model has not is refused", async () => {
+  const [model, tokenizer] = ["models/bert-masked-lm", "pipelines/models/bert-masked-lm"].map((name) => join(golden, name));
+  await expect(pipeline("fill-mask", model, { tokenizer })).rejects.toThrow(/a tokenizer of at most the model's \d+ tokens; received one of \d+/);
+});
+
 test("a sound that is longer than the model hears is refused, not cut", async () => {
   const hearing = await pipeline("automatic-speech-recognition", join(golden, "pipelines/models/whisper"));
   const sound = { channels: [new Float32Array(16000 * 40)], samplingRate: 16000 };
