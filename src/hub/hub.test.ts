@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fromPretrained } from "../models/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "./index.ts";
+import { neededFiles } from "./settings.ts";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const golden = fileURLToPath(new URL("../../golden/models/bert-sequence-classification/", import.meta.url));
@@ -151,4 +152,22 @@ describe("pull", () => {
 test("ids", () => {
   expect(["bert-base-uncased", "me/tiny", "HuggingFaceTB/SmolLM2-135M"].every(isRepositoryId)).toBe(true);
   expect(["a/b/c", "../x", "./x", "a--b", "x.git", "", "-x"].some(isRepositoryId)).toBe(false);
+});
+
+test("what is fetched of a repository: weights once, and those of modules that follow a model", () => {
+  const paths = [
+    "config.json",
+    "model.safetensors",
+    "pytorch_model.bin",
+    "onnx/model.onnx",
+    "1_Pooling/config.json",
+    "2_Dense/config.json",
+    "2_Dense/model.safetensors",
+    "2_Dense/pytorch_model.bin",
+    "3_Dense/pytorch_model.bin",
+    "openvino/model.safetensors",
+  ];
+  const needed = ["config.json", "model.safetensors", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "3_Dense/pytorch_model.bin"];
+  expect(neededFiles(paths, {})).toEqual(needed);
+  expect(neededFiles(["config.json", "pytorch_model.bin"], {})).toEqual(["config.json", "pytorch_model.bin"]);
 });

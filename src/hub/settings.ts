@@ -86,11 +86,21 @@ function matches(path: string, patterns: readonly string[]): boolean {
 const WEIGHTS = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data", "*.gguf", "*.tflite", "*.mlmodel", "*.pb"];
 const MODEL_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.tiktoken", "README.md"];
 
-/** What a model needs of a repository: its configs, tokenizer and safetensors; torch's files where there are no safetensors. */
+/** A folder of a sentence-transformers module, such as 2_Dense. */
+const MODULE_FOLDER = /^(\d+_\w+\/)(model\.safetensors|pytorch_model\.bin)$/;
+
+/**
+ * What a model needs of a repository: its configs, tokenizer and safetensors, also those of modules that follow it; torch's files where there are
+ * no safetensors.
+ */
 export function neededFiles(paths: readonly string[], { include, exclude = [] }: HubOptions): string[] {
   const kept = paths.filter((path) => !matches(path, exclude));
   if (include) return kept.filter((path) => matches(path, include));
   const hasSafetensors = kept.some((path) => !path.includes("/") && path.endsWith(".safetensors"));
   const isNeeded = (path: string) => matches(path, MODEL_FILES) || (!hasSafetensors && /^pytorch_model.*\.bin$/.test(path));
-  return kept.filter((path) => isNeeded(path) && !(path.includes("/") && matches(path, [...WEIGHTS, "*.safetensors"])));
+  return kept.filter((path) => {
+    const [, module, file] = MODULE_FOLDER.exec(path) ?? [];
+    if (module) return file === "model.safetensors" || !kept.includes(`${module}model.safetensors`);
+    return isNeeded(path) && !(path.includes("/") && matches(path, [...WEIGHTS, "*.safetensors"]));
+  });
 }

@@ -90,8 +90,8 @@ function runsOf(data: Uint8Array): number[] {
   return runs;
 }
 
-/** Those of sentence-encoder.test.ts. */
-const sentences = ["minilm.json", "reranking.json", "sentence-embeddings.json"];
+/** Those of sentence-encoder.test.ts and albert.test.ts. */
+const sentences = ["albert-tiny-chinese.json", "minilm.json", "reranking.json", "sentence-embeddings.json"];
 const files = readdirSync(join(golden, "pipelines")).filter((name) => name.endsWith(".json") && !sentences.includes(name));
 describe.each(files)("%s", async (file) => {
   const { task, cases } = (await readJson(join(golden, "pipelines", file))) as unknown as Golden;

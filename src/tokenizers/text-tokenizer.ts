@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { exists, readBytes, readJson } from "../files/index.ts";
 import { OptionError } from "../ir/index.ts";
 import { type EncodeOptions, type Encoding, type PadOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
@@ -7,6 +7,7 @@ import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { openEngine } from "./engine-node.ts";
 import { sentencePieceJson } from "./formats/sentencepiece.ts";
 import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
+import { bytePairJson, wordPieceJson } from "./formats/vocabulary.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import type { PlainEncodeOptions, Tokenizer, TokenStream } from "./tokenizer.ts";
 
@@ -59,8 +60,8 @@ export class TextTokenizer implements Tokenizer {
   }
 
   /**
-   * Opens a tokenizer.json, a SentencePiece model (.model), or ranks of tiktoken (.tiktoken, or tiktoken.model); or what a model's folder has of
-   * them, with its tokenizer_config.json.
+   * Opens a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken (.tiktoken, or tiktoken.model), or the older vocab.txt and vocab.json
+   * with merges.txt; or what a model's folder has of them, with its tokenizer_config.json.
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */
   static async open(path: string, ranks?: TiktokenOptions): Promise<TextTokenizer> {
@@ -200,7 +201,7 @@ export class TextTokenizer implements Tokenizer {
 }
 
 /** Names of the files that a model's folder may have, the best first. */
-const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model"];
+const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model", "vocab.json", "vocab.txt"];
 
 async function tokenizerFile(folder: string): Promise<string> {
   for (const name of fileNames) if (await exists(join(folder, name))) return join(folder, name);
@@ -210,7 +211,11 @@ async function tokenizerFile(folder: string): Promise<string> {
 /** What a tokenizer.json holds, from a file of any kind. */
 async function readTokenizer(path: string, config: Json, ranks?: TiktokenOptions): Promise<Json> {
   if (/\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path)) return tiktokenJson(path, new TextDecoder().decode(await readBytes(path)), ranks);
-  return path.endsWith(".model") ? sentencePieceJson(path, await readBytes(path), config) : readJson(path);
+  if (path.endsWith(".model")) return sentencePieceJson(path, await readBytes(path), config);
+  const text = async (name: string) => new TextDecoder().decode(await readBytes(name));
+  if (basename(path) === "vocab.txt") return wordPieceJson(path, await text(path), config);
+  if (basename(path) === "vocab.json") return bytePairJson(path, await readJson(path), await text(join(dirname(path), "merges.txt")), config);
+  return readJson(path);
 }
 
 /** Whether models get an attention mask: SigLIP was trained without one. */

@@ -1,5 +1,5 @@
 /** SentencePiece models and tiktoken's ranks: the ids of sentencepiece and tiktoken themselves. */
-import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -148,4 +148,47 @@ describe("inside a GGUF file", async () => {
       expect(() => ggufTokenizer(tokenizer)).toThrow(/GGUF tokenizer/);
     }
   });
+});
+
+describe("files of older repositories", async () => {
+  const { texts: kindTexts } = (await unpack("kinds/expected.json.gz")) as { texts: string[] };
+  const json = async (name: string) => JSON.parse(await readFile(golden(`kinds/${name}.tokenizer.json`), "utf8"));
+  const write = (files: Record<string, string>) => Promise.all(Object.entries(files).map(([name, text]) => writeFile(join(folder, "old", name), text)));
+  beforeAll(() => mkdir(join(folder, "old")));
+
+  test.each([
+    ["bert-uncased", "BertTokenizer", {}],
+    ["bert-cased", "BertTokenizerFast", { do_lower_case: false, tokenize_chinese_chars: false }],
+  ])("vocab.txt of %s", async (name, tokenizer_class, config) => {
+    const lines = Object.entries((await json(name)).model.vocab as Record<string, number>).sort(([, a], [, b]) => a - b);
+    await write({ "vocab.txt": `${lines.map(([piece]) => piece).join("\n")}\n`, "tokenizer_config.json": JSON.stringify({ tokenizer_class, ...config }) });
+    await expectSame(name);
+    await rm(join(folder, "old", "vocab.txt"));
+  });
+  test.each([
+    ["gpt2", "GPT2Tokenizer", {}],
+    ["roberta", "RobertaTokenizer", { add_prefix_space: true }],
+  ])("vocab.json and merges.txt of %s", async (name, tokenizer_class, config) => {
+    const { model, added_tokens: added } = (await json(name)) as {
+      model: { vocab: object; merges: string[][] };
+      added_tokens: { id: number; content: string }[];
+    };
+    const { merges } = model;
+    const vocab = { ...model.vocab, ...Object.fromEntries(added.map(({ id, content }) => [content, id])) };
+    await write({
+      "vocab.json": JSON.stringify(vocab),
+      "merges.txt": `#version: 0.2\n${merges.map((pair) => pair.join(" ")).join("\n")}\n`,
+      "tokenizer_config.json": JSON.stringify({ tokenizer_class, ...config }),
+    });
+    await expectSame(name);
+    await write({ "tokenizer_config.json": JSON.stringify({ tokenizer_class: "CLIPTokenizer" }) });
+    await expect(TextTokenizer.open(join(folder, "old"))).rejects.toThrow(/one of GPT2Tokenizer, RobertaTokenizer/);
+  });
+
+  async function expectSame(name: string): Promise<void> {
+    const known = await json(name);
+    if (known.model.type === "WordPiece") known.model.max_input_chars_per_word = 100; // what transformers gives to all
+    const [old, present] = await Promise.all([TextTokenizer.open(join(folder, "old")), TextTokenizer.fromJson(known)]);
+    for (const text of kindTexts) expect([text, await old.encode(text)]).toEqual([text, await present.encode(text)]);
+  }
 });
