@@ -23,6 +23,7 @@ from transformers import (
     MistralConfig,
     MixtralConfig,
     Olmo2Config,
+    Olmo3Config,
     Phi3Config,
     Qwen2Config,
     Qwen3Config,
@@ -109,6 +110,10 @@ CASES = {
     "deepseek-v3-plain-query": DeepseekV3Config(
         **SIZES, **MLA, q_lora_rank=None, attention_bias=True, rope_interleave=False, n_routed_experts=6, n_group=1, topk_group=1,
         num_experts_per_tok=2, n_shared_experts=2, norm_topk_prob=False, routed_scaling_factor=1.5,
+    ),
+    "olmo3": Olmo3Config(
+        **SIZES | dict(num_hidden_layers=4), num_key_value_heads=2, sliding_window=4,
+        rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=100.0), full_attention=YARN),
     ),
 }
 LEAST_MARGIN = 1e-3  # routing with a closer choice than this could differ by rounding

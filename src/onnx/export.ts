@@ -31,8 +31,7 @@ const ALIGNMENT = 4096;
  * @throws GraphError for a function with ops that ONNX has not, or one that assigns variables
  *
  * @example
- * const double = (inputs: Record<string, Tensor>) => ({ y: inputs.x.mul(2) });
- * await exportOnnx(join(tmpdir(), "double.onnx"), double, { x: { dtype: "f32", shape: ["batch", 3] } });
+ * await exportOnnx("runs/double.onnx", ({ x }) => ({ y: x.mul(2) }), { x: { dtype: "f32", shape: ["batch", 3] } });
  */
 export async function exportOnnx(path: string, forward: Forward, inputs: Readonly<Record<string, OnnxInput>>, options: ExportOptions = {}): Promise<void> {
   const types = Object.fromEntries(Object.entries(inputs).map(([name, { dtype, shape }]) => [name, typeOf(dtype, shape)]));

@@ -3,13 +3,13 @@
  *   gemma2       norms around both parts, bounded scores and logits, a window in every second layer. arXiv:2408.00118
  *   gemma3_text  normalised queries and keys, other angles in the layers with a window. arXiv:2503.19786
  */
-import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
-import { activation, anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import { RotaryEmbedding } from "../../nn/index.ts";
+import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
 import type { DecoderTraits } from "./decoder.ts";
 import { type DecoderFamily, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { rotaryFor } from "./llama.ts";
-import { ropeFromJson } from "./rope.ts";
+import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson } from "./rope.ts";
 
 export interface GemmaConfig extends RopeDecoderConfig {
   attentionBias: boolean;
@@ -28,7 +28,7 @@ export interface Gemma2Config extends GemmaConfig {
 export interface Gemma3Config extends Omit<Gemma2Config, "rope" | "attnLogitSoftcapping"> {
   /** @default full in every sixth layer */
   layerTypes: readonly LayerType[] | null;
-  rope: Readonly<Record<LayerType, RopeParameters>> & RopeParameters;
+  rope: RopeByLayer;
 }
 
 const gemmaFields: Fields<GemmaConfig> = {
@@ -115,14 +115,12 @@ const LOCAL_THETA = 10_000;
 /** A layer in so many sees everything. */
 const PATTERN = 6;
 
-const isNested = (rope: unknown): rope is Gemma3Config["rope"] => rope !== null && typeof rope === "object" && "full_attention" in rope;
-
 /** Before transformers 5 there were rope_theta and rope_scaling for the full layers, rope_local_base_freq for the others, and a pattern. */
 function modernizeGemma3(json: Json): Json {
   const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
   const pattern = (json.sliding_window_pattern as number | undefined) ?? PATTERN;
   const types = Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
-  const rope = isNested(json.rope_parameters)
+  const rope = isRopeByLayer(json.rope_parameters)
     ? json.rope_parameters
     : {
         full_attention: ropeFromJson({ ...json, rope_parameters: undefined }, { theta: FULL_THETA }),
@@ -139,7 +137,7 @@ const gemma3Family: DecoderFamily<Gemma3Config> = {
     vocabSize: size("vocab_size", 262208),
     maxPositionEmbeddings: size("max_position_embeddings", 131072),
     finalLogitSoftcapping: optional(positive("final_logit_softcapping", 30)),
-    rope: anything<Gemma3Config["rope"]>("rope_parameters", { full_attention: { rope_theta: FULL_THETA }, sliding_attention: { rope_theta: LOCAL_THETA } }),
+    rope: ropeByLayer({ full_attention: { rope_theta: FULL_THETA }, sliding_attention: { rope_theta: LOCAL_THETA } }),
   },
   rope: { theta: FULL_THETA },
   derivesHeadDim: false,

@@ -1,5 +1,7 @@
 import type { RopeParameters } from "../../nn/index.ts";
+import { anything } from "../config.ts";
 import type { Json } from "../labels.ts";
+import type { LayerType } from "./family.ts";
 
 export interface RopeDefaults {
   theta: number;
@@ -24,3 +26,10 @@ export function ropeFromJson(json: Json, { theta, partialFactor }: RopeDefaults)
 }
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
+
+/** Parameters of the angles in each kind of layer. */
+export type RopeByLayer = Readonly<Record<LayerType, RopeParameters>> & RopeParameters;
+
+export const isRopeByLayer = (rope: unknown): rope is RopeByLayer => isObject(rope) && "full_attention" in rope;
+
+export const ropeByLayer = (defaults: Record<LayerType, RopeParameters>) => anything<RopeByLayer>("rope_parameters", defaults);
