@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { benchFolder, torchPython } from "./torch-python.mjs";
 
-const benchmarks = ["compare", "nanogpt", "limits", "passes"];
+const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading"];
 const [name, ...args] = process.argv.slice(2);
 if (name !== undefined && !benchmarks.includes(name)) {
   console.error(`there is no benchmark "${name}"; there are: ${benchmarks.join(", ")}`);

@@ -1,4 +1,4 @@
-import { fromBfloat16Bits, fromFloat16Bits, toBfloat16Bits, toFloat16Bits } from "../ir/index.ts";
+import { bytesPerElement, fromFloat16Bits, hostArrayFromBytes, narrowFromF32, toFloat16Bits, widenToF32 } from "../ir/index.ts";
 import { encodeQ4K } from "./gguf-q4k.ts";
 
 /*
@@ -13,8 +13,8 @@ export interface BlockFormat {
   readonly size: number;
   /** Bytes of a block. */
   readonly bytes: number;
-  /** Writes the numbers of the block at byte `at` to `out`, from `to` on. */
-  decode(block: DataView, at: number, out: Float32Array, to: number): void;
+  /** Writes the numbers of the block at byte `at` to `out`, from `to` on. None for numbers that are stored one by one. */
+  decode?(block: DataView, at: number, out: Float32Array, to: number): void;
   /** Writes the block at byte `at` for the numbers of `x` from `from` on. Not for all formats. */
   encode?(x: Float32Array, from: number, block: DataView, at: number): void;
   /** What the block's integers are; none where numbers are stored as they are. */
@@ -116,20 +116,7 @@ const q8 = quantized(
 );
 
 /** Numbers that are stored one by one. */
-const plain = (
-  code: number,
-  bytes: number,
-  get: (view: DataView, at: number) => number,
-  set: (view: DataView, at: number, x: number) => void,
-): BlockFormat => ({
-  code,
-  size: 1,
-  bytes,
-  decode: (block, at, out, to) => {
-    out[to] = get(block, at);
-  },
-  encode: (x, from, block, at) => set(block, at, x[from]),
-});
+const plain = (code: number, bytes: number): BlockFormat => ({ code, size: 1, bytes });
 
 /** Of 128 numbers 32 bytes hold 2 bits each: bits 0 and 1 are those of numbers 0 to 31, and so on. */
 const placeInHalf = (i: number) => (i >> 7) * 32 + (i & 31);
@@ -202,19 +189,9 @@ const q6K = quantized([14, 256, 210], {
 
 /** The formats that are read; those with `encode` are written too. */
 export const blockFormats = {
-  f32: plain(
-    0,
-    4,
-    (v, at) => v.getFloat32(at, true),
-    (v, at, x) => v.setFloat32(at, x, true),
-  ),
-  f16: plain(1, 2, half, setHalf),
-  bf16: plain(
-    30,
-    2,
-    (v, at) => fromBfloat16Bits(v.getUint16(at, true)),
-    (v, at, x) => v.setUint16(at, toBfloat16Bits(x), true),
-  ),
+  f32: plain(0, 4),
+  f16: plain(1, 2),
+  bf16: plain(30, 2),
   q4_0: fourBits(2, { hasMinimum: false, hasFifthBit: false }),
   q4_1: fourBits(3, { hasMinimum: true, hasFifthBit: false }),
   q5_0: fourBits(6, { hasMinimum: false, hasFifthBit: true }),
@@ -229,18 +206,26 @@ export const blockFormats = {
 
 export type GgufType = keyof typeof blockFormats;
 
+/** Whether numbers are stored one by one: as tensors have them. */
+const isPlain = (type: GgufType): type is "f32" | "f16" | "bf16" => blockFormats[type].size === 1;
+
 /** The numbers of whole blocks. */
 export function decodeBlocks(type: GgufType, bytes: Uint8Array): Float32Array {
+  if (isPlain(type)) return widenToF32(type, hostArrayFromBytes(type, bytes.subarray(0, bytes.length - (bytes.length % bytesPerElement[type]))));
   const format: BlockFormat = blockFormats[type];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const count = Math.floor(bytes.byteLength / format.bytes);
   const out = new Float32Array(count * format.size);
-  for (let i = 0; i < count; i++) format.decode(view, i * format.bytes, out, i * format.size);
+  for (let i = 0; i < count; i++) format.decode?.(view, i * format.bytes, out, i * format.size);
   return out;
 }
 
 /** Blocks for numbers, as many as make whole blocks; undefined for a format that is only read. */
 export function encodeBlocks(type: GgufType, numbers: Float32Array): Uint8Array | undefined {
+  if (isPlain(type)) {
+    const { buffer, byteOffset, byteLength } = type === "f32" ? numbers : narrowFromF32(type, numbers);
+    return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+  }
   const format: BlockFormat = blockFormats[type];
   if (!format.encode) return undefined;
   const count = Math.floor(numbers.length / format.size);

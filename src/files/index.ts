@@ -17,6 +17,7 @@ export { decodeBlocks, encodeBlocks, type GgufType, type PackedBlocks, packBlock
 export { readJson, readJsonList, writeJson } from "./json.ts";
 export { readBytes } from "./read.ts";
 export {
+  eachSafetensor,
   parseHeader,
   readSafetensors,
   readSafetensorsHeader,

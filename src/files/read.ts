@@ -15,12 +15,18 @@ export async function readExactly(
   malformed: (expected: string, received: string) => DataError,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
+  await fill(file, bytes, position, malformed);
+  return bytes;
+}
+
+/** Reads as many bytes as there is room for, from `position` on. @throws what `malformed` makes, when the file ends before */
+export async function fill(file: FileHandle, bytes: Uint8Array, position: number, malformed: (expected: string, received: string) => DataError): Promise<void> {
+  const { length } = bytes;
   for (let done = 0; done < length; ) {
     const { bytesRead } = await file.read(bytes, done, length - done, position + done);
     if (bytesRead === 0) throw malformed(`${length} bytes at ${position}`, `the end of the file after ${done}`);
     done += bytesRead;
   }
-  return bytes;
 }
 
 /** A whole file. @throws DataError naming the path, when it cannot be read */

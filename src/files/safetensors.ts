@@ -1,7 +1,7 @@
-import { DataError, type DType, type HostArray } from "../ir/index.ts";
+import { DataError, type DType, type HostArray, widenInPlace } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { storedTypes } from "./foreign-types.ts";
-import { openForReading, readExactly } from "./read.ts";
+import { fill, openForReading, readExactly } from "./read.ts";
 
 /*
  * The safetensors format: 8 bytes with the length of the header (little-endian), the header as JSON, then the data.
@@ -94,46 +94,102 @@ function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
   return { dtype, shape, begin: offsets[0], end: offsets[1] };
 }
 
-type ReadAt = (length: number, position: number) => Promise<Uint8Array>;
+interface OpenFile {
+  header: SafetensorsHeader;
+  /** Fills the bytes from those of the data that begin there. */
+  fill(bytes: Uint8Array, begin: number): Promise<void>;
+  close(): Promise<void>;
+}
 
-/** Opens a file, checks its header, and lets `use` read from it. */
-async function withSafetensors<T>(path: string, use: (header: SafetensorsHeader, read: ReadAt) => T | Promise<T>): Promise<T> {
+/** Opens a file and checks its header. */
+async function openSafetensors(path: string): Promise<OpenFile> {
   const file = await openForReading(path, "a safetensors file");
   try {
     const { size } = await file.stat();
-    const read: ReadAt = (length, position) => readExactly(file, { position, length }, (expected, received) => malformed(path, expected, received));
+    const fail = (expected: string, received: string) => malformed(path, expected, received);
+    const read = (position: number, length: number) => readExactly(file, { position, length }, fail);
     if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
-    const headerLength = Number(new DataView((await read(LENGTH_BYTES, 0)).buffer).getBigUint64(0, true));
+    const headerLength = Number(new DataView((await read(0, LENGTH_BYTES)).buffer).getBigUint64(0, true));
     if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES)
       throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
-    return await use(parseHeader(path, await read(headerLength, LENGTH_BYTES), size), read);
+    const header = parseHeader(path, await read(LENGTH_BYTES, headerLength), size);
+    return { header, fill: (bytes, begin) => fill(file, bytes, header.dataOffset + begin, fail), close: () => file.close() };
+  } catch (cause) {
+    await file.close();
+    throw cause;
+  }
+}
+
+/** Names, dtypes and shapes, without the numbers. @throws DataError when the file is not a sound safetensors file */
+export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
+  const { header, close } = await openSafetensors(path);
+  await close();
+  return header;
+}
+
+/** So many tensors are read from the disk while others are worked on. */
+const READ_AHEAD = 3;
+
+export interface ReadOptions {
+  /** Which to read. @default all */
+  names?: readonly string[];
+  /** f16 and bf16 become f32, in little more memory than these take. @default false */
+  widen?: boolean;
+}
+
+/**
+ * The tensors of a file one after another in its order, so that whoever makes something else of them never has all of both in memory.
+ * @throws DataError when the file is not a sound safetensors file or a name is missing.
+ */
+export async function* eachSafetensor(path: string, { names, widen = false }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
+  const file = await openSafetensors(path);
+  const { tensors } = file.header;
+  try {
+    const wanted = [...(names ?? tensors.keys())].map((name) => [name, infoOf(path, tensors, name)] as const);
+    if (names === undefined) wanted.sort(([, a], [, b]) => a.begin - b.begin);
+    const ahead: Promise<StoredTensor>[] = [];
+    for (const [i, [name]] of wanted.entries()) {
+      for (let next = i + ahead.length; next < wanted.length && ahead.length <= READ_AHEAD; next++) {
+        ahead.push(seenLater(readTensor(file, wanted[next][1], widen)));
+      }
+      yield [name, await (ahead.shift() as Promise<StoredTensor>)];
+    }
   } finally {
     await file.close();
   }
 }
 
-/** Names, dtypes and shapes, without the numbers. @throws DataError when the file is not a sound safetensors file */
-export function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  return withSafetensors(path, (header) => header);
+async function readTensor(file: OpenFile, { dtype: stored, shape, begin, end }: TensorInfo, widen: boolean): Promise<StoredTensor> {
+  const isWidened = widen && (stored === "f16" || stored === "bf16");
+  const bytes = new Uint8Array((end - begin) * (isWidened ? 2 : 1));
+  await file.fill(isWidened ? bytes.subarray(end - begin) : bytes, begin);
+  const { dtype, read: decode } = storedTypes[isWidened ? "f32" : stored];
+  const data = decode(bytes);
+  if (isWidened) widenInPlace(stored, data as Float32Array);
+  return { dtype, shape, data };
 }
 
-/**
- * Reads tensors from a file one after another, so that no more than the result is in memory.
- * @param names which to read. @default all
- * @throws DataError when the file is not a sound safetensors file or a name is missing.
- */
-export function readSafetensors(path: string, names?: readonly string[]): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
-  return withSafetensors(path, async (header, read) => {
-    const tensors = new Map<string, StoredTensor>();
-    for (const name of names ?? header.tensors.keys()) {
-      const info = header.tensors.get(name);
-      if (!info) throw malformed(path, `a tensor named ${name}`, `only ${[...header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
-      const bytes = await read(info.end - info.begin, header.dataOffset + info.begin);
-      const { dtype, read: decode } = storedTypes[info.dtype];
-      tensors.set(name, { dtype, shape: info.shape, data: decode(bytes) });
-    }
-    return { tensors, metadata: header.metadata };
-  });
+/** A promise whose failure is seen by who awaits it, and is no accident where nobody comes to that. */
+function seenLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+function infoOf(path: string, tensors: SafetensorsHeader["tensors"], name: string): TensorInfo {
+  const info = tensors.get(name);
+  if (!info) throw malformed(path, `a tensor named ${name}`, `only ${[...tensors.keys()].slice(0, 5).join(", ")}, ...`);
+  return info;
+}
+
+/** All tensors of a file at once, and its metadata; as `eachSafetensor`. */
+export async function readSafetensors(
+  path: string,
+  names?: readonly string[],
+): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
+  const { metadata, tensors: infos } = await readSafetensorsHeader(path);
+  const found = new Map<string, StoredTensor>();
+  for await (const [name, tensor] of eachSafetensor(path, { names })) found.set(name, tensor);
+  return { tensors: new Map([...(names ?? infos.keys())].map((name) => [name, found.get(name) as StoredTensor])), metadata };
 }
 
 /** Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for. */

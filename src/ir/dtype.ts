@@ -56,6 +56,7 @@ export function hostArrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array)
 
 /** Host array of `dtype` holding plain numbers (or booleans); rounds to the dtype. */
 export function hostArrayFrom<D extends DType>(dtype: D, values: ArrayLike<number | boolean | bigint>): HostArrays[D] {
+  if ((dtype === "f16" || dtype === "bf16") && values instanceof Float32Array) return narrowFromF32(dtype, values) as HostArrays[D];
   const out = hostArray(dtype, values.length);
   for (let i = 0; i < values.length; i++) out[i] = encodeElement(dtype, values[i]) as never;
   return out;
@@ -88,6 +89,70 @@ export function decodeElement(dtype: DType, data: HostArray, index: number): num
 /** All elements as plain numbers. i64 values beyond 2^53 lose precision. */
 export function toNumbers(dtype: DType, data: HostArray): number[] {
   return Array.from({ length: data.length }, (_, i) => decodeElement(dtype, data, i));
+}
+
+/** All elements of a float array as f32; one that is f32 already is given back itself. */
+export function widenToF32(dtype: FloatDType, data: HostArray): Float32Array {
+  if (dtype === "f32") return data as Float32Array;
+  const out = new Float32Array(data.length);
+  new Uint16Array(out.buffer, 2 * out.length).set(data as Uint16Array);
+  widenInPlace(dtype, out);
+  return out;
+}
+
+/**
+ * Makes f32 of f16 or bf16 without other memory than that of the result. A number is written before, or where, the last of those is that were read.
+ * @param out its second half in bytes has the 16-bit numbers
+ */
+export function widenInPlace(dtype: "f16" | "bf16", out: Float32Array): void {
+  const stored = new Uint16Array(out.buffer, out.byteOffset + 2 * out.length, out.length);
+  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length); // as bits, since a NaN that passes through JavaScript loses what it carries
+  if (dtype === "bf16") {
+    for (let i = 0; i < stored.length; i++) bits[i] = stored[i] << 16;
+    return;
+  }
+  float16Table ??= new Uint32Array(Float32Array.from({ length: 2 ** 16 }, (_, code) => fromFloat16Bits(code)).buffer);
+  for (let i = 0; i < stored.length; i++) bits[i] = float16Table[stored[i]];
+}
+let float16Table: Uint32Array | undefined;
+
+/** All elements rounded to f16 or bf16, to the nearest and ties to even: as `encodeElement`, many times faster. */
+export function narrowFromF32(dtype: "f16" | "bf16", data: Float32Array): Uint16Array {
+  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+  const out = new Uint16Array(data.length);
+  const narrow = dtype === "bf16" ? narrowBfloat16 : narrowFloat16;
+  for (let i = 0; i < out.length; i++) out[i] = narrow(bits[i]);
+  return out;
+}
+
+const INFINITY_BITS = 0x7f800000;
+/** 65520, halfway between the largest finite value of f16 and the next power of 2. */
+const FLOAT16_OVERFLOW_BITS = 0x477ff000;
+/** 2^-14, the smallest normal value of f16. */
+const FLOAT16_NORMAL_BITS = 0x38800000;
+/** What the exponent of f32 is larger by, in its place. */
+const FLOAT16_BIAS_BITS = (127 - 15) << 23;
+
+/** Adding half of what is cut off, less one where the last bit that stays is even, carries where the number rounds up. */
+function narrowBfloat16(bits: number): number {
+  if ((bits & 0x7fffffff) > INFINITY_BITS) return 0x7fc0;
+  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
+}
+
+function narrowFloat16(bits: number): number {
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > INFINITY_BITS) return 0x7e00;
+  if (magnitude >= FLOAT16_OVERFLOW_BITS) return sign | 0x7c00;
+  if (magnitude >= FLOAT16_NORMAL_BITS) return sign | ((magnitude - FLOAT16_BIAS_BITS + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  // subnormal, a multiple of 2^-24: its integer is the mantissa with its leading 1, shifted
+  const shift = 126 - (magnitude >>> 23);
+  if (shift > 24) return sign;
+  const mantissa = (magnitude & 0x7fffff) | 0x800000;
+  const kept = mantissa >>> shift;
+  const rest = mantissa & (2 ** shift - 1);
+  const half = 2 ** (shift - 1);
+  return sign | (kept + (rest > half || (rest === half && kept & 1) ? 1 : 0));
 }
 
 /** @throws DTypeError when `dtype` is not a float. */

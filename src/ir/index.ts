@@ -18,10 +18,13 @@ export {
   type IntDType,
   isFloat,
   isInteger,
+  narrowFromF32,
   requireFloatDType,
   toBfloat16Bits,
   toFloat16Bits,
   toNumbers,
+  widenInPlace,
+  widenToF32,
 } from "./dtype.ts";
 export {
   checkOptions,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { exists, readJson, readSafetensors, readSafetensorsHeader, readTorch, type StoredTensor } from "../files/index.ts";
+import { eachSafetensor, exists, readJson, readSafetensorsHeader, readTorch, type StoredTensor } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { DataError, decodeElement, isFloat } from "../ir/index.ts";
+import { DataError, isFloat, widenToF32 } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -119,7 +119,7 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   const files = await weightFiles(folder);
   const state = new Map<string, StateTensor>();
   const wanted = model.namedState();
-  for (const path of files) addWeights(state, model, wanted.keys(), await tensorsIn(path));
+  for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path));
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
   const { prefix, mayLack } = familyOf(folder, model.modelType);
   if (mayLack) for (const key of wanted.keys()) if (!state.has(key) && mayLack.test(key)) wanted.delete(key);
@@ -154,10 +154,8 @@ async function isUntied(folder: string, { tensor, source }: { tensor: string; so
     const isTorch = path.endsWith(".bin");
     const known = isTorch ? undefined : (await readSafetensorsHeader(path)).tensors;
     const names = known && [tensor, source].filter((name) => known.has(name));
-    const tensors = await tensorsIn(path, names);
-    for (const name of [tensor, source]) {
-      const data = tensors.get(name)?.data;
-      if (data) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    for await (const [name, { data }] of tensorsIn(path, names)) {
+      if (name === tensor || name === source) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
   }
   return found.length === 2 && Buffer.compare(found[0], found[1]) !== 0;
@@ -214,14 +212,25 @@ async function weightFiles(folder: string): Promise<string[]> {
 }
 
 /** A torch file keeps no order by which parts could be read alone: it is read whole. */
-const tensorsIn = async (path: string, names?: readonly string[]): Promise<Map<string, StoredTensor>> =>
-  path.endsWith(".bin") ? readTorch(path) : (await readSafetensors(path, names)).tensors;
+async function* tensorsIn(path: string, names?: readonly string[]): AsyncGenerator<[name: string, StoredTensor], void, void> {
+  if (!path.endsWith(".bin")) return yield* eachSafetensor(path, { names, widen: true });
+  const tensors = await readTorch(path);
+  for (const [name, tensor] of tensors) {
+    tensors.delete(name); // its memory may be needed
+    yield [name, tensor];
+  }
+}
 
 /** Adds weights under the names of our modules, as f32. A base model's names may have the prefix of models with a head, or lack it. */
-function addWeights(state: Map<string, StateTensor>, model: PretrainedModel, wanted: Iterable<string>, tensors: ReadonlyMap<string, StoredTensor>): void {
+async function addWeights(
+  state: Map<string, StateTensor>,
+  model: PretrainedModel,
+  wanted: Iterable<string>,
+  tensors: AsyncIterable<[name: string, StoredTensor]>,
+): Promise<void> {
   const { tensorName, prefix } = familyOf(model.architecture, model.modelType);
   const own = new Set(wanted);
-  for (const [name, { dtype, shape, data }] of tensors) {
+  for await (const [name, { dtype, shape, data }] of tensors) {
     const stored = tensorName(name, model);
     if (stored === undefined) continue;
     const key = own.has(stored) || prefix === undefined ? stored : otherPrefix(stored, prefix, own);
@@ -229,8 +238,7 @@ function addWeights(state: Map<string, StateTensor>, model: PretrainedModel, wan
       if (!own.has(key)) continue; // a buffer that counts something
       throw new DataError({ where: `tensor ${name}`, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
     }
-    const numbers = data instanceof Float32Array ? data : Float32Array.from({ length: data.length }, (_, i) => decodeElement(dtype, data, i));
-    state.set(key, { dtype: "f32", shape, data: numbers });
+    state.set(key, { dtype: "f32", shape, data: widenToF32(dtype, data) });
   }
 }
 
