@@ -11,7 +11,8 @@ import { Generator } from "../generate/index.ts";
 import { compile, grad, randomKey, type Tensor, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { Differences } from "../testing/differences.ts";
-import { fromPretrained, LlamaForCausalLM, savePretrained } from "./index.ts";
+import type { Olmo3Config } from "./decoders/olmo3.ts";
+import { fromConfig, fromPretrained, LlamaForCausalLM, savePretrained } from "./index.ts";
 
 const root = fileURLToPath(new URL("../../golden/decoders/", import.meta.url));
 const TOLERANCE = 1e-4;
@@ -105,6 +106,16 @@ test("config.json of transformers 4: rope_theta and rope_scaling", async () => {
   const ids = ints([[1, 2, 3, 4, 5, 6]]);
   const [a, b] = await Promise.all([folder, join(root, "llama")].map(async (path) => (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read()));
   expect(a).toEqual(b);
+});
+
+test("config.json of OLMo 3 in transformers 4: what extends the context is of the full layers alone", async () => {
+  const json = await readJson(join(root, "olmo3", "config.json"));
+  const scaling = { rope_type: "yarn", factor: 8, original_max_position_embeddings: 16, attention_factor: 1.2 };
+  const model = fromConfig({ ...json, rope_parameters: undefined, rope_theta: 500_000, rope_scaling: scaling }, { task: "causal-lm" });
+  expect((model.config as unknown as Olmo3Config).rope).toEqual({
+    full_attention: { ...scaling, rope_theta: 500_000 },
+    sliding_attention: { rope_type: "default", rope_theta: 500_000 },
+  });
 });
 
 test("shards, and an index that points elsewhere", async () => {
