@@ -1,6 +1,7 @@
 import { DataError } from "../ir/index.ts";
 import { byteCharacters, characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
-import { addedToken, type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder, byteLevelDigits, tokenizerJson } from "./json-parts.ts";
+import { type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
 
 export interface BpeParts {
   /** Token to id. */
@@ -159,29 +160,13 @@ export class BytePairTokenizer implements PromptTokenizer {
   }
 
   toJson(): Record<string, unknown> {
-    const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-    return {
-      version: "1.0",
-      truncation: null,
-      padding: null,
-      added_tokens: [...this.parts.special].map(([content, id]) => addedToken(id, content)),
-      normalizer: null,
-      pre_tokenizer: this.parts.splitsDigits ? { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel] } : byteLevel,
-      post_processor: null,
-      decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-      model: {
-        type: "BPE",
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: false,
-        vocab: Object.fromEntries([...this.parts.special, ...this.parts.vocab].sort(([, a], [, b]) => a - b)),
-        merges: this.parts.merges,
-      },
-    };
+    const { special, vocab, merges, splitsDigits } = this.parts;
+    return tokenizerJson({
+      added_tokens: [...special].map(([content, id]) => addedToken(id, content)),
+      pre_tokenizer: splitsDigits ? byteLevelDigits : byteLevel(),
+      decoder: byteLevelDecoder,
+      model: bpeModel({ vocab: Object.fromEntries([...special, ...vocab].sort(([, a], [, b]) => a - b)), merges }),
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { DataError } from "../ir/index.ts";
-import { addedToken, END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
+import { addedToken, bpeModel, tokenizerJson } from "./json-parts.ts";
+import { END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
 
 /**
  * One token for each character (Unicode code point) of a fixed alphabet. In tokenizer.json it is a BPE model without
@@ -49,28 +50,8 @@ export class CharacterTokenizer implements PromptTokenizer {
   }
 
   toJson(): Record<string, unknown> {
-    return {
-      version: "1.0",
-      truncation: null,
-      padding: null,
-      added_tokens: [addedToken(0, END_OF_TEXT)],
-      normalizer: null,
-      pre_tokenizer: null,
-      post_processor: null,
-      decoder: { type: "Fuse" },
-      model: {
-        type: "BPE",
-        dropout: null,
-        unk_token: null,
-        continuing_subword_prefix: null,
-        end_of_word_suffix: null,
-        fuse_unk: false,
-        byte_fallback: false,
-        ignore_merges: false,
-        vocab: Object.fromEntries([[END_OF_TEXT, 0], ...this.ids]),
-        merges: [],
-      },
-    };
+    const model = bpeModel({ vocab: Object.fromEntries([[END_OF_TEXT, 0], ...this.ids]), merges: [] });
+    return tokenizerJson({ added_tokens: [addedToken(0, END_OF_TEXT)], decoder: { type: "Fuse" }, model });
   }
 }
 

@@ -1,3 +1,4 @@
+import { anyOf } from "./json-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Characters of private use around what is to be encoded literally; they are taken out of texts that come with them. */
@@ -12,8 +13,7 @@ export function withLiterals(text: string, { specialTexts }: Pick<Tokenizer, "sp
   const clean = text.replace(marks, "");
   const wanted = specialTexts.filter((special) => special !== "" && clean.includes(special));
   if (wanted.length === 0) return clean;
-  const escaped = wanted.sort((a, b) => b.length - a.length).map((special) => special.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return clean.replace(new RegExp(escaped.join("|"), "gu"), (special) => `${OPEN}${special}${CLOSE}`);
+  return clean.replace(new RegExp(anyOf(wanted), "gu"), (special) => `${OPEN}${special}${CLOSE}`);
 }
 
 /** Ids of a prompt; what `withLiterals` marked is plain text. */

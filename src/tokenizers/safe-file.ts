@@ -1,6 +1,6 @@
 import { DataError } from "../ir/index.ts";
+import type { Json } from "./json-parts.ts";
 
-type Json = Record<string, unknown>;
 const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value);
 
 /**

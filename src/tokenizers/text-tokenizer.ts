@@ -8,10 +8,9 @@ import { openEngine } from "./engine-node.ts";
 import { sentencePieceJson } from "./formats/sentencepiece.ts";
 import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
 import { bytePairJson, wordPieceJson } from "./formats/vocabulary.ts";
+import type { Json } from "./json-parts.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import type { PlainEncodeOptions, Tokenizer, TokenStream } from "./tokenizer.ts";
-
-type Json = Record<string, unknown>;
 
 /** Tokens of special meaning, as tokenizer_config.json and special_tokens_map.json name them. */
 export interface SpecialTokens {

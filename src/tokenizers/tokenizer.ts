@@ -1,3 +1,5 @@
+import { anyOf } from "./json-parts.ts";
+
 export interface PlainEncodeOptions {
   /** Add what the model expects around a text. @default true, where the tokenizer has such a rule */
   addSpecialTokens?: boolean;
@@ -37,14 +39,8 @@ export interface TokenStream {
 
 export const END_OF_TEXT = "<|endoftext|>";
 
-/** The added_tokens entry of a special token. */
-export function addedToken(id: number, content: string): Record<string, unknown> {
-  return { id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
-}
-
 /** Splits a text at special tokens; odd pieces are the tokens themselves. */
 export function splitSpecial(text: string, special: ReadonlyMap<string, number>): string[] {
   if (special.size === 0) return [text];
-  const escaped = [...special.keys()].sort((a, b) => b.length - a.length).map((token) => token.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
-  return text.split(new RegExp(`(${escaped.join("|")})`, "u"));
+  return text.split(new RegExp(`(${anyOf(special.keys())})`, "u"));
 }

@@ -1,35 +1,24 @@
 import { type GgufValue, type GgufWritable, readGgufHeader } from "../../files/index.ts";
 import { DataError, OptionError } from "../../ir/index.ts";
 import { BytePairTokenizer } from "../bpe.ts";
+import { addedToken, bpeModel, byteLevel, byteLevelDigits, frameProcessor, type Json, splitToBytes, tokenizerJson } from "../json-parts.ts";
 import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
-import { addedToken, type Tokenizer } from "../tokenizer.ts";
+import type { Tokenizer } from "../tokenizer.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
-import type { PieceType } from "./sentencepiece-model.ts";
+import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
+import { tiktokenPatterns } from "./tiktoken.ts";
 
-type Json = Record<string, unknown>;
-
-/** llama.cpp's numbers of the kinds of tokens. */
-const kinds: readonly PieceType[] = ["normal", "unknown", "control", "user-defined", "unused", "byte"];
-const kindNumber = (kind: PieceType) => kinds.indexOf(kind) + 1;
+/** llama.cpp's number of a kind of token, which is SentencePiece's. */
+const kindNumber = (kind: PieceType) => pieceTypes.indexOf(kind) + 1;
 const CONTROL = kindNumber("control");
 const USER_DEFINED = kindNumber("user-defined");
 
-const byteLevel = (usesRegex: boolean) => ({ type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: usesRegex });
-const split = (regex: string) => ({
-  type: "Sequence",
-  pretokenizers: [{ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false }, byteLevel(false)],
-});
-const rest = String.raw`| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`;
-const start = String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|`;
 /** How text is cut before merging, by llama.cpp's names; the plain ones are run by our own tokenizer. */
 const cuts: Readonly<Record<string, { preTokenizer: Json; plain?: { splitsDigits: boolean }; ignoresMerges?: boolean }>> = {
-  "gpt-2": { preTokenizer: byteLevel(true), plain: { splitsDigits: false } },
-  smollm: {
-    preTokenizer: { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel(true)] },
-    plain: { splitsDigits: true },
-  },
-  "llama-bpe": { preTokenizer: split(String.raw`${start}\p{N}{1,3}${rest}`), ignoresMerges: true },
-  qwen2: { preTokenizer: split(String.raw`${start}\p{N}${rest}`) },
+  "gpt-2": { preTokenizer: byteLevel(), plain: { splitsDigits: false } },
+  smollm: { preTokenizer: byteLevelDigits, plain: { splitsDigits: true } },
+  "llama-bpe": { preTokenizer: splitToBytes(tiktokenPatterns.llama3), ignoresMerges: true },
+  qwen2: { preTokenizer: splitToBytes(tiktokenPatterns.llama3.replace("{1,3}", "")) }, // each digit by itself
 };
 
 /**
@@ -78,22 +67,21 @@ async function tokenizerOf(path: string, metadata: Metadata): Promise<Tokenizer>
     if (types[id] !== CONTROL && types[id] !== USER_DEFINED) return [];
     return [{ ...addedToken(id, token), special: types[id] === CONTROL }];
   });
-  const json = {
-    version: "1.0",
+  const json = tokenizerJson({
     added_tokens: added,
     normalizer: cut === "qwen2" ? { type: "NFC" } : null,
     pre_tokenizer: preTokenizer,
     post_processor: frame(path, metadata, tokens, false),
-    decoder: byteLevel(true),
-    model: { type: "BPE", vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges, ignore_merges: ignoresMerges },
-  };
+    decoder: byteLevel(),
+    model: bpeModel({ vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges, ignore_merges: ignoresMerges }),
+  });
   return TextTokenizer.fromJson(json, specialOf(metadata, tokens));
 }
 
 function sentencePiece(path: string, metadata: Metadata, tokens: readonly string[], types: readonly number[]): Promise<Tokenizer> {
   const scores = listOf(path, metadata, "ggml.scores", isNumber);
   if (scores.length !== tokens.length) throw wrong(path, "ggml.scores", `one for each of ${tokens.length} tokens`, scores.length);
-  const pieces = tokens.map((text, id) => ({ text, score: scores[id], type: kinds[types[id] - 1] ?? "unused" }));
+  const pieces = tokens.map((text, id) => ({ text, score: scores[id], type: pieceTypes[types[id] - 1] ?? "unused" }));
   const unknown = Number(metadata.get("tokenizer.ggml.unknown_token_id") ?? 0);
   if (pieces[unknown] === undefined) throw wrong(path, "ggml.unknown_token_id", `an id below ${tokens.length}`, unknown);
   pieces[unknown] = { ...pieces[unknown], type: "unknown" };
@@ -117,13 +105,12 @@ function frame(path: string, metadata: Metadata, tokens: readonly string[], adds
     const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
     if ((stated ?? (adds && id !== undefined)) !== true) return [];
     if (typeof id !== "number" || tokens[id] === undefined) throw wrong(path, `ggml.${name}_token_id`, "a token's id", id);
-    return [{ SpecialToken: { id: tokens[id], type_id: 0 } }];
+    return [tokens[id]];
   };
   const [before, after] = [partOf("bos", addsBos), partOf("eos", false)];
   if (before.length + after.length === 0) return null;
-  const text = (id: "A" | "B") => [...before, { Sequence: { id, type_id: 0 } }, ...after];
-  const special = Object.fromEntries([...before, ...after].map(({ SpecialToken: { id } }) => [id, { id, ids: [tokens.indexOf(id)], tokens: [id] }]));
-  return { type: "TemplateProcessing", single: text("A"), pair: [...text("A"), ...text("B")], special_tokens: special };
+  const around = (text: "A" | "B") => [...before, text, ...after];
+  return frameProcessor(around("A"), [...around("A"), ...around("B")], (token) => tokens.indexOf(token));
 }
 
 const roles = { bos: "bos", eos: "eos", unk: "unknown", pad: "padding", sep: "separator", mask: "mask" } as const;
@@ -139,7 +126,6 @@ function specialOf(metadata: Metadata, tokens: readonly string[]): SpecialTokens
 
 /**
  * A tokenizer as metadata of a GGUF file: byte-level BPE of a cut that llama.cpp knows, or BPE with byte fallback as Llama 2's.
- * @param special the special tokens @default those that the tokenizer knows
  * @throws OptionError for a tokenizer that llama.cpp has no name for
  */
 export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate }: { chatTemplate?: string } = {}): Map<string, GgufWritable> {
@@ -147,10 +133,12 @@ export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate }: { chatTemp
     model,
     added_tokens: added = [],
     pre_tokenizer: preTokenizer,
+    post_processor: postProcessor,
   } = tokenizer.toJson() as {
     model: { type: string; vocab: Record<string, number>; merges: ([string, string] | string)[]; byte_fallback?: boolean };
     added_tokens?: { id: number; content: string; special: boolean }[];
     pre_tokenizer: Json | null;
+    post_processor: Json | null;
   };
   const unsupported = (received: string) =>
     new OptionError({
@@ -189,8 +177,12 @@ export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate }: { chatTemp
       "tokenizer.ggml.merges",
       model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))),
     );
-  const { before, after } = framing(tokenizer.toJson().post_processor);
-  const ids = new Map([...specialIds(tokenizer), ...(before ? [["bos", before.id] as const] : []), ...(after ? [["eos", after.id] as const] : [])]);
+  const { before, after } = framing(postProcessor);
+  const ids = new Map([
+    ...specialIds(tokenizer),
+    ...(before === undefined ? [] : [["bos", before] as const]),
+    ...(after === undefined ? [] : [["eos", after] as const]),
+  ]);
   for (const [name, id] of ids) found.set(`tokenizer.ggml.${name}_token_id`, id);
   found.set("tokenizer.ggml.add_bos_token", before !== undefined);
   found.set("tokenizer.ggml.add_eos_token", after !== undefined);
@@ -205,13 +197,10 @@ interface Template {
 }
 
 /** The tokens that a post-processor puts before and after a text. */
-function framing(processor: unknown): { before?: { id: number }; after?: { id: number } } {
-  const all = ((processor as { processors?: unknown[] } | null)?.processors ?? [processor]) as (Template | null)[];
+function framing(processor: Json | null): { before?: number; after?: number } {
+  const all = (processor?.processors ?? [processor]) as (Template | null)[];
   const template = all.find((part): part is Template => part?.type === "TemplateProcessing");
-  const idOf = (part: { SpecialToken?: { id: string } } | undefined) => {
-    const [id] = (part?.SpecialToken && template?.special_tokens[part.SpecialToken.id]?.ids) ?? [];
-    return id === undefined ? undefined : { id };
-  };
+  const idOf = (part: Template["single"][number] | undefined) => part?.SpecialToken && template?.special_tokens[part.SpecialToken.id]?.ids[0];
   return { before: idOf(template?.single[0]), after: idOf(template?.single.at(-1)) };
 }
 

@@ -26,11 +26,24 @@ export interface SentencePieceModel {
   removeExtraWhitespaces: boolean;
 }
 
-const types: readonly PieceType[] = ["normal", "unknown", "control", "user-defined", "unused", "byte"];
+/** In the order of their numbers, which begin with 1. */
+export const pieceTypes: readonly PieceType[] = ["normal", "unknown", "control", "user-defined", "unused", "byte"];
 const modelTypes = ["unigram", "bpe", "word", "char"] as const;
 
-/** What reads a field, by its number. */
+/** Where the value of a field goes, and what it is, by the field's number. */
+type Fields = Readonly<Record<number, readonly [key: string, kind: "bool" | "int32" | "float" | "string" | "bytes"]>>;
 type Readers = Readonly<Record<number, (reader: BinaryReader) => void>>;
+
+const pieceFields: Fields = { 1: ["text", "string"], 2: ["score", "float"], 3: ["type", "int32"] };
+const trainerFields: Fields = {
+  3: ["kind", "int32"],
+  24: ["treatWhitespaceAsSuffix", "bool"],
+  35: ["byteFallback", "bool"],
+  40: ["unkId", "int32"],
+  41: ["bosId", "int32"],
+  42: ["eosId", "int32"],
+};
+const normalizerFields: Fields = { 2: ["charsMap", "bytes"], 3: ["addDummyPrefix", "bool"], 4: ["removeExtraWhitespaces", "bool"], 5: ["escapes", "bool"] };
 
 function readMessage(reader: BinaryReader, end: number, readers: Readers): void {
   while (reader.pos < end) {
@@ -42,17 +55,20 @@ function readMessage(reader: BinaryReader, end: number, readers: Readers): void 
   if (reader.pos !== end) throw new RangeError("a message that ends in the middle of a field");
 }
 
-function nested(reader: BinaryReader, readers: Readers): void {
+/** Reads a message inside another; its fields take the place of what an object has. */
+function readInto<T extends object>(target: T, reader: BinaryReader, fields: Fields): T {
   const length = reader.uint32();
   if (reader.pos + length > reader.len) throw new RangeError("a message longer than the file");
-  readMessage(reader, reader.pos + length, readers);
+  const readers = Object.entries(fields).map(([field, [key, kind]]) => [field, (r: BinaryReader) => Object.assign(target, { [key]: r[kind]() })]);
+  readMessage(reader, reader.pos + length, Object.fromEntries(readers));
+  return target;
 }
 
 /** @throws DataError for bytes that are no such model, and for a model of whole words or single characters */
 export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePieceModel {
-  const model: SentencePieceModel = {
-    pieces: [],
-    modelType: "unigram",
+  const found = {
+    pieces: [] as SentencePiece[],
+    kind: 1,
     byteFallback: false,
     treatWhitespaceAsSuffix: false,
     unkId: 0,
@@ -61,69 +77,26 @@ export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePie
     charsMap: new Uint8Array(),
     addDummyPrefix: true,
     removeExtraWhitespaces: true,
+    escapes: true,
   };
   const fail = (expected: string, received: string, cause?: unknown) =>
     new DataError({ where: path, expected, received, fix: "fetch the file again, or use the model's tokenizer.json", cause });
-  let kind = 1;
-  let escapes = true;
   const piece = (reader: BinaryReader) => {
-    const found = { text: "", score: 0, type: 1 };
-    nested(reader, {
-      1: (r) => {
-        found.text = r.string();
-      },
-      2: (r) => {
-        found.score = r.float();
-      },
-      3: (r) => {
-        found.type = r.int32();
-      },
-    });
-    model.pieces.push({ ...found, type: types[found.type - 1] ?? "unused" });
+    const { type, ...rest } = readInto({ text: "", score: 0, type: 1 }, reader, pieceFields);
+    found.pieces.push({ ...rest, type: pieceTypes[type - 1] ?? "unused" });
   };
-  const trainer = (reader: BinaryReader) =>
-    nested(reader, {
-      3: (r) => {
-        kind = r.int32();
-      },
-      24: (r) => {
-        model.treatWhitespaceAsSuffix = r.bool();
-      },
-      35: (r) => {
-        model.byteFallback = r.bool();
-      },
-      40: (r) => {
-        model.unkId = r.int32();
-      },
-      41: (r) => {
-        model.bosId = r.int32();
-      },
-      42: (r) => {
-        model.eosId = r.int32();
-      },
-    });
-  const normalizer = (reader: BinaryReader) =>
-    nested(reader, {
-      2: (r) => {
-        model.charsMap = r.bytes();
-      },
-      3: (r) => {
-        model.addDummyPrefix = r.bool();
-      },
-      4: (r) => {
-        model.removeExtraWhitespaces = r.bool();
-      },
-      5: (r) => {
-        escapes = r.bool();
-      },
-    });
   try {
     const reader = new BinaryReader(bytes);
     if (reader.tag()[1] !== WireType.LengthDelimited) throw new RangeError("another kind of file");
-    readMessage(new BinaryReader(bytes), bytes.length, { 1: piece, 2: trainer, 3: normalizer });
+    readMessage(new BinaryReader(bytes), bytes.length, {
+      1: piece,
+      2: (r) => readInto(found, r, trainerFields),
+      3: (r) => readInto(found, r, normalizerFields),
+    });
   } catch (cause) {
     throw fail("a SentencePiece model", (cause as Error).message, cause);
   }
+  const { kind, escapes, ...model } = found;
   const modelType = modelTypes[kind - 1];
   if (modelType !== "unigram" && modelType !== "bpe") throw fail("a model of type unigram or bpe", String(modelType));
   if (!escapes) throw fail("spaces written as ▁", "escape_whitespaces false");

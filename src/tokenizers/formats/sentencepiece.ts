@@ -3,10 +3,8 @@
  * places from those of transformers' own conversions; what a family adds around texts is as transformers has it.
  */
 import { DataError, nearest } from "../../ir/index.ts";
-import { addedToken } from "../tokenizer.ts";
+import { type AddedToken, addedToken, anyOf, bpeModel, frameProcessor, type Json, splitBy, tokenizerJson } from "../json-parts.ts";
 import { parseSentencePiece, type SentencePiece, type SentencePieceModel } from "./sentencepiece-model.ts";
-
-type Json = Record<string, unknown>;
 
 const SPACE = "▁";
 const replace = (pattern: object, content: string) => ({ type: "Replace", pattern, content });
@@ -81,17 +79,13 @@ export type SentencePieceRules = Omit<SentencePieceModel, "unkId" | "bosId" | "e
 
 /** A tokenizer.json of pieces, without what a family adds around texts. */
 export function sentencePieceTokenizer(model: SentencePieceRules, pieces: readonly SentencePiece[] = model.pieces): Json {
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
+  return tokenizerJson({
     added_tokens: addedTokens(pieces, model),
     normalizer: normalizerOf(model),
     pre_tokenizer: cutAtUserDefined(model),
-    post_processor: null,
     decoder: decoderOf(model),
     model: modelOf(model, pieces),
-  };
+  });
 }
 
 /**
@@ -106,7 +100,10 @@ export function sentencePieceJson(path: string, bytes: Uint8Array, config: Json 
   const { single, pair } = rules.frame(model, config);
   const missing = single.find((part) => part !== "A" && !ids.has(part));
   if (missing !== undefined) throw new DataError({ where: path, expected: `a piece ${missing}`, received: "none", fix: "check tokenizer_class" });
-  return { ...sentencePieceTokenizer(model, pieces), post_processor: single.length === 1 ? null : template(single, pair, ids) };
+  return {
+    ...sentencePieceTokenizer(model, pieces),
+    post_processor: single.length === 1 ? null : frameProcessor(single, pair, (token) => ids.get(token) as number),
+  };
 }
 
 function modelOf(model: SentencePieceRules, pieces: readonly SentencePiece[]): Json {
@@ -114,18 +111,14 @@ function modelOf(model: SentencePieceRules, pieces: readonly SentencePiece[]): J
   const unkId = pieces.findIndex(({ type }) => type === "unknown");
   if (modelType === "unigram") return { type: "Unigram", unk_id: unkId, vocab: pieces.map(({ text, score }) => [text, score]), byte_fallback: byteFallback };
   const vocab = new Map(pieces.map(({ text }, id) => [text, id]));
-  return {
-    type: "BPE",
-    dropout: null,
+  return bpeModel({
     unk_token: pieces[unkId].text,
-    continuing_subword_prefix: null,
-    end_of_word_suffix: null,
     fuse_unk: true,
     byte_fallback: byteFallback,
     ignore_merges: isCut(model), // user-defined pieces are not made of others
     vocab: Object.fromEntries(vocab),
     merges: mergesOf(pieces),
-  };
+  });
 }
 
 /** SentencePiece joins whatever gives the piece with the highest score: all ways to make each piece of two others, in this order. */
@@ -147,7 +140,7 @@ function mergesOf(pieces: readonly SentencePiece[]): [string, string][] {
  * User-defined pieces stand by themselves wherever they are in the text, the longest first. They are added tokens, but for models that write a
  * space in front of a text: that would come after each added token too. There the text is cut at them.
  */
-function addedTokens(pieces: readonly SentencePiece[], { addDummyPrefix }: SentencePieceRules): Json[] {
+function addedTokens(pieces: readonly SentencePiece[], { addDummyPrefix }: SentencePieceRules): AddedToken[] {
   return pieces.flatMap(({ text, type }, id) => {
     if (type === "unknown" || type === "control") return [addedToken(id, text)];
     return type === "user-defined" && !addDummyPrefix ? [{ ...addedToken(id, text), special: false, normalized: true }] : [];
@@ -158,9 +151,7 @@ const isCut = ({ pieces, addDummyPrefix }: SentencePieceRules): boolean => addDu
 
 function cutAtUserDefined(model: SentencePieceRules): Json | null {
   if (!isCut(model)) return null;
-  const texts = model.pieces.filter(({ type }) => type === "user-defined").map(({ text }) => text);
-  const escaped = texts.sort((a, b) => b.length - a.length).map((text) => text.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
-  return { type: "Split", pattern: { Regex: escaped.join("|") }, behavior: "Isolated", invert: false };
+  return splitBy(anyOf(model.pieces.filter(({ type }) => type === "user-defined").map(({ text }) => text)));
 }
 
 function normalizerOf({ charsMap, removeExtraWhitespaces, addDummyPrefix, treatWhitespaceAsSuffix }: SentencePieceRules): Json {
@@ -187,12 +178,4 @@ function decoderOf({ byteFallback, addDummyPrefix, removeExtraWhitespaces }: Sen
     ...(spaces > 0 ? [{ type: "Strip", content: " ", start: spaces, stop: 0 }] : []),
   ];
   return { type: "Sequence", decoders };
-}
-
-function template(single: readonly string[], pair: readonly string[], ids: ReadonlyMap<string, number>): Json {
-  const partsOf = (frame: readonly string[]) =>
-    frame.map((part) => (part === "A" || part === "B" ? { Sequence: { id: part, type_id: 0 } } : { SpecialToken: { id: part, type_id: 0 } }));
-  const used = [...new Set([...single, ...pair])].filter((part) => part !== "A" && part !== "B");
-  const special = used.map((token) => [token, { id: token, ids: [ids.get(token)], tokens: [token] }]);
-  return { type: "TemplateProcessing", single: partsOf(single), pair: partsOf(pair), special_tokens: Object.fromEntries(special) };
 }

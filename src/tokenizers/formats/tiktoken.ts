@@ -1,9 +1,7 @@
 /** tiktoken's rank files, as tokenizer.json: github.com/openai/tiktoken. */
 import { DataError } from "../../ir/index.ts";
 import { byteCharacters } from "../byte-level.ts";
-import { addedToken } from "../tokenizer.ts";
-
-type Json = Record<string, unknown>;
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, splitToBytes, tokenizerJson } from "../json-parts.ts";
 
 export interface TiktokenOptions {
   /** How texts are cut into words: a file of ranks does not say it. Or the name of an encoding of OpenAI's. @default Llama 3's, as in transformers */
@@ -23,29 +21,13 @@ export const tiktokenPatterns = {
 export function tiktokenJson(path: string, text: string, { pattern = "llama3", specialTokens = [] }: TiktokenOptions = {}): Json {
   const ranks = ranksOf(path, text);
   const regex = Object.hasOwn(tiktokenPatterns, pattern) ? tiktokenPatterns[pattern as keyof typeof tiktokenPatterns] : pattern;
-  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
+  return tokenizerJson({
     added_tokens: specialTokens.map((token, i) => addedToken(ranks.size + i, token)),
-    normalizer: null,
-    pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false }, byteLevel] },
-    post_processor: { ...byteLevel, trim_offsets: false, use_regex: true },
-    decoder: { ...byteLevel, add_prefix_space: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: true,
-      vocab: Object.fromEntries(ranks),
-      merges: mergesOf(ranks),
-    },
-  };
+    pre_tokenizer: splitToBytes(regex),
+    post_processor: byteLevel({ trim_offsets: false }),
+    decoder: byteLevelDecoder,
+    model: bpeModel({ ignore_merges: true, vocab: Object.fromEntries(ranks), merges: mergesOf(ranks) }),
+  });
 }
 
 /** Tokens in the byte-level alphabet, with their ranks, in the order of these. */

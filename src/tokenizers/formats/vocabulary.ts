@@ -1,8 +1,6 @@
 /** The files of older repositories, vocab.txt or vocab.json with merges.txt, as tokenizer.json, as transformers converts them. */
 import { DataError, nearest } from "../../ir/index.ts";
-import { addedToken } from "../tokenizer.ts";
-
-type Json = Record<string, unknown>;
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, tokenizerJson } from "../json-parts.ts";
 
 const wrong = (where: string, expected: string, received: string, fix = "use a repository that has a tokenizer.json") =>
   new DataError({ where, expected, received, fix });
@@ -36,11 +34,8 @@ export function wordPieceJson(path: string, text: string, config: Json = {}): Js
     return id;
   };
   const names = ["unk", "sep", "pad", "cls", "mask"].filter((name) => name === "unk" || vocab.has(special[name]));
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: names.map((name) => addedToken(idOf(special[name]), special[name])).sort((a, b) => (a.id as number) - (b.id as number)),
+  return tokenizerJson({
+    added_tokens: names.map((name) => addedToken(idOf(special[name]), special[name])).sort((a, b) => a.id - b.id),
     normalizer: {
       type: "BertNormalizer",
       clean_text: true,
@@ -52,7 +47,7 @@ export function wordPieceJson(path: string, text: string, config: Json = {}): Js
     post_processor: { type: "BertProcessing", sep: [special.sep, idOf(special.sep)], cls: [special.cls, idOf(special.cls)] },
     decoder: { type: "WordPiece", prefix: "##", cleanup: true },
     model: { type: "WordPiece", unk_token: special.unk, continuing_subword_prefix: "##", max_input_chars_per_word: 100, vocab: Object.fromEntries(vocab) },
-  };
+  });
 }
 
 const bpeClasses = ["GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"];
@@ -70,12 +65,11 @@ export function bytePairJson(path: string, vocab: Json, merges: string, config: 
       if (pair.length !== 2) throw wrong(path, "merges of two parts", JSON.stringify(line.slice(0, 60)), "fetch the file again");
       return pair;
     });
-  const byteLevel = { type: "ByteLevel", add_prefix_space: prefix, trim_offsets: true, use_regex: true };
   const usual = isPlain ? { eos: "<|endoftext|>" } : { bos: "<s>", pad: "<pad>", eos: "</s>", unk: "<unk>", mask: "<mask>" };
   const special = Object.entries(usual).map(([role, token]) => [role, textOf(config[`${role}_token`], token)] as const);
   const added = special.flatMap(([role, token]) => {
     const id = vocab[token];
-    return typeof id === "number" ? [{ ...addedToken(id, token), id, lstrip: role === "mask" }] : [];
+    return typeof id === "number" ? [{ ...addedToken(id, token), lstrip: role === "mask" }] : [];
   });
   const of = (role: string): [string, number] => {
     const [, token = ""] = special.find(([known]) => known === role) ?? [];
@@ -83,27 +77,13 @@ export function bytePairJson(path: string, vocab: Json, merges: string, config: 
     if (typeof id !== "number") throw wrong(path, `a token ${token}`, "none", "check that vocab.json belongs to this model");
     return [token, id];
   };
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
+  return tokenizerJson({
     added_tokens: added.sort((a, b) => a.id - b.id),
-    normalizer: null,
-    pre_tokenizer: byteLevel,
+    pre_tokenizer: byteLevel({ add_prefix_space: prefix }),
     post_processor: isPlain
-      ? { ...byteLevel, trim_offsets: false }
+      ? byteLevel({ add_prefix_space: prefix, trim_offsets: false })
       : { type: "RobertaProcessing", sep: of("eos"), cls: of("bos"), trim_offsets: true, add_prefix_space: prefix },
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: "",
-      end_of_word_suffix: "",
-      fuse_unk: false,
-      byte_fallback: false,
-      vocab,
-      merges: pairs,
-    },
-  };
+    decoder: byteLevelDecoder,
+    model: bpeModel({ continuing_subword_prefix: "", end_of_word_suffix: "", vocab, merges: pairs }),
+  });
 }

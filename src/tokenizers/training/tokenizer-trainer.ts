@@ -1,13 +1,11 @@
 import { createReadStream } from "node:fs";
 import { checkOptions, DataError, OptionError } from "../../ir/index.ts";
 import { byteCharacters } from "../byte-level.ts";
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, tokenizerJson } from "../json-parts.ts";
 import { TextTokenizer } from "../text-tokenizer.ts";
-import { addedToken } from "../tokenizer.ts";
 import { learnMerges } from "./merges.ts";
 import { learnPieces } from "./unigram.ts";
 import { type WordCounter, wordCounter } from "./words.ts";
-
-type Json = Record<string, unknown>;
 
 /** What all kinds take. Parts of the pipeline are objects as tokenizer.json has them; null for none. */
 interface CommonOptions {
@@ -67,7 +65,6 @@ const optionNames = {
   unigram: [...common, "shrinkingFactor", "subIterations", "maxPieceLength"],
 };
 
-const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
 const metaspace = { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true };
 const wordpieceDecoder = { type: "WordPiece", prefix: "##", cleanup: true };
 const bertSpecial = ["[UNK]", "[PAD]", "[CLS]", "[SEP]", "[MASK]"];
@@ -86,7 +83,7 @@ const roles = {
   "<|endoftext|>": "eos",
 } as const;
 const defaults = {
-  bpe: { vocabSize: 30000, specialTokens: [], unkToken: undefined, normalizer: null, preTokenizer: byteLevel },
+  bpe: { vocabSize: 30000, specialTokens: [], unkToken: undefined, normalizer: null, preTokenizer: byteLevel() },
   wordpiece: {
     vocabSize: 30000,
     specialTokens: bertSpecial,
@@ -159,17 +156,14 @@ export class TokenizerTrainer {
     const { specialTokens = [], normalizer = null, preTokenizer = null, postProcessor, decoder } = options;
     const { model, ids } = options.model === "unigram" ? unigramModel(words, options) : mergedModel(words, options);
     const added = [...new Set(specialTokens)].map((token) => addedToken(ids.get(token) as number, token));
-    return {
-      version: "1.0",
-      truncation: null,
-      padding: null,
-      added_tokens: added.sort((a, b) => (a.id as number) - (b.id as number)),
+    return tokenizerJson({
+      added_tokens: added.sort((a, b) => a.id - b.id),
       normalizer,
       pre_tokenizer: preTokenizer,
       post_processor: postProcessor === undefined ? usualPostProcessor(options, ids) : postProcessor,
       decoder: decoder === undefined ? usualDecoder(options) : decoder,
       model,
-    };
+    });
   }
 
   /** The tokenizer that the texts give. @throws OptionError as `toJson` */
@@ -210,19 +204,8 @@ function mergedModel(words: ReadonlyMap<string, number>, options: TokenizerTrain
   requireUnknown(unkToken, ids);
   const vocab = Object.fromEntries(ids);
   if (isWordPiece) return { ids, model: { type: "WordPiece", unk_token: unkToken, continuing_subword_prefix: "##", max_input_chars_per_word: 100, vocab } };
-  const model = {
-    type: "BPE",
-    dropout: null,
-    unk_token: unkToken ?? null,
-    continuing_subword_prefix: continuingSubwordPrefix ?? null,
-    end_of_word_suffix: endOfWordSuffix ?? null,
-    fuse_unk: false,
-    byte_fallback: false,
-    ignore_merges: false,
-    vocab,
-    merges,
-  };
-  return { ids, model };
+  const affixes = { continuing_subword_prefix: continuingSubwordPrefix ?? null, end_of_word_suffix: endOfWordSuffix ?? null };
+  return { ids, model: bpeModel({ unk_token: unkToken ?? null, ...affixes, vocab, merges }) };
 }
 
 function unigramModel(words: ReadonlyMap<string, number>, options: TokenizerTrainerOptions & { model: "unigram" }): TrainedModel {
@@ -246,7 +229,7 @@ const usesByteLevel = (json: Json | null | undefined): boolean => JSON.stringify
 
 function usualDecoder({ model, preTokenizer }: TokenizerTrainerOptions): Json | null {
   if (model === "wordpiece") return wordpieceDecoder;
-  if (usesByteLevel(preTokenizer)) return { ...byteLevel, add_prefix_space: true };
+  if (usesByteLevel(preTokenizer)) return byteLevelDecoder;
   return preTokenizer?.type === "Metaspace" ? { ...metaspace, ...preTokenizer } : null;
 }
 

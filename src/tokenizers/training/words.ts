@@ -1,8 +1,7 @@
 /** From texts to counted words: what a tokenizer's normalizer and pre-tokenizer make of them, before any model. */
 import { OptionError, RuntimeError } from "../../ir/index.ts";
 import { pretokens, toByteCharacters } from "../byte-level.ts";
-
-type Json = Record<string, unknown>;
+import { type Json, tokenizerJson } from "../json-parts.ts";
 
 /** The parts of a tokenizer.json that cut texts into words; null where there is none. */
 export interface CuttingParts {
@@ -42,7 +41,7 @@ export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): P
     },
   );
   const empty = { type: "WordLevel", vocab: { a: 0 }, unk_token: "a" };
-  const file = { version: "1.0", added_tokens: [], normalizer, pre_tokenizer: preTokenizer, post_processor: null, decoder: null, model: empty };
+  const file = tokenizerJson({ normalizer, pre_tokenizer: preTokenizer, model: empty });
   try {
     const parts = library.Tokenizer.fromString(JSON.stringify(file));
     const [first, second] = [parts.getNormalizer(), parts.getPreTokenizer()];
