@@ -3,7 +3,7 @@ import { BytePairTokenizer } from "../bpe.ts";
 import { byteCharacters } from "../byte-level.ts";
 import { END_OF_TEXT } from "../tokenizer.ts";
 import { learnMerges } from "./merges.ts";
-import { ByteLevelCounter } from "./words.ts";
+import { byteLevelCounter } from "./words.ts";
 
 export interface BpeTrainerOptions {
   /** Tokens in all, the 256 bytes and the special ones included. */
@@ -19,7 +19,7 @@ export interface BpeTrainerOptions {
  * learned by `TokenizerTrainer`.
  */
 export class BpeTrainer {
-  private readonly words = new ByteLevelCounter();
+  private readonly words = byteLevelCounter();
   private readonly vocabSize: number;
   private readonly minFrequency: number;
   private readonly specialTokens: readonly string[];

@@ -2,7 +2,7 @@
  * Byte-pair encoding, learned: the pair of symbols that stands together most often becomes a symbol of its own, again and again. Sennrich et
  * al. 2015, arXiv:1508.07909, section 3.2. Order and ties are those of Hugging Face tokenizers' BpeTrainer.
  */
-import { byCodePoints } from "./words.ts";
+import { byCodePoints, characterCounts } from "./words.ts";
 
 export interface MergeOptions {
   /** Tokens in all; the alphabet and the special tokens are kept whole even where there are more of them. */
@@ -66,8 +66,7 @@ export function learnMerges(words: ReadonlyMap<string, number>, options: MergeOp
 
 /** The characters that get tokens, in the order of code points. */
 function alphabetOf(words: ReadonlyMap<string, number>, { initialAlphabet = [], limitAlphabet }: MergeOptions): string[] {
-  const counts = new Map<string, number>();
-  for (const [word, count] of words) for (const character of word) counts.set(character, (counts.get(character) ?? 0) + count);
+  const counts = characterCounts(words);
   for (const character of initialAlphabet) counts.set(character, Number.POSITIVE_INFINITY);
   let kept = [...counts];
   if (limitAlphabet !== undefined && limitAlphabet < kept.length) {

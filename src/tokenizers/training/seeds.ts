@@ -1,5 +1,5 @@
 /** The pieces that training of a unigram model begins with. Kudo 2018, arXiv:1804.10959, section 3.2. */
-import { byCodePoints } from "./words.ts";
+import { byCodePoints, characterCounts, pointsOf } from "./words.ts";
 
 export interface Pieces {
   texts: string[];
@@ -13,9 +13,7 @@ const END = 0;
 
 /** All characters, by how often they occur, then the parts of words that occur several times and go on in several ways, by frequency times length. */
 export function seedPieces(words: ReadonlyMap<string, number>, maxPieceLength: number): Pieces {
-  const characters = new Map<string, number>();
-  for (const [word, count] of words) for (const character of word) characters.set(character, (characters.get(character) ?? 0) + count);
-  const found = [...characters].sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
+  const found = [...characterCounts(words)].sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
   for (const part of partsOf([...words.keys()], maxPieceLength)) {
     if (found.length >= MAX_SEEDS) break;
     found.push(part);
@@ -29,7 +27,7 @@ export function seedPieces(words: ReadonlyMap<string, number>, maxPieceLength: n
  * ways. -> text and frequency times length, the largest first
  */
 function partsOf(words: readonly string[], maxLength: number): [string, number][] {
-  const points = Int32Array.from(words.flatMap((word) => [...Array.from(word, (character) => character.codePointAt(0) as number), END]));
+  const points = Int32Array.from(words.flatMap((word) => [...pointsOf(word), END]));
   const longest = maxLength + 1; // one more shows how a part goes on
   const compare = (a: number, b: number): number => {
     for (let i = 0; i < longest; i++) {

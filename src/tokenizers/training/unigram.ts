@@ -5,7 +5,7 @@
 import { OptionError } from "../../ir/index.ts";
 import { PieceTrie } from "./lattice.ts";
 import { type Pieces, seedPieces } from "./seeds.ts";
-import { byCodePoints } from "./words.ts";
+import { byCodePoints, pointsOf } from "./words.ts";
 
 export interface UnigramOptions {
   /** Pieces in all. */
@@ -38,8 +38,6 @@ interface Word {
   points: number[];
   count: number;
 }
-
-const pointsOf = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0) as number);
 
 /** @param words how often each word occurs @throws OptionError when there are more characters than pieces */
 export function learnPieces(words: ReadonlyMap<string, number>, options: UnigramOptions): LearnedPieces {
@@ -104,30 +102,24 @@ function digamma(value: number): number {
 function prune(model: Pieces, words: readonly Word[], size: number): Pieces {
   const { texts, scores } = model;
   const trie = trieOf(model);
-  const alternatives = texts.map((text, id) => (id === 0 ? undefined : alternativeTo(trie, text)));
   const frequencies = new Float64Array(texts.length);
-  const uses = new Float64Array(texts.length); // counts of the words that a piece is in, for each time
   let all = 0;
   for (const { points, count } of words) {
     all += count;
-    for (const id of trie.latticeOf(points).best()) {
-      frequencies[id] += count;
-      uses[id] += count;
-    }
+    for (const id of trie.latticeOf(points).best()) frequencies[id] += count;
   }
   const total = frequencies.reduce((a, b) => a + b, 0);
   const logTotal = Math.log(total);
   const kept = [0];
   const candidates: { id: number; loss: number }[] = [];
   for (let id = 1; id < texts.length; id++) {
-    const other = alternatives[id];
+    const other = alternativeTo(trie, texts[id]);
     if (frequencies[id] === 0 && other !== "needed") continue;
-    if (other === "needed") kept.push(id);
-    else if (other === "useless") kept.push(id);
-    else if (other && uses[id] > 0) {
+    if (other === "needed" || other === "useless") kept.push(id);
+    else {
       const logTotalWithout = Math.log(total + frequencies[id] * (texts.length - 1));
       const without = other.reduce((sum, part) => sum + Math.log(frequencies[part] + frequencies[id]) - logTotalWithout, 0);
-      candidates.push({ id, loss: (uses[id] / all) * (Math.log(frequencies[id]) - logTotal - without) });
+      candidates.push({ id, loss: (frequencies[id] / all) * (Math.log(frequencies[id]) - logTotal - without) });
     }
   }
   candidates.sort((a, b) => b.loss - a.loss);

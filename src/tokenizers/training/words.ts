@@ -21,19 +21,51 @@ export function byCodePoints(a: string, b: string): number {
   return a.length - b.length;
 }
 
-/** Counts the words of texts. */
-export interface WordCounter {
-  add(text: string): void;
-  /** How often each word occurs, in the order of code points. */
-  counts(): Map<string, number>;
+/** How often each character occurs in counted words. */
+export function characterCounts(words: ReadonlyMap<string, number>): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [word, count] of words) for (const character of word) counts.set(character, (counts.get(character) ?? 0) + count);
+  return counts;
 }
+
+/** The code points of a text. */
+export const pointsOf = (text: string): number[] => Array.from(text, (character) => character.codePointAt(0) as number);
+
+/** Counts the words of texts. */
+export class WordCounter {
+  private readonly found = new Map<string, number>();
+  private readonly cut: (text: string) => Iterable<{ readonly 0: string }>;
+  private readonly spell: (word: string) => string;
+
+  /**
+   * @param cut gives lists that begin with a word
+   * @param spell how a word is written in the end: done once for each, when all are counted
+   */
+  constructor(cut: (text: string) => Iterable<{ readonly 0: string }>, spell: (word: string) => string = (word) => word) {
+    this.cut = cut;
+    this.spell = spell;
+  }
+
+  add(text: string): void {
+    for (const { 0: word } of this.cut(text)) if (word !== "") this.found.set(word, (this.found.get(word) ?? 0) + 1);
+  }
+
+  /** How often each word occurs, in the order of code points. */
+  counts(): Map<string, number> {
+    const spelled = Array.from(this.found, ([word, count]): [string, number] => [this.spell(word), count]);
+    return new Map(spelled.sort(([a], [b]) => byCodePoints(a, b)));
+  }
+}
+
+/** For GPT-2's words, in the byte-level alphabet. */
+export const byteLevelCounter = () => new WordCounter((text) => text.matchAll(pretokens()), toByteCharacters);
 
 /**
  * A counter for how a tokenizer cuts texts. GPT-2's cut is made here, all others by Hugging Face's library.
  * @throws RuntimeError where the cut needs that library and it is not installed, OptionError for parts that it does not know
  */
 export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): Promise<WordCounter> {
-  if (!normalizer && isByteLevel(preTokenizer)) return new ByteLevelCounter();
+  if (!normalizer && isByteLevel(preTokenizer)) return byteLevelCounter();
   const library = await import("tokenizers").then(
     (module) => (module as unknown as { default: typeof import("tokenizers") }).default,
     (cause) => {
@@ -45,10 +77,10 @@ export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): P
   try {
     const parts = library.Tokenizer.fromString(JSON.stringify(file));
     const [first, second] = [parts.getNormalizer(), parts.getPreTokenizer()];
-    return new LibraryCounter(
-      (text) => first?.normalizeString(text) ?? text,
-      (text) => (second ? (second.preTokenizeString(text) as [string, unknown][]).map(([word]) => word) : [text]),
-    );
+    return new WordCounter((text) => {
+      const normal = first?.normalizeString(text) ?? text;
+      return second ? (second.preTokenizeString(normal) as [string, unknown][]) : [[normal]];
+    });
   } catch (cause) {
     const received = (cause as Error).message;
     throw new OptionError({ where: "tokenizer training", expected: "a normalizer and preTokenizer of tokenizer.json", received, fix: "correct them", cause });
@@ -56,37 +88,3 @@ export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): P
 }
 
 const isByteLevel = (json: Json | null): boolean => json?.type === "ByteLevel" && json.add_prefix_space === false && json.use_regex !== false;
-
-const inOrder = (counts: ReadonlyMap<string, number>): Map<string, number> => new Map([...counts].sort(([a], [b]) => byCodePoints(a, b)));
-
-/** GPT-2's words, written in the byte-level alphabet once all are counted. */
-export class ByteLevelCounter implements WordCounter {
-  private readonly found = new Map<string, number>();
-
-  add(text: string): void {
-    for (const [word] of text.matchAll(pretokens())) this.found.set(word, (this.found.get(word) ?? 0) + 1);
-  }
-
-  counts(): Map<string, number> {
-    return inOrder(new Map([...this.found].map(([word, count]) => [toByteCharacters(word), count])));
-  }
-}
-
-class LibraryCounter implements WordCounter {
-  private readonly found = new Map<string, number>();
-  private readonly normalize: (text: string) => string;
-  private readonly cut: (text: string) => string[];
-
-  constructor(normalize: (text: string) => string, cut: (text: string) => string[]) {
-    this.normalize = normalize;
-    this.cut = cut;
-  }
-
-  add(text: string): void {
-    for (const word of this.cut(this.normalize(text))) if (word !== "") this.found.set(word, (this.found.get(word) ?? 0) + 1);
-  }
-
-  counts(): Map<string, number> {
-    return inOrder(this.found);
-  }
-}
