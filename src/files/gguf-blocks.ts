@@ -1,4 +1,4 @@
-import { bytesPerElement, fromFloat16Bits, hostArrayFromBytes, narrowFromF32, toFloat16Bits, widenToF32 } from "../ir/index.ts";
+import { type BlockMatrix, bytesPerElement, fromFloat16Bits, hostArrayFromBytes, narrowFromF32, toFloat16Bits, widenToF32 } from "../ir/index.ts";
 import { encodeQ4K } from "./gguf-q4k.ts";
 
 /*
@@ -235,23 +235,8 @@ export function encodeBlocks(type: GgufType, numbers: Float32Array): Uint8Array 
   return bytes;
 }
 
-/** A matrix in blocks of 4- or 8-bit integers, as `blockMatmul` takes it. */
-export interface PackedBlocks {
-  bits: 4 | 8;
-  /** Numbers that share a scale. */
-  blockSize: number;
-  /** Integers, of two 4-bit ones in a byte the low one first: [rows, columns / blockSize, blockSize bits / 8] */
-  packed: Uint8Array;
-  /** [rows, columns / blockSize] */
-  scales: Float32Array;
-  /** The integer that stands for 0. */
-  zero: number;
-  /** Added to the numbers of each block, [rows, columns / blockSize]; none in formats without minimum. */
-  minimums?: Float32Array;
-}
-
-/** Blocks with their numbers as integers still, in another order; undefined for numbers that are stored as they are. */
-export function packBlocks(type: GgufType, bytes: Uint8Array): PackedBlocks | undefined {
+/** Whole rows of blocks, as a matrix of integers; undefined for numbers that are stored as they are. */
+export function packBlocks(type: GgufType, bytes: Uint8Array): BlockMatrix | undefined {
   const { integers, size, bytes: blockBytes }: BlockFormat = blockFormats[type];
   if (!integers) return undefined;
   const { zero, partSize, hasMinimum } = integers;

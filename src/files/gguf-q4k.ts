@@ -1,14 +1,11 @@
-import { fromFloat16Bits, toFloat16Bits } from "../ir/index.ts";
+import { fromFloat16Bits, roundHalfToEven, toFloat16Bits } from "../ir/index.ts";
 
 const PART = 32;
 const PARTS = 8;
 const HIGHEST = 15;
 const { fround } = Math;
-/** Round half to even, as the processor does for ggml. */
-const nearest = (value: number) => {
-  const rounded = Math.round(value);
-  return Math.abs(value % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
-};
+/** As the processor rounds for ggml. */
+const nearest = roundHalfToEven;
 const clamp = (value: number, highest: number) => Math.max(0, Math.min(highest, value));
 
 /** Scale and minimum of a part, the latter as what is taken off: at least 0. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { type BlockMatrix, DataError } from "../ir/index.ts";
 import {
   decodeBlocks,
   encodeBlocks,
@@ -12,7 +12,6 @@ import {
   type GgufTensor,
   type GgufType,
   type GgufValue,
-  type PackedBlocks,
   packBlocks,
   parseGgufHeader,
   readJson,
@@ -51,7 +50,7 @@ describe("integers of blocks", () => {
   test.each(types.filter((type) => type.startsWith("q")))("%s: integers, scales and minimums give the numbers", async (type) => {
     const file = await GgufFile.open(golden("blocks.gguf"));
     const { bytes } = await file.readBlocks(type.toUpperCase());
-    const { bits, blockSize, packed, scales, minimums, zero } = packBlocks(type, bytes) as PackedBlocks;
+    const { bits, blockSize, packed, scales, minimums, zero } = packBlocks(type, bytes) as BlockMatrix;
     const q = (i: number) => (bits === 8 ? packed[i] : (packed[i >> 1] >> (4 * (i & 1))) & 15);
     const numbers = Float32Array.from({ length: scales.length * blockSize }, (_, i) => {
       const block = Math.floor(i / blockSize);

@@ -13,7 +13,7 @@ export {
   readGgufHeader,
   writeGguf,
 } from "./gguf.ts";
-export { decodeBlocks, encodeBlocks, type GgufType, type PackedBlocks, packBlocks } from "./gguf-blocks.ts";
+export { blockFormats, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
 export { readBytes } from "./read.ts";
 export {

@@ -198,7 +198,8 @@ export function fromFloat16Bits(bits: number): number {
   return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
 }
 
-function roundHalfToEven(x: number): number {
+/** The nearest integer, of two as near the even one. */
+export function roundHalfToEven(x: number): number {
   const floor = Math.floor(x);
   const rest = x - floor;
   if (rest !== 0.5) return Math.round(x);

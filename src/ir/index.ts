@@ -1,5 +1,6 @@
 /** The graph: nodes with typed values, symbolic sizes, a printer and a checker. Imports nothing. */
 
+export type { BlockMatrix } from "./block-matrix.ts";
 export { checkGraph } from "./checker.ts";
 export {
   bytesPerElement,
@@ -20,6 +21,7 @@ export {
   isInteger,
   narrowFromF32,
   requireFloatDType,
+  roundHalfToEven,
   toBfloat16Bits,
   toFloat16Bits,
   toNumbers,

