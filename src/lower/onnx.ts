@@ -319,9 +319,9 @@ class OnnxWriter implements Lowering {
   }
 
   private symbolVector(name: string): string {
-    for (const [i, input] of this.graph.inputs.entries()) {
+    for (const input of this.graph.inputs) {
       const axis = input.shape.findIndex((size) => typeof size !== "number" && size.text === name);
-      if (axis >= 0) return this.node("Shape", [this.nameOf(this.graph.inputs[i])], { start: axis, end: axis + 1 });
+      if (axis >= 0) return this.node("Shape", [this.nameOf(input)], { start: axis, end: axis + 1 });
     }
     throw new GraphError({
       where: "onnx",

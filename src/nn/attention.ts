@@ -41,6 +41,11 @@ export interface CacheLengths {
   growth?: CacheGrowth;
 }
 
+/** What layer `i` takes of the caches of all. */
+export function cacheOfLayer({ layers, ...filled }: { layers: readonly LayerCache[] } & CacheLengths, i: number): LayerCache & CacheLengths {
+  return { ...layers[i], ...filled };
+}
+
 /** Where the queries and the keys are, those in the cache and the new ones. */
 export interface CacheGrowth {
   /** i32 [B, T] */
@@ -131,27 +136,28 @@ export function multiHeadAttention(
   return { output: mergeHeads(output) };
 }
 
+type CachedOptions = MultiHeadOptions & { numKeyHeads: number; cache: LayerCache & CacheLengths };
+
+/** Attention of queries [B, T, H * Dh], at [B, 1, T, 1], to the keys of a cache at `places`, of which `isSeen` is true: [B, T, H * Dh]. */
+function attendToCache(
+  q: Tensor<"f32">,
+  { k, v }: LayerCache,
+  { numHeads, scale, bias, softCap, slidingWindow }: MultiHeadOptions,
+  { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
+): Tensor<"f32"> {
+  const width = (q.shape[2] as number) / numHeads;
+  const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
+  return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(k, width), resizeLast(v, width), { scale, bias, softCap, mask }));
+}
+
 /**
  * Attention over a cache from plain ops, for what the fused kernel lacks: the new keys and values are put in their places, and scores are
  * computed over the whole room of the cache, of which what is not filled yet is hidden.
  */
-function attendOverRoom(
-  q: Tensor<"f32">,
-  k: Tensor<"f32">,
-  v: Tensor<"f32">,
-  {
-    numHeads,
-    numKeyHeads,
-    scale,
-    bias,
-    softCap,
-    slidingWindow,
-    cache,
-  }: MultiHeadOptions & { numKeyHeads: number; scale: number; cache: LayerCache & CacheLengths },
-): { output: Tensor<"f32">; cache: LayerCache } {
+function attendOverRoom(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, options: CachedOptions): { output: Tensor<"f32">; cache: LayerCache } {
+  const { numKeyHeads, cache } = options;
   const [batch, length] = q.shape;
   const room = cache.k.shape[2] as number;
-  const width = (q.shape[2] as number) / numHeads;
   const positions = sub(reshape(cache.lengths, [batch, 1]), flip(arange(length))); // [B, T]
   const places = arange(room); // [S]
   const isPlace = equal(reshape(positions, [batch, length, 1]), places); // [B, T, S]
@@ -162,13 +168,7 @@ function attendOverRoom(
   const next = { k: put(cache.k, k), v: put(cache.v, v) };
   const at = reshape(positions, [batch, 1, length, 1]);
   const isSeen = lessEqual(places, at); // [B, 1, T, S]
-  const output = scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(next.k, width), resizeLast(next.v, width), {
-    scale,
-    bias,
-    softCap,
-    mask: slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen,
-  });
-  return { output: mergeHeads(output), cache: next };
+  return { output: attendToCache(q, next, options, { at, places, isSeen }), cache: next };
 }
 
 /** Attention over a cache that grows, from plain ops. */
@@ -176,25 +176,18 @@ function attendGrowing(
   q: Tensor<"f32">,
   k: Tensor<"f32">,
   v: Tensor<"f32">,
-  options: MultiHeadOptions & { numKeyHeads: number; cache: LayerCache },
+  options: CachedOptions,
   { queryPositions, keyPositions, keyMask }: CacheGrowth,
 ): { output: Tensor<"f32">; cache: LayerCache } {
-  const { numHeads, numKeyHeads, scale, bias, softCap, slidingWindow, cache } = options;
+  const { numKeyHeads, cache } = options;
   const [batch, length] = q.shape;
   const keys = keyPositions.shape[1];
-  const width = (q.shape[2] as number) / numHeads;
   const grown = (old: Tensor<"f32">, added: Tensor<"f32">) => concat([old, resizeLast(splitHeads(added, numKeyHeads), old.shape[3] as number)], 2);
   const next = { k: grown(cache.k, k), v: grown(cache.v, v) };
   const at = reshape(queryPositions, [batch, 1, length, 1]);
   const places = reshape(keyPositions, [batch, 1, 1, keys]);
   const isSeen = logicalAnd(lessEqual(places, at), reshape(keyMask, [batch, 1, 1, keys])); // [B, 1, T, P + T]
-  const output = scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(next.k, width), resizeLast(next.v, width), {
-    scale,
-    bias,
-    softCap,
-    mask: slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen,
-  });
-  return { output: mergeHeads(output), cache: next };
+  return { output: attendToCache(q, next, options, { at, places, isSeen }), cache: next };
 }
 
 /** The last axis widened by zeros, or cut. */

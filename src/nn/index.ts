@@ -5,6 +5,7 @@ export {
   type CacheGrowth,
   type CacheLengths,
   cachedHeadDim,
+  cacheOfLayer,
   type LayerCache,
   MultiHeadAttention,
   type MultiHeadAttentionConfig,

@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { writeFileAtomic } from "../files/index.ts";
 import { addSizes, bytesPerElement, type DType, GraphError, type HostArray, type Size, symbol, type TensorType, type Value } from "../ir/index.ts";
-import { optimize, splitStages, type TensorProto, TensorProtoSchema, type OnnxModel as Written, writeOnnx } from "../lower/index.ts";
+import { optimize, splitStages, type TensorProto, TensorProtoSchema, writeOnnx } from "../lower/index.ts";
 import { onnxTypeCode } from "../ops/index.ts";
 import { type Tensor, traceGraph } from "../tensor/index.ts";
 
@@ -64,7 +64,7 @@ export async function exportOnnx(path: string, forward: Forward, inputs: Readonl
       offset += data.length + padding.length;
     }
   }
-  const model: Written = writeOnnx(graph, { inputNames: Object.keys(inputs), outputNames, weights });
+  const model = writeOnnx(graph, { inputNames: Object.keys(inputs), outputNames, weights });
   if (isExternal) await writeFileAtomic(`${path}_data`, pieces);
   await writeFileAtomic(path, model.bytes);
 }

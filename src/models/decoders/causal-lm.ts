@@ -1,5 +1,5 @@
 import { ShapeError } from "../../ir/index.ts";
-import type { CacheLengths, LayerCache } from "../../nn/index.ts";
+import { type CacheLengths, cacheOfLayer, type LayerCache } from "../../nn/index.ts";
 import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import { PretrainedModel } from "../model.ts";
 
@@ -105,10 +105,9 @@ export function runBlocks<Extra extends object>(
 ): { output: Tensor<"f32">; caches: LayerCache[] } {
   const mask = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
   const caches: LayerCache[] = [];
-  const { layers = [], ...filled } = cache ?? {};
   let output = x;
   for (const [i, block] of blocks.entries()) {
-    const own = cache && { ...layers[i], ...(filled as CacheLengths) };
+    const own = cache && cacheOfLayer(cache, i);
     const result = withScope(`${scope}.${i}`, () => block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }));
     output = result.output;
     if (result.cache) caches.push(result.cache);

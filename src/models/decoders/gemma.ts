@@ -3,13 +3,12 @@
  *   gemma2       norms around both parts, bounded scores and logits, a window in every second layer. arXiv:2408.00118
  *   gemma3_text  normalised queries and keys, other angles in the layers with a window. arXiv:2503.19786
  */
-import { RotaryEmbedding } from "../../nn/index.ts";
 import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
 import type { DecoderTraits } from "./decoder.ts";
 import { type DecoderFamily, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { rotaryFor } from "./llama.ts";
-import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson } from "./rope.ts";
+import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson, windowedLayers } from "./rope.ts";
 
 export interface GemmaConfig extends RopeDecoderConfig {
   attentionBias: boolean;
@@ -143,20 +142,14 @@ const gemma3Family: DecoderFamily<Gemma3Config> = {
   derivesHeadDim: false,
   derivesKeyHeads: false,
   modernize: modernizeGemma3,
-  traits: (config) => {
-    const { headDim, maxPositionEmbeddings, rope, slidingWindow, layerTypes } = config;
-    const isFull = (layer: number) => (layerTypes ? layerTypes[layer] === "full_attention" : (layer + 1) % PATTERN === 0);
-    return {
-      ...gemmaTraits(config),
-      rotary: [rope.full_attention, rope.sliding_attention].map((parameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters)),
-      rotaryOf: (layer) => (isFull(layer) ? 0 : 1),
-      windowOf: (layer) => (isFull(layer) ? undefined : slidingWindow),
-      norms: sandwich,
-      queryKeyNorm: "head",
-      attentionScale: 1 / Math.sqrt(config.queryPreAttnScalar),
-      logitSoftCap: config.finalLogitSoftcapping,
-    };
-  },
+  traits: (config) => ({
+    ...gemmaTraits(config),
+    ...windowedLayers(config, PATTERN),
+    norms: sandwich,
+    queryKeyNorm: "head",
+    attentionScale: 1 / Math.sqrt(config.queryPreAttnScalar),
+    logitSoftCap: config.finalLogitSoftcapping,
+  }),
 };
 
 export const gemmas = [decoderFamily(gemmaFamily), decoderFamily(gemma2Family), decoderFamily(gemma3Family)];

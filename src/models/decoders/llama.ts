@@ -123,24 +123,30 @@ export const qwen3Family: DecoderFamily<QwenConfig> = {
   }),
 };
 
-const olmo2Family: DecoderFamily<Omit<LlamaConfig, "mlpBias">> = {
-  modelType: "olmo2",
-  architecture: "Olmo2ForCausalLM",
-  fields: {
-    ...decoderFields,
-    vocabSize: size("vocab_size", 50304),
-    rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
-    attentionBias: flag("attention_bias", false),
-    padTokenId: tokenId("pad_token_id", 1),
-    eosTokenId: tokenIds("eos_token_id", 50279),
-  },
-  rope: { theta: 10000 },
-  traits: (config) => ({
-    rotary: [rotaryFor(config)],
-    bias: { qkv: config.attentionBias, output: config.attentionBias },
+type Olmo2Config = Omit<LlamaConfig, "mlpBias">;
+
+export const olmoFields: Fields<Olmo2Config> = {
+  ...decoderFields,
+  vocabSize: size("vocab_size", 50304),
+  rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
+  attentionBias: flag("attention_bias", false),
+  padTokenId: tokenId("pad_token_id", 1),
+  eosTokenId: tokenIds("eos_token_id", 50279),
+};
+
+export const olmoTraits = ({ attentionBias }: Pick<Olmo2Config, "attentionBias">) =>
+  ({
+    bias: { qkv: attentionBias, output: attentionBias },
     queryKeyNorm: "all",
     norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
-  }),
+  }) as const;
+
+const olmo2Family: DecoderFamily<Olmo2Config> = {
+  modelType: "olmo2",
+  architecture: "Olmo2ForCausalLM",
+  fields: olmoFields,
+  rope: { theta: 10000 },
+  traits: (config) => ({ ...olmoTraits(config), rotary: [rotaryFor(config)] }),
 };
 
 export interface SmolLM3Config extends LlamaConfig, WindowConfig {

@@ -1,11 +1,11 @@
 /**
  * OLMo 3. Team OLMo 2025, arXiv:2512.13961: OLMo 2 with a window in three layers of four. Longer contexts change the angles of the full layers alone.
  */
-import { RotaryEmbedding } from "../../nn/index.ts";
-import { flag, positive, size, tokenId, tokenIds } from "../config.ts";
+import { size } from "../config.ts";
 import type { Json } from "../labels.ts";
-import { type DecoderFamily, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
-import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson } from "./rope.ts";
+import { type DecoderFamily, decoderFamily, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import { olmoFields, olmoTraits } from "./llama.ts";
+import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson, windowedLayers } from "./rope.ts";
 
 export interface Olmo3Config extends Omit<RopeDecoderConfig, "rope"> {
   rope: RopeByLayer;
@@ -31,29 +31,14 @@ const olmo3Family: DecoderFamily<Olmo3Config> = {
   modelType: "olmo3",
   architecture: "Olmo3ForCausalLM",
   fields: {
-    ...decoderFields,
+    ...olmoFields,
     rope: ropeByLayer({ full_attention: { rope_theta: THETA }, sliding_attention: { rope_theta: THETA } }),
-    vocabSize: size("vocab_size", 50304),
-    rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
-    attentionBias: flag("attention_bias", false),
     slidingWindow: size("sliding_window", 4096),
     layerTypes: layerTypesField,
-    padTokenId: tokenId("pad_token_id", 1),
-    eosTokenId: tokenIds("eos_token_id", 50279),
   },
   rope: { theta: THETA },
   modernize,
-  traits: ({ headDim, maxPositionEmbeddings, rope, slidingWindow, layerTypes, attentionBias }) => {
-    const isFull = (layer: number) => (layerTypes ? layerTypes[layer] === "full_attention" : (layer + 1) % PATTERN === 0);
-    return {
-      rotary: [rope.full_attention, rope.sliding_attention].map((parameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters)),
-      rotaryOf: (layer) => (isFull(layer) ? 0 : 1),
-      windowOf: (layer) => (isFull(layer) ? undefined : slidingWindow),
-      bias: { qkv: attentionBias, output: attentionBias },
-      queryKeyNorm: "all",
-      norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
-    };
-  },
+  traits: (config) => ({ ...olmoTraits(config), ...windowedLayers(config, PATTERN) }),
 };
 
 export const olmo3 = decoderFamily(olmo3Family);

@@ -1,6 +1,7 @@
-import type { RopeParameters } from "../../nn/index.ts";
+import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
 import { anything } from "../config.ts";
 import type { Json } from "../labels.ts";
+import type { DecoderConfig, DecoderTraits } from "./decoder.ts";
 import type { LayerType } from "./family.ts";
 
 export interface RopeDefaults {
@@ -33,3 +34,23 @@ export type RopeByLayer = Readonly<Record<LayerType, RopeParameters>> & RopePara
 export const isRopeByLayer = (rope: unknown): rope is RopeByLayer => isObject(rope) && "full_attention" in rope;
 
 export const ropeByLayer = (defaults: Record<LayerType, RopeParameters>) => anything<RopeByLayer>("rope_parameters", defaults);
+
+/** A config of layers that see everything and layers with a window, with angles of their own. */
+interface WindowedConfig extends Pick<DecoderConfig, "headDim" | "maxPositionEmbeddings"> {
+  rope: RopeByLayer;
+  slidingWindow: number;
+  layerTypes: readonly LayerType[] | null;
+}
+
+/** What follows from it. @param pattern one layer in so many sees everything, where layerTypes does not say */
+export function windowedLayers(
+  { headDim, maxPositionEmbeddings, rope, slidingWindow, layerTypes }: WindowedConfig,
+  pattern: number,
+): Pick<DecoderTraits, "rotary" | "rotaryOf" | "windowOf"> {
+  const isFull = (layer: number) => (layerTypes ? layerTypes[layer] === "full_attention" : (layer + 1) % pattern === 0);
+  return {
+    rotary: [rope.full_attention, rope.sliding_attention].map((parameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters)),
+    rotaryOf: (layer) => (isFull(layer) ? 0 : 1),
+    windowOf: (layer) => (isFull(layer) ? undefined : slidingWindow),
+  };
+}

@@ -76,6 +76,7 @@ interface SomeConfig {
   numChannels?: number;
   numMelBins?: number;
   maxSourcePositions?: number;
+  hiddenSize?: number;
   text?: SomeConfig;
   vision?: SomeConfig;
 }
@@ -91,6 +92,7 @@ function image({ imageSize, vision, numChannels = 3 }: SomeConfig, { imageSize: 
 function inputsOf(model: PretrainedModel, options: ExportModelOptions): Inputs {
   const config = model.config as SomeConfig;
   const { task, modelType } = model;
+  const pixels = image(config, options);
   const textInputs = { input_ids: ids(), attention_mask: ids(), ...((config.typeVocabSize ?? 0) > 1 && { token_type_ids: ids() }) };
   if (task === "zero-shot-image-classification") {
     const { input_ids: _, attention_mask: __, ...rest } = textInputs;
@@ -101,12 +103,11 @@ function inputsOf(model: PretrainedModel, options: ExportModelOptions): Inputs {
       input_ids: texts,
       attention_mask: texts,
       ...rest,
-      pixel_values: { ...image(config, options), shape: ["image_batch_size", ...image(config, options).shape.slice(1)] },
+      pixel_values: { ...pixels, shape: ["image_batch_size", ...pixels.shape.slice(1)] },
     };
   }
   const isImage = config.vocabSize === undefined || modelType === "clip_vision_model";
   if (!isImage) return textInputs;
-  const pixels = image(config, options);
   return { pixel_values: pixels, ...(modelType === "detr" && { pixel_mask: { dtype: "i64", shape: [BATCH, ...pixels.shape.slice(2)] } }) };
 }
 
@@ -137,7 +138,7 @@ function causalLM(model: CausalLM): [(inputs: Tensors) => Tensors, Inputs] {
 
 /** The encoder, and the decoder over all tokens so far. */
 function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: ExportModelOptions) {
-  const config = model.config as SomeConfig & { hiddenSize: number };
+  const config: SomeConfig = model.config;
   const SOURCE = "encoder_sequence_length";
   const isSpeech = model.task === "speech-seq2seq";
   const isImage = model.task === "image-to-text";
@@ -148,7 +149,7 @@ function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: Export
       : { input_ids: ids(SOURCE), attention_mask: ids(SOURCE) };
   const encode = (given: Tensors): Tensors => ({ last_hidden_state: model.encode(ownInputs(given)) });
   const hasMask = !isSpeech && !isImage;
-  const states: OnnxInput = { dtype: "f32", shape: [BATCH, SOURCE, config.vision ? (config.vision as { hiddenSize: number }).hiddenSize : config.hiddenSize] };
+  const states: OnnxInput = { dtype: "f32", shape: [BATCH, SOURCE, (config.vision ?? config).hiddenSize as number] };
   const decoderInputs: Inputs = { input_ids: ids(), encoder_hidden_states: states, ...(hasMask && { encoder_attention_mask: ids(SOURCE) }) };
   const decode = (given: Tensors): Tensors => {
     const encoderMask = hasMask ? notEqual(given.encoder_attention_mask, 0) : undefined;

@@ -1,5 +1,5 @@
 import { OptionError } from "../../ir/index.ts";
-import type { CacheLengths, KeysAndValues, LayerCache, TransformerLayer } from "../../nn/index.ts";
+import { type CacheLengths, cacheOfLayer, type KeysAndValues, type LayerCache, type TransformerLayer } from "../../nn/index.ts";
 import { arange, concat, equal, flip, full, type RandomKey, reshape, slice, sub, type Tensor, where, withScope } from "../../tensor/index.ts";
 import { keyMask } from "../encoders/encoder.ts";
 import { classLoss } from "../losses.ts";
@@ -126,10 +126,9 @@ export function runDecoderLayers(
 ): { hidden: Tensor<"f32">; layers: LayerCache[] } {
   const caches: LayerCache[] = [];
   const shared = { encoderStates, encoderMask: keyMask(encoderMask), mask: keyMask(decoderMask), isCausal: true, bias };
-  const { layers: held = [], ...filled } = cache ?? {};
   let hidden = x;
   for (const [i, layer] of layers.entries()) {
-    const own = cache && { ...held[i], ...(filled as CacheLengths) };
+    const own = cache && cacheOfLayer(cache, i);
     const inputs = { ...shared, encoderKeysAndValues: encoderKeysAndValues?.[i], cache: own, key: key?.fold(i) };
     const result = withScope(`layers.${i}`, () => layer.forward(hidden, inputs));
     hidden = result.output;
