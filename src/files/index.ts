@@ -19,6 +19,7 @@ export { readBytes } from "./read.ts";
 export {
   eachSafetensor,
   parseHeader,
+  type ReadOptions,
   readSafetensors,
   readSafetensorsHeader,
   type SafetensorsHeader,

@@ -3,9 +3,7 @@ import { DataError } from "../ir/index.ts";
 
 /** Opens a file for reading. @throws DataError naming the path and what was expected there */
 export function openForReading(path: string, expected: string): Promise<FileHandle> {
-  return open(path, "r").catch((cause) => {
-    throw new DataError({ where: path, expected, received: cause.code === "ENOENT" ? "no such file" : cause.message, fix: "check the path", cause });
-  });
+  return open(path, "r").catch(unreadable(path, expected));
 }
 
 /** Exactly `length` bytes from `position` on. @throws what `malformed` makes, when the file ends before */
@@ -31,7 +29,10 @@ export async function fill(file: FileHandle, bytes: Uint8Array, position: number
 
 /** A whole file. @throws DataError naming the path, when it cannot be read */
 export function readBytes(path: string): Promise<Uint8Array> {
-  return readFile(path).catch((cause) => {
-    throw new DataError({ where: path, expected: "a file", received: cause.code === "ENOENT" ? "no such file" : cause.message, fix: "check the path", cause });
-  });
+  return readFile(path).catch(unreadable(path, "a file"));
 }
+
+const unreadable = (path: string, expected: string) => (cause: NodeJS.ErrnoException) => {
+  const received = cause.code === "ENOENT" ? "no such file" : cause.message;
+  throw new DataError({ where: path, expected, received, fix: "check the path", cause });
+};

@@ -143,19 +143,23 @@ export interface ReadOptions {
  */
 export async function* eachSafetensor(path: string, { names, widen = false }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
   const file = await openSafetensors(path);
-  const { tensors } = file.header;
   try {
-    const wanted = [...(names ?? tensors.keys())].map((name) => [name, infoOf(path, tensors, name)] as const);
-    if (names === undefined) wanted.sort(([, a], [, b]) => a.begin - b.begin);
-    const ahead: Promise<StoredTensor>[] = [];
-    for (const [i, [name]] of wanted.entries()) {
-      for (let next = i + ahead.length; next < wanted.length && ahead.length <= READ_AHEAD; next++) {
-        ahead.push(seenLater(readTensor(file, wanted[next][1], widen)));
-      }
-      yield [name, await (ahead.shift() as Promise<StoredTensor>)];
-    }
+    const inOrder = [...file.header.tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
+    yield* readTensors(path, file, names ?? inOrder, widen);
   } finally {
     await file.close();
+  }
+}
+
+async function* readTensors(path: string, file: OpenFile, names: readonly string[], widen: boolean): AsyncGenerator<[name: string, StoredTensor], void, void> {
+  const { tensors } = file.header;
+  const infos = names.map((name) => infoOf(path, tensors, name));
+  const ahead: Promise<StoredTensor>[] = [];
+  for (const [i, name] of names.entries()) {
+    for (let next = i + ahead.length; next < infos.length && ahead.length <= READ_AHEAD; next++) {
+      ahead.push(seenLater(readTensor(file, infos[next], widen)));
+    }
+    yield [name, await (ahead.shift() as Promise<StoredTensor>)];
   }
 }
 
@@ -186,10 +190,14 @@ export async function readSafetensors(
   path: string,
   names?: readonly string[],
 ): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
-  const { metadata, tensors: infos } = await readSafetensorsHeader(path);
-  const found = new Map<string, StoredTensor>();
-  for await (const [name, tensor] of eachSafetensor(path, { names })) found.set(name, tensor);
-  return { tensors: new Map([...(names ?? infos.keys())].map((name) => [name, found.get(name) as StoredTensor])), metadata };
+  const file = await openSafetensors(path);
+  try {
+    const found = new Map<string, StoredTensor>();
+    for await (const [name, tensor] of readTensors(path, file, names ?? [...file.header.tensors.keys()], false)) found.set(name, tensor);
+    return { tensors: found, metadata: file.header.metadata };
+  } finally {
+    await file.close();
+  }
 }
 
 /** Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for. */

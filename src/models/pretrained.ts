@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { eachSafetensor, exists, readJson, readSafetensorsHeader, readTorch, type StoredTensor } from "../files/index.ts";
+import { eachSafetensor, exists, type ReadOptions, readJson, readSafetensorsHeader, readTorch, type StoredTensor } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
 import { DataError, isFloat, widenToF32 } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
@@ -119,7 +119,7 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   const files = await weightFiles(folder);
   const state = new Map<string, StateTensor>();
   const wanted = model.namedState();
-  for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path));
+  for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path, { widen: true }));
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
   const { prefix, mayLack } = familyOf(folder, model.modelType);
   if (mayLack) for (const key of wanted.keys()) if (!state.has(key) && mayLack.test(key)) wanted.delete(key);
@@ -154,7 +154,7 @@ async function isUntied(folder: string, { tensor, source }: { tensor: string; so
     const isTorch = path.endsWith(".bin");
     const known = isTorch ? undefined : (await readSafetensorsHeader(path)).tensors;
     const names = known && [tensor, source].filter((name) => known.has(name));
-    for await (const [name, { data }] of tensorsIn(path, names)) {
+    for await (const [name, { data }] of tensorsIn(path, { names })) {
       if (name === tensor || name === source) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
   }
@@ -212,8 +212,8 @@ async function weightFiles(folder: string): Promise<string[]> {
 }
 
 /** A torch file keeps no order by which parts could be read alone: it is read whole. */
-async function* tensorsIn(path: string, names?: readonly string[]): AsyncGenerator<[name: string, StoredTensor], void, void> {
-  if (!path.endsWith(".bin")) return yield* eachSafetensor(path, { names, widen: true });
+async function* tensorsIn(path: string, options: ReadOptions): AsyncGenerator<[name: string, StoredTensor], void, void> {
+  if (!path.endsWith(".bin")) return yield* eachSafetensor(path, options);
   const tensors = await readTorch(path);
   for (const [name, tensor] of tensors) {
     tensors.delete(name); // its memory may be needed

@@ -31,8 +31,7 @@ export interface PipelineOptions extends Omit<LoadOptions, "task" | "head"> {
 const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
 
 /** A tokenizer for a model. @throws DataError when it has tokens that the model has not */
-async function openTokenizer(name: string, { hub }: PipelineOptions, model: PretrainedModel): Promise<TextTokenizer> {
-  const folder = await localPath(name, hub);
+async function openTokenizer(folder: string, model: PretrainedModel): Promise<TextTokenizer> {
   const tokenizer = await TextTokenizer.open(folder);
   const config = (model instanceof ImageTextModel ? model.languageModel.config : model.config) as { vocabSize?: number; text?: { vocabSize: number } };
   const { vocabSize = config.text?.vocabSize ?? Number.POSITIVE_INFINITY } = config;
@@ -46,7 +45,7 @@ const withText =
   <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], tokenizer: TextTokenizer) => P) =>
   async (name: string, { tokenizer = name, ...options }: PipelineOptions): Promise<P> => {
     const model = await fromPretrained(name, { ...options, task });
-    return make(model, await openTokenizer(tokenizer, options, model as PretrainedModel));
+    return make(model, await openTokenizer(await localPath(tokenizer, options.hub), model as PretrainedModel));
   };
 /** Makes a pipeline of a model and a processor of pictures. */
 const withImages =
@@ -67,8 +66,8 @@ const makers = {
   "feature-extraction": withText("feature-extraction", (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer)),
   "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    const template = await readChatTemplate(await localPath(tokenizer, options.hub));
-    return new TextGenerationPipeline(made, await openTokenizer(tokenizer, options, made), template);
+    const folder = await localPath(tokenizer, options.hub);
+    return new TextGenerationPipeline(made, await openTokenizer(folder, made), await readChatTemplate(folder));
   },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
@@ -79,11 +78,15 @@ const makers = {
   "image-segmentation": withImages("semantic-segmentation", (model, processor) => new ImageSegmentationPipeline(model, processor)),
   "zero-shot-image-classification": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
-    return new ZeroShotImageClassificationPipeline(made, await openTokenizer(tokenizer, options, made), await openProcessor(processor, options));
+    return new ZeroShotImageClassificationPipeline(
+      made,
+      await openTokenizer(await localPath(tokenizer, options.hub), made),
+      await openProcessor(processor, options),
+    );
   },
   "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "image-to-text" });
-    return new ImageToTextPipeline(made, await openTokenizer(tokenizer, options, made), await openProcessor(processor, options));
+    return new ImageToTextPipeline(made, await openTokenizer(await localPath(tokenizer, options.hub), made), await openProcessor(processor, options));
   },
   "image-text-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
     const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
@@ -91,8 +94,8 @@ const makers = {
       const { architecture: received } = made as PretrainedModel;
       throw new DataError({ where: model, expected: "a model that reads images and writes", received, fix: "use another model or task" });
     }
-    const template = await readChatTemplate(await localPath(tokenizer, options.hub));
-    return new ImageTextToTextPipeline(made, await openTokenizer(tokenizer, options, made), await openProcessor(processor, options), template);
+    const folder = await localPath(tokenizer, options.hub);
+    return new ImageTextToTextPipeline(made, await openTokenizer(folder, made), await openProcessor(processor, options), await readChatTemplate(folder));
   },
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;

@@ -209,9 +209,9 @@ async function tokenizerFile(folder: string): Promise<string> {
 
 /** What a tokenizer.json holds, from a file of any kind. */
 async function readTokenizer(path: string, config: Json, ranks?: TiktokenOptions): Promise<Json> {
-  if (/\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path)) return tiktokenJson(path, new TextDecoder().decode(await readBytes(path)), ranks);
-  if (path.endsWith(".model")) return sentencePieceJson(path, await readBytes(path), config);
   const text = async (name: string) => new TextDecoder().decode(await readBytes(name));
+  if (/\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path)) return tiktokenJson(path, await text(path), ranks);
+  if (path.endsWith(".model")) return sentencePieceJson(path, await readBytes(path), config);
   if (basename(path) === "vocab.txt") return wordPieceJson(path, await text(path), config);
   if (basename(path) === "vocab.json") return bytePairJson(path, await readJson(path), await text(join(dirname(path), "merges.txt")), config);
   return readJson(path);

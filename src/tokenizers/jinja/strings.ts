@@ -83,6 +83,9 @@ function formatted(text: string, args: readonly Value[], keywords: Keywords): st
   });
 }
 
+export const isUpper = (text: string): boolean => text === text.toUpperCase() && text !== text.toLowerCase();
+export const isLower = (text: string): boolean => text === text.toLowerCase() && text !== text.toUpperCase();
+
 const LINE = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
 const LINE_END = /(\r\n|[\n\r\v\f\u0085\u2028\u2029])$/;
 
@@ -121,8 +124,8 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   isalpha: (text) => /^\p{L}+$/u.test(text),
   isalnum: (text) => /^[\p{L}\p{N}]+$/u.test(text),
   isspace: (text) => text !== "" && Array.from(text).every(isSpace),
-  isupper: (text) => text === text.toUpperCase() && text !== text.toLowerCase(),
-  islower: (text) => text === text.toLowerCase() && text !== text.toUpperCase(),
+  isupper: isUpper,
+  islower: isLower,
   center: (text, args) => padded(text, args, "both"),
   ljust: (text, args) => padded(text, args, "right"),
   rjust: (text, args) => padded(text, args, "left"),

@@ -37,15 +37,9 @@ class Scope {
   }
 
   get(name: string): Value {
-    return this.names.get(name) ?? (this.names.has(name) ? null : (this.outer?.get(name) ?? this.missing(name)));
-  }
-
-  private missing(name: string): Value {
-    return this.has(name) ? null : new Undefined(`'${name}' is undefined`);
-  }
-
-  private has(name: string): boolean {
-    return this.names.has(name) || (this.outer?.has(name) ?? false);
+    let scope: Scope | undefined = this;
+    while (scope && !scope.names.has(name)) scope = scope.outer;
+    return scope ? (scope.names.get(name) ?? null) : new Undefined(`'${name}' is undefined`);
   }
 
   set(name: string, value: Value): void {

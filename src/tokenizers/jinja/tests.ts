@@ -1,4 +1,5 @@
 /** What may stand after "is". */
+import { isLower, isUpper } from "./strings.ts";
 import { Callable, compare, Float, isEqual, iterate, numeric, str, TemplateError, Tuple, Undefined, type Value } from "./values.ts";
 
 type Test = (value: Value, args: readonly Value[]) => boolean;
@@ -30,8 +31,8 @@ const tests: Readonly<Record<string, Test>> = {
   sequence: isSequence,
   mapping: (value) => value instanceof Map,
   string: (value) => typeof value === "string",
-  lower: (value) => str(value) === str(value).toLowerCase() && str(value) !== str(value).toUpperCase(),
-  upper: (value) => str(value) === str(value).toUpperCase() && str(value) !== str(value).toLowerCase(),
+  lower: (value) => isLower(str(value)),
+  upper: (value) => isUpper(str(value)),
   sameas: (value, [other]) => value === other,
   in: isIn,
   eq: isSame,
