@@ -18,6 +18,18 @@ export interface GenerationRules {
   suppressed: readonly number[];
   suppressedFirst: readonly number[];
   eos: readonly number[];
+  /** Of speech models: tokens that say times come in pairs and in order. @default none, they are tokens as others */
+  times: TimeRule | null;
+}
+
+/** How tokens that stand for times are picked. Radford et al. 2022, arXiv:2212.04356, section 2.3. */
+export interface TimeRule {
+  /** The token in front of that for 0 seconds; it is never picked. */
+  noTimestamps: number;
+  /** Ends a text; what is below it is text. */
+  eos: number;
+  /** The largest time that a text may begin with, in steps. @default null, any */
+  largestFirst: number | null;
 }
 
 const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
@@ -50,6 +62,7 @@ export function rulesFrom(json: Readonly<Record<string, unknown>>): GenerationRu
     suppressed: ids("suppress_tokens"),
     suppressedFirst: ids("begin_suppress_tokens"),
     eos,
+    times: null,
   };
 }
 
@@ -77,6 +90,38 @@ export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, 
   for (const id of rules.suppressed) ban(id);
   const first = startLength === 1 && rules.forcedBos !== null ? 2 : startLength;
   if (ids.length === first) for (const id of rules.suppressedFirst) ban(id);
+  if (rules.times) keepTimesInOrder(logits, rules.times, ids.slice(startLength));
+}
+
+/** Allows the times that can follow, and nothing else where a time is likelier than any text. */
+function keepTimesInOrder(logits: Float32Array, { noTimestamps, eos, largestFirst }: TimeRule, made: readonly number[]): void {
+  const zero = noTimestamps + 1;
+  const isTime = (id: number | undefined) => id !== undefined && id >= zero;
+  const ban = (start: number, end: number) => logits.fill(Number.NEGATIVE_INFINITY, start, end);
+  ban(noTimestamps, zero);
+  const isAfterOne = isTime(made.at(-1));
+  const isAfterTwo = isAfterOne && (made.length < 2 || isTime(made.at(-2)));
+  if (isAfterTwo) ban(zero, logits.length);
+  else if (isAfterOne) ban(0, eos);
+  const last = made.findLast(isTime);
+  // the end of a part may be the start of the next; a time is otherwise never given again
+  if (last !== undefined) ban(zero, isAfterOne && !isAfterTwo ? last : last + 1);
+  if (made.length === 0) {
+    ban(0, zero);
+    if (largestFirst !== null) ban(zero + largestFirst + 1, logits.length);
+  }
+  if (logSumExp(logits.subarray(zero)) > maxOf(logits.subarray(0, zero))) ban(0, zero);
+}
+
+const maxOf = (values: Float32Array) => values.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
+
+/** The logarithm of the sum of e to each value. */
+export function logSumExp(values: Float32Array): number {
+  const largest = maxOf(values);
+  if (largest === Number.NEGATIVE_INFINITY) return largest;
+  let sum = 0;
+  for (const value of values) sum += Math.exp(value - largest);
+  return largest + Math.log(sum);
 }
 
 /** Tokens that there are already become less likely, by a factor on their logits. */

@@ -18,9 +18,32 @@ export interface Seq2SeqSource {
 export interface Seq2SeqGenerateOptions extends GenerateOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
+  /** Sees the logits of each token, f32 [V], after the rules, and the token that was picked; also the one that ends the text. */
+  onLogits?: (logits: Float32Array, picked: number) => void;
 }
 
 type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
+
+/** What an encoder has read, for several texts of it; to be disposed of. */
+export class EncodedSource {
+  /** For each layer of the decoder. */
+  readonly keysAndValues: KeysAndValues[];
+  /** bool [1, S], false for padding; null where all counts. */
+  readonly mask: Tensor<"bool"> | null;
+
+  constructor(keysAndValues: KeysAndValues[], mask: Tensor<"bool"> | null) {
+    this.keysAndValues = keysAndValues;
+    this.mask = mask;
+  }
+
+  dispose(): void {
+    for (const { k, v } of this.keysAndValues) {
+      k.dispose();
+      v.dispose();
+    }
+  }
+}
+
 /** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
 const LENGTH_STEP = 32;
 
@@ -58,32 +81,52 @@ export class Seq2SeqGenerator {
     });
   }
 
+  /** Runs the encoder, for more than one text or question. @throws DataError for an empty text or an id outside the vocabulary */
+  async read(source: Seq2SeqSource): Promise<EncodedSource> {
+    this.checkSource(source);
+    const { inputs, mask } = this.inputsOf(source);
+    return new EncodedSource(await this.encode(inputs as never), mask);
+  }
+
+  /** Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the vocabulary */
+  async logits(source: EncodedSource, ids: readonly number[]): Promise<Float32Array> {
+    this.checkStart(ids);
+    const release = await this.acquire();
+    try {
+      return await this.run(ids, ids.length, source);
+    } finally {
+      release();
+    }
+  }
+
   /**
    * Writes a text, giving tokens as they are made; the start is not among them. Calls wait for one another.
    * @throws DataError for an empty text or an id outside the vocabulary, OptionError for wrong options
    */
-  async *generate(source: Seq2SeqSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal", "decoderInputIds", "rules"]);
-    const { decoderInputIds = this.start(), rules: own, signal, stopTokens, maxNewTokens, ...sampling } = options;
+  async *generate(source: Seq2SeqSource | EncodedSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal", "decoderInputIds", "rules", "onLogits"]);
+    const { decoderInputIds = this.start(), rules: own, signal, stopTokens, maxNewTokens, onLogits, ...sampling } = options;
     const { generationConfig, endTokenIds } = this.model;
     const rules = { ...rulesFrom(generationConfig), ...(endTokenIds && { eos: endTokenIds }), ...own };
     const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
     const ids = [...decoderInputIds];
-    this.check(source, ids);
+    this.checkStart(ids);
     const maxLength = Math.min(this.maxLength, maxNewTokens === undefined ? this.maxLength : ids.length + maxNewTokens);
     const sampler = new Sampler({ temperature: 0, ...sampling });
     const startLength = ids.length;
+    const isRead = source instanceof EncodedSource;
+    if (!isRead) this.checkSource(source);
     const release = await this.acquire();
-    let held: KeysAndValues[] = [];
+    let encoded: EncodedSource | undefined;
     try {
-      const { inputs, mask } = this.inputsOf(source);
-      held = await this.encode(inputs as never);
+      encoded = isRead ? source : await this.read(source);
       let fresh: readonly number[] = ids;
       while (ids.length < maxLength) {
         signal?.throwIfAborted();
-        const logits = await this.run(fresh, ids.length, mask, held);
+        const logits = await this.run(fresh, ids.length, encoded);
         applyRules(logits, rules, { ids, startLength, maxLength });
         const id = sampler.pick(logits);
+        onLogits?.(logits, id);
         if (stops.includes(id)) return "stop";
         yield id;
         ids.push(id);
@@ -91,10 +134,7 @@ export class Seq2SeqGenerator {
       }
       return "length";
     } finally {
-      for (const { k, v } of held) {
-        k.dispose();
-        v.dispose();
-      }
+      if (!isRead) encoded?.dispose();
       release();
     }
   }
@@ -104,8 +144,7 @@ export class Seq2SeqGenerator {
     return [typeof stated === "number" ? stated : (this.model.config.decoderStartTokenId ?? 0)];
   }
 
-  private check({ inputIds, inputFeatures, pixelValues }: Seq2SeqSource, ids: readonly number[]): void {
-    const { vocabSize } = this.model.config;
+  private checkSource({ inputIds, inputFeatures, pixelValues }: Seq2SeqSource): void {
     const given = [inputIds, inputFeatures, pixelValues].filter((part) => part !== undefined);
     if (given.length !== 1 || inputIds?.length === 0) {
       throw new DataError({
@@ -115,11 +154,20 @@ export class Seq2SeqGenerator {
         fix: "give one of them",
       });
     }
-    const wrong = [...(inputIds ?? []), ...ids].find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+    this.checkIds(inputIds ?? []);
+  }
+
+  private checkIds(ids: readonly number[]): void {
+    const { vocabSize } = this.model.config;
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined) {
       const fix = "encode the text with this model's tokenizer";
       throw new DataError({ where: "generate", expected: `token ids from 0 to ${vocabSize - 1}`, received: String(wrong), fix });
     }
+  }
+
+  private checkStart(ids: readonly number[]): void {
+    this.checkIds(ids);
     if (ids.length === 0 || ids.length >= this.maxLength) {
       const expected = `from 1 to ${this.maxLength - 1} decoderInputIds`;
       throw new OptionError({ where: "generate", expected, received: String(ids.length), fix: "shorten the start of the text" });
@@ -141,7 +189,7 @@ export class Seq2SeqGenerator {
     return { inputs: { inputIds: tensor(ids, { shape: [1, room] }), attentionMask: mask }, mask };
   }
 
-  private async run(ids: readonly number[], total: number, mask: Tensor<"bool"> | null, keysAndValues: KeysAndValues[]): Promise<Float32Array> {
+  private async run(ids: readonly number[], total: number, { mask, keysAndValues }: EncodedSource): Promise<Float32Array> {
     const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
     const logits = await this.step(i32(ids, [1, ids.length]), i32([total - 1], [1]), i32([total], [1]), mask, keysAndValues as never);
     const numbers = await logits.read();

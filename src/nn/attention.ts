@@ -19,6 +19,7 @@ import {
   slice,
   sub,
   type Tensor,
+  type TensorAttentionOptions,
   transpose,
 } from "../tensor/index.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
@@ -75,6 +76,8 @@ export interface MultiHeadOptions {
   /** Probability of dropping an attention weight; needs `key`. @default 0 */
   dropoutProbability?: number;
   key?: RandomKey;
+  /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
+  onWeights?: (weights: Tensor<"f32">) => void;
   /** Generation: attend to these earlier positions too, and add the new ones. Implies isCausal. */
   cache?: LayerCache & CacheLengths;
 }
@@ -112,7 +115,7 @@ export function multiHeadAttention(
   v: Tensor<"f32">,
   options: MultiHeadOptions,
 ): { output: Tensor<"f32">; cache?: LayerCache } {
-  const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap, dropoutProbability = 0, key, cache } = options;
+  const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap, dropoutProbability = 0, key, cache, onWeights } = options;
   const headDim = (q.shape[2] as number) / numHeads;
   const scale = options.scale ?? 1 / Math.sqrt(headDim);
   if (cache?.growth) return attendGrowing(q, k, v, { ...options, scale, cache, numKeyHeads }, cache.growth);
@@ -123,6 +126,11 @@ export function multiHeadAttention(
     const { output, ...next } = cachedAttention(widerQ, widerK, widerV, cache, { numHeads, numKeyHeads, scale, slidingWindow });
     return { output: resizeHeads(output, width, headDim), cache: next };
   }
+  const drops = key !== undefined && dropoutProbability > 0;
+  const onProbabilities: TensorAttentionOptions["onProbabilities"] = (weights) => {
+    onWeights?.(weights as Tensor<"f32">);
+    return drops ? dropout(weights, dropoutProbability, key) : weights;
+  };
   const output = scaledDotProductAttention(splitHeads(q, numHeads), splitHeads(k, numKeyHeads), splitHeads(v, numKeyHeads), {
     isCausal,
     scale,
@@ -130,8 +138,7 @@ export function multiHeadAttention(
     mask,
     bias,
     softCap,
-    onProbabilities: key && dropoutProbability > 0 ? (p) => dropout(p, dropoutProbability, key) : undefined,
-    blocks: key && dropoutProbability > 0 ? 1 : undefined, // blocks would share one key
+    ...((drops || onWeights) && { onProbabilities, blocks: 1 }), // blocks would share one key, and each be seen
   });
   return { output: mergeHeads(output) };
 }

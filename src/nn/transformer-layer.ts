@@ -53,6 +53,8 @@ export interface AttentionInputs {
   /** Added to what queries and keys are made of, and not to values: positions in DETR. */
   queryPosition?: Tensor<"f32">;
   keyPosition?: Tensor<"f32">;
+  /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
+  onWeights?: (weights: Tensor<"f32">) => void;
   /** Cosines and sines by which queries and keys are turned, as `RotaryEmbedding` makes them: [T, 1, Dh / 2] each. */
   angles?: { cos: Tensor<"f32">; sin: Tensor<"f32"> };
 }
@@ -65,6 +67,8 @@ export interface TransformerLayerInputs extends AttentionInputs {
   encoderPosition?: Tensor<"f32">;
   /** Keys and values of the encoder's states, from `crossKeysAndValues`, so that they are made once for many steps. */
   encoderKeysAndValues?: KeysAndValues;
+  /** Sees the weights of cross attention, [B, H, T, S]. */
+  onCrossWeights?: (weights: Tensor<"f32">) => void;
 }
 
 /** Projected keys and values, [B, S, H Dh] each. */
@@ -113,6 +117,7 @@ export class AttentionBlock extends Module {
       source = x,
       projected,
       angles,
+      onWeights,
       key,
     }: AttentionInputs & { source?: Tensor<"f32">; projected?: KeysAndValues; key?: RandomKey },
   ): { output: Tensor<"f32">; cache?: LayerCache } {
@@ -120,7 +125,7 @@ export class AttentionBlock extends Module {
     const { q, k, v } = this.qkv
       ? this.fused(x)
       : { q: this.queries(x, queryPosition), ...(projected ?? this.keysAndValues(source, keyPosition ?? (source === x ? queryPosition : undefined))) };
-    const options = { numHeads, scale, mask, bias, isCausal, cache, key, dropoutProbability: attentionDropout };
+    const options = { numHeads, scale, mask, bias, isCausal, cache, key, onWeights, dropoutProbability: attentionDropout };
     const turned = (states: Tensor<"f32">) => (angles ? turn(states, numHeads, angles) : states);
     const attended = multiHeadAttention(turned(q), turned(k), v, options);
     return { ...attended, output: this.output.forward(attended.output) };
@@ -197,7 +202,7 @@ export class TransformerLayer extends Module {
 
   /** x: [B, T, D] -> [B, T, D], and the cache with the new positions where one was given. */
   forward(x: Tensor<"f32">, inputs: TransformerLayerInputs = {}): { output: Tensor<"f32">; cache?: LayerCache } {
-    const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, key, ...own } = inputs;
+    const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, onCrossWeights, key, ...own } = inputs;
     const { crossAttention, crossNorm } = this;
     let cache: LayerCache | undefined;
     let y = this.residual(x, this.attentionNorm, key?.fold(0), this.attentionScale, (states) => {
@@ -212,6 +217,7 @@ export class TransformerLayer extends Module {
         mask: encoderMask,
         queryPosition: own.queryPosition,
         keyPosition: encoderPosition,
+        onWeights: onCrossWeights,
         key: key?.fold(2),
       };
       y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) => withScope("cross_attention", () => crossAttention.forward(states, across).output));

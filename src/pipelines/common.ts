@@ -50,10 +50,10 @@ export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Pr
 }
 
 /** All tokens that a generator gives. */
-export async function collect(made: AsyncIterable<number>): Promise<number[]> {
-  const ids: number[] = [];
-  for await (const id of made) ids.push(id);
-  return ids;
+export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const one of made) all.push(one);
+  return all;
 }
 
 /** The text of new tokens behind those of a prompt: what the prompt alone decodes to is cut off, so that spaces at the seam come out right. */

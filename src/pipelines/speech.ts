@@ -1,100 +1,154 @@
 import { readFile } from "node:fs/promises";
-import { type GenerateOptions, Seq2SeqGenerator } from "../generate/index.ts";
-import { DataError, OptionError } from "../ir/index.ts";
+import { languageName, SpeechGenerator, type SpeechOptions, speechOptionNames } from "../generate/index.ts";
+import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
-import { logMelSpectrogram, readWav, type Sound, toMono } from "../processors/index.ts";
+import { logMelSpectrogram, readWav, resample, type Sound, toMono } from "../processors/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
 import { collect, each } from "./common.ts";
+import { type HeardPiece, joinPieces, type TranscriptChunk, wordsOf } from "./transcript.ts";
 
-export interface SpeechRecognitionOptions extends Omit<GenerateOptions, "stopTokens"> {
-  /** Such as "en"; of models for several languages. @default found out from the sound */
-  language?: string;
-  /** Write in the language that is spoken, or in English. @default "transcribe" */
-  task?: "transcribe" | "translate";
+export interface SpeechRecognitionOptions extends Omit<SpeechOptions, "timestamps" | "tokenTimes" | "numFrames" | "prompt"> {
+  /** Give the parts of the text with their times, or its words. @default false */
+  returnTimestamps?: boolean | "word";
+  /** Give the parts of the text with their languages. @default false */
+  returnLanguage?: boolean;
+  /** Cut the sound into pieces of so many seconds that overlap, rather than going on where the last part ended. @default 0, do not */
+  chunkLengthS?: number;
+  /** Seconds of a piece that belong to its neighbours, on each side, or on the left and the right. @default chunkLengthS / 6 */
+  strideLengthS?: number | readonly [number, number];
+  /** A text that could stand before the sound's: names and spellings to be expected. @default none */
+  prompt?: string;
 }
 
-/** Frames of a spectrogram, a second. */
-const FRAMES_PER_SECOND = 100;
+export interface Transcript {
+  text: string;
+  /** With `returnTimestamps` or `returnLanguage`. */
+  chunks?: TranscriptChunk[];
+}
 
-/** What is said in sounds of up to the length that the model hears, 30 seconds. */
+/** Samples a second that the models hear, and those of a frame of the spectrogram. */
+const RATE = 16000;
+const HOP = 160;
+const unused: readonly string[] = ["timestamps", "tokenTimes", "numFrames"];
+const optionNames = [...["returnTimestamps", "returnLanguage", "chunkLengthS", "strideLengthS"], ...speechOptionNames.filter((name) => !unused.includes(name))];
+type Source = Sound | string | Uint8Array;
+
+/** A piece of a sound, and what of it belongs to its neighbours, in samples. */
+interface Piece {
+  samples: Float32Array;
+  left: number;
+  right: number;
+}
+
+/** What is said in sounds of any length. */
 export class SpeechRecognitionPipeline {
   private readonly model: WhisperForConditionalGeneration;
   private readonly tokenizer: TextTokenizer;
-  private readonly generator: Seq2SeqGenerator;
+  private readonly generator: SpeechGenerator;
+  /** Ids that are neither text nor times. */
+  private readonly special: ReadonlySet<number | null>;
 
+  /** @throws DataError for a generation_config.json that cannot be followed */
   constructor(model: WhisperForConditionalGeneration, tokenizer: TextTokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
-    this.generator = new Seq2SeqGenerator(model);
+    this.generator = new SpeechGenerator(model);
+    this.special = new Set(tokenizer.specialTexts.map((text) => tokenizer.tokenToId(text)));
   }
 
-  /** inputs: sounds, paths of WAV files, or their bytes. @throws OptionError for a language or task that the model does not know */
-  run(input: Sound | string | Uint8Array, options?: SpeechRecognitionOptions): Promise<{ text: string }>;
-  run(inputs: readonly (Sound | string | Uint8Array)[], options?: SpeechRecognitionOptions): Promise<{ text: string }[]>;
-  async run(inputs: Sound | string | Uint8Array | readonly (Sound | string | Uint8Array)[], { language, task, ...options }: SpeechRecognitionOptions = {}) {
-    return each(inputs, async (source: Sound | string | Uint8Array) => {
-      const sound = typeof source === "string" ? readWav(await readFile(source), source) : source instanceof Uint8Array ? readWav(source) : source;
-      const { numMelBins, maxSourcePositions } = this.model.config;
-      const chunkSeconds = (2 * maxSourcePositions) / FRAMES_PER_SECOND;
-      const seconds = sound.channels[0].length / sound.samplingRate;
-      if (seconds > chunkSeconds) {
-        const received = `${seconds.toFixed(1)} seconds`;
-        throw new DataError({
-          where: "automatic-speech-recognition",
-          expected: `a sound of at most ${chunkSeconds} seconds`,
-          received,
-          fix: "cut it into parts",
-        });
-      }
-      const inputFeatures = logMelSpectrogram(toMono(sound), sound.samplingRate, { numMelBins, chunkSeconds });
-      const decoderInputIds = await this.start(inputFeatures, language, task);
-      const made = await collect(this.generator.generate({ inputFeatures }, { ...options, decoderInputIds }));
-      return { text: await this.tokenizer.decode(made) };
-    });
+  /**
+   * inputs: sounds, paths of WAV files, or their bytes; of any number of samples a second.
+   * @throws OptionError for a language, task or length that the model does not know, DataError for a damaged file
+   */
+  run(input: Source, options?: SpeechRecognitionOptions): Promise<Transcript>;
+  run(inputs: readonly Source[], options?: SpeechRecognitionOptions): Promise<Transcript[]>;
+  async run(inputs: Source | readonly Source[], options: SpeechRecognitionOptions = {}) {
+    return each(inputs, async (source: Source) => this.transcript(await samplesOf(source), options));
   }
 
-  /** The tokens that say what is to be written. */
-  private async start(
-    inputFeatures: ReturnType<typeof logMelSpectrogram>,
-    language: string | undefined,
-    task: SpeechRecognitionOptions["task"],
-  ): Promise<number[]> {
-    const config = this.model.generationConfig as {
-      decoder_start_token_id?: number;
-      lang_to_id?: Record<string, number>;
-      task_to_id?: Record<string, number>;
-      no_timestamps_token_id?: number;
-      is_multilingual?: boolean;
+  private async transcript(samples: Float32Array, options: SpeechRecognitionOptions): Promise<Transcript> {
+    checkOptions("automatic-speech-recognition", options, optionNames);
+    const { returnTimestamps = false, returnLanguage = false, chunkLengthS, strideLengthS, prompt, ...rest } = options;
+    const isCut = Boolean(chunkLengthS);
+    const isByWord = returnTimestamps === "word";
+    const pieces = isCut ? this.cut(samples, chunkLengthS as number, strideLengthS) : [{ samples, left: 0, right: 0 }];
+    const asked: SpeechOptions = {
+      ...rest,
+      ...(returnTimestamps && { timestamps: true }),
+      tokenTimes: isByWord,
+      ...(prompt !== undefined && { prompt: await this.promptIds(prompt) }),
     };
-    const ids = [config.decoder_start_token_id ?? this.model.config.decoderStartTokenId ?? 0];
-    const languages = config.lang_to_id;
-    if (languages && config.is_multilingual !== false) {
-      const code = language === undefined ? undefined : language.startsWith("<|") ? language : `<|${language}|>`;
-      if (code !== undefined && !Object.hasOwn(languages, code)) {
-        const known = Object.keys(languages).map((name) => name.replace(/[<|>]/g, ""));
-        throw new OptionError({ where: "language", expected: `one of ${known.join(", ")}`, received: String(language), fix: "choose one of them" });
-      }
-      ids.push(code === undefined ? await this.detect(inputFeatures, ids, Object.values(languages)) : languages[code]);
-      const asked = task ?? "transcribe";
-      const taskId = config.task_to_id?.[asked];
-      if (taskId !== undefined) ids.push(taskId);
-      else if (task !== undefined) throw new OptionError({ where: "task", expected: "a task of the model", received: task, fix: "leave it out" });
+    const heard: HeardPiece[] = [];
+    for (const { samples: own, left, right } of pieces) {
+      const segments = await collect(this.generator.generate(this.features(own), { ...asked, numFrames: Math.ceil(own.length / HOP) }));
+      const stride = { length: own.length / RATE, left: left / RATE, right: right / RATE };
+      heard.push({ segments, ...(isCut && { stride }) });
     }
-    if (config.no_timestamps_token_id !== undefined) ids.push(config.no_timestamps_token_id);
-    return ids;
+    const decode = (ids: readonly number[]) => this.tokenizer.decode(ids);
+    const zero = (this.generator.settings.noTimestamps ?? this.model.config.vocabSize) + 1;
+    const isSpecial = (id: number) => this.special.has(id);
+    const chunks: TranscriptChunk[] = [];
+    let text = "";
+    for (const open of joinPieces(heard, { zero, isSpecial, splitsLanguages: returnLanguage && !returnTimestamps })) {
+      const own = await decode(open.run.tokens);
+      const parts: TranscriptChunk[] = isByWord
+        ? await wordsOf(open, decode)
+        : [{ text: own, ...(returnTimestamps && { timestamp: [open.start, open.end] as [number | null, number | null] }) }];
+      const language = open.language === undefined ? undefined : languageName(open.language);
+      chunks.push(...(returnLanguage ? parts.map((part) => ({ ...part, language })) : parts));
+      text += own;
+    }
+    return { text, ...((returnTimestamps || returnLanguage) && { chunks }) };
   }
 
-  /** The language token that is likeliest after the start. */
-  private async detect(inputFeatures: ReturnType<typeof logMelSpectrogram>, start: readonly number[], languages: readonly number[]): Promise<number> {
-    const isLanguage = new Set(languages);
-    const others = Array.from({ length: this.model.config.vocabSize }, (_, id) => id).filter((id) => !isLanguage.has(id));
-    const rules = { suppressed: others, suppressedFirst: [] };
-    const { value } = await this.generator.generate({ inputFeatures }, { decoderInputIds: start, maxNewTokens: 1, rules, stopTokens: [] }).next();
-    return value as number;
+  /** A window, or the whole of a longer sound. */
+  private features(samples: Float32Array) {
+    const { numMelBins } = this.model.config;
+    const windowSamples = this.generator.windowFrames * HOP;
+    return logMelSpectrogram(samples, RATE, { numMelBins, chunkSeconds: Math.max(windowSamples, samples.length) / RATE });
+  }
+
+  /** Pieces that overlap. @throws OptionError for lengths that do not fit */
+  private cut(samples: Float32Array, seconds: number, strides: SpeechRecognitionOptions["strideLengthS"] = seconds / 6): Piece[] {
+    const [length, left, right] = [seconds, ...(typeof strides === "number" ? [strides, strides] : strides)].map((part) => Math.round(part * RATE));
+    const most = (this.generator.windowFrames * HOP) / RATE;
+    if (!(seconds > 0 && seconds <= most)) {
+      throw new OptionError({
+        where: "chunkLengthS",
+        expected: `above 0 and at most ${most}, what the model hears at once`,
+        received: `${seconds}`,
+        fix: "shorten it",
+      });
+    }
+    if (!(left >= 0 && right >= 0 && left + right < length)) {
+      const expected = `strides of 0 or more that are less than chunkLengthS, ${seconds}, together`;
+      throw new OptionError({ where: "strideLengthS", expected, received: `${left / RATE} and ${right / RATE}`, fix: "shorten them" });
+    }
+    const pieces: Piece[] = [];
+    for (let start = 0; ; start += length - left - right) {
+      const isLast = start + length >= samples.length;
+      const piece = { samples: samples.subarray(start, start + length), left: start === 0 ? 0 : left, right: isLast ? 0 : right };
+      if (piece.samples.length > piece.left) pieces.push(piece);
+      if (isLast) return pieces;
+    }
+  }
+
+  private async promptIds(prompt: string): Promise<number[]> {
+    const { ids } = await this.tokenizer.encodeText(` ${prompt.trim()}`, { addSpecialTokens: false });
+    const special = ids.find((id) => this.special.has(id));
+    if (special === undefined) return [...ids];
+    throw new OptionError({ where: "prompt", expected: "plain text", received: this.tokenizer.idToToken(special) ?? "", fix: "leave special tokens out" });
   }
 
   dispose(): void {
     this.generator.dispose();
     this.model.dispose();
   }
+}
+
+async function samplesOf(source: Source): Promise<Float32Array> {
+  const sound = typeof source === "string" ? readWav(await readFile(source), source) : source instanceof Uint8Array ? readWav(source) : source;
+  const samples = resample(toMono(sound), sound.samplingRate, RATE);
+  if (samples.length > 0) return samples;
+  throw new DataError({ where: typeof source === "string" ? source : "sound", expected: "at least one sample", received: "none", fix: "check the recording" });
 }

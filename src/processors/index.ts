@@ -2,5 +2,6 @@
 export { ImageProcessor, type ProcessedImages } from "./image.ts";
 export { loadImage } from "./load-image.ts";
 export { type LogMelOptions, logMelSpectrogram, melFilters } from "./log-mel.ts";
+export { resample } from "./resample.ts";
 export { centerCrop, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
 export { readWav, type Sound, toMono } from "./wav.ts";

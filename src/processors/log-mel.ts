@@ -86,7 +86,7 @@ export function logMelSpectrogram(samples: Float32Array, samplingRate: number, o
   if (samplingRate !== wanted) {
     throw new OptionError({ where: "logMelSpectrogram", expected: `${wanted} samples a second`, received: `${samplingRate}`, fix: "resample the sound first" });
   }
-  const length = chunkSeconds * wanted;
+  const length = Math.round(chunkSeconds * wanted);
   const edge = fftSize >> 1;
   const padded = new Float64Array(length + 2 * edge);
   const sample = (i: number) => (i < samples.length ? samples[i] : 0);

@@ -52,6 +52,8 @@ export interface DecodeInputs extends RunOptions {
   cache?: { layers: readonly LayerCache[] } & CacheLengths;
   /** Positions of the tokens, i32 [B, T]; with a cache. @default 0, 1, ... */
   positions?: Tensor<"i32">;
+  /** Sees the weights of each layer's cross attention, [B, H, T, S]. */
+  onCrossWeights?: (weights: Tensor<"f32">, layer: number) => void;
 }
 
 /** What generation needs of a model with an encoder and a decoder. */
@@ -121,7 +123,7 @@ export function shiftRight(labels: Tensor<"i32">, start: number, padding: number
 export function runDecoderLayers(
   layers: readonly TransformerLayer[],
   x: Tensor<"f32">,
-  { encoderStates, encoderKeysAndValues, encoderMask, decoderMask, cache, key }: DecodeInputs,
+  { encoderStates, encoderKeysAndValues, encoderMask, decoderMask, cache, onCrossWeights, key }: DecodeInputs,
   bias?: Tensor<"f32">,
 ): { hidden: Tensor<"f32">; layers: LayerCache[] } {
   const caches: LayerCache[] = [];
@@ -129,7 +131,8 @@ export function runDecoderLayers(
   let hidden = x;
   for (const [i, layer] of layers.entries()) {
     const own = cache && cacheOfLayer(cache, i);
-    const inputs = { ...shared, encoderKeysAndValues: encoderKeysAndValues?.[i], cache: own, key: key?.fold(i) };
+    const seen = onCrossWeights && ((weights: Tensor<"f32">) => onCrossWeights(weights, i));
+    const inputs = { ...shared, encoderKeysAndValues: encoderKeysAndValues?.[i], cache: own, onCrossWeights: seen, key: key?.fold(i) };
     const result = withScope(`layers.${i}`, () => layer.forward(hidden, inputs));
     hidden = result.output;
     if (result.cache) caches.push(result.cache);

@@ -6,6 +6,7 @@ import {
   constantInit,
   dropout,
   Embedding,
+  type KeysAndValues,
   LayerNorm,
   ModelBuffer,
   Module,
@@ -13,7 +14,7 @@ import {
   Parameter,
   TransformerLayer,
 } from "../../nn/index.ts";
-import { add, conv, gelu, matmul, type RandomKey, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
+import { add, concat, conv, gelu, matmul, type RandomKey, reshape, slice, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, fromJson, makeConfig, number, probability, requireField, requireJson, size, toJson, tokenId, tokenIds } from "../config.ts";
 import type { Family } from "../family.ts";
 import type { RunOptions } from "../model.ts";
@@ -36,6 +37,8 @@ export interface WhisperConfig extends Seq2SeqConfig {
   attentionDropout: number;
   activationDropout: number;
   initStd: number;
+  /** Steps over which attention is smoothed for the times of words. */
+  medianFilterWidth: number;
 }
 
 const fields: Fields<WhisperConfig> = {
@@ -55,6 +58,7 @@ const fields: Fields<WhisperConfig> = {
   attentionDropout: probability("attention_dropout", 0),
   activationDropout: probability("activation_dropout", 0),
   initStd: number("init_std", 0.02),
+  medianFilterWidth: size("median_filter_width", 7),
   padTokenId: tokenId("pad_token_id", 50256),
   eosTokenId: tokenIds("eos_token_id", 50256),
   decoderStartTokenId: tokenId("decoder_start_token_id", 50257),
@@ -201,6 +205,19 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions));
     const run = runDecoderLayers(layers, dropout(embedded, this.config.dropout, inputs.key?.fold(999)), inputs);
     return { ...run, hidden: layerNorm.forward(run.hidden) };
+  }
+
+  /**
+   * How much some heads attend to each step of a sound, for times of words. ids: i32 [1, T]; heads: pairs of a layer and a head.
+   * -> [heads, T, positions]
+   */
+  alignment(ids: Tensor<"i32">, encoderKeysAndValues: readonly KeysAndValues[], heads: readonly (readonly [number, number])[]): Tensor<"f32"> {
+    const weights: Tensor<"f32">[] = [];
+    this.decode(ids, { encoderKeysAndValues, onCrossWeights: (seen, layer) => (weights[layer] = seen) });
+    return concat(
+      heads.map(([layer, head]) => reshape(slice(weights[layer], { axis: 1, start: head, end: head + 1 }), [1, ...weights[layer].shape.slice(2)])),
+      0,
+    );
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
