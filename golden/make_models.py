@@ -29,6 +29,16 @@ def pack(tensor):
     return {"dtype": DTYPES[tensor.dtype], "shape": list(tensor.shape), "data": data}
 
 
+def packed(inputs):
+    """All inputs; the objects of images, a dict for each, as class_labels and boxes that are filled up with the class -1."""
+    inputs = dict(inputs)
+    if isinstance(inputs.get("labels"), list):
+        for key, filling in [("class_labels", -1), ("boxes", 0.0)]:
+            inputs[key] = torch.nn.utils.rnn.pad_sequence([labels[key] for labels in inputs["labels"]], batch_first=True, padding_value=filling)
+        del inputs["labels"]
+    return {key: pack(value) for key, value in inputs.items()}
+
+
 def pick(result, path):
     """"hidden_states.1" of a result."""
     for part in path.split("."):
@@ -98,7 +108,7 @@ def make(name, case, seed):
         gradients = revert_weight_conversion(model, gradients)
         saved = load_file(folder / "model.safetensors")  # the checkpoint's names, also of tied parameters
         save_file({key: gradients[key] for key in saved if key in gradients}, folder / "gradients.safetensors")
-        expected["loss"] = {"inputs": {key: pack(value) for key, value in case.loss.items()}, "value": loss.item()}
+        expected["loss"] = {"inputs": packed(case.loss), "value": loss.item()}
     if case.greedy:
         expected["greedy"] = [greedy_run(model, inputs) for inputs in case.greedy]
     write_json(folder / "expected.json", expected)

@@ -1,4 +1,4 @@
-"""Makes golden/audio/long-form.json: Whisper on a sound longer than its window, and the times of words; and resample.json: sounds at other rates.
+"""Makes golden/audio/long-form.json: Whisper on a sound longer than its window, and the times of words.
 
     python golden/make_speech.py
 
@@ -7,13 +7,10 @@ Needs golden/pipelines/models/whisper, of make_pipelines.py. The sound is made o
 
 import numpy as np
 import torch
-
-torch.version.cuda = "13.0"  # what torchaudio was compiled for; of it only plain PyTorch is used
-from torchaudio.functional import resample
 from transformers import AutomaticSpeechRecognitionPipeline, AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
 from transformers.models.whisper import tokenization_whisper
 
-from common import GOLDEN, floats, made_by, write_json
+from common import GOLDEN, made_by, write_json
 from pipeline_common import plain, sound
 
 FOLDER = GOLDEN / "pipelines" / "models" / "whisper"
@@ -102,11 +99,4 @@ write_json(
             heard(7.8, return_timestamps="word"),
         ],
     },
-)
-
-part = torch.from_numpy(samples[4000:4300].copy())
-RATES = [(44100, 16000), (8000, 16000), (48000, 16000), (16000, 11025), (22050, 16000)]
-write_json(
-    GOLDEN / "audio" / "resample.json",
-    {"madeBy": made_by(__file__), "samples": [4000, 4300], "rates": [{"from": old, "to": new, "data": floats(resample(part, old, new))} for old, new in RATES]},
 )

@@ -1,5 +1,6 @@
 """Reductions, orders and cumulative functions."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -101,5 +102,26 @@ op(
         case(lambda x: list(torch.topk(x, k, a, l)), [normal(*s)], {"k": k, "axis": a, "largest": l})
         for s, a, k in [((5,), 0, 2), ((2, 3, 4), 1, 3), ((2, 5), -1, 1)]
         for l in [False, True]
+    ),
+)
+
+
+def assignment(cost, valid):
+    """The column of each row; scipy sees the columns that are valid."""
+    from scipy.optimize import linear_sum_assignment
+
+    out = torch.full(cost.shape[:-1], -1, dtype=torch.int32)
+    for place in np.ndindex(*cost.shape[:-2]):
+        columns = torch.nonzero(valid[place])[:, 0]
+        rows, found = linear_sum_assignment(cost[place][:, columns].detach().double().numpy())
+        out[place][rows] = columns[found].int()
+    return out
+
+
+op(
+    "linearSumAssignment",
+    lambda: (
+        case(assignment, [normal(*shape), torch.rand(shape[:-2] + shape[-1:]) < share], {})
+        for shape, share in [((6, 4), 1.1), ((4, 9), 1.1), ((3, 12, 8), 0.6), ((2, 2, 7, 7), 1.1), ((2, 5, 3), 0.0), ((40, 30), 0.9)]
     ),
 )

@@ -299,10 +299,37 @@ def detr(config):
     return model
 
 
+def objects(*counts):
+    """Classes and boxes of so many objects in each image; boxes do not reach over the edge."""
+    labels = []
+    for count in counts:
+        size = torch.randint(10, 60, (count, 2)) / 100
+        centre = size / 2 + (1 - size) * torch.randint(0, 100, (count, 2)) / 100
+        labels.append({"class_labels": torch.randint(0, LABELS, (count,)), "boxes": torch.cat([centre, size], -1)})
+    return labels
+
+
+def detector(build, config, runs, counts, outputs=DETECTED):
+    """A detector with its loss on the images of the first run, which have so many objects."""
+
+    def case():
+        made = runs()
+        return Case(build, config, made, list(outputs), loss=made[0] | {"labels": objects(*counts)}, scale=0.3)
+
+    return case
+
+
 DETECTORS = {
-    "yolos": vision(YolosForObjectDetection, YolosConfig(**YOLOS), DETECTED, lambda: images((16, 24), (21, 28))),
+    "yolos": detector(YolosForObjectDetection, YolosConfig(**YOLOS), lambda: images((16, 24), (21, 28)), [3, 1]),
     "yolos-no-mid-positions": vision(YolosForObjectDetection, YolosConfig(**YOLOS, use_mid_position_embeddings=False), DETECTED, lambda: images((12, 16))),
-    "detr": vision(detr, DetrConfig(**DETR), [*DETECTED, "encoder_last_hidden_state"], padded_images),
+    "detr": detector(detr, DetrConfig(**DETR), padded_images, [2, 0], [*DETECTED, "encoder_last_hidden_state"]),
+    # more objects than queries; other weights of everything
+    "detr-auxiliary-loss": detector(
+        detr,
+        DetrConfig(**DETR, auxiliary_loss=True, class_cost=2, bbox_cost=3, giou_cost=1, bbox_loss_coefficient=4, giou_loss_coefficient=3, eos_coefficient=0.3),
+        lambda: images((24, 32)),
+        [7, 4],
+    ),
 }
 
 CASES = CONVOLUTIONAL | TRANSFORMERS | SEGMENTERS | CONTRASTIVE | DETECTORS

@@ -24,7 +24,7 @@ All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), b
 "Checked" counts the golden models (in golden/models, golden/decoders and golden/gpt2) whose outputs are transformers'. "Difference" is the largest of their outputs, and
 "gradients" that of the loss and the gradient of every parameter, relative to numbers above 1, as the tests saw them (\`KINDLING_RECORD=1 npx vitest run src/models\` writes
 them down); none may be above 1e-4. Where there are gradients the class is trained; GPT-2 is
-compared step by step instead (golden/train); detectors have no loss yet, and transformers defines none for base models.
+compared step by step instead (golden/train); transformers defines none for base models.
 `;
 
 /** How often each class stands in the config.json files of golden/. */

@@ -54,6 +54,7 @@ export {
   sub,
   trunc,
 } from "./arithmetic.ts";
+export { linearSumAssignment } from "./assignment.ts";
 export {
   type AttentionOptions,
   type CachedAttentionInputs,

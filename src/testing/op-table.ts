@@ -137,6 +137,7 @@ const reductions: Record<string, Row> = {
   prod: { compute: ([x], options) => ops.prod(x, options), secondOrder: false }, // not followed at zeros
   norm: ([x], { p, ...options }) => ops.norm(x, { p: infinite(p) as number, ...options }),
   cumprod: ([x], { axis }) => ops.cumprod(x, axis),
+  linearSumAssignment: { compute: ([cost, valid]) => ops.linearSumAssignment(cost, valid), secondOrder: false },
   sort: ([x], options) => Object.values(ops.sort(x, options)),
   topk: ([x], { k, ...options }) => Object.values(ops.topk(x, k, options)),
 };

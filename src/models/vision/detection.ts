@@ -2,6 +2,7 @@
 import { Linear, Module } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
 import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 
 export interface DetectionOutput {
@@ -16,15 +17,16 @@ export interface DetectionOutput {
 }
 
 /** A model that finds objects in images. */
-export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOutput> {
-  abstract override readonly config: LabelConfig;
+export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOutput, DetectionLabels> {
+  abstract override readonly config: LabelConfig & DetectionWeights;
   readonly task = "object-detection";
 
   abstract override forward(inputs: ImageInputs & RunOptions): DetectionOutput;
 
-  /** Training needs a matching of boxes, which is not here yet. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss here: detectors can be run and not trained`);
+  /** Each object is given to one query; see `detectionLoss`. */
+  loss({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
+    const { logits, predBoxes } = this.forward(inputs);
+    return detectionLoss(logits, predBoxes, { classLabels, boxes }, this.config);
   }
 }
 

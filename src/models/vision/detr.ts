@@ -25,17 +25,18 @@ import {
   withScope,
   zeros,
 } from "../../tensor/index.ts";
-import { activation, choice, type Fields, fromJson, makeConfig, number, probability, requireField, requireJson, size, toJson } from "../config.ts";
+import { activation, choice, type Fields, flag, fromJson, makeConfig, number, probability, requireField, size, toJson } from "../config.ts";
 import { keyMask } from "../encoders/encoder.ts";
 import type { Family } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { bartLayerKeys } from "../seq2seq/bart.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
+import { type DetectionLabels, type DetectionWeights, detectionFields, detectionLoss } from "./detection-loss.ts";
 import { type ImageInputs, toTokens } from "./image.ts";
 import { fromTimmName, type ResNetConfig, ResNetEncoder, resnetFields } from "./resnet.ts";
 
-export interface DetrConfig extends LabelConfig {
+export interface DetrConfig extends LabelConfig, DetectionWeights {
   hiddenSize: number;
   numQueries: number;
   encoderLayers: number;
@@ -50,6 +51,8 @@ export interface DetrConfig extends LabelConfig {
   activationDropout: number;
   positionEmbeddingType: "sine" | "learned";
   initStd: number;
+  /** The loss also asks of each layer of the decoder that it finds the objects. */
+  auxiliaryLoss: boolean;
   backbone: Omit<ResNetConfig, keyof LabelConfig>;
 }
 
@@ -68,6 +71,8 @@ const fields: Fields<Omit<DetrConfig, keyof LabelConfig | "backbone">> = {
   activationDropout: probability("activation_dropout", 0),
   positionEmbeddingType: choice("position_embedding_type", ["sine", "learned"], "sine"),
   initStd: number("init_std", 0.02),
+  auxiliaryLoss: flag("auxiliary_loss", false),
+  ...detectionFields,
 };
 
 const EPSILON = 1e-5;
@@ -153,8 +158,8 @@ class DetrModel extends Module {
     this.config = config;
   }
 
-  /** -> states of the queries [B, Q, D], and of all places [B, h w, D] */
-  encode({ pixelValues, pixelMask, key }: ImageInputs & RunOptions): { queries: Tensor<"f32">; places: Tensor<"f32"> } {
+  /** -> states of the queries after each layer of the decoder, [B, Q, D], and of all places [B, h w, D] */
+  encode({ pixelValues, pixelMask, key }: ImageInputs & RunOptions): { layers: Tensor<"f32">[]; places: Tensor<"f32"> } {
     const { hiddenSize: width, numQueries } = this.config;
     const { lastHiddenState: map } = withScope("backbone", () => this.backbone.encode({ pixelValues }));
     const [batch, , height, columns] = map.shape as number[];
@@ -169,10 +174,15 @@ class DetrModel extends Module {
     const queryPosition = unsqueeze(this.queryPositionEmbeddings.weight.value, 0); // [1, Q, D]
     let queries: Tensor<"f32"> = zeros([batch, numQueries, width]);
     const across = { queryPosition, encoderStates: states, encoderMask: keys, encoderPosition: position };
-    for (const [i, layer] of this.decoder.layers.entries()) {
+    const norm = this.decoder.layernorm as LayerNorm;
+    const { auxiliaryLoss } = this.config;
+    const layers = this.decoder.layers.map((layer, i) => {
       queries = withScope(`decoder.layers.${i}`, () => layer.forward(queries, { ...across, key: key?.fold(100 + i) }).output);
-    }
-    return { queries: (this.decoder.layernorm as LayerNorm).forward(queries), places: states };
+      if (auxiliaryLoss) queries = norm.forward(queries); // transformers lets the next layer, and the last norm, go on from here
+      return queries;
+    });
+    layers.push(norm.forward(layers.pop() as Tensor<"f32">));
+    return { layers, places: states };
   }
 }
 
@@ -195,9 +205,22 @@ class DetrForObjectDetection extends ObjectDetector {
   }
 
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
-    const { queries, places } = withScope("model", () => this.model.encode(inputs));
-    const predBoxes = boxesOf(this.bboxPredictor, queries);
-    return { logits: this.classLabelsClassifier.forward(queries), predBoxes, lastHiddenState: queries, encoderLastHiddenState: places };
+    const { layers, places } = withScope("model", () => this.model.encode(inputs));
+    const queries = layers[layers.length - 1];
+    return { ...this.found(queries), lastHiddenState: queries, encoderLastHiddenState: places };
+  }
+
+  override loss({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
+    const { layers } = withScope("model", () => this.model.encode(inputs));
+    const used = this.config.auxiliaryLoss ? layers : layers.slice(-1);
+    return used
+      .map((queries) => this.found(queries))
+      .map(({ logits, predBoxes }) => detectionLoss(logits, predBoxes, { classLabels, boxes }, this.config))
+      .reduce((a, b) => add(a, b) as Tensor<"f32">);
+  }
+
+  private found(queries: Tensor<"f32">): { logits: Tensor<"f32">; predBoxes: Tensor<"f32"> } {
+    return { logits: this.classLabelsClassifier.forward(queries), predBoxes: boxesOf(this.bboxPredictor, queries) };
   }
 }
 
@@ -224,7 +247,6 @@ export const detr: Family = {
   prefix: "model",
   tasks: { DetrForObjectDetection: "object-detection" },
   create: (_, path, json, key) => {
-    requireJson(path, json, { auxiliary_loss: [false] });
     const config = makeConfig("DetrConfig", fields, fromJson(path, json, fields));
     for (const heads of [config.encoderHeads, config.decoderHeads]) {
       requireField("DetrConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [config.hiddenSize, heads]);

@@ -1,15 +1,16 @@
 /** YOLOS: a ViT with further tokens, each of which finds an object. Fang et al. 2021, arXiv:2106.00666. */
 import { LayerNorm, Module, normalInit, type Parameter, TransformerLayer } from "../../nn/index.ts";
 import { add, broadcastTo, concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
-import { type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
+import { type Fields, flag, fromJson, makeConfig, requireField, requireJson, size, toJson } from "../config.ts";
 import type { Family } from "../family.ts";
 import { labelsFromJson, labelsToJson } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
+import { type DetectionWeights, detectionFields } from "./detection-loss.ts";
 import { type ImageInputs, PatchEmbeddings, sides, stretchPositions, token } from "./image.ts";
 import { type ViTConfig, vitFields, vitLayerKeys } from "./vit.ts";
 
-export interface YolosConfig extends Omit<ViTConfig, "poolerSize" | "poolerActivation"> {
+export interface YolosConfig extends Omit<ViTConfig, "poolerSize" | "poolerActivation">, DetectionWeights {
   numDetectionTokens: number;
   /** Positions are added between the layers too. */
   useMidPositionEmbeddings: boolean;
@@ -21,6 +22,7 @@ const fields: Fields<Omit<YolosConfig, keyof LabelConfig>> = {
   imageSize: { ...shared.imageSize, default: [512, 864] },
   numDetectionTokens: size("num_detection_tokens", 100),
   useMidPositionEmbeddings: flag("use_mid_position_embeddings", true),
+  ...detectionFields,
 };
 
 type Grid = readonly [number, number];
@@ -133,6 +135,7 @@ export const yolos: Family = {
   prefix: "vit",
   tasks: { YolosForObjectDetection: "object-detection" },
   create: (_, path, json, key) => {
+    requireJson(path, json, { auxiliary_loss: [false] });
     const config = makeConfig("YolosConfig", fields, fromJson(path, json, fields));
     requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [config.hiddenSize, config.numHeads]);
     return new YolosForObjectDetection({ ...config, ...labelsFromJson(path, json) }, key);

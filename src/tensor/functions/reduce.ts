@@ -60,6 +60,13 @@ export function topk<D extends DType>(x: Tensor<D>, k: number, options?: { axis?
 export function sort<D extends DType>(x: Tensor<D>, options?: { axis?: number; descending?: boolean }): { values: Tensor<D>; indices: Tensor<"i64"> } {
   return ordered(ops.sort(x.value, options));
 }
+/**
+ * Pairs rows with columns, one with one, so that the sum of the costs is least. cost: [..., R, C], valid: which columns take part, [..., C]
+ * -> the column of each row, or -1. [..., R]
+ */
+export function linearSumAssignment(cost: Tensor<FloatDType>, valid: Tensor<"bool">): Tensor<"i32"> {
+  return new Tensor(ops.linearSumAssignment(cost.value, valid.value));
+}
 /** Positions that sort x. @default last axis, ascending */
 export function argsort(x: Tensor, options?: { axis?: number; descending?: boolean }): Tensor<"i64"> {
   return new Tensor(ops.argsort(x.value, options));
