@@ -37,7 +37,7 @@ describe.each(names)("%s", (name) => {
     const given = (session: ort.InferenceSession, more: Record<string, ort.Tensor> = {}) =>
       Object.fromEntries(session.inputNames.map((input) => [input, more[input] ?? feed(input, inputs)]));
     let found = await sessions[0].run(given(sessions[0]));
-    if (sessions.length === 2) {
+    if (sessions.length === 3) {
       const decoder: Record<string, ort.Tensor> = { encoder_hidden_states: found.last_hidden_state };
       const written = inputs.decoder_input_ids ?? inputs.input_ids;
       if (inputs.input_ids && !inputs.pixel_values) decoder.encoder_attention_mask = feed("attention_mask", inputs);

@@ -1,8 +1,9 @@
 /** Models as ONNX files that ONNX Runtime runs alone, with the names of inputs and outputs that optimum and transformers.js have. */
 import { join } from "node:path";
-import { OptionError } from "../../ir/index.ts";
+import { addSizes, OptionError } from "../../ir/index.ts";
+import { type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
 import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
-import { cast, cumsum, notEqual, sub, type Tensor } from "../../tensor/index.ts";
+import { arange, broadcastTo, cast, cumsum, greaterEqual, max, notEqual, sub, type Tensor, zeros } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import type { PretrainedModel, Task } from "../model.ts";
 import type { TaskModels } from "../pretrained.ts";
@@ -19,11 +20,13 @@ type Anything = { forward(inputs: object): Record<string, Tensor | Tensor[] | ob
 
 const BATCH = "batch_size";
 const LENGTH = "sequence_length";
+const SOURCE = "encoder_sequence_length";
 const ids = (length = LENGTH): OnnxInput => ({ dtype: "i64", shape: [BATCH, length] });
 
 /**
- * Writes a model into a folder: model.onnx, for encoder-decoders encoder_model.onnx and decoder_model.onnx, for language models with the keys and
- * values of the tokens before as inputs and outputs, past_key_values.N.key and present.N.key.
+ * Writes a model into a folder: model.onnx; of encoder-decoders encoder_model.onnx, decoder_model.onnx for the first tokens, and
+ * decoder_with_past_model.onnx for each that follows. Keys and values of the tokens before are inputs and outputs: past_key_values.N.key and
+ * present.N.key, or, of encoder-decoders, past_key_values.N.decoder.key and past_key_values.N.encoder.key.
  * @returns the names of the files
  * @throws OptionError for a model that is not exported: those that read images in a text
  */
@@ -35,8 +38,12 @@ export async function exportModel(model: PretrainedModel, folder: string, option
   const { task } = model;
   if (task === "causal-lm") return [await write("model.onnx", ...causalLM(model as CausalLM))];
   if (task === "seq2seq-lm" || task === "speech-seq2seq" || task === "image-to-text") {
-    const { encoder, decoder } = encoderDecoder(model as TaskModels["seq2seq-lm"], options);
-    return [await write("encoder_model.onnx", ...encoder), await write("decoder_model.onnx", ...decoder)];
+    const { encoder, decoder, decoderWithPast } = encoderDecoder(model as TaskModels["seq2seq-lm"], options);
+    return [
+      await write("encoder_model.onnx", ...encoder),
+      await write("decoder_model.onnx", ...decoder),
+      await write("decoder_with_past_model.onnx", ...decoderWithPast),
+    ];
   }
   if (task === "image-text-to-text") {
     const fix = "export its text model: exportModel(model.languageModel, folder)";
@@ -136,10 +143,24 @@ function causalLM(model: CausalLM): [(inputs: Tensors) => Tensors, Inputs] {
   return [forward, inputs];
 }
 
-/** The encoder, and the decoder over all tokens so far. */
+/** Keys and values under the names of their layers: `past_key_values.0.decoder.key`. */
+const named = (prefix: string, suffix: string, layers: readonly KeysAndValues[]): Tensors =>
+  Object.fromEntries(
+    layers.flatMap(({ k, v }, i) => [
+      [`${prefix}.${i}.${suffix}key`, k],
+      [`${prefix}.${i}.${suffix}value`, v],
+    ]),
+  );
+const held = (given: Tensors, suffix: string, layers: number): KeysAndValues[] =>
+  Array.from({ length: layers }, (_, i) => {
+    const [k, v] = ["key", "value"].map((part) => given[`past_key_values.${i}.${suffix}${part}`] as Tensor<"f32">);
+    return { k, v };
+  });
+
+/** The encoder; the decoder over the first tokens; and over one more token, after the keys and values of those before and of the encoder. */
 function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: ExportModelOptions) {
   const config: SomeConfig = model.config;
-  const SOURCE = "encoder_sequence_length";
+  const { numLayers, numHeads } = model.cacheShape;
   const isSpeech = model.task === "speech-seq2seq";
   const isImage = model.task === "image-to-text";
   const encoderInputs: Inputs = isSpeech
@@ -148,13 +169,53 @@ function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: Export
       ? { pixel_values: image(config, options) }
       : { input_ids: ids(SOURCE), attention_mask: ids(SOURCE) };
   const encode = (given: Tensors): Tensors => ({ last_hidden_state: model.encode(ownInputs(given)) });
-  const hasMask = !isSpeech && !isImage;
+
+  const mask: Inputs = isSpeech || isImage ? {} : { encoder_attention_mask: ids(SOURCE) };
   const states: OnnxInput = { dtype: "f32", shape: [BATCH, SOURCE, (config.vision ?? config).hiddenSize as number] };
-  const decoderInputs: Inputs = { input_ids: ids(), encoder_hidden_states: states, ...(hasMask && { encoder_attention_mask: ids(SOURCE) }) };
-  const decode = (given: Tensors): Tensors => {
-    const encoderMask = hasMask ? notEqual(given.encoder_attention_mask, 0) : undefined;
-    const { hidden } = model.decode(cast(given.input_ids, "i32"), { encoderStates: given.encoder_hidden_states as Tensor<"f32">, encoderMask });
-    return { logits: model.logits(hidden) };
+  /** The new tokens after `past`; `across` are the encoder's keys and values, [B, S, H Dh]. */
+  const decode = (given: Tensors, past: readonly KeysAndValues[], across: readonly KeysAndValues[]): Tensors => {
+    const inputIds = cast(given.input_ids, "i32");
+    const [batch, length] = inputIds.shape;
+    const keys = addSizes(past[0].k.shape[2], length);
+    const keyPositions = broadcastTo(arange(keys), [batch, keys]);
+    const isFirst = past[0].k.shape[2] === 0;
+    const queryPositions = isFirst ? keyPositions : (max(keyPositions, { axes: 1, keepDims: true }) as Tensor<"i32">); // all, or the one new token's
+    const growth = { queryPositions, keyPositions, keyMask: greaterEqual(keyPositions, 0) };
+    const encoderMask = given.encoder_attention_mask && notEqual(given.encoder_attention_mask, 0);
+    const cache = { layers: past, lengths: queryPositions, total: queryPositions, growth };
+    const { hidden, layers } = model.decode(inputIds, { encoderKeysAndValues: across, encoderMask, cache, positions: queryPositions });
+    return { logits: model.logits(hidden), ...named("present", "decoder.", layers) };
   };
-  return { encoder: [encode, encoderInputs] as const, decoder: [decode, decoderInputs] as const };
+  const headsOf = (layers: readonly KeysAndValues[], turn: (x: Tensor<"f32">) => Tensor<"f32">) => layers.map(({ k, v }) => ({ k: turn(k), v: turn(v) }));
+  const begin = (given: Tensors): Tensors => {
+    const across = model.crossKeysAndValues(given.encoder_hidden_states as Tensor<"f32">);
+    const split = headsOf(across, (x) => splitHeads(x, numHeads));
+    const { shape } = split[0].k;
+    const nothing = zeros([shape[0] as number, numHeads, 0, shape[3] as number]);
+    const past = across.map(() => ({ k: nothing, v: nothing }));
+    return { ...decode(given, past, across), ...named("present", "encoder.", split) };
+  };
+  const goOn = (given: Tensors): Tensors => decode(given, held(given, "decoder.", numLayers), headsOf(held(given, "encoder.", numLayers), mergeHeads));
+
+  const headDim = headWidth(model);
+  const layer = (length: string): OnnxInput => ({ dtype: "f32", shape: [BATCH, numHeads, length, headDim] });
+  const pastInputs = Object.fromEntries(
+    Array.from({ length: numLayers }, (_, i) => i).flatMap((i) =>
+      ["decoder.key", "decoder.value", "encoder.key", "encoder.value"].map((part) => [
+        `past_key_values.${i}.${part}`,
+        layer(part.startsWith("encoder") ? SOURCE : "past_sequence_length"),
+      ]),
+    ),
+  );
+  return {
+    encoder: [encode, encoderInputs] as const,
+    decoder: [begin, { input_ids: ids(), encoder_hidden_states: states, ...mask }] as const,
+    decoderWithPast: [goOn, { input_ids: { dtype: "i64", shape: [BATCH, 1] }, ...mask, ...pastInputs }] as const,
+  };
+}
+
+/** Width of a head as the weights have it; a cache of ours may be wider. */
+function headWidth(model: EncoderDecoder): number {
+  const { headDim, hiddenSize } = model.config as { headDim?: number; hiddenSize: number };
+  return headDim ?? hiddenSize / model.cacheShape.numHeads;
 }

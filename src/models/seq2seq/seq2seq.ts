@@ -152,6 +152,7 @@ export function runEncoderLayers(
 
 /** Positions of new tokens, i32 [B, T]: those after what is in the cache, or from 0 on, i32 [1, T]. */
 export function newPositions(ids: Tensor<"i32">, cache: CacheLengths | undefined): Tensor<"i32"> {
+  if (cache?.growth) return cache.growth.queryPositions;
   const [batch, length] = ids.shape;
   return cache ? sub(reshape(cache.lengths, [batch, 1]), flip(arange(length))) : reshape(arange(length), [1, length]);
 }

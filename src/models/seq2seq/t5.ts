@@ -175,7 +175,7 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
     const { cache, key } = inputs;
     const length = ids.shape[1];
     const embedded = dropout(this.shared.forward(ids), this.config.dropout, key?.fold(998)); // [B, T, D]
-    const keys = cache ? cache.layers[0].k.shape[2] : length;
+    const keys = cache?.growth ? cache.growth.keyPositions.shape[1] : cache ? cache.layers[0].k.shape[2] : length;
     const positions = newPositions(ids, cache);
     const bias = withScope("relative_attention_bias", () => this.decoder.bias(positions, keys));
     const { hidden, layers } = runDecoderLayers(this.decoder.block, embedded, inputs, bias);

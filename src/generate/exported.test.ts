@@ -1,0 +1,57 @@
+/** Encoder-decoders as ONNX files, in plain ONNX Runtime: the tokens that transformers' generate gives, by the files' keys and values. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as ort from "onnxruntime-node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type EncoderDecoder, exportModel, fromPretrained, type TaskModels } from "../models/index.ts";
+import { goldenModels, readGoldenModel } from "../testing/golden-model.ts";
+import { applyRules, indexOfLargest, rulesFrom } from "./index.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+type Feeds = Record<string, ort.Tensor>;
+type Packed = { dtype: string; shape: number[]; data: number[] };
+const i64 = (values: readonly number[]) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+
+const names = (await readdir(goldenModels)).filter((name) => /^(t5|t5-gated|mt5|bart|marian|marian-two-vocabularies|whisper|blip)$/.test(name));
+test.each(names)("%s", async (name) => {
+  const { folder: source, greedy = [] } = await readGoldenModel(name);
+  const model = (await fromPretrained(source)) as TaskModels["seq2seq-lm"];
+  const { endTokenIds } = model as EncoderDecoder;
+  const [{ inputs: first }] = greedy;
+  const files = await exportModel(model, folder, { imageSize: first.pixel_values?.shape.slice(2) as [number, number] | undefined });
+  const [encoder, decoder, withPast] = await Promise.all(files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })));
+  for (const { inputs, outputIds } of greedy) {
+    const { input_ids: text, attention_mask: mask, decoder_input_ids: begun } = inputs as Record<string, Packed | undefined>;
+    const isText = encoder.inputNames.includes("input_ids");
+    const seen: Feeds = isText && text ? { encoder_attention_mask: i64(mask?.data ?? text.data.map(() => 1)) } : {};
+    const read = (input: string): ort.Tensor => {
+      if (input === "input_ids") return i64((text as Packed).data);
+      if (input === "attention_mask") return seen.encoder_attention_mask;
+      const { data, shape } = inputs[input];
+      return new ort.Tensor("float32", Float32Array.from(data), shape);
+    };
+    const { last_hidden_state: states } = await encoder.run(Object.fromEntries(encoder.inputNames.map((input) => [input, read(input)])));
+    const started = begun?.data ?? [outputIds[0], ...(isText || !text ? [] : text.data.slice(1, -1))];
+    let run = await decoder.run({ input_ids: i64(started), encoder_hidden_states: states, ...seen });
+    const across = Object.entries(run).filter(([key]) => key.includes(".encoder."));
+    const written = [...started];
+    const rules = { ...rulesFrom(model.generationConfig), ...(endTokenIds && { eos: endTokenIds }), minNewTokens: outputIds.length };
+    while (written.length < outputIds.length) {
+      const logits = (run.logits.data as Float32Array).slice(-(run.logits.dims.at(-1) as number));
+      applyRules(logits, rules, { ids: written, startLength: started.length, maxLength: outputIds.length });
+      written.push(indexOfLargest(logits));
+      const grown = Object.entries(run).filter(([key]) => key.includes(".decoder."));
+      const past = Object.fromEntries([...grown, ...across].map(([key, value]) => [key.replace("present", "past_key_values"), value]));
+      run = await withPast.run({ input_ids: i64(written.slice(-1)), ...seen, ...past });
+    }
+    expect(written).toEqual(outputIds);
+  }
+  for (const session of [encoder, decoder, withPast]) await session.release();
+  model.dispose();
+});
