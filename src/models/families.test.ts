@@ -18,7 +18,7 @@ family's for that task, and its type is known. \`{ task, head: "new", labels }\`
 Weights are read from \`model.safetensors\`, from shards with an index, and from \`pytorch_model.bin\` (by a reader of pickles that runs nothing), in f32, f16, bf16 and f64.
 \`savePretrained\` writes what transformers reads. ResNets of timm open by timm's own config.json.
 
-All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), but for those that read images in a text, whose text model is. GGUF is read and written of
+All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), those of several parts as several files. GGUF is read and written of
 \`llama\`, \`mistral\`, \`qwen2\` and \`qwen3\`.
 
 "Checked" counts the golden models (in golden/models, golden/decoders and golden/gpt2) whose outputs are transformers'. "Difference" is the largest of their outputs, and

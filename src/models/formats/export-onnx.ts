@@ -1,13 +1,14 @@
 /** Models as ONNX files that ONNX Runtime runs alone, with the names of inputs and outputs that optimum and transformers.js have. */
 import { join } from "node:path";
-import { addSizes, OptionError } from "../../ir/index.ts";
+import { addSizes, type Size } from "../../ir/index.ts";
 import { type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
 import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
-import { arange, broadcastTo, cast, cumsum, greaterEqual, max, notEqual, sub, type Tensor, zeros } from "../../tensor/index.ts";
+import { arange, broadcastTo, cast, cumsum, flip, gather, greaterEqual, max, notEqual, sub, type Tensor, zeros } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import type { PretrainedModel, Task } from "../model.ts";
 import type { TaskModels } from "../pretrained.ts";
 import type { EncoderDecoder } from "../seq2seq/seq2seq.ts";
+import type { ImageTextModel } from "../vision-language/vision-language.ts";
 
 export interface ExportModelOptions extends ExportOptions {
   /** Height and width of pictures, in pixels. @default what the config says, or 224 */
@@ -26,9 +27,9 @@ const ids = (length = LENGTH): OnnxInput => ({ dtype: "i64", shape: [BATCH, leng
 /**
  * Writes a model into a folder: model.onnx; of encoder-decoders encoder_model.onnx, decoder_model.onnx for the first tokens, and
  * decoder_with_past_model.onnx for each that follows. Keys and values of the tokens before are inputs and outputs: past_key_values.N.key and
- * present.N.key, or, of encoder-decoders, past_key_values.N.decoder.key and past_key_values.N.encoder.key.
+ * present.N.key, or, of encoder-decoders, past_key_values.N.decoder.key and past_key_values.N.encoder.key. Models that read images in a text
+ * are vision_encoder.onnx, embed_tokens.onnx and decoder_model_merged.onnx, whose inputs_embeds hold the image_features in their places.
  * @returns the names of the files
- * @throws OptionError for a model that is not exported: those that read images in a text
  */
 export async function exportModel(model: PretrainedModel, folder: string, options: ExportModelOptions = {}): Promise<string[]> {
   const write = async (name: string, forward: (inputs: Tensors) => Tensors, inputs: Inputs) => {
@@ -46,8 +47,8 @@ export async function exportModel(model: PretrainedModel, folder: string, option
     ];
   }
   if (task === "image-text-to-text") {
-    const fix = "export its text model: exportModel(model.languageModel, folder)";
-    throw new OptionError({ where: "exportModel", expected: "a model of one part, or an encoder-decoder", received: model.architecture, fix });
+    const { vision, tokens, decoder } = imageText(model as ImageTextModel, options);
+    return [await write("vision_encoder.onnx", ...vision), await write("embed_tokens.onnx", ...tokens), await write("decoder_model_merged.onnx", ...decoder)];
   }
   const inputs = inputsOf(model, options);
   const run = (given: Tensors) => flatOutputs((model as unknown as Anything).forward(ownInputs(given)), task);
@@ -118,13 +119,20 @@ function inputsOf(model: PretrainedModel, options: ExportModelOptions): Inputs {
   return { pixel_values: pixels, ...(modelType === "detr" && { pixel_mask: { dtype: "i64", shape: [BATCH, ...pixels.shape.slice(2)] } }) };
 }
 
-/** Inputs: ids of the new tokens, the mask of all, positions of the new ones, keys and values of those before. */
-function causalLM(model: CausalLM): [(inputs: Tensors) => Tensors, Inputs] {
+/**
+ * Inputs: ids of the new tokens, the mask of all, positions of the new ones, keys and values of those before. With `hasImages` inputs_embeds are
+ * in place of ids, and there may be positions in time, height and width.
+ */
+function causalLM(model: CausalLM, hasImages = false, positionAxes: readonly number[] = []): [(inputs: Tensors) => Tensors, Inputs] {
   const { numLayers } = model.config;
   const { numKeyHeads, headDim } = model.cacheShape;
   const layers = Array.from({ length: numLayers }, (_, i) => i);
   const past = { dtype: "f32", shape: [BATCH, numKeyHeads, "past_sequence_length", headDim] } as const;
-  const inputs: Record<string, OnnxInput> = { input_ids: ids(), attention_mask: ids(`past_sequence_length + ${LENGTH}`), position_ids: ids() };
+  const inputs: Record<string, OnnxInput> = {
+    ...(hasImages ? { inputs_embeds: { dtype: "f32", shape: [BATCH, LENGTH, model.config.hiddenSize] } } : { input_ids: ids() }),
+    attention_mask: ids(`past_sequence_length + ${LENGTH}`),
+    position_ids: { dtype: "i64", shape: [...positionAxes, BATCH, LENGTH] },
+  };
   for (const i of layers) {
     inputs[`past_key_values.${i}.key`] = past;
     inputs[`past_key_values.${i}.value`] = past;
@@ -133,14 +141,51 @@ function causalLM(model: CausalLM): [(inputs: Tensors) => Tensors, Inputs] {
     const keyMask = notEqual(given.attention_mask, 0);
     const keyPositions = sub(cumsum(cast(keyMask, "i32"), { axis: 1 }), 1); // [B, P + T]
     const positions = cast(given.position_ids, "i32");
-    const held = layers.map((i) => ({ k: given[`past_key_values.${i}.key`] as Tensor<"f32">, v: given[`past_key_values.${i}.value`] as Tensor<"f32"> }));
-    const growth = { queryPositions: positions, keyPositions, keyMask };
-    const cache = { layers: held, lengths: positions, total: positions, growth };
-    const { hidden, layers: grown } = model.hidden(cast(given.input_ids, "i32"), { positions, cache });
-    const present = grown.flatMap(({ k, v }, i) => [[`present.${i}.key`, k] as const, [`present.${i}.value`, v] as const]);
-    return { logits: model.logits(hidden), ...Object.fromEntries(present) };
+    const length = positions.shape[positions.rank - 1];
+    const queryPositions = hasImages ? lastOf(keyPositions, length) : positions; // those of images are not their places in the text
+    const growth = { queryPositions, keyPositions, keyMask };
+    const cache = { layers: held(given, "", numLayers), lengths: queryPositions, total: queryPositions, growth };
+    const embeddings = given.inputs_embeds as Tensor<"f32"> | undefined;
+    const tokens = embeddings ? zeros(queryPositions.shape, "i32") : cast(given.input_ids, "i32");
+    const { hidden, layers: grown } = model.hidden(tokens, { positions, embeddings, cache });
+    return { logits: model.logits(hidden), ...named("present", "", grown) };
   };
   return [forward, inputs];
+}
+
+/** The last entries of rows: [B, N] -> [B, length] */
+function lastOf(rows: Tensor<"i32">, length: Size): Tensor<"i32"> {
+  const last = max(arange(rows.shape[1]));
+  return gather(rows, sub(last, flip(arange(length))) as Tensor<"i32">, 1);
+}
+
+/** What images become, what tokens become, and the text model over both. */
+function imageText(model: ImageTextModel, options: ExportModelOptions) {
+  const config: SomeConfig = model.config;
+  const { languageModel, modelType } = model;
+  const isQwen = modelType === "qwen2_vl";
+  const visionInputs: Inputs = isQwen
+    ? { pixel_values: patches(config.vision as PatchConfig, options), image_grid_thw: { dtype: "i64", shape: ["num_images", 3] } }
+    : { pixel_values: image(config, options) };
+  const see = (given: Tensors): Tensors => ({ image_features: model.imageFeatures(ownInputs(given) as { pixelValues: Tensor<"f32"> }) });
+  const embed = (given: Tensors): Tensors => ({ inputs_embeds: languageModel.embed(cast(given.input_ids, "i32")) });
+  return {
+    vision: [see, visionInputs] as const,
+    tokens: [embed, { input_ids: ids() }] as const,
+    decoder: causalLM(languageModel, true, isQwen ? [3] : []),
+  };
+}
+
+interface PatchConfig {
+  patchSize: number;
+  temporalPatchSize: number;
+  inChannels: number;
+}
+
+/** The patches of one picture of the size that was asked for, or of several smaller ones. */
+function patches({ patchSize, temporalPatchSize, inChannels }: PatchConfig, { imageSize = [DEFAULT_IMAGE, DEFAULT_IMAGE] }: ExportModelOptions): OnnxInput {
+  const count = imageSize.map((side) => Math.floor(side / patchSize)).reduce((a, b) => a * b, 1);
+  return { dtype: "f32", shape: [count, inChannels * temporalPatchSize * patchSize ** 2] };
 }
 
 /** Keys and values under the names of their layers: `past_key_values.0.decoder.key`. */

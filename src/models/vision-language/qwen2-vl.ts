@@ -257,12 +257,17 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
     return this.config.imageTokenId;
   }
 
+  /** pixelValues: [L, C time patch patch], imageGridThw: i32 [images, 3] -> [L / m², D] */
+  imageFeatures({ pixelValues, imageGridThw }: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> }): Tensor<"f32"> {
+    return withScope("visual", () => this.visual.forward(pixelValues, imageGridThw as Tensor<"i32">));
+  }
+
   embed(inputs: ImageTextInputs & RunOptions): EmbeddedText {
     const { inputIds } = inputs;
     let embeddings = this.languageModel.embed(inputIds);
     const found = this.visuals(inputs);
     for (const { token, pixels, grids } of found) {
-      const features = withScope("visual", () => this.visual.forward(pixels, grids)); // [places, D]
+      const features = this.imageFeatures({ pixelValues: pixels, imageGridThw: grids }); // [places, D]
       embeddings = fillPlaces(embeddings, inputIds, token, features);
     }
     if (found.length === 0) return { embeddings };

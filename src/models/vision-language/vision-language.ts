@@ -48,6 +48,8 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
   /** The token that stands where an image is. */
   abstract readonly imageTokenId: number;
 
+  /** What stands in the places of images: rows for LLaVA's [images, places, D], for Qwen2-VL's [places of all, D]. */
+  abstract imageFeatures(inputs: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> } & RunOptions): Tensor<"f32">;
   /** The text with its images, ready for the text model. */
   abstract embed(inputs: ImageTextInputs & RunOptions): EmbeddedText;
   /** The places that images of these shapes need. */
