@@ -111,6 +111,8 @@ test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the f
   expect(await ok("convert", "times", "half", "--dtype", "f16", "--shard", "0.00002")).toMatch(/^half {2}/);
   expect(JSON.parse(await ok("inspect", "half", "--json"))).toMatchObject({ architecture: "GPT2LMHeadModel", tokenizer: { kind: "BPE", vocabSize: 270 } });
   await ok("convert", "half", "onnx", "--to", "onnx");
+  await ok("convert", "onnx", "again"); // the numbers are those of "half", in f32
+  expect(JSON.parse(await ok("inspect", "again", "--json")).parameters).toBe(JSON.parse(await ok("inspect", "half", "--json")).parameters);
   const llama = fileURLToPath(new URL("../../golden/decoders/llama", import.meta.url));
   expect(await ok("convert", llama, "llama.gguf", "--type", "q8_0")).toMatch(/without one/);
   await ok("inspect", "llama.gguf");

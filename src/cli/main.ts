@@ -211,7 +211,7 @@ program
 
 program
   .command("convert")
-  .argument("<model>", "name of a run, a folder in Hugging Face layout, a repository, or a .gguf file")
+  .argument("<model>", "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file")
   .argument("<target>", "a new folder, or a file that ends in .gguf")
   .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
   .addOption(new Option("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)").choices(targetFormats))

@@ -63,5 +63,6 @@ test("what is no model is an error", async () => {
   const empty = join(folder, "empty");
   await mkdir(empty);
   await expect(inspectModel(empty)).rejects.toThrow(/an empty one/);
-  await expect(inspectModel(folder)).rejects.toThrow(/inspect .*model\.gguf/);
+  await writeFile(join(empty, "some.gguf"), "");
+  await expect(inspectModel(empty)).rejects.toThrow(/inspect .*some\.gguf/);
 });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { describeOnnx } from "../onnx/index.ts";
+import { onnxFiles } from "./weight-files.ts";
 
 /** What is in a model's folder or file, told from headers; of torch's files, which have none to be read alone, from all that is in them. */
 export interface ModelReport {
@@ -64,9 +65,16 @@ async function torchEntries(path: string): Promise<Map<string, Entry>> {
 }
 
 async function inspectOnnx(path: string): Promise<ModelReport> {
-  const { weights, producer } = describeOnnx(await readBytes(path));
-  return report("ONNX", new Map(weights.map(({ name, dtype, shape, bytes }) => [name, { dtype, shape, bytes }])), { architecture: producer });
+  const { producer } = describeOnnx(await readBytes(path));
+  return report("ONNX", await onnxEntries(path), { architecture: producer });
 }
+
+async function onnxEntries(path: string): Promise<Map<string, Entry>> {
+  const { weights } = describeOnnx(await readBytes(path));
+  return new Map(weights.map(({ name, dtype, shape, bytes }) => [name, { dtype, shape, bytes }]));
+}
+
+const entriesOf = (path: string) => (isTorch(path) ? torchEntries(path) : path.endsWith(".onnx") ? onnxEntries(path) : safetensorsEntries(path));
 
 async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
   const { tensors } = await readSafetensorsHeader(path);
@@ -76,18 +84,20 @@ async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
 async function inspectFolder(folder: string): Promise<ModelReport> {
   const names = (await readdir(folder)).sort();
   const weights = names.filter((name) => name.endsWith(".safetensors"));
-  const files = weights.length > 0 ? weights : names.filter((name) => /^pytorch_model.*\.bin$/.test(name));
+  const torch = names.filter((name) => /^pytorch_model.*\.bin$/.test(name));
+  const files = (weights.length > 0 ? weights : torch).map((name) => join(folder, name));
+  if (files.length === 0) files.push(...((await onnxFiles(folder)) ?? []));
   if (files.length === 0) {
     const near = names.find((name) => name.endsWith(".gguf") || name.endsWith(".onnx"));
     throw new DataError({
       where: folder,
-      expected: "a folder with .safetensors or pytorch_model.bin files",
+      expected: "a folder with .safetensors, pytorch_model.bin or .onnx files",
       received: names.length > 0 ? `one with ${names.slice(0, 4).join(", ")}` : "an empty one",
       fix: near ? `inspect ${join(folder, near)}` : "name a model's folder",
     });
   }
   const entries = new Map<string, Entry>();
-  for (const name of files) for (const [key, entry] of await (isTorch(name) ? torchEntries : safetensorsEntries)(join(folder, name))) entries.set(key, entry);
+  for (const path of files) for (const [key, entry] of await entriesOf(path)) entries.set(key, entry);
   const config: Record<string, unknown> = names.includes("config.json") ? await readJson(join(folder, "config.json")) : {};
   const [architecture = config.model_type ?? null] = (config.architectures ?? []) as string[];
   return report("Hugging Face", entries, {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { eachSafetensor, exists, type ReadOptions, readJson, readSafetensorsHeader, readTorch, type StoredTensor } from "../files/index.ts";
+import { exists, readJson, readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
 import { DataError, isFloat, widenToF32 } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
@@ -10,7 +10,7 @@ import { architectureFor, familyOf } from "./families.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json } from "./labels.ts";
 import type { PretrainedModel, Task } from "./model.ts";
-import { CONFIG, GENERATION, INDEX, WEIGHTS } from "./save-pretrained.ts";
+import { CONFIG, GENERATION } from "./save-pretrained.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
 import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
 import type { ClipForImageClassification, ClipModel } from "./vision/clip.ts";
@@ -19,9 +19,7 @@ import type { ImageClassifier, SemanticSegmenter } from "./vision/image.ts";
 import { fromTimmConfig } from "./vision/resnet.ts";
 import type { BlipForConditionalGeneration } from "./vision-language/blip.ts";
 import type { ImageTextModel } from "./vision-language/vision-language.ts";
-
-const TORCH_WEIGHTS = "pytorch_model.bin";
-const TORCH_INDEX = "pytorch_model.bin.index.json";
+import { isOwnOnnx, tensorsIn, weightFiles } from "./weight-files.ts";
 
 /** The type of model that each task gives. */
 export interface TaskModels {
@@ -62,7 +60,7 @@ export interface LoadOptions<T extends Task = Task> {
 
 /**
  * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (Llama, Qwen2, Qwen3).
- * Weights, of safetensors or of torch, are widened to f32.
+ * Weights, of safetensors, torch or ONNX, are widened to f32.
  * @throws DataError when a file is missing, damaged or of another architecture; CheckpointError or ShapeError when the
  *   weights do not fit the config.
  *
@@ -122,9 +120,11 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path, { widen: true }));
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
   const { prefix, mayLack } = familyOf(folder, model.modelType);
-  if (mayLack) for (const key of wanted.keys()) if (!state.has(key) && mayLack.test(key)) wanted.delete(key);
-  if (leniency.mayHaveOther) for (const key of state.keys()) if (!wanted.has(key)) state.delete(key);
-  if (leniency.mayLackHead) for (const key of wanted.keys()) if (!state.has(key) && !key.startsWith(`${prefix}.`)) wanted.delete(key);
+  const isOnnx = files[0].endsWith(".onnx"); // has constants too, and, where we wrote it, not what the task has no use for
+  const isOwn = isOnnx && (await isOwnOnnx(files[0]));
+  const isLacking = (key: string) => isOwn || mayLack?.test(key) || (leniency.mayLackHead && !key.startsWith(`${prefix}.`));
+  for (const key of wanted.keys()) if (!state.has(key) && isLacking(key)) wanted.delete(key);
+  if (leniency.mayHaveOther || isOnnx) for (const key of state.keys()) if (!wanted.has(key)) state.delete(key);
   loadStateDict(files[0], wanted, state);
 }
 
@@ -149,16 +149,16 @@ const generationPart = (json: Json): Json => Object.fromEntries(Object.entries(j
 
 /** Whether a checkpoint has a tensor with other numbers than its source. */
 async function isUntied(folder: string, { tensor, source }: { tensor: string; source: string }): Promise<boolean> {
-  const found: Uint8Array[] = [];
+  const found = new Map<string, Uint8Array>();
   for (const path of await weightFiles(folder)) {
-    const isTorch = path.endsWith(".bin");
-    const known = isTorch ? undefined : (await readSafetensorsHeader(path)).tensors;
+    const known = path.endsWith(".safetensors") ? (await readSafetensorsHeader(path)).tensors : undefined;
     const names = known && [tensor, source].filter((name) => known.has(name));
     for await (const [name, { data }] of tensorsIn(path, { names })) {
-      if (name === tensor || name === source) found.push(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      if (name === tensor || name === source) found.set(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     }
   }
-  return found.length === 2 && Buffer.compare(found[0], found[1]) !== 0;
+  const [own, repeated] = [found.get(source), found.get(tensor)];
+  return own !== undefined && repeated !== undefined && Buffer.compare(own, repeated) !== 0;
 }
 
 /**
@@ -180,44 +180,6 @@ function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Rec
       });
     }
     state.delete(name);
-  }
-}
-
-/**
- * The file with the weights, or the shards that an index names: safetensors, or else what torch.save wrote.
- * @throws DataError for an index that points elsewhere
- */
-async function weightFiles(folder: string): Promise<string[]> {
-  const candidates = [WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX].map((name) => join(folder, name));
-  let index: string | undefined;
-  for (const path of candidates) {
-    if (!(await exists(path))) continue;
-    if (!path.endsWith(".json")) return [path];
-    index = path;
-    break;
-  }
-  if (index === undefined) return [join(folder, WEIGHTS)];
-  const { weight_map: map } = await readJson(index);
-  const names = map !== null && typeof map === "object" ? [...new Set(Object.values(map))] : [];
-  const wrong = names.find((name) => typeof name !== "string" || !/^[\w-][\w.-]*\.(safetensors|bin)$/.test(name));
-  if (names.length === 0 || wrong !== undefined) {
-    throw new DataError({
-      where: index,
-      expected: "a weight_map from tensors to files beside it",
-      received: JSON.stringify(wrong) ?? "none",
-      fix: "fetch the model again, from a source that you trust",
-    });
-  }
-  return names.sort().map((name) => join(folder, name as string));
-}
-
-/** A torch file keeps no order by which parts could be read alone: it is read whole. */
-async function* tensorsIn(path: string, options: ReadOptions): AsyncGenerator<[name: string, StoredTensor], void, void> {
-  if (!path.endsWith(".bin")) return yield* eachSafetensor(path, options);
-  const tensors = await readTorch(path);
-  for (const [name, tensor] of tensors) {
-    tensors.delete(name); // its memory may be needed
-    yield [name, tensor];
   }
 }
 

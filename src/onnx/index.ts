@@ -3,3 +3,4 @@ export { type ExportOptions, exportOnnx, type OnnxInput } from "./export.ts";
 export { onnxOperators } from "./graph.ts";
 export { describeOnnx, loadOnnx, OnnxModel, type OnnxSignature, parseOnnx } from "./model.ts";
 export type { ExternalData } from "./tensors.ts";
+export { onnxWeights } from "./weights.ts";

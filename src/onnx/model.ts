@@ -131,16 +131,23 @@ export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Pro
  * // const { logits } = model.forward({ input_ids: ids });
  */
 export async function loadOnnx(path: string): Promise<OnnxModel> {
+  return parseOnnx(await readFileBytes(path), filesBeside(path));
+}
+
+/** @throws DataError for a file that cannot be read */
+export const readFileBytes = (path: string): Promise<Uint8Array> =>
+  readFile(path).catch((cause) => {
+    throw new DataError({ where: path, expected: "a file that can be read", received: (cause as Error).message, fix: "check the path", cause });
+  });
+
+/** Files beside a model, each read once. */
+export function filesBeside(path: string): ExternalData {
   const files = new Map<string, Promise<Uint8Array>>();
-  const read = (file: string) =>
-    readFile(file).catch((cause) => {
-      throw new DataError({ where: file, expected: "a file that can be read", received: (cause as Error).message, fix: "check the path", cause });
-    });
-  return parseOnnx(await read(path), (location) => {
-    const known = files.get(location) ?? read(join(dirname(path), location));
+  return (location) => {
+    const known = files.get(location) ?? readFileBytes(join(dirname(path), location));
     files.set(location, known);
     return known;
-  });
+  };
 }
 
 /** The weights that a model's bytes name, and the program that wrote it, without reading numbers. @throws DataError for what is no ONNX model */
