@@ -27,4 +27,5 @@ export {
   type TensorInfo,
   writeSafetensors,
 } from "./safetensors.ts";
+export { readTfjsWeights } from "./tfjs.ts";
 export { readTorch } from "./torch.ts";

@@ -81,9 +81,22 @@ describe("settings", () => {
   test("a language and task that the file states, in its newer and its older form", () => {
     const newer = settings({ language: "french", task: "translate" });
     expect(newer.startOf(newer.languageOf({}), {}, true)).toEqual([301, 303, 304]);
-    const older = settings({ forced_decoder_ids: [[1, 303], [2, 304], [3, 308]] }); // biome-ignore format: a pair each
+    const older = settings({
+      forced_decoder_ids: [
+        [1, 303],
+        [2, 304],
+        [3, 308],
+      ],
+    });
     expect(older.startOf(older.languageOf({}), {}, false)).toEqual([301, 303, 304, 308]);
-    expect(settings({ forced_decoder_ids: [[1, null], [2, 305]] }).languageOf({})).toBeUndefined(); // biome-ignore format: a pair each
+    expect(
+      settings({
+        forced_decoder_ids: [
+          [1, null],
+          [2, 305],
+        ],
+      }).languageOf({}),
+    ).toBeUndefined();
   });
   test("a model for one language takes no language", () => {
     expect(settings({ is_multilingual: false }).startOf(undefined, {}, false)).toEqual([301, 308]);
