@@ -1,5 +1,6 @@
 import { DataError } from "../ir/index.ts";
 import { byteCharacters, characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
+import { type Join, joinPairs } from "./join-pairs.ts";
 import { addedToken, bpeModel, byteLevel, byteLevelDecoder, byteLevelDigits, tokenizerJson } from "./json-parts.ts";
 import { type PlainEncodeOptions, type PromptTokenizer, splitSpecial } from "./tokenizer.ts";
 
@@ -29,7 +30,7 @@ export class BytePairTokenizer implements PromptTokenizer {
   private readonly parts: BpeParts;
   private readonly tokens: readonly (string | undefined)[];
   /** For a pair of ids (left * size + right): rank and id of the joined token. */
-  private readonly joins = new Map<number, { rank: number; id: number }>();
+  private readonly joins = new Map<number, Join>();
   private readonly base: Int32Array;
   private readonly cache = new Map<string, readonly number[]>();
   private readonly size: number;
@@ -88,56 +89,12 @@ export class BytePairTokenizer implements PromptTokenizer {
       const id = this.base[characterBytes.get(character) as number];
       if (id >= 0) symbols.push(id); // a byte that the vocabulary lacks has no token: as the reference without unk_token, it is dropped
     }
-    const ids = symbols.length > CACHED_WORD ? this.joinLong(symbols) : this.joinShort(symbols);
+    const ids = joinPairs(symbols, (left, right) => this.joins.get(left * this.size + right)).ids;
     if (word.length <= CACHED_WORD) {
       if (this.cache.size >= CACHE_LIMIT) this.cache.clear();
       this.cache.set(word, ids);
     }
     return ids;
-  }
-
-  /** Joins the best pair, leftmost first, until none is left. Quadratic, and fastest for words. */
-  private joinShort(symbols: number[]): number[] {
-    for (;;) {
-      let best: { rank: number; id: number } | undefined;
-      let at = -1;
-      for (let i = 0; i + 1 < symbols.length; i++) {
-        const join = this.joins.get(symbols[i] * this.size + symbols[i + 1]);
-        if (join && (!best || join.rank < best.rank)) {
-          best = join;
-          at = i;
-        }
-      }
-      if (!best) return symbols;
-      symbols.splice(at, 2, best.id);
-    }
-  }
-
-  /** The same result with a heap over a linked list, for long runs such as text without spaces. */
-  private joinLong(symbols: number[]): number[] {
-    const next = Int32Array.from(symbols, (_, i) => (i + 1 < symbols.length ? i + 1 : -1));
-    const previous = Int32Array.from(symbols, (_, i) => i - 1);
-    const heap = new MinHeap<{ rank: number; id: number; at: number; left: number; right: number }>((a, b) => a.rank - b.rank || a.at - b.at);
-    const offer = (at: number) => {
-      if (at < 0 || next[at] < 0) return;
-      const [left, right] = [symbols[at], symbols[next[at]]];
-      const join = this.joins.get(left * this.size + right);
-      if (join) heap.push({ ...join, at, left, right });
-    };
-    for (let i = 0; i < symbols.length; i++) offer(i);
-    for (let top = heap.pop(); top; top = heap.pop()) {
-      const { at, left, right, id } = top;
-      const after = next[at];
-      if (symbols[at] !== left || after < 0 || symbols[after] !== right) continue; // changed since it was offered
-      symbols[at] = id;
-      symbols[after] = -1;
-      next[at] = next[after];
-      if (next[at] >= 0) previous[next[at]] = at;
-      next[after] = -1;
-      offer(previous[at]);
-      offer(at);
-    }
-    return symbols.filter((id) => id >= 0);
   }
 
   /** Bytes of a token; none for a special one. */
@@ -167,45 +124,5 @@ export class BytePairTokenizer implements PromptTokenizer {
       decoder: byteLevelDecoder,
       model: bpeModel({ vocab: Object.fromEntries([...special, ...vocab].sort(([, a], [, b]) => a - b)), merges }),
     });
-  }
-}
-
-/** A binary heap; `pop` gives the least element. */
-class MinHeap<T> {
-  private readonly items: T[] = [];
-  private readonly compare: (a: T, b: T) => number;
-
-  constructor(compare: (a: T, b: T) => number) {
-    this.compare = compare;
-  }
-
-  push(item: T): void {
-    const { items, compare } = this;
-    let at = items.push(item) - 1;
-    while (at > 0) {
-      const parent = (at - 1) >> 1;
-      if (compare(items[parent], item) <= 0) break;
-      items[at] = items[parent];
-      at = parent;
-    }
-    items[at] = item;
-  }
-
-  pop(): T | undefined {
-    const { items, compare } = this;
-    const top = items[0];
-    const last = items.pop();
-    if (items.length === 0 || last === undefined) return top;
-    let at = 0;
-    for (;;) {
-      let child = 2 * at + 1;
-      if (child >= items.length) break;
-      if (child + 1 < items.length && compare(items[child + 1], items[child]) < 0) child++;
-      if (compare(items[child], last) >= 0) break;
-      items[at] = items[child];
-      at = child;
-    }
-    items[at] = last;
-    return top;
   }
 }

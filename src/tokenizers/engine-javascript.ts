@@ -1,104 +1,132 @@
-import { OptionError, RuntimeError } from "../ir/index.ts";
+import { DataError } from "../ir/index.ts";
+import { AddedTokens } from "./engine/added-tokens.ts";
+import { type Decoder, decoderOf } from "./engine/decoders.ts";
+import { type Model, modelOf } from "./engine/models.ts";
+import { type Normalizer, normalizerOf } from "./engine/normalizers.ts";
+import { joined, type PostProcessor, postProcessorOf } from "./engine/post-processors.ts";
+import { type PreTokenizer, preTokenizerOf } from "./engine/pre-tokenizers.ts";
+import { checkedFile } from "./engine/schema.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
-
-interface Encoded {
-  ids: number[];
-  tokens: string[];
-  token_type_ids?: number[];
-}
-interface JavascriptTokenizer {
-  encode(text: string, options: { text_pair?: string | null; add_special_tokens: boolean; return_token_type_ids: boolean }): Encoded;
-  decode(ids: number[], options: { skip_special_tokens: boolean; clean_up_tokenization_spaces: boolean }): string;
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-  get_vocab(withAddedTokens?: boolean): Map<string, number> | Record<string, number>;
-}
+import type { AddedToken, Json } from "./json-parts.ts";
+import { combined, keptLengths, partRanges } from "./truncation.ts";
 
 /**
- * The engine in JavaScript, for pages and for machines without the native one. It knows no offsets and no words, and pairs are not cut.
- * @throws RuntimeError when the file is not understood
+ * A tokenizer.json in JavaScript, for pages and for machines without the native library: a text is searched for added tokens, normalized, cut into
+ * words, each of which the model makes into tokens; then comes what belongs around a text.
+ * @throws DataError when the file is not understood
  */
 export async function javascriptEngine(path: string, json: object): Promise<TokenizerEngine> {
-  try {
-    const { Tokenizer } = await import("@huggingface/tokenizers");
-    const tokenizer = new Tokenizer(json, { clean_up_tokenization_spaces: false }) as unknown as JavascriptTokenizer;
-    return new JavascriptEngine(tokenizer);
-  } catch (cause) {
-    throw new RuntimeError({
-      where: path,
-      expected: "a tokenizer.json that @huggingface/tokenizers reads",
-      received: (cause as Error).message,
-      fix: "in Node, install the package tokenizers, which reads all of them",
-      cause,
-    });
-  }
+  return new JavascriptEngine(path, checkedFile(path, json));
 }
 
 class JavascriptEngine implements TokenizerEngine {
-  readonly vocabSize: number;
-  private readonly tokenizer: JavascriptTokenizer;
+  private readonly normalize: Normalizer;
+  private readonly preTokenize: PreTokenizer;
+  private readonly model: Model;
+  private readonly postProcess: PostProcessor;
+  private readonly decoder: Decoder | undefined;
+  private readonly added: AddedTokens;
+  private readonly texts = new Map<number, string>();
 
-  constructor(tokenizer: JavascriptTokenizer) {
-    const vocabulary = tokenizer.get_vocab(true);
-    this.vocabSize = vocabulary instanceof Map ? vocabulary.size : Object.keys(vocabulary).length;
-    this.tokenizer = tokenizer;
+  constructor(path: string, json: Json) {
+    const part = <T>(key: string, make: (where: string, json: Json | null | undefined) => T): T => {
+      try {
+        return make(`${path}, ${key}`, json[key] as Json | null | undefined);
+      } catch (cause) {
+        if (cause instanceof DataError) throw cause;
+        throw new DataError({
+          where: `${path}, ${key}`,
+          expected: "a sound part of a tokenizer.json",
+          received: (cause as Error).message,
+          fix: "fetch the file again",
+          cause,
+        });
+      }
+    };
+    this.normalize = part("normalizer", normalizerOf);
+    this.preTokenize = part("pre_tokenizer", preTokenizerOf);
+    this.model = part("model", (where, model) => modelOf(where, model as Json));
+    this.postProcess = part("post_processor", postProcessorOf);
+    this.decoder = part("decoder", decoderOf);
+    this.added = new AddedTokens((json.added_tokens ?? []) as AddedToken[], this.model.vocabulary, this.normalize);
+    for (const [token, id] of this.model.vocabulary) this.texts.set(id, token);
+    for (const [id, text] of this.added.shown) this.texts.set(id, text);
+  }
+
+  get vocabSize(): number {
+    return new Set([...this.model.vocabulary.keys(), ...this.added.byText.keys()]).size;
   }
 
   tokenToId(token: string): number | null {
-    return this.tokenizer.token_to_id(token) ?? null;
+    return this.added.byText.get(token) ?? this.model.vocabulary.get(token) ?? null;
   }
 
   idToToken(id: number): string | null {
-    return this.tokenizer.id_to_token(id) ?? null;
+    return this.texts.get(id) ?? null;
   }
 
   async encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]> {
-    const whole = this.run(text, pair, addSpecialTokens);
-    if (!cut || whole.ids.length <= cut.maxLength) return [flat(whole)];
-    if (pair !== undefined) {
-      throw new OptionError({ where: "encode", expected: "one text where it is cut", received: "a pair", fix: "use the native tokenizer, in Node" });
+    const first = this.plain(text, 0);
+    const second = pair === undefined ? undefined : this.plain(pair, 1);
+    const frame = (a: Flat, b?: Flat) => joined(this.postProcess(b ? [a, b] : [a], addSpecialTokens));
+    const added = cut && addSpecialTokens ? frame(nothing, second && nothing).ids.length : 0;
+    if (!cut || first.ids.length + (second?.ids.length ?? 0) + added <= cut.maxLength) return [frame(first, second)];
+    const kept = keptLengths(first.ids.length, second?.ids.length, added, cut);
+    const partsOf = (whole: Flat, length: number) => partRanges(whole.ids.length, length, cut).map(([start, end]) => sliced(whole, start, end));
+    const seconds = second && partsOf(second, kept.second as number);
+    return combined(partsOf(first, kept.first), seconds).map(([a, b]) => frame(a, b));
+  }
+
+  /** The tokens of a text, without what belongs around it. */
+  private plain(text: string, sequence: number): Flat {
+    const out = empty();
+    const push = (id: number, token: string, offsets: [number, number], word: number) => {
+      out.ids.push(id);
+      out.tokens.push(token);
+      out.offsets.push(offsets);
+      out.wordIds.push(word);
+      out.typeIds.push(sequence);
+      out.attentionMask.push(1);
+      out.specialTokensMask.push(0);
+      out.sequenceIds.push(sequence);
+    };
+    let word = 0;
+    for (const { piece, id } of this.added.split(text)) {
+      if (id !== undefined) {
+        push(id, piece.text, piece.span(0, piece.length), word++);
+        continue;
+      }
+      for (const part of this.preTokenize(piece)) {
+        for (const token of this.model.tokens(part.characters)) push(token.id, this.texts.get(token.id) ?? "", part.span(token.start, token.end), word);
+        word++;
+      }
     }
-    const inner = this.run(text, undefined, false);
-    const before = this.startOf(whole, inner);
-    const after = whole.ids.length - before - inner.ids.length;
-    const room = cut.maxLength - before - after;
-    const start = cut.truncationSide === "left" ? inner.ids.length - room : 0;
-    const kept = <T>(values: readonly T[]): T[] => [
-      ...values.slice(0, before),
-      ...values.slice(before + start, before + start + room),
-      ...values.slice(values.length - after),
-    ];
-    return [flat({ ids: kept(whole.ids), tokens: kept(whole.tokens), token_type_ids: whole.token_type_ids && kept(whole.token_type_ids) })];
-  }
-
-  private run(text: string, pair: string | undefined, addSpecialTokens: boolean): Encoded {
-    return this.tokenizer.encode(text, { text_pair: pair ?? null, add_special_tokens: addSpecialTokens, return_token_type_ids: true });
-  }
-
-  /** Where the text's own tokens begin. */
-  private startOf(whole: Encoded, inner: Encoded): number {
-    for (let at = 0; at + inner.ids.length <= whole.ids.length; at++) if (inner.ids.every((id, i) => whole.ids[at + i] === id)) return at;
-    return 0;
+    return out;
   }
 
   joinTokens(tokens: readonly string[]): string {
-    const ids = tokens.map((token) => this.tokenToId(token)).filter((id) => id !== null);
-    return this.tokenizer.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    return this.decoder?.(tokens).join("") ?? tokens.join(" ");
   }
 
   async decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string> {
-    if (ids.length === 0) return "";
-    return this.tokenizer.decode([...ids], { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false });
+    const tokens = ids.flatMap((id) => this.texts.get(id) ?? []);
+    return this.joinTokens(skipSpecialTokens ? tokens.filter((token) => !this.added.special.has(token)) : tokens);
   }
 }
 
-const flat = ({ ids, tokens, token_type_ids: types }: Encoded): Flat => ({
-  ids,
-  tokens,
-  typeIds: types ?? ids.map(() => 0),
-  attentionMask: ids.map(() => 1),
-  specialTokensMask: ids.map(() => 0),
-  offsets: ids.map(() => [0, 0]),
-  wordIds: ids.map(() => null),
-  sequenceIds: ids.map(() => null),
-});
+const empty = (): Flat => ({ ids: [], tokens: [], typeIds: [], attentionMask: [], specialTokensMask: [], offsets: [], wordIds: [], sequenceIds: [] });
+const nothing = empty();
+
+function sliced(flat: Flat, start: number, end: number): Flat {
+  const part = <T>(values: readonly T[]): T[] => values.slice(start, end);
+  return {
+    ids: part(flat.ids),
+    tokens: part(flat.tokens),
+    typeIds: part(flat.typeIds),
+    attentionMask: part(flat.attentionMask),
+    specialTokensMask: part(flat.specialTokensMask),
+    offsets: part(flat.offsets),
+    wordIds: part(flat.wordIds),
+    sequenceIds: part(flat.sequenceIds),
+  };
+}

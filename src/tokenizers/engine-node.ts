@@ -1,16 +1,17 @@
-import { OptionError, RuntimeError } from "../ir/index.ts";
+import { RuntimeError } from "../ir/index.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
+import { checkStride, combined, keptLengths } from "./truncation.ts";
 
-type Native = typeof import("tokenizers");
-type NativeTokenizer = InstanceType<Native["Tokenizer"]>;
+export type NativeTokenizers = typeof import("tokenizers");
+type NativeTokenizer = InstanceType<NativeTokenizers["Tokenizer"]>;
 type NativeEncoding = Awaited<ReturnType<NativeTokenizer["encode"]>>;
 
-let loading: Promise<Native | undefined> | undefined;
+let loading: Promise<NativeTokenizers | undefined> | undefined;
 /** The native library, or undefined where it is not installed or has no build for this machine. */
-function native(): Promise<Native | undefined> {
+export function nativeTokenizers(): Promise<NativeTokenizers | undefined> {
   loading ??= import("tokenizers").then(
-    (module) => (module as unknown as { default: Native }).default,
+    (module) => (module as unknown as { default: NativeTokenizers }).default,
     () => undefined,
   );
   return loading;
@@ -18,7 +19,7 @@ function native(): Promise<Native | undefined> {
 
 /** The native engine; the JavaScript one where there is none. @throws RuntimeError when the file is not understood */
 export async function openEngine(path: string, json: object): Promise<TokenizerEngine> {
-  const library = await native();
+  const library = await nativeTokenizers();
   if (!library) return javascriptEngine(path, json);
   try {
     const open = (content: object) => library.Tokenizer.fromString(JSON.stringify(content));
@@ -64,15 +65,7 @@ class NativeEngine implements TokenizerEngine {
     const kept = keptLengths(first.getLength(), second?.getLength(), added, cut);
     const firsts = parts(first, kept.first, cut);
     const seconds = second && parts(second, kept.second as number, cut);
-    const join = (a: NativeEncoding, b?: NativeEncoding) => flat(this.tokenizer.postProcess(a, b ?? null, addSpecialTokens));
-    if (!seconds) return firsts.map((part) => join(part));
-    // as the reference: the first parts together, then every further part of one text with the parts of the other
-    const [a, ...moreA] = firsts;
-    const [b, ...moreB] = seconds;
-    const result = [join(a, b)];
-    for (const part of moreA) result.push(join(part, b), ...moreB.map((other) => join(part, other)));
-    for (const part of moreB) result.push(join(a, part));
-    return result;
+    return combined(firsts, seconds).map(([a, b]) => flat(this.tokenizer.postProcess(a, b ?? null, addSpecialTokens)));
   }
 
   /** Special tokens that the model adds to one text or to two. */
@@ -102,45 +95,10 @@ function flat(encoding: NativeEncoding): Flat {
   };
 }
 
-/** How many tokens of each text fit. @throws OptionError when even the special tokens do not */
-function keptLengths(first: number, second: number | undefined, added: number, { maxLength, truncation }: Cut): { first: number; second?: number } {
-  const room = maxLength - added;
-  const total = first + (second ?? 0);
-  if (total <= room) return { first, second };
-  const fail = (expected: string) =>
-    new OptionError({ where: "encode", expected, received: `maxLength ${maxLength}`, fix: 'choose a larger maxLength, or truncation "longest_first"' });
-  if (room < 0) throw fail(`room for the ${added} special tokens`);
-  if (second === undefined || truncation === "only_first") {
-    if (second !== undefined && second > room) throw fail("room for the second text");
-    return { first: room - (second ?? 0), second };
-  }
-  if (truncation === "only_second") {
-    if (first > room) throw fail("room for the first text");
-    return { first, second: room - first };
-  }
-  return longestFirst(first, second, room);
-}
-
-/** Shares the room as the reference does: the shorter text stays whole if it takes less than half. */
-function longestFirst(first: number, second: number, room: number): { first: number; second: number } {
-  const isSwapped = first > second;
-  let [short, long] = isSwapped ? [second, first] : [first, second];
-  if (short > room) long = short;
-  else long = Math.max(short, room - short);
-  if (short + long > room) {
-    short = Math.floor(room / 2);
-    long = short + (room % 2);
-  }
-  return isSwapped ? { first: long, second: short } : { first: short, second: long };
-}
-
 /** An encoding cut to a length, and the parts of it that were cut off. */
 function parts(encoding: NativeEncoding, length: number, { stride, truncationSide }: Cut): NativeEncoding[] {
   if (encoding.getLength() <= length) return [encoding];
-  if (stride >= length && length > 0) {
-    const expected = `a stride below the ${length} tokens of the text that fit`;
-    throw new OptionError({ where: "encode", expected, received: `${stride}`, fix: "choose a smaller stride" });
-  }
+  checkStride(length, stride);
   encoding.truncate(length, length === 0 ? 0 : stride, truncationSide);
   return [encoding, ...encoding.getOverflowing()];
 }

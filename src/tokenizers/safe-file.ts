@@ -47,9 +47,9 @@ function checkTemplate(template: Json, part: string, fail: (part: string, expect
 /** SentencePiece's rules: the size of a trie, the trie in units of four bytes, then its texts. */
 function isCharsMap(value: unknown): boolean {
   if (value === null) return true;
-  if (typeof value !== "string" || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return false;
-  const bytes = Buffer.from(value, "base64");
+  if (typeof value !== "string" || value.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return false;
+  const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
   if (bytes.length < 4) return false;
-  const size = bytes.readUInt32LE(0);
+  const size = new DataView(bytes.buffer).getUint32(0, true);
   return size > 0 && size % 4 === 0 && 4 + size < bytes.length && bytes[bytes.length - 1] === 0;
 }

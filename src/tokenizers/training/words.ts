@@ -1,6 +1,10 @@
 /** From texts to counted words: what a tokenizer's normalizer and pre-tokenizer make of them, before any model. */
-import { OptionError, RuntimeError } from "../../ir/index.ts";
+import { OptionError } from "../../ir/index.ts";
 import { pretokens, toByteCharacters } from "../byte-level.ts";
+import { normalizerOf } from "../engine/normalizers.ts";
+import { Piece } from "../engine/piece.ts";
+import { preTokenizerOf } from "../engine/pre-tokenizers.ts";
+import { type NativeTokenizers, nativeTokenizers } from "../engine-node.ts";
 import { type Json, tokenizerJson } from "../json-parts.ts";
 
 /** The parts of a tokenizer.json that cut texts into words; null where there is none. */
@@ -61,30 +65,35 @@ export class WordCounter {
 export const byteLevelCounter = () => new WordCounter((text) => text.matchAll(pretokens()), toByteCharacters);
 
 /**
- * A counter for how a tokenizer cuts texts. GPT-2's cut is made here, all others by Hugging Face's library.
- * @throws RuntimeError where the cut needs that library and it is not installed, OptionError for parts that it does not know
+ * A counter for how a tokenizer cuts texts: GPT-2's cut is made here, all others by Hugging Face's library, or by the engine in JavaScript where
+ * that is not installed.
+ * @throws OptionError for parts that are not known
  */
 export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): Promise<WordCounter> {
   if (!normalizer && isByteLevel(preTokenizer)) return byteLevelCounter();
-  const library = await import("tokenizers").then(
-    (module) => (module as unknown as { default: typeof import("tokenizers") }).default,
-    (cause) => {
-      throw new RuntimeError({ where: "tokenizer training", expected: "the package tokenizers", received: "none", fix: "npm install tokenizers", cause });
-    },
-  );
-  const empty = { type: "WordLevel", vocab: { a: 0 }, unk_token: "a" };
-  const file = tokenizerJson({ normalizer, pre_tokenizer: preTokenizer, model: empty });
+  const library = await nativeTokenizers();
   try {
-    const parts = library.Tokenizer.fromString(JSON.stringify(file));
-    const [first, second] = [parts.getNormalizer(), parts.getPreTokenizer()];
-    return new WordCounter((text) => {
-      const normal = first?.normalizeString(text) ?? text;
-      return second ? (second.preTokenizeString(normal) as [string, unknown][]) : [[normal]];
-    });
+    return library ? nativeCounter(library, normalizer, preTokenizer) : javascriptCounter(normalizer, preTokenizer);
   } catch (cause) {
     const received = (cause as Error).message;
     throw new OptionError({ where: "tokenizer training", expected: "a normalizer and preTokenizer of tokenizer.json", received, fix: "correct them", cause });
   }
+}
+
+function nativeCounter(library: NativeTokenizers, normalizer: Json | null, preTokenizer: Json | null): WordCounter {
+  const empty = { type: "WordLevel", vocab: { a: 0 }, unk_token: "a" };
+  const parts = library.Tokenizer.fromString(JSON.stringify(tokenizerJson({ normalizer, pre_tokenizer: preTokenizer, model: empty })));
+  const [first, second] = [parts.getNormalizer(), parts.getPreTokenizer()];
+  return new WordCounter((text) => {
+    const normal = first?.normalizeString(text) ?? text;
+    return second ? (second.preTokenizeString(normal) as [string, unknown][]) : [[normal]];
+  });
+}
+
+function javascriptCounter(normalizer: Json | null, preTokenizer: Json | null): WordCounter {
+  const normalize = normalizerOf("normalizer", normalizer);
+  const preTokenize = preTokenizerOf("preTokenizer", preTokenizer);
+  return new WordCounter((text) => preTokenize(normalize(Piece.of(text))).map(({ text: word }) => [word]));
 }
 
 const isByteLevel = (json: Json | null): boolean => json?.type === "ByteLevel" && json.add_prefix_space === false && json.use_regex !== false;

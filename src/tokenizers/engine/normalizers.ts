@@ -1,0 +1,190 @@
+/** What changes a text before it is cut. */
+import { byteCharacters } from "../byte-level.ts";
+import type { Json } from "../json-parts.ts";
+import { CharsMap } from "./charsmap.ts";
+import { type Makers, make } from "./kinds.ts";
+import { isWhite, matching, patternOf, remembered } from "./pattern.ts";
+import type { Change, Piece } from "./piece.ts";
+
+export type Normalizer = (piece: Piece) => Piece;
+
+const isMark = matching(/^\p{M}$/u);
+const isAccent = matching(/^\p{Mn}$/u);
+const isPlainSpace = (character: string) => character === " " || character === "\t" || character === "\n" || character === "\r";
+/** Controls, formats, surrogates and private characters. */
+const isOther = matching(/^[\p{Cc}\p{Cf}\p{Cs}\p{Co}]$/u);
+const isIn = (ranges: readonly (readonly [number, number?])[]) =>
+  remembered((character) =>
+    ranges.some(([first, last = first]) => (character.codePointAt(0) as number) >= first && (character.codePointAt(0) as number) <= last),
+  );
+/** What SentencePiece's rules for machine translation drop, and what they take for a space. */
+const isDropped = isIn([[1, 8], [0xb], [0xe, 0x1f], [0x7f], [0x8f], [0x9f]]);
+const isSpaceLike = isIn([[9, 0xa], [0xc, 0xd], [0x1680], [0x200b, 0x200f], [0x2028, 0x2029], [0x2581], [0xfeff], [0xfffd]]);
+const isIdeograph = isIn([
+  [0x4e00, 0x9fff],
+  [0x3400, 0x4dbf],
+  [0x20000, 0x2a6df],
+  [0x2a700, 0x2b73f],
+  [0x2b740, 0x2b81f],
+  [0x2b920, 0x2ceaf],
+  [0xf900, 0xfaff],
+  [0x2f800, 0x2fa1f],
+]);
+
+/** @throws DataError for a kind that is not known */
+export function normalizerOf(where: string, json: Json | null | undefined): Normalizer {
+  if (!json) return (piece) => piece;
+  return make(makers, where, json);
+}
+
+const makers: Makers<Normalizer> = {
+  Sequence: ({ normalizers }, where) => {
+    const all = (normalizers as Json[]).map((json, i) => normalizerOf(`${where}.${i}`, json));
+    return (piece) => all.reduce((changed, normalize) => normalize(changed), piece);
+  },
+  NFC: () => unicode("NFC"),
+  NFD: () => unicode("NFD"),
+  NFKC: () => unicode("NFKC"),
+  NFKD: () => unicode("NFKD"),
+  Lowercase: () => lowercase,
+  StripAccents: () => (piece) => piece.filter((character) => !isMark(character)),
+  Strip:
+    ({ strip_left: left, strip_right: right }) =>
+    (piece) => {
+      let [start, end] = [0, piece.length];
+      while (left && start < end && isWhite(piece.characters[start])) start++;
+      while (right && end > start && isWhite(piece.characters[end - 1])) end--;
+      return piece.slice(start, end);
+    },
+  Replace: ({ pattern, content }, where) => {
+    const find = patternOf(where, pattern);
+    const added = Array.from(String(content)).map((character): Change => [character, 1]);
+    return (piece) => {
+      const changes: Change[] = [];
+      let [removed, start] = [0, 0];
+      // what is removed goes with the character before it
+      const take = (count: number) => {
+        const last = changes.at(-1);
+        if (count === 0) return;
+        if (last) changes[changes.length - 1] = [last[0], last[1] - count];
+        else start += count;
+      };
+      for (const [isMatch, from, to] of find(piece)) {
+        if (!isMatch) for (let i = from; i < to; i++) changes.push([piece.characters[i], 0]);
+        else {
+          removed = to - from;
+          // the first that is added would stand before what was removed: all stand where its last character did
+          if (added.length === 0) take(removed);
+          else {
+            const [first, ...rest] = added;
+            if (removed === 0) changes.push(...added);
+            else {
+              take(removed - 1);
+              changes.push([first[0], 0], ...rest);
+            }
+          }
+        }
+      }
+      return piece.changed(changes, start);
+    };
+  },
+  Prepend:
+    ({ prepend }) =>
+    (piece) =>
+      piece.prepend(String(prepend)),
+  Nmt: () => (piece) => piece.filter((character) => !isDropped(character)).map((character) => (isSpaceLike(character) ? " " : character)),
+  BertNormalizer: ({ clean_text: cleans, handle_chinese_chars: spaces, strip_accents: strips, lowercase: lowers }) => {
+    const decomposed = unicode("NFD");
+    const isKept = (c: string) => c !== "\0" && c !== "\ufffd" && (isPlainSpace(c) || !isOther(c));
+    const spaced = (c: string): Change[] => [
+      [" ", 0],
+      [c, 1],
+      [" ", 1],
+    ];
+    return (piece) => {
+      let out = piece;
+      if (cleans) out = out.filter(isKept).map((c) => (isWhite(c) ? " " : c));
+      if (spaces && out.characters.some(isIdeograph)) out = out.changed(out.characters.flatMap((c): Change[] => (isIdeograph(c) ? spaced(c) : [[c, 0]])));
+      if (strips ?? lowers) out = decomposed(out).filter((c) => !isAccent(c));
+      return lowers ? lowercase(out) : out;
+    };
+  },
+  ByteLevel: () => toBytes,
+  Precompiled: ({ precompiled_charsmap: map }) => {
+    if (!map) return (piece) => piece;
+    const table = new CharsMap(String(map));
+    const graphemes = new Intl.Segmenter("und", { granularity: "grapheme" });
+    return (piece) => {
+      const changes: Change[] = [];
+      for (const { segment } of graphemes.segment(piece.text)) {
+        const whole = new TextEncoder().encode(segment).length < 6 ? table.replacement(segment) : undefined;
+        if (whole !== undefined) replace(changes, segment, whole);
+        else
+          for (const character of segment) {
+            const own = table.replacement(character);
+            if (own === undefined) changes.push([character, 0]);
+            else replace(changes, character, own);
+          }
+      }
+      return piece.changed(changes);
+    };
+  },
+};
+
+/** Adds characters in place of others: those that are more were added, and the last one before stands also for those that are fewer. */
+function replace(changes: Change[], old: string, fresh: string): void {
+  const characters = Array.from(fresh);
+  const difference = characters.length - Array.from(old).length;
+  changes.push(...characters.map((character, i): Change => [character, i >= characters.length - difference ? 1 : 0]));
+  const last = changes.at(-1);
+  if (difference < 0 && last) changes[changes.length - 1] = [last[0], last[1] + difference];
+}
+
+/** Whether all characters have one byte. */
+const isAscii = (text: string) => {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
+  return true;
+};
+
+const lowercase: Normalizer = (piece) =>
+  isAscii(piece.text)
+    ? piece.map((c) => c.toLowerCase())
+    : piece.changed(piece.characters.flatMap((c) => Array.from(c.toLowerCase(), (lower, i): Change => [lower, i > 0 ? 1 : 0])));
+
+/** Each byte as a character of GPT-2's alphabet. */
+export const toBytes: Normalizer = (piece) => {
+  if (isAscii(piece.text)) return piece.map((c) => byteCharacters[c.charCodeAt(0)]);
+  const utf8 = new TextEncoder();
+  return piece.changed(piece.characters.flatMap((c) => Array.from(utf8.encode(c), (byte, i): Change => [byteCharacters[byte], i > 0 ? 1 : 0])));
+};
+
+type Form = "NFC" | "NFD" | "NFKC" | "NFKD";
+const apartOf = (form: Form): Form => (form.includes("K") ? "NFKD" : "NFD");
+/** What may be one character with those before it: marks, vowels and ends of Korean syllables. */
+const isJoining = (character: string, apart: Form) => /^[\p{M}\u1160-\u11ff]/u.test(character.normalize(apart));
+
+function unicode(form: Form): Normalizer {
+  return (piece) => {
+    if (isAscii(piece.text)) return piece;
+    const changes: Change[] = [];
+    for (let start = 0, end = 1; start < piece.length; start = end, end++) {
+      while (end < piece.length && isJoining(piece.characters[end], apartOf(form))) end++;
+      changes.push(...normalizedCluster(piece.characters.slice(start, end), form));
+    }
+    return piece.changed(changes);
+  };
+}
+
+/** A character with its marks: taken apart, put in order, and for composed forms put together again. */
+function normalizedCluster(characters: readonly string[], form: Form): Change[] {
+  const apart = apartOf(form);
+  const parts = characters.flatMap((c) => Array.from(c.normalize(apart), (part, i): Change => [part, i > 0 ? 1 : 0]));
+  const take = (character: string): number => {
+    const at = parts.findIndex(([part]) => part === character);
+    return at < 0 ? 0 : parts.splice(at, 1)[0][1];
+  };
+  return Array.from(characters.join("").normalize(form), (character): Change => {
+    const changes = Array.from(form.endsWith("C") ? character.normalize("NFD") : character, take);
+    return [character, changes.reduce((a, b) => a + b, 0) - (changes.length - 1)];
+  });
+}
