@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Device } from "./runtime/index.ts";
 import { setDefaultDevice } from "./tensor/index.ts";
 import { trainBoth } from "./testing/page/program.ts";
+import { golden, inUnits, isNewer, pathOf } from "./testing/tokenizer-kinds.ts";
 
 const executable = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 const TOLERANCE = 2e-4;
@@ -31,12 +32,17 @@ async function bundlePage(): Promise<string> {
         name: "browser-platform",
         setup: ({ onResolve }) => {
           onResolve({ filter: /platform-node\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/platform-browser.ts` }));
+          onResolve({ filter: /engine-node\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/engine-browser.ts` }));
+          onResolve({ filter: /open-file\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/open-file-browser.ts` }));
         },
       },
     ],
   });
   return result.outputFiles[0].text;
 }
+
+const kinds = Object.fromEntries(Object.keys(golden.kinds).map((name) => [name, JSON.parse(readFileSync(pathOf(name), "utf8"))]));
+const kindsFile = JSON.stringify({ kinds, texts: golden.texts });
 
 const page = `<!doctype html><title>Kindling</title>
 <script type="importmap">{ "imports": { "onnxruntime-web/webgpu": "/ort/ort.webgpu.min.mjs" } }</script>
@@ -46,11 +52,11 @@ describe.skipIf(!executable)("in a page", () => {
   let server: Server;
   let browser: Browser;
   beforeAll(async () => {
-    const script = await bundlePage();
+    const made: Record<string, string> = { "/": page, "/main.js": await bundlePage(), "/kinds.json": kindsFile };
     server = createServer(({ url = "/" }, response) => {
       const path = new URL(url, "http://localhost").pathname;
       const isRuntime = path.startsWith("/ort/") && /^[\w.-]+$/.test(path.slice(5)) && existsSync(ortFolder + path.slice(5));
-      const body = path === "/" ? page : path === "/main.js" ? script : isRuntime ? readFileSync(ortFolder + path.slice(5)) : undefined;
+      const body = isRuntime ? readFileSync(ortFolder + path.slice(5)) : made[path];
       response.writeHead(body === undefined ? 404 : 200, { "content-type": types[path === "/" ? ".html" : extname(path)] ?? "text/plain" });
       response.end(body);
     });
@@ -81,6 +87,20 @@ describe.skipIf(!executable)("in a page", () => {
     for (const name of ["mlp", "gpt"] as const) {
       expect(result[name].length).toBe(expected[name].length);
       for (const [i, loss] of expected[name].entries()) expect(Math.abs(result[name][i] - loss)).toBeLessThan(TOLERANCE * loss);
+    }
+    await tab.close();
+  });
+
+  test("every kind of tokenizer.json, with offsets", { timeout: 120_000 }, async () => {
+    const tab = await browser.newPage();
+    await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?tokenizers`);
+    const text = await tab.waitForFunction("document.querySelector('#result')?.textContent", undefined, { timeout: 100_000 });
+    const found = JSON.parse((await text.jsonValue()) as string) as Record<string, [number[], number[]][]>;
+    for (const [name, { ids, offsets }] of Object.entries(golden.kinds)) {
+      for (const [i, each] of golden.texts.entries()) {
+        if (/script/.test(name) && isNewer.test(each)) continue;
+        expect([name, each, ...found[name][i]]).toEqual([name, each, ids[i], inUnits(offsets[i], each)]);
+      }
     }
     await tab.close();
   });

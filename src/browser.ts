@@ -7,4 +7,6 @@ export * from "./nn/index.ts";
 export * from "./optim/index.ts";
 export { Device } from "./runtime/index.ts";
 export * from "./tensor/index.ts";
+export type { EncodeOptions, Encoding, PadOptions } from "./tokenizers/encoding.ts";
+export { type SpecialTokens, TextTokenizer } from "./tokenizers/text-tokenizer.ts";
 export { compileTrainStep } from "./train/step.ts";

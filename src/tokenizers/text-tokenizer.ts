@@ -1,13 +1,8 @@
-import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { exists, readBytes, readJson } from "../files/index.ts";
 import { OptionError } from "../ir/index.ts";
 import { type EncodeOptions, type Encoding, type PadOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { openEngine } from "./engine-node.ts";
-import { sentencePieceJson } from "./formats/sentencepiece.ts";
-import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
-import { bytePairJson, wordPieceJson } from "./formats/vocabulary.ts";
+import type { TiktokenOptions } from "./formats/tiktoken.ts";
 import type { Json } from "./json-parts.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import type { PlainEncodeOptions, Tokenizer, TokenStream } from "./tokenizer.ts";
@@ -64,11 +59,8 @@ export class TextTokenizer implements Tokenizer {
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */
   static async open(path: string, ranks?: TiktokenOptions): Promise<TextTokenizer> {
-    const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-    const file = isFolder ? await tokenizerFile(path) : path;
-    const config = isFolder ? await readJson(join(path, "tokenizer_config.json")).catch(() => ({})) : {};
-    const map = isFolder ? await readJson(join(path, "special_tokens_map.json")).catch(() => ({})) : {};
-    const json = await readTokenizer(file, config, ranks);
+    const { readTokenizerFiles } = await import("./open-file.ts");
+    const { file, json, config, map } = await readTokenizerFiles(path, ranks);
     return new TextTokenizer(file, json, await openEngine(file, checkedTokenizer(file, json)), specialOf({ ...map, ...config }), config);
   }
 
@@ -197,24 +189,6 @@ export class TextTokenizer implements Tokenizer {
   toJson(): Json {
     return this.json;
   }
-}
-
-/** Names of the files that a model's folder may have, the best first. */
-const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model", "vocab.json", "vocab.txt"];
-
-async function tokenizerFile(folder: string): Promise<string> {
-  for (const name of fileNames) if (await exists(join(folder, name))) return join(folder, name);
-  return join(folder, fileNames[0]);
-}
-
-/** What a tokenizer.json holds, from a file of any kind. */
-async function readTokenizer(path: string, config: Json, ranks?: TiktokenOptions): Promise<Json> {
-  const text = async (name: string) => new TextDecoder().decode(await readBytes(name));
-  if (/\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path)) return tiktokenJson(path, await text(path), ranks);
-  if (path.endsWith(".model")) return sentencePieceJson(path, await readBytes(path), config);
-  if (basename(path) === "vocab.txt") return wordPieceJson(path, await text(path), config);
-  if (basename(path) === "vocab.json") return bytePairJson(path, await readJson(path), await text(join(dirname(path), "merges.txt")), config);
-  return readJson(path);
 }
 
 /** Whether models get an attention mask: SigLIP was trained without one. */

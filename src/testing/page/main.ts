@@ -1,5 +1,5 @@
 /** The page's script: trains on the device named in the address, and leaves the losses in the page. */
-import { Device, setDefaultDevice } from "../../browser.ts";
+import { Device, setDefaultDevice, TextTokenizer } from "../../browser.ts";
 import { trainBoth } from "./program.ts";
 
 declare const location: { search: string };
@@ -9,11 +9,26 @@ const type = new URLSearchParams(location.search).get("device") as "wasm" | "web
 const report = (result: unknown) => {
   document.querySelector("#result").textContent = JSON.stringify(result, null, 1);
 };
+/** Ids and offsets of texts, by the tokenizer of each kind that the server has. */
+async function tokenize(): Promise<Record<string, [number[], number[]][]>> {
+  const { kinds, texts } = (await (await fetch("/kinds.json")).json()) as { kinds: Record<string, object>; texts: string[] };
+  const out: Record<string, [number[], number[]][]> = {};
+  for (const [name, json] of Object.entries(kinds)) {
+    const tokenizer = await TextTokenizer.fromJson(json as Record<string, unknown>);
+    out[name] = await Promise.all(texts.map((text) => tokenizer.encodeText(text).then(({ ids, offsets }): [number[], number[]] => [ids, offsets.flat()])));
+  }
+  return out;
+}
 try {
+  if (location.search === "?tokenizers") report(await tokenize());
+  else await train();
+} catch (cause) {
+  report({ error: String(cause) });
+}
+
+async function train(): Promise<void> {
   const device = new Device({ type, threads: 1 });
   setDefaultDevice(device);
   const losses = await trainBoth();
   report({ picked: (await device.picked).type, ...losses });
-} catch (cause) {
-  report({ error: String(cause) });
 }
