@@ -121,7 +121,7 @@ export class SpeechGenerator {
           continue;
         }
         const windowStart = (at / STEP_FRAMES) * STEP_SECONDS;
-        const soundFrames = (options.numFrames ?? frames) - at;
+        const soundFrames = Math.min(options.numFrames ?? frames, frames) - at;
         const tokenTimes = options.tokenTimes ? await this.tokenTimes(encoded, prefix, draft, soundFrames, windowStart) : undefined;
         const zero = settings.noTimestamps === undefined ? Number.POSITIVE_INFINITY : settings.noTimestamps + 1;
         const { segments, stepsDone } = cutWindow(draft.tokens, zero, Math.floor(windowFrames / STEP_FRAMES));
