@@ -1,4 +1,4 @@
-import { DataError, type DType, type HostArray, widenInPlace } from "../ir/index.ts";
+import { DataError, type DType, type HostArray } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { storedTypes } from "./foreign-types.ts";
 import { fill, openForReading, readExactly } from "./read.ts";
@@ -133,44 +133,39 @@ const READ_AHEAD = 3;
 export interface ReadOptions {
   /** Which to read. @default all */
   names?: readonly string[];
-  /** f16 and bf16 become f32, in little more memory than these take. @default false */
-  widen?: boolean;
 }
 
 /**
  * The tensors of a file one after another in its order, so that whoever makes something else of them never has all of both in memory.
  * @throws DataError when the file is not a sound safetensors file or a name is missing.
  */
-export async function* eachSafetensor(path: string, { names, widen = false }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
+export async function* eachSafetensor(path: string, { names }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
   const file = await openSafetensors(path);
   try {
     const inOrder = [...file.header.tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
-    yield* readTensors(path, file, names ?? inOrder, widen);
+    yield* readTensors(path, file, names ?? inOrder);
   } finally {
     await file.close();
   }
 }
 
-async function* readTensors(path: string, file: OpenFile, names: readonly string[], widen: boolean): AsyncGenerator<[name: string, StoredTensor], void, void> {
+async function* readTensors(path: string, file: OpenFile, names: readonly string[]): AsyncGenerator<[name: string, StoredTensor], void, void> {
   const { tensors } = file.header;
   const infos = names.map((name) => infoOf(path, tensors, name));
   const ahead: Promise<StoredTensor>[] = [];
   for (const [i, name] of names.entries()) {
     for (let next = i + ahead.length; next < infos.length && ahead.length <= READ_AHEAD; next++) {
-      ahead.push(seenLater(readTensor(file, infos[next], widen)));
+      ahead.push(seenLater(readTensor(file, infos[next])));
     }
     yield [name, await (ahead.shift() as Promise<StoredTensor>)];
   }
 }
 
-async function readTensor(file: OpenFile, { dtype: stored, shape, begin, end }: TensorInfo, widen: boolean): Promise<StoredTensor> {
-  const isWidened = widen && (stored === "f16" || stored === "bf16");
-  const bytes = new Uint8Array((end - begin) * (isWidened ? 2 : 1));
-  await file.fill(isWidened ? bytes.subarray(end - begin) : bytes, begin);
-  const { dtype, read: decode } = storedTypes[isWidened ? "f32" : stored];
-  const data = decode(bytes);
-  if (isWidened) widenInPlace(stored, data as Float32Array);
-  return { dtype, shape, data };
+async function readTensor(file: OpenFile, { dtype: stored, shape, begin, end }: TensorInfo): Promise<StoredTensor> {
+  const bytes = new Uint8Array(end - begin);
+  await file.fill(bytes, begin);
+  const { dtype, read: decode } = storedTypes[stored];
+  return { dtype, shape, data: decode(bytes) };
 }
 
 /** A promise whose failure is seen by who awaits it, and is no accident where nobody comes to that. */
@@ -193,7 +188,7 @@ export async function readSafetensors(
   const file = await openSafetensors(path);
   try {
     const found = new Map<string, StoredTensor>();
-    for await (const [name, tensor] of readTensors(path, file, names ?? [...file.header.tensors.keys()], false)) found.set(name, tensor);
+    for await (const [name, tensor] of readTensors(path, file, names ?? [...file.header.tensors.keys()])) found.set(name, tensor);
     return { tensors: found, metadata: file.header.metadata };
   } finally {
     await file.close();

@@ -1,4 +1,5 @@
 import { DTypeError } from "./errors.ts";
+import { widen } from "./widen.mjs";
 
 /** Element types of tensors. */
 export type DType = "f32" | "f16" | "bf16" | "i32" | "i64" | "i8" | "u8" | "bool";
@@ -93,28 +94,8 @@ export function toNumbers(dtype: DType, data: HostArray): number[] {
 
 /** All elements of a float array as f32; one that is f32 already is given back itself. */
 export function widenToF32(dtype: FloatDType, data: HostArray): Float32Array {
-  if (dtype === "f32") return data as Float32Array;
-  const out = new Float32Array(data.length);
-  new Uint16Array(out.buffer, 2 * out.length).set(data as Uint16Array);
-  widenInPlace(dtype, out);
-  return out;
+  return dtype === "f32" ? (data as Float32Array) : widen(dtype, data as Uint16Array);
 }
-
-/**
- * Makes f32 of f16 or bf16 without other memory than that of the result. A number is written before, or where, the last of those is that were read.
- * @param out its second half in bytes has the 16-bit numbers
- */
-export function widenInPlace(dtype: "f16" | "bf16", out: Float32Array): void {
-  const stored = new Uint16Array(out.buffer, out.byteOffset + 2 * out.length, out.length);
-  const bits = new Uint32Array(out.buffer, out.byteOffset, out.length); // as bits, since a NaN that passes through JavaScript loses what it carries
-  if (dtype === "bf16") {
-    for (let i = 0; i < stored.length; i++) bits[i] = stored[i] << 16;
-    return;
-  }
-  float16Table ??= new Uint32Array(Float32Array.from({ length: 2 ** 16 }, (_, code) => fromFloat16Bits(code)).buffer);
-  for (let i = 0; i < stored.length; i++) bits[i] = float16Table[stored[i]];
-}
-let float16Table: Uint32Array | undefined;
 
 /** All elements rounded to f16 or bf16, to the nearest and ties to even: as `encodeElement`, many times faster. */
 export function narrowFromF32(dtype: "f16" | "bf16", data: Float32Array): Uint16Array {

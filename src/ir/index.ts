@@ -25,7 +25,6 @@ export {
   toBfloat16Bits,
   toFloat16Bits,
   toNumbers,
-  widenInPlace,
   widenToF32,
 } from "./dtype.ts";
 export {
@@ -41,6 +40,7 @@ export {
   ShapeError,
 } from "./errors.ts";
 export { applyOp, countUses, dependents, Graph, rewrite, substitute, topologicalOrder } from "./graph.ts";
+export { HalfArray } from "./half-array.ts";
 export { hashBytes } from "./hash.ts";
 export {
   type Attribute,

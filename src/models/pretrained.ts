@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { exists, readJson, readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { DataError, isFloat, widenToF32 } from "../ir/index.ts";
+import { DataError, HalfArray, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -117,7 +117,7 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   const files = await weightFiles(folder);
   const state = new Map<string, StateTensor>();
   const wanted = model.namedState();
-  for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path, { widen: true }));
+  for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path));
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
   const { prefix, mayLack } = familyOf(folder, model.modelType);
   const isOnnx = files[0].endsWith(".onnx"); // has constants too, and, where we wrote it, not what the task has no use for
@@ -171,7 +171,7 @@ function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Rec
     if (!repeated) continue;
     const own = state.get(source);
     if (!own) state.set(source, repeated);
-    else if (repeated.data.length !== own.data.length || repeated.data.some((value, i) => value !== own.data[i])) {
+    else if (!areEqual(repeated.data, own.data)) {
       throw new DataError({
         where: `${path}, tensor ${name}`,
         expected: `the numbers of ${source}, since tie_word_embeddings is true`,
@@ -182,6 +182,15 @@ function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Rec
     state.delete(name);
   }
 }
+
+function areEqual(a: StateTensor["data"], b: StateTensor["data"]): boolean {
+  if (a.length !== b.length) return false;
+  const [first, second] = [a, b].map((data) => (data instanceof HalfArray ? data.bits : data));
+  const isSameKind = a instanceof HalfArray && b instanceof HalfArray ? a.dtype === b.dtype : first.constructor === second.constructor;
+  if (!isSameKind) return areEqual(wide(a), wide(b));
+  return first.every((value, i) => value === second[i]);
+}
+const wide = (data: StateTensor["data"]) => (data instanceof HalfArray ? data.widened() : data);
 
 /** Adds weights under the names of our modules, as f32. A base model's names may have the prefix of models with a head, or lack it. */
 async function addWeights(
@@ -200,7 +209,7 @@ async function addWeights(
       if (!own.has(key)) continue; // a buffer that counts something
       throw new DataError({ where: `tensor ${name}`, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
     }
-    state.set(key, { dtype: "f32", shape, data: widenToF32(dtype, data) });
+    state.set(key, { dtype: "f32", shape, data: dtype === "f32" ? (data as Float32Array) : new HalfArray(dtype, data as Uint16Array) });
   }
 }
 

@@ -51,7 +51,7 @@ async function shardsOf(index: string, folder: string): Promise<string[]> {
 }
 
 /** The tensors of a file, one after another. A torch file keeps no order by which parts could be read alone: it is read whole, as ONNX is. */
-export async function* tensorsIn(path: string, options: ReadOptions): AsyncGenerator<[name: string, StoredTensor], void, void> {
+export async function* tensorsIn(path: string, options?: ReadOptions): AsyncGenerator<[name: string, StoredTensor], void, void> {
   if (path.endsWith(".onnx")) return yield* onnxWeights(path);
   if (!path.endsWith(".bin")) return yield* eachSafetensor(path, options);
   const tensors = await readTorch(path);

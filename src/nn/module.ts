@@ -1,4 +1,4 @@
-import { type DType, KindlingError, ShapeError } from "../ir/index.ts";
+import { type DType, type HalfArray, KindlingError, ShapeError } from "../ir/index.ts";
 import { type Initial, Variable } from "../tensor/index.ts";
 
 /** A variable that training changes. */
@@ -77,7 +77,7 @@ export type StateDict = ReadonlyMap<string, StateTensor>;
 export interface StateTensor {
   dtype: DType;
   shape: readonly number[];
-  data: Float32Array;
+  data: Float32Array | HalfArray;
 }
 
 /** A checkpoint does not fit the model. */
@@ -111,5 +111,5 @@ export function loadStateDict(where: string, parameters: ReadonlyMap<string, Par
       });
     }
   }
-  for (const [key, parameter] of parameters) parameter.set((state.get(key) as { data: Float32Array }).data);
+  for (const [key, parameter] of parameters) parameter.set((state.get(key) as StateTensor).data);
 }

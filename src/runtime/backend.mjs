@@ -1,4 +1,6 @@
 // @ts-check
+import { widen } from "../ir/widen.mjs";
+
 /**
  * The part of a device that holds ONNX Runtime, its sessions and all tensors. In Node it lives in a worker thread, in a page
  * beside the caller. Plain JavaScript, so that a worker starts without a TypeScript loader. The protocol is in protocol.ts.
@@ -245,8 +247,8 @@ export function createBackend(ort, config, callHost) {
       const [first] = program.stages;
       return config.canPreallocate && program.stages.length === 1 && "session" in first ? runInPlace(first.session, request) : runStages(program, request);
     },
-    async upload({ buffer, type, shape, data }) {
-      const tensor = makeTensor(type, shape, data);
+    async upload({ buffer, type, shape, data, stored }) {
+      const tensor = makeTensor(type, shape, stored ? widen(stored, /** @type {Uint16Array} */ (data)) : data);
       await keep(buffer, isRemote ? await moved(tensor, config.location) : tensor);
     },
     async read({ buffer }) {

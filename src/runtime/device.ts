@@ -1,4 +1,4 @@
-import { ConstantOp, checkOptions, type DType, type Graph, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
+import { ConstantOp, checkOptions, type DType, type Graph, HalfArray, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
 import type { Pass, WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
 import { configOf, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
@@ -184,11 +184,12 @@ export class Device {
     return new DeviceBuffer(this, this.nextId++, dtype, shape);
   }
 
-  /** Copies numbers to the device. The array is not used afterwards, and may be changed. */
-  upload<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D]): DeviceBuffer {
+  /** Copies numbers to the device, where those in 16 bits become f32. The array is not used afterwards, and may be changed. */
+  upload<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D] | HalfArray): DeviceBuffer {
     const buffer = this.allocate(dtype, shape);
     buffer.isFilled = true;
-    const request: RequestBody = { kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, data: toBoundary(dtype, data) };
+    const numbers = data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data: toBoundary(dtype, data) };
+    const request: RequestBody = { kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, ...numbers };
     this.post(request).catch(() => {}); // a failure shows at the first use of the buffer
     return buffer;
   }

@@ -104,7 +104,8 @@ export interface CompileRequest {
 export type RequestBody =
   | CompileRequest
   | RunRequest
-  | { kind: "upload"; buffer: number; type: OrtType; shape: readonly number[]; data: HostArray }
+  /** `stored`: the data are such numbers, to become f32. */
+  | { kind: "upload"; buffer: number; type: OrtType; shape: readonly number[]; data: HostArray; stored?: "f16" | "bf16" }
   | { kind: "read"; buffer: number }
   | { kind: "free"; buffers: number[] }
   | { kind: "release"; executable: number }

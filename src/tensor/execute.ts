@@ -1,4 +1,15 @@
-import { ConstantOp, type DType, Graph, GraphError, type HostArray, type Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
+import {
+  ConstantOp,
+  type DType,
+  Graph,
+  GraphError,
+  type HalfArray,
+  type HostArray,
+  type Node,
+  PlaceholderOp,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
 import { type Argument, Device, type DeviceBuffer, type Executable } from "../runtime/index.ts";
 import { DataOp } from "./tensor.ts";
 import { initializeVariables, type Variable, VariableOp } from "./variable.ts";
@@ -41,7 +52,7 @@ export function argumentOf({ op }: Node): Argument {
 interface HostData {
   dtype: DType;
   shape: readonly number[];
-  data: HostArray;
+  data: HostArray | HalfArray;
 }
 
 /**

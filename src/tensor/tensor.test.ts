@@ -1,4 +1,5 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
+import { HalfArray } from "../ir/index.ts";
 import {
   compile,
   exp,
@@ -130,6 +131,24 @@ describe("compile", () => {
     await step(0.5);
     expect(Array.from(await w.read())).toEqual([0, 0]);
     step.dispose();
+  });
+
+  test("variables whose numbers are still in 16 bits", async () => {
+    const numbers = [1.5, -0.25, 65504, 2 ** -24, Number.POSITIVE_INFINITY, 0];
+    for (const [dtype, bits] of [
+      ["f16", Uint16Array.of(0x3e00, 0xb400, 0x7bff, 1, 0x7c00, 0x8000)],
+      ["bf16", Uint16Array.of(0x3fc0, 0xbe80, 0x4780, 0x3380, 0x7f80, 0x8000)],
+    ] as const) {
+      const variable = new Variable({ dtype: "f32", shape: [6] }, new HalfArray(dtype, bits));
+      const expected = dtype === "bf16" ? numbers.with(2, 65536) : numbers;
+      expect(Array.from(await variable.read())).toEqual(expected.with(5, -0));
+      const double = compile(() => mul(variable.value, 2));
+      expect(Array.from(await (await double()).read())).toEqual(expected.map((value) => 2 * value).with(5, -0));
+      expect(Array.from(await variable.read())).toEqual(expected.with(5, -0)); // from the device
+      double.dispose();
+      variable.dispose();
+    }
+    expect(() => new Variable({ dtype: "f32", shape: [5] }, new HalfArray("f16", new Uint16Array(4)))).toThrow(/4 numbers/);
   });
 
   test("swaps variables, and rolls back", async () => {

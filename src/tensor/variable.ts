@@ -1,4 +1,4 @@
-import { type DType, describe, GraphError, type HostArrays, PlaceholderOp, RuntimeError, ShapeError, shapesEqual, type Value } from "../ir/index.ts";
+import { type DType, describe, GraphError, HalfArray, type HostArrays, PlaceholderOp, RuntimeError, ShapeError, shapesEqual, type Value } from "../ir/index.ts";
 import type { Device, DeviceBuffer } from "../runtime/index.ts";
 import { materialize } from "./execute.ts";
 import { fromLeaf, Tensor } from "./tensor.ts";
@@ -13,8 +13,8 @@ export class VariableOp extends PlaceholderOp {
   }
 }
 
-/** Numbers, or a tensor that will be computed when they are first needed. */
-export type Initial<D extends DType> = Tensor<D> | HostArrays[D];
+/** Numbers, those of f32 perhaps still in 16 bits; or a tensor that will be computed when they are first needed. */
+export type Initial<D extends DType> = Tensor<D> | HostArrays[D] | (D extends "f32" ? HalfArray : never);
 
 export interface VariableOptions<D extends DType> {
   /** For messages and checkpoints. @default "variable" */
@@ -87,7 +87,8 @@ export class Variable<D extends DType = DType> {
 
   /** A copy of the current numbers. */
   async read(): Promise<HostArrays[D]> {
-    if (this.initial !== undefined && !(this.initial instanceof Tensor)) return this.initial.slice() as HostArrays[D];
+    if (this.initial instanceof HalfArray) return this.initial.widened() as HostArrays[D];
+    if (this.initial !== undefined && !(this.initial instanceof Tensor)) return (this.initial as HostArrays[D]).slice() as HostArrays[D];
     await initializeVariables([this as unknown as Variable]);
     return (await (this.stored as DeviceBuffer).read()) as HostArrays[D];
   }

@@ -45,12 +45,16 @@ export const TEST = "__is__";
 export const NOT_TEST = "__is_not__";
 /** A filter that does nothing: what stands before it was in parentheses. */
 export const GROUP = "__group__";
+/** What {% with %} calls with its names: a block in a scope of its own. */
+export const WITH = "__with__";
+/** The end of a tuple of one item, which the parser would take for parentheses. */
+export const TUPLE_END = "__tuple_end__";
 
 /** @throws TemplateError for a text that is no template */
 export function parseTemplate(source: string): Node {
   try {
     const tokens = tokenize(withRaw(source), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
-    return parse(testsAsFilters(markGroups(withExponents(tokens))).map(asToken) as never) as unknown as Node;
+    return parse(testsAsFilters(markGroups(withBlocks(withCommas(withExponents(tokens))))).map(asToken) as never) as unknown as Node;
   } catch (cause) {
     throw new TemplateError(`template syntax: ${(cause as Error).message}`, cause);
   }
@@ -95,15 +99,16 @@ const isComparing = (token: Token | undefined) =>
   token?.type === "ComparisonBinaryOperator" || (token?.type === "Identifier" && (token.value === "in" || token.value === "not"));
 const keywords = ["if", "elif", "else", "and", "or", "not", "in", "is"];
 
+/** Whether a parenthesis behind a token begins arguments. */
+const isCallAfter = (before: Token | undefined): boolean =>
+  before?.type === "CloseParen" || before?.type === "CloseSquareBracket" || (before?.type === "Identifier" && !keywords.includes(before.value));
+
 /** Marks "(a == b) != c": the tree does not show parentheses, and without them it is a chain, a == b and b != c. */
 function markGroups(tokens: readonly Token[]): Token[] {
   const opened: boolean[] = [];
   return tokens.flatMap((token, at) => {
     if (token.type === "OpenParen") {
-      const before = tokens[at - 1];
-      const isCall =
-        before?.type === "CloseParen" || before?.type === "CloseSquareBracket" || (before?.type === "Identifier" && !keywords.includes(before.value));
-      opened.push(!isCall);
+      opened.push(!isCallAfter(tokens[at - 1]));
     }
     const isGroup = token.type === "CloseParen" && opened.pop();
     return isGroup && isComparing(tokens[at + 1]) ? [token, ...pipe(GROUP)] : [token];
@@ -126,6 +131,41 @@ function withExponents(tokens: readonly Token[]): Token[] {
     at += isSigned ? 3 : 1;
   }
   return out;
+}
+
+/** {% with x = 1 %} as {% call __with__(x = 1) %}: the parser reads the latter. */
+function withBlocks(tokens: readonly Token[]): Token[] {
+  let isOpen = false;
+  return tokens.flatMap((token, at) => {
+    const begins = tokens[at - 1]?.type === "OpenStatement" && token.type === "Identifier";
+    if (begins && token.value === "endwith") return [{ ...token, value: "endcall" }];
+    if (begins && token.value === "with") {
+      isOpen = true;
+      return [
+        { ...token, value: "call" },
+        { ...token, value: WITH },
+        { type: "OpenParen", value: "(" },
+      ];
+    }
+    if (!isOpen || token.type !== "CloseStatement") return [token];
+    isOpen = false;
+    return [{ type: "CloseParen", value: ")" }, token];
+  });
+}
+
+/** A comma before what closes a list says nothing but in "(1,)", which is a tuple. */
+function withCommas(tokens: readonly Token[]): Token[] {
+  const groups: { isCall: boolean; commas: number }[] = [];
+  return tokens.flatMap((token, at) => {
+    if (/^Open(Paren|SquareBracket|CurlyBracket)$/.test(token.type))
+      groups.push({ isCall: token.type !== "OpenParen" || isCallAfter(tokens[at - 1]), commas: 0 });
+    const group = groups.at(-1);
+    if (token.type === "Comma" && group) group.commas++;
+    if (/^Close(Paren|SquareBracket|CurlyBracket)$/.test(token.type)) groups.pop();
+    const isLast = token.type === "Comma" && /^Close(Paren|SquareBracket|CurlyBracket)$/.test(tokens[at + 1]?.type ?? "");
+    if (!isLast) return [token];
+    return group && !group.isCall && group.commas === 1 ? [token, { type: "StringLiteral", value: TUPLE_END }] : [];
+  });
 }
 
 /** The parser asks for the type and the value alone. */

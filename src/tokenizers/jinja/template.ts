@@ -5,7 +5,7 @@
 import { runFilter } from "./filters.ts";
 import { binary } from "./operators.ts";
 import { dictMethods, listMethods, stringMethods } from "./strings.ts";
-import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter, parseTemplate, TEST } from "./syntax.ts";
+import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter, parseTemplate, TEST, TUPLE_END, WITH } from "./syntax.ts";
 import { runTest } from "./tests.ts";
 import { strftime } from "./time.ts";
 import {
@@ -152,6 +152,11 @@ class Renderer {
         return "";
       case "CallStatement": {
         const { args, keywords } = this.arguments(node.call.args, scope);
+        if (node.call.callee.type === "Identifier" && node.call.callee.value === WITH) {
+          const own = new Scope(scope);
+          for (const [name, value] of keywords) own.set(name, value);
+          return this.block(node.body, own);
+        }
         const caller = this.macro(node.callerArgs ?? [], node.body, scope);
         return str(call(this.value(node.call.callee, scope), args, new Map([...keywords, ["caller", caller]])));
       }
@@ -239,7 +244,7 @@ class Renderer {
       case "ArrayLiteral":
         return node.value.map((part) => this.value(part, scope));
       case "TupleLiteral":
-        return new Tuple(node.value.map((part) => this.value(part, scope)));
+        return new Tuple(node.value.filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END).map((part) => this.value(part, scope)));
       case "ObjectLiteral":
         return new Map([...node.value].map(([key, part]) => [this.value(key, scope), this.value(part, scope)]));
       case "UnaryExpression":
