@@ -300,12 +300,12 @@ def detr(config):
 
 
 def objects(*counts):
-    """Classes and boxes of so many objects in each image; boxes do not reach over the edge."""
-    labels = []
+    """Classes and boxes of so many objects in each image; boxes do not reach over the edge. Weights do not depend on them."""
+    labels, own = [], torch.Generator().manual_seed(len(counts))
     for count in counts:
-        size = torch.randint(10, 60, (count, 2)) / 100
-        centre = size / 2 + (1 - size) * torch.randint(0, 100, (count, 2)) / 100
-        labels.append({"class_labels": torch.randint(0, LABELS, (count,)), "boxes": torch.cat([centre, size], -1)})
+        size = torch.randint(10, 60, (count, 2), generator=own) / 100
+        centre = size / 2 + (1 - size) * torch.randint(0, 100, (count, 2), generator=own) / 100
+        labels.append({"class_labels": torch.randint(0, LABELS, (count,), generator=own), "boxes": torch.cat([centre, size], -1)})
     return labels
 
 
