@@ -10,6 +10,7 @@ from transformers import (
     MarianConfig,
     MarianMTModel,
     MT5Config,
+    MT5EncoderModel,
     MT5ForConditionalGeneration,
     T5Config,
     T5EncoderModel,
@@ -85,11 +86,13 @@ T5 = dict(vocab_size=VOCAB, d_model=16, d_kv=5, d_ff=20, num_layers=2, num_heads
 FEW_BUCKETS = dict(relative_attention_num_buckets=8, relative_attention_max_distance=7)
 
 
-def t5_encoder():
-    rows = ids(VOCAB, 3, 9)
-    runs = [{"input_ids": rows}, padded(rows, LENGTHS, pad=0), padded(rows, LENGTHS, "left", pad=0)]
-    config = T5Config(**T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False)
-    return Case(T5EncoderModel, config, runs, ["last_hidden_state"])
+def encoder_alone(build, config):
+    def case():
+        rows = ids(VOCAB, 3, 9)
+        runs = [{"input_ids": rows}, padded(rows, LENGTHS, pad=0), padded(rows, LENGTHS, "left", pad=0)]
+        return Case(build, config, runs, ["last_hidden_state"])
+
+    return case
 
 
 def with_bias(model_class, **generation):
@@ -180,7 +183,8 @@ CASES = {
         draw=143,
         scale=0.25,
     ),
-    "t5-encoder": t5_encoder,
+    "t5-encoder": encoder_alone(T5EncoderModel, T5Config(**T5, feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
+    "mt5-encoder": encoder_alone(MT5EncoderModel, MT5Config(**T5, **FEW_BUCKETS)),
     "mt5": text_to_text(
         untied(MT5ForConditionalGeneration), MT5Config(**T5, num_decoder_layers=1, **FEW_BUCKETS), pad=0, start=0, draw=199, scale=0.25
     ),

@@ -2,6 +2,7 @@
 
 from transformers import (
     CLIPConfig,
+    CLIPForImageClassification,
     CLIPModel,
     CLIPTextConfig,
     CLIPTextModelWithProjection,
@@ -261,6 +262,9 @@ CONTRASTIVE = {
         CLIPVisionConfig(**CLIP_VISION),
         ["image_embeds", "last_hidden_state"],
         lambda: images((16, 16)) + interpolated(images(*STRETCHED)),
+    ),
+    "clip-image-classification": classifier(
+        CLIPForImageClassification, CLIPConfig(text_config=CLIP_TEXT, vision_config=CLIP_VISION, num_labels=LABELS), (16, 16)
     ),
     "siglip": pairs(SiglipModel, SiglipConfig(text_config=SIGLIP_TEXT, vision_config=VIT), pad=1),
     "siglip-image-classification": classifier(

@@ -97,7 +97,8 @@ class JavascriptEngine implements TokenizerEngine {
         continue;
       }
       for (const part of this.preTokenize(piece)) {
-        for (const token of this.model.tokens(part.characters)) push(token.id, this.texts.get(token.id) ?? "", part.span(token.start, token.end), word);
+        for (const token of this.model.tokens(part.characters))
+          push(token.id, token.text ?? this.texts.get(token.id) ?? "", part.span(token.start, token.end), word);
         word++;
       }
     }

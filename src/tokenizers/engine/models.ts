@@ -10,6 +10,8 @@ export interface Token {
   id: number;
   start: number;
   end: number;
+  /** What it is shown as, where that is not its text in the vocabulary. */
+  text?: string;
 }
 
 export interface Model {

@@ -42,14 +42,7 @@ export const byCharacter =
 /** A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...} in Oniguruma's form. @throws DataError for one that is not understood */
 export function patternOf(where: string, json: unknown): Pattern {
   const { String: plain, Regex: regex } = (json ?? {}) as { String?: unknown; Regex?: unknown };
-  if (typeof plain === "string")
-    return byRegex(
-      () =>
-        new RegExp(
-          plain.replace(/[.*+?^${}()|[\]\\/-]/g, (c) => (c === "-" ? "-" : `\\${c}`)),
-          "gu",
-        ),
-    );
+  if (typeof plain === "string") return byRegex(() => new RegExp(plain.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "gu"));
   if (typeof regex === "string") {
     const source = fromOniguruma(regex);
     try {

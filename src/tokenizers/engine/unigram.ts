@@ -75,7 +75,7 @@ export function unigramModel(json: Json, where: string): Model {
         if (known !== undefined) return [{ ...token, id: known }];
         const bytes = hasBytes ? byteTokens(vocabulary, text) : undefined;
         if (bytes) return bytes.map((id) => ({ ...token, id }));
-        if (unknownId !== null && unknownId !== undefined) return [{ ...token, id: unknownId }];
+        if (unknownId !== null && unknownId !== undefined) return [{ ...token, id: unknownId, text }];
         throw new DataError({ where, expected: "an unk_id for characters that are in no piece", received: "none", fix: "use a tokenizer that has one" });
       });
     },
