@@ -106,7 +106,7 @@ export class SpeechGenerator {
     const said: number[] = options.promptConditionType === "all-segments" ? [] : [...(prompt ?? [])];
     let language = settings.languageOf(options);
     let usesSaid = isConditioned;
-    for (let at = 0, attempt = 0; at < frames; attempt++) {
+    for (let at = 0, turn = 0; at < frames; turn++) {
       options.signal?.throwIfAborted();
       const encoded = await this.generator.read({ inputFeatures: this.window(values, frames, at) });
       try {
@@ -114,7 +114,7 @@ export class SpeechGenerator {
         const before = this.before(usesSaid ? said : [], prompt, options);
         const prefix = [...before, ...settings.startOf(language, options, hasTimes)];
         const windowFrames = Math.min(frames - at, this.windowFrames);
-        const draft = await this.draft(encoded, prefix, before.length, hasTimes, attempt, options);
+        const draft = await this.draft(encoded, prefix, before.length, hasTimes, turn, options);
         usesSaid = isConditioned && (draft?.temperature ?? 0) < TRUSTED_TEMPERATURE;
         if (draft === null) {
           at += windowFrames;
@@ -216,14 +216,14 @@ export class SpeechGenerator {
     prefix: readonly number[],
     startAt: number,
     hasTimes: boolean,
-    attempt: number,
+    turn: number,
     options: SpeechOptions,
   ): Promise<Draft | null> {
     const { compressionRatioThreshold, logprobThreshold = Number.NEGATIVE_INFINITY, noSpeechThreshold } = options;
     const silence = noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1));
     let draft: Draft | undefined;
     for (const temperature of [options.temperature ?? 0].flat()) {
-      draft = await this.write(encoded, prefix, hasTimes, temperature, attempt, options);
+      draft = await this.write(encoded, prefix, hasTimes, temperature, turn, options);
       const isUnlikely = draft.logprob < logprobThreshold;
       if (noSpeechThreshold !== undefined && silence > noSpeechThreshold && (isUnlikely || options.logprobThreshold === undefined)) return null;
       const isRepeating =
@@ -238,7 +238,7 @@ export class SpeechGenerator {
     prefix: readonly number[],
     hasTimes: boolean,
     temperature: number,
-    attempt: number,
+    turn: number,
     { maxNewTokens, rules, signal, topK, topP, seed = 0 }: SpeechOptions,
   ): Promise<Draft> {
     const { noTimestamps, eos, largestFirstTime: largestFirst } = this.settings;
@@ -247,7 +247,7 @@ export class SpeechGenerator {
     const options = {
       decoderInputIds: prefix,
       temperature,
-      seed: seed + attempt,
+      seed: seed + turn,
       ...(maxNewTokens !== undefined && { maxNewTokens }),
       ...(topK !== undefined && { topK }),
       ...(topP !== undefined && { topP }),
@@ -278,6 +278,7 @@ export class SpeechGenerator {
     soundFrames: number,
     windowStart: number,
   ): Promise<[number, number][]> {
+    if (tokens.length === 0) return [];
     const ids = [...prefix, ...tokens];
     const weights = await this.align(tensor(Int32Array.from(ids), { shape: [1, ids.length] }), encoded.keysAndValues as never);
     const values = await weights.read();

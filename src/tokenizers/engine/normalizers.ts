@@ -58,31 +58,23 @@ const makers: Makers<Normalizer> = {
     },
   Replace: ({ pattern, content }, where) => {
     const find = patternOf(where, pattern);
-    const added = Array.from(String(content)).map((character): Change => [character, 1]);
+    const [first, ...rest] = Array.from(String(content)).map((character): Change => [character, 1]);
     return (piece) => {
       const changes: Change[] = [];
-      let [removed, start] = [0, 0];
-      // what is removed goes with the character before it
-      const take = (count: number) => {
+      let start = 0;
+      /** What is removed goes with the character before it. */
+      const remove = (count: number) => {
         const last = changes.at(-1);
-        if (count === 0) return;
         if (last) changes[changes.length - 1] = [last[0], last[1] - count];
         else start += count;
       };
       for (const [isMatch, from, to] of find(piece)) {
         if (!isMatch) for (let i = from; i < to; i++) changes.push([piece.characters[i], 0]);
+        else if (!first) remove(to - from);
+        else if (from === to) changes.push(first, ...rest);
         else {
-          removed = to - from;
-          // the first that is added would stand before what was removed: all stand where its last character did
-          if (added.length === 0) take(removed);
-          else {
-            const [first, ...rest] = added;
-            if (removed === 0) changes.push(...added);
-            else {
-              take(removed - 1);
-              changes.push([first[0], 0], ...rest);
-            }
-          }
+          remove(to - from - 1); // what is added stands where the last of them did
+          changes.push([first[0], 0], ...rest);
         }
       }
       return piece.changed(changes, start);

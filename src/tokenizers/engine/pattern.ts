@@ -42,12 +42,11 @@ export const byCharacter =
 /** A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...} in Oniguruma's form. @throws DataError for one that is not understood */
 export function patternOf(where: string, json: unknown): Pattern {
   const { String: plain, Regex: regex } = (json ?? {}) as { String?: unknown; Regex?: unknown };
-  if (typeof plain === "string") return byRegex(() => new RegExp(plain.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "gu"));
+  if (typeof plain === "string") return byRegex(new RegExp(plain.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "gu"));
   if (typeof regex === "string") {
     const source = fromOniguruma(regex);
     try {
-      const compiled = new RegExp(source.text, source.flags);
-      return byRegex(() => compiled);
+      return byRegex(new RegExp(source.text, source.flags));
     } catch (cause) {
       throw new DataError({
         where,
@@ -61,12 +60,12 @@ export function patternOf(where: string, json: unknown): Pattern {
   throw new DataError({ where, expected: "a String or a Regex", received: JSON.stringify(json) ?? "none", fix: "fetch the file again" });
 }
 
-export function byRegex(make: () => RegExp): Pattern {
+/** @param regex with the flags g, and u or v */
+export function byRegex(regex: RegExp): Pattern {
   return (piece) => {
     const { text, characters } = piece;
     const places = text.length === characters.length ? undefined : characterPlaces(characters, text.length);
     const place = (unit: number) => (places ? places[unit] : unit);
-    const regex = make();
     const found: Matches = [];
     let [last, lastMatch] = [0, -1];
     regex.lastIndex = 0;
@@ -128,7 +127,7 @@ const classes: Readonly<Record<string, string>> = {
   h: "[0-9a-fA-F]",
   H: "[^0-9a-fA-F]",
 };
-const places: Readonly<Record<string, string>> = { A: "(?<![\\s\\S])", z: "(?![\\s\\S])", Z: "(?=\\n?(?![\\s\\S]))" };
+const anchors: Readonly<Record<string, string>> = { A: "(?<![\\s\\S])", z: "(?![\\s\\S])", Z: "(?=\\n?(?![\\s\\S]))" };
 const syntax = new Set("^$\\.*+?()[]{}|/-");
 
 /**
@@ -217,7 +216,7 @@ class Translator {
     }
     const found = classes[character];
     if (found) return found;
-    if (!isInside && places[character]) return places[character];
+    if (!isInside && anchors[character]) return anchors[character];
     if (/[nrtfvbB0]/.test(character)) return `\\${character}`;
     return syntax.has(character) ? `\\${character}` : character;
   }

@@ -14,8 +14,8 @@ const isNumeric = matching(/^\p{N}$/u);
 const whiteSpace = byCharacter(isWhite);
 const punctuation = byCharacter(isPunctuation);
 const numbers = byCharacter(isNumeric);
-const words = byRegex(() => /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu);
-const byteLevelWords = byRegex(pretokens);
+const words = byRegex(/[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu);
+const byteLevelWords = byRegex(pretokens());
 
 /** @throws DataError for a kind that is not known */
 export function preTokenizerOf(where: string, json: Json | null | undefined): PreTokenizer {
