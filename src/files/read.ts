@@ -28,8 +28,8 @@ export async function fill(file: FileHandle, bytes: Uint8Array, position: number
 }
 
 /** A whole file. @throws DataError naming the path, when it cannot be read */
-export function readBytes(path: string): Promise<Uint8Array> {
-  return readFile(path).catch(unreadable(path, "a file"));
+export function readBytes(path: string, expected = "a file"): Promise<Uint8Array> {
+  return readFile(path).catch(unreadable(path, expected));
 }
 
 const unreadable = (path: string, expected: string) => (cause: NodeJS.ErrnoException) => {

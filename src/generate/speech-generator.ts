@@ -87,7 +87,7 @@ export class SpeechGenerator {
     this.settings = new SpeechSettings(model);
     this.windowFrames = STEP_FRAMES * model.config.maxSourcePositions;
     this.generator = new Seq2SeqGenerator(model);
-    this.align = compile((ids, keysAndValues) => model.alignment(ids, keysAndValues, this.heads()));
+    this.align = compile((ids, keysAndValues) => model.alignment(ids, keysAndValues, this.settings.alignmentHeads ?? []));
   }
 
   /**
@@ -123,8 +123,7 @@ export class SpeechGenerator {
         const windowStart = (at / STEP_FRAMES) * STEP_SECONDS;
         const soundFrames = Math.min(options.numFrames ?? frames, frames) - at;
         const tokenTimes = options.tokenTimes ? await this.tokenTimes(encoded, prefix, draft, soundFrames, windowStart) : undefined;
-        const zero = settings.noTimestamps === undefined ? Number.POSITIVE_INFINITY : settings.noTimestamps + 1;
-        const { segments, stepsDone } = cutWindow(draft.tokens, zero, Math.floor(windowFrames / STEP_FRAMES));
+        const { segments, stepsDone } = cutWindow(draft.tokens, settings.zero, Math.floor(windowFrames / STEP_FRAMES));
         for (const { start, end, first, last } of segments) {
           const tokens = draft.tokens.slice(first, last);
           said.push(...tokens);
@@ -178,10 +177,6 @@ export class SpeechGenerator {
       throw fail('conditionOnPrevTokens with promptConditionType "all-segments"', "none", "give conditionOnPrevTokens too");
     }
     if (Array.isArray(temperature) && temperature.length === 0) throw fail("at least one temperature", "none", "leave it out for 0");
-  }
-
-  private heads() {
-    return this.settings.alignmentHeads ?? [];
   }
 
   /** The frames from one on as a window, with zeros after the sound. */

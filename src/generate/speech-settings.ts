@@ -17,6 +17,8 @@ export class SpeechSettings {
   readonly eos: number;
   /** Stands in front of the times; models without times have none. */
   readonly noTimestamps: number | undefined;
+  /** The token for 0 seconds; of models without times above all tokens. */
+  readonly zero: number;
   /** In front of what was said before. */
   readonly startOfPrevious: number | undefined;
   /** The largest time that a text may begin with, in steps. */
@@ -52,6 +54,7 @@ export class SpeechSettings {
     this.start = id("decoder_start_token_id") ?? config.decoderStartTokenId ?? 0;
     this.eos = [json.eos_token_id ?? config.eosTokenId ?? config.vocabSize].flat().find(isId) ?? config.vocabSize;
     this.noTimestamps = id("no_timestamps_token_id");
+    this.zero = (this.noTimestamps ?? Number.POSITIVE_INFINITY) + 1;
     this.startOfPrevious = id("prev_sot_token_id") ?? (json.suppress_tokens as number[] | null | undefined)?.at(-2);
     const largest = json.max_initial_timestamp_index ?? null;
     if (largest !== null && !Number.isInteger(largest)) throw fail("max_initial_timestamp_index", "a number of steps");

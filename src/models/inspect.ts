@@ -65,16 +65,19 @@ async function torchEntries(path: string): Promise<Map<string, Entry>> {
 }
 
 async function inspectOnnx(path: string): Promise<ModelReport> {
-  const { producer } = describeOnnx(await readBytes(path));
-  return report("ONNX", await onnxEntries(path), { architecture: producer });
+  const { entries, producer } = await onnxHeader(path);
+  return report("ONNX", entries, { architecture: producer });
 }
 
-async function onnxEntries(path: string): Promise<Map<string, Entry>> {
-  const { weights } = describeOnnx(await readBytes(path));
-  return new Map(weights.map(({ name, dtype, shape, bytes }) => [name, { dtype, shape, bytes }]));
+async function onnxHeader(path: string): Promise<{ entries: Map<string, Entry>; producer: string | null }> {
+  const { producer, weights } = describeOnnx(await readBytes(path));
+  return { producer, entries: new Map(weights.map(({ name, ...entry }) => [name, entry])) };
 }
 
-const entriesOf = (path: string) => (isTorch(path) ? torchEntries(path) : path.endsWith(".onnx") ? onnxEntries(path) : safetensorsEntries(path));
+async function entriesOf(path: string): Promise<Map<string, Entry>> {
+  if (path.endsWith(".onnx")) return (await onnxHeader(path)).entries;
+  return isTorch(path) ? torchEntries(path) : safetensorsEntries(path);
+}
 
 async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
   const { tensors } = await readSafetensorsHeader(path);

@@ -121,9 +121,9 @@ async function loadWeights(model: PretrainedModel, folder: string, leniency: Len
   untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
   const { prefix, mayLack } = familyOf(folder, model.modelType);
   const isOnnx = files[0].endsWith(".onnx"); // has constants too, and, where we wrote it, not what the task has no use for
-  const isOwn = isOnnx && (await isOwnOnnx(files[0]));
-  const isLacking = (key: string) => isOwn || mayLack?.test(key) || (leniency.mayLackHead && !key.startsWith(`${prefix}.`));
-  for (const key of wanted.keys()) if (!state.has(key) && isLacking(key)) wanted.delete(key);
+  const lacking = [...wanted.keys()].filter((key) => !state.has(key));
+  const isOwn = isOnnx && lacking.length > 0 && (await isOwnOnnx(files[0]));
+  for (const key of lacking) if (isOwn || mayLack?.test(key) || (leniency.mayLackHead && !key.startsWith(`${prefix}.`))) wanted.delete(key);
   if (leniency.mayHaveOther || isOnnx) for (const key of state.keys()) if (!wanted.has(key)) state.delete(key);
   loadStateDict(files[0], wanted, state);
 }
@@ -185,9 +185,7 @@ function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Rec
 
 function areEqual(a: StateTensor["data"], b: StateTensor["data"]): boolean {
   if (a.length !== b.length) return false;
-  const [first, second] = [a, b].map((data) => (data instanceof HalfArray ? data.bits : data));
-  const isSameKind = a instanceof HalfArray && b instanceof HalfArray ? a.dtype === b.dtype : first.constructor === second.constructor;
-  if (!isSameKind) return areEqual(wide(a), wide(b));
+  const [first, second] = a instanceof HalfArray && b instanceof HalfArray && a.dtype === b.dtype ? [a.bits, b.bits] : [wide(a), wide(b)];
   return first.every((value, i) => value === second[i]);
 }
 const wide = (data: StateTensor["data"]) => (data instanceof HalfArray ? data.widened() : data);

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { readBytes } from "../files/index.ts";
 import { bytesPerElement, constantValue, DataError, type DType, describe, isFloat, ShapeError, type TensorType, type Value } from "../ir/index.ts";
 import { type ModelProto, parseModel } from "../lower/index.ts";
 import { Module, Parameter } from "../nn/index.ts";
@@ -131,20 +131,14 @@ export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Pro
  * // const { logits } = model.forward({ input_ids: ids });
  */
 export async function loadOnnx(path: string): Promise<OnnxModel> {
-  return parseOnnx(await readFileBytes(path), filesBeside(path));
+  return parseOnnx(await readBytes(path), filesBeside(path));
 }
-
-/** @throws DataError for a file that cannot be read */
-export const readFileBytes = (path: string): Promise<Uint8Array> =>
-  readFile(path).catch((cause) => {
-    throw new DataError({ where: path, expected: "a file that can be read", received: (cause as Error).message, fix: "check the path", cause });
-  });
 
 /** Files beside a model, each read once. */
 export function filesBeside(path: string): ExternalData {
   const files = new Map<string, Promise<Uint8Array>>();
   return (location) => {
-    const known = files.get(location) ?? readFileBytes(join(dirname(path), location));
+    const known = files.get(location) ?? readBytes(join(dirname(path), location), "a file that can be read");
     files.set(location, known);
     return known;
   };

@@ -1,6 +1,7 @@
+import { readBytes } from "../files/index.ts";
 import { type HostArray, isFloat } from "../ir/index.ts";
 import { type ModelProto, parseModel } from "../lower/index.ts";
-import { filesBeside, readFileBytes } from "./model.ts";
+import { filesBeside } from "./model.ts";
 import { readTensor, type StoredNumbers } from "./tensors.ts";
 
 type GraphProto = NonNullable<ModelProto["graph"]>;
@@ -11,7 +12,7 @@ type GraphProto = NonNullable<ModelProto["graph"]>;
  * @throws DataError when the file is damaged or hostile
  */
 export async function* onnxWeights(path: string): AsyncGenerator<[name: string, StoredNumbers], void, void> {
-  const { graph } = parseModel(await readFileBytes(path));
+  const { graph } = parseModel(await readBytes(path));
   if (!graph) return;
   const renamed = linearWeights(graph);
   const external = filesBeside(path);

@@ -85,7 +85,7 @@ export class SpeechRecognitionPipeline {
       heard.push({ segments, ...(isCut && { stride }) });
     }
     const decode = (ids: readonly number[]) => this.tokenizer.decode(ids);
-    const zero = (this.generator.settings.noTimestamps ?? this.model.config.vocabSize) + 1;
+    const { zero } = this.generator.settings;
     const isSpecial = (id: number) => this.special.has(id);
     const chunks: TranscriptChunk[] = [];
     let text = "";

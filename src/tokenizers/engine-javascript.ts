@@ -3,7 +3,7 @@ import { AddedTokens } from "./engine/added-tokens.ts";
 import { type Decoder, decoderOf } from "./engine/decoders.ts";
 import { type Model, modelOf } from "./engine/models.ts";
 import { type Normalizer, normalizerOf } from "./engine/normalizers.ts";
-import { joined, type PostProcessor, postProcessorOf } from "./engine/post-processors.ts";
+import { joined, type PostProcessor, postProcessorOf, sliced } from "./engine/post-processors.ts";
 import { type PreTokenizer, preTokenizerOf } from "./engine/pre-tokenizers.ts";
 import { checkedFile } from "./engine/schema.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
@@ -115,19 +115,5 @@ class JavascriptEngine implements TokenizerEngine {
   }
 }
 
-const empty = (): Flat => ({ ids: [], tokens: [], typeIds: [], attentionMask: [], specialTokensMask: [], offsets: [], wordIds: [], sequenceIds: [] });
+const empty = (): Flat => joined([]);
 const nothing = empty();
-
-function sliced(flat: Flat, start: number, end: number): Flat {
-  const part = <T>(values: readonly T[]): T[] => values.slice(start, end);
-  return {
-    ids: part(flat.ids),
-    tokens: part(flat.tokens),
-    typeIds: part(flat.typeIds),
-    attentionMask: part(flat.attentionMask),
-    specialTokensMask: part(flat.specialTokensMask),
-    offsets: part(flat.offsets),
-    wordIds: part(flat.wordIds),
-    sequenceIds: part(flat.sequenceIds),
-  };
-}

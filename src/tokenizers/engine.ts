@@ -16,7 +16,7 @@ export interface TokenizerEngine {
   readonly vocabSize: number;
   tokenToId(token: string): number | null;
   idToToken(id: number): string | null;
-  /** The encoding, then the parts that did not fit. Offsets count code points where `countsCodePoints` says so. */
+  /** The encoding, then the parts that did not fit. Offsets count code points. */
   encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]>;
   decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string>;
   /** The text of tokens, special or not. */

@@ -126,17 +126,13 @@ function inputsOf(model: PretrainedModel, options: ExportModelOptions): Inputs {
 function causalLM(model: CausalLM, hasImages = false, positionAxes: readonly number[] = []): [(inputs: Tensors) => Tensors, Inputs] {
   const { numLayers } = model.config;
   const { numKeyHeads, headDim } = model.cacheShape;
-  const layers = Array.from({ length: numLayers }, (_, i) => i);
   const past = { dtype: "f32", shape: [BATCH, numKeyHeads, "past_sequence_length", headDim] } as const;
-  const inputs: Record<string, OnnxInput> = {
+  const inputs: Inputs = {
     ...(hasImages ? { inputs_embeds: { dtype: "f32", shape: [BATCH, LENGTH, model.config.hiddenSize] } } : { input_ids: ids() }),
     attention_mask: ids(`past_sequence_length + ${LENGTH}`),
     position_ids: { dtype: "i64", shape: [...positionAxes, BATCH, LENGTH] },
+    ...heldInputs(numLayers, { key: past, value: past }),
   };
-  for (const i of layers) {
-    inputs[`past_key_values.${i}.key`] = past;
-    inputs[`past_key_values.${i}.value`] = past;
-  }
   const forward = (given: Tensors): Tensors => {
     const keyMask = notEqual(given.attention_mask, 0);
     const keyPositions = sub(cumsum(cast(keyMask, "i32"), { axis: 1 }), 1); // [B, P + T]
@@ -196,6 +192,11 @@ const named = (prefix: string, suffix: string, layers: readonly KeysAndValues[])
       [`${prefix}.${i}.${suffix}value`, v],
     ]),
   );
+/** The inputs that `held` reads: some parts of every layer. */
+const heldInputs = (layers: number, parts: Inputs): Inputs =>
+  Object.fromEntries(
+    Array.from({ length: layers }, (_, i) => Object.entries(parts).map(([part, input]): [string, OnnxInput] => [`past_key_values.${i}.${part}`, input])).flat(),
+  );
 const held = (given: Tensors, suffix: string, layers: number): KeysAndValues[] =>
   Array.from({ length: layers }, (_, i) => {
     const [k, v] = ["key", "value"].map((part) => given[`past_key_values.${i}.${suffix}${part}`] as Tensor<"f32">);
@@ -244,14 +245,8 @@ function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: Export
 
   const headDim = headWidth(model);
   const layer = (length: string): OnnxInput => ({ dtype: "f32", shape: [BATCH, numHeads, length, headDim] });
-  const pastInputs = Object.fromEntries(
-    Array.from({ length: numLayers }, (_, i) => i).flatMap((i) =>
-      ["decoder.key", "decoder.value", "encoder.key", "encoder.value"].map((part) => [
-        `past_key_values.${i}.${part}`,
-        layer(part.startsWith("encoder") ? SOURCE : "past_sequence_length"),
-      ]),
-    ),
-  );
+  const [own, across] = [layer("past_sequence_length"), layer(SOURCE)];
+  const pastInputs = heldInputs(numLayers, { "decoder.key": own, "decoder.value": own, "encoder.key": across, "encoder.value": across });
   return {
     encoder: [encode, encoderInputs] as const,
     decoder: [begin, { input_ids: ids(), encoder_hidden_states: states, ...mask }] as const,

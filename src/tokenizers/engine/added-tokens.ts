@@ -1,6 +1,6 @@
 import type { AddedToken } from "../json-parts.ts";
 import type { Normalizer } from "./normalizers.ts";
-import { isWhite } from "./pattern.ts";
+import { isWhite, WORD_CHARACTERS } from "./pattern.ts";
 import { Piece } from "./piece.ts";
 
 /** A part of a text, and the added token that it is, if it is one. */
@@ -11,9 +11,8 @@ export interface Part {
 
 type Entry = AddedToken & { text: string };
 
-const WORD = "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]";
-const beginsWithWord = new RegExp(`^${WORD}`, "u");
-const endsWithWord = new RegExp(`${WORD}$`, "u");
+const beginsWithWord = new RegExp(`^[${WORD_CHARACTERS}]`, "u");
+const endsWithWord = new RegExp(`[${WORD_CHARACTERS}]$`, "u");
 
 /** Tokens beside the model's vocabulary, which are found in a text before anything else is done with it. */
 export class AddedTokens {

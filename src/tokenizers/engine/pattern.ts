@@ -1,4 +1,5 @@
 import { DataError } from "../../ir/index.ts";
+import { anyOf } from "../json-parts.ts";
 import type { Piece } from "./piece.ts";
 
 /** Parts of a piece in order, which cover it: whether the pattern matched, from which character to before which. */
@@ -21,6 +22,8 @@ export function remembered(test: (character: string) => boolean): (character: st
   };
 }
 export const matching = (regex: RegExp) => remembered((character) => regex.test(character));
+/** What belongs to a word, by Rust's regular expressions. */
+export const WORD_CHARACTERS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 export const isWhite = matching(/^\p{White_Space}$/u);
 
 /** Each character that a test takes. */
@@ -42,7 +45,7 @@ export const byCharacter =
 /** A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...} in Oniguruma's form. @throws DataError for one that is not understood */
 export function patternOf(where: string, json: unknown): Pattern {
   const { String: plain, Regex: regex } = (json ?? {}) as { String?: unknown; Regex?: unknown };
-  if (typeof plain === "string") return byRegex(new RegExp(plain.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&"), "gu"));
+  if (typeof plain === "string") return byRegex(new RegExp(anyOf([plain]), "gu"));
   if (typeof regex === "string") {
     const source = fromOniguruma(regex);
     try {
@@ -171,9 +174,13 @@ class Translator {
     if (quantifier === undefined) return atom;
     this.at += quantifier.length;
     if (!/^(?:[*+?]|\{.*\})\+$/.test(quantifier) || quantifier.endsWith("}+")) return atom + quantifier;
-    // a lookahead is not tried again once it is found
+    return this.atomic(atom + quantifier.slice(0, -1));
+  }
+
+  /** What gives nothing back: a lookahead is not tried again once it is found. */
+  private atomic(inside: string): string {
     const name = `g${this.groups++}`;
-    return `(?:(?=(?<${name}>${atom}${quantifier.slice(0, -1)}))\\k<${name}>)`;
+    return `(?:(?=(?<${name}>${inside}))\\k<${name}>)`;
   }
 
   private group(ignoresCase: boolean): string {
@@ -182,10 +189,7 @@ class Translator {
     this.at += opening.length;
     const inside = this.alternatives(ignoresCase || opening === "(?i:");
     this.at++; // what closes it
-    if (opening === "(?>") {
-      const name = `g${this.groups++}`;
-      return `(?:(?=(?<${name}>${inside}))\\k<${name}>)`;
-    }
+    if (opening === "(?>") return this.atomic(inside);
     return `${opening === "(?i:" || opening === "(" ? "(?:" : opening}${inside})`;
   }
 
@@ -194,8 +198,8 @@ class Translator {
     if (character === "\\") return this.escape(false);
     if (character === "$") return "(?=\\n|(?![\\s\\S]))";
     if (character === "^") return "(?<=\\n|(?<![\\s\\S]))";
-    if (syntax.has(character))
-      return character === "]" || character === "}" || character === "{" || character === "/" ? `\\${character}` : character === "-" ? "-" : character;
+    if ("]{}/".includes(character)) return `\\${character}`;
+    if (syntax.has(character)) return character;
     return ignoresCase ? bothCases(character) : character;
   }
 

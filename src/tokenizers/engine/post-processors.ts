@@ -86,17 +86,21 @@ function trimmed(encoding: Flat, prefixes: boolean): Flat {
   return { ...encoding, offsets };
 }
 
+/** An encoding, list by list. */
+const byList = (listOf: <K extends keyof Flat>(key: K) => unknown[]): Flat =>
+  ({
+    ids: listOf("ids"),
+    tokens: listOf("tokens"),
+    typeIds: listOf("typeIds"),
+    attentionMask: listOf("attentionMask"),
+    specialTokensMask: listOf("specialTokensMask"),
+    offsets: listOf("offsets"),
+    wordIds: listOf("wordIds"),
+    sequenceIds: listOf("sequenceIds"),
+  }) as Flat;
+
 /** Encodings one after another. */
-export function joined(parts: readonly Flat[]): Flat {
-  const all = <K extends keyof Flat>(key: K) => parts.flatMap((part) => part[key] as never[]) as unknown as Flat[K];
-  return {
-    ids: all("ids"),
-    tokens: all("tokens"),
-    typeIds: all("typeIds"),
-    attentionMask: all("attentionMask"),
-    specialTokensMask: all("specialTokensMask"),
-    offsets: all("offsets"),
-    wordIds: all("wordIds"),
-    sequenceIds: all("sequenceIds"),
-  };
-}
+export const joined = (parts: readonly Flat[]): Flat => byList((key) => parts.flatMap((part): unknown[] => part[key]));
+
+/** Tokens from one on to before another. */
+export const sliced = (encoding: Flat, start: number, end: number): Flat => byList((key) => encoding[key].slice(start, end));

@@ -3,7 +3,7 @@ import { pretokens } from "../byte-level.ts";
 import type { Json } from "../json-parts.ts";
 import { type Makers, make } from "./kinds.ts";
 import { toBytes } from "./normalizers.ts";
-import { byCharacter, byRegex, isWhite, matching, patternOf, type SplitBehavior, split } from "./pattern.ts";
+import { byCharacter, byRegex, isWhite, matching, patternOf, type SplitBehavior, split, WORD_CHARACTERS } from "./pattern.ts";
 import type { Piece } from "./piece.ts";
 import { scriptOf } from "./scripts.ts";
 
@@ -14,7 +14,7 @@ const isNumeric = matching(/^\p{N}$/u);
 const whiteSpace = byCharacter(isWhite);
 const punctuation = byCharacter(isPunctuation);
 const numbers = byCharacter(isNumeric);
-const words = byRegex(/[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu);
+const words = byRegex(new RegExp(`[${WORD_CHARACTERS}]+|[^${WORD_CHARACTERS}\\p{White_Space}]+`, "gu"));
 const byteLevelWords = byRegex(pretokens());
 
 /** @throws DataError for a kind that is not known */
