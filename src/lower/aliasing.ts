@@ -1,9 +1,10 @@
-import { type Graph, type Node, shapesEqual, type Value } from "../ir/index.ts";
+import { ConstantOp, type Graph, type Node, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
 import { entryOf } from "./passes.ts";
 
 /**
  * Whether the graph may write output `outputIndex` into the memory of input `inputIndex` while it runs: every node that
- * reads the input must have finished before the node that makes the output starts, or be that node itself and allow it.
+ * reads the input must have finished before the node that makes the output starts, or be that node itself and allow it. And whatever
+ * may fail must have succeeded by then, so that a run which fails has written nothing.
  */
 export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: number): boolean {
   const output = graph.outputs[outputIndex];
@@ -11,6 +12,11 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
   const isOnlyUse = graph.outputs.filter((value) => value === output).length === 1;
   if (!isOnlyUse || output.node.inputs.length === 0 || graph.outputs.includes(input)) return false;
   const ancestors = ancestorsOf(output.node);
+  const checks = [...checksOf(graph)];
+  const isBefore = (node: Node) => node !== output.node && ancestors.has(node);
+  const made = checks.flatMap(([node, list]) => (isBefore(node) ? list : []));
+  const isMade = ({ indices, bound }: Check) => made.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
+  if (!checks.every(([node, list]) => isBefore(node) || list.every(isMade))) return false;
   const users = usersOf(graph);
   const readers = readersOf(input, users);
   return readers.every(({ node, value }) => {
@@ -20,6 +26,37 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
     }
     return ancestors.has(node);
   });
+}
+
+/** That indices lie within a size, which a node checks when it runs. */
+interface Check {
+  indices: Value;
+  bound: Size;
+}
+
+const cachedChecks = new WeakMap<Graph, ReadonlyMap<Node, readonly Check[]>>();
+
+/** The nodes of a graph that check something. */
+function checksOf(graph: Graph): ReadonlyMap<Node, readonly Check[]> {
+  const known = cachedChecks.get(graph);
+  if (known) return known;
+  const checks = new Map(graph.nodes.map((node) => [node, checksOfNode(node)] as const).filter(([, { length }]) => length > 0));
+  cachedChecks.set(graph, checks);
+  return checks;
+}
+
+function checksOfNode(node: Node): Check[] {
+  const inBodies = (node.op.bodies ?? []).flatMap((body) => [...checksOf(body).values()].flat());
+  const bound = "indexBound" in node.op ? entryOf(node).indexBound?.(node) : undefined;
+  if (bound === undefined) return inBodies;
+  const indices = sourceOf(node.inputs[1]);
+  return indices.node.op instanceof ConstantOp ? inBodies : [...inBodies, { indices, bound }]; // constants were checked before
+}
+
+/** The value of which another is a view. */
+function sourceOf(value: Value): Value {
+  const { op, inputs } = value.node;
+  return "isView" in op && op.isView ? sourceOf(inputs[0]) : value;
 }
 
 /** Nodes that read the memory of `value`, directly or through views of it. */

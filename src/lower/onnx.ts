@@ -5,6 +5,7 @@ import {
   type DType,
   type Graph,
   GraphError,
+  type HostArray,
   hostArrayFrom,
   isStatic,
   Node,
@@ -24,7 +25,9 @@ import {
   type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  StringStringEntryProtoSchema,
   type TensorProto,
+  TensorProto_DataLocation,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
@@ -47,6 +50,11 @@ export interface WriteOptions {
   isWebGpu?: boolean;
   /** Lowering.channelBlock. @default 0 */
   channelBlock?: number;
+  /**
+   * Write large constants as names only, to be given to the session beside the model: so that models share them, and none is copied.
+   * @default false
+   */
+  keepsConstantsOutside?: boolean;
   /** @default in0, in1, ... */
   inputNames?: readonly string[];
   /** @default the names of the values that are given out */
@@ -61,7 +69,19 @@ export interface OnnxModel {
   cpuNodes: string[];
   inputNames: string[];
   outputNames: string[];
+  /** With keepsConstantsOutside: the constants that are not in the model. */
+  outsideConstants: OutsideConstant[];
 }
+
+export interface OutsideConstant {
+  name: string;
+  dtype: DType;
+  shape: readonly number[];
+  data: HostArray;
+}
+
+/** Bytes of a constant from which on it is worth keeping outside. */
+const OUTSIDE_BYTES = 2 ** 16;
 
 /** Writes a graph as an ONNX model with one named input and output for each of the graph's. */
 export function writeOnnx(graph: Graph, options: WriteOptions = {}): OnnxModel {
@@ -74,6 +94,7 @@ class OnnxWriter implements Lowering {
   private protos: NodeProto[] = [];
   private readonly computed = new Set<string>();
   private readonly initializers: TensorProto[] = [];
+  private readonly outsideConstants: OutsideConstant[] = [];
   private readonly constants = new Map<string, string>();
   private shapeVectors = new Map<string, string>();
   private next = 0;
@@ -127,7 +148,7 @@ class OnnxWriter implements Lowering {
         output: this.graph.outputs.map((output, i) => valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape)),
       }),
     });
-    return { bytes: toBinary(ModelProtoSchema, model), cpuNodes: this.cpuNodes, inputNames, outputNames };
+    return { bytes: toBinary(ModelProtoSchema, model), cpuNodes: this.cpuNodes, inputNames, outputNames, outsideConstants: this.outsideConstants };
   }
 
   private writeNode(node: Node): void {
@@ -214,8 +235,14 @@ class OnnxWriter implements Lowering {
     const known = this.constants.get(key);
     if (known) return known;
     const name = `c${this.constants.size}`;
-    const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength) as Uint8Array<ArrayBuffer>;
-    this.initializers.push(create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims: shape.map(BigInt), rawData }));
+    const dims = shape.map(BigInt);
+    if (this.options.keepsConstantsOutside && data.byteLength >= OUTSIDE_BYTES && dtype !== "bf16") {
+      this.outsideConstants.push({ name, dtype, shape, data });
+      this.initializers.push(create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims, ...outsideData(data.byteLength) }));
+    } else {
+      const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength) as Uint8Array<ArrayBuffer>;
+      this.initializers.push(create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims, rawData }));
+    }
     this.constants.set(key, name);
     return name;
   }
@@ -337,6 +364,15 @@ function widened(node: Node): Node {
   const widen = ({ dtype, shape }: Value) => ({ dtype: dtype === "bf16" ? ("f32" as const) : dtype, shape });
   const inputs = node.inputs.map((input) => new Value(input.node, input.index, widen(input)));
   return new Node(node.op, inputs, node.attributes, node.outputs.map(widen), node.scope);
+}
+
+/** Says that a tensor's numbers are not in the model. ONNX Runtime never looks for the file, as it is given the tensor. */
+function outsideData(bytes: number) {
+  const entries = { location: "outside", offset: "0", length: String(bytes) };
+  return {
+    dataLocation: TensorProto_DataLocation.EXTERNAL,
+    externalData: Object.entries(entries).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
+  };
 }
 
 const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));

@@ -12,6 +12,7 @@ import {
   type Op,
   type Shape,
   ShapeError,
+  type Size,
   type TensorType,
   Value,
 } from "../ir/index.ts";
@@ -94,6 +95,8 @@ export interface OpEntry extends Op {
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The output is the same memory as input 0. */
   readonly isView?: boolean;
+  /** The size that the indices in input 1 must lie in: a run with others fails at this op. @default it takes any numbers */
+  indexBound?(node: Node): Size;
   /** The op in terms of others, for ops that exist only for their gradient; it is replaced by these before lowering. */
   expand?(inputs: readonly Value[]): readonly Value[];
   /** ONNX has no such op: it is computed on the host by `reference`, which cuts the graph in two there. */
@@ -126,6 +129,7 @@ interface Definition<In extends string, A extends Attributes> {
   reference: (inputs: Record<In, HostTensor>, attributes: A, types: readonly TensorType[]) => HostTensor | readonly HostTensor[];
   inPlace?: OpEntry["inPlace"];
   isView?: boolean;
+  indexBound?: OpEntry["indexBound"];
   simplify?: (inputs: Record<In, Value>, attributes: A) => Value | undefined;
   batch?: BatchRule;
   precision?: OpEntry["precision"];
@@ -151,11 +155,12 @@ const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x 
 
 /** Makes the entry of an op with a fixed list of named inputs. */
 export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
-  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, simplify, batch, precision } = definition;
+  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, indexBound, simplify, batch, precision } = definition;
   return {
     name,
     inPlace,
     isView,
+    indexBound,
     batch,
     precision,
     simplify: simplify && ((values, attributes) => simplify(named(inputs, values), attributes as A)),

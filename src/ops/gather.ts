@@ -6,6 +6,7 @@ import {
   normalizeAxis,
   type Shape,
   ShapeError,
+  type Size,
   shapesEqual,
   sizeOf,
   sizesEqual,
@@ -36,11 +37,15 @@ function requireInRange(where: string, indices: Value, size: Value["shape"][numb
   }
 }
 
+/** Indices must lie within the axis of input 0 that they select from. */
+const withinAxis = ({ inputs: [{ shape }], attributes: { axis = 0 } }: Node): Size => shape[axis as number];
+
 /** A negative index counts from the end, as in ONNX. */
 const wrap = (index: number, size: number) => (index < 0 ? index + size : index);
 
 const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "gather",
+  indexBound: withinAxis,
   precision: "any",
   batch: (node, [x, indices], isBatched) => {
     const axis = node.attributes.axis as number;
@@ -94,6 +99,7 @@ function inFloat32(graph: Lowering, { inputs: [{ dtype }] }: Node, names: readon
 
 const indexAddEntry = defineOp({
   name: "indexAdd",
+  indexBound: withinAxis,
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }) => {
     requireIndices("indexAdd", indices);
@@ -130,6 +136,7 @@ export function indexAdd(base: Value, indices: Value, updates: Value): Value {
 
 const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "takeAlong",
+  indexBound: withinAxis,
   precision: "any",
   batch: alongAxes,
   inputs: ["x", "indices"],
@@ -170,6 +177,7 @@ export function takeAlong(x: Value, indices: Value, axis = -1): Value {
 
 const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
   name: "scatterAddAlong",
+  indexBound: withinAxis,
   batch: alongAxes,
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }, { axis }) => {
@@ -199,6 +207,7 @@ export function scatterAddAlong(base: Value, indices: Value, updates: Value, axi
 
 const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
   name: "scatter",
+  indexBound: withinAxis,
   batch: alongAxes,
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }, { axis }) => {

@@ -12,6 +12,7 @@ type CrossEntropyAttributes = { ignoreIndex: number };
 
 const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>({
   name: "crossEntropy",
+  indexBound: ({ inputs: [logits] }) => logits.shape[1],
   inputs: ["logits", "targets"],
   infer: ({ logits, targets }) => {
     if (!isInteger(targets.dtype)) {

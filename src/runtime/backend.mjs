@@ -1,5 +1,6 @@
 // @ts-check
 import { widen } from "../ir/widen.mjs";
+import { nodeModel } from "./node-model.mjs";
 
 /**
  * The part of a device that holds ONNX Runtime, its sessions and all tensors. In Node it lives in a worker thread, in a page
@@ -26,22 +27,6 @@ const constructors = /** @type {const} */ ({
 
 /** ONNX: TensorProto.DataType of the types above. */
 const typeCodes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 };
-
-/**
- * A model of one node, y = opType(x), for tensors of any shape, in protobuf's wire format. Identity moves numbers to a device
- * and back, which ONNX Runtime has no other way for in Node. @param {number} type @param {string} opType @param {string} domain
- */
-function nodeModel(type, opType = "Identity", domain = "") {
-  const text = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0));
-  /** @param {number} field @param {number[]} body */
-  const message = (field, body) => [field * 8 + 2, body.length, ...body];
-  const tensorType = message(2, message(1, [8, type])); // ValueInfoProto.type.tensor_type.elem_type
-  const value = (/** @type {string} */ name) => [...message(1, text(name)), ...tensorType];
-  const node = [...message(1, text("x")), ...message(2, text("y")), ...message(4, text(opType)), ...message(7, text(domain))];
-  const graph = [...message(1, node), ...message(2, text("g")), ...message(11, value("x")), ...message(12, value("y"))];
-  const extra = domain ? message(8, [...message(1, text(domain)), 16, 1]) : [];
-  return Uint8Array.from([8, 10, ...message(7, graph), ...message(8, [16, 21]), ...extra]); // ir_version 10, opset 21
-}
 
 /** @param {import("./protocol.ts").OrtType} type @param {readonly number[]} shape @param {any} [data] */
 function zeros(type, shape, data) {
@@ -117,7 +102,7 @@ export function createBackend(ort, config, callHost) {
     const key = `${tensor.type} ${location}`;
     let mover = movers.get(key);
     if (!mover) {
-      const model = nodeModel(typeCodes[/** @type {keyof typeof typeCodes} */ (tensor.type)]);
+      const model = nodeModel({ type: typeCodes[/** @type {keyof typeof typeCodes} */ (tensor.type)] });
       mover = ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4, preferredOutputLocation: location });
       movers.set(key, /** @type {Promise<OrtSession>} */ (mover));
     }
@@ -293,7 +278,7 @@ export async function pickProvider(ort, candidates) {
   for (const candidate of candidates) {
     try {
       if (names && !names.includes(candidate.config.provider)) throw new Error(`ONNX Runtime has no ${candidate.config.provider} on this platform`);
-      await tryNode(ort, candidate.config, nodeModel(typeCodes.float32), [1]);
+      await tryNode(ort, candidate.config, nodeModel({ type: typeCodes.float32 }), [1]);
       return { candidate, failures };
     } catch (cause) {
       failures.push({ type: candidate.type, reason: cause instanceof Error ? cause.message : String(cause) });
@@ -302,6 +287,9 @@ export async function pickProvider(ort, candidates) {
   return { candidate: undefined, failures };
 }
 
+/** A node whose result tells how many channels a block has. */
+export const REORDER = nodeModel({ type: typeCodes.float32, opType: "ReorderInput", domain: "com.microsoft.nchwc" });
+
 /**
  * How many channels the CPU's convolutions keep beside one another (8 or 16), or 0 where they have no such layout.
  * @param {any} ort @param {BackendConfig} config
@@ -309,7 +297,7 @@ export async function pickProvider(ort, candidates) {
 export async function channelBlockOf(ort, config) {
   if (config.provider !== "cpu") return 0;
   try {
-    const [, block] = await tryNode(ort, config, nodeModel(typeCodes.float32, "ReorderInput", "com.microsoft.nchwc"), [1, 4, 1, 1]);
+    const [, block] = await tryNode(ort, config, REORDER, [1, 4, 1, 1]);
     return block === 8 || block === 16 ? block : 0;
   } catch {
     return 0; // ONNX Runtime has no kernels for it on this processor

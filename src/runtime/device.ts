@@ -1,10 +1,11 @@
 import { ConstantOp, checkOptions, type DType, type Graph, HalfArray, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
 import type { Pass, WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
-import { configOf, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
+import { configOf, defaultBinding, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
 import { prepare, type Update } from "./program.ts";
 import {
   type Answer,
+  type Binding,
   type Candidate,
   type Channel,
   type CompileRequest,
@@ -30,12 +31,19 @@ export interface DeviceOptions {
    * @default what the environment variable KINDLING_CACHE says ("off" for none), otherwise ~/.cache/kindling
    */
   cache?: string | false;
+  /**
+   * How ONNX Runtime is called on the CPU: by its C API, which copies nothing, or by onnxruntime-node in a worker thread, which copies each result.
+   * @default what the environment variable KINDLING_BINDING says, otherwise its C API if koffi can be loaded
+   */
+  binding?: "C API" | "onnxruntime-node";
 }
 
 export interface PickedDevice {
   type: DeviceType;
   /** Types that were tried before it. */
   failures: readonly { type: DeviceType; reason: string }[];
+  /** By what ONNX Runtime is called. */
+  binding: Binding;
 }
 
 export interface CompileOptions {
@@ -76,7 +84,7 @@ export class Device {
    *   below 1. That a device is absent shows at its first use, and in `picked`.
    */
   constructor(options: DeviceOptions = {}) {
-    checkOptions("Device", options, ["type", "threads", "memoryLimit", "cache"]);
+    checkOptions("Device", options, ["type", "threads", "memoryLimit", "cache", "binding"]);
     this.memoryLimit = options.memoryLimit;
     this.cache = openGraphCache(options.cache);
     this.type = options.type ?? defaultType;
@@ -89,7 +97,7 @@ export class Device {
         fix: "leave it out to use all cores",
       });
     }
-    this.channel = startBackend(candidatesFor(this.type, this.threads));
+    this.channel = startBackend(candidatesFor(this.type, this.threads), { threads: this.threads, binding: options.binding });
     this.picked = new Promise((resolve, reject) => {
       this.channel.onMessage((message) => {
         if ("failures" in message) this.settlePick(message, resolve, reject);
@@ -104,12 +112,16 @@ export class Device {
     this.picked.catch(() => {}); // reported by whoever awaits it, and by the first use
   }
 
-  private settlePick({ picked, failures, channelBlock }: Picked, resolve: (picked: PickedDevice) => void, reject: (cause: Error) => void): void {
+  private settlePick(
+    { picked, failures, channelBlock, binding = defaultBinding }: Picked,
+    resolve: (picked: PickedDevice) => void,
+    reject: (cause: Error) => void,
+  ): void {
     if (picked) {
-      this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock };
+      this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
       for (const send of this.waiting.splice(0)) send();
       this.restWhenIdle();
-      resolve({ type: picked, failures });
+      resolve({ type: picked, failures, binding });
     } else {
       const absent = absentError(failures);
       this.fail(absent);
@@ -227,7 +239,8 @@ export class Device {
     const id = this.nextId++;
     const profileFile = profile ? makeProfileFile() : undefined;
     const ready = this.post((write): CompileRequest => {
-      const stages = prepared.stages(write);
+      // what the cache keeps must be whole
+      const stages = prepared.stages(isSmall ? { ...write, keepsConstantsOutside: false } : write);
       return {
         kind: "compile",
         executable: id,
@@ -268,6 +281,19 @@ export class Device {
       this.compiled.delete(key);
       executable.dispose();
     }
+  }
+
+  /**
+   * Ends the run that is under way, which fails; state that it was writing in place is then undefined, and an error when it is used. Runs by
+   * onnxruntime-node and in pages go on to their end.
+   */
+  cancel(): void {
+    this.channel.cancel();
+  }
+
+  /** Bytes copied so far between the program's memory and the device's; undefined where that is not counted. */
+  get copiedBytes(): number | undefined {
+    return this.channel.copiedBytes();
   }
 
   /** Number of graphs that are compiled and not released. */

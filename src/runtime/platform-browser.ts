@@ -1,12 +1,23 @@
 /** How a device is started in a page or a web worker: with onnxruntime-web, beside the caller. */
 import { OptionError } from "../ir/index.ts";
 import type { GraphCache } from "./graph-cache.ts";
-import { type BackendConfig, type Candidate, type Channel, type DeviceType, type Message, optimizerSettings, type ToBackend } from "./protocol.ts";
+import {
+  type BackendConfig,
+  type Binding,
+  type Candidate,
+  type Channel,
+  type DeviceType,
+  type Message,
+  optimizerSettings,
+  type ToBackend,
+} from "./protocol.ts";
 import { serve } from "./serve.mjs";
 
 export const threadCount = (): number => (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;
 
 export const defaultType: DeviceType | "auto" = "auto";
+
+export const defaultBinding: Binding = "onnxruntime-web";
 
 /** Types of devices in the order in which "auto" tries them. */
 export const preferred: readonly DeviceType[] = ["webgpu", "wasm"];
@@ -53,6 +64,8 @@ export function startBackend(candidates: readonly Candidate[]): Channel {
     },
     ref: () => {},
     unref: () => {},
+    cancel: () => {},
+    copiedBytes: () => undefined,
     close: async () => {},
   };
 }

@@ -5,11 +5,25 @@ import { availableParallelism, freemem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { defaultCacheFolder, GraphCache } from "./graph-cache.ts";
-import { type BackendConfig, type Candidate, type Channel, type DeviceType, type Message, optimizerSettings, type ProfileFile } from "./protocol.ts";
+import { openNativeChannel } from "./native/channel.ts";
+import { disableTelemetry, type OrtLibrary, ortLibrary } from "./native/library.ts";
+import {
+  type BackendConfig,
+  type Binding,
+  type Candidate,
+  type Channel,
+  type DeviceType,
+  type Message,
+  optimizerSettings,
+  type Picked,
+  type ProfileFile,
+} from "./protocol.ts";
 
 export const threadCount = (): number => availableParallelism();
 
 export const defaultType: DeviceType | "auto" = "cpu";
+
+export const defaultBinding: Binding = "onnxruntime-node";
 
 /** Types of devices in the order in which "auto" tries them. */
 export const preferred: readonly DeviceType[] = [
@@ -62,19 +76,87 @@ export function makeProfileFile(): ProfileFile {
   };
 }
 
-/** Starts a worker thread with ONNX Runtime in it. */
-export function startBackend(candidates: readonly Candidate[]): Channel {
+export interface BackendOptions {
+  threads: number;
+  /** By what the CPU is used. */
+  binding?: Binding;
+}
+
+/**
+ * Starts what computes. The CPU is used by ONNX Runtime's C API, unless that cannot be loaded; the other kinds of device, and the
+ * CPU then, by onnxruntime-node in a worker thread.
+ */
+export function startBackend(
+  candidates: readonly Candidate[],
+  { threads, binding = process.env.KINDLING_BINDING as Binding | undefined }: BackendOptions,
+): Channel {
+  const isCpu = ({ type }: Candidate) => type === "cpu";
+  const ort = candidates.some(isCpu) && binding !== "onnxruntime-node" ? nativeLibrary(binding === "C API") : undefined;
+  if (!ort) return startWorker(candidates);
+  if (candidates.every(isCpu)) return openNativeChannel(ort, threads);
+  return firstOf(startWorker(candidates.filter((candidate) => !isCpu(candidate))), (failures) => openNativeChannel(ort, threads, failures));
+}
+
+/** ONNX Runtime's library, or undefined where it or koffi cannot be loaded. */
+function nativeLibrary(isRequired: boolean): OrtLibrary | undefined {
+  try {
+    return ortLibrary();
+  } catch (cause) {
+    if (isRequired) throw cause;
+    return undefined;
+  }
+}
+
+/** One channel while it has a device, another when it has none. */
+function firstOf(first: Channel, otherwise: (failures: Picked["failures"]) => Channel): Channel {
+  let channel = first;
+  let receive: (message: Message) => void = () => {};
+  let fail: (cause: Error) => void = () => {};
+  first.onMessage((message) => {
+    if (!("failures" in message) || message.picked !== undefined) return receive(message);
+    void first.close();
+    channel = otherwise(message.failures);
+    channel.onMessage((next) => receive(next));
+    channel.onFailure((cause) => fail(cause));
+  });
+  first.onFailure((cause) => fail(cause));
+  return {
+    post: (message) => channel.post(message),
+    onMessage: (callback) => {
+      receive = callback;
+    },
+    onFailure: (callback) => {
+      fail = callback;
+    },
+    ref: () => channel.ref(),
+    unref: () => channel.unref(),
+    cancel: () => channel.cancel(),
+    copiedBytes: () => channel.copiedBytes(),
+    close: () => channel.close(),
+  };
+}
+
+/** Starts a worker thread with onnxruntime-node in it. */
+function startWorker(candidates: readonly Candidate[]): Channel {
+  disableTelemetry();
   const worker = new Worker(new URL("./worker.mjs", import.meta.url), {
     execArgv: [], // the program's own, such as --input-type, may not fit a file
     workerData: { candidates },
   });
+  let isClosing = false;
   return {
     post: (message) => worker.postMessage(message),
     onMessage: (receive) => worker.on("message", (message: Message) => receive(message)),
-    onFailure: (receive) => worker.on("error", receive),
+    onFailure: (receive) => {
+      worker.on("error", receive);
+      worker.on("exit", (code) => !isClosing && receive(new Error(`the device's worker thread ended with code ${code}`)));
+    },
     ref: () => worker.ref(),
     unref: () => worker.unref(),
+    cancel: () => {},
+    copiedBytes: () => undefined,
     close: async () => {
+      isClosing = true;
       await worker.terminate();
     },
   };

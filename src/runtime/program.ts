@@ -1,6 +1,6 @@
 import type { Graph, Node } from "../ir/index.ts";
 import { estimateMemory, mayOverwrite, optimize, type Pass, type Program, splitStages, type WriteOptions, writeOnnx } from "../lower/index.ts";
-import type { Stage } from "./protocol.ts";
+import { ortTypes, type Stage } from "./protocol.ts";
 
 export interface Update {
   /** Index of the output that becomes the new state. */
@@ -47,7 +47,8 @@ export function prepare(graph: Graph, { updates, keepPreviousState, hostOutputs,
 function writeStage(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[], write: WriteOptions): Stage {
   const { inputs, outputs } = stage;
   if ("node" in stage) return { host: true, inputs, outputs };
-  const { bytes, outputNames, cpuNodes } = writeOnnx(stage.graph, write);
+  const { bytes, outputNames, cpuNodes, outsideConstants } = writeOnnx(stage.graph, write);
+  const constants = outsideConstants.map(({ name, dtype, shape, data }) => ({ name, type: ortTypes[dtype], shape, data }));
   const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
-  return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs };
+  return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs, constants };
 }

@@ -58,6 +58,12 @@ export interface HostData {
   data: HostArray;
 }
 
+/** A constant of a model: equal arrays are the same constant. */
+export interface ConstantData extends HostData {
+  /** Of the initializer. */
+  name: string;
+}
+
 /**
  * A part of a program: a model for ONNX Runtime, or an op that is computed by the sender. Values pass between stages in
  * numbered slots; the first ones are the inputs of the program.
@@ -73,6 +79,8 @@ export type Stage =
       isOptimized?: boolean;
       /** Where to write the optimized model. */
       optimizedPath?: string;
+      /** Constants that are not in the model, for backends that share them between models. */
+      constants?: readonly ConstantData[];
     }
   | { host: true; inputs: number[]; outputs: number[] };
 
@@ -135,7 +143,12 @@ export interface Picked {
   failures: { type: DeviceType; reason: string }[];
   /** Lowering.channelBlock of the device. */
   channelBlock: number;
+  /** By what ONNX Runtime is called. @default a package for JavaScript */
+  binding?: Binding;
 }
+
+/** How ONNX Runtime is called: its C API in this process, or onnxruntime-node in a worker thread; in a page onnxruntime-web. */
+export type Binding = "C API" | "onnxruntime-node" | "onnxruntime-web";
 
 export type ToBackend = Request | HostReturn;
 /** Everything that a backend sends. */
@@ -156,5 +169,9 @@ export interface Channel {
   /** Keeps the program alive while there is work. */
   ref(): void;
   unref(): void;
+  /** Ends the run that is under way, where the backend can. */
+  cancel(): void;
+  /** Bytes copied between the program's memory and the device's, where that is counted. */
+  copiedBytes(): number | undefined;
   close(): Promise<void>;
 }

@@ -14,11 +14,20 @@ export async function serve(ort, candidates, send) {
   const channelBlock = candidate ? await channelBlockOf(ort, candidate.config) : 0;
   send({ picked: candidate?.type, failures, channelBlock }, []);
   if (!candidate) return () => {}; // nothing is asked of a device that is not there
+  return answerInOrder((callHost) => createBackend(ort, candidate.config, callHost), send);
+}
 
+/**
+ * Gives requests to a backend, each when the one before it is answered.
+ * @param {(callHost: (call: import("./protocol.ts").HostCall) => Promise<import("./protocol.ts").HostData[]>) => (request: import("./protocol.ts").Request) => Promise<any>} makeBackend
+ * @param {(answer: import("./protocol.ts").Message, transfer: ArrayBuffer[]) => void} send
+ * @returns {(request: import("./protocol.ts").ToBackend) => void} takes requests
+ */
+export function answerInOrder(makeBackend, send) {
   /** @type {Map<number, { resolve: (outputs: any) => void, reject: (cause: Error) => void }>} */
   const hostCalls = new Map();
   let nextCall = 1;
-  const handle = createBackend(ort, candidate.config, (call) => {
+  const handle = makeBackend((call) => {
     const number = nextCall++;
     send({ hostCall: number, ...call }, []);
     return new Promise((resolve, reject) => hostCalls.set(number, { resolve, reject }));

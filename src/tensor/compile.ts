@@ -89,7 +89,9 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let lastComputeMs = 0;
-  let previous: { variable: Variable; buffer: DeviceBuffer; entry: Entry }[] = [];
+  let previous: Replaced[] = [];
+  /** Buffers that a run should have written and failed, and those whose place they took. */
+  const failed = new WeakMap<DeviceBuffer, DeviceBuffer>();
 
   const call = async (...callArgs: CallArguments<A>): Promise<R> => {
     const args = callArgs as readonly Structure[];
@@ -129,10 +131,15 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
       const old = variable.replaceBuffer(next);
       if (old) {
         entry.spare.set(variable, old);
-        previous.push({ variable, buffer: old, entry });
+        previous.push({ variable, next, buffer: old, entry });
       }
     }
-    const { data, computeMs } = await done;
+    const replaced = previous;
+    const { data, computeMs } = await done.catch((cause) => {
+      for (const change of replaced) restore(change, failed);
+      throw cause;
+    });
+    for (const { next } of replaced) failed.delete(next);
     lastComputeMs = computeMs;
     if (entry.watched.length > 0) {
       const flags = data[graph.outputs.length - 1] as HostArray;
@@ -190,6 +197,22 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     A,
     R
   >;
+}
+
+/** A variable's buffer that a run has replaced. */
+interface Replaced {
+  variable: Variable;
+  next: DeviceBuffer;
+  buffer: DeviceBuffer;
+  entry: Entry;
+}
+
+/** After a failed run: gives a variable its value from before, also when later calls, which fail too, have replaced it again. */
+function restore({ variable, next, buffer, entry }: Replaced, failed: WeakMap<DeviceBuffer, DeviceBuffer>): void {
+  failed.set(next, buffer);
+  if (!variable.isInitialized || variable.buffer !== next) return;
+  variable.replaceBuffer(failed.get(buffer) ?? buffer);
+  entry.spare.set(variable, next);
 }
 
 /** What a compiled function is called with: where the traced function takes a scalar tensor, a number will do. */
