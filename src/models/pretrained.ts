@@ -54,6 +54,8 @@ export interface LoadOptions<T extends Task = Task> {
   key?: RandomKey;
   /** Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them. @default "f32" */
   weights?: GgufOptions["weights"];
+  /** With blocks, what the layers' inputs are rounded to on the CPU: 8 bits, as in llama.cpp, or not at all, at several times the cost. @default "int8" */
+  activations?: GgufOptions["activations"];
   /** How a model is fetched that is named by the id of its repository. */
   hub?: HubOptions;
 }
@@ -71,7 +73,7 @@ export async function fromPretrained<T extends keyof TaskModels>(path: string, o
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
   const path = await localPath(name, options.hub);
-  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights });
+  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations });
   const configPath = join(path, CONFIG);
   const stored = fromTimmConfig(await readJson(configPath));
   const { head = "stored", labels, key = randomKey(0), task } = options;

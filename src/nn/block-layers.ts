@@ -42,15 +42,22 @@ function planesOf(rows: number, blocks: number, { bits, blockSize, packed, scale
   ];
 }
 
+export interface BlockLayerOptions {
+  /** What the layers' inputs are rounded to on the CPU; see blockMatmul. @default "int8" */
+  activations?: "int8" | "f32";
+}
+
 /** Weights as constants of the graphs that use them, which the kernels want so: they are not trained. */
 class BlockWeight extends Module {
   readonly shape: readonly [rows: number, columns: number];
   private readonly blockSize: number;
   private readonly planes: readonly Plane[];
   private readonly minimums?: Tensor<"f32">; // [N, blocks]
+  private readonly activations: "int8" | "f32";
 
-  constructor(rows: number, columns: number, matrix: BlockMatrix) {
+  constructor(rows: number, columns: number, matrix: BlockMatrix, { activations = "int8" }: BlockLayerOptions) {
     super();
+    this.activations = activations;
     const { blockSize, minimums } = matrix;
     const blocks = columns / blockSize;
     this.shape = [rows, columns];
@@ -65,8 +72,8 @@ class BlockWeight extends Module {
 
   /** x: [..., K] -> x Wᵀ [..., N] */
   times(x: Tensor<"f32">): Tensor<"f32"> {
-    const { blocks, blockSize } = this;
-    const products = this.planes.map(({ packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits: 4, blockSize }));
+    const { blocks, blockSize, activations } = this;
+    const products = this.planes.map(({ packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits: 4, blockSize, activations }));
     const product = products.reduce((a, b) => add(a, b));
     if (!this.minimums) return product;
     // a block's minimum is added to all its numbers, so it meets the sum of what they are multiplied with
@@ -98,9 +105,9 @@ export class BlockLinear extends Module {
   readonly weight: BlockWeight;
   readonly bias?: Parameter;
 
-  constructor(rows: number, columns: number, matrix: BlockMatrix, bias?: Parameter) {
+  constructor(rows: number, columns: number, matrix: BlockMatrix, { bias, ...options }: BlockLayerOptions & { bias?: Parameter } = {}) {
     super();
-    this.weight = new BlockWeight(rows, columns, matrix);
+    this.weight = new BlockWeight(rows, columns, matrix, options);
     if (bias) this.bias = bias;
   }
 
@@ -115,9 +122,9 @@ export class BlockLinear extends Module {
 export class BlockEmbedding extends Module {
   readonly weight: BlockWeight;
 
-  constructor(rows: number, columns: number, matrix: BlockMatrix) {
+  constructor(rows: number, columns: number, matrix: BlockMatrix, options: BlockLayerOptions = {}) {
     super();
-    this.weight = new BlockWeight(rows, columns, matrix);
+    this.weight = new BlockWeight(rows, columns, matrix, options);
   }
 
   /** ids: [...] -> [..., K] */
@@ -135,7 +142,7 @@ export class BlockEmbedding extends Module {
  * Puts layers with weights in blocks in the place of linear layers and tables.
  * @param blocksOf the blocks for the checkpoint key of a weight; undefined leaves the layer as it is
  */
-export function useBlocks(model: Module, blocksOf: (key: string) => BlockMatrix | undefined): void {
+export function useBlocks(model: Module, blocksOf: (key: string) => BlockMatrix | undefined, options: BlockLayerOptions = {}): void {
   const nameOf = new Map([...model.namedState()].map(([key, variable]) => [variable, key] as const));
   const visit = (holder: object): void => {
     for (const [field, child] of Object.entries(holder)) {
@@ -144,7 +151,10 @@ export function useBlocks(model: Module, blocksOf: (key: string) => BlockMatrix 
         const matrix = blocksOf(nameOf.get(weight) as string);
         if (!matrix) continue;
         const [rows, columns] = weight.shape;
-        const layer = child instanceof Linear ? new BlockLinear(rows, columns, matrix, child.bias) : new BlockEmbedding(rows, columns, matrix);
+        const layer =
+          child instanceof Linear
+            ? new BlockLinear(rows, columns, matrix, { ...options, bias: child.bias })
+            : new BlockEmbedding(rows, columns, matrix, options);
         Object.assign(holder, { [field]: layer });
         weight.dispose();
       } else if (child instanceof Module || Array.isArray(child)) visit(child);

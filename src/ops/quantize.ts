@@ -101,8 +101,16 @@ export interface BlockMatmulOptions {
   bits: 4 | 8;
   /** Weights that share a scale: 16, 32, 64, 128 or 256. */
   blockSize: number;
+  /**
+   * "int8" rounds x to 8 bits, with a scale for each block: several times as fast on the CPU, and what llama.cpp does. Other devices compute
+   * in f32 all the same. @default "f32"
+   */
+  activations?: "f32" | "int8";
 }
-type BlockAttributes = { bits: number; blockSize: number; features: number };
+type BlockAttributes = { bits: number; blockSize: number; features: number; activations: string };
+
+/** MatMulNBits: the least accuracy that a kernel may have; 0 leaves it to the kernel, which computes in f32. */
+const ACCURACY_INT8 = 4;
 
 const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
   name: "blockMatmul",
@@ -138,10 +146,11 @@ const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoin
   gradient: ({ x, packed, scales, zeroPoints, dy }, { bits, blockSize }) => ({
     x: matmul(dy, dequantizeBlocks(packed, scales, zeroPoints, x.shape[x.shape.length - 1] as number, { bits: bits as 4 | 8, blockSize })),
   }),
-  lower: (graph, { x, packed, scales, zeroPoints }, { bits, blockSize, features }, node) => {
+  lower: (graph, { x, packed, scales, zeroPoints }, { bits, blockSize, features, activations }, node) => {
     const { shape } = node.inputs[0];
     const width = shape[shape.length - 1] as number;
-    return graph.node("MatMulNBits", [x, packed, scales, zeroPoints], { K: width, N: features, bits, block_size: blockSize }, "com.microsoft");
+    const attributes = { K: width, N: features, bits, block_size: blockSize, accuracy_level: activations === "int8" && !graph.isWebGpu ? ACCURACY_INT8 : 0 };
+    return graph.node("MatMulNBits", [x, packed, scales, zeroPoints], attributes, "com.microsoft");
   },
   reference: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }, [type]) => {
     const out = hostTensor(type.shape);
@@ -187,9 +196,10 @@ function unpackBits(bytes: Value, shape: readonly number[], bits: 4 | 8, dtype: 
  * x: [..., K], packed: u8 [N, K / blockSize, blockSize bits / 8], scales: [N, K / blockSize], zeroPoints: u8 packed like the
  * weights, [N, K / blockSize bits / 8] -> [..., N]. @default zeroPoints in the middle: 8 or 128
  */
-export function blockMatmul(x: Value, packed: Value, scales: Value, zeroPoints: Value | undefined, { bits, blockSize }: BlockMatmulOptions): Value {
+export function blockMatmul(x: Value, packed: Value, scales: Value, zeroPoints: Value | undefined, options: BlockMatmulOptions): Value {
+  const { bits, blockSize, activations = "f32" } = options;
   const [features, blocks] = requireStatic("blockMatmul", scales.shape);
   const columns = Math.ceil((blocks * bits) / 8);
   const zeros = zeroPoints ?? constantOf(new Array<number>(features * columns).fill(bits === 8 ? 128 : 0x88), [features, columns], "u8");
-  return apply(blockMatmulEntry, [x, packed, scales, zeros], { bits, blockSize, features });
+  return apply(blockMatmulEntry, [x, packed, scales, zeros], { bits, blockSize, features, activations });
 }

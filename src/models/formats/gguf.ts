@@ -1,6 +1,6 @@
 import { decodeBlocks, GgufFile, type GgufHeader, type GgufValue, packBlocks } from "../../files/index.ts";
 import { type BlockMatrix, DataError, nearest, shapesEqual } from "../../ir/index.ts";
-import { CheckpointError, loadStateDict, type RopeParameters, RotaryEmbedding, type StateTensor, useBlocks } from "../../nn/index.ts";
+import { type BlockLayerOptions, CheckpointError, loadStateDict, type RopeParameters, RotaryEmbedding, type StateTensor, useBlocks } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
 import type { DecoderForCausalLM } from "../decoders/decoder.ts";
 import { makeDecoder, type RopeDecoderConfig } from "../decoders/family.ts";
@@ -42,7 +42,7 @@ const makers = {
 type Architecture = keyof typeof makers;
 const architectures = Object.keys(makers);
 
-export interface GgufOptions {
+export interface GgufOptions extends BlockLayerOptions {
   /** "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8 bits. @default "f32" */
   weights?: "f32" | "blocks";
 }
@@ -52,7 +52,7 @@ export interface GgufOptions {
  * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known; CheckpointError or
  *   ShapeError when tensors do not fit the metadata
  */
-export async function loadGguf(path: string, { weights = "f32" }: GgufOptions = {}): Promise<DecoderForCausalLM> {
+export async function loadGguf(path: string, { weights = "f32", activations }: GgufOptions = {}): Promise<DecoderForCausalLM> {
   const file = await GgufFile.open(path);
   try {
     const { architecture, config } = configOf(path, file.header);
@@ -74,7 +74,7 @@ export async function loadGguf(path: string, { weights = "f32" }: GgufOptions = 
         matrices.set(key, { ...blocks, packed: ordered(blocks.packed), scales: ordered(blocks.scales), minimums });
       } else state.set(key, { dtype: "f32", shape: info.shape, data: ordered(decodeBlocks(info.type, bytes)) });
     }
-    useBlocks(model, (key) => matrices.get(key));
+    useBlocks(model, (key) => matrices.get(key), { activations });
     loadStateDict(path, model.namedParameters(), state);
     return model;
   } finally {
