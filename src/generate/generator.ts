@@ -1,12 +1,15 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import { ContextLengthError } from "./context-length.ts";
 import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
 import { Sampler, type SamplingOptions, samplingOptionNames } from "./sampler.ts";
 
 export interface GenerateOptions extends SamplingOptions {
-  /** @default 128 */
+  /** @default 128, or what the context has room for after the prompt */
   maxNewTokens?: number;
+  /** When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default false */
+  contextShift?: boolean;
   /** Tokens that end the text and are not given out. @default those of generation_config.json, or else of the model's config */
   stopTokens?: readonly number[];
   /** Rules in place of those of the model's generation_config.json. */
@@ -23,6 +26,8 @@ export interface EmbeddedPrompt {
   /** What is added to the positions of the tokens that follow. @default 0 */
   offset?: number;
 }
+
+const DEFAULT_NEW_TOKENS = 128;
 
 /** Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], index of the last, cache lengths [1], total [1]; embeddings [1, T, D]. */
 type StepInputs = [ids: Tensor<"i32">, positions: Tensor<"i32">, last: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">];
@@ -76,19 +81,19 @@ export class Generator {
   }
 
   /**
-   * Continues a prompt, giving tokens as they are made. When the context is full, the older half is forgotten; with an `embedded` prompt
-   * the text ends there. Calls wait for one another.
-   * @throws DataError for an empty prompt or an id outside the vocabulary, OptionError for wrong options
+   * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is full. Calls wait for one another.
+   * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or an id outside the vocabulary;
+   *   OptionError for wrong options
    */
   async *generate(prompt: readonly number[], options: GenerateOptions = {}, embedded?: EmbeddedPrompt): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "rules", "signal"]);
-    const { maxNewTokens = 128, rules: own, signal, stopTokens, ...sampling } = options;
+    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "rules", "signal", "contextShift"]);
+    const { rules: own, signal, stopTokens, contextShift = false, maxNewTokens: asked, ...sampling } = options;
     const rules = { ...rulesFrom(this.model.generationConfig), ...own };
     const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
-    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 0) {
-      throw new OptionError({ where: "generate", expected: "maxNewTokens of at least 0", received: String(maxNewTokens), fix: "choose a whole number" });
-    }
-    this.checkPrompt(prompt, embedded ? this.embeddedRoom : undefined);
+    this.checkPrompt(prompt);
+    const isBounded = !contextShift && !embedded;
+    const maxNewTokens = this.newTokens(prompt.length, asked, isBounded ? this.contextLength : Number.POSITIVE_INFINITY);
+    if (embedded && prompt.length > this.embeddedRoom) throw new ContextLengthError({ promptTokens: prompt.length, contextLength: this.embeddedRoom });
     const sampler = new Sampler(sampling);
     const ids = [...prompt];
     const progress = { ids, startLength: ids.length, maxLength: ids.length + maxNewTokens };
@@ -125,11 +130,18 @@ export class Generator {
     return Math.min(this.contextLength, this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
   }
 
-  private checkPrompt(prompt: readonly number[], room = Number.POSITIVE_INFINITY): void {
-    if (prompt.length > room) {
-      const fix = "shorten the text, or use fewer or smaller images";
-      throw new DataError({ where: "generate", expected: `a prompt of at most ${room} tokens`, received: `${prompt.length}`, fix });
+  /** How many tokens may follow a prompt. */
+  private newTokens(promptTokens: number, asked: number | undefined, contextLength: number): number {
+    if (asked !== undefined && (!Number.isInteger(asked) || asked < 0)) {
+      throw new OptionError({ where: "generate", expected: "maxNewTokens of at least 0", received: String(asked), fix: "choose a whole number" });
     }
+    const room = contextLength - promptTokens;
+    const isFine = asked === undefined ? room > 0 : asked <= room;
+    if (!isFine) throw new ContextLengthError({ promptTokens, maxNewTokens: asked, contextLength });
+    return asked ?? Math.min(DEFAULT_NEW_TOKENS, room);
+  }
+
+  private checkPrompt(prompt: readonly number[]): void {
     const { vocabSize } = this.model.config;
     if (prompt.length === 0)
       throw new DataError({

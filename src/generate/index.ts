@@ -1,4 +1,5 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
+export { ContextLengthError } from "./context-length.ts";
 export { type EmbeddedPrompt, type GenerateOptions, Generator } from "./generator.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
