@@ -5,7 +5,8 @@ import { type ChatMessage, chatFormat } from "../tokenizers/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
 export interface SampleOptions {
-  maxNewTokens: number;
+  maxNewTokens?: number;
+  contextShift?: boolean;
   temperature: number;
   topK?: number;
   topP: number;

@@ -121,7 +121,8 @@ function dropUndefined<T extends object>(options: T): T {
 function withSampling(command: Command): Command {
   return command
     .option("--runs <folder>", "folder of all runs", "runs")
-    .option("--tokens <n>", "most tokens to make", integer, 200)
+    .option("--tokens <n>", "most tokens to make (default: the model's own limit, or 128, or what the context has room for)", integer)
+    .option("--context-shift", "when the context is full, forget the older half and go on")
     .option("--temperature <t>", "0 takes the likeliest token, higher is more varied", number, 0.8)
     .option("--top-k <k>", "only the k likeliest tokens", integer)
     .option("--top-p <p>", "only the likeliest tokens of total probability p", number, 1)
@@ -130,7 +131,15 @@ function withSampling(command: Command): Command {
 }
 
 function samplingOf(o: Record<string, never>): SampleOptions {
-  return dropUndefined({ maxNewTokens: o.tokens, temperature: o.temperature, topK: o.topK, topP: o.topP, seed: o.seed, stop: o.stop });
+  return dropUndefined({
+    maxNewTokens: o.tokens,
+    contextShift: o.contextShift,
+    temperature: o.temperature,
+    topK: o.topK,
+    topP: o.topP,
+    seed: o.seed,
+    stop: o.stop,
+  });
 }
 
 withSampling(program.command("generate").argument("<model>", "name of a run, or a folder in Hugging Face layout"))

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
 import { CharacterTokenizer } from "../tokenizers/index.ts";
-import { Generator, generateText, indexOfLargest, Sampler } from "./index.ts";
+import { ContextLengthError, Generator, generateText, indexOfLargest, Sampler } from "./index.ts";
 
 const tokenizer = new CharacterTokenizer(Array.from("abcdefghijklmnopqrstuvwxyz .,!?\n"));
 const model = new GPT2LMHeadModel(
@@ -44,14 +44,30 @@ test("a prompt that shares its beginning with the last one reuses the cache, wit
   expect(await collect([5, 6, 7, 1, 2, 3], { temperature: 0, maxNewTokens: 8 })).toEqual(await plainGreedy([5, 6, 7, 1, 2, 3], 8));
 });
 
-test("generation goes on past the context length", async () => {
-  expect(await collect([1, 2, 3], { temperature: 0.7, maxNewTokens: 90 })).toHaveLength(90);
-  expect(
-    await collect(
-      Array.from({ length: 50 }, (_, i) => i % 20),
-      { maxNewTokens: 5 },
-    ),
-  ).toHaveLength(5);
+test("a prompt and an answer longer than the context are refused, by a class and a code", async () => {
+  const long = Array.from({ length: 50 }, (_, i) => i % 20);
+  const refusal = collect(long.slice(0, 10), { maxNewTokens: 23 });
+  await expect(refusal).rejects.toThrow(ContextLengthError);
+  await expect(refusal).rejects.toMatchObject({ code: "context_length_exceeded", promptTokens: 10, maxNewTokens: 23, contextLength: 32 });
+  await expect(collect(long, {})).rejects.toThrow(/at most 32 tokens together, the context; received 50 of the prompt/);
+  expect(await collect(long.slice(0, 10), { maxNewTokens: 22 })).toHaveLength(22);
+  expect(await collect(long.slice(0, 10), {})).toHaveLength(22); // what there is room for
+});
+
+test("with contextShift generation goes on past the context length", async () => {
+  expect(await collect([1, 2, 3], { temperature: 0.7, maxNewTokens: 90, contextShift: true })).toHaveLength(90);
+  const long = Array.from({ length: 50 }, (_, i) => i % 20);
+  expect(await collect(long, { maxNewTokens: 5, contextShift: true })).toHaveLength(5);
+});
+
+test("a prompt may be token ids, which are used as they are", async () => {
+  const textOf = async (prompt: string | number[]) => {
+    let text = "";
+    for await (const piece of generateText(generator, tokenizer, prompt, { temperature: 0, maxNewTokens: 6 })) text += piece.text;
+    return text;
+  };
+  expect(await textOf([5, 6, 7])).toBe(tokenizer.decode(await plainGreedy([5, 6, 7], 6)));
+  expect(await textOf(tokenizer.encode("abc"))).toBe(await textOf("abc"));
 });
 
 test("the same seed gives the same text, another seed another", async () => {
@@ -79,7 +95,7 @@ test("an aborted generation stops, and the next works", async () => {
   const ids: number[] = [];
   await expect(
     (async () => {
-      for await (const id of generator.generate([1], { maxNewTokens: 1000, signal: controller.signal })) {
+      for await (const id of generator.generate([1], { maxNewTokens: 1000, contextShift: true, signal: controller.signal })) {
         ids.push(id);
         if (ids.length === 3) controller.abort();
       }

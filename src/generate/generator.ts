@@ -1,16 +1,23 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
-import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor } from "../tensor/index.ts";
+import { ContextLengthError } from "./context-length.ts";
+import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
 import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
 import { Sampler, type SamplingOptions, samplingOptionNames } from "./sampler.ts";
+import { Turns } from "./turns.ts";
 
 export interface GenerateOptions extends SamplingOptions {
-  /** @default 128 */
+  /** @default 128, or what the context has room for after the prompt */
   maxNewTokens?: number;
+  /** When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default false */
+  contextShift?: boolean;
   /** Tokens that end the text and are not given out. @default those of generation_config.json, or else of the model's config */
   stopTokens?: readonly number[];
   /** Rules in place of those of the model's generation_config.json. */
   rules?: Partial<GenerationRules>;
+  /** Sees the logits of each token, f32 [V], after the rules, and the token that was picked; also the one that ends the text. */
+  onLogits?: (logits: Float32Array, picked: number) => void;
   signal?: AbortSignal;
 }
 
@@ -24,9 +31,18 @@ export interface EmbeddedPrompt {
   offset?: number;
 }
 
+const DEFAULT_NEW_TOKENS = 128;
+
 /** Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], index of the last, cache lengths [1], total [1]; embeddings [1, T, D]. */
 type StepInputs = [ids: Tensor<"i32">, positions: Tensor<"i32">, last: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">];
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
+
+export interface GeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
+  /** Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of the model */
+  contextLength?: number;
+  /** Tokens of a prompt that are run at once: between two pieces other work gets its turn, and an abort is seen. @default 512 */
+  prefillTokens?: number;
+}
 
 /**
  * Generates with a model, one sequence at a time. Keys and values of the positions seen are kept in a cache on the device
@@ -35,16 +51,22 @@ type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 export class Generator {
   readonly model: CausalLM;
   readonly contextLength: number;
-  private readonly caches: { k: Variable<"f32">; v: Variable<"f32"> }[];
+  private readonly prefillTokens: number;
+  private readonly cache: KeyValueCache;
   private readonly prefill: Step;
   private readonly decode: Step;
   private readonly prefillEmbedded: CompiledFunction<[...StepInputs, Tensor<"f32">], Tensor<"f32">>;
   /** Ids whose keys and values are in the cache. */
   private cached: number[] = [];
-  private busy: Promise<void> = Promise.resolve();
+  private readonly weights: readonly { readonly version: number }[];
+  /** Of which weights the keys and values are. */
+  private cachedVersion = 0;
+  private readonly turns = new Turns();
 
-  /** @param contextLength room of the cache, in tokens @default the longest context of the model */
-  constructor(model: CausalLM, { contextLength = model.config.maxPositionEmbeddings }: { contextLength?: number } = {}) {
+  /** @throws OptionError for a context longer than the model's, and for unknown options */
+  constructor(model: CausalLM, options: GeneratorOptions = {}) {
+    checkOptions("Generator", options, ["contextLength", "prefillTokens", "cacheDtype", "initialRoom"]);
+    const { contextLength = model.config.maxPositionEmbeddings, prefillTokens = 512, ...cacheOptions } = options;
     this.model = model;
     const { numLayers, hiddenSize, maxPositionEmbeddings } = model.config;
     const { numKeyHeads, headDim } = model.cacheShape;
@@ -52,17 +74,16 @@ export class Generator {
       const expected = `a contextLength from 1 to ${maxPositionEmbeddings}`;
       throw new OptionError({ where: "Generator", expected, received: String(contextLength), fix: "choose one the model knows positions for" });
     }
+    if (!Number.isInteger(prefillTokens) || prefillTokens < 1) {
+      throw new OptionError({ where: "Generator", expected: "prefillTokens of at least 1", received: String(prefillTokens), fix: "leave it out" });
+    }
     this.contextLength = contextLength;
-    const shape = [1, numKeyHeads, contextLength, headDim];
-    const cache = (name: string) => new Variable({ name, dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)));
-    this.caches = Array.from({ length: numLayers }, (_, i) => ({ k: cache(`cache.${i}.k`), v: cache(`cache.${i}.v`) }));
+    this.prefillTokens = prefillTokens;
+    this.weights = model.state();
+    this.cache = new KeyValueCache({ numLayers, numKeyHeads, headDim, maxLength: contextLength, ...cacheOptions });
     const step = (...[ids, positions, last, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
-      const layers = this.caches.map(({ k, v }) => ({ k: k.value, v: v.value }));
-      const result = model.hidden(ids, { positions, embeddings, cache: { layers, lengths, total } });
-      result.layers.forEach(({ k, v }, i) => {
-        this.caches[i].k.assign(k);
-        this.caches[i].v.assign(v);
-      });
+      const result = model.hidden(ids, { positions, embeddings, cache: { layers: this.cache.layers, lengths, total } });
+      this.cache.assign(result.layers);
       return model.logits(reshape(gather(result.hidden, last, 1), [1, hiddenSize])); // [1, V]
     };
     this.prefill = compile(step, {
@@ -76,42 +97,44 @@ export class Generator {
   }
 
   /**
-   * Continues a prompt, giving tokens as they are made. When the context is full, the older half is forgotten; with an `embedded` prompt
-   * the text ends there. Calls wait for one another.
-   * @throws DataError for an empty prompt or an id outside the vocabulary, OptionError for wrong options
+   * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is full. Calls wait for one another; an
+   * abort ends the waiting, and a long prompt between two pieces of it. A caller that stops reading keeps the others waiting until it returns.
+   * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or an id outside the vocabulary;
+   *   OptionError for wrong options
    */
   async *generate(prompt: readonly number[], options: GenerateOptions = {}, embedded?: EmbeddedPrompt): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "rules", "signal"]);
-    const { maxNewTokens = 128, rules: own, signal, stopTokens, ...sampling } = options;
+    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "rules", "onLogits", "signal", "contextShift"]);
+    const { rules: own, signal, onLogits, stopTokens, contextShift = false, maxNewTokens: asked, ...sampling } = options;
     const rules = { ...rulesFrom(this.model.generationConfig), ...own };
     const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
-    if (!Number.isInteger(maxNewTokens) || maxNewTokens < 0) {
-      throw new OptionError({ where: "generate", expected: "maxNewTokens of at least 0", received: String(maxNewTokens), fix: "choose a whole number" });
-    }
-    this.checkPrompt(prompt, embedded ? this.embeddedRoom : undefined);
+    this.checkPrompt(prompt);
+    const isBounded = !contextShift && !embedded;
+    const maxNewTokens = this.newTokens(prompt.length, asked, isBounded ? this.contextLength : Number.POSITIVE_INFINITY);
+    if (embedded && prompt.length > this.embeddedRoom) throw new ContextLengthError({ promptTokens: prompt.length, contextLength: this.embeddedRoom });
     const sampler = new Sampler(sampling);
     const ids = [...prompt];
     const progress = { ids, startLength: ids.length, maxLength: ids.length + maxNewTokens };
-    const release = await this.acquire();
+    const release = await this.turns.take(signal);
     try {
-      let logits = await this.feed(prompt.length > this.contextLength ? prompt.slice(-this.contextLength) : prompt, embedded);
+      let logits = await this.feed(prompt.length > this.contextLength ? prompt.slice(-this.contextLength) : prompt, signal, embedded);
       for (let made = 0; made < maxNewTokens; made++) {
         signal?.throwIfAborted();
         applyRules(logits, rules, progress);
         const id = sampler.pick(logits);
+        onLogits?.(logits, id);
         if (stops.includes(id)) return "stop";
         yield id;
         ids.push(id);
         if (made + 1 === maxNewTokens) break;
         if (embedded) {
           if (this.cached.length === this.embeddedRoom) break;
-          logits = await this.feedNext(id, embedded.offset);
+          logits = await this.feedNext(id, signal, embedded.offset ?? 0);
           continue;
         }
         logits =
           this.cached.length < this.contextLength
-            ? await this.feedNext(id)
-            : await this.feed([...this.cached, id].slice(-Math.max(1, this.contextLength >> 1)));
+            ? await this.feedNext(id, signal)
+            : await this.feed([...this.cached, id].slice(-Math.max(1, this.contextLength >> 1)), signal);
       }
       return "length";
     } finally {
@@ -125,11 +148,18 @@ export class Generator {
     return Math.min(this.contextLength, this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
   }
 
-  private checkPrompt(prompt: readonly number[], room = Number.POSITIVE_INFINITY): void {
-    if (prompt.length > room) {
-      const fix = "shorten the text, or use fewer or smaller images";
-      throw new DataError({ where: "generate", expected: `a prompt of at most ${room} tokens`, received: `${prompt.length}`, fix });
+  /** How many tokens may follow a prompt. */
+  private newTokens(promptTokens: number, asked: number | undefined, contextLength: number): number {
+    if (asked !== undefined && (!Number.isInteger(asked) || asked < 0)) {
+      throw new OptionError({ where: "generate", expected: "maxNewTokens of at least 0", received: String(asked), fix: "choose a whole number" });
     }
+    const room = contextLength - promptTokens;
+    const isFine = asked === undefined ? room > 0 : asked <= room;
+    if (!isFine) throw new ContextLengthError({ promptTokens, maxNewTokens: asked, contextLength });
+    return asked ?? Math.min(DEFAULT_NEW_TOKENS, room);
+  }
+
+  private checkPrompt(prompt: readonly number[]): void {
     const { vocabSize } = this.model.config;
     if (prompt.length === 0)
       throw new DataError({
@@ -149,42 +179,67 @@ export class Generator {
     }
   }
 
-  private async acquire(): Promise<() => void> {
-    const before = this.busy;
-    let release = () => {};
-    this.busy = new Promise((resolve) => {
-      release = resolve;
-    });
-    await before;
-    return release;
+  /** Runs a whole prompt, piece by piece, reusing what the cache shares with it, and gives the logits after its last token. */
+  private async feed(prompt: readonly number[], signal?: AbortSignal, embedded?: EmbeddedPrompt): Promise<Float32Array> {
+    signal?.throwIfAborted();
+    if (embedded) {
+      this.cached = [];
+      const logits = await this.run((...inputs) => this.prefillEmbedded(...inputs, embedded.embeddings), prompt, 0, embedded.positions);
+      this.cached = [...prompt];
+      return logits;
+    }
+    const shared = this.sharedWith(prompt);
+    this.cached.length = shared;
+    this.cachedVersion = this.weightsVersion;
+    let logits: Float32Array = new Float32Array();
+    for (const [start, end] of this.piecesOf(shared, prompt.length)) {
+      signal?.throwIfAborted();
+      const ids = prompt.slice(start, end);
+      logits = await this.run(ids.length === 1 ? this.decode : this.prefill, ids, start);
+      this.cached.push(...ids);
+    }
+    return logits;
   }
 
-  /** Runs a whole prompt, reusing what the cache shares with it, and gives the logits after its last token. */
-  private async feed(prompt: readonly number[], embedded?: EmbeddedPrompt): Promise<Float32Array> {
-    if (embedded) {
-      this.cached = [...prompt];
-      return this.run((...inputs) => this.prefillEmbedded(...inputs, embedded.embeddings), prompt, 0, embedded.positions);
-    }
+  /** How many tokens at the beginning of a prompt need not be run again; the last one always is, for its logits. */
+  private sharedWith(prompt: readonly number[]): number {
+    if (!this.fits(prompt.length)) return 0;
     let shared = 0;
-    if (this.fits(prompt.length)) while (shared < prompt.length - 1 && this.cached[shared] === prompt[shared]) shared++;
-    const ids = prompt.slice(shared);
-    this.cached = [...prompt];
-    if (ids.length === 1) return this.run(this.decode, ids, shared);
-    return this.run(this.prefill, ids, shared);
+    while (shared < prompt.length - 1 && this.cached[shared] === prompt[shared]) shared++;
+    return shared;
+  }
+
+  /** From where to where a prompt is run at once. The first piece of a text beyond the model's `cacheLimit` reaches beyond it too. */
+  private piecesOf(start: number, end: number): [number, number][] {
+    const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
+    const pieces: [number, number][] = [];
+    for (let from = start; from < end; from = pieces[pieces.length - 1][1]) {
+      const least = end > cacheLimit ? cacheLimit + 1 : 0;
+      pieces.push([from, Math.min(end, Math.max(from + this.prefillTokens, least))]);
+    }
+    return pieces;
+  }
+
+  /** Grows when the model gets other weights. */
+  private get weightsVersion(): number {
+    let sum = 0;
+    for (const variable of this.weights) sum += variable.version;
+    return sum;
   }
 
   /** Whether the keys in the cache may be used in a run of this length. */
   private fits(length: number): boolean {
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
-    return length > cacheLimit === this.cached.length > cacheLimit;
+    return this.cachedVersion === this.weightsVersion && length > cacheLimit === this.cached.length > cacheLimit;
   }
 
-  /** @param offset added to the position */
-  private async feedNext(id: number, offset = 0): Promise<Float32Array> {
-    if (!this.fits(this.cached.length + 1)) return this.feed([...this.cached, id]);
+  /** @param offset added to the position: of a text with images, whose embeddings are not there any more to be run again */
+  private async feedNext(id: number, signal?: AbortSignal, offset?: number): Promise<Float32Array> {
+    if (offset === undefined && !this.fits(this.cached.length + 1)) return this.feed([...this.cached, id], signal);
+    const start = this.cached.length;
+    const logits = await this.run(this.decode, [id], start, rowOf([start + (offset ?? 0)]));
     this.cached.push(id);
-    const start = this.cached.length - 1;
-    return this.run(this.decode, [id], start, rowOf([start + offset]));
+    return logits;
   }
 
   private async run(
@@ -196,6 +251,7 @@ export class Generator {
     const end = start + ids.length;
     const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
     try {
+      await this.cache.reserve(end);
       const logits = await step(rowOf(ids), positions, i32([ids.length - 1], [1]), i32([end - 1], [1]), i32([end], [1]));
       const numbers = await logits.read();
       logits.dispose();
@@ -210,10 +266,7 @@ export class Generator {
     this.prefill.dispose();
     this.decode.dispose();
     this.prefillEmbedded.dispose();
-    for (const { k, v } of this.caches) {
-      k.dispose();
-      v.dispose();
-    }
+    this.cache.dispose();
   }
 }
 

@@ -1,6 +1,6 @@
 import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
 import { type CompiledFunction, compile, tensor } from "../tensor/index.ts";
-import { type GenerateOptions, Generator } from "./generator.ts";
+import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
 import { rulesFrom } from "./rules.ts";
 
 /** A text with images. */
@@ -15,8 +15,7 @@ export class ImageTextGenerator {
   private readonly generator: Generator;
   private readonly embed: CompiledFunction<[ImageTextInputs], EmbeddedText>;
 
-  /** @param options `contextLength` as for `Generator` */
-  constructor(model: ImageTextModel, options?: { contextLength?: number }) {
+  constructor(model: ImageTextModel, options?: GeneratorOptions) {
     this.model = model;
     this.generator = new Generator(model.languageModel, options);
     this.embed = compile((inputs) => model.embed(inputs));

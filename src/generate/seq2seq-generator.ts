@@ -1,9 +1,11 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
-import { type CompiledFunction, compile, reshape, slice, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import { type CompiledFunction, compile, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
 import type { GenerateOptions } from "./generator.ts";
+import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
 import { applyRules, rulesFrom } from "./rules.ts";
 import { Sampler, samplingOptionNames } from "./sampler.ts";
+import { Turns } from "./turns.ts";
 
 /** What an encoder-decoder reads. */
 export interface Seq2SeqSource {
@@ -18,8 +20,6 @@ export interface Seq2SeqSource {
 export interface Seq2SeqGenerateOptions extends GenerateOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
-  /** Sees the logits of each token, f32 [V], after the rules, and the token that was picked; also the one that ends the text. */
-  onLogits?: (logits: Float32Array, picked: number) => void;
 }
 
 type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
@@ -44,6 +44,11 @@ export class EncodedSource {
   }
 }
 
+export interface Seq2SeqGeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
+  /** Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the model can write */
+  maxLength?: number;
+}
+
 /** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
 const LENGTH_STEP = 32;
 
@@ -55,27 +60,24 @@ export class Seq2SeqGenerator {
   readonly model: EncoderDecoder;
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
-  private readonly caches: { k: Variable<"f32">; v: Variable<"f32"> }[];
+  private readonly cache: KeyValueCache;
   private readonly encode: CompiledFunction<[EncoderSideInputs], KeysAndValues[]>;
   private readonly step: CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tensor<"bool"> | null, KeysAndValues[]], Tensor<"f32">>;
-  private busy: Promise<unknown> = Promise.resolve();
+  private readonly turns = new Turns();
 
-  /** @param maxLength @default the most that the model can write */
-  constructor(model: EncoderDecoder, { maxLength = model.cacheShape.maxLength ?? 512 }: { maxLength?: number } = {}) {
+  /** @throws OptionError for unknown options */
+  constructor(model: EncoderDecoder, options: Seq2SeqGeneratorOptions = {}) {
+    checkOptions("Seq2SeqGenerator", options, ["maxLength", "cacheDtype", "initialRoom"]);
+    const { maxLength = model.cacheShape.maxLength ?? 512, ...cacheOptions } = options;
     const { numLayers, numHeads, headDim, maxLength: limit = maxLength } = model.cacheShape;
     this.model = model;
     this.maxLength = Math.min(maxLength, limit);
-    const shape = [1, numHeads, this.maxLength, headDim];
-    const cache = (name: string) => new Variable({ name, dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)));
-    this.caches = Array.from({ length: numLayers }, (_, i) => ({ k: cache(`cache.${i}.k`), v: cache(`cache.${i}.v`) }));
+    this.cache = new KeyValueCache({ numLayers, numKeyHeads: numHeads, headDim, maxLength: this.maxLength, ...cacheOptions });
     this.encode = compile((inputs) => model.crossKeysAndValues(model.encode(inputs)));
     this.step = compile((ids, lengths, total, encoderMask, encoderKeysAndValues) => {
-      const layers = this.caches.map(({ k, v }) => ({ k: k.value, v: v.value }));
-      const result = model.decode(ids, { cache: { layers, lengths, total }, encoderMask: encoderMask ?? undefined, encoderKeysAndValues });
-      result.layers.forEach(({ k, v }, i) => {
-        this.caches[i].k.assign(k);
-        this.caches[i].v.assign(v);
-      });
+      const cache = { layers: this.cache.layers, lengths, total };
+      const result = model.decode(ids, { cache, encoderMask: encoderMask ?? undefined, encoderKeysAndValues });
+      this.cache.assign(result.layers);
       const length = ids.shape[1] as number;
       return model.logits(reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [1, model.config.hiddenSize])); // [1, V]
     });
@@ -91,7 +93,7 @@ export class Seq2SeqGenerator {
   /** Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the vocabulary */
   async logits(source: EncodedSource, ids: readonly number[]): Promise<Float32Array> {
     this.checkStart(ids);
-    const release = await this.acquire();
+    const release = await this.turns.take();
     try {
       return await this.run(ids, ids.length, source);
     } finally {
@@ -116,7 +118,7 @@ export class Seq2SeqGenerator {
     const startLength = ids.length;
     const isRead = source instanceof EncodedSource;
     if (!isRead) this.checkSource(source);
-    const release = await this.acquire();
+    const release = await this.turns.take(signal);
     let encoded: EncodedSource | undefined;
     try {
       encoded = isRead ? source : await this.read(source);
@@ -191,28 +193,16 @@ export class Seq2SeqGenerator {
 
   private async run(ids: readonly number[], total: number, { mask, keysAndValues }: EncodedSource): Promise<Float32Array> {
     const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
+    await this.cache.reserve(total);
     const logits = await this.step(i32(ids, [1, ids.length]), i32([total - 1], [1]), i32([total], [1]), mask, keysAndValues as never);
     const numbers = await logits.read();
     logits.dispose();
     return Float32Array.from(numbers);
   }
 
-  private async acquire(): Promise<() => void> {
-    const before = this.busy;
-    let release = () => {};
-    this.busy = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    await before;
-    return release;
-  }
-
   dispose(): void {
     this.encode.dispose();
     this.step.dispose();
-    for (const { k, v } of this.caches) {
-      k.dispose();
-      v.dispose();
-    }
+    this.cache.dispose();
   }
 }

@@ -4,7 +4,7 @@ import type { GenerateOptions, Generator } from "./generator.ts";
 export interface TextOptions extends GenerateOptions {
   /** Texts that end the generation and are not given out. */
   stop?: readonly string[];
-  /** Add what the model expects around a text; a chat template writes it itself. @default true */
+  /** Add what the model expects around a text; a chat template writes it itself. Token ids stay as they are. @default true */
   addSpecialTokens?: boolean;
 }
 
@@ -19,17 +19,17 @@ export interface TextPiece {
 }
 
 /**
- * Continues a text, giving pieces as soon as they are certain: whole characters only, and nothing that may turn out to be
+ * Continues a text, or token ids, giving pieces as soon as they are certain: whole characters only, and nothing that may turn out to be
  * the start of a stop text.
  */
 export async function* generateText(
   generator: Generator,
   tokenizer: Tokenizer,
-  prompt: string,
+  prompt: string | readonly number[],
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
   const { stop = [], addSpecialTokens = true, ...rest } = options;
-  const ids = [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))];
+  const ids = typeof prompt === "string" ? [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))] : [...prompt];
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
   const decoder = tokenizer.stream();
   const tokens = generator.generate(ids, rest);

@@ -25,11 +25,14 @@ import {
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 
+/** What keys and values are kept in: f16 halves the memory of a cache, and keeps 11 bits of each number. */
+export type CacheDType = "f32" | "f16";
+
 /** Keys and values of the positions seen so far, for one layer, with room for S positions. */
 export interface LayerCache {
   /** [B, K, S, cachedHeadDim(Dh)] */
-  k: Tensor<"f32">;
-  v: Tensor<"f32">;
+  k: Tensor<CacheDType>;
+  v: Tensor<CacheDType>;
 }
 
 /** How far the caches of all layers are filled. */
@@ -122,9 +125,9 @@ export function multiHeadAttention(
   if (cache && (bias || softCap)) return attendOverRoom(q, k, v, { ...options, scale, cache, numKeyHeads });
   if (cache) {
     const width = cachedHeadDim(headDim);
-    const [widerQ, widerK, widerV] = [q, k, v].map((x) => resizeHeads(x, headDim, width));
+    const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), cache.k.dtype)); // the kernel has one dtype for all
     const { output, ...next } = cachedAttention(widerQ, widerK, widerV, cache, { numHeads, numKeyHeads, scale, slidingWindow });
-    return { output: resizeHeads(output, width, headDim), cache: next };
+    return { output: resizeHeads(cast(output, "f32"), width, headDim), cache: next };
   }
   const drops = key !== undefined && dropoutProbability > 0;
   const onProbabilities: TensorAttentionOptions["onProbabilities"] = (weights) => {
@@ -153,8 +156,9 @@ function attendToCache(
   { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
 ): Tensor<"f32"> {
   const width = (q.shape[2] as number) / numHeads;
+  const [keys, values] = [k, v].map((x) => resizeLast(cast(x, "f32"), width));
   const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
-  return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), resizeLast(k, width), resizeLast(v, width), { scale, bias, softCap, mask }));
+  return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, { scale, bias, softCap, mask }));
 }
 
 /**
@@ -164,14 +168,16 @@ function attendToCache(
 function attendOverRoom(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, options: CachedOptions): { output: Tensor<"f32">; cache: LayerCache } {
   const { numKeyHeads, cache } = options;
   const [batch, length] = q.shape;
-  const room = cache.k.shape[2] as number;
+  const room = cache.k.shape[2]; // a number or a symbol
   const positions = sub(reshape(cache.lengths, [batch, 1]), flip(arange(length))); // [B, T]
   const places = arange(room); // [S]
   const isPlace = equal(reshape(positions, [batch, length, 1]), places); // [B, T, S]
   const oneHot = reshape(cast(isPlace, "f32"), [batch, 1, length, room]);
   const kept = reshape(sub(1, max(oneHot, { axes: 2 })), [batch, 1, room, 1]);
-  const put = (old: Tensor<"f32">, added: Tensor<"f32">) =>
-    add(mul(old, kept), resizeLast(matmul(oneHot, splitHeads(added, numKeyHeads), { transposeA: true }), old.shape[3] as number));
+  const put = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
+    const fresh = resizeLast(matmul(oneHot, splitHeads(added, numKeyHeads), { transposeA: true }), old.shape[3] as number);
+    return add(mul(old, cast(kept, old.dtype)), cast(fresh, old.dtype)) as Tensor<CacheDType>;
+  };
   const next = { k: put(cache.k, k), v: put(cache.v, v) };
   const at = reshape(positions, [batch, 1, length, 1]);
   const isSeen = lessEqual(places, at); // [B, 1, T, S]
@@ -189,7 +195,8 @@ function attendGrowing(
   const { numKeyHeads, cache } = options;
   const [batch, length] = q.shape;
   const keys = keyPositions.shape[1];
-  const grown = (old: Tensor<"f32">, added: Tensor<"f32">) => concat([old, resizeLast(splitHeads(added, numKeyHeads), old.shape[3] as number)], 2);
+  const grown = (old: Tensor<CacheDType>, added: Tensor<"f32">) =>
+    concat([old, cast(resizeLast(splitHeads(added, numKeyHeads), old.shape[3] as number), old.dtype)], 2);
   const next = { k: grown(cache.k, k), v: grown(cache.v, v) };
   const at = reshape(queryPositions, [batch, 1, length, 1]);
   const places = reshape(keyPositions, [batch, 1, 1, keys]);

@@ -2,6 +2,7 @@
 
 export { type Activation, activationNames, activations } from "./activations.ts";
 export {
+  type CacheDType,
   type CacheGrowth,
   type CacheLengths,
   cachedHeadDim,

@@ -33,6 +33,17 @@ export abstract class Module {
 
   /** Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once. */
   namedState(prefix = ""): Map<string, Parameter | ModelBuffer> {
+    const state = this.collectState(prefix);
+    for (const [key, variable] of state) variable.name = key;
+    return state;
+  }
+
+  /** Parameters and buffers, in the order of the fields. What is held twice is listed once. */
+  state(): (Parameter | ModelBuffer)[] {
+    return [...this.collectState("").values()];
+  }
+
+  private collectState(prefix: string): Map<string, Parameter | ModelBuffer> {
     const found = new Map<string, Parameter | ModelBuffer>();
     const seen = new Set<object>();
     const visit = (holder: object, path: string) => {
@@ -48,7 +59,6 @@ export abstract class Module {
       }
     };
     visit(this, prefix);
-    for (const [key, variable] of found) variable.name = key;
     return found;
   }
 
@@ -68,7 +78,7 @@ export abstract class Module {
 
   /** Frees the memory of all parameters and buffers. */
   dispose(): void {
-    for (const variable of this.namedState().values()) variable.dispose();
+    for (const variable of this.state()) variable.dispose();
   }
 }
 

@@ -10,6 +10,7 @@ import {
   placeholder,
   RuntimeError,
   type Shape,
+  shapesEqual,
   symbol,
   type TensorType,
   topologicalOrder,
@@ -118,7 +119,8 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
     const into = new Map<number, DeviceBuffer | "host">();
     for (const { variable, output } of updates) {
       if (executable.inPlace.has(output)) into.set(output, variable.buffer);
-      else into.set(output, entry.spare.get(variable) ?? device.allocate(variable.dtype, variable.shape));
+      else into.set(output, spareOf(entry, variable) ?? device.allocate(variable.dtype, variable.shape));
+      variable.countChange();
     }
     if (entry.watched.length > 0) into.set(graph.outputs.length - 1, "host");
     for (let i = 0; i < entry.results; i++) if (byteLength(graph.outputs[i]) <= INLINE_BYTES) into.set(i, "host");
@@ -160,6 +162,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
 
   const undo = () => {
     for (const { variable, buffer, entry } of previous) {
+      variable.countChange();
       const undone = variable.replaceBuffer(buffer);
       if (undone) entry.spare.set(variable, undone);
     }
@@ -217,6 +220,15 @@ function restore({ variable, next, buffer, entry }: Replaced, failed: WeakMap<De
 
 /** What a compiled function is called with: where the traced function takes a scalar tensor, a number will do. */
 export type CallArguments<A extends readonly unknown[]> = { [K in keyof A]: A[K] extends Tensor ? A[K] | number : A[K] };
+
+/** The buffer that waits for the variable's next value; one of a size that it has no longer is freed. */
+function spareOf({ spare }: Entry, variable: Variable): DeviceBuffer | undefined {
+  const buffer = spare.get(variable);
+  if (!buffer || shapesEqual(buffer.shape, variable.shape)) return buffer;
+  spare.delete(variable);
+  buffer.dispose();
+  return undefined;
+}
 
 function byteLength({ shape }: TensorType): number {
   return shape.every((size) => typeof size === "number") ? shape.reduce<number>((a, b) => a * (b as number), 4) : Number.POSITIVE_INFINITY;

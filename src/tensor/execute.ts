@@ -73,6 +73,11 @@ export async function materialize(items: readonly (Value | HostData)[], device: 
   }
 }
 
+/** Computes values in one run and leaves the results on the device. @throws RuntimeError when they will not fit into memory together */
+export async function computeTogether(values: readonly Value[], device: Device = defaultDevice()): Promise<DeviceBuffer[]> {
+  return (await runOnce(values, device, false)) as DeviceBuffer[];
+}
+
 /** Computes values in one run and reads the numbers. */
 export async function readValues(values: readonly Value[], device: Device = defaultDevice()): Promise<HostArray[]> {
   const waiting = values.filter((value) => hostDataOf(value) === undefined);

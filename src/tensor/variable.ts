@@ -1,14 +1,28 @@
-import { type DType, describe, GraphError, HalfArray, type HostArrays, PlaceholderOp, RuntimeError, ShapeError, shapesEqual, type Value } from "../ir/index.ts";
+import {
+  type DType,
+  describe,
+  GraphError,
+  HalfArray,
+  type HostArrays,
+  PlaceholderOp,
+  RuntimeError,
+  type Shape,
+  ShapeError,
+  shapesEqual,
+  symbol,
+  type Value,
+} from "../ir/index.ts";
+import * as ops from "../ops/index.ts";
 import type { Device, DeviceBuffer } from "../runtime/index.ts";
-import { materialize } from "./execute.ts";
-import { fromLeaf, Tensor } from "./tensor.ts";
+import { computeTogether, materialize } from "./execute.ts";
+import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
 
 /** The leaf that stands for a variable's value before the graph runs. */
 export class VariableOp extends PlaceholderOp {
   readonly variable: Variable;
-  constructor(variable: Variable) {
-    super(() => variable.name, variable); // modules name their parameters later
+  constructor(variable: Variable, shape: Shape) {
+    super(() => variable.name, { dtype: variable.dtype, shape }); // modules name their parameters later
     this.variable = variable;
   }
 }
@@ -21,6 +35,11 @@ export interface VariableOptions<D extends DType> {
   name?: string;
   dtype: D;
   shape: readonly number[];
+  /**
+   * For each axis a name, such as "S", when `lengthenVariables` may change its size, and null otherwise: functions are then
+   * compiled once for all sizes. @default no axis changes
+   */
+  symbolicSizes?: readonly (string | null)[];
 }
 
 /**
@@ -30,27 +49,38 @@ export interface VariableOptions<D extends DType> {
 export class Variable<D extends DType = DType> {
   name: string;
   readonly dtype: D;
-  readonly shape: readonly number[];
+  private sizes: readonly number[];
+  private changes = 0;
   private initial: Initial<D> | undefined;
   private stored: DeviceBuffer | undefined;
   private readonly leaf: Value;
 
-  constructor({ name = "variable", dtype, shape }: VariableOptions<D>, initial: Initial<D>) {
+  constructor({ name = "variable", dtype, shape, symbolicSizes }: VariableOptions<D>, initial: Initial<D>) {
     this.name = name;
     this.dtype = dtype;
-    this.shape = shape;
-    this.initial = this.checked(initial);
-    this.leaf = fromLeaf(new VariableOp(this as unknown as Variable)).value;
+    this.sizes = shape;
+    this.initial = this.checked(initial, shape);
+    const tracedShape = shape.map((size, axis) => (symbolicSizes?.[axis] ? symbol(symbolicSizes[axis]) : size));
+    this.leaf = fromLeaf(new VariableOp(this as unknown as Variable, tracedShape)).value;
   }
 
-  private checked(initial: Initial<D>): Initial<D> {
+  /** The shape of the current value. */
+  get shape(): readonly number[] {
+    return this.sizes;
+  }
+
+  /** Grows with every change of the value: who keeps what was computed from it can see whether that still holds. */
+  get version(): number {
+    return this.changes;
+  }
+
+  private checked(initial: Initial<D>, shape: Shape): Initial<D> {
     const received = initial instanceof Tensor ? describe(initial.value) : `${initial.length} numbers`;
     const fits =
-      initial instanceof Tensor
-        ? initial.dtype === this.dtype && shapesEqual(initial.shape, this.shape)
-        : initial.length === this.shape.reduce((a, b) => a * b, 1);
+      initial instanceof Tensor ? initial.dtype === this.dtype && shapesEqual(initial.shape, shape) : initial.length === this.shape.reduce((a, b) => a * b, 1);
     if (fits) return initial;
-    throw new ShapeError({ where: `variable ${this.name}`, expected: describe(this), received, fix: "give a value of the variable's shape and dtype" });
+    const expected = describe({ dtype: this.dtype, shape });
+    throw new ShapeError({ where: `variable ${this.name}`, expected, received, fix: "give a value of the variable's shape and dtype" });
   }
 
   /** The current value: in a traced function after `assign`, the assigned one. */
@@ -74,13 +104,14 @@ export class Variable<D extends DType = DType> {
         fix: "use set",
       });
     }
-    this.checked(next);
+    this.checked(next, this.leaf.shape);
     trace.assign(this as unknown as Variable, next.value);
   }
 
   /** Replaces the value now. Numbers are copied at their first use. */
   set(next: Initial<D>): void {
-    this.initial = this.checked(next);
+    this.initial = this.checked(next, this.shape);
+    this.changes++;
     this.stored?.dispose();
     this.stored = undefined;
   }
@@ -109,10 +140,16 @@ export class Variable<D extends DType = DType> {
     throw new RuntimeError({ where: `variable ${this.name}`, expected: "a value", received: "none: it was disposed", fix: "set a new value" });
   }
 
+  /** Counts a change of the value that a run makes. @internal */
+  countChange(): void {
+    this.changes++;
+  }
+
   /** Takes over a buffer as the value and returns the one it replaces. @internal */
   replaceBuffer(next: DeviceBuffer): DeviceBuffer | undefined {
     const previous = this.stored;
     this.stored = next;
+    this.sizes = next.shape;
     this.initial = undefined;
     return previous;
   }
@@ -136,5 +173,22 @@ export async function initializeVariables(variables: readonly Variable[], on?: D
   );
   waiting.forEach((variable, i) => {
     variable.replaceBuffer(buffers[i]);
+  });
+}
+
+/**
+ * Makes an axis of symbolic size longer, of variables of one shape: what is there stays at its beginning, and what is new is 0. Costs one copy of
+ * their numbers, and while it is made the memory of both.
+ * @throws RuntimeError when the memory is not there; nothing is changed then
+ */
+export async function lengthenVariables(variables: readonly Variable[], axis: number, size: number): Promise<void> {
+  await initializeVariables(variables);
+  const longer = variables.map(({ dtype, shape, buffer }) => {
+    const padding = shape.map((now, i): [number, number] => [0, i === axis ? size - now : 0]);
+    return ops.pad(fromLeaf(new DataOp(dtype, shape, { buffer })).value, padding);
+  });
+  const buffers = await computeTogether(longer, variables[0]?.buffer.device);
+  variables.forEach((variable, i) => {
+    variable.replaceBuffer(buffers[i])?.dispose();
   });
 }

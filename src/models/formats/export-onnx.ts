@@ -185,7 +185,7 @@ function patches({ patchSize, temporalPatchSize, inChannels }: PatchConfig, { im
 }
 
 /** Keys and values under the names of their layers: `past_key_values.0.decoder.key`. */
-const named = (prefix: string, suffix: string, layers: readonly KeysAndValues[]): Tensors =>
+const named = (prefix: string, suffix: string, layers: readonly { k: Tensor; v: Tensor }[]): Tensors =>
   Object.fromEntries(
     layers.flatMap(({ k, v }, i) => [
       [`${prefix}.${i}.${suffix}key`, k],

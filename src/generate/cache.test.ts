@@ -1,0 +1,154 @@
+/** The key-value cache: that its room, its dtype and the pieces of a prompt change no text, and what it does when weights change or a caller gives up. */
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, test } from "vitest";
+import { type CausalLM, fromPretrained, GPT2LMHeadModel, type ImageTextModel, type Seq2SeqLM } from "../models/index.ts";
+import { randomKey } from "../tensor/index.ts";
+import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
+import { type GenerateOptions, Generator, type GeneratorOptions, ImageTextGenerator, Seq2SeqGenerator } from "./index.ts";
+
+const decoders = fileURLToPath(new URL("../../golden/decoders", import.meta.url));
+const PROMPT = [3, 7, 1, 12, 5, 9, 2, 8, 14, 6, 11];
+const collect = async (made: AsyncGenerator<number>): Promise<number[]> => {
+  const ids: number[] = [];
+  for await (const id of made) ids.push(id);
+  return ids;
+};
+
+/** Tokens of a greedy text, and the logits that each was picked from. */
+async function textOf(model: CausalLM, options: GeneratorOptions) {
+  const generator = new Generator(model, options);
+  const logits: number[][] = [];
+  const onLogits: GenerateOptions["onLogits"] = (values) => logits.push([...values]);
+  const ids = await collect(generator.generate(PROMPT, { maxNewTokens: 30, temperature: 0, stopTokens: [], onLogits }));
+  generator.dispose();
+  return { ids, logits };
+}
+
+/** Plain attention, windows, capped scores, latent keys, and rotations that change with the length. */
+const kinds = ["llama", "mistral", "gemma2", "gemma3", "deepseek-v3", "gpt-neox", "llama-dynamic", "phi3-longrope", "phi3-longrope-long"];
+describe.each(kinds)("%s", (name) => {
+  test("a cache that grows from 2 positions, and a prompt in pieces of 3, give the text of a cache with room for all", async () => {
+    const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
+    const whole = await textOf(model, { initialRoom: 64 });
+    const grown = await textOf(model, { initialRoom: 2, prefillTokens: 3 });
+    expect(grown.ids).toEqual(whole.ids);
+    model.dispose();
+  });
+
+  test.runIf(["llama", "mistral", "gemma2"].includes(name))("a cache in f16 gives nearly the same logits", async () => {
+    const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
+    const exact = await textOf(model, {});
+    const half = await textOf(model, { cacheDtype: "f16", initialRoom: 4 });
+    const same = half.ids.findIndex((id, i) => id !== exact.ids[i]);
+    const compared = same < 0 ? half.ids.length : same + 1; // up to where a near tie was decided otherwise
+    for (let i = 0; i < compared; i++) {
+      const scale = Math.max(...exact.logits[i].map(Math.abs));
+      for (const [j, value] of half.logits[i].entries()) expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(0.01 * scale);
+    }
+    model.dispose();
+  });
+});
+
+test.each(["t5", "bart", "whisper"])("%s: a cache that grows gives the same text", async (name) => {
+  const { folder, greedy = [] } = await readGoldenModel(name);
+  const model = (await fromPretrained(folder)) as Seq2SeqLM;
+  const [{ inputs }] = greedy;
+  const source = inputs.input_features ? { inputFeatures: inputsOf(inputs).inputFeatures as never } : { inputIds: inputs.input_ids.data };
+  const written = [];
+  for (const options of [{ initialRoom: 2 }, { initialRoom: 2, cacheDtype: "f16" } as const, { initialRoom: 64 }]) {
+    const generator = new Seq2SeqGenerator(model, options);
+    written.push(await collect(generator.generate(source, { maxNewTokens: 14, rules: { minNewTokens: 14 }, stopTokens: [] })));
+    generator.dispose();
+  }
+  expect(written[0]).toEqual(written[2]);
+  expect(written[1]).toEqual(written[2]);
+  model.dispose();
+});
+
+test.each(["llava", "qwen2-vl"])("%s: a cache that grows gives the same text", async (name) => {
+  const { folder, greedy = [] } = await readGoldenModel(name);
+  const model = (await fromPretrained(folder)) as ImageTextModel;
+  const [{ inputs, outputIds }] = greedy;
+  const { inputIds: _, attentionMask: __, ...images } = inputsOf(inputs);
+  const inputIds = inputs.input_ids.data;
+  const count = outputIds.length - inputIds.length;
+  const generator = new ImageTextGenerator(model, { initialRoom: 2, prefillTokens: 3 });
+  const made = await collect(generator.generate({ inputIds, ...images }, { maxNewTokens: count, rules: { minNewTokens: count }, temperature: 0 }));
+  expect([...inputIds, ...made]).toEqual(outputIds);
+  generator.dispose();
+  model.dispose();
+});
+
+describe("one model", () => {
+  const config = {
+    vocabSize: 40,
+    maxPositionEmbeddings: 64,
+    hiddenSize: 32,
+    numLayers: 2,
+    numHeads: 4,
+    initializerRange: 0.3,
+    bosTokenId: null,
+    eosTokenId: null,
+  };
+  const model = new GPT2LMHeadModel(config, randomKey(3));
+  const generator = new Generator(model, { prefillTokens: 4 });
+  const greedy = (prompt: number[], options: GenerateOptions = {}, from = generator) =>
+    collect(from.generate(prompt, { temperature: 0, maxNewTokens: 8, ...options }));
+  afterAll(() => generator.dispose());
+
+  test("keys of weights that have changed are not used, between two texts and within one", async () => {
+    const other = new GPT2LMHeadModel(config, randomKey(8));
+    const weights = other.namedParameters();
+    const load = async (source: typeof weights) => {
+      for (const [key, parameter] of model.namedParameters()) parameter.set(await (source.get(key) as typeof parameter).read());
+    };
+    const original = new GPT2LMHeadModel(config, randomKey(3)).namedParameters();
+    await greedy(PROMPT);
+    await load(weights);
+    const expected = await greedy(PROMPT, {}, new Generator(other));
+    expect(await greedy(PROMPT)).toEqual(expected);
+    await load(original);
+    const made: number[] = [];
+    for await (const id of generator.generate(PROMPT, { temperature: 0, maxNewTokens: 8 })) {
+      made.push(id);
+      if (made.length === 4) await load(weights);
+    }
+    const rest = await greedy([...PROMPT, ...made.slice(0, 4)], { maxNewTokens: 4 }, new Generator(other));
+    expect(made.slice(4)).toEqual(rest);
+    await load(original);
+  });
+
+  test("who gives up while waiting costs nothing, and those behind it come on", async () => {
+    const reader = generator.generate([1, 2, 3], { maxNewTokens: 20 });
+    await reader.next();
+    const gone = new AbortController();
+    const waiting = greedy(PROMPT, { signal: gone.signal });
+    const behind = greedy([5, 6]);
+    gone.abort(new Error("gone"));
+    await expect(waiting).rejects.toThrow("gone"); // although the first has not ended
+    await reader.return("stop");
+    expect(await behind).toHaveLength(8);
+    await expect(greedy(PROMPT, { signal: gone.signal })).rejects.toThrow("gone");
+  });
+
+  test("a long prompt is given up between two pieces, and the event loop runs between them", async () => {
+    const gone = new AbortController();
+    const long = Array.from({ length: 60 }, (_, i) => i % 40);
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns++;
+      gone.abort();
+    }, 0);
+    await expect(greedy(long, { maxNewTokens: 1, signal: gone.signal })).rejects.toThrow(/abort/i);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(0);
+    expect(await greedy(long, { maxNewTokens: 4 })).toEqual(await greedy(long, { maxNewTokens: 4 }, new Generator(model)));
+  });
+
+  test("wrong settings are errors", () => {
+    expect(() => new Generator(model, { cacheDtype: "f8" as never })).toThrow(/cacheDtype: expected f32 or f16; received f8/);
+    expect(() => new Generator(model, { contextLenght: 3 } as never)).toThrow(/did you mean "contextLength"/);
+    expect(() => new Generator(model, { initialRoom: 0 })).toThrow(/initialRoom/);
+    expect(() => new Generator(model, { prefillTokens: 0 })).toThrow(/prefillTokens/);
+  });
+});
