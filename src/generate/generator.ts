@@ -1,6 +1,6 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
-import { type CompiledFunction, compile, gather, reshape, type Tensor, tensor } from "../tensor/index.ts";
+import { type CompiledFunction, compile, flip, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
 import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
@@ -33,8 +33,8 @@ export interface EmbeddedPrompt {
 
 const DEFAULT_NEW_TOKENS = 128;
 
-/** Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], index of the last, cache lengths [1], total [1]; embeddings [1, T, D]. */
-type StepInputs = [ids: Tensor<"i32">, positions: Tensor<"i32">, last: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">];
+/** Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], cache lengths [1], total [1]; embeddings [1, T, D]. */
+type StepInputs = [ids: Tensor<"i32">, positions: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">];
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 export interface GeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
@@ -81,10 +81,10 @@ export class Generator {
     this.prefillTokens = prefillTokens;
     this.weights = model.state();
     this.cache = new KeyValueCache({ numLayers, numKeyHeads, headDim, maxLength: contextLength, ...cacheOptions });
-    const step = (...[ids, positions, last, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
+    const step = (...[ids, positions, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
       const result = model.hidden(ids, { positions, embeddings, cache: { layers: this.cache.layers, lengths, total } });
       this.cache.assign(result.layers);
-      return model.logits(reshape(gather(result.hidden, last, 1), [1, hiddenSize])); // [1, V]
+      return model.logits(reshape(slice(flip(result.hidden, [1]), { axis: 1, start: 0, end: 1 }), [1, hiddenSize])); // [1, V]
     };
     this.prefill = compile(step, {
       symbolicSizes: [
@@ -249,15 +249,16 @@ export class Generator {
     positions: Tensor<"i32"> = rowOf(ids.map((_, i) => start + i)),
   ): Promise<Float32Array> {
     const end = start + ids.length;
-    const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
+    const i32 = (values: readonly number[]) => tensor(Int32Array.from(values));
     try {
       await this.cache.reserve(end);
-      const logits = await step(rowOf(ids), positions, i32([ids.length - 1], [1]), i32([end - 1], [1]), i32([end], [1]));
+      const logits = await step(rowOf(ids), positions, i32([end - 1]), i32([end]));
       const numbers = await logits.read();
       logits.dispose();
-      return Float32Array.from(numbers);
+      return numbers;
     } catch (cause) {
       this.cached = []; // the cache may be half written
+      this.cache.clear();
       throw cause;
     }
   }
