@@ -40,13 +40,15 @@ async function runtimeReport(): Promise<string[]> {
   const require = createRequire(import.meta.url);
   try {
     const { version } = require("onnxruntime-node/package.json") as { version: string };
+    const device = new Device(); // first of all, since it turns the runtime's telemetry off
+    await device.upload("f32", [1], Float32Array.of(1)).read();
+    const { binding, bindingReason } = await device.picked;
+    await device.close();
     const { listSupportedBackends } = require("onnxruntime-node") as { listSupportedBackends: () => { name: string; bundled: boolean }[] };
     const backends = listSupportedBackends().map(({ name, bundled }) => (bundled ? name : `${name} (its files are not installed)`));
-    const device = new Device();
-    await device.upload("f32", [1], Float32Array.of(1)).read();
-    await device.close();
     const gpus = await Promise.all(accelerators.filter((type) => backends.includes(type)).map(stateOf));
-    return [`onnxruntime-node ${version}: starts`, `providers: ${backends.join(", ")}`, ...gpus];
+    const way = binding === "C API" ? "called by its C API, without copies" : `called by ${binding}, which copies results: ${bindingReason}`;
+    return [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus];
   } catch (cause) {
     return [
       `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`,

@@ -44,6 +44,8 @@ export interface PickedDevice {
   failures: readonly { type: DeviceType; reason: string }[];
   /** By what ONNX Runtime is called. */
   binding: Binding;
+  /** Why not by the C API, on a CPU in Node. */
+  bindingReason?: string;
 }
 
 export interface CompileOptions {
@@ -113,7 +115,7 @@ export class Device {
   }
 
   private settlePick(
-    { picked, failures, channelBlock, binding = defaultBinding }: Picked,
+    { picked, failures, channelBlock, binding = defaultBinding, bindingReason }: Picked,
     resolve: (picked: PickedDevice) => void,
     reject: (cause: Error) => void,
   ): void {
@@ -121,7 +123,7 @@ export class Device {
       this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
       for (const send of this.waiting.splice(0)) send();
       this.restWhenIdle();
-      resolve({ type: picked, failures, binding });
+      resolve({ type: picked, failures, binding, bindingReason });
     } else {
       const absent = absentError(failures);
       this.fail(absent);

@@ -8,6 +8,7 @@ import {
   isStatic,
   type Node,
   OptionError,
+  RuntimeError,
   ShapeError,
   type Size,
   type TensorType,
@@ -106,7 +107,7 @@ export class Executable {
     const { outputShapes } = this;
     const hostInputs: HostData[] = [];
     const inputIds = Int32Array.from(inputs, (input, i) => {
-      if (input instanceof DeviceBuffer) return input.id;
+      if (input instanceof DeviceBuffer) return this.checkedId(input);
       const { dtype } = this.graph.inputs[i];
       hostInputs.push({ type: ortTypes[dtype], shape: input.shape, data: toBoundary(dtype, input.data) });
       return 0;
@@ -114,6 +115,7 @@ export class Executable {
     const newOutputs: RunRequest["newOutputs"] = new Map();
     const outputs = this.graph.outputs.map(({ dtype, shape }, i) => {
       const target = into.get(i);
+      if (target instanceof DeviceBuffer) this.checkedId(target);
       const isNew = !(target instanceof DeviceBuffer) || !target.isFilled;
       if (!isNew) return target;
       const sizes = target instanceof DeviceBuffer ? target.shape : (outputShapes[i] ?? shape.map((size) => evaluateSize(size, symbols)));
@@ -131,6 +133,17 @@ export class Executable {
     }));
     done.catch(() => {}); // reported to whoever awaits it, which may be after something else that fails
     return { outputs, done };
+  }
+
+  /** The number of a buffer here. @throws RuntimeError for another device's, whose numbers mean other tensors */
+  private checkedId({ device, id }: DeviceBuffer): number {
+    if (device === this.device) return id;
+    throw new RuntimeError({
+      where: "run",
+      expected: "tensors and variables of the device that computes",
+      received: "one that lives on another device",
+      fix: "use one device for all, or carry its numbers over: variable.set(await variable.read())",
+    });
   }
 
   /** Computes a host stage. */

@@ -91,19 +91,20 @@ export function startBackend(
   { threads, binding = process.env.KINDLING_BINDING as Binding | undefined }: BackendOptions,
 ): Channel {
   const isCpu = ({ type }: Candidate) => type === "cpu";
-  const ort = candidates.some(isCpu) && binding !== "onnxruntime-node" ? nativeLibrary(binding === "C API") : undefined;
-  if (!ort) return startWorker(candidates);
+  if (!candidates.some(isCpu)) return startWorker(candidates);
+  const ort = binding === "onnxruntime-node" ? "it was asked for" : nativeLibrary(binding === "C API");
+  if (typeof ort === "string") return startWorker(candidates, ort);
   if (candidates.every(isCpu)) return openNativeChannel(ort, threads);
   return firstOf(startWorker(candidates.filter((candidate) => !isCpu(candidate))), (failures) => openNativeChannel(ort, threads, failures));
 }
 
-/** ONNX Runtime's library, or undefined where it or koffi cannot be loaded. */
-function nativeLibrary(isRequired: boolean): OrtLibrary | undefined {
+/** ONNX Runtime's library, or why it or koffi cannot be loaded. */
+function nativeLibrary(isRequired: boolean): OrtLibrary | string {
   try {
     return ortLibrary();
   } catch (cause) {
     if (isRequired) throw cause;
-    return undefined;
+    return (cause as Error).message.split("\n")[0];
   }
 }
 
@@ -136,8 +137,8 @@ function firstOf(first: Channel, otherwise: (failures: Picked["failures"]) => Ch
   };
 }
 
-/** Starts a worker thread with onnxruntime-node in it. */
-function startWorker(candidates: readonly Candidate[]): Channel {
+/** Starts a worker thread with onnxruntime-node in it. @param bindingReason why not by the C API */
+function startWorker(candidates: readonly Candidate[], bindingReason?: string): Channel {
   disableTelemetry();
   const worker = new Worker(new URL("./worker.mjs", import.meta.url), {
     execArgv: [], // the program's own, such as --input-type, may not fit a file
@@ -146,7 +147,7 @@ function startWorker(candidates: readonly Candidate[]): Channel {
   let isClosing = false;
   return {
     post: (message) => worker.postMessage(message),
-    onMessage: (receive) => worker.on("message", (message: Message) => receive(message)),
+    onMessage: (receive) => worker.on("message", (message: Message) => receive("failures" in message ? { ...message, bindingReason } : message)),
     onFailure: (receive) => {
       worker.on("error", receive);
       worker.on("exit", (code) => !isClosing && receive(new Error(`the device's worker thread ended with code ${code}`)));

@@ -145,6 +145,8 @@ export interface Picked {
   channelBlock: number;
   /** By what ONNX Runtime is called. @default a package for JavaScript */
   binding?: Binding;
+  /** Why not by the C API, on a CPU in Node. */
+  bindingReason?: string;
 }
 
 /** How ONNX Runtime is called: its C API in this process, or onnxruntime-node in a worker thread; in a page onnxruntime-web. */

@@ -59,17 +59,17 @@ interface HostData {
  * Computes values and leaves the results on the device; host data is uploaded. Values run one after another, so that the
  * intermediate results of only one are in memory; equal graphs are compiled once.
  */
-export async function materialize(items: readonly (Value | HostData)[], device: Device = defaultDevice()): Promise<DeviceBuffer[]> {
+export async function materialize(items: readonly (Value | HostData)[], device?: Device): Promise<DeviceBuffer[]> {
   const kept: Executable[] = [];
   try {
     const buffers: DeviceBuffer[] = [];
     for (const item of items) {
-      if ("data" in item) buffers.push(device.upload(item.dtype, item.shape, item.data as never));
+      if ("data" in item) buffers.push((device ?? defaultDevice()).upload(item.dtype, item.shape, item.data as never));
       else buffers.push((await runOnce([item], device, false, kept))[0] as DeviceBuffer);
     }
     return buffers;
   } finally {
-    for (const executable of kept) device.release(executable);
+    for (const executable of kept) executable.device.release(executable);
   }
 }
 
@@ -79,16 +79,21 @@ export async function computeTogether(values: readonly Value[], device: Device =
 }
 
 /** Computes values in one run and reads the numbers. */
-export async function readValues(values: readonly Value[], device: Device = defaultDevice()): Promise<HostArray[]> {
-  const waiting = values.filter((value) => hostDataOf(value) === undefined);
+export async function readValues(values: readonly Value[], device?: Device): Promise<HostArray[]> {
+  const waiting = values.filter((value) => hostDataOf(value) === undefined && bufferOf(value.node) === undefined);
   const computed = waiting.length > 0 ? await runOnce(waiting, device, true) : [];
   let next = 0;
   return Promise.all(
     values.map(async (value) => {
-      const { op } = value.node;
-      return hostDataOf(value) ?? (op instanceof DataOp && op.buffer ? op.buffer.read() : (computed[next++] as HostArray));
+      return hostDataOf(value) ?? bufferOf(value.node)?.read() ?? (computed[next++] as HostArray);
     }),
   );
+}
+
+/** Where the numbers of a leaf are on a device. */
+function bufferOf({ op }: Node): DeviceBuffer | undefined {
+  if (op instanceof VariableOp) return op.variable.isInitialized ? op.variable.buffer : undefined;
+  return op instanceof DataOp ? op.buffer : undefined;
 }
 
 /** Numbers of leaves that need no run. */
@@ -98,9 +103,11 @@ function hostDataOf(value: Value): HostArray | undefined {
   return op instanceof DataOp ? op.host?.slice() : undefined;
 }
 
-/** Runs the graph of some values. The executable is released at once, or added to `kept` for the caller to release. */
-async function runOnce(values: readonly Value[], device: Device, toHost: boolean, kept?: Executable[]): Promise<(HostArray | DeviceBuffer)[]> {
+/** Runs the graph of some values, on a device or where their numbers are. The executable is released at once, or added to `kept` for the caller to release. */
+async function runOnce(values: readonly Value[], on: Device | undefined, toHost: boolean, kept?: Executable[]): Promise<(HostArray | DeviceBuffer)[]> {
   const leaves = capturedLeaves(values);
+  // without a device named, where the numbers are
+  const device = on ?? leaves.map(bufferOf).find((buffer) => buffer !== undefined)?.device ?? defaultDevice();
   await initializeVariables(variablesOf(leaves), device);
   const foreign = topologicalOrder(values).find(({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op));
   if (foreign) argumentOf(foreign);

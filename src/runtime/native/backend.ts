@@ -154,6 +154,8 @@ export class NativeBackend {
       throw cause;
     }
     this.programs.set(executable, { stages: compiled, results, inputCount });
+    // what compiling a model with weights has used in between is as large as they are
+    if (stages.some((stage) => "model" in stage && (stage.constants?.length ?? 0) > 0)) await this.ort.trim();
   }
 
   private async compileModel(stage: Model, profilePrefix: string | undefined): Promise<ModelStage> {

@@ -73,6 +73,12 @@ const functions = {
 } as const;
 
 export type FunctionName = keyof typeof functions;
+
+/** A function of a library: called here, or in another thread. */
+interface NativeFunction {
+  (...args: unknown[]): unknown;
+  async(...argsAndCallback: unknown[]): void;
+}
 type Argument = Pointer | number | string | ArrayBufferView | null;
 
 const TABLE_LENGTH = 1 + Math.max(...Object.values(functions).map(([place]) => place));
@@ -105,7 +111,9 @@ export class OrtLibrary {
   /** Options of the runs that are under way. */
   readonly running = new Set<Pointer>();
   private readonly koffi: Koffi;
-  private readonly entries: ReadonlyMap<FunctionName, ReturnType<Koffi["decode"]>>;
+  private readonly entries: ReadonlyMap<FunctionName, NativeFunction>;
+  /** malloc_trim, which only glibc has. */
+  private readonly trimmer?: NativeFunction;
 
   private constructor(koffi: Koffi, path: string, expected: string) {
     this.koffi = koffi;
@@ -120,9 +128,10 @@ export class OrtLibrary {
     this.entries = new Map(
       (Object.entries(functions) as [FunctionName, readonly [number, ...string[]]][]).map(([name, [place, ...types]]) => [
         name,
-        koffi.decode(table[place], koffi.proto(resultOf(name), types)),
+        koffi.decode(table[place], koffi.proto(resultOf(name), types)) as NativeFunction,
       ]),
     );
+    this.trimmer = findTrimmer(koffi);
     this.environment = this.make("CreateEnv", FATAL, "kindling");
     this.call("DisableTelemetryEvents", this.environment);
     this.cpuMemory = this.make("CreateCpuMemoryInfo", DEVICE_ALLOCATOR, DEFAULT_MEMORY);
@@ -147,25 +156,26 @@ export class OrtLibrary {
 
   /** Calls a function and throws what its status says. @throws OrtError */
   call(name: FunctionName, ...args: Argument[]): void {
-    this.check((this.entries.get(name) as (...args: Argument[]) => Pointer | null)(...args));
+    this.check(this.entry(name)(...args) as Pointer | null);
   }
 
   /** Calls a function in a thread of its own; arrays among the arguments must live until it has ended. */
   callAsync(name: FunctionName, ...args: Argument[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      (this.entries.get(name) as ReturnType<Koffi["load"]>["func"] & { async: (...args: unknown[]) => void }).async(
-        ...args,
-        (failure: Error | null, status: Pointer | null) => {
-          try {
-            if (failure) throw failure;
-            this.check(status);
-            resolve();
-          } catch (cause) {
-            reject(cause);
-          }
-        },
-      );
+      this.entry(name).async(...args, (failure: Error | null, status: Pointer | null) => {
+        try {
+          if (failure) throw failure;
+          this.check(status);
+          resolve();
+        } catch (cause) {
+          reject(cause);
+        }
+      });
     });
+  }
+
+  private entry(name: FunctionName): NativeFunction {
+    return this.entries.get(name) as NativeFunction;
   }
 
   /** Calls a function whose last argument is where it puts what it makes. @throws OrtError */
@@ -177,10 +187,15 @@ export class OrtLibrary {
 
   private check(status: Pointer | null | undefined): void {
     if (!status) return;
-    const error = (name: FunctionName) => (this.entries.get(name) as (status: Pointer) => unknown)(status);
-    const failure = new OrtError(error("GetErrorMessage") as string, error("GetErrorCode") as number);
-    error("ReleaseStatus");
+    const failure = new OrtError(this.entry("GetErrorMessage")(status) as string, this.entry("GetErrorCode")(status) as number);
+    this.entry("ReleaseStatus")(status);
     throw failure;
+  }
+
+  /** Gives freed memory back to the system, where the C library keeps it. */
+  async trim(): Promise<void> {
+    const { trimmer } = this;
+    if (trimmer) await new Promise((resolve) => trimmer.async(0, resolve));
   }
 
   /** Memory as an array buffer, which must not be used once the memory is freed. */
@@ -232,6 +247,15 @@ function pin(koffi: Koffi, path: string): void {
   else koffi.load(null).func("dlopen", "void *", ["str", "int"])(path, RTLD_NOW);
 }
 const RTLD_NOW = 2;
+
+function findTrimmer(koffi: Koffi): NativeFunction | undefined {
+  if (process.platform !== "linux") return undefined;
+  try {
+    return koffi.load(null).func("malloc_trim", "int", ["size_t"]) as NativeFunction;
+  } catch {
+    return undefined; // another C library
+  }
+}
 
 let loaded: OrtLibrary | undefined;
 
