@@ -48,7 +48,6 @@ export abstract class Module {
       }
     };
     visit(this, prefix);
-    for (const [key, variable] of found) variable.name = key;
     return found;
   }
 

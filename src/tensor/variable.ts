@@ -8,7 +8,7 @@ import { currentTrace } from "./trace.ts";
 export class VariableOp extends PlaceholderOp {
   readonly variable: Variable;
   constructor(variable: Variable) {
-    super(() => variable.name, variable); // modules name their parameters later
+    super(variable.name, variable);
     this.variable = variable;
   }
 }
@@ -17,7 +17,7 @@ export class VariableOp extends PlaceholderOp {
 export type Initial<D extends DType> = Tensor<D> | HostArrays[D] | (D extends "f32" ? HalfArray : never);
 
 export interface VariableOptions<D extends DType> {
-  /** For messages and checkpoints. @default "variable" */
+  /** For messages. @default "variable" */
   name?: string;
   dtype: D;
   shape: readonly number[];
@@ -28,7 +28,7 @@ export interface VariableOptions<D extends DType> {
  * its current tensor and `assign` gives it a new one, which takes effect when the compiled function has run.
  */
 export class Variable<D extends DType = DType> {
-  name: string;
+  readonly name: string;
   readonly dtype: D;
   readonly shape: readonly number[];
   private initial: Initial<D> | undefined;
