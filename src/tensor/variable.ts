@@ -1,4 +1,17 @@
-import { type DType, describe, GraphError, HalfArray, type HostArrays, PlaceholderOp, RuntimeError, ShapeError, shapesEqual, type Value } from "../ir/index.ts";
+import {
+  type DType,
+  describe,
+  GraphError,
+  HalfArray,
+  type HostArrays,
+  known,
+  PlaceholderOp,
+  RuntimeError,
+  requireDType,
+  ShapeError,
+  shapesEqual,
+  type Value,
+} from "../ir/index.ts";
 import type { Device, DeviceBuffer } from "../runtime/index.ts";
 import { materialize } from "./execute.ts";
 import { fromLeaf, Tensor } from "./tensor.ts";
@@ -35,9 +48,10 @@ export class Variable<D extends DType = DType> {
   private stored: DeviceBuffer | undefined;
   private readonly leaf: Value;
 
-  constructor({ name = "variable", dtype, shape }: VariableOptions<D>, initial: Initial<D>) {
+  constructor(options: VariableOptions<D>, initial: Initial<D>) {
+    const { name = "variable", dtype, shape } = known("Variable", options, { name: true, dtype: true, shape: true });
     this.name = name;
-    this.dtype = dtype;
+    this.dtype = requireDType("Variable", dtype);
     this.shape = shape;
     this.initial = this.checked(initial);
     this.leaf = fromLeaf(new VariableOp(this as unknown as Variable)).value;
