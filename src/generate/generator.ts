@@ -79,7 +79,7 @@ export class Generator {
     }
     this.contextLength = contextLength;
     this.prefillTokens = prefillTokens;
-    this.weights = model.state();
+    this.weights = [...model.namedState().values()];
     this.cache = new KeyValueCache({ numLayers, numKeyHeads, headDim, maxLength: contextLength, ...cacheOptions });
     const step = (...[ids, positions, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
       const result = model.hidden(ids, { positions, embeddings, cache: { layers: this.cache.layers, lengths, total } });
