@@ -1,7 +1,7 @@
 """generation.json: what transformers makes of generation_config.json.
 
 keys: every key that GenerationConfig knows. processed: logits before and after the processors that `generate` would use, in its order.
-greedy: tokens that `generate` gives with decoders/llama.
+greedy: tokens that `generate` gives with decoders/llama. beams: tokens that beam search gives with encoder-decoders of models/.
 
 usage: python golden/make_generation.py   (versions: golden/requirements.txt)
 """
@@ -9,7 +9,7 @@ usage: python golden/make_generation.py   (versions: golden/requirements.txt)
 import math
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig
 
 from common import GOLDEN, floats, made_by, write_json
 
@@ -88,6 +88,36 @@ GREEDY = {
 }
 
 
+BEAM_MODELS = ["t5", "bart", "marian"]
+BEAM_TEXT = [5, 9, 12, 3, 7, 15, 1]
+BEAMS = {
+    "plain": {"num_beams": 3},
+    "long texts": {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 2},
+    "short texts": {"num_beams": 2, "length_penalty": -1.0, "early_stopping": "never"},
+    "never": {"num_beams": 3, "length_penalty": 0.5, "early_stopping": "never", "repetition_penalty": 1.3},
+    "many": {"num_beams": 6, "min_new_tokens": 5, "bad_words_ids": [[4]]},
+}
+
+
+def beam_runs(name: str) -> list:
+    """Beam search of a model that ends with any of several tokens, which a greedy text of it has."""
+    runs = []
+    for case, settings in BEAMS.items():
+        model = AutoModelForSeq2SeqLM.from_pretrained(GOLDEN / "models" / name).eval()
+        start = model.config.decoder_start_token_id
+        text = torch.tensor([BEAM_TEXT])
+        given = dict(attention_mask=torch.ones_like(text), decoder_start_token_id=start, pad_token_id=model.config.pad_token_id)
+        model.generation_config = GenerationConfig()
+        plain = model.generate(text, max_new_tokens=12, eos_token_id=-1, do_sample=False, **given)[0, 1:].tolist()
+        ends = sorted({plain[4], plain[-1]})
+        for eos in ([ends[0]], ends)[: len(ends)]:
+            config = {"eos_token_id": eos, "decoder_start_token_id": start, "max_new_tokens": 12, **settings}
+            model.generation_config = GenerationConfig(**config, pad_token_id=model.config.pad_token_id)
+            out = model.generate(text, attention_mask=given["attention_mask"])[0, 1:].tolist()
+            runs.append({"name": f"{name}, {case}, {len(eos)} ends", "model": name, "config": config, "inputIds": BEAM_TEXT, "outputIds": out})
+    return runs
+
+
 def processed(model, name: str, settings: dict) -> dict:
     torch.manual_seed(len(name))
     logits = (torch.randn(1, VOCABULARY) * 1.2).float()
@@ -118,7 +148,8 @@ def main() -> None:
         prompt = torch.tensor([[3, 9, 6]])
         out = fresh.generate(prompt, attention_mask=torch.ones_like(prompt))[0, 3:].tolist()
         greedy.append({"name": name, "config": {"eos_token_id": 2, **settings}, "prompt": prompt[0].tolist(), "outputIds": out})
-    parts = {"keys": keys, "prompt": PROMPT, "written": WRITTEN, "processed": cases, "greedy": greedy}
+    beams = [run for name in BEAM_MODELS for run in beam_runs(name)]
+    parts = {"keys": keys, "prompt": PROMPT, "written": WRITTEN, "processed": cases, "greedy": greedy, "beams": beams}
     write_json(GOLDEN / "generation.json", {"madeBy": made_by(__file__), **parts})
 
 

@@ -47,8 +47,12 @@ export interface GenerationSettings extends SamplingLimits {
   removeInvalidValues?: boolean;
   /** Logits become logarithms of probabilities, for `onLogits`. @default false */
   renormalizeLogits?: boolean;
-  /** 1 says to do without the beam search that the file asks for. */
-  numBeams?: 1;
+  /** Hypotheses that are followed at the same time, by encoder-decoders; 1 takes token by token. @default what the file says, or 1 */
+  numBeams?: number;
+  /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */
+  lengthPenalty?: number;
+  /** With `numBeams`: true ends when so many texts are whole, "never" when no better one is possible. @default false, when none is likely */
+  earlyStopping?: boolean | "never";
 }
 
 /** A key of the file, what it may hold, and in words. */
@@ -64,7 +68,7 @@ const isBoolean = (value: unknown) => typeof value === "boolean";
 const isPositive = (value: unknown) => isNumber(value) && value > 0;
 const count = "a number of tokens";
 
-const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits | "numBeams">, Field> = {
+const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Field> = {
   doSample: ["do_sample", "true or false", isBoolean],
   maxNewTokens: ["max_new_tokens", `${count} of at least 0`, isId],
   maxLength: ["max_length", count, isId],
@@ -89,6 +93,9 @@ const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits | "n
   ],
   removeInvalidValues: ["remove_invalid_values", "true or false", isBoolean],
   renormalizeLogits: ["renormalize_logits", "true or false", isBoolean],
+  numBeams: ["num_beams", "a number above 0", (value) => isId(value) && value > 0],
+  lengthPenalty: ["length_penalty", "a number", isNumber],
+  earlyStopping: ["early_stopping", 'true, false or "never"', (value) => isBoolean(value) || value === "never"],
 };
 
 /** The file's names of what limits what is drawn; the sampler knows the ranges. */
@@ -99,7 +106,6 @@ const limitKeys: Record<keyof SamplingLimits, string> = {
 
 /** Keys that would change the text in a way that is not built, with the values at which they do not. */
 const refused: Record<string, (value: unknown, json: Readonly<Record<string, unknown>>) => boolean> = {
-  num_beams: (value) => value === 1,
   num_beam_groups: (value) => value === 1,
   penalty_alpha: (value, { do_sample: doSample }) => value === 0 || doSample === true, // contrastive search
   dola_layers: () => false,
@@ -117,7 +123,7 @@ const withoutEffect = [
   ...["assistant_confidence_threshold", "assistant_early_exit", "assistant_ensemble_weight", "assistant_lookbehind", "is_assistant"],
   ...["num_assistant_tokens", "num_assistant_tokens_schedule", "target_lookbehind", "prompt_lookup_num_tokens", "max_matching_ngram_size"],
   ...["speculation_type", "use_mtp", "use_cache", "cache_config", "max_cache_len", "low_memory", "prefill_chunk_size"],
-  ...["compile_config", "disable_compile", "continuous_batching_config", "early_stopping", "length_penalty", "diversity_penalty"],
+  ...["compile_config", "disable_compile", "continuous_batching_config", "diversity_penalty"],
   ...["output_attentions", "output_hidden_states", "output_logits", "output_scores", "return_dict_in_generate"],
   "pad_token_id", // one text at a time needs no padding
   "bos_token_id", // what a text begins with is the tokenizer's
@@ -135,15 +141,21 @@ export const generationConfigKeys: readonly string[] = [
   ...readElsewhere,
 ];
 
-export const generationSettingNames = [...Object.keys(fields), ...samplingLimitNames, "numBeams"] as (keyof GenerationSettings)[];
+export const generationSettingNames = [...Object.keys(fields), ...samplingLimitNames] as (keyof GenerationSettings)[];
 
 /** Settings as they are followed: ids as lists, and drawing decided. */
-export interface FollowedSettings extends Omit<GenerationSettings, "doSample" | "forcedEosTokenId" | "numBeams" | keyof SamplingLimits> {
+export interface FollowedSettings extends Omit<GenerationSettings, "doSample" | "forcedEosTokenId" | keyof SamplingLimits> {
   /** What limits the drawing; temperature 0 when nothing is drawn. */
   limits: SamplingLimits;
   forcedEosTokenId: readonly number[];
   /** Tokens that end the text, by the file. */
   eosTokenId: readonly number[];
+}
+
+/** What a generator can do that others cannot. */
+export interface BuiltWays {
+  /** Beam search. @default false */
+  hasBeams?: boolean;
 }
 
 /** transformers' limit where neither the caller nor the file has one. */
@@ -153,19 +165,21 @@ const DEFAULT_TOP_K = 50;
  * The settings for a text: those of the caller, then those of the model's generation_config.json.
  * @throws OptionError or DataError naming the option or the key, for a value that cannot be followed
  */
-export function settingsOf(json: Readonly<Record<string, unknown>>, options: GenerationSettings = {}): FollowedSettings {
-  refuseWhatIsNotBuilt(json, options);
+export function settingsOf(json: Readonly<Record<string, unknown>>, options: GenerationSettings = {}, { hasBeams = false }: BuiltWays = {}): FollowedSettings {
+  refuseWhatIsNotBuilt(json);
   const settings: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(fields)) settings[name] = settingOf(name as keyof typeof fields, field, json, options);
   const { doSample, forcedEosTokenId, stopStrings, ...others } = settings as GenerationSettings;
   const eos = json.eos_token_id ?? [];
   if (!isId(eos) && !isIds(eos)) throw fault(DataError, "generation_config.json, eos_token_id", "token ids", eos);
+  const limits = limitsOf(json, options, doSample);
+  if ((others.numBeams ?? 1) > 1) requireBeams(others.numBeams as number, hasBeams && limits.temperature === 0, options);
   return {
     ...others,
     ...(stopStrings !== undefined && { stopStrings: [stopStrings].flat() }),
     forcedEosTokenId: [forcedEosTokenId ?? []].flat(),
     eosTokenId: [eos].flat(),
-    limits: limitsOf(json, options, doSample),
+    limits,
   };
 }
 
@@ -202,17 +216,23 @@ function limitsOf(json: Readonly<Record<string, unknown>>, options: GenerationSe
 }
 
 /** @throws OptionError naming a key of the file that would change the text and cannot be followed */
-function refuseWhatIsNotBuilt(json: Readonly<Record<string, unknown>>, options: GenerationSettings): void {
-  if (options.numBeams !== undefined && options.numBeams !== 1) throw fault(OptionError, "generate", "numBeams 1: there is no beam search", options.numBeams);
+function refuseWhatIsNotBuilt(json: Readonly<Record<string, unknown>>): void {
   for (const [key, isHarmless] of Object.entries(refused)) {
     const value = json[key] ?? undefined;
-    const isBeams = key === "num_beams";
-    if (value === undefined || isHarmless(value, json) || (isBeams && options.numBeams === 1)) continue;
-    throw new OptionError({
-      where: `generation_config.json, ${key}`,
-      expected: "a way to write texts that is built",
-      received: JSON.stringify(value).slice(0, 60),
-      fix: isBeams ? "give numBeams: 1 to take the likeliest token each time; texts will differ from those of beam search" : `remove ${key} from the file`,
-    });
+    if (value === undefined || isHarmless(value, json)) continue;
+    const received = JSON.stringify(value).slice(0, 60);
+    const expected = "a way to write texts that is built";
+    throw new OptionError({ where: `generation_config.json, ${key}`, expected, received, fix: `remove ${key} from the file` });
   }
+}
+
+/** @throws OptionError where hypotheses cannot be followed */
+function requireBeams(numBeams: number, isBuilt: boolean, options: GenerationSettings): void {
+  if (isBuilt) return;
+  throw new OptionError({
+    where: options.numBeams === undefined ? "generation_config.json, num_beams" : "generate, numBeams",
+    expected: "1, or an encoder-decoder that draws nothing, without timestamps",
+    received: String(numBeams),
+    fix: "give numBeams: 1 to go token by token; texts will differ from those of beam search",
+  });
 }

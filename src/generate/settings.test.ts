@@ -2,9 +2,18 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type CausalLM, fromPretrained } from "../models/index.ts";
+import { type CausalLM, fromPretrained, type Seq2SeqLM } from "../models/index.ts";
 import { candidatesOf } from "./candidates.ts";
-import { applyRules, type GenerateOptions, type GenerationSettings, Generator, generateText, generationConfigKeys, settingsOf } from "./index.ts";
+import {
+  applyRules,
+  type GenerateOptions,
+  type GenerationSettings,
+  Generator,
+  generateText,
+  generationConfigKeys,
+  Seq2SeqGenerator,
+  settingsOf,
+} from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
 type Json = Record<string, unknown>;
@@ -14,8 +23,9 @@ interface Expected {
   written: number[];
   processed: { name: string; config: Json; logits: number[]; expected: (number | null)[] }[];
   greedy: { name: string; config: Json; prompt: number[]; outputIds: number[] }[];
+  beams: { name: string; model: string; config: Json; inputIds: number[]; outputIds: number[] }[];
 }
-const { keys, prompt, written, processed, greedy } = JSON.parse(readFileSync(`${golden}generation.json`, "utf8")) as Expected;
+const { keys, prompt, written, processed, greedy, beams } = JSON.parse(readFileSync(`${golden}generation.json`, "utf8")) as Expected;
 const llama = (): Promise<CausalLM> => fromPretrained(`${golden}decoders/llama`, { task: "causal-lm" });
 
 /** Logits as a sampler sees them: -Infinity for what may not be drawn. */
@@ -79,26 +89,45 @@ describe("texts of a model whose generation_config.json says", () => {
   });
 });
 
+describe("beam search", () => {
+  test.each(beams)("$name", async ({ model: name, config, inputIds, outputIds }) => {
+    const model = (await fromPretrained(`${golden}models/${name}`)) as Seq2SeqLM;
+    (model as { generationConfig: Json }).generationConfig = config;
+    const generator = new Seq2SeqGenerator(model, { initialRoom: 3 });
+    const ids: number[] = [];
+    for await (const id of generator.generate({ inputIds })) ids.push(id);
+    const isWhole = [config.eos_token_id].flat().includes(outputIds.at(-1)); // transformers gives the end out too
+    expect(ids).toEqual(isWhole ? outputIds.slice(0, -1) : outputIds);
+    generator.dispose();
+    model.dispose();
+  });
+});
+
 describe("keys", () => {
   test("all that transformers knows are followed, refused or known to change no text", () => {
     expect([...generationConfigKeys].sort()).toEqual(keys);
   });
 
   test.each([
-    ["num_beams", 4, { numBeams: 1 }],
-    ["penalty_alpha", 0.6, undefined],
-    ["dola_layers", "high", undefined],
-    ["guidance_scale", 1.5, undefined],
-    ["watermarking_config", { greenlist_ratio: 0.25 }, undefined],
-    ["token_healing", true, undefined],
-    ["num_return_sequences", 2, undefined],
-    ["force_words_ids", [[1]], undefined],
-    ["constraints", [{}], undefined],
-    ["num_beam_groups", 2, undefined],
-    ["cache_implementation", "quantized", undefined],
-  ] as const)("%s is refused by name", (key, value, instead) => {
-    expect(() => settingsOf({ [key]: value })).toThrow(`generation_config.json, ${key}: expected a way to write texts that is built`);
-    if (instead) expect(() => settingsOf({ [key]: value }, instead)).not.toThrow();
+    ["penalty_alpha", 0.6],
+    ["dola_layers", "high"],
+    ["guidance_scale", 1.5],
+    ["watermarking_config", { greenlist_ratio: 0.25 }],
+    ["token_healing", true],
+    ["num_return_sequences", 2],
+    ["force_words_ids", [[1]]],
+    ["constraints", [{}]],
+    ["num_beam_groups", 2],
+    ["cache_implementation", "quantized"],
+  ])("%s is refused by name", (key, value) => {
+    expect(() => settingsOf({ [key as string]: value })).toThrow(`generation_config.json, ${key}: expected a way to write texts that is built`);
+  });
+
+  test("num_beams is refused by name where hypotheses cannot be followed, and can be taken back", () => {
+    expect(() => settingsOf({ num_beams: 4 })).toThrow(/generation_config\.json, num_beams: expected 1, or an encoder-decoder/);
+    expect(() => settingsOf({ num_beams: 4, do_sample: true }, {}, { hasBeams: true })).toThrow(/that draws nothing/);
+    expect(settingsOf({ num_beams: 4 }, { numBeams: 1 }).numBeams).toBe(1);
+    expect(settingsOf({ num_beams: 4 }, {}, { hasBeams: true }).numBeams).toBe(4);
   });
 
   test("values that cannot be followed are named with their key or option", () => {
@@ -107,7 +136,7 @@ describe("keys", () => {
     expect(() => settingsOf({ eos_token_id: "x" })).toThrow(/eos_token_id/);
     expect(() => settingsOf({}, { noRepeatNgramSize: -1 })).toThrow(/noRepeatNgramSize to be a number of tokens; received -1/);
     expect(() => settingsOf({}, { doSample: false, topK: 3 })).toThrow(/doSample with topK/);
-    expect(() => settingsOf({}, { numBeams: 4 as 1 })).toThrow(/there is no beam search/);
+    expect(() => settingsOf({}, { numBeams: 4 })).toThrow(/generate, numBeams: expected 1/);
   });
 });
 

@@ -1,10 +1,11 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
+import type { EncodedSource } from "./cached-decoder.ts";
 import { pickOptionNames } from "./generator.ts";
 import { logSumExp } from "./rules.ts";
 import { freshSeed } from "./sampler.ts";
-import { type EncodedSource, type Seq2SeqGenerateOptions, Seq2SeqGenerator } from "./seq2seq-generator.ts";
+import { type Seq2SeqGenerateOptions, Seq2SeqGenerator } from "./seq2seq-generator.ts";
 import { cutWindow } from "./speech-segments.ts";
 import { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 import type { PickOptions } from "./token-picker.ts";

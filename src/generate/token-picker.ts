@@ -1,5 +1,6 @@
 import { OptionError } from "../ir/index.ts";
-import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
+import type { BeamSettings } from "./beam-search.ts";
+import { type BuiltWays, type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
 import { applyRules, type GenerationRules, type TimeRule } from "./rules.ts";
 import { Sampler } from "./sampler.ts";
 
@@ -35,10 +36,11 @@ export class TokenPicker {
   readonly ids: number[];
   /** Most tokens that the text may have. Set before the first is picked. */
   maxLength = Number.POSITIVE_INFINITY;
+  /** Tokens that end the text. */
+  readonly stops: ReadonlySet<number>;
   private readonly startLength: number;
   private readonly settings: FollowedSettings;
   private readonly rules: GenerationRules;
-  private readonly stops: ReadonlySet<number>;
   private readonly sampler: Sampler;
   private readonly onLogits: PickOptions["onLogits"];
   private readonly source: readonly number[] | undefined;
@@ -48,9 +50,9 @@ export class TokenPicker {
    * @param source what was read, or the prompt; undefined for what is no text
    * @throws OptionError or DataError naming what cannot be followed
    */
-  constructor(model: PickedModel, start: readonly number[], source: readonly number[] | undefined, options: PickOptions) {
+  constructor(model: PickedModel, start: readonly number[], source: readonly number[] | undefined, options: PickOptions, built: BuiltWays = {}) {
     const { seed, stopTokens, onLogits, times, ...asked } = options;
-    this.settings = settingsOf(model.generationConfig, asked);
+    this.settings = settingsOf(model.generationConfig, asked, { ...built, ...((onLogits || times) && { hasBeams: false }) });
     requireFollowed(this.settings, source);
     this.ids = [...start];
     this.startLength = start.length;
@@ -66,18 +68,35 @@ export class TokenPicker {
 
   /** The next token, which the text then has; undefined when it ends the text. */
   next(logits: Float32Array): number | undefined {
-    const { ids, startLength, maxLength, source } = this;
-    applyRules(logits, this.rules, { ids, startLength, maxLength, source });
-    const id = this.sampler.pick(logits);
+    const { ids } = this;
+    const id = this.sampler.pick(this.ruled(logits, ids));
     this.onLogits?.(logits, id);
     if (this.stops.has(id)) return undefined;
     ids.push(id);
     return id;
   }
 
+  /** Applies the rules to the logits of the token after some ids, in place. */
+  ruled(logits: Float32Array, ids: readonly number[]): Float32Array {
+    const { startLength, maxLength, source } = this;
+    applyRules(logits, this.rules, { ids, startLength, maxLength, source });
+    return logits;
+  }
+
+  /** How hypotheses are followed; undefined for one text, token by token. */
+  get beams(): BeamSettings | undefined {
+    const { numBeams = 1, lengthPenalty, earlyStopping } = this.settings;
+    return numBeams > 1 ? { numBeams, lengthPenalty, earlyStopping } : undefined;
+  }
+
+  /** Whether the greatest time is over. */
+  get isLate(): boolean {
+    return performance.now() >= this.deadline;
+  }
+
   /** Whether no further token may follow. */
   get isFull(): boolean {
-    return this.ids.length >= this.maxLength || (this.ids.length > this.startLength && performance.now() >= this.deadline);
+    return this.ids.length >= this.maxLength || (this.ids.length > this.startLength && this.isLate);
   }
 
   /** How long the answer may be: what the caller says goes before what the file says. */
