@@ -42,10 +42,12 @@ export const limits = {
   resampleTaps: 2 ** 24,
   /** Channels of a sound. */
   soundChannels: 256,
-  /** Characters of a regular expression of a tokenizer. The longest published one has 900. */
-  regexLength: 20_000,
-  /** Places of a regular expression, once its counted repetitions are written out, between which ambiguity is looked for. */
-  regexPlaces: 2_000,
+  /** Characters of a regular expression of a tokenizer. The longest published one has 900; those made of a vocabulary's own pieces more. */
+  regexLength: 1_000_000,
+  /** Places of a regular expression with loops, once its counted repetitions are written out. The longest published one has 60. */
+  regexPlaces: 500,
+  /** Ways through a regular expression, its loops aside: what an engine may have to try at one character. Published ones have up to 60. */
+  regexWays: 65_536,
 } as const;
 
 export type LimitName = keyof typeof limits;

@@ -102,9 +102,9 @@ const makers: Makers<Normalizer> = {
     };
   },
   ByteLevel: () => toBytes,
-  Precompiled: ({ precompiled_charsmap: map }) => {
+  Precompiled: ({ precompiled_charsmap: map }, where) => {
     if (!map) return (piece) => piece;
-    const table = new CharsMap(String(map));
+    const table = new CharsMap(String(map), where);
     const graphemes = new Intl.Segmenter("und", { granularity: "grapheme" });
     return (piece) => {
       const changes: Change[] = [];
