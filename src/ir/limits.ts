@@ -42,6 +42,17 @@ export const limits = {
   resampleTaps: 2 ** 24,
   /** Channels of a sound. */
   soundChannels: 256,
+  /**
+   * Steps of a chat template: nodes that it evaluates, and 16 characters or elements that it looks at or makes. The largest conversations of the
+   * golden files take 10,000; this many take some seconds.
+   */
+  templateSteps: 5_000_000,
+  /** Expressions, blocks and macros of a template inside one another while it is rendered; Python allows 1000 calls. */
+  templateDepth: 500,
+  /** Characters of a template. The longest published ones have 30,000. */
+  templateCharacters: 1_000_000,
+  /** White space of a template without a break: the time to read it grows with the square. */
+  templateSpaces: 2_000,
   /** Characters of a regular expression of a tokenizer. The longest published one has 900; those made of a vocabulary's own pieces more. */
   regexLength: 1_000_000,
   /** Places of a regular expression with loops, once its counted repetitions are written out. The longest published one has 60. */
