@@ -38,7 +38,9 @@ export const limits = {
   imageSide: 16_384,
   /** Samples a second of a sound. Studios record at 192,000, and filters of that rate take 30 MB. */
   samplingRate: 768_000,
-  /** Numbers in the filters between two sampling rates: 44,100 to 16,000 takes 75,000, rates without a common divisor their product. */
+  /** Samples of a sound in another rate: 90 minutes at 48,000 a second. */
+  soundSamples: 2 ** 28,
+  /** Numbers in the filters between two sampling rates: 44,100 to 16,000 takes 6,000, rates without a common divisor up to a million. */
   resampleTaps: 2 ** 24,
   /** Channels of a sound. */
   soundChannels: 256,
