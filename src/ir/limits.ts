@@ -30,8 +30,10 @@ export const limits = {
   onnxConstantElements: 2 ** 24,
   /** Layers of a model, over all its stacks. The deepest published ones have below 200; each makes its modules before a weight is read. */
   modelLayers: 2048,
-  /** Any other size that config.json states, such as heads, labels or experts, where modules or lists of that length are made. */
-  modelParts: 1_000_000,
+  /** Experts and groups of a layer, for each of which there are modules. Published mixtures have up to 512. */
+  modelParts: 16_384,
+  /** Numbers of a head that positions turn. Heads have up to 512. */
+  rotaryWidth: 65_536,
   /** Pixels of a picture, before and after resizing. A camera of 100 megapixels fits; each takes up to 4 bytes, and 12 as numbers. */
   imagePixels: 2 ** 27,
   /** A side of the picture that a preprocessor_config.json asks for. Models take 224 to 2048. */
