@@ -1,10 +1,9 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
-import type { GenerateOptions } from "./generator.ts";
+import { pickOptionNames } from "./generator.ts";
 import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
-import { applyRules, rulesFrom } from "./rules.ts";
-import { Sampler, samplingOptionNames } from "./sampler.ts";
+import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 
 /** What an encoder-decoder reads. */
@@ -17,9 +16,10 @@ export interface Seq2SeqSource {
   pixelValues?: Tensor<"f32">;
 }
 
-export interface Seq2SeqGenerateOptions extends GenerateOptions {
+export interface Seq2SeqGenerateOptions extends PickOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
+  signal?: AbortSignal;
 }
 
 type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
@@ -30,10 +30,13 @@ export class EncodedSource {
   readonly keysAndValues: KeysAndValues[];
   /** bool [1, S], false for padding; null where all counts. */
   readonly mask: Tensor<"bool"> | null;
+  /** The tokens that were read; undefined for what is no text. */
+  readonly inputIds: readonly number[] | undefined;
 
-  constructor(keysAndValues: KeysAndValues[], mask: Tensor<"bool"> | null) {
+  constructor(keysAndValues: KeysAndValues[], mask: Tensor<"bool"> | null, inputIds?: readonly number[]) {
     this.keysAndValues = keysAndValues;
     this.mask = mask;
+    this.inputIds = inputIds;
   }
 
   dispose(): void {
@@ -87,7 +90,7 @@ export class Seq2SeqGenerator {
   async read(source: Seq2SeqSource): Promise<EncodedSource> {
     this.checkSource(source);
     const { inputs, mask } = this.inputsOf(source);
-    return new EncodedSource(await this.encode(inputs as never), mask);
+    return new EncodedSource(await this.encode(inputs as never), mask, source.inputIds);
   }
 
   /** Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the vocabulary */
@@ -106,32 +109,24 @@ export class Seq2SeqGenerator {
    * @throws DataError for an empty text or an id outside the vocabulary, OptionError for wrong options
    */
   async *generate(source: Seq2SeqSource | EncodedSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal", "decoderInputIds", "rules", "onLogits"]);
-    const { decoderInputIds = this.start(), rules: own, signal, stopTokens, maxNewTokens, onLogits, ...sampling } = options;
-    const { generationConfig, endTokenIds } = this.model;
-    const rules = { ...rulesFrom(generationConfig), ...(endTokenIds && { eos: endTokenIds }), ...own };
-    const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
-    const ids = [...decoderInputIds];
-    this.checkStart(ids);
-    const maxLength = Math.min(this.maxLength, maxNewTokens === undefined ? this.maxLength : ids.length + maxNewTokens);
-    const sampler = new Sampler({ temperature: 0, ...sampling });
-    const startLength = ids.length;
+    checkOptions("generate", options, [...pickOptionNames, "decoderInputIds", "times"]);
+    const { decoderInputIds: start = this.start(), signal, ...asked } = options;
+    this.checkStart(start);
     const isRead = source instanceof EncodedSource;
     if (!isRead) this.checkSource(source);
+    const picker = new TokenPicker(this.model, start, source.inputIds, asked);
+    picker.maxLength = Math.min(this.maxLength, start.length + (picker.limitOf(options).tokens ?? this.maxLength));
     const release = await this.turns.take(signal);
     let encoded: EncodedSource | undefined;
     try {
+      signal?.throwIfAborted();
       encoded = isRead ? source : await this.read(source);
-      let fresh: readonly number[] = ids;
-      while (ids.length < maxLength) {
+      let fresh: readonly number[] = start;
+      while (!picker.isFull) {
         signal?.throwIfAborted();
-        const logits = await this.run(fresh, ids.length, encoded);
-        applyRules(logits, rules, { ids, startLength, maxLength });
-        const id = sampler.pick(logits);
-        onLogits?.(logits, id);
-        if (stops.includes(id)) return "stop";
+        const id = picker.next(await this.run(fresh, picker.ids.length, encoded));
+        if (id === undefined) return "stop";
         yield id;
-        ids.push(id);
         fresh = [id];
       }
       return "length";

@@ -1,15 +1,16 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
-import type { GenerateOptions } from "./generator.ts";
+import { pickOptionNames } from "./generator.ts";
 import { logSumExp } from "./rules.ts";
-import { samplingOptionNames } from "./sampler.ts";
-import { type EncodedSource, Seq2SeqGenerator } from "./seq2seq-generator.ts";
+import { freshSeed } from "./sampler.ts";
+import { type EncodedSource, type Seq2SeqGenerateOptions, Seq2SeqGenerator } from "./seq2seq-generator.ts";
 import { cutWindow } from "./speech-segments.ts";
 import { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
+import type { PickOptions } from "./token-picker.ts";
 import { tokenSteps } from "./word-times.ts";
 
-export interface SpeechOptions extends SpeechTask, Omit<GenerateOptions, "stopTokens" | "temperature"> {
+export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens" | "temperature" | "onLogits" | "times"> {
   /** Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those */
   timestamps?: boolean;
   /** Find out when each token is spoken, from attention. @default false */
@@ -30,6 +31,7 @@ export interface SpeechOptions extends SpeechTask, Omit<GenerateOptions, "stopTo
   noSpeechThreshold?: number;
   /** How many frames hold sound, the rest being padding: for `tokenTimes`. @default all */
   numFrames?: number;
+  signal?: AbortSignal;
 }
 
 /** A part of what is said. */
@@ -63,9 +65,12 @@ const STEP_FRAMES = 2;
 /** A text that was drawn at this temperature or above is no help to the next window. */
 const TRUSTED_TEMPERATURE = 0.5;
 
+/** What picks the tokens of each window. */
+const windowOptionNames = pickOptionNames.filter((name) => !["temperature", "seed", "stopTokens", "onLogits"].includes(name));
+
 export const speechOptionNames = [
-  ...samplingOptionNames,
-  ...["maxNewTokens", "rules", "signal", "language", "task", "timestamps", "tokenTimes", "prompt", "promptConditionType", "conditionOnPrevTokens"],
+  ...windowOptionNames,
+  ...["temperature", "seed", "language", "task", "timestamps", "tokenTimes", "prompt", "promptConditionType", "conditionOnPrevTokens"],
   ...["compressionRatioThreshold", "logprobThreshold", "noSpeechThreshold", "numFrames"],
 ] as const;
 
@@ -94,8 +99,9 @@ export class SpeechGenerator {
    * Gives the parts of what is said as they are found. features: f32 [1, mels, frames], of any length.
    * @throws OptionError for a language, task or option that the model has not, DataError for features of another shape
    */
-  async *generate(features: Tensor<"f32">, options: SpeechOptions = {}): AsyncGenerator<SpeechSegment, void, void> {
-    checkOptions("generate", options, speechOptionNames);
+  async *generate(features: Tensor<"f32">, asked: SpeechOptions = {}): AsyncGenerator<SpeechSegment, void, void> {
+    checkOptions("generate", asked, speechOptionNames);
+    const options = { ...asked, seed: asked.seed ?? freshSeed() };
     const frames = this.framesOf(features);
     const hasTimes = options.timestamps ?? frames > this.windowFrames;
     this.check(options, hasTimes, frames);
@@ -234,26 +240,24 @@ export class SpeechGenerator {
     hasTimes: boolean,
     temperature: number,
     turn: number,
-    { maxNewTokens, rules, signal, topK, topP, seed = 0 }: SpeechOptions,
+    options: SpeechOptions,
   ): Promise<Draft> {
     const { noTimestamps, eos, largestFirstTime: largestFirst } = this.settings;
     let [sum, count] = [0, 0];
     const tokens: number[] = [];
-    const options = {
-      decoderInputIds: prefix,
+    const asked = Object.fromEntries(windowOptionNames.filter((name) => name in options).map((name) => [name, options[name as keyof SpeechOptions]]));
+    const writing: Seq2SeqGenerateOptions = {
+      ...asked,
       temperature,
-      seed: seed + turn,
-      ...(maxNewTokens !== undefined && { maxNewTokens }),
-      ...(topK !== undefined && { topK }),
-      ...(topP !== undefined && { topP }),
-      ...(signal && { signal }),
-      rules: { ...rules, ...(hasTimes && noTimestamps !== undefined && { times: { noTimestamps, eos, largestFirst } }) },
+      decoderInputIds: prefix,
+      seed: (options.seed ?? 0) + turn,
+      ...(hasTimes && noTimestamps !== undefined && { times: { noTimestamps, eos, largestFirst } }),
       onLogits: (logits: Float32Array, picked: number) => {
         sum += logits[picked] - logSumExp(logits);
         count++;
       },
     };
-    for await (const id of this.generator.generate(encoded, options)) tokens.push(id);
+    for await (const id of this.generator.generate(encoded, writing)) tokens.push(id);
     return { tokens, isWhole: count > tokens.length, logprob: sum / Math.max(count, 1), temperature };
   }
 

@@ -185,7 +185,6 @@ export {
 export {
   foldKey,
   foldKeyOnHost,
-  hash32,
   randomCategorical,
   randomExponential,
   randomGumbel,
@@ -193,6 +192,7 @@ export {
   randomNormal,
   randomPermutation,
   randomUniform,
+  uniformOnHost,
 } from "./random.ts";
 export {
   all,
