@@ -187,6 +187,9 @@ async function claimFolder(folder: string, config: RunConfig): Promise<void> {
   });
 }
 
+/** How texts are drawn from a model unless one says otherwise: small models repeat themselves when they always take the likeliest token. */
+const drawing = { do_sample: true, temperature: 0.8, top_k: 50 };
+
 function buildModel(config: RunConfig, tokenizer: Tokenizer) {
   const { hiddenSize, numLayers, numHeads, contextLength, dropout, seed, weightDecay } = config;
   const endId = tokenizer.endOfTextId;
@@ -205,6 +208,7 @@ function buildModel(config: RunConfig, tokenizer: Tokenizer) {
     },
     randomKey(seed),
   );
+  model.generationConfig = drawing;
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay });
   return { model, optimizer };
 }
