@@ -84,6 +84,25 @@ test("by default the likeliest tokens are taken, or what generation_config.json 
   expect(texts[0]).not.toEqual(texts[1]);
 });
 
+test("any of several end tokens ends a text, of generation_config.json or of the model's config", async () => {
+  const whole = await plainGreedy([5, 6, 7], 20);
+  const [first, second] = [whole[3], whole.find((id) => !whole.slice(0, 4).includes(id)) as number];
+  for (const ends of [
+    [first, second],
+    [second, first],
+  ]) {
+    model.generationConfig = { eos_token_id: ends };
+    expect(await collect([5, 6, 7], { maxNewTokens: 20 })).toEqual(whole.slice(0, whole.indexOf(first)));
+  }
+  model.generationConfig = { eos_token_id: [second] };
+  expect(await collect([5, 6, 7], { maxNewTokens: 20 })).toEqual(whole.slice(0, whole.indexOf(second)));
+  model.generationConfig = {};
+  const ending = new Generator(Object.assign(Object.create(model), { config: { ...model.config, eosTokenId: [second, first] } }));
+  const ids: number[] = [];
+  for await (const id of ending.generate([5, 6, 7], { maxNewTokens: 20 })) ids.push(id);
+  expect(ids).toEqual(whole.slice(0, whole.indexOf(first)));
+});
+
 test("calls at the same time do not disturb one another", async () => {
   const [a, b] = await Promise.all([collect([5, 6], { temperature: 0, maxNewTokens: 6 }), collect([9, 3], { temperature: 0, maxNewTokens: 6 })]);
   expect(a).toEqual(await plainGreedy([5, 6], 6));

@@ -104,10 +104,11 @@ export class Generator {
     const picker = new TokenPicker(this.model, prompt, prompt, asked);
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = prompt.length + newTokens(prompt.length, picker.limitOf(options), contextLength);
+    if (picker.isFull) return "length"; // nothing is asked for
     const release = await this.turns.take(signal);
     try {
       let logits = await this.feed(prompt.slice(-this.contextLength), signal, embedded);
-      while (!picker.isFull) {
+      for (;;) {
         signal?.throwIfAborted();
         const id = picker.next(logits);
         if (id === undefined) return "stop";

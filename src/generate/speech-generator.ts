@@ -11,7 +11,7 @@ import type { PickOptions } from "./token-picker.ts";
 import { tokenSteps } from "./word-times.ts";
 
 export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens" | "temperature" | "onLogits" | "times"> {
-  /** Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those */
+  /** Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those, unless generation_config.json asks for it */
   timestamps?: boolean;
   /** Find out when each token is spoken, from attention. @default false */
   tokenTimes?: boolean;
@@ -23,11 +23,11 @@ export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens
   promptConditionType?: "first-segment" | "all-segments";
   /** Let each window know what was said in those before. @default generation_config.json's, or false */
   conditionOnPrevTokens?: boolean;
-  /** The next temperature is tried when a text's bytes are so many times as many as their compressed ones. @default none */
+  /** The next temperature is tried when a text's bytes are so many times as many as their compressed ones. @default generation_config.json's, or none */
   compressionRatioThreshold?: number;
-  /** The next temperature is tried when the mean log probability of the tokens is less. @default none */
+  /** The next temperature is tried when the mean log probability of the tokens is less. @default generation_config.json's, or none */
   logprobThreshold?: number;
-  /** A window is left out when silence is likelier than this, and the text's log probability below its threshold. @default none */
+  /** A window is left out when silence is likelier than this, and the text's log probability below its threshold. @default generation_config.json's, or none */
   noSpeechThreshold?: number;
   /** How many frames hold sound, the rest being padding: for `tokenTimes`. @default all */
   numFrames?: number;
@@ -101,14 +101,14 @@ export class SpeechGenerator {
    */
   async *generate(features: Tensor<"f32">, asked: SpeechOptions = {}): AsyncGenerator<SpeechSegment, void, void> {
     checkOptions("generate", asked, speechOptionNames);
-    const options = { ...asked, seed: asked.seed ?? freshSeed() };
+    const options: SpeechOptions = { ...this.settings.defaults, seed: freshSeed(), ...asked };
     const frames = this.framesOf(features);
     const hasTimes = options.timestamps ?? frames > this.windowFrames;
     this.check(options, hasTimes, frames);
     const { settings } = this;
     const values = await features.read();
     const prompt = options.prompt?.[0] === settings.startOfPrevious ? options.prompt?.slice(1) : options.prompt;
-    const isConditioned = options.conditionOnPrevTokens ?? this.model.generationConfig.condition_on_prev_tokens === true;
+    const isConditioned = options.conditionOnPrevTokens === true;
     const said: number[] = options.promptConditionType === "all-segments" ? [] : [...(prompt ?? [])];
     let language = settings.languageOf(options);
     let usesSaid = isConditioned;
