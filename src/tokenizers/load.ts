@@ -32,7 +32,16 @@ const tokenizerFile = z.object({
  * @throws DataError when the file is missing, damaged or of another kind
  */
 export async function loadTokenizer(path: string): Promise<PromptTokenizer> {
-  const parsed = tokenizerFile.safeParse(await readJson(path));
+  return promptTokenizer(path, await readJson(path));
+}
+
+/** The tokenizer that a tokenizer.json holds: ours where it reads the kind, otherwise Hugging Face's. @throws DataError when it is damaged */
+export async function tokenizerFromJson(json: Record<string, unknown>): Promise<Tokenizer> {
+  return tokenizerFile.safeParse(json).success ? promptTokenizer("tokenizer.json", json) : TextTokenizer.fromJson(json);
+}
+
+function promptTokenizer(path: string, json: unknown): PromptTokenizer {
+  const parsed = tokenizerFile.safeParse(json);
   const fix = "use a GPT-2 tokenizer.json or one that Kindling wrote";
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

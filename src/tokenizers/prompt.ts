@@ -23,7 +23,8 @@ export async function encodePrompt(tokenizer: Tokenizer, prompt: string, { addSp
   const pieces = prompt.split(new RegExp(`${OPEN}([^${CLOSE}]*)${CLOSE}`, "u"));
   for (const [i, piece] of pieces.entries()) {
     if (piece === "") continue;
-    ids.push(...(await tokenizer.encode(piece, i % 2 === 1 ? { addSpecialTokens: false, isLiteral: true } : { addSpecialTokens: false })));
+    const pieceIds = await tokenizer.encode(piece, { addSpecialTokens: false, isLiteral: i % 2 === 1 });
+    for (const id of pieceIds) ids.push(id); // there may be more than a call takes arguments
   }
   return ids;
 }
