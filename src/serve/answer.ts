@@ -2,6 +2,7 @@ import { generateText, type TextOptions, type TextPiece } from "../generate/inde
 import { asRequestError } from "./errors.ts";
 import { EventStream } from "./event-stream.ts";
 import type { RequestLife } from "./request-life.ts";
+import type { UsageOptions } from "./requests.ts";
 import type { ServedModel } from "./service.ts";
 
 /** One text to be made. */
@@ -40,8 +41,8 @@ export interface Job {
   choices: readonly Choice[];
   /** Tokens of all prompts, each counted once. */
   promptTokens: number;
-  /** Whether a stream ends with the usage. */
-  includeUsage: boolean;
+  /** What a stream says of it. */
+  usage: UsageOptions;
   /** Asked when the turn has come: the time of the answer is in it. */
   shapes: () => Shapes;
 }
@@ -105,21 +106,26 @@ export async function streamedAnswer(model: ServedModel, job: Job, life: Request
   const shapes = job.shapes();
   const pieces = piecesOf(model, job.choices, life.signal);
   const first = await pieces.next();
-  const events = new EventStream({ wrap: shapes.piece, stalledTimeoutMs, onLost: (reason) => life.lose(reason) });
+  const count = new TokenCount(job.promptTokens);
+  const wrap = job.usage.continuousUsage ? (choice: number, text: string) => ({ ...shapes.piece(choice, text), usage: count.usage }) : shapes.piece;
+  const events = new EventStream({ wrap, stalledTimeoutMs, onLost: (reason) => life.lose(reason) });
   life.record.isStreamed = true;
-  void sendPieces(first, pieces, events, { ...job, shapes }, life);
+  void sendPieces({ first, pieces, events, shapes, count, includeUsage: job.usage.includeUsage }, life);
   return events.body;
 }
 
+interface Sending {
+  first: IteratorResult<ChoicePiece, void>;
+  /** Those after the first. */
+  pieces: AsyncGenerator<ChoicePiece, void, void>;
+  events: EventStream;
+  shapes: Shapes;
+  count: TokenCount;
+  includeUsage: boolean;
+}
+
 /** Never throws: an error becomes an event, since the status is sent already. */
-async function sendPieces(
-  first: IteratorResult<ChoicePiece, void>,
-  pieces: AsyncGenerator<ChoicePiece, void, void>,
-  events: EventStream,
-  { promptTokens, includeUsage, shapes }: Omit<Job, "shapes"> & { shapes: Shapes },
-  life: RequestLife,
-): Promise<void> {
-  const count = new TokenCount(promptTokens);
+async function sendPieces({ first, pieces, events, shapes, count, includeUsage }: Sending, life: RequestLife): Promise<void> {
   const reasons: string[] = [];
   let begun = -1;
   try {

@@ -26,7 +26,7 @@ export async function completionJob(service: Service, request: CompletionRequest
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
     return choicesOf(prompt, textOptions(request, maxNewTokens, []), request.n ?? 1).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
   });
-  return jobOf(choices, prompts, request, () => completionShapes({ model: model.id, includeUsage: request.includeUsage }));
+  return jobOf(choices, prompts, request, () => completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
 
 /** What POST /v1/chat/completions asks for. @throws RequestError for what cannot be given */
@@ -38,7 +38,7 @@ export async function chatJob(service: Service, request: ChatRequest, signal: Ab
   const [prompt] = prompts;
   const options = textOptions(request, maxTokens ?? contextLength - prompt.length, format.stop);
   const choices = choicesOf(prompt, options, request.n ?? 1);
-  return jobOf(choices, prompts, request, () => chatShapes({ model: model.id, includeUsage: request.includeUsage }));
+  return jobOf(choices, prompts, request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
 
 /** Whatever a template throws, it is these messages that it cannot render. */
@@ -56,14 +56,9 @@ function choicesOf(prompt: readonly number[], options: TextOptions & { seed: num
   return Array.from({ length: count }, (_, i) => ({ prompt, echo: "", options: { ...options, seed: options.seed + i } }));
 }
 
-function jobOf(
-  choices: readonly Omit<Choice, "index">[],
-  prompts: readonly (readonly number[])[],
-  { includeUsage }: CommonRequest,
-  shapes: Job["shapes"],
-): Job {
+function jobOf(choices: readonly Omit<Choice, "index">[], prompts: readonly (readonly number[])[], { usage }: CommonRequest, shapes: Job["shapes"]): Job {
   const promptTokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
-  return { choices: choices.map((choice, index) => ({ ...choice, index })), promptTokens, includeUsage, shapes };
+  return { choices: choices.map((choice, index) => ({ ...choice, index })), promptTokens, usage, shapes };
 }
 
 /** Seeds are drawn when the request has none, so that asking again gives another text. */

@@ -5,7 +5,11 @@ const MAX_CHOICES = 128;
 const MAX_STOPS = 16;
 
 const isStop = (value: unknown) => isText(value) && value !== "";
-const streamOptions = { include_usage: flag, include_obfuscation: "harmless" } as const satisfies Fields;
+const streamOptions = {
+  include_usage: flag,
+  continuous_usage_stats: flag, // vLLM's
+  include_obfuscation: "harmless",
+} as const satisfies Fields;
 
 const common = {
   model: text,
@@ -78,7 +82,14 @@ export const chatFields = {
   web_search_options: [],
 } as const satisfies Fields;
 
-export type CommonRequest = Values<typeof common> & { includeUsage: boolean };
+export interface UsageOptions {
+  /** Whether a stream ends with the usage. */
+  includeUsage: boolean;
+  /** Whether each piece of a stream says how much there is by then. */
+  continuousUsage: boolean;
+}
+
+export type CommonRequest = Values<typeof common> & { usage: UsageOptions };
 export type CompletionRequest = CommonRequest & Values<typeof completionFields> & { prompt: Prompts };
 export type ChatRequest = CommonRequest & Values<typeof chatFields> & { messages: unknown[] };
 
@@ -86,16 +97,17 @@ export type ChatRequest = CommonRequest & Values<typeof chatFields> & { messages
 export function readCompletionRequest(json: unknown): CompletionRequest {
   const request = readFields(json, completionFields);
   if (request.prompt === undefined) throw invalid("prompt", completionFields.prompt.expected, undefined);
-  return { ...request, prompt: request.prompt, includeUsage: asksForUsage(request) };
+  return { ...request, prompt: request.prompt, usage: usageOptions(request) };
 }
 
 /** @throws RequestError naming the field that is wrong */
 export function readChatRequest(json: unknown): ChatRequest {
   const request = readFields(json, chatFields);
   if (request.messages === undefined) throw invalid("messages", chatFields.messages.expected, undefined);
-  return { ...request, messages: request.messages, includeUsage: asksForUsage(request) };
+  return { ...request, messages: request.messages, usage: usageOptions(request) };
 }
 
-function asksForUsage({ stream_options: options }: Values<typeof common>): boolean {
-  return options !== undefined && readFields(options, streamOptions, "stream_options.").include_usage === true;
+function usageOptions({ stream_options: json = {} }: Values<typeof common>): UsageOptions {
+  const { include_usage: includeUsage = false, continuous_usage_stats: isContinuous = false } = readFields(json, streamOptions, "stream_options.");
+  return { includeUsage, continuousUsage: includeUsage && isContinuous };
 }

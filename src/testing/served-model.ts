@@ -25,11 +25,14 @@ export const tinyServedModel = ({ contextLength = 64, chatTemplate }: { contextL
 /** Gives tokens when the test says so, and notes the prompts that it was asked to continue. */
 export class HeldGenerator extends Generator {
   readonly prompts: (readonly number[])[] = [];
+  /** Tokens of an answer that come before the others wait. */
+  private free = 0;
   private open = () => {};
   private gate: Promise<void> = Promise.resolve();
 
-  /** From now on tokens wait for `release`. */
-  hold(): void {
+  /** From now on tokens wait for `release`, all but the first few of each answer. */
+  hold(free = 0): void {
+    this.free = free;
     this.gate = new Promise((resolve) => {
       this.open = resolve;
     });
@@ -41,8 +44,9 @@ export class HeldGenerator extends Generator {
 
   override async *generate(prompt: readonly number[], { maxNewTokens = 1, signal }: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
     this.prompts.push(prompt);
+    const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve));
     for (let i = 0; i < maxNewTokens; i++) {
-      await this.gate;
+      if (i >= this.free) await Promise.race([this.gate, aborted]);
       if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve)); // as a model, which leaves time to others
       signal?.throwIfAborted();
       yield 1 + (i % 95);

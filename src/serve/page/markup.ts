@@ -32,10 +32,12 @@ export function markup({ name, isChat, contextLength }: MarkupOptions): string {
 <main>
   <details id="settings">
     <summary>Settings</summary>
+    <div class="fields">
     ${isChat ? '<label class="wide">System prompt <textarea id="system" rows="2" placeholder="How the model is to answer"></textarea></label>' : ""}
     <label>Temperature <input id="temperature" type="number" min="0" max="2" step="0.1" value="${isChat ? "0.7" : "0.8"}"></label>
     <label>Most tokens <input id="tokens" type="number" min="1" max="${contextLength}" placeholder="${tokens}"></label>
     <label>Seed <input id="seed" type="number" step="1" placeholder="random"></label>
+    </div>
   </details>
   <div id="output" aria-live="polite"></div>
   <div id="status" role="status"></div>

@@ -48,7 +48,12 @@ const number = (id) => ($(id).value.trim() === "" ? undefined : Number($(id).val
 
 /** The fields of a request; those that are undefined are left out. */
 function requestBody() {
-  const sampling = { stream: true, stream_options: { include_usage: true }, temperature: number("temperature"), seed: number("seed") };
+  const sampling = {
+    stream: true,
+    stream_options: { include_usage: true, continuous_usage_stats: true },
+    temperature: number("temperature"),
+    seed: number("seed"),
+  };
   if (!isChat) return { ...sampling, prompt: beginning, max_tokens: number("tokens") ?? Number($("tokens").placeholder) };
   const system = $("system").value.trim();
   return { ...sampling, max_tokens: number("tokens"), messages: [...(system ? [{ role: "system", content: system }] : []), ...messages] };
@@ -59,7 +64,7 @@ async function showAnswer(element) {
   running = new AbortController();
   update();
   say("…");
-  let text = "";
+  const text = element.appendChild(document.createTextNode(""));
   let tokens = 0;
   let started;
   let isCut = false;
@@ -72,12 +77,10 @@ async function showAnswer(element) {
       started ??= performance.now();
       const [choice] = choices;
       const piece = choice?.text ?? choice?.delta?.content ?? "";
-      if (piece) tokens++;
       tokens = usage?.completion_tokens ?? tokens;
       isCut ||= choice?.finish_reason === "length";
-      text += piece;
       const isAtEnd = innerHeight + scrollY >= document.body.scrollHeight - 40;
-      element.textContent = text;
+      text.appendData(piece);
       if (isAtEnd) scrollTo(0, document.body.scrollHeight);
       say(speed());
     }
@@ -88,7 +91,7 @@ async function showAnswer(element) {
   }
   running = undefined;
   update();
-  return text;
+  return text.data;
 }
 
 function say(text, isBad = false) {

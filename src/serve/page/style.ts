@@ -14,8 +14,8 @@ header small { color: var(--soft); }
 main { flex: 1; display: flex; flex-direction: column; gap: .75rem; }
 details { border: 1px solid var(--line); border-radius: 8px; padding: .5rem .9rem; }
 summary { cursor: pointer; color: var(--soft); }
-details[open] { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; align-items: center; }
-details[open] summary, label.wide { width: 100%; }
+.fields { display: flex; flex-wrap: wrap; gap: .5rem 1.25rem; align-items: center; padding: .5rem 0 .25rem; }
+label.wide { width: 100%; }
 textarea, input { font: inherit; color: inherit; background: transparent; border: 1px solid var(--line); border-radius: 8px; }
 textarea { width: 100%; padding: .6rem .8rem; resize: vertical; font: 17px/1.5 Georgia, "Noto Serif", "Noto Serif CJK SC", serif; }
 label.wide textarea { margin-top: .25rem; font-size: 15px; }
@@ -31,8 +31,8 @@ input[type=number] { width: 6rem; padding: .25rem .4rem; margin-left: .25rem; }
 #status { min-height: 1.4em; color: var(--soft); overflow-wrap: anywhere; }
 #status.bad { color: var(--bad); }
 form { position: sticky; bottom: 0; padding: .5rem 0 1rem; background: var(--paper); }
-.buttons { display: flex; flex-wrap: wrap; gap: .5rem; margin-top: .4rem; }
-button { padding: .55rem 1rem; border: 1px solid var(--line); border-radius: 8px; background: transparent; color: inherit; cursor: pointer; }
-button.main { border-color: var(--flame); background: var(--flame); color: var(--on-flame); font-weight: 600; min-width: 6.5rem; }
+.buttons { display: flex; flex-wrap: wrap; gap: .35rem; margin-top: .4rem; }
+button { padding: .55rem .7rem; border: 1px solid var(--line); border-radius: 8px; background: transparent; color: inherit; cursor: pointer; }
+button.main { border-color: var(--flame); background: var(--flame); color: var(--on-flame); font-weight: 600; min-width: 5rem; }
 button:disabled { opacity: .45; cursor: default; }
 `;
