@@ -3,7 +3,7 @@ import type { Choice, Job } from "./answer.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { templateMessages } from "./messages.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
-import type { Service } from "./service.ts";
+import type { ServedModel, Service } from "./service.ts";
 import { chatShapes, completionShapes } from "./shapes.ts";
 
 /** OpenAI's default of the older endpoint. */
@@ -24,7 +24,9 @@ export async function completionJob(service: Service, request: CompletionRequest
   );
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    return choicesOf(prompt, textOptions(request, maxNewTokens, []), request.n ?? 1).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
+    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), request.n ?? 1).map(
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }),
+    );
   });
   return jobOf(choices, prompts, request, () => completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
@@ -36,7 +38,7 @@ export async function chatJob(service: Service, request: ChatRequest, signal: Ab
   const text = render(service, request);
   const prompts = await service.promptIds(text, { maxTokens, addSpecialTokens: format.addSpecialTokens, param: "messages" }, signal);
   const [prompt] = prompts;
-  const options = textOptions(request, maxTokens ?? contextLength - prompt.length, format.stop);
+  const options = textOptions(model, request, maxTokens ?? contextLength - prompt.length, format.stop);
   const choices = choicesOf(prompt, options, request.n ?? 1);
   return jobOf(choices, prompts, request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
@@ -51,9 +53,12 @@ function render({ format, model: { chatTemplate } }: Service, { messages, chat_t
   }
 }
 
+/** Seeds from here on are folded, so that the next ones are whole numbers too. */
+const MAX_SEED = 2 ** 52;
+
 /** The same prompt `count` times; the first has the seed of the request itself. */
 function choicesOf(prompt: readonly number[], options: TextOptions & { seed: number }, count: number): Omit<Choice, "index">[] {
-  return Array.from({ length: count }, (_, i) => ({ prompt, echo: "", options: { ...options, seed: options.seed + i } }));
+  return Array.from({ length: count }, (_, i) => ({ prompt, echo: "", options: { ...options, seed: (options.seed % MAX_SEED) + i } }));
 }
 
 function jobOf(choices: readonly Omit<Choice, "index">[], prompts: readonly (readonly number[])[], { usage }: CommonRequest, shapes: Job["shapes"]): Job {
@@ -61,8 +66,22 @@ function jobOf(choices: readonly Omit<Choice, "index">[], prompts: readonly (rea
   return { choices: choices.map((choice, index) => ({ ...choice, index })), promptTokens, usage, shapes };
 }
 
-/** Seeds are drawn when the request has none, so that asking again gives another text. */
-function textOptions(request: CommonRequest, maxNewTokens: number, stops: readonly string[]): TextOptions & { seed: number } {
-  const { temperature = 1, top_p: topP = 1, top_k: topK = 0, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
-  return { maxNewTokens, temperature, topP, ...(topK > 0 && { topK }), seed, stop: [...stops, ...[stop].flat()] };
+/**
+ * What the request says; or else, as in vLLM, the model's generation_config.json; or else OpenAI's defaults: any token may be drawn, at temperature 1.
+ * Seeds are drawn when the request has none, so that asking again gives another text.
+ */
+function textOptions({ generator }: ServedModel, request: CommonRequest, maxNewTokens: number, stops: readonly string[]): TextOptions & { seed: number } {
+  const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
+  const noLimit = generator.model.generationConfig.top_k === undefined ? 0 : undefined; // where transformers would take 50
+  return {
+    maxNewTokens,
+    temperature,
+    ...(temperature !== 0 && { doSample: true }),
+    topK: topK === undefined ? noLimit : Math.max(0, topK),
+    topP: request.top_p,
+    minP: request.min_p,
+    repetitionPenalty: request.repetition_penalty,
+    seed,
+    stop: [...stops, ...[stop].flat()],
+  };
 }

@@ -78,6 +78,33 @@ describe("prompts", () => {
   });
 });
 
+describe("how tokens are drawn", () => {
+  /** What the generator is told by a request, of a model with such a generation_config.json. */
+  async function asked(body: object, generationConfig: Record<string, unknown> = {}) {
+    const model = heldModel();
+    model.generator.model.generationConfig = generationConfig;
+    await complete({ prompt: "x", max_tokens: 1, seed: 1, ...body }, createApp(model));
+    return model.generator.options.at(-1);
+  }
+
+  test("by OpenAI's defaults, the model's own settings, and the request, which goes first", async () => {
+    expect(await asked({})).toMatchObject({ doSample: true, topK: 0, temperature: undefined });
+    expect(await asked({}, { top_k: 20, temperature: 0.6 })).toMatchObject({ doSample: true, topK: undefined, temperature: undefined }); // the file's
+    const all = { temperature: 0.5, top_p: 0.9, top_k: 3, min_p: 0.1, repetition_penalty: 1.2 };
+    expect(await asked(all, { top_k: 20 })).toMatchObject({ temperature: 0.5, topP: 0.9, topK: 3, minP: 0.1, repetitionPenalty: 1.2, seed: 1 });
+    expect((await asked({ top_k: -1 }, { top_k: 20 }))?.topK).toBe(0);
+    expect(await asked({ temperature: 0 })).not.toHaveProperty("doSample");
+  });
+
+  test("any seed that is a whole number is taken, and answers to n differ", async () => {
+    for (const seed of [0, -1, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER]) {
+      const { status, body } = await complete({ prompt: "Hello", seed, n: 3, max_tokens: 8 });
+      expect(status).toBe(200);
+      expect(new Set(body.choices.map(({ text }) => text)).size).toBe(3);
+    }
+  });
+});
+
 describe("the context", () => {
   test("a prompt beyond it is refused in OpenAI's words", async () => {
     const { status, body } = await complete({ prompt: "x".repeat(80) });

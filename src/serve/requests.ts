@@ -17,6 +17,8 @@ const common = {
   temperature: rule<number>("a number from 0 to 2", (value) => typeof value === "number" && value >= 0 && value <= 2),
   top_p: rule<number>("a number above 0 and at most 1", (value) => typeof value === "number" && value > 0 && value <= 1),
   top_k: wholeNumber(-1), // vLLM's and llama.cpp's; -1 and 0 are no limit
+  min_p: rule<number>("a number from 0 to 1", (value) => typeof value === "number" && value >= 0 && value <= 1), // vLLM's and llama.cpp's
+  repetition_penalty: rule<number>("a number above 0", (value) => typeof value === "number" && value > 0), // vLLM's
   seed: rule<number>("a whole number", Number.isSafeInteger),
   stop: rule<string | string[]>(
     `a text, or a list of at most ${MAX_STOPS} texts, none of them empty`,
@@ -29,8 +31,6 @@ const common = {
   frequency_penalty: [0],
   presence_penalty: [0],
   logit_bias: [{}],
-  min_p: [0], // vLLM's
-  repetition_penalty: [1], // vLLM's
 } as const satisfies Fields;
 
 const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every((id) => Number.isInteger(id));

@@ -22,9 +22,10 @@ export const tinyServedModel = ({ contextLength = 64, chatTemplate }: { contextL
   chatTemplate,
 });
 
-/** Gives tokens when the test says so, and notes the prompts that it was asked to continue. */
+/** Gives tokens when the test says so, and notes what it was asked. */
 export class HeldGenerator extends Generator {
   readonly prompts: (readonly number[])[] = [];
+  readonly options: GenerateOptions[] = [];
   /** Tokens of an answer that come before the others wait. */
   private free = 0;
   private open = () => {};
@@ -42,8 +43,10 @@ export class HeldGenerator extends Generator {
     this.open();
   }
 
-  override async *generate(prompt: readonly number[], { maxNewTokens = 1, signal }: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+  override async *generate(prompt: readonly number[], options: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
     this.prompts.push(prompt);
+    this.options.push(options);
+    const { maxNewTokens = 1, signal } = options;
     const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve));
     for (let i = 0; i < maxNewTokens; i++) {
       if (i >= this.free) await Promise.race([this.gate, aborted]);
