@@ -41,6 +41,12 @@ describe("names", () => {
   });
 });
 
+test("options that could never match are refused", () => {
+  for (const entry of ["box:8080", "http://box", "box/", ""]) expect(() => createApp(model, { allowedHosts: [entry] })).toThrow(/a name without a port/);
+  for (const entry of ["https://a.example/", "a.example", ""]) expect(() => createApp(model, { corsOrigins: [entry] })).toThrow(/an origin, as/);
+  for (const entry of ["127.0.0.1", "::", "0.0.0.0", "Box.LAN", ".lan"]) expect(() => createApp(model, { allowedHosts: [entry] })).not.toThrow();
+});
+
 describe("pages of others", () => {
   const json = { "content-type": "application/json", host: "localhost:8080" };
 

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
+import { OptionError } from "../ir/index.ts";
 import { RequestError } from "./errors.ts";
 
 export interface AccessOptions {
@@ -13,8 +14,13 @@ export interface AccessOptions {
   corsOrigins?: readonly string[];
 }
 
-/** Refuses requests under foreign names and those of foreign pages, and lets browsers know which pages may read the answers. */
+/**
+ * Refuses requests under foreign names and those of foreign pages, and lets browsers know which pages may read the answers.
+ * @throws OptionError for what is no name or no origin
+ */
 export function accessRules({ allowedHosts = [], corsOrigins = [] }: AccessOptions): MiddlewareHandler[] {
+  for (const entry of allowedHosts) if (!isHostEntry(entry)) throw refused('a name without a port, as "box.example.org", ".example.org" or "*"', entry);
+  for (const entry of corsOrigins) if (!isOrigin(entry)) throw refused('an origin, as "https://app.example.org" or "*"', entry);
   const mayRead = (origin: string) => corsOrigins.includes("*") || corsOrigins.includes(origin);
   return [
     async (c, next) => {
@@ -32,6 +38,13 @@ export function accessRules({ allowedHosts = [], corsOrigins = [] }: AccessOptio
     },
     cors({ origin: (origin) => (mayRead(origin) ? origin : null), exposeHeaders: ["retry-after"] }),
   ];
+}
+
+const isHostEntry = (entry: string) => entry === "*" || isIP(entry) > 0 || hostname(entry.replace(/^\./, "")) === entry.replace(/^\./, "").toLowerCase();
+const isOrigin = (entry: string) => entry === "*" || (URL.canParse(entry) && new URL(entry).origin === entry);
+
+function refused(expected: string, received: string): OptionError {
+  return new OptionError({ where: "serve", expected, received: JSON.stringify(received), fix: "correct the option" });
 }
 
 /** Numbers name no site, so nobody can rebind them; browsers take names below localhost for this machine. */

@@ -1,6 +1,8 @@
 /** What waits to be sent: an object, or text of a choice, to which more may be added until it is sent. */
 type Item = { data: object } | { choice: number; text: string };
 
+const utf8 = new TextEncoder();
+
 export interface EventStreamOptions {
   /** The object that carries a piece of text. */
   wrap: (choice: number, text: string) => object;
@@ -66,7 +68,7 @@ export class EventStream {
       this.wake = undefined;
     }
     const item = this.items.shift();
-    const send = (text: string) => controller.enqueue(new TextEncoder().encode(`data: ${text}\n\n`));
+    const send = (text: string) => controller.enqueue(utf8.encode(`data: ${text}\n\n`));
     if (item) send(JSON.stringify("data" in item ? item.data : this.options.wrap(item.choice, item.text)));
     else if (!this.isLost) {
       send("[DONE]");

@@ -164,6 +164,12 @@ test("what is done with each field of a message", () =>
   }
 `));
 
+test("docs/serving.md names them all", () => {
+  const docs = readFileSync(new URL("../../docs/serving.md", import.meta.url), "utf8");
+  const names = Object.keys({ ...completionFields, ...chatFields });
+  expect(names.filter((name) => !docs.includes(`\`${name}\``))).toEqual([]);
+});
+
 const wrong: [object, string][] = [
   [{}, "prompt: expected a text, a list of token ids, or a list of texts or of such lists; received nothing"],
   [{ prompt: 5 }, "prompt: expected a text, a list of token ids, or a list of texts or of such lists; received 5"],

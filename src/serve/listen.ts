@@ -36,17 +36,19 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   const service = new Service(model, limits);
   const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
   const server = await listen(app.fetch, host, port);
-  await service.warmUp();
+  const close = async () => {
+    await closed(server);
+    await service.dispose();
+  };
+  try {
+    await service.warmUp();
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
   const actual = (server.address() as AddressInfo).port;
   const shownHost = host.includes(":") ? `[${host}]` : host;
-  return {
-    url: `http://${shownHost}:${actual}`,
-    port: actual,
-    close: async () => {
-      await closed(server);
-      await service.dispose();
-    },
-  };
+  return { url: `http://${shownHost}:${actual}`, port: actual, close };
 }
 
 function listen(fetch: (request: Request) => Response | Promise<Response>, host: string, port: number): Promise<Server> {

@@ -9,8 +9,8 @@ export interface QueueOptions {
 
 /** Turns of which the mean length is taken, weighted so that recent ones count most. */
 const RECENT_TURNS = 8;
-/** Official clients wait for so long at most. */
-const LONGEST_RETRY_S = 60;
+/** Official clients wait as they are told if it is less than a minute. */
+const LONGEST_RETRY_S = 59;
 
 interface Waiting {
   start: () => void;
@@ -25,6 +25,7 @@ export class RequestQueue {
   /** Requests inside: those being read or encoded, waiting, and the one that has its turn. */
   private inside = 0;
   private meanTurnMs = 1000;
+  private readonly idlers: (() => void)[] = [];
 
   constructor({ maxQueue = 64, queueTimeoutMs = 300_000 }: QueueOptions = {}) {
     this.maxQueue = maxQueue;
@@ -48,6 +49,11 @@ export class RequestQueue {
     }
     this.inside++;
     return new Place({ turn: (signal) => this.turn(signal), leave: (turnMs) => this.leave(turnMs) });
+  }
+
+  /** Resolves when no request is inside. */
+  async idle(): Promise<void> {
+    if (this.inside > 0) await new Promise<void>((resolve) => this.idlers.push(resolve));
   }
 
   /** Waits until all that came before are answered, or have gone. */
@@ -80,6 +86,7 @@ export class RequestQueue {
   /** @param turnMs how long the turn took, or undefined for a request that had none */
   private leave(turnMs: number | undefined): void {
     this.inside--;
+    if (this.inside === 0) for (const resolve of this.idlers.splice(0)) resolve();
     if (turnMs === undefined) return;
     this.meanTurnMs += (turnMs - this.meanTurnMs) / RECENT_TURNS;
     const [next] = this.waiting;

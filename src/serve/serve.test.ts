@@ -99,6 +99,12 @@ async function serveHeld(): Promise<{ generator: HeldGenerator }> {
   return held;
 }
 
+test("a model that cannot write is found out at the start, and the port is free again", async () => {
+  const broken = tinyServedModel();
+  broken.generator.model.generationConfig = { num_beams: 4 };
+  await expect(serve(broken, { port: 0 })).rejects.toThrow(/num_beams/);
+});
+
 test("a line of the log for each request", async () => {
   const lines: string[] = [];
   const app = createApp(model, { log: (line) => lines.push(line.replace(/^\S+Z /, "").replace(/\d+ ms/, "n ms")) });

@@ -102,7 +102,9 @@ export class Service {
     while (!(await tokens.next()).done);
   }
 
+  /** Resolves when nothing uses the model any more. Requests under way end by themselves when their connections are closed. */
   async dispose(): Promise<void> {
+    await this.queue.idle();
     await this.encoder.dispose();
   }
 }
