@@ -32,15 +32,11 @@ const tokenizerFile = z.object({
  * @throws DataError when the file is missing, damaged or of another kind
  */
 export async function loadTokenizer(path: string): Promise<PromptTokenizer> {
-  return promptTokenizer(path, await readJson(path));
+  return promptTokenizerFromJson(await readJson(path), path);
 }
 
-/** The tokenizer that a tokenizer.json holds: ours where it reads the kind, otherwise Hugging Face's. @throws DataError when it is damaged */
-export async function tokenizerFromJson(json: Record<string, unknown>): Promise<Tokenizer> {
-  return tokenizerFile.safeParse(json).success ? promptTokenizer("tokenizer.json", json) : TextTokenizer.fromJson(json);
-}
-
-function promptTokenizer(path: string, json: unknown): PromptTokenizer {
+/** The same for what the file holds. */
+export function promptTokenizerFromJson(json: unknown, path = "tokenizer.json"): PromptTokenizer {
   const parsed = tokenizerFile.safeParse(json);
   const fix = "use a GPT-2 tokenizer.json or one that Kindling wrote";
   if (!parsed.success) {
