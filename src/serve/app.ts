@@ -108,7 +108,9 @@ async function bodyText(c: Context): Promise<string> {
   if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
     throw new RequestError({ status: 415, message: `content-type: expected application/json; received ${type}`, code: "unsupported_content_type" });
   }
-  return c.req.text();
+  return c.req.text().catch((cause: Error) => {
+    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
+  });
 }
 
 function jsonOf(body: string): unknown {
