@@ -12,7 +12,7 @@ import { openModel } from "./models.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { collect, deviceOption, dropUndefined, generatorOptionsOf, integer, number, samplingOf, useDevice, withModel, withSampling } from "./sampling.ts";
-import { serveCommand } from "./serve.ts";
+import { serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -119,14 +119,15 @@ withSampling(program.command("chat").argument("<model>", "name of a run, or a fo
     model.generator.dispose();
   });
 
-withModel(program.command("serve").argument("<model>", "name of a run, or a folder in Hugging Face layout"))
+withServing(withModel(program.command("serve").argument("<model>", "name of a run, or a folder in Hugging Face layout")))
   .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
-  .option("--port <n>", "port; 0 takes a free one", integer, 8080)
-  .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
-  .addHelpText("after", "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000")
+  .addHelpText(
+    "after",
+    "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log",
+  )
   .action(async (name, o) => {
     await useDevice(o);
-    await serveCommand(await openModel(name, o.runs, generatorOptionsOf(o)), { port: o.port, host: o.host });
+    await serveCommand(await openModel(name, o.runs, generatorOptionsOf(o)), servingOf(o));
   });
 
 program
