@@ -8,6 +8,7 @@ import {
   type Graph,
   GraphError,
   hostArrayFrom,
+  KindlingError,
   type Node,
   type Op,
   type Shape,
@@ -266,12 +267,15 @@ export function currentScope(): string {
   return scopes.length > 0 ? scopes[scopes.length - 1] : "";
 }
 
-/** Runs `body` with all nodes it makes marked as belonging to `name`, nested inside the current scope. */
+/** Runs `body` with all nodes and errors it makes marked as belonging to `name`, nested inside the current scope. */
 export function withScope<T>(name: string, body: () => T): T {
   const outer = currentScope();
   scopes.push(outer && name ? `${outer}.${name}` : outer || name);
   try {
     return body();
+  } catch (error) {
+    if (error instanceof KindlingError) error.locate(currentScope());
+    throw error;
   } finally {
     scopes.pop();
   }

@@ -2,6 +2,7 @@ import {
   constantValue,
   type DType,
   describe,
+  GraphError,
   type HostArray,
   type HostArrays,
   hostArrayFrom,
@@ -157,6 +158,17 @@ export class Tensor<D extends DType = DType> {
 
   toString(): string {
     return `Tensor(${describe(this.value)})`;
+  }
+
+  /** Keeps JavaScript's operators from taking a tensor for a number. @throws GraphError for all but text */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "string") return this.toString();
+    throw new GraphError({
+      where: "tensor",
+      expected: "a function of tensors, such as add or greater",
+      received: `an operator of JavaScript on ${this}`,
+      fix: "numbers of a tensor are known only after it has run: use functions of tensors, or await x.item() outside of compile",
+    });
   }
 }
 

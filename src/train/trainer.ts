@@ -178,7 +178,7 @@ async function diverged({ options, step, loss, trainStep, canRollBack, inputs, t
   if (canRollBack) trainStep.rollback();
   const { model } = options;
   const lossTensor = model.loss(inputs, targets);
-  const first = await firstNonFinite([...model.parameters().map((parameter) => parameter.value), lossTensor]);
+  const first = await firstNonFinite([...model.parameters().map((parameter) => parameter.value), lossTensor], model.namedState());
   return new DivergedError({
     where: `training step ${step}`,
     expected: "a finite loss",

@@ -33,7 +33,7 @@ const ids = (length = LENGTH): OnnxInput => ({ dtype: "i64", shape: [BATCH, leng
  */
 export async function exportModel(model: PretrainedModel, folder: string, options: ExportModelOptions = {}): Promise<string[]> {
   const write = async (name: string, forward: (inputs: Tensors) => Tensors, inputs: Inputs) => {
-    await exportOnnx(join(folder, name), forward, inputs, options);
+    await exportOnnx(join(folder, name), forward, inputs, { names: model.namedState(), ...options });
     return name;
   };
   const { task } = model;
