@@ -55,6 +55,7 @@ export {
   type TensorType,
   Value,
 } from "./node.ts";
+export { known, type OptionNames, requireDType } from "./options.ts";
 export { nameNode, printGraph } from "./printer.ts";
 export {
   addSizes,

@@ -1,7 +1,18 @@
 import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { writeFileAtomic } from "../files/index.ts";
-import { addSizes, bytesPerElement, type DType, GraphError, type HostArray, type Size, symbol, type TensorType, type Value } from "../ir/index.ts";
+import {
+  addSizes,
+  bytesPerElement,
+  checkOptions,
+  type DType,
+  GraphError,
+  type HostArray,
+  type Size,
+  symbol,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { optimize, splitStages, type TensorProto, TensorProtoSchema, writeOnnx } from "../lower/index.ts";
 import { onnxTypeCode } from "../ops/index.ts";
 import { type CapturedWeight, type Tensor, traceGraph, type Variable } from "../tensor/index.ts";
@@ -36,6 +47,7 @@ const ALIGNMENT = 4096;
  * await exportOnnx("runs/double.onnx", ({ x }) => ({ y: x.mul(2) }), { x: { dtype: "f32", shape: ["batch", 3] } });
  */
 export async function exportOnnx(path: string, forward: Forward, inputs: Readonly<Record<string, OnnxInput>>, options: ExportOptions = {}): Promise<void> {
+  checkOptions("exportOnnx", options, ["externalData", "names"]);
   const types = Object.fromEntries(Object.entries(inputs).map(([name, { dtype, shape }]) => [name, typeOf(dtype, shape)]));
   const { graph: traced, captured, outputNames } = traceGraph(forward, types);
   const graph = optimize(traced);

@@ -11,6 +11,7 @@ import {
   KindlingError,
   type Node,
   type Op,
+  OptionError,
   type Shape,
   ShapeError,
   type Size,
@@ -195,8 +196,16 @@ export function apply(entry: OpEntry, operands: readonly Operand[], attributes: 
 
 export function applyAll(entry: OpEntry, operands: readonly Operand[], attributes: Attributes = {}): readonly Value[] {
   const like = operands.find((operand) => operand instanceof Value);
+  const wrong = operands.findIndex((operand) => !(operand instanceof Value) && typeof operand !== "number");
+  if (wrong >= 0) throw operandError(entry.name, operands[wrong]);
   const values = operands.map((operand) => (operand instanceof Value ? operand : scalar(operand, like?.dtype ?? "f32")));
   return applyOp(entry, values, attributes, currentScope());
+}
+
+function operandError(where: string, operand: unknown): OptionError {
+  const received = typeof operand === "string" ? JSON.stringify(operand) : (operand?.constructor?.name ?? String(operand));
+  const fix = "make it a tensor: tensor([1, 2]), or of a variable take its value: variable.value";
+  return new OptionError({ where, expected: "tensors or numbers", received, fix });
 }
 
 /** A scalar constant. */

@@ -4,6 +4,7 @@ import {
   GraphError,
   type HostArray,
   isFloat,
+  known,
   type Node,
   nameNode,
   OptionError,
@@ -39,6 +40,8 @@ export interface CompileFunctionOptions {
   /** Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default false */
   profile?: boolean;
 }
+
+const compileOptions = { device: true, symbolicSizes: true, keepPreviousState: true, debugNans: true, profile: true } as const;
 
 /** A function that was traced and compiled; calling it runs the graph. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
@@ -91,6 +94,7 @@ export function compile<A extends readonly unknown[], R>(
   fn: ((...args: A) => R) & WithoutNumbers<A>,
   options: CompileFunctionOptions = {},
 ): CompiledFunction<A, R> {
+  known("compile", options, compileOptions);
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let lastComputeMs = 0;

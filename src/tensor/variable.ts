@@ -4,8 +4,10 @@ import {
   GraphError,
   HalfArray,
   type HostArrays,
+  known,
   PlaceholderOp,
   RuntimeError,
+  requireDType,
   type Shape,
   ShapeError,
   shapesEqual,
@@ -55,9 +57,10 @@ export class Variable<D extends DType = DType> {
   private stored: DeviceBuffer | undefined;
   private readonly leaf: Value;
 
-  constructor({ name = "variable", dtype, shape, symbolicSizes }: VariableOptions<D>, initial: Initial<D>) {
+  constructor(options: VariableOptions<D>, initial: Initial<D>) {
+    const { name = "variable", dtype, shape, symbolicSizes } = known("Variable", options, { name: true, dtype: true, shape: true, symbolicSizes: true });
     this.name = name;
-    this.dtype = dtype;
+    this.dtype = requireDType("Variable", dtype);
     this.sizes = shape;
     this.initial = this.checked(initial, shape);
     const tracedShape = shape.map((size, axis) => (symbolicSizes?.[axis] ? symbol(symbolicSizes[axis]) : size));

@@ -129,9 +129,10 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
   const datasets = await openDatasets(data, config);
   let isComplete = false;
   try {
-    const { warmupSteps, steps, learningRate } = config;
+    const { warmupSteps, steps, learningRate, batchSize, contextLength, clipNorm, precision, seed } = config;
+    const { evaluationInterval, checkpointInterval } = config;
     const events = train({
-      ...config,
+      ...{ steps, batchSize, contextLength, clipNorm, precision, seed, evaluationInterval, checkpointInterval },
       ...datasets,
       model,
       optimizer,

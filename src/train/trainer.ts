@@ -1,7 +1,7 @@
 import { appendFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TokenDataset } from "../data/index.ts";
-import type { FloatDType } from "../ir/index.ts";
+import { checkOptions, type FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { type CompiledFunction, compile, LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
@@ -40,6 +40,11 @@ export interface TrainOptions {
   signal?: AbortSignal;
 }
 
+const trainOptions: readonly (keyof TrainOptions)[] = [
+  ...(["model", "optimizer", "tokenizer", "trainData", "validationData", "schedule", "folder", "steps", "batchSize", "contextLength"] as const),
+  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "signal"] as const),
+];
+
 export type TrainEvent =
   | { type: "resumed"; step: number }
   | { type: "step"; step: number; loss: number; gradientNorm: number; learningRate: number; tokensPerSecond: number; elapsedSeconds: number }
@@ -60,6 +65,7 @@ const STATE_COPIES = 3;
  * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
+  checkOptions("train", options, trainOptions);
   const { model, optimizer, trainData, schedule, folder, steps, batchSize, contextLength, signal } = options;
   const { clipNorm = 1, precision = "f32", seed = 0, evaluationInterval = 100, checkpointInterval = 500, maxSeconds = Number.POSITIVE_INFINITY } = options;
   const checkpointPath = join(folder, "checkpoint");
