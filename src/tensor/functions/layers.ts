@@ -119,7 +119,9 @@ export function blockMatmul<D extends FloatDType>(
   zeroPoints: Tensor<"u8"> | undefined,
   options: ops.BlockMatmulOptions,
 ): Tensor<D> {
-  return new Tensor(ops.blockMatmul(x.value, packed.value, scales.value, zeroPoints?.value, known("blockMatmul", options, { bits: true, blockSize: true })));
+  return new Tensor(
+    ops.blockMatmul(x.value, packed.value, scales.value, zeroPoints?.value, known("blockMatmul", options, { bits: true, blockSize: true, activations: true })),
+  );
 }
 
 /** Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2]. Su et al. 2021, arXiv:2104.09864. */
