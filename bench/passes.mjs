@@ -165,6 +165,7 @@ async function parts() {
 }
 
 const names = /** @type {(keyof typeof gptSizes)[]} */ (process.argv.slice(2).filter((name) => name in gptSizes));
-for (const name of names.length > 0 ? names : /** @type {const} */ (isSmallest ? ["gpt-S"] : ["gpt-S", "gpt-M"])) await trainingStep(name);
+const usual = /** @type {(keyof typeof gptSizes)[]} */ (isSmallest ? ["gpt-S"] : ["gpt-S", "gpt-M"]);
+for (const name of names.length > 0 ? names : usual) await trainingStep(name);
 await parts();
 await device.close();

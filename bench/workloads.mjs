@@ -82,7 +82,7 @@ function lstm() {
     const projected = apply(x, cell); // the inputs' part of all steps at once
     const init = [zeros([batch, width]), zeros([batch, width])];
     const { ys } = scan(
-      ([h, c], /** @type {any} */ input) => {
+      ([h, c], /** @type {import("../dist/tensor/index.js").Tensor<"f32">} */ input) => {
         const [i, f, g, o] = split(add(input, linear(h, cell.u.value, cell.c.value, { transposeB: true })), 4, -1);
         const next = add(mul(sigmoid(f), c), mul(sigmoid(i), tanh(g)));
         const y = mul(sigmoid(o), tanh(next));

@@ -51,6 +51,11 @@ export abstract class Module {
     return found;
   }
 
+  /** Parameters and buffers, in the order of the fields. What is held twice is listed once. */
+  state(): (Parameter | ModelBuffer)[] {
+    return [...this.namedState().values()];
+  }
+
   /** Parameters with their checkpoint keys, in the order of the fields. A parameter held twice is listed once. */
   namedParameters(prefix = ""): Map<string, Parameter> {
     return new Map([...this.namedState(prefix)].filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter));

@@ -158,7 +158,7 @@ export const leakyRelu = (x: Value, negativeSlope = 0.01): Value => apply(leakyR
 /** leakyRelu with a learned slope. weight: [1], or one for each size of axis 1 of x. He et al. 2015, arXiv:1502.01852. */
 export function prelu(x: Value, weight: Value): Value {
   const slope = x.shape.length > 2 ? reshape(weight, [-1, ...x.shape.slice(2).map(() => 1)]) : weight;
-  return where(greater(x, 0), x, mul(x, slope));
+  return where(greater(x, 0), x, mul(negativePart(x), slope)); // not x: infinity times a gradient of 0 is NaN
 }
 /** x where positive, otherwise alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289. */
 export const elu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(negativePart(x)), alpha));

@@ -169,7 +169,7 @@ const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x 
 
 /** Makes the entry of an op with a fixed list of named inputs. */
 export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
-  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, indexBound, simplify, batch, precision, exact, carries } = definition;
+  const { name, inputs, infer, gradient, lower, reference, exact, carries, inPlace, isView, indexBound, simplify, batch, precision } = definition;
   return {
     name,
     inPlace,

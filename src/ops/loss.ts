@@ -50,12 +50,12 @@ const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>(
     targets.data.forEach((target, row) => {
       const values = logits.data.slice(row * vocabulary, (row + 1) * vocabulary);
       const largest = Math.max(...values);
-      const normaliser = largest + Math.log(values.reduce((sum, v) => sum + Math.exp(v - largest), 0));
+      const rest = Math.log(values.reduce((sum, v) => sum + Math.exp(v - largest), 0));
       values.forEach((v, i) => {
-        logProbabilities.data[row * vocabulary + i] = v - normaliser;
+        logProbabilities.data[row * vocabulary + i] = v - largest - rest;
       });
       if (target === ignoreIndex) return;
-      total += normaliser - values[target];
+      total += largest - values[target] + rest;
       counted++;
     });
     return [hostTensor([], [total / counted]), logProbabilities];

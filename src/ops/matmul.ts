@@ -99,6 +99,10 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
     b: sumTo(transposeB ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale }) : matmul(a, dy, { transposeA: !transposeA, scale }), b.shape),
   }),
   lower: (graph, { a, b }, { transposeA, transposeB, scale }, node) => {
+    // ONNX Runtime leaves a product over nothing as it finds the memory, and refuses some that have no elements
+    const [{ dtype, shape }] = node.outputs;
+    if (matrixSizes(node.inputs[0], transposeA).columns === 0 || shape.includes(0))
+      return graph.node("Expand", [graph.constant(dtype, [], [0]), graph.sizes(shape)]);
     const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
     if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
     if (!transposeA && !transposeB && scale === 1) return graph.node("MatMul", [a, b]);

@@ -189,6 +189,7 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
   infer: ({ x, weight }) => {
     requireFloatDType("rmsNorm", x.dtype);
     const width = x.shape[x.shape.length - 1];
+    if (width === 0) throw new ShapeError({ where: "rmsNorm", expected: "a last axis that is not empty", received: describe(x), fix: "check the data" });
     if (weight.shape.length !== 1 || weight.shape[0] !== width || weight.dtype !== x.dtype) {
       throw new ShapeError({
         where: "rmsNorm",

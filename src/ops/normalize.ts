@@ -51,6 +51,12 @@ export function softmax(x: Value, axis = -1): Value {
   return apply(softmaxEntry, [x], { axis: normalizeAxis("softmax", axis, x.shape.length) });
 }
 
+function logSoftmaxRow(row: readonly number[]): number[] {
+  const largest = Math.max(...row);
+  const total = Math.log(row.reduce((sum, v) => sum + Math.exp(v - largest), 0));
+  return row.map((v) => v - largest - total);
+}
+
 const logSoftmaxEntry = defineOp<"x", { axis: number }>({
   name: "logSoftmax",
   batch: alongAxes,
@@ -61,7 +67,7 @@ const logSoftmaxEntry = defineOp<"x", { axis: number }>({
   },
   gradient: ({ y, dy }, { axis }) => ({ x: sub(dy, mul(exp(y), sum(dy, { axes: axis, keepDims: true }))) }),
   lower: (graph, { x }, { axis }) => graph.node("LogSoftmax", [x], { axis }),
-  reference: ({ x }, { axis }) => alongAxis(x.shape, x.data, axis, (row) => softmaxRow(row).map(Math.log)),
+  reference: ({ x }, { axis }) => alongAxis(x.shape, x.data, axis, logSoftmaxRow),
 });
 
 /** log of softmax along an axis, accurate for very unlikely entries too. */

@@ -100,9 +100,10 @@ const maxPoolBase = defineOp<"x", PoolAttributes>({
   },
   reference: ({ x }, attributes, [type]) => {
     const [values, positions] = [hostTensor(type.shape), hostTensor(type.shape)];
-    values.data.fill(Number.NEGATIVE_INFINITY);
+    positions.data.fill(-1);
     forEachWindow(x.shape, values.shape, attributes, (y, at) => {
-      if (x.data[at] <= values.data[y]) return;
+      const isBetter = x.data[at] > values.data[y] || (Number.isNaN(x.data[at]) && !Number.isNaN(values.data[y]));
+      if (positions.data[y] >= 0 && !isBetter) return;
       values.data[y] = x.data[at];
       positions.data[y] = at;
     });

@@ -1,5 +1,7 @@
 import {
   broadcastShapes,
+  bytesPerElement,
+  type DType,
   DTypeError,
   describe,
   isFloat,
@@ -75,13 +77,11 @@ interface Reduction {
   gradient: (values: { x: Value; y: Value; dy: Value }, attributes: ReduceAttributes) => Value;
   reference: (group: number[]) => number;
   /** The same for integers. */
-  exact?: (group: bigint[]) => bigint;
-  /** Refuse inputs whose reduced axes are empty: there is no such element. @default false */
-  needsElements?: boolean;
+  exact?: (group: bigint[], dtype: DType) => bigint;
   floatOnly?: boolean;
 }
 
-function reduction({ name, lower, gradient, reference, exact, needsElements, floatOnly }: Reduction) {
+function reduction({ name, lower, gradient, reference, exact, floatOnly }: Reduction) {
   const entry: OpEntry = defineOp<"x", ReduceAttributes>({
     name,
     batch: alongAxes,
@@ -89,9 +89,6 @@ function reduction({ name, lower, gradient, reference, exact, needsElements, flo
     infer: ({ x }, { axes, keepDims }) => {
       if (floatOnly) requireFloatDType(name, x.dtype);
       else if (x.dtype === "bool") throw new DTypeError({ where: name, expected: "numbers", received: describe(x), fix: 'cast it first: cast(x, "i32")' });
-      if (needsElements && axes.some((axis) => x.shape[axis] === 0)) {
-        throw new ShapeError({ where: name, expected: "axes that are not empty", received: describe(x), fix: "check the data" });
-      }
       return { dtype: x.dtype, shape: reducedShape(x.shape, axes, keepDims) };
     },
     // y and dy are given the kept shape first, so that they broadcast against x
@@ -101,7 +98,7 @@ function reduction({ name, lower, gradient, reference, exact, needsElements, flo
     },
     lower: (graph, { x }, attributes, node) => lower(graph, x, attributes, node),
     reference: ({ x }, { axes }, [type]) => referenceReduce(x, axes, type, reference),
-    exact: exact && (({ x }, { axes }, [type]) => exactReduce(x, axes, type, exact)),
+    exact: exact && (({ x }, { axes }, [type]) => exactReduce(x, axes, type, (group) => exact(group, type.dtype))),
   });
   const call = (x: Value, { axes, keepDims = false }: ReduceOptions = {}): Value => {
     const list = axes === undefined ? x.shape.map((_, i) => i) : typeof axes === "number" ? [axes] : [...axes];
@@ -142,7 +139,7 @@ const lowerExtreme =
   (graph, x, attributes, node) => {
     const { dtype } = node.inputs[0];
     const best = () => lowerReduce(opType)(graph, x, attributes, node);
-    if (dtype === "i64") {
+    if (dtype === "i64" && !node.inputs[0].shape.includes(0)) {
       const flags = { largest: Number(opType === "ReduceMax"), sorted: 1 };
       const kept = attributes.axes.reduce((y, axis) => graph.nodes("TopK", [y, graph.constant("i64", [1], [1])], 2, { axis, ...flags })[0], x);
       return attributes.keepDims ? kept : graph.node("Squeeze", [kept, i64Vector(graph, attributes.axes)]);
@@ -185,24 +182,28 @@ function shareAmongEqual({ x, y, dy }: { x: Value; y: Value; dy: Value }, { axes
   return mul(winners, div(dy, sum(winners, { axes, keepDims: true })));
 }
 
-/** Largest element over axes; where several are largest, each gets an equal share of the gradient. */
+/** The range of an integer dtype. */
+function limitsOf(dtype: DType): { least: bigint; most: bigint } {
+  const bits = BigInt(8 * bytesPerElement[dtype]);
+  return dtype === "u8" ? { least: 0n, most: 2n ** bits - 1n } : { least: -(2n ** (bits - 1n)), most: 2n ** (bits - 1n) - 1n };
+}
+
+/** Largest element over axes, of nothing the least there is; where several are largest, each gets an equal share of the gradient. */
 export const max = reduction({
   name: "max",
   lower: lowerExtreme("ReduceMax"),
   gradient: shareAmongEqual,
-  needsElements: true,
   reference: (group) => group.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY),
-  exact: (group) => group.reduce((a, b) => (a > b ? a : b)),
+  exact: (group, dtype) => group.reduce((a, b) => (a > b ? a : b), limitsOf(dtype).least),
 });
 
-/** Smallest element over axes; where several are smallest, each gets an equal share of the gradient. */
+/** Smallest element over axes, of nothing the largest there is; where several are smallest, each gets an equal share of the gradient. */
 export const min = reduction({
   name: "min",
   lower: lowerExtreme("ReduceMin"),
   gradient: shareAmongEqual,
-  needsElements: true,
   reference: (group) => group.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY),
-  exact: (group) => group.reduce((a, b) => (a < b ? a : b)),
+  exact: (group, dtype) => group.reduce((a, b) => (a < b ? a : b), limitsOf(dtype).most),
 });
 
 /** The product of integers, of which ONNX Runtime's is one of doubles: the two halves of each axis are multiplied until one element is left. */

@@ -67,8 +67,8 @@ function toFloat32(value: bigint): number {
   return Math.fround(error === 0n ? double : double + Math.sign(Number(error)) * Math.abs(double) * Number.EPSILON);
 }
 
-/** Marks of positions: no whole number has a half. What else comes out of the op is a number that it puts in itself. */
-const MARK = 0.5;
+/** Added to positions to know them from numbers that the op puts in itself: none of those has just this fraction. */
+const MARK = 2 ** -10;
 
 /** An op that moves elements is given their positions in their place, which doubles hold. */
 function moved(node: Node, constants: readonly ConstantOp[], inputs: readonly HostTensor[]): HostArray[] {
@@ -86,7 +86,7 @@ function moved(node: Node, constants: readonly ConstantOp[], inputs: readonly Ho
   return entry.reference(marked, node.attributes, node.outputs).map(({ data }) => {
     const out = hostArray("i64", data.length);
     data.forEach((x, i) => {
-      out[i] = Number.isInteger(x) ? BigInt(x) : elements[x - MARK];
+      out[i] = x - Math.floor(x) === MARK ? elements[x - MARK] : BigInt(Math.trunc(x));
     });
     return out;
   });

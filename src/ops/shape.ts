@@ -338,7 +338,11 @@ const splitBase = defineOp<"x", SplitAttributes>({
   },
   gradient: notDifferentiable("has several outputs; see splitEntry"),
   carries: ["x"],
-  lower: (graph, { x }, { axis, parts }) => graph.nodes("Split", [x], parts, { axis, num_outputs: parts }),
+  lower: (graph, { x }, { axis, parts }, { outputs }) => {
+    // ONNX Runtime splits no axis of size 0
+    if (outputs[0].shape[axis] === 0) return outputs.map(({ dtype, shape }) => graph.node("Expand", [graph.constant(dtype, [1], [0]), graph.sizes(shape)]));
+    return graph.nodes("Split", [x], parts, { axis, num_outputs: parts });
+  },
   reference: ({ x }, { axis }, types) => {
     const strides = stridesOf(x.shape);
     return types.map((type, part) => {

@@ -12,6 +12,8 @@ import { opTable } from "./op-table.ts";
 import type { ApplyOp } from "./test-op.ts";
 
 type Packed = { shape: number[]; dtype: DType; data: (number | string)[] };
+export class WrongShape extends Error {}
+
 export interface SpecialCase {
   op: string;
   attrs: Record<string, never>;
@@ -57,8 +59,8 @@ function checksOf(example: SpecialCase, leaves: readonly Value[]): Check[] {
   const outputs = [apply([...leaves], example.attrs)].flat() as Value[];
   const checks = outputs.map((value, i) => {
     const golden = example.outputs[i];
-    const same = JSON.stringify(value.shape) === JSON.stringify(golden.shape);
-    if (!same) throw new Error(`${example.op}: shape [${value.shape}] instead of [${golden.shape}]`);
+    if (JSON.stringify(value.shape) !== JSON.stringify(golden?.shape))
+      throw new WrongShape(`${example.op}: shape [${value.shape}] instead of [${golden?.shape}]`);
     return { what: `output ${i}`, dtype: value.dtype, value, expected: listOf(value.dtype, hostOf({ ...golden, dtype: value.dtype })) };
   });
   if (!example.gradients) return checks;
@@ -101,15 +103,51 @@ export async function answersOf(example: SpecialCase): Promise<Answer[]> {
   });
 }
 
-/** The first place where two lists differ: NaN is NaN, zeros have signs, integers are exact. -1 when they agree. */
-export function firstDifference(dtype: DType, actual: Numbers, expected: Numbers): number {
-  const tolerance = tolerances[dtype] as number;
-  return expected.findIndex((wanted, i) => {
-    const got = actual[i];
-    if (!isFloat(dtype)) return got !== wanted;
-    if (Object.is(got, wanted)) return false;
-    if (got === 0 && wanted === 0) return true;
-    const [x, y] = [Number(got), Number(wanted)];
-    return !Number.isFinite(x) || !Number.isFinite(y) || Math.abs(x - y) > tolerance * Math.max(1, Math.abs(y));
+/** A place where two of the three answers differ. */
+export interface Difference {
+  op: string;
+  what: string;
+  dtype: DType;
+  /** Which answer differs from which. */
+  between: "compiled and PyTorch" | "folded and PyTorch" | "folded and compiled";
+  got: number | bigint;
+  wanted: number | bigint;
+  attributes: Readonly<Record<string, unknown>>;
+  /** The elements of the inputs that belong to it, of an elementwise op; of others all elements. */
+  inputs: readonly (number | bigint)[][];
+  /** The numbers of all inputs. */
+  all: Numbers;
+}
+
+/** Sums of numbers far apart are as exact as their largest part: how large that is, up to those that are meant to overflow. */
+const LARGE = 1e5;
+const largestPart = (inputs: readonly Numbers[]) =>
+  inputs.flat().reduce<number>((largest, x) => (Math.abs(Number(x)) <= LARGE ? Math.max(largest, Math.abs(Number(x))) : largest), 1);
+
+/** Whether two numbers agree: NaN is NaN, zeros have signs, infinities and integers are exact. */
+function areSame(dtype: DType, got: number | bigint, wanted: number | bigint, scale: number): boolean {
+  if (!isFloat(dtype)) return got === wanted;
+  const [x, y] = [Number(got), Number(wanted)];
+  if (Object.is(x, y)) return true;
+  if ((x === 0 && y === 0) || !Number.isFinite(x) || !Number.isFinite(y)) return false;
+  return Math.abs(x - y) <= (tolerances[dtype] as number) * Math.max(scale, Math.abs(y));
+}
+
+/** All places where the answers of a case differ from one another or from PyTorch's. */
+export function differencesOf(example: SpecialCase, answers: readonly Answer[], isSum: boolean): Difference[] {
+  const inputs = example.inputs.map((input) => listOf(input.dtype, hostOf(input)));
+  const scale = isSum ? largestPart(inputs) : 1;
+  return answers.flatMap(({ what, dtype, expected, folded, compiled }) => {
+    const isElementwise = inputs.every(({ length }) => length === expected.length);
+    const compare = (between: Difference["between"], got: Numbers, wanted: Numbers) =>
+      wanted.flatMap((x, i) => {
+        if (areSame(dtype, got[i], x, scale)) return [];
+        const belonging = inputs.map((list) => (isElementwise ? [list[i]] : [...list]));
+        return [{ op: example.op, what, dtype, between, got: got[i], wanted: x, attributes: example.attrs, inputs: belonging, all: inputs.flat() }];
+      });
+    return [
+      ...compare("compiled and PyTorch", compiled, expected),
+      ...(folded ? [...compare("folded and PyTorch", folded, expected), ...compare("folded and compiled", folded, compiled)] : []),
+    ];
   });
 }

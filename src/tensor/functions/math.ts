@@ -45,7 +45,7 @@ export const floorDivide = binary(ops.floorDivide);
 export const atan2 = binary(ops.atan2);
 /** log(exp(a) + exp(b)) without overflow. */
 export const logAddExp = binary(ops.logAddExp);
-/** x cut at min and max; the gradient passes inside and at both ends. */
+/** x cut at min and max; the gradient passes inside, and is 0 at both ends. */
 export function clip<D extends DType>(x: Tensor<D>, bounds: { min?: number; max?: number }): Tensor<D> {
   return new Tensor(ops.clip(x.value, known("clip", bounds, { min: true, max: true })));
 }
@@ -91,9 +91,9 @@ export const bitwiseOr = integers(ops.bitwiseOr);
 export const bitwiseXor = integers(ops.bitwiseXor);
 /** All bits turned. */
 export const bitwiseNot = <D extends IntDType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.bitwiseNot(x.value));
-/** a times 2 to the power b, for b from 0 to 31. */
+/** a times 2 to the power b; 0 where b is negative or as large as the number of bits. */
 export const shiftLeft = integers(ops.shiftLeft);
-/** a divided by 2 to the power b, rounded down, for b from 0 to 31. */
+/** a divided by 2 to the power b, rounded down; only sign bits are left where b is negative or large. */
 export const shiftRight = integers(ops.shiftRight);
 
 /** -x */
