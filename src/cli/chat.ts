@@ -6,8 +6,8 @@ import { type ChatMessage, chatFormat } from "../tokenizers/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
 /** `kindling generate`: continues a prompt on standard output; "-" reads it from standard input. Tells the seed of a text that was drawn without one. */
-export async function generateCommand({ generator, tokenizer }: ServedModel, given: string, asked: TextOptions): Promise<void> {
-  const prompt = given === "-" ? await text(process.stdin) : given;
+export async function generateCommand({ generator, tokenizer }: ServedModel, promptOption: string, asked: TextOptions): Promise<void> {
+  const prompt = promptOption === "-" ? await text(process.stdin) : promptOption;
   const options = withSeed(generator, asked);
   const { signal, dispose } = abortOnInterrupt(() => {});
   try {

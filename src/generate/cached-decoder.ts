@@ -43,9 +43,9 @@ export class CachedDecoder {
     const spread = <T extends Tensor>(x: T) => broadcastTo(x, [numBeams, ...x.shape.slice(1)]) as T;
     this.step = compile((ids, parents, lengths, total, mask, read) => {
       const { layers } = this.cache;
-      const own = parents ? layers.map(({ k, v }) => ({ k: gather(k, parents, 0), v: gather(v, parents, 0) })) : layers;
+      const past = parents ? layers.map(({ k, v }) => ({ k: gather(k, parents, 0), v: gather(v, parents, 0) })) : layers;
       const encoderKeysAndValues = read.map(({ k, v }) => ({ k: spread(k), v: spread(v) }));
-      const result = model.decode(ids, { cache: { layers: own, lengths, total }, encoderMask: mask ? spread(mask) : undefined, encoderKeysAndValues });
+      const result = model.decode(ids, { cache: { layers: past, lengths, total }, encoderMask: mask ? spread(mask) : undefined, encoderKeysAndValues });
       this.cache.assign(result.layers);
       const length = ids.shape[1] as number;
       return model.logits(reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [numBeams, model.config.hiddenSize])); // [N, V]

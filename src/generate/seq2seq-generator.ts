@@ -155,12 +155,12 @@ export class Seq2SeqGenerator {
   }
 
   private checkSource({ inputIds, inputFeatures, pixelValues }: Seq2SeqSource): void {
-    const given = [inputIds, inputFeatures, pixelValues].filter((part) => part !== undefined);
-    if (given.length !== 1 || inputIds?.length === 0) {
+    const parts = [inputIds, inputFeatures, pixelValues].filter((part) => part !== undefined);
+    if (parts.length !== 1 || inputIds?.length === 0) {
       throw new DataError({
         where: "generate",
         expected: "inputIds, inputFeatures or pixelValues",
-        received: given.length === 1 ? "an empty text" : `${given.length} of them`,
+        received: parts.length === 1 ? "an empty text" : `${parts.length} of them`,
         fix: "give one of them",
       });
     }
