@@ -11,10 +11,8 @@ import { openForReading, readExactly } from "./read.ts";
  */
 const MAGIC = 0x46554747;
 const DEFAULT_ALIGNMENT = 32;
-/** ggml has no tensors with more axes. */
-const MAX_AXES = 4;
-/** Arrays within arrays beyond this depth are nobody's metadata. */
-const MAX_DEPTH = 4;
+/** ggml has no tensors with more axes, and nobody has metadata of arrays deeper within one another. */
+const [MAX_AXES, MAX_DEPTH] = [4, 4];
 /** Read at first; doubled until the header is whole. */
 const FIRST_READ = 1 << 20;
 

@@ -111,7 +111,7 @@ export class RotaryEmbedding {
 function checkParameters(type: (typeof types)[number], parameters: RopeParameters): void {
   const unknown = Object.keys(parameters).find((key) => !known.has(key));
   if (types.includes(type) && !unknown) return;
-  const near = unknown ? nearest(unknown, [...known]) : nearest(type, types);
+  const near = unknown ? nearest(unknown, [...known]) : nearest(String(type), types);
   throw new OptionError({
     where: "rope_parameters",
     expected: unknown ? `some of ${[...known].join(", ")}` : `a rope_type of ${types.join(", ")}`,

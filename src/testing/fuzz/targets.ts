@@ -104,7 +104,7 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
       new ImageProcessor(value).process([{ width: 5, height: 3, channels: 4, data: new Uint8Array(60).fill(9) }]);
     }),
     config: {
-      count: 200,
+      count: 400,
       make: (random) => {
         const folder = random.pick(folders);
         return JSON.stringify({ folder, config: mutateJson(JSON.parse(readFileSync(join(folder, "config.json"), "utf8")), random) });

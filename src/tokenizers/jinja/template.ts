@@ -2,26 +2,24 @@
  * Chat templates, evaluated as Python's Jinja does in transformers: values print, compare and fail as in Python. The syntax is read by
  * @huggingface/jinja.
  */
-
 import { KindlingError } from "../../ir/index.ts";
 import { countCost, countOperator, itemsOf, printed } from "./costs.ts";
 import { runFilter } from "./filters.ts";
+import { globals, Scope } from "./globals.ts";
+import { getItem, loopState, sliced, unary } from "./items.ts";
 import { Meter } from "./meter.ts";
 import { binary } from "./operators.ts";
 import { dictMethods, listMethods, stringMethods } from "./strings.ts";
 import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter, parseTemplate, TEST, TUPLE_END, WITH } from "./syntax.ts";
 import { runTest } from "./tests.ts";
-import { strftime } from "./time.ts";
 import {
   Callable,
   defined,
   Float,
   fromJs,
   isTrue,
-  iterate,
   type Keywords,
   Namespace,
-  numeric,
   repr,
   str,
   TemplateError,
@@ -30,26 +28,6 @@ import {
   Undefined,
   type Value,
 } from "./values.ts";
-
-/** Names in a part of a template; those of the parts around it show through. */
-class Scope {
-  private readonly names = new Map<string, Value>();
-  private readonly outer: Scope | undefined;
-
-  constructor(outer?: Scope) {
-    this.outer = outer;
-  }
-
-  get(name: string): Value {
-    let scope: Scope | undefined = this;
-    while (scope && !scope.names.has(name)) scope = scope.outer;
-    return scope ? (scope.names.get(name) ?? null) : new Undefined(`'${name}' is undefined`);
-  }
-
-  set(name: string, value: Value): void {
-    this.names.set(name, value);
-  }
-}
 
 class Break extends Error {}
 class Continue extends Error {}
@@ -95,60 +73,6 @@ function asTemplateError(cause: unknown): unknown {
   if (cause instanceof KindlingError) return cause;
   if (cause instanceof Break || cause instanceof Continue) return new TemplateError(`'${cause instanceof Break ? "break" : "continue"}' outside loop`, cause);
   return new TemplateError((cause as Error).message, cause);
-}
-
-function globals(now: Date, meter: Meter): Scope {
-  const scope = new Scope();
-  const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) => scope.set(name, new Callable(call));
-  for (const [name, value] of [
-    ["true", true],
-    ["True", true],
-    ["false", false],
-    ["False", false],
-    ["none", null],
-    ["None", null],
-  ] as const)
-    scope.set(name, value);
-  define("raise_exception", ([message]) => {
-    throw new TemplateError(str(message));
-  });
-  define("strftime_now", ([format]) => strftime(now, printed(meter, format)));
-  define("range", (args) => range(meter, args));
-  define("dict", (_, keywords) => new Map(keywords));
-  define("namespace", ([first], keywords) => new Namespace(new Map([...(first instanceof Map ? (first as Map<string, Value>) : []), ...keywords])));
-  define("joiner", ([separator = ", "]) => {
-    let isFirst = true;
-    return new Callable(() => {
-      const text = isFirst ? "" : str(separator);
-      isFirst = false;
-      return text;
-    });
-  });
-  define("cycler", (items) => {
-    if (items.length === 0) throw new TemplateError("at least one item has to be provided");
-    let at = 0;
-    return new Namespace(new Map<string, Value>([["next", new Callable(() => items[at++ % items.length])]]));
-  });
-  define("lipsum", () => {
-    throw new TemplateError("lipsum writes random text");
-  });
-  return scope;
-}
-
-function range(meter: Meter, args: readonly Value[]): Value[] {
-  const numbers = args.map(integer);
-  const [start, stop, step] = numbers.length === 1 ? [0, numbers[0], 1] : [numbers[0], numbers[1], numbers[2] ?? 1];
-  if (step === 0) throw new TemplateError("range() arg 3 must not be zero");
-  const count = Math.max(0, Math.ceil((stop - start) / step));
-  meter.take(8 * count);
-  return Array.from({ length: count }, (_, i) => start + i * step);
-}
-
-/** @throws TemplateError for what is no whole number */
-function integer(value: Value): number {
-  const number = value instanceof Float ? undefined : numeric(defined(value));
-  if (number === undefined) throw new TemplateError(`'${typeName(value)}' object cannot be interpreted as an integer`);
-  return number;
 }
 
 class Renderer {
@@ -395,69 +319,8 @@ class Renderer {
 
 const isComparison = (operator: string) => ["<", "<=", ">", ">=", "==", "!="].includes(operator);
 
-function loopState(items: readonly Value[], i: number, changed: Callable): Namespace {
-  const beyond = (at: number, side: string) => items[at] ?? new Undefined(`there is no ${side} item`);
-  return new Namespace(
-    new Map<string, Value>([
-      ["index", i + 1],
-      ["index0", i],
-      ["revindex", items.length - i],
-      ["revindex0", items.length - i - 1],
-      ["first", i === 0],
-      ["last", i === items.length - 1],
-      ["length", items.length],
-      ["depth", 1],
-      ["depth0", 0],
-      ["previtem", i === 0 ? new Undefined("there is no previous item") : beyond(i - 1, "previous")],
-      ["nextitem", beyond(i + 1, "next")],
-      ["cycle", new Callable((args) => args[i % args.length])],
-      ["changed", changed],
-    ]),
-  );
-}
-
-function unary(operator: string, value: Value): Value {
-  if (operator === "not") return !isTrue(value);
-  const number = numeric(defined(value));
-  if (number === undefined) throw new TemplateError(`bad operand type for unary ${operator}: '${typeName(value)}'`);
-  const signed = operator === "-" ? -number : number;
-  return value instanceof Float ? new Float(signed) : signed;
-}
-
 function call(callee: Value, args: readonly Value[], keywords: Keywords): Value {
   const known = defined(callee);
   if (known instanceof Callable) return known.call(args, keywords);
   throw new TemplateError(`'${typeName(known)}' object is not callable`);
-}
-
-/** value[key]; what is not there is undefined */
-function getItem(value: Value, key: Value): Value {
-  if (value instanceof Namespace) return value.attributes.get(str(key)) ?? (value.attributes.has(str(key)) ? null : missing(value, key));
-  if (value instanceof Map) return value.get(key) ?? (value.has(key) ? null : missing(value, key));
-  const at = numeric(key);
-  if (at !== undefined && (typeof value === "string" || Array.isArray(value) || value instanceof Tuple)) {
-    const items = iterate(value);
-    const index = at < 0 ? at + items.length : at;
-    return index >= 0 && index < items.length ? items[index] : missing(value, key);
-  }
-  return missing(value, key);
-}
-
-const missing = (value: Value, key: Value) =>
-  new Undefined(typeof key === "string" ? `'${typeName(value)} object' has no attribute '${key}'` : `${typeName(value)} object has no element ${repr(key)}`);
-
-function sliced(value: Value, start: Value, stop: Value, step: Value): Value {
-  const items = iterate(value);
-  const by = step === null ? 1 : integer(step);
-  if (by === 0) throw new TemplateError("slice step cannot be zero");
-  const place = (given: Value, fallback: number): number => {
-    if (given === null) return fallback;
-    const at = integer(given);
-    const [low, high] = by > 0 ? [0, items.length] : [-1, items.length - 1];
-    return Math.min(high, Math.max(low, at < 0 ? at + items.length : at));
-  };
-  const [from, to] = by > 0 ? [place(start, 0), place(stop, items.length)] : [place(start, items.length - 1), place(stop, -1)];
-  const found: Value[] = [];
-  for (let i = from; by > 0 ? i < to : i > to; i += by) found.push(items[i]);
-  return typeof value === "string" ? found.join("") : value instanceof Tuple ? new Tuple(found) : found;
 }
