@@ -9,7 +9,7 @@ import {
   type PretrainedModel,
   type TaskModels,
 } from "../models/index.ts";
-import { ImageProcessor } from "../processors/index.ts";
+import { ImageProcessor, requireWhisperFeatures } from "../processors/index.ts";
 import { readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
 import { FeatureExtractionPipeline } from "./feature-extraction.ts";
 import { FillMaskPipeline } from "./fill-mask.ts";
@@ -72,7 +72,11 @@ const makers = {
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
   translation: text2text("translation"),
-  "automatic-speech-recognition": withText("speech-seq2seq", (model, tokenizer) => new SpeechRecognitionPipeline(model, tokenizer)),
+  "automatic-speech-recognition": async (model: string, { processor = model, ...options }: PipelineOptions) => {
+    const made = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
+    await requireWhisperFeatures(await localPath(processor, options.hub), made.speech.config);
+    return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
+  },
   "image-classification": withImages("image-classification", (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor)),
   "object-detection": withImages("object-detection", (model, processor) => new ObjectDetectionPipeline(model, processor)),
   "image-segmentation": withImages("semantic-segmentation", (model, processor) => new ImageSegmentationPipeline(model, processor)),
