@@ -39,7 +39,8 @@ export function ropeByLayerFromJson(json: Json, thetas: Readonly<Record<LayerTyp
   const stated = isObject(json.rope_parameters) ? json.rope_parameters : {};
   const parametersOf = (type: LayerType) => {
     const scaling = scaled.includes(type) && isObject(json.rope_scaling) ? json.rope_scaling : {};
-    return ropeFromJson({ rope_parameters: { rope_theta: thetas[type], ...(isObject(stated[type]) ? stated[type] : {}), ...scaling } }, { theta: 0 });
+    const parameters = { rope_theta: thetas[type], ...(isObject(stated[type]) ? stated[type] : {}), ...scaling };
+    return { rope_type: "default" as const, ...ropeFromJson({ rope_parameters: parameters }, { theta: 0 }) };
   };
   return { full_attention: parametersOf("full_attention"), sliding_attention: parametersOf("sliding_attention") };
 }
