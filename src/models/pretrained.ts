@@ -72,7 +72,7 @@ export interface LoadOptions<T extends Task = Task> {
   hub?: HubOptions;
 }
 
-const optionNames: readonly (keyof LoadOptions)[] = [
+export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   ...(["task", "head", "labels", "key", "weights", "activations", "hub"] as const),
   ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "onWarning"] as const),
 ];
@@ -98,7 +98,7 @@ export interface LoadWarning extends Warning {
 export async function fromPretrained<T extends keyof TaskModels>(path: string, options: LoadOptions<T> & { task: T }): Promise<TaskModels[T]>;
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
-  checkOptions("fromPretrained", options, optionNames);
+  checkOptions("fromPretrained", options, loadOptionNames);
   const folder = await localPath(name, options.hub);
   const path = options.subfolder === undefined ? folder : join(folder, options.subfolder);
   if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations });

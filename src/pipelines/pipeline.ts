@@ -5,6 +5,7 @@ import {
   type ImageClassifier,
   ImageTextModel,
   type LoadOptions,
+  loadOptionNames,
   localPath,
   type PretrainedModel,
   type TaskModels,
@@ -21,12 +22,15 @@ import { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./te
 import { TokenClassificationPipeline } from "./token-classification.ts";
 import { ImageClassificationPipeline, ImageSegmentationPipeline, ObjectDetectionPipeline, ZeroShotImageClassificationPipeline } from "./vision.ts";
 
-export interface PipelineOptions extends Omit<LoadOptions, "task" | "head"> {
+type OtherOption = "task" | "head" | "subfolder";
+export interface PipelineOptions extends Omit<LoadOptions, OtherOption> {
   /** A model's folder or repository with the tokenizer. @default the model's */
   tokenizer?: string;
   /** A folder or repository with preprocessor_config.json. @default the model's */
   processor?: string;
 }
+const otherOptions: readonly string[] = ["task", "head", "subfolder"] satisfies OtherOption[];
+const optionNames = ["tokenizer", "processor", ...loadOptionNames.filter((name) => !otherOptions.includes(name))];
 
 const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
 
@@ -130,7 +134,7 @@ export async function pipeline<T extends PipelineTask>(task: T, model: string, o
       fix: near ? `did you mean "${near}"?` : "choose one of them",
     });
   }
-  checkOptions("pipeline", options, ["tokenizer", "processor", "labels", "key", "weights", "hub"]);
+  checkOptions("pipeline", options, optionNames);
   const folder = await localPath(model, options.hub); // once, also for the tokenizer and the processor
   return makers[name as keyof typeof makers](folder, options) as Promise<PipelineFor<T>>;
 }
