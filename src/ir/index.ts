@@ -77,3 +77,4 @@ export {
   symbol,
   symbolsOf,
 } from "./size.ts";
+export { type OnWarning, type Warning, warnOnConsole } from "./warning.ts";

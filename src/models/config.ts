@@ -116,13 +116,13 @@ export function toJson<C extends object>(config: C, fields: Fields<C>): Json {
 }
 
 /**
- * Reads the fields of a config.json; absent ones, and null where it is not allowed, are left to their defaults.
+ * Reads the fields of a config.json; absent ones, and null where it is not allowed, are left to their defaults. Where null may stand, so may -1.
  * @throws DataError naming the key, for a value that it cannot be
  */
 export function fromJson<C extends object>(path: string, json: Json, fields: Fields<C>): Partial<C> {
   const config: Json = {};
   for (const [field, { key, expected, isFine }] of Object.entries<FieldSpec>(fields)) {
-    const value = json[key];
+    const value = json[key] === -1 && isFine(null) && !isFine(-1) ? null : json[key];
     if (value === undefined || (value === null && !isFine(null))) continue;
     if (!isFine(value)) throw new DataError({ where: `${path}, ${key}`, expected, received: JSON.stringify(value), fix: "correct config.json" });
     config[field] = value;

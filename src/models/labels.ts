@@ -17,12 +17,12 @@ export function labelsFromJson(path: string, json: Json): LabelConfig {
 function namesFromJson(path: string, { id2label, num_labels: given }: Json): string[] {
   if (id2label !== null && typeof id2label === "object") {
     const names = Object.entries(id2label).sort(([a], [b]) => Number(a) - Number(b));
-    const isFine = names.length > 0 && names.every(([id, name], i) => Number(id) === i && typeof name === "string");
+    const isFine = names.length > 0 && names.every(([id, name], i) => Number(id) === i && ["string", "number"].includes(typeof name));
     if (!isFine) {
       const received = JSON.stringify(id2label).slice(0, 80);
       throw new DataError({ where: `${path}, id2label`, expected: "names for the numbers 0, 1, ...", received, fix: "correct config.json" });
     }
-    return names.map(([, name]) => name as string);
+    return names.map(([, name]) => String(name));
   }
   const count = typeof given === "number" && Number.isInteger(given) && given > 0 ? given : 2;
   return defaultLabels(count);

@@ -1,14 +1,16 @@
 import { join } from "node:path";
-import { exists, readJson, readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
+import { exists, readJson } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { checkOptions, DataError, HalfArray, isFloat, OptionError } from "../ir/index.ts";
-import { loadStateDict, type StateTensor } from "../nn/index.ts";
+import { checkOptions, DataError, type OnWarning, OptionError, type Warning, warnOnConsole } from "../ir/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
+import { reviewConfig } from "./config-review.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import type { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
 import { architectureFor, familyOf } from "./families.ts";
+import type { Family } from "./family.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json } from "./labels.ts";
+import { type Fit, fitWeights, namesByLayer, readWeights, setWeights } from "./load-weights.ts";
 import type { PretrainedModel, Task } from "./model.ts";
 import { CONFIG, GENERATION } from "./save-pretrained.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
@@ -19,7 +21,7 @@ import type { ImageClassifier, SemanticSegmenter } from "./vision/image.ts";
 import { fromTimmConfig } from "./vision/resnet.ts";
 import type { BlipForConditionalGeneration } from "./vision-language/blip.ts";
 import type { ImageTextModel } from "./vision-language/vision-language.ts";
-import { isOwnOnnx, tensorsIn, weightFiles } from "./weight-files.ts";
+import { weightFiles } from "./weight-files.ts";
 
 /** The type of model that each task gives. */
 export interface TaskModels {
@@ -44,27 +46,51 @@ export interface LoadOptions<T extends Task = Task> {
   /** What the model is for. @default what its config.json says */
   task?: T;
   /**
-   * "new" to start a head that the checkpoint lacks from random weights, for fine-tuning; what the checkpoint has of another head is passed
-   * over. @default "stored", which is strict
+   * "new" to start a head from random weights, for fine-tuning: what the checkpoint has not of it, or in another shape, is not spoken of.
+   * @default "stored"
    */
   head?: "stored" | "new";
   /** Class names of a new head. @default those of config.json */
   labels?: readonly string[];
-  /** For the weights of a new head. @default randomKey(0) */
+  /** For weights that are not in the checkpoint. @default randomKey(0) */
   key?: RandomKey;
   /** Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them. @default "f32" */
   weights?: GgufOptions["weights"];
   /** With blocks, what the layers' inputs are rounded to on the CPU: 8 bits, as in llama.cpp, or not at all, at several times the cost. @default "int8" */
   activations?: GgufOptions["activations"];
+  /** The checkpoint must have exactly the model's weights. @default false: what is left over or missing is warned of, as transformers does */
+  strict?: boolean;
+  /** Weights of another shape in the checkpoint start anew. @default false, they are an error */
+  ignoreMismatchedSizes?: boolean;
+  /** A folder inside of the model's. @default none */
+  subfolder?: string;
+  /** Of several sets of weights, the one whose files have this in their names, such as "fp16" in model.fp16.safetensors. @default the one without */
+  variant?: string;
+  /** Takes what is not followed, once. @default console.warn */
+  onWarning?: OnWarning<LoadWarning>;
   /** How a model is fetched that is named by the id of its repository. */
   hub?: HubOptions;
 }
 
+export const loadOptionNames: readonly (keyof LoadOptions)[] = [
+  ...(["task", "head", "labels", "key", "weights", "activations", "hub"] as const),
+  ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "onWarning"] as const),
+];
+
+/** What a model was loaded without. */
+export interface LoadWarning extends Warning {
+  /** Tensors of the checkpoint that the model has no place for. */
+  unused: readonly string[];
+  /** Weights that the checkpoint has not, or in another shape: they start as at the beginning of training. */
+  initialized: readonly string[];
+}
+
 /**
  * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (Llama, Qwen2, Qwen3).
- * Weights, of safetensors, torch or ONNX, are widened to f32.
- * @throws DataError when a file is missing, damaged or of another architecture; CheckpointError or ShapeError when the
- *   weights do not fit the config.
+ * Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has no place for are left, weights
+ * that are not there start anew, and `onWarning` hears of both.
+ * @throws DataError when a file is missing, damaged or of another architecture; ShapeError for a weight of another shape; CheckpointError
+ *   when no weight fits, or one is missing or left over and the loading is strict
  *
  * @example
  * const model = await fromPretrained("runs/sotu/model", { task: "causal-lm" });
@@ -72,23 +98,21 @@ export interface LoadOptions<T extends Task = Task> {
 export async function fromPretrained<T extends keyof TaskModels>(path: string, options: LoadOptions<T> & { task: T }): Promise<TaskModels[T]>;
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
-  checkOptions("fromPretrained", options, ["task", "head", "labels", "key", "weights", "hub"]);
-  const path = await localPath(name, options.hub);
+  checkOptions("fromPretrained", options, loadOptionNames);
+  const folder = await localPath(name, options.hub);
+  const path = options.subfolder === undefined ? folder : join(folder, options.subfolder);
   if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations });
+  const files = await weightFiles(path, options.variant);
   const configPath = join(path, CONFIG);
   const stored = fromTimmConfig(await readJson(configPath));
-  const { head = "stored", labels, key = randomKey(0), task } = options;
-  const named = labels && { id2label: Object.fromEntries(labels.map((label, i) => [i, label])) };
-  const json: Json = { ...stored, ...named };
-  const family = familyOf(configPath, json.model_type);
-  const architecture = architectureFor(configPath, json, family, task);
-  const { untiedBy } = family;
-  if (untiedBy) json[untiedBy.key] = await isUntied(path, untiedBy);
-  const model = family.create(architecture, configPath, json, key);
-  const isOther = architecture !== [stored.architectures].flat()[0];
-  await loadWeights(model, path, { mayLackHead: head === "new", mayHaveOther: isOther });
+  const { labels, task, onWarning = warnOnConsole } = options;
+  const named = labels && { id2label: Object.fromEntries(labels.map((label, i) => [i, label])), num_labels: labels.length };
+  const notes: string[] = [];
+  const description = openConfig(configPath, { ...stored, ...named }, task, notes);
+  const { model, unused, initialized } = await loadModel(files, configPath, description, options, notes);
   const generation = join(path, GENERATION);
-  model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(json);
+  model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(description.json);
+  if (notes.length > 0) onWarning({ where: `fromPretrained, ${path}`, notes, unused, initialized });
   return model;
 }
 
@@ -104,38 +128,82 @@ export async function localPath(name: string, hub?: HubOptions): Promise<string>
   return !isRepositoryId(name) || (await exists(name)) ? name : pull(name, hub);
 }
 
+interface Description {
+  family: Family;
+  architecture: string;
+  /** config.json, with the usual names of its keys and without what nothing reads. */
+  json: Json;
+}
+
+function openConfig(path: string, json: Json, task: Task | undefined, notes: string[]): Description {
+  const family = familyOf(path, json.model_type);
+  return { family, architecture: architectureFor(path, json, family, task), json: reviewConfig(path, json, family, notes) };
+}
+
 /** Makes a model for a config in the form of config.json, with weights as at the start of training. */
-export function fromConfig<T extends keyof TaskModels>(json: Json, options: { task: T; key?: RandomKey }): TaskModels[T] {
-  const family = familyOf("config", json.model_type);
-  const architecture = architectureFor("config", json, family, options.task);
-  return family.create(architecture, "config", json, options.key ?? randomKey(0)) as TaskModels[T];
+export function fromConfig<T extends keyof TaskModels>(
+  json: Json,
+  { task, key = randomKey(0), onWarning = warnOnConsole }: { task: T; key?: RandomKey; onWarning?: OnWarning },
+): TaskModels[T] {
+  const notes: string[] = [];
+  const { family, architecture, json: reviewed } = openConfig("config", json, task, notes);
+  const model = family.create(architecture, "config", reviewed, key) as TaskModels[T];
+  if (notes.length > 0) onWarning({ where: "fromConfig", notes });
+  return model;
 }
 
-/** Loads the weights in a folder into a model that exists. Nothing changes unless everything fits. */
+/** Loads the weights in a folder into a model that exists, which must be exactly its own. Nothing changes unless everything fits. */
 export async function loadPretrained(model: PretrainedModel, folder: string): Promise<void> {
-  await loadWeights(model, folder, { mayLackHead: false, mayHaveOther: false });
+  const family = familyOf(folder, model.modelType);
+  const weights = await readWeights(await weightFiles(folder), model, family);
+  setWeights(weights, fitWeights(weights, model, family), model, { strict: true, ignoreMismatchedSizes: false, isNew: () => false });
 }
 
-interface Leniency {
-  /** Weights of a head may be missing. */
-  mayLackHead: boolean;
-  /** There may be weights of another head. */
-  mayHaveOther: boolean;
+/** Makes a model and sets its weights; notes what is left over and what is missing. */
+async function loadModel(
+  files: readonly string[],
+  configPath: string,
+  { family, architecture, json }: Description,
+  { head = "stored", key = randomKey(0), strict = false, ignoreMismatchedSizes = false }: LoadOptions,
+  notes: string[],
+): Promise<{ model: PretrainedModel } & Pick<LoadWarning, "unused" | "initialized">> {
+  let model = family.create(architecture, configPath, json, key);
+  const weights = await readWeights(files, model, family);
+  let fit = fitWeights(weights, model, family);
+  if (fit.untied.length > 0 && family.untie) {
+    const [[name, source]] = fit.untied;
+    if (json.tie_word_embeddings !== false)
+      notes.push(`${name} and ${source} are stored with other numbers: they are not tied, though tie_word_embeddings is true`);
+    model = family.create(architecture, configPath, family.untie(json), key);
+    fit = fitWeights(weights, model, family);
+  }
+  requireTied(files[0], fit.untied);
+  const isNew = head === "new" ? isOfHead(model, family) : () => false;
+  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew });
+  const initialized = [...fit.missing, ...fit.misshapen];
+  const unexpected = head === "new" ? fit.unused.filter((name) => !isNew(name)) : fit.unused;
+  const lacking = initialized.filter((name) => !isNew(name));
+  if (unexpected.length > 0) notes.push(`not used, since ${architecture} has no such weights: ${namesByLayer(unexpected)}`);
+  if (lacking.length > 0) notes.push(`not in the checkpoint, or of another shape there; they start anew and want training: ${namesByLayer(lacking)}`);
+  return { model, unused: fit.unused, initialized };
 }
 
-async function loadWeights(model: PretrainedModel, folder: string, leniency: Leniency): Promise<void> {
-  const files = await weightFiles(folder);
-  const state = new Map<string, StateTensor>();
-  const wanted = model.namedState();
-  for (const path of files) await addWeights(state, model, wanted.keys(), tensorsIn(path));
-  untie(files[0], state, familyOf(folder, model.modelType).tied?.(model) ?? {});
-  const { prefix, mayLack } = familyOf(folder, model.modelType);
-  const isOnnx = files[0].endsWith(".onnx"); // has constants too, and, where we wrote it, not what the task has no use for
-  const lacking = [...wanted.keys()].filter((key) => !state.has(key));
-  const isOwn = isOnnx && lacking.length > 0 && (await isOwnOnnx(files[0]));
-  for (const key of lacking) if (isOwn || mayLack?.test(key) || (leniency.mayLackHead && !key.startsWith(`${prefix}.`))) wanted.delete(key);
-  if (leniency.mayHaveOther || isOnnx) for (const key of state.keys()) if (!wanted.has(key)) state.delete(key);
-  loadStateDict(files[0], wanted, state);
+/** Whether a name is not of the base model. */
+function isOfHead(model: PretrainedModel, { prefix }: Family): (name: string) => boolean {
+  const hasHead = prefix !== undefined && [...model.namedState().keys()].some((key) => key.startsWith(`${prefix}.`));
+  return (name) => hasHead && !name.startsWith(`${prefix}.`);
+}
+
+/** @throws DataError for weights that differ and can only be one */
+function requireTied(path: string, [untied]: Fit["untied"]): void {
+  if (!untied) return;
+  const [name, source] = untied;
+  throw new DataError({
+    where: `${path}, tensor ${name}`,
+    expected: `the numbers of ${source}, with which it is one`,
+    received: "others",
+    fix: "use another model",
+  });
 }
 
 const generationKeys = [
@@ -156,74 +224,3 @@ const generationKeys = [
 ];
 /** Before there was generation_config.json, config.json said how to generate. */
 const generationPart = (json: Json): Json => Object.fromEntries(Object.entries(json).filter(([key]) => generationKeys.includes(key)));
-
-/** Whether a checkpoint has a tensor with other numbers than its source. */
-async function isUntied(folder: string, { tensor, source }: { tensor: string; source: string }): Promise<boolean> {
-  const found = new Map<string, Uint8Array>();
-  for (const path of await weightFiles(folder)) {
-    const known = path.endsWith(".safetensors") ? (await readSafetensorsHeader(path)).tensors : undefined;
-    const names = known && [tensor, source].filter((name) => known.has(name));
-    for await (const [name, { data }] of tensorsIn(path, { names })) {
-      if (name === tensor || name === source) found.set(name, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    }
-  }
-  const [own, repeated] = [found.get(source), found.get(tensor)];
-  return own !== undefined && repeated !== undefined && Buffer.compare(own, repeated) !== 0;
-}
-
-/**
- * Weights that a checkpoint repeats under another name: equal to their source they are passed over; without their source they are it.
- * @throws DataError when they differ from their source: the config says that they are one
- */
-function untie(path: string, state: Map<string, StateTensor>, tied: Readonly<Record<string, string>>): void {
-  for (const [name, source] of Object.entries(tied)) {
-    const repeated = state.get(name);
-    if (!repeated) continue;
-    const own = state.get(source);
-    if (!own) state.set(source, repeated);
-    else if (!areEqual(repeated.data, own.data)) {
-      throw new DataError({
-        where: `${path}, tensor ${name}`,
-        expected: `the numbers of ${source}, since tie_word_embeddings is true`,
-        received: "others",
-        fix: "set tie_word_embeddings to false in config.json",
-      });
-    }
-    state.delete(name);
-  }
-}
-
-function areEqual(a: StateTensor["data"], b: StateTensor["data"]): boolean {
-  if (a.length !== b.length) return false;
-  const [first, second] = a instanceof HalfArray && b instanceof HalfArray && a.dtype === b.dtype ? [a.bits, b.bits] : [wide(a), wide(b)];
-  return first.every((value, i) => value === second[i]);
-}
-const wide = (data: StateTensor["data"]) => (data instanceof HalfArray ? data.widened() : data);
-
-/** Adds weights under the names of our modules, as f32. A base model's names may have the prefix of models with a head, or lack it. */
-async function addWeights(
-  state: Map<string, StateTensor>,
-  model: PretrainedModel,
-  wanted: Iterable<string>,
-  tensors: AsyncIterable<[name: string, StoredTensor]>,
-): Promise<void> {
-  const { tensorName, prefix } = familyOf(model.architecture, model.modelType);
-  const own = new Set(wanted);
-  for await (const [name, { dtype, shape, data }] of tensors) {
-    const stored = tensorName(name, model);
-    if (stored === undefined) continue;
-    const key = own.has(stored) || prefix === undefined ? stored : otherPrefix(stored, prefix, own);
-    if (!isFloat(dtype)) {
-      if (!own.has(key)) continue; // a buffer that counts something
-      throw new DataError({ where: `tensor ${name}`, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
-    }
-    state.set(key, { dtype: "f32", shape, data: dtype === "f32" ? (data as Float32Array) : new HalfArray(dtype, data as Uint16Array) });
-  }
-}
-
-/** "bert.pooler.x" for a model whose key is "pooler.x", or the other way round. */
-function otherPrefix(name: string, prefix: string, own: ReadonlySet<string>): string {
-  const without = name.startsWith(`${prefix}.`) ? name.slice(prefix.length + 1) : undefined;
-  if (without !== undefined && own.has(without)) return without;
-  return own.has(`${prefix}.${name}`) ? `${prefix}.${name}` : name;
-}

@@ -1,4 +1,5 @@
 /** Where a folder in Hugging Face layout has its weights. */
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { eachSafetensor, exists, type ReadOptions, readBytes, readJson, readTorch, type StoredTensor } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
@@ -13,12 +14,46 @@ const ONNX_PARTS = [["model.onnx"], ["encoder_model.onnx", "decoder_model.onnx"]
 /**
  * The file with the weights, or the shards that an index names: safetensors, or else what torch.save wrote, or ONNX, which may lie in a folder
  * "onnx" of its own.
- * @throws DataError for an index that points elsewhere
+ * @param variant of several sets of weights the one with this in its files' names, such as "fp16"
+ * @throws DataError for a folder without weights that can be read, and for an index that points elsewhere
  */
-export async function weightFiles(folder: string): Promise<string[]> {
-  const candidates = [WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX].map((name) => join(folder, name));
-  for (const path of candidates) if (await exists(path)) return path.endsWith(".json") ? shardsOf(path, folder) : [path];
-  return (await onnxFiles(folder)) ?? [join(folder, WEIGHTS)];
+export async function weightFiles(folder: string, variant?: string): Promise<string[]> {
+  const names: string[] = await readdir(folder).catch(() => []);
+  refuseAdapter(folder, names);
+  const candidates = [WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX].map((name) => withVariant(name, variant));
+  const name = candidates.find((candidate) => names.includes(candidate));
+  if (name) return name.endsWith(".json") ? shardsOf(join(folder, name), folder) : [join(folder, name)];
+  const onnx = variant === undefined ? await onnxFiles(folder) : undefined;
+  if (onnx) return onnx;
+  const received = names.length > 0 ? `a folder with ${names.slice(0, 5).join(", ")}` : "nothing there, or an empty folder";
+  throw new DataError({ where: folder, expected: `one of ${candidates.join(", ")}, or ONNX files`, received, fix: whatToOpen(folder, names) });
+}
+
+/** model.safetensors -> model.fp16.safetensors, model.safetensors.index.json -> model.safetensors.index.fp16.json */
+const withVariant = (name: string, variant: string | undefined) => (variant === undefined ? name : name.replace(/\.\w+$/, (end) => `.${variant}${end}`));
+
+/** @throws DataError for the weights of an adapter, which are added to another model's */
+function refuseAdapter(folder: string, names: readonly string[]): void {
+  if (!names.includes("adapter_config.json")) return;
+  throw new DataError({
+    where: folder,
+    expected: "a model's own weights",
+    received: "adapter_config.json, of weights that are added to another model's",
+    fix: "merge them with PEFT (merge_and_unload, then save_pretrained); where that is done, remove adapter_config.json",
+  });
+}
+
+/** What to do about a folder whose weights are not where they are looked for. */
+function whatToOpen(folder: string, names: readonly string[]): string {
+  const like = (pattern: RegExp) => names.map((name) => pattern.exec(name)).find((match) => match !== null);
+  const variant = like(/^(?:model|pytorch_model)\.([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)$/);
+  if (variant) return `name the variant: { variant: "${variant[1]}" }`;
+  const gguf = like(/\.gguf$/);
+  if (gguf) return `open ${join(folder, gguf.input)}`;
+  const foreign = like(/^(consolidated.*\.(safetensors|pth)|tf_model\.h5|flax_model\.msgpack|rust_model\.ot)$/);
+  return foreign
+    ? `${foreign.input} has a layout that is not read: save the model with transformers' save_pretrained`
+    : "check the path, and that the weights are there";
 }
 
 /** ONNX files that have a model's weights together; undefined where there are none. */

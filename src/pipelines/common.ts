@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError, nearest, OptionError } from "../ir/index.ts";
 import type { EncoderInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
 import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
@@ -17,7 +17,16 @@ export function ranked(labels: readonly string[], scores: readonly number[], cou
     .slice(0, count);
 }
 
-export type ScoreFunction = "softmax" | "sigmoid" | "none";
+const scoreFunctions = ["softmax", "sigmoid", "none"] as const;
+export type ScoreFunction = (typeof scoreFunctions)[number];
+
+/** @throws OptionError for a value that is none of an option's */
+export function requireOneOf(option: string, value: unknown, values: readonly string[]): void {
+  if (values.includes(value as string)) return;
+  const near = nearest(String(value), values);
+  const fix = near ? `did you mean "${near}"?` : "choose one of them";
+  throw new OptionError({ where: option, expected: values.join(", "), received: JSON.stringify(value) ?? "nothing", fix });
+}
 
 export function softmax(logits: ArrayLike<number>): number[] {
   const values = Array.from(logits);
@@ -28,8 +37,9 @@ export function softmax(logits: ArrayLike<number>): number[] {
 }
 export const sigmoid = (value: number): number => 1 / (1 + Math.exp(-value));
 
-/** Scores of logits. */
+/** Scores of logits. @throws OptionError for a function that there is not */
 export function scoresOf(logits: ArrayLike<number>, by: ScoreFunction): number[] {
+  requireOneOf("functionToApply", by, scoreFunctions);
   if (by === "softmax") return softmax(logits);
   return Array.from(logits, (value) => (by === "sigmoid" ? sigmoid(value) : value));
 }

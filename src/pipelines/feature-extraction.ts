@@ -1,3 +1,4 @@
+import { checkOptions } from "../ir/index.ts";
 import type { EncoderModel } from "../models/index.ts";
 import type { EncodeOptions, TextTokenizer } from "../tokenizers/index.ts";
 import { each, finite, TextRunner } from "./common.ts";
@@ -17,6 +18,7 @@ export class FeatureExtractionPipeline {
   run(input: string, options?: EncodeOptions): Promise<number[][][]>;
   run(inputs: readonly string[], options?: EncodeOptions): Promise<number[][][][]>;
   async run(inputs: string | readonly string[], options: EncodeOptions = {}) {
+    checkOptions("feature-extraction", options, ["pair", "addSpecialTokens", "maxLength", "truncation", "truncationSide", "stride"]);
     return each(inputs, async (text: string) => {
       const encoding = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)), ...options });
       const { lastHiddenState: states } = await this.runner.of(encoding);

@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../ir/index.ts";
 import type { MaskedLM } from "../models/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
 import { each, finite, largest, softmax, TextRunner } from "./common.ts";
@@ -38,7 +38,9 @@ export class FillMaskPipeline {
   /** The best words, best first; of a text with several masks a list for each. */
   run(input: string, options?: FillMaskOptions): Promise<FilledMask[] | FilledMask[][]>;
   run(inputs: readonly string[], options?: FillMaskOptions): Promise<(FilledMask[] | FilledMask[][])[]>;
-  async run(inputs: string | readonly string[], { topK = 5, targets }: FillMaskOptions = {}) {
+  async run(inputs: string | readonly string[], options: FillMaskOptions = {}) {
+    checkOptions("fill-mask", options, ["topK", "targets"]);
+    const { topK = 5, targets } = options;
     const wanted = targets === undefined ? undefined : await this.idsOf([targets].flat());
     return each(inputs, async (text: string) => {
       const { ids, ...rest } = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)) });

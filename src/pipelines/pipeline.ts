@@ -5,11 +5,12 @@ import {
   type ImageClassifier,
   ImageTextModel,
   type LoadOptions,
+  loadOptionNames,
   localPath,
   type PretrainedModel,
   type TaskModels,
 } from "../models/index.ts";
-import { ImageProcessor } from "../processors/index.ts";
+import { ImageProcessor, requireWhisperFeatures } from "../processors/index.ts";
 import { readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
 import { FeatureExtractionPipeline } from "./feature-extraction.ts";
 import { FillMaskPipeline } from "./fill-mask.ts";
@@ -21,12 +22,15 @@ import { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./te
 import { TokenClassificationPipeline } from "./token-classification.ts";
 import { ImageClassificationPipeline, ImageSegmentationPipeline, ObjectDetectionPipeline, ZeroShotImageClassificationPipeline } from "./vision.ts";
 
-export interface PipelineOptions extends Omit<LoadOptions, "task" | "head"> {
+type OtherOption = "task" | "head" | "subfolder";
+export interface PipelineOptions extends Omit<LoadOptions, OtherOption> {
   /** A model's folder or repository with the tokenizer. @default the model's */
   tokenizer?: string;
   /** A folder or repository with preprocessor_config.json. @default the model's */
   processor?: string;
 }
+const otherOptions: readonly string[] = ["task", "head", "subfolder"] satisfies OtherOption[];
+const optionNames = ["tokenizer", "processor", ...loadOptionNames.filter((name) => !otherOptions.includes(name))];
 
 const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
 
@@ -72,7 +76,11 @@ const makers = {
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
   translation: text2text("translation"),
-  "automatic-speech-recognition": withText("speech-seq2seq", (model, tokenizer) => new SpeechRecognitionPipeline(model, tokenizer)),
+  "automatic-speech-recognition": async (model: string, { processor = model, ...options }: PipelineOptions) => {
+    const made = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
+    await requireWhisperFeatures(await localPath(processor, options.hub), made.speech.config);
+    return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
+  },
   "image-classification": withImages("image-classification", (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor)),
   "object-detection": withImages("object-detection", (model, processor) => new ObjectDetectionPipeline(model, processor)),
   "image-segmentation": withImages("semantic-segmentation", (model, processor) => new ImageSegmentationPipeline(model, processor)),
@@ -126,7 +134,7 @@ export async function pipeline<T extends PipelineTask>(task: T, model: string, o
       fix: near ? `did you mean "${near}"?` : "choose one of them",
     });
   }
-  checkOptions("pipeline", options, ["tokenizer", "processor", "labels", "key", "weights", "hub"]);
+  checkOptions("pipeline", options, optionNames);
   const folder = await localPath(model, options.hub); // once, also for the tokenizer and the processor
   return makers[name as keyof typeof makers](folder, options) as Promise<PipelineFor<T>>;
 }

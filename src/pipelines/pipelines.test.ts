@@ -29,6 +29,7 @@ function optionsOf(options: Record<string, unknown>): Record<string, unknown> {
     do_sample: isSampled,
     num_beams: __,
     truncation: ___,
+    padding: _______,
     tokenizer_kwargs: ____,
     ...rest
   } = { ...options } as Record<string, unknown>;
@@ -104,4 +105,17 @@ test("a task that is not known names the nearest", async () => {
 test("a tokenizer with tokens that the model has not is refused", async () => {
   const [model, tokenizer] = ["models/bert-masked-lm", "pipelines/models/bert-masked-lm"].map((name) => join(golden, name));
   await expect(pipeline("fill-mask", model, { tokenizer })).rejects.toThrow(/a tokenizer of at most the model's \d+ tokens; received one of \d+/);
+});
+
+test("options that a task has not are errors, also those that transformers has and that are not followed", async () => {
+  const labels = await pipeline("text-classification", join(golden, "pipelines/models/bert-sequence-classification"));
+  await expect(labels.run("x", { top_k: 2 } as never)).rejects.toThrow(/text-classification: expected one of the options topK.*"top_k".*did you mean "topK"/);
+  await expect(labels.run("x", { functionToApply: "sofmax" as never })).rejects.toThrow(
+    /functionToApply: expected softmax, sigmoid, none.*did you mean "softmax"/,
+  );
+  labels.dispose();
+  const names = await pipeline("ner", join(golden, "pipelines/models/bert-token-classification"));
+  await expect(names.run("x", { aggregationStrategy: "frist" as never })).rejects.toThrow(/did you mean "first"/);
+  await expect(names.run("x", { delimiter: " " } as never)).rejects.toThrow(/"delimiter"/);
+  names.dispose();
 });

@@ -1,3 +1,4 @@
+import { checkOptions } from "../ir/index.ts";
 import type { QuestionAnswerer } from "../models/index.ts";
 import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
 import { each, largest, softmax, TextRunner } from "./common.ts";
@@ -30,6 +31,7 @@ export interface QuestionAnsweringOptions {
   /** Answers begin and end with whole words. @default true */
   alignToWords?: boolean;
 }
+const optionNames = ["topK", "docStride", "maxSeqLen", "maxQuestionLen", "maxAnswerLen", "handleImpossibleAnswer", "alignToWords"];
 
 const MAX_SEQUENCE = 384;
 const MAX_QUESTION = 64;
@@ -51,6 +53,7 @@ export class QuestionAnsweringPipeline {
   run(input: Question, options?: QuestionAnsweringOptions): Promise<Answer | Answer[]>;
   run(inputs: readonly Question[], options?: QuestionAnsweringOptions): Promise<Answer[] | Answer[][]>;
   async run(inputs: Question | readonly Question[], options: QuestionAnsweringOptions = {}) {
+    checkOptions("question-answering", options, optionNames);
     return each(inputs, async (input) => {
       const answers = await this.answers(input, options);
       return answers.length === 1 ? answers[0] : answers;

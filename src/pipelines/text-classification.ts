@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../ir/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
 import type { TextTokenizer } from "../tokenizers/index.ts";
 import { each, finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
@@ -30,7 +30,9 @@ export class TextClassificationPipeline {
   /** A list with the best class of the text, or of each text; with topK a list of the best for each, best first. */
   run(input: TextPair, options?: TextClassificationOptions): Promise<LabelScore[]>;
   run(inputs: readonly TextPair[], options?: TextClassificationOptions): Promise<LabelScore[] | LabelScore[][]>;
-  async run(inputs: TextPair | readonly TextPair[], { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY }: TextClassificationOptions = {}) {
+  async run(inputs: TextPair | readonly TextPair[], options: TextClassificationOptions = {}) {
+    checkOptions("text-classification", options, ["topK", "functionToApply", "maxLength"]);
+    const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY } = options;
     const labels = labelsOf(this.model);
     const { problemType } = this.model.config;
     const usual = problemType === "regression" ? "none" : problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
@@ -79,7 +81,9 @@ export class ZeroShotClassificationPipeline {
 
   run(input: string, options: ZeroShotOptions): Promise<ZeroShotResult>;
   run(inputs: readonly string[], options: ZeroShotOptions): Promise<ZeroShotResult[]>;
-  async run(inputs: string | readonly string[], { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false }: ZeroShotOptions) {
+  async run(inputs: string | readonly string[], options: ZeroShotOptions = { candidateLabels: [] }) {
+    checkOptions("zero-shot-classification", options, ["candidateLabels", "hypothesisTemplate", "multiLabel"]);
+    const { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false } = options;
     const split = typeof candidateLabels === "string" ? candidateLabels.split(",") : candidateLabels;
     const candidates = split.map((label) => label.trim()).filter((label) => label !== "");
     if (candidates.length === 0 || !hypothesisTemplate.includes("{}")) {
@@ -93,12 +97,12 @@ export class ZeroShotClassificationPipeline {
     return each(inputs, async (sequence: string): Promise<ZeroShotResult> => {
       const logits: Float32Array[] = [];
       for (const label of candidates) {
-        const options = {
+        const encoding = {
           pair: hypothesisTemplate.replace("{}", label),
           maxLength: finite(this.runner.longest(this.tokenizer)),
           truncation: "only_first",
         } as const;
-        logits.push((await this.runner.of(await this.tokenizer.encodeText(sequence, options))).logits);
+        logits.push((await this.runner.of(await this.tokenizer.encodeText(sequence, encoding))).logits);
       }
       const scores =
         multiLabel || candidates.length === 1

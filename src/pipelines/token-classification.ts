@@ -1,8 +1,10 @@
+import { checkOptions } from "../ir/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
-import { each, finite, labelsOf, softmax, TextRunner } from "./common.ts";
+import { each, finite, labelsOf, requireOneOf, softmax, TextRunner } from "./common.ts";
 
-export type AggregationStrategy = "none" | "simple" | "first" | "average" | "max";
+const strategies = ["none", "simple", "first", "average", "max"] as const;
+export type AggregationStrategy = (typeof strategies)[number];
 
 export interface TokenClassificationOptions {
   /**
@@ -52,7 +54,10 @@ export class TokenClassificationPipeline {
 
   run(input: string, options?: TokenClassificationOptions): Promise<Entity[]>;
   run(inputs: readonly string[], options?: TokenClassificationOptions): Promise<Entity[][]>;
-  async run(inputs: string | readonly string[], { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0 }: TokenClassificationOptions = {}) {
+  async run(inputs: string | readonly string[], options: TokenClassificationOptions = {}) {
+    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride"]);
+    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0 } = options;
+    requireOneOf("aggregationStrategy", aggregationStrategy, strategies);
     return each(inputs, async (text: string) => {
       const { overflowing, ...first } = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)), stride });
       const parts = stride > 0 ? [first, ...overflowing] : [first];

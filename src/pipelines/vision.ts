@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../ir/index.ts";
 import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
 import type { ImageProcessor, RawImage } from "../processors/index.ts";
 import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";
@@ -55,7 +55,9 @@ export class ImageClassificationPipeline {
 
   run(input: ImageSource, options?: ImageClassificationOptions): Promise<LabelScore[]>;
   run(inputs: readonly ImageSource[], options?: ImageClassificationOptions): Promise<LabelScore[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[], { topK = 5, functionToApply }: ImageClassificationOptions = {}) {
+  async run(inputs: ImageSource | readonly ImageSource[], options: ImageClassificationOptions = {}) {
+    checkOptions("image-classification", options, ["topK", "functionToApply"]);
+    const { topK = 5, functionToApply } = options;
     const labels = labelsOf(this.model);
     const usual = this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
     return each(inputs, async (source: ImageSource) => {
@@ -90,7 +92,9 @@ export class ZeroShotImageClassificationPipeline {
 
   run(input: ImageSource, options: ZeroShotImageOptions): Promise<LabelScore[]>;
   run(inputs: readonly ImageSource[], options: ZeroShotImageOptions): Promise<LabelScore[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[], { candidateLabels, hypothesisTemplate = "This is a photo of {}." }: ZeroShotImageOptions) {
+  async run(inputs: ImageSource | readonly ImageSource[], options: ZeroShotImageOptions = { candidateLabels: [] }) {
+    checkOptions("zero-shot-image-classification", options, ["candidateLabels", "hypothesisTemplate"]);
+    const { candidateLabels, hypothesisTemplate = "This is a photo of {}." } = options;
     if (candidateLabels.length === 0 || !hypothesisTemplate.includes("{}")) {
       const expected = 'candidateLabels, and a template with "{}"';
       throw new OptionError({
@@ -141,7 +145,9 @@ export class ObjectDetectionPipeline {
   /** @param options threshold: the least score. @default 0.5 */
   run(input: ImageSource, options?: { threshold?: number }): Promise<DetectedObject[]>;
   run(inputs: readonly ImageSource[], options?: { threshold?: number }): Promise<DetectedObject[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[], { threshold = 0.5 }: { threshold?: number } = {}) {
+  async run(inputs: ImageSource | readonly ImageSource[], options: { threshold?: number } = {}) {
+    checkOptions("object-detection", options, ["threshold"]);
+    const { threshold = 0.5 } = options;
     const labels = labelsOf(this.model);
     return each(inputs, async (source: ImageSource) => {
       const image = await openImage(source);
@@ -193,9 +199,12 @@ export class ImageSegmentationPipeline {
     this.runner = new ImageRunner(model, processor, ["logits"]);
   }
 
-  run(input: ImageSource): Promise<Segment[]>;
-  run(inputs: readonly ImageSource[]): Promise<Segment[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[]) {
+  /** There are no options: those of transformers are for models of other kinds. */
+  run(input: ImageSource, options?: Record<string, never>): Promise<Segment[]>;
+  run(inputs: readonly ImageSource[], options?: Record<string, never>): Promise<Segment[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], options: Record<string, never> = {}) {
+    const [unknown] = Object.keys(options);
+    if (unknown) throw new OptionError({ where: "image-segmentation", expected: "no options", received: `"${unknown}"`, fix: `remove "${unknown}"` });
     const labels = labelsOf(this.model);
     return each(inputs, async (source: ImageSource) => {
       const image = await openImage(source);

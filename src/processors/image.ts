@@ -1,9 +1,7 @@
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
-import { readJson } from "../files/index.ts";
 import { DataError, nearest, OptionError, ShapeError, withinLimit } from "../ir/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { type Area, fitPatches, type PatchSettings, type Planes, patchSettings, roundHalfEven, toPatches, withArea } from "./patches.ts";
+import { readProcessor, requireSupported } from "./processor-files.ts";
 import { centerCrop, filters, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
 
 type Json = Record<string, unknown>;
@@ -51,8 +49,19 @@ const square = (side: number) => ({ height: side, width: side });
 const cropped = { do_center_crop: true, crop_size: square(224) };
 const detection = { ...base, ...imagenet, size: { shortest_edge: 800, longest_edge: 1333 }, resample: BILINEAR, do_pad: true };
 
-/** What each class of transformers does where preprocessor_config.json is silent; and whether a plain number is the shortest edge. */
-const classes: Readonly<Record<string, { defaults: Settings; isEdge?: boolean; sideStep?: number; isArea?: boolean }>> = {
+interface ProcessorClass {
+  /** What it does where preprocessor_config.json is silent. */
+  defaults: Settings;
+  /** Whether a size that is a plain number is the shortest edge. @default false */
+  isEdge?: boolean;
+  /** The longest edge beside a plain number. @default none */
+  longestEdge?: number;
+  sideStep?: number;
+  isArea?: boolean;
+}
+
+/** The classes of transformers. */
+export const imageProcessorClasses: Readonly<Record<string, ProcessorClass>> = {
   ViTImageProcessor: { defaults: { ...base, ...half, size: square(224), resample: BILINEAR } },
   DeiTImageProcessor: { defaults: { ...base, ...half, ...cropped, size: square(256), resample: BICUBIC } },
   BitImageProcessor: { defaults: { ...base, ...clip, ...cropped, size: { shortest_edge: 224 }, resample: BICUBIC, do_convert_rgb: true }, isEdge: true },
@@ -62,7 +71,7 @@ const classes: Readonly<Record<string, { defaults: Settings; isEdge?: boolean; s
   CLIPImageProcessor: { defaults: { ...base, ...clip, ...cropped, size: { shortest_edge: 224 }, resample: BICUBIC, do_convert_rgb: true }, isEdge: true },
   SiglipImageProcessor: { defaults: { ...base, ...half, size: square(224), resample: BICUBIC, do_convert_rgb: true }, isEdge: true },
   BlipImageProcessor: { defaults: { ...base, ...clip, size: square(384), resample: BICUBIC, do_convert_rgb: true } },
-  DetrImageProcessor: { defaults: detection, isEdge: true },
+  DetrImageProcessor: { defaults: detection, isEdge: true, longestEdge: 1333 },
   YolosImageProcessor: { defaults: detection, isEdge: true, sideStep: 16 },
   Qwen2VLImageProcessor: {
     defaults: { ...base, ...clip, size: { shortest_edge: 56 ** 2, longest_edge: 28 ** 2 * 1280 }, resample: BICUBIC, do_convert_rgb: true },
@@ -100,10 +109,11 @@ export class ImageProcessor {
       /(Fast|Pil)$/,
       "",
     );
-    const known = Object.hasOwn(classes, name) ? classes[name] : undefined;
+    const known = Object.hasOwn(imageProcessorClasses, name) ? imageProcessorClasses[name] : undefined;
     if (!known) {
-      const near = nearest(name, Object.keys(classes));
-      const expected = `an image_processor_type of ${Object.keys(classes).join(", ")}`;
+      const names = Object.keys(imageProcessorClasses);
+      const near = nearest(name, names);
+      const expected = `an image_processor_type of ${names.join(", ")}`;
       throw new DataError({ where: path, expected, received: JSON.stringify(name), fix: near ? `did you mean "${near}"?` : "give pixel values yourself" });
     }
     if (known.isArea) this.patches = patchSettings(path, json);
@@ -112,12 +122,10 @@ export class ImageProcessor {
     this.sideStep = known.sideStep ?? 1;
   }
 
-  /** Reads preprocessor_config.json, or the image part of a processor_config.json, in a model's folder. */
+  /** Reads the image part of a processor_config.json, or else preprocessor_config.json, in a model's folder. */
   static async open(folder: string): Promise<ImageProcessor> {
-    const path = join(folder, "preprocessor_config.json");
-    if (await stat(path).catch(() => undefined)) return new ImageProcessor(await readJson(path), path);
-    const other = join(folder, "processor_config.json");
-    return new ImageProcessor(((await readJson(other)).image_processor ?? {}) as Json, other);
+    const { json, path } = await readProcessor(folder, "image_processor");
+    return new ImageProcessor(json, path);
   }
 
   /** @throws ShapeError when pictures come out in different sizes and the processor does not pad */
@@ -236,13 +244,14 @@ function checkValues(path: string, settings: Settings): void {
   if (!(Number.isFinite(part) && part > 0 && part <= 1)) throw wrong("crop_pct", "a number above 0, up to 1", part);
 }
 
-type Rules = { defaults: Settings; isEdge?: boolean; isArea?: boolean };
-
-function settingsOf(path: string, json: Json, { defaults, isEdge = false, isArea = false }: Rules): Settings {
-  const given = Object.fromEntries(Object.entries(json).filter(([key, value]) => Object.hasOwn(defaults, key) && value !== null && value !== undefined));
-  const settings = { ...defaults, ...given } as Settings;
+function settingsOf(path: string, json: Json, { defaults, isEdge = false, isArea = false, longestEdge }: ProcessorClass): Settings {
+  requireSupported(path, json);
+  const stated = { do_pad: json.pad_and_return_pixel_mask, ...json }; // the older name
+  const given = Object.fromEntries(Object.entries(stated).filter(([key, value]) => Object.hasOwn(defaults, key) && value !== null && value !== undefined));
+  const all = { ...defaults, ...given } as Settings;
+  const settings = { ...all, image_mean: threeOf(all.image_mean), image_std: threeOf(all.image_std) };
   checkValues(path, settings);
-  const size = sizeRule(settings.size, isEdge, json.max_size);
+  const size = sizeRule(settings.size, typeof json.default_to_square === "boolean" ? !json.default_to_square : isEdge, json.max_size ?? longestEdge);
   const crop = sizeRule(settings.crop_size, false, undefined);
   for (const side of Object.values(size ?? {})) withinLimit(isArea ? "imagePixels" : "imageSide", side, `${path}, size`, "pixels");
   for (const side of Object.values(crop ?? {})) withinLimit("imageSide", side, `${path}, crop_size`, "pixels");
@@ -253,6 +262,9 @@ function settingsOf(path: string, json: Json, { defaults, isEdge = false, isArea
   }
   return { ...settings, size, crop_size: crop as Settings["crop_size"] };
 }
+
+/** One number stands for all channels. */
+const threeOf = (value: unknown): readonly number[] => (typeof value === "number" ? [value, value, value] : (value as readonly number[]));
 
 /** Older files have a number, or a list of height and width. */
 function sizeRule(value: unknown, isEdge: boolean, longest: unknown): SizeRule | undefined {

@@ -1,7 +1,8 @@
 /** From pictures and sounds to what models read. Imports tensor/, files/ and ir/. */
-export { ImageProcessor, type ProcessedImages } from "./image.ts";
+export { ImageProcessor, imageProcessorClasses, type ProcessedImages } from "./image.ts";
 export { loadImage } from "./load-image.ts";
 export { type LogMelOptions, logMelSpectrogram, melFilters } from "./log-mel.ts";
+export { readProcessor, requireWhisperFeatures } from "./processor-files.ts";
 export { resample } from "./resample.ts";
 export { centerCrop, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
 export { readWav, type Sound, toMono } from "./wav.ts";

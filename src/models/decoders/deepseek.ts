@@ -199,15 +199,14 @@ const deepseekFamily: DecoderFamily<DeepseekV3Config> = {
     eosTokenId: tokenIds("eos_token_id", 1),
   },
   rope: { theta: 10000 },
-  supported: { scoring_func: ["sigmoid"], topk_method: ["noaux_tc"], moe_layer_freq: [1] },
-  modernize: (json) => ({ ...json, partial_rotary_factor: undefined, n_routed_experts: json.n_routed_experts ?? json.num_local_experts }),
+  supported: { scoring_func: ["sigmoid"], topk_method: ["noaux_tc"], moe_layer_freq: [1], output_router_logits: [false] },
+  aliases: { num_local_experts: "n_routed_experts" },
   check: ({ numExperts, numGroups, topkGroup, numHeads, numKeyHeads }) => {
     requireField("DeepseekV3Config", numExperts % numGroups === 0, "numExperts to be a multiple of numGroups", [numExperts, numGroups]);
     requireField("DeepseekV3Config", topkGroup <= numGroups, "topkGroup of at most numGroups", [topkGroup, numGroups]);
     requireField("DeepseekV3Config", numHeads === numKeyHeads, "as many key heads as heads", [numKeyHeads, numHeads]);
   },
-  // layers beyond the last predict further tokens in training
-  ignored: (name, { numLayers }) => Number(/^model\.layers\.(\d+)\./.exec(name)?.[1] ?? -1) >= numLayers,
+  ignored: /rotary_emb\.inv_freq|model\.layers\.61.*/, // the layer beyond the last of the published model predicts further tokens in training
   traits: (config) => {
     const { qkRopeHeadDim, qkNopeHeadDim, vHeadDim, maxPositionEmbeddings, rope, numHeads, firstKDenseReplace, moeIntermediateSize } = config;
     return {

@@ -1,4 +1,3 @@
-import { DataError } from "../../ir/index.ts";
 import type { RopeParameters } from "../../nn/index.ts";
 import type { RandomKey } from "../../tensor/index.ts";
 import type { Fields } from "../config.ts";
@@ -13,14 +12,14 @@ import {
   positive,
   probability,
   requireField,
-  requireJson,
   size,
   toJson,
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
+import { type ConfigKeys, type Family, FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
+import type { RopeRules } from "../rope-review.ts";
 import { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
 import { type RopeDefaults, ropeFromJson } from "./rope.ts";
 
@@ -65,21 +64,22 @@ export interface DecoderFamily<C extends RopeDecoderConfig> {
   /** The class of transformers. */
   architecture: string;
   fields: Fields<C>;
-  rope: RopeDefaults;
+  rope: RopeDefaults & RopeRules;
   traits(config: C): DecoderTraits;
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
   /** Brings what the fields give into the form of config.json, where it is another. */
   writeJson?(json: Json): Json;
-  /** Values of config.json that are supported, of keys whose other values would change the result. */
-  supported?: Readonly<Record<string, readonly unknown[]>>;
+  aliases?: ConfigKeys["aliases"];
+  supported?: ConfigKeys["supported"];
+  training?: ConfigKeys["training"];
   /** Whether a head's width is hiddenSize / numHeads where it is not given; otherwise the field's default. @default true */
   derivesHeadDim?: boolean;
   /** Whether there are as many key heads as heads where they are not given; otherwise the field's default. @default true */
   derivesKeyHeads?: boolean;
   check?(config: C): void;
-  /** Stored tensors that are no weights. */
-  ignored?(name: string, config: C): boolean;
+  /** Stored tensors that are no weights. @default FREQUENCIES */
+  ignored?: RegExp | null;
 }
 
 /** A config from options: defaults filled in, and checked. @throws OptionError naming the field */
@@ -109,18 +109,21 @@ export function makeDecoder<C extends RopeDecoderConfig>(family: DecoderFamily<C
 
 /** Reads the config of a family from config.json. */
 function decoderOptions<C extends RopeDecoderConfig>(family: DecoderFamily<C>, path: string, json: Json): Partial<C> {
-  if (json.quantization_config) {
-    throw new DataError({
-      where: path,
-      expected: "weights that are not quantized",
-      received: "quantization_config",
-      fix: "use the model's original weights, or a GGUF file",
-    });
-  }
-  requireJson(path, json, { use_bidirectional_attention: [false], ...family.supported });
   const modern = family.modernize?.(json) ?? json;
   const rope = family.modernize && modern.rope ? (modern.rope as RopeParameters) : ropeFromJson(modern, family.rope);
   return fromJson(path, { ...modern, rope_parameters: rope }, family.fields);
+}
+
+/** What a family reads of config.json. */
+export function decoderKeys<C extends RopeDecoderConfig>({ fields, aliases, supported, training, rope }: DecoderFamily<C>): ConfigKeys {
+  const { theta: _, partialFactor, ...rules } = rope;
+  return {
+    fields,
+    aliases,
+    supported: { use_bidirectional_attention: [false], ...supported },
+    training,
+    rope: { ...rules, turnsPart: partialFactor !== undefined },
+  };
 }
 
 /** The family as the registry takes it. */
@@ -131,6 +134,7 @@ export function decoderFamily<C extends RopeDecoderConfig>(family: DecoderFamily
     prefix: "model",
     tasks: { [architecture]: "causal-lm" },
     create: (_, path, json, key) => makeDecoder(family, decoderOptions(family, path, json), key),
+    configKeys: decoderKeys(family),
     configToJson: ({ config }) => {
       const json = toJson(config as C, fields);
       const rope = json.rope_parameters as RopeParameters;
@@ -139,7 +143,8 @@ export function decoderFamily<C extends RopeDecoderConfig>(family: DecoderFamily
       if (!isNested) json.rope_parameters = { rope_type: "default", ...rope };
       return family.writeJson?.(json) ?? json;
     },
-    tensorName: (name, { config }) => (name.endsWith("rotary_emb.inv_freq") || family.ignored?.(name, config as C) ? undefined : name),
+    ignored: family.ignored === null ? undefined : (family.ignored ?? FREQUENCIES),
     tied: ({ config }): Readonly<Record<string, string>> => ((config as C).tieWordEmbeddings ? { "lm_head.weight": "model.embed_tokens.weight" } : {}),
+    untie: untiedWords,
   };
 }

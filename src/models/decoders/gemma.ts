@@ -8,7 +8,7 @@ import type { Json } from "../labels.ts";
 import type { DecoderTraits } from "./decoder.ts";
 import { type DecoderFamily, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { rotaryFor } from "./llama.ts";
-import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson, windowedLayers } from "./rope.ts";
+import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
 export interface GemmaConfig extends RopeDecoderConfig {
   attentionBias: boolean;
@@ -119,12 +119,8 @@ function modernizeGemma3(json: Json): Json {
   const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
   const pattern = (json.sliding_window_pattern as number | undefined) ?? PATTERN;
   const types = Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
-  const rope = isRopeByLayer(json.rope_parameters)
-    ? json.rope_parameters
-    : {
-        full_attention: ropeFromJson({ ...json, rope_parameters: undefined }, { theta: FULL_THETA }),
-        sliding_attention: { rope_theta: json.rope_local_base_freq ?? LOCAL_THETA },
-      };
+  const { rope_theta: full = FULL_THETA, rope_local_base_freq: sliding = LOCAL_THETA } = json;
+  const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding });
   return { ...json, layer_types: json.layer_types ?? types, rope };
 }
 
@@ -141,6 +137,8 @@ const gemma3Family: DecoderFamily<Gemma3Config> = {
   rope: { theta: FULL_THETA },
   derivesHeadDim: false,
   derivesKeyHeads: false,
+  ignored: null,
+  supported: { attn_logit_softcapping: [null] },
   modernize: modernizeGemma3,
   traits: (config) => ({
     ...gemmaTraits(config),

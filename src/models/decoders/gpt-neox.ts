@@ -30,7 +30,7 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
+import { type Family, untiedWords } from "../family.ts";
 import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
 import { ropeFromJson } from "./rope.ts";
 
@@ -218,8 +218,10 @@ export const gptNeox: Family = {
     const rope = ropeFromJson(rest, { theta: theta as number, partialFactor: part as number });
     return new GPTNeoXForCausalLM(fromJson(path, { ...json, rope_parameters: rope }, fields), key);
   },
+  configKeys: { fields, rope: { turnsPart: true } },
   configToJson: ({ config }) => toJson(config as GPTNeoXConfig, fields),
-  tensorName: (name) => (/\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$/.test(name) ? undefined : name),
+  ignored: /attention.bias|attention.masked_bias|rotary_emb\.inv_freq/, // causal masks
   tied: ({ config }): Readonly<Record<string, string>> =>
     (config as GPTNeoXConfig).tieWordEmbeddings ? { "embed_out.weight": "gpt_neox.embed_in.weight" } : {},
+  untie: untiedWords,
 };

@@ -27,13 +27,12 @@ import {
   positive,
   probability,
   requireField,
-  requireJson,
   size,
   toJson,
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
+import { type Family, untiedWords } from "../family.ts";
 import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
 
 export interface GPT2Config extends CausalLMConfig {
@@ -229,11 +228,15 @@ export const gpt2: Family = {
   prefix: "transformer",
   tasks: { GPT2LMHeadModel: "causal-lm" },
   create: (_, path, json, key) => {
-    requireJson(path, json, { reorder_and_upcast_attn: [false], add_cross_attention: [false] });
     return new GPT2LMHeadModel(fromJson(path, { ...json, n_inner: json.n_inner ?? undefined }, fields), key);
   },
+  configKeys: {
+    fields,
+    aliases: { hidden_size: "n_embd", max_position_embeddings: "n_positions", num_attention_heads: "n_head", num_hidden_layers: "n_layer" },
+    supported: { reorder_and_upcast_attn: [false], add_cross_attention: [false] },
+  },
   configToJson: ({ config }) => toJson(config as GPT2Config, fields),
-  // older files carry the causal mask and its fill value
-  tensorName: (name) => (/\.attn\.(bias|masked_bias)$/.test(name) ? undefined : name),
+  ignored: /attn.bias|crossattention.bias/, // causal masks
   tied: ({ config }): Readonly<Record<string, string>> => ((config as GPT2Config).tieWordEmbeddings ? { "lm_head.weight": "transformer.wte.weight" } : {}),
+  untie: untiedWords,
 };

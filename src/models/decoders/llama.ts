@@ -10,7 +10,6 @@
 import { RotaryEmbedding } from "../../nn/index.ts";
 import type { RandomKey } from "../../tensor/index.ts";
 import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
-import type { Json } from "../labels.ts";
 import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
 import { type DecoderFamily, decoderConfig, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 
@@ -196,14 +195,11 @@ const smollm3Family: DecoderFamily<SmolLM3Config> = {
   }),
 };
 
-/** Fields that some files carry and that these families do not read. */
-const withoutPartial = (json: Json): Json => ({ ...json, partial_rotary_factor: undefined });
-
 export const llamas = [
-  decoderFamily({ ...llamaFamily, modernize: withoutPartial }),
-  decoderFamily({ ...mistralFamily, modernize: withoutPartial }),
-  decoderFamily({ ...qwen2Family, modernize: withoutPartial }),
-  decoderFamily({ ...qwen3Family, modernize: withoutPartial }),
+  decoderFamily(llamaFamily),
+  decoderFamily(mistralFamily),
+  decoderFamily(qwen2Family),
+  decoderFamily(qwen3Family),
   decoderFamily(olmo2Family),
   decoderFamily(smollm3Family),
 ];

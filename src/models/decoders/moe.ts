@@ -22,7 +22,8 @@ export interface MixtralConfig extends WindowConfig {
   numExpertsPerToken: number;
 }
 
-const supported = { output_router_logits: [false], router_jitter_noise: [0, 0.0] };
+/** What training balances the experts by. */
+const supported = { output_router_logits: [false], router_jitter_noise: [0] };
 
 const mixtralFamily: DecoderFamily<MixtralConfig> = {
   modelType: "mixtral",
@@ -40,8 +41,8 @@ const mixtralFamily: DecoderFamily<MixtralConfig> = {
     eosTokenId: tokenIds("eos_token_id", 2),
   },
   rope: { theta: 1_000_000 },
+  aliases: { num_experts: "num_local_experts" },
   supported,
-  modernize: (json) => ({ ...json, partial_rotary_factor: undefined, num_local_experts: json.num_local_experts ?? json.num_experts }),
   traits: (config) => ({
     rotary: [rotaryFor(config)],
     windowOf: () => config.slidingWindow ?? undefined,
@@ -91,8 +92,8 @@ const qwen3MoeFamily: DecoderFamily<Qwen3MoeConfig> = {
   fields: qwen3MoeFields,
   rope: { theta: 10000 },
   derivesKeyHeads: false,
+  aliases: { num_local_experts: "num_experts" },
   supported,
-  modernize: (json) => ({ ...json, partial_rotary_factor: undefined, num_experts: json.num_experts ?? json.num_local_experts }),
   traits: (config) => ({
     rotary: [rotaryFor(config)],
     windowOf: () => (config.useSlidingWindow ? (config.slidingWindow ?? undefined) : undefined),

@@ -5,7 +5,7 @@ import { size } from "../config.ts";
 import type { Json } from "../labels.ts";
 import { type DecoderFamily, decoderFamily, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { olmoFields, olmoTraits } from "./llama.ts";
-import { isRopeByLayer, type RopeByLayer, ropeByLayer, ropeFromJson, windowedLayers } from "./rope.ts";
+import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
 export interface Olmo3Config extends Omit<RopeDecoderConfig, "rope"> {
   rope: RopeByLayer;
@@ -21,11 +21,10 @@ const THETA = 500_000;
 const PATTERN = 4;
 
 /** Before transformers 5 both kinds of layers had rope_theta, and the full ones rope_scaling. */
-function modernize(json: Json): Json {
-  const { rope_theta = THETA, rope_parameters } = json;
-  if (isRopeByLayer(rope_parameters)) return { ...json, rope: rope_parameters };
-  return { ...json, rope: { full_attention: ropeFromJson(json, { theta: THETA }), sliding_attention: { rope_type: "default", rope_theta } } };
-}
+const modernize = ({ rope_theta: theta = THETA, ...json }: Json): Json => ({
+  ...json,
+  rope: ropeByLayerFromJson(json, { full_attention: theta, sliding_attention: theta }),
+});
 
 const olmo3Family: DecoderFamily<Olmo3Config> = {
   modelType: "olmo3",
@@ -37,6 +36,7 @@ const olmo3Family: DecoderFamily<Olmo3Config> = {
     layerTypes: layerTypesField,
   },
   rope: { theta: THETA },
+  ignored: null,
   modernize,
   traits: (config) => ({ ...olmoTraits(config), ...windowedLayers(config, PATTERN) }),
 };

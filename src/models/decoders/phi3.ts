@@ -40,7 +40,8 @@ const phi3Family: DecoderFamily<WindowConfig> = {
     bosTokenId: tokenId("bos_token_id", 1),
     eosTokenId: tokenIds("eos_token_id", 32000),
   },
-  rope: { theta: 10000, partialFactor: 1 },
+  rope: { theta: 10000, partialFactor: 1, types: ["default", "longrope"], oldTypes: { su: "longrope", yarn: "longrope" } },
+  training: { resid_pdrop: [0], embd_pdrop: [0] },
   modernize,
   writeJson: (json) => {
     const { original_max_position_embeddings: original } = json.rope_parameters as Json;

@@ -31,7 +31,19 @@ const isNumber = (value: unknown): value is number => typeof value === "number";
 /** Parameters of the angles in each kind of layer. */
 export type RopeByLayer = Readonly<Record<LayerType, RopeParameters>> & RopeParameters;
 
-export const isRopeByLayer = (rope: unknown): rope is RopeByLayer => isObject(rope) && "full_attention" in rope;
+/**
+ * Parameters of both kinds of layers: nested rope_parameters, or, before transformers 5, rope_scaling beside a theta for each.
+ * @param scaled the layers that rope_scaling is for
+ */
+export function ropeByLayerFromJson(json: Json, thetas: Readonly<Record<LayerType, unknown>>, scaled: readonly LayerType[] = ["full_attention"]): RopeByLayer {
+  const stated = isObject(json.rope_parameters) ? json.rope_parameters : {};
+  const parametersOf = (type: LayerType) => {
+    const scaling = scaled.includes(type) && isObject(json.rope_scaling) ? json.rope_scaling : {};
+    const parameters = { rope_theta: thetas[type], ...(isObject(stated[type]) ? stated[type] : {}), ...scaling };
+    return { rope_type: "default" as const, ...ropeFromJson({ rope_parameters: parameters }, { theta: 0 }) };
+  };
+  return { full_attention: parametersOf("full_attention"), sliding_attention: parametersOf("sliding_attention") };
+}
 
 export const ropeByLayer = (defaults: Record<LayerType, RopeParameters>) => anything<RopeByLayer>("rope_parameters", defaults);
 

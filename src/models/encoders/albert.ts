@@ -118,7 +118,6 @@ export const albert = encoderFamily<AlbertConfig>({
   fields,
   check: ({ hiddenSize, numHeads }) =>
     requireField("AlbertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]),
-  ignored: /^sop_classifier\./,
   encoder: (config, key, options) => new AlbertEncoder(config, key, options),
   heads: {
     maskedLM: (config, words, key) => new MaskedLMHead({ ...config, epsilon: config.layerNormEpsilon, isTied: config.tieWordEmbeddings, keys }, words, key),
@@ -127,7 +126,7 @@ export const albert = encoderFamily<AlbertConfig>({
     question: (config, key) => new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
   },
   poolsForSequence: true,
-  tied: { "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight", "predictions.decoder.bias": "predictions.bias" },
+  tied: () => ({ "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight", "predictions.decoder.bias": "predictions.bias" }),
 });
 
 const withDropout = (config: AlbertConfig): AlbertConfig => ({ ...config, classifierDropout: config.classifierDropout ?? CLASSIFIER_DROPOUT });

@@ -153,7 +153,6 @@ export const bert = encoderFamily<BertConfig>({
   prefix: "bert",
   fields: bertFields,
   check: check("BertConfig"),
-  ignored: /^cls\.seq_relationship\./,
   encoder: (config, key, options) => new BertEncoder(config, key, options),
   heads: {
     ...tokenHeads,
@@ -161,7 +160,7 @@ export const bert = encoderFamily<BertConfig>({
     sequence: (config, key) => new LinearHead({ ...config, outputs: config.labels.length, of: "pooled" }, key),
   },
   poolsForSequence: true,
-  tied: { "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" },
+  tied: () => ({ "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" }),
 });
 
 const predictionKeys = {
@@ -211,7 +210,7 @@ const robertaLike = (modelType: string, className: string, vocabSize: number): E
       ),
   },
   poolsForSequence: false,
-  tied: { "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias" },
+  tied: () => ({ "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias" }),
 });
 
 export const roberta = encoderFamily(robertaLike("roberta", "Roberta", 50265));
@@ -262,5 +261,5 @@ export const electra = encoderFamily<ElectraConfig>({
     replaced: binaryHead,
   },
   poolsForSequence: false,
-  tied: { "generator_lm_head.weight": "electra.embeddings.word_embeddings.weight" },
+  tied: () => ({ "generator_lm_head.weight": "electra.embeddings.word_embeddings.weight" }),
 });

@@ -257,7 +257,7 @@ export const deberta = encoderFamily<DebertaConfig>({
   fields,
   modernize,
   writeJson: ({ normalizes_positions: isNormal, ...json }) => ({ ...json, norm_rel_ebd: isNormal ? "layer_norm" : "none" }),
-  ignored: /^mask_predictions\.|(^|\.)position_embeddings$/,
+  ignored: ({ task }) => (task === "masked-lm" ? /position_ids$|position_embeddings|mask_predictions.*/ : /position_ids$|position_embeddings/),
   check: ({ hiddenSize, numHeads, relativeAttention, positionBuckets }) => {
     requireField("DebertaV2Config", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
     requireField("DebertaV2Config", !relativeAttention || positionBuckets !== 1, "positionBuckets of at least 2", positionBuckets);
@@ -276,5 +276,6 @@ export const deberta = encoderFamily<DebertaConfig>({
   },
   poolsForSequence: false,
   sequenceLoss: debertaSequenceLoss,
-  tied: { "cls.predictions.decoder.weight": "deberta.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" },
+  tied: ({ isLegacy }): Readonly<Record<string, string>> =>
+    isLegacy ? { "cls.predictions.decoder.weight": "deberta.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" } : {},
 });

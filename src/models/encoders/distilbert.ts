@@ -87,6 +87,7 @@ export const distilbert = encoderFamily<DistilBertConfig & EncoderConfig>({
   modelType: "distilbert",
   className: "DistilBert",
   prefix: "distilbert",
+  aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
   fields: fields as Fields<Omit<DistilBertConfig & EncoderConfig, keyof LabelConfig>>,
   check: ({ hiddenSize, numHeads }) =>
     requireField("DistilBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]),
@@ -110,5 +111,5 @@ export const distilbert = encoderFamily<DistilBertConfig & EncoderConfig>({
     question: (config, key) => new LinearHead({ ...config, classifierDropout: config.questionDropout, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
   },
   poolsForSequence: false,
-  tied: { "vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight" },
+  tied: () => ({ "vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight" }),
 });

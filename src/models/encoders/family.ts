@@ -2,8 +2,8 @@
 
 import type { Embedding } from "../../nn/index.ts";
 import { cast, div, mean, mul, type RandomKey, reshape, slice, sum, type Tensor, withScope } from "../../tensor/index.ts";
-import { type Fields, fromJson, makeConfig, requireJson, toJson } from "../config.ts";
-import type { Family } from "../family.ts";
+import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
+import { type ConfigKeys, type Family, POSITION_IDS, untiedWords } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import { binaryLosses, classLoss, type SpanLabels, sequenceLoss, spanLoss } from "../losses.ts";
 import { type LabelConfig, type PretrainedModel, type RunOptions, type Task, TaskModel } from "../model.ts";
@@ -21,16 +21,18 @@ export interface EncoderFamily<C extends EncoderConfig> {
   /** The encoder's name in checkpoints of models with a head. */
   prefix: string;
   fields: Fields<Omit<C, keyof LabelConfig>>;
-  /** Values of config.json that are supported, of keys whose other values would change the result. */
-  supported?: Readonly<Record<string, readonly unknown[]>>;
+  aliases?: ConfigKeys["aliases"];
+  supported?: ConfigKeys["supported"];
+  training?: ConfigKeys["training"];
+  rope?: ConfigKeys["rope"];
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
   /** Brings what the fields give into the form of config.json, where it is another. */
   writeJson?(json: Json): Json;
   /** Checks what single fields cannot tell. */
   check?(config: C): void;
-  /** Stored tensors that are no weights. */
-  ignored?: RegExp;
+  /** Stored tensors that are no weights. @default POSITION_IDS */
+  ignored?: Family["ignored"] | null;
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): TextEncoder;
   heads: {
     maskedLM: (config: C, words: Embedding, key: RandomKey) => Head;
@@ -45,7 +47,7 @@ export interface EncoderFamily<C extends EncoderConfig> {
   /** The loss of sequence classification. @default sequenceLoss */
   sequenceLoss?: typeof sequenceLoss;
   /** Names of the weights that checkpoints of tied masked-LM heads may repeat. */
-  tied: Readonly<Record<string, string>>;
+  tied(config: C): Readonly<Record<string, string>>;
 }
 
 /** An encoder with a head, or without one. */
@@ -190,7 +192,6 @@ export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>)
     prefix,
     tasks: Object.fromEntries(Object.entries(classes).map(([name, { task }]) => [name, task as Task])),
     create: (architecture, path, json, key) => {
-      requireJson(path, json, { is_decoder: [false], add_cross_attention: [false], position_embedding_type: ["absolute"], ...family.supported });
       const modern = family.modernize?.(json) ?? json;
       const plain = fields as unknown as Fields<object>;
       const config = { ...makeConfig<object>(`${className}Config`, plain, fromJson<object>(path, modern, plain)), ...labelsFromJson(path, json) } as C;
@@ -198,15 +199,20 @@ export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>)
       const { model: Class, head } = classes[architecture];
       return new (Class as unknown as new (...args: unknown[]) => PretrainedModel)(family, config, architecture, key, head);
     },
+    configKeys: {
+      fields,
+      aliases: family.aliases,
+      supported: { is_decoder: [false], add_cross_attention: [false], position_embedding_type: ["absolute"], ...family.supported },
+      training: family.training,
+      rope: family.rope,
+    },
     configToJson: ({ config }) => {
       const json = toJson(config as object, fields as unknown as Fields<object>);
       return { ...(family.writeJson?.(json) ?? json), ...labelsToJson(config as LabelConfig) };
     },
-    tensorName: (name) => {
-      if (/(^|\.)position_ids$/.test(name) || family.ignored?.test(name)) return undefined;
-      return name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias"); // of the oldest checkpoints
-    },
-    tied: ({ config, task }) => (task === "masked-lm" && (config as C).tieWordEmbeddings ? family.tied : {}),
+    ignored: family.ignored === null ? undefined : (family.ignored ?? POSITION_IDS),
+    tied: ({ config, task }) => (task === "masked-lm" && (config as C).tieWordEmbeddings ? family.tied(config as C) : {}),
+    untie: untiedWords,
   };
 }
 

@@ -32,6 +32,7 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { activation, anything, choice, type Fields, flag, list, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import { ropeByLayerFromJson } from "../decoders/rope.ts";
 import type { Json } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEncoder } from "./encoder.ts";
@@ -95,11 +96,9 @@ function modernize(json: Json): Json {
   const every = (json.global_attn_every_n_layers as number | undefined) ?? GLOBAL_EVERY;
   const count = (json.num_hidden_layers as number | undefined) ?? fields.numLayers.default;
   const types = Array.from({ length: count }, (_, i) => (i % every === 0 ? "full_attention" : "sliding_attention"));
-  const rope = {
-    full_attention: { rope_theta: json.global_rope_theta ?? GLOBAL_THETA },
-    sliding_attention: { rope_theta: json.local_rope_theta ?? LOCAL_THETA },
-  };
-  return { ...json, layer_types: json.layer_types ?? types, rope_parameters: json.rope_parameters ?? rope };
+  const { global_rope_theta: full = GLOBAL_THETA, local_rope_theta: sliding = LOCAL_THETA } = json;
+  const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding }, layerTypes);
+  return { ...json, layer_types: json.layer_types ?? types, rope_parameters: rope };
 }
 
 type Angles = ReturnType<RotaryEmbedding["angles"]>;
@@ -311,6 +310,9 @@ export const modernbert = encoderFamily<ModernBertConfig & EncoderConfig>({
   prefix: "model",
   fields: fields as Fields<Omit<ModernBertConfig & EncoderConfig, keyof LabelConfig>>,
   modernize,
+  ignored: null,
+  rope: {},
+  supported: { sparse_prediction: [false] },
   check: ({ hiddenSize, numHeads, layerTypes: types, numLayers }) => {
     requireField("ModernBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
     requireField("ModernBertConfig", types?.length === numLayers, `layerTypes for ${numLayers} layers`, types);
@@ -323,5 +325,5 @@ export const modernbert = encoderFamily<ModernBertConfig & EncoderConfig>({
     question: (config, key) => new Classifier({ ...config, of: "tokens", outputs: 2 }, key),
   },
   poolsForSequence: false,
-  tied: { "decoder.weight": "model.embeddings.tok_embeddings.weight" },
+  tied: () => ({ "decoder.weight": "model.embeddings.tok_embeddings.weight" }),
 });

@@ -43,7 +43,6 @@ import {
   optional,
   probability,
   requireField,
-  requireJson,
   size,
   toJson,
   tokenId,
@@ -54,7 +53,7 @@ import { labelsFromJson, labelsToJson } from "../labels.ts";
 import { sequenceLoss } from "../losses.ts";
 import { type LabelConfig, type PretrainedModel, type RunOptions, TaskModel } from "../model.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig, Seq2SeqOutput } from "./seq2seq.ts";
-import { newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, shiftRight } from "./seq2seq.ts";
+import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, seq2seqAliases, shiftRight } from "./seq2seq.ts";
 
 export interface BartConfig extends Seq2SeqConfig {
   encoderLayers: number;
@@ -83,6 +82,7 @@ interface BartTraits {
   hasEmbeddingNorm: boolean;
   /** Learned positions begin at this row; fixed ones have none. */
   positionOffset: number | null;
+  ignored: RegExp;
 }
 
 const EPSILON = 1e-5;
@@ -317,7 +317,6 @@ const bartLike = (modelType: string, architectures: Family["tasks"], fields: Fie
   prefix: "model",
   tasks: architectures,
   create: (architecture, path, json, key): PretrainedModel => {
-    requireJson(path, json, supported);
     const config = makeConfig("BartConfig", fields, fromJson(path, json, fields));
     for (const heads of [config.encoderHeads, config.decoderHeads]) {
       requireField("BartConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [config.hiddenSize, heads]);
@@ -325,26 +324,29 @@ const bartLike = (modelType: string, architectures: Family["tasks"], fields: Fie
     const given = { modelType, architecture, config: { ...config, ...labelsFromJson(path, json.id2label ? json : { num_labels: 3, ...json }) }, traits };
     return architecture.endsWith("SequenceClassification") ? new BartForSequenceClassification(given, key) : new BartForConditionalGeneration(given, key);
   },
+  configKeys: { fields, aliases: seq2seqAliases, supported, training: layerDrop },
   configToJson: ({ config, task }) => ({
     ...toJson(config as BartConfig, fields),
     ...(task === "sequence-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
     is_encoder_decoder: true,
   }),
-  tensorName: (name, { config }) => {
-    const { sharesEmbeddings } = config as BartConfig;
-    if (/\.version$/.test(name) || (traits.positionOffset === null && /\.embed_positions\.weight$/.test(name))) return undefined;
-    return sharesEmbeddings && /^(model\.)?(encoder|decoder)\.embed_tokens\.weight$/.test(name) ? undefined : name;
-  },
+  ignored: traits.ignored,
   mayLack: /^final_logits_bias$/,
-  tied: ({ config }): Readonly<Record<string, string>> => ({
-    "lm_head.weight": (config as BartConfig).sharesEmbeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight",
-  }),
+  tied: ({ config, task }) => {
+    const { sharesEmbeddings } = config as BartConfig;
+    const table = sharesEmbeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight";
+    return {
+      ...(sharesEmbeddings && { "model.encoder.embed_tokens.weight": table, "model.decoder.embed_tokens.weight": table }),
+      ...(task === "seq2seq-lm" && { "lm_head.weight": table }),
+    };
+  },
 });
 
 export const barts = [
   bartLike("bart", { BartForConditionalGeneration: "seq2seq-lm", BartForSequenceClassification: "sequence-classification" }, bartFields, {
     hasEmbeddingNorm: true,
     positionOffset: 2,
+    ignored: /(encoder|decoder)\.version/,
   }),
   bartLike(
     "marian",
@@ -356,6 +358,6 @@ export const barts = [
       eosTokenId: tokenIds("eos_token_id", 0),
       decoderStartTokenId: tokenId("decoder_start_token_id", 58100),
     },
-    { hasEmbeddingNorm: false, positionOffset: null },
+    { hasEmbeddingNorm: false, positionOffset: null, ignored: /\.embed_positions\.weight$/ },
   ),
 ];

@@ -15,6 +15,12 @@ export interface Seq2SeqConfig {
   decoderStartTokenId: number | null;
 }
 
+/** Names that config.json may have for the encoder's sizes. */
+export const seq2seqAliases = { num_attention_heads: "encoder_attention_heads", hidden_size: "d_model", num_hidden_layers: "encoder_layers" };
+
+/** Layers are never left out in training. */
+export const layerDrop = { encoder_layerdrop: [0], decoder_layerdrop: [0] };
+
 export interface EncoderSideInputs {
   /** i32 [B, S] */
   inputIds?: Tensor<"i32">;

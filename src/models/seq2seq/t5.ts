@@ -228,39 +228,55 @@ export class T5EncoderModel extends TaskModel<EncoderSideInputs, { lastHiddenSta
   }
 }
 
-/** Whether the file has an output layer of its own; config.json cannot be trusted there. */
+/** Says that the file has an output layer of its own; tie_word_embeddings of config.json cannot be trusted there. */
 const OWN_HEAD = "has_own_lm_head";
 
-const t5Like = (modelType: string, className: string, defaults: Partial<Fields<T5Config>>, feedForward: string, scales: (json: Json) => unknown): Family => {
+/** Old files have it, and nothing reads it. */
+const UNREAD_BIAS = /decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight/;
+
+interface T5Traits {
+  feedForward: string;
+  scales: (json: Json) => unknown;
+  /** What the encoder alone passes over in the file of a whole model. */
+  encoderIgnores?: RegExp;
+}
+
+const t5Like = (modelType: string, className: string, defaults: Partial<Fields<T5Config>>, { feedForward, scales, encoderIgnores }: T5Traits): Family => {
   const own = { ...fields, ...defaults };
   return {
     modelType,
+    prefix: "transformer",
     tasks: { [`${className}ForConditionalGeneration`]: "seq2seq-lm", [`${className}EncoderModel`]: "feature-extraction" } satisfies Record<string, Task>,
     create: (architecture, path, json, key) => {
-      const isTied = !(json[OWN_HEAD] ?? json.tie_word_embeddings === false);
-      const modern = { ...json, ...feedForwardOf(json, feedForward), scale_decoder_outputs: scales(json), tie_word_embeddings: isTied };
+      const modern = { ...json, ...feedForwardOf(json, feedForward), scale_decoder_outputs: scales(json), tie_word_embeddings: json[OWN_HEAD] !== true };
       const config = makeConfig(`${className}Config`, own, fromJson(path, modern, own));
       requireField(`${className}Config`, config.numBuckets % 4 === 0, "numBuckets to be a multiple of 4", config.numBuckets);
       const given = { modelType, architecture, config };
       return architecture.endsWith("EncoderModel") ? new T5EncoderModel(given, key) : new T5ForConditionalGeneration(given, key);
     },
+    configKeys: { fields: own, aliases: { hidden_size: "d_model", num_attention_heads: "num_heads", num_hidden_layers: "num_layers", head_dim: "d_kv" } },
     configToJson: ({ config }) => {
       const { isGated, activation: name } = config as T5Config;
       const feedForward = `${isGated ? "gated-" : ""}${isGated && name === "gelu_new" ? "gelu" : name}`;
       return { ...toJson(config as T5Config, own), feed_forward_proj: feedForward, is_encoder_decoder: true };
     },
-    // old files hold the encoder's and decoder's table beside the shared one, and biases that nothing reads
-    tensorName: (name, { task }) => {
-      if (/^(encoder|decoder)\.embed_tokens\.weight$|EncDecAttention\.relative_attention_bias/.test(name)) return undefined;
-      return task === "feature-extraction" && /^(decoder\.|lm_head\.)/.test(name) ? undefined : name;
-    },
-    tied: ({ config }): Readonly<Record<string, string>> => ((config as T5Config).tieWordEmbeddings ? { "lm_head.weight": "shared.weight" } : {}),
-    untiedBy: { tensor: "lm_head.weight", source: "shared.weight", key: OWN_HEAD },
+    ignored: ({ task }) => (task === "seq2seq-lm" ? UNREAD_BIAS : encoderIgnores),
+    tied: ({ config, task }) => ({
+      "encoder.embed_tokens.weight": "shared.weight",
+      ...(task === "seq2seq-lm" && { "decoder.embed_tokens.weight": "shared.weight" }),
+      ...(task === "seq2seq-lm" && (config as T5Config).tieWordEmbeddings && { "lm_head.weight": "shared.weight" }),
+    }),
+    untie: (json) => ({ ...json, [OWN_HEAD]: true }),
   };
 };
 
 export const t5s = [
-  t5Like("t5", "T5", {}, "relu", (json) => json.scale_decoder_outputs ?? json.tie_word_embeddings !== false),
+  t5Like(
+    "t5",
+    "T5",
+    {},
+    { feedForward: "relu", scales: (json) => json.scale_decoder_outputs ?? json.tie_word_embeddings !== false, encoderIgnores: /decoder/ },
+  ),
   t5Like(
     "mt5",
     "MT5",
@@ -270,7 +286,6 @@ export const t5s = [
       numLayers: size("num_layers", 8),
       numHeads: size("num_heads", 6),
     },
-    "gated-gelu",
-    () => false,
+    { feedForward: "gated-gelu", scales: () => false },
   ),
 ];

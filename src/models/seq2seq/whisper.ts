@@ -15,11 +15,21 @@ import {
   TransformerLayer,
 } from "../../nn/index.ts";
 import { add, concat, conv, gelu, matmul, type RandomKey, reshape, slice, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
-import { activation, type Fields, fromJson, makeConfig, number, probability, requireField, requireJson, size, toJson, tokenId, tokenIds } from "../config.ts";
+import { activation, type Fields, fromJson, makeConfig, number, probability, requireField, size, toJson, tokenId, tokenIds } from "../config.ts";
 import type { Family } from "../family.ts";
 import type { RunOptions } from "../model.ts";
 import { bartLayerKeys } from "./bart.ts";
-import { type DecodeInputs, type EncoderSideInputs, newPositions, runDecoderLayers, runEncoderLayers, type Seq2SeqConfig, Seq2SeqLM } from "./seq2seq.ts";
+import {
+  type DecodeInputs,
+  type EncoderSideInputs,
+  layerDrop,
+  newPositions,
+  runDecoderLayers,
+  runEncoderLayers,
+  type Seq2SeqConfig,
+  Seq2SeqLM,
+  seq2seqAliases,
+} from "./seq2seq.ts";
 
 export interface WhisperConfig extends Seq2SeqConfig {
   numMelBins: number;
@@ -229,11 +239,13 @@ export const whisper: Family = {
   modelType: "whisper",
   prefix: "model",
   tasks: { WhisperForConditionalGeneration: "speech-seq2seq" },
-  create: (_, path, json, key) => {
-    requireJson(path, json, { tie_word_embeddings: [true] });
-    return new WhisperForConditionalGeneration(fromJson(path, json, fields), key);
+  create: (_, path, json, key) => new WhisperForConditionalGeneration(fromJson(path, json, fields), key),
+  configKeys: {
+    fields,
+    aliases: { num_key_value_heads: "encoder_attention_heads", ...seq2seqAliases },
+    supported: { tie_word_embeddings: [true], scale_embedding: [false] },
+    training: { ...layerDrop, apply_spec_augment: [false] },
   },
   configToJson: ({ config }) => ({ ...toJson(config as WhisperConfig, fields), is_encoder_decoder: true }),
-  tensorName: (name) => name,
   tied: () => ({ "proj_out.weight": "model.decoder.embed_tokens.weight" }),
 };

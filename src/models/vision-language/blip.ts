@@ -3,25 +3,11 @@
  */
 import { type Activation, cachedHeadDim, type KeysAndValues, LayerNorm, Module, normalInit, type Parameter, TransformerLayer } from "../../nn/index.ts";
 import { add, broadcastTo, concat, crossEntropy, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
-import {
-  activation,
-  count,
-  type Fields,
-  fromJson,
-  makeConfig,
-  number,
-  positive,
-  probability,
-  requireField,
-  requireJson,
-  size,
-  toJson,
-  tokenId,
-} from "../config.ts";
+import { activation, count, type Fields, fromJson, makeConfig, number, positive, probability, requireField, size, toJson, tokenId } from "../config.ts";
 import { bertLayerKeys } from "../encoders/bert.ts";
 import { TextEmbeddings } from "../encoders/encoder.ts";
 import { MaskedLMHead } from "../encoders/heads.ts";
-import type { Family } from "../family.ts";
+import { type Family, POSITION_IDS } from "../family.ts";
 import type { Json } from "../labels.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
 import { type DecodeInputs, type EncoderDecoder, newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
@@ -251,13 +237,17 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
 
 export const blip: Family = {
   modelType: "blip",
+  prefix: "blip",
   tasks: { BlipForConditionalGeneration: "image-to-text" },
   create: (_, path, json, key) => {
     const [textJson, visionJson] = [json.text_config, json.vision_config].map((part) => (part ?? {}) as Json);
-    requireJson(`${path}, text_config`, textJson, { tie_word_embeddings: [true] });
     const text = makeConfig("text_config", textFields, fromJson(`${path}, text_config`, textJson, textFields));
     const vision = makeConfig("vision_config", visionFields, fromJson(`${path}, vision_config`, visionJson, visionFields));
     return new BlipForConditionalGeneration(text, vision, key);
+  },
+  configKeys: {
+    fields: {},
+    parts: { text_config: { fields: textFields, supported: { tie_word_embeddings: [true] } }, vision_config: { fields: visionFields } },
   },
   configToJson: (model) => {
     const { vision, eosTokenId: _, decoderStartTokenId: __, ...text } = (model as BlipForConditionalGeneration).config;
@@ -266,7 +256,7 @@ export const blip: Family = {
       vision_config: { model_type: "blip_vision_model", ...toJson(vision, visionFields) },
     };
   },
-  tensorName: (name) => (/embeddings\.position_ids$/.test(name) ? undefined : name),
+  ignored: POSITION_IDS,
   tied: () => ({
     "text_decoder.cls.predictions.decoder.weight": "text_decoder.bert.embeddings.word_embeddings.weight",
     "text_decoder.cls.predictions.decoder.bias": "text_decoder.cls.predictions.bias",

@@ -8,7 +8,7 @@ import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "
 import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
-import { type Family, findFamily } from "../family.ts";
+import { type ConfigFile, type Family, FREQUENCIES, findFamily, POSITION_IDS, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { type ClipVisionConfig, clipVision, VisionTower } from "../vision/clip-towers.ts";
@@ -43,16 +43,15 @@ const projectorFields: Fields<ProjectorConfig> = {
   visionFeatureSelectStrategy: choice("vision_feature_select_strategy", ["default", "full"], "default"),
 };
 
-/** The tower of LLaVA 1.5, which its config.json need not tell. */
-const llavaVision: Fields<ClipVisionConfig> = {
-  ...clipVision,
-  hiddenSize: size("hidden_size", 1024),
-  intermediateSize: size("intermediate_size", 4096),
-  numLayers: size("num_hidden_layers", 24),
-  numHeads: size("num_attention_heads", 16),
-  patchSize: size("patch_size", 14),
-  imageSize: size("image_size", 336),
-  projectionSize: size("projection_dim", 768),
+/** The tower of LLaVA 1.5, for a config.json without one. */
+const usualTower = {
+  hidden_size: 1024,
+  intermediate_size: 4096,
+  num_hidden_layers: 24,
+  num_attention_heads: 16,
+  patch_size: 14,
+  image_size: 336,
+  projection_dim: 768,
 };
 
 class Projector extends Module {
@@ -151,7 +150,7 @@ export const llava: Family = {
   tasks: { LlavaForConditionalGeneration: "image-text-to-text" },
   create: (_, path, json, key) => {
     const text = { model_type: "llama", ...(json.text_config as Json) };
-    const visionJson = { model_type: "clip_vision_model", ...(json.vision_config as Json) };
+    const visionJson = { model_type: "clip_vision_model", ...((json.vision_config as Json | undefined) ?? usualTower) };
     if (visionJson.model_type !== "clip_vision_model") {
       const fix = "use a model with a CLIP tower";
       throw new DataError({ where: `${path}, vision_config`, expected: "clip_vision_model", received: String(visionJson.model_type), fix });
@@ -161,13 +160,13 @@ export const llava: Family = {
     const isTied = json.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
     const [architecture] = Object.keys(family.tasks);
     const languageModel = family.create(architecture, `${path}, text_config`, { ...text, ...isTied }, textKey) as CausalLM;
-    const vision = makeConfig("vision_config", llavaVision, fromJson(`${path}, vision_config`, visionJson, llavaVision));
-    const projector = makeConfig(
-      "LlavaConfig",
-      projectorFields,
-      fromJson(path, { ...json, image_token_index: json.image_token_index ?? json.image_token_id }, projectorFields),
-    );
+    const vision = makeConfig("vision_config", clipVision, fromJson(`${path}, vision_config`, visionJson, clipVision));
+    const projector = makeConfig("LlavaConfig", projectorFields, fromJson(path, json, projectorFields));
     return new LlavaForConditionalGeneration({ ...projector, vision }, languageModel, ownKey);
+  },
+  configKeys: (json) => {
+    const text = textFamilyOf("config", (json.text_config as Json | undefined)?.model_type ?? "llama").configKeys as ConfigFile; // decoders have one form
+    return { fields: projectorFields, aliases: { image_token_id: "image_token_index" }, parts: { text_config: text, vision_config: { fields: clipVision } } };
   },
   configToJson: (model) => {
     const { languageModel, config } = model as LlavaForConditionalGeneration;
@@ -175,20 +174,15 @@ export const llava: Family = {
       ...toJson(config, projectorFields),
       tie_word_embeddings: languageModel.config.tieWordEmbeddings,
       text_config: { model_type: languageModel.modelType, ...textFamily(languageModel).configToJson(languageModel) },
-      vision_config: { model_type: "clip_vision_model", ...toJson(config.vision, llavaVision) },
+      vision_config: { model_type: "clip_vision_model", ...toJson(config.vision, clipVision) },
     };
   },
-  tensorName: (name, model) => {
-    const published = publishedName(name);
-    if (/embeddings\.position_ids$/.test(published)) return undefined;
-    const { languageModel } = model as LlavaForConditionalGeneration;
-    if (!published.startsWith("language_model.")) return published;
-    const inner = textFamily(languageModel).tensorName(published.slice("language_model.".length), languageModel);
-    return inner && `language_model.${inner}`;
-  },
+  tensorName: publishedName,
+  ignored: new RegExp(`${POSITION_IDS.source}|${FREQUENCIES.source}`),
   tied: (model) => {
     const { languageModel } = model as LlavaForConditionalGeneration;
     const tied = Object.entries(textFamily(languageModel).tied?.(languageModel) ?? {});
     return Object.fromEntries(tied.map(([name, source]) => [`language_model.${name}`, `language_model.${source}`]));
   },
+  untie: (json) => untiedWords({ ...json, text_config: untiedWords((json.text_config ?? {}) as Json) }),
 };

@@ -28,12 +28,12 @@ import {
   where,
   withScope,
 } from "../../tensor/index.ts";
-import { activation, count, type Fields, fromJson, makeConfig, number, positive, requireField, size, toJson } from "../config.ts";
+import { activation, count, type Fields, fromJson, makeConfig, number, positive, requireField, size, toJson, tokenId, tokenIds } from "../config.ts";
 import { DecoderForCausalLM } from "../decoders/decoder.ts";
-import { type DecoderFamily, decoderConfig } from "../decoders/family.ts";
+import { type DecoderFamily, decoderConfig, decoderKeys } from "../decoders/family.ts";
 import { type QwenConfig, qwen2Family } from "../decoders/llama.ts";
 import { ropeFromJson } from "../decoders/rope.ts";
-import type { Family } from "../family.ts";
+import { type Family, FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { patchPlaces, tokenPlaces } from "./vision-grid.ts";
@@ -212,10 +212,12 @@ const textFamily: DecoderFamily<QwenConfig> = {
     numHeads: size("num_attention_heads", 64),
     numKeyHeads: size("num_key_value_heads", 8),
     maxWindowLayers: size("max_window_layers", 80),
+    bosTokenId: tokenId("bos_token_id", 151643),
+    eosTokenId: tokenIds("eos_token_id", 151645),
     rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
   },
   derivesKeyHeads: false,
-  rope: { theta: 1_000_000 },
+  rope: { theta: 1_000_000, oldTypes: { mrope: "default" }, ownKeys: ["mrope_section"] }, // "mrope" says only that there are sections
   traits: (config) => {
     const { mrope_section: sections = DEFAULT_SECTIONS, ...rope } = config.rope as MultimodalRope;
     const rotary = new MultimodalRotaryEmbedding(config.headDim, config.maxPositionEmbeddings, rope, sections);
@@ -334,9 +336,7 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
 /** The text model's part of config.json: text_config, or what stands at the top of published files. */
 function textConfig(path: string, json: Json): QwenConfig {
   const text = (json.text_config as Json | undefined) ?? json;
-  const rope: { rope_type?: string } = ropeFromJson(text, textFamily.rope);
-  if (rope.rope_type === "mrope") delete rope.rope_type; // says only that there are sections
-  const given = { tie_word_embeddings: json.tie_word_embeddings, ...text, rope_parameters: rope };
+  const given = { tie_word_embeddings: json.tie_word_embeddings, ...text, rope_parameters: ropeFromJson(text, textFamily.rope) };
   return decoderConfig(textFamily, fromJson(path, given as Json, textFamily.fields));
 }
 
@@ -350,6 +350,14 @@ export const qwen2Vl: Family = {
     const tokens = makeConfig("Qwen2VLConfig", tokenFields, fromJson(path, json, tokenFields));
     return new Qwen2VLForConditionalGeneration({ ...tokens, text, vision }, key);
   },
+  configKeys: {
+    ...decoderKeys(textFamily),
+    fields: { ...textFamily.fields, ...tokenFields },
+    parts: {
+      text_config: decoderKeys(textFamily),
+      vision_config: { fields: visionFields, aliases: { num_attention_heads: "num_heads", num_hidden_layers: "depth" }, supported: { rope_theta: [10000] } },
+    },
+  },
   // as the published files have it, which older versions of transformers read too
   configToJson: (model) => {
     const { text, vision, ...tokens } = (model as Qwen2VLForConditionalGeneration).config;
@@ -359,6 +367,8 @@ export const qwen2Vl: Family = {
     return { ...rest, ...(types ? { layer_types: types } : {}), ...toJson(tokens, tokenFields), ...scaling, vision_config: toJson(vision, visionFields) };
   },
   tensorName: (name) => name.replace(/^model\.language_model\./, "model.").replace(/^model\.visual\./, "visual."),
+  ignored: FREQUENCIES,
   tied: (model): Readonly<Record<string, string>> =>
     (model as Qwen2VLForConditionalGeneration).config.text.tieWordEmbeddings ? { "lm_head.weight": "model.embed_tokens.weight" } : {},
+  untie: (json) => untiedWords({ ...json, ...(json.text_config ? { text_config: untiedWords(json.text_config as Json) } : {}) }),
 };

@@ -24,7 +24,7 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, requireField, toJson } from "../config.ts";
-import type { Family } from "../family.ts";
+import { type Family, POSITION_IDS } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
 import { type LabelConfig, type PretrainedModel, type RunOptions, type Task, TaskModel } from "../model.ts";
@@ -229,6 +229,7 @@ const checkHeads = (name: string, { hiddenSize, numHeads }: TowerConfig): void =
 
 const clipLike = (modelType: string, className: string, text: Fields<ClipTextConfig>, vision: Fields<ClipVisionConfig>, traits: Traits): Family => ({
   modelType,
+  prefix: modelType,
   tasks: { [`${className}ForImageClassification`]: "image-classification", [`${className}Model`]: "zero-shot-image-classification" } satisfies Record<
     string,
     Task
@@ -258,7 +259,8 @@ const clipLike = (modelType: string, className: string, text: Fields<ClipTextCon
       ...(task === "image-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
     };
   },
-  tensorName: (name) => (/embeddings\.position_ids$/.test(name) ? undefined : name),
+  configKeys: { fields: {}, parts: { text_config: { fields: text }, vision_config: { fields: vision, supported: { vision_use_head: [true] } } } },
+  ignored: POSITION_IDS,
 });
 
 const tower = <C extends TowerConfig>(
@@ -268,10 +270,12 @@ const tower = <C extends TowerConfig>(
   make: (config: C, key: RandomKey) => PretrainedModel,
 ): Family => ({
   modelType,
+  prefix: modelType.replace("clip_", ""),
   tasks: { [architecture]: "feature-extraction" },
   create: (_, path, json, key) => make(read(path, modelType, json, fields), key),
   configToJson: ({ config }) => toJson(config as C, fields),
-  tensorName: (name) => (/embeddings\.position_ids$/.test(name) ? undefined : name),
+  configKeys: { fields },
+  ignored: POSITION_IDS,
 });
 
 export const clips = [

@@ -139,6 +139,7 @@ export const convnext = imageFamily<ConvNextConfig>({
   className: "ConvNext",
   prefix: "convnext",
   fields,
+  training: { drop_path_rate: [0] },
   encoder: (config, key) => new ConvNextEncoder(config, key),
   classifier: ({ hiddenSizes, labels, initializerRange }, key) => new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
 });

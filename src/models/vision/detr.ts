@@ -31,6 +31,7 @@ import type { Family } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { bartLayerKeys } from "../seq2seq/bart.ts";
+import { layerDrop, seq2seqAliases } from "../seq2seq/seq2seq.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
 import { type DetectionLabels, type DetectionWeights, detectionFields, detectionLoss } from "./detection-loss.ts";
 import { type ImageInputs, toTokens } from "./image.ts";
@@ -229,8 +230,9 @@ const timmBackbones: Readonly<Record<string, readonly number[]>> = { resnet50: [
 /** The backbone: a config of transformers' ResNet, or the name of one of timm's. */
 function backboneOf(path: string, json: Json): DetrConfig["backbone"] {
   const own = json.backbone_config as Json | null | undefined;
-  const name = String(json.backbone ?? "resnet50");
-  if (!own && Object.hasOwn(timmBackbones, name) && json.dilation !== true) return makeConfig("backbone", resnetFields, { depths: timmBackbones[name] });
+  const isTimm = !own || own.model_type === "timm_backbone";
+  const name = String(own?.backbone ?? json.backbone ?? "resnet50");
+  if (isTimm && Object.hasOwn(timmBackbones, name) && json.dilation !== true) return makeConfig("backbone", resnetFields, { depths: timmBackbones[name] });
   if (own?.model_type === "resnet") return makeConfig("backbone_config", resnetFields, fromJson(`${path}, backbone_config`, own, resnetFields));
   throw new DataError({
     where: `${path}, backbone`,
@@ -253,6 +255,13 @@ export const detr: Family = {
     }
     return new DetrForObjectDetection({ ...config, backbone: backboneOf(path, json), ...labelsFromJson(path, json) }, key);
   },
+  configKeys: {
+    fields,
+    aliases: seq2seqAliases,
+    supported: { num_channels: [3], output_stride: [null] },
+    training: layerDrop,
+    parts: { backbone_config: { fields: resnetFields, supported: { output_stride: [null] } } },
+  },
   configToJson: ({ config }) => {
     const { backbone, labels, problemType } = config as DetrConfig;
     return {
@@ -265,7 +274,6 @@ export const detr: Family = {
     };
   },
   tensorName: (name) => {
-    if (/\.num_batches_tracked$/.test(name)) return undefined;
     if (!name.startsWith(BACKBONE)) return name;
     return `${BACKBONE}${fromTimmName(name.slice(BACKBONE.length)) ?? name.slice(BACKBONE.length)}`;
   },

@@ -3,7 +3,7 @@ import { ShapeError } from "../../ir/index.ts";
 import { Conv2d, Module, normalInit, Parameter } from "../../nn/index.ts";
 import { interpolate, type RandomKey, reshape, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
-import type { Family } from "../family.ts";
+import type { ConfigKeys, Family } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
 import { type LabelConfig, type RunOptions, type Task, TaskModel } from "../model.ts";
@@ -118,8 +118,12 @@ export interface ImageFamily<C extends LabelConfig> {
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
   check?(config: C): void;
+  aliases?: ConfigKeys["aliases"];
+  supported?: ConfigKeys["supported"];
+  training?: ConfigKeys["training"];
+  /** Stored tensors that transformers passes over without a word. */
   ignored?: RegExp;
-  tensorName?(name: string): string | undefined;
+  tensorName?(name: string): string;
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): ImageEncoder;
   /** The head of image classification. */
   classifier(config: C, key: RandomKey): ImageHead;
@@ -219,7 +223,9 @@ export function imageFamily<C extends LabelConfig>(family: ImageFamily<C>): Fami
       const Model = head ? modelFor[head.task as keyof typeof modelFor] : ImageModel;
       return new (Model as unknown as new (...args: unknown[]) => ImageModel)(family, config, architecture, key, head?.make);
     },
+    configKeys: { fields, aliases: family.aliases, supported: family.supported, training: family.training },
     configToJson: ({ config }) => ({ ...toJson(config as object, fields as unknown as Fields<object>), ...labelsToJson(config as LabelConfig) }),
-    tensorName: (name) => (/\.num_batches_tracked$/.test(name) || family.ignored?.test(name) ? undefined : (family.tensorName?.(name) ?? name)),
+    tensorName: family.tensorName,
+    ignored: family.ignored,
   };
 }

@@ -247,6 +247,8 @@ export const segformer = imageFamily<SegformerConfig>({
   className: "Segformer",
   prefix: "segformer",
   fields,
+  supported: { semantic_loss_ignore_index: [255] },
+  training: { drop_path_rate: [0.1, 0] },
   check: ({ depths, hiddenSizes, numHeads, ...rest }) => {
     const lists = [hiddenSizes, numHeads, rest.srRatios, rest.patchSizes, rest.strides, rest.mlpRatios];
     requireField(

@@ -309,7 +309,9 @@ export const swin = imageFamily<SwinConfig>({
   className: "Swin",
   prefix: "swin",
   fields,
-  ignored: /relative_position_index$|embeddings\.mask_token$/,
+  aliases: { num_attention_heads: "num_heads" },
+  training: { drop_path_rate: [0.1, 0] },
+  ignored: /attention\.(self|relative_position_bias)\.relative_position_index/,
   check: ({ depths, numHeads, embedDim }) => {
     requireField("SwinConfig", depths.length === numHeads.length, "numHeads for each stage of depths", [depths, numHeads]);
     requireField(

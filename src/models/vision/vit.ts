@@ -272,7 +272,6 @@ export const vit = imageFamily<ViTConfig>({
   prefix: "vit",
   fields: vitFields,
   check: check("ViTConfig"),
-  ignored: /embeddings\.mask_token$|^vit\.pooler\./,
   encoder: (config, key, { hasPooler }) => new ViTEncoder(vitParts(config, hasPooler, {}), key),
   classifier: (config, key) => new TokenClassifierHead(config, key),
 });
@@ -283,7 +282,6 @@ export const deit = imageFamily<ViTConfig>({
   prefix: "deit",
   fields: vitFields,
   check: check("DeiTConfig"),
-  ignored: /embeddings\.mask_token$|^deit\.pooler\./,
   encoder: (config, key, { hasPooler }) => new ViTEncoder(vitParts(config, hasPooler, { hasDistillationToken: true }), key),
   classifier: (config, key) => new TokenClassifierHead(config, key),
   heads: { ForImageClassificationWithTeacher: { task: "image-classification", make: (config, key) => new TeacherHead(config, key) } },
@@ -314,6 +312,7 @@ export const dinov2 = imageFamily<Dinov2Config>({
     useSwigluFfn: flag("use_swiglu_ffn", false),
     useMaskToken: flag("use_mask_token", true),
   },
+  training: { drop_path_rate: [0] },
   check: check("Dinov2Config"),
   encoder: (config, key) => {
     const { hiddenSize, mlpRatio, useSwigluFfn, layerScale, useMaskToken } = config;

@@ -1,7 +1,7 @@
 /** YOLOS: a ViT with further tokens, each of which finds an object. Fang et al. 2021, arXiv:2106.00666. */
 import { LayerNorm, Module, normalInit, type Parameter, TransformerLayer } from "../../nn/index.ts";
 import { add, broadcastTo, concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
-import { type Fields, flag, fromJson, makeConfig, requireField, requireJson, size, toJson } from "../config.ts";
+import { type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
 import type { Family } from "../family.ts";
 import { labelsFromJson, labelsToJson } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
@@ -135,11 +135,10 @@ export const yolos: Family = {
   prefix: "vit",
   tasks: { YolosForObjectDetection: "object-detection" },
   create: (_, path, json, key) => {
-    requireJson(path, json, { auxiliary_loss: [false] });
     const config = makeConfig("YolosConfig", fields, fromJson(path, json, fields));
     requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [config.hiddenSize, config.numHeads]);
     return new YolosForObjectDetection({ ...config, ...labelsFromJson(path, json) }, key);
   },
+  configKeys: { fields, supported: { auxiliary_loss: [false] } },
   configToJson: ({ config }) => ({ ...toJson(config as object, fields as unknown as Fields<object>), ...labelsToJson(config as YolosConfig) }),
-  tensorName: (name) => name,
 };

@@ -1,0 +1,198 @@
+/** Which of a file's tensors is which weight of a model, and what there is too much or too little of. */
+import { readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
+import { DataError, HalfArray, isFloat, ShapeError } from "../ir/index.ts";
+import { CheckpointError, loadStateDict, type ModelBuffer, type Parameter, type StateTensor } from "../nn/index.ts";
+import type { Family } from "./family.ts";
+import type { PretrainedModel } from "./model.ts";
+import { isOwnOnnx, tensorsIn } from "./weight-files.ts";
+
+/** The tensors of a checkpoint that a model may use, and the names of all others. */
+export interface StoredWeights {
+  files: readonly string[];
+  tensors: ReadonlyMap<string, StoredTensor>;
+  others: readonly string[];
+  /** Of an ONNX graph, which has constants besides: whether it may lack weights, being ours, without what its task has no use for. */
+  graph?: { mayLack: boolean };
+}
+
+/** Reads the tensors of files that are weights of a model or repeat one; what is left over is not read where the format allows it. */
+export async function readWeights(files: readonly string[], model: PretrainedModel, family: Family): Promise<StoredWeights> {
+  const places = new Places(model, family);
+  const isUsed = (name: string) => places.keyOf(name) !== undefined;
+  const tensors = new Map<string, StoredTensor>();
+  const others: string[] = [];
+  for (const path of files) {
+    const names = path.endsWith(".safetensors") ? await namesInOrder(path) : undefined;
+    if (names) others.push(...names.filter((name) => !isUsed(name)));
+    for await (const [name, tensor] of tensorsIn(path, { names: names?.filter(isUsed) })) {
+      if (isUsed(name)) tensors.set(name, tensor);
+      else others.push(name);
+    }
+  }
+  const [first] = files;
+  if (!first.endsWith(".onnx")) return { files, tensors, others };
+  return { files, tensors, others, graph: { mayLack: tensors.size < places.wanted.size && (await isOwnOnnx(first)) } };
+}
+
+/** The names in a file by their place in it, so that it is read from its start to its end. */
+async function namesInOrder(path: string): Promise<string[]> {
+  const { tensors } = await readSafetensorsHeader(path);
+  return [...tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
+}
+
+/** Finds the weight of a model that a stored name means. */
+class Places {
+  readonly wanted: ReadonlyMap<string, Parameter | ModelBuffer>;
+  readonly tied: Readonly<Record<string, string>>;
+  private readonly model: PretrainedModel;
+  private readonly family: Family;
+
+  constructor(model: PretrainedModel, family: Family) {
+    this.model = model;
+    this.family = family;
+    this.wanted = model.namedState();
+    this.tied = family.tied?.(model) ?? {};
+  }
+
+  /** The key of a weight, or of a tied name; undefined for what is neither. A base model's names may have the prefix of models with a head, or lack it. */
+  keyOf(name: string): string | undefined {
+    const { prefix, tensorName } = this.family;
+    const present = withoutOldNames(name);
+    const key = tensorName?.(present, this.model) ?? present;
+    if (this.has(key)) return key;
+    if (prefix === undefined) return undefined;
+    const without = key.startsWith(`${prefix}.`) ? key.slice(prefix.length + 1) : undefined;
+    return [without, `${prefix}.${key}`].find((other) => other !== undefined && this.has(other));
+  }
+
+  /** Whether a name that is no weight is passed over without a word. */
+  isSilent(name: string): boolean {
+    if (BATCH_COUNT.test(name)) return this.keyOf(name.replace(BATCH_COUNT, ".running_mean")) !== undefined;
+    const { ignored } = this.family;
+    return (typeof ignored === "function" ? ignored(this.model) : ignored)?.test(name) ?? false;
+  }
+
+  private has(key: string): boolean {
+    return this.wanted.has(key) || Object.hasOwn(this.tied, key);
+  }
+}
+
+/** How many batches a batch norm has seen, which matters to none that averages at a fixed rate. */
+const BATCH_COUNT = /\.num_batches_tracked$/;
+
+/** The oldest checkpoints, converted from TensorFlow, call the weights of norms so. */
+const withoutOldNames = (name: string) => name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+
+/** How stored weights fit a model. */
+export interface Fit {
+  /** The stored weights by their keys. */
+  state: ReadonlyMap<string, StateTensor>;
+  /** Stored tensors that the model has no place for, by their names in the file. */
+  unused: string[];
+  /** Weights that are not stored. */
+  missing: string[];
+  /** Weights of another shape in the file. */
+  misshapen: string[];
+  /** Tied names, and the weights whose numbers are others although the config says that they are one. */
+  untied: [name: string, source: string][];
+}
+
+export function fitWeights({ files, tensors, others, graph }: StoredWeights, model: PretrainedModel, family: Family): Fit {
+  const places = new Places(model, family);
+  const { wanted, tied } = places;
+  const state = new Map<string, StateTensor>();
+  for (const [name, tensor] of tensors) state.set(places.keyOf(name) as string, floats(`${files[0]}, tensor ${name}`, tensor));
+  const untied = joinTied(state, tied);
+  const missing = [...wanted.keys()].filter((key) => !state.has(key) && !family.mayLack?.test(key) && !graph?.mayLack);
+  const differs = (key: string, { shape }: Parameter | ModelBuffer) => state.has(key) && String(state.get(key)?.shape) !== String(shape);
+  const misshapen = [...wanted].filter(([key, variable]) => differs(key, variable)).map(([key]) => key);
+  return { state, unused: graph ? [] : others.filter((name) => !places.isSilent(name)), missing, misshapen, untied };
+}
+
+/** @throws DataError for weights in integers */
+function floats(where: string, { dtype, shape, data }: StoredTensor): StateTensor {
+  if (!isFloat(dtype)) throw new DataError({ where, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
+  return { dtype: "f32", shape, data: dtype === "f32" ? (data as Float32Array) : new HalfArray(dtype, data as Uint16Array) };
+}
+
+/** Weights that a checkpoint repeats under another name: equal to their source they are passed over; without their source they are it. @returns those that differ */
+function joinTied(state: Map<string, StateTensor>, tied: Readonly<Record<string, string>>): [name: string, source: string][] {
+  const untied: [name: string, source: string][] = [];
+  for (const [name, source] of Object.entries(tied)) {
+    const [repeated, own] = [state.get(name), state.get(source)];
+    if (!repeated) continue;
+    if (own && !areEqual(repeated.data, own.data)) {
+      untied.push([name, source]);
+      continue;
+    }
+    state.set(source, own ?? repeated);
+    state.delete(name);
+  }
+  return untied;
+}
+
+function areEqual(a: StateTensor["data"], b: StateTensor["data"]): boolean {
+  if (a.length !== b.length) return false;
+  const [first, second] = a instanceof HalfArray && b instanceof HalfArray && a.dtype === b.dtype ? [a.bits, b.bits] : [wide(a), wide(b)];
+  return first.every((value, i) => value === second[i]);
+}
+const wide = (data: StateTensor["data"]) => (data instanceof HalfArray ? data.widened() : data);
+
+/** Which differences between a file and a model are allowed. */
+export interface Leniency {
+  /** The file's weights must be those of the model, no more and no less. */
+  strict: boolean;
+  /** Weights of other shapes start anew. */
+  ignoreMismatchedSizes: boolean;
+  /** Whether a weight belongs to a head that starts anew where the file has none that fits. */
+  isNew(key: string): boolean;
+}
+
+/**
+ * Sets the weights of a model; those that the file has not keep their initial values. Nothing changes unless everything fits that must.
+ * @throws CheckpointError for a file without any weight of the model, and for what `strict` does not allow; ShapeError for another shape
+ */
+export function setWeights({ files: [path] }: StoredWeights, fit: Fit, model: PretrainedModel, { strict, ignoreMismatchedSizes, isNew }: Leniency): void {
+  const { state, unused, misshapen } = fit;
+  const wanted = model.namedState();
+  if (strict) {
+    loadStateDict(path, wanted, new Map([...state, ...unused.map((name) => [name, NOTHING] as const)]));
+    return;
+  }
+  requireSome(path, fit, model);
+  const wrong = misshapen.find((key) => !ignoreMismatchedSizes && !isNew(key));
+  if (wrong !== undefined) throw otherShape(path, wrong, wanted, state);
+  const loaded = new Map([...wanted].filter(([key]) => state.has(key) && !misshapen.includes(key)));
+  loadStateDict(path, loaded, new Map([...state].filter(([key]) => loaded.has(key))));
+}
+
+/** In the place of a tensor that is not read. */
+const NOTHING: StateTensor = { dtype: "f32", shape: [0], data: new Float32Array(0) };
+
+/** @throws CheckpointError when a file has no weight of a model */
+function requireSome(path: string, { state, unused }: Fit, model: PretrainedModel): void {
+  if (state.size > 0) return;
+  const [first] = model.namedState().keys();
+  const received = unused.length > 0 ? namesByLayer(unused, 4) : "no tensors";
+  const fix = "check that config.json belongs to these weights, and that their names have no prefix";
+  throw new CheckpointError({ where: path, expected: `weights of ${model.architecture}, such as ${first}`, received, fix });
+}
+
+const otherShape = (path: string, key: string, wanted: Places["wanted"], state: Fit["state"]): ShapeError =>
+  new ShapeError({
+    where: `${path}, tensor ${key}`,
+    expected: `shape [${wanted.get(key)?.shape.join(", ")}]`,
+    received: `[${state.get(key)?.shape.join(", ")}]`,
+    fix: "check that config.json belongs to these weights, or start them anew: ignoreMismatchedSizes",
+  });
+
+/** Names in a sentence: those that differ only in numbers are one, with "*" for these. @param most how many are written out. @default all */
+export function namesByLayer(names: readonly string[], most = Number.POSITIVE_INFINITY): string {
+  const groups = new Map<string, string[]>();
+  for (const name of names) {
+    const pattern = name.replace(/(?<=\.)\d+(?=\.|$)/g, "*");
+    groups.set(pattern, [...(groups.get(pattern) ?? []), name]);
+  }
+  const texts = [...groups].map(([pattern, members]) => (members.length === 1 ? members[0] : `${pattern} (${members.length})`));
+  return texts.length > most ? `${texts.slice(0, most).join(", ")} and ${texts.length - most} more` : texts.join(", ");
+}
