@@ -64,7 +64,7 @@ function refuse(isWrong: boolean, value: string | undefined, fix: string): void 
 async function toGguf(model: PretrainedModel, source: string, target: string, { type = "f16" }: ConvertOptions): Promise<void> {
   const found = await tokenizerOf(source);
   if (!found) process.stderr.write("note: the model has no tokenizer that GGUF can hold; the file is without one\n");
-  const metadata = found && ggufTokenizer(found.tokenizer, { chatTemplate: found.chatTemplate });
+  const metadata = found && (await ggufTokenizer(found.tokenizer, { chatTemplate: found.chatTemplate }));
   await saveGguf(model as CausalLM, target, { type, ...(metadata && { metadata }) });
 }
 

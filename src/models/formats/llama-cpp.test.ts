@@ -69,7 +69,7 @@ describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
     const sizes = { vocabSize: tokenizer.vocabSize, hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKeyHeads: 2 };
     const model = new LlamaForCausalLM({ ...sizes, maxPositionEmbeddings: 64, initializerRange: 0.1, tieWordEmbeddings: true }, randomKey(11));
     const path = join(folder, `${type}.gguf`);
-    await saveGguf(model, path, { type, metadata: ggufTokenizer(tokenizer) });
+    await saveGguf(model, path, { type, metadata: await ggufTokenizer(tokenizer) });
     const { tokenized, probabilities } = inLlamaCpp(path, texts);
     expect(tokenized).toEqual(await Promise.all(texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }))));
     const ours = await nextProbabilities(await fromPretrained(path, { task: "causal-lm" }), tokenized[0]);
