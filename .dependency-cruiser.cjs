@@ -17,7 +17,7 @@ const below = {
   tokenizers: ["ir", "files"],
   processors: ["ir", "files", "tensor"],
   data: ["ir", "ops", "files", "tokenizers"],
-  models: ["ir", "files", "hub", "tensor", "nn", "onnx"],
+  models: ["ir", "files", "hub", "tensor", "nn", "onnx", "tokenizers"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["ir", "files", "tensor", "models", "generate", "tokenizers", "processors"],

@@ -41,7 +41,7 @@ export async function writeGguf(path: string, metadata: ReadonlyMap<string, Gguf
     const isWhole = (shape.at(-1) ?? 1) % format.size === 0 && shape.reduce((a, b) => a * b, 1) === numbers.length;
     const blocks = isWhole ? encodeBlocks(type, numbers) : undefined;
     if (!blocks) {
-      const fix = isWhole ? "choose f32, f16, bf16, q4_0, q4_1, q4_k or q8_0" : "write this tensor as f16";
+      const fix = isWhole ? "choose f32, f16, bf16, q4_0, q4_1, q4_k, q5_0 or q8_0" : "write this tensor as f16";
       throw new DataError({
         where: `${path}, tensor ${name}`,
         expected: "a type that is written, and rows of whole blocks",

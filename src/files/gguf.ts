@@ -14,6 +14,9 @@ export const DEFAULT_ALIGNMENT = 32;
 const MAX_AXES = 4;
 /** Arrays within arrays beyond this depth are nobody's metadata. */
 const MAX_DEPTH = 4;
+/** Numbers of kinds of values. */
+const F32 = 6;
+const LIST = 9;
 /** Read at first; doubled until the header is whole. */
 const FIRST_READ = 1 << 20;
 
@@ -32,8 +35,8 @@ export interface GgufTensorInfo {
 export interface GgufHeader {
   version: number;
   metadata: ReadonlyMap<string, GgufValue>;
-  /** The number of each value's kind, which a number alone does not tell. */
-  kinds: ReadonlyMap<string, number>;
+  /** Keys of numbers, and lists of numbers, that are stored as f32: what is whole does not show it. */
+  floats: ReadonlySet<string>;
   tensors: ReadonlyMap<string, GgufTensorInfo>;
 }
 
@@ -78,6 +81,11 @@ class Reader {
     return this.view.getUint32(this.take(4), true);
   }
 
+  /** The kind of a list's values, which begins at a byte that was read before. */
+  kindAt(begin: number): number {
+    return this.view.getUint32(begin, true);
+  }
+
   /** A count or an offset. */
   count(what: string): number {
     const value = this.view.getBigUint64(this.take(8), true);
@@ -110,13 +118,13 @@ class Reader {
         return this.u32();
       case 5:
         return view.getInt32(this.take(4), true);
-      case 6:
+      case F32:
         return view.getFloat32(this.take(4), true);
       case 7:
         return view.getUint8(this.take(1)) !== 0;
       case 8:
         return this.text(what);
-      case 9:
+      case LIST:
         return this.array(what, depth);
       case 10:
         return exact(view.getBigUint64(this.take(8), true));
@@ -166,12 +174,14 @@ function parse(path: string, reader: Reader, fileBytes: number): GgufHeader {
   const tensorCount = reader.count("the number of tensors");
   const metadataCount = reader.count("the number of metadata");
   const metadata = new Map<string, GgufValue>();
-  const kinds = new Map<string, number>();
+  const floats = new Set<string>();
   for (let i = 0; i < metadataCount; i++) {
     const key = reader.text("a key");
     if (metadata.has(key)) throw malformed(path, "each key once", `${key} twice`);
-    kinds.set(key, reader.u32());
-    metadata.set(key, reader.value(key, kinds.get(key) as number));
+    const kind = reader.u32();
+    const begin = reader.at;
+    metadata.set(key, reader.value(key, kind));
+    if (kind === F32 || (kind === LIST && reader.kindAt(begin) === F32)) floats.add(key);
   }
   const alignment = metadata.get("general.alignment") ?? DEFAULT_ALIGNMENT;
   if (typeof alignment !== "number" || !Number.isInteger(alignment) || alignment < 1 || alignment % 8 !== 0) {
@@ -191,7 +201,7 @@ function parse(path: string, reader: Reader, fileBytes: number): GgufHeader {
     if (end > fileBytes) throw malformed(path, `tensor ${name} to end within the file`, `byte ${end} of ${fileBytes}`);
     last = end;
   }
-  return { version, metadata, kinds, tensors };
+  return { version, metadata, floats, tensors };
 }
 
 function tensorInfo(path: string, reader: Reader, name: string, alignment: number): GgufTensorInfo {

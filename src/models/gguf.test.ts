@@ -112,7 +112,9 @@ describe("a GGUF file", () => {
       const ids = tensor(Int32Array.of(1, 2, 3, 4), { shape: [1, 4] });
       expectClose(name, await (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read(), await model.forward(ids).read(), 1e-6);
     }
-    await expect(saveGguf(await fromPretrained(golden("models/bert")), join(folder, "x.gguf"))).rejects.toThrow(/a language model of llama, mistral/);
+    await expect(saveGguf(await fromPretrained(golden("models/bert")), join(folder, "x.gguf"))).rejects.toThrow(
+      /a language model of llama, mixtral, mistral, .*gpt2/,
+    );
     const small = new LlamaForCausalLM({ vocabSize: 8, hiddenSize: 8, intermediateSize: 8, numLayers: 1, numHeads: 1 }, randomKey(0));
     await expect(saveGguf(small, join(folder, "x.gguf"), { type: "q4_2" as never })).rejects.toThrow(/did you mean "q4_0"|did you mean "q4_1"/);
     await expect(saveGguf(await fromPretrained(golden("decoders/mistral")), join(folder, "x.gguf"))).rejects.toThrow(/a window of/);
@@ -129,9 +131,9 @@ describe("a GGUF file", () => {
     await expect(load((metadata) => metadata.set("qwen2.block_count", 1))).rejects.toThrow(/extra model\.layers\.1/);
     await expect(load((metadata) => metadata.set("qwen2.rope.scaling.type", "yarnn"))).rejects.toThrow(/did you mean "yarn"/);
     await expect(load((_, tensors) => tensors.set("rope_freqs.weight", { type: "f32", shape: [2], data: new Float32Array(2) }))).rejects.toThrow(
-      /rope_freqs.weight: expected the factors of Llama 3's scaling/,
+      /rope_freqs.weight: expected factors above 0/,
     );
-    await expect(load((_, tensors) => tensors.delete("blk.0.attn_q.bias"))).rejects.toThrow(/without model\.layers\.0\.self_attn\.q_proj\.bias/);
+    await expect(load((_, tensors) => tensors.delete("blk.0.attn_q.weight"))).rejects.toThrow(/without model\.layers\.0\.self_attn\.q_proj\.weight/);
   });
 });
 
@@ -170,10 +172,10 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     expect([...inputIds, ...made].slice(0, outputIds.length)).toEqual(outputIds);
     const { tokenizer, chatTemplate } = await loadGgufTokenizer(path);
     expect(chatTemplate).toContain("<|im_start|>");
-    expect(tokenizer.encode(expected.prompt)).toEqual(inputIds);
-    for (const { text: example, ids: theirs } of expected.texts) expect([example, tokenizer.encode(example)]).toEqual([example, theirs]);
+    expect(await tokenizer.encode(expected.prompt)).toEqual(inputIds);
+    for (const { text: example, ids: theirs } of expected.texts) expect([example, await tokenizer.encode(example)]).toEqual([example, theirs]);
     const answer = made.slice(0, outputIds.length - inputIds.length);
-    expect(tokenizer.decode(answer)).toBe(text.replace("<|im_end|>", ""));
+    expect(await tokenizer.decode(answer)).toBe(text.replace("<|im_end|>", ""));
     expect(text).toContain("Paris");
     generator.dispose();
     model.dispose();

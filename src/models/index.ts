@@ -9,6 +9,7 @@ export {
   TransformerTranslator,
   type TransformerTranslatorConfig,
 } from "./classic/classic.ts";
+export { type CompanionOptions, saveCompanions } from "./companions.ts";
 export { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult } from "./decoders/causal-lm.ts";
 export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
 export { GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";
@@ -19,7 +20,7 @@ export { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, Sequen
 export { families } from "./families.ts";
 export type { Family } from "./family.ts";
 export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
-export { ggufTypes, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
+export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
 export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
 export { fromConfig, fromPretrained, type LoadOptions, loadPretrained, localPath, type TaskModels } from "./pretrained.ts";

@@ -89,6 +89,7 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   await loadWeights(model, path, { mayLackHead: head === "new", mayHaveOther: isOther });
   const generation = join(path, GENERATION);
   model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(json);
+  model.source = path;
   return model;
 }
 

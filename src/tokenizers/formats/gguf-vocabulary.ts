@@ -49,34 +49,40 @@ function listOf<T extends GgufValue>(path: string, metadata: GgufMetadata, key: 
 export function ggufVocabulary(path: string, metadata: GgufMetadata): GgufVocabulary {
   const model = metadata.get(`${PREFIX}model`);
   if (model !== "llama" && model !== "gpt2") throw wrongMetadata(path, `${PREFIX}model`, '"gpt2", byte-level BPE, or "llama", SentencePiece', model);
-  const tokens = tokensOf(path, metadata);
-  const perToken = (key: string) => {
-    const values = listOf(path, metadata, key, isNumber);
-    if (values === undefined || values.length >= tokens.length) return values;
-    throw wrongMetadata(path, PREFIX + key, `one for each of ${tokens.length} tokens`, values.length);
-  };
-  const types = perToken("token_type");
-  const stored = tokens.map((_, id): PieceType => (types ? (pieceTypes[types[id] - 1] ?? "unused") : "normal"));
   const cut = model === "gpt2" ? cutOf(path, metadata) : undefined;
-  const roles = rolesOf(path, metadata, model, tokens);
+  const roles = ggufRoles(path, metadata);
+  const { tokens } = roles;
+  if (tokens.length === 0) throw wrongMetadata(path, `${PREFIX}tokens`, "a list of tokens", "none");
   const flag = (key: string, otherwise: boolean) => (metadata.get(PREFIX + key) ?? otherwise) === true;
   return {
     model,
-    tokens,
-    ...endsOf(tokens, stored, roles, metadata),
-    scores: perToken("scores") ?? new Array<number>(tokens.length).fill(0),
+    ...roles,
+    scores: perToken(path, metadata, "scores", tokens) ?? new Array<number>(tokens.length).fill(0),
     cut,
-    roles,
     addsBos: flag("add_bos_token", model === "llama" || cut?.addsBos === true),
     addsEos: flag("add_eos_token", false),
     addsSpacePrefix: flag("add_space_prefix", model === "llama"),
   };
 }
 
+/** Tokens and the parts they play, of a tokenizer of any kind; no tokens where a file has none. @throws DataError for lists that do not fit */
+export function ggufRoles(path: string, metadata: GgufMetadata): Pick<GgufVocabulary, "tokens" | "kinds" | "roles" | "endIds"> {
+  const tokens = tokensOf(path, metadata);
+  const types = perToken(path, metadata, "token_type", tokens);
+  const stored = tokens.map((_, id): PieceType => (types ? (pieceTypes[types[id] - 1] ?? "unused") : "normal"));
+  const roles = rolesOf(path, metadata, tokens);
+  return { tokens, roles, ...endsOf(tokens, stored, roles, metadata) };
+}
+
+/** A number for each token. */
+function perToken(path: string, metadata: GgufMetadata, key: string, tokens: readonly string[]): readonly number[] | undefined {
+  const values = listOf(path, metadata, key, isNumber);
+  if (values === undefined || values.length >= tokens.length) return values;
+  throw wrongMetadata(path, PREFIX + key, `one for each of ${tokens.length} tokens`, values.length);
+}
+
 function tokensOf(path: string, metadata: GgufMetadata): string[] {
-  const listed = listOf(path, metadata, "tokens", isText);
-  if (!listed) throw wrongMetadata(path, `${PREFIX}tokens`, "a list", "none");
-  const tokens = listed.map((token, id) => token || `[EMPTY_${id}]`);
+  const tokens = (listOf(path, metadata, "tokens", isText) ?? []).map((token, id) => token || `[EMPTY_${id}]`);
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
     const earlier = ids.get(token);
@@ -106,17 +112,19 @@ function cutOf(path: string, metadata: GgufMetadata): GgufCut {
 }
 
 /** llama.cpp's ids where a file has none; for byte-level BPE it takes Falcon's 11, a comma elsewhere: that is not followed. */
-const defaultRoles = { llama: { bos: 1, eos: 2, unknown: 0 }, gpt2: {} } as const;
+const sentencePieceRoles: Partial<Record<TokenRole, number>> = { bos: 1, eos: 2, unknown: 0 };
 
-function rolesOf(path: string, metadata: GgufMetadata, model: "llama" | "gpt2", tokens: readonly string[]): Partial<Record<TokenRole, number>> {
+function rolesOf(path: string, metadata: GgufMetadata, tokens: readonly string[]): Partial<Record<TokenRole, number>> {
+  const isSentencePiece = metadata.get(`${PREFIX}model`) === "llama";
+  const isToken = (id: number) => tokens.length === 0 || tokens[id] !== undefined; // without tokens ids are all there is
   const roles: Partial<Record<TokenRole, number>> = {};
   for (const role of tokenRoles) {
     const key = `${PREFIX}${role}_token_id`;
-    const otherwise = (defaultRoles[model] as Partial<Record<TokenRole, number>>)[role];
+    const otherwise = isSentencePiece ? sentencePieceRoles[role] : undefined;
     if (otherwise !== undefined && otherwise < tokens.length) roles[role] = otherwise;
     const id = metadata.get(key) ?? (role === "seperator" ? metadata.get(`${PREFIX}separator_token_id`) : undefined);
     if (id === undefined) continue;
-    if (typeof id === "number" && tokens[id] !== undefined) roles[role] = id;
+    if (typeof id === "number" && isToken(id)) roles[role] = id;
     else if (id !== 2 ** 32 - 1) warn(path, `${key} is ${id}, which is no token: ${roles[role] ?? "none"} is used`); // -1 stands for none
   }
   return roles;
