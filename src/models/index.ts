@@ -23,7 +23,7 @@ export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
 export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
 export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
-export { fromConfig, fromPretrained, type LoadOptions, loadPretrained, localPath, type TaskModels } from "./pretrained.ts";
+export { fromConfig, fromPretrained, type LoadOptions, loadPretrained, type TaskModels } from "./pretrained.ts";
 export { type SavedDType, type SaveOptions, savePretrained } from "./save-pretrained.ts";
 export { BartForConditionalGeneration, BartForSequenceClassification } from "./seq2seq/bart.ts";
 export { type EncoderDecoder, type EncoderSideInputs, type Seq2SeqInputs, Seq2SeqLM, type Seq2SeqOutput } from "./seq2seq/seq2seq.ts";

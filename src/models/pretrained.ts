@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { exists, readJson, readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
-import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { checkOptions, DataError, HalfArray, isFloat, OptionError } from "../ir/index.ts";
+import { type HubOptions, localPath } from "../hub/index.ts";
+import { checkOptions, DataError, HalfArray, isFloat } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -91,18 +91,6 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(json);
   model.source = path;
   return model;
-}
-
-/**
- * A folder or file on this machine; what is none and could be the id of a repository is pulled.
- * @throws OptionError for what is no name
- */
-export async function localPath(name: string, hub?: HubOptions): Promise<string> {
-  if (typeof name !== "string" || name === "") {
-    const received = name === undefined ? "nothing" : JSON.stringify(name);
-    throw new OptionError({ where: "model", expected: 'a folder, a .gguf file or a repository such as "owner/name"', received, fix: "pass its name" });
-  }
-  return !isRepositoryId(name) || (await exists(name)) ? name : pull(name, hub);
 }
 
 /** Makes a model for a config in the form of config.json, with weights as at the start of training. */

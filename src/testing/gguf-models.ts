@@ -16,6 +16,9 @@ const sizes = {
   pad_token_id: null,
 };
 const gemma = { ...sizes, tie_word_embeddings: true, num_hidden_layers: 7, hidden_activation: "gelu_pytorch_tanh", sliding_window: 8 };
+/** One layer in so many sees everything. */
+const layerTypes = (count: number, period: number) =>
+  Array.from({ length: count }, (_, layer) => ((layer + 1) % period === 0 ? "full_attention" : "sliding_attention"));
 const plain = { rope_type: "default", rope_theta: 5000 };
 
 export const ggufModels: Readonly<Record<string, Record<string, unknown>>> = {
@@ -54,13 +57,22 @@ export const ggufModels: Readonly<Record<string, Record<string, unknown>>> = {
     model_type: "olmo3",
     num_hidden_layers: 4,
     sliding_window: 8,
+    layer_types: layerTypes(4, 4),
     rope_parameters: {
       full_attention: { ...plain, rope_type: "yarn", factor: 4, original_max_position_embeddings: 16 },
       sliding_attention: plain,
     },
   },
   gemma: { ...gemma, model_type: "gemma", num_hidden_layers: 2, num_key_value_heads: 1, hidden_act: "gelu_pytorch_tanh", rope_parameters: plain },
-  gemma2: { ...gemma, model_type: "gemma2", query_pre_attn_scalar: 16, attn_logit_softcapping: 20, final_logit_softcapping: 10, rope_parameters: plain },
+  gemma2: {
+    ...gemma,
+    model_type: "gemma2",
+    layer_types: layerTypes(7, 2),
+    query_pre_attn_scalar: 16,
+    attn_logit_softcapping: 20,
+    final_logit_softcapping: 10,
+    rope_parameters: plain,
+  },
   gemma3: {
     ...gemma,
     model_type: "gemma3_text",

@@ -59,6 +59,8 @@ export function configFromGguf(path: string, architecture: GgufArchitecture, hea
   const source: RopeSource = { path, number, text: (key, otherwise) => setting("string", key, otherwise), factors };
   const rope = ropeOf(architecture, source, { headDim, maxPositionEmbeddings: number("context_length", 0) });
   if (rope) json.rope_parameters = rope;
+  const { original_max_position_embeddings: original } = rope ?? {};
+  if (original !== undefined) json.original_max_position_embeddings = original; // where Phi-3 looks for it
   return { json, heads: { numHeads, numKeyHeads: number("attention.head_count_kv", numHeads), headDim } };
 }
 
@@ -89,7 +91,7 @@ function ropeOf(
   const rope = ropeFromGguf(source, sizes, isPartial(architecture));
   if (architecture.rope !== "layers") return rope;
   const theta = source.number("rope.freq_base_swa", architecture.windowTheta ?? rope.rope_theta);
-  return { full_attention: { rope_type: "default", ...rope }, sliding_attention: { rope_type: "default", rope_theta: theta } };
+  return { full_attention: rope, sliding_attention: { rope_type: "default", rope_theta: theta } };
 }
 
 /** Which layers have a window: every one but each so many-th, or a list of them. */

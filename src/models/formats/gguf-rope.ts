@@ -28,6 +28,7 @@ export function ropeFromGguf(source: RopeSource, sizes: RopeSizes, isPartial: bo
     throw new DataError({ where: `${path}, rope.dimension_count`, expected, received: String(width), fix: "load the original model instead" });
   }
   const rope: RopeParameters = {
+    rope_type: "default",
     rope_theta: number("rope.freq_base", DEFAULT_THETA),
     ...(isPartial && { partial_rotary_factor: width / sizes.headDim }),
   };
@@ -60,7 +61,7 @@ function scalingFrom(source: RopeSource, sizes: RopeSizes, rope: RopeParameters)
     rope_type: "yarn",
     factor,
     ...(original !== undefined && { original_max_position_embeddings: original }),
-    ...(attention !== undefined && attention !== 1 && { attention_factor: attention * yarnAttention(factor) }),
+    ...(attention !== undefined && attention !== 1 && { attention_factor: shortestDecimal(Math.fround(attention * yarnAttention(factor))) }),
     ...(fast !== undefined && { beta_fast: fast }),
     ...(slow !== undefined && { beta_slow: slow }),
   };

@@ -3,7 +3,7 @@ import { basename, resolve } from "node:path";
 import { blockFormats, type GgufTensor, type GgufType, type GgufWritable, readGgufHeader, writeGguf } from "../../files/index.ts";
 import { checkOptions, DataError, nearest, OptionError, warn } from "../../ir/index.ts";
 import { hasBlocks } from "../../nn/index.ts";
-import { ggufTokenizer, openTokenizer, readChatTemplates, type Tokenizer } from "../../tokenizers/index.ts";
+import { ggufTokenizer, loadGgufTokenizer, readChatTemplates, TextTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { familyOf } from "../families.ts";
 import type { PretrainedModel } from "../model.ts";
@@ -179,7 +179,7 @@ async function tokenizerOf(model: CausalLM, given: SaveGgufOptions["tokenizer"])
 async function tokenizerIn(folder: string | undefined, isAsked: boolean): Promise<Tokenizer | undefined> {
   if (folder === undefined) return undefined;
   try {
-    return await openTokenizer(folder);
+    return await (folder.endsWith(".gguf") ? loadGgufTokenizer(folder).then((texts) => texts.tokenizer) : TextTokenizer.open(folder));
   } catch (error) {
     if (isAsked || !(error instanceof DataError)) throw error;
     return undefined;

@@ -61,7 +61,7 @@ const unsupported = (received: string) =>
     where: "GGUF tokenizer",
     expected: `byte-level BPE cut as ${ggufCuts.map(({ names }) => names[0]).join(", ")}, or BPE with byte fallback`,
     received,
-    fix: "write the model without its tokenizer",
+    fix: "use a byte-level tokenizer, or write the model without one: saveGguf(model, path, { tokenizer: null })",
   });
 
 /** Texts of many kinds, which tokenizers cut at different places. */

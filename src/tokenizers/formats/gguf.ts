@@ -1,13 +1,12 @@
 import { readGgufHeader } from "../../files/index.ts";
 import { addedToken, bpeModel, byteLevel, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
 import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
-import type { Tokenizer } from "../tokenizer.ts";
 import { type GgufMetadata, type GgufVocabulary, ggufMerges, ggufVocabulary, type TokenRole, wrongMetadata } from "./gguf-vocabulary.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
 
 /** What a GGUF file has for texts: the tokenizer, and the templates of chats, the usual one and others by name. */
 export interface GgufTexts {
-  tokenizer: Tokenizer;
+  tokenizer: TextTokenizer;
   chatTemplate: string | undefined;
   namedTemplates: ReadonlyMap<string, string>;
 }
