@@ -61,7 +61,7 @@ export interface LoadOptions<T extends Task = Task> {
 }
 
 /**
- * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (Llama, Qwen2, Qwen3).
+ * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (of most decoders).
  * Weights, of safetensors, torch or ONNX, are widened to f32.
  * @throws DataError when a file is missing, damaged or of another architecture; CheckpointError or ShapeError when the
  *   weights do not fit the config.
