@@ -17,10 +17,10 @@ const below = {
   tokenizers: ["ir", "files"],
   processors: ["ir", "files", "tensor"],
   data: ["ir", "ops", "files", "tokenizers"],
-  models: ["ir", "files", "hub", "tensor", "nn", "onnx"],
+  models: ["ir", "files", "hub", "tensor", "nn", "onnx", "tokenizers"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["ir", "ops", "tensor", "nn", "models", "tokenizers"],
-  pipelines: ["ir", "files", "tensor", "models", "generate", "tokenizers", "processors"],
+  pipelines: ["ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
   serve: ["ir", "generate", "tokenizers"],
   cli: ["ir", "hub", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
 };

@@ -57,6 +57,9 @@ test("mistakes name the nearest right thing", async () => {
   expect((await run(["train", "--text", "text.txt", "--width", "ten"])).output).toMatch(/not a number/);
   expect((await run(["serve", "x", "--timeout", "0"])).output).toMatch(/not a number of seconds above 0/);
   expect((await run(["generate", "nothing"])).output).toMatch(/the name of a run/);
+  for (const path of ["runs/none", "none/none.gguf", "./none"])
+    expect((await run(["inspect", path])).output).toMatch(/^error: model: expected the name of a run/m);
+  expect((await run(["inspect", "text.txt"])).output).toMatch(/^error: text\.txt: expected a model/m);
 });
 
 test("trains, generates and is resumed after Ctrl-C", async () => {
@@ -109,14 +112,18 @@ test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the f
     expect([args.join(" "), code, output]).toEqual([args.join(" "), 0, output]);
     return output;
   };
-  expect((await run(["convert", "times", "times.gguf"])).output).toMatch(/a language model of llama/); // a GPT-2
+  expect(await ok("convert", "times", "times.gguf", "--type", "q8_0")).toMatch(/numbers: \d+k q8_0.*\ntimes\.gguf {2}/);
+  const texts = await Promise.all(["times", "times.gguf"].map((model) => ok("generate", model, "--prompt", "It was", "--temperature", "0", "--tokens", "8")));
+  expect(texts[1].slice(0, 12)).toBe(texts[0].slice(0, 12)); // 8 bits are close, and the tokenizer is the run's
+  expect(JSON.parse(await ok("inspect", "runs/times", "--json"))).toMatchObject({ architecture: "GPT2LMHeadModel", tokenizer: { vocabSize: 270 } });
   expect(await ok("convert", "times", "half", "--dtype", "f16", "--shard", "0.00002")).toMatch(/^half {2}/);
   expect(JSON.parse(await ok("inspect", "half", "--json"))).toMatchObject({ architecture: "GPT2LMHeadModel", tokenizer: { kind: "BPE", vocabSize: 270 } });
   await ok("convert", "half", "onnx", "--to", "onnx");
+  await ok("generate", "onnx", "--prompt", "It was", "--tokens", "4");
   await ok("convert", "onnx", "again"); // the numbers are those of "half", in f32
   expect(JSON.parse(await ok("inspect", "again", "--json")).parameters).toBe(JSON.parse(await ok("inspect", "half", "--json")).parameters);
   const llama = fileURLToPath(new URL("../../golden/decoders/llama", import.meta.url));
-  expect(await ok("convert", llama, "llama.gguf", "--type", "q8_0")).toMatch(/without one/);
+  expect(await ok("convert", llama, "llama.gguf", "--type", "q8_0")).toMatch(/the model has no tokenizer/);
   await ok("inspect", "llama.gguf");
   expect((await run(["convert", llama, "x", "--type", "q8_0"])).output).toMatch(/--type is for GGUF/);
 });

@@ -1,20 +1,19 @@
-import { copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { DataError, OptionError } from "../ir/index.ts";
+import { OptionError } from "../ir/index.ts";
 import {
-  type CausalLM,
   exportModel,
   fromPretrained,
   type ggufTypes,
   inspectModel,
-  type PretrainedModel,
   type SavedDType,
+  type SavedGguf,
+  saveCompanions,
   saveGguf,
   savePretrained,
 } from "../models/index.ts";
-import { ggufTokenizer, loadGgufTokenizer, openTokenizer, readChatTemplate, saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { findModel } from "./models.ts";
-import { formatBytes } from "./terminal.ts";
+import { formatBytes, formatCount } from "./terminal.ts";
 
 export const targetFormats = ["safetensors", "gguf", "onnx"] as const;
 
@@ -30,20 +29,16 @@ export interface ConvertOptions {
   shard?: number;
 }
 
-/** Files of a model's folder that go along as they are: tokenizers, templates, processors, licences. */
-const companions =
-  /^(tokenizer.*|vocab.*|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*|.*processor_config\.json|spiece\.model|.*\.bpe\.model|generation_config\.json|LICEN[CS]E.*|README\.md)$/;
-
-/** `kindling convert`: a model in another format, with its tokenizer. */
+/** `kindling convert`: a model in another format, with its tokenizer and what else is beside it. */
 export async function convertCommand(name: string, target: string, options: ConvertOptions): Promise<void> {
-  const source = (await stat(name).catch(() => undefined)) ? name : await findModel(name, options.runs);
   const to = options.to ?? (target.endsWith(".gguf") ? "gguf" : "safetensors");
   refuse(to === "gguf", options.dtype, "--dtype is for safetensors; for GGUF there is --type");
   refuse(to !== "gguf", options.type, "--type is for GGUF; for safetensors there is --dtype");
-  if (source === target)
+  const source = (await stat(name).catch(() => undefined))?.isFile() ? name : await findModel(name, options.runs);
+  if (await isSame(source, target))
     throw new OptionError({ where: "convert", expected: "another target than the source", received: target, fix: "name a new folder or file" });
   const model = await fromPretrained(source);
-  if (to === "gguf") await toGguf(model, source, target, options);
+  if (to === "gguf") report(await saveGguf(model, target, { type: options.type }), options.type);
   else {
     await mkdir(target, { recursive: true });
     if (to === "onnx") await exportModel(model, target);
@@ -52,7 +47,7 @@ export async function convertCommand(name: string, target: string, options: Conv
         dtype: options.dtype ?? (await storedDType(source)),
         ...(options.shard && { maxShardBytes: options.shard * 1e9 }),
       });
-    await copyCompanions(source, target, to === "onnx");
+    await saveCompanions(source, target, { isSameModel: true });
   }
   process.stdout.write(`${target}  ${formatBytes(await sizeOf(target))}\n`);
 }
@@ -61,22 +56,15 @@ function refuse(isWrong: boolean, value: string | undefined, fix: string): void 
   if (isWrong && value !== undefined) throw new OptionError({ where: "convert", expected: "options of the target's format", received: value, fix });
 }
 
-async function toGguf(model: PretrainedModel, source: string, target: string, { type = "f16" }: ConvertOptions): Promise<void> {
-  const found = await tokenizerOf(source);
-  if (!found) process.stderr.write("note: the model has no tokenizer that GGUF can hold; the file is without one\n");
-  const metadata = found && ggufTokenizer(found.tokenizer, { chatTemplate: found.chatTemplate });
-  await saveGguf(model as CausalLM, target, { type, ...(metadata && { metadata }) });
-}
+const isSame = async (a: string, b: string): Promise<boolean> => (await realpath(a)) === (await realpath(b).catch(() => undefined));
 
-/** The tokenizer beside a model or inside its file; undefined where there is none. */
-async function tokenizerOf(source: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined } | undefined> {
-  if (source.endsWith(".gguf")) return loadGgufTokenizer(source);
-  try {
-    return { tokenizer: await openTokenizer(source), chatTemplate: await readChatTemplate(source) };
-  } catch (error) {
-    if (error instanceof DataError) return undefined;
-    throw error;
-  }
+/** Tells how the numbers are stored, where that is not what was asked for. */
+function report({ numbers, fallbacks }: SavedGguf, type: ConvertOptions["type"]): void {
+  const total = Object.values(numbers).reduce((a, b) => a + b, 0);
+  for (const [stored, count] of Object.entries(fallbacks))
+    process.stderr.write(`note: ${formatCount(count)} of ${formatCount(total)} numbers are ${stored}: their rows are no whole blocks of ${type}\n`);
+  const shares = Object.entries(numbers).map(([stored, count]) => `${formatCount(count)} ${stored}`);
+  process.stdout.write(`numbers: ${shares.join(", ")}\n`);
 }
 
 /** The dtype of most weights, where safetensors can keep it. */
@@ -85,18 +73,6 @@ async function storedDType(source: string): Promise<SavedDType> {
   const [most] = Object.entries(dtypes).sort(([, a], [, b]) => b.parameters - a.parameters)[0] ?? ["f32"];
   const dtype = most.toLowerCase();
   return dtype === "f16" || dtype === "bf16" ? dtype : "f32";
-}
-
-async function copyCompanions(source: string, target: string, withConfig: boolean): Promise<void> {
-  if (source.endsWith(".gguf")) {
-    const { tokenizer, chatTemplate } = await loadGgufTokenizer(source);
-    await saveTokenizer(target, tokenizer);
-    if (chatTemplate !== undefined) await writeFile(join(target, "chat_template.jinja"), chatTemplate);
-    return;
-  }
-  for (const file of await readdir(source)) {
-    if (companions.test(file) || (withConfig && file === "config.json")) await copyFile(join(source, file), join(target, file));
-  }
 }
 
 async function sizeOf(path: string): Promise<number> {

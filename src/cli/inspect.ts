@@ -1,13 +1,26 @@
 import { stat } from "node:fs/promises";
+import { DataError } from "../ir/index.ts";
 import { inspectModel, type ModelReport } from "../models/index.ts";
 import { findModel } from "./models.ts";
 import { formatBytes, formatCount } from "./terminal.ts";
 
 /** `kindling inspect`: what a model is, from the headers of its files. */
 export async function inspectCommand(name: string, { runs, json }: { runs: string; json?: boolean }): Promise<void> {
-  const path = (await stat(name).catch(() => undefined)) ? name : await findModel(name, runs);
+  const path = await modelPath(name, runs);
   const report = await inspectModel(path);
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : describe(path, report));
+}
+
+/** A file, a model's or a run's folder, or the name of a run; a folder of another kind is looked at as it is. */
+async function modelPath(name: string, runs: string): Promise<string> {
+  const isThere = await stat(name).then(
+    () => true,
+    () => false,
+  );
+  return findModel(name, runs).catch((error) => {
+    if (isThere && error instanceof DataError) return name;
+    throw error;
+  });
 }
 
 function describe(path: string, { format, architecture, parameters, dtypes, modules, tokenizer, licence, memory }: ModelReport): string {

@@ -1,21 +1,23 @@
 import { stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, sep } from "node:path";
 import { Generator, type GeneratorOptions } from "../generate/index.ts";
-import { isRepositoryId, pull } from "../hub/index.ts";
+import { isRemoteName, pull } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { loadGgufTokenizer, openTokenizer, readChatTemplate } from "../tokenizers/index.ts";
 import { progressOf } from "./pull.ts";
 
+const infoOf = (path: string) => stat(path).catch(() => undefined);
+
 /** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
-  if (name.endsWith(".gguf") && (await stat(name).catch(() => undefined))) return name;
-  const candidates = [name, join(name, "model"), join(name, "checkpoint"), join(runsFolder, name, "model"), join(runsFolder, name, "checkpoint")];
-  for (const folder of candidates) {
-    if (await stat(join(folder, "config.json")).catch(() => undefined)) return folder;
+  if ((await infoOf(name))?.isFile()) return name;
+  for (const place of [name, join(runsFolder, name)]) {
+    for (const folder of [place, join(place, "model"), join(place, "checkpoint")]) if (await infoOf(join(folder, "config.json"))) return folder;
   }
-  if (name.includes("/") && isRepositoryId(name)) return pull(name, progressOf());
+  const isRun = name.startsWith(`${runsFolder}/`) || name.startsWith(`${runsFolder}${sep}`);
+  if (!isRun && (await isRemoteName(name))) return pull(name, progressOf());
   throw new DataError({
     where: "model",
     expected: "the name of a run, a folder with config.json, a .gguf file, or a repository such as owner/name",

@@ -75,28 +75,43 @@ function fourBits(code: number, { hasMinimum, hasFifthBit }: { hasMinimum: boole
       scale: half,
       ...(hasMinimum && { minimum: (block: DataView, at: number) => half(block, at + 2) }),
     },
-    hasFifthBit ? undefined : (x, from, block, at) => encodeFourBits(x, from, block, at, hasMinimum),
+    hasMinimum && hasFifthBit ? undefined : (x, from, block, at) => encodeFourBits(x, from, block, at, { hasMinimum, hasFifthBit }),
   );
 }
 
-/** As ggml rounds: the largest magnitude becomes -8 (q4_0), or the range is cut into 15 parts (q4_1). */
-function encodeFourBits(x: Float32Array, from: number, block: DataView, at: number, hasMinimum: boolean): void {
+/** As ggml rounds: the largest magnitude becomes -8 (q4_0) or -16 (q5_0), or the range is cut into 15 parts (q4_1). */
+function encodeFourBits(
+  x: Float32Array,
+  from: number,
+  block: DataView,
+  at: number,
+  { hasMinimum, hasFifthBit }: { hasMinimum: boolean; hasFifthBit: boolean },
+): void {
+  const top = hasFifthBit ? 31 : 15;
+  const middle = (top + 1) / 2;
   let [largest, lowest, highest] = [0, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let j = from; j < from + 32; j++) {
     if (Math.abs(x[j]) > Math.abs(largest)) largest = x[j];
     lowest = Math.min(lowest, x[j]);
     highest = Math.max(highest, x[j]);
   }
-  const scale = fround(hasMinimum ? fround(highest - lowest) / 15 : largest / -8);
+  const scale = fround(hasMinimum ? fround(highest - lowest) / top : largest / -middle);
   const inverse = scale === 0 ? 0 : fround(1 / scale);
   const q = (value: number) => {
     const scaled = fround(fround(hasMinimum ? fround(value - lowest) : value) * inverse);
-    return Math.min(15, Math.trunc(fround(scaled + (hasMinimum ? 0.5 : 8.5))));
+    return Math.min(top, Math.trunc(fround(scaled + (hasMinimum ? 0.5 : middle + 0.5))));
   };
   setHalf(block, at, scale);
   if (hasMinimum) setHalf(block, at + 2, lowest);
-  const low = at + (hasMinimum ? 4 : 2);
-  for (let j = 0; j < 16; j++) block.setUint8(low + j, q(x[from + j]) | (q(x[from + j + 16]) << 4));
+  const header = at + (hasMinimum ? 4 : 2);
+  const low = header + (hasFifthBit ? 4 : 0);
+  let fifths = 0;
+  for (let j = 0; j < 16; j++) {
+    const [first, second] = [q(x[from + j]), q(x[from + j + 16])];
+    block.setUint8(low + j, (first & 15) | ((second & 15) << 4));
+    fifths |= ((first >> 4) << j) | ((second >> 4) << (j + 16));
+  }
+  if (hasFifthBit) block.setUint32(header, fifths >>> 0, true);
 }
 
 const q8 = quantized(

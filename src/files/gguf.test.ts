@@ -37,7 +37,7 @@ describe.each(Object.entries(expected))("%s of the gguf package", (name, { sourc
     await file.close();
   });
 
-  test.skipIf(!source || name.startsWith("Q5"))("is written with the same bytes", async () => {
+  test.skipIf(!source || name === "Q5_1")("is written with the same bytes", async () => {
     const file = await GgufFile.open(golden("blocks.gguf"));
     const { bytes } = await file.readBlocks(name);
     expect(encodeBlocks(name.toLowerCase() as GgufType, Float32Array.from(source as number[]))).toEqual(bytes);

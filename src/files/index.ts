@@ -1,19 +1,9 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { exists } from "./exists.ts";
-export {
-  GgufFile,
-  GgufFloat,
-  type GgufHeader,
-  type GgufTensor,
-  type GgufTensorInfo,
-  type GgufValue,
-  type GgufWritable,
-  parseGgufHeader,
-  readGgufHeader,
-  writeGguf,
-} from "./gguf.ts";
+export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
 export { blockFormats, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
+export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
 export { readBytes } from "./read.ts";
 export {

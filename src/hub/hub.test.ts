@@ -6,9 +6,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { fromPretrained } from "../models/index.ts";
-import { type HubOptions, isRepositoryId, pull } from "./index.ts";
+import { type HubOptions, isRemoteName, isRepositoryId, localPath, pull } from "./index.ts";
 import { neededFiles } from "./settings.ts";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
@@ -22,6 +22,8 @@ interface Repo {
   files: Record<string, { bytes: Buffer; isLarge: boolean }>;
   /** Bytes after which an answer breaks off, once. */
   breakAt?: number;
+  /** Whether answers with large files say nothing more after their first bytes. */
+  stalls?: boolean;
   needsToken?: string;
   isDamaged?: boolean;
 }
@@ -62,6 +64,7 @@ function answer(request: IncomingMessage, response: ServerResponse): unknown {
     setTimeout(() => response.destroy(), 30);
     return;
   }
+  if (repo.stalls && file.isLarge) return response.write(bytes.subarray(start, start + 1));
   response.end(bytes.subarray(start));
 }
 
@@ -135,6 +138,7 @@ describe("pull", () => {
     await expect(pull("me/tiny", { ...options, token: "hf_secret", revision: "v9" })).rejects.toThrow(/revision that exists/);
     await expect(pull("me/none", { ...options, token: "hf_secret" })).rejects.toThrow(/repository that exists/);
     await expect(pull("../x", options)).rejects.toThrow(/owner\/name/);
+    await expect(pull("me/tiny", { ...options, endpoint: "notaurl" })).rejects.toThrow(/endpoint: expected the address of a hub; received "notaurl"/);
   });
 
   test("a listing that would write elsewhere is refused", async () => {
@@ -146,6 +150,62 @@ describe("pull", () => {
     const seen: number[] = [];
     await pull("me/tiny", { ...options, onProgress: ({ file, doneBytes }) => file === "model.safetensors" && seen.push(doneBytes) });
     expect(seen.at(-1)).toBe(weights.length);
+  });
+});
+
+describe("without an answer", () => {
+  /** An address where nobody listens any more. */
+  async function closedEndpoint(): Promise<string> {
+    const closed = createServer().listen(0, "127.0.0.1");
+    await new Promise((resolve) => closed.once("listening", resolve));
+    const { port } = closed.address() as AddressInfo;
+    await new Promise((resolve) => closed.close(resolve));
+    return `http://127.0.0.1:${port}`;
+  }
+  const warnings = vi.spyOn(console, "warn").mockImplementation(() => {});
+
+  test("what is in the cache is used, with a word; the error for the rest comes soon", async () => {
+    const path = await pull("me/tiny", options);
+    const endpoint = await closedEndpoint();
+    expect(await pull("me/tiny", { ...options, endpoint })).toBe(path);
+    expect(warnings.mock.calls.join()).toMatch(/me\/tiny: .*what is in the cache is used/);
+    const begin = performance.now();
+    await expect(pull("me/other", { ...options, endpoint })).rejects.toThrow(/expected an answer from 127\.0\.0\.1:.*HF_HUB_OFFLINE/);
+    expect(performance.now() - begin).toBeLessThan(3000);
+  });
+
+  test("a server that says nothing is waited for no longer than the limit", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await new Promise((resolve) => silent.once("listening", resolve));
+    const endpoint = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    await expect(pull("me/tiny", { ...options, endpoint, timeoutMs: 100 })).rejects.toThrow(/no answer within 0\.1 s/);
+    silent.closeAllConnections();
+    silent.close();
+  });
+
+  test("nor one that stops in the middle", async () => {
+    repo.stalls = true;
+    await expect(pull("me/tiny", { ...options, timeoutMs: 100 })).rejects.toThrow(/no answer within 0\.1 s/);
+    server.closeAllConnections();
+  });
+});
+
+describe("names", () => {
+  test("of repositories alone are asked of a hub", async () => {
+    expect(await isRemoteName("me/tiny")).toBe(true);
+    expect(await isRemoteName("Qwen/Qwen2.5-0.5B")).toBe(true);
+    expect(await isRemoteName("openai/whisper-tiny.en")).toBe(true);
+    const local = ["tiny", "./me/tiny", "../me", "/me/tiny", "~/tiny", "me/tiny/model", "me/tiny.gguf", "me/model.safetensors", "src/none", "me/", "/", ""];
+    for (const name of local) expect([name, await isRemoteName(name)]).toEqual([name, false]);
+  });
+
+  test("of paths where there is nothing are errors, and no server hears of them", async () => {
+    for (const name of ["src/none", "me/none.gguf", "./none", "none"]) {
+      await expect(localPath(name, options)).rejects.toThrow(/nothing there/);
+      await expect(fromPretrained(name, { hub: options })).rejects.toThrow(/nothing there/);
+    }
+    expect(requests).toEqual([]);
+    expect(await localPath("me/tiny", options)).toContain(COMMIT);
   });
 });
 

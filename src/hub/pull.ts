@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { copyFile, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { exists } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
+import { DataError, RuntimeError, warnOnConsole } from "../ir/index.ts";
 import { HubClient, type RemoteFile } from "./client.ts";
 import { huggingFaceRepository, modelScopeRepository, type Repository } from "./repositories.ts";
 import { cacheFolderOf, type HubOptions, isOffline, neededFiles, requireRepositoryId } from "./settings.ts";
@@ -26,7 +26,15 @@ export async function pull(id: string, options: HubOptions = {}): Promise<string
   const complete = /^[0-9a-f]{40}$/.test(revision) ? await cache.completeSnapshot(revision) : undefined;
   if (complete) return complete;
   const client = await HubClient.open(id, options);
-  const repository = await (source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision));
+  const listing = source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision);
+  const repository = await listing.catch(async (error) => {
+    if (!(error instanceof RuntimeError)) throw error;
+    const folder = await cache.snapshotOf(revision).catch(() => undefined);
+    if (folder === undefined) throw error;
+    warnOnConsole({ where: id, notes: [`${error.received}: what is in the cache is used`] });
+    return folder;
+  });
+  if (typeof repository === "string") return repository;
   const wanted = new Set(
     neededFiles(
       repository.files.map(({ path }) => path),
@@ -45,7 +53,12 @@ export async function pull(id: string, options: HubOptions = {}): Promise<string
   const worker = async () => {
     for (let file = queue.shift(); file; file = queue.shift()) await fetchFile(client, repository, cache, file, options);
   };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  const stop = (error: unknown) => {
+    queue.length = 0;
+    throw error;
+  };
+  const results = await Promise.allSettled(Array.from({ length: PARALLEL }, () => worker().catch(stop))); // nobody writes on after a failure
+  for (const result of results) if (result.status === "rejected") throw result.reason;
   return cache.finish(revision, repository.commit);
 }
 
@@ -122,7 +135,7 @@ async function fetchFile(client: HubClient, repository: Repository, cache: HubCa
 }
 
 /** Fetches into a file beside the target, on from where an earlier try stopped, and puts it in place when its hash is right. */
-async function download(client: HubClient, url: string, target: string, { path, bytes, hash }: RemoteFile, { onProgress }: HubOptions): Promise<void> {
+async function download(client: HubClient, url: string, target: string, { path, bytes, hash }: RemoteFile, options: HubOptions): Promise<void> {
   const partial = `${target}.incomplete`;
   const file = await open(partial, "a+");
   try {
@@ -138,14 +151,15 @@ async function download(client: HubClient, url: string, target: string, { path, 
         done = 0;
       }
       try {
-        for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+        for await (const chunk of client.chunks(response)) {
           await file.write(chunk);
           done += chunk.length;
-          onProgress?.({ file: path, doneBytes: done, totalBytes: bytes });
+          options.onProgress?.({ file: path, doneBytes: done, totalBytes: bytes });
           if (done > bytes) break;
         }
       } catch (cause) {
-        if ((cause as Error).name === "AbortError" || ++breaks > BREAKS) throw cause;
+        options.signal?.throwIfAborted();
+        if (++breaks > BREAKS) throw client.unreachable(url, cause);
         continue;
       }
       if (done < bytes && ++breaks > BREAKS) throw damagedFile(path, `${bytes} bytes`, `${done}`);

@@ -37,7 +37,13 @@ export async function huggingFaceRepository(client: HubClient, id: string, revis
   const files: RemoteFile[] = [];
   for (let url: string | undefined = `${api}/tree/${commit}?recursive=True&expand=False`; url; ) {
     const response: Response = await client.request(url);
-    const entries = (await response.json()) as { type: string; path: unknown; size: unknown; oid: unknown; lfs?: { oid: unknown; size: unknown } }[];
+    const entries = (await client.jsonOf(url, response)) as {
+      type: string;
+      path: unknown;
+      size: unknown;
+      oid: unknown;
+      lfs?: { oid: unknown; size: unknown };
+    }[];
     if (!Array.isArray(entries)) throw damaged(id, "a list of files", entries);
     for (const { type, path, size, oid, lfs } of entries) if (type === "file") files.push(remoteFile(id, path, lfs?.size ?? size, lfs?.oid ?? oid));
     url = nextPage(response.headers.get("link"), client.endpoint);

@@ -23,6 +23,8 @@ export interface HubOptions {
   exclude?: readonly string[];
   /** Called as bytes arrive. */
   onProgress?: (progress: { file: string; doneBytes: number; totalBytes: number }) => void;
+  /** How long a server may say nothing, before its answer and within it. @default HF_HUB_DOWNLOAD_TIMEOUT in seconds, or 10,000 */
+  timeoutMs?: number;
   signal?: AbortSignal;
 }
 
@@ -39,10 +41,19 @@ export function cacheFolderOf({ source = "huggingface", cacheFolder }: HubOption
   return expand(first("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? join(home(), "hub"));
 }
 
-export const endpointOf = ({ source = "huggingface", endpoint }: HubOptions): string =>
-  (
-    endpoint ?? (source === "modelscope" ? (first("MODELSCOPE_ENDPOINT") ?? "https://modelscope.cn") : (first("HF_ENDPOINT") ?? "https://huggingface.co"))
-  ).replace(/\/+$/, "");
+const endpoints = {
+  huggingface: { variable: "HF_ENDPOINT", usual: "https://huggingface.co" },
+  modelscope: { variable: "MODELSCOPE_ENDPOINT", usual: "https://modelscope.cn" },
+} as const;
+
+/** @throws OptionError for what is no address */
+export function endpointOf({ source = "huggingface", endpoint }: HubOptions): string {
+  const { variable, usual } = endpoints[source];
+  const address = (endpoint ?? first(variable) ?? usual).replace(/\/+$/, "");
+  if (/^https?:$/.test(URL.canParse(address) ? new URL(address).protocol : "")) return address;
+  const fix = `name one that begins with https://, or leave out --endpoint and ${variable}`;
+  throw new OptionError({ where: "endpoint", expected: "the address of a hub", received: JSON.stringify(address), fix });
+}
 
 export async function tokenOf({ source = "huggingface", token }: HubOptions): Promise<string | undefined> {
   if (token === false) return undefined;
@@ -50,6 +61,13 @@ export async function tokenOf({ source = "huggingface", token }: HubOptions): Pr
   if (source === "modelscope") return first("MODELSCOPE_API_TOKEN");
   const found = first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ?? (await readFile(first("HF_TOKEN_PATH") ?? join(home(), "token"), "utf8").catch(() => ""));
   return found.replace(/[\r\n]/g, "").trim() || undefined;
+}
+
+const TIMEOUT_MS = 10_000;
+
+export function timeoutOf(): number {
+  const seconds = Number(first("HF_HUB_DOWNLOAD_TIMEOUT"));
+  return seconds > 0 ? 1000 * seconds : TIMEOUT_MS;
 }
 
 export const isOffline = ({ isOffline: asked }: HubOptions): boolean =>

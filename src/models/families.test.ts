@@ -12,7 +12,7 @@ const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
 const introduction = `# Models
 
 \`fromPretrained(path)\` opens a folder in Hugging Face layout, a repository ("owner/name", pulled into the cache that Python shares) or a GGUF file
-(Llama, Mistral, Qwen2 and Qwen3). \`model_type\` and \`architectures\` of config.json say which of the classes below is made; with \`{ task }\` the class is the
+(of most decoders). \`model_type\` and \`architectures\` of config.json say which of the classes below is made; with \`{ task }\` the class is the
 family's for that task, and its type is known. \`{ task, head: "new", labels }\` puts a new classifier on a base model.
 
 Weights are read from \`model.safetensors\`, from shards with an index, and from \`pytorch_model.bin\` (by a reader of pickles that runs nothing), in f32, f16, bf16 and f64;
@@ -22,7 +22,8 @@ one warning names both, with what of config.json is not followed (\`{ onWarning 
 \`savePretrained\` writes what transformers reads. ResNets of timm open by timm's own config.json.
 
 All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), those of several parts as several files. GGUF is read and written of
-\`llama\`, \`mistral\`, \`qwen2\` and \`qwen3\`.
+\`llama\`, \`mistral\`, \`mixtral\`, \`qwen2\`, \`qwen3\`, \`qwen3_moe\`, \`smollm3\`, \`olmo2\`, \`olmo3\`, \`gemma\`, \`gemma2\`, \`gemma3_text\`, \`phi3\`, \`glm\`, \`glm4\`, \`gpt2\` and \`gpt_neox\`,
+as llama.cpp has them.
 
 "Checked" counts the golden models (in golden/models, golden/decoders and golden/gpt2) whose outputs are transformers'. "Difference" is the largest of their outputs, and
 "gradients" that of the loss and the gradient of every parameter, relative to numbers above 1, as the tests saw them (\`KINDLING_RECORD=1 npx vitest run src/models\` writes

@@ -9,6 +9,7 @@ export {
   TransformerTranslator,
   type TransformerTranslatorConfig,
 } from "./classic/classic.ts";
+export { type CompanionOptions, saveCompanions } from "./companions.ts";
 export { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult } from "./decoders/causal-lm.ts";
 export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
 export { GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";
@@ -19,10 +20,10 @@ export { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, Sequen
 export { families } from "./families.ts";
 export type { Family } from "./family.ts";
 export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
-export { ggufTypes, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
+export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
 export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
-export { fromConfig, fromPretrained, type LoadOptions, type LoadWarning, loadOptionNames, loadPretrained, localPath, type TaskModels } from "./pretrained.ts";
+export { fromConfig, fromPretrained, type LoadOptions, type LoadWarning, loadOptionNames, loadPretrained, type TaskModels } from "./pretrained.ts";
 export { type SavedDType, type SaveOptions, savePretrained } from "./save-pretrained.ts";
 export { BartForConditionalGeneration, BartForSequenceClassification } from "./seq2seq/bart.ts";
 export { type EncoderDecoder, type EncoderSideInputs, type Seq2SeqInputs, Seq2SeqLM, type Seq2SeqOutput } from "./seq2seq/seq2seq.ts";

@@ -1,10 +1,10 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeGguf } from "../files/index.ts";
-import { exportModel, fromPretrained, inspectModel } from "./index.ts";
+import { exportModel, fromPretrained, inspectModel, savePretrained } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/gpt2/a", import.meta.url));
 let folder: string;
@@ -51,15 +51,23 @@ test("torch and ONNX files", async () => {
   await exportModel(model, folder);
   const onnx = await inspectModel(join(folder, "model.onnx"));
   expect(onnx).toMatchObject({ format: "ONNX", architecture: "kindling" });
-  expect(onnx.parameters).toBeGreaterThanOrEqual(model.parameterCount());
+  expect(onnx.parameters).toBe(model.parameterCount());
   expect(onnx.modules["transformer.h.*.attn.c_attn"]).toEqual({ parameters: 2 * (32 * 96 + 96), tensors: 4 });
+});
+
+test("a checkpoint counts without what its optimizer keeps", async () => {
+  const checkpoint = join(folder, "checkpoint");
+  const model = await fromPretrained(golden);
+  await savePretrained(model, checkpoint);
+  await copyFile(join(checkpoint, "model.safetensors"), join(checkpoint, "optimizer.safetensors"));
+  expect((await inspectModel(checkpoint)).parameters).toBe(model.parameterCount());
 });
 
 test("what is no model is an error", async () => {
   await expect(inspectModel(join(folder, "nothing"))).rejects.toThrow(/nothing there/);
   const text = join(folder, "text.txt");
   await writeFile(text, "just a text that is not a model");
-  await expect(inspectModel(text)).rejects.toThrow(/header/);
+  await expect(inspectModel(text)).rejects.toThrow(/text\.txt: expected a model: .* received a file that begins with "just a t"/);
   const empty = join(folder, "empty");
   await mkdir(empty);
   await expect(inspectModel(empty)).rejects.toThrow(/an empty one/);

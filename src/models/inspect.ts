@@ -1,9 +1,9 @@
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
+import { exists, readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
+import { DataError, isFloat } from "../ir/index.ts";
 import { describeOnnx } from "../onnx/index.ts";
-import { onnxFiles } from "./weight-files.ts";
+import { weightFiles } from "./weight-files.ts";
 
 /** What is in a model's folder or file, told from headers; of torch's files, which have none to be read alone, from all that is in them. */
 export interface ModelReport {
@@ -42,11 +42,22 @@ export async function inspectModel(path: string): Promise<ModelReport> {
   if (!info)
     throw new DataError({ where: path, expected: "a folder, or a .safetensors, .gguf, .onnx or torch file", received: "nothing there", fix: "check the path" });
   if (info.isDirectory()) return inspectFolder(path);
-  const start = (await readStart(path, 4)).toString("latin1");
-  if (start === "GGUF") return inspectGguf(path);
+  const start = await readStart(path, 9);
+  if (start.toString("latin1", 0, 4) === "GGUF") return inspectGguf(path);
   if (path.endsWith(".onnx")) return inspectOnnx(path);
-  return isTorch(path) ? report("torch", await torchEntries(path), {}) : report("safetensors", await safetensorsEntries(path), {});
+  if (isTorch(path)) return report("torch", await torchEntries(path), {});
+  if (path.endsWith(".safetensors") || isSafetensors(start, info.size)) return report("safetensors", await safetensorsEntries(path), {});
+  throw new DataError({
+    where: path,
+    expected: "a model: a folder, or a .safetensors, .gguf, .onnx or torch file",
+    received: `a file that begins with ${JSON.stringify(start.toString("latin1", 0, 8))}`,
+    fix: "name the model's folder or file",
+  });
 }
+
+/** Whether a file begins with the length of a JSON object, as safetensors do. */
+const isSafetensors = (start: Buffer, size: number): boolean =>
+  start.length === 9 && start.readBigUInt64LE(0) <= BigInt(Math.max(0, size - 8)) && start.toString("latin1", 8) === "{";
 
 async function readStart(path: string, length: number): Promise<Buffer> {
   const file = await open(path, "r");
@@ -69,9 +80,12 @@ async function inspectOnnx(path: string): Promise<ModelReport> {
   return report("ONNX", entries, { architecture: producer });
 }
 
+/** The weights of an ONNX file: its constants but for sizes, indices and numbers of the graph itself. */
 async function onnxHeader(path: string): Promise<{ entries: Map<string, Entry>; producer: string | null }> {
   const { producer, weights } = describeOnnx(await readBytes(path));
-  return { producer, entries: new Map(weights.map(({ name, ...entry }) => [name, entry])) };
+  const isOfGraph = (name: string) => producer === "kindling" && /^c\d+$/.test(name);
+  const isWeight = ({ name, dtype, shape }: (typeof weights)[number]) => (isFloat(dtype) || /^[iu]8$/.test(dtype)) && shape.length > 0 && !isOfGraph(name);
+  return { producer, entries: new Map(weights.filter(isWeight).map(({ name, ...entry }) => [name, entry])) };
 }
 
 async function entriesOf(path: string): Promise<Map<string, Entry>> {
@@ -86,10 +100,7 @@ async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
 
 async function inspectFolder(folder: string): Promise<ModelReport> {
   const names = (await readdir(folder)).sort();
-  const weights = names.filter((name) => name.endsWith(".safetensors"));
-  const torch = names.filter((name) => /^pytorch_model.*\.bin$/.test(name));
-  const files = (weights.length > 0 ? weights : torch).map((name) => join(folder, name));
-  if (files.length === 0) files.push(...((await onnxFiles(folder)) ?? []));
+  const files = await presentFiles(folder, names);
   if (files.length === 0) {
     const near = names.find((name) => name.endsWith(".gguf") || name.endsWith(".onnx"));
     throw new DataError({
@@ -108,6 +119,13 @@ async function inspectFolder(folder: string): Promise<ModelReport> {
     tokenizer: names.includes("tokenizer.json") ? await tokenizerOf(join(folder, "tokenizer.json")) : null,
     licence: names.includes("README.md") ? licenceOf(await readFile(join(folder, "README.md"), "utf8")) : null,
   });
+}
+
+/** The files of a model's weights; where they have other names all safetensors, but for what an optimizer keeps. */
+async function presentFiles(folder: string, names: readonly string[]): Promise<string[]> {
+  const files = await weightFiles(folder);
+  if (await exists(files[0])) return files;
+  return names.filter((name) => name.endsWith(".safetensors") && !name.startsWith("optimizer")).map((name) => join(folder, name));
 }
 
 async function tokenizerOf(path: string): Promise<ModelReport["tokenizer"]> {

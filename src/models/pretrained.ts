@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { exists, readJson } from "../files/index.ts";
-import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { checkOptions, DataError, type OnWarning, OptionError, type Warning, warnOnConsole } from "../ir/index.ts";
+import { type HubOptions, localPath } from "../hub/index.ts";
+import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } from "../ir/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import { reviewConfig } from "./config-review.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -86,7 +86,7 @@ export interface LoadWarning extends Warning {
 }
 
 /**
- * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (Llama, Qwen2, Qwen3).
+ * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (of most decoders).
  * Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has no place for are left, weights
  * that are not there start anew, and `onWarning` hears of both.
  * @throws DataError when a file is missing, damaged or of another architecture; ShapeError for a weight of another shape; CheckpointError
@@ -112,20 +112,9 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   const { model, unused, initialized } = await loadModel(files, configPath, description, options, notes);
   const generation = join(path, GENERATION);
   model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(description.json);
+  model.source = path;
   if (notes.length > 0) onWarning({ where: `fromPretrained, ${path}`, notes, unused, initialized });
   return model;
-}
-
-/**
- * A folder or file on this machine; what is none and could be the id of a repository is pulled.
- * @throws OptionError for what is no name
- */
-export async function localPath(name: string, hub?: HubOptions): Promise<string> {
-  if (typeof name !== "string" || name === "") {
-    const received = name === undefined ? "nothing" : JSON.stringify(name);
-    throw new OptionError({ where: "model", expected: 'a folder, a .gguf file or a repository such as "owner/name"', received, fix: "pass its name" });
-  }
-  return !isRepositoryId(name) || (await exists(name)) ? name : pull(name, hub);
 }
 
 interface Description {

@@ -4,6 +4,7 @@ import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.t
 import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../ir/index.ts";
 import { hasBlocks } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
+import { saveCompanions } from "./companions.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import { familyOf } from "./families.ts";
 import type { PretrainedModel, Task } from "./model.ts";
@@ -30,7 +31,7 @@ const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "
 
 /**
  * Writes config.json, generation_config.json for what generates, and model.safetensors or shards with an index, as transformers' save_pretrained
- * does. Weights of an earlier save that would be read in place of these are removed.
+ * does; and beside them the tokenizer, processors and licence of where the model was loaded from. Weights of an earlier save that would be read in place of these are removed.
  * @throws OptionError for a model with weights in blocks, and for wrong options
  */
 export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
@@ -44,9 +45,15 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
     const received = JSON.stringify({ dtype, maxShardBytes });
     throw new OptionError({ where: "savePretrained", expected: "a dtype of f32, f16, bf16, and maxShardBytes above 0", received, fix: "choose others" });
   }
+  await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
+  await saveConfigs(model, folder, dtype);
+  if (model.source !== undefined) await saveCompanions(model.source, folder);
+}
+
+/** Writes config.json, and generation_config.json for what generates. */
+export async function saveConfigs(model: PretrainedModel, folder: string, dtype: SavedDType = "f32"): Promise<void> {
   const { modelType, architecture, task } = model;
   const { configToJson } = familyOf(architecture, modelType);
-  await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
   await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: dtypeNames[dtype], ...configToJson(model) });
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;

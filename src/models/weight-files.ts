@@ -57,7 +57,7 @@ function whatToOpen(folder: string, names: readonly string[]): string {
 }
 
 /** ONNX files that have a model's weights together; undefined where there are none. */
-export async function onnxFiles(folder: string): Promise<string[] | undefined> {
+async function onnxFiles(folder: string): Promise<string[] | undefined> {
   for (const place of [folder, join(folder, "onnx")]) {
     for (const parts of ONNX_PARTS) {
       const paths = parts.map((name) => join(place, name));

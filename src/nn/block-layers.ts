@@ -138,27 +138,34 @@ export class BlockEmbedding extends Module {
   }
 }
 
+/** Each linear layer and table of a model, with the field that holds it and the checkpoint key of its weight. */
+function* weightedLayers(model: Module): Generator<{ holder: object; field: string; layer: Linear | Embedding; key: string }, void, void> {
+  const keyOf = new Map([...model.namedState()].map(([key, variable]) => [variable, key] as const));
+  function* visit(holder: object): ReturnType<typeof weightedLayers> {
+    for (const [field, child] of Object.entries(holder)) {
+      if (child instanceof Linear || child instanceof Embedding) yield { holder, field, layer: child, key: keyOf.get(child.weight) as string };
+      else if (child instanceof Module || Array.isArray(child)) yield* visit(child);
+    }
+  }
+  yield* visit(model);
+}
+
+/** Keys and shapes of the weights that may be in blocks. */
+export const blockKeys = (model: Module): Map<string, readonly number[]> =>
+  new Map([...weightedLayers(model)].map(({ key, layer }) => [key, layer.weight.shape]));
+
 /**
  * Puts layers with weights in blocks in the place of linear layers and tables.
  * @param blocksOf the blocks for the checkpoint key of a weight; undefined leaves the layer as it is
  */
 export function useBlocks(model: Module, blocksOf: (key: string) => BlockMatrix | undefined, options: BlockLayerOptions = {}): void {
-  const nameOf = new Map([...model.namedState()].map(([key, variable]) => [variable, key] as const));
-  const visit = (holder: object): void => {
-    for (const [field, child] of Object.entries(holder)) {
-      if (child instanceof Linear || child instanceof Embedding) {
-        const { weight } = child;
-        const matrix = blocksOf(nameOf.get(weight) as string);
-        if (!matrix) continue;
-        const [rows, columns] = weight.shape;
-        const layer =
-          child instanceof Linear
-            ? new BlockLinear(rows, columns, matrix, { ...options, bias: child.bias })
-            : new BlockEmbedding(rows, columns, matrix, options);
-        Object.assign(holder, { [field]: layer });
-        weight.dispose();
-      } else if (child instanceof Module || Array.isArray(child)) visit(child);
-    }
-  };
-  visit(model);
+  for (const { holder, field, layer, key } of [...weightedLayers(model)]) {
+    const matrix = blocksOf(key);
+    if (!matrix) continue;
+    const [rows, columns] = layer.weight.shape;
+    const inBlocks =
+      layer instanceof Linear ? new BlockLinear(rows, columns, matrix, { ...options, bias: layer.bias }) : new BlockEmbedding(rows, columns, matrix, options);
+    Object.assign(holder, { [field]: inBlocks });
+    layer.weight.dispose();
+  }
 }

@@ -15,7 +15,7 @@ export {
   multiHeadAttention,
   splitHeads,
 } from "./attention.ts";
-export { BlockEmbedding, type BlockLayerOptions, BlockLinear, hasBlocks, useBlocks } from "./block-layers.ts";
+export { BlockEmbedding, type BlockLayerOptions, BlockLinear, blockKeys, hasBlocks, useBlocks } from "./block-layers.ts";
 export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConfig } from "./convolution.ts";
 export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
 export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, type Norm, RMSNorm } from "./layers.ts";

@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { readJson } from "../files/index.ts";
+import { localPath } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
-import { fromPretrained, type LoadOptions, localPath } from "../models/index.ts";
+import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import { TextTokenizer } from "../tokenizers/index.ts";
 import { finite, labelsOf, softmax, TextRunner } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";

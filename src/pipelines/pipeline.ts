@@ -1,3 +1,4 @@
+import { localPath } from "../hub/index.ts";
 import { checkOptions, DataError, nearest, OptionError } from "../ir/index.ts";
 import {
   type BlipForConditionalGeneration,
@@ -6,12 +7,11 @@ import {
   ImageTextModel,
   type LoadOptions,
   loadOptionNames,
-  localPath,
   type PretrainedModel,
   type TaskModels,
 } from "../models/index.ts";
 import { ImageProcessor, requireWhisperFeatures } from "../processors/index.ts";
-import { readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
+import { loadGgufTokenizer, readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
 import { FeatureExtractionPipeline } from "./feature-extraction.ts";
 import { FillMaskPipeline } from "./fill-mask.ts";
 import { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
@@ -70,8 +70,12 @@ const makers = {
   "feature-extraction": withText("feature-extraction", (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer)),
   "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    const folder = await localPath(tokenizer, options.hub);
-    return new TextGenerationPipeline(made, await openTokenizer(folder, made), await readChatTemplate(folder));
+    const path = await localPath(tokenizer, options.hub);
+    if (path.endsWith(".gguf")) {
+      const texts = await loadGgufTokenizer(path);
+      return new TextGenerationPipeline(made, texts.tokenizer, texts.chatTemplate);
+    }
+    return new TextGenerationPipeline(made, await openTokenizer(path, made), await readChatTemplate(path));
   },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
@@ -113,8 +117,8 @@ type Resolved<T extends PipelineTask> = T extends keyof typeof aliases ? (typeof
 export type PipelineFor<T extends PipelineTask> = Awaited<ReturnType<(typeof makers)[Resolved<T> & keyof typeof makers]>>;
 
 /**
- * A model with all that its task needs around it, as transformers' pipelines, and with their result fields. `model` is a folder or a
- * repository such as "owner/name".
+ * A model with all that its task needs around it, as transformers' pipelines, and with their result fields. `model` is a folder, a repository such
+ * as "owner/name", or for "text-generation" a .gguf file.
  * @throws OptionError for a task that is not known
  *
  * @example

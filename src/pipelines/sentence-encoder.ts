@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { readJson } from "../files/index.ts";
+import { localPath } from "../hub/index.ts";
 import { nearest, OptionError } from "../ir/index.ts";
-import { type EncoderModel, fromPretrained, type LoadOptions, localPath } from "../models/index.ts";
+import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { TextTokenizer } from "../tokenizers/index.ts";
 import { finite, TextRunner } from "./common.ts";
 import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exists, readJson } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
@@ -133,15 +133,37 @@ function upToTag(text: string, { content }: MixedMessage): string {
  * The template beside a model: chat_template.jinja, or the one inside tokenizer_config.json, of several the one named default.
  * @throws DataError for a damaged file
  */
-export async function readChatTemplate(folder: string): Promise<string | undefined> {
-  const file = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
-  if (file !== undefined) return file;
-  const path = join(folder, "tokenizer_config.json");
+export const readChatTemplate = async (folder: string): Promise<string | undefined> => (await readChatTemplates(folder)).chatTemplate;
+
+/** Where transformers puts templates of other names, each in a file. */
+export const NAMED_TEMPLATES = "additional_chat_templates";
+
+export interface ChatTemplates {
+  chatTemplate: string | undefined;
+  /** Templates of other names, such as "tool_use". */
+  namedTemplates: ReadonlyMap<string, string>;
+}
+
+/** All templates beside a model: files of their own, or those inside tokenizer_config.json. @throws DataError for a damaged file */
+export async function readChatTemplates(folder: string): Promise<ChatTemplates> {
+  const usual = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
+  const templates = usual === undefined ? await configTemplates(join(folder, "tokenizer_config.json")) : new Map([["default", usual]]);
+  for (const file of await readdir(join(folder, NAMED_TEMPLATES)).catch(() => [])) {
+    if (file.endsWith(".jinja")) templates.set(file.slice(0, -".jinja".length), await readFile(join(folder, NAMED_TEMPLATES, file), "utf8"));
+  }
+  const chatTemplate = templates.get("default");
+  templates.delete("default");
+  return { chatTemplate, namedTemplates: templates };
+}
+
+/** Templates of a tokenizer_config.json by their names; a single one is "default". */
+async function configTemplates(path: string): Promise<Map<string, string>> {
   const stored = (await exists(path)) ? (await readJson(path)).chat_template : undefined;
-  if (stored === undefined || stored === null || typeof stored === "string") return stored ?? undefined;
+  if (stored === undefined || stored === null) return new Map();
+  if (typeof stored === "string") return new Map([["default", stored]]);
   const isNamed = (each: unknown): each is { name: string; template: string } =>
     each !== null && typeof each === "object" && "name" in each && typeof (each as { template?: unknown }).template === "string";
-  if (Array.isArray(stored) && stored.every(isNamed)) return stored.find(({ name }) => name === "default")?.template;
+  if (Array.isArray(stored) && stored.every(isNamed)) return new Map(stored.map(({ name, template }) => [name, template]));
   throw new DataError({
     where: `${path}, chat_template`,
     expected: "a template, or a list of templates with names",

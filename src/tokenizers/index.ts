@@ -1,9 +1,22 @@
 /** Tokenizers: those of tokenizer.json, our own byte-level BPE and characters, and their training. Imports files/ and ir/. */
 export { BytePairTokenizer } from "./bpe.ts";
 export { CharacterTokenizer, CharacterTrainer } from "./char.ts";
-export { type ChatFormat, type ChatMessage, type ContentPart, chatFormat, type MixedMessage, type RenderOptions, readChatTemplate } from "./chat-format.ts";
+export {
+  type ChatFormat,
+  type ChatMessage,
+  type ChatTemplates,
+  type ContentPart,
+  chatFormat,
+  type MixedMessage,
+  NAMED_TEMPLATES,
+  type RenderOptions,
+  readChatTemplate,
+  readChatTemplates,
+} from "./chat-format.ts";
 export type { EncodeOptions, Encoding, PadOptions } from "./encoding.ts";
-export { ggufTokenizer, loadGgufTokenizer } from "./formats/gguf.ts";
+export { type GgufTexts, ggufTemplates, loadGgufTokenizer } from "./formats/gguf.ts";
+export { type GgufMetadata, type GgufVocabulary, ggufRoles, ggufVocabulary } from "./formats/gguf-vocabulary.ts";
+export { type GgufTokenizerOptions, ggufTokenizer } from "./formats/gguf-writer.ts";
 export { sentencePieceJson } from "./formats/sentencepiece.ts";
 export { type TiktokenOptions, tiktokenJson, tiktokenPatterns } from "./formats/tiktoken.ts";
 export { loadTokenizer, openTokenizer, promptTokenizerFromJson, saveTokenizer } from "./load.ts";

@@ -108,7 +108,7 @@ export const qwen2Family: DecoderFamily<QwenConfig> = {
   traits: (config) => ({ rotary: [rotaryFor(config)], windowOf: (layer) => qwenWindow(config, layer), bias: { qkv: true } }),
 };
 
-export const qwen3Family: DecoderFamily<QwenConfig> = {
+const qwen3Family: DecoderFamily<QwenConfig> = {
   modelType: "qwen3",
   architecture: "Qwen3ForCausalLM",
   fields: qwenFields,

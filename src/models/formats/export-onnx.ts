@@ -4,9 +4,11 @@ import { addSizes, checkOptions, type Size } from "../../ir/index.ts";
 import { type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
 import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
 import { arange, broadcastTo, cast, cumsum, flip, gather, greaterEqual, max, notEqual, sub, type Tensor, zeros } from "../../tensor/index.ts";
+import { saveCompanions } from "../companions.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import type { PretrainedModel, Task } from "../model.ts";
 import type { TaskModels } from "../pretrained.ts";
+import { saveConfigs } from "../save-pretrained.ts";
 import type { EncoderDecoder } from "../seq2seq/seq2seq.ts";
 import type { ImageTextModel } from "../vision-language/vision-language.ts";
 
@@ -29,7 +31,8 @@ const ids = (length = LENGTH): OnnxInput => ({ dtype: "i64", shape: [BATCH, leng
  * decoder_with_past_model.onnx for each that follows. Keys and values of the tokens before are inputs and outputs: past_key_values.N.key and
  * present.N.key, or, of encoder-decoders, past_key_values.N.decoder.key and past_key_values.N.encoder.key. Models that read images in a text
  * are vision_encoder.onnx, embed_tokens.onnx and decoder_model_merged.onnx, whose inputs_embeds hold the image_features in their places.
- * @returns the names of the files
+ * Beside them are config.json, generation_config.json and the tokenizer of where the model was loaded from: `fromPretrained` opens the folder again.
+ * @returns the names of the ONNX files
  */
 export async function exportModel(model: PretrainedModel, folder: string, options: ExportModelOptions = {}): Promise<string[]> {
   checkOptions("exportModel", options, ["imageSize", "externalData", "names"]);
@@ -38,6 +41,8 @@ export async function exportModel(model: PretrainedModel, folder: string, option
     await exportOnnx(join(folder, name), forward, inputs, { names: model.namedState(), ...fileOptions });
     return name;
   };
+  await saveConfigs(model, folder);
+  if (model.source !== undefined) await saveCompanions(model.source, folder);
   const { task } = model;
   if (task === "causal-lm") return [await write("model.onnx", ...causalLM(model as CausalLM))];
   if (task === "seq2seq-lm" || task === "speech-seq2seq" || task === "image-to-text") {

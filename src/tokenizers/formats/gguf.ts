@@ -1,228 +1,116 @@
-import { type GgufValue, type GgufWritable, readGgufHeader } from "../../files/index.ts";
-import { DataError, OptionError } from "../../ir/index.ts";
-import { BytePairTokenizer } from "../bpe.ts";
-import { addedToken, bpeModel, byteLevel, byteLevelDigits, frameProcessor, type Json, splitToBytes, tokenizerJson } from "../json-parts.ts";
+import { readGgufHeader } from "../../files/index.ts";
+import { addedToken, bpeModel, byteLevel, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
 import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
-import type { Tokenizer } from "../tokenizer.ts";
+import { type GgufMetadata, type GgufVocabulary, ggufMerges, ggufVocabulary, type TokenRole, wrongMetadata } from "./gguf-vocabulary.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
-import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
-import { tiktokenPatterns } from "./tiktoken.ts";
 
-/** llama.cpp's number of a kind of token, which is SentencePiece's. */
-const kindNumber = (kind: PieceType) => pieceTypes.indexOf(kind) + 1;
-const CONTROL = kindNumber("control");
-const USER_DEFINED = kindNumber("user-defined");
-
-/** How text is cut before merging, by llama.cpp's names; the plain ones are run by our own tokenizer. */
-const cuts: Readonly<Record<string, { preTokenizer: Json; plain?: { splitsDigits: boolean }; ignoresMerges?: boolean }>> = {
-  "gpt-2": { preTokenizer: byteLevel(), plain: { splitsDigits: false } },
-  smollm: { preTokenizer: byteLevelDigits, plain: { splitsDigits: true } },
-  "llama-bpe": { preTokenizer: splitToBytes(tiktokenPatterns.llama3), ignoresMerges: true },
-  qwen2: { preTokenizer: splitToBytes(tiktokenPatterns.llama3.replace("{1,3}", "")) }, // each digit by itself
-};
+/** What a GGUF file has for texts: the tokenizer, and the templates of chats, the usual one and others by name. */
+export interface GgufTexts {
+  tokenizer: TextTokenizer;
+  chatTemplate: string | undefined;
+  namedTemplates: ReadonlyMap<string, string>;
+}
 
 /**
- * The tokenizer and the chat template inside a GGUF file: byte-level BPE as GPT-2, SmolLM, Llama 3 and Qwen2 have it, or SentencePiece's as Llama 2.
+ * The tokenizer and the chat templates inside a GGUF file: byte-level BPE of any cut that llama.cpp knows, or SentencePiece's as Llama 2. Token kinds,
+ * ids and defaults are read as llama.cpp reads them.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined }> {
+export async function loadGgufTokenizer(path: string): Promise<GgufTexts> {
   const { metadata } = await readGgufHeader(path);
-  const template = metadata.get("tokenizer.chat_template");
-  return { tokenizer: await tokenizerOf(path, metadata), chatTemplate: typeof template === "string" ? template : undefined };
+  const vocabulary = ggufVocabulary(path, metadata);
+  const json = vocabulary.model === "llama" ? sentencePieceJson(vocabulary) : bytePairJson(vocabulary, ggufMerges(path, metadata));
+  const tokenizer = await TextTokenizer.fromJson({ ...json, post_processor: frame(path, vocabulary) }, specialOf(vocabulary));
+  return { tokenizer, ...ggufTemplates(metadata) };
 }
 
-type Metadata = ReadonlyMap<string, GgufValue>;
-const isText = (value: GgufValue): value is string => typeof value === "string";
-const isNumber = (value: GgufValue): value is number => typeof value === "number";
-const wrong = (path: string, key: string, expected: string, received: unknown) =>
-  new DataError({ where: `${path}, tokenizer.${key}`, expected, received: String(received), fix: "use the original model's tokenizer.json" });
+const TEMPLATE = "tokenizer.chat_template";
 
-function listOf<T extends GgufValue>(path: string, metadata: Metadata, key: string, isFine: (value: GgufValue) => value is T): readonly T[] {
-  const values = metadata.get(`tokenizer.${key}`);
-  if (Array.isArray(values) && values.every(isFine)) return values;
-  throw wrong(path, key, "a list", typeof values);
+/** The chat templates: the usual one, which may be listed as "default", and those of other names. */
+export function ggufTemplates(metadata: GgufMetadata): Pick<GgufTexts, "chatTemplate" | "namedTemplates"> {
+  const named = new Map<string, string>();
+  for (const [key, value] of metadata) if (key.startsWith(`${TEMPLATE}.`) && typeof value === "string") named.set(key.slice(TEMPLATE.length + 1), value);
+  const usual = metadata.get(TEMPLATE) ?? named.get("default");
+  named.delete("default");
+  return { chatTemplate: typeof usual === "string" ? usual : undefined, namedTemplates: named };
 }
 
-async function tokenizerOf(path: string, metadata: Metadata): Promise<Tokenizer> {
-  const model = metadata.get("tokenizer.ggml.model");
-  const tokens = listOf(path, metadata, "ggml.tokens", isText);
-  const types = listOf(path, metadata, "ggml.token_type", isNumber);
-  if (types.length !== tokens.length) throw wrong(path, "ggml.token_type", `one for each of ${tokens.length} tokens`, types.length);
-  if (model === "llama") return sentencePiece(path, metadata, tokens, types);
-  if (model !== "gpt2") throw wrong(path, "ggml.model", '"gpt2", byte-level BPE, or "llama", SentencePiece', model);
-  const cut = metadata.get("tokenizer.ggml.pre") ?? "gpt-2";
-  if (typeof cut !== "string" || !Object.hasOwn(cuts, cut)) throw wrong(path, "ggml.pre", `one of ${Object.keys(cuts).join(", ")}`, cut);
-  const merges = listOf(path, metadata, "ggml.merges", isText).map((merge) => {
-    const [left, right, ...more] = merge.split(" ");
-    if (right === undefined || more.length > 0) throw wrong(path, "ggml.merges", "pairs with a space between", JSON.stringify(merge));
-    return [left, right] as [string, string];
+/** What fills a gap among the ids: a token of no text. */
+export const fillerToken = (id: number): string => `[PAD${id}]`;
+const isFiller = ({ tokens, kinds }: GgufVocabulary, id: number) => kinds[id] === "unused" && tokens[id] === fillerToken(id);
+
+/** Control tokens stand for no text, user-defined ones are whole wherever they are in a text and stand for their own text. */
+function addedTokens({ tokens, kinds }: GgufVocabulary): Json[] {
+  return tokens.flatMap((token, id) => {
+    const kind = kinds[id];
+    if (kind !== "control" && kind !== "unknown" && kind !== "user-defined") return [];
+    return [{ ...addedToken(id, token), special: kind !== "user-defined" }];
   });
-  const { plain, preTokenizer, ignoresMerges = false } = cuts[cut];
-  if (plain) {
-    const [vocab, special] = [new Map<string, number>(), new Map<string, number>()];
-    for (const [id, token] of tokens.entries()) (types[id] === CONTROL ? special : vocab).set(token, id);
-    return new BytePairTokenizer({ vocab, merges, special, ...plain });
-  }
-  const added = tokens.flatMap((token, id) => {
-    if (types[id] !== CONTROL && types[id] !== USER_DEFINED) return [];
-    return [{ ...addedToken(id, token), special: types[id] === CONTROL }];
-  });
-  const json = tokenizerJson({
-    added_tokens: added,
-    normalizer: cut === "qwen2" ? { type: "NFC" } : null,
-    pre_tokenizer: preTokenizer,
-    post_processor: frame(path, metadata, tokens, false),
+}
+
+function bytePairJson(vocabulary: GgufVocabulary, merges: [string, string][]): Json {
+  const { tokens, cut } = vocabulary;
+  const vocab = tokens.flatMap((token, id): [string, number][] => (isFiller(vocabulary, id) ? [] : [[token, id]]));
+  return tokenizerJson({
+    added_tokens: addedTokens(vocabulary),
+    normalizer: cut?.normalizer ?? null,
+    pre_tokenizer: cut?.preTokenizer ?? null,
     decoder: byteLevel(),
-    model: bpeModel({ vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges, ignore_merges: ignoresMerges }),
+    model: bpeModel({ vocab: Object.fromEntries(vocab), merges, ignore_merges: cut?.ignoresMerges === true }),
   });
-  return TextTokenizer.fromJson(json, specialOf(metadata, tokens));
 }
 
-function sentencePiece(path: string, metadata: Metadata, tokens: readonly string[], types: readonly number[]): Promise<Tokenizer> {
-  const scores = listOf(path, metadata, "ggml.scores", isNumber);
-  if (scores.length !== tokens.length) throw wrong(path, "ggml.scores", `one for each of ${tokens.length} tokens`, scores.length);
-  const pieces = tokens.map((text, id) => ({ text, score: scores[id], type: pieceTypes[types[id] - 1] ?? "unused" }));
-  const unknown = Number(metadata.get("tokenizer.ggml.unknown_token_id") ?? 0);
-  if (pieces[unknown] === undefined) throw wrong(path, "ggml.unknown_token_id", `an id below ${tokens.length}`, unknown);
-  pieces[unknown] = { ...pieces[unknown], type: "unknown" };
-  const flag = (key: string, otherwise: boolean) => (metadata.get(`tokenizer.ggml.${key}`) ?? otherwise) === true;
+function sentencePieceJson(vocabulary: GgufVocabulary): Json & { model: Json } {
+  const { tokens, scores, kinds, roles, addsSpacePrefix } = vocabulary;
+  const unknown = roles.unknown ?? 0;
+  // user-defined tokens are normal pieces to what makes the model: they are cut out of a text before, as added tokens
+  const pieces = tokens.map((text, id) => {
+    const kind = kinds[id] === "user-defined" ? "normal" : kinds[id];
+    return { text, score: scores[id], type: id === unknown ? ("unknown" as const) : kind };
+  });
   const json = sentencePieceTokenizer({
     pieces,
     modelType: "bpe",
     byteFallback: pieces.some(({ type }) => type === "byte"),
     treatWhitespaceAsSuffix: false,
     charsMap: new Uint8Array(),
-    addDummyPrefix: flag("add_space_prefix", true),
-    removeExtraWhitespaces: flag("remove_extra_whitespaces", false),
+    addDummyPrefix: addsSpacePrefix,
+    removeExtraWhitespaces: false,
   });
-  return TextTokenizer.fromJson({ ...json, post_processor: frame(path, metadata, tokens, true) }, specialOf(metadata, tokens));
+  const model = json.model as Json & { vocab: Record<string, number> };
+  const vocab = Object.entries(model.vocab).filter(([, id]) => !isFiller(vocabulary, id));
+  return { ...json, added_tokens: addedTokens(vocabulary), model: { ...model, vocab: Object.fromEntries(vocab) } };
 }
 
 /** The tokens that the model expects around a text. */
-function frame(path: string, metadata: Metadata, tokens: readonly string[], addsBos: boolean): Json | null {
-  const partOf = (name: "bos" | "eos", adds: boolean) => {
-    const stated = metadata.get(`tokenizer.ggml.add_${name}_token`);
-    const id = metadata.get(`tokenizer.ggml.${name}_token_id`);
-    if ((stated ?? (adds && id !== undefined)) !== true) return [];
-    if (typeof id !== "number" || tokens[id] === undefined) throw wrong(path, `ggml.${name}_token_id`, "a token's id", id);
+function frame(path: string, { tokens, roles, addsBos, addsEos }: GgufVocabulary): Json | null {
+  const partOf = (role: "bos" | "eos", adds: boolean) => {
+    const id = roles[role];
+    if (!adds) return [];
+    if (id === undefined) throw wrongMetadata(path, `tokenizer.ggml.${role}_token_id`, "a token's id", "none");
     return [tokens[id]];
   };
-  const [before, after] = [partOf("bos", addsBos), partOf("eos", false)];
+  const [before, after] = [partOf("bos", addsBos), partOf("eos", addsEos)];
   if (before.length + after.length === 0) return null;
   const around = (text: "A" | "B") => [...before, text, ...after];
   return frameProcessor(around("A"), [...around("A"), ...around("B")], (token) => tokens.indexOf(token));
 }
 
-const roles = { bos: "bos", eos: "eos", unk: "unknown", pad: "padding", sep: "separator", mask: "mask" } as const;
+/** Our names of roles, of those that both have. */
+export const specialRoles: Readonly<Partial<Record<keyof SpecialTokens, TokenRole>>> = {
+  bos: "bos",
+  eos: "eos",
+  unk: "unknown",
+  pad: "padding",
+  sep: "seperator",
+  mask: "mask",
+};
 
-function specialOf(metadata: Metadata, tokens: readonly string[]): SpecialTokens {
+function specialOf({ tokens, roles }: GgufVocabulary): SpecialTokens {
   return Object.fromEntries(
-    Object.entries(roles).flatMap(([name, theirs]) => {
-      const id = metadata.get(`tokenizer.ggml.${theirs}_token_id`);
-      return typeof id === "number" && tokens[id] !== undefined ? [[name, tokens[id]]] : [];
+    Object.entries(specialRoles).flatMap(([name, role]) => {
+      const id = roles[role];
+      return id === undefined ? [] : [[name, tokens[id]]];
     }),
   );
-}
-
-/**
- * A tokenizer as metadata of a GGUF file: byte-level BPE of a cut that llama.cpp knows, or BPE with byte fallback as Llama 2's.
- * @throws OptionError for a tokenizer that llama.cpp has no name for
- */
-export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate }: { chatTemplate?: string } = {}): Map<string, GgufWritable> {
-  const {
-    model,
-    added_tokens: added = [],
-    pre_tokenizer: preTokenizer,
-    post_processor: postProcessor,
-  } = tokenizer.toJson() as {
-    model: { type: string; vocab: Record<string, number>; merges: ([string, string] | string)[]; byte_fallback?: boolean };
-    added_tokens?: { id: number; content: string; special: boolean }[];
-    pre_tokenizer: Json | null;
-    post_processor: Json | null;
-  };
-  const unsupported = (received: string) =>
-    new OptionError({
-      where: "GGUF tokenizer",
-      expected: `byte-level BPE cut as ${Object.keys(cuts).join(", ")}, or BPE with byte fallback`,
-      received,
-      fix: "write the model without its tokenizer",
-    });
-  if (model.type !== "BPE") throw unsupported(model.type);
-  const cut = Object.entries(cuts).find(([, { preTokenizer: theirs }]) => isSameCut(preTokenizer, theirs))?.[0];
-  if (cut === undefined && !model.byte_fallback) throw unsupported(JSON.stringify(preTokenizer).slice(0, 120));
-  const size = Math.max(...Object.values(model.vocab), ...added.map(({ id }) => id)) + 1;
-  const tokens = Array.from({ length: size }, (_, id) => `[PAD${id}]`);
-  const types = new Array<number>(size).fill(kindNumber("unused"));
-  for (const [token, id] of Object.entries(model.vocab)) {
-    tokens[id] = token;
-    types[id] = cut === undefined && /^<0x[0-9A-F]{2}>$/.test(token) ? kindNumber("byte") : kindNumber("normal");
-  }
-  for (const { id, content, special } of added) {
-    tokens[id] = content;
-    types[id] = special ? CONTROL : USER_DEFINED;
-  }
-  const found = new Map<string, GgufWritable>([
-    ["tokenizer.ggml.model", cut === undefined ? "llama" : "gpt2"],
-    ...(cut === undefined ? [] : ([["tokenizer.ggml.pre", cut]] as [string, GgufWritable][])),
-    ["tokenizer.ggml.tokens", tokens],
-    ["tokenizer.ggml.token_type", types],
-  ]);
-  if (cut === undefined)
-    found.set(
-      "tokenizer.ggml.scores",
-      Float32Array.from(tokens, (_, id) => -id),
-    );
-  else
-    found.set(
-      "tokenizer.ggml.merges",
-      model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" "))),
-    );
-  const { before, after } = framing(postProcessor);
-  const ids = new Map([
-    ...specialIds(tokenizer),
-    ...(before === undefined ? [] : [["bos", before] as const]),
-    ...(after === undefined ? [] : [["eos", after] as const]),
-  ]);
-  for (const [name, id] of ids) found.set(`tokenizer.ggml.${name}_token_id`, id);
-  found.set("tokenizer.ggml.add_bos_token", before !== undefined);
-  found.set("tokenizer.ggml.add_eos_token", after !== undefined);
-  if (chatTemplate !== undefined) found.set("tokenizer.chat_template", chatTemplate);
-  return found;
-}
-
-interface Template {
-  type: "TemplateProcessing";
-  single: { SpecialToken?: { id: string } }[];
-  special_tokens: Record<string, { ids: number[] }>;
-}
-
-/** The tokens that a post-processor puts before and after a text. */
-function framing(processor: Json | null): { before?: number; after?: number } {
-  const all = (processor?.processors ?? [processor]) as (Template | null)[];
-  const template = all.find((part): part is Template => part?.type === "TemplateProcessing");
-  const idOf = (part: Template["single"][number] | undefined) => part?.SpecialToken && template?.special_tokens[part.SpecialToken.id]?.ids[0];
-  return { before: idOf(template?.single[0]), after: idOf(template?.single.at(-1)) };
-}
-
-function specialIds(tokenizer: Tokenizer): [string, number][] {
-  if (tokenizer instanceof TextTokenizer) {
-    return Object.entries(roles).flatMap(([name, theirs]) => {
-      const token = tokenizer.special[name as keyof SpecialTokens];
-      const id = token === undefined ? null : tokenizer.tokenToId(token);
-      return id === null ? [] : [[theirs, id] as [string, number]];
-    });
-  }
-  const { endOfTextId: id } = tokenizer;
-  return id === null
-    ? []
-    : [
-        ["bos", id],
-        ["eos", id],
-      ];
-}
-
-/** Whether two pre-tokenizers cut alike; offsets play no part. */
-function isSameCut(a: Json | null, b: Json): boolean {
-  const bare = (value: unknown): string => JSON.stringify(value, (key, child) => (key === "trim_offsets" ? undefined : child));
-  return a !== null && bare(a) === bare(b);
 }
