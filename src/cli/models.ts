@@ -11,7 +11,8 @@ import { progressOf } from "./pull.ts";
 /** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
   if (name.endsWith(".gguf") && (await stat(name).catch(() => undefined))) return name;
-  const candidates = [name, join(name, "model"), join(name, "checkpoint"), join(runsFolder, name, "model"), join(runsFolder, name, "checkpoint")];
+  const parts = ["model", "model.old", "checkpoint", "checkpoint.old"]; // .old: left by a kill while it was replaced
+  const candidates = [name, ...[name, join(runsFolder, name)].flatMap((run) => parts.map((part) => join(run, part)))];
   for (const folder of candidates) {
     if (await stat(join(folder, "config.json")).catch(() => undefined)) return folder;
   }
@@ -30,6 +31,6 @@ export async function openModel(name: string, runsFolder = "runs"): Promise<Serv
   const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks" });
   if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await openTokenizer(folder);
-  const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
+  const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
   return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await readChatTemplate(folder) };
 }

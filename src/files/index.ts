@@ -1,5 +1,6 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
-export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { completeFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { exists } from "./exists.ts";
 export {
   GgufFile,
@@ -15,6 +16,7 @@ export {
 } from "./gguf.ts";
 export { blockFormats, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
+export { FolderLock } from "./lock.ts";
 export { readBytes } from "./read.ts";
 export {
   eachSafetensor,
@@ -27,5 +29,6 @@ export {
   type TensorInfo,
   writeSafetensors,
 } from "./safetensors.ts";
+export { isSystemError, systemError, WriteError, withReadErrors, withWriteErrors } from "./system-errors.ts";
 export { readTfjsWeights } from "./tfjs.ts";
 export { readTorch } from "./torch.ts";

@@ -2,6 +2,9 @@
 export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
 export { DivergedError, firstNonFinite } from "./diverged.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";
-export { checkRunConfig, defaultRunConfig, finishedModel, type RunConfig, type RunEvent, type RunHooks, readRunConfig, runTraining } from "./run.ts";
+export { type RunEvent, type RunHooks, runTraining } from "./run.ts";
+export { checkRunConfig, defaultRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
+export { finishedModel, removeRun } from "./run-folder.ts";
+export { defaultRunName, runFolder } from "./run-name.ts";
 export { compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";
-export { compileEvaluation, evaluationLoss, type TrainEvent, type TrainOptions, train } from "./trainer.ts";
+export { compileEvaluation, evaluationLoss, type StopReason, type TrainEvent, type TrainOptions, train } from "./trainer.ts";

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readSafetensors } from "../files/index.ts";
+import { readSafetensors, writeChecksums } from "../files/index.ts";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
@@ -89,6 +89,7 @@ test("a loss that is not finite stops the run, names the first tensor, and keeps
   const { data_offsets: offsets } = JSON.parse(broken.subarray(8, 8 + headerLength).toString())["transformer.h.0.ln_2.weight"];
   broken.writeFloatLE(Number.NaN, 8 + headerLength + offsets[0]);
   await writeFile(join(path, "model.safetensors"), broken);
+  await writeChecksums(path);
   await expect(runAll("diverges", config)).rejects.toThrow(
     /training step 4: expected a finite loss; received NaN; the first tensor to go was transformer\.h\.0\.ln_2\.weight/,
   );
@@ -101,7 +102,7 @@ describe("checkpoints", () => {
     const model = new GPT2LMHeadModel({ vocabSize: 3, maxPositionEmbeddings: 8, hiddenSize: 8, numLayers: 1, numHeads: 2 }, randomKey(1));
     return { model, tokenizer, optimizer: new AdamW(model.namedParameters()) };
   };
-  const state = (step: number) => ({ step, validationLoss: null, elapsedSeconds: 0 });
+  const state = (step: number) => ({ step, validationLoss: null, validationStep: null, elapsedSeconds: 0 });
 
   test("one that fails half-way leaves the previous", async () => {
     const path = join(folder, "checkpoint");
@@ -114,7 +115,7 @@ describe("checkpoints", () => {
         throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
       },
     } as never;
-    await expect(saveCheckpoint(path, { ...good, tokenizer: failing, state: state(2) })).rejects.toThrow(/a full disk.*a previous checkpoint is still there/);
+    await expect(saveCheckpoint(path, { ...good, tokenizer: failing, state: state(2) })).rejects.toThrow(/a full disk.*the previous checkpoint is still there/);
     expect((await loadCheckpoint((await findCheckpoint(path)) as string, parts())).step).toBe(1);
   });
 
