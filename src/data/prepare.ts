@@ -1,4 +1,4 @@
-import { open, readdir } from "node:fs/promises";
+import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeChecksums, writeFolderAtomic } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
@@ -114,10 +114,11 @@ async function encodeCorpus(
   { folder, isValidation }: Split,
   { onProgress, signal }: PrepareOptions,
 ): Promise<Counts> {
-  const train = await TokenWriter.create(join(folder, "train.bin"), tokenizer.vocabSize);
-  const validation = await TokenWriter.create(join(folder, "validation.bin"), tokenizer.vocabSize);
+  const writers: TokenWriter[] = [];
   let seen = 0;
   try {
+    for (const name of ["train.bin", "validation.bin"]) writers.push(await TokenWriter.create(join(folder, name), tokenizer.vocabSize));
+    const [train, validation] = writers;
     for await (const chunk of corpus.chunks()) {
       signal?.throwIfAborted();
       const ids = await tokenizer.encode(chunk.text);
@@ -126,31 +127,38 @@ async function encodeCorpus(
       seen += chunk.text.length;
       onProgress?.("encoding the text", Math.min(1, seen / corpus.bytes));
     }
+    return { trainTokens: train.count, validationTokens: validation.count };
   } finally {
-    await train.close();
-    await validation.close();
+    for (const writer of writers) await writer.close();
   }
-  return { trainTokens: train.count, validationTokens: validation.count };
 }
 
 /** Moves the last `count` tokens from train.bin to validation.bin. */
 async function moveTail(folder: string, count: number, vocabSize: number): Promise<void> {
   const source = await open(join(folder, "train.bin"), "r+");
-  const target = await TokenWriter.create(join(folder, "validation.bin"), vocabSize);
   try {
     const { size } = await source.stat();
-    const width = bytesPerToken(vocabSize);
-    const start = size - count * width;
-    const block = 1 << 20;
-    for (let at = start; at < size; at += block) {
-      const bytes = new Uint8Array(Math.min(block, size - at));
-      await source.read(bytes, 0, bytes.length, at);
-      await target.write(Array.from(width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer)));
-    }
+    const start = size - count * bytesPerToken(vocabSize);
+    await copyTail(source, { start, size }, join(folder, "validation.bin"), vocabSize);
     await source.truncate(start);
     await source.sync();
   } finally {
     await source.close();
+  }
+}
+
+const BLOCK_BYTES = 1 << 20;
+
+async function copyTail(source: FileHandle, { start, size }: { start: number; size: number }, path: string, vocabSize: number): Promise<void> {
+  const target = await TokenWriter.create(path, vocabSize);
+  const Ids = bytesPerToken(vocabSize) === 2 ? Uint16Array : Uint32Array;
+  try {
+    for (let at = start; at < size; at += BLOCK_BYTES) {
+      const bytes = new Uint8Array(Math.min(BLOCK_BYTES, size - at));
+      await source.read(bytes, 0, bytes.length, at);
+      await target.write(Array.from(new Ids(bytes.buffer)));
+    }
+  } finally {
     await target.close();
   }
 }

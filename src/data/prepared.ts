@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { completeFolder, exists, readJson, verifyChecksums, writeJson } from "../files/index.ts";
+import { completeFolder, hasChecksums, readJson, verifyChecksums, writeJson } from "../files/index.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 
 /** What decides the content of prepared data. */
@@ -40,10 +40,9 @@ export function writeRecipe(folder: string, recipe: Recipe, counts: Pick<Prepare
  */
 export async function openPrepared(path: string): Promise<PreparedData | undefined> {
   const folder = await completeFolder(path);
-  if (!folder || !(await exists(join(folder, MARKER)))) return undefined;
-  const { recipe, trainTokens, validationTokens } = await readJson(join(folder, MARKER));
-  if (typeof (recipe as Recipe | undefined)?.corpus !== "string") return undefined; // by a version that noted no sums
+  if (!folder || !(await hasChecksums(folder))) return undefined; // never finished, or by a version that noted no sums
   const sums = await verifyChecksums(folder, `delete the folder ${folder}; the same command makes it again from the text`);
+  const { recipe, trainTokens, validationTokens } = await readJson(join(folder, MARKER));
   const sum = (name: string) => sums.get(name) ?? "none";
   return {
     tokenizer: await loadTokenizer(join(folder, "tokenizer.json")),

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { disk, Killed, killAtEach } from "../testing/dying-disk.ts";
+import { disk, faultAtEach, Killed } from "../testing/dying-disk.ts";
 import { completeFolder, writeFileAtomic, writeFolderAtomic } from "./index.ts";
 
 vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()));
@@ -19,7 +19,7 @@ const clear = async () => {
 
 test("a file is old or new, whenever the program is killed", async () => {
   const path = join(root, "file");
-  const operations = await killAtEach(() => writeFileAtomic(path, "new content"), {
+  const operations = await faultAtEach(() => writeFileAtomic(path, "new content"), {
     prepare: () => writeFileAtomic(path, "old content"),
     check: async () => {
       expect(["old content", "new content"]).toContain(await readFile(path, "utf8"));
@@ -35,7 +35,7 @@ const fillWith = (text: string) => async (temporary: string) => {
 };
 const contentOf = async (path: string) => {
   const folder = await completeFolder(path);
-  return folder && Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), "utf8")));
+  return Promise.all((await readdir(folder ?? root)).map((name) => readFile(join(folder ?? root, name), "utf8")));
 };
 
 test("a folder is whole and can be written again, whenever the program is killed, and killed again", async () => {

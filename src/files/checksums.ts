@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { exists } from "./exists.ts";
 import { readBytes } from "./read.ts";
 import { withReadErrors } from "./system-errors.ts";
 
@@ -27,6 +28,9 @@ export async function writeChecksums(folder: string): Promise<void> {
   for (const name of names) lines.push(`${await sha256OfFile(join(folder, name))}  ${name}\n`);
   await writeFileAtomic(join(folder, CHECKSUMS), lines.join(""));
 }
+
+/** Whether the files of a folder have sums to be checked by. */
+export const hasChecksums = (folder: string): Promise<boolean> => exists(join(folder, CHECKSUMS));
 
 /**
  * Checks all files that SHA256SUMS names, and gives their sums by name.

@@ -1,6 +1,6 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { completeFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
-export { sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
+export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { exists } from "./exists.ts";
 export {
   GgufFile,

@@ -7,26 +7,34 @@ export class Killed extends Error {}
 type Fs = typeof fs;
 type FileHandle = fs.FileHandle;
 
+/** What goes wrong: the program is killed, or the disk is full (then files can still be removed and renamed), or it can no longer be written. */
+export type Fault = "kill" | "ENOSPC" | "EROFS";
+const needsSpace = /^(mkdir|open|write|copyFile) /;
+
 /**
- * node:fs/promises with a kill -9 in it: operations that change the disk are counted, and from number `dieAt` on none reaches it. A write is two
- * operations, one for each half, and the removal of a folder one for each file in it. Use it by
+ * node:fs/promises with a kill -9 in it: operations that change the disk are counted, and from number `dieAt` on none reaches it. The first write to a file
+ * is two operations, one for each half, and the removal of a folder one for each file in it. Use it by
  * `vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()))`.
  */
 class DyingDisk {
   /** Operations since the last `reset`, as "rename a -> b". */
   operations: string[] = [];
   private dieAt = Number.POSITIVE_INFINITY;
+  private fault: Fault = "kill";
   private real!: Fs;
 
-  /** Lives again, until operation number `dieAt`. */
-  reset(dieAt = Number.POSITIVE_INFINITY): void {
+  /** Works again, until operation number `dieAt`. */
+  reset(dieAt = Number.POSITIVE_INFINITY, fault: Fault = "kill"): void {
     this.operations = [];
     this.dieAt = dieAt;
+    this.fault = fault;
   }
 
   private count(operation: string): void {
-    if (this.operations.length >= this.dieAt) throw new Killed(operation);
+    const { fault } = this;
     this.operations.push(operation);
+    if (this.operations.length <= this.dieAt || (fault === "ENOSPC" && !needsSpace.test(operation))) return;
+    throw fault === "kill" ? new Killed(operation) : Object.assign(new Error(`${fault}, ${operation}`), { code: fault, syscall: operation.split(" ")[0] });
   }
 
   wrap(real: Fs): Fs {
@@ -68,13 +76,15 @@ class DyingDisk {
   private async open(path: string, flags: string): Promise<FileHandle> {
     if (flags !== "r") this.count(`open ${path} ${flags}`);
     const file = await this.real.open(path, flags);
+    let isFirst = !flags.startsWith("a"); // further pieces of a file are no other case; lines that are added to it are
     const write = async (data: string | Uint8Array) => {
       const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
       const half = bytes.byteLength >> 1;
-      for (const part of [bytes.subarray(0, half), bytes.subarray(half)]) {
-        this.count(`write ${path}`);
+      for (const [which, part] of [bytes.subarray(0, half), bytes.subarray(half)].entries()) {
+        if (isFirst) this.count(`write ${which === 0 ? "half" : "rest"} ${path}`);
         await file.writeFile(part);
       }
+      isFirst = false;
     };
     const truncate = async (length: number) => {
       this.count(`truncate ${path}`);
@@ -94,29 +104,36 @@ class DyingDisk {
 /** One for all modules of a test file, since it stands for the disk. */
 export const disk = new DyingDisk();
 
-/**
- * Runs `work` once to the end, and then once for each of its operations on the disk, killed before it.
- * `check` is called after each kill, on a disk that lives again.
- */
-export async function killAtEach(
-  work: () => Promise<unknown>,
-  { prepare, check }: { prepare: () => Promise<unknown>; check: (dieAt: number) => Promise<void> },
-) {
+interface Sweep {
+  /** Makes the disk as it is before `work`. */
+  prepare: () => Promise<unknown>;
+  /** Looks at the disk that a fault left, and works on. `error` is what `work` ended with. */
+  check: (error: unknown) => Promise<unknown>;
+  fault?: Fault;
+}
+
+/** Runs `work` once to the end, and then once for each of its operations on the disk, with a fault from that one on. Gives the operations. */
+export async function faultAtEach(work: () => Promise<unknown>, { prepare, check, fault = "kill" }: Sweep): Promise<string[]> {
+  disk.reset();
   await prepare();
   disk.reset();
   await work();
   const { operations } = disk;
-  for (let dieAt = 0; dieAt <= operations.length; dieAt++) {
+  for (const [dieAt, operation] of operations.entries()) {
     disk.reset();
     await prepare();
-    disk.reset(dieAt);
-    await work().catch((error) => {
-      if (!(error instanceof Killed)) throw error;
-    });
+    disk.reset(dieAt, fault);
+    const error = await work().then(
+      () => undefined,
+      (cause) => cause,
+    );
     disk.reset();
-    await check(dieAt).catch((error) => {
-      throw new Error(`killed before operation ${dieAt}, ${operations[dieAt]}: ${error.message}`, { cause: error });
-    });
+    try {
+      if (fault === "kill" && error && !(error instanceof Killed)) throw error;
+      await check(error);
+    } catch (cause) {
+      throw new Error(`${fault} at operation ${dieAt}, ${operation}: ${(cause as Error).message}`, { cause });
+    }
   }
   return operations;
 }

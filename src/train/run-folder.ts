@@ -95,14 +95,27 @@ export async function settleRestart(folder: string): Promise<void> {
   else if (await hasTrained(folder)) await forgetEarlier(folder);
 }
 
-/** Where to prepare a new run that is to take the place of another. @throws OptionError, DataError when the folder is not a run's own */
-export async function stageRestart(folder: string, text: string): Promise<string> {
+/**
+ * Begins a run anew: `prepare` fills a folder beside it, which then takes the place of the earlier run. That stays aside until `forgetEarlier`.
+ * @throws OptionError, DataError when the folder is not a run's own or the text lies in it, and what `prepare` throws; all is as it was then
+ */
+export async function beginAnew(folder: string, text: string, prepare: (staging: string) => Promise<unknown>): Promise<void> {
   if (isInside(folder, text)) {
     throw new OptionError({ where: "--restart", expected: "a text outside of the run", received: text, fix: "move the text elsewhere" });
   }
   await requireOnlyRun(folder);
   if (await hasTrained(folder)) await requireOnlyRun(asideOf(folder)); // its place is needed
-  return stagingOf(folder);
+  try {
+    await prepare(stagingOf(folder));
+  } catch (error) {
+    await removeFolder(stagingOf(folder)).catch(() => {}); // the first error is the one to report
+    throw error;
+  }
+  await withWriteErrors(folder, async () => {
+    if (!(await exists(asideOf(folder)))) await rename(folder, asideOf(folder));
+    else await removeFolder(folder); // it was begun anew and never saved; what waits aside has more to lose
+    await rename(stagingOf(folder), folder);
+  });
 }
 
 /** Whether a path lies in a folder, or is it. */
@@ -116,15 +129,6 @@ export function foldersToSkip(folder: string, text: string): string[] {
   const runs = dirname(resolve(folder));
   if (runs !== resolve(text) && isInside(text, runs)) return [runs];
   return [folder, asideOf(folder), stagingOf(folder), `${folder}.lock`];
-}
-
-/** Puts the new run in the place of the earlier, which stays aside until `forgetEarlier`. */
-export async function swapRestart(folder: string): Promise<void> {
-  await withWriteErrors(folder, async () => {
-    if (!(await exists(asideOf(folder)))) await rename(folder, asideOf(folder));
-    else await removeFolder(folder); // it was begun anew and never saved; what waits aside has more to lose
-    await rename(stagingOf(folder), folder);
-  });
 }
 
 /** Removes the run from before a restart, now that the new one has saved. What else somebody put there keeps it; gives a note then. */
@@ -155,9 +159,6 @@ export async function claimFolder(folder: string, config: RunConfig): Promise<vo
     throw new DataError({ where: folder, expected: "a checkpoint beside the finished model", received: "none", fix });
   }
 }
-
-/** Whether the folder is a run that can be begun anew. */
-export const isRun = async (folder: string): Promise<boolean> => (await readRunConfig(folder)) !== undefined;
 
 /** @throws OptionError: the text is not the one that the run was trained on */
 export function refuseOtherText(folder: string, text: string): never {

@@ -43,19 +43,12 @@ export function runFolder(runs: string, name: string): string {
 export function defaultRunName(text: string): string {
   const path = resolve(text); // "." and ".." are folders with names, too
   const stem = basename(path, extname(path));
-  const [name] = [
-    stem,
-    stem
-      .split(unsafe)
-      .join("-")
-      .replace(/^[\s-]+|[\s.]+$/g, ""),
-    `${stem}-run`,
-    `run-${stem}`,
-  ].filter((candidate) => !faultOf(candidate));
-  return name ?? runFolderError(text);
-}
-
-function runFolderError(text: string): never {
+  const safe = stem
+    .split(unsafe)
+    .join("-")
+    .replace(/^[\s-]+|[\s.]+$/g, "");
+  const name = [stem, safe, safe && `${safe}-run`].find((candidate) => !faultOf(candidate));
+  if (name !== undefined) return name;
   throw new OptionError({
     where: "train",
     expected: "a --name",

@@ -9,7 +9,7 @@ import { randomKey } from "../tensor/index.ts";
 import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
-import { claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRestart, stageRestart, swapRestart } from "./run-folder.ts";
+import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRestart } from "./run-folder.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
 export type RunEvent =
@@ -53,9 +53,7 @@ async function* runLocked(folder: string, config: RunConfig, corpus: TextCorpus 
   if (!isRestart) await claimFolder(folder, config);
   const notes: string[] = [];
   if (isRestart) {
-    const staging = await stageRestart(folder, requireText(config, "--restart"));
-    await prepareRun(staging, config, corpus, { ...hooks, notes });
-    await swapRestart(folder);
+    await beginAnew(folder, requireText(config, "--restart"), (staging) => prepareRun(staging, config, corpus, { ...hooks, notes }));
   }
   const data = await prepareRun(folder, { ...config, text: config.text ?? stored?.text }, corpus, { ...hooks, notes });
   for (const text of new Set(notes)) yield { type: "note", text };

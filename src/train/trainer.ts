@@ -5,10 +5,11 @@ import { withWriteErrors } from "../files/index.ts";
 import type { FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
-import { type CompiledFunction, compile, LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
+import { LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint, loadCheckpoint, type SavedState, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
 import { DivergedError, firstNonFinite } from "./diverged.ts";
+import { compileEvaluation, type Evaluation, evaluationLoss } from "./evaluation.ts";
 import { MetricsLog } from "./metrics.ts";
 import { compileTrainStep, type TrainStep } from "./step.ts";
 
@@ -213,33 +214,6 @@ class Session {
   private learned(): SavedState {
     return { state: new Map<string, Variable>([...this.options.optimizer.state, ...(this.scaler?.state ?? [])]) };
   }
-}
-
-type Evaluation = CompiledFunction<[Tensor<"i32">, Tensor<"i32">], Tensor<"f32">>;
-
-/** The loss without dropout and without an update. */
-export function compileEvaluation(model: CausalLM): Evaluation {
-  return compile((inputs: Tensor<"i32">, targets: Tensor<"i32">) => model.loss(inputs, targets));
-}
-
-/** Mean loss over evenly spread validation windows. */
-export async function evaluationLoss(
-  evaluate: Evaluation,
-  {
-    validationData,
-    batchSize,
-    contextLength,
-    evaluationBatches = 8,
-  }: Pick<TrainOptions, "validationData" | "batchSize" | "contextLength" | "evaluationBatches">,
-): Promise<number> {
-  let total = 0;
-  let count = 0;
-  const shape = [batchSize, contextLength];
-  for await (const { inputs, targets } of validationData.evaluationBatches(batchSize, evaluationBatches)) {
-    total += await (await evaluate(tensor(inputs, { shape }), tensor(targets, { shape }))).item();
-    count++;
-  }
-  return total / count;
 }
 
 interface Divergence {
