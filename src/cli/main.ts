@@ -250,7 +250,7 @@ process.stderr.on("error", onOutputError);
 try {
   await program.parseAsync();
 } catch (error) {
-  const known = isSystemError(error) ? systemError(error.path ?? program.name(), "a file operation that works", error) : error;
+  const known = isSystemError(error) ? systemError(error.path ?? program.name(), "the system to do it", error) : error;
   process.stderr.write(`${known instanceof KindlingError ? `error: ${known.message}` : known instanceof Error ? known.stack : String(known)}\n`);
   process.exitCode = 1;
 }

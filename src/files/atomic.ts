@@ -72,6 +72,17 @@ async function replaceFolder(path: string, complete: string): Promise<void> {
   await rm(old, { recursive: true, force: true });
 }
 
+/** Clears away what a killed `writeFolderAtomic` left beside a folder, or puts the old one back where the new had not come yet. */
+export async function settleFolder(path: string): Promise<void> {
+  const [temporary, old] = [`${path}.tmp`, `${path}.old`];
+  await withWriteErrors(path, async () => {
+    await rm(temporary, { recursive: true, force: true });
+    if (!(await exists(old))) return;
+    if (await exists(path)) await rm(old, { recursive: true, force: true });
+    else await rename(old, path);
+  });
+}
+
 /** The folder at `path`, or while it is missing the one that a `writeFolderAtomic` left aside when it was killed. */
 export async function completeFolder(path: string): Promise<string | undefined> {
   for (const candidate of [path, `${path}.old`]) if (await exists(candidate)) return candidate;

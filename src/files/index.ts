@@ -1,5 +1,5 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
-export { completeFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { exists } from "./exists.ts";
 export {

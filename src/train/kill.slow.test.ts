@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { readSafetensors, WriteError } from "../files/index.ts";
 import { faultAtEach } from "../testing/dying-disk.ts";
-import { defaultRunConfig, finishedModel, type RunConfig, type RunHooks, runTraining } from "./index.ts";
+import { defaultRunConfig, findCheckpoint, finishedModel, type RunConfig, type RunHooks, runTraining } from "./index.ts";
 
 vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()));
 vi.mock("./step.ts", () => import("../testing/fake-step.ts"));
@@ -82,7 +82,8 @@ test("a restart that is killed before any operation loses neither the old model 
       const places = [folder(), `${folder()}.before-restart`];
       const models = await Promise.all(places.map(async (place) => (await finishedModel(place)) && weights((await finishedModel(place)) as string)));
       const hasOld = models.some((model) => model && JSON.stringify([...model]) === JSON.stringify([...old]));
-      const newRun = await readFile(join(folder(), "checkpoint", "config.json"), "utf8").catch(() => "");
+      const checkpoint = (await findCheckpoint(join(folder(), "checkpoint"))) ?? "";
+      const newRun = await readFile(join(checkpoint, "config.json"), "utf8").catch(() => "");
       expect(hasOld || newRun.includes('"n_embd": 4')).toBe(true);
       await bury();
       await run({ restart: true });

@@ -1,6 +1,6 @@
 import { readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { completeFolder, exists, FolderLock, withWriteErrors } from "../files/index.ts";
+import { completeFolder, exists, FolderLock, settleFolder, withWriteErrors } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { changedOptions, type RunConfig, readRunConfig } from "./run-config.ts";
@@ -9,6 +9,7 @@ import { changedOptions, type RunConfig, readRunConfig } from "./run-config.ts";
 const FOLDERS = ["data", "checkpoint", "model"];
 const folderNames = new RegExp(`^(${FOLDERS.join("|")})(\\.tmp|\\.old)?$`);
 const topFiles = /^(run\.json|metrics\.jsonl)(\.tmp-\d+)?$/;
+const temporaryFile = /^(run\.json|metrics\.jsonl)\.tmp-\d+$/;
 const partFiles =
   /^((config|generation_config|tokenizer|tokenizer_config|training_state|data|model\.safetensors\.index)\.json|(model|model-\d+-of-\d+|optimizer)\.safetensors|(train|validation)\.bin|SHA256SUMS)(\.tmp-\d+)?$/;
 /** What file managers leave everywhere. */
@@ -83,16 +84,17 @@ export async function finishedModel(folder: string): Promise<string | undefined>
 const hasTrained = async (folder: string) => Boolean((await findCheckpoint(join(folder, "checkpoint"))) ?? (await finishedModel(folder)));
 
 /**
- * Puts right what a killed process left beside a run's folder. At each moment of a restart one of the two runs is whole: the earlier one at its place or
- * aside, the new one once it is at its place.
+ * Puts right what a killed process left in a run's folder and beside it. At each moment of a restart one of the two runs is whole: the earlier one at
+ * its place or aside, the new one once it is at its place.
  */
-export async function settleRestart(folder: string): Promise<void> {
+export async function settleRun(folder: string): Promise<void> {
   const aside = asideOf(folder);
   await removeFolder(stagingOf(folder));
-  if (!(await exists(aside))) return;
-  if (!(await exists(folder)))
-    await withWriteErrors(folder, () => rename(aside, folder)); // the new run had not taken its place
-  else if (await hasTrained(folder)) await forgetEarlier(folder);
+  if (!(await exists(folder)) && (await exists(aside))) await withWriteErrors(folder, () => rename(aside, folder)); // the new run had not taken its place
+  if (!(await readRunConfig(folder))) return;
+  for (const name of FOLDERS) await settleFolder(join(folder, name));
+  for (const name of await readdir(folder)) if (temporaryFile.test(name)) await withWriteErrors(folder, () => rm(join(folder, name)));
+  if (await hasTrained(folder)) await forgetEarlier(folder);
 }
 
 /**

@@ -9,7 +9,7 @@ import { randomKey } from "../tensor/index.ts";
 import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
-import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRestart } from "./run-folder.ts";
+import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRun } from "./run-folder.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
 export type RunEvent =
@@ -47,7 +47,7 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
 }
 
 async function* runLocked(folder: string, config: RunConfig, corpus: TextCorpus | undefined, hooks: RunHooks): AsyncGenerator<RunEvent, void, void> {
-  await settleRestart(folder);
+  await settleRun(folder);
   const stored = await readRunConfig(folder);
   const isRestart = hooks.restart === true && stored !== undefined;
   if (!isRestart) await claimFolder(folder, config);
