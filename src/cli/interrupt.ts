@@ -31,5 +31,5 @@ export function abortOnInterrupt(onFirst: () => void): { signal: AbortSignal; di
  */
 export function onOutputError(error: NodeJS.ErrnoException): void {
   if (process.listenerCount("SIGHUP") > 0) process.emit("SIGHUP", "SIGHUP");
-  else process.exit(error.code === "EPIPE" ? 0 : 1);
+  else process.exit(process.exitCode ?? (error.code === "EPIPE" ? 0 : 1));
 }

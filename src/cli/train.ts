@@ -66,7 +66,7 @@ class TrainReport {
         break;
       case "resumed":
         this.validation = event.validationLoss ?? undefined;
-        line.print(`resumed at step ${event.step}`);
+        line.print(`resumed at step ${event.step}${event.validationLoss === null ? "" : `, validation loss ${event.validationLoss.toFixed(4)}`}`);
         break;
       case "step":
         this.showStep(event);
@@ -138,8 +138,8 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     dispose();
   }
   if (!report.isComplete) {
-    report.showStopped(await findCheckpoint(join(folder, "checkpoint")));
     process.exitCode = INTERRUPTED;
+    report.showStopped(await findCheckpoint(join(folder, "checkpoint")));
   }
   return { folder, isComplete: report.isComplete };
 }
