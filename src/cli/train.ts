@@ -148,7 +148,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
 export async function printSamples({ generator, tokenizer }: ServedModel, prompts: readonly string[], maxNewTokens: number): Promise<void> {
   for (const [i, prompt] of prompts.entries()) {
     process.stdout.write(`\n--- sample ${i + 1} ---\n${prompt}`);
-    const options = { maxNewTokens, contextShift: true, temperature: 0.8, topK: 50, seed: i };
+    const options = { maxNewTokens, contextShift: true, temperature: 0.7, topP: 0.9, seed: i };
     for await (const { text } of generateText(generator, tokenizer, prompt, options)) process.stdout.write(text);
     process.stdout.write("\n");
   }
