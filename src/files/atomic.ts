@@ -90,7 +90,7 @@ export async function completeFolder(path: string): Promise<string | undefined> 
 }
 
 /** Makes renames inside a folder survive a power cut. Not every system allows it; then nothing is lost but the guarantee. */
-export async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, "r");
     await folder.sync().finally(() => folder.close());
