@@ -19,7 +19,7 @@ const below = {
   data: ["ir", "ops", "files", "tokenizers"],
   models: ["ir", "files", "hub", "tensor", "nn", "onnx"],
   train: ["ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
-  generate: ["ir", "ops", "tensor", "models", "tokenizers"],
+  generate: ["ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["ir", "files", "tensor", "models", "generate", "tokenizers", "processors"],
   serve: ["ir", "generate", "tokenizers"],
   cli: ["ir", "hub", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],

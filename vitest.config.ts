@@ -14,6 +14,7 @@ process.env.KINDLING_CACHE = "off"; // tests of the cache bring their own folder
 export default defineConfig({
   test: {
     include: ["src/**/*.test.ts"],
+    exclude: ["**/*.slow.test.ts"], // what needs minutes: npm run test:slow
     pool: "forks",
     // one process at a time: each test file starts a device that uses all cores
     fileParallelism: false,

@@ -9,11 +9,11 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { Device } from "../dist/runtime/index.js";
 import { setDefaultDevice } from "../dist/tensor/index.js";
-import { benchFolder, installPeers, median, torchEnvironment, torchPython } from "./torch-python.mjs";
+import { benchFolder, installPeers, isSmallest, median, torchEnvironment, torchPython } from "./torch-python.mjs";
 import { workloads } from "./workloads.mjs";
 
 const THREADS = 2;
-const ROUNDS = 5;
+const ROUNDS = isSmallest ? 1 : 5;
 /** Threads of the one wait busily for a while after a step: the other must not be measured meanwhile. */
 const pause = () => new Promise((resolve) => setTimeout(resolve, 400));
 const LONGEST_ANSWER_MS = 120_000;
@@ -89,7 +89,7 @@ async function measure(name, modes) {
     }
     return times;
   };
-  const steps = stepsOf[name];
+  const steps = isSmallest ? 1 : stepsOf[name];
   const peers = [];
   for (const mode of modes.filter(isTorch))
     peers.push({ mode, torch: await startPeer(name, mode), times: /** @type {number[]} */ ([]), ratios: /** @type {number[]} */ ([]) });
@@ -131,7 +131,9 @@ else {
     `${cpus()[0].model.trim()}, ${availableParallelism()} cores, ${THREADS} threads each; medians of ${ROUNDS} interleaved rounds; the peer's time / Kindling's`,
   );
   for (const name of names.length > 0 ? names : Object.keys(workloads)) {
-    const child = spawn(process.execPath, [process.argv[1], name, `--peers=${modes.join(",")}`], { stdio: "inherit" });
-    await new Promise((resolve) => child.on("close", resolve));
+    const options = [name, `--peers=${modes.join(",")}`, ...(isSmallest ? ["--smallest"] : [])];
+    const child = spawn(process.execPath, [process.argv[1], ...options], { stdio: "inherit" });
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    if (code !== 0) process.exitCode = 1;
   }
 }

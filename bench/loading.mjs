@@ -13,18 +13,19 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromPretrained, LlamaForCausalLM, savePretrained } from "../dist/models/index.js";
 import { randomKey } from "../dist/tensor/index.js";
-import { median } from "./torch-python.mjs";
+import { isSmallest, median } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
 const [kind, root = ""] = process.argv.slice(process.argv.indexOf("--child") + 1);
 const dtypes = /** @type {const} */ (["f32", "f16", "bf16"]);
-const ROUNDS = 5;
+const ROUNDS = isSmallest ? 1 : 5;
 const BLOCK = 8 * 2 ** 20;
-const SIZES = { vocabSize: 32000, hiddenSize: 1024, intermediateSize: 2816, numHeads: 16, numLayers: 14, maxPositionEmbeddings: 512 };
+const LAYERS = isSmallest ? 1 : 14;
+const SIZES = { vocabSize: 32000, hiddenSize: 1024, intermediateSize: 2816, numHeads: 16, numLayers: LAYERS, maxPositionEmbeddings: 512 };
 const parameters = 2 * SIZES.vocabSize * SIZES.hiddenSize + SIZES.numLayers * SIZES.hiddenSize * (4 * SIZES.hiddenSize + 3 * SIZES.intermediateSize);
 
 /** Measures in a process of its own: a process starts with the peak of the one that starts it. @param {string} kind @param {string} folder */
-const child = (kind, folder) => execFileSync(process.execPath, [self, "--child", kind, folder], { encoding: "utf8" });
+const child = (kind, folder) => execFileSync(process.execPath, [self, ...(isSmallest ? ["--smallest"] : []), "--child", kind, folder], { encoding: "utf8" });
 
 /** Reads every byte, as plainly as it can be done. @param {string} folder */
 function read(folder) {

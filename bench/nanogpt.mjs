@@ -16,12 +16,22 @@ import { AdamW, cosineSchedule } from "../dist/optim/index.js";
 import { Device } from "../dist/runtime/index.js";
 import { randomKey, setDefaultDevice, tensor } from "../dist/tensor/index.js";
 import { compileEvaluation, compileTrainStep } from "../dist/train/index.js";
-import { benchFolder, torchEnvironment, torchPython } from "./torch-python.mjs";
+import { benchFolder, isSmallest, torchEnvironment, torchPython } from "./torch-python.mjs";
 
 const THREADS = 2;
 const stepsAt = process.argv.indexOf("--steps");
-const steps = stepsAt > 0 ? Number(process.argv[stepsAt + 1]) : 600;
-const settings = { batch: 12, context: 64, width: 128, heads: 4, layers: 4, warmup: 50, learningRate: 1e-3, evalInterval: 100, evalBatches: 20 };
+const steps = stepsAt > 0 ? Number(process.argv[stepsAt + 1]) : isSmallest ? 4 : 600;
+const settings = {
+  batch: 12,
+  context: 64,
+  width: 128,
+  heads: 4,
+  layers: 4,
+  warmup: 50,
+  learningRate: 1e-3,
+  evalInterval: isSmallest ? 2 : 100,
+  evalBatches: isSmallest ? 1 : 20,
+};
 
 const folder = await mkdtemp(join(tmpdir(), "kindling-nanogpt-"));
 const device = new Device({ threads: THREADS });

@@ -1,11 +1,15 @@
 // @ts-check
-/** `npm run bench -- [name] [options]`: runs one benchmark, or all. Each prints ratios against PyTorch in the same run. */
+/**
+ * `npm run bench -- [name] [options]`: runs one benchmark, or all. Each prints ratios against a peer in the same run. `--smallest` runs them once
+ * at the least size, to see that they work.
+ */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { benchFolder, torchPython } from "./torch-python.mjs";
 
-const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading"];
-const [name, ...args] = process.argv.slice(2);
+const benchmarks = ["compare", "nanogpt", "limits", "passes", "loading", "decode"];
+const name = process.argv.slice(2, 3).find((arg) => !arg.startsWith("--"));
+const args = process.argv.slice(name === undefined ? 2 : 3);
 if (name !== undefined && !benchmarks.includes(name)) {
   console.error(`there is no benchmark "${name}"; there are: ${benchmarks.join(", ")}`);
   process.exit(1);

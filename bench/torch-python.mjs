@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 
 export const benchFolder = dirname(fileURLToPath(import.meta.url));
 
+/** `--smallest`: once and small, to see that a benchmark runs; its numbers say nothing. */
+export const isSmallest = process.argv.includes("--smallest");
+
 /** The environment for PyTorch: these two make some machines' BLAS slow, and belong together. */
 export const torchEnvironment = { ...process.env };
 delete torchEnvironment.OPENBLAS_CORETYPE;

@@ -55,6 +55,7 @@ test("mistakes name the nearest right thing", async () => {
   expect((await run(["train"])).output).toMatch(/--text <path>' is missing/);
   expect((await run(["train", "--text", "none.txt"])).output).toMatch(/^error: none\.txt: expected a text file|nothing there/m);
   expect((await run(["train", "--text", "text.txt", "--width", "ten"])).output).toMatch(/not a number/);
+  expect((await run(["serve", "x", "--timeout", "0"])).output).toMatch(/not a number of seconds above 0/);
   expect((await run(["generate", "nothing"])).output).toMatch(/the name of a run/);
 });
 
@@ -81,7 +82,7 @@ test("trains, generates and is resumed after Ctrl-C", async () => {
 
 test("serves until it is told to stop", async () => {
   let answer: Promise<unknown> | undefined;
-  const { output, code } = await run(["serve", "tale", "--port", "0"], (text, signal) => {
+  const { output, code } = await run(["serve", "tale", "--port", "0", "--max-queue", "3", "--timeout", "60", "--log"], (text, signal) => {
     const url = /at (http:\S+)/.exec(text)?.[1];
     if (!url || answer) return;
     answer = fetch(`${url}/health`)
@@ -90,6 +91,7 @@ test("serves until it is told to stop", async () => {
   });
   expect(await answer).toEqual({ status: "ok" });
   expect(output).toContain("serving tale");
+  expect(output).toMatch(/Z GET \/health 200 \d+ ms$/m);
   expect(code).toBe(0);
 });
 

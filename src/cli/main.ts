@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 import { createRequire } from "node:module";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
 import { isSystemError, systemError } from "../files/index.ts";
 import { KindlingError } from "../ir/index.ts";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
-import { chatCommand, generateCommand, type SampleOptions } from "./chat.ts";
+import { chatCommand, generateCommand } from "./chat.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -13,23 +13,10 @@ import { onOutputError } from "./interrupt.ts";
 import { openModel } from "./models.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import { serveCommand } from "./serve.ts";
+import { collect, deviceOption, dropUndefined, generatorOptionsOf, integer, number, samplingOf, useDevice, withModel, withSampling } from "./sampling.ts";
+import { serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("it is not a number.");
-  return value;
-}
-
-function integer(text: string): number {
-  const value = number(text);
-  if (!Number.isInteger(value)) throw new InvalidArgumentError("it is not a whole number.");
-  return value;
-}
-
-const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text];
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 const program = new Command("kindling")
@@ -40,11 +27,6 @@ const program = new Command("kindling")
 
 const shown = (value: number | string) => `(default: ${value})`;
 const d = defaultRunConfig;
-
-const deviceOption = () =>
-  new Option("--device <type>", "where to compute; auto takes the best that works")
-    .choices(["auto", "cpu", "webgpu", "cuda", "coreml", "directml"])
-    .default("cpu");
 
 program
   .command("train")
@@ -117,41 +99,16 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
     process.stdout.write(`\nnext: kindling generate ${folder} --prompt "..."   or   kindling serve ${folder}\n`);
   });
 
-function dropUndefined<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-}
-
-/** Options of the commands that sample. */
-function withSampling(command: Command): Command {
-  return command
-    .option("--runs <folder>", "folder of all runs", "runs")
-    .option("--tokens <n>", "most tokens to make (default: the model's own limit, or 128, or what the context has room for)", integer)
-    .option("--context-shift", "when the context is full, forget the older half and go on")
-    .option("--temperature <t>", "0 takes the likeliest token, higher is more varied", number, 0.8)
-    .option("--top-k <k>", "only the k likeliest tokens", integer)
-    .option("--top-p <p>", "only the likeliest tokens of total probability p", number, 1)
-    .option("--seed <n>", "the same seed gives the same text", integer, 0)
-    .option("--stop <text>", "end at this text (may be repeated)", collect);
-}
-
-function samplingOf(o: Record<string, never>): SampleOptions {
-  return dropUndefined({
-    maxNewTokens: o.tokens,
-    contextShift: o.contextShift,
-    temperature: o.temperature,
-    topK: o.topK,
-    topP: o.topP,
-    seed: o.seed,
-    stop: o.stop,
-  });
-}
-
 withSampling(program.command("generate").argument("<model>", "name of a run, or a folder in Hugging Face layout"))
   .description("Continue a text with a model.")
-  .option("--prompt <text>", "the beginning", "")
-  .addHelpText("after", `\nExamples:\n  kindling generate sotu --prompt "My fellow citizens,"\n  kindling generate runs/poems --temperature 0 --tokens 50`)
+  .option("--prompt <text>", "the beginning; - reads it from standard input", "")
+  .addHelpText(
+    "after",
+    `\nExamples:\n  kindling generate sotu --prompt "My fellow citizens,"\n  kindling generate runs/poems --temperature 0 --tokens 50\n  cat letter.txt | kindling generate smollm2.gguf --prompt - --context 4096`,
+  )
   .action(async (name, o) => {
-    const model = await openModel(name, o.runs);
+    await useDevice(o);
+    const model = await openModel(name, o.runs, generatorOptionsOf(o));
     await generateCommand(model, o.prompt, samplingOf(o));
     model.generator.dispose();
   });
@@ -160,20 +117,22 @@ withSampling(program.command("chat").argument("<model>", "name of a run, or a fo
   .description("Talk with a model in the terminal.")
   .addHelpText("after", "\nExamples:\n  kindling chat sotu\n  kindling chat smollm2.gguf --temperature 0.5")
   .action(async (name, o) => {
-    const model = await openModel(name, o.runs);
+    await useDevice(o);
+    const model = await openModel(name, o.runs, generatorOptionsOf(o));
     await chatCommand(model, samplingOf(o));
     model.generator.dispose();
   });
 
-program
-  .command("serve")
-  .argument("<model>", "name of a run, or a folder in Hugging Face layout")
+withServing(withModel(program.command("serve").argument("<model>", "name of a run, or a folder in Hugging Face layout")))
   .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
-  .option("--runs <folder>", "folder of all runs", "runs")
-  .option("--port <n>", "port; 0 takes a free one", integer, 8080)
-  .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
-  .addHelpText("after", "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000")
-  .action(async (name, o) => serveCommand(await openModel(name, o.runs), { port: o.port, host: o.host }));
+  .addHelpText(
+    "after",
+    "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log",
+  )
+  .action(async (name, o) => {
+    await useDevice(o);
+    await serveCommand(await openModel(name, o.runs, generatorOptionsOf(o)), servingOf(o));
+  });
 
 program
   .command("start")

@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { Generator } from "../generate/index.ts";
+import { Generator, type GeneratorOptions } from "../generate/index.ts";
 import { isRepositoryId, pull } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
@@ -26,11 +26,11 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
 }
 
 /** Loads a model named on the command line. */
-export async function openModel(name: string, runsFolder = "runs"): Promise<ServedModel> {
+export async function openModel(name: string, runsFolder = "runs", options: GeneratorOptions = {}): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
   const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks" });
-  if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model), ...(await loadGgufTokenizer(folder)) };
+  if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model, options), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await openTokenizer(folder);
   const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
-  return { id: basename(parent), generator: new Generator(model), tokenizer, chatTemplate: await readChatTemplate(folder) };
+  return { id: basename(parent), generator: new Generator(model, options), tokenizer, chatTemplate: await readChatTemplate(folder) };
 }

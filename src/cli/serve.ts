@@ -1,14 +1,66 @@
+import { type Command, InvalidArgumentError } from "commander";
 import { type ServedModel, type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
+import { collect, integer } from "./sampling.ts";
+
+function milliseconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0)) throw new InvalidArgumentError("it is not a number of seconds above 0.");
+  return Math.ceil(seconds * 1000);
+}
+
+/** Options of a server that many may reach. */
+export function withServing(command: Command): Command {
+  return command
+    .option("--port <n>", "port; 0 takes a free one", integer, 8080)
+    .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
+    .option("--allowed-hosts <name>", "a name to answer to, besides localhost and addresses; .example.org for all below it, * for any (repeatable)", collect)
+    .option("--cors-origin <origin>", "pages of this origin may use the server, * for all (repeatable)", collect)
+    .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
+    .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
+    .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
+    .option("--log", "write a line for each request to standard error");
+}
+
+/** What `withServing` has read. */
+export interface ServingFlags {
+  port: number;
+  host: string;
+  allowedHosts?: string[];
+  corsOrigin?: string[];
+  maxQueue?: number;
+  queueTimeout?: number;
+  timeout?: number;
+  log?: boolean;
+}
+
+export function servingOf({ port, host, allowedHosts, corsOrigin, maxQueue, queueTimeout, timeout, log }: ServingFlags): ServeOptions {
+  return {
+    port,
+    host,
+    allowedHosts,
+    corsOrigins: corsOrigin,
+    maxQueue,
+    queueTimeoutMs: queueTimeout,
+    requestTimeoutMs: timeout,
+    ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
+  };
+}
 
 /** `kindling serve`: serves until Ctrl-C. */
 export async function serveCommand(model: ServedModel, options: ServeOptions): Promise<void> {
   const server = await serve(model, options);
   process.stdout.write(`\nserving ${model.id} at ${server.url}\n`);
-  process.stdout.write(
-    `  open the page in a browser, or:\n  curl ${server.url}/v1/completions -H 'content-type: application/json' -d '{"prompt": "Once", "max_tokens": 40}'\n  Ctrl-C ends.\n`,
-  );
+  process.stdout.write(`  open the page in a browser, or:\n  ${exampleRequest(server.url, model)}\n  Ctrl-C ends.\n`);
   await new Promise<void>((resolve) => abortOnInterrupt(resolve));
   await server.close();
   model.generator.dispose();
+}
+
+/** A command to try, with fewer tokens than the context has. */
+function exampleRequest(url: string, { chatTemplate, generator }: ServedModel): string {
+  const [path, body] = chatTemplate
+    ? ["chat/completions", { messages: [{ role: "user", content: "Hello" }] }]
+    : ["completions", { prompt: "Once", max_tokens: Math.min(40, generator.contextLength >> 1) }];
+  return `curl ${url}/v1/${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
 }

@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { DataError } from "../ir/index.ts";
+import { DataError, limits } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { type BlockFormat, blockFormats, decodeBlocks, encodeBlocks, type GgufType } from "./gguf-blocks.ts";
 import { openForReading, readExactly } from "./read.ts";
@@ -57,6 +57,7 @@ class NeedMore extends Error {}
 
 class Reader {
   at = 0;
+  private values = 0;
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   private readonly path: string;
@@ -142,6 +143,8 @@ class Reader {
     const kind = this.u32();
     const length = this.count(`the length of ${what}`);
     if (length > this.fileBytes - this.at) throw this.fail(`${what} to fit in the file`, `an array of ${length}`); // each takes a byte at least
+    this.values += length; // a list of bytes or bools takes eight times its size in the file
+    if (this.values > limits.ggufValues) throw this.fail(`at most ${limits.ggufValues} values in lists (limit ggufValues)`, `${this.values}`);
     const values: GgufValue[] = [];
     for (let i = 0; i < length; i++) values.push(this.value(what, kind, depth + 1));
     return values;

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { DataError } from "../ir/index.ts";
+import { DataError, parseJson } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 
 /** Reads a JSON object. @throws DataError when the file is missing or not a JSON object. */
@@ -20,15 +20,11 @@ async function readJsonValue(path: string, expected: string): Promise<unknown> {
   const text = await readFile(path, "utf8").catch((cause) => {
     throw wrong(path, expected, cause.code === "ENOENT" ? "no such file" : cause.message, cause);
   });
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw wrong(path, expected, (cause as Error).message, cause);
-  }
+  return parseJson(text, path, { expected, fix: FIX });
 }
 
-const wrong = (path: string, expected: string, received: string, cause?: unknown) =>
-  new DataError({ where: path, expected, received, fix: "check the path, or make the file again", cause });
+const FIX = "check the path, or make the file again";
+const wrong = (path: string, expected: string, received: string, cause?: unknown) => new DataError({ where: path, expected, received, fix: FIX, cause });
 
 /** Writes JSON, indented by two spaces, atomically. */
 export async function writeJson(path: string, value: unknown): Promise<void> {

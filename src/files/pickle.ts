@@ -1,4 +1,4 @@
-import type { DataError } from "../ir/index.ts";
+import { type DataError, limits } from "../ir/index.ts";
 
 /*
  * A reader of Python pickles that runs nothing. It knows the opcodes of protocols 2 to 5 that data is made of, and each name of a class or
@@ -47,8 +47,6 @@ export interface PickleRules {
 }
 
 const MARK = Symbol("mark");
-/** More objects than any checkpoint describes would only fill memory. */
-const MAX_OBJECTS = 4_000_000;
 const MAX_MEMO = 2 ** 24;
 
 /**
@@ -66,7 +64,7 @@ export function readPickle(
 
 class Machine {
   private at: number;
-  private objects = 0;
+  private steps = 0;
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
   private readonly stack: (PickleValue | typeof MARK)[] = [];
@@ -89,7 +87,7 @@ class Machine {
       const handler = handlers.get(opcode);
       if (!handler) throw this.malformed("the opcodes of data", `opcode 0x${opcode.toString(16)} at ${this.at - 1}`);
       handler(this);
-      if (++this.objects > MAX_OBJECTS) throw this.malformed(`at most ${MAX_OBJECTS} steps`, "more");
+      if (++this.steps > limits.pickleSteps) throw this.malformed(`at most ${limits.pickleSteps} steps (limit pickleSteps)`, "more");
     }
   }
 
@@ -142,8 +140,10 @@ class Machine {
     return text;
   }
 
-  /** A whole number of any length, little-endian, in two's complement. */
+  /** A whole number, little-endian, in two's complement. */
   long(length: number): number | bigint {
+    if (length > limits.pickleIntegerBytes)
+      throw this.malformed(`whole numbers of at most ${limits.pickleIntegerBytes} bytes (limit pickleIntegerBytes)`, `${length}`);
     const bytes = this.take(length);
     let value = 0n;
     for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);

@@ -1,4 +1,4 @@
-import { DataError, type DType, type HostArray } from "../ir/index.ts";
+import { DataError, type DType, type HostArray, parseJsonBytes, withinLimit } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { storedTypes } from "./foreign-types.ts";
 import { fill, openForReading, readExactly } from "./read.ts";
@@ -18,8 +18,6 @@ const storedByName = new Map<string, StoredDType>([
 ]);
 const METADATA = "__metadata__";
 const LENGTH_BYTES = 8;
-/** The reference implementation refuses larger headers too. */
-const MAX_HEADER_BYTES = 100_000_000;
 const ALIGNMENT = 8;
 
 export interface StoredTensor {
@@ -55,18 +53,13 @@ function malformed(path: string, expected: string, received: string): DataError 
  */
 export function parseHeader(path: string, header: Uint8Array, fileBytes: number): SafetensorsHeader {
   const dataOffset = LENGTH_BYTES + header.length;
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(header));
-  } catch (cause) {
-    throw new DataError({ where: path, expected: "a header in JSON", received: (cause as Error).message, fix: "the file is damaged: fetch it again", cause });
-  }
+  const json = parseJsonBytes(header, path, { expected: "a header in JSON", fix: "the file is damaged: fetch it again" });
   if (json === null || typeof json !== "object" || Array.isArray(json))
     throw malformed(path, "a header that is a JSON object", JSON.stringify(json).slice(0, 40));
   const tensors = new Map<string, TensorInfo>();
   let metadata: Record<string, string> = {};
   for (const [name, entry] of Object.entries(json)) {
-    if (name === METADATA) metadata = entry;
+    if (name === METADATA) metadata = parseMetadata(path, entry);
     else tensors.set(name, parseEntry(path, name, entry));
   }
   let expectedBegin = 0;
@@ -78,6 +71,13 @@ export function parseHeader(path: string, header: Uint8Array, fileBytes: number)
     throw malformed(path, `${dataOffset + expectedBegin} bytes, as the header says`, `a file of ${fileBytes} bytes`);
   }
   return { tensors, metadata, dataOffset };
+}
+
+function parseMetadata(path: string, entry: unknown): Record<string, string> {
+  const isObject = entry !== null && typeof entry === "object" && !Array.isArray(entry);
+  const wrong = isObject ? Object.entries(entry).find(([, value]) => typeof value !== "string") : [METADATA, entry];
+  if (wrong) throw malformed(path, `${METADATA} to have texts alone`, `${wrong[0]}: ${JSON.stringify(wrong[1])?.slice(0, 40)}`);
+  return entry as Record<string, string>;
 }
 
 function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
@@ -110,8 +110,8 @@ async function openSafetensors(path: string): Promise<OpenFile> {
     const read = (position: number, length: number) => readExactly(file, { position, length }, fail);
     if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
     const headerLength = Number(new DataView((await read(0, LENGTH_BYTES)).buffer).getBigUint64(0, true));
-    if (headerLength > MAX_HEADER_BYTES || headerLength > size - LENGTH_BYTES)
-      throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
+    if (headerLength > size - LENGTH_BYTES) throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
+    withinLimit("safetensorsHeaderBytes", headerLength, path, "bytes of header");
     const header = parseHeader(path, await read(LENGTH_BYTES, headerLength), size);
     return { header, fill: (bytes, begin) => fill(file, bytes, header.dataOffset + begin, fail), close: () => file.close() };
   } catch (cause) {

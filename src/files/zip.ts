@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
-import type { DataError } from "../ir/index.ts";
+import { type DataError, limits } from "../ir/index.ts";
 import { readExactly } from "./read.ts";
 
 /** A file inside an archive. */
@@ -27,8 +27,8 @@ const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
 const LONGEST_COMMENT = 0xffff;
 const OVERFLOWED = 0xffffffff;
-/** No deflated data inflates to more times its size. */
-const DEFLATE_RATIO = 1032;
+/** What an archive may unpack to whatever its size: the pickles of small checkpoints repeat themselves. */
+const SMALL = 2 ** 24;
 const inflate = promisify(inflateRaw);
 
 /**
@@ -52,7 +52,11 @@ export class ZipFile {
     const { count, bytes, offset } = await directoryOf(file, size, malformed);
     if (offset + bytes > size) throw malformed("a directory inside the archive", `one from ${offset} to ${offset + bytes} of ${size}`);
     const directory = await readExactly(file, { position: offset, length: bytes }, malformed);
-    return new ZipFile(file, parseDirectory(directory, count, offset, malformed), malformed);
+    const entries = parseDirectory(directory, count, offset, malformed);
+    const unpacked = [...entries.values()].reduce((sum, entry) => sum + entry.bytes, 0);
+    const most = Math.max(SMALL, limits.unpackedRatio * size);
+    if (unpacked > most) throw malformed(`records of at most ${most} bytes in an archive of ${size} (limit unpackedRatio)`, `${unpacked}`);
+    return new ZipFile(file, entries, malformed);
   }
 
   /** The content of a file. @throws what `malformed` makes, when it is not there or damaged */
@@ -65,7 +69,6 @@ export class ZipFile {
     const start = entry.offset + LOCAL_BYTES + local.getUint16(26, true) + local.getUint16(28, true);
     const packed = await readExactly(file, { position: start, length: entry.packedBytes }, malformed);
     if (entry.method === 0) return packed;
-    if (entry.bytes > entry.packedBytes * DEFLATE_RATIO) throw malformed(`at most ${DEFLATE_RATIO} times the packed size of ${name}`, `${entry.bytes}`);
     const unpacked = await inflate(packed, { maxOutputLength: entry.bytes + 1 }).catch((cause: Error) => {
       throw malformed(`record ${name} of ${entry.bytes} bytes`, cause.message);
     });

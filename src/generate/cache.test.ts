@@ -57,7 +57,7 @@ test.each(["t5", "bart", "whisper"])("%s: a cache that grows gives the same text
   const written = [];
   for (const options of [{ initialRoom: 2 }, { initialRoom: 2, cacheDtype: "f16" } as const, { initialRoom: 64 }]) {
     const generator = new Seq2SeqGenerator(model, options);
-    written.push(await collect(generator.generate(source, { maxNewTokens: 14, rules: { minNewTokens: 14 }, stopTokens: [] })));
+    written.push(await collect(generator.generate(source, { maxNewTokens: 14, minNewTokens: 14, stopTokens: [] })));
     generator.dispose();
   }
   expect(written[0]).toEqual(written[2]);
@@ -73,7 +73,7 @@ test.each(["llava", "qwen2-vl"])("%s: a cache that grows gives the same text", a
   const inputIds = inputs.input_ids.data;
   const count = outputIds.length - inputIds.length;
   const generator = new ImageTextGenerator(model, { initialRoom: 2, prefillTokens: 3 });
-  const made = await collect(generator.generate({ inputIds, ...images }, { maxNewTokens: count, rules: { minNewTokens: count }, temperature: 0 }));
+  const made = await collect(generator.generate({ inputIds, ...images }, { maxNewTokens: count, minNewTokens: count, temperature: 0 }));
   expect([...inputIds, ...made]).toEqual(outputIds);
   generator.dispose();
   model.dispose();

@@ -6,7 +6,7 @@ import * as ort from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type EncoderDecoder, exportModel, fromPretrained, type ImageTextModel, type TaskModels } from "../models/index.ts";
 import { goldenModels, inputsOf, readGoldenModel } from "../testing/golden-model.ts";
-import { applyRules, indexOfLargest, rulesFrom } from "./index.ts";
+import { applyRules, indexOfLargest, settingsOf } from "./index.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -41,7 +41,8 @@ test.each(names)("%s", async (name) => {
     let run = await decoder.run({ input_ids: i64(started), encoder_hidden_states: states, ...seen });
     const across = Object.entries(run).filter(([key]) => key.includes(".encoder."));
     const written = [...started];
-    const rules = { ...rulesFrom(model.generationConfig), ...(endTokenIds && { eos: endTokenIds }), minNewTokens: outputIds.length };
+    const settings = settingsOf(model.generationConfig, { minNewTokens: outputIds.length });
+    const rules = { ...settings, ...(endTokenIds && { eosTokenId: endTokenIds }) };
     while (written.length < outputIds.length) {
       const logits = (run.logits.data as Float32Array).slice(-(run.logits.dims.at(-1) as number));
       applyRules(logits, rules, { ids: written, startLength: started.length, maxLength: outputIds.length });
@@ -94,7 +95,7 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s", async (name) => {
       ...past,
     });
     const logits = (run.logits.data as Float32Array).slice(-(run.logits.dims[2] as number));
-    const rules = { ...rulesFrom(model.generationConfig), minNewTokens: outputIds.length };
+    const rules = settingsOf(model.generationConfig, { minNewTokens: outputIds.length });
     applyRules(logits, rules, { ids: written, startLength: inputs.input_ids.data.length, maxLength: outputIds.length + 1 });
     written.push(indexOfLargest(logits));
     past = Object.fromEntries(Object.keys(past).map((input) => [input, run[input.replace("past_key_values", "present")]]));

@@ -71,9 +71,36 @@ test("a prompt may be token ids, which are used as they are", async () => {
 });
 
 test("the same seed gives the same text, another seed another", async () => {
-  const run = (seed: number) => collect([1], { seed, maxNewTokens: 20 });
+  const run = (seed: number) => collect([1], { seed, temperature: 1, maxNewTokens: 20 });
   expect(await run(1)).toEqual(await run(1));
   expect(await run(1)).not.toEqual(await run(2));
+});
+
+test("by default the likeliest tokens are taken, or what generation_config.json says, with another seed each time", async () => {
+  expect(await collect([5, 6, 7], { maxNewTokens: 20 })).toEqual(await plainGreedy([5, 6, 7], 20));
+  model.generationConfig = { do_sample: true, temperature: 1.5 };
+  const texts = [await collect([1], { maxNewTokens: 20 }), await collect([1], { maxNewTokens: 20 })];
+  model.generationConfig = {};
+  expect(texts[0]).not.toEqual(texts[1]);
+});
+
+test("any of several end tokens ends a text, of generation_config.json or of the model's config", async () => {
+  const whole = await plainGreedy([5, 6, 7], 20);
+  const [first, second] = [whole[3], whole.find((id) => !whole.slice(0, 4).includes(id)) as number];
+  for (const ends of [
+    [first, second],
+    [second, first],
+  ]) {
+    model.generationConfig = { eos_token_id: ends };
+    expect(await collect([5, 6, 7], { maxNewTokens: 20 })).toEqual(whole.slice(0, whole.indexOf(first)));
+  }
+  model.generationConfig = { eos_token_id: [second] };
+  expect(await collect([5, 6, 7], { maxNewTokens: 20 })).toEqual(whole.slice(0, whole.indexOf(second)));
+  model.generationConfig = {};
+  const ending = new Generator(Object.assign(Object.create(model), { config: { ...model.config, eosTokenId: [second, first] } }));
+  const ids: number[] = [];
+  for await (const id of ending.generate([5, 6, 7], { maxNewTokens: 20 })) ids.push(id);
+  expect(ids).toEqual(whole.slice(0, whole.indexOf(first)));
 });
 
 test("calls at the same time do not disturb one another", async () => {

@@ -2,24 +2,18 @@ import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { type CompiledFunction, compile, flip, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
 import { ContextLengthError } from "./context-length.ts";
+import { generationSettingNames } from "./generation-config.ts";
 import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
-import { applyRules, type GenerationRules, rulesFrom } from "./rules.ts";
-import { Sampler, type SamplingOptions, samplingOptionNames } from "./sampler.ts";
+import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 
-export interface GenerateOptions extends SamplingOptions {
-  /** @default 128, or what the context has room for after the prompt */
-  maxNewTokens?: number;
+export interface GenerateOptions extends Omit<PickOptions, "times"> {
   /** When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default false */
   contextShift?: boolean;
-  /** Tokens that end the text and are not given out. @default those of generation_config.json, or else of the model's config */
-  stopTokens?: readonly number[];
-  /** Rules in place of those of the model's generation_config.json. */
-  rules?: Partial<GenerationRules>;
-  /** Sees the logits of each token, f32 [V], after the rules, and the token that was picked; also the one that ends the text. */
-  onLogits?: (logits: Float32Array, picked: number) => void;
   signal?: AbortSignal;
 }
+
+export const pickOptionNames = [...generationSettingNames, "seed", "stopTokens", "onLogits", "signal"] as const;
 
 /** A prompt of which some tokens stand for images: what is in their place. */
 export interface EmbeddedPrompt {
@@ -79,7 +73,7 @@ export class Generator {
     }
     this.contextLength = contextLength;
     this.prefillTokens = prefillTokens;
-    this.weights = model.state();
+    this.weights = [...model.namedState().values()];
     this.cache = new KeyValueCache({ numLayers, numKeyHeads, headDim, maxLength: contextLength, ...cacheOptions });
     const step = (...[ids, positions, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
       const result = model.hidden(ids, { positions, embeddings, cache: { layers: this.cache.layers, lengths, total } });
@@ -103,38 +97,24 @@ export class Generator {
    *   OptionError for wrong options
    */
   async *generate(prompt: readonly number[], options: GenerateOptions = {}, embedded?: EmbeddedPrompt): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "rules", "onLogits", "signal", "contextShift"]);
-    const { rules: own, signal, onLogits, stopTokens, contextShift = false, maxNewTokens: asked, ...sampling } = options;
-    const rules = { ...rulesFrom(this.model.generationConfig), ...own };
-    const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
+    checkOptions("generate", options, [...pickOptionNames, "contextShift"]);
+    const { signal, contextShift = false, ...asked } = options;
     this.checkPrompt(prompt);
-    const isBounded = !contextShift && !embedded;
-    const maxNewTokens = this.newTokens(prompt.length, asked, isBounded ? this.contextLength : Number.POSITIVE_INFINITY);
     if (embedded && prompt.length > this.embeddedRoom) throw new ContextLengthError({ promptTokens: prompt.length, contextLength: this.embeddedRoom });
-    const sampler = new Sampler(sampling);
-    const ids = [...prompt];
-    const progress = { ids, startLength: ids.length, maxLength: ids.length + maxNewTokens };
+    const picker = new TokenPicker(this.model, prompt, prompt, asked);
+    const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
+    picker.maxLength = prompt.length + newTokens(prompt.length, picker.limitOf(options), contextLength);
+    if (picker.isFull) return "length"; // nothing is asked for
     const release = await this.turns.take(signal);
     try {
-      let logits = await this.feed(prompt.length > this.contextLength ? prompt.slice(-this.contextLength) : prompt, signal, embedded);
-      for (let made = 0; made < maxNewTokens; made++) {
+      let logits = await this.feed(prompt.slice(-this.contextLength), signal, embedded);
+      for (;;) {
         signal?.throwIfAborted();
-        applyRules(logits, rules, progress);
-        const id = sampler.pick(logits);
-        onLogits?.(logits, id);
-        if (stops.includes(id)) return "stop";
+        const id = picker.next(logits);
+        if (id === undefined) return "stop";
         yield id;
-        ids.push(id);
-        if (made + 1 === maxNewTokens) break;
-        if (embedded) {
-          if (this.cached.length === this.embeddedRoom) break;
-          logits = await this.feedNext(id, signal, embedded.offset ?? 0);
-          continue;
-        }
-        logits =
-          this.cached.length < this.contextLength
-            ? await this.feedNext(id, signal)
-            : await this.feed([...this.cached, id].slice(-Math.max(1, this.contextLength >> 1)), signal);
+        if (picker.isFull || (embedded && this.cached.length === this.embeddedRoom)) break;
+        logits = await this.feedNext(id, signal, embedded && (embedded.offset ?? 0));
       }
       return "length";
     } finally {
@@ -146,17 +126,6 @@ export class Generator {
   /** Tokens that a prompt with images and its answer may have: nothing of it can be fed again. */
   private get embeddedRoom(): number {
     return Math.min(this.contextLength, this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
-  }
-
-  /** How many tokens may follow a prompt. */
-  private newTokens(promptTokens: number, asked: number | undefined, contextLength: number): number {
-    if (asked !== undefined && (!Number.isInteger(asked) || asked < 0)) {
-      throw new OptionError({ where: "generate", expected: "maxNewTokens of at least 0", received: String(asked), fix: "choose a whole number" });
-    }
-    const room = contextLength - promptTokens;
-    const isFine = asked === undefined ? room > 0 : asked <= room;
-    if (!isFine) throw new ContextLengthError({ promptTokens, maxNewTokens: asked, contextLength });
-    return asked ?? Math.min(DEFAULT_NEW_TOKENS, room);
   }
 
   private checkPrompt(prompt: readonly number[]): void {
@@ -235,7 +204,11 @@ export class Generator {
 
   /** @param offset added to the position: of a text with images, whose embeddings are not there any more to be run again */
   private async feedNext(id: number, signal?: AbortSignal, offset?: number): Promise<Float32Array> {
-    if (offset === undefined && !this.fits(this.cached.length + 1)) return this.feed([...this.cached, id], signal);
+    const isFull = this.cached.length === this.contextLength;
+    if (offset === undefined && (isFull || !this.fits(this.cached.length + 1))) {
+      const text = [...this.cached, id];
+      return this.feed(isFull ? text.slice(-Math.max(1, this.contextLength >> 1)) : text, signal);
+    }
     const start = this.cached.length;
     const logits = await this.run(this.decode, [id], start, rowOf([start + (offset ?? 0)]));
     this.cached.push(id);
@@ -269,6 +242,14 @@ export class Generator {
     this.prefillEmbedded.dispose();
     this.cache.dispose();
   }
+}
+
+/** How many tokens may follow a prompt. @throws ContextLengthError when the caller asks for more than there is room for, or there is none */
+function newTokens(promptTokens: number, { tokens, isAsked }: AnswerLimit, contextLength: number): number {
+  const room = contextLength - promptTokens;
+  const isFine = isAsked ? (tokens as number) <= room : room > 0;
+  if (!isFine) throw new ContextLengthError({ promptTokens, maxNewTokens: isAsked ? tokens : undefined, contextLength });
+  return Math.min(tokens ?? DEFAULT_NEW_TOKENS, room);
 }
 
 /** i32 [1, T] */

@@ -1,7 +1,6 @@
 import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
 import { type CompiledFunction, compile, tensor } from "../tensor/index.ts";
 import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
-import { rulesFrom } from "./rules.ts";
 
 /** A text with images. */
 export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "attentionMask"> {
@@ -29,11 +28,10 @@ export class ImageTextGenerator {
     const ids = tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] });
     const inputs = { inputIds: ids, ...images };
     this.model.checkPlaces(inputIds, inputs);
-    const ruled = { ...options, rules: { ...rulesFrom(this.model.generationConfig), ...options.rules } };
-    if (!images.pixelValues && !images.pixelValuesVideos) return yield* this.generator.generate(inputIds, ruled);
+    if (!images.pixelValues && !images.pixelValuesVideos) return yield* this.generator.generate(inputIds, options);
     const { embeddings, positions, offset } = await this.embed(inputs as never);
     try {
-      return yield* this.generator.generate(inputIds, ruled, { embeddings, positions, offset: offset && (await offset.item()) });
+      return yield* this.generator.generate(inputIds, options, { embeddings, positions, offset: offset && (await offset.item()) });
     } finally {
       for (const held of [embeddings, positions, offset]) held?.dispose();
     }

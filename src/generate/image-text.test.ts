@@ -19,7 +19,7 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s: greedy tokens through the 
     const { inputIds: _, attentionMask: __, ...images } = inputsOf(inputs);
     const inputIds = inputs.input_ids.data;
     const count = outputIds.length - inputIds.length;
-    const options = { maxNewTokens: count, rules: { minNewTokens: count }, temperature: 0 };
+    const options = { maxNewTokens: count, minNewTokens: count, temperature: 0 };
     const made = await collect(generator.generate({ inputIds, ...images }, options));
     expect([...inputIds, ...made]).toEqual(outputIds);
   }
@@ -35,7 +35,7 @@ test("blip: greedy captions, with and without their start", async () => {
     const { pixelValues } = inputsOf(inputs) as { pixelValues: never };
     const start = [model.config.bosTokenId, ...(inputs.input_ids?.data.slice(1, -1) ?? [])];
     const count = outputIds.length - start.length;
-    const options = { decoderInputIds: start, maxNewTokens: count, rules: { minNewTokens: count }, stopTokens: [] };
+    const options = { decoderInputIds: start, maxNewTokens: count, minNewTokens: count, stopTokens: [] };
     expect([...start, ...(await collect(generator.generate({ pixelValues }, options)))]).toEqual(outputIds);
   }
   generator.dispose();

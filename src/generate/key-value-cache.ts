@@ -13,6 +13,8 @@ export interface KeyValueCacheOptions {
   cacheDtype?: CacheDType;
   /** Positions that there is room for at first. @default 256 */
   initialRoom?: number;
+  /** Texts side by side. @default 1 */
+  batch?: number;
 }
 
 const arrays = { f32: Float32Array, f16: Uint16Array } as const;
@@ -27,14 +29,14 @@ export class KeyValueCache {
   private readonly variables: { k: Variable<CacheDType>; v: Variable<CacheDType> }[];
 
   /** @throws OptionError for a dtype that is none of a cache, or no room */
-  constructor({ numLayers, numKeyHeads, headDim, maxLength, cacheDtype = "f32", initialRoom = 256 }: KeyValueCacheOptions) {
+  constructor({ numLayers, numKeyHeads, headDim, maxLength, cacheDtype = "f32", initialRoom = 256, batch = 1 }: KeyValueCacheOptions) {
     const require = (isFine: boolean, where: string, expected: string, received: unknown) => {
       if (!isFine) throw new OptionError({ where, expected, received: String(received), fix: "choose such a value, or leave it out" });
     };
     require(cacheDtype in arrays, "cacheDtype", Object.keys(arrays).join(" or "), cacheDtype);
     require(Number.isInteger(initialRoom) && initialRoom > 0, "initialRoom", "a number of tokens above 0", initialRoom);
     this.maxLength = maxLength;
-    const shape = [1, numKeyHeads, Math.min(initialRoom, maxLength), headDim];
+    const shape = [batch, numKeyHeads, Math.min(initialRoom, maxLength), headDim];
     const count = shape.reduce((a, b) => a * b, 1);
     const variable = (name: string) =>
       new Variable<CacheDType>({ name, dtype: cacheDtype, shape, symbolicSizes: [null, null, "S", null] }, new arrays[cacheDtype](count));

@@ -1,25 +1,9 @@
-import { DataError } from "../ir/index.ts";
+import type { FollowedSettings } from "./generation-config.ts";
 
-/** Rules of generation_config.json that change the logits before a token is picked, as transformers' logits processors. */
-export interface GenerationRules {
-  /** Divides positive and multiplies negative logits of tokens that there are already. Keskar et al. 2019, arXiv:1909.05858. @default 1 */
-  repetitionPenalty: number;
-  /** No sequence of so many tokens comes twice. @default 0, no limit */
-  noRepeatNgramSize: number;
-  /** Sequences that are never completed. */
-  badWords: readonly (readonly number[])[];
-  /** Least number of tokens, the start included, before the text may end. */
-  minLength: number;
-  minNewTokens: number;
-  /** The first token after a start of one, and the last when the text reaches its greatest length. */
-  forcedBos: number | null;
-  forcedEos: readonly number[];
-  /** Tokens that are never picked, and those that are not picked first. */
-  suppressed: readonly number[];
-  suppressedFirst: readonly number[];
-  eos: readonly number[];
-  /** Of speech models: tokens that say times come in pairs and in order. @default none, they are tokens as others */
-  times: TimeRule | null;
+/** What changes the logits before a token is picked, as transformers' logits processors do. */
+export interface GenerationRules extends Omit<FollowedSettings, "limits" | "maxNewTokens" | "maxLength" | "maxTime" | "stopStrings"> {
+  /** Of speech models: tokens that say times come in pairs and in order. @default they are tokens as others */
+  times?: TimeRule;
 }
 
 /** How tokens that stand for times are picked. Radford et al. 2022, arXiv:2212.04356, section 2.3. */
@@ -32,81 +16,85 @@ export interface TimeRule {
   largestFirst: number | null;
 }
 
-const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every(isId);
-
-/**
- * Reads the rules of a generation_config.json.
- * @throws DataError naming the key, for a value that cannot be followed
- */
-export function rulesFrom(json: Readonly<Record<string, unknown>>): GenerationRules {
-  const read = <T>(key: string, fallback: T, expected: string, isFine: (value: unknown) => boolean): T => {
-    const value = json[key];
-    if (value === undefined || value === null) return fallback;
-    if (!isFine(value))
-      throw new DataError({ where: `generation_config.json, ${key}`, expected, received: JSON.stringify(value).slice(0, 60), fix: "correct it" });
-    return value as T;
-  };
-  const isNumber = (value: unknown) => typeof value === "number" && value >= 0;
-  const ids = (key: string) => [read<number | number[]>(key, [], "token ids", (value) => isId(value) || isIds(value))].flat();
-  const eos = ids("eos_token_id");
-  const badWords = read<number[][]>("bad_words_ids", [], "lists of token ids", (value) => Array.isArray(value) && value.every(isIds));
-  return {
-    repetitionPenalty: read("repetition_penalty", 1, "a number above 0", (value) => isNumber(value) && (value as number) > 0),
-    noRepeatNgramSize: read("no_repeat_ngram_size", 0, "a number of tokens", isId),
-    badWords: badWords.filter((word) => !(word.length === 1 && eos.includes(word[0]))),
-    minLength: read("min_length", 0, "a number of tokens", isId),
-    minNewTokens: read("min_new_tokens", 0, "a number of tokens", isId),
-    forcedBos: read("forced_bos_token_id", null, "a token id", isId),
-    forcedEos: ids("forced_eos_token_id"),
-    suppressed: ids("suppress_tokens"),
-    suppressedFirst: ids("begin_suppress_tokens"),
-    eos,
-    times: null,
-  };
-}
-
-/** Where the text is: its tokens so far, how many of them were given, and how many there may be. */
+/** Where a text is. */
 export interface Progress {
+  /** Its tokens so far. */
   ids: readonly number[];
+  /** How many of them it began with. */
   startLength: number;
+  /** How many there may be. */
   maxLength: number;
+  /** What an encoder read, or the prompt. @default none */
+  source?: readonly number[];
 }
 
 /** Applies the rules to the logits of the next token, in place, in the order of transformers. */
-export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, startLength, maxLength }: Progress): void {
-  const ban = (id: number) => {
-    logits[id] = Number.NEGATIVE_INFINITY;
+export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, startLength, maxLength, source = [] }: Progress): void {
+  const ban = (banned: readonly number[]) => {
+    for (const id of banned) logits[id] = Number.NEGATIVE_INFINITY;
   };
-  penalize(logits, rules.repetitionPenalty, ids);
-  for (const id of [...repeating(ids, rules.noRepeatNgramSize), ...completed(ids, rules.badWords)]) ban(id);
-  const isEarly = ids.length < rules.minLength || ids.length - startLength < rules.minNewTokens;
-  if (isEarly) for (const id of rules.eos) ban(id);
-  const forced = ids.length === 1 && rules.forcedBos !== null ? [rules.forcedBos] : ids.length === maxLength - 1 ? rules.forcedEos : [];
-  if (forced.length > 0) {
-    logits.fill(Number.NEGATIVE_INFINITY);
-    for (const id of forced) logits[id] = 0;
-  }
-  for (const id of rules.suppressed) ban(id);
-  const first = startLength === 1 && rules.forcedBos !== null ? 2 : startLength;
-  if (ids.length === first) for (const id of rules.suppressedFirst) ban(id);
+  for (const [id, bias] of biases(ids, rules.sequenceBias ?? [])) logits[id] += bias;
+  penalize(logits, 1 / (rules.encoderRepetitionPenalty ?? 1), source);
+  penalize(logits, rules.repetitionPenalty ?? 1, ids);
+  ban(repeating(ids, ids, rules.noRepeatNgramSize ?? 0));
+  ban(repeating(source, ids, rules.encoderNoRepeatNgramSize ?? 0));
+  ban(
+    completed(
+      ids,
+      (rules.badWordsIds ?? []).filter((word) => !(word.length === 1 && rules.eosTokenId.includes(word[0]))),
+    ),
+  );
+  const newTokens = ids.length - startLength;
+  if (ids.length < (rules.minLength ?? 0) || newTokens < (rules.minNewTokens ?? 0)) ban(rules.eosTokenId);
+  force(logits, rules, ids.length, maxLength);
+  if (rules.removeInvalidValues) removeInvalid(logits);
+  hastenEnd(logits, rules, newTokens);
+  ban(rules.suppressTokens ?? []);
+  const first = startLength === 1 && rules.forcedBosTokenId !== undefined ? 2 : startLength;
+  if (ids.length === first) ban(rules.beginSuppressTokens ?? []);
   if (rules.times) keepTimesInOrder(logits, rules.times, ids.slice(startLength));
+  if (rules.renormalizeLogits) {
+    const normalizer = logSumExp(logits);
+    for (let id = 0; id < logits.length; id++) logits[id] -= normalizer;
+  }
+}
+
+/** Leaves nothing but the token that has to stand second, or last. */
+function force(logits: Float32Array, { forcedBosTokenId, forcedEosTokenId }: GenerationRules, length: number, maxLength: number): void {
+  const forced = length === maxLength - 1 && forcedEosTokenId.length > 0 ? forcedEosTokenId : length === 1 ? [forcedBosTokenId ?? []].flat() : [];
+  if (forced.length === 0) return;
+  logits.fill(Number.NEGATIVE_INFINITY);
+  for (const id of forced) logits[id] = 0;
+}
+
+const LARGEST = 3.4028234663852886e38; // of f32
+
+function removeInvalid(logits: Float32Array): void {
+  for (let id = 0; id < logits.length; id++) logits[id] = Number.isNaN(logits[id]) ? 0 : Math.max(-LARGEST, Math.min(LARGEST, logits[id]));
+}
+
+/** Makes the end likelier and likelier, from some length on. */
+function hastenEnd(logits: Float32Array, { exponentialDecayLengthPenalty, eosTokenId }: GenerationRules, newTokens: number): void {
+  if (!exponentialDecayLengthPenalty) return;
+  const [start, factor] = exponentialDecayLengthPenalty;
+  if (newTokens <= start) return;
+  for (const id of eosTokenId) if (Number.isFinite(logits[id])) logits[id] += Math.abs(logits[id]) * (factor ** (newTokens - start) - 1);
 }
 
 /** Allows the times that can follow, and nothing else where a time is likelier than any text. */
-function keepTimesInOrder(logits: Float32Array, { noTimestamps, eos, largestFirst }: TimeRule, made: readonly number[]): void {
+function keepTimesInOrder(logits: Float32Array, { noTimestamps, eos, largestFirst }: TimeRule, written: readonly number[]): void {
   const zero = noTimestamps + 1;
   const isTime = (id: number | undefined) => id !== undefined && id >= zero;
   const ban = (start: number, end: number) => logits.fill(Number.NEGATIVE_INFINITY, start, end);
   ban(noTimestamps, zero);
-  const isAfterOne = isTime(made.at(-1));
-  const isAfterTwo = isAfterOne && (made.length < 2 || isTime(made.at(-2)));
+  const isAfterOne = isTime(written.at(-1));
+  const isAfterTwo = isAfterOne && (written.length < 2 || isTime(written.at(-2)));
   if (isAfterTwo) ban(zero, logits.length);
   else if (isAfterOne) ban(0, eos);
-  const last = made.findLast(isTime);
+  const last = written.findLast(isTime);
   // the end of a part may be the start of the next; a time is otherwise never given again
   if (last !== undefined) ban(zero, isAfterOne && !isAfterTwo ? last : last + 1);
-  if (made.length === 0) {
+  if (written.length === 0) {
     ban(0, zero);
     if (largestFirst !== null) ban(zero + largestFirst + 1, logits.length);
   }
@@ -130,17 +118,25 @@ function penalize(logits: Float32Array, penalty: number, ids: readonly number[])
   for (const id of new Set(ids)) logits[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
 }
 
+/** Whether a text ends with some tokens. */
+const endsWith = (ids: readonly number[], tokens: readonly number[]) => tokens.every((id, i) => ids[ids.length - tokens.length + i] === id);
+
 /** The last tokens of words of which everything before is there. */
-function completed(ids: readonly number[], words: GenerationRules["badWords"]): number[] {
-  const isThere = (before: readonly number[]) => before.every((id, i) => ids[ids.length - before.length + i] === id);
-  return words.filter((word) => isThere(word.slice(0, -1))).map((word) => word[word.length - 1]);
+function completed(ids: readonly number[], words: readonly (readonly number[])[]): number[] {
+  return words.filter((word) => endsWith(ids, word.slice(0, -1))).map((word) => word[word.length - 1]);
 }
 
-/** Tokens that would make the last size tokens a sequence that was there before. */
-function repeating(ids: readonly number[], size: number): number[] {
+/** Tokens that would complete a sequence, with its bias; of those that are there twice the last counts. */
+function biases(ids: readonly number[], pairs: NonNullable<GenerationRules["sequenceBias"]>): [number, number][] {
+  const unique = new Map(pairs.map((pair) => [pair[0].join(), pair]));
+  return [...unique.values()].filter(([word]) => endsWith(ids, word.slice(0, -1))).map(([word, bias]) => [word[word.length - 1], bias]);
+}
+
+/** Tokens that would make the last `size` tokens of a text a sequence that is in another. */
+function repeating(source: readonly number[], ids: readonly number[], size: number): number[] {
   if (size === 0 || ids.length + 1 < size) return [];
   const tail = ids.slice(ids.length - size + 1);
-  const found: number[] = [];
-  for (let i = 0; i + size <= ids.length; i++) if (tail.every((id, j) => ids[i + j] === id)) found.push(ids[i + size - 1]);
-  return found;
+  const ends: number[] = [];
+  for (let i = 0; i + size <= source.length; i++) if (tail.every((id, j) => source[i + j] === id)) ends.push(source[i + size - 1]);
+  return ends;
 }

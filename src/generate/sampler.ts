@@ -1,86 +1,73 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
-import { hash32 } from "../ops/index.ts";
+import { foldKeyOnHost, uniformOnHost } from "../ops/index.ts";
+import { candidatesOf, probabilitiesOf, type SamplingLimits } from "./candidates.ts";
 
-export interface SamplingOptions {
+export interface SamplingOptions extends SamplingLimits {
   /** 0 takes the likeliest token; higher is more varied. @default 1 */
   temperature?: number;
-  /** Only the k likeliest tokens may be taken. @default all */
-  topK?: number;
-  /** Only the likeliest tokens whose probabilities add up to p may be taken. @default 1 */
-  topP?: number;
-  /** The same seed gives the same text. @default 0 */
+  /** A whole number; the same seed gives the same text. @default another each time */
   seed?: number;
 }
 
-export const samplingOptionNames = ["temperature", "topK", "topP", "seed"] as const;
+export const samplingLimitNames = ["temperature", "topH", "topK", "topP", "minP", "typicalP", "epsilonCutoff", "etaCutoff"] as const;
 
-/** Picks the next token from logits. Fan et al. 2018, arXiv:1805.04833 (top-k); Holtzman et al. 2019, arXiv:1904.09751 (top-p). */
+/** What each may be. */
+const ranges: Record<(typeof samplingLimitNames)[number], [expected: string, isFine: (value: number) => boolean]> = {
+  temperature: ["temperature of at least 0", (value) => value >= 0 && value < Number.POSITIVE_INFINITY],
+  topH: ["topH above 0 and at most 1", (value) => value > 0 && value <= 1],
+  topK: ["topK of at least 0, which is all", (value) => value >= 0 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)],
+  topP: ["topP above 0 and at most 1", (value) => value > 0 && value <= 1],
+  minP: ["minP from 0 to 1", (value) => value >= 0 && value <= 1],
+  typicalP: ["typicalP above 0 and at most 1", (value) => value > 0 && value <= 1],
+  epsilonCutoff: ["epsilonCutoff from 0 to below 1", (value) => value >= 0 && value < 1],
+  etaCutoff: ["etaCutoff from 0 to below 1", (value) => value >= 0 && value < 1],
+};
+
+/** A seed that nobody chose. */
+export const freshSeed = (): number => Math.floor(Math.random() * 2 ** 32);
+
+/** Picks the next token from logits. */
 export class Sampler {
-  private readonly temperature: number;
-  private readonly topK: number;
-  private readonly topP: number;
-  private readonly seed: number;
+  /** What was given, or drawn: it brings the same text again. */
+  readonly seed: number;
+  private readonly limits: SamplingLimits;
+  private readonly key: readonly [number, number];
   private drawn = 0;
 
   /** @throws OptionError for unknown options and values out of range */
   constructor(options: SamplingOptions = {}) {
-    checkOptions("sampling", options, samplingOptionNames);
-    const { temperature = 1, topK = Number.POSITIVE_INFINITY, topP = 1, seed = 0 } = options;
-    const require = (isFine: boolean, expected: string, received: number) => {
+    checkOptions("sampling", options, [...samplingLimitNames, "seed"]);
+    const { seed = freshSeed(), ...limits } = options;
+    const require = (isFine: boolean, expected: string, received: unknown) => {
       if (!isFine) throw new OptionError({ where: "sampling", expected, received: String(received), fix: "choose a value in the range" });
     };
-    require(temperature >= 0, "temperature of at least 0", temperature);
-    require(topK >= 1, "topK of at least 1", topK);
-    require(topP > 0 && topP <= 1, "topP above 0 and at most 1", topP);
-    this.temperature = temperature;
-    this.topK = topK;
-    this.topP = topP;
+    for (const [name, [expected, isFine]] of Object.entries(ranges)) {
+      const value = limits[name as keyof SamplingLimits];
+      if (value !== undefined) require(typeof value === "number" && isFine(value), expected, value);
+    }
+    require(Number.isSafeInteger(seed), "a seed that is a whole number", seed);
+    this.limits = limits;
     this.seed = seed;
+    const [low, high] = [seed | 0, Math.floor(seed / 2 ** 32) | 0];
+    this.key = foldKeyOnHost(foldKeyOnHost([0x73616d70, 0x6c657273], low), high); // "samp", "lers"
   }
 
   /** Index of the token taken. */
   pick(logits: Float32Array): number {
-    if (this.temperature === 0 || this.topK === 1) return indexOfLargest(logits);
-    const ids = this.candidates(logits);
-    const largest = logits[indexOfLargest(logits)];
-    const weights = new Float64Array(ids.length); // plain loops: this runs over the vocabulary for every token
-    let total = 0;
+    if (this.limits.temperature === 0 || this.limits.topK === 1) return indexOfLargest(logits);
+    const { ids, scores } = candidatesOf(logits, this.limits);
+    const probabilities = probabilitiesOf(scores);
+    let left = uniformOnHost(this.key, this.drawn++);
     for (let i = 0; i < ids.length; i++) {
-      weights[i] = Math.exp((logits[ids[i]] - largest) / this.temperature);
-      total += weights[i];
-    }
-    let count = ids.length;
-    if (this.topP < 1) {
-      // candidates are in order of likelihood here
-      const wanted = this.topP * total;
-      total = 0;
-      for (count = 0; count < ids.length && total < wanted; count++) total += weights[count];
-    }
-    let left = this.uniform() * total;
-    for (let i = 0; i < count; i++) {
-      left -= weights[i];
+      left -= probabilities[i];
       if (left < 0) return ids[i];
     }
-    return ids[count - 1]; // rounding can leave a hair
-  }
-
-  /** Ids that may be taken: the k likeliest, and sorted from the likeliest down when top-p needs it. */
-  private candidates(logits: Float32Array): Uint32Array {
-    let ids = new Uint32Array(logits.length);
-    for (let id = 0; id < ids.length; id++) ids[id] = id;
-    if (this.topK < logits.length) {
-      const least = logits.slice().sort()[logits.length - this.topK]; // sorting plain numbers is much faster than sorting ids
-      const above = ids.filter((id) => logits[id] > least);
-      const equal = ids.filter((id) => logits[id] === least).subarray(0, this.topK - above.length);
-      ids = Uint32Array.of(...above, ...equal);
-    }
-    return this.topP < 1 ? ids.sort((a, b) => logits[b] - logits[a] || a - b) : ids;
-  }
-
-  /** Counter-based: draw number n depends only on the seed and n. */
-  private uniform(): number {
-    const n = this.drawn++;
-    return hash32((hash32((Math.imul(n, 0x9e3779b9) ^ hash32(this.seed >>> 0)) >>> 0) + this.seed) >>> 0) / 2 ** 32;
+    return ids[
+      Math.max(
+        0,
+        probabilities.findLastIndex((p) => p > 0),
+      )
+    ]; // rounding can leave a hair
   }
 }
 

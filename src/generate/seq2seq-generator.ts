@@ -1,10 +1,12 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
-import { type CompiledFunction, compile, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
-import type { GenerateOptions } from "./generator.ts";
-import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
-import { applyRules, rulesFrom } from "./rules.ts";
-import { Sampler, samplingOptionNames } from "./sampler.ts";
+import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
+import { BeamSearch } from "./beam-search.ts";
+import { CachedDecoder, EncodedSource, type KeysAndValues } from "./cached-decoder.ts";
+import { pickOptionNames } from "./generator.ts";
+import type { KeyValueCacheOptions } from "./key-value-cache.ts";
+import { logSumExp } from "./rules.ts";
+import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 
 /** What an encoder-decoder reads. */
@@ -17,31 +19,10 @@ export interface Seq2SeqSource {
   pixelValues?: Tensor<"f32">;
 }
 
-export interface Seq2SeqGenerateOptions extends GenerateOptions {
+export interface Seq2SeqGenerateOptions extends PickOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
-}
-
-type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
-
-/** What an encoder has read, for several texts of it; to be disposed of. */
-export class EncodedSource {
-  /** For each layer of the decoder. */
-  readonly keysAndValues: KeysAndValues[];
-  /** bool [1, S], false for padding; null where all counts. */
-  readonly mask: Tensor<"bool"> | null;
-
-  constructor(keysAndValues: KeysAndValues[], mask: Tensor<"bool"> | null) {
-    this.keysAndValues = keysAndValues;
-    this.mask = mask;
-  }
-
-  dispose(): void {
-    for (const { k, v } of this.keysAndValues) {
-      k.dispose();
-      v.dispose();
-    }
-  }
+  signal?: AbortSignal;
 }
 
 export interface Seq2SeqGeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
@@ -60,34 +41,36 @@ export class Seq2SeqGenerator {
   readonly model: EncoderDecoder;
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
-  private readonly cache: KeyValueCache;
   private readonly encode: CompiledFunction<[EncoderSideInputs], KeysAndValues[]>;
-  private readonly step: CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"i32">, Tensor<"bool"> | null, KeysAndValues[]], Tensor<"f32">>;
+  private readonly cacheOptions: Pick<KeyValueCacheOptions, "maxLength" | "cacheDtype" | "initialRoom">;
+  /** By their number of hypotheses. */
+  private readonly decoders = new Map<number, CachedDecoder>();
   private readonly turns = new Turns();
 
   /** @throws OptionError for unknown options */
   constructor(model: EncoderDecoder, options: Seq2SeqGeneratorOptions = {}) {
     checkOptions("Seq2SeqGenerator", options, ["maxLength", "cacheDtype", "initialRoom"]);
     const { maxLength = model.cacheShape.maxLength ?? 512, ...cacheOptions } = options;
-    const { numLayers, numHeads, headDim, maxLength: limit = maxLength } = model.cacheShape;
     this.model = model;
-    this.maxLength = Math.min(maxLength, limit);
-    this.cache = new KeyValueCache({ numLayers, numKeyHeads: numHeads, headDim, maxLength: this.maxLength, ...cacheOptions });
+    this.maxLength = Math.min(maxLength, model.cacheShape.maxLength ?? maxLength);
+    this.cacheOptions = { maxLength: this.maxLength, ...cacheOptions };
+    this.decoderOf(1);
     this.encode = compile((inputs) => model.crossKeysAndValues(model.encode(inputs)));
-    this.step = compile((ids, lengths, total, encoderMask, encoderKeysAndValues) => {
-      const cache = { layers: this.cache.layers, lengths, total };
-      const result = model.decode(ids, { cache, encoderMask: encoderMask ?? undefined, encoderKeysAndValues });
-      this.cache.assign(result.layers);
-      const length = ids.shape[1] as number;
-      return model.logits(reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [1, model.config.hiddenSize])); // [1, V]
-    });
+  }
+
+  private decoderOf(numBeams: number): CachedDecoder {
+    const known = this.decoders.get(numBeams);
+    if (known) return known;
+    const decoder = new CachedDecoder(this.model, numBeams, this.cacheOptions);
+    this.decoders.set(numBeams, decoder);
+    return decoder;
   }
 
   /** Runs the encoder, for more than one text or question. @throws DataError for an empty text or an id outside the vocabulary */
   async read(source: Seq2SeqSource): Promise<EncodedSource> {
     this.checkSource(source);
     const { inputs, mask } = this.inputsOf(source);
-    return new EncodedSource(await this.encode(inputs as never), mask);
+    return new EncodedSource(await this.encode(inputs as never), mask, source.inputIds);
   }
 
   /** Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the vocabulary */
@@ -95,50 +78,75 @@ export class Seq2SeqGenerator {
     this.checkStart(ids);
     const release = await this.turns.take();
     try {
-      return await this.run(ids, ids.length, source);
+      return (await this.decoderOf(1).run([ids], ids.length, source))[0];
     } finally {
       release();
     }
   }
 
   /**
-   * Writes a text, giving tokens as they are made; the start is not among them. Calls wait for one another.
+   * Writes a text, giving tokens as they are made; the start is not among them. With `numBeams` they all come at the end. Calls wait for one another.
    * @throws DataError for an empty text or an id outside the vocabulary, OptionError for wrong options
    */
   async *generate(source: Seq2SeqSource | EncodedSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...samplingOptionNames, "maxNewTokens", "stopTokens", "signal", "decoderInputIds", "rules", "onLogits"]);
-    const { decoderInputIds = this.start(), rules: own, signal, stopTokens, maxNewTokens, onLogits, ...sampling } = options;
-    const { generationConfig, endTokenIds } = this.model;
-    const rules = { ...rulesFrom(generationConfig), ...(endTokenIds && { eos: endTokenIds }), ...own };
-    const stops = stopTokens ?? (rules.eos.length > 0 ? rules.eos : [this.model.config.eosTokenId ?? []].flat());
-    const ids = [...decoderInputIds];
-    this.checkStart(ids);
-    const maxLength = Math.min(this.maxLength, maxNewTokens === undefined ? this.maxLength : ids.length + maxNewTokens);
-    const sampler = new Sampler({ temperature: 0, ...sampling });
-    const startLength = ids.length;
+    checkOptions("generate", options, [...pickOptionNames, "decoderInputIds", "times"]);
+    const { decoderInputIds: start = this.start(), signal, ...asked } = options;
+    this.checkStart(start);
     const isRead = source instanceof EncodedSource;
     if (!isRead) this.checkSource(source);
+    const picker = new TokenPicker(this.model, start, source.inputIds, asked, { hasBeams: true });
+    picker.maxLength = Math.min(this.maxLength, start.length + (picker.limitOf(options).tokens ?? this.maxLength));
+    if (picker.isFull) return "length"; // nothing is asked for
     const release = await this.turns.take(signal);
     let encoded: EncodedSource | undefined;
     try {
+      signal?.throwIfAborted();
       encoded = isRead ? source : await this.read(source);
-      let fresh: readonly number[] = ids;
-      while (ids.length < maxLength) {
-        signal?.throwIfAborted();
-        const logits = await this.run(fresh, ids.length, encoded);
-        applyRules(logits, rules, { ids, startLength, maxLength });
-        const id = sampler.pick(logits);
-        onLogits?.(logits, id);
-        if (stops.includes(id)) return "stop";
-        yield id;
-        ids.push(id);
-        fresh = [id];
-      }
-      return "length";
+      return yield* picker.beams ? this.writeBeams(encoded, start, picker, signal) : this.writeOne(encoded, start, picker, signal);
     } finally {
       if (!isRead) encoded?.dispose();
       release();
     }
+  }
+
+  private async *writeOne(encoded: EncodedSource, start: readonly number[], picker: TokenPicker, signal?: AbortSignal) {
+    const decoder = this.decoderOf(1);
+    let fresh = start;
+    while (!picker.isFull) {
+      signal?.throwIfAborted();
+      const [logits] = await decoder.run([fresh], picker.ids.length, encoded);
+      const id = picker.next(logits);
+      if (id === undefined) return "stop" as const;
+      yield id;
+      fresh = [id];
+    }
+    return "length" as const;
+  }
+
+  /** Follows several hypotheses, and gives the best text when none better is to be had. */
+  private async *writeBeams(encoded: EncodedSource, start: readonly number[], picker: TokenPicker, signal?: AbortSignal) {
+    const settings = picker.beams as NonNullable<TokenPicker["beams"]>;
+    const search = new BeamSearch(start, picker.maxLength, picker.stops, settings);
+    const decoder = this.decoderOf(settings.numBeams);
+    for (let isFirst = true; !search.isDone; isFirst = false) {
+      signal?.throwIfAborted();
+      const { running } = search;
+      const fresh = running.map(({ ids }) => (isFirst ? start : ids.slice(-1)));
+      const parents = running.map(({ parent }) => parent);
+      const rows = await decoder.run(fresh, running[0].ids.length, encoded, parents);
+      running.forEach(({ ids }, i) => {
+        const normalizer = logSumExp(rows[i]);
+        rows[i] = picker.ruled(
+          rows[i].map((logit) => logit - normalizer),
+          ids,
+        );
+      });
+      search.advance(rows, picker.isLate);
+    }
+    const answer = search.best.slice(start.length);
+    const isWhole = picker.stops.has(answer[answer.length - 1]);
+    yield* isWhole ? answer.slice(0, -1) : answer;
+    return isWhole ? ("stop" as const) : ("length" as const);
   }
 
   private start(): number[] {
@@ -191,18 +199,8 @@ export class Seq2SeqGenerator {
     return { inputs: { inputIds: tensor(ids, { shape: [1, room] }), attentionMask: mask }, mask };
   }
 
-  private async run(ids: readonly number[], total: number, { mask, keysAndValues }: EncodedSource): Promise<Float32Array> {
-    const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
-    await this.cache.reserve(total);
-    const logits = await this.step(i32(ids, [1, ids.length]), i32([total - 1], [1]), i32([total], [1]), mask, keysAndValues as never);
-    const numbers = await logits.read();
-    logits.dispose();
-    return Float32Array.from(numbers);
-  }
-
   dispose(): void {
     this.encode.dispose();
-    this.step.dispose();
-    this.cache.dispose();
+    for (const decoder of this.decoders.values()) decoder.dispose();
   }
 }

@@ -1,16 +1,18 @@
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
-import type { GenerateOptions } from "./generator.ts";
+import type { EncodedSource } from "./cached-decoder.ts";
+import { pickOptionNames } from "./generator.ts";
 import { logSumExp } from "./rules.ts";
-import { samplingOptionNames } from "./sampler.ts";
-import { type EncodedSource, Seq2SeqGenerator } from "./seq2seq-generator.ts";
+import { freshSeed } from "./sampler.ts";
+import { type Seq2SeqGenerateOptions, Seq2SeqGenerator } from "./seq2seq-generator.ts";
 import { cutWindow } from "./speech-segments.ts";
 import { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
+import type { PickOptions } from "./token-picker.ts";
 import { tokenSteps } from "./word-times.ts";
 
-export interface SpeechOptions extends SpeechTask, Omit<GenerateOptions, "stopTokens" | "temperature"> {
-  /** Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those */
+export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens" | "temperature" | "onLogits" | "times"> {
+  /** Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those, unless generation_config.json asks for it */
   timestamps?: boolean;
   /** Find out when each token is spoken, from attention. @default false */
   tokenTimes?: boolean;
@@ -22,14 +24,15 @@ export interface SpeechOptions extends SpeechTask, Omit<GenerateOptions, "stopTo
   promptConditionType?: "first-segment" | "all-segments";
   /** Let each window know what was said in those before. @default generation_config.json's, or false */
   conditionOnPrevTokens?: boolean;
-  /** The next temperature is tried when a text's bytes are so many times as many as their compressed ones. @default none */
+  /** The next temperature is tried when a text's bytes are so many times as many as their compressed ones. @default generation_config.json's, or none */
   compressionRatioThreshold?: number;
-  /** The next temperature is tried when the mean log probability of the tokens is less. @default none */
+  /** The next temperature is tried when the mean log probability of the tokens is less. @default generation_config.json's, or none */
   logprobThreshold?: number;
-  /** A window is left out when silence is likelier than this, and the text's log probability below its threshold. @default none */
+  /** A window is left out when silence is likelier than this, and the text's log probability below its threshold. @default generation_config.json's, or none */
   noSpeechThreshold?: number;
   /** How many frames hold sound, the rest being padding: for `tokenTimes`. @default all */
   numFrames?: number;
+  signal?: AbortSignal;
 }
 
 /** A part of what is said. */
@@ -63,9 +66,12 @@ const STEP_FRAMES = 2;
 /** A text that was drawn at this temperature or above is no help to the next window. */
 const TRUSTED_TEMPERATURE = 0.5;
 
+/** What picks the tokens of each window. */
+const windowOptionNames = pickOptionNames.filter((name) => !["temperature", "seed", "stopTokens", "onLogits"].includes(name));
+
 export const speechOptionNames = [
-  ...samplingOptionNames,
-  ...["maxNewTokens", "rules", "signal", "language", "task", "timestamps", "tokenTimes", "prompt", "promptConditionType", "conditionOnPrevTokens"],
+  ...windowOptionNames,
+  ...["temperature", "seed", "language", "task", "timestamps", "tokenTimes", "prompt", "promptConditionType", "conditionOnPrevTokens"],
   ...["compressionRatioThreshold", "logprobThreshold", "noSpeechThreshold", "numFrames"],
 ] as const;
 
@@ -94,15 +100,16 @@ export class SpeechGenerator {
    * Gives the parts of what is said as they are found. features: f32 [1, mels, frames], of any length.
    * @throws OptionError for a language, task or option that the model has not, DataError for features of another shape
    */
-  async *generate(features: Tensor<"f32">, options: SpeechOptions = {}): AsyncGenerator<SpeechSegment, void, void> {
-    checkOptions("generate", options, speechOptionNames);
+  async *generate(features: Tensor<"f32">, asked: SpeechOptions = {}): AsyncGenerator<SpeechSegment, void, void> {
+    checkOptions("generate", asked, speechOptionNames);
+    const options: SpeechOptions = { ...this.settings.defaults, seed: freshSeed(), ...asked };
     const frames = this.framesOf(features);
     const hasTimes = options.timestamps ?? frames > this.windowFrames;
     this.check(options, hasTimes, frames);
     const { settings } = this;
     const values = await features.read();
     const prompt = options.prompt?.[0] === settings.startOfPrevious ? options.prompt?.slice(1) : options.prompt;
-    const isConditioned = options.conditionOnPrevTokens ?? this.model.generationConfig.condition_on_prev_tokens === true;
+    const isConditioned = options.conditionOnPrevTokens === true;
     const said: number[] = options.promptConditionType === "all-segments" ? [] : [...(prompt ?? [])];
     let language = settings.languageOf(options);
     let usesSaid = isConditioned;
@@ -234,26 +241,24 @@ export class SpeechGenerator {
     hasTimes: boolean,
     temperature: number,
     turn: number,
-    { maxNewTokens, rules, signal, topK, topP, seed = 0 }: SpeechOptions,
+    options: SpeechOptions,
   ): Promise<Draft> {
     const { noTimestamps, eos, largestFirstTime: largestFirst } = this.settings;
     let [sum, count] = [0, 0];
     const tokens: number[] = [];
-    const options = {
-      decoderInputIds: prefix,
+    const asked = Object.fromEntries(windowOptionNames.filter((name) => name in options).map((name) => [name, options[name as keyof SpeechOptions]]));
+    const writing: Seq2SeqGenerateOptions = {
+      ...asked,
       temperature,
-      seed: seed + turn,
-      ...(maxNewTokens !== undefined && { maxNewTokens }),
-      ...(topK !== undefined && { topK }),
-      ...(topP !== undefined && { topP }),
-      ...(signal && { signal }),
-      rules: { ...rules, ...(hasTimes && noTimestamps !== undefined && { times: { noTimestamps, eos, largestFirst } }) },
+      decoderInputIds: prefix,
+      seed: (options.seed ?? 0) + turn,
+      ...(hasTimes && noTimestamps !== undefined && { times: { noTimestamps, eos, largestFirst } }),
       onLogits: (logits: Float32Array, picked: number) => {
         sum += logits[picked] - logSumExp(logits);
         count++;
       },
     };
-    for await (const id of this.generator.generate(encoded, options)) tokens.push(id);
+    for await (const id of this.generator.generate(encoded, writing)) tokens.push(id);
     return { tokens, isWhole: count > tokens.length, logprob: sum / Math.max(count, 1), temperature };
   }
 

@@ -10,6 +10,15 @@ export interface SpeechTask {
   task?: "transcribe" | "translate";
 }
 
+/** What generation_config.json may say of how a sound is heard; options of the same names go before it. */
+export interface HearingDefaults {
+  timestamps?: true;
+  conditionOnPrevTokens?: boolean;
+  compressionRatioThreshold?: number;
+  logprobThreshold?: number;
+  noSpeechThreshold?: number;
+}
+
 /** What generation_config.json says of a speech model's tokens. */
 export class SpeechSettings {
   /** Begins every text. */
@@ -27,6 +36,7 @@ export class SpeechSettings {
   readonly languages: ReadonlyMap<string, number>;
   /** Layers and heads that attend to what is being said. */
   readonly alignmentHeads: readonly (readonly [number, number])[] | undefined;
+  readonly defaults: HearingDefaults;
   private readonly tasks: ReadonlyMap<string, number>;
   private readonly stated: { language?: string; task?: string };
 
@@ -50,6 +60,11 @@ export class SpeechSettings {
       if (!entries.every(([, value]) => isId(value))) throw fail(key, `names with token ids below ${config.vocabSize}`);
       return entries as [string, number][];
     };
+    const threshold = (name: keyof HearingDefaults, key: string): HearingDefaults => {
+      const value = json[key] ?? undefined;
+      if (value !== undefined && !Number.isFinite(value)) throw fail(key, "a number");
+      return value === undefined ? {} : { [name]: value };
+    };
     const text = (key: string) => (typeof json[key] === "string" ? (json[key] as string) : undefined);
     this.start = id("decoder_start_token_id") ?? config.decoderStartTokenId ?? 0;
     this.eos = [json.eos_token_id ?? config.eosTokenId ?? config.vocabSize].flat().find(isId) ?? config.vocabSize;
@@ -65,6 +80,13 @@ export class SpeechSettings {
     const isHead = (head: unknown) => Array.isArray(head) && head[0] < config.decoderLayers && head[1] < config.decoderHeads;
     if (heads && !(Array.isArray(heads) && heads.every(isHead))) throw fail("alignment_heads", "pairs of a layer and a head of the decoder");
     this.alignmentHeads = heads ?? undefined;
+    this.defaults = {
+      ...(json.return_timestamps === true && { timestamps: true }),
+      ...(typeof json.condition_on_prev_tokens === "boolean" && { conditionOnPrevTokens: json.condition_on_prev_tokens }),
+      ...threshold("compressionRatioThreshold", "compression_ratio_threshold"),
+      ...threshold("logprobThreshold", "logprob_threshold"),
+      ...threshold("noSpeechThreshold", "no_speech_threshold"),
+    };
     this.stated = { language: text("language"), task: text("task"), ...(!text("language") && !text("task") && this.forced(json.forced_decoder_ids)) };
   }
 

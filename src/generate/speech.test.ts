@@ -65,6 +65,7 @@ test("the next temperature is tried until a text is good enough", async () => {
     expect(await hear({ compressionRatioThreshold: 0.01 })).toEqual([0, 0.4, 0.8]);
     expect(await hear({ compressionRatioThreshold: 100, logprobThreshold: -1000 })).toEqual([0]);
     expect(await hear({ noSpeechThreshold: 0 })).toEqual([0]); // silence: no other is tried
+    await expect(hear({ noSpeechTreshold: 0 })).rejects.toThrow(/did you mean "noSpeechThreshold"/);
   } finally {
     Seq2SeqGenerator.prototype.generate = generate;
     generator.dispose();
@@ -101,6 +102,21 @@ describe("settings", () => {
   test("a model for one language takes no language", () => {
     expect(settings({ is_multilingual: false }).startOf(undefined, {}, false)).toEqual([301, 308]);
     expect(() => settings({ is_multilingual: false }).languageOf({ language: "en" })).toThrow(/writes one only/);
+  });
+  test("how a sound is heard by the file, which options go before", () => {
+    const stated = {
+      logprob_threshold: -1,
+      compression_ratio_threshold: 1.35,
+      no_speech_threshold: 0.6,
+      condition_on_prev_tokens: true,
+      return_timestamps: true,
+    };
+    expect(settings(stated).defaults).toEqual({
+      ...{ logprobThreshold: -1, compressionRatioThreshold: 1.35, noSpeechThreshold: 0.6 },
+      ...{ conditionOnPrevTokens: true, timestamps: true },
+    });
+    expect(settings({ return_timestamps: false }).defaults).toEqual({});
+    expect(() => settings({ logprob_threshold: "x" })).toThrow(/logprob_threshold: expected a number/);
   });
   test("ids that are none are named", () => {
     expect(() => settings({ no_timestamps_token_id: 9999 })).toThrow(/no_timestamps_token_id.*below 410.*9999/);

@@ -1,8 +1,9 @@
 import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
+import { settingsOf } from "./generation-config.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
 
 export interface TextOptions extends GenerateOptions {
-  /** Texts that end the generation and are not given out. */
+  /** Texts that end the generation and are not given out, besides `stopStrings` and those of the model's generation_config.json. */
   stop?: readonly string[];
   /** Add what the model expects around a text; a chat template writes it itself. Token ids stay as they are. @default true */
   addSpecialTokens?: boolean;
@@ -28,11 +29,12 @@ export async function* generateText(
   prompt: string | readonly number[],
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
-  const { stop = [], addSpecialTokens = true, ...rest } = options;
+  const { addSpecialTokens = true, stop: ends = [], stopStrings, ...rest } = options;
+  const stop = [...ends, ...(stopStrings ?? settingsOf(generator.model.generationConfig, { stopStrings }).stopStrings ?? [])];
   const ids = typeof prompt === "string" ? [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))] : [...prompt];
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
   const decoder = tokenizer.stream();
-  const tokens = generator.generate(ids, rest);
+  const tokens = generator.generate(ids, { ...rest, stopStrings: [] });
   let held = "";
   let count = 0;
   try {

@@ -14,10 +14,11 @@ export interface ErrorParts {
  * without reading the message.
  */
 export class KindlingError extends Error {
-  readonly where: string;
+  where: string;
   readonly expected: string;
   readonly received: string;
   readonly fix: string;
+  private isLocated = false;
 
   constructor({ where, expected, received, fix, cause }: ErrorParts) {
     super(`${where}: expected ${expected}; received ${received}. Fix: ${fix}.`, cause === undefined ? {} : { cause });
@@ -26,6 +27,17 @@ export class KindlingError extends Error {
     this.expected = expected;
     this.received = received;
     this.fix = fix;
+  }
+
+  /** Adds the part of a model in which it happened, such as "h.17.attn". The first, innermost part stays. */
+  locate(scope: string): void {
+    if (this.isLocated || scope === "") return;
+    this.isLocated = true;
+    const before = this.where;
+    this.where = `${before} in ${scope}`;
+    const message = this.where + this.message.slice(before.length);
+    this.stack = this.stack?.replace(this.message, () => message);
+    this.message = message;
   }
 }
 

@@ -42,6 +42,7 @@ export {
 export { applyOp, countUses, dependents, Graph, rewrite, substitute, topologicalOrder } from "./graph.ts";
 export { HalfArray } from "./half-array.ts";
 export { hashBytes } from "./hash.ts";
+export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
 export {
   type Attribute,
   type Attributes,
@@ -55,6 +56,8 @@ export {
   type TensorType,
   Value,
 } from "./node.ts";
+export { known, type OptionNames, requireDType } from "./options.ts";
+export { type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";
 export { nameNode, printGraph } from "./printer.ts";
 export {
   addSizes,

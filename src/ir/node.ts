@@ -59,15 +59,12 @@ export class Value implements TensorType {
 /** A leaf whose numbers come from outside when the graph runs: an argument, a variable or a buffer that exists already. */
 export class PlaceholderOp implements Op {
   readonly name = "placeholder";
-  readonly type: TensorType;
-  private readonly nameOf: () => string;
-  constructor(label: string | (() => string), type: TensorType) {
-    this.nameOf = typeof label === "string" ? () => label : label;
-    this.type = type;
-  }
   /** What messages call it. */
-  get label(): string {
-    return this.nameOf();
+  readonly label: string;
+  readonly type: TensorType;
+  constructor(label: string, type: TensorType) {
+    this.label = label;
+    this.type = type;
   }
   inferTypes(): readonly TensorType[] {
     return [this.type];

@@ -4,10 +4,8 @@ import {
   checkGraph,
   constantValue,
   countUses,
-  decodeElement,
   type Graph,
   GraphError,
-  hostArrayFrom,
   isStatic,
   Node,
   nameNode,
@@ -15,7 +13,7 @@ import {
   rewrite,
   type Value,
 } from "../ir/index.ts";
-import { hostTensor, type OpEntry } from "../ops/index.ts";
+import { foldNode, type OpEntry } from "../ops/index.ts";
 import { addBiasInGelu } from "./fusion.ts";
 import type { Pass } from "./pass.ts";
 
@@ -101,25 +99,18 @@ export const simplify: Pass = {
     }),
 };
 
-/** Computes small nodes whose inputs are all constants, by the entries' reference implementations. */
-export const foldConstants: Pass = {
+/** Computes nodes whose inputs are all constants, by the entries' reference implementations. @default results of up to 256 elements */
+export const foldConstants = (limit = FOLD_LIMIT): Pass => ({
   name: "foldConstants",
   run: (graph) =>
     rewrite(graph, (node, inputs) => {
       if (inputs.length === 0 || !inputs.every((input) => input.node.op instanceof ConstantOp)) return undefined;
-      if (!node.outputs.every(({ shape }) => isStatic(shape) && shape.reduce((a, b) => a * b, 1) <= FOLD_LIMIT)) return undefined;
-      const results = entryOf(node).reference(inputs.map(toHost), node.attributes, node.outputs);
-      return results.map(({ data }, i) => constantValue(hostArrayFrom(node.outputs[i].dtype, data), node.outputs[i]));
+      if (!node.outputs.every(({ shape }) => isStatic(shape) && shape.reduce((a, b) => a * b, 1) <= limit)) return undefined;
+      entryOf(node);
+      const constants = inputs.map((input) => input.node.op as ConstantOp);
+      return foldNode(node, constants).map((data, i) => constantValue(data, node.outputs[i]));
     }),
-};
-
-function toHost(value: Value) {
-  const { data } = value.node.op as ConstantOp;
-  return hostTensor(
-    value.shape,
-    Array.from({ length: data.length }, (_, i) => decodeElement(value.dtype, data, i)),
-  );
-}
+});
 
 /** Computes equal expressions once. */
 export const shareCommonSubexpressions: Pass = {
@@ -162,7 +153,7 @@ export const defaultPasses: readonly Pass[] = [
   dropUnusedOutputs,
   optimizeBodies,
   simplify,
-  foldConstants,
+  foldConstants(),
   simplify,
   shareCommonSubexpressions,
   addBiasInGelu,

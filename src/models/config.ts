@@ -1,4 +1,4 @@
-import { DataError, nearest, OptionError } from "../ir/index.ts";
+import { DataError, type LimitName, limits, nearest, OptionError } from "../ir/index.ts";
 import { activationNames } from "../nn/index.ts";
 
 type Json = Record<string, unknown>;
@@ -24,11 +24,24 @@ const spec = <T>(key: string, fallback: unknown, expected: string, isFine: (valu
   isFine,
 });
 
-/** A positive integer. */
-export const size = (key: string, fallback: number) => spec<number>(key, fallback, "a positive integer", isSize);
-/** An integer of at least 0. */
+/** Keys of how many layers there are, one after another or one within another. */
+const layerKeys = /^(num_(hidden|decoder)?_?layers|(encoder|decoder|n)_layers?|num_hidden_groups|inner_group_num|depths?)$/;
+/** Keys of how many modules of other kinds there are. */
+const partKeys = /^(num_(local_)?experts|n_(routed|shared)_experts|n_group|num_(hidden_)?groups|conv_groups)$/;
+/** The largest value of a key for which modules are made before a weight is read. */
+const limitOf = (key: string): LimitName | undefined => (layerKeys.test(key) ? "modelLayers" : partKeys.test(key) ? "modelParts" : undefined);
+
+function bounded(key: string, fallback: number, expected: string, isFine: (value: unknown) => boolean): FieldSpec<number> {
+  const limit = limitOf(key);
+  if (limit === undefined) return spec(key, fallback, expected, isFine);
+  return spec(key, fallback, `${expected}, of at most ${limits[limit]} (limit ${limit})`, (value) => isFine(value) && (value as number) <= limits[limit]);
+}
+
+/** A positive integer; of layers and modules no more than a limit. */
+export const size = (key: string, fallback: number) => bounded(key, fallback, "a positive integer", isSize);
+/** An integer of at least 0; as `size`. */
 export const count = (key: string, fallback: number) =>
-  spec<number>(key, fallback, "an integer of at least 0", (value) => Number.isSafeInteger(value) && (value as number) >= 0);
+  bounded(key, fallback, "an integer of at least 0", (value) => Number.isSafeInteger(value) && (value as number) >= 0);
 /** Any number. */
 export const number = (key: string, fallback: number) => spec<number>(key, fallback, "a number", isNumber);
 /** A number above 0. */

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { exists, readJson, readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
 import { type HubOptions, isRepositoryId, pull } from "../hub/index.ts";
-import { DataError, HalfArray, isFloat } from "../ir/index.ts";
+import { checkOptions, DataError, HalfArray, isFloat, OptionError } from "../ir/index.ts";
 import { loadStateDict, type StateTensor } from "../nn/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -72,6 +72,7 @@ export interface LoadOptions<T extends Task = Task> {
 export async function fromPretrained<T extends keyof TaskModels>(path: string, options: LoadOptions<T> & { task: T }): Promise<TaskModels[T]>;
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
+  checkOptions("fromPretrained", options, ["task", "head", "labels", "key", "weights", "hub"]);
   const path = await localPath(name, options.hub);
   if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations });
   const configPath = join(path, CONFIG);
@@ -91,8 +92,15 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   return model;
 }
 
-/** A folder or file on this machine; what is none and could be the id of a repository is pulled. */
+/**
+ * A folder or file on this machine; what is none and could be the id of a repository is pulled.
+ * @throws OptionError for what is no name
+ */
 export async function localPath(name: string, hub?: HubOptions): Promise<string> {
+  if (typeof name !== "string" || name === "") {
+    const received = name === undefined ? "nothing" : JSON.stringify(name);
+    throw new OptionError({ where: "model", expected: 'a folder, a .gguf file or a repository such as "owner/name"', received, fix: "pass its name" });
+  }
   return !isRepositoryId(name) || (await exists(name)) ? name : pull(name, hub);
 }
 

@@ -1,7 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
-import { bytesPerElement, hostArrayFrom, OptionError } from "../ir/index.ts";
+import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../ir/index.ts";
 import { hasBlocks } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -33,7 +33,9 @@ const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "
  * does. Weights of an earlier save that would be read in place of these are removed.
  * @throws OptionError for a model with weights in blocks, and for wrong options
  */
-export async function savePretrained(model: PretrainedModel, folder: string, { dtype = "f32", maxShardBytes = 5e9 }: SaveOptions = {}): Promise<void> {
+export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
+  checkOptions("savePretrained", options, ["dtype", "maxShardBytes"]);
+  const { dtype = "f32", maxShardBytes = 5e9 } = options;
   if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
     throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });

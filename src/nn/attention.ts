@@ -1,3 +1,4 @@
+import { known } from "../ir/index.ts";
 import {
   add,
   arange,
@@ -230,7 +231,8 @@ export class MultiHeadAttention extends Module {
 
   constructor(config: MultiHeadAttentionConfig, key: RandomKey) {
     super();
-    const { hiddenSize, init } = config;
+    const names = { hiddenSize: true, numHeads: true, isCausal: true, dropoutProbability: true, init: true } as const;
+    const { hiddenSize, init } = known("MultiHeadAttention", config, names);
     const [q, k, v, o] = key.split(4).map((part) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init }, part));
     this.qProj = q;
     this.kProj = k;

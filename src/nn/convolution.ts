@@ -1,3 +1,4 @@
+import { known } from "../ir/index.ts";
 import { add, batchNorm, conv, mul, type RandomKey, reshape, rsqrt, sub, type Tensor, transpose } from "../tensor/index.ts";
 import { constantInit, heUniform, type Initializer, uniformInit } from "./init.ts";
 import { LayerNorm } from "./layers.ts";
@@ -21,6 +22,11 @@ export interface Conv2dConfig {
   init?: Initializer;
 }
 
+const convNames = {
+  ...({ inChannels: true, outChannels: true, kernelSize: true, stride: true, padding: true } as const),
+  ...({ dilation: true, groups: true, bias: true, init: true } as const),
+};
+
 /** Convolution of images. */
 export class Conv2d extends Module {
   readonly weight: Parameter; // [out, in / groups, height, width]
@@ -29,7 +35,7 @@ export class Conv2d extends Module {
 
   constructor(config: Conv2dConfig, key: RandomKey) {
     super();
-    const { inChannels, outChannels, kernelSize, groups = 1, bias = true, init = heUniform } = config;
+    const { inChannels, outChannels, kernelSize, groups = 1, bias = true, init = heUniform } = known("Conv2d", config, convNames);
     const [height, width] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
     const [weightKey, biasKey] = key.split(2);
     const shape = [outChannels, inChannels / groups, height, width];
@@ -65,7 +71,8 @@ export class BatchNorm2d extends Module {
 
   constructor(config: BatchNormConfig, key: RandomKey) {
     super();
-    const shape = [config.channels];
+    const { channels } = known("BatchNorm2d", config, { channels: true, epsilon: true, momentum: true, isFrozen: true });
+    const shape = [channels];
     const make = (value: number) =>
       config.isFrozen ? new ModelBuffer(shape, constantInit(value)(key, shape)) : new Parameter(shape, constantInit(value)(key, shape));
     this.weight = make(1);

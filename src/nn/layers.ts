@@ -1,4 +1,4 @@
-import type { FloatDType } from "../ir/index.ts";
+import { type FloatDType, known } from "../ir/index.ts";
 import { add, bernoulli, embedding, layerNorm, linear, matmul, mul, type RandomKey, rmsNorm, split, type Tensor, where, zeros } from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
@@ -19,8 +19,10 @@ export class Linear extends Module {
   readonly weight: Parameter; // [F, D]
   readonly bias?: Parameter; //  [F]
 
-  constructor({ inFeatures, outFeatures, bias = true, init, biasInit }: LinearConfig, key: RandomKey) {
+  constructor(config: LinearConfig, key: RandomKey) {
     super();
+    const names = { inFeatures: true, outFeatures: true, bias: true, init: true, biasInit: true } as const;
+    const { inFeatures, outFeatures, bias = true, init, biasInit } = known("Linear", config, names);
     const [weightKey, biasKey] = key.split(2);
     this.weight = new Parameter([outFeatures, inFeatures], (init ?? linearInit)(weightKey, [outFeatures, inFeatures]));
     const biasOf = biasInit ?? (init ? constantInit(0) : uniformInit(1 / Math.sqrt(inFeatures)));
@@ -39,8 +41,10 @@ export class Conv1D extends Module {
   readonly weight: Parameter; // [D, F]
   readonly bias: Parameter; //   [F]
 
-  constructor({ inFeatures, outFeatures, init = normalInit(0.02), biasInit = constantInit(0) }: LinearConfig, key: RandomKey) {
+  constructor(config: Omit<LinearConfig, "bias">, key: RandomKey) {
     super();
+    const names = { inFeatures: true, outFeatures: true, init: true, biasInit: true } as const;
+    const { inFeatures, outFeatures, init = normalInit(0.02), biasInit = constantInit(0) } = known("Conv1D", config, names);
     const [weightKey, biasKey] = key.split(2);
     this.weight = new Parameter([inFeatures, outFeatures], init(weightKey, [inFeatures, outFeatures]));
     this.bias = new Parameter([outFeatures], biasInit(biasKey, [outFeatures]));
@@ -78,8 +82,10 @@ export class Embedding extends Module {
   readonly weight: Parameter; // [V, D]
   private readonly paddingIndex?: number;
 
-  constructor({ numEmbeddings, embeddingDim, init = normalInit(1), paddingIndex }: EmbeddingConfig, key: RandomKey) {
+  constructor(config: EmbeddingConfig, key: RandomKey) {
     super();
+    const names = { numEmbeddings: true, embeddingDim: true, init: true, paddingIndex: true } as const;
+    const { numEmbeddings, embeddingDim, init = normalInit(1), paddingIndex } = known("Embedding", config, names);
     this.paddingIndex = paddingIndex ?? undefined;
     this.weight = new Parameter([numEmbeddings, embeddingDim], init(key, [numEmbeddings, embeddingDim]));
   }
@@ -112,8 +118,9 @@ export class LayerNorm extends Module {
   readonly bias?: Parameter; //  [D]
   private readonly epsilon: number;
 
-  constructor({ width, epsilon = 1e-5, bias = true }: LayerNormConfig & { bias?: boolean }, key: RandomKey) {
+  constructor(config: LayerNormConfig & { bias?: boolean }, key: RandomKey) {
     super();
+    const { width, epsilon = 1e-5, bias = true } = known("LayerNorm", config, { width: true, epsilon: true, bias: true });
     this.weight = new Parameter([width], constantInit(1)(key, [width]));
     if (bias) this.bias = new Parameter([width], constantInit(0)(key, [width]));
     this.epsilon = epsilon;
@@ -132,8 +139,9 @@ export class RMSNorm extends Module {
   private readonly offset: number;
 
   /** @param offset added to the weight, which then starts at 1 - offset: 1 in Gemma */
-  constructor({ width, epsilon = 1e-6, offset = 0 }: LayerNormConfig & { offset?: number }, key: RandomKey) {
+  constructor(config: LayerNormConfig & { offset?: number }, key: RandomKey) {
     super();
+    const { width, epsilon = 1e-6, offset = 0 } = known("RMSNorm", config, { width: true, epsilon: true, offset: true });
     this.weight = new Parameter([width], constantInit(1 - offset)(key, [width]));
     this.epsilon = epsilon;
     this.offset = offset;

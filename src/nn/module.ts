@@ -33,17 +33,6 @@ export abstract class Module {
 
   /** Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once. */
   namedState(prefix = ""): Map<string, Parameter | ModelBuffer> {
-    const state = this.collectState(prefix);
-    for (const [key, variable] of state) variable.name = key;
-    return state;
-  }
-
-  /** Parameters and buffers, in the order of the fields. What is held twice is listed once. */
-  state(): (Parameter | ModelBuffer)[] {
-    return [...this.collectState("").values()];
-  }
-
-  private collectState(prefix: string): Map<string, Parameter | ModelBuffer> {
     const found = new Map<string, Parameter | ModelBuffer>();
     const seen = new Set<object>();
     const visit = (holder: object, path: string) => {
@@ -78,7 +67,7 @@ export abstract class Module {
 
   /** Frees the memory of all parameters and buffers. */
   dispose(): void {
-    for (const variable of this.state()) variable.dispose();
+    for (const variable of this.namedState().values()) variable.dispose();
   }
 }
 

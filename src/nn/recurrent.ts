@@ -1,4 +1,4 @@
-import { ShapeError } from "../ir/index.ts";
+import { known, ShapeError } from "../ir/index.ts";
 import {
   add,
   arange,
@@ -43,6 +43,11 @@ export interface RecurrentConfig {
   /** Between layers. @default 0 */
   dropout?: number;
 }
+
+const recurrentNames = {
+  ...({ kind: true, inputSize: true, hiddenSize: true, numLayers: true, isBidirectional: true } as const),
+  ...({ bias: true, nonlinearity: true, projSize: true, dropout: true } as const),
+};
 
 export interface RecurrentState {
   /** [layers * directions, B, H] */
@@ -157,7 +162,7 @@ export class Recurrent extends Module {
 
   constructor(config: RecurrentConfig, key: RandomKey) {
     super();
-    const { inputSize, hiddenSize, numLayers = 1, isBidirectional = false, projSize } = config;
+    const { inputSize, hiddenSize, numLayers = 1, isBidirectional = false, projSize } = known("Recurrent", config, recurrentNames);
     const directions = isBidirectional ? ["", "_reverse"] : [""];
     const outputs = (projSize ?? hiddenSize) * directions.length;
     this.list = key.split(numLayers).map((layerKey, layer) => {

@@ -1,4 +1,4 @@
-import { nearest, OptionError } from "../ir/index.ts";
+import { nearest, OptionError, withinLimit } from "../ir/index.ts";
 import { cast, cos, greaterEqual, max, mul, reshape, sin, type Tensor, tensor, where } from "../tensor/index.ts";
 
 /** Rotary position embedding as config.json has it: `rope_parameters`, or `rope_theta` and `rope_scaling` in older files. */
@@ -69,7 +69,11 @@ export class RotaryEmbedding {
   constructor(headDim: number, maxPositionEmbeddings: number, parameters: RopeParameters = {}) {
     const { rope_type: type = "default", rope_theta: base = 10000, partial_rotary_factor: part = 1 } = parameters;
     checkParameters(type, parameters);
-    const width = Math.floor(headDim * part);
+    if (!(part >= 0 && part <= 1)) {
+      const fix = "correct partial_rotary_factor, or the rotary dimensions, which are those of a head at most";
+      throw new OptionError({ where: "RotaryEmbedding", expected: "a part from 0 to 1 of each head", received: String(part), fix });
+    }
+    const width = withinLimit("rotaryWidth", Math.floor(headDim * part), "RotaryEmbedding", "numbers of a head");
     const plain = Array.from({ length: Math.ceil(width / 2) }, (_, i) => base ** ((-2 * i) / width));
     const original = parameters.original_max_position_embeddings ?? maxPositionEmbeddings;
     const isStretched = type === "yarn" || type === "longrope";

@@ -1,3 +1,4 @@
+import { known } from "../ir/index.ts";
 import type { RandomKey, Tensor } from "../tensor/index.ts";
 import { add, logicalAnd, reshape, tensor } from "../tensor/index.ts";
 import type { Activation } from "./activations.ts";
@@ -23,6 +24,11 @@ export interface TransformerConfig {
   /** @default 1e-5 */
   epsilon?: number;
 }
+
+const transformerNames = {
+  ...({ hiddenSize: true, numHeads: true, numEncoderLayers: true, numDecoderLayers: true } as const),
+  ...({ intermediateSize: true, activation: true, dropout: true, epsilon: true } as const),
+};
 
 export interface TransformerInputs {
   /** bool [B, S], false for padding. @default all true */
@@ -68,6 +74,7 @@ export class Transformer extends Module {
 
   constructor(config: TransformerConfig, key: RandomKey) {
     super();
+    known("Transformer", config, transformerNames);
     const [encoderKey, decoderKey] = key.split(2);
     const base = {
       hiddenSize: 512,

@@ -1,6 +1,20 @@
-import { ConstantOp, constantValue, DataError, type DType, decodeElement, hostArrayFrom, isFloat, nearest, topologicalOrder, type Value } from "../ir/index.ts";
+import {
+  ConstantOp,
+  constantValue,
+  DataError,
+  type DType,
+  decodeElement,
+  hostArrayFrom,
+  isFloat,
+  type LimitName,
+  limits,
+  nearest,
+  overLimit,
+  type Value,
+} from "../ir/index.ts";
 import { AttributeType, type GraphProto, type NodeProto, type TensorProto } from "../lower/index.ts";
 import { evaluate } from "../ops/index.ts";
+import type { ImportProgress } from "./progress.ts";
 import { readInlineTensor } from "./tensors.ts";
 
 /** What a converter sees of one ONNX node. */
@@ -25,6 +39,12 @@ export class OnnxNode {
 
   fail(expected: string, received: string): DataError {
     return new DataError({ where: `ONNX node ${this.name}`, expected, received, fix: "Kindling cannot import this model" });
+  }
+
+  /** A number that the file states, if things of that number may be made. @throws DataError beyond the limit */
+  within(limit: LimitName, value: number, what: string): number {
+    if (value <= limits[limit]) return value;
+    throw overLimit(limit, `ONNX node ${this.name}`, what, String(value));
   }
 
   input(index: number): Value {
@@ -108,12 +128,10 @@ export function constantNumbers(value: Value): number[] | undefined {
 const FOLD_LIMIT = 4096;
 
 /** Replaces values that depend on constants alone by constants: shapes are computed this way in nearly every file. */
-export function folded(values: readonly Value[]): Value[] {
+export function folded(values: readonly Value[], progress: ImportProgress): Value[] {
   return values.map((value) => {
     const isSmall = value.shape.every((size) => typeof size === "number") && (value.shape as number[]).reduce((a, b) => a * b, 1) <= FOLD_LIMIT;
-    if (value.node.op instanceof ConstantOp || !isSmall) return value;
-    const order = topologicalOrder([value]);
-    if (!order.every(({ op, inputs }) => inputs.length > 0 || op instanceof ConstantOp || op.name === "arange" || op.name === "triangularMask")) return value;
+    if (value.node.op instanceof ConstantOp || !isSmall || !progress.isConstant(value.node)) return value;
     const [{ data }] = evaluate([value], new Map());
     // what no integer can hold is left to the runtime
     if (!isFloat(value.dtype) && !data.every(Number.isFinite)) return value;

@@ -1,10 +1,21 @@
 import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { writeFileAtomic } from "../files/index.ts";
-import { addSizes, bytesPerElement, type DType, GraphError, type HostArray, type Size, symbol, type TensorType, type Value } from "../ir/index.ts";
+import {
+  addSizes,
+  bytesPerElement,
+  checkOptions,
+  type DType,
+  GraphError,
+  type HostArray,
+  type Size,
+  symbol,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { optimize, splitStages, type TensorProto, TensorProtoSchema, writeOnnx } from "../lower/index.ts";
 import { onnxTypeCode } from "../ops/index.ts";
-import { type Tensor, traceGraph } from "../tensor/index.ts";
+import { type CapturedWeight, type Tensor, traceGraph, type Variable } from "../tensor/index.ts";
 
 /** An input of an exported model: sizes that are named, or sums of such as "past + new", may differ from run to run. */
 export interface OnnxInput {
@@ -15,6 +26,8 @@ export interface OnnxInput {
 export interface ExportOptions {
   /** Whether weights lie in a file beside the model, "<model>_data". Files of more than 2 GB must. @default from 1 GB on */
   externalData?: boolean;
+  /** Names of the variables that the function uses, as `model.namedState()` gives them. @default weight_0, weight_1, ... */
+  names?: ReadonlyMap<string, Variable>;
 }
 
 type Forward = (inputs: Record<string, Tensor>) => Record<string, Tensor>;
@@ -27,13 +40,14 @@ const ALIGNMENT = 4096;
 
 /**
  * Writes a function of named tensors as an ONNX model, opset 21, that ONNX Runtime runs with the same results. What the function captures, a
- * model's parameters, becomes the weights, under their checkpoint keys.
+ * model's parameters, becomes the weights.
  * @throws GraphError for a function with ops that ONNX has not, or one that assigns variables
  *
  * @example
  * await exportOnnx("runs/double.onnx", ({ x }) => ({ y: x.mul(2) }), { x: { dtype: "f32", shape: ["batch", 3] } });
  */
 export async function exportOnnx(path: string, forward: Forward, inputs: Readonly<Record<string, OnnxInput>>, options: ExportOptions = {}): Promise<void> {
+  checkOptions("exportOnnx", options, ["externalData", "names"]);
   const types = Object.fromEntries(Object.entries(inputs).map(([name, { dtype, shape }]) => [name, typeOf(dtype, shape)]));
   const { graph: traced, captured, outputNames } = traceGraph(forward, types);
   const graph = optimize(traced);
@@ -50,10 +64,11 @@ export async function exportOnnx(path: string, forward: Forward, inputs: Readonl
   const weights = new Map<Value, TensorProto>();
   const pieces: Uint8Array[] = [];
   let offset = 0;
-  for (const [i, { name = `weight_${i}`, value, dtype, shape, read }] of captured.entries()) {
+  const names = namesOf(captured, options.names);
+  for (const [i, { value, dtype, shape, read }] of captured.entries()) {
     if (!graph.inputs.includes(value)) continue;
     const data = bytesOf(await read());
-    const proto = { name, dataType: onnxTypeCode[dtype], dims: shape.map(BigInt) };
+    const proto = { name: names[i], dataType: onnxTypeCode[dtype], dims: shape.map(BigInt) };
     if (!isExternal) weights.set(value, create(TensorProtoSchema, { ...proto, rawData: data }));
     else {
       const entries = { location: `${basename(path)}_data`, offset: String(offset), length: String(data.length) };
@@ -67,6 +82,17 @@ export async function exportOnnx(path: string, forward: Forward, inputs: Readonl
   const model = writeOnnx(graph, { inputNames: Object.keys(inputs), outputNames, weights });
   if (isExternal) await writeFileAtomic(`${path}_data`, pieces);
   await writeFileAtomic(path, model.bytes);
+}
+
+/** A name for each weight: that of its variable, or one that no other has. */
+function namesOf(captured: readonly CapturedWeight[], known: ExportOptions["names"] = new Map()): string[] {
+  const keys = new Map([...known].map(([key, variable]) => [variable, key] as const));
+  let count = 0;
+  const unused = (): string => {
+    const name = `weight_${count++}`;
+    return known.has(name) ? unused() : name;
+  };
+  return captured.map(({ variable }) => (variable && keys.get(variable)) ?? unused());
 }
 
 const typeOf = (dtype: DType, shape: OnnxInput["shape"]): TensorType => ({

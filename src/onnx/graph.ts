@@ -5,6 +5,7 @@ import { type Converter, type Converters, constantTensor, folded, OnnxNode, unkn
 import { control } from "./control.ts";
 import { elementwise } from "./elementwise.ts";
 import { layers } from "./layers.ts";
+import { ImportProgress } from "./progress.ts";
 import { structure } from "./structure.ts";
 
 const converters: Converters = { ...elementwise, ...structure, ...layers, ...control };
@@ -19,10 +20,11 @@ export interface ConvertOptions {
   /** Values by name: the inputs, the weights, and for a body what is around it. */
   known: ReadonlyMap<string, Value>;
   depth?: number;
+  progress?: ImportProgress;
 }
 
 /** Converts a graph's nodes and gives the values of its outputs. */
-export function convertGraph(graph: GraphProto, { opset, known, depth = 0 }: ConvertOptions): Value[] {
+export function convertGraph(graph: GraphProto, { opset, known, depth = 0, progress = new ImportProgress() }: ConvertOptions): Value[] {
   if (depth > DEEPEST) {
     throw new DataError({
       where: `ONNX graph "${graph.name}"`,
@@ -40,13 +42,14 @@ export function convertGraph(graph: GraphProto, { opset, known, depth = 0 }: Con
         if (given[i]) inner.set(name, given[i]);
       });
       for (const tensor of body.initializer) inner.set(tensor.name, constantTensor(context, tensor));
-      return convertGraph(body, { opset, known: inner, depth: depth + 1 });
+      return convertGraph(body, { opset, known: inner, depth: depth + 1, progress });
     });
-    const converter = converters[node.opType];
+    progress.count(`ONNX graph "${graph.name}"`);
+    const converter = Object.hasOwn(converters, node.opType) ? converters[node.opType] : undefined;
     if (!converter) throw unknownOperator(context, onnxOperators);
     const scope = node.name.replace(/^\/|\/[^/]*$/g, "").replaceAll("/", ".") || node.opType;
     const made = withScope(scope, () => converted(context, converter));
-    const outputs = folded(Array.isArray(made) ? made : [made as Value]);
+    const outputs = folded(Array.isArray(made) ? made : [made as Value], progress);
     node.output.forEach((name, i) => {
       if (name === "") return;
       if (!outputs[i]) throw context.fail(`${outputs.length} outputs`, `${node.output.length}`);

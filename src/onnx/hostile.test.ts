@@ -78,6 +78,48 @@ const hostile: Record<string, [() => Uint8Array, RegExp]> = {
   "numbers at a Windows path": [() => model([add], [external({ location: "C:\\secret" })]), /inside the model's folder/],
 };
 
+const whole = (name: string, value: number | bigint) => create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) });
+const wholes = (name: string, ...values: (number | bigint)[]) => create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: values.map(BigInt) });
+const numbers = (...values: (number | bigint)[]) =>
+  weight({ dataType: 7, dims: [BigInt(values.length)], rawData: new Uint8Array(BigInt64Array.from(values.map(BigInt)).buffer) });
+const single = (name: string, value: bigint) =>
+  create(TensorProtoSchema, { name, dataType: 7, dims: [], rawData: new Uint8Array(BigInt64Array.of(value).buffer) });
+
+/** What 100 bytes may ask for. */
+const greedy: Record<string, [() => Uint8Array, RegExp]> = {
+  "2^31 outputs": [() => model([node("Split", ["x"], ["y"], { attribute: [whole("num_outputs", 2 ** 31)] })]), /limit onnxParts/],
+  "no outputs": [() => model([node("Split", ["x"], ["y"], { attribute: [whole("num_outputs", 0)] })]), /num_outputs of at least 1/],
+  "a window of 2^36 places": [
+    () => model([node("Reshape", ["x", "w"], ["z"]), node("MaxPool", ["z"], ["y"], { attribute: [wholes("kernel_shape", 2 ** 36)] })], [numbers(1, 1, 2)]),
+    /limit onnxParts/,
+  ],
+  "neighbours of 2^40 channels": [() => model([node("LRN", ["x"], ["y"], { attribute: [whole("size", 2n ** 40n)] })]), /limit onnxParts/],
+  "a range of 2^40 numbers": [
+    () => model([node("Range", ["w", "a", "b"], ["y"])], [single("w", 0n), single("a", 2n ** 40n), single("b", 1n)]),
+    /limit onnxConstantElements/,
+  ],
+  "a name of JavaScript's for an operator": [() => model([node("constructor", ["x"], ["y"])]), /an operator that Kindling can import/],
+};
+test.each(Object.entries(greedy))("%s", async (_, [bytes, message]) => {
+  const started = performance.now();
+  const failure = await run(bytes()).catch((cause) => cause);
+  expect(failure).toBeInstanceOf(KindlingError);
+  expect(failure.message).toMatch(message);
+  expect(performance.now() - started).toBeLessThan(5000);
+});
+
+test("a sum over many constants is not worked out while importing", async () => {
+  const bytes = model(
+    [node("Expand", ["a", "w"], ["z"]), node("ReduceSum", ["z"], ["s"]), node("Add", ["x", "s"], ["y"])],
+    [numbers(30_000, 30_000), single("a", 1n)],
+  );
+  const started = performance.now();
+  await parseOnnx(bytes)
+    .then((made) => made.forward({ x: tensor([1, 2], { dtype: "f32" }) }))
+    .catch((cause) => expect(cause).toBeInstanceOf(KindlingError));
+  expect(performance.now() - started).toBeLessThan(5000);
+});
+
 describe("hostile files", () => {
   test.each(Object.entries(hostile))("%s", async (_, [bytes, message]) => {
     const failure = await run(bytes()).catch((cause) => cause);

@@ -97,6 +97,11 @@ const pool =
   (node) => {
     const x = node.input(0);
     const kernelSize = node.ints("kernel_shape", []);
+    node.within(
+      "onnxParts",
+      kernelSize.reduce((a, b) => a * b, 1),
+      "places in a window",
+    );
     const { stride, dilation, padding } = windowOf(node, x, kernelSize);
     const ceilMode = node.flag("ceil_mode");
     if (op === "maxPool") {
@@ -245,7 +250,12 @@ const lpNormalization: Converter = (node) => {
 };
 
 const lrn: Converter = (node) => {
-  const options = { size: node.int("size", 1), alpha: node.float("alpha", 1e-4), beta: node.float("beta", 0.75), k: node.float("bias", 1) };
+  const options = {
+    size: node.within("onnxParts", node.int("size", 1), "places in a window"),
+    alpha: node.float("alpha", 1e-4),
+    beta: node.float("beta", 0.75),
+    k: node.float("bias", 1),
+  };
   return ops.localResponseNorm(node.input(0), options);
 };
 

@@ -82,7 +82,8 @@ const split: Converter = (node) => {
   const axis = normalizeAxis(node.name, node.int("axis", 0), x.shape.length);
   const sizes = listed(node, "split", 1);
   if (sizes) return ops.splitSizes(x, sizes, axis);
-  const parts = node.int("num_outputs", node.proto.output.length);
+  const parts = node.within("onnxParts", node.int("num_outputs", node.proto.output.length), "outputs");
+  if (parts < 1) throw node.fail("num_outputs of at least 1", `${parts}`);
   const size = Math.ceil(shapeOf(x)[axis] / parts);
   return ops.splitSizes(
     x,
@@ -143,6 +144,7 @@ const gatherNd: Converter = (node) => {
   if (batch === 0) return gather(x, indices);
   const lead = shapeOf(x).slice(0, batch);
   const count = lead.reduce((a, b) => a * b, 1);
+  node.within("onnxParts", count, "batches");
   const [xs, is] = [x, indices].map((value) => ops.unstack(ops.reshape(value, [count, ...shapeOf(value).slice(batch)])));
   const rows = ops.stack(xs.map((row, i) => gather(row, is[i])));
   return ops.reshape(rows, [...lead, ...shapeOf(rows).slice(1)]);
@@ -179,6 +181,7 @@ const oneHot: Converter = (node) => {
   const whole = ops.cast(indices, "i64");
   const wrapped = ops.where(ops.less(whole, 0), ops.add(whole, depth), whole);
   const hot = ops.cast(ops.oneHot(wrapped, depth, "f32"), "bool");
+  if (values.shape.length !== 1 || values.shape[0] !== 2) throw node.fail("two values, off and on", `a shape of [${values.shape}]`);
   const [off, on] = ops.unstack(values);
   return ops.moveAxis(ops.where(hot, on, off), -1, axis);
 };
@@ -200,7 +203,7 @@ const spaceToDepth: Converter = (node) => {
 
 const range: Converter = (node) => {
   const [[start], [limit], [delta]] = [node.required(0), node.required(1), node.required(2)];
-  const count = Math.max(0, Math.ceil((limit - start) / delta));
+  const count = node.within("onnxConstantElements", Math.max(0, Math.ceil((limit - start) / delta)), "elements");
   return constantOf(
     node.input(0).dtype,
     [count],

@@ -3,7 +3,7 @@ import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, onlyWhere, sub }
 import { elementwise } from "./batch.ts";
 import { apply, defineOp, hostTensor, type Lowering, OnnxFloat } from "./define.ts";
 import { cast, unary, where } from "./elementwise.ts";
-import { greater } from "./logic.ts";
+import { greater, greaterEqual } from "./logic.ts";
 import { reshape } from "./shape.ts";
 import { erf, sigmoid, tanh } from "./special.ts";
 
@@ -123,7 +123,7 @@ export const relu = unary({
   precision: "any",
   lower: "Relu",
   gradient: ({ y, dy }) => onlyWhere(greater(y, 0), dy), // from y, which is kept anyway by what uses it
-  reference: (x) => (x > 0 ? x : Number.isNaN(x) ? x : 0),
+  reference: (x) => (x < 0 ? 0 : x),
 });
 
 /** x sigmoid(x), also called swish. Elfwing et al. 2017, arXiv:1702.03118. */
@@ -161,9 +161,13 @@ export function prelu(x: Value, weight: Value): Value {
   return where(greater(x, 0), x, mul(x, slope));
 }
 /** x where positive, otherwise alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289. */
-export const elu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(clip(x, { max: 0 })), alpha));
+export const elu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(negativePart(x)), alpha));
 /** elu whose slope is continuous for every alpha: alpha (exp(x / alpha) - 1) below 0. Barron 2017, arXiv:1704.07483. */
-export const celu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(mul(clip(x, { max: 0 }), 1 / alpha)), alpha));
+export const celu = (x: Value, alpha = 1): Value => add(relu(x), mul(expm1(mul(negativePart(x), 1 / alpha)), alpha));
+/** x where it is not positive, otherwise 0; 0 itself has a gradient, which relu does not give it. */
+function negativePart(x: Value): Value {
+  return where(greater(x, 0), 0, x);
+}
 /** The fixed point of mean 0 and variance 1 under a scaled elu. Klambauer et al. 2017, arXiv:1706.02515, equation 14. */
 const SELU = { alpha: 1.6732632423543772, scale: 1.0507009873554805 };
 /** Self-normalising elu. arXiv:1706.02515. */
@@ -198,10 +202,16 @@ export const mish = (x: Value): Value => mul(x, tanh(softplus(x)));
 /** x / (1 + |x|) */
 export const softsign = (x: Value): Value => div(x, add(abs(x), 1));
 /** x moved by lambda toward 0, and 0 within lambda of it. */
-export const softshrink = (x: Value, lambda = 0.5): Value => sub(x, clip(x, { min: -lambda, max: lambda }));
+export const softshrink = (x: Value, lambda = 0.5): Value => sub(relu(sub(x, lambda)), relu(sub(neg(x), lambda)));
 /** A straight line through (0, 1/2) of slope 1/6, cut at 0 and 1. Courbariaux et al. 2015, arXiv:1511.00363. */
 export const hardsigmoid = (x: Value): Value => clip(add(mul(x, 1 / 6), 0.5), { min: 0, max: 1 });
-/** x hardsigmoid(x). Howard et al. 2019, arXiv:1905.02244. */
-export const hardswish = (x: Value): Value => mul(x, hardsigmoid(x));
+/** x hardsigmoid(x); its gradient is 0 up to -3 and 1 from 3 on. Howard et al. 2019, arXiv:1905.02244. */
+export const hardswish = unary({
+  name: "hardswish",
+  precision: "any",
+  gradient: ({ x, dy }) => mul(dy, where(greaterEqual(x, 3), 1, where(greater(x, -3), add(mul(x, 1 / 3), 0.5), 0))),
+  lower: "HardSwish",
+  reference: (x) => x * Math.min(1, Math.max(0, x / 6 + 0.5)),
+});
 /** x cut at both ends. */
 export const hardtanh = (x: Value, min = -1, max = 1): Value => clip(x, { min, max });

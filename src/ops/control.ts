@@ -10,6 +10,7 @@ const stopGradientEntry = defineOp({
   infer: ({ x }) => x,
   gradient: () => ({}),
   lower: (graph, { x }) => graph.node("Identity", [x]),
+  carries: ["x"],
   isView: true,
   simplify: ({ x }) => x,
   reference: ({ x }) => hostTensor(x.shape, x.data),

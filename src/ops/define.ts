@@ -8,8 +8,10 @@ import {
   type Graph,
   GraphError,
   hostArrayFrom,
+  KindlingError,
   type Node,
   type Op,
+  OptionError,
   type Shape,
   ShapeError,
   type Size,
@@ -22,6 +24,12 @@ import type { BatchRule } from "./batch.ts";
 export interface HostTensor {
   readonly shape: readonly number[];
   readonly data: Float64Array;
+}
+
+/** Whole numbers of any size, row-major, for the exact implementations; of bool 0 and 1. */
+export interface ExactTensor {
+  readonly shape: readonly number[];
+  readonly data: readonly bigint[];
 }
 
 /** A float attribute of an ONNX node; plain numbers are integer attributes. */
@@ -91,6 +99,10 @@ export interface OpEntry extends Op {
   lower(graph: Lowering, inputs: readonly string[], node: Node): readonly string[];
   /** Plain, slow, obviously right. `types` are the outputs' types with all sizes known. */
   reference(inputs: readonly HostTensor[], attributes: Attributes, types: readonly TensorType[]): readonly HostTensor[];
+  /** The same for inputs that are all integers or bool, beyond the 2^53 up to which doubles count. */
+  exact?(inputs: readonly ExactTensor[], attributes: Attributes, types: readonly TensorType[]): readonly ExactTensor[];
+  /** Inputs whose elements the op only moves: each element of the outputs is one of these, or a number that the op puts between them. */
+  readonly carries?: readonly number[] | "all";
   /** Output i may be written over input j while the op runs, if they have the same type: pairs [j, i]. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The output is the same memory as input 0. */
@@ -127,6 +139,8 @@ interface Definition<In extends string, A extends Attributes> {
   /** "host": there is no such operator; `reference` computes it. */
   lower: ((graph: Lowering, inputs: Record<In, string>, attributes: A, node: Node) => string | readonly string[]) | "host";
   reference: (inputs: Record<In, HostTensor>, attributes: A, types: readonly TensorType[]) => HostTensor | readonly HostTensor[];
+  exact?: (inputs: Record<In, ExactTensor>, attributes: A, types: readonly TensorType[]) => ExactTensor | readonly ExactTensor[];
+  carries?: readonly In[];
   inPlace?: OpEntry["inPlace"];
   isView?: boolean;
   indexBound?: OpEntry["indexBound"];
@@ -155,7 +169,7 @@ const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x 
 
 /** Makes the entry of an op with a fixed list of named inputs. */
 export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
-  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, indexBound, simplify, batch, precision } = definition;
+  const { name, inputs, infer, gradient, lower, reference, inPlace, isView, indexBound, simplify, batch, precision, exact, carries } = definition;
   return {
     name,
     inPlace,
@@ -175,6 +189,8 @@ export function defineOp<const In extends string, A extends Attributes = Attribu
     isHost: lower === "host",
     lower: (graph, names, node) => (lower === "host" ? [] : asArray(lower(graph, named(inputs, names), node.attributes as A, node))),
     reference: (hostInputs, attributes, types) => asArray(reference(named(inputs, hostInputs), attributes as A, types)),
+    exact: exact && ((exactInputs, attributes, types) => asArray(exact(named(inputs, exactInputs), attributes as A, types))),
+    carries: carries?.map((input) => inputs.indexOf(input)),
   };
 }
 
@@ -194,8 +210,16 @@ export function apply(entry: OpEntry, operands: readonly Operand[], attributes: 
 
 export function applyAll(entry: OpEntry, operands: readonly Operand[], attributes: Attributes = {}): readonly Value[] {
   const like = operands.find((operand) => operand instanceof Value);
+  const wrong = operands.findIndex((operand) => !(operand instanceof Value) && typeof operand !== "number");
+  if (wrong >= 0) throw operandError(entry.name, operands[wrong]);
   const values = operands.map((operand) => (operand instanceof Value ? operand : scalar(operand, like?.dtype ?? "f32")));
   return applyOp(entry, values, attributes, currentScope());
+}
+
+function operandError(where: string, operand: unknown): OptionError {
+  const received = typeof operand === "string" ? JSON.stringify(operand) : (operand?.constructor?.name ?? String(operand));
+  const fix = "make it a tensor: tensor([1, 2]), or of a variable take its value: variable.value";
+  return new OptionError({ where, expected: "tensors or numbers", received, fix });
 }
 
 /** A scalar constant. */
@@ -266,12 +290,15 @@ export function currentScope(): string {
   return scopes.length > 0 ? scopes[scopes.length - 1] : "";
 }
 
-/** Runs `body` with all nodes it makes marked as belonging to `name`, nested inside the current scope. */
+/** Runs `body` with all nodes and errors it makes marked as belonging to `name`, nested inside the current scope. */
 export function withScope<T>(name: string, body: () => T): T {
   const outer = currentScope();
   scopes.push(outer && name ? `${outer}.${name}` : outer || name);
   try {
     return body();
+  } catch (error) {
+    if (error instanceof KindlingError) error.locate(currentScope());
+    throw error;
   } finally {
     scopes.pop();
   }
@@ -290,5 +317,6 @@ export function constantScalar(value: Value): number | undefined {
 
 /** TensorProto.DataType of ONNX. */
 export const onnxTypeCode: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 };
-/** An ONNX type that we compute with inside some lowerings and that is no dtype of ours. */
+/** ONNX types that we compute with inside some lowerings and that are no dtypes of ours. */
 export const ONNX_UINT32 = 12;
+export const ONNX_UINT64 = 13;

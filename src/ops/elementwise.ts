@@ -16,6 +16,7 @@ import {
   apply,
   broadcastPosition,
   defineOp,
+  type ExactTensor,
   forEachIndex,
   type HostTensor,
   hostTensor,
@@ -41,26 +42,30 @@ export interface UnaryDefinition {
   /** ONNX operator with the same meaning, or a function that emits several. */
   lower: string | ((graph: Lowering, x: string, type: TensorType) => string);
   reference: (x: number) => number;
+  /** The same for integers. */
+  exact?: (x: bigint) => bigint;
   /** Result dtype when not that of the operand. */
   result?: DType;
   precision?: OpEntry["precision"];
 }
 
 /** Elementwise op of one input: same shape and dtype out. */
-export function unary({ name, accepts = "float", result, gradient, lower, reference, precision }: UnaryDefinition): UnaryOp {
+export function unary({ name, accepts = "float", result, gradient, lower, reference, exact, precision }: UnaryDefinition): UnaryOp {
   const entry = defineOp({
     name,
     batch: elementwise,
     precision,
     inputs: ["x"],
     infer: ({ x }) => {
-      const isFine = accepts === "bool" ? x.dtype === "bool" : accepts === "integer" ? isInteger(x.dtype) : isFloat(x.dtype) || accepts === "number";
+      const isNumber = accepts === "number" && x.dtype !== "bool";
+      const isFine = accepts === "bool" ? x.dtype === "bool" : accepts === "integer" ? isInteger(x.dtype) : isFloat(x.dtype) || isNumber;
       if (!isFine) throw new DTypeError({ where: name, expected: `${accepts} dtype`, received: describe(x), fix: `cast it first: cast(x, "f32")` });
       return { dtype: result ?? x.dtype, shape: x.shape };
     },
     gradient: typeof gradient === "function" ? (values) => ({ x: gradient(values) }) : gradient,
     lower: (graph, { x }, _, node) => (typeof lower === "string" ? graph.node(lower, [x]) : lower(graph, x, node.inputs[0])),
     reference: ({ x }) => hostTensor(x.shape, x.data.map(reference)),
+    exact: exact && (({ x }) => ({ shape: x.shape, data: x.data.map(exact) })),
   });
   return Object.assign((x: Value) => apply(entry, [x]), { entry });
 }
@@ -85,15 +90,30 @@ function inferBroadcast(name: string, a: TensorType, b: TensorType): TensorType 
   });
 }
 
+/** What the operands have at each index of a shape that they broadcast to. */
+function forEachPair<N>(a: Elements<N>, b: Elements<N>, shape: readonly number[], visit: (a: N, b: N, flat: number) => void): void {
+  const stridesA = stridesOf(a.shape);
+  const stridesB = stridesOf(b.shape);
+  forEachIndex(shape, (index, flat) => {
+    visit(a.data[broadcastPosition(a.shape, stridesA, index)], b.data[broadcastPosition(b.shape, stridesB, index)], flat);
+  });
+}
+type Elements<N> = { readonly shape: readonly number[]; readonly data: ArrayLike<N> };
+
 /** Applies `f` to pairs of elements with broadcasting. */
 function referenceBroadcast(a: HostTensor, b: HostTensor, type: TensorType, f: (a: number, b: number) => number): HostTensor {
   const out = hostTensor(type.shape);
-  const stridesA = stridesOf(a.shape);
-  const stridesB = stridesOf(b.shape);
-  forEachIndex(out.shape, (index, flat) => {
-    out.data[flat] = f(a.data[broadcastPosition(a.shape, stridesA, index)], b.data[broadcastPosition(b.shape, stridesB, index)]);
+  forEachPair(a, b, out.shape, (x, y, flat) => {
+    out.data[flat] = f(x, y);
   });
   return out;
+}
+
+function exactBroadcast(a: ExactTensor, b: ExactTensor, type: TensorType, f: (a: bigint, b: bigint) => bigint): ExactTensor {
+  const shape = type.shape as readonly number[];
+  const data: bigint[] = [];
+  forEachPair(a, b, shape, (x, y) => data.push(f(x, y)));
+  return { shape, data };
 }
 
 interface BinaryDefinition {
@@ -102,6 +122,8 @@ interface BinaryDefinition {
   lower: string | ((graph: Lowering, a: string, b: string, node: Node) => string);
   gradient: ((values: { a: Value; b: Value; y: Value; dy: Value }) => { a: Value; b: Value }) | ReturnType<typeof notDifferentiable>;
   reference: (a: number, b: number) => number;
+  /** The same for integers. */
+  exact?: (a: bigint, b: bigint) => bigint;
   /** Result dtype when not that of the operands. */
   result?: DType;
   /** A value equal to y, or undefined; `a` or `b` may be constants. */
@@ -111,7 +133,7 @@ interface BinaryDefinition {
 }
 
 /** Elementwise op of two inputs with broadcasting; gradients are summed back to each operand's shape. */
-export function binary({ name, lower, gradient, reference, result, accepts, simplify, precision }: BinaryDefinition): BinaryOp {
+export function binary({ name, lower, gradient, reference, exact, result, accepts, simplify, precision }: BinaryDefinition): BinaryOp {
   const entry = defineOp({
     name,
     batch: elementwise,
@@ -134,6 +156,7 @@ export function binary({ name, lower, gradient, reference, result, accepts, simp
         : gradient,
     lower: (graph, { a, b }, _, node) => (typeof lower === "string" ? graph.node(lower, [a, b]) : lower(graph, a, b, node)),
     reference: ({ a, b }, _, [type]) => referenceBroadcast(a, b, type, reference),
+    exact: exact && (({ a, b }, _, [type]) => exactBroadcast(a, b, type, exact)),
     inPlace: [
       [0, 0],
       [1, 0],
@@ -150,12 +173,19 @@ const castEntry = defineOp<"x", { to: DType }>({
   infer: ({ x }, { to }) => ({ dtype: to, shape: x.shape }),
   gradient: ({ x, dy }, { to }) => (isFloat(to) && isFloat(x.dtype) ? { x: cast(dy, x.dtype) } : {}),
   lower: (graph, { x }, { to }) => graph.node("Cast", [x], { to: onnxTypeCode[to] }),
-  reference: ({ x }, { to }) =>
-    hostTensor(
-      x.shape,
-      x.data.map((v) => (isFloat(to) ? v : to === "bool" ? Number(v !== 0) : Math.trunc(v))),
-    ),
+  reference: ({ x }, { to }) => hostTensor(x.shape, x.data.map(to === "bool" ? (v) => Number(v !== 0) : isFloat(to) ? (v) => v : (v) => toInteger(v, to))),
+  exact: ({ x }, { to }) => ({ shape: x.shape, data: to === "bool" ? x.data.map((v) => (v === 0n ? 0n : 1n)) : x.data }),
 });
+
+/**
+ * A float as an integer: without its fraction. What is no number or beyond i32 or i64 becomes the least of these, as the instruction of x86 has
+ * it and with it PyTorch and ONNX Runtime there (C++ leaves it open); i8 and u8 are the last bits.
+ */
+function toInteger(value: number, to: DType): number {
+  const whole = Math.trunc(value) + 0; // no -0
+  const limit = to === "i64" ? 2 ** 63 : 2 ** 31;
+  return (whole >= -limit && whole < limit) || to === "i8" || to === "u8" ? whole : -limit;
+}
 
 /** Converts to another dtype; float to integer truncates. Gradients pass through float to float casts only. */
 export function cast(x: Value, to: DType): Value {
@@ -175,7 +205,8 @@ const whereEntry = defineOp({
     return { dtype: a.dtype, shape: inferBroadcast("where", { dtype: both.dtype, shape: condition.shape }, both).shape };
   },
   gradient: ({ condition, a, b, dy }) => ({ a: sumTo(where(condition, dy, 0), a.shape), b: sumTo(where(condition, 0, dy), b.shape) }),
-  lower: (graph, { condition, a, b }) => graph.node("Where", [condition, a, b]),
+  carries: ["a", "b"],
+  lower: (graph, { condition, a, b }, _, node) => lowerWhere(graph, condition, a, b, node.outputs[0].dtype),
   reference: ({ condition, a, b }, _, [type]) => {
     const picked = referenceBroadcast(condition, a, type, (c, x) => (c ? x : Number.NaN));
     const other = referenceBroadcast(condition, b, type, (c, x) => (c ? Number.NaN : x));
@@ -186,6 +217,17 @@ const whereEntry = defineOp({
     );
   },
 });
+
+/** ONNX Runtime has no Where of bool and i8. */
+export function lowerWhere(graph: Lowering, condition: string, a: string, b: string, dtype: DType): string {
+  if (dtype === "bool") {
+    const [left, right] = [graph.node("And", [condition, a]), graph.node("And", [graph.node("Not", [condition]), b])];
+    return graph.node("Or", [left, right]);
+  }
+  if (dtype !== "i8") return graph.node("Where", [condition, a, b]);
+  const [left, right] = [a, b].map((name) => graph.node("Cast", [name], { to: onnxTypeCode.i32 }));
+  return graph.node("Cast", [graph.node("Where", [condition, left, right])], { to: onnxTypeCode.i8 });
+}
 
 /** a where condition is true, otherwise b; all three broadcast. Numbers take the dtype of the other branch. */
 export function where(condition: Value, a: Operand, b: Operand): Value {

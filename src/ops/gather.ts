@@ -68,6 +68,7 @@ const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
     const back = x.shape.map((_, i) => (i < axis ? i + 1 : i === axis ? 0 : i));
     return { x: transpose(rows, back) };
   },
+  carries: ["x"],
   lower: (graph, { x, indices }, { axis }) => graph.node("Gather", [x, indices], { axis }),
   reference: ({ x, indices }, { axis }, [type]) => {
     const out = hostTensor(type.shape);
@@ -127,6 +128,14 @@ const indexAddEntry = defineOp({
     });
     return out;
   },
+  exact: ({ base, indices, updates }) => {
+    const data = [...base.data];
+    const row = data.length / Math.max(1, base.shape[0]);
+    indices.data.forEach((index, i) => {
+      for (let j = 0; j < row; j++) data[wrap(Number(index), base.shape[0]) * row + j] += updates.data[i * row + j];
+    });
+    return { shape: base.shape, data };
+  },
 });
 
 /** base with updates[i] added to row indices[i]; repeated indices add up. The gradient of an embedding lookup. */
@@ -146,6 +155,7 @@ const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
     return { dtype: x.dtype, shape: indices.shape };
   },
   gradient: ({ x, indices, dy }, { axis }) => ({ x: scatterAddAlong(broadcastTo(scalar(0, dy.dtype), x.shape), indices, dy, axis) }),
+  carries: ["x"],
   lower: (graph, { x, indices }, { axis }) => graph.node("GatherElements", [x, indices], { axis }),
   reference: ({ x, indices }, { axis }, [type]) => {
     const strides = stridesOf(x.shape);
@@ -198,6 +208,15 @@ const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: nu
     });
     return out;
   },
+  exact: ({ base, indices, updates }, { axis }) => {
+    const data = [...base.data];
+    const strides = stridesOf(base.shape);
+    forEachIndex(indices.shape, (index, flat) => {
+      const at = wrap(Number(indices.data[flat]), base.shape[axis]);
+      data[index.reduce((p, i, a) => p + (a === axis ? at : i) * strides[a], 0)] += updates.data[flat];
+    });
+    return { shape: base.shape, data };
+  },
 });
 
 /** The reverse of takeAlong: base with updates added at the indices along one axis. */
@@ -220,6 +239,7 @@ const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>(
     base: scatter(dy, indices, broadcastTo(scalar(0, dy.dtype), updates.shape), axis),
     updates: takeAlong(dy, indices, axis),
   }),
+  carries: ["base", "updates"],
   lower: (graph, { base, indices, updates }, { axis }) => graph.node("ScatterElements", [base, indices, updates], { axis }),
   reference: ({ base, indices, updates }, { axis }, [type]) => {
     const out = hostTensor(type.shape, base.data);

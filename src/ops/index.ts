@@ -185,7 +185,6 @@ export {
 export {
   foldKey,
   foldKeyOnHost,
-  hash32,
   randomCategorical,
   randomExponential,
   randomGumbel,
@@ -193,6 +192,7 @@ export {
   randomNormal,
   randomPermutation,
   randomUniform,
+  uniformOnHost,
 } from "./random.ts";
 export {
   all,
@@ -210,7 +210,7 @@ export {
   type VarianceOptions,
   variance,
 } from "./reduce.ts";
-export { evaluate } from "./reference.ts";
+export { evaluate, foldNode } from "./reference.ts";
 export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResampleOptions, type ResizeMode, resampleAxes } from "./resize.ts";
 export { type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
 export { beneathReshapes, broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";

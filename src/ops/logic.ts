@@ -1,10 +1,20 @@
-import type { DType } from "../ir/index.ts";
-import { type Lowering, notDifferentiable, ONNX_UINT32, onnxTypeCode } from "./define.ts";
+import type { Node } from "../ir/index.ts";
+import { type Lowering, notDifferentiable, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./define.ts";
 import { binary, unary } from "./elementwise.ts";
 
 const comparesValues = notDifferentiable("compares values");
-const comparison = (name: string, lower: string, reference: (a: number, b: number) => boolean) =>
-  binary({ name, lower, result: "bool", gradient: comparesValues, reference: (a, b) => Number(reference(a, b)) });
+const comparison = (name: string, lower: string, compare: (a: number | bigint, b: number | bigint) => boolean) =>
+  binary({
+    name,
+    lower: (graph, ...operands) => graph.node(lower, comparable(graph, ...operands)),
+    result: "bool",
+    gradient: comparesValues,
+    reference: (a, b) => Number(compare(a, b)),
+    exact: (a, b) => BigInt(compare(a, b)),
+  });
+/** ONNX has no order of bools. */
+const comparable = (graph: Lowering, a: string, b: string, { inputs: [{ dtype }] }: Node) =>
+  dtype === "bool" ? [a, b].map((name) => graph.node("Cast", [name], { to: onnxTypeCode.i32 })) : [a, b];
 
 /** a == b. NaN equals nothing. */
 export const equal = comparison("equal", "Equal", (a, b) => a === b);
@@ -19,6 +29,7 @@ export const notEqual = binary({
   result: "bool",
   gradient: comparesValues,
   reference: (a, b) => Number(a !== b),
+  exact: (a, b) => BigInt(a !== b),
 });
 
 const logical = (name: string, lower: string, reference: (a: boolean, b: boolean) => boolean) =>
@@ -39,40 +50,61 @@ export const isInfinite = unary({
 
 const changesBits = notDifferentiable("changes bits of integers");
 const bitwise = (name: string, lower: string, reference: (a: bigint, b: bigint) => bigint) =>
-  binary({ name, lower, accepts: "integer", gradient: changesBits, reference: (a, b) => Number(reference(BigInt(a), BigInt(b))) });
+  binary({ name, lower, accepts: "integer", gradient: changesBits, reference: (a, b) => Number(reference(BigInt(a), BigInt(b))), exact: reference });
 export const bitwiseAnd = bitwise("bitwiseAnd", "BitwiseAnd", (a, b) => a & b);
 export const bitwiseOr = bitwise("bitwiseOr", "BitwiseOr", (a, b) => a | b);
 export const bitwiseXor = bitwise("bitwiseXor", "BitwiseXor", (a, b) => a ^ b);
 /** ~x = -x - 1, without u8, whose complement is 255 - x. */
-export const bitwiseNot = unary({ name: "bitwiseNot", accepts: "integer", lower: "BitwiseNot", gradient: changesBits, reference: (x) => -x - 1 });
+export const bitwiseNot = unary({
+  name: "bitwiseNot",
+  accepts: "integer",
+  lower: "BitwiseNot",
+  gradient: changesBits,
+  reference: (x) => -x - 1,
+  exact: (x) => ~x,
+});
 
-/** ONNX shifts only unsigned integers. i64 is not among the types that shifts take here. */
-const shift = (graph: Lowering, bits: string, by: string, dtype: DType, direction: "LEFT" | "RIGHT") => {
-  const code = dtype === "u8" ? onnxTypeCode.u8 : ONNX_UINT32;
-  const [x, y] = [bits, by].map((name) => (dtype === "u8" ? name : graph.node("Cast", [name], { to: code })));
-  const shifted = graph.node("BitShift", [x, y], { direction });
-  return dtype === "u8" ? shifted : graph.node("Cast", [shifted], { to: onnxTypeCode[dtype] });
-};
-/** a times 2 to the power b, modulo 2^32. b from 0 to 31. */
+/** Shifts are computed in 32 or 64 bits. ONNX shifts only unsigned integers, and leaves open what as many places as there are bits do. */
+function lowerShift(graph: Lowering, a: string, b: string, node: Node, direction: "LEFT" | "RIGHT"): string {
+  const { dtype } = node.inputs[0];
+  const wide = dtype === "i64" ? "i64" : "i32";
+  const bits = wide === "i64" ? 64 : 32;
+  const cast = (name: string, to: number) => graph.node("Cast", [name], { to });
+  const [x, by] = [a, b].map((name) => (dtype === wide ? name : cast(name, onnxTypeCode[wide])));
+  const number = (value: number) => graph.constant(wide, [], [value]);
+  const shift = (what: string, places: string) => {
+    const [left, right] = [what, places].map((name) => cast(name, wide === "i64" ? ONNX_UINT64 : ONNX_UINT32));
+    return cast(graph.node("BitShift", [left, right], { direction }), onnxTypeCode[wide]);
+  };
+  const isInside = graph.node("And", [graph.node("GreaterOrEqual", [by, number(0)]), graph.node("Less", [by, number(bits)])]);
+  const places = graph.node("Where", [isInside, by, number(bits - 1)]);
+  let shifted: string;
+  if (direction === "LEFT") shifted = graph.node("Where", [isInside, shift(x, places), number(0)]);
+  else {
+    // x >> b is ~(~x >> b) for negative x: flip the bits of negative numbers before and after
+    const flip = graph.node("Neg", [cast(graph.node("Less", [x, number(0)]), onnxTypeCode[wide])]);
+    shifted = graph.node("BitwiseXor", [shift(graph.node("BitwiseXor", [x, flip]), places), flip]);
+  }
+  return dtype === wide ? shifted : cast(shifted, onnxTypeCode[dtype]);
+}
+/** More places than any integer here has bits. */
+const BITS = 64n;
+
+/** a times 2 to the power b, modulo the range of the dtype; 0 for a b that is negative or as large as the number of bits. */
 export const shiftLeft = binary({
   name: "shiftLeft",
   accepts: "integer",
-  lower: (graph, a, b, node) => shift(graph, a, b, node.inputs[0].dtype, "LEFT"),
+  lower: (graph, a, b, node) => lowerShift(graph, a, b, node, "LEFT"),
   gradient: changesBits,
-  reference: (a, b) => a << b,
+  reference: (a, b) => a * 2 ** b,
+  exact: (a, b) => (b < 0n || b >= BITS ? 0n : a << b),
 });
-/** a divided by 2 to the power b, rounded down: the sign bit is repeated. b from 0 to 31. */
+/** a divided by 2 to the power b, rounded down: the sign bit is repeated. A b that is negative or large leaves only sign bits: 0 or -1. */
 export const shiftRight = binary({
   name: "shiftRight",
   accepts: "integer",
-  lower: (graph, a, b, node) => {
-    const { dtype } = node.inputs[0];
-    if (dtype === "u8") return shift(graph, a, b, dtype, "RIGHT");
-    // x >> b is ~(~x >> b) for negative x: flip the bits of negative numbers before and after
-    const isNegative = graph.node("Less", [a, graph.constant(dtype, [], [0])]);
-    const flip = graph.node("Neg", [graph.node("Cast", [isNegative], { to: onnxTypeCode[dtype] })]);
-    return graph.node("BitwiseXor", [shift(graph, graph.node("BitwiseXor", [a, flip]), b, dtype, "RIGHT"), flip]);
-  },
+  lower: (graph, a, b, node) => lowerShift(graph, a, b, node, "RIGHT"),
   gradient: changesBits,
-  reference: (a, b) => a >> b,
+  reference: (a, b) => Math.floor(a / 2 ** b),
+  exact: (a, b) => a >> (b < 0n || b >= BITS ? BITS : b),
 });

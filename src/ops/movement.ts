@@ -63,6 +63,7 @@ const flipEntry = defineOp<"x", { axes: readonly number[] }>({
   inputs: ["x"],
   infer: ({ x }) => x,
   gradient: ({ dy }, { axes }) => ({ x: flip(dy, axes) }),
+  carries: ["x"],
   lower: (graph, { x }, { axes }) => {
     const each = (value: number) =>
       graph.constant(
@@ -114,6 +115,7 @@ const padEntry = defineOp<"x", { before: readonly number[]; after: readonly numb
   gradient: ({ x, dy }, { before }) => ({
     x: before.reduce((cut, start, axis) => (cut.shape[axis] === x.shape[axis] ? cut : slice(cut, { axis, start, end: start + (x.shape[axis] as number) })), dy),
   }),
+  carries: ["x"],
   lower: (graph, { x }, { before, after, value }, node) => {
     const { dtype } = node.inputs[0];
     return graph.node("Pad", [x, i64Vector(graph, [...before, ...after]), graph.constant(dtype, [], [value])], { mode: "constant" });

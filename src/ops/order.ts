@@ -1,10 +1,10 @@
-import { normalizeAxis, ShapeError, type Value } from "../ir/index.ts";
+import { DTypeError, describe, isFloat, type Node, normalizeAxis, ShapeError, type TensorType, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { alongAxes } from "./batch.ts";
-import { apply, applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, scalar, stridesOf } from "./define.ts";
+import { apply, applyAll, defineOp, hostTensor, type Lowering, notDifferentiable, type OpEntry, onnxTypeCode, scalar, stridesOf } from "./define.ts";
 import { cast } from "./elementwise.ts";
 import { scatterAddAlong } from "./gather.ts";
-import { reducedShape, referenceReduce } from "./reduce.ts";
+import { exactReduce, reducedShape, referenceReduce } from "./reduce.ts";
 import { broadcastTo, concat, slice } from "./shape.ts";
 
 export interface ArgOptions {
@@ -15,7 +15,19 @@ export interface ArgOptions {
 }
 type ArgAttributes = { axis: number; keepDims: boolean };
 
-function argReduction(name: string, opType: string, pick: (group: number[]) => number) {
+/** The first NaN, or the first that no other precedes. */
+function firstOf<N extends number | bigint>(group: readonly N[], precedes: (a: N, b: N) => boolean): number {
+  const isNan = (x: N) => Number.isNaN(x);
+  return group.reduce((best, x, i) => (!isNan(group[best]) && (isNan(x) || precedes(x, group[best])) ? i : best), 0);
+}
+
+/** ONNX Runtime compares NaN as it comes. An infinity takes its place; between the two the first counts. */
+function lowerNanAs(graph: Lowering, x: string, { inputs: [{ dtype }] }: Node, infinity: number): string {
+  return isFloat(dtype) ? graph.node("Where", [graph.node("IsNaN", [x]), graph.constant(dtype, [], [infinity]), x]) : x;
+}
+
+function argReduction(name: string, opType: "ArgMax" | "ArgMin") {
+  const precedes = <N extends number | bigint>(a: N, b: N) => (opType === "ArgMax" ? a > b : a < b);
   const entry = defineOp<"x", ArgAttributes>({
     name,
     batch: alongAxes,
@@ -26,17 +38,25 @@ function argReduction(name: string, opType: string, pick: (group: number[]) => n
       return { dtype: "i64", shape: reducedShape(x.shape, [axis], keepDims) };
     },
     gradient: notDifferentiable("gives an index"),
-    lower: (graph, { x }, { axis, keepDims }) => graph.node(opType, [x], { axis, keepdims: Number(keepDims) }),
-    reference: ({ x }, { axis }, [type]) => referenceReduce(x, [axis], type, (group) => group.indexOf(pick(group))),
+    lower: (graph, { x }, { axis, keepDims }, node) => {
+      const ranked = lowerNanAs(graph, x, node, opType === "ArgMax" ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY);
+      return graph.node(opType, [ranked], { axis, keepdims: Number(keepDims) });
+    },
+    reference: ({ x }, { axis }, [type]) => referenceReduce(x, [axis], type, (group) => firstOf(group, precedes)),
+    exact: ({ x }, { axis }, [type]) => exactReduce(x, [axis], type, (group) => BigInt(firstOf(group, precedes))),
   });
   return (x: Value, { axis = -1, keepDims = false }: ArgOptions = {}): Value =>
     apply(entry, [x], { axis: normalizeAxis(name, axis, x.shape.length), keepDims });
 }
 
-/** Index of the largest element along an axis, the first at ties: i64. */
-export const argmax = argReduction("argmax", "ArgMax", (group) => Math.max(...group));
-/** Index of the smallest element along an axis, the first at ties: i64. */
-export const argmin = argReduction("argmin", "ArgMin", (group) => Math.min(...group));
+/** Index of the largest element along an axis, of NaN if there is one; the first at ties: i64. */
+export const argmax = argReduction("argmax", "ArgMax");
+/** Index of the smallest element along an axis, of NaN if there is one; the first at ties: i64. */
+export const argmin = argReduction("argmin", "ArgMin");
+
+function requireNumbers(where: string, x: TensorType): void {
+  if (x.dtype === "bool") throw new DTypeError({ where, expected: "numbers", received: describe(x), fix: 'cast it first: cast(x, "i32")' });
+}
 
 type TopkAttributes = { k: number; axis: number; largest: boolean };
 const topkBase = defineOp<"x", TopkAttributes>({
@@ -44,6 +64,7 @@ const topkBase = defineOp<"x", TopkAttributes>({
   batch: alongAxes,
   inputs: ["x"],
   infer: ({ x }, { k, axis }) => {
+    requireNumbers("topk", x);
     const size = x.shape[axis];
     if (typeof size === "number" && k > size) {
       throw new ShapeError({ where: "topk", expected: `k of at most ${size}, the size of axis ${axis}`, received: String(k), fix: "ask for fewer" });
@@ -55,25 +76,54 @@ const topkBase = defineOp<"x", TopkAttributes>({
     ];
   },
   gradient: notDifferentiable("has several outputs; see topkEntry"),
-  lower: (graph, { x }, { k, axis, largest }) => graph.nodes("TopK", [x, graph.constant("i64", [1], [k])], 2, { axis, largest: Number(largest), sorted: 1 }),
+  lower: (graph, { x }, { k, axis, largest }, node) => {
+    // ONNX Runtime's TopK ends the process when there is nothing to order
+    if (node.outputs[0].shape.includes(0)) return node.outputs.map(({ dtype, shape }) => graph.constant(dtype, shape as readonly number[], []));
+    const ranked = lowerNanAs(graph, x, node, Number.POSITIVE_INFINITY);
+    const [values, indices] = graph.nodes("TopK", [ranked, graph.constant("i64", [1], [k])], 2, { axis, largest: Number(largest), sorted: 1 });
+    return [isFloat(node.inputs[0].dtype) ? graph.node("GatherElements", [x, indices], { axis }) : values, indices];
+  },
   reference: ({ x }, { axis, largest }, [type]) => {
-    const values = hostTensor(type.shape);
-    const indices = hostTensor(type.shape);
-    const [size, k] = [x.shape[axis], values.shape[axis]];
-    const inner = stridesOf(x.shape)[axis];
-    const outer = size === 0 ? 0 : x.data.length / (size * inner);
-    for (let row = 0; row < outer * inner; row++) {
-      const [block, offset] = [Math.floor(row / inner), row % inner];
-      const at = (j: number) => x.data[(block * size + j) * inner + offset];
-      const order = Array.from({ length: size }, (_, j) => j).sort((a, b) => (largest ? at(b) - at(a) : at(a) - at(b)) || a - b);
-      for (let j = 0; j < k; j++) {
-        values.data[(block * k + j) * inner + offset] = at(order[j]);
-        indices.data[(block * k + j) * inner + offset] = order[j];
-      }
-    }
-    return [values, indices];
+    const positions = bestPositions(x, axis, type.shape as readonly number[], largest);
+    return [
+      hostTensor(
+        type.shape,
+        positions.map(({ flat }) => x.data[flat]),
+      ),
+      hostTensor(
+        type.shape,
+        positions.map(({ along }) => along),
+      ),
+    ];
+  },
+  exact: ({ x }, { axis, largest }, [type]) => {
+    const shape = type.shape as readonly number[];
+    const positions = bestPositions(x, axis, shape, largest);
+    return [
+      { shape, data: positions.map(({ flat }) => x.data[flat]) },
+      { shape, data: positions.map(({ along }) => BigInt(along)) },
+    ];
   },
 });
+
+/** For each element of the result, where it lies along the axis and in the data. NaN is larger than all numbers. */
+function bestPositions<N extends number | bigint>(
+  x: { shape: readonly number[]; data: ArrayLike<N> },
+  axis: number,
+  shape: readonly number[],
+  largest: boolean,
+): { along: number; flat: number }[] {
+  const [size, k, inner] = [x.shape[axis], shape[axis], stridesOf(x.shape)[axis]];
+  const positions = new Array<{ along: number; flat: number }>(shape.reduce((a, b) => a * b, 1));
+  const compare = (a: N, b: N) => (Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) || a < b ? -1 : a > b ? 1 : 0);
+  for (let row = 0; row < positions.length / k; row++) {
+    const [block, offset] = [Math.floor(row / inner), row % inner];
+    const flat = (j: number) => (block * size + j) * inner + offset;
+    const ranked = Array.from({ length: size }, (_, j) => j).sort((a, b) => (largest ? -1 : 1) * compare(x.data[flat(a)], x.data[flat(b)]) || a - b);
+    for (let j = 0; j < k; j++) positions[(block * k + j) * inner + offset] = { along: ranked[j], flat: flat(ranked[j]) };
+  }
+  return positions;
+}
 const topkEntry: OpEntry = {
   ...topkBase,
   gradient: (node, [dy]) => {
@@ -120,28 +170,50 @@ const cumsumEntry: OpEntry = defineOp<"x", CumulativeAttributes>({
   name: "cumsum",
   batch: alongAxes,
   inputs: ["x"],
-  infer: ({ x }) => x,
+  infer: ({ x }) => {
+    requireNumbers("cumsum", x);
+    return x;
+  },
   gradient: ({ dy }, attributes) => ({ x: cumsum(dy, { ...attributes, reverse: !attributes.reverse }) }),
-  lower: (graph, { x }, { axis, exclusive, reverse }) =>
-    graph.node("CumSum", [x, graph.constant("i64", [], [axis])], { exclusive: Number(exclusive), reverse: Number(reverse) }),
-  reference: ({ x }, { axis, exclusive, reverse }) => {
+  lower: (graph, { x }, { axis, exclusive, reverse }, { inputs: [{ dtype }] }) => {
+    const sums = (name: string) => graph.node("CumSum", [name, graph.constant("i64", [], [axis])], { exclusive: Number(exclusive), reverse: Number(reverse) });
+    if (dtype !== "i8" && dtype !== "u8") return sums(x);
+    return graph.node("Cast", [sums(graph.node("Cast", [x], { to: onnxTypeCode.i32 }))], { to: onnxTypeCode[dtype] });
+  },
+  reference: ({ x }, attributes) => {
     const out = hostTensor(x.shape);
-    const size = x.shape[axis];
-    const inner = stridesOf(x.shape)[axis];
-    for (let start = 0; start < x.data.length; start += size * inner) {
-      for (let i = 0; i < inner; i++) {
-        let total = 0;
-        for (let step = 0; step < size; step++) {
-          const at = start + (reverse ? size - 1 - step : step) * inner + i;
-          if (!exclusive) total += x.data[at];
-          out.data[at] = total;
-          if (exclusive) total += x.data[at];
-        }
-      }
-    }
+    runningSums(x, attributes, 0, (a, b) => a + b, out.data);
     return out;
   },
+  exact: ({ x }, attributes) => {
+    const data = new Array<bigint>(x.data.length);
+    runningSums(x, attributes, 0n, (a, b) => a + b, data);
+    return { shape: x.shape, data };
+  },
 });
+
+/** The sums of all elements up to each along an axis, written into `out`. */
+function runningSums<N>(
+  x: { shape: readonly number[]; data: ArrayLike<N> },
+  { axis, exclusive, reverse }: CumulativeAttributes,
+  zero: N,
+  add: (a: N, b: N) => N,
+  out: { [index: number]: N },
+): void {
+  const size = x.shape[axis];
+  const inner = stridesOf(x.shape)[axis];
+  for (let start = 0; start < x.data.length; start += size * inner) {
+    for (let i = 0; i < inner; i++) {
+      let total = zero;
+      for (let step = 0; step < size; step++) {
+        const at = start + (reverse ? size - 1 - step : step) * inner + i;
+        const next = add(total, x.data[at]);
+        out[at] = exclusive ? total : next;
+        total = next;
+      }
+    }
+  }
+}
 /** Sum of all elements up to each along an axis. */
 export function cumsum(x: Value, { axis = -1, exclusive = false, reverse = false }: CumulativeOptions = {}): Value {
   return apply(cumsumEntry, [x], { axis: normalizeAxis("cumsum", axis, x.shape.length), exclusive, reverse });

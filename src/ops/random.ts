@@ -19,8 +19,8 @@ const LAST_SHIFT = 16;
 /** 2^32 / golden ratio: spreads consecutive counters over all bits. */
 const SPREAD = 0x9e3779b9;
 
-/** The avalanche hash of an unsigned 32-bit integer. */
-export function hash32(x: number): number {
+/** The avalanche hash of an unsigned 32-bit integer. That of 0 is 0: what comes in must be mixed with something else. */
+function hash32(x: number): number {
   let h = x;
   for (const { shift, factor } of MIX) h = Math.imul(h ^ (h >>> shift), factor);
   return (h ^ (h >>> LAST_SHIFT)) >>> 0;
@@ -69,13 +69,19 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
   },
   reference: ({ key }, _, [type]) => {
     const out = hostTensor(type.shape);
-    for (let i = 0; i < out.data.length; i++) {
-      const first = hash32(Math.imul(key.data[0] + i, SPREAD) >>> 0);
-      out.data[i] = (hash32((first ^ key.data[1]) >>> 0) >>> 8) * 2 ** -24;
-    }
+    for (let i = 0; i < out.data.length; i++) out.data[i] = (bitsAt([key.data[0], key.data[1]], i) >>> 8) * 2 ** -24;
     return out;
   },
 });
+
+/** Element i of a key's numbers, as 32 bits. */
+function bitsAt(key: readonly [number, number], i: number): number {
+  const first = hash32(Math.imul(key[0] + i, SPREAD) >>> 0);
+  return hash32((first ^ key[1]) >>> 0);
+}
+
+/** Number `index` of a key in [0, 1), on plain numbers: a multiple of 2^-32 whose first 24 bits are those of `randomUniform`. */
+export const uniformOnHost = (key: readonly [number, number], index: number): number => bitsAt(key, index) * 2 ** -32;
 
 /** Uniform f32 numbers in [0, 1), multiples of 2^-24. key: i32[2] */
 export function randomUniform(key: Value, shape: Shape): Value {

@@ -39,6 +39,7 @@ const reshapeEntry: OpEntry = defineOp<"x", { shape: Shape }>({
   },
   gradient: ({ x, dy }) => ({ x: reshape(dy, x.shape) }),
   lower: (graph, { x }, { shape }) => graph.node("Reshape", [x, graph.sizes(shape)], { allowzero: isStatic(shape) && shape.includes(0) ? 1 : 0 }),
+  carries: ["x"],
   reference: ({ x }, _, [type]) => hostTensor(type.shape, x.data),
   isView: true,
   simplify: ({ x }, { shape }) => (x.node.op === reshapeEntry || shapesEqual(x.shape, shape) ? reshape(beneathReshapes(x), shape) : undefined),
@@ -84,6 +85,7 @@ const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }
       permutation.map((_, i) => permutation.indexOf(i)),
     ),
   }),
+  carries: ["x"],
   lower: (graph, { x }, { permutation }) => graph.node("Transpose", [x], { perm: permutation }),
   reference: ({ x }, { permutation }, [type]) => {
     const strides = stridesOf(x.shape);
@@ -137,6 +139,7 @@ const broadcastEntry = defineOp<"x", { shape: Shape }>({
     return { dtype: x.dtype, shape };
   },
   gradient: ({ x, dy }) => ({ x: sumTo(dy, x.shape) }),
+  carries: ["x"],
   lower: (graph, { x }, { shape }) => graph.node("Expand", [x, graph.sizes(shape)]),
   reference: ({ x }, _, [type]) => {
     const strides = stridesOf(x.shape);
@@ -156,6 +159,7 @@ export function broadcastTo(x: Value, shape: Shape): Value {
 /** Concatenation takes any number of inputs, so its entry is written out. */
 const concatEntry: OpEntry = {
   name: "concat",
+  carries: "all",
   precision: "any",
   batch: alongAxes,
   inferTypes: (inputs, attributes) => {
@@ -232,6 +236,7 @@ const sliceEntry = defineOp<"x", SliceAttributes>({
     shape: x.shape.map((size, i) => (i === axis ? slicedSize(size, { start, end, step }) : size)),
   }),
   gradient: ({ x, dy }, attributes) => ({ x: unslice(dy, x.shape, attributes) }),
+  carries: ["x"],
   lower: (graph, { x }, { axis, start, end, step }) =>
     graph.node("Slice", [x, ...[start, end, axis, step].map((value) => graph.constant("i64", [1], [value]))]),
   reference: ({ x }, { axis, start, step }, [type]) => {
@@ -332,6 +337,7 @@ const splitBase = defineOp<"x", SplitAttributes>({
     return Array.from({ length: parts }, () => ({ dtype: x.dtype, shape: x.shape.map((s, i) => (i === axis ? size : s)) }));
   },
   gradient: notDifferentiable("has several outputs; see splitEntry"),
+  carries: ["x"],
   lower: (graph, { x }, { axis, parts }) => graph.nodes("Split", [x], parts, { axis, num_outputs: parts }),
   reference: ({ x }, { axis }, types) => {
     const strides = stridesOf(x.shape);

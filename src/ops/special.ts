@@ -1,6 +1,7 @@
 import { add, div, exp, mul, neg, sqrt, square, sub } from "./arithmetic.ts";
 import type { Lowering } from "./define.ts";
-import { binary, unary } from "./elementwise.ts";
+import { binary, unary, where } from "./elementwise.ts";
+import { equal } from "./logic.ts";
 
 export const sin = unary({ name: "sin", lower: "Sin", gradient: ({ x, dy }) => mul(dy, cos(x)), reference: Math.sin });
 export const cos = unary({ name: "cos", lower: "Cos", gradient: ({ x, dy }) => neg(mul(dy, sin(x))), reference: Math.cos });
@@ -11,25 +12,30 @@ export const asin = unary({ name: "asin", lower: "Asin", gradient: ({ x, dy }) =
 export const acos = unary({ name: "acos", lower: "Acos", gradient: ({ x, dy }) => neg(div(dy, sqrt(sub(1, square(x))))), reference: Math.acos });
 /** Angle in radians from -pi/2 to pi/2. */
 export const atan = unary({ name: "atan", lower: "Atan", gradient: ({ x, dy }) => div(dy, add(square(x), 1)), reference: Math.atan });
-/** Angle of the point (b, a) in radians, from -pi to pi; 0 at the origin, where the gradient is NaN. */
+/** Angle of the point (b, a) in radians, from -pi to pi, with the signs of zeros and infinities as in C; the gradient at the origin is 0. */
 export const atan2 = binary({
   name: "atan2",
   accepts: "float",
   lower: (graph, a, b, node) => lowerAtan2(graph, a, b, (value) => graph.constant(node.inputs[0].dtype, [], [value])),
   gradient: ({ a, b, dy }) => {
-    const scaled = div(dy, add(square(a), square(b)));
+    const squared = add(square(a), square(b));
+    const scaled = where(equal(squared, 0), 0, div(dy, squared));
     return { a: mul(scaled, b), b: neg(mul(scaled, a)) };
   },
   reference: Math.atan2,
 });
 
-/** atan(a / b), moved by pi into the left half plane; straight up or down where b is 0. */
+/** atan(a / b), moved by pi into the left half plane. Of two infinities the signs are taken; 0 / b is 0, whatever b. */
 function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: number) => string): string {
-  const angle = graph.node("Atan", [graph.node("Div", [a, b])]);
-  const half = graph.node("Where", [graph.node("GreaterOrEqual", [a, number(0)]), number(Math.PI), number(-Math.PI)]);
-  const left = graph.node("Where", [graph.node("Less", [b, number(0)]), graph.node("Add", [angle, half]), angle]);
-  const upright = graph.node("Mul", [graph.node("Sign", [a]), number(Math.PI / 2)]);
-  return graph.node("Where", [graph.node("Equal", [b, number(0)]), upright, left]);
+  const select = (condition: string, x: string, y: string) => graph.node("Where", [condition, x, y]);
+  const isZero = (x: string) => graph.node("Equal", [x, number(0)]);
+  const isBelow = (x: string) => graph.node("Less", [select(isZero(x), graph.node("Reciprocal", [x]), x), number(0)]); // 1 / -0 is below 0
+  const areInfinite = graph.node("And", [graph.node("IsInf", [a]), graph.node("IsInf", [b])]);
+  const [rise, run] = [a, b].map((x) => select(areInfinite, graph.node("Sign", [x]), x));
+  const angle = graph.node("Atan", [select(isZero(a), number(0), graph.node("Div", [rise, run]))]);
+  const half = select(isBelow(a), number(-Math.PI), number(Math.PI));
+  const turned = select(isBelow(b), graph.node("Add", [angle, half]), angle);
+  return select(graph.node("IsNaN", [b]), b, turned);
 }
 
 export const tanh = unary({ name: "tanh", precision: "any", lower: "Tanh", gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))), reference: Math.tanh });

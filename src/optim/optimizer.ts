@@ -1,6 +1,6 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { add, div, mul, pow, sqrt, square, sub, type Tensor, Variable } from "../tensor/index.ts";
+import { add, div, mul, pow, sqrt, square, sub, type Tensor, tensor, Variable } from "../tensor/index.ts";
 
 /** Updates parameters from their gradients, inside a traced function. */
 export interface Optimizer {
@@ -18,6 +18,8 @@ export interface Optimizer {
 function requireRange(where: string, name: string, value: number, isFine: boolean, range: string): void {
   if (!isFine) throw new OptionError({ where, expected: `${name} ${range}`, received: String(value), fix: "choose a value in the range" });
 }
+
+const asTensor = (x: Tensor<"f32"> | number) => (typeof x === "number" ? tensor(x) : x);
 
 function zeroState(key: string, shape: readonly number[]): Variable<"f32"> {
   return new Variable({ name: key, dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)));
@@ -132,7 +134,7 @@ export class AdamW implements Optimizer {
       const nextSquares = add(mul(squares.value, beta2), mul(square(gradients[i]), squareWeight));
       const change = mul(div(nextMean, add(sqrt(nextSquares), epsilon)), rate);
       const isDecaying = this.weightDecay > 0 && this.decays(key, parameter);
-      const kept = isDecaying ? mul(parameter.value, sub(1, mul(learningRate, this.weightDecay))) : parameter.value;
+      const kept = isDecaying ? mul(parameter.value, sub(1, mul(asTensor(learningRate), this.weightDecay))) : parameter.value;
       mean.assign(nextMean);
       squares.assign(nextSquares);
       parameter.assign(sub(kept, change));

@@ -106,7 +106,7 @@ export class ImageTextToTextPipeline {
   }
 
   private async one(input: ImageTextInput, { returnFullText = true, continueFinalMessage, ...rest }: ImageTextOptions): Promise<ImageTextResult[]> {
-    const options = { temperature: 0, maxNewTokens: DEFAULT_NEW_TOKENS, ...rest };
+    const options = { maxNewTokens: DEFAULT_NEW_TOKENS, ...rest };
     if (!isChat(input)) {
       const { text, images } = input as { text: string; images: ImageSource | readonly ImageSource[] };
       const fresh = await this.continuation(text, [images].flat() as ImageSource[], options, true);

@@ -1,4 +1,4 @@
-import { DataError, nearest, OptionError } from "../ir/index.ts";
+import { checkOptions, DataError, nearest, OptionError } from "../ir/index.ts";
 import {
   type BlipForConditionalGeneration,
   fromPretrained,
@@ -126,6 +126,7 @@ export async function pipeline<T extends PipelineTask>(task: T, model: string, o
       fix: near ? `did you mean "${near}"?` : "choose one of them",
     });
   }
+  checkOptions("pipeline", options, ["tokenizer", "processor", "labels", "key", "weights", "hub"]);
   const folder = await localPath(model, options.hub); // once, also for the tokenizer and the processor
   return makers[name as keyof typeof makers](folder, options) as Promise<PipelineFor<T>>;
 }

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { readJson } from "../files/index.ts";
-import { DataError, nearest, OptionError, ShapeError } from "../ir/index.ts";
+import { DataError, nearest, OptionError, ShapeError, withinLimit } from "../ir/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import { type Area, fitPatches, type PatchSettings, type Planes, patchSettings, roundHalfEven, toPatches, withArea } from "./patches.ts";
 import { centerCrop, filters, type RawImage, type ResizeFilter, resizeImage, toRgb } from "./resize.ts";
@@ -217,22 +217,39 @@ function between({ width, height }: Size, edge: number, longest: number): Size {
   return width < height ? { width: side, height: Math.trunc((exact * height) / width) } : { height: side, width: Math.trunc((exact * width) / height) };
 }
 
-function settingsOf(path: string, json: Json, { defaults, isEdge = false }: { defaults: Settings; isEdge?: boolean }): Settings {
-  const given = Object.fromEntries(Object.entries(json).filter(([key, value]) => key in defaults && value !== null && value !== undefined));
+const switches = ["do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb", "do_pad"] as const;
+
+/** @throws DataError for numbers and switches that are none, or that make pixels that are none */
+function checkValues(path: string, settings: Settings): void {
+  const { image_mean: means, image_std: deviations, rescale_factor: factor, crop_pct: part } = settings;
+  const wrong = (key: string, expected: string, value: unknown) =>
+    new DataError({ where: `${path}, ${key}`, expected, received: (JSON.stringify(value) ?? "nothing").slice(0, 80), fix: "correct the file" });
+  for (const key of switches) {
+    const value = settings[key];
+    if (typeof value !== "boolean" && value !== null) throw wrong(key, "true or false", value);
+  }
+  const isThree = (list: readonly number[], isFine: (x: number) => boolean) =>
+    Array.isArray(list) && list.length === 3 && list.every((x) => Number.isFinite(x) && isFine(x));
+  if (!isThree(means, () => true)) throw wrong("image_mean", "three numbers", means);
+  if (!isThree(deviations, (x) => x !== 0)) throw wrong("image_std", "three numbers other than 0", deviations);
+  if (!Number.isFinite(factor)) throw wrong("rescale_factor", "a number", factor);
+  if (!(Number.isFinite(part) && part > 0 && part <= 1)) throw wrong("crop_pct", "a number above 0, up to 1", part);
+}
+
+type Rules = { defaults: Settings; isEdge?: boolean; isArea?: boolean };
+
+function settingsOf(path: string, json: Json, { defaults, isEdge = false, isArea = false }: Rules): Settings {
+  const given = Object.fromEntries(Object.entries(json).filter(([key, value]) => Object.hasOwn(defaults, key) && value !== null && value !== undefined));
   const settings = { ...defaults, ...given } as Settings;
+  checkValues(path, settings);
   const size = sizeRule(settings.size, isEdge, json.max_size);
   const crop = sizeRule(settings.crop_size, false, undefined);
-  const isFine =
-    size !== undefined &&
-    (settings.crop_size === null || (crop !== undefined && "height" in crop)) &&
-    settings.resample in filters &&
-    [settings.image_mean, settings.image_std].every((list) => Array.isArray(list) && list.length === 3 && list.every((n) => typeof n === "number"));
+  for (const side of Object.values(size ?? {})) withinLimit(isArea ? "imagePixels" : "imageSide", side, `${path}, size`, "pixels");
+  for (const side of Object.values(crop ?? {})) withinLimit("imageSide", side, `${path}, crop_size`, "pixels");
+  const isFine = size !== undefined && (settings.crop_size === null || (crop !== undefined && "height" in crop)) && Object.hasOwn(filters, settings.resample);
   if (!isFine) {
-    const received = JSON.stringify({ size: settings.size, crop_size: settings.crop_size, resample: settings.resample, image_mean: settings.image_mean }).slice(
-      0,
-      120,
-    );
-    throw new DataError({ where: path, expected: "a size, a crop size, a filter from 0 to 5, three means and deviations", received, fix: "correct the file" });
+    const received = JSON.stringify({ size: settings.size, crop_size: settings.crop_size, resample: settings.resample }).slice(0, 120);
+    throw new DataError({ where: path, expected: "a size, a crop size, and a filter from 0 to 5", received, fix: "correct the file" });
   }
   return { ...settings, size, crop_size: crop as Settings["crop_size"] };
 }

@@ -1,5 +1,5 @@
 /** Pictures as Qwen2-VL takes them: of any size, cut into patches in the order in which the model merges them. Wang et al. 2024, arXiv:2409.12191. */
-import { DataError } from "../ir/index.ts";
+import { DataError, withinLimit } from "../ir/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 
 type Json = Record<string, unknown>;
@@ -30,7 +30,7 @@ export interface Planes {
 export function patchSettings(path: string, json: Json): PatchSettings {
   const read = (key: string, fallback: number): number => {
     const value = json[key] ?? fallback;
-    if (Number.isSafeInteger(value) && (value as number) > 0) return value as number;
+    if (Number.isSafeInteger(value) && (value as number) > 0) return withinLimit("imageSide", value as number, `${path}, ${key}`, "pixels");
     throw new DataError({ where: `${path}, ${key}`, expected: "a positive integer", received: JSON.stringify(value), fix: "correct the file" });
   };
   return { patchSize: read("patch_size", 14), mergeSize: read("merge_size", 2), temporalPatchSize: read("temporal_patch_size", 2) };

@@ -1,3 +1,5 @@
+import { DataError, withinLimit } from "../ir/index.ts";
+
 /** A picture: rows of pixels, each of `channels` bytes. */
 export interface RawImage {
   width: number;
@@ -82,9 +84,17 @@ function resizeAxis(image: RawImage, to: number, axis: "width" | "height", filte
   return { ...size, channels, data: out };
 }
 
-/** A picture in another size, to the bit as Pillow makes it: first its rows, then its columns, rounded between. */
+/**
+ * A picture in another size, to the bit as Pillow makes it: first its rows, then its columns, rounded between.
+ * @throws DataError for a size without pixels, or of more than a limit: long narrow pictures whose shorter side is made longer
+ */
 export function resizeImage(image: RawImage, size: { width: number; height: number }, filter: ResizeFilter): RawImage {
   const { width, height, channels, data } = image;
+  if (!(size.width >= 1 && size.height >= 1)) {
+    const received = `${size.width} x ${size.height}, of a picture of ${width} x ${height}`;
+    throw new DataError({ where: "resize", expected: "a size of at least one pixel", received, fix: "cut the picture to a shorter piece" });
+  }
+  for (const pixels of [size.width * size.height, size.width * height]) withinLimit("imagePixels", pixels, "resize", "pixels");
   if (width === size.width && height === size.height) return image;
   if (filter === "nearest") {
     const out = new Uint8Array(size.width * size.height * channels);

@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError, withinLimit } from "../ir/index.ts";
 
 /** Sound: a list of samples from -1 to 1 for each channel. */
 export interface Sound {
@@ -10,6 +10,8 @@ export interface Sound {
 const PCM = 1;
 const FLOAT = 3;
 const EXTENSIBLE = 0xfffe;
+/** Below this there is no speech, and bringing it to a usual rate makes many samples of each. */
+const LOWEST_RATE = 1000;
 
 /**
  * Reads a WAV file: whole numbers of 8, 16, 24 or 32 bits, or floats of 32 or 64.
@@ -32,7 +34,7 @@ export function readWav(bytes: Uint8Array, where = "WAV file"): Sound {
       format = { kind: real, channels: view.getUint16(start + 2, true), samplingRate: view.getUint32(start + 4, true), bits: view.getUint16(start + 14, true) };
     } else if (name(at) === "data") {
       if (!format) throw fail("a format in front of the samples", "none");
-      return samplesOf(view, start, Math.min(size, bytes.length - start), format, fail);
+      return samplesOf(view, start, Math.min(size, bytes.length - start), format, where, fail);
     }
     at = start + size + (size % 2);
   }
@@ -44,6 +46,7 @@ function samplesOf(
   start: number,
   length: number,
   { kind, channels, samplingRate, bits }: { kind: number; channels: number; samplingRate: number; bits: number },
+  where: string,
   fail: (expected: string, received: string) => DataError,
 ): Sound {
   const readers: Readonly<Record<string, (at: number) => number>> = {
@@ -55,7 +58,10 @@ function samplesOf(
     [`${FLOAT}-64`]: (at) => view.getFloat64(at, true),
   };
   const read = readers[`${kind}-${bits}`];
-  if (!read || channels === 0 || samplingRate === 0) throw fail("PCM of 8 to 32 bits or floats", `format ${kind}, ${bits} bits, ${channels} channels`);
+  if (samplingRate < LOWEST_RATE) throw fail(`at least ${LOWEST_RATE} samples a second`, `${samplingRate}`);
+  withinLimit("samplingRate", samplingRate, where, "samples a second");
+  withinLimit("soundChannels", channels, where, "channels");
+  if (!read || channels === 0) throw fail("PCM of 8 to 32 bits or floats", `format ${kind}, ${bits} bits, ${channels} channels`);
   const width = bits / 8;
   const frames = Math.floor(length / (width * channels));
   const out = Array.from({ length: channels }, () => new Float32Array(frames));

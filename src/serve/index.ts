@@ -1,3 +1,5 @@
 /** OpenAI-compatible serving. Imports generate/ (serve -> generate), tokenizers/ and ir/. */
-export { createApp, type ServedModel } from "./app.ts";
+export type { AccessOptions } from "./access.ts";
+export { type AppOptions, createApp } from "./app.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";
+export type { LimitOptions, ServedModel } from "./service.ts";

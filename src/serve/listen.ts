@@ -2,9 +2,10 @@ import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { serve as serveNode } from "@hono/node-server";
 import { checkOptions, OptionError } from "../ir/index.ts";
-import { createApp, type ServedModel } from "./app.ts";
+import { type AppOptions, appOf } from "./app.ts";
+import { limitNames, type ServedModel, Service } from "./service.ts";
 
-export interface ServeOptions {
+export interface ServeOptions extends AppOptions {
   /** 0 takes any free port. @default 8080 */
   port?: number;
   /** Address to listen on. Others than this machine can reach the server only when it is changed. @default 127.0.0.1 */
@@ -22,43 +23,52 @@ export interface RunningServer {
 const CLOSE_TIMEOUT_MS = 2000;
 
 /**
- * Serves a model over HTTP with OpenAI's API, and a page to try it.
- * @throws OptionError when the port is in use or out of range
+ * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are compiled by two tokens
+ * that nobody sees, so that the first request does not pay for that. Requests that come before wait.
+ * @throws OptionError when the port is in use or out of range, or for options that cannot be
  */
 export async function serve(model: ServedModel, options: ServeOptions = {}): Promise<RunningServer> {
-  checkOptions("serve", options, ["port", "host"]);
-  const { port = 8080, host = "127.0.0.1" } = options;
+  checkOptions("serve", options, ["port", "host", "allowedHosts", "corsOrigins", "log", ...limitNames]);
+  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, ...limits } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({ where: "serve", expected: "a port from 0 to 65535", received: String(port), fix: "choose another --port" });
   }
-  const server = await new Promise<Server>((resolve, reject) => {
-    const starting = serveNode({ fetch: createApp(model).fetch, port, hostname: host }, () => resolve(starting as Server)) as Server;
-    starting.once("error", (cause: NodeJS.ErrnoException) => {
-      const received = cause.code === "EADDRINUSE" ? "one that another program is using" : cause.message;
-      reject(
-        new OptionError({
-          where: `serve on ${host}:${port}`,
-          expected: "a free port",
-          received,
-          fix: `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`,
-          cause,
-        }),
-      );
-    });
-  });
+  const service = new Service(model, limits);
+  const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
+  const server = await listen(app.fetch, host, port);
+  const close = async () => {
+    await closed(server);
+    await service.dispose();
+  };
+  try {
+    await service.warmUp();
+  } catch (cause) {
+    await close();
+    throw cause;
+  }
   const actual = (server.address() as AddressInfo).port;
   const shownHost = host.includes(":") ? `[${host}]` : host;
-  return {
-    url: `http://${shownHost}:${actual}`,
-    port: actual,
-    close: () =>
-      new Promise((resolve) => {
-        const timer = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS);
-        server.close(() => {
-          clearTimeout(timer);
-          resolve();
-        });
-        server.closeIdleConnections();
-      }),
-  };
+  return { url: `http://${shownHost}:${actual}`, port: actual, close };
+}
+
+function listen(fetch: (request: Request) => Response | Promise<Response>, host: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const starting = serveNode({ fetch, port, hostname: host }, () => resolve(starting as Server)) as Server;
+    starting.once("error", (cause: NodeJS.ErrnoException) => {
+      const received = cause.code === "EADDRINUSE" ? "one that another program is using" : cause.message;
+      const fix = `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`;
+      reject(new OptionError({ where: `serve on ${host}:${port}`, expected: "a free port", received, fix, cause }));
+    });
+  });
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
 }

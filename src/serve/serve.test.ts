@@ -1,18 +1,13 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Generator } from "../generate/index.ts";
-import { GPT2LMHeadModel } from "../models/index.ts";
-import { randomKey } from "../tensor/index.ts";
-import { CharacterTokenizer } from "../tokenizers/index.ts";
+import { type HeldGenerator, heldModel, tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type RunningServer, type ServedModel, serve } from "./index.ts";
 
 let model: ServedModel;
 let server: RunningServer;
 let client: OpenAI;
 beforeAll(async () => {
-  const tokenizer = new CharacterTokenizer(Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).concat("\n"));
-  const config = { vocabSize: tokenizer.vocabSize, maxPositionEmbeddings: 64, hiddenSize: 32, numLayers: 1, numHeads: 2, bosTokenId: 0, eosTokenId: null };
-  model = { id: "tiny", generator: new Generator(new GPT2LMHeadModel(config, randomKey(1))), tokenizer };
+  model = tinyServedModel();
   server = await serve(model, { port: 0 });
   client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
 });
@@ -56,9 +51,11 @@ describe("the official client", () => {
   });
 
   test("gets errors it understands", async () => {
-    await expect(client.completions.create({ model: "other", prompt: "x" })).rejects.toThrow(/404.*"other" is not served here/);
+    await expect(client.completions.create({ model: "other", prompt: "x" })).rejects.toThrow(/404.*'other' is not served here/);
     await expect(client.completions.create({ model: "tiny", prompt: "x", temperature: 9 })).rejects.toThrow(/400 temperature/);
     await expect(client.completions.create({ model: "tiny", prompt: "日本" })).rejects.toThrow(/400.*U\+65E5/);
+    const long = client.chat.completions.create({ model: "tiny", messages: [{ role: "user", content: "x".repeat(99) }] });
+    await expect(long).rejects.toMatchObject({ status: 400, code: "context_length_exceeded", param: "messages" });
   });
 });
 
@@ -83,16 +80,48 @@ test("a port in use is named, with another to try", async () => {
 
 test("it listens on this machine only", () => expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:/));
 
-test("a client that goes away stops its generation, and others are served", async () => {
-  const controller = new AbortController();
-  const response = await fetch(`${server.url}/v1/completions`, {
-    method: "POST",
-    signal: controller.signal,
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ prompt: "x", max_tokens: 30000, stream: true }),
-  });
-  await response.body?.getReader().read();
-  controller.abort();
-  const after = await client.completions.create({ model: "tiny", prompt: "y", max_tokens: 2 });
-  expect(after.usage?.completion_tokens).toBe(2);
-}, 20_000);
+test("limits and options that cannot be are refused", async () => {
+  expect(() => createApp(model, { maxQueue: -1 })).toThrow(/maxQueue from 0/);
+  expect(() => createApp(model, { requestTimeoutMs: 0.5 })).toThrow(/requestTimeoutMs from 1/);
+  expect(() => createApp(model, { maxQeue: 1 } as object)).toThrow(/did you mean "maxQueue"/);
+  await expect(serve(model, { prot: 1 } as object)).rejects.toThrow(/did you mean "port"/);
+});
+
+test("the model is warm before the server says that it is ready", async () => {
+  const { prompts } = (await serveHeld()).generator;
+  expect(prompts).toHaveLength(1);
+});
+
+async function serveHeld(): Promise<{ generator: HeldGenerator }> {
+  const held = heldModel();
+  const running = await serve(held, { port: 0 });
+  await running.close();
+  return held;
+}
+
+test("a model that cannot write is found out at the start, and the port is free again", async () => {
+  const broken = tinyServedModel();
+  broken.generator.model.generationConfig = { num_beams: 4 };
+  await expect(serve(broken, { port: 0 })).rejects.toThrow(/num_beams/);
+});
+
+test("a line of the log for each request", async () => {
+  const lines: string[] = [];
+  const app = createApp(model, { log: (line) => lines.push(line.replace(/^\S+Z /, "").replace(/\d+ ms/, "n ms")) });
+  const post = async (path: string, body: object) => {
+    const response = await app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    await response.text();
+  };
+  await app.request("/health");
+  await post("/v1/completions", { prompt: "Hello", max_tokens: 3 });
+  await post("/v1/completions", { prompt: "Hello", max_tokens: 3, stream: true });
+  await post("/v1/completions", { prompt: "Hello", max_tokens: 300 });
+  await app.request("/nothing");
+  expect(lines).toEqual([
+    "GET /health 200 n ms",
+    "POST /v1/completions 200 n ms 5+3 tokens length",
+    "POST /v1/completions 200 n ms 5+3 tokens length",
+    "POST /v1/completions 400 n ms context_length_exceeded",
+    "GET /nothing 404 n ms not_found",
+  ]);
+});

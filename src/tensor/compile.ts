@@ -4,6 +4,7 @@ import {
   GraphError,
   type HostArray,
   isFloat,
+  known,
   type Node,
   nameNode,
   OptionError,
@@ -39,6 +40,8 @@ export interface CompileFunctionOptions {
   /** Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default false */
   profile?: boolean;
 }
+
+const compileOptions = { device: true, symbolicSizes: true, keepPreviousState: true, debugNans: true, profile: true } as const;
 
 /** A function that was traced and compiled; calling it runs the graph. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
@@ -79,14 +82,19 @@ interface Entry {
  * Traces `fn` once for each new combination of argument shapes and dtypes, compiles the graph, and runs it on every call.
  * Variables that `fn` assigns are updated by the run. The result has the structure that `fn` returned.
  *
- * Numbers among the arguments are inputs too (f32 scalars): a changed learning rate does not compile again. Strings and
- * booleans are part of the function: each combination is compiled for itself.
+ * Numbers among the arguments are inputs too: `fn` sees them as f32 scalars, so it declares tensors there, and a changed learning
+ * rate does not compile again. Strings and booleans are part of the function: each combination is compiled for itself. Calls that do
+ * not wait for each other run in the order in which they were made.
  *
  * @example
  * const lengthOf = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
  * await (await lengthOf(tensor([3, 4]))).item(); // 5
  */
-export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, options: CompileFunctionOptions = {}): CompiledFunction<A, R> {
+export function compile<A extends readonly unknown[], R>(
+  fn: ((...args: A) => R) & WithoutNumbers<A>,
+  options: CompileFunctionOptions = {},
+): CompiledFunction<A, R> {
+  known("compile", options, compileOptions);
   const entries = new Map<string, Promise<Entry>>();
   const made: Entry[] = [];
   let lastComputeMs = 0;
@@ -94,11 +102,25 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
   /** Buffers that a run should have written and failed, and those whose place they took. */
   const failed = new WeakMap<DeviceBuffer, DeviceBuffer>();
 
+  /** Settles when the last call has been handed to the device: the next follows then, so that state changes in the order of the calls. */
+  let turn: Promise<unknown> = Promise.resolve();
+
   const call = async (...callArgs: CallArguments<A>): Promise<R> => {
     const args = callArgs as readonly Structure[];
     const device = options.device ?? defaultDevice();
-    const flat = flattenArguments(args, options.symbolicSizes);
-    const { signature } = flat;
+    const { leaves, signature } = flattenArguments(args, options.symbolicSizes);
+    const pending = entryFor(signature, args, device);
+    const launched = turn.then(async () => {
+      const entry = await pending;
+      const inputs = await argumentsOf(leaves, device);
+      await initializeVariables(variablesOf(entry.leaves), device);
+      return { result: launch(entry, inputs, device) };
+    });
+    turn = launched.catch(() => undefined);
+    return (await launched).result;
+  };
+
+  const entryFor = (signature: string, args: readonly Structure[], device: Device): Promise<Entry> => {
     let pending = entries.get(signature);
     if (!pending) {
       pending = build(fn as Traceable, args, options, device).then((entry) => {
@@ -108,10 +130,7 @@ export function compile<A extends readonly unknown[], R>(fn: (...args: A) => R, 
       entries.set(signature, pending);
       pending.catch(() => entries.delete(signature)); // a failed trace may succeed when called again
     }
-    const entry = await pending;
-    const inputs = await argumentsOf(flat.leaves, device);
-    await initializeVariables(variablesOf(entry.leaves), device);
-    return launch(entry, inputs, device);
+    return pending;
   };
 
   const launch = async (entry: Entry, inputs: Awaited<ReturnType<typeof argumentsOf>>, device: Device): Promise<R> => {
@@ -217,6 +236,21 @@ function restore({ variable, next, buffer, entry }: Replaced, failed: WeakMap<De
   variable.replaceBuffer(failed.get(buffer) ?? buffer);
   entry.spare.set(variable, next);
 }
+
+/**
+ * Refuses functions with numbers among their parameters: while they are traced these would be tensors, and `n > 3` would not
+ * compare numbers.
+ */
+type WithoutNumbers<A> = true extends HasNumber<A> ? "declare this parameter as Tensor<'f32'>: numbers are tensors while a function is traced" : unknown;
+type HasNumber<T> = 0 extends 1 & T // any is not looked into
+  ? false
+  : [Extract<T, number>] extends [never]
+    ? T extends Tensor | string | boolean | null | undefined | ((...args: never) => unknown)
+      ? false
+      : T extends readonly (infer E)[]
+        ? HasNumber<E>
+        : { [K in keyof T]: HasNumber<T[K]> }[keyof T]
+    : true;
 
 /** What a compiled function is called with: where the traced function takes a scalar tensor, a number will do. */
 export type CallArguments<A extends readonly unknown[]> = { [K in keyof A]: A[K] extends Tensor ? A[K] | number : A[K] };

@@ -1,6 +1,6 @@
 /** Control flow and differentiation as functions of tensors, and of arrays and objects of tensors. */
 import * as autodiff from "../autodiff/index.ts";
-import type { FloatDType, Size, Value } from "../ir/index.ts";
+import { type FloatDType, known, type Size, type Value } from "../ir/index.ts";
 import { takeApart } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -28,10 +28,8 @@ export interface ScanOptions<C, X> {
  * const { ys } = scan((total, x: Tensor<"f32">) => ({ carry: add(total, x), y: add(total, x) }), { init: zeros([]), xs });
  * await ys.toArray(); // [1, 3, 6, 10]
  */
-export function scan<C, X = undefined, Y = undefined>(
-  step: (carry: C, x: X) => { carry: C; y?: Y },
-  { init, xs, length, reverse }: ScanOptions<C, X>,
-): { carry: C; ys: Y } {
+export function scan<C, X = undefined, Y = undefined>(step: (carry: C, x: X) => { carry: C; y?: Y }, options: ScanOptions<C, X>): { carry: C; ys: Y } {
+  const { init, xs, length, reverse } = known("scan", options, { init: true, xs: true, length: true, reverse: true });
   const carry = takeApart("scan", init);
   const sequences = takeApart("scan", xs);
   let results: ReturnType<typeof takeApart> | undefined;
@@ -151,8 +149,9 @@ export function jvp<A extends readonly Tensor<FloatDType>[], R>(fn: (...args: A)
  */
 export function vmap<A extends readonly Tensor[], R>(
   fn: (...args: A) => R,
-  { inAxes }: { inAxes?: { readonly [K in keyof A]: number | null } } = {},
+  options: { inAxes?: { readonly [K in keyof A]: number | null } } = {},
 ): (...args: A) => R {
+  const { inAxes } = known("vmap", options, { inAxes: true });
   return (...args) => {
     let result: ReturnType<typeof takeApart> | undefined;
     const values = autodiff.vmap(

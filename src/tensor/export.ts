@@ -2,7 +2,7 @@ import { type DType, Graph, GraphError, type HostArray, placeholder, type Tensor
 import { capturedLeaves } from "./execute.ts";
 import { readTensors, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";
-import { VariableOp } from "./variable.ts";
+import { type Variable, VariableOp } from "./variable.ts";
 
 /** A function as a graph: its named inputs, then what it captured. */
 export interface TracedGraph {
@@ -14,8 +14,8 @@ export interface TracedGraph {
 /** A variable or a tensor that a function uses besides its arguments. */
 export interface CapturedWeight {
   value: Value;
-  /** The checkpoint key of a parameter; undefined for a tensor without a name. */
-  name: string | undefined;
+  /** The variable that it is, if it is not a tensor. */
+  variable: Variable | undefined;
   dtype: DType;
   shape: readonly number[];
   read(): Promise<HostArray>;
@@ -38,8 +38,8 @@ export function traceGraph(forward: (inputs: Record<string, Tensor>) => Record<s
   const captured = capturedLeaves(outputs).map((node): CapturedWeight => {
     const [value] = node.outputs;
     const { dtype, shape } = value;
-    const name = node.op instanceof VariableOp ? node.op.variable.name : undefined;
-    return { value, name, dtype, shape: shape as readonly number[], read: async () => (await readTensors([new Tensor(value)]))[0] };
+    const variable = node.op instanceof VariableOp ? node.op.variable : undefined;
+    return { value, variable, dtype, shape: shape as readonly number[], read: async () => (await readTensors([new Tensor(value)]))[0] };
   });
   const graph = new Graph([...placeholders.map(([, value]) => value), ...captured.map(({ value }) => value)], outputs);
   return { graph, outputNames: results.map(([name]) => name), captured };

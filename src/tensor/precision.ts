@@ -1,5 +1,5 @@
 import * as autodiff from "../autodiff/index.ts";
-import { type DType, type FloatDType, GraphError, type Value } from "../ir/index.ts";
+import { type DType, type FloatDType, GraphError, known, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { type GradientsOf, grad } from "./grad.ts";
 import { Tensor } from "./tensor.ts";
@@ -41,7 +41,9 @@ export class LossScaler {
   readonly goodSteps: Variable<"i32">;
   private readonly options: Required<LossScalerOptions>;
 
-  constructor({ initialScale = 65536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 }: LossScalerOptions = {}) {
+  constructor(options: LossScalerOptions = {}) {
+    const names = { initialScale: true, growthFactor: true, backoffFactor: true, growthInterval: true } as const;
+    const { initialScale = 65536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 } = known("LossScaler", options, names);
     this.options = { initialScale, growthFactor, backoffFactor, growthInterval };
     this.scale = new Variable({ name: "lossScale", dtype: "f32", shape: [] }, Float32Array.of(initialScale));
     this.goodSteps = new Variable({ name: "goodSteps", dtype: "i32", shape: [] }, Int32Array.of(0));

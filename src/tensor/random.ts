@@ -1,4 +1,4 @@
-import type { DType, Shape } from "../ir/index.ts";
+import { type DType, known, requireDType, type Shape } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
 
@@ -36,12 +36,14 @@ export function randomKey(seed: number): RandomKey {
 }
 
 /** Uniform f32 numbers in [low, high). */
-export function uniform(key: RandomKey, shape: Shape, { low = 0, high = 1 }: { low?: number; high?: number } = {}): Tensor<"f32"> {
+export function uniform(key: RandomKey, shape: Shape, options: { low?: number; high?: number } = {}): Tensor<"f32"> {
+  const { low = 0, high = 1 } = known("uniform", options, { low: true, high: true });
   return new Tensor(ops.add(ops.mul(ops.randomUniform(key.bits.value, shape), high - low), low));
 }
 
 /** Normal f32 numbers. */
-export function normal(key: RandomKey, shape: Shape, { mean = 0, standardDeviation = 1 }: { mean?: number; standardDeviation?: number } = {}): Tensor<"f32"> {
+export function normal(key: RandomKey, shape: Shape, options: { mean?: number; standardDeviation?: number } = {}): Tensor<"f32"> {
+  const { mean = 0, standardDeviation = 1 } = known("normal", options, { mean: true, standardDeviation: true });
   return new Tensor(ops.add(ops.mul(ops.randomNormal(key.bits.value, shape), standardDeviation), mean));
 }
 
@@ -52,7 +54,7 @@ export function bernoulli(key: RandomKey, shape: Shape, probability: number): Te
 
 /** Every element the same. */
 export function full<D extends DType = "f32">(shape: Shape, value: number, dtype: D = "f32" as D): Tensor<D> {
-  return new Tensor(ops.broadcastTo(ops.scalar(value, dtype), shape));
+  return new Tensor(ops.broadcastTo(ops.scalar(value, requireDType("full", dtype)), shape));
 }
 
 export function zeros<D extends DType = "f32">(shape: Shape, dtype?: D): Tensor<D> {

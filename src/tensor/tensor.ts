@@ -2,11 +2,14 @@ import {
   constantValue,
   type DType,
   describe,
+  GraphError,
   type HostArray,
   type HostArrays,
   hostArrayFrom,
+  known,
   Node,
   PlaceholderOp,
+  requireDType,
   type Shape,
   ShapeError,
   toNumbers,
@@ -114,15 +117,15 @@ export class Tensor<D extends DType = DType> {
   }
   /** Matrix product over the last two axes. */
   matmul(other: Tensor<D>, options?: ops.MatmulOptions): Tensor<D> {
-    return new Tensor(ops.matmul(this.value, other.value, options));
+    return new Tensor(ops.matmul(this.value, other.value, known("matmul", options, { transposeA: true, transposeB: true, scale: true })));
   }
   /** Sum over axes. @default all axes */
   sum(options?: ops.ReduceOptions): Tensor<D> {
-    return new Tensor(ops.sum(this.value, options));
+    return new Tensor(ops.sum(this.value, known("sum", options, { axes: true, keepDims: true })));
   }
   /** Mean over axes. @default all axes */
   mean(options?: ops.ReduceOptions): Tensor<D> {
-    return new Tensor(ops.mean(this.value, options));
+    return new Tensor(ops.mean(this.value, known("mean", options, { axes: true, keepDims: true })));
   }
   /** Same elements, other shape; one size may be -1. */
   reshape(shape: Shape): Tensor<D> {
@@ -134,7 +137,7 @@ export class Tensor<D extends DType = DType> {
   }
   /** Part of one axis. */
   slice(options: ops.SliceOptions): Tensor<D> {
-    return new Tensor(ops.slice(this.value, options));
+    return new Tensor(ops.slice(this.value, known("slice", options, { axis: true, start: true, end: true, step: true })));
   }
   /** The tensor at index `index` of the first axis. */
   at(index: number): Tensor<D> {
@@ -152,11 +155,22 @@ export class Tensor<D extends DType = DType> {
   }
   /** Converts to another dtype. */
   cast<E extends DType>(to: E): Tensor<E> {
-    return new Tensor(ops.cast(this.value, to));
+    return new Tensor(ops.cast(this.value, requireDType("cast", to)));
   }
 
   toString(): string {
     return `Tensor(${describe(this.value)})`;
+  }
+
+  /** Keeps JavaScript's operators from taking a tensor for a number. @throws GraphError for all but text */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "string") return this.toString();
+    throw new GraphError({
+      where: "tensor",
+      expected: "a function of tensors, such as add or greater",
+      received: `an operator of JavaScript on ${this}`,
+      fix: "numbers of a tensor are known only after it has run: use functions of tensors, or await x.item() outside of compile",
+    });
   }
 }
 
@@ -167,7 +181,7 @@ export async function readTensors<D extends DType>(tensors: readonly Tensor<D>[]
 
 /** The operand an op takes. */
 export function unwrap(x: TensorLike): Value | number {
-  return x instanceof Tensor ? x.value : x;
+  return x instanceof Tensor ? x.value : x; // the op refuses what is neither
 }
 
 function shapeOf(nested: NestedNumbers): number[] {
@@ -227,9 +241,10 @@ export interface TensorOptions<D extends DType> {
  * tensor([[1, 2, 3], [4, 5, 6]]).shape; // [2, 3]
  * tensor([1, 2, 3], { dtype: "i32" }).dtype; // "i32"
  */
-export function tensor<const T extends NestedNumbers | HostArray, D extends DType = DTypeOf<T>>(data: T, { dtype, shape }: TensorOptions<D> = {}): Tensor<D> {
+export function tensor<const T extends NestedNumbers | HostArray, D extends DType = DTypeOf<T>>(data: T, options: TensorOptions<D> = {}): Tensor<D> {
+  const { dtype, shape } = known("tensor", options, { dtype: true, shape: true });
   const isTyped = ArrayBuffer.isView(data);
-  const type = dtype ?? (isTyped ? dtypeOfArray(data as HostArray) : "f32");
+  const type = dtype !== undefined ? requireDType("tensor", dtype) : isTyped ? dtypeOfArray(data as HostArray) : "f32";
   const natural = isTyped ? [(data as HostArray).length] : shapeOf(data as NestedNumbers);
   const sizes = shape ?? natural;
   const flat = isTyped ? (data as HostArray) : flatten(data as NestedNumbers, natural);

@@ -4,8 +4,10 @@ import {
   GraphError,
   HalfArray,
   type HostArrays,
+  known,
   PlaceholderOp,
   RuntimeError,
+  requireDType,
   type Shape,
   ShapeError,
   shapesEqual,
@@ -22,7 +24,7 @@ import { currentTrace } from "./trace.ts";
 export class VariableOp extends PlaceholderOp {
   readonly variable: Variable;
   constructor(variable: Variable, shape: Shape) {
-    super(() => variable.name, { dtype: variable.dtype, shape }); // modules name their parameters later
+    super(variable.name, { dtype: variable.dtype, shape });
     this.variable = variable;
   }
 }
@@ -31,7 +33,7 @@ export class VariableOp extends PlaceholderOp {
 export type Initial<D extends DType> = Tensor<D> | HostArrays[D] | (D extends "f32" ? HalfArray : never);
 
 export interface VariableOptions<D extends DType> {
-  /** For messages and checkpoints. @default "variable" */
+  /** For messages. @default "variable" */
   name?: string;
   dtype: D;
   shape: readonly number[];
@@ -47,7 +49,7 @@ export interface VariableOptions<D extends DType> {
  * its current tensor and `assign` gives it a new one, which takes effect when the compiled function has run.
  */
 export class Variable<D extends DType = DType> {
-  name: string;
+  readonly name: string;
   readonly dtype: D;
   private sizes: readonly number[];
   private changes = 0;
@@ -55,9 +57,10 @@ export class Variable<D extends DType = DType> {
   private stored: DeviceBuffer | undefined;
   private readonly leaf: Value;
 
-  constructor({ name = "variable", dtype, shape, symbolicSizes }: VariableOptions<D>, initial: Initial<D>) {
+  constructor(options: VariableOptions<D>, initial: Initial<D>) {
+    const { name = "variable", dtype, shape, symbolicSizes } = known("Variable", options, { name: true, dtype: true, shape: true, symbolicSizes: true });
     this.name = name;
-    this.dtype = dtype;
+    this.dtype = requireDType("Variable", dtype);
     this.sizes = shape;
     this.initial = this.checked(initial, shape);
     const tracedShape = shape.map((size, axis) => (symbolicSizes?.[axis] ? symbol(symbolicSizes[axis]) : size));

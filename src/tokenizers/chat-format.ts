@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { exists, readJson } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
 import { Template } from "./jinja/template.ts";
 import { withLiterals } from "./prompt.ts";
@@ -128,14 +129,25 @@ function upToTag(text: string, { content }: MixedMessage): string {
   return text.slice(at, at + TAG.length) === TAG ? before : before.trimEnd();
 }
 
-/** The template beside a model: chat_template.jinja, or the one inside tokenizer_config.json, of several the one named default. */
+/**
+ * The template beside a model: chat_template.jinja, or the one inside tokenizer_config.json, of several the one named default.
+ * @throws DataError for a damaged file
+ */
 export async function readChatTemplate(folder: string): Promise<string | undefined> {
   const file = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
   if (file !== undefined) return file;
-  const config = await readFile(join(folder, "tokenizer_config.json"), "utf8").catch(() => "{}");
-  const stored: unknown = JSON.parse(config).chat_template;
-  const template = Array.isArray(stored) ? stored.find(({ name }) => name === "default")?.template : stored;
-  return typeof template === "string" ? template : undefined;
+  const path = join(folder, "tokenizer_config.json");
+  const stored = (await exists(path)) ? (await readJson(path)).chat_template : undefined;
+  if (stored === undefined || stored === null || typeof stored === "string") return stored ?? undefined;
+  const isNamed = (each: unknown): each is { name: string; template: string } =>
+    each !== null && typeof each === "object" && "name" in each && typeof (each as { template?: unknown }).template === "string";
+  if (Array.isArray(stored) && stored.every(isNamed)) return stored.find(({ name }) => name === "default")?.template;
+  throw new DataError({
+    where: `${path}, chat_template`,
+    expected: "a template, or a list of templates with names",
+    received: (JSON.stringify(stored) ?? "").slice(0, 60),
+    fix: "correct the file, or put the template into chat_template.jinja",
+  });
 }
 
 /** bos_token, eos_token and the others, as templates name them. */

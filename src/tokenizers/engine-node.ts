@@ -1,4 +1,4 @@
-import { RuntimeError } from "../ir/index.ts";
+import { DataError, RuntimeError } from "../ir/index.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
 import { checkStride, combined, keptLengths } from "./truncation.ts";
@@ -24,19 +24,21 @@ export async function openEngine(path: string, json: object): Promise<TokenizerE
   try {
     const open = (content: object) => library.Tokenizer.fromString(JSON.stringify(content));
     const trims = JSON.stringify((json as { post_processor?: unknown }).post_processor ?? null).includes('"trim_offsets":true');
-    return new NativeEngine(open(json), trims ? () => open({ ...json, post_processor: null }) : undefined);
+    return new NativeEngine(path, open(json), trims ? () => open({ ...json, post_processor: null }) : undefined);
   } catch (cause) {
     throw new RuntimeError({ where: path, expected: "a tokenizer.json", received: (cause as Error).message, fix: "fetch the file again", cause });
   }
 }
 
 class NativeEngine implements TokenizerEngine {
+  private readonly path: string;
   private readonly tokenizer: NativeTokenizer;
   private readonly openPlain: (() => NativeTokenizer) | undefined;
   private plain: NativeTokenizer | undefined;
 
   /** @param openPlain opens the same without its post-processor, where applying that twice would trim offsets twice */
-  constructor(tokenizer: NativeTokenizer, openPlain?: () => NativeTokenizer) {
+  constructor(path: string, tokenizer: NativeTokenizer, openPlain?: () => NativeTokenizer) {
+    this.path = path;
     this.tokenizer = tokenizer;
     this.openPlain = openPlain;
   }
@@ -54,13 +56,14 @@ class NativeEngine implements TokenizerEngine {
   }
 
   async encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]> {
-    const whole = await this.tokenizer.encode(text, pair ?? null, { addSpecialTokens });
+    const whole = await this.run(() => this.tokenizer.encode(text, pair ?? null, { addSpecialTokens }));
     if (!cut || whole.getLength() <= cut.maxLength) return [flat(whole)];
     // the library's own truncation loses parts of what does not fit: each text is cut here, and the special tokens come after
     this.plain ??= this.openPlain?.() ?? this.tokenizer;
     const bare = { addSpecialTokens: false };
-    const first = await this.plain.encode(text, null, bare);
-    const second = pair === undefined ? undefined : await this.plain.encode(pair, null, bare);
+    const { plain } = this;
+    const first = await this.run(() => plain.encode(text, null, bare));
+    const second = pair === undefined ? undefined : await this.run(() => plain.encode(pair, null, bare));
     const added = addSpecialTokens ? await this.addedTokens(second !== undefined) : 0;
     const kept = keptLengths(first.getLength(), second?.getLength(), added, cut);
     const firsts = parts(first, kept.first, cut);
@@ -70,7 +73,17 @@ class NativeEngine implements TokenizerEngine {
 
   /** Special tokens that the model adds to one text or to two. */
   private async addedTokens(isPair: boolean): Promise<number> {
-    return (await this.tokenizer.encode("", isPair ? "" : null, { addSpecialTokens: true })).getLength();
+    return (await this.run(() => this.tokenizer.encode("", isPair ? "" : null, { addSpecialTokens: true }))).getLength();
+  }
+
+  /** @throws DataError for what the library finds wrong in the file only now */
+  private async run<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (cause) {
+      const received = (cause as Error).message;
+      throw new DataError({ where: this.path, expected: "a tokenizer.json that every text can be encoded by", received, fix: "fetch the file again", cause });
+    }
   }
 
   joinTokens(tokens: readonly string[]): string {
@@ -78,7 +91,7 @@ class NativeEngine implements TokenizerEngine {
   }
 
   async decode(ids: readonly number[], skipSpecialTokens: boolean): Promise<string> {
-    return this.tokenizer.decode([...ids], skipSpecialTokens);
+    return this.run(() => this.tokenizer.decode([...ids], skipSpecialTokens));
   }
 }
 

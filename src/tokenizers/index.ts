@@ -6,7 +6,7 @@ export type { EncodeOptions, Encoding, PadOptions } from "./encoding.ts";
 export { ggufTokenizer, loadGgufTokenizer } from "./formats/gguf.ts";
 export { sentencePieceJson } from "./formats/sentencepiece.ts";
 export { type TiktokenOptions, tiktokenJson, tiktokenPatterns } from "./formats/tiktoken.ts";
-export { loadTokenizer, openTokenizer, saveTokenizer } from "./load.ts";
+export { loadTokenizer, openTokenizer, promptTokenizerFromJson, saveTokenizer } from "./load.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
 export { type SpecialTokens, TextTokenizer } from "./text-tokenizer.ts";
 export { END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, type Tokenizer, type TokenStream } from "./tokenizer.ts";

@@ -32,7 +32,12 @@ const tokenizerFile = z.object({
  * @throws DataError when the file is missing, damaged or of another kind
  */
 export async function loadTokenizer(path: string): Promise<PromptTokenizer> {
-  const parsed = tokenizerFile.safeParse(await readJson(path));
+  return promptTokenizerFromJson(await readJson(path), path);
+}
+
+/** The same for what the file holds. */
+export function promptTokenizerFromJson(json: unknown, path = "tokenizer.json"): PromptTokenizer {
+  const parsed = tokenizerFile.safeParse(json);
   const fix = "use a GPT-2 tokenizer.json or one that Kindling wrote";
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

@@ -7,13 +7,15 @@ const marks = new RegExp(`[${OPEN}${CLOSE}]`, "gu");
 
 /**
  * Marks in a text from outside what looks like a special token, so that `encodePrompt` takes it for plain text: nobody can end their own message
- * and begin another one's.
+ * and begin another one's. In any case of letters: a template may lower or raise them.
  */
 export function withLiterals(text: string, { specialTexts }: Pick<Tokenizer, "specialTexts">): string {
   const clean = text.replace(marks, "");
-  const wanted = specialTexts.filter((special) => special !== "" && clean.includes(special));
+  const [lower, upper] = [clean.toLowerCase(), clean.toUpperCase()];
+  const isIn = (special: string) => lower.includes(special.toLowerCase()) || upper.includes(special.toUpperCase());
+  const wanted = specialTexts.filter((special) => special !== "" && isIn(special));
   if (wanted.length === 0) return clean;
-  return clean.replace(new RegExp(anyOf(wanted), "gu"), (special) => `${OPEN}${special}${CLOSE}`);
+  return clean.replace(new RegExp(anyOf(wanted), "giu"), (special) => `${OPEN}${special}${CLOSE}`);
 }
 
 /** Ids of a prompt; what `withLiterals` marked is plain text. */
@@ -23,7 +25,8 @@ export async function encodePrompt(tokenizer: Tokenizer, prompt: string, { addSp
   const pieces = prompt.split(new RegExp(`${OPEN}([^${CLOSE}]*)${CLOSE}`, "u"));
   for (const [i, piece] of pieces.entries()) {
     if (piece === "") continue;
-    ids.push(...(await tokenizer.encode(piece, i % 2 === 1 ? { addSpecialTokens: false, isLiteral: true } : { addSpecialTokens: false })));
+    const part = await tokenizer.encode(piece, i % 2 === 1 ? { addSpecialTokens: false, isLiteral: true } : { addSpecialTokens: false });
+    for (const id of part) ids.push(id);
   }
   return ids;
 }

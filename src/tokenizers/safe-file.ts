@@ -1,15 +1,21 @@
-import { DataError } from "../ir/index.ts";
+import { DataError, withinLimit } from "../ir/index.ts";
+import { byteCharacters } from "./byte-level.ts";
+import { CharsMap } from "./engine/charsmap.ts";
+import { kindOf } from "./engine/schema.ts";
 import type { Json } from "./json-parts.ts";
+import { requireLinear } from "./regex/index.ts";
 
 const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value);
+type Fail = (part: string, expected: string, received: unknown) => DataError;
+const PARTS = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
 
 /**
- * Checks in a tokenizer.json what the native library does not survive: it would end the process. Truncation and padding are taken out: they are
- * options of each call here.
+ * Checks in a tokenizer.json what the native library does not survive: it would end the process, or not come back. Truncation and padding are taken
+ * out: they are options of each call here.
  * @throws DataError naming the part
  */
 export function checkedTokenizer(path: string, json: Json): Json {
-  const fail = (part: string, expected: string, received: unknown): DataError =>
+  const fail: Fail = (part, expected, received) =>
     new DataError({
       where: `${path}, ${part}`,
       expected,
@@ -17,24 +23,35 @@ export function checkedTokenizer(path: string, json: Json): Json {
       fix: "fetch the file again, from a source that you trust",
     });
   if (!isObject(json.model)) throw fail("model", "an object", json.model);
-  const visit = (value: unknown, part: string): void => {
-    if (Array.isArray(value)) {
-      for (const [i, child] of value.entries()) visit(child, `${part}.${i}`);
-      return;
-    }
-    if (!isObject(value)) return;
-    if (value.type === "Replace" && isObject(value.pattern) && value.pattern.String === "") throw fail(part, "a pattern that is not empty", value.pattern);
-    if (value.type === "FixedLength" && !(Number(value.length) >= 1)) throw fail(part, "a length of at least 1", value.length);
-    if (value.type === "Precompiled" && !isCharsMap(value.precompiled_charsmap)) throw fail(part, "a sound precompiled_charsmap", value.precompiled_charsmap);
-    if (value.type === "TemplateProcessing") checkTemplate(value, part, fail);
-    for (const [key, child] of Object.entries(value)) visit(child, `${part}.${key}`);
-  };
-  for (const part of ["normalizer", "pre_tokenizer", "post_processor", "decoder"]) visit(json[part], part);
+  for (const part of PARTS) checkPart(path, json[part], part, fail);
+  checkMerges(json.model, fail);
+  checkUnknown(json, json.model, fail);
   return { ...json, truncation: null, padding: null };
 }
 
+/** A part, and those within. */
+function checkPart(path: string, value: unknown, part: string, fail: Fail, depth = 0): void {
+  withinLimit("jsonDepth", depth, path, "parts inside one another");
+  if (Array.isArray(value)) {
+    for (const [i, child] of value.entries()) checkPart(path, child, `${part}.${i}`, fail, depth + 1);
+    return;
+  }
+  if (!isObject(value)) return;
+  if (value.type === "Replace" && isObject(value.pattern) && value.pattern.String === "") throw fail(part, "a pattern that is not empty", value.pattern);
+  if (value.type === "FixedLength" && !(Number(value.length) >= 1)) throw fail(part, "a length of at least 1", value.length);
+  if (value.type === "Precompiled" && value.precompiled_charsmap !== null) checkCharsMap(path, value.precompiled_charsmap, part, fail);
+  if (value.type === "TemplateProcessing") checkTemplate(value, part, fail);
+  if (typeof value.Regex === "string") requireLinear(value.Regex, `${path}, ${part}`);
+  for (const [key, child] of Object.entries(value)) checkPart(path, child, `${part}.${key}`, fail, depth + 1);
+}
+
+function checkCharsMap(path: string, value: unknown, part: string, fail: Fail): void {
+  if (typeof value !== "string") throw fail(part, "a sound precompiled_charsmap", value);
+  new CharsMap(value, `${path}, ${part}.precompiled_charsmap`);
+}
+
 /** Every special token of a template is explained. */
-function checkTemplate(template: Json, part: string, fail: (part: string, expected: string, received: unknown) => DataError): void {
+function checkTemplate(template: Json, part: string, fail: Fail): void {
   const known = isObject(template.special_tokens) ? template.special_tokens : {};
   for (const key of ["single", "pair"]) {
     for (const piece of (Array.isArray(template[key]) ? template[key] : []) as unknown[]) {
@@ -44,12 +61,32 @@ function checkTemplate(template: Json, part: string, fail: (part: string, expect
   }
 }
 
-/** SentencePiece's rules: the size of a trie, the trie in units of four bytes, then its texts. */
-function isCharsMap(value: unknown): boolean {
-  if (value === null) return true;
-  if (typeof value !== "string" || value.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(value)) return false;
-  const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
-  if (bytes.length < 4) return false;
-  const size = new DataView(bytes.buffer).getUint32(0, true);
-  return size > 0 && size % 4 === 0 && 4 + size < bytes.length && bytes[bytes.length - 1] === 0;
+/** The library cuts as many bytes off the right side of a merge as the prefix has characters. */
+function checkMerges({ continuing_subword_prefix: prefix, merges }: Json, fail: Fail): void {
+  if (typeof prefix !== "string" || prefix === "" || !Array.isArray(merges)) return;
+  const length = Array.from(prefix).length;
+  const utf8 = new TextEncoder();
+  for (const [i, merge] of merges.entries()) {
+    const right: unknown = typeof merge === "string" ? merge.split(" ")[1] : Array.isArray(merge) ? merge[1] : undefined;
+    if (typeof right !== "string") continue;
+    const bytes = utf8.encode(right);
+    const isBoundary = bytes.length === length || (bytes.length > length && (bytes[length] & 0xc0) !== 0x80);
+    if (!isBoundary) throw fail(`model.merges.${i}`, `a right side that begins with the prefix ${JSON.stringify(prefix)}`, right);
+  }
+}
+
+/** What a character is shown as that the vocabulary lacks must be in it, unless there is no such character. */
+function checkUnknown(json: Json, model: Json, fail: Fail): void {
+  const kind = kindOf(model);
+  const { unk_token: unknown = kind === "WordPiece" ? "[UNK]" : undefined, vocab } = model;
+  if (typeof unknown !== "string" || !isObject(vocab) || !["BPE", "WordPiece", "WordLevel"].includes(kind)) return;
+  if (Object.hasOwn(vocab, unknown) || (kind === "BPE" && hasAllBytes(json, model, vocab))) return;
+  throw fail("model.unk_token", "a token of the vocabulary", unknown);
+}
+
+function hasAllBytes(json: Json, { byte_fallback: hasFallback }: Json, vocab: Json): boolean {
+  const isWritten = /"type":"ByteLevel"/.test(JSON.stringify([json.normalizer ?? null, json.pre_tokenizer ?? null]));
+  if (isWritten && byteCharacters.every((character) => Object.hasOwn(vocab, character))) return true;
+  const nameOf = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+  return hasFallback === true && Array.from({ length: 256 }, (_, byte) => nameOf(byte)).every((name) => Object.hasOwn(vocab, name));
 }

@@ -83,9 +83,10 @@ async function* trainPrepared(folder: string, config: RunConfig, data: PreparedD
   const datasets = await openDatasets(data, config);
   try {
     yield { type: "ready", parameters: model.parameterCount(), trainTokens: data.trainTokens, vocabSize: data.tokenizer.vocabSize };
-    const { warmupSteps, steps, learningRate } = config;
+    const { warmupSteps, steps, learningRate, batchSize, contextLength, clipNorm, precision, seed } = config;
+    const { evaluationInterval, checkpointInterval } = config;
     const events = train({
-      ...config,
+      ...{ steps, batchSize, contextLength, clipNorm, precision, seed, evaluationInterval, checkpointInterval },
       ...datasets,
       model,
       optimizer,
@@ -130,6 +131,9 @@ async function saveModel(folder: string, model: GPT2LMHeadModel, tokenizer: Toke
   return path;
 }
 
+/** How texts are drawn from a model unless one says otherwise: small models repeat themselves when they always take the likeliest token. */
+const drawing = { do_sample: true, temperature: 0.8, top_k: 50 };
+
 function buildModel(config: RunConfig, tokenizer: Tokenizer) {
   const { hiddenSize, numLayers, numHeads, contextLength, dropout, seed, weightDecay } = config;
   const endId = tokenizer.endOfTextId;
@@ -148,6 +152,7 @@ function buildModel(config: RunConfig, tokenizer: Tokenizer) {
     },
     randomKey(seed),
   );
+  model.generationConfig = drawing;
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay });
   return { model, optimizer };
 }

@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TokenDataset } from "../data/index.ts";
 import { withWriteErrors } from "../files/index.ts";
-import type { FloatDType } from "../ir/index.ts";
+import { checkOptions, type FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
@@ -48,6 +48,11 @@ export interface TrainOptions {
   signal?: AbortSignal;
 }
 
+const trainOptions: readonly (keyof TrainOptions)[] = [
+  ...(["model", "optimizer", "tokenizer", "trainData", "validationData", "schedule", "folder", "steps", "batchSize", "contextLength"] as const),
+  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "fingerprint", "signal"] as const),
+];
+
 export type TrainEvent =
   | { type: "resumed"; step: number; validationLoss: number | null }
   | { type: "step"; step: number; loss: number; gradientNorm: number; learningRate: number; tokensPerSecond: number; elapsedSeconds: number }
@@ -72,6 +77,7 @@ const STATE_COPIES = 3;
  *   or of other data. WriteError when the disk is full
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
+  checkOptions("train", options, trainOptions);
   const { folder, steps, batchSize, contextLength, trainData, evaluationInterval = 100, checkpointInterval = 500 } = options;
   await withWriteErrors(folder, () => mkdir(folder, { recursive: true }));
   const session = new Session(options);
@@ -232,7 +238,7 @@ async function diverged({ options, step, loss, trainStep, canRollBack, inputs, t
   if (canRollBack) trainStep.rollback();
   const { model } = options;
   const lossTensor = model.loss(inputs, targets);
-  const first = await firstNonFinite([...model.parameters().map((parameter) => parameter.value), lossTensor]);
+  const first = await firstNonFinite([...model.parameters().map((parameter) => parameter.value), lossTensor], model.namedState());
   return new DivergedError({
     where: `training step ${step}`,
     expected: "a finite loss",

@@ -1,6 +1,6 @@
 /** Models as ONNX files that ONNX Runtime runs alone, with the names of inputs and outputs that optimum and transformers.js have. */
 import { join } from "node:path";
-import { addSizes, type Size } from "../../ir/index.ts";
+import { addSizes, checkOptions, type Size } from "../../ir/index.ts";
 import { type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
 import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
 import { arange, broadcastTo, cast, cumsum, flip, gather, greaterEqual, max, notEqual, sub, type Tensor, zeros } from "../../tensor/index.ts";
@@ -32,8 +32,10 @@ const ids = (length = LENGTH): OnnxInput => ({ dtype: "i64", shape: [BATCH, leng
  * @returns the names of the files
  */
 export async function exportModel(model: PretrainedModel, folder: string, options: ExportModelOptions = {}): Promise<string[]> {
+  checkOptions("exportModel", options, ["imageSize", "externalData", "names"]);
+  const { imageSize: _, ...fileOptions } = options;
   const write = async (name: string, forward: (inputs: Tensors) => Tensors, inputs: Inputs) => {
-    await exportOnnx(join(folder, name), forward, inputs, options);
+    await exportOnnx(join(folder, name), forward, inputs, { names: model.namedState(), ...fileOptions });
     return name;
   };
   const { task } = model;

@@ -1,5 +1,5 @@
 /** Activation functions. */
-import type { FloatDType, Value } from "../../ir/index.ts";
+import { type FloatDType, known, type Value } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 
@@ -40,7 +40,7 @@ export function leakyRelu<D extends FloatDType>(x: Tensor<D>, negativeSlope?: nu
   return new Tensor(ops.leakyRelu(x.value, negativeSlope));
 }
 /** leakyRelu with a learned slope: weight [1], or one for each size of axis 1. He et al. 2015, arXiv:1502.01852. */
-export function prelu<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>): Tensor<D> {
+export function prelu<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>): Tensor<D> {
   return new Tensor(ops.prelu(x.value, weight.value));
 }
 /** x where positive, else alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289. @default 1 */
@@ -53,7 +53,7 @@ export function celu<D extends FloatDType>(x: Tensor<D>, alpha?: number): Tensor
 }
 /** log(1 + exp(beta x)) / beta, a smooth relu. */
 export function softplus<D extends FloatDType>(x: Tensor<D>, options?: ops.SoftplusOptions): Tensor<D> {
-  return new Tensor(ops.softplus(x.value, options));
+  return new Tensor(ops.softplus(x.value, known("softplus", options, { beta: true, threshold: true })));
 }
 /** x moved by lambda toward 0, and 0 within lambda of it. @default 0.5 */
 export function softshrink<D extends FloatDType>(x: Tensor<D>, lambda?: number): Tensor<D> {

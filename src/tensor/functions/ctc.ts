@@ -1,4 +1,4 @@
-import { type FloatDType, OptionError, requireStatic, ShapeError } from "../../ir/index.ts";
+import { type FloatDType, known, OptionError, requireStatic, ShapeError } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { scan } from "../control.ts";
 import { Tensor } from "../tensor.ts";
@@ -30,10 +30,8 @@ const IMPOSSIBLE = -1e30;
  * repeats and blanks between. The forward variables run through the frames in a scan. [] or, without reduction, [N].
  * Graves et al. 2006, section 4.1.
  */
-export function ctcLoss<D extends FloatDType>(
-  { logProbs, targets, inputLengths, targetLengths }: CtcLossInputs<D>,
-  { blank = 0, reduction = "mean" }: CtcLossOptions = {},
-): Tensor<D> {
+export function ctcLoss<D extends FloatDType>({ logProbs, targets, inputLengths, targetLengths }: CtcLossInputs<D>, options: CtcLossOptions = {}): Tensor<D> {
+  const { blank = 0, reduction = "mean" } = known("ctcLoss", options, { blank: true, reduction: true });
   const [frames, batch, classes] = requireStatic("ctcLoss", logProbs.shape);
   const [rows, longest] = requireStatic("ctcLoss", targets.shape);
   if (logProbs.rank !== 3 || targets.rank !== 2 || rows !== batch) {

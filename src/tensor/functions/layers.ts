@@ -1,5 +1,5 @@
 /** Normalisation, attention, losses and quantized numbers. */
-import type { FloatDType } from "../../ir/index.ts";
+import { type FloatDType, known } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 
@@ -14,12 +14,12 @@ export function logSoftmax<D extends FloatDType>(x: Tensor<D>, axis?: number): T
 }
 
 /** Normalises the last axis, then scales and shifts. x: [..., D], weight and bias: [D]. arXiv:1607.06450 */
-export function layerNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, bias: Tensor<D>, epsilon?: number): Tensor<D> {
+export function layerNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, bias: Tensor<NoInfer<D>>, epsilon?: number): Tensor<D> {
   return new Tensor(ops.layerNorm(x.value, weight.value, bias.value, epsilon));
 }
 
 /** x divided by its root mean square over the last axis, times a weight. x: [..., D], weight: [D]. arXiv:1910.07467 */
-export function rmsNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, epsilon?: number): Tensor<D> {
+export function rmsNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, epsilon?: number): Tensor<D> {
   return new Tensor(ops.rmsNorm(x.value, weight.value, epsilon));
 }
 
@@ -39,6 +39,7 @@ export function batchNorm<D extends FloatDType>(
   { weight, bias, runningMean, runningVariance }: BatchNormState<D>,
   options: ops.BatchNormOptions,
 ): { y: Tensor<D>; runningMean: Tensor<D>; runningVariance: Tensor<D> } {
+  known("batchNorm", options, { training: true, momentum: true, epsilon: true });
   const inputs = { weight: weight?.value, bias: bias?.value, runningMean: runningMean.value, runningVariance: runningVariance.value };
   const result = ops.batchNorm(x.value, inputs, options);
   return { y: new Tensor(result.y), runningMean: new Tensor(result.runningMean), runningVariance: new Tensor(result.runningVariance) };
@@ -52,21 +53,24 @@ export interface AffineNorm<D extends FloatDType> {
   /** @default 1e-5 */
   epsilon?: number;
 }
+const affineNames = { weight: true, bias: true, epsilon: true } as const;
 /** Normalises each example over groups of channels and the spatial axes. x: [N, C, ...]. arXiv:1803.08494 */
-export function groupNorm<D extends FloatDType>(x: Tensor<D>, numGroups: number, { weight, bias, epsilon }: AffineNorm<D> = {}): Tensor<D> {
+export function groupNorm<D extends FloatDType>(x: Tensor<D>, numGroups: number, options: AffineNorm<NoInfer<D>> = {}): Tensor<D> {
+  const { weight, bias, epsilon } = known("groupNorm", options, affineNames);
   return new Tensor(ops.groupNorm(x.value, numGroups, { weight: weight?.value, bias: bias?.value, epsilon }));
 }
 /** Normalises each channel of each example over the spatial axes. x: [N, C, ...]. arXiv:1607.08022 */
-export function instanceNorm<D extends FloatDType>(x: Tensor<D>, { weight, bias, epsilon }: AffineNorm<D> = {}): Tensor<D> {
+export function instanceNorm<D extends FloatDType>(x: Tensor<D>, options: AffineNorm<NoInfer<D>> = {}): Tensor<D> {
+  const { weight, bias, epsilon } = known("instanceNorm", options, affineNames);
   return new Tensor(ops.instanceNorm(x.value, { weight: weight?.value, bias: bias?.value, epsilon }));
 }
 /** x divided by its length along an axis. @default last axis */
 export function l2Normalize<D extends FloatDType>(x: Tensor<D>, options?: { axis?: number; epsilon?: number }): Tensor<D> {
-  return new Tensor(ops.l2Normalize(x.value, options));
+  return new Tensor(ops.l2Normalize(x.value, known("l2Normalize", options, { axis: true, epsilon: true })));
 }
 /** Divides by the activity of neighbouring channels. x: [N, C, ...]. Krizhevsky et al. 2012, section 3.3. */
 export function localResponseNorm<D extends FloatDType>(x: Tensor<D>, options: ops.LocalResponseNormOptions): Tensor<D> {
-  return new Tensor(ops.localResponseNorm(x.value, options));
+  return new Tensor(ops.localResponseNorm(x.value, known("localResponseNorm", options, { size: true, alpha: true, beta: true, k: true })));
 }
 
 export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<ops.CrossEntropyOptions, "weight"> {
@@ -74,13 +78,18 @@ export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<op
   weight?: Tensor<D>;
 }
 /** Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not count. */
-export function crossEntropy<D extends FloatDType>(logits: Tensor<D>, targets: Tensor<"i32" | "i64">, options: TensorCrossEntropyOptions<D> = {}): Tensor<D> {
+export function crossEntropy<D extends FloatDType>(
+  logits: Tensor<D>,
+  targets: Tensor<"i32" | "i64">,
+  options: TensorCrossEntropyOptions<NoInfer<D>> = {},
+): Tensor<D> {
+  known("crossEntropy", options, { ignoreIndex: true, labelSmoothing: true, weight: true });
   return new Tensor(ops.crossEntropy(logits.value, targets.value, { ...options, weight: options.weight?.value }));
 }
 
 /** Integers and the range that x is rounded to, with a straight-through gradient. arXiv:1712.05877 */
 export function fakeQuantize<D extends FloatDType>(x: Tensor<D>, options: ops.FakeQuantizeOptions): Tensor<D> {
-  return new Tensor(ops.fakeQuantize(x.value, options));
+  return new Tensor(ops.fakeQuantize(x.value, known("fakeQuantize", options, { scale: true, zeroPoint: true, quantMin: true, quantMax: true })));
 }
 type TensorScales<O extends { scale: unknown; zeroPoint?: unknown }> = Omit<O, "scale" | "zeroPoint"> & {
   /** Step between two neighbouring numbers. */
@@ -92,12 +101,14 @@ const plain = <T>(x: T | Tensor) => (x instanceof Tensor ? x.value : x);
 /** round(x / scale) + zeroPoint as 8-bit integers. @default i8 */
 export function quantizeLinear<Q extends ops.QuantizedDType = "i8">(
   x: Tensor<FloatDType>,
-  { scale, zeroPoint, ...options }: TensorScales<ops.QuantizeOptions> & { dtype?: Q },
+  options: TensorScales<ops.QuantizeOptions> & { dtype?: Q },
 ): Tensor<Q> {
-  return new Tensor(ops.quantizeLinear(x.value, { ...options, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
+  const { scale, zeroPoint, ...rest } = known("quantizeLinear", options, { scale: true, zeroPoint: true, axis: true, dtype: true });
+  return new Tensor(ops.quantizeLinear(x.value, { ...rest, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
 }
 /** (q - zeroPoint) scale. */
-export function dequantizeLinear(q: Tensor<ops.QuantizedDType>, { scale, zeroPoint, axis }: TensorScales<ops.QuantizeOptions>): Tensor<"f32"> {
+export function dequantizeLinear(q: Tensor<ops.QuantizedDType>, options: Omit<TensorScales<ops.QuantizeOptions>, "dtype">): Tensor<"f32"> {
+  const { scale, zeroPoint, axis } = known("dequantizeLinear", options, { scale: true, zeroPoint: true, axis: true });
   return new Tensor(ops.dequantizeLinear(q.value, { axis, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
 }
 /** x Wᵀ with W in blocks of 4- or 8-bit integers. x: [..., K] -> [..., N]; see the op for the layout. */
@@ -108,12 +119,14 @@ export function blockMatmul<D extends FloatDType>(
   zeroPoints: Tensor<"u8"> | undefined,
   options: ops.BlockMatmulOptions,
 ): Tensor<D> {
-  return new Tensor(ops.blockMatmul(x.value, packed.value, scales.value, zeroPoints?.value, options));
+  return new Tensor(
+    ops.blockMatmul(x.value, packed.value, scales.value, zeroPoints?.value, known("blockMatmul", options, { bits: true, blockSize: true, activations: true })),
+  );
 }
 
 /** Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2]. Su et al. 2021, arXiv:2104.09864. */
-export function rotaryEmbedding<D extends FloatDType>(x: Tensor<D>, cos: Tensor<D>, sin: Tensor<D>, options?: ops.RotaryOptions): Tensor<D> {
-  return new Tensor(ops.rotaryEmbedding(x.value, cos.value, sin.value, options));
+export function rotaryEmbedding<D extends FloatDType>(x: Tensor<D>, cos: Tensor<NoInfer<D>>, sin: Tensor<NoInfer<D>>, options?: ops.RotaryOptions): Tensor<D> {
+  return new Tensor(ops.rotaryEmbedding(x.value, cos.value, sin.value, known("rotaryEmbedding", options, { interleaved: true })));
 }
 
 export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask" | "bias" | "onProbabilities"> {
@@ -125,8 +138,24 @@ export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask
   onProbabilities?: (probabilities: Tensor<FloatDType>) => Tensor<FloatDType>;
 }
 
+const attentionNames = {
+  isCausal: true,
+  scale: true,
+  mask: true,
+  bias: true,
+  slidingWindow: true,
+  softCap: true,
+  onProbabilities: true,
+  blocks: true,
+} as const;
 /** softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] with K dividing H -> [B, H, T, Dh]. arXiv:1706.03762 */
-export function scaledDotProductAttention<D extends FloatDType>(q: Tensor<D>, k: Tensor<D>, v: Tensor<D>, options: TensorAttentionOptions = {}): Tensor<D> {
+export function scaledDotProductAttention<D extends FloatDType>(
+  q: Tensor<D>,
+  k: Tensor<NoInfer<D>>,
+  v: Tensor<NoInfer<D>>,
+  options: TensorAttentionOptions = {},
+): Tensor<D> {
+  known("scaledDotProductAttention", options, attentionNames);
   const { mask, bias, onProbabilities, ...rest } = options;
   return new Tensor(
     ops.scaledDotProductAttention(q.value, k.value, v.value, {
@@ -156,6 +185,7 @@ export function cachedAttention<D extends FloatDType>(
   cache: AttentionCacheInputs<D>,
   options: ops.CachedAttentionOptions,
 ): { output: Tensor<D>; k: Tensor<D>; v: Tensor<D> } {
+  known("cachedAttention", options, { numHeads: true, numKeyHeads: true, scale: true, slidingWindow: true });
   const inputs = { q: q.value, k: k.value, v: v.value, pastK: cache.k.value, pastV: cache.v.value, lengths: cache.lengths.value, total: cache.total.value };
   const [output, nextK, nextV] = ops.cachedAttention(inputs, options);
   return { output: new Tensor(output), k: new Tensor(nextK), v: new Tensor(nextV) };

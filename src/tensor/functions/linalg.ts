@@ -1,5 +1,5 @@
 /** Decompositions of small matrices, computed on the host. x: [..., M, N]; leading axes are batches. */
-import type { FloatDType, Value } from "../../ir/index.ts";
+import { type FloatDType, known, type Value } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 
@@ -9,10 +9,10 @@ const wrap = <D extends FloatDType, K extends string>(values: Record<K, Value>) 
 /** L with x = L Lᵀ, lower triangular; NaN where x is not symmetric positive definite. */
 export const cholesky = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.cholesky(x.value));
 /** X with a X = b; NaN for singular a. a: [..., N, N], b: [..., N, K] -> [..., N, K] */
-export const solve = <D extends FloatDType>(a: Tensor<D>, b: Tensor<D>): Tensor<D> => new Tensor(ops.solve(a.value, b.value));
+export const solve = <D extends FloatDType>(a: Tensor<D>, b: Tensor<NoInfer<D>>): Tensor<D> => new Tensor(ops.solve(a.value, b.value));
 /** X with a X = b for triangular a. */
-export const triangularSolve = <D extends FloatDType>(a: Tensor<D>, b: Tensor<D>, options?: ops.TriangularOptions): Tensor<D> =>
-  new Tensor(ops.triangularSolve(a.value, b.value, options));
+export const triangularSolve = <D extends FloatDType>(a: Tensor<D>, b: Tensor<NoInfer<D>>, options?: ops.TriangularOptions): Tensor<D> =>
+  new Tensor(ops.triangularSolve(a.value, b.value, known("triangularSolve", options, { upper: true, unitriangular: true })));
 /** The inverse matrix; NaN for a singular one. */
 export const inverse = <D extends FloatDType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.inverse(x.value));
 /** The determinant. x: [..., N, N] -> [...] */

@@ -1,16 +1,21 @@
 /** Products, convolutions, pooling, resizing and transforms. */
-import type { FloatDType } from "../../ir/index.ts";
+import { type FloatDType, known } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 
 /** Matrix product over the last two axes; leading axes broadcast. a: [..., M, K], b: [..., K, N] -> [..., M, N] */
-export function matmul<D extends FloatDType>(a: Tensor<D>, b: Tensor<D>, options?: ops.MatmulOptions): Tensor<D> {
-  return new Tensor(ops.matmul(a.value, b.value, options));
+export function matmul<D extends FloatDType>(a: Tensor<D>, b: Tensor<NoInfer<D>>, options?: ops.MatmulOptions): Tensor<D> {
+  return new Tensor(ops.matmul(a.value, b.value, known("matmul", options, { transposeA: true, transposeB: true, scale: true })));
 }
 
 /** x W + b. x: [..., D], weight: [D, F] (or [F, D] with transposeB), bias: [F] -> [..., F] */
-export function linear<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, bias: Tensor<D>, options?: { transposeB?: boolean }): Tensor<D> {
-  return new Tensor(ops.linear(x.value, weight.value, bias.value, options));
+export function linear<D extends FloatDType>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias: Tensor<NoInfer<D>>,
+  options?: { transposeB?: boolean },
+): Tensor<D> {
+  return new Tensor(ops.linear(x.value, weight.value, bias.value, known("linear", options, { transposeB: true })));
 }
 
 /** Einstein summation, as in numpy: einsum("bij,bjk->bik", a, b). */
@@ -19,20 +24,34 @@ export function einsum<D extends FloatDType>(equation: string, ...operands: read
 }
 
 /** Convolution. x: [N, C, ...sizes], weight: [O, C / groups, ...kernel], bias: [O] -> [N, O, ...counts] */
-export function conv<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, bias?: Tensor<D>, options?: ops.ConvOptions): Tensor<D> {
-  return new Tensor(ops.conv(x.value, weight.value, bias?.value, options));
+export function conv<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, bias?: Tensor<NoInfer<D>>, options?: ops.ConvOptions): Tensor<D> {
+  return new Tensor(ops.conv(x.value, weight.value, bias?.value, known("conv", options, { stride: true, padding: true, dilation: true, groups: true })));
 }
 /** Transposed convolution. x: [N, C, ...sizes], weight: [C, O / groups, ...kernel], bias: [O] -> [N, O, ...] */
-export function convTranspose<D extends FloatDType>(x: Tensor<D>, weight: Tensor<D>, bias?: Tensor<D>, options?: ops.ConvTransposeOptions): Tensor<D> {
-  return new Tensor(ops.convTranspose(x.value, weight.value, bias?.value, options));
+export function convTranspose<D extends FloatDType>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias?: Tensor<NoInfer<D>>,
+  options?: ops.ConvTransposeOptions,
+): Tensor<D> {
+  return new Tensor(
+    ops.convTranspose(
+      x.value,
+      weight.value,
+      bias?.value,
+      known("convTranspose", options, { stride: true, padding: true, dilation: true, groups: true, outputPadding: true }),
+    ),
+  );
 }
 /** Largest element of each window. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function maxPool<D extends FloatDType>(x: Tensor<D>, options: ops.MaxPoolOptions): Tensor<D> {
-  return new Tensor(ops.maxPool(x.value, options));
+  return new Tensor(ops.maxPool(x.value, known("maxPool", options, { kernelSize: true, stride: true, padding: true, ceilMode: true, dilation: true })));
 }
 /** Mean of each window. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function averagePool<D extends FloatDType>(x: Tensor<D>, options: ops.AveragePoolOptions): Tensor<D> {
-  return new Tensor(ops.averagePool(x.value, options));
+  return new Tensor(
+    ops.averagePool(x.value, known("averagePool", options, { kernelSize: true, stride: true, padding: true, ceilMode: true, countIncludePad: true })),
+  );
 }
 /** Mean of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
 export function adaptiveAveragePool<D extends FloatDType>(x: Tensor<D>, outputSize: number | readonly number[]): Tensor<D> {
@@ -52,7 +71,9 @@ export function globalMaxPool<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
 }
 /** Resizes the spatial axes. x: [N, C, ...sizes] -> [N, C, ...size]. @default nearest */
 export function interpolate<D extends FloatDType>(x: Tensor<D>, options: ops.InterpolateOptions): Tensor<D> {
-  return new Tensor(ops.interpolate(x.value, options));
+  return new Tensor(
+    ops.interpolate(x.value, known("interpolate", options, { size: true, scaleFactor: true, mode: true, alignCorners: true, antialias: true })),
+  );
 }
 /** Channels become blocks of r x r elements. x: [N, C r², H, W] -> [N, C, H r, W r] */
 export function pixelShuffle<D extends FloatDType>(x: Tensor<D>, upscaleFactor: number): Tensor<D> {
@@ -64,30 +85,30 @@ export function pixelUnshuffle<D extends FloatDType>(x: Tensor<D>, downscaleFact
 }
 /** All windows of an image as columns. x: [N, C, H, W] -> [N, C kh kw, L] */
 export function unfold<D extends FloatDType>(x: Tensor<D>, options: ops.UnfoldOptions): Tensor<D> {
-  return new Tensor(ops.unfold(x.value, options));
+  return new Tensor(ops.unfold(x.value, known("unfold", options, { kernelSize: true, stride: true, padding: true, dilation: true })));
 }
 /** Adds windows back to an image. x: [N, C kh kw, L] -> [N, C, ...outputSize] */
 export function fold<D extends FloatDType>(x: Tensor<D>, options: ops.UnfoldOptions & { outputSize: number | readonly number[] }): Tensor<D> {
-  return new Tensor(ops.fold(x.value, options));
+  return new Tensor(ops.fold(x.value, known("fold", options, { kernelSize: true, stride: true, padding: true, dilation: true, outputSize: true })));
 }
 /** An image at given places. x: [N, C, H, W], grid: [N, Ho, Wo, 2] from -1 to 1 -> [N, C, Ho, Wo]. arXiv:1506.02025 */
-export function gridSample<D extends FloatDType>(x: Tensor<D>, grid: Tensor<D>, options?: ops.GridSampleOptions): Tensor<D> {
-  return new Tensor(ops.gridSample(x.value, grid.value, options));
+export function gridSample<D extends FloatDType>(x: Tensor<D>, grid: Tensor<NoInfer<D>>, options?: ops.GridSampleOptions): Tensor<D> {
+  return new Tensor(ops.gridSample(x.value, grid.value, known("gridSample", options, { mode: true, paddingMode: true, alignCorners: true })));
 }
 
 /** Discrete Fourier transform of complex numbers, as pairs. x: [..., 2] -> [..., 2] */
 export function fft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions): Tensor<D> {
-  return new Tensor(ops.fft(x.value, options));
+  return new Tensor(ops.fft(x.value, known("fft", options, { axis: true, norm: true })));
 }
 /** Inverse of fft. x: [..., 2] -> [..., 2] */
 export function ifft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions): Tensor<D> {
-  return new Tensor(ops.ifft(x.value, options));
+  return new Tensor(ops.ifft(x.value, known("ifft", options, { axis: true, norm: true })));
 }
 /** The first n / 2 + 1 Fourier coefficients of real numbers, as pairs. x: [..., n] -> [..., n / 2 + 1, 2] */
 export function rfft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions): Tensor<D> {
-  return new Tensor(ops.rfft(x.value, options));
+  return new Tensor(ops.rfft(x.value, known("rfft", options, { axis: true, norm: true })));
 }
 /** Inverse of rfft. x: [..., m, 2] -> [..., n]. @default n = 2 (m - 1) */
 export function irfft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions & { n?: number }): Tensor<D> {
-  return new Tensor(ops.irfft(x.value, options));
+  return new Tensor(ops.irfft(x.value, known("irfft", options, { axis: true, norm: true, n: true })));
 }

@@ -1,12 +1,16 @@
 /** Elementwise functions of tensors. Numbers may stand for scalars; shapes broadcast. */
-import type { DType, FloatDType, IntDType, Value } from "../../ir/index.ts";
+import { type DType, type FloatDType, type IntDType, known, requireDType, type Value } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor, type TensorLike, unwrap } from "../tensor.ts";
 
-type Integers = <D extends IntDType>(a: TensorLike<D>, b: TensorLike<D>) => Tensor<D>;
+/** A function of two operands of one dtype; one of them may be a number. */
+interface Binary<T extends DType, R extends DType = T> {
+  <D extends T>(a: Tensor<D>, b: TensorLike<NoInfer<D>>): Tensor<[R] extends ["bool"] ? R : D>;
+  <D extends T>(a: number, b: Tensor<D>): Tensor<[R] extends ["bool"] ? R : D>;
+}
 type FloatUnary = <D extends FloatDType>(x: Tensor<D>) => Tensor<D>;
-type Arithmetic = <D extends DType>(a: TensorLike<D>, b: TensorLike<D>) => Tensor<D>;
-type Comparison = <D extends DType>(a: TensorLike<D>, b: TensorLike<D>) => Tensor<"bool">;
+type Arithmetic = Binary<DType>;
+type Comparison = Binary<DType, "bool">;
 
 const unary =
   (op: (x: Value) => Value): FloatUnary =>
@@ -14,12 +18,9 @@ const unary =
     new Tensor(op(x.value));
 const binary =
   (op: (a: ops.Operand, b: ops.Operand) => Value): Arithmetic =>
-  (a, b) =>
+  (a: TensorLike, b: TensorLike) =>
     new Tensor(op(unwrap(a), unwrap(b)));
-const comparison =
-  (op: ops.BinaryOp): Comparison =>
-  (a, b) =>
-    new Tensor(op(unwrap(a), unwrap(b)));
+const comparison = (op: ops.BinaryOp) => binary(op) as Comparison;
 
 /** a + b, with broadcasting. */
 export const add = binary(ops.add);
@@ -46,7 +47,7 @@ export const atan2 = binary(ops.atan2);
 export const logAddExp = binary(ops.logAddExp);
 /** x cut at min and max; the gradient passes inside and at both ends. */
 export function clip<D extends DType>(x: Tensor<D>, bounds: { min?: number; max?: number }): Tensor<D> {
-  return new Tensor(ops.clip(x.value, bounds));
+  return new Tensor(ops.clip(x.value, known("clip", bounds, { min: true, max: true })));
 }
 
 /** a == b, elementwise. */
@@ -81,7 +82,7 @@ export const isNan = (x: Tensor<FloatDType>): Tensor<"bool"> => new Tensor(ops.i
 /** Whether elements are plus or minus Infinity. */
 export const isInfinite = (x: Tensor<FloatDType>): Tensor<"bool"> => new Tensor(ops.isInfinite(x.value));
 
-const integers = (op: ops.BinaryOp): Integers => binary(op);
+const integers = (op: ops.BinaryOp) => binary(op) as Binary<IntDType>;
 /** Bits set in both. */
 export const bitwiseAnd = integers(ops.bitwiseAnd);
 /** Bits set in one or both. */
@@ -158,11 +159,14 @@ export const atanh = unary(ops.atanh);
 /** Error function. */
 export const erf = unary(ops.erf);
 /** a where condition is true, else b. */
-export function where<D extends DType>(condition: Tensor<"bool">, a: TensorLike<D>, b: TensorLike<D>): Tensor<D> {
+export function where<D extends DType>(condition: Tensor<"bool">, a: Tensor<D>, b: TensorLike<NoInfer<D>>): Tensor<D>;
+export function where<D extends DType>(condition: Tensor<"bool">, a: number, b: Tensor<D>): Tensor<D>;
+export function where(condition: Tensor<"bool">, a: number, b: number): Tensor<"f32">;
+export function where(condition: Tensor<"bool">, a: TensorLike, b: TensorLike): Tensor {
   return new Tensor(ops.where(condition.value, unwrap(a), unwrap(b)));
 }
 
 /** Converts to another dtype; float to integer truncates toward zero. */
 export function cast<E extends DType>(x: Tensor, to: E): Tensor<E> {
-  return new Tensor(ops.cast(x.value, to));
+  return new Tensor(ops.cast(x.value, requireDType("cast", to)));
 }

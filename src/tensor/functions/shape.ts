@@ -1,5 +1,5 @@
 /** Shapes, parts and positions. */
-import type { DType, Shape, Size } from "../../ir/index.ts";
+import { type DType, known, requireDType, type Shape, type Size } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 
@@ -44,7 +44,7 @@ export function split<D extends DType>(x: Tensor<D>, parts: number | readonly nu
 
 /** Indices start, start + step, ... of one axis. */
 export function slice<D extends DType>(x: Tensor<D>, options: ops.SliceOptions): Tensor<D> {
-  return new Tensor(ops.slice(x.value, options));
+  return new Tensor(ops.slice(x.value, known("slice", options, { axis: true, start: true, end: true, step: true })));
 }
 
 /** Slices at integer indices of any rank; embedding lookup along axis 0. @default axis 0 */
@@ -88,7 +88,7 @@ export function roll<D extends DType>(x: Tensor<D>, shifts: number | readonly nu
 }
 /** Makes the last axes longer at both ends: a pair [before, after] for each. @default zeros */
 export function pad<D extends DType>(x: Tensor<D>, padding: ops.Padding, options?: { mode?: ops.PadMode; value?: number }): Tensor<D> {
-  return new Tensor(ops.pad(x.value, padding, options));
+  return new Tensor(ops.pad(x.value, padding, known("pad", options, { mode: true, value: true })));
 }
 /** Repeats the whole tensor along each axis. */
 export function tile<D extends DType>(x: Tensor<D>, repeats: readonly number[]): Tensor<D> {
@@ -108,7 +108,7 @@ export function triu<D extends DType>(x: Tensor<D>, diagonal?: number): Tensor<D
 }
 /** The diagonal of two axes, as the last axis of the result. @default the last two axes */
 export function diagonal<D extends DType>(x: Tensor<D>, options?: { offset?: number; axis1?: number; axis2?: number }): Tensor<D> {
-  return new Tensor(ops.diagonal(x.value, options));
+  return new Tensor(ops.diagonal(x.value, known("diagonal", options, { offset: true, axis1: true, axis2: true })));
 }
 /** `value` where the mask is true. */
 export function maskedFill<D extends DType>(x: Tensor<D>, mask: Tensor<"bool">, value: number): Tensor<D> {
@@ -120,31 +120,31 @@ export function triangularMask(rows: number, columns: number, diagonal?: number)
 }
 /** 0, 1, ..., size - 1. @default i32 */
 export function arange<D extends DType = "i32">(size: Size, dtype?: D): Tensor<D> {
-  return new Tensor(ops.arange(size, dtype));
+  return new Tensor(ops.arange(size, dtype && requireDType("arange", dtype)));
 }
 /** Ones on the diagonal. @default square, f32 */
 export function eye<D extends DType = "f32">(rows: number, columns?: number, dtype?: D): Tensor<D> {
-  return new Tensor(ops.eye(rows, columns, dtype));
+  return new Tensor(ops.eye(rows, columns, dtype && requireDType("eye", dtype)));
 }
 /** 1 at each index along a new last axis, 0 elsewhere. indices: [...] -> [..., depth]. @default f32 */
 export function oneHot<D extends DType = "f32">(indices: Indices, depth: number, dtype?: D): Tensor<D> {
-  return new Tensor(ops.oneHot(indices.value, depth, dtype));
+  return new Tensor(ops.oneHot(indices.value, depth, dtype && requireDType("oneHot", dtype)));
 }
 /** base with updates written at the indices along one axis. @default last axis */
-export function scatter<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<D>, axis?: number): Tensor<D> {
+export function scatter<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<NoInfer<D>>, axis?: number): Tensor<D> {
   return new Tensor(ops.scatter(base.value, indices.value, updates.value, axis));
 }
 /** base with updates added at the indices along one axis; repeated indices add up. @default last axis */
-export function scatterAdd<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<D>, axis?: number): Tensor<D> {
+export function scatterAdd<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<NoInfer<D>>, axis?: number): Tensor<D> {
   return new Tensor(ops.scatterAddAlong(base.value, indices.value, updates.value, axis));
 }
 /** base with updates[i] added to row indices[i]. */
-export function indexAdd<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<D>): Tensor<D> {
+export function indexAdd<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<NoInfer<D>>): Tensor<D> {
   return new Tensor(ops.indexAdd(base.value, indices.value, updates.value));
 }
 /** Rows of a table. weight: [V, D], indices: [...] -> [..., D]; the row paddingIndex gets no gradient. */
 export function embedding<D extends DType>(weight: Tensor<D>, indices: Indices, options?: { paddingIndex?: number }): Tensor<D> {
-  return new Tensor(ops.embedding(weight.value, indices.value, options));
+  return new Tensor(ops.embedding(weight.value, indices.value, known("embedding", options, { paddingIndex: true })));
 }
 
 /** The same numbers, without a gradient. */

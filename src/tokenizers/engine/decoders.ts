@@ -104,7 +104,7 @@ function bytesJoined(tokens: readonly string[]): string[] {
     try {
       out.push(strict.decode(Uint8Array.from(bytes)));
     } catch {
-      out.push(...bytes.map(() => "\ufffd"));
+      for (const _ of bytes) out.push("\ufffd");
     }
     bytes = [];
   };

@@ -62,7 +62,8 @@ function bytePairModel(json: Json, where: string): Model {
   const prefix = (json.continuing_subword_prefix as string | null) ?? "";
   const suffix = (json.end_of_word_suffix as string | null) ?? "";
   const vocabulary = vocabularyOf(vocab);
-  const size = Math.max(0, ...vocabulary.values()) + 1;
+  let size = 1; // above every id
+  for (const id of vocabulary.values()) size = Math.max(size, id + 1);
   const joins = new Map<number, Join>();
   for (const [rank, merge] of (merges as (string | [string, string])[]).entries()) {
     const [left, right] = typeof merge === "string" ? (merge.split(" ") as [string, string]) : merge;

@@ -2,9 +2,11 @@
 import { byteCharacters } from "../byte-level.ts";
 import type { Json } from "../json-parts.ts";
 import { CharsMap } from "./charsmap.ts";
+import { graphemesOf } from "./graphemes.ts";
 import { type Makers, make } from "./kinds.ts";
 import { isWhite, matching, patternOf, remembered } from "./pattern.ts";
 import type { Change, Piece } from "./piece.ts";
+import { isAscii, unicode } from "./unicode.ts";
 
 export type Normalizer = (piece: Piece) => Piece;
 
@@ -102,13 +104,12 @@ const makers: Makers<Normalizer> = {
     };
   },
   ByteLevel: () => toBytes,
-  Precompiled: ({ precompiled_charsmap: map }) => {
+  Precompiled: ({ precompiled_charsmap: map }, where) => {
     if (!map) return (piece) => piece;
-    const table = new CharsMap(String(map));
-    const graphemes = new Intl.Segmenter("und", { granularity: "grapheme" });
+    const table = new CharsMap(String(map), where);
     return (piece) => {
       const changes: Change[] = [];
-      for (const { segment } of graphemes.segment(piece.text)) {
+      for (const segment of graphemesOf(piece.text)) {
         const whole = new TextEncoder().encode(segment).length < 6 ? table.replacement(segment) : undefined;
         if (whole !== undefined) replace(changes, segment, whole);
         else
@@ -132,12 +133,6 @@ function replace(changes: Change[], old: string, fresh: string): void {
   if (difference < 0 && last) changes[changes.length - 1] = [last[0], last[1] + difference];
 }
 
-/** Whether all characters have one byte. */
-const isAscii = (text: string) => {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 0x7f) return false;
-  return true;
-};
-
 const lowercase: Normalizer = (piece) =>
   isAscii(piece.text)
     ? piece.map((c) => c.toLowerCase())
@@ -149,34 +144,3 @@ export const toBytes: Normalizer = (piece) => {
   const utf8 = new TextEncoder();
   return piece.changed(piece.characters.flatMap((c) => Array.from(utf8.encode(c), (byte, i): Change => [byteCharacters[byte], i > 0 ? 1 : 0])));
 };
-
-type Form = "NFC" | "NFD" | "NFKC" | "NFKD";
-const apartOf = (form: Form): Form => (form.includes("K") ? "NFKD" : "NFD");
-/** What may be one character with those before it: marks, vowels and ends of Korean syllables. */
-const isJoining = (character: string, apart: Form) => /^[\p{M}\u1160-\u11ff]/u.test(character.normalize(apart));
-
-function unicode(form: Form): Normalizer {
-  return (piece) => {
-    if (isAscii(piece.text)) return piece;
-    const changes: Change[] = [];
-    for (let start = 0, end = 1; start < piece.length; start = end, end++) {
-      while (end < piece.length && isJoining(piece.characters[end], apartOf(form))) end++;
-      changes.push(...normalizedCluster(piece.characters.slice(start, end), form));
-    }
-    return piece.changed(changes);
-  };
-}
-
-/** A character with its marks: taken apart, put in order, and for composed forms put together again. */
-function normalizedCluster(characters: readonly string[], form: Form): Change[] {
-  const apart = apartOf(form);
-  const parts = characters.flatMap((c) => Array.from(c.normalize(apart), (part, i): Change => [part, i > 0 ? 1 : 0]));
-  const take = (character: string): number => {
-    const at = parts.findIndex(([part]) => part === character);
-    return at < 0 ? 0 : parts.splice(at, 1)[0][1];
-  };
-  return Array.from(characters.join("").normalize(form), (character): Change => {
-    const changes = Array.from(form.endsWith("C") ? character.normalize("NFD") : character, take);
-    return [character, changes.reduce((a, b) => a + b, 0) - (changes.length - 1)];
-  });
-}

@@ -1,5 +1,6 @@
 import { DataError } from "../../ir/index.ts";
 import { anyOf } from "../json-parts.ts";
+import { parseRegex, printRegex } from "../regex/index.ts";
 import type { Piece } from "./piece.ts";
 
 /** Parts of a piece in order, which cover it: whether the pattern matched, from which character to before which. */
@@ -47,9 +48,10 @@ export function patternOf(where: string, json: unknown): Pattern {
   const { String: plain, Regex: regex } = (json ?? {}) as { String?: unknown; Regex?: unknown };
   if (typeof plain === "string") return byRegex(new RegExp(anyOf([plain]), "gu"));
   if (typeof regex === "string") {
-    const source = fromOniguruma(regex);
+    const ignoresCase = regex.startsWith("(?i)");
+    const tree = parseRegex(ignoresCase ? regex.slice("(?i)".length) : regex, where);
     try {
-      return byRegex(new RegExp(source.text, source.flags));
+      return byRegex(new RegExp(printRegex(tree), ignoresCase ? "giv" : "gv"));
     } catch (cause) {
       throw new DataError({
         where,
@@ -116,136 +118,4 @@ function rangesOf(matches: Matches, behavior: SplitBehavior): [number, number][]
     before = isMatch;
   }
   return isReversed ? ranges.reverse() : ranges;
-}
-
-const WORD = "\\p{L}\\p{M}\\p{N}\\p{Pc}";
-/** What Oniguruma means by its classes, also inside of brackets; and by places, outside of them. */
-const classes: Readonly<Record<string, string>> = {
-  s: "\\p{White_Space}",
-  S: "\\P{White_Space}",
-  d: "\\p{Nd}",
-  D: "\\P{Nd}",
-  w: `[${WORD}]`,
-  W: `[^${WORD}]`,
-  h: "[0-9a-fA-F]",
-  H: "[^0-9a-fA-F]",
-};
-const anchors: Readonly<Record<string, string>> = { A: "(?<![\\s\\S])", z: "(?![\\s\\S])", Z: "(?=\\n?(?![\\s\\S]))" };
-const syntax = new Set("^$\\.*+?()[]{}|/-");
-
-/**
- * A regular expression of Oniguruma's in JavaScript's form: classes are Unicode's, (?i:...) becomes both cases of its letters, and what a possessive
- * quantifier took is not given back.
- */
-function fromOniguruma(source: string): { text: string; flags: string } {
-  const isWhole = source.startsWith("(?i)");
-  const text = new Translator(isWhole ? source.slice(4) : source).all();
-  return { text, flags: isWhole ? "giv" : "gv" };
-}
-
-class Translator {
-  private readonly source: readonly string[];
-  private at = 0;
-  private groups = 0;
-
-  constructor(source: string) {
-    this.source = Array.from(source);
-  }
-
-  all(): string {
-    let out = "";
-    while (this.at < this.source.length) out += this.alternatives(false) + (this.source[this.at] === ")" ? this.source[this.at++] : "");
-    return out;
-  }
-
-  /** Up to the end or a bracket that closes a group. */
-  private alternatives(ignoresCase: boolean): string {
-    let out = "";
-    while (this.at < this.source.length && this.source[this.at] !== ")") {
-      const start = this.source[this.at];
-      const atom = start === "(" ? this.group(ignoresCase) : start === "[" ? this.brackets(ignoresCase) : this.single(ignoresCase);
-      out += this.quantified(atom);
-    }
-    return out;
-  }
-
-  private quantified(atom: string): string {
-    const [quantifier] = /^(?:[*+?]|\{\d*,?\d*\})[+?]?/.exec(this.source.slice(this.at, this.at + 12).join("")) ?? [];
-    if (quantifier === undefined) return atom;
-    this.at += quantifier.length;
-    if (!/^(?:[*+?]|\{.*\})\+$/.test(quantifier) || quantifier.endsWith("}+")) return atom + quantifier;
-    return this.atomic(atom + quantifier.slice(0, -1));
-  }
-
-  /** What gives nothing back: a lookahead is not tried again once it is found. */
-  private atomic(inside: string): string {
-    const name = `g${this.groups++}`;
-    return `(?:(?=(?<${name}>${inside}))\\k<${name}>)`;
-  }
-
-  private group(ignoresCase: boolean): string {
-    const rest = this.source.slice(this.at, this.at + 6).join("");
-    const [opening] = /^\((?:\?(?:i:|>|<=|<!|[:=!]))?/.exec(rest) as RegExpExecArray;
-    this.at += opening.length;
-    const inside = this.alternatives(ignoresCase || opening === "(?i:");
-    this.at++; // what closes it
-    if (opening === "(?>") return this.atomic(inside);
-    return `${opening === "(?i:" || opening === "(" ? "(?:" : opening}${inside})`;
-  }
-
-  private single(ignoresCase: boolean): string {
-    const character = this.source[this.at++];
-    if (character === "\\") return this.escape(false);
-    if (character === "$") return "(?=\\n|(?![\\s\\S]))";
-    if (character === "^") return "(?<=\\n|(?<![\\s\\S]))";
-    if ("]{}/".includes(character)) return `\\${character}`;
-    if (syntax.has(character)) return character;
-    return ignoresCase ? bothCases(character) : character;
-  }
-
-  private escape(isInside: boolean): string {
-    const character = this.source[this.at++];
-    if (character === "p" || character === "P") {
-      const end = this.source.indexOf("}", this.at);
-      const name = this.source.slice(this.at, end + 1).join("");
-      this.at = end + 1;
-      const isNegated = name.startsWith("{^");
-      return `\\${isNegated ? (character === "p" ? "P" : "p") : character}${name.replace("{^", "{")}`;
-    }
-    if (character === "x" || character === "u") {
-      const [digits] = /^(?:\{[0-9a-fA-F]+\}|[0-9a-fA-F]{1,4})/.exec(this.source.slice(this.at, this.at + 10).join("")) ?? ["0"];
-      const used = digits.startsWith("{") ? digits : digits.slice(0, character === "x" ? 2 : 4);
-      this.at += used.length;
-      return `\\u{${used.replace(/[{}]/g, "")}}`;
-    }
-    const found = classes[character];
-    if (found) return found;
-    if (!isInside && anchors[character]) return anchors[character];
-    if (/[nrtfvbB0]/.test(character)) return `\\${character}`;
-    return syntax.has(character) ? `\\${character}` : character;
-  }
-
-  private brackets(ignoresCase: boolean): string {
-    this.at++;
-    let out = "[";
-    if (this.source[this.at] === "^") out += this.source[this.at++];
-    for (let isFirst = true; this.at < this.source.length && (isFirst || this.source[this.at] !== "]"); isFirst = false) {
-      const character = this.source[this.at++];
-      if (character === "\\") out += this.escape(true);
-      else if (character === "-" && !isFirst && this.source[this.at] !== "]") out += "-";
-      else if (/[-[\]/(){}|^$.*+?&!#%,:;<=>@`~]/.test(character)) out += `\\${character}`;
-      else out += ignoresCase && /\p{L}/u.test(character) && this.source[this.at] !== "-" && out.at(-1) !== "-" ? bothCases(character, true) : character;
-    }
-    this.at++;
-    return `${out}]`;
-  }
-}
-
-/** Characters that are the same but for their case, as Unicode folds them: also the long s and the sign for kelvin. */
-function bothCases(character: string, isInside = false): string {
-  const cases = new Set([character, character.toLowerCase(), character.toUpperCase()].filter((each) => Array.from(each).length === 1));
-  if (/s/i.test(character)) cases.add("\u017f");
-  if (/k/i.test(character)) cases.add("\u212a");
-  const all = [...cases].join("");
-  return isInside || cases.size === 1 ? all : `[${all}]`;
 }

@@ -92,7 +92,7 @@ const models = {
 };
 
 /** The kind of a model; older files do not name it. */
-function kindOf(model: Json): string {
+export function kindOf(model: Json): string {
   if (model.type !== undefined) return String(model.type);
   return model.merges ? "BPE" : model.unk_id !== undefined ? "Unigram" : model.continuing_subword_prefix !== undefined ? "WordPiece" : "WordLevel";
 }

@@ -160,7 +160,7 @@ function normalizerOf({ charsMap, removeExtraWhitespaces, addDummyPrefix, treatW
     ...(charsMap.length > 0 ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsMap).toString("base64") }] : []),
     ...(removeExtraWhitespaces ? [replace({ Regex: "^ +" }, ""), replace({ Regex: " {2,}" }, " ")] : []),
     replace({ String: " " }, SPACE),
-    ...(removeExtraWhitespaces ? [replace({ Regex: `${SPACE}+$` }, "")] : []), // those that were written as such too
+    ...(removeExtraWhitespaces ? [replace({ Regex: `(?<!${SPACE})${SPACE}+$` }, "")] : []), // those that were written as such too; looked for once in a run
     ...(addDummyPrefix ? [prefix] : []),
   ];
   return { type: "Sequence", normalizers };

@@ -1,5 +1,7 @@
 /** What may stand after "|". */
+import { countCost } from "./costs.ts";
 import { dumps } from "./json.ts";
+import type { Meter } from "./meter.ts";
 import { capitalized, percent, replaced, stringMethods, strip, titled } from "./strings.ts";
 import { runTest } from "./tests.ts";
 import {
@@ -12,6 +14,7 @@ import {
   iterate,
   type Keywords,
   numeric,
+  repr,
   str,
   TemplateError,
   Tuple,
@@ -20,7 +23,7 @@ import {
   type Value,
 } from "./values.ts";
 
-type Filter = (value: Value, args: readonly Value[], keywords: Keywords) => Value;
+type Filter = (value: Value, args: readonly Value[], keywords: Keywords, meter: Meter) => Value;
 
 /** An argument by its place or its name. */
 const argument = <T extends Value>(args: readonly Value[], keywords: Keywords, at: number, name: string, fallback: T): Value | T =>
@@ -69,7 +72,7 @@ const chosen =
     });
   };
 
-const mapped: Filter = (value, args, keywords) => {
+const mapped: Filter = (value, args, keywords, meter) => {
   const path = keywords.get("attribute");
   if (path !== undefined) {
     const fallback = keywords.get("default");
@@ -79,7 +82,7 @@ const mapped: Filter = (value, args, keywords) => {
     });
   }
   const [name, ...rest] = args;
-  return iterate(value).map((item) => runFilter(str(name), item, rest, keywords));
+  return iterate(value).map((item) => runFilter(str(name), item, rest, keywords, meter));
 };
 
 function indented(text: string, width: Value, first: boolean, blank: boolean): string {
@@ -90,12 +93,17 @@ function indented(text: string, width: Value, first: boolean, blank: boolean): s
     .join("\n");
 }
 
+/** More characters than any number has that a double holds; the time to read one grows with the square. */
+const LONGEST_NUMBER = 400;
+const numberIn = (text: string): number => (text.length > LONGEST_NUMBER ? Number.POSITIVE_INFINITY : Number(text));
+
 const toInt = (value: Value, fallback: Value): Value => {
-  const number = numeric(value) ?? (typeof value === "string" && /^\s*[+-]?\d+(\.\d*)?([eE][+-]?\d+)?\s*$/.test(value) ? Number(value) : undefined);
+  const number = numeric(value) ?? (typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(value.trim()) ? numberIn(value.trim()) : undefined);
   return number === undefined || !Number.isFinite(number) ? fallback : Math.trunc(number);
 };
 const toFloat = (value: Value, fallback: Value): Value => {
-  const number = numeric(value) ?? (typeof value === "string" && /^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$/.test(value) ? Number(value) : undefined);
+  const number =
+    numeric(value) ?? (typeof value === "string" && /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(value.trim()) ? numberIn(value.trim()) : undefined);
   return number === undefined ? fallback : new Float(number);
 };
 
@@ -223,10 +231,20 @@ const filters: Readonly<Record<string, Filter>> = {
       str(argument(args, keywords, 2, "end", "...")),
       Number(argument(args, keywords, 3, "leeway", 5)),
     ),
-  unique: (value, args, keywords) => {
+  unique: (value, args, keywords, meter) => {
     const key = keyOf(args, keywords, 0, 1);
     const items = iterate(value);
-    return items.filter((item, i) => items.findIndex((other) => isEqual(key(other), key(item))) === i);
+    const kept = new Map<string, Value[]>(); // equal values print alike, but for numbers
+    return items.filter((item) => {
+      const own = key(item);
+      const name = numeric(own) === undefined ? repr(own) : String(numeric(own));
+      const alike = kept.get(name) ?? [];
+      meter.take(alike.length * meter.size(own));
+      if (alike.some((other) => isEqual(other, own))) return false;
+      alike.push(own);
+      kept.set(name, alike);
+      return true;
+    });
   },
   upper: (value) => str(value).toUpperCase(),
   urlencode: (value) =>
@@ -237,9 +255,10 @@ const filters: Readonly<Record<string, Filter>> = {
 };
 const aliases: Readonly<Record<string, string>> = { d: "default", e: "escape", count: "length" };
 
-/** @throws TemplateError for a filter that is not known */
-export function runFilter(name: string, value: Value, args: readonly Value[], keywords: Keywords): Value {
+/** @throws TemplateError for a filter that is not known, and when there are no steps left */
+export function runFilter(name: string, value: Value, args: readonly Value[], keywords: Keywords, meter: Meter): Value {
   const known = aliases[name] ?? name;
   if (!Object.hasOwn(filters, known)) throw new TemplateError(`No filter named '${name}'.`);
-  return filters[known](value, args, keywords);
+  countCost(meter, known, value, args, keywords);
+  return meter.made(filters[known](value, args, keywords, meter));
 }

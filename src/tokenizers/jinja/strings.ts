@@ -27,18 +27,13 @@ export function capitalized(text: string): string {
 }
 
 function splitOnSpace(text: string, limit: number, fromRight: boolean): string[] {
-  const words = text.split(/\p{White_Space}+/u).filter((word) => word !== "");
-  if (limit < 0 || words.length <= limit + 1) return words;
-  const found: string[] = [];
-  let rest = strip(text, undefined, fromRight ? "right" : "left");
-  while (found.length < limit) {
-    const match = fromRight ? rest.match(/^(.*?)\p{White_Space}+(\P{White_Space}+)$/su) : rest.match(/^(\P{White_Space}+)\p{White_Space}+(.*)$/su);
-    if (!match) break;
-    if (fromRight) found.unshift(match[2]);
-    else found.push(match[1]);
-    rest = fromRight ? match[1] : match[2];
-  }
-  return fromRight ? [rest, ...found] : [...found, rest];
+  const matches = [...text.matchAll(/\P{White_Space}+/gu)];
+  const words = matches.map(([word]) => word);
+  if (limit < 0 || words.length <= limit) return words;
+  // what is not cut keeps the space at its outer end
+  const at = fromRight ? words.length - limit - 1 : limit;
+  const { 0: word, index } = matches[at];
+  return fromRight ? [text.slice(0, index + word.length), ...words.slice(at + 1)] : [...words.slice(0, at), text.slice(index)];
 }
 
 function split(text: string, args: readonly Value[], keywords: Keywords, fromRight: boolean): Value {

@@ -1,5 +1,6 @@
 /** A template's text as a tree: read by @huggingface/jinja, whose own evaluation is JavaScript's and not Python's. */
 import { parse, tokenize } from "@huggingface/jinja";
+import { limits } from "../../ir/index.ts";
 import { TemplateError } from "./values.ts";
 
 export type Node =
@@ -52,6 +53,7 @@ export const TUPLE_END = "__tuple_end__";
 
 /** @throws TemplateError for a text that is no template */
 export function parseTemplate(source: string): Node {
+  checkSource(source);
   try {
     const tokens = tokenize(withRaw(source), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
     return parse(testsAsFilters(markGroups(withBlocks(withCommas(withExponents(tokens))))).map(asToken) as never) as unknown as Node;
@@ -60,9 +62,34 @@ export function parseTemplate(source: string): Node {
   }
 }
 
+/** @throws TemplateError for a text that is too long, or has too much white space without a break, to be read in linear time */
+function checkSource(source: string): void {
+  if (source.length > limits.templateCharacters)
+    throw new TemplateError(`template syntax: more than ${limits.templateCharacters} characters (limit templateCharacters)`);
+  let run = 0;
+  for (let at = 0; at < source.length; at++) {
+    run = isSpace(source.charCodeAt(at)) ? run + 1 : 0;
+    if (run > limits.templateSpaces) throw new TemplateError(`template syntax: more than ${limits.templateSpaces} spaces in a row (limit templateSpaces)`);
+  }
+}
+const isSpace = (code: number): boolean => code === 0x20 || (code >= 9 && code <= 13) || (code > 0x7f && /\s/.test(String.fromCharCode(code)));
+
 /** What {% raw %} encloses, as a string that is printed. */
 function withRaw(source: string): string {
-  return source.replace(/\{%-?\s*raw\s*-?%\}(.*?)\{%-?\s*endraw\s*-?%\}/gs, (_, text: string) => `{{ ${JSON.stringify(text)} }}`);
+  const tags = /\{%-?\s*(raw|endraw)\s*-?%\}/g;
+  let out = "";
+  let done = 0;
+  let open: RegExpExecArray | undefined;
+  for (const tag of source.matchAll(tags)) {
+    if (tag[1] === "raw") open ??= tag;
+    else if (open) {
+      const text = source.slice(open.index + open[0].length, tag.index);
+      out += `${source.slice(done, open.index)}{{ ${JSON.stringify(text)} }}`;
+      done = tag.index + tag[0].length;
+      open = undefined;
+    }
+  }
+  return out + source.slice(done);
 }
 
 const opens: Readonly<Record<string, string>> = { OpenParen: "CloseParen", OpenSquareBracket: "CloseSquareBracket" };

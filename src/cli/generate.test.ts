@@ -1,0 +1,65 @@
+/** `kindling generate` as users run it: defaults, seeds, lengths, standard input. */
+import { spawn } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+/** The built program; `npm test` builds it first. */
+const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
+let folder: string;
+
+async function run(args: string[], input = ""): Promise<{ code: number | null; output: string; errors: string }> {
+  const child = spawn(process.execPath, [program, ...args], { cwd: folder });
+  child.stdin.end(input);
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const [output, errors] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: await ended, output, errors };
+}
+const generate = (args: string[], input?: string) => run(["generate", "tale", "--tokens", "12", ...args], input);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-"));
+  await writeFile(join(folder, "tale.txt"), "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120));
+  const small = ["--tokenizer", "char", "--context", "32", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4", "--steps", "20"];
+  expect((await run(["train", "--text", "tale.txt", ...small])).code).toBe(0);
+}, 60_000);
+afterAll(() => rm(folder, { recursive: true }));
+
+test("a trained model says that its texts are drawn, and each has another seed, which is told", async () => {
+  const config = JSON.parse(await readFile(join(folder, "runs/tale/model/generation_config.json"), "utf8"));
+  expect(config).toMatchObject({ do_sample: true, temperature: 0.8, top_k: 50 });
+  const [first, second] = await Promise.all([generate([]), generate([])]);
+  expect(first.output).not.toBe(second.output);
+  const seed = /\(--seed (\d+) gives this text again\)/.exec(first.errors)?.[1] as string;
+  const again = await generate(["--seed", seed]);
+  expect(again.output).toBe(first.output);
+  expect(again.errors).toBe("");
+});
+
+test("--seed 0 is a seed as any other; without temperature nothing is drawn", async () => {
+  const texts = await Promise.all(["0", "1", "2"].map((seed) => generate(["--seed", seed])));
+  expect(new Set(texts.map(({ output }) => output)).size).toBe(3);
+  const greedy = await Promise.all(["0", "1"].map((seed) => generate(["--seed", seed, "--temperature", "0"])));
+  expect(greedy[0].output).toBe(greedy[1].output);
+});
+
+test("a prompt from standard input, limits, penalties, another cache and threads", async () => {
+  const { code, output } = await generate(
+    ["--prompt", "-", "--min-p", "0.1", "--repetition-penalty", "1.2", "--cache-dtype", "f16", "--threads", "1"],
+    "It was",
+  );
+  expect(code).toBe(0);
+  expect(output.startsWith("It was")).toBe(true);
+  expect(output.length).toBeGreaterThan(8);
+});
+
+test("a prompt and an answer beyond the context are refused, unless the beginning may be forgotten", async () => {
+  const tooLong = await generate(["--prompt", "It was the best of times", "--context", "24"]);
+  expect(tooLong.code).toBe(1);
+  expect(tooLong.errors).toMatch(/^error: generate: expected a prompt and an answer of at most 24 tokens together/);
+  expect((await generate(["--prompt", "It was the best of times", "--context", "24", "--context-shift"])).code).toBe(0);
+  expect((await generate(["--context", "64"])).errors).toMatch(/a contextLength from 1 to 32; received 64/);
+});

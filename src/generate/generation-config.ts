@@ -1,0 +1,238 @@
+import { DataError, type ErrorParts, type KindlingError, OptionError } from "../ir/index.ts";
+import type { SamplingLimits } from "./candidates.ts";
+import { samplingLimitNames } from "./sampler.ts";
+
+/**
+ * What generation_config.json can ask for and a caller can ask for in its place, named as there. `generate` follows the option, or else the model's
+ * file, or else the default. Lengths are in tokens.
+ */
+export interface GenerationSettings extends SamplingLimits {
+  /** Draw tokens, rather than take the likeliest. @default what the file says; true when a limit on what is drawn is given, unless temperature is 0 */
+  doSample?: boolean;
+  /** Most tokens to write. @default 128, or what there is room for */
+  maxNewTokens?: number;
+  /** Most tokens of the start and the answer together; `maxNewTokens` goes before it. */
+  maxLength?: number;
+  /** Seconds after which no further token is begun. */
+  maxTime?: number;
+  /** Least tokens, the start included, before the text may end. */
+  minLength?: number;
+  /** Least tokens to write before the text may end. */
+  minNewTokens?: number;
+  /** Texts that end the answer. They need a tokenizer: `generateText` follows them. */
+  stopStrings?: readonly string[];
+  /** Divides positive and multiplies negative logits of tokens that there are already. Keskar et al. 2019, arXiv:1909.05858. @default 1 */
+  repetitionPenalty?: number;
+  /** The same for tokens of the prompt or the text that is read, the other way: above 1 makes them likelier. @default 1 */
+  encoderRepetitionPenalty?: number;
+  /** No sequence of so many tokens comes twice. @default 0, no limit */
+  noRepeatNgramSize?: number;
+  /** No sequence of so many tokens of the prompt, or the text that is read, comes again. @default 0, no limit */
+  encoderNoRepeatNgramSize?: number;
+  /** Sequences that are never completed. */
+  badWordsIds?: readonly (readonly number[])[];
+  /** Added to the logit of the last token of a sequence, where the others stand before it: [tokens, bias]. */
+  sequenceBias?: readonly (readonly [readonly number[], number])[];
+  /** The first token after a start of one. */
+  forcedBosTokenId?: number;
+  /** The last token, when the text reaches its greatest length. */
+  forcedEosTokenId?: number | readonly number[];
+  /** Tokens that are never picked. */
+  suppressTokens?: readonly number[];
+  /** Tokens that are not picked first. */
+  beginSuppressTokens?: readonly number[];
+  /** From so many new tokens on, the logit of the end grows by this factor a token: [tokens, factor]. */
+  exponentialDecayLengthPenalty?: readonly [number, number];
+  /** NaN becomes 0, and infinities the largest numbers. @default false */
+  removeInvalidValues?: boolean;
+  /** Logits become logarithms of probabilities, for `onLogits`. @default false */
+  renormalizeLogits?: boolean;
+  /** Hypotheses that are followed at the same time, by encoder-decoders; 1 takes token by token. @default what the file says, or 1 */
+  numBeams?: number;
+  /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */
+  lengthPenalty?: number;
+  /** With `numBeams`: true ends when so many texts are whole, "never" when no better one is possible. @default false, when none is likely */
+  earlyStopping?: boolean | "never";
+}
+
+/** A key of the file, what it may hold, and in words. */
+type Field = [key: string, expected: string, isFine: (value: unknown) => boolean];
+
+const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
+const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every(isId);
+const isSequence = (value: unknown) => isIds(value) && value.length > 0;
+const isPair = (value: unknown): value is unknown[] => Array.isArray(value) && value.length === 2;
+const isBias = (value: unknown) => isPair(value) && isSequence(value[0]) && typeof value[1] === "number";
+const isBoolean = (value: unknown) => typeof value === "boolean";
+const isPositive = (value: unknown) => isNumber(value) && value > 0;
+const count = "a number of tokens";
+
+const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Field> = {
+  doSample: ["do_sample", "true or false", isBoolean],
+  maxNewTokens: ["max_new_tokens", `${count} of at least 0`, isId],
+  maxLength: ["max_length", count, isId],
+  maxTime: ["max_time", "seconds above 0", isPositive],
+  minLength: ["min_length", count, isId],
+  minNewTokens: ["min_new_tokens", count, isId],
+  stopStrings: ["stop_strings", "texts", (value) => [value].flat().every((text) => typeof text === "string")],
+  repetitionPenalty: ["repetition_penalty", "a number above 0", isPositive],
+  encoderRepetitionPenalty: ["encoder_repetition_penalty", "a number above 0", isPositive],
+  noRepeatNgramSize: ["no_repeat_ngram_size", count, isId],
+  encoderNoRepeatNgramSize: ["encoder_no_repeat_ngram_size", count, isId],
+  badWordsIds: ["bad_words_ids", "lists of token ids", (value) => Array.isArray(value) && value.every(isSequence)],
+  sequenceBias: ["sequence_bias", "pairs of token ids and a number", (value) => Array.isArray(value) && value.every(isBias)],
+  forcedBosTokenId: ["forced_bos_token_id", "a token id", isId],
+  forcedEosTokenId: ["forced_eos_token_id", "token ids", (value) => isId(value) || isIds(value)],
+  suppressTokens: ["suppress_tokens", "token ids", isIds],
+  beginSuppressTokens: ["begin_suppress_tokens", "token ids", isIds],
+  exponentialDecayLengthPenalty: [
+    "exponential_decay_length_penalty",
+    "a number of tokens and a factor above 0",
+    (value) => isPair(value) && isId(value[0]) && isPositive(value[1]),
+  ],
+  removeInvalidValues: ["remove_invalid_values", "true or false", isBoolean],
+  renormalizeLogits: ["renormalize_logits", "true or false", isBoolean],
+  numBeams: ["num_beams", "a number above 0", (value) => isId(value) && value > 0],
+  lengthPenalty: ["length_penalty", "a number", isNumber],
+  earlyStopping: ["early_stopping", 'true, false or "never"', (value) => isBoolean(value) || value === "never"],
+};
+
+/** The file's names of what limits what is drawn; the sampler knows the ranges. */
+const limitKeys: Record<keyof SamplingLimits, string> = {
+  ...{ temperature: "temperature", topH: "top_h", topK: "top_k", topP: "top_p", minP: "min_p" },
+  ...{ typicalP: "typical_p", epsilonCutoff: "epsilon_cutoff", etaCutoff: "eta_cutoff" },
+};
+
+/** Keys that would change the text in a way that is not built, with the values at which they do not. */
+const refused: Record<string, (value: unknown, json: Readonly<Record<string, unknown>>) => boolean> = {
+  num_beam_groups: (value) => value === 1,
+  penalty_alpha: (value, { do_sample: doSample }) => value === 0 || doSample === true, // contrastive search
+  dola_layers: () => false,
+  constraints: () => false,
+  force_words_ids: () => false,
+  guidance_scale: (value) => value === 1,
+  watermarking_config: () => false,
+  token_healing: (value) => value === false,
+  num_return_sequences: (value) => value === 1,
+  cache_implementation: (value) => value !== "quantized",
+};
+
+/** Keys that change how fast a text comes, which form results have or how beams are weighed, and no text. */
+const withoutEffect = [
+  ...["assistant_confidence_threshold", "assistant_early_exit", "assistant_ensemble_weight", "assistant_lookbehind", "is_assistant"],
+  ...["num_assistant_tokens", "num_assistant_tokens_schedule", "target_lookbehind", "prompt_lookup_num_tokens", "max_matching_ngram_size"],
+  ...["speculation_type", "use_mtp", "use_cache", "cache_config", "max_cache_len", "low_memory", "prefill_chunk_size"],
+  ...["compile_config", "disable_compile", "continuous_batching_config", "diversity_penalty"],
+  ...["output_attentions", "output_hidden_states", "output_logits", "output_scores", "return_dict_in_generate"],
+  "pad_token_id", // one text at a time needs no padding
+  "bos_token_id", // what a text begins with is the tokenizer's
+];
+
+/** Keys that are read where they are needed. */
+const readElsewhere = ["eos_token_id", "decoder_start_token_id"];
+
+/** All keys that are followed, refused or known to change no text: those of transformers' GenerationConfig, as a test sees to. */
+export const generationConfigKeys: readonly string[] = [
+  ...Object.values(fields).map(([key]) => key),
+  ...Object.values(limitKeys),
+  ...Object.keys(refused),
+  ...withoutEffect,
+  ...readElsewhere,
+];
+
+export const generationSettingNames = [...Object.keys(fields), ...samplingLimitNames] as (keyof GenerationSettings)[];
+
+/** Settings as they are followed: ids as lists, and drawing decided. */
+export interface FollowedSettings extends Omit<GenerationSettings, "doSample" | "forcedEosTokenId" | keyof SamplingLimits> {
+  /** What limits the drawing; temperature 0 when nothing is drawn. */
+  limits: SamplingLimits;
+  forcedEosTokenId: readonly number[];
+  /** Tokens that end the text, by the file. */
+  eosTokenId: readonly number[];
+}
+
+/** What a generator can do that others cannot. */
+export interface BuiltWays {
+  /** Beam search. @default false */
+  hasBeams?: boolean;
+}
+
+/** transformers' limit where neither the caller nor the file has one. */
+const DEFAULT_TOP_K = 50;
+
+/**
+ * The settings for a text: those of the caller, then those of the model's generation_config.json.
+ * @throws OptionError or DataError naming the option or the key, for a value that cannot be followed
+ */
+export function settingsOf(json: Readonly<Record<string, unknown>>, options: GenerationSettings = {}, { hasBeams = false }: BuiltWays = {}): FollowedSettings {
+  refuseWhatIsNotBuilt(json);
+  const settings: Record<string, unknown> = {};
+  for (const [name, field] of Object.entries(fields)) settings[name] = settingOf(name as keyof typeof fields, field, json, options);
+  const { doSample, forcedEosTokenId, stopStrings, ...others } = settings as GenerationSettings;
+  const eos = json.eos_token_id ?? [];
+  if (!isId(eos) && !isIds(eos)) throw fault(DataError, "generation_config.json, eos_token_id", "token ids", eos);
+  const limits = limitsOf(json, options, doSample);
+  if ((others.numBeams ?? 1) > 1) requireBeams(others.numBeams as number, hasBeams && limits.temperature === 0, options);
+  return {
+    ...others,
+    ...(stopStrings !== undefined && { stopStrings: [stopStrings].flat() }),
+    forcedEosTokenId: [forcedEosTokenId ?? []].flat(),
+    eosTokenId: [eos].flat(),
+    limits,
+  };
+}
+
+function fault(Kind: new (parts: ErrorParts) => KindlingError, where: string, expected: string, received: unknown): KindlingError {
+  return new Kind({ where, expected, received: JSON.stringify(received)?.slice(0, 60) ?? String(received), fix: "correct it" });
+}
+
+function settingOf(name: keyof typeof fields, [key, expected, isFine]: Field, json: Readonly<Record<string, unknown>>, options: GenerationSettings): unknown {
+  const asked = options[name];
+  if (asked !== undefined) {
+    if (!isFine(asked)) throw fault(OptionError, "generate", `${name} to be ${expected}`, asked);
+    return asked;
+  }
+  const stated = json[key] ?? undefined;
+  if (stated !== undefined && !isFine(stated)) throw fault(DataError, `generation_config.json, ${key}`, expected, stated);
+  return stated;
+}
+
+/** What is drawn from: a limit that the caller gives says that something is drawn. */
+function limitsOf(json: Readonly<Record<string, unknown>>, options: GenerationSettings, stated: boolean | undefined): SamplingLimits {
+  const asked = samplingLimitNames.filter((name) => options[name] !== undefined);
+  if (options.temperature === 0) return { temperature: 0 };
+  if (options.doSample === false && asked.length > 0) {
+    const expected = `doSample with ${asked.join(", ")}`;
+    throw new OptionError({ where: "generate", expected, received: "doSample: false", fix: "leave them out to take the likeliest token each time" });
+  }
+  if (!(asked.length > 0 || stated)) return { temperature: 0 };
+  const limits: Record<string, unknown> = { topK: DEFAULT_TOP_K };
+  for (const name of samplingLimitNames) {
+    const value = options[name] ?? json[limitKeys[name]] ?? undefined;
+    if (value !== undefined) limits[name] = value;
+  }
+  return limits;
+}
+
+/** @throws OptionError naming a key of the file that would change the text and cannot be followed */
+function refuseWhatIsNotBuilt(json: Readonly<Record<string, unknown>>): void {
+  for (const [key, isHarmless] of Object.entries(refused)) {
+    const value = json[key] ?? undefined;
+    if (value === undefined || isHarmless(value, json)) continue;
+    const received = JSON.stringify(value).slice(0, 60);
+    const expected = "a way to write texts that is built";
+    throw new OptionError({ where: `generation_config.json, ${key}`, expected, received, fix: `remove ${key} from the file` });
+  }
+}
+
+/** @throws OptionError where hypotheses cannot be followed */
+function requireBeams(numBeams: number, isBuilt: boolean, options: GenerationSettings): void {
+  if (isBuilt) return;
+  throw new OptionError({
+    where: options.numBeams === undefined ? "generation_config.json, num_beams" : "generate, numBeams",
+    expected: "1, or an encoder-decoder that draws nothing, without timestamps",
+    received: String(numBeams),
+    fix: "give numBeams: 1 to go token by token; texts will differ from those of beam search",
+  });
+}

@@ -1,0 +1,70 @@
+import { DataError } from "./errors.ts";
+import { type LimitName, limits, overLimit } from "./limits.ts";
+
+export interface ParseJsonOptions {
+  /** What the text should be, for errors. @default "JSON" */
+  expected?: string;
+  /** @default "the file is damaged: fetch or make it again" */
+  fix?: string;
+}
+
+/**
+ * The value of a JSON text that somebody else wrote. How deep it goes and how many values it has is counted before any of them is made.
+ * @throws DataError naming the place, for what is no JSON, or more of it than real files have
+ */
+export function parseJson(
+  text: string,
+  where: string,
+  { expected = "JSON", fix = "the file is damaged: fetch or make it again" }: ParseJsonOptions = {},
+): unknown {
+  const exceeded = exceededLimit(text);
+  if (exceeded) throw overLimit(exceeded, where, descriptions[exceeded], "more");
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new DataError({ where, expected, received: (cause as Error).message, fix, cause });
+  }
+}
+
+/** A JSON text in bytes, which must be UTF-8; otherwise as `parseJson`. */
+export function parseJsonBytes(bytes: Uint8Array, where: string, options: ParseJsonOptions = {}): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const { expected = "JSON", fix = "the file is damaged: fetch or make it again" } = options;
+    throw new DataError({ where, expected: `${expected} in UTF-8`, received: "other bytes", fix, cause });
+  }
+  return parseJson(text, where, options);
+}
+
+const descriptions = { jsonDepth: "lists and objects inside one another", jsonContainers: "lists and objects", jsonValues: "values" } as const;
+const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+
+/** The limit that a JSON text is beyond. It need not be sound: that is found out afterwards. */
+function exceededLimit(text: string): (keyof typeof descriptions & LimitName) | undefined {
+  let [depth, containers, values] = [0, 0, 0];
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) {
+      at = stringEnd(text, at);
+      if (at < 0) return undefined;
+    } else if (code === COMMA) {
+      if (++values > limits.jsonValues) return "jsonValues";
+    } else if ((code | 0x20) === 0x7b) {
+      if (++depth > limits.jsonDepth) return "jsonDepth"; // [ or {
+      if (++containers > limits.jsonContainers) return "jsonContainers";
+    } else if ((code | 0x20) === 0x7d) depth--; // ] or }
+  }
+  return undefined;
+}
+
+/** Where the string that begins at a quote ends; -1 where it does not. */
+function stringEnd(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (text.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+  return -1;
+}

@@ -1,0 +1,87 @@
+import type { TextOptions } from "../generate/index.ts";
+import type { Choice, Job } from "./answer.ts";
+import { asRequestError, RequestError } from "./errors.ts";
+import { templateMessages } from "./messages.ts";
+import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
+import type { ServedModel, Service } from "./service.ts";
+import { chatShapes, completionShapes } from "./shapes.ts";
+
+/** OpenAI's default of the older endpoint. */
+const DEFAULT_COMPLETION_TOKENS = 16;
+
+/** What POST /v1/completions asks for. @throws RequestError for what cannot be given */
+export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
+  const { model, contextLength } = service;
+  const maxTokens = request.max_tokens;
+  const prompts = await service.promptIds(request.prompt, { maxTokens, addSpecialTokens: true, param: "prompt" }, signal);
+  const texts = typeof request.prompt === "string" ? [request.prompt] : request.prompt;
+  const echoes = await Promise.all(
+    prompts.map(async (ids, i) => {
+      if (!request.echo) return "";
+      const text = texts[i];
+      return typeof text === "string" ? text : model.tokenizer.decode(ids);
+    }),
+  );
+  const choices = prompts.flatMap((prompt, i) => {
+    const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
+    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), request.n ?? 1).map(
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }),
+    );
+  });
+  return jobOf(choices, prompts, request, () => completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
+}
+
+/** What POST /v1/chat/completions asks for. @throws RequestError for what cannot be given */
+export async function chatJob(service: Service, request: ChatRequest, signal: AbortSignal): Promise<Job> {
+  const { model, format, contextLength } = service;
+  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
+  const text = render(service, request);
+  const prompts = await service.promptIds(text, { maxTokens, addSpecialTokens: format.addSpecialTokens, param: "messages" }, signal);
+  const [prompt] = prompts;
+  const options = textOptions(model, request, maxTokens ?? contextLength - prompt.length, format.stop);
+  const choices = choicesOf(prompt, options, request.n ?? 1);
+  return jobOf(choices, prompts, request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
+}
+
+/** Whatever a template throws, it is these messages that it cannot render. */
+function render({ format, model: { chatTemplate } }: Service, { messages, chat_template_kwargs: variables }: ChatRequest): string {
+  const plain = templateMessages(messages, chatTemplate?.includes("developer") ?? false);
+  try {
+    return format.render(plain, { variables });
+  } catch (error) {
+    throw new RequestError({ status: 400, message: asRequestError(error).message, param: "messages", code: "chat_template_error" });
+  }
+}
+
+/** Seeds from here on are folded, so that the next ones are whole numbers too. */
+const MAX_SEED = 2 ** 52;
+
+/** The same prompt `count` times; the first has the seed of the request itself. */
+function choicesOf(prompt: readonly number[], options: TextOptions & { seed: number }, count: number): Omit<Choice, "index">[] {
+  return Array.from({ length: count }, (_, i) => ({ prompt, echo: "", options: { ...options, seed: (options.seed % MAX_SEED) + i } }));
+}
+
+function jobOf(choices: readonly Omit<Choice, "index">[], prompts: readonly (readonly number[])[], { usage }: CommonRequest, shapes: Job["shapes"]): Job {
+  const promptTokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
+  return { choices: choices.map((choice, index) => ({ ...choice, index })), promptTokens, usage, shapes };
+}
+
+/**
+ * What the request says; or else, as in vLLM, the model's generation_config.json; or else OpenAI's defaults: any token may be drawn, at temperature 1.
+ * Seeds are drawn when the request has none, so that asking again gives another text.
+ */
+function textOptions({ generator }: ServedModel, request: CommonRequest, maxNewTokens: number, stops: readonly string[]): TextOptions & { seed: number } {
+  const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
+  const noLimit = generator.model.generationConfig.top_k === undefined ? 0 : undefined; // where transformers would take 50
+  return {
+    maxNewTokens,
+    temperature,
+    ...(temperature !== 0 && { doSample: true }),
+    topK: topK === undefined ? noLimit : Math.max(0, topK),
+    topP: request.top_p,
+    minP: request.min_p,
+    repetitionPenalty: request.repetition_penalty,
+    seed,
+    stop: [...stops, ...[stop].flat()],
+  };
+}

@@ -1,0 +1,59 @@
+import { ContextLengthError } from "../generate/index.ts";
+import { KindlingError, RuntimeError } from "../ir/index.ts";
+
+/** 499: the client went before it was answered; only the log shows it. */
+export type ErrorStatus = 400 | 403 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
+
+/** An error in OpenAI's form. */
+export interface ErrorBody {
+  error: { message: string; type: string; param: string | null; code: string | null };
+}
+
+export interface RequestErrorParts {
+  status: ErrorStatus;
+  message: string;
+  /** @default invalid_request_error below 500, server_error from there on */
+  type?: string;
+  /** The field that is wrong. @default null */
+  param?: string | null;
+  /** A name for programs. @default null */
+  code?: string | null;
+  /** @default none */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** What a client is told in place of an answer. */
+export class RequestError extends Error {
+  readonly status: ErrorStatus;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: ErrorBody;
+
+  constructor({ status, message, type = status < 500 ? "invalid_request_error" : "server_error", param = null, code = null, headers = {} }: RequestErrorParts) {
+    super(message);
+    this.name = "RequestError";
+    this.status = status;
+    this.headers = headers;
+    this.body = { error: { message, type, param, code } };
+  }
+}
+
+/** Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500). */
+export function asRequestError(error: unknown): RequestError {
+  if (error instanceof RequestError) return error;
+  if (error instanceof ContextLengthError) return contextLengthExceeded(error, "prompt");
+  const message = error instanceof Error ? error.message : String(error);
+  const isRefusal = error instanceof KindlingError && !(error instanceof RuntimeError);
+  return new RequestError({ status: isRefusal ? 400 : 500, message });
+}
+
+/** The prompt and the answer asked for do not fit into the context, in OpenAI's words. */
+export function contextLengthExceeded({ contextLength, promptTokens, maxNewTokens, code }: ContextLengthError, param: "messages" | "prompt"): RequestError {
+  const limit = `This model's maximum context length is ${contextLength} tokens.`;
+  const tokens = `${promptTokens} ${promptTokens === 1 ? "token" : "tokens"}`;
+  const message =
+    maxNewTokens === undefined || promptTokens >= contextLength
+      ? `${limit} However, your ${param} resulted in ${tokens}. Please reduce the length of the ${param}.`
+      : `${limit} However, you requested ${promptTokens + maxNewTokens} tokens (${promptTokens} in the ${param}, ${maxNewTokens} in the completion). ` +
+        `Please reduce the length of the ${param} or completion.`;
+  return new RequestError({ status: 400, message, param, code });
+}

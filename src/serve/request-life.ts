@@ -1,0 +1,61 @@
+import { RequestError } from "./errors.ts";
+import type { RequestRecord } from "./log.ts";
+import type { Place } from "./queue.ts";
+
+export interface LifeOptions {
+  /** Aborted when the client goes before it has its answer. */
+  client: AbortSignal;
+  timeoutMs: number;
+  place: Place;
+  record: RequestRecord;
+  /** Closes the connection of a client that does not read. */
+  disconnect: () => void;
+}
+
+/** A request from its door to its end: its place in the queue, and what may end it before it is answered. */
+export class RequestLife {
+  private readonly controller = new AbortController();
+  private readonly options: LifeOptions;
+  private readonly timer: NodeJS.Timeout;
+  private readonly onGone = () => this.lose("gone");
+
+  constructor(options: LifeOptions) {
+    this.options = options;
+    const { client, timeoutMs } = options;
+    this.timer = setTimeout(() => this.controller.abort(timeoutError(timeoutMs)), timeoutMs);
+    if (client.aborted) this.onGone();
+    else client.addEventListener("abort", this.onGone);
+  }
+
+  /** Aborted when nobody waits for the answer any more, or it takes too long; the reason is a RequestError. */
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  turn(): Promise<void> {
+    return this.options.place.turn(this.signal);
+  }
+
+  get record(): RequestRecord {
+    return this.options.record;
+  }
+
+  /** The client has gone, or reads no more. */
+  lose(reason: "gone" | "stalled"): void {
+    this.controller.abort(new RequestError({ status: 499, message: `the client is ${reason}`, code: `client_${reason}` }));
+    if (reason === "stalled") this.options.disconnect();
+  }
+
+  /** Gives the place back to the others. */
+  end(): void {
+    clearTimeout(this.timer);
+    this.options.client.removeEventListener("abort", this.onGone);
+    this.options.place.leave();
+  }
+}
+
+/** Trying again would take as long, so official clients are told not to. */
+function timeoutError(timeoutMs: number): RequestError {
+  const message = `The request took more than ${timeoutMs / 1000} s (requestTimeoutMs). Ask for fewer tokens.`;
+  return new RequestError({ status: 504, message, code: "request_timeout", headers: { "x-should-retry": "false" } });
+}

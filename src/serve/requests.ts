@@ -1,0 +1,113 @@
+import { type Fields, flag, invalid, isObject, isText, readFields, rule, text, type Values, wholeNumber } from "./fields.ts";
+
+/** OpenAI's most answers to one request. */
+const MAX_CHOICES = 128;
+const MAX_STOPS = 16;
+
+const isStop = (value: unknown) => isText(value) && value !== "";
+const streamOptions = {
+  include_usage: flag,
+  continuous_usage_stats: flag, // vLLM's
+  include_obfuscation: "harmless",
+} as const satisfies Fields;
+
+const common = {
+  model: text,
+  max_tokens: wholeNumber(0),
+  temperature: rule<number>("a number from 0 to 2", (value) => typeof value === "number" && value >= 0 && value <= 2),
+  top_p: rule<number>("a number above 0 and at most 1", (value) => typeof value === "number" && value > 0 && value <= 1),
+  top_k: wholeNumber(-1), // vLLM's and llama.cpp's; -1 and 0 are no limit
+  min_p: rule<number>("a number from 0 to 1", (value) => typeof value === "number" && value >= 0 && value <= 1), // vLLM's and llama.cpp's
+  repetition_penalty: rule<number>("a number above 0", (value) => typeof value === "number" && value > 0), // vLLM's
+  seed: rule<number>("a whole number", Number.isSafeInteger),
+  stop: rule<string | string[]>(
+    `a text, or a list of at most ${MAX_STOPS} texts, none of them empty`,
+    (value) => isStop(value) || (Array.isArray(value) && value.length <= MAX_STOPS && value.every(isStop)),
+  ),
+  stream: flag,
+  stream_options: rule<Readonly<Record<string, unknown>>>("an object", isObject),
+  n: wholeNumber(1, MAX_CHOICES),
+  user: "harmless",
+  frequency_penalty: [0],
+  presence_penalty: [0],
+  logit_bias: [{}],
+} as const satisfies Fields;
+
+const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every((id) => Number.isInteger(id));
+
+/** Texts or token ids: one, or several. */
+export type Prompts = string | number[] | string[] | number[][];
+const prompts = rule<Prompts>(
+  "a text, a list of token ids, or a list of texts or of such lists",
+  (value) => isText(value) || isIds(value) || (Array.isArray(value) && (value.every(isText) || value.every(isIds))),
+);
+
+/** Every field of POST /v1/completions. */
+export const completionFields = {
+  ...common,
+  prompt: prompts,
+  echo: flag,
+  best_of: [1],
+  logprobs: [],
+  suffix: [""],
+} as const satisfies Fields;
+
+/** Every field of POST /v1/chat/completions. */
+export const chatFields = {
+  ...common,
+  messages: rule<unknown[]>("a list of at least one message", (value) => Array.isArray(value) && value.length > 0),
+  max_completion_tokens: wholeNumber(0),
+  chat_template_kwargs: rule<Readonly<Record<string, unknown>>>("an object: variables of the chat template", isObject), // vLLM's
+  metadata: "harmless",
+  store: "harmless",
+  service_tier: "harmless",
+  safety_identifier: "harmless",
+  prompt_cache_key: "harmless",
+  prompt_cache_options: "harmless",
+  prompt_cache_retention: "harmless",
+  prediction: "harmless", // makes OpenAI faster
+  parallel_tool_calls: "harmless", // how tools are called, which are refused themselves
+  audio: [],
+  function_call: ["none", "auto"],
+  functions: [[]],
+  logprobs: [false],
+  top_logprobs: [0],
+  modalities: [["text"]],
+  moderation: [],
+  reasoning_effort: [],
+  response_format: [{ type: "text" }],
+  tool_choice: ["none", "auto"],
+  tools: [[]],
+  verbosity: ["medium"],
+  web_search_options: [],
+} as const satisfies Fields;
+
+export interface UsageOptions {
+  /** Whether a stream ends with the usage. */
+  includeUsage: boolean;
+  /** Whether each piece of a stream says how much there is by then. */
+  continuousUsage: boolean;
+}
+
+export type CommonRequest = Values<typeof common> & { usage: UsageOptions };
+export type CompletionRequest = CommonRequest & Values<typeof completionFields> & { prompt: Prompts };
+export type ChatRequest = CommonRequest & Values<typeof chatFields> & { messages: unknown[] };
+
+/** @throws RequestError naming the field that is wrong */
+export function readCompletionRequest(json: unknown): CompletionRequest {
+  const request = readFields(json, completionFields);
+  if (request.prompt === undefined) throw invalid("prompt", completionFields.prompt.expected, undefined);
+  return { ...request, prompt: request.prompt, usage: usageOptions(request) };
+}
+
+/** @throws RequestError naming the field that is wrong */
+export function readChatRequest(json: unknown): ChatRequest {
+  const request = readFields(json, chatFields);
+  if (request.messages === undefined) throw invalid("messages", chatFields.messages.expected, undefined);
+  return { ...request, messages: request.messages, usage: usageOptions(request) };
+}
+
+function usageOptions({ stream_options: json = {} }: Values<typeof common>): UsageOptions {
+  const { include_usage: includeUsage = false, continuous_usage_stats: isContinuous = false } = readFields(json, streamOptions, "stream_options.");
+  return { includeUsage, continuousUsage: includeUsage && isContinuous };
+}

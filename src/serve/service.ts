@@ -1,0 +1,139 @@
+import { ContextLengthError, type Generator } from "../generate/index.ts";
+import { checkOptions, OptionError } from "../ir/index.ts";
+import { type ChatFormat, chatFormat, type Tokenizer } from "../tokenizers/index.ts";
+import { PromptEncoder } from "./encoder.ts";
+import { contextLengthExceeded, RequestError } from "./errors.ts";
+import { type QueueOptions, RequestQueue } from "./queue.ts";
+import type { Prompts } from "./requests.ts";
+
+export interface ServedModel {
+  /** Name that clients ask for. */
+  id: string;
+  generator: Generator;
+  tokenizer: Tokenizer;
+  /** Jinja template of chat messages. @default one line per message: "role: content" */
+  chatTemplate?: string;
+}
+
+export interface LimitOptions extends QueueOptions {
+  /** How long a request may take, its wait included, in milliseconds. @default 600000 */
+  requestTimeoutMs?: number;
+  /** How long a client may leave unread what is streamed to it, in milliseconds. @default 10000 */
+  stalledTimeoutMs?: number;
+}
+
+export const limitNames = ["maxQueue", "queueTimeoutMs", "requestTimeoutMs", "stalledTimeoutMs"] as const;
+
+/** Timers count in 32 bits. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** A model, and all that its requests share. */
+export class Service {
+  readonly model: ServedModel;
+  readonly format: ChatFormat;
+  readonly queue: RequestQueue;
+  readonly encoder: PromptEncoder;
+  readonly requestTimeoutMs: number;
+  readonly stalledTimeoutMs: number;
+
+  /** @throws OptionError for limits that are unknown or cannot be */
+  constructor(model: ServedModel, options: LimitOptions = {}) {
+    checkLimits(options);
+    const { requestTimeoutMs = 600_000, stalledTimeoutMs = 10_000, ...queue } = options;
+    this.model = model;
+    this.format = chatFormat(model.chatTemplate, model.tokenizer);
+    this.queue = new RequestQueue(queue);
+    this.encoder = new PromptEncoder(model.tokenizer);
+    this.requestTimeoutMs = requestTimeoutMs;
+    this.stalledTimeoutMs = stalledTimeoutMs;
+  }
+
+  get contextLength(): number {
+    return this.model.generator.contextLength;
+  }
+
+  /** @throws RequestError 404 when another model is asked for */
+  requireModel(asked: string | undefined): void {
+    const { id } = this.model;
+    if (asked === undefined || asked === id) return;
+    throw new RequestError({ status: 404, message: `The model '${asked}' is not served here; this is '${id}'.`, param: "model", code: "model_not_found" });
+  }
+
+  /**
+   * Ids of prompts, as many as the context has room for. Ids stay as they are.
+   * @throws RequestError 400 for no prompt, one without tokens, ids outside the vocabulary, and what the context has no room for
+   */
+  async promptIds(prompts: Prompts, room: Room, signal: AbortSignal): Promise<number[][]> {
+    const list = isList(prompts) ? prompts : [prompts];
+    if (list.length === 0) throw emptyPrompt(room.param);
+    if (list.length > MAX_PROMPTS) {
+      const message = `${room.param}: expected at most ${MAX_PROMPTS} prompts; received ${list.length}`;
+      throw new RequestError({ status: 400, message, param: room.param, code: "invalid_value" });
+    }
+    const all: number[][] = [];
+    for (const prompt of list) {
+      const ids = typeof prompt === "string" ? await this.encoder.encode(prompt, room.addSpecialTokens, signal) : prompt;
+      if (ids.length === 0) throw emptyPrompt(room.param);
+      this.checkRoom(ids.length, room);
+      all.push(typeof prompt === "string" ? Array.from(ids) : this.checkedIds(prompt, room.param));
+    }
+    return all;
+  }
+
+  private checkRoom(promptTokens: number, { maxTokens, param }: Room): void {
+    const { contextLength } = this;
+    const isFine = maxTokens === undefined ? promptTokens < contextLength : promptTokens + maxTokens <= contextLength;
+    if (!isFine) throw contextLengthExceeded(new ContextLengthError({ promptTokens, maxNewTokens: maxTokens, contextLength }), param);
+  }
+
+  private checkedIds(ids: readonly number[], param: string): number[] {
+    const { generator, tokenizer } = this.model;
+    const size = Math.min(tokenizer.vocabSize, generator.model.config.vocabSize);
+    const wrong = ids.find((id) => id < 0 || id >= size);
+    if (wrong === undefined) return [...ids];
+    throw new RequestError({ status: 400, message: `${param}: expected token ids from 0 to ${size - 1}; received ${wrong}`, param, code: "invalid_value" });
+  }
+
+  /** Compiles what answers need, by a prompt and a token after it. */
+  async warmUp(): Promise<void> {
+    const { generator } = this.model;
+    if (this.contextLength < 3) return;
+    const tokens = generator.generate([0, 0], { maxNewTokens: 2, temperature: 0, stopTokens: [] });
+    while (!(await tokens.next()).done);
+  }
+
+  /** Resolves when nothing uses the model any more. Requests under way end by themselves when their connections are closed. */
+  async dispose(): Promise<void> {
+    await this.queue.idle();
+    await this.encoder.dispose();
+  }
+}
+
+function checkLimits(options: LimitOptions): void {
+  checkOptions("serve", options, limitNames);
+  for (const name of limitNames) {
+    const value = options[name];
+    const least = name === "maxQueue" ? 0 : 1;
+    if (value === undefined || (Number.isInteger(value) && value >= least && value <= LONGEST_MS)) continue;
+    const expected = `${name} from ${least} to ${LONGEST_MS}`;
+    throw new OptionError({ where: "serve", expected, received: String(value), fix: "choose a whole number in the range" });
+  }
+}
+
+/** What a request asks the context to hold. */
+export interface Room {
+  /** Most tokens of the answer; undefined for as many as there is room for. */
+  maxTokens: number | undefined;
+  addSpecialTokens: boolean;
+  /** The field that the prompt is from. */
+  param: "prompt" | "messages";
+}
+
+/** Prompts of one request, as for OpenAI. */
+const MAX_PROMPTS = 2048;
+
+const isList = (prompts: Prompts): prompts is string[] | number[][] => Array.isArray(prompts) && typeof prompts[0] !== "number";
+
+function emptyPrompt(param: string): RequestError {
+  return new RequestError({ status: 400, message: `${param}: expected at least one token; received none`, param, code: "invalid_value" });
+}

@@ -1,0 +1,50 @@
+/** How compiled functions are called: the order of calls, numbers among the arguments, names in errors. */
+import { expect, test } from "vitest";
+import { ShapeError } from "../ir/index.ts";
+import { add, compile, greater, matmul, mul, type Tensor, tensor, Variable, where, withScope, zeros } from "./index.ts";
+
+type F = Tensor<"f32">;
+
+test("calls that do not wait for each other run in order, whatever is still to be computed for them", async () => {
+  const state = new Variable({ dtype: "f32", shape: [] }, Float32Array.of(0));
+  const append = compile((digit: F) => {
+    const next = add(mul(state.value, 10), digit);
+    state.assign(next);
+    return next;
+  });
+  const slow = mul(add(zeros([300, 300]), 1), 1)
+    .sum()
+    .div(90_000); // 1, still to be computed
+  const results = await Promise.all([append(slow), append(2), append(mul(tensor(3), 1)), append(4)]);
+  expect(await Promise.all(results.map((result) => result.item()))).toEqual([1, 12, 123, 1234]);
+});
+
+test("a call that fails does not hold up those behind it", async () => {
+  const twice = compile((x: F) => matmul(x, x));
+  const [wrong, fine] = await Promise.allSettled([twice(zeros([2, 3])), twice(tensor([[2]]))]);
+  expect(wrong).toMatchObject({ status: "rejected", reason: expect.any(ShapeError) });
+  expect(await (fine as PromiseFulfilledResult<F>).value.item()).toBe(4);
+});
+
+test("numbers are no parameters of a traced function: they are tensors there", async () => {
+  // @ts-expect-error a number would be a tensor while the function is traced
+  const branching = compile((x: F, n: number) => (n > 3 ? mul(x, 100) : x));
+  // @ts-expect-error inside of objects too
+  compile((x: F, { rate }: { rate: number }) => mul(x, rate));
+  await expect(branching(tensor([1]), 5)).rejects.toThrow(/^tensor: expected a function of tensors.*operator of JavaScript/);
+  const chosen = compile((x: F, { n }: { n: F }, mode: "a" | "b", isOn: boolean) => (isOn && mode === "a" ? where(greater(n, 3), mul(x, 100), x) : x));
+  expect(await (await chosen(tensor([1]), { n: tensor(5) }, "a", true)).item()).toBe(100);
+});
+
+test("an error in a part of a model names that part, once", () => {
+  const run = () => withScope("h.17", () => withScope("attn", () => matmul(zeros([2, 3]), zeros([4, 5]))));
+  expect(run).toThrow(/^matmul in h\.17\.attn: expected/);
+  expect(run).toThrow(ShapeError);
+  try {
+    run();
+  } catch (error) {
+    expect((error as ShapeError).where).toBe("matmul in h.17.attn");
+    expect((error as ShapeError).stack).toContain("matmul in h.17.attn: expected");
+  }
+  expect(() => withScope("head", () => mul(zeros([2]), zeros([3])))).toThrow(/^mul in head: /);
+});

@@ -1,0 +1,63 @@
+/** Small models for tests of the server. */
+import { type GenerateOptions, Generator } from "../generate/index.ts";
+import { GPT2LMHeadModel } from "../models/index.ts";
+import type { ServedModel } from "../serve/index.ts";
+import { randomKey } from "../tensor/index.ts";
+import { CharacterTokenizer } from "../tokenizers/index.ts";
+
+/** Printable ASCII and the line break: ids 1 to 96. */
+const asciiTokenizer = () => new CharacterTokenizer(Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).concat("\n"));
+
+/** A tiny GPT-2 of random weights over characters. */
+function tinyModel(contextLength: number): GPT2LMHeadModel {
+  const { vocabSize } = asciiTokenizer();
+  const config = { vocabSize, maxPositionEmbeddings: contextLength, hiddenSize: 32, numLayers: 1, numHeads: 2, bosTokenId: 0, eosTokenId: null };
+  return new GPT2LMHeadModel(config, randomKey(1));
+}
+
+export const tinyServedModel = ({ contextLength = 64, chatTemplate }: { contextLength?: number; chatTemplate?: string } = {}): ServedModel => ({
+  id: "tiny",
+  generator: new Generator(tinyModel(contextLength)),
+  tokenizer: asciiTokenizer(),
+  chatTemplate,
+});
+
+/** Gives tokens when the test says so, and notes what it was asked. */
+export class HeldGenerator extends Generator {
+  readonly prompts: (readonly number[])[] = [];
+  readonly options: GenerateOptions[] = [];
+  /** Tokens of an answer that come before the others wait. */
+  private free = 0;
+  private open = () => {};
+  private gate: Promise<void> = Promise.resolve();
+
+  /** From now on tokens wait for `release`, all but the first few of each answer. */
+  hold(free = 0): void {
+    this.free = free;
+    this.gate = new Promise((resolve) => {
+      this.open = resolve;
+    });
+  }
+
+  release(): void {
+    this.open();
+  }
+
+  override async *generate(prompt: readonly number[], options: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+    this.prompts.push(prompt);
+    this.options.push(options);
+    const { maxNewTokens = 1, signal } = options;
+    const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve));
+    for (let i = 0; i < maxNewTokens; i++) {
+      if (i >= this.free) await Promise.race([this.gate, aborted]);
+      if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve)); // as a model, which leaves time to others
+      signal?.throwIfAborted();
+      yield 1 + (i % 95);
+    }
+    return "length";
+  }
+}
+
+export function heldModel(contextLength = 64): ServedModel & { generator: HeldGenerator } {
+  return { id: "held", generator: new HeldGenerator(tinyModel(contextLength)), tokenizer: asciiTokenizer() };
+}

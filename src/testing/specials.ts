@@ -1,0 +1,115 @@
+/** Every op at special numbers: folded into the graph, compiled, and in PyTorch (golden/make_specials.py). */
+import { readFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { pullBack } from "../autodiff/index.ts";
+import { ConstantOp, constantValue, type DType, Graph, type HostArray, hostArrayFrom, isFloat, isInteger, toNumbers, type Value } from "../ir/index.ts";
+import { defaultPasses, foldConstants, optimize } from "../lower/index.ts";
+import * as ops from "../ops/index.ts";
+import { readValues } from "../tensor/execute.ts";
+import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { tolerances } from "./close.ts";
+import { opTable } from "./op-table.ts";
+import type { ApplyOp } from "./test-op.ts";
+
+type Packed = { shape: number[]; dtype: DType; data: (number | string)[] };
+export interface SpecialCase {
+  op: string;
+  attrs: Record<string, never>;
+  inputs: Packed[];
+  outputs: Packed[];
+  /** Of the sum of all float outputs; null for an input that none depends on. */
+  gradients?: (Packed | null)[];
+}
+type Numbers = readonly (number | bigint)[];
+
+/** Those that golden/ops has no file of. */
+const more: Record<string, ApplyOp> = {
+  cast: ([x], { to }) => ops.cast(x, to),
+  isNan: ([x]) => ops.isNan(x),
+  isInfinite: ([x]) => ops.isInfinite(x),
+};
+
+export function readSpecials(): SpecialCase[] {
+  const bytes = readFileSync(new URL("../../golden/specials.json.gz", import.meta.url));
+  return (JSON.parse(gunzipSync(bytes).toString()) as { cases: SpecialCase[] }).cases;
+}
+
+const numberOf = (text: number | string, dtype: DType): number | bigint =>
+  typeof text === "number" ? text : isInteger(dtype) ? BigInt(text) : Number(text.replace("inf", "Infinity").replace("nan", "NaN"));
+const hostOf = ({ dtype, data }: Packed): HostArray =>
+  hostArrayFrom(
+    dtype,
+    data.map((text) => numberOf(text, dtype)),
+  );
+const listOf = (dtype: DType, data: HostArray): Numbers => (dtype === "i64" ? [...(data as BigInt64Array)] : toNumbers(dtype, data));
+
+/** The outputs and gradients of a case, and what they should be; a check for each number that PyTorch has. */
+export interface Check {
+  what: string;
+  dtype: DType;
+  expected: Numbers;
+  value: Value;
+}
+
+/** The graph of a case over the given leaves. @throws DTypeError when the op does not take these dtypes */
+function checksOf(example: SpecialCase, leaves: readonly Value[]): Check[] {
+  const apply = more[example.op] ?? opTable[example.op].apply;
+  const outputs = [apply([...leaves], example.attrs)].flat() as Value[];
+  const checks = outputs.map((value, i) => {
+    const golden = example.outputs[i];
+    const same = JSON.stringify(value.shape) === JSON.stringify(golden.shape);
+    if (!same) throw new Error(`${example.op}: shape [${value.shape}] instead of [${golden.shape}]`);
+    return { what: `output ${i}`, dtype: value.dtype, value, expected: listOf(value.dtype, hostOf({ ...golden, dtype: value.dtype })) };
+  });
+  if (!example.gradients) return checks;
+  const graded = outputs.filter(({ dtype }) => isFloat(dtype));
+  const ones = graded.map(({ dtype, shape }) => ops.broadcastTo(ops.scalar(1, dtype), shape));
+  const gradients = pullBack(graded, ones, leaves);
+  for (const [i, golden] of example.gradients.entries()) {
+    const value = gradients[i];
+    if (golden && value) checks.push({ what: `gradient ${i}`, dtype: value.dtype, value, expected: listOf(value.dtype, hostOf(golden)) });
+  }
+  return checks;
+}
+
+const foldAll = defaultPasses.map((pass) => (pass.name === "foldConstants" ? foldConstants(Number.POSITIVE_INFINITY) : pass));
+
+export interface Answer extends Check {
+  /** undefined where the graph does not fold. */
+  folded?: Numbers;
+  compiled: Numbers;
+}
+
+/** Computes a case both ways. */
+export async function answersOf(example: SpecialCase): Promise<Answer[]> {
+  const constants = example.inputs.map((input) => constantValue(hostOf(input), input));
+  const leaves = example.inputs.map((input) => fromLeaf(new DataOp(input.dtype, input.shape, { host: hostOf(input) })).value);
+  const foldable = checksOf(example, constants);
+  const checks = checksOf(example, leaves);
+  const graph = optimize(
+    new Graph(
+      [],
+      foldable.map(({ value }) => value),
+    ),
+    foldAll,
+  );
+  const compiled = await readValues(checks.map(({ value }) => value));
+  return checks.map((check, i) => {
+    const { op } = graph.outputs[i].node;
+    const folded = op instanceof ConstantOp ? listOf(check.dtype, op.data) : undefined;
+    return { ...check, folded, compiled: listOf(check.dtype, compiled[i]) };
+  });
+}
+
+/** The first place where two lists differ: NaN is NaN, zeros have signs, integers are exact. -1 when they agree. */
+export function firstDifference(dtype: DType, actual: Numbers, expected: Numbers): number {
+  const tolerance = tolerances[dtype] as number;
+  return expected.findIndex((wanted, i) => {
+    const got = actual[i];
+    if (!isFloat(dtype)) return got !== wanted;
+    if (Object.is(got, wanted)) return false;
+    if (got === 0 && wanted === 0) return true;
+    const [x, y] = [Number(got), Number(wanted)];
+    return !Number.isFinite(x) || !Number.isFinite(y) || Math.abs(x - y) > tolerance * Math.max(1, Math.abs(y));
+  });
+}
