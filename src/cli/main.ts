@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from "node:module";
 import { Command, Option } from "commander";
+import { isSystemError, systemError } from "../files/index.ts";
 import { KindlingError } from "../ir/index.ts";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
@@ -8,6 +9,7 @@ import { chatCommand, generateCommand } from "./chat.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { inspectCommand } from "./inspect.ts";
+import { onOutputError } from "./interrupt.ts";
 import { openModel } from "./models.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
@@ -29,12 +31,12 @@ const d = defaultRunConfig;
 program
   .command("train")
   .description("Train a GPT on your own text, from nothing.")
-  .option("--text <path>", "a UTF-8 text file, or a folder of them (required)")
+  .option("--text <path>", "a UTF-8 text file, or a folder of them (a run goes on without, too)")
   .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
   .option("--runs <folder>", "folder of all runs", "runs")
-  .option("--restart", "forget an earlier run of this name")
+  .option("--restart", "begin anew; the earlier run of this name is removed when the new one has saved")
   .addOption(new Option("--tokenizer <kind>", `how text becomes tokens ${shown(d.tokenizer)}`).choices(["bpe", "char"]))
-  .option("--vocab-size <n>", `tokens of the bpe vocabulary ${shown(d.vocabSize)}`, integer)
+  .option("--vocab-size <n>", `most tokens of the bpe vocabulary ${shown(d.vocabSize)}`, integer)
   .option("--context <tokens>", `context length ${shown(d.contextLength)}`, integer)
   .option("--width <n>", `hidden size ${shown(d.hiddenSize)}`, integer)
   .option("--layers <n>", `number of layers ${shown(d.numLayers)}`, integer)
@@ -42,7 +44,7 @@ program
   .option("--dropout <p>", `dropout probability ${shown(d.dropout)}`, number)
   .option("--batch <n>", `sequences per step ${shown(d.batchSize)}`, integer)
   .option("--steps <n>", `training steps ${shown(d.steps)}`, integer)
-  .option("--max-seconds <s>", "end after this many seconds", number)
+  .option("--max-seconds <s>", "end after this many seconds; the learning rate falls in time for it", number)
   .option("--lr <rate>", `highest learning rate ${shown(d.learningRate)}`, number)
   .option("--warmup <steps>", `steps of rising learning rate ${shown(d.warmupSteps)}`, integer)
   .option("--weight-decay <w>", `AdamW's weight decay ${shown(d.weightDecay)}`, number)
@@ -58,10 +60,12 @@ program
 Examples:
   kindling train --text my.txt
   kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
-  kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes`,
+  kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes
+
+Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 failed.`,
   )
   .action(async (o, command: Command) => {
-    if (o.text === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
+    if (o.text === undefined && o.name === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
     const options: TrainCommandOptions = dropUndefined({
       text: o.text,
       name: o.name,
@@ -199,12 +203,13 @@ program
   .addHelpText("after", "\nExamples:\n  kindling doctor")
   .action(doctorCommand);
 
-/** Ends of pipes, such as `| head`, are no errors. */
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+process.stdout.on("error", onOutputError);
+process.stderr.on("error", onOutputError);
 
 try {
   await program.parseAsync();
 } catch (error) {
-  process.stderr.write(`${error instanceof KindlingError ? `error: ${error.message}` : error instanceof Error ? error.stack : String(error)}\n`);
+  const known = isSystemError(error) ? systemError(error.path ?? program.name(), "the system to do it", error) : error;
+  process.stderr.write(`${known instanceof KindlingError ? `error: ${known.message}` : known instanceof Error ? known.stack : String(known)}\n`);
   process.exitCode = 1;
 }

@@ -13,8 +13,9 @@ const infoOf = (path: string) => stat(path).catch(() => undefined);
 /** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
   if ((await infoOf(name))?.isFile()) return name;
+  const parts = ["model", "model.old", "checkpoint", "checkpoint.old"]; // .old: left by a kill while it was replaced
   for (const place of [name, join(runsFolder, name)]) {
-    for (const folder of [place, join(place, "model"), join(place, "checkpoint")]) if (await infoOf(join(folder, "config.json"))) return folder;
+    for (const folder of [place, ...parts.map((part) => join(place, part))]) if (await infoOf(join(folder, "config.json"))) return folder;
   }
   const isRun = name.startsWith(`${runsFolder}/`) || name.startsWith(`${runsFolder}${sep}`);
   if (!isRun && (await isRemoteName(name))) return pull(name, progressOf());
@@ -32,6 +33,6 @@ export async function openModel(name: string, runsFolder = "runs", options: Gene
   const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks" });
   if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model, options), ...(await loadGgufTokenizer(folder)) };
   const tokenizer = await openTokenizer(folder);
-  const parent = basename(folder) === "model" || basename(folder) === "checkpoint" ? dirname(folder) : folder;
+  const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
   return { id: basename(parent), generator: new Generator(model, options), tokenizer, chatTemplate: await readChatTemplate(folder) };
 }

@@ -1,4 +1,5 @@
 import { writeFile } from "node:fs/promises";
+import { withWriteErrors } from "../files/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
 import { setDefaultDevice } from "../tensor/index.ts";
@@ -28,7 +29,7 @@ export async function profileCommand(name: string, { runs, batch, context, steps
   const fallbacks = profile.fallbacks();
   if (fallbacks.length > 0) process.stdout.write(`on the CPU, since ${picked} lacks them: ${fallbacks.map(({ name }) => name).join(", ")}\n`);
   if (trace) {
-    await writeFile(trace, profile.toChromeTrace());
+    await withWriteErrors(trace, () => writeFile(trace, profile.toChromeTrace()));
     process.stdout.write(`trace written to ${trace}: open it in chrome://tracing or ui.perfetto.dev\n`);
   }
   await device.close();

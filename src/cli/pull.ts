@@ -1,5 +1,5 @@
 import { type HubOptions, pull } from "../hub/index.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { formatBytes } from "./terminal.ts";
 
 /** Shows on a terminal how far each file is. */
@@ -20,7 +20,7 @@ export async function pullCommand(repository: string, options: HubOptions): Prom
     process.stdout.write(`${await pull(repository, { ...options, ...progressOf(), signal })}\n`);
   } catch (error) {
     if (!signal.aborted) throw error;
-    process.exitCode = 130;
+    process.exitCode = INTERRUPTED;
   } finally {
     dispose();
   }

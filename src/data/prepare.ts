@@ -1,8 +1,9 @@
-import { mkdir, open } from "node:fs/promises";
+import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { readJson, writeJson } from "../files/index.ts";
+import { writeChecksums, writeFolderAtomic } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
-import { BpeTrainer, CharacterTrainer, loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { BpeTrainer, CharacterTrainer, saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { DATA_FILES, openPrepared, type PreparedData, type Recipe, writeRecipe } from "./prepared.ts";
 import type { TextChunk, TextCorpus } from "./text.ts";
 import { bytesPerToken, TokenWriter } from "./token-dataset.ts";
 
@@ -10,56 +11,52 @@ export type TokenizerKind = "bpe" | "char";
 
 export interface PrepareOptions {
   tokenizer: TokenizerKind;
-  /** Tokens of the BPE vocabulary; the character tokenizer takes what the text has. */
+  /** Most tokens of the BPE vocabulary; a text that repeats little gives fewer. The character tokenizer takes what the text has. */
   vocabSize: number;
   contextLength: number;
   /** Share of the text kept for validation. @default 0.1 */
   validationFraction?: number;
   onProgress?: (stage: string, fraction: number) => void;
+  /** What turned out other than asked for. */
+  onNote?: (note: string) => void;
   signal?: AbortSignal;
-}
-
-export interface PreparedData {
-  tokenizer: Tokenizer;
-  trainPath: string;
-  validationPath: string;
-  trainTokens: number;
-  validationTokens: number;
 }
 
 /** BPE learns from at most this much text, taken evenly from the corpus. */
 const BPE_SAMPLE_BYTES = 32 << 20;
 /** With at least this many documents, validation takes whole documents. */
 const MIN_DOCUMENTS = 20;
-const MARKER = "data.json";
 
 /**
  * Trains a tokenizer on a corpus and writes its tokens to train.bin and validation.bin in `folder`. What an earlier, equal
- * call has finished is used again. Validation is whole documents spread over the corpus, or the end of a single text.
+ * call has finished is used again: the sum of the text and the sums of the files decide. Validation is whole documents spread
+ * over the corpus, or the end of the text where there are few documents, or too short ones. The folder changes at once, when everything is written.
+ * @throws DataError for a text that is too short or not UTF-8, for prepared files that were changed, and for a folder with other files in it
  */
 export async function prepareData(corpus: TextCorpus, folder: string, options: PrepareOptions): Promise<PreparedData> {
   const { tokenizer: kind, vocabSize, contextLength, validationFraction = 0.1 } = options;
-  const paths = { trainPath: join(folder, "train.bin"), validationPath: join(folder, "validation.bin") };
-  const tokenizerPath = join(folder, "tokenizer.json");
-  const recipe = { files: corpus.files.length, bytes: corpus.bytes, kind, vocabSize: kind === "bpe" ? vocabSize : 0, validationFraction };
-  const marker = await readJson(join(folder, MARKER)).catch(() => undefined);
-  if (marker && JSON.stringify(marker.recipe) === JSON.stringify(recipe)) {
-    return {
-      tokenizer: await loadTokenizer(tokenizerPath),
-      ...paths,
-      trainTokens: Number(marker.trainTokens),
-      validationTokens: Number(marker.validationTokens),
-    };
-  }
-  await mkdir(folder, { recursive: true });
+  options.onProgress?.("reading the text", 0);
+  const recipe: Recipe = { corpus: await corpus.sha256(), kind, vocabSize: kind === "bpe" ? vocabSize : 0, contextLength, validationFraction };
+  const earlier = await openPrepared(folder);
+  if (earlier && JSON.stringify(earlier.recipe) === JSON.stringify(recipe)) return earlier;
+  await requireDataFolder(folder);
   const tokenizer = await trainTokenizer(corpus, options);
-  await saveTokenizer(folder, tokenizer);
-  const counts = await writeTokens(corpus, tokenizer, { ...paths, validationFraction, contextLength }, options);
-  await writeJson(join(folder, MARKER), { recipe, ...counts });
-  return { tokenizer, ...paths, ...counts };
+  await writeFolderAtomic(folder, async (temporary) => {
+    await saveTokenizer(temporary, tokenizer);
+    await writeRecipe(temporary, recipe, await writeTokens(corpus, tokenizer, { folder: temporary, validationFraction, contextLength }, options));
+    await writeChecksums(temporary);
+  });
+  return (await openPrepared(folder)) as PreparedData;
 }
 
-async function trainTokenizer(corpus: TextCorpus, { tokenizer: kind, vocabSize, onProgress, signal }: PrepareOptions): Promise<Tokenizer> {
+/** What is written replaces the folder, so that nothing else may be in it. */
+async function requireDataFolder(folder: string): Promise<void> {
+  const other = (await readdir(folder).catch(() => [])).find((name) => !DATA_FILES.includes(name));
+  if (other === undefined) return;
+  throw new DataError({ where: folder, expected: "an empty folder or one of prepared data", received: `one with ${other}`, fix: "name another folder" });
+}
+
+async function trainTokenizer(corpus: TextCorpus, { tokenizer: kind, vocabSize, onProgress, onNote, signal }: PrepareOptions): Promise<Tokenizer> {
   const trainer = kind === "bpe" ? new BpeTrainer({ vocabSize }) : new CharacterTrainer();
   const keepEvery = kind === "bpe" ? Math.ceil(corpus.bytes / BPE_SAMPLE_BYTES) : 1;
   let seen = 0;
@@ -70,24 +67,58 @@ async function trainTokenizer(corpus: TextCorpus, { tokenizer: kind, vocabSize, 
     seen += text.length;
     onProgress?.("learning the vocabulary", Math.min(1, seen / corpus.bytes));
   }
-  return trainer.train();
+  const tokenizer = trainer.train();
+  if (kind === "bpe" && tokenizer.vocabSize < vocabSize) {
+    onNote?.(`the text repeats too little for ${vocabSize} tokens: the vocabulary has ${tokenizer.vocabSize}`);
+  }
+  return tokenizer;
 }
 
 interface Targets {
-  trainPath: string;
-  validationPath: string;
+  folder: string;
   validationFraction: number;
   contextLength: number;
 }
 
-async function writeTokens(corpus: TextCorpus, tokenizer: Tokenizer, targets: Targets, { onProgress, signal }: PrepareOptions) {
-  const { trainPath, validationPath, validationFraction, contextLength } = targets;
-  const every = corpus.files.length >= MIN_DOCUMENTS ? Math.max(2, Math.round(1 / validationFraction)) : 0;
-  const isValidation = ({ document }: TextChunk) => every > 0 && document % every === every >> 1;
-  const train = await TokenWriter.create(trainPath, tokenizer.vocabSize);
-  const validation = await TokenWriter.create(validationPath, tokenizer.vocabSize);
+type Counts = Pick<PreparedData, "trainTokens" | "validationTokens">;
+
+async function writeTokens(corpus: TextCorpus, tokenizer: Tokenizer, targets: Targets, options: PrepareOptions): Promise<Counts> {
+  const { validationFraction, contextLength } = targets;
+  const least = contextLength + 1;
+  if (corpus.files.length >= MIN_DOCUMENTS) {
+    const every = Math.max(2, Math.round(1 / validationFraction));
+    const counts = await encodeCorpus(corpus, tokenizer, { ...targets, isValidation: ({ document }) => document % every === every >> 1 }, options);
+    if (Math.min(counts.trainTokens, counts.validationTokens) >= least) return counts;
+  }
+  const { trainTokens: total } = await encodeCorpus(corpus, tokenizer, { ...targets, isValidation: () => false }, options);
+  if (total < 2 * least) {
+    throw new DataError({
+      where: corpus.files[0],
+      expected: `at least ${2 * least} tokens: one context of ${contextLength} for training and one for validation`,
+      received: `${total} tokens`,
+      fix: `use more text, or --context ${Math.max(1, Math.floor(total / 2) - 1)}`,
+    });
+  }
+  const validationTokens = Math.max(least, Math.floor(total * validationFraction));
+  await moveTail(targets.folder, validationTokens, tokenizer.vocabSize);
+  return { trainTokens: total - validationTokens, validationTokens };
+}
+
+interface Split extends Targets {
+  isValidation: (chunk: TextChunk) => boolean;
+}
+
+async function encodeCorpus(
+  corpus: TextCorpus,
+  tokenizer: Tokenizer,
+  { folder, isValidation }: Split,
+  { onProgress, signal }: PrepareOptions,
+): Promise<Counts> {
+  const writers: TokenWriter[] = [];
   let seen = 0;
   try {
+    for (const name of ["train.bin", "validation.bin"]) writers.push(await TokenWriter.create(join(folder, name), tokenizer.vocabSize));
+    const [train, validation] = writers;
     for await (const chunk of corpus.chunks()) {
       signal?.throwIfAborted();
       const ids = await tokenizer.encode(chunk.text);
@@ -96,45 +127,38 @@ async function writeTokens(corpus: TextCorpus, tokenizer: Tokenizer, targets: Ta
       seen += chunk.text.length;
       onProgress?.("encoding the text", Math.min(1, seen / corpus.bytes));
     }
+    return { trainTokens: train.count, validationTokens: validation.count };
   } finally {
-    await train.close();
-    await validation.close();
+    for (const writer of writers) await writer.close();
   }
-  const total = train.count + validation.count;
-  const least = 2 * (contextLength + 1);
-  if (total < least) {
-    throw new DataError({
-      where: corpus.files[0],
-      expected: `at least ${least} tokens: one context of ${contextLength} for training and one for validation`,
-      received: `${total} tokens`,
-      fix: `use more text, or --context ${Math.max(1, Math.floor(total / 2) - 1)}`,
-    });
-  }
-  let moved = 0;
-  if (every === 0) {
-    moved = Math.max(contextLength + 1, Math.floor(total * validationFraction));
-    await moveTail(trainPath, validationPath, moved, tokenizer.vocabSize);
-  }
-  return { trainTokens: train.count - moved, validationTokens: validation.count + moved };
 }
 
-/** Moves the last `count` tokens of one file into another. */
-async function moveTail(from: string, to: string, count: number, vocabSize: number): Promise<void> {
-  const source = await open(from, "r+");
-  const target = await TokenWriter.create(to, vocabSize);
+/** Moves the last `count` tokens from train.bin to validation.bin. */
+async function moveTail(folder: string, count: number, vocabSize: number): Promise<void> {
+  const source = await open(join(folder, "train.bin"), "r+");
   try {
     const { size } = await source.stat();
-    const width = bytesPerToken(vocabSize);
-    const start = size - count * width;
-    const block = 1 << 20;
-    for (let at = start; at < size; at += block) {
-      const bytes = new Uint8Array(Math.min(block, size - at));
-      await source.read(bytes, 0, bytes.length, at);
-      await target.write(Array.from(width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer)));
-    }
+    const start = size - count * bytesPerToken(vocabSize);
+    await copyTail(source, { start, size }, join(folder, "validation.bin"), vocabSize);
     await source.truncate(start);
+    await source.sync();
   } finally {
     await source.close();
+  }
+}
+
+const BLOCK_BYTES = 1 << 20;
+
+async function copyTail(source: FileHandle, { start, size }: { start: number; size: number }, path: string, vocabSize: number): Promise<void> {
+  const target = await TokenWriter.create(path, vocabSize);
+  const Ids = bytesPerToken(vocabSize) === 2 ? Uint16Array : Uint32Array;
+  try {
+    for (let at = start; at < size; at += BLOCK_BYTES) {
+      const bytes = new Uint8Array(Math.min(BLOCK_BYTES, size - at));
+      await source.read(bytes, 0, bytes.length, at);
+      await target.write(Array.from(new Ids(bytes.buffer)));
+    }
+  } finally {
     await target.close();
   }
 }

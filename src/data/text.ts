@@ -1,6 +1,8 @@
+import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { extname, join, resolve, sep } from "node:path";
+import { isSystemError, sha256OfFile, systemError, withReadErrors } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 
 /** Files that are read from a folder. */
@@ -39,24 +41,20 @@ export interface TextChunk {
 export class TextCorpus {
   readonly files: readonly string[];
   readonly bytes: number;
+  private sum: Promise<string> | undefined;
 
   private constructor(files: readonly string[], bytes: number) {
     this.files = files;
     this.bytes = bytes;
   }
 
-  /** @throws DataError when the path is missing, holds no text files, or they are empty */
-  static async open(path: string): Promise<TextCorpus> {
-    const info = await stat(path).catch((cause) => {
-      throw new DataError({
-        where: path,
-        expected: "a text file or a folder of them",
-        received: cause.code === "ENOENT" ? "nothing there" : cause.message,
-        fix: "check the path given to --text",
-        cause,
-      });
-    });
-    const files = info.isDirectory() ? await listFiles(path) : [path];
+  /**
+   * `skip`: folders inside of it that are no text.
+   * @throws DataError when the path is missing or cannot be read, holds no text files, or they are empty
+   */
+  static async open(path: string, { skip = [] }: { skip?: readonly string[] } = {}): Promise<TextCorpus> {
+    const info = await withReadErrors(path, "a text file or a folder of them", () => stat(path));
+    const files = info.isDirectory() ? await listFiles(path, skip) : [path];
     if (files.length === 0) {
       throw new DataError({
         where: path,
@@ -65,7 +63,7 @@ export class TextCorpus {
         fix: "name a file, or give the files such an extension",
       });
     }
-    const sizes = await Promise.all(files.map(async (file) => (await stat(file)).size));
+    const sizes = await withReadErrors(path, "texts", () => Promise.all(files.map(async (file) => (await stat(file)).size)));
     const bytes = sizes.reduce((a, b) => a + b, 0);
     if (bytes === 0) throw new DataError({ where: path, expected: "some text", received: "an empty file", fix: "name a file with text in it" });
     return new TextCorpus(files, bytes);
@@ -73,15 +71,35 @@ export class TextCorpus {
 
   /** The text in order. @throws DataError at binary data or invalid UTF-8, with the position */
   async *chunks(): AsyncGenerator<TextChunk> {
-    for (const [document, file] of this.files.entries()) yield* readDocument(file, document);
+    for (const [document, file] of this.files.entries()) {
+      try {
+        yield* readDocument(file, document);
+      } catch (cause) {
+        throw isSystemError(cause) ? systemError(file, "a text file", cause) : cause;
+      }
+    }
+  }
+
+  /** What the texts are, in one sum: the sha256 of the sha256 of each document, in order. Names and places of the files do not count. */
+  sha256(): Promise<string> {
+    this.sum ??= this.computeSum();
+    return this.sum;
+  }
+
+  private async computeSum(): Promise<string> {
+    const hash = createHash("sha256");
+    for (const file of this.files) hash.update(await sha256OfFile(file));
+    return hash.digest("hex");
   }
 }
 
-async function listFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { withFileTypes: true, recursive: true });
+async function listFiles(folder: string, skip: readonly string[]): Promise<string[]> {
+  const skipped = skip.map((path) => resolve(path) + sep);
+  const entries = await withReadErrors(folder, "a folder of texts", () => readdir(folder, { withFileTypes: true, recursive: true }));
   return entries
-    .filter((entry) => entry.isFile() && textExtensions.has(extname(entry.name).toLowerCase()))
+    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && textExtensions.has(extname(entry.name).toLowerCase()))
     .map((entry) => join(entry.parentPath, entry.name))
+    .filter((path) => !skipped.some((start) => resolve(path).startsWith(start)))
     .sort();
 }
 

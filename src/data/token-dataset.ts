@@ -28,8 +28,7 @@ export class TokenWriter {
   }
 
   async close(): Promise<void> {
-    await this.file.sync();
-    await this.file.close();
+    await this.file.sync().finally(() => this.file.close());
   }
 }
 

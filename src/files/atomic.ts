@@ -1,5 +1,7 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { exists } from "./exists.ts";
+import { withWriteErrors } from "./system-errors.ts";
 
 /** Pieces of a file, written one after another. */
 export type Content = string | Uint8Array | readonly Uint8Array[];
@@ -7,56 +9,84 @@ export type Content = string | Uint8Array | readonly Uint8Array[];
 /**
  * Writes a file so that it holds either its old or its new content whenever the program or the machine stops: into a
  * temporary file beside it, synced to disk, then renamed. Makes the folder if it is missing.
+ * @throws WriteError when the disk is full, read-only or forbidden; the old content is then still there
  */
 export async function writeFileAtomic(path: string, content: Content): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.tmp-${process.pid}`;
-  try {
-    const file = await open(temporary, "w");
+  await withWriteErrors(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
     try {
-      const pieces = typeof content === "string" ? [new TextEncoder().encode(content)] : content instanceof Uint8Array ? [content] : content;
-      for (const piece of pieces) await file.writeFile(piece);
-      await file.sync();
-    } finally {
-      await file.close();
+      await writeSynced(temporary, content);
+      await rename(temporary, path);
+    } catch (cause) {
+      await rm(temporary, { force: true }).catch(() => {}); // the first error is the one to report
+      throw cause;
     }
-    await rename(temporary, path);
-  } catch (cause) {
-    await rm(temporary, { force: true });
-    throw cause;
+    await syncFolder(dirname(path));
+  });
+}
+
+async function writeSynced(path: string, content: Content): Promise<void> {
+  const file = await open(path, "w");
+  try {
+    const pieces = typeof content === "string" ? [new TextEncoder().encode(content)] : content instanceof Uint8Array ? [content] : content;
+    for (const piece of pieces) await file.writeFile(piece);
+    await file.sync();
+  } finally {
+    await file.close();
   }
-  await syncFolder(dirname(path));
 }
 
 /**
  * Fills a new folder by `fill` and puts it in the place of `path` only when everything was written. A folder that was
  * there before is replaced in two renames, so at every moment one complete folder exists, as `path` or as `path.old`.
+ * What a killed program left under either name, `path.tmp` or `path.old`, is cleared away here.
+ * @throws WriteError when the disk is full, read-only or forbidden; the old folder is then still there
  */
 export async function writeFolderAtomic(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.tmp`; // one name, so that what a killed program left is cleared away here
-  await rm(temporary, { recursive: true, force: true });
-  try {
-    await mkdir(temporary);
-    await fill(temporary);
-    await syncFolder(temporary);
-    await rename(path, `${path}.old`).catch(ignoreMissing);
-    await rename(temporary, path);
-  } catch (cause) {
+  const temporary = `${path}.tmp`;
+  await withWriteErrors(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
     await rm(temporary, { recursive: true, force: true });
-    throw cause;
+    try {
+      await mkdir(temporary);
+      await fill(temporary);
+      await syncFolder(temporary);
+      await replaceFolder(path, temporary);
+    } catch (cause) {
+      await rm(temporary, { recursive: true, force: true }).catch(() => {});
+      throw cause;
+    }
+  });
+}
+
+/** `path` is complete whenever it exists, for it comes by a rename. Only while it is missing may `path.old` be the last complete one. */
+async function replaceFolder(path: string, complete: string): Promise<void> {
+  const old = `${path}.old`;
+  if (await exists(path)) {
+    await rm(old, { recursive: true, force: true });
+    await rename(path, old);
   }
+  await rename(complete, path);
   await syncFolder(dirname(path));
-  await rm(`${path}.old`, { recursive: true, force: true });
+  await rm(old, { recursive: true, force: true });
 }
 
-/** The folder at `path`, or the one that an interrupted `writeFolderAtomic` left aside. */
-export function folderCandidates(path: string): string[] {
-  return [path, `${path}.old`];
+/** Clears away what a killed `writeFolderAtomic` left beside a folder, or puts the old one back where the new had not come yet. */
+export async function settleFolder(path: string): Promise<void> {
+  const [temporary, old] = [`${path}.tmp`, `${path}.old`];
+  await withWriteErrors(path, async () => {
+    await rm(temporary, { recursive: true, force: true });
+    if (!(await exists(old))) return;
+    if (await exists(path)) await rm(old, { recursive: true, force: true });
+    else await rename(old, path);
+  });
 }
 
-function ignoreMissing(cause: NodeJS.ErrnoException): void {
-  if (cause.code !== "ENOENT") throw cause;
+/** The folder at `path`, or while it is missing the one that a `writeFolderAtomic` left aside when it was killed. */
+export async function completeFolder(path: string): Promise<string | undefined> {
+  for (const candidate of [path, `${path}.old`]) if (await exists(candidate)) return candidate;
+  return undefined;
 }
 
 /** Makes renames inside a folder survive a power cut. Not every system allows it; then nothing is lost but the guarantee. */

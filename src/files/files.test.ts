@@ -86,7 +86,7 @@ test("a folder is replaced whole or not at all", async () => {
       await writeFile(join(temporary, "x"), "half");
       throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
     }),
-  ).rejects.toThrow(/no space/);
+  ).rejects.toThrow(/a full disk/);
   expect(await readFile(join(path, "x"), "utf8")).toBe("1");
   await writeFolderAtomic(path, fill("2"));
   expect(await readFile(join(path, "x"), "utf8")).toBe("2");

@@ -1,10 +1,12 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
-export { folderCandidates, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { exists } from "./exists.ts";
 export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
 export { blockFormats, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
+export { FolderLock } from "./lock.ts";
 export { readBytes } from "./read.ts";
 export {
   eachSafetensor,
@@ -17,5 +19,6 @@ export {
   type TensorInfo,
   writeSafetensors,
 } from "./safetensors.ts";
+export { isSystemError, systemError, WriteError, withReadErrors, withWriteErrors } from "./system-errors.ts";
 export { readTfjsWeights } from "./tfjs.ts";
 export { readTorch } from "./torch.ts";

@@ -1,6 +1,17 @@
-import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { folderCandidates, readJson, readSafetensors, type StoredTensor, writeFolderAtomic, writeJson, writeSafetensors } from "../files/index.ts";
+import {
+  completeFolder,
+  exists,
+  readJson,
+  readSafetensors,
+  type StoredTensor,
+  verifyChecksums,
+  WriteError,
+  writeChecksums,
+  writeFolderAtomic,
+  writeJson,
+  writeSafetensors,
+} from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { type CausalLM, loadPretrained, savePretrained } from "../models/index.ts";
 import { CheckpointError } from "../nn/index.ts";
@@ -12,8 +23,12 @@ export interface TrainingState {
   /** Steps done. */
   step: number;
   validationLoss: number | null;
+  /** Step at which it was measured. */
+  validationStep: number | null;
   /** Seconds of training in all sessions. */
   elapsedSeconds: number;
+  /** What the run is trained on: sha256 by name. */
+  fingerprint?: Readonly<Record<string, string>>;
 }
 
 /** Variables that go with the model: those of the optimizer, and of what else is learned on the way. */
@@ -25,9 +40,9 @@ const OPTIMIZER = "optimizer.safetensors";
 const STATE = "training_state.json";
 
 /**
- * Saves everything needed to go on: the model in Hugging Face layout with its tokenizer, the optimizer's state and the
- * position. The checkpoint that was there before stays until the new one is complete and on disk.
- * @throws DataError when the disk is full or cannot be written; the previous checkpoint is then still there
+ * Saves everything needed to go on: the model in Hugging Face layout with its tokenizer, the optimizer's state, the
+ * position, and the sums of all files. The checkpoint that was there before stays until the new one is complete and on disk.
+ * @throws WriteError when the disk is full or cannot be written; the previous checkpoint is then still there
  */
 export async function saveCheckpoint(
   folder: string,
@@ -42,45 +57,31 @@ export async function saveCheckpoint(
       for (const [name, variable] of optimizer.state) tensors.set(name, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
       await writeSafetensors(join(temporary, OPTIMIZER), tensors, {});
       await writeJson(join(temporary, STATE), state);
+      await writeChecksums(temporary);
     });
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === undefined) throw cause;
-    throw new DataError({
-      where: `checkpoint ${folder}`,
-      expected: "to write it",
-      received: code === "ENOSPC" ? "a full disk" : message,
-      fix: "free space or choose another --runs folder; a previous checkpoint is still there",
-      cause,
-    });
+    if (!(cause instanceof WriteError)) throw cause;
+    const previous = (await findCheckpoint(folder)) ? "; the previous checkpoint is still there" : "";
+    throw new WriteError({ where: `checkpoint ${folder}`, expected: "to write it", received: cause.received, fix: `${cause.fix}${previous}`, cause });
   }
 }
 
-/** The folder of the newest complete checkpoint, or undefined when there is none. */
-export async function findCheckpoint(folder: string): Promise<string | undefined> {
-  for (const candidate of folderCandidates(folder)) {
-    const info = await stat(join(candidate, STATE)).catch(() => undefined);
-    if (info?.isFile()) return candidate;
-  }
-  return undefined;
+/** The folder of the newest checkpoint, or undefined when none was ever saved. Whether it is whole, `loadCheckpoint` says. */
+export function findCheckpoint(folder: string): Promise<string | undefined> {
+  return completeFolder(folder);
 }
 
 /**
- * Loads a checkpoint into a model and its optimizer.
- * @throws DataError, CheckpointError or ShapeError when it is damaged or belongs to another model
+ * Loads a checkpoint into a model and its optimizer. Nothing is changed unless every file is the one that was saved. With a
+ * `fingerprint` the checkpoint must be of that data.
+ * @throws DataError, CheckpointError or ShapeError when a part is missing or damaged, or it belongs to another model or other data
  */
-export async function loadCheckpoint(folder: string, { model, optimizer }: { model: CausalLM; optimizer: SavedState }): Promise<TrainingState> {
-  const json = await readJson(join(folder, STATE));
-  const { step } = json;
-  if (!Number.isSafeInteger(step) || (step as number) < 0) {
-    throw new DataError({
-      where: join(folder, STATE),
-      expected: "a step number",
-      received: JSON.stringify(step) ?? "none",
-      fix: "delete the run's folder and train again",
-    });
-  }
-  await loadPretrained(model, folder);
+export async function loadCheckpoint(
+  folder: string,
+  { model, optimizer, fingerprint }: { model: CausalLM; optimizer: SavedState } & Pick<TrainingState, "fingerprint">,
+): Promise<TrainingState> {
+  const state = await readTrainingState(folder);
+  if (fingerprint) requireSameData(folder, fingerprint, state.fingerprint);
   const path = join(folder, OPTIMIZER);
   const { tensors } = await readSafetensors(path);
   const missing = [...optimizer.state.keys()].filter((name) => !tensors.has(name));
@@ -92,10 +93,37 @@ export async function loadCheckpoint(folder: string, { model, optimizer }: { mod
       fix: "resume with the optimizer the run was started with",
     });
   }
+  await loadPretrained(model, folder);
   for (const [name, variable] of optimizer.state) variable.set((tensors.get(name) as StoredTensor).data);
+  return state;
+}
+
+/** @throws DataError naming what is not as it was when the checkpoint was made */
+function requireSameData(checkpoint: string, current: Readonly<Record<string, string>>, saved: TrainingState["fingerprint"]): void {
+  const changed = Object.keys(current).filter((name) => current[name] !== saved?.[name]);
+  if (changed.length === 0) return;
+  throw new DataError({
+    where: checkpoint,
+    expected: "the data and the tokenizer that it was trained with",
+    received: `another ${changed.join(", ")} (by sha256)`,
+    fix: "put the old text back, choose another --name, or begin anew with --restart",
+  });
+}
+
+/** Where a checkpoint stands, after all its files were checked. @throws DataError when a part is missing or damaged */
+async function readTrainingState(folder: string): Promise<TrainingState> {
+  const fix = `put the part back, or begin anew with --restart${(await exists(join(folder, "model.safetensors"))) ? `; to use the model as it is: kindling generate ${folder}` : ""}`;
+  await verifyChecksums(folder, fix);
+  const json = await readJson(join(folder, STATE));
+  const { step, validationLoss, validationStep } = json;
+  if (!Number.isSafeInteger(step) || (step as number) < 0) {
+    throw new DataError({ where: join(folder, STATE), expected: "a step number", received: JSON.stringify(step) ?? "none", fix });
+  }
   return {
     step: step as number,
-    validationLoss: typeof json.validationLoss === "number" ? json.validationLoss : null,
+    validationLoss: typeof validationLoss === "number" ? validationLoss : null,
+    validationStep: typeof validationStep === "number" ? validationStep : null,
     elapsedSeconds: Number(json.elapsedSeconds) || 0,
+    ...(json.fingerprint !== undefined && { fingerprint: json.fingerprint as Record<string, string> }),
   };
 }

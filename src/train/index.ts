@@ -1,7 +1,11 @@
 /** Training of language models: the compiled step, the loop, checkpoints. Imports models/, data/, optim/ and below. */
 export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
 export { DivergedError, firstNonFinite } from "./diverged.ts";
+export { compileEvaluation, type EvaluationOptions, evaluationLoss } from "./evaluation.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";
-export { checkRunConfig, defaultRunConfig, finishedModel, type RunConfig, type RunEvent, type RunHooks, readRunConfig, runTraining } from "./run.ts";
+export { type RunEvent, type RunHooks, runTraining } from "./run.ts";
+export { checkRunConfig, defaultRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
+export { finishedModel, removeRun } from "./run-folder.ts";
+export { defaultRunName, runFolder } from "./run-name.ts";
 export { compileTrainStep, type StepOptions, type StepResult, type TrainStep } from "./step.ts";
-export { compileEvaluation, evaluationLoss, type TrainEvent, type TrainOptions, train } from "./trainer.ts";
+export { type StopReason, type TrainEvent, type TrainOptions, train } from "./trainer.ts";

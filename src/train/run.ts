@@ -1,134 +1,88 @@
-import { readdir, rm, stat } from "node:fs/promises";
+import { cp, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type PreparedData, prepareData, TextCorpus, TokenDataset, type TokenizerKind } from "../data/index.ts";
-import { readJson, writeJson } from "../files/index.ts";
-import { checkOptions, type FloatDType, OptionError } from "../ir/index.ts";
+import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
+import { completeFolder, FolderLock, writeFolderAtomic, writeJson } from "../files/index.ts";
+import { OptionError } from "../ir/index.ts";
 import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
+import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
+import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRun } from "./run-folder.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
-/** Everything that decides what a run computes; kept in run.json. */
-export interface RunConfig {
-  /** File or folder of UTF-8 text. */
-  text: string;
-  tokenizer: TokenizerKind;
-  /** Tokens of the BPE vocabulary. */
-  vocabSize: number;
-  contextLength: number;
-  hiddenSize: number;
-  numLayers: number;
-  numHeads: number;
-  dropout: number;
-  batchSize: number;
-  steps: number;
-  /** Training ends after this many seconds, whatever the steps. 0: no limit. */
-  maxSeconds: number;
-  learningRate: number;
-  warmupSteps: number;
-  weightDecay: number;
-  clipNorm: number;
-  /** Dtype of products; weights and optimizer state stay in f32. */
-  precision: FloatDType;
-  seed: number;
-  evaluationInterval: number;
-  checkpointInterval: number;
-}
-
-/** A small GPT that learns from a book in minutes on two cores. */
-export const defaultRunConfig: Omit<RunConfig, "text"> = {
-  tokenizer: "bpe",
-  vocabSize: 1024,
-  contextLength: 128,
-  hiddenSize: 192,
-  numLayers: 4,
-  numHeads: 6,
-  dropout: 0,
-  batchSize: 12,
-  steps: 2000,
-  maxSeconds: 0,
-  learningRate: 2e-3,
-  warmupSteps: 100,
-  weightDecay: 0.1,
-  clipNorm: 1,
-  precision: "f32",
-  seed: 1337,
-  evaluationInterval: 100,
-  checkpointInterval: 500,
-};
-
-export type RunEvent = TrainEvent | { type: "ready"; parameters: number; trainTokens: number; vocabSize: number } | { type: "saved"; path: string };
+export type RunEvent =
+  | TrainEvent
+  | { type: "ready"; parameters: number; trainTokens: number; vocabSize: number }
+  | { type: "note"; text: string }
+  | { type: "saved"; path: string };
 
 export interface RunHooks {
   signal?: AbortSignal;
   onPreparing?: (stage: string, fraction: number) => void;
+  /**
+   * Begin anew where there is a run already. It is moved aside when everything is checked and the new data is prepared, and removed when the new
+   * run has saved its first checkpoint. @default false
+   */
+  restart?: boolean;
 }
-
-const CONFIG_FILE = "run.json";
-
-/** The config of a run that was started in this folder, or undefined. */
-export async function readRunConfig(folder: string): Promise<RunConfig | undefined> {
-  const exists = await stat(join(folder, CONFIG_FILE)).catch(() => undefined);
-  return exists ? ((await readJson(join(folder, CONFIG_FILE))) as unknown as RunConfig) : undefined;
-}
-
-/** Where a finished run keeps its model, or undefined when it has none. */
-export async function finishedModel(folder: string): Promise<string | undefined> {
-  const path = join(folder, "model");
-  const info = await stat(join(path, "model.safetensors")).catch(() => undefined);
-  return info ? path : undefined;
-}
-
-/** Checks ranges. @throws OptionError naming the option */
-export function checkRunConfig(config: RunConfig): void {
-  checkOptions("train", config, ["text", ...Object.keys(defaultRunConfig)]);
-  const require = (isFine: boolean, expected: string, received: unknown, fix = "correct the option") => {
-    if (!isFine) throw new OptionError({ where: "train", expected, received: String(received), fix });
-  };
-  for (const name of [
-    "vocabSize",
-    "contextLength",
-    "hiddenSize",
-    "numLayers",
-    "numHeads",
-    "batchSize",
-    "steps",
-    "evaluationInterval",
-    "checkpointInterval",
-  ] as const) {
-    require(Number.isInteger(config[name]) && config[name] > 0, `${name} to be a positive integer`, config[name]);
-  }
-  for (const name of ["learningRate", "clipNorm"] as const) require(config[name] > 0, `${name} above 0`, config[name]);
-  for (const name of ["warmupSteps", "weightDecay", "maxSeconds"] as const) require(config[name] >= 0, `${name} of at least 0`, config[name]);
-  require(config.dropout >= 0 && config.dropout < 1, "dropout from 0 to below 1", config.dropout);
-  require(config.tokenizer === "bpe" || config.tokenizer === "char", "tokenizer to be bpe or char", config.tokenizer);
-  require(["f32", "bf16", "f16"].includes(config.precision), "precision to be f32, bf16 or f16", config.precision);
-  const near = Math.ceil(config.hiddenSize / config.numHeads) * config.numHeads;
-  require(config.hiddenSize % config.numHeads ===
-    0, "hiddenSize to be a multiple of numHeads", `${config.hiddenSize} and ${config.numHeads}`, `use --width ${near}`);
-}
-
-/** Options that may change when a run is resumed. */
-const changeable = new Set(["steps", "maxSeconds", "evaluationInterval", "checkpointInterval"]);
 
 /**
  * A whole training run in one folder: prepares the data, trains or resumes, and saves the model to folder/model in Hugging
- * Face layout. Writes run.json, metrics.jsonl, data/, checkpoint/ and model/.
- * @throws OptionError when the folder belongs to a run with other options; DataError for unusable text; DivergedError
+ * Face layout. Writes run.json, metrics.jsonl, data/, checkpoint/ and model/. A kill at any moment leaves what the next call goes on from.
+ * @throws OptionError when the folder belongs to a run with other options or another text; DataError for unusable text, a damaged checkpoint, and a
+ *   folder that another process trains in; WriteError when the disk is full; DivergedError
  */
 export async function* runTraining(folder: string, config: RunConfig, hooks: RunHooks = {}): AsyncGenerator<RunEvent, void, void> {
   checkRunConfig(config);
-  const corpus = await TextCorpus.open(config.text);
-  await claimFolder(folder, config);
-  const data = await prepareData(corpus, join(folder, "data"), { ...config, onProgress: hooks.onPreparing, signal: hooks.signal });
-  await writeJson(join(folder, CONFIG_FILE), config);
-  const { model, optimizer } = buildModel(config, data.tokenizer);
-  yield { type: "ready", parameters: model.parameterCount(), trainTokens: data.trainTokens, vocabSize: data.tokenizer.vocabSize };
-  const datasets = await openDatasets(data, config);
-  let isComplete = false;
+  const { text } = config;
+  const corpus = text === undefined ? undefined : await TextCorpus.open(text, { skip: foldersToSkip(folder, text) });
+  const lock = await FolderLock.acquire(folder);
   try {
+    yield* runLocked(folder, config, corpus, hooks);
+  } finally {
+    await lock.release();
+  }
+}
+
+async function* runLocked(folder: string, config: RunConfig, corpus: TextCorpus | undefined, hooks: RunHooks): AsyncGenerator<RunEvent, void, void> {
+  await settleRun(folder);
+  const stored = await readRunConfig(folder);
+  const isRestart = hooks.restart === true && stored !== undefined;
+  if (!isRestart) await claimFolder(folder, config);
+  const notes: string[] = [];
+  if (isRestart) {
+    await beginAnew(folder, requireText(config, "--restart"), (staging) => prepareRun(staging, config, corpus, { ...hooks, notes }));
+  }
+  const data = await prepareRun(folder, { ...config, text: config.text ?? stored?.text }, corpus, { ...hooks, notes });
+  for (const text of new Set(notes)) yield { type: "note", text };
+  yield* trainPrepared(folder, config, data, hooks);
+}
+
+function requireText({ text }: RunConfig, where: string): string {
+  if (text !== undefined) return text;
+  throw new OptionError({ where, expected: "a text", received: "none, and no run that has one", fix: "give --text" });
+}
+
+/** Writes run.json and, where it is not there yet, data/. @throws OptionError when the run was trained on another text */
+async function prepareRun(folder: string, config: RunConfig, corpus: TextCorpus | undefined, hooks: RunHooks & { notes: string[] }): Promise<PreparedData> {
+  const path = join(folder, "data");
+  const canGoOn = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined;
+  const earlier = canGoOn || !corpus ? await openPrepared(path) : undefined;
+  if (canGoOn && earlier && corpus && earlier.fingerprint.corpus !== (await corpus.sha256())) refuseOtherText(folder, requireText(config, folder));
+  await writeJson(join(folder, CONFIG_FILE), config); // first, so that the folder is known for a run's from now on
+  if (earlier) return earlier;
+  const textCorpus = corpus ?? (await TextCorpus.open(requireText(config, folder)));
+  const { onPreparing: onProgress, signal, notes } = hooks;
+  return prepareData(textCorpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
+}
+
+async function* trainPrepared(folder: string, config: RunConfig, data: PreparedData, { signal }: RunHooks): AsyncGenerator<RunEvent, void, void> {
+  const { model, optimizer } = buildModel(config, data.tokenizer);
+  const datasets = await openDatasets(data, config);
+  try {
+    yield { type: "ready", parameters: model.parameterCount(), trainTokens: data.trainTokens, vocabSize: data.tokenizer.vocabSize };
     const { warmupSteps, steps, learningRate, batchSize, contextLength, clipNorm, precision, seed } = config;
     const { evaluationInterval, checkpointInterval } = config;
     const events = train({
@@ -138,20 +92,19 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
       optimizer,
       folder,
       tokenizer: data.tokenizer,
+      fingerprint: data.fingerprint,
       schedule: cosineSchedule({ learningRate, warmupSteps: Math.min(warmupSteps, steps), totalSteps: steps }),
       maxSeconds: config.maxSeconds || undefined,
-      signal: hooks.signal,
+      signal,
     });
+    let isComplete = false;
     for await (const event of events) {
       if (event.type === "finished") isComplete = event.reason !== "aborted";
       yield event;
+      const note = event.type === "checkpoint" ? await forgetEarlier(folder) : undefined;
+      if (note) yield { type: "note", text: note };
     }
-    if (isComplete) {
-      const path = join(folder, "model");
-      await savePretrained(model, path);
-      await saveTokenizer(path, data.tokenizer);
-      yield { type: "saved", path };
-    }
+    if (isComplete) yield { type: "saved", path: await saveModel(folder, model, data.tokenizer) };
   } finally {
     await datasets.trainData.close();
     await datasets.validationData.close();
@@ -160,32 +113,22 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
   }
 }
 
-async function claimFolder(folder: string, config: RunConfig): Promise<void> {
-  const stored = await readRunConfig(folder);
-  if (!stored) {
-    const entries = await readdir(folder).catch(() => []);
-    const foreign = entries.filter((entry) => !["data", "run.json"].includes(entry));
-    if (foreign.length === 0) return;
-    throw new OptionError({
-      where: folder,
-      expected: "an empty folder or one of a run",
-      received: `a folder with ${foreign[0]}`,
-      fix: "choose another --name",
-    });
-  }
-  const earlier: RunConfig = { ...defaultRunConfig, ...stored }; // options that were added since
-  const changed = (Object.keys(config) as (keyof RunConfig)[]).filter((key) => !changeable.has(key) && earlier[key] !== config[key]);
-  if (changed.length === 0) return;
-  if (!(await findCheckpoint(join(folder, "checkpoint")))) {
-    await rm(join(folder, "data"), { recursive: true, force: true }); // nothing was trained yet
-    return;
-  }
-  throw new OptionError({
-    where: folder,
-    expected: "the options this run was started with",
-    received: changed.map((key) => `${key} ${config[key]} instead of ${earlier[key]}`).join(", "),
-    fix: "choose another --name, or --restart to begin anew",
+const WEIGHTS = /^model.*\.safetensors(\.index\.json)?$/;
+
+/** Replaces folder/model at once. What somebody else put there, such as a GGUF file made of it, stays. */
+async function saveModel(folder: string, model: GPT2LMHeadModel, tokenizer: Tokenizer): Promise<string> {
+  const path = join(folder, "model");
+  await writeFolderAtomic(path, async (temporary) => {
+    await savePretrained(model, temporary);
+    await saveTokenizer(temporary, tokenizer);
+    const earlier = await completeFolder(path);
+    const names = earlier ? await readdir(earlier) : [];
+    const written = new Set(await readdir(temporary));
+    for (const name of names) {
+      if (!written.has(name) && !WEIGHTS.test(name)) await cp(join(earlier as string, name), join(temporary, name), { recursive: true });
+    }
   });
+  return path;
 }
 
 /** How texts are drawn from a model unless one says otherwise: small models repeat themselves when they always take the likeliest token. */

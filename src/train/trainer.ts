@@ -1,13 +1,16 @@
-import { appendFile, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TokenDataset } from "../data/index.ts";
+import { withWriteErrors } from "../files/index.ts";
 import { checkOptions, type FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
-import { type CompiledFunction, compile, LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
+import { LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
-import { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
+import { findCheckpoint, loadCheckpoint, type SavedState, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
 import { DivergedError, firstNonFinite } from "./diverged.ts";
+import { compileEvaluation, type Evaluation, evaluationLoss } from "./evaluation.ts";
+import { MetricsLog } from "./metrics.ts";
 import { compileTrainStep, type TrainStep } from "./step.ts";
 
 export interface TrainOptions {
@@ -34,23 +37,31 @@ export interface TrainOptions {
   evaluationBatches?: number;
   /** Steps between checkpoints. @default 500 */
   checkpointInterval?: number;
-  /** Training stops after this many seconds in all sessions, with a checkpoint. @default no limit */
+  /**
+   * Training stops after this many seconds in all sessions, with a checkpoint. The schedule is asked for the step that fits the time that is gone,
+   * where that is later, so that it ends when training does. @default no limit
+   */
   maxSeconds?: number;
+  /** What the run is trained on: sha256 by name. A checkpoint of another is refused. */
+  fingerprint?: Readonly<Record<string, string>>;
   /** Stops after the step under way, with a checkpoint. */
   signal?: AbortSignal;
 }
 
 const trainOptions: readonly (keyof TrainOptions)[] = [
   ...(["model", "optimizer", "tokenizer", "trainData", "validationData", "schedule", "folder", "steps", "batchSize", "contextLength"] as const),
-  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "signal"] as const),
+  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "fingerprint", "signal"] as const),
 ];
 
 export type TrainEvent =
-  | { type: "resumed"; step: number }
+  | { type: "resumed"; step: number; validationLoss: number | null }
   | { type: "step"; step: number; loss: number; gradientNorm: number; learningRate: number; tokensPerSecond: number; elapsedSeconds: number }
   | { type: "evaluation"; step: number; validationLoss: number }
   | { type: "checkpoint"; step: number; path: string }
-  | { type: "finished"; step: number; reason: "steps" | "time" | "aborted"; validationLoss: number | null };
+  | { type: "finished"; step: number; reason: StopReason; validationLoss: number | null; validationStep: number | null };
+
+/** All steps are done; `maxSeconds` are over; the signal was given. */
+export type StopReason = "steps" | "time" | "aborted";
 
 /** State up to this size is kept twice, so that a step that diverges can be undone and looked into. */
 const ROLLBACK_BYTES = 512 << 20;
@@ -60,112 +71,155 @@ const MOST_OVERFLOWS = 30;
 const STATE_COPIES = 3;
 
 /**
- * Trains a language model and reports what happens as it happens. A checkpoint found in the folder is resumed: batches,
- * dropout and learning rates are functions of the step, so a resumed run is the run that was not interrupted.
- * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint
+ * Trains a language model and reports what happens as it happens. A checkpoint found in the folder is resumed: batches and
+ * dropout are functions of the step, and so is the learning rate without `maxSeconds`, so a resumed run is the run that was not interrupted.
+ * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint. DataError for a checkpoint that is damaged
+ *   or of other data. WriteError when the disk is full
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
-  const { model, optimizer, trainData, schedule, folder, steps, batchSize, contextLength, signal } = options;
-  const { clipNorm = 1, precision = "f32", seed = 0, evaluationInterval = 100, checkpointInterval = 500, maxSeconds = Number.POSITIVE_INFINITY } = options;
-  const checkpointPath = join(folder, "checkpoint");
-  await mkdir(folder, { recursive: true });
-
-  const scaler = precision === "f16" ? new LossScaler() : undefined;
-  const mostOverflows = scaler ? MOST_OVERFLOWS : 0;
-  const kept = { ...options, optimizer: { state: new Map<string, Variable>([...optimizer.state, ...(scaler?.state ?? [])]) } };
-  let state: TrainingState = { step: 0, validationLoss: null, elapsedSeconds: 0 };
-  const found = await findCheckpoint(checkpointPath);
-  if (found) {
-    state = await loadCheckpoint(found, kept);
-    yield { type: "resumed", step: state.step };
-  }
-  const canRollBack = model.parameterCount() * 4 * STATE_COPIES <= ROLLBACK_BYTES;
-  const trainStep = compileTrainStep(model, optimizer, { clipNorm, key: randomKey(seed), keepPreviousState: canRollBack, precision, scaler });
-  const evaluate = compileEvaluation(model);
-  const save = async () => {
-    await saveCheckpoint(checkpointPath, { ...kept, state });
-    return { type: "checkpoint", step: state.step, path: checkpointPath } as const;
-  };
-  const measure = async () => {
-    const validationLoss = await evaluationLoss(evaluate, options);
-    state = { ...state, validationLoss };
-    await log(folder, { step: state.step, validationLoss });
-    return { type: "evaluation", step: state.step, validationLoss } as const;
-  };
-
+  const { folder, steps, batchSize, contextLength, trainData, evaluationInterval = 100, checkpointInterval = 500 } = options;
+  await withWriteErrors(folder, () => mkdir(folder, { recursive: true }));
+  const session = new Session(options);
   try {
-    let next = trainData.batch(state.step, batchSize);
-    let reason: "steps" | "time" | "aborted" = "steps";
-    let overflows = 0; // in a row
-    while (state.step < steps) {
-      if (signal?.aborted || state.elapsedSeconds >= maxSeconds) {
-        reason = signal?.aborted ? "aborted" : "time";
-        break;
-      }
+    yield* session.resume();
+    let next = trainData.batch(session.state.step, batchSize);
+    next.catch(() => {}); // reported when it is awaited
+    let reason: StopReason | undefined;
+    for (reason = session.stopReason(); !reason; reason = session.stopReason()) {
       const started = performance.now();
-      const batch = await next;
-      next = trainData.batch(state.step + 1, batchSize); // read while the device computes
-      next.catch(() => {}); // reported when it is awaited
-      const learningRate = schedule(state.step);
+      const { inputs, targets } = await next;
+      next = trainData.batch(session.state.step + 1, batchSize); // read while the device computes
+      next.catch(() => {});
       const shape = [batchSize, contextLength];
-      const inputs = tensor(batch.inputs, { shape });
-      const targets = tensor(batch.targets, { shape });
-      const result = await trainStep(inputs, targets, learningRate, tensor(state.step, { dtype: "i32" }));
-      const loss = await result.loss.item();
-      const gradientNorm = await result.gradientNorm.item();
-      overflows = Number.isFinite(gradientNorm) ? 0 : overflows + 1;
-      if (!Number.isFinite(loss) || overflows > mostOverflows) {
-        throw await diverged({ options, step: state.step, loss, trainStep, canRollBack, inputs, targets, checkpoint: await findCheckpoint(checkpointPath) });
-      }
+      const result = await session.step(tensor(inputs, { shape }), tensor(targets, { shape }));
       const seconds = (performance.now() - started) / 1000;
-      state = { ...state, step: state.step + 1, elapsedSeconds: state.elapsedSeconds + seconds };
-      const { step, elapsedSeconds } = state;
-      const tokensPerSecond = (batchSize * contextLength) / seconds;
-      await log(folder, { step, loss, gradientNorm, learningRate, tokensPerSecond });
-      yield { type: "step", step, loss, gradientNorm, learningRate, tokensPerSecond, elapsedSeconds };
-      if (step % evaluationInterval === 0 && step < steps) yield await measure();
-      if (step % checkpointInterval === 0 && step < steps) yield await save();
+      yield await session.advance(result, seconds);
+      const { step } = session.state;
+      if (step % evaluationInterval === 0 && step < steps) yield await session.evaluate();
+      if (step % checkpointInterval === 0 && step < steps) yield await session.save();
     }
-    if (reason !== "aborted" || state.validationLoss === null) yield await measure();
-    yield await save();
-    yield { type: "finished", step: state.step, reason, validationLoss: state.validationLoss };
+    const { step, validationStep } = session.state;
+    const isMeasured = validationStep === step || (reason === "aborted" && validationStep !== null);
+    if (!isMeasured) yield await session.evaluate();
+    if (session.savedStep !== step) yield await session.save();
+    const { validationLoss } = session.state;
+    yield { type: "finished", step, reason, validationLoss, validationStep: session.state.validationStep };
   } finally {
-    trainStep.dispose();
-    evaluate.dispose();
-    scaler?.dispose();
+    await session.close();
   }
 }
 
-type Evaluation = CompiledFunction<[Tensor<"i32">, Tensor<"i32">], Tensor<"f32">>;
-
-/** The loss without dropout and without an update. */
-export function compileEvaluation(model: CausalLM): Evaluation {
-  return compile((inputs: Tensor<"i32">, targets: Tensor<"i32">) => model.loss(inputs, targets));
+interface StepNumbers {
+  loss: number;
+  gradientNorm: number;
+  learningRate: number;
 }
 
-/** Mean loss over evenly spread validation windows. */
-export async function evaluationLoss(
-  evaluate: Evaluation,
-  {
-    validationData,
-    batchSize,
-    contextLength,
-    evaluationBatches = 8,
-  }: Pick<TrainOptions, "validationData" | "batchSize" | "contextLength" | "evaluationBatches">,
-): Promise<number> {
-  let total = 0;
-  let count = 0;
-  const shape = [batchSize, contextLength];
-  for await (const { inputs, targets } of validationData.evaluationBatches(batchSize, evaluationBatches)) {
-    total += await (await evaluate(tensor(inputs, { shape }), tensor(targets, { shape }))).item();
-    count++;
+/** What lives as long as one call of `train`: the compiled functions, the position, the metrics. */
+class Session {
+  state: TrainingState = { step: 0, validationLoss: null, validationStep: null, elapsedSeconds: 0 };
+  /** Step of the checkpoint on disk. */
+  savedStep: number | undefined;
+  private readonly options: TrainOptions;
+  private readonly checkpointPath: string;
+  private readonly scaler: LossScaler | undefined;
+  private readonly canRollBack: boolean;
+  private readonly trainStep: TrainStep;
+  private readonly evaluation: Evaluation;
+  private metrics: MetricsLog | undefined;
+  private overflows = 0; // in a row
+
+  constructor(options: TrainOptions) {
+    const { model, optimizer, folder, clipNorm = 1, precision = "f32", seed = 0, fingerprint } = options;
+    this.options = options;
+    this.checkpointPath = join(folder, "checkpoint");
+    if (fingerprint) this.state = { ...this.state, fingerprint };
+    this.scaler = precision === "f16" ? new LossScaler() : undefined;
+    this.canRollBack = model.parameterCount() * 4 * STATE_COPIES <= ROLLBACK_BYTES;
+    this.trainStep = compileTrainStep(model, optimizer, {
+      clipNorm,
+      key: randomKey(seed),
+      keepPreviousState: this.canRollBack,
+      precision,
+      scaler: this.scaler,
+    });
+    this.evaluation = compileEvaluation(model);
   }
-  return total / count;
-}
 
-async function log(folder: string, entry: Record<string, number>): Promise<void> {
-  await appendFile(join(folder, "metrics.jsonl"), `${JSON.stringify(entry)}\n`);
+  /** Goes on from the checkpoint in the folder, where there is one. */
+  async *resume(): AsyncGenerator<TrainEvent, void, void> {
+    const checkpoint = await findCheckpoint(this.checkpointPath);
+    if (checkpoint) {
+      const { model, fingerprint } = this.options;
+      this.state = await loadCheckpoint(checkpoint, { model, optimizer: this.learned(), fingerprint });
+      this.savedStep = this.state.step;
+    }
+    const { step, validationLoss } = this.state;
+    this.metrics = await MetricsLog.open(join(this.options.folder, "metrics.jsonl"), step);
+    if (checkpoint) yield { type: "resumed", step, validationLoss };
+  }
+
+  stopReason(): StopReason | undefined {
+    const { steps, maxSeconds = Number.POSITIVE_INFINITY, signal } = this.options;
+    if (this.state.step >= steps) return "steps";
+    if (signal?.aborted) return "aborted";
+    return this.state.elapsedSeconds >= maxSeconds ? "time" : undefined;
+  }
+
+  /** @throws DivergedError when the loss is not finite */
+  async step(inputs: Tensor<"i32">, targets: Tensor<"i32">): Promise<StepNumbers> {
+    const { step, elapsedSeconds } = this.state;
+    const { schedule, steps, maxSeconds } = this.options;
+    const learningRate = schedule(maxSeconds ? Math.max(step, (steps * elapsedSeconds) / maxSeconds) : step);
+    const result = await this.trainStep(inputs, targets, learningRate, tensor(step, { dtype: "i32" }));
+    const loss = await result.loss.item();
+    const gradientNorm = await result.gradientNorm.item();
+    this.overflows = Number.isFinite(gradientNorm) ? 0 : this.overflows + 1;
+    const mostOverflows = this.scaler ? MOST_OVERFLOWS : 0;
+    if (Number.isFinite(loss) && this.overflows <= mostOverflows) return { loss, gradientNorm, learningRate };
+    const { options, trainStep, canRollBack, checkpointPath } = this;
+    throw await diverged({ options, step, loss, trainStep, canRollBack, inputs, targets, checkpoint: await findCheckpoint(checkpointPath) });
+  }
+
+  /** Counts a step that is done. */
+  async advance({ loss, gradientNorm, learningRate }: StepNumbers, seconds: number): Promise<TrainEvent> {
+    const { batchSize, contextLength } = this.options;
+    this.state = { ...this.state, step: this.state.step + 1, elapsedSeconds: this.state.elapsedSeconds + seconds };
+    const { step, elapsedSeconds } = this.state;
+    const tokensPerSecond = (batchSize * contextLength) / seconds;
+    await this.metrics?.write({ step, loss, gradientNorm, learningRate, tokensPerSecond });
+    return { type: "step", step, loss, gradientNorm, learningRate, tokensPerSecond, elapsedSeconds };
+  }
+
+  async evaluate(): Promise<TrainEvent> {
+    const validationLoss = await evaluationLoss(this.evaluation, this.options);
+    const { step } = this.state;
+    this.state = { ...this.state, validationLoss, validationStep: step };
+    await this.metrics?.write({ step, validationLoss });
+    return { type: "evaluation", step, validationLoss };
+  }
+
+  async save(): Promise<TrainEvent> {
+    const { model, tokenizer } = this.options;
+    const { checkpointPath: path, state } = this;
+    await this.metrics?.sync();
+    await saveCheckpoint(path, { model, tokenizer, optimizer: this.learned(), state });
+    this.savedStep = state.step;
+    return { type: "checkpoint", step: state.step, path };
+  }
+
+  async close(): Promise<void> {
+    this.trainStep.dispose();
+    this.evaluation.dispose();
+    this.scaler?.dispose();
+    await this.metrics?.close();
+  }
+
+  /** All state that is learned besides the model's. */
+  private learned(): SavedState {
+    return { state: new Map<string, Variable>([...this.options.optimizer.state, ...(this.scaler?.state ?? [])]) };
+  }
 }
 
 interface Divergence {

@@ -6,7 +6,7 @@ import { learnMerges } from "./merges.ts";
 import { byteLevelCounter } from "./words.ts";
 
 export interface BpeTrainerOptions {
-  /** Tokens in all, the 256 bytes and the special ones included. */
+  /** Most tokens in all, the 256 bytes and the special ones included. */
   vocabSize: number;
   /** Pairs seen less often are not joined. @default 2 */
   minFrequency?: number;
@@ -47,18 +47,10 @@ export class BpeTrainer {
     this.words.add(text);
   }
 
-  /** @throws OptionError when the text does not hold enough pairs for the vocabulary */
+  /** The vocabulary is smaller than asked for where the text repeats too little, as with Hugging Face's trainer. */
   train(): BytePairTokenizer {
     const { vocabSize, minFrequency, specialTokens } = this;
     const { tokens, merges } = learnMerges(this.words.counts(), { vocabSize, minFrequency, specialTokens, initialAlphabet: byteCharacters });
-    if (tokens.length < vocabSize) {
-      throw new OptionError({
-        where: "tokenizer",
-        expected: `a text with enough repeated words for ${vocabSize} tokens`,
-        received: `one that gives ${tokens.length}`,
-        fix: `use --vocab-size ${tokens.length} or less, or more text`,
-      });
-    }
     const special = new Map(specialTokens.map((token, i) => [token, i]));
     const vocab = new Map(tokens.slice(special.size).map((token, i) => [token, i + special.size]));
     return new BytePairTokenizer({ vocab, merges, special });

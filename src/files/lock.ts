@@ -1,0 +1,117 @@
+import { mkdir, open, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { DataError } from "../ir/index.ts";
+import { isSameStart, processStart, startOfThisProcess } from "./process-start.ts";
+import { withWriteErrors } from "./system-errors.ts";
+
+const ATTEMPTS = 4;
+const PAUSE_MS = 50;
+/** A holder says so often that it lives, for processes that cannot look: on other machines, in other containers. */
+const HEARTBEAT_MS = 10_000;
+/** Silent for so long, such a holder is taken to be gone. */
+const SILENCE_MS = 120_000;
+
+interface Holder {
+  pid: number;
+  start: string;
+  host: string;
+}
+
+/** An entry's name says all, so that there is no content that a kill could leave half written. */
+const nameOf = ({ pid, start, host }: Holder) => `${pid}-${start}@${host}`;
+
+function holderOf(name: string): Holder | undefined {
+  const [, pid, start, host] = /^(\d+)-([^@]+)@(.*)$/.exec(name) ?? [];
+  return pid ? { pid: Number(pid), start, host } : undefined;
+}
+
+/**
+ * The right to write to a folder, for one process at a time. Each process that wants it puts an entry into the folder `<folder>.lock`; who then sees
+ * no entry of a living process but its own has the lock, and who sees one takes its own away again. So two never have it at once, and what a killed
+ * process leaves holds nobody up: its id and start are in the entry's name.
+ */
+export class FolderLock {
+  private readonly path: string;
+  private readonly entry: string;
+  private readonly heartbeat: NodeJS.Timeout;
+
+  private constructor(path: string, entry: string) {
+    this.path = path;
+    this.entry = entry;
+    this.heartbeat = setInterval(() => writeFile(entry, ".", { flag: "r+" }).catch(() => {}), HEARTBEAT_MS);
+    this.heartbeat.unref();
+  }
+
+  /** @throws DataError when a process holds it; WriteError when the place of the folder cannot be written */
+  static async acquire(folder: string): Promise<FolderLock> {
+    const path = `${await realpath(folder).catch(() => folder)}.lock`;
+    const self: Holder = { pid: process.pid, start: startOfThisProcess(), host: hostname().replace(/[^\w.-]/g, "") };
+    const entry = join(path, nameOf(self));
+    let living: string | undefined;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const isNew = await withWriteErrors(folder, () => createEntry(path, entry));
+      if (!isNew) throw heldBy("this process", folder, path);
+      living = await livingHolder(path, self, entry);
+      if (!living) return new FolderLock(path, entry);
+      await remove(path, entry);
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * (1 + Math.random()))); // both of two that came at once have stepped back
+    }
+    throw heldBy(living as string, folder, path);
+  }
+
+  async release(): Promise<void> {
+    clearInterval(this.heartbeat);
+    await remove(this.path, this.entry);
+  }
+}
+
+/** False when it is there already: this process has the lock. */
+async function createEntry(path: string, entry: string): Promise<boolean> {
+  for (;;) {
+    await mkdir(path, { recursive: true });
+    try {
+      await (await open(entry, "wx")).close();
+      return true;
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      if (code === "EEXIST") return false;
+      if (code !== "ENOENT") throw cause; // another's `remove` took the folder away in between
+    }
+  }
+}
+
+/** Where the disk refuses, the entry stays, and counts as long as this process lives. */
+async function remove(path: string, entry: string): Promise<void> {
+  await rm(entry, { force: true }).catch(() => {});
+  await rmdir(path).catch(() => {}); // others have entries there
+}
+
+/** Who else holds or wants the lock, in words. Entries of processes that are gone are removed. */
+async function livingHolder(path: string, self: Holder, entry: string): Promise<string | undefined> {
+  for (const name of await readdir(path)) {
+    const holder = holderOf(name);
+    if (!holder || name === nameOf(self)) continue;
+    const other = join(path, name);
+    if (await isAlive(holder, self, { other, entry })) return `process ${holder.pid}${holder.host === self.host ? "" : ` on ${holder.host}`}`;
+    await rm(other, { force: true });
+  }
+  return undefined;
+}
+
+async function isAlive(holder: Holder, self: Holder, { other, entry }: { other: string; entry: string }): Promise<boolean> {
+  const start = holder.host === self.host ? await processStart(holder.pid) : undefined;
+  if (start === "gone") return false;
+  if (start !== undefined) return isSameStart(start, holder.start);
+  const lastSign = await stat(other).catch(() => undefined);
+  return lastSign !== undefined && (await stat(entry)).mtimeMs - lastSign.mtimeMs < SILENCE_MS; // both by the clock of the disk
+}
+
+function heldBy(holder: string, folder: string, path: string): DataError {
+  return new DataError({
+    where: folder,
+    expected: "a run that no other process trains",
+    received: `${holder}, which trains in it`,
+    fix: `wait until it ends, or choose another --name (the lock is ${path})`,
+  });
+}

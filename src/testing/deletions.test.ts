@@ -1,0 +1,47 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { pull } from "../hub/index.ts";
+import { removeRun, runFolder } from "../train/index.ts";
+import { hostileNames } from "./hostile-names.ts";
+
+/** Everything that removes or replaces files, and what it may touch. Whoever adds to it adds a reason and, where a name decides, a hostile one below. */
+const deletions: Readonly<Record<string, string>> = {
+  "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
+  "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
+  "hub/pull.ts": "blobs and links in the cache, below a repository's folder, whose name was checked",
+  "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",
+  "runtime/graph-cache.ts": "its own temporary files in the cache of compiled graphs",
+  "runtime/platform-node.ts": "a folder in the system's folder for temporary files, which it made",
+  "train/run-folder.ts": "the files of a run: train --restart, and removeRun; nothing where there is any other file",
+};
+const removes = /\b(rm|rmdir|unlink|rename|truncate)(Sync)?\(/;
+
+let root: string;
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), "kindling-"));
+});
+afterAll(() => rm(root, { recursive: true }));
+
+test("all that removes files is listed", async () => {
+  const source = fileURLToPath(new URL("..", import.meta.url));
+  const names = (await readdir(source, { recursive: true })).filter((name) => /\.(ts|mjs)$/.test(name) && !/\.test\.ts$|^testing/.test(name));
+  const found: string[] = [];
+  for (const name of names) {
+    const text = await readFile(join(source, name), "utf8");
+    if (/from "node:fs(\/promises)?"/.test(text) && removes.test(text)) found.push(name.replaceAll("\\", "/"));
+  }
+  expect(found.sort()).toEqual([...Object.keys(deletions), "data/prepare.ts"].sort()); // which cuts off the end of a file it is writing
+});
+
+test.each(hostileNames)("the name %j removes nothing", async (name) => {
+  await mkdir(join(root, "runs", "good"), { recursive: true });
+  await writeFile(join(root, "runs", "good", "run.json"), "{}");
+  const before = await readdir(root, { recursive: true });
+  const runs = join(root, "runs");
+  await expect((async () => removeRun(runFolder(runs, name)))()).rejects.toThrow(/the name of a run/);
+  await expect(pull(name, { cacheFolder: root, isOffline: true })).rejects.toThrow();
+  expect(await readdir(root, { recursive: true })).toEqual(before);
+});
