@@ -117,7 +117,7 @@ export class OrtLibrary {
 
   private constructor(koffi: Koffi, path: string, expected: string) {
     this.koffi = koffi;
-    if (koffi.config().async_stack_size !== STACK_BYTES) koffi.config({ async_stack_size: STACK_BYTES });
+    reserveStack(koffi);
     pin(koffi, path);
     const base = koffi.load(path).func("OrtGetApiBase", "void *", [])() as Pointer;
     this.version = koffi.call(koffi.decode(base, koffi.sizeof("void *"), "void *"), koffi.proto("str", [])) as string;
@@ -236,6 +236,16 @@ export function disableTelemetry(koffi?: Koffi): void {
   if (isMainThread || !koffi) return;
   if (process.platform === "win32") koffi.load("ucrtbase.dll").func("_putenv_s", "int", ["str", "str"])("ORT_DISABLE_TELEMETRY", "1");
   else koffi.load(null).func("setenv", "int", ["str", "str", "int"])("ORT_DISABLE_TELEMETRY", "1", 1);
+}
+
+/** @throws Error when the program has loaded a library by koffi before, which settles the size */
+function reserveStack(koffi: Koffi): void {
+  if ((koffi.config().async_stack_size ?? 0) >= STACK_BYTES) return;
+  try {
+    koffi.config({ async_stack_size: STACK_BYTES });
+  } catch {
+    throw new Error(`koffi was in use before Kindling: start a device first, or call koffi.config({ async_stack_size: ${STACK_BYTES} }) before koffi.load`);
+  }
 }
 
 /**
