@@ -5,7 +5,6 @@ import {
   type DType,
   type Graph,
   GraphError,
-  type HostArray,
   hostArrayFrom,
   isStatic,
   Node,
@@ -25,9 +24,7 @@ import {
   type NodeProto,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
-  StringStringEntryProtoSchema,
   type TensorProto,
-  TensorProto_DataLocation,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
   TensorShapeProtoSchema,
@@ -36,6 +33,7 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "./onnx-pb.ts";
+import { OUTSIDE_BYTES, type OutsideConstant, outsideData } from "./outside-constant.ts";
 import { entryOf } from "./passes.ts";
 
 /** Versions written into the model: the newest that every ONNX Runtime we support accepts. */
@@ -72,16 +70,6 @@ export interface OnnxModel {
   /** With keepsConstantsOutside: the constants that are not in the model. */
   outsideConstants: OutsideConstant[];
 }
-
-export interface OutsideConstant {
-  name: string;
-  dtype: DType;
-  shape: readonly number[];
-  data: HostArray;
-}
-
-/** Bytes of a constant from which on it is worth keeping outside. */
-const OUTSIDE_BYTES = 2 ** 16;
 
 /** Writes a graph as an ONNX model with one named input and output for each of the graph's. */
 export function writeOnnx(graph: Graph, options: WriteOptions = {}): OnnxModel {
@@ -364,15 +352,6 @@ function widened(node: Node): Node {
   const widen = ({ dtype, shape }: Value) => ({ dtype: dtype === "bf16" ? ("f32" as const) : dtype, shape });
   const inputs = node.inputs.map((input) => new Value(input.node, input.index, widen(input)));
   return new Node(node.op, inputs, node.attributes, node.outputs.map(widen), node.scope);
-}
-
-/** Says that a tensor's numbers are not in the model. ONNX Runtime never looks for the file, as it is given the tensor. */
-function outsideData(bytes: number) {
-  const entries = { location: "outside", offset: "0", length: String(bytes) };
-  return {
-    dataLocation: TensorProto_DataLocation.EXTERNAL,
-    externalData: Object.entries(entries).map(([key, value]) => create(StringStringEntryProtoSchema, { key, value })),
-  };
 }
 
 const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));
