@@ -77,3 +77,4 @@ export {
   symbol,
   symbolsOf,
 } from "./size.ts";
+export { warn } from "./warn.ts";

@@ -1,5 +1,5 @@
 /** tokenizer.json of every kind: the ids, offsets and texts of Hugging Face's tokenizers, whatever runs it. */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -137,4 +137,24 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       }
     }
   }, 120_000);
+}
+
+interface Folder {
+  files: Record<string, unknown>;
+  cases: { text: string; ids: number[]; decoded: string }[];
+}
+
+/** Folders that a reader of plain byte-level BPE would read wrongly. */
+export async function describeFolders(): Promise<void> {
+  const { folders } = (await gz(join(kindsFolder, "../folders.json.gz"))) as { folders: Record<string, Folder> };
+  test.each(Object.entries(folders))("the folder %s", async (_, { files, cases }) => {
+    const folder = await mkdtemp(join(tmpdir(), "kindling-"));
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+    const tokenizer = await TextTokenizer.open(folder);
+    for (const { text, ids, decoded } of cases) {
+      expect([text, await tokenizer.encode(text)]).toEqual([text, ids]);
+      expect([text, await tokenizer.decode(ids)]).toEqual([text, decoded]);
+    }
+    await rm(folder, { recursive: true });
+  });
 }

@@ -151,7 +151,5 @@ export async function readChatTemplate(folder: string): Promise<string | undefin
 }
 
 /** bos_token, eos_token and the others, as templates name them. */
-function specialVariables(tokenizer: Tokenizer): Record<string, string> {
-  const special = (tokenizer as { special?: Record<string, string> }).special ?? {};
-  return Object.fromEntries(Object.entries(special).map(([name, token]) => [`${name}_token`, token]));
-}
+const specialVariables = (tokenizer: Tokenizer): Readonly<Record<string, string>> =>
+  (tokenizer as { namedTokens?: Readonly<Record<string, string>> }).namedTokens ?? {};

@@ -23,6 +23,27 @@ export const addedToken = (id: number, content: string): AddedToken => ({
   special: true,
 });
 
+/** The vocabulary of a tokenizer.json, however its model writes it. */
+export interface Vocabulary {
+  readonly size: number;
+  idOf(token: string): number | undefined;
+}
+
+export function vocabularyOf({ model }: Json): Vocabulary {
+  const vocab = (model as Json | null | undefined)?.vocab ?? {};
+  if (Array.isArray(vocab)) {
+    const ids = new Map(vocab.map((entry, id) => [String((entry as unknown[] | null)?.[0]), id]));
+    return { size: vocab.length, idOf: (token) => ids.get(token) };
+  }
+  const table = vocab as Record<string, number>;
+  return { size: Object.keys(table).length, idOf: (token) => (Object.hasOwn(table, token) ? table[token] : undefined) };
+}
+
+/** The added tokens of a tokenizer.json; none where they are damaged, which the check of the file reports. */
+export function addedTokensOf({ added_tokens: added }: Json): readonly AddedToken[] {
+  return Array.isArray(added) && added.every((token) => typeof token?.content === "string") ? added : [];
+}
+
 /** A whole tokenizer.json; parts that are not given are none. */
 export const tokenizerJson = ({ model, ...parts }: Json & { model: Json }): Json => ({
   version: "1.0",

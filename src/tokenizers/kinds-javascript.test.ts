@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { DataError } from "../ir/index.ts";
-import { describeKinds, isNewer, pathOf } from "../testing/tokenizer-kinds.ts";
+import { describeFolders, describeKinds, isNewer, pathOf } from "../testing/tokenizer-kinds.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
 import { TextTokenizer, TokenizerTrainer } from "./index.ts";
 import { checkedTokenizer } from "./safe-file.ts";
@@ -14,6 +14,7 @@ vi.mock("tokenizers", () => {
 });
 
 describeKinds((kind, text) => /script/.test(kind) && isNewer.test(text));
+await describeFolders();
 
 test("the native library is not used here", async () => {
   await expect(import("tokenizers")).rejects.toThrow();

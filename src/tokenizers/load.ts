@@ -54,23 +54,18 @@ export function promptTokenizerFromJson(json: unknown, path = "tokenizer.json"):
   return new BytePairTokenizer({ vocab: plain, merges: pairs, special, splitsDigits: pretokenizer.type === "Sequence" });
 }
 
-/**
- * Opens the tokenizer of a model's folder: ours where it reads the file, which answers at once, otherwise Hugging Face's.
- * @throws DataError when it is missing or damaged
- */
-export async function openTokenizer(folder: string): Promise<Tokenizer> {
-  const path = join(folder, "tokenizer.json");
-  return tokenizerFile.safeParse(await readJson(path)).success ? loadTokenizer(path) : TextTokenizer.open(folder);
-}
+/** Opens the tokenizer of a model's folder. @throws as `TextTokenizer.open` */
+export const openTokenizer = (folder: string): Promise<TextTokenizer> => TextTokenizer.open(folder);
 
 /**
  * Writes tokenizer.json, and the tokenizer_config.json without which transformers would take GPT-2's own tokenizer for a
  * model of that type.
  */
 export async function saveTokenizer(folder: string, tokenizer: Tokenizer): Promise<void> {
+  if (tokenizer instanceof TextTokenizer) return tokenizer.save(folder);
   await writeJson(join(folder, "tokenizer.json"), tokenizer.toJson());
   const endOfText = tokenizer.endOfTextId === null ? undefined : END_OF_TEXT;
-  const special = tokenizer instanceof TextTokenizer ? tokenizer.special : { bos: endOfText, eos: endOfText };
+  const special = { bos: endOfText, eos: endOfText };
   await writeJson(join(folder, "tokenizer_config.json"), {
     tokenizer_class: "PreTrainedTokenizerFast",
     clean_up_tokenization_spaces: false,

@@ -1,86 +1,128 @@
 import { OptionError } from "../ir/index.ts";
-import { type EncodeOptions, type Encoding, type PadOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
+import { cleanedUp } from "./clean-up.ts";
+import { cutAndPadding } from "./cut-and-padding.ts";
+import { type EncodeOptions, type Encoding, inUtf16, type PadOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { openEngine } from "./engine-node.ts";
 import type { TiktokenOptions } from "./formats/tiktoken.ts";
-import type { Json } from "./json-parts.ts";
+import { type AddedToken, addedTokensOf, type Json } from "./json-parts.ts";
 import { checkedTokenizer } from "./safe-file.ts";
-import type { PlainEncodeOptions, Tokenizer, TokenStream } from "./tokenizer.ts";
+import { savedConfig } from "./saved-config.ts";
+import { readSettings, type SpecialTokens, specialOf, type TokenizerSettings } from "./settings.ts";
+import { type TokenStream, tokenStream } from "./token-stream.ts";
+import { END_OF_TEXT, type PlainEncodeOptions, type Tokenizer } from "./tokenizer.ts";
+import { withSettings } from "./with-settings.ts";
 
-/** Tokens of special meaning, as tokenizer_config.json and special_tokens_map.json name them. */
-export interface SpecialTokens {
-  bos?: string;
-  eos?: string;
-  unk?: string;
-  sep?: string;
-  cls?: string;
-  pad?: string;
-  mask?: string;
-}
-
-const specialNames = ["bos", "eos", "unk", "sep", "cls", "pad", "mask"] as const;
 /** What a text cannot contain: stands for special tokens where they are not to be recognised. */
 const unreachable = (i: number) => `\u{10fffd}${i}\u{10fffd}`;
 
+/** A tokenizer's file, and what the files beside it say. */
+export interface TokenizerFiles {
+  /** Its path, for messages. */
+  readonly file: string;
+  /** What a tokenizer.json holds. */
+  readonly json: Json;
+  /** What tokenizer_config.json holds, older files included. */
+  readonly config?: Json;
+  /** The model's config.json, which may tell the tokenizer's class. */
+  readonly modelConfig?: Json;
+  /** Whether the file itself is a tokenizer.json. @default true */
+  readonly isOriginal?: boolean;
+}
+
 /**
- * A tokenizer.json of any kind: byte-level BPE, WordPiece, Unigram, with every normalizer, pre-tokenizer, post-processor and decoder that
- * Hugging Face's library has. In Node that library runs it, in a page the one in JavaScript.
+ * Turns texts into token ids and back, with the ids, offsets and texts of transformers' fast tokenizers: byte-level BPE, WordPiece, Unigram, with
+ * every normalizer, pre-tokenizer, post-processor and decoder of tokenizer.json. In Node Hugging Face's library runs it, in a page, and where that is
+ * not installed, an engine in JavaScript.
  *
  * @example
  * const tokenizer = await TextTokenizer.open("golden/tokenizers/kinds/bert-uncased.tokenizer.json");
  * (await tokenizer.encodeText("Call me Ishmael.")).tokens[0]; // "[CLS]"
  */
 export class TextTokenizer implements Tokenizer {
+  /** Special tokens by what they are for. */
   readonly special: SpecialTokens;
-  /** Settings of the file and of tokenizer_config.json for cutting and padding, to be spread into options. */
+  /** The chat template, of several the one named default. */
+  readonly chatTemplate: string | undefined;
+  /** How the file and tokenizer_config.json cut and pad, to be spread into options. */
   readonly settings: EncodeOptions & PadOptions;
   /** Most tokens that the model takes, by tokenizer_config.json; the file's own truncation may be shorter. */
   readonly modelMaxLength: number | undefined;
   /** Whether the model is to see which places are padding, by tokenizer_config.json. */
   readonly givesMask: boolean;
   private readonly engine: TokenizerEngine;
-  private readonly json: Json;
-  private readonly path: string;
+  private readonly files: TokenizerFiles;
+  private readonly rules: TokenizerSettings;
   private literal?: Promise<TokenizerEngine>;
 
-  private constructor(path: string, json: Json, engine: TokenizerEngine, special: SpecialTokens, config: Json) {
-    this.path = path;
-    this.json = json;
+  private constructor(files: TokenizerFiles, rules: TokenizerSettings, engine: TokenizerEngine) {
+    this.files = files;
+    this.rules = rules;
     this.engine = engine;
-    this.special = special;
-    this.settings = settingsOf(json, config, this);
-    this.modelMaxLength = lengthLimit(config);
-    this.givesMask = givesMask(config);
+    const { padding } = files.json as { padding?: { pad_token?: string } | null };
+    this.special = { ...(typeof padding?.pad_token === "string" && { pad: padding.pad_token }), ...specialOf(rules.named) };
+    this.chatTemplate = rules.chatTemplates.get("default");
+    this.settings = cutAndPadding(files.json, rules, this.special.pad);
+    this.modelMaxLength = rules.modelMaxLength;
+    this.givesMask = rules.givesMask;
   }
 
   /**
-   * Opens a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken (.tiktoken, or tiktoken.model), or the older vocab.txt and vocab.json
-   * with merges.txt; or what a model's folder has of them, with its tokenizer_config.json.
+   * Opens a model's folder, or one file: a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken (.tiktoken, or tiktoken.model), the older
+   * vocab.txt and vocab.json with merges.txt, or a .gguf file. A file of a usual name is read with the tokenizer_config.json beside it.
+   * @param options for ranks of tiktoken, which do not say how texts are cut
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */
-  static async open(path: string, ranks?: TiktokenOptions): Promise<TextTokenizer> {
+  static async open(path: string, options: TiktokenOptions = {}): Promise<TextTokenizer> {
     const { readTokenizerFiles } = await import("./open-file.ts");
-    const { file, json, config, map } = await readTokenizerFiles(path, ranks);
-    return new TextTokenizer(file, json, await openEngine(file, checkedTokenizer(file, json)), specialOf({ ...map, ...config }), config);
+    return TextTokenizer.fromFiles(await readTokenizerFiles(path, options));
   }
 
-  /** A tokenizer from what a tokenizer.json holds, and the special tokens of a tokenizer_config.json. @throws as `open` */
-  static async fromJson(json: Json, special: SpecialTokens = {}): Promise<TextTokenizer> {
-    const name = "tokenizer.json";
-    return new TextTokenizer(name, json, await openEngine(name, checkedTokenizer(name, json)), special, {});
+  /** A tokenizer from what a tokenizer.json holds, and what a tokenizer_config.json does. @throws as `open` */
+  static fromJson(json: Json, config: Json = {}): Promise<TextTokenizer> {
+    return TextTokenizer.fromFiles({ file: "tokenizer.json", json, config });
   }
 
+  private static async fromFiles({ file, json, config = {}, modelConfig, ...rest }: TokenizerFiles): Promise<TextTokenizer> {
+    const rules = readSettings(file, json, config, modelConfig);
+    const whole = withSettings(json, config, rules);
+    const engine = await openEngine(file, checkedTokenizer(file, whole));
+    return new TextTokenizer({ file, json: whole, config, modelConfig, ...rest }, rules, engine);
+  }
+
+  /** How many ids there are, added tokens included. */
   get vocabSize(): number {
     return this.engine.vocabSize;
   }
 
-  /** Id of the token that ends a text, by tokenizer_config.json. */
+  /** Id of the token that ends a text, or null. */
   get endOfTextId(): number | null {
-    return this.special.eos === undefined ? null : this.tokenToId(this.special.eos);
+    return this.tokenToId(this.special.eos ?? END_OF_TEXT);
   }
 
+  /** Texts that stand for special tokens. */
   get specialTexts(): readonly string[] {
-    return ((this.json.added_tokens ?? []) as { content: string; special: boolean }[]).filter(({ special }) => special).map(({ content }) => content);
+    return this.addedTokens.filter(({ special }) => special).map(({ content }) => content);
+  }
+
+  private get addedTokens(): readonly AddedToken[] {
+    return addedTokensOf(this.files.json);
+  }
+
+  /** Special tokens as templates name them: bos_token, eos_token, and a model's own. */
+  get namedTokens(): Readonly<Record<string, string>> {
+    const named = [...this.rules.named].map(([key, { content }]) => [key, content]);
+    return { ...(this.special.pad !== undefined && { pad_token: this.special.pad }), ...Object.fromEntries(named) };
+  }
+
+  /** Further special tokens, by tokenizer_config.json. */
+  get extraSpecialTokens(): readonly string[] {
+    return this.rules.extra.map(({ content }) => content);
+  }
+
+  /** The chat templates by name. */
+  get chatTemplates(): ReadonlyMap<string, string> {
+    return this.rules.chatTemplates;
   }
 
   tokenToId(token: string): number | null {
@@ -95,15 +137,22 @@ export class TextTokenizer implements Tokenizer {
    * Encodes a text, or a pair, with all that is known of each token.
    * @throws OptionError when maxLength leaves no room
    */
-  async encodeText(text: string, { pair, addSpecialTokens = true, maxLength, ...rest }: EncodeOptions = {}): Promise<Encoding> {
-    const { truncation = "longest_first", truncationSide = "right", stride = 0 } = rest;
+  async encodeText(text: string, { pair, addSpecialTokens = true, isLiteral, maxLength, ...rest }: EncodeOptions = {}): Promise<Encoding> {
+    const { truncation = "longest_first", truncationSide = this.settings.truncationSide ?? "right", stride = 0 } = rest;
     if (maxLength !== undefined && (!Number.isInteger(maxLength) || maxLength < 1)) {
       throw new OptionError({ where: "encode", expected: "maxLength of at least 1", received: String(maxLength), fix: "choose a whole number" });
     }
     const cut: Cut | undefined = maxLength === undefined ? undefined : { maxLength, truncation, truncationSide, stride };
-    const [first, ...more] = await this.engine.encode(text, pair, addSpecialTokens, cut);
+    const engine = await this.engineFor(isLiteral);
+    const [first, ...more] = await engine.encode(text, pair, addSpecialTokens, cut);
     const positions = [utf16Positions(text), pair === undefined ? undefined : utf16Positions(pair)];
-    const whole = (part: Flat): Encoding => ({ ...part, offsets: inUtf16(part, positions), overflowing: [] });
+    const { givesTypeIds } = this.rules;
+    const whole = (part: Flat): Encoding => ({
+      ...part,
+      ...(!givesTypeIds && { typeIds: part.typeIds.map(() => 0) }),
+      offsets: inUtf16(part, positions),
+      overflowing: [],
+    });
     return { ...whole(first), overflowing: more.map(whole) };
   }
 
@@ -120,36 +169,39 @@ export class TextTokenizer implements Tokenizer {
 
   private padding(): PadOptions {
     const { pad = "[PAD]" } = this.special;
-    return { padId: this.settings.padId ?? this.tokenToId(pad) ?? 0, padToken: this.settings.padToken ?? pad, padTypeId: this.settings.padTypeId };
+    const { padId = this.tokenToId(pad) ?? 0, padToken = pad, padTypeId, paddingSide } = this.settings;
+    return { padId, padToken, padTypeId, paddingSide };
   }
 
-  /**
-   * Ids of the text, with what the model expects around it. Special tokens written out in the text become their ids, unless `isLiteral`.
-   * @param options isLiteral: special tokens in the text are plain text; addSpecialTokens: @default true
-   */
-  async encode(text: string, { addSpecialTokens = true, isLiteral = false }: PlainEncodeOptions = {}): Promise<number[]> {
-    const engine = isLiteral ? await this.literalEngine() : this.engine;
+  /** Ids of the text, with what the model expects around it. Special tokens written out in the text become their ids, unless `isLiteral`. */
+  async encode(text: string, { addSpecialTokens = true, isLiteral }: PlainEncodeOptions = {}): Promise<number[]> {
+    const engine = await this.engineFor(isLiteral);
     return (await engine.encode(text, undefined, addSpecialTokens, undefined))[0].ids;
+  }
+
+  private async engineFor(isLiteral: boolean = this.rules.splitsSpecialTokens): Promise<TokenizerEngine> {
+    if (!isLiteral) return this.engine;
+    this.literal ??= this.literalEngine();
+    return this.literal;
   }
 
   /** The same tokenizer with special tokens that no text has. */
   private literalEngine(): Promise<TokenizerEngine> {
-    this.literal ??= (async () => {
-      const added = (this.json.added_tokens ?? []) as { content: string; special: boolean }[];
-      const renamed = added.map((token, i) => (token.special ? { ...token, content: unreachable(i) } : token));
-      const names = new Map(added.map(({ content }, i) => [content, renamed[i].content]));
-      return openEngine(this.path, {
-        ...checkedTokenizer(this.path, this.json),
-        added_tokens: renamed,
-        post_processor: renamedTokens(this.json.post_processor, names),
-      });
-    })();
-    return this.literal;
+    const { file, json } = this.files;
+    const renamed = this.addedTokens.map((token, i) => (token.special ? { ...token, content: unreachable(i) } : token));
+    return openEngine(file, { ...checkedTokenizer(file, json), added_tokens: renamed });
   }
 
-  /** The text of ids; special tokens are left out. */
-  decode(ids: readonly number[], { skipSpecialTokens = true }: { skipSpecialTokens?: boolean } = {}): Promise<string> {
-    return this.engine.decode(ids, skipSpecialTokens);
+  /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
+  async decode(ids: readonly number[], { skipSpecialTokens = true }: { skipSpecialTokens?: boolean } = {}): Promise<string> {
+    const text = await this.engine.decode(ids, skipSpecialTokens);
+    return this.cleansUp ? cleanedUp(text) : text;
+  }
+
+  /** Of byte-pair encoding, spaces before punctuation are the text's own: they go only where tokenizer_config.json insists. */
+  private get cleansUp(): boolean {
+    const { cleansUp, cleansUpBytePairs } = this.rules;
+    return cleansUp && (cleansUpBytePairs || (this.files.json.model as Json).type !== "BPE");
   }
 
   /** The text of tokens as `encodeText` gives them. */
@@ -159,103 +211,30 @@ export class TextTokenizer implements Tokenizer {
 
   /** Whether tokens that go on a word are marked, as "##ing" in WordPiece. */
   get marksSubwords(): boolean {
-    return Boolean((this.json.model as Json).continuing_subword_prefix);
+    return Boolean((this.files.json.model as Json).continuing_subword_prefix);
   }
 
-  /** Decodes ids one by one. A character may need several: then nothing comes until it is whole. */
+  /** Decodes ids one by one. */
   stream(): TokenStream {
-    let ids: number[] = [];
-    let prefix = "";
-    let start = 0;
-    return {
-      push: async (id) => {
-        ids.push(id);
-        const text = await this.decode(ids);
-        if (text.length <= prefix.length || text.endsWith("\ufffd")) return "";
-        const fresh = text.slice(prefix.length);
-        const kept = ids.length - start;
-        ids = ids.slice(start);
-        prefix = await this.decode(ids);
-        start = kept;
-        return fresh;
-      },
-      flush: async () => {
-        const text = await this.decode(ids);
-        return text.slice(prefix.length);
-      },
-    };
+    return tokenStream((ids) => this.decode(ids));
   }
 
+  /** What a tokenizer.json holds, tokens of tokenizer_config.json included. */
   toJson(): Json {
-    return this.json;
+    return this.files.json;
   }
-}
 
-/** Whether models get an attention mask: SigLIP was trained without one. */
-function givesMask({ model_input_names: names, tokenizer_class: kind }: Json): boolean {
-  return Array.isArray(names) ? names.includes("attention_mask") : !/^Siglip/.test(String(kind));
-}
-
-/** Special tokens inside a post-processor under other names. */
-function renamedTokens(value: unknown, names: ReadonlyMap<string, string>): unknown {
-  if (typeof value === "string") return names.get(value) ?? value;
-  if (Array.isArray(value)) return value.map((child) => renamedTokens(child, names));
-  if (value === null || typeof value !== "object") return value;
-  return Object.fromEntries(Object.entries(value).map(([key, child]) => [names.get(key) ?? key, renamedTokens(child, names)]));
-}
-
-/** Offsets in code points as offsets in UTF-16 units. */
-function inUtf16({ offsets, sequenceIds }: Flat, positions: readonly (Int32Array | undefined)[]): [number, number][] {
-  if (positions.every((table) => table === undefined)) return offsets;
-  return offsets.map(([start, end], i) => {
-    const table = positions[sequenceIds[i] ?? 0];
-    return table && sequenceIds[i] !== null ? [table[start], table[end]] : [start, end];
-  });
-}
-
-function specialOf(config: Json): SpecialTokens {
-  const found: SpecialTokens = {};
-  for (const name of specialNames) {
-    const value = config[`${name}_token`];
-    const content = typeof value === "string" ? value : (value as { content?: unknown } | null | undefined)?.content;
-    if (typeof content === "string") found[name] = content;
+  /** What a tokenizer_config.json holds. */
+  configToJson(): Json {
+    return savedConfig(this.files, this.rules, this.namedTokens);
   }
-  return found;
-}
 
-/** Larger lengths in tokenizer_config.json stand for none. */
-const NO_LIMIT = 1e9;
-
-function lengthLimit({ model_max_length: limit }: Json): number | undefined {
-  return typeof limit === "number" && limit < NO_LIMIT ? limit : undefined;
-}
-
-function settingsOf({ truncation, padding }: Json, config: Json, tokenizer: Pick<TextTokenizer, "special">): EncodeOptions & PadOptions {
-  const cut = truncation as { max_length: number; strategy?: string; stride?: number; direction?: string } | null | undefined;
-  const pad = padding as
-    | { strategy?: unknown; direction?: string; pad_to_multiple_of?: number | null; pad_id: number; pad_type_id: number; pad_token: string }
-    | null
-    | undefined;
-  const limit = lengthLimit(config);
-  const strategies = { LongestFirst: "longest_first", OnlyFirst: "only_first", OnlySecond: "only_second" } as const;
-  const fixed = (pad?.strategy as { Fixed?: number } | undefined)?.Fixed;
-  return {
-    ...(limit !== undefined && { maxLength: limit }),
-    ...(cut && {
-      maxLength: cut.max_length,
-      truncation: strategies[cut.strategy as keyof typeof strategies] ?? "longest_first",
-      truncationSide: cut.direction === "Left" ? "left" : "right",
-      stride: cut.stride ?? 0,
-    }),
-    ...(config.padding_side === "left" && { paddingSide: "left" }),
-    ...(tokenizer.special.pad !== undefined && { padToken: tokenizer.special.pad }),
-    ...(pad && {
-      padTo: fixed ?? "longest",
-      paddingSide: pad.direction === "Left" ? "left" : "right",
-      padId: pad.pad_id,
-      padTypeId: pad.pad_type_id,
-      padToken: pad.pad_token,
-      ...(pad.pad_to_multiple_of && { padToMultipleOf: pad.pad_to_multiple_of }),
-    }),
-  };
+  /**
+   * Writes tokenizer.json, tokenizer_config.json and chat templates into a folder, as transformers does.
+   * @throws DataError when they cannot be written
+   */
+  async save(folder: string): Promise<void> {
+    const { writeTokenizerFiles } = await import("./open-file.ts");
+    await writeTokenizerFiles(folder, { json: this.toJson(), config: this.configToJson(), chatTemplates: this.chatTemplates });
+  }
 }

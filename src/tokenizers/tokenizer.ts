@@ -3,7 +3,7 @@ import { anyOf } from "./json-parts.ts";
 export interface PlainEncodeOptions {
   /** Add what the model expects around a text. @default true, where the tokenizer has such a rule */
   addSpecialTokens?: boolean;
-  /** Special tokens written out in the text are plain text. @default false */
+  /** Special tokens written out in the text are plain text. @default what tokenizer_config.json says, else false */
   isLiteral?: boolean;
 }
 
@@ -19,9 +19,15 @@ export interface Tokenizer {
   /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
   decode(ids: readonly number[]): string | Promise<string>;
   /** Decodes ids one by one: each call gives the text that is certain by now. */
-  stream(): TokenStream;
+  stream(): AnyTokenStream;
   /** The object that Hugging Face's tokenizer.json holds. */
   toJson(): Record<string, unknown>;
+}
+
+export interface AnyTokenStream {
+  push(id: number): string | Promise<string>;
+  /** What is left at the end. */
+  flush(): string | Promise<string>;
 }
 
 /** A tokenizer that answers at once. */
@@ -29,12 +35,6 @@ export interface PromptTokenizer extends Tokenizer {
   encode(text: string, options?: PlainEncodeOptions): number[];
   decode(ids: readonly number[]): string;
   stream(): { push(id: number): string; flush(): string };
-}
-
-export interface TokenStream {
-  push(id: number): string | Promise<string>;
-  /** What is left at the end. */
-  flush(): string | Promise<string>;
 }
 
 export const END_OF_TEXT = "<|endoftext|>";

@@ -1,8 +1,8 @@
 import { type GgufValue, type GgufWritable, readGgufHeader } from "../../files/index.ts";
 import { DataError, OptionError } from "../../ir/index.ts";
-import { BytePairTokenizer } from "../bpe.ts";
 import { addedToken, bpeModel, byteLevel, byteLevelDigits, frameProcessor, type Json, splitToBytes, tokenizerJson } from "../json-parts.ts";
-import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
+import type { SpecialTokens } from "../settings.ts";
+import { TextTokenizer } from "../text-tokenizer.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
 import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
@@ -13,10 +13,10 @@ const kindNumber = (kind: PieceType) => pieceTypes.indexOf(kind) + 1;
 const CONTROL = kindNumber("control");
 const USER_DEFINED = kindNumber("user-defined");
 
-/** How text is cut before merging, by llama.cpp's names; the plain ones are run by our own tokenizer. */
-const cuts: Readonly<Record<string, { preTokenizer: Json; plain?: { splitsDigits: boolean }; ignoresMerges?: boolean }>> = {
-  "gpt-2": { preTokenizer: byteLevel(), plain: { splitsDigits: false } },
-  smollm: { preTokenizer: byteLevelDigits, plain: { splitsDigits: true } },
+/** How text is cut before merging, by llama.cpp's names. */
+const cuts: Readonly<Record<string, { preTokenizer: Json; ignoresMerges?: boolean }>> = {
+  "gpt-2": { preTokenizer: byteLevel() },
+  smollm: { preTokenizer: byteLevelDigits },
   "llama-bpe": { preTokenizer: splitToBytes(tiktokenPatterns.llama3), ignoresMerges: true },
   qwen2: { preTokenizer: splitToBytes(tiktokenPatterns.llama3.replace("{1,3}", "")) }, // each digit by itself
 };
@@ -25,10 +25,20 @@ const cuts: Readonly<Record<string, { preTokenizer: Json; plain?: { splitsDigits
  * The tokenizer and the chat template inside a GGUF file: byte-level BPE as GPT-2, SmolLM, Llama 3 and Qwen2 have it, or SentencePiece's as Llama 2.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined }> {
+export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: TextTokenizer; chatTemplate: string | undefined }> {
+  const { json, config } = await readGgufTokenizer(path);
+  const tokenizer = await TextTokenizer.fromJson(json, config);
+  return { tokenizer, chatTemplate: tokenizer.chatTemplate };
+}
+
+/** The tokenizer inside a GGUF file as files: what a tokenizer.json and a tokenizer_config.json hold. @throws DataError as `loadGgufTokenizer` */
+export async function readGgufTokenizer(path: string): Promise<{ file: string; json: Json; config: Json; isOriginal: false }> {
   const { metadata } = await readGgufHeader(path);
   const template = metadata.get("tokenizer.chat_template");
-  return { tokenizer: await tokenizerOf(path, metadata), chatTemplate: typeof template === "string" ? template : undefined };
+  const { json, special } = tokenizerOf(path, metadata);
+  const named = Object.entries(special).map(([role, token]) => [`${role}_token`, token]);
+  const config = { ...Object.fromEntries(named), ...(typeof template === "string" && { chat_template: template }) };
+  return { file: path, json, config, isOriginal: false };
 }
 
 type Metadata = ReadonlyMap<string, GgufValue>;
@@ -43,7 +53,7 @@ function listOf<T extends GgufValue>(path: string, metadata: Metadata, key: stri
   throw wrong(path, key, "a list", typeof values);
 }
 
-async function tokenizerOf(path: string, metadata: Metadata): Promise<Tokenizer> {
+function tokenizerOf(path: string, metadata: Metadata): { json: Json; special: SpecialTokens } {
   const model = metadata.get("tokenizer.ggml.model");
   const tokens = listOf(path, metadata, "ggml.tokens", isText);
   const types = listOf(path, metadata, "ggml.token_type", isNumber);
@@ -57,12 +67,7 @@ async function tokenizerOf(path: string, metadata: Metadata): Promise<Tokenizer>
     if (right === undefined || more.length > 0) throw wrong(path, "ggml.merges", "pairs with a space between", JSON.stringify(merge));
     return [left, right] as [string, string];
   });
-  const { plain, preTokenizer, ignoresMerges = false } = cuts[cut];
-  if (plain) {
-    const [vocab, special] = [new Map<string, number>(), new Map<string, number>()];
-    for (const [id, token] of tokens.entries()) (types[id] === CONTROL ? special : vocab).set(token, id);
-    return new BytePairTokenizer({ vocab, merges, special, ...plain });
-  }
+  const { preTokenizer, ignoresMerges = false } = cuts[cut];
   const added = tokens.flatMap((token, id) => {
     if (types[id] !== CONTROL && types[id] !== USER_DEFINED) return [];
     return [{ ...addedToken(id, token), special: types[id] === CONTROL }];
@@ -75,10 +80,10 @@ async function tokenizerOf(path: string, metadata: Metadata): Promise<Tokenizer>
     decoder: byteLevel(),
     model: bpeModel({ vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges, ignore_merges: ignoresMerges }),
   });
-  return TextTokenizer.fromJson(json, specialOf(metadata, tokens));
+  return { json, special: specialOf(metadata, tokens) };
 }
 
-function sentencePiece(path: string, metadata: Metadata, tokens: readonly string[], types: readonly number[]): Promise<Tokenizer> {
+function sentencePiece(path: string, metadata: Metadata, tokens: readonly string[], types: readonly number[]) {
   const scores = listOf(path, metadata, "ggml.scores", isNumber);
   if (scores.length !== tokens.length) throw wrong(path, "ggml.scores", `one for each of ${tokens.length} tokens`, scores.length);
   const pieces = tokens.map((text, id) => ({ text, score: scores[id], type: pieceTypes[types[id] - 1] ?? "unused" }));
@@ -95,7 +100,7 @@ function sentencePiece(path: string, metadata: Metadata, tokens: readonly string
     addDummyPrefix: flag("add_space_prefix", true),
     removeExtraWhitespaces: flag("remove_extra_whitespaces", false),
   });
-  return TextTokenizer.fromJson({ ...json, post_processor: frame(path, metadata, tokens, true) }, specialOf(metadata, tokens));
+  return { json: { ...json, post_processor: frame(path, metadata, tokens, true) }, special: specialOf(metadata, tokens) };
 }
 
 /** The tokens that the model expects around a text. */

@@ -169,7 +169,7 @@ export class TokenizerTrainer {
   /** The tokenizer that the texts give. @throws OptionError as `toJson` */
   train(): Promise<TextTokenizer> {
     const { specialTokens = [] } = this.options;
-    const special = specialTokens.flatMap((token) => (Object.hasOwn(roles, token) ? [[roles[token as keyof typeof roles], token]] : []));
+    const special = specialTokens.flatMap((token) => (Object.hasOwn(roles, token) ? [[`${roles[token as keyof typeof roles]}_token`, token]] : []));
     return TextTokenizer.fromJson(this.toJson(), Object.fromEntries(special));
   }
 }
