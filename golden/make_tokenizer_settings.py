@@ -181,7 +181,7 @@ def known_keys(kinds):
     keys = defaultdict(set)
     for module in (tokenization_utils_base, tokenization_utils_tokenizers):
         source = inspect.getsource(module)
-        for key in re.findall(r"(?:init_kwargs|kwargs|tokenizer_config|local_kwargs)(?:\.(?:pop|get|setdefault)\(|\[)\"(\w+)\"", source):
+        for key in re.findall(r"(?:init_kwargs|kwargs|tokenizer_config|local_kwargs)(?:\.(?:pop|get|setdefault)\(\s*|\[)\"(\w+)\"", source):
             keys[key].add("*")
     for key in tokenization_utils_base.PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES:
         keys[key].add("*")

@@ -30,13 +30,25 @@ export async function readTokenizerFiles(path: string, options: TiktokenOptions)
   const folder = isFolder || fileNames.includes(basename(file)) ? dirname(file) : undefined;
   const config = folder === undefined ? {} : await readConfig(folder);
   const modelConfig = folder === undefined ? {} : await readOptional(join(folder, "config.json"));
-  const json = await readTokenizer(file, config, options);
-  return { file, json, config, modelConfig, isOriginal: json === undefined || basename(file).endsWith(".json") };
+  const versioned = isFolder && basename(file) === "tokenizer.json" ? join(path, versionedFile(config)) : file;
+  const json = await readTokenizer(versioned, config, options);
+  return { file: versioned, json, config, modelConfig, isOriginal: basename(file) !== "vocab.json" && file.endsWith(".json") };
 }
 
 async function tokenizerFile(folder: string): Promise<string> {
   for (const name of fileNames) if (await exists(join(folder, name))) return join(folder, name);
   throw new DataError({ where: folder, expected: `one of ${fileNames.join(", ")}`, received: "none of them", fix: "fetch the model's tokenizer files too" });
+}
+
+/** The release of transformers whose files are read. */
+const RELEASE = "5.23.0";
+const isAtMost = (version: string) => version.localeCompare(RELEASE, "en", { numeric: true }) <= 0;
+
+/** Of tokenizer.4.0.0.json and its like, which fast_tokenizer_files lists, the newest that is meant for this release. */
+function versionedFile({ fast_tokenizer_files: names = [] }: Json): string {
+  const versions = ((names ?? []) as string[]).flatMap((name) => /^tokenizer\.([\d.]+)\.json$/.exec(name)?.[1] ?? []);
+  const [newest] = versions.filter(isAtMost).sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
+  return newest === undefined ? "tokenizer.json" : `tokenizer.${newest}.json`;
 }
 
 const readOptional = async (path: string): Promise<Json> => ((await exists(path)) ? readJson(path) : {});

@@ -74,6 +74,9 @@ const schema = z.looseObject({
   strip_accents: flag,
   tokenize_chinese_chars: flag,
   trim_offsets: flag,
+  keep_accents: flag,
+  split_by_punct: flag,
+  fast_tokenizer_files: z.array(z.string()).nullish(),
   extra_ids: z.int().min(0).max(100_000).nullish(),
 });
 
@@ -189,6 +192,13 @@ export function specialOf(named: ReadonlyMap<string, NamedToken>): SpecialTokens
       return entry ? [[role, entry.content]] : [];
     }),
   );
+}
+
+/** What a file asks for beside texts and ids, in sentences: languages of translations, whose tokens only some frames have. */
+export function notFollowed(config: Json, { post_processor: frame }: Json): string[] {
+  const framed = JSON.stringify(frame ?? null);
+  const missing = ["src_lang", "tgt_lang"].filter((key) => typeof config[key] === "string" && !framed.includes(JSON.stringify(config[key])));
+  return missing.map((key) => `${key} "${config[key]}" is not followed: texts get the tokens around them that tokenizer.json has`);
 }
 
 /** special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no added_tokens_decoder. */

@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { OptionError, warn } from "../ir/index.ts";
 import { cleanedUp } from "./clean-up.ts";
 import { cutAndPadding } from "./cut-and-padding.ts";
 import { type EncodeOptions, type Encoding, inUtf16, type PadOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
@@ -8,7 +8,7 @@ import type { TiktokenOptions } from "./formats/tiktoken.ts";
 import { type AddedToken, addedTokensOf, type Json } from "./json-parts.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 import { savedConfig } from "./saved-config.ts";
-import { readSettings, type SpecialTokens, specialOf, type TokenizerSettings } from "./settings.ts";
+import { notFollowed, readSettings, type SpecialTokens, specialOf, type TokenizerSettings } from "./settings.ts";
 import { type TokenStream, tokenStream } from "./token-stream.ts";
 import { END_OF_TEXT, type PlainEncodeOptions, type Tokenizer } from "./tokenizer.ts";
 import { withSettings } from "./with-settings.ts";
@@ -54,6 +54,7 @@ export class TextTokenizer implements Tokenizer {
   private readonly files: TokenizerFiles;
   private readonly rules: TokenizerSettings;
   private literal?: Promise<TokenizerEngine>;
+  private hasWarned = false;
 
   private constructor(files: TokenizerFiles, rules: TokenizerSettings, engine: TokenizerEngine) {
     this.files = files;
@@ -87,6 +88,7 @@ export class TextTokenizer implements Tokenizer {
     const rules = readSettings(file, json, config, modelConfig);
     const whole = withSettings(json, config, rules);
     const engine = await openEngine(file, checkedTokenizer(file, whole));
+    for (const note of notFollowed(config, whole)) warn(file, note);
     return new TextTokenizer({ file, json: whole, config, modelConfig, ...rest }, rules, engine);
   }
 
@@ -195,13 +197,16 @@ export class TextTokenizer implements Tokenizer {
   /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
   async decode(ids: readonly number[], { skipSpecialTokens = true }: { skipSpecialTokens?: boolean } = {}): Promise<string> {
     const text = await this.engine.decode(ids, skipSpecialTokens);
-    return this.cleansUp ? cleanedUp(text) : text;
+    return this.cleansUp() ? cleanedUp(text) : text;
   }
 
   /** Of byte-pair encoding, spaces before punctuation are the text's own: they go only where tokenizer_config.json insists. */
-  private get cleansUp(): boolean {
+  private cleansUp(): boolean {
     const { cleansUp, cleansUpBytePairs } = this.rules;
-    return cleansUp && (cleansUpBytePairs || (this.files.json.model as Json).type !== "BPE");
+    if (!cleansUp || cleansUpBytePairs || (this.files.json.model as Json).type !== "BPE") return cleansUp;
+    if (!this.hasWarned) warn(this.files.file, "clean_up_tokenization_spaces is not followed: it would take away spaces that byte-pair encoding has kept");
+    this.hasWarned = true;
+    return false;
   }
 
   /** The text of tokens as `encodeText` gives them. */

@@ -77,6 +77,26 @@ test("pairs, and the tokens before and after", async () => {
   await expect(open("unigram", { tokenizer_class: "AlbertTokenizer" })).rejects.toThrow(/a piece \[CLS\]/);
 });
 
+test("what ALBERT's and DeBERTa's classes do to a text before its model", async () => {
+  /** A piece as SentencePiece's protobuf has it: its text, a score of 0, type 3 (control). */
+  const piece = (text: string) => [0x0a, text.length + 9, 0x0a, text.length, ...Buffer.from(text), 0x15, 0, 0, 0, 0, 0x18, 3];
+  const bytes = Buffer.concat([await readFile(golden("sentencepiece/unigram.model")), Buffer.from([...piece("[CLS]"), ...piece("[SEP]")])]);
+  const open = async (config: object) => {
+    await writeFile(join(folder, "spiece.model"), bytes);
+    await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify(config));
+    return TextTokenizer.open(folder);
+  };
+  const plain = await open({});
+  const expectSame = async (config: object, text: string, prepared: string) =>
+    expect(await (await open(config)).encode(text, { addSpecialTokens: false })).toEqual(await plain.encode(prepared));
+  await expectSame({ tokenizer_class: "AlbertTokenizer" }, "``Été'' WHALE", '"ete" whale');
+  await expectSame({ tokenizer_class: "AlbertTokenizer", do_lower_case: false, keep_accents: true }, "``Été'' WHALE", '"Été" WHALE');
+  await expectSame({ tokenizer_class: "DebertaV2Tokenizer" }, "The WHALE", "The WHALE");
+  await expectSame({ tokenizer_class: "DebertaV2Tokenizer", do_lower_case: true }, "The WHALE", "the whale");
+  const cut = await open({ tokenizer_class: "DebertaV2Tokenizer", split_by_punct: true });
+  expect((await cut.encodeText("(whale).", { addSpecialTokens: false })).wordIds.at(-1)).toBeGreaterThan(1);
+});
+
 describe("tiktoken", async () => {
   const expected = (await unpack("tiktoken/expected.json.gz")) as {
     specialTokens: Record<string, number>;
