@@ -62,6 +62,7 @@ function asBert(json: Json, config: Json, { named }: TokenizerSettings): Json {
       handle_chinese_chars: config.tokenize_chinese_chars ?? true,
     },
     decoder: { type: "WordPiece", prefix: "##", cleanup: true },
+    model: { ...(json.model as Json), unk_token: named.get("unk_token")?.content ?? "[UNK]", continuing_subword_prefix: "##", max_input_chars_per_word: 100 },
     ...(isFramed && { post_processor: bertFrame(cls, sep, (token) => idOf(token) as number) }),
   };
 }
