@@ -145,8 +145,9 @@ interface Folder {
 }
 
 /** Folders that a reader of plain byte-level BPE would read wrongly. */
-export async function describeFolders(): Promise<void> {
-  const { folders } = (await gz(join(kindsFolder, "../folders.json.gz"))) as { folders: Record<string, Folder> };
+export const { folders } = (await gz(join(kindsFolder, "../folders.json.gz"))) as { folders: Record<string, Folder> };
+
+export function describeFolders(): void {
   test.each(Object.entries(folders))("the folder %s", async (_, { files, cases }) => {
     const folder = await mkdtemp(join(tmpdir(), "kindling-"));
     for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));

@@ -2,4 +2,4 @@
 import { describeFolders, describeKinds } from "../testing/tokenizer-kinds.ts";
 
 describeKinds();
-await describeFolders();
+describeFolders();
