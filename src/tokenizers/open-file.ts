@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { exists, readBytes, readJson, writeFileAtomic, writeJson } from "../files/index.ts";
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
+import { classNameOf } from "./classes.ts";
 import { readGgufTokenizer } from "./formats/gguf.ts";
 import { sentencePieceJson } from "./formats/sentencepiece.ts";
 import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
@@ -31,7 +32,7 @@ export async function readTokenizerFiles(path: string, options: TiktokenOptions)
   const config = folder === undefined ? {} : await readConfig(folder);
   const modelConfig = folder === undefined ? {} : await readOptional(join(folder, "config.json"));
   const versioned = isFolder && basename(file) === "tokenizer.json" ? join(path, versionedFile(config)) : file;
-  const json = await readTokenizer(versioned, config, options);
+  const json = await readTokenizer(versioned, { ...config, tokenizer_class: classNameOf(config, modelConfig) }, options);
   return { file: versioned, json, config, modelConfig, isOriginal: basename(file) !== "vocab.json" && file.endsWith(".json") };
 }
 

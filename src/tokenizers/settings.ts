@@ -209,7 +209,9 @@ export function withOlderFiles(config: Json, map: Json, added: Json): Json {
     merged[key] = isObject(value) && "content" in value ? { ...value, __type: "AddedToken", special: true } : value;
   }
   if (Object.keys(added).length === 0) return merged;
-  const special = new Set([...namedTokens(merged, []).values(), ...extraTokens(merged)].map(({ content }) => content));
+  // as in the reference, additional_special_tokens of special_tokens_map.json come too late for this
+  const further = extraTokens({ extra_special_tokens: merged.extra_special_tokens ?? config.additional_special_tokens });
+  const special = new Set([...namedTokens(merged, []).values(), ...further].map(({ content }) => content));
   const tokens = Object.entries(added).map(([content, id]) => {
     const isSpecial = special.has(content);
     return [String(id), { ...addedToken(Number(id), content), normalized: !isSpecial, special: isSpecial }];
