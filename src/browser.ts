@@ -9,5 +9,5 @@ export { Device } from "./runtime/index.ts";
 export * from "./tensor/index.ts";
 export type { EncodeOptions, Encoding, PadOptions } from "./tokenizers/encoding.ts";
 export type { SpecialTokens } from "./tokenizers/settings.ts";
-export { TextTokenizer } from "./tokenizers/text-tokenizer.ts";
+export { Tokenizer } from "./tokenizers/tokenizer.ts";
 export { compileTrainStep } from "./train/step.ts";

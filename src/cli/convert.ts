@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DataError, OptionError } from "../ir/index.ts";
 import {
@@ -12,7 +12,7 @@ import {
   saveGguf,
   savePretrained,
 } from "../models/index.ts";
-import { ggufTokenizer, loadGgufTokenizer, openTokenizer, readChatTemplate, saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { ggufTokenizer, Tokenizer } from "../tokenizers/index.ts";
 import { findModel } from "./models.ts";
 import { formatBytes } from "./terminal.ts";
 
@@ -64,17 +64,16 @@ function refuse(isWrong: boolean, value: string | undefined, fix: string): void 
 async function toGguf(model: PretrainedModel, source: string, target: string, { type = "f16" }: ConvertOptions): Promise<void> {
   const found = await tokenizerOf(source);
   if (!found) process.stderr.write("note: the model has no tokenizer that GGUF can hold; the file is without one\n");
-  const metadata = found && ggufTokenizer(found.tokenizer, { chatTemplate: found.chatTemplate });
+  const metadata = found && ggufTokenizer(found);
   await saveGguf(model as CausalLM, target, { type, ...(metadata && { metadata }) });
 }
 
 /** The tokenizer beside a model or inside its file; undefined where there is none. */
-async function tokenizerOf(source: string): Promise<{ tokenizer: Tokenizer; chatTemplate: string | undefined } | undefined> {
-  if (source.endsWith(".gguf")) return loadGgufTokenizer(source);
+async function tokenizerOf(source: string): Promise<Tokenizer | undefined> {
   try {
-    return { tokenizer: await openTokenizer(source), chatTemplate: await readChatTemplate(source) };
+    return await Tokenizer.open(source);
   } catch (error) {
-    if (error instanceof DataError) return undefined;
+    if (error instanceof DataError && !source.endsWith(".gguf")) return undefined;
     throw error;
   }
 }
@@ -89,9 +88,7 @@ async function storedDType(source: string): Promise<SavedDType> {
 
 async function copyCompanions(source: string, target: string, withConfig: boolean): Promise<void> {
   if (source.endsWith(".gguf")) {
-    const { tokenizer, chatTemplate } = await loadGgufTokenizer(source);
-    await saveTokenizer(target, tokenizer);
-    if (chatTemplate !== undefined) await writeFile(join(target, "chat_template.jinja"), chatTemplate);
+    await (await Tokenizer.open(source)).save(target);
     return;
   }
   for (const file of await readdir(source)) {

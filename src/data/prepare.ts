@@ -2,7 +2,7 @@ import { mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
 import { readJson, writeJson } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
-import { BpeTrainer, CharacterTrainer, loadTokenizer, saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { BpeTrainer, CharacterTrainer, corpusEncoder, Tokenizer } from "../tokenizers/index.ts";
 import type { TextChunk, TextCorpus } from "./text.ts";
 import { bytesPerToken, TokenWriter } from "./token-dataset.ts";
 
@@ -45,7 +45,7 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
   const marker = await readJson(join(folder, MARKER)).catch(() => undefined);
   if (marker && JSON.stringify(marker.recipe) === JSON.stringify(recipe)) {
     return {
-      tokenizer: await loadTokenizer(tokenizerPath),
+      tokenizer: await Tokenizer.open(tokenizerPath),
       ...paths,
       trainTokens: Number(marker.trainTokens),
       validationTokens: Number(marker.validationTokens),
@@ -53,7 +53,7 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
   }
   await mkdir(folder, { recursive: true });
   const tokenizer = await trainTokenizer(corpus, options);
-  await saveTokenizer(folder, tokenizer);
+  await tokenizer.save(folder);
   const counts = await writeTokens(corpus, tokenizer, { ...paths, validationFraction, contextLength }, options);
   await writeJson(join(folder, MARKER), { recipe, ...counts });
   return { tokenizer, ...paths, ...counts };
@@ -86,11 +86,12 @@ async function writeTokens(corpus: TextCorpus, tokenizer: Tokenizer, targets: Ta
   const isValidation = ({ document }: TextChunk) => every > 0 && document % every === every >> 1;
   const train = await TokenWriter.create(trainPath, tokenizer.vocabSize);
   const validation = await TokenWriter.create(validationPath, tokenizer.vocabSize);
+  const encode = corpusEncoder(tokenizer);
   let seen = 0;
   try {
     for await (const chunk of corpus.chunks()) {
       signal?.throwIfAborted();
-      const ids = await tokenizer.encode(chunk.text);
+      const ids = await encode(chunk.text);
       if (chunk.isLast && corpus.files.length > 1 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
       await (isValidation(chunk) ? validation : train).write(ids);
       seen += chunk.text.length;

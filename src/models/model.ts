@@ -37,6 +37,8 @@ export abstract class PretrainedModel extends Module {
   abstract readonly task: Task;
   /** generation_config.json, or what an older config.json says of generation: the keys are those of the file. Read by generators. */
   generationConfig: Readonly<Record<string, unknown>> = {};
+  /** The folder or file that it was loaded from, whose tokenizer goes along where the model is saved. */
+  source?: string;
 }
 
 /** What every forward takes besides its data. */

@@ -74,7 +74,11 @@ export async function fromPretrained(path: string, options?: LoadOptions): Promi
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
   checkOptions("fromPretrained", options, ["task", "head", "labels", "key", "weights", "hub"]);
   const path = await localPath(name, options.hub);
-  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations });
+  if (path.endsWith(".gguf")) {
+    const model = await loadGguf(path, { weights: options.weights, activations: options.activations });
+    model.source = path;
+    return model;
+  }
   const configPath = join(path, CONFIG);
   const stored = fromTimmConfig(await readJson(configPath));
   const { head = "stored", labels, key = randomKey(0), task } = options;
@@ -89,6 +93,7 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   await loadWeights(model, path, { mayLackHead: head === "new", mayHaveOther: isOther });
   const generation = join(path, GENERATION);
   model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(json);
+  model.source = path;
   return model;
 }
 

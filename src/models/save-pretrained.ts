@@ -1,5 +1,5 @@
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, readdir, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../ir/index.ts";
 import { hasBlocks } from "../nn/index.ts";
@@ -23,6 +23,8 @@ export interface SaveOptions {
   dtype?: SavedDType;
   /** Weights of more bytes than this go into several files. @default 5e9, as in transformers */
   maxShardBytes?: number;
+  /** The tokenizer that is written beside the model. @default the tokenizer's files of the folder that the model was loaded from, if it was */
+  tokenizer?: { save(folder: string): Promise<void> };
 }
 
 /** Tasks of models that write, and have a generation_config.json. */
@@ -34,8 +36,8 @@ const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "
  * @throws OptionError for a model with weights in blocks, and for wrong options
  */
 export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
-  checkOptions("savePretrained", options, ["dtype", "maxShardBytes"]);
-  const { dtype = "f32", maxShardBytes = 5e9 } = options;
+  checkOptions("savePretrained", options, ["dtype", "maxShardBytes", "tokenizer"]);
+  const { dtype = "f32", maxShardBytes = 5e9, tokenizer } = options;
   if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
     throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
@@ -48,10 +50,23 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
   const { configToJson } = familyOf(architecture, modelType);
   await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
   await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: dtypeNames[dtype], ...configToJson(model) });
+  if (tokenizer) await tokenizer.save(folder);
+  else if (model.source !== undefined) await copyTokenizer(model.source, folder);
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;
   const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
   await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId, ...model.generationConfig });
+}
+
+/** Files of tokenizers in a model's folder. */
+const tokenizerFile =
+  /^(tokenizer([._].*)?\.(json|model)|vocab\.(json|txt)|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template\.(jinja|json)|spiece\.model|spm\.model|sentencepiece\.bpe\.model|tiktoken\.model|.*\.tiktoken|additional_chat_templates)$/;
+
+/** Copies a tokenizer's files from one folder to another, as they are. */
+async function copyTokenizer(source: string, folder: string): Promise<void> {
+  if (resolve(source) === resolve(folder)) return;
+  const names = await readdir(source).catch(() => []); // a file, such as GGUF, has no others beside it
+  for (const name of names.filter((each) => tokenizerFile.test(each))) await cp(join(source, name), join(folder, name), { recursive: true });
 }
 
 type State = ReadonlyMap<string, Variable>;

@@ -1,6 +1,6 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
-import type { TextTokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
 
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
@@ -19,10 +19,10 @@ export interface TextClassificationOptions {
 /** Classes of texts, or of pairs of texts. */
 export class TextClassificationPipeline {
   private readonly model: ClassifierModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
 
-  constructor(model: ClassifierModel, tokenizer: TextTokenizer) {
+  constructor(model: ClassifierModel, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model as never, ["logits"]);
@@ -70,10 +70,10 @@ export interface ZeroShotResult {
 /** Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019, arXiv:1909.00161. */
 export class ZeroShotClassificationPipeline {
   private readonly model: ClassifierModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
 
-  constructor(model: ClassifierModel, tokenizer: TextTokenizer) {
+  constructor(model: ClassifierModel, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model as never, ["logits"]);

@@ -1,6 +1,3 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { exists, readJson } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
 import { Template } from "./jinja/template.ts";
 import { withLiterals } from "./prompt.ts";
@@ -26,6 +23,9 @@ export type MixedMessage = ChatMessage<string | readonly ContentPart[] | null>;
 const PLAIN_TEMPLATE =
   "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
 const PLAIN_STOP = "\nuser:";
+/** A tokenizer of characters may lack the letters of the roles: then there are the messages alone, one in each line. */
+const BARE_TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+const BARE_STOP = "\n";
 
 export interface RenderOptions {
   /** The answer goes on with the last message in place of beginning a new one. @default false */
@@ -54,22 +54,29 @@ export interface ChatFormat {
   addSpecialTokens: boolean;
 }
 
-/** The format of a model's Jinja template, rendered as transformers does. @default one line per message: "role: content" */
+/**
+ * The format of a model's Jinja template, rendered as transformers does.
+ * @default one line per message: "role: content", or the content alone where the tokenizer has no tokens for the letters of the roles
+ */
 export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenizer): ChatFormat {
-  const template = new Template(chatTemplate ?? PLAIN_TEMPLATE);
-  const special = specialVariables(tokenizer);
+  const namesRoles = chatTemplate !== undefined || tokenizer.missingCharacters("user: assistant:").length === 0;
+  const [plainTemplate, plainStop] = namesRoles ? [PLAIN_TEMPLATE, PLAIN_STOP] : [BARE_TEMPLATE, BARE_STOP];
+  const template = new Template(chatTemplate ?? plainTemplate);
+  const toolUse = chatTemplate !== undefined && chatTemplate === tokenizer.chatTemplate ? tokenizer.chatTemplates.get("tool_use") : undefined;
+  const toolTemplate = toolUse === undefined ? template : new Template(toolUse);
   return {
     render: (messages, options = {}) => {
       const { continueFinalMessage = false, addGenerationPrompt = !continueFinalMessage, tools, documents, variables, now } = options;
+      if (chatTemplate === undefined) requireDefault(tokenizer);
       if (messages.length === 0) throw new OptionError({ where: "chat", expected: "at least one message", received: "none", fix: "add one" });
       if (continueFinalMessage && addGenerationPrompt) {
         const expected = "continueFinalMessage or addGenerationPrompt";
         throw new OptionError({ where: "chat", expected, received: "both", fix: "leave one out" });
       }
       const safe = literal(messages.map(withReasoning), tokenizer) as MixedMessage[];
-      const text = template.render(
+      const text = (tools ? toolTemplate : template).render(
         {
-          ...special,
+          ...tokenizer.namedTokens,
           tools: tools ? literal(tools, tokenizer) : null,
           documents: documents ? literal(documents, tokenizer) : null,
           ...variables,
@@ -80,9 +87,16 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
       );
       return continueFinalMessage ? upToTag(text, safe[safe.length - 1]) : text;
     },
-    stop: chatTemplate === undefined ? [PLAIN_STOP] : [],
+    stop: chatTemplate === undefined ? [plainStop] : [],
     addSpecialTokens: chatTemplate === undefined,
   };
+}
+
+/** @throws DataError where there are templates, of which none is the usual one */
+function requireDefault({ chatTemplates }: Tokenizer): void {
+  if (chatTemplates.size === 0) return;
+  const received = [...chatTemplates.keys()].join(", ");
+  throw new DataError({ where: "chat template", expected: 'one with the name "default"', received, fix: "give the text of one of them to chatFormat" });
 }
 
 /** Special tokens in what people wrote are marked as plain text. */
@@ -128,28 +142,3 @@ function upToTag(text: string, { content }: MixedMessage): string {
   const before = text.slice(0, at);
   return text.slice(at, at + TAG.length) === TAG ? before : before.trimEnd();
 }
-
-/**
- * The template beside a model: chat_template.jinja, or the one inside tokenizer_config.json, of several the one named default.
- * @throws DataError for a damaged file
- */
-export async function readChatTemplate(folder: string): Promise<string | undefined> {
-  const file = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
-  if (file !== undefined) return file;
-  const path = join(folder, "tokenizer_config.json");
-  const stored = (await exists(path)) ? (await readJson(path)).chat_template : undefined;
-  if (stored === undefined || stored === null || typeof stored === "string") return stored ?? undefined;
-  const isNamed = (each: unknown): each is { name: string; template: string } =>
-    each !== null && typeof each === "object" && "name" in each && typeof (each as { template?: unknown }).template === "string";
-  if (Array.isArray(stored) && stored.every(isNamed)) return stored.find(({ name }) => name === "default")?.template;
-  throw new DataError({
-    where: `${path}, chat_template`,
-    expected: "a template, or a list of templates with names",
-    received: (JSON.stringify(stored) ?? "").slice(0, 60),
-    fix: "correct the file, or put the template into chat_template.jinja",
-  });
-}
-
-/** bos_token, eos_token and the others, as templates name them. */
-const specialVariables = (tokenizer: Tokenizer): Readonly<Record<string, string>> =>
-  (tokenizer as { namedTokens?: Readonly<Record<string, string>> }).namedTokens ?? {};

@@ -1,8 +1,8 @@
 /** Tokens of large texts, for training data: without offsets, by a light reader where that is certain to give the tokenizer's own ids. */
 import { characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
 import { type Join, joinPairs } from "./join-pairs.ts";
-import { type AddedToken, addedTokensOf, anyOf, type Json, vocabularyOf } from "./json-parts.ts";
-import type { TextTokenizer } from "./text-tokenizer.ts";
+import { type AddedToken, addedTokensOf, anyOf, isCharacterModel, type Json, kindOfModel, vocabularyOf } from "./json-parts.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /** Ids of a text, without what belongs around it. */
 export type CorpusEncoder = (text: string) => Promise<number[]>;
@@ -12,7 +12,7 @@ export type CorpusEncoder = (text: string) => Promise<number[]>;
  * The parts of the tokenizer.json decide whether the light reader knows all of them; characters that the two may class differently, since each has
  * its own version of Unicode, are tried in both.
  */
-export function corpusEncoder(tokenizer: TextTokenizer): CorpusEncoder {
+export function corpusEncoder(tokenizer: Tokenizer): CorpusEncoder {
   const whole: CorpusEncoder = (text) => tokenizer.encode(text, { addSpecialTokens: false });
   const json = tokenizer.toJson();
   const added = plainAddedTokens(json, tokenizer);
@@ -34,7 +34,7 @@ interface Words {
 }
 
 /** Ids of added tokens, if they are found in a text wherever they are written; undefined where flags say more. */
-function plainAddedTokens(json: Json, tokenizer: TextTokenizer): ReadonlyMap<string, number> | undefined {
+function plainAddedTokens(json: Json, tokenizer: Tokenizer): ReadonlyMap<string, number> | undefined {
   const tokens = addedTokensOf(json);
   const isPlain = ({ content, lstrip, rstrip, single_word, normalized }: AddedToken) =>
     content !== "" && !lstrip && !rstrip && !single_word && Boolean(normalized) === Boolean(tokens[0].normalized);
@@ -45,13 +45,15 @@ function plainAddedTokens(json: Json, tokenizer: TextTokenizer): ReadonlyMap<str
 const isOff = (value: unknown) => value === null || value === undefined || value === false || value === "" || value === 0;
 
 /** Options of a BPE model that change nothing. */
-const isPlainModel = ({ type, dropout, continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback, ignore_merges }: Json): boolean =>
-  type === "BPE" && [dropout, prefix, suffix, byte_fallback, ignore_merges].every(isOff);
+function isPlainModel(model: Json): boolean {
+  const { dropout, continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback: bytes, ignore_merges: ignores } = model;
+  return kindOfModel(model) === "BPE" && [dropout, prefix, suffix, bytes, ignores].every(isOff);
+}
 
 /** Characters, each of which is a token: BPE without merges, as `CharacterTrainer` makes it. */
 function characterWords(json: Json): Words | undefined {
   const model = json.model as Json;
-  if (json.pre_tokenizer || !isPlainModel(model) || (model.merges as unknown[]).length > 0 || !isOff(model.fuse_unk)) return undefined;
+  if (!isCharacterModel(json) || !isPlainModel(model) || !isOff(model.fuse_unk)) return undefined;
   const { idOf } = vocabularyOf(json);
   const unknown = typeof model.unk_token === "string" ? idOf(model.unk_token) : undefined;
   if (typeof model.unk_token === "string" && unknown === undefined) return undefined;
@@ -135,7 +137,7 @@ function lightEncoder({ idsOf, cut }: Words, added: ReadonlyMap<string, number>)
 }
 
 /** Whether all characters of a text are letters, numbers, spaces or none of these to the tokenizer as they are to the light reader. */
-function characterCheck(tokenizer: TextTokenizer, cut: (text: string) => string[]): (text: string) => Promise<boolean> {
+function characterCheck(tokenizer: Tokenizer, cut: (text: string) => string[]): (text: string) => Promise<boolean> {
   const known = new Map<string, boolean>();
   /** How many words there are in each of three places tells the class of a character. */
   const probes = (character: string) => [`a${character}a`, `1${character}1`, `!${character}!`];

@@ -35,6 +35,9 @@ export interface EncodeOptions {
   stride?: number;
 }
 
+/** How a text becomes ids alone. */
+export type PlainEncodeOptions = Pick<EncodeOptions, "addSpecialTokens" | "isLiteral">;
+
 export interface PadOptions {
   /** "longest" of the batch, or a number of tokens. @default no padding */
   padTo?: "longest" | number;

@@ -2,6 +2,9 @@
 
 export type Json = Record<string, unknown>;
 
+/** Separates documents, in the tokenizers that are trained here and in GPT-2's. */
+export const END_OF_TEXT = "<|endoftext|>";
+
 export interface AddedToken {
   id: number;
   content: string;
@@ -37,6 +40,18 @@ export function vocabularyOf({ model }: Json): Vocabulary {
   }
   const table = vocab as Record<string, number>;
   return { size: Object.keys(table).length, idOf: (token) => (Object.hasOwn(table, token) ? table[token] : undefined) };
+}
+
+/** The kind of a model; older files do not name it. */
+export function kindOfModel(model: Json): string {
+  if (model.type !== undefined) return String(model.type);
+  return model.merges ? "BPE" : model.unk_id !== undefined ? "Unigram" : model.continuing_subword_prefix !== undefined ? "WordPiece" : "WordLevel";
+}
+
+/** Whether each character is a token: byte-pair encoding that joins nothing, of texts that are not cut into words or written in bytes. */
+export function isCharacterModel({ model, pre_tokenizer: cut }: Json): boolean {
+  const { merges, byte_fallback: hasBytes } = model as Json;
+  return kindOfModel(model as Json) === "BPE" && !cut && !hasBytes && (merges as unknown[]).length === 0;
 }
 
 /** The added tokens of a tokenizer.json; none where they are damaged, which the check of the file reports. */

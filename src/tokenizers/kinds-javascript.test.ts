@@ -6,7 +6,7 @@ import { expect, test, vi } from "vitest";
 import { DataError } from "../ir/index.ts";
 import { describeFolders, describeKinds, isNewer, pathOf } from "../testing/tokenizer-kinds.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
-import { TextTokenizer, TokenizerTrainer } from "./index.ts";
+import { Tokenizer, TokenizerTrainer } from "./index.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 
 vi.mock("tokenizers", () => {
@@ -18,7 +18,7 @@ describeFolders();
 
 test("the native library is not used here", async () => {
   await expect(import("tokenizers")).rejects.toThrow();
-  const tokenizer = await TextTokenizer.open(pathOf("t5"));
+  const tokenizer = await Tokenizer.open(pathOf("t5"));
   expect((await tokenizer.encodeText("Call me Ishmael.")).offsets.at(-2)).toEqual([15, 16]);
 });
 

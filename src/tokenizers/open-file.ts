@@ -10,7 +10,7 @@ import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
 import { bytePairJson, wordPieceJson } from "./formats/vocabulary.ts";
 import type { Json } from "./json-parts.ts";
 import { checkConfig, withOlderFiles } from "./settings.ts";
-import type { TokenizerFiles } from "./text-tokenizer.ts";
+import type { TokenizerFiles } from "./tokenizer.ts";
 
 /** Names of the files that a model's folder may have, the best first. */
 const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model", "vocab.json", "vocab.txt"];
@@ -63,7 +63,9 @@ async function readConfig(folder: string): Promise<Json> {
   checkConfig(join(folder, "special_tokens_map.json"), map);
   const added = await readOptional(join(folder, "added_tokens.json"));
   const templates = await readTemplates(folder);
-  return { ...withOlderFiles(config, map, added), ...(templates.size > 0 && { chat_template: Object.fromEntries(templates) }) };
+  const { chat_template: ofProcessor } = await readOptional(join(folder, "chat_template.json")); // older repositories of models that see
+  const usual = typeof ofProcessor === "string" ? { chat_template: ofProcessor } : {};
+  return { ...usual, ...withOlderFiles(config, map, added), ...(templates.size > 0 && { chat_template: Object.fromEntries(templates) }) };
 }
 
 /** chat_template.jinja, and those of additional_chat_templates by their names. */

@@ -1,3 +1,4 @@
+import { warn } from "../ir/index.ts";
 import { anyOf } from "./json-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -18,8 +19,18 @@ export function withLiterals(text: string, { specialTexts }: Pick<Tokenizer, "sp
   return clean.replace(new RegExp(anyOf(wanted), "giu"), (special) => `${OPEN}${special}${CLOSE}`);
 }
 
+/** Tells which characters of a prompt a tokenizer of characters has not. */
+function warnOfMissing(tokenizer: Tokenizer, prompt: string): void {
+  const missing = tokenizer.missingCharacters(prompt.replace(marks, ""));
+  if (missing.length === 0) return;
+  const { unk } = tokenizer.special;
+  const shown = missing.map((character) => JSON.stringify(character)).join(", ");
+  warn("prompt", `no token stands for ${shown}: ${unk === undefined ? "left out" : `read as ${unk}`}; a model trained with --tokenizer bpe reads any text`);
+}
+
 /** Ids of a prompt; what `withLiterals` marked is plain text. */
 export async function encodePrompt(tokenizer: Tokenizer, prompt: string, { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {}): Promise<number[]> {
+  warnOfMissing(tokenizer, prompt);
   if (!prompt.includes(OPEN)) return tokenizer.encode(prompt, { addSpecialTokens });
   const ids: number[] = [];
   const pieces = prompt.split(new RegExp(`${OPEN}([^${CLOSE}]*)${CLOSE}`, "u"));

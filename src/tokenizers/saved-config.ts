@@ -1,6 +1,6 @@
 import type { Json } from "./json-parts.ts";
 import type { TokenizerSettings } from "./settings.ts";
-import type { TokenizerFiles } from "./text-tokenizer.ts";
+import type { TokenizerFiles } from "./tokenizer.ts";
 
 /** Keys that are written anew, stand in another file, or name places of the machine that wrote them. */
 const dropped = new Set([

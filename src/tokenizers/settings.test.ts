@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { DataError } from "../ir/index.ts";
 import { pathOf } from "../testing/tokenizer-kinds.ts";
 import { classOfModel, tokenizerClasses } from "./classes.ts";
-import { chatFormat, TextTokenizer } from "./index.ts";
+import { chatFormat, Tokenizer } from "./index.ts";
 
 interface Answers {
   error?: string;
@@ -59,7 +59,7 @@ async function folderOf(name: string): Promise<string> {
 }
 
 /** Every answer of a tokenizer that the golden file has. */
-async function answersOf(tokenizer: TextTokenizer): Promise<Partial<Answers>> {
+async function answersOf(tokenizer: Tokenizer): Promise<Partial<Answers>> {
   const each = <T>(call: (text: string) => Promise<T>) => Promise.all(golden.texts.map(call));
   const ids = await each((text) => tokenizer.encode(text));
   const pair = await tokenizer.encodeText(golden.pairTexts[0], { pair: golden.pairTexts[1] });
@@ -85,12 +85,12 @@ const readHere = ["named tokens that are objects without a type"];
 describe.each(Object.keys(golden.cases))("%s", (name) => {
   const { expected, files } = golden.cases[name];
   test.runIf(expected.error !== undefined && !readHere.includes(name))("is a DataError", async () => {
-    const error = await TextTokenizer.open(await folderOf(name)).catch((cause) => cause);
+    const error = await Tokenizer.open(await folderOf(name)).catch((cause) => cause);
     expect(error).toBeInstanceOf(DataError);
     expect(error.where).toMatch(/tokenizer_config\.json|special_tokens_map\.json/);
   });
   test.runIf(expected.error === undefined)("as the reference", async () => {
-    const tokenizer = await TextTokenizer.open(await folderOf(name));
+    const tokenizer = await Tokenizer.open(await folderOf(name));
     const { chat, pair, ...rest } = expected;
     const { class: _, ...known } = rest as typeof rest & { class: string };
     // a folder whose files tell no class gives the types that the tokenizer.json has
@@ -155,7 +155,7 @@ test("every key that the reference knows has its place", () => {
 test("what is not followed is said once", async () => {
   const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
   const json = JSON.parse(await readFile(pathOf("gpt2"), "utf8"));
-  const tokenizer = await TextTokenizer.fromJson(json, { src_lang: "eng_Latn", tgt_lang: null, clean_up_tokenization_spaces: true });
+  const tokenizer = await Tokenizer.fromJson(json, { src_lang: "eng_Latn", tgt_lang: null, clean_up_tokenization_spaces: true });
   expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('src_lang "eng_Latn" is not followed'));
   for (let i = 0; i < 2; i++) expect(await tokenizer.decode(await tokenizer.encode("a , b"))).toBe("a , b");
   expect(warn).toHaveBeenCalledTimes(2);
@@ -169,6 +169,6 @@ test("of several tokenizer files the newest for this release is read", async () 
   const names = ["tokenizer.json", "tokenizer.4.0.0.json", "tokenizer.4.10.0.json", "tokenizer.99.0.0.json"];
   for (const [i, name] of names.entries()) await copyFile(pathOf(["gpt2", "roberta", "llama3", "t5"][i]), join(folder, name));
   await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify({ fast_tokenizer_files: names }));
-  const llama3 = await TextTokenizer.open(pathOf("llama3"));
-  expect(await (await TextTokenizer.open(folder)).encode("Call me Ishmael.")).toEqual(await llama3.encode("Call me Ishmael."));
+  const llama3 = await Tokenizer.open(pathOf("llama3"));
+  expect(await (await Tokenizer.open(folder)).encode("Call me Ishmael.")).toEqual(await llama3.encode("Call me Ishmael."));
 });

@@ -6,7 +6,7 @@ import { checkOptions, type FloatDType, OptionError } from "../ir/index.ts";
 import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
-import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
@@ -149,7 +149,7 @@ export async function* runTraining(folder: string, config: RunConfig, hooks: Run
     if (isComplete) {
       const path = join(folder, "model");
       await savePretrained(model, path);
-      await saveTokenizer(path, data.tokenizer);
+      await data.tokenizer.save(path);
       yield { type: "saved", path };
     }
   } finally {

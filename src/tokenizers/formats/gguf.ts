@@ -2,8 +2,7 @@ import { type GgufValue, type GgufWritable, readGgufHeader } from "../../files/i
 import { DataError, OptionError } from "../../ir/index.ts";
 import { addedToken, bpeModel, byteLevel, byteLevelDigits, frameProcessor, type Json, splitToBytes, tokenizerJson } from "../json-parts.ts";
 import type { SpecialTokens } from "../settings.ts";
-import { TextTokenizer } from "../text-tokenizer.ts";
-import type { Tokenizer } from "../tokenizer.ts";
+import type { Tokenizer, TokenizerFiles } from "../tokenizer.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
 import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
 import { tiktokenPatterns } from "./tiktoken.ts";
@@ -22,17 +21,11 @@ const cuts: Readonly<Record<string, { preTokenizer: Json; ignoresMerges?: boolea
 };
 
 /**
- * The tokenizer and the chat template inside a GGUF file: byte-level BPE as GPT-2, SmolLM, Llama 3 and Qwen2 have it, or SentencePiece's as Llama 2.
+ * The tokenizer and the chat template inside a GGUF file, as what a tokenizer.json and a tokenizer_config.json hold: byte-level BPE as GPT-2, SmolLM,
+ * Llama 3 and Qwen2 have it, or SentencePiece's as Llama 2.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function loadGgufTokenizer(path: string): Promise<{ tokenizer: TextTokenizer; chatTemplate: string | undefined }> {
-  const { json, config } = await readGgufTokenizer(path);
-  const tokenizer = await TextTokenizer.fromJson(json, config);
-  return { tokenizer, chatTemplate: tokenizer.chatTemplate };
-}
-
-/** The tokenizer inside a GGUF file as files: what a tokenizer.json and a tokenizer_config.json hold. @throws DataError as `loadGgufTokenizer` */
-export async function readGgufTokenizer(path: string): Promise<{ file: string; json: Json; config: Json; isOriginal: false }> {
+export async function readGgufTokenizer(path: string): Promise<TokenizerFiles> {
   const { metadata } = await readGgufHeader(path);
   const template = metadata.get("tokenizer.chat_template");
   const { json, special } = tokenizerOf(path, metadata);
@@ -131,9 +124,10 @@ function specialOf(metadata: Metadata, tokens: readonly string[]): SpecialTokens
 
 /**
  * A tokenizer as metadata of a GGUF file: byte-level BPE of a cut that llama.cpp knows, or BPE with byte fallback as Llama 2's.
+ * @param options chatTemplate: @default the tokenizer's
  * @throws OptionError for a tokenizer that llama.cpp has no name for
  */
-export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate }: { chatTemplate?: string } = {}): Map<string, GgufWritable> {
+export function ggufTokenizer(tokenizer: Tokenizer, { chatTemplate = tokenizer.chatTemplate }: { chatTemplate?: string } = {}): Map<string, GgufWritable> {
   const {
     model,
     added_tokens: added = [],
@@ -210,20 +204,11 @@ function framing(processor: Json | null): { before?: number; after?: number } {
 }
 
 function specialIds(tokenizer: Tokenizer): [string, number][] {
-  if (tokenizer instanceof TextTokenizer) {
-    return Object.entries(roles).flatMap(([name, theirs]) => {
-      const token = tokenizer.special[name as keyof SpecialTokens];
-      const id = token === undefined ? null : tokenizer.tokenToId(token);
-      return id === null ? [] : [[theirs, id] as [string, number]];
-    });
-  }
-  const { endOfTextId: id } = tokenizer;
-  return id === null
-    ? []
-    : [
-        ["bos", id],
-        ["eos", id],
-      ];
+  return Object.entries(roles).flatMap(([name, theirs]) => {
+    const token = tokenizer.special[name as keyof SpecialTokens];
+    const id = token === undefined ? null : tokenizer.tokenToId(token);
+    return id === null ? [] : [[theirs, id] as [string, number]];
+  });
 }
 
 /** Whether two pre-tokenizers cut alike; offsets play no part. */
