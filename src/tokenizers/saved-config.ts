@@ -19,8 +19,11 @@ const dropped = new Set([
   "merges_file",
 ]);
 
+/** Whether the second of two texts gets a type of its own, by the tokens around them. */
+const tellsTexts = ({ post_processor: frame }: Json): boolean => /"type_id":1|"BertProcessing"/.test(JSON.stringify(frame ?? null));
+
 /** tokenizer_config.json for a tokenizer that is saved with its tokenizer.json. */
-export function savedConfig({ config = {}, isOriginal = true }: TokenizerFiles, rules: TokenizerSettings, named: Readonly<Record<string, string>>): Json {
+export function savedConfig({ json, config = {}, isOriginal = true }: TokenizerFiles, rules: TokenizerSettings, named: Readonly<Record<string, string>>): Json {
   const kept = Object.entries(config).filter(([key]) => !dropped.has(key));
   const { className, modelMaxLength, paddingSide, truncationSide, givesTypeIds, givesMask, extra } = rules;
   const inputs = ["input_ids", ...(givesTypeIds ? ["token_type_ids"] : []), ...(givesMask ? ["attention_mask"] : [])];
@@ -32,7 +35,8 @@ export function savedConfig({ config = {}, isOriginal = true }: TokenizerFiles, 
     ...(modelMaxLength !== undefined && { model_max_length: modelMaxLength }),
     ...(paddingSide && { padding_side: paddingSide }),
     ...(truncationSide && { truncation_side: truncationSide }),
-    ...(className !== undefined && { model_input_names: inputs }),
+    // where nothing tells the class, models of texts alone must not be given types that they do not take
+    ...((className !== undefined || tellsTexts(json)) && { model_input_names: inputs }),
     // a class would build its own tokenizer of a vocabulary; this one runs the tokenizer.json as it is
     tokenizer_class: isOriginal && className !== undefined ? className : "PreTrainedTokenizerFast",
   };

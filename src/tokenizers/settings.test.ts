@@ -79,6 +79,22 @@ async function answersOf(tokenizer: Tokenizer): Promise<Partial<Answers>> {
   };
 }
 
+test("what is saved opens with the same answers", async () => {
+  const names = Object.keys(golden.cases).filter((name) => golden.cases[name].expected.error === undefined);
+  for (const name of names) {
+    const [tokenizer, folder] = [await Tokenizer.open(await folderOf(name)), join(root, "saved", name.replace(/\W+/g, "-"))];
+    await tokenizer.save(folder);
+    const again = await Tokenizer.open(folder);
+    const [{ pair, ...answers }, { pair: samePair, ...same }] = [await answersOf(tokenizer), await answersOf(again)];
+    expect([name, same]).toEqual([name, answers]);
+    if (name !== "nothing") expect([name, samePair]).toEqual([name, pair]); // a folder that tells no class
+    expect([name, again.toJson(), again.chatTemplates]).toEqual([name, tokenizer.toJson(), tokenizer.chatTemplates]);
+  }
+  const json = JSON.parse(await readFile(pathOf("gpt2"), "utf8"));
+  const hostile = await Tokenizer.fromJson(json, { chat_template: [{ name: "../x", template: "T" }] });
+  await expect(hostile.save(join(root, "hostile"))).rejects.toThrow(/names of chat templates/);
+});
+
 /** Objects without "__type" are read here, which the reference takes for a mistake. */
 const readHere = ["named tokens that are objects without a type"];
 
