@@ -136,7 +136,7 @@ export class Tokenizer {
 
   /**
    * Characters of a text that no token stands for, each once: only tokenizers that have a token for each character know so few. They become the
-   * unknown token, or are left out where there is none.
+   * unknown token; where there is none `encode` leaves them out, as the reference does.
    */
   missingCharacters(text: string): string[] {
     if (!isCharacterModel(this.files.json)) return [];

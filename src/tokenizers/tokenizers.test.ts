@@ -97,15 +97,14 @@ describe("characters", async () => {
     expect(chatFormat(undefined, bpe).render([{ role: "user", content: "hi" }])).toBe("user: hi\nassistant:");
   });
 
-  test("characters of a prompt that are unknown are named", async () => {
+  test("characters of a prompt that are unknown are named, and refused where they would be lost", async () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     await encodePrompt(tokenizer, "月");
     expect(warn).not.toHaveBeenCalled();
     await encodePrompt(tokenizer, "月é!é");
-    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('no token stands for "é", "!": read as <unk>'));
+    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('no token stands for "é" (U+00E9), "!" (U+0021): read as <unk>'));
     const older = await Tokenizer.open(golden("char.tokenizer.json"));
-    await encodePrompt(older, "a\u{10ffff}");
-    expect(warn).toHaveBeenLastCalledWith(expect.stringContaining("left out"));
+    await expect(encodePrompt(older, "a\u{1f9ff}")).rejects.toThrow(/U\+1F9FF.*trained with --tokenizer bpe/);
     warn.mockRestore();
   });
 });
