@@ -15,6 +15,10 @@ import { withSettings } from "./with-settings.ts";
 /** What a text cannot contain: stands for special tokens where they are not to be recognised. */
 const unreachable = (i: number) => `\u{10fffd}${i}\u{10fffd}`;
 
+/** Windows of streams whose texts are remembered, and their ids. */
+const WINDOW_LIMIT = 20_000;
+const LONGEST_WINDOW = 4;
+
 /** A tokenizer's file, and what the files beside it say. */
 export interface TokenizerFiles {
   /** Its path, for messages. */
@@ -54,6 +58,7 @@ export class Tokenizer {
   private readonly rules: TokenizerSettings;
   private literal?: Promise<TokenizerEngine>;
   private hasWarned = false;
+  private readonly windows = new Map<string, string>();
 
   private constructor(files: TokenizerFiles, rules: TokenizerSettings, engine: TokenizerEngine) {
     this.files = files;
@@ -229,7 +234,18 @@ export class Tokenizer {
 
   /** Decodes ids one by one. */
   stream(): TokenStream {
-    return tokenStream((ids) => this.decode(ids));
+    return tokenStream((ids) => this.decodeWindow(ids));
+  }
+
+  /** The text of a stream's last ids, remembered: a call of the native library takes longer than all else that is done for a token. */
+  private async decodeWindow(ids: readonly number[]): Promise<string> {
+    const key = ids.join(" ");
+    const known = this.windows.get(key);
+    if (known !== undefined) return known;
+    const text = await this.decode(ids);
+    if (this.windows.size >= WINDOW_LIMIT) this.windows.clear();
+    if (ids.length <= LONGEST_WINDOW) this.windows.set(key, text);
+    return text;
   }
 
   /** What a tokenizer.json holds, tokens of tokenizer_config.json included. */
