@@ -31,6 +31,8 @@ TEXT_CLASSIFICATION = [
     ]),
     ("bert-multi-label", [call(SAILOR), call(SAILOR, top_k=None), call(NIGHT, top_k=None, function_to_apply="softmax")]),
     ("bert-regression", [call(SAILOR), call(SAILOR, top_k=None), call(NIGHT, function_to_apply="sigmoid")]),
+    # its tokenizer_config.json has model_input_names without token_type_ids: all tokens are of type 0
+    ("bert-token-types", [call({"text": "john", "text_pair": "paris"}, top_k=None)]),
 ]  # fmt: skip
 
 STRATEGIES = ["none", "simple", "first", "average", "max"]

@@ -8,5 +8,6 @@ export * from "./optim/index.ts";
 export { Device } from "./runtime/index.ts";
 export * from "./tensor/index.ts";
 export type { EncodeOptions, Encoding, PadOptions } from "./tokenizers/encoding.ts";
-export { type SpecialTokens, TextTokenizer } from "./tokenizers/text-tokenizer.ts";
+export type { SpecialTokens } from "./tokenizers/settings.ts";
+export { Tokenizer } from "./tokenizers/tokenizer.ts";
 export { compileTrainStep } from "./train/step.ts";

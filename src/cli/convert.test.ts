@@ -9,7 +9,7 @@ import { fromConfig, fromPretrained, saveGguf, savePretrained } from "../models/
 import { randomKey } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { ggufModels } from "../testing/gguf-models.ts";
-import { loadGgufTokenizer, openTokenizer, readChatTemplates, saveTokenizer, TextTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { convertCommand } from "./convert.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
@@ -25,10 +25,10 @@ afterEach(() => {
   for (const spy of [output, notes, warnings]) spy.mockClear();
 });
 
-const tokenizer = await TextTokenizer.fromJson(JSON.parse(await readFile(golden("tokenizers/kinds/smollm.tokenizer.json"), "utf8")), {
-  bos: "<|im_start|>",
-  eos: "<|im_end|>",
-  pad: "<|im_end|>",
+const tokenizer = await Tokenizer.fromJson(JSON.parse(await readFile(golden("tokenizers/kinds/smollm.tokenizer.json"), "utf8")), {
+  bos_token: "<|im_start|>",
+  eos_token: "<|im_end|>",
+  pad_token: "<|im_end|>",
 });
 const END = 482; // <|im_end|>
 const generation = { do_sample: true, temperature: 0.7, top_k: 40, top_p: 0.9, repetition_penalty: 1.1, no_repeat_ngram_size: 3 };
@@ -43,7 +43,7 @@ async function writeRepository(path: string, json: Record<string, unknown>): Pro
   const model = fromConfig(json as never, { task: "causal-lm", key: randomKey(5) });
   model.generationConfig = { ...generation, bos_token_id: 481, eos_token_id: [END, 480], pad_token_id: END };
   await savePretrained(model, path);
-  await saveTokenizer(path, tokenizer);
+  await tokenizer.save(path);
   await writeFile(join(path, "chat_template.jinja"), template);
   await mkdir(join(path, "additional_chat_templates"));
   await writeFile(join(path, "additional_chat_templates", "tool_use.jinja"), toolTemplate);
@@ -71,7 +71,8 @@ describe.each(Object.entries(ggufModels))("%s", (name, json) => {
     const isLlama = json.model_type === "mistral"; // which is one, without its window
     if (!isLlama) expect(await settled(path("-again"))).toMatchObject(await settled(path("")));
     expect(await readJson(join(path("-again"), "generation_config.json"))).toMatchObject({ ...generation, bos_token_id: 481, eos_token_id: [END, 480] });
-    expect(await readChatTemplates(path("-again"))).toEqual({ chatTemplate: template, namedTemplates: new Map([["tool_use", toolTemplate]]) });
+    const { chatTemplates } = await Tokenizer.open(path("-again"));
+    expect(Object.fromEntries(chatTemplates)).toEqual({ default: template, tool_use: toolTemplate });
     const again = await readFile(join(path("-again"), "README.md"), "utf8");
     for (const line of ["license: apache-2.0", "- de", "- tiny", "model_name: Tiny"]) expect(again).toContain(line);
     await expectSameTokens(path("-b.gguf"), path("-again"));
@@ -91,7 +92,7 @@ async function expectSameWeights(a: string, b: string): Promise<void> {
 }
 
 async function expectSameTokens(gguf: string, again: string): Promise<void> {
-  const readers = [(await loadGgufTokenizer(gguf)).tokenizer, await openTokenizer(again)];
+  const readers = [await Tokenizer.open(gguf), await Tokenizer.open(again)];
   for (const text of texts) {
     const ids = await tokenizer.encode(text);
     for (const reader of readers) expect([text, await reader.encode(text)]).toEqual([text, ids]);
@@ -116,8 +117,9 @@ test("a folder in ONNX has what opens it again", async () => {
     await convertCommand(source, target, { runs: "runs", to: "onnx" });
     const model = await fromPretrained(target, { task: "causal-lm" });
     expect(model.generationConfig).toMatchObject({ eos_token_id: [END, 480], temperature: 0.7 });
-    expect(await (await openTokenizer(target)).encode(texts[0])).toEqual(await tokenizer.encode(texts[0]));
-    expect((await readChatTemplates(target)).chatTemplate).toBe(template);
+    const again = await Tokenizer.open(target);
+    expect(await again.encode(texts[0])).toEqual(await tokenizer.encode(texts[0]));
+    expect(again.chatTemplate).toBe(template);
     await rm(target, { recursive: true });
   }
 });

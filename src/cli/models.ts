@@ -5,7 +5,7 @@ import { isRemoteName, pull } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { loadGgufTokenizer, openTokenizer, readChatTemplate } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { progressOf } from "./pull.ts";
 
 const infoOf = (path: string) => stat(path).catch(() => undefined);
@@ -31,8 +31,7 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
 export async function openModel(name: string, runsFolder = "runs", options: GeneratorOptions = {}): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
   const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks" });
-  if (folder.endsWith(".gguf")) return { id: basename(folder, ".gguf"), generator: new Generator(model, options), ...(await loadGgufTokenizer(folder)) };
-  const tokenizer = await openTokenizer(folder);
+  const tokenizer = await Tokenizer.open(folder);
   const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
-  return { id: basename(parent), generator: new Generator(model, options), tokenizer, chatTemplate: await readChatTemplate(folder) };
+  return { id: basename(parent, ".gguf"), generator: new Generator(model, options), tokenizer, chatTemplate: tokenizer.chatTemplate };
 }

@@ -2,7 +2,7 @@ import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeChecksums, writeFolderAtomic } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
-import { BpeTrainer, CharacterTrainer, saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { BpeTrainer, CharacterTrainer, corpusEncoder, type Tokenizer } from "../tokenizers/index.ts";
 import { DATA_FILES, openPrepared, type PreparedData, type Recipe, writeRecipe } from "./prepared.ts";
 import type { TextChunk, TextCorpus } from "./text.ts";
 import { bytesPerToken, TokenWriter } from "./token-dataset.ts";
@@ -42,7 +42,7 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
   await requireDataFolder(folder);
   const tokenizer = await trainTokenizer(corpus, options);
   await writeFolderAtomic(folder, async (temporary) => {
-    await saveTokenizer(temporary, tokenizer);
+    await tokenizer.save(temporary);
     await writeRecipe(temporary, recipe, await writeTokens(corpus, tokenizer, { folder: temporary, validationFraction, contextLength }, options));
     await writeChecksums(temporary);
   });
@@ -67,7 +67,7 @@ async function trainTokenizer(corpus: TextCorpus, { tokenizer: kind, vocabSize, 
     seen += text.length;
     onProgress?.("learning the vocabulary", Math.min(1, seen / corpus.bytes));
   }
-  const tokenizer = trainer.train();
+  const tokenizer = await trainer.train();
   if (kind === "bpe" && tokenizer.vocabSize < vocabSize) {
     onNote?.(`the text repeats too little for ${vocabSize} tokens: the vocabulary has ${tokenizer.vocabSize}`);
   }
@@ -115,13 +115,14 @@ async function encodeCorpus(
   { onProgress, signal }: PrepareOptions,
 ): Promise<Counts> {
   const writers: TokenWriter[] = [];
+  const encode = corpusEncoder(tokenizer);
   let seen = 0;
   try {
     for (const name of ["train.bin", "validation.bin"]) writers.push(await TokenWriter.create(join(folder, name), tokenizer.vocabSize));
     const [train, validation] = writers;
     for await (const chunk of corpus.chunks()) {
       signal?.throwIfAborted();
-      const ids = await tokenizer.encode(chunk.text);
+      const ids = await encode(chunk.text);
       if (chunk.isLast && corpus.files.length > 1 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
       await (isValidation(chunk) ? validation : train).write(ids);
       seen += chunk.text.length;

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { completeFolder, hasChecksums, readJson, verifyChecksums, writeJson } from "../files/index.ts";
-import { loadTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 
 /** What decides the content of prepared data. */
 export interface Recipe {
@@ -45,7 +45,7 @@ export async function openPrepared(path: string): Promise<PreparedData | undefin
   const { recipe, trainTokens, validationTokens } = await readJson(join(folder, MARKER));
   const sum = (name: string) => sums.get(name) ?? "none";
   return {
-    tokenizer: await loadTokenizer(join(folder, "tokenizer.json")),
+    tokenizer: await Tokenizer.open(folder),
     trainPath: join(folder, "train.bin"),
     validationPath: join(folder, "validation.bin"),
     trainTokens: Number(trainTokens),

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type CausalLM, fromPretrained, type Seq2SeqLM } from "../models/index.ts";
+import { characterTokenizer } from "../testing/characters.ts";
 import { candidatesOf } from "./candidates.ts";
 import {
   applyRules,
@@ -165,9 +166,7 @@ test("a greatest time ends a text", async () => {
 test("stop_strings of the file end a text, and can be taken back", async () => {
   const model = await llama();
   const generator = new Generator(model);
-  const letters = Array.from({ length: 43 }, (_, i) => String.fromCharCode(65 + i));
-  const { CharacterTokenizer } = await import("../tokenizers/index.ts");
-  const tokenizer = new CharacterTokenizer(letters);
+  const tokenizer = await characterTokenizer(Array.from({ length: 43 }, (_, i) => String.fromCharCode(65 + i)).join(""));
   const textOf = async (options: object) => {
     let text = "";
     for await (const piece of generateText(generator, tokenizer, [3, 9, 6], { stopTokens: [], maxNewTokens: 8, ...options })) text += piece.text;

@@ -1,42 +1,54 @@
 /** What stands beside a model's weights and goes along with them: tokenizer, chat templates, processors, licence. */
-import { copyFile, cp, mkdir, readdir, realpath, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exists, readGgufHeader } from "../files/index.ts";
 import { DataError, warnOnConsole } from "../ir/index.ts";
-import { loadGgufTokenizer, NAMED_TEMPLATES, saveTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { CARD, cardFromGguf, writeCard } from "./formats/model-card.ts";
 
-const companions =
-  /^(tokenizer.*|vocab.*|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*|.*processor_config\.json|spiece\.model|spm\.model|.*\.bpe\.model|tiktoken\.model|LICEN[CS]E.*|NOTICE.*)$/i;
+const tokenizerFile =
+  /^(tokenizer.*|vocab.*|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*|additional_chat_templates|spiece\.model|spm\.model|.*\.bpe\.model|.*\.tiktoken|tiktoken\.model)$/i;
+const otherFile = /^(.*processor_config\.json|LICEN[CS]E.*|NOTICE.*)$/i;
 
 export interface CompanionOptions {
   /** Whether the model is the same, stored in another way, so that its model card goes along. @default false */
   isSameModel?: boolean;
+  /** The tokenizer, with its chat templates. @default that of the source */
+  tokenizer?: { save(folder: string): Promise<void> };
 }
 
 /** Brings what stands beside a model where it was loaded from into a folder: files of a folder, or what is inside a GGUF file. */
-export async function saveCompanions(source: string, folder: string, { isSameModel = false }: CompanionOptions = {}): Promise<void> {
+export async function saveCompanions(source: string | undefined, folder: string, options: CompanionOptions = {}): Promise<void> {
   await mkdir(folder, { recursive: true });
-  if ((await realpath(source).catch(() => source)) === (await realpath(folder))) return;
-  if (source.endsWith(".gguf")) return saveFromGguf(source, folder, isSameModel);
-  for (const file of await readdir(source)) {
-    if (companions.test(file) || (isSameModel && file === CARD)) await copyFile(join(source, file), join(folder, file));
+  if (source !== undefined && (await realpath(source).catch(() => source)) !== (await realpath(folder))) {
+    if (source.endsWith(".gguf")) await saveFromGguf(source, folder, options);
+    else await copyFiles(source, folder, options);
   }
-  const named = join(source, NAMED_TEMPLATES);
-  if ((await stat(named).catch(() => undefined))?.isDirectory()) await cp(named, join(folder, NAMED_TEMPLATES), { recursive: true });
+  await options.tokenizer?.save(folder);
 }
 
-async function saveFromGguf(source: string, folder: string, isSameModel: boolean): Promise<void> {
+/** Whether a folder has files of a tokenizer. */
+export async function hasTokenizer(folder: string): Promise<boolean> {
+  return (await readdir(folder).catch(() => [])).some((name) => tokenizerFile.test(name));
+}
+
+async function copyFiles(source: string, folder: string, { isSameModel = false, tokenizer }: CompanionOptions): Promise<void> {
+  const names = await readdir(source).catch(() => undefined);
+  if (names === undefined) warnOnConsole({ where: source, notes: ["what stood beside the weights is left out: the folder is not there any more"] });
+  for (const name of names ?? []) {
+    const goesAlong = otherFile.test(name) || (!tokenizer && tokenizerFile.test(name)) || (isSameModel && name === CARD);
+    if (goesAlong) await cp(join(source, name), join(folder, name), { recursive: true, dereference: true }); // links of a cache lead out of the folder
+  }
+}
+
+async function saveFromGguf(source: string, folder: string, { isSameModel = false, tokenizer }: CompanionOptions): Promise<void> {
   const card = cardFromGguf(await readGgufHeader(source));
   if (isSameModel && card.size > 0 && !(await exists(join(folder, CARD)))) await writeFile(join(folder, CARD), writeCard(card));
-  const texts = await loadGgufTokenizer(source).catch((error) => {
+  if (tokenizer) return;
+  const stored = await Tokenizer.open(source).catch((error) => {
     if (!(error instanceof DataError)) throw error;
     warnOnConsole({ where: source, notes: [`its tokenizer is left out: ${error.message}`] });
     return undefined;
   });
-  if (!texts) return;
-  await saveTokenizer(folder, texts.tokenizer);
-  if (texts.chatTemplate !== undefined) await writeFile(join(folder, "chat_template.jinja"), texts.chatTemplate);
-  if (texts.namedTemplates.size > 0) await mkdir(join(folder, NAMED_TEMPLATES), { recursive: true });
-  for (const [name, template] of texts.namedTemplates) await writeFile(join(folder, NAMED_TEMPLATES, `${name.replace(/[^\w.-]/g, "_")}.jinja`), template);
+  await stored?.save(folder);
 }

@@ -9,7 +9,7 @@ import { gather, randomKey, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { ggufModels } from "../testing/gguf-models.ts";
 import { unpackedWheel } from "../testing/wheels.ts";
-import { loadGgufTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { type CausalLM, fromConfig, fromPretrained, LlamaForCausalLM, saveGguf, savePretrained } from "./index.ts";
 
 const golden = (path: string) => fileURLToPath(new URL(`../../golden/${path}`, import.meta.url));
@@ -264,8 +264,8 @@ describe.skipIf("reason" in found)(`SmolLM2-135M-Instruct, 4 bits${"reason" in f
     const made: number[] = [];
     for await (const id of generator.generate(inputIds, { temperature: 0, maxNewTokens: 10, stopTokens: [] })) made.push(id);
     expect([...inputIds, ...made].slice(0, outputIds.length)).toEqual(outputIds);
-    const { tokenizer, chatTemplate } = await loadGgufTokenizer(path);
-    expect(chatTemplate).toContain("<|im_start|>");
+    const tokenizer = await Tokenizer.open(path);
+    expect(tokenizer.chatTemplate).toContain("<|im_start|>");
     expect(await tokenizer.encode(expected.prompt)).toEqual(inputIds);
     for (const { text: example, ids: theirs } of expected.texts) expect([example, await tokenizer.encode(example)]).toEqual([example, theirs]);
     const answer = made.slice(0, outputIds.length - inputIds.length);

@@ -4,7 +4,7 @@ import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.t
 import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../ir/index.ts";
 import { hasBlocks } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
-import { saveCompanions } from "./companions.ts";
+import { type CompanionOptions, saveCompanions } from "./companions.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
 import { familyOf } from "./families.ts";
 import type { PretrainedModel, Task } from "./model.ts";
@@ -24,6 +24,8 @@ export interface SaveOptions {
   dtype?: SavedDType;
   /** Weights of more bytes than this go into several files. @default 5e9, as in transformers */
   maxShardBytes?: number;
+  /** The tokenizer that is written beside the model. @default that of the folder or file that the model was loaded from, if it was */
+  tokenizer?: CompanionOptions["tokenizer"];
 }
 
 /** Tasks of models that write, and have a generation_config.json. */
@@ -35,8 +37,8 @@ const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "
  * @throws OptionError for a model with weights in blocks, and for wrong options
  */
 export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
-  checkOptions("savePretrained", options, ["dtype", "maxShardBytes"]);
-  const { dtype = "f32", maxShardBytes = 5e9 } = options;
+  checkOptions("savePretrained", options, ["dtype", "maxShardBytes", "tokenizer"]);
+  const { dtype = "f32", maxShardBytes = 5e9, tokenizer } = options;
   if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
     throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
@@ -47,7 +49,7 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
   }
   await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
   await saveConfigs(model, folder, dtype);
-  if (model.source !== undefined) await saveCompanions(model.source, folder);
+  await saveCompanions(model.source, folder, { tokenizer });
 }
 
 /** Writes config.json, and generation_config.json for what generates. */

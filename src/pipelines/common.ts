@@ -1,7 +1,7 @@
 import { DataError, nearest, OptionError } from "../ir/index.ts";
 import type { EncoderInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
-import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
+import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 
 /** A class and how probable it is. */
 export interface LabelScore {
@@ -67,7 +67,7 @@ export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
 }
 
 /** The text of new tokens behind those of a prompt: what the prompt alone decodes to is cut off, so that spaces at the seam come out right. */
-export async function textAfter(tokenizer: TextTokenizer, prompt: readonly number[], made: readonly number[]): Promise<string> {
+export async function textAfter(tokenizer: Tokenizer, prompt: readonly number[], made: readonly number[]): Promise<string> {
   const before = (await tokenizer.decode(prompt)).length;
   return (await tokenizer.decode([...prompt, ...made])).slice(before);
 }
@@ -97,7 +97,7 @@ export class TextRunner {
   }
 
   /** The longest text that the model takes, special tokens included. @param limit @default what tokenizer_config.json says */
-  longest(tokenizer: TextTokenizer, limit: number = tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY): number {
+  longest(tokenizer: Tokenizer, limit: number = tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY): number {
     const { maxPositionEmbeddings = Number.POSITIVE_INFINITY } = this.config;
     return Math.min(limit, maxPositionEmbeddings);
   }

@@ -3,7 +3,7 @@ import { readJson } from "../files/index.ts";
 import { localPath } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
-import { TextTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, labelsOf, softmax, TextRunner } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";
 import type { ClassifierModel } from "./text-classification.ts";
@@ -28,11 +28,11 @@ export interface Ranked {
  */
 export class CrossEncoder {
   private readonly model: ClassifierModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
   private readonly activation: (value: number) => number;
 
-  private constructor(model: ClassifierModel, tokenizer: TextTokenizer, activation: (value: number) => number) {
+  private constructor(model: ClassifierModel, tokenizer: Tokenizer, activation: (value: number) => number) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.activation = activation;
@@ -47,7 +47,7 @@ export class CrossEncoder {
     const model = await fromPretrained(folder, { ...options, task: "sequence-classification" });
     const own = (config.sentence_transformers as { activation_fn?: unknown } | undefined)?.activation_fn ?? config.sbert_ce_default_activation_function;
     const usual = labelsOf(model).length === 1 ? "Sigmoid" : "Identity";
-    return new CrossEncoder(model, await TextTokenizer.open(folder), activationOf(path, activation ?? own ?? usual));
+    return new CrossEncoder(model, await Tokenizer.open(folder), activationOf(path, activation ?? own ?? usual));
   }
 
   /** Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false */

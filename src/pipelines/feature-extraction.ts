@@ -1,15 +1,15 @@
 import { checkOptions } from "../ir/index.ts";
 import type { EncoderModel } from "../models/index.ts";
-import type { EncodeOptions, TextTokenizer } from "../tokenizers/index.ts";
+import type { EncodeOptions, Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, TextRunner } from "./common.ts";
 
 /** States of each token of texts: [1][T][D]. */
 export class FeatureExtractionPipeline {
   private readonly model: EncoderModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
 
-  constructor(model: EncoderModel, tokenizer: TextTokenizer) {
+  constructor(model: EncoderModel, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model, ["lastHiddenState"]);

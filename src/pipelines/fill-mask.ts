@@ -1,6 +1,6 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
 import type { MaskedLM } from "../models/index.ts";
-import type { TextTokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, largest, softmax, TextRunner } from "./common.ts";
 
 export interface FillMaskOptions {
@@ -20,12 +20,12 @@ export interface FilledMask {
 /** Words for the places of the mask token. */
 export class FillMaskPipeline {
   private readonly model: MaskedLM;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
   private readonly mask: number;
 
   /** @throws OptionError when the tokenizer names no mask token */
-  constructor(model: MaskedLM, tokenizer: TextTokenizer) {
+  constructor(model: MaskedLM, tokenizer: Tokenizer) {
     const mask = tokenizer.special.mask === undefined ? null : tokenizer.tokenToId(tokenizer.special.mask);
     if (mask === null)
       throw new OptionError({ where: "fill-mask", expected: "a mask token", received: "none", fix: "give its tokenizer_config.json a mask_token" });

@@ -1,6 +1,6 @@
 import { type GenerateOptions, Generator, Seq2SeqGenerator } from "../generate/index.ts";
 import type { CausalLM, Seq2SeqLM } from "../models/index.ts";
-import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt, type TextTokenizer } from "../tokenizers/index.ts";
+import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import { collect, each, textAfter } from "./common.ts";
 
 export interface TextGenerationOptions extends Omit<GenerateOptions, "stopTokens"> {
@@ -22,12 +22,12 @@ const isPrompt = (inputs: Prompt | readonly Prompt[]): inputs is Prompt => typeo
 /** Continues texts, and answers chats by the model's template. */
 export class TextGenerationPipeline {
   private readonly model: CausalLM;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly generator: Generator;
   private readonly format: ChatFormat;
 
-  /** @param chatTemplate Jinja. @default one line per message */
-  constructor(model: CausalLM, tokenizer: TextTokenizer, chatTemplate?: string) {
+  /** @param chatTemplate Jinja. @default the tokenizer's, or one line per message */
+  constructor(model: CausalLM, tokenizer: Tokenizer, chatTemplate: string | undefined = tokenizer.chatTemplate) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.generator = new Generator(model);
@@ -81,11 +81,11 @@ export type Text2TextTask = keyof typeof fields;
 /** Writes a text for a text: a summary, a translation, an answer. */
 export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
   private readonly model: Seq2SeqLM;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly generator: Seq2SeqGenerator;
   private readonly task: T;
 
-  constructor(model: Seq2SeqLM, tokenizer: TextTokenizer, task: T) {
+  constructor(model: Seq2SeqLM, tokenizer: Tokenizer, task: T) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.generator = new Seq2SeqGenerator(model);

@@ -2,7 +2,7 @@ import { type GenerateOptions, ImageTextGenerator, type ImageTextSource, Seq2Seq
 import { DataError, OptionError } from "../ir/index.ts";
 import { type BlipForConditionalGeneration, ImageTextModel } from "../models/index.ts";
 import type { ImageProcessor } from "../processors/index.ts";
-import { type ChatFormat, type ContentPart, chatFormat, encodePrompt, type MixedMessage, type TextTokenizer } from "../tokenizers/index.ts";
+import { type ChatFormat, type ContentPart, chatFormat, encodePrompt, type MixedMessage, type Tokenizer } from "../tokenizers/index.ts";
 import { collect, textAfter } from "./common.ts";
 import { type ImageSource, openImage } from "./image-source.ts";
 
@@ -15,7 +15,7 @@ export interface ImageToTextOptions extends Omit<GenerateOptions, "stopTokens"> 
 export class ImageToTextPipeline {
   private readonly captioner: Captioner;
 
-  constructor(model: BlipForConditionalGeneration, tokenizer: TextTokenizer, processor: ImageProcessor) {
+  constructor(model: BlipForConditionalGeneration, tokenizer: Tokenizer, processor: ImageProcessor) {
     this.captioner = new Captioner(model, tokenizer, processor);
   }
 
@@ -39,12 +39,12 @@ export class ImageToTextPipeline {
 
 /** BLIP with what it needs around it. */
 class Captioner {
-  readonly tokenizer: TextTokenizer;
+  readonly tokenizer: Tokenizer;
   private readonly model: BlipForConditionalGeneration;
   private readonly processor: ImageProcessor;
   private readonly generator: Seq2SeqGenerator;
 
-  constructor(model: BlipForConditionalGeneration, tokenizer: TextTokenizer, processor: ImageProcessor) {
+  constructor(model: BlipForConditionalGeneration, tokenizer: Tokenizer, processor: ImageProcessor) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.processor = processor;
@@ -85,12 +85,17 @@ const isChat = (input: ImageTextInput | readonly ImageTextInput[]): input is rea
 
 /** Answers chats about pictures, and continues texts with pictures. */
 export class ImageTextToTextPipeline {
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly writer: Captioner | ImageTextWriter;
   private readonly format: ChatFormat;
 
-  /** @param chatTemplate Jinja. @default one line per message, which has no place for images */
-  constructor(model: ImageTextModel | BlipForConditionalGeneration, tokenizer: TextTokenizer, processor: ImageProcessor, chatTemplate?: string) {
+  /** @param chatTemplate Jinja. @default the tokenizer's, or one line per message, which has no place for images */
+  constructor(
+    model: ImageTextModel | BlipForConditionalGeneration,
+    tokenizer: Tokenizer,
+    processor: ImageProcessor,
+    chatTemplate: string | undefined = tokenizer.chatTemplate,
+  ) {
     this.tokenizer = tokenizer;
     this.writer = model instanceof ImageTextModel ? new ImageTextWriter(model, tokenizer, processor) : new Captioner(model, tokenizer, processor);
     this.format = chatFormat(chatTemplate, tokenizer);
@@ -145,11 +150,11 @@ export class ImageTextToTextPipeline {
 /** A model whose images stand in its text, with what it needs around it. */
 class ImageTextWriter {
   private readonly model: ImageTextModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly processor: ImageProcessor;
   private readonly generator: ImageTextGenerator;
 
-  constructor(model: ImageTextModel, tokenizer: TextTokenizer, processor: ImageProcessor) {
+  constructor(model: ImageTextModel, tokenizer: Tokenizer, processor: ImageProcessor) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.processor = processor;
@@ -173,7 +178,7 @@ class ImageTextWriter {
  */
 async function imageTextSource(
   model: ImageTextModel,
-  tokenizer: TextTokenizer,
+  tokenizer: Tokenizer,
   processor: ImageProcessor,
   { text, images, addSpecialTokens }: { text: string; images: readonly ImageSource[]; addSpecialTokens: boolean },
 ): Promise<ImageTextSource> {

@@ -11,7 +11,7 @@ import {
   type TaskModels,
 } from "../models/index.ts";
 import { ImageProcessor, requireWhisperFeatures } from "../processors/index.ts";
-import { loadGgufTokenizer, readChatTemplate, TextTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { FeatureExtractionPipeline } from "./feature-extraction.ts";
 import { FillMaskPipeline } from "./fill-mask.ts";
 import { Text2TextPipeline, TextGenerationPipeline } from "./generation.ts";
@@ -34,9 +34,9 @@ const optionNames = ["tokenizer", "processor", ...loadOptionNames.filter((name) 
 
 const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
 
-/** A tokenizer for a model. @throws DataError when it has tokens that the model has not */
-async function openTokenizer(folder: string, model: PretrainedModel): Promise<TextTokenizer> {
-  const tokenizer = await TextTokenizer.open(folder);
+/** The tokenizer in a folder or file, for a model. @throws DataError when it has tokens that the model has not */
+async function tokenizerFor(model: PretrainedModel, folder: string): Promise<Tokenizer> {
+  const tokenizer = await Tokenizer.open(folder);
   const config = (model instanceof ImageTextModel ? model.languageModel.config : model.config) as { vocabSize?: number; text?: { vocabSize: number } };
   const { vocabSize = config.text?.vocabSize ?? Number.POSITIVE_INFINITY } = config;
   if (tokenizer.vocabSize <= vocabSize) return tokenizer;
@@ -46,10 +46,10 @@ async function openTokenizer(folder: string, model: PretrainedModel): Promise<Te
 
 /** Makes a pipeline of a model and a tokenizer. */
 const withText =
-  <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], tokenizer: TextTokenizer) => P) =>
+  <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], tokenizer: Tokenizer) => P) =>
   async (name: string, { tokenizer = name, ...options }: PipelineOptions): Promise<P> => {
     const model = await fromPretrained(name, { ...options, task });
-    return make(model, await openTokenizer(await localPath(tokenizer, options.hub), model as PretrainedModel));
+    return make(model, await tokenizerFor(model as PretrainedModel, await localPath(tokenizer, options.hub)));
   };
 /** Makes a pipeline of a model and a processor of pictures. */
 const withImages =
@@ -70,12 +70,8 @@ const makers = {
   "feature-extraction": withText("feature-extraction", (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer)),
   "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    const path = await localPath(tokenizer, options.hub);
-    if (path.endsWith(".gguf")) {
-      const texts = await loadGgufTokenizer(path);
-      return new TextGenerationPipeline(made, texts.tokenizer, texts.chatTemplate);
-    }
-    return new TextGenerationPipeline(made, await openTokenizer(path, made), await readChatTemplate(path));
+    const folder = await localPath(tokenizer, options.hub);
+    return new TextGenerationPipeline(made, await tokenizerFor(made, folder));
   },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
@@ -92,13 +88,13 @@ const makers = {
     const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
     return new ZeroShotImageClassificationPipeline(
       made,
-      await openTokenizer(await localPath(tokenizer, options.hub), made),
+      await tokenizerFor(made, await localPath(tokenizer, options.hub)),
       await openProcessor(processor, options),
     );
   },
   "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "image-to-text" });
-    return new ImageToTextPipeline(made, await openTokenizer(await localPath(tokenizer, options.hub), made), await openProcessor(processor, options));
+    return new ImageToTextPipeline(made, await tokenizerFor(made, await localPath(tokenizer, options.hub)), await openProcessor(processor, options));
   },
   "image-text-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
     const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
@@ -107,7 +103,7 @@ const makers = {
       throw new DataError({ where: model, expected: "a model that reads images and writes", received, fix: "use another model or task" });
     }
     const folder = await localPath(tokenizer, options.hub);
-    return new ImageTextToTextPipeline(made, await openTokenizer(folder, made), await openProcessor(processor, options), await readChatTemplate(folder));
+    return new ImageTextToTextPipeline(made, await tokenizerFor(made, folder), await openProcessor(processor, options));
   },
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;

@@ -39,7 +39,7 @@ function optionsOf(options: Record<string, unknown>): Record<string, unknown> {
 }
 
 const isLists = (value: unknown): value is { question: string[]; context: string[] } => Array.isArray((value as { question?: unknown } | null)?.question);
-/** Files of golden/ by their whole paths; questions and their contexts in two lists as one list. */
+/** Files of golden/ by their whole paths, names of fields as ours; questions and their contexts in two lists as one list. */
 const placed = (value: unknown): unknown =>
   isLists(value)
     ? value.question.map((question, i) => ({ question, context: value.context[i] }))
@@ -48,7 +48,7 @@ const placed = (value: unknown): unknown =>
       : Array.isArray(value)
         ? value.map(placed)
         : value !== null && typeof value === "object"
-          ? Object.fromEntries(Object.entries(value).map(([key, part]) => [key, placed(part)]))
+          ? Object.fromEntries(Object.entries(value).map(([key, part]) => [camel(key), placed(part)]))
           : value;
 
 /** Numbers to 1e-4, all else the same; masks as runs of equal pixels. */
@@ -100,6 +100,12 @@ describe.each(files)("%s", async (file) => {
 
 test("a task that is not known names the nearest", async () => {
   await expect(pipeline("text-clasification" as never, "x")).rejects.toThrow(/did you mean "text-classification"/);
+});
+
+test("fields that are not known are refused by name", async () => {
+  const classifier = await pipeline("text-classification", join(golden, "pipelines/models/bert-token-types"));
+  await expect(classifier.run({ text: "john", text_pair: "paris" } as never)).rejects.toThrow(/did you mean "textPair"/);
+  classifier.dispose();
 });
 
 test("a tokenizer with tokens that the model has not is refused", async () => {

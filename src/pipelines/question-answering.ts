@@ -1,6 +1,6 @@
 import { checkOptions } from "../ir/index.ts";
 import type { QuestionAnswerer } from "../models/index.ts";
-import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
+import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { each, largest, softmax, TextRunner } from "./common.ts";
 
 export interface Question {
@@ -41,10 +41,10 @@ const HIDDEN = -10000;
 /** Answers that stand in a text. */
 export class QuestionAnsweringPipeline {
   private readonly model: QuestionAnswerer;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
 
-  constructor(model: QuestionAnswerer, tokenizer: TextTokenizer) {
+  constructor(model: QuestionAnswerer, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model, ["startLogits", "endLogits"]);

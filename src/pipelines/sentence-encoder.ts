@@ -3,7 +3,7 @@ import { readJson } from "../files/index.ts";
 import { localPath } from "../hub/index.ts";
 import { nearest, OptionError } from "../ir/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
-import { TextTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, TextRunner } from "./common.ts";
 import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";
 
@@ -31,7 +31,7 @@ const similarities: Readonly<Record<Similarity, (a: readonly number[], b: readon
 
 interface Parts {
   model: EncoderModel;
-  tokenizer: TextTokenizer;
+  tokenizer: Tokenizer;
   modules: readonly SentenceModule[];
   prompts: Readonly<Record<string, string>>;
   defaultPrompt: string | null;
@@ -68,7 +68,7 @@ export class SentenceEncoder {
     const limits = await readJson(join(transformer, "sentence_bert_config.json")).catch(() => ({}) as Record<string, unknown>);
     return new SentenceEncoder({
       model: (await fromPretrained(transformer, { ...options, task: "feature-extraction" })) as EncoderModel,
-      tokenizer: await TextTokenizer.open(transformer),
+      tokenizer: await Tokenizer.open(transformer),
       modules,
       prompts: (settings.prompts ?? {}) as Record<string, string>,
       defaultPrompt: (settings.default_prompt_name ?? null) as string | null,

@@ -6,7 +6,7 @@ import { readBytes, readJson } from "../files/index.ts";
 import { languageCode, SpeechGenerator, type SpeechOptions } from "../generate/index.ts";
 import { fromPretrained, type WhisperForConditionalGeneration } from "../models/index.ts";
 import { logMelSpectrogram, readWav, resample } from "../processors/index.ts";
-import { TextTokenizer } from "../tokenizers/index.ts";
+import { Tokenizer } from "../tokenizers/index.ts";
 import { SpeechRecognitionPipeline } from "./speech.ts";
 import { joinRuns, wordsOf } from "./transcript.ts";
 
@@ -34,11 +34,11 @@ const camel = (json: object) =>
   Object.fromEntries(Object.entries(json).map(([key, value]) => [key.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()), value]));
 
 let model: WhisperForConditionalGeneration;
-let tokenizer: TextTokenizer;
+let tokenizer: Tokenizer;
 beforeAll(async () => {
   model = (await fromPretrained(folder)) as WhisperForConditionalGeneration;
   Object.assign(model.generationConfig, { alignment_heads: alignmentHeads });
-  tokenizer = await TextTokenizer.open(folder);
+  tokenizer = await Tokenizer.open(folder);
 });
 afterAll(() => model.dispose());
 

@@ -3,7 +3,7 @@ import { languageName, SpeechGenerator, type SpeechOptions, speechOptionNames } 
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { logMelSpectrogram, readWav, resample, type Sound, toMono } from "../processors/index.ts";
-import type { TextTokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { collect, each } from "./common.ts";
 import { type HeardPiece, joinPieces, type TranscriptChunk, wordsOf } from "./transcript.ts";
 
@@ -43,13 +43,13 @@ interface Piece {
 /** What is said in sounds of any length. */
 export class SpeechRecognitionPipeline {
   private readonly model: WhisperForConditionalGeneration;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly generator: SpeechGenerator;
   /** Ids that are neither text nor times. */
   private readonly special: ReadonlySet<number | null>;
 
   /** @throws DataError for a generation_config.json that cannot be followed */
-  constructor(model: WhisperForConditionalGeneration, tokenizer: TextTokenizer) {
+  constructor(model: WhisperForConditionalGeneration, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.generator = new SpeechGenerator(model);

@@ -1,10 +1,11 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
-import type { TextTokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
 
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
-export type TextPair = string | { text: string; text_pair: string };
+/** A text, or two that belong together. */
+export type TextPair = string | { text: string; textPair?: string };
 
 export interface TextClassificationOptions {
   /** How many classes of each text; null for all. Without it one, and several texts get one flat list. */
@@ -18,10 +19,10 @@ export interface TextClassificationOptions {
 /** Classes of texts, or of pairs of texts. */
 export class TextClassificationPipeline {
   private readonly model: ClassifierModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
 
-  constructor(model: ClassifierModel, tokenizer: TextTokenizer) {
+  constructor(model: ClassifierModel, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model as never, ["logits"]);
@@ -37,7 +38,8 @@ export class TextClassificationPipeline {
     const { problemType } = this.model.config;
     const usual = problemType === "regression" ? "none" : problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
     const found = await each(inputs, async (input) => {
-      const [text, pair] = typeof input === "string" ? [input, undefined] : [input.text, input.text_pair];
+      if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
+      const { text, textPair: pair } = typeof input === "string" ? { text: input, textPair: undefined } : input;
       const encoding = await this.tokenizer.encodeText(text, { pair, maxLength: finite(Math.min(maxLength, this.runner.longest(this.tokenizer))) });
       const { logits } = await this.runner.of(encoding);
       return ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined));
@@ -70,10 +72,10 @@ export interface ZeroShotResult {
 /** Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019, arXiv:1909.00161. */
 export class ZeroShotClassificationPipeline {
   private readonly model: ClassifierModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
 
-  constructor(model: ClassifierModel, tokenizer: TextTokenizer) {
+  constructor(model: ClassifierModel, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model as never, ["logits"]);

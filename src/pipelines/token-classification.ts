@@ -1,6 +1,6 @@
 import { checkOptions } from "../ir/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
-import type { Encoding, TextTokenizer } from "../tokenizers/index.ts";
+import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, labelsOf, requireOneOf, softmax, TextRunner } from "./common.ts";
 
 const strategies = ["none", "simple", "first", "average", "max"] as const;
@@ -41,11 +41,11 @@ interface Token {
 /** Names in texts. */
 export class TokenClassificationPipeline {
   private readonly model: TokenClassifier;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: TextRunner;
   private readonly labels: readonly string[];
 
-  constructor(model: TokenClassifier, tokenizer: TextTokenizer) {
+  constructor(model: TokenClassifier, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new TextRunner(model, ["logits"]);

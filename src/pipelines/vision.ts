@@ -2,7 +2,7 @@ import { checkOptions, OptionError } from "../ir/index.ts";
 import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
 import type { ImageProcessor, RawImage } from "../processors/index.ts";
 import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";
-import type { TextTokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { each, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, sigmoid, softmax } from "./common.ts";
 import { type ImageSource, openImage } from "./image-source.ts";
 
@@ -81,10 +81,10 @@ export interface ZeroShotImageOptions {
 /** How well texts fit pictures. */
 export class ZeroShotImageClassificationPipeline {
   private readonly model: ClipModel;
-  private readonly tokenizer: TextTokenizer;
+  private readonly tokenizer: Tokenizer;
   private readonly runner: ImageRunner;
 
-  constructor(model: ClipModel, tokenizer: TextTokenizer, processor: ImageProcessor) {
+  constructor(model: ClipModel, tokenizer: Tokenizer, processor: ImageProcessor) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.runner = new ImageRunner(model, processor, ["logitsPerImage"]);

@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { DataError } from "../ir/index.ts";
-import { BytePairTokenizer, CharacterTokenizer, encodePrompt, TextTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { EncodeAnswer, EncodeRequest, WorkerTokenizer } from "./encode-worker.ts";
 
 /** Longer prompts, in characters, are encoded in a thread of their own. A shorter one takes some milliseconds. */
@@ -16,19 +16,16 @@ interface Job extends EncodeRequest {
 }
 
 /**
- * Encodes prompts without holding up the event loop: long ones, one at a time, in a thread that has the same tokenizer. What is none of our
- * classes encodes in place.
+ * Encodes prompts without holding up the event loop: long ones, one at a time, in a thread that has the same tokenizer.
  */
 export class PromptEncoder {
   private readonly tokenizer: Tokenizer;
-  private readonly canMove: boolean;
   private readonly jobs: Job[] = [];
   private worker: Worker | undefined;
   private current: Job | undefined;
 
   constructor(tokenizer: Tokenizer) {
     this.tokenizer = tokenizer;
-    this.canMove = [TextTokenizer, BytePairTokenizer, CharacterTokenizer].some((kind) => tokenizer instanceof kind);
   }
 
   /**
@@ -36,7 +33,7 @@ export class PromptEncoder {
    * @throws the signal's reason, or what the tokenizer throws
    */
   async encode(prompt: string, addSpecialTokens: boolean, signal: AbortSignal): Promise<ArrayLike<number>> {
-    if (prompt.length <= LONG || !this.canMove) return encodePrompt(this.tokenizer, prompt, { addSpecialTokens });
+    if (prompt.length <= LONG) return encodePrompt(this.tokenizer, prompt, { addSpecialTokens });
     signal.throwIfAborted();
     return new Promise<Int32Array>((resolve, reject) => {
       const onAbort = () => this.abandon(job);
@@ -75,7 +72,7 @@ export class PromptEncoder {
 
   private start(): Worker {
     const { tokenizer } = this;
-    const workerData: WorkerTokenizer = { isText: tokenizer instanceof TextTokenizer, json: tokenizer.toJson() };
+    const workerData: WorkerTokenizer = { json: tokenizer.toJson(), config: tokenizer.configToJson() };
     const worker = new Worker(workerFile, { workerData });
     const isCurrent = () => this.worker === worker;
     worker.on("message", (answer: EncodeAnswer) => {

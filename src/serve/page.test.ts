@@ -38,7 +38,7 @@ describe.skipIf(!executable)("the page", () => {
     page.on("pageerror", (error) => complaints.push(String(error)));
     await page.goto(server.url);
   }
-  const prompts = () => generator.prompts.map((ids) => heldModelText(ids));
+  const prompts = () => Promise.all(generator.prompts.map((ids) => heldModelText(ids)));
   const bubbles = () => page.locator("#output > div").allTextContents();
   const status = () => page.locator("#status").textContent();
   /** Waits for the end of an answer. */
@@ -60,7 +60,7 @@ describe.skipIf(!executable)("the page", () => {
     await page.keyboard.type("lines");
     await page.keyboard.press("Control+Enter");
     await settled();
-    expect(prompts()).toEqual(["s:Be brief;u:Hi <i>there</i>;a:", 's:Be brief;u:Hi <i>there</i>;a: !"#$;u:More\nlines;a:']);
+    expect(await prompts()).toEqual(["s:Be brief;u:Hi <i>there</i>;a:", 's:Be brief;u:Hi <i>there</i>;a: !"#$;u:More\nlines;a:']);
     expect(await page.title()).toBe("a <b> model · Kindling");
   });
 
@@ -71,7 +71,7 @@ describe.skipIf(!executable)("the page", () => {
     await settled();
     await page.locator("#retry").click();
     await settled();
-    expect(prompts()).toEqual(["u:one;a:", "u:one;a:"]);
+    expect(await prompts()).toEqual(["u:one;a:", "u:one;a:"]);
     expect(await bubbles()).toHaveLength(2);
     await page.locator("#edit").click();
     expect(await page.locator("#prompt").inputValue()).toBe("one");
@@ -79,7 +79,7 @@ describe.skipIf(!executable)("the page", () => {
     await page.keyboard.type("!");
     await page.keyboard.press("Enter");
     await settled();
-    expect(prompts()[2]).toBe("u:one!;a:");
+    expect((await prompts())[2]).toBe("u:one!;a:");
     await page.locator("#clear").click();
     expect(await bubbles()).toEqual([]);
     expect(await page.locator("#retry").isDisabled()).toBe(true);
@@ -100,7 +100,7 @@ describe.skipIf(!executable)("the page", () => {
     await page.locator("#prompt").fill("on");
     await page.keyboard.press("Enter");
     await expect.poll(prompts).toHaveLength(2);
-    expect(prompts()[1]).toBe(`u:talk;a:${answer};u:on;a:`);
+    expect((await prompts())[1]).toBe(`u:talk;a:${answer};u:on;a:`);
     await page.keyboard.press("Escape");
     await settled();
     expect(await status()).toBe("stopped");
@@ -135,12 +135,12 @@ describe.skipIf(!executable)("the page", () => {
     await page.keyboard.press("Enter"); // a new line
     await page.keyboard.press("Control+Enter");
     await settled();
-    expect(prompts()).toEqual(["Once\n"]);
+    expect(await prompts()).toEqual(["Once\n"]);
     expect(await status()).toMatch(/^128 tokens/);
     expect((await bubbles())[0]).toMatch(/^Once\n !"#/);
     await page.locator("#retry").click();
     await settled();
-    expect(prompts()).toEqual(["Once\n", "Once\n"]);
+    expect(await prompts()).toEqual(["Once\n", "Once\n"]);
   });
 
   test.each([

@@ -37,7 +37,7 @@ describe("prompts", () => {
 
   test("ids that are text give the answer of that text", async () => {
     const text = await complete({ prompt: "Hello", temperature: 0, max_tokens: 4 });
-    const ids = await complete({ prompt: tinyServedModel().tokenizer.encode("Hello"), temperature: 0, max_tokens: 4 });
+    const ids = await complete({ prompt: await tinyServedModel().tokenizer.encode("Hello"), temperature: 0, max_tokens: 4 });
     expect(ids.body.choices).toEqual(text.body.choices);
   });
 

@@ -3,14 +3,14 @@ import { type GenerateOptions, Generator } from "../generate/index.ts";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { randomKey } from "../tensor/index.ts";
-import { CharacterTokenizer } from "../tokenizers/index.ts";
+import { characterTokenizer } from "./characters.ts";
 
 /** Printable ASCII and the line break: ids 1 to 96. */
-const asciiTokenizer = () => new CharacterTokenizer(Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).concat("\n"));
+const asciiTokenizer = await characterTokenizer(`${Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("")}\n`);
 
 /** A tiny GPT-2 of random weights over characters. */
 function tinyModel(contextLength: number): GPT2LMHeadModel {
-  const { vocabSize } = asciiTokenizer();
+  const { vocabSize } = asciiTokenizer;
   const config = { vocabSize, maxPositionEmbeddings: contextLength, hiddenSize: 32, numLayers: 1, numHeads: 2, bosTokenId: 0, eosTokenId: null };
   return new GPT2LMHeadModel(config, randomKey(1));
 }
@@ -18,7 +18,7 @@ function tinyModel(contextLength: number): GPT2LMHeadModel {
 export const tinyServedModel = ({ contextLength = 64, chatTemplate }: { contextLength?: number; chatTemplate?: string } = {}): ServedModel => ({
   id: "tiny",
   generator: new Generator(tinyModel(contextLength)),
-  tokenizer: asciiTokenizer(),
+  tokenizer: asciiTokenizer,
   chatTemplate,
 });
 
@@ -59,5 +59,5 @@ export class HeldGenerator extends Generator {
 }
 
 export function heldModel(contextLength = 64): ServedModel & { generator: HeldGenerator } {
-  return { id: "held", generator: new HeldGenerator(tinyModel(contextLength)), tokenizer: asciiTokenizer() };
+  return { id: "held", generator: new HeldGenerator(tinyModel(contextLength)), tokenizer: asciiTokenizer };
 }

@@ -1,12 +1,12 @@
 /** tokenizer.json of every kind: the ids, offsets and texts of Hugging Face's tokenizers, whatever runs it. */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { utf16Positions } from "../tokenizers/encoding.ts";
-import { type Encoding, TextTokenizer } from "../tokenizers/index.ts";
+import { type Encoding, Tokenizer } from "../tokenizers/index.ts";
 
 const kindsFolder = fileURLToPath(new URL("../../golden/tokenizers/kinds/", import.meta.url));
 const gz = async (path: string) => JSON.parse(gunzipSync(await readFile(path)).toString());
@@ -61,7 +61,7 @@ export const isNewer = /[\u{1cb2}\u{1f932}\u{1f9d1}]/u;
 export function describeKinds(isOther: (kind: string, text: string) => boolean = () => false): void {
   describe.each(Object.entries(golden.kinds))("%s", (name, kind) => {
     test("ids, offsets and decoded texts", async () => {
-      const tokenizer = await TextTokenizer.open(pathOf(name));
+      const tokenizer = await Tokenizer.open(pathOf(name));
       for (const [i, text] of texts.entries()) {
         if (isOther(name, text)) continue;
         const { ids, offsets } = await tokenizer.encodeText(text);
@@ -74,7 +74,7 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
     });
 
     test("pairs", async () => {
-      const tokenizer = await TextTokenizer.open(pathOf(name));
+      const tokenizer = await Tokenizer.open(pathOf(name));
       for (const [i, [text, pair]] of pairTexts.entries()) {
         const { ids, typeIds, specialTokensMask } = await tokenizer.encodeText(text, { pair });
         const { offsets: _, ...expected } = kind.pairs[i];
@@ -83,7 +83,7 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
     });
 
     test("special tokens in a text as plain text", async () => {
-      const tokenizer = await TextTokenizer.open(pathOf(name));
+      const tokenizer = await Tokenizer.open(pathOf(name));
       for (const [i, expected] of kind.literalIds.entries()) {
         const text = texts[golden.specialFrom + i];
         expect([text, await tokenizer.encode(text, { isLiteral: true, addSpecialTokens: false })]).toEqual([text, expected]);
@@ -91,7 +91,7 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
     });
 
     test("decoding one by one gives whole characters, and all of them", async () => {
-      const tokenizer = await TextTokenizer.open(pathOf(name));
+      const tokenizer = await Tokenizer.open(pathOf(name));
       for (const [i, chunks] of kind.streamed.entries()) {
         const stream = tokenizer.stream();
         const found: string[] = [];
@@ -113,7 +113,7 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       if (!encodings) continue;
       const path = join(tmpdir(), `kindling-batch-${process.pid}.json`);
       await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(pathOf(name), "utf8")), truncation, padding }));
-      const tokenizer = await TextTokenizer.open(path);
+      const tokenizer = await Tokenizer.open(path);
       const batch = chosen ? chosen.map((i) => texts[i]) : (pairs ?? []).map((i) => pairTexts[i]);
       const found = await tokenizer.encodeBatch(batch, tokenizer.settings).catch((error) => error);
       if (found instanceof Error) {
@@ -129,7 +129,7 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
     const path = join(tmpdir(), `kindling-part-${process.pid}.json`);
     for (const [name, part] of Object.entries(cases)) {
       await writeFile(path, JSON.stringify({ ...base, ...part }));
-      const tokenizer = await TextTokenizer.open(path);
+      const tokenizer = await Tokenizer.open(path);
       for (const [i, text] of texts.entries()) {
         if (isOther(name, text)) continue;
         const { ids, offsets } = await tokenizer.encodeText(text);
@@ -137,4 +137,25 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       }
     }
   }, 120_000);
+}
+
+interface Folder {
+  files: Record<string, unknown>;
+  cases: { text: string; ids: number[]; decoded: string }[];
+}
+
+/** Folders that a reader of plain byte-level BPE would read wrongly. */
+export const { folders } = (await gz(join(kindsFolder, "../folders.json.gz"))) as { folders: Record<string, Folder> };
+
+export function describeFolders(): void {
+  test.each(Object.entries(folders))("the folder %s", async (_, { files, cases }) => {
+    const folder = await mkdtemp(join(tmpdir(), "kindling-"));
+    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+    const tokenizer = await Tokenizer.open(folder);
+    for (const { text, ids, decoded } of cases) {
+      expect([text, await tokenizer.encode(text)]).toEqual([text, ids]);
+      expect([text, await tokenizer.decode(ids)]).toEqual([text, decoded]);
+    }
+    await rm(folder, { recursive: true });
+  });
 }

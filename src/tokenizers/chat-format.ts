@@ -1,6 +1,3 @@
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { exists, readJson } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
 import { Template } from "./jinja/template.ts";
 import { withLiterals } from "./prompt.ts";
@@ -26,6 +23,9 @@ export type MixedMessage = ChatMessage<string | readonly ContentPart[] | null>;
 const PLAIN_TEMPLATE =
   "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}";
 const PLAIN_STOP = "\nuser:";
+/** A tokenizer of characters may lack the letters of the roles: then there are the messages alone, one in each line. */
+const BARE_TEMPLATE = "{% for message in messages %}{{ message.content }}\n{% endfor %}";
+const BARE_STOP = "\n";
 
 export interface RenderOptions {
   /** The answer goes on with the last message in place of beginning a new one. @default false */
@@ -54,22 +54,29 @@ export interface ChatFormat {
   addSpecialTokens: boolean;
 }
 
-/** The format of a model's Jinja template, rendered as transformers does. @default one line per message: "role: content" */
+/**
+ * The format of a model's Jinja template, rendered as transformers does.
+ * @default one line per message: "role: content", or the content alone where the tokenizer has no tokens for the letters of the roles
+ */
 export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenizer): ChatFormat {
-  const template = new Template(chatTemplate ?? PLAIN_TEMPLATE);
-  const special = specialVariables(tokenizer);
+  const namesRoles = chatTemplate !== undefined || tokenizer.missingCharacters("user: assistant:").length === 0;
+  const [plainTemplate, plainStop] = namesRoles ? [PLAIN_TEMPLATE, PLAIN_STOP] : [BARE_TEMPLATE, BARE_STOP];
+  const template = new Template(chatTemplate ?? plainTemplate);
+  const toolUse = chatTemplate !== undefined && chatTemplate === tokenizer.chatTemplate ? tokenizer.chatTemplates.get("tool_use") : undefined;
+  const toolTemplate = toolUse === undefined ? template : new Template(toolUse);
   return {
     render: (messages, options = {}) => {
       const { continueFinalMessage = false, addGenerationPrompt = !continueFinalMessage, tools, documents, variables, now } = options;
+      if (chatTemplate === undefined) requireDefault(tokenizer);
       if (messages.length === 0) throw new OptionError({ where: "chat", expected: "at least one message", received: "none", fix: "add one" });
       if (continueFinalMessage && addGenerationPrompt) {
         const expected = "continueFinalMessage or addGenerationPrompt";
         throw new OptionError({ where: "chat", expected, received: "both", fix: "leave one out" });
       }
       const safe = literal(messages.map(withReasoning), tokenizer) as MixedMessage[];
-      const text = template.render(
+      const text = (tools ? toolTemplate : template).render(
         {
-          ...special,
+          ...tokenizer.namedTokens,
           tools: tools ? literal(tools, tokenizer) : null,
           documents: documents ? literal(documents, tokenizer) : null,
           ...variables,
@@ -80,9 +87,16 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
       );
       return continueFinalMessage ? upToTag(text, safe[safe.length - 1]) : text;
     },
-    stop: chatTemplate === undefined ? [PLAIN_STOP] : [],
+    stop: chatTemplate === undefined ? [plainStop] : [],
     addSpecialTokens: chatTemplate === undefined,
   };
+}
+
+/** @throws DataError where there are templates, of which none is the usual one */
+function requireDefault({ chatTemplates }: Tokenizer): void {
+  if (chatTemplates.size === 0) return;
+  const received = [...chatTemplates.keys()].join(", ");
+  throw new DataError({ where: "chat template", expected: 'one with the name "default"', received, fix: "give the text of one of them to chatFormat" });
 }
 
 /** Special tokens in what people wrote are marked as plain text. */
@@ -127,53 +141,4 @@ function upToTag(text: string, { content }: MixedMessage): string {
   }
   const before = text.slice(0, at);
   return text.slice(at, at + TAG.length) === TAG ? before : before.trimEnd();
-}
-
-/**
- * The template beside a model: chat_template.jinja, or the one inside tokenizer_config.json, of several the one named default.
- * @throws DataError for a damaged file
- */
-export const readChatTemplate = async (folder: string): Promise<string | undefined> => (await readChatTemplates(folder)).chatTemplate;
-
-/** Where transformers puts templates of other names, each in a file. */
-export const NAMED_TEMPLATES = "additional_chat_templates";
-
-export interface ChatTemplates {
-  chatTemplate: string | undefined;
-  /** Templates of other names, such as "tool_use". */
-  namedTemplates: ReadonlyMap<string, string>;
-}
-
-/** All templates beside a model: files of their own, or those inside tokenizer_config.json. @throws DataError for a damaged file */
-export async function readChatTemplates(folder: string): Promise<ChatTemplates> {
-  const usual = await readFile(join(folder, "chat_template.jinja"), "utf8").catch(() => undefined);
-  const templates = usual === undefined ? await configTemplates(join(folder, "tokenizer_config.json")) : new Map([["default", usual]]);
-  for (const file of await readdir(join(folder, NAMED_TEMPLATES)).catch(() => [])) {
-    if (file.endsWith(".jinja")) templates.set(file.slice(0, -".jinja".length), await readFile(join(folder, NAMED_TEMPLATES, file), "utf8"));
-  }
-  const chatTemplate = templates.get("default");
-  templates.delete("default");
-  return { chatTemplate, namedTemplates: templates };
-}
-
-/** Templates of a tokenizer_config.json by their names; a single one is "default". */
-async function configTemplates(path: string): Promise<Map<string, string>> {
-  const stored = (await exists(path)) ? (await readJson(path)).chat_template : undefined;
-  if (stored === undefined || stored === null) return new Map();
-  if (typeof stored === "string") return new Map([["default", stored]]);
-  const isNamed = (each: unknown): each is { name: string; template: string } =>
-    each !== null && typeof each === "object" && "name" in each && typeof (each as { template?: unknown }).template === "string";
-  if (Array.isArray(stored) && stored.every(isNamed)) return new Map(stored.map(({ name, template }) => [name, template]));
-  throw new DataError({
-    where: `${path}, chat_template`,
-    expected: "a template, or a list of templates with names",
-    received: (JSON.stringify(stored) ?? "").slice(0, 60),
-    fix: "correct the file, or put the template into chat_template.jinja",
-  });
-}
-
-/** bos_token, eos_token and the others, as templates name them. */
-function specialVariables(tokenizer: Tokenizer): Record<string, string> {
-  const special = (tokenizer as { special?: Record<string, string> }).special ?? {};
-  return Object.fromEntries(Object.entries(special).map(([name, token]) => [`${name}_token`, token]));
 }

@@ -23,20 +23,25 @@ export interface EncodeOptions {
   pair?: string;
   /** Add what the model expects around a text, such as [CLS] and [SEP]. @default true */
   addSpecialTokens?: boolean;
+  /** Special tokens written out in the text are plain text. @default what tokenizer_config.json says, else false */
+  isLiteral?: boolean;
   /** Most tokens, special ones included. @default no limit */
   maxLength?: number;
   /** What is cut when there are too many: the longer of the two, or always one of them. @default "longest_first" */
   truncation?: "longest_first" | "only_first" | "only_second";
-  /** The end that is cut. @default "right" */
+  /** The end that is cut. @default what tokenizer_config.json says, else "right" */
   truncationSide?: "left" | "right";
   /** Tokens by which parts that did not fit overlap. @default 0 */
   stride?: number;
 }
 
+/** How a text becomes ids alone. */
+export type PlainEncodeOptions = Pick<EncodeOptions, "addSpecialTokens" | "isLiteral">;
+
 export interface PadOptions {
   /** "longest" of the batch, or a number of tokens. @default no padding */
   padTo?: "longest" | number;
-  /** @default "right" */
+  /** @default what tokenizer_config.json says, else "right" */
   paddingSide?: "left" | "right";
   padId?: number;
   padTypeId?: number;
@@ -83,4 +88,16 @@ export function utf16Positions(text: string): Int32Array | undefined {
     positions.push(units);
   }
   return Int32Array.from(positions);
+}
+
+/** Offsets in code points as offsets in UTF-16 units. @param positions of the text and of its pair, by `utf16Positions` */
+export function inUtf16(
+  { offsets, sequenceIds }: Pick<Encoding, "offsets" | "sequenceIds">,
+  positions: readonly (Int32Array | undefined)[],
+): [number, number][] {
+  if (positions.every((table) => table === undefined)) return offsets;
+  return offsets.map(([start, end], i) => {
+    const table = positions[sequenceIds[i] ?? 0];
+    return table && sequenceIds[i] !== null ? [table[start], table[end]] : [start, end];
+  });
 }

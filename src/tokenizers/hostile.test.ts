@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DataError } from "../ir/index.ts";
 import { CharsMap } from "./engine/charsmap.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
-import { TextTokenizer } from "./index.ts";
+import { Tokenizer } from "./index.ts";
 import { type Json, tokenizerJson } from "./json-parts.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 
@@ -51,14 +51,14 @@ function nested(depth: number): Json {
 }
 
 test.each(Object.entries(files))("%s", async (_, [json, message]) => {
-  const error = await TextTokenizer.fromJson(tokenizerJson(json)).catch((cause) => cause);
+  const error = await Tokenizer.fromJson(tokenizerJson(json)).catch((cause) => cause);
   expect(error).toBeInstanceOf(DataError);
   expect(error.message).toMatch(message);
 });
 
 test("what cannot be unknown needs no token for it", async () => {
   const json = JSON.parse(readFileSync(golden("kinds/gpt2.tokenizer.json"), "utf8"));
-  const tokenizer = await TextTokenizer.fromJson({ ...json, model: { ...json.model, unk_token: "<none>" } });
+  const tokenizer = await Tokenizer.fromJson({ ...json, model: { ...json.model, unk_token: "<none>" } });
   expect(await tokenizer.decode(await tokenizer.encode("漢字 é"))).toBe("漢字 é");
 });
 
@@ -76,7 +76,7 @@ describe("tables of replacements", () => {
   };
   const tokenizer = (map: string) => tokenizerJson({ model: words, normalizer: { type: "Precompiled", precompiled_charsmap: map } });
   test("a sound one opens", async () => {
-    expect((await (await TextTokenizer.fromJson(tokenizer(patched(() => {})))).encodeText("ﬁ")).ids).toEqual([0]);
+    expect((await (await Tokenizer.fromJson(tokenizer(patched(() => {})))).encodeText("ﬁ")).ids).toEqual([0]);
   });
   test.each([
     ["texts that are not UTF-8", patched((bytes) => bytes.fill(0xff, 4 + size, 4 + size + 1)), /texts in UTF-8/],
@@ -86,8 +86,8 @@ describe("tables of replacements", () => {
     ["a size beyond the table", patched((bytes) => bytes.writeUInt32LE(0xfffffffc, 0)), /a trie inside its table/],
     ["no base64", "§§§§", /base64/],
   ])("%s", async (_, map, message) => {
-    const error = await TextTokenizer.fromJson(tokenizer(map)).catch((cause) => cause);
-    if (error instanceof TextTokenizer)
+    const error = await Tokenizer.fromJson(tokenizer(map)).catch((cause) => cause);
+    if (error instanceof Tokenizer)
       await error.encodeText("any text é 漢字"); // sound by chance: then it must run
     else expect([error instanceof DataError, error.message]).toEqual([true, expect.stringMatching(message)]);
   });
@@ -112,7 +112,7 @@ describe("tables of replacements", () => {
     expect(at).toBeGreaterThan(0);
     model[at] = 0xff;
     await writeFile(join(folder, "bad.model"), model);
-    await expect(TextTokenizer.open(join(folder, "bad.model"))).rejects.toThrow(/texts in UTF-8/);
+    await expect(Tokenizer.open(join(folder, "bad.model"))).rejects.toThrow(/texts in UTF-8/);
   });
 });
 

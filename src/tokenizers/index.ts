@@ -1,27 +1,15 @@
-/** Tokenizers: those of tokenizer.json, our own byte-level BPE and characters, and their training. Imports files/ and ir/. */
-export { BytePairTokenizer } from "./bpe.ts";
-export { CharacterTokenizer, CharacterTrainer } from "./char.ts";
-export {
-  type ChatFormat,
-  type ChatMessage,
-  type ChatTemplates,
-  type ContentPart,
-  chatFormat,
-  type MixedMessage,
-  NAMED_TEMPLATES,
-  type RenderOptions,
-  readChatTemplate,
-  readChatTemplates,
-} from "./chat-format.ts";
-export type { EncodeOptions, Encoding, PadOptions } from "./encoding.ts";
-export { type GgufTexts, ggufTemplates, loadGgufTokenizer } from "./formats/gguf.ts";
+/** Tokenizers of every layout, chat templates, and the training of tokenizers. Imports files/ and ir/. */
+export { type ChatFormat, type ChatMessage, type ContentPart, chatFormat, type MixedMessage, type RenderOptions } from "./chat-format.ts";
+export { type CorpusEncoder, corpusEncoder } from "./corpus-encoder.ts";
+export type { EncodeOptions, Encoding, PadOptions, PlainEncodeOptions } from "./encoding.ts";
 export { type GgufMetadata, type GgufVocabulary, ggufRoles, ggufVocabulary } from "./formats/gguf-vocabulary.ts";
 export { type GgufTokenizerOptions, ggufTokenizer } from "./formats/gguf-writer.ts";
 export { sentencePieceJson } from "./formats/sentencepiece.ts";
 export { type TiktokenOptions, tiktokenJson, tiktokenPatterns } from "./formats/tiktoken.ts";
-export { loadTokenizer, openTokenizer, promptTokenizerFromJson, saveTokenizer } from "./load.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
-export { type SpecialTokens, TextTokenizer } from "./text-tokenizer.ts";
-export { END_OF_TEXT, type PlainEncodeOptions, type PromptTokenizer, type Tokenizer, type TokenStream } from "./tokenizer.ts";
+export type { SpecialTokens } from "./settings.ts";
+export type { TokenStream } from "./token-stream.ts";
+export { Tokenizer } from "./tokenizer.ts";
 export { BpeTrainer, type BpeTrainerOptions } from "./training/bpe-trainer.ts";
+export { CharacterTrainer } from "./training/character-trainer.ts";
 export { TokenizerTrainer, type TokenizerTrainerOptions } from "./training/tokenizer-trainer.ts";

@@ -2,6 +2,9 @@
 
 export type Json = Record<string, unknown>;
 
+/** Separates documents, in the tokenizers that are trained here and in GPT-2's. */
+export const END_OF_TEXT = "<|endoftext|>";
+
 export interface AddedToken {
   id: number;
   content: string;
@@ -22,6 +25,39 @@ export const addedToken = (id: number, content: string): AddedToken => ({
   normalized: false,
   special: true,
 });
+
+/** The vocabulary of a tokenizer.json, however its model writes it. */
+export interface Vocabulary {
+  readonly size: number;
+  idOf(token: string): number | undefined;
+}
+
+export function vocabularyOf({ model }: Json): Vocabulary {
+  const vocab = (model as Json | null | undefined)?.vocab ?? {};
+  if (Array.isArray(vocab)) {
+    const ids = new Map(vocab.map((entry, id) => [String((entry as unknown[] | null)?.[0]), id]));
+    return { size: vocab.length, idOf: (token) => ids.get(token) };
+  }
+  const table = vocab as Record<string, number>;
+  return { size: Object.keys(table).length, idOf: (token) => (Object.hasOwn(table, token) ? table[token] : undefined) };
+}
+
+/** The kind of a model; older files do not name it. */
+export function kindOfModel(model: Json): string {
+  if (model.type !== undefined) return String(model.type);
+  return model.merges ? "BPE" : model.unk_id !== undefined ? "Unigram" : model.continuing_subword_prefix !== undefined ? "WordPiece" : "WordLevel";
+}
+
+/** Whether each character is a token: byte-pair encoding that joins nothing, of texts that are not cut into words or written in bytes. */
+export function isCharacterModel({ model, pre_tokenizer: cut }: Json): boolean {
+  const { merges, byte_fallback: hasBytes } = model as Json;
+  return kindOfModel(model as Json) === "BPE" && !cut && !hasBytes && (merges as unknown[]).length === 0;
+}
+
+/** The added tokens of a tokenizer.json; none where they are damaged, which the check of the file reports. */
+export function addedTokensOf({ added_tokens: added }: Json): readonly AddedToken[] {
+  return Array.isArray(added) && added.every((token) => typeof token?.content === "string") ? added : [];
+}
 
 /** A whole tokenizer.json; parts that are not given are none. */
 export const tokenizerJson = ({ model, ...parts }: Json & { model: Json }): Json => ({

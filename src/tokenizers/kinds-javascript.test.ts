@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { DataError } from "../ir/index.ts";
-import { describeKinds, isNewer, pathOf } from "../testing/tokenizer-kinds.ts";
+import { describeFolders, describeKinds, isNewer, pathOf } from "../testing/tokenizer-kinds.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
-import { TextTokenizer, TokenizerTrainer } from "./index.ts";
+import { Tokenizer, TokenizerTrainer } from "./index.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 
 vi.mock("tokenizers", () => {
@@ -14,10 +14,11 @@ vi.mock("tokenizers", () => {
 });
 
 describeKinds((kind, text) => /script/.test(kind) && isNewer.test(text));
+describeFolders();
 
 test("the native library is not used here", async () => {
   await expect(import("tokenizers")).rejects.toThrow();
-  const tokenizer = await TextTokenizer.open(pathOf("t5"));
+  const tokenizer = await Tokenizer.open(pathOf("t5"));
   expect((await tokenizer.encodeText("Call me Ishmael.")).offsets.at(-2)).toEqual([15, 16]);
 });
 

@@ -1,4 +1,5 @@
 /** Every kind of tokenizer.json, by Hugging Face's native library. */
-import { describeKinds } from "../testing/tokenizer-kinds.ts";
+import { describeFolders, describeKinds } from "../testing/tokenizer-kinds.ts";
 
 describeKinds();
+describeFolders();

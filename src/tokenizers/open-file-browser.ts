@@ -1,7 +1,13 @@
 import { RuntimeError } from "../ir/index.ts";
 
+const fileSystem = (path: string, fix: string) => new RuntimeError({ where: path, expected: "a file system", received: "a page", fix });
+
 /** A page has no files. @throws RuntimeError always */
 export async function readTokenizerFiles(path: string): Promise<never> {
-  const fix = "fetch tokenizer.json, and give what it holds to TextTokenizer.fromJson";
-  throw new RuntimeError({ where: path, expected: "a file system", received: "a page", fix });
+  throw fileSystem(path, "fetch tokenizer.json and tokenizer_config.json, and give what they hold to fromJson");
+}
+
+/** A page has no files. @throws RuntimeError always */
+export async function writeTokenizerFiles(folder: string): Promise<never> {
+  throw fileSystem(folder, "store what toJson and configToJson give");
 }

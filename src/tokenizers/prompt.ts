@@ -1,3 +1,4 @@
+import { OptionError, warnOnConsole } from "../ir/index.ts";
 import { anyOf } from "./json-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -18,8 +19,25 @@ export function withLiterals(text: string, { specialTexts }: Pick<Tokenizer, "sp
   return clean.replace(new RegExp(anyOf(wanted), "giu"), (special) => `${OPEN}${special}${CLOSE}`);
 }
 
-/** Ids of a prompt; what `withLiterals` marked is plain text. */
+const codePoint = (character: string) => `U+${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")}`;
+
+/** Tells which characters of a prompt become the unknown token. @throws OptionError where there is none, and they would be lost */
+function checkCharacters(tokenizer: Tokenizer, prompt: string): void {
+  const missing = tokenizer.missingCharacters(prompt.replace(marks, ""));
+  if (missing.length === 0) return;
+  const shown = missing.map((character) => `${JSON.stringify(character)} (${codePoint(character)})`).join(", ");
+  const { unk } = tokenizer.special;
+  if (unk !== undefined) {
+    warnOnConsole({ where: "prompt", notes: [`no token stands for ${shown}: read as ${unk}; a model trained with --tokenizer bpe reads any text`] });
+    return;
+  }
+  const fix = "leave them out, or use a model trained with --tokenizer bpe, which reads any text";
+  throw new OptionError({ where: "prompt", expected: "characters of the training text", received: shown, fix });
+}
+
+/** Ids of a prompt; what `withLiterals` marked is plain text. @throws OptionError for characters that the tokenizer cannot write */
 export async function encodePrompt(tokenizer: Tokenizer, prompt: string, { addSpecialTokens = true }: { addSpecialTokens?: boolean } = {}): Promise<number[]> {
+  checkCharacters(tokenizer, prompt);
   if (!prompt.includes(OPEN)) return tokenizer.encode(prompt, { addSpecialTokens });
   const ids: number[] = [];
   const pieces = prompt.split(new RegExp(`${OPEN}([^${CLOSE}]*)${CLOSE}`, "u"));

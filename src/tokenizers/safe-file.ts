@@ -1,8 +1,7 @@
 import { DataError, withinLimit } from "../ir/index.ts";
 import { byteCharacters } from "./byte-level.ts";
 import { CharsMap } from "./engine/charsmap.ts";
-import { kindOf } from "./engine/schema.ts";
-import type { Json } from "./json-parts.ts";
+import { type Json, kindOfModel } from "./json-parts.ts";
 import { requireLinear } from "./regex/index.ts";
 
 const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value);
@@ -77,7 +76,7 @@ function checkMerges({ continuing_subword_prefix: prefix, merges }: Json, fail: 
 
 /** What a character is shown as that the vocabulary lacks must be in it, unless there is no such character. */
 function checkUnknown(json: Json, model: Json, fail: Fail): void {
-  const kind = kindOf(model);
+  const kind = kindOfModel(model);
   const { unk_token: unknown = kind === "WordPiece" ? "[UNK]" : undefined, vocab } = model;
   if (typeof unknown !== "string" || !isObject(vocab) || !["BPE", "WordPiece", "WordLevel"].includes(kind)) return;
   if (Object.hasOwn(vocab, unknown) || (kind === "BPE" && hasAllBytes(json, model, vocab))) return;

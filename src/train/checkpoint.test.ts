@@ -5,8 +5,8 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
+import { characterTokenizer } from "../testing/characters.ts";
 import { faultAtEach } from "../testing/dying-disk.ts";
-import { CharacterTokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint, loadCheckpoint, saveCheckpoint } from "./index.ts";
 
 vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()));
@@ -19,9 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(root, { recursive: true }));
 
+const tokenizer = await characterTokenizer("ab");
+
 /** A model and an optimizer of one number everywhere, without a device. */
 function parts(value = 0, hiddenSize = 8) {
-  const tokenizer = new CharacterTokenizer(["a", "b"]);
   const model = new GPT2LMHeadModel({ vocabSize: 3, maxPositionEmbeddings: 8, hiddenSize, numLayers: 1, numHeads: 2 }, randomKey(1));
   const optimizer = new AdamW(model.namedParameters());
   const fill = (variable: { shape: readonly number[] }) => new Float32Array(variable.shape.reduce((a, b) => a * b, 1)).fill(value);
@@ -56,12 +57,8 @@ test("the old one or the new one is there and the next is saved, whenever the pr
 
 test("one that fails half-way leaves the previous, and says so only where there is one", async () => {
   await clear();
-  const failing = {
-    endOfTextId: null,
-    toJson: () => {
-      throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
-    },
-  } as never;
+  const failing = await characterTokenizer("ab");
+  vi.spyOn(failing, "save").mockRejectedValue(Object.assign(new Error("no space left on device"), { code: "ENOSPC" }));
   await expect(saveCheckpoint(path, { ...parts(), tokenizer: failing, state: state(1) })).rejects.toThrow(
     /a full disk\. Fix: free space, or name a folder on another disk\.$/,
   );

@@ -16,7 +16,7 @@ import { DataError } from "../ir/index.ts";
 import { type CausalLM, loadPretrained, savePretrained } from "../models/index.ts";
 import { CheckpointError } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
-import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 
 /** What training must remember besides the numbers of the model and the optimizer. */
 export interface TrainingState {
@@ -51,8 +51,7 @@ export async function saveCheckpoint(
   const { model, optimizer, tokenizer, state } = parts;
   try {
     await writeFolderAtomic(folder, async (temporary) => {
-      await savePretrained(model, temporary);
-      await saveTokenizer(temporary, tokenizer);
+      await savePretrained(model, temporary, { tokenizer });
       const tensors = new Map<string, StoredTensor>();
       for (const [name, variable] of optimizer.state) tensors.set(name, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
       await writeSafetensors(join(temporary, OPTIMIZER), tensors, {});

@@ -6,7 +6,7 @@ import { OptionError } from "../ir/index.ts";
 import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
-import { saveTokenizer, type Tokenizer } from "../tokenizers/index.ts";
+import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
 import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRun } from "./run-folder.ts";
@@ -119,8 +119,7 @@ const WEIGHTS = /^model.*\.safetensors(\.index\.json)?$/;
 async function saveModel(folder: string, model: GPT2LMHeadModel, tokenizer: Tokenizer): Promise<string> {
   const path = join(folder, "model");
   await writeFolderAtomic(path, async (temporary) => {
-    await savePretrained(model, temporary);
-    await saveTokenizer(temporary, tokenizer);
+    await savePretrained(model, temporary, { tokenizer });
     const earlier = await completeFolder(path);
     const names = earlier ? await readdir(earlier) : [];
     const written = new Set(await readdir(temporary));

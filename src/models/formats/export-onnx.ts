@@ -42,7 +42,7 @@ export async function exportModel(model: PretrainedModel, folder: string, option
     return name;
   };
   await saveConfigs(model, folder);
-  if (model.source !== undefined) await saveCompanions(model.source, folder);
+  await saveCompanions(model.source, folder);
   const { task } = model;
   if (task === "causal-lm") return [await write("model.onnx", ...causalLM(model as CausalLM))];
   if (task === "seq2seq-lm" || task === "speech-seq2seq" || task === "image-to-text") {

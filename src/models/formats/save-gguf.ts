@@ -1,9 +1,9 @@
-import { stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { blockFormats, type GgufTensor, type GgufType, type GgufWritable, readGgufHeader, writeGguf } from "../../files/index.ts";
 import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../ir/index.ts";
 import { hasBlocks } from "../../nn/index.ts";
-import { ggufTokenizer, loadGgufTokenizer, readChatTemplates, TextTokenizer, type Tokenizer } from "../../tokenizers/index.ts";
+import { ggufTokenizer, Tokenizer } from "../../tokenizers/index.ts";
+import { hasTokenizer } from "../companions.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { familyOf } from "../families.ts";
 import type { PretrainedModel } from "../model.ts";
@@ -161,8 +161,7 @@ function nameOf(source: string): string {
 
 async function tokenizerOf(model: CausalLM, given: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
   const { vocabSize } = model.config;
-  const folder = typeof given === "string" ? given : model.source;
-  const tokenizer = given === null ? undefined : typeof given === "object" ? given : await tokenizerIn(folder, given !== undefined);
+  const tokenizer = typeof given === "string" ? await Tokenizer.open(given) : given === undefined ? await tokenizerOfSource(model) : given;
   if (!tokenizer) {
     if (given !== null)
       warnOnConsole({ where: "saveGguf", notes: ["the model has no tokenizer: the file takes and gives token ids alone. Name one: { tokenizer }"] });
@@ -172,17 +171,10 @@ async function tokenizerOf(model: CausalLM, given: SaveGgufOptions["tokenizer"])
     const fix = "use the tokenizer that the model was trained with";
     throw new OptionError({ where: "saveGguf", expected: `a tokenizer of at most the model's ${vocabSize} tokens`, received: `${tokenizer.vocabSize}`, fix });
   }
-  const isFolder = folder !== undefined && (await stat(folder).catch(() => undefined))?.isDirectory();
-  return ggufTokenizer(tokenizer, { ...(isFolder ? await readChatTemplates(folder) : {}), endIds: endIdsOf(model), vocabSize });
+  return ggufTokenizer(tokenizer, { endIds: endIdsOf(model), vocabSize });
 }
 
-/** The tokenizer of a folder; undefined where there is none. @param isAsked whether there has to be one */
-async function tokenizerIn(folder: string | undefined, isAsked: boolean): Promise<Tokenizer | undefined> {
-  if (folder === undefined) return undefined;
-  try {
-    return await (folder.endsWith(".gguf") ? loadGgufTokenizer(folder).then((texts) => texts.tokenizer) : TextTokenizer.open(folder));
-  } catch (error) {
-    if (isAsked || !(error instanceof DataError)) throw error;
-    return undefined;
-  }
+/** The tokenizer beside the weights; undefined where there is none. @throws DataError for a damaged one */
+async function tokenizerOfSource({ source }: CausalLM): Promise<Tokenizer | undefined> {
+  return source !== undefined && (await hasTokenizer(source)) ? Tokenizer.open(source) : undefined;
 }

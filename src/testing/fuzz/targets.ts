@@ -11,7 +11,7 @@ import { zeros } from "../../tensor/index.ts";
 import { javascriptEngine } from "../../tokenizers/engine-javascript.ts";
 import { sentencePieceJson } from "../../tokenizers/formats/sentencepiece.ts";
 import { tiktokenJson } from "../../tokenizers/formats/tiktoken.ts";
-import { loadGgufTokenizer, TextTokenizer } from "../../tokenizers/index.ts";
+import { Tokenizer } from "../../tokenizers/index.ts";
 import { Template } from "../../tokenizers/jinja/template.ts";
 import { checkedTokenizer } from "../../tokenizers/safe-file.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
@@ -51,7 +51,7 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
     writeFileSync(join(scratch, name), input);
     await run(join(scratch, name));
   };
-  const encode = async (tokenizer: TextTokenizer) => {
+  const encode = async (tokenizer: Tokenizer) => {
     for (const text of texts) await tokenizer.decode((await tokenizer.encodeText(text, { pair: "b" })).ids);
   };
   const kinds = jsonIn("tokenizers/kinds", ".tokenizer.json");
@@ -70,10 +70,8 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
     ),
     json: bytes(filesIn("tokenizers/kinds", ".tokenizer.json"), 500, async (input) => parseJsonBytes(input, "x.json")),
     tiktoken: bytes(filesIn("tokenizers/tiktoken", ".tiktoken"), 1000, async (input) => tiktokenJson("x", Buffer.from(input).toString())),
-    sentencepiece: bytes(filesIn("tokenizers/sentencepiece", ".model"), 600, async (input) =>
-      encode(await TextTokenizer.fromJson(sentencePieceJson("x", input))),
-    ),
-    "tokenizer-native": json(kinds, 1000, async (value) => encode(await TextTokenizer.fromJson(value))),
+    sentencepiece: bytes(filesIn("tokenizers/sentencepiece", ".model"), 600, async (input) => encode(await Tokenizer.fromJson(sentencePieceJson("x", input)))),
+    "tokenizer-native": json(kinds, 1000, async (value) => encode(await Tokenizer.fromJson(value))),
     "tokenizer-javascript": json(kinds, 1000, async (value) => {
       const engine = await javascriptEngine("x", checkedTokenizer("x", value));
       for (const text of texts) await engine.decode((await engine.encode(text, "b", true, undefined))[0].ids, true);
@@ -126,7 +124,7 @@ async function readGguf(path: string): Promise<void> {
   } finally {
     await file.close();
   }
-  const { tokenizer } = await loadGgufTokenizer(path);
+  const tokenizer = await Tokenizer.open(path);
   await tokenizer.encode(texts[0]);
   await fromPretrained(path);
 }

@@ -1,5 +1,5 @@
 /** The page's script: trains on the device named in the address, and leaves the losses in the page. */
-import { Device, setDefaultDevice, TextTokenizer } from "../../browser.ts";
+import { Device, setDefaultDevice, Tokenizer } from "../../browser.ts";
 import { trainBoth } from "./program.ts";
 
 declare const location: { search: string };
@@ -14,7 +14,7 @@ async function tokenize(): Promise<Record<string, [number[], number[]][]>> {
   const { kinds, texts } = (await (await fetch("/kinds.json")).json()) as { kinds: Record<string, object>; texts: string[] };
   const out: Record<string, [number[], number[]][]> = {};
   for (const [name, json] of Object.entries(kinds)) {
-    const tokenizer = await TextTokenizer.fromJson(json as Record<string, unknown>);
+    const tokenizer = await Tokenizer.fromJson(json as Record<string, unknown>);
     out[name] = await Promise.all(texts.map((text) => tokenizer.encodeText(text).then(({ ids, offsets }): [number[], number[]] => [ids, offsets.flat()])));
   }
   return out;

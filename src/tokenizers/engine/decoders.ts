@@ -1,5 +1,6 @@
 /** What makes a text of tokens. */
 import { characterBytes } from "../byte-level.ts";
+import { cleanedUp } from "../clean-up.ts";
 import type { Json } from "../json-parts.ts";
 import { type Makers, make } from "./kinds.ts";
 import { patternOf } from "./pattern.ts";
@@ -79,21 +80,8 @@ const makers: Makers<Decoder> = {
         }),
 };
 
-/** Spaces before punctuation and contractions go. */
-const cleanups: readonly [string, string][] = [
-  [" .", "."],
-  [" ?", "?"],
-  [" !", "!"],
-  [" ,", ","],
-  [" ' ", "'"],
-  [" n't", "n't"],
-  [" 'm", "'m"],
-  [" do not", " don't"],
-  [" 's", "'s"],
-  [" 've", "'ve"],
-  [" 're", "'re"],
-];
-const cleaned = (text: string) => cleanups.reduce((out, [from, to]) => out.replaceAll(from, to), text);
+/** WordPiece's decoder joins one contraction more. */
+const cleaned = (text: string) => cleanedUp(text).replaceAll(" do not", " don't");
 
 /** Runs of tokens such as <0x0A> as the text that they spell; what spells none is one replacement character for each. */
 function bytesJoined(tokens: readonly string[]): string[] {

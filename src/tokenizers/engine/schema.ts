@@ -1,7 +1,7 @@
 /** What a tokenizer.json must hold for the engine to run it. */
 import { z } from "zod";
 import { DataError } from "../../ir/index.ts";
-import type { Json } from "../json-parts.ts";
+import { type Json, kindOfModel } from "../json-parts.ts";
 
 const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);
 const behavior = z.enum(["Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"]);
@@ -91,12 +91,6 @@ const models = {
   Unigram: z.looseObject({ vocab: z.array(z.tuple([z.string(), z.number()])).min(1), unk_id: id.nullish(), byte_fallback: flag }),
 };
 
-/** The kind of a model; older files do not name it. */
-export function kindOf(model: Json): string {
-  if (model.type !== undefined) return String(model.type);
-  return model.merges ? "BPE" : model.unk_id !== undefined ? "Unigram" : model.continuing_subword_prefix !== undefined ? "WordPiece" : "WordLevel";
-}
-
 const file = z.looseObject({
   normalizer: normalizer.nullish(),
   pre_tokenizer: preTokenizer.nullish(),
@@ -117,7 +111,7 @@ export function checkedFile(path: string, json: object): Json & { model: Json } 
     });
   const parsed = file.safeParse(json);
   if (!parsed.success) throw fail(parsed.error.issues[0]);
-  const type = kindOf(parsed.data.model);
+  const type = kindOfModel(parsed.data.model);
   const schema = Object.hasOwn(models, type) ? models[type as keyof typeof models] : undefined;
   if (!schema)
     throw new DataError({ where: `${path}, model`, expected: `one of ${Object.keys(models).join(", ")}`, received: type, fix: "fetch the file again" });

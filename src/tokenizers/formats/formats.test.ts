@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { writeGguf } from "../../files/index.ts";
 import { DataError } from "../../ir/index.ts";
-import { ggufTokenizer, loadGgufTokenizer, TextTokenizer } from "../index.ts";
+import { chatFormat, ggufTokenizer, Tokenizer } from "../index.ts";
 import { parseSentencePiece } from "./sentencepiece-model.ts";
 import { tiktokenJson } from "./tiktoken.ts";
 
@@ -38,7 +38,7 @@ describe.each(Object.keys(models))("%s", (name) => {
   const plain = texts.map((text, i) => ({ text, i })).filter(({ text }) => !special.some((piece) => text.includes(piece)));
 
   test("ids and texts of sentencepiece", async () => {
-    const tokenizer = await TextTokenizer.open(golden(`sentencepiece/${name}.model`));
+    const tokenizer = await Tokenizer.open(golden(`sentencepiece/${name}.model`));
     const differing: string[] = [];
     for (const { text, i } of plain) {
       const found = await tokenizer.encode(text);
@@ -52,7 +52,7 @@ describe.each(Object.keys(models))("%s", (name) => {
   test.each(Object.keys(converted).filter((className) => className !== "TokenizersBackend"))("as %s of transformers", async (className) => {
     await copyFile(golden(`sentencepiece/${name}.model`), join(folder, "spiece.model"));
     await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify({ tokenizer_class: className, add_bos_token: false }));
-    const tokenizer = await TextTokenizer.open(folder);
+    const tokenizer = await Tokenizer.open(folder);
     const same = await Promise.all(
       plain.map(async ({ text, i }) => JSON.stringify(await tokenizer.encode(text, { addSpecialTokens: false })) === JSON.stringify(converted[className][i])),
     );
@@ -65,9 +65,9 @@ test("pairs, and the tokens before and after", async () => {
   const open = async (name: string, config: object) => {
     await copyFile(golden(`sentencepiece/${name}.model`), join(folder, "spiece.model"));
     await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify(config));
-    return TextTokenizer.open(folder);
+    return Tokenizer.open(folder);
   };
-  const tokens = async (tokenizer: TextTokenizer) => (await tokenizer.encodeText("a", { pair: "a" })).tokens.join(" ");
+  const tokens = async (tokenizer: Tokenizer) => (await tokenizer.encodeText("a", { pair: "a" })).tokens.join(" ");
   expect(await tokens(await open("bpe-llama", { tokenizer_class: "LlamaTokenizer" }))).toBe("<s> ▁a <s> ▁a");
   expect(await tokens(await open("unigram-t5", { tokenizer_class: "T5TokenizerFast", extra_ids: 3 }))).toBe("▁a </s> ▁a </s>");
   expect(await tokens(await open("unigram", { tokenizer_class: "XLMRobertaTokenizer" }))).toBe("<s> ▁a </s> </s> ▁a </s>");
@@ -75,6 +75,26 @@ test("pairs, and the tokens before and after", async () => {
   expect([t5.vocabSize, t5.tokenToId("<extra_id_0>"), t5.tokenToId("<extra_id_99>")]).toEqual([500, 499, 400]);
   await expect(open("unigram", { tokenizer_class: "T5Tokeniser" })).rejects.toThrow(/did you mean "T5Tokenizer"/);
   await expect(open("unigram", { tokenizer_class: "AlbertTokenizer" })).rejects.toThrow(/a piece \[CLS\]/);
+});
+
+test("what ALBERT's and DeBERTa's classes do to a text before its model", async () => {
+  /** A piece as SentencePiece's protobuf has it: its text, a score of 0, type 3 (control). */
+  const piece = (text: string) => [0x0a, text.length + 9, 0x0a, text.length, ...Buffer.from(text), 0x15, 0, 0, 0, 0, 0x18, 3];
+  const bytes = Buffer.concat([await readFile(golden("sentencepiece/unigram.model")), Buffer.from([...piece("[CLS]"), ...piece("[SEP]")])]);
+  const open = async (config: object) => {
+    await writeFile(join(folder, "spiece.model"), bytes);
+    await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify(config));
+    return Tokenizer.open(folder);
+  };
+  const plain = await open({});
+  const expectSame = async (config: object, text: string, prepared: string) =>
+    expect(await (await open(config)).encode(text, { addSpecialTokens: false })).toEqual(await plain.encode(prepared));
+  await expectSame({ tokenizer_class: "AlbertTokenizer" }, "``Été'' WHALE", '"ete" whale');
+  await expectSame({ tokenizer_class: "AlbertTokenizer", do_lower_case: false, keep_accents: true }, "``Été'' WHALE", '"Été" WHALE');
+  await expectSame({ tokenizer_class: "DebertaV2Tokenizer" }, "The WHALE", "The WHALE");
+  await expectSame({ tokenizer_class: "DebertaV2Tokenizer", do_lower_case: true }, "The WHALE", "the whale");
+  const cut = await open({ tokenizer_class: "DebertaV2Tokenizer", split_by_punct: true });
+  expect((await cut.encodeText("(whale).", { addSpecialTokens: false })).wordIds.at(-1)).toBeGreaterThan(1);
 });
 
 describe("tiktoken", async () => {
@@ -88,7 +108,7 @@ describe("tiktoken", async () => {
     const { pattern, ids, ordinaryIds, decoded } = expected.patterns[name];
     const named = { r50k: "r50k_base", cl100k: "cl100k_base", llama3: "llama3" }[name];
     for (const given of [pattern, named]) {
-      const tokenizer = await TextTokenizer.open(golden("tiktoken/ranks.tiktoken"), { pattern: given, specialTokens });
+      const tokenizer = await Tokenizer.open(golden("tiktoken/ranks.tiktoken"), { pattern: given, specialTokens });
       expect(await Promise.all(expected.texts.map((text) => tokenizer.encode(text)))).toEqual(ids);
       expect(await Promise.all(expected.texts.map((text) => tokenizer.encode(text, { isLiteral: true })))).toEqual(ordinaryIds);
       for (const [row, text] of decoded) expect(await tokenizer.decode(row)).toBe(text);
@@ -135,20 +155,32 @@ describe("inside a GGUF file", async () => {
     "kinds/gemma.tokenizer.json",
     "sentencepiece/bpe-llama.model",
   ])("%s", async (name) => {
-    const tokenizer = await TextTokenizer.open(golden(name));
+    const tokenizer = await Tokenizer.open(golden(name));
     const path = join(folder, "tokenizer.gguf");
-    await writeGguf(path, new Map([["general.architecture", "llama"], ...(await ggufTokenizer(tokenizer, { chatTemplate: "{{ messages }}" }))]), new Map());
-    const { tokenizer: again, chatTemplate } = await loadGgufTokenizer(path);
-    expect(chatTemplate).toBe("{{ messages }}");
+    const chatTemplates = new Map([["default", "{{ messages }}"]]);
+    await writeGguf(path, new Map([["general.architecture", "llama"], ...(await ggufTokenizer(tokenizer, { chatTemplates }))]), new Map());
+    const again = await Tokenizer.open(path);
+    expect(again.chatTemplate).toBe("{{ messages }}");
     for (const text of kindTexts) {
       const ids = await tokenizer.encode(text, { addSpecialTokens: false });
       expect([text, await again.encode(text, { addSpecialTokens: false })]).toEqual([text, ids]);
       expect(await again.decode(ids)).toBe(await tokenizer.decode(ids));
     }
   });
+  test("templates see the tokens that end a text", async () => {
+    const json = JSON.parse(await readFile(golden("kinds/smollm.tokenizer.json"), "utf8"));
+    const chatTemplate = "{{ bos_token }}{% for m in messages %}{{ m.content + eos_token }}{% endfor %}";
+    const tokenizer = await Tokenizer.fromJson(json, { bos_token: "<|endoftext|>", eos_token: "<|im_end|>", chat_template: chatTemplate });
+    const path = join(folder, "chat.gguf");
+    await writeGguf(path, new Map([["general.architecture", "llama"], ...(await ggufTokenizer(tokenizer))]), new Map());
+    const again = await Tokenizer.open(path);
+    for (const each of [tokenizer, again]) {
+      expect(chatFormat(each.chatTemplate, each).render([{ role: "user", content: "hi" }])).toBe("<|endoftext|>hi<|im_end|>");
+    }
+  });
   test("tokenizers that llama.cpp has no name for are refused", async () => {
     for (const name of ["kinds/bert-cased.tokenizer.json", "kinds/t5.tokenizer.json"]) {
-      const tokenizer = await TextTokenizer.open(golden(name));
+      const tokenizer = await Tokenizer.open(golden(name));
       await expect(ggufTokenizer(tokenizer)).rejects.toThrow(/GGUF tokenizer/);
     }
   });
@@ -186,13 +218,13 @@ describe("files of older repositories", async () => {
     });
     await expectSame(name);
     await write({ "tokenizer_config.json": JSON.stringify({ tokenizer_class: "CLIPTokenizer" }) });
-    await expect(TextTokenizer.open(join(folder, "old"))).rejects.toThrow(/one of GPT2Tokenizer, RobertaTokenizer/);
+    await expect(Tokenizer.open(join(folder, "old"))).rejects.toThrow(/one of GPT2Tokenizer, RobertaTokenizer/);
   });
 
   async function expectSame(name: string): Promise<void> {
     const known = await json(name);
     if (known.model.type === "WordPiece") known.model.max_input_chars_per_word = 100; // what transformers gives to all
-    const [old, present] = await Promise.all([TextTokenizer.open(join(folder, "old")), TextTokenizer.fromJson(known)]);
+    const [old, present] = await Promise.all([Tokenizer.open(join(folder, "old")), Tokenizer.fromJson(known)]);
     for (const text of kindTexts) expect([text, await old.encode(text)]).toEqual([text, await present.encode(text)]);
   }
 });

@@ -3,16 +3,15 @@ import type { GgufValue, GgufWritable } from "../../files/index.ts";
 import { OptionError, warnOnConsole } from "../../ir/index.ts";
 import { openEngine } from "../engine-node.ts";
 import { type Json, tokenizerJson } from "../json-parts.ts";
-import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
+import type { SpecialTokens } from "../settings.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { fillerToken, specialRoles } from "./gguf.ts";
 import { type GgufCut, ggufCuts } from "./gguf-cuts.ts";
 import { ggufVocabulary, kindNumber, type TokenRole } from "./gguf-vocabulary.ts";
 
 export interface GgufTokenizerOptions {
-  chatTemplate?: string;
-  /** Further chat templates, such as "tool_use". */
-  namedTemplates?: ReadonlyMap<string, string>;
+  /** By name; the usual one is "default". @default the tokenizer's */
+  chatTemplates?: ReadonlyMap<string, string>;
   /** Tokens that end a generation, the usual one first. @default the tokenizer's end of text */
   endIds?: readonly number[];
   /** Rows of the model's embedding, which may be more than there are tokens. @default as many as there are tokens */
@@ -52,7 +51,7 @@ export async function ggufTokenizer(tokenizer: Tokenizer, options: GgufTokenizer
     metadata.set("tokenizer.ggml.add_space_prefix", beginsWithSpace(parts));
   }
   setRoles(metadata, tokenizer, framing(parts.post_processor), options.endIds);
-  setTemplates(metadata, options);
+  setTemplates(metadata, options.chatTemplates ?? tokenizer.chatTemplates);
   return metadata;
 }
 
@@ -89,7 +88,8 @@ async function wordsOf(preTokenizer: Json | null): Promise<[number, number][]> {
 
 /** Texts and kinds of the tokens by their ids; ids without a token get one of no text. */
 function tokenLists({ model, added_tokens: added = [] }: TokenizerParts, vocabSize: number): { tokens: string[]; types: number[] } {
-  const size = Math.max(vocabSize, ...Object.values(model.vocab).map((id) => id + 1), ...added.map(({ id }) => id + 1));
+  const ids = [...Object.values(model.vocab), ...added.map(({ id }) => id)];
+  const size = ids.reduce((most, id) => Math.max(most, id + 1), vocabSize);
   const tokens = Array.from({ length: size }, (_, id) => fillerToken(id));
   const types = new Array<number>(size).fill(kindNumber("unused"));
   for (const [token, id] of Object.entries(model.vocab)) {
@@ -162,24 +162,21 @@ function setRoles(metadata: Map<string, GgufWritable>, tokenizer: Tokenizer, { b
 }
 
 function specialIds(tokenizer: Tokenizer): [TokenRole, number][] {
-  if (tokenizer instanceof TextTokenizer) {
-    return Object.entries(specialRoles).flatMap(([name, role]) => {
-      const token = tokenizer.special[name as keyof SpecialTokens];
-      const id = token === undefined ? null : tokenizer.tokenToId(token);
-      return id === null ? [] : [[role, id] as [TokenRole, number]];
-    });
-  }
-  const { endOfTextId: id } = tokenizer;
-  return id === null
-    ? []
-    : [
-        ["bos", id],
-        ["eos", id],
-      ];
+  return Object.entries(specialRoles).flatMap(([name, role]) => {
+    const token = tokenizer.special[name as keyof SpecialTokens];
+    const id = token === undefined ? null : tokenizer.tokenToId(token);
+    return id === null ? [] : [[role, id] as [TokenRole, number]];
+  });
 }
 
-function setTemplates(metadata: Map<string, GgufWritable>, { chatTemplate, namedTemplates = new Map() }: GgufTokenizerOptions): void {
-  if (namedTemplates.size > 0) metadata.set("tokenizer.chat_templates", [...namedTemplates.keys()]);
-  for (const [name, template] of namedTemplates) metadata.set(`tokenizer.chat_template.${name}`, template);
-  if (chatTemplate !== undefined) metadata.set("tokenizer.chat_template", chatTemplate);
+function setTemplates(metadata: Map<string, GgufWritable>, templates: ReadonlyMap<string, string>): void {
+  const named = [...templates].filter(([name]) => name !== "default");
+  const usual = templates.get("default");
+  if (named.length > 0)
+    metadata.set(
+      "tokenizer.chat_templates",
+      named.map(([name]) => name),
+    );
+  for (const [name, template] of named) metadata.set(`tokenizer.chat_template.${name}`, template);
+  if (usual !== undefined) metadata.set("tokenizer.chat_template", usual);
 }

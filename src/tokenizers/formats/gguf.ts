@@ -1,38 +1,32 @@
 import { readGgufHeader } from "../../files/index.ts";
 import { addedToken, bpeModel, byteLevel, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
-import { type SpecialTokens, TextTokenizer } from "../text-tokenizer.ts";
+import type { SpecialTokens } from "../settings.ts";
+import type { TokenizerFiles } from "../tokenizer.ts";
 import { type GgufMetadata, type GgufVocabulary, ggufMerges, ggufVocabulary, type TokenRole, wrongMetadata } from "./gguf-vocabulary.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
 
-/** What a GGUF file has for texts: the tokenizer, and the templates of chats, the usual one and others by name. */
-export interface GgufTexts {
-  tokenizer: TextTokenizer;
-  chatTemplate: string | undefined;
-  namedTemplates: ReadonlyMap<string, string>;
-}
-
 /**
- * The tokenizer and the chat templates inside a GGUF file: byte-level BPE of any cut that llama.cpp knows, or SentencePiece's as Llama 2. Token kinds,
- * ids and defaults are read as llama.cpp reads them.
+ * The tokenizer and the chat templates inside a GGUF file, as what a tokenizer.json and a tokenizer_config.json hold: byte-level BPE of any cut that
+ * llama.cpp knows, or SentencePiece's as Llama 2. Token kinds, ids and defaults are read as llama.cpp reads them.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function loadGgufTokenizer(path: string): Promise<GgufTexts> {
+export async function readGgufTokenizer(path: string): Promise<TokenizerFiles> {
   const { metadata } = await readGgufHeader(path);
   const vocabulary = ggufVocabulary(path, metadata);
   const json = vocabulary.model === "llama" ? sentencePieceJson(vocabulary) : bytePairJson(vocabulary, ggufMerges(path, metadata));
-  const tokenizer = await TextTokenizer.fromJson({ ...json, post_processor: frame(path, vocabulary) }, specialOf(vocabulary));
-  return { tokenizer, ...ggufTemplates(metadata) };
+  const config = { ...namedTokens(vocabulary), ...chatTemplates(metadata) };
+  return { file: path, json: { ...json, post_processor: frame(path, vocabulary) }, config, isOriginal: false };
 }
 
 const TEMPLATE = "tokenizer.chat_template";
 
-/** The chat templates: the usual one, which may be listed as "default", and those of other names. */
-export function ggufTemplates(metadata: GgufMetadata): Pick<GgufTexts, "chatTemplate" | "namedTemplates"> {
+/** The chat templates by name: the usual one, which may be listed as "default", and others. */
+function chatTemplates(metadata: GgufMetadata): Json {
   const named = new Map<string, string>();
   for (const [key, value] of metadata) if (key.startsWith(`${TEMPLATE}.`) && typeof value === "string") named.set(key.slice(TEMPLATE.length + 1), value);
-  const usual = metadata.get(TEMPLATE) ?? named.get("default");
-  named.delete("default");
-  return { chatTemplate: typeof usual === "string" ? usual : undefined, namedTemplates: named };
+  const usual = metadata.get(TEMPLATE);
+  if (typeof usual === "string") named.set("default", usual);
+  return named.size > 0 ? { chat_template: Object.fromEntries(named) } : {};
 }
 
 /** What fills a gap among the ids: a token of no text. */
@@ -106,11 +100,12 @@ export const specialRoles: Readonly<Partial<Record<keyof SpecialTokens, TokenRol
   mask: "mask",
 };
 
-function specialOf({ tokens, roles }: GgufVocabulary): SpecialTokens {
+/** Tokens with a part to play, by the keys of a tokenizer_config.json. */
+function namedTokens({ tokens, roles }: GgufVocabulary): Json {
   return Object.fromEntries(
     Object.entries(specialRoles).flatMap(([name, role]) => {
       const id = roles[role];
-      return id === undefined ? [] : [[name, tokens[id]]];
+      return id === undefined ? [] : [[`${name}_token`, tokens[id]]];
     }),
   );
 }

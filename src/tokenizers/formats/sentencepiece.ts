@@ -13,6 +13,10 @@ const replace = (pattern: object, content: string) => ({ type: "Replace", patter
 interface FamilyRules {
   /** Other pieces, with other ids. */
   pieces?(model: SentencePieceModel, config: Json): SentencePiece[];
+  /** What is done to a text before all else. */
+  normalizers?(config: Json): Json[];
+  /** What is cut before all else. */
+  preTokenizers?(config: Json): Json[];
   /** Tokens before and after a text, and between two; "A" and "B" are the texts. */
   frame(model: SentencePieceModel, config: Json): { single: string[]; pair: string[] };
 }
@@ -35,8 +39,21 @@ const DEFAULT_EXTRA_IDS = 100;
 const families: Readonly<Record<string, FamilyRules>> = {
   LlamaTokenizer: beginning,
   GemmaTokenizer: beginning,
-  AlbertTokenizer: bertLike,
-  DebertaV2Tokenizer: { ...bertLike, pieces: ({ pieces }) => [...pieces, ...(pieces.some(({ text }) => text === "[MASK]") ? [] : [control("[MASK]")])] },
+  AlbertTokenizer: {
+    ...bertLike,
+    normalizers: ({ do_lower_case: lowers = true, keep_accents: keeps = false }) => [
+      replace({ String: "``" }, '"'),
+      replace({ String: "''" }, '"'),
+      ...(keeps ? [] : [{ type: "NFKD" }, { type: "StripAccents" }]),
+      ...(lowers ? [{ type: "Lowercase" }] : []),
+    ],
+  },
+  DebertaV2Tokenizer: {
+    ...bertLike,
+    normalizers: ({ do_lower_case: lowers = false }) => (lowers ? [{ type: "Lowercase" }] : []),
+    preTokenizers: ({ split_by_punct: splits = false }) => (splits ? [{ type: "Punctuation", behavior: "Isolated" }] : []),
+    pieces: ({ pieces }) => [...pieces, ...(pieces.some(({ text }) => text === "[MASK]") ? [] : [control("[MASK]")])],
+  },
   T5Tokenizer: {
     pieces: ({ pieces }, { extra_ids: count = DEFAULT_EXTRA_IDS }) => [
       ...pieces,
@@ -93,15 +110,20 @@ export function sentencePieceTokenizer(model: SentencePieceRules, pieces: readon
  * @throws DataError for a damaged model, or a tokenizer_class whose rules are not known
  */
 export function sentencePieceJson(path: string, bytes: Uint8Array, config: Json = {}): Json {
-  const model = parseSentencePiece(path, bytes);
+  const parsed = parseSentencePiece(path, bytes);
+  const model = config.add_prefix_space === false ? { ...parsed, addDummyPrefix: false } : parsed;
   const rules = rulesFor(path, config);
   const pieces = rules.pieces?.(model, config) ?? model.pieces;
   const ids = new Map(pieces.map(({ text }, id) => [text, id]));
   const { single, pair } = rules.frame(model, config);
   const missing = single.find((part) => part !== "A" && !ids.has(part));
   if (missing !== undefined) throw new DataError({ where: path, expected: `a piece ${missing}`, received: "none", fix: "check tokenizer_class" });
+  const json = sentencePieceTokenizer(model, pieces);
+  const [normalizers, cuts] = [rules.normalizers?.(config) ?? [], rules.preTokenizers?.(config) ?? []];
   return {
-    ...sentencePieceTokenizer(model, pieces),
+    ...json,
+    normalizer: { type: "Sequence", normalizers: [...normalizers, ...(json.normalizer as { normalizers: Json[] }).normalizers] },
+    ...(cuts.length > 0 && { pre_tokenizer: { type: "Sequence", pretokenizers: [...cuts, ...(json.pre_tokenizer ? [json.pre_tokenizer] : [])] } }),
     post_processor: single.length === 1 ? null : frameProcessor(single, pair, (token) => ids.get(token) as number),
   };
 }

@@ -1,6 +1,6 @@
 /** The files of older repositories, vocab.txt or vocab.json with merges.txt, as tokenizer.json, as transformers converts them. */
 import { DataError, nearest } from "../../ir/index.ts";
-import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, tokenizerJson } from "../json-parts.ts";
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
 
 const wrong = (where: string, expected: string, received: string, fix = "use a repository that has a tokenizer.json") =>
   new DataError({ where, expected, received, fix });
@@ -65,9 +65,10 @@ export function bytePairJson(path: string, vocab: Json, merges: string, config: 
       if (pair.length !== 2) throw wrong(path, "merges of two parts", JSON.stringify(line.slice(0, 60)), "fetch the file again");
       return pair;
     });
-  const usual = isPlain ? { eos: "<|endoftext|>" } : { bos: "<s>", pad: "<pad>", eos: "</s>", unk: "<unk>", mask: "<mask>" };
+  const usual = isPlain ? { bos: "<|endoftext|>", eos: "<|endoftext|>" } : { bos: "<s>", pad: "<pad>", eos: "</s>", unk: "<unk>", mask: "<mask>" };
   const special = Object.entries(usual).map(([role, token]) => [role, textOf(config[`${role}_token`], token)] as const);
-  const added = special.flatMap(([role, token]) => {
+  const named = new Map(special.map(([role, token]) => [token, role])); // a token of two roles is one token
+  const added = [...named].flatMap(([token, role]) => {
     const id = vocab[token];
     return typeof id === "number" ? [{ ...addedToken(id, token), lstrip: role === "mask" }] : [];
   });
@@ -81,9 +82,19 @@ export function bytePairJson(path: string, vocab: Json, merges: string, config: 
     added_tokens: added.sort((a, b) => a.id - b.id),
     pre_tokenizer: byteLevel({ add_prefix_space: prefix }),
     post_processor: isPlain
-      ? byteLevel({ add_prefix_space: prefix, trim_offsets: false })
+      ? plainFrame(config, of)
       : { type: "RobertaProcessing", sep: of("eos"), cls: of("bos"), trim_offsets: true, add_prefix_space: prefix },
     decoder: byteLevelDecoder,
     model: bpeModel({ continuing_subword_prefix: "", end_of_word_suffix: "", vocab, merges: pairs }),
   });
+}
+
+/** GPT-2 has tokens around a text only where tokenizer_config.json asks for them. */
+function plainFrame({ add_bos_token, add_eos_token, add_prefix_space }: Json, of: (role: string) => [string, number]): Json {
+  const before = add_bos_token === true ? [of("bos")] : [];
+  const after = add_eos_token === true ? [of("eos")] : [];
+  if (before.length + after.length === 0) return byteLevel({ add_prefix_space: add_prefix_space === true, trim_offsets: false });
+  const ids = new Map([...before, ...after]);
+  const around = (text: "A" | "B") => [...before.map(([token]) => token), text, ...after.map(([token]) => token)];
+  return frameProcessor(around("A"), [...around("A"), ...around("B")], (token) => ids.get(token) as number);
 }

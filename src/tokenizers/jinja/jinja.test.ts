@@ -28,8 +28,7 @@ const now = new Date(golden.now);
 const sourceOf = (name: string) => readFileSync(`${folder}${name}.jinja`, "utf8");
 
 function rendered({ template, conversation, options }: Case): string {
-  const special = Object.fromEntries(Object.entries(golden.specialTokens[template]).map(([name, token]) => [name.replace(/_token$/, ""), token]));
-  const tokenizer = { special, specialTexts: [] } as unknown as Tokenizer;
+  const tokenizer = { namedTokens: golden.specialTokens[template], specialTexts: [] } as unknown as Tokenizer;
   const { tools, add_generation_prompt: addGenerationPrompt = false, continue_final_message: continueFinalMessage = false, ...variables } = options;
   return chatFormat(sourceOf(template), tokenizer).render(golden.conversations[conversation], {
     ...(tools && { tools: golden.tools }),

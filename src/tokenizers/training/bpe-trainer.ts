@@ -1,7 +1,7 @@
 import { checkOptions, OptionError } from "../../ir/index.ts";
-import { BytePairTokenizer } from "../bpe.ts";
 import { byteCharacters } from "../byte-level.ts";
-import { END_OF_TEXT } from "../tokenizer.ts";
+import { addedToken, bpeModel, byteLevel, byteLevelDecoder, END_OF_TEXT, type Json, tokenizerJson } from "../json-parts.ts";
+import { Tokenizer } from "../tokenizer.ts";
 import { learnMerges } from "./merges.ts";
 import { byteLevelCounter } from "./words.ts";
 
@@ -47,12 +47,21 @@ export class BpeTrainer {
     this.words.add(text);
   }
 
-  /** The vocabulary is smaller than asked for where the text repeats too little, as with Hugging Face's trainer. */
-  train(): BytePairTokenizer {
+  /** The tokenizer.json that the texts give: its vocabulary is smaller than asked for where they repeat too little, as with Hugging Face's trainer. */
+  toJson(): Json {
     const { vocabSize, minFrequency, specialTokens } = this;
     const { tokens, merges } = learnMerges(this.words.counts(), { vocabSize, minFrequency, specialTokens, initialAlphabet: byteCharacters });
-    const special = new Map(specialTokens.map((token, i) => [token, i]));
-    const vocab = new Map(tokens.slice(special.size).map((token, i) => [token, i + special.size]));
-    return new BytePairTokenizer({ vocab, merges, special });
+    return tokenizerJson({
+      added_tokens: specialTokens.map((token, id) => addedToken(id, token)),
+      pre_tokenizer: byteLevel(),
+      decoder: byteLevelDecoder,
+      model: bpeModel({ vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges }),
+    });
+  }
+
+  /** The tokenizer that the texts give. */
+  train(): Promise<Tokenizer> {
+    const ends = this.specialTokens.includes(END_OF_TEXT);
+    return Tokenizer.fromJson(this.toJson(), ends ? { bos_token: END_OF_TEXT, eos_token: END_OF_TEXT } : {});
   }
 }

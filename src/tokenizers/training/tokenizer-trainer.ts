@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import { checkOptions, DataError, OptionError } from "../../ir/index.ts";
 import { byteCharacters } from "../byte-level.ts";
 import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, tokenizerJson } from "../json-parts.ts";
-import { TextTokenizer } from "../text-tokenizer.ts";
+import { Tokenizer } from "../tokenizer.ts";
 import { learnMerges } from "./merges.ts";
 import { learnPieces } from "./unigram.ts";
 import { type WordCounter, wordCounter } from "./words.ts";
@@ -167,10 +167,10 @@ export class TokenizerTrainer {
   }
 
   /** The tokenizer that the texts give. @throws OptionError as `toJson` */
-  train(): Promise<TextTokenizer> {
+  train(): Promise<Tokenizer> {
     const { specialTokens = [] } = this.options;
-    const special = specialTokens.flatMap((token) => (Object.hasOwn(roles, token) ? [[roles[token as keyof typeof roles], token]] : []));
-    return TextTokenizer.fromJson(this.toJson(), Object.fromEntries(special));
+    const special = specialTokens.flatMap((token) => (Object.hasOwn(roles, token) ? [[`${roles[token as keyof typeof roles]}_token`, token]] : []));
+    return Tokenizer.fromJson(this.toJson(), Object.fromEntries(special));
   }
 }
 

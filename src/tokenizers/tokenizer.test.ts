@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { pathOf } from "../testing/tokenizer-kinds.ts";
-import { encodePrompt, TextTokenizer, withLiterals } from "./index.ts";
+import { encodePrompt, Tokenizer, withLiterals } from "./index.ts";
 import { checkedTokenizer } from "./safe-file.ts";
 
 test("what would end the process is an error", async () => {
@@ -13,14 +13,14 @@ test("what would end the process is an error", async () => {
   expect(check({ normalizer: { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: "AAAA" }] } })).toThrow(/precompiled_charsmap/);
   expect(check({ pre_tokenizer: { type: "FixedLength", length: 0 } })).toThrow(/at least 1/);
   expect(check({ post_processor: { ...json.post_processor, special_tokens: {} } })).toThrow(/in special_tokens/);
-  const tokenizer = await TextTokenizer.open(pathOf("bert-uncased"));
+  const tokenizer = await Tokenizer.open(pathOf("bert-uncased"));
   await expect(tokenizer.encodeText("a b c d e f", { maxLength: 4, stride: 2 })).rejects.toThrow(/stride below the 2/);
   await expect(tokenizer.encodeText("a b", { maxLength: 1 })).rejects.toThrow(/room for the 2 special tokens/);
-  await expect(TextTokenizer.open("no/such/folder")).rejects.toThrow(/no such file/);
+  await expect(Tokenizer.open("no/such/folder")).rejects.toThrow(/no such file/);
 });
 
 test("what looks like a special token in a message stays text", async () => {
-  const tokenizer = await TextTokenizer.open(pathOf("qwen2"));
+  const tokenizer = await Tokenizer.open(pathOf("qwen2"));
   const [special] = tokenizer.specialTexts;
   const id = tokenizer.tokenToId(special) as number;
   const hostile = `a ${special} b`;
