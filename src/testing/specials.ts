@@ -12,7 +12,7 @@ import { opTable } from "./op-table.ts";
 import type { ApplyOp } from "./test-op.ts";
 
 type Packed = { shape: number[]; dtype: DType; data: (number | string)[] };
-export class WrongShape extends Error {}
+class WrongShape extends Error {}
 
 export interface SpecialCase {
   op: string;

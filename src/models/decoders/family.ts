@@ -101,7 +101,7 @@ export function decoderConfig<C extends RopeDecoderConfig>(family: DecoderFamily
 }
 
 /** A model of a family, with weights as at the start of training. */
-export function makeDecoder<C extends RopeDecoderConfig>(family: DecoderFamily<C>, options: Partial<C>, key: RandomKey): DecoderForCausalLM<C> {
+function makeDecoder<C extends RopeDecoderConfig>(family: DecoderFamily<C>, options: Partial<C>, key: RandomKey): DecoderForCausalLM<C> {
   const { modelType, architecture } = family;
   const config = decoderConfig(family, options);
   return new DecoderForCausalLM({ modelType, architecture, config, traits: family.traits(config) }, key);

@@ -34,7 +34,7 @@ export interface QwenConfig extends WindowConfig {
 
 export const rotaryFor = ({ headDim, maxPositionEmbeddings, rope }: RopeDecoderConfig) => new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
 
-export const llamaFamily: DecoderFamily<LlamaConfig> = {
+const llamaFamily: DecoderFamily<LlamaConfig> = {
   modelType: "llama",
   architecture: "LlamaForCausalLM",
   fields: {

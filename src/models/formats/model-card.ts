@@ -27,7 +27,7 @@ const known = new Map([...Object.entries(namesInGguf), ...sameNames.map((name) =
 const lists: readonly string[] = ["tags", "language"];
 
 /** The front matter of a model card; nothing for a text without one. */
-export function parseCard(text: string): CardData {
+function parseCard(text: string): CardData {
   const [, front = ""] = /^---\r?\n([\s\S]*?)\r?\n---/.exec(text) ?? [];
   const data = new Map<string, string | string[]>();
   let list: string[] | undefined;

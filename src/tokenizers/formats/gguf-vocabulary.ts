@@ -7,7 +7,7 @@ import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 /** Tokens with a part to play, by llama.cpp's names: tokenizer.ggml.<name>_token_id. */
-export const tokenRoles = ["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask"] as const;
+const tokenRoles = ["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask"] as const;
 export type TokenRole = (typeof tokenRoles)[number];
 
 export interface GgufVocabulary {
