@@ -5,9 +5,10 @@ import { isSystemError, systemError } from "../files/index.ts";
 import { KindlingError } from "../ir/index.ts";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
-import { chatCommand, generateCommand } from "./chat.ts";
+import { chatCommand } from "./chat/chat.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
+import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { onOutputError } from "./interrupt.ts";
 import { openModel } from "./models.ts";
@@ -114,12 +115,22 @@ withSampling(program.command("generate").argument("<model>", "name of a run, or 
   });
 
 withSampling(program.command("chat").argument("<model>", "name of a run, or a folder in Hugging Face layout"))
-  .description("Talk with a model in the terminal.")
-  .addHelpText("after", "\nExamples:\n  kindling chat sotu\n  kindling chat smollm2.gguf --temperature 0.5")
+  .description("Talk with a model in the terminal, by its chat template; Ctrl-C stops an answer, /help shows the commands of a talk.")
+  .option("--system <text>", "how the model is to behave")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  kindling chat sotu
+  kindling chat smollm2.gguf --temperature 0.5 --system "Answer in one sentence."
+  kindling chat smollm2.gguf < questions.txt > answers.txt     # an answer to each line, no prompts
+
+A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.`,
+  )
   .action(async (name, o) => {
     await useDevice(o);
     const model = await openModel(name, o.runs, generatorOptionsOf(o));
-    await chatCommand(model, samplingOf(o));
+    process.exitCode = await chatCommand(model, samplingOf(o), { system: o.system });
     model.generator.dispose();
   });
 
