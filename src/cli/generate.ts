@@ -14,8 +14,8 @@ export async function generateCommand({ generator, tokenizer }: ServedModel, pro
     process.stdout.write("\n");
     if (options.seed !== undefined && asked.seed === undefined) process.stderr.write(`(--seed ${options.seed} gives this text again)\n`);
   } catch (error) {
+    process.stdout.write("\n"); // the prompt, and perhaps a part of the text, are there
     if (!signal.aborted) throw error;
-    process.stdout.write("\n");
   } finally {
     dispose();
   }

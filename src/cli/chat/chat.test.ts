@@ -164,7 +164,7 @@ test("a full context is told: which messages are forgotten, and one that is too 
   }
   await until("(the context of 64 tokens is full: the oldest 2 messages are forgotten)");
   type(`${"long ".repeat(20)}\r`);
-  await vi.waitFor(() => expect(told()).toMatch(/^error: generate: expected a prompt and an answer of at most 64 tokens together/));
+  await vi.waitFor(() => expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/));
   type("short\r"); // the talk goes on
   await until("cut off", 4);
   type("/exit\r");
@@ -185,6 +185,6 @@ test("over pipes an answer that fails is told, the next is given, and the exit c
   type(`${"long ".repeat(20)}\nshort\n`);
   end();
   expect(await ended).toBe(1);
-  expect(told()).toMatch(/^error: generate: expected a prompt and an answer of at most 64 tokens together/);
+  expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/);
   expect(shown().trim()).not.toBe("");
 });

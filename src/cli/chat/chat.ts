@@ -4,6 +4,7 @@ import type { TextOptions } from "../../generate/index.ts";
 import { KindlingError } from "../../ir/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
 import { INTERRUPTED } from "../interrupt.ts";
+import { messageOf } from "../option-names.ts";
 import { runCommand } from "./commands.ts";
 import { Conversation } from "./conversation.ts";
 import { MessageReader } from "./messages.ts";
@@ -132,7 +133,7 @@ class ChatSession {
       if (signal.aborted) notes.push("stopped");
       else if (!(error instanceof KindlingError)) throw error;
       else {
-        errors.write(`error: ${error.message}\n`);
+        errors.write(`error: ${messageOf(error)}\n`);
         if (!this.streams.isTerminal) this.exitCode = 1;
       }
     } finally {

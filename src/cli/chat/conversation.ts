@@ -1,4 +1,5 @@
-import { ContextLengthError, generateText, type TextOptions } from "../../generate/index.ts";
+import { generateText, type TextOptions } from "../../generate/index.ts";
+import { OptionError } from "../../ir/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
 import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt } from "../../tokenizers/index.ts";
 
@@ -31,7 +32,7 @@ export class Conversation {
 
   /**
    * Gives the pieces of the answer to a message. What was written stays in the talk, also after an abort; a message that is not answered at all does not.
-   * @throws the signal's reason, ContextLengthError, and what the template and the model throw
+   * @throws the signal's reason, OptionError for a message longer than the context, and what the template and the model throw
    */
   async *answer(message: string, signal: AbortSignal): AsyncGenerator<ChatEvent, void, void> {
     const { generator, tokenizer } = this.model;
@@ -59,7 +60,7 @@ export class Conversation {
     }
   }
 
-  /** Token ids of the prompt, after the oldest messages that leave no room for an answer are dropped. @throws ContextLengthError when the last is too long */
+  /** Token ids of the prompt, after the oldest messages that leave no room for an answer are dropped. @throws OptionError when the last is too long */
   private async fitting(): Promise<number[]> {
     const { contextLength } = this.model.generator;
     const room = Math.floor(contextLength * (1 - ANSWER_SHARE));
@@ -69,7 +70,12 @@ export class Conversation {
       if (ids.length <= room) return ids;
       if (this.messages.length === 1) {
         if (ids.length < contextLength) return ids;
-        throw new ContextLengthError({ promptTokens: ids.length, contextLength });
+        throw new OptionError({
+          where: "chat",
+          expected: `a message that fits the context of ${contextLength} tokens`,
+          received: `one of ${ids.length}, with what the template adds`,
+          fix: "shorten it, or use a longer --context if the model has one",
+        });
       }
       this.messages = this.messages.slice(this.messages[1].role === "assistant" ? 2 : 1); // a question goes with its answer
     }
