@@ -36,7 +36,7 @@ function run(args: string[], onOutput: (output: string, signal: (name: NodeJS.Si
 
 const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
 
-test.each(["train", "generate", "chat", "serve", "start", "inspect", "convert", "doctor"])("%s --help shows examples", async (command) => {
+test.each(["train", "generate", "chat", "serve", "start", "inspect", "convert", "doctor", "pull", "profile"])("%s --help shows examples", async (command) => {
   const { code, output } = await run([command, "--help"]);
   expect(code).toBe(0);
   expect(output).toMatch(/Examples:/);

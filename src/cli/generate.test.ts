@@ -48,7 +48,7 @@ test("--seed 0 is a seed as any other; without temperature nothing is drawn", as
 
 test("a prompt from standard input, limits, penalties, another cache and threads", async () => {
   const { code, output } = await generate(
-    ["--prompt", "-", "--min-p", "0.1", "--repetition-penalty", "1.2", "--cache-dtype", "f16", "--threads", "1"],
+    ["--prompt", "-", "--seed", "1", "--min-p", "0.1", "--repetition-penalty", "1.2", "--cache-dtype", "f16", "--threads", "1"],
     "It was",
   );
   expect(code).toBe(0);
@@ -61,5 +61,5 @@ test("a prompt and an answer beyond the context are refused, unless the beginnin
   expect(tooLong.code).toBe(1);
   expect(tooLong.errors).toMatch(/^error: generate: expected a prompt and an answer of at most 24 tokens together/);
   expect((await generate(["--prompt", "It was the best of times", "--context", "24", "--context-shift"])).code).toBe(0);
-  expect((await generate(["--context", "64"])).errors).toMatch(/a contextLength from 1 to 32; received 64/);
+  expect((await generate(["--context", "64"])).errors).toMatch(/a --context from 1 to 32; received 64/);
 });

@@ -1,7 +1,8 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { GeneratorOptions, TextOptions } from "../generate/index.ts";
 import { Device, type DeviceOptions } from "../runtime/index.ts";
 import { setDefaultDevice } from "../tensor/index.ts";
+import { choice } from "./option-names.ts";
 
 export function number(text: string): number {
   const value = Number(text);
@@ -22,16 +23,14 @@ export function dropUndefined<T extends object>(options: T): T {
 }
 
 export const deviceOption = () =>
-  new Option("--device <type>", "where to compute; auto takes the best that works")
-    .choices(["auto", "cpu", "webgpu", "cuda", "coreml", "directml"])
-    .default("cpu");
+  choice("--device <type>", "where to compute; auto takes the best that works", ["auto", "cpu", "webgpu", "cuda", "coreml", "directml"]).default("cpu");
 
 /** Options of the commands that open a model to write texts with it. */
 export function withModel(command: Command): Command {
   return command
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--context <tokens>", "most tokens of a prompt and its answer; memory follows the text, not this (default: the model's longest)", integer)
-    .addOption(new Option("--cache-dtype <dtype>", "what keys and values are kept in; f16 takes half the memory").choices(["f32", "f16"]).default("f32"))
+    .addOption(choice("--cache-dtype <dtype>", "what keys and values are kept in; f16 takes half the memory", ["f32", "f16"]).default("f32"))
     .addOption(deviceOption())
     .option("--threads <n>", "threads that compute one operation together (default: all cores)", integer);
 }

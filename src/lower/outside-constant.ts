@@ -11,7 +11,7 @@ export interface OutsideConstant {
 }
 
 /** Bytes of a constant from which on it is worth keeping outside. */
-export const OUTSIDE_BYTES = 2 ** 16;
+export const OUTSIDE_BYTES = 2 ** 12;
 
 /** Says that a tensor's numbers are not in the model. ONNX Runtime never looks for the file, as it is given the tensor. */
 export function outsideData(bytes: number) {

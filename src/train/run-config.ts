@@ -90,7 +90,7 @@ export function checkRunConfig(config: RunConfig): void {
   require(["f32", "bf16", "f16"].includes(config.precision), "precision to be f32, bf16 or f16", config.precision);
   const near = Math.ceil(config.hiddenSize / config.numHeads) * config.numHeads;
   const widths = `${config.hiddenSize} and ${config.numHeads}`;
-  require(config.hiddenSize % config.numHeads === 0, "hiddenSize (--width) to be a multiple of numHeads (--heads)", widths, `use --width ${near}`);
+  require(config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", widths, `use --width ${near}`);
   const bytes = stateBytes(config);
   const size = `a model whose weights, gradients and optimizer take ${Math.ceil(bytes / 2 ** 30)} GiB`;
   require(bytes <= totalmem(), `a model that fits the ${Math.floor(totalmem() / 2 ** 30)} GiB of memory`, size, "use a smaller --width or fewer --layers");

@@ -1,0 +1,190 @@
+/** A talk as a person types it: keys, prompts, commands, what is forgotten. The streams are those of a terminal. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
+import type { TextOptions } from "../../generate/index.ts";
+import type { ServedModel } from "../../serve/index.ts";
+import { heldModel, tinyServedModel } from "../../testing/served-model.ts";
+import { chatCommand } from "./chat.ts";
+import { MessageReader } from "./messages.ts";
+
+const CTRL_C = "\u0003";
+const CTRL_D = "\u0004";
+const UP = "\u001b[A";
+
+let folder: string;
+let models: ServedModel[] = [];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindling-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+afterEach(() => {
+  for (const { generator } of models) generator.dispose();
+  models = [];
+});
+
+/** A talk that is going on: what is typed, and what has been shown. */
+function talk<M extends ServedModel>(
+  model: M,
+  options: TextOptions = { maxNewTokens: 3, temperature: 0 },
+  { isTerminal = true, system = undefined as string | undefined } = {},
+) {
+  models.push(model);
+  const [input, output, errors] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  let shown = "";
+  let told = "";
+  output.on("data", (data) => {
+    shown += data;
+  });
+  errors.on("data", (data) => {
+    told += data;
+  });
+  const ended = chatCommand(model, options, { system, streams: { input, output, errors, isTerminal } });
+  return {
+    model,
+    ended,
+    type: (text: string) => input.write(text),
+    end: () => input.end(),
+    shown: () => shown,
+    told: () => told,
+    /** Waits until the text has been shown so often. */
+    until: (text: string, count = 1) => vi.waitFor(() => expect(shown.split(text).length - 1).toBeGreaterThanOrEqual(count), 5000),
+  };
+}
+/** The first tokens of a held model. */
+const ANSWER = ' !"';
+const textOf = ({ tokenizer }: ServedModel, ids: readonly number[]) => tokenizer.decode([...ids]);
+
+test("Ctrl-C stops an answer and the talk goes on; at the empty prompt it ends it", async () => {
+  const { model, ended, type, until } = talk(heldModel(400), { maxNewTokens: 40 });
+  model.generator.hold(3);
+  await until(">>> ");
+  type("Hello\r");
+  await until(ANSWER);
+  type(CTRL_C);
+  await until("(stopped)");
+  model.generator.release();
+  type("Go on\r");
+  await until("cut off after 40 tokens");
+  expect(await textOf(model, model.generator.prompts[1])).toBe('user: Hello\nassistant: !"\nuser: Go on\nassistant:'); // what was said stays
+  await new Promise((resolve) => setTimeout(resolve, 1000)); // a second Ctrl-C at once would end it from anywhere
+  type(CTRL_C);
+  expect(await ended).toBe(0);
+});
+
+test("two Ctrl-C in a row end an answer and the talk", async () => {
+  const { model, ended, type, until } = talk(heldModel(), { maxNewTokens: 40 });
+  model.generator.hold(3);
+  type("Hello\r");
+  await until(ANSWER);
+  type(CTRL_C + CTRL_C);
+  expect(await ended).toBe(130);
+});
+
+test("Ctrl-C drops a line that was begun; empty lines are not sent; the arrow brings a line back", async () => {
+  const { model, ended, type, until } = talk(heldModel(400), { maxNewTokens: 3 });
+  type("dropped");
+  type(CTRL_C);
+  type("\r  \r");
+  type("first\r");
+  await until(ANSWER);
+  await until("cut off");
+  type(`${UP}!\r`);
+  await until("cut off", 2);
+  type(CTRL_D);
+  expect(await ended).toBe(0);
+  expect(model.generator.prompts).toHaveLength(2);
+  expect(await textOf(model, model.generator.prompts[1])).toMatch(/user: first!\nassistant:$/);
+});
+
+test("what is typed during an answer is not mixed with it, and is answered next", async () => {
+  const { model, ended, type, shown, until } = talk(heldModel(400), { maxNewTokens: 5 });
+  model.generator.hold(3);
+  type("one\r");
+  await until(ANSWER);
+  type("two\r");
+  model.generator.release();
+  await until("cut off", 2);
+  type("/exit\r");
+  expect(await ended).toBe(0);
+  expect(shown()).toContain(' !"#$\n(cut off after 5 tokens; --tokens <n> allows more)\n');
+  expect(shown()).toContain(">>> two\n");
+  expect(await textOf(model, model.generator.prompts[1])).toMatch(/user: two\nassistant:$/);
+});
+
+test("/system, /clear, /save, /help, and what is no command", async () => {
+  const chatTemplate = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}";
+  const { model, ended, type, shown, until } = talk({ ...heldModel(400), chatTemplate }, { maxNewTokens: 3 }, { system: "Be kind." });
+  const file = join(folder, "talk.json");
+  type("/system\r");
+  await until("system prompt: Be kind.");
+  type("/system Be short.\rHello\r");
+  await until("cut off");
+  expect(await textOf(model, model.generator.prompts[0])).toBe("[system] Be short.\n[user] Hello\n");
+  type(`/save ${file}\r`);
+  await until(`saved ${file}`);
+  const saved = [
+    { role: "system", content: "Be short." },
+    { role: "user", content: "Hello" },
+    { role: "assistant", content: '!"' },
+  ];
+  expect(JSON.parse(await readFile(file, "utf8"))).toEqual(saved);
+  type(`/clear\r/save ${file}\r`); // a file that is there stays as it is
+  await until("is there already");
+  expect(JSON.parse(await readFile(file, "utf8"))).toEqual(saved);
+  type("/sytem x\r");
+  await until("/sytem is no command");
+  type("/system -\r/etc/hosts?\r");
+  await until("cut off", 2);
+  expect(await textOf(model, model.generator.prompts[1])).toBe("[user] /etc/hosts?\n");
+  type("/help\r/exit\r");
+  expect(await ended).toBe(0);
+  expect(shown()).toContain("/save <file>");
+});
+
+test("messages of several lines", () => {
+  const messages = (...lines: string[]) => {
+    const reader = new MessageReader();
+    return [...lines.map((line) => reader.push(line)), reader.end()].filter((text) => text !== undefined);
+  };
+  expect(messages("a\\", "b", "c")).toEqual(["a\nb", "c"]);
+  expect(messages('"""', "a", "", "b\\", '"""', "c")).toEqual(["a\n\nb\\", "c"]);
+  expect(messages('"""a', 'b"""')).toEqual(["a\nb"]);
+  expect(messages('"""a"""', 'say """ here')).toEqual(["a", 'say """ here']);
+  expect(messages('"""a', "b")).toEqual(["a\nb"]); // the end of the input ends it
+});
+
+test("a full context is told: which messages are forgotten, and one that is too long is refused", async () => {
+  const { ended, type, told, until } = talk(tinyServedModel({ contextLength: 64 }));
+  for (let i = 1; i <= 3; i++) {
+    type(`message ${i}\r`);
+    await until("cut off", i);
+  }
+  await until("(the context of 64 tokens is full: the oldest 2 messages are forgotten)");
+  type(`${"long ".repeat(20)}\r`);
+  await vi.waitFor(() => expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/));
+  type("short\r"); // the talk goes on
+  await until("cut off", 4);
+  type("/exit\r");
+  expect(await ended).toBe(0);
+});
+
+test("over pipes each message is answered in turn; the output is the answers alone", async () => {
+  const { ended, type, end, shown, told } = talk(heldModel(400), { maxNewTokens: 3 }, { isTerminal: false });
+  type('one\n\ntwo\\\ngoes on\n/clear\n"""\nthree\n');
+  end();
+  expect(await ended).toBe(0);
+  expect(shown()).toBe(' !"\n !"\n !"\n');
+  expect(told()).toMatch(/forgotten/);
+});
+
+test("over pipes an answer that fails is told, the next is given, and the exit code says so", async () => {
+  const { ended, type, end, shown, told } = talk(tinyServedModel({ contextLength: 64 }), undefined, { isTerminal: false });
+  type(`${"long ".repeat(20)}\nshort\n`);
+  end();
+  expect(await ended).toBe(1);
+  expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/);
+  expect(shown().trim()).not.toBe("");
+});

@@ -1,0 +1,82 @@
+import { InvalidArgumentError, Option } from "commander";
+import { type KindlingError, nearest, OptionError } from "../ir/index.ts";
+import type { RunConfig } from "../train/index.ts";
+
+/** What sets each setting of a run on the command line. */
+export const trainingOptions: Readonly<Record<keyof RunConfig, string>> = {
+  text: "--text",
+  tokenizer: "--tokenizer",
+  vocabSize: "--vocab-size",
+  contextLength: "--context",
+  hiddenSize: "--width",
+  numLayers: "--layers",
+  numHeads: "--heads",
+  dropout: "--dropout",
+  batchSize: "--batch",
+  steps: "--steps",
+  maxSeconds: "--max-seconds",
+  learningRate: "--lr",
+  warmupSteps: "--warmup",
+  weightDecay: "--weight-decay",
+  clipNorm: "--clip",
+  precision: "--precision",
+  seed: "--seed",
+  evaluationInterval: "--eval-every",
+  checkpointInterval: "--save-every",
+};
+
+/** The library's name of each option whose value it checks, and what the user typed. */
+const optionNames: Readonly<Record<string, string>> = {
+  ...trainingOptions,
+  maxNewTokens: "--tokens",
+  contextShift: "--context-shift",
+  cacheDtype: "--cache-dtype",
+  threads: "--threads",
+  temperature: "--temperature",
+  topK: "--top-k",
+  topP: "--top-p",
+  minP: "--min-p",
+  repetitionPenalty: "--repetition-penalty",
+  maxQueue: "--max-queue",
+  queueTimeoutMs: "--queue-timeout",
+  requestTimeoutMs: "--timeout",
+  corsOrigins: "--cors-origin",
+  allowedHosts: "--allowed-hosts",
+};
+
+const isTwoWords = (name: string) => /[A-Z]/.test(name);
+const twoWords = new RegExp(`\\b(${Object.keys(optionNames).filter(isTwoWords).join("|")})\\b`, "g");
+/** Such as "dropout from 0": a name of one word is the option's only where its value is spoken of. */
+const oneWord = new RegExp(
+  `(^|, )(a )?(${Object.keys(optionNames)
+    .filter((name) => !isTwoWords(name))
+    .join("|")})(?= (to be|above|of at least|from|that is|\\S+ instead of)\\b)`,
+  "g",
+);
+
+/** A text of the library with the options as they are typed. */
+export const asTyped = (text: string): string =>
+  text
+    .replace(twoWords, (name) => optionNames[name])
+    .replace(oneWord, (_, before: string, article: string | undefined, name: string) => `${before}${article ?? ""}${optionNames[name]}`);
+
+/** What an error says, in the words of the command line. */
+export function messageOf(error: KindlingError): string {
+  if (!(error instanceof OptionError)) return error.message;
+  const { where, expected, received, fix } = error;
+  return `${asTyped(where)}: expected ${asTyped(expected)}; received ${asTyped(received)}. Fix: ${asTyped(fix)}.`;
+}
+
+/** The property in which commander keeps an option. */
+export const propertyOf = (option: string): string => new Option(option).attributeName();
+
+/** An option with a choice of values; a value near one of them is asked about. */
+export function choice(flags: string, description: string, values: readonly string[]): Option {
+  const option = new Option(flags, description).choices(values);
+  const parse = option.parseArg as (text: string, previous: unknown) => unknown;
+  return option.argParser((text, previous) => {
+    const near = values.includes(text) ? undefined : nearest(text, values);
+    if (near !== undefined) throw new InvalidArgumentError(`Did you mean ${near}? Allowed choices are ${values.join(", ")}.`);
+    return parse(text, previous);
+  });
+}

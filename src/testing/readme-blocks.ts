@@ -1,0 +1,37 @@
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const repository = fileURLToPath(new URL("../..", import.meta.url));
+/** Documents whose code blocks stand for themselves. */
+const documents = ["README.md", "docs/serving.md"];
+
+export interface Block {
+  /** Such as README-79. */
+  name: string;
+  code: string;
+}
+
+/** Code blocks of a language, named by document and line. */
+export async function blocksOf(language: "ts" | "sh"): Promise<Block[]> {
+  const blocks: Block[] = [];
+  for (const document of documents) {
+    const text = await readFile(join(repository, document), "utf8");
+    for (const match of text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, "gm"))) {
+      const line = text.slice(0, match.index).split("\n").length;
+      blocks.push({ name: `${document.replace(/\W+/g, "-").replace(/-md$/, "")}-${line}`, code: match[1] });
+    }
+  }
+  return blocks;
+}
+
+/** A project of a user in an empty folder: the built package is its dependency, and TypeScript is strict. */
+export async function makeProject(folder: string): Promise<void> {
+  const link = async (target: string, name: string) => symlink(target, join(folder, "node_modules", name), "junction");
+  await mkdir(join(folder, "node_modules"), { recursive: true });
+  await link(repository, "kindling");
+  await link(join(repository, "node_modules", "@types"), "@types");
+  const compilerOptions = { strict: true, noUncheckedIndexedAccess: true, target: "es2022", module: "nodenext", types: ["node"], skipLibCheck: true, noEmit: true };
+  await writeFile(join(folder, "package.json"), JSON.stringify({ name: "project", private: true, type: "module" }));
+  await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+}
