@@ -1,13 +1,15 @@
 /** Models are saved with their tokenizer. */
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { Tokenizer } from "../tokenizers/index.ts";
-import { fromPretrained, savePretrained } from "./index.ts";
+import { type CausalLM, fromPretrained, saveGguf, savePretrained } from "./index.ts";
 
 const source = fileURLToPath(new URL("../../golden/pipelines/models/gpt2", import.meta.url));
+
+const words = () => Tokenizer.fromJson({ model: { type: "WordLevel", vocab: { whale: 0, "[UNK]": 1 }, unk_token: "[UNK]" } }, { unk_token: "[UNK]" });
 
 test("the tokenizer of the folder that a model came from goes along, or the one that is named", async () => {
   const folder = await mkdtemp(join(tmpdir(), "kindling-"));
@@ -18,10 +20,37 @@ test("the tokenizer of the folder that a model came from goes along, or the one 
   await savePretrained(model, folder); // what is there already stays
   expect((await readdir(folder)).sort()).toEqual(names);
 
-  const other = await Tokenizer.fromJson({ model: { type: "WordLevel", vocab: { whale: 0, "[UNK]": 1 }, unk_token: "[UNK]" } }, { unk_token: "[UNK]" });
+  const other = await words();
   await savePretrained(model, folder, { tokenizer: other });
   expect((await Tokenizer.open(folder)).special).toEqual({ unk: "[UNK]" });
   await expect(savePretrained(model, folder, { tokeniser: other } as never)).rejects.toThrow(/did you mean "tokenizer"/);
   model.dispose();
   await rm(folder, { recursive: true });
+});
+
+test("a tokenizer that is named stands in place of all files of the source's; links are followed, and folders copied whole", async () => {
+  const root = await mkdtemp(join(tmpdir(), "kindling-"));
+  const [folder, again, named] = ["source", "again", "named"].map((name) => join(root, name));
+  await cp(source, folder, { recursive: true });
+  await writeFile(join(folder, "special_tokens_map.json"), '{ "unk_token": "<|endoftext|>" }');
+  await writeFile(join(folder, "chat_template.jinja"), "{{ usual }}");
+  await writeFile(join(folder, "LICENSE"), "MIT");
+  await mkdir(join(folder, "tokenizer")); // as diffusers has it
+  await writeFile(join(folder, "tokenizer", "vocab.json"), "{}");
+  await rename(join(folder, "tokenizer.json"), join(root, "blob"));
+  await symlink(join("..", "blob"), join(folder, "tokenizer.json")); // as caches have it
+  const model = await fromPretrained(folder);
+  await savePretrained(model, again);
+  expect((await lstat(join(again, "tokenizer.json"))).isFile()).toBe(true);
+  expect((await Tokenizer.open(again)).chatTemplate).toBe("{{ usual }}");
+  expect(await readdir(join(again, "tokenizer"))).toEqual(["vocab.json"]);
+
+  await savePretrained(model, named, { tokenizer: await words() });
+  const weights = ["config.json", "generation_config.json", "model.safetensors"];
+  expect((await readdir(named)).sort()).toEqual(["LICENSE", ...weights, "tokenizer.json", "tokenizer_config.json"]);
+
+  await writeFile(join(folder, "tokenizer_config.json"), '{ "bos_token": 7 }');
+  await expect(saveGguf(model as CausalLM, join(root, "x.gguf"))).rejects.toThrow(/tokenizer_config\.json, bos_token/); // damaged, which is not the same as none
+  model.dispose();
+  await rm(root, { recursive: true });
 });

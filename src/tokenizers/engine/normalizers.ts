@@ -128,7 +128,7 @@ const makers: Makers<Normalizer> = {
 function replace(changes: Change[], old: string, fresh: string): void {
   const characters = Array.from(fresh);
   const difference = characters.length - Array.from(old).length;
-  changes.push(...characters.map((character, i): Change => [character, i >= characters.length - difference ? 1 : 0]));
+  for (const [i, character] of characters.entries()) changes.push([character, i >= characters.length - difference ? 1 : 0]);
   const last = changes.at(-1);
   if (difference < 0 && last) changes[changes.length - 1] = [last[0], last[1] + difference];
 }

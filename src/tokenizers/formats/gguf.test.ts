@@ -68,6 +68,14 @@ test("every name of a cut that llama.cpp knows is one of ours once", () => {
   for (const { names } of ggufCuts) expect(names.length).toBeGreaterThan(0);
 });
 
+test("an ordinary token that a file has padding for stays text", async () => {
+  const tokenizer = await changed("gpt2", (metadata) => {
+    const tokens = metadata.get("tokenizer.ggml.tokens") as string[];
+    metadata.set("tokenizer.ggml.padding_token_id", tokens.indexOf("!"));
+  });
+  expect(await tokenizer.decode(await tokenizer.encode("a whale!!"))).toBe("a whale!!");
+});
+
 test("a name that is not known is refused, none is llama.cpp's default with a warning", async () => {
   await expect(changed("gpt2", (metadata) => metadata.set("tokenizer.ggml.pre", "gpt2"))).rejects.toThrow(/ggml\.pre: expected one of gpt-2, .*received gpt2/);
   const tokenizer = await changed("gpt2", (metadata) => metadata.delete("tokenizer.ggml.pre"));

@@ -100,12 +100,16 @@ export const specialRoles: Readonly<Partial<Record<keyof SpecialTokens, TokenRol
   mask: "mask",
 };
 
-/** Tokens with a part to play, by the keys of a tokenizer_config.json. */
-function namedTokens({ tokens, roles }: GgufVocabulary): Json {
+/** Roles that some files give to the first token, whatever it is. */
+const careless: ReadonlySet<TokenRole | undefined> = new Set(["padding", "seperator", "mask"]);
+
+/** Tokens with a part to play, by the keys of a tokenizer_config.json. A named token is found in texts and left out of them, which ordinary ones must not be. */
+function namedTokens({ tokens, kinds, roles }: GgufVocabulary): Json {
   return Object.fromEntries(
     Object.entries(specialRoles).flatMap(([name, role]) => {
       const id = roles[role];
-      return id === undefined ? [] : [[`${name}_token`, tokens[id]]];
+      const isNone = id === undefined || (careless.has(role) && kinds[id] === "normal");
+      return isNone ? [] : [[`${name}_token`, tokens[id]]];
     }),
   );
 }
