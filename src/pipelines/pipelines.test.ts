@@ -39,16 +39,17 @@ function optionsOf(options: Record<string, unknown>): Record<string, unknown> {
 }
 
 const isLists = (value: unknown): value is { question: string[]; context: string[] } => Array.isArray((value as { question?: unknown } | null)?.question);
-/** Files of golden/ by their whole paths, names of fields as ours; questions and their contexts in two lists as one list. */
-const placed = (value: unknown): unknown =>
+const asItIs = (key: string): string => key;
+/** Files of golden/ by their whole paths; questions and their contexts in two lists as one list. Fields of inputs have our names, those of results have transformers'. */
+const placed = (value: unknown, nameOf = asItIs): unknown =>
   isLists(value)
     ? value.question.map((question, i) => ({ question, context: value.context[i] }))
     : typeof value === "string" && /^(images|audio)\//.test(value)
       ? join(golden, value)
       : Array.isArray(value)
-        ? value.map(placed)
+        ? value.map((each) => placed(each, nameOf))
         : value !== null && typeof value === "object"
-          ? Object.fromEntries(Object.entries(value).map(([key, part]) => [camel(key), placed(part)]))
+          ? Object.fromEntries(Object.entries(value).map(([key, part]) => [nameOf(key), placed(part, nameOf)]))
           : value;
 
 /** Numbers to 1e-4, all else the same; masks as runs of equal pixels. */
@@ -91,7 +92,7 @@ describe.each(files)("%s", async (file) => {
     const made = await pipeline(task, join(golden, model), processor ? { processor: join(golden, processor) } : {});
     for (const [i, { inputs, options, output }] of calls.entries()) {
       if (isOther(options)) continue;
-      const found = await (made as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(placed(inputs), optionsOf(options));
+      const found = await (made as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(placed(inputs, camel), optionsOf(options));
       expectSame(`call ${i} ${JSON.stringify(options)}`, found, placed(output));
     }
     made.dispose();
