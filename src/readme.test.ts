@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { createProgram } from "./cli/program.ts";
 import * as kindling from "./index.ts";
+import { kindlingCommands } from "./testing/readme-blocks.ts";
 
 const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
 const packageJson = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));
@@ -27,6 +29,22 @@ test("the README's first program runs and gives what it says", async () => {
 
 test("the commands of the README exist", () => {
   for (const [, name] of readme.matchAll(/npm run ([\w:]+)/g)) expect(packageJson.scripts).toHaveProperty(name);
+});
+
+test("every command line of kindling is one that the program takes", async () => {
+  const commands = await kindlingCommands();
+  expect(commands.length).toBeGreaterThan(10);
+  for (const words of commands) {
+    const program = createProgram();
+    let called = "";
+    for (const command of program.commands) {
+      command.exitOverride().action(() => {
+        called = command.name();
+      });
+    }
+    program.parse(words, { from: "user" });
+    expect(called).toBe(words[0]);
+  }
 });
 
 test("every layer has its subpath", () => {

@@ -36,11 +36,14 @@ function run(args: string[], onOutput: (output: string, signal: (name: NodeJS.Si
 
 const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
 
-test.each(["train", "generate", "chat", "serve", "start", "inspect", "convert", "doctor", "pull", "profile"])("%s --help shows examples", async (command) => {
-  const { code, output } = await run([command, "--help"]);
-  expect(code).toBe(0);
-  expect(output).toMatch(/Examples:/);
-});
+test.each(["train", "generate", "chat", "serve", "start", "inspect", "convert", "doctor", "pull", "profile", "list", "show", "rm"])(
+  "%s --help shows examples",
+  async (command) => {
+    const { code, output } = await run([command, "--help"]);
+    expect(code).toBe(0);
+    expect(output).toMatch(/Examples:/);
+  },
+);
 
 test("a device that is absent is an error, not a wait", async () => {
   const absent = process.platform === "darwin" ? "directml" : "coreml";

@@ -8,6 +8,7 @@ import { convertCommand, targetFormats } from "./convert.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
+import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { profileCommand } from "./profile.ts";
@@ -207,6 +208,35 @@ Examples:
     .action((name, target, o) => convertCommand(name, target, o));
 }
 
+/** The models of this machine. */
+function addLibrary(program: Command): void {
+  program
+    .command("list")
+    .alias("ls")
+    .description("Show the runs and the pulled models: name, kind, parameters, size, last change.")
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--json", "as JSON")
+    .addHelpText("after", "\nExamples:\n  kindling list\n  kindling list --json")
+    .action((o) => listCommand(o));
+
+  program
+    .command("show")
+    .argument("<name>", "a run, or a pulled repository")
+    .description("Show a model of kindling list; of a run also its options and last losses.")
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .addHelpText("after", "\nExamples:\n  kindling show sotu\n  kindling show HuggingFaceTB/SmolLM2-135M")
+    .action((name, o) => showCommand(name, o));
+
+  program
+    .command("rm")
+    .argument("<name>", "a run, or a pulled repository")
+    .description("Remove a run, or a pulled model from the cache that Python shares. Asks first.")
+    .option("--runs <folder>", "folder of all runs", "runs")
+    .option("--yes", "do not ask")
+    .addHelpText("after", "\nExamples:\n  kindling rm my\n  kindling rm HuggingFaceTB/SmolLM2-135M --yes")
+    .action((name, o) => removeCommand(name, o));
+}
+
 /** The program; `parseAsync` runs what the user typed. */
 export function createProgram(): Command {
   const program = new Command("kindling")
@@ -214,6 +244,6 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addStart, addMeasuring, addFiles]) add(program);
+  for (const add of [addTraining, addWriting, addStart, addMeasuring, addFiles, addLibrary]) add(program);
   return program;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { pull } from "../hub/index.ts";
+import { pull, removeRepository } from "../hub/index.ts";
 import { removeRun, runFolder } from "../train/index.ts";
 import { hostileNames } from "./hostile-names.ts";
 
@@ -11,6 +11,7 @@ import { hostileNames } from "./hostile-names.ts";
 const deletions: Readonly<Record<string, string>> = {
   "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
   "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
+  "hub/cached.ts": "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
   "hub/pull.ts": "blobs and links in the cache, below a repository's folder, whose name was checked",
   "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",
   "runtime/graph-cache.ts": "its own temporary files in the cache of compiled graphs",
@@ -43,5 +44,6 @@ test.each(hostileNames)("the name %j removes nothing", async (name) => {
   const runs = join(root, "runs");
   await expect((async () => removeRun(runFolder(runs, name)))()).rejects.toThrow(/the name of a run/);
   await expect(pull(name, { cacheFolder: root, isOffline: true })).rejects.toThrow();
+  await expect(removeRepository(name, { cacheFolder: root })).rejects.toThrow(/an id such as|a model in the cache/);
   expect(await readdir(root, { recursive: true })).toEqual(before);
 });

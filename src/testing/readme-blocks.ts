@@ -31,7 +31,28 @@ export async function makeProject(folder: string): Promise<void> {
   await mkdir(join(folder, "node_modules"), { recursive: true });
   await link(repository, "kindling");
   await link(join(repository, "node_modules", "@types"), "@types");
-  const compilerOptions = { strict: true, noUncheckedIndexedAccess: true, target: "es2022", module: "nodenext", types: ["node"], skipLibCheck: true, noEmit: true };
+  const compilerOptions = {
+    strict: true,
+    noUncheckedIndexedAccess: true,
+    target: "es2022",
+    module: "nodenext",
+    types: ["node"],
+    skipLibCheck: true,
+    noEmit: true,
+  };
   await writeFile(join(folder, "package.json"), JSON.stringify({ name: "project", private: true, type: "module" }));
   await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
+}
+
+/** The words of a command line, without its comment; quotation marks hold words together. */
+export const wordsOf = (line: string): string[] =>
+  [...line.replace(/\s#.*$/, "").matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain);
+
+/** What the documents call kindling with. */
+export async function kindlingCommands(): Promise<string[][]> {
+  const lines = (await blocksOf("sh")).flatMap(({ code }) => code.split("\n")).map(wordsOf);
+  return lines.flatMap(([program, second, ...rest]) => {
+    if (program === "npx" && second === "kindling") return [rest];
+    return program === "npm" && second === "start" ? [["start", ...rest.filter((word) => word !== "--")]] : [];
+  });
 }
