@@ -10,8 +10,8 @@ import { build } from "esbuild";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = mkdtempSync(join(tmpdir(), "kindling-package-"));
 const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-/** So that nothing gets in that does not belong there: the code and its types are 610 KiB. */
-const LARGEST_KIB = 800;
+/** So that nothing gets in that does not belong there: the code and its types are 840 KiB. */
+const LARGEST_KIB = 900;
 let checks = 0;
 
 /** @param {string} what @param {boolean} isFine */

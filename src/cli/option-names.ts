@@ -55,7 +55,7 @@ const oneWord = new RegExp(
 );
 
 /** A text of the library with the options as they are typed. */
-export const asTyped = (text: string): string =>
+const asTyped = (text: string): string =>
   text
     .replace(twoWords, (name) => optionNames[name])
     .replace(oneWord, (_, before: string, article: string | undefined, name: string) => `${before}${article ?? ""}${optionNames[name]}`);

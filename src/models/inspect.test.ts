@@ -70,7 +70,7 @@ test("what is no model is an error", async () => {
   await expect(inspectModel(text)).rejects.toThrow(/text\.txt: expected a model: .* received a file that begins with "just a t"/);
   const empty = join(folder, "empty");
   await mkdir(empty);
-  await expect(inspectModel(empty)).rejects.toThrow(/an empty one/);
+  await expect(inspectModel(empty)).rejects.toThrow(/an empty folder/);
   await writeFile(join(empty, "some.gguf"), "");
-  await expect(inspectModel(empty)).rejects.toThrow(/inspect .*some\.gguf/);
+  await expect(inspectModel(empty)).rejects.toThrow(/open .*some\.gguf/);
 });

@@ -45,7 +45,7 @@ export async function makeProject(folder: string): Promise<void> {
 }
 
 /** The words of a command line, without its comment; quotation marks hold words together. */
-export const wordsOf = (line: string): string[] =>
+const wordsOf = (line: string): string[] =>
   [...line.replace(/\s#.*$/, "").matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain);
 
 /** What the documents call kindling with. */

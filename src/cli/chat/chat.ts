@@ -9,7 +9,7 @@ import { runCommand } from "./commands.ts";
 import { Conversation } from "./conversation.ts";
 import { MessageReader } from "./messages.ts";
 
-export const PROMPT = ">>> ";
+const PROMPT = ">>> ";
 const CONTINUED = "... ";
 /** Two Ctrl-C within this time end the talk, also where lines wait that are not answered yet. */
 const TWICE_MS = 1000;
