@@ -20,9 +20,15 @@ interface Finished {
 }
 
 /** Runs a command; `onOutput` sees all output so far and may signal the program. */
-function run(args: string[], onOutput: (output: string, signal: (name: NodeJS.Signals) => void) => void = () => {}): Promise<Finished> {
+function run(
+  args: string[],
+  onOutput: (output: string, signal: (name: NodeJS.Signals) => void) => void = () => {},
+  node: string[] = [],
+  input = "",
+): Promise<Finished> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [...node, program, ...args], { cwd: folder });
+    child.stdin.end(input);
     let output = "";
     const collect = (data: Buffer) => {
       output += data;
@@ -105,6 +111,33 @@ test("doctor tells what the machine has", async () => {
   const { output, code } = await run(["doctor"]);
   expect(code).toBe(0);
   for (const word of ["processor", "memory", "onnxruntime-node", "parameters"]) expect(output).toContain(word);
+  expect(output).toMatch(/^system /); // nothing of drivers before or between
+  for (const line of output.trimEnd().split("\n")) expect(line).toMatch(/^(\w+ +| {14})\S/);
+});
+
+test("doctor exits with 1 and says what to do when the runtime does not start", async () => {
+  const hook = join(folder, "hook.cjs");
+  await writeFile(
+    hook,
+    `const Module = require("node:module");
+const resolve = Module._resolveFilename;
+Module._resolveFilename = (name, ...rest) => {
+  if (name.startsWith("onnxruntime-node")) throw new Error("Cannot find module 'onnxruntime-node'");
+  return resolve(name, ...rest);
+};`,
+  );
+  const { output, code } = await run(["doctor"], undefined, ["--require", hook]);
+  expect(code).toBe(1);
+  expect(output).toMatch(/does not start: Cannot find module/);
+  expect(output).toMatch(/fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@/);
+});
+
+test("a text from standard input trains a run that has a name", async () => {
+  const options = ["train", "--text", "-", ...small, "--steps", "2"];
+  expect((await run(options)).output).toMatch(/expected a --name for a text from standard input/);
+  const text = await readFile(join(folder, "text.txt"), "utf8");
+  expect(await run([...options, "--name", "piped"], undefined, [], text)).toMatchObject({ code: 0, output: expect.stringContaining("finished at step 2") });
+  expect((await run(["train", "--name", "piped", "--steps", "3"])).output).toContain("finished at step 3"); // goes on without the text
 });
 
 test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the file a folder again", { timeout: 240_000 }, async () => {

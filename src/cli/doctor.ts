@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from "node:os";
 import type { KindlingError } from "../ir/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
+import { probeDevice } from "./device.ts";
 import { formatCount } from "./terminal.ts";
 
 const GIB = 2 ** 30;
@@ -26,17 +27,15 @@ const accelerators: readonly DeviceType[] = ["webgpu", "cuda", "coreml"];
 
 /** Whether a device of this type works here. */
 async function stateOf(type: DeviceType): Promise<string> {
-  const device = new Device({ type });
-  const state = await device.picked.then(
+  const state = await probeDevice(type).then(
     () => `works: new Device({ type: "${type}" })`,
     (cause) => `does not work: ${(cause as KindlingError).received.replace(`${type}: `, "")}`,
   );
-  await device.close();
   return `${type} ${state}`;
 }
 
 /** What the runtime can use, and whether it starts. */
-async function runtimeReport(): Promise<string[]> {
+async function runtimeReport(): Promise<{ lines: string[]; isStarted: boolean }> {
   const require = createRequire(import.meta.url);
   try {
     const { version } = require("onnxruntime-node/package.json") as { version: string };
@@ -48,17 +47,16 @@ async function runtimeReport(): Promise<string[]> {
     const backends = listSupportedBackends().map(({ name, bundled }) => (bundled ? name : `${name} (its files are not installed)`));
     const gpus = await Promise.all(accelerators.filter((type) => backends.includes(type)).map(stateOf));
     const way = binding === "C API" ? "called by its C API, without copies" : `called by ${binding}, which copies results: ${bindingReason}`;
-    return [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus];
+    return { isStarted: true, lines: [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus] };
   } catch (cause) {
-    return [
-      `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`,
-      "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0",
-    ];
+    const reason = `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`;
+    return { isStarted: false, lines: [reason, "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"] };
   }
 }
 
-/** `kindling doctor`: what this machine has and what fits on it. */
+/** `kindling doctor`: what this machine has and what fits on it. Exit code 1 when nothing can be computed. */
 export async function doctorCommand(): Promise<void> {
+  const { lines, isStarted } = await runtimeReport();
   const flags = await processorFlags();
   const usable = totalmem() * USABLE;
   const rows: [string, string][] = [
@@ -66,9 +64,10 @@ export async function doctorCommand(): Promise<void> {
     ["processor", `${cpus()[0]?.model.trim() || "unknown"}, ${availableParallelism()} cores`],
     ["instructions", flags.length > 0 ? flags.join(" ") : "unknown"],
     ["memory", `${(totalmem() / GIB).toFixed(1)} GiB, ${(freemem() / GIB).toFixed(1)} GiB free`],
-    ...(await runtimeReport()).map((text, i): [string, string] => [i === 0 ? "runtime" : "", text]),
+    ...lines.map((text, i): [string, string] => [i === 0 ? "runtime" : "", text]),
     ["fits", `training up to about ${formatCount(usable / TRAINING_BYTES_PER_PARAMETER)} parameters (f32, AdamW), before activations`],
     ["", `generating with up to about ${formatCount(usable / INFERENCE_BYTES_PER_PARAMETER)} parameters (f32)`],
   ];
   for (const [name, text] of rows) process.stdout.write(`${name.padEnd(14)}${text}\n`);
+  if (!isStarted) process.exitCode = 1;
 }

@@ -5,6 +5,7 @@ import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { chatCommand } from "./chat/chat.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
+import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -13,7 +14,7 @@ import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import { collect, deviceOption, dropUndefined, generatorOptionsOf, integer, number, samplingOf, useDevice, withModel, withSampling } from "./sampling.ts";
+import { collect, deviceOption, dropUndefined, generatorOptionsOf, integer, number, samplingOf, withModel, withSampling } from "./sampling.ts";
 import { serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -29,7 +30,7 @@ function addTraining(program: Command): void {
   program
     .command("train")
     .description("Train a GPT on your own text, from nothing.")
-    .option("--text <path>", "a UTF-8 text file, or a folder of them (a run goes on without, too)")
+    .option("--text <path>", "a UTF-8 text file, a folder of them, or - for standard input (a run goes on without, too)")
     .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--restart", "begin anew; the earlier run of this name is removed when the new one has saved")

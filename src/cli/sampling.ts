@@ -1,7 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { GeneratorOptions, TextOptions } from "../generate/index.ts";
-import { Device, type DeviceOptions } from "../runtime/index.ts";
-import { setDefaultDevice } from "../tensor/index.ts";
+import type { DeviceType } from "../runtime/index.ts";
 import { choice } from "./option-names.ts";
 
 export function number(text: string): number {
@@ -40,18 +39,11 @@ export interface ModelFlags {
   runs: string;
   context?: number;
   cacheDtype?: "f32" | "f16";
-  device?: DeviceOptions["type"];
+  device?: DeviceType | "auto";
   threads?: number;
 }
 
 export const generatorOptionsOf = ({ context, cacheDtype }: ModelFlags): GeneratorOptions => dropUndefined({ contextLength: context, cacheDtype });
-
-/** Computes where the user asks to. @throws RuntimeError when it is not there */
-export async function useDevice({ device: type, threads }: Pick<ModelFlags, "device" | "threads">): Promise<void> {
-  const device = new Device({ type, threads });
-  setDefaultDevice(device);
-  await device.picked;
-}
 
 /** Options of the commands that sample. */
 export function withSampling(command: Command): Command {

@@ -12,10 +12,15 @@ export class ProgressLine {
     this.plainIntervalMs = plainIntervalMs;
   }
 
-  /** Shows the state now. Without a terminal most calls write nothing. */
-  show(text: string): void {
+  /** Columns of the terminal, or what is usual. */
+  get columns(): number {
+    return this.stream.columns || 80;
+  }
+
+  /** Shows the state now, in a narrow terminal the short text. Without a terminal most calls write nothing. */
+  show(text: string, short = text): void {
     if (this.stream.isTTY) {
-      this.stream.write(`\r\u001b[K${text.slice(0, (this.stream.columns ?? 80) - 1)}`);
+      this.stream.write(`\r\u001b[K${(text.length < this.columns ? text : short).slice(0, this.columns - 1)}`);
       this.isOpen = true;
     } else if (performance.now() - this.lastPlain >= this.plainIntervalMs) {
       this.lastPlain = performance.now();
@@ -71,18 +76,23 @@ export interface CurvePoint {
   loss: number;
 }
 
-/** A chart of the loss over the steps, `width` columns wide. */
-export function drawCurve(points: readonly CurvePoint[], { width = 64, height = 12 }: { width?: number; height?: number } = {}): string {
+const LABEL_COLUMNS = 10;
+const WIDEST_CURVE = 64;
+/** Narrower ones say nothing. */
+const NARROWEST_CURVE = 8;
+
+/** A chart of the loss over the steps, in a terminal of so many columns. */
+export function drawCurve(points: readonly CurvePoint[], { columns = 80, height = 12 }: { columns?: number; height?: number } = {}): string {
   if (points.length < 2) return "";
-  const columns = Math.min(width, points.length);
-  const values = Array.from({ length: columns }, (_, column) => {
-    const from = Math.floor((column * points.length) / columns);
-    const to = Math.max(from + 1, Math.floor(((column + 1) * points.length) / columns));
+  const width = Math.min(Math.max(NARROWEST_CURVE, Math.min(WIDEST_CURVE, columns - LABEL_COLUMNS - 1)), points.length);
+  const values = Array.from({ length: width }, (_, column) => {
+    const from = Math.floor((column * points.length) / width);
+    const to = Math.max(from + 1, Math.floor(((column + 1) * points.length) / width));
     const part = points.slice(from, to);
     return part.reduce((sum, { loss }) => sum + loss, 0) / part.length;
   });
   const first = `step ${points[0].step}`;
   const last = `step ${points[points.length - 1].step}`;
-  const axis = `${" ".repeat(10)}${first}${" ".repeat(Math.max(1, columns - first.length - last.length))}${last}`;
+  const axis = `${" ".repeat(LABEL_COLUMNS)}${first}${" ".repeat(Math.max(1, width - first.length - last.length))}${last}`;
   return `${plot(values, { height, format: (x) => x.toFixed(3).padStart(8) })}\n${axis}`;
 }

@@ -1,8 +1,14 @@
+import { createWriteStream } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { withWriteErrors } from "../files/index.ts";
 import { generateText } from "../generate/index.ts";
-import { Device, type DeviceType } from "../runtime/index.ts";
+import { OptionError } from "../ir/index.ts";
+import type { DeviceType } from "../runtime/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { defaultDevice, setDefaultDevice } from "../tensor/index.ts";
+import { defaultDevice } from "../tensor/index.ts";
 import {
   defaultRunConfig,
   defaultRunName,
@@ -14,6 +20,7 @@ import {
   runTraining,
   type StopReason,
 } from "../train/index.ts";
+import { useDevice } from "./device.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
 
@@ -77,7 +84,7 @@ class TrainReport {
       case "finished":
         this.isComplete = event.reason !== "aborted";
         line.print();
-        if (this.curve.length > 1) line.print(`${drawCurve(this.curve)}\n`);
+        if (this.curve.length > 1) line.print(`${drawCurve(this.curve, { columns: line.columns })}\n`);
         line.print(this.lastLine(event));
         break;
       case "checkpoint":
@@ -108,7 +115,8 @@ class TrainReport {
     const byPace = ((steps - step) * batchSize * contextLength) / tokensPerSecond;
     const left = maxSeconds > 0 ? Math.min(byPace, maxSeconds - elapsedSeconds) : byPace;
     const losses = `loss ${this.smoothed.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
-    this.line.show(`step ${step}/${steps}  ${losses}  ${formatCount(tokensPerSecond)} tokens/s  ${formatSeconds(left)} left`);
+    const [begin, end] = [`step ${step}/${steps}  ${losses}`, `${formatSeconds(left)} left`];
+    this.line.show(`${begin}  ${formatCount(tokensPerSecond)} tokens/s  ${end}`, `${begin}  ${end}`);
   }
 
   /** After an interruption: what was saved, and how to go on. */
@@ -117,13 +125,27 @@ class TrainReport {
   }
 }
 
+/** Writes standard input to a file that lies there until `use` ends. Texts are read twice: for the tokenizer, and to be encoded. */
+async function withStandardInput<T>(use: (path: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "kindling-"));
+  try {
+    const path = join(folder, "standard-input.txt");
+    await withWriteErrors(path, () => pipeline(process.stdin, createWriteStream(path)));
+    return await use(path);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
 /** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint. */
 export async function trainCommand(options: TrainCommandOptions, howToResume: string): Promise<RunOutcome> {
+  if (options.text === "-") {
+    if (options.name !== undefined) return withStandardInput((text) => trainCommand({ ...options, text }, howToResume));
+    throw new OptionError({ where: "train", expected: "a --name for a text from standard input", received: "none", fix: "for example --name my" });
+  }
   const { text, name = defaultRunName(text ?? "."), runs, restart = false, device: type, ...changes } = options;
   const folder = runFolder(runs, name);
-  const device = new Device({ type });
-  setDefaultDevice(device);
-  const { type: picked } = await device.picked;
+  const picked = await useDevice({ device: type });
   const stored = restart ? {} : await readRunConfig(folder);
   const config: RunConfig = { ...defaultRunConfig, ...stored, ...changes, text: text && resolve(text) };
   const report = new TrainReport(config, picked, howToResume);

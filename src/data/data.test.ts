@@ -25,9 +25,9 @@ describe("texts that cannot be used say why", () => {
   test.each([
     ["missing.txt", undefined, /nothing there/],
     ["empty.txt", "", /an empty file/],
-    ["binary.txt", Uint8Array.of(65, 66, 0, 67), /a zero byte at position 2/],
-    ["latin1.txt", Uint8Array.of(65, 0xe9, 66), /invalid bytes/],
-    ["cut.txt", new TextEncoder().encode("abc明").slice(0, 5), /invalid bytes/],
+    ["binary.txt", Uint8Array.of(65, 66, 0, 67), /binary data: a zero byte at offset 2/],
+    ["latin1.txt", Uint8Array.of(65, 0xe9, 66), /invalid bytes at offset 1: e9 42/],
+    ["cut.txt", new TextEncoder().encode("abc明").slice(0, 5), /invalid bytes at offset 3: e6 98/],
   ])("%s", async (name, content, message) => {
     const path = content === undefined ? join(folder, name) : await file(name, content);
     await expect(TextCorpus.open(path).then(textOf)).rejects.toThrow(message);

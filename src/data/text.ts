@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { open, readdir, stat } from "node:fs/promises";
 import { extname, join, resolve, sep } from "node:path";
 import { isSystemError, sha256OfFile, systemError, withReadErrors } from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
+import { guessEncoding, invalidUtf8At } from "./encodings.ts";
 
 /** Files that are read from a folder. */
 const textExtensions = new Set([
@@ -27,6 +28,8 @@ const textExtensions = new Set([
   ".rs",
 ]);
 const CHUNK_BYTES = 1 << 20;
+/** So much of a file tells its encoding. */
+const SAMPLE_BYTES = 1 << 16;
 
 /** A piece of a document: cut where no tokenizer would join across. */
 export interface TextChunk {
@@ -103,40 +106,65 @@ async function listFiles(folder: string, skip: readonly string[]): Promise<strin
     .sort();
 }
 
+/** How to make UTF-8 of a file whose encoding its beginning tells. */
+async function adviceFor(file: string): Promise<string | undefined> {
+  const handle = await open(file);
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(SAMPLE_BYTES), 0, SAMPLE_BYTES, 0);
+    const encoding = guessEncoding(buffer.subarray(0, bytesRead));
+    return encoding && `it looks like ${encoding}; convert it: iconv -f ${encoding} -t utf-8 ${JSON.stringify(file)} > utf8.txt`;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** @param before the piece that ends at `position`, which `bytes` follow; undefined at the end of the file */
+async function notUtf8(file: string, position: number, before: Uint8Array, bytes: Uint8Array | undefined, cause: unknown): Promise<DataError> {
+  const tail = before.subarray(-3); // the longest part of a character that may be open
+  const first = tail.findIndex((byte) => byte >> 6 !== 0b10);
+  const begun = tail.subarray(first < 0 ? tail.length : first);
+  const joined = new Uint8Array([...begun, ...(bytes?.subarray(0, CHUNK_BYTES) ?? [])]);
+  const at = invalidUtf8At(joined);
+  const shown = [...joined.subarray(at, at + 4)].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+  return new DataError({
+    where: file,
+    expected: "UTF-8 text",
+    received: `invalid bytes at offset ${position - begun.length + at}: ${shown}`,
+    fix: (await adviceFor(file)) ?? "convert it with iconv -t utf-8, and -f with what it was written in",
+    cause,
+  });
+}
+
+async function withZero(file: string, position: number): Promise<DataError> {
+  const advice = await adviceFor(file);
+  const received = advice ? `a zero byte at offset ${position}` : `binary data: a zero byte at offset ${position}`;
+  return new DataError({ where: file, expected: "UTF-8 text", received, fix: advice ?? "extract the text first" });
+}
+
 async function* readDocument(file: string, document: number): AsyncGenerator<TextChunk> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let position = 0;
   let rest = "";
-  const decode = (bytes: Uint8Array | undefined) => {
+  let before: Uint8Array = new Uint8Array(); // the piece before, of which a character may go on
+  const decode = async (bytes: Uint8Array | undefined) => {
     try {
       return decoder.decode(bytes, { stream: bytes !== undefined });
     } catch (cause) {
-      throw new DataError({
-        where: file,
-        expected: "UTF-8 text",
-        received: `invalid bytes near position ${position}`,
-        fix: "convert it, for example: iconv -f latin1 -t utf-8",
-        cause,
-      });
+      throw await notUtf8(file, position, before, bytes, cause);
     }
   };
   for await (const piece of createReadStream(file, { highWaterMark: CHUNK_BYTES })) {
     const bytes = piece as Uint8Array;
     const zero = bytes.indexOf(0);
-    if (zero >= 0)
-      throw new DataError({
-        where: file,
-        expected: "text",
-        received: `binary data: a zero byte at position ${position + zero}`,
-        fix: "extract the text first",
-      });
-    const text = rest + decode(bytes);
+    if (zero >= 0) throw await withZero(file, position + zero);
+    const text = rest + (await decode(bytes));
     position += bytes.length;
+    before = bytes;
     const cut = safeCut(text);
     if (cut > 0) yield { document, text: text.slice(0, cut), isLast: false };
     rest = text.slice(cut);
   }
-  yield { document, text: rest + decode(undefined), isLast: true };
+  yield { document, text: rest + (await decode(undefined)), isLast: true };
 }
 
 /**

@@ -9,6 +9,7 @@ import { hostileNames } from "./hostile-names.ts";
 
 /** Everything that removes or replaces files, and what it may touch. Whoever adds to it adds a reason and, where a name decides, a hostile one below. */
 const deletions: Readonly<Record<string, string>> = {
+  "cli/train.ts": "a folder in the system's folder for temporary files, which it made, with the text from standard input",
   "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
   "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
   "hub/cached.ts": "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
