@@ -27,7 +27,7 @@ const settings = {
   width: 128,
   heads: 4,
   layers: 4,
-  warmup: 50,
+  warmup: isSmallest ? 1 : 50,
   learningRate: 1e-3,
   evalInterval: isSmallest ? 2 : 100,
   evalBatches: isSmallest ? 1 : 20,

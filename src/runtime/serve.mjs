@@ -29,8 +29,10 @@ export function answerInOrder(makeBackend, send) {
   let nextCall = 1;
   const handle = makeBackend((call) => {
     const number = nextCall++;
+    // registered first: beside the caller, the answer comes before `send` returns
+    const outputs = new Promise((resolve, reject) => hostCalls.set(number, { resolve, reject }));
     send({ hostCall: number, ...call }, []);
-    return new Promise((resolve, reject) => hostCalls.set(number, { resolve, reject }));
+    return outputs;
   });
 
   /** Requests are served strictly in order, since later ones rely on the buffers that earlier ones fill. */

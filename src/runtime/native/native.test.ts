@@ -4,7 +4,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { add, compile, constant, gather, grad, matmul, mul, normal, randomKey, sin, sub, sum, type Tensor, tensor, Variable } from "../../tensor/index.ts";
+import {
+  add,
+  compile,
+  constant,
+  gather,
+  grad,
+  inverse,
+  matmul,
+  mul,
+  normal,
+  randomKey,
+  sin,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+  Variable,
+} from "../../tensor/index.ts";
 import { Device } from "../index.ts";
 
 type F = Tensor<"f32">;
@@ -62,6 +79,20 @@ test("a step copies what it is given and what is read, and nothing else", async 
   expect((device.copiedBytes as number) - before).toBe(10 * 4);
   expect((await w.read())[999_999]).toBe(11);
   expect((device.copiedBytes as number) - before).toBe(10 * 4 + 4e6);
+});
+
+test("an op that is computed on the host gets its answer", async () => {
+  const f = compile((x: F) => add(inverse(x), 1), { device });
+  expect(
+    await (
+      await f(
+        tensor([
+          [2, 0],
+          [0, 4],
+        ]),
+      )
+    ).read(),
+  ).toEqual(Float32Array.of(1.5, 1, 1, 1.25));
 });
 
 test("graphs that share large constants have them once", async () => {
