@@ -284,7 +284,7 @@ export class NativeBackend {
         if (inputs[i] !== 0) {
           slots[i] = this.valueOf(inputs[i]);
           borrowed.add(slots[i]);
-        } else slots[i] = this.over(hostInputs[nextHost++]);
+        } else slots[i] = this.adopt(hostInputs[nextHost++]);
       }
       for (const [index, stage] of stages.entries()) {
         const operands = stage.inputs.map((slot) => slots[slot]);
@@ -297,7 +297,7 @@ export class NativeBackend {
       for (const [i, slot] of results.entries()) {
         if (outputs[i] === 0) continue;
         // a tensor that is an input, or another output, stays where it is
-        const value = borrowed.has(slots[slot]) ? this.over(slots[slot]) : slots[slot];
+        const value = borrowed.has(slots[slot]) ? this.copyOf(slots[slot]) : slots[slot];
         borrowed.add(value);
         this.torn.delete(outputs[i]);
         this.keep(outputs[i], value);
@@ -308,8 +308,13 @@ export class NativeBackend {
     }
   }
 
+  /** A tensor in the memory of an array that nobody else uses: `receive` has copied those of a request. */
+  private adopt({ type, shape, data }: HostData): NativeValue {
+    return NativeValue.over(this.ort, type, shape, data);
+  }
+
   /** A tensor of its own with the same numbers. */
-  private over({ type, shape, data }: Pick<HostData, "type" | "shape" | "data">): NativeValue {
+  private copyOf({ type, shape, data }: Pick<HostData, "type" | "shape" | "data">): NativeValue {
     const value = NativeValue.allocate(this.ort, type, shape);
     if (data.length > 0) value.data.set(data as never);
     return value;
@@ -327,7 +332,7 @@ export class NativeBackend {
 
   private async callHost(executable: number, stage: number, operands: readonly NativeValue[]): Promise<NativeValue[]> {
     const inputs = operands.map((value) => ({ type: value.type, shape: value.shape, data: value.read() }));
-    return (await this.options.callHost({ executable, stage, inputs })).map((output) => this.over(output));
+    return (await this.options.callHost({ executable, stage, inputs })).map((output) => this.adopt(output));
   }
 
   /** 16-bit numbers as f32, by ONNX Runtime in its threads. */
