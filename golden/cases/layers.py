@@ -133,27 +133,39 @@ def att():
 op("attentionOptions", att)
 
 
+def rotary(x, angles, interleaved):
+    half_ = angles.shape[-1]
+
+    def f(x, c, s):
+        r = x[..., : 2 * half_]
+        rest = x[..., 2 * half_ :]
+        if interleaved:
+            a, b = r[..., 0::2], r[..., 1::2]
+            y = torch.stack([a * c - b * s, b * c + a * s], -1).flatten(-2)
+        else:
+            a, b = r[..., :half_], r[..., half_:]
+            y = torch.cat([a * c - b * s, b * c + a * s], -1)
+        return torch.cat([y, rest], -1)
+
+    return case(f, [x, angles.cos(), angles.sin()], {"interleaved": interleaved})
+
+
 def rot():
     for il in [False, True]:
         for hd, half_ in [(4, 2), (6, 2)]:
-            x = normal(1, 2, 3, hd)
-            ang = normal(3, half_)
-
-            def f(x, c, s):
-                r = x[..., : 2 * half_]
-                rest = x[..., 2 * half_ :]
-                if il:
-                    a, b = r[..., 0::2], r[..., 1::2]
-                    y = torch.stack([a * c - b * s, b * c + a * s], -1).flatten(-2)
-                else:
-                    a, b = r[..., :half_], r[..., half_:]
-                    y = torch.cat([a * c - b * s, b * c + a * s], -1)
-                return torch.cat([y, rest], -1)
-
-            yield case(f, [x, ang.cos(), ang.sin()], {"interleaved": il})
+            yield rotary(normal(1, 2, 3, hd), normal(3, half_), il)
 
 
 op("rotaryEmbedding", rot)
+
+
+def rotary_heads():
+    """Heads side by side, [B, T, H, Dh], with angles that the rows of a batch share or have for themselves."""
+    for rows, hd, half_, il in [(2, 8, 4, False), (1, 6, 2, True), (1, 6, 2, False), (2, 8, 4, True), (1, 8, 4, False), (2, 6, 2, False)]:
+        yield rotary(normal(2, 3, 2, hd), normal(rows, 3, 1, half_), il)
+
+
+op("rotaryHeads", rotary_heads)
 op(
     "crossEntropyOptions",
     lambda: [

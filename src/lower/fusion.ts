@@ -1,5 +1,16 @@
-import { applyOp, type Graph, type Node, rewrite, sizesEqual, type Value } from "../ir/index.ts";
-import { beneathReshapes, biasedGeluEntry, biasedGeluGradientEntry, gelu, linear, matmul, reshape } from "../ops/index.ts";
+import { applyOp, countUses, type Graph, type Node, rewrite, shapesEqual, sizeOf, sizesEqual, type Value } from "../ir/index.ts";
+import {
+  add,
+  beneathReshapes,
+  biasedGeluEntry,
+  biasedGeluGradientEntry,
+  blockMatmul,
+  blockMatmulPlusEntry,
+  gelu,
+  linear,
+  matmul,
+  reshape,
+} from "../ops/index.ts";
 import type { Pass } from "./pass.ts";
 
 /** A layer's bias in front of GELU is added by GELU, forward and backward, where nothing else reads their sum. */
@@ -25,6 +36,25 @@ export const addBiasInGelu: Pass = {
       return node.op === gelu.entry
         ? applyOp(biasedGeluEntry, [shaped, bias], {}, node.scope)
         : applyOp(biasedGeluGradientEntry, [shaped, bias, inputs[1]], {}, node.scope);
+    });
+  },
+};
+
+/** What is added to a product with a matrix in blocks is added by the product, for one row, as in generation. */
+export const addInBlockMatmul: Pass = {
+  name: "addInBlockMatmul",
+  run: (graph) => {
+    const uses = countUses(graph);
+    return rewrite(graph, (node, inputs) => {
+      if (node.op !== add.entry) return undefined;
+      const { shape } = node.outputs[0];
+      const at = node.inputs.findIndex((x) => x.node.op === blockMatmul.entry && uses.get(x) === 1 && shapesEqual(x.shape, shape));
+      if (at < 0 || inputs[at].dtype !== "f32") return undefined;
+      const features = shape[shape.length - 1] as number;
+      const addend = inputs[1 - at];
+      if (sizeOf(shape) !== features || sizeOf(addend.shape) !== features) return undefined;
+      const { inputs: operands, attributes } = inputs[at].node;
+      return applyOp(blockMatmulPlusEntry, [...operands, reshape(addend, [features])], attributes, node.scope);
     });
   },
 };

@@ -14,7 +14,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { foldNode, type OpEntry } from "../ops/index.ts";
-import { addBiasInGelu } from "./fusion.ts";
+import { addBiasInGelu, addInBlockMatmul } from "./fusion.ts";
 import type { Pass } from "./pass.ts";
 
 /** Largest result, in elements, that constant folding stores in the graph. */
@@ -157,6 +157,8 @@ export const defaultPasses: readonly Pass[] = [
   simplify,
   shareCommonSubexpressions,
   addBiasInGelu,
+  addInBlockMatmul,
+  simplify,
 ];
 
 /** Runs passes with the checker between them. */

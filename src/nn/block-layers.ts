@@ -1,45 +1,62 @@
 /** Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around them. */
 import type { BlockMatrix } from "../ir/index.ts";
-import { add, blockMatmul, cast, constant, floor, gather, matmul, mul, reshape, stack, sub, sum, type Tensor } from "../tensor/index.ts";
+import { add, blockMatmul, cast, constant, floor, gather, matmul, moveAxis, mul, reshape, slice, stack, sub, sum, type Tensor } from "../tensor/index.ts";
 import { Embedding, Linear } from "./layers.ts";
 import { Module, type Parameter } from "./module.ts";
 
-/** Integers of 4 bits, a factor for each block, and the integer that stands for 0. */
+/** Integers, a factor for each block, and the integer that stands for 0. */
 interface Plane {
-  packed: Tensor<"u8">; // [N, blocks, blockSize / 2]
+  bits: 4 | 8;
+  packed: Tensor<"u8">; // [N, blocks, blockSize bits / 8]
   scales: Tensor<"f32">; // [N, blocks]
-  zeroPoints: Tensor<"u8">; // [N, blocks / 2], of 4 bits too
+  zeroPoints: Tensor<"u8">; // [N, blocks bits / 8]
   zero: number;
 }
 
-/**
- * The kernel for 4 bits is many times as fast as that for 8, which expands the matrix first: 8 bits are two planes of 4,
- * (q - zero) s = (high - zero / 16) 16 s + low s.
- */
-function planesOf(rows: number, blocks: number, { bits, blockSize, packed, scales, zero }: BlockMatrix): Plane[] {
-  const plane = (integers: Uint8Array, factors: Float32Array, middle: number): Plane => {
-    const zeroBytes = Math.ceil(blocks / 2);
-    return {
-      packed: constant("u8", [rows, blocks, blockSize / 2], integers),
-      scales: constant("f32", [rows, blocks], factors),
-      zeroPoints: constant("u8", [rows, zeroBytes], new Uint8Array(rows * zeroBytes).fill(middle * 17)),
-      zero: middle,
-    };
+function planeOf(rows: number, blocks: number, { bits, blockSize, packed, scales, zero }: BlockMatrix): Plane {
+  const zeroBytes = Math.ceil((blocks * bits) / 8);
+  return {
+    bits,
+    packed: constant("u8", [rows, blocks, (blockSize * bits) / 8], packed),
+    scales: constant("f32", [rows, blocks], scales),
+    zeroPoints: constant("u8", [rows, zeroBytes], new Uint8Array(rows * zeroBytes).fill(bits === 4 ? zero * 17 : zero)),
+    zero,
   };
-  if (bits === 4) return [plane(packed, scales, zero)];
+}
+
+/** 8 bits as two matrices of 4: (q - zero) s = (high - zero / 16) 16 s + low s. */
+function nibblesOf({ packed, scales, zero, ...matrix }: BlockMatrix): BlockMatrix[] {
   const [high, low] = [4, 0].map((shift) => {
     const out = new Uint8Array(packed.length / 2);
     for (let i = 0; i < out.length; i++) out[i] = ((packed[2 * i] >> shift) & 15) | (((packed[2 * i + 1] >> shift) & 15) << 4);
     return out;
   });
+  const scaled = scales.map((scale) => 16 * scale);
   return [
-    plane(
-      high,
-      scales.map((scale) => 16 * scale),
-      zero >> 4,
-    ),
-    plane(low, scales, zero & 15),
+    { ...matrix, bits: 4, packed: high, scales: scaled, zero: zero >> 4 },
+    { ...matrix, bits: 4, packed: low, scales, zero: zero & 15 },
   ];
+}
+
+/** Matrices with as many columns, below one another. All are of one kind. */
+function stacked(matrices: readonly BlockMatrix[]): BlockMatrix {
+  if (matrices.length === 1) return matrices[0];
+  const join = <T extends Uint8Array | Float32Array>(parts: readonly T[]): T => {
+    const whole = new (parts[0].constructor as new (length: number) => T)(parts.reduce((total, { length }) => total + length, 0));
+    let at = 0;
+    for (const part of parts) {
+      whole.set(part, at);
+      at += part.length;
+    }
+    return whole;
+  };
+  const [first] = matrices;
+  return {
+    ...first,
+    packed: join(matrices.map(({ packed }) => packed)),
+    scales: join(matrices.map(({ scales }) => scales)),
+    ...(first.minimums && { minimums: join(matrices.map(({ minimums }) => minimums as Float32Array)) }),
+  };
 }
 
 export interface BlockLayerOptions {
@@ -47,52 +64,88 @@ export interface BlockLayerOptions {
   activations?: "int8" | "f32";
 }
 
-/** Weights as constants of the graphs that use them, which the kernels want so: they are not trained. */
-class BlockWeight extends Module {
-  readonly shape: readonly [rows: number, columns: number];
+/** A matrix in blocks as constants of the graphs that use it, which the kernels want so: they are not trained. */
+class BlockTable {
+  private readonly columns: number;
   private readonly blockSize: number;
   private readonly planes: readonly Plane[];
-  private readonly minimums?: Tensor<"f32">; // [N, blocks]
+  private readonly minimums?: Tensor<"f32">; // [blocks, N]
   private readonly activations: "int8" | "f32";
 
   constructor(rows: number, columns: number, matrix: BlockMatrix, { activations = "int8" }: BlockLayerOptions) {
-    super();
-    this.activations = activations;
     const { blockSize, minimums } = matrix;
     const blocks = columns / blockSize;
-    this.shape = [rows, columns];
+    this.columns = columns;
     this.blockSize = blockSize;
-    this.planes = planesOf(rows, blocks, matrix);
-    if (minimums) this.minimums = constant("f32", [rows, blocks], minimums);
+    this.activations = activations;
+    // with an input in f32 the kernel for 4 bits is many times as fast as that for 8, which expands the matrix first
+    const parts = matrix.bits === 8 && activations === "f32" ? nibblesOf(matrix) : [matrix];
+    this.planes = parts.map((part) => planeOf(rows, blocks, part));
+    if (minimums) {
+      const byBlock = new Float32Array(minimums.length);
+      for (let n = 0; n < rows; n++) for (let block = 0; block < blocks; block++) byBlock[block * rows + n] = minimums[n * blocks + block];
+      this.minimums = constant("f32", [blocks, rows], byBlock);
+    }
   }
 
   private get blocks(): number {
-    return this.shape[1] / this.blockSize;
+    return this.columns / this.blockSize;
   }
 
   /** x: [..., K] -> x Wᵀ [..., N] */
   times(x: Tensor<"f32">): Tensor<"f32"> {
     const { blocks, blockSize, activations } = this;
-    const products = this.planes.map(({ packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits: 4, blockSize, activations }));
+    const products = this.planes.map(({ bits, packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits, blockSize, activations }));
     const product = products.reduce((a, b) => add(a, b));
     if (!this.minimums) return product;
     // a block's minimum is added to all its numbers, so it meets the sum of what they are multiplied with
-    const sums = sum(reshape(x, [...x.shape.slice(0, -1), blocks, blockSize]), { axes: -1 }); // [..., blocks]
-    return add(product, matmul(sums, this.minimums, { transposeB: true }));
+    const sums = sum(reshape(x, [-1, blocks, blockSize]), { axes: 2 }); // [rows of x, blocks]
+    return add(product, reshape(matmul(sums, this.minimums), product.shape));
   }
 
   /** ids: [...] -> rows [..., K], in f32 */
   rows(ids: Tensor<"i32">): Tensor<"f32"> {
     const { blocks, blockSize } = this;
-    const perBlock = (numbers: Tensor<"f32">) => reshape(gather(numbers, ids, 0), [...ids.shape, blocks, 1]);
-    const parts = this.planes.map(({ packed, scales, zero }) => {
-      const bytes = cast(gather(packed, ids, 0), "f32"); // [..., blocks, blockSize / 2]
-      const high = floor(mul(bytes, 1 / 16));
-      const integers = reshape(stack([sub(bytes, mul(high, 16)), high], -1), [...ids.shape, blocks, blockSize]);
-      return mul(sub(integers, zero), perBlock(scales));
+    const perBlock = (numbers: Tensor<"f32">) => reshape(numbers, [...ids.shape, blocks, 1]);
+    const parts = this.planes.map(({ bits, packed, scales, zero }) => {
+      const bytes = cast(gather(packed, ids, 0), "f32"); // [..., blocks, blockSize bits / 8]
+      return mul(sub(bits === 8 ? bytes : nibbles(bytes, [...ids.shape, blocks, blockSize]), zero), perBlock(gather(scales, ids, 0)));
     });
     const product = parts.reduce((a, b) => add(a, b));
-    return reshape(this.minimums ? add(product, perBlock(this.minimums)) : product, [...ids.shape, blocks * blockSize]);
+    const result = this.minimums ? add(product, perBlock(moveAxis(gather(this.minimums, ids, 1), 0, -1))) : product;
+    return reshape(result, [...ids.shape, blocks * blockSize]);
+  }
+}
+
+/** Of two 4-bit numbers in a byte the low one comes first. */
+function nibbles(bytes: Tensor<"f32">, shape: Tensor["shape"]): Tensor<"f32"> {
+  const high = floor(mul(bytes, 1 / 16));
+  return reshape(stack([sub(bytes, mul(high, 16)), high], -1), shape);
+}
+
+/** A weight in blocks: all rows of a table, or those of one of several layers that have the same input and compute one product together. */
+class BlockWeight extends Module {
+  readonly shape: readonly [rows: number, columns: number];
+  private readonly table: BlockTable;
+  private readonly start: number;
+
+  constructor(shape: readonly [rows: number, columns: number], table: BlockTable, start = 0) {
+    super();
+    this.shape = shape;
+    this.table = table;
+    this.start = start;
+  }
+
+  /** x: [..., K] -> x Wᵀ [..., N] */
+  times(x: Tensor<"f32">): Tensor<"f32"> {
+    const product = this.table.times(x);
+    const [start, end] = [this.start, this.start + this.shape[0]];
+    return end - start === product.shape[product.rank - 1] ? product : slice(product, { axis: -1, start, end });
+  }
+
+  /** ids: [...] -> rows [..., K], in f32 */
+  rows(ids: Tensor<"i32">): Tensor<"f32"> {
+    return this.table.rows(this.start === 0 ? ids : add(ids, this.start));
   }
 }
 
@@ -105,9 +158,9 @@ export class BlockLinear extends Module {
   readonly weight: BlockWeight;
   readonly bias?: Parameter;
 
-  constructor(rows: number, columns: number, matrix: BlockMatrix, { bias, ...options }: BlockLayerOptions & { bias?: Parameter } = {}) {
+  constructor(weight: BlockWeight, bias?: Parameter) {
     super();
-    this.weight = new BlockWeight(rows, columns, matrix, options);
+    this.weight = weight;
     if (bias) this.bias = bias;
   }
 
@@ -122,9 +175,9 @@ export class BlockLinear extends Module {
 export class BlockEmbedding extends Module {
   readonly weight: BlockWeight;
 
-  constructor(rows: number, columns: number, matrix: BlockMatrix, options: BlockLayerOptions = {}) {
+  constructor(weight: BlockWeight) {
     super();
-    this.weight = new BlockWeight(rows, columns, matrix, options);
+    this.weight = weight;
   }
 
   /** ids: [...] -> [..., K] */
@@ -138,8 +191,15 @@ export class BlockEmbedding extends Module {
   }
 }
 
-/** Each linear layer and table of a model, with the field that holds it and the checkpoint key of its weight. */
-function* weightedLayers(model: Module): Generator<{ holder: object; field: string; layer: Linear | Embedding; key: string }, void, void> {
+/** A linear layer or table of a model, with the field that holds it and the checkpoint key of its weight. */
+interface WeightedLayer {
+  holder: object;
+  field: string;
+  layer: Linear | Embedding;
+  key: string;
+}
+
+function* weightedLayers(model: Module): Generator<WeightedLayer, void, void> {
   const keyOf = new Map([...model.namedState()].map(([key, variable]) => [variable, key] as const));
   function* visit(holder: object): ReturnType<typeof weightedLayers> {
     for (const [field, child] of Object.entries(holder)) {
@@ -154,18 +214,44 @@ function* weightedLayers(model: Module): Generator<{ holder: object; field: stri
 export const blockKeys = (model: Module): Map<string, readonly number[]> =>
   new Map([...weightedLayers(model)].map(({ key, layer }) => [key, layer.weight.shape]));
 
+interface BlockLayer extends WeightedLayer {
+  matrix: BlockMatrix;
+}
+
+/** Layers of a module that have the same input, and blocks of the same kind; the others are alone. */
+function groupsOf(layers: readonly BlockLayer[]): BlockLayer[][] {
+  const groups = new Map<object, Map<string, BlockLayer[]>>();
+  for (const member of layers) {
+    const { holder, field, layer, matrix } = member;
+    const shared = holder instanceof Module && layer instanceof Linear ? holder.sharedInputs?.findIndex((fields) => fields.includes(field)) : undefined;
+    const { bits, blockSize, zero, minimums } = matrix;
+    const kind = shared === undefined || shared < 0 ? field : [shared, bits, blockSize, zero, minimums !== undefined].join();
+    const ofHolder = groups.get(holder) ?? new Map<string, BlockLayer[]>();
+    groups.set(holder, ofHolder.set(kind, [...(ofHolder.get(kind) ?? []), member]));
+  }
+  return [...groups.values()].flatMap((ofHolder) => [...ofHolder.values()]);
+}
+
 /**
- * Puts layers with weights in blocks in the place of linear layers and tables.
+ * Puts layers with weights in blocks in the place of linear layers and tables. Layers that have the same input compute one product together,
+ * which is split: a token costs fewer, larger operations.
  * @param blocksOf the blocks for the checkpoint key of a weight; undefined leaves the layer as it is
  */
 export function useBlocks(model: Module, blocksOf: (key: string) => BlockMatrix | undefined, options: BlockLayerOptions = {}): void {
-  for (const { holder, field, layer, key } of [...weightedLayers(model)]) {
-    const matrix = blocksOf(key);
-    if (!matrix) continue;
-    const [rows, columns] = layer.weight.shape;
-    const inBlocks =
-      layer instanceof Linear ? new BlockLinear(rows, columns, matrix, { ...options, bias: layer.bias }) : new BlockEmbedding(rows, columns, matrix, options);
-    Object.assign(holder, { [field]: inBlocks });
-    layer.weight.dispose();
+  const layers = [...weightedLayers(model)].flatMap((layer) => {
+    const matrix = blocksOf(layer.key);
+    return matrix ? [{ ...layer, matrix }] : [];
+  });
+  for (const group of groupsOf(layers)) {
+    const rows = group.reduce((total, { layer }) => total + layer.weight.shape[0], 0);
+    const table = new BlockTable(rows, group[0].layer.weight.shape[1], stacked(group.map(({ matrix }) => matrix)), options);
+    let start = 0;
+    for (const { holder, field, layer } of group) {
+      const [height, columns] = layer.weight.shape;
+      const weight = new BlockWeight([height, columns], table, start);
+      Object.assign(holder, { [field]: layer instanceof Linear ? new BlockLinear(weight, layer.bias) : new BlockEmbedding(weight) });
+      layer.weight.dispose();
+      start += height;
+    }
   }
 }

@@ -31,6 +31,9 @@ export abstract class Module {
   /** Fields whose checkpoint keys do not follow `checkpointKey`: their path of names, or "" for no level of their own. */
   protected readonly checkpointKeys?: Readonly<Record<string, string>>;
 
+  /** Fields of linear layers that have the same input, for those who compute them together. */
+  readonly sharedInputs?: readonly (readonly string[])[];
+
   /** Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once. */
   namedState(prefix = ""): Map<string, Parameter | ModelBuffer> {
     const found = new Map<string, Parameter | ModelBuffer>();

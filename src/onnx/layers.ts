@@ -272,6 +272,34 @@ const skipLayerNormalization: Converter = (node) => {
   return ops.layerNorm(sum, scale, shift ?? zeros, node.float("epsilon", 1e-12));
 };
 
+/**
+ * Heads that turn by angles from a table: x is [B, H, T, Dh] or [B, T, H Dh]. ONNX gives the positions last, and none where the table has a row
+ * for each; ONNX Runtime's own operator gives them second, or where the first is.
+ */
+const rotaryEmbedding: Converter = (node) => {
+  const isOwn = node.proto.domain === "com.microsoft";
+  const x = node.input(0);
+  const [cos, sin, positions] = isOwn ? [node.input(2), node.input(3), node.input(1)] : [node.input(1), node.input(2), node.inputs[3]];
+  if (node.flag("is_packed_batching") || node.float("scale", 1) !== 1) throw node.fail("one row for each text, not scaled", "is_packed_batching or scale");
+  const isSideBySide = x.shape.length === 3;
+  const length = x.shape[isSideBySide ? 1 : 2];
+  const given = node.int("rotary_embedding_dim", 0);
+  const places = positions && positions.shape.length === 1 ? ops.add(ops.cast(ops.arange(length), positions.dtype), positions) : positions;
+  const anglesOf = (table: Value) => {
+    const rows = places ? ops.gather(table, places.shape.length === 1 ? ops.unsqueeze(places, 0) : places, 0) : table; // [B, T, R / 2]
+    return ops.unsqueeze(given > 0 ? ops.slice(rows, { axis: -1, end: given / 2 }) : rows, 2);
+  };
+  const options = { interleaved: node.flag("interleaved") };
+  if (!isSideBySide) {
+    const byPosition = ops.transpose(x, [0, 2, 1, 3]);
+    return ops.transpose(ops.rotaryEmbedding(byPosition, anglesOf(cos), anglesOf(sin), options), [0, 2, 1, 3]);
+  }
+  const [batch, , width] = x.shape;
+  const heads = node.int("num_heads", 0) || (width as number) / (2 * (shapeOf(cos)[cos.shape.length - 1] as number));
+  const byHead = ops.reshape(x, [batch, length, heads, (width as number) / heads]);
+  return ops.reshape(ops.rotaryEmbedding(byHead, anglesOf(cos), anglesOf(sin), options), x.shape);
+};
+
 export const layers: Converters = {
   MatMul: (node) => matmul(node.input(0), node.input(1)),
   FusedMatMul: (node) =>
@@ -290,6 +318,7 @@ export const layers: Converters = {
   RMSNormalization: rmsNormalization,
   GroupNormalization: groupNormalization,
   SkipLayerNormalization: skipLayerNormalization,
+  RotaryEmbedding: rotaryEmbedding,
   InstanceNormalization: (node) => ops.instanceNorm(node.input(0), { weight: node.input(1), bias: node.input(2), epsilon: node.float("epsilon", 1e-5) }),
   LpNormalization: lpNormalization,
   LRN: lrn,

@@ -1,11 +1,13 @@
 /** ONNX's own backend tests of single operators, for every operator that can be imported: through Kindling to ONNX Runtime. */
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { type DType, type HostArray, hostArrayFromBytes, toNumbers } from "../ir/index.ts";
 import { parseModel } from "../lower/index.ts";
-import { fromHost, readTensors } from "../tensor/index.ts";
-import { onnxOperators, parseOnnx } from "./index.ts";
+import { fromHost, readTensors, rotaryEmbedding, type Tensor } from "../tensor/index.ts";
+import { exportOnnx, loadOnnx, onnxOperators, parseOnnx } from "./index.ts";
 
 interface Stored {
   shape: number[];
@@ -65,4 +67,32 @@ describe.each([...new Set(usable.map(({ operator }) => operator))].sort())("%s",
       });
     });
   });
+});
+
+test.each([1, 2])("rotary embeddings are read again as they were written, with angles for %i rows", async (rows) => {
+  const folder = mkdtempSync(join(tmpdir(), "kindling-onnx-"));
+  try {
+    const path = join(folder, "rotary.onnx");
+    const shapes = { x: [2, 3, 2, 8], cos: [rows, 3, 1, 4], sin: [rows, 3, 1, 4] };
+    const turn = ({ x, cos, sin }: Record<string, Tensor>) => ({ y: rotaryEmbedding(x as Tensor<"f32">, cos as Tensor<"f32">, sin as Tensor<"f32">) });
+    const types = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32" as const, shape }]));
+    await exportOnnx(path, turn, types);
+    const inputs = Object.fromEntries(
+      Object.entries(shapes).map(([name, shape], seed) => {
+        const length = shape.reduce((a, b) => a * b, 1);
+        return [
+          name,
+          fromHost(
+            "f32",
+            shape,
+            Float32Array.from({ length }, (_, i) => Math.sin(seed + i * i)),
+          ),
+        ];
+      }),
+    );
+    const [expected, read] = await readTensors([turn(inputs).y, (await loadOnnx(path)).forward(inputs).y]);
+    expect(read).toEqual(expected);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });

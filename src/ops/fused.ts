@@ -1,6 +1,7 @@
 import { isStatic, sizeOf } from "../ir/index.ts";
 import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
 import { defineOp, type HostTensor, hostTensor, notDifferentiable, type OpEntry } from "./define.ts";
+import { type BlockAttributes, blockMatmul, lowerBlockMatmul } from "./quantize.ts";
 
 /** Ops that stand for several others. Only the passes of lower/ make them, after gradients have been taken. */
 const MADE_AFTER_GRADIENTS = notDifferentiable("is made by passes that run after gradients are taken");
@@ -37,6 +38,24 @@ export const biasedGeluGradientEntry: OpEntry = defineOp({
     return graph.node("Reshape", [graph.scan(cut, dtype, slope), graph.sizes(shape)]);
   },
   reference: ({ x, bias, upstream }, _, types) => gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types),
+});
+
+/** blockMatmul of one row x, with a row added to it that may be computed. addend: f32 [N]; the other inputs are those of blockMatmul. */
+export const blockMatmulPlusEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints" | "addend", BlockAttributes>({
+  name: "blockMatmulPlus",
+  inputs: ["x", "packed", "scales", "zeroPoints", "addend"],
+  infer: ({ x }, { features }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] }),
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { x, packed, scales, zeroPoints, addend }, attributes, node) => {
+    const operands = [x, packed, scales, zeroPoints];
+    // input 4 is an order of the columns, which there is none of
+    if (!graph.isWebGpu) return lowerBlockMatmul(graph, [...operands, "", addend], attributes, node);
+    return graph.node("Add", [lowerBlockMatmul(graph, operands, attributes, node), addend]);
+  },
+  reference: ({ x, packed, scales, zeroPoints, addend }, attributes, types) => {
+    const [product] = blockMatmul.entry.reference([x, packed, scales, zeroPoints], attributes, types);
+    return plusBias(product, addend);
+  },
 });
 
 /** Into how many equal slices of whole rows a tensor is cut: the fewest that are small enough, 1 when there are none. */

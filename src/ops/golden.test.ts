@@ -3,7 +3,7 @@ import { readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 import { opTable } from "../testing/op-table.ts";
 import { testOp } from "../testing/test-op.ts";
-import { plainAttention, scaledDotProductAttention } from "./index.ts";
+import { plainAttention, plainRotaryEmbedding, scaledDotProductAttention } from "./index.ts";
 
 const golden = readdirSync(new URL("../../golden/ops/", import.meta.url)).map((name) => name.replace(".json", ""));
 
@@ -21,5 +21,10 @@ testOp("attention, 4 blocks", {
 testOp("attention, plain path", {
   golden: "attention",
   apply: ([q, k, v], { isCausal }) => plainAttention(q, k, v, { isCausal, scale: 1 / Math.sqrt(4) }),
+  finiteDifferences: false,
+});
+testOp("rotaryHeads, plain path", {
+  golden: "rotaryHeads",
+  apply: ([x, cos, sin], options) => plainRotaryEmbedding(x, cos, sin, options),
   finiteDifferences: false,
 });

@@ -94,7 +94,7 @@ export {
 export { einsum } from "./einsum.ts";
 export { type BinaryOp, cast, type UnaryOp, unary, where } from "./elementwise.ts";
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
-export { biasedGeluEntry, biasedGeluGradientEntry } from "./fused.ts";
+export { biasedGeluEntry, biasedGeluGradientEntry, blockMatmulPlusEntry } from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
 export { cholesky, determinant, eigenvalues, eigh, inverse, logDeterminant, qr, solve, svd, type TriangularOptions, triangularSolve } from "./linalg.ts";
@@ -212,7 +212,7 @@ export {
 } from "./reduce.ts";
 export { evaluate, foldNode } from "./reference.ts";
 export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResampleOptions, type ResizeMode, resampleAxes } from "./resize.ts";
-export { type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
+export { plainRotaryEmbedding, type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
 export { beneathReshapes, broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
 export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, erf, sigmoid, sin, sinh, tan, tanh } from "./special.ts";
 export { fold, type UnfoldOptions, unfold } from "./unfold.ts";

@@ -1,8 +1,8 @@
-import { DTypeError, describe, normalizeAxis, requireFloatDType, requireStatic, roundHalfToEven, ShapeError, type Value } from "../ir/index.ts";
+import { DTypeError, describe, type Node, normalizeAxis, requireFloatDType, requireStatic, roundHalfToEven, ShapeError, type Value } from "../ir/index.ts";
 import { add, clip, floor, mul, round, sub } from "./arithmetic.ts";
 import { leadingAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import { apply, constantOf, defineOp, hostTensor, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
+import { apply, constantOf, defineOp, hostTensor, type Lowering, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
 import { cast } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { stack } from "./movement.ts";
@@ -107,10 +107,23 @@ export interface BlockMatmulOptions {
    */
   activations?: "f32" | "int8";
 }
-type BlockAttributes = { bits: number; blockSize: number; features: number; activations: string };
+export type BlockAttributes = { bits: number; blockSize: number; features: number; activations: string };
 
 /** MatMulNBits: the least accuracy that a kernel may have; 0 leaves it to the kernel, which computes in f32. */
 const ACCURACY_INT8 = 4;
+
+/** MatMulNBits of x and the names of its weights. */
+export function lowerBlockMatmul(
+  graph: Lowering,
+  operands: readonly string[],
+  { bits, blockSize, features, activations }: BlockAttributes,
+  node: Node,
+): string {
+  const { shape } = node.inputs[0];
+  const width = shape[shape.length - 1] as number;
+  const accuracy = activations === "int8" && !graph.isWebGpu ? ACCURACY_INT8 : 0;
+  return graph.node("MatMulNBits", operands, { K: width, N: features, bits, block_size: blockSize, accuracy_level: accuracy }, "com.microsoft");
+}
 
 const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
   name: "blockMatmul",
@@ -146,12 +159,7 @@ const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoin
   gradient: ({ x, packed, scales, zeroPoints, dy }, { bits, blockSize }) => ({
     x: matmul(dy, dequantizeBlocks(packed, scales, zeroPoints, x.shape[x.shape.length - 1] as number, { bits: bits as 4 | 8, blockSize })),
   }),
-  lower: (graph, { x, packed, scales, zeroPoints }, { bits, blockSize, features, activations }, node) => {
-    const { shape } = node.inputs[0];
-    const width = shape[shape.length - 1] as number;
-    const attributes = { K: width, N: features, bits, block_size: blockSize, accuracy_level: activations === "int8" && !graph.isWebGpu ? ACCURACY_INT8 : 0 };
-    return graph.node("MatMulNBits", [x, packed, scales, zeroPoints], attributes, "com.microsoft");
-  },
+  lower: (graph, { x, packed, scales, zeroPoints }, attributes, node) => lowerBlockMatmul(graph, [x, packed, scales, zeroPoints], attributes, node),
   reference: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }, [type]) => {
     const out = hostTensor(type.shape);
     const width = x.shape[x.shape.length - 1];
@@ -203,3 +211,4 @@ export function blockMatmul(x: Value, packed: Value, scales: Value, zeroPoints: 
   const zeros = zeroPoints ?? constantOf(new Array<number>(features * columns).fill(bits === 8 ? 128 : 0x88), [features, columns], "u8");
   return apply(blockMatmulEntry, [x, packed, scales, zeros], { bits, blockSize, features, activations });
 }
+blockMatmul.entry = blockMatmulEntry;

@@ -244,6 +244,7 @@ const layers: Record<string, Row> = {
     secondOrder: false,
   },
   rotaryEmbedding: ([x, cos, sin], options) => ops.rotaryEmbedding(x, cos, sin, options),
+  rotaryHeads: ([x, cos, sin], options) => ops.rotaryEmbedding(x, cos, sin, options),
   crossEntropy: ([logits, targets], options) => ops.crossEntropy(logits, targets, options),
   crossEntropyOptions: ([logits, targets, weight], options) => ops.crossEntropy(logits, targets, { ...options, weight }),
   quantizeLinear: withOptions(ops.quantizeLinear),

@@ -83,6 +83,7 @@ export interface DecoderTraits {
 const LLAMA_NORMS = { beforeAttention: "input_layernorm", beforeMlp: "post_attention_layernorm" };
 
 class Attention extends Module implements DecoderAttention {
+  override readonly sharedInputs = [["qProj", "kProj", "vProj"]];
   readonly qkvProj?: Linear; // [(H + 2 K) Dh, D]
   readonly qProj?: Linear; // [H Dh, D]
   readonly kProj?: Linear; // [K Dh, D]
@@ -173,6 +174,7 @@ export interface GatedMlpConfig {
 
 /** down(activation(gate x) * up x). Shazeer 2020, arXiv:2002.05202. */
 export class GatedMlp extends Module implements DecoderMlp {
+  override readonly sharedInputs = [["gateProj", "upProj"]];
   readonly gateUpProj?: Linear; // [2 F, D]
   readonly gateProj?: Linear; // [F, D]
   readonly upProj?: Linear; //   [F, D]
