@@ -83,6 +83,7 @@ class OnnxWriter implements Lowering {
   private readonly computed = new Set<string>();
   private readonly initializers: TensorProto[] = [];
   private readonly outsideConstants: OutsideConstant[] = [];
+  private readonly unpacked = new Set<string>();
   private readonly constants = new Map<string, string>();
   private shapeVectors = new Map<string, string>();
   private next = 0;
@@ -107,6 +108,10 @@ class OnnxWriter implements Lowering {
     if (this.isWebGpu) this.cpuNodes.push(this.protos[this.protos.length - 1].name);
   }
 
+  keepUnpacked(constant: string): void {
+    this.unpacked.add(constant);
+  }
+
   write(): OnnxModel {
     const { inputNames: wanted = [], weights = new Map<Value, TensorProto>() } = this.options;
     const given = this.graph.inputs.filter((input) => !weights.has(input));
@@ -121,6 +126,8 @@ class OnnxWriter implements Lowering {
     }
     for (const node of this.graph.nodes) this.writeNode(node);
     const outputNames = this.graph.outputs.map((output, i) => this.writeOutput(output, i));
+    // a constant that is an input too may be given anew for a run, so that no kernel prepares itself for it
+    const replaceable = this.outsideConstants.filter(({ name }) => this.unpacked.has(name));
     const model = create(ModelProtoSchema, {
       irVersion: IR_VERSION,
       producerName: "kindling",
@@ -132,7 +139,10 @@ class OnnxWriter implements Lowering {
         name: "kindling",
         node: this.protos,
         initializer: this.initializers,
-        input: given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+        input: [
+          ...given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+          ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
+        ],
         output: this.graph.outputs.map((output, i) => valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape)),
       }),
     });

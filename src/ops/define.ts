@@ -50,6 +50,8 @@ export interface Lowering {
   nodes(opType: string, inputs: readonly string[], outputs: number, attributes?: OnnxAttributes, domain?: OnnxDomain): string[];
   /** A constant tensor; equal constants are stored once. */
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string;
+  /** Lets kernels use a large constant as it is: none keeps it a second time, in an order of its own. */
+  keepUnpacked(constant: string): void;
   /**
    * Emits a node that has graphs as attributes, such as Loop. The first inputs of each body are given by the operator, with
    * the types of the body's inputs; the others are the captured names, which the body sees as they are.

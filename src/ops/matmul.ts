@@ -87,6 +87,9 @@ function products(node: Node, operands: readonly Value[], isBatched: readonly bo
   return [matmul(a, b, node.attributes as MatmulAttributes)];
 }
 
+/** Rows of a right operand up to which the order that kernels bring it into is no faster than its own. */
+const UNPACKED_ROWS = 64;
+
 const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   name: "matmul",
   precision: "low",
@@ -101,8 +104,10 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   lower: (graph, { a, b }, { transposeA, transposeB, scale }, node) => {
     // ONNX Runtime leaves a product over nothing as it finds the memory, and refuses some that have no elements
     const [{ dtype, shape }] = node.outputs;
-    if (matrixSizes(node.inputs[0], transposeA).columns === 0 || shape.includes(0))
+    const inner = matrixSizes(node.inputs[0], transposeA).columns;
+    if (inner === 0 || shape.includes(0))
       return graph.node("Expand", [graph.constant(dtype, [], [0]), graph.sizes(shape)]);
+    if (typeof inner === "number" && inner <= UNPACKED_ROWS) graph.keepUnpacked(b);
     const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
     if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
     if (!transposeA && !transposeB && scale === 1) return graph.node("MatMul", [a, b]);
