@@ -105,8 +105,7 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
     // ONNX Runtime leaves a product over nothing as it finds the memory, and refuses some that have no elements
     const [{ dtype, shape }] = node.outputs;
     const inner = matrixSizes(node.inputs[0], transposeA).columns;
-    if (inner === 0 || shape.includes(0))
-      return graph.node("Expand", [graph.constant(dtype, [], [0]), graph.sizes(shape)]);
+    if (inner === 0 || shape.includes(0)) return graph.node("Expand", [graph.constant(dtype, [], [0]), graph.sizes(shape)]);
     if (typeof inner === "number" && inner <= UNPACKED_ROWS) graph.keepUnpacked(b);
     const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
     if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
