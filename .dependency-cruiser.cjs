@@ -7,7 +7,7 @@ const below = {
   ops: ["ir"],
   autodiff: ["ir", "ops"],
   lower: ["ir", "ops"],
-  runtime: ["ir", "lower"],
+  runtime: ["ir", "lower", "files"],
   tensor: ["ir", "ops", "autodiff", "lower", "runtime"],
   files: ["ir"],
   hub: ["ir", "files"],

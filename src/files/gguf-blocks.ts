@@ -32,6 +32,8 @@ export interface BlockIntegers {
   integer(block: DataView, at: number, i: number): number;
   scale(block: DataView, at: number, part: number): number;
   minimum(block: DataView, at: number, part: number): number;
+  /** Writes a block's integers, packed as BlockMatrix has them, from `to` on: what the commonest formats do without a call for each. */
+  pack?(bytes: Uint8Array, at: number, packed: Uint8Array, to: number): void;
 }
 
 const half = (block: DataView, at: number) => fromFloat16Bits(block.getUint16(at, true));
@@ -74,9 +76,19 @@ function fourBits(code: number, { hasMinimum, hasFifthBit }: { hasMinimum: boole
       },
       scale: half,
       ...(hasMinimum && { minimum: (block: DataView, at: number) => half(block, at + 2) }),
+      ...(!hasFifthBit && { pack: (bytes: Uint8Array, at: number, packed: Uint8Array, to: number) => packNibbles(bytes, at + header, packed, to) }),
     },
     hasMinimum && hasFifthBit ? undefined : (x, from, block, at) => encodeFourBits(x, from, block, at, { hasMinimum, hasFifthBit }),
   );
+}
+
+/** Byte j holds numbers j and j + 16, and packed ones neighbours. */
+function packNibbles(bytes: Uint8Array, at: number, packed: Uint8Array, to: number): void {
+  for (let j = 0; j < 8; j++) {
+    const [even, odd] = [bytes[at + 2 * j], bytes[at + 2 * j + 1]];
+    packed[to + j] = (even & 15) | ((odd & 15) << 4);
+    packed[to + j + 8] = (even >> 4) | (odd & 240);
+  }
 }
 
 /** As ggml rounds: the largest magnitude becomes -8 (q4_0) or -16 (q5_0), or the range is cut into 15 parts (q4_1). */
@@ -116,7 +128,15 @@ function encodeFourBits(
 
 const q8 = quantized(
   [8, 32, 34],
-  { zero: 128, partSize: 32, integer: (block, at, i) => block.getInt8(at + 2 + i) + 128, scale: half },
+  {
+    zero: 128,
+    partSize: 32,
+    integer: (block, at, i) => block.getInt8(at + 2 + i) + 128,
+    scale: half,
+    pack: (bytes, at, packed, to) => {
+      for (let i = 0; i < 32; i++) packed[to + i] = bytes[at + 2 + i] ^ 128; // from -128 on
+    },
+  },
   (x, from, block, at) => {
     let largest = 0;
     for (let j = from; j < from + 32; j++) largest = Math.max(largest, Math.abs(x[j]));
@@ -268,13 +288,23 @@ export function packBlocks(type: GgufType, bytes: Uint8Array): BlockMatrix | und
       scales[block * parts + part] = integers.scale(view, at, part);
       if (minimums) minimums[block * parts + part] = integers.minimum(view, at, part);
     }
-    for (let i = 0; i < size; i++) {
-      const q = integers.integer(view, at, i);
-      if (bits === 8) packed[block * size + i] = q;
-      else packed[(block * size + i) >> 1] |= q << (4 * (i & 1));
-    }
+    if (integers.pack) integers.pack(bytes, at, packed, (block * size * bits) / 8);
+    else packOneByOne(integers, view, at, { packed, to: block * size, size, bits });
   }
   return { bits, blockSize: partSize, packed, scales, zero, minimums };
+}
+
+function packOneByOne(
+  integers: BlockIntegers,
+  view: DataView,
+  at: number,
+  { packed, to, size, bits }: { packed: Uint8Array; to: number; size: number; bits: 4 | 8 },
+): void {
+  for (let i = 0; i < size; i++) {
+    const q = integers.integer(view, at, i);
+    if (bits === 8) packed[to + i] = q;
+    else packed[(to + i) >> 1] |= q << (4 * (i & 1));
+  }
 }
 
 /** Formats whose integers have at most 4 bits. */

@@ -1,7 +1,9 @@
 import type { FileHandle } from "node:fs/promises";
 import { DataError, limits } from "../ir/index.ts";
 import { type BlockFormat, blockFormats, decodeBlocks, type GgufType } from "./gguf-blocks.ts";
+import { mapBytes } from "./mapped.ts";
 import { openForReading, readExactly } from "./read.ts";
+import type { ReadOptions } from "./safetensors.ts";
 
 /*
  * The GGUF format, versions 2 and 3, little-endian: "GGUF", version, number of tensors and of metadata; the metadata, each a
@@ -260,11 +262,16 @@ export class GgufFile {
     }
   }
 
-  /** The bytes of a tensor, in its blocks. @throws DataError for a name that is not there */
-  async readBlocks(name: string): Promise<{ info: GgufTensorInfo; bytes: Uint8Array }> {
+  /**
+   * The bytes of a tensor, in its blocks. With `mayMap` they may be the file's pages in memory (see mapped.ts), for those who change nothing.
+   * @throws DataError for a name that is not there
+   */
+  async readBlocks(name: string, { mayMap = false }: Pick<ReadOptions, "mayMap"> = {}): Promise<{ info: GgufTensorInfo; bytes: Uint8Array }> {
     const info = this.header.tensors.get(name);
     if (!info) throw malformed(this.path, `a tensor named ${name}`, `only ${[...this.header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
     const place = { position: info.begin, length: info.end - info.begin };
+    const mapped = mayMap ? mapBytes(this.file.fd, place.position, place.length) : undefined;
+    if (mapped) return { info, bytes: mapped };
     return { info, bytes: await readExactly(this.file, place, (expected, received) => malformed(this.path, expected, received)) };
   }
 

@@ -6,7 +6,9 @@ export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGg
 export { blockFormats, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
+export { type Koffi, loadKoffi } from "./koffi.ts";
 export { FolderLock } from "./lock.ts";
+export { isMapped, mapBytes, releasePages } from "./mapped.ts";
 export { readBytes } from "./read.ts";
 export {
   eachSafetensor,

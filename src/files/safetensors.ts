@@ -1,7 +1,8 @@
 import { DataError, type DType, type HostArray, parseJsonBytes, withinLimit } from "../ir/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { storedTypes } from "./foreign-types.ts";
-import { fill, openForReading, readExactly } from "./read.ts";
+import { mapBytes } from "./mapped.ts";
+import { openForReading, readExactly } from "./read.ts";
 
 /*
  * The safetensors format: 8 bytes with the length of the header (little-endian), the header as JSON, then the data.
@@ -96,13 +97,13 @@ function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
 
 interface OpenFile {
   header: SafetensorsHeader;
-  /** Fills the bytes from those of the data that begin there. */
-  fill(bytes: Uint8Array, begin: number): Promise<void>;
+  /** The bytes of the data from `begin` to `end`. */
+  read(begin: number, end: number): Promise<Uint8Array>;
   close(): Promise<void>;
 }
 
 /** Opens a file and checks its header. */
-async function openSafetensors(path: string): Promise<OpenFile> {
+async function openSafetensors(path: string, mayMap = false): Promise<OpenFile> {
   const file = await openForReading(path, "a safetensors file");
   try {
     const { size } = await file.stat();
@@ -113,7 +114,11 @@ async function openSafetensors(path: string): Promise<OpenFile> {
     if (headerLength > size - LENGTH_BYTES) throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
     withinLimit("safetensorsHeaderBytes", headerLength, path, "bytes of header");
     const header = parseHeader(path, await read(LENGTH_BYTES, headerLength), size);
-    return { header, fill: (bytes, begin) => fill(file, bytes, header.dataOffset + begin, fail), close: () => file.close() };
+    const readData = async (begin: number, end: number) => {
+      const [position, length] = [header.dataOffset + begin, end - begin];
+      return (mayMap ? mapBytes(file.fd, position, length) : undefined) ?? read(position, length);
+    };
+    return { header, read: readData, close: () => file.close() };
   } catch (cause) {
     await file.close();
     throw cause;
@@ -133,14 +138,16 @@ const READ_AHEAD = 3;
 export interface ReadOptions {
   /** Which to read. @default all */
   names?: readonly string[];
+  /** Large tensors may be the file's pages in memory (see mapped.ts): for those who keep them and change nothing else. @default false */
+  mayMap?: boolean;
 }
 
 /**
  * The tensors of a file one after another in its order, so that whoever makes something else of them never has all of both in memory.
  * @throws DataError when the file is not a sound safetensors file or a name is missing.
  */
-export async function* eachSafetensor(path: string, { names }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
-  const file = await openSafetensors(path);
+export async function* eachSafetensor(path: string, { names, mayMap }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
+  const file = await openSafetensors(path, mayMap);
   try {
     const inOrder = [...file.header.tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
     yield* readTensors(path, file, names ?? inOrder);
@@ -162,10 +169,8 @@ async function* readTensors(path: string, file: OpenFile, names: readonly string
 }
 
 async function readTensor(file: OpenFile, { dtype: stored, shape, begin, end }: TensorInfo): Promise<StoredTensor> {
-  const bytes = new Uint8Array(end - begin);
-  await file.fill(bytes, begin);
   const { dtype, read: decode } = storedTypes[stored];
-  return { dtype, shape, data: decode(bytes) };
+  return { dtype, shape, data: decode(await file.read(begin, end)) };
 }
 
 /** A promise whose failure is seen by who awaits it, and is no accident where nobody comes to that. */

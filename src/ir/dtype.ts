@@ -170,13 +170,16 @@ export function toFloat16Bits(value: number): number {
   return sign | (((safeExponent + 15) << 10) + mantissa); // a mantissa of 1024 carries into the exponent, as it should
 }
 
+/** What an exponent of f16 stands for. */
+const FLOAT16_POWERS = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (exponent - 15));
+
 export function fromFloat16Bits(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >> 10) & 0x1f;
   const mantissa = bits & 0x3ff;
   if (exponent === 0) return sign * mantissa * 2 ** -24;
   if (exponent === 31) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + mantissa / 1024) * 2 ** (exponent - 15);
+  return sign * (1 + mantissa / 1024) * FLOAT16_POWERS[exponent];
 }
 
 /** The nearest integer, of two as near the even one. */

@@ -24,7 +24,7 @@ export async function readWeights(files: readonly string[], model: PretrainedMod
   for (const path of files) {
     const names = path.endsWith(".safetensors") ? await namesInOrder(path) : undefined;
     if (names) others.push(...names.filter((name) => !isUsed(name)));
-    for await (const [name, tensor] of tensorsIn(path, { names: names?.filter(isUsed) })) {
+    for await (const [name, tensor] of tensorsIn(path, { names: names?.filter(isUsed), mayMap: true })) {
       if (isUsed(name)) tensors.set(name, tensor);
       else others.push(name);
     }

@@ -64,8 +64,11 @@ export async function materialize(items: readonly (Value | HostData)[], device?:
   try {
     const buffers: DeviceBuffer[] = [];
     for (const item of items) {
-      if ("data" in item) buffers.push((device ?? defaultDevice()).upload(item.dtype, item.shape, item.data as never));
-      else buffers.push((await runOnce([item], device, false, kept))[0] as DeviceBuffer);
+      if ("data" in item) {
+        const to = device ?? defaultDevice();
+        await to.picked; // until then it would keep a copy of what it is given
+        buffers.push(to.upload(item.dtype, item.shape, item.data as never));
+      } else buffers.push((await runOnce([item], device, false, kept))[0] as DeviceBuffer);
     }
     return buffers;
   } finally {

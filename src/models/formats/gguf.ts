@@ -1,4 +1,4 @@
-import { decodeBlocks, GgufFile, packBlocks } from "../../files/index.ts";
+import { decodeBlocks, GgufFile, isMapped, packBlocks, releasePages } from "../../files/index.ts";
 import { type BlockMatrix, shapesEqual } from "../../ir/index.ts";
 import { type BlockLayerOptions, blockKeys, loadStateDict, type StateTensor, useBlocks } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
@@ -63,14 +63,20 @@ async function readWeights(file: GgufFile, architecture: GgufArchitecture, heads
   const found: Weights = { matrices: new Map(), state: new Map() };
   for (const name of file.header.tensors.keys()) {
     if (isNoWeight(name)) continue;
-    const { info, bytes } = await file.readBlocks(name);
+    const { info, bytes } = await file.readBlocks(name, { mayMap: true });
+    let isKept = false;
     for (const part of partsOf(file.path, architecture, heads, name, info)) {
       const { key, shape } = part;
       const rows = rowsOf(bytes, info.type, part, rowOrder(architecture, heads, key, shape[0]));
       const blocks = shapesEqual(inBlocks.get(key) ?? [], shape) ? packBlocks(info.type, rows) : undefined;
       if (blocks) found.matrices.set(key, blocks);
-      else found.state.set(key, numbersOf(architecture, part, decodeBlocks(info.type, rows)));
+      else {
+        const numbers = numbersOf(architecture, part, decodeBlocks(info.type, rows));
+        found.state.set(key, numbers);
+        isKept ||= numbers.data instanceof Float32Array && isMapped(numbers.data);
+      }
     }
+    if (!isKept) releasePages(bytes);
   }
   return found;
 }

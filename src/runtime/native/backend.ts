@@ -1,3 +1,4 @@
+import { isMapped, releasePages } from "../../files/index.ts";
 import type { HostArray } from "../../ir/index.ts";
 import { REORDER } from "../backend.mjs";
 import { nodeModel } from "../node-model.mjs";
@@ -45,6 +46,8 @@ export class NativeBackend {
   private readonly torn = new Map<number, string>();
   private readonly programs = new Map<number, Program>();
   private readonly weights = new Map<HostArray, SharedWeights>();
+  /** Mapped parts of files that are the memory of a tensor. */
+  private readonly adopted = new WeakSet<HostArray>();
   private readonly runOptions: RunOptions;
   private readonly widening = new Map<"f16" | "bf16", Promise<NativeSession>>();
   /** How many channels the convolutions keep beside one another (8 or 16), or 0 where they have no such layout on this processor. */
@@ -62,12 +65,18 @@ export class NativeBackend {
   /** Takes what the request brings out of the sender's hands, so that its arrays may be changed. Called when a request comes, before its turn. */
   receive<R extends RequestBody>(request: R): R {
     if (request.kind === "run") return { ...request, hostInputs: request.hostInputs.map((input) => ({ ...input, data: this.copied(input.data.slice()) })) };
-    if (request.kind === "upload" && !request.stored) {
-      const value = NativeValue.allocate(this.ort, request.type, request.shape);
-      if (request.data.length > 0) value.data.set(this.copied(request.data) as never);
-      this.buffers.set(request.buffer, value);
-    }
+    if (request.kind === "upload" && !request.stored) this.buffers.set(request.buffer, this.valueFor(request));
     return request;
+  }
+
+  /** A tensor for numbers: a copy, or a mapped part of a file as it is, for the first who brings it. */
+  private valueFor({ type, shape, data }: Pick<HostData, "type" | "shape" | "data">): NativeValue {
+    if (isMapped(data) && !this.adopted.has(data)) {
+      this.adopted.add(data);
+      return NativeValue.over(this.ort, type, shape, data);
+    }
+    this.copied(data);
+    return this.copyOf({ type, shape, data });
   }
 
   private copied(data: HostArray): HostArray {
@@ -351,6 +360,7 @@ export class NativeBackend {
       await (await session).run(BigUint64Array.of(halves.pointer), BigUint64Array.of(wide.pointer), this.runOptions);
     } finally {
       halves.dispose();
+      releasePages(bits);
     }
     return wide;
   }

@@ -6,18 +6,13 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
-import type koffi from "koffi";
-
-type Koffi = typeof koffi;
+import { type Koffi, loadKoffi } from "../../files/index.ts";
 
 /** A pointer, 0n for none. Memory of typed arrays is passed as the array itself. */
 export type Pointer = bigint;
 
 /** The version of the API that is asked for: the oldest that has every function below. Later libraries still have it. */
 const API_VERSION = 22;
-
-/** ONNX Runtime's graph passes recurse deeply: as much stack as a thread of the system has. */
-const STACK_BYTES = 8 * 2 ** 20;
 
 /** Paths are UTF-16 on Windows. */
 const PATH = process.platform === "win32" ? "str16" : "str";
@@ -117,7 +112,6 @@ export class OrtLibrary {
 
   private constructor(koffi: Koffi, path: string, expected: string) {
     this.koffi = koffi;
-    reserveStack(koffi);
     pin(koffi, path);
     const base = koffi.load(path).func("OrtGetApiBase", "void *", [])() as Pointer;
     this.version = koffi.call(koffi.decode(base, koffi.sizeof("void *"), "void *"), koffi.proto("str", [])) as string;
@@ -149,7 +143,7 @@ export class OrtLibrary {
     const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
     const name = libraryNames[process.platform];
     if (name === undefined) throw new Error(`onnxruntime-node has no library for ${process.platform}`);
-    const koffi = require("koffi") as Koffi;
+    const koffi = loadKoffi();
     disableTelemetry(koffi);
     return new OrtLibrary(koffi, join(dirname(manifest), "bin", "napi-v6", process.platform, process.arch, name), version);
   }
@@ -236,16 +230,6 @@ export function disableTelemetry(koffi?: Koffi): void {
   if (isMainThread || !koffi) return;
   if (process.platform === "win32") koffi.load("ucrtbase.dll").func("_putenv_s", "int", ["str", "str"])("ORT_DISABLE_TELEMETRY", "1");
   else koffi.load(null).func("setenv", "int", ["str", "str", "int"])("ORT_DISABLE_TELEMETRY", "1", 1);
-}
-
-/** @throws Error when the program has loaded a library by koffi before, which settles the size */
-function reserveStack(koffi: Koffi): void {
-  if ((koffi.config().async_stack_size ?? 0) >= STACK_BYTES) return;
-  try {
-    koffi.config({ async_stack_size: STACK_BYTES });
-  } catch {
-    throw new Error(`koffi was in use before Kindling: start a device first, or call koffi.config({ async_stack_size: ${STACK_BYTES} }) before koffi.load`);
-  }
 }
 
 /**

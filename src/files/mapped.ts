@@ -1,0 +1,74 @@
+/**
+ * Parts of files as memory (mmap): nothing is read until it is touched, what is not changed is the system's to take back, and processes share it.
+ * Changes stay with this process. The file must not be cut or overwritten meanwhile; one that is replaced, as all files are that Kindling writes,
+ * may be.
+ */
+import { type Koffi, loadKoffi } from "./koffi.ts";
+
+/** Bytes from which on a part of a file is worth a mapping of its own. */
+const LEAST_BYTES = 2 ** 16;
+
+/** Constants of POSIX's mmap and madvise, the same on Linux and macOS. */
+const READ_AND_WRITE = 3;
+const PRIVATE = 2;
+const DONT_NEED = 4;
+
+interface System {
+  koffi: Koffi;
+  pageBytes: number;
+  map(address: null, length: number, protection: number, flags: number, file: number, offset: number): bigint | null;
+  unmap(address: bigint, length: number): number;
+  advise(address: bigint, length: number, advice: number): number;
+}
+
+const mapped = new WeakMap<ArrayBufferLike, { address: bigint; length: number }>();
+const abandoned = new FinalizationRegistry<{ address: bigint; length: number }>(({ address, length }) => system?.unmap(address, length));
+let system: System | null | undefined;
+
+/** The system's functions; null where there are none, or koffi is missing or not wanted. */
+function openSystem(): System | null {
+  if (process.platform === "win32" || process.env.KINDLING_BINDING === "onnxruntime-node") return null;
+  try {
+    const koffi = loadKoffi();
+    const library = koffi.load(null);
+    const pageSize = library.func("int getpagesize()") as () => number;
+    return {
+      koffi,
+      pageBytes: pageSize(),
+      map: library.func("void *mmap(void *, size_t, int, int, int, int64_t)") as System["map"],
+      unmap: library.func("int munmap(void *, size_t)") as System["unmap"],
+      advise: library.func("int madvise(void *, size_t, int)") as System["advise"],
+    };
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Bytes of an open file, which may be closed afterwards. The memory is given back when nobody refers to it.
+ * @returns undefined where it is not mapped: little of it, on Windows, without koffi
+ */
+export function mapBytes(file: number, begin: number, length: number): Uint8Array | undefined {
+  if (length < LEAST_BYTES) return undefined;
+  if (system === undefined) system = openSystem();
+  if (!system) return undefined;
+  const { koffi, pageBytes, map } = system;
+  const skipped = begin % pageBytes;
+  const whole = length + skipped;
+  const address = map(null, whole, READ_AND_WRITE, PRIVATE, file, begin - skipped);
+  if (!address || BigInt.asIntN(64, address) === -1n) return undefined;
+  const buffer = koffi.view(address, whole);
+  const place = { address, length: whole };
+  mapped.set(buffer, place);
+  abandoned.register(buffer, place);
+  return new Uint8Array(buffer, skipped, length);
+}
+
+/** Whether numbers are in mapped memory, which nobody changes but who they are given to. */
+export const isMapped = ({ buffer }: ArrayBufferView): boolean => mapped.has(buffer);
+
+/** Tells that mapped bytes are not needed for now, if they are mapped: memory that holds them is free for others. Changes to them are lost. */
+export function releasePages({ buffer }: ArrayBufferView): void {
+  const place = mapped.get(buffer);
+  if (place) system?.advise(place.address, place.length, DONT_NEED);
+}
