@@ -3,6 +3,7 @@
  * Changes stay with this process. The file must not be cut or overwritten meanwhile; one that is replaced, as all files are that Kindling writes,
  * may be.
  */
+import { isMainThread } from "node:worker_threads";
 import { type Koffi, loadKoffi } from "./koffi.ts";
 
 /** Bytes from which on a part of a file is worth a mapping of its own. */
@@ -21,8 +22,17 @@ interface System {
   advise(address: bigint, length: number, advice: number): number;
 }
 
-const mapped = new WeakMap<ArrayBufferLike, { address: bigint; length: number }>();
-const abandoned = new FinalizationRegistry<{ address: bigint; length: number }>(({ address, length }) => system?.unmap(address, length));
+interface Place {
+  address: bigint;
+  length: number;
+}
+
+const mapped = new WeakMap<ArrayBufferLike, Place>();
+const places = new Set<Place>();
+const abandoned = new FinalizationRegistry<Place>((place) => {
+  places.delete(place);
+  system?.unmap(place.address, place.length);
+});
 let system: System | null | undefined;
 
 /** The system's functions; null where there are none, or koffi is missing or not wanted. */
@@ -30,6 +40,8 @@ function openSystem(): System | null {
   if (process.platform === "win32" || process.env.KINDLING_BINDING === "onnxruntime-node") return null;
   try {
     const koffi = loadKoffi();
+    // a thread that ends finalizes nothing; a run of it may still be under way, so the addresses stay
+    if (!isMainThread) process.on("exit", () => places.forEach(giveBack));
     const library = koffi.load(null);
     const pageSize = library.func("int getpagesize()") as () => number;
     return {
@@ -60,6 +72,7 @@ export function mapBytes(file: number, begin: number, length: number): Uint8Arra
   const buffer = koffi.view(address, whole);
   const place = { address, length: whole };
   mapped.set(buffer, place);
+  places.add(place);
   abandoned.register(buffer, place);
   return new Uint8Array(buffer, skipped, length);
 }
@@ -70,5 +83,7 @@ export const isMapped = ({ buffer }: ArrayBufferView): boolean => mapped.has(buf
 /** Tells that mapped bytes are not needed for now, if they are mapped: memory that holds them is free for others. Changes to them are lost. */
 export function releasePages({ buffer }: ArrayBufferView): void {
   const place = mapped.get(buffer);
-  if (place) system?.advise(place.address, place.length, DONT_NEED);
+  if (place) giveBack(place);
 }
+
+const giveBack = ({ address, length }: Place) => system?.advise(address, length, DONT_NEED);

@@ -32,9 +32,9 @@ export function rotaryEmbedding(x: Value, cos: Value, sin: Value, { interleaved 
 function hasKernel(x: Value, cos: Value, sin: Value): boolean {
   if (x.shape.length !== 4 || cos.shape.length !== 4 || cos.dtype !== x.dtype || sin.dtype !== x.dtype) return false;
   const [batch, length, heads] = x.shape;
-  const [rows, positions, one, half] = cos.shape;
+  const [rows, positions, one] = cos.shape;
   const isSame = cos.shape.every((size, i) => sizesEqual(size, sin.shape[i])) && sizesEqual(positions, length) && one === 1;
-  return isSame && half !== 0 && typeof heads === "number" && (rows === 1 || (isStatic([batch, length]) && rows === batch));
+  return isSame && ![...x.shape, ...cos.shape].includes(0) && typeof heads === "number" && (rows === 1 || (isStatic([batch, length]) && rows === batch));
 }
 
 /** Rotary position embedding from its parts; the kernel is tested against it. */

@@ -167,15 +167,32 @@ export class Variable<D extends DType = DType> {
 
 /** Puts the values of variables on their device; initial values that are tensors are computed by one graph together. */
 export async function initializeVariables(variables: readonly Variable[], on?: Device): Promise<void> {
-  const waiting = variables.filter((variable) => !variable.isInitialized && variable.pendingInitial !== undefined);
-  if (waiting.length === 0) return;
-  const initials = waiting.map((variable) => variable.pendingInitial as Initial<DType>);
+  for (;;) {
+    const waiting = variables.filter((variable) => !variable.isInitialized && variable.pendingInitial !== undefined);
+    if (waiting.length === 0) return;
+    const unseen = waiting.filter((variable) => !underWay.has(variable));
+    if (unseen.length > 0) {
+      const done = place(unseen, on).finally(() => {
+        for (const variable of unseen) underWay.delete(variable);
+      });
+      for (const variable of unseen) underWay.set(variable, done);
+    }
+    await Promise.all(waiting.map((variable) => underWay.get(variable)));
+  }
+}
+
+/** Variables whose first values are being put on a device: calls that begin together put them there once. */
+const underWay = new WeakMap<Variable, Promise<void>>();
+
+async function place(variables: readonly Variable[], on?: Device): Promise<void> {
+  const initials = variables.map((variable) => variable.pendingInitial as Initial<DType>);
   const buffers = await materialize(
-    initials.map((initial, i) => (initial instanceof Tensor ? initial.value : { dtype: waiting[i].dtype, shape: waiting[i].shape, data: initial })),
+    initials.map((initial, i) => (initial instanceof Tensor ? initial.value : { dtype: variables[i].dtype, shape: variables[i].shape, data: initial })),
     on,
   );
-  waiting.forEach((variable, i) => {
-    variable.replaceBuffer(buffers[i]);
+  variables.forEach((variable, i) => {
+    if (variable.pendingInitial === initials[i]) variable.replaceBuffer(buffers[i]);
+    else buffers[i].dispose(); // it was set anew meanwhile
   });
 }
 
