@@ -3,7 +3,7 @@ import { basename, dirname, join, sep } from "node:path";
 import { Generator, type GeneratorOptions } from "../generate/index.ts";
 import { isRemoteName, pull } from "../hub/index.ts";
 import { DataError } from "../ir/index.ts";
-import { fromPretrained } from "../models/index.ts";
+import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { progressOf } from "./pull.ts";
@@ -27,10 +27,13 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
   });
 }
 
+/** Of the generator, and of loading. */
+export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap">;
+
 /** Loads a model named on the command line. */
-export async function openModel(name: string, runsFolder = "runs", options: GeneratorOptions = {}): Promise<ServedModel> {
+export async function openModel(name: string, runsFolder = "runs", { mmap, ...options }: OpenOptions = {}): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
-  const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks" });
+  const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks", mmap });
   const tokenizer = await Tokenizer.open(folder);
   const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
   return { id: basename(parent, ".gguf"), generator: new Generator(model, options), tokenizer, chatTemplate: tokenizer.chatTemplate };

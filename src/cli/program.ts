@@ -14,7 +14,7 @@ import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import { collect, deviceOption, dropUndefined, generatorOptionsOf, integer, number, samplingOf, withModel, withSampling } from "./sampling.ts";
+import { collect, deviceOption, dropUndefined, integer, number, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
 import { serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -87,7 +87,7 @@ function addWriting(program: Command): void {
     )
     .action(async (name, o) => {
       await useDevice(o);
-      const model = await openModel(name, o.runs, generatorOptionsOf(o));
+      const model = await openModel(name, o.runs, openOptionsOf(o));
       await generateCommand(model, o.prompt, samplingOf(o));
       model.generator.dispose();
     });
@@ -107,7 +107,7 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     )
     .action(async (name, o) => {
       await useDevice(o);
-      const model = await openModel(name, o.runs, generatorOptionsOf(o));
+      const model = await openModel(name, o.runs, openOptionsOf(o));
       process.exitCode = await chatCommand(model, samplingOf(o), { system: o.system });
       model.generator.dispose();
     });
@@ -120,7 +120,7 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     )
     .action(async (name, o) => {
       await useDevice(o);
-      await serveCommand(await openModel(name, o.runs, generatorOptionsOf(o)), servingOf(o));
+      await serveCommand(await openModel(name, o.runs, openOptionsOf(o)), servingOf(o));
     });
 }
 

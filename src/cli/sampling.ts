@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { GeneratorOptions, TextOptions } from "../generate/index.ts";
+import type { TextOptions } from "../generate/index.ts";
 import type { DeviceType } from "../runtime/index.ts";
+import type { OpenOptions } from "./models.ts";
 import { choice } from "./option-names.ts";
 
 export function number(text: string): number {
@@ -30,6 +31,7 @@ export function withModel(command: Command): Command {
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--context <tokens>", "most tokens of a prompt and its answer; memory follows the text, not this (default: the model's longest)", integer)
     .addOption(choice("--cache-dtype <dtype>", "what keys and values are kept in; f16 takes half the memory", ["f32", "f16"]).default("f32"))
+    .option("--no-mmap", "read all weights at once, so that the file may be changed while the model runs")
     .addOption(deviceOption())
     .option("--threads <n>", "threads that compute one operation together (default: all cores)", integer);
 }
@@ -39,11 +41,12 @@ export interface ModelFlags {
   runs: string;
   context?: number;
   cacheDtype?: "f32" | "f16";
+  mmap?: boolean;
   device?: DeviceType | "auto";
   threads?: number;
 }
 
-export const generatorOptionsOf = ({ context, cacheDtype }: ModelFlags): GeneratorOptions => dropUndefined({ contextLength: context, cacheDtype });
+export const openOptionsOf = ({ context, cacheDtype, mmap }: ModelFlags): OpenOptions => dropUndefined({ contextLength: context, cacheDtype, mmap });
 
 /** Options of the commands that sample. */
 export function withSampling(command: Command): Command {

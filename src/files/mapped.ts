@@ -9,6 +9,9 @@ import { type Koffi, loadKoffi } from "./koffi.ts";
 /** Bytes from which on a part of a file is worth a mapping of its own. */
 const LEAST_BYTES = 2 ** 16;
 
+/** Mappings at a time, beyond which files are read: a process may have 65,530 on Linux, and needs them for its other memory too. */
+const MOST_MAPPINGS = 2 ** 14;
+
 /** Constants of POSIX's mmap and madvise, the same on Linux and macOS. */
 const READ_AND_WRITE = 3;
 const PRIVATE = 2;
@@ -58,10 +61,10 @@ function openSystem(): System | null {
 
 /**
  * Bytes of an open file, which may be closed afterwards. The memory is given back when nobody refers to it.
- * @returns undefined where it is not mapped: little of it, on Windows, without koffi
+ * @returns undefined where it is not mapped: little of it, beside very many mappings, on Windows, without koffi
  */
 export function mapBytes(file: number, begin: number, length: number): Uint8Array | undefined {
-  if (length < LEAST_BYTES) return undefined;
+  if (length < LEAST_BYTES || places.size >= MOST_MAPPINGS) return undefined;
   if (system === undefined) system = openSystem();
   if (!system) return undefined;
   const { koffi, pageBytes, map } = system;

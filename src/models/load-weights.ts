@@ -16,7 +16,7 @@ export interface StoredWeights {
 }
 
 /** Reads the tensors of files that are weights of a model or repeat one; what is left over is not read where the format allows it. */
-export async function readWeights(files: readonly string[], model: PretrainedModel, family: Family): Promise<StoredWeights> {
+export async function readWeights(files: readonly string[], model: PretrainedModel, family: Family, mmap = true): Promise<StoredWeights> {
   const places = new Places(model, family);
   const isUsed = (name: string) => places.keyOf(name) !== undefined;
   const tensors = new Map<string, StoredTensor>();
@@ -24,7 +24,7 @@ export async function readWeights(files: readonly string[], model: PretrainedMod
   for (const path of files) {
     const names = path.endsWith(".safetensors") ? await namesInOrder(path) : undefined;
     if (names) others.push(...names.filter((name) => !isUsed(name)));
-    for await (const [name, tensor] of tensorsIn(path, { names: names?.filter(isUsed), mayMap: true })) {
+    for await (const [name, tensor] of tensorsIn(path, { names: names?.filter(isUsed), mayMap: mmap })) {
       if (isUsed(name)) tensors.set(name, tensor);
       else others.push(name);
     }

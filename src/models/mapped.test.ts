@@ -86,6 +86,12 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
     model.dispose();
   });
 
+  test.each(["f32", "model.gguf"])("of %s are read at once where they are not to be mapped", async (name) => {
+    const model = await fromPretrained(join(folder, name), { task: "causal-lm", mmap: false });
+    expect([...model.namedState().values()].some(({ pendingInitial }) => pendingInitial instanceof Float32Array && isMapped(pendingInitial))).toBe(false);
+    expect(await model.forward(ids()).read()).toEqual(expected);
+  });
+
   test("stay when the file is replaced or removed", async () => {
     await savePretrained(await open("f32"), join(folder, "gone"));
     const model = await open("gone");

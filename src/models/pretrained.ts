@@ -64,6 +64,11 @@ export interface LoadOptions<T extends Task = Task> {
   ignoreMismatchedSizes?: boolean;
   /** A folder inside of the model's. @default none */
   subfolder?: string;
+  /**
+   * Large weights are pages of their file, read when they are used: it must not be cut or written over while the model lives (replacing and removing
+   * it is safe). false reads all at once. @default true, where files can be mapped
+   */
+  mmap?: boolean;
   /** Of several sets of weights, the one whose files have this in their names, such as "fp16" in model.fp16.safetensors. @default the one without */
   variant?: string;
   /** Takes what is not followed, once. @default console.warn */
@@ -74,7 +79,7 @@ export interface LoadOptions<T extends Task = Task> {
 
 export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   ...(["task", "head", "labels", "key", "weights", "activations", "hub"] as const),
-  ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "onWarning"] as const),
+  ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "mmap", "onWarning"] as const),
 ];
 
 /** What a model was loaded without. */
@@ -101,7 +106,7 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   checkOptions("fromPretrained", options, loadOptionNames);
   const folder = await localPath(name, options.hub);
   const path = options.subfolder === undefined ? folder : join(folder, options.subfolder);
-  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations });
+  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations, mmap: options.mmap });
   const files = await weightFiles(path, options.variant);
   const configPath = join(path, CONFIG);
   const stored = fromTimmConfig(await readJson(configPath));
@@ -153,11 +158,11 @@ async function loadModel(
   files: readonly string[],
   configPath: string,
   { family, architecture, json }: Description,
-  { head = "stored", key = randomKey(0), strict = false, ignoreMismatchedSizes = false }: LoadOptions,
+  { head = "stored", key = randomKey(0), strict = false, ignoreMismatchedSizes = false, mmap }: LoadOptions,
   notes: string[],
 ): Promise<{ model: PretrainedModel } & Pick<LoadWarning, "unused" | "initialized">> {
   let model = family.create(architecture, configPath, json, key);
-  const weights = await readWeights(files, model, family);
+  const weights = await readWeights(files, model, family, mmap);
   let fit = fitWeights(weights, model, family);
   if (fit.untied.length > 0 && family.untie) {
     const [[name, source]] = fit.untied;

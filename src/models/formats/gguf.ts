@@ -13,6 +13,8 @@ import { type GgufPart, type Heads, isNoWeight, partsOf, ropeTensors, rowOrder, 
 export interface GgufOptions extends BlockLayerOptions {
   /** "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8 bits. @default "f32" */
   weights?: "f32" | "blocks";
+  /** See LoadOptions. @default true */
+  mmap?: boolean;
 }
 
 /** What is read of a file: weights in blocks, and weights as numbers. */
@@ -26,7 +28,7 @@ interface Weights {
  * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known; CheckpointError or
  *   ShapeError when tensors do not fit the metadata
  */
-export async function loadGguf(path: string, { weights = "f32", activations }: GgufOptions = {}): Promise<CausalLM> {
+export async function loadGguf(path: string, { weights = "f32", activations, mmap: mayMap = true }: GgufOptions = {}): Promise<CausalLM> {
   const file = await GgufFile.open(path);
   try {
     const { header } = file;
@@ -36,7 +38,7 @@ export async function loadGguf(path: string, { weights = "f32", activations }: G
     const [name] = Object.keys(family.tasks);
     const model = family.create(name, path, json, randomKey(0)) as CausalLM;
     const parameters = model.namedState();
-    const { matrices, state } = await readWeights(file, architecture, heads, weights === "blocks" ? blockKeys(model) : new Map());
+    const { matrices, state } = await readWeights(file, architecture, heads, { inBlocks: weights === "blocks" ? blockKeys(model) : new Map(), mayMap });
     for (const [key, { shape }] of parameters) {
       // llama.cpp takes biases for optional where a family has them
       if (key.endsWith(".bias") && !state.has(key)) state.set(key, { dtype: "f32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
@@ -58,12 +60,18 @@ async function ropeFactors(file: GgufFile): Promise<Map<string, Float32Array>> {
   return factors;
 }
 
-/** Reads all weights, one tensor of the file after another. @param inBlocks keys of weights that may stay in blocks */
-async function readWeights(file: GgufFile, architecture: GgufArchitecture, heads: Heads, inBlocks: ReadonlyMap<string, readonly number[]>): Promise<Weights> {
+interface Reading {
+  /** Keys and shapes of weights that may stay in blocks. */
+  inBlocks: ReadonlyMap<string, readonly number[]>;
+  mayMap: boolean;
+}
+
+/** Reads all weights, one tensor of the file after another. */
+async function readWeights(file: GgufFile, architecture: GgufArchitecture, heads: Heads, { inBlocks, mayMap }: Reading): Promise<Weights> {
   const found: Weights = { matrices: new Map(), state: new Map() };
   for (const name of file.header.tensors.keys()) {
     if (isNoWeight(name)) continue;
-    const { info, bytes } = await file.readBlocks(name, { mayMap: true });
+    const { info, bytes } = await file.readBlocks(name, { mayMap });
     let isKept = false;
     for (const part of partsOf(file.path, architecture, heads, name, info)) {
       const { key, shape } = part;
