@@ -3,7 +3,7 @@ import { cp, mkdir, readdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { exists, readGgufHeader } from "../files/index.ts";
 import { DataError, warnOnConsole } from "../ir/index.ts";
-import { Tokenizer } from "../tokenizers/index.ts";
+import { removeOtherTokenizers, Tokenizer, tokenizerPaths } from "../tokenizers/index.ts";
 import { CARD, cardFromGguf, writeCard } from "./formats/model-card.ts";
 
 const tokenizerFile =
@@ -39,6 +39,8 @@ async function copyFiles(source: string, folder: string, { isSameModel = false, 
     const goesAlong = otherFile.test(name) || (!tokenizer && tokenizerFile.test(name)) || (isSameModel && name === CARD);
     if (goesAlong) await cp(join(source, name), join(folder, name), { recursive: true, dereference: true }); // links of a cache lead out of the folder
   }
+  const copied = tokenizer ? [] : await tokenizerPaths(source);
+  if (copied.length > 0) await removeOtherTokenizers(folder, copied);
 }
 
 async function saveFromGguf(source: string, folder: string, { isSameModel = false, tokenizer }: CompanionOptions): Promise<void> {

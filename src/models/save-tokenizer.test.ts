@@ -24,6 +24,13 @@ test("the tokenizer of the folder that a model came from goes along, or the one 
   await savePretrained(model, folder, { tokenizer: other });
   expect((await Tokenizer.open(folder)).special).toEqual({ unk: "[UNK]" });
   await expect(savePretrained(model, folder, { tokeniser: other } as never)).rejects.toThrow(/did you mean "tokenizer"/);
+
+  await rm(join(folder, "tokenizer.json"));
+  const stale = ["added_tokens.json", "chat_template.jinja", "vocab.txt"];
+  for (const name of stale) await writeFile(join(folder, name), "{}");
+  await savePretrained(model, folder); // of the files of two tokenizers those of the source are left
+  expect((await readdir(folder)).sort()).toEqual(names);
+  expect((await Tokenizer.open(folder)).chatTemplate).toBe((await Tokenizer.open(source)).chatTemplate);
   model.dispose();
   await rm(folder, { recursive: true });
 });

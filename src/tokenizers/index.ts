@@ -6,6 +6,7 @@ export { type GgufMetadata, type GgufVocabulary, ggufRoles, ggufVocabulary } fro
 export { type GgufTokenizerOptions, ggufTokenizer } from "./formats/gguf-writer.ts";
 export { sentencePieceJson } from "./formats/sentencepiece.ts";
 export { type TiktokenOptions, tiktokenJson, tiktokenPatterns } from "./formats/tiktoken.ts";
+export { removeOtherTokenizers, tokenizerPaths } from "./open-file.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
 export type { SpecialTokens } from "./settings.ts";
 export type { TokenStream } from "./token-stream.ts";

@@ -11,3 +11,13 @@ export async function readTokenizerFiles(path: string): Promise<never> {
 export async function writeTokenizerFiles(folder: string): Promise<never> {
   throw fileSystem(folder, "store what toJson and configToJson give");
 }
+
+/** A page has no files. @throws RuntimeError always */
+export async function tokenizerPaths(folder: string): Promise<never> {
+  throw fileSystem(folder, "fetch the files by their names");
+}
+
+/** A page has no files. @throws RuntimeError always */
+export async function removeOtherTokenizers(folder: string): Promise<never> {
+  throw fileSystem(folder, "store what toJson and configToJson give");
+}

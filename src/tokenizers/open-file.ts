@@ -1,7 +1,7 @@
 /** Tokenizers in files of any kind, as what a tokenizer.json holds. */
-import { mkdir, readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { exists, readBytes, readJson, writeFileAtomic, writeJson } from "../files/index.ts";
+import { exists, readBytes, readJson, withWriteErrors, writeFileAtomic, writeJson } from "../files/index.ts";
 import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import { classNameOf } from "./classes.ts";
 import { readGgufTokenizer } from "./formats/gguf.ts";
@@ -16,6 +16,9 @@ import type { TokenizerFiles } from "./tokenizer.ts";
 const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model", "vocab.json", "vocab.txt"];
 const CHAT_TEMPLATE = "chat_template.jinja";
 const MORE_TEMPLATES = "additional_chat_templates";
+/** Files beside these that `open` reads. */
+const otherNames = ["merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", CHAT_TEMPLATE, "chat_template.json"];
+const versionedName = /^tokenizer\.([\d.]+)\.json$/;
 const isTiktoken = (path: string) => /\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path);
 
 /** A tokenizer's file and what stands beside it. @throws DataError when it is missing or damaged */
@@ -47,7 +50,7 @@ const isAtMost = (version: string) => version.localeCompare(RELEASE, "en", { num
 
 /** Of tokenizer.4.0.0.json and its like, which fast_tokenizer_files lists, the newest that is meant for this release. */
 function versionedFile({ fast_tokenizer_files: names = [] }: Json): string {
-  const versions = ((names ?? []) as string[]).flatMap((name) => /^tokenizer\.([\d.]+)\.json$/.exec(name)?.[1] ?? []);
+  const versions = ((names ?? []) as string[]).flatMap((name) => versionedName.exec(name)?.[1] ?? []);
   const [newest] = versions.filter(isAtMost).sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
   return newest === undefined ? "tokenizer.json" : `tokenizer.${newest}.json`;
 }
@@ -90,26 +93,48 @@ async function readTokenizer(path: string, config: Json, ranks: TiktokenOptions)
   return readJson(path);
 }
 
-/** Writes what `readTokenizerFiles` reads. */
-export async function writeTokenizerFiles(
-  folder: string,
-  { json, config, chatTemplates }: { json: Json; config: Json; chatTemplates: ReadonlyMap<string, string> },
-): Promise<void> {
-  await mkdir(folder, { recursive: true });
+/**
+ * Writes what `readTokenizerFiles` reads. A folder has one tokenizer: when all is written, files of another one that was there are removed.
+ * @param source the file that the tokenizer was opened from; vocabularies in its folder are the tokenizer's too
+ */
+export async function writeTokenizerFiles(folder: string, { json, config, chatTemplates, source }: WrittenFiles): Promise<void> {
+  const templates = new Map([...chatTemplates].map(([name, template]) => [templateFile(folder, name), template]));
   await writeJson(join(folder, "tokenizer.json"), json);
   await writeJson(join(folder, "tokenizer_config.json"), config);
-  for (const [name, template] of chatTemplates) {
-    if (name === "default") await writeFileAtomic(join(folder, CHAT_TEMPLATE), template);
-    else {
-      await mkdir(join(folder, MORE_TEMPLATES), { recursive: true });
-      await writeFileAtomic(join(folder, MORE_TEMPLATES, templateFile(folder, name)), template);
-    }
-  }
+  for (const [name, template] of templates) await writeFileAtomic(join(folder, name), template);
+  const isInPlace = (await realpath(dirname(source)).catch(() => undefined)) === (await realpath(folder));
+  await removeOtherTokenizers(folder, ["tokenizer.json", "tokenizer_config.json", ...templates.keys(), ...(isInPlace ? [...fileNames, "merges.txt"] : [])]);
 }
 
-/** @throws DataError for a name that would leave the folder */
+interface WrittenFiles {
+  json: Json;
+  config: Json;
+  chatTemplates: ReadonlyMap<string, string>;
+  source: string;
+}
+
+/** Paths in a folder, with "/", of all files of tokenizers that `Tokenizer.open` would read there. */
+export async function tokenizerPaths(folder: string): Promise<string[]> {
+  const list = async (path: string) => ((await exists(path)) ? readdir(path) : []);
+  const isKnown = (name: string) => fileNames.includes(name) || otherNames.includes(name) || versionedName.test(name);
+  const templates = (await list(join(folder, MORE_TEMPLATES))).filter((name) => name.endsWith(".jinja"));
+  return [...(await list(folder)).filter(isKnown), ...templates.map((name) => `${MORE_TEMPLATES}/${name}`)];
+}
+
+/**
+ * Removes files of tokenizers from a folder, all but some: those of a tokenizer that was there before would mix with the one that has come.
+ * transformers leaves them, and mixes.
+ * @throws WriteError for what the system refuses
+ */
+export async function removeOtherTokenizers(folder: string, kept: readonly string[]): Promise<void> {
+  const others = (await tokenizerPaths(folder)).filter((path) => !kept.includes(path)).map((path) => join(folder, path));
+  for (const path of others) await withWriteErrors(path, () => rm(path));
+}
+
+/** Where a chat template stands in a folder. @throws DataError for a name that would leave it */
 function templateFile(folder: string, name: string): string {
-  if (/^[\w .-]+$/.test(name) && !/^\.+$/.test(name)) return `${name}.jinja`;
+  if (name === "default") return CHAT_TEMPLATE;
+  if (/^[\w .-]+$/.test(name) && !/^\.+$/.test(name)) return `${MORE_TEMPLATES}/${name}.jinja`;
   const expected = "names of chat templates of letters, digits, _, - and .";
   throw new DataError({ where: folder, expected, received: JSON.stringify(name), fix: "rename the template in tokenizer_config.json" });
 }

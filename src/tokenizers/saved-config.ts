@@ -10,6 +10,7 @@ const dropped = new Set([
   "additional_special_tokens",
   "chat_template",
   "device_map",
+  "fast_tokenizer_files", // the one that was read is saved, as tokenizer.json
   "init_inputs",
   "name_or_path",
   "slow_tokenizer_class",

@@ -261,11 +261,13 @@ export class Tokenizer {
   }
 
   /**
-   * Writes tokenizer.json, tokenizer_config.json and chat templates into a folder, as transformers does.
+   * Writes tokenizer.json, tokenizer_config.json and chat templates into a folder, as transformers does. Then removes what another tokenizer left there:
+   * its settings and templates, and its vocabularies too unless this one was opened from that folder.
    * @throws DataError when they cannot be written
    */
   async save(folder: string): Promise<void> {
     const { writeTokenizerFiles } = await import("./open-file.ts");
-    await writeTokenizerFiles(folder, { json: this.toJson(), config: this.configToJson(), chatTemplates: this.chatTemplates });
+    const { file: source } = this.files;
+    await writeTokenizerFiles(folder, { json: this.toJson(), config: this.configToJson(), chatTemplates: this.chatTemplates, source });
   }
 }
