@@ -1,6 +1,6 @@
 import { DataError, OptionError } from "../ir/index.ts";
 import { Template } from "./jinja/template.ts";
-import { withLiterals } from "./prompt.ts";
+import { MessageText } from "./message-text.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** A part of a message: text, or an image or another medium, of which templates see the type alone. */
@@ -45,7 +45,7 @@ export interface RenderOptions {
 /** How a conversation becomes the text that a model continues, and what ends its answer besides its own tokens. */
 export interface ChatFormat {
   /**
-   * The prompt, for `encodePrompt`: special tokens in the messages are marked as plain text.
+   * The prompt, for `encodePrompt`: special tokens in the messages, tools and documents, or put together from them, are marked as plain text.
    * @throws OptionError for no messages, TemplateError where the template refuses them
    */
   render(messages: readonly MixedMessage[], options?: RenderOptions): string;
@@ -64,6 +64,7 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
   const template = new Template(chatTemplate ?? plainTemplate);
   const toolUse = chatTemplate !== undefined && chatTemplate === tokenizer.chatTemplate ? tokenizer.chatTemplates.get("tool_use") : undefined;
   const toolTemplate = toolUse === undefined ? template : new Template(toolUse);
+  const outside = new MessageText(tokenizer.specialTexts);
   return {
     render: (messages, options = {}) => {
       const { continueFinalMessage = false, addGenerationPrompt = !continueFinalMessage, tools, documents, variables, now } = options;
@@ -73,19 +74,19 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
         const expected = "continueFinalMessage or addGenerationPrompt";
         throw new OptionError({ where: "chat", expected, received: "both", fix: "leave one out" });
       }
-      const safe = literal(messages.map(withReasoning), tokenizer) as MixedMessage[];
+      const safe = outside.tagged(messages.map(withReasoning)) as MixedMessage[];
       const text = (tools ? toolTemplate : template).render(
         {
           ...tokenizer.namedTokens,
-          tools: tools ? literal(tools, tokenizer) : null,
-          documents: documents ? literal(documents, tokenizer) : null,
+          tools: tools ? outside.tagged(tools) : null,
+          documents: documents ? outside.tagged(documents) : null,
           ...variables,
           messages: continueFinalMessage ? [...safe.slice(0, -1), tagged(safe[safe.length - 1])] : safe,
           add_generation_prompt: addGenerationPrompt,
         },
         { now },
       );
-      return continueFinalMessage ? upToTag(text, safe[safe.length - 1]) : text;
+      return outside.prompt(continueFinalMessage ? upToTag(text, safe[safe.length - 1]) : text);
     },
     stop: chatTemplate === undefined ? [plainStop] : [],
     addSpecialTokens: chatTemplate === undefined,
@@ -97,14 +98,6 @@ function requireDefault({ chatTemplates }: Tokenizer): void {
   if (chatTemplates.size === 0) return;
   const received = [...chatTemplates.keys()].join(", ");
   throw new DataError({ where: "chat template", expected: 'one with the name "default"', received, fix: "give the text of one of them to chatFormat" });
-}
-
-/** Special tokens in what people wrote are marked as plain text. */
-function literal(value: unknown, tokenizer: Tokenizer): unknown {
-  if (typeof value === "string") return withLiterals(value, tokenizer);
-  if (Array.isArray(value)) return value.map((child) => literal(child, tokenizer));
-  if (value === null || typeof value !== "object" || value instanceof Uint8Array) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, literal(child, tokenizer)]));
 }
 
 const reasoningKeys = ["reasoning_content", "thinking", "reasoning"];

@@ -6,6 +6,9 @@ import type { Tokenizer } from "./tokenizer.ts";
 const [OPEN, CLOSE] = ["\u{10fff0}", "\u{10fff1}"];
 const marks = new RegExp(`[${OPEN}${CLOSE}]`, "gu");
 
+/** A text that `encodePrompt` takes for plain text, whatever it looks like. */
+export const asLiteral = (text: string): string => OPEN + text.replace(marks, "") + CLOSE;
+
 /**
  * Marks in a text from outside what looks like a special token, so that `encodePrompt` takes it for plain text: nobody can end their own message
  * and begin another one's. In any case of letters: a template may lower or raise them.
@@ -16,7 +19,7 @@ export function withLiterals(text: string, { specialTexts }: Pick<Tokenizer, "sp
   const isIn = (special: string) => lower.includes(special.toLowerCase()) || upper.includes(special.toUpperCase());
   const wanted = specialTexts.filter((special) => special !== "" && isIn(special));
   if (wanted.length === 0) return clean;
-  return clean.replace(new RegExp(anyOf(wanted), "giu"), (special) => `${OPEN}${special}${CLOSE}`);
+  return clean.replace(new RegExp(anyOf(wanted), "giu"), asLiteral);
 }
 
 const codePoint = (character: string) => `U+${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")}`;
@@ -41,7 +44,8 @@ export async function encodePrompt(tokenizer: Tokenizer, prompt: string, { addSp
   if (!prompt.includes(OPEN)) return tokenizer.encode(prompt, { addSpecialTokens });
   const ids: number[] = [];
   const pieces = prompt.split(new RegExp(`${OPEN}([^${CLOSE}]*)${CLOSE}`, "u"));
-  for (const [i, piece] of pieces.entries()) {
+  for (const [i, marked] of pieces.entries()) {
+    const piece = marked.replace(marks, ""); // a template may have cut between two marks
     if (piece === "") continue;
     const part = await tokenizer.encode(piece, i % 2 === 1 ? { addSpecialTokens: false, isLiteral: true } : { addSpecialTokens: false });
     for (const id of part) ids.push(id);

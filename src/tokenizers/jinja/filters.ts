@@ -1,5 +1,6 @@
 /** What may stand after "|". */
 import { countCost } from "./costs.ts";
+import { plain } from "./foreign.ts";
 import { dumps } from "./json.ts";
 import type { Meter } from "./meter.ts";
 import { capitalized, percent, replaced, stringMethods, strip, titled } from "./strings.ts";
@@ -98,12 +99,14 @@ const LONGEST_NUMBER = 400;
 const numberIn = (text: string): number => (text.length > LONGEST_NUMBER ? Number.POSITIVE_INFINITY : Number(text));
 
 const toInt = (value: Value, fallback: Value): Value => {
-  const number = numeric(value) ?? (typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(value.trim()) ? numberIn(value.trim()) : undefined);
+  const number =
+    numeric(value) ?? (typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(plain(value.trim())) ? numberIn(plain(value.trim())) : undefined);
   return number === undefined || !Number.isFinite(number) ? fallback : Math.trunc(number);
 };
 const toFloat = (value: Value, fallback: Value): Value => {
   const number =
-    numeric(value) ?? (typeof value === "string" && /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(value.trim()) ? numberIn(value.trim()) : undefined);
+    numeric(value) ??
+    (typeof value === "string" && /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(plain(value.trim())) ? numberIn(plain(value.trim())) : undefined);
   return number === undefined ? fallback : new Float(number);
 };
 
@@ -136,7 +139,14 @@ function grouped(value: Value, args: readonly Value[], keywords: Keywords): Valu
   return groups.map((group) => new Tuple(group));
 }
 
-const escaped = (text: string) => text.replace(/[&<>"']/g, (character) => `&${{ "&": "amp", "<": "lt", ">": "gt", '"': "#34", "'": "#39" }[character]};`);
+const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
+const escaped = (text: string) => text.replace(/[&<>"'\ufdd0-\ufdef]/g, (sign) => entities[plain(sign)] ?? sign);
+
+/** A text as a part of an address; letters, digits and -_.~/ stay. */
+const urlEncoded = (text: string) =>
+  encodeURIComponent(plain(text))
+    .replace(/%2F/g, "/")
+    .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`);
 
 const filters: Readonly<Record<string, Filter>> = {
   abs: (value) => (value instanceof Float ? new Float(Math.abs(value.value)) : Math.abs(numeric(value) as number)),
@@ -237,7 +247,7 @@ const filters: Readonly<Record<string, Filter>> = {
     const kept = new Map<string, Value[]>(); // equal values print alike, but for numbers
     return items.filter((item) => {
       const own = key(item);
-      const name = numeric(own) === undefined ? repr(own) : String(numeric(own));
+      const name = numeric(own) === undefined ? plain(repr(own)) : String(numeric(own));
       const alike = kept.get(name) ?? [];
       meter.take(alike.length * meter.size(own));
       if (alike.some((other) => isEqual(other, own))) return false;
@@ -247,11 +257,8 @@ const filters: Readonly<Record<string, Filter>> = {
     });
   },
   upper: (value) => str(value).toUpperCase(),
-  urlencode: (value) =>
-    encodeURIComponent(str(value))
-      .replace(/%2F/g, "/")
-      .replace(/[!'()*]/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`),
-  wordcount: (value) => (str(value).match(/[\p{L}\p{N}_]+/gu) ?? []).length,
+  urlencode: (value) => urlEncoded(str(value)),
+  wordcount: (value) => (plain(str(value)).match(/[\p{L}\p{N}_]+/gu) ?? []).length,
 };
 const aliases: Readonly<Record<string, string>> = { d: "default", e: "escape", count: "length" };
 

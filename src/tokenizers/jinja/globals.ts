@@ -1,9 +1,10 @@
 /** Names that every template has, and the scopes that names are in. */
 import { printed } from "./costs.ts";
+import { plain } from "./foreign.ts";
 import { integer } from "./items.ts";
 import type { Meter } from "./meter.ts";
 import { strftime } from "./time.ts";
-import { Callable, type Keywords, Namespace, str, TemplateError, Undefined, type Value } from "./values.ts";
+import { Callable, Dict, type Keywords, Namespace, str, TemplateError, Undefined, type Value } from "./values.ts";
 
 /** Names in a part of a template; those of the parts around it show through. */
 export class Scope {
@@ -41,10 +42,13 @@ export function globals(now: Date, meter: Meter): Scope {
   define("raise_exception", ([message]) => {
     throw new TemplateError(str(message));
   });
-  define("strftime_now", ([format]) => strftime(now, printed(meter, format)));
+  define("strftime_now", ([format]) => strftime(now, plain(printed(meter, format))));
   define("range", (args) => range(meter, args));
-  define("dict", (_, keywords) => new Map(keywords));
-  define("namespace", ([first], keywords) => new Namespace(new Map([...(first instanceof Map ? (first as Map<string, Value>) : []), ...keywords])));
+  define("dict", (_, keywords) => new Dict(keywords));
+  define("namespace", ([first], keywords) => {
+    const named = first instanceof Map ? [...first].map(([name, value]): [string, Value] => [plain(str(name)), value]) : [];
+    return new Namespace(new Map([...named, ...keywords]));
+  });
   define("joiner", ([separator = ", "]) => {
     let isFirst = true;
     return new Callable(() => {

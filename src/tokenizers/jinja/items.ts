@@ -1,4 +1,5 @@
 /** Parts of values, by their places and names. */
+import { plain } from "./foreign.ts";
 import { Callable, defined, Float, isTrue, iterate, Namespace, numeric, repr, str, TemplateError, Tuple, typeName, Undefined, type Value } from "./values.ts";
 
 /** @throws TemplateError for what is no whole number */
@@ -41,7 +42,10 @@ export function unary(operator: string, value: Value): Value {
 
 /** value[key]; what is not there is undefined */
 export function getItem(value: Value, key: Value): Value {
-  if (value instanceof Namespace) return value.attributes.get(str(key)) ?? (value.attributes.has(str(key)) ? null : missing(value, key));
+  if (value instanceof Namespace) {
+    const name = plain(str(key));
+    return value.attributes.get(name) ?? (value.attributes.has(name) ? null : missing(value, key));
+  }
   if (value instanceof Map) return value.get(key) ?? (value.has(key) ? null : missing(value, key));
   const at = numeric(key);
   if (at !== undefined && (typeof value === "string" || Array.isArray(value) || value instanceof Tuple)) {

@@ -1,3 +1,4 @@
+import { plain } from "./foreign.ts";
 import { Float, floatText, iterate, str, TemplateError, Tuple, typeName, Undefined, type Value } from "./values.ts";
 
 export interface JsonOptions {
@@ -31,7 +32,7 @@ export function dumps(value: Value, options: JsonOptions): string {
       );
     if (child instanceof Map) {
       const entries = [...child];
-      if (options.sortKeys) entries.sort(([a], [b]) => (str(a) < str(b) ? -1 : 1));
+      if (options.sortKeys) entries.sort(([a], [b]) => (plain(str(a)) < plain(str(b)) ? -1 : 1));
       return wrap(
         entries.map(([name, part]) => text(keyText(name), options.ensureAscii) + key + write(part, inner)),
         "{",
@@ -47,6 +48,6 @@ const keyText = (key: Value): string => (typeof key === "boolean" ? String(key) 
 
 /** JSON of a string; Python leaves U+007F and lone halves of pairs alone, JavaScript escapes those. */
 function text(value: string, ensureAscii: boolean): string {
-  const plain = JSON.stringify(value);
-  return ensureAscii ? plain.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`) : plain;
+  const json = JSON.stringify(value).replace(/[\ufdd0-\ufdef]/g, (sign) => (/["\\]/.test(plain(sign)) ? `\\${sign}` : sign));
+  return ensureAscii ? json.replace(/[\u007f-\ufdcf\ufdf0-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`) : json;
 }

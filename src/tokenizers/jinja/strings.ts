@@ -1,5 +1,6 @@
 /** Methods of Python's strings and dicts. */
-import { type Dict, iterate, type Keywords, str, TemplateError, Tuple, typeName, type Value } from "./values.ts";
+import { placesOf, plain } from "./foreign.ts";
+import { Dict, isEqual, iterate, type Keywords, str, TemplateError, Tuple, typeName, type Value } from "./values.ts";
 
 type Method<T> = (self: T, args: readonly Value[], keywords: Keywords) => Value;
 
@@ -9,8 +10,8 @@ const isSpace = (character: string) => SPACE.test(character);
 
 /** strip(characters): what of a text's ends goes; without characters white space. */
 export function strip(text: string, characters: Value | undefined, sides: "both" | "left" | "right" = "both"): string {
-  const given = characters === undefined || characters === null ? undefined : new Set(Array.from(str(characters)));
-  const goes = (character: string) => (given ? given.has(character) : isSpace(character));
+  const given = characters === undefined || characters === null ? undefined : new Set(Array.from(plain(str(characters))));
+  const goes = (character: string) => (given ? given.has(plain(character)) : isSpace(character));
   const all = Array.from(text);
   let [start, end] = [0, all.length];
   if (sides !== "right") while (start < end && goes(all[start])) start++;
@@ -41,26 +42,31 @@ function split(text: string, args: readonly Value[], keywords: Keywords, fromRig
   const limit = Number(args[1] ?? keywords.get("maxsplit") ?? -1);
   if (by === null) return splitOnSpace(text, limit, fromRight);
   if (by === "") throw new TemplateError("empty separator");
-  const parts = text.split(str(by));
-  if (limit < 0 || parts.length <= limit + 1) return parts;
-  const separator = str(by);
-  if (fromRight) return [parts.slice(0, parts.length - limit).join(separator), ...parts.slice(parts.length - limit)];
-  return [...parts.slice(0, limit), parts.slice(limit).join(separator)];
+  const places = placesOf(str(by), text);
+  const cuts = limit < 0 || limit >= places.length ? places : fromRight ? places.slice(places.length - limit) : places.slice(0, limit);
+  return cutAt(text, cuts, str(by).length);
+}
+
+/** The parts of a text around some places, where `length` characters are left out. */
+function cutAt(text: string, places: readonly number[], length: number): string[] {
+  const starts = [0, ...places.map((at) => at + length)];
+  return starts.map((start, i) => text.slice(start, places[i]));
 }
 
 export function replaced(text: string, from: Value, to: Value, count: Value = null): string {
-  const parts = text.split(str(from));
-  const limit = count === null || Number(count) < 0 ? parts.length : Number(count);
-  return parts.reduce((out, part, i) => (i === 0 ? part : out + (i <= limit ? str(to) : str(from)) + part), "");
+  const places = placesOf(str(from), text);
+  const limit = count === null || Number(count) < 0 ? places.length : Number(count);
+  return cutAt(text, places.slice(0, limit), str(from).length).join(str(to));
 }
 
 /** Place of a text in another, in code points; -1 where it is not. */
 function find(text: string, part: Value, isLast = false): number {
-  const at = isLast ? text.lastIndexOf(str(part)) : text.indexOf(str(part));
+  const [whole, wanted] = [plain(text), plain(str(part))];
+  const at = isLast ? whole.lastIndexOf(wanted) : whole.indexOf(wanted);
   return at < 0 ? -1 : Array.from(text.slice(0, at)).length;
 }
 
-const affix = (args: readonly Value[]): string[] => (args[0] instanceof Tuple ? iterate(args[0]).map(str) : [str(args[0])]);
+const affix = (args: readonly Value[]): string[] => (args[0] instanceof Tuple ? iterate(args[0]) : [args[0]]).map((part) => plain(str(part)));
 const padded = (text: string, [width, fill = " "]: readonly Value[], side: "left" | "right" | "both"): string => {
   const missing = Math.max(0, Number(width) - Array.from(text).length);
   const left = side === "left" ? missing : side === "right" ? 0 : Math.floor(missing / 2) + (missing & Number(width) & 1);
@@ -95,8 +101,8 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   split: (text, args, keywords) => split(text, args, keywords, false),
   rsplit: (text, args, keywords) => split(text, args, keywords, true),
   splitlines: (text) => (text === "" ? [] : text.replace(LINE_END, "").split(LINE)),
-  startswith: (text, args) => affix(args).some((part) => text.startsWith(part)),
-  endswith: (text, args) => affix(args).some((part) => text.endsWith(part)),
+  startswith: (text, args) => affix(args).some((part) => plain(text).startsWith(part)),
+  endswith: (text, args) => affix(args).some((part) => plain(text).endsWith(part)),
   replace: (text, [from, to, count], keywords) => replaced(text, from, to, count ?? keywords.get("count")),
   join: (text, [items]) =>
     iterate(items)
@@ -112,7 +118,7 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
     if (at < 0) throw new TemplateError("substring not found");
     return at;
   },
-  count: (text, [part]) => text.split(str(part)).length - 1,
+  count: (text, [part]) => placesOf(str(part), text).length,
   format: formatted,
   isdigit: (text) => /^\p{Nd}+$/u.test(text),
   isnumeric: (text) => /^\p{N}+$/u.test(text),
@@ -125,11 +131,12 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   ljust: (text, args) => padded(text, args, "right"),
   rjust: (text, args) => padded(text, args, "left"),
   zfill: (text, [width]) => padded(text, [width, "0"], "left"),
-  removeprefix: (text, [part]) => (text.startsWith(str(part)) ? text.slice(str(part).length) : text),
-  removesuffix: (text, [part]) => (str(part) !== "" && text.endsWith(str(part)) ? text.slice(0, -str(part).length) : text),
+  removeprefix: (text, [part]) => (plain(text).startsWith(plain(str(part))) ? text.slice(str(part).length) : text),
+  removesuffix: (text, [part]) => (str(part) !== "" && plain(text).endsWith(plain(str(part))) ? text.slice(0, -str(part).length) : text),
   partition: (text, [by]) => {
-    const at = text.indexOf(str(by));
-    return new Tuple(at < 0 ? [text, "", ""] : [text.slice(0, at), str(by), text.slice(at + str(by).length)]);
+    const at = plain(text).indexOf(plain(str(by)));
+    const end = at + str(by).length;
+    return new Tuple(at < 0 ? [text, "", ""] : [text.slice(0, at), text.slice(at, end), text.slice(end)]);
   },
 };
 
@@ -138,16 +145,16 @@ export const dictMethods: Readonly<Record<string, Method<Dict>>> = {
   keys: (dict) => [...dict.keys()],
   values: (dict) => [...dict.values()],
   get: (dict, [key, fallback = null]) => dict.get(key) ?? (dict.has(key) ? null : fallback),
-  copy: (dict) => new Map(dict),
+  copy: (dict) => new Dict(dict),
 };
 
 export const listMethods: Readonly<Record<string, Method<readonly Value[]>>> = {
   index: (list, [item]) => {
-    const at = list.indexOf(item);
+    const at = list.findIndex((each) => isEqual(each, item));
     if (at < 0) throw new TemplateError(`${str(item)} is not in list`);
     return at;
   },
-  count: (list, [item]) => list.filter((each) => each === item).length,
+  count: (list, [item]) => list.filter((each) => isEqual(each, item)).length,
   copy: (list) => [...list],
 };
 

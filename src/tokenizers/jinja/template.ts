@@ -5,6 +5,7 @@
 import { KindlingError } from "../../ir/index.ts";
 import { countCost, countOperator, itemsOf, printed } from "./costs.ts";
 import { runFilter } from "./filters.ts";
+import { plain } from "./foreign.ts";
 import { globals, Scope } from "./globals.ts";
 import { getItem, loopState, sliced, unary } from "./items.ts";
 import { Meter } from "./meter.ts";
@@ -14,6 +15,7 @@ import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter,
 import { runTest } from "./tests.ts";
 import {
   Callable,
+  Dict,
   defined,
   Float,
   fromJs,
@@ -151,7 +153,7 @@ class Renderer {
       const own = inner(item);
       const changed = new Callable(([value = null]) => {
         this.meter.take(this.meter.size(value));
-        const isNew = last === undefined || repr(last) !== repr(value);
+        const isNew = last === undefined || plain(repr(last)) !== plain(repr(value));
         last = value;
         return isNew;
       });
@@ -221,7 +223,7 @@ class Renderer {
           new Tuple(node.value.filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END).map((part) => this.value(part, scope))),
         );
       case "ObjectLiteral":
-        return this.meter.made(new Map([...node.value].map(([key, part]) => [this.value(key, scope), this.value(part, scope)])));
+        return this.meter.made(new Dict([...node.value].map(([key, part]): [Value, Value] => [this.value(key, scope), this.value(part, scope)])));
       case "UnaryExpression":
         return unary(node.operator.value, this.value(node.argument, scope));
       case "BinaryExpression":
@@ -288,7 +290,7 @@ class Renderer {
       else if (node.type === "KeywordSpreadExpression") {
         const dict = this.value(node.argument, scope);
         if (!(dict instanceof Map)) throw new TemplateError(`argument after ** must be a mapping, not ${typeName(dict)}`);
-        for (const [name, value] of dict) keywords.set(str(name), value);
+        for (const [name, value] of dict) keywords.set(plain(str(name)), value);
       } else args.push(this.value(node, scope));
     }
     return { args, keywords };

@@ -1,4 +1,5 @@
 /** What may stand after "is". */
+import { plain } from "./foreign.ts";
 import { isLower, isUpper } from "./strings.ts";
 import { Callable, compare, Float, isEqual, iterate, numeric, str, TemplateError, Tuple, Undefined, type Value } from "./values.ts";
 
@@ -61,7 +62,7 @@ export function runTest(name: string, value: Value, args: readonly Value[]): boo
 /** value in holder */
 export function contains(holder: Value, value: Value): boolean {
   if (typeof holder === "string") {
-    if (typeof value === "string") return holder.includes(value);
+    if (typeof value === "string") return plain(holder).includes(plain(value));
     throw new TemplateError("'in <string>' requires string as left operand");
   }
   if (holder instanceof Map) return holder.has(value);

@@ -1,12 +1,14 @@
 /** Python's values as templates see them: how they print, compare and count as true. */
 import { KindlingError } from "../../ir/index.ts";
+import { plain } from "./foreign.ts";
 
 /** A template raises an error, or does what Python would not. */
 export class TemplateError extends KindlingError {
   /** The message alone, as Python has it. */
   readonly text: string;
 
-  constructor(text: string, cause?: unknown) {
+  constructor(message: string, cause?: unknown) {
+    const text = plain(message);
     super({ where: "chat template", expected: "a conversation that it can render", received: text, fix: "change the messages, or the template", cause });
     this.text = text;
   }
@@ -49,7 +51,35 @@ export class Callable {
 
 /** Whole numbers are numbers, dicts are maps, lists arrays. */
 export type Value = string | number | boolean | null | Float | Tuple | Undefined | Namespace | Callable | Value[] | Dict;
-export type Dict = Map<Value, Value>;
+
+/** A dict. Texts are the same key whoever wrote them. */
+export class Dict extends Map<Value, Value> {
+  /** Keys that are texts, by what they are when plain. */
+  private readonly texts = new Map<string, string>();
+
+  constructor(entries: Iterable<readonly [Value, Value]>) {
+    super();
+    for (const [key, value] of entries) this.set(key, value);
+  }
+
+  override get(key: Value): Value | undefined {
+    return super.get(this.storedKey(key));
+  }
+
+  override has(key: Value): boolean {
+    return super.has(this.storedKey(key));
+  }
+
+  override set(key: Value, value: Value): this {
+    const stored = this.storedKey(key);
+    if (typeof stored === "string") this.texts.set(plain(stored), stored);
+    return super.set(stored, value);
+  }
+
+  private storedKey(key: Value): Value {
+    return typeof key === "string" ? (this.texts.get(plain(key)) ?? key) : key;
+  }
+}
 
 /** JavaScript's values as Python's. Numbers with a fraction are floats. */
 export function fromJs(value: unknown): Value {
@@ -58,12 +88,12 @@ export function fromJs(value: unknown): Value {
   if (value === undefined || value === null) return null;
   if (typeof value === "bigint") return Number(value);
   if (Array.isArray(value)) return value.map(fromJs);
-  if (value instanceof Map) return new Map([...value].map(([key, child]) => [fromJs(key), fromJs(child)]));
+  if (value instanceof Map) return new Dict([...value].map(([key, child]): [Value, Value] => [fromJs(key), fromJs(child)]));
   if (typeof value === "object")
-    return new Map(
+    return new Dict(
       Object.entries(value)
         .filter(([, child]) => child !== undefined)
-        .map(([key, child]) => [key, fromJs(child)]),
+        .map(([key, child]): [Value, Value] => [key, fromJs(child)]),
     );
   return value as Value;
 }
@@ -72,7 +102,8 @@ function toJs(value: Value): unknown {
   if (value instanceof Float) return value.value;
   if (value instanceof Tuple) return value.items.map(toJs);
   if (Array.isArray(value)) return value.map(toJs);
-  if (value instanceof Map) return Object.fromEntries([...value].map(([key, child]) => [str(key), toJs(child)]));
+  if (value instanceof Map) return Object.fromEntries([...value].map(([key, child]) => [plain(str(key)), toJs(child)]));
+  if (typeof value === "string") return plain(value);
   return value instanceof Undefined ? undefined : value;
 }
 
@@ -114,6 +145,7 @@ export function numeric(value: Value): number | undefined {
 
 export function isEqual(a: Value, b: Value): boolean {
   if (a === b) return true;
+  if (typeof a === "string" && typeof b === "string") return plain(a) === plain(b);
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) return x === y;
   if (a instanceof Undefined && b instanceof Undefined) return true;
@@ -128,7 +160,7 @@ export function compare(a: Value, b: Value): number {
   const [x, y] = [numeric(a), numeric(b)];
   if (x !== undefined && y !== undefined) return x - y;
   if (typeof a === "string" && typeof b === "string") {
-    const [left, right] = [Array.from(a), Array.from(b)];
+    const [left, right] = [Array.from(plain(a)), Array.from(plain(b))];
     for (let i = 0; i < Math.min(left.length, right.length); i++)
       if (left[i] !== right[i]) return (left[i].codePointAt(0) as number) - (right[i].codePointAt(0) as number);
     return left.length - right.length;
@@ -182,14 +214,17 @@ export function repr(value: Value): string {
   return value instanceof Undefined ? "Undefined" : `<${typeName(value)}>`;
 }
 
-const escapes: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+const escapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 function quoted(text: string): string {
-  const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
+  const shown = plain(text);
+  const quote = shown.includes("'") && !shown.includes('"') ? '"' : "'";
   let out = "";
   for (const character of text) {
     const code = character.codePointAt(0) as number;
-    if (character === quote) out += `\\${character}`;
+    const sign = plain(character);
+    if (sign === quote || sign === "\\") out += `\\${character}`;
+    else if (sign !== character) out += character;
     else if (escapes[character]) out += escapes[character];
     else if (/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]|(?! )\p{Zs}/u.test(character)) out += escapedCode(code);
     else out += character;
