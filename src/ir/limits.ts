@@ -61,6 +61,8 @@ export const limits = {
   regexLength: 1_000_000,
   /** Places of a regular expression with loops, once its counted repetitions are written out. The longest published one has 60. */
   regexPlaces: 500,
+  /** Steps of a regular expression with its counted repetitions written out, each of which is taken once for a character of a text. Published ones have 150. */
+  regexSteps: 5_000,
   /** Ways through a regular expression, its loops aside: what an engine may have to try at one character. Published ones have up to 60. */
   regexWays: 65_536,
 } as const;

@@ -1,6 +1,6 @@
 import { DataError } from "../../ir/index.ts";
 import { anyOf } from "../json-parts.ts";
-import { parseRegex, printRegex } from "../regex/index.ts";
+import { hasLoop, type Matcher, matcherOf, parseRegex, printRegex } from "../regex/index.ts";
 import type { Piece } from "./piece.ts";
 
 /** Parts of a piece in order, which cover it: whether the pattern matched, from which character to before which. */
@@ -51,8 +51,10 @@ export function patternOf(where: string, json: unknown): Pattern {
     const ignoresCase = regex.startsWith("(?i)");
     const tree = parseRegex(ignoresCase ? regex.slice("(?i)".length) : regex, where);
     try {
+      if (hasLoop(tree)) return byMatcher(matcherOf(tree, where, ignoresCase));
       return byRegex(new RegExp(printRegex(tree), ignoresCase ? "giv" : "gv"));
     } catch (cause) {
+      if (cause instanceof DataError) throw cause;
       throw new DataError({
         where,
         expected: "a regular expression that JavaScript has too",
@@ -83,6 +85,27 @@ export function byRegex(regex: RegExp): Pattern {
       last = lastMatch = end;
     }
     if (last < text.length) found.push([false, place(last), characters.length]);
+    return found;
+  };
+}
+
+/** Matches one after the other, as `exec` finds them with the flag g. */
+function byMatcher(matcher: Matcher): Pattern {
+  return ({ characters }) => {
+    const ends = matcher(characters);
+    const found: Matches = [];
+    let [last, lastMatch] = [0, -1];
+    for (let start = 0; start <= characters.length; ) {
+      const end = ends[start];
+      const isNothing = end < 0 || (end === start && start === lastMatch); // none, or an empty one right behind a match
+      if (!isNothing) {
+        if (last < start) found.push([false, last, start]);
+        found.push([true, start, end]);
+        last = lastMatch = end;
+      }
+      start = Math.max(end, start + 1);
+    }
+    if (last < characters.length) found.push([false, last, characters.length]);
     return found;
   };
 }

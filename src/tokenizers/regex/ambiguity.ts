@@ -55,7 +55,8 @@ function waysThrough(regex: Regex): number {
   }
 }
 
-function hasLoop(regex: Regex): boolean {
+/** Whether an expression repeats anything: without that, what it does at one place is bounded by itself. */
+export function hasLoop(regex: Regex): boolean {
   if (regex.type === "repeat") return regex.max > 1 || hasLoop(regex.body);
   if (regex.type === "sequence") return regex.parts.some(hasLoop);
   if (regex.type === "alternatives") return regex.options.some(hasLoop);
