@@ -65,7 +65,8 @@ export {
 } from "./attention.ts";
 export { type BatchRule, spread } from "./batch.ts";
 export { stopGradient } from "./control.ts";
-export { type ConvOptions, type ConvTransposeOptions, conv, convTranspose } from "./convolution.ts";
+export { conv, convTranspose } from "./convolution.ts";
+export type { ConvOptions, ConvTransposeOptions } from "./convolution-window.ts";
 export {
   apply,
   applyAll,

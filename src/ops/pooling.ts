@@ -1,7 +1,8 @@
 import { describe, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
-import { convTranspose, padsOf, perAxis, type Window, windowCounts } from "./convolution.ts";
+import { convTranspose } from "./convolution.ts";
+import { padsOf, perAxis, type Window, windowCounts } from "./convolution-window.ts";
 import { apply, applyAll, constantOf, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf, vector } from "./define.ts";
 import { addAtPositions, gather } from "./gather.ts";
 import type { Padding } from "./movement.ts";

@@ -1,5 +1,5 @@
 import { requireStatic, ShapeError, type Value } from "../ir/index.ts";
-import { perAxis, windowCounts } from "./convolution.ts";
+import { perAxis, windowCounts } from "./convolution-window.ts";
 import { constantOf, scalar } from "./define.ts";
 import { gather, indexAdd } from "./gather.ts";
 import { pad } from "./movement.ts";
