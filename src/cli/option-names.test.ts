@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
 import { ContextLengthError, Generator, Sampler, settingsOf } from "../generate/index.ts";
 import { KindlingError } from "../ir/index.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
@@ -46,6 +47,50 @@ test("of a context that is too long or full", () => {
     /received 60 of the prompt and --tokens 10\. Fix: .*with --context-shift\.$/,
   );
   generator.dispose();
+});
+
+describe("what serve refuses is said of its option", () => {
+  const model = fileURLToPath(new URL("../../golden/pipelines/models/gpt2", import.meta.url));
+  /** Values that cannot be, and what of the message must be in the words of the command line. */
+  const wrong: Readonly<Record<string, readonly (readonly [value: string, message: RegExp])[]>> = {
+    "--port": [
+      ["70000", /expected a port from 0 to 65535; received 70000. Fix: choose another --port/],
+      ["x", /'--port <n>' argument 'x'/],
+    ],
+    "--host": [["192.0.2.1", /expected an address of this machine; received .*Fix: choose another --host/]],
+    "--allowed-hosts": [["box:80", /expected --allowed-hosts: a name without a port/]],
+    "--cors-origin": [["ftp", /expected --cors-origin: an origin/]],
+    "--max-queue": [
+      ["-1", /expected --max-queue from 0 to/],
+      ["1.5", /'--max-queue <n>'/],
+    ],
+    "--queue-timeout": [
+      ["0", /'--queue-timeout <seconds>'/],
+      ["99999999", /'--queue-timeout <seconds>' .*at most 2147483/],
+    ],
+    "--timeout": [["99999999", /'--timeout <seconds>' .*at most 2147483/]],
+    "--context": [["0", /expected a --context from 1 to 96/]],
+    "--threads": [["0", /expected --threads to be an integer of at least 1/]],
+    "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
+    "--device": [["cup", /'--device <type>'/]],
+  };
+  /** Any folder is one, though none of its models is named; the other takes no value. */
+  const withoutWrong = ["--runs", "--log"];
+
+  test("its options are all here", () => {
+    const serve = createProgram().commands.find((command) => command.name() === "serve");
+    expect(serve?.options.map(({ long }) => long).sort()).toEqual([...Object.keys(wrong), ...withoutWrong].sort());
+  });
+  test.each(Object.entries(wrong).flatMap(([option, cases]) => cases.map(([value, message]) => [option, value, message] as const)))(
+    "%s %s",
+    async (option, value, message) => {
+      let written = "";
+      const program = createProgram();
+      for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: (text) => (written += text) });
+      const error = await program.parseAsync(["node", "kindling", "serve", model, "--port", "0", option, value]).catch((cause) => cause);
+      expect(error instanceof KindlingError ? messageOf(error) : written).toMatch(message);
+    },
+  );
 });
 
 test("a word of prose that is an option's name too stays as it is", () => {

@@ -3,9 +3,13 @@ import { type ServedModel, type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { collect, integer } from "./sampling.ts";
 
+/** Timers count milliseconds in 31 bits: 24 days. */
+const LONGEST_SECONDS = 2_147_483;
+
 function milliseconds(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0)) throw new InvalidArgumentError("it is not a number of seconds above 0.");
+  if (seconds > LONGEST_SECONDS) throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
   return Math.ceil(seconds * 1000);
 }
 

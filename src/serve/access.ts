@@ -19,8 +19,9 @@ export interface AccessOptions {
  * @throws OptionError for what is no name or no origin
  */
 export function accessRules({ allowedHosts = [], corsOrigins = [] }: AccessOptions): MiddlewareHandler[] {
-  for (const entry of allowedHosts) if (!isHostEntry(entry)) throw refused('a name without a port, as "box.example.org", ".example.org" or "*"', entry);
-  for (const entry of corsOrigins) if (!isOrigin(entry)) throw refused('an origin, as "https://app.example.org" or "*"', entry);
+  for (const entry of allowedHosts)
+    if (!isHostEntry(entry)) throw refused('allowedHosts: a name without a port, as "box.example.org", ".example.org" or "*"', entry);
+  for (const entry of corsOrigins) if (!isOrigin(entry)) throw refused('corsOrigins: an origin, as "https://app.example.org" or "*"', entry);
   const mayRead = (origin: string) => corsOrigins.includes("*") || corsOrigins.includes(origin);
   return [
     async (c, next) => {

@@ -54,12 +54,22 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
 function listen(fetch: (request: Request) => Response | Promise<Response>, host: string, port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
     const starting = serveNode({ fetch, port, hostname: host }, () => resolve(starting as Server)) as Server;
-    starting.once("error", (cause: NodeJS.ErrnoException) => {
-      const received = cause.code === "EADDRINUSE" ? "one that another program is using" : cause.message;
-      const fix = `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`;
-      reject(new OptionError({ where: `serve on ${host}:${port}`, expected: "a free port", received, fix, cause }));
-    });
+    starting.once("error", (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port)));
   });
+}
+
+/** What the system says of an address that it does not have, or of a name that it does not know. */
+const hostErrors = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EAFNOSUPPORT", "EINVAL"];
+
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): OptionError {
+  const where = `serve on ${host}:${port}`;
+  if (hostErrors.includes(cause.code ?? "")) {
+    const fix = "choose another --host, for example 127.0.0.1 for this machine alone";
+    return new OptionError({ where, expected: "an address of this machine", received: cause.message, fix, cause });
+  }
+  const received = cause.code === "EADDRINUSE" ? "one that another program is using" : cause.message;
+  const fix = `use another, for example --port ${port === 65535 ? port - 1 : port + 1}`;
+  return new OptionError({ where, expected: "a free port", received, fix, cause });
 }
 
 function closed(server: Server): Promise<void> {
