@@ -36,6 +36,14 @@ export const limits = {
   rotaryWidth: 65_536,
   /** Pixels of a picture, before and after resizing. A camera of 100 megapixels fits; each takes up to 4 bytes, and 12 as numbers. */
   imagePixels: 2 ** 27,
+  /** Bytes of an SVG, which are read as text before it is drawn. Maps and plots of many points have one or two million. */
+  svgBytes: 2 ** 23,
+  /** Elements of an SVG inside one another, those that are referred to included. Drawings have up to 30; the library that draws them reads 256. */
+  svgDepth: 200,
+  /** Pixels of an SVG times its elements: a layer of 16 million pixels takes 0.1 seconds. */
+  svgWork: 2 ** 32,
+  /** Pixels of an SVG times the depth of its elements: each may be a layer, which takes 4 bytes for each. */
+  svgLayers: 2 ** 28,
   /** A side of the picture that a preprocessor_config.json asks for. Models take 224 to 2048. */
   imageSide: 16_384,
   /** Samples a second of a sound. Studios record at 192,000, and filters of that rate take 30 MB. */

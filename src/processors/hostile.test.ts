@@ -1,7 +1,10 @@
 /** Pictures, sounds and settings that ask for more than they hold; and pictures of all modes as Pillow reads them. */
 import { readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { deflateSync } from "node:zlib";
+import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { DataError, limits } from "../ir/index.ts";
 import { ImageProcessor, loadImage, readWav, resample, resizeImage, toRgb } from "./index.ts";
@@ -52,6 +55,65 @@ describe("pictures", () => {
     const processor = new ImageProcessor({ image_processor_type: "CLIPImageProcessor" });
     expect(() => processor.process([line])).toThrow(/limit imagePixels/);
     expect(() => resizeImage(line, { width: 0, height: 5 }, "bilinear")).toThrow(/at least one pixel/);
+  });
+});
+
+describe("SVGs", () => {
+  const svg = (body: string, size = 100, before = "") =>
+    Buffer.from(`${before}<svg xmlns="http://www.w3.org/2000/svg" xmlns:xi="http://www.w3.org/2001/XInclude" width="${size}" height="${size}">${body}</svg>`);
+  const uses = Array.from({ length: 20 }, (_, i) => `<g id="a${i + 1}">${`<use href="#a${i}"/>`.repeat(10)}</g>`).join("");
+  const chain = Array.from({ length: 300 }, (_, i) => `<g id="a${i + 1}"><use href="#a${i}"/></g>`).join("");
+  const layers = (count: number) => `${'<g opacity="0.5">'.repeat(count)}<rect width="9" height="9"/>${"</g>".repeat(count)}`;
+  const style = (text: string) => svg(`<style>${text}</style><rect/>`);
+
+  test.each<[string, Buffer, RegExp]>([
+    ["a filter", svg('<filter id="f"><feMorphology radius="900"/></filter>'), /<filter>/],
+    ["a filter of CSS", svg('<rect style="fill:red; filter: blur(900px)"/>'), /a filter/],
+    ["a filter in an attribute", svg('<rect filter="blur(900px)"/>'), /a filter/],
+    ["a filter with a prefix", svg('<s:filter xmlns:s="http://www.w3.org/2000/svg"/>'), /<filter>/],
+    ["a filter in a style sheet", style("rect { filter : blur(9px) }"), /a filter/],
+    ["a filter behind an end that is none", style("<![CDATA[ /* </style> */ rect{filter:blur(9px)} ]]>"), /end in the middle/],
+    ["a filter behind an escape", svg('<rect style="f&#105;lter:blur(9px)"/>'), /escapes/],
+    ["a marker", svg('<path marker-mid="url(#m)"/>'), /a marker/],
+    ["a picture beside it", svg('<image href="secret.png"/>'), /a picture from outside/],
+    ["a drawing in it", svg('<image href="data:image/svg+xml;base64,AAAA"/>'), /a picture from outside/],
+    ["another file", svg('<xi:include href="other.svg"/>'), /<include>/],
+    ["a style sheet from outside", svg("<rect/>", 100, '<?xml-stylesheet href="data:text/css,x"?>'), /a style sheet from outside/],
+    ["entities", svg("&a;", 100, '<!DOCTYPE svg [<!ENTITY a "b">]>'), /a DOCTYPE with declarations/],
+    ["another encoding", svg("<rect/>", 100, '<?xml version="1.0" encoding="UTF-7"?>'), /the encoding UTF-7/],
+    ["UTF-16", Buffer.from("\ufeff<svg/>", "utf16le"), /another encoding/],
+    ["compressed text", gzipSync(svg("")), /compressed text/],
+    ["references that double", svg(`<defs><rect id="a0"/>${uses}</defs><use href="#a20"/>`), /limit svgWork/],
+    ["references that lead back", svg('<g id="a"><use href="#a"/></g>'), /limit svgDepth/],
+    ["references that go far", svg(`<rect id="a0"/>${chain}`), /limit svgDepth/],
+    ["patterns in patterns", svg(`${uses.replaceAll('<use href="#', '<rect fill="url(#').replaceAll('"/>', ')"/>')}`, 100), /limit svgWork/],
+    ["deep elements", svg(layers(100_000)), /limit svgDepth/],
+    ["layers in layers", svg(layers(150), 4000), /limit svgLayers/],
+    ["many layers", svg('<rect width="9" height="9"/>'.repeat(20_000), 4000), /limit svgWork/],
+    ["a long text", svg(" ".repeat(2 ** 23)), /limit svgBytes/],
+    ["an end in the middle", Buffer.from(`<svg ${'"<'.repeat(100_000)}`), /ends in the middle/],
+  ])("%s is refused before it is drawn", async (_, bytes, message) => {
+    const started = performance.now();
+    await expect(loadImage(bytes)).rejects.toThrow(message);
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  test("a drawing as programs make them is drawn", async () => {
+    const body = `<defs><path id="m" d="M0 0h50v50h-50z"/><linearGradient id="g"><stop stop-color="#ff0000"/></linearGradient><clipPath id="c"><rect width="80" height="80"/></clipPath></defs>
+      <style type="text/css"><![CDATA[ .a { fill: url(#g) } ]]></style><!-- a < b --><g clip-path="url(#c)"><use xlink:href="#m" xmlns:xlink="http://www.w3.org/1999/xlink" class="a"/></g>`;
+    const doctype =
+      '<?xml version="1.0" encoding="utf-8" standalone="no"?>\n<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/Graphics/SVG/1.1/DTD/svg11.dtd">';
+    const { width, height, data } = await loadImage(svg(body, 100, doctype));
+    expect([width, height, ...data.subarray(0, 4)]).toEqual([100, 100, 255, 0, 0, 255]);
+  });
+
+  test("a file is drawn without what stands beside it", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "kindling-"));
+    await writeFile(join(folder, "plain.svg"), svg('<rect width="100" height="100" fill="#00ff00"/>'));
+    await writeFile(join(folder, "outer.svg"), svg('<image href="plain.svg" width="100" height="100"/>'));
+    expect([...(await loadImage(join(folder, "plain.svg"))).data.subarray(0, 4)]).toEqual([0, 255, 0, 255]);
+    await expect(loadImage(join(folder, "outer.svg"))).rejects.toThrow(/a picture from outside/);
+    await rm(folder, { recursive: true });
   });
 });
 

@@ -1,11 +1,14 @@
+import { open } from "node:fs/promises";
 import type { Metadata, Sharp } from "sharp";
+import { readBytes } from "../files/index.ts";
 import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../ir/index.ts";
 import type { RawImage } from "./resize.ts";
+import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";
 
 /**
  * Reads a picture from a file, or from the bytes of one: JPEG, PNG, WebP, GIF, TIFF, AVIF, SVG; turned as its EXIF data say. Colours are those of
  * transformers' load_image, which is Pillow's convert("RGB"): profiles are passed over, and inks become light by the plain rule.
- * @throws DataError for what is no picture, and for one of more pixels than a limit, before it is decoded; RuntimeError where the package sharp is missing
+ * @throws DataError for what is no picture, for one of more pixels than a limit, before it is decoded, and for an SVG that takes too long or is refused (svg.ts); RuntimeError where the package sharp is missing
  */
 export async function loadImage(source: string | Uint8Array): Promise<RawImage> {
   const { default: sharp } = await import("sharp").catch((cause) => {
@@ -13,14 +16,28 @@ export async function loadImage(source: string | Uint8Array): Promise<RawImage> 
   });
   const where = typeof source === "string" ? source : "the picture's bytes";
   try {
-    const picture = sharp(source, { ignoreIcc: true, limitInputPixels: limits.imagePixels });
+    const bytes = typeof source === "string" && (await isMarkupFile(source)) ? await readBytes(source) : source;
+    const drawing = typeof bytes !== "string" && isMarkup(bytes) ? checkSvg(where, bytes) : undefined;
+    const picture = sharp(bytes, { ignoreIcc: true, limitInputPixels: limits.imagePixels });
     const metadata = await picture.metadata();
     const { width, height } = metadata;
     if (width * height > limits.imagePixels) throw overLimit("imagePixels", where, "pixels", `${width} x ${height}`);
+    if (drawing) checkDrawing(where, drawing, width * height);
     return await decoded(picture.autoOrient(), metadata);
   } catch (cause) {
     if (cause instanceof KindlingError) throw cause;
     throw new DataError({ where, expected: "a picture", received: (cause as Error).message, fix: "check the path and the format", cause });
+  }
+}
+
+/** Files of text are read here: drawn from its path, an SVG might bring in what stands beside it. */
+async function isMarkupFile(path: string): Promise<boolean> {
+  const file = await open(path);
+  try {
+    const { buffer, bytesRead } = await file.read(new Uint8Array(1000), 0, 1000, 0);
+    return isMarkup(buffer.subarray(0, bytesRead));
+  } finally {
+    await file.close();
   }
 }
 
