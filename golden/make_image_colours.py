@@ -27,6 +27,18 @@ def png16(path, pixels, kind):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
+def gif_part(path, transparent):
+    """A GIF whose one frame covers a part of it, which Pillow writes of moving pictures alone: two rows of three pixels at (4, 2), colours 1, 2, 3."""
+    palette = bytes([200, 10, 20, 30, 210, 40, 50, 60, 220, 90, 100, 110])
+    control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, int(transparent is not None), 0, transparent or 0, 0)
+    screen = struct.pack("<HHBBB", WIDTH, HEIGHT, 0x80 | 1, 0, 0)
+    frame = struct.pack("<BHHHHB", 0x2C, 4, 2, 3, 2, 0)
+    codes = [4, 1, 2, 4, 3, 1, 4, 2, 3, 5]  # a clear code before each two pixels keeps codes at three bits
+    bits = sum(code << 3 * i for i, code in enumerate(codes))
+    data = bits.to_bytes((3 * len(codes) + 7) // 8, "little")
+    path.write_bytes(b"GIF89a" + screen + palette + control + frame + bytes([2, len(data)]) + data + b"\0;")
+
+
 y, x = np.mgrid[:HEIGHT, :WIDTH]
 rgb = np.stack([20 * x, 30 * y, np.full_like(x, 90)], -1).astype(np.uint8)
 picture = Image.fromarray(rgb)
@@ -46,6 +58,12 @@ gray.point(lambda value: 255 * (value > 80)).convert("1").save(FOLDER / "bits.pn
 palette = picture.quantize(16)
 palette.save(FOLDER / "palette.png")
 palette.save(FOLDER / "palette-transparent.png", transparency=3)
+palette.save(FOLDER / "palette.gif")
+palette.save(FOLDER / "transparent.gif", transparency=3)
+palette.save(FOLDER / "transparent-interlaced.gif", transparency=3, interlace=1)
+palette.save(FOLDER / "moving.gif", save_all=True, append_images=[palette.rotate(180)], transparency=3, disposal=2, duration=50)
+gif_part(FOLDER / "part.gif", transparent=None)
+gif_part(FOLDER / "part-transparent.gif", transparent=2)
 picture.save(FOLDER / "plain.webp", lossless=True)
 exif = Image.Exif()
 exif[0x0112] = 6

@@ -2,6 +2,7 @@ import { open } from "node:fs/promises";
 import type { Metadata, Sharp } from "sharp";
 import { readBytes } from "../files/index.ts";
 import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../ir/index.ts";
+import { withFill } from "./gif.ts";
 import type { RawImage } from "./resize.ts";
 import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";
 
@@ -23,7 +24,9 @@ export async function loadImage(source: string | Uint8Array): Promise<RawImage> 
     const { width, height } = metadata;
     if (width * height > limits.imagePixels) throw overLimit("imagePixels", where, "pixels", `${width} x ${height}`);
     if (drawing) checkDrawing(where, drawing, width * height);
-    return await decoded(picture.autoOrient(), metadata);
+    const pixels = await decoded(picture.autoOrient(), metadata);
+    if (metadata.format !== "gif") return pixels;
+    return withFill(pixels, typeof bytes === "string" ? await readBytes(bytes) : bytes);
   } catch (cause) {
     if (cause instanceof KindlingError) throw cause;
     throw new DataError({ where, expected: "a picture", received: (cause as Error).message, fix: "check the path and the format", cause });
