@@ -1,8 +1,9 @@
 /** ConvNeXt: a convolutional network drawn after Transformers. Liu et al. 2022, arXiv:2201.03545. */
 import { type Activation, activations, ChannelNorm, Conv2d, constantInit, LayerNorm, Linear, Module, normalInit, Parameter } from "../../nn/index.ts";
 import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } from "../../tensor/index.ts";
-import { activation, type Fields, list, number, positive, size } from "../config.ts";
+import { activation, type Fields, list, number, positive, probability, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
+import { depthRates, dropPath } from "./drop-path.ts";
 import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily } from "./image.ts";
 
 export interface ConvNextConfig extends LabelConfig {
@@ -13,6 +14,8 @@ export interface ConvNextConfig extends LabelConfig {
   activation: Activation;
   /** Start of the learned factors; none at 0. */
   layerScale: number;
+  /** Of the last layer; the others are left out less often. */
+  dropPathRate: number;
   /** Of the last norm only. */
   layerNormEpsilon: number;
   initializerRange: number;
@@ -25,6 +28,7 @@ const fields: Fields<Omit<ConvNextConfig, keyof LabelConfig>> = {
   depths: list(size("depths", 1), [3, 3, 9, 3]),
   activation: activation("hidden_act", "gelu"),
   layerScale: number("layer_scale_init_value", 1e-6),
+  dropPathRate: probability("drop_path_rate", 0),
   layerNormEpsilon: positive("layer_norm_eps", 1e-12),
   initializerRange: number("initializer_range", 0.02),
 };
@@ -43,8 +47,9 @@ class Layer extends Module {
   readonly layerScaleParameter?: Parameter; // [C]
   protected override readonly checkpointKeys = { pwconv1: "pwconv1", pwconv2: "pwconv2" };
   private readonly activation: Activation;
+  private readonly dropPath: number;
 
-  constructor(config: ConvNextConfig, width: number, key: RandomKey) {
+  constructor(config: ConvNextConfig, { width, dropPath }: { width: number; dropPath: number }, key: RandomKey) {
     super();
     const [convKey, upKey, downKey] = key.split(3);
     const init = normalInit(config.initializerRange);
@@ -54,14 +59,15 @@ class Layer extends Module {
     this.pwconv2 = new Linear({ inFeatures: EXPANSION * width, outFeatures: width, init }, downKey);
     if (config.layerScale > 0) this.layerScaleParameter = new Parameter([width], constantInit(config.layerScale)(key, [width]));
     this.activation = config.activation;
+    this.dropPath = dropPath;
   }
 
   /** x: [B, C, h, w] -> the same */
-  forward(x: Tensor<"f32">): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const normal = this.layernorm.forward(transpose(this.dwconv.forward(x), [0, 2, 3, 1])); // [B, h, w, C]
     const made = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal)));
     const scaled = this.layerScaleParameter ? mul(made, this.layerScaleParameter.value) : made;
-    return add(x, transpose(scaled, [0, 3, 1, 2]));
+    return add(x, dropPath(transpose(scaled, [0, 3, 1, 2]), this.dropPath, key));
   }
 }
 
@@ -74,18 +80,19 @@ class Stage extends Module {
   constructor(config: ConvNextConfig, index: number, key: RandomKey) {
     super();
     const [downKey, layerKey] = key.split(2);
-    const { hiddenSizes, depths, initializerRange } = config;
+    const { hiddenSizes, depths, initializerRange, dropPathRate } = config;
+    const rates = depthRates(dropPathRate, depths)[index];
     if (index > 0) {
       this.downsamplingNorm = new ChannelNorm({ width: hiddenSizes[index - 1], epsilon: INNER_EPSILON }, downKey);
       const sizes = { inChannels: hiddenSizes[index - 1], outChannels: hiddenSizes[index], kernelSize: 2, stride: 2 };
       this.downsampling = new Conv2d({ ...sizes, init: normalInit(initializerRange) }, downKey);
     }
-    this.layers = layerKey.split(depths[index]).map((part) => new Layer(config, hiddenSizes[index], part));
+    this.layers = layerKey.split(depths[index]).map((part, i) => new Layer(config, { width: hiddenSizes[index], dropPath: rates[i] }, part));
   }
 
-  forward(x: Tensor<"f32">): Tensor<"f32"> {
+  forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const smaller = this.downsampling && this.downsamplingNorm ? this.downsampling.forward(this.downsamplingNorm.forward(x)) : x;
-    return this.layers.reduce((y, layer, i) => withScope(`layers.${i}`, () => layer.forward(y)), smaller);
+    return this.layers.reduce((y, layer, i) => withScope(`layers.${i}`, () => layer.forward(y, key?.fold(i))), smaller);
   }
 }
 
@@ -112,9 +119,9 @@ class ConvNextEncoder extends ImageEncoder {
   }
 
   /** -> [B, C, h, w]; poolerOutput: the norm of the mean over all places */
-  encode({ pixelValues }: ImageInputs & RunOptions): ImageOutput {
+  encode({ pixelValues, key }: ImageInputs & RunOptions): ImageOutput {
     const hiddenStates = [this.embeddingNorm.forward(this.patchEmbeddings.forward(pixelValues))];
-    for (const [i, stage] of this.stages.entries()) hiddenStates.push(withScope(`stages.${i}`, () => stage.forward(hiddenStates[i])));
+    for (const [i, stage] of this.stages.entries()) hiddenStates.push(withScope(`stages.${i}`, () => stage.forward(hiddenStates[i], key?.fold(100 * i))));
     const lastHiddenState = hiddenStates[this.stages.length];
     return { lastHiddenState, poolerOutput: this.layernorm.forward(mean(lastHiddenState, { axes: [2, 3] })), hiddenStates };
   }
@@ -139,7 +146,6 @@ export const convnext = imageFamily<ConvNextConfig>({
   className: "ConvNext",
   prefix: "convnext",
   fields,
-  training: { drop_path_rate: [0] },
   encoder: (config, key) => new ConvNextEncoder(config, key),
   classifier: ({ hiddenSizes, labels, initializerRange }, key) => new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
 });

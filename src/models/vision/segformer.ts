@@ -4,6 +4,7 @@ import { add, concat, interpolate, mean, type RandomKey, relu, type Tensor, with
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
+import { depthRates, dropPath } from "./drop-path.ts";
 import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily, toMap, toTokens } from "./image.ts";
 
 export interface SegformerConfig extends LabelConfig {
@@ -20,6 +21,8 @@ export interface SegformerConfig extends LabelConfig {
   hiddenDropout: number;
   attentionDropout: number;
   classifierDropout: number;
+  /** Of the last layer; the others are left out less often. */
+  dropPathRate: number;
   initializerRange: number;
   decoderHiddenSize: number;
   /** The last stage's result is a map, and not a list of places. */
@@ -40,6 +43,7 @@ const fields: Fields<Omit<SegformerConfig, keyof LabelConfig>> = {
   hiddenDropout: probability("hidden_dropout_prob", 0),
   attentionDropout: probability("attention_probs_dropout_prob", 0),
   classifierDropout: probability("classifier_dropout_prob", 0.1),
+  dropPathRate: probability("drop_path_rate", 0.1),
   initializerRange: number("initializer_range", 0.02),
   decoderHiddenSize: size("decoder_hidden_size", 256),
   reshapeLastStage: flag("reshape_last_stage", true),
@@ -105,8 +109,9 @@ class Block extends Module {
   readonly layerNorm2: LayerNorm;
   readonly mlp: MixFeedForward;
   private readonly dropout: number;
+  private readonly dropPath: number;
 
-  constructor(config: SegformerConfig, stage: number, key: RandomKey) {
+  constructor(config: SegformerConfig, { stage, dropPath }: { stage: number; dropPath: number }, key: RandomKey) {
     super();
     const [attentionKey, mlpKey] = key.split(2);
     const width = config.hiddenSizes[stage];
@@ -115,11 +120,14 @@ class Block extends Module {
     this.layerNorm2 = new LayerNorm({ width, epsilon: EPSILON }, key);
     this.mlp = new MixFeedForward(config, stage, mlpKey);
     this.dropout = config.hiddenDropout;
+    this.dropPath = dropPath;
   }
 
   forward(x: Tensor<"f32">, grid: Grid, key: RandomKey | undefined): Tensor<"f32"> {
-    const middle = add(x, dropout(this.attention.attend(this.layerNorm1.forward(x), grid, key?.fold(0)), this.dropout, key?.fold(1)));
-    return add(middle, dropout(this.mlp.forward(this.layerNorm2.forward(middle), grid), this.dropout, key?.fold(2)));
+    const attended = dropout(this.attention.attend(this.layerNorm1.forward(x), grid, key?.fold(0)), this.dropout, key?.fold(1));
+    const middle = add(x, dropPath(attended, this.dropPath, key?.fold(3)));
+    const mixed = dropout(this.mlp.forward(this.layerNorm2.forward(middle), grid), this.dropout, key?.fold(2));
+    return add(middle, dropPath(mixed, this.dropPath, key?.fold(4)));
   }
 }
 
@@ -153,8 +161,11 @@ class Stages extends Module {
     super();
     const [patchKey, blockKey] = key.split(2);
     const count = config.depths.length;
+    const rates = depthRates(config.dropPathRate, config.depths);
     this.patchEmbeddings = patchKey.split(count).map((part, i) => new OverlapPatches(config, i, part));
-    this.block = blockKey.split(count).map((part, i) => new Stage(part.split(config.depths[i]).map((one) => new Block(config, i, one))));
+    this.block = blockKey
+      .split(count)
+      .map((part, i) => new Stage(part.split(config.depths[i]).map((one, j) => new Block(config, { stage: i, dropPath: rates[i][j] }, one))));
     this.layerNorm = config.hiddenSizes.map((width) => new LayerNorm({ width, epsilon: EPSILON }, key));
   }
 }
@@ -248,7 +259,6 @@ export const segformer = imageFamily<SegformerConfig>({
   prefix: "segformer",
   fields,
   supported: { semantic_loss_ignore_index: [255] },
-  training: { drop_path_rate: [0.1, 0] },
   check: ({ depths, hiddenSizes, numHeads, ...rest }) => {
     const lists = [hiddenSizes, numHeads, rest.srRatios, rest.patchSizes, rest.strides, rest.mlpRatios];
     requireField(

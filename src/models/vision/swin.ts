@@ -20,6 +20,7 @@ import {
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
+import { depthRates, dropPath } from "./drop-path.ts";
 import { ImageEncoder, type ImageInputs, type ImageOutput, imageFamily, PatchEmbeddings, sideField, sides, stretchPositions, token } from "./image.ts";
 
 export interface SwinConfig extends LabelConfig {
@@ -34,6 +35,8 @@ export interface SwinConfig extends LabelConfig {
   qkvBias: boolean;
   hiddenDropout: number;
   attentionDropout: number;
+  /** Of the last layer's attention; the others are left out less often. */
+  dropPathRate: number;
   activation: Activation;
   useAbsoluteEmbeddings: boolean;
   initializerRange: number;
@@ -52,6 +55,7 @@ const fields: Fields<Omit<SwinConfig, keyof LabelConfig>> = {
   qkvBias: flag("qkv_bias", true),
   hiddenDropout: probability("hidden_dropout_prob", 0),
   attentionDropout: probability("attention_probs_dropout_prob", 0),
+  dropPathRate: probability("drop_path_rate", 0.1),
   activation: activation("hidden_act", "gelu"),
   useAbsoluteEmbeddings: flag("use_absolute_embeddings", false),
   initializerRange: number("initializer_range", 0.02),
@@ -67,6 +71,8 @@ type Grid = readonly [number, number];
 interface Place {
   width: number;
   heads: number;
+  /** How often each layer's attention is left out. */
+  dropPath: readonly number[];
 }
 
 /** Row of the bias table for each pair of places in a window, i32 [w², w²]. */
@@ -152,6 +158,7 @@ class Block extends Module {
   protected override readonly checkpointKeys = { up: "intermediate.dense", down: "output.dense" };
   private readonly config: SwinConfig;
   private readonly isShifted: boolean;
+  private readonly dropPath: number;
 
   constructor(config: SwinConfig, place: Place, index: number, key: RandomKey) {
     super();
@@ -167,12 +174,14 @@ class Block extends Module {
     this.down = new Linear({ inFeatures: wide, outFeatures: width, init }, downKey);
     this.config = config;
     this.isShifted = index % 2 === 1;
+    this.dropPath = place.dropPath[index];
   }
 
   /** x: [B, h w, C] -> the same */
   forward(x: Tensor<"f32">, grid: Grid, key: RandomKey | undefined): Tensor<"f32"> {
     const { activation, hiddenDropout } = this.config;
-    const middle = add(x, this.attend(this.layernormBefore.forward(x), grid, key?.fold(0)));
+    const attended = this.attend(this.layernormBefore.forward(x), grid, key?.fold(0));
+    const middle = add(x, dropPath(attended, this.dropPath, key?.fold(2)));
     const made = this.down.forward(activations[activation](this.up.forward(this.layernormAfter.forward(middle))));
     return add(middle, dropout(made, hiddenDropout, key?.fold(1)));
   }
@@ -233,9 +242,10 @@ class Stage extends Module {
   constructor(config: SwinConfig, index: number, key: RandomKey) {
     super();
     const [blockKey, mergeKey] = key.split(2);
-    const place = { width: config.embedDim * 2 ** index, heads: config.numHeads[index] };
-    this.blocks = blockKey.split(config.depths[index]).map((part, i) => new Block(config, place, i, part));
-    if (index < config.depths.length - 1) this.downsample = new PatchMerging(place.width, config.initializerRange, mergeKey);
+    const { embedDim, numHeads, depths, dropPathRate } = config;
+    const place = { width: embedDim * 2 ** index, heads: numHeads[index], dropPath: depthRates(dropPathRate, depths)[index] };
+    this.blocks = blockKey.split(depths[index]).map((part, i) => new Block(config, place, i, part));
+    if (index < depths.length - 1) this.downsample = new PatchMerging(place.width, config.initializerRange, mergeKey);
   }
 }
 
@@ -310,7 +320,6 @@ export const swin = imageFamily<SwinConfig>({
   prefix: "swin",
   fields,
   aliases: { num_attention_heads: "num_heads" },
-  training: { drop_path_rate: [0.1, 0] },
   ignored: /attention\.(self|relative_position_bias)\.relative_position_index/,
   check: ({ depths, numHeads, embedDim }) => {
     requireField("SwinConfig", depths.length === numHeads.length, "numHeads for each stage of depths", [depths, numHeads]);
