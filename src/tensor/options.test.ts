@@ -1,5 +1,6 @@
 /** Options, dtypes and operands that are wrong are refused by name, never passed over. */
 import { expect, test } from "vitest";
+import type { DType } from "../ir/index.ts";
 import { fromPretrained, savePretrained } from "../models/index.ts";
 import { Linear } from "../nn/index.ts";
 import { pipeline } from "../pipelines/index.ts";
@@ -94,9 +95,21 @@ test("operands of two dtypes are found by TypeScript too", () => {
   k.add(1, 2);
   // @ts-expect-error
   expect(() => k.matmul(x, k.cast(x, "f16"))).toThrow(/dtype/);
+  // @ts-expect-error f32 and i32
+  expect(() => k.concat([x, whole])).toThrow(/dtype/);
+  // @ts-expect-error f32 and i32
+  expect(() => k.stack([x, x, whole])).toThrow(/dtype/);
   const sum: k.Tensor<"f32"> = k.add(1, k.sub(x, 1));
   const isLess: k.Tensor<"bool"> = k.less(whole, 3);
   expect([sum.dtype, isLess.dtype]).toEqual(["f32", "bool"]);
+});
+
+test("lists of one dtype, of an unknown one and of any are joined", () => {
+  const joined = <D extends DType>(a: k.Tensor<D>, rest: readonly k.Tensor<D>[]): k.Tensor<D>[] => [k.concat([a, a]), k.stack(rest), k.concat([a, ...rest])];
+  const unknown: k.Tensor = x;
+  const all: k.Tensor[] = [k.concat([unknown, x]), k.stack([x, unknown, unknown]), k.concat([x, x].map((each): k.Tensor => each))];
+  const known: k.Tensor<"f32"> = k.concat([x, k.neg(x)]);
+  for (const each of [...joined(x, [x, x]), ...all, known]) expect(each.dtype).toBe("f32");
 });
 
 test("models, pipelines and training refuse unknown options, and no model at all", async () => {

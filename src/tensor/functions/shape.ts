@@ -21,13 +21,20 @@ export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor
   return new Tensor(ops.broadcastTo(x.value, shape));
 }
 
-/** Joins tensors along an existing axis. @default axis 0 */
-export function concat<D extends DType>(xs: readonly Tensor<D>[], axis?: number): Tensor<D> {
+/** The dtypes that a tensor may have. */
+type DTypeOf<T> = T extends Tensor<infer D> ? D : never;
+/** Those tensors of a list that may have each dtype of it. */
+type Covering<T, D> = T extends Tensor<infer Own> ? ([D] extends [Own] ? T : never) : never;
+/** The list itself, or where its tensors have two dtypes the list that it should be. */
+type OfOneDType<L extends readonly Tensor[]> = [Covering<L[number], DTypeOf<L[number]>>] extends [never] ? readonly Tensor<DTypeOf<L[0]>>[] : L;
+
+/** Joins tensors of one dtype along an existing axis. @default axis 0 */
+export function concat<const L extends readonly Tensor[]>(xs: L & OfOneDType<L>, axis?: number): Tensor<DTypeOf<L[number]>> {
   return new Tensor(ops.concat(valuesOf(xs), axis));
 }
 
-/** Joins tensors of one shape along a new axis. @default axis 0 */
-export function stack<D extends DType>(xs: readonly Tensor<D>[], axis?: number): Tensor<D> {
+/** Joins tensors of one dtype and shape along a new axis. @default axis 0 */
+export function stack<const L extends readonly Tensor[]>(xs: L & OfOneDType<L>, axis?: number): Tensor<DTypeOf<L[number]>> {
   return new Tensor(ops.stack(valuesOf(xs), axis));
 }
 
