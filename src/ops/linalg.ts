@@ -7,14 +7,14 @@ import {
   determinant as determinantOf,
   EigenvalueDecomposition,
   LuDecomposition,
-  Matrix,
   QrDecomposition,
   SingularValueDecomposition,
 } from "ml-matrix";
 import { broadcastShapes, describe, requireFloatDType, type Shape, ShapeError, type Size, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
 import { add, div, mul, neg, sub } from "./arithmetic.ts";
 import { alongMatrices } from "./batch.ts";
-import { apply, applyAll, defineOp, type HostTensor, hostTensor, notDifferentiable, type OpEntry } from "./define.ts";
+import { apply, applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry } from "./define.ts";
+import { eachMatrix, ofFinite } from "./each-matrix.ts";
 import { where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
 import { matmul } from "./matmul.ts";
@@ -31,28 +31,6 @@ function requireMatrices(where: string, x: TensorType, isSquare: boolean): { row
   const isFine = x.shape.length >= 2 && typeof rows === "number" && typeof columns === "number" && (!isSquare || rows === columns);
   if (isFine) return { rows, columns };
   throw new ShapeError({ where, expected: `${isSquare ? "square " : ""}matrices [..., M, N] of known size`, received: describe(x), fix: "check the shape" });
-}
-
-/** Computes matrix after matrix. `compute` gives the numbers of each output, row-major. */
-function eachMatrix(
-  inputs: readonly HostTensor[],
-  types: readonly TensorType[],
-  compute: (...matrices: Matrix[]) => readonly ArrayLike<number>[],
-): HostTensor[] {
-  const outputs = types.map(({ shape }) => hostTensor(shape));
-  const [first] = inputs;
-  const size = ({ shape }: HostTensor) => shape[shape.length - 2] * shape[shape.length - 1];
-  const count = size(first) === 0 ? 0 : first.data.length / size(first);
-  for (let i = 0; i < count; i++) {
-    const matrices = inputs.map((input) => {
-      const [rows, columns] = input.shape.slice(-2);
-      return Matrix.from1DArray(rows, columns, [...input.data.subarray(i * size(input), (i + 1) * size(input))]);
-    });
-    compute(...matrices).forEach((numbers, k) => {
-      outputs[k].data.set(numbers, i * numbers.length);
-    });
-  }
-  return outputs;
 }
 
 const choleskyEntry: OpEntry = defineOp({
@@ -74,7 +52,7 @@ const choleskyEntry: OpEntry = defineOp({
   reference: ({ x }, _, types) =>
     eachMatrix([x], types, (matrix) => {
       const decomposition = new CholeskyDecomposition(matrix.add(matrix.transpose()).mul(0.5));
-      return [decomposition.isPositiveDefinite() ? decomposition.lowerTriangularMatrix.to1DArray() : matrix.mul(Number.NaN).to1DArray()];
+      return decomposition.isPositiveDefinite() ? [decomposition.lowerTriangularMatrix.to1DArray()] : undefined;
     }),
 });
 /** L with x = L Lᵀ, lower triangular; only symmetric positive definite x have one, others give NaN. x: [..., N, N] */
@@ -99,7 +77,7 @@ const solveEntry: OpEntry = defineOp({
   reference: ({ a, b }, _, types) =>
     eachMatrix([a, b], types, (matrix, right) => {
       const decomposition = new LuDecomposition(matrix);
-      return [decomposition.isSingular() ? right.mul(Number.NaN).to1DArray() : decomposition.solve(right).to1DArray()];
+      return decomposition.isSingular() ? undefined : [decomposition.solve(right).to1DArray()];
     }),
 });
 function checkSystem(where: string, a: TensorType, b: TensorType): void {
@@ -173,7 +151,12 @@ const determinantEntry: OpEntry = defineOp({
   },
   gradient: ({ x, y, dy }) => ({ x: mul(unsqueeze(mul(dy, y), [-1, -2]), transposed(inverse(x))) }), // Jacobi's formula
   lower: "host",
-  reference: ({ x }, _, types) => eachMatrix([x], types, (matrix) => [[determinantOf(matrix)]]),
+  reference: ({ x }, _, types) => {
+    if (x.shape[x.shape.length - 1] > 0) return eachMatrix([x], types, (matrix) => [[determinantOf(matrix)]]);
+    const y = hostTensor(types[0].shape);
+    y.data.fill(1); // the product of nothing
+    return [y];
+  },
 });
 /** x: [..., N, N] -> [...] */
 export const determinant = (x: Value): Value => apply(determinantEntry, [x]);
@@ -262,13 +245,17 @@ const eighEntry: OpEntry = {
     gradient: notDifferentiable("has several outputs; see below"),
     lower: "host",
     reference: ({ x }, _, types) =>
-      eachMatrix([x], types, (matrix) => {
-        const { realEigenvalues: values, eigenvectorMatrix: vectors } = new EigenvalueDecomposition(matrix.add(matrix.transpose()).mul(0.5), {
-          assumeSymmetric: true,
-        });
-        const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
-        return [order.map((i) => values[i]), vectors.subMatrixColumn(order).to1DArray()];
-      }),
+      eachMatrix(
+        [x],
+        types,
+        ofFinite((matrix) => {
+          const { realEigenvalues: values, eigenvectorMatrix: vectors } = new EigenvalueDecomposition(matrix.add(matrix.transpose()).mul(0.5), {
+            assumeSymmetric: true,
+          });
+          const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
+          return [order.map((i) => values[i]), vectors.subMatrixColumn(order).to1DArray()];
+        }),
+      ),
   }),
   gradient: (node, [dw, dv]) => {
     const [w, v] = node.outputs;
@@ -307,11 +294,15 @@ const svdEntry: OpEntry = {
     gradient: notDifferentiable("has several outputs; see below"),
     lower: "host",
     reference: ({ x }, _, types) =>
-      eachMatrix([x], types, (matrix) => {
-        const { leftSingularVectors: u, diagonal: s, rightSingularVectors: v } = new SingularValueDecomposition(matrix, { autoTranspose: true });
-        const order = s.map((_, i) => i).slice(0, Math.min(matrix.rows, matrix.columns));
-        return [u.subMatrixColumn(order).to1DArray(), order.map((i) => s[i]), v.subMatrixColumn(order).transpose().to1DArray()];
-      }),
+      eachMatrix(
+        [x],
+        types,
+        ofFinite((matrix) => {
+          const { leftSingularVectors: u, diagonal: s, rightSingularVectors: v } = new SingularValueDecomposition(matrix, { autoTranspose: true });
+          const order = s.map((_, i) => i).slice(0, Math.min(matrix.rows, matrix.columns));
+          return [u.subMatrixColumn(order).to1DArray(), order.map((i) => s[i]), v.subMatrixColumn(order).transpose().to1DArray()];
+        }),
+      ),
   }),
   gradient: (node, [du, ds, dvh]) => svdGradient(node.outputs, du, ds, dvh),
 };
@@ -365,16 +356,20 @@ const eigenvaluesEntry: OpEntry = {
     gradient: notDifferentiable("has several outputs; see below"),
     lower: "host",
     reference: ({ x }, _, types) =>
-      eachMatrix([x], types, (matrix) => {
-        const { realEigenvalues: re, imaginaryEigenvalues: im, eigenvectorMatrix: packed } = new EigenvalueDecomposition(matrix);
-        const order = re.map((_, i) => i).sort((a, b) => re[a] - re[b] || im[a] - im[b]);
-        // a pair of complex vectors is stored as its real and its imaginary part, in the columns of the pair
-        const entry = (row: number, i: number) => {
-          if (im[i] === 0) return [packed.get(row, i), 0];
-          return im[i] > 0 ? [packed.get(row, i), packed.get(row, i + 1)] : [packed.get(row, i - 1), -packed.get(row, i)];
-        };
-        return [order.flatMap((i) => [re[i], im[i]]), re.flatMap((_, row) => order.flatMap((i) => entry(row, i)))];
-      }),
+      eachMatrix(
+        [x],
+        types,
+        ofFinite((matrix) => {
+          const { realEigenvalues: re, imaginaryEigenvalues: im, eigenvectorMatrix: packed } = new EigenvalueDecomposition(matrix);
+          const order = re.map((_, i) => i).sort((a, b) => re[a] - re[b] || im[a] - im[b]);
+          // a pair of complex vectors is stored as its real and its imaginary part, in the columns of the pair
+          const entry = (row: number, i: number) => {
+            if (im[i] === 0) return [packed.get(row, i), 0];
+            return im[i] > 0 ? [packed.get(row, i), packed.get(row, i + 1)] : [packed.get(row, i - 1), -packed.get(row, i)];
+          };
+          return [order.flatMap((i) => [re[i], im[i]]), re.flatMap((_, row) => order.flatMap((i) => entry(row, i)))];
+        }),
+      ),
   }),
   // dX = Re(V^-H diag(dw) V^H); complex matrices are written as real ones of twice the size, [[re, -im], [im, re]]
   gradient: (node, [dw]) => {

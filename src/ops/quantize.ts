@@ -48,7 +48,8 @@ const quantizeEntry = defineOp<"x" | "scale" | "zeroPoint", QuantizeAttributes>(
       x.shape,
       x.data.map((v, i) => {
         const at = scale.data.length === 1 ? 0 : Math.floor(i / stride) % x.shape[axis];
-        return Math.min(high, Math.max(low, roundHalfToEven(v / scale.data[at]) + zeroPoint.data[at]));
+        const whole = roundHalfToEven(v / scale.data[at]) + zeroPoint.data[at];
+        return Number.isNaN(whole) ? low : Math.min(high, Math.max(low, whole));
       }),
     );
   },
@@ -57,7 +58,7 @@ const quantizeEntry = defineOp<"x" | "scale" | "zeroPoint", QuantizeAttributes>(
 const parameter = (given: number | readonly number[] | Value, dtype: Value["dtype"]): Value =>
   typeof given === "number" ? constantOf([given], [], dtype) : "node" in given ? given : constantOf(given, [given.length], dtype);
 
-/** round(x / scale) + zeroPoint as 8-bit integers, cut at their range; halves are rounded to even. */
+/** round(x / scale) + zeroPoint as 8-bit integers, cut at their range; halves are rounded to even, NaN is the least. */
 export function quantizeLinear(x: Value, { scale, zeroPoint = 0, axis, dtype = "i8" }: QuantizeOptions): Value {
   const scales = parameter(scale, x.dtype);
   const zeros = typeof zeroPoint === "number" && scales.shape.length === 1 ? new Array<number>(scales.shape[0] as number).fill(zeroPoint) : zeroPoint;
