@@ -39,6 +39,9 @@ const axisOf = (x: Value, pick: Pick) => pick(x.shape.length);
 /** Inputs lie in [-1, 1]; sums and products are brought back, so that long programs stay well conditioned. */
 const bounded = (x: Value) => ops.tanh(x);
 
+/** x xᵀ + 2, whose decompositions and their gradients are well conditioned. */
+const positive = (x: Value) => ops.add(ops.matmul(bounded(x), bounded(x), { transposeB: true }), ops.mul(ops.eye(x.shape[x.shape.length - 2] as number), 2));
+
 const makers: readonly Maker[] = [
   pair((a, b) => bounded(ops.add(a, b))),
   pair(ops.mul),
@@ -72,6 +75,9 @@ const makers: readonly Maker[] = [
   (x, y) => (x.shape.length >= 2 && y.shape.length === 2 && x.shape[x.shape.length - 1] === y.shape[0] ? bounded(ops.matmul(x, y)) : undefined),
   (x) => (x.shape.length >= 2 ? bounded(ops.matmul(x, x, { transposeB: true, scale: 0.5 })) : undefined),
   (x) => (x.shape.length === 3 ? bounded(ops.conv(x, ops.filled([2, x.shape[1] as number, 1], 0.3, "f32"))) : undefined),
+  (x) => (x.shape.length >= 2 ? bounded(ops.solve(positive(x), x)) : undefined),
+  (x) => (x.shape.length >= 2 ? bounded(ops.cholesky(positive(x))) : undefined),
+  (x) => (x.shape.length >= 3 ? bounded(ops.logDeterminant(positive(x))) : undefined),
   (x) => (x.shape.length === 3 ? ops.averagePool(x, { kernelSize: 2, padding: 1, stride: 1 }) : undefined),
 ];
 
