@@ -94,7 +94,8 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
     image: bytes(
       readdirSync(join(golden, "image-colours"))
         .filter((name) => !name.endsWith(".json"))
-        .map((name) => read(join("image-colours", name))),
+        .map((name) => read(join("image-colours", name)))
+        .concat([drawing]),
       400,
       (input) => loadImage(input),
     ),
@@ -153,6 +154,13 @@ function preprocessors(golden: string): unknown[] {
     .filter(existsSync)
     .map((path) => JSON.parse(readFileSync(path, "utf8")));
 }
+
+/** An SVG with what refers to other parts of it. */
+const drawing = new TextEncoder().encode(
+  `<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><style>.a { fill: url(#g) }</style><defs>
+  <linearGradient id="g"><stop stop-color="red"/></linearGradient><clipPath id="c"><path d="M0 0h9v9z"/></clipPath></defs>
+  <g clip-path="url(#c)"><use href="#r"/><rect id="r" class="a" width="9" height="9" opacity="0.5"/></g></svg>`,
+);
 
 /** Half a second of silence, 8000 samples a second, 16 bits. */
 function plainWav(): Uint8Array {
