@@ -18,7 +18,7 @@ export async function readExactly(
 }
 
 /** Reads as many bytes as there is room for, from `position` on. @throws what `malformed` makes, when the file ends before */
-export async function fill(file: FileHandle, bytes: Uint8Array, position: number, malformed: (expected: string, received: string) => DataError): Promise<void> {
+async function fill(file: FileHandle, bytes: Uint8Array, position: number, malformed: (expected: string, received: string) => DataError): Promise<void> {
   const { length } = bytes;
   for (let done = 0; done < length; ) {
     const { bytesRead } = await file.read(bytes, done, length - done, position + done);
