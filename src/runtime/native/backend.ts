@@ -1,11 +1,12 @@
-import { isMapped, releasePages } from "../../files/index.ts";
+import { isMapped } from "../../files/index.ts";
 import type { HostArray } from "../../ir/index.ts";
 import { REORDER } from "../backend.mjs";
-import { nodeModel } from "../node-model.mjs";
 import type { CompileRequest, ConstantData, HostCall, HostData, Request, RunRequest, RunResult, Stage } from "../protocol.ts";
 import { OrtError, type OrtLibrary } from "./library.ts";
+import { MemoryKeeper } from "./memory.ts";
 import { NativeSession, type NativeSessionOptions, PrepackedWeights, RunOptions } from "./session.ts";
-import { arrayFor, codeOf, NativeValue } from "./value.ts";
+import { arrayFor, NativeValue } from "./value.ts";
+import { Widener } from "./widener.ts";
 
 type Model = Extract<Stage, { model: Uint8Array }>;
 type Host = Extract<Stage, { host: true }>;
@@ -61,7 +62,8 @@ export class NativeBackend {
   private readonly runOptions: RunOptions;
   /** Runs that are not answered yet, by the ids of their requests. */
   private readonly runs = new Map<number, "waiting" | "under way" | "cancelled">();
-  private readonly widening = new Map<"f16" | "bf16", Promise<NativeSession>>();
+  private readonly memory: MemoryKeeper;
+  private readonly widener: Widener;
   /** How many channels the convolutions keep beside one another (8 or 16), or 0 where they have no such layout on this processor. */
   readonly channelBlock: Promise<number>;
   /** Bytes that were copied between the program's memory and the device's. */
@@ -71,6 +73,8 @@ export class NativeBackend {
     this.ort = options.ort;
     this.options = options;
     this.runOptions = new RunOptions(options.ort);
+    this.memory = new MemoryKeeper(options.ort);
+    this.widener = new Widener(options.ort, options);
     this.channelBlock = this.findChannelBlock();
   }
 
@@ -107,7 +111,9 @@ export class NativeBackend {
       case "run":
         return this.run(request);
       case "upload":
-        return request.stored && this.keep(request.buffer, await this.widen(request.stored, request.shape, request.data as Uint16Array));
+        if (!request.stored) return; // `receive` has it
+        this.copied(request.data);
+        return this.keep(request.buffer, await this.widener.widen(request.stored, request.shape, request.data as Uint16Array));
       case "read":
         return this.copied(this.valueOf(request.buffer).read());
       case "free":
@@ -145,8 +151,9 @@ export class NativeBackend {
   async dispose(): Promise<void> {
     await this.channelBlock;
     for (const executable of [...this.programs.keys()]) this.release(executable);
-    for (const session of this.widening.values()) (await session).dispose();
+    await this.widener.dispose();
     this.free([...this.buffers.keys()]);
+    await this.memory.dispose();
     this.runOptions.dispose();
   }
 
@@ -229,12 +236,14 @@ export class NativeBackend {
   private release(executable: number): void {
     const program = this.programs.get(executable);
     this.programs.delete(executable);
+    this.memory.expect();
     for (const stage of program?.stages ?? []) if ("session" in stage) this.discard(stage);
   }
 
   private async run(request: Run): Promise<RunResult> {
     const program = this.programs.get(request.executable);
     const run: Progress = { isReady: false, hasStarted: false };
+    this.memory.runBegins();
     try {
       if (!program) throw new Error("this compiled graph was disposed");
       const [first] = program.stages;
@@ -244,6 +253,7 @@ export class NativeBackend {
       this.markTorn(request, cause as Error, run);
       throw cause;
     } finally {
+      this.memory.runEnds();
       this.runs.delete(request.id);
       this.runOptions.reset();
     }
@@ -371,28 +381,4 @@ export class NativeBackend {
     const inputs = operands.map((value) => ({ type: value.type, shape: value.shape, data: value.read() }));
     return (await this.options.callHost({ executable, stage, inputs })).map((output) => this.adopt(output));
   }
-
-  /** 16-bit numbers as f32, by ONNX Runtime in its threads. */
-  private async widen(dtype: "f16" | "bf16", shape: readonly number[], bits: Uint16Array): Promise<NativeValue> {
-    let session = this.widening.get(dtype);
-    if (!session) {
-      const { threads, config } = this.options;
-      const model = nodeModel({ type: dtype === "f16" ? codeOf("float16") : BFLOAT16, to: codeOf("float32") });
-      session = NativeSession.create(this.ort, model, { threads, config });
-      this.widening.set(dtype, session);
-    }
-    const wide = NativeValue.allocate(this.ort, "float32", shape);
-    const halves = NativeValue.overHalves(this.ort, dtype, shape, bits);
-    this.copied(bits);
-    try {
-      await (await session).run(BigUint64Array.of(halves.pointer), BigUint64Array.of(wide.pointer), this.runOptions);
-    } finally {
-      halves.dispose();
-      releasePages(bits);
-    }
-    return wide;
-  }
 }
-
-/** ONNX: TensorProto.DataType.BFLOAT16. */
-const BFLOAT16 = 16;
