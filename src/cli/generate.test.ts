@@ -56,6 +56,18 @@ test("a prompt from standard input, limits, penalties, another cache and threads
   expect(output.length).toBeGreaterThan(8);
 });
 
+test.skipIf(process.platform === "win32")("Ctrl-C ends a text with 130, and what was written stays", async () => {
+  const child = spawn(process.execPath, [program, "generate", "tale", "--tokens", "10000000", "--context-shift", "--prompt", "It was"], { cwd: folder });
+  let output = "";
+  child.stdout.on("data", (data) => {
+    const isEarly = output.length <= 20;
+    output += data;
+    if (isEarly && output.length > 20) child.kill("SIGINT"); // once
+  });
+  expect(await new Promise((resolve) => child.on("close", resolve))).toBe(130);
+  expect(output).toMatch(/^It was.{14,}\n$/s);
+});
+
 test("a prompt and an answer beyond the context are refused, unless the beginning may be forgotten", async () => {
   const tooLong = await generate(["--prompt", "It was the best of times", "--context", "24"]);
   expect(tooLong.code).toBe(1);

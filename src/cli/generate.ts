@@ -1,7 +1,7 @@
 import { text } from "node:stream/consumers";
 import { freshSeed, generateText, settingsOf, type TextOptions } from "../generate/index.ts";
 import type { ServedModel } from "../serve/index.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 
 /** `kindling generate`: continues a prompt on standard output; "-" reads it from standard input. Tells the seed of a text that was drawn without one. */
 export async function generateCommand({ generator, tokenizer }: ServedModel, promptOption: string, asked: TextOptions): Promise<void> {
@@ -16,6 +16,7 @@ export async function generateCommand({ generator, tokenizer }: ServedModel, pro
   } catch (error) {
     process.stdout.write("\n"); // the prompt, and perhaps a part of the text, are there
     if (!signal.aborted) throw error;
+    process.exitCode = INTERRUPTED;
   } finally {
     dispose();
   }

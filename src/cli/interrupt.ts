@@ -1,28 +1,50 @@
-/** Exit code of a command that was interrupted and has saved what it had, whichever signal it was. */
+/** Exit code of a command that was interrupted, whichever signal it was. */
 export const INTERRUPTED = 130;
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** What has not ended so long after it was cancelled, such as the writing of a large checkpoint, the system ends. */
+const GRACE_MS = 1000;
+
+/** What interruptions ask for. */
+export interface Interruptions {
+  /** The first: to end as soon as the work under way can be saved. */
+  signal: AbortSignal;
+  /** The second: to end now. */
+  cancelSignal: AbortSignal;
+  dispose: () => void;
+}
+
 /**
- * Turns Ctrl-C, a request to end and a closed terminal into an abort signal, so that the work under way can be saved. A second Ctrl-C ends the
- * program at once.
+ * Turns Ctrl-C, a request to end and a closed terminal into abort signals. After the second the program has a second to end by itself; then, and at a
+ * third, the system ends it.
  */
-export function abortOnInterrupt(onFirst: () => void): { signal: AbortSignal; dispose: () => void } {
-  const controller = new AbortController();
+export function abortOnInterrupt(onFirst: () => void): Interruptions {
+  const [first, second] = [new AbortController(), new AbortController()];
+  let timer: NodeJS.Timeout | undefined;
   const dispose = () => {
+    clearTimeout(timer);
     for (const name of signals) process.off(name, handler);
   };
   const handler = (name: NodeJS.Signals) => {
-    if (!controller.signal.aborted) {
-      controller.abort();
-      onFirst();
-    } else if (name !== "SIGHUP") {
+    // the system ends the program; process.exit would wait for a graph that is being compiled
+    const kill = () => {
       dispose();
-      process.kill(process.pid, name); // the system ends the program; process.exit would wait for the run under way, and fail in it
-    }
+      process.kill(process.pid, name);
+    };
+    if (!first.signal.aborted) {
+      first.abort();
+      onFirst();
+    } else if (name === "SIGHUP") {
+      // a closed terminal is told to each process of it, and comes after Ctrl-C too
+    } else if (!second.signal.aborted) {
+      second.abort();
+      timer = setTimeout(kill, GRACE_MS);
+      timer.unref();
+    } else kill();
   };
   for (const name of signals) process.on(name, handler);
-  return { signal: controller.signal, dispose };
+  return { signal: first.signal, cancelSignal: second.signal, dispose };
 }
 
 /**

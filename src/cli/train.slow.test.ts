@@ -78,7 +78,28 @@ test("an output that nobody reads any more saves, too", async () => {
   expect(await readdir(join(root, "runs", "piped", "checkpoint"))).toContain("training_state.json");
 }, 120_000);
 
-test("a second Ctrl-C ends at once, by the signal, and the checkpoint before it is sound", async () => {
+test("a second Ctrl-C ends a long step at once, and saves nothing of it", async () => {
+  const long = ["--width", "512", "--layers", "6", "--context", "256", "--batch", "16"]; // some seconds a step
+  let second = Number.POSITIVE_INFINITY;
+  const { code, output } = await run(
+    [...train("long", ...endless), ...long],
+    atFirstStep((child) => {
+      setTimeout(() => child.kill("SIGINT"), 300);
+      setTimeout(() => {
+        second = performance.now();
+        child.kill("SIGINT");
+      }, 600);
+    }),
+  );
+  expect(performance.now() - second).toBeLessThan(1500);
+  expect(code).toBe(130);
+  expect(output).toMatch(/stopping after this step; Ctrl-C again to stop at once/);
+  expect(output).toMatch(/stopped before anything was saved\. To go on: /);
+  const files = await readdir(join(root, "runs"), { recursive: true });
+  expect(files.filter((name) => /long.*(lock|checkpoint|tmp)/.test(name))).toEqual([]);
+}, 120_000);
+
+test("a second Ctrl-C between two short steps leaves a sound checkpoint", async () => {
   const { code, signal } = await run(
     train("twice", ...endless, "--save-every", "1"),
     atFirstStep((child) => {

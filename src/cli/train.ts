@@ -120,8 +120,9 @@ class TrainReport {
   }
 
   /** After an interruption: what was saved, and how to go on. */
-  showStopped(checkpoint: string | undefined): void {
-    this.line.print(`${checkpoint ? `saved ${checkpoint}` : "stopped before training began"}. To go on: ${this.howToResume}`);
+  showStopped(checkpoint: string | undefined, isCancelled: boolean): void {
+    const saved = isCancelled ? `stopped at once; the last checkpoint is ${checkpoint}` : `saved ${checkpoint}`;
+    this.line.print(`${checkpoint ? saved : "stopped before anything was saved"}. To go on: ${this.howToResume}`);
   }
 }
 
@@ -137,7 +138,7 @@ async function withStandardInput<T>(use: (path: string) => Promise<T>): Promise<
   }
 }
 
-/** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint. */
+/** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint, a second one ends the step under way. */
 export async function trainCommand(options: TrainCommandOptions, howToResume: string): Promise<RunOutcome> {
   if (options.text === "-") {
     if (options.name !== undefined) return withStandardInput((text) => trainCommand({ ...options, text }, howToResume));
@@ -149,10 +150,10 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
   const stored = restart ? {} : await readRunConfig(folder);
   const config: RunConfig = { ...defaultRunConfig, ...stored, ...changes, text: text && resolve(text) };
   const report = new TrainReport(config, picked, howToResume);
-  const { signal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
+  const { signal, cancelSignal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
   try {
     const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, onPreparing, restart })) report.show(event);
+    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart })) report.show(event);
   } catch (error) {
     report.line.end();
     if (!signal.aborted || (error as Error).name !== "AbortError") throw error;
@@ -161,7 +162,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
   }
   if (!report.isComplete) {
     process.exitCode = INTERRUPTED;
-    report.showStopped(await findCheckpoint(join(folder, "checkpoint")));
+    report.showStopped(await findCheckpoint(join(folder, "checkpoint")), cancelSignal.aborted);
   }
   return { folder, isComplete: report.isComplete };
 }

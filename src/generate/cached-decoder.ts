@@ -30,6 +30,13 @@ export class EncodedSource {
 /** ids [N, T], parents [N] or null for one beam, lengths [N], total [1], the encoder's mask, its keys and values. */
 type StepInputs = [Tensor<"i32">, Tensor<"i32"> | null, Tensor<"i32">, Tensor<"i32">, Tensor<"bool"> | null, KeysAndValues[]];
 
+export interface DecoderRunOptions {
+  /** Of which hypothesis of the last run each is the continuation. @default of that in its place */
+  parents?: readonly number[];
+  /** Ends the run. */
+  signal?: AbortSignal;
+}
+
 /** The decoder of an encoder-decoder over a cache, for one text or for several hypotheses of it. */
 export class CachedDecoder {
   readonly numBeams: number;
@@ -41,7 +48,7 @@ export class CachedDecoder {
     this.numBeams = numBeams;
     this.cache = new KeyValueCache({ ...options, numLayers, numKeyHeads, headDim, batch: numBeams });
     const spread = <T extends Tensor>(x: T) => broadcastTo(x, [numBeams, ...x.shape.slice(1)]) as T;
-    this.step = compile((ids, parents, lengths, total, mask, read) => {
+    const step = (...[ids, parents, lengths, total, mask, read]: StepInputs) => {
       const { layers } = this.cache;
       const past = parents ? layers.map(({ k, v }) => ({ k: gather(k, parents, 0), v: gather(v, parents, 0) })) : layers;
       const encoderKeysAndValues = read.map(({ k, v }) => ({ k: spread(k), v: spread(v) }));
@@ -49,27 +56,34 @@ export class CachedDecoder {
       this.cache.assign(result.layers);
       const length = ids.shape[1] as number;
       return model.logits(reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [numBeams, model.config.hiddenSize])); // [N, V]
-    });
+    };
+    this.step = compile(step, { keepsPartialState: true }); // a run writes its own positions, and those before them stay as they were
   }
 
   /**
    * Runs new tokens and gives the logits after the last of them, f32 [V], for each hypothesis.
    * @param fresh new tokens of each hypothesis, as many of each
    * @param total tokens of each, the new ones included
-   * @param parents of which hypothesis of the last run each is the continuation @default of that in its place
    */
   async run(
     fresh: readonly (readonly number[])[],
     total: number,
     { mask, keysAndValues }: EncodedSource,
-    parents?: readonly number[],
+    { parents, signal }: DecoderRunOptions = {},
   ): Promise<Float32Array[]> {
     const { numBeams } = this;
     const i32 = (values: readonly number[], shape: readonly number[]) => tensor(Int32Array.from(values), { shape });
     await this.cache.reserve(total);
     const order = numBeams === 1 ? null : i32(parents ?? fresh.map((_, i) => i), [numBeams]);
     const lengths = i32(new Array<number>(numBeams).fill(total - 1), [numBeams]);
-    const logits = await this.step(i32(fresh.flat(), [numBeams, fresh[0].length]), order, lengths, i32([total], [1]), mask, keysAndValues as never);
+    const logits = await this.step.withSignal(signal)(
+      i32(fresh.flat(), [numBeams, fresh[0].length]),
+      order,
+      lengths,
+      i32([total], [1]),
+      mask,
+      keysAndValues as never,
+    );
     const numbers = await logits.read();
     logits.dispose();
     const width = numbers.length / numBeams;

@@ -10,6 +10,7 @@ import { Turns } from "./turns.ts";
 export interface GenerateOptions extends Omit<PickOptions, "times"> {
   /** When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default false */
   contextShift?: boolean;
+  /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
 }
 
@@ -34,7 +35,7 @@ type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 export interface GeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
   /** Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of the model */
   contextLength?: number;
-  /** Tokens of a prompt that are run at once: between two pieces other work gets its turn, and an abort is seen. @default 512 */
+  /** Tokens of a prompt that are run at once: between two pieces other work gets its turn. @default 512 */
   prefillTokens?: number;
 }
 
@@ -80,19 +81,22 @@ export class Generator {
       this.cache.assign(result.layers);
       return model.logits(reshape(slice(flip(result.hidden, [1]), { axis: 1, start: 0, end: 1 }), [1, hiddenSize])); // [1, V]
     };
+    // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
+    const state = { keepsPartialState: true };
     this.prefill = compile(step, {
       symbolicSizes: [
         [null, "T"],
         [null, "T"],
       ],
+      ...state,
     });
-    this.decode = compile((...inputs: StepInputs) => step(...inputs));
-    this.prefillEmbedded = compile((...inputs: [...StepInputs, Tensor<"f32">]) => step(...inputs));
+    this.decode = compile((...inputs: StepInputs) => step(...inputs), state);
+    this.prefillEmbedded = compile((...inputs: [...StepInputs, Tensor<"f32">]) => step(...inputs), state);
   }
 
   /**
    * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is full. Calls wait for one another; an
-   * abort ends the waiting, and a long prompt between two pieces of it. A caller that stops reading keeps the others waiting until it returns.
+   * abort ends the waiting too. A caller that stops reading keeps the others waiting until it returns.
    * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or an id outside the vocabulary;
    *   OptionError for wrong options
    */
@@ -153,7 +157,8 @@ export class Generator {
     signal?.throwIfAborted();
     if (embedded) {
       this.cached = [];
-      const logits = await this.run((...inputs) => this.prefillEmbedded(...inputs, embedded.embeddings), prompt, 0, embedded.positions);
+      const step = this.prefillEmbedded.withSignal(signal);
+      const logits = await this.run((...inputs) => step(...inputs, embedded.embeddings), prompt, 0, embedded.positions);
       this.cached = [...prompt];
       return logits;
     }
@@ -162,9 +167,8 @@ export class Generator {
     this.cachedVersion = this.weightsVersion;
     let logits: Float32Array = new Float32Array();
     for (const [start, end] of this.piecesOf(shared, prompt.length)) {
-      signal?.throwIfAborted();
       const ids = prompt.slice(start, end);
-      logits = await this.run(ids.length === 1 ? this.decode : this.prefill, ids, start);
+      logits = await this.run((ids.length === 1 ? this.decode : this.prefill).withSignal(signal), ids, start);
       this.cached.push(...ids);
     }
     return logits;
@@ -210,7 +214,7 @@ export class Generator {
       return this.feed(isFull ? text.slice(-Math.max(1, this.contextLength >> 1)) : text, signal);
     }
     const start = this.cached.length;
-    const logits = await this.run(this.decode, [id], start, rowOf([start + (offset ?? 0)]));
+    const logits = await this.run(this.decode.withSignal(signal), [id], start, rowOf([start + (offset ?? 0)]));
     this.cached.push(id);
     return logits;
   }
@@ -223,17 +227,11 @@ export class Generator {
   ): Promise<Float32Array> {
     const end = start + ids.length;
     const i32 = (values: readonly number[]) => tensor(Int32Array.from(values));
-    try {
-      await this.cache.reserve(end);
-      const logits = await step(rowOf(ids), positions, i32([end - 1]), i32([end]));
-      const numbers = await logits.read();
-      logits.dispose();
-      return numbers;
-    } catch (cause) {
-      this.cached = []; // the cache may be half written
-      this.cache.clear();
-      throw cause;
-    }
+    await this.cache.reserve(end);
+    const logits = await step(rowOf(ids), positions, i32([end - 1]), i32([end]));
+    const numbers = await logits.read();
+    logits.dispose();
+    return numbers;
   }
 
   dispose(): void {

@@ -29,7 +29,7 @@ export class ImageTextGenerator {
     const inputs = { inputIds: ids, ...images };
     this.model.checkPlaces(inputIds, inputs);
     if (!images.pixelValues && !images.pixelValuesVideos) return yield* this.generator.generate(inputIds, options);
-    const { embeddings, positions, offset } = await this.embed(inputs as never);
+    const { embeddings, positions, offset } = await this.embed.withSignal(options.signal)(inputs as never);
     try {
       return yield* this.generator.generate(inputIds, options, { embeddings, positions, offset: offset && (await offset.item()) });
     } finally {

@@ -70,12 +70,6 @@ export class KeyValueCache {
     await lengthenVariables(all, 2, Math.min(room, this.maxLength));
   }
 
-  /** Forgets everything, as after a run that failed while it was writing. */
-  clear(): void {
-    for (const { k, v } of this.variables)
-      for (const variable of [k, v]) variable.set(new arrays[variable.dtype](variable.shape.reduce((a, b) => a * b, 1)) as never);
-  }
-
   dispose(): void {
     for (const { k, v } of this.variables) {
       k.dispose();

@@ -22,6 +22,7 @@ export interface Seq2SeqSource {
 export interface Seq2SeqGenerateOptions extends PickOptions {
   /** What the text begins with. @default decoder_start_token_id of generation_config.json, or of the model */
   decoderInputIds?: readonly number[];
+  /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
 }
 
@@ -67,18 +68,18 @@ export class Seq2SeqGenerator {
   }
 
   /** Runs the encoder, for more than one text or question. @throws DataError for an empty text or an id outside the vocabulary */
-  async read(source: Seq2SeqSource): Promise<EncodedSource> {
+  async read(source: Seq2SeqSource, signal?: AbortSignal): Promise<EncodedSource> {
     this.checkSource(source);
     const { inputs, mask } = this.inputsOf(source);
-    return new EncodedSource(await this.encode(inputs as never), mask, source.inputIds);
+    return new EncodedSource(await this.encode.withSignal(signal)(inputs as never), mask, source.inputIds);
   }
 
   /** Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the vocabulary */
-  async logits(source: EncodedSource, ids: readonly number[]): Promise<Float32Array> {
+  async logits(source: EncodedSource, ids: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.checkStart(ids);
-    const release = await this.turns.take();
+    const release = await this.turns.take(signal);
     try {
-      return (await this.decoderOf(1).run([ids], ids.length, source))[0];
+      return (await this.decoderOf(1).run([ids], ids.length, source, { signal }))[0];
     } finally {
       release();
     }
@@ -100,8 +101,7 @@ export class Seq2SeqGenerator {
     const release = await this.turns.take(signal);
     let encoded: EncodedSource | undefined;
     try {
-      signal?.throwIfAborted();
-      encoded = isRead ? source : await this.read(source);
+      encoded = isRead ? source : await this.read(source, signal);
       return yield* picker.beams ? this.writeBeams(encoded, start, picker, signal) : this.writeOne(encoded, start, picker, signal);
     } finally {
       if (!isRead) encoded?.dispose();
@@ -114,7 +114,7 @@ export class Seq2SeqGenerator {
     let fresh = start;
     while (!picker.isFull) {
       signal?.throwIfAborted();
-      const [logits] = await decoder.run([fresh], picker.ids.length, encoded);
+      const [logits] = await decoder.run([fresh], picker.ids.length, encoded, { signal });
       const id = picker.next(logits);
       if (id === undefined) return "stop" as const;
       yield id;
@@ -133,7 +133,7 @@ export class Seq2SeqGenerator {
       const { running } = search;
       const fresh = running.map(({ ids }) => (isFirst ? start : ids.slice(-1)));
       const parents = running.map(({ parent }) => parent);
-      const rows = await decoder.run(fresh, running[0].ids.length, encoded, parents);
+      const rows = await decoder.run(fresh, running[0].ids.length, encoded, { parents, signal });
       running.forEach(({ ids }, i) => {
         const normalizer = logSumExp(rows[i]);
         rows[i] = picker.ruled(

@@ -32,6 +32,7 @@ export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens
   noSpeechThreshold?: number;
   /** How many frames hold sound, the rest being padding: for `tokenTimes`. @default all */
   numFrames?: number;
+  /** Ends the run under way too, see Seq2SeqGenerateOptions. */
   signal?: AbortSignal;
 }
 
@@ -114,10 +115,9 @@ export class SpeechGenerator {
     let language = settings.languageOf(options);
     let usesSaid = isConditioned;
     for (let at = 0, turn = 0; at < frames; turn++) {
-      options.signal?.throwIfAborted();
-      const encoded = await this.generator.read({ inputFeatures: this.window(values, frames, at) });
+      const encoded = await this.generator.read({ inputFeatures: this.window(values, frames, at) }, options.signal);
       try {
-        language ??= await this.detect(encoded);
+        language ??= await this.detect(encoded, options.signal);
         const before = this.before(usesSaid ? said : [], prompt, options);
         const prefix = [...before, ...settings.startOf(language, options, hasTimes)];
         const windowFrames = Math.min(frames - at, this.windowFrames);
@@ -129,7 +129,7 @@ export class SpeechGenerator {
         }
         const windowStart = (at / STEP_FRAMES) * STEP_SECONDS;
         const soundFrames = Math.min(options.numFrames ?? frames, frames) - at;
-        const tokenTimes = options.tokenTimes ? await this.tokenTimes(encoded, prefix, draft, soundFrames, windowStart) : undefined;
+        const tokenTimes = options.tokenTimes ? await this.tokenTimes(encoded, prefix, draft, { soundFrames, windowStart, signal: options.signal }) : undefined;
         const { segments, stepsDone } = cutWindow(draft.tokens, settings.zero, Math.floor(windowFrames / STEP_FRAMES));
         for (const { start, end, first, last } of segments) {
           const tokens = draft.tokens.slice(first, last);
@@ -205,10 +205,10 @@ export class SpeechGenerator {
   }
 
   /** The language that is likeliest after the start. */
-  private async detect(encoded: EncodedSource): Promise<string | undefined> {
+  private async detect(encoded: EncodedSource, signal?: AbortSignal): Promise<string | undefined> {
     const { languages, start } = this.settings;
     if (languages.size === 0) return undefined;
-    const logits = await this.generator.logits(encoded, [start]);
+    const logits = await this.generator.logits(encoded, [start], signal);
     return Array.from(languages).reduce((best, next) => (logits[next[1]] > logits[best[1]] ? next : best))[0];
   }
 
@@ -222,7 +222,7 @@ export class SpeechGenerator {
     options: SpeechOptions,
   ): Promise<Draft | null> {
     const { compressionRatioThreshold, logprobThreshold = Number.NEGATIVE_INFINITY, noSpeechThreshold } = options;
-    const silence = noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1));
+    const silence = noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1), options.signal);
     let draft: Draft | undefined;
     for (const temperature of [options.temperature ?? 0].flat()) {
       draft = await this.write(encoded, prefix, hasTimes, temperature, turn, options);
@@ -263,10 +263,10 @@ export class SpeechGenerator {
   }
 
   /** How probable it is that nobody speaks: what the model would write right after the start. */
-  private async silence(encoded: EncodedSource, prefix: readonly number[]): Promise<number> {
+  private async silence(encoded: EncodedSource, prefix: readonly number[], signal?: AbortSignal): Promise<number> {
     const { noTimestamps } = this.settings;
     if (noTimestamps === undefined) return 0;
-    const logits = await this.generator.logits(encoded, prefix);
+    const logits = await this.generator.logits(encoded, prefix, signal);
     return Math.exp(logits[noTimestamps - 1] - logSumExp(logits)); // the token for silence stands in front of that for no times
   }
 
@@ -275,12 +275,11 @@ export class SpeechGenerator {
     encoded: EncodedSource,
     prefix: readonly number[],
     { tokens, isWhole }: Draft,
-    soundFrames: number,
-    windowStart: number,
+    { soundFrames, windowStart, signal }: { soundFrames: number; windowStart: number; signal?: AbortSignal },
   ): Promise<[number, number][]> {
     if (tokens.length === 0) return [];
     const ids = [...prefix, ...tokens];
-    const weights = await this.align(tensor(Int32Array.from(ids), { shape: [1, ids.length] }), encoded.keysAndValues as never);
+    const weights = await this.align.withSignal(signal)(tensor(Int32Array.from(ids), { shape: [1, ids.length] }), encoded.keysAndValues as never);
     const values = await weights.read();
     weights.dispose();
     const [heads, , steps] = weights.shape as number[];

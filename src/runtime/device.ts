@@ -61,6 +61,13 @@ export interface CompileOptions {
   passes?: readonly Pass[];
 }
 
+interface PendingRequest {
+  resolve: (result: never) => void;
+  reject: (error: Error) => void;
+  signal?: AbortSignal;
+  cancel: () => void;
+}
+
 /** One place that computes: a worker thread with ONNX Runtime in it. */
 export class Device {
   /** What was asked for; `picked` tells what it became. */
@@ -75,7 +82,7 @@ export class Device {
   private writeOptions: WriteOptions | undefined;
   private readonly waiting: (() => void)[] = [];
   private readonly executables = new Map<number, WeakRef<Executable>>();
-  private readonly pending = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
+  private readonly pending = new Map<number, PendingRequest>();
   private readonly compiled = new Map<string, { executable: Executable; users: number }>();
   private readonly abandoned = new FinalizationRegistry<number>((id) => this.post({ kind: "free", buffers: [id] }).catch(() => {}));
   private nextId = 1;
@@ -140,17 +147,17 @@ export class Device {
     }
   }
 
-  /** Sends a request and resolves with its result. @internal */
-  request<T>(body: RequestBody): Promise<T> {
-    return this.post(body) as Promise<T>;
+  /** Sends a request and resolves with its result. @param signal of a run: cancels it, and what it fails with is the signal's reason @internal */
+  request<T>(body: RequestBody, signal?: AbortSignal): Promise<T> {
+    return this.post(body, signal) as Promise<T>;
   }
 
-  private post(body: RequestBody | ((options: WriteOptions) => RequestBody)): Promise<unknown> {
+  private post(body: RequestBody | ((options: WriteOptions) => RequestBody), signal?: AbortSignal): Promise<unknown> {
     if (this.failure) return Promise.reject(this.failure);
     const id = this.nextId++;
     return new Promise<never>((resolve, reject) => {
       if (this.pending.size === 0) this.channel.ref();
-      this.pending.set(id, { resolve, reject });
+      this.pending.set(id, { resolve, reject, signal, cancel: () => this.channel.cancel(id) });
       if (this.writeOptions) this.send(id, body);
       else {
         const kept = typeof body === "function" ? body : structuredClone(body); // the caller's arrays may change
@@ -162,6 +169,9 @@ export class Device {
   private send(id: number, body: RequestBody | ((options: WriteOptions) => RequestBody)): void {
     try {
       this.channel.post({ ...(typeof body === "function" ? body(this.writeOptions as WriteOptions) : body), id });
+      const request = this.pending.get(id);
+      if (request?.signal?.aborted) request.cancel();
+      else request?.signal?.addEventListener("abort", request.cancel);
     } catch (cause) {
       this.answered(id)?.reject(cause as Error);
     }
@@ -169,13 +179,14 @@ export class Device {
 
   private settle(answer: Answer): void {
     const request = this.answered(answer.id);
-    if ("error" in answer) request?.reject(runtimeError(answer.error));
+    if ("error" in answer) request?.reject(request.signal?.aborted ? request.signal.reason : runtimeError(answer.error));
     else request?.resolve(answer.result as never);
   }
 
   private answered(id: number) {
     const request = this.pending.get(id);
     this.pending.delete(id);
+    request?.signal?.removeEventListener("abort", request.cancel);
     this.restWhenIdle();
     return request;
   }
@@ -188,8 +199,7 @@ export class Device {
   private fail(cause: Error): void {
     this.failure = cause;
     this.waiting.length = 0;
-    for (const { reject } of this.pending.values()) reject(this.failure);
-    this.pending.clear();
+    for (const id of [...this.pending.keys()]) this.answered(id)?.reject(cause);
     this.restWhenIdle();
   }
 
@@ -283,14 +293,6 @@ export class Device {
       this.compiled.delete(key);
       executable.dispose();
     }
-  }
-
-  /**
-   * Ends the run that is under way, which fails; state that it was writing in place is then undefined, and an error when it is used. Runs by
-   * onnxruntime-node and in pages go on to their end.
-   */
-  cancel(): void {
-    this.channel.cancel();
   }
 
   /** Bytes copied so far between the program's memory and the device's; undefined where that is not counted. */

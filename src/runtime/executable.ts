@@ -63,6 +63,13 @@ function fromBoundary(dtype: DType, data: HostArray): HostArray {
 /** What a run is given for each input of the graph. */
 export type Argument = DeviceBuffer | { data: HostArray; shape: readonly number[] };
 
+export interface RunSettings {
+  /** Ends the run, where the backend can: it fails with the signal's reason then. */
+  signal?: AbortSignal;
+  /** See RunRequest. @default false */
+  keepsPartialState?: boolean;
+}
+
 /** A graph that was compiled for a device. */
 export class Executable {
   readonly device: Device;
@@ -102,6 +109,7 @@ export class Executable {
   run(
     inputs: readonly Argument[],
     into: ReadonlyMap<number, DeviceBuffer | "host"> = new Map(),
+    { signal, keepsPartialState }: RunSettings = {},
   ): { outputs: (DeviceBuffer | undefined)[]; done: Promise<RunResult> } {
     const symbols = bindSymbols(this.graph.inputs, inputs);
     const { outputShapes } = this;
@@ -126,8 +134,8 @@ export class Executable {
       return buffer;
     });
     const outputIds = Int32Array.from(outputs, (buffer) => buffer?.id ?? 0);
-    const request: RunRequest = { kind: "run", executable: this.id, inputs: inputIds, hostInputs, outputs: outputIds, newOutputs };
-    const done = this.device.request<RunResult>(request).then((result) => ({
+    const request: RunRequest = { kind: "run", executable: this.id, inputs: inputIds, hostInputs, outputs: outputIds, newOutputs, keepsPartialState };
+    const done = this.device.request<RunResult>(request, signal).then((result) => ({
       computeMs: result.computeMs,
       data: this.graph.outputs.map(({ dtype }, i) => result.data[i] && fromBoundary(dtype, result.data[i])),
     }));

@@ -131,7 +131,7 @@ function firstOf(first: Channel, otherwise: (failures: Picked["failures"]) => Ch
     },
     ref: () => channel.ref(),
     unref: () => channel.unref(),
-    cancel: () => channel.cancel(),
+    cancel: (id) => channel.cancel(id),
     copiedBytes: () => channel.copiedBytes(),
     close: () => channel.close(),
   };

@@ -97,6 +97,8 @@ export interface RunRequest {
   outputs: Int32Array;
   /** Types of the outputs that are 0 and of buffers that this run makes, by output. */
   newOutputs: Map<number, { type: OrtType; shape: readonly number[] }>;
+  /** After a failure, state that was written in place is used as the run left it. @default false */
+  keepsPartialState?: boolean;
 }
 
 export interface CompileRequest {
@@ -171,8 +173,8 @@ export interface Channel {
   /** Keeps the program alive while there is work. */
   ref(): void;
   unref(): void;
-  /** Ends the run that is under way, where the backend can. */
-  cancel(): void;
+  /** Ends a run, or drops it where it has not begun; a backend that cannot does nothing. @param id of its request, which is not answered yet */
+  cancel(id: number): void;
   /** Bytes copied between the program's memory and the device's, where that is counted. */
   copiedBytes(): number | undefined;
   close(): Promise<void>;

@@ -3,7 +3,7 @@ import { connect } from "node:net";
 import { fileURLToPath } from "node:url";
 import OpenAI from "openai";
 import { afterEach, describe, expect, test } from "vitest";
-import { type HeldGenerator, heldModel, tinyServedModel } from "../testing/served-model.ts";
+import { type HeldGenerator, heldModel, slowServedModel, tinyServedModel } from "../testing/served-model.ts";
 import { chatFormat, encodePrompt, Tokenizer } from "../tokenizers/index.ts";
 import { createApp, type RunningServer, type ServeOptions, serve } from "./index.ts";
 
@@ -137,6 +137,26 @@ function deafClient(maxTokens: number): { closed: Promise<void> } {
   });
   return { closed };
 }
+
+test.each([false, true])("a client that leaves ends the run under way, and the next gets its answer (streamed: %s)", async (stream) => {
+  const lines: string[] = [];
+  server = await serve(slowServedModel(), { port: 0, log: (line) => lines.push(line) });
+  const prompt = Array.from({ length: 2000 }, (_, i) => 1 + ((i * i) % 95));
+  const started = performance.now();
+  expect((await complete({ prompt, max_tokens: 1 })).status).toBe(200);
+  const whole = performance.now() - started;
+  const leaving = new AbortController();
+  const gone = complete({ prompt: prompt.toReversed(), stream }, leaving.signal).catch(() => "gone");
+  await new Promise((resolve) => setTimeout(resolve, 0.2 * whole));
+  const left = performance.now();
+  leaving.abort();
+  expect(await gone).toBe("gone");
+  const next = (await (await complete({ prompt: "next", seed: 1 })).json()) as { choices: { text: string }[] };
+  expect(performance.now() - left).toBeLessThan(0.5 * whole);
+  expect(lines.filter((line) => line.includes("client_gone"))).toHaveLength(1);
+  const again = (await (await complete({ prompt: "next", seed: 1 })).json()) as { choices: { text: string }[] };
+  expect(next.choices).toEqual(again.choices);
+});
 
 describe("a client that does not read", () => {
   const TOKENS = 60_000; // more than sockets hold

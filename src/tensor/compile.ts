@@ -3,27 +3,23 @@ import {
   Graph,
   GraphError,
   type HostArray,
-  isFloat,
   known,
   type Node,
-  nameNode,
   OptionError,
   placeholder,
-  RuntimeError,
   type Shape,
   shapesEqual,
   symbol,
   type TensorType,
-  topologicalOrder,
   type Value,
 } from "../ir/index.ts";
-import * as ops from "../ops/index.ts";
 import { type Device, type DeviceBuffer, type Executable, Profile } from "../runtime/index.ts";
 import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } from "./execute.ts";
 import { mapStructure, type Structure } from "./structure.ts";
 import { DataOp, fromHost, fromLeaf, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";
 import { initializeVariables, type Variable } from "./variable.ts";
+import { nanError, watchNans } from "./watch-nans.ts";
 
 export interface CompileFunctionOptions {
   /** @default the shared CPU device */
@@ -35,17 +31,27 @@ export interface CompileFunctionOptions {
   symbolicSizes?: readonly (readonly (string | null)[] | null)[];
   /** Keep the state from before each run, so that `rollback` can bring it back. Doubles the memory of state. @default false */
   keepPreviousState?: boolean;
+  /**
+   * State that a run was writing in place when it failed, or was ended, stays as the run left it: for a caller who knows which part of it a run
+   * writes, and has that part written again. Otherwise such state is an error when it is used, until it is set anew. @default false
+   */
+  keepsPartialState?: boolean;
   /** Look for NaN in everything that is computed: a run that makes one fails, names the first op and its module, and leaves the state as it was. @default false */
   debugNans?: boolean;
   /** Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default false */
   profile?: boolean;
 }
 
-const compileOptions = { device: true, symbolicSizes: true, keepPreviousState: true, debugNans: true, profile: true } as const;
+const compileOptions = { device: true, symbolicSizes: true, keepPreviousState: true, keepsPartialState: true, debugNans: true, profile: true } as const;
 
 /** A function that was traced and compiled; calling it runs the graph. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: CallArguments<A>): Promise<R>;
+  /**
+   * The function with runs that a signal ends: the call fails with the signal's reason, and a run that waits for its turn is not begun. Runs by
+   * onnxruntime-node and in pages go on to their end when they have begun. Of state, see `keepsPartialState`.
+   */
+  withSignal(signal: AbortSignal | undefined): (...args: CallArguments<A>) => Promise<R>;
   /** Puts the state back to what it was before the last run. Needs `keepPreviousState`. */
   rollback(): void;
   /** The graph made for these arguments, for inspection with printGraph. */
@@ -105,8 +111,8 @@ export function compile<A extends readonly unknown[], R>(
   /** Settles when the last call has been handed to the device: the next follows then, so that state changes in the order of the calls. */
   let turn: Promise<unknown> = Promise.resolve();
 
-  const call = async (...callArgs: CallArguments<A>): Promise<R> => {
-    const args = callArgs as readonly Structure[];
+  const callWith = async (args: readonly Structure[], signal?: AbortSignal): Promise<R> => {
+    signal?.throwIfAborted();
     const device = options.device ?? defaultDevice();
     const { leaves, signature } = flattenArguments(args, options.symbolicSizes);
     const pending = entryFor(signature, args, device);
@@ -114,7 +120,8 @@ export function compile<A extends readonly unknown[], R>(
       const entry = await pending;
       const inputs = await argumentsOf(leaves, device);
       await initializeVariables(variablesOf(entry.leaves), device);
-      return { result: launch(entry, inputs, device) };
+      signal?.throwIfAborted();
+      return { result: launch(entry, inputs, device, signal) };
     });
     turn = launched.catch(() => undefined);
     return (await launched).result;
@@ -133,7 +140,7 @@ export function compile<A extends readonly unknown[], R>(
     return pending;
   };
 
-  const launch = async (entry: Entry, inputs: Awaited<ReturnType<typeof argumentsOf>>, device: Device): Promise<R> => {
+  const launch = async (entry: Entry, inputs: Awaited<ReturnType<typeof argumentsOf>>, device: Device, signal?: AbortSignal): Promise<R> => {
     const { executable, graph, updates } = entry;
     const into = new Map<number, DeviceBuffer | "host">();
     for (const { variable, output } of updates) {
@@ -143,7 +150,7 @@ export function compile<A extends readonly unknown[], R>(
     }
     if (entry.watched.length > 0) into.set(graph.outputs.length - 1, "host");
     for (let i = 0; i < entry.results; i++) if (byteLength(graph.outputs[i]) <= INLINE_BYTES) into.set(i, "host");
-    const { outputs, done } = executable.run([...inputs, ...entry.leaves.map(argumentOf)], into);
+    const { outputs, done } = executable.run([...inputs, ...entry.leaves.map(argumentOf)], into, { signal, keepsPartialState: options.keepsPartialState });
     // the device works in order, so the new state can be handed to the next run before this one has finished
     previous = [];
     for (const { variable, output } of updates) {
@@ -215,10 +222,13 @@ export function compile<A extends readonly unknown[], R>(
   };
 
   const graph = (...args: CallArguments<A>) => traceFunction(fn as Traceable, args as readonly Structure[], options).graph;
-  return Object.defineProperty(Object.assign(call, { rollback, dispose, graph, profile }), "lastComputeMs", { get: () => lastComputeMs }) as CompiledFunction<
-    A,
-    R
-  >;
+  const call = (...args: CallArguments<A>) => callWith(args as readonly Structure[]);
+  const withSignal =
+    (signal: AbortSignal | undefined) =>
+    (...args: CallArguments<A>) =>
+      callWith(args as readonly Structure[], signal);
+  const compiled = Object.assign(call, { withSignal, rollback, dispose, graph, profile });
+  return Object.defineProperty(compiled, "lastComputeMs", { get: () => lastComputeMs }) as CompiledFunction<A, R>;
 }
 
 /** A variable's buffer that a run has replaced. */
@@ -233,8 +243,10 @@ interface Replaced {
 function restore({ variable, next, buffer, entry }: Replaced, failed: WeakMap<DeviceBuffer, DeviceBuffer>): void {
   failed.set(next, buffer);
   if (!variable.isInitialized || variable.buffer !== next) return;
-  variable.replaceBuffer(failed.get(buffer) ?? buffer);
-  entry.spare.set(variable, next);
+  next.isFilled = false; // a run that was not begun has not made it
+  const restored = failed.get(buffer) ?? buffer;
+  variable.replaceBuffer(restored);
+  entry.spare.set(variable, restored === next ? buffer : next);
 }
 
 /**
@@ -325,29 +337,6 @@ function traceFunction(fn: Traceable, args: readonly Structure[], { symbolicSize
   const leaves = capturedLeaves(outputs);
   const graph = new Graph([...inputs, ...leaves.map((leaf) => leaf.outputs[0])], outputs);
   return { graph, leaves, results, updated, positions, arguments: inputs.length };
-}
-
-/** Whether each node's results have a NaN, in the order in which they are computed: i32, one for each. */
-function watchNans(outputs: readonly Value[]): { watched: Node[]; flags: Value } | undefined {
-  const watched = topologicalOrder(outputs).filter(({ inputs, outputs }) => inputs.length > 0 && outputs.some(({ dtype }) => isFloat(dtype)));
-  if (watched.length === 0) return undefined;
-  const flagOf = (value: Value) => ops.reshape(ops.cast(ops.any(ops.isNan(value)), "i32"), [1]);
-  const flags = watched.map((node) =>
-    node.outputs
-      .filter(({ dtype }) => isFloat(dtype))
-      .map(flagOf)
-      .reduce((a, b) => ops.maximum(a, b)),
-  );
-  return { watched, flags: ops.concat(flags) };
-}
-
-function nanError(node: Node): RuntimeError {
-  return new RuntimeError({
-    where: nameNode(node),
-    expected: "numbers",
-    received: `NaN from ${node.op.name}(${node.inputs.map(describe).join(", ")})`,
-    fix: "look at its inputs: a logarithm of a negative number, 0 / 0 or infinity - infinity makes NaN",
-  });
 }
 
 function constantOf(x: number): Value {

@@ -25,7 +25,7 @@ export function compileTrainStep(model: { parameters(): FakeVariable[] }, optimi
     await new Promise((resolve) => setTimeout(resolve, STEP_MS));
     return { loss: { item: async () => losses++ }, gradientNorm: { item: async () => 1 } };
   };
-  return Object.assign(step, { dispose: () => {} });
+  return Object.assign(step, { withSignal: () => step, dispose: () => {} });
 }
 
 export const compileEvaluation = () => ({ dispose: () => {} });

@@ -9,11 +9,18 @@ import { characterTokenizer } from "./characters.ts";
 const asciiTokenizer = await characterTokenizer(`${Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("")}\n`);
 
 /** A tiny GPT-2 of random weights over characters. */
-function tinyModel(contextLength: number): GPT2LMHeadModel {
+function tinyModel(contextLength: number, { hiddenSize = 32, numLayers = 1 } = {}): GPT2LMHeadModel {
   const { vocabSize } = asciiTokenizer;
-  const config = { vocabSize, maxPositionEmbeddings: contextLength, hiddenSize: 32, numLayers: 1, numHeads: 2, bosTokenId: 0, eosTokenId: null };
+  const config = { vocabSize, maxPositionEmbeddings: contextLength, hiddenSize, numLayers, numHeads: 2, bosTokenId: 0, eosTokenId: null };
   return new GPT2LMHeadModel(config, randomKey(1));
 }
+
+/** A model that needs some seconds for a prompt of 2000 tokens, in one run. */
+export const slowServedModel = (): ServedModel => ({
+  id: "slow",
+  generator: new Generator(tinyModel(2048, { hiddenSize: 512, numLayers: 6 }), { prefillTokens: 2048 }),
+  tokenizer: asciiTokenizer,
+});
 
 export const tinyServedModel = ({ contextLength = 64, chatTemplate }: { contextLength?: number; chatTemplate?: string } = {}): ServedModel => ({
   id: "tiny",

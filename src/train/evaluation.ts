@@ -8,6 +8,8 @@ export interface EvaluationOptions {
   contextLength: number;
   /** Batches per measurement. @default 8 */
   evaluationBatches?: number;
+  /** Ends the measurement, and the run under way. */
+  signal?: AbortSignal;
 }
 
 export type Evaluation = CompiledFunction<[Tensor<"i32">, Tensor<"i32">], Tensor<"f32">>;
@@ -20,13 +22,13 @@ export function compileEvaluation(model: CausalLM): Evaluation {
 /** Mean loss over evenly spread validation windows. */
 export async function evaluationLoss(
   evaluate: Evaluation,
-  { validationData, batchSize, contextLength, evaluationBatches = 8 }: EvaluationOptions,
+  { validationData, batchSize, contextLength, evaluationBatches = 8, signal }: EvaluationOptions,
 ): Promise<number> {
   let total = 0;
   let count = 0;
   const shape = [batchSize, contextLength];
   for await (const { inputs, targets } of validationData.evaluationBatches(batchSize, evaluationBatches)) {
-    total += await (await evaluate(tensor(inputs, { shape }), tensor(targets, { shape }))).item();
+    total += await (await evaluate.withSignal(signal)(tensor(inputs, { shape }), tensor(targets, { shape }))).item();
     count++;
   }
   return total / count;

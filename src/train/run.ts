@@ -19,7 +19,10 @@ export type RunEvent =
   | { type: "saved"; path: string };
 
 export interface RunHooks {
+  /** Stops after the step under way, with a checkpoint; before training begins, at once. */
   signal?: AbortSignal;
+  /** See TrainOptions. */
+  cancelSignal?: AbortSignal;
   onPreparing?: (stage: string, fraction: number) => void;
   /**
    * Begin anew where there is a run already. It is moved aside when everything is checked and the new data is prepared, and removed when the new
@@ -78,7 +81,7 @@ async function prepareRun(folder: string, config: RunConfig, corpus: TextCorpus 
   return prepareData(textCorpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
 }
 
-async function* trainPrepared(folder: string, config: RunConfig, data: PreparedData, { signal }: RunHooks): AsyncGenerator<RunEvent, void, void> {
+async function* trainPrepared(folder: string, config: RunConfig, data: PreparedData, { signal, cancelSignal }: RunHooks): AsyncGenerator<RunEvent, void, void> {
   const { model, optimizer } = buildModel(config, data.tokenizer);
   const datasets = await openDatasets(data, config);
   try {
@@ -96,6 +99,7 @@ async function* trainPrepared(folder: string, config: RunConfig, data: PreparedD
       schedule: cosineSchedule({ learningRate, warmupSteps: Math.min(warmupSteps, steps), totalSteps: steps }),
       maxSeconds: config.maxSeconds || undefined,
       signal,
+      cancelSignal,
     });
     let isComplete = false;
     for await (const event of events) {

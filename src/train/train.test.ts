@@ -64,6 +64,28 @@ test.each(["f32", "f16"] as const)("an interrupted run in %s that is resumed is 
   expect(await weights(resumed)).toEqual(await weights(straight));
 });
 
+test("a run that is cancelled ends in the middle of a step, and goes on from its last checkpoint", async () => {
+  const config = { ...tiny(), contextLength: 128, hiddenSize: 256, numLayers: 4, batchSize: 16, steps: 4, checkpointInterval: 2, evaluationInterval: 10 };
+  const path = join(folder, "cancelled");
+  const controller = new AbortController();
+  let [stepStarted, stepMs] = [0, 0];
+  const seen: string[] = [];
+  const cancelled = async () => {
+    for await (const event of runTraining(path, config, { cancelSignal: controller.signal })) {
+      seen.push(event.type);
+      if (event.type === "step") stepMs = performance.now() - stepStarted;
+      stepStarted = performance.now();
+      if (event.type === "checkpoint") setTimeout(() => controller.abort(new Error("enough")), 0.3 * stepMs);
+    }
+  };
+  await expect(cancelled()).rejects.toThrow("enough");
+  expect(performance.now() - stepStarted).toBeLessThan(0.8 * stepMs);
+  expect(seen).toEqual(["ready", "step", "step", "checkpoint"]);
+  const resumed = await runAll("cancelled", config);
+  expect(resumed.find((event) => event.type === "resumed")).toMatchObject({ step: 2 });
+  expect(resumed.filter((event) => event.type === "step")).toHaveLength(2);
+});
+
 test("a folder belongs to one set of options", async () => {
   await expect(runAll("straight-f32", { ...tiny(), hiddenSize: 64 })).rejects.toThrow(/hiddenSize 64 instead of 32.*--restart/s);
 });

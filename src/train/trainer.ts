@@ -46,11 +46,14 @@ export interface TrainOptions {
   fingerprint?: Readonly<Record<string, string>>;
   /** Stops after the step under way, with a checkpoint. */
   signal?: AbortSignal;
+  /** Ends the step under way: `train` throws the signal's reason, and the last checkpoint stays. A checkpoint that is being written is written to its end. */
+  cancelSignal?: AbortSignal;
 }
 
 const trainOptions: readonly (keyof TrainOptions)[] = [
   ...(["model", "optimizer", "tokenizer", "trainData", "validationData", "schedule", "folder", "steps", "batchSize", "contextLength"] as const),
-  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "fingerprint", "signal"] as const),
+  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "fingerprint"] as const),
+  ...(["signal", "cancelSignal"] as const),
 ];
 
 export type TrainEvent =
@@ -74,7 +77,7 @@ const STATE_COPIES = 3;
  * Trains a language model and reports what happens as it happens. A checkpoint found in the folder is resumed: batches and
  * dropout are functions of the step, and so is the learning rate without `maxSeconds`, so a resumed run is the run that was not interrupted.
  * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint. DataError for a checkpoint that is damaged
- *   or of other data. WriteError when the disk is full
+ *   or of other data. WriteError when the disk is full. The reason of `cancelSignal`
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
@@ -100,6 +103,7 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
       if (step % checkpointInterval === 0 && step < steps) yield await session.save();
     }
     const { step, validationStep } = session.state;
+    options.cancelSignal?.throwIfAborted();
     const isMeasured = validationStep === step || (reason === "aborted" && validationStep !== null);
     if (!isMeasured) yield await session.evaluate();
     if (session.savedStep !== step) yield await session.save();
@@ -170,9 +174,9 @@ class Session {
   /** @throws DivergedError when the loss is not finite */
   async step(inputs: Tensor<"i32">, targets: Tensor<"i32">): Promise<StepNumbers> {
     const { step, elapsedSeconds } = this.state;
-    const { schedule, steps, maxSeconds } = this.options;
+    const { schedule, steps, maxSeconds, cancelSignal } = this.options;
     const learningRate = schedule(maxSeconds ? Math.max(step, (steps * elapsedSeconds) / maxSeconds) : step);
-    const result = await this.trainStep(inputs, targets, learningRate, tensor(step, { dtype: "i32" }));
+    const result = await this.trainStep.withSignal(cancelSignal)(inputs, targets, learningRate, tensor(step, { dtype: "i32" }));
     const loss = await result.loss.item();
     const gradientNorm = await result.gradientNorm.item();
     this.overflows = Number.isFinite(gradientNorm) ? 0 : this.overflows + 1;
@@ -193,7 +197,7 @@ class Session {
   }
 
   async evaluate(): Promise<TrainEvent> {
-    const validationLoss = await evaluationLoss(this.evaluation, this.options);
+    const validationLoss = await evaluationLoss(this.evaluation, { ...this.options, signal: this.options.cancelSignal });
     const { step } = this.state;
     this.state = { ...this.state, validationLoss, validationStep: step };
     await this.metrics?.write({ step, validationLoss });

@@ -1,11 +1,12 @@
-import { isMapped, releasePages } from "../../files/index.ts";
+import { isMapped } from "../../files/index.ts";
 import type { HostArray } from "../../ir/index.ts";
 import { REORDER } from "../backend.mjs";
-import { nodeModel } from "../node-model.mjs";
-import type { CompileRequest, ConstantData, HostCall, HostData, Request, RequestBody, RunRequest, RunResult, Stage } from "../protocol.ts";
+import type { CompileRequest, ConstantData, HostCall, HostData, Request, RunRequest, RunResult, Stage } from "../protocol.ts";
 import { OrtError, type OrtLibrary } from "./library.ts";
+import { MemoryKeeper } from "./memory.ts";
 import { NativeSession, type NativeSessionOptions, PrepackedWeights, RunOptions } from "./session.ts";
-import { arrayFor, codeOf, NativeValue } from "./value.ts";
+import { arrayFor, NativeValue } from "./value.ts";
+import { Widener } from "./widener.ts";
 
 type Model = Extract<Stage, { model: Uint8Array }>;
 type Host = Extract<Stage, { host: true }>;
@@ -23,6 +24,16 @@ interface SharedWeights {
   values: Map<HostArray, NativeValue>;
   prepacked: PrepackedWeights;
   users: number;
+}
+
+type Run = RunRequest & { id: number };
+
+/** How far a run has come. */
+interface Progress {
+  /** Its inputs are there. */
+  isReady: boolean;
+  /** It may have written outputs. */
+  hasStarted: boolean;
 }
 
 /** Status of a run whose inputs a kernel refused, such as an index out of range. */
@@ -49,7 +60,10 @@ export class NativeBackend {
   /** Mapped parts of files that are the memory of a tensor. */
   private readonly adopted = new WeakSet<HostArray>();
   private readonly runOptions: RunOptions;
-  private readonly widening = new Map<"f16" | "bf16", Promise<NativeSession>>();
+  /** Runs that are not answered yet, by the ids of their requests. */
+  private readonly runs = new Map<number, "waiting" | "under way" | "cancelled">();
+  private readonly memory: MemoryKeeper;
+  private readonly widener: Widener;
   /** How many channels the convolutions keep beside one another (8 or 16), or 0 where they have no such layout on this processor. */
   readonly channelBlock: Promise<number>;
   /** Bytes that were copied between the program's memory and the device's. */
@@ -59,12 +73,17 @@ export class NativeBackend {
     this.ort = options.ort;
     this.options = options;
     this.runOptions = new RunOptions(options.ort);
+    this.memory = new MemoryKeeper(options.ort);
+    this.widener = new Widener(options.ort, options);
     this.channelBlock = this.findChannelBlock();
   }
 
   /** Takes what the request brings out of the sender's hands, so that its arrays may be changed. Called when a request comes, before its turn. */
-  receive<R extends RequestBody>(request: R): R {
-    if (request.kind === "run") return { ...request, hostInputs: request.hostInputs.map((input) => ({ ...input, data: this.copied(input.data.slice()) })) };
+  receive(request: Request): Request {
+    if (request.kind === "run") {
+      this.runs.set(request.id, "waiting");
+      return { ...request, hostInputs: request.hostInputs.map((input) => ({ ...input, data: this.copied(input.data.slice()) })) };
+    }
     if (request.kind === "upload" && !request.stored) this.buffers.set(request.buffer, this.valueFor(request));
     return request;
   }
@@ -92,7 +111,9 @@ export class NativeBackend {
       case "run":
         return this.run(request);
       case "upload":
-        return request.stored && this.keep(request.buffer, await this.widen(request.stored, request.shape, request.data as Uint16Array));
+        if (!request.stored) return; // `receive` has it
+        this.copied(request.data);
+        return this.keep(request.buffer, await this.widener.widen(request.stored, request.shape, request.data as Uint16Array));
       case "read":
         return this.copied(this.valueOf(request.buffer).read());
       case "free":
@@ -119,17 +140,20 @@ export class NativeBackend {
     }
   }
 
-  /** Ends the run that is under way; it fails. */
-  cancel(): void {
-    this.runOptions.terminate();
+  /** Lets a run fail: one that is under way ends before its next node, one that waits does not begin. */
+  cancel(id: number): void {
+    const state = this.runs.get(id);
+    if (state === "under way") this.runOptions.terminate();
+    else if (state === "waiting") this.runs.set(id, "cancelled");
   }
 
   /** Frees everything, when what has begun has ended. */
   async dispose(): Promise<void> {
     await this.channelBlock;
     for (const executable of [...this.programs.keys()]) this.release(executable);
-    for (const session of this.widening.values()) (await session).dispose();
+    await this.widener.dispose();
     this.free([...this.buffers.keys()]);
+    await this.memory.dispose();
     this.runOptions.dispose();
   }
 
@@ -212,40 +236,52 @@ export class NativeBackend {
   private release(executable: number): void {
     const program = this.programs.get(executable);
     this.programs.delete(executable);
+    this.memory.expect();
     for (const stage of program?.stages ?? []) if ("session" in stage) this.discard(stage);
   }
 
-  private async run(request: RunRequest): Promise<RunResult> {
+  private async run(request: Run): Promise<RunResult> {
     const program = this.programs.get(request.executable);
-    const run = { hasStarted: false };
+    const run: Progress = { isReady: false, hasStarted: false };
+    this.memory.runBegins();
     try {
       if (!program) throw new Error("this compiled graph was disposed");
       const [first] = program.stages;
       if (program.stages.length === 1 && "session" in first) return await this.runModel(first.session, request, run);
-      return await this.runStages(program, request);
+      return await this.runStages(program, request, run);
     } catch (cause) {
-      this.markTorn(request, cause as Error, run.hasStarted);
+      this.markTorn(request, cause as Error, run);
       throw cause;
     } finally {
+      this.memory.runEnds();
+      this.runs.delete(request.id);
       this.runOptions.reset();
     }
   }
 
+  /** Called when the inputs of a run are there. @throws Error when it was cancelled while it waited */
+  private begin({ id }: { id: number }, run: Progress): void {
+    run.isReady = true;
+    if (this.runs.get(id) === "cancelled") throw new Error("it was cancelled before it began");
+    this.runs.set(id, "under way");
+  }
+
   /**
-   * After a failure, outputs with memory of their own have undefined contents. State that is written in place is whole when nothing ran,
-   * and when a kernel refused its inputs: all that may do so come before the first that writes (lower/aliasing.ts).
+   * After a failure, outputs with memory of their own do not have the contents that they should. State that is written in place is whole when
+   * nothing ran, and when a kernel refused its inputs: all that may do so come before the first that writes (lower/aliasing.ts). Where an input
+   * is torn, an output may be the state from before the run that tore it, to which the sender goes back.
    */
-  private markTorn({ inputs, outputs, newOutputs }: RunRequest, cause: Error, hasStarted: boolean): void {
+  private markTorn({ inputs, outputs, newOutputs, keepsPartialState = false }: RunRequest, cause: Error, { isReady, hasStarted }: Progress): void {
     const isRefused = cause instanceof OrtError && cause.code === INVALID_ARGUMENT;
     const read = new Set(inputs);
     outputs.forEach((id, i) => {
-      const isWhole = hasStarted ? isRefused && read.has(id) : !newOutputs.has(i);
+      const isWhole = isReady ? read.has(id) && (!hasStarted || isRefused || keepsPartialState) : !newOutputs.has(i);
       if (id !== 0 && !isWhole) this.torn.set(id, cause.message);
     });
   }
 
   /** The common case: one session, which writes its outputs into the buffers that exist and into the arrays that go back. */
-  private async runModel(session: NativeSession, request: RunRequest, run: { hasStarted: boolean }): Promise<RunResult> {
+  private async runModel(session: NativeSession, request: Run, run: Progress): Promise<RunResult> {
     const { inputs, hostInputs, outputs, newOutputs } = request;
     const { ort } = this;
     const scratch: NativeValue[] = [];
@@ -258,6 +294,7 @@ export class NativeBackend {
       let nextHost = 0;
       const from = new BigUint64Array(inputs.length);
       for (let i = 0; i < inputs.length; i++) from[i] = inputs[i] !== 0 ? this.valueOf(inputs[i]).pointer : scratchOver(hostInputs[nextHost++]);
+      this.begin(request, run);
       const data: (HostArray | undefined)[] = new Array(outputs.length);
       const to = new BigUint64Array(outputs.length);
       for (let i = 0; i < outputs.length; i++) {
@@ -282,7 +319,7 @@ export class NativeBackend {
   }
 
   /** A program with host stages: each stage makes new tensors, and buffers change when all have run. */
-  private async runStages({ stages, results, inputCount }: Program, request: RunRequest): Promise<RunResult> {
+  private async runStages({ stages, results, inputCount }: Program, request: Run, run: Progress): Promise<RunResult> {
     const { executable, inputs, hostInputs, outputs } = request;
     const borrowed = new Set<NativeValue>();
     const slots: NativeValue[] = [];
@@ -295,6 +332,7 @@ export class NativeBackend {
           borrowed.add(slots[i]);
         } else slots[i] = this.adopt(hostInputs[nextHost++]);
       }
+      this.begin(request, run);
       for (const [index, stage] of stages.entries()) {
         const operands = stage.inputs.map((slot) => slots[slot]);
         const values = "session" in stage ? await this.runStage(stage, operands) : await this.callHost(executable, index, operands);
@@ -343,28 +381,4 @@ export class NativeBackend {
     const inputs = operands.map((value) => ({ type: value.type, shape: value.shape, data: value.read() }));
     return (await this.options.callHost({ executable, stage, inputs })).map((output) => this.adopt(output));
   }
-
-  /** 16-bit numbers as f32, by ONNX Runtime in its threads. */
-  private async widen(dtype: "f16" | "bf16", shape: readonly number[], bits: Uint16Array): Promise<NativeValue> {
-    let session = this.widening.get(dtype);
-    if (!session) {
-      const { threads, config } = this.options;
-      const model = nodeModel({ type: dtype === "f16" ? codeOf("float16") : BFLOAT16, to: codeOf("float32") });
-      session = NativeSession.create(this.ort, model, { threads, config });
-      this.widening.set(dtype, session);
-    }
-    const wide = NativeValue.allocate(this.ort, "float32", shape);
-    const halves = NativeValue.overHalves(this.ort, dtype, shape, bits);
-    this.copied(bits);
-    try {
-      await (await session).run(BigUint64Array.of(halves.pointer), BigUint64Array.of(wide.pointer), this.runOptions);
-    } finally {
-      halves.dispose();
-      releasePages(bits);
-    }
-    return wide;
-  }
 }
-
-/** ONNX: TensorProto.DataType.BFLOAT16. */
-const BFLOAT16 = 16;

@@ -24,7 +24,7 @@ export function openNativeChannel(ort: OrtLibrary, threads: number, failures: Pi
     onFailure: () => {},
     ref: () => {},
     unref: () => {},
-    cancel: () => native.cancel(),
+    cancel: (id) => native.cancel(id),
     copiedBytes: () => native.copiedBytes,
     close: () => native.dispose(),
   };

@@ -60,7 +60,11 @@ const functions = {
   ReleaseSessionOptions: [100, "void *"],
   SessionEndProfiling: [110, "void *", "void *", "void *"],
   AddSessionConfigEntry: [130, "void *", "str", "str"],
+  CreateAndRegisterAllocator: [144, "void *", "void *", "void *"],
   AddInitializer: [150, "void *", "str", "void *"],
+  CreateArenaCfg: [156, "size_t", "int", "int", "int", "void *"],
+  ReleaseArenaCfg: [157, "void *"],
+  AddRunConfigEntry: [165, "void *", "str", "str"],
   CreatePrepackedWeightsContainer: [166, "void *"],
   ReleasePrepackedWeightsContainer: [167, "void *"],
   CreateSessionFromArrayWithPrepackedWeightsContainer: [169, "void *", "void *", "size_t", "void *", "void *", "void *"],
@@ -130,6 +134,7 @@ export class OrtLibrary {
     this.call("DisableTelemetryEvents", this.environment);
     this.cpuMemory = this.make("CreateCpuMemoryInfo", DEVICE_ALLOCATOR, DEFAULT_MEMORY);
     this.allocator = this.make("GetAllocatorWithDefaultOptions");
+    this.registerArena();
     // a process that ends while a run is under way waits for its thread: let that end too
     process.on("exit", () => {
       for (const options of this.running) this.call("RunOptionsSetTerminate", options);
@@ -146,6 +151,22 @@ export class OrtLibrary {
     const koffi = loadKoffi();
     disableTelemetry(koffi);
     return new OrtLibrary(koffi, join(dirname(manifest), "bin", "napi-v6", process.platform, process.arch, name), version);
+  }
+
+  /**
+   * Makes the arena that all sessions take the memory of their intermediate tensors from, so that it is there once and not once for each graph, and that
+   * one run can give it back (memory.ts).
+   */
+  private registerArena(): void {
+    const description = this.make("CreateCpuMemoryInfo", ARENA_ALLOCATOR, DEFAULT_MEMORY);
+    const config = this.make("CreateArenaCfg", 0, SAME_AS_REQUESTED, -1, -1); // -1: ONNX Runtime's default
+    try {
+      this.call("CreateAndRegisterAllocator", this.environment, description, config);
+    } catch {
+      // another thread of this process has registered it
+    } finally {
+      this.call("ReleaseArenaCfg", config);
+    }
   }
 
   /** Calls a function and throws what its status says. @throws OrtError */
@@ -216,10 +237,12 @@ const libraryNames: Partial<Record<NodeJS.Platform, string>> = {
   win32: "onnxruntime.dll",
 };
 
-/** Constants of the C API: OrtLoggingLevel, OrtAllocatorType, OrtMemType. */
+/** Constants of the C API: OrtLoggingLevel, OrtAllocatorType, OrtMemType, and of ONNX Runtime: ArenaExtendStrategy. */
 const FATAL = 4;
 const DEVICE_ALLOCATOR = 0;
+const ARENA_ALLOCATOR = 1;
 const DEFAULT_MEMORY = 0;
+const SAME_AS_REQUESTED = 1;
 
 /**
  * ONNX Runtime reads this variable when it is loaded; without it, it keeps an id of the device and a database in the user's cache, and looks

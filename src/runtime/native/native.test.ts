@@ -3,11 +3,12 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {
   add,
   compile,
   constant,
+  flip,
   gather,
   grad,
   inverse,
@@ -133,26 +134,114 @@ describe("a failed run", () => {
     expect(Math.log2(first) % 1).toBe(0); // doubled a whole number of times, and nothing else
   });
 
-  test("that was cancelled while it wrote in place makes its state an error, not a mixture", async () => {
-    const w = new Variable({ dtype: "f32", shape: [2_000_000] }, new Float32Array(2_000_000).fill(1));
-    const slow = compile(
-      (x: F) => {
-        let y: F = add(w.value, x);
-        for (let i = 0; i < 400; i++) y = sin(y);
-        w.assign(y);
-        return sum(y);
-      },
-      { device },
-    );
-    const run = slow(tensor([1]));
-    const outcome = expect(run).rejects.toThrow(/terminate flag/);
-    const timer = setInterval(() => device.cancel(), 20);
-    await outcome;
-    clearInterval(timer);
-    await expect(w.read()).rejects.toThrow(/the run that was to write this tensor failed/);
-    w.set(new Float32Array(2_000_000).fill(3));
-    expect((await w.read())[7]).toBe(3);
+  test("and those that were called with it leave two buffers to take turns", async () => {
+    const w = new Variable({ dtype: "f32", shape: [3] }, Float32Array.of(1, 2, 3));
+    const step = compile((indices: I) => w.assign(add(flip(w.value), gather(w.value, indices))), { device, keepPreviousState: true });
+    await Promise.allSettled([step(outOfRange), step(outOfRange)]);
+    await step(tensor([0], { dtype: "i32" }));
+    expect(await w.read()).toEqual(Float32Array.of(4, 3, 2)); // read and written in one place it would be 4, 3, 5
+    step.dispose();
+  });
+});
+
+describe("a run with a signal", () => {
+  const SIZE = 2_000_000;
+  const chain = (x: F): F => {
+    let y = x;
+    for (let i = 0; i < 400; i++) y = sin(y);
+    return y;
+  };
+  const filled = (value: number) => new Variable({ dtype: "f32", shape: [SIZE] }, new Float32Array(SIZE).fill(value));
+  const w = filled(1);
+  const slow = compile(
+    (x: F) => {
+      const y = chain(add(w.value, x));
+      w.assign(y);
+      return sum(y);
+    },
+    { device },
+  );
+  const small = compile((x: F) => sum(sin(x)), { device });
+  const abortAfter = (milliseconds: number) => {
+    const controller = new AbortController();
+    setTimeout(() => controller.abort(new Error("enough")), milliseconds);
+    return controller.signal;
+  };
+  const one = tensor([1]);
+  const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+  beforeAll(async () => {
+    await expect(slow.withSignal(abortAfter(0))(one)).rejects.toThrow("enough"); // compiled, and not begun
+    await small(one);
+  });
+  afterAll(() => {
     slow.dispose();
+    small.dispose();
+  });
+
+  test("ends by it, and those behind it do not", async () => {
+    const started = performance.now();
+    const run = expect(slow.withSignal(abortAfter(100))(one)).rejects.toThrow("enough");
+    await wait(50);
+    const behind = small(tensor([0]));
+    await run;
+    expect(performance.now() - started).toBeLessThan(1000); // of several seconds
+    expect(await (await behind).item()).toBe(0);
+  });
+
+  test("that wrote in place makes its state an error, not a mixture", async () => {
+    await expect(w.read()).rejects.toThrow(/the run that was to write this tensor failed/);
+    w.set(new Float32Array(SIZE).fill(3));
+    expect((await w.read())[7]).toBe(3);
+  });
+
+  test("that waits for its turn is dropped, and leaves its state as it was", async () => {
+    const v = new Variable({ dtype: "f32", shape: [2] }, Float32Array.of(1, 2));
+    const double = compile(() => v.assign(mul(v.value, 2)), { device });
+    const kept = compile(() => v.assign(mul(flip(v.value), 3)), { device, keepPreviousState: true });
+    await double();
+    await kept(); // 12, 6
+    w.set(new Float32Array(SIZE).fill(3));
+    const first = expect(slow.withSignal(abortAfter(300))(one)).rejects.toThrow("enough");
+    await wait(50);
+    const signal = abortAfter(100);
+    const dropped = [double.withSignal(signal)(), kept.withSignal(signal)()];
+    const settled = Promise.allSettled(dropped);
+    await wait(10);
+    const behind = double();
+    expect((await settled).map((result) => result.status === "rejected" && result.reason.message)).toEqual(["enough", "enough"]);
+    await first;
+    await expect(behind).rejects.toThrow(/cancelled before it began/); // of what the dropped one was to make
+    expect(await v.read()).toEqual(Float32Array.of(12, 6));
+    await kept();
+    expect(await v.read()).toEqual(Float32Array.of(18, 36));
+    double.dispose();
+    kept.dispose();
+  });
+
+  test("is not begun when it is aborted already, and not ended when it is over", async () => {
+    await expect(small.withSignal(AbortSignal.abort(new Error("before")))(one)).rejects.toThrow("before");
+    const controller = new AbortController();
+    const result = await small.withSignal(controller.signal)(tensor([0]));
+    controller.abort();
+    expect(await result.item()).toBe(0);
+    expect(await (await small.withSignal(undefined)(tensor([0]))).item()).toBe(0);
+  });
+
+  test("may leave what it has written in place, where the caller knows which part that is", async () => {
+    const state = filled(1);
+    const step = compile((x: F) => state.assign(chain(mul(state.value, x))), { device, keepsPartialState: true });
+    await expect(step.withSignal(abortAfter(0))(one)).rejects.toThrow("enough");
+    await expect(step.withSignal(abortAfter(50))(one)).rejects.toThrow("enough");
+    expect((await state.read()).length).toBe(SIZE);
+    step.dispose();
+  });
+
+  test("by onnxruntime-node goes on to its end", async () => {
+    const elsewhere = compile((x: F) => sum(chain(x)), { device: plain });
+    const zeros = tensor(new Float32Array(200_000));
+    await elsewhere(zeros);
+    expect(await (await elsewhere.withSignal(abortAfter(10))(zeros)).item()).toBe(0);
+    elsewhere.dispose();
   });
 });
 

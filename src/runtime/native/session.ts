@@ -34,14 +34,16 @@ export class PrepackedWeights {
   }
 }
 
-/** Options of runs: here, the means to end one. */
+/** Options of runs: the means to end one, and to have the arena shrink after it. */
 export class RunOptions {
   private readonly ort: OrtLibrary;
   private readonly pointer: Pointer;
 
-  constructor(ort: OrtLibrary) {
+  /** @param shrinksArena what the arena does not need after a run is given back */
+  constructor(ort: OrtLibrary, { shrinksArena = false } = {}) {
     this.ort = ort;
     this.pointer = ort.make("CreateRunOptions");
+    if (shrinksArena) ort.call("AddRunConfigEntry", this.pointer, "memory.enable_memory_arena_shrinkage", "cpu:0");
   }
 
   /** Runs something with these options; meanwhile `terminate` ends it. */
@@ -156,6 +158,7 @@ function configure(ort: OrtLibrary, native: Pointer, options: NativeSessionOptio
   ort.call("SetSessionLogSeverityLevel", native, FATAL);
   // memory patterns keep one block for the whole run, half as large again as the arena needs, and are no faster here
   ort.call("DisableMemPattern", native);
+  ort.call("AddSessionConfigEntry", native, "session.use_env_allocators", "1"); // OrtLibrary.registerArena
   for (const [key, value] of Object.entries(config)) ort.call("AddSessionConfigEntry", native, key, value);
   if (optimizedPath !== undefined) ort.call("SetOptimizedModelFilePath", native, optimizedPath);
   if (profilePrefix !== undefined) ort.call("EnableProfiling", native, profilePrefix);

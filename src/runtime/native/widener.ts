@@ -1,0 +1,43 @@
+import { releasePages } from "../../files/index.ts";
+import { nodeModel } from "../node-model.mjs";
+import type { OrtLibrary } from "./library.ts";
+import { NativeSession, type NativeSessionOptions, RunOptions } from "./session.ts";
+import { codeOf, NativeValue } from "./value.ts";
+
+/** ONNX: TensorProto.DataType.BFLOAT16. */
+const BFLOAT16 = 16;
+
+/** Makes f32 of numbers in 16 bits, by ONNX Runtime in its threads. */
+export class Widener {
+  private readonly ort: OrtLibrary;
+  private readonly options: Pick<NativeSessionOptions, "threads" | "config">;
+  private readonly runOptions: RunOptions;
+  private readonly sessions = new Map<"f16" | "bf16", Promise<NativeSession>>();
+
+  constructor(ort: OrtLibrary, { threads, config }: Pick<NativeSessionOptions, "threads" | "config">) {
+    this.ort = ort;
+    this.options = { threads, config };
+    this.runOptions = new RunOptions(ort);
+  }
+
+  async widen(dtype: "f16" | "bf16", shape: readonly number[], bits: Uint16Array): Promise<NativeValue> {
+    const { ort, options, sessions } = this;
+    const model = () => nodeModel({ type: dtype === "f16" ? codeOf("float16") : BFLOAT16, to: codeOf("float32") });
+    const session = sessions.get(dtype) ?? NativeSession.create(ort, model(), options);
+    sessions.set(dtype, session);
+    const wide = NativeValue.allocate(ort, "float32", shape);
+    const halves = NativeValue.overHalves(ort, dtype, shape, bits);
+    try {
+      await (await session).run(BigUint64Array.of(halves.pointer), BigUint64Array.of(wide.pointer), this.runOptions);
+    } finally {
+      halves.dispose();
+      releasePages(bits);
+    }
+    return wide;
+  }
+
+  async dispose(): Promise<void> {
+    for (const session of this.sessions.values()) (await session).dispose();
+    this.runOptions.dispose();
+  }
+}
