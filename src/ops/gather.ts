@@ -2,6 +2,7 @@ import {
   ConstantOp,
   DTypeError,
   describe,
+  isStatic,
   type Node,
   normalizeAxis,
   type Shape,
@@ -16,7 +17,7 @@ import {
 } from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import { apply, defineOp, forEachIndex, hostTensor, type Lowering, onnxTypeCode, scalar, stridesOf } from "./define.ts";
+import { apply, defineOp, forEachIndex, hostTensor, i64Vector, type Lowering, onnxTypeCode, scalar, stridesOf } from "./define.ts";
 import { where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
 import { moveAxis } from "./movement.ts";
@@ -98,6 +99,19 @@ function inFloat32(graph: Lowering, { inputs: [{ dtype }] }: Node, names: readon
   return graph.node("Cast", [result], { to: onnxTypeCode.f16 });
 }
 
+/** Where each number of the rows with these indices is in the table's numbers, one after the other. */
+function positionsInRows(graph: Lowering, indices: string, { inputs: [base, { dtype }] }: Node): string {
+  const width = sizeOf(base.shape.slice(1));
+  const isSmall = isStatic(base.shape) && Number(sizeOf(base.shape)) < 2 ** 31;
+  const type = isSmall ? "i32" : "i64";
+  const typed = dtype === type ? indices : graph.node("Cast", [indices], { to: onnxTypeCode[type] });
+  if (width === 1) return graph.node("Reshape", [typed, i64Vector(graph, [-1])]);
+  const row = typeof width === "number" ? graph.constant(type, [], [width]) : graph.node("Squeeze", [graph.sizes([width])]);
+  const within = graph.node("Range", [graph.constant(type, [], [0]), row, graph.constant(type, [], [1])]);
+  const first = graph.node("Mul", [graph.node("Reshape", [typed, i64Vector(graph, [-1, 1])]), row]);
+  return graph.node("Reshape", [graph.node("Add", [first, within]), i64Vector(graph, [-1])]);
+}
+
 const indexAddEntry = defineOp({
   name: "indexAdd",
   indexBound: withinAxis,
@@ -116,9 +130,17 @@ const indexAddEntry = defineOp({
   },
   gradient: ({ indices, dy }) => ({ base: dy, updates: gather(dy, indices, 0) }),
   lower: (graph, { base, indices, updates }, _, node) => {
-    const column = graph.node("Reshape", [indices, graph.sizes([...node.inputs[1].shape, 1])]);
-    const wide = node.inputs[1].dtype === "i64" ? column : graph.node("Cast", [column], { to: 7 });
-    return inFloat32(graph, node, [base, updates], ([b, u]) => graph.node("ScatterND", [b, wide, u], { reduction: "add" }));
+    const { shape } = node.outputs[0];
+    if (graph.isWebGpu) {
+      const column = graph.node("Reshape", [indices, graph.sizes([...node.inputs[1].shape, 1])]);
+      const rows = node.inputs[1].dtype === "i64" ? column : graph.node("Cast", [column], { to: onnxTypeCode.i64 });
+      return inFloat32(graph, node, [base, updates], ([b, u]) => graph.node("ScatterND", [b, rows, u], { reduction: "add" }));
+    }
+    // ScatterND adds in several threads and loses what two of them add to one row; ScatterElements adds one number after the other
+    const positions = positionsInRows(graph, indices, node);
+    const flat = (name: string) => graph.node("Reshape", [name, i64Vector(graph, [-1])]);
+    const add = ([b, u]: readonly string[]) => graph.node("ScatterElements", [flat(b), positions, flat(u)], { axis: 0, reduction: "add" });
+    return graph.node("Reshape", [inFloat32(graph, node, [base, updates], add), graph.sizes(shape)]);
   },
   reference: ({ base, indices, updates }, _, [type]) => {
     const out = hostTensor(type.shape, base.data);
