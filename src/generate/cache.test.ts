@@ -49,6 +49,26 @@ describe.each(kinds)("%s", (name) => {
   });
 });
 
+test("a prompt that is asked again gives the same logits to the bit, and runs nothing for them", async () => {
+  const model = await fromPretrained(`${decoders}/llama`, { task: "causal-lm" });
+  const generator = new Generator(model);
+  const ask = async (prompt: readonly number[]) => {
+    const logits: Float32Array[] = [];
+    const onLogits: GenerateOptions["onLogits"] = (values) => logits.push(Float32Array.from(values));
+    const ids = await collect(generator.generate(prompt, { maxNewTokens: 5, temperature: 0, stopTokens: [], onLogits }));
+    return { ids, logits };
+  };
+  const first = await ask(PROMPT);
+  expect(await ask(PROMPT)).toEqual(first);
+  expect((await ask([...PROMPT, 4])).ids).not.toEqual(first.ids);
+  expect((await ask(PROMPT.slice(0, -1))).logits).toHaveLength(5);
+  const again = await ask(PROMPT); // what it shares with the last is not run again, the rest is
+  expect(again.ids).toEqual(first.ids);
+  expect(await ask(PROMPT)).toEqual(again);
+  generator.dispose();
+  model.dispose();
+});
+
 test.each(["t5", "bart", "whisper"])("%s: a cache that grows gives the same text", async (name) => {
   const { folder, greedy = [] } = await readGoldenModel(name);
   const model = (await fromPretrained(folder)) as Seq2SeqLM;
