@@ -8,7 +8,7 @@ export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf
 export { readJson, readJsonList, writeJson } from "./json.ts";
 export { type Koffi, loadKoffi } from "./koffi.ts";
 export { FolderLock } from "./lock.ts";
-export { isMapped, mapBytes, releasePages } from "./mapped.ts";
+export { claimMapped, isMapped, mapBytes, releasePages } from "./mapped.ts";
 export { readBytes } from "./read.ts";
 export {
   eachSafetensor,

@@ -12,6 +12,9 @@ const LEAST_BYTES = 2 ** 16;
 /** Mappings at a time, beyond which files are read: a process may have 65,530 on Linux, and needs them for its other memory too. */
 const MOST_MAPPINGS = 2 ** 14;
 
+/** Bytes from which on a part is read: Node 20 ends the process when it is given more as one buffer. */
+const TOO_MANY_BYTES = 2 ** 32 - 2 ** 16;
+
 /** Constants of POSIX's mmap and madvise, the same on Linux and macOS. */
 const READ_AND_WRITE = 3;
 const PRIVATE = 2;
@@ -61,10 +64,10 @@ function openSystem(): System | null {
 
 /**
  * Bytes of an open file, which may be closed afterwards. The memory is given back when nobody refers to it.
- * @returns undefined where it is not mapped: little of it, beside very many mappings, on Windows, without koffi
+ * @returns undefined where it is not mapped: little or very much of it, beside very many mappings, on Windows, without koffi
  */
 export function mapBytes(file: number, begin: number, length: number): Uint8Array | undefined {
-  if (length < LEAST_BYTES || places.size >= MOST_MAPPINGS) return undefined;
+  if (length < LEAST_BYTES || length > TOO_MANY_BYTES || places.size >= MOST_MAPPINGS) return undefined;
   if (system === undefined) system = openSystem();
   if (!system) return undefined;
   const { koffi, pageBytes, map } = system;
@@ -82,6 +85,19 @@ export function mapBytes(file: number, begin: number, length: number): Uint8Arra
 
 /** Whether numbers are in mapped memory, which nobody changes but who they are given to. */
 export const isMapped = ({ buffer }: ArrayBufferView): boolean => mapped.has(buffer);
+
+/** Parts of mapped memory that somebody has for himself, by their first and last bytes. */
+const claims = new WeakMap<ArrayBufferLike, [begin: number, end: number][]>();
+
+/** Whether numbers are in mapped memory that is from now on the caller's: nobody else has asked for it before. */
+export function claimMapped({ buffer, byteOffset, byteLength }: ArrayBufferView): boolean {
+  if (!mapped.has(buffer)) return false;
+  const taken = claims.get(buffer) ?? [];
+  const end = byteOffset + byteLength;
+  if (taken.some(([from, to]) => byteOffset < to && from < end)) return false;
+  claims.set(buffer, [...taken, [byteOffset, end]]);
+  return true;
+}
 
 /** Tells that mapped bytes are not needed for now, if they are mapped: memory that holds them is free for others. Changes to them are lost. */
 export function releasePages({ buffer }: ArrayBufferView): void {

@@ -1,3 +1,4 @@
+import { constants } from "node:buffer";
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { DataError } from "../ir/index.ts";
 
@@ -12,6 +13,10 @@ export async function readExactly(
   { position, length }: { position: number; length: number },
   malformed: (expected: string, received: string) => DataError,
 ): Promise<Uint8Array> {
+  if (length > constants.MAX_LENGTH) {
+    const expected = `at most ${constants.MAX_LENGTH} bytes, what an array holds in Node.js ${process.versions.node}`;
+    throw new DataError({ where: "a part of a file", expected, received: `${length}`, fix: "use a newer Node.js, or a file with smaller tensors" });
+  }
   const bytes = new Uint8Array(length);
   await fill(file, bytes, position, malformed);
   return bytes;

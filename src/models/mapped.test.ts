@@ -113,6 +113,10 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
       const total = await (await change()).read();
       expect((await b.read())[5] * 2).toBe((await a.read())[5]);
       expect(await sum(b.value).read()).toEqual(total);
+      const other = new Device();
+      const [onOther, here] = await Promise.all([other, defaultDevice()].map(async (device) => device.upload("f32", shape, data as Float32Array).read()));
+      expect(onOther).toEqual(here);
+      await other.close();
       return;
     }
   });

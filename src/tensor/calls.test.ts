@@ -1,7 +1,7 @@
 /** How compiled functions are called: the order of calls, numbers among the arguments, names in errors. */
 import { expect, test } from "vitest";
 import { ShapeError } from "../ir/index.ts";
-import { add, compile, greater, matmul, mul, type Tensor, tensor, Variable, where, withScope, zeros } from "./index.ts";
+import { add, compile, div, gather, greater, matmul, mul, type Tensor, tensor, Variable, where, withScope, zeros } from "./index.ts";
 
 type F = Tensor<"f32">;
 
@@ -24,6 +24,56 @@ test("a call that fails does not hold up those behind it", async () => {
   const [wrong, fine] = await Promise.allSettled([twice(zeros([2, 3])), twice(tensor([[2]]))]);
   expect(wrong).toMatchObject({ status: "rejected", reason: expect.any(ShapeError) });
   expect(await (fine as PromiseFulfilledResult<F>).value.item()).toBe(4);
+});
+
+const patterns = Array.from({ length: 5 }, (_, n) => Array.from({ length: 2 ** (n + 1) }, (_, bits) => bits.toString(2).padStart(n + 1, "0"))).flat();
+
+test.each(patterns)("of calls that do not wait, some of which fail (%s), the state holds what those did that did not", async (pattern) => {
+  const state = new Variable({ dtype: "f32", shape: [4] }, new Float32Array(4));
+  const step = compile((at: Tensor<"i32">) => {
+    const found = gather(state.value, at, 0);
+    state.assign(add(state.value, 1)); // does not wait for the lookup, so that the variable has two buffers
+    return found;
+  });
+  const at = (index: number) => tensor(Int32Array.of(index));
+  await step(at(0));
+  const settled = await Promise.allSettled([...pattern].map((digit) => step(at(digit === "1" ? 2 : 99))));
+  const done = settled.filter(({ status }) => status === "fulfilled").length;
+  expect(await state.read()).toEqual(new Float32Array(4).fill(1 + done));
+  await step(at(1));
+  expect(await state.read()).toEqual(new Float32Array(4).fill(2 + done));
+  step.dispose();
+});
+
+test("a call that makes a NaN takes its own change back, and no other's", async () => {
+  const state = new Variable({ dtype: "f32", shape: [] }, Float32Array.of(1));
+  const step = compile(
+    (x: F) => {
+      const next = add(state.value, div(x, x));
+      state.assign(next);
+      return next;
+    },
+    { debugNans: true },
+  );
+  const settled = await Promise.allSettled([0, 5, 0, 7].map((x) => step(x)));
+  expect(settled.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected", "fulfilled"]);
+  expect(await state.read()).toEqual(Float32Array.of(3));
+});
+
+test("functions that are called at once put a first value on the device once, and a value set meanwhile stays", async () => {
+  const make = (value: number) => new Float32Array(100_000).fill(value);
+  const state = new Variable({ dtype: "f32", shape: [100_000] }, make(0));
+  const [one, ten] = [1, 10].map((n) => compile(() => state.assign(add(state.value, n))));
+  await Promise.all([one(), ten()]);
+  expect((await state.read())[0]).toBe(11);
+  for (let ticks = 0; ticks < 12; ticks++) {
+    state.set(make(0));
+    const running = one();
+    for (let i = 0; i < ticks; i++) await null;
+    state.set(make(100));
+    await running;
+    expect([100, 101]).toContain((await state.read())[0]);
+  }
 });
 
 test("numbers are no parameters of a traced function: they are tensors there", async () => {

@@ -18,7 +18,7 @@ import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } f
 import { mapStructure, type Structure } from "./structure.ts";
 import { DataOp, fromHost, fromLeaf, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";
-import { initializeVariables, type Variable } from "./variable.ts";
+import { initializeVariables, isWaiting, type Variable } from "./variable.ts";
 import { nanError, watchNans } from "./watch-nans.ts";
 
 export interface CompileFunctionOptions {
@@ -105,8 +105,6 @@ export function compile<A extends readonly unknown[], R>(
   const made: Entry[] = [];
   let lastComputeMs = 0;
   let previous: Replaced[] = [];
-  /** Buffers that a run should have written and failed, and those whose place they took. */
-  const failed = new WeakMap<DeviceBuffer, DeviceBuffer>();
 
   /** Settles when the last call has been handed to the device: the next follows then, so that state changes in the order of the calls. */
   let turn: Promise<unknown> = Promise.resolve();
@@ -119,11 +117,14 @@ export function compile<A extends readonly unknown[], R>(
     const launched = turn.then(async () => {
       const entry = await pending;
       const inputs = await argumentsOf(leaves, device);
-      await initializeVariables(variablesOf(entry.leaves), device);
+      const variables = variablesOf(entry.leaves);
+      do await initializeVariables(variables, device);
+      while (variables.some(isWaiting)); // one was set anew meanwhile
       signal?.throwIfAborted();
       return { result: launch(entry, inputs, device, signal) };
     });
-    turn = launched.catch(() => undefined);
+    // a run that finds a NaN takes the state back, which no other may have read by then
+    turn = (options.debugNans ? launched.then(({ result }) => result) : launched).catch(() => undefined);
     return (await launched).result;
   };
 
@@ -159,15 +160,17 @@ export function compile<A extends readonly unknown[], R>(
       const old = variable.replaceBuffer(next);
       if (old) {
         entry.spare.set(variable, old);
-        previous.push({ variable, next, buffer: old, entry });
+        const change = { variable, next, buffer: old, entry, before: latest.get(variable), hasFailed: false };
+        latest.set(variable, change);
+        previous.push(change);
       }
     }
     const replaced = previous;
     const { data, computeMs } = await done.catch((cause) => {
-      for (const change of replaced) restore(change, failed);
+      for (const change of replaced) restore(change);
       throw cause;
     });
-    for (const { next } of replaced) failed.delete(next);
+    for (const change of replaced) change.before = undefined;
     lastComputeMs = computeMs;
     if (entry.watched.length > 0) {
       const flags = data[graph.outputs.length - 1] as HostArray;
@@ -237,16 +240,30 @@ interface Replaced {
   next: DeviceBuffer;
   buffer: DeviceBuffer;
   entry: Entry;
+  /** The change before it, while that may still fail. */
+  before: Replaced | undefined;
+  hasFailed: boolean;
 }
 
-/** After a failed run: gives a variable its value from before, also when later calls, which fail too, have replaced it again. */
-function restore({ variable, next, buffer, entry }: Replaced, failed: WeakMap<DeviceBuffer, DeviceBuffer>): void {
-  failed.set(next, buffer);
-  if (!variable.isInitialized || variable.buffer !== next) return;
-  next.isFilled = false; // a run that was not begun has not made it
-  const restored = failed.get(buffer) ?? buffer;
+/** The last change of each variable, by whichever function. Two buffers take turns, so that a buffer does not tell whose it is. */
+const latest = new WeakMap<Variable, Replaced>();
+
+/** After a failed run: gives a variable its value from before, unless a later call has changed it; those that read what it was to make fail too. */
+function restore(failure: Replaced): void {
+  failure.hasFailed = true;
+  const { variable } = failure;
+  let change = latest.get(variable);
+  if (!change?.hasFailed || !variable.isInitialized || variable.buffer !== change.next) return;
+  let restored = change.buffer;
+  for (; change?.hasFailed; change = change.before) {
+    change.next.isFilled = false; // a run that was not begun has not made it
+    change.entry.spare.set(variable, change.next);
+    restored = change.buffer;
+  }
+  restored.isFilled = true;
   variable.replaceBuffer(restored);
-  entry.spare.set(variable, restored === next ? buffer : next);
+  if (change) latest.set(variable, change);
+  else latest.delete(variable);
 }
 
 /**

@@ -165,10 +165,13 @@ export class Variable<D extends DType = DType> {
   }
 }
 
+/** Whether a variable has a value that is not on a device yet. */
+export const isWaiting = (variable: Variable): boolean => !variable.isInitialized && variable.pendingInitial !== undefined;
+
 /** Puts the values of variables on their device; initial values that are tensors are computed by one graph together. */
 export async function initializeVariables(variables: readonly Variable[], on?: Device): Promise<void> {
   for (;;) {
-    const waiting = variables.filter((variable) => !variable.isInitialized && variable.pendingInitial !== undefined);
+    const waiting = variables.filter(isWaiting);
     if (waiting.length === 0) return;
     const unseen = waiting.filter((variable) => !underWay.has(variable));
     if (unseen.length > 0) {

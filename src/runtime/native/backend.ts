@@ -1,4 +1,4 @@
-import { isMapped } from "../../files/index.ts";
+import { claimMapped } from "../../files/index.ts";
 import type { HostArray } from "../../ir/index.ts";
 import { REORDER } from "../backend.mjs";
 import type { CompileRequest, ConstantData, HostCall, HostData, Request, RunRequest, RunResult, Stage } from "../protocol.ts";
@@ -57,8 +57,6 @@ export class NativeBackend {
   private readonly torn = new Map<number, string>();
   private readonly programs = new Map<number, Program>();
   private readonly weights = new Map<HostArray, SharedWeights>();
-  /** Mapped parts of files that are the memory of a tensor. */
-  private readonly adopted = new WeakSet<HostArray>();
   private readonly runOptions: RunOptions;
   /** Runs that are not answered yet, by the ids of their requests. */
   private readonly runs = new Map<number, "waiting" | "under way" | "cancelled">();
@@ -90,10 +88,7 @@ export class NativeBackend {
 
   /** A tensor for numbers: a copy, or a mapped part of a file as it is, for the first who brings it. */
   private valueFor({ type, shape, data }: Pick<HostData, "type" | "shape" | "data">): NativeValue {
-    if (isMapped(data) && !this.adopted.has(data)) {
-      this.adopted.add(data);
-      return NativeValue.over(this.ort, type, shape, data);
-    }
+    if (claimMapped(data)) return NativeValue.over(this.ort, type, shape, data);
     this.copied(data);
     return this.copyOf({ type, shape, data });
   }
