@@ -1,4 +1,14 @@
-import { type BlockMatrix, bytesPerElement, fromFloat16Bits, hostArrayFromBytes, narrowFromF32, toFloat16Bits, widenToF32 } from "../ir/index.ts";
+import {
+  type BlockMatrix,
+  type BlockSource,
+  bytesPerElement,
+  emptyBlocks,
+  fromFloat16Bits,
+  hostArrayFromBytes,
+  narrowFromF32,
+  toFloat16Bits,
+  widenToF32,
+} from "../ir/index.ts";
 import { encodeQ4K } from "./gguf-q4k.ts";
 
 /*
@@ -271,27 +281,40 @@ export function encodeBlocks(type: GgufType, numbers: Float32Array): Uint8Array 
 }
 
 /** Whole rows of blocks, as a matrix of integers; undefined for numbers that are stored as they are. */
-export function packBlocks(type: GgufType, bytes: Uint8Array): BlockMatrix | undefined {
-  const { integers, size, bytes: blockBytes }: BlockFormat = blockFormats[type];
+export function blockSource(type: GgufType, bytes: Uint8Array): BlockSource | undefined {
+  const { integers }: BlockFormat = blockFormats[type];
   if (!integers) return undefined;
   const { zero, partSize, hasMinimum } = integers;
+  const kind = { bits: fourBitTypes.includes(type) ? 4 : 8, blockSize: partSize, zero, hasMinimums: hasMinimum } as const;
+  return { kind, pack: (into, first) => pack(type, integers, bytes, into, first) };
+}
+
+/** See blockSource: by itself. */
+export function packBlocks(type: GgufType, bytes: Uint8Array): BlockMatrix | undefined {
+  const source = blockSource(type, bytes);
+  if (!source) return undefined;
+  const { size, bytes: blockBytes } = blockFormats[type];
+  const matrix = emptyBlocks(source.kind, Math.floor(bytes.byteLength / blockBytes) * size);
+  source.pack(matrix, 0);
+  return matrix;
+}
+
+function pack(type: GgufType, integers: BlockIntegers, bytes: Uint8Array, { bits, packed, scales, minimums }: BlockMatrix, first: number): void {
+  const { size, bytes: blockBytes } = blockFormats[type];
+  const parts = size / integers.partSize;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const count = Math.floor(bytes.byteLength / blockBytes);
-  const parts = size / partSize;
-  const bits = fourBitTypes.includes(type) ? 4 : 8;
-  const packed = new Uint8Array((count * size * bits) / 8);
-  const scales = new Float32Array(count * parts);
-  const minimums = hasMinimum ? new Float32Array(count * parts) : undefined;
+  const firstPart = first / integers.partSize;
   for (let block = 0; block < count; block++) {
     const at = block * blockBytes;
     for (let part = 0; part < parts; part++) {
-      scales[block * parts + part] = integers.scale(view, at, part);
-      if (minimums) minimums[block * parts + part] = integers.minimum(view, at, part);
+      scales[firstPart + block * parts + part] = integers.scale(view, at, part);
+      if (minimums) minimums[firstPart + block * parts + part] = integers.minimum(view, at, part);
     }
-    if (integers.pack) integers.pack(bytes, at, packed, (block * size * bits) / 8);
-    else packOneByOne(integers, view, at, { packed, to: block * size, size, bits });
+    const to = first + block * size;
+    if (integers.pack) integers.pack(bytes, at, packed, (to * bits) / 8);
+    else packOneByOne(integers, view, at, { packed, to, size, bits });
   }
-  return { bits, blockSize: partSize, packed, scales, zero, minimums };
 }
 
 function packOneByOne(

@@ -3,7 +3,7 @@ export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { exists } from "./exists.ts";
 export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
-export { blockFormats, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
+export { blockFormats, blockSource, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";
 export { type Koffi, loadKoffi } from "./koffi.ts";

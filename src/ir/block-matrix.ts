@@ -12,3 +12,22 @@ export interface BlockMatrix {
   /** [N, K / blockSize] @default 0 */
   minimums?: Float32Array;
 }
+
+/** What matrices must have in common to be rows of one. */
+export interface BlockKind extends Pick<BlockMatrix, "bits" | "blockSize" | "zero"> {
+  hasMinimums: boolean;
+}
+
+/** A matrix in blocks that is still as a file has it. */
+export interface BlockSource {
+  kind: BlockKind;
+  /** Writes its numbers into a matrix of its kind, in the place of those from number `first` on. Called once. */
+  pack(into: BlockMatrix, first: number): void;
+}
+
+/** A matrix of so many numbers, all 0. */
+export function emptyBlocks({ hasMinimums, ...kind }: BlockKind, count: number): BlockMatrix {
+  const blocks = count / kind.blockSize;
+  const minimums = hasMinimums ? new Float32Array(blocks) : undefined;
+  return { ...kind, packed: new Uint8Array((count * kind.bits) / 8), scales: new Float32Array(blocks), minimums };
+}

@@ -1,6 +1,6 @@
 /** The graph: nodes with typed values, symbolic sizes, a printer and a checker. Imports nothing. */
 
-export type { BlockMatrix } from "./block-matrix.ts";
+export { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "./block-matrix.ts";
 export { checkGraph } from "./checker.ts";
 export {
   bytesPerElement,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { BlockMatrix } from "../ir/index.ts";
+import type { BlockMatrix, BlockSource } from "../ir/index.ts";
 import { optimize } from "../lower/index.ts";
 import { compile, randomKey, type Tensor, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
@@ -38,10 +38,19 @@ class Model extends Module {
   readonly table = new Embedding({ numEmbeddings: rowsOf.table, embeddingDim: COLUMNS }, randomKey(5));
 }
 
+function sourceOf({ packed, scales, minimums, ...kind }: BlockMatrix): BlockSource {
+  const pack = (into: BlockMatrix, first: number) => {
+    into.packed.set(packed, (first * kind.bits) / 8);
+    into.scales.set(scales, first / BLOCK);
+    if (minimums) into.minimums?.set(minimums, first / BLOCK);
+  };
+  return { kind: { ...kind, hasMinimums: minimums !== undefined }, pack };
+}
+
 function modelInBlocks(activations: "f32" | "int8"): Model {
   const model = new Model();
   model.q.bias?.set(Float32Array.from({ length: rowsOf.q }, (_, i) => i));
-  useBlocks(model, (key) => weights[key as keyof typeof weights].matrix, { activations });
+  useBlocks(model, (key) => sourceOf(weights[key as keyof typeof weights].matrix), { activations });
   return model;
 }
 

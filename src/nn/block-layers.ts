@@ -1,5 +1,5 @@
 /** Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around them. */
-import type { BlockMatrix } from "../ir/index.ts";
+import { type BlockMatrix, type BlockSource, emptyBlocks } from "../ir/index.ts";
 import { add, blockMatmul, cast, constant, floor, gather, matmul, moveAxis, mul, reshape, slice, stack, sub, sum, type Tensor } from "../tensor/index.ts";
 import { Embedding, Linear } from "./layers.ts";
 import { Module, type Parameter } from "./module.ts";
@@ -36,27 +36,6 @@ function nibblesOf({ packed, scales, zero, ...matrix }: BlockMatrix): BlockMatri
     { ...matrix, bits: 4, packed: high, scales: scaled, zero: zero >> 4 },
     { ...matrix, bits: 4, packed: low, scales, zero: zero & 15 },
   ];
-}
-
-/** Matrices with as many columns, below one another. All are of one kind. */
-function stacked(matrices: readonly BlockMatrix[]): BlockMatrix {
-  if (matrices.length === 1) return matrices[0];
-  const join = <T extends Uint8Array | Float32Array>(parts: readonly T[]): T => {
-    const whole = new (parts[0].constructor as new (length: number) => T)(parts.reduce((total, { length }) => total + length, 0));
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    return whole;
-  };
-  const [first] = matrices;
-  return {
-    ...first,
-    packed: join(matrices.map(({ packed }) => packed)),
-    scales: join(matrices.map(({ scales }) => scales)),
-    ...(first.minimums && { minimums: join(matrices.map(({ minimums }) => minimums as Float32Array)) }),
-  };
 }
 
 export interface BlockLayerOptions {
@@ -215,17 +194,17 @@ export const blockKeys = (model: Module): Map<string, readonly number[]> =>
   new Map([...weightedLayers(model)].map(({ key, layer }) => [key, layer.weight.shape]));
 
 interface BlockLayer extends WeightedLayer {
-  matrix: BlockMatrix;
+  source: BlockSource;
 }
 
 /** Layers of a module that have the same input, and blocks of the same kind; the others are alone. */
 function groupsOf(layers: readonly BlockLayer[]): BlockLayer[][] {
   const groups = new Map<object, Map<string, BlockLayer[]>>();
   for (const member of layers) {
-    const { holder, field, layer, matrix } = member;
+    const { holder, field, layer, source } = member;
     const shared = holder instanceof Module && layer instanceof Linear ? holder.sharedInputs?.findIndex((fields) => fields.includes(field)) : undefined;
-    const { bits, blockSize, zero, minimums } = matrix;
-    const kind = shared === undefined || shared < 0 ? field : [shared, bits, blockSize, zero, minimums !== undefined].join();
+    const { bits, blockSize, zero, hasMinimums } = source.kind;
+    const kind = shared === undefined || shared < 0 ? field : [shared, bits, blockSize, zero, hasMinimums].join();
     const ofHolder = groups.get(holder) ?? new Map<string, BlockLayer[]>();
     groups.set(holder, ofHolder.set(kind, [...(ofHolder.get(kind) ?? []), member]));
   }
@@ -237,17 +216,25 @@ function groupsOf(layers: readonly BlockLayer[]): BlockLayer[][] {
  * which is split: a token costs fewer, larger operations.
  * @param blocksOf the blocks for the checkpoint key of a weight; undefined leaves the layer as it is
  */
-export function useBlocks(model: Module, blocksOf: (key: string) => BlockMatrix | undefined, options: BlockLayerOptions = {}): void {
+export function useBlocks(model: Module, blocksOf: (key: string) => BlockSource | undefined, options: BlockLayerOptions = {}): void {
   const layers = [...weightedLayers(model)].flatMap((layer) => {
-    const matrix = blocksOf(layer.key);
-    return matrix ? [{ ...layer, matrix }] : [];
+    const source = blocksOf(layer.key);
+    return source ? [{ ...layer, source }] : [];
   });
   for (const group of groupsOf(layers)) {
     const rows = group.reduce((total, { layer }) => total + layer.weight.shape[0], 0);
-    const table = new BlockTable(rows, group[0].layer.weight.shape[1], stacked(group.map(({ matrix }) => matrix)), options);
+    const [{ layer: first, source }] = group;
+    const [, columns] = first.weight.shape;
+    const matrix = emptyBlocks(source.kind, rows * columns);
+    let filled = 0;
+    for (const { layer, source } of group) {
+      source.pack(matrix, filled * columns);
+      filled += layer.weight.shape[0];
+    }
+    const table = new BlockTable(rows, columns, matrix, options);
     let start = 0;
     for (const { holder, field, layer } of group) {
-      const [height, columns] = layer.weight.shape;
+      const [height] = layer.weight.shape;
       const weight = new BlockWeight([height, columns], table, start);
       Object.assign(holder, { [field]: layer instanceof Linear ? new BlockLinear(weight, layer.bias) : new BlockEmbedding(weight) });
       layer.weight.dispose();

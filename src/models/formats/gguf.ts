@@ -1,5 +1,5 @@
-import { decodeBlocks, GgufFile, isMapped, packBlocks, releasePages } from "../../files/index.ts";
-import { type BlockMatrix, shapesEqual } from "../../ir/index.ts";
+import { blockSource, decodeBlocks, GgufFile, isMapped, releasePages } from "../../files/index.ts";
+import { type BlockSource, shapesEqual } from "../../ir/index.ts";
 import { type BlockLayerOptions, blockKeys, loadStateDict, type StateTensor, useBlocks } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
@@ -19,7 +19,7 @@ export interface GgufOptions extends BlockLayerOptions {
 
 /** What is read of a file: weights in blocks, and weights as numbers. */
 interface Weights {
-  matrices: Map<string, BlockMatrix>;
+  matrices: Map<string, BlockSource>;
   state: Map<string, StateTensor>;
 }
 
@@ -76,9 +76,11 @@ async function readWeights(file: GgufFile, architecture: GgufArchitecture, heads
     for (const part of partsOf(file.path, architecture, heads, name, info)) {
       const { key, shape } = part;
       const rows = rowsOf(bytes, info.type, part, rowOrder(architecture, heads, key, shape[0]));
-      const blocks = shapesEqual(inBlocks.get(key) ?? [], shape) ? packBlocks(info.type, rows) : undefined;
-      if (blocks) found.matrices.set(key, blocks);
-      else {
+      const blocks = shapesEqual(inBlocks.get(key) ?? [], shape) ? blockSource(info.type, rows) : undefined;
+      if (blocks) {
+        found.matrices.set(key, letGo(blocks, rows));
+        isKept = true; // until it is packed
+      } else {
         const numbers = numbersOf(architecture, part, decodeBlocks(info.type, rows));
         found.state.set(key, numbers);
         isKept ||= numbers.data instanceof Float32Array && isMapped(numbers.data);
@@ -88,6 +90,15 @@ async function readWeights(file: GgufFile, architecture: GgufArchitecture, heads
   }
   return found;
 }
+
+/** Blocks whose pages are given back when they have been packed. */
+const letGo = ({ kind, pack }: BlockSource, rows: Uint8Array): BlockSource => ({
+  kind,
+  pack: (into, first) => {
+    pack(into, first);
+    releasePages(rows);
+  },
+});
 
 /** A weight as we have it, of the numbers in the file. */
 function numbersOf({ transposed, normOffset = 0 }: GgufArchitecture, { key, shape }: GgufPart, data: Float32Array): StateTensor {
