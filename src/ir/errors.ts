@@ -70,11 +70,13 @@ function editDistance(a: string, b: string): number {
 
 /** The candidate nearest to `word`, or undefined when none is near enough to be a likely typing mistake. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const mostEdits = Math.max(2, Math.floor(word.length / 3));
   const ranked = candidates
+    .filter((candidate) => Math.abs(candidate.length - word.length) <= mostEdits) // a long word takes no time that way
     .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
     .sort((a, b) => a.distance - b.distance);
   const best = ranked[0];
-  return best && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined;
+  return best && best.distance <= mostEdits ? best.candidate : undefined;
 }
 
 /**

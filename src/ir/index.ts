@@ -57,7 +57,7 @@ export {
   Value,
 } from "./node.ts";
 export { known, type OptionNames, requireDType } from "./options.ts";
-export { type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";
+export { exceededJsonLimit, type JsonLimits, type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";
 export { nameNode, printGraph } from "./printer.ts";
 export {
   addSizes,

@@ -12,6 +12,12 @@ export const limits = {
   jsonContainers: 8_000_000,
   /** Values of a JSON text. Vocabularies have up to 300,000, merges 1,200,000; one takes up to 16 bytes. */
   jsonValues: 32_000_000,
+  /** Lists and objects of a request to the server: messages, their parts and calls, prompts. Talks of agents have some hundred messages. */
+  requestContainers: 16_384,
+  /** Names of fields in a request, over all its objects: four for each of as many messages. */
+  requestFields: 65_536,
+  /** Answers to one request, its prompts times `n`. OpenAI takes 2048 prompts, and 128 answers to one. */
+  requestAnswers: 4096,
   /** The header of a safetensors file; the reference implementation refuses larger ones too. */
   safetensorsHeaderBytes: 100_000_000,
   /** Values in the metadata of a GGUF file. Vocabularies of 262,144 tokens have three lists of that length and one of their merges. */

@@ -17,7 +17,7 @@ export function parseJson(
   where: string,
   { expected = "JSON", fix = "the file is damaged: fetch or make it again" }: ParseJsonOptions = {},
 ): unknown {
-  const exceeded = exceededLimit(text);
+  const exceeded = exceededJsonLimit(text, fileLimits);
   if (exceeded) throw overLimit(exceeded, where, descriptions[exceeded], "more");
   try {
     return JSON.parse(text);
@@ -39,21 +39,40 @@ export function parseJsonBytes(bytes: Uint8Array, where: string, options: ParseJ
 }
 
 const descriptions = { jsonDepth: "lists and objects inside one another", jsonContainers: "lists and objects", jsonValues: "values" } as const;
-const [QUOTE, BACKSLASH, COMMA] = [0x22, 0x5c, 0x2c];
+const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 
-/** The limit that a JSON text is beyond. It need not be sound: that is found out afterwards. */
-function exceededLimit(text: string): (keyof typeof descriptions & LimitName) | undefined {
-  let [depth, containers, values] = [0, 0, 0];
+/** Limits of what a JSON text has. */
+export interface JsonLimits<L extends LimitName = LimitName> {
+  /** Of lists and objects inside one another. */
+  depth: L;
+  /** Of lists and objects. */
+  containers: L;
+  /** Of values. */
+  values: L;
+  /** Of names in objects. @default none */
+  fields?: L;
+}
+
+const fileLimits = { depth: "jsonDepth", containers: "jsonContainers", values: "jsonValues" } as const;
+
+const mostOf = (name: LimitName | undefined) => (name === undefined ? Number.POSITIVE_INFINITY : limits[name]);
+
+/** The limit that a JSON text is beyond, found before any of its values is made. It need not be sound: that is found out afterwards. */
+export function exceededJsonLimit<L extends LimitName>(text: string, names: JsonLimits<L>): L | undefined {
+  const [maxDepth, maxContainers, maxValues, maxFields] = [names.depth, names.containers, names.values, names.fields].map(mostOf);
+  let [depth, containers, values, fields] = [0, 0, 0, 0];
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
       at = stringEnd(text, at);
       if (at < 0) return undefined;
     } else if (code === COMMA) {
-      if (++values > limits.jsonValues) return "jsonValues";
+      if (++values > maxValues) return names.values;
+    } else if (code === COLON) {
+      if (++fields > maxFields) return names.fields;
     } else if ((code | 0x20) === 0x7b) {
-      if (++depth > limits.jsonDepth) return "jsonDepth"; // [ or {
-      if (++containers > limits.jsonContainers) return "jsonContainers";
+      if (++depth > maxDepth) return names.depth; // [ or {
+      if (++containers > maxContainers) return names.containers;
     } else if ((code | 0x20) === 0x7d) depth--; // ] or }
   }
   return undefined;

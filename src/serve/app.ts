@@ -2,6 +2,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { exceededJsonLimit, limits } from "../ir/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { chatJob, completionJob } from "./choices.ts";
@@ -113,13 +114,26 @@ async function bodyText(c: Context): Promise<string> {
   });
 }
 
+/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
 function jsonOf(body: string): unknown {
+  const limit = exceededJsonLimit(body, { depth: "jsonDepth", containers: "requestContainers", values: "jsonValues", fields: "requestFields" });
+  if (limit !== undefined) {
+    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
+    throw new RequestError({ status: 400, message, code: "invalid_value" });
+  }
   try {
     return JSON.parse(body);
   } catch {
     throw new RequestError({ status: 400, message: "body: expected JSON; received something else", code: "invalid_json" });
   }
 }
+
+const limitedParts = {
+  jsonDepth: "lists and objects inside one another",
+  requestContainers: "lists and objects",
+  jsonValues: "values",
+  requestFields: "names of fields",
+};
 
 function tooLarge(): never {
   const message = `body: expected at most ${MAX_BODY_BYTES >> 20} MiB; received more`;

@@ -12,8 +12,8 @@ const DEFAULT_COMPLETION_TOKENS = 16;
 /** What POST /v1/completions asks for. @throws RequestError for what cannot be given */
 export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
   const { model, contextLength } = service;
-  const maxTokens = request.max_tokens;
-  const prompts = await service.promptIds(request.prompt, { maxTokens, addSpecialTokens: true, param: "prompt" }, signal);
+  const { max_tokens: maxTokens, n: answers = 1 } = request;
+  const prompts = await service.promptIds(request.prompt, { maxTokens, answers, addSpecialTokens: true, param: "prompt" }, signal);
   const texts = typeof request.prompt === "string" ? [request.prompt] : request.prompt;
   const echoes = await Promise.all(
     prompts.map(async (ids, i) => {
@@ -24,9 +24,7 @@ export async function completionJob(service: Service, request: CompletionRequest
   );
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), request.n ?? 1).map(
-      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }),
-    );
+    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
   });
   return jobOf(choices, prompts, request, () => completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
@@ -35,11 +33,12 @@ export async function completionJob(service: Service, request: CompletionRequest
 export async function chatJob(service: Service, request: ChatRequest, signal: AbortSignal): Promise<Job> {
   const { model, format, contextLength } = service;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
+  const { n: answers = 1 } = request;
   const text = render(service, request);
-  const prompts = await service.promptIds(text, { maxTokens, addSpecialTokens: format.addSpecialTokens, param: "messages" }, signal);
+  const prompts = await service.promptIds(text, { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" }, signal);
   const [prompt] = prompts;
   const options = textOptions(model, request, maxTokens ?? contextLength - prompt.length, format.stop);
-  const choices = choicesOf(prompt, options, request.n ?? 1);
+  const choices = choicesOf(prompt, options, answers);
   return jobOf(choices, prompts, request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
 

@@ -40,10 +40,9 @@ export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>
 export function readFields<F extends Fields>(json: unknown, fields: F, path = ""): Values<F> {
   if (!isObject(json)) throw invalid(path.replace(/\.$/, "") || null, "an object", json);
   const values: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(json)) {
-    const param = path + name;
-    if (!Object.hasOwn(fields, name)) throw unknownField(param, path, nearest(name, Object.keys(fields)));
-    const field = fields[name];
+  for (const name of Object.keys(json)) {
+    if (!Object.hasOwn(fields, name)) throw unknownField(name, path, nearest(name, Object.keys(fields)));
+    const [param, field, value] = [path + name, fields[name], json[name]];
     if (value === null || field === "harmless") continue;
     if ("accepts" in field) {
       if (!field.accepts(value)) throw invalid(param, field.expected, value);
@@ -75,7 +74,8 @@ function shown(value: unknown): string {
   return JSON.stringify(value);
 }
 
-function unknownField(param: string, path: string, near: string | undefined): RequestError {
+function unknownField(name: string, path: string, near: string | undefined): RequestError {
+  const param = path + (name.length > MAX_SHOWN ? `${name.slice(0, MAX_SHOWN)}…` : name);
   const message = `Unknown parameter: '${param}'.${near ? ` Did you mean '${path}${near}'?` : ""}`;
   return new RequestError({ status: 400, message, param, code: "unknown_parameter" });
 }

@@ -1,5 +1,5 @@
 import { ContextLengthError, type Generator } from "../generate/index.ts";
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, limits, OptionError } from "../ir/index.ts";
 import { type ChatFormat, chatFormat, type Tokenizer } from "../tokenizers/index.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
@@ -70,6 +70,7 @@ export class Service {
       const message = `${room.param}: expected at most ${MAX_PROMPTS} prompts; received ${list.length}`;
       throw new RequestError({ status: 400, message, param: room.param, code: "invalid_value" });
     }
+    checkAnswers(list.length, room.answers);
     const all: number[][] = [];
     for (const prompt of list) {
       const ids = typeof prompt === "string" ? await this.encoder.encode(prompt, room.addSpecialTokens, signal) : prompt;
@@ -125,12 +126,21 @@ export interface Room {
   /** Most tokens of the answer; undefined for as many as there is room for. */
   maxTokens: number | undefined;
   addSpecialTokens: boolean;
+  /** To each prompt. */
+  answers: number;
   /** The field that the prompt is from. */
   param: "prompt" | "messages";
 }
 
 /** Prompts of one request, as for OpenAI. */
 const MAX_PROMPTS = 2048;
+
+/** @throws RequestError 400 for more answers than one request may hold the others up with */
+function checkAnswers(prompts: number, answers: number): void {
+  if (prompts * answers <= limits.requestAnswers) return;
+  const message = `n: expected at most ${limits.requestAnswers} answers, the prompts times n (limit requestAnswers); received ${prompts} times ${answers}`;
+  throw new RequestError({ status: 400, message, param: "n", code: "invalid_value" });
+}
 
 const isList = (prompts: Prompts): prompts is string[] | number[][] => Array.isArray(prompts) && typeof prompts[0] !== "number";
 
