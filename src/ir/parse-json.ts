@@ -65,7 +65,6 @@ export function exceededJsonLimit<L extends LimitName>(text: string, names: Json
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
       at = stringEnd(text, at);
-      if (at < 0) return undefined;
     } else if (code === COMMA) {
       if (++values > maxValues) return names.values;
     } else if (code === COLON) {
@@ -78,12 +77,12 @@ export function exceededJsonLimit<L extends LimitName>(text: string, names: Json
   return undefined;
 }
 
-/** Where the string that begins at a quote ends; -1 where it does not. */
+/** Where the string that begins at a quote ends; the end of the text where it does not. */
 function stringEnd(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
     let escapes = 0;
     while (text.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++;
     if (escapes % 2 === 0) return end;
   }
-  return -1;
+  return text.length;
 }

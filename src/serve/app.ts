@@ -7,6 +7,7 @@ import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
+import { requestLimits } from "./fields.ts";
 import { RequestRecord } from "./log.ts";
 import { pageFiles } from "./page/index.ts";
 import { RequestLife } from "./request-life.ts";
@@ -116,7 +117,7 @@ async function bodyText(c: Context): Promise<string> {
 
 /** @throws RequestError 400 for what is no JSON, or more of it than clients send */
 function jsonOf(body: string): unknown {
-  const limit = exceededJsonLimit(body, { depth: "jsonDepth", containers: "requestContainers", values: "jsonValues", fields: "requestFields" });
+  const limit = exceededJsonLimit(body, requestLimits);
   if (limit !== undefined) {
     const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
     throw new RequestError({ status: 400, message, code: "invalid_value" });

@@ -1,6 +1,5 @@
 import type { TextOptions } from "../generate/index.ts";
 import type { Choice, Job } from "./answer.ts";
-import { asRequestError, RequestError } from "./errors.ts";
 import { templateMessages } from "./messages.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
 import type { ServedModel, Service } from "./service.ts";
@@ -34,22 +33,12 @@ export async function chatJob(service: Service, request: ChatRequest, signal: Ab
   const { model, format, contextLength } = service;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   const { n: answers = 1 } = request;
-  const text = render(service, request);
-  const prompts = await service.promptIds(text, { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" }, signal);
-  const [prompt] = prompts;
+  const messages = templateMessages(request.messages, model.chatTemplate?.includes("developer") ?? false);
+  const room = { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" } as const;
+  const prompt = await service.encoded({ messages, variables: request.chat_template_kwargs }, room, signal);
   const options = textOptions(model, request, maxTokens ?? contextLength - prompt.length, format.stop);
   const choices = choicesOf(prompt, options, answers);
-  return jobOf(choices, prompts, request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
-}
-
-/** Whatever a template throws, it is these messages that it cannot render. */
-function render({ format, model: { chatTemplate } }: Service, { messages, chat_template_kwargs: variables }: ChatRequest): string {
-  const plain = templateMessages(messages, chatTemplate?.includes("developer") ?? false);
-  try {
-    return format.render(plain, { variables });
-  } catch (error) {
-    throw new RequestError({ status: 400, message: asRequestError(error).message, param: "messages", code: "chat_template_error" });
-  }
+  return jobOf(choices, [prompt], request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
 }
 
 /** Seeds from here on are folded, so that the next ones are whole numbers too. */

@@ -1,41 +1,64 @@
 import { Worker } from "node:worker_threads";
 import { DataError } from "../ir/index.ts";
-import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
-import type { EncodeAnswer, EncodeRequest, WorkerTokenizer } from "./encode-worker.ts";
+import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
+import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
+import { asRequestError, RequestError } from "./errors.ts";
 
 /** Longer prompts, in characters, are encoded in a thread of their own. A shorter one takes some milliseconds. */
 const LONG = 1 << 14;
+/** After a prompt of more characters, some hundred MB of working memory are given back by ending the thread. */
+const HUGE = 1 << 18;
 
 /** From source, as in tests, the built one: Node 20 reads no TypeScript. */
 const workerFile = new URL(import.meta.url.endsWith(".ts") ? "../../dist/serve/encode-worker.js" : "./encode-worker.js", import.meta.url);
 
 interface Job extends EncodeRequest {
   signal: AbortSignal;
-  resolve: (ids: Int32Array) => void;
+  length: number;
+  resolve: (encoded: Encoded) => void;
   reject: (error: unknown) => void;
 }
 
+/** The ids of a prompt, or how many there are at least where that is more than were asked for. */
+export type Encoded = { ids: ArrayLike<number> } | { atLeast: number };
+
+export interface EncodeOptions {
+  addSpecialTokens: boolean;
+  /** A long prompt that is sure to have more tokens is not encoded. */
+  maxTokens: number;
+  signal: AbortSignal;
+}
+
 /**
- * Encodes prompts without holding up the event loop: long ones, one at a time, in a thread that has the same tokenizer.
+ * Renders and encodes prompts without holding up the event loop: long ones, one at a time, in a thread that has the same tokenizer.
  */
 export class PromptEncoder {
+  readonly format: ChatFormat;
   private readonly tokenizer: Tokenizer;
+  private readonly chatTemplate: string | undefined;
   private readonly jobs: Job[] = [];
   private worker: Worker | undefined;
   private current: Job | undefined;
 
-  constructor(tokenizer: Tokenizer) {
+  constructor(tokenizer: Tokenizer, chatTemplate: string | undefined) {
     this.tokenizer = tokenizer;
+    this.chatTemplate = chatTemplate;
+    this.format = chatFormat(chatTemplate, tokenizer);
   }
 
   /**
-   * Ids of a prompt as `encodePrompt` gives them. When the signal is aborted, a long prompt is no longer encoded.
-   * @throws the signal's reason, or what the tokenizer throws
+   * Ids of a prompt as `encodePrompt` gives them, of messages as the template renders them. When the signal is aborted, a long prompt is no longer encoded.
+   * @throws the signal's reason, what the tokenizer throws, or RequestError 400 for messages that the template cannot render
    */
-  async encode(prompt: string, addSpecialTokens: boolean, signal: AbortSignal): Promise<ArrayLike<number>> {
-    if (prompt.length <= LONG) return encodePrompt(this.tokenizer, prompt, { addSpecialTokens });
+  async encode(source: string | ChatPrompt, { addSpecialTokens, maxTokens, signal }: EncodeOptions): Promise<Encoded> {
+    const prompt = typeof source === "string" ? source : { chat: JSON.stringify(source) };
+    const { length } = typeof prompt === "string" ? prompt : prompt.chat;
+    if (length <= LONG) {
+      const text = typeof source === "string" ? source : this.render(source);
+      return { ids: await encodePrompt(this.tokenizer, text, { addSpecialTokens }) };
+    }
     signal.throwIfAborted();
-    return new Promise<Int32Array>((resolve, reject) => {
+    return new Promise<Encoded>((resolve, reject) => {
       const onAbort = () => this.abandon(job);
       const settled = <T>(then: (value: T) => void) => {
         return (value: T) => {
@@ -43,11 +66,20 @@ export class PromptEncoder {
           then(value);
         };
       };
-      const job: Job = { prompt, addSpecialTokens, signal, resolve: settled(resolve), reject: settled(reject) };
+      const job: Job = { prompt, length, addSpecialTokens, maxTokens, signal, resolve: settled(resolve), reject: settled(reject) };
       signal.addEventListener("abort", onAbort);
       this.jobs.push(job);
       this.next();
     });
+  }
+
+  /** Whatever a template throws, it is these messages that it cannot render. */
+  private render({ messages, variables }: ChatPrompt): string {
+    try {
+      return this.format.render(messages, { variables });
+    } catch (error) {
+      throw templateError(asRequestError(error).message);
+    }
   }
 
   /** Ends the thread; it starts anew when a long prompt comes. */
@@ -66,19 +98,21 @@ export class PromptEncoder {
     }
     this.worker ??= this.start();
     this.worker.ref();
-    const { prompt, addSpecialTokens } = this.current;
-    this.worker.postMessage({ prompt, addSpecialTokens } satisfies EncodeRequest);
+    const { prompt, addSpecialTokens, maxTokens } = this.current;
+    this.worker.postMessage({ prompt, addSpecialTokens, maxTokens } satisfies EncodeRequest);
   }
 
   private start(): Worker {
-    const { tokenizer } = this;
-    const workerData: WorkerTokenizer = { json: tokenizer.toJson(), config: tokenizer.configToJson() };
+    const { tokenizer, chatTemplate } = this;
+    const workerData: WorkerData = { json: tokenizer.toJson(), config: tokenizer.configToJson(), chatTemplate };
     const worker = new Worker(workerFile, { workerData });
     const isCurrent = () => this.worker === worker;
     worker.on("message", (answer: EncodeAnswer) => {
       if (!isCurrent()) return;
+      if ("ids" in answer && this.current && this.current.length > HUGE) void this.dispose();
       this.finish((job) => {
-        if ("ids" in answer) job.resolve(answer.ids);
+        if ("ids" in answer || "atLeast" in answer) job.resolve(answer);
+        else if ("unrendered" in answer) job.reject(templateError(answer.unrendered));
         else job.reject("refusal" in answer ? new DataError(answer.refusal) : new Error(answer.failure));
       });
     });
@@ -108,4 +142,8 @@ export class PromptEncoder {
     void this.dispose();
     this.finish(() => {});
   }
+}
+
+function templateError(message: string): RequestError {
+  return new RequestError({ status: 400, message, param: "messages", code: "chat_template_error" });
 }

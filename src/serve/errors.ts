@@ -46,10 +46,17 @@ export function asRequestError(error: unknown): RequestError {
   return new RequestError({ status: isRefusal ? 400 : 500, message });
 }
 
-/** The prompt and the answer asked for do not fit into the context, in OpenAI's words. */
-export function contextLengthExceeded({ contextLength, promptTokens, maxNewTokens, code }: ContextLengthError, param: "messages" | "prompt"): RequestError {
+/**
+ * The prompt and the answer asked for do not fit into the context, in OpenAI's words.
+ * @param options.isLeast whether the tokens of the prompt were not counted: there are at least so many @default false
+ */
+export function contextLengthExceeded(
+  { contextLength, promptTokens, maxNewTokens, code }: ContextLengthError,
+  param: "messages" | "prompt",
+  { isLeast = false }: { isLeast?: boolean } = {},
+): RequestError {
   const limit = `This model's maximum context length is ${contextLength} tokens.`;
-  const tokens = `${promptTokens} ${promptTokens === 1 ? "token" : "tokens"}`;
+  const tokens = `${isLeast ? "at least " : ""}${promptTokens} ${promptTokens === 1 ? "token" : "tokens"}`;
   const message =
     maxNewTokens === undefined || promptTokens >= contextLength
       ? `${limit} However, your ${param} resulted in ${tokens}. Please reduce the length of the ${param}.`

@@ -20,6 +20,9 @@ export type Fields = Readonly<Record<string, Field>>;
 /** The values of the fields that are followed; those left out, or null, are undefined. */
 export type Values<F extends Fields> = { -readonly [K in keyof F as F[K] extends Rule<unknown> ? K : never]?: F[K] extends Rule<infer T> ? T : never };
 
+/** What the JSON of a request may have. */
+export const requestLimits = { depth: "jsonDepth", containers: "requestContainers", values: "jsonValues", fields: "requestFields" } as const;
+
 export const rule = <T>(expected: string, accepts: (value: unknown) => boolean): Rule<T> => ({ expected, accepts: accepts as Rule<T>["accepts"] });
 
 export const isText = (value: unknown): value is string => typeof value === "string";

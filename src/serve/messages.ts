@@ -1,5 +1,6 @@
+import { exceededJsonLimit } from "../ir/index.ts";
 import type { MixedMessage } from "../tokenizers/index.ts";
-import { type Fields, invalid, isObject, isText, readFields, rule, text } from "./fields.ts";
+import { type Fields, invalid, isObject, isText, readFields, requestLimits, rule, text } from "./fields.ts";
 
 const roles = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 type Role = (typeof roles)[number];
@@ -72,7 +73,7 @@ function toolCall(json: unknown, path: string): object {
   return { ...(id !== undefined && { id }), ...calledFunction(called, `${path}function.`) };
 }
 
-/** Clients send the arguments as JSON; templates write them out themselves. What is no JSON, as models at times write it, stays as it is. */
+/** Clients send the arguments as JSON; templates write them out themselves. What is no JSON, as models at times write it, or too much of it, stays as it is. */
 function calledFunction(json: unknown, path: string): object {
   const { name, arguments: written = "{}" } = readFields(json, functionFields, path);
   if (name === undefined) throw invalid(`${path}name`, "the name of a function", undefined);
@@ -80,6 +81,7 @@ function calledFunction(json: unknown, path: string): object {
 }
 
 function parsed(written: string): unknown {
+  if (exceededJsonLimit(written, requestLimits) !== undefined) return written;
   try {
     const value: unknown = JSON.parse(written);
     return isObject(value) ? value : written;

@@ -1,6 +1,7 @@
 import { ContextLengthError, type Generator } from "../generate/index.ts";
 import { checkOptions, limits, OptionError } from "../ir/index.ts";
-import { type ChatFormat, chatFormat, type Tokenizer } from "../tokenizers/index.ts";
+import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
+import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
@@ -30,7 +31,6 @@ const LONGEST_MS = 2 ** 31 - 1;
 /** A model, and all that its requests share. */
 export class Service {
   readonly model: ServedModel;
-  readonly format: ChatFormat;
   readonly queue: RequestQueue;
   readonly encoder: PromptEncoder;
   readonly requestTimeoutMs: number;
@@ -41,11 +41,14 @@ export class Service {
     checkLimits(options);
     const { requestTimeoutMs = 600_000, stalledTimeoutMs = 10_000, ...queue } = options;
     this.model = model;
-    this.format = chatFormat(model.chatTemplate, model.tokenizer);
     this.queue = new RequestQueue(queue);
-    this.encoder = new PromptEncoder(model.tokenizer);
+    this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
     this.requestTimeoutMs = requestTimeoutMs;
     this.stalledTimeoutMs = stalledTimeoutMs;
+  }
+
+  get format(): ChatFormat {
+    return this.encoder.format;
   }
 
   get contextLength(): number {
@@ -73,15 +76,27 @@ export class Service {
     checkAnswers(list.length, room.answers);
     const all: number[][] = [];
     for (const prompt of list) {
-      const ids = typeof prompt === "string" ? await this.encoder.encode(prompt, room.addSpecialTokens, signal) : prompt;
-      if (ids.length === 0) throw emptyPrompt(room.param);
-      this.checkRoom(ids.length, room);
-      all.push(typeof prompt === "string" ? Array.from(ids) : this.checkedIds(prompt, room.param));
+      if (Array.isArray(prompt)) {
+        this.checkRoom(prompt.length, room);
+        all.push(this.checkedIds(prompt, room.param));
+      } else all.push(await this.encoded(prompt, room, signal));
     }
     return all;
   }
 
+  /** Ids of a text, or of messages by the template. @throws as `promptIds`, and RequestError 400 where the template refuses the messages */
+  async encoded(prompt: string | ChatPrompt, room: Room, signal: AbortSignal): Promise<number[]> {
+    const { contextLength, encoder } = this;
+    const encoded = await encoder.encode(prompt, { addSpecialTokens: room.addSpecialTokens, maxTokens: contextLength, signal });
+    if ("atLeast" in encoded) {
+      throw contextLengthExceeded(new ContextLengthError({ promptTokens: encoded.atLeast, contextLength }), room.param, { isLeast: true });
+    }
+    this.checkRoom(encoded.ids.length, room);
+    return Array.from(encoded.ids);
+  }
+
   private checkRoom(promptTokens: number, { maxTokens, param }: Room): void {
+    if (promptTokens === 0) throw emptyPrompt(param);
     const { contextLength } = this;
     const isFine = maxTokens === undefined ? promptTokens < contextLength : promptTokens + maxTokens <= contextLength;
     if (!isFine) throw contextLengthExceeded(new ContextLengthError({ promptTokens, maxNewTokens: maxTokens, contextLength }), param);
