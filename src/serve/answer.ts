@@ -52,9 +52,11 @@ interface ChoicePiece {
   piece: TextPiece;
 }
 
-/** The pieces of all choices, one choice after the other. */
-async function* piecesOf({ generator, tokenizer }: ServedModel, choices: readonly Choice[], signal: AbortSignal): AsyncGenerator<ChoicePiece, void, void> {
-  for (const choice of choices) {
+/** The pieces of all choices, one choice after the other; between two, other requests have their turns. */
+async function* piecesOf({ generator, tokenizer }: ServedModel, choices: readonly Choice[], life: RequestLife): AsyncGenerator<ChoicePiece, void, void> {
+  const { signal } = life;
+  for (const [i, choice] of choices.entries()) {
+    if (i > 0) await life.pass();
     if (choice.echo) yield { choice, piece: { text: choice.echo, tokens: 0 } };
     for await (const piece of generateText(generator, tokenizer, choice.prompt, { ...choice.options, signal })) yield { choice, piece };
   }
@@ -85,7 +87,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   const shapes = job.shapes();
   const texts = job.choices.map(({ index }): FinishedChoice => ({ index, text: "", finishReason: "length" }));
   const count = new TokenCount(job.promptTokens);
-  for await (const next of piecesOf(model, job.choices, life.signal)) {
+  for await (const next of piecesOf(model, job.choices, life)) {
     const finished = texts[next.choice.index];
     finished.text += next.piece.text;
     finished.finishReason = next.piece.finishReason ?? finished.finishReason;
@@ -104,7 +106,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
 export async function streamedAnswer(model: ServedModel, job: Job, life: RequestLife, stalledTimeoutMs: number): Promise<ReadableStream<Uint8Array>> {
   await life.turn();
   const shapes = job.shapes();
-  const pieces = piecesOf(model, job.choices, life.signal);
+  const pieces = piecesOf(model, job.choices, life);
   const first = await pieces.next();
   const count = new TokenCount(job.promptTokens);
   const wrap = job.usage.continuousUsage ? (choice: number, text: string) => ({ ...shapes.piece(choice, text), usage: count.usage }) : shapes.piece;

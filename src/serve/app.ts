@@ -89,6 +89,7 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
   const body = await bodyText(c);
   const life = new RequestLife({
     client: c.req.raw.signal,
+    server: service.stopSignal,
     timeoutMs: service.requestTimeoutMs,
     place: service.queue.enter(),
     record: c.get("record"),

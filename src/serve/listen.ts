@@ -21,6 +21,8 @@ export interface RunningServer {
 
 /** How long requests under way may take to finish when the server closes. */
 const CLOSE_TIMEOUT_MS = 2000;
+/** How long clients may take to read that the server is stopping. */
+const FAREWELL_MS = 500;
 
 /**
  * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are compiled by two tokens
@@ -37,7 +39,7 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
   const server = await listen(app.fetch, host, port);
   const close = async () => {
-    await closed(server);
+    await closed(server, service);
     await service.dispose();
   };
   try {
@@ -72,9 +74,13 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   return new OptionError({ where, expected: "a free port", received, fix, cause });
 }
 
-function closed(server: Server): Promise<void> {
+function closed(server: Server, service: Service): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => server.closeAllConnections(), CLOSE_TIMEOUT_MS);
+    let timer = setTimeout(() => {
+      service.stop();
+      server.closeIdleConnections();
+      timer = setTimeout(() => server.closeAllConnections(), FAREWELL_MS);
+    }, CLOSE_TIMEOUT_MS);
     server.close(() => {
       clearTimeout(timer);
       resolve();

@@ -72,6 +72,39 @@ describe("the queue", () => {
     expect(generator.prompts.map(([id]) => id)).toEqual([66, 67, 68, 69]);
   });
 
+  test("takes turns: a request of many answers lets the others in between, and both get all of theirs", async () => {
+    await start();
+    generator.hold();
+    const many = complete({ prompt: "a", n: 4 });
+    await until(() => generator.prompts.length === 1);
+    const others = ["b", "c"].map((prompt) => complete({ prompt }));
+    await new Promise((resolve) => setTimeout(resolve, 100)); // they are in the queue
+    generator.release();
+    expect(((await (await many).json()) as { choices: unknown[] }).choices).toHaveLength(4);
+    for (const response of await Promise.all(others)) expect(response.status).toBe(200);
+    expect(generator.prompts.map(([id]) => String.fromCharCode(id + 31)).join("")).toMatch(/^a(bc|cb)aaa$/);
+  });
+
+  test("a request that waits between its answers and goes leaves the turn with the others", async () => {
+    await start();
+    generator.hold();
+    const leaving = new AbortController();
+    const many = complete({ prompt: "a", n: 4, max_tokens: 1 }, leaving.signal).catch(() => "gone");
+    await until(() => generator.prompts.length === 1);
+    const other = complete({ prompt: "b", max_tokens: 40 });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    generator.release();
+    generator.hold(2);
+    await until(() => generator.prompts.length === 2);
+    leaving.abort();
+    expect(await many).toBe("gone");
+    const last = complete({ prompt: "c" });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(generator.prompts).toHaveLength(2); // the one under way keeps its turn
+    generator.release();
+    expect([(await other).status, (await last).status]).toEqual([200, 200]);
+  });
+
   test.each([false, true])("clients that have gone leave it without computing (streamed: %s)", async (stream) => {
     const lines: string[] = [];
     await start({ log: (line) => lines.push(line) });
@@ -122,6 +155,21 @@ describe("the limit of a request's time", () => {
     const text = await (await complete({ stream: true, max_tokens: 1_000_000 })).text();
     expect(text).toMatch(/"code":"request_timeout"[^\n]*\n\ndata: \[DONE\]\n\n$/);
   });
+});
+
+test("when the server stops, streams end with an error that says so, requests that wait are told, and the log has it", async () => {
+  const lines: string[] = [];
+  await start({ log: (line) => lines.push(line) });
+  generator.hold(2);
+  const stream = await complete({ stream: true });
+  const waiting = complete({});
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const closing = server.close();
+  expect(await stream.text()).toMatch(/"message":"The server is stopping\.".*"code":"server_stopping"\}\}\n\ndata: \[DONE\]\n\n$/);
+  expect(await errorOf(await waiting)).toMatchObject({ status: 503, code: "server_stopping" });
+  await closing;
+  expect(lines.map((line) => line.split(" ").at(-1))).toEqual(["server_stopping", "server_stopping"]);
+  await start(); // for afterEach
 });
 
 /** Asks for a stream and reads nothing of it; resolves when the server closes the connection. */

@@ -16,7 +16,9 @@ interface Waiting {
   start: () => void;
 }
 
-/** The model answers one request at a time, in the order in which they are ready. */
+/**
+ * The model gives one answer at a time, in the order in which requests are ready. A request of several answers goes to the end of the queue after each.
+ */
 export class RequestQueue {
   private readonly maxQueue: number;
   private readonly queueTimeoutMs: number;
@@ -48,7 +50,11 @@ export class RequestQueue {
       });
     }
     this.inside++;
-    return new Place({ turn: (signal) => this.turn(signal), leave: (turnMs) => this.leave(turnMs) });
+    return new Place({
+      turn: (signal) => this.turn(signal, this.queueTimeoutMs),
+      pass: (turnMs, signal) => this.pass(turnMs, signal),
+      leave: (turnMs) => this.leave(turnMs),
+    });
   }
 
   /** Resolves when no request is inside. */
@@ -57,7 +63,7 @@ export class RequestQueue {
   }
 
   /** Waits until all that came before are answered, or have gone. */
-  private async turn(signal: AbortSignal): Promise<void> {
+  private async turn(signal: AbortSignal, timeoutMs: number | undefined): Promise<void> {
     signal.throwIfAborted();
     if (!this.isTaken) {
       this.isTaken = true;
@@ -72,7 +78,7 @@ export class RequestQueue {
       };
       const entry: Waiting = { start: () => settle(resolve) };
       const onAbort = () => settle(() => reject(signal.reason));
-      const timer = setTimeout(() => settle(() => reject(this.timeoutError())), this.queueTimeoutMs);
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => settle(() => reject(this.timeoutError())), timeoutMs);
       signal.addEventListener("abort", onAbort);
       this.waiting.add(entry);
     });
@@ -83,11 +89,22 @@ export class RequestQueue {
     return new RequestError({ status: 503, message, code: "queue_timeout", headers: { "retry-after": String(LONGEST_RETRY_S) } });
   }
 
-  /** @param turnMs how long the turn took, or undefined for a request that had none */
+  /** Lets those that wait go first; without any, the turn goes on. What is begun is not sent away: only the signal ends this waiting. */
+  private async pass(turnMs: number, signal: AbortSignal): Promise<boolean> {
+    if (this.waiting.size === 0) return false;
+    this.next(turnMs);
+    await this.turn(signal, undefined);
+    return true;
+  }
+
+  /** @param turnMs how long the turn took, or undefined for a request that has none */
   private leave(turnMs: number | undefined): void {
     this.inside--;
     if (this.inside === 0) for (const resolve of this.idlers.splice(0)) resolve();
-    if (turnMs === undefined) return;
+    if (turnMs !== undefined) this.next(turnMs);
+  }
+
+  private next(turnMs: number): void {
     this.meanTurnMs += (turnMs - this.meanTurnMs) / RECENT_TURNS;
     const [next] = this.waiting;
     if (next) next.start();
@@ -97,7 +114,11 @@ export class RequestQueue {
 
 /** A request's place in the queue. */
 export class Place {
-  private readonly queue: { turn: (signal: AbortSignal) => Promise<void>; leave: (turnMs: number | undefined) => void };
+  private readonly queue: {
+    turn: (signal: AbortSignal) => Promise<void>;
+    pass: (turnMs: number, signal: AbortSignal) => Promise<boolean>;
+    leave: (turnMs: number | undefined) => void;
+  };
   private turnStart: number | undefined;
   private hasLeft = false;
 
@@ -111,9 +132,22 @@ export class Place {
     this.turnStart = performance.now();
   }
 
+  /** Between two answers of one request: those that wait go first. @throws the signal's reason */
+  async pass(signal: AbortSignal): Promise<void> {
+    const { turnMs, turnStart } = this;
+    if (turnMs === undefined) return;
+    this.turnStart = undefined; // while it waits, it has no turn to give back
+    const hasWaited = await this.queue.pass(turnMs, signal);
+    this.turnStart = hasWaited ? performance.now() : turnStart;
+  }
+
   leave(): void {
     if (this.hasLeft) return;
     this.hasLeft = true;
-    this.queue.leave(this.turnStart === undefined ? undefined : performance.now() - this.turnStart);
+    this.queue.leave(this.turnMs);
+  }
+
+  private get turnMs(): number | undefined {
+    return this.turnStart === undefined ? undefined : performance.now() - this.turnStart;
   }
 }

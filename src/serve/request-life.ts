@@ -5,6 +5,8 @@ import type { Place } from "./queue.ts";
 export interface LifeOptions {
   /** Aborted when the client goes before it has its answer. */
   client: AbortSignal;
+  /** Aborted when the server stops; the reason is a RequestError. */
+  server: AbortSignal;
   timeoutMs: number;
   place: Place;
   record: RequestRecord;
@@ -18,13 +20,16 @@ export class RequestLife {
   private readonly options: LifeOptions;
   private readonly timer: NodeJS.Timeout;
   private readonly onGone = () => this.lose("gone");
+  private readonly onStop = () => this.controller.abort(this.options.server.reason);
 
   constructor(options: LifeOptions) {
     this.options = options;
-    const { client, timeoutMs } = options;
+    const { client, server, timeoutMs } = options;
     this.timer = setTimeout(() => this.controller.abort(timeoutError(timeoutMs)), timeoutMs);
     if (client.aborted) this.onGone();
     else client.addEventListener("abort", this.onGone);
+    if (server.aborted) this.onStop();
+    else server.addEventListener("abort", this.onStop);
   }
 
   /** Aborted when nobody waits for the answer any more, or it takes too long; the reason is a RequestError. */
@@ -34,6 +39,11 @@ export class RequestLife {
 
   turn(): Promise<void> {
     return this.options.place.turn(this.signal);
+  }
+
+  /** Between two answers: lets the others that wait go first. @throws the signal's reason */
+  pass(): Promise<void> {
+    return this.options.place.pass(this.signal);
   }
 
   get record(): RequestRecord {
@@ -50,6 +60,7 @@ export class RequestLife {
   end(): void {
     clearTimeout(this.timer);
     this.options.client.removeEventListener("abort", this.onGone);
+    this.options.server.removeEventListener("abort", this.onStop);
     this.options.place.leave();
   }
 }

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { ContextLengthError, type Generator } from "../generate/index.ts";
 import { checkOptions, limits, OptionError } from "../ir/index.ts";
 import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
@@ -33,12 +34,14 @@ export class Service {
   readonly model: ServedModel;
   readonly queue: RequestQueue;
   readonly encoder: PromptEncoder;
+  private readonly stopping = new AbortController();
   readonly requestTimeoutMs: number;
   readonly stalledTimeoutMs: number;
 
   /** @throws OptionError for limits that are unknown or cannot be */
   constructor(model: ServedModel, options: LimitOptions = {}) {
     checkLimits(options);
+    setMaxListeners(0, this.stopping.signal); // each request listens
     const { requestTimeoutMs = 600_000, stalledTimeoutMs = 10_000, ...queue } = options;
     this.model = model;
     this.queue = new RequestQueue(queue);
@@ -116,6 +119,16 @@ export class Service {
     if (this.contextLength < 3) return;
     const tokens = generator.generate([0, 0], { maxNewTokens: 2, temperature: 0, stopTokens: [] });
     while (!(await tokens.next()).done);
+  }
+
+  /** Aborted when the server stops; the reason is a RequestError. */
+  get stopSignal(): AbortSignal {
+    return this.stopping.signal;
+  }
+
+  /** Ends the requests under way, each with an error that says so. */
+  stop(): void {
+    this.stopping.abort(new RequestError({ status: 503, message: "The server is stopping.", code: "server_stopping" }));
   }
 
   /** Resolves when nothing uses the model any more. Requests under way end by themselves when their connections are closed. */
