@@ -144,6 +144,31 @@ test("/system, /clear, /save, /help, and what is no command", async () => {
   expect(shown()).toContain("/save <file>");
 });
 
+test("several lines that are pasted are one message, which Enter sends", async () => {
+  const { model, ended, type, shown, until } = talk(heldModel(400), { maxNewTokens: 3 });
+  await until(">>> ");
+  expect(shown()).toContain("\u001b[?2004h");
+  type("\u001b[200~first\rsecond \\\rthird\u001b[201~");
+  await until("third");
+  expect(model.generator.prompts).toHaveLength(0);
+  type(", typed\r");
+  await until("cut off");
+  type("/exit\r");
+  expect(await ended).toBe(0);
+  expect(await textOf(model, model.generator.prompts[0])).toBe("user: first\nsecond \\\nthird, typed\nassistant:");
+  expect(model.generator.prompts).toHaveLength(1);
+  expect(shown()).toContain("\u001b[?2004l");
+});
+
+test("with a chat template an answer may take all the room of the context", async () => {
+  const { model, ended, type, until } = talk({ ...heldModel(200), chatTemplate: "{% for m in messages %}{{ m.content }}{% endfor %}" }, {});
+  type("Hello\r");
+  await until("(cut off after 195 tokens; the context of 200 tokens is full)");
+  type("/exit\r");
+  expect(await ended).toBe(0);
+  expect(model.generator.options[0].maxNewTokens).toBe(195);
+});
+
 test("messages of several lines", () => {
   const messages = (...lines: string[]) => {
     const reader = new MessageReader();

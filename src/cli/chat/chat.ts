@@ -14,6 +14,16 @@ const CONTINUED = "... ";
 /** Two Ctrl-C within this time end the talk, also where lines wait that are not answered yet. */
 const TWICE_MS = 1000;
 
+/** Asks a terminal to tell what is pasted from what is typed. */
+const BRACKETED_PASTE = { on: "\u001b[?2004h", off: "\u001b[?2004l" };
+
+interface WaitingLine {
+  /** It was typed while an answer was written. */
+  isUnseen: boolean;
+  /** It ended within a paste. */
+  isPasted: boolean;
+}
+
 /** Where a talk is read from and written to. */
 export interface ChatStreams {
   input: NodeJS.ReadableStream;
@@ -58,8 +68,9 @@ class ChatSession {
   private readonly editorOutput: EditorOutput;
   private readonly lines: Interface;
   private readonly reader = new MessageReader();
-  /** For each line that waits: whether it was typed while an answer was written, and so not seen. */
-  private readonly unseen: boolean[] = [];
+  /** Of each line that waits. */
+  private readonly waiting: WaitingLine[] = [];
+  private isPasting = false;
   private answering: AbortController | undefined;
   private lastInterrupt = Number.NEGATIVE_INFINITY;
   private exitCode = 0;
@@ -73,18 +84,26 @@ class ChatSession {
     this.lines = createInterface({ input: streams.input, output, terminal: streams.isTerminal, prompt: PROMPT });
   }
 
+  /** Terminals tell where a paste begins and ends, as keys. */
+  private readonly onKey = (_text: string | undefined, { name }: { name?: string } = {}): void => {
+    if (name === "paste-start" || name === "paste-end") this.isPasting = name === "paste-start";
+  };
+
   /** Until the input ends, /exit, or Ctrl-C. Gives the exit code. */
   async run(): Promise<number> {
     const onSignal = () => this.interrupt();
     process.on("SIGINT", onSignal);
     this.lines.on("SIGINT", onSignal); // Ctrl-C as a key
-    this.lines.on("line", () => this.unseen.push(this.editorOutput.isMuted));
+    this.lines.on("line", () => this.waiting.push({ isUnseen: this.editorOutput.isMuted, isPasted: this.isPasting }));
+    if (this.streams.isTerminal) this.streams.input.on("keypress", this.onKey);
     try {
-      if (this.streams.isTerminal) this.streams.output.write("Write a message, and the model answers. /help shows what else there is; Ctrl-D ends.\n");
+      if (this.streams.isTerminal)
+        this.streams.output.write(`${BRACKETED_PASTE.on}Write a message, and the model answers. /help shows what else there is; Ctrl-D ends.\n`);
       this.prompt();
       for await (const line of this.lines) {
-        if (this.unseen.shift() && this.streams.isTerminal) this.streams.output.write(`${PROMPT}${line}\n`);
-        const message = this.reader.push(line);
+        const { isUnseen, isPasted } = this.waiting.shift() ?? { isUnseen: false, isPasted: false };
+        if (isUnseen && this.streams.isTerminal) this.streams.output.write(`${this.reader.isOpen ? CONTINUED : PROMPT}${line}\n`);
+        const message = this.reader.push(line, { isPasted });
         if (message !== undefined) await this.take(message);
         if (this.isEnded) break;
         this.prompt();
@@ -93,8 +112,9 @@ class ChatSession {
       if (rest !== undefined) await this.take(rest);
     } finally {
       process.off("SIGINT", onSignal);
+      this.streams.input.off("keypress", this.onKey);
       this.lines.close();
-      if (this.streams.isTerminal) this.streams.output.write("\n");
+      if (this.streams.isTerminal) this.streams.output.write(`\n${BRACKETED_PASTE.off}`);
     }
     return this.exitCode;
   }

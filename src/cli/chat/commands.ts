@@ -7,6 +7,8 @@ const help = `/system <text>   how the model is to behave; alone: shows it; /sys
 /help            this text
 /exit            end, as Ctrl-D
 A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.
+Several lines that are pasted are one message, which the Enter key sends.
+An answer goes on to its end, or as long as the context has room; --tokens <n> cuts it off earlier. A model without a chat template writes 128 tokens.
 Ctrl-C stops an answer; again, or at an empty prompt, it ends the talk.`;
 
 /** A command is a slash and letters, alone or before a space: paths such as /etc/hosts are none. */

@@ -1,4 +1,4 @@
-import { generateText, type TextOptions } from "../../generate/index.ts";
+import { generateText, settingsOf, type TextOptions } from "../../generate/index.ts";
 import { OptionError } from "../../ir/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
 import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt } from "../../tokenizers/index.ts";
@@ -44,11 +44,14 @@ export class Conversation {
       const left = earlier.length + 1 - this.messages.length;
       const full = `the context of ${generator.contextLength} tokens is full`;
       if (left > 0) yield { type: "note", isBefore: true, text: `${full}: the oldest ${left === 1 ? "message is" : `${left} messages are`} forgotten` };
+      const maxNewTokens = this.options.maxNewTokens ?? this.defaultTokens(prompt.length);
+      const options = { contextShift: true, ...this.options, ...(maxNewTokens !== undefined && { maxNewTokens }) };
       const stop = [...this.format.stop, ...(this.options.stop ?? [])];
-      for await (const { text, tokens, finishReason } of generateText(generator, tokenizer, prompt, { contextShift: true, ...this.options, stop, signal })) {
+      for await (const { text, tokens, finishReason } of generateText(generator, tokenizer, prompt, { ...options, stop, signal })) {
         answer += text;
         yield { type: "text", text };
-        if (finishReason === "length") yield { type: "note", text: `cut off after ${tokens} tokens; --tokens <n> allows more` };
+        const isFull = finishReason === "length" && prompt.length + tokens === generator.contextLength;
+        if (finishReason === "length") yield { type: "note", text: `cut off after ${tokens} tokens; ${isFull ? full : "--tokens <n> allows more"}` };
         if (finishReason && prompt.length + tokens > generator.contextLength) {
           yield { type: "note", text: `${full}: the answer went on without the beginning of the talk` };
         }
@@ -58,6 +61,13 @@ export class Conversation {
       else if (answer !== "") this.messages = [...this.messages, { role: "assistant", content: answer.trim() }];
       else if (this.messages.at(-1)?.role === "user") this.messages = earlier; // it failed, or nothing was said
     }
+  }
+
+  /** Most tokens of an answer where nothing was said: with a chat template, which ends its answers, all there is room for, as for the server. */
+  private defaultTokens(promptTokens: number): number | undefined {
+    const { chatTemplate, generator } = this.model;
+    const isLimited = settingsOf(generator.model.generationConfig, {}).maxNewTokens !== undefined;
+    return chatTemplate === undefined || isLimited ? undefined : generator.contextLength - promptTokens;
   }
 
   /** Token ids of the prompt, after the oldest messages that leave no room for an answer are dropped. @throws OptionError when the last is too long */

@@ -1,6 +1,6 @@
 const FENCE = '"""';
 
-/** Puts lines together to messages: a line that ends with a backslash goes on, and three quotation marks hold a text of several lines. */
+/** Puts lines together to messages: a line that ends with a backslash goes on, and three quotation marks hold a text of several lines. Lines of a paste go on. */
 export class MessageReader {
   private lines: string[] = [];
   private isFenced = false;
@@ -10,8 +10,11 @@ export class MessageReader {
     return this.lines.length > 0 || this.isFenced;
   }
 
-  /** The message that ends with this line, or undefined when it goes on. */
-  push(line: string): string | undefined {
+  /**
+   * The message that ends with this line, or undefined when it goes on.
+   * @param options.isPasted whether the line ends within a paste, and so ends no message @default false
+   */
+  push(line: string, { isPasted = false }: { isPasted?: boolean } = {}): string | undefined {
     let text = line;
     if (!this.isOpen && text.trimStart().startsWith(FENCE)) {
       this.isFenced = true;
@@ -22,9 +25,9 @@ export class MessageReader {
       this.lines.push(isEnd ? text.trimEnd().slice(0, -FENCE.length) : text);
       return isEnd ? this.end()?.replace(/^\n|\n$/g, "") : undefined;
     }
-    const goesOn = text.endsWith("\\");
-    this.lines.push(goesOn ? text.slice(0, -1) : text);
-    return goesOn ? undefined : this.end();
+    const isContinued = !isPasted && text.endsWith("\\");
+    this.lines.push(isContinued ? text.slice(0, -1) : text);
+    return isContinued || isPasted ? undefined : this.end();
   }
 
   /** What there is of a message when the input ends; undefined when there is none. */
