@@ -1,5 +1,6 @@
-import { mkdir, readdir, realpath, stat } from "node:fs/promises";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolder } from "../files/index.ts";
 import { OptionError } from "../ir/index.ts";
 import {
   exportModel,
@@ -40,7 +41,7 @@ export async function convertCommand(name: string, target: string, options: Conv
   const model = await fromPretrained(source);
   if (to === "gguf") report(await saveGguf(model, target, { type: options.type }), options.type);
   else {
-    await mkdir(target, { recursive: true });
+    await makeFolder(target);
     if (to === "onnx") await exportModel(model, target);
     else
       await savePretrained(model, target, {

@@ -2,6 +2,7 @@
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { exists } from "./exists.ts";
+export { makeFolder } from "./folder.ts";
 export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
 export { blockFormats, blockSource, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
