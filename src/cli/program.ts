@@ -195,12 +195,13 @@ Examples:
   program
     .command("convert")
     .argument("<model>", "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file")
-    .argument("<target>", "a new folder, or a file that ends in .gguf")
+    .argument("<target>", "a new folder, or a new file that ends in .gguf")
     .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
     .addOption(choice("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)", targetFormats))
     .addOption(choice("--dtype <dtype>", "of weights in safetensors (default: as they are stored)", ["f32", "f16", "bf16"]))
     .addOption(choice("--type <type>", "of weights in GGUF (default: f16)", ggufTypes))
     .option("--shard <gb>", "largest file of weights, in GB (default: 5)", number)
+    .option("--force", "replace a .gguf file, or a folder that holds a model and nothing else; never a run")
     .option("--runs <folder>", "folder of all runs", "runs")
     .addHelpText(
       "after",
