@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { chatCommand } from "./chat/chat.ts";
+import { typed } from "./command.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -72,7 +73,7 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
       const model = await openModel(folder, o.runs);
       await printSamples(model, ["", "", ""], 100);
       model.generator.dispose();
-      process.stdout.write(`\nnext: kindling generate ${folder} --prompt "..."   or   kindling serve ${folder}\n`);
+      process.stdout.write(`\nnext: ${typed("generate", folder)} --prompt "..."   or   ${typed("serve", folder)}\n`);
     });
 }
 

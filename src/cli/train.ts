@@ -23,6 +23,7 @@ import {
 import { useDevice } from "./device.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
+import { undertrained } from "./undertrained.ts";
 
 export interface TrainCommandOptions extends Partial<RunConfig> {
   /** Name of the run. @default that of the text */
@@ -38,15 +39,13 @@ export interface RunOutcome {
   isComplete: boolean;
 }
 
-/** Loss shown is a running mean, so that it can be read. */
-const SMOOTHING = 0.95;
-
 /** Shows the events of a run as they come. */
 class TrainReport {
   readonly line = new ProgressLine();
   isComplete = false;
   private readonly curve: CurvePoint[] = [];
-  private smoothed: number | undefined;
+  /** Of the last step, as metrics.jsonl has it. */
+  private loss: number | undefined;
   private validation: number | undefined;
   private readonly config: RunConfig;
   private readonly device: DeviceType;
@@ -102,7 +101,7 @@ class TrainReport {
       time: `finished at step ${step} of ${steps}: the time limit of ${formatSeconds(maxSeconds)} is reached`,
       aborted: `stopped at step ${step} of ${steps}`,
     };
-    const loss = this.smoothed === undefined ? "" : `, loss ${this.smoothed.toFixed(4)}`;
+    const loss = this.loss === undefined ? "" : `, loss ${this.loss.toFixed(4)}`;
     const validation =
       validationLoss === null ? "" : `, validation loss ${validationLoss.toFixed(4)}${validationStep === step ? "" : ` at step ${validationStep}`}`;
     return `${reasons[reason]}${loss}${validation}`;
@@ -111,10 +110,10 @@ class TrainReport {
   private showStep({ step, loss, tokensPerSecond, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
     const { steps, maxSeconds, batchSize, contextLength } = this.config;
     this.curve.push({ step, loss });
-    this.smoothed = this.smoothed === undefined ? loss : SMOOTHING * this.smoothed + (1 - SMOOTHING) * loss;
+    this.loss = loss;
     const byPace = ((steps - step) * batchSize * contextLength) / tokensPerSecond;
     const left = maxSeconds > 0 ? Math.min(byPace, maxSeconds - elapsedSeconds) : byPace;
-    const losses = `loss ${this.smoothed.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
+    const losses = `loss ${loss.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
     const [begin, end] = [`step ${step}/${steps}  ${losses}`, `${formatSeconds(left)} left`];
     this.line.show(`${begin}  ${formatCount(tokensPerSecond)} tokens/s  ${end}`, `${begin}  ${end}`);
   }
@@ -164,6 +163,8 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     process.exitCode = INTERRUPTED;
     report.showStopped(await findCheckpoint(join(folder, "checkpoint")), cancelSignal.aborted);
   }
+  const note = report.isComplete ? await undertrained(runs, name) : undefined;
+  if (note) report.line.print(note);
   return { folder, isComplete: report.isComplete };
 }
 

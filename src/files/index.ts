@@ -1,6 +1,7 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
+export { commandLine } from "./command-line.ts";
 export { exists } from "./exists.ts";
 export { makeFolder } from "./folder.ts";
 export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
