@@ -35,6 +35,7 @@ function addTraining(program: Command): void {
     .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--restart", "begin anew; the earlier run of this name is removed when the new one has saved")
+    .option("--stored-text", "go on with the text as the run stored it, though its file has changed")
     .addOption(choice("--tokenizer <kind>", `how text becomes tokens ${shown(d.tokenizer)}`, ["bpe", "char"]))
     .option("--vocab-size <n>", `most tokens of the bpe vocabulary ${shown(d.vocabSize)}`, integer)
     .option("--context <tokens>", `context length ${shown(d.contextLength)}`, integer)
@@ -67,7 +68,14 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
     .action(async (o, command: Command) => {
       if (o.text === undefined && o.name === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
       const settings = Object.entries(trainingOptions).map(([name, option]) => [name, o[propertyOf(option)]]);
-      const options: TrainCommandOptions = dropUndefined({ ...Object.fromEntries(settings), name: o.name, runs: o.runs, restart: o.restart, device: o.device });
+      const options: TrainCommandOptions = dropUndefined({
+        ...Object.fromEntries(settings),
+        name: o.name,
+        runs: o.runs,
+        restart: o.restart,
+        storedText: o.storedText,
+        device: o.device,
+      });
       const { folder, isComplete } = await trainCommand(options, "run the same command again");
       if (!isComplete) return;
       const model = await openModel(folder, o.runs);

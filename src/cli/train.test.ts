@@ -52,7 +52,7 @@ test("a run that its time limit ended says that it is undertrained, and npm star
   const start = await run("start", "--no-serve");
   expect(start.output).toMatch(/^using the model trained earlier in runs.sotu\n/);
   expect(said.exec(start.output)?.[1]).toBe(command);
-  const again = await runShell(command.replace(/\d+$/, "1 --steps 5"), [], true);
+  const again = await runShell(`${command} --steps 5`, [], true);
   expect(again.output).toMatch(/resumed at step \d+/);
   expect(again.output).not.toContain("undertrained");
   expect((await run("start", "--no-serve")).output).toMatch(/trained earlier in runs.sotu \(delete the folder to train again\)/);

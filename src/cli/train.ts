@@ -30,6 +30,7 @@ export interface TrainCommandOptions extends Partial<RunConfig> {
   name?: string;
   runs: string;
   restart?: boolean;
+  storedText?: boolean;
   /** Where to compute. */
   device: DeviceType | "auto";
 }
@@ -143,7 +144,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     if (options.name !== undefined) return withStandardInput((text) => trainCommand({ ...options, text }, howToResume));
     throw new OptionError({ where: "train", expected: "a --name for a text from standard input", received: "none", fix: "for example --name my" });
   }
-  const { text, name = defaultRunName(text ?? "."), runs, restart = false, device: type, ...changes } = options;
+  const { text, name = defaultRunName(text ?? "."), runs, restart = false, storedText, device: type, ...changes } = options;
   const folder = runFolder(runs, name);
   const picked = await useDevice({ device: type });
   const stored = restart ? {} : await readRunConfig(folder);
@@ -152,7 +153,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
   const { signal, cancelSignal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
   try {
     const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart })) report.show(event);
+    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText })) report.show(event);
   } catch (error) {
     report.line.end();
     if (!signal.aborted || (error as Error).name !== "AbortError") throw error;

@@ -120,6 +120,11 @@ export async function beginAnew(folder: string, text: string, prepare: (staging:
   });
 }
 
+/** Removes what a run wrote that was new and failed before it began: it is no run. */
+export async function forgetUnbegun(folder: string): Promise<void> {
+  if (!(await hasTrained(folder))) await removeFolder(folder).catch(() => {}); // the error that ended it is the one to report
+}
+
 /** Whether a path lies in a folder, or is it. */
 function isInside(folder: string, path: string): boolean {
   const way = relative(resolve(folder), resolve(path));
@@ -170,6 +175,6 @@ export function refuseOtherText(folder: string, text: string): never {
     where: text,
     expected: `the text that ${folder} was trained on`,
     received: "another: its content has changed",
-    fix: `to go on with the old text: ${commandLine("kindling", "train", "--name", basename(folder), ...place)} (no --text). To begin anew with this one: add --restart, or choose another --name`,
+    fix: `to go on with the old text: ${commandLine("kindling", "train", "--name", basename(folder), ...place, "--stored-text")}. To begin anew with this one: --restart instead, or choose another --name`,
   });
 }
