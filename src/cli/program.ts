@@ -95,9 +95,10 @@ function addWriting(program: Command): void {
       `\nExamples:\n  kindling generate sotu --prompt "My fellow citizens,"\n  kindling generate runs/poems --temperature 0 --tokens 50\n  cat letter.txt | kindling generate smollm2.gguf --prompt - --context 4096`,
     )
     .action(async (name, o) => {
+      const sampling = samplingOf(o);
       await useDevice(o);
       const model = await openModel(name, o.runs, openOptionsOf(o));
-      await generateCommand(model, o.prompt, samplingOf(o));
+      await generateCommand(model, o.prompt, sampling);
       model.generator.dispose();
     });
 
@@ -115,9 +116,10 @@ Examples:
 A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.`,
     )
     .action(async (name, o) => {
+      const sampling = samplingOf(o);
       await useDevice(o);
       const model = await openModel(name, o.runs, openOptionsOf(o));
-      process.exitCode = await chatCommand(model, samplingOf(o), { system: o.system });
+      process.exitCode = await chatCommand(model, sampling, { system: o.system });
       model.generator.dispose();
     });
 
