@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isInstalled } from "./installed.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const OLDEST_NODE = 20;
@@ -36,7 +37,7 @@ const installed = join(root, "node_modules", ".kindling-installed");
 const lock = createHash("sha256")
   .update(readFileSync(join(root, "package-lock.json")))
   .digest("hex");
-if (!existsSync(installed) || readFileSync(installed, "utf8") !== lock) {
+if ((!existsSync(installed) || readFileSync(installed, "utf8") !== lock) && !isInstalled(root)) {
   console.log("installing dependencies (npm ci) ...");
   run(process.env.npm_execpath ?? "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], "npm ci failed: see above. Is the npm registry reachable?");
   mkdirSync(dirname(installed), { recursive: true });

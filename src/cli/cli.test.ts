@@ -66,8 +66,9 @@ test("mistakes name the nearest right thing", async () => {
   expect((await run(["train", "--text", "text.txt", "--width", "ten"])).output).toMatch(/not a number/);
   expect((await run(["serve", "x", "--timeout", "0"])).output).toMatch(/not a number of seconds above 0/);
   expect((await run(["generate", "nothing"])).output).toMatch(/the name of a run/);
-  for (const path of ["runs/none", "none/none.gguf", "./none"])
-    expect((await run(["inspect", path])).output).toMatch(/^error: model: expected the name of a run/m);
+  for (const path of ["none/none.gguf", "nothere.gguf"])
+    expect((await run(["chat", path])).output).toContain(`error: ${path}: expected a model's file; received no such file. Fix: check the path.`);
+  for (const path of ["runs/none", "./none"]) expect((await run(["inspect", path])).output).toMatch(/^error: model: expected the name of a run/m);
   expect((await run(["inspect", "text.txt"])).output).toMatch(/^error: text\.txt: expected a model/m);
 });
 

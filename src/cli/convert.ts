@@ -1,5 +1,6 @@
-import { mkdir, readdir, realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir, realpath, stat } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { exists } from "../files/index.ts";
 import { OptionError } from "../ir/index.ts";
 import {
   exportModel,
@@ -12,6 +13,7 @@ import {
   saveGguf,
   savePretrained,
 } from "../models/index.ts";
+import { checkTarget, fillFolder } from "./convert-target.ts";
 import { findModel } from "./models.ts";
 import { formatBytes, formatCount } from "./terminal.ts";
 
@@ -27,6 +29,8 @@ export interface ConvertOptions {
   type?: (typeof ggufTypes)[number];
   /** Largest file of weights, in GB. */
   shard?: number;
+  /** Whether a model that is there already is replaced. @default false */
+  force?: boolean;
 }
 
 /** `kindling convert`: a model in another format, with its tokenizer and what else is beside it. */
@@ -34,20 +38,19 @@ export async function convertCommand(name: string, target: string, options: Conv
   const to = options.to ?? (target.endsWith(".gguf") ? "gguf" : "safetensors");
   refuse(to === "gguf", options.dtype, "--dtype is for safetensors; for GGUF there is --type");
   refuse(to !== "gguf", options.type, "--type is for GGUF; for safetensors there is --dtype");
+  if (await exists(name)) await refuseSource(name, target);
+  await checkTarget(target, { format: to, runs: options.runs, force: options.force ?? false }); // before anything is fetched or read
   const source = (await stat(name).catch(() => undefined))?.isFile() ? name : await findModel(name, options.runs);
-  if (await isSame(source, target))
-    throw new OptionError({ where: "convert", expected: "another target than the source", received: target, fix: "name a new folder or file" });
+  await refuseSource(source, target);
   const model = await fromPretrained(source);
   if (to === "gguf") report(await saveGguf(model, target, { type: options.type }), options.type);
   else {
-    await mkdir(target, { recursive: true });
-    if (to === "onnx") await exportModel(model, target);
-    else
-      await savePretrained(model, target, {
-        dtype: options.dtype ?? (await storedDType(source)),
-        ...(options.shard && { maxShardBytes: options.shard * 1e9 }),
-      });
-    await saveCompanions(source, target, { isSameModel: true });
+    const dtype = options.dtype ?? (await storedDType(source));
+    await fillFolder(target, async (folder) => {
+      if (to === "onnx") await exportModel(model, folder);
+      else await savePretrained(model, folder, { dtype, ...(options.shard && { maxShardBytes: options.shard * 1e9 }) });
+      await saveCompanions(source, folder, { isSameModel: true });
+    });
   }
   process.stdout.write(`${target}  ${formatBytes(await sizeOf(target))}\n`);
 }
@@ -56,7 +59,12 @@ function refuse(isWrong: boolean, value: string | undefined, fix: string): void 
   if (isWrong && value !== undefined) throw new OptionError({ where: "convert", expected: "options of the target's format", received: value, fix });
 }
 
-const isSame = async (a: string, b: string): Promise<boolean> => (await realpath(a)) === (await realpath(b).catch(() => undefined));
+/** A source that is the target, or lies in it, would be gone before it is read. */
+async function refuseSource(source: string, target: string): Promise<void> {
+  const [from, into] = [await realpath(source), await realpath(target).catch(() => undefined)];
+  if (into === undefined || (from !== into && !from.startsWith(into + sep))) return;
+  throw new OptionError({ where: "convert", expected: "another target than the source", received: target, fix: "name a new folder or file" });
+}
 
 /** Tells how the numbers are stored, where that is not what was asked for. */
 function report({ numbers, fallbacks }: SavedGguf, type: ConvertOptions["type"]): void {

@@ -56,6 +56,35 @@ test("a prompt from standard input, limits, penalties, another cache and threads
   expect(output.length).toBeGreaterThan(8);
 });
 
+test("of a prompt from standard input one final newline is dropped", async () => {
+  const options = ["--prompt", "-", "--temperature", "0"];
+  const [plain, ended, twice] = await Promise.all(["It was", "It was\n", "It was\n\n"].map((prompt) => generate(options, prompt)));
+  expect(ended.output).toBe(plain.output);
+  expect(twice.output.startsWith("It was\n")).toBe(true);
+});
+
+test.each([
+  ["--temperature", "-1", /^error: .*--temperature of at least 0/],
+  ["--top-p", "2", /^error: .*--top-p/],
+  ["--top-k", "-1", /^error: .*--top-k/],
+  ["--min-p", "-1", /^error: .*--min-p/],
+  ["--repetition-penalty", "0", /^error: .*--repetition-penalty to be/],
+  ["--tokens", "-3", /^error: .*--tokens to be a number of tokens of at least 0/],
+  ["--seed", "1.5", /'--seed <n>'/],
+])("%s %s is refused before the model is loaded, and nothing is printed", async (option, value, message) => {
+  for (const command of ["generate", "chat"]) {
+    const { code, output, errors } = await run([command, "not there", option, value]);
+    expect(code).toBe(1);
+    expect(errors).toMatch(message);
+    expect(output).toBe("");
+  }
+});
+
+test("--max-tokens is asked about", async () => {
+  expect((await run(["generate", "tale", "--max-tokens", "3"])).errors).toMatch(/Did you mean --tokens\?/);
+  expect((await run(["generate", "--help"])).output).not.toContain("--max-tokens");
+});
+
 test.skipIf(process.platform === "win32")("Ctrl-C ends a text with 130, and what was written stays", async () => {
   const child = spawn(process.execPath, [program, "generate", "tale", "--tokens", "10000000", "--context-shift", "--prompt", "It was"], { cwd: folder });
   let output = "";

@@ -6,7 +6,7 @@ import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 
 /** `kindling generate`: continues a prompt on standard output; "-" reads it from standard input. Tells the seed of a text that was drawn without one. */
 export async function generateCommand({ generator, tokenizer }: ServedModel, promptOption: string, asked: TextOptions): Promise<void> {
-  const prompt = promptOption === "-" ? await text(process.stdin) : promptOption;
+  const prompt = promptOption === "-" ? (await text(process.stdin)).replace(/\r?\n$/, "") : promptOption; // echo ends with a newline that nobody meant
   const options = withSeed(generator, asked);
   const ids = await encodePrompt(tokenizer, prompt); // before anything is shown: what it warns of has lines of its own
   const { signal, dispose } = abortOnInterrupt(() => {});

@@ -56,6 +56,7 @@ test("list shows runs and pulled models with what they are", async () => {
   expect(output).not.toContain("no run");
   const rows = JSON.parse((await run("list", "--json")).output);
   expect(rows.map(({ name }: { name: string }) => name)).toEqual(["tale", "故事", "owner/tiny-llama", "owner/other"]);
+  for (const { parameters } of rows) expect(Number.isSafeInteger(parameters)).toBe(true);
   expect((await run("list", "--runs", "elsewhere")).output).toContain("owner/tiny-llama");
 });
 
@@ -67,6 +68,20 @@ test("show says what a model is, and of a run its options and last losses", asyn
   expect(output).toMatch(/^step +3 of 3: loss \d\.\d{4}, validation loss \d\.\d{4}$/m);
   expect((await run("show", "owner/tiny-llama")).output).toMatch(/^architecture +Llama/m);
   expect((await run("show", "tael")).errors).toMatch(/^error: tael: expected a run in runs, or a pulled repository; received none\. Fix: kindling list/);
+});
+
+test("a wrong name of a model is told with the runs there are, and the nearest", async () => {
+  expect((await run("serve", "tael")).errors).toMatch(/received "tael"\. Fix: did you mean tale\? The runs in runs are tale, 故事\./);
+  expect((await run("chat", "nothing-like-it")).errors).toMatch(/Fix: the runs in runs are tale, 故事\./);
+  expect((await run("chat", "tale", "--runs", "elsewhere")).errors).toMatch(/Fix: there are no runs in elsewhere yet: kindling train --text/);
+  await mkdir(join(folder, "runs", "tiny"));
+  await cp(join(folder, "runs", "tale", "run.json"), join(folder, "runs", "tiny", "run.json"));
+  for (const name of ["tiny", "runs/tiny"]) {
+    expect((await run("chat", name)).errors).toMatch(
+      /^error: runs.tiny: expected a run with a model; received one that has saved nothing yet\. Fix: .* train --name tiny\./,
+    );
+  }
+  await rm(join(folder, "runs", "tiny"), { recursive: true });
 });
 
 test("rm removes a run or a pulled model, and nothing without a yes", async () => {

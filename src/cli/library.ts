@@ -72,12 +72,13 @@ function formatTime(time: Date): string {
   return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${two(time.getHours())}:${two(time.getMinutes())}`;
 }
 
-const parametersOf = async (model: string | undefined) =>
+/** How many a model has; null where it has saved none or they cannot be read. */
+const parametersOf = async (model: string | undefined): Promise<number | null> =>
   model
     ? inspectModel(model)
-        .then(({ parameters }) => formatCount(parameters))
-        .catch(() => "?")
-    : "-";
+        .then(({ parameters }) => parameters)
+        .catch(() => null)
+    : null;
 
 /** `kindling list`: name, kind, parameters, size and last change. */
 export async function listCommand({ runs, json }: { runs: string; json?: boolean }): Promise<void> {
@@ -90,7 +91,13 @@ export async function listCommand({ runs, json }: { runs: string; json?: boolean
   } else if (rows.length === 0) {
     process.stdout.write(`no run in ${runs}, and nothing pulled. First: kindling train --text my.txt, or kindling pull owner/name\n`);
   } else {
-    const table = rows.map((row) => [row.name, row.kind, row.parameters, formatBytes(row.bytes), formatTime(row.changed)]);
+    const table = rows.map((row) => [
+      row.name,
+      row.kind,
+      row.parameters === null ? "-" : formatCount(row.parameters),
+      formatBytes(row.bytes),
+      formatTime(row.changed),
+    ]);
     process.stdout.write(tableOf([["name", "kind", "parameters", "size", "changed"], ...table]));
   }
 }

@@ -1,12 +1,17 @@
-import { stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
 import { Generator, type GeneratorOptions } from "../generate/index.ts";
 import { isRemoteName, pull } from "../hub/index.ts";
-import { DataError } from "../ir/index.ts";
+import { DataError, nearest } from "../ir/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
+import { readRunConfig } from "../train/index.ts";
+import { typed } from "./command.ts";
 import { progressOf } from "./pull.ts";
+
+/** Endings that name a file, and never a run or a repository. */
+const isModelFile = /\.(gguf|safetensors|bin|pt|pth|onnx)$/i;
 
 const infoOf = (path: string) => stat(path).catch(() => undefined);
 
@@ -19,12 +24,35 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
   }
   const isRun = name.startsWith(`${runsFolder}/`) || name.startsWith(`${runsFolder}${sep}`);
   if (!isRun && (await isRemoteName(name))) return pull(name, progressOf());
+  return refuseName(name, runsFolder);
+}
+
+/** Says what is wrong with a name that no model has. */
+async function refuseName(name: string, runs: string): Promise<never> {
+  for (const place of [name, join(runs, name)]) {
+    if (!(await readRunConfig(place).catch(() => undefined))) continue;
+    const train = typed("train", "--name", basename(place), ...(dirname(place) === "runs" ? [] : ["--runs", dirname(place)]));
+    throw new DataError({ where: place, expected: "a run with a model", received: "one that has saved nothing yet", fix: `train it first: ${train}` });
+  }
+  if (isModelFile.test(name)) {
+    throw new DataError({ where: name, expected: "a model's file", received: "no such file", fix: "check the path" });
+  }
+  const names = await runNames(runs);
+  const near = nearest(name, names);
+  const list = names.length > 0 ? `the runs in ${runs} are ${names.join(", ")}` : `there are no runs in ${runs} yet: kindling train --text my.txt --name my`;
   throw new DataError({
     where: "model",
     expected: "the name of a run, a folder with config.json, a .gguf file, or a repository such as owner/name",
     received: `"${name}"`,
-    fix: "train one first: kindling train --text my.txt --name my",
+    fix: near === undefined ? list : `did you mean ${near}? ${list[0].toUpperCase()}${list.slice(1)}`,
   });
+}
+
+/** Names of the runs that are there. */
+async function runNames(runs: string): Promise<string[]> {
+  const names = (await readdir(runs).catch(() => [])).sort();
+  const areRuns = await Promise.all(names.map((name) => infoOf(join(runs, name, "run.json"))));
+  return names.filter((_, i) => areRuns[i]);
 }
 
 /** Of the generator, and of loading. */

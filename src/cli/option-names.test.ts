@@ -74,8 +74,8 @@ describe("what serve refuses is said of its option", () => {
     "--cache-dtype": [["f64", /'--cache-dtype <dtype>'/]],
     "--device": [["cup", /'--device <type>'/]],
   };
-  /** Any folder is one, though none of its models is named; the other takes no value. */
-  const withoutWrong = ["--runs", "--log"];
+  /** Any folder is one, though none of its models is named; the others take no value. */
+  const withoutWrong = ["--runs", "--log", "--no-mmap"];
 
   test("its options are all here", () => {
     const serve = createProgram().commands.find((command) => command.name() === "serve");

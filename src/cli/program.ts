@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { chatCommand } from "./chat/chat.ts";
+import { typed } from "./command.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -34,6 +35,7 @@ function addTraining(program: Command): void {
     .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--restart", "begin anew; the earlier run of this name is removed when the new one has saved")
+    .option("--stored-text", "go on with the text as the run stored it, though its file has changed")
     .addOption(choice("--tokenizer <kind>", `how text becomes tokens ${shown(d.tokenizer)}`, ["bpe", "char"]))
     .option("--vocab-size <n>", `most tokens of the bpe vocabulary ${shown(d.vocabSize)}`, integer)
     .option("--context <tokens>", `context length ${shown(d.contextLength)}`, integer)
@@ -66,13 +68,20 @@ Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 faile
     .action(async (o, command: Command) => {
       if (o.text === undefined && o.name === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
       const settings = Object.entries(trainingOptions).map(([name, option]) => [name, o[propertyOf(option)]]);
-      const options: TrainCommandOptions = dropUndefined({ ...Object.fromEntries(settings), name: o.name, runs: o.runs, restart: o.restart, device: o.device });
+      const options: TrainCommandOptions = dropUndefined({
+        ...Object.fromEntries(settings),
+        name: o.name,
+        runs: o.runs,
+        restart: o.restart,
+        storedText: o.storedText,
+        device: o.device,
+      });
       const { folder, isComplete } = await trainCommand(options, "run the same command again");
       if (!isComplete) return;
       const model = await openModel(folder, o.runs);
       await printSamples(model, ["", "", ""], 100);
       model.generator.dispose();
-      process.stdout.write(`\nnext: kindling generate ${folder} --prompt "..."   or   kindling serve ${folder}\n`);
+      process.stdout.write(`\nnext: ${typed("generate", folder)} --prompt "..."   or   ${typed("serve", folder)}\n`);
     });
 }
 
@@ -86,9 +95,10 @@ function addWriting(program: Command): void {
       `\nExamples:\n  kindling generate sotu --prompt "My fellow citizens,"\n  kindling generate runs/poems --temperature 0 --tokens 50\n  cat letter.txt | kindling generate smollm2.gguf --prompt - --context 4096`,
     )
     .action(async (name, o) => {
+      const sampling = samplingOf(o);
       await useDevice(o);
       const model = await openModel(name, o.runs, openOptionsOf(o));
-      await generateCommand(model, o.prompt, samplingOf(o));
+      await generateCommand(model, o.prompt, sampling);
       model.generator.dispose();
     });
 
@@ -106,9 +116,10 @@ Examples:
 A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.`,
     )
     .action(async (name, o) => {
+      const sampling = samplingOf(o);
       await useDevice(o);
       const model = await openModel(name, o.runs, openOptionsOf(o));
-      process.exitCode = await chatCommand(model, samplingOf(o), { system: o.system });
+      process.exitCode = await chatCommand(model, sampling, { system: o.system });
       model.generator.dispose();
     });
 
@@ -195,12 +206,13 @@ Examples:
   program
     .command("convert")
     .argument("<model>", "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file")
-    .argument("<target>", "a new folder, or a file that ends in .gguf")
+    .argument("<target>", "a new folder, or a new file that ends in .gguf")
     .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
     .addOption(choice("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)", targetFormats))
     .addOption(choice("--dtype <dtype>", "of weights in safetensors (default: as they are stored)", ["f32", "f16", "bf16"]))
     .addOption(choice("--type <type>", "of weights in GGUF (default: f16)", ggufTypes))
     .option("--shard <gb>", "largest file of weights, in GB (default: 5)", number)
+    .option("--force", "replace a .gguf file, or a folder that holds a model and nothing else; never a run")
     .option("--runs <folder>", "folder of all runs", "runs")
     .addHelpText(
       "after",

@@ -1,5 +1,5 @@
-import { type Command, InvalidArgumentError } from "commander";
-import type { TextOptions } from "../generate/index.ts";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { Sampler, settingsOf, type TextOptions } from "../generate/index.ts";
 import type { DeviceType } from "../runtime/index.ts";
 import type { OpenOptions } from "./models.ts";
 import { choice } from "./option-names.ts";
@@ -48,6 +48,10 @@ export interface ModelFlags {
 
 export const openOptionsOf = ({ context, cacheDtype, mmap }: ModelFlags): OpenOptions => dropUndefined({ contextLength: context, cacheDtype, mmap });
 
+function useTokens(): never {
+  throw new InvalidArgumentError("Did you mean --tokens?");
+}
+
 /** Options of the commands that sample. */
 export function withSampling(command: Command): Command {
   return withModel(command)
@@ -58,6 +62,7 @@ export function withSampling(command: Command): Command {
     .option("--top-p <p>", "only the likeliest tokens of total probability p (default: the model's own, or 1)", number)
     .option("--min-p <p>", "only tokens at least p times as probable as the likeliest (default: the model's own, or 0)", number)
     .option("--repetition-penalty <x>", "above 1 makes tokens that there are already less likely (default: the model's own, or 1)", number)
+    .addOption(new Option("--max-tokens <n>").hideHelp().argParser(useTokens)) // what servers and other programs call it
     .option("--seed <n>", "the same seed gives the same text (default: another each time)", integer)
     .option("--stop <text>", "end at this text (may be repeated)", collect);
 }
@@ -67,7 +72,11 @@ export interface SamplingFlags extends Pick<TextOptions, "contextShift" | "tempe
   tokens?: number;
 }
 
+/** @throws OptionError for a value that no model can follow, so that it is said before one is loaded */
 export function samplingOf(flags: SamplingFlags): TextOptions {
   const { tokens: maxNewTokens, contextShift, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags;
-  return dropUndefined({ maxNewTokens, contextShift, temperature, topK, topP, minP, repetitionPenalty, seed, stop });
+  const options = dropUndefined({ maxNewTokens, contextShift, temperature, topK, topP, minP, repetitionPenalty, seed, stop });
+  settingsOf({}, options);
+  new Sampler(dropUndefined({ temperature, topK, topP, minP, seed }));
+  return options;
 }

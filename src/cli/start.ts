@@ -3,12 +3,14 @@ import { stat } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { commandLine } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
 import type { ServeOptions } from "../serve/index.ts";
 import { findCheckpoint, finishedModel, type RunConfig } from "../train/index.ts";
 import { openModel } from "./models.ts";
 import { serveCommand } from "./serve.ts";
 import { printSamples, trainCommand } from "./train.ts";
+import { undertrained } from "./undertrained.ts";
 
 interface Profile {
   package: string;
@@ -101,11 +103,13 @@ export async function startCommand(profileName: string, runs: string, { isServin
   const options = profileName === DEFAULT_PROFILE ? "" : `--corpus ${profileName} `;
   if (isServing) await requireFreePort(server, `npm start -- ${options}`);
   if (await finishedModel(folder)) {
-    process.stdout.write(`using the model trained earlier in ${folder} (delete the folder to train again)\n`);
+    const note = await undertrained(runs, profileName);
+    process.stdout.write(`using the model trained earlier in ${folder}${note ? `\n${note}` : " (delete the folder to train again)"}\n`);
   } else {
     const isBegun = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined; // then with the options and the text it was begun with
     const start = isBegun ? {} : { ...profile.config, text: await corpusPath(profile) };
-    const howToResume = `npm start${options && ` -- ${options.trim()}`}`;
+    const flags = [...(options ? ["--corpus", profileName] : []), ...(runs === "runs" ? [] : ["--runs", runs])];
+    const howToResume = commandLine("npm", "start", ...(flags.length > 0 ? ["--", ...flags] : []));
     const { isComplete } = await trainCommand({ ...start, name: profileName, runs, device: "cpu" }, howToResume);
     if (!isComplete) return;
   }

@@ -23,12 +23,14 @@ import {
 import { useDevice } from "./device.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { type CurvePoint, drawCurve, formatCount, formatSeconds, ProgressLine } from "./terminal.ts";
+import { undertrained } from "./undertrained.ts";
 
 export interface TrainCommandOptions extends Partial<RunConfig> {
   /** Name of the run. @default that of the text */
   name?: string;
   runs: string;
   restart?: boolean;
+  storedText?: boolean;
   /** Where to compute. */
   device: DeviceType | "auto";
 }
@@ -38,15 +40,13 @@ export interface RunOutcome {
   isComplete: boolean;
 }
 
-/** Loss shown is a running mean, so that it can be read. */
-const SMOOTHING = 0.95;
-
 /** Shows the events of a run as they come. */
 class TrainReport {
   readonly line = new ProgressLine();
   isComplete = false;
   private readonly curve: CurvePoint[] = [];
-  private smoothed: number | undefined;
+  /** Of the last step, as metrics.jsonl has it. */
+  private loss: number | undefined;
   private validation: number | undefined;
   private readonly config: RunConfig;
   private readonly device: DeviceType;
@@ -102,7 +102,7 @@ class TrainReport {
       time: `finished at step ${step} of ${steps}: the time limit of ${formatSeconds(maxSeconds)} is reached`,
       aborted: `stopped at step ${step} of ${steps}`,
     };
-    const loss = this.smoothed === undefined ? "" : `, loss ${this.smoothed.toFixed(4)}`;
+    const loss = this.loss === undefined ? "" : `, loss ${this.loss.toFixed(4)}`;
     const validation =
       validationLoss === null ? "" : `, validation loss ${validationLoss.toFixed(4)}${validationStep === step ? "" : ` at step ${validationStep}`}`;
     return `${reasons[reason]}${loss}${validation}`;
@@ -111,10 +111,10 @@ class TrainReport {
   private showStep({ step, loss, tokensPerSecond, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
     const { steps, maxSeconds, batchSize, contextLength } = this.config;
     this.curve.push({ step, loss });
-    this.smoothed = this.smoothed === undefined ? loss : SMOOTHING * this.smoothed + (1 - SMOOTHING) * loss;
+    this.loss = loss;
     const byPace = ((steps - step) * batchSize * contextLength) / tokensPerSecond;
     const left = maxSeconds > 0 ? Math.min(byPace, maxSeconds - elapsedSeconds) : byPace;
-    const losses = `loss ${this.smoothed.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
+    const losses = `loss ${loss.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
     const [begin, end] = [`step ${step}/${steps}  ${losses}`, `${formatSeconds(left)} left`];
     this.line.show(`${begin}  ${formatCount(tokensPerSecond)} tokens/s  ${end}`, `${begin}  ${end}`);
   }
@@ -144,7 +144,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     if (options.name !== undefined) return withStandardInput((text) => trainCommand({ ...options, text }, howToResume));
     throw new OptionError({ where: "train", expected: "a --name for a text from standard input", received: "none", fix: "for example --name my" });
   }
-  const { text, name = defaultRunName(text ?? "."), runs, restart = false, device: type, ...changes } = options;
+  const { text, name = defaultRunName(text ?? "."), runs, restart = false, storedText, device: type, ...changes } = options;
   const folder = runFolder(runs, name);
   const picked = await useDevice({ device: type });
   const stored = restart ? {} : await readRunConfig(folder);
@@ -153,7 +153,7 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
   const { signal, cancelSignal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
   try {
     const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart })) report.show(event);
+    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText })) report.show(event);
   } catch (error) {
     report.line.end();
     if (!signal.aborted || (error as Error).name !== "AbortError") throw error;
@@ -164,6 +164,8 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
     process.exitCode = INTERRUPTED;
     report.showStopped(await findCheckpoint(join(folder, "checkpoint")), cancelSignal.aborted);
   }
+  const note = report.isComplete ? await undertrained(runs, name) : undefined;
+  if (note) report.line.print(note);
   return { folder, isComplete: report.isComplete };
 }
 

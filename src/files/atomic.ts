@@ -1,6 +1,7 @@
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { exists } from "./exists.ts";
+import { makeFolder } from "./folder.ts";
 import { withWriteErrors } from "./system-errors.ts";
 
 /** Pieces of a file, written one after another. */
@@ -14,7 +15,7 @@ export type Content = string | Uint8Array | readonly Uint8Array[];
 export async function writeFileAtomic(path: string, content: Content): Promise<void> {
   const temporary = `${path}.tmp-${process.pid}`;
   await withWriteErrors(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     try {
       await writeSynced(temporary, content);
       await rename(temporary, path);
@@ -46,7 +47,7 @@ async function writeSynced(path: string, content: Content): Promise<void> {
 export async function writeFolderAtomic(path: string, fill: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.tmp`;
   await withWriteErrors(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await rm(temporary, { recursive: true, force: true });
     try {
       await mkdir(temporary);

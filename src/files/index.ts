@@ -1,7 +1,9 @@
 /** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
+export { commandLine } from "./command-line.ts";
 export { exists } from "./exists.ts";
+export { makeFolder } from "./folder.ts";
 export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
 export { blockFormats, blockSource, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";

@@ -1,11 +1,14 @@
-import { mkdir, open, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { open, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { DataError } from "../ir/index.ts";
+import { makeFolder } from "./folder.ts";
 import { isSameStart, processStart, startOfThisProcess } from "./process-start.ts";
 import { withWriteErrors } from "./system-errors.ts";
 
 const ATTEMPTS = 4;
+/** More than others could take the folder away in a row; a disk that has gone answers so for ever. */
+const ENTRY_ATTEMPTS = 100;
 const PAUSE_MS = 50;
 /** A holder says so often that it lives, for processes that cannot look: on other machines, in other containers. */
 const HEARTBEAT_MS = 10_000;
@@ -68,15 +71,15 @@ export class FolderLock {
 
 /** False when it is there already: this process has the lock. */
 async function createEntry(path: string, entry: string): Promise<boolean> {
-  for (;;) {
-    await mkdir(path, { recursive: true });
+  for (let attempt = 1; ; attempt++) {
+    await makeFolder(path);
     try {
       await (await open(entry, "wx")).close();
       return true;
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === "EEXIST") return false;
-      if (code !== "ENOENT") throw cause; // another's `remove` took the folder away in between
+      if (code !== "ENOENT" || attempt === ENTRY_ATTEMPTS) throw cause; // another's `remove` took the folder away in between
     }
   }
 }

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { copyFile, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { copyFile, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { exists } from "../files/index.ts";
+import { exists, makeFolder } from "../files/index.ts";
 import { DataError, RuntimeError, warnOnConsole } from "../ir/index.ts";
 import { HubClient, type RemoteFile } from "./client.ts";
 import { huggingFaceRepository, modelScopeRepository, type Repository } from "./repositories.ts";
@@ -105,10 +105,10 @@ class HubCache {
   async finish(revision: string, commit: string): Promise<string> {
     if (!this.isModelScope && revision !== commit) {
       const ref = join(this.folder, "refs", ...revision.split("/"));
-      await mkdir(dirname(ref), { recursive: true });
+      await makeFolder(dirname(ref));
       await writeFile(ref, commit);
     }
-    await mkdir(join(this.folder, ".kindling-complete"), { recursive: true });
+    await makeFolder(join(this.folder, ".kindling-complete"));
     if (commit !== revision || !this.isModelScope) await writeFile(join(this.folder, ".kindling-complete", commit), "");
     return this.snapshot(commit);
   }
@@ -116,7 +116,7 @@ class HubCache {
   /** Puts a blob where a snapshot has the file: as a link, or as a copy where links cannot be made. */
   async place({ path, hash }: RemoteFile, commit: string): Promise<void> {
     const target = join(this.snapshot(commit), path);
-    await mkdir(dirname(target), { recursive: true });
+    await makeFolder(dirname(target));
     await rm(target, { force: true });
     const blob = this.blob(hash);
     await symlink(relative(dirname(target), blob), target).catch(() => copyFile(blob, target));
@@ -125,7 +125,7 @@ class HubCache {
 
 async function fetchFile(client: HubClient, repository: Repository, cache: HubCache, file: RemoteFile, options: HubOptions): Promise<void> {
   const blob = cache.blob(file.hash);
-  await mkdir(dirname(blob), { recursive: true });
+  await makeFolder(dirname(blob));
   const size = await stat(blob).then(
     (info) => info.size,
     () => -1,

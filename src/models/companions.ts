@@ -1,7 +1,7 @@
 /** What stands beside a model's weights and goes along with them: tokenizer, chat templates, processors, licence. */
-import { cp, mkdir, readdir, realpath, writeFile } from "node:fs/promises";
+import { cp, readdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { exists, readGgufHeader } from "../files/index.ts";
+import { exists, makeFolder, readGgufHeader } from "../files/index.ts";
 import { DataError, warnOnConsole } from "../ir/index.ts";
 import { removeOtherTokenizers, Tokenizer, tokenizerPaths } from "../tokenizers/index.ts";
 import { CARD, cardFromGguf, writeCard } from "./formats/model-card.ts";
@@ -19,7 +19,7 @@ export interface CompanionOptions {
 
 /** Brings what stands beside a model where it was loaded from into a folder: files of a folder, or what is inside a GGUF file. */
 export async function saveCompanions(source: string | undefined, folder: string, options: CompanionOptions = {}): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   if (source !== undefined && (await realpath(source).catch(() => source)) !== (await realpath(folder))) {
     if (source.endsWith(".gguf")) await saveFromGguf(source, folder, options);
     else await copyFiles(source, folder, options);

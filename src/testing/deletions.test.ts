@@ -17,6 +17,7 @@ const deletions: Readonly<Record<string, string>> = {
   "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",
   "runtime/graph-cache.ts": "its own temporary files in the cache of compiled graphs",
   "runtime/platform-node.ts": "a folder in the system's folder for temporary files, which it made",
+  "tokenizers/open-file.ts": "files of the tokenizer that was in a folder before another is saved there, by the names that Tokenizer.open reads",
   "train/run-folder.ts": "the files of a run: train --restart, and removeRun; nothing where there is any other file",
 };
 const removes = /\b(rm|rmdir|unlink|rename|truncate)(Sync)?\(/;

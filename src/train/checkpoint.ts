@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import {
+  commandLine,
   completeFolder,
   exists,
   readJson,
@@ -109,9 +110,16 @@ function requireSameData(checkpoint: string, current: Readonly<Record<string, st
   });
 }
 
+/** How far a run came, by its checkpoint and as far as it can be read: for what is told of it. */
+export async function trainingProgress(run: string): Promise<Pick<TrainingState, "step" | "elapsedSeconds"> | undefined> {
+  const folder = await findCheckpoint(join(run, "checkpoint"));
+  const json = folder && (await readJson(join(folder, STATE)).catch(() => undefined));
+  return json && Number.isSafeInteger(json.step) ? { step: json.step as number, elapsedSeconds: Number(json.elapsedSeconds) || 0 } : undefined;
+}
+
 /** Where a checkpoint stands, after all its files were checked. @throws DataError when a part is missing or damaged */
 async function readTrainingState(folder: string): Promise<TrainingState> {
-  const fix = `put the part back, or begin anew with --restart${(await exists(join(folder, "model.safetensors"))) ? `; to use the model as it is: kindling generate ${folder}` : ""}`;
+  const fix = `put the part back, or begin anew with --restart${(await exists(join(folder, "model.safetensors"))) ? `; to use the model as it is: ${commandLine("kindling", "generate", folder)}` : ""}`;
   await verifyChecksums(folder, fix);
   const json = await readJson(join(folder, STATE));
   const { step, validationLoss, validationStep } = json;

@@ -1,5 +1,5 @@
 /** Training of language models: the compiled step, the loop, checkpoints. Imports models/, data/, optim/ and below. */
-export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
+export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState, trainingProgress } from "./checkpoint.ts";
 export { DivergedError, firstNonFinite } from "./diverged.ts";
 export { compileEvaluation, type EvaluationOptions, evaluationLoss } from "./evaluation.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";

@@ -1,6 +1,6 @@
 import { readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
-import { completeFolder, exists, FolderLock, settleFolder, withWriteErrors } from "../files/index.ts";
+import { commandLine, completeFolder, exists, FolderLock, settleFolder, withWriteErrors } from "../files/index.ts";
 import { DataError, OptionError } from "../ir/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { changedOptions, type RunConfig, readRunConfig } from "./run-config.ts";
@@ -120,6 +120,11 @@ export async function beginAnew(folder: string, text: string, prepare: (staging:
   });
 }
 
+/** Removes what a run wrote that was new and failed before it began: it is no run. */
+export async function forgetUnbegun(folder: string): Promise<void> {
+  if (!(await hasTrained(folder))) await removeFolder(folder).catch(() => {}); // the error that ended it is the one to report
+}
+
 /** Whether a path lies in a folder, or is it. */
 function isInside(folder: string, path: string): boolean {
   const way = relative(resolve(folder), resolve(path));
@@ -165,11 +170,11 @@ export async function claimFolder(folder: string, config: RunConfig): Promise<vo
 /** @throws OptionError: the text is not the one that the run was trained on */
 export function refuseOtherText(folder: string, text: string): never {
   const runs = dirname(folder);
-  const place = runs === "runs" ? "" : ` --runs ${runs}`;
+  const place = runs === "runs" ? [] : ["--runs", runs];
   throw new OptionError({
     where: text,
     expected: `the text that ${folder} was trained on`,
     received: "another: its content has changed",
-    fix: `to go on with the old text: kindling train --name ${basename(folder)}${place} (no --text). To begin anew with this one: add --restart, or choose another --name`,
+    fix: `to go on with the old text: ${commandLine("kindling", "train", "--name", basename(folder), ...place, "--stored-text")}. To begin anew with this one: --restart instead, or choose another --name`,
   });
 }

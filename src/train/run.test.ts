@@ -53,9 +53,21 @@ describe("the text of a run", () => {
   ])("%s is refused, with the commands that go on and that begin anew", async (_, change) => {
     await run({}, { stopAt: 2 });
     await change();
-    await expectRefused(() => run(), /its content has changed.*kindling train --name my --runs .* \(no --text\).*--restart, or choose another --name/s);
-    expect(resumedAt(await run({ text: undefined }))).toEqual([2]); // goes on with the old text
+    await expectRefused(
+      () => run(),
+      /its content has changed.*kindling train --name my --runs .* --stored-text\..*--restart instead, or choose another --name/s,
+    );
+    await expectRefused(() => run({ text: undefined }), /its content has changed/); // where it lay when the run began
+    expect(resumedAt(await run({ text: undefined }, { storedText: true }))).toEqual([2]); // goes on with the old text
     expect(resumedAt(await run({}, { restart: true }))).toEqual([]);
+  });
+
+  test("that is gone is not needed, and one that cannot be read any more has changed", async () => {
+    await run({}, { stopAt: 2 });
+    await writeFile(text, "");
+    await expectRefused(() => run({ text: undefined }), /its content has changed/);
+    await rm(text);
+    expect(resumedAt(await run({ text: undefined }))).toEqual([2]);
   });
 
   test("may lie elsewhere, for its content decides", async () => {
@@ -72,8 +84,19 @@ describe("the text of a run", () => {
     expect(resumedAt(await run())).toEqual([]);
   });
 
+  test.each([
+    ["binary", new Uint8Array([0x7f, 0x45, 0x4c, 0x46, 0, 0, 0, 1, 2, 0xff, 0xfe]), /binary|UTF-8/],
+    ["too short", "ab", /at least/],
+    ["in another encoding", new Uint8Array([0xc4, 0xe3, 0xba, 0xc3, 0xa1, 0xa3, 0xc4, 0xe3]), /UTF-8/],
+  ])("that is %s leaves no run behind", async (_, content, message) => {
+    await writeFile(text, content);
+    await expectRefused(() => run(), message);
+    expect(await readdir(join(root, "runs"))).toEqual([]);
+  });
+
   test("is needed once", async () => {
     await expect(run({ text: undefined })).rejects.toThrow(/my: expected a text; received none.*give --text/);
+    expect(await readdir(join(root, "runs"))).toEqual([]);
     await expect(run({ text: undefined }, { restart: true })).rejects.toThrow(/give --text/);
   });
 
@@ -110,11 +133,19 @@ describe("restart", () => {
     return finishedModel(folder);
   };
 
+  test("takes the text that the run was begun with, and removes nothing where that is gone", async () => {
+    await trained();
+    await appendFile(text, "another line. ");
+    expect(resumedAt(await run({ text: undefined }, { restart: true }))).toEqual([]);
+    await rm(text);
+    const command = /text\.txt, with which the run was begun, is not there any more.*give --text: kindling train --name my --runs .* --restart --text my\.txt/;
+    await expectRefused(() => run({ text: undefined }, { restart: true }), command);
+  });
+
   test.each<[string, Partial<RunConfig>, RegExp]>([
     ["a text that is not there", { text: "none.txt" }, /nothing there/],
     ["wrong options", { numHeads: 3 }, /multiple of numHeads/],
     ["a model that does not fit", { hiddenSize: 65536, numLayers: 48 }, /fits the \d+ GiB of memory.*smaller --width/],
-    ["no text", { text: undefined }, /give --text/],
   ])("removes nothing for %s", async (_, changes, message) => {
     await trained();
     await expectRefused(() => run(changes, { restart: true }), message);

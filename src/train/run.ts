@@ -1,7 +1,7 @@
 import { cp, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
-import { completeFolder, FolderLock, writeFolderAtomic, writeJson } from "../files/index.ts";
+import { commandLine, completeFolder, exists, FolderLock, writeFolderAtomic, writeJson } from "../files/index.ts";
 import { OptionError } from "../ir/index.ts";
 import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
@@ -9,7 +9,7 @@ import { randomKey } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
-import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, refuseOtherText, settleRun } from "./run-folder.ts";
+import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, forgetUnbegun, refuseOtherText, settleRun } from "./run-folder.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
 export type RunEvent =
@@ -29,6 +29,8 @@ export interface RunHooks {
    * run has saved its first checkpoint. @default false
    */
   restart?: boolean;
+  /** Go on with the tokens that the run stored, whatever has become of the text that they were made of. @default false */
+  storedText?: boolean;
 }
 
 /**
@@ -39,33 +41,55 @@ export interface RunHooks {
  */
 export async function* runTraining(folder: string, config: RunConfig, hooks: RunHooks = {}): AsyncGenerator<RunEvent, void, void> {
   checkRunConfig(config);
-  const { text } = config;
-  const corpus = text === undefined ? undefined : await TextCorpus.open(text, { skip: foldersToSkip(folder, text) });
+  const isNew = !(await exists(folder));
+  const corpus = config.text === undefined ? undefined : await openText(folder, config.text);
   const lock = await FolderLock.acquire(folder);
   try {
-    yield* runLocked(folder, config, corpus, hooks);
+    yield* runLocked(folder, config, corpus, { ...hooks, isNew });
   } finally {
     await lock.release();
   }
 }
 
-async function* runLocked(folder: string, config: RunConfig, corpus: TextCorpus | undefined, hooks: RunHooks): AsyncGenerator<RunEvent, void, void> {
+const openText = (folder: string, text: string) => TextCorpus.open(text, { skip: foldersToSkip(folder, text) });
+
+async function* runLocked(
+  folder: string,
+  asked: RunConfig,
+  askedCorpus: TextCorpus | undefined,
+  hooks: RunHooks & { isNew: boolean },
+): AsyncGenerator<RunEvent, void, void> {
   await settleRun(folder);
   const stored = await readRunConfig(folder);
   const isRestart = hooks.restart === true && stored !== undefined;
-  if (!isRestart) await claimFolder(folder, config);
+  if (!isRestart) await claimFolder(folder, asked);
+  const config = { ...asked, text: asked.text ?? stored?.text };
+  const corpus = askedCorpus ?? (hooks.storedText ? undefined : await corpusOfRun(folder, config.text, isRestart));
   const notes: string[] = [];
   if (isRestart) {
-    await beginAnew(folder, requireText(config, "--restart"), (staging) => prepareRun(staging, config, corpus, { ...hooks, notes }));
+    await beginAnew(folder, requireText(folder, config, corpus), (staging) => prepareRun(staging, config, corpus, { ...hooks, notes }));
   }
-  const data = await prepareRun(folder, { ...config, text: config.text ?? stored?.text }, corpus, { ...hooks, notes });
+  const data = await prepareRun(folder, config, corpus, { ...hooks, notes }).catch(async (error) => {
+    if (hooks.isNew) await forgetUnbegun(folder);
+    throw error;
+  });
   for (const text of new Set(notes)) yield { type: "note", text };
   yield* trainPrepared(folder, config, data, hooks);
 }
 
-function requireText({ text }: RunConfig, where: string): string {
-  if (text !== undefined) return text;
-  throw new OptionError({ where, expected: "a text", received: "none, and no run that has one", fix: "give --text" });
+/** The text that a run was begun with, where it still is. One that can no longer be read has changed. */
+async function corpusOfRun(folder: string, text: string | undefined, isRestart: boolean): Promise<TextCorpus | undefined> {
+  if (text === undefined || !(await exists(text))) return undefined;
+  return openText(folder, text).catch((error) => (isRestart ? Promise.reject(error) : refuseOtherText(folder, text)));
+}
+
+/** @throws OptionError where there is no text to begin with */
+function requireText(folder: string, { text }: RunConfig, corpus: TextCorpus | undefined): string {
+  if (text !== undefined && corpus) return text;
+  const received = text === undefined ? "none, and no run that has one" : `none, and ${text}, with which the run was begun, is not there any more`;
+  const runs = dirname(folder) === "runs" ? [] : ["--runs", dirname(folder)];
+  const fix = `give --text: ${commandLine("kindling", "train", "--name", basename(folder), ...runs, "--restart", "--text", "my.txt")}`;
+  throw new OptionError({ where: "--restart", expected: "a text", received, fix });
 }
 
 /** Writes run.json and, where it is not there yet, data/. @throws OptionError when the run was trained on another text */
@@ -73,12 +97,12 @@ async function prepareRun(folder: string, config: RunConfig, corpus: TextCorpus 
   const path = join(folder, "data");
   const canGoOn = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined;
   const earlier = canGoOn || !corpus ? await openPrepared(path) : undefined;
-  if (canGoOn && earlier && corpus && earlier.fingerprint.corpus !== (await corpus.sha256())) refuseOtherText(folder, requireText(config, folder));
+  if (canGoOn && earlier && corpus && earlier.fingerprint.corpus !== (await corpus.sha256())) refuseOtherText(folder, config.text as string);
   await writeJson(join(folder, CONFIG_FILE), config); // first, so that the folder is known for a run's from now on
   if (earlier) return earlier;
-  const textCorpus = corpus ?? (await TextCorpus.open(requireText(config, folder)));
+  if (!corpus) throw new OptionError({ where: folder, expected: "a text", received: "none, and no run that has one", fix: "give --text" });
   const { onPreparing: onProgress, signal, notes } = hooks;
-  return prepareData(textCorpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
+  return prepareData(corpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
 }
 
 async function* trainPrepared(folder: string, config: RunConfig, data: PreparedData, { signal, cancelSignal }: RunHooks): AsyncGenerator<RunEvent, void, void> {

@@ -1,7 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TokenDataset } from "../data/index.ts";
-import { withWriteErrors } from "../files/index.ts";
+import { makeFolder, withWriteErrors } from "../files/index.ts";
 import { checkOptions, type FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
@@ -82,7 +81,7 @@ const STATE_COPIES = 3;
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
   const { folder, steps, batchSize, contextLength, trainData, evaluationInterval = 100, checkpointInterval = 500 } = options;
-  await withWriteErrors(folder, () => mkdir(folder, { recursive: true }));
+  await withWriteErrors(folder, () => makeFolder(folder));
   const session = new Session(options);
   try {
     yield* session.resume();

@@ -1,0 +1,23 @@
+import { mkdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+
+const isFolder = (path: string) =>
+  stat(path).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+
+/**
+ * Makes a folder and those above it; one that is there stays as it is. Node's own `mkdir` with `recursive` tries without end where the disk answers
+ * "nothing there" for a new folder in one that is there, as /proc and a mount that has gone do.
+ */
+export async function makeFolder(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path) await makeFolder(parent);
+  try {
+    await mkdir(path);
+  } catch (cause) {
+    if (!(await isFolder(path))) throw cause; // another process may have made it in between
+  }
+}
