@@ -55,7 +55,11 @@ function useTokens(): never {
 /** Options of the commands that sample. */
 export function withSampling(command: Command): Command {
   return withModel(command)
-    .option("--tokens <n>", "most tokens to make (default: the model's own limit, or 128, or what the context has room for)", integer)
+    .option(
+      "--tokens <n>",
+      "most tokens to make (default: the model's own limit, or 128; in a talk with a chat template what the context has room for)",
+      integer,
+    )
     .option("--context-shift", "when the context is full, forget the older half and go on")
     .option("--temperature <t>", "0 takes the likeliest token, higher is more varied (default: the model's own, or 0)", number)
     .option("--top-k <k>", "only the k likeliest tokens; 0 is all (default: the model's own, or 50)", integer)

@@ -1,3 +1,4 @@
+import { mkdirSync, statSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 
@@ -19,5 +20,18 @@ export async function makeFolder(path: string): Promise<void> {
     await mkdir(path);
   } catch (cause) {
     if (!(await isFolder(path))) throw cause; // another process may have made it in between
+  }
+}
+
+/** See makeFolder: at once. */
+export function makeFolderSync(path: string): void {
+  const isThere = () => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  if (isThere()) return;
+  const parent = dirname(path);
+  if (parent !== path) makeFolderSync(parent);
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    if (!isThere()) throw cause;
   }
 }

@@ -3,7 +3,7 @@ export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { commandLine } from "./command-line.ts";
 export { exists } from "./exists.ts";
-export { makeFolder } from "./folder.ts";
+export { makeFolder, makeFolderSync } from "./folder.ts";
 export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
 export { blockFormats, blockSource, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";

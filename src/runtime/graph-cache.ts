@@ -3,11 +3,12 @@
  * passes, the writer, and ONNX Runtime's own. What cannot be read or written is computed anew, without a word: a cache is no reason to fail.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { cpus, homedir } from "node:os";
 import { join } from "node:path";
+import { makeFolderSync } from "../files/index.ts";
 import type { Prepared } from "./program.ts";
 import type { Stage } from "./protocol.ts";
 
@@ -55,7 +56,7 @@ export class GraphCache {
   entryOf(text: string, nodes: number): CacheEntry | undefined {
     if (nodes < LEAST_NODES) return undefined;
     try {
-      mkdirSync(this.folder, { recursive: true });
+      makeFolderSync(this.folder);
       return new CacheEntry(this.folder, sha256(`${identityOf()}\n${text}`));
     } catch {
       return undefined;
