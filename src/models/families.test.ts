@@ -21,7 +21,8 @@ one warning names both, with what of config.json is not followed (\`{ onWarning 
 \`{ strict: true }\` refuses whatever is left over or missing. Whole layers are dropped in training as \`drop_path_rate\` says of Swin, SegFormer and ConvNeXt; others never are (\`layerdrop\`).
 \`savePretrained\` writes what transformers reads. ResNets of timm open by timm's own config.json.
 
-All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), those of several parts as several files. GGUF is read and written of
+All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), those of several parts as several files. \`convert\` writes nothing over what is there unless
+\`--force\` is given: then it replaces a GGUF file, or a folder that holds a model and nothing else, as a whole; never a run or a folder with other files. GGUF is read and written of
 \`llama\`, \`mistral\`, \`mixtral\`, \`qwen2\`, \`qwen3\`, \`qwen3_moe\`, \`smollm3\`, \`olmo2\`, \`olmo3\`, \`gemma\`, \`gemma2\`, \`gemma3_text\`, \`phi3\`, \`glm\`, \`glm4\`, \`gpt2\` and \`gpt_neox\`,
 as llama.cpp has them.
 
