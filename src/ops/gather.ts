@@ -140,7 +140,7 @@ const indexAddEntry = defineOp({
     const positions = positionsInRows(graph, indices, node);
     const flat = (name: string) => graph.node("Reshape", [name, i64Vector(graph, [-1])]);
     const add = ([b, u]: readonly string[]) => graph.node("ScatterElements", [flat(b), positions, flat(u)], { axis: 0, reduction: "add" });
-    return graph.node("Reshape", [inFloat32(graph, node, [base, updates], add), graph.sizes(shape)]);
+    return graph.node("Reshape", [inFloat32(graph, node, [base, updates], add), graph.sizes(shape)], { allowzero: 1 });
   },
   reference: ({ base, indices, updates }, _, [type]) => {
     const out = hostTensor(type.shape, base.data);
