@@ -54,7 +54,7 @@ export const addInBlockMatmul: Pass = {
       const addend = inputs[1 - at];
       if (sizeOf(shape) !== features || sizeOf(addend.shape) !== features) return undefined;
       const { inputs: operands, attributes } = inputs[at].node;
-      return applyOp(blockMatmulPlusEntry, [...operands, reshape(addend, [features])], attributes, node.scope);
+      return applyOp(blockMatmulPlusEntry, [...operands, reshape(beneathReshapes(addend), [features])], attributes, node.scope);
     });
   },
 };

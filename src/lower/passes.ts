@@ -158,7 +158,6 @@ export const defaultPasses: readonly Pass[] = [
   shareCommonSubexpressions,
   addBiasInGelu,
   addInBlockMatmul,
-  simplify,
 ];
 
 /** Runs passes with the checker between them. */
