@@ -4,13 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { program, TALE } from "../testing/built-program.ts";
 
-/** The built program, as users run it; `npm test` builds it first. */
-const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
-  await writeFile(join(folder, "text.txt"), "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120));
+  await writeFile(join(folder, "text.txt"), TALE);
 });
 afterAll(() => rm(folder, { recursive: true }));
 

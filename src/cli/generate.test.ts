@@ -4,11 +4,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { program, TALE } from "../testing/built-program.ts";
 
-/** The built program; `npm test` builds it first. */
-const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 let folder: string;
 
 async function run(args: string[], input = ""): Promise<{ code: number | null; output: string; errors: string }> {
@@ -22,7 +20,7 @@ const generate = (args: string[], input?: string) => run(["generate", "tale", "-
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
-  await writeFile(join(folder, "tale.txt"), "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120));
+  await writeFile(join(folder, "tale.txt"), TALE);
   const small = ["--tokenizer", "char", "--context", "32", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4", "--steps", "20"];
   expect((await run(["train", "--text", "tale.txt", ...small])).code).toBe(0);
 }, 60_000);

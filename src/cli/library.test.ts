@@ -6,10 +6,9 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { program, TALE } from "../testing/built-program.ts";
 import { hostileNames } from "../testing/hostile-names.ts";
 
-/** The built program; `npm test` builds it first. */
-const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 let folder: string;
 
 async function run(...args: string[]): Promise<{ code: number | null; output: string; errors: string }> {
@@ -35,7 +34,7 @@ async function pulled(cache: string, name: string): Promise<string> {
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
-  await writeFile(join(folder, "tale.txt"), "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120));
+  await writeFile(join(folder, "tale.txt"), TALE);
   const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4", "--steps", "3"];
   expect((await run("train", "--text", "tale.txt", ...small)).code).toBe(0);
   expect((await run("train", "--text", "tale.txt", "--name", "故事", ...small)).code).toBe(0);

@@ -3,15 +3,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { program, TALE } from "../testing/built-program.ts";
 
-/** The built program, as users run it. */
-const program = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 let root: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "kindling-"));
-  await writeFile(join(root, "text.txt"), "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120));
+  await writeFile(join(root, "text.txt"), TALE);
 });
 afterAll(() => rm(root, { recursive: true }));
 

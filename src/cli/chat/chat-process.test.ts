@@ -3,11 +3,9 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { program } from "../../testing/built-program.ts";
 
-/** The built program; `npm test` builds it first. */
-const program = fileURLToPath(new URL("../../../dist/cli/main.js", import.meta.url));
 let folder: string;
 
 interface Running {
