@@ -30,7 +30,10 @@ const layers = Object.entries(below).map(([folder, allowed]) => ({
   name: `${folder}-imports-only-what-is-below`,
   severity: "error",
   from: { path: `^src/${folder}/`, pathNot: isTest },
-  to: { path: "^src/", pathNot: [`^src/${folder}/`, ...allowed.map((name) => `^src/${name}/(index\\.ts|[\\w-]+\\.mjs)$`)] },
+  to: {
+    path: "^src/",
+    pathNot: [`^src/${folder}/`, ...allowed.map((name) => `^src/${name}/(index\\.ts|[\\w-]+\\.mjs)$`)],
+  },
 }));
 
 module.exports = {

@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * Tokens of a real model of 135 M parameters in 4 bits (SmolLM2-135M-Instruct, Q4_1), one stream: time of a token, by the context and by the room of the cache, against
- * llama.cpp (node-llama-cpp) in the same run, bytes copied for a token, and the memory of the process.
+ * Tokens of a real model of 135 M parameters in 4 bits (SmolLM2-135M-Instruct, Q4_1), one stream: time of a token, by
+ * the context and by the room of the cache, against llama.cpp (node-llama-cpp) in the same run, bytes copied for a
+ * token, and the memory of the process.
  *   npm run bench -- decode [--smallest]
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -38,9 +39,20 @@ function llamaFolder() {
   if (!existsSync(join(folder, "node_modules"))) {
     mkdirSync(folder, { recursive: true });
     writeFileSync(join(folder, "package.json"), "{}");
-    const library = `@node-llama-cpp/${process.platform}-${process.arch}@3.22.1`.replace("darwin", "mac").replace("win32", "win");
-    const options = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=optional", "node-llama-cpp@3.22.1", library];
-    if (spawnSync("npm", options, { cwd: folder, stdio: "inherit" }).status !== 0) throw new Error("node-llama-cpp could not be installed");
+    const library = `@node-llama-cpp/${process.platform}-${process.arch}@3.22.1`
+      .replace("darwin", "mac")
+      .replace("win32", "win");
+    const options = [
+      "install",
+      "--no-audit",
+      "--no-fund",
+      "--ignore-scripts",
+      "--omit=optional",
+      "node-llama-cpp@3.22.1",
+      library,
+    ];
+    if (spawnSync("npm", options, { cwd: folder, stdio: "inherit" }).status !== 0)
+      throw new Error("node-llama-cpp could not be installed");
   }
   return folder;
 }
@@ -77,7 +89,11 @@ async function kindling(isAtOnce) {
   for await (const _ of generator.generate(prompt, { temperature: 0, maxNewTokens: 4, stopTokens: [] })); // compiles
   const before = device.copiedBytes ?? Number.NaN;
   const times = await timesOf(generator.generate(prompt, { temperature: 0, maxNewTokens: TOKENS + 2, stopTokens: [] }));
-  return { ms: median(times), residentBytes: residentBytes(), copiedBytes: ((device.copiedBytes ?? Number.NaN) - before) / (times.length + 1) };
+  return {
+    ms: median(times),
+    residentBytes: residentBytes(),
+    copiedBytes: ((device.copiedBytes ?? Number.NaN) - before) / (times.length + 1),
+  };
 }
 
 async function llama() {
@@ -92,10 +108,14 @@ async function llama() {
 
 /** Each in a process of its own. @param {string} name @param {string} file @param {number} room */
 function child(name, file, room) {
-  const output = execFileSync(process.execPath, [self, ...(isSmallest ? ["--smallest"] : []), "--child", name, file, String(room)], {
-    encoding: "utf8",
-    env: torchEnvironment,
-  });
+  const output = execFileSync(
+    process.execPath,
+    [self, ...(isSmallest ? ["--smallest"] : []), "--child", name, file, String(room)],
+    {
+      encoding: "utf8",
+      env: torchEnvironment,
+    },
+  );
   return JSON.parse(output.trim().split("\n").at(-1) ?? "");
 }
 
@@ -105,10 +125,13 @@ function compare() {
   /** @type {{ name: string, room: number, ms: number, residentBytes: number, copiedBytes?: number }[]} */
   const results = [];
   for (let round = 0; round < ROUNDS; round++) {
-    for (const room of ROOMS) for (const name of ["kindling", "at once", "llama"]) results.push({ name, room, ...child(name, file, room) });
+    for (const room of ROOMS)
+      for (const name of ["kindling", "at once", "llama"]) results.push({ name, room, ...child(name, file, room) });
   }
-  const of = (/** @type {string} */ name, /** @type {number} */ room) => results.filter((result) => result.name === name && result.room === room);
-  const ratio = (/** @type {{ ms: number }[]} */ a, /** @type {{ ms: number }[]} */ b) => median(a.map(({ ms }, i) => ms / b[i].ms));
+  const of = (/** @type {string} */ name, /** @type {number} */ room) =>
+    results.filter((result) => result.name === name && result.room === room);
+  const ratio = (/** @type {{ ms: number }[]} */ a, /** @type {{ ms: number }[]} */ b) =>
+    median(a.map(({ ms }, i) => ms / b[i].ms));
   console.log(
     "| context | Kindling, ms a token | with all its room at once | llama.cpp | llama.cpp's time / ours, at once | copied a token | memory, ours / llama.cpp's |",
   );
@@ -124,9 +147,12 @@ function compare() {
     );
   }
   const [smallest, largest] = [ROOMS[0], ROOMS[ROOMS.length - 1]];
-  console.log(`a token with room ${largest} / with room ${smallest}: ${ratio(of("at once", largest), of("at once", smallest)).toFixed(2)}x`);
+  console.log(
+    `a token with room ${largest} / with room ${smallest}: ${ratio(of("at once", largest), of("at once", smallest)).toFixed(2)}x`,
+  );
 }
 
-if (process.argv.includes("--child")) console.log(JSON.stringify(await (program === "llama" ? llama() : kindling(program === "at once"))));
+if (process.argv.includes("--child"))
+  console.log(JSON.stringify(await (program === "llama" ? llama() : kindling(program === "at once"))));
 else compare();
 process.exit();

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Figures that have a limit instead of a peer: time to compile the training step of GPT-2 small, how long the event loop is
- * blocked while training, and the cost of a generated token early and late in the context.
+ * Figures that have a limit instead of a peer: time to compile the training step of GPT-2 small, how long the event
+ * loop is blocked while training, and the cost of a generated token early and late in the context.
  *   npm run bench -- limits
  */
 import { Generator } from "../dist/generate/index.js";
@@ -24,7 +24,8 @@ const ids = (batch, context, vocabSize) =>
   );
 
 async function compileTime() {
-  const model = new GPT2LMHeadModel(isSmallest ? { numLayers: 1, hiddenSize: 96 } : {}, randomKey(0)); // GPT-2 small: 12 layers, 124 M parameters
+  // GPT-2 small: 12 layers, 124 M parameters
+  const model = new GPT2LMHeadModel(isSmallest ? { numLayers: 1, hiddenSize: 96 } : {}, randomKey(0));
   const optimizer = new AdamW(model.namedParameters());
   const step = compileTrainStep(model, optimizer, { clipNorm: 1 });
   const tokens = ids(1, 64, 50257);
@@ -50,9 +51,13 @@ async function compileTime() {
 }
 
 async function eventLoop() {
-  const model = new GPT2LMHeadModel({ vocabSize: 65, hiddenSize: 384, numLayers: 6, numHeads: 6, maxPositionEmbeddings: 256, ...NO_DROPOUT }, randomKey(0));
+  const model = new GPT2LMHeadModel(
+    { vocabSize: 65, hiddenSize: 384, numLayers: 6, numHeads: 6, maxPositionEmbeddings: 256, ...NO_DROPOUT },
+    randomKey(0),
+  );
   const step = compileTrainStep(model, new AdamW(model.namedParameters()), { clipNorm: 1 });
-  const run = async (/** @type {number} */ i) => (await step(ids(12, 256, 65), ids(12, 256, 65), 1e-3, tensor(i, { dtype: "i32" }))).loss.item();
+  const run = async (/** @type {number} */ i) =>
+    (await step(ids(12, 256, 65), ids(12, 256, 65), 1e-3, tensor(i, { dtype: "i32" }))).loss.item();
   await run(0);
   let longest = 0;
   let last = performance.now();
@@ -80,18 +85,27 @@ async function eventLoop() {
 }
 
 async function decoding() {
-  const model = new GPT2LMHeadModel({ vocabSize: 8192, hiddenSize: 512, numLayers: 8, numHeads: 8, maxPositionEmbeddings: 1024 }, randomKey(0));
+  const model = new GPT2LMHeadModel(
+    { vocabSize: 8192, hiddenSize: 512, numLayers: 8, numHeads: 8, maxPositionEmbeddings: 1024 },
+    randomKey(0),
+  );
   const generator = new Generator(model);
   const times = /** @type {number[]} */ ([]);
   let last = 0;
-  for await (const _ of generator.generate([1, 2, 3], { temperature: 0, maxNewTokens: isSmallest ? 20 : 600, stopTokens: [] })) {
+  for await (const _ of generator.generate([1, 2, 3], {
+    temperature: 0,
+    maxNewTokens: isSmallest ? 20 : 600,
+    stopTokens: [],
+  })) {
     const now = performance.now();
     if (last > 0) times.push(now - last);
     last = now;
   }
   const around = (/** @type {number} */ at) => median(times.slice(at - 8, at + 60));
   const late = isSmallest ? 12 : 500;
-  console.log(`a token of a model of 30 M parameters: ${around(10).toFixed(2)} ms at position 10, ${around(late).toFixed(2)} ms at position ${late}`);
+  console.log(
+    `a token of a model of 30 M parameters: ${around(10).toFixed(2)} ms at position 10, ${around(late).toFixed(2)} ms at position ${late}`,
+  );
   generator.dispose();
 }
 

@@ -1,11 +1,11 @@
 // @ts-check
 /**
- * How long a checkpoint takes until it is a model, against reading its bytes, and until the model has given logits; and the peak of memory against
- * the weights.
+ * How long a checkpoint takes until it is a model, against reading its bytes, and until the model has given logits; and
+ * the peak of memory against the weights.
  *   npm run bench -- loading
  *
- * Every measurement is a process of its own. Where the system lets it (as root on Linux), the cache of the files is emptied before each, so that
- * both read from the disk.
+ * Every measurement is a process of its own. Where the system lets it (as root on Linux), the cache of the files is
+ * emptied before each, so that both read from the disk.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, openSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -22,11 +22,26 @@ const dtypes = /** @type {const} */ (["f32", "f16", "bf16"]);
 const ROUNDS = isSmallest ? 1 : 5;
 const BLOCK = 8 * 2 ** 20;
 const LAYERS = isSmallest ? 1 : 14;
-const SIZES = { vocabSize: 32000, hiddenSize: 1024, intermediateSize: 2816, numHeads: 16, numLayers: LAYERS, maxPositionEmbeddings: 512 };
-const parameters = 2 * SIZES.vocabSize * SIZES.hiddenSize + SIZES.numLayers * SIZES.hiddenSize * (4 * SIZES.hiddenSize + 3 * SIZES.intermediateSize);
+const SIZES = {
+  vocabSize: 32000,
+  hiddenSize: 1024,
+  intermediateSize: 2816,
+  numHeads: 16,
+  numLayers: LAYERS,
+  maxPositionEmbeddings: 512,
+};
+const parameters =
+  2 * SIZES.vocabSize * SIZES.hiddenSize +
+  SIZES.numLayers * SIZES.hiddenSize * (4 * SIZES.hiddenSize + 3 * SIZES.intermediateSize);
 
-/** Measures in a process of its own: a process starts with the peak of the one that starts it. @param {string} kind @param {string} folder */
-const child = (kind, folder) => execFileSync(process.execPath, [self, ...(isSmallest ? ["--smallest"] : []), "--child", kind, folder], { encoding: "utf8" });
+/**
+ * Measures in a process of its own: a process starts with the peak of the one that starts it. @param {string} kind
+ * @param {string} folder
+ */
+const child = (kind, folder) =>
+  execFileSync(process.execPath, [self, ...(isSmallest ? ["--smallest"] : []), "--child", kind, folder], {
+    encoding: "utf8",
+  });
 
 /** Reads every byte, as plainly as it can be done. @param {string} folder */
 function read(folder) {
@@ -56,7 +71,9 @@ function compare() {
   const folder = mkdtempSync(join(tmpdir(), "kindling-loading-"));
   try {
     child("make", folder);
-    console.log(`${(parameters / 1e6).toFixed(0)} M parameters, ${emptyCache() ? "from the disk" : "from the cache, which the system does not let us empty"}`);
+    console.log(
+      `${(parameters / 1e6).toFixed(0)} M parameters, ${emptyCache() ? "from the disk" : "from the cache, which the system does not let us empty"}`,
+    );
     for (const dtype of dtypes) {
       const path = join(folder, dtype);
       const rounds = Array.from({ length: ROUNDS }, () =>
@@ -89,6 +106,8 @@ else {
   const ready = seconds();
   // weights are pages of the file, which are read when they are used
   await model?.forward(tensor(Int32Array.of(1), { shape: [1, 1] })).read();
-  console.log(JSON.stringify({ seconds: ready, answerSeconds: seconds(), peakBytes: process.resourceUsage().maxRSS * 1024 }));
+  console.log(
+    JSON.stringify({ seconds: ready, answerSeconds: seconds(), peakBytes: process.resourceUsage().maxRSS * 1024 }),
+  );
 }
 process.exit();

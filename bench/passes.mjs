@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * What each improvement of the lowering is worth: the training step of a GPT as it is, and with one improvement undone, in
- * turns; then parts of a layer, written both ways.
+ * What each improvement of the lowering is worth: the training step of a GPT as it is, and with one improvement undone,
+ * in turns; then parts of a layer, written both ways.
  *   npm run bench -- passes [gpt-S gpt-M]
  */
 import { rewrite } from "../dist/ir/index.js";
@@ -22,7 +22,10 @@ const ROUNDS = isSmallest ? 1 : 9;
 class Laboratory extends Device {
   /** @type {readonly Pass[] | undefined} */
   passes;
-  /** @override @param {import("../dist/ir/index.js").Graph} graph @param {import("../dist/runtime/index.js").CompileOptions} [options] */
+  /**
+   * @override @param {import("../dist/ir/index.js").Graph} graph @param
+   * {import("../dist/runtime/index.js").CompileOptions} [options]
+   */
   compile(graph, options) {
     return super.compile(graph, { ...options, passes: this.passes });
   }
@@ -31,7 +34,10 @@ class Laboratory extends Device {
 const device = new Laboratory({ threads: 2, cache: false });
 setDefaultDevice(device);
 
-/** A pass that replaces the nodes of one op. @param {string} name @param {(node: import("../dist/ir/index.js").Node, inputs: readonly Value[]) => readonly Value[] | undefined} replace @returns {Pass} */
+/**
+ * A pass that replaces the nodes of one op. @param {string} name @param {(node: import("../dist/ir/index.js").Node,
+ * inputs: readonly Value[]) => readonly Value[] | undefined} replace @returns {Pass}
+ */
 const replacing = (name, replace) => ({ name, run: (graph) => rewrite(graph, replace) });
 /** @param {...string} names */
 const without = (...names) => defaultPasses.filter(({ name }) => !names.includes(name));
@@ -53,7 +59,9 @@ const undone = {
       const flags = [attributes.transposeA, attributes.transposeB];
       // a name of its own, or ONNX Runtime would fold the transpose in again
       const [a, b] = inputs.map((x, i) => (flags[i] ? ops.add(ops.transpose(x, swapLast(x.shape.length)), 0) : x));
-      return ops.withScope(scope, () => [ops.apply(ops.matmul.entry, [a, b], { transposeA: false, transposeB: false, scale: attributes.scale })]);
+      return ops.withScope(scope, () => [
+        ops.apply(ops.matmul.entry, [a, b], { transposeA: false, transposeB: false, scale: attributes.scale }),
+      ]);
     }),
   ],
   "equal expressions once": without("shareCommonSubexpressions"),
@@ -89,7 +97,10 @@ function report(title, times) {
 
 /** @param {keyof typeof gptSizes} name */
 async function trainingStep(name) {
-  /** A model of its own, whose training step is compiled with these passes. @param {readonly Pass[]} [passes] @param {boolean} [keepPreviousState] */
+  /**
+   * A model of its own, whose training step is compiled with these passes. @param {readonly Pass[]} [passes] @param
+   * {boolean} [keepPreviousState]
+   */
   const variant = async (passes, keepPreviousState) => {
     const { step, data } = gpt(gptSizes[name], { keepPreviousState });
     const [inputs, targets] = data();
@@ -108,7 +119,10 @@ async function trainingStep(name) {
 
 const [batch, heads, time, headDim] = [12, 6, 256, 64];
 
-/** Forward and gradients of all arguments. @param {(...values: Value[]) => Value} fn @param {readonly (readonly number[])[]} shapes */
+/**
+ * Forward and gradients of all arguments. @param {(...values: Value[]) => Value} fn @param {readonly (readonly
+ * number[])[]} shapes
+ */
 function bothWays(fn, shapes) {
   const step = compile((/** @type {any[]} */ ...xs) => {
     const y = /** @type {Tensor<"f32">} */ (new Tensor(fn(...xs.map(({ value }) => value))));
@@ -133,8 +147,14 @@ async function parts() {
     await inTurns(
       {
         "as it is": bothWays((q, k, v) => ops.scaledDotProductAttention(q, k, v, options), shapes),
-        "blocks of queries that skip what is masked": bothWays((q, k, v) => ops.scaledDotProductAttention(q, k, v, { ...options, blocks: 1 }), shapes),
-        "blocks, mask added in place, gradient of FlashAttention": bothWays((q, k, v) => ops.plainAttention(q, k, v, options), shapes),
+        "blocks of queries that skip what is masked": bothWays(
+          (q, k, v) => ops.scaledDotProductAttention(q, k, v, { ...options, blocks: 1 }),
+          shapes,
+        ),
+        "blocks, mask added in place, gradient of FlashAttention": bothWays(
+          (q, k, v) => ops.plainAttention(q, k, v, options),
+          shapes,
+        ),
       },
       5,
     ),

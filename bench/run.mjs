@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * `npm run bench -- [name] [options]`: runs one benchmark, or all. Each prints ratios against a peer in the same run. `--smallest` runs them once
- * at the least size, to see that they work.
+ * `npm run bench -- [name] [options]`: runs one benchmark, or all. Each prints ratios against a peer in the same run.
+ * `--smallest` runs them once at the least size, to see that they work.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
@@ -17,6 +17,8 @@ if (name !== undefined && !benchmarks.includes(name)) {
 torchPython(); // set up once, before anything is timed
 for (const benchmark of name ? [name] : benchmarks) {
   console.log(`\n## ${benchmark}`);
-  const { status } = spawnSync(process.execPath, [join(benchFolder, `${benchmark}.mjs`), ...args], { stdio: "inherit" });
+  const { status } = spawnSync(process.execPath, [join(benchFolder, `${benchmark}.mjs`), ...args], {
+    stdio: "inherit",
+  });
   if (status !== 0) process.exit(status ?? 1);
 }

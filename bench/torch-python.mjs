@@ -14,7 +14,9 @@ export const torchEnvironment = { ...process.env };
 delete torchEnvironment.OPENBLAS_CORETYPE;
 delete torchEnvironment.OPENBLAS_L2_SIZE;
 
-/** A Python with PyTorch: KINDLING_TORCH_PYTHON, or a virtual environment made here the first time. @returns {string} */
+/**
+ * A Python with PyTorch: KINDLING_TORCH_PYTHON, or a virtual environment made here the first time. @returns {string}
+ */
 export function torchPython() {
   if (process.env.KINDLING_TORCH_PYTHON) return process.env.KINDLING_TORCH_PYTHON;
   const environment = join(benchFolder, ".venv");
@@ -23,7 +25,8 @@ export function torchPython() {
     console.log("making a virtual environment with PyTorch in bench/.venv (once) ...");
     /** @param {string} program @param {string[]} args */
     const run = (program, args) => {
-      if (spawnSync(program, args, { stdio: "inherit" }).status !== 0) throw new Error(`${program} ${args.join(" ")} failed`);
+      if (spawnSync(program, args, { stdio: "inherit" }).status !== 0)
+        throw new Error(`${program} ${args.join(" ")} failed`);
     };
     run("python3", ["-m", "venv", environment]);
     run(python, ["-m", "pip", "install", "--quiet", "-r", join(benchFolder, "torch", "requirements.txt")]);
@@ -36,7 +39,8 @@ export function installPeers() {
   const cwd = join(benchFolder, "peers");
   if (existsSync(join(cwd, "node_modules"))) return;
   console.log("installing the JavaScript peers in bench/peers (once) ...");
-  if (spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd, stdio: "inherit" }).status !== 0) throw new Error("npm ci failed in bench/peers");
+  if (spawnSync("npm", ["ci", "--no-audit", "--no-fund"], { cwd, stdio: "inherit" }).status !== 0)
+    throw new Error("npm ci failed in bench/peers");
 }
 
 /** Middle of a list. @param {readonly number[]} values */

@@ -36,9 +36,11 @@ import { gptSizes } from "./gpt-sizes.mjs";
 
 let seed = 0;
 /** @param {number[]} shape @param {number} scale @returns {any} */
-const weight = (shape, scale) => new Variable({ dtype: "f32", shape }, normal(randomKey(seed++), shape, { standardDeviation: scale }));
+const weight = (shape, scale) =>
+  new Variable({ dtype: "f32", shape }, normal(randomKey(seed++), shape, { standardDeviation: scale }));
 /** @param {number[]} shape @param {number} value @returns {any} */
-const constant = (shape, value) => new Variable({ dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value));
+const constant = (shape, value) =>
+  new Variable({ dtype: "f32", shape }, new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(value));
 /** @param {number} inputs @param {number} outputs */
 const dense = (inputs, outputs) => ({ w: weight([outputs, inputs], 1 / Math.sqrt(inputs)), b: constant([outputs], 0) });
 /** @param {any} x @param {{ w: any, b: any }} layer @returns {any} */
@@ -46,14 +48,21 @@ const apply = (x, { w, b }) => linear(x, w.value, b.value, { transposeB: true })
 
 /** All variables inside nested arrays and objects. @param {any} holder @returns {any[]} */
 const variablesOf = (holder) =>
-  holder instanceof Variable ? [holder] : holder && typeof holder === "object" ? Object.values(holder).flatMap(variablesOf) : [];
+  holder instanceof Variable
+    ? [holder]
+    : holder && typeof holder === "object"
+      ? Object.values(holder).flatMap(variablesOf)
+      : [];
 
 /** @param {number} count @param {number} below */
 const integers = (count, below) => Int32Array.from({ length: count }, () => Math.floor(Math.random() * below));
 /** @param {number} count */
 const floats = (count) => Float32Array.from({ length: count }, () => Math.random() * 2 - 1);
 
-/** A compiled step of Adam, with the gradient clipped to `clip` if given. @param {any[]} parameters @param {(x: any, y: any) => any} loss @param {number} [clip] */
+/**
+ * A compiled step of Adam, with the gradient clipped to `clip` if given. @param {any[]} parameters @param {(x: any, y:
+ * any) => any} loss @param {number} [clip]
+ */
 function adamStep(parameters, loss, clip) {
   const optimizer = new AdamW(new Map(parameters.map((p, i) => [String(i), p])), { weightDecay: 0 });
   return compile((/** @type {any} */ x, /** @type {any} */ y) => {
@@ -67,15 +76,24 @@ function adamStep(parameters, loss, clip) {
 
 function mlp() {
   const layers = [dense(784, 512), dense(512, 256), dense(256, 10)];
-  const loss = (/** @type {any} */ x, /** @type {any} */ y) => crossEntropy(apply(relu(apply(relu(apply(x, layers[0])), layers[1])), layers[2]), y);
+  const loss = (/** @type {any} */ x, /** @type {any} */ y) =>
+    crossEntropy(apply(relu(apply(relu(apply(x, layers[0])), layers[1])), layers[2]), y);
   const step = adamStep(variablesOf(layers), loss);
-  return { parameters: variablesOf(layers), data: () => [tensor(floats(128 * 784), { shape: [128, 784] }), tensor(integers(128, 10), { shape: [128] })], step };
+  return {
+    parameters: variablesOf(layers),
+    data: () => [tensor(floats(128 * 784), { shape: [128, 784] }), tensor(integers(128, 10), { shape: [128] })],
+    step,
+  };
 }
 
 function lstm() {
   const [vocab, width, batch, time] = [10000, 256, 32, 64];
   const embedding = weight([vocab, width], 1);
-  const cells = [0, 1].map(() => ({ ...dense(width, 4 * width), u: weight([4 * width, width], 1 / 16), c: constant([4 * width], 0) }));
+  const cells = [0, 1].map(() => ({
+    ...dense(width, 4 * width),
+    u: weight([4 * width, width], 1 / 16),
+    c: constant([4 * width], 0),
+  }));
   const head = dense(width, vocab);
   const all = [embedding, cells, head];
   const run = (/** @type {any} */ x, /** @type {any} */ cell) => {
@@ -106,8 +124,13 @@ function lstm() {
 }
 
 function resnet18() {
-  const kaiming = (/** @type {number} */ o, /** @type {number} */ i, /** @type {number} */ k) => weight([o, i, k, k], Math.sqrt(2 / (o * k * k)));
-  const norm = (/** @type {number} */ c) => ({ w: constant([c], 1), b: constant([c], 0), stats: { mean: constant([c], 0), variance: constant([c], 1) } });
+  const kaiming = (/** @type {number} */ o, /** @type {number} */ i, /** @type {number} */ k) =>
+    weight([o, i, k, k], Math.sqrt(2 / (o * k * k)));
+  const norm = (/** @type {number} */ c) => ({
+    w: constant([c], 1),
+    b: constant([c], 0),
+    stats: { mean: constant([c], 0), variance: constant([c], 1) },
+  });
   const block = (/** @type {number} */ i, /** @type {number} */ o, /** @type {number} */ stride) => ({
     stride,
     c1: kaiming(o, i, 3),
@@ -121,11 +144,18 @@ function resnet18() {
   const stem = { c: kaiming(64, 3, 7), n: norm(64) };
   const head = dense(512, 200);
   const all = { stem, blocks, head };
-  const statistics = new Set(variablesOf([stem.n.stats, ...blocks.flatMap((b) => [b.n1.stats, b.n2.stats, b.n3?.stats])]));
+  const statistics = new Set(
+    variablesOf([stem.n.stats, ...blocks.flatMap((b) => [b.n1.stats, b.n2.stats, b.n3?.stats])]),
+  );
   const parameters = variablesOf(all).filter((v) => !statistics.has(v));
   const velocities = parameters.map((p) => constant(p.shape, 0));
   const normalize = (/** @type {any} */ x, /** @type {any} */ { w, b, stats }) => {
-    const state = { weight: w.value, bias: b.value, runningMean: stats.mean.value, runningVariance: stats.variance.value };
+    const state = {
+      weight: w.value,
+      bias: b.value,
+      runningMean: stats.mean.value,
+      runningVariance: stats.variance.value,
+    };
     const result = batchNorm(x, state, { training: true });
     stats.mean.assign(result.runningMean);
     stats.variance.assign(result.runningVariance);
@@ -148,7 +178,14 @@ function resnet18() {
     });
     return loss;
   });
-  return { parameters, data: () => [tensor(floats(32 * 3 * 64 * 64), { shape: [32, 3, 64, 64] }), tensor(integers(32, 200), { shape: [32] })], step };
+  return {
+    parameters,
+    data: () => [
+      tensor(floats(32 * 3 * 64 * 64), { shape: [32, 3, 64, 64] }),
+      tensor(integers(32, 200), { shape: [32] }),
+    ],
+    step,
+  };
 }
 
 function bert() {
@@ -185,19 +222,30 @@ function bert() {
     }
     return x;
   });
-  return { parameters: variablesOf([embeddings, layers]), data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })], step: forward };
+  return {
+    parameters: variablesOf([embeddings, layers]),
+    data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })],
+    step: forward,
+  };
 }
 
 /** @param {(typeof gptSizes)["gpt-S"]} size @param {Partial<import("../dist/train/index.js").StepOptions>} [options] */
 export function gpt({ vocab, width, heads, layers, batch, context }, options) {
   const none = { embeddingDropout: 0, attentionDropout: 0, residualDropout: 0 };
-  const shape = { vocabSize: vocab, hiddenSize: width, numHeads: heads, numLayers: layers, maxPositionEmbeddings: context };
+  const shape = {
+    vocabSize: vocab,
+    hiddenSize: width,
+    numHeads: heads,
+    numLayers: layers,
+    maxPositionEmbeddings: context,
+  };
   const model = new GPT2LMHeadModel({ ...shape, ...none }, randomKey(0));
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
   const train = compileTrainStep(model, optimizer, { clipNorm: 1, ...options });
   let count = 0;
   const ids = () => tensor(integers(batch * context, vocab), { shape: [batch, context] });
-  const step = async (/** @type {any} */ inputs, /** @type {any} */ targets) => (await train(inputs, targets, 1e-3, tensor(count++, { dtype: "i32" }))).loss;
+  const step = async (/** @type {any} */ inputs, /** @type {any} */ targets) =>
+    (await train(inputs, targets, 1e-3, tensor(count++, { dtype: "i32" }))).loss;
   return { parameters: [...model.namedParameters().values()], data: () => [ids(), ids()], step };
 }
 

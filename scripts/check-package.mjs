@@ -22,24 +22,37 @@ function check(what, isFine) {
 
 /** @param {string[]} command @param {string} cwd @param {Record<string, string>} [env] */
 function run([program, ...args], cwd, env = {}) {
-  return execFileSync(program, args, { cwd, encoding: "utf8", env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+  return execFileSync(program, args, {
+    cwd,
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 }
 
 try {
-  const [{ filename, files }] = JSON.parse(run([...npm, "pack", "--json", "--ignore-scripts", "--pack-destination", folder], root));
+  const [{ filename, files }] = JSON.parse(
+    run([...npm, "pack", "--json", "--ignore-scripts", "--pack-destination", folder], root),
+  );
   const kib = Math.round(statSync(join(folder, filename)).size / 1024);
   check(`the tarball is ${kib} KiB, at most ${LARGEST_KIB}`, kib <= LARGEST_KIB);
   const paths = files.map((/** @type {{ path: string }} */ file) => file.path);
   check("no tests inside", !paths.some((/** @type {string} */ path) => /\.test\.|testing\//.test(path)));
-  for (const path of ["dist/cli/main.js", "dist/runtime/worker.mjs", "README.md", "LICENSE", "NOTICE"]) check(`${path} is inside`, paths.includes(path));
+  for (const path of ["dist/cli/main.js", "dist/runtime/worker.mjs", "README.md", "LICENSE", "NOTICE"])
+    check(`${path} is inside`, paths.includes(path));
 
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
-  run([...npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline", `./${filename}`], folder, { ONNXRUNTIME_NODE_INSTALL: "skip" });
+  run([...npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefer-offline", `./${filename}`], folder, {
+    ONNXRUNTIME_NODE_INSTALL: "skip",
+  });
 
   const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   for (const subpath of Object.keys(exports).filter((path) => !path.endsWith(".json"))) {
     const name = `kindling${subpath.slice(1)}`;
-    const count = run([process.execPath, "--input-type=module", "-e", `console.log(Object.keys(await import("${name}")).length)`], folder);
+    const count = run(
+      [process.execPath, "--input-type=module", "-e", `console.log(Object.keys(await import("${name}")).length)`],
+      folder,
+    );
     check(`${name} exports something`, Number(count) > 0);
   }
   const program = join(folder, "node_modules", "kindling", "dist", "cli", "main.js");
@@ -61,7 +74,10 @@ try {
     external: ["onnxruntime-web/webgpu"],
   });
   const text = bundle.outputFiles[0].text;
-  check("a bundle for the browser has nothing of Node in it", !/node:(os|fs|worker_threads|path)/.test(text) && text.includes("onnxruntime-web/webgpu"));
+  check(
+    "a bundle for the browser has nothing of Node in it",
+    !/node:(os|fs|worker_threads|path)/.test(text) && text.includes("onnxruntime-web/webgpu"),
+  );
   console.log(`package: ${checks} checks passed (${kib} KiB, ${paths.length} files)`);
 } finally {
   rmSync(folder, { recursive: true, force: true });

@@ -2,11 +2,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** @typedef {{ version?: string, integrity?: string, optional?: boolean, optionalDependencies?: Record<string, string> }} Entry */
+/**
+ * @typedef {{ version?: string, integrity?: string, optional?: boolean, optionalDependencies?: Record<string, string>
+ * }} Entry
+ */
 
 /**
- * Whether node_modules has what package-lock.json names, whoever installed it: by npm's own list, which npm writes last. Optional packages of other
- * systems are not needed, those that the root asks for are.
+ * Whether node_modules has what package-lock.json names, whoever installed it: by npm's own list, which npm writes
+ * last. Optional packages of other systems are not needed, those that the root asks for are.
  * @param {string} root
  * @returns {boolean}
  */

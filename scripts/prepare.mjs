@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Runs before `npm start` and `npm test`: installs the dependencies when they are missing or out of date, then builds when
- * a source is newer than the build. Uses nothing but Node, since nothing may be installed yet.
+ * Runs before `npm start` and `npm test`: installs the dependencies when they are missing or out of date, then builds
+ * when a source is newer than the build. Uses nothing but Node, since nothing may be installed yet.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -39,7 +39,11 @@ const lock = createHash("sha256")
   .digest("hex");
 if ((!existsSync(installed) || readFileSync(installed, "utf8") !== lock) && !isInstalled(root)) {
   console.log("installing dependencies (npm ci) ...");
-  run(process.env.npm_execpath ?? "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], "npm ci failed: see above. Is the npm registry reachable?");
+  run(
+    process.env.npm_execpath ?? "npm",
+    ["ci", "--no-audit", "--no-fund", "--loglevel=error"],
+    "npm ci failed: see above. Is the npm registry reachable?",
+  );
   mkdirSync(dirname(installed), { recursive: true });
   writeFileSync(installed, lock);
 }
@@ -56,6 +60,10 @@ const sources = ["src", "tsconfig.json", "tsconfig.build.json", "package.json"].
 if (!existsSync(marker) || statSync(marker).mtimeMs < Math.max(...sources)) {
   console.log("building ...");
   rmSync(join(root, "dist"), { recursive: true, force: true });
-  run(process.execPath, [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"], "the build failed: see above");
+  run(
+    process.execPath,
+    [join("node_modules", "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"],
+    "the build failed: see above",
+  );
   writeFileSync(marker, "");
 }

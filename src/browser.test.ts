@@ -1,4 +1,7 @@
-/** Kindling in a page: headless Chromium trains a small MLP and a small GPT on wasm and on WebGPU, with the losses of Node. */
+/**
+ * Kindling in a page: headless Chromium trains a small MLP and a small GPT on wasm and on WebGPU, with the losses of
+ * Node.
+ */
 import { existsSync, readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -15,7 +18,12 @@ import { golden, inUnits, isNewer, pathOf } from "./testing/tokenizer-kinds.ts";
 const executable = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
 const TOLERANCE = 2e-4;
 
-const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
+const types: Record<string, string> = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".mjs": "text/javascript",
+  ".wasm": "application/wasm",
+};
 const ortFolder = fileURLToPath(new URL("../node_modules/onnxruntime-web/dist/", import.meta.url));
 
 /** Bundles the page's script as a user's bundler would: with the browser's version of the platform. */
@@ -31,7 +39,9 @@ async function bundlePage(): Promise<string> {
       {
         name: "browser-platform",
         setup: ({ onResolve }) => {
-          onResolve({ filter: /platform-node\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/platform-browser.ts` }));
+          onResolve({ filter: /platform-node\.ts$/ }, ({ resolveDir }) => ({
+            path: `${resolveDir}/platform-browser.ts`,
+          }));
           onResolve({ filter: /engine-node\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/engine-browser.ts` }));
           onResolve({ filter: /open-file\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/open-file-browser.ts` }));
         },
@@ -41,7 +51,9 @@ async function bundlePage(): Promise<string> {
   return result.outputFiles[0].text;
 }
 
-const kinds = Object.fromEntries(Object.keys(golden.kinds).map((name) => [name, JSON.parse(readFileSync(pathOf(name), "utf8"))]));
+const kinds = Object.fromEntries(
+  Object.keys(golden.kinds).map((name) => [name, JSON.parse(readFileSync(pathOf(name), "utf8"))]),
+);
 const kindsFile = JSON.stringify({ kinds, texts: golden.texts });
 
 const page = `<!doctype html><title>Kindling</title>
@@ -55,15 +67,24 @@ describe.skipIf(!executable)("in a page", () => {
     const made: Record<string, string> = { "/": page, "/main.js": await bundlePage(), "/kinds.json": kindsFile };
     server = createServer(({ url = "/" }, response) => {
       const path = new URL(url, "http://localhost").pathname;
-      const isRuntime = path.startsWith("/ort/") && /^[\w.-]+$/.test(path.slice(5)) && existsSync(ortFolder + path.slice(5));
+      const isRuntime =
+        path.startsWith("/ort/") && /^[\w.-]+$/.test(path.slice(5)) && existsSync(ortFolder + path.slice(5));
       const body = isRuntime ? readFileSync(ortFolder + path.slice(5)) : made[path];
-      response.writeHead(body === undefined ? 404 : 200, { "content-type": types[path === "/" ? ".html" : extname(path)] ?? "text/plain" });
+      response.writeHead(body === undefined ? 404 : 200, {
+        "content-type": types[path === "/" ? ".html" : extname(path)] ?? "text/plain",
+      });
       response.end(body);
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     browser = await chromium.launch({
       executablePath: executable,
-      args: ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan", "--ignore-gpu-blocklist"],
+      args: [
+        "--no-sandbox",
+        "--enable-unsafe-webgpu",
+        "--use-webgpu-adapter=swiftshader",
+        "--enable-features=Vulkan",
+        "--ignore-gpu-blocklist",
+      ],
     });
   });
   afterAll(async () => {
@@ -79,14 +100,17 @@ describe.skipIf(!executable)("in a page", () => {
     tab.on("console", (message) => messages.push(message.text()));
     tab.on("pageerror", (cause) => messages.push(String(cause)));
     await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?device=${type}`);
-    const text = await tab.waitForFunction("document.querySelector('#result')?.textContent", undefined, { timeout: 200_000 }).catch(() => undefined);
+    const text = await tab
+      .waitForFunction("document.querySelector('#result')?.textContent", undefined, { timeout: 200_000 })
+      .catch(() => undefined);
     if (!text) throw new Error(`no result: ${messages.join("\n")}`);
     const result = JSON.parse((await text.jsonValue()) as string);
     if (result.error) throw new Error(`${result.error}\n${messages.join("\n")}`);
     expect(result.picked).toBe(type === "auto" ? "webgpu" : type);
     for (const name of ["mlp", "gpt"] as const) {
       expect(result[name].length).toBe(expected[name].length);
-      for (const [i, loss] of expected[name].entries()) expect(Math.abs(result[name][i] - loss)).toBeLessThan(TOLERANCE * loss);
+      for (const [i, loss] of expected[name].entries())
+        expect(Math.abs(result[name][i] - loss)).toBeLessThan(TOLERANCE * loss);
     }
     await tab.close();
   });
@@ -94,7 +118,9 @@ describe.skipIf(!executable)("in a page", () => {
   test("every kind of tokenizer.json, with offsets", { timeout: 120_000 }, async () => {
     const tab = await browser.newPage();
     await tab.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/?tokenizers`);
-    const text = await tab.waitForFunction("document.querySelector('#result')?.textContent", undefined, { timeout: 100_000 });
+    const text = await tab.waitForFunction("document.querySelector('#result')?.textContent", undefined, {
+      timeout: 100_000,
+    });
     const found = JSON.parse((await text.jsonValue()) as string) as Record<string, [number[], number[]][]>;
     for (const [name, { ids, offsets }] of Object.entries(golden.kinds)) {
       for (const [i, each] of golden.texts.entries()) {

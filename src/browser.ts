@@ -1,4 +1,7 @@
-/** The package in a page: everything that needs no files and no server. Bundlers take it for `kindling` (package.json, "browser"). */
+/**
+ * The package in a page: everything that needs no files and no server. Bundlers take it for `kindling` (package.json,
+ * "browser").
+ */
 export { Generator } from "./generate/generator.ts";
 export { Sampler } from "./generate/sampler.ts";
 export { KindlingError, printGraph } from "./ir/index.ts";

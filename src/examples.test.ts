@@ -4,11 +4,13 @@ import { expect, test } from "vitest";
 import * as kindling from "./index.ts";
 
 /*
- * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that need
- * files of the user's are only checked for the names they use.
+ * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that
+ * need files of the user's are only checked for the names they use.
  */
 const root = fileURLToPath(new URL(".", import.meta.url));
-const files = (await readdir(root, { recursive: true })).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+const files = (await readdir(root, { recursive: true })).filter(
+  (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+);
 const examples: [string, string[]][] = [];
 for (const file of files) {
   const source = await readFile(`${root}/${file}`, "utf8");
@@ -42,6 +44,9 @@ test.each(examples)("%s", async (_, lines) => {
   const api = Object.entries(kindling);
   const AsyncFunction = Object.getPrototypeOf(async () => {}).constructor;
   const results: unknown[] = [];
-  await new AsyncFunction("results", ...api.map(([name]) => name), body.join("\n"))(results, ...api.map(([, value]) => value));
+  await new AsyncFunction("results", ...api.map(([name]) => name), body.join("\n"))(
+    results,
+    ...api.map(([, value]) => value),
+  );
   expect(results).toEqual(expected);
 });

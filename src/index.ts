@@ -1,5 +1,13 @@
 /** Everything most programs need. The subpaths (kindling/nn, kindling/serve, ...) load only the layers below them. */
-export { type PreparedData, type PrepareOptions, prepareData, TextCorpus, TokenDataset, type TokenDatasetOptions, type TokenizerKind } from "./data/index.ts";
+export {
+  type PreparedData,
+  type PrepareOptions,
+  prepareData,
+  TextCorpus,
+  TokenDataset,
+  type TokenDatasetOptions,
+  type TokenizerKind,
+} from "./data/index.ts";
 export * from "./generate/index.ts";
 export { type HubOptions, pull } from "./hub/index.ts";
 export { KindlingError, printGraph } from "./ir/index.ts";

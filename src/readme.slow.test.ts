@@ -1,4 +1,6 @@
-/** What the README says is done as it stands, in an empty folder: its commands, and the programs that need no network. */
+/**
+ * What the README says is done as it stands, in an empty folder: its commands, and the programs that need no network.
+ */
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -35,12 +37,18 @@ function run(args: string[], { input = "", until }: { input?: string; until?: Re
 }
 const kindling = (...args: string[]) => run([program, ...args]);
 
-/** Runs the block in which a text stands; a server of it on any free port, since another program may have the document's. */
+/**
+ * Runs the block in which a text stands; a server of it on any free port, since another program may have the
+ * document's.
+ */
 async function runBlock(text: string, until?: RegExp): Promise<Finished> {
   const found = (await blocksOf("ts")).filter(({ code }) => code.includes(text));
   expect(found).toHaveLength(1);
   const { name, code } = found[0];
-  await writeFile(join(folder, `${name}.mjs`), (await transform(code.replace("port: 8080", "port: 0"), { loader: "ts", format: "esm" })).code);
+  await writeFile(
+    join(folder, `${name}.mjs`),
+    (await transform(code.replace("port: 8080", "port: 0"), { loader: "ts", format: "esm" })).code,
+  );
   return run([`${name}.mjs`], { until });
 }
 
@@ -58,13 +66,15 @@ afterAll(() => rm(folder, { recursive: true }));
 
 test("its commands, one after the other", async () => {
   const commands = await kindlingCommands();
-  const lineOf = (name: string, word = "") => commands.find((words) => words[0] === name && words.join(" ").includes(word)) as string[];
+  const lineOf = (name: string, word = "") =>
+    commands.find((words) => words[0] === name && words.join(" ").includes(word)) as string[];
   const ok = async (words: string[], options?: Parameters<typeof run>[1]) => {
     const { code, output } = await run([program, ...words], options);
     expect([words.join(" "), code, output]).toEqual([words.join(" "), 0, output]);
     return output;
   };
-  expect(await ok([...lineOf("train"), "--steps", "60"])).toMatch(/finished at step 60[\s\S]*saved runs.my.model/); // all else by default; 2000 take minutes
+  // all else by default; 2000 take minutes
+  expect(await ok([...lineOf("train"), "--steps", "60"])).toMatch(/finished at step 60[\s\S]*saved runs.my.model/);
   expect((await ok(lineOf("generate"))).length).toBeGreaterThan("Once".length + 20);
   expect((await ok(lineOf("chat", " my"), { input: "Hello.\n" })).trim().length).toBeGreaterThan(10);
   expect(await ok([...lineOf("serve"), "--port", "0"], { until: /Ctrl-C ends/ })).toMatch(/serving my at http/);

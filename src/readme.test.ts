@@ -8,7 +8,9 @@ const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
 const packageJson = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8"));
 
 test("what the README imports exists", () => {
-  const names = [...readme.matchAll(/import \{([^}]+)\} from "kindling"/g)].flatMap(([, list]) => list.split(",").map((name) => name.trim()));
+  const names = [...readme.matchAll(/import \{([^}]+)\} from "kindling"/g)].flatMap(([, list]) =>
+    list.split(",").map((name) => name.trim()),
+  );
   expect(names.length).toBeGreaterThan(8);
   for (const name of names) expect(kindling).toHaveProperty(name);
 });
@@ -48,7 +50,19 @@ test("every command line of kindling is one that the program takes", async () =>
 });
 
 test("every layer has its subpath", () => {
-  for (const name of ["ir", "ops", "tensor", "nn", "optim", "models", "train", "generate", "serve", "tokenizers", "data"]) {
+  for (const name of [
+    "ir",
+    "ops",
+    "tensor",
+    "nn",
+    "optim",
+    "models",
+    "train",
+    "generate",
+    "serve",
+    "tokenizers",
+    "data",
+  ]) {
     expect(packageJson.exports).toHaveProperty([`./${name}`]);
   }
 });

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * brain.js as a peer: the plain mlp only. Its NeuralNetwork is JavaScript on one thread and updates the weights after every example
- * (there are no batches), so a step here is one pass over as many examples as a batch has, and that many Adam updates. Its loss is the
- * squared error, its output layer has the hidden layers' activation, and it has no softmax.
+ * brain.js as a peer: the plain mlp only. Its NeuralNetwork is JavaScript on one thread and updates the weights after
+ * every example (there are no batches), so a step here is one pass over as many examples as a batch has, and that many
+ * Adam updates. Its loss is the squared error, its output layer has the hidden layers' activation, and it has no
+ * softmax.
  *   node brain.mjs --workload mlp
  */
 import { readFileSync } from "node:fs";
@@ -12,7 +13,14 @@ import { integers, peerArguments, serve, uniforms } from "./serve.mjs";
 const { workload, batch = 128 } = peerArguments();
 if (workload !== "mlp") throw new Error(`brain.js has no ${workload}`);
 const sizes = [784, 512, 256, 10];
-const network = new NeuralNetwork({ inputSize: 784, hiddenLayers: [512, 256], outputSize: 10, activation: "relu", learningRate: 1e-3, praxis: "adam" });
+const network = new NeuralNetwork({
+  inputSize: 784,
+  hiddenLayers: [512, 256],
+  outputSize: 10,
+  activation: "relu",
+  learningRate: 1e-3,
+  praxis: "adam",
+});
 network.sizes = sizes;
 network.initialize();
 

@@ -13,7 +13,8 @@ import { integers, normals, uniforms } from "./serve.mjs";
  * @property {number} batch
  * @property {(p: Value[], ...data: Value[]) => Value} forward
  * @property {(batch: number) => Value[]} data
- * @property {{ kind: "adam", beta2: number, clip: number } | { kind: "momentum" } | undefined} optimizer none for inference
+ * @property {{ kind: "adam", beta2: number, clip: number } | { kind: "momentum" } | undefined} optimizer none for
+ *   inference
  */
 
 /** @type {Value[]} */
@@ -21,14 +22,19 @@ export const parameters = [];
 
 /** @param {ArrayLike<number>} numbers @param {number[]} shape @returns {Value} */
 const array = (numbers, shape) => np.array(/** @type {any} */ (numbers)).reshape(shape);
-/** Remembers a parameter and gives its number. @param {number[]} shape @param {number} deviation @param {number} [value] */
+/**
+ * Remembers a parameter and gives its number. @param {number[]} shape @param {number} deviation @param {number} [value]
+ */
 const parameter = (shape, deviation, value = 0) => {
   const size = shape.reduce((a, b) => a * b, 1);
   parameters.push(array(deviation > 0 ? normals(size, deviation) : new Float32Array(size).fill(value), shape));
   return parameters.length - 1;
 };
 /** @param {number} inputs @param {number} outputs @param {number} deviation @returns {Layer} */
-const dense = (inputs, outputs, deviation) => ({ w: parameter([inputs, outputs], deviation), b: parameter([outputs], 0) });
+const dense = (inputs, outputs, deviation) => ({
+  w: parameter([inputs, outputs], deviation),
+  b: parameter([outputs], 0),
+});
 /** @param {number} width @returns {Layer} */
 const norm = (width) => ({ w: parameter([width], 0, 1), b: parameter([width], 0) });
 /** @param {Value[]} p @param {Value} x @param {Layer} layer @returns {Value} */
@@ -37,7 +43,8 @@ const apply = (p, x, { w, b }) => np.dot(x, p[w].ref).add(p[b].ref);
 const normalize = (p, x, { w, b }) => nn.standardize(x, -1).mul(p[w].ref).add(p[b].ref);
 
 /** @param {Value} logits [N, C] @param {Value} targets [N] @param {number} classes @returns {Value} */
-const crossEntropy = (logits, targets, classes) => nn.logSoftmax(logits).mul(nn.oneHot(targets, classes)).sum(-1).mean().neg();
+const crossEntropy = (logits, targets, classes) =>
+  nn.logSoftmax(logits).mul(nn.oneHot(targets, classes)).sum(-1).mean().neg();
 /** @param {number} rows @param {number} length @param {number} vocab */
 const ids = (rows, length, vocab) => array(integers(rows * length, vocab), [rows, length]);
 
@@ -46,7 +53,8 @@ function mlp() {
   const layers = [784, 512, 256].map((inputs, i) => dense(inputs, [512, 256, 10][i], 1 / Math.sqrt(inputs)));
   return {
     batch: 128,
-    forward: (p, x, y) => crossEntropy(apply(p, nn.relu(apply(p, nn.relu(apply(p, x, layers[0])), layers[1])), layers[2]), y, 10),
+    forward: (p, x, y) =>
+      crossEntropy(apply(p, nn.relu(apply(p, nn.relu(apply(p, x, layers[0])), layers[1])), layers[2]), y, 10),
     data: (batch) => [array(uniforms(batch * 784), [batch, 784]), array(integers(batch, 10), [batch])],
     optimizer: { kind: "adam", beta2: 0.999, clip: 0 },
   };
@@ -193,7 +201,11 @@ function resnet18() {
   const stem = convNorm(3, 64, 7, 2);
   const blocks = [64, 64, 128, 128, 256, 256, 512, 512].map((o, n, widths) => {
     const [i, stride] = [n === 0 ? 64 : widths[n - 1], n > 0 && n % 2 === 0 ? 2 : 1];
-    return { first: convNorm(i, o, 3, stride), second: convNorm(o, o, 3, 1), skip: stride === 1 ? undefined : convNorm(i, o, 1, stride) };
+    return {
+      first: convNorm(i, o, 3, stride),
+      second: convNorm(o, o, 3, 1),
+      skip: stride === 1 ? undefined : convNorm(i, o, 1, stride),
+    };
   });
   const head = dense(512, 200, 1 / Math.sqrt(512));
   return {
@@ -206,8 +218,11 @@ function resnet18() {
         [1, 1],
         [1, 1],
       ];
-      const padded = np.pad(nn.relu(stem(p, images)), /** @type {any} */ (edges)); // with 0, which is below none of relu's
-      let x = lax.reduceWindow(padded.reshape([batch * 64, 34, 34]), (window) => np.max(window), [3, 3], [2, 2]).reshape([batch, 64, 16, 16]);
+      // with 0, which is below none of relu's
+      const padded = np.pad(nn.relu(stem(p, images)), /** @type {any} */ (edges));
+      let x = lax
+        .reduceWindow(padded.reshape([batch * 64, 34, 34]), (window) => np.max(window), [3, 3], [2, 2])
+        .reshape([batch, 64, 16, 16]);
       for (const { first, second, skip } of blocks) {
         const y = second(p, nn.relu(first(p, x.ref)));
         x = nn.relu(y.add(skip ? skip(p, x) : x));

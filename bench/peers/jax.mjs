@@ -13,7 +13,8 @@ import { peerArguments, serve } from "./serve.mjs";
 const { workload, batch: asked } = peerArguments();
 await init("wasm");
 defaultDevice("wasm");
-if (!(workload in workloads)) throw new Error(`jax-js is measured on ${Object.keys(workloads).join(", ")}, not on ${workload}`);
+if (!(workload in workloads))
+  throw new Error(`jax-js is measured on ${Object.keys(workloads).join(", ")}, not on ${workload}`);
 const { batch: own, forward, data, optimizer } = workloads[workload]();
 const batch = asked ?? own;
 const count = parameters.reduce((total, p) => total + p.size, 0);
@@ -28,22 +29,33 @@ const differentiate = (p, inputs) =>
     })(p.map((each) => each.ref))
   );
 
-/** One step of Adam; `rate` is the learning rate with both bias corrections. @param {number} beta2 @param {number} clip 0 for none */
+/**
+ * One step of Adam; `rate` is the learning rate with both bias corrections. @param {number} beta2 @param {number} clip
+ * 0 for none
+ */
 const adam = (beta2, clip) =>
-  jit((/** @type {Value[]} */ p, /** @type {Value[]} */ m, /** @type {Value[]} */ v, /** @type {Value[]} */ inputs, /** @type {Value} */ rate) => {
-    let [value, gradients] = differentiate(p, inputs);
-    if (clip > 0) {
-      const norm = np.sqrt(gradients.map((g) => np.square(g.ref).sum()).reduce((a, b) => a.add(b)));
-      const scale = np.minimum(1, np.divide(clip, norm.add(1e-6)));
-      gradients = gradients.map((g) => g.mul(scale.ref));
-      scale.dispose();
-    }
-    const means = m.map((old, i) => old.mul(0.9).add(gradients[i].ref.mul(0.1)));
-    const squares = v.map((old, i) => old.mul(beta2).add(np.square(gradients[i]).mul(1 - beta2)));
-    const next = p.map((old, i) => old.sub(rate.ref.mul(means[i].ref).div(np.sqrt(squares[i].ref).add(1e-8))));
-    rate.dispose();
-    return [value, next, means, squares];
-  });
+  jit(
+    (
+      /** @type {Value[]} */ p,
+      /** @type {Value[]} */ m,
+      /** @type {Value[]} */ v,
+      /** @type {Value[]} */ inputs,
+      /** @type {Value} */ rate,
+    ) => {
+      let [value, gradients] = differentiate(p, inputs);
+      if (clip > 0) {
+        const norm = np.sqrt(gradients.map((g) => np.square(g.ref).sum()).reduce((a, b) => a.add(b)));
+        const scale = np.minimum(1, np.divide(clip, norm.add(1e-6)));
+        gradients = gradients.map((g) => g.mul(scale.ref));
+        scale.dispose();
+      }
+      const means = m.map((old, i) => old.mul(0.9).add(gradients[i].ref.mul(0.1)));
+      const squares = v.map((old, i) => old.mul(beta2).add(np.square(gradients[i]).mul(1 - beta2)));
+      const next = p.map((old, i) => old.sub(rate.ref.mul(means[i].ref).div(np.sqrt(squares[i].ref).add(1e-8))));
+      rate.dispose();
+      return [value, next, means, squares];
+    },
+  );
 
 /** One step of SGD with momentum. */
 const momentum = () =>
@@ -54,7 +66,9 @@ const momentum = () =>
   });
 
 const zeros = () => parameters.map((p) => np.zeros(p.shape));
-/** What a step does with its inputs; it gives a number or an array to wait for. @returns {(inputs: Value[]) => Value} */
+/**
+ * What a step does with its inputs; it gives a number or an array to wait for. @returns {(inputs: Value[]) => Value}
+ */
 function stepper() {
   if (!optimizer) {
     const run = jit((/** @type {Value[]} */ p, /** @type {Value[]} */ inputs) => {

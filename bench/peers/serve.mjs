@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * What the peers share: their arguments, and the protocol by which another program asks for steps (as in ../torch/run.py).
- * Requests: "step N" runs N steps and gives {"times_ms": [...]}; "memory" gives {"peakRssBytes": n}; "quit".
+ * What the peers share: their arguments, and the protocol by which another program asks for steps (as in
+ * ../torch/run.py). Requests: "step N" runs N steps and gives {"times_ms": [...]}; "memory" gives {"peakRssBytes": n};
+ * "quit".
  */
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
@@ -9,7 +10,12 @@ import { parseArgs } from "node:util";
 /** --workload, --threads, --batch (another than the workload's own) and --backend. */
 export function peerArguments() {
   /** @type {const} */
-  const options = { workload: { type: "string" }, threads: { type: "string" }, batch: { type: "string" }, backend: { type: "string" } };
+  const options = {
+    workload: { type: "string" },
+    threads: { type: "string" },
+    batch: { type: "string" },
+    backend: { type: "string" },
+  };
   const { workload = "mlp", threads = "2", batch, backend } = parseArgs({ options }).values;
   return { workload, threads: Number(threads), batch: batch ? Number(batch) : undefined, backend };
 }
@@ -22,7 +28,10 @@ export const uniforms = (length) => Float32Array.from({ length }, () => Math.ran
 
 /** From the normal distribution. @param {number} length @param {number} [deviation] */
 export const normals = (length, deviation = 1) =>
-  Float32Array.from({ length }, () => deviation * Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()));
+  Float32Array.from(
+    { length },
+    () => deviation * Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random()),
+  );
 
 /**
  * Answers requests until "quit". `data` is made outside the time of the step it is for.

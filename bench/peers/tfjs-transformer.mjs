@@ -1,9 +1,14 @@
 // @ts-check
-/** The two transformers of the workloads in TensorFlow.js: GPT-2 (causal, head tied to the embedding) and BERT (to its last hidden state). */
+/**
+ * The two transformers of the workloads in TensorFlow.js: GPT-2 (causal, head tied to the embedding) and BERT (to its
+ * last hidden state).
+ */
 import * as tf from "@tensorflow/tfjs";
 import { normals } from "./serve.mjs";
 
-/** @param {{ vocab: number, context: number, width: number, heads: number, layers: number, causal: boolean }} options */
+/**
+ * @param {{ vocab: number, context: number, width: number, heads: number, layers: number, causal: boolean }} options
+ */
 export function transformer({ vocab, context, width, heads, layers, causal }) {
   /** @type {tf.Variable[]} */
   const variables = [];
@@ -66,7 +71,11 @@ export function transformer({ vocab, context, width, heads, layers, causal }) {
       narrow: linear(4 * width, width),
     }));
 
-  const [words, positions, types] = [matrix(vocab, width), matrix(context, width), causal ? undefined : matrix(2, width)];
+  const [words, positions, types] = [
+    matrix(vocab, width),
+    matrix(context, width),
+    causal ? undefined : matrix(2, width),
+  ];
   const [stack, norm] = [blocks(), layerNorm()];
   /** @param {tf.Tensor} ids */
   const embed = (ids) => {

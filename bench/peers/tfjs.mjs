@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * TensorFlow.js as a peer, on its cpu or wasm backend: one thread either way (its wasm backend does not thread under Node).
+ * TensorFlow.js as a peer, on its cpu or wasm backend: one thread either way (its wasm backend does not thread under
+ * Node).
  *   node tfjs.mjs --workload mlp|resnet18|lstm|bert|gpt-S --backend cpu|wasm
  */
 import { createRequire } from "node:module";
@@ -25,7 +26,11 @@ const crossEntropy = (logits, targets) => {
 
 function mlp() {
   const { dense } = tf.layers;
-  const layers = [dense({ units: 512, activation: "relu", inputShape: [784] }), dense({ units: 256, activation: "relu" }), dense({ units: 10 })];
+  const layers = [
+    dense({ units: 512, activation: "relu", inputShape: [784] }),
+    dense({ units: 256, activation: "relu" }),
+    dense({ units: 10 }),
+  ];
   return tf.sequential({ layers });
 }
 
@@ -33,7 +38,14 @@ function mlp() {
 function resnet18(classes) {
   /** @param {tf.SymbolicTensor} x @param {number} filters @param {number} kernelSize @param {number} strides */
   const convNorm = (x, filters, kernelSize, strides) => {
-    const conv = tf.layers.conv2d({ filters, kernelSize, strides, padding: "same", useBias: false, kernelInitializer: "heNormal" });
+    const conv = tf.layers.conv2d({
+      filters,
+      kernelSize,
+      strides,
+      padding: "same",
+      useBias: false,
+      kernelInitializer: "heNormal",
+    });
     return tf.layers.batchNormalization({ momentum: 0.9, epsilon: 1e-5 }).apply(conv.apply(x));
   };
   const relu = (/** @type {any} */ x) => tf.layers.reLU().apply(x);
@@ -50,7 +62,13 @@ function resnet18(classes) {
 
 /** One bias for each gate, where PyTorch has two. */
 function lstm() {
-  const layer = () => tf.layers.lstm({ units: 256, returnSequences: true, recurrentActivation: "sigmoid", recurrentInitializer: "glorotNormal" });
+  const layer = () =>
+    tf.layers.lstm({
+      units: 256,
+      returnSequences: true,
+      recurrentActivation: "sigmoid",
+      recurrentInitializer: "glorotNormal",
+    });
   const embedding = tf.layers.embedding({ inputDim: 10000, outputDim: 256, inputLength: 64 });
   return tf.sequential({ layers: [embedding, layer(), layer(), tf.layers.dense({ units: 10000 })] });
 }
@@ -88,11 +106,24 @@ const workloads = {
   resnet18: {
     batch: 32,
     model: () => fromLayers(resnet18(200)),
-    data: (batch) => [tf.tensor(normals(batch * 64 * 64 * 3), [batch, 64, 64, 3]), tf.tensor(integers(batch, 200), [batch], "int32")],
+    data: (batch) => [
+      tf.tensor(normals(batch * 64 * 64 * 3), [batch, 64, 64, 3]),
+      tf.tensor(integers(batch, 200), [batch], "int32"),
+    ],
     optimizer: () => tf.train.momentum(0.1, 0.9),
   },
-  lstm: { batch: 32, model: () => fromLayers(lstm()), data: tokens(10000, 64), optimizer: () => tf.train.adam(1e-3), clip: 1 },
-  bert: { batch: 8, model: () => transformer({ vocab: 30522, context: 512, width: 768, heads: 12, layers: 12, causal: false }), data: tokens(30522, 128) },
+  lstm: {
+    batch: 32,
+    model: () => fromLayers(lstm()),
+    data: tokens(10000, 64),
+    optimizer: () => tf.train.adam(1e-3),
+    clip: 1,
+  },
+  bert: {
+    batch: 8,
+    model: () => transformer({ vocab: 30522, context: 512, width: 768, heads: 12, layers: 12, causal: false }),
+    data: tokens(30522, 128),
+  },
   ...Object.fromEntries(Object.entries(gptSizes).map(([name, size]) => [name, gpt(size)])),
 };
 

@@ -1,4 +1,13 @@
-import { ConstantOp, dependents, Graph, placeholder, substitute, type TensorType, topologicalOrder, type Value } from "../ir/index.ts";
+import {
+  ConstantOp,
+  dependents,
+  Graph,
+  placeholder,
+  substitute,
+  type TensorType,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
 
 /** A function of values as a graph of its own. */
 export interface Body {
@@ -15,13 +24,14 @@ export function traceBody(types: readonly TensorType[], fn: (...inputs: Value[])
 }
 
 /**
- * The part of a graph that depends on `inputs`, as a graph of its own. What it uses besides becomes further inputs: work
- * that is the same in every run of the body stays outside of it.
+ * The part of a graph that depends on `inputs`, as a graph of its own. What it uses besides becomes further inputs:
+ * work that is the same in every run of the body stays outside of it.
  */
 export function closeOver(inputs: readonly Value[], outputs: readonly Value[]): Body {
   const inside = dependents(topologicalOrder(outputs), inputs);
   const formal = new Set(inputs);
-  const isOutside = (value: Value) => !formal.has(value) && !inside.has(value.node) && !(value.node.op instanceof ConstantOp);
+  const isOutside = (value: Value) =>
+    !formal.has(value) && !inside.has(value.node) && !(value.node.op instanceof ConstantOp);
   const captured = new Set<Value>();
   for (const node of inside) for (const input of node.inputs) if (isOutside(input)) captured.add(input);
   for (const output of outputs) if (isOutside(output)) captured.add(output);

@@ -1,5 +1,22 @@
-import { describe, type Graph, isFloat, Node, ShapeError, shapesEqual, type TensorType, type Value } from "../ir/index.ts";
-import { broadcastTo, currentScope, evaluate, type HostTensor, type Lowering, type OpEntry, scalar } from "../ops/index.ts";
+import {
+  describe,
+  type Graph,
+  isFloat,
+  Node,
+  ShapeError,
+  shapesEqual,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
+import {
+  broadcastTo,
+  currentScope,
+  evaluate,
+  type HostTensor,
+  type Lowering,
+  type OpEntry,
+  scalar,
+} from "../ops/index.ts";
 import { inlineGraph, traceBody } from "./body.ts";
 import { pullBack } from "./reverse.ts";
 
@@ -27,9 +44,15 @@ class CondOp implements OpEntry {
   }
 
   inferTypes([condition]: readonly TensorType[]): readonly TensorType[] {
-    if (condition.dtype !== "bool" || condition.shape.length !== 0) throw misfit("cond", "a bool scalar as the condition", describe(condition));
+    if (condition.dtype !== "bool" || condition.shape.length !== 0)
+      throw misfit("cond", "a bool scalar as the condition", describe(condition));
     const [a, b] = this.bodies.map(({ outputs }) => outputs);
-    if (!sameTypes(a, b)) throw misfit("cond", "both branches to give values of the same types", `${a.map(describe)} and ${b.map(describe)}`);
+    if (!sameTypes(a, b))
+      throw misfit(
+        "cond",
+        "both branches to give values of the same types",
+        `${a.map(describe)} and ${b.map(describe)}`,
+      );
     return a;
   }
 
@@ -42,14 +65,20 @@ class CondOp implements OpEntry {
 
   lower(graph: Lowering, inputs: readonly string[], node: Node): readonly string[] {
     const [thenNames, elseNames] = this.inputsOf(inputs);
-    const bodies = { then_branch: { graph: this.bodies[0], captured: thenNames }, else_branch: { graph: this.bodies[1], captured: elseNames } };
+    const bodies = {
+      then_branch: { graph: this.bodies[0], captured: thenNames },
+      else_branch: { graph: this.bodies[1], captured: elseNames },
+    };
     return graph.withBodies("If", [inputs[0]], node.outputs.length, bodies);
   }
 
   reference(inputs: readonly HostTensor[]): readonly HostTensor[] {
     const branch = inputs[0].data[0] !== 0 ? 0 : 1;
     const body = this.bodies[branch];
-    return evaluate(body.outputs, new Map(this.inputsOf(inputs)[branch].map((value, i) => [body.inputs[i], value] as const)));
+    return evaluate(
+      body.outputs,
+      new Map(this.inputsOf(inputs)[branch].map((value, i) => [body.inputs[i], value] as const)),
+    );
   }
 
   /** The chosen branch is computed again and differentiated; what only the other one uses gets 0. */
@@ -65,17 +94,22 @@ class CondOp implements OpEntry {
       const gradients = pullBack(inlineGraph(this.bodies[chosen], inputs), cotangents, inputs);
       return targets.map((i) => {
         const at = found.get(operands[i]);
-        return (at === undefined ? undefined : gradients[at]) ?? broadcastTo(scalar(0, operands[i].dtype), operands[i].shape);
+        return (
+          (at === undefined ? undefined : gradients[at]) ?? broadcastTo(scalar(0, operands[i].dtype), operands[i].shape)
+        );
       });
     };
     const gradients = cond(condition, [...sources, ...given], branch(0), branch(1)).values();
-    return [undefined, ...sources.map((source) => (isFloat(source.dtype) ? (gradients.next().value as Value) : undefined))];
+    return [
+      undefined,
+      ...sources.map((source) => (isFloat(source.dtype) ? (gradients.next().value as Value) : undefined)),
+    ];
   }
 }
 
 /**
- * The values of one of two functions of the operands; only the chosen one runs. condition: bool []. Both give values of the
- * same types. What does not depend on the operands is computed before. For a choice between elements use `where`.
+ * The values of one of two functions of the operands; only the chosen one runs. condition: bool []. Both give values of
+ * the same types. What does not depend on the operands is computed before. For a choice between elements use `where`.
  */
 export function cond(
   condition: Value,
@@ -83,7 +117,9 @@ export function cond(
   thenBranch: (operands: Value[]) => readonly Value[],
   elseBranch: (operands: Value[]) => readonly Value[],
 ): Value[] {
-  const [thenBody, elseBody] = [thenBranch, elseBranch].map((branch) => traceBody(operands, (...inputs) => branch(inputs)));
+  const [thenBody, elseBody] = [thenBranch, elseBranch].map((branch) =>
+    traceBody(operands, (...inputs) => branch(inputs)),
+  );
   const op = new CondOp([thenBody.graph, elseBody.graph], operands.length);
   const inputs = [condition, ...operands, ...thenBody.captured, ...elseBody.captured];
   return [...new Node(op, inputs, {}, op.inferTypes(inputs), currentScope()).outputs];
@@ -108,8 +144,14 @@ class WhileOp implements OpEntry {
     const state = inputs.slice(0, this.state);
     const [condition, body] = this.bodies;
     const [answer] = condition.outputs;
-    if (answer.dtype !== "bool" || answer.shape.length !== 0) throw misfit("whileLoop", "a bool scalar from the condition", describe(answer));
-    if (!sameTypes(state, body.outputs)) throw misfit("whileLoop", `the body to keep the types ${state.map(describe)}`, String(body.outputs.map(describe)));
+    if (answer.dtype !== "bool" || answer.shape.length !== 0)
+      throw misfit("whileLoop", "a bool scalar from the condition", describe(answer));
+    if (!sameTypes(state, body.outputs))
+      throw misfit(
+        "whileLoop",
+        `the body to keep the types ${state.map(describe)}`,
+        String(body.outputs.map(describe)),
+      );
     return state;
   }
 
@@ -136,19 +178,30 @@ class WhileOp implements OpEntry {
     const { state, captured } = this.split(inputs);
     const run = (which: 0 | 1) => {
       const graph = this.bodies[which];
-      return evaluate(graph.outputs, new Map([...state, ...captured[which]].map((value, i) => [graph.inputs[i], value] as const)));
+      return evaluate(
+        graph.outputs,
+        new Map([...state, ...captured[which]].map((value, i) => [graph.inputs[i], value] as const)),
+      );
     };
     while (run(0)[0].data[0] !== 0) state.splice(0, state.length, ...run(1));
     return state;
   }
 
   gradient(): never {
-    throw misfit("gradient of whileLoop", "a loop whose number of steps is known", "whileLoop, for inference only; use scan to train");
+    throw misfit(
+      "gradient of whileLoop",
+      "a loop whose number of steps is known",
+      "whileLoop, for inference only; use scan to train",
+    );
   }
 }
 
 /** Repeats state = body(state) while condition(state), which gives a bool []. For inference: it has no gradient. */
-export function whileLoop(condition: (state: Value[]) => Value, body: (state: Value[]) => readonly Value[], init: readonly Value[]): Value[] {
+export function whileLoop(
+  condition: (state: Value[]) => Value,
+  body: (state: Value[]) => readonly Value[],
+  init: readonly Value[],
+): Value[] {
   const asked = traceBody(init, (...state) => [condition(state)]);
   const step = traceBody(init, (...state) => body(state));
   const op = new WhileOp([asked.graph, step.graph], init.length);

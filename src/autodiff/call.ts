@@ -1,5 +1,14 @@
 import { describe, type Graph, isFloat, Node, ShapeError, type TensorType, type Value } from "../ir/index.ts";
-import { apply, currentScope, defineOp, evaluate, type HostTensor, hostTensor, type Lowering, type OpEntry } from "../ops/index.ts";
+import {
+  apply,
+  currentScope,
+  defineOp,
+  evaluate,
+  type HostTensor,
+  hostTensor,
+  type Lowering,
+  type OpEntry,
+} from "../ops/index.ts";
 import { inlineGraph, traceBody } from "./body.ts";
 import { pullBack } from "./reverse.ts";
 
@@ -37,13 +46,21 @@ class CallOp implements OpEntry {
   }
 }
 
-function call(name: string, inputs: readonly Value[], fn: (...inputs: Value[]) => readonly Value[], backward: CallGradient): Value[] {
+function call(
+  name: string,
+  inputs: readonly Value[],
+  fn: (...inputs: Value[]) => readonly Value[],
+  backward: CallGradient,
+): Value[] {
   const { graph, captured } = traceBody(inputs, fn);
   const op = new CallOp(name, graph, backward);
   return [...new Node(op, [...inputs, ...captured], {}, op.inferTypes(), currentScope()).outputs];
 }
 
-/** x, to be had only after `after` is computed. The runtime would otherwise compute again right away and keep the results. */
+/**
+ * x, to be had only after `after` is computed. The runtime would otherwise compute again right away and keep the
+ * results.
+ */
 const afterEntry: OpEntry = defineOp({
   name: "after",
   inputs: ["x", "after"],
@@ -54,15 +71,17 @@ const afterEntry: OpEntry = defineOp({
     const i64 = (values: readonly number[]) => graph.constant("i64", [values.length], values);
     const flat = graph.node("Reshape", [after, i64([-1])]);
     const nothing = graph.node("Cast", [graph.node("Slice", [flat, i64([0]), i64([0]), i64([0])])], { to: 7 });
-    return graph.node("Reshape", [x, graph.node("Concat", [nothing, graph.sizes(node.inputs[0].shape)], { axis: 0 })], { allowzero: 1 });
+    return graph.node("Reshape", [x, graph.node("Concat", [nothing, graph.sizes(node.inputs[0].shape)], { axis: 0 })], {
+      allowzero: 1,
+    });
   },
   isView: true,
   reference: ({ x }) => hostTensor(x.shape, x.data),
 });
 
 /**
- * The same values as fn(...inputs), but what fn computes inside is not kept for the gradient: it is computed again when the
- * gradient is. Costs another forward pass of fn, saves its memory. Chen et al. 2016, arXiv:1604.06174.
+ * The same values as fn(...inputs), but what fn computes inside is not kept for the gradient: it is computed again when
+ * the gradient is. Costs another forward pass of fn, saves its memory. Chen et al. 2016, arXiv:1604.06174.
  */
 export function checkpoint(fn: (...inputs: Value[]) => readonly Value[], inputs: readonly Value[]): Value[] {
   return call("checkpoint", inputs, fn, (op, node, dys) => {
@@ -81,8 +100,8 @@ export interface CustomGradient {
 }
 
 /**
- * The values of fn(...inputs) with a gradient given by hand: one for each input, undefined for none. Tensors that fn uses
- * without their being inputs get no gradient.
+ * The values of fn(...inputs) with a gradient given by hand: one for each input, undefined for none. Tensors that fn
+ * uses without their being inputs get no gradient.
  */
 export function customGradient(
   fn: (...inputs: Value[]) => readonly Value[],

@@ -3,10 +3,10 @@ import { broadcastTo, scalar } from "../ops/index.ts";
 import { pullBack } from "./reverse.ts";
 
 /**
- * Forward mode: the directional derivatives of `outputs` when `inputs` move along `tangents`. The vector-Jacobian product is
- * linear in its cotangent u, so its own gradient with respect to u is the Jacobian times a vector, whatever u is; what u
- * itself would have cost is not part of the result. (The "double backward" trick, J. Townsend 2017.)
- * An output that the inputs do not influence has tangent 0.
+ * Forward mode: the directional derivatives of `outputs` when `inputs` move along `tangents`. The vector-Jacobian
+ * product is linear in its cotangent u, so its own gradient with respect to u is the Jacobian times a vector, whatever
+ * u is; what u itself would have cost is not part of the result. (The "double backward" trick, J. Townsend 2017.) An
+ * output that the inputs do not influence has tangent 0.
  */
 export function pushForward(outputs: readonly Value[], inputs: readonly Value[], tangents: readonly Value[]): Value[] {
   const zeros = (like: Value) => broadcastTo(scalar(0, like.dtype), like.shape);

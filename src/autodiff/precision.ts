@@ -1,10 +1,20 @@
-import { applyOp, ConstantOp, type FloatDType, isFloat, Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
+import {
+  applyOp,
+  ConstantOp,
+  type FloatDType,
+  isFloat,
+  Node,
+  PlaceholderOp,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
 import { cast, type OpEntry } from "../ops/index.ts";
 
 /**
  * The same values with their products (matmul, convolution, attention) in a shorter float dtype, and what is sensitive
- * (sums, norms, softmax, losses, exponentials) in f32, as each op's entry says; what is neither follows its inputs. Leaves
- * stay as they are, so trained weights remain in f32 and get f32 gradients. Micikevicius et al. 2018, arXiv:1710.03740.
+ * (sums, norms, softmax, losses, exponentials) in f32, as each op's entry says; what is neither follows its inputs.
+ * Leaves stay as they are, so trained weights remain in f32 and get f32 gradients. Micikevicius et al. 2018,
+ * arXiv:1710.03740.
  */
 export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f32">): Value[] {
   const made = new Map<Value, Value>();
@@ -24,10 +34,14 @@ export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f
     const isConstant = (value: Value) => value.node.op instanceof ConstantOp;
     const floats = inputs.filter((input) => isFloat(input.dtype) && !isConstant(input));
     const { precision } = node.op as OpEntry;
-    const isLow = precision === "low" || (precision === "any" && floats.length > 0 && floats.every((input) => input.dtype === dtype));
+    const isLow =
+      precision === "low" ||
+      (precision === "any" && floats.length > 0 && floats.every((input) => input.dtype === dtype));
     const target = isLow ? dtype : "f32";
     const operands = inputs.map((input, i) =>
-      isFloat(node.inputs[i].dtype) && (input.dtype === "f32" || input.dtype === dtype) ? inDType(input, target) : input,
+      isFloat(node.inputs[i].dtype) && (input.dtype === "f32" || input.dtype === dtype)
+        ? inDType(input, target)
+        : input,
     );
     const outputs =
       node.op.bodies || operands.every((operand, i) => operand === node.inputs[i])

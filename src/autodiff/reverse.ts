@@ -1,12 +1,22 @@
-import { describe, GraphError, isFloat, type Node, nameNode, ShapeError, shapesEqual, topologicalOrder, type Value } from "../ir/index.ts";
+import {
+  describe,
+  GraphError,
+  isFloat,
+  type Node,
+  nameNode,
+  ShapeError,
+  shapesEqual,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
 import { add, broadcastTo, type OpEntry, scalar, withScope } from "../ops/index.ts";
 
 /**
  * Reverse-mode gradients of a scalar: one value for each of `targets`, with the target's shape. The result is ordinary
  * graph, so it can be differentiated again.
  *
- * @throws GraphError when `loss` is not a float scalar, when a target does not influence it, or when an op on the way has
- *   no derivative.
+ * @throws GraphError when `loss` is not a float scalar, when a target does not influence it, or when an op on the way
+ *   has no derivative.
  */
 export function gradients(loss: Value, targets: readonly Value[]): Value[] {
   if (loss.shape.length !== 0 || !isFloat(loss.dtype)) {
@@ -29,10 +39,15 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
 }
 
 /**
- * The vector-Jacobian product: gradients of the sum over i of outputs[i] . cotangents[i], undefined for targets that do not
- * influence it. Each node contributes through its op entry's `gradient`; contributions that meet at a value are added.
+ * The vector-Jacobian product: gradients of the sum over i of outputs[i] . cotangents[i], undefined for targets that do
+ * not influence it. Each node contributes through its op entry's `gradient`; contributions that meet at a value are
+ * added.
  */
-export function pullBack(outputs: readonly Value[], cotangents: readonly (Value | undefined)[], targets: readonly Value[]): (Value | undefined)[] {
+export function pullBack(
+  outputs: readonly Value[],
+  cotangents: readonly (Value | undefined)[],
+  targets: readonly Value[],
+): (Value | undefined)[] {
   const accumulated = new Map<Value, Value>();
   const contribute = (value: Value, contribution: Value) => {
     const sum = accumulated.get(value);
@@ -57,7 +72,9 @@ export function pullBack(outputs: readonly Value[], cotangents: readonly (Value 
   for (const node of order.reverse()) {
     const dys = node.outputs.map((output) => accumulated.get(output));
     if (!relevant.has(node) || dys.every((dy) => dy === undefined) || node.inputs.length === 0) continue;
-    const contributions = withScope(node.scope ? `grad(${node.scope})` : "", () => (node.op as OpEntry).gradient(node, dys));
+    const contributions = withScope(node.scope ? `grad(${node.scope})` : "", () =>
+      (node.op as OpEntry).gradient(node, dys),
+    );
     node.inputs.forEach((input, i) => {
       const contribution = contributions[i];
       if (contribution === undefined || (!relevant.has(input.node) && !wanted.has(input))) return;

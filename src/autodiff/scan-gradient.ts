@@ -1,12 +1,24 @@
-import { dependents, Graph, isFloat, type Node, placeholder, shapesEqual, substitute, type TensorType, topologicalOrder, type Value } from "../ir/index.ts";
+import {
+  dependents,
+  Graph,
+  isFloat,
+  type Node,
+  placeholder,
+  shapesEqual,
+  substitute,
+  type TensorType,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
 import { add, arange, broadcastTo, matmul, reshape, scalar, sum } from "../ops/index.ts";
 import { closeOver } from "./body.ts";
 import { pullBack } from "./reverse.ts";
 import { applyScan, ScanOp } from "./scan.ts";
 
 /*
- * The gradient of a scan is a scan in the other direction. What it needs of the forward steps is stacked by a version of the
- * forward scan with more outputs; a pass puts that version in the place of the original. (JAX does the same; Bradbury et al.)
+ * The gradient of a scan is a scan in the other direction. What it needs of the forward steps is stacked by a version
+ * of the forward scan with more outputs; a pass puts that version in the place of the original. (JAX does the same;
+ * Bradbury et al.)
  */
 
 const isTrained = (value: Value) => isFloat(value.dtype);
@@ -32,14 +44,20 @@ function differentiateStep({ layout, bodies: [body] }: ScanOp, dys: readonly (Va
   const given = layout.carries + layout.sequences;
   return {
     upstream,
-    carried: body.inputs.slice(0, layout.carries).flatMap((formal, index) => (isTrained(formal) ? [{ index, step: found[index] ?? zerosLike(formal) }] : [])),
+    carried: body.inputs
+      .slice(0, layout.carries)
+      .flatMap((formal, index) => (isTrained(formal) ? [{ index, step: found[index] ?? zerosLike(formal) }] : [])),
     slices: found.slice(layout.carries, given),
     captured: found.slice(given).map(splitSum),
   };
 }
 
 /** @internal */
-export function scanGradient(op: ScanOp, node: Node, dys: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
+export function scanGradient(
+  op: ScanOp,
+  node: Node,
+  dys: readonly (Value | undefined)[],
+): readonly (Value | undefined)[] {
   const { layout } = op;
   const [body] = op.bodies;
   const { upstream, carried, slices, captured } = differentiateStep(op, dys);
@@ -59,24 +77,36 @@ export function scanGradient(op: ScanOp, node: Node, dys: readonly (Value | unde
 
   const length = node.inputs[layout.carries].shape[0];
   const inputs = [
-    ...upstream.flatMap((value, i) => (value && i >= layout.carries ? [{ formal: value, outer: dys[i] as Value }] : [])),
+    ...upstream.flatMap((value, i) =>
+      value && i >= layout.carries ? [{ formal: value, outer: dys[i] as Value }] : [],
+    ),
     ...sequences.map((formal) => ({ formal, outer: node.inputs[body.inputs.indexOf(formal)] })),
-    ...residuals.map((value, i) => ({ formal: placeholder(`residual ${i}`, value), outer: full.outputs[body.outputs.length + i], value })),
+    ...residuals.map((value, i) => ({
+      formal: placeholder(`residual ${i}`, value),
+      outer: full.outputs[body.outputs.length + i],
+      value,
+    })),
   ];
-  if (inputs.length === 0) inputs.push({ formal: placeholder("step", { dtype: "i32", shape: [] }), outer: arange(length) });
-  const stands = new Map(inputs.flatMap((input) => ("value" in input ? [[input.value as Value, input.formal] as const] : [])));
-  const formals = [...carried.map(({ index }) => upstream[index] as Value), ...totals, ...inputs.map(({ formal }) => formal)];
+  if (inputs.length === 0)
+    inputs.push({ formal: placeholder("step", { dtype: "i32", shape: [] }), outer: arange(length) });
+  const stands = new Map(
+    inputs.flatMap((input) => ("value" in input ? [[input.value as Value, input.formal] as const] : [])),
+  );
+  const formals = [
+    ...carried.map(({ index }) => upstream[index] as Value),
+    ...totals,
+    ...inputs.map(({ formal }) => formal),
+  ];
   const backward = closeOver(formals, substitute(results, stands));
 
   // what the backward body captures is made of what the forward body captured
   const given = layout.carries + layout.sequences;
   const outside = new Map(body.inputs.slice(given).map((formal, i) => [formal, node.inputs[given + i]] as const));
   const init = [...carried.map(({ index }) => dys[index] ?? zerosLike(body.inputs[index])), ...perStep.map(zerosLike)];
-  const run = applyScan(new ScanOp(backward.graph, { carries: init.length, sequences: inputs.length, reverse: !layout.reverse }), [
-    ...init,
-    ...inputs.map(({ outer }) => outer),
-    ...substitute(backward.captured, outside),
-  ]);
+  const run = applyScan(
+    new ScanOp(backward.graph, { carries: init.length, sequences: inputs.length, reverse: !layout.reverse }),
+    [...init, ...inputs.map(({ outer }) => outer), ...substitute(backward.captured, outside)],
+  );
 
   // handed out in the order of `results`
   const outputs = run.outputs.values();
@@ -85,13 +115,23 @@ export function scanGradient(op: ScanOp, node: Node, dys: readonly (Value | unde
   const sums = captured.map((sum) => sum.perStep && next());
   const sequenceGradients = slices.map((step) => step && next());
   const capturedGradients = captured.map(({ deferred }, i) => {
-    const terms = [...(sums[i] ? [sums[i]] : []), ...deferred.map(({ finish, operands }) => finish(operands.map(next)))];
+    const terms = [
+      ...(sums[i] ? [sums[i]] : []),
+      ...deferred.map(({ finish, operands }) => finish(operands.map(next))),
+    ];
     return terms.length > 0 ? terms.reduce((a, b) => add(a, b)) : undefined;
   });
-  return [...body.inputs.slice(0, layout.carries).map((_, i) => carryGradients.get(i)), ...sequenceGradients, ...capturedGradients];
+  return [
+    ...body.inputs.slice(0, layout.carries).map((_, i) => carryGradients.get(i)),
+    ...sequenceGradients,
+    ...capturedGradients,
+  ];
 }
 
-/** Values of the forward step that the backward step uses: those to be stacked, and slices of sequences that exist already. */
+/**
+ * Values of the forward step that the backward step uses: those to be stacked, and slices of sequences that exist
+ * already.
+ */
 function forwardValues(
   { layout, bodies: [body] }: ScanOp,
   results: readonly Value[],
@@ -112,30 +152,54 @@ function forwardValues(
   return { residuals: [...residuals], sequences: [...sequences] };
 }
 
-/** A sum over all steps: of `perStep`, added up as the scan runs, and of terms that are worked out once from stacked operands. */
+/**
+ * A sum over all steps: of `perStep`, added up as the scan runs, and of terms that are worked out once from stacked
+ * operands.
+ */
 interface SplitSum {
   perStep?: Value;
   deferred: readonly { operands: readonly Value[]; finish: (stacked: readonly Value[]) => Value }[];
 }
 
-/** The sum over steps of aᵀ b is one product of the stacked a and b, and the sum of sums one sum: far better than step by step. */
+/**
+ * The sum over steps of aᵀ b is one product of the stacked a and b, and the sum of sums one sum: far better than step
+ * by step.
+ */
 function splitSum(gradient: Value | undefined): SplitSum {
   if (!gradient) return { deferred: [] };
   const { op, inputs, attributes } = gradient.node;
   if (op === add.entry && inputs.every((input) => shapesEqual(input.shape, gradient.shape))) {
     const parts = inputs.map(splitSum);
     const perStep = parts.flatMap((part) => part.perStep ?? []);
-    return { perStep: perStep.length > 0 ? perStep.reduce((a, b) => add(a, b)) : undefined, deferred: parts.flatMap(({ deferred }) => deferred) };
+    return {
+      perStep: perStep.length > 0 ? perStep.reduce((a, b) => add(a, b)) : undefined,
+      deferred: parts.flatMap(({ deferred }) => deferred),
+    };
   }
   if (op === reshape.entry) {
     const { perStep, deferred } = splitSum(inputs[0]);
     const back = (value: Value) => reshape(value, gradient.shape);
-    return { perStep: perStep && back(perStep), deferred: deferred.map(({ operands, finish }) => ({ operands, finish: (stacked) => back(finish(stacked)) })) };
+    return {
+      perStep: perStep && back(perStep),
+      deferred: deferred.map(({ operands, finish }) => ({ operands, finish: (stacked) => back(finish(stacked)) })),
+    };
   }
   const { transposeA, transposeB, scale } = attributes;
-  if (op === matmul.entry && transposeA === true && transposeB === false && inputs.every(({ shape }) => shape.length === 2)) {
+  if (
+    op === matmul.entry &&
+    transposeA === true &&
+    transposeB === false &&
+    inputs.every(({ shape }) => shape.length === 2)
+  ) {
     const rows = (x: Value) => reshape(x, [-1, x.shape[2]]);
-    return { deferred: [{ operands: inputs, finish: ([a, b]) => matmul(rows(a), rows(b), { transposeA: true, scale: scale as number }) }] };
+    return {
+      deferred: [
+        {
+          operands: inputs,
+          finish: ([a, b]) => matmul(rows(a), rows(b), { transposeA: true, scale: scale as number }),
+        },
+      ],
+    };
   }
   if (op === sum.entry) {
     const axes = [0, ...(attributes.axes as readonly number[]).map((axis) => axis + 1)];

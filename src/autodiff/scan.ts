@@ -1,5 +1,24 @@
-import { type Attributes, describe, Graph, Node, ShapeError, type Size, shapesEqual, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
-import { arange, currentScope, evaluate, type HostTensor, hostTensor, type Lowering, type OpEntry } from "../ops/index.ts";
+import {
+  type Attributes,
+  describe,
+  Graph,
+  Node,
+  ShapeError,
+  type Size,
+  shapesEqual,
+  sizesEqual,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
+import {
+  arange,
+  currentScope,
+  evaluate,
+  type HostTensor,
+  hostTensor,
+  type Lowering,
+  type OpEntry,
+} from "../ops/index.ts";
 import { traceBody } from "./body.ts";
 import { scanGradient } from "./scan-gradient.ts";
 
@@ -46,13 +65,21 @@ export class ScanOp implements OpEntry {
     body.inputs.forEach((formal, i) => {
       const isSequence = i >= carries && i < carries + sequences;
       const shape = isSequence ? inputs[i].shape.slice(1) : inputs[i].shape;
-      const fits = inputs[i].dtype === formal.dtype && shapesEqual(shape, formal.shape) && (!isSequence || sizesEqual(inputs[i].shape[0], length));
-      if (!fits) throw misfit(`input ${i} to be ${isSequence ? `a sequence of ${length} times ` : ""}${describe(formal)}`, describe(inputs[i]));
+      const fits =
+        inputs[i].dtype === formal.dtype &&
+        shapesEqual(shape, formal.shape) &&
+        (!isSequence || sizesEqual(inputs[i].shape[0], length));
+      if (!fits)
+        throw misfit(
+          `input ${i} to be ${isSequence ? `a sequence of ${length} times ` : ""}${describe(formal)}`,
+          describe(inputs[i]),
+        );
     });
     return body.outputs.map((output, i) => {
       if (i >= carries) return { dtype: output.dtype, shape: [length, ...output.shape] };
       const formal = body.inputs[i];
-      if (output.dtype === formal.dtype && shapesEqual(output.shape, formal.shape)) return { dtype: formal.dtype, shape: formal.shape };
+      if (output.dtype === formal.dtype && shapesEqual(output.shape, formal.shape))
+        return { dtype: formal.dtype, shape: formal.shape };
       throw misfit(`carry ${i} to keep its type, ${describe(formal)}`, describe(output));
     });
   }
@@ -67,7 +94,11 @@ export class ScanOp implements OpEntry {
       inputs.slice(0, given),
       node.outputs.length,
       { body: { graph: body, captured: inputs.slice(given) } },
-      { num_scan_inputs: sequences, scan_input_directions: flags(sequences), scan_output_directions: flags(body.outputs.length - carries) },
+      {
+        num_scan_inputs: sequences,
+        scan_input_directions: flags(sequences),
+        scan_output_directions: flags(body.outputs.length - carries),
+      },
     );
   }
 
@@ -105,11 +136,17 @@ function sliceOf(sequence: HostTensor, t: number, shape: readonly number[]): Hos
 }
 
 function misfit(expected: string, received: string): ShapeError {
-  return new ShapeError({ where: "scan", expected, received, fix: "give the body's results the shapes and dtypes of what they replace" });
+  return new ShapeError({
+    where: "scan",
+    expected,
+    received,
+    fix: "give the body's results the shapes and dtypes of what they replace",
+  });
 }
 
 /** @internal */
-export const applyScan = (op: ScanOp, inputs: readonly Value[]): Node => new Node(op, inputs, {}, op.inferTypes(inputs), currentScope());
+export const applyScan = (op: ScanOp, inputs: readonly Value[]): Node =>
+  new Node(op, inputs, {}, op.inferTypes(inputs), currentScope());
 
 export interface ScanInputs {
   /** Values before the first step. */
@@ -129,10 +166,13 @@ export interface ScanStep {
 }
 
 /**
- * A loop that is not unrolled: carry, y_t = body(carry, x_t). Gives the last carry and all y_t stacked along a new first axis,
- * at the place of their x_t. Gradients run back through the steps.
+ * A loop that is not unrolled: carry, y_t = body(carry, x_t). Gives the last carry and all y_t stacked along a new
+ * first axis, at the place of their x_t. Gradients run back through the steps.
  */
-export function scan(body: (carry: Value[], xs: Value[]) => ScanStep, { init, xs = [], length, reverse = false }: ScanInputs): { carry: Value[]; ys: Value[] } {
+export function scan(
+  body: (carry: Value[], xs: Value[]) => ScanStep,
+  { init, xs = [], length, reverse = false }: ScanInputs,
+): { carry: Value[]; ys: Value[] } {
   if (xs.length === 0 && length === undefined) throw misfit("sequences, or a length", "neither");
   const sequences = xs.length > 0 ? xs : [arange(length as Size)];
   for (const x of sequences) if (x.shape.length === 0) throw misfit("sequences with a first axis", describe(x));

@@ -4,12 +4,16 @@ import { closeOver, traceBody } from "./body.ts";
 import { applyScan, ScanOp } from "./scan.ts";
 
 /**
- * fn for every example of a batch at once: fn sees one example, the result is that of the whole batch. inputs[i] has the
- * batch as axis inAxes[i], or the same value for all examples where that is null. Results have the batch as axis 0.
+ * fn for every example of a batch at once: fn sees one example, the result is that of the whole batch. inputs[i] has
+ * the batch as axis inAxes[i], or the same value for all examples where that is null. Results have the batch as axis 0.
  *
  * Each op's entry says how it works on batches; one that does not say is run example after example by a scan.
  */
-export function vmap(fn: (...inputs: Value[]) => readonly Value[], inputs: readonly Value[], inAxes: readonly (number | null)[]): Value[] {
+export function vmap(
+  fn: (...inputs: Value[]) => readonly Value[],
+  inputs: readonly Value[],
+  inAxes: readonly (number | null)[],
+): Value[] {
   const first = inAxes.findIndex((axis) => axis !== null);
   if (first < 0 || inAxes.length !== inputs.length) {
     throw new ShapeError({
@@ -20,7 +24,9 @@ export function vmap(fn: (...inputs: Value[]) => readonly Value[], inputs: reado
     });
   }
   const fronted = inputs.map((input, i) => (inAxes[i] === null ? input : moveAxis(input, inAxes[i], 0)));
-  const types = fronted.map((input, i) => (inAxes[i] === null ? input : { dtype: input.dtype, shape: input.shape.slice(1) }));
+  const types = fronted.map((input, i) =>
+    inAxes[i] === null ? input : { dtype: input.dtype, shape: input.shape.slice(1) },
+  );
   const { graph, captured } = traceBody(types, fn);
   const size = fronted[first].shape[0];
 
@@ -48,13 +54,20 @@ export function vmap(fn: (...inputs: Value[]) => readonly Value[], inputs: reado
 
 /** A scan over the batch whose step is this node. */
 function oneByOne(node: Node, operands: readonly Value[], isBatched: readonly boolean[]): readonly Value[] {
-  const slices = operands.flatMap((operand, i) => (isBatched[i] ? [{ operand, formal: placeholder(`example ${i}`, node.inputs[i]) }] : []));
+  const slices = operands.flatMap((operand, i) =>
+    isBatched[i] ? [{ operand, formal: placeholder(`example ${i}`, node.inputs[i]) }] : [],
+  );
   const next = slices.values();
-  const inputs = operands.map((operand, i) => (isBatched[i] ? (next.next().value as { formal: Value }).formal : operand));
+  const inputs = operands.map((operand, i) =>
+    isBatched[i] ? (next.next().value as { formal: Value }).formal : operand,
+  );
   const step = new Node(node.op, inputs, node.attributes, node.outputs, node.scope);
   const { graph, captured } = closeOver(
     slices.map(({ formal }) => formal),
     step.outputs,
   );
-  return applyScan(new ScanOp(graph, { carries: 0, sequences: slices.length, reverse: false }), [...slices.map(({ operand }) => operand), ...captured]).outputs;
+  return applyScan(new ScanOp(graph, { carries: 0, sequences: slices.length, reverse: false }), [
+    ...slices.map(({ operand }) => operand),
+    ...captured,
+  ]).outputs;
 }

@@ -39,16 +39,40 @@ function run(
   });
 }
 
-const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
+const small = [
+  "--tokenizer",
+  "char",
+  "--context",
+  "16",
+  "--width",
+  "32",
+  "--layers",
+  "1",
+  "--heads",
+  "2",
+  "--batch",
+  "4",
+];
 
-test.each(["train", "generate", "chat", "serve", "start", "inspect", "convert", "doctor", "pull", "profile", "list", "show", "rm"])(
-  "%s --help shows examples",
-  async (command) => {
-    const { code, output } = await run([command, "--help"]);
-    expect(code).toBe(0);
-    expect(output).toMatch(/Examples:/);
-  },
-);
+test.each([
+  "train",
+  "generate",
+  "chat",
+  "serve",
+  "start",
+  "inspect",
+  "convert",
+  "doctor",
+  "pull",
+  "profile",
+  "list",
+  "show",
+  "rm",
+])("%s --help shows examples", async (command) => {
+  const { code, output } = await run([command, "--help"]);
+  expect(code).toBe(0);
+  expect(output).toMatch(/Examples:/);
+});
 
 test("a device that is absent is an error, not a wait", async () => {
   const absent = process.platform === "darwin" ? "directml" : "coreml";
@@ -59,26 +83,37 @@ test("a device that is absent is an error, not a wait", async () => {
 
 test("mistakes name the nearest right thing", async () => {
   expect(await run(["trian"])).toMatchObject({ code: 1, output: expect.stringMatching(/Did you mean train/) });
-  expect(await run(["train", "--txt", "x"])).toMatchObject({ code: 1, output: expect.stringMatching(/Did you mean --text/) });
+  expect(await run(["train", "--txt", "x"])).toMatchObject({
+    code: 1,
+    output: expect.stringMatching(/Did you mean --text/),
+  });
   expect((await run(["train"])).output).toMatch(/--text <path>' is missing/);
-  expect((await run(["train", "--text", "none.txt"])).output).toMatch(/^error: none\.txt: expected a text file|nothing there/m);
+  expect((await run(["train", "--text", "none.txt"])).output).toMatch(
+    /^error: none\.txt: expected a text file|nothing there/m,
+  );
   expect((await run(["train", "--text", "text.txt", "--width", "ten"])).output).toMatch(/not a number/);
   expect((await run(["serve", "x", "--timeout", "0"])).output).toMatch(/not a number of seconds above 0/);
   expect((await run(["generate", "nothing"])).output).toMatch(/the name of a run/);
   for (const path of ["none/none.gguf", "nothere.gguf"])
-    expect((await run(["chat", path])).output).toContain(`error: ${path}: expected a model's file; received no such file. Fix: check the path.`);
-  for (const path of ["runs/none", "./none"]) expect((await run(["inspect", path])).output).toMatch(/^error: model: expected the name of a run/m);
+    expect((await run(["chat", path])).output).toContain(
+      `error: ${path}: expected a model's file; received no such file. Fix: check the path.`,
+    );
+  for (const path of ["runs/none", "./none"])
+    expect((await run(["inspect", path])).output).toMatch(/^error: model: expected the name of a run/m);
   expect((await run(["inspect", "text.txt"])).output).toMatch(/^error: text\.txt: expected a model/m);
 });
 
 test("trains, generates and is resumed after Ctrl-C", async () => {
   let isSent = false;
-  const first = await run(["train", "--text", "text.txt", "--steps", "100000", "--name", "tale", ...small], (output, signal) => {
-    if (!isSent && /step \d+\/100000/.test(output)) {
-      isSent = true;
-      signal("SIGINT");
-    }
-  });
+  const first = await run(
+    ["train", "--text", "text.txt", "--steps", "100000", "--name", "tale", ...small],
+    (output, signal) => {
+      if (!isSent && /step \d+\/100000/.test(output)) {
+        isSent = true;
+        signal("SIGINT");
+      }
+    },
+  );
   expect(first.output).toMatch(/stopped at step \d+/);
   expect(first.output).toMatch(/saved runs.tale.checkpoint. To go on:/);
   const step = Number(/stopped at step (\d+)/.exec(first.output)?.[1]);
@@ -94,13 +129,16 @@ test("trains, generates and is resumed after Ctrl-C", async () => {
 
 test("serves until it is told to stop", async () => {
   let answer: Promise<unknown> | undefined;
-  const { output, code } = await run(["serve", "tale", "--port", "0", "--max-queue", "3", "--timeout", "60", "--log"], (text, signal) => {
-    const url = /at (http:\S+)/.exec(text)?.[1];
-    if (!url || answer) return;
-    answer = fetch(`${url}/health`)
-      .then((response) => response.json())
-      .finally(() => signal("SIGINT"));
-  });
+  const { output, code } = await run(
+    ["serve", "tale", "--port", "0", "--max-queue", "3", "--timeout", "60", "--log"],
+    (text, signal) => {
+      const url = /at (http:\S+)/.exec(text)?.[1];
+      if (!url || answer) return;
+      answer = fetch(`${url}/health`)
+        .then((response) => response.json())
+        .finally(() => signal("SIGINT"));
+    },
+  );
   expect(await answer).toEqual({ status: "ok" });
   expect(output).toContain("serving tale");
   expect(output).toMatch(/Z GET \/health 200 \d+ ms$/m);
@@ -136,12 +174,33 @@ test("a text from standard input trains a run that has a name", async () => {
   const options = ["train", "--text", "-", ...small, "--steps", "2"];
   expect((await run(options)).output).toMatch(/expected a --name for a text from standard input/);
   const text = await readFile(join(folder, "text.txt"), "utf8");
-  expect(await run([...options, "--name", "piped"], undefined, [], text)).toMatchObject({ code: 0, output: expect.stringContaining("finished at step 2") });
-  expect((await run(["train", "--name", "piped", "--steps", "3"])).output).toContain("finished at step 3"); // goes on without the text
+  expect(await run([...options, "--name", "piped"], undefined, [], text)).toMatchObject({
+    code: 0,
+    output: expect.stringContaining("finished at step 2"),
+  });
+  // goes on without the text
+  expect((await run(["train", "--name", "piped", "--steps", "3"])).output).toContain("finished at step 3");
 });
 
-test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the file a folder again", { timeout: 240_000 }, async () => {
-  const bpe = ["--tokenizer", "bpe", "--vocab-size", "270", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
+test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the file a folder again", {
+  timeout: 240_000,
+}, async () => {
+  const bpe = [
+    "--tokenizer",
+    "bpe",
+    "--vocab-size",
+    "270",
+    "--context",
+    "16",
+    "--width",
+    "32",
+    "--layers",
+    "1",
+    "--heads",
+    "2",
+    "--batch",
+    "4",
+  ];
   await run(["train", "--text", "text.txt", "--name", "times", "--steps", "2", ...bpe]);
   const ok = async (...args: string[]) => {
     const { code, output } = await run(args);
@@ -149,15 +208,27 @@ test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the f
     return output;
   };
   expect(await ok("convert", "times", "times.gguf", "--type", "q8_0")).toMatch(/numbers: \d+k q8_0.*\ntimes\.gguf {2}/);
-  const texts = await Promise.all(["times", "times.gguf"].map((model) => ok("generate", model, "--prompt", "It was", "--temperature", "0", "--tokens", "8")));
+  const texts = await Promise.all(
+    ["times", "times.gguf"].map((model) =>
+      ok("generate", model, "--prompt", "It was", "--temperature", "0", "--tokens", "8"),
+    ),
+  );
   expect(texts[1].slice(0, 12)).toBe(texts[0].slice(0, 12)); // 8 bits are close, and the tokenizer is the run's
-  expect(JSON.parse(await ok("inspect", "runs/times", "--json"))).toMatchObject({ architecture: "GPT2LMHeadModel", tokenizer: { vocabSize: 270 } });
+  expect(JSON.parse(await ok("inspect", "runs/times", "--json"))).toMatchObject({
+    architecture: "GPT2LMHeadModel",
+    tokenizer: { vocabSize: 270 },
+  });
   expect(await ok("convert", "times", "half", "--dtype", "f16", "--shard", "0.00002")).toMatch(/^half {2}/);
-  expect(JSON.parse(await ok("inspect", "half", "--json"))).toMatchObject({ architecture: "GPT2LMHeadModel", tokenizer: { kind: "BPE", vocabSize: 270 } });
+  expect(JSON.parse(await ok("inspect", "half", "--json"))).toMatchObject({
+    architecture: "GPT2LMHeadModel",
+    tokenizer: { kind: "BPE", vocabSize: 270 },
+  });
   await ok("convert", "half", "onnx", "--to", "onnx");
   await ok("generate", "onnx", "--prompt", "It was", "--tokens", "4");
   await ok("convert", "onnx", "again"); // the numbers are those of "half", in f32
-  expect(JSON.parse(await ok("inspect", "again", "--json")).parameters).toBe(JSON.parse(await ok("inspect", "half", "--json")).parameters);
+  expect(JSON.parse(await ok("inspect", "again", "--json")).parameters).toBe(
+    JSON.parse(await ok("inspect", "half", "--json")).parameters,
+  );
   const llama = fileURLToPath(new URL("../../golden/decoders/llama", import.meta.url));
   expect(await ok("convert", llama, "llama.gguf", "--type", "q8_0")).toMatch(/the model has no tokenizer/);
   await ok("inspect", "llama.gguf");

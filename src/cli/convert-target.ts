@@ -1,4 +1,6 @@
-/** Where `kindling convert` may write: what is there is never replaced unasked, and what is not a model's never at all. */
+/**
+ * Where `kindling convert` may write: what is there is never replaced unasked, and what is not a model's never at all.
+ */
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { exists, makeFolder, writeFolderAtomic } from "../files/index.ts";
@@ -30,16 +32,23 @@ function refuse(received: string, fix: string, expected = "a target that is not 
   throw new OptionError({ where: "convert", expected, received, fix });
 }
 
-/** @throws OptionError when the target is there and may not be replaced, lies in a run, or has a name of another format */
+/**
+ * @throws OptionError when the target is there and may not be replaced, lies in a run, or has a name of another format
+ */
 export async function checkTarget(target: string, { format, runs, force }: TargetOptions): Promise<void> {
-  if (target.trim() === "" || target.includes("\0")) refuse(JSON.stringify(target), "name a folder, or a file that ends in .gguf", "a path");
+  if (target.trim() === "" || target.includes("\0"))
+    refuse(JSON.stringify(target), "name a folder, or a file that ends in .gguf", "a path");
   await refuseRuns(target, runs);
   const info = await stat(target).catch(() => undefined);
   if (format === "gguf") {
     if (info) await checkFile(target, info.isFile(), force);
   } else {
     if (weightsFile.test(basename(target))) {
-      refuse(target, `name a folder, such as ${target.replace(/[/\\]+$/, "").replace(weightsFile, "")}; the file in it is written for you`, "a folder");
+      refuse(
+        target,
+        `name a folder, such as ${target.replace(/[/\\]+$/, "").replace(weightsFile, "")}; the file in it is written for you`,
+        "a folder",
+      );
     }
     if (info) await checkFolder(target, info.isDirectory(), force);
   }
@@ -51,7 +60,8 @@ async function refuseRuns(target: string, runs: string): Promise<void> {
   const runsPath = await realpath(runs).catch(() => resolve(runs));
   const way = relative(path, runsPath);
   const isAround = way.split(sep)[0] !== ".." && !isAbsolute(way);
-  if (isAround && (await exists(runs))) refuse(`${target}, the folder of all runs or one around it`, "name a new folder", "a target apart from the runs");
+  if (isAround && (await exists(runs)))
+    refuse(`${target}, the folder of all runs or one around it`, "name a new folder", "a target apart from the runs");
   const isRun = await exists(join(path, "run.json"));
   const isPart = runPart.test(basename(path)) && (await exists(join(dirname(path), "run.json")));
   if (isRun || isPart) refuse(`${target}, which a run writes`, "name a new folder", "a target apart from the runs");
@@ -60,7 +70,8 @@ async function refuseRuns(target: string, runs: string): Promise<void> {
 async function checkFile(target: string, isFile: boolean, force: boolean): Promise<void> {
   if (!isFile) refuse(`${target}, a folder`, `name a file, such as ${join(target, "model.gguf")}`, "a file to write");
   if (!force) refuse(`${target}, a file`, "choose another name, or add --force to replace it");
-  if (!(await isGguf(target))) refuse(`${target}, a file of another kind`, "remove it yourself, or choose another name", "a GGUF file to replace");
+  if (!(await isGguf(target)))
+    refuse(`${target}, a file of another kind`, "remove it yourself, or choose another name", "a GGUF file to replace");
 }
 
 async function isGguf(path: string): Promise<boolean> {
@@ -79,11 +90,20 @@ async function checkFolder(target: string, isFolder: boolean, force: boolean): P
   if (entries.length === 0) return;
   const foreign = await foreignFile(target);
   if (foreign !== undefined) {
-    refuse(`${target}, which holds ${foreign}`, "choose another name; a folder with anything but a model's files is never replaced", "a new or empty folder");
+    refuse(
+      `${target}, which holds ${foreign}`,
+      "choose another name; a folder with anything but a model's files is never replaced",
+      "a new or empty folder",
+    );
   }
   if (!force) refuse(`${target}, a model's folder`, "choose another name, or add --force to replace all of it");
   for (const name of [`${target}.tmp`, `${target}.old`].map((path) => path.replace(/[/\\]+(?=\.(tmp|old)$)/, ""))) {
-    if (await exists(name)) refuse(name, "remove it, or choose another name", "nothing of this name, which is needed while the model is replaced");
+    if (await exists(name))
+      refuse(
+        name,
+        "remove it, or choose another name",
+        "nothing of this name, which is needed while the model is replaced",
+      );
   }
 }
 
@@ -102,7 +122,8 @@ async function foreignFile(folder: string): Promise<string | undefined> {
 /** Fills a checked folder. One that is replaced stays until the new one is whole, and leaves nothing behind in it. */
 export async function fillFolder(target: string, fill: (folder: string) => Promise<void>): Promise<void> {
   const path = (await realpath(target).catch(() => undefined)) ?? resolve(target);
-  const isEmpty = (await readdir(path).catch(() => undefined))?.length === 0; // perhaps a mount, which cannot be renamed
+  // perhaps a mount, which cannot be renamed
+  const isEmpty = (await readdir(path).catch(() => undefined))?.length === 0;
   if (!isEmpty && (await exists(path))) return writeFolderAtomic(path, fill);
   await makeFolder(path);
   await fill(path);

@@ -25,13 +25,23 @@ afterEach(() => {
   for (const spy of [output, notes, warnings]) spy.mockClear();
 });
 
-const tokenizer = await Tokenizer.fromJson(JSON.parse(await readFile(golden("tokenizers/kinds/smollm.tokenizer.json"), "utf8")), {
-  bos_token: "<|im_start|>",
-  eos_token: "<|im_end|>",
-  pad_token: "<|im_end|>",
-});
+const tokenizer = await Tokenizer.fromJson(
+  JSON.parse(await readFile(golden("tokenizers/kinds/smollm.tokenizer.json"), "utf8")),
+  {
+    bos_token: "<|im_start|>",
+    eos_token: "<|im_end|>",
+    pad_token: "<|im_end|>",
+  },
+);
 const END = 482; // <|im_end|>
-const generation = { do_sample: true, temperature: 0.7, top_k: 40, top_p: 0.9, repetition_penalty: 1.1, no_repeat_ngram_size: 3 };
+const generation = {
+  do_sample: true,
+  temperature: 0.7,
+  top_k: 40,
+  top_p: 0.9,
+  repetition_penalty: 1.1,
+  no_repeat_ngram_size: 3,
+};
 const template = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
 const toolTemplate = "{{ tools }}";
 const card =
@@ -53,7 +63,13 @@ async function writeRepository(path: string, json: Record<string, unknown>): Pro
 
 /** What a config says but for ids, which are the tokenizer's in a GGUF file, and how training began. */
 const settled = async (path: string) => {
-  const { eos_token_id: _, bos_token_id: __, pad_token_id: ___, initializer_range: ____, ...config } = await readJson(join(path, "config.json"));
+  const {
+    eos_token_id: _,
+    bos_token_id: __,
+    pad_token_id: ___,
+    initializer_range: ____,
+    ...config
+  } = await readJson(join(path, "config.json"));
   return config;
 };
 
@@ -70,7 +86,11 @@ describe.each(Object.entries(ggufModels))("%s", (name, json) => {
     await expectSameWeights(path(""), path("-again"));
     const isLlama = json.model_type === "mistral"; // which is one, without its window
     if (!isLlama) expect(await settled(path("-again"))).toMatchObject(await settled(path("")));
-    expect(await readJson(join(path("-again"), "generation_config.json"))).toMatchObject({ ...generation, bos_token_id: 481, eos_token_id: [END, 480] });
+    expect(await readJson(join(path("-again"), "generation_config.json"))).toMatchObject({
+      ...generation,
+      bos_token_id: 481,
+      eos_token_id: [END, 480],
+    });
     const { chatTemplates } = await Tokenizer.open(path("-again"));
     expect(Object.fromEntries(chatTemplates)).toEqual({ default: template, tool_use: toolTemplate });
     const again = await readFile(join(path("-again"), "README.md"), "utf8");
@@ -82,12 +102,15 @@ describe.each(Object.entries(ggufModels))("%s", (name, json) => {
 });
 
 async function expectSameWeights(a: string, b: string): Promise<void> {
-  const [first, second] = await Promise.all([a, b].map(async (path) => (await readSafetensors(join(path, "model.safetensors"))).tensors));
+  const [first, second] = await Promise.all(
+    [a, b].map(async (path) => (await readSafetensors(join(path, "model.safetensors"))).tensors),
+  );
   const names = (tensors: typeof first) => [...tensors.keys()].filter((key) => key !== "lm_head.weight").sort();
   expect(names(second)).toEqual(names(first));
   for (const [key, { shape, data }] of first) {
     expect([key, second.get(key)?.shape]).toEqual([key, shape]);
-    expectClose(key, second.get(key)?.data as Float32Array, data as Float32Array, 1e-6); // Gemma's norms are stored with 1 added
+    // Gemma's norms are stored with 1 added
+    expectClose(key, second.get(key)?.data as Float32Array, data as Float32Array, 1e-6);
   }
 }
 
@@ -104,7 +127,9 @@ test("numbers in another type than was asked for are told of", async () => {
   const path = join(folder, "narrow");
   await writeRepository(path, ggufModels.llama);
   await convertCommand(path, `${path}.gguf`, { runs: "runs", type: "q4_k" });
-  expect(notes.mock.calls.join()).toMatch(/note: \d+k of \d+k numbers are q5_0: their rows are no whole blocks of q4_k/);
+  expect(notes.mock.calls.join()).toMatch(
+    /note: \d+k of \d+k numbers are q5_0: their rows are no whole blocks of q4_k/,
+  );
   expect(output.mock.calls.join()).toMatch(/numbers: .*q8_0.*q5_0/);
 });
 
@@ -128,14 +153,21 @@ test("a target that is the source, and options of another format, are refused be
   const path = join(folder, "same");
   await writeRepository(path, ggufModels.llama);
   await expect(convertCommand(path, `${path}/`, { runs: "runs" })).rejects.toThrow(/another target/);
-  await expect(convertCommand(path, `${path}.gguf`, { runs: "runs", dtype: "f16" })).rejects.toThrow(/--dtype is for safetensors/);
-  await expect(convertCommand(join(folder, "none"), `${path}.gguf`, { runs: "runs" })).rejects.toThrow(/the name of a run/);
+  await expect(convertCommand(path, `${path}.gguf`, { runs: "runs", dtype: "f16" })).rejects.toThrow(
+    /--dtype is for safetensors/,
+  );
+  await expect(convertCommand(join(folder, "none"), `${path}.gguf`, { runs: "runs" })).rejects.toThrow(
+    /the name of a run/,
+  );
 });
 
 test("what llama.cpp has no place for is refused by name", async () => {
-  const save = async (json: Record<string, unknown>) => saveGguf(fromConfig(json as never, { task: "causal-lm" }), join(folder, "x.gguf"), { tokenizer: null });
+  const save = async (json: Record<string, unknown>) =>
+    saveGguf(fromConfig(json as never, { task: "causal-lm" }), join(folder, "x.gguf"), { tokenizer: null });
   const { llama, gemma2, gpt2, gpt_neox: neox, qwen3_moe: moe, smollm3 } = ggufModels;
-  await expect(save({ ...llama, hidden_act: "gelu" })).rejects.toThrow(/hidden_act of "silu", as llama\.cpp has it; received "gelu"/);
+  await expect(save({ ...llama, hidden_act: "gelu" })).rejects.toThrow(
+    /hidden_act of "silu", as llama\.cpp has it; received "gelu"/,
+  );
   await expect(save({ ...gemma2, query_pre_attn_scalar: 10 })).rejects.toThrow(/query_pre_attn_scalar of 16/);
   await expect(save({ ...gpt2, activation_function: "relu" })).rejects.toThrow(/activation_function/);
   await expect(save({ ...neox, attention_bias: false })).rejects.toThrow(/attention_bias/);

@@ -39,7 +39,8 @@ export async function convertCommand(name: string, target: string, options: Conv
   refuse(to === "gguf", options.dtype, "--dtype is for safetensors; for GGUF there is --type");
   refuse(to !== "gguf", options.type, "--type is for GGUF; for safetensors there is --dtype");
   if (await exists(name)) await refuseSource(name, target);
-  await checkTarget(target, { format: to, runs: options.runs, force: options.force ?? false }); // before anything is fetched or read
+  // before anything is fetched or read
+  await checkTarget(target, { format: to, runs: options.runs, force: options.force ?? false });
   const source = (await stat(name).catch(() => undefined))?.isFile() ? name : await findModel(name, options.runs);
   await refuseSource(source, target);
   const model = await fromPretrained(source);
@@ -56,21 +57,29 @@ export async function convertCommand(name: string, target: string, options: Conv
 }
 
 function refuse(isWrong: boolean, value: string | undefined, fix: string): void {
-  if (isWrong && value !== undefined) throw new OptionError({ where: "convert", expected: "options of the target's format", received: value, fix });
+  if (isWrong && value !== undefined)
+    throw new OptionError({ where: "convert", expected: "options of the target's format", received: value, fix });
 }
 
 /** A source that is the target, or lies in it, would be gone before it is read. */
 async function refuseSource(source: string, target: string): Promise<void> {
   const [from, into] = [await realpath(source), await realpath(target).catch(() => undefined)];
   if (into === undefined || (from !== into && !from.startsWith(into + sep))) return;
-  throw new OptionError({ where: "convert", expected: "another target than the source", received: target, fix: "name a new folder or file" });
+  throw new OptionError({
+    where: "convert",
+    expected: "another target than the source",
+    received: target,
+    fix: "name a new folder or file",
+  });
 }
 
 /** Tells how the numbers are stored, where that is not what was asked for. */
 function report({ numbers, fallbacks }: SavedGguf, type: ConvertOptions["type"]): void {
   const total = Object.values(numbers).reduce((a, b) => a + b, 0);
   for (const [stored, count] of Object.entries(fallbacks))
-    process.stderr.write(`note: ${formatCount(count)} of ${formatCount(total)} numbers are ${stored}: their rows are no whole blocks of ${type}\n`);
+    process.stderr.write(
+      `note: ${formatCount(count)} of ${formatCount(total)} numbers are ${stored}: their rows are no whole blocks of ${type}\n`,
+    );
   const shares = Object.entries(numbers).map(([stored, count]) => `${formatCount(count)} ${stored}`);
   process.stdout.write(`numbers: ${shares.join(", ")}\n`);
 }

@@ -14,7 +14,17 @@ const INFERENCE_BYTES_PER_PARAMETER = 4;
 const USABLE = 0.6;
 
 /** Vector instruction sets that ONNX Runtime's kernels choose among, best first. */
-const instructionSets = ["amx_tile", "avx512_bf16", "avx512_vnni", "avx512f", "avx2", "avx", "sse4_2", "asimddp", "asimd"];
+const instructionSets = [
+  "amx_tile",
+  "avx512_bf16",
+  "avx512_vnni",
+  "avx512f",
+  "avx2",
+  "avx",
+  "sse4_2",
+  "asimddp",
+  "asimd",
+];
 
 async function processorFlags(): Promise<string[]> {
   const info = await readFile("/proc/cpuinfo", "utf8").catch(() => "");
@@ -43,14 +53,27 @@ async function runtimeReport(): Promise<{ lines: string[]; isStarted: boolean }>
     await device.upload("f32", [1], Float32Array.of(1)).read();
     const { binding, bindingReason } = await device.picked;
     await device.close();
-    const { listSupportedBackends } = require("onnxruntime-node") as { listSupportedBackends: () => { name: string; bundled: boolean }[] };
-    const backends = listSupportedBackends().map(({ name, bundled }) => (bundled ? name : `${name} (its files are not installed)`));
+    const { listSupportedBackends } = require("onnxruntime-node") as {
+      listSupportedBackends: () => { name: string; bundled: boolean }[];
+    };
+    const backends = listSupportedBackends().map(({ name, bundled }) =>
+      bundled ? name : `${name} (its files are not installed)`,
+    );
     const gpus = await Promise.all(accelerators.filter((type) => backends.includes(type)).map(stateOf));
-    const way = binding === "C API" ? "called by its C API, without copies" : `called by ${binding}, which copies results: ${bindingReason}`;
-    return { isStarted: true, lines: [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus] };
+    const way =
+      binding === "C API"
+        ? "called by its C API, without copies"
+        : `called by ${binding}, which copies results: ${bindingReason}`;
+    return {
+      isStarted: true,
+      lines: [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus],
+    };
   } catch (cause) {
     const reason = `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`;
-    return { isStarted: false, lines: [reason, "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"] };
+    return {
+      isStarted: false,
+      lines: [reason, "fix: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"],
+    };
   }
 }
 
@@ -65,7 +88,10 @@ export async function doctorCommand(): Promise<void> {
     ["instructions", flags.length > 0 ? flags.join(" ") : "unknown"],
     ["memory", `${(totalmem() / GIB).toFixed(1)} GiB, ${(freemem() / GIB).toFixed(1)} GiB free`],
     ...lines.map((text, i): [string, string] => [i === 0 ? "runtime" : "", text]),
-    ["fits", `training up to about ${formatCount(usable / TRAINING_BYTES_PER_PARAMETER)} parameters (f32, AdamW), before activations`],
+    [
+      "fits",
+      `training up to about ${formatCount(usable / TRAINING_BYTES_PER_PARAMETER)} parameters (f32, AdamW), before activations`,
+    ],
     ["", `generating with up to about ${formatCount(usable / INFERENCE_BYTES_PER_PARAMETER)} parameters (f32)`],
   ];
   for (const [name, text] of rows) process.stdout.write(`${name.padEnd(14)}${text}\n`);

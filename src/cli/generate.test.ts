@@ -21,7 +21,22 @@ const generate = (args: string[], input?: string) => run(["generate", "tale", "-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   await writeFile(join(folder, "tale.txt"), TALE);
-  const small = ["--tokenizer", "char", "--context", "32", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4", "--steps", "20"];
+  const small = [
+    "--tokenizer",
+    "char",
+    "--context",
+    "32",
+    "--width",
+    "32",
+    "--layers",
+    "1",
+    "--heads",
+    "2",
+    "--batch",
+    "4",
+    "--steps",
+    "20",
+  ];
   expect((await run(["train", "--text", "tale.txt", ...small])).code).toBe(0);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true }));
@@ -46,7 +61,20 @@ test("--seed 0 is a seed as any other; without temperature nothing is drawn", as
 
 test("a prompt from standard input, limits, penalties, another cache and threads", async () => {
   const { code, output } = await generate(
-    ["--prompt", "-", "--seed", "1", "--min-p", "0.1", "--repetition-penalty", "1.2", "--cache-dtype", "f16", "--threads", "1"],
+    [
+      "--prompt",
+      "-",
+      "--seed",
+      "1",
+      "--min-p",
+      "0.1",
+      "--repetition-penalty",
+      "1.2",
+      "--cache-dtype",
+      "f16",
+      "--threads",
+      "1",
+    ],
     "It was",
   );
   expect(code).toBe(0);
@@ -56,7 +84,9 @@ test("a prompt from standard input, limits, penalties, another cache and threads
 
 test("of a prompt from standard input one final newline is dropped", async () => {
   const options = ["--prompt", "-", "--temperature", "0"];
-  const [plain, ended, twice] = await Promise.all(["It was", "It was\n", "It was\n\n"].map((prompt) => generate(options, prompt)));
+  const [plain, ended, twice] = await Promise.all(
+    ["It was", "It was\n", "It was\n\n"].map((prompt) => generate(options, prompt)),
+  );
   expect(ended.output).toBe(plain.output);
   expect(twice.output.startsWith("It was\n")).toBe(true);
 });
@@ -84,7 +114,11 @@ test("--max-tokens is asked about", async () => {
 });
 
 test.skipIf(process.platform === "win32")("Ctrl-C ends a text with 130, and what was written stays", async () => {
-  const child = spawn(process.execPath, [program, "generate", "tale", "--tokens", "10000000", "--context-shift", "--prompt", "It was"], { cwd: folder });
+  const child = spawn(
+    process.execPath,
+    [program, "generate", "tale", "--tokens", "10000000", "--context-shift", "--prompt", "It was"],
+    { cwd: folder },
+  );
   let output = "";
   child.stdout.on("data", (data) => {
     const isEarly = output.length <= 20;

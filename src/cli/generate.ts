@@ -4,17 +4,27 @@ import type { ServedModel } from "../serve/index.ts";
 import { encodePrompt } from "../tokenizers/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 
-/** `kindling generate`: continues a prompt on standard output; "-" reads it from standard input. Tells the seed of a text that was drawn without one. */
-export async function generateCommand({ generator, tokenizer }: ServedModel, promptOption: string, asked: TextOptions): Promise<void> {
-  const prompt = promptOption === "-" ? (await text(process.stdin)).replace(/\r?\n$/, "") : promptOption; // echo ends with a newline that nobody meant
+/**
+ * `kindling generate`: continues a prompt on standard output; "-" reads it from standard input. Tells the seed of a
+ * text that was drawn without one.
+ */
+export async function generateCommand(
+  { generator, tokenizer }: ServedModel,
+  promptOption: string,
+  asked: TextOptions,
+): Promise<void> {
+  // echo ends with a newline that nobody meant
+  const prompt = promptOption === "-" ? (await text(process.stdin)).replace(/\r?\n$/, "") : promptOption;
   const options = withSeed(generator, asked);
   const ids = await encodePrompt(tokenizer, prompt); // before anything is shown: what it warns of has lines of its own
   const { signal, dispose } = abortOnInterrupt(() => {});
   try {
     process.stdout.write(prompt);
-    for await (const piece of generateText(generator, tokenizer, ids, { ...options, signal })) process.stdout.write(piece.text);
+    for await (const piece of generateText(generator, tokenizer, ids, { ...options, signal }))
+      process.stdout.write(piece.text);
     process.stdout.write("\n");
-    if (options.seed !== undefined && asked.seed === undefined) process.stderr.write(`(--seed ${options.seed} gives this text again)\n`);
+    if (options.seed !== undefined && asked.seed === undefined)
+      process.stderr.write(`(--seed ${options.seed} gives this text again)\n`);
   } catch (error) {
     process.stdout.write("\n"); // the prompt, and perhaps a part of the text, are there
     if (!signal.aborted) throw error;

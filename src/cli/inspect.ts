@@ -23,7 +23,10 @@ async function modelPath(name: string, runs: string): Promise<string> {
   });
 }
 
-function describe(path: string, { format, architecture, parameters, dtypes, modules, tokenizer, licence, memory }: ModelReport): string {
+function describe(
+  path: string,
+  { format, architecture, parameters, dtypes, modules, tokenizer, licence, memory }: ModelReport,
+): string {
   const rows: [string, string][] = [
     ["model", `${path} (${format})`],
     ["architecture", architecture ?? "not said"],
@@ -42,7 +45,8 @@ function describe(path: string, { format, architecture, parameters, dtypes, modu
   const lines = rows.map(([name, value]) => `${name.padEnd(14)}${value}`);
   const width = Math.max(...Object.keys(modules).map((name) => name.length), 6);
   const table = Object.entries(modules).map(
-    ([name, { parameters: count, tensors }]) => `${name.padEnd(width)}  ${formatCount(count).padStart(8)}  ${String(tensors).padStart(7)}`,
+    ([name, { parameters: count, tensors }]) =>
+      `${name.padEnd(width)}  ${formatCount(count).padStart(8)}  ${String(tensors).padStart(7)}`,
   );
   return `${lines.join("\n")}\n\n${"module".padEnd(width)}  ${"numbers".padStart(8)}  tensors\n${table.join("\n")}\n`;
 }

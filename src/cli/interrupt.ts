@@ -16,8 +16,8 @@ export interface Interruptions {
 }
 
 /**
- * Turns Ctrl-C, a request to end and a closed terminal into abort signals. After the second the program has a second to end by itself; then, and at a
- * third, the system ends it.
+ * Turns Ctrl-C, a request to end and a closed terminal into abort signals. After the second the program has a second to
+ * end by itself; then, and at a third, the system ends it.
  */
 export function abortOnInterrupt(onFirst: () => void): Interruptions {
   const [first, second] = [new AbortController(), new AbortController()];
@@ -48,8 +48,8 @@ export function abortOnInterrupt(onFirst: () => void): Interruptions {
 }
 
 /**
- * What to do when nobody reads the output any more, as with `| head` or a closed terminal: a command that saves when it is interrupted does so,
- * others end.
+ * What to do when nobody reads the output any more, as with `| head` or a closed terminal: a command that saves when it
+ * is interrupted does so, others end.
  */
 export function onOutputError(error: NodeJS.ErrnoException): void {
   if (process.listenerCount("SIGHUP") > 0) process.emit("SIGHUP", "SIGHUP");

@@ -35,7 +35,22 @@ async function pulled(cache: string, name: string): Promise<string> {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   await writeFile(join(folder, "tale.txt"), TALE);
-  const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4", "--steps", "3"];
+  const small = [
+    "--tokenizer",
+    "char",
+    "--context",
+    "16",
+    "--width",
+    "32",
+    "--layers",
+    "1",
+    "--heads",
+    "2",
+    "--batch",
+    "4",
+    "--steps",
+    "3",
+  ];
   expect((await run("train", "--text", "tale.txt", ...small)).code).toBe(0);
   expect((await run("train", "--text", "tale.txt", "--name", "故事", ...small)).code).toBe(0);
   await pulled("hub", "models--owner--tiny-llama");
@@ -66,13 +81,19 @@ test("show says what a model is, and of a run its options and last losses", asyn
   expect(output).toMatch(/--context 16 .*--width 32 --layers 1 --heads 2/);
   expect(output).toMatch(/^step +3 of 3: loss \d\.\d{4}, validation loss \d\.\d{4}$/m);
   expect((await run("show", "owner/tiny-llama")).output).toMatch(/^architecture +Llama/m);
-  expect((await run("show", "tael")).errors).toMatch(/^error: tael: expected a run in runs, or a pulled repository; received none\. Fix: kindling list/);
+  expect((await run("show", "tael")).errors).toMatch(
+    /^error: tael: expected a run in runs, or a pulled repository; received none\. Fix: kindling list/,
+  );
 });
 
 test("a wrong name of a model is told with the runs there are, and the nearest", async () => {
-  expect((await run("serve", "tael")).errors).toMatch(/received "tael"\. Fix: did you mean tale\? The runs in runs are tale, 故事\./);
+  expect((await run("serve", "tael")).errors).toMatch(
+    /received "tael"\. Fix: did you mean tale\? The runs in runs are tale, 故事\./,
+  );
   expect((await run("chat", "nothing-like-it")).errors).toMatch(/Fix: the runs in runs are tale, 故事\./);
-  expect((await run("chat", "tale", "--runs", "elsewhere")).errors).toMatch(/Fix: there are no runs in elsewhere yet: kindling train --text/);
+  expect((await run("chat", "tale", "--runs", "elsewhere")).errors).toMatch(
+    /Fix: there are no runs in elsewhere yet: kindling train --text/,
+  );
   await mkdir(join(folder, "runs", "tiny"));
   await cp(join(folder, "runs", "tale", "run.json"), join(folder, "runs", "tiny", "run.json"));
   for (const name of ["tiny", "runs/tiny"]) {
@@ -87,7 +108,10 @@ test("rm removes a run or a pulled model, and nothing without a yes", async () =
   const before = await readdir(folder, { recursive: true });
   expect((await run("rm", "tale")).errors).toMatch(/^error: rm: expected --yes, or a terminal/);
   expect(await readdir(folder, { recursive: true })).toEqual(before);
-  expect(await run("rm", "故事", "--yes")).toMatchObject({ code: 0, output: expect.stringMatching(/removed runs.故事/) });
+  expect(await run("rm", "故事", "--yes")).toMatchObject({
+    code: 0,
+    output: expect.stringMatching(/removed runs.故事/),
+  });
   expect(await run("rm", "owner/tiny-llama", "--yes")).toMatchObject({ code: 0 });
   expect(await run("rm", "owner/other", "--yes")).toMatchObject({ code: 0 });
   expect(JSON.parse((await run("list", "--json")).output).map(({ name }: { name: string }) => name)).toEqual(["tale"]);
@@ -100,7 +124,9 @@ test("what is not Kindling's stays: files of others, links, other folders, hosti
   const elsewhere = await pulled("elsewhere", "models--owner--linked");
   await symlink(elsewhere, join(folder, "hub", "models--owner--linked"), "junction");
   const before = (await readdir(folder, { recursive: true })).sort();
-  expect((await run("rm", "owner/mine", "--yes")).errors).toMatch(/expected nothing but what a hub's client writes; received notes\.txt/);
+  expect((await run("rm", "owner/mine", "--yes")).errors).toMatch(
+    /expected nothing but what a hub's client writes; received notes\.txt/,
+  );
   expect((await run("rm", "tale", "--yes")).errors).toMatch(/notes\.txt, which Kindling did not write/);
   expect((await run("rm", "owner/linked", "--yes")).errors).toMatch(/received none/);
   const names = [
@@ -110,6 +136,7 @@ test("what is not Kindling's stays: files of others, links, other folders, hosti
     "tale.txt",
     "../runs",
   ];
-  for (const name of names.filter((_, i) => i % 4 === 0)) expect([name, (await run("rm", "--yes", "--", name)).code]).toEqual([name, 1]);
+  for (const name of names.filter((_, i) => i % 4 === 0))
+    expect([name, (await run("rm", "--yes", "--", name)).code]).toEqual([name, 1]);
   expect((await readdir(folder, { recursive: true })).sort()).toEqual(before);
 }, 60_000);

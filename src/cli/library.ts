@@ -33,7 +33,13 @@ async function entries(runs: string): Promise<Entry[]> {
   }
   for (const source of ["huggingface", "modelscope"] as const) {
     for (const { id, folder, snapshots } of await cachedRepositories({ source })) {
-      found.push({ name: id, kind: source, folder, model: snapshots[0], remove: () => removeRepository(id, { source }) });
+      found.push({
+        name: id,
+        kind: source,
+        folder,
+        model: snapshots[0],
+        remove: () => removeRepository(id, { source }),
+      });
     }
   }
   return found;
@@ -51,7 +57,12 @@ async function entryOf(name: string, runs: string): Promise<Entry> {
   const found = (await entries(runs)).find((entry) => entry.name === name);
   if (found) return found;
   if (!name.includes("/")) runFolder(runs, name); // says what is wrong with a name
-  throw new DataError({ where: name, expected: `a run in ${runs}, or a pulled repository`, received: "none", fix: "kindling list shows what there is" });
+  throw new DataError({
+    where: name,
+    expected: `a run in ${runs}, or a pulled repository`,
+    received: "none",
+    fix: "kindling list shows what there is",
+  });
 }
 
 /** Bytes of all files, and when the last of them was written. Links are not followed: blobs of a cache count once. */
@@ -84,12 +95,20 @@ const parametersOf = async (model: string | undefined): Promise<number | null> =
 export async function listCommand({ runs, json }: { runs: string; json?: boolean }): Promise<void> {
   const found = await entries(runs);
   const rows = await Promise.all(
-    found.map(async ({ name, kind, folder, model }) => ({ name, kind, parameters: await parametersOf(model), folder, ...(await measure(folder)) })),
+    found.map(async ({ name, kind, folder, model }) => ({
+      name,
+      kind,
+      parameters: await parametersOf(model),
+      folder,
+      ...(await measure(folder)),
+    })),
   );
   if (json) {
     process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
   } else if (rows.length === 0) {
-    process.stdout.write(`no run in ${runs}, and nothing pulled. First: kindling train --text my.txt, or kindling pull owner/name\n`);
+    process.stdout.write(
+      `no run in ${runs}, and nothing pulled. First: kindling train --text my.txt, or kindling pull owner/name\n`,
+    );
   } else {
     const table = rows.map((row) => [
       row.name,
@@ -104,11 +123,16 @@ export async function listCommand({ runs, json }: { runs: string; json?: boolean
 
 function tableOf(rows: readonly string[][]): string {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  const line = (row: string[]) => row.map((cell, column) => (column === 2 || column === 3 ? cell.padStart(widths[column]) : cell.padEnd(widths[column])));
+  const line = (row: string[]) =>
+    row.map((cell, column) =>
+      column === 2 || column === 3 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]),
+    );
   return rows.map((row) => `${line(row).join("  ").trimEnd()}\n`).join("");
 }
 
-/** `kindling show`: what `inspect` says of a model; of a run also the options it was trained with and its last losses. */
+/**
+ * `kindling show`: what `inspect` says of a model; of a run also the options it was trained with and its last losses.
+ */
 export async function showCommand(name: string, { runs }: { runs: string }): Promise<void> {
   const { kind, folder, model } = await entryOf(name, runs);
   if (model) await inspectCommand(model, { runs });
@@ -116,10 +140,14 @@ export async function showCommand(name: string, { runs }: { runs: string }): Pro
   if (kind !== "run") return;
   const config = (await readRunConfig(folder)) as RunConfig;
   const options = Object.entries(trainingOptions).filter(([name]) => config[name as keyof RunConfig] !== undefined);
-  process.stdout.write(`\ntrained with  ${options.map(([name, option]) => `${option} ${config[name as keyof RunConfig]}`).join(" ")}\n`);
+  process.stdout.write(
+    `\ntrained with  ${options.map(([name, option]) => `${option} ${config[name as keyof RunConfig]}`).join(" ")}\n`,
+  );
   const { step, loss, validationLoss } = await lastMetrics(join(folder, "metrics.jsonl"));
   const shown = (value: number | undefined) => value?.toFixed(4) ?? "-";
-  process.stdout.write(`step          ${step ?? 0} of ${config.steps}: loss ${shown(loss)}, validation loss ${shown(validationLoss)}\n`);
+  process.stdout.write(
+    `step          ${step ?? 0} of ${config.steps}: loss ${shown(loss)}, validation loss ${shown(validationLoss)}\n`,
+  );
 }
 
 /** The last of each number in a file of metrics; nothing where there is none, and a torn line is passed over. */
@@ -135,10 +163,18 @@ async function lastMetrics(path: string): Promise<Partial<Record<string, number>
 }
 
 /** `kindling rm`: removes a run or a pulled model, after asking. */
-export async function removeCommand(name: string, { runs, yes = false }: { runs: string; yes?: boolean }): Promise<void> {
+export async function removeCommand(
+  name: string,
+  { runs, yes = false }: { runs: string; yes?: boolean },
+): Promise<void> {
   const { folder, kind, remove } = await entryOf(name, runs);
   const { bytes } = await measure(folder);
-  if (!yes && !(await confirm(`remove ${kind === "run" ? "the run" : "the pulled model"} ${name} (${folder}, ${formatBytes(bytes)})?`))) {
+  if (
+    !yes &&
+    !(await confirm(
+      `remove ${kind === "run" ? "the run" : "the pulled model"} ${name} (${folder}, ${formatBytes(bytes)})?`,
+    ))
+  ) {
     process.stdout.write("nothing is removed\n");
     process.exitCode = INTERRUPTED;
     return;
@@ -149,7 +185,12 @@ export async function removeCommand(name: string, { runs, yes = false }: { runs:
 
 async function confirm(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) {
-    throw new OptionError({ where: "rm", expected: "--yes, or a terminal in which to ask", received: "neither", fix: "add --yes" });
+    throw new OptionError({
+      where: "rm",
+      expected: "--yes, or a terminal in which to ask",
+      received: "neither",
+      fix: "add --yes",
+    });
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {

@@ -12,6 +12,8 @@ try {
   await createProgram().parseAsync();
 } catch (error) {
   const known = isSystemError(error) ? systemError(error.path ?? "kindling", "the system to do it", error) : error;
-  process.stderr.write(`${known instanceof KindlingError ? `error: ${messageOf(known)}` : known instanceof Error ? known.stack : String(known)}\n`);
+  process.stderr.write(
+    `${known instanceof KindlingError ? `error: ${messageOf(known)}` : known instanceof Error ? known.stack : String(known)}\n`,
+  );
   process.exitCode = 1;
 }

@@ -15,12 +15,16 @@ const isModelFile = /\.(gguf|safetensors|bin|pt|pth|onnx)$/i;
 
 const infoOf = (path: string) => stat(path).catch(() => undefined);
 
-/** The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's folder, or the name of a run. */
+/**
+ * The folder or file of a model named on the command line: a folder in Hugging Face layout, a .gguf file, a run's
+ * folder, or the name of a run.
+ */
 export async function findModel(name: string, runsFolder = "runs"): Promise<string> {
   if ((await infoOf(name))?.isFile()) return name;
   const parts = ["model", "model.old", "checkpoint", "checkpoint.old"]; // .old: left by a kill while it was replaced
   for (const place of [name, join(runsFolder, name)]) {
-    for (const folder of [place, ...parts.map((part) => join(place, part))]) if (await infoOf(join(folder, "config.json"))) return folder;
+    for (const folder of [place, ...parts.map((part) => join(place, part))])
+      if (await infoOf(join(folder, "config.json"))) return folder;
   }
   const isRun = name.startsWith(`${runsFolder}/`) || name.startsWith(`${runsFolder}${sep}`);
   if (!isRun && (await isRemoteName(name))) return pull(name, progressOf());
@@ -31,15 +35,28 @@ export async function findModel(name: string, runsFolder = "runs"): Promise<stri
 async function refuseName(name: string, runs: string): Promise<never> {
   for (const place of [name, join(runs, name)]) {
     if (!(await readRunConfig(place).catch(() => undefined))) continue;
-    const train = typed("train", "--name", basename(place), ...(dirname(place) === "runs" ? [] : ["--runs", dirname(place)]));
-    throw new DataError({ where: place, expected: "a run with a model", received: "one that has saved nothing yet", fix: `train it first: ${train}` });
+    const train = typed(
+      "train",
+      "--name",
+      basename(place),
+      ...(dirname(place) === "runs" ? [] : ["--runs", dirname(place)]),
+    );
+    throw new DataError({
+      where: place,
+      expected: "a run with a model",
+      received: "one that has saved nothing yet",
+      fix: `train it first: ${train}`,
+    });
   }
   if (isModelFile.test(name)) {
     throw new DataError({ where: name, expected: "a model's file", received: "no such file", fix: "check the path" });
   }
   const names = await runNames(runs);
   const near = nearest(name, names);
-  const list = names.length > 0 ? `the runs in ${runs} are ${names.join(", ")}` : `there are no runs in ${runs} yet: kindling train --text my.txt --name my`;
+  const list =
+    names.length > 0
+      ? `the runs in ${runs} are ${names.join(", ")}`
+      : `there are no runs in ${runs} yet: kindling train --text my.txt --name my`;
   throw new DataError({
     where: "model",
     expected: "the name of a run, a folder with config.json, a .gguf file, or a repository such as owner/name",
@@ -59,10 +76,19 @@ async function runNames(runs: string): Promise<string[]> {
 export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap">;
 
 /** Loads a model named on the command line. */
-export async function openModel(name: string, runsFolder = "runs", { mmap, ...options }: OpenOptions = {}): Promise<ServedModel> {
+export async function openModel(
+  name: string,
+  runsFolder = "runs",
+  { mmap, ...options }: OpenOptions = {},
+): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
   const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks", mmap });
   const tokenizer = await Tokenizer.open(folder);
   const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
-  return { id: basename(parent, ".gguf"), generator: new Generator(model, options), tokenizer, chatTemplate: tokenizer.chatTemplate };
+  return {
+    id: basename(parent, ".gguf"),
+    generator: new Generator(model, options),
+    tokenizer,
+    chatTemplate: tokenizer.chatTemplate,
+  };
 }

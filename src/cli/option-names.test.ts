@@ -28,21 +28,38 @@ test("each setting of a run has an option of train", () => {
 });
 
 test.each<[string, () => unknown]>([
-  ["train: expected --context to be a positive integer; received 0. Fix: correct the option.", run({ contextLength: 0 })],
+  [
+    "train: expected --context to be a positive integer; received 0. Fix: correct the option.",
+    run({ contextLength: 0 }),
+  ],
   ["train: expected --lr above 0; received 0. Fix: correct the option.", run({ learningRate: 0 })],
-  ["train: expected --width to be a multiple of --heads; received 30 and 4. Fix: use --width 32.", run({ hiddenSize: 30, numHeads: 4 })],
+  [
+    "train: expected --width to be a multiple of --heads; received 30 and 4. Fix: use --width 32.",
+    run({ hiddenSize: 30, numHeads: 4 }),
+  ],
   ["train: expected --dropout from 0 to below 1; received 1. Fix: correct the option.", run({ dropout: 1 })],
   ["train: expected --steps to be a positive integer; received 0. Fix: correct the option.", run({ steps: 0 })],
-  ["sampling: expected --top-p above 0 and at most 1; received 3. Fix: choose a value in the range.", () => new Sampler({ topP: 3 })],
-  ["sampling: expected a --seed that is a whole number; received 0.5. Fix: choose a value in the range.", () => new Sampler({ seed: 0.5 })],
-  ["generate: expected --tokens to be a number of tokens of at least 0; received -1. Fix: correct it.", () => settingsOf({}, { maxNewTokens: -1 })],
+  [
+    "sampling: expected --top-p above 0 and at most 1; received 3. Fix: choose a value in the range.",
+    () => new Sampler({ topP: 3 }),
+  ],
+  [
+    "sampling: expected a --seed that is a whole number; received 0.5. Fix: choose a value in the range.",
+    () => new Sampler({ seed: 0.5 }),
+  ],
+  [
+    "generate: expected --tokens to be a number of tokens of at least 0; received -1. Fix: correct it.",
+    () => settingsOf({}, { maxNewTokens: -1 }),
+  ],
 ])("%s", (message, act) => {
   expect(said(act)).toBe(message);
 });
 
 test("of a context that is too long or full", () => {
   const { generator } = tinyServedModel({ contextLength: 64 });
-  expect(said(() => new Generator(generator.model, { contextLength: 65 }))).toMatch(/expected a --context from 1 to 64; received 65/);
+  expect(said(() => new Generator(generator.model, { contextLength: 65 }))).toMatch(
+    /expected a --context from 1 to 64; received 65/,
+  );
   expect(messageOf(new ContextLengthError({ promptTokens: 60, maxNewTokens: 10, contextLength: 64 }))).toMatch(
     /received 60 of the prompt and --tokens 10\. Fix: .*with --context-shift\.$/,
   );
@@ -81,16 +98,20 @@ describe("what serve refuses is said of its option", () => {
     const serve = createProgram().commands.find((command) => command.name() === "serve");
     expect(serve?.options.map(({ long }) => long).sort()).toEqual([...Object.keys(wrong), ...withoutWrong].sort());
   });
-  test.each(Object.entries(wrong).flatMap(([option, cases]) => cases.map(([value, message]) => [option, value, message] as const)))(
-    "%s %s",
-    async (option, value, message) => {
-      let written = "";
-      const program = createProgram();
-      for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: (text) => (written += text) });
-      const error = await program.parseAsync(["node", "kindling", "serve", model, "--port", "0", option, value]).catch((cause) => cause);
-      expect(error instanceof KindlingError ? messageOf(error) : written).toMatch(message);
-    },
-  );
+  test.each(
+    Object.entries(wrong).flatMap(([option, cases]) =>
+      cases.map(([value, message]) => [option, value, message] as const),
+    ),
+  )("%s %s", async (option, value, message) => {
+    let written = "";
+    const program = createProgram();
+    for (const command of program.commands)
+      command.exitOverride().configureOutput({ writeErr: (text) => (written += text) });
+    const error = await program
+      .parseAsync(["node", "kindling", "serve", model, "--port", "0", option, value])
+      .catch((cause) => cause);
+    expect(error instanceof KindlingError ? messageOf(error) : written).toMatch(message);
+  });
 });
 
 test("a word of prose that is an option's name too stays as it is", () => {
@@ -101,8 +122,13 @@ test("a word of prose that is an option's name too stays as it is", () => {
 test("an option's value that is near a choice is asked about", () => {
   const errors: string[] = [];
   const program = createProgram();
-  for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: (text) => errors.push(text) });
-  expect(() => program.parse(["node", "kindling", "train", "--text", "x", "--tokenizer", "bep"])).toThrow(/Did you mean bpe\?/);
+  for (const command of program.commands)
+    command.exitOverride().configureOutput({ writeErr: (text) => errors.push(text) });
+  expect(() => program.parse(["node", "kindling", "train", "--text", "x", "--tokenizer", "bep"])).toThrow(
+    /Did you mean bpe\?/,
+  );
   expect(() => program.parse(["node", "kindling", "convert", "a", "b", "--type", "q8"])).toThrow(/Did you mean q8_0\?/);
-  expect(() => program.parse(["node", "kindling", "convert", "a", "b", "--to", "zzzzzzzz"])).toThrow(/Allowed choices are/);
+  expect(() => program.parse(["node", "kindling", "convert", "a", "b", "--to", "zzzzzzzz"])).toThrow(
+    /Allowed choices are/,
+  );
 });

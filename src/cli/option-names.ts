@@ -58,7 +58,10 @@ const oneWord = new RegExp(
 const asTyped = (text: string): string =>
   text
     .replace(twoWords, (name) => optionNames[name])
-    .replace(oneWord, (_, before: string, article: string | undefined, name: string) => `${before}${article ?? ""}${optionNames[name]}`);
+    .replace(
+      oneWord,
+      (_, before: string, article: string | undefined, name: string) => `${before}${article ?? ""}${optionNames[name]}`,
+    );
 
 /** What an error says, in the words of the command line. */
 export function messageOf(error: KindlingError): string {
@@ -76,7 +79,8 @@ export function choice(flags: string, description: string, values: readonly stri
   const parse = option.parseArg as (text: string, previous: unknown) => unknown;
   return option.argParser((text, previous) => {
     const near = values.includes(text) ? undefined : nearest(text, values);
-    if (near !== undefined) throw new InvalidArgumentError(`Did you mean ${near}? Allowed choices are ${values.join(", ")}.`);
+    if (near !== undefined)
+      throw new InvalidArgumentError(`Did you mean ${near}? Allowed choices are ${values.join(", ")}.`);
     return parse(text, previous);
   });
 }

@@ -1,6 +1,7 @@
 /**
- * A program of its own that tries a type of device, so that what drivers write to standard error, or a driver that ends its process, does not reach
- * the command: node probe.js <type>. Writes JSON: the type that was picked, or the parts of the error.
+ * A program of its own that tries a type of device, so that what drivers write to standard error, or a driver that ends
+ * its process, does not reach the command: node probe.js <type>. Writes JSON: the type that was picked, or the parts of
+ * the error.
  */
 import { KindlingError } from "../ir/index.ts";
 import { Device, type DeviceOptions } from "../runtime/index.ts";

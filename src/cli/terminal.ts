@@ -82,7 +82,10 @@ const WIDEST_CURVE = 64;
 const NARROWEST_CURVE = 8;
 
 /** A chart of the loss over the steps, in a terminal of so many columns. */
-export function drawCurve(points: readonly CurvePoint[], { columns = 80, height = 12 }: { columns?: number; height?: number } = {}): string {
+export function drawCurve(
+  points: readonly CurvePoint[],
+  { columns = 80, height = 12 }: { columns?: number; height?: number } = {},
+): string {
   if (points.length < 2) return "";
   const width = Math.min(Math.max(NARROWEST_CURVE, Math.min(WIDEST_CURVE, columns - LABEL_COLUMNS - 1)), points.length);
   const values = Array.from({ length: width }, (_, column) => {

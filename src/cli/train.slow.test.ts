@@ -43,8 +43,29 @@ const atFirstStep = (act: (child: ChildProcess) => void) => {
   };
 };
 
-const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
-const train = (name: string, ...options: string[]) => ["train", "--text", "text.txt", "--name", name, ...small, ...options];
+const small = [
+  "--tokenizer",
+  "char",
+  "--context",
+  "16",
+  "--width",
+  "32",
+  "--layers",
+  "1",
+  "--heads",
+  "2",
+  "--batch",
+  "4",
+];
+const train = (name: string, ...options: string[]) => [
+  "train",
+  "--text",
+  "text.txt",
+  "--name",
+  name,
+  ...small,
+  ...options,
+];
 const endless = ["--steps", "1000000", "--save-every", "1000000"];
 
 test.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
@@ -142,7 +163,9 @@ test("a second process is told that the first trains there", async () => {
   expect(first.code).toBe(130);
   const { code, output } = (await second) as Finished;
   expect(code).toBe(1);
-  expect(output).toMatch(/^error: runs.shared: expected a run that no other process trains; received process \d+, which trains in it\. Fix: wait/m);
+  expect(output).toMatch(
+    /^error: runs.shared: expected a run that no other process trains; received process \d+, which trains in it\. Fix: wait/m,
+  );
 }, 120_000);
 
 test("places that cannot be written are errors in four parts, for every command that writes", async () => {
@@ -170,13 +193,18 @@ test("names come from any text, and never lead elsewhere", async () => {
   }
   const before = await readdir(root, { recursive: true });
   for (const name of ["..", ".", "../runs", "a/b", ""]) {
-    expect((await run(["train", "--text", "text.txt", "--name", name, "--restart", ...small])).output).toMatch(/error: the name of a run/);
+    expect((await run(["train", "--text", "text.txt", "--name", name, "--restart", ...small])).output).toMatch(
+      /error: the name of a run/,
+    );
   }
   expect(await readdir(root, { recursive: true })).toEqual(before);
 }, 120_000);
 
 test("a small text works with the defaults, with a note", async () => {
-  await writeFile(join(root, "tiny.txt"), "Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(40));
+  await writeFile(
+    join(root, "tiny.txt"),
+    "Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(40),
+  );
   const { code, output } = await run(["train", "--text", "tiny.txt", "--steps", "1"]);
   expect(output).toMatch(/note: the text repeats too little for 1024 tokens: the vocabulary has \d+/);
   expect(code).toBe(0);
@@ -189,6 +217,8 @@ test("npm start asks for its port before it trains", async () => {
   const { code, output } = await run(["start", "--corpus", "moby-dick", "--port", String(port)]);
   server.close();
   expect(code).toBe(1);
-  expect(output).toMatch(new RegExp(`^error: serve on 127.0.0.1:${port}: .*npm start -- --corpus moby-dick --port ${port + 1}\\.$`, "m"));
+  expect(output).toMatch(
+    new RegExp(`^error: serve on 127.0.0.1:${port}: .*npm start -- --corpus moby-dick --port ${port + 1}\\.$`, "m"),
+  );
   expect(output).not.toMatch(/vocabulary/);
 });

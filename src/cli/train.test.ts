@@ -26,12 +26,28 @@ function runShell(command: string, args: string[], shell = false): Promise<Finis
   });
 }
 const run = (...args: string[]) => runShell(process.execPath, [program, ...args]);
-const small = ["--tokenizer", "char", "--context", "16", "--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
-const train = (name: string, ...options: string[]) => run("train", "--text", "text.txt", "--name", name, ...small, ...options);
+const small = [
+  "--tokenizer",
+  "char",
+  "--context",
+  "16",
+  "--width",
+  "32",
+  "--layers",
+  "1",
+  "--heads",
+  "2",
+  "--batch",
+  "4",
+];
+const train = (name: string, ...options: string[]) =>
+  run("train", "--text", "text.txt", "--name", name, ...small, ...options);
 
 test("the loss at the end is that of the last step, as metrics.jsonl and show have it", async () => {
   const { output } = await train("loss", "--steps", "5");
-  const last = (await readFile(join(folder, "runs/loss/metrics.jsonl"), "utf8")).split("\n").findLast((line) => line.includes('"loss"')) as string;
+  const last = (await readFile(join(folder, "runs/loss/metrics.jsonl"), "utf8"))
+    .split("\n")
+    .findLast((line) => line.includes('"loss"')) as string;
   const loss = JSON.parse(last).loss.toFixed(4);
   expect(output).toContain(`finished at step 5, loss ${loss}, validation loss`);
   expect((await run("show", "loss")).output).toContain(`loss ${loss}, validation loss`);
@@ -39,7 +55,9 @@ test("the loss at the end is that of the last step, as metrics.jsonl and show ha
 
 test("names with spaces are quoted in the commands that are printed", async () => {
   const { output } = await train("my little story", "--steps", "1");
-  expect(output).toMatch(/next: node .*main\.js generate "runs.my little story" --prompt "\.\.\." {3}or {3}node .* serve "runs.my little story"/);
+  expect(output).toMatch(
+    /next: node .*main\.js generate "runs.my little story" --prompt "\.\.\." {3}or {3}node .* serve "runs.my little story"/,
+  );
 });
 
 test("a run that its time limit ended says that it is undertrained, and npm start says it again", async () => {
@@ -53,5 +71,7 @@ test("a run that its time limit ended says that it is undertrained, and npm star
   const again = await runShell(`${command} --steps 5`, [], true);
   expect(again.output).toMatch(/resumed at step \d+/);
   expect(again.output).not.toContain("undertrained");
-  expect((await run("start", "--no-serve")).output).toMatch(/trained earlier in runs.sotu \(delete the folder to train again\)/);
+  expect((await run("start", "--no-serve")).output).toMatch(
+    /trained earlier in runs.sotu \(delete the folder to train again\)/,
+  );
 });

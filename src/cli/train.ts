@@ -73,7 +73,9 @@ class TrainReport {
         break;
       case "resumed":
         this.validation = event.validationLoss ?? undefined;
-        line.print(`resumed at step ${event.step}${event.validationLoss === null ? "" : `, validation loss ${event.validationLoss.toFixed(4)}`}`);
+        line.print(
+          `resumed at step ${event.step}${event.validationLoss === null ? "" : `, validation loss ${event.validationLoss.toFixed(4)}`}`,
+        );
         break;
       case "step":
         this.showStep(event);
@@ -104,7 +106,9 @@ class TrainReport {
     };
     const loss = this.loss === undefined ? "" : `, loss ${this.loss.toFixed(4)}`;
     const validation =
-      validationLoss === null ? "" : `, validation loss ${validationLoss.toFixed(4)}${validationStep === step ? "" : ` at step ${validationStep}`}`;
+      validationLoss === null
+        ? ""
+        : `, validation loss ${validationLoss.toFixed(4)}${validationStep === step ? "" : ` at step ${validationStep}`}`;
     return `${reasons[reason]}${loss}${validation}`;
   }
 
@@ -126,7 +130,10 @@ class TrainReport {
   }
 }
 
-/** Writes standard input to a file that lies there until `use` ends. Texts are read twice: for the tokenizer, and to be encoded. */
+/**
+ * Writes standard input to a file that lies there until `use` ends. Texts are read twice: for the tokenizer, and to be
+ * encoded.
+ */
 async function withStandardInput<T>(use: (path: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "kindling-"));
   try {
@@ -138,22 +145,42 @@ async function withStandardInput<T>(use: (path: string) => Promise<T>): Promise<
   }
 }
 
-/** `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint, a second one ends the step under way. */
+/**
+ * `kindling train`: trains with a live progress line, draws the curve, and saves. Ctrl-C saves a checkpoint, a second
+ * one ends the step under way.
+ */
 export async function trainCommand(options: TrainCommandOptions, howToResume: string): Promise<RunOutcome> {
   if (options.text === "-") {
     if (options.name !== undefined) return withStandardInput((text) => trainCommand({ ...options, text }, howToResume));
-    throw new OptionError({ where: "train", expected: "a --name for a text from standard input", received: "none", fix: "for example --name my" });
+    throw new OptionError({
+      where: "train",
+      expected: "a --name for a text from standard input",
+      received: "none",
+      fix: "for example --name my",
+    });
   }
-  const { text, name = defaultRunName(text ?? "."), runs, restart = false, storedText, device: type, ...changes } = options;
+  const {
+    text,
+    name = defaultRunName(text ?? "."),
+    runs,
+    restart = false,
+    storedText,
+    device: type,
+    ...changes
+  } = options;
   const folder = runFolder(runs, name);
   const picked = await useDevice({ device: type });
   const stored = restart ? {} : await readRunConfig(folder);
   const config: RunConfig = { ...defaultRunConfig, ...stored, ...changes, text: text && resolve(text) };
   const report = new TrainReport(config, picked, howToResume);
-  const { signal, cancelSignal, dispose } = abortOnInterrupt(() => report.line.print("stopping after this step; Ctrl-C again to stop at once ..."));
+  const { signal, cancelSignal, dispose } = abortOnInterrupt(() =>
+    report.line.print("stopping after this step; Ctrl-C again to stop at once ..."),
+  );
   try {
-    const onPreparing = (stage: string, fraction: number) => report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
-    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText })) report.show(event);
+    const onPreparing = (stage: string, fraction: number) =>
+      report.line.show(`${stage}: ${(100 * fraction).toFixed(0)} %`);
+    for await (const event of runTraining(folder, config, { signal, cancelSignal, onPreparing, restart, storedText }))
+      report.show(event);
   } catch (error) {
     report.line.end();
     if (!signal.aborted || (error as Error).name !== "AbortError") throw error;
@@ -170,7 +197,11 @@ export async function trainCommand(options: TrainCommandOptions, howToResume: st
 }
 
 /** Prints `count` continuations, so that one sees what was learned. */
-export async function printSamples({ generator, tokenizer }: ServedModel, prompts: readonly string[], maxNewTokens: number): Promise<void> {
+export async function printSamples(
+  { generator, tokenizer }: ServedModel,
+  prompts: readonly string[],
+  maxNewTokens: number,
+): Promise<void> {
   for (const [i, prompt] of prompts.entries()) {
     process.stdout.write(`\n--- sample ${i + 1} ---\n${prompt}`);
     const options = { maxNewTokens, contextShift: true, temperature: 0.7, topP: 0.9, seed: i };

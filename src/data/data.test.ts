@@ -40,9 +40,9 @@ describe("texts that cannot be used say why", () => {
 
   test("shorter than a context", async () => {
     const corpus = await TextCorpus.open(await file("short.txt", "too short"));
-    await expect(prepareData(corpus, join(folder, "short"), { tokenizer: "char", vocabSize: 0, contextLength: 64 })).rejects.toThrow(
-      /at least 130 tokens.*received 9 tokens.*--context 3/s,
-    );
+    await expect(
+      prepareData(corpus, join(folder, "short"), { tokenizer: "char", vocabSize: 0, contextLength: 64 }),
+    ).rejects.toThrow(/at least 130 tokens.*received 9 tokens.*--context 3/s);
   });
 });
 
@@ -59,7 +59,9 @@ test("large files come in chunks that join to the same text, cut between words",
 });
 
 test("Chinese text is prepared by both tokenizers, and used again the second time", async () => {
-  const corpus = await TextCorpus.open(await file("poem.txt", "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n".repeat(50)));
+  const corpus = await TextCorpus.open(
+    await file("poem.txt", "床前明月光，疑是地上霜。举头望明月，低头思故乡。\n".repeat(50)),
+  );
   for (const tokenizer of ["char", "bpe"] as const) {
     const options = { tokenizer, vocabSize: 300, contextLength: 16 };
     const data = await prepareData(corpus, join(folder, tokenizer), options);
@@ -76,7 +78,11 @@ test("several documents: some are kept whole for validation", async () => {
   const path = join(folder, "many");
   await mkdir(path);
   for (let i = 0; i < 40; i++) await writeFile(join(path, `${i}.txt`), `document ${i} `.repeat(50));
-  const data = await prepareData(await TextCorpus.open(path), join(folder, "many-data"), { tokenizer: "char", vocabSize: 0, contextLength: 8 });
+  const data = await prepareData(await TextCorpus.open(path), join(folder, "many-data"), {
+    tokenizer: "char",
+    vocabSize: 0,
+    contextLength: 8,
+  });
   expect(data.validationTokens / (data.trainTokens + data.validationTokens)).toBeCloseTo(0.1, 1);
 });
 
@@ -88,17 +94,30 @@ test.each([
   await mkdir(path);
   for (let i = 0; i < 10; i++) await writeFile(join(path, `0${i}.txt`), textOf(i));
   for (let i = 10; i < 21; i++) await writeFile(join(path, `${i}.txt`), "hi");
-  const data = await prepareData(await TextCorpus.open(path), join(folder, `${name} data`), { tokenizer: "char", vocabSize: 0, contextLength: 16 });
+  const data = await prepareData(await TextCorpus.open(path), join(folder, `${name} data`), {
+    tokenizer: "char",
+    vocabSize: 0,
+    contextLength: 16,
+  });
   for (const tokens of [data.trainPath, data.validationPath]) {
     await (await TokenDataset.open(tokens, { contextLength: 16, vocabSize: data.tokenizer.vocabSize })).close();
   }
 });
 
 test("a text that repeats little gets the vocabulary it fills, and a note", async () => {
-  const corpus = await TextCorpus.open(await file("few.txt", "Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(20)));
+  const corpus = await TextCorpus.open(
+    await file("few.txt", "Call me Ishmael. Some years ago, never mind how long precisely. ".repeat(20)),
+  );
   const notes: string[] = [];
-  const data = await prepareData(corpus, join(folder, "few"), { tokenizer: "bpe", vocabSize: 1024, contextLength: 8, onNote: (note) => notes.push(note) });
-  expect(notes).toEqual([`the text repeats too little for 1024 tokens: the vocabulary has ${data.tokenizer.vocabSize}`]);
+  const data = await prepareData(corpus, join(folder, "few"), {
+    tokenizer: "bpe",
+    vocabSize: 1024,
+    contextLength: 8,
+    onNote: (note) => notes.push(note),
+  });
+  expect(notes).toEqual([
+    `the text repeats too little for 1024 tokens: the vocabulary has ${data.tokenizer.vocabSize}`,
+  ]);
 });
 
 test("the sum of a corpus is that of its texts in their order, not of their names", async () => {
@@ -110,7 +129,11 @@ test("the sum of a corpus is that of its texts in their order, not of their name
   };
   const sum = await sumOf("sum1", { "a.txt": "one", "b.txt": "two" });
   expect(await sumOf("sum2", { "c.txt": "one", "d.md": "two" })).toBe(sum);
-  const others: Record<string, string>[] = [{ "a.txt": "two", "b.txt": "one" }, { "a.txt": "onetwo" }, { "a.txt": "onet", "b.txt": "wo" }];
+  const others: Record<string, string>[] = [
+    { "a.txt": "two", "b.txt": "one" },
+    { "a.txt": "onetwo" },
+    { "a.txt": "onet", "b.txt": "wo" },
+  ];
   for (const [i, texts] of others.entries()) expect(await sumOf(`sum${i + 3}`, texts)).not.toBe(sum);
 });
 
@@ -120,12 +143,18 @@ describe("prepared data", () => {
   test("is made again for another text, and refused when a file of it was changed", async () => {
     const path = join(folder, "prepared");
     const first = await prepareData(await TextCorpus.open(await file("first.txt", "abcabc".repeat(30))), path, options);
-    const second = await prepareData(await TextCorpus.open(await file("second.txt", "abcbca".repeat(30))), path, options); // of the same size
+    const second = await prepareData(
+      await TextCorpus.open(await file("second.txt", "abcbca".repeat(30))),
+      path,
+      options,
+    ); // of the same size
     expect(second.fingerprint.corpus).not.toBe(first.fingerprint.corpus);
     expect(second.fingerprint.tokenizer).toBe(first.fingerprint.tokenizer);
     expect(await openPrepared(path)).toMatchObject({ fingerprint: second.fingerprint });
     await writeFile(join(path, "train.bin"), new Uint8Array(20));
-    await expect(openPrepared(path)).rejects.toThrow(/train\.bin: expected the content that was saved.*delete the folder/);
+    await expect(openPrepared(path)).rejects.toThrow(
+      /train\.bin: expected the content that was saved.*delete the folder/,
+    );
   });
 
   test("never takes the place of other files", async () => {
@@ -133,7 +162,9 @@ describe("prepared data", () => {
     await mkdir(path);
     await writeFile(join(path, "notes.txt"), "mine");
     const corpus = await TextCorpus.open(join(folder, "first.txt"));
-    await expect(prepareData(corpus, path, options)).rejects.toThrow(/an empty folder or one of prepared data; received one with notes.txt/);
+    await expect(prepareData(corpus, path, options)).rejects.toThrow(
+      /an empty folder or one of prepared data; received one with notes.txt/,
+    );
     expect(await readFile(join(path, "notes.txt"), "utf8")).toBe("mine");
   });
 });
@@ -143,7 +174,9 @@ test("texts that cannot be read are errors in four parts", async () => {
   await mkdir(path);
   await symlink("gone", join(path, "a.txt"));
   await expect(TextCorpus.open(path)).rejects.toThrow(/a\.txt: expected texts; received nothing there\. Fix: /);
-  await expect(TextCorpus.open(join(folder, "first.txt", "x"))).rejects.toThrow(/received a file where the path needs a folder/);
+  await expect(TextCorpus.open(join(folder, "first.txt", "x"))).rejects.toThrow(
+    /received a file where the path needs a folder/,
+  );
 });
 
 describe("batches", () => {
@@ -161,7 +194,9 @@ describe("batches", () => {
     const epoch = async (seed: number, first: number) => {
       const dataset = await TokenDataset.open(path, { contextLength, vocabSize: 1000, seed });
       const starts: number[] = [];
-      for (let i = 0; i < 5; i++) for (const [row, id] of (await dataset.batch(first + i, 5)).inputs.entries()) if (row % contextLength === 0) starts.push(id);
+      for (let i = 0; i < 5; i++)
+        for (const [row, id] of (await dataset.batch(first + i, 5)).inputs.entries())
+          if (row % contextLength === 0) starts.push(id);
       await dataset.close();
       return starts;
     };
@@ -175,8 +210,12 @@ describe("batches", () => {
   });
 
   test("a file that was cut or holds other tokens is refused", async () => {
-    await expect(TokenDataset.open(await make("b.bin", 3), { contextLength, vocabSize: 1000 })).rejects.toThrow(/3 tokens/);
-    await expect(TokenDataset.open(await file("odd.bin", Uint8Array.of(1, 2, 3)), { contextLength, vocabSize: 1000 })).rejects.toThrow(/whole tokens/);
+    await expect(TokenDataset.open(await make("b.bin", 3), { contextLength, vocabSize: 1000 })).rejects.toThrow(
+      /3 tokens/,
+    );
+    await expect(
+      TokenDataset.open(await file("odd.bin", Uint8Array.of(1, 2, 3)), { contextLength, vocabSize: 1000 }),
+    ).rejects.toThrow(/whole tokens/);
     const dataset = await TokenDataset.open(await make("c.bin", 100), { contextLength, vocabSize: 50 });
     await expect(Promise.all([0, 1, 2, 3, 4].map((i) => dataset.batch(i, 5)))).rejects.toThrow(/ids below 50/);
   });

@@ -4,7 +4,10 @@
 const COMMON_SIMPLIFIED = /[的一是不了在人有我他这中大来上个国和也子时道说们为]/g;
 const COMMON_TRADITIONAL = /[的一是不了在人有我他這中大來上個國和也子時道說們為]/g;
 
-/** Encodings by iconv's names, how TextDecoder calls them, which characters tell that it is one, and their least share of all beyond ASCII. */
+/**
+ * Encodings by iconv's names, how TextDecoder calls them, which characters tell that it is one, and their least share
+ * of all beyond ASCII.
+ */
 const encodings: readonly [name: string, label: string, telling: RegExp, leastShare: number][] = [
   ["shift_jis", "shift_jis", /[\u3040-\u30ff]/g, 0.3],
   ["euc-jp", "euc-jp", /[\u3040-\u30ff]/g, 0.3],
@@ -14,18 +17,23 @@ const encodings: readonly [name: string, label: string, telling: RegExp, leastSh
 ];
 const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
 
-/** The encoding of the beginning of a file that is no UTF-8, by iconv's name; undefined where nothing speaks for one. */
+/**
+ * The encoding of the beginning of a file that is no UTF-8, by iconv's name; undefined where nothing speaks for one.
+ */
 export function guessEncoding(bytes: Uint8Array): string | undefined {
   const [a, b] = bytes;
-  if ((a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff)) return bytes[2] === 0 && bytes[3] === 0 ? "utf-32" : "utf-16";
+  if ((a === 0xff && b === 0xfe) || (a === 0xfe && b === 0xff))
+    return bytes[2] === 0 && bytes[3] === 0 ? "utf-32" : "utf-16";
   if (bytes.includes(0)) return withoutMark(bytes);
   for (const [name, label, telling, leastShare] of encodings) {
     const text = new TextDecoder(label).decode(bytes, { stream: true });
     const beyondAscii = count(text, /\P{ASCII}/gu);
-    if (count(text, /\ufffd/g) === 0 && beyondAscii > 0 && count(text, telling) >= leastShare * beyondAscii) return name;
+    if (count(text, /\ufffd/g) === 0 && beyondAscii > 0 && count(text, telling) >= leastShare * beyondAscii)
+      return name;
   }
   const latin = new TextDecoder("windows-1252").decode(bytes);
-  if (count(latin, /[\u00c0-\u024f]/g) * 3 < count(latin, /[a-z]/gi)) return "latin1"; // a few accents among many letters
+  // a few accents among many letters
+  if (count(latin, /[\u00c0-\u024f]/g) * 3 < count(latin, /[a-z]/gi)) return "latin1";
   const cyrillic = new TextDecoder("windows-1251").decode(bytes);
   return count(cyrillic, /[а-я]/g) > 0.7 * count(cyrillic, /\P{ASCII}/gu) ? "cp1251" : undefined;
 }
@@ -41,8 +49,14 @@ function withoutMark(bytes: Uint8Array): string | undefined {
 }
 
 /** The least and greatest second byte after some first bytes of UTF-8. Unicode 16, table 3-7. */
-const secondBytes: Readonly<Record<number, [number, number]>> = { 224: [0xa0, 0xbf], 237: [0x80, 0x9f], 240: [0x90, 0xbf], 244: [0x80, 0x8f] };
-const lengthOf = (first: number) => (first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0);
+const secondBytes: Readonly<Record<number, [number, number]>> = {
+  224: [0xa0, 0xbf],
+  237: [0x80, 0x9f],
+  240: [0x90, 0xbf],
+  244: [0x80, 0x8f],
+};
+const lengthOf = (first: number) =>
+  first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
 
 /** Index of the first byte that is no UTF-8, or the length. A character that the end cuts off is none. */
 export function invalidUtf8At(bytes: Uint8Array): number {

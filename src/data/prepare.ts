@@ -11,7 +11,10 @@ export type TokenizerKind = "bpe" | "char";
 
 export interface PrepareOptions {
   tokenizer: TokenizerKind;
-  /** Most tokens of the BPE vocabulary; a text that repeats little gives fewer. The character tokenizer takes what the text has. */
+  /**
+   * Most tokens of the BPE vocabulary; a text that repeats little gives fewer. The character tokenizer takes what the
+   * text has.
+   */
   vocabSize: number;
   contextLength: number;
   /** Share of the text kept for validation. @default 0.1 */
@@ -28,22 +31,34 @@ const BPE_SAMPLE_BYTES = 32 << 20;
 const MIN_DOCUMENTS = 20;
 
 /**
- * Trains a tokenizer on a corpus and writes its tokens to train.bin and validation.bin in `folder`. What an earlier, equal
- * call has finished is used again: the sum of the text and the sums of the files decide. Validation is whole documents spread
- * over the corpus, or the end of the text where there are few documents, or too short ones. The folder changes at once, when everything is written.
- * @throws DataError for a text that is too short or not UTF-8, for prepared files that were changed, and for a folder with other files in it
+ * Trains a tokenizer on a corpus and writes its tokens to train.bin and validation.bin in `folder`. What an earlier,
+ * equal call has finished is used again: the sum of the text and the sums of the files decide. Validation is whole
+ * documents spread over the corpus, or the end of the text where there are few documents, or too short ones. The folder
+ * changes at once, when everything is written.
+ * @throws DataError for a text that is too short or not UTF-8, for prepared files that were changed, and for a folder
+ *   with other files in it
  */
 export async function prepareData(corpus: TextCorpus, folder: string, options: PrepareOptions): Promise<PreparedData> {
   const { tokenizer: kind, vocabSize, contextLength, validationFraction = 0.1 } = options;
   options.onProgress?.("reading the text", 0);
-  const recipe: Recipe = { corpus: await corpus.sha256(), kind, vocabSize: kind === "bpe" ? vocabSize : 0, contextLength, validationFraction };
+  const recipe: Recipe = {
+    corpus: await corpus.sha256(),
+    kind,
+    vocabSize: kind === "bpe" ? vocabSize : 0,
+    contextLength,
+    validationFraction,
+  };
   const earlier = await openPrepared(folder);
   if (earlier && JSON.stringify(earlier.recipe) === JSON.stringify(recipe)) return earlier;
   await requireDataFolder(folder);
   const tokenizer = await trainTokenizer(corpus, options);
   await writeFolderAtomic(folder, async (temporary) => {
     await tokenizer.save(temporary);
-    await writeRecipe(temporary, recipe, await writeTokens(corpus, tokenizer, { folder: temporary, validationFraction, contextLength }, options));
+    await writeRecipe(
+      temporary,
+      recipe,
+      await writeTokens(corpus, tokenizer, { folder: temporary, validationFraction, contextLength }, options),
+    );
     await writeChecksums(temporary);
   });
   return (await openPrepared(folder)) as PreparedData;
@@ -53,10 +68,18 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
 async function requireDataFolder(folder: string): Promise<void> {
   const other = (await readdir(folder).catch(() => [])).find((name) => !DATA_FILES.includes(name));
   if (other === undefined) return;
-  throw new DataError({ where: folder, expected: "an empty folder or one of prepared data", received: `one with ${other}`, fix: "name another folder" });
+  throw new DataError({
+    where: folder,
+    expected: "an empty folder or one of prepared data",
+    received: `one with ${other}`,
+    fix: "name another folder",
+  });
 }
 
-async function trainTokenizer(corpus: TextCorpus, { tokenizer: kind, vocabSize, onProgress, onNote, signal }: PrepareOptions): Promise<Tokenizer> {
+async function trainTokenizer(
+  corpus: TextCorpus,
+  { tokenizer: kind, vocabSize, onProgress, onNote, signal }: PrepareOptions,
+): Promise<Tokenizer> {
   const trainer = kind === "bpe" ? new BpeTrainer({ vocabSize }) : new CharacterTrainer();
   const keepEvery = kind === "bpe" ? Math.ceil(corpus.bytes / BPE_SAMPLE_BYTES) : 1;
   let seen = 0;
@@ -82,15 +105,30 @@ interface Targets {
 
 type Counts = Pick<PreparedData, "trainTokens" | "validationTokens">;
 
-async function writeTokens(corpus: TextCorpus, tokenizer: Tokenizer, targets: Targets, options: PrepareOptions): Promise<Counts> {
+async function writeTokens(
+  corpus: TextCorpus,
+  tokenizer: Tokenizer,
+  targets: Targets,
+  options: PrepareOptions,
+): Promise<Counts> {
   const { validationFraction, contextLength } = targets;
   const least = contextLength + 1;
   if (corpus.files.length >= MIN_DOCUMENTS) {
     const every = Math.max(2, Math.round(1 / validationFraction));
-    const counts = await encodeCorpus(corpus, tokenizer, { ...targets, isValidation: ({ document }) => document % every === every >> 1 }, options);
+    const counts = await encodeCorpus(
+      corpus,
+      tokenizer,
+      { ...targets, isValidation: ({ document }) => document % every === every >> 1 },
+      options,
+    );
     if (Math.min(counts.trainTokens, counts.validationTokens) >= least) return counts;
   }
-  const { trainTokens: total } = await encodeCorpus(corpus, tokenizer, { ...targets, isValidation: () => false }, options);
+  const { trainTokens: total } = await encodeCorpus(
+    corpus,
+    tokenizer,
+    { ...targets, isValidation: () => false },
+    options,
+  );
   if (total < 2 * least) {
     throw new DataError({
       where: corpus.files[0],
@@ -118,7 +156,8 @@ async function encodeCorpus(
   const encode = corpusEncoder(tokenizer);
   let seen = 0;
   try {
-    for (const name of ["train.bin", "validation.bin"]) writers.push(await TokenWriter.create(join(folder, name), tokenizer.vocabSize));
+    for (const name of ["train.bin", "validation.bin"])
+      writers.push(await TokenWriter.create(join(folder, name), tokenizer.vocabSize));
     const [train, validation] = writers;
     for await (const chunk of corpus.chunks()) {
       signal?.throwIfAborted();
@@ -150,7 +189,12 @@ async function moveTail(folder: string, count: number, vocabSize: number): Promi
 
 const BLOCK_BYTES = 1 << 20;
 
-async function copyTail(source: FileHandle, { start, size }: { start: number; size: number }, path: string, vocabSize: number): Promise<void> {
+async function copyTail(
+  source: FileHandle,
+  { start, size }: { start: number; size: number },
+  path: string,
+  vocabSize: number,
+): Promise<void> {
   const target = await TokenWriter.create(path, vocabSize);
   const Ids = bytesPerToken(vocabSize) === 2 ? Uint16Array : Uint32Array;
   try {

@@ -27,10 +27,21 @@ export interface PreparedData {
 
 const MARKER = "data.json";
 /** All files that a folder of prepared data may have. */
-export const DATA_FILES: readonly string[] = ["tokenizer.json", "tokenizer_config.json", "train.bin", "validation.bin", MARKER, "SHA256SUMS"];
+export const DATA_FILES: readonly string[] = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "train.bin",
+  "validation.bin",
+  MARKER,
+  "SHA256SUMS",
+];
 
 /** Notes in the folder what its files were made from. */
-export function writeRecipe(folder: string, recipe: Recipe, counts: Pick<PreparedData, "trainTokens" | "validationTokens">): Promise<void> {
+export function writeRecipe(
+  folder: string,
+  recipe: Recipe,
+  counts: Pick<PreparedData, "trainTokens" | "validationTokens">,
+): Promise<void> {
   return writeJson(join(folder, MARKER), { recipe, ...counts });
 }
 
@@ -41,7 +52,10 @@ export function writeRecipe(folder: string, recipe: Recipe, counts: Pick<Prepare
 export async function openPrepared(path: string): Promise<PreparedData | undefined> {
   const folder = await completeFolder(path);
   if (!folder || !(await hasChecksums(folder))) return undefined; // never finished, or by a version that noted no sums
-  const sums = await verifyChecksums(folder, `delete the folder ${folder}; the same command makes it again from the text`);
+  const sums = await verifyChecksums(
+    folder,
+    `delete the folder ${folder}; the same command makes it again from the text`,
+  );
   const { recipe, trainTokens, validationTokens } = await readJson(join(folder, MARKER));
   const sum = (name: string) => sums.get(name) ?? "none";
   return {
@@ -50,7 +64,12 @@ export async function openPrepared(path: string): Promise<PreparedData | undefin
     validationPath: join(folder, "validation.bin"),
     trainTokens: Number(trainTokens),
     validationTokens: Number(validationTokens),
-    fingerprint: { corpus: (recipe as Recipe).corpus, tokenizer: sum("tokenizer.json"), train: sum("train.bin"), validation: sum("validation.bin") },
+    fingerprint: {
+      corpus: (recipe as Recipe).corpus,
+      tokenizer: sum("tokenizer.json"),
+      train: sum("train.bin"),
+      validation: sum("validation.bin"),
+    },
     recipe: recipe as Recipe,
   };
 }

@@ -66,9 +66,17 @@ export class TextCorpus {
         fix: "name a file, or give the files such an extension",
       });
     }
-    const sizes = await withReadErrors(path, "texts", () => Promise.all(files.map(async (file) => (await stat(file)).size)));
+    const sizes = await withReadErrors(path, "texts", () =>
+      Promise.all(files.map(async (file) => (await stat(file)).size)),
+    );
     const bytes = sizes.reduce((a, b) => a + b, 0);
-    if (bytes === 0) throw new DataError({ where: path, expected: "some text", received: "an empty file", fix: "name a file with text in it" });
+    if (bytes === 0)
+      throw new DataError({
+        where: path,
+        expected: "some text",
+        received: "an empty file",
+        fix: "name a file with text in it",
+      });
     return new TextCorpus(files, bytes);
   }
 
@@ -83,7 +91,10 @@ export class TextCorpus {
     }
   }
 
-  /** What the texts are, in one sum: the sha256 of the sha256 of each document, in order. Names and places of the files do not count. */
+  /**
+   * What the texts are, in one sum: the sha256 of the sha256 of each document, in order. Names and places of the files
+   * do not count.
+   */
   sha256(): Promise<string> {
     this.sum ??= this.computeSum();
     return this.sum;
@@ -98,9 +109,13 @@ export class TextCorpus {
 
 async function listFiles(folder: string, skip: readonly string[]): Promise<string[]> {
   const skipped = skip.map((path) => resolve(path) + sep);
-  const entries = await withReadErrors(folder, "a folder of texts", () => readdir(folder, { withFileTypes: true, recursive: true }));
+  const entries = await withReadErrors(folder, "a folder of texts", () =>
+    readdir(folder, { withFileTypes: true, recursive: true }),
+  );
   return entries
-    .filter((entry) => (entry.isFile() || entry.isSymbolicLink()) && textExtensions.has(extname(entry.name).toLowerCase()))
+    .filter(
+      (entry) => (entry.isFile() || entry.isSymbolicLink()) && textExtensions.has(extname(entry.name).toLowerCase()),
+    )
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((path) => !skipped.some((start) => resolve(path).startsWith(start)))
     .sort();
@@ -112,14 +127,23 @@ async function adviceFor(file: string): Promise<string | undefined> {
   try {
     const { buffer, bytesRead } = await handle.read(new Uint8Array(SAMPLE_BYTES), 0, SAMPLE_BYTES, 0);
     const encoding = guessEncoding(buffer.subarray(0, bytesRead));
-    return encoding && `it looks like ${encoding}; convert it: iconv -f ${encoding} -t utf-8 ${JSON.stringify(file)} > utf8.txt`;
+    return (
+      encoding &&
+      `it looks like ${encoding}; convert it: iconv -f ${encoding} -t utf-8 ${JSON.stringify(file)} > utf8.txt`
+    );
   } finally {
     await handle.close();
   }
 }
 
 /** @param before the piece that ends at `position`, which `bytes` follow; undefined at the end of the file */
-async function notUtf8(file: string, position: number, before: Uint8Array, bytes: Uint8Array | undefined, cause: unknown): Promise<DataError> {
+async function notUtf8(
+  file: string,
+  position: number,
+  before: Uint8Array,
+  bytes: Uint8Array | undefined,
+  cause: unknown,
+): Promise<DataError> {
   const tail = before.subarray(-3); // the longest part of a character that may be open
   const first = tail.findIndex((byte) => byte >> 6 !== 0b10);
   const begun = tail.subarray(first < 0 ? tail.length : first);
@@ -168,8 +192,8 @@ async function* readDocument(file: string, document: number): AsyncGenerator<Tex
 }
 
 /**
- * Last position where the text can be cut without changing its tokens: before a white space that follows something else.
- * Text without spaces is cut wherever it is long enough, between characters.
+ * Last position where the text can be cut without changing its tokens: before a white space that follows something
+ * else. Text without spaces is cut wherever it is long enough, between characters.
  */
 function safeCut(text: string): number {
   const spaces = /\P{White_Space}(?=\p{White_Space})/gu;

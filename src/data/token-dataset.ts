@@ -47,9 +47,9 @@ export interface TokenDatasetOptions {
 }
 
 /**
- * A long sequence of tokens in a file, served as windows of contextLength + 1. Windows are read from disk when asked for,
- * so the corpus may be larger than memory. Batch number i is a pure function of the seed and of i: an epoch visits each
- * window once, in an order that differs from epoch to epoch, and training can resume at any step.
+ * A long sequence of tokens in a file, served as windows of contextLength + 1. Windows are read from disk when asked
+ * for, so the corpus may be larger than memory. Batch number i is a pure function of the seed and of i: an epoch visits
+ * each window once, in an order that differs from epoch to epoch, and training can resume at any step.
  */
 export class TokenDataset {
   readonly tokens: number;
@@ -61,7 +61,12 @@ export class TokenDataset {
   private readonly vocabSize: number;
   private readonly path: string;
 
-  private constructor(path: string, file: FileHandle, tokens: number, { contextLength, vocabSize, seed = 0 }: TokenDatasetOptions) {
+  private constructor(
+    path: string,
+    file: FileHandle,
+    tokens: number,
+    { contextLength, vocabSize, seed = 0 }: TokenDatasetOptions,
+  ) {
     this.path = path;
     this.file = file;
     this.tokens = tokens;
@@ -75,11 +80,22 @@ export class TokenDataset {
   /** @throws DataError when the file is missing, cut off in a token, or shorter than one window */
   static async open(path: string, options: TokenDatasetOptions): Promise<TokenDataset> {
     const info = await stat(path).catch((cause) => {
-      throw new DataError({ where: path, expected: "a token file", received: "nothing there", fix: "prepare the data again", cause });
+      throw new DataError({
+        where: path,
+        expected: "a token file",
+        received: "nothing there",
+        fix: "prepare the data again",
+        cause,
+      });
     });
     const tokens = info.size / bytesPerToken(options.vocabSize);
     if (!Number.isInteger(tokens))
-      throw new DataError({ where: path, expected: "whole tokens", received: `${info.size} bytes`, fix: "prepare the data again" });
+      throw new DataError({
+        where: path,
+        expected: "whole tokens",
+        received: `${info.size} bytes`,
+        fix: "prepare the data again",
+      });
     if (tokens < options.contextLength + 1) {
       throw new DataError({
         where: path,
@@ -134,7 +150,12 @@ export class TokenDataset {
     const bytes = new Uint8Array(count * this.width);
     const { bytesRead } = await this.file.read(bytes, 0, bytes.length, start * this.width);
     if (bytesRead !== bytes.length)
-      throw new DataError({ where: this.path, expected: `${count} tokens at ${start}`, received: "the end of the file", fix: "prepare the data again" });
+      throw new DataError({
+        where: this.path,
+        expected: `${count} tokens at ${start}`,
+        received: "the end of the file",
+        fix: "prepare the data again",
+      });
     const ids = Int32Array.from(this.width === 2 ? new Uint16Array(bytes.buffer) : new Uint32Array(bytes.buffer));
     const wrong = ids.find((id) => id < 0 || id >= this.vocabSize);
     if (wrong !== undefined)
@@ -155,8 +176,8 @@ export class TokenDataset {
 const FEISTEL_ROUNDS = 4;
 
 /**
- * Position of `index` in a random order of 0 .. size - 1, without storing the order: a Feistel network over the next power
- * of four, walked until the result is in range. Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains".
+ * Position of `index` in a random order of 0 .. size - 1, without storing the order: a Feistel network over the next
+ * power of four, walked until the result is in range. Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains".
  */
 export function permute(index: number, size: number, key: number): number {
   const halfBits = Math.max(1, Math.ceil(Math.log2(Math.max(2, size)) / 2));

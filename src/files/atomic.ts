@@ -30,7 +30,12 @@ export async function writeFileAtomic(path: string, content: Content): Promise<v
 async function writeSynced(path: string, content: Content): Promise<void> {
   const file = await open(path, "w");
   try {
-    const pieces = typeof content === "string" ? [new TextEncoder().encode(content)] : content instanceof Uint8Array ? [content] : content;
+    const pieces =
+      typeof content === "string"
+        ? [new TextEncoder().encode(content)]
+        : content instanceof Uint8Array
+          ? [content]
+          : content;
     for (const piece of pieces) await file.writeFile(piece);
     await file.sync();
   } finally {
@@ -61,7 +66,10 @@ export async function writeFolderAtomic(path: string, fill: (temporary: string) 
   });
 }
 
-/** `path` is complete whenever it exists, for it comes by a rename. Only while it is missing may `path.old` be the last complete one. */
+/**
+ * `path` is complete whenever it exists, for it comes by a rename. Only while it is missing may `path.old` be the last
+ * complete one.
+ */
 async function replaceFolder(path: string, complete: string): Promise<void> {
   const old = `${path}.old`;
   if (await exists(path)) {
@@ -73,7 +81,10 @@ async function replaceFolder(path: string, complete: string): Promise<void> {
   await rm(old, { recursive: true, force: true });
 }
 
-/** Clears away what a killed `writeFolderAtomic` left beside a folder, or puts the old one back where the new had not come yet. */
+/**
+ * Clears away what a killed `writeFolderAtomic` left beside a folder, or puts the old one back where the new had not
+ * come yet.
+ */
 export async function settleFolder(path: string): Promise<void> {
   const [temporary, old] = [`${path}.tmp`, `${path}.old`];
   await withWriteErrors(path, async () => {
@@ -90,7 +101,10 @@ export async function completeFolder(path: string): Promise<string | undefined> 
   return undefined;
 }
 
-/** Makes renames inside a folder survive a power cut. Not every system allows it; then nothing is lost but the guarantee. */
+/**
+ * Makes renames inside a folder survive a power cut. Not every system allows it; then nothing is lost but the
+ * guarantee.
+ */
 async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, "r");

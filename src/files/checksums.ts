@@ -38,10 +38,13 @@ export const hasChecksums = (folder: string): Promise<boolean> => exists(join(fo
  */
 export async function verifyChecksums(folder: string, fix: string): Promise<Map<string, string>> {
   const path = join(folder, CHECKSUMS);
-  const wrong = (where: string, expected: string, received: string, cause?: unknown) => new DataError({ where, expected, received, fix, cause });
+  const wrong = (where: string, expected: string, received: string, cause?: unknown) =>
+    new DataError({ where, expected, received, fix, cause });
   const text = await readBytes(path).catch((cause) => {
     const received =
-      cause.received === "no such file" ? `none: a part is missing, or it was written by a version of Kindling that wrote no sums` : cause.received;
+      cause.received === "no such file"
+        ? `none: a part is missing, or it was written by a version of Kindling that wrote no sums`
+        : cause.received;
     throw wrong(path, "the sums of the folder's files", received, cause);
   });
   const sums = new Map<string, string>();
@@ -55,7 +58,11 @@ export async function verifyChecksums(folder: string, fix: string): Promise<Map<
       throw wrong(join(folder, name), "the file that was saved", cause.received, cause);
     });
     if (actual !== sum)
-      throw wrong(join(folder, name), `the content that was saved (sha256 ${sum.slice(0, 16)}...)`, `other content (${actual.slice(0, 16)}...)`);
+      throw wrong(
+        join(folder, name),
+        `the content that was saved (sha256 ${sum.slice(0, 16)}...)`,
+        `other content (${actual.slice(0, 16)}...)`,
+      );
   }
   return sums;
 }

@@ -4,7 +4,14 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DataError } from "../ir/index.ts";
-import { parseHeader, readSafetensors, type StoredTensor, writeFileAtomic, writeFolderAtomic, writeSafetensors } from "./index.ts";
+import {
+  parseHeader,
+  readSafetensors,
+  type StoredTensor,
+  writeFileAtomic,
+  writeFolderAtomic,
+  writeSafetensors,
+} from "./index.ts";
 
 let folder: string;
 beforeAll(async () => {

@@ -9,8 +9,9 @@ const isFolder = (path: string) =>
   );
 
 /**
- * Makes a folder and those above it; one that is there stays as it is. Node's own `mkdir` with `recursive` tries without end where the disk answers
- * "nothing there" for a new folder in one that is there, as /proc and a mount that has gone do.
+ * Makes a folder and those above it; one that is there stays as it is. Node's own `mkdir` with `recursive` tries
+ * without end where the disk answers "nothing there" for a new folder in one that is there, as /proc and a mount that
+ * has gone do.
  */
 export async function makeFolder(path: string): Promise<void> {
   if (await isFolder(path)) return;

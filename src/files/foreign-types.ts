@@ -8,9 +8,17 @@ export interface StoredType {
   read(bytes: Uint8Array): HostArray;
 }
 
-const own = (dtype: DType): StoredType => ({ bytes: bytesPerElement[dtype], dtype, read: (bytes) => hostArrayFromBytes(dtype, bytes) });
+const own = (dtype: DType): StoredType => ({
+  bytes: bytesPerElement[dtype],
+  dtype,
+  read: (bytes) => hostArrayFromBytes(dtype, bytes),
+});
 
-function widened<D extends DType>(bytes: number, dtype: D, element: (view: DataView, at: number) => number | bigint): StoredType {
+function widened<D extends DType>(
+  bytes: number,
+  dtype: D,
+  element: (view: DataView, at: number) => number | bigint,
+): StoredType {
   return {
     bytes,
     dtype,

@@ -12,9 +12,10 @@ import {
 import { encodeQ4K } from "./gguf-q4k.ts";
 
 /*
- * How GGUF stores numbers: in blocks along a row, of parts that share a scale. A number is (integer - zero) scale + minimum; "q4_0" has 4 bits of
- * integer and no minimum, the _1 formats have one, and the K formats divide a block of 256 into parts whose scales are integers times the block's.
- * All are little-endian. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * How GGUF stores numbers: in blocks along a row, of parts that share a scale. A number is (integer - zero) scale +
+ * minimum; "q4_0" has 4 bits of integer and no minimum, the _1 formats have one, and the K formats divide a block of
+ * 256 into parts whose scales are integers times the block's. All are little-endian.
+ * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 export interface BlockFormat {
   /** ggml's number of the type. */
@@ -23,7 +24,9 @@ export interface BlockFormat {
   readonly size: number;
   /** Bytes of a block. */
   readonly bytes: number;
-  /** Writes the numbers of the block at byte `at` to `out`, from `to` on. None for numbers that are stored one by one. */
+  /**
+   * Writes the numbers of the block at byte `at` to `out`, from `to` on. None for numbers that are stored one by one.
+   */
   decode?(block: DataView, at: number, out: Float32Array, to: number): void;
   /** Writes the block at byte `at` for the numbers of `x` from `from` on. Not for all formats. */
   encode?(x: Float32Array, from: number, block: DataView, at: number): void;
@@ -42,7 +45,10 @@ export interface BlockIntegers {
   integer(block: DataView, at: number, i: number): number;
   scale(block: DataView, at: number, part: number): number;
   minimum(block: DataView, at: number, part: number): number;
-  /** Writes a block's integers, packed as BlockMatrix has them, from `to` on: what the commonest formats do without a call for each. */
+  /**
+   * Writes a block's integers, packed as BlockMatrix has them, from `to` on: what the commonest formats do without a
+   * call for each.
+   */
   pack?(bytes: Uint8Array, at: number, packed: Uint8Array, to: number): void;
 }
 
@@ -70,7 +76,9 @@ function quantized(
   return { code, size, bytes, decode, encode, integers: whole };
 }
 
-/** Blocks of 32: 4-bit numbers of which byte j holds that of j and j + 16, and perhaps a fifth bit of each in a word. */
+/**
+ * Blocks of 32: 4-bit numbers of which byte j holds that of j and j + 16, and perhaps a fifth bit of each in a word.
+ */
 function fourBits(code: number, { hasMinimum, hasFifthBit }: { hasMinimum: boolean; hasFifthBit: boolean }) {
   const header = hasMinimum ? 4 : 2;
   const low = header + (hasFifthBit ? 4 : 0);
@@ -86,9 +94,14 @@ function fourBits(code: number, { hasMinimum, hasFifthBit }: { hasMinimum: boole
       },
       scale: half,
       ...(hasMinimum && { minimum: (block: DataView, at: number) => half(block, at + 2) }),
-      ...(!hasFifthBit && { pack: (bytes: Uint8Array, at: number, packed: Uint8Array, to: number) => packNibbles(bytes, at + header, packed, to) }),
+      ...(!hasFifthBit && {
+        pack: (bytes: Uint8Array, at: number, packed: Uint8Array, to: number) =>
+          packNibbles(bytes, at + header, packed, to),
+      }),
     },
-    hasMinimum && hasFifthBit ? undefined : (x, from, block, at) => encodeFourBits(x, from, block, at, { hasMinimum, hasFifthBit }),
+    hasMinimum && hasFifthBit
+      ? undefined
+      : (x, from, block, at) => encodeFourBits(x, from, block, at, { hasMinimum, hasFifthBit }),
   );
 }
 
@@ -256,7 +269,11 @@ const isPlain = (type: GgufType): type is "f32" | "f16" | "bf16" => blockFormats
 
 /** The numbers of whole blocks. */
 export function decodeBlocks(type: GgufType, bytes: Uint8Array): Float32Array {
-  if (isPlain(type)) return widenToF32(type, hostArrayFromBytes(type, bytes.subarray(0, bytes.length - (bytes.length % bytesPerElement[type]))));
+  if (isPlain(type))
+    return widenToF32(
+      type,
+      hostArrayFromBytes(type, bytes.subarray(0, bytes.length - (bytes.length % bytesPerElement[type]))),
+    );
   const format: BlockFormat = blockFormats[type];
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const count = Math.floor(bytes.byteLength / format.bytes);
@@ -285,7 +302,12 @@ export function blockSource(type: GgufType, bytes: Uint8Array): BlockSource | un
   const { integers }: BlockFormat = blockFormats[type];
   if (!integers) return undefined;
   const { zero, partSize, hasMinimum } = integers;
-  const kind = { bits: fourBitTypes.includes(type) ? 4 : 8, blockSize: partSize, zero, hasMinimums: hasMinimum } as const;
+  const kind = {
+    bits: fourBitTypes.includes(type) ? 4 : 8,
+    blockSize: partSize,
+    zero,
+    hasMinimums: hasMinimum,
+  } as const;
   return { kind, pack: (into, first) => pack(type, integers, bytes, into, first) };
 }
 
@@ -299,7 +321,13 @@ export function packBlocks(type: GgufType, bytes: Uint8Array): BlockMatrix | und
   return matrix;
 }
 
-function pack(type: GgufType, integers: BlockIntegers, bytes: Uint8Array, { bits, packed, scales, minimums }: BlockMatrix, first: number): void {
+function pack(
+  type: GgufType,
+  integers: BlockIntegers,
+  bytes: Uint8Array,
+  { bits, packed, scales, minimums }: BlockMatrix,
+  first: number,
+): void {
   const { size, bytes: blockBytes } = blockFormats[type];
   const parts = size / integers.partSize;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

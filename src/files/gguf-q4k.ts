@@ -15,8 +15,8 @@ interface Fit {
 }
 
 /**
- * The scale and minimum with the least weighted squared error: for each of some scales the integers are chosen, then the best scale and minimum
- * for these, as ggml does for its K formats.
+ * The scale and minimum with the least weighted squared error: for each of some scales the integers are chosen, then
+ * the best scale and minimum for these, as ggml does for its K formats.
  */
 function fitPart(x: Float32Array, from: number): Fit {
   let squares = 0;

@@ -20,11 +20,15 @@ export interface GgufTensor {
 }
 
 /**
- * Writes a GGUF file, version 3, atomically. Whole numbers become u32, or i32 if negative, or beyond their range 64 bits; in
- * lists i32. Other numbers become f32.
+ * Writes a GGUF file, version 3, atomically. Whole numbers become u32, or i32 if negative, or beyond their range 64
+ * bits; in lists i32. Other numbers become f32.
  * @throws DataError for a type that is only read, or rows that are no whole blocks
  */
-export async function writeGguf(path: string, metadata: ReadonlyMap<string, GgufWritable>, tensors: ReadonlyMap<string, GgufTensor>): Promise<void> {
+export async function writeGguf(
+  path: string,
+  metadata: ReadonlyMap<string, GgufWritable>,
+  tensors: ReadonlyMap<string, GgufTensor>,
+): Promise<void> {
   const writer = new Writer();
   writer.u32(MAGIC);
   writer.u32(3);

@@ -19,7 +19,9 @@ import {
 } from "./index.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/gguf/${name}`, import.meta.url));
-const { tensors: expected } = (await readJson(golden("expected.json"))) as { tensors: Record<string, { source?: number[]; data: number[] }> };
+const { tensors: expected } = (await readJson(golden("expected.json"))) as {
+  tensors: Record<string, { source?: number[]; data: number[] }>;
+};
 const original = await readFile(golden("blocks.gguf"));
 
 let folder: string;
@@ -47,31 +49,40 @@ describe.each(Object.entries(expected))("%s of the gguf package", (name, { sourc
 
 describe("integers of blocks", () => {
   const types = Object.keys(expected).map((name) => name.toLowerCase() as GgufType);
-  test.each(types.filter((type) => type.startsWith("q")))("%s: integers, scales and minimums give the numbers", async (type) => {
-    const file = await GgufFile.open(golden("blocks.gguf"));
-    const { bytes } = await file.readBlocks(type.toUpperCase());
-    const { bits, blockSize, packed, scales, minimums, zero } = packBlocks(type, bytes) as BlockMatrix;
-    const q = (i: number) => (bits === 8 ? packed[i] : (packed[i >> 1] >> (4 * (i & 1))) & 15);
-    const numbers = Float32Array.from({ length: scales.length * blockSize }, (_, i) => {
-      const block = Math.floor(i / blockSize);
-      return (q(i) - zero) * scales[block] + (minimums?.[block] ?? 0);
-    });
-    const data = Float32Array.from(expected[type.toUpperCase()].data);
-    expect([...numbers].map((x) => x + 0)).toEqual([...data].map((x) => x + 0)); // -0 is 0 here
-    await file.close();
-  });
+  test.each(types.filter((type) => type.startsWith("q")))(
+    "%s: integers, scales and minimums give the numbers",
+    async (type) => {
+      const file = await GgufFile.open(golden("blocks.gguf"));
+      const { bytes } = await file.readBlocks(type.toUpperCase());
+      const { bits, blockSize, packed, scales, minimums, zero } = packBlocks(type, bytes) as BlockMatrix;
+      const q = (i: number) => (bits === 8 ? packed[i] : (packed[i >> 1] >> (4 * (i & 1))) & 15);
+      const numbers = Float32Array.from({ length: scales.length * blockSize }, (_, i) => {
+        const block = Math.floor(i / blockSize);
+        return (q(i) - zero) * scales[block] + (minimums?.[block] ?? 0);
+      });
+      const data = Float32Array.from(expected[type.toUpperCase()].data);
+      expect([...numbers].map((x) => x + 0)).toEqual([...data].map((x) => x + 0)); // -0 is 0 here
+      await file.close();
+    },
+  );
   test("numbers that are stored as they are have none", () => {
     expect(packBlocks("f16", new Uint8Array(8))).toBeUndefined();
   });
   test("q4_k is closer to the numbers than q4_1, and exact where it can be", () => {
-    const bell = Float32Array.from({ length: 2048 }, (_, i) => Math.sqrt(-2 * Math.log(((i * 7919) % 2048) / 2048 + 1e-4)) * Math.cos(i * 2.399));
-    const errorOf = (type: GgufType) => decodeBlocks(type, encodeBlocks(type, bell) as Uint8Array).reduce((sum, x, i) => sum + (x - bell[i]) ** 2, 0);
+    const bell = Float32Array.from(
+      { length: 2048 },
+      (_, i) => Math.sqrt(-2 * Math.log(((i * 7919) % 2048) / 2048 + 1e-4)) * Math.cos(i * 2.399),
+    );
+    const errorOf = (type: GgufType) =>
+      decodeBlocks(type, encodeBlocks(type, bell) as Uint8Array).reduce((sum, x, i) => sum + (x - bell[i]) ** 2, 0);
     expect(errorOf("q4_k")).toBeLessThan(errorOf("q4_1"));
     expect(errorOf("q4_k")).toBeLessThan(errorOf("q4_0"));
     const steps = Float32Array.from({ length: 256 }, (_, i) => i % 16);
     const back = decodeBlocks("q4_k", encodeBlocks("q4_k", steps) as Uint8Array);
     expect(back.every((x, i) => Math.abs(x - steps[i]) < 0.005)).toBe(true); // the scale, 1, is 63 parts of an f16
-    expect([...decodeBlocks("q4_k", encodeBlocks("q4_k", new Float32Array(256)) as Uint8Array)].every((x) => x === 0)).toBe(true);
+    expect(
+      [...decodeBlocks("q4_k", encodeBlocks("q4_k", new Float32Array(256)) as Uint8Array)].every((x) => x === 0),
+    ).toBe(true);
   });
 });
 
@@ -126,7 +137,9 @@ test("what is written is read", async () => {
   await expect(file.read("d")).rejects.toThrow(/a tensor named d/);
   await file.close();
   const write = (tensor: GgufTensor) => writeGguf(path, new Map(), new Map([["w", tensor]]));
-  await expect(write({ type: "q4_0", shape: [16], data: new Float32Array(16) })).rejects.toThrow(/whole blocks.*q4_0\[16\].*f16/);
+  await expect(write({ type: "q4_0", shape: [16], data: new Float32Array(16) })).rejects.toThrow(
+    /whole blocks.*q4_0\[16\].*f16/,
+  );
   await expect(write({ type: "q6_k", shape: [256], data: new Float32Array(256) })).rejects.toThrow(/choose f32/);
 });
 
@@ -156,18 +169,22 @@ test("damaged files give a DataError, never another error", async () => {
   const path = join(folder, "fuzz.gguf");
   const change = fc.tuple(fc.nat(2000), fc.nat(255));
   await fc.assert(
-    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), fc.nat(original.length), async (changes, length) => {
-      const bytes = Uint8Array.from(original.subarray(0, length));
-      for (const [at, byte] of changes) if (at < bytes.length) bytes[at] = byte;
-      await writeFile(path, bytes);
-      try {
-        const file = await GgufFile.open(path);
-        for (const name of file.header.tensors.keys()) await file.read(name);
-        await file.close();
-      } catch (error) {
-        expect(error).toBeInstanceOf(DataError);
-      }
-    }),
+    fc.asyncProperty(
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      fc.nat(original.length),
+      async (changes, length) => {
+        const bytes = Uint8Array.from(original.subarray(0, length));
+        for (const [at, byte] of changes) if (at < bytes.length) bytes[at] = byte;
+        await writeFile(path, bytes);
+        try {
+          const file = await GgufFile.open(path);
+          for (const name of file.header.tensors.keys()) await file.read(name);
+          await file.close();
+        } catch (error) {
+          expect(error).toBeInstanceOf(DataError);
+        }
+      },
+    ),
     { numRuns: 500 },
   );
 });

@@ -6,9 +6,9 @@ import { openForReading, readExactly } from "./read.ts";
 import type { ReadOptions } from "./safetensors.ts";
 
 /*
- * The GGUF format, versions 2 and 3, little-endian: "GGUF", version, number of tensors and of metadata; the metadata, each a
- * key, a kind and a value; the tensors' names, sizes (innermost first), types and offsets; then, aligned, their data.
- * https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+ * The GGUF format, versions 2 and 3, little-endian: "GGUF", version, number of tensors and of metadata; the metadata,
+ * each a key, a kind and a value; the tensors' names, sizes (innermost first), types and offsets; then, aligned, their
+ * data. https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
  */
 export const MAGIC = 0x46554747;
 export const DEFAULT_ALIGNMENT = 32;
@@ -71,7 +71,8 @@ class Reader {
   /** Moves on by `length` bytes and gives where they begin. Nothing is allocated by the file's word. */
   private take(length: number): number {
     const begin = this.at;
-    if (length > this.fileBytes - begin) throw this.fail(`${length} bytes at ${begin}`, `a file of ${this.fileBytes} bytes`);
+    if (length > this.fileBytes - begin)
+      throw this.fail(`${length} bytes at ${begin}`, `a file of ${this.fileBytes} bytes`);
     if (length > this.bytes.length - begin) throw new NeedMore();
     this.at += length;
     return begin;
@@ -141,9 +142,11 @@ class Reader {
     if (depth >= MAX_DEPTH) throw this.fail(`${what} to be at most ${MAX_DEPTH} arrays deep`, "more");
     const kind = this.u32();
     const length = this.count(`the length of ${what}`);
-    if (length > this.fileBytes - this.at) throw this.fail(`${what} to fit in the file`, `an array of ${length}`); // each takes a byte at least
+    // each takes a byte at least
+    if (length > this.fileBytes - this.at) throw this.fail(`${what} to fit in the file`, `an array of ${length}`);
     this.values += length; // a list of bytes or bools takes eight times its size in the file
-    if (this.values > limits.ggufValues) throw this.fail(`at most ${limits.ggufValues} values in lists (limit ggufValues)`, `${this.values}`);
+    if (this.values > limits.ggufValues)
+      throw this.fail(`at most ${limits.ggufValues} values in lists (limit ggufValues)`, `${this.values}`);
     const values: GgufValue[] = [];
     for (let i = 0; i < length; i++) values.push(this.value(what, kind, depth + 1));
     return values;
@@ -151,7 +154,8 @@ class Reader {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-const exact = (value: bigint) => (value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value);
+const exact = (value: bigint) =>
+  value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 
 /**
  * Checks the header of a GGUF file. `start` is the beginning of the file, `fileBytes` its size.
@@ -194,10 +198,16 @@ function parse(path: string, reader: Reader, fileBytes: number): GgufHeader {
     relative.set(name, tensorInfo(path, reader, name, alignment));
   }
   const dataOffset = Math.ceil(reader.at / alignment) * alignment;
-  const tensors = new Map([...relative].map(([name, info]) => [name, { ...info, begin: info.begin + dataOffset, end: info.end + dataOffset }]));
+  const tensors = new Map(
+    [...relative].map(([name, info]) => [
+      name,
+      { ...info, begin: info.begin + dataOffset, end: info.end + dataOffset },
+    ]),
+  );
   let last = dataOffset;
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
-    if (begin < last) throw malformed(path, `tensor ${name} to begin after the one before it`, `byte ${begin}, before ${last}`);
+    if (begin < last)
+      throw malformed(path, `tensor ${name} to begin after the one before it`, `byte ${begin}, before ${last}`);
     if (end > fileBytes) throw malformed(path, `tensor ${name} to end within the file`, `byte ${end} of ${fileBytes}`);
     last = end;
   }
@@ -212,15 +222,23 @@ function tensorInfo(path: string, reader: Reader, name: string, alignment: numbe
   const type = typesByCode.get(code);
   if (!type) {
     const fix = "use a file in another quantization";
-    throw new DataError({ where: path, expected: `tensor ${name} as ${Object.keys(blockFormats).join(", ")}`, received: `type number ${code}`, fix });
+    throw new DataError({
+      where: path,
+      expected: `tensor ${name} as ${Object.keys(blockFormats).join(", ")}`,
+      received: `type number ${code}`,
+      fix,
+    });
   }
   const format: BlockFormat = blockFormats[type];
   const columns = shape.at(-1) ?? 1;
-  if (columns % format.size !== 0) throw malformed(path, `rows of tensor ${name} to be whole blocks of ${format.size}`, `${columns} numbers`);
+  if (columns % format.size !== 0)
+    throw malformed(path, `rows of tensor ${name} to be whole blocks of ${format.size}`, `${columns} numbers`);
   const begin = reader.count(`the offset of tensor ${name}`);
-  if (begin % alignment !== 0) throw malformed(path, `tensor ${name} to begin at a multiple of ${alignment}`, String(begin));
+  if (begin % alignment !== 0)
+    throw malformed(path, `tensor ${name} to begin at a multiple of ${alignment}`, String(begin));
   const end = begin + (shape.reduce((a, b) => a * b, 1) / format.size) * format.bytes;
-  if (!Number.isSafeInteger(end)) throw malformed(path, `tensor ${name} to be of a size that fits in a file`, `[${shape}]`);
+  if (!Number.isSafeInteger(end))
+    throw malformed(path, `tensor ${name} to be of a size that fits in a file`, `[${shape}]`);
   return { type, shape, begin, end };
 }
 
@@ -263,16 +281,28 @@ export class GgufFile {
   }
 
   /**
-   * The bytes of a tensor, in its blocks. With `mayMap` they may be the file's pages in memory (see mapped.ts), for those who change nothing.
+   * The bytes of a tensor, in its blocks. With `mayMap` they may be the file's pages in memory (see mapped.ts), for
+   * those who change nothing.
    * @throws DataError for a name that is not there
    */
-  async readBlocks(name: string, { mayMap = false }: Pick<ReadOptions, "mayMap"> = {}): Promise<{ info: GgufTensorInfo; bytes: Uint8Array }> {
+  async readBlocks(
+    name: string,
+    { mayMap = false }: Pick<ReadOptions, "mayMap"> = {},
+  ): Promise<{ info: GgufTensorInfo; bytes: Uint8Array }> {
     const info = this.header.tensors.get(name);
-    if (!info) throw malformed(this.path, `a tensor named ${name}`, `only ${[...this.header.tensors.keys()].slice(0, 5).join(", ")}, ...`);
+    if (!info)
+      throw malformed(
+        this.path,
+        `a tensor named ${name}`,
+        `only ${[...this.header.tensors.keys()].slice(0, 5).join(", ")}, ...`,
+      );
     const place = { position: info.begin, length: info.end - info.begin };
     const mapped = mayMap ? mapBytes(this.file.fd, place.position, place.length) : undefined;
     if (mapped) return { info, bytes: mapped };
-    return { info, bytes: await readExactly(this.file, place, (expected, received) => malformed(this.path, expected, received)) };
+    return {
+      info,
+      bytes: await readExactly(this.file, place, (expected, received) => malformed(this.path, expected, received)),
+    };
   }
 
   /** The numbers of a tensor, row-major. */

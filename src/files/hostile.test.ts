@@ -1,4 +1,7 @@
-/** Files that state more than they hold: each is refused by the limit that it is beyond, before what it asks for is made. */
+/**
+ * Files that state more than they hold: each is refused by the limit that it is beyond, before what it asks for is
+ * made.
+ */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -22,7 +25,8 @@ describe("JSON", () => {
   const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth);
   test("as deep as the limit, and no deeper", () => {
     expect(JSON.stringify(parseJson(nested(limits.jsonDepth), "x"))).toBe(nested(limits.jsonDepth));
-    for (const text of [nested(limits.jsonDepth + 1), "[".repeat(1e6), '{"a":'.repeat(1e5)]) expect(() => parseJson(text, "x")).toThrow(/limit jsonDepth/);
+    for (const text of [nested(limits.jsonDepth + 1), "[".repeat(1e6), '{"a":'.repeat(1e5)])
+      expect(() => parseJson(text, "x")).toThrow(/limit jsonDepth/);
   });
   test("brackets and commas inside strings do not count", () => {
     const text = JSON.stringify({ a: "[".repeat(1000), 'b"\\': '\\"[[['.repeat(500), c: "\\".repeat(999) });
@@ -33,12 +37,18 @@ describe("JSON", () => {
     expect(() => parseJson(`[${"0,".repeat(limits.jsonValues + 1)}0]`, "x")).toThrow(/limit jsonValues/);
   });
   test("what is no JSON is an error with its place, the text and its cause", () => {
-    expect(() => parseJson('{"a": ', "a.json", { expected: "a config" })).toThrow(/^a\.json: expected a config; received .*Fix: /);
+    expect(() => parseJson('{"a": ', "a.json", { expected: "a config" })).toThrow(
+      /^a\.json: expected a config; received .*Fix: /,
+    );
     expect(() => parseJson('"open', "a.json")).toThrow(DataError);
-    expect(() => parseJsonBytes(Uint8Array.of(0x22, 0xff, 0x22), "a.json")).toThrow(/JSON in UTF-8; received other bytes/);
+    expect(() => parseJsonBytes(Uint8Array.of(0x22, 0xff, 0x22), "a.json")).toThrow(
+      /JSON in UTF-8; received other bytes/,
+    );
   });
   test("in files", async () => {
-    await expect(readJson(await stored("deep.json", nested(100_000)))).rejects.toThrow(/deep\.json: expected at most 200 .*limit jsonDepth/);
+    await expect(readJson(await stored("deep.json", nested(100_000)))).rejects.toThrow(
+      /deep\.json: expected at most 200 .*limit jsonDepth/,
+    );
     await expect(readJsonList(await stored("list.json", "{}"))).rejects.toThrow(/a JSON list/);
     await expect(readJson(await stored("null.json", "null"))).rejects.toThrow(/a JSON object/);
   });
@@ -54,10 +64,12 @@ test("a number at its limit is fine", () => {
 describe("safetensors", () => {
   const header = (text: string) => () => parseHeader("x", bytesOf(text), 8 + text.length);
   test("a header of brackets", () => expect(header("[".repeat(1e6))).toThrow(/limit jsonDepth/));
-  test.each(["1", "null", '"text"', "[]", '{"a": 1}', '{"a": {"b": "c"}}', '{"a": null}'])("__metadata__ of %s", (metadata) =>
-    expect(header(`{"__metadata__": ${metadata}}`)).toThrow(/__metadata__ to have texts alone/),
+  test.each(["1", "null", '"text"', "[]", '{"a": 1}', '{"a": {"b": "c"}}', '{"a": null}'])(
+    "__metadata__ of %s",
+    (metadata) => expect(header(`{"__metadata__": ${metadata}}`)).toThrow(/__metadata__ to have texts alone/),
   );
-  test("__metadata__ of texts", () => expect(header('{"__metadata__": {"format": "pt"}}')().metadata).toEqual({ format: "pt" }));
+  test("__metadata__ of texts", () =>
+    expect(header('{"__metadata__": {"format": "pt"}}')().metadata).toEqual({ format: "pt" }));
 });
 
 test("lists of bools in a GGUF file are bounded", () => {
@@ -102,5 +114,7 @@ test("an archive does not unpack to more than a hundred times its size", async (
   last.setUint16(10, 1, true);
   last.setUint32(12, entry.length, true);
   last.setUint32(16, local.length + packed.length, true);
-  await expect(readTorch(await stored("bomb.pt", Buffer.concat([local, packed, entry, end])))).rejects.toThrow(/limit unpackedRatio/);
+  await expect(readTorch(await stored("bomb.pt", Buffer.concat([local, packed, entry, end])))).rejects.toThrow(
+    /limit unpackedRatio/,
+  );
 });

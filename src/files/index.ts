@@ -4,7 +4,14 @@ export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./c
 export { commandLine } from "./command-line.ts";
 export { exists } from "./exists.ts";
 export { makeFolder, makeFolderSync } from "./folder.ts";
-export { GgufFile, type GgufHeader, type GgufTensorInfo, type GgufValue, parseGgufHeader, readGgufHeader } from "./gguf.ts";
+export {
+  GgufFile,
+  type GgufHeader,
+  type GgufTensorInfo,
+  type GgufValue,
+  parseGgufHeader,
+  readGgufHeader,
+} from "./gguf.ts";
 export { blockFormats, blockSource, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
 export { readJson, readJsonList, writeJson } from "./json.ts";

@@ -24,7 +24,8 @@ async function readJsonValue(path: string, expected: string): Promise<unknown> {
 }
 
 const FIX = "check the path, or make the file again";
-const wrong = (path: string, expected: string, received: string, cause?: unknown) => new DataError({ where: path, expected, received, fix: FIX, cause });
+const wrong = (path: string, expected: string, received: string, cause?: unknown) =>
+  new DataError({ where: path, expected, received, fix: FIX, cause });
 
 /** Writes JSON, indented by two spaces, atomically. */
 export async function writeJson(path: string, value: unknown): Promise<void> {

@@ -10,8 +10,8 @@ let loaded: Koffi | undefined;
 
 /**
  * koffi, by which functions of C libraries are called, ready for libraries that need a deep stack.
- * @throws Error when it is not installed or has no build for this system, and when the program has loaded a library by it before, which settles the
- *   size of stacks
+ * @throws Error when it is not installed or has no build for this system, and when the program has loaded a library by
+ *   it before, which settles the size of stacks
  */
 export function loadKoffi(): Koffi {
   loaded ??= withDeepStack(createRequire(import.meta.url)("koffi") as Koffi);
@@ -23,7 +23,9 @@ function withDeepStack(koffi: Koffi): Koffi {
   try {
     koffi.config({ async_stack_size: STACK_BYTES });
   } catch {
-    throw new Error(`koffi was in use before Kindling: start a device first, or call koffi.config({ async_stack_size: ${STACK_BYTES} }) before koffi.load`);
+    throw new Error(
+      `koffi was in use before Kindling: start a device first, or call koffi.config({ async_stack_size: ${STACK_BYTES} }) before koffi.load`,
+    );
   }
   return koffi;
 }

@@ -19,7 +19,9 @@ test("of eight that come at once never two have it", async () => {
     if (lock) { console.log(Date.now()); await new Promise((r) => setTimeout(r, 300)); console.log(Date.now()); await lock.release(); }`;
   const outputs = await Promise.all(
     Array.from({ length: 8 }, async () => {
-      const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+      const child = spawn(process.execPath, ["--input-type=module", "-e", program], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
       let output = "";
       child.stdout.on("data", (data) => (output += data));
       await once(child, "close");
@@ -27,5 +29,6 @@ test("of eight that come at once never two have it", async () => {
     }),
   );
   const held = outputs.filter(Boolean).map((output) => output.trim().split("\n").map(Number));
-  for (const [i, [start]] of held.entries()) for (const [j, [from, to]] of held.entries()) expect(i !== j && start > from && start < to).toBe(false);
+  for (const [i, [start]] of held.entries())
+    for (const [j, [from, to]] of held.entries()) expect(i !== j && start > from && start < to).toBe(false);
 });

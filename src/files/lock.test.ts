@@ -22,7 +22,9 @@ async function lockedBy(name: string, entry: string): Promise<string> {
   return folder;
 }
 async function otherProcess(): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)"], { stdio: ["ignore", "pipe", "ignore"] });
+  const child = spawn(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   await once(child.stdout as NodeJS.ReadableStream, "data");
   return child;
 }
@@ -69,7 +71,12 @@ describe("when a process began", () => {
   test("this one, a living one, one that is gone", async () => {
     expect(isSameStart((await processStart(process.pid)) as string, startOfThisProcess())).toBe(true);
     const child = await otherProcess();
-    expect(isSameStart((await processStart(child.pid as number)) as string, (await processStart(child.pid as number)) as string)).toBe(true);
+    expect(
+      isSameStart(
+        (await processStart(child.pid as number)) as string,
+        (await processStart(child.pid as number)) as string,
+      ),
+    ).toBe(true);
     await ended(child);
     expect(await processStart(child.pid as number)).toBe("gone");
   });

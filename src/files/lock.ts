@@ -30,9 +30,10 @@ function holderOf(name: string): Holder | undefined {
 }
 
 /**
- * The right to write to a folder, for one process at a time. Each process that wants it puts an entry into the folder `<folder>.lock`; who then sees
- * no entry of a living process but its own has the lock, and who sees one takes its own away again. So two never have it at once, and what a killed
- * process leaves holds nobody up: its id and start are in the entry's name.
+ * The right to write to a folder, for one process at a time. Each process that wants it puts an entry into the folder
+ * `<folder>.lock`; who then sees no entry of a living process but its own has the lock, and who sees one takes its own
+ * away again. So two never have it at once, and what a killed process leaves holds nobody up: its id and start are in
+ * the entry's name.
  */
 export class FolderLock {
   private readonly path: string;
@@ -58,7 +59,8 @@ export class FolderLock {
       living = await livingHolder(path, self, entry);
       if (!living) return new FolderLock(path, entry);
       await remove(path, entry);
-      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * (1 + Math.random()))); // both of two that came at once have stepped back
+      // both of two that came at once have stepped back
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * (1 + Math.random())));
     }
     throw heldBy(living as string, folder, path);
   }
@@ -79,7 +81,8 @@ async function createEntry(path: string, entry: string): Promise<boolean> {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === "EEXIST") return false;
-      if (code !== "ENOENT" || attempt === ENTRY_ATTEMPTS) throw cause; // another's `remove` took the folder away in between
+      // another's `remove` took the folder away in between
+      if (code !== "ENOENT" || attempt === ENTRY_ATTEMPTS) throw cause;
     }
   }
 }
@@ -96,18 +99,24 @@ async function livingHolder(path: string, self: Holder, entry: string): Promise<
     const holder = holderOf(name);
     if (!holder || name === nameOf(self)) continue;
     const other = join(path, name);
-    if (await isAlive(holder, self, { other, entry })) return `process ${holder.pid}${holder.host === self.host ? "" : ` on ${holder.host}`}`;
+    if (await isAlive(holder, self, { other, entry }))
+      return `process ${holder.pid}${holder.host === self.host ? "" : ` on ${holder.host}`}`;
     await rm(other, { force: true });
   }
   return undefined;
 }
 
-async function isAlive(holder: Holder, self: Holder, { other, entry }: { other: string; entry: string }): Promise<boolean> {
+async function isAlive(
+  holder: Holder,
+  self: Holder,
+  { other, entry }: { other: string; entry: string },
+): Promise<boolean> {
   const start = holder.host === self.host ? await processStart(holder.pid) : undefined;
   if (start === "gone") return false;
   if (start !== undefined) return isSameStart(start, holder.start);
   const lastSign = await stat(other).catch(() => undefined);
-  return lastSign !== undefined && (await stat(entry)).mtimeMs - lastSign.mtimeMs < SILENCE_MS; // both by the clock of the disk
+  // both by the clock of the disk
+  return lastSign !== undefined && (await stat(entry)).mtimeMs - lastSign.mtimeMs < SILENCE_MS;
 }
 
 function heldBy(holder: string, folder: string, path: string): DataError {

@@ -1,7 +1,7 @@
 /**
- * Parts of files as memory (mmap): nothing is read until it is touched, what is not changed is the system's to take back, and processes share it.
- * Changes stay with this process. The file must not be cut or overwritten meanwhile; one that is replaced, as all files are that Kindling writes,
- * may be.
+ * Parts of files as memory (mmap): nothing is read until it is touched, what is not changed is the system's to take
+ * back, and processes share it. Changes stay with this process. The file must not be cut or overwritten meanwhile; one
+ * that is replaced, as all files are that Kindling writes, may be.
  */
 import { isMainThread } from "node:worker_threads";
 import { type Koffi, loadKoffi } from "./koffi.ts";
@@ -9,7 +9,10 @@ import { type Koffi, loadKoffi } from "./koffi.ts";
 /** Bytes from which on a part of a file is worth a mapping of its own. */
 const LEAST_BYTES = 2 ** 16;
 
-/** Mappings at a time, beyond which files are read: a process may have 65,530 on Linux, and needs them for its other memory too. */
+/**
+ * Mappings at a time, beyond which files are read: a process may have 65,530 on Linux, and needs them for its other
+ * memory too.
+ */
 const MOST_MAPPINGS = 2 ** 14;
 
 /** Bytes from which on a part is read: Node 20 ends the process when it is given more as one buffer. */
@@ -64,7 +67,8 @@ function openSystem(): System | null {
 
 /**
  * Bytes of an open file, which may be closed afterwards. The memory is given back when nobody refers to it.
- * @returns undefined where it is not mapped: little or very much of it, beside very many mappings, on Windows, without koffi
+ * @returns undefined where it is not mapped: little or very much of it, beside very many mappings, on Windows, without
+ *   koffi
  */
 export function mapBytes(file: number, begin: number, length: number): Uint8Array | undefined {
   if (length < LEAST_BYTES || length > TOO_MANY_BYTES || places.size >= MOST_MAPPINGS) return undefined;
@@ -99,7 +103,10 @@ export function claimMapped({ buffer, byteOffset, byteLength }: ArrayBufferView)
   return true;
 }
 
-/** Tells that mapped bytes are not needed for now, if they are mapped: memory that holds them is free for others. Changes to them are lost. */
+/**
+ * Tells that mapped bytes are not needed for now, if they are mapped: memory that holds them is free for others.
+ * Changes to them are lost.
+ */
 export function releasePages({ buffer }: ArrayBufferView): void {
   const place = mapped.get(buffer);
   if (place) giveBack(place);

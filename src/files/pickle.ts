@@ -1,8 +1,9 @@
 import { type DataError, limits } from "../ir/index.ts";
 
 /*
- * A reader of Python pickles that runs nothing. It knows the opcodes of protocols 2 to 5 that data is made of, and each name of a class or
- * function goes through `resolve`, which knows a few and refuses all others. https://docs.python.org/3/library/pickletools.html
+ * A reader of Python pickles that runs nothing. It knows the opcodes of protocols 2 to 5 that data is made of, and each
+ * name of a class or function goes through `resolve`, which knows a few and refuses all others.
+ * https://docs.python.org/3/library/pickletools.html
  */
 
 /** A name that a pickle mentions, such as "collections.OrderedDict". */
@@ -33,7 +34,16 @@ export interface PickleObject {
 }
 export type PickleKey = string | number | bigint | boolean | null;
 export type PickleDict = Map<PickleKey, PickleValue>;
-export type PickleValue = PickleKey | Uint8Array | PickleFloat | PickleName | PickleTuple | PickleValue[] | PickleDict | PickleOpaque | PickleObject;
+export type PickleValue =
+  | PickleKey
+  | Uint8Array
+  | PickleFloat
+  | PickleName
+  | PickleTuple
+  | PickleValue[]
+  | PickleDict
+  | PickleOpaque
+  | PickleObject;
 
 export interface PickleRules {
   /** A name in the pickle. @throws for one that is not known */
@@ -72,7 +82,12 @@ class Machine {
   private readonly rules: PickleRules;
   private readonly malformed: (expected: string, received: string) => DataError;
 
-  constructor(bytes: Uint8Array, start: number, rules: PickleRules, malformed: (expected: string, received: string) => DataError) {
+  constructor(
+    bytes: Uint8Array,
+    start: number,
+    rules: PickleRules,
+    malformed: (expected: string, received: string) => DataError,
+  ) {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.at = start;
@@ -87,7 +102,8 @@ class Machine {
       const handler = handlers.get(opcode);
       if (!handler) throw this.malformed("the opcodes of data", `opcode 0x${opcode.toString(16)} at ${this.at - 1}`);
       handler(this);
-      if (++this.steps > limits.pickleSteps) throw this.malformed(`at most ${limits.pickleSteps} steps (limit pickleSteps)`, "more");
+      if (++this.steps > limits.pickleSteps)
+        throw this.malformed(`at most ${limits.pickleSteps} steps (limit pickleSteps)`, "more");
     }
   }
 
@@ -143,7 +159,10 @@ class Machine {
   /** A whole number, little-endian, in two's complement. */
   long(length: number): number | bigint {
     if (length > limits.pickleIntegerBytes)
-      throw this.malformed(`whole numbers of at most ${limits.pickleIntegerBytes} bytes (limit pickleIntegerBytes)`, `${length}`);
+      throw this.malformed(
+        `whole numbers of at most ${limits.pickleIntegerBytes} bytes (limit pickleIntegerBytes)`,
+        `${length}`,
+      );
     const bytes = this.take(length);
     let value = 0n;
     for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]);
@@ -190,10 +209,12 @@ class Machine {
 
   setItems(items: readonly PickleValue[]): void {
     const target = this.top();
-    if (!(target instanceof Map) || items.length % 2 !== 0) throw this.malformed("a dict, and keys with values", describe(target));
+    if (!(target instanceof Map) || items.length % 2 !== 0)
+      throw this.malformed("a dict, and keys with values", describe(target));
     for (let i = 0; i < items.length; i += 2) {
       const key = items[i];
-      if (key !== null && typeof key === "object") throw this.malformed("keys that are texts or numbers", describe(key));
+      if (key !== null && typeof key === "object")
+        throw this.malformed("keys that are texts or numbers", describe(key));
       target.set(key as PickleKey, items[i + 1]);
     }
   }
@@ -213,7 +234,8 @@ class Machine {
   }
 
   name(module: PickleValue, name: PickleValue): void {
-    if (typeof module !== "string" || typeof name !== "string") throw this.malformed("the name of a class", "something else");
+    if (typeof module !== "string" || typeof name !== "string")
+      throw this.malformed("the name of a class", "something else");
     this.push(this.rules.resolve(`${module}.${name}`));
   }
 

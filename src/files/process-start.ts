@@ -8,7 +8,10 @@ const TOLERANCE_SECONDS = 3;
 const DAY_SECONDS = 86_400;
 const run = promisify(execFile);
 
-/** When a process began, by which it is told from a later one of the same id. "gone": there is none; undefined: the system does not say. */
+/**
+ * When a process began, by which it is told from a later one of the same id. "gone": there is none; undefined: the
+ * system does not say.
+ */
 export type ProcessStart = string | "gone" | undefined;
 
 /** When this process began, in the form of `processStart`. */
@@ -41,7 +44,10 @@ export function isSameStart(a: string, b: string): boolean {
 
 const bootId = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").slice(0, 8);
 
-/** Ticks from boot to the start (field 22 of proc(5)'s stat), and the boot. The name in field 2 may hold spaces and parentheses. */
+/**
+ * Ticks from boot to the start (field 22 of proc(5)'s stat), and the boot. The name in field 2 may hold spaces and
+ * parentheses.
+ */
 export function linuxStart(stat: string, boot: string): ProcessStart {
   const [state, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const isDead = state === "Z" || state === "X"; // ended, but nobody asked for its exit code yet

@@ -15,15 +15,28 @@ export async function readExactly(
 ): Promise<Uint8Array> {
   if (length > constants.MAX_LENGTH) {
     const expected = `at most ${constants.MAX_LENGTH} bytes, what an array holds in Node.js ${process.versions.node}`;
-    throw new DataError({ where: "a part of a file", expected, received: `${length}`, fix: "use a newer Node.js, or a file with smaller tensors" });
+    throw new DataError({
+      where: "a part of a file",
+      expected,
+      received: `${length}`,
+      fix: "use a newer Node.js, or a file with smaller tensors",
+    });
   }
   const bytes = new Uint8Array(length);
   await fill(file, bytes, position, malformed);
   return bytes;
 }
 
-/** Reads as many bytes as there is room for, from `position` on. @throws what `malformed` makes, when the file ends before */
-async function fill(file: FileHandle, bytes: Uint8Array, position: number, malformed: (expected: string, received: string) => DataError): Promise<void> {
+/**
+ * Reads as many bytes as there is room for, from `position` on. @throws what `malformed` makes, when the file ends
+ * before
+ */
+async function fill(
+  file: FileHandle,
+  bytes: Uint8Array,
+  position: number,
+  malformed: (expected: string, received: string) => DataError,
+): Promise<void> {
   const { length } = bytes;
   for (let done = 0; done < length; ) {
     const { bytesRead } = await file.read(bytes, done, length - done, position + done);

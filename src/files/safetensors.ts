@@ -9,7 +9,16 @@ import { openForReading, readExactly } from "./read.ts";
  * The header maps names to { dtype, shape, data_offsets: [begin, end] }, offsets counted from the end of the header;
  * "__metadata__" maps strings to strings. https://github.com/huggingface/safetensors
  */
-const dtypeNames: Readonly<Record<DType, string>> = { f32: "F32", f16: "F16", bf16: "BF16", i32: "I32", i64: "I64", u8: "U8", i8: "I8", bool: "BOOL" };
+const dtypeNames: Readonly<Record<DType, string>> = {
+  f32: "F32",
+  f16: "F16",
+  bf16: "BF16",
+  i32: "I32",
+  i64: "I64",
+  u8: "U8",
+  i8: "I8",
+  bool: "BOOL",
+};
 type StoredDType = keyof typeof storedTypes;
 /** Types that are read only, and widened: tensors do not have them. */
 const foreignNames = { F64: "f64", I16: "i16", U16: "u16", U32: "u32", F8_E4M3: "f8e4m3", F8_E5M2: "f8e5m2" } as const;
@@ -44,17 +53,25 @@ export interface SafetensorsHeader {
 }
 
 function malformed(path: string, expected: string, received: string): DataError {
-  return new DataError({ where: path, expected, received, fix: "the file is damaged or not safetensors: fetch or save it again" });
+  return new DataError({
+    where: path,
+    expected,
+    received,
+    fix: "the file is damaged or not safetensors: fetch or save it again",
+  });
 }
 
 /**
- * Checks a header against the size of its file. Every offset and size must add up: no tensor may lie outside the data, be
- * of another size than its shape, overlap another or leave a gap.
+ * Checks a header against the size of its file. Every offset and size must add up: no tensor may lie outside the data,
+ * be of another size than its shape, overlap another or leave a gap.
  * @throws DataError naming the tensor.
  */
 export function parseHeader(path: string, header: Uint8Array, fileBytes: number): SafetensorsHeader {
   const dataOffset = LENGTH_BYTES + header.length;
-  const json = parseJsonBytes(header, path, { expected: "a header in JSON", fix: "the file is damaged: fetch it again" });
+  const json = parseJsonBytes(header, path, {
+    expected: "a header in JSON",
+    fix: "the file is damaged: fetch it again",
+  });
   if (json === null || typeof json !== "object" || Array.isArray(json))
     throw malformed(path, "a header that is a JSON object", JSON.stringify(json).slice(0, 40));
   const tensors = new Map<string, TensorInfo>();
@@ -77,21 +94,29 @@ export function parseHeader(path: string, header: Uint8Array, fileBytes: number)
 function parseMetadata(path: string, entry: unknown): Record<string, string> {
   const isObject = entry !== null && typeof entry === "object" && !Array.isArray(entry);
   const wrong = isObject ? Object.entries(entry).find(([, value]) => typeof value !== "string") : [METADATA, entry];
-  if (wrong) throw malformed(path, `${METADATA} to have texts alone`, `${wrong[0]}: ${JSON.stringify(wrong[1])?.slice(0, 40)}`);
+  if (wrong)
+    throw malformed(path, `${METADATA} to have texts alone`, `${wrong[0]}: ${JSON.stringify(wrong[1])?.slice(0, 40)}`);
   return entry as Record<string, string>;
 }
 
 function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
   const { dtype: dtypeName, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>;
   const dtype = storedByName.get(String(dtypeName));
-  if (!dtype) throw malformed(path, `tensor ${name} to have one of the dtypes ${[...storedByName.keys()].join(", ")}`, JSON.stringify(dtypeName) ?? "none");
+  if (!dtype)
+    throw malformed(
+      path,
+      `tensor ${name} to have one of the dtypes ${[...storedByName.keys()].join(", ")}`,
+      JSON.stringify(dtypeName) ?? "none",
+    );
   const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
-  if (!Array.isArray(shape) || !shape.every(isCount)) throw malformed(path, `tensor ${name} to have a shape of integers`, JSON.stringify(shape) ?? "none");
+  if (!Array.isArray(shape) || !shape.every(isCount))
+    throw malformed(path, `tensor ${name} to have a shape of integers`, JSON.stringify(shape) ?? "none");
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
     throw malformed(path, `tensor ${name} to have two data offsets`, JSON.stringify(offsets) ?? "none");
   }
   const bytes = shape.reduce((a, b) => a * b, storedTypes[dtype].bytes);
-  if (offsets[1] - offsets[0] !== bytes) throw malformed(path, `${bytes} bytes for tensor ${name} ${dtypeName}[${shape}]`, `${offsets[1] - offsets[0]}`);
+  if (offsets[1] - offsets[0] !== bytes)
+    throw malformed(path, `${bytes} bytes for tensor ${name} ${dtypeName}[${shape}]`, `${offsets[1] - offsets[0]}`);
   return { dtype, shape, begin: offsets[0], end: offsets[1] };
 }
 
@@ -111,7 +136,8 @@ async function openSafetensors(path: string, mayMap = false): Promise<OpenFile> 
     const read = (position: number, length: number) => readExactly(file, { position, length }, fail);
     if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
     const headerLength = Number(new DataView((await read(0, LENGTH_BYTES)).buffer).getBigUint64(0, true));
-    if (headerLength > size - LENGTH_BYTES) throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
+    if (headerLength > size - LENGTH_BYTES)
+      throw malformed(path, `a header that fits in the file of ${size} bytes`, `a length of ${headerLength}`);
     withinLimit("safetensorsHeaderBytes", headerLength, path, "bytes of header");
     const header = parseHeader(path, await read(LENGTH_BYTES, headerLength), size);
     const readData = async (begin: number, end: number) => {
@@ -138,15 +164,22 @@ const READ_AHEAD = 3;
 export interface ReadOptions {
   /** Which to read. @default all */
   names?: readonly string[];
-  /** Large tensors may be the file's pages in memory (see mapped.ts): for those who keep them and change nothing else. @default false */
+  /**
+   * Large tensors may be the file's pages in memory (see mapped.ts): for those who keep them and change nothing else.
+   * @default false
+   */
   mayMap?: boolean;
 }
 
 /**
- * The tensors of a file one after another in its order, so that whoever makes something else of them never has all of both in memory.
+ * The tensors of a file one after another in its order, so that whoever makes something else of them never has all of
+ * both in memory.
  * @throws DataError when the file is not a sound safetensors file or a name is missing.
  */
-export async function* eachSafetensor(path: string, { names, mayMap }: ReadOptions = {}): AsyncGenerator<[name: string, StoredTensor], void, void> {
+export async function* eachSafetensor(
+  path: string,
+  { names, mayMap }: ReadOptions = {},
+): AsyncGenerator<[name: string, StoredTensor], void, void> {
   const file = await openSafetensors(path, mayMap);
   try {
     const inOrder = [...file.header.tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
@@ -156,7 +189,11 @@ export async function* eachSafetensor(path: string, { names, mayMap }: ReadOptio
   }
 }
 
-async function* readTensors(path: string, file: OpenFile, names: readonly string[]): AsyncGenerator<[name: string, StoredTensor], void, void> {
+async function* readTensors(
+  path: string,
+  file: OpenFile,
+  names: readonly string[],
+): AsyncGenerator<[name: string, StoredTensor], void, void> {
   const { tensors } = file.header;
   const infos = names.map((name) => infoOf(path, tensors, name));
   const ahead: Promise<StoredTensor>[] = [];
@@ -193,14 +230,17 @@ export async function readSafetensors(
   const file = await openSafetensors(path);
   try {
     const found = new Map<string, StoredTensor>();
-    for await (const [name, tensor] of readTensors(path, file, names ?? [...file.header.tensors.keys()])) found.set(name, tensor);
+    for await (const [name, tensor] of readTensors(path, file, names ?? [...file.header.tensors.keys()]))
+      found.set(name, tensor);
     return { tensors: found, metadata: file.header.metadata };
   } finally {
     await file.close();
   }
 }
 
-/** Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for. */
+/**
+ * Writes tensors atomically; names in the order given. `metadata` of { format: "pt" } is what transformers looks for.
+ */
 export async function writeSafetensors(
   path: string,
   tensors: ReadonlyMap<string, StoredTensor>,

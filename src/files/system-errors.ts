@@ -33,7 +33,10 @@ const reasons: Readonly<Record<string, Reason>> = {
 /** An error of a file operation, by its code. */
 export function isSystemError(cause: unknown): cause is NodeJS.ErrnoException & { code: string } {
   const { code, syscall } = (cause ?? {}) as NodeJS.ErrnoException;
-  return typeof code === "string" && (Object.hasOwn(reasons, code) || (typeof syscall === "string" && /^E[A-Z]+$/.test(code)));
+  return (
+    typeof code === "string" &&
+    (Object.hasOwn(reasons, code) || (typeof syscall === "string" && /^E[A-Z]+$/.test(code)))
+  );
 }
 
 function reasonOf({ code, message }: NodeJS.ErrnoException & { code: string }): Reason {
@@ -41,12 +44,17 @@ function reasonOf({ code, message }: NodeJS.ErrnoException & { code: string }): 
 }
 
 /** What a failed file operation is for users: where, expected, received, fix. */
-export function systemError(path: string, expected: string, cause: NodeJS.ErrnoException & { code: string }): DataError {
+export function systemError(
+  path: string,
+  expected: string,
+  cause: NodeJS.ErrnoException & { code: string },
+): DataError {
   return new DataError({ where: path, expected, ...reasonOf(cause), cause });
 }
 
 /**
- * Runs what writes to `path`. Whatever writes a file or a folder for users goes through here, so that they see four parts and no stack trace.
+ * Runs what writes to `path`. Whatever writes a file or a folder for users goes through here, so that they see four
+ * parts and no stack trace.
  * @throws WriteError for what the system refuses; other errors as they are
  */
 export async function withWriteErrors<T>(path: string, write: () => T | Promise<T>): Promise<T> {

@@ -19,8 +19,8 @@ const bytesOf = { float32: 4, int32: 4, bool: 1, uint8: 1, uint16: 2, float16: 2
 const MOST_ELEMENTS = 2 ** 32;
 
 /**
- * Reads the weights that a manifest of TensorFlow.js names, from the files beside it: also those in 8 or 16 bits, which stand for
- * scale * number + min. Filters of convolutions are [height, width, in, out] there.
+ * Reads the weights that a manifest of TensorFlow.js names, from the files beside it: also those in 8 or 16 bits, which
+ * stand for scale * number + min. Filters of convolutions are [height, width, in, out] there.
  * @throws DataError for a manifest or files that are damaged, or files outside the folder
  */
 export async function readTfjsWeights(path: string): Promise<Map<string, StoredTensor>> {
@@ -35,13 +35,23 @@ export async function readTfjsWeights(path: string): Promise<Map<string, StoredT
       const count = entry.shape.reduce((a, b) => a * b, 1);
       const length = count * bytesOf[entry.quantization?.dtype ?? entry.dtype];
       if (offset + length > bytes.length) {
-        throw new DataError({ where, expected: `${length} bytes at ${offset}`, received: `${bytes.length} bytes in all`, fix: "fetch the model again" });
+        throw new DataError({
+          where,
+          expected: `${length} bytes at ${offset}`,
+          received: `${bytes.length} bytes in all`,
+          fix: "fetch the model again",
+        });
       }
       out.set(entry.name, decode(entry, count, bytes.slice(offset, offset + length)));
       offset += length;
     }
     if (offset !== bytes.length) {
-      throw new DataError({ where: path, expected: `${offset} bytes of weights`, received: `${bytes.length}`, fix: "fetch the model again" });
+      throw new DataError({
+        where: path,
+        expected: `${offset} bytes of weights`,
+        received: `${bytes.length}`,
+        fix: "fetch the model again",
+      });
     }
   }
   return out;
@@ -52,7 +62,8 @@ function checkedGroup(path: string, i: number, group: unknown): Group {
   const isName = (name: unknown) => typeof name === "string" && /^[\w-][\w.-]*$/.test(name);
   const isSize = (size: unknown) => Number.isSafeInteger(size) && (size as number) >= 0;
   const isQuantized = ({ dtype, scale, min }: NonNullable<Entry["quantization"]>) =>
-    dtype === "float16" || ((dtype === "uint8" || dtype === "uint16") && Number.isFinite(scale) && Number.isFinite(min));
+    dtype === "float16" ||
+    ((dtype === "uint8" || dtype === "uint16") && Number.isFinite(scale) && Number.isFinite(min));
   const isEntry = ({ name, shape, dtype, quantization }: Partial<Entry>) =>
     typeof name === "string" &&
     Array.isArray(shape) &&
@@ -60,7 +71,11 @@ function checkedGroup(path: string, i: number, group: unknown): Group {
     shape.reduce((a, b) => a * b, 1) <= MOST_ELEMENTS &&
     (dtype === "float32" || dtype === "int32" || dtype === "bool" || dtype === "uint8") &&
     (quantization === undefined || (quantization !== null && isQuantized(quantization)));
-  const isFine = Array.isArray(paths) && paths.every(isName) && Array.isArray(weights) && weights.every((entry) => isEntry(entry ?? {}));
+  const isFine =
+    Array.isArray(paths) &&
+    paths.every(isName) &&
+    Array.isArray(weights) &&
+    weights.every((entry) => isEntry(entry ?? {}));
   if (isFine) return { paths, weights };
   throw new DataError({
     where: `${path}, group ${i}`,
@@ -73,15 +88,20 @@ function checkedGroup(path: string, i: number, group: unknown): Group {
 function decode({ shape, dtype, quantization }: Entry, count: number, bytes: Uint8Array): StoredTensor {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const numbers = <T>(read: (i: number) => T) => Array.from({ length: count }, (_, i) => read(i));
-  if (quantization?.dtype === "float16") return { dtype: "f16", shape, data: Uint16Array.from(numbers((i) => view.getUint16(2 * i, true))) };
+  if (quantization?.dtype === "float16")
+    return { dtype: "f16", shape, data: Uint16Array.from(numbers((i) => view.getUint16(2 * i, true))) };
   if (quantization) {
     const { scale = 1, min = 0 } = quantization;
-    const stored = quantization.dtype === "uint8" ? (i: number) => bytes[i] : (i: number) => view.getUint16(2 * i, true);
-    if (dtype === "float32") return { dtype: "f32", shape, data: Float32Array.from(numbers((i) => stored(i) * scale + min)) };
+    const stored =
+      quantization.dtype === "uint8" ? (i: number) => bytes[i] : (i: number) => view.getUint16(2 * i, true);
+    if (dtype === "float32")
+      return { dtype: "f32", shape, data: Float32Array.from(numbers((i) => stored(i) * scale + min)) };
     return { dtype: "i32", shape, data: Int32Array.from(numbers((i) => Math.round(stored(i) * scale + min))) };
   }
-  if (dtype === "float32") return { dtype: "f32", shape, data: Float32Array.from(numbers((i) => view.getFloat32(4 * i, true))) };
-  if (dtype === "int32") return { dtype: "i32", shape, data: Int32Array.from(numbers((i) => view.getInt32(4 * i, true))) };
+  if (dtype === "float32")
+    return { dtype: "f32", shape, data: Float32Array.from(numbers((i) => view.getFloat32(4 * i, true))) };
+  if (dtype === "int32")
+    return { dtype: "i32", shape, data: Int32Array.from(numbers((i) => view.getInt32(4 * i, true))) };
   const type = dtype === "bool" ? "bool" : "u8";
   return { dtype: type, shape, data: hostArrayFrom(type, Array.from(bytes)) as HostArray };
 }

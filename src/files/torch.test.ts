@@ -28,17 +28,20 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-describe.each(Object.entries(checkpoints).filter(([, { file }]) => !file.endsWith(".json")))("%s", (_, { file, expected, dtypes }) => {
-  test("gives torch's numbers", async () => {
-    const found = await readTorch(join(golden, file));
-    const { tensors } = await readSafetensors(join(golden, expected));
-    expect([...found.keys()].sort()).toEqual(Object.keys(dtypes).sort());
-    for (const [name, { dtype, shape, data }] of tensors) {
-      expect([name, found.get(name)?.dtype, found.get(name)?.shape]).toEqual([name, dtype, [...shape]]);
-      expect([name, found.get(name)?.data]).toEqual([name, data]);
-    }
-  });
-});
+describe.each(Object.entries(checkpoints).filter(([, { file }]) => !file.endsWith(".json")))(
+  "%s",
+  (_, { file, expected, dtypes }) => {
+    test("gives torch's numbers", async () => {
+      const found = await readTorch(join(golden, file));
+      const { tensors } = await readSafetensors(join(golden, expected));
+      expect([...found.keys()].sort()).toEqual(Object.keys(dtypes).sort());
+      for (const [name, { dtype, shape, data }] of tensors) {
+        expect([name, found.get(name)?.dtype, found.get(name)?.shape]).toEqual([name, dtype, [...shape]]);
+        expect([name, found.get(name)?.data]).toEqual([name, data]);
+      }
+    });
+  },
+);
 
 test.each(Object.entries(unsupported))("what is no state dict is an error: %s", async (_, { file, mention }) => {
   const error = await readTorch(join(golden, file)).catch((cause) => cause);
@@ -67,7 +70,9 @@ test("hostile files run nothing, hang nowhere and are refused", async () => {
 }, 120_000);
 
 test("damaged files are errors of ours", async () => {
-  const files = await Promise.all(["dtypes.pt", "legacy.bin", "deflated.pt", "protocol-4.pt"].map((file) => readFile(join(golden, file))));
+  const files = await Promise.all(
+    ["dtypes.pt", "legacy.bin", "deflated.pt", "protocol-4.pt"].map((file) => readFile(join(golden, file))),
+  );
   await fc.assert(
     fc.asyncProperty(
       fc.constantFrom(...files),

@@ -1,14 +1,23 @@
 import type { FileHandle } from "node:fs/promises";
 import { DataError, type HostArray } from "../ir/index.ts";
 import { type StoredType, storedTypes } from "./foreign-types.ts";
-import { describe, PickleName, PickleOpaque, type PickleRules, PickleTuple, type PickleValue, readPickle } from "./pickle.ts";
+import {
+  describe,
+  PickleName,
+  PickleOpaque,
+  type PickleRules,
+  PickleTuple,
+  type PickleValue,
+  readPickle,
+} from "./pickle.ts";
 import { openForReading, readExactly } from "./read.ts";
 import type { StoredTensor } from "./safetensors.ts";
 import { ZipFile } from "./zip.ts";
 
 /*
- * Checkpoints of torch.save: a pickle that describes tensors, and the bytes of their storages. Since torch 1.6 a zip archive, before that
- * pickles and bytes one after another. Nothing of the pickle is run: the few names below are understood, all others are errors.
+ * Checkpoints of torch.save: a pickle that describes tensors, and the bytes of their storages. Since torch 1.6 a zip
+ * archive, before that pickles and bytes one after another. Nothing of the pickle is run: the few names below are
+ * understood, all others are errors.
  */
 
 /** Bytes that tensors are parts of. */
@@ -34,7 +43,11 @@ class TensorReference {
   readonly offset: number;
   readonly shape: readonly number[];
   readonly strides: readonly number[];
-  constructor(storage: Storage, type: StoredType, place: { offset: number; shape: readonly number[]; strides: readonly number[] }) {
+  constructor(
+    storage: Storage,
+    type: StoredType,
+    place: { offset: number; shape: readonly number[]; strides: readonly number[] },
+  ) {
     this.storage = storage;
     this.type = type;
     this.offset = place.offset;
@@ -121,20 +134,27 @@ const MAX_LEGACY_BYTES = 2 ** 31;
 type Malformed = (expected: string, received: string) => DataError;
 
 /**
- * Reads the tensors of a torch checkpoint (.bin, .pt, .pth), of dicts inside dicts too, their keys joined by dots. Types that tensors do not
- * have are widened: f64 and f8 to f32, 16-bit integers to i32, u32 to i64.
+ * Reads the tensors of a torch checkpoint (.bin, .pt, .pth), of dicts inside dicts too, their keys joined by dots.
+ * Types that tensors do not have are widened: f64 and f8 to f32, 16-bit integers to i32, u32 to i64.
  * @throws DataError for a damaged file, and for a pickle that names anything but tensors: nothing of it is run
  */
 export async function readTorch(path: string): Promise<Map<string, StoredTensor>> {
   const malformed: Malformed = (expected, received) =>
-    new DataError({ where: path, expected, received, fix: "fetch the file again from a source that you trust, or use its safetensors" });
+    new DataError({
+      where: path,
+      expected,
+      received,
+      fix: "fetch the file again from a source that you trust, or use its safetensors",
+    });
   const file = await openForReading(path, "a torch checkpoint");
   try {
     const { size } = await file.stat();
     const start = await readExactly(file, { position: 0, length: Math.min(size, 512) }, malformed);
     const text = new TextDecoder("latin1").decode(start);
-    if (text.startsWith("version https://git-lfs")) throw malformed("a torch checkpoint", "a Git LFS pointer: the file itself is not there");
-    if (text.slice(257, 262) === "ustar") throw malformed("a torch checkpoint since 0.1.12", "a tar archive, as older versions wrote");
+    if (text.startsWith("version https://git-lfs"))
+      throw malformed("a torch checkpoint", "a Git LFS pointer: the file itself is not there");
+    if (text.slice(257, 262) === "ustar")
+      throw malformed("a torch checkpoint since 0.1.12", "a tar archive, as older versions wrote");
     return await (text.startsWith("PK\x03\x04") ? readZip(file, malformed) : readLegacy(file, size, malformed));
   } finally {
     await file.close();
@@ -147,7 +167,9 @@ async function readZip(file: FileHandle, malformed: Malformed): Promise<Map<stri
   if (pickles.length !== 1) throw malformed("one data.pkl in the archive", `${pickles.length}`);
   const prefix = pickles[0].slice(0, -"data.pkl".length);
   if (zip.entries.has(`${prefix}constants.pkl`)) throw malformed("a state dict", "a TorchScript archive");
-  const order = zip.entries.has(`${prefix}byteorder`) ? new TextDecoder().decode(await zip.read(`${prefix}byteorder`)).trim() : "little";
+  const order = zip.entries.has(`${prefix}byteorder`)
+    ? new TextDecoder().decode(await zip.read(`${prefix}byteorder`)).trim()
+    : "little";
   if (order !== "little" && order !== "big") throw malformed("byteorder little or big", order.slice(0, 20));
   const { value } = readPickle(await zip.read(pickles[0]), 0, rules(malformed), malformed);
   return collect(value, malformed, async (storage) => {
@@ -164,7 +186,8 @@ const LEGACY_PROTOCOL = 1001;
 
 /** Magic number, protocol, machine, the object, the names of its storages: a pickle each; then the storages. */
 async function readLegacy(file: FileHandle, size: number, malformed: Malformed): Promise<Map<string, StoredTensor>> {
-  if (size > MAX_LEGACY_BYTES) throw malformed("a file of at most 2 GiB in the format before torch 1.6", `${size} bytes`);
+  if (size > MAX_LEGACY_BYTES)
+    throw malformed("a file of at most 2 GiB in the format before torch 1.6", `${size} bytes`);
   const bytes = await readExactly(file, { position: 0, length: size }, malformed);
   let at = 0;
   const next = (): PickleValue => {
@@ -188,7 +211,8 @@ async function readLegacy(file: FileHandle, size: number, malformed: Malformed):
     if (at + 8 > size) throw malformed(`storage ${key}`, "the end of the file");
     const count = Number(view.getBigInt64(at, true));
     const end = at + 8 + count * (storage.type?.bytes ?? 1);
-    if (count !== storage.count || end > size) throw malformed(`${storage.count} elements in storage ${key}`, `${count}`);
+    if (count !== storage.count || end > size)
+      throw malformed(`${storage.count} elements in storage ${key}`, `${count}`);
     places.set(key, { offset: at + 8, count });
     at = end;
   }
@@ -216,7 +240,8 @@ function rules(malformed: Malformed): PickleRules {
       if (!(callee instanceof PickleName)) throw malformed("a function that makes tensors", describe(callee));
       return called(callee.name, args, malformed);
     },
-    takesState: (target) => target instanceof Map || target instanceof TensorReference || target instanceof PickleOpaque,
+    takesState: (target) =>
+      target instanceof Map || target instanceof TensorReference || target instanceof PickleOpaque,
     persistent: (id) => storageOf(id, malformed),
   };
 }
@@ -231,7 +256,11 @@ function called(name: string, args: readonly PickleValue[], malformed: Malformed
     if (first instanceof TensorReference) return first;
   } else if (name.endsWith("._rebuild_from_type_v2")) {
     const [make, type, inner] = args;
-    const isFine = make instanceof PickleName && make.name.startsWith(REBUILD) && type instanceof PickleName && tensorTypes.has(type.name);
+    const isFine =
+      make instanceof PickleName &&
+      make.name.startsWith(REBUILD) &&
+      type instanceof PickleName &&
+      tensorTypes.has(type.name);
     if (isFine && inner instanceof PickleTuple) return called(make.name, inner.items, malformed);
   } else if (name.startsWith(`${REBUILD}tensor`)) {
     return tensorOf(args, name.endsWith("_v3"), malformed);
@@ -243,30 +272,62 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const counts = (value: PickleValue): number[] | undefined =>
   value instanceof PickleTuple && value.items.every(isCount) ? (value.items as number[]) : undefined;
 
-function tensorOf([storage, offset, size, stride, , , dtype]: readonly PickleValue[], hasDtype: boolean, malformed: Malformed): TensorReference {
+function tensorOf(
+  [storage, offset, size, stride, , , dtype]: readonly PickleValue[],
+  hasDtype: boolean,
+  malformed: Malformed,
+): TensorReference {
   const [shape, strides] = [counts(size), counts(stride)];
-  const type = hasDtype ? dtype instanceof PickleName && dtypes.get(dtype.name) : storage instanceof Storage && (storage.type ?? undefined);
-  if (!(storage instanceof Storage) || !isCount(offset) || !shape || !strides || shape.length !== strides.length || shape.length > MAX_DIMENSIONS || !type) {
-    throw malformed("a storage, an offset, sizes and strides", [storage, offset, size, stride].map((each) => describe(each ?? null)).join(", "));
+  const type = hasDtype
+    ? dtype instanceof PickleName && dtypes.get(dtype.name)
+    : storage instanceof Storage && (storage.type ?? undefined);
+  if (
+    !(storage instanceof Storage) ||
+    !isCount(offset) ||
+    !shape ||
+    !strides ||
+    shape.length !== strides.length ||
+    shape.length > MAX_DIMENSIONS ||
+    !type
+  ) {
+    throw malformed(
+      "a storage, an offset, sizes and strides",
+      [storage, offset, size, stride].map((each) => describe(each ?? null)).join(", "),
+    );
   }
   const { count } = storage.part ?? storage;
   const elements = storage.type ? count : Math.floor(count / type.bytes);
   const last = shape.reduce((sum, n, i) => sum + (n - 1) * strides[i], offset);
-  if (!shape.includes(0) && !(last < elements)) throw malformed(`a tensor inside its storage of ${elements} elements`, `elements up to ${last}`);
+  if (!shape.includes(0) && !(last < elements))
+    throw malformed(`a tensor inside its storage of ${elements} elements`, `elements up to ${last}`);
   return new TensorReference(storage, type, { offset, shape, strides });
 }
 
 /** ("storage", class, key, location, count), in old files with a part of the storage. */
 function storageOf(id: PickleValue, malformed: Malformed): Storage {
   const [kind, type, key, , count, part] = id instanceof PickleTuple ? id.items : [];
-  if (kind !== "storage" || !(type instanceof PickleName) || !storageTypes.has(type.name) || typeof key !== "string" || !isCount(count)) {
-    throw malformed("a storage: its type, name and count", id instanceof PickleTuple ? id.items.map(describe).join(", ").slice(0, 120) : describe(id));
+  if (
+    kind !== "storage" ||
+    !(type instanceof PickleName) ||
+    !storageTypes.has(type.name) ||
+    typeof key !== "string" ||
+    !isCount(count)
+  ) {
+    throw malformed(
+      "a storage: its type, name and count",
+      id instanceof PickleTuple ? id.items.map(describe).join(", ").slice(0, 120) : describe(id),
+    );
   }
   const [, offset, partCount] = part instanceof PickleTuple ? part.items : [];
   if (part !== undefined && part !== null && !(isCount(offset) && isCount(partCount) && offset + partCount <= count)) {
     throw malformed(`a part of the ${count} elements of storage ${key}`, describe(part));
   }
-  return new Storage(key, storageTypes.get(type.name) as StoredType | null, count, isCount(offset) && isCount(partCount) ? { offset, count: partCount } : null);
+  return new Storage(
+    key,
+    storageTypes.get(type.name) as StoredType | null,
+    count,
+    isCount(offset) && isCount(partCount) ? { offset, count: partCount } : null,
+  );
 }
 
 /** Tensors by their keys, through dicts and lists. @throws when there are none */
@@ -275,13 +336,20 @@ function tensorsOf(root: PickleValue, malformed: Malformed): Map<string, TensorR
   const found = new Map<string, TensorReference>();
   let seen = 0;
   const visit = (value: PickleValue, path: string, depth: number): void => {
-    if (++seen > MAX_VALUES || depth > MAX_DEPTH) throw malformed(`dicts at most ${MAX_DEPTH} deep, of at most ${MAX_VALUES} values`, "more");
+    if (++seen > MAX_VALUES || depth > MAX_DEPTH)
+      throw malformed(`dicts at most ${MAX_DEPTH} deep, of at most ${MAX_VALUES} values`, "more");
     if (value instanceof TensorReference) {
       found.set(path, value);
       return;
     }
     const children =
-      value instanceof Map ? [...value] : Array.isArray(value) ? [...value.entries()] : value instanceof PickleTuple ? [...value.items.entries()] : [];
+      value instanceof Map
+        ? [...value]
+        : Array.isArray(value)
+          ? [...value.entries()]
+          : value instanceof PickleTuple
+            ? [...value.items.entries()]
+            : [];
     for (const [key, child] of children) visit(child, path === "" ? String(key) : `${path}.${String(key)}`, depth + 1);
   };
   visit(root, "", 0);
@@ -294,25 +362,33 @@ function storagesOf(root: PickleValue, malformed: Malformed): Map<string, Storag
   for (const { storage } of tensorsOf(root, malformed).values()) {
     const before = storages.get(storage.key);
     const bytes = ({ count, type }: Storage) => count * (type?.bytes ?? 1);
-    if (before && bytes(before) !== bytes(storage)) throw malformed(`one size of storage ${storage.key}`, `${bytes(before)} and ${bytes(storage)} bytes`);
+    if (before && bytes(before) !== bytes(storage))
+      throw malformed(`one size of storage ${storage.key}`, `${bytes(before)} and ${bytes(storage)} bytes`);
     storages.set(storage.key, storage);
   }
   return storages;
 }
 
 /** The numbers of all tensors; each storage is read once, and given up when its tensors are made. */
-async function collect(root: PickleValue, malformed: Malformed, load: (storage: Storage) => Promise<Uint8Array>): Promise<Map<string, StoredTensor>> {
+async function collect(
+  root: PickleValue,
+  malformed: Malformed,
+  load: (storage: Storage) => Promise<Uint8Array>,
+): Promise<Map<string, StoredTensor>> {
   const tensors = tensorsOf(root, malformed);
   const storages = storagesOf(root, malformed);
   const total = [...tensors.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const stored = [...storages.values()].reduce((sum, { count }) => sum + count, 0);
   const limit = MAX_REPEATED + stored * Math.max(1, tensors.size / Math.max(1, storages.size));
   if (!(total <= limit)) throw malformed("about as many elements as the file holds", `${total}`);
-  const out = new Map<string, StoredTensor>([...tensors.keys()].map((key) => [key, { dtype: "f32", shape: [], data: new Float32Array(0) }]));
+  const out = new Map<string, StoredTensor>(
+    [...tensors.keys()].map((key) => [key, { dtype: "f32", shape: [], data: new Float32Array(0) }]),
+  );
   for (const [key, storage] of storages) {
     const bytes = await load(storage);
     for (const [name, tensor] of tensors) {
-      if (tensor.storage.key === key) out.set(name, { dtype: tensor.type.dtype, shape: tensor.shape, data: gather(bytes, tensor) });
+      if (tensor.storage.key === key)
+        out.set(name, { dtype: tensor.type.dtype, shape: tensor.shape, data: gather(bytes, tensor) });
     }
   }
   return out;

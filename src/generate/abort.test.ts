@@ -1,7 +1,14 @@
 /** An abort ends the run under way; the generator's next text is that of a new generator. */
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
-import { fromPretrained, type ImageTextModel, LlamaForCausalLM, llamaConfig, type Seq2SeqLM, type WhisperForConditionalGeneration } from "../models/index.ts";
+import {
+  fromPretrained,
+  type ImageTextModel,
+  LlamaForCausalLM,
+  llamaConfig,
+  type Seq2SeqLM,
+  type WhisperForConditionalGeneration,
+} from "../models/index.ts";
 import { defaultDevice, randomKey, zeros } from "../tensor/index.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import { Generator, ImageTextGenerator, Seq2SeqGenerator, SpeechGenerator } from "./index.ts";
@@ -19,7 +26,10 @@ afterEach(() => {
   device.request = request;
 });
 
-/** A signal that is aborted when the device has got so many runs from now on: before the last of them begins, or when it is under way. */
+/**
+ * A signal that is aborted when the device has got so many runs from now on: before the last of them begins, or when it
+ * is under way.
+ */
 function abortAtRun(count: number, isUnderWay: boolean): AbortSignal {
   const controller = new AbortController();
   const abort = () => controller.abort(new Error("enough"));
@@ -33,7 +43,10 @@ function abortAtRun(count: number, isUnderWay: boolean): AbortSignal {
 }
 
 /** Aborts a text at each of its first runs in turn, and expects the next to be as if nothing had been. */
-async function expectUnharmed<T>(write: (signal?: AbortSignal) => AsyncGenerator<T>, expected: readonly T[]): Promise<void> {
+async function expectUnharmed<T>(
+  write: (signal?: AbortSignal) => AsyncGenerator<T>,
+  expected: readonly T[],
+): Promise<void> {
   for (const isUnderWay of [false, true]) {
     for (let count = 1; count <= 7; count++) {
       await expect(collect(write(abortAtRun(count, isUnderWay)))).rejects.toThrow("enough");
@@ -46,18 +59,25 @@ async function expectUnharmed<T>(write: (signal?: AbortSignal) => AsyncGenerator
 const PROMPT = [3, 7, 1, 12, 5, 9, 2, 8, 14, 6, 11];
 
 /** Plain attention, windows, capped scores, latent keys, and rotations that change with the length. */
-test.each(["llama", "mistral", "gemma2", "gemma3", "deepseek-v3", "gpt-neox", "llama-dynamic", "phi3-longrope-long"])("%s", async (name) => {
-  const model = await fromPretrained(golden(`decoders/${name}`), { task: "causal-lm" });
-  const options = { maxNewTokens: 8, temperature: 0, stopTokens: [] };
-  const expected = await collect(new Generator(model).generate(PROMPT, options));
-  const generator = new Generator(model, { initialRoom: 4, prefillTokens: 3 });
-  await expectUnharmed((signal) => generator.generate(PROMPT, { ...options, signal }), expected);
-  await expect(collect(generator.generate(PROMPT, { ...options, signal: abortAtRun(2, true) }))).rejects.toThrow("enough");
-  const other = [...PROMPT.slice(0, 5), 4, 4, 4];
-  expect(await collect(generator.generate(other, options))).toEqual(await collect(new Generator(model).generate(other, options)));
-  generator.dispose();
-  model.dispose();
-});
+test.each(["llama", "mistral", "gemma2", "gemma3", "deepseek-v3", "gpt-neox", "llama-dynamic", "phi3-longrope-long"])(
+  "%s",
+  async (name) => {
+    const model = await fromPretrained(golden(`decoders/${name}`), { task: "causal-lm" });
+    const options = { maxNewTokens: 8, temperature: 0, stopTokens: [] };
+    const expected = await collect(new Generator(model).generate(PROMPT, options));
+    const generator = new Generator(model, { initialRoom: 4, prefillTokens: 3 });
+    await expectUnharmed((signal) => generator.generate(PROMPT, { ...options, signal }), expected);
+    await expect(collect(generator.generate(PROMPT, { ...options, signal: abortAtRun(2, true) }))).rejects.toThrow(
+      "enough",
+    );
+    const other = [...PROMPT.slice(0, 5), 4, 4, 4];
+    expect(await collect(generator.generate(other, options))).toEqual(
+      await collect(new Generator(model).generate(other, options)),
+    );
+    generator.dispose();
+    model.dispose();
+  },
+);
 
 test.each(["t5", "bart", "whisper"].flatMap((name) => [1, 3].map((numBeams) => ({ name, numBeams }))))(
   "$name, hypotheses: $numBeams",
@@ -65,7 +85,9 @@ test.each(["t5", "bart", "whisper"].flatMap((name) => [1, 3].map((numBeams) => (
     const { folder, greedy = [] } = await readGoldenModel(name);
     const model = (await fromPretrained(folder)) as Seq2SeqLM;
     const [{ inputs }] = greedy;
-    const source = inputs.input_features ? { inputFeatures: inputsOf(inputs).inputFeatures as never } : { inputIds: inputs.input_ids.data };
+    const source = inputs.input_features
+      ? { inputFeatures: inputsOf(inputs).inputFeatures as never }
+      : { inputIds: inputs.input_ids.data };
     const generator = new Seq2SeqGenerator(model, { initialRoom: 2 });
     const options = { maxNewTokens: 9, minNewTokens: 9, numBeams, stopTokens: [] };
     const expected = await collect(generator.generate(source, options));
@@ -101,7 +123,14 @@ test.each(["llava", "qwen2-vl"])("%s", async (name) => {
 });
 
 describe("a prompt that takes long, in one piece", () => {
-  const config = llamaConfig({ vocabSize: 2000, hiddenSize: 256, intermediateSize: 1024, numLayers: 6, numHeads: 8, maxPositionEmbeddings: 4096 });
+  const config = llamaConfig({
+    vocabSize: 2000,
+    hiddenSize: 256,
+    intermediateSize: 1024,
+    numLayers: 6,
+    numHeads: 8,
+    maxPositionEmbeddings: 4096,
+  });
   const model = new LlamaForCausalLM(config, randomKey(5));
   const generator = new Generator(model, { prefillTokens: 4096 });
   const other = new Generator(model);

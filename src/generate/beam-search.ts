@@ -4,7 +4,10 @@ export interface BeamSettings {
   numBeams: number;
   /** The score of a text is divided by its length to this power: above 0 favours long texts. @default 1 */
   lengthPenalty?: number;
-  /** true ends when numBeams texts are whole, false when no better one is likely, "never" when no better one is possible. @default false */
+  /**
+   * true ends when numBeams texts are whole, false when no better one is likely, "never" when no better one is
+   * possible. @default false
+   */
   earlyStopping?: boolean | "never";
 }
 
@@ -23,8 +26,8 @@ interface Running extends Hypothesis {
 const LEAST = -1e9;
 
 /**
- * Keeps the likeliest beginnings of a text and the likeliest whole texts, as transformers does. Graves 2012, arXiv:1211.3711; the length penalty
- * is that of Wu et al. 2016, arXiv:1609.08144, without its constant.
+ * Keeps the likeliest beginnings of a text and the likeliest whole texts, as transformers does. Graves 2012,
+ * arXiv:1211.3711; the length penalty is that of Wu et al. 2016, arXiv:1609.08144, without its constant.
  */
 export class BeamSearch {
   /** Beginnings, the likeliest first; the next scores are asked for these. */
@@ -36,7 +39,12 @@ export class BeamSearch {
   private readonly maxLength: number;
   private readonly ends: ReadonlySet<number>;
 
-  constructor(start: readonly number[], maxLength: number, ends: ReadonlySet<number>, { numBeams, lengthPenalty = 1, earlyStopping = false }: BeamSettings) {
+  constructor(
+    start: readonly number[],
+    maxLength: number,
+    ends: ReadonlySet<number>,
+    { numBeams, lengthPenalty = 1, earlyStopping = false }: BeamSettings,
+  ) {
     this.settings = { numBeams, lengthPenalty, earlyStopping };
     this.startLength = start.length;
     this.maxLength = maxLength;
@@ -58,8 +66,14 @@ export class BeamSearch {
     const isWhole = ({ ids }: Hypothesis) => isLate || length >= this.maxLength || this.ends.has(ids[ids.length - 1]);
     const ended = next.slice(0, numBeams).filter(isWhole);
     const penalty = (length - this.startLength) ** lengthPenalty;
-    this.whole = byScore([...this.whole, ...ended.map(({ ids, score }) => ({ ids, score: score / penalty }))]).slice(0, numBeams);
-    this.running = byScore(next.map((beam) => (isWhole(beam) ? { ...beam, score: beam.score + LEAST } : beam))).slice(0, numBeams);
+    this.whole = byScore([...this.whole, ...ended.map(({ ids, score }) => ({ ids, score: score / penalty }))]).slice(
+      0,
+      numBeams,
+    );
+    this.running = byScore(next.map((beam) => (isWhole(beam) ? { ...beam, score: beam.score + LEAST } : beam))).slice(
+      0,
+      numBeams,
+    );
     const isFull = this.whole.length === numBeams;
     this.isDone = next.every(isWhole) || (isFull && (earlyStopping === true || !this.mayImprove(length)));
   }
@@ -90,4 +104,5 @@ export class BeamSearch {
 }
 
 /** The best first; the order of equals stays. */
-const byScore = <H extends Hypothesis>(hypotheses: readonly H[]): H[] => hypotheses.toSorted((a, b) => b.score - a.score);
+const byScore = <H extends Hypothesis>(hypotheses: readonly H[]): H[] =>
+  hypotheses.toSorted((a, b) => b.score - a.score);

@@ -1,10 +1,25 @@
-/** The key-value cache: that its room, its dtype and the pieces of a prompt change no text, and what it does when weights change or a caller gives up. */
+/**
+ * The key-value cache: that its room, its dtype and the pieces of a prompt change no text, and what it does when
+ * weights change or a caller gives up.
+ */
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
-import { type CausalLM, fromPretrained, GPT2LMHeadModel, type ImageTextModel, type Seq2SeqLM } from "../models/index.ts";
+import {
+  type CausalLM,
+  fromPretrained,
+  GPT2LMHeadModel,
+  type ImageTextModel,
+  type Seq2SeqLM,
+} from "../models/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { inputsOf, readGoldenModel } from "../testing/golden-model.ts";
-import { type GenerateOptions, Generator, type GeneratorOptions, ImageTextGenerator, Seq2SeqGenerator } from "./index.ts";
+import {
+  type GenerateOptions,
+  Generator,
+  type GeneratorOptions,
+  ImageTextGenerator,
+  Seq2SeqGenerator,
+} from "./index.ts";
 
 const decoders = fileURLToPath(new URL("../../golden/decoders", import.meta.url));
 const PROMPT = [3, 7, 1, 12, 5, 9, 2, 8, 14, 6, 11];
@@ -25,7 +40,17 @@ async function textOf(model: CausalLM, options: GeneratorOptions) {
 }
 
 /** Plain attention, windows, capped scores, latent keys, and rotations that change with the length. */
-const kinds = ["llama", "mistral", "gemma2", "gemma3", "deepseek-v3", "gpt-neox", "llama-dynamic", "phi3-longrope", "phi3-longrope-long"];
+const kinds = [
+  "llama",
+  "mistral",
+  "gemma2",
+  "gemma3",
+  "deepseek-v3",
+  "gpt-neox",
+  "llama-dynamic",
+  "phi3-longrope",
+  "phi3-longrope-long",
+];
 describe.each(kinds)("%s", (name) => {
   test("a cache that grows from 2 positions, and a prompt in pieces of 3, give the text of a cache with room for all", async () => {
     const model = await fromPretrained(`${decoders}/${name}`, { task: "causal-lm" });
@@ -43,7 +68,8 @@ describe.each(kinds)("%s", (name) => {
     const compared = same < 0 ? half.ids.length : same + 1; // up to where a near tie was decided otherwise
     for (let i = 0; i < compared; i++) {
       const scale = Math.max(...exact.logits[i].map(Math.abs));
-      for (const [j, value] of half.logits[i].entries()) expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(0.01 * scale);
+      for (const [j, value] of half.logits[i].entries())
+        expect(Math.abs(value - exact.logits[i][j])).toBeLessThan(0.01 * scale);
     }
     model.dispose();
   });
@@ -55,7 +81,9 @@ test("a prompt that is asked again gives the same logits to the bit, and runs no
   const ask = async (prompt: readonly number[]) => {
     const logits: Float32Array[] = [];
     const onLogits: GenerateOptions["onLogits"] = (values) => logits.push(Float32Array.from(values));
-    const ids = await collect(generator.generate(prompt, { maxNewTokens: 5, temperature: 0, stopTokens: [], onLogits }));
+    const ids = await collect(
+      generator.generate(prompt, { maxNewTokens: 5, temperature: 0, stopTokens: [], onLogits }),
+    );
     return { ids, logits };
   };
   const first = await ask(PROMPT);
@@ -73,7 +101,9 @@ test.each(["t5", "bart", "whisper"])("%s: a cache that grows gives the same text
   const { folder, greedy = [] } = await readGoldenModel(name);
   const model = (await fromPretrained(folder)) as Seq2SeqLM;
   const [{ inputs }] = greedy;
-  const source = inputs.input_features ? { inputFeatures: inputsOf(inputs).inputFeatures as never } : { inputIds: inputs.input_ids.data };
+  const source = inputs.input_features
+    ? { inputFeatures: inputsOf(inputs).inputFeatures as never }
+    : { inputIds: inputs.input_ids.data };
   const written = [];
   for (const options of [{ initialRoom: 2 }, { initialRoom: 2, cacheDtype: "f16" } as const, { initialRoom: 64 }]) {
     const generator = new Seq2SeqGenerator(model, options);
@@ -93,7 +123,9 @@ test.each(["llava", "qwen2-vl"])("%s: a cache that grows gives the same text", a
   const inputIds = inputs.input_ids.data;
   const count = outputIds.length - inputIds.length;
   const generator = new ImageTextGenerator(model, { initialRoom: 2, prefillTokens: 3 });
-  const made = await collect(generator.generate({ inputIds, ...images }, { maxNewTokens: count, minNewTokens: count, temperature: 0 }));
+  const made = await collect(
+    generator.generate({ inputIds, ...images }, { maxNewTokens: count, minNewTokens: count, temperature: 0 }),
+  );
   expect([...inputIds, ...made]).toEqual(outputIds);
   generator.dispose();
   model.dispose();
@@ -120,7 +152,8 @@ describe("one model", () => {
     const other = new GPT2LMHeadModel(config, randomKey(8));
     const weights = other.namedParameters();
     const load = async (source: typeof weights) => {
-      for (const [key, parameter] of model.namedParameters()) parameter.set(await (source.get(key) as typeof parameter).read());
+      for (const [key, parameter] of model.namedParameters())
+        parameter.set(await (source.get(key) as typeof parameter).read());
     };
     const original = new GPT2LMHeadModel(config, randomKey(3)).namedParameters();
     await greedy(PROMPT);
@@ -162,11 +195,15 @@ describe("one model", () => {
     await expect(greedy(long, { maxNewTokens: 1, signal: gone.signal })).rejects.toThrow(/abort/i);
     clearInterval(timer);
     expect(turns).toBeGreaterThan(0);
-    expect(await greedy(long, { maxNewTokens: 4 })).toEqual(await greedy(long, { maxNewTokens: 4 }, new Generator(model)));
+    expect(await greedy(long, { maxNewTokens: 4 })).toEqual(
+      await greedy(long, { maxNewTokens: 4 }, new Generator(model)),
+    );
   });
 
   test("wrong settings are errors", () => {
-    expect(() => new Generator(model, { cacheDtype: "f8" as never })).toThrow(/cacheDtype: expected f32 or f16; received f8/);
+    expect(() => new Generator(model, { cacheDtype: "f8" as never })).toThrow(
+      /cacheDtype: expected f32 or f16; received f8/,
+    );
     expect(() => new Generator(model, { contextLenght: 3 } as never)).toThrow(/did you mean "contextLength"/);
     expect(() => new Generator(model, { initialRoom: 0 })).toThrow(/initialRoom/);
     expect(() => new Generator(model, { prefillTokens: 0 })).toThrow(/prefillTokens/);

@@ -1,5 +1,14 @@
 import type { EncoderDecoder } from "../models/index.ts";
-import { broadcastTo, type CompiledFunction, compile, gather, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
+import {
+  broadcastTo,
+  type CompiledFunction,
+  compile,
+  gather,
+  reshape,
+  slice,
+  type Tensor,
+  tensor,
+} from "../tensor/index.ts";
 import { KeyValueCache, type KeyValueCacheOptions } from "./key-value-cache.ts";
 
 export type KeysAndValues = { k: Tensor<"f32">; v: Tensor<"f32"> };
@@ -28,7 +37,14 @@ export class EncodedSource {
 }
 
 /** ids [N, T], parents [N] or null for one beam, lengths [N], total [1], the encoder's mask, its keys and values. */
-type StepInputs = [Tensor<"i32">, Tensor<"i32"> | null, Tensor<"i32">, Tensor<"i32">, Tensor<"bool"> | null, KeysAndValues[]];
+type StepInputs = [
+  Tensor<"i32">,
+  Tensor<"i32"> | null,
+  Tensor<"i32">,
+  Tensor<"i32">,
+  Tensor<"bool"> | null,
+  KeysAndValues[],
+];
 
 export interface DecoderRunOptions {
   /** Of which hypothesis of the last run each is the continuation. @default of that in its place */
@@ -43,21 +59,34 @@ export class CachedDecoder {
   private readonly cache: KeyValueCache;
   private readonly step: CompiledFunction<StepInputs, Tensor<"f32">>;
 
-  constructor(model: EncoderDecoder, numBeams: number, options: Pick<KeyValueCacheOptions, "maxLength" | "cacheDtype" | "initialRoom">) {
+  constructor(
+    model: EncoderDecoder,
+    numBeams: number,
+    options: Pick<KeyValueCacheOptions, "maxLength" | "cacheDtype" | "initialRoom">,
+  ) {
     const { numLayers, numHeads: numKeyHeads, headDim } = model.cacheShape;
     this.numBeams = numBeams;
     this.cache = new KeyValueCache({ ...options, numLayers, numKeyHeads, headDim, batch: numBeams });
     const spread = <T extends Tensor>(x: T) => broadcastTo(x, [numBeams, ...x.shape.slice(1)]) as T;
     const step = (...[ids, parents, lengths, total, mask, read]: StepInputs) => {
       const { layers } = this.cache;
-      const past = parents ? layers.map(({ k, v }) => ({ k: gather(k, parents, 0), v: gather(v, parents, 0) })) : layers;
+      const past = parents
+        ? layers.map(({ k, v }) => ({ k: gather(k, parents, 0), v: gather(v, parents, 0) }))
+        : layers;
       const encoderKeysAndValues = read.map(({ k, v }) => ({ k: spread(k), v: spread(v) }));
-      const result = model.decode(ids, { cache: { layers: past, lengths, total }, encoderMask: mask ? spread(mask) : undefined, encoderKeysAndValues });
+      const result = model.decode(ids, {
+        cache: { layers: past, lengths, total },
+        encoderMask: mask ? spread(mask) : undefined,
+        encoderKeysAndValues,
+      });
       this.cache.assign(result.layers);
       const length = ids.shape[1] as number;
-      return model.logits(reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [numBeams, model.config.hiddenSize])); // [N, V]
+      return model.logits(
+        reshape(slice(result.hidden, { axis: 1, start: length - 1, end: length }), [numBeams, model.config.hiddenSize]),
+      ); // [N, V]
     };
-    this.step = compile(step, { keepsPartialState: true }); // a run writes its own positions, and those before them stay as they were
+    // a run writes its own positions, and those before them stay as they were
+    this.step = compile(step, { keepsPartialState: true });
   }
 
   /**

@@ -2,15 +2,23 @@
 export interface SamplingLimits {
   /** Scores are divided by it: below 1 the likely become likelier. @default 1 */
   temperature?: number;
-  /** As many likely tokens as keep this part of the entropy of the 100 likeliest. Potraghloo et al. 2025, arXiv:2509.02510. @default all */
+  /**
+   * As many likely tokens as keep this part of the entropy of the 100 likeliest. Potraghloo et al. 2025,
+   * arXiv:2509.02510. @default all
+   */
   topH?: number;
-  /** The k likeliest, and those as likely as the last of them; 0 is all. Fan et al. 2018, arXiv:1805.04833. @default all */
+  /**
+   * The k likeliest, and those as likely as the last of them; 0 is all. Fan et al. 2018, arXiv:1805.04833. @default all
+   */
   topK?: number;
   /** The likeliest whose probabilities add up to p. Holtzman et al. 2019, arXiv:1904.09751. @default 1 */
   topP?: number;
   /** Those at least p times as probable as the likeliest. Nguyen et al. 2024, arXiv:2407.01082. @default 0 */
   minP?: number;
-  /** Those whose surprise is nearest to the expected one, until their probabilities add up to p. Meister et al. 2022, arXiv:2202.00666. @default 1 */
+  /**
+   * Those whose surprise is nearest to the expected one, until their probabilities add up to p. Meister et al. 2022,
+   * arXiv:2202.00666. @default 1
+   */
   typicalP?: number;
   /** Those at least as probable as this. Hewitt et al. 2022, arXiv:2210.15191. @default 0 */
   epsilonCutoff?: number;
@@ -29,7 +37,16 @@ const TOP_H_TOKENS = 100;
 
 /** The tokens that the limits leave, at least one, in the order of transformers' processors. */
 export function candidatesOf(logits: Float32Array, limits: SamplingLimits): Candidates {
-  const { temperature = 1, topH = 1, topK = 0, topP = 1, minP = 0, typicalP = 1, epsilonCutoff = 0, etaCutoff = 0 } = limits;
+  const {
+    temperature = 1,
+    topH = 1,
+    topK = 0,
+    topP = 1,
+    minP = 0,
+    typicalP = 1,
+    epsilonCutoff = 0,
+    etaCutoff = 0,
+  } = limits;
   let left = possible(logits, temperature);
   if (limits.topH !== undefined) left = byEntropy(left, topH);
   if (topK > 0) left = likeliest(left, topK);
@@ -37,7 +54,10 @@ export function candidatesOf(logits: Float32Array, limits: SamplingLimits): Cand
   if (minP > 0) left = atLeast(left, (probabilities) => minP * largestOf(probabilities));
   if (typicalP < 1) left = typical(left, typicalP);
   if (epsilonCutoff > 0) left = atLeast(left, () => epsilonCutoff);
-  if (etaCutoff > 0) left = atLeast(left, (probabilities) => Math.min(etaCutoff, Math.sqrt(etaCutoff) * Math.exp(-entropyOf(probabilities))));
+  if (etaCutoff > 0)
+    left = atLeast(left, (probabilities) =>
+      Math.min(etaCutoff, Math.sqrt(etaCutoff) * Math.exp(-entropyOf(probabilities))),
+    );
   return left;
 }
 
@@ -51,7 +71,9 @@ function possible(logits: Float32Array, temperature: number): Candidates {
     ids[count] = id;
     scores[count++] = logits[id] / temperature;
   }
-  return count > 0 ? { ids: ids.subarray(0, count), scores: scores.subarray(0, count) } : { ids: Uint32Array.of(0), scores: Float64Array.of(0) };
+  return count > 0
+    ? { ids: ids.subarray(0, count), scores: scores.subarray(0, count) }
+    : { ids: Uint32Array.of(0), scores: Float64Array.of(0) };
 }
 
 /** Those candidates for which `isKept` is true of their index. */
@@ -82,10 +104,12 @@ export function probabilitiesOf(scores: Float64Array): Float64Array {
 }
 
 /** In nats. */
-const entropyOf = (probabilities: Float64Array): number => probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+const entropyOf = (probabilities: Float64Array): number =>
+  probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
 
 /** Indices from the least value to the largest. */
-const order = (values: Float64Array, indices = Uint32Array.from(values, (_, i) => i)): Uint32Array => indices.sort((a, b) => values[a] - values[b] || a - b);
+const order = (values: Float64Array, indices = Uint32Array.from(values, (_, i) => i)): Uint32Array =>
+  indices.sort((a, b) => values[a] - values[b] || a - b);
 
 /** Those whose probability is not below a threshold, and the likeliest in any case. */
 function atLeast(candidates: Candidates, threshold: (probabilities: Float64Array) => number): Candidates {
@@ -160,7 +184,11 @@ function typical(candidates: Candidates, mass: number): Candidates {
   const distance = probabilities.map((p) => Math.abs(-Math.log(p) - expected));
   const ordered = order(distance);
   let place = 0;
-  for (let sum = probabilities[ordered[0]]; sum < mass && place < ordered.length - 1; sum += probabilities[ordered[++place]]);
+  for (
+    let sum = probabilities[ordered[0]];
+    sum < mass && place < ordered.length - 1;
+    sum += probabilities[ordered[++place]]
+  );
   const farthest = distance[ordered[place]];
   return keep(candidates, (i) => distance[i] <= farthest);
 }

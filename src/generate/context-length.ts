@@ -8,7 +8,11 @@ export class ContextLengthError extends OptionError {
   readonly maxNewTokens: number | undefined;
   readonly contextLength: number;
 
-  constructor({ promptTokens, maxNewTokens, contextLength }: { promptTokens: number; maxNewTokens?: number; contextLength: number }) {
+  constructor({
+    promptTokens,
+    maxNewTokens,
+    contextLength,
+  }: { promptTokens: number; maxNewTokens?: number; contextLength: number }) {
     super({
       where: "generate",
       expected: `a prompt and an answer of at most ${contextLength} tokens together, the context`,

@@ -1,10 +1,19 @@
-/** Encoder-decoders and models that read images, as ONNX files, in plain ONNX Runtime: the tokens that transformers' generate gives, by the files' keys and values. */
+/**
+ * Encoder-decoders and models that read images, as ONNX files, in plain ONNX Runtime: the tokens that transformers'
+ * generate gives, by the files' keys and values.
+ */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as ort from "onnxruntime-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type EncoderDecoder, exportModel, fromPretrained, type ImageTextModel, type TaskModels } from "../models/index.ts";
+import {
+  type EncoderDecoder,
+  exportModel,
+  fromPretrained,
+  type ImageTextModel,
+  type TaskModels,
+} from "../models/index.ts";
 import { goldenModels, inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import { applyRules, indexOfLargest, settingsOf } from "./index.ts";
 
@@ -16,18 +25,29 @@ afterAll(() => rm(folder, { recursive: true }));
 
 type Feeds = Record<string, ort.Tensor>;
 type Packed = { dtype: string; shape: number[]; data: number[] };
-const i64 = (values: readonly number[]) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
+const i64 = (values: readonly number[]) =>
+  new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);
 
-const names = (await readdir(goldenModels)).filter((name) => /^(t5|t5-gated|mt5|bart|marian|marian-two-vocabularies|whisper|blip)$/.test(name));
+const names = (await readdir(goldenModels)).filter((name) =>
+  /^(t5|t5-gated|mt5|bart|marian|marian-two-vocabularies|whisper|blip)$/.test(name),
+);
 test.each(names)("%s", async (name) => {
   const { folder: source, greedy = [] } = await readGoldenModel(name);
   const model = (await fromPretrained(source)) as TaskModels["seq2seq-lm"];
   const { endTokenIds } = model as EncoderDecoder;
   const [{ inputs: first }] = greedy;
-  const files = await exportModel(model, folder, { imageSize: first.pixel_values?.shape.slice(2) as [number, number] | undefined });
-  const [encoder, decoder, withPast] = await Promise.all(files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })));
+  const files = await exportModel(model, folder, {
+    imageSize: first.pixel_values?.shape.slice(2) as [number, number] | undefined,
+  });
+  const [encoder, decoder, withPast] = await Promise.all(
+    files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })),
+  );
   for (const { inputs, outputIds } of greedy) {
-    const { input_ids: text, attention_mask: mask, decoder_input_ids: begun } = inputs as Record<string, Packed | undefined>;
+    const {
+      input_ids: text,
+      attention_mask: mask,
+      decoder_input_ids: begun,
+    } = inputs as Record<string, Packed | undefined>;
     const isText = encoder.inputNames.includes("input_ids");
     const seen: Feeds = isText && text ? { encoder_attention_mask: i64(mask?.data ?? text.data.map(() => 1)) } : {};
     const read = (input: string): ort.Tensor => {
@@ -36,7 +56,9 @@ test.each(names)("%s", async (name) => {
       const { data, shape } = inputs[input];
       return new ort.Tensor("float32", Float32Array.from(data), shape);
     };
-    const { last_hidden_state: states } = await encoder.run(Object.fromEntries(encoder.inputNames.map((input) => [input, read(input)])));
+    const { last_hidden_state: states } = await encoder.run(
+      Object.fromEntries(encoder.inputNames.map((input) => [input, read(input)])),
+    );
     const started = begun?.data ?? [outputIds[0], ...(isText || !text ? [] : text.data.slice(1, -1))];
     let run = await decoder.run({ input_ids: i64(started), encoder_hidden_states: states, ...seen });
     const across = Object.entries(run).filter(([key]) => key.includes(".encoder."));
@@ -48,7 +70,9 @@ test.each(names)("%s", async (name) => {
       applyRules(logits, rules, { ids: written, startLength: started.length, maxLength: outputIds.length });
       written.push(indexOfLargest(logits));
       const grown = Object.entries(run).filter(([key]) => key.includes(".decoder."));
-      const past = Object.fromEntries([...grown, ...across].map(([key, value]) => [key.replace("present", "past_key_values"), value]));
+      const past = Object.fromEntries(
+        [...grown, ...across].map(([key, value]) => [key.replace("present", "past_key_values"), value]),
+      );
       run = await withPast.run({ input_ids: i64(written.slice(-1)), ...seen, ...past });
     }
     expect(written).toEqual(outputIds);
@@ -63,9 +87,14 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s", async (name) => {
   const [{ inputs, outputIds }] = greedy;
   const patchSide = (model.config as { vision: { patchSize: number } }).vision.patchSize;
   const grid = inputs.image_grid_thw?.data;
-  const imageSize = (grid ? [grid[1] * patchSide, grid[2] * patchSide] : inputs.pixel_values.shape.slice(2)) as [number, number];
+  const imageSize = (grid ? [grid[1] * patchSide, grid[2] * patchSide] : inputs.pixel_values.shape.slice(2)) as [
+    number,
+    number,
+  ];
   const files = await exportModel(model, folder, { imageSize });
-  const [vision, tokens, decoder] = await Promise.all(files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })));
+  const [vision, tokens, decoder] = await Promise.all(
+    files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })),
+  );
   const pixels = new ort.Tensor("float32", Float32Array.from(inputs.pixel_values.data), inputs.pixel_values.shape);
   const { image_features: features } = await vision.run({
     pixel_values: pixels,
@@ -77,7 +106,9 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s", async (name) => {
   const beyond = offset ? await offset.item() : 0;
   const { numKeyHeads, headDim } = model.languageModel.cacheShape;
   const empty = new ort.Tensor("float32", new Float32Array(0), [1, numKeyHeads, 0, headDim]);
-  let past: Feeds = Object.fromEntries(decoder.inputNames.filter((input) => input.startsWith("past")).map((input) => [input, empty]));
+  let past: Feeds = Object.fromEntries(
+    decoder.inputNames.filter((input) => input.startsWith("past")).map((input) => [input, empty]),
+  );
   for (let fresh = [...written]; written.length < outputIds.length; fresh = written.slice(-1)) {
     const { inputs_embeds: embedded } = await tokens.run({ input_ids: i64(fresh) });
     const isFirst = fresh.length > 1;
@@ -85,20 +116,33 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s", async (name) => {
     let place = 0;
     for (const [i, id] of fresh.entries()) {
       if (!isFirst || id !== model.imageTokenId) continue;
-      (embedded.data as Float32Array).set((features.data as Float32Array).subarray(place * width, ++place * width), i * width);
+      (embedded.data as Float32Array).set(
+        (features.data as Float32Array).subarray(place * width, ++place * width),
+        i * width,
+      );
     }
     const own = isFirst ? firstPositions : new Array<number>(grid ? 3 : 1).fill(written.length - 1 + Number(beyond));
     const run = await decoder.run({
       inputs_embeds: embedded,
       attention_mask: i64(written.map(() => 1)),
-      position_ids: new ort.Tensor("int64", BigInt64Array.from(own, BigInt), grid ? [3, 1, fresh.length] : [1, fresh.length]),
+      position_ids: new ort.Tensor(
+        "int64",
+        BigInt64Array.from(own, BigInt),
+        grid ? [3, 1, fresh.length] : [1, fresh.length],
+      ),
       ...past,
     });
     const logits = (run.logits.data as Float32Array).slice(-(run.logits.dims[2] as number));
     const rules = settingsOf(model.generationConfig, { minNewTokens: outputIds.length });
-    applyRules(logits, rules, { ids: written, startLength: inputs.input_ids.data.length, maxLength: outputIds.length + 1 });
+    applyRules(logits, rules, {
+      ids: written,
+      startLength: inputs.input_ids.data.length,
+      maxLength: outputIds.length + 1,
+    });
     written.push(indexOfLargest(logits));
-    past = Object.fromEntries(Object.keys(past).map((input) => [input, run[input.replace("past_key_values", "present")]]));
+    past = Object.fromEntries(
+      Object.keys(past).map((input) => [input, run[input.replace("past_key_values", "present")]]),
+    );
   }
   expect(written).toEqual(outputIds);
   for (const session of [vision, tokens, decoder]) await session.release();

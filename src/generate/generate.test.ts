@@ -41,14 +41,21 @@ test("the cache gives what running everything again gives", async () => {
 
 test("a prompt that shares its beginning with the last one reuses the cache, with the same result", async () => {
   await collect([5, 6, 7, 8, 9], { temperature: 0, maxNewTokens: 3 });
-  expect(await collect([5, 6, 7, 1, 2, 3], { temperature: 0, maxNewTokens: 8 })).toEqual(await plainGreedy([5, 6, 7, 1, 2, 3], 8));
+  expect(await collect([5, 6, 7, 1, 2, 3], { temperature: 0, maxNewTokens: 8 })).toEqual(
+    await plainGreedy([5, 6, 7, 1, 2, 3], 8),
+  );
 });
 
 test("a prompt and an answer longer than the context are refused, by a class and a code", async () => {
   const long = Array.from({ length: 50 }, (_, i) => i % 20);
   const refusal = collect(long.slice(0, 10), { maxNewTokens: 23 });
   await expect(refusal).rejects.toThrow(ContextLengthError);
-  await expect(refusal).rejects.toMatchObject({ code: "context_length_exceeded", promptTokens: 10, maxNewTokens: 23, contextLength: 32 });
+  await expect(refusal).rejects.toMatchObject({
+    code: "context_length_exceeded",
+    promptTokens: 10,
+    maxNewTokens: 23,
+    contextLength: 32,
+  });
   await expect(collect(long, {})).rejects.toThrow(/at most 32 tokens together, the context; received 50 of the prompt/);
   expect(await collect(long.slice(0, 10), { maxNewTokens: 22 })).toHaveLength(22);
   expect(await collect(long.slice(0, 10), {})).toHaveLength(22); // what there is room for
@@ -63,7 +70,8 @@ test("with contextShift generation goes on past the context length", async () =>
 test("a prompt may be token ids, which are used as they are", async () => {
   const textOf = async (prompt: string | number[]) => {
     let text = "";
-    for await (const piece of generateText(generator, tokenizer, prompt, { temperature: 0, maxNewTokens: 6 })) text += piece.text;
+    for await (const piece of generateText(generator, tokenizer, prompt, { temperature: 0, maxNewTokens: 6 }))
+      text += piece.text;
     return text;
   };
   expect(await textOf([5, 6, 7])).toBe(await tokenizer.decode(await plainGreedy([5, 6, 7], 6)));
@@ -97,14 +105,19 @@ test("any of several end tokens ends a text, of generation_config.json or of the
   model.generationConfig = { eos_token_id: [second] };
   expect(await collect([5, 6, 7], { maxNewTokens: 20 })).toEqual(whole.slice(0, whole.indexOf(second)));
   model.generationConfig = {};
-  const ending = new Generator(Object.assign(Object.create(model), { config: { ...model.config, eosTokenId: [second, first] } }));
+  const ending = new Generator(
+    Object.assign(Object.create(model), { config: { ...model.config, eosTokenId: [second, first] } }),
+  );
   const ids: number[] = [];
   for await (const id of ending.generate([5, 6, 7], { maxNewTokens: 20 })) ids.push(id);
   expect(ids).toEqual(whole.slice(0, whole.indexOf(first)));
 });
 
 test("calls at the same time do not disturb one another", async () => {
-  const [a, b] = await Promise.all([collect([5, 6], { temperature: 0, maxNewTokens: 6 }), collect([9, 3], { temperature: 0, maxNewTokens: 6 })]);
+  const [a, b] = await Promise.all([
+    collect([5, 6], { temperature: 0, maxNewTokens: 6 }),
+    collect([9, 3], { temperature: 0, maxNewTokens: 6 }),
+  ]);
   expect(a).toEqual(await plainGreedy([5, 6], 6));
   expect(b).toEqual(await plainGreedy([9, 3], 6));
 });
@@ -122,7 +135,11 @@ test("an aborted generation stops, and the next works", async () => {
   const ids: number[] = [];
   await expect(
     (async () => {
-      for await (const id of generator.generate([1], { maxNewTokens: 1000, contextShift: true, signal: controller.signal })) {
+      for await (const id of generator.generate([1], {
+        maxNewTokens: 1000,
+        contextShift: true,
+        signal: controller.signal,
+      })) {
         ids.push(id);
         if (ids.length === 3) controller.abort();
       }
@@ -134,7 +151,8 @@ test("an aborted generation stops, and the next works", async () => {
 
 test("stop texts end the text and are never given out, wherever the pieces break", async () => {
   const whole: string[] = [];
-  for await (const { text } of generateText(generator, tokenizer, "ab", { temperature: 0, maxNewTokens: 20 })) whole.push(text);
+  for await (const { text } of generateText(generator, tokenizer, "ab", { temperature: 0, maxNewTokens: 20 }))
+    whole.push(text);
   const full = whole.join("");
   expect(full.length).toBeGreaterThan(10); // special tokens stand for no text
   for (const [from, to] of [
@@ -145,7 +163,11 @@ test("stop texts end the text and are never given out, wherever the pieces break
     const stop = full.slice(from, to);
     let got = "";
     let reason: string | undefined;
-    for await (const piece of generateText(generator, tokenizer, "ab", { temperature: 0, maxNewTokens: 20, stop: ["\u0000never", stop] })) {
+    for await (const piece of generateText(generator, tokenizer, "ab", {
+      temperature: 0,
+      maxNewTokens: 20,
+      stop: ["\u0000never", stop],
+    })) {
       got += piece.text;
       reason = piece.finishReason ?? reason;
     }

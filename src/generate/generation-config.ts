@@ -3,11 +3,14 @@ import type { SamplingLimits } from "./candidates.ts";
 import { samplingLimitNames } from "./sampler.ts";
 
 /**
- * What generation_config.json can ask for and a caller can ask for in its place, named as there. `generate` follows the option, or else the model's
- * file, or else the default. Lengths are in tokens.
+ * What generation_config.json can ask for and a caller can ask for in its place, named as there. `generate` follows the
+ * option, or else the model's file, or else the default. Lengths are in tokens.
  */
 export interface GenerationSettings extends SamplingLimits {
-  /** Draw tokens, rather than take the likeliest. @default what the file says; true when a limit on what is drawn is given, unless temperature is 0 */
+  /**
+   * Draw tokens, rather than take the likeliest. @default what the file says; true when a limit on what is drawn is
+   * given, unless temperature is 0
+   */
   doSample?: boolean;
   /** Most tokens to write. @default 128, or what there is room for */
   maxNewTokens?: number;
@@ -21,9 +24,14 @@ export interface GenerationSettings extends SamplingLimits {
   minNewTokens?: number;
   /** Texts that end the answer. They need a tokenizer: `generateText` follows them. */
   stopStrings?: readonly string[];
-  /** Divides positive and multiplies negative logits of tokens that there are already. Keskar et al. 2019, arXiv:1909.05858. @default 1 */
+  /**
+   * Divides positive and multiplies negative logits of tokens that there are already. Keskar et al. 2019,
+   * arXiv:1909.05858. @default 1
+   */
   repetitionPenalty?: number;
-  /** The same for tokens of the prompt or the text that is read, the other way: above 1 makes them likelier. @default 1 */
+  /**
+   * The same for tokens of the prompt or the text that is read, the other way: above 1 makes them likelier. @default 1
+   */
   encoderRepetitionPenalty?: number;
   /** No sequence of so many tokens comes twice. @default 0, no limit */
   noRepeatNgramSize?: number;
@@ -47,11 +55,17 @@ export interface GenerationSettings extends SamplingLimits {
   removeInvalidValues?: boolean;
   /** Logits become logarithms of probabilities, for `onLogits`. @default false */
   renormalizeLogits?: boolean;
-  /** Hypotheses that are followed at the same time, by encoder-decoders; 1 takes token by token. @default what the file says, or 1 */
+  /**
+   * Hypotheses that are followed at the same time, by encoder-decoders; 1 takes token by token. @default what the file
+   * says, or 1
+   */
   numBeams?: number;
   /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */
   lengthPenalty?: number;
-  /** With `numBeams`: true ends when so many texts are whole, "never" when no better one is possible. @default false, when none is likely */
+  /**
+   * With `numBeams`: true ends when so many texts are whole, "never" when no better one is possible. @default false,
+   * when none is likely
+   */
   earlyStopping?: boolean | "never";
 }
 
@@ -81,7 +95,11 @@ const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Fi
   noRepeatNgramSize: ["no_repeat_ngram_size", count, isId],
   encoderNoRepeatNgramSize: ["encoder_no_repeat_ngram_size", count, isId],
   badWordsIds: ["bad_words_ids", "lists of token ids", (value) => Array.isArray(value) && value.every(isSequence)],
-  sequenceBias: ["sequence_bias", "pairs of token ids and a number", (value) => Array.isArray(value) && value.every(isBias)],
+  sequenceBias: [
+    "sequence_bias",
+    "pairs of token ids and a number",
+    (value) => Array.isArray(value) && value.every(isBias),
+  ],
   forcedBosTokenId: ["forced_bos_token_id", "a token id", isId],
   forcedEosTokenId: ["forced_eos_token_id", "token ids", (value) => isId(value) || isIds(value)],
   suppressTokens: ["suppress_tokens", "token ids", isIds],
@@ -120,8 +138,20 @@ const refused: Record<string, (value: unknown, json: Readonly<Record<string, unk
 
 /** Keys that change how fast a text comes, which form results have or how beams are weighed, and no text. */
 const withoutEffect = [
-  ...["assistant_confidence_threshold", "assistant_early_exit", "assistant_ensemble_weight", "assistant_lookbehind", "is_assistant"],
-  ...["num_assistant_tokens", "num_assistant_tokens_schedule", "target_lookbehind", "prompt_lookup_num_tokens", "max_matching_ngram_size"],
+  ...[
+    "assistant_confidence_threshold",
+    "assistant_early_exit",
+    "assistant_ensemble_weight",
+    "assistant_lookbehind",
+    "is_assistant",
+  ],
+  ...[
+    "num_assistant_tokens",
+    "num_assistant_tokens_schedule",
+    "target_lookbehind",
+    "prompt_lookup_num_tokens",
+    "max_matching_ngram_size",
+  ],
   ...["speculation_type", "use_mtp", "use_cache", "cache_config", "max_cache_len", "low_memory", "prefill_chunk_size"],
   ...["compile_config", "disable_compile", "continuous_batching_config", "diversity_penalty"],
   ...["output_attentions", "output_hidden_states", "output_logits", "output_scores", "return_dict_in_generate"],
@@ -132,7 +162,10 @@ const withoutEffect = [
 /** Keys that are read where they are needed. */
 const readElsewhere = ["eos_token_id", "decoder_start_token_id"];
 
-/** All keys that are followed, refused or known to change no text: those of transformers' GenerationConfig, as a test sees to. */
+/**
+ * All keys that are followed, refused or known to change no text: those of transformers' GenerationConfig, as a test
+ * sees to.
+ */
 export const generationConfigKeys: readonly string[] = [
   ...Object.values(fields).map(([key]) => key),
   ...Object.values(limitKeys),
@@ -144,7 +177,8 @@ export const generationConfigKeys: readonly string[] = [
 export const generationSettingNames = [...Object.keys(fields), ...samplingLimitNames] as (keyof GenerationSettings)[];
 
 /** Settings as they are followed: ids as lists, and drawing decided. */
-export interface FollowedSettings extends Omit<GenerationSettings, "doSample" | "forcedEosTokenId" | keyof SamplingLimits> {
+export interface FollowedSettings
+  extends Omit<GenerationSettings, "doSample" | "forcedEosTokenId" | keyof SamplingLimits> {
   /** What limits the drawing; temperature 0 when nothing is drawn. */
   limits: SamplingLimits;
   forcedEosTokenId: readonly number[];
@@ -165,15 +199,21 @@ const DEFAULT_TOP_K = 50;
  * The settings for a text: those of the caller, then those of the model's generation_config.json.
  * @throws OptionError or DataError naming the option or the key, for a value that cannot be followed
  */
-export function settingsOf(json: Readonly<Record<string, unknown>>, options: GenerationSettings = {}, { hasBeams = false }: BuiltWays = {}): FollowedSettings {
+export function settingsOf(
+  json: Readonly<Record<string, unknown>>,
+  options: GenerationSettings = {},
+  { hasBeams = false }: BuiltWays = {},
+): FollowedSettings {
   refuseWhatIsNotBuilt(json);
   const settings: Record<string, unknown> = {};
-  for (const [name, field] of Object.entries(fields)) settings[name] = settingOf(name as keyof typeof fields, field, json, options);
+  for (const [name, field] of Object.entries(fields))
+    settings[name] = settingOf(name as keyof typeof fields, field, json, options);
   const { doSample, forcedEosTokenId, stopStrings, ...others } = settings as GenerationSettings;
   const eos = json.eos_token_id ?? [];
   if (!isId(eos) && !isIds(eos)) throw fault(DataError, "generation_config.json, eos_token_id", "token ids", eos);
   const limits = limitsOf(json, options, doSample);
-  if ((others.numBeams ?? 1) > 1) requireBeams(others.numBeams as number, hasBeams && limits.temperature === 0, options);
+  if ((others.numBeams ?? 1) > 1)
+    requireBeams(others.numBeams as number, hasBeams && limits.temperature === 0, options);
   return {
     ...others,
     ...(stopStrings !== undefined && { stopStrings: [stopStrings].flat() }),
@@ -183,28 +223,53 @@ export function settingsOf(json: Readonly<Record<string, unknown>>, options: Gen
   };
 }
 
-function fault(Kind: new (parts: ErrorParts) => KindlingError, where: string, expected: string, received: unknown): KindlingError {
-  return new Kind({ where, expected, received: JSON.stringify(received)?.slice(0, 60) ?? String(received), fix: "correct it" });
+function fault(
+  Kind: new (parts: ErrorParts) => KindlingError,
+  where: string,
+  expected: string,
+  received: unknown,
+): KindlingError {
+  return new Kind({
+    where,
+    expected,
+    received: JSON.stringify(received)?.slice(0, 60) ?? String(received),
+    fix: "correct it",
+  });
 }
 
-function settingOf(name: keyof typeof fields, [key, expected, isFine]: Field, json: Readonly<Record<string, unknown>>, options: GenerationSettings): unknown {
+function settingOf(
+  name: keyof typeof fields,
+  [key, expected, isFine]: Field,
+  json: Readonly<Record<string, unknown>>,
+  options: GenerationSettings,
+): unknown {
   const asked = options[name];
   if (asked !== undefined) {
     if (!isFine(asked)) throw fault(OptionError, "generate", `${name} to be ${expected}`, asked);
     return asked;
   }
   const stated = json[key] ?? undefined;
-  if (stated !== undefined && !isFine(stated)) throw fault(DataError, `generation_config.json, ${key}`, expected, stated);
+  if (stated !== undefined && !isFine(stated))
+    throw fault(DataError, `generation_config.json, ${key}`, expected, stated);
   return stated;
 }
 
 /** What is drawn from: a limit that the caller gives says that something is drawn. */
-function limitsOf(json: Readonly<Record<string, unknown>>, options: GenerationSettings, stated: boolean | undefined): SamplingLimits {
+function limitsOf(
+  json: Readonly<Record<string, unknown>>,
+  options: GenerationSettings,
+  stated: boolean | undefined,
+): SamplingLimits {
   const asked = samplingLimitNames.filter((name) => options[name] !== undefined);
   if (options.temperature === 0) return { temperature: 0 };
   if (options.doSample === false && asked.length > 0) {
     const expected = `doSample with ${asked.join(", ")}`;
-    throw new OptionError({ where: "generate", expected, received: "doSample: false", fix: "leave them out to take the likeliest token each time" });
+    throw new OptionError({
+      where: "generate",
+      expected,
+      received: "doSample: false",
+      fix: "leave them out to take the likeliest token each time",
+    });
   }
   if (!(asked.length > 0 || stated)) return { temperature: 0 };
   const limits: Record<string, unknown> = { topK: DEFAULT_TOP_K };
@@ -222,7 +287,12 @@ function refuseWhatIsNotBuilt(json: Readonly<Record<string, unknown>>): void {
     if (value === undefined || isHarmless(value, json)) continue;
     const received = JSON.stringify(value).slice(0, 60);
     const expected = "a way to write texts that is built";
-    throw new OptionError({ where: `generation_config.json, ${key}`, expected, received, fix: `remove ${key} from the file` });
+    throw new OptionError({
+      where: `generation_config.json, ${key}`,
+      expected,
+      received,
+      fix: `remove ${key} from the file`,
+    });
   }
 }
 

@@ -8,7 +8,10 @@ import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.
 import { Turns } from "./turns.ts";
 
 export interface GenerateOptions extends Omit<PickOptions, "times"> {
-  /** When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default false */
+  /**
+   * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
+   * false
+   */
   contextShift?: boolean;
   /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
@@ -28,20 +31,25 @@ export interface EmbeddedPrompt {
 
 const DEFAULT_NEW_TOKENS = 128;
 
-/** Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], cache lengths [1], total [1]; embeddings [1, T, D]. */
+/**
+ * Arguments: new ids [1, T], their positions [1, T] or [3, 1, T], cache lengths [1], total [1]; embeddings [1, T, D].
+ */
 type StepInputs = [ids: Tensor<"i32">, positions: Tensor<"i32">, lengths: Tensor<"i32">, total: Tensor<"i32">];
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 export interface GeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
-  /** Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of the model */
+  /**
+   * Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of
+   * the model
+   */
   contextLength?: number;
   /** Tokens of a prompt that are run at once: between two pieces other work gets its turn. @default 512 */
   prefillTokens?: number;
 }
 
 /**
- * Generates with a model, one sequence at a time. Keys and values of the positions seen are kept in a cache on the device
- * that is updated in place, so a token costs the same early and late but for the attention itself.
+ * Generates with a model, one sequence at a time. Keys and values of the positions seen are kept in a cache on the
+ * device that is updated in place, so a token costs the same early and late but for the attention itself.
  */
 export class Generator {
   readonly model: CausalLM;
@@ -54,7 +62,10 @@ export class Generator {
   /** Ids whose keys and values are in the cache. */
   private cached: number[] = [];
   private readonly weights: readonly { readonly version: number }[];
-  /** The prompt that was run last, and the logits after it: asked again, it gives the same numbers to the bit, and at once. */
+  /**
+   * The prompt that was run last, and the logits after it: asked again, it gives the same numbers to the bit, and at
+   * once.
+   */
   private last: { prompt: readonly number[]; logits: Float32Array } | undefined;
   /** Of which weights the keys and values are. */
   private cachedVersion = 0;
@@ -69,10 +80,20 @@ export class Generator {
     const { numKeyHeads, headDim } = model.cacheShape;
     if (!Number.isInteger(contextLength) || contextLength < 1 || contextLength > maxPositionEmbeddings) {
       const expected = `a contextLength from 1 to ${maxPositionEmbeddings}`;
-      throw new OptionError({ where: "Generator", expected, received: String(contextLength), fix: "choose one the model knows positions for" });
+      throw new OptionError({
+        where: "Generator",
+        expected,
+        received: String(contextLength),
+        fix: "choose one the model knows positions for",
+      });
     }
     if (!Number.isInteger(prefillTokens) || prefillTokens < 1) {
-      throw new OptionError({ where: "Generator", expected: "prefillTokens of at least 1", received: String(prefillTokens), fix: "leave it out" });
+      throw new OptionError({
+        where: "Generator",
+        expected: "prefillTokens of at least 1",
+        received: String(prefillTokens),
+        fix: "leave it out",
+      });
     }
     this.contextLength = contextLength;
     this.prefillTokens = prefillTokens;
@@ -81,7 +102,8 @@ export class Generator {
     const step = (...[ids, positions, lengths, total, embeddings]: [...StepInputs, Tensor<"f32">?]) => {
       const result = model.hidden(ids, { positions, embeddings, cache: { layers: this.cache.layers, lengths, total } });
       this.cache.assign(result.layers);
-      return model.logits(reshape(slice(flip(result.hidden, [1]), { axis: 1, start: 0, end: 1 }), [1, hiddenSize])); // [1, V]
+      // [1, V]
+      return model.logits(reshape(slice(flip(result.hidden, [1]), { axis: 1, start: 0, end: 1 }), [1, hiddenSize]));
     };
     // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
     const state = { keepsPartialState: true };
@@ -97,16 +119,22 @@ export class Generator {
   }
 
   /**
-   * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is full. Calls wait for one another; an
-   * abort ends the waiting too. A caller that stops reading keeps the others waiting until it returns.
-   * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or an id outside the vocabulary;
-   *   OptionError for wrong options
+   * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is
+   * full. Calls wait for one another; an abort ends the waiting too. A caller that stops reading keeps the others
+   * waiting until it returns.
+   * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or
+   *   an id outside the vocabulary; OptionError for wrong options
    */
-  async *generate(prompt: readonly number[], options: GenerateOptions = {}, embedded?: EmbeddedPrompt): AsyncGenerator<number, "stop" | "length", void> {
+  async *generate(
+    prompt: readonly number[],
+    options: GenerateOptions = {},
+    embedded?: EmbeddedPrompt,
+  ): AsyncGenerator<number, "stop" | "length", void> {
     checkOptions("generate", options, [...pickOptionNames, "contextShift"]);
     const { signal, contextShift = false, ...asked } = options;
     this.checkPrompt(prompt);
-    if (embedded && prompt.length > this.embeddedRoom) throw new ContextLengthError({ promptTokens: prompt.length, contextLength: this.embeddedRoom });
+    if (embedded && prompt.length > this.embeddedRoom)
+      throw new ContextLengthError({ promptTokens: prompt.length, contextLength: this.embeddedRoom });
     const picker = new TokenPicker(this.model, prompt, prompt, asked);
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = prompt.length + newTokens(prompt.length, picker.limitOf(options), contextLength);
@@ -154,8 +182,15 @@ export class Generator {
     }
   }
 
-  /** Runs a whole prompt, piece by piece, reusing what the cache shares with it, and gives the logits after its last token. */
-  private async feed(prompt: readonly number[], signal?: AbortSignal, embedded?: EmbeddedPrompt): Promise<Float32Array> {
+  /**
+   * Runs a whole prompt, piece by piece, reusing what the cache shares with it, and gives the logits after its last
+   * token.
+   */
+  private async feed(
+    prompt: readonly number[],
+    signal?: AbortSignal,
+    embedded?: EmbeddedPrompt,
+  ): Promise<Float32Array> {
     signal?.throwIfAborted();
     if (embedded) {
       this.cached = [];
@@ -182,7 +217,11 @@ export class Generator {
   /** The logits after a prompt that is the last one again. */
   private knownLogits(prompt: readonly number[]): Float32Array | undefined {
     const isSame = (ids: readonly number[] | undefined) => prompt.every((id, i) => id === ids?.[i]);
-    const isKnown = this.last?.prompt.length === prompt.length && isSame(this.last.prompt) && isSame(this.cached) && this.fits(prompt.length);
+    const isKnown =
+      this.last?.prompt.length === prompt.length &&
+      isSame(this.last.prompt) &&
+      isSame(this.cached) &&
+      this.fits(prompt.length);
     if (!isKnown) return undefined;
     this.cached.length = prompt.length;
     return this.last?.logits.slice();
@@ -196,7 +235,10 @@ export class Generator {
     return shared;
   }
 
-  /** From where to where a prompt is run at once. The first piece of a text beyond the model's `cacheLimit` reaches beyond it too. */
+  /**
+   * From where to where a prompt is run at once. The first piece of a text beyond the model's `cacheLimit` reaches
+   * beyond it too.
+   */
   private piecesOf(start: number, end: number): [number, number][] {
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
     const pieces: [number, number][] = [];
@@ -220,7 +262,9 @@ export class Generator {
     return this.cachedVersion === this.weightsVersion && length > cacheLimit === this.cached.length > cacheLimit;
   }
 
-  /** @param offset added to the position: of a text with images, whose embeddings are not there any more to be run again */
+  /**
+   * @param offset added to the position: of a text with images, whose embeddings are not there any more to be run again
+   */
   private async feedNext(id: number, signal?: AbortSignal, offset?: number): Promise<Float32Array> {
     const isFull = this.cached.length === this.contextLength;
     if (offset === undefined && (isFull || !this.fits(this.cached.length + 1))) {
@@ -256,11 +300,15 @@ export class Generator {
   }
 }
 
-/** How many tokens may follow a prompt. @throws ContextLengthError when the caller asks for more than there is room for, or there is none */
+/**
+ * How many tokens may follow a prompt. @throws ContextLengthError when the caller asks for more than there is room for,
+ * or there is none
+ */
 function newTokens(promptTokens: number, { tokens, isAsked }: AnswerLimit, contextLength: number): number {
   const room = contextLength - promptTokens;
   const isFine = isAsked ? (tokens as number) <= room : room > 0;
-  if (!isFine) throw new ContextLengthError({ promptTokens, maxNewTokens: isAsked ? tokens : undefined, contextLength });
+  if (!isFine)
+    throw new ContextLengthError({ promptTokens, maxNewTokens: isAsked ? tokens : undefined, contextLength });
   return Math.min(tokens ?? DEFAULT_NEW_TOKENS, room);
 }
 

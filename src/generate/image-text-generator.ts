@@ -8,7 +8,10 @@ export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "att
   inputIds: readonly number[];
 }
 
-/** Continues texts with images, one at a time: what the images are made into goes through the text model once, then token follows token. */
+/**
+ * Continues texts with images, one at a time: what the images are made into goes through the text model once, then
+ * token follows token.
+ */
 export class ImageTextGenerator {
   readonly model: ImageTextModel;
   private readonly generator: Generator;
@@ -22,16 +25,24 @@ export class ImageTextGenerator {
 
   /**
    * Continues a text, giving tokens as they are made.
-   * @throws DataError when the text has not as many places as its images need, or is longer than the context; OptionError for wrong options
+   * @throws DataError when the text has not as many places as its images need, or is longer than the context;
+   *   OptionError for wrong options
    */
-  async *generate({ inputIds, ...images }: ImageTextSource, options: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+  async *generate(
+    { inputIds, ...images }: ImageTextSource,
+    options: GenerateOptions = {},
+  ): AsyncGenerator<number, "stop" | "length", void> {
     const ids = tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] });
     const inputs = { inputIds: ids, ...images };
     this.model.checkPlaces(inputIds, inputs);
     if (!images.pixelValues && !images.pixelValuesVideos) return yield* this.generator.generate(inputIds, options);
     const { embeddings, positions, offset } = await this.embed.withSignal(options.signal)(inputs as never);
     try {
-      return yield* this.generator.generate(inputIds, options, { embeddings, positions, offset: offset && (await offset.item()) });
+      return yield* this.generator.generate(inputIds, options, {
+        embeddings,
+        positions,
+        offset: offset && (await offset.item()),
+      });
     } finally {
       for (const held of [embeddings, positions, offset]) held?.dispose();
     }

@@ -47,11 +47,19 @@ test("a text without the places of its images is an error, and so is one that is
   const { greedy = [] } = await readGoldenModel("llava");
   const { pixelValues } = inputsOf(greedy[0].inputs) as { pixelValues: never };
   const generator = new ImageTextGenerator(model, { contextLength: 6 });
-  await expect(generator.generate({ inputIds: [1, 28, 28, 3], pixelValues }).next()).rejects.toThrow(/expected 4 places for the images, tokens 28; received 2/);
-  await expect(generator.generate({ inputIds: [1, 28, 28, 28, 28, 3, 3], pixelValues }).next()).rejects.toThrow(/at most 6 tokens/);
+  await expect(generator.generate({ inputIds: [1, 28, 28, 3], pixelValues }).next()).rejects.toThrow(
+    /expected 4 places for the images, tokens 28; received 2/,
+  );
+  await expect(generator.generate({ inputIds: [1, 28, 28, 28, 28, 3, 3], pixelValues }).next()).rejects.toThrow(
+    /at most 6 tokens/,
+  );
   expect(() => new ImageTextGenerator(model, { contextLength: 1e9 })).toThrow(/contextLength from 1/);
   // the context is full after one more token
-  expect(await collect(generator.generate({ inputIds: [1, 28, 28, 28, 28, 3], pixelValues }, { temperature: 0, stopTokens: [] }))).toHaveLength(1);
+  expect(
+    await collect(
+      generator.generate({ inputIds: [1, 28, 28, 28, 28, 3], pixelValues }, { temperature: 0, stopTokens: [] }),
+    ),
+  ).toHaveLength(1);
   generator.dispose();
   model.dispose();
 });

@@ -3,13 +3,23 @@
 export { EncodedSource } from "./cached-decoder.ts";
 export type { SamplingLimits } from "./candidates.ts";
 export { ContextLengthError } from "./context-length.ts";
-export { type FollowedSettings, type GenerationSettings, generationConfigKeys, settingsOf } from "./generation-config.ts";
+export {
+  type FollowedSettings,
+  type GenerationSettings,
+  generationConfigKeys,
+  settingsOf,
+} from "./generation-config.ts";
 export { type EmbeddedPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export { applyRules, type GenerationRules, type Progress, type TimeRule } from "./rules.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
-export { type Seq2SeqGenerateOptions, Seq2SeqGenerator, type Seq2SeqGeneratorOptions, type Seq2SeqSource } from "./seq2seq-generator.ts";
+export {
+  type Seq2SeqGenerateOptions,
+  Seq2SeqGenerator,
+  type Seq2SeqGeneratorOptions,
+  type Seq2SeqSource,
+} from "./seq2seq-generator.ts";
 export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNames } from "./speech-generator.ts";
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { type FinishReason, generateText, type TextOptions, type TextPiece } from "./text.ts";

@@ -9,7 +9,10 @@ export interface KeyValueCacheOptions {
   headDim: number;
   /** Most positions that there may ever be. */
   maxLength: number;
-  /** What keys and values are kept in. f16 takes half the memory; greedy texts may differ where two tokens are nearly as likely. @default "f32" */
+  /**
+   * What keys and values are kept in. f16 takes half the memory; greedy texts may differ where two tokens are nearly as
+   * likely. @default "f32"
+   */
   cacheDtype?: CacheDType;
   /** Positions that there is room for at first. @default 256 */
   initialRoom?: number;
@@ -20,18 +23,32 @@ export interface KeyValueCacheOptions {
 const arrays = { f32: Float32Array, f16: Uint16Array } as const;
 
 /**
- * Keys and values of the positions seen so far, for all layers, on the device. The room doubles when a text needs more, so that memory follows the
- * text and not the longest context of the model; graphs are compiled for a room of any size. Doubling copies what is there once, which over a
- * text is less than one copy of a position for each token.
+ * Keys and values of the positions seen so far, for all layers, on the device. The room doubles when a text needs more,
+ * so that memory follows the text and not the longest context of the model; graphs are compiled for a room of any size.
+ * Doubling copies what is there once, which over a text is less than one copy of a position for each token.
  */
 export class KeyValueCache {
   readonly maxLength: number;
   private readonly variables: { k: Variable<CacheDType>; v: Variable<CacheDType> }[];
 
   /** @throws OptionError for a dtype that is none of a cache, or no room */
-  constructor({ numLayers, numKeyHeads, headDim, maxLength, cacheDtype = "f32", initialRoom = 256, batch = 1 }: KeyValueCacheOptions) {
+  constructor({
+    numLayers,
+    numKeyHeads,
+    headDim,
+    maxLength,
+    cacheDtype = "f32",
+    initialRoom = 256,
+    batch = 1,
+  }: KeyValueCacheOptions) {
     const require = (isFine: boolean, where: string, expected: string, received: unknown) => {
-      if (!isFine) throw new OptionError({ where, expected, received: String(received), fix: "choose such a value, or leave it out" });
+      if (!isFine)
+        throw new OptionError({
+          where,
+          expected,
+          received: String(received),
+          fix: "choose such a value, or leave it out",
+        });
     };
     require(cacheDtype in arrays, "cacheDtype", Object.keys(arrays).join(" or "), cacheDtype);
     require(Number.isInteger(initialRoom) && initialRoom > 0, "initialRoom", "a number of tokens above 0", initialRoom);
@@ -39,8 +56,14 @@ export class KeyValueCache {
     const shape = [batch, numKeyHeads, Math.min(initialRoom, maxLength), headDim];
     const count = shape.reduce((a, b) => a * b, 1);
     const variable = (name: string) =>
-      new Variable<CacheDType>({ name, dtype: cacheDtype, shape, symbolicSizes: [null, null, "S", null] }, new arrays[cacheDtype](count));
-    this.variables = Array.from({ length: numLayers }, (_, i) => ({ k: variable(`cache.${i}.k`), v: variable(`cache.${i}.v`) }));
+      new Variable<CacheDType>(
+        { name, dtype: cacheDtype, shape, symbolicSizes: [null, null, "S", null] },
+        new arrays[cacheDtype](count),
+      );
+    this.variables = Array.from({ length: numLayers }, (_, i) => ({
+      k: variable(`cache.${i}.k`),
+      v: variable(`cache.${i}.v`),
+    }));
   }
 
   /** Positions that there is room for now. */

@@ -1,4 +1,6 @@
-/** Memory follows the text and not the longest context: measured in a process of its own, which runs the built package. */
+/**
+ * Memory follows the text and not the longest context: measured in a process of its own, which runs the built package.
+ */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -6,7 +8,10 @@ import { expect, test } from "vitest";
 
 const dist = new URL("../../dist/", import.meta.url);
 
-/** 30 M parameters with the cache of Llama 3.2 1B: 16 layers, 8 heads of 64, 131072 positions; 8 GiB for each of keys and values in f32. */
+/**
+ * 30 M parameters with the cache of Llama 3.2 1B: 16 layers, 8 heads of 64, 131072 positions; 8 GiB for each of keys
+ * and values in f32.
+ */
 const program = `
   import { readFileSync } from "node:fs";
   const { Generator, randomKey } = await import("${new URL("index.js", dist).href}");
@@ -24,7 +29,9 @@ const program = `
 test.runIf(process.platform === "linux")(
   "20 tokens of a model for 131072 take less than 500 MB above its weights",
   async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], { cwd: fileURLToPath(dist) });
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", program], {
+      cwd: fileURLToPath(dist),
+    });
     const { count, weights, peak } = JSON.parse(stdout) as { count: number; weights: number; peak: number };
     expect(count).toBe(20);
     expect(peak - weights).toBeLessThan(500e6);
@@ -68,10 +75,14 @@ const largeRun = `
   process.exit(0);
 `;
 
-test.runIf(process.platform === "linux" && "glibcVersionRuntime" in (process.report.getReport() as { header: object }).header)(
+test.runIf(
+  process.platform === "linux" && "glibcVersionRuntime" in (process.report.getReport() as { header: object }).header,
+)(
   "the memory of a large batch goes back to the system, at rest and while short runs go on",
   async () => {
-    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", largeRun], { cwd: fileURLToPath(dist) });
+    const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", largeRun], {
+      cwd: fileURLToPath(dist),
+    });
     const { before, peak, after, beside } = JSON.parse(stdout) as Record<string, number>;
     expect(peak - before).toBeGreaterThan(200e6);
     expect(after - before).toBeLessThan(60e6);

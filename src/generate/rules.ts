@@ -1,7 +1,8 @@
 import type { FollowedSettings } from "./generation-config.ts";
 
 /** What changes the logits before a token is picked, as transformers' logits processors do. */
-export interface GenerationRules extends Omit<FollowedSettings, "limits" | "maxNewTokens" | "maxLength" | "maxTime" | "stopStrings"> {
+export interface GenerationRules
+  extends Omit<FollowedSettings, "limits" | "maxNewTokens" | "maxLength" | "maxTime" | "stopStrings"> {
   /** Of speech models: tokens that say times come in pairs and in order. @default they are tokens as others */
   times?: TimeRule;
 }
@@ -29,7 +30,11 @@ export interface Progress {
 }
 
 /** Applies the rules to the logits of the next token, in place, in the order of transformers. */
-export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, startLength, maxLength, source = [] }: Progress): void {
+export function applyRules(
+  logits: Float32Array,
+  rules: GenerationRules,
+  { ids, startLength, maxLength, source = [] }: Progress,
+): void {
   const ban = (banned: readonly number[]) => {
     for (const id of banned) logits[id] = Number.NEGATIVE_INFINITY;
   };
@@ -60,8 +65,18 @@ export function applyRules(logits: Float32Array, rules: GenerationRules, { ids, 
 }
 
 /** Leaves nothing but the token that has to stand second, or last. */
-function force(logits: Float32Array, { forcedBosTokenId, forcedEosTokenId }: GenerationRules, length: number, maxLength: number): void {
-  const forced = length === maxLength - 1 && forcedEosTokenId.length > 0 ? forcedEosTokenId : length === 1 ? [forcedBosTokenId ?? []].flat() : [];
+function force(
+  logits: Float32Array,
+  { forcedBosTokenId, forcedEosTokenId }: GenerationRules,
+  length: number,
+  maxLength: number,
+): void {
+  const forced =
+    length === maxLength - 1 && forcedEosTokenId.length > 0
+      ? forcedEosTokenId
+      : length === 1
+        ? [forcedBosTokenId ?? []].flat()
+        : [];
   if (forced.length === 0) return;
   logits.fill(Number.NEGATIVE_INFINITY);
   for (const id of forced) logits[id] = 0;
@@ -70,19 +85,29 @@ function force(logits: Float32Array, { forcedBosTokenId, forcedEosTokenId }: Gen
 const LARGEST = 3.4028234663852886e38; // of f32
 
 function removeInvalid(logits: Float32Array): void {
-  for (let id = 0; id < logits.length; id++) logits[id] = Number.isNaN(logits[id]) ? 0 : Math.max(-LARGEST, Math.min(LARGEST, logits[id]));
+  for (let id = 0; id < logits.length; id++)
+    logits[id] = Number.isNaN(logits[id]) ? 0 : Math.max(-LARGEST, Math.min(LARGEST, logits[id]));
 }
 
 /** Makes the end likelier and likelier, from some length on. */
-function hastenEnd(logits: Float32Array, { exponentialDecayLengthPenalty, eosTokenId }: GenerationRules, newTokens: number): void {
+function hastenEnd(
+  logits: Float32Array,
+  { exponentialDecayLengthPenalty, eosTokenId }: GenerationRules,
+  newTokens: number,
+): void {
   if (!exponentialDecayLengthPenalty) return;
   const [start, factor] = exponentialDecayLengthPenalty;
   if (newTokens <= start) return;
-  for (const id of eosTokenId) if (Number.isFinite(logits[id])) logits[id] += Math.abs(logits[id]) * (factor ** (newTokens - start) - 1);
+  for (const id of eosTokenId)
+    if (Number.isFinite(logits[id])) logits[id] += Math.abs(logits[id]) * (factor ** (newTokens - start) - 1);
 }
 
 /** Allows the times that can follow, and nothing else where a time is likelier than any text. */
-function keepTimesInOrder(logits: Float32Array, { noTimestamps, eos, largestFirst }: TimeRule, written: readonly number[]): void {
+function keepTimesInOrder(
+  logits: Float32Array,
+  { noTimestamps, eos, largestFirst }: TimeRule,
+  written: readonly number[],
+): void {
   const zero = noTimestamps + 1;
   const isTime = (id: number | undefined) => id !== undefined && id >= zero;
   const ban = (start: number, end: number) => logits.fill(Number.NEGATIVE_INFINITY, start, end);
@@ -119,7 +144,8 @@ function penalize(logits: Float32Array, penalty: number, ids: readonly number[])
 }
 
 /** Whether a text ends with some tokens. */
-const endsWith = (ids: readonly number[], tokens: readonly number[]) => tokens.every((id, i) => ids[ids.length - tokens.length + i] === id);
+const endsWith = (ids: readonly number[], tokens: readonly number[]) =>
+  tokens.every((id, i) => ids[ids.length - tokens.length + i] === id);
 
 /** The last tokens of words of which everything before is there. */
 function completed(ids: readonly number[], words: readonly (readonly number[])[]): number[] {
@@ -129,7 +155,9 @@ function completed(ids: readonly number[], words: readonly (readonly number[])[]
 /** Tokens that would complete a sequence, with its bias; of those that are there twice the last counts. */
 function biases(ids: readonly number[], pairs: NonNullable<GenerationRules["sequenceBias"]>): [number, number][] {
   const unique = new Map(pairs.map((pair) => [pair[0].join(), pair]));
-  return [...unique.values()].filter(([word]) => endsWith(ids, word.slice(0, -1))).map(([word, bias]) => [word[word.length - 1], bias]);
+  return [...unique.values()]
+    .filter(([word]) => endsWith(ids, word.slice(0, -1)))
+    .map(([word, bias]) => [word[word.length - 1], bias]);
 }
 
 /** Tokens that would make the last `size` tokens of a text a sequence that is in another. */
@@ -137,6 +165,7 @@ function repeating(source: readonly number[], ids: readonly number[], size: numb
   if (size === 0 || ids.length + 1 < size) return [];
   const tail = ids.slice(ids.length - size + 1);
   const ends: number[] = [];
-  for (let i = 0; i + size <= source.length; i++) if (tail.every((id, j) => source[i + j] === id)) ends.push(source[i + size - 1]);
+  for (let i = 0; i + size <= source.length; i++)
+    if (tail.every((id, j) => source[i + j] === id)) ends.push(source[i + size - 1]);
   return ends;
 }

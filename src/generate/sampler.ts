@@ -9,13 +9,25 @@ export interface SamplingOptions extends SamplingLimits {
   seed?: number;
 }
 
-export const samplingLimitNames = ["temperature", "topH", "topK", "topP", "minP", "typicalP", "epsilonCutoff", "etaCutoff"] as const;
+export const samplingLimitNames = [
+  "temperature",
+  "topH",
+  "topK",
+  "topP",
+  "minP",
+  "typicalP",
+  "epsilonCutoff",
+  "etaCutoff",
+] as const;
 
 /** What each may be. */
 const ranges: Record<(typeof samplingLimitNames)[number], [expected: string, isFine: (value: number) => boolean]> = {
   temperature: ["temperature of at least 0", (value) => value >= 0 && value < Number.POSITIVE_INFINITY],
   topH: ["topH above 0 and at most 1", (value) => value > 0 && value <= 1],
-  topK: ["topK of at least 0, which is all", (value) => value >= 0 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY)],
+  topK: [
+    "topK of at least 0, which is all",
+    (value) => value >= 0 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY),
+  ],
   topP: ["topP above 0 and at most 1", (value) => value > 0 && value <= 1],
   minP: ["minP from 0 to 1", (value) => value >= 0 && value <= 1],
   typicalP: ["typicalP above 0 and at most 1", (value) => value > 0 && value <= 1],
@@ -39,7 +51,13 @@ export class Sampler {
     checkOptions("sampling", options, [...samplingLimitNames, "seed"]);
     const { seed = freshSeed(), ...limits } = options;
     const require = (isFine: boolean, expected: string, received: unknown) => {
-      if (!isFine) throw new OptionError({ where: "sampling", expected, received: String(received), fix: "choose a value in the range" });
+      if (!isFine)
+        throw new OptionError({
+          where: "sampling",
+          expected,
+          received: String(received),
+          fix: "choose a value in the range",
+        });
     };
     for (const [name, [expected, isFine]] of Object.entries(ranges)) {
       const value = limits[name as keyof SamplingLimits];

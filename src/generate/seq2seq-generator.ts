@@ -27,7 +27,10 @@ export interface Seq2SeqGenerateOptions extends PickOptions {
 }
 
 export interface Seq2SeqGeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
-  /** Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the model can write */
+  /**
+   * Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the
+   * model can write
+   */
   maxLength?: number;
 }
 
@@ -35,8 +38,8 @@ export interface Seq2SeqGeneratorOptions extends Pick<KeyValueCacheOptions, "cac
 const LENGTH_STEP = 32;
 
 /**
- * Generates with an encoder-decoder, one text at a time: the encoder runs once, its keys and values stay on the device, and the decoder goes
- * on token by token over a cache.
+ * Generates with an encoder-decoder, one text at a time: the encoder runs once, its keys and values stay on the device,
+ * and the decoder goes on token by token over a cache.
  */
 export class Seq2SeqGenerator {
   readonly model: EncoderDecoder;
@@ -67,14 +70,20 @@ export class Seq2SeqGenerator {
     return decoder;
   }
 
-  /** Runs the encoder, for more than one text or question. @throws DataError for an empty text or an id outside the vocabulary */
+  /**
+   * Runs the encoder, for more than one text or question. @throws DataError for an empty text or an id outside the
+   * vocabulary
+   */
   async read(source: Seq2SeqSource, signal?: AbortSignal): Promise<EncodedSource> {
     this.checkSource(source);
     const { inputs, mask } = this.inputsOf(source);
     return new EncodedSource(await this.encode.withSignal(signal)(inputs as never), mask, source.inputIds);
   }
 
-  /** Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the vocabulary */
+  /**
+   * Logits of the token that would follow some ids, f32 [V], before any rule. @throws DataError for an id outside the
+   * vocabulary
+   */
   async logits(source: EncodedSource, ids: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.checkStart(ids);
     const release = await this.turns.take(signal);
@@ -86,10 +95,14 @@ export class Seq2SeqGenerator {
   }
 
   /**
-   * Writes a text, giving tokens as they are made; the start is not among them. With `numBeams` they all come at the end. Calls wait for one another.
+   * Writes a text, giving tokens as they are made; the start is not among them. With `numBeams` they all come at the
+   * end. Calls wait for one another.
    * @throws DataError for an empty text or an id outside the vocabulary, OptionError for wrong options
    */
-  async *generate(source: Seq2SeqSource | EncodedSource, options: Seq2SeqGenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+  async *generate(
+    source: Seq2SeqSource | EncodedSource,
+    options: Seq2SeqGenerateOptions = {},
+  ): AsyncGenerator<number, "stop" | "length", void> {
     checkOptions("generate", options, [...pickOptionNames, "decoderInputIds", "times"]);
     const { decoderInputIds: start = this.start(), signal, ...asked } = options;
     this.checkStart(start);
@@ -102,7 +115,9 @@ export class Seq2SeqGenerator {
     let encoded: EncodedSource | undefined;
     try {
       encoded = isRead ? source : await this.read(source, signal);
-      return yield* picker.beams ? this.writeBeams(encoded, start, picker, signal) : this.writeOne(encoded, start, picker, signal);
+      return yield* picker.beams
+        ? this.writeBeams(encoded, start, picker, signal)
+        : this.writeOne(encoded, start, picker, signal);
     } finally {
       if (!isRead) encoded?.dispose();
       release();
@@ -124,7 +139,12 @@ export class Seq2SeqGenerator {
   }
 
   /** Follows several hypotheses, and gives the best text when none better is to be had. */
-  private async *writeBeams(encoded: EncodedSource, start: readonly number[], picker: TokenPicker, signal?: AbortSignal) {
+  private async *writeBeams(
+    encoded: EncodedSource,
+    start: readonly number[],
+    picker: TokenPicker,
+    signal?: AbortSignal,
+  ) {
     const settings = picker.beams as NonNullable<TokenPicker["beams"]>;
     const search = new BeamSearch(start, picker.maxLength, picker.stops, settings);
     const decoder = this.decoderOf(settings.numBeams);
@@ -172,7 +192,12 @@ export class Seq2SeqGenerator {
     const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
     if (wrong !== undefined) {
       const fix = "encode the text with this model's tokenizer";
-      throw new DataError({ where: "generate", expected: `token ids from 0 to ${vocabSize - 1}`, received: String(wrong), fix });
+      throw new DataError({
+        where: "generate",
+        expected: `token ids from 0 to ${vocabSize - 1}`,
+        received: String(wrong),
+        fix,
+      });
     }
   }
 
@@ -180,7 +205,12 @@ export class Seq2SeqGenerator {
     this.checkIds(ids);
     if (ids.length === 0 || ids.length >= this.maxLength) {
       const expected = `from 1 to ${this.maxLength - 1} decoderInputIds`;
-      throw new OptionError({ where: "generate", expected, received: String(ids.length), fix: "shorten the start of the text" });
+      throw new OptionError({
+        where: "generate",
+        expected,
+        received: String(ids.length),
+        fix: "shorten the start of the text",
+      });
     }
   }
 

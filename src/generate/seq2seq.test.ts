@@ -7,7 +7,9 @@ import { goldenModels, inputsOf, readGoldenModel } from "../testing/golden-model
 import { Seq2SeqGenerator } from "./index.ts";
 
 const NEW_TOKENS = 12;
-const names = readdirSync(goldenModels).filter((name) => /^(t5|t5-gated|mt5|bart|marian|marian-two-vocabularies|whisper)$/.test(name));
+const names = readdirSync(goldenModels).filter((name) =>
+  /^(t5|t5-gated|mt5|bart|marian|marian-two-vocabularies|whisper)$/.test(name),
+);
 
 describe.each(names)("%s", (name) => {
   test("greedy tokens through the cache", async () => {
@@ -20,9 +22,15 @@ describe.each(names)("%s", (name) => {
       const inputIds = text?.data.filter((_, i) => mask?.data[i] !== 0);
       const inputFeatures = inputsOf(inputs).inputFeatures as Tensor<"f32"> | undefined;
       const decoderInputIds = start?.data;
-      const options = { maxNewTokens: NEW_TOKENS, minNewTokens: NEW_TOKENS, ...(decoderInputIds && { decoderInputIds }), stopTokens: [] };
+      const options = {
+        maxNewTokens: NEW_TOKENS,
+        minNewTokens: NEW_TOKENS,
+        ...(decoderInputIds && { decoderInputIds }),
+        stopTokens: [],
+      };
       const made: number[] = [];
-      for await (const id of generator.generate(inputFeatures ? { inputFeatures } : { inputIds }, options)) made.push(id);
+      for await (const id of generator.generate(inputFeatures ? { inputFeatures } : { inputIds }, options))
+        made.push(id);
       expect([...(decoderInputIds ?? [outputIds[0]]), ...made]).toEqual(outputIds);
     }
     generator.dispose();
@@ -36,7 +44,9 @@ test("what cannot be read is an error", async () => {
   await expect(generator.generate({}).next()).rejects.toThrow(/inputIds, inputFeatures or pixelValues/);
   await expect(generator.generate({ inputIds: [] }).next()).rejects.toThrow(/empty text/);
   await expect(generator.generate({ inputIds: [10_000] }).next()).rejects.toThrow(/token ids from 0/);
-  await expect(generator.generate({ inputIds: [5] }, { decoderInputIds: [1, 1, 1, 1, 1, 1, 1, 1] }).next()).rejects.toThrow(/from 1 to 7/);
+  await expect(
+    generator.generate({ inputIds: [5] }, { decoderInputIds: [1, 1, 1, 1, 1, 1, 1, 1] }).next(),
+  ).rejects.toThrow(/from 1 to 7/);
   generator.dispose();
   model.dispose();
 });

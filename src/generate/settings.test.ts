@@ -26,7 +26,9 @@ interface Expected {
   greedy: { name: string; config: Json; prompt: number[]; outputIds: number[] }[];
   beams: { name: string; model: string; config: Json; inputIds: number[]; outputIds: number[] }[];
 }
-const { keys, prompt, written, processed, greedy, beams } = JSON.parse(readFileSync(`${golden}generation.json`, "utf8")) as Expected;
+const { keys, prompt, written, processed, greedy, beams } = JSON.parse(
+  readFileSync(`${golden}generation.json`, "utf8"),
+) as Expected;
 const llama = (): Promise<CausalLM> => fromPretrained(`${golden}decoders/llama`, { task: "causal-lm" });
 
 /** Logits as a sampler sees them: -Infinity for what may not be drawn. */
@@ -72,7 +74,9 @@ describe("logits", () => {
   test("an option goes before the file, and the file before the default", () => {
     const [{ logits }] = processed;
     expect(processedBy({ repetition_penalty: 3 }, logits, { repetitionPenalty: 1 })).toEqual(processedBy({}, logits));
-    expect(processedBy({}, logits, { minP: 0.2, topK: 0 })).toEqual(processedBy({ do_sample: true, top_k: 0, min_p: 0.2 }, logits));
+    expect(processedBy({}, logits, { minP: 0.2, topK: 0 })).toEqual(
+      processedBy({ do_sample: true, top_k: 0, min_p: 0.2 }, logits),
+    );
   });
 });
 
@@ -121,11 +125,15 @@ describe("keys", () => {
     ["num_beam_groups", 2],
     ["cache_implementation", "quantized"],
   ])("%s is refused by name", (key, value) => {
-    expect(() => settingsOf({ [key as string]: value })).toThrow(`generation_config.json, ${key}: expected a way to write texts that is built`);
+    expect(() => settingsOf({ [key as string]: value })).toThrow(
+      `generation_config.json, ${key}: expected a way to write texts that is built`,
+    );
   });
 
   test("num_beams is refused by name where hypotheses cannot be followed, and can be taken back", () => {
-    expect(() => settingsOf({ num_beams: 4 })).toThrow(/generation_config\.json, num_beams: expected 1, or an encoder-decoder/);
+    expect(() => settingsOf({ num_beams: 4 })).toThrow(
+      /generation_config\.json, num_beams: expected 1, or an encoder-decoder/,
+    );
     expect(() => settingsOf({ num_beams: 4, do_sample: true }, {}, { hasBeams: true })).toThrow(/that draws nothing/);
     expect(settingsOf({ num_beams: 4 }, { numBeams: 1 }).numBeams).toBe(1);
     expect(settingsOf({ num_beams: 4 }, {}, { hasBeams: true }).numBeams).toBe(4);
@@ -135,7 +143,9 @@ describe("keys", () => {
     expect(() => settingsOf({ bad_words_ids: [1] })).toThrow(/generation_config\.json, bad_words_ids/);
     expect(() => settingsOf({ repetition_penalty: 0 })).toThrow(/generation_config\.json, repetition_penalty/);
     expect(() => settingsOf({ eos_token_id: "x" })).toThrow(/eos_token_id/);
-    expect(() => settingsOf({}, { noRepeatNgramSize: -1 })).toThrow(/noRepeatNgramSize to be a number of tokens; received -1/);
+    expect(() => settingsOf({}, { noRepeatNgramSize: -1 })).toThrow(
+      /noRepeatNgramSize to be a number of tokens; received -1/,
+    );
     expect(() => settingsOf({}, { doSample: false, topK: 3 })).toThrow(/doSample with topK/);
     expect(() => settingsOf({}, { numBeams: 4 })).toThrow(/generate, numBeams: expected 1/);
   });
@@ -166,10 +176,17 @@ test("a greatest time ends a text", async () => {
 test("stop_strings of the file end a text, and can be taken back", async () => {
   const model = await llama();
   const generator = new Generator(model);
-  const tokenizer = await characterTokenizer(Array.from({ length: 43 }, (_, i) => String.fromCharCode(65 + i)).join(""));
+  const tokenizer = await characterTokenizer(
+    Array.from({ length: 43 }, (_, i) => String.fromCharCode(65 + i)).join(""),
+  );
   const textOf = async (options: object) => {
     let text = "";
-    for await (const piece of generateText(generator, tokenizer, [3, 9, 6], { stopTokens: [], maxNewTokens: 8, ...options })) text += piece.text;
+    for await (const piece of generateText(generator, tokenizer, [3, 9, 6], {
+      stopTokens: [],
+      maxNewTokens: 8,
+      ...options,
+    }))
+      text += piece.text;
     return text;
   };
   const whole = await textOf({});

@@ -11,8 +11,13 @@ import { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 import type { PickOptions } from "./token-picker.ts";
 import { tokenSteps } from "./word-times.ts";
 
-export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens" | "temperature" | "onLogits" | "times"> {
-  /** Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those, unless generation_config.json asks for it */
+export interface SpeechOptions
+  extends SpeechTask,
+    Omit<PickOptions, "stopTokens" | "temperature" | "onLogits" | "times"> {
+  /**
+   * Let the model say when each part is spoken; needed for sounds longer than its window. @default only for those,
+   * unless generation_config.json asks for it
+   */
   timestamps?: boolean;
   /** Find out when each token is spoken, from attention. @default false */
   tokenTimes?: boolean;
@@ -20,15 +25,27 @@ export interface SpeechOptions extends SpeechTask, Omit<PickOptions, "stopTokens
   temperature?: number | readonly number[];
   /** Tokens of a text that could stand before the sound's: names and spellings to be expected. @default none */
   prompt?: readonly number[];
-  /** Whether the prompt is at the beginning of what was said, or in front of each window's part of it; matters with `conditionOnPrevTokens`. @default "first-segment" */
+  /**
+   * Whether the prompt is at the beginning of what was said, or in front of each window's part of it; matters with
+   * `conditionOnPrevTokens`. @default "first-segment"
+   */
   promptConditionType?: "first-segment" | "all-segments";
   /** Let each window know what was said in those before. @default generation_config.json's, or false */
   conditionOnPrevTokens?: boolean;
-  /** The next temperature is tried when a text's bytes are so many times as many as their compressed ones. @default generation_config.json's, or none */
+  /**
+   * The next temperature is tried when a text's bytes are so many times as many as their compressed ones. @default
+   * generation_config.json's, or none
+   */
   compressionRatioThreshold?: number;
-  /** The next temperature is tried when the mean log probability of the tokens is less. @default generation_config.json's, or none */
+  /**
+   * The next temperature is tried when the mean log probability of the tokens is less. @default
+   * generation_config.json's, or none
+   */
   logprobThreshold?: number;
-  /** A window is left out when silence is likelier than this, and the text's log probability below its threshold. @default generation_config.json's, or none */
+  /**
+   * A window is left out when silence is likelier than this, and the text's log probability below its threshold.
+   * @default generation_config.json's, or none
+   */
   noSpeechThreshold?: number;
   /** How many frames hold sound, the rest being padding: for `tokenTimes`. @default all */
   numFrames?: number;
@@ -68,17 +85,29 @@ const STEP_FRAMES = 2;
 const TRUSTED_TEMPERATURE = 0.5;
 
 /** What picks the tokens of each window. */
-const windowOptionNames = pickOptionNames.filter((name) => !["temperature", "seed", "stopTokens", "onLogits"].includes(name));
+const windowOptionNames = pickOptionNames.filter(
+  (name) => !["temperature", "seed", "stopTokens", "onLogits"].includes(name),
+);
 
 export const speechOptionNames = [
   ...windowOptionNames,
-  ...["temperature", "seed", "language", "task", "timestamps", "tokenTimes", "prompt", "promptConditionType", "conditionOnPrevTokens"],
+  ...[
+    "temperature",
+    "seed",
+    "language",
+    "task",
+    "timestamps",
+    "tokenTimes",
+    "prompt",
+    "promptConditionType",
+    "conditionOnPrevTokens",
+  ],
   ...["compressionRatioThreshold", "logprobThreshold", "noSpeechThreshold", "numFrames"],
 ] as const;
 
 /**
- * Writes what is said in sounds of any length, window by window: the next one begins where the last part ended that was heard as a whole.
- * Radford et al. 2022, arXiv:2212.04356, section 4.5.
+ * Writes what is said in sounds of any length, window by window: the next one begins where the last part ended that was
+ * heard as a whole. Radford et al. 2022, arXiv:2212.04356, section 4.5.
  */
 export class SpeechGenerator {
   readonly model: WhisperForConditionalGeneration;
@@ -94,7 +123,9 @@ export class SpeechGenerator {
     this.settings = new SpeechSettings(model);
     this.windowFrames = STEP_FRAMES * model.config.maxSourcePositions;
     this.generator = new Seq2SeqGenerator(model);
-    this.align = compile((ids, keysAndValues) => model.alignment(ids, keysAndValues, this.settings.alignmentHeads ?? []));
+    this.align = compile((ids, keysAndValues) =>
+      model.alignment(ids, keysAndValues, this.settings.alignmentHeads ?? []),
+    );
   }
 
   /**
@@ -129,7 +160,9 @@ export class SpeechGenerator {
         }
         const windowStart = (at / STEP_FRAMES) * STEP_SECONDS;
         const soundFrames = Math.min(options.numFrames ?? frames, frames) - at;
-        const tokenTimes = options.tokenTimes ? await this.tokenTimes(encoded, prefix, draft, { soundFrames, windowStart, signal: options.signal }) : undefined;
+        const tokenTimes = options.tokenTimes
+          ? await this.tokenTimes(encoded, prefix, draft, { soundFrames, windowStart, signal: options.signal })
+          : undefined;
         const { segments, stepsDone } = cutWindow(draft.tokens, settings.zero, Math.floor(windowFrames / STEP_FRAMES));
         for (const { start, end, first, last } of segments) {
           const tokens = draft.tokens.slice(first, last);
@@ -152,7 +185,8 @@ export class SpeechGenerator {
 
   private framesOf(features: Tensor<"f32">): number {
     const { numMelBins } = this.model.config;
-    if (features.rank === 3 && features.shape[0] === 1 && features.shape[1] === numMelBins) return features.shape[2] as number;
+    if (features.rank === 3 && features.shape[0] === 1 && features.shape[1] === numMelBins)
+      return features.shape[2] as number;
     const expected = `features [1, ${numMelBins}, frames]`;
     throw new DataError({
       where: "generate",
@@ -162,13 +196,26 @@ export class SpeechGenerator {
     });
   }
 
-  private check({ tokenTimes, timestamps, prompt, promptConditionType, conditionOnPrevTokens, temperature }: SpeechOptions, hasTimes: boolean, frames: number) {
-    const fail = (expected: string, received: string, fix: string) => new OptionError({ where: "generate", expected, received, fix });
+  private check(
+    { tokenTimes, timestamps, prompt, promptConditionType, conditionOnPrevTokens, temperature }: SpeechOptions,
+    hasTimes: boolean,
+    frames: number,
+  ) {
+    const fail = (expected: string, received: string, fix: string) =>
+      new OptionError({ where: "generate", expected, received, fix });
     if (hasTimes && this.settings.noTimestamps === undefined) {
-      throw fail("a model with no_timestamps_token_id in generation_config.json, to write times", "none", "leave timestamps out, and cut the sound into parts");
+      throw fail(
+        "a model with no_timestamps_token_id in generation_config.json, to write times",
+        "none",
+        "leave timestamps out, and cut the sound into parts",
+      );
     }
     if (timestamps === false && frames > this.windowFrames) {
-      throw fail(`a sound of at most ${this.windowFrames / 100} seconds without timestamps`, `${(frames / 100).toFixed(1)} seconds`, "leave timestamps out");
+      throw fail(
+        `a sound of at most ${this.windowFrames / 100} seconds without timestamps`,
+        `${(frames / 100).toFixed(1)} seconds`,
+        "leave timestamps out",
+      );
     }
     if (tokenTimes && !this.settings.alignmentHeads) {
       throw fail("a model with alignment_heads in generation_config.json, for tokenTimes", "none", "use timestamps");
@@ -181,9 +228,14 @@ export class SpeechGenerator {
       );
     }
     if (promptConditionType === "all-segments" && !conditionOnPrevTokens) {
-      throw fail('conditionOnPrevTokens with promptConditionType "all-segments"', "none", "give conditionOnPrevTokens too");
+      throw fail(
+        'conditionOnPrevTokens with promptConditionType "all-segments"',
+        "none",
+        "give conditionOnPrevTokens too",
+      );
     }
-    if (Array.isArray(temperature) && temperature.length === 0) throw fail("at least one temperature", "none", "leave it out for 0");
+    if (Array.isArray(temperature) && temperature.length === 0)
+      throw fail("at least one temperature", "none", "leave it out for 0");
   }
 
   /** The frames from one on as a window, with zeros after the sound. */
@@ -191,16 +243,22 @@ export class SpeechGenerator {
     const { windowFrames } = this;
     const { numMelBins } = this.model.config;
     const out = new Float32Array(numMelBins * windowFrames);
-    for (let m = 0; m < numMelBins; m++) out.set(values.subarray(m * frames + at, m * frames + Math.min(at + windowFrames, frames)), m * windowFrames);
+    for (let m = 0; m < numMelBins; m++)
+      out.set(values.subarray(m * frames + at, m * frames + Math.min(at + windowFrames, frames)), m * windowFrames);
     return tensor(out, { shape: [1, numMelBins, windowFrames] });
   }
 
   /** What stands in front of the start token: what was said, or the prompt. */
-  private before(said: readonly number[], prompt: readonly number[] | undefined, { promptConditionType }: SpeechOptions): number[] {
+  private before(
+    said: readonly number[],
+    prompt: readonly number[] | undefined,
+    { promptConditionType }: SpeechOptions,
+  ): number[] {
     const start = this.settings.startOfPrevious;
     if (start === undefined) return [];
     const room = (this.model.config.maxTargetPositions >> 1) - 1;
-    if (said.length > 0) return [start, ...(promptConditionType === "all-segments" ? (prompt ?? []) : []), ...said.slice(-room)];
+    if (said.length > 0)
+      return [start, ...(promptConditionType === "all-segments" ? (prompt ?? []) : []), ...said.slice(-room)];
     return prompt ? [start, ...prompt] : [];
   }
 
@@ -222,14 +280,21 @@ export class SpeechGenerator {
     options: SpeechOptions,
   ): Promise<Draft | null> {
     const { compressionRatioThreshold, logprobThreshold = Number.NEGATIVE_INFINITY, noSpeechThreshold } = options;
-    const silence = noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1), options.signal);
+    const silence =
+      noSpeechThreshold === undefined ? 0 : await this.silence(encoded, prefix.slice(0, startAt + 1), options.signal);
     let draft: Draft | undefined;
     for (const temperature of [options.temperature ?? 0].flat()) {
       draft = await this.write(encoded, prefix, hasTimes, temperature, turn, options);
       const isUnlikely = draft.logprob < logprobThreshold;
-      if (noSpeechThreshold !== undefined && silence > noSpeechThreshold && (isUnlikely || options.logprobThreshold === undefined)) return null;
+      if (
+        noSpeechThreshold !== undefined &&
+        silence > noSpeechThreshold &&
+        (isUnlikely || options.logprobThreshold === undefined)
+      )
+        return null;
       const isRepeating =
-        compressionRatioThreshold !== undefined && (await compressionRatio(draft.tokens, this.model.config.vocabSize)) > compressionRatioThreshold;
+        compressionRatioThreshold !== undefined &&
+        (await compressionRatio(draft.tokens, this.model.config.vocabSize)) > compressionRatioThreshold;
       if (!isUnlikely && !isRepeating) break;
     }
     return draft as Draft;
@@ -246,7 +311,9 @@ export class SpeechGenerator {
     const { noTimestamps, eos, largestFirstTime: largestFirst } = this.settings;
     let [sum, count] = [0, 0];
     const tokens: number[] = [];
-    const asked = Object.fromEntries(windowOptionNames.filter((name) => name in options).map((name) => [name, options[name as keyof SpeechOptions]]));
+    const asked = Object.fromEntries(
+      windowOptionNames.filter((name) => name in options).map((name) => [name, options[name as keyof SpeechOptions]]),
+    );
     const writing: Seq2SeqGenerateOptions = {
       ...asked,
       temperature,
@@ -267,7 +334,8 @@ export class SpeechGenerator {
     const { noTimestamps } = this.settings;
     if (noTimestamps === undefined) return 0;
     const logits = await this.generator.logits(encoded, prefix, signal);
-    return Math.exp(logits[noTimestamps - 1] - logSumExp(logits)); // the token for silence stands in front of that for no times
+    // the token for silence stands in front of that for no times
+    return Math.exp(logits[noTimestamps - 1] - logSumExp(logits));
   }
 
   /** When each token is spoken: a token ends where it is attended to, and begins where the one before ended. */
@@ -279,18 +347,24 @@ export class SpeechGenerator {
   ): Promise<[number, number][]> {
     if (tokens.length === 0) return [];
     const ids = [...prefix, ...tokens];
-    const weights = await this.align.withSignal(signal)(tensor(Int32Array.from(ids), { shape: [1, ids.length] }), encoded.keysAndValues as never);
+    const weights = await this.align.withSignal(signal)(
+      tensor(Int32Array.from(ids), { shape: [1, ids.length] }),
+      encoded.keysAndValues as never,
+    );
     const values = await weights.read();
     weights.dispose();
     const [heads, , steps] = weights.shape as number[];
-    const rows = isWhole ? tokens.length : tokens.length - 1; // nothing follows the last token of a text that was cut off
+    // nothing follows the last token of a text that was cut off
+    const rows = isWhole ? tokens.length : tokens.length - 1;
     const own = new Float32Array(heads * rows * steps);
     for (let head = 0; head < heads; head++) {
       const from = (head * ids.length + prefix.length) * steps;
       own.set(values.subarray(from, from + rows * steps), head * rows * steps);
     }
     const alignment = { weights: own, heads, rows, steps, columns: Math.floor(soundFrames / STEP_FRAMES) };
-    const ends = tokenSteps(alignment, this.model.config.medianFilterWidth).map((step) => windowStart + step * STEP_SECONDS);
+    const ends = tokenSteps(alignment, this.model.config.medianFilterWidth).map(
+      (step) => windowStart + step * STEP_SECONDS,
+    );
     if (!isWhole) ends.push(ends.at(-1) ?? windowStart);
     return ends.map((end, i) => [i === 0 ? windowStart : ends[i - 1], end]);
   }

@@ -4,7 +4,10 @@ import { languageCode } from "./languages.ts";
 
 /** Which text a speech model is asked for. */
 export interface SpeechTask {
-  /** Such as "en" or "english"; of models for several languages. @default generation_config.json's, or found out from the sound */
+  /**
+   * Such as "en" or "english"; of models for several languages. @default generation_config.json's, or found out from
+   * the sound
+   */
   language?: string;
   /** Write in the language that is spoken, or in English. @default generation_config.json's, or "transcribe" */
   task?: "transcribe" | "translate";
@@ -49,7 +52,8 @@ export class SpeechSettings {
         received: JSON.stringify(json[key]).slice(0, 60),
         fix: "correct it, or take it from the model's repository",
       });
-    const isId = (value: unknown): value is number => Number.isInteger(value) && (value as number) >= 0 && (value as number) < config.vocabSize;
+    const isId = (value: unknown): value is number =>
+      Number.isInteger(value) && (value as number) >= 0 && (value as number) < config.vocabSize;
     const id = (key: string): number | undefined => {
       const value = json[key] ?? undefined;
       if (value !== undefined && !isId(value)) throw fail(key, `a token id below ${config.vocabSize}`);
@@ -74,26 +78,38 @@ export class SpeechSettings {
     const largest = json.max_initial_timestamp_index ?? null;
     if (largest !== null && !Number.isInteger(largest)) throw fail("max_initial_timestamp_index", "a number of steps");
     this.largestFirstTime = largest as number | null;
-    this.languages = new Map(json.is_multilingual === false ? [] : ids("lang_to_id").map(([name, value]) => [languageCode(name), value]));
+    this.languages = new Map(
+      json.is_multilingual === false ? [] : ids("lang_to_id").map(([name, value]) => [languageCode(name), value]),
+    );
     this.tasks = new Map(json.is_multilingual === false ? [] : ids("task_to_id"));
     const heads = json.alignment_heads as [number, number][] | null | undefined;
-    const isHead = (head: unknown) => Array.isArray(head) && head[0] < config.decoderLayers && head[1] < config.decoderHeads;
-    if (heads && !(Array.isArray(heads) && heads.every(isHead))) throw fail("alignment_heads", "pairs of a layer and a head of the decoder");
+    const isHead = (head: unknown) =>
+      Array.isArray(head) && head[0] < config.decoderLayers && head[1] < config.decoderHeads;
+    if (heads && !(Array.isArray(heads) && heads.every(isHead)))
+      throw fail("alignment_heads", "pairs of a layer and a head of the decoder");
     this.alignmentHeads = heads ?? undefined;
     this.defaults = {
       ...(json.return_timestamps === true && { timestamps: true }),
-      ...(typeof json.condition_on_prev_tokens === "boolean" && { conditionOnPrevTokens: json.condition_on_prev_tokens }),
+      ...(typeof json.condition_on_prev_tokens === "boolean" && {
+        conditionOnPrevTokens: json.condition_on_prev_tokens,
+      }),
       ...threshold("compressionRatioThreshold", "compression_ratio_threshold"),
       ...threshold("logprobThreshold", "logprob_threshold"),
       ...threshold("noSpeechThreshold", "no_speech_threshold"),
     };
-    this.stated = { language: text("language"), task: text("task"), ...(!text("language") && !text("task") && this.forced(json.forced_decoder_ids)) };
+    this.stated = {
+      language: text("language"),
+      task: text("task"),
+      ...(!text("language") && !text("task") && this.forced(json.forced_decoder_ids)),
+    };
   }
 
   /** Language and task as older files give them: [[1, language], [2, task]]. */
   private forced(entries: unknown): { language?: string; task?: string } {
-    const at = (place: number) => (Array.isArray(entries) ? entries.find((entry) => Array.isArray(entry) && entry[0] === place)?.[1] : undefined);
-    const nameIn = (names: ReadonlyMap<string, number>, id: unknown) => Array.from(names).find(([, own]) => own === id)?.[0];
+    const at = (place: number) =>
+      Array.isArray(entries) ? entries.find((entry) => Array.isArray(entry) && entry[0] === place)?.[1] : undefined;
+    const nameIn = (names: ReadonlyMap<string, number>, id: unknown) =>
+      Array.from(names).find(([, own]) => own === id)?.[0];
     return { language: nameIn(this.languages, at(1)), task: nameIn(this.tasks, at(2)) };
   }
 
@@ -104,7 +120,12 @@ export class SpeechSettings {
     if (this.languages.has(code)) return code;
     const known = Array.from(this.languages.keys()).join(", ");
     const expected = known === "" ? "no language: the model writes one only" : `one of ${known}`;
-    throw new OptionError({ where: "language", expected, received: language, fix: known === "" ? "leave it out" : "choose one of them" });
+    throw new OptionError({
+      where: "language",
+      expected,
+      received: language,
+      fix: known === "" ? "leave it out" : "choose one of them",
+    });
   }
 
   /** The tokens in front of a text. @throws OptionError for a task that the model does not know */
@@ -113,7 +134,12 @@ export class SpeechSettings {
     const taskId = this.tasks.get(asked);
     if (taskId === undefined && task !== undefined) {
       const known = Array.from(this.tasks.keys()).join(", ");
-      throw new OptionError({ where: "task", expected: known ? `one of ${known}` : "none: the model has one only", received: task, fix: "leave it out" });
+      throw new OptionError({
+        where: "task",
+        expected: known ? `one of ${known}` : "none: the model has one only",
+        received: task,
+        fix: "leave it out",
+      });
     }
     const languageId = language === undefined ? undefined : this.languages.get(language);
     const ids = [this.start, languageId, taskId, hasTimes ? undefined : this.noTimestamps];

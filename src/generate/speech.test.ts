@@ -9,7 +9,9 @@ import { cutWindow } from "./speech-segments.ts";
 
 let model: WhisperForConditionalGeneration;
 beforeAll(async () => {
-  model = (await fromPretrained(fileURLToPath(new URL("../../golden/pipelines/models/whisper", import.meta.url)))) as WhisperForConditionalGeneration;
+  model = (await fromPretrained(
+    fileURLToPath(new URL("../../golden/pipelines/models/whisper", import.meta.url)),
+  )) as WhisperForConditionalGeneration;
 });
 afterAll(() => model.dispose());
 
@@ -56,7 +58,12 @@ test("the next temperature is tried until a text is good enough", async () => {
   };
   const hear = async (options: object) => {
     temperatures.length = 0;
-    for await (const _ of generator.generate(zeros([1, 80, 200]), { language: "en", maxNewTokens: 6, temperature: [0, 0.4, 0.8], ...options }));
+    for await (const _ of generator.generate(zeros([1, 80, 200]), {
+      language: "en",
+      maxNewTokens: 6,
+      temperature: [0, 0.4, 0.8],
+      ...options,
+    }));
     return temperatures;
   };
   try {
@@ -73,7 +80,8 @@ test("the next temperature is tried until a text is good enough", async () => {
 });
 
 describe("settings", () => {
-  const settings = (json: object) => new SpeechSettings({ config: model.config, generationConfig: { ...model.generationConfig, ...json } } as never);
+  const settings = (json: object) =>
+    new SpeechSettings({ config: model.config, generationConfig: { ...model.generationConfig, ...json } } as never);
   test("languages by code, token or name", () => {
     for (const language of ["fr", "<|fr|>", "French"]) expect(settings({}).languageOf({ language })).toBe("fr");
     expect(languageCode("Castilian")).toBe("es");

@@ -3,9 +3,15 @@ import { settingsOf } from "./generation-config.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
 
 export interface TextOptions extends GenerateOptions {
-  /** Texts that end the generation and are not given out, besides `stopStrings` and those of the model's generation_config.json. */
+  /**
+   * Texts that end the generation and are not given out, besides `stopStrings` and those of the model's
+   * generation_config.json.
+   */
   stop?: readonly string[];
-  /** Add what the model expects around a text; a chat template writes it itself. Token ids stay as they are. @default true */
+  /**
+   * Add what the model expects around a text; a chat template writes it itself. Token ids stay as they are. @default
+   * true
+   */
   addSpecialTokens?: boolean;
 }
 
@@ -20,8 +26,8 @@ export interface TextPiece {
 }
 
 /**
- * Continues a text, or token ids, giving pieces as soon as they are certain: whole characters only, and nothing that may turn out to be
- * the start of a stop text.
+ * Continues a text, or token ids, giving pieces as soon as they are certain: whole characters only, and nothing that
+ * may turn out to be the start of a stop text.
  */
 export async function* generateText(
   generator: Generator,
@@ -30,8 +36,12 @@ export async function* generateText(
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
   const { addSpecialTokens = true, stop: ends = [], stopStrings, ...rest } = options;
-  const stop = [...ends, ...(stopStrings ?? settingsOf(generator.model.generationConfig, { stopStrings }).stopStrings ?? [])];
-  const ids = typeof prompt === "string" ? [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))] : [...prompt];
+  const stop = [
+    ...ends,
+    ...(stopStrings ?? settingsOf(generator.model.generationConfig, { stopStrings }).stopStrings ?? []),
+  ];
+  const ids =
+    typeof prompt === "string" ? [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))] : [...prompt];
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
   const decoder = tokenizer.stream();
   const tokens = generator.generate(ids, { ...rest, stopStrings: [] });

@@ -8,9 +8,15 @@ import { Sampler } from "./sampler.ts";
 export interface PickOptions extends GenerationSettings {
   /** A whole number; the same seed gives the same text. @default another each time */
   seed?: number;
-  /** Tokens that end the text and are not given out. @default those of generation_config.json, or else of the model's config */
+  /**
+   * Tokens that end the text and are not given out. @default those of generation_config.json, or else of the model's
+   * config
+   */
   stopTokens?: readonly number[];
-  /** Sees the logits of each token, f32 [V], after the rules, and the token that was picked; also the one that ends the text. */
+  /**
+   * Sees the logits of each token, f32 [V], after the rules, and the token that was picked; also the one that ends the
+   * text.
+   */
   onLogits?: (logits: Float32Array, picked: number) => void;
   /** Of speech models: how tokens that say times are picked. */
   times?: TimeRule;
@@ -50,9 +56,18 @@ export class TokenPicker {
    * @param source what was read, or the prompt; undefined for what is no text
    * @throws OptionError or DataError naming what cannot be followed
    */
-  constructor(model: PickedModel, start: readonly number[], source: readonly number[] | undefined, options: PickOptions, built: BuiltWays = {}) {
+  constructor(
+    model: PickedModel,
+    start: readonly number[],
+    source: readonly number[] | undefined,
+    options: PickOptions,
+    built: BuiltWays = {},
+  ) {
     const { seed, stopTokens, onLogits, times, ...asked } = options;
-    this.settings = settingsOf(model.generationConfig, asked, { ...built, ...((onLogits || times) && { hasBeams: false }) });
+    this.settings = settingsOf(model.generationConfig, asked, {
+      ...built,
+      ...((onLogits || times) && { hasBeams: false }),
+    });
     requireFollowed(this.settings, source);
     this.ids = [...start];
     this.startLength = start.length;
@@ -116,7 +131,10 @@ export class TokenPicker {
 }
 
 /** @throws OptionError for settings that need what is not there */
-function requireFollowed({ stopStrings = [], encoderRepetitionPenalty = 1, encoderNoRepeatNgramSize = 0 }: FollowedSettings, source: unknown): void {
+function requireFollowed(
+  { stopStrings = [], encoderRepetitionPenalty = 1, encoderNoRepeatNgramSize = 0 }: FollowedSettings,
+  source: unknown,
+): void {
   if (stopStrings.length > 0) {
     const expected = "no stop_strings, which need a tokenizer";
     throw new OptionError({

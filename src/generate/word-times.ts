@@ -1,6 +1,12 @@
-/** Times of tokens by dynamic time warping over cross attention: Radford et al. 2022, arXiv:2212.04356, section 2.3, as Whisper's code has it. */
+/**
+ * Times of tokens by dynamic time warping over cross attention: Radford et al. 2022, arXiv:2212.04356, section 2.3, as
+ * Whisper's code has it.
+ */
 
-/** Attention of `heads` heads at `rows` tokens to `steps` steps of a sound, [heads, rows, steps]; the first `columns` steps count. */
+/**
+ * Attention of `heads` heads at `rows` tokens to `steps` steps of a sound, [heads, rows, steps]; the first `columns`
+ * steps count.
+ */
 export interface Alignment {
   weights: Float32Array;
   heads: number;
@@ -59,7 +65,9 @@ function medianFilter(values: Float64Array, rows: number, columns: number, width
 
 const [BOTH, ROW, COLUMN] = [0, 1, 2];
 
-/** The cheapest way from the first corner to the last, by rows, columns or both: the column at which it enters each row. */
+/**
+ * The cheapest way from the first corner to the last, by rows, columns or both: the column at which it enters each row.
+ */
 function firstColumns(cost: Float64Array, rows: number, columns: number): number[] {
   const width = columns + 1;
   const total = new Float32Array((rows + 1) * width).fill(Number.POSITIVE_INFINITY);

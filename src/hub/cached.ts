@@ -18,10 +18,12 @@ export interface CachedRepository {
 
 type Place = Pick<HubOptions, "source" | "cacheFolder">;
 
-const folderOf = (id: string, place: Place) => join(cacheFolderOf(place), `${place.source === "modelscope" ? "" : PREFIX}${id.replaceAll("/", "--")}`);
+const folderOf = (id: string, place: Place) =>
+  join(cacheFolderOf(place), `${place.source === "modelscope" ? "" : PREFIX}${id.replaceAll("/", "--")}`);
 
 async function repositoryAt(id: string, folder: string): Promise<CachedRepository | undefined> {
-  if (!(await lstat(folder).catch(() => undefined))?.isDirectory()) return undefined; // what a link leads to is not the cache's
+  // what a link leads to is not the cache's
+  if (!(await lstat(folder).catch(() => undefined))?.isDirectory()) return undefined;
   const commits = await readdir(join(folder, "snapshots")).catch(() => undefined);
   return commits && { id, folder, snapshots: commits.map((commit) => join(folder, "snapshots", commit)) };
 }
@@ -39,20 +41,32 @@ export async function cachedRepositories(place: Place = {}): Promise<CachedRepos
 
 /**
  * Removes a model from the cache.
- * @throws OptionError for what is no id; DataError, before anything is removed, where it is not in the cache or there are files of others in its folder
+ * @throws OptionError for what is no id; DataError, before anything is removed, where it is not in the cache or there
+ *   are files of others in its folder
  */
 export async function removeRepository(id: string, place: Place = {}): Promise<void> {
   requireRepositoryId(id, place.source ?? "huggingface");
   const folder = folderOf(id, place);
   if (!(await repositoryAt(id, folder))) {
-    throw new DataError({ where: id, expected: "a model in the cache", received: "none", fix: "kindling list shows what there is" });
+    throw new DataError({
+      where: id,
+      expected: "a model in the cache",
+      received: "none",
+      fix: "kindling list shows what there is",
+    });
   }
   const foreign = (await readdir(folder)).find((name) => !parts.has(name));
   if (foreign !== undefined) {
-    throw new DataError({ where: folder, expected: "nothing but what a hub's client writes", received: foreign, fix: "move it elsewhere first" });
+    throw new DataError({
+      where: folder,
+      expected: "nothing but what a hub's client writes",
+      received: foreign,
+      fix: "move it elsewhere first",
+    });
   }
   await withWriteErrors(folder, async () => {
-    for (const part of parts) if (await exists(join(folder, part))) await rm(join(folder, part), { recursive: true, force: true });
+    for (const part of parts)
+      if (await exists(join(folder, part))) await rm(join(folder, part), { recursive: true, force: true });
     await rmdir(folder);
   });
 }

@@ -14,7 +14,14 @@ const RETRY_STATUS = new Set([408, 429, 500, 502, 503, 504]);
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 /** What a lack of network looks like: asking again soon changes nothing. */
-const NO_NETWORK = new Set(["ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "UND_ERR_CONNECT_TIMEOUT"]);
+const NO_NETWORK = new Set([
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ECONNREFUSED",
+  "ENETUNREACH",
+  "EHOSTUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
 /** How often is asked again where there is no network, and where a server is silent. */
 const FEW_RETRIES = 1;
 
@@ -26,7 +33,12 @@ export class HubClient {
   private readonly id: string;
   private readonly timeoutMs: number;
 
-  private constructor(id: string, endpoint: string, headers: Record<string, string>, { signal, timeoutMs = timeoutOf() }: HubOptions) {
+  private constructor(
+    id: string,
+    endpoint: string,
+    headers: Record<string, string>,
+    { signal, timeoutMs = timeoutOf() }: HubOptions,
+  ) {
     this.id = id;
     this.timeoutMs = timeoutMs;
     this.endpoint = endpoint;
@@ -36,7 +48,10 @@ export class HubClient {
 
   static async open(id: string, options: HubOptions): Promise<HubClient> {
     const token = await tokenOf(options);
-    const headers: Record<string, string> = { "user-agent": "kindling", ...(token && { authorization: `Bearer ${token}` }) };
+    const headers: Record<string, string> = {
+      "user-agent": "kindling",
+      ...(token && { authorization: `Bearer ${token}` }),
+    };
     if (token && options.source === "modelscope") headers.cookie = `m_session_id=${token}`;
     return new HubClient(id, endpointOf(options), headers, options);
   }
@@ -131,11 +146,22 @@ export class HubClient {
       RevisionNotFound: ["a revision that exists", "check --revision"],
       EntryNotFound: ["a file of the repository", "check its name"],
       GatedRepo: ["access to a gated model", "accept its terms on the model's page, and give a token: HF_TOKEN"],
-      RepoNotFound: ["a repository that exists, or that the token may see", "check the id; give a token for a private one: HF_TOKEN"],
+      RepoNotFound: [
+        "a repository that exists, or that the token may see",
+        "check the id; give a token for a private one: HF_TOKEN",
+      ],
     };
     const [expected, fix] =
-      known[code] ?? (response.status === 401 || response.status === 404 ? known.RepoNotFound : ["an answer without error", "try again later"]);
-    return new DataError({ where: `${this.id} (${new URL(url).host})`, expected, received: `${response.status} ${message}`.slice(0, 200), fix });
+      known[code] ??
+      (response.status === 401 || response.status === 404
+        ? known.RepoNotFound
+        : ["an answer without error", "try again later"]);
+    return new DataError({
+      where: `${this.id} (${new URL(url).host})`,
+      expected,
+      received: `${response.status} ${message}`.slice(0, 200),
+      fix,
+    });
   }
 }
 

@@ -40,7 +40,8 @@ function answer(request: IncomingMessage, response: ServerResponse): unknown {
     response.writeHead(status, { "content-type": "application/json", ...headers });
     response.end(JSON.stringify(value));
   };
-  if (repo.needsToken && request.headers.authorization !== `Bearer ${repo.needsToken}`) return json({ error: "gated" }, { "x-error-code": "GatedRepo" }, 401);
+  if (repo.needsToken && request.headers.authorization !== `Bearer ${repo.needsToken}`)
+    return json({ error: "gated" }, { "x-error-code": "GatedRepo" }, 401);
   const names = Object.keys(repo.files);
   if (url === "/api/models/me/tiny/revision/main") return json({ sha: COMMIT });
   if (url.startsWith(`/api/models/me/tiny/tree/${COMMIT}`)) {
@@ -48,14 +49,25 @@ function answer(request: IncomingMessage, response: ServerResponse): unknown {
     const page = url.includes("cursor") ? names.slice(2) : names.slice(0, 2);
     const entries = page.map((path) => {
       const { bytes, isLarge } = repo.files[path];
-      return { type: "file", path, size: bytes.length, oid: gitHash(bytes), ...(isLarge && { lfs: { oid: sha256(bytes), size: bytes.length } }) };
+      return {
+        type: "file",
+        path,
+        size: bytes.length,
+        oid: gitHash(bytes),
+        ...(isLarge && { lfs: { oid: sha256(bytes), size: bytes.length } }),
+      };
     });
     const next = `<http://${request.headers.host}/api/models/me/tiny/tree/${COMMIT}?cursor=2>; rel="next"`;
     return json(entries, url.includes("cursor") || names.length <= 2 ? {} : { link: next });
   }
   const path = new RegExp(`^/me/tiny/resolve/${COMMIT}/(.*)$`).exec(url)?.[1];
   const file = path === undefined ? undefined : repo.files[path];
-  if (!file) return json({ error: "none" }, { "x-error-code": url.includes("/me/tiny/revision/") ? "RevisionNotFound" : "RepoNotFound" }, 404);
+  if (!file)
+    return json(
+      { error: "none" },
+      { "x-error-code": url.includes("/me/tiny/revision/") ? "RevisionNotFound" : "RepoNotFound" },
+      404,
+    );
   const start = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
   const bytes = repo.isDamaged ? Buffer.alloc(file.bytes.length) : file.bytes;
   response.writeHead(start > 0 ? 206 : 200, { "content-length": bytes.length - start });
@@ -80,7 +92,11 @@ beforeEach(async () => {
   server = createServer(answer).listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   folder = await mkdtemp(join(tmpdir(), "kindling-hub-"));
-  options = { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, cacheFolder: folder, token: false };
+  options = {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cacheFolder: folder,
+    token: false,
+  };
 });
 afterEach(async () => {
   server.close();
@@ -119,9 +135,14 @@ describe("pull", () => {
 
   test("goes on from an earlier program's part", async () => {
     await pull("me/tiny", { ...options, include: ["config.json"] });
-    await writeFile(join(folder, "models--me--tiny", "blobs", `${sha256(weights)}.incomplete`), weights.subarray(0, 500));
+    await writeFile(
+      join(folder, "models--me--tiny", "blobs", `${sha256(weights)}.incomplete`),
+      weights.subarray(0, 500),
+    );
     await pull("me/tiny", options);
-    expect(requests.filter(({ url }) => url.endsWith("model.safetensors")).map(({ range }) => range)).toEqual(["bytes=500-"]);
+    expect(requests.filter(({ url }) => url.endsWith("model.safetensors")).map(({ range }) => range)).toEqual([
+      "bytes=500-",
+    ]);
   });
 
   test("a file with another hash is refused, and not kept", async () => {
@@ -135,10 +156,14 @@ describe("pull", () => {
     repo.needsToken = "hf_secret";
     await expect(pull("me/tiny", options)).rejects.toThrow(/gated model.*HF_TOKEN/s);
     await pull("me/tiny", { ...options, token: "hf_secret" });
-    await expect(pull("me/tiny", { ...options, token: "hf_secret", revision: "v9" })).rejects.toThrow(/revision that exists/);
+    await expect(pull("me/tiny", { ...options, token: "hf_secret", revision: "v9" })).rejects.toThrow(
+      /revision that exists/,
+    );
     await expect(pull("me/none", { ...options, token: "hf_secret" })).rejects.toThrow(/repository that exists/);
     await expect(pull("../x", options)).rejects.toThrow(/owner\/name/);
-    await expect(pull("me/tiny", { ...options, endpoint: "notaurl" })).rejects.toThrow(/endpoint: expected the address of a hub; received "notaurl"/);
+    await expect(pull("me/tiny", { ...options, endpoint: "notaurl" })).rejects.toThrow(
+      /endpoint: expected the address of a hub; received "notaurl"/,
+    );
   });
 
   test("a listing that would write elsewhere is refused", async () => {
@@ -148,7 +173,10 @@ describe("pull", () => {
 
   test("progress", async () => {
     const seen: number[] = [];
-    await pull("me/tiny", { ...options, onProgress: ({ file, doneBytes }) => file === "model.safetensors" && seen.push(doneBytes) });
+    await pull("me/tiny", {
+      ...options,
+      onProgress: ({ file, doneBytes }) => file === "model.safetensors" && seen.push(doneBytes),
+    });
     expect(seen.at(-1)).toBe(weights.length);
   });
 });
@@ -170,7 +198,9 @@ describe("without an answer", () => {
     expect(await pull("me/tiny", { ...options, endpoint })).toBe(path);
     expect(warnings.mock.calls.join()).toMatch(/me\/tiny:\n.*what is in the cache is used/);
     const begin = performance.now();
-    await expect(pull("me/other", { ...options, endpoint })).rejects.toThrow(/expected an answer from 127\.0\.0\.1:.*HF_HUB_OFFLINE/);
+    await expect(pull("me/other", { ...options, endpoint })).rejects.toThrow(
+      /expected an answer from 127\.0\.0\.1:.*HF_HUB_OFFLINE/,
+    );
     expect(performance.now() - begin).toBeLessThan(3000);
   });
 
@@ -195,7 +225,20 @@ describe("names", () => {
     expect(await isRemoteName("me/tiny")).toBe(true);
     expect(await isRemoteName("Qwen/Qwen2.5-0.5B")).toBe(true);
     expect(await isRemoteName("openai/whisper-tiny.en")).toBe(true);
-    const local = ["tiny", "./me/tiny", "../me", "/me/tiny", "~/tiny", "me/tiny/model", "me/tiny.gguf", "me/model.safetensors", "src/none", "me/", "/", ""];
+    const local = [
+      "tiny",
+      "./me/tiny",
+      "../me",
+      "/me/tiny",
+      "~/tiny",
+      "me/tiny/model",
+      "me/tiny.gguf",
+      "me/model.safetensors",
+      "src/none",
+      "me/",
+      "/",
+      "",
+    ];
     for (const name of local) expect([name, await isRemoteName(name)]).toEqual([name, false]);
   });
 
@@ -227,7 +270,14 @@ test("what is fetched of a repository: weights once, and those of modules that f
     "3_Dense/pytorch_model.bin",
     "openvino/model.safetensors",
   ];
-  const needed = ["config.json", "model.safetensors", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors", "3_Dense/pytorch_model.bin"];
+  const needed = [
+    "config.json",
+    "model.safetensors",
+    "1_Pooling/config.json",
+    "2_Dense/config.json",
+    "2_Dense/model.safetensors",
+    "3_Dense/pytorch_model.bin",
+  ];
   expect(neededFiles(paths, {})).toEqual(needed);
   expect(neededFiles(["config.json", "pytorch_model.bin"], {})).toEqual(["config.json", "pytorch_model.bin"]);
 });

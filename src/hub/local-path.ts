@@ -4,11 +4,12 @@ import { pull } from "./pull.ts";
 import { type HubOptions, isRepositoryId } from "./settings.ts";
 
 /** Endings of files; names of repositories end in numbers of versions too, as "org/model-2.5". */
-const FILE_ENDING = /\.(gguf|safetensors|onnx|bin|pt|pth|ckpt|h5|msgpack|pb|tflite|model|json|jsonl|txt|md|csv|parquet|zip|tar|gz|ya?ml|toml|m?[jt]s|py)$/i;
+const FILE_ENDING =
+  /\.(gguf|safetensors|onnx|bin|pt|pth|ckpt|h5|msgpack|pb|tflite|model|json|jsonl|txt|md|csv|parquet|zip|tar|gz|ya?ml|toml|m?[jt]s|py)$/i;
 
 /**
- * Whether a name may be asked of a hub: "owner/name" by the hub's rules, that is no file's name, and whose first part is no folder here. Everything
- * else is a path of this machine, which no server gets to see.
+ * Whether a name may be asked of a hub: "owner/name" by the hub's rules, that is no file's name, and whose first part
+ * is no folder here. Everything else is a path of this machine, which no server gets to see.
  */
 export async function isRemoteName(name: string): Promise<boolean> {
   const [owner, repository] = name.split("/");
@@ -22,7 +23,12 @@ export async function isRemoteName(name: string): Promise<boolean> {
 export async function localPath(name: string, hub?: HubOptions): Promise<string> {
   if (typeof name !== "string" || name === "") {
     const received = name === undefined ? "nothing" : JSON.stringify(name);
-    throw new OptionError({ where: "model", expected: 'a folder, a .gguf file or a repository such as "owner/name"', received, fix: "pass its name" });
+    throw new OptionError({
+      where: "model",
+      expected: 'a folder, a .gguf file or a repository such as "owner/name"',
+      received,
+      fix: "pass its name",
+    });
   }
   if (await exists(name)) return name;
   if (await isRemoteName(name)) return pull(name, hub);

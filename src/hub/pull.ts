@@ -12,10 +12,10 @@ const BREAKS = 5;
 const PARALLEL = 4;
 
 /**
- * Brings a model's files into the cache that Python's huggingface_hub shares, and gives their folder. What is there already is not fetched
- * again; what was broken off goes on where it stopped; each file's hash is checked.
- * @throws DataError for a repository or revision that is not there or not allowed, and for a file that arrives damaged; RuntimeError
- *   when the hub cannot be reached
+ * Brings a model's files into the cache that Python's huggingface_hub shares, and gives their folder. What is there
+ * already is not fetched again; what was broken off goes on where it stopped; each file's hash is checked.
+ * @throws DataError for a repository or revision that is not there or not allowed, and for a file that arrives damaged;
+ *   RuntimeError when the hub cannot be reached
  */
 export async function pull(id: string, options: HubOptions = {}): Promise<string> {
   const { source = "huggingface" } = options;
@@ -26,7 +26,8 @@ export async function pull(id: string, options: HubOptions = {}): Promise<string
   const complete = /^[0-9a-f]{40}$/.test(revision) ? await cache.completeSnapshot(revision) : undefined;
   if (complete) return complete;
   const client = await HubClient.open(id, options);
-  const listing = source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision);
+  const listing =
+    source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision);
   const repository = await listing.catch(async (error) => {
     if (!(error instanceof RuntimeError)) throw error;
     const folder = await cache.snapshotOf(revision).catch(() => undefined);
@@ -47,17 +48,24 @@ export async function pull(id: string, options: HubOptions = {}): Promise<string
       .slice(0, 3)
       .map(({ path }) => path)
       .join(", ")}`;
-    throw new DataError({ where: id, expected: "files of a model", received, fix: "check the id, or name files: --include" });
+    throw new DataError({
+      where: id,
+      expected: "files of a model",
+      received,
+      fix: "check the id, or name files: --include",
+    });
   }
   const queue = [...files];
   const worker = async () => {
-    for (let file = queue.shift(); file; file = queue.shift()) await fetchFile(client, repository, cache, file, options);
+    for (let file = queue.shift(); file; file = queue.shift())
+      await fetchFile(client, repository, cache, file, options);
   };
   const stop = (error: unknown) => {
     queue.length = 0;
     throw error;
   };
-  const results = await Promise.allSettled(Array.from({ length: PARALLEL }, () => worker().catch(stop))); // nobody writes on after a failure
+  // nobody writes on after a failure
+  const results = await Promise.allSettled(Array.from({ length: PARALLEL }, () => worker().catch(stop)));
   for (const result of results) if (result.status === "rejected") throw result.reason;
   return cache.finish(revision, repository.commit);
 }
@@ -85,7 +93,9 @@ class HubCache {
 
   /** The folder of a revision, without asking anybody. @throws DataError when it is not there */
   async snapshotOf(revision: string): Promise<string> {
-    const commit = this.isModelScope ? revision : await readFile(join(this.folder, "refs", ...revision.split("/")), "utf8").catch(() => revision);
+    const commit = this.isModelScope
+      ? revision
+      : await readFile(join(this.folder, "refs", ...revision.split("/")), "utf8").catch(() => revision);
     const folder = this.snapshot(commit.trim());
     if (await exists(join(folder, "config.json"))) return folder;
     throw new DataError({
@@ -123,7 +133,13 @@ class HubCache {
   }
 }
 
-async function fetchFile(client: HubClient, repository: Repository, cache: HubCache, file: RemoteFile, options: HubOptions): Promise<void> {
+async function fetchFile(
+  client: HubClient,
+  repository: Repository,
+  cache: HubCache,
+  file: RemoteFile,
+  options: HubOptions,
+): Promise<void> {
   const blob = cache.blob(file.hash);
   await makeFolder(dirname(blob));
   const size = await stat(blob).then(
@@ -134,8 +150,17 @@ async function fetchFile(client: HubClient, repository: Repository, cache: HubCa
   await cache.place(file, repository.commit);
 }
 
-/** Fetches into a file beside the target, on from where an earlier try stopped, and puts it in place when its hash is right. */
-async function download(client: HubClient, url: string, target: string, { path, bytes, hash }: RemoteFile, options: HubOptions): Promise<void> {
+/**
+ * Fetches into a file beside the target, on from where an earlier try stopped, and puts it in place when its hash is
+ * right.
+ */
+async function download(
+  client: HubClient,
+  url: string,
+  target: string,
+  { path, bytes, hash }: RemoteFile,
+  options: HubOptions,
+): Promise<void> {
   const partial = `${target}.incomplete`;
   const file = await open(partial, "a+");
   try {
@@ -145,7 +170,9 @@ async function download(client: HubClient, url: string, target: string, { path, 
       done = 0;
     }
     for (let breaks = 0; done < bytes; ) {
-      const response = await client.request(url, { headers: { "accept-encoding": "identity", ...(done > 0 && { range: `bytes=${done}-` }) } });
+      const response = await client.request(url, {
+        headers: { "accept-encoding": "identity", ...(done > 0 && { range: `bytes=${done}-` }) },
+      });
       if (done > 0 && response.status !== 206) {
         await file.truncate(0); // the server starts over
         done = 0;

@@ -23,7 +23,8 @@ const damaged = (where: string, expected: string, received: unknown) =>
 function remoteFile(where: string, path: unknown, bytes: unknown, hash: unknown): RemoteFile {
   if (typeof path !== "string" || !isSafePath(path)) throw damaged(where, "paths inside the repository", path);
   if (!Number.isSafeInteger(bytes) || (bytes as number) < 0) throw damaged(`${where}, ${path}`, "a size", bytes);
-  if (typeof hash !== "string" || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash)) throw damaged(`${where}, ${path}`, "a hash", hash);
+  if (typeof hash !== "string" || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hash))
+    throw damaged(`${where}, ${path}`, "a hash", hash);
   return { path, bytes: bytes as number, hash };
 }
 
@@ -31,7 +32,9 @@ function remoteFile(where: string, path: unknown, bytes: unknown, hash: unknown)
 export async function huggingFaceRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
   const api = `${client.endpoint}/api/models/${encodePath(id)}`;
   const isCommit = /^[0-9a-f]{40}$/.test(revision);
-  const info = isCommit ? { sha: revision } : ((await client.json(`${api}/revision/${encodeURIComponent(revision)}`)) as Json);
+  const info = isCommit
+    ? { sha: revision }
+    : ((await client.json(`${api}/revision/${encodeURIComponent(revision)}`)) as Json);
   const commit = info.sha;
   if (typeof commit !== "string" || !/^[0-9a-f]{40}$/.test(commit)) throw damaged(id, "a commit", commit);
   const files: RemoteFile[] = [];
@@ -45,10 +48,15 @@ export async function huggingFaceRepository(client: HubClient, id: string, revis
       lfs?: { oid: unknown; size: unknown };
     }[];
     if (!Array.isArray(entries)) throw damaged(id, "a list of files", entries);
-    for (const { type, path, size, oid, lfs } of entries) if (type === "file") files.push(remoteFile(id, path, lfs?.size ?? size, lfs?.oid ?? oid));
+    for (const { type, path, size, oid, lfs } of entries)
+      if (type === "file") files.push(remoteFile(id, path, lfs?.size ?? size, lfs?.oid ?? oid));
     url = nextPage(response.headers.get("link"), client.endpoint);
   }
-  return { commit, files, urlOf: (path) => `${client.endpoint}/${encodePath(id)}/resolve/${commit}/${encodePath(path)}` };
+  return {
+    commit,
+    files,
+    urlOf: (path) => `${client.endpoint}/${encodePath(id)}/resolve/${commit}/${encodePath(path)}`,
+  };
 }
 
 /** The next page, of the same server: a token is not sent elsewhere. */
@@ -66,12 +74,18 @@ const LONGEST_LISTING = 3000;
 export async function modelScopeRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
   const api = `${client.endpoint}/api/v1/models/${encodePath(id)}/repo`;
   const list = async (root: string): Promise<RemoteFile[]> => {
-    const query = new URLSearchParams({ Revision: revision, Recursive: root === "" ? "True" : "False", ...(root && { Root: root }) });
+    const query = new URLSearchParams({
+      Revision: revision,
+      Recursive: root === "" ? "True" : "False",
+      ...(root && { Root: root }),
+    });
     const { Data: data, Success: isFine, Message: message } = (await client.json(`${api}/files?${query}`)) as Json;
     const entries = (data as Json | undefined)?.Files as Json[] | undefined;
     if (isFine === false || !Array.isArray(entries)) throw damaged(id, "a list of files", message ?? data);
     if (entries.length >= LONGEST_LISTING) throw damaged(id, `fewer than ${LONGEST_LISTING} files`, entries.length);
-    return entries.filter(({ Type: type }) => type !== "tree").map(({ Path: path, Size: size, Sha256: hash }) => remoteFile(id, path, size, hash));
+    return entries
+      .filter(({ Type: type }) => type !== "tree")
+      .map(({ Path: path, Size: size, Sha256: hash }) => remoteFile(id, path, size, hash));
   };
   const urlOf = (path: string) => `${api}?${new URLSearchParams({ Revision: revision, FilePath: path })}`;
   return { commit: revision, files: await list(""), urlOf };

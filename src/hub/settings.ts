@@ -10,7 +10,10 @@ export interface HubOptions {
   source?: HubSource;
   /** Branch, tag or commit. @default "main", of ModelScope "master" */
   revision?: string;
-  /** Access token; false for none. @default HF_TOKEN, or the file that Python's client keeps; of ModelScope MODELSCOPE_API_TOKEN */
+  /**
+   * Access token; false for none. @default HF_TOKEN, or the file that Python's client keeps; of ModelScope
+   * MODELSCOPE_API_TOKEN
+   */
   token?: string | false;
   /** Another server that speaks the protocol. @default HF_ENDPOINT; of ModelScope MODELSCOPE_ENDPOINT */
   endpoint?: string;
@@ -23,21 +26,27 @@ export interface HubOptions {
   exclude?: readonly string[];
   /** Called as bytes arrive. */
   onProgress?: (progress: { file: string; doneBytes: number; totalBytes: number }) => void;
-  /** How long a server may say nothing, before its answer and within it. @default HF_HUB_DOWNLOAD_TIMEOUT in seconds, or 10,000 */
+  /**
+   * How long a server may say nothing, before its answer and within it. @default HF_HUB_DOWNLOAD_TIMEOUT in seconds, or
+   * 10,000
+   */
   timeoutMs?: number;
   signal?: AbortSignal;
 }
 
 const environment = process.env;
-const first = (...names: string[]) => names.map((name) => environment[name]).find((value) => value !== undefined && value !== "");
+const first = (...names: string[]) =>
+  names.map((name) => environment[name]).find((value) => value !== undefined && value !== "");
 
 const expand = (path: string) => resolve(path.replace(/^~(?=\/|$)/, homedir()));
 /** Where Python's client keeps its token and its cache. */
-const home = () => expand(first("HF_HOME") ?? join(first("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface"));
+const home = () =>
+  expand(first("HF_HOME") ?? join(first("XDG_CACHE_HOME") ?? join(homedir(), ".cache"), "huggingface"));
 
 export function cacheFolderOf({ source = "huggingface", cacheFolder }: HubOptions): string {
   if (cacheFolder !== undefined) return expand(cacheFolder);
-  if (source === "modelscope") return join(expand(first("MODELSCOPE_CACHE") ?? join(homedir(), ".cache", "modelscope")), "models");
+  if (source === "modelscope")
+    return join(expand(first("MODELSCOPE_CACHE") ?? join(homedir(), ".cache", "modelscope")), "models");
   return expand(first("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") ?? join(home(), "hub"));
 }
 
@@ -52,14 +61,21 @@ export function endpointOf({ source = "huggingface", endpoint }: HubOptions): st
   const address = (endpoint ?? first(variable) ?? usual).replace(/\/+$/, "");
   if (/^https?:$/.test(URL.canParse(address) ? new URL(address).protocol : "")) return address;
   const fix = `name one that begins with https://, or leave out --endpoint and ${variable}`;
-  throw new OptionError({ where: "endpoint", expected: "the address of a hub", received: JSON.stringify(address), fix });
+  throw new OptionError({
+    where: "endpoint",
+    expected: "the address of a hub",
+    received: JSON.stringify(address),
+    fix,
+  });
 }
 
 export async function tokenOf({ source = "huggingface", token }: HubOptions): Promise<string | undefined> {
   if (token === false) return undefined;
   if (token !== undefined) return token;
   if (source === "modelscope") return first("MODELSCOPE_API_TOKEN");
-  const found = first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ?? (await readFile(first("HF_TOKEN_PATH") ?? join(home(), "token"), "utf8").catch(() => ""));
+  const found =
+    first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ??
+    (await readFile(first("HF_TOKEN_PATH") ?? join(home(), "token"), "utf8").catch(() => ""));
   return found.replace(/[\r\n]/g, "").trim() || undefined;
 }
 
@@ -75,7 +91,8 @@ export const isOffline = ({ isOffline: asked }: HubOptions): boolean =>
 
 /** Whether a text could name a repository: "name" or "owner/name". */
 export function isRepositoryId(text: string): boolean {
-  const isPart = (part: string) => /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$/.test(part) && !/--|\.\.|[.-]$|\.git$/.test(part);
+  const isPart = (part: string) =>
+    /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}$/.test(part) && !/--|\.\.|[.-]$|\.git$/.test(part);
   const parts = text.split("/");
   return parts.length <= 2 && parts.every(isPart);
 }
@@ -83,12 +100,19 @@ export function isRepositoryId(text: string): boolean {
 /** @throws OptionError for what cannot be the id of a repository */
 export function requireRepositoryId(id: string, source: HubSource): void {
   if (isRepositoryId(id) && (source === "huggingface" || id.includes("/"))) return;
-  throw new OptionError({ where: "repository", expected: 'an id such as "owner/name"', received: JSON.stringify(id), fix: "copy it from the model's page" });
+  throw new OptionError({
+    where: "repository",
+    expected: 'an id such as "owner/name"',
+    received: JSON.stringify(id),
+    fix: "copy it from the model's page",
+  });
 }
 
 /** A path inside a repository that stays inside the folder it is written to. */
 export const isSafePath = (path: string): boolean =>
-  path !== "" && !/[\\\0]|^\/|^[A-Za-z]:/.test(path) && path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
+  path !== "" &&
+  !/[\\\0]|^\/|^[A-Za-z]:/.test(path) &&
+  path.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 
 /** Files of a repository that a pattern names; "*" goes over folders. */
 function matches(path: string, patterns: readonly string[]): boolean {
@@ -101,21 +125,36 @@ function matches(path: string, patterns: readonly string[]): boolean {
   });
 }
 
-const WEIGHTS = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.ot", "*.onnx", "*.onnx_data", "*.gguf", "*.tflite", "*.mlmodel", "*.pb"];
+const WEIGHTS = [
+  "*.bin",
+  "*.pt",
+  "*.pth",
+  "*.ckpt",
+  "*.h5",
+  "*.msgpack",
+  "*.ot",
+  "*.onnx",
+  "*.onnx_data",
+  "*.gguf",
+  "*.tflite",
+  "*.mlmodel",
+  "*.pb",
+];
 const MODEL_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", "*.tiktoken", "README.md"];
 
 /** A folder of a sentence-transformers module, such as 2_Dense. */
 const MODULE_FOLDER = /^(\d+_\w+\/)(model\.safetensors|pytorch_model\.bin)$/;
 
 /**
- * What a model needs of a repository: its configs, tokenizer and safetensors, also those of modules that follow it; torch's files where there are
- * no safetensors.
+ * What a model needs of a repository: its configs, tokenizer and safetensors, also those of modules that follow it;
+ * torch's files where there are no safetensors.
  */
 export function neededFiles(paths: readonly string[], { include, exclude = [] }: HubOptions): string[] {
   const kept = paths.filter((path) => !matches(path, exclude));
   if (include) return kept.filter((path) => matches(path, include));
   const hasSafetensors = kept.some((path) => !path.includes("/") && path.endsWith(".safetensors"));
-  const isNeeded = (path: string) => matches(path, MODEL_FILES) || (!hasSafetensors && /^pytorch_model.*\.bin$/.test(path));
+  const isNeeded = (path: string) =>
+    matches(path, MODEL_FILES) || (!hasSafetensors && /^pytorch_model.*\.bin$/.test(path));
   return kept.filter((path) => {
     const [, module, file] = MODULE_FOLDER.exec(path) ?? [];
     if (module) return file === "model.safetensors" || !kept.includes(`${module}model.safetensors`);

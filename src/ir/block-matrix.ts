@@ -1,4 +1,7 @@
-/** A matrix [N, K] of 4- or 8-bit integers: integer minus `zero`, times the scale of its block, plus the block's minimum. */
+/**
+ * A matrix [N, K] of 4- or 8-bit integers: integer minus `zero`, times the scale of its block, plus the block's
+ * minimum.
+ */
 export interface BlockMatrix {
   bits: 4 | 8;
   /** Numbers of a row that share a scale: 16, 32, 64, 128 or 256. */

@@ -5,16 +5,18 @@ import { nameNode } from "./printer.ts";
 import { shapesEqual } from "./size.ts";
 
 /**
- * Verifies a graph: inputs come before users, every input is really an output of its node, and inferring the types again
- * gives the types recorded. Runs between passes, so a wrong pass is caught where it happened.
+ * Verifies a graph: inputs come before users, every input is really an output of its node, and inferring the types
+ * again gives the types recorded. Runs between passes, so a wrong pass is caught where it happened.
  * @throws GraphError naming the pass and the node.
  */
 export function checkGraph(graph: Graph, afterPass: string): void {
   const seen = new Set<Node>();
   for (const node of graph.nodes) {
     for (const input of node.inputs) {
-      if (!seen.has(input.node)) fail(afterPass, node, "inputs that are computed before it", `${nameNode(input.node)}, which comes later`);
-      if (input.node.outputs[input.index] !== input) fail(afterPass, node, "inputs that are outputs of their node", describe(input));
+      if (!seen.has(input.node))
+        fail(afterPass, node, "inputs that are computed before it", `${nameNode(input.node)}, which comes later`);
+      if (input.node.outputs[input.index] !== input)
+        fail(afterPass, node, "inputs that are outputs of their node", describe(input));
     }
     const types = node.op.inferTypes(node.inputs, node.attributes);
     types.forEach((type, i) => {

@@ -31,7 +31,16 @@ const constructors = {
 } as const;
 
 /** Bytes of one element. */
-export const bytesPerElement: Readonly<Record<DType, number>> = { f32: 4, f16: 2, bf16: 2, i32: 4, i64: 8, i8: 1, u8: 1, bool: 1 };
+export const bytesPerElement: Readonly<Record<DType, number>> = {
+  f32: 4,
+  f16: 2,
+  bf16: 2,
+  i32: 4,
+  i64: 8,
+  i8: 1,
+  u8: 1,
+  bool: 1,
+};
 
 export const dtypes = Object.keys(bytesPerElement) as DType[];
 
@@ -51,13 +60,19 @@ export function hostArray<D extends DType>(dtype: D, length: number): HostArrays
 /** A host array over existing bytes, copied only when the offset is not a multiple of the element size. */
 export function hostArrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): HostArrays[D] {
   const size = bytesPerElement[dtype];
-  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes); // the slice of a Buffer would be a view
-  return new constructors[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / size) as HostArrays[D];
+  // the slice of a Buffer would be a view
+  const aligned = bytes.byteOffset % size === 0 ? bytes : new Uint8Array(bytes);
+  return new constructors[dtype](
+    aligned.buffer as ArrayBuffer,
+    aligned.byteOffset,
+    aligned.byteLength / size,
+  ) as HostArrays[D];
 }
 
 /** Host array of `dtype` holding plain numbers (or booleans); rounds to the dtype. */
 export function hostArrayFrom<D extends DType>(dtype: D, values: ArrayLike<number | boolean | bigint>): HostArrays[D] {
-  if ((dtype === "f16" || dtype === "bf16") && values instanceof Float32Array) return narrowFromF32(dtype, values) as HostArrays[D];
+  if ((dtype === "f16" || dtype === "bf16") && values instanceof Float32Array)
+    return narrowFromF32(dtype, values) as HostArrays[D];
   const out = hostArray(dtype, values.length);
   for (let i = 0; i < values.length; i++) out[i] = encodeElement(dtype, values[i]) as never;
   return out;
@@ -114,7 +129,9 @@ const FLOAT16_NORMAL_BITS = 0x38800000;
 /** What the exponent of f32 is larger by, in its place. */
 const FLOAT16_BIAS_BITS = (127 - 15) << 23;
 
-/** Adding half of what is cut off, less one where the last bit that stays is even, carries where the number rounds up. */
+/**
+ * Adding half of what is cut off, less one where the last bit that stays is even, carries where the number rounds up.
+ */
 function narrowBfloat16(bits: number): number {
   if ((bits & 0x7fffffff) > INFINITY_BITS) return 0x7fc0;
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
@@ -125,7 +142,8 @@ function narrowFloat16(bits: number): number {
   const magnitude = bits & 0x7fffffff;
   if (magnitude > INFINITY_BITS) return 0x7e00;
   if (magnitude >= FLOAT16_OVERFLOW_BITS) return sign | 0x7c00;
-  if (magnitude >= FLOAT16_NORMAL_BITS) return sign | ((magnitude - FLOAT16_BIAS_BITS + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  if (magnitude >= FLOAT16_NORMAL_BITS)
+    return sign | ((magnitude - FLOAT16_BIAS_BITS + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
   // subnormal, a multiple of 2^-24: its integer is the mantissa with its leading 1, shifted
   const shift = 126 - (magnitude >>> 23);
   if (shift > 24) return sign;
@@ -139,7 +157,12 @@ function narrowFloat16(bits: number): number {
 /** @throws DTypeError when `dtype` is not a float. */
 export function requireFloatDType(where: string, dtype: DType): void {
   if (isFloat(dtype)) return;
-  throw new DTypeError({ where, expected: "a float dtype (f32, f16 or bf16)", received: dtype, fix: `cast it first: cast(x, "f32")` });
+  throw new DTypeError({
+    where,
+    expected: "a float dtype (f32, f16 or bf16)",
+    received: dtype,
+    fix: `cast it first: cast(x, "f32")`,
+  });
 }
 
 const scratch = new DataView(new ArrayBuffer(4));

@@ -10,8 +10,8 @@ export interface ErrorParts {
 }
 
 /**
- * Base of all errors thrown on purpose by Kindling. The parts are kept as fields, so that a server or a CLI can map them
- * without reading the message.
+ * Base of all errors thrown on purpose by Kindling. The parts are kept as fields, so that a server or a CLI can map
+ * them without reading the message.
  */
 export class KindlingError extends Error {
   where: string;
@@ -45,7 +45,10 @@ export class KindlingError extends Error {
 export class ShapeError extends KindlingError {}
 /** An operation does not accept this dtype. */
 export class DTypeError extends KindlingError {}
-/** A graph is malformed, or something was asked of it that it cannot give (for example the gradient of an unrelated tensor). */
+/**
+ * A graph is malformed, or something was asked of it that it cannot give (for example the gradient of an unrelated
+ * tensor).
+ */
 export class GraphError extends KindlingError {}
 /** An option or a configuration value is unknown or out of range. */
 export class OptionError extends KindlingError {}

@@ -60,10 +60,13 @@ export function applyOp(op: Op, inputs: readonly Value[], attributes: Attributes
 }
 
 /**
- * Rebuilds a graph bottom-up. `replace` sees each non-leaf node with its already rewritten inputs and returns the values
- * that stand for its outputs, or undefined to keep the node.
+ * Rebuilds a graph bottom-up. `replace` sees each non-leaf node with its already rewritten inputs and returns the
+ * values that stand for its outputs, or undefined to keep the node.
  */
-export function rewrite(graph: Graph, replace: (node: Node, inputs: readonly Value[]) => readonly Value[] | undefined): Graph {
+export function rewrite(
+  graph: Graph,
+  replace: (node: Node, inputs: readonly Value[]) => readonly Value[] | undefined,
+): Graph {
   const replaced = new Map<Node, readonly Value[]>();
   const lookUp = (value: Value): Value => replaced.get(value.node)?.[value.index] ?? value;
   for (const node of graph.nodes) {
@@ -91,10 +94,12 @@ export function dependents(order: readonly Node[], roots: Iterable<Value>): Set<
 /** `values` computed anew with other values in the place of some: nodes that depend on none of these are shared. */
 export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
   const copies = new Map<Node, Node>();
-  const lookUp = (value: Value): Value => replacements.get(value) ?? copies.get(value.node)?.outputs[value.index] ?? value;
+  const lookUp = (value: Value): Value =>
+    replacements.get(value) ?? copies.get(value.node)?.outputs[value.index] ?? value;
   for (const node of topologicalOrder(values)) {
     const inputs = node.inputs.map(lookUp);
-    if (inputs.some((input, i) => input !== node.inputs[i])) copies.set(node, new Node(node.op, inputs, node.attributes, node.outputs, node.scope));
+    if (inputs.some((input, i) => input !== node.inputs[i]))
+      copies.set(node, new Node(node.op, inputs, node.attributes, node.outputs, node.scope));
   }
   return values.map(lookUp);
 }

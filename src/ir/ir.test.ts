@@ -60,7 +60,9 @@ test("the checker finds a node whose type is wrong", () => {
   const good = add(x, 1);
   const bad = new Node(good.node.op, good.node.inputs, {}, [{ dtype: "f32", shape: [3] }]).outputs[0];
   expect(() => checkGraph(new Graph([x], [good]), "test")).not.toThrow();
-  expect(() => checkGraph(new Graph([x], [bad]), "test")).toThrow(/after test, add: expected output 0 to be f32\[2\]; received f32\[3\]/);
+  expect(() => checkGraph(new Graph([x], [bad]), "test")).toThrow(
+    /after test, add: expected output 0 to be f32\[2\]; received f32\[3\]/,
+  );
 });
 
 test("a placeholder that is no input is an error", () => {
@@ -124,7 +126,17 @@ test("floats of 16 bits, many at once, are as one by one", () => {
     const middle = Math.fround((number + all[i + 1]) / 2);
     return [number, middle, middle * (1 + 2 ** -23), middle * (1 - 2 ** -23)];
   });
-  const numbers = Float32Array.from([...around, 2 ** -24, 2 ** -25, 3 * 2 ** -26, 65519.996, 65520, -65520, 3.4e38, 1e-45]);
+  const numbers = Float32Array.from([
+    ...around,
+    2 ** -24,
+    2 ** -25,
+    3 * 2 ** -26,
+    65519.996,
+    65520,
+    -65520,
+    3.4e38,
+    1e-45,
+  ]);
   const wrong = (dtype: "f16" | "bf16", plain: (x: number) => number) => {
     const found = narrowFromF32(dtype, numbers);
     return [...numbers].filter((number, i) => found[i] !== plain(number));

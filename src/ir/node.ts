@@ -56,7 +56,9 @@ export class Value implements TensorType {
   }
 }
 
-/** A leaf whose numbers come from outside when the graph runs: an argument, a variable or a buffer that exists already. */
+/**
+ * A leaf whose numbers come from outside when the graph runs: an argument, a variable or a buffer that exists already.
+ */
 export class PlaceholderOp implements Op {
   readonly name = "placeholder";
   /** What messages call it. */

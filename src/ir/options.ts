@@ -13,7 +13,12 @@ export function known<O extends object | undefined>(where: string, options: O, n
   const list = Object.keys(names);
   if (options === null || typeof options !== "object" || Array.isArray(options)) {
     const received = JSON.stringify(options) ?? typeof options;
-    throw new OptionError({ where, expected: `an object of the options ${list.join(", ")}`, received, fix: `write { ${list[0]}: ... }` });
+    throw new OptionError({
+      where,
+      expected: `an object of the options ${list.join(", ")}`,
+      received,
+      fix: `write { ${list[0]}: ... }`,
+    });
   }
   checkOptions(where, options, list);
   return options;
@@ -40,5 +45,10 @@ export function requireDType<D extends DType>(where: string, dtype: D): D {
   if (dtypes.includes(dtype)) return dtype;
   const meant = foreignNames[String(dtype).toLowerCase()] ?? nearest(String(dtype), dtypes);
   const fix = meant ? `did you mean "${meant}"?` : `choose a dtype of ${dtypes.join(", ")}`;
-  throw new DTypeError({ where, expected: `a dtype of ${dtypes.join(", ")}`, received: JSON.stringify(dtype) ?? String(dtype), fix });
+  throw new DTypeError({
+    where,
+    expected: `a dtype of ${dtypes.join(", ")}`,
+    received: JSON.stringify(dtype) ?? String(dtype),
+    fix,
+  });
 }

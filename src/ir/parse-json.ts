@@ -9,7 +9,8 @@ export interface ParseJsonOptions {
 }
 
 /**
- * The value of a JSON text that somebody else wrote. How deep it goes and how many values it has is counted before any of them is made.
+ * The value of a JSON text that somebody else wrote. How deep it goes and how many values it has is counted before any
+ * of them is made.
  * @throws DataError naming the place, for what is no JSON, or more of it than real files have
  */
 export function parseJson(
@@ -38,7 +39,11 @@ export function parseJsonBytes(bytes: Uint8Array, where: string, options: ParseJ
   return parseJson(text, where, options);
 }
 
-const descriptions = { jsonDepth: "lists and objects inside one another", jsonContainers: "lists and objects", jsonValues: "values" } as const;
+const descriptions = {
+  jsonDepth: "lists and objects inside one another",
+  jsonContainers: "lists and objects",
+  jsonValues: "values",
+} as const;
 const [QUOTE, BACKSLASH, COMMA, COLON] = [0x22, 0x5c, 0x2c, 0x3a];
 
 /** Limits of what a JSON text has. */
@@ -57,9 +62,17 @@ const fileLimits = { depth: "jsonDepth", containers: "jsonContainers", values: "
 
 const mostOf = (name: LimitName | undefined) => (name === undefined ? Number.POSITIVE_INFINITY : limits[name]);
 
-/** The limit that a JSON text is beyond, found before any of its values is made. It need not be sound: that is found out afterwards. */
+/**
+ * The limit that a JSON text is beyond, found before any of its values is made. It need not be sound: that is found out
+ * afterwards.
+ */
 export function exceededJsonLimit<L extends LimitName>(text: string, names: JsonLimits<L>): L | undefined {
-  const [maxDepth, maxContainers, maxValues, maxFields] = [names.depth, names.containers, names.values, names.fields].map(mostOf);
+  const [maxDepth, maxContainers, maxValues, maxFields] = [
+    names.depth,
+    names.containers,
+    names.values,
+    names.fields,
+  ].map(mostOf);
   let [depth, containers, values, fields] = [0, 0, 0, 0];
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);

@@ -9,9 +9,10 @@
  *   type       = dtype "[" [ size { ", " size } ] "]"
  *   size       = integer | polynomial over symbols, such as "2*T + 1"
  *
- * The bodies of loops and branches follow their line, indented. Inputs print as %a0, %a1, ...; other values as %0, %1, ... in topological order. Constants print their numbers when
- * there are at most 8, otherwise their count and a hash of the bytes. Equal text means equal computation (up to a hash
- * collision in large constants), so the text is also the key of the cache of compiled graphs.
+ * The bodies of loops and branches follow their line, indented. Inputs print as %a0, %a1, ...; other values as %0, %1,
+ * ... in topological order. Constants print their numbers when there are at most 8, otherwise their count and a hash of
+ * the bytes. Equal text means equal computation (up to a hash collision in large constants), so the text is also the
+ * key of the cache of compiled graphs.
  */
 import { toNumbers } from "./dtype.ts";
 import type { Graph } from "./graph.ts";
@@ -24,14 +25,19 @@ export function printGraph(graph: Graph): string {
   graph.inputs.forEach((input, i) => {
     names.set(input, `%a${i}`);
   });
-  const lines: string[] = [`graph(${graph.inputs.map((input) => `${names.get(input)}: ${describe(input)}`).join(", ")}) {`];
+  const lines: string[] = [
+    `graph(${graph.inputs.map((input) => `${names.get(input)}: ${describe(input)}`).join(", ")}) {`,
+  ];
   let next = 0;
   for (const node of graph.nodes) {
     if (names.has(node.outputs[0])) continue;
     for (const output of node.outputs) names.set(output, `%${next++}`);
     const left = node.outputs.map((output) => names.get(output)).join(", ");
-    const operands = node.op instanceof ConstantOp ? printConstant(node.op) : node.inputs.map((input) => names.get(input)).join(", ");
-    lines.push(`  ${left} = ${node.op.name}(${operands})${printAttributes(node.attributes)} : ${node.outputs.map(describe).join(", ")}`);
+    const operands =
+      node.op instanceof ConstantOp ? printConstant(node.op) : node.inputs.map((input) => names.get(input)).join(", ");
+    lines.push(
+      `  ${left} = ${node.op.name}(${operands})${printAttributes(node.attributes)} : ${node.outputs.map(describe).join(", ")}`,
+    );
     for (const body of node.op.bodies ?? [])
       lines.push(
         ...printGraph(body)
@@ -62,7 +68,11 @@ function printAttributes(attributes: Attributes): string {
 }
 
 function printAttribute(value: Attribute): string {
-  return Array.isArray(value) ? `[${value.join(", ")}]` : typeof value === "string" ? JSON.stringify(value) : String(value);
+  return Array.isArray(value)
+    ? `[${value.join(", ")}]`
+    : typeof value === "string"
+      ? JSON.stringify(value)
+      : String(value);
 }
 
 /** "matmul in h.0.attn" for messages. */

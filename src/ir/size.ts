@@ -1,9 +1,9 @@
 import { ShapeError } from "./errors.ts";
 
 /**
- * One size of a shape: a number, or a symbolic size such as `B`, `2*T` or `P + T` that is known only when the graph runs.
- * A symbolic size is a polynomial with integer coefficients over named symbols, kept in canonical form, so two sizes are
- * equal exactly when they print the same.
+ * One size of a shape: a number, or a symbolic size such as `B`, `2*T` or `P + T` that is known only when the graph
+ * runs. A symbolic size is a polynomial with integer coefficients over named symbols, kept in canonical form, so two
+ * sizes are equal exactly when they print the same.
  */
 export type Size = number | SymbolicSize;
 export type Shape = readonly Size[];
@@ -14,7 +14,9 @@ export class SymbolicSize {
   readonly text: string;
 
   constructor(terms: Iterable<[string, number]>) {
-    const sorted = [...terms].filter(([, coefficient]) => coefficient !== 0).sort(([a], [b]) => (a === "" ? 1 : b === "" ? -1 : a < b ? -1 : 1));
+    const sorted = [...terms]
+      .filter(([, coefficient]) => coefficient !== 0)
+      .sort(([a], [b]) => (a === "" ? 1 : b === "" ? -1 : a < b ? -1 : 1));
     this.terms = new Map(sorted);
     this.text = sorted.map(([name, c]) => (name === "" ? `${c}` : c === 1 ? name : `${c}*${name}`)).join(" + ");
   }
@@ -30,7 +32,12 @@ export class SymbolicSize {
  */
 export function symbol(name: string): SymbolicSize {
   if (!/^[A-Za-z_]\w*$/.test(name)) {
-    throw new ShapeError({ where: "symbol", expected: "an identifier such as B or T", received: `"${name}"`, fix: "use letters, digits and _" });
+    throw new ShapeError({
+      where: "symbol",
+      expected: "an identifier such as B or T",
+      received: `"${name}"`,
+      fix: "use letters, digits and _",
+    });
   }
   return new SymbolicSize([[name, 1]]);
 }
@@ -115,7 +122,12 @@ export function evaluateSize(size: Size, symbols: ReadonlyMap<string, number>): 
     for (const factor of name.split("*").filter(Boolean)) {
       const value = symbols.get(factor);
       if (value === undefined) {
-        throw new ShapeError({ where: "size", expected: `a value for symbol ${factor}`, received: "none", fix: "pass an input whose shape has this symbol" });
+        throw new ShapeError({
+          where: "size",
+          expected: `a value for symbol ${factor}`,
+          received: "none",
+          fix: "pass an input whose shape has this symbol",
+        });
       }
       product *= value;
     }
@@ -127,7 +139,12 @@ export function evaluateSize(size: Size, symbols: ReadonlyMap<string, number>): 
 /** @throws ShapeError when a size is symbolic. */
 export function requireStatic(where: string, shape: Shape): readonly number[] {
   if (isStatic(shape)) return shape;
-  throw new ShapeError({ where, expected: "sizes that are known now", received: `[${shape.join(", ")}]`, fix: "give this tensor fixed sizes" });
+  throw new ShapeError({
+    where,
+    expected: "sizes that are known now",
+    received: `[${shape.join(", ")}]`,
+    fix: "give this tensor fixed sizes",
+  });
 }
 
 /** Shape that `a` and `b` broadcast to, or undefined when they do not. Sizes are aligned at the right; 1 stretches. */

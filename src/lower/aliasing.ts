@@ -3,8 +3,8 @@ import { entryOf } from "./passes.ts";
 
 /**
  * Whether the graph may write output `outputIndex` into the memory of input `inputIndex` while it runs: every node that
- * reads the input must have finished before the node that makes the output starts, or be that node itself and allow it. And whatever
- * may fail must have succeeded by then, so that a run which fails has written nothing.
+ * reads the input must have finished before the node that makes the output starts, or be that node itself and allow it.
+ * And whatever may fail must have succeeded by then, so that a run which fails has written nothing.
  */
 export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: number): boolean {
   const output = graph.outputs[outputIndex];
@@ -15,14 +15,18 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
   const checks = [...checksOf(graph)];
   const isBefore = (node: Node) => node !== output.node && ancestors.has(node);
   const made = checks.flatMap(([node, list]) => (isBefore(node) ? list : []));
-  const isMade = ({ indices, bound }: Check) => made.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
+  const isMade = ({ indices, bound }: Check) =>
+    made.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
   if (!checks.every(([node, list]) => isBefore(node) || list.every(isMade))) return false;
   const users = usersOf(graph);
   const readers = readersOf(input, users);
   return readers.every(({ node, value }) => {
     if (node === output.node) {
-      const isAllowed = (entryOf(node).inPlace ?? []).some(([i, o]) => node.inputs[i] === value && node.outputs[o] === output);
-      return isAllowed && shapesEqual(value.shape, output.shape); // a broadcast operand is read again after its place was written
+      const isAllowed = (entryOf(node).inPlace ?? []).some(
+        ([i, o]) => node.inputs[i] === value && node.outputs[o] === output,
+      );
+      // a broadcast operand is read again after its place was written
+      return isAllowed && shapesEqual(value.shape, output.shape);
     }
     return ancestors.has(node);
   });
@@ -40,7 +44,9 @@ const cachedChecks = new WeakMap<Graph, ReadonlyMap<Node, readonly Check[]>>();
 function checksOf(graph: Graph): ReadonlyMap<Node, readonly Check[]> {
   const known = cachedChecks.get(graph);
   if (known) return known;
-  const checks = new Map(graph.nodes.map((node) => [node, checksOfNode(node)] as const).filter(([, { length }]) => length > 0));
+  const checks = new Map(
+    graph.nodes.map((node) => [node, checksOfNode(node)] as const).filter(([, { length }]) => length > 0),
+  );
   cachedChecks.set(graph, checks);
   return checks;
 }
@@ -50,7 +56,8 @@ function checksOfNode(node: Node): Check[] {
   const bound = "indexBound" in node.op ? entryOf(node).indexBound?.(node) : undefined;
   if (bound === undefined) return inBodies;
   const indices = sourceOf(node.inputs[1]);
-  return indices.node.op instanceof ConstantOp ? inBodies : [...inBodies, { indices, bound }]; // constants were checked before
+  // constants were checked before
+  return indices.node.op instanceof ConstantOp ? inBodies : [...inBodies, { indices, bound }];
 }
 
 /** The value of which another is a view. */

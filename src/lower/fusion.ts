@@ -1,4 +1,14 @@
-import { applyOp, countUses, type Graph, type Node, rewrite, shapesEqual, sizeOf, sizesEqual, type Value } from "../ir/index.ts";
+import {
+  applyOp,
+  countUses,
+  type Graph,
+  type Node,
+  rewrite,
+  shapesEqual,
+  sizeOf,
+  sizesEqual,
+  type Value,
+} from "../ir/index.ts";
 import {
   add,
   beneathReshapes,
@@ -19,7 +29,8 @@ export const addBiasInGelu: Pass = {
   run: (graph) => {
     const users = usersThroughReshapes(graph);
     const products = new Map<Node, Value>();
-    const isGelu = ({ op, attributes }: Node) => (op === gelu.entry && attributes.approximate === "tanh") || op === gelu.tanhGradientEntry;
+    const isGelu = ({ op, attributes }: Node) =>
+      (op === gelu.entry && attributes.approximate === "tanh") || op === gelu.tanhGradientEntry;
     return rewrite(graph, (node, inputs) => {
       const source = node.inputs[0] && beneathReshapes(node.inputs[0]).node;
       if (!isGelu(node) || source.op !== linear.entry || node.inputs[0].dtype !== "f32") return undefined;
@@ -30,7 +41,9 @@ export const addBiasInGelu: Pass = {
         return undefined;
       const { inputs: operands, attributes, scope } = beneathReshapes(inputs[0]).node;
       const [x, weight, bias] = operands;
-      const product = products.get(source) ?? applyOp(matmul.entry, [x, weight], { transposeA: false, scale: 1, ...attributes }, scope)[0];
+      const product =
+        products.get(source) ??
+        applyOp(matmul.entry, [x, weight], { transposeA: false, scale: 1, ...attributes }, scope)[0];
       products.set(source, product);
       const shaped = reshape(product, node.outputs[0].shape);
       return node.op === gelu.entry
@@ -48,13 +61,20 @@ export const addInBlockMatmul: Pass = {
     return rewrite(graph, (node, inputs) => {
       if (node.op !== add.entry) return undefined;
       const { shape } = node.outputs[0];
-      const at = node.inputs.findIndex((x) => x.node.op === blockMatmul.entry && uses.get(x) === 1 && shapesEqual(x.shape, shape));
+      const at = node.inputs.findIndex(
+        (x) => x.node.op === blockMatmul.entry && uses.get(x) === 1 && shapesEqual(x.shape, shape),
+      );
       if (at < 0 || inputs[at].dtype !== "f32") return undefined;
       const features = shape[shape.length - 1] as number;
       const addend = inputs[1 - at];
       if (sizeOf(shape) !== features || sizeOf(addend.shape) !== features) return undefined;
       const { inputs: operands, attributes } = inputs[at].node;
-      return applyOp(blockMatmulPlusEntry, [...operands, reshape(beneathReshapes(addend), [features])], attributes, node.scope);
+      return applyOp(
+        blockMatmulPlusEntry,
+        [...operands, reshape(beneathReshapes(addend), [features])],
+        attributes,
+        node.scope,
+      );
     });
   },
 };
@@ -67,8 +87,10 @@ function usersThroughReshapes(graph: Graph): Map<Value, Node[]> {
   const users = new Map<Value, Node[]>();
   for (const node of graph.nodes) {
     if (node.op === reshape.entry) continue;
-    for (const input of new Set(node.inputs.map(beneathReshapes))) users.set(input, [...(users.get(input) ?? []), node]);
+    for (const input of new Set(node.inputs.map(beneathReshapes)))
+      users.set(input, [...(users.get(input) ?? []), node]);
   }
-  for (const output of graph.outputs) users.set(beneathReshapes(output), [...(users.get(beneathReshapes(output)) ?? []), output.node]);
+  for (const output of graph.outputs)
+    users.set(beneathReshapes(output), [...(users.get(beneathReshapes(output)) ?? []), output.node]);
   return users;
 }

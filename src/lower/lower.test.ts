@@ -25,7 +25,11 @@ test("simplify removes what changes nothing", () => {
 test("constants are folded", () => {
   const x = input([2]);
   const y = ops.add(x, ops.mul(ops.scalar(2, "f32"), ops.sqrt(ops.scalar(9, "f32"))));
-  expect(body(optimize(new Graph([x], [y])))).toEqual(["%0 = constant(6) : f32[]", "%1 = add(%a0, %0) : f32[2]", "return %1"]);
+  expect(body(optimize(new Graph([x], [y])))).toEqual([
+    "%0 = constant(6) : f32[]",
+    "%1 = add(%a0, %0) : f32[2]",
+    "return %1",
+  ]);
 });
 
 test("equal expressions are computed once", () => {
@@ -40,7 +44,9 @@ test("a transpose of the last two axes is a flag of the product", () => {
   const [product] = optimize(new Graph([a, b], [y])).nodes.filter(({ op }) => op === ops.matmul.entry);
   expect([product.attributes, product.inputs]).toEqual([{ transposeA: true, transposeB: true, scale: 1 }, [a, b]]);
   const other = ops.matmul(ops.transpose(a, [1, 2, 0]), input([3, 4, 5]));
-  expect(optimize(new Graph([a, ...other.node.inputs.slice(1)], [other])).nodes.some(({ op }) => op === ops.transpose.entry)).toBe(true);
+  expect(
+    optimize(new Graph([a, ...other.node.inputs.slice(1)], [other])).nodes.some(({ op }) => op === ops.transpose.entry),
+  ).toBe(true);
 });
 
 test("GELU adds the bias of the layer in front of it, forward and backward", async () => {
@@ -62,8 +68,11 @@ test("GELU adds the bias of the layer in front of it, forward and backward", asy
   // returned as well, the layer's output has to be computed, and the plain path is taken
   const plain = [...fused, hidden];
   expect(names(plain)).toContain("linear");
-  const [a, expected] = await Promise.all([fused, plain].map((values) => readTensors(values.map((value) => new Tensor(value)))));
-  for (const [i, data] of a.entries()) expectClose(`${i}`, data as Float32Array, expected[i] as Float32Array, tolerances.f32 as number);
+  const [a, expected] = await Promise.all(
+    [fused, plain].map((values) => readTensors(values.map((value) => new Tensor(value)))),
+  );
+  for (const [i, data] of a.entries())
+    expectClose(`${i}`, data as Float32Array, expected[i] as Float32Array, tolerances.f32 as number);
 });
 
 test("state is overwritten only when nobody reads the old value later", () => {
@@ -88,7 +97,9 @@ const expression: fc.Arbitrary<(x: Value, y: Value) => Value> = fc.letrec((tie) 
     ),
     fc
       .tuple(
-        fc.constantFrom(ops.tanh, ops.sigmoid, ops.sin, ops.erf, ops.relu, ops.neg, ops.square, (v: Value) => ops.softmax(v, -1)),
+        fc.constantFrom(ops.tanh, ops.sigmoid, ops.sin, ops.erf, ops.relu, ops.neg, ops.square, (v: Value) =>
+          ops.softmax(v, -1),
+        ),
         tie("node"),
       )
       .map(
@@ -99,37 +110,48 @@ const expression: fc.Arbitrary<(x: Value, y: Value) => Value> = fc.letrec((tie) 
     fc.tuple(fc.constantFrom(ops.add, ops.sub, ops.mul, ops.maximum, ops.minimum), tie("node"), tie("node")).map(
       ([op, left, right]) =>
         (x: Value, y: Value) =>
-          op((left as typeof ops.add as never as (x: Value, y: Value) => Value)(x, y), (right as (x: Value, y: Value) => Value)(x, y)),
+          op(
+            (left as typeof ops.add as never as (x: Value, y: Value) => Value)(x, y),
+            (right as (x: Value, y: Value) => Value)(x, y),
+          ),
     ),
   ),
 })).node as fc.Arbitrary<(x: Value, y: Value) => Value>;
 
 test("random graphs: the runtime, with all passes, agrees with the plain reference", async () => {
   await fc.assert(
-    fc.asyncProperty(expression, fc.array(fc.float({ min: -2, max: 2, noNaN: true }), { minLength: 9, maxLength: 9 }), async (build, numbers) => {
-      const leaf = (shape: readonly number[], data: number[]) => fromLeaf(new DataOp("f32", shape, { host: Float32Array.from(data) })).value;
-      const [x, y] = [leaf([2, 3], numbers.slice(0, 6)), leaf([3], numbers.slice(6))];
-      const out = build(x, y);
-      const [plain] = ops.evaluate(
-        [out],
-        new Map([
-          [x, ops.hostTensor([2, 3], numbers.slice(0, 6))],
-          [y, ops.hostTensor([3], numbers.slice(6))],
-        ]),
-      );
-      const [fast] = await readTensors([new Tensor(out)]);
-      expectClose("random graph", fast as Float32Array, plain.data, tolerances.f32 as number);
-    }),
+    fc.asyncProperty(
+      expression,
+      fc.array(fc.float({ min: -2, max: 2, noNaN: true }), { minLength: 9, maxLength: 9 }),
+      async (build, numbers) => {
+        const leaf = (shape: readonly number[], data: number[]) =>
+          fromLeaf(new DataOp("f32", shape, { host: Float32Array.from(data) })).value;
+        const [x, y] = [leaf([2, 3], numbers.slice(0, 6)), leaf([3], numbers.slice(6))];
+        const out = build(x, y);
+        const [plain] = ops.evaluate(
+          [out],
+          new Map([
+            [x, ops.hostTensor([2, 3], numbers.slice(0, 6))],
+            [y, ops.hostTensor([3], numbers.slice(6))],
+          ]),
+        );
+        const [fast] = await readTensors([new Tensor(out)]);
+        expectClose("random graph", fast as Float32Array, plain.data, tolerances.f32 as number);
+      },
+    ),
     { numRuns: 60 },
   );
 });
 
-test.each(["f16", "bf16", "i32", "i64", "u8", "bool"] as const)("%s crosses the boundary unchanged", async (dtype: DType) => {
-  const values = dtype === "bool" ? [0, 1, 1] : [1, 2, 3];
-  const x = ops.cast(fromHost("f32", [3], Float32Array.from(values)).value, dtype);
-  const [data] = await readTensors([new Tensor(ops.cast(x, "f32"))]);
-  expect(Array.from(data as Float32Array)).toEqual(values);
-});
+test.each(["f16", "bf16", "i32", "i64", "u8", "bool"] as const)(
+  "%s crosses the boundary unchanged",
+  async (dtype: DType) => {
+    const values = dtype === "bool" ? [0, 1, 1] : [1, 2, 3];
+    const x = ops.cast(fromHost("f32", [3], Float32Array.from(values)).value, dtype);
+    const [data] = await readTensors([new Tensor(ops.cast(x, "f32"))]);
+    expect(Array.from(data as Float32Array)).toEqual(values);
+  },
+);
 
 test("16-bit floats compute", async () => {
   for (const dtype of ["f16", "bf16"] as const) {

@@ -1,4 +1,13 @@
-import { bytesPerElement, ConstantOp, type Graph, isStatic, type Node, PlaceholderOp, type TensorType, type Value } from "../ir/index.ts";
+import {
+  bytesPerElement,
+  ConstantOp,
+  type Graph,
+  isStatic,
+  type Node,
+  PlaceholderOp,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import type { OpEntry } from "../ops/index.ts";
 
 export interface MemoryEstimate {
@@ -8,20 +17,23 @@ export interface MemoryEstimate {
   peakBytes: number;
 }
 
-const bytesOf = ({ dtype, shape }: TensorType): number => (isStatic(shape) ? shape.reduce((a, b) => a * b, bytesPerElement[dtype]) : 0);
+const bytesOf = ({ dtype, shape }: TensorType): number =>
+  isStatic(shape) ? shape.reduce((a, b) => a * b, bytesPerElement[dtype]) : 0;
 
 /**
- * What a run of a graph needs. Views take no memory; a value lives from the node that makes it to its last user. ONNX Runtime
- * also writes some results over operands, so it needs somewhat less. Values of symbolic size count as nothing.
+ * What a run of a graph needs. Views take no memory; a value lives from the node that makes it to its last user. ONNX
+ * Runtime also writes some results over operands, so it needs somewhat less. Values of symbolic size count as nothing.
  */
 export function estimateMemory(graph: Graph): MemoryEstimate {
-  const owner = (value: Value): Value => ((value.node.op as OpEntry).isView && value.node.inputs.length > 0 ? owner(value.node.inputs[0]) : value);
+  const owner = (value: Value): Value =>
+    (value.node.op as OpEntry).isView && value.node.inputs.length > 0 ? owner(value.node.inputs[0]) : value;
   const isGiven = ({ node }: Value) => node.op instanceof PlaceholderOp || node.op instanceof ConstantOp;
   const lastUse = new Map<Value, Node>();
   for (const node of graph.nodes) for (const input of node.inputs) lastUse.set(owner(input), node);
   const kept = new Set(graph.outputs.map(owner));
   const ending = new Map<Node, Value[]>();
-  for (const [value, node] of lastUse) if (!kept.has(value) && !isGiven(value)) ending.set(node, [...(ending.get(node) ?? []), value]);
+  for (const [value, node] of lastUse)
+    if (!kept.has(value) && !isGiven(value)) ending.set(node, [...(ending.get(node) ?? []), value]);
 
   let givenBytes = 0;
   let live = 0;

@@ -13,7 +13,14 @@ import {
   type Size,
   Value,
 } from "../ir/index.ts";
-import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, OnnxFloat, onnxTypeCode } from "../ops/index.ts";
+import {
+  type LoweredBody,
+  type Lowering,
+  type OnnxAttributes,
+  type OnnxDomain,
+  OnnxFloat,
+  onnxTypeCode,
+} from "../ops/index.ts";
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -49,7 +56,8 @@ export interface WriteOptions {
   /** Lowering.channelBlock. @default 0 */
   channelBlock?: number;
   /**
-   * Write large constants as names only, to be given to the session beside the model: so that models share them, and none is copied.
+   * Write large constants as names only, to be given to the session beside the model: so that models share them, and
+   * none is copied.
    * @default false
    */
   keepsConstantsOutside?: boolean;
@@ -143,10 +151,18 @@ class OnnxWriter implements Lowering {
           ...given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
           ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
         ],
-        output: this.graph.outputs.map((output, i) => valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape)),
+        output: this.graph.outputs.map((output, i) =>
+          valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape),
+        ),
       }),
     });
-    return { bytes: toBinary(ModelProtoSchema, model), cpuNodes: this.cpuNodes, inputNames, outputNames, outsideConstants: this.outsideConstants };
+    return {
+      bytes: toBinary(ModelProtoSchema, model),
+      cpuNodes: this.cpuNodes,
+      inputNames,
+      outputNames,
+      outsideConstants: this.outsideConstants,
+    };
   }
 
   private writeNode(node: Node): void {
@@ -154,12 +170,20 @@ class OnnxWriter implements Lowering {
     if (node.op instanceof ConstantOp) {
       const { shape } = node.outputs[0];
       if (!isStatic(shape))
-        throw new GraphError({ where: "onnx", expected: "constants of known shape", received: `[${shape.join(", ")}]`, fix: "report this" });
+        throw new GraphError({
+          where: "onnx",
+          expected: "constants of known shape",
+          received: `[${shape.join(", ")}]`,
+          fix: "report this",
+        });
       this.names.set(node.outputs[0], this.initializer(node.op));
       return;
     }
     // ONNX Runtime's CPU kernels do not compute in bfloat16: widen, compute in f32, round back
-    const isBfloat = node.op.name !== "cast" && !node.op.bodies && [...node.inputs, ...node.outputs].some((value) => value.dtype === "bf16");
+    const isBfloat =
+      node.op.name !== "cast" &&
+      !node.op.bodies &&
+      [...node.inputs, ...node.outputs].some((value) => value.dtype === "bf16");
     const inputs = node.inputs.map((input) => {
       const name = this.nameOf(input);
       return isBfloat && input.dtype === "bf16" ? this.cast(name, "f32") : name;
@@ -174,7 +198,12 @@ class OnnxWriter implements Lowering {
   private nameOf(value: Value): string {
     const name = this.names.get(value);
     if (name !== undefined) return name;
-    throw new GraphError({ where: "onnx", expected: "inputs written before their users", received: value.node.op.name, fix: "report this as a bug" });
+    throw new GraphError({
+      where: "onnx",
+      expected: "inputs written before their users",
+      received: value.node.op.name,
+      fix: "report this as a bug",
+    });
   }
 
   /** Outputs need names of their own: a node that copies or renames stands in front of each. */
@@ -198,7 +227,13 @@ class OnnxWriter implements Lowering {
     return this.nodes(opType, inputs, 1, attributes, domain)[0];
   }
 
-  nodes(opType: string, inputs: readonly string[], count: number, attributes: OnnxAttributes = {}, domain: OnnxDomain = ""): string[] {
+  nodes(
+    opType: string,
+    inputs: readonly string[],
+    count: number,
+    attributes: OnnxAttributes = {},
+    domain: OnnxDomain = "",
+  ): string[] {
     const output = Array.from({ length: count }, () => `t${this.next++}`);
     for (const name of output) this.computed.add(name);
     this.domains.add(domain);
@@ -236,7 +271,9 @@ class OnnxWriter implements Lowering {
     const dims = shape.map(BigInt);
     if (this.options.keepsConstantsOutside && data.byteLength >= OUTSIDE_BYTES && dtype !== "bf16") {
       this.outsideConstants.push({ name, dtype, shape, data });
-      this.initializers.push(create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims, ...outsideData(data.byteLength) }));
+      this.initializers.push(
+        create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims, ...outsideData(data.byteLength) }),
+      );
     } else {
       const rawData = new Uint8Array(data.buffer, data.byteOffset, data.byteLength) as Uint8Array<ArrayBuffer>;
       this.initializers.push(create(TensorProtoSchema, { name, dataType: onnxTypeCode[dtype], dims, rawData }));
@@ -249,14 +286,24 @@ class OnnxWriter implements Lowering {
     const slices = inputs.map(() => `t${this.next++}`);
     const graph = this.nested(() => {
       const result = body(slices);
-      return { name: "slice", input: slices.map((name) => elementInfo(name, dtype)), output: [elementInfo(result, dtype)] };
+      return {
+        name: "slice",
+        input: slices.map((name) => elementInfo(name, dtype)),
+        output: [elementInfo(result, dtype)],
+      };
     });
     const stacked = this.node("Scan", inputs, { num_scan_inputs: inputs.length });
     this.addBody("body", graph);
     return stacked;
   }
 
-  withBodies(opType: string, inputs: readonly string[], outputs: number, bodies: Readonly<Record<string, LoweredBody>>, attributes?: OnnxAttributes): string[] {
+  withBodies(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number,
+    bodies: Readonly<Record<string, LoweredBody>>,
+    attributes?: OnnxAttributes,
+  ): string[] {
     const graphs = Object.entries(bodies).map(([name, body]) => [name, this.bodyProto(body)] as const);
     const results = this.nodes(opType, inputs, outputs, attributes);
     for (const [name, graph] of graphs) this.addBody(name, graph);
@@ -299,7 +346,9 @@ class OnnxWriter implements Lowering {
 
   /** Makes a graph an attribute of the last node. */
   private addBody(name: string, graph: GraphProto): void {
-    this.protos[this.protos.length - 1].attribute.push(create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: graph }));
+    this.protos[this.protos.length - 1].attribute.push(
+      create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: graph }),
+    );
   }
 
   inline(graph: Graph, inputs: readonly string[]): string[] {
@@ -335,7 +384,8 @@ class OnnxWriter implements Lowering {
         .split("*")
         .filter(Boolean)
         .map((factor) => this.symbolVector(factor));
-      const product = factors.length > 0 ? factors.reduce((a, b) => this.node("Mul", [a, b])) : this.constant("i64", [1], [1]);
+      const product =
+        factors.length > 0 ? factors.reduce((a, b) => this.node("Mul", [a, b])) : this.constant("i64", [1], [1]);
       return coefficient === 1 ? product : this.node("Mul", [product, this.constant("i64", [1], [coefficient])]);
     });
     const vector = terms.reduce((a, b) => this.node("Add", [a, b]));
@@ -368,10 +418,18 @@ const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));
 
 function attributeProto([name, value]: [string, OnnxAttributes[string]]): AttributeProto[] {
   if (value === undefined) return [];
-  if (value instanceof OnnxFloat) return [create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.value })];
-  if (typeof value === "number") return [create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) })];
+  if (value instanceof OnnxFloat)
+    return [create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.value })];
+  if (typeof value === "number")
+    return [create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) })];
   if (typeof value === "string") {
-    return [create(AttributeProtoSchema, { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) as Uint8Array<ArrayBuffer> })];
+    return [
+      create(AttributeProtoSchema, {
+        name,
+        type: AttributeType.STRING,
+        s: new TextEncoder().encode(value) as Uint8Array<ArrayBuffer>,
+      }),
+    ];
   }
   return [create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) })];
 }
@@ -379,15 +437,25 @@ function attributeProto([name, value]: [string, OnnxAttributes[string]]): Attrib
 /** A value of known dtype and unknown shape. */
 function elementInfo(name: string, dtype: DType) {
   const tensor = create(TypeProto_TensorSchema, { elemType: onnxTypeCode[dtype] });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }) });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
+  });
 }
 
 function valueInfo(name: string, dtype: DType, shape: Shape) {
   const dim = shape.map((size) =>
     create(TensorShapeProto_DimensionSchema, {
-      value: typeof size === "number" ? { case: "dimValue", value: BigInt(size) } : { case: "dimParam", value: size.text },
+      value:
+        typeof size === "number" ? { case: "dimValue", value: BigInt(size) } : { case: "dimParam", value: size.text },
     }),
   );
-  const tensor = create(TypeProto_TensorSchema, { elemType: onnxTypeCode[dtype], shape: create(TensorShapeProtoSchema, { dim }) });
-  return create(ValueInfoProtoSchema, { name, type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }) });
+  const tensor = create(TypeProto_TensorSchema, {
+    elemType: onnxTypeCode[dtype],
+    shape: create(TensorShapeProtoSchema, { dim }),
+  });
+  return create(ValueInfoProtoSchema, {
+    name,
+    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
+  });
 }

@@ -13,7 +13,9 @@ export interface OutsideConstant {
 /** Bytes of a constant from which on it is worth keeping outside. */
 export const OUTSIDE_BYTES = 2 ** 12;
 
-/** Says that a tensor's numbers are not in the model. ONNX Runtime never looks for the file, as it is given the tensor. */
+/**
+ * Says that a tensor's numbers are not in the model. ONNX Runtime never looks for the file, as it is given the tensor.
+ */
 export function outsideData(bytes: number) {
   const entries = { location: "outside", offset: "0", length: String(bytes) };
   return {

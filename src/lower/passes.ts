@@ -23,7 +23,12 @@ const FOLD_LIMIT = 256;
 /** The entry behind a node. @throws GraphError for a node whose op was not made by `ops/`. */
 export function entryOf(node: Node): OpEntry {
   if ("lower" in node.op) return node.op as OpEntry;
-  throw new GraphError({ where: nameNode(node), expected: "an op with an entry in ops/", received: node.op.name, fix: "define the op with defineOp" });
+  throw new GraphError({
+    where: nameNode(node),
+    expected: "an op with an entry in ops/",
+    received: node.op.name,
+    fix: "define the op with defineOp",
+  });
 }
 
 /** Replaces ops that exist only for their gradient by what they stand for. */
@@ -32,7 +37,9 @@ const expandCalls: Pass = {
   run: (graph) => {
     let current = graph;
     while (current.nodes.some(({ op }) => "expand" in op)) {
-      current = rewrite(current, (node, inputs) => ("expand" in node.op ? (node.op as OpEntry).expand?.(inputs) : undefined));
+      current = rewrite(current, (node, inputs) =>
+        "expand" in node.op ? (node.op as OpEntry).expand?.(inputs) : undefined,
+      );
     }
     return current;
   },
@@ -42,7 +49,8 @@ const expandCalls: Pass = {
 const shareExtended: Pass = {
   name: "shareExtended",
   run: (graph) => {
-    const isSame = (a: Node, b: Node) => a.inputs.length === b.inputs.length && a.inputs.every((input, i) => input === b.inputs[i]);
+    const isSame = (a: Node, b: Node) =>
+      a.inputs.length === b.inputs.length && a.inputs.every((input, i) => input === b.inputs[i]);
     const extensions = graph.nodes.filter(({ op }) => (op as OpEntry).extendsOp !== undefined);
     if (extensions.length === 0) return graph;
     const extensionOf = (node: Node): Node => {
@@ -99,13 +107,17 @@ export const simplify: Pass = {
     }),
 };
 
-/** Computes nodes whose inputs are all constants, by the entries' reference implementations. @default results of up to 256 elements */
+/**
+ * Computes nodes whose inputs are all constants, by the entries' reference implementations. @default results of up to
+ * 256 elements
+ */
 export const foldConstants = (limit = FOLD_LIMIT): Pass => ({
   name: "foldConstants",
   run: (graph) =>
     rewrite(graph, (node, inputs) => {
       if (inputs.length === 0 || !inputs.every((input) => input.node.op instanceof ConstantOp)) return undefined;
-      if (!node.outputs.every(({ shape }) => isStatic(shape) && shape.reduce((a, b) => a * b, 1) <= limit)) return undefined;
+      if (!node.outputs.every(({ shape }) => isStatic(shape) && shape.reduce((a, b) => a * b, 1) <= limit))
+        return undefined;
       entryOf(node);
       const constants = inputs.map((input) => input.node.op as ConstantOp);
       return foldNode(node, constants).map((data, i) => constantValue(data, node.outputs[i]));
@@ -126,13 +138,16 @@ export const shareCommonSubexpressions: Pass = {
     };
     return rewrite(graph, (node, inputs) => {
       const { op } = node;
-      const operation = op instanceof ConstantOp ? `${op.type.dtype}[${op.type.shape}]${op.fingerprint}` : idOf(opIds, op);
+      const operation =
+        op instanceof ConstantOp ? `${op.type.dtype}[${op.type.shape}]${op.fingerprint}` : idOf(opIds, op);
       const operands = inputs.map((input) => `${idOf(nodeIds, input.node)}.${input.index}`);
       const key = `${operation}(${operands})${attributeKey(node.attributes)}`;
       const same = known.get(key);
       if (same) return same;
       const unchanged = inputs.every((input, i) => input === node.inputs[i]);
-      const outputs = unchanged ? node.outputs : new Node(op, inputs, node.attributes, node.outputs, node.scope).outputs;
+      const outputs = unchanged
+        ? node.outputs
+        : new Node(op, inputs, node.attributes, node.outputs, node.scope).outputs;
       known.set(key, outputs);
       return outputs;
     });

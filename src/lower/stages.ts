@@ -1,9 +1,19 @@
-import { ConstantOp, Graph, GraphError, type Node, nameNode, PlaceholderOp, placeholder, substitute, type Value } from "../ir/index.ts";
+import {
+  ConstantOp,
+  Graph,
+  GraphError,
+  type Node,
+  nameNode,
+  PlaceholderOp,
+  placeholder,
+  substitute,
+  type Value,
+} from "../ir/index.ts";
 import { type HostTensor, hostTensor, type OpEntry } from "../ops/index.ts";
 
 /**
- * A part of a program: a graph for ONNX Runtime, or one node that is computed by its entry's reference on the host. Values
- * pass in numbered slots, of which the first are the program's inputs.
+ * A part of a program: a graph for ONNX Runtime, or one node that is computed by its entry's reference on the host.
+ * Values pass in numbered slots, of which the first are the program's inputs.
  */
 export type GraphStage = { graph: Graph; inputs: number[]; outputs: number[] };
 export type HostStage = { node: Node; inputs: number[]; outputs: number[] };
@@ -41,10 +51,13 @@ export function splitStages(graph: Graph): Program {
   }
   const stages: Program["stages"] = [];
   for (let current = 0; current <= last; current++) {
-    const made = [...crossing].filter((value) => level(value) === current && !isHost(value.node) && !(value.node.op instanceof PlaceholderOp));
+    const made = [...crossing].filter(
+      (value) => level(value) === current && !isHost(value.node) && !(value.node.op instanceof PlaceholderOp),
+    );
     if (made.length > 0) stages.push(graphStage(made, [...crossing, ...graph.inputs], current, level, slotOf));
     for (const node of graph.nodes) {
-      if (isHost(node) && levels.get(node) === current + 1) stages.push({ node, inputs: node.inputs.map(slotOf), outputs: node.outputs.map(slotOf) });
+      if (isHost(node) && levels.get(node) === current + 1)
+        stages.push({ node, inputs: node.inputs.map(slotOf), outputs: node.outputs.map(slotOf) });
     }
   }
   return { stages, results: graph.outputs.map(slotOf) };
@@ -68,8 +81,17 @@ function levelsOf(graph: Graph): Map<Node, number> {
   return levels;
 }
 
-function graphStage(made: Value[], known: readonly Value[], current: number, level: (value: Value) => number, slotOf: (value: Value) => number): GraphStage {
-  const isGiven = (value: Value) => value.node.op instanceof PlaceholderOp || level(value) < current || (level(value) === current && isHost(value.node));
+function graphStage(
+  made: Value[],
+  known: readonly Value[],
+  current: number,
+  level: (value: Value) => number,
+  slotOf: (value: Value) => number,
+): GraphStage {
+  const isGiven = (value: Value) =>
+    value.node.op instanceof PlaceholderOp ||
+    level(value) < current ||
+    (level(value) === current && isHost(value.node));
   const given = new Map(known.filter(isGiven).map((value) => [value, placeholder("crossing", value)] as const));
   const outputs = substitute(made, given);
   const used = new Set(new Graph([...given.values()], outputs).nodes);
@@ -85,7 +107,10 @@ function graphStage(made: Value[], known: readonly Value[], current: number, lev
 }
 
 /** Computes a node by its entry's reference, in double precision, from numbers of known shapes. */
-export function referenceOf(node: Node, operands: readonly { shape: readonly number[]; numbers: readonly number[] }[]): readonly HostTensor[] {
+export function referenceOf(
+  node: Node,
+  operands: readonly { shape: readonly number[]; numbers: readonly number[] }[],
+): readonly HostTensor[] {
   const inputs = operands.map(({ shape, numbers }) => hostTensor(shape, numbers));
   const types = node.op.inferTypes(
     inputs.map(({ shape }, i) => ({ dtype: node.inputs[i].dtype, shape })),

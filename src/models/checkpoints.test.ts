@@ -1,4 +1,7 @@
-/** Every golden model from files with more and with fewer tensors than it has: the same numbers, and the warnings of transformers (golden/make_checkpoints.py). */
+/**
+ * Every golden model from files with more and with fewer tensors than it has: the same numbers, and the warnings of
+ * transformers (golden/make_checkpoints.py).
+ */
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -73,7 +76,9 @@ describe.each(Object.entries(golden.models as unknown as Record<string, Expected
 
     test("without some tensors", async () => {
       const tensors = new Map(await read());
-      const others = [...tensors.keys()].filter((key) => !mayLack.includes(key) && !refused.includes(key) && !isCount(key) && tensors.size > 1);
+      const others = [...tensors.keys()].filter(
+        (key) => !mayLack.includes(key) && !refused.includes(key) && !isCount(key) && tensors.size > 1,
+      );
       const removed = [...new Set([others[0], others[others.length >> 1], others[others.length - 1]])];
       for (const key of [...removed, ...mayLack.slice(0, 1)]) tensors.delete(key);
       const { model, unused, initialized } = await load(name, tensors);
@@ -84,8 +89,12 @@ describe.each(Object.entries(golden.models as unknown as Record<string, Expected
     });
 
     test.runIf(withPrefix || withoutPrefix)("with the base model's name in front, or without it", async () => {
-      const rename = (key: string) => (withPrefix ? `${prefix}${key}` : key.startsWith(base) ? key.slice(base.length) : key);
-      const { model, unused, initialized } = await load(name, new Map([...(await read())].map(([key, tensor]) => [rename(key), tensor])));
+      const rename = (key: string) =>
+        withPrefix ? `${prefix}${key}` : key.startsWith(base) ? key.slice(base.length) : key;
+      const { model, unused, initialized } = await load(
+        name,
+        new Map([...(await read())].map(([key, tensor]) => [rename(key), tensor])),
+      );
       expect([unused, initialized]).toEqual([[], []]);
       expect(await numbersOf(model)).toEqual(await original());
     });

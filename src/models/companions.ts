@@ -17,8 +17,15 @@ export interface CompanionOptions {
   tokenizer?: { save(folder: string): Promise<void> };
 }
 
-/** Brings what stands beside a model where it was loaded from into a folder: files of a folder, or what is inside a GGUF file. */
-export async function saveCompanions(source: string | undefined, folder: string, options: CompanionOptions = {}): Promise<void> {
+/**
+ * Brings what stands beside a model where it was loaded from into a folder: files of a folder, or what is inside a GGUF
+ * file.
+ */
+export async function saveCompanions(
+  source: string | undefined,
+  folder: string,
+  options: CompanionOptions = {},
+): Promise<void> {
   await makeFolder(folder);
   if (source !== undefined && (await realpath(source).catch(() => source)) !== (await realpath(folder))) {
     if (source.endsWith(".gguf")) await saveFromGguf(source, folder, options);
@@ -32,20 +39,35 @@ export async function hasTokenizer(folder: string): Promise<boolean> {
   return (await readdir(folder).catch(() => [])).some((name) => tokenizerFile.test(name));
 }
 
-async function copyFiles(source: string, folder: string, { isSameModel = false, tokenizer }: CompanionOptions): Promise<void> {
+async function copyFiles(
+  source: string,
+  folder: string,
+  { isSameModel = false, tokenizer }: CompanionOptions,
+): Promise<void> {
   const names = await readdir(source).catch(() => undefined);
-  if (names === undefined) warnOnConsole({ where: source, notes: ["what stood beside the weights is left out: the folder is not there any more"] });
+  if (names === undefined)
+    warnOnConsole({
+      where: source,
+      notes: ["what stood beside the weights is left out: the folder is not there any more"],
+    });
   for (const name of names ?? []) {
-    const goesAlong = otherFile.test(name) || (!tokenizer && tokenizerFile.test(name)) || (isSameModel && name === CARD);
-    if (goesAlong) await cp(join(source, name), join(folder, name), { recursive: true, dereference: true }); // links of a cache lead out of the folder
+    const goesAlong =
+      otherFile.test(name) || (!tokenizer && tokenizerFile.test(name)) || (isSameModel && name === CARD);
+    // links of a cache lead out of the folder
+    if (goesAlong) await cp(join(source, name), join(folder, name), { recursive: true, dereference: true });
   }
   const copied = tokenizer ? [] : await tokenizerPaths(source);
   if (copied.length > 0) await removeOtherTokenizers(folder, copied);
 }
 
-async function saveFromGguf(source: string, folder: string, { isSameModel = false, tokenizer }: CompanionOptions): Promise<void> {
+async function saveFromGguf(
+  source: string,
+  folder: string,
+  { isSameModel = false, tokenizer }: CompanionOptions,
+): Promise<void> {
   const card = cardFromGguf(await readGgufHeader(source));
-  if (isSameModel && card.size > 0 && !(await exists(join(folder, CARD)))) await writeFile(join(folder, CARD), writeCard(card));
+  if (isSameModel && card.size > 0 && !(await exists(join(folder, CARD))))
+    await writeFile(join(folder, CARD), writeCard(card));
   if (tokenizer) return;
   const stored = await Tokenizer.open(source).catch((error) => {
     if (!(error instanceof DataError)) throw error;

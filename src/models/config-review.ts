@@ -5,20 +5,29 @@ import type { ConfigKeys, Family } from "./family.ts";
 import type { Json } from "./labels.ts";
 import { reviewRope } from "./rope-review.ts";
 
-/** Keys of every config.json that would change what is computed: the values that are supported, the first of which is the default. */
+/**
+ * Keys of every config.json that would change what is computed: the values that are supported, the first of which is
+ * the default.
+ */
 const supportedEverywhere = { per_layer_config: [null] };
 
 /**
  * A config.json with other names of keys brought to the usual ones, and without what nothing reads.
  * @throws DataError naming the key, for a value that would change the result and is not supported
  */
-export function reviewConfig(path: string, json: Json, { configKeys }: Pick<Family, "configKeys">, notes: string[]): Json {
+export function reviewConfig(
+  path: string,
+  json: Json,
+  { configKeys }: Pick<Family, "configKeys">,
+  notes: string[],
+): Json {
   requireFloats(path, json);
   const { parts = {}, ...top } = typeof configKeys === "function" ? configKeys(json) : configKeys;
   const reviewed = reviewPart(path, json, { ...top, supported: { ...supportedEverywhere, ...top.supported } }, notes);
   for (const [name, keys] of Object.entries(parts)) {
     const part = json[name];
-    if (part !== null && typeof part === "object") reviewed[name] = reviewPart(`${path}, ${name}`, part as Json, keys, notes);
+    if (part !== null && typeof part === "object")
+      reviewed[name] = reviewPart(`${path}, ${name}`, part as Json, keys, notes);
   }
   return reviewLabels(path, reviewed, notes);
 }
@@ -28,16 +37,27 @@ function requireFloats(path: string, { quantization_config: quantization }: Json
   if (quantization === undefined || quantization === null) return;
   const { quant_method: received = "quantization_config" } = quantization as { quant_method?: string };
   const fix = "use the model's original weights, or a GGUF file";
-  throw new DataError({ where: `${path}, quantization_config`, expected: "weights that are not quantized", received, fix });
+  throw new DataError({
+    where: `${path}, quantization_config`,
+    expected: "weights that are not quantized",
+    received,
+    fix,
+  });
 }
 
-function reviewPart(path: string, json: Json, { fields, aliases = {}, supported = {}, training = {}, rope }: ConfigKeys, notes: string[]): Json {
+function reviewPart(
+  path: string,
+  json: Json,
+  { fields, aliases = {}, supported = {}, training = {}, rope }: ConfigKeys,
+  notes: string[],
+): Json {
   const renamed = { ...json };
   for (const [alias, key] of Object.entries(aliases)) if (json[alias] !== undefined) renamed[key] = json[alias];
   requireJson(path, renamed, supported);
   for (const [key, values] of Object.entries(training)) {
     const value = renamed[key] ?? values[0];
-    if (!values.includes(value)) notes.push(`${path}, ${key}: ${JSON.stringify(value)} would matter in training, and is not followed`);
+    if (!values.includes(value))
+      notes.push(`${path}, ${key}: ${JSON.stringify(value)} would matter in training, and is not followed`);
   }
   noteTokens(path, renamed, fields, notes);
   return rope ? reviewRope(path, renamed, rope, notes) : renamed;

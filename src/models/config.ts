@@ -17,7 +17,12 @@ export type Fields<C> = { readonly [K in keyof C]-?: FieldSpec<C[K]> };
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0;
-const spec = <T>(key: string, fallback: unknown, expected: string, isFine: (value: unknown) => boolean): FieldSpec<T> => ({
+const spec = <T>(
+  key: string,
+  fallback: unknown,
+  expected: string,
+  isFine: (value: unknown) => boolean,
+): FieldSpec<T> => ({
   key,
   default: fallback as T,
   expected,
@@ -25,16 +30,28 @@ const spec = <T>(key: string, fallback: unknown, expected: string, isFine: (valu
 });
 
 /** Keys of how many layers there are, one after another or one within another. */
-const layerKeys = /^(num_(hidden|decoder)?_?layers|(encoder|decoder|n)_layers?|num_hidden_groups|inner_group_num|depths?)$/;
+const layerKeys =
+  /^(num_(hidden|decoder)?_?layers|(encoder|decoder|n)_layers?|num_hidden_groups|inner_group_num|depths?)$/;
 /** Keys of how many modules of other kinds there are. */
 const partKeys = /^(num_(local_)?experts|n_(routed|shared)_experts|n_group|num_(hidden_)?groups|conv_groups)$/;
 /** The largest value of a key for which modules are made before a weight is read. */
-const limitOf = (key: string): LimitName | undefined => (layerKeys.test(key) ? "modelLayers" : partKeys.test(key) ? "modelParts" : undefined);
+const limitOf = (key: string): LimitName | undefined =>
+  layerKeys.test(key) ? "modelLayers" : partKeys.test(key) ? "modelParts" : undefined;
 
-function bounded(key: string, fallback: number, expected: string, isFine: (value: unknown) => boolean): FieldSpec<number> {
+function bounded(
+  key: string,
+  fallback: number,
+  expected: string,
+  isFine: (value: unknown) => boolean,
+): FieldSpec<number> {
   const limit = limitOf(key);
   if (limit === undefined) return spec(key, fallback, expected, isFine);
-  return spec(key, fallback, `${expected}, of at most ${limits[limit]} (limit ${limit})`, (value) => isFine(value) && (value as number) <= limits[limit]);
+  return spec(
+    key,
+    fallback,
+    `${expected}, of at most ${limits[limit]} (limit ${limit})`,
+    (value) => isFine(value) && (value as number) <= limits[limit],
+  );
 }
 
 /** A positive integer; of layers and modules no more than a limit. */
@@ -45,19 +62,27 @@ export const count = (key: string, fallback: number) =>
 /** Any number. */
 export const number = (key: string, fallback: number) => spec<number>(key, fallback, "a number", isNumber);
 /** A number above 0. */
-export const positive = (key: string, fallback: number) => spec<number>(key, fallback, "a number above 0", (value) => isNumber(value) && value > 0);
+export const positive = (key: string, fallback: number) =>
+  spec<number>(key, fallback, "a number above 0", (value) => isNumber(value) && value > 0);
 /** From 0 to below 1. */
 export const probability = (key: string, fallback: number) =>
   spec<number>(key, fallback, "a number from 0 to below 1", (value) => isNumber(value) && value >= 0 && value < 1);
-export const flag = (key: string, fallback: boolean) => spec<boolean>(key, fallback, "true or false", (value) => typeof value === "boolean");
+export const flag = (key: string, fallback: boolean) =>
+  spec<boolean>(key, fallback, "true or false", (value) => typeof value === "boolean");
 /** One of several words. */
 export const choice = <T extends string>(key: string, values: readonly T[], fallback: NoInfer<T>) =>
   spec<T>(key, fallback, `one of ${values.join(", ")}`, (value) => values.includes(value as T));
 /** The name of an activation. */
-export const activation = (key: string, fallback: (typeof activationNames)[number]) => choice(key, activationNames, fallback);
+export const activation = (key: string, fallback: (typeof activationNames)[number]) =>
+  choice(key, activationNames, fallback);
 /** A list whose elements fit a field. */
 export const list = <T>(of: FieldSpec<T>, fallback: readonly T[]) =>
-  spec<readonly T[]>(of.key, fallback, `a list, each ${of.expected}`, (value) => Array.isArray(value) && value.every(of.isFine));
+  spec<readonly T[]>(
+    of.key,
+    fallback,
+    `a list, each ${of.expected}`,
+    (value) => Array.isArray(value) && value.every(of.isFine),
+  );
 /** A field that may be null, and is by default. */
 export const optional = <T>(field: FieldSpec<T>): FieldSpec<T | null> => ({
   ...field,
@@ -77,7 +102,12 @@ export const tokenIds = (key: string, fallback: number | null = null) =>
   );
 /** One token id or none. */
 export const tokenId = (key: string, fallback: number | null = null) =>
-  spec<number | null>(key, fallback, "a token id or null", (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0));
+  spec<number | null>(
+    key,
+    fallback,
+    "a token id or null",
+    (value) => value === null || (Number.isSafeInteger(value) && (value as number) >= 0),
+  );
 
 /**
  * A config from options, with defaults for those not given.
@@ -107,16 +137,25 @@ export function makeConfig<C extends object>(where: string, fields: Fields<C>, o
 
 /** @throws OptionError when a config contradicts itself */
 export function requireField(where: string, isFine: boolean, expected: string, received: unknown): void {
-  if (!isFine) throw new OptionError({ where, expected, received: JSON.stringify(received) ?? "nothing", fix: "correct the config" });
+  if (!isFine)
+    throw new OptionError({
+      where,
+      expected,
+      received: JSON.stringify(received) ?? "nothing",
+      fix: "correct the config",
+    });
 }
 
 /** Values under the names of config.json. */
 export function toJson<C extends object>(config: C, fields: Fields<C>): Json {
-  return Object.fromEntries(Object.entries<FieldSpec>(fields).map(([field, { key }]) => [key, (config as Json)[field]]));
+  return Object.fromEntries(
+    Object.entries<FieldSpec>(fields).map(([field, { key }]) => [key, (config as Json)[field]]),
+  );
 }
 
 /**
- * Reads the fields of a config.json; absent ones, and null where it is not allowed, are left to their defaults. Where null may stand, so may -1.
+ * Reads the fields of a config.json; absent ones, and null where it is not allowed, are left to their defaults. Where
+ * null may stand, so may -1.
  * @throws DataError naming the key, for a value that it cannot be
  */
 export function fromJson<C extends object>(path: string, json: Json, fields: Fields<C>): Partial<C> {
@@ -124,14 +163,21 @@ export function fromJson<C extends object>(path: string, json: Json, fields: Fie
   for (const [field, { key, expected, isFine }] of Object.entries<FieldSpec>(fields)) {
     const value = json[key] === -1 && isFine(null) && !isFine(-1) ? null : json[key];
     if (value === undefined || (value === null && !isFine(null))) continue;
-    if (!isFine(value)) throw new DataError({ where: `${path}, ${key}`, expected, received: JSON.stringify(value), fix: "correct config.json" });
+    if (!isFine(value))
+      throw new DataError({
+        where: `${path}, ${key}`,
+        expected,
+        received: JSON.stringify(value),
+        fix: "correct config.json",
+      });
     config[field] = value;
   }
   return config as Partial<C>;
 }
 
 /**
- * Refuses values that would change the result and are not supported: for each key the values that are, the first of which is the default.
+ * Refuses values that would change the result and are not supported: for each key the values that are, the first of
+ * which is the default.
  * @throws DataError naming the key
  */
 export function requireJson(path: string, json: Json, supported: Readonly<Record<string, readonly unknown[]>>): void {

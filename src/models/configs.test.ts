@@ -1,4 +1,7 @@
-/** Every key that the config classes of transformers know is read, refused, warned of, or listed here with the reason why nothing follows from it. */
+/**
+ * Every key that the config classes of transformers know is read, refused, warned of, or listed here with the reason
+ * why nothing follows from it.
+ */
 import { expect, test } from "vitest";
 import golden from "../../golden/configs.json" with { type: "json" };
 import type { FieldSpec } from "./config.ts";
@@ -35,10 +38,13 @@ const readElsewhere: Readonly<Record<string, readonly string[]>> = {
 const withoutEffect: Readonly<Record<string, readonly string[]>> = {
   everywhere: [
     ...["use_cache", "torch_dtype", "num_labels"], // how transformers runs it
-    ...["bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id", "forced_eos_token_id"], // tokenizers and generation have them
-    ...["initializer_factor", "initializer_range", "init_xavier_std", "initializer_cutoff_factor"], // for new weights, which are drawn as usual
+    // tokenizers and generation have them
+    ...["bos_token_id", "eos_token_id", "pad_token_id", "cls_token_id", "sep_token_id", "forced_eos_token_id"],
+    // for new weights, which are drawn as usual
+    ...["initializer_factor", "initializer_range", "init_xavier_std", "initializer_cutoff_factor"],
     "encoder_stride", // of classes for masked images
-    ...["out_features", "out_indices", "_out_features", "_out_indices", "apply_layernorm", "reshape_hidden_states"], // of backbones
+    // of backbones
+    ...["out_features", "out_indices", "_out_features", "_out_indices", "apply_layernorm", "reshape_hidden_states"],
     "is_decoder", // a decoder is one
   ],
   llama: ["pretraining_tp"], // the same product in pieces
@@ -52,13 +58,26 @@ const withoutEffect: Readonly<Record<string, readonly string[]>> = {
   gpt_neox: ["classifier_dropout"],
   t5: ["classifier_dropout"],
   mt5: ["classifier_dropout"],
-  blip: ["image_text_hidden_size", "label_smoothing", "logit_scale_init_value", "projection_dim", "tie_word_embeddings"],
+  blip: [
+    "image_text_hidden_size",
+    "label_smoothing",
+    "logit_scale_init_value",
+    "projection_dim",
+    "tie_word_embeddings",
+  ],
   "blip.text_config": ["projection_dim", "encoder_hidden_size"], // the vision model's width
   "blip.vision_config": ["projection_dim"],
   detr: ["dice_loss_coefficient", "mask_loss_coefficient", "backbone_kwargs"],
   whisper: [
     ...["classifier_proj_size", "use_weighted_layer_sum"],
-    ...["mask_feature_length", "mask_feature_min_masks", "mask_feature_prob", "mask_time_length", "mask_time_min_masks", "mask_time_prob"], // of apply_spec_augment
+    ...[
+      "mask_feature_length",
+      "mask_feature_min_masks",
+      "mask_feature_prob",
+      "mask_time_length",
+      "mask_time_min_masks",
+      "mask_time_prob",
+    ], // of apply_spec_augment
   ],
   mobilenet_v2: ["image_size", "semantic_loss_ignore_index"],
   convnext: ["image_size", "num_stages", "num_hidden_layers"], // the lists say it
@@ -72,7 +91,8 @@ const withoutEffect: Readonly<Record<string, readonly string[]>> = {
   "qwen2_vl.vision_config": ["partial_rotary_factor", "rope_parameters", "rope_scaling"],
 };
 
-const configFile = ({ configKeys }: Family): ConfigFile => (typeof configKeys === "function" ? configKeys({}) : configKeys);
+const configFile = ({ configKeys }: Family): ConfigFile =>
+  typeof configKeys === "function" ? configKeys({}) : configKeys;
 const specs = (keys: ConfigKeys) => Object.values<FieldSpec>(keys.fields);
 
 /** The keys of a class that nothing here speaks of. */
@@ -86,7 +106,9 @@ function unspoken(place: string, known: Known, keys: ConfigFile): string[] {
     ...(withoutEffect.everywhere ?? []),
   ]);
   const all = [...Object.keys(known.keys), ...known.legacy, ...Object.keys(known.aliases)];
-  const parts = Object.entries(known.parts ?? {}).flatMap(([name, part]) => unspoken(`${place}.${name}`, part, keys.parts?.[name] ?? { fields: {} }));
+  const parts = Object.entries(known.parts ?? {}).flatMap(([name, part]) =>
+    unspoken(`${place}.${name}`, part, keys.parts?.[name] ?? { fields: {} }),
+  );
   return [...all.filter((key) => !spoken.has(key)).map((key) => `${place}: ${key}`), ...parts];
 }
 
@@ -97,7 +119,8 @@ test.each([...families.values()].map((family) => [family.modelType, family] as c
 
 /** Fields whose default stands for a rule, or that are read from other keys. */
 const derived: readonly string[] = [
-  ...["rope_parameters", "layer_types", "no_rope_layers", "sliding_window"], // see golden/ropes.json, and the rules of each family
+  // see golden/ropes.json, and the rules of each family
+  ...["rope_parameters", "layer_types", "no_rope_layers", "sliding_window"],
   ...["pooler_output_size", "num_decoder_layers", "n_inner", "decoder_vocab_size"], // null stands for another size
   ...["pos_att_type", "mixtral.head_dim", "deepseek_v3.num_key_value_heads"],
   ...["albert.classifier_dropout_prob", "modernbert.classifier_dropout"], // null stands for the default
@@ -106,16 +129,23 @@ const derived: readonly string[] = [
 /** Defaults that are not the class's. */
 function otherDefaults(place: string, known: Known, keys: ConfigFile): unknown[] {
   const own = specs(keys)
-    .filter(({ key }) => Object.hasOwn(known.keys, key) && !derived.includes(key) && !derived.includes(`${place}.${key}`))
+    .filter(
+      ({ key }) => Object.hasOwn(known.keys, key) && !derived.includes(key) && !derived.includes(`${place}.${key}`),
+    )
     .map(({ key, default: value }) => [`${place}.${key}`, value, known.keys[key]])
     .filter(([, ours, theirs]) => JSON.stringify(ours) !== JSON.stringify(theirs));
   return [
     ...own,
-    ...Object.entries(known.parts ?? {}).flatMap(([name, part]) => otherDefaults(`${place}.${name}`, part, keys.parts?.[name] ?? { fields: {} })),
+    ...Object.entries(known.parts ?? {}).flatMap(([name, part]) =>
+      otherDefaults(`${place}.${name}`, part, keys.parts?.[name] ?? { fields: {} }),
+    ),
   ];
 }
 
-test.each([...families.values()].map((family) => [family.modelType, family] as const))("defaults of %s", (modelType, family) => {
-  const known = (golden.families as unknown as Record<string, Known>)[modelType];
-  expect(otherDefaults(modelType, known, configFile(family))).toEqual([]);
-});
+test.each([...families.values()].map((family) => [family.modelType, family] as const))(
+  "defaults of %s",
+  (modelType, family) => {
+    const known = (golden.families as unknown as Record<string, Known>)[modelType];
+    expect(otherDefaults(modelType, known, configFile(family))).toEqual([]);
+  },
+);

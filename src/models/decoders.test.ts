@@ -51,7 +51,11 @@ describe.each(readdirSync(root))("%s", (name) => {
       const found = await model.forward(ints(inputIds), padding).read();
       const { vocabSize } = model.config;
       const isToken = (_: number, i: number) => !mask || mask.flat()[Math.floor(i / vocabSize)] === 1;
-      differences.note(model.architecture, "outputs", expectClose("logits", found.filter(isToken), logits.data.filter(isToken), TOLERANCE));
+      differences.note(
+        model.architecture,
+        "outputs",
+        expectClose("logits", found.filter(isToken), logits.data.filter(isToken), TOLERANCE),
+      );
     }
   });
 
@@ -63,7 +67,11 @@ describe.each(readdirSync(root))("%s", (name) => {
       return { loss, gradients: grad(loss, [...parameters.values()]) };
     });
     const { loss, gradients } = await step(ints(expected.batches[0].inputIds), ints(expected.targets));
-    differences.note(model.architecture, "gradients", expectClose("loss", [await loss.item()], [expected.loss], TOLERANCE));
+    differences.note(
+      model.architecture,
+      "gradients",
+      expectClose("loss", [await loss.item()], [expected.loss], TOLERANCE),
+    );
     const { tensors } = await readSafetensors(join(root, name, "gradients.safetensors"));
     expect([...parameters.keys()].sort()).toEqual([...tensors.keys()].sort());
     for (const [i, key] of [...parameters.keys()].entries()) {
@@ -78,7 +86,8 @@ describe.each(readdirSync(root))("%s", (name) => {
     const generator = new Generator(model);
     for (const { inputIds, maxNewTokens, outputIds } of expected.greedy) {
       const made: number[] = [];
-      for await (const id of generator.generate(inputIds, { maxNewTokens, temperature: 0, stopTokens: [] })) made.push(id);
+      for await (const id of generator.generate(inputIds, { maxNewTokens, temperature: 0, stopTokens: [] }))
+        made.push(id);
       expect([...inputIds, ...made]).toEqual(outputIds);
     }
     generator.dispose();
@@ -90,8 +99,16 @@ describe.each(readdirSync(root))("%s", (name) => {
     const again = await fromPretrained(folder, { task: "causal-lm" });
     const ids = ints(expected.batches[0].inputIds);
     expect(await again.forward(ids).read()).toEqual(await model.forward(ids).read());
-    const [ours, theirs] = await Promise.all([folder, join(root, name)].map((path) => readJson(join(path, "config.json"))));
-    for (const key of ["architectures", "model_type", "rope_parameters", "num_key_value_heads", "tie_word_embeddings"]) {
+    const [ours, theirs] = await Promise.all(
+      [folder, join(root, name)].map((path) => readJson(join(path, "config.json"))),
+    );
+    for (const key of [
+      "architectures",
+      "model_type",
+      "rope_parameters",
+      "num_key_value_heads",
+      "tie_word_embeddings",
+    ]) {
       expect([key, ours[key]]).toEqual([key, theirs[key]]);
     }
   });
@@ -104,14 +121,21 @@ test("config.json of transformers 4: rope_theta and rope_scaling", async () => {
   await writeJson(join(folder, "config.json"), old);
   await writeFile(join(folder, "model.safetensors"), await readFile(join(root, "llama", "model.safetensors")));
   const ids = ints([[1, 2, 3, 4, 5, 6]]);
-  const [a, b] = await Promise.all([folder, join(root, "llama")].map(async (path) => (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read()));
+  const [a, b] = await Promise.all(
+    [folder, join(root, "llama")].map(async (path) =>
+      (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read(),
+    ),
+  );
   expect(a).toEqual(b);
 });
 
 test("config.json of OLMo 3 in transformers 4: what extends the context is of the full layers alone", async () => {
   const json = await readJson(join(root, "olmo3", "config.json"));
   const scaling = { rope_type: "yarn", factor: 8, original_max_position_embeddings: 16, attention_factor: 1.2 };
-  const model = fromConfig({ ...json, rope_parameters: undefined, rope_theta: 500_000, rope_scaling: scaling }, { task: "causal-lm" });
+  const model = fromConfig(
+    { ...json, rope_parameters: undefined, rope_theta: 500_000, rope_scaling: scaling },
+    { task: "causal-lm" },
+  );
   expect((model.config as unknown as Olmo3Config).rope).toEqual({
     full_attention: { ...scaling, rope_theta: 500_000 },
     sliding_attention: { rope_type: "default", rope_theta: 500_000 },
@@ -140,7 +164,10 @@ test("shards, and an index that points elsewhere", async () => {
 
 test("configs that cannot be followed are errors", async () => {
   const create = (config: object) => () =>
-    new LlamaForCausalLM({ vocabSize: 9, hiddenSize: 8, numLayers: 1, numHeads: 2, intermediateSize: 8, ...config }, randomKey(0));
+    new LlamaForCausalLM(
+      { vocabSize: 9, hiddenSize: 8, numLayers: 1, numHeads: 2, intermediateSize: 8, ...config },
+      randomKey(0),
+    );
   expect(create({})).not.toThrow();
   expect(create({ numKeyHeads: 3 })).toThrow(/multiple of numKeyHeads/);
   expect(create({ rope: { rope_type: "yarm" } })).toThrow(/did you mean "yarn"/);

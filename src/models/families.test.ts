@@ -1,4 +1,7 @@
-/** docs/models.md lists what there is: this test writes its table (`npx vitest run src/models/families -u`), and fails where it is out of date. */
+/**
+ * docs/models.md lists what there is: this test writes its table (`npx vitest run src/models/families -u`), and fails
+ * where it is out of date.
+ */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,7 +51,8 @@ async function checked(): Promise<Map<string, number>> {
 /** A table in Markdown, its columns as wide as their widest cell. */
 function aligned([head, ...rows]: readonly string[][]): string {
   const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i].length)));
-  const line = (cells: readonly string[], fill = " ") => `| ${cells.map((cell, i) => cell.padEnd(widths[i], fill)).join(" | ")} |`;
+  const line = (cells: readonly string[], fill = " ") =>
+    `| ${cells.map((cell, i) => cell.padEnd(widths[i], fill)).join(" | ")} |`;
   return [
     line(head),
     line(
@@ -66,9 +70,18 @@ test("docs/models.md", async () => {
     Object.entries(tasks).map(([name, task], i) => {
       const { outputs, gradients } = seen[name] ?? {};
       const shown = (difference: number | undefined) => (difference === undefined ? "" : difference.toExponential(0));
-      return [i === 0 ? `\`${modelType}\`` : "", `\`${name}\``, task, String(counts.get(name) ?? ""), shown(outputs), shown(gradients)];
+      return [
+        i === 0 ? `\`${modelType}\`` : "",
+        `\`${name}\``,
+        task,
+        String(counts.get(name) ?? ""),
+        shown(outputs),
+        shown(gradients),
+      ];
     }),
   );
   const table = aligned([["model_type", "class", "task", "checked", "difference", "gradients"], ...rows]);
-  await expect(`${introduction}\n${table}\n`).toMatchFileSnapshot(fileURLToPath(new URL("../../docs/models.md", import.meta.url)));
+  await expect(`${introduction}\n${table}\n`).toMatchFileSnapshot(
+    fileURLToPath(new URL("../../docs/models.md", import.meta.url)),
+  );
 });

@@ -64,13 +64,23 @@ export const familyOf = (path: string, modelType: unknown): Family => findFamily
  * The class to make: the one for a task, or else the one that config.json names.
  * @throws DataError naming the nearest class, or the tasks of the family
  */
-export function architectureFor(path: string, { architectures }: Json, { modelType, tasks }: Family, task?: Task): string {
+export function architectureFor(
+  path: string,
+  { architectures }: Json,
+  { modelType, tasks }: Family,
+  task?: Task,
+): string {
   const names = Object.keys(tasks);
   if (task !== undefined) {
     const found = names.find((name) => tasks[name] === task);
     if (found) return found;
     const known = [...new Set(Object.values(tasks))].join(", ");
-    throw new DataError({ where: path, expected: `a task of ${modelType}: ${known}`, received: task, fix: "choose one of them, or another model" });
+    throw new DataError({
+      where: path,
+      expected: `a task of ${modelType}: ${known}`,
+      received: task,
+      fix: "choose one of them, or another model",
+    });
   }
   const [named] = Array.isArray(architectures) ? architectures : [];
   if (named === undefined) return names[names.length - 1];

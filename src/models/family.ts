@@ -15,9 +15,14 @@ export interface ConfigKeys {
   fields: Readonly<Record<string, FieldSpec>>;
   /** Other names of keys; they count where a file has both. */
   aliases?: Readonly<Record<string, string>>;
-  /** Keys of which other values would change the result: those that are supported, the first of which is the default. */
+  /**
+   * Keys of which other values would change the result: those that are supported, the first of which is the default.
+   */
   supported?: Readonly<Record<string, readonly unknown[]>>;
-  /** Keys that matter in training alone and are not followed: the values that change nothing there either, the first of which is the default. */
+  /**
+   * Keys that matter in training alone and are not followed: the values that change nothing there either, the first of
+   * which is the default.
+   */
   training?: Readonly<Record<string, readonly unknown[]>>;
   /** Where there are rotary parameters. @default nowhere */
   rope?: RopeRules;
@@ -29,11 +34,17 @@ export type ConfigFile = ConfigKeys & { parts?: Readonly<Record<string, ConfigKe
 export interface Family {
   /** model_type of config.json. */
   modelType: string;
-  /** The classes of transformers that can be made, and what each is for. The last is the default of a config.json that names none. */
+  /**
+   * The classes of transformers that can be made, and what each is for. The last is the default of a config.json that
+   * names none.
+   */
   tasks: Readonly<Record<string, Task>>;
   /** What checkpoints of models with a head put before the names of the base model, such as "bert". @default nothing */
   prefix?: string;
-  /** A model of a class for a config.json, with weights as at the start of training. @throws DataError or OptionError for a config that is wrong */
+  /**
+   * A model of a class for a config.json, with weights as at the start of training. @throws DataError or OptionError
+   * for a config that is wrong
+   */
   create(architecture: string, path: string, json: Json, key: RandomKey): PretrainedModel;
   configToJson(model: PretrainedModel): Json;
   /** What is read of config.json, for one whose objects may be of several kinds by what it says. */
@@ -46,14 +57,20 @@ export interface Family {
   mayLack?: RegExp;
   /** Names that a checkpoint may repeat a weight under, and the weight's own name. @default none */
   tied?(model: PretrainedModel): Readonly<Record<string, string>>;
-  /** The config.json of the same model with a weight for each name, for files where their numbers differ. @default there is no such model */
+  /**
+   * The config.json of the same model with a weight for each name, for files where their numbers differ. @default there
+   * is no such model
+   */
   untie?(json: Json): Json;
 }
 
 /** `untie` of families where tie_word_embeddings says it. */
 export const untiedWords = (json: Json): Json => ({ ...json, tie_word_embeddings: false });
 
-/** The family of a config.json, one of several. @throws DataError naming the nearest family for one that is not among them */
+/**
+ * The family of a config.json, one of several. @throws DataError naming the nearest family for one that is not among
+ * them
+ */
 export function findFamily(path: string, families: readonly Family[], modelType: unknown): Family {
   const family = families.find((candidate) => candidate.modelType === modelType);
   if (family) return family;

@@ -35,7 +35,11 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
     const { batches } = (await readJson(join(golden(name), "expected.json"))) as unknown as Expected;
     for (const { inputIds, logits } of batches) {
       const ids = tensor(Int32Array.from(inputIds.flat()), { shape: [inputIds.length, inputIds[0].length] });
-      differences.note(model.architecture, "outputs", expectClose("logits", await model.forward(ids).read(), logits.data, LOGITS_TOLERANCE));
+      differences.note(
+        model.architecture,
+        "outputs",
+        expectClose("logits", await model.forward(ids).read(), logits.data, LOGITS_TOLERANCE),
+      );
     }
   });
 
@@ -44,7 +48,8 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
     const { greedy } = (await readJson(join(golden(name), "expected.json"))) as unknown as Expected;
     for (const { inputIds, maxNewTokens, outputIds } of greedy) {
       const made: number[] = [];
-      for await (const id of generator.generate(inputIds, { maxNewTokens, temperature: 0, stopTokens: [] })) made.push(id);
+      for await (const id of generator.generate(inputIds, { maxNewTokens, temperature: 0, stopTokens: [] }))
+        made.push(id);
       expect([...inputIds, ...made]).toEqual(outputIds);
     }
     generator.dispose();
@@ -71,7 +76,10 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
 });
 
 describe("damaged checkpoints", () => {
-  const damage = async (change: (tensors: Awaited<ReturnType<typeof readSafetensors>>["tensors"]) => void, strict = true) => {
+  const damage = async (
+    change: (tensors: Awaited<ReturnType<typeof readSafetensors>>["tensors"]) => void,
+    strict = true,
+  ) => {
     const { tensors } = await readSafetensors(join(golden("a"), "model.safetensors"));
     change(tensors);
     await writeSafetensors(join(folder, "model.safetensors"), tensors);
@@ -80,17 +88,22 @@ describe("damaged checkpoints", () => {
   };
 
   test("a missing tensor is named", async () => {
-    await expect(damage((tensors) => tensors.delete("transformer.h.0.ln_1.weight"))).rejects.toThrow(/without transformer\.h\.0\.ln_1\.weight/);
-  });
-
-  test("an extra tensor is named", async () => {
-    await expect(damage((tensors) => tensors.set("transformer.h.9.x", { dtype: "f32", shape: [1], data: new Float32Array(1) }))).rejects.toThrow(
-      /extra transformer\.h\.9\.x/,
+    await expect(damage((tensors) => tensors.delete("transformer.h.0.ln_1.weight"))).rejects.toThrow(
+      /without transformer\.h\.0\.ln_1\.weight/,
     );
   });
 
+  test("an extra tensor is named", async () => {
+    await expect(
+      damage((tensors) => tensors.set("transformer.h.9.x", { dtype: "f32", shape: [1], data: new Float32Array(1) })),
+    ).rejects.toThrow(/extra transformer\.h\.9\.x/);
+  });
+
   test("a misshapen tensor is named with both shapes", async () => {
-    const promise = damage((tensors) => tensors.set("transformer.ln_f.bias", { dtype: "f32", shape: [3], data: new Float32Array(3) }), false);
+    const promise = damage(
+      (tensors) => tensors.set("transformer.ln_f.bias", { dtype: "f32", shape: [3], data: new Float32Array(3) }),
+      false,
+    );
     await expect(promise).rejects.toThrow(/transformer\.ln_f\.bias: expected shape \[32\]; received \[3\]/);
   });
 

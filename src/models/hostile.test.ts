@@ -16,7 +16,11 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 test.each([
-  ["decoders/llama", { num_hidden_layers: 1e9 }, /num_hidden_layers: expected a positive integer, of at most 2048 \(limit modelLayers\); received 1000000000/],
+  [
+    "decoders/llama",
+    { num_hidden_layers: 1e9 },
+    /num_hidden_layers: expected a positive integer, of at most 2048 \(limit modelLayers\); received 1000000000/,
+  ],
   ["decoders/gpt-neox", { num_hidden_layers: 1e9 }, /limit modelLayers/],
   ["decoders/mixtral", { num_local_experts: 1e9 }, /limit modelParts/],
   ["models/albert", { inner_group_num: 1e9 }, /limit modelLayers/],
@@ -38,7 +42,9 @@ test.each([
 });
 
 test("rotary embeddings turn a part of a head", () => {
-  expect(() => new RotaryEmbedding(64, 128, { partial_rotary_factor: 3238002704 / 64 })).toThrow(/a part from 0 to 1 of each head/);
+  expect(() => new RotaryEmbedding(64, 128, { partial_rotary_factor: 3238002704 / 64 })).toThrow(
+    /a part from 0 to 1 of each head/,
+  );
   expect(() => new RotaryEmbedding(2 ** 31, 128)).toThrow(/limit rotaryWidth/);
   expect(() => new RotaryEmbedding(64, 128, { rope_type: 5 as never })).toThrow(/a rope_type of/);
 });

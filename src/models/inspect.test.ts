@@ -16,7 +16,12 @@ afterAll(() => rm(folder, { recursive: true }));
 test("a folder in Hugging Face layout", async () => {
   const report = await inspectModel(golden);
   const parameters = (await fromPretrained(golden)).parameterCount();
-  expect(report).toMatchObject({ format: "Hugging Face", architecture: "GPT2LMHeadModel", parameters, dtypes: { f32: { parameters, bytes: 4 * parameters } } });
+  expect(report).toMatchObject({
+    format: "Hugging Face",
+    architecture: "GPT2LMHeadModel",
+    parameters,
+    dtypes: { f32: { parameters, bytes: 4 * parameters } },
+  });
   expect(report.modules["transformer.h.*.attn.c_attn"]).toEqual({ parameters: 2 * (32 * 96 + 96), tensors: 4 });
   expect(report.memory).toEqual({ stored: 4 * parameters, run: 4 * parameters, train: 16 * parameters });
   expect((await inspectModel(join(golden, "model.safetensors"))).format).toBe("safetensors");
@@ -30,7 +35,11 @@ test("a GGUF file, with tokenizer and licence", async () => {
     ["tokenizer.ggml.model", "gpt2"],
     ["tokenizer.ggml.tokens", ["a", "b", "c"]],
   ]);
-  await writeGguf(path, metadata, new Map([["blk.0.attn_q.weight", { type: "q8_0", shape: [2, 32], data: new Float32Array(64) }]]));
+  await writeGguf(
+    path,
+    metadata,
+    new Map([["blk.0.attn_q.weight", { type: "q8_0", shape: [2, 32], data: new Float32Array(64) }]]),
+  );
   expect(await inspectModel(path)).toEqual({
     format: "GGUF",
     architecture: "llama",
@@ -67,7 +76,9 @@ test("what is no model is an error", async () => {
   await expect(inspectModel(join(folder, "nothing"))).rejects.toThrow(/nothing there/);
   const text = join(folder, "text.txt");
   await writeFile(text, "just a text that is not a model");
-  await expect(inspectModel(text)).rejects.toThrow(/text\.txt: expected a model: .* received a file that begins with "just a t"/);
+  await expect(inspectModel(text)).rejects.toThrow(
+    /text\.txt: expected a model: .* received a file that begins with "just a t"/,
+  );
   const empty = join(folder, "empty");
   await mkdir(empty);
   await expect(inspectModel(empty)).rejects.toThrow(/an empty folder/);

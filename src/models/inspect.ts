@@ -5,7 +5,10 @@ import { DataError, isFloat } from "../ir/index.ts";
 import { describeOnnx } from "../onnx/index.ts";
 import { weightFiles } from "./weight-files.ts";
 
-/** What is in a model's folder or file, told from headers; of torch's files, which have none to be read alone, from all that is in them. */
+/**
+ * What is in a model's folder or file, told from headers; of torch's files, which have none to be read alone, from all
+ * that is in them.
+ */
 export interface ModelReport {
   format: "Hugging Face" | "safetensors" | "torch" | "GGUF" | "ONNX";
   /** Such as "GPT2LMHeadModel" or, in GGUF, "llama". */
@@ -40,13 +43,19 @@ interface Entry {
 export async function inspectModel(path: string): Promise<ModelReport> {
   const info = await stat(path).catch(() => undefined);
   if (!info)
-    throw new DataError({ where: path, expected: "a folder, or a .safetensors, .gguf, .onnx or torch file", received: "nothing there", fix: "check the path" });
+    throw new DataError({
+      where: path,
+      expected: "a folder, or a .safetensors, .gguf, .onnx or torch file",
+      received: "nothing there",
+      fix: "check the path",
+    });
   if (info.isDirectory()) return inspectFolder(path);
   const start = await readStart(path, 9);
   if (start.toString("latin1", 0, 4) === "GGUF") return inspectGguf(path);
   if (path.endsWith(".onnx")) return inspectOnnx(path);
   if (isTorch(path)) return report("torch", await torchEntries(path), {});
-  if (path.endsWith(".safetensors") || isSafetensors(start, info.size)) return report("safetensors", await safetensorsEntries(path), {});
+  if (path.endsWith(".safetensors") || isSafetensors(start, info.size))
+    return report("safetensors", await safetensorsEntries(path), {});
   throw new DataError({
     where: path,
     expected: "a model: a folder, or a .safetensors, .gguf, .onnx or torch file",
@@ -57,7 +66,9 @@ export async function inspectModel(path: string): Promise<ModelReport> {
 
 /** Whether a file begins with the length of a JSON object, as safetensors do. */
 const isSafetensors = (start: Buffer, size: number): boolean =>
-  start.length === 9 && start.readBigUInt64LE(0) <= BigInt(Math.max(0, size - 8)) && start.toString("latin1", 8) === "{";
+  start.length === 9 &&
+  start.readBigUInt64LE(0) <= BigInt(Math.max(0, size - 8)) &&
+  start.toString("latin1", 8) === "{";
 
 async function readStart(path: string, length: number): Promise<Buffer> {
   const file = await open(path, "r");
@@ -72,7 +83,12 @@ async function readStart(path: string, length: number): Promise<Buffer> {
 const isTorch = (path: string) => /\.(bin|pt|pth)$/.test(path);
 
 async function torchEntries(path: string): Promise<Map<string, Entry>> {
-  return new Map([...(await readTorch(path))].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, bytes: data.byteLength }]));
+  return new Map(
+    [...(await readTorch(path))].map(([name, { dtype, shape, data }]) => [
+      name,
+      { dtype, shape, bytes: data.byteLength },
+    ]),
+  );
 }
 
 async function inspectOnnx(path: string): Promise<ModelReport> {
@@ -84,7 +100,8 @@ async function inspectOnnx(path: string): Promise<ModelReport> {
 async function onnxHeader(path: string): Promise<{ entries: Map<string, Entry>; producer: string | null }> {
   const { producer, weights } = describeOnnx(await readBytes(path));
   const isOfGraph = (name: string) => producer === "kindling" && /^c\d+$/.test(name);
-  const isWeight = ({ name, dtype, shape }: (typeof weights)[number]) => (isFloat(dtype) || /^[iu]8$/.test(dtype)) && shape.length > 0 && !isOfGraph(name);
+  const isWeight = ({ name, dtype, shape }: (typeof weights)[number]) =>
+    (isFloat(dtype) || /^[iu]8$/.test(dtype)) && shape.length > 0 && !isOfGraph(name);
   return { producer, entries: new Map(weights.filter(isWeight).map(({ name, ...entry }) => [name, entry])) };
 }
 
@@ -95,7 +112,9 @@ async function entriesOf(path: string): Promise<Map<string, Entry>> {
 
 async function safetensorsEntries(path: string): Promise<Map<string, Entry>> {
   const { tensors } = await readSafetensorsHeader(path);
-  return new Map([...tensors].map(([name, { dtype, shape, begin, end }]) => [name, { dtype, shape, bytes: end - begin }]));
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, begin, end }]) => [name, { dtype, shape, bytes: end - begin }]),
+  );
 }
 
 async function inspectFolder(folder: string): Promise<ModelReport> {
@@ -112,7 +131,9 @@ async function inspectFolder(folder: string): Promise<ModelReport> {
   }
   const entries = new Map<string, Entry>();
   for (const path of files) for (const [key, entry] of await entriesOf(path)) entries.set(key, entry);
-  const config: Record<string, unknown> = names.includes("config.json") ? await readJson(join(folder, "config.json")) : {};
+  const config: Record<string, unknown> = names.includes("config.json")
+    ? await readJson(join(folder, "config.json"))
+    : {};
   const [architecture = config.model_type ?? null] = (config.architectures ?? []) as string[];
   return report("Hugging Face", entries, {
     architecture: architecture as string | null,
@@ -125,11 +146,16 @@ async function inspectFolder(folder: string): Promise<ModelReport> {
 async function presentFiles(folder: string, names: readonly string[]): Promise<string[]> {
   const files = await weightFiles(folder);
   if (await exists(files[0])) return files;
-  return names.filter((name) => name.endsWith(".safetensors") && !name.startsWith("optimizer")).map((name) => join(folder, name));
+  return names
+    .filter((name) => name.endsWith(".safetensors") && !name.startsWith("optimizer"))
+    .map((name) => join(folder, name));
 }
 
 async function tokenizerOf(path: string): Promise<ModelReport["tokenizer"]> {
-  const { model, added_tokens: added } = (await readJson(path)) as { model?: { type?: string; vocab?: object | unknown[] }; added_tokens?: { id: number }[] };
+  const { model, added_tokens: added } = (await readJson(path)) as {
+    model?: { type?: string; vocab?: object | unknown[] };
+    added_tokens?: { id: number }[];
+  };
   const { type = "unknown", vocab = {} } = model ?? {};
   const ids = Array.isArray(vocab) ? vocab.length : Object.keys(vocab).length;
   return { kind: type, vocabSize: Math.max(ids, ...(added ?? []).map(({ id }) => id + 1)) };
@@ -149,17 +175,27 @@ async function inspectGguf(path: string): Promise<ModelReport> {
   };
   const tokens = metadata.get("tokenizer.ggml.tokens");
   const kind = text("tokenizer.ggml.model");
-  return report("GGUF", new Map([...tensors].map(([name, { type, shape, begin, end }]) => [name, { dtype: type, shape, bytes: end - begin }])), {
-    architecture: text("general.architecture"),
-    tokenizer: kind && Array.isArray(tokens) ? { kind, vocabSize: tokens.length } : null,
-    licence: text("general.license"),
-  });
+  return report(
+    "GGUF",
+    new Map(
+      [...tensors].map(([name, { type, shape, begin, end }]) => [name, { dtype: type, shape, bytes: end - begin }]),
+    ),
+    {
+      architecture: text("general.architecture"),
+      tokenizer: kind && Array.isArray(tokens) ? { kind, vocabSize: tokens.length } : null,
+      licence: text("general.license"),
+    },
+  );
 }
 
 function report(
   format: ModelReport["format"],
   entries: ReadonlyMap<string, Entry>,
-  { architecture = null, tokenizer = null, licence = null }: Partial<Pick<ModelReport, "architecture" | "tokenizer" | "licence">>,
+  {
+    architecture = null,
+    tokenizer = null,
+    licence = null,
+  }: Partial<Pick<ModelReport, "architecture" | "tokenizer" | "licence">>,
 ): ModelReport {
   const dtypes: ModelReport["dtypes"] = {};
   const modules: ModelReport["modules"] = {};
@@ -176,7 +212,16 @@ function report(
     modules[module].parameters += count;
     modules[module].tensors++;
   }
-  return { format, architecture, parameters, dtypes, modules, tokenizer, licence, memory: { stored, run: 4 * parameters, train: 16 * parameters } };
+  return {
+    format,
+    architecture,
+    parameters,
+    dtypes,
+    modules,
+    tokenizer,
+    licence,
+    memory: { stored, run: 4 * parameters, train: 16 * parameters },
+  };
 }
 
 /** "model.layers.3.mlp.up_proj.weight" belongs to "model.layers.*.mlp.up_proj". */

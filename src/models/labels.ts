@@ -5,11 +5,19 @@ export type Json = Record<string, unknown>;
 
 const problemTypes = ["regression", "single_label_classification", "multi_label_classification"] as const;
 
-/** The labels of a config.json: id2label, or num_labels of them, or 2. @throws DataError for labels that are not numbered 0, 1, ... */
+/**
+ * The labels of a config.json: id2label, or num_labels of them, or 2. @throws DataError for labels that are not
+ * numbered 0, 1, ...
+ */
 export function labelsFromJson(path: string, json: Json): LabelConfig {
   const type = json.problem_type ?? null;
   if (type !== null && !problemTypes.includes(type as (typeof problemTypes)[number])) {
-    throw new DataError({ where: `${path}, problem_type`, expected: problemTypes.join(", "), received: JSON.stringify(type), fix: "correct config.json" });
+    throw new DataError({
+      where: `${path}, problem_type`,
+      expected: problemTypes.join(", "),
+      received: JSON.stringify(type),
+      fix: "correct config.json",
+    });
   }
   return { labels: namesFromJson(path, json), problemType: type as LabelConfig["problemType"] };
 }
@@ -17,10 +25,17 @@ export function labelsFromJson(path: string, json: Json): LabelConfig {
 function namesFromJson(path: string, { id2label, num_labels: given }: Json): string[] {
   if (id2label !== null && typeof id2label === "object") {
     const names = Object.entries(id2label).sort(([a], [b]) => Number(a) - Number(b));
-    const isFine = names.length > 0 && names.every(([id, name], i) => Number(id) === i && ["string", "number"].includes(typeof name));
+    const isFine =
+      names.length > 0 &&
+      names.every(([id, name], i) => Number(id) === i && ["string", "number"].includes(typeof name));
     if (!isFine) {
       const received = JSON.stringify(id2label).slice(0, 80);
-      throw new DataError({ where: `${path}, id2label`, expected: "names for the numbers 0, 1, ...", received, fix: "correct config.json" });
+      throw new DataError({
+        where: `${path}, id2label`,
+        expected: "names for the numbers 0, 1, ...",
+        received,
+        fix: "correct config.json",
+      });
     }
     return names.map(([, name]) => String(name));
   }

@@ -11,12 +11,23 @@ export interface StoredWeights {
   files: readonly string[];
   tensors: ReadonlyMap<string, StoredTensor>;
   others: readonly string[];
-  /** Of an ONNX graph, which has constants besides: whether it may lack weights, being ours, without what its task has no use for. */
+  /**
+   * Of an ONNX graph, which has constants besides: whether it may lack weights, being ours, without what its task has
+   * no use for.
+   */
   graph?: { mayLack: boolean };
 }
 
-/** Reads the tensors of files that are weights of a model or repeat one; what is left over is not read where the format allows it. */
-export async function readWeights(files: readonly string[], model: PretrainedModel, family: Family, mmap = true): Promise<StoredWeights> {
+/**
+ * Reads the tensors of files that are weights of a model or repeat one; what is left over is not read where the format
+ * allows it.
+ */
+export async function readWeights(
+  files: readonly string[],
+  model: PretrainedModel,
+  family: Family,
+  mmap = true,
+): Promise<StoredWeights> {
   const places = new Places(model, family);
   const isUsed = (name: string) => places.keyOf(name) !== undefined;
   const tensors = new Map<string, StoredTensor>();
@@ -54,7 +65,10 @@ class Places {
     this.tied = family.tied?.(model) ?? {};
   }
 
-  /** The key of a weight, or of a tied name; undefined for what is neither. A base model's names may have the prefix of models with a head, or lack it. */
+  /**
+   * The key of a weight, or of a tied name; undefined for what is neither. A base model's names may have the prefix of
+   * models with a head, or lack it.
+   */
   keyOf(name: string): string | undefined {
     const { prefix, tensorName } = this.family;
     const present = withoutOldNames(name);
@@ -81,7 +95,8 @@ class Places {
 const BATCH_COUNT = /\.num_batches_tracked$/;
 
 /** The oldest checkpoints, converted from TensorFlow, call the weights of norms so. */
-const withoutOldNames = (name: string) => name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+const withoutOldNames = (name: string) =>
+  name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
 
 /** How stored weights fit a model. */
 export interface Fit {
@@ -97,26 +112,48 @@ export interface Fit {
   untied: [name: string, source: string][];
 }
 
-export function fitWeights({ files, tensors, others, graph }: StoredWeights, model: PretrainedModel, family: Family): Fit {
+export function fitWeights(
+  { files, tensors, others, graph }: StoredWeights,
+  model: PretrainedModel,
+  family: Family,
+): Fit {
   const places = new Places(model, family);
   const { wanted, tied } = places;
   const state = new Map<string, StateTensor>();
-  for (const [name, tensor] of tensors) state.set(places.keyOf(name) as string, floats(`${files[0]}, tensor ${name}`, tensor));
+  for (const [name, tensor] of tensors)
+    state.set(places.keyOf(name) as string, floats(`${files[0]}, tensor ${name}`, tensor));
   const untied = joinTied(state, tied);
   const missing = [...wanted.keys()].filter((key) => !state.has(key) && !family.mayLack?.test(key) && !graph?.mayLack);
-  const differs = (key: string, { shape }: Parameter | ModelBuffer) => state.has(key) && String(state.get(key)?.shape) !== String(shape);
+  const differs = (key: string, { shape }: Parameter | ModelBuffer) =>
+    state.has(key) && String(state.get(key)?.shape) !== String(shape);
   const misshapen = [...wanted].filter(([key, variable]) => differs(key, variable)).map(([key]) => key);
   return { state, unused: graph ? [] : others.filter((name) => !places.isSilent(name)), missing, misshapen, untied };
 }
 
 /** @throws DataError for weights in integers */
 function floats(where: string, { dtype, shape, data }: StoredTensor): StateTensor {
-  if (!isFloat(dtype)) throw new DataError({ where, expected: "float weights", received: dtype, fix: "convert the checkpoint to f32, f16 or bf16" });
-  return { dtype: "f32", shape, data: dtype === "f32" ? (data as Float32Array) : new HalfArray(dtype, data as Uint16Array) };
+  if (!isFloat(dtype))
+    throw new DataError({
+      where,
+      expected: "float weights",
+      received: dtype,
+      fix: "convert the checkpoint to f32, f16 or bf16",
+    });
+  return {
+    dtype: "f32",
+    shape,
+    data: dtype === "f32" ? (data as Float32Array) : new HalfArray(dtype, data as Uint16Array),
+  };
 }
 
-/** Weights that a checkpoint repeats under another name: equal to their source they are passed over; without their source they are it. @returns those that differ */
-function joinTied(state: Map<string, StateTensor>, tied: Readonly<Record<string, string>>): [name: string, source: string][] {
+/**
+ * Weights that a checkpoint repeats under another name: equal to their source they are passed over; without their
+ * source they are it. @returns those that differ
+ */
+function joinTied(
+  state: Map<string, StateTensor>,
+  tied: Readonly<Record<string, string>>,
+): [name: string, source: string][] {
   const untied: [name: string, source: string][] = [];
   for (const [name, source] of Object.entries(tied)) {
     const [repeated, own] = [state.get(name), state.get(source)];
@@ -133,7 +170,8 @@ function joinTied(state: Map<string, StateTensor>, tied: Readonly<Record<string,
 
 function areEqual(a: StateTensor["data"], b: StateTensor["data"]): boolean {
   if (a.length !== b.length) return false;
-  const [first, second] = a instanceof HalfArray && b instanceof HalfArray && a.dtype === b.dtype ? [a.bits, b.bits] : [wide(a), wide(b)];
+  const [first, second] =
+    a instanceof HalfArray && b instanceof HalfArray && a.dtype === b.dtype ? [a.bits, b.bits] : [wide(a), wide(b)];
   return first.every((value, i) => value === second[i]);
 }
 const wide = (data: StateTensor["data"]) => (data instanceof HalfArray ? data.widened() : data);
@@ -149,10 +187,17 @@ export interface Leniency {
 }
 
 /**
- * Sets the weights of a model; those that the file has not keep their initial values. Nothing changes unless everything fits that must.
- * @throws CheckpointError for a file without any weight of the model, and for what `strict` does not allow; ShapeError for another shape
+ * Sets the weights of a model; those that the file has not keep their initial values. Nothing changes unless everything
+ * fits that must.
+ * @throws CheckpointError for a file without any weight of the model, and for what `strict` does not allow; ShapeError
+ *   for another shape
  */
-export function setWeights({ files: [path] }: StoredWeights, fit: Fit, model: PretrainedModel, { strict, ignoreMismatchedSizes, isNew }: Leniency): void {
+export function setWeights(
+  { files: [path] }: StoredWeights,
+  fit: Fit,
+  model: PretrainedModel,
+  { strict, ignoreMismatchedSizes, isNew }: Leniency,
+): void {
   const { state, unused, misshapen } = fit;
   const wanted = model.namedState();
   if (strict) {
@@ -175,7 +220,12 @@ function requireSome(path: string, { state, unused }: Fit, model: PretrainedMode
   const [first] = model.namedState().keys();
   const received = unused.length > 0 ? namesByLayer(unused, 4) : "no tensors";
   const fix = "check that config.json belongs to these weights, and that their names have no prefix";
-  throw new CheckpointError({ where: path, expected: `weights of ${model.architecture}, such as ${first}`, received, fix });
+  throw new CheckpointError({
+    where: path,
+    expected: `weights of ${model.architecture}, such as ${first}`,
+    received,
+    fix,
+  });
 }
 
 const otherShape = (path: string, key: string, wanted: Places["wanted"], state: Fit["state"]): ShapeError =>
@@ -186,13 +236,18 @@ const otherShape = (path: string, key: string, wanted: Places["wanted"], state: 
     fix: "check that config.json belongs to these weights, or start them anew: ignoreMismatchedSizes",
   });
 
-/** Names in a sentence: those that differ only in numbers are one, with "*" for these. @param most how many are written out. @default all */
+/**
+ * Names in a sentence: those that differ only in numbers are one, with "*" for these. @param most how many are written
+ * out. @default all
+ */
 export function namesByLayer(names: readonly string[], most = Number.POSITIVE_INFINITY): string {
   const groups = new Map<string, string[]>();
   for (const name of names) {
     const pattern = name.replace(/(?<=\.)\d+(?=\.|$)/g, "*");
     groups.set(pattern, [...(groups.get(pattern) ?? []), name]);
   }
-  const texts = [...groups].map(([pattern, members]) => (members.length === 1 ? members[0] : `${pattern} (${members.length})`));
+  const texts = [...groups].map(([pattern, members]) =>
+    members.length === 1 ? members[0] : `${pattern} (${members.length})`,
+  );
   return texts.length > most ? `${texts.slice(0, most).join(", ")} and ${texts.length - most} more` : texts.join(", ");
 }

@@ -16,11 +16,16 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 type Tensors = Map<string, StoredTensor>;
-const tensorsOf = async (source: string): Promise<Tensors> => (await readSafetensors(join(source, "model.safetensors"))).tensors;
+const tensorsOf = async (source: string): Promise<Tensors> =>
+  (await readSafetensors(join(source, "model.safetensors"))).tensors;
 const one: StoredTensor = { dtype: "f32", shape: [1], data: Float32Array.of(1) };
 
 /** A folder with a golden model, and changes to its files. */
-async function withChanges(source: string, changeTensors: (tensors: Tensors) => void, changeConfig: (json: Record<string, unknown>) => void = () => {}) {
+async function withChanges(
+  source: string,
+  changeTensors: (tensors: Tensors) => void,
+  changeConfig: (json: Record<string, unknown>) => void = () => {},
+) {
   const [tensors, json] = [await tensorsOf(source), await readJson(join(source, "config.json"))];
   changeTensors(tensors);
   changeConfig(json);
@@ -40,7 +45,9 @@ describe("weights", () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     await fromPretrained(folder);
     expect(warn.mock.calls.length).toBe(1);
-    expect(warn.mock.calls[0][0]).toMatch(/not used, since BertForSequenceClassification has no such weights: cls\.predictions\.bias/);
+    expect(warn.mock.calls[0][0]).toMatch(
+      /not used, since BertForSequenceClassification has no such weights: cls\.predictions\.bias/,
+    );
     expect(warn.mock.calls[0][0]).toMatch(/start anew and want training: classifier\.bias/);
     warn.mockRestore();
   });
@@ -52,7 +59,9 @@ describe("weights", () => {
 
   test("a head of another size is an error, or starts anew", async () => {
     await withChanges(BERT, (tensors) => tensors.set("classifier.bias", one));
-    await expect(open()).rejects.toThrow(/classifier\.bias: expected shape \[\d\]; received \[1\].*ignoreMismatchedSizes/);
+    await expect(open()).rejects.toThrow(
+      /classifier\.bias: expected shape \[\d\]; received \[1\].*ignoreMismatchedSizes/,
+    );
     const { warnings } = await open({ ignoreMismatchedSizes: true });
     expect(warnings[0].initialized).toEqual(["classifier.bias"]);
     expect((await open({ head: "new" })).warnings).toEqual([]);
@@ -64,7 +73,9 @@ describe("weights", () => {
       tensors.clear();
       tensors.set("_orig_mod.h.0.x", one).set("_orig_mod.h.1.x", one);
     });
-    await expect(open()).rejects.toThrow(/weights of BertForSequenceClassification, such as bert\.embeddings.*received _orig_mod\.h\.\*\.x \(2\)/);
+    await expect(open()).rejects.toThrow(
+      /weights of BertForSequenceClassification, such as bert\.embeddings.*received _orig_mod\.h\.\*\.x \(2\)/,
+    );
   });
 
   test("tied weights that differ are not tied", async () => {
@@ -75,7 +86,9 @@ describe("weights", () => {
       tensors.set("lm_head.weight", { dtype: "f32", shape, data: (data as Float32Array).map((x) => 2 * x) });
     });
     const { model, notes } = await open();
-    expect(notes).toEqual([`lm_head.weight and ${words} are stored with other numbers: they are not tied, though tie_word_embeddings is true`]);
+    expect(notes).toEqual([
+      `lm_head.weight and ${words} are stored with other numbers: they are not tied, though tie_word_embeddings is true`,
+    ]);
     const state = model.namedState();
     const [head, table] = await Promise.all([state.get("lm_head.weight")?.read(), state.get(words)?.read()]);
     expect(head).toEqual((table as Float32Array).map((x) => 2 * x));
@@ -83,7 +96,10 @@ describe("weights", () => {
 
   test("tied weights may be stored under either name", async () => {
     const words = "model.embed_tokens.weight";
-    await withChanges(golden("decoders/llama-yarn"), (tensors) => tensors.set("lm_head.weight", tensors.get(words) as StoredTensor) && tensors.delete(words));
+    await withChanges(
+      golden("decoders/llama-yarn"),
+      (tensors) => tensors.set("lm_head.weight", tensors.get(words) as StoredTensor) && tensors.delete(words),
+    );
     expect((await open()).notes).toEqual([]);
   });
 });
@@ -96,8 +112,11 @@ describe("files", () => {
     await bare();
     const tensors = await tensorsOf(BERT);
     const parts = [[...tensors].slice(0, 5), [...tensors].slice(5)];
-    for (const [i, part] of parts.entries()) await writeSafetensors(join(folder, `model-0000${i + 1}-of-00002.safetensors`), new Map(part));
-    const map = Object.fromEntries(parts.flatMap((part, i) => part.map(([name]) => [name, `model-0000${i + 1}-of-00002.safetensors`])));
+    for (const [i, part] of parts.entries())
+      await writeSafetensors(join(folder, `model-0000${i + 1}-of-00002.safetensors`), new Map(part));
+    const map = Object.fromEntries(
+      parts.flatMap((part, i) => part.map(([name]) => [name, `model-0000${i + 1}-of-00002.safetensors`])),
+    );
     await writeJson(join(folder, "model.safetensors.index.json"), { weight_map: map });
     await writeFile(join(folder, "pytorch_model.bin"), "not read, since there are safetensors");
     await writeFile(join(folder, "training_args.bin"), "not read");
@@ -109,7 +128,9 @@ describe("files", () => {
     await weights("model.fp16.safetensors");
     await expect(open()).rejects.toThrow(/expected one of model\.safetensors.*name the variant: \{ variant: "fp16" \}/);
     expect((await open({ variant: "fp16" })).warnings).toEqual([]);
-    await expect(open({ variant: "int8" })).rejects.toThrow(/model\.int8\.safetensors, model\.safetensors\.index\.int8\.json/);
+    await expect(open({ variant: "int8" })).rejects.toThrow(
+      /model\.int8\.safetensors, model\.safetensors\.index\.int8\.json/,
+    );
   });
 
   test("a folder inside of the model's", async () => {
@@ -136,7 +157,13 @@ describe("config.json", () => {
     ["both names of the dtype", { torch_dtype: "float16", dtype: "bfloat16" }, undefined],
     [
       "what transformers notes",
-      { _name_or_path: "x", transformers_version: "4.2.0", use_cache: false, gradient_checkpointing: true, finetuning_task: "mrpc" },
+      {
+        _name_or_path: "x",
+        transformers_version: "4.2.0",
+        use_cache: false,
+        gradient_checkpointing: true,
+        finetuning_task: "mrpc",
+      },
       undefined,
     ],
     ["labels that begin at 1", { id2label: { 1: "a", 2: "b", 3: "c" } }, /id2label: no names for 0/],
@@ -153,7 +180,9 @@ describe("config.json", () => {
   });
 
   test("quantized weights and other variants are refused by name", async () => {
-    await withChanges(BERT, same, (json) => Object.assign(json, { quantization_config: { quant_method: "gptq", bits: 4 } }));
+    await withChanges(BERT, same, (json) =>
+      Object.assign(json, { quantization_config: { quant_method: "gptq", bits: 4 } }),
+    );
     await expect(open()).rejects.toThrow(/quantization_config: expected weights that are not quantized; received gptq/);
     await withChanges(BERT, same, (json) => Object.assign(json, { is_decoder: true }));
     await expect(open()).rejects.toThrow(/is_decoder: expected false; received true/);
@@ -167,11 +196,27 @@ describe("config.json", () => {
   });
 
   test("-1 for no window, and other names of keys", async () => {
-    const sizes = { vocab_size: 32, hidden_size: 16, intermediate_size: 16, num_hidden_layers: 1, num_attention_heads: 2, num_key_value_heads: 2 };
+    const sizes = {
+      vocab_size: 32,
+      hidden_size: 16,
+      intermediate_size: 16,
+      num_hidden_layers: 1,
+      num_attention_heads: 2,
+      num_key_value_heads: 2,
+    };
     const mistral = fromConfig({ model_type: "mistral", ...sizes, sliding_window: -1 }, { task: "causal-lm" });
     expect((mistral.config as unknown as { slidingWindow: unknown }).slidingWindow).toBe(null);
     const gpt2 = fromConfig(
-      { model_type: "gpt2", vocab_size: 32, hidden_size: 16, num_hidden_layers: 3, num_attention_heads: 2, n_layer: 1, bos_token_id: 1, eos_token_id: 1 },
+      {
+        model_type: "gpt2",
+        vocab_size: 32,
+        hidden_size: 16,
+        num_hidden_layers: 3,
+        num_attention_heads: 2,
+        n_layer: 1,
+        bos_token_id: 1,
+        eos_token_id: 1,
+      },
       { task: "causal-lm" },
     );
     expect(gpt2.config.numLayers).toBe(3);

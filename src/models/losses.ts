@@ -1,6 +1,22 @@
 /** The losses that transformers computes from labels, each a mean. */
 import { DTypeError, describe, ShapeError } from "../ir/index.ts";
-import { add, cast, clip, crossEntropy, less, logSoftmax, mean, mul, neg, reshape, softplus, sub, sum, type Tensor, where } from "../tensor/index.ts";
+import {
+  add,
+  cast,
+  clip,
+  crossEntropy,
+  less,
+  logSoftmax,
+  mean,
+  mul,
+  neg,
+  reshape,
+  softplus,
+  sub,
+  sum,
+  type Tensor,
+  where,
+} from "../tensor/index.ts";
 import type { LabelConfig } from "./model.ts";
 
 type Numbers = Tensor<"f32">;
@@ -10,12 +26,19 @@ const isWhole = (labels: Labels): labels is Tensor<"i32"> => labels.dtype === "i
 
 function wholeLabels(labels: Labels): Tensor<"i32"> {
   if (isWhole(labels)) return labels;
-  throw new DTypeError({ where: "labels", expected: "i32", received: describe(labels), fix: 'make them with { dtype: "i32" }' });
+  throw new DTypeError({
+    where: "labels",
+    expected: "i32",
+    received: describe(labels),
+    fix: 'make them with { dtype: "i32" }',
+  });
 }
 
 /** Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] */
 export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = -100): Numbers {
-  return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]), { ignoreIndex });
+  return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]), {
+    ignoreIndex,
+  });
 }
 
 /** Binary cross-entropy of logits, numerically safe: log(1 + e^x) - x y. Without the mean. */
@@ -27,25 +50,40 @@ const squaredLoss = (outputs: Numbers, labels: Numbers): Numbers => {
 };
 
 /**
- * For sequence classification: squared error of one number, one class of several, or several yes-no labels. logits: [B, N]; labels: i32 [B],
- * or f32 [B] or [B, N].
+ * For sequence classification: squared error of one number, one class of several, or several yes-no labels. logits: [B,
+ * N]; labels: i32 [B], or f32 [B] or [B, N].
  */
 export function sequenceLoss(logits: Numbers, labels: Labels, { labels: names, problemType }: LabelConfig): Numbers {
-  const type = problemType ?? (names.length === 1 ? "regression" : isWhole(labels) ? "single_label_classification" : "multi_label_classification");
+  const type =
+    problemType ??
+    (names.length === 1
+      ? "regression"
+      : isWhole(labels)
+        ? "single_label_classification"
+        : "multi_label_classification");
   if (type === "single_label_classification") return classLoss(logits, labels);
   const numbers = cast(labels, "f32");
   if (type === "regression") return squaredLoss(logits, numbers);
   if (labels.rank !== 2) {
-    throw new ShapeError({ where: "labels", expected: "[B, N], a number from 0 to 1 for each class", received: describe(labels), fix: "set problemType" });
+    throw new ShapeError({
+      where: "labels",
+      expected: "[B, N], a number from 0 to 1 for each class",
+      received: describe(labels),
+      fix: "set problemType",
+    });
   }
   return mean(binaryLosses(logits, numbers));
 }
 
-/** DeBERTa's own rule where no problem type is set: negative classes do not count, and labels [B, N] are a distribution over classes. */
+/**
+ * DeBERTa's own rule where no problem type is set: negative classes do not count, and labels [B, N] are a distribution
+ * over classes.
+ */
 export function debertaSequenceLoss(logits: Numbers, labels: Labels, config: LabelConfig): Numbers {
   if (config.problemType !== null || config.labels.length === 1)
     return sequenceLoss(logits, labels, { ...config, problemType: config.problemType ?? "regression" });
-  if (labels.rank === 2 && labels.shape[1] !== 1) return mean(neg(sum(mul(logSoftmax(logits), cast(labels, "f32")), { axes: -1 })));
+  if (labels.rank === 2 && labels.shape[1] !== 1)
+    return mean(neg(sum(mul(logSoftmax(logits), cast(labels, "f32")), { axes: -1 })));
   const classes = reshape(wholeLabels(labels), [-1]);
   return classLoss(logits, where(less(classes, 0), -100, classes) as Tensor<"i32">);
 }
@@ -57,9 +95,16 @@ export interface SpanLabels {
   endPositions: Tensor<"i32">;
 }
 
-/** For question answering: the mean of the cross-entropies of start and end over the T positions. logits: [B, T] each */
-export function spanLoss(startLogits: Numbers, endLogits: Numbers, { startPositions, endPositions }: SpanLabels): Numbers {
+/**
+ * For question answering: the mean of the cross-entropies of start and end over the T positions. logits: [B, T] each
+ */
+export function spanLoss(
+  startLogits: Numbers,
+  endLogits: Numbers,
+  { startPositions, endPositions }: SpanLabels,
+): Numbers {
   const length = startLogits.shape[1] as number;
-  const of = (logits: Numbers, positions: Tensor<"i32">) => crossEntropy(logits, clip(positions, { min: 0, max: length }), { ignoreIndex: length });
+  const of = (logits: Numbers, positions: Tensor<"i32">) =>
+    crossEntropy(logits, clip(positions, { min: 0, max: length }), { ignoreIndex: length });
   return mul(add(of(startLogits, startPositions), of(endLogits, endPositions)), 0.5);
 }

@@ -6,10 +6,30 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eachSafetensor, isMapped, type StoredTensor } from "../files/index.ts";
 import { Device } from "../runtime/index.ts";
-import { compile, defaultDevice, grad, mul, randomKey, setDefaultDevice, sub, sum, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import {
+  compile,
+  defaultDevice,
+  grad,
+  mul,
+  randomKey,
+  setDefaultDevice,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+  Variable,
+} from "../tensor/index.ts";
 import { fromPretrained, LlamaForCausalLM, saveGguf, savePretrained } from "./index.ts";
 
-const config = { vocabSize: 512, hiddenSize: 128, intermediateSize: 256, numLayers: 2, numHeads: 4, numKeyHeads: 2, maxPositionEmbeddings: 32 };
+const config = {
+  vocabSize: 512,
+  hiddenSize: 128,
+  intermediateSize: 256,
+  numLayers: 2,
+  numHeads: 4,
+  numKeyHeads: 2,
+  maxPositionEmbeddings: 32,
+};
 const dtypes = ["f32", "f16", "bf16"] as const;
 const ids = () => tensor(Int32Array.of(1, 2, 3, 4), { shape: [1, 4] });
 let folder: string;
@@ -88,7 +108,11 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
 
   test.each(["f32", "model.gguf"])("of %s are read at once where they are not to be mapped", async (name) => {
     const model = await fromPretrained(join(folder, name), { task: "causal-lm", mmap: false });
-    expect([...model.namedState().values()].some(({ pendingInitial }) => pendingInitial instanceof Float32Array && isMapped(pendingInitial))).toBe(false);
+    expect(
+      [...model.namedState().values()].some(
+        ({ pendingInitial }) => pendingInitial instanceof Float32Array && isMapped(pendingInitial),
+      ),
+    ).toBe(false);
     expect(await model.forward(ids()).read()).toEqual(expected);
   });
 
@@ -103,7 +127,9 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
   });
 
   test("are two tensors when two variables begin with them", async () => {
-    for await (const [, { shape, data }] of eachSafetensor(join(folder, "f32", "model.safetensors"), { mayMap: true })) {
+    for await (const [, { shape, data }] of eachSafetensor(join(folder, "f32", "model.safetensors"), {
+      mayMap: true,
+    })) {
       if (!isMapped(data)) continue;
       const [a, b] = [1, 2].map(() => new Variable({ dtype: "f32", shape }, data as Float32Array));
       const change = compile(() => {
@@ -114,7 +140,9 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
       expect((await b.read())[5] * 2).toBe((await a.read())[5]);
       expect(await sum(b.value).read()).toEqual(total);
       const other = new Device();
-      const [onOther, here] = await Promise.all([other, defaultDevice()].map(async (device) => device.upload("f32", shape, data as Float32Array).read()));
+      const [onOther, here] = await Promise.all(
+        [other, defaultDevice()].map(async (device) => device.upload("f32", shape, data as Float32Array).read()),
+      );
       expect(onOther).toEqual(here);
       await other.close();
       return;

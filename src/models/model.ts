@@ -35,7 +35,10 @@ export abstract class PretrainedModel extends Module {
   /** The class of transformers with these weights: `architectures` of config.json. */
   abstract readonly architecture: string;
   abstract readonly task: Task;
-  /** generation_config.json, or what an older config.json says of generation: the keys are those of the file. Read by generators. */
+  /**
+   * generation_config.json, or what an older config.json says of generation: the keys are those of the file. Read by
+   * generators.
+   */
   generationConfig: Readonly<Record<string, unknown>> = {};
   /** The folder or file that the model was loaded from, which has its tokenizer and its model card too. */
   source?: string;
@@ -50,7 +53,11 @@ export interface RunOptions {
 }
 
 /** A model whose forward takes named tensors and gives named tensors, under transformers' names in camelCase. */
-export abstract class TaskModel<Inputs extends object, Outputs extends object, Labels extends object = { labels: Tensor }> extends PretrainedModel {
+export abstract class TaskModel<
+  Inputs extends object,
+  Outputs extends object,
+  Labels extends object = { labels: Tensor },
+> extends PretrainedModel {
   abstract forward(inputs: Inputs & RunOptions): Outputs;
   /** The loss that transformers computes for these labels, in nats or squared units. [] */
   abstract loss(inputs: Inputs & Labels & RunOptions): Tensor<"f32">;

@@ -12,7 +12,9 @@ import { fromPretrained, inspectModel } from "./index.ts";
 const exported = fileURLToPath(new URL("../../golden/models-onnx/", import.meta.url));
 
 test.each(readdirSync(exported))("%s", async (name) => {
-  const [found, expected] = await Promise.all([join(exported, name), join(goldenModels, name)].map((path) => fromPretrained(path)));
+  const [found, expected] = await Promise.all(
+    [join(exported, name), join(goldenModels, name)].map((path) => fromPretrained(path)),
+  );
   const stored = found.namedParameters();
   for (const [key, parameter] of expected.namedParameters()) {
     expect([key, await stored.get(key)?.value.read()]).toEqual([key, await parameter.value.read()]);
@@ -27,9 +29,12 @@ test("a file that lacks weights is refused by strict loading", async () => {
   await cp(join(exported, "bert-masked-lm"), folder, { recursive: true });
   const path = join(folder, "onnx", "model.onnx");
   const bytes = await readBytes(path);
-  const at = Buffer.from(bytes).lastIndexOf("bert.encoder.layer.0.output.dense.bias"); // an optimizer may give it another name
+  // an optimizer may give it another name
+  const at = Buffer.from(bytes).lastIndexOf("bert.encoder.layer.0.output.dense.bias");
   bytes[at] = "x".charCodeAt(0);
   await writeFile(path, bytes);
-  await expect(fromPretrained(folder, { strict: true })).rejects.toThrow(/without bert\.encoder\.layer\.0\.output\.dense\.bias/);
+  await expect(fromPretrained(folder, { strict: true })).rejects.toThrow(
+    /without bert\.encoder\.layer\.0\.output\.dense\.bias/,
+  );
   await rm(folder, { recursive: true });
 });

@@ -5,7 +5,14 @@ import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } 
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import { reviewConfig } from "./config-review.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
-import type { EncoderModel, MaskedLM, QuestionAnswerer, ReplacedTokenDetector, SequenceClassifier, TokenClassifier } from "./encoders/family.ts";
+import type {
+  EncoderModel,
+  MaskedLM,
+  QuestionAnswerer,
+  ReplacedTokenDetector,
+  SequenceClassifier,
+  TokenClassifier,
+} from "./encoders/family.ts";
 import { architectureFor, familyOf } from "./families.ts";
 import type { Family } from "./family.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
@@ -46,7 +53,8 @@ export interface LoadOptions<T extends Task = Task> {
   /** What the model is for. @default what its config.json says */
   task?: T;
   /**
-   * "new" to start a head from random weights, for fine-tuning: what the checkpoint has not of it, or in another shape, is not spoken of.
+   * "new" to start a head from random weights, for fine-tuning: what the checkpoint has not of it, or in another shape,
+   * is not spoken of.
    * @default "stored"
    */
   head?: "stored" | "new";
@@ -54,22 +62,34 @@ export interface LoadOptions<T extends Task = Task> {
   labels?: readonly string[];
   /** For weights that are not in the checkpoint. @default randomKey(0) */
   key?: RandomKey;
-  /** Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them. @default "f32" */
+  /**
+   * Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them.
+   * @default "f32"
+   */
   weights?: GgufOptions["weights"];
-  /** With blocks, what the layers' inputs are rounded to on the CPU: 8 bits, as in llama.cpp, or not at all, at several times the cost. @default "int8" */
+  /**
+   * With blocks, what the layers' inputs are rounded to on the CPU: 8 bits, as in llama.cpp, or not at all, at several
+   * times the cost. @default "int8"
+   */
   activations?: GgufOptions["activations"];
-  /** The checkpoint must have exactly the model's weights. @default false: what is left over or missing is warned of, as transformers does */
+  /**
+   * The checkpoint must have exactly the model's weights. @default false: what is left over or missing is warned of, as
+   * transformers does
+   */
   strict?: boolean;
   /** Weights of another shape in the checkpoint start anew. @default false, they are an error */
   ignoreMismatchedSizes?: boolean;
   /** A folder inside of the model's. @default none */
   subfolder?: string;
   /**
-   * Large weights are pages of their file, read when they are used: it must not be cut or written over while the model lives (replacing and removing
-   * it is safe). false reads all at once. @default true, where files can be mapped
+   * Large weights are pages of their file, read when they are used: it must not be cut or written over while the model
+   * lives (replacing and removing it is safe). false reads all at once. @default true, where files can be mapped
    */
   mmap?: boolean;
-  /** Of several sets of weights, the one whose files have this in their names, such as "fp16" in model.fp16.safetensors. @default the one without */
+  /**
+   * Of several sets of weights, the one whose files have this in their names, such as "fp16" in model.fp16.safetensors.
+   * @default the one without
+   */
   variant?: string;
   /** Takes what is not followed, once. @default console.warn */
   onWarning?: OnWarning<LoadWarning>;
@@ -91,27 +111,34 @@ export interface LoadWarning extends Warning {
 }
 
 /**
- * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (of most decoders).
- * Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has no place for are left, weights
- * that are not there start anew, and `onWarning` hears of both.
- * @throws DataError when a file is missing, damaged or of another architecture; ShapeError for a weight of another shape; CheckpointError
- *   when no weight fits, or one is missing or left over and the loading is strict
+ * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (of most
+ * decoders). Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has
+ * no place for are left, weights that are not there start anew, and `onWarning` hears of both.
+ * @throws DataError when a file is missing, damaged or of another architecture; ShapeError for a weight of another
+ *   shape; CheckpointError when no weight fits, or one is missing or left over and the loading is strict
  *
  * @example
  * const model = await fromPretrained("runs/sotu/model", { task: "causal-lm" });
  */
-export async function fromPretrained<T extends keyof TaskModels>(path: string, options: LoadOptions<T> & { task: T }): Promise<TaskModels[T]>;
+export async function fromPretrained<T extends keyof TaskModels>(
+  path: string,
+  options: LoadOptions<T> & { task: T },
+): Promise<TaskModels[T]>;
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
   checkOptions("fromPretrained", options, loadOptionNames);
   const folder = await localPath(name, options.hub);
   const path = options.subfolder === undefined ? folder : join(folder, options.subfolder);
-  if (path.endsWith(".gguf")) return loadGguf(path, { weights: options.weights, activations: options.activations, mmap: options.mmap });
+  if (path.endsWith(".gguf"))
+    return loadGguf(path, { weights: options.weights, activations: options.activations, mmap: options.mmap });
   const files = await weightFiles(path, options.variant);
   const configPath = join(path, CONFIG);
   const stored = fromTimmConfig(await readJson(configPath));
   const { labels, task, onWarning = warnOnConsole } = options;
-  const named = labels && { id2label: Object.fromEntries(labels.map((label, i) => [i, label])), num_labels: labels.length };
+  const named = labels && {
+    id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
+    num_labels: labels.length,
+  };
   const notes: string[] = [];
   const description = openConfig(configPath, { ...stored, ...named }, task, notes);
   const { model, unused, initialized } = await loadModel(files, configPath, description, options, notes);
@@ -131,7 +158,11 @@ interface Description {
 
 function openConfig(path: string, json: Json, task: Task | undefined, notes: string[]): Description {
   const family = familyOf(path, json.model_type);
-  return { family, architecture: architectureFor(path, json, family, task), json: reviewConfig(path, json, family, notes) };
+  return {
+    family,
+    architecture: architectureFor(path, json, family, task),
+    json: reviewConfig(path, json, family, notes),
+  };
 }
 
 /** Makes a model for a config in the form of config.json, with weights as at the start of training. */
@@ -146,11 +177,18 @@ export function fromConfig<T extends keyof TaskModels>(
   return model;
 }
 
-/** Loads the weights in a folder into a model that exists, which must be exactly its own. Nothing changes unless everything fits. */
+/**
+ * Loads the weights in a folder into a model that exists, which must be exactly its own. Nothing changes unless
+ * everything fits.
+ */
 export async function loadPretrained(model: PretrainedModel, folder: string): Promise<void> {
   const family = familyOf(folder, model.modelType);
   const weights = await readWeights(await weightFiles(folder), model, family);
-  setWeights(weights, fitWeights(weights, model, family), model, { strict: true, ignoreMismatchedSizes: false, isNew: () => false });
+  setWeights(weights, fitWeights(weights, model, family), model, {
+    strict: true,
+    ignoreMismatchedSizes: false,
+    isNew: () => false,
+  });
 }
 
 /** Makes a model and sets its weights; notes what is left over and what is missing. */
@@ -167,7 +205,9 @@ async function loadModel(
   if (fit.untied.length > 0 && family.untie) {
     const [[name, source]] = fit.untied;
     if (json.tie_word_embeddings !== false)
-      notes.push(`${name} and ${source} are stored with other numbers: they are not tied, though tie_word_embeddings is true`);
+      notes.push(
+        `${name} and ${source} are stored with other numbers: they are not tied, though tie_word_embeddings is true`,
+      );
     model = family.create(architecture, configPath, family.untie(json), key);
     fit = fitWeights(weights, model, family);
   }
@@ -177,8 +217,12 @@ async function loadModel(
   const initialized = [...fit.missing, ...fit.misshapen];
   const unexpected = head === "new" ? fit.unused.filter((name) => !isNew(name)) : fit.unused;
   const lacking = initialized.filter((name) => !isNew(name));
-  if (unexpected.length > 0) notes.push(`not used, since ${architecture} has no such weights: ${namesByLayer(unexpected)}`);
-  if (lacking.length > 0) notes.push(`not in the checkpoint, or of another shape there; they start anew and want training: ${namesByLayer(lacking)}`);
+  if (unexpected.length > 0)
+    notes.push(`not used, since ${architecture} has no such weights: ${namesByLayer(unexpected)}`);
+  if (lacking.length > 0)
+    notes.push(
+      `not in the checkpoint, or of another shape there; they start anew and want training: ${namesByLayer(lacking)}`,
+    );
   return { model, unused: fit.unused, initialized };
 }
 
@@ -217,4 +261,5 @@ const generationKeys = [
   "suppress_tokens",
 ];
 /** Before there was generation_config.json, config.json said how to generate. */
-const generationPart = (json: Json): Json => Object.fromEntries(Object.entries(json).filter(([key]) => generationKeys.includes(key)));
+const generationPart = (json: Json): Json =>
+  Object.fromEntries(Object.entries(json).filter(([key]) => generationKeys.includes(key)));

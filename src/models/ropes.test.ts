@@ -1,4 +1,7 @@
-/** Rotary parameters of config.json in their many forms: the angles of transformers, and its warnings (golden/make_ropes.py). */
+/**
+ * Rotary parameters of config.json in their many forms: the angles of transformers, and its warnings
+ * (golden/make_ropes.py).
+ */
 import { describe, expect, test } from "vitest";
 import golden from "../../golden/ropes.json" with { type: "json" };
 import type { Warning } from "../ir/index.ts";
@@ -19,14 +22,20 @@ function rotaryOf(holder: object, seen = new Set<object>()): RotaryEmbedding[] {
   if (seen.has(holder) || ArrayBuffer.isView(holder)) return [];
   seen.add(holder);
   if (holder instanceof RotaryEmbedding) return [holder];
-  return Object.values(holder).flatMap((value) => (value !== null && typeof value === "object" ? rotaryOf(value, seen) : []));
+  return Object.values(holder).flatMap((value) =>
+    value !== null && typeof value === "object" ? rotaryOf(value, seen) : [],
+  );
 }
 
 /** Files that are read although transformers 5 refuses them: Phi-3's first ones, which earlier versions read. */
 const readHere = (json: Case["json"]) => JSON.stringify(json.rope_scaling ?? {}).includes('"su"');
-/** Configs of models that fail in transformers when they run: a part of each head turns by scaled angles, and the rest is missing. */
+/**
+ * Configs of models that fail in transformers when they run: a part of each head turns by scaled angles, and the rest
+ * is missing.
+ */
 const failsLater = ({ model_type, ...json }: Case["json"]) => {
-  const { rope_type: type, partial_rotary_factor: part = json.partial_rotary_factor ?? 1 } = (json.rope_parameters ?? {}) as Case["json"];
+  const { rope_type: type, partial_rotary_factor: part = json.partial_rotary_factor ?? 1 } = (json.rope_parameters ??
+    {}) as Case["json"];
   return part !== 1 && type !== "default" && ["qwen3", "mistral"].includes(String(model_type));
 };
 /** Longrope says so of every file without a factor; it is no fault of theirs. */

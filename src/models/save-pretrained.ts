@@ -24,7 +24,10 @@ export interface SaveOptions {
   dtype?: SavedDType;
   /** Weights of more bytes than this go into several files. @default 5e9, as in transformers */
   maxShardBytes?: number;
-  /** The tokenizer that is written beside the model. @default that of the folder or file that the model was loaded from, if it was */
+  /**
+   * The tokenizer that is written beside the model. @default that of the folder or file that the model was loaded from,
+   * if it was
+   */
   tokenizer?: CompanionOptions["tokenizer"];
 }
 
@@ -32,8 +35,9 @@ export interface SaveOptions {
 const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "image-to-text", "image-text-to-text"];
 
 /**
- * Writes config.json, generation_config.json for what generates, and model.safetensors or shards with an index, as transformers' save_pretrained
- * does; and beside them the tokenizer, processors and licence of where the model was loaded from. Weights of an earlier save that would be read in place of these are removed.
+ * Writes config.json, generation_config.json for what generates, and model.safetensors or shards with an index, as
+ * transformers' save_pretrained does; and beside them the tokenizer, processors and licence of where the model was
+ * loaded from. Weights of an earlier save that would be read in place of these are removed.
  * @throws OptionError for a model with weights in blocks, and for wrong options
  */
 export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
@@ -45,7 +49,12 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
   }
   if (!Object.hasOwn(dtypeNames, dtype) || !(maxShardBytes > 0)) {
     const received = JSON.stringify({ dtype, maxShardBytes });
-    throw new OptionError({ where: "savePretrained", expected: "a dtype of f32, f16, bf16, and maxShardBytes above 0", received, fix: "choose others" });
+    throw new OptionError({
+      where: "savePretrained",
+      expected: "a dtype of f32, f16, bf16, and maxShardBytes above 0",
+      received,
+      fix: "choose others",
+    });
   }
   await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
   await saveConfigs(model, folder, dtype);
@@ -56,15 +65,26 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
 export async function saveConfigs(model: PretrainedModel, folder: string, dtype: SavedDType = "f32"): Promise<void> {
   const { modelType, architecture, task } = model;
   const { configToJson } = familyOf(architecture, modelType);
-  await writeJson(join(folder, CONFIG), { architectures: [architecture], model_type: modelType, dtype: dtypeNames[dtype], ...configToJson(model) });
+  await writeJson(join(folder, CONFIG), {
+    architectures: [architecture],
+    model_type: modelType,
+    dtype: dtypeNames[dtype],
+    ...configToJson(model),
+  });
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;
   const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
-  await writeJson(join(folder, GENERATION), { _from_model_config: true, bos_token_id: bosTokenId, eos_token_id: eosTokenId, ...model.generationConfig });
+  await writeJson(join(folder, GENERATION), {
+    _from_model_config: true,
+    bos_token_id: bosTokenId,
+    eos_token_id: eosTokenId,
+    ...model.generationConfig,
+  });
 }
 
 type State = ReadonlyMap<string, Variable>;
-const storedBytes = ({ dtype: own, shape }: Variable, dtype: SavedDType) => shape.reduce((a, b) => a * b, bytesPerElement[own === "f32" ? dtype : own]);
+const storedBytes = ({ dtype: own, shape }: Variable, dtype: SavedDType) =>
+  shape.reduce((a, b) => a * b, bytesPerElement[own === "f32" ? dtype : own]);
 
 /** Weights in their order, as many to a file as fit; a larger one has a file of its own. */
 function shardsOf(state: State, dtype: SavedDType, maxShardBytes: number): Map<string, Variable>[] {
@@ -84,11 +104,15 @@ function shardsOf(state: State, dtype: SavedDType, maxShardBytes: number): Map<s
 
 async function writeWeights(folder: string, shards: readonly State[], dtype: SavedDType): Promise<void> {
   const number = (n: number) => String(n).padStart(5, "0");
-  const names = shards.length === 1 ? [WEIGHTS] : shards.map((_, i) => `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`);
+  const names =
+    shards.length === 1
+      ? [WEIGHTS]
+      : shards.map((_, i) => `model-${number(i + 1)}-of-${number(shards.length)}.safetensors`);
   const weightMap: Record<string, string> = {};
   let [totalBytes, totalParameters] = [0, 0];
   for (const [i, shard] of shards.entries()) {
-    const tensors = new Map<string, StoredTensor>(); // one file after another, so that no more than one is in memory twice
+    // one file after another, so that no more than one is in memory twice
+    const tensors = new Map<string, StoredTensor>();
     for (const [key, variable] of shard) {
       tensors.set(key, await stored(variable, dtype));
       weightMap[key] = names[i];
@@ -99,10 +123,15 @@ async function writeWeights(folder: string, shards: readonly State[], dtype: Sav
   }
   const kept = [...names];
   if (shards.length > 1) {
-    await writeJson(join(folder, INDEX), { metadata: { total_size: totalBytes, total_parameters: totalParameters }, weight_map: weightMap });
+    await writeJson(join(folder, INDEX), {
+      metadata: { total_size: totalBytes, total_parameters: totalParameters },
+      weight_map: weightMap,
+    });
     kept.push(INDEX);
   }
-  const old = (await readdir(folder)).filter((name) => (name === WEIGHTS || name === INDEX || SHARD.test(name)) && !kept.includes(name));
+  const old = (await readdir(folder)).filter(
+    (name) => (name === WEIGHTS || name === INDEX || SHARD.test(name)) && !kept.includes(name),
+  );
   for (const name of old) await rm(join(folder, name));
 }
 

@@ -9,13 +9,18 @@ import { type CausalLM, fromPretrained, saveGguf, savePretrained } from "./index
 
 const source = fileURLToPath(new URL("../../golden/pipelines/models/gpt2", import.meta.url));
 
-const words = () => Tokenizer.fromJson({ model: { type: "WordLevel", vocab: { whale: 0, "[UNK]": 1 }, unk_token: "[UNK]" } }, { unk_token: "[UNK]" });
+const words = () =>
+  Tokenizer.fromJson(
+    { model: { type: "WordLevel", vocab: { whale: 0, "[UNK]": 1 }, unk_token: "[UNK]" } },
+    { unk_token: "[UNK]" },
+  );
 
 test("the tokenizer of the folder that a model came from goes along, or the one that is named", async () => {
   const folder = await mkdtemp(join(tmpdir(), "kindling-"));
   const model = await fromPretrained(source);
   await savePretrained(model, folder);
-  for (const name of ["tokenizer.json", "tokenizer_config.json"]) expect(await readFile(join(folder, name))).toEqual(await readFile(join(source, name)));
+  for (const name of ["tokenizer.json", "tokenizer_config.json"])
+    expect(await readFile(join(folder, name))).toEqual(await readFile(join(source, name)));
   const names = (await readdir(folder)).sort();
   await savePretrained(model, folder); // what is there already stays
   expect((await readdir(folder)).sort()).toEqual(names);
@@ -23,7 +28,9 @@ test("the tokenizer of the folder that a model came from goes along, or the one 
   const other = await words();
   await savePretrained(model, folder, { tokenizer: other });
   expect((await Tokenizer.open(folder)).special).toEqual({ unk: "[UNK]" });
-  await expect(savePretrained(model, folder, { tokeniser: other } as never)).rejects.toThrow(/did you mean "tokenizer"/);
+  await expect(savePretrained(model, folder, { tokeniser: other } as never)).rejects.toThrow(
+    /did you mean "tokenizer"/,
+  );
 
   await rm(join(folder, "tokenizer.json"));
   const stale = ["added_tokens.json", "chat_template.jinja", "vocab.txt"];
@@ -57,7 +64,8 @@ test("a tokenizer that is named stands in place of all files of the source's; li
   expect((await readdir(named)).sort()).toEqual(["LICENSE", ...weights, "tokenizer.json", "tokenizer_config.json"]);
 
   await writeFile(join(folder, "tokenizer_config.json"), '{ "bos_token": 7 }');
-  await expect(saveGguf(model as CausalLM, join(root, "x.gguf"))).rejects.toThrow(/tokenizer_config\.json, bos_token/); // damaged, which is not the same as none
+  // damaged, which is not the same as none
+  await expect(saveGguf(model as CausalLM, join(root, "x.gguf"))).rejects.toThrow(/tokenizer_config\.json, bos_token/);
   model.dispose();
   await rm(root, { recursive: true });
 });

@@ -1,19 +1,34 @@
 /** Where a folder in Hugging Face layout has its weights. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { eachSafetensor, exists, type ReadOptions, readBytes, readJson, readTorch, type StoredTensor } from "../files/index.ts";
+import {
+  eachSafetensor,
+  exists,
+  type ReadOptions,
+  readBytes,
+  readJson,
+  readTorch,
+  type StoredTensor,
+} from "../files/index.ts";
 import { DataError } from "../ir/index.ts";
 import { describeOnnx, onnxWeights } from "../onnx/index.ts";
 import { INDEX, WEIGHTS } from "./save-pretrained.ts";
 
 const TORCH_WEIGHTS = "pytorch_model.bin";
 const TORCH_INDEX = "pytorch_model.bin.index.json";
-/** Files that have all weights together: of models of one part, of encoder-decoders, of models that read images in a text. */
-const ONNX_PARTS = [["model.onnx"], ["encoder_model.onnx", "decoder_model.onnx"], ["vision_encoder.onnx", "embed_tokens.onnx", "decoder_model_merged.onnx"]];
+/**
+ * Files that have all weights together: of models of one part, of encoder-decoders, of models that read images in a
+ * text.
+ */
+const ONNX_PARTS = [
+  ["model.onnx"],
+  ["encoder_model.onnx", "decoder_model.onnx"],
+  ["vision_encoder.onnx", "embed_tokens.onnx", "decoder_model_merged.onnx"],
+];
 
 /**
- * The file with the weights, or the shards that an index names: safetensors, or else what torch.save wrote, or ONNX, which may lie in a folder
- * "onnx" of its own.
+ * The file with the weights, or the shards that an index names: safetensors, or else what torch.save wrote, or ONNX,
+ * which may lie in a folder "onnx" of its own.
  * @param variant of several sets of weights the one with this in its files' names, such as "fp16"
  * @throws DataError for a folder without weights that can be read, and for an index that points elsewhere
  */
@@ -25,12 +40,19 @@ export async function weightFiles(folder: string, variant?: string): Promise<str
   if (name) return name.endsWith(".json") ? shardsOf(join(folder, name), folder) : [join(folder, name)];
   const onnx = variant === undefined ? await onnxFiles(folder) : undefined;
   if (onnx) return onnx;
-  const received = names.length > 0 ? `a folder with ${names.slice(0, 5).join(", ")}` : "nothing there, or an empty folder";
-  throw new DataError({ where: folder, expected: `one of ${candidates.join(", ")}, or ONNX files`, received, fix: whatToOpen(folder, names) });
+  const received =
+    names.length > 0 ? `a folder with ${names.slice(0, 5).join(", ")}` : "nothing there, or an empty folder";
+  throw new DataError({
+    where: folder,
+    expected: `one of ${candidates.join(", ")}, or ONNX files`,
+    received,
+    fix: whatToOpen(folder, names),
+  });
 }
 
 /** model.safetensors -> model.fp16.safetensors, model.safetensors.index.json -> model.safetensors.index.fp16.json */
-const withVariant = (name: string, variant: string | undefined) => (variant === undefined ? name : name.replace(/\.\w+$/, (end) => `.${variant}${end}`));
+const withVariant = (name: string, variant: string | undefined) =>
+  variant === undefined ? name : name.replace(/\.\w+$/, (end) => `.${variant}${end}`);
 
 /** @throws DataError for the weights of an adapter, which are added to another model's */
 function refuseAdapter(folder: string, names: readonly string[]): void {
@@ -68,7 +90,8 @@ async function onnxFiles(folder: string): Promise<string[] | undefined> {
 }
 
 /** Whether `exportModel` wrote an ONNX file. */
-export const isOwnOnnx = async (path: string): Promise<boolean> => describeOnnx(await readBytes(path)).producer === "kindling";
+export const isOwnOnnx = async (path: string): Promise<boolean> =>
+  describeOnnx(await readBytes(path)).producer === "kindling";
 
 async function shardsOf(index: string, folder: string): Promise<string[]> {
   const { weight_map: map } = await readJson(index);
@@ -85,8 +108,14 @@ async function shardsOf(index: string, folder: string): Promise<string[]> {
   return names.sort().map((name) => join(folder, name as string));
 }
 
-/** The tensors of a file, one after another. A torch file keeps no order by which parts could be read alone: it is read whole, as ONNX is. */
-export async function* tensorsIn(path: string, options?: ReadOptions): AsyncGenerator<[name: string, StoredTensor], void, void> {
+/**
+ * The tensors of a file, one after another. A torch file keeps no order by which parts could be read alone: it is read
+ * whole, as ONNX is.
+ */
+export async function* tensorsIn(
+  path: string,
+  options?: ReadOptions,
+): AsyncGenerator<[name: string, StoredTensor], void, void> {
   if (path.endsWith(".onnx")) return yield* onnxWeights(path);
   if (!path.endsWith(".bin")) return yield* eachSafetensor(path, options);
   const tensors = await readTorch(path);

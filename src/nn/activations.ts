@@ -1,4 +1,19 @@
-import { elu, gelu, hardswish, mish, mul, relu, relu6, reluSquared, selu, sigmoid, silu, softsign, type Tensor, tanh } from "../tensor/index.ts";
+import {
+  elu,
+  gelu,
+  hardswish,
+  mish,
+  mul,
+  relu,
+  relu6,
+  reluSquared,
+  selu,
+  sigmoid,
+  silu,
+  softsign,
+  type Tensor,
+  tanh,
+} from "../tensor/index.ts";
 
 const geluTanh = (x: Tensor<"f32">) => gelu(x, "tanh");
 /** Activations by the names that config.json files use. */

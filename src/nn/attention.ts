@@ -42,12 +42,18 @@ export interface CacheLengths {
   lengths: Tensor<"i32">;
   /** The largest number of positions filled after this step. i32 [1] */
   total: Tensor<"i32">;
-  /** In place of filling the room of the caches, they grow by the new positions: for models in files, whose caches the caller keeps. */
+  /**
+   * In place of filling the room of the caches, they grow by the new positions: for models in files, whose caches the
+   * caller keeps.
+   */
   growth?: CacheGrowth;
 }
 
 /** What layer `i` takes of the caches of all. */
-export function cacheOfLayer({ layers, ...filled }: { layers: readonly LayerCache[] } & CacheLengths, i: number): LayerCache & CacheLengths {
+export function cacheOfLayer(
+  { layers, ...filled }: { layers: readonly LayerCache[] } & CacheLengths,
+  i: number,
+): LayerCache & CacheLengths {
   return { ...layers[i], ...filled };
 }
 
@@ -110,8 +116,9 @@ export function mergeHeads(x: Tensor<"f32">): Tensor<"f32"> {
 }
 
 /**
- * Multi-head attention on projected queries [B, T, H * Dh], keys and values [B, T, K * Dh] -> output [B, T, H * Dh]. With a cache it also
- * gives the cache with the new positions added. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
+ * Multi-head attention on projected queries [B, T, H * Dh], keys and values [B, T, K * Dh] -> output [B, T, H * Dh].
+ * With a cache it also gives the cache with the new positions added. Vaswani et al. 2017, arXiv:1706.03762, section
+ * 3.2.2.
  */
 export function multiHeadAttention(
   q: Tensor<"f32">,
@@ -119,15 +126,33 @@ export function multiHeadAttention(
   v: Tensor<"f32">,
   options: MultiHeadOptions,
 ): { output: Tensor<"f32">; cache?: LayerCache } {
-  const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap, dropoutProbability = 0, key, cache, onWeights } = options;
+  const {
+    numHeads,
+    numKeyHeads = numHeads,
+    isCausal = false,
+    slidingWindow,
+    mask,
+    bias,
+    softCap,
+    dropoutProbability = 0,
+    key,
+    cache,
+    onWeights,
+  } = options;
   const headDim = (q.shape[2] as number) / numHeads;
   const scale = options.scale ?? 1 / Math.sqrt(headDim);
   if (cache?.growth) return attendGrowing(q, k, v, { ...options, scale, cache, numKeyHeads }, cache.growth);
   if (cache && (bias || softCap)) return attendOverRoom(q, k, v, { ...options, scale, cache, numKeyHeads });
   if (cache) {
     const width = cachedHeadDim(headDim);
-    const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), cache.k.dtype)); // the kernel has one dtype for all
-    const { output, ...next } = cachedAttention(widerQ, widerK, widerV, cache, { numHeads, numKeyHeads, scale, slidingWindow });
+    // the kernel has one dtype for all
+    const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), cache.k.dtype));
+    const { output, ...next } = cachedAttention(widerQ, widerK, widerV, cache, {
+      numHeads,
+      numKeyHeads,
+      scale,
+      slidingWindow,
+    });
     return { output: resizeHeads(cast(output, "f32"), width, headDim), cache: next };
   }
   const drops = key !== undefined && dropoutProbability > 0;
@@ -135,21 +160,29 @@ export function multiHeadAttention(
     onWeights?.(weights as Tensor<"f32">);
     return drops ? dropout(weights, dropoutProbability, key) : weights;
   };
-  const output = scaledDotProductAttention(splitHeads(q, numHeads), splitHeads(k, numKeyHeads), splitHeads(v, numKeyHeads), {
-    isCausal,
-    scale,
-    slidingWindow,
-    mask,
-    bias,
-    softCap,
-    ...((drops || onWeights) && { onProbabilities, blocks: 1 }), // blocks would share one key, and each be seen
-  });
+  const output = scaledDotProductAttention(
+    splitHeads(q, numHeads),
+    splitHeads(k, numKeyHeads),
+    splitHeads(v, numKeyHeads),
+    {
+      isCausal,
+      scale,
+      slidingWindow,
+      mask,
+      bias,
+      softCap,
+      ...((drops || onWeights) && { onProbabilities, blocks: 1 }), // blocks would share one key, and each be seen
+    },
+  );
   return { output: mergeHeads(output) };
 }
 
 type CachedOptions = MultiHeadOptions & { numKeyHeads: number; cache: LayerCache & CacheLengths };
 
-/** Attention of queries [B, T, H * Dh], at [B, 1, T, 1], to the keys of a cache at `places`, of which `isSeen` is true: [B, T, H * Dh]. */
+/**
+ * Attention of queries [B, T, H * Dh], at [B, 1, T, 1], to the keys of a cache at `places`, of which `isSeen` is true:
+ * [B, T, H * Dh].
+ */
 function attendToCache(
   q: Tensor<"f32">,
   { k, v }: LayerCache,
@@ -163,10 +196,15 @@ function attendToCache(
 }
 
 /**
- * Attention over a cache from plain ops, for what the fused kernel lacks: the new keys and values are put in their places, and scores are
- * computed over the whole room of the cache, of which what is not filled yet is hidden.
+ * Attention over a cache from plain ops, for what the fused kernel lacks: the new keys and values are put in their
+ * places, and scores are computed over the whole room of the cache, of which what is not filled yet is hidden.
  */
-function attendOverRoom(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, options: CachedOptions): { output: Tensor<"f32">; cache: LayerCache } {
+function attendOverRoom(
+  q: Tensor<"f32">,
+  k: Tensor<"f32">,
+  v: Tensor<"f32">,
+  options: CachedOptions,
+): { output: Tensor<"f32">; cache: LayerCache } {
   const { numKeyHeads, cache } = options;
   const [batch, length] = q.shape;
   const room = cache.k.shape[2]; // a number or a symbol
@@ -176,7 +214,10 @@ function attendOverRoom(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, op
   const oneHot = reshape(cast(isPlace, "f32"), [batch, 1, length, room]);
   const kept = reshape(sub(1, max(oneHot, { axes: 2 })), [batch, 1, room, 1]);
   const put = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
-    const fresh = resizeLast(matmul(oneHot, splitHeads(added, numKeyHeads), { transposeA: true }), old.shape[3] as number);
+    const fresh = resizeLast(
+      matmul(oneHot, splitHeads(added, numKeyHeads), { transposeA: true }),
+      old.shape[3] as number,
+    );
     return add(mul(old, cast(kept, old.dtype)), cast(fresh, old.dtype)) as Tensor<CacheDType>;
   };
   const next = { k: put(cache.k, k), v: put(cache.v, v) };
@@ -233,7 +274,9 @@ export class MultiHeadAttention extends Module {
     super();
     const names = { hiddenSize: true, numHeads: true, isCausal: true, dropoutProbability: true, init: true } as const;
     const { hiddenSize, init } = known("MultiHeadAttention", config, names);
-    const [q, k, v, o] = key.split(4).map((part) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init }, part));
+    const [q, k, v, o] = key
+      .split(4)
+      .map((part) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init }, part));
     this.qProj = q;
     this.kProj = k;
     this.vProj = v;
@@ -242,8 +285,15 @@ export class MultiHeadAttention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { key, cache }: Pick<MultiHeadOptions, "key" | "cache"> = {}): { output: Tensor<"f32">; cache?: LayerCache } {
-    const attended = multiHeadAttention(this.qProj.forward(x), this.kProj.forward(x), this.vProj.forward(x), { ...this.config, key, cache });
+  forward(
+    x: Tensor<"f32">,
+    { key, cache }: Pick<MultiHeadOptions, "key" | "cache"> = {},
+  ): { output: Tensor<"f32">; cache?: LayerCache } {
+    const attended = multiHeadAttention(this.qProj.forward(x), this.kProj.forward(x), this.vProj.forward(x), {
+      ...this.config,
+      key,
+      cache,
+    });
     return { ...attended, output: this.oProj.forward(attended.output) };
   }
 }

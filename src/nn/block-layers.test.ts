@@ -15,8 +15,14 @@ function blocksOf(rows: number, bits: 4 | 8, hasMinimums: boolean): { matrix: Bl
   const scales = Float32Array.from({ length: rows * BLOCKS }, (_, i) => (0.1 + (i % 5) / 10) / 2 ** bits);
   const minimums = hasMinimums ? Float32Array.from(scales, (_, i) => Math.sin(i)) : undefined;
   const zero = hasMinimums ? 0 : 2 ** (bits - 1);
-  const packed = bits === 8 ? integers : Uint8Array.from({ length: integers.length / 2 }, (_, i) => integers[2 * i] | (integers[2 * i + 1] << 4));
-  const numbers = Float32Array.from(integers, (q, i) => (q - zero) * scales[Math.floor(i / BLOCK)] + (minimums?.[Math.floor(i / BLOCK)] ?? 0));
+  const packed =
+    bits === 8
+      ? integers
+      : Uint8Array.from({ length: integers.length / 2 }, (_, i) => integers[2 * i] | (integers[2 * i + 1] << 4));
+  const numbers = Float32Array.from(
+    integers,
+    (q, i) => (q - zero) * scales[Math.floor(i / BLOCK)] + (minimums?.[Math.floor(i / BLOCK)] ?? 0),
+  );
   return { matrix: { bits, blockSize: BLOCK, packed, scales, zero, minimums }, numbers };
 }
 
@@ -60,7 +66,9 @@ function product(x: Float32Array, name: keyof typeof rowsOf): Float32Array {
   const bias = name === "q" ? 1 : 0;
   return Float32Array.from({ length: (x.length / COLUMNS) * rowsOf[name] }, (_, at) => {
     const [row, n] = [Math.floor(at / rowsOf[name]), at % rowsOf[name]];
-    return x.subarray(row * COLUMNS, (row + 1) * COLUMNS).reduce((total, value, i) => total + value * numbers[n * COLUMNS + i], bias * n);
+    return x
+      .subarray(row * COLUMNS, (row + 1) * COLUMNS)
+      .reduce((total, value, i) => total + value * numbers[n * COLUMNS + i], bias * n);
   });
 }
 
@@ -72,39 +80,48 @@ test.each([
   [3, "f32", 1e-5],
   [1, "int8", 1e-2],
   [3, "int8", 1e-2],
-] as const)("layers with the same input compute one product together: %i rows, %s activations", async (rows, activations, tolerance) => {
-  const model = modelInBlocks(activations);
-  expect([model.q, model.k, model.v, model.other].every((layer) => (layer as unknown) instanceof BlockLinear)).toBe(true);
-  expect(model.table as unknown).toBeInstanceOf(BlockEmbedding);
-  const forward = compile((x: Tensor<"f32">) => ({
-    q: model.q.forward(x),
-    k: model.k.forward(x),
-    v: model.v.forward(x),
-    other: model.other.forward(x),
-    table: model.table.project(x),
-  }));
-  const x = numbers(rows);
-  const results = await forward(tensor(x, { shape: [1, rows, COLUMNS] }));
-  for (const [name, result] of Object.entries(results)) {
-    const expected = product(x, name as keyof typeof rowsOf);
-    const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-    expect(result.shape).toEqual([1, rows, rowsOf[name as keyof typeof rowsOf]]);
-    expectClose(
-      name,
-      (await result.read()).map((value) => value / largest) as Float32Array,
-      expected.map((value) => value / largest),
-      tolerance,
+] as const)(
+  "layers with the same input compute one product together: %i rows, %s activations",
+  async (rows, activations, tolerance) => {
+    const model = modelInBlocks(activations);
+    expect([model.q, model.k, model.v, model.other].every((layer) => (layer as unknown) instanceof BlockLinear)).toBe(
+      true,
     );
-  }
-  const products = optimize(forward.graph(tensor(x, { shape: [1, rows, COLUMNS] }))).nodes.filter(({ op }) => op.name.startsWith("blockMatmul"));
-  // q and k, v, other, table: 8 bits are two products with 4 where the input stays f32
-  expect(products).toHaveLength(activations === "f32" ? 6 : 4);
-  expect(products.some(({ op }) => op.name === "blockMatmulPlus")).toBe(rows === 1);
-});
+    expect(model.table as unknown).toBeInstanceOf(BlockEmbedding);
+    const forward = compile((x: Tensor<"f32">) => ({
+      q: model.q.forward(x),
+      k: model.k.forward(x),
+      v: model.v.forward(x),
+      other: model.other.forward(x),
+      table: model.table.project(x),
+    }));
+    const x = numbers(rows);
+    const results = await forward(tensor(x, { shape: [1, rows, COLUMNS] }));
+    for (const [name, result] of Object.entries(results)) {
+      const expected = product(x, name as keyof typeof rowsOf);
+      const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      expect(result.shape).toEqual([1, rows, rowsOf[name as keyof typeof rowsOf]]);
+      expectClose(
+        name,
+        (await result.read()).map((value) => value / largest) as Float32Array,
+        expected.map((value) => value / largest),
+        tolerance,
+      );
+    }
+    const products = optimize(forward.graph(tensor(x, { shape: [1, rows, COLUMNS] }))).nodes.filter(({ op }) =>
+      op.name.startsWith("blockMatmul"),
+    );
+    // q and k, v, other, table: 8 bits are two products with 4 where the input stays f32
+    expect(products).toHaveLength(activations === "f32" ? 6 : 4);
+    expect(products.some(({ op }) => op.name === "blockMatmulPlus")).toBe(rows === 1);
+  },
+);
 
 test.each(["f32", "int8"] as const)("rows of a table in blocks are its numbers (%s)", async (activations) => {
   const { table } = modelInBlocks(activations);
   const rows = await table.forward(tensor(Int32Array.of(6, 0, 3), { shape: [1, 3] })).read();
-  const expected = [6, 0, 3].flatMap((id) => [...weights["table.weight"].numbers.subarray(id * COLUMNS, (id + 1) * COLUMNS)]);
+  const expected = [6, 0, 3].flatMap((id) => [
+    ...weights["table.weight"].numbers.subarray(id * COLUMNS, (id + 1) * COLUMNS),
+  ]);
   expectClose("rows", rows as Float32Array, Float32Array.from(expected), 1e-6);
 });

@@ -1,6 +1,25 @@
-/** Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around them. */
+/**
+ * Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around
+ * them.
+ */
 import { type BlockMatrix, type BlockSource, emptyBlocks } from "../ir/index.ts";
-import { add, blockMatmul, cast, constant, floor, gather, matmul, moveAxis, mul, reshape, slice, stack, sub, sum, type Tensor } from "../tensor/index.ts";
+import {
+  add,
+  blockMatmul,
+  cast,
+  constant,
+  floor,
+  gather,
+  matmul,
+  moveAxis,
+  mul,
+  reshape,
+  slice,
+  stack,
+  sub,
+  sum,
+  type Tensor,
+} from "../tensor/index.ts";
 import { Embedding, Linear } from "./layers.ts";
 import { Module, type Parameter } from "./module.ts";
 
@@ -28,7 +47,8 @@ function planeOf(rows: number, blocks: number, { bits, blockSize, packed, scales
 function nibblesOf({ packed, scales, zero, ...matrix }: BlockMatrix): BlockMatrix[] {
   const [high, low] = [4, 0].map((shift) => {
     const out = new Uint8Array(packed.length / 2);
-    for (let i = 0; i < out.length; i++) out[i] = ((packed[2 * i] >> shift) & 15) | (((packed[2 * i + 1] >> shift) & 15) << 4);
+    for (let i = 0; i < out.length; i++)
+      out[i] = ((packed[2 * i] >> shift) & 15) | (((packed[2 * i + 1] >> shift) & 15) << 4);
     return out;
   });
   const scaled = scales.map((scale) => 16 * scale);
@@ -62,7 +82,8 @@ class BlockTable {
     this.planes = parts.map((part) => planeOf(rows, blocks, part));
     if (minimums) {
       const byBlock = new Float32Array(minimums.length);
-      for (let n = 0; n < rows; n++) for (let block = 0; block < blocks; block++) byBlock[block * rows + n] = minimums[n * blocks + block];
+      for (let n = 0; n < rows; n++)
+        for (let block = 0; block < blocks; block++) byBlock[block * rows + n] = minimums[n * blocks + block];
       this.minimums = constant("f32", [blocks, rows], byBlock);
     }
   }
@@ -74,7 +95,9 @@ class BlockTable {
   /** x: [..., K] -> x Wᵀ [..., N] */
   times(x: Tensor<"f32">): Tensor<"f32"> {
     const { blocks, blockSize, activations } = this;
-    const products = this.planes.map(({ bits, packed, scales, zeroPoints }) => blockMatmul(x, packed, scales, zeroPoints, { bits, blockSize, activations }));
+    const products = this.planes.map(({ bits, packed, scales, zeroPoints }) =>
+      blockMatmul(x, packed, scales, zeroPoints, { bits, blockSize, activations }),
+    );
     const product = products.reduce((a, b) => add(a, b));
     if (!this.minimums) return product;
     // a block's minimum is added to all its numbers, so it meets the sum of what they are multiplied with
@@ -88,7 +111,10 @@ class BlockTable {
     const perBlock = (numbers: Tensor<"f32">) => reshape(numbers, [...ids.shape, blocks, 1]);
     const parts = this.planes.map(({ bits, packed, scales, zero }) => {
       const bytes = cast(gather(packed, ids, 0), "f32"); // [..., blocks, blockSize bits / 8]
-      return mul(sub(bits === 8 ? bytes : nibbles(bytes, [...ids.shape, blocks, blockSize]), zero), perBlock(gather(scales, ids, 0)));
+      return mul(
+        sub(bits === 8 ? bytes : nibbles(bytes, [...ids.shape, blocks, blockSize]), zero),
+        perBlock(gather(scales, ids, 0)),
+      );
     });
     const product = parts.reduce((a, b) => add(a, b));
     const result = this.minimums ? add(product, perBlock(moveAxis(gather(this.minimums, ids, 1), 0, -1))) : product;
@@ -102,7 +128,10 @@ function nibbles(bytes: Tensor<"f32">, shape: Tensor["shape"]): Tensor<"f32"> {
   return reshape(stack([sub(bytes, mul(high, 16)), high], -1), shape);
 }
 
-/** A weight in blocks: all rows of a table, or those of one of several layers that have the same input and compute one product together. */
+/**
+ * A weight in blocks: all rows of a table, or those of one of several layers that have the same input and compute one
+ * product together.
+ */
 class BlockWeight extends Module {
   readonly shape: readonly [rows: number, columns: number];
   private readonly table: BlockTable;
@@ -130,7 +159,8 @@ class BlockWeight extends Module {
 
 /** Whether some weights of a model are in blocks. */
 export const hasBlocks = (model: Module): boolean =>
-  model instanceof BlockWeight || Object.values(model).some((child) => [child].flat().some((part) => part instanceof Module && hasBlocks(part)));
+  model instanceof BlockWeight ||
+  Object.values(model).some((child) => [child].flat().some((part) => part instanceof Module && hasBlocks(part)));
 
 /** x Wᵀ + b, with W in blocks. */
 export class BlockLinear extends Module {
@@ -182,7 +212,8 @@ function* weightedLayers(model: Module): Generator<WeightedLayer, void, void> {
   const keyOf = new Map([...model.namedState()].map(([key, variable]) => [variable, key] as const));
   function* visit(holder: object): ReturnType<typeof weightedLayers> {
     for (const [field, child] of Object.entries(holder)) {
-      if (child instanceof Linear || child instanceof Embedding) yield { holder, field, layer: child, key: keyOf.get(child.weight) as string };
+      if (child instanceof Linear || child instanceof Embedding)
+        yield { holder, field, layer: child, key: keyOf.get(child.weight) as string };
       else if (child instanceof Module || Array.isArray(child)) yield* visit(child);
     }
   }
@@ -202,7 +233,10 @@ function groupsOf(layers: readonly BlockLayer[]): BlockLayer[][] {
   const groups = new Map<object, Map<string, BlockLayer[]>>();
   for (const member of layers) {
     const { holder, field, layer, source } = member;
-    const shared = holder instanceof Module && layer instanceof Linear ? holder.sharedInputs?.findIndex((fields) => fields.includes(field)) : undefined;
+    const shared =
+      holder instanceof Module && layer instanceof Linear
+        ? holder.sharedInputs?.findIndex((fields) => fields.includes(field))
+        : undefined;
     const { bits, blockSize, zero, hasMinimums } = source.kind;
     const kind = shared === undefined || shared < 0 ? field : [shared, bits, blockSize, zero, hasMinimums].join();
     const ofHolder = groups.get(holder) ?? new Map<string, BlockLayer[]>();
@@ -212,11 +246,15 @@ function groupsOf(layers: readonly BlockLayer[]): BlockLayer[][] {
 }
 
 /**
- * Puts layers with weights in blocks in the place of linear layers and tables. Layers that have the same input compute one product together,
- * which is split: a token costs fewer, larger operations.
+ * Puts layers with weights in blocks in the place of linear layers and tables. Layers that have the same input compute
+ * one product together, which is split: a token costs fewer, larger operations.
  * @param blocksOf the blocks for the checkpoint key of a weight; undefined leaves the layer as it is
  */
-export function useBlocks(model: Module, blocksOf: (key: string) => BlockSource | undefined, options: BlockLayerOptions = {}): void {
+export function useBlocks(
+  model: Module,
+  blocksOf: (key: string) => BlockSource | undefined,
+  options: BlockLayerOptions = {},
+): void {
   const layers = [...weightedLayers(model)].flatMap((layer) => {
     const source = blocksOf(layer.key);
     return source ? [{ ...layer, source }] : [];
@@ -236,7 +274,9 @@ export function useBlocks(model: Module, blocksOf: (key: string) => BlockSource 
     for (const { holder, field, layer } of group) {
       const [height] = layer.weight.shape;
       const weight = new BlockWeight([height, columns], table, start);
-      Object.assign(holder, { [field]: layer instanceof Linear ? new BlockLinear(weight, layer.bias) : new BlockEmbedding(weight) });
+      Object.assign(holder, {
+        [field]: layer instanceof Linear ? new BlockLinear(weight, layer.bias) : new BlockEmbedding(weight),
+      });
       layer.weight.dispose();
       start += height;
     }

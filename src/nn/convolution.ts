@@ -1,5 +1,16 @@
 import { known } from "../ir/index.ts";
-import { add, batchNorm, conv, mul, type RandomKey, reshape, rsqrt, sub, type Tensor, transpose } from "../tensor/index.ts";
+import {
+  add,
+  batchNorm,
+  conv,
+  mul,
+  type RandomKey,
+  reshape,
+  rsqrt,
+  sub,
+  type Tensor,
+  transpose,
+} from "../tensor/index.ts";
 import { constantInit, heUniform, type Initializer, uniformInit } from "./init.ts";
 import { LayerNorm } from "./layers.ts";
 import { ModelBuffer, Module, Parameter } from "./module.ts";
@@ -35,12 +46,23 @@ export class Conv2d extends Module {
 
   constructor(config: Conv2dConfig, key: RandomKey) {
     super();
-    const { inChannels, outChannels, kernelSize, groups = 1, bias = true, init = heUniform } = known("Conv2d", config, convNames);
+    const {
+      inChannels,
+      outChannels,
+      kernelSize,
+      groups = 1,
+      bias = true,
+      init = heUniform,
+    } = known("Conv2d", config, convNames);
     const [height, width] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
     const [weightKey, biasKey] = key.split(2);
     const shape = [outChannels, inChannels / groups, height, width];
     this.weight = new Parameter(shape, init(weightKey, shape));
-    if (bias) this.bias = new Parameter([outChannels], uniformInit(1 / Math.sqrt((inChannels / groups) * height * width))(biasKey, [outChannels]));
+    if (bias)
+      this.bias = new Parameter(
+        [outChannels],
+        uniformInit(1 / Math.sqrt((inChannels / groups) * height * width))(biasKey, [outChannels]),
+      );
     this.config = config;
   }
 
@@ -61,7 +83,10 @@ export interface BatchNormConfig {
   isFrozen?: boolean;
 }
 
-/** Normalises each channel by running statistics, in training by those of the batch. Ioffe and Szegedy 2015, arXiv:1502.03167. */
+/**
+ * Normalises each channel by running statistics, in training by those of the batch. Ioffe and Szegedy 2015,
+ * arXiv:1502.03167.
+ */
 export class BatchNorm2d extends Module {
   readonly weight: Parameter | ModelBuffer; // [C]
   readonly bias: Parameter | ModelBuffer; //   [C]
@@ -71,10 +96,17 @@ export class BatchNorm2d extends Module {
 
   constructor(config: BatchNormConfig, key: RandomKey) {
     super();
-    const { channels } = known("BatchNorm2d", config, { channels: true, epsilon: true, momentum: true, isFrozen: true });
+    const { channels } = known("BatchNorm2d", config, {
+      channels: true,
+      epsilon: true,
+      momentum: true,
+      isFrozen: true,
+    });
     const shape = [channels];
     const make = (value: number) =>
-      config.isFrozen ? new ModelBuffer(shape, constantInit(value)(key, shape)) : new Parameter(shape, constantInit(value)(key, shape));
+      config.isFrozen
+        ? new ModelBuffer(shape, constantInit(value)(key, shape))
+        : new Parameter(shape, constantInit(value)(key, shape));
     this.weight = make(1);
     this.bias = make(0);
     this.runningMean = new ModelBuffer(shape, constantInit(0)(key, shape));
@@ -90,7 +122,12 @@ export class BatchNorm2d extends Module {
       const column = (vector: Tensor<"f32">) => reshape(vector, [1, -1, 1, 1]);
       return add(mul(x, column(scale)), column(sub(this.bias.value, mul(this.runningMean.value, scale))));
     }
-    const state = { weight: this.weight.value, bias: this.bias.value, runningMean: this.runningMean.value, runningVariance: this.runningVar.value };
+    const state = {
+      weight: this.weight.value,
+      bias: this.bias.value,
+      runningMean: this.runningMean.value,
+      runningVariance: this.runningVar.value,
+    };
     const result = batchNorm(x, state, { training: isTraining, epsilon, momentum });
     if (isTraining) {
       this.runningMean.assign(result.runningMean);

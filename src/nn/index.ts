@@ -15,11 +15,48 @@ export {
   multiHeadAttention,
   splitHeads,
 } from "./attention.ts";
-export { BlockEmbedding, type BlockLayerOptions, BlockLinear, blockKeys, hasBlocks, useBlocks } from "./block-layers.ts";
+export {
+  BlockEmbedding,
+  type BlockLayerOptions,
+  BlockLinear,
+  blockKeys,
+  hasBlocks,
+  useBlocks,
+} from "./block-layers.ts";
 export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConfig } from "./convolution.ts";
-export { constantInit, heNormal, heUniform, type Initializer, linearInit, normalInit, uniformInit, xavierNormal, xavierUniform } from "./init.ts";
-export { Conv1D, dropout, Embedding, type EmbeddingConfig, LayerNorm, type LayerNormConfig, Linear, type LinearConfig, type Norm, RMSNorm } from "./layers.ts";
-export { CheckpointError, checkpointKey, loadStateDict, ModelBuffer, Module, Parameter, type StateDict, type StateTensor } from "./module.ts";
+export {
+  constantInit,
+  heNormal,
+  heUniform,
+  type Initializer,
+  linearInit,
+  normalInit,
+  uniformInit,
+  xavierNormal,
+  xavierUniform,
+} from "./init.ts";
+export {
+  Conv1D,
+  dropout,
+  Embedding,
+  type EmbeddingConfig,
+  LayerNorm,
+  type LayerNormConfig,
+  Linear,
+  type LinearConfig,
+  type Norm,
+  RMSNorm,
+} from "./layers.ts";
+export {
+  CheckpointError,
+  checkpointKey,
+  loadStateDict,
+  ModelBuffer,
+  Module,
+  Parameter,
+  type StateDict,
+  type StateTensor,
+} from "./module.ts";
 export { Recurrent, type RecurrentConfig, type RecurrentInputs, type RecurrentState } from "./recurrent.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
 export { addSinusoidalPositions, Transformer, type TransformerConfig, type TransformerInputs } from "./transformer.ts";

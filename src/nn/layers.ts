@@ -1,5 +1,19 @@
 import { type FloatDType, known } from "../ir/index.ts";
-import { add, bernoulli, embedding, layerNorm, linear, matmul, mul, type RandomKey, rmsNorm, split, type Tensor, where, zeros } from "../tensor/index.ts";
+import {
+  add,
+  bernoulli,
+  embedding,
+  layerNorm,
+  linear,
+  matmul,
+  mul,
+  type RandomKey,
+  rmsNorm,
+  split,
+  type Tensor,
+  where,
+  zeros,
+} from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 
@@ -44,7 +58,12 @@ export class Conv1D extends Module {
   constructor(config: Omit<LinearConfig, "bias">, key: RandomKey) {
     super();
     const names = { inFeatures: true, outFeatures: true, init: true, biasInit: true } as const;
-    const { inFeatures, outFeatures, init = normalInit(0.02), biasInit = constantInit(0) } = known("Conv1D", config, names);
+    const {
+      inFeatures,
+      outFeatures,
+      init = normalInit(0.02),
+      biasInit = constantInit(0),
+    } = known("Conv1D", config, names);
     const [weightKey, biasKey] = key.split(2);
     this.weight = new Parameter([inFeatures, outFeatures], init(weightKey, [inFeatures, outFeatures]));
     this.bias = new Parameter([outFeatures], biasInit(biasKey, [outFeatures]));
@@ -56,12 +75,14 @@ export class Conv1D extends Module {
   }
 
   /**
-   * The output cut into equal parts, `parts` times [..., F / parts]. For many rows the weight is cut and not the output,
-   * since it is the smaller of the two; the results are the same.
+   * The output cut into equal parts, `parts` times [..., F / parts]. For many rows the weight is cut and not the
+   * output, since it is the smaller of the two; the results are the same.
    */
   forwardParts(x: Tensor<"f32">, parts: number): Tensor<"f32">[] {
     const rows = x.shape.slice(0, -1);
-    const isLarge = rows.every((size) => typeof size === "number") && rows.reduce<number>((a, b) => a * (b as number), 1) >= this.weight.shape[0];
+    const isLarge =
+      rows.every((size) => typeof size === "number") &&
+      rows.reduce<number>((a, b) => a * (b as number), 1) >= this.weight.shape[0];
     if (!isLarge) return split(this.forward(x), parts);
     const biases = split(this.bias.value, parts);
     return split(this.weight.value, parts).map((weight, i) => linear(x, weight, biases[i]));
@@ -120,7 +141,11 @@ export class LayerNorm extends Module {
 
   constructor(config: LayerNormConfig & { bias?: boolean }, key: RandomKey) {
     super();
-    const { width, epsilon = 1e-5, bias = true } = known("LayerNorm", config, { width: true, epsilon: true, bias: true });
+    const {
+      width,
+      epsilon = 1e-5,
+      bias = true,
+    } = known("LayerNorm", config, { width: true, epsilon: true, bias: true });
     this.weight = new Parameter([width], constantInit(1)(key, [width]));
     if (bias) this.bias = new Parameter([width], constantInit(0)(key, [width]));
     this.epsilon = epsilon;
@@ -132,7 +157,10 @@ export class LayerNorm extends Module {
   }
 }
 
-/** Scales vectors along the last axis to a root mean square of 1, times a weight. Zhang and Sennrich 2019, arXiv:1910.07467. */
+/**
+ * Scales vectors along the last axis to a root mean square of 1, times a weight. Zhang and Sennrich 2019,
+ * arXiv:1910.07467.
+ */
 export class RMSNorm extends Module {
   readonly weight: Parameter; // [D]
   private readonly epsilon: number;
@@ -141,7 +169,11 @@ export class RMSNorm extends Module {
   /** @param offset added to the weight, which then starts at 1 - offset: 1 in Gemma */
   constructor(config: LayerNormConfig & { offset?: number }, key: RandomKey) {
     super();
-    const { width, epsilon = 1e-6, offset = 0 } = known("RMSNorm", config, { width: true, epsilon: true, offset: true });
+    const {
+      width,
+      epsilon = 1e-6,
+      offset = 0,
+    } = known("RMSNorm", config, { width: true, epsilon: true, offset: true });
     this.weight = new Parameter([width], constantInit(1 - offset)(key, [width]));
     this.epsilon = epsilon;
     this.offset = offset;
@@ -157,7 +189,11 @@ export class RMSNorm extends Module {
  * Sets elements to 0 with the given probability and scales the rest so that the mean stays. Without a key, or at
  * probability 0, it does nothing: that is how evaluation calls it. Srivastava et al. 2014.
  */
-export function dropout<D extends FloatDType>(x: Tensor<D>, probability: number, key: RandomKey | undefined): Tensor<D> {
+export function dropout<D extends FloatDType>(
+  x: Tensor<D>,
+  probability: number,
+  key: RandomKey | undefined,
+): Tensor<D> {
   if (key === undefined || probability === 0) return x;
   return mul(where(bernoulli(key, x.shape, 1 - probability), x, 0), 1 / (1 - probability)) as Tensor<D>;
 }

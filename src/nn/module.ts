@@ -13,10 +13,15 @@ export class Parameter<D extends DType = "f32"> extends Variable<D> {
  * gateProj -> gate_proj, ln1 -> ln_1, lmHead -> lm_head.
  */
 export function checkpointKey(field: string): string {
-  return field.replace(/([A-Z]|\d+)/g, (part, _, offset: number) => (offset > 0 ? `_${part.toLowerCase()}` : part.toLowerCase()));
+  return field.replace(/([A-Z]|\d+)/g, (part, _, offset: number) =>
+    offset > 0 ? `_${part.toLowerCase()}` : part.toLowerCase(),
+  );
 }
 
-/** A variable that belongs to a checkpoint and that gradients do not change, such as BatchNorm's running mean: a "buffer" of PyTorch. */
+/**
+ * A variable that belongs to a checkpoint and that gradients do not change, such as BatchNorm's running mean: a
+ * "buffer" of PyTorch.
+ */
 export class ModelBuffer<D extends DType = "f32"> extends Variable<D> {
   constructor(shape: readonly number[], initial: Initial<D>, dtype: D = "f32" as D) {
     super({ dtype, shape }, initial);
@@ -24,17 +29,21 @@ export class ModelBuffer<D extends DType = "f32"> extends Variable<D> {
 }
 
 /**
- * A part of a model: parameters and other modules in fields, and a `forward` of the subclass. Modules hold no state besides
- * parameters and buffers; caches and random keys are arguments of `forward`.
+ * A part of a model: parameters and other modules in fields, and a `forward` of the subclass. Modules hold no state
+ * besides parameters and buffers; caches and random keys are arguments of `forward`.
  */
 export abstract class Module {
-  /** Fields whose checkpoint keys do not follow `checkpointKey`: their path of names, or "" for no level of their own. */
+  /**
+   * Fields whose checkpoint keys do not follow `checkpointKey`: their path of names, or "" for no level of their own.
+   */
   protected readonly checkpointKeys?: Readonly<Record<string, string>>;
 
   /** Fields of linear layers that have the same input, for those who compute them together. */
   readonly sharedInputs?: readonly (readonly string[])[];
 
-  /** Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once. */
+  /**
+   * Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once.
+   */
   namedState(prefix = ""): Map<string, Parameter | ModelBuffer> {
     const found = new Map<string, Parameter | ModelBuffer>();
     const seen = new Set<object>();
@@ -61,7 +70,9 @@ export abstract class Module {
 
   /** Parameters with their checkpoint keys, in the order of the fields. A parameter held twice is listed once. */
   namedParameters(prefix = ""): Map<string, Parameter> {
-    return new Map([...this.namedState(prefix)].filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter));
+    return new Map(
+      [...this.namedState(prefix)].filter((entry): entry is [string, Parameter] => entry[1] instanceof Parameter),
+    );
   }
 
   parameters(): Parameter[] {
@@ -91,19 +102,29 @@ export interface StateTensor {
 export class CheckpointError extends KindlingError {}
 
 /**
- * Sets parameters and buffers from a checkpoint. Strict: every one must be there with its shape, and nothing else. Nothing is
- * changed unless everything fits.
+ * Sets parameters and buffers from a checkpoint. Strict: every one must be there with its shape, and nothing else.
+ * Nothing is changed unless everything fits.
  * @throws CheckpointError listing missing and extra tensors, or ShapeError for a misshapen one.
  */
-export function loadStateDict(where: string, parameters: ReadonlyMap<string, Parameter | ModelBuffer>, state: StateDict): void {
+export function loadStateDict(
+  where: string,
+  parameters: ReadonlyMap<string, Parameter | ModelBuffer>,
+  state: StateDict,
+): void {
   const missing = [...parameters.keys()].filter((key) => !state.has(key));
   const extra = [...state.keys()].filter((key) => !parameters.has(key));
   if (missing.length > 0 || extra.length > 0) {
-    const list = (keys: string[]) => (keys.length > 4 ? `${keys.slice(0, 4).join(", ")} and ${keys.length - 4} more` : keys.join(", "));
+    const list = (keys: string[]) =>
+      keys.length > 4 ? `${keys.slice(0, 4).join(", ")} and ${keys.length - 4} more` : keys.join(", ");
     throw new CheckpointError({
       where,
       expected: `exactly the ${parameters.size} tensors of the model`,
-      received: [missing.length > 0 ? `without ${list(missing)}` : "", extra.length > 0 ? `with extra ${list(extra)}` : ""].filter(Boolean).join("; "),
+      received: [
+        missing.length > 0 ? `without ${list(missing)}` : "",
+        extra.length > 0 ? `with extra ${list(extra)}` : "",
+      ]
+        .filter(Boolean)
+        .join("; "),
       fix: "check that config.json belongs to these weights",
     });
   }

@@ -15,7 +15,15 @@ interface Packed {
 }
 interface Case {
   name: string;
-  options: { input_size: number; hidden_size: number; num_layers?: number; bias?: boolean; bidirectional?: boolean; proj_size?: number; nonlinearity?: "relu" };
+  options: {
+    input_size: number;
+    hidden_size: number;
+    num_layers?: number;
+    bias?: boolean;
+    bidirectional?: boolean;
+    proj_size?: number;
+    nonlinearity?: "relu";
+  };
   lengths: number[] | null;
   weights: Record<string, Packed>;
   inputs: { x: Packed; h0?: Packed; c0?: Packed };
@@ -25,52 +33,75 @@ interface Case {
 }
 const f32 = ({ shape, data }: Packed) => tensor(Float32Array.from(data), { shape });
 const stateOf = (weights: Record<string, Packed>): Map<string, StateTensor> =>
-  new Map(Object.entries(weights).map(([key, { shape, data }]) => [key, { dtype: "f32", shape, data: Float32Array.from(data) }]));
+  new Map(
+    Object.entries(weights).map(([key, { shape, data }]) => [
+      key,
+      { dtype: "f32", shape, data: Float32Array.from(data) },
+    ]),
+  );
 
 describe.each(["rnn", "lstm", "gru"] as const)("%s", async (kind) => {
   const { cases } = (await readJson(join(golden, `${kind}.json`))) as unknown as { cases: Case[] };
-  test.each(cases.map((each) => [each.name, each] as const))("%s", async (_, { options, lengths, weights, inputs, outputs, weightings, gradients }) => {
-    const config: RecurrentConfig = {
-      kind,
-      inputSize: options.input_size,
-      hiddenSize: options.hidden_size,
-      numLayers: options.num_layers,
-      isBidirectional: options.bidirectional,
-      bias: options.bias,
-      nonlinearity: options.nonlinearity,
-      ...(options.proj_size && { projSize: options.proj_size }),
-    };
-    const layer = new Recurrent(config, randomKey(0));
-    loadStateDict("golden", layer.namedParameters(), stateOf(weights));
-    const parameters = layer.namedParameters();
-    const given = { x: f32(inputs.x), ...(inputs.h0 && { h0: f32(inputs.h0) }), ...(inputs.c0 && { c0: f32(inputs.c0) }) };
-    const run = compile((tensors: Record<string, Tensor<"f32">>) => {
-      const { x, h0, c0 } = tensors;
-      const initial = h0 && { h: h0, ...(c0 && { c: c0 }) };
-      const { output, state } = layer.forward(x, { initial, ...(lengths && { lengths: tensor(Int32Array.from(lengths)) }) });
-      const found: Record<string, Tensor<"f32">> = { output, h_n: state.h, ...(state.c && { c_n: state.c }) };
-      const total = Object.entries(weightings)
-        .map(([name, weighting]) => sum(mul(found[name], f32(weighting))))
-        .reduce((a, b) => a.add(b));
-      const wanted: Record<string, Tensor<"f32">> = Object.fromEntries(
-        Object.keys(gradients).flatMap((name) => (tensors[name] ? [[name, tensors[name]]] : [])),
-      );
-      const names = Object.keys(gradients).filter((name) => !wanted[name]);
-      const ofParameters = grad(
-        total,
-        names.map((name) => parameters.get(name) as never),
-      ) as Tensor<"f32">[];
-      const ofInputs = grad(total, Object.values(wanted)) as Tensor<"f32">[];
-      return {
-        found,
-        gradients: Object.fromEntries([...names.map((name, i) => [name, ofParameters[i]]), ...Object.keys(wanted).map((name, i) => [name, ofInputs[i]])]),
+  test.each(cases.map((each) => [each.name, each] as const))(
+    "%s",
+    async (_, { options, lengths, weights, inputs, outputs, weightings, gradients }) => {
+      const config: RecurrentConfig = {
+        kind,
+        inputSize: options.input_size,
+        hiddenSize: options.hidden_size,
+        numLayers: options.num_layers,
+        isBidirectional: options.bidirectional,
+        bias: options.bias,
+        nonlinearity: options.nonlinearity,
+        ...(options.proj_size && { projSize: options.proj_size }),
       };
-    });
-    const result = (await run(given as never)) as { found: Record<string, Tensor<"f32">>; gradients: Record<string, Tensor<"f32">> };
-    for (const [name, { data }] of Object.entries(outputs)) expectClose(name, await result.found[name].read(), data, TOLERANCE);
-    for (const [name, { data }] of Object.entries(gradients)) expectClose(name, await result.gradients[name].read(), data, TOLERANCE);
-    run.dispose();
-  });
+      const layer = new Recurrent(config, randomKey(0));
+      loadStateDict("golden", layer.namedParameters(), stateOf(weights));
+      const parameters = layer.namedParameters();
+      const given = {
+        x: f32(inputs.x),
+        ...(inputs.h0 && { h0: f32(inputs.h0) }),
+        ...(inputs.c0 && { c0: f32(inputs.c0) }),
+      };
+      const run = compile((tensors: Record<string, Tensor<"f32">>) => {
+        const { x, h0, c0 } = tensors;
+        const initial = h0 && { h: h0, ...(c0 && { c: c0 }) };
+        const { output, state } = layer.forward(x, {
+          initial,
+          ...(lengths && { lengths: tensor(Int32Array.from(lengths)) }),
+        });
+        const found: Record<string, Tensor<"f32">> = { output, h_n: state.h, ...(state.c && { c_n: state.c }) };
+        const total = Object.entries(weightings)
+          .map(([name, weighting]) => sum(mul(found[name], f32(weighting))))
+          .reduce((a, b) => a.add(b));
+        const wanted: Record<string, Tensor<"f32">> = Object.fromEntries(
+          Object.keys(gradients).flatMap((name) => (tensors[name] ? [[name, tensors[name]]] : [])),
+        );
+        const names = Object.keys(gradients).filter((name) => !wanted[name]);
+        const ofParameters = grad(
+          total,
+          names.map((name) => parameters.get(name) as never),
+        ) as Tensor<"f32">[];
+        const ofInputs = grad(total, Object.values(wanted)) as Tensor<"f32">[];
+        return {
+          found,
+          gradients: Object.fromEntries([
+            ...names.map((name, i) => [name, ofParameters[i]]),
+            ...Object.keys(wanted).map((name, i) => [name, ofInputs[i]]),
+          ]),
+        };
+      });
+      const result = (await run(given as never)) as {
+        found: Record<string, Tensor<"f32">>;
+        gradients: Record<string, Tensor<"f32">>;
+      };
+      for (const [name, { data }] of Object.entries(outputs))
+        expectClose(name, await result.found[name].read(), data, TOLERANCE);
+      for (const [name, { data }] of Object.entries(gradients))
+        expectClose(name, await result.gradients[name].read(), data, TOLERANCE);
+      run.dispose();
+    },
+  );
 });
 
 test("Transformer: torch.nn.Transformer's outputs", async () => {
@@ -81,7 +112,10 @@ test("Transformer: torch.nn.Transformer's outputs", async () => {
     outputs?: Record<string, Packed>;
     output?: Packed;
   }
-  const { options, runs } = (await readJson(join(folder, "expected.json"))) as unknown as { options: Record<string, number>; runs: Run[] };
+  const { options, runs } = (await readJson(join(folder, "expected.json"))) as unknown as {
+    options: Record<string, number>;
+    runs: Run[];
+  };
   const { tensors } = await readSafetensors(join(folder, "model.safetensors"));
   const config = {
     hiddenSize: options.d_model,
@@ -99,7 +133,8 @@ test("Transformer: torch.nn.Transformer's outputs", async () => {
       ? { norm1: "attention_norm", norm2: "cross_norm", norm3: "feed_forward_norm" }
       : { norm1: "attention_norm", norm2: "feed_forward_norm" };
     let key = name.replace("out_proj", "output");
-    for (const [theirs, ours] of Object.entries(name.includes(".layers.") ? { ...parts, ...norms } : {})) key = key.replace(theirs, ours);
+    for (const [theirs, ours] of Object.entries(name.includes(".layers.") ? { ...parts, ...norms } : {}))
+      key = key.replace(theirs, ours);
     if (!/in_proj_/.test(key)) {
       state.set(key, { dtype: "f32", shape, data: data as Float32Array });
       continue;
@@ -108,12 +143,17 @@ test("Transformer: torch.nn.Transformer's outputs", async () => {
     const size = data.length / 3;
     for (const [i, part] of ["query", "key", "value"].entries()) {
       const rows = [shape[0] / 3, ...shape.slice(1)];
-      state.set(key.replace("in_proj_", `${part}.`), { dtype: "f32", shape: rows, data: (data as Float32Array).slice(i * size, (i + 1) * size) });
+      state.set(key.replace("in_proj_", `${part}.`), {
+        dtype: "f32",
+        shape: rows,
+        data: (data as Float32Array).slice(i * size, (i + 1) * size),
+      });
     }
   }
   loadStateDict("golden", model.namedParameters(), state);
   for (const { inputs, masks, outputs, output } of runs) {
-    if (Object.values(masks).some(({ dtype }) => dtype === "f32")) continue; // numbers that torch adds to scores: there is no such option here
+    // numbers that torch adds to scores: there is no such option here
+    if (Object.values(masks).some(({ dtype }) => dtype === "f32")) continue;
     // torch's masks are true for what is hidden
     const mask = (name: string) => {
       const packed = masks[name];

@@ -59,7 +59,10 @@ export interface RecurrentState {
 export interface RecurrentInputs {
   /** @default zeros */
   initial?: RecurrentState;
-  /** Steps of each sequence that count, i32 [B]: beyond them outputs are 0, and states are those at the end. @default all */
+  /**
+   * Steps of each sequence that count, i32 [B]: beyond them outputs are 0, and states are those at the end. @default
+   * all
+   */
   lengths?: Tensor<"i32">;
   /** Given, dropout is on. */
   key?: RandomKey;
@@ -93,13 +96,26 @@ class Cell extends Module {
       this.biasHh = parameter(3, [rows]);
     }
     if (projSize !== undefined) this.weightHr = parameter(4, [projSize, hiddenSize]);
-    const names = { weightIh: "weight_ih", weightHh: "weight_hh", biasIh: "bias_ih", biasHh: "bias_hh", weightHr: "weight_hr" };
-    this.checkpointKeys = Object.fromEntries(Object.entries(names).map(([field, name]) => [field, `${name}_${suffix}`]));
+    const names = {
+      weightIh: "weight_ih",
+      weightHh: "weight_hh",
+      biasIh: "bias_ih",
+      biasHh: "bias_hh",
+      weightHr: "weight_hr",
+    };
+    this.checkpointKeys = Object.fromEntries(
+      Object.entries(names).map(([field, name]) => [field, `${name}_${suffix}`]),
+    );
     this.config = config;
   }
 
   /** x: [T, B, I] -> outputs [T, B, H], and the state at the end. The inputs' part of all steps is one product. */
-  forward(x: Tensor<"f32">, initial: Carry, lengths: Tensor<"i32"> | undefined, reverse: boolean): { ys: Tensor<"f32">; carry: Carry } {
+  forward(
+    x: Tensor<"f32">,
+    initial: Carry,
+    lengths: Tensor<"i32"> | undefined,
+    reverse: boolean,
+  ): { ys: Tensor<"f32">; carry: Carry } {
     const fromInput = matmul(x, this.weightIh.value, { transposeB: true });
     const projected = this.biasIh ? add(fromInput, this.biasIh.value) : fromInput; // [T, B, gates H]
     const steps = arange(x.shape[0], "i32");
@@ -109,7 +125,10 @@ class Cell extends Module {
         if (!lengths) return { carry: next, y: next.h };
         const counts = unsqueeze(less(step, lengths), 1); // [B, 1]
         const kept = (fresh: Tensor<"f32">, old: Tensor<"f32">) => where(counts, fresh, old) as Tensor<"f32">;
-        return { carry: { h: kept(next.h, carry.h), c: kept(next.c, carry.c) }, y: where(counts, next.h, 0) as Tensor<"f32"> };
+        return {
+          carry: { h: kept(next.h, carry.h), c: kept(next.c, carry.c) },
+          y: where(counts, next.h, 0) as Tensor<"f32">,
+        };
       },
       { init: initial, xs: [projected, steps] as [Tensor<"f32">, Tensor<"i32">], reverse },
     );
@@ -150,9 +169,9 @@ class Cells extends Module {
 }
 
 /**
- * Recurrent layers: a plain RNN (Elman 1990), an LSTM (Hochreiter and Schmidhuber 1997, with forget gates) or a GRU (Cho et al. 2014,
- * arXiv:1406.1078), in one direction or both, in several layers. Time is a loop in the graph and not unrolled. Weights have the names
- * and layout of torch.nn.RNN, LSTM and GRU.
+ * Recurrent layers: a plain RNN (Elman 1990), an LSTM (Hochreiter and Schmidhuber 1997, with forget gates) or a GRU
+ * (Cho et al. 2014, arXiv:1406.1078), in one direction or both, in several layers. Time is a loop in the graph and not
+ * unrolled. Weights have the names and layout of torch.nn.RNN, LSTM and GRU.
  */
 export class Recurrent extends Module {
   readonly cells: Cells;
@@ -162,12 +181,20 @@ export class Recurrent extends Module {
 
   constructor(config: RecurrentConfig, key: RandomKey) {
     super();
-    const { inputSize, hiddenSize, numLayers = 1, isBidirectional = false, projSize } = known("Recurrent", config, recurrentNames);
+    const {
+      inputSize,
+      hiddenSize,
+      numLayers = 1,
+      isBidirectional = false,
+      projSize,
+    } = known("Recurrent", config, recurrentNames);
     const directions = isBidirectional ? ["", "_reverse"] : [""];
     const outputs = (projSize ?? hiddenSize) * directions.length;
     this.list = key.split(numLayers).map((layerKey, layer) => {
       const keys = layerKey.split(directions.length);
-      return directions.map((direction, d) => new Cell(config, layer === 0 ? inputSize : outputs, `l${layer}${direction}`, keys[d]));
+      return directions.map(
+        (direction, d) => new Cell(config, layer === 0 ? inputSize : outputs, `l${layer}${direction}`, keys[d]),
+      );
     });
     this.cells = new Cells(this.list.flat());
     this.config = config;
@@ -177,10 +204,18 @@ export class Recurrent extends Module {
    * x: [B, T, I] -> outputs of the last layer [B, T, directions * H], and the states at the end of all layers.
    * @throws ShapeError when x has another width
    */
-  forward(x: Tensor<"f32">, { initial, lengths, key }: RecurrentInputs = {}): { output: Tensor<"f32">; state: RecurrentState } {
+  forward(
+    x: Tensor<"f32">,
+    { initial, lengths, key }: RecurrentInputs = {},
+  ): { output: Tensor<"f32">; state: RecurrentState } {
     const { kind, inputSize, hiddenSize, projSize, dropout: probability = 0 } = this.config;
     if (x.rank !== 3 || x.shape[2] !== inputSize) {
-      throw new ShapeError({ where: "Recurrent", expected: `x [B, T, ${inputSize}]`, received: `[${x.shape.join(", ")}]`, fix: "check inputSize" });
+      throw new ShapeError({
+        where: "Recurrent",
+        expected: `x [B, T, ${inputSize}]`,
+        received: `[${x.shape.join(", ")}]`,
+        fix: "check inputSize",
+      });
     }
     const batch = x.shape[0];
     const states: Carry[] = [];
@@ -190,7 +225,10 @@ export class Recurrent extends Module {
         const at = states.length;
         const part = (all: Tensor<"f32"> | undefined, width: number) =>
           all ? reshape(slice(all, { axis: 0, start: at, end: at + 1 }), [batch, width]) : zeros([batch, width]);
-        const start = { h: part(initial?.h, projSize ?? hiddenSize), c: kind === "lstm" ? part(initial?.c, hiddenSize) : zeros([batch, 1]) };
+        const start = {
+          h: part(initial?.h, projSize ?? hiddenSize),
+          c: kind === "lstm" ? part(initial?.c, hiddenSize) : zeros([batch, 1]),
+        };
         const { ys, carry } = cell.forward(sequence, start, lengths, d === 1);
         states.push(carry);
         return ys;

@@ -1,7 +1,10 @@
 import { nearest, OptionError, withinLimit } from "../ir/index.ts";
 import { cast, cos, greaterEqual, max, mul, reshape, sin, type Tensor, tensor, where } from "../tensor/index.ts";
 
-/** Rotary position embedding as config.json has it: `rope_parameters`, or `rope_theta` and `rope_scaling` in older files. */
+/**
+ * Rotary position embedding as config.json has it: `rope_parameters`, or `rope_theta` and `rope_scaling` in older
+ * files.
+ */
 export interface RopeParameters {
   /** How longer contexts than those of pretraining are reached. @default "default", that is not */
   rope_type?: "default" | "linear" | "dynamic" | "llama3" | "yarn" | "longrope";
@@ -9,7 +12,10 @@ export interface RopeParameters {
   rope_theta?: number;
   /** Part of each head's features that turns. @default 1 */
   partial_rotary_factor?: number;
-  /** How many times longer the context becomes. @default 1; of yarn and longrope the model's context over that of pretraining */
+  /**
+   * How many times longer the context becomes. @default 1; of yarn and longrope the model's context over that of
+   * pretraining
+   */
   factor?: number | null;
   /** longrope: what each wavelength is multiplied by, up to the context of pretraining and beyond it. */
   short_factor?: readonly number[];
@@ -23,7 +29,10 @@ export interface RopeParameters {
   attention_factor?: number | null;
   mscale?: number;
   mscale_all_dim?: number;
-  /** yarn: turns within the original context above which features are left, and below which they are stretched. @default 32 and 1 */
+  /**
+   * yarn: turns within the original context above which features are left, and below which they are stretched. @default
+   * 32 and 1
+   */
   beta_fast?: number | null;
   beta_slow?: number | null;
   /** yarn: whether the bounds are rounded outward to whole features. @default true */
@@ -71,7 +80,12 @@ export class RotaryEmbedding {
     checkParameters(type, parameters);
     if (!(part >= 0 && part <= 1)) {
       const fix = "correct partial_rotary_factor, or the rotary dimensions, which are those of a head at most";
-      throw new OptionError({ where: "RotaryEmbedding", expected: "a part from 0 to 1 of each head", received: String(part), fix });
+      throw new OptionError({
+        where: "RotaryEmbedding",
+        expected: "a part from 0 to 1 of each head",
+        received: String(part),
+        fix,
+      });
     }
     const width = withinLimit("rotaryWidth", Math.floor(headDim * part), "RotaryEmbedding", "numbers of a head");
     const plain = Array.from({ length: Math.ceil(width / 2) }, (_, i) => base ** ((-2 * i) / width));
@@ -79,7 +93,12 @@ export class RotaryEmbedding {
     const isStretched = type === "yarn" || type === "longrope";
     const factor = parameters.factor ?? (isStretched ? maxPositionEmbeddings / original : 1);
     const given = { ...parameters, factor };
-    this.attentionFactor = type === "yarn" ? yarnAttentionFactor(given) : type === "longrope" ? longAttentionFactor(factor, original, parameters) : 1;
+    this.attentionFactor =
+      type === "yarn"
+        ? yarnAttentionFactor(given)
+        : type === "longrope"
+          ? longAttentionFactor(factor, original, parameters)
+          : 1;
     this.inverseFrequencies = plain;
     if (type === "linear") this.inverseFrequencies = plain.map((frequency) => frequency / factor);
     else if (type === "llama3") this.inverseFrequencies = plain.map((frequency) => llama3(frequency, original, given));
@@ -122,7 +141,8 @@ function checkParameters(type: (typeof types)[number], parameters: RopeParameter
 
 /** LongRoPE: each wavelength has a factor of its own. Ding et al. 2024, arXiv:2402.13753. */
 function stretched(plain: readonly number[], factors: readonly number[], name: string): number[] {
-  if (Array.isArray(factors) && factors.length === plain.length) return plain.map((frequency, i) => frequency / factors[i]);
+  if (Array.isArray(factors) && factors.length === plain.length)
+    return plain.map((frequency, i) => frequency / factors[i]);
   throw new OptionError({
     where: `rope_parameters, ${name}`,
     expected: `${plain.length} numbers`,
@@ -138,7 +158,11 @@ function longAttentionFactor(factor: number, original: number, { attention_facto
 type Scaled = RopeParameters & { factor: number };
 
 /** Llama 3.1: long wavelengths are stretched, short ones left, those between blended. arXiv:2407.21783 */
-function llama3(frequency: number, original: number, { factor, low_freq_factor: low = 1, high_freq_factor: high = 4 }: Scaled): number {
+function llama3(
+  frequency: number,
+  original: number,
+  { factor, low_freq_factor: low = 1, high_freq_factor: high = 4 }: Scaled,
+): number {
   const wavelength = (2 * Math.PI) / frequency;
   if (wavelength > original / low) return frequency / factor;
   if (wavelength < original / high) return frequency;
@@ -146,12 +170,17 @@ function llama3(frequency: number, original: number, { factor, low_freq_factor: 
   return ((1 - smooth) * frequency) / factor + smooth * frequency;
 }
 
-/** YaRN: features that turn often within the original context are left, those that turn rarely are stretched. Peng et al. 2023, arXiv:2309.00071. */
+/**
+ * YaRN: features that turn often within the original context are left, those that turn rarely are stretched. Peng et
+ * al. 2023, arXiv:2309.00071.
+ */
 function yarn(plain: readonly number[], width: number, base: number, original: number, parameters: Scaled): number[] {
   const { factor, truncate = true } = parameters;
   const [fast, slow] = [parameters.beta_fast || 32, parameters.beta_slow || 1];
   const featureOf = (turns: number) => (width * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(base));
-  const [first, last] = truncate ? [Math.floor(featureOf(fast)), Math.ceil(featureOf(slow))] : [featureOf(fast), featureOf(slow)];
+  const [first, last] = truncate
+    ? [Math.floor(featureOf(fast)), Math.ceil(featureOf(slow))]
+    : [featureOf(fast), featureOf(slow)];
   const from = Math.max(first, 0);
   const to = Math.min(last, width - 1);
   const span = from === to ? 0.001 : to - from;

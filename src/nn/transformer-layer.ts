@@ -12,7 +12,10 @@ export interface TransformerLayerConfig {
   headDim?: number;
   intermediateSize: number;
   activation: Activation;
-  /** Whether parts are normalised before they run, or their sum with the residual after. Xiong et al. 2020, arXiv:2002.04745. @default "post" */
+  /**
+   * Whether parts are normalised before they run, or their sum with the residual after. Xiong et al. 2020,
+   * arXiv:2002.04745. @default "post"
+   */
   normPlacement?: "pre" | "post";
   /** @default "layer" */
   norm?: "layer" | "rms";
@@ -87,9 +90,22 @@ export class AttentionBlock extends Module {
   private readonly config: TransformerLayerConfig;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
-  constructor(config: TransformerLayerConfig, keys: Readonly<Record<string, string>>, key: RandomKey, sourceSize = config.hiddenSize) {
+  constructor(
+    config: TransformerLayerConfig,
+    keys: Readonly<Record<string, string>>,
+    key: RandomKey,
+    sourceSize = config.hiddenSize,
+  ) {
     super();
-    const { hiddenSize, numHeads, headDim = hiddenSize / numHeads, bias = true, qkvBias = bias, keyBias = qkvBias, init } = config;
+    const {
+      hiddenSize,
+      numHeads,
+      headDim = hiddenSize / numHeads,
+      bias = true,
+      qkvBias = bias,
+      keyBias = qkvBias,
+      init,
+    } = config;
     const [qKey, kKey, vKey, oKey] = key.split(4);
     const into = { inFeatures: hiddenSize, outFeatures: numHeads * headDim, init };
     const from = { ...into, inFeatures: sourceSize };
@@ -124,8 +140,21 @@ export class AttentionBlock extends Module {
     const { numHeads, attentionDropout = 0, attentionScale: scale } = this.config;
     const { q, k, v } = this.qkv
       ? this.fused(x)
-      : { q: this.queries(x, queryPosition), ...(projected ?? this.keysAndValues(source, keyPosition ?? (source === x ? queryPosition : undefined))) };
-    const options = { numHeads, scale, mask, bias, isCausal, cache, key, onWeights, dropoutProbability: attentionDropout };
+      : {
+          q: this.queries(x, queryPosition),
+          ...(projected ?? this.keysAndValues(source, keyPosition ?? (source === x ? queryPosition : undefined))),
+        };
+    const options = {
+      numHeads,
+      scale,
+      mask,
+      bias,
+      isCausal,
+      cache,
+      key,
+      onWeights,
+      dropoutProbability: attentionDropout,
+    };
     const turned = (states: Tensor<"f32">) => (angles ? turn(states, numHeads, angles) : states);
     const attended = multiHeadAttention(turned(q), turned(k), v, options);
     return { ...attended, output: this.output.forward(attended.output) };
@@ -143,20 +172,30 @@ export class AttentionBlock extends Module {
 
   /** source: [B, S, D] -> [B, S, H Dh] each */
   keysAndValues(source: Tensor<"f32">, position?: Tensor<"f32">): KeysAndValues {
-    return { k: (this.key as Linear).forward(position ? add(source, position) : source), v: (this.value as Linear).forward(source) };
+    return {
+      k: (this.key as Linear).forward(position ? add(source, position) : source),
+      v: (this.value as Linear).forward(source),
+    };
   }
 }
 
 /** Turns the features of each head by their angles: [B, T, H Dh] -> the same. */
-function turn(x: Tensor<"f32">, numHeads: number, { cos, sin }: { cos: Tensor<"f32">; sin: Tensor<"f32"> }): Tensor<"f32"> {
+function turn(
+  x: Tensor<"f32">,
+  numHeads: number,
+  { cos, sin }: { cos: Tensor<"f32">; sin: Tensor<"f32"> },
+): Tensor<"f32"> {
   const [batch, length, width] = x.shape;
-  return reshape(rotaryEmbedding(reshape(x, [batch, length, numHeads, (width as number) / numHeads]), cos, sin), x.shape);
+  return reshape(
+    rotaryEmbedding(reshape(x, [batch, length, numHeads, (width as number) / numHeads]), cos, sin),
+    x.shape,
+  );
 }
 
 /**
- * A Transformer layer as encoders, and decoders with cross attention, have it: attention, perhaps cross attention, a feed-forward
- * layer, each with a residual sum and a norm. Vaswani et al. 2017, arXiv:1706.03762. Families differ in the names of the
- * parts (`keys`), in where the norms are, and in activation and biases.
+ * A Transformer layer as encoders, and decoders with cross attention, have it: attention, perhaps cross attention, a
+ * feed-forward layer, each with a residual sum and a norm. Vaswani et al. 2017, arXiv:1706.03762. Families differ in
+ * the names of the parts (`keys`), in where the norms are, and in activation and biases.
  */
 export class TransformerLayer extends Module {
   readonly attention: AttentionBlock;
@@ -176,22 +215,35 @@ export class TransformerLayer extends Module {
     super();
     const { hiddenSize, intermediateSize, bias = true, init, epsilon, norm = "layer", keys = {}, layerScale } = config;
     const [attentionKey, crossKey, gateKey, upKey, downKey, normKey] = key.split(6);
-    const newNorm = () => (norm === "rms" ? new RMSNorm({ width: hiddenSize, epsilon }, normKey) : new LayerNorm({ width: hiddenSize, epsilon }, normKey));
+    const newNorm = () =>
+      norm === "rms"
+        ? new RMSNorm({ width: hiddenSize, epsilon }, normKey)
+        : new LayerNorm({ width: hiddenSize, epsilon }, normKey);
     const partKeys = (part: string) =>
       Object.fromEntries(
-        ["qkv", "query", "key", "value", "output"].flatMap((name) => (keys[`${part}.${name}`] === undefined ? [] : [[name, keys[`${part}.${name}`]]])),
+        ["qkv", "query", "key", "value", "output"].flatMap((name) =>
+          keys[`${part}.${name}`] === undefined ? [] : [[name, keys[`${part}.${name}`]]],
+        ),
       );
     this.config = config;
     this.checkpointKeys = keys;
     this.attention = new AttentionBlock(config, partKeys("attention"), attentionKey);
     this.attentionNorm = newNorm();
     if (config.hasCrossAttention) {
-      this.crossAttention = new AttentionBlock({ ...config, isFusedQkv: false }, partKeys("crossAttention"), crossKey, config.encoderHiddenSize);
+      this.crossAttention = new AttentionBlock(
+        { ...config, isFusedQkv: false },
+        partKeys("crossAttention"),
+        crossKey,
+        config.encoderHiddenSize,
+      );
       this.crossNorm = newNorm();
     }
     const isSplit = config.isGated && !config.isFusedGate;
     if (isSplit) this.gate = new Linear({ inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init }, gateKey);
-    this.up = new Linear({ inFeatures: hiddenSize, outFeatures: config.isFusedGate ? 2 * intermediateSize : intermediateSize, bias, init }, upKey);
+    this.up = new Linear(
+      { inFeatures: hiddenSize, outFeatures: config.isFusedGate ? 2 * intermediateSize : intermediateSize, bias, init },
+      upKey,
+    );
     this.down = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init }, downKey);
     this.feedForwardNorm = newNorm();
     if (layerScale !== undefined) {
@@ -220,7 +272,9 @@ export class TransformerLayer extends Module {
         onWeights: onCrossWeights,
         key: key?.fold(2),
       };
-      y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) => withScope("cross_attention", () => crossAttention.forward(states, across).output));
+      y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) =>
+        withScope("cross_attention", () => crossAttention.forward(states, across).output),
+      );
     }
     const output = this.residual(y, this.feedForwardNorm, key?.fold(4), this.feedForwardScale, (states) =>
       withScope("feed_forward", () => this.feedForward(states, key?.fold(5))),
@@ -251,7 +305,9 @@ export class TransformerLayer extends Module {
   private feedForward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const { activation, activationDropout = 0 } = this.config;
     const act = activations[activation];
-    const [first, second] = this.config.isFusedGate ? split(this.up.forward(x), 2) : [this.gate?.forward(x), this.up.forward(x)];
+    const [first, second] = this.config.isFusedGate
+      ? split(this.up.forward(x), 2)
+      : [this.gate?.forward(x), this.up.forward(x)];
     const hidden = first ? mul(act(first), second) : act(second); // [B, T, F]
     return this.down.forward(dropout(hidden, activationDropout, key));
   }

@@ -37,7 +37,9 @@ export interface TransformerInputs {
   targetMask?: Tensor<"bool">;
   /** Each target position sees only those before it. @default true */
   isCausal?: boolean;
-  /** Which pairs see each other besides, bool: source [S, S], target [T, T], and target to source [T, S]. @default all */
+  /**
+   * Which pairs see each other besides, bool: source [S, S], target [T, T], and target to source [T, S]. @default all
+   */
   attention?: { source?: Tensor<"bool">; target?: Tensor<"bool">; across?: Tensor<"bool"> };
   /** Given, dropout is on. */
   key?: RandomKey;
@@ -50,7 +52,8 @@ class Stack extends Module {
 
   constructor(config: Required<TransformerConfig>, isDecoder: boolean, key: RandomKey) {
     super();
-    const { hiddenSize, numHeads, numEncoderLayers, numDecoderLayers, intermediateSize, activation, dropout, epsilon } = config;
+    const { hiddenSize, numHeads, numEncoderLayers, numDecoderLayers, intermediateSize, activation, dropout, epsilon } =
+      config;
     const shared = {
       hiddenSize,
       numHeads,
@@ -67,7 +70,10 @@ class Stack extends Module {
   }
 }
 
-/** The encoder-decoder of 2017, on embedded sequences. Vaswani et al. 2017, arXiv:1706.03762; the layers of torch.nn.Transformer. */
+/**
+ * The encoder-decoder of 2017, on embedded sequences. Vaswani et al. 2017, arXiv:1706.03762; the layers of
+ * torch.nn.Transformer.
+ */
 export class Transformer extends Module {
   readonly encoder: Stack;
   readonly decoder: Stack;
@@ -104,7 +110,8 @@ export class Transformer extends Module {
     const mask = visible(targetMask, attention.target);
     const encoderMask = visible(sourceMask, attention.across);
     const own = visible(sourceMask, attention.source);
-    const read = (x: Tensor<"f32">, layer: TransformerLayer, i: number) => layer.forward(x, { mask: own, key: key?.fold(i) }).output;
+    const read = (x: Tensor<"f32">, layer: TransformerLayer, i: number) =>
+      layer.forward(x, { mask: own, key: key?.fold(i) }).output;
     const encoderStates = this.encoder.norm.forward(this.encoder.layers.reduce(read, source));
     const write = (x: Tensor<"f32">, layer: TransformerLayer, i: number) =>
       layer.forward(x, { mask, isCausal, encoderStates, encoderMask, key: key?.fold(1000 + i) }).output;

@@ -26,7 +26,12 @@ export class OnnxNode {
   /** Converts a graph that is an attribute; names from outside are seen in it. */
   readonly convertGraph: (graph: GraphProto, inputs: readonly Value[]) => Value[];
 
-  constructor(proto: NodeProto, opset: number, inputs: readonly (Value | undefined)[], convertGraph: OnnxNode["convertGraph"]) {
+  constructor(
+    proto: NodeProto,
+    opset: number,
+    inputs: readonly (Value | undefined)[],
+    convertGraph: OnnxNode["convertGraph"],
+  ) {
     this.proto = proto;
     this.opset = opset;
     this.inputs = inputs;
@@ -38,7 +43,12 @@ export class OnnxNode {
   }
 
   fail(expected: string, received: string): DataError {
-    return new DataError({ where: `ONNX node ${this.name}`, expected, received, fix: "Kindling cannot import this model" });
+    return new DataError({
+      where: `ONNX node ${this.name}`,
+      expected,
+      received,
+      fix: "Kindling cannot import this model",
+    });
   }
 
   /** A number that the file states, if things of that number may be made. @throws DataError beyond the limit */
@@ -120,7 +130,8 @@ export class OnnxNode {
 /** The numbers of a constant, or of what is computed from constants alone; undefined for others. */
 export function constantNumbers(value: Value): number[] | undefined {
   const { op } = value.node;
-  if (op instanceof ConstantOp) return Array.from({ length: op.data.length }, (_, i) => decodeElement(value.dtype, op.data, i));
+  if (op instanceof ConstantOp)
+    return Array.from({ length: op.data.length }, (_, i) => decodeElement(value.dtype, op.data, i));
   return undefined;
 }
 
@@ -130,7 +141,9 @@ const FOLD_LIMIT = 4096;
 /** Replaces values that depend on constants alone by constants: shapes are computed this way in nearly every file. */
 export function folded(values: readonly Value[], progress: ImportProgress): Value[] {
   return values.map((value) => {
-    const isSmall = value.shape.every((size) => typeof size === "number") && (value.shape as number[]).reduce((a, b) => a * b, 1) <= FOLD_LIMIT;
+    const isSmall =
+      value.shape.every((size) => typeof size === "number") &&
+      (value.shape as number[]).reduce((a, b) => a * b, 1) <= FOLD_LIMIT;
     if (value.node.op instanceof ConstantOp || !isSmall || !progress.isConstant(value.node)) return value;
     const [{ data }] = evaluate([value], new Map());
     // what no integer can hold is left to the runtime

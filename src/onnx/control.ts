@@ -49,9 +49,13 @@ const loop: Converter = (node) => {
   const steps = most && constantNumbers(most)?.[0];
   const yes = constantOf("bool", [], [1]);
   // converted once, for any step and state; where the body runs, the condition is true
-  const formals = [placeholder("step", { dtype: "i64", shape: [] }), ...init.map((value, i) => placeholder(`state${i}`, value))];
+  const formals = [
+    placeholder("step", { dtype: "i64", shape: [] }),
+    ...init.map((value, i) => placeholder(`state${i}`, value)),
+  ];
   const converted = node.convertGraph(body, [formals[0], yes, ...formals.slice(1)]);
-  const results = (step: Value, state: readonly Value[]) => substitute(converted, new Map([step, ...state].map((value, i) => [formals[i], value] as const)));
+  const results = (step: Value, state: readonly Value[]) =>
+    substitute(converted, new Map([step, ...state].map((value, i) => [formals[i], value] as const)));
   const isAlways = (value: Value | undefined) => !value || constantNumbers(value)?.[0] === 1;
   if (steps !== undefined && isAlways(first) && isAlways(converted[0])) {
     const { carry, ys } = scan(
@@ -63,7 +67,8 @@ const loop: Converter = (node) => {
     );
     return [...carry, ...ys];
   }
-  if (converted.length > 1 + init.length) throw node.fail("a known number of steps where the steps' results are collected", "one that depends on data");
+  if (converted.length > 1 + init.length)
+    throw node.fail("a known number of steps where the steps' results are collected", "one that depends on data");
   const scalarOf = (value: Value) => ops.reshape(value, []);
   const [, , ...last] = whileLoop(
     ([step, go]) => (most ? ops.logicalAnd(go, ops.less(step, scalarOf(most))) : go),
@@ -76,7 +81,11 @@ const loop: Converter = (node) => {
   return last;
 };
 
-const activations: Readonly<Record<string, (x: Value) => Value>> = { sigmoid: ops.sigmoid, tanh: ops.tanh, relu: ops.relu };
+const activations: Readonly<Record<string, (x: Value) => Value>> = {
+  sigmoid: ops.sigmoid,
+  tanh: ops.tanh,
+  relu: ops.relu,
+};
 
 interface Direction {
   /** [gates H, I], [gates H, H] and [gates H] twice: input and recurrent bias. */
@@ -108,13 +117,17 @@ function recurrent(
   const lengths = node.inputs[4]; // i32 [B]
   const direction = node.text("direction", "forward");
   const count = direction === "bidirectional" ? 2 : 1;
-  const names = node.texts("activations", Array.from({ length: count }, () => functions).flat()).map((name) => name.toLowerCase());
+  const names = node
+    .texts("activations", Array.from({ length: count }, () => functions).flat())
+    .map((name) => name.toLowerCase());
   const unknown = names.find((name) => !(name in activations));
   if (unknown) throw node.fail("sigmoid, tanh or relu", unknown);
   const initial = (index: number, d: number) => {
     const stored = node.inputs[index];
     const given = stored && isBatchFirst ? ops.swapAxes(stored, 0, 1) : stored;
-    return given ? ops.squeeze(ops.slice(given, { axis: 0, start: d, end: d + 1 }), 0) : ops.broadcastTo(ops.scalar(0, x.dtype), [batch, hidden]);
+    return given
+      ? ops.squeeze(ops.slice(given, { axis: 0, start: d, end: d + 1 }), 0)
+      : ops.broadcastTo(ops.scalar(0, x.dtype), [batch, hidden]);
   };
   const part = (value: Value, d: number) => ops.squeeze(ops.slice(value, { axis: 0, start: d, end: d + 1 }), 0);
   const runs = Array.from({ length: count }, (_, d) => {
@@ -138,7 +151,10 @@ function recurrent(
         if (!lengths) return { carry: next, ys: [next[0]] };
         // after the end of a sequence its state stays, and its output is 0
         const isInside = ops.unsqueeze(ops.less(time, lengths), 1);
-        return { carry: next.map((value, i) => ops.where(isInside, value, state[i])), ys: [ops.where(isInside, next[0], 0)] };
+        return {
+          carry: next.map((value, i) => ops.where(isInside, value, state[i])),
+          ys: [ops.where(isInside, next[0], 0)],
+        };
       },
       { init, xs: [projected, ops.arange(steps, "i32")], reverse: direction_.reverse },
     );
@@ -150,7 +166,9 @@ function recurrent(
     1,
   );
   const last = Array.from({ length: states }, (_, i) => ops.stack(runs.map((run) => run.last[i])));
-  return isBatchFirst ? [ops.transpose(y, [2, 0, 1, 3]), ...last.map((state) => ops.swapAxes(state, 0, 1))] : [y, ...last];
+  return isBatchFirst
+    ? [ops.transpose(y, [2, 0, 1, 3]), ...last.map((state) => ops.swapAxes(state, 0, 1))]
+    : [y, ...last];
 }
 
 const recur = (d: Direction, h: Value) => ops.linear(h, d.recurrent, d.recurrentBias, { transposeB: true });
@@ -161,8 +179,11 @@ const lstm: Converter = (node) => {
   return recurrent(node, 4, ["sigmoid", "tanh", "tanh"], 2, (d, projected, [h, c]) => {
     const [input, output, forget, cell] = ops.split(ops.add(projected, recur(d, h)), 4, -1);
     const [gate, candidate, squash] = d.functions;
-    const [pi, po, pf] = peepholes ? ops.split(ops.slice(peepholes, { axis: 0, start: d.index, end: d.index + 1 }), 3, -1) : [];
-    const seen = (x: Value, weight: Value | undefined, state: Value) => gate(weight ? ops.add(x, ops.mul(state, weight)) : x);
+    const [pi, po, pf] = peepholes
+      ? ops.split(ops.slice(peepholes, { axis: 0, start: d.index, end: d.index + 1 }), 3, -1)
+      : [];
+    const seen = (x: Value, weight: Value | undefined, state: Value) =>
+      gate(weight ? ops.add(x, ops.mul(state, weight)) : x);
     const next = ops.add(ops.mul(seen(forget, pf, c), c), ops.mul(seen(input, pi, c), candidate(cell)));
     return [ops.mul(seen(output, po, next), squash(next)), next];
   });
@@ -178,12 +199,15 @@ const gru: Converter = (node) => {
     const [bz, br, bh] = ops.split(d.recurrentBias, 3, 0);
     const z = gate(ops.add(xz, ops.linear(h, rz, bz, { transposeB: true })));
     const r = gate(ops.add(xr, ops.linear(h, rr, br, { transposeB: true })));
-    const memory = isLinearFirst ? ops.mul(r, ops.linear(h, rh, bh, { transposeB: true })) : ops.linear(ops.mul(r, h), rh, bh, { transposeB: true });
+    const memory = isLinearFirst
+      ? ops.mul(r, ops.linear(h, rh, bh, { transposeB: true }))
+      : ops.linear(ops.mul(r, h), rh, bh, { transposeB: true });
     const fresh = candidate(ops.add(xh, memory));
     return [ops.add(ops.mul(ops.sub(1, z), fresh), ops.mul(z, h))];
   });
 };
 
-const rnn: Converter = (node) => recurrent(node, 1, ["tanh"], 1, (d, projected, [h]) => [d.functions[0](ops.add(projected, recur(d, h)))]);
+const rnn: Converter = (node) =>
+  recurrent(node, 1, ["tanh"], 1, (d, projected, [h]) => [d.functions[0](ops.add(projected, recur(d, h)))]);
 
 export const control: Converters = { If: branch, Loop: loop, Scan: scanNode, LSTM: lstm, GRU: gru, RNN: rnn };

@@ -36,7 +36,8 @@ const pow: Converter = (node) => {
 
 const clip: Converter = (node) => {
   const x = node.input(0);
-  const bound = (index: number, name: string) => (node.opset < 11 ? node.float(name, undefined) : node.inputs[index] && node.constant(index)?.[0]);
+  const bound = (index: number, name: string) =>
+    node.opset < 11 ? node.float(name, undefined) : node.inputs[index] && node.constant(index)?.[0];
   const [min, max] = [bound(1, "min"), bound(2, "max")];
   if (min !== undefined && max !== undefined && min > max) return ops.broadcastTo(ops.scalar(max, x.dtype), x.shape);
   return ops.clip(x, { min, max });
@@ -131,7 +132,8 @@ export const elementwise: Converters = {
   BitwiseAnd: binary(ops.bitwiseAnd),
   BitwiseOr: binary(ops.bitwiseOr),
   BitwiseXor: binary(ops.bitwiseXor),
-  BitShift: (node) => (node.text("direction", "") === "LEFT" ? ops.shiftLeft : ops.shiftRight)(node.input(0), node.input(1)),
+  BitShift: (node) =>
+    (node.text("direction", "") === "LEFT" ? ops.shiftLeft : ops.shiftRight)(node.input(0), node.input(1)),
   Max: variadic(ops.maximum),
   Min: variadic(ops.minimum),
   Sum: variadic(ops.add),

@@ -24,9 +24,13 @@ export interface OnnxInput {
 }
 
 export interface ExportOptions {
-  /** Whether weights lie in a file beside the model, "<model>_data". Files of more than 2 GB must. @default from 1 GB on */
+  /**
+   * Whether weights lie in a file beside the model, "<model>_data". Files of more than 2 GB must. @default from 1 GB on
+   */
   externalData?: boolean;
-  /** Names of the variables that the function uses, as `model.namedState()` gives them. @default weight_0, weight_1, ... */
+  /**
+   * Names of the variables that the function uses, as `model.namedState()` gives them. @default weight_0, weight_1, ...
+   */
   names?: ReadonlyMap<string, Variable>;
 }
 
@@ -39,16 +43,23 @@ const DATA_LOCATION_EXTERNAL = 1;
 const ALIGNMENT = 4096;
 
 /**
- * Writes a function of named tensors as an ONNX model, opset 21, that ONNX Runtime runs with the same results. What the function captures, a
- * model's parameters, becomes the weights.
+ * Writes a function of named tensors as an ONNX model, opset 21, that ONNX Runtime runs with the same results. What the
+ * function captures, a model's parameters, becomes the weights.
  * @throws GraphError for a function with ops that ONNX has not, or one that assigns variables
  *
  * @example
  * await exportOnnx("runs/double.onnx", ({ x }) => ({ y: x.mul(2) }), { x: { dtype: "f32", shape: ["batch", 3] } });
  */
-export async function exportOnnx(path: string, forward: Forward, inputs: Readonly<Record<string, OnnxInput>>, options: ExportOptions = {}): Promise<void> {
+export async function exportOnnx(
+  path: string,
+  forward: Forward,
+  inputs: Readonly<Record<string, OnnxInput>>,
+  options: ExportOptions = {},
+): Promise<void> {
   checkOptions("exportOnnx", options, ["externalData", "names"]);
-  const types = Object.fromEntries(Object.entries(inputs).map(([name, { dtype, shape }]) => [name, typeOf(dtype, shape)]));
+  const types = Object.fromEntries(
+    Object.entries(inputs).map(([name, { dtype, shape }]) => [name, typeOf(dtype, shape)]),
+  );
   const { graph: traced, captured, outputNames } = traceGraph(forward, types);
   const graph = optimize(traced);
   if (splitStages(graph).stages.length > 1) {
@@ -59,7 +70,10 @@ export async function exportOnnx(path: string, forward: Forward, inputs: Readonl
       fix: "leave them out of the function",
     });
   }
-  const bytes = captured.reduce((sum, { dtype, shape }) => sum + shape.reduce((a, b) => a * b, bytesPerElement[dtype]), 0);
+  const bytes = captured.reduce(
+    (sum, { dtype, shape }) => sum + shape.reduce((a, b) => a * b, bytesPerElement[dtype]),
+    0,
+  );
   const isExternal = options.externalData ?? bytes >= LARGE_MODEL;
   const weights = new Map<Value, TensorProto>();
   const pieces: Uint8Array[] = [];
@@ -97,7 +111,10 @@ function namesOf(captured: readonly CapturedWeight[], known: ExportOptions["name
 
 const typeOf = (dtype: DType, shape: OnnxInput["shape"]): TensorType => ({
   dtype,
-  shape: shape.map((size) => (typeof size === "string" ? size.split(" + ").reduce<Size>((sum, part) => addSizes(sum, symbol(part)), 0) : size)),
+  shape: shape.map((size) =>
+    typeof size === "string" ? size.split(" + ").reduce<Size>((sum, part) => addSizes(sum, symbol(part)), 0) : size,
+  ),
 });
 
-const bytesOf = (data: HostArray) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength) as Uint8Array<ArrayBuffer>;
+const bytesOf = (data: HostArray) =>
+  new Uint8Array(data.buffer, data.byteOffset, data.byteLength) as Uint8Array<ArrayBuffer>;

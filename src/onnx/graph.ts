@@ -24,7 +24,10 @@ export interface ConvertOptions {
 }
 
 /** Converts a graph's nodes and gives the values of its outputs. */
-export function convertGraph(graph: GraphProto, { opset, known, depth = 0, progress = new ImportProgress() }: ConvertOptions): Value[] {
+export function convertGraph(
+  graph: GraphProto,
+  { opset, known, depth = 0, progress = new ImportProgress() }: ConvertOptions,
+): Value[] {
   if (depth > DEEPEST) {
     throw new DataError({
       where: `ONNX graph "${graph.name}"`,
@@ -59,7 +62,12 @@ export function convertGraph(graph: GraphProto, { opset, known, depth = 0, progr
   return graph.output.map(({ name }) => {
     const value = values.get(name);
     if (value) return value;
-    throw new DataError({ where: `ONNX graph "${graph.name}"`, expected: `a node that makes output "${name}"`, received: "none", fix: "the file is damaged" });
+    throw new DataError({
+      where: `ONNX graph "${graph.name}"`,
+      expected: `a node that makes output "${name}"`,
+      received: "none",
+      fix: "the file is damaged",
+    });
   });
 }
 
@@ -73,13 +81,17 @@ function converted(node: OnnxNode, converter: Converter): Value | readonly Value
   }
 }
 
-/** Nodes with inputs before users. Files should be in order, but not all are. @throws DataError for cycles and unknown names */
+/**
+ * Nodes with inputs before users. Files should be in order, but not all are. @throws DataError for cycles and unknown
+ * names
+ */
 function inOrder(graph: GraphProto, known: ReadonlyMap<string, Value>): NodeProto[] {
   const makers = new Map<string, NodeProto>();
   for (const node of graph.node) {
     for (const name of node.output) {
       if (name === "") continue;
-      if (makers.has(name) || graph.input.some((input) => input.name === name)) throw broken(graph, `"${name}" to be made once`, "several times");
+      if (makers.has(name) || graph.input.some((input) => input.name === name))
+        throw broken(graph, `"${name}" to be made once`, "several times");
       makers.set(name, node);
     }
   }
@@ -95,7 +107,8 @@ function inOrder(graph: GraphProto, known: ReadonlyMap<string, Value>): NodeProt
       }
       const waiting = namesUsed(node).flatMap((name) => {
         const maker = makers.get(name);
-        if (!maker && node.input.includes(name) && name !== "" && !known.has(name)) throw broken(graph, `"${name}" to be made by a node`, "none that makes it");
+        if (!maker && node.input.includes(name) && name !== "" && !known.has(name))
+          throw broken(graph, `"${name}" to be made by a node`, "none that makes it");
         return maker && state.get(maker) !== "done" ? [maker] : [];
       });
       if (waiting.length === 0) {

@@ -19,7 +19,9 @@ const typed = (name: string, elemType: number, sizes: number[] = []) => {
   const shape = { $typeName: "onnx.TensorShapeProto" as const, dim: sizes.map((size) => dimension(size)) };
   return create(ValueInfoProtoSchema, {
     name,
-    type: create(TypeProtoSchema, { value: { case: "tensorType", value: { $typeName: "onnx.TypeProto.Tensor", elemType, shape } } }),
+    type: create(TypeProtoSchema, {
+      value: { case: "tensorType", value: { $typeName: "onnx.TypeProto.Tensor", elemType, shape } },
+    }),
   });
 };
 const dimension = (size: number) => ({
@@ -27,8 +29,18 @@ const dimension = (size: number) => ({
   denotation: "",
   value: { case: "dimValue" as const, value: BigInt(size) },
 });
-const node = (opType: string, input: string[], output: string[], attribute: MessageInitShape<typeof AttributeProtoSchema>[] = []) =>
-  create(NodeProtoSchema, { opType, input, output, attribute: attribute.map((one) => create(AttributeProtoSchema, one)) });
+const node = (
+  opType: string,
+  input: string[],
+  output: string[],
+  attribute: MessageInitShape<typeof AttributeProtoSchema>[] = [],
+) =>
+  create(NodeProtoSchema, {
+    opType,
+    input,
+    output,
+    attribute: attribute.map((one) => create(AttributeProtoSchema, one)),
+  });
 const constant = (name: string, dataType: number, rawData: Uint8Array) =>
   create(TensorProtoSchema, { name, dataType, dims: [], rawData: Uint8Array.from(rawData) });
 const bytes = (array: ArrayBufferView) => new Uint8Array(array.buffer);
@@ -36,7 +48,11 @@ const body = (g: MessageInitShape<typeof GraphProtoSchema>) => ({ name: "body", 
 const file = (graph: MessageInitShape<typeof GraphProtoSchema>) =>
   toBinary(
     ModelProtoSchema,
-    create(ModelProtoSchema, { irVersion: 10n, graph, opsetImport: [{ $typeName: "onnx.OperatorSetIdProto", domain: "", version: 21n }] }),
+    create(ModelProtoSchema, {
+      irVersion: 10n,
+      graph,
+      opsetImport: [{ $typeName: "onnx.OperatorSetIdProto", domain: "", version: 21n }],
+    }),
   );
 
 const isTrue = constant("true", BOOL, Uint8Array.of(1));
@@ -72,7 +88,9 @@ test("a loop of a known number of steps gives state, results of its steps, and g
     [5, 9],
     [12, 20],
   ]);
-  const slope = compile((given: Tensor<"f32">) => grad(sum(module.forward({ x: given }).y as Tensor<"f32">), [given])[0]);
+  const slope = compile(
+    (given: Tensor<"f32">) => grad(sum(module.forward({ x: given }).y as Tensor<"f32">), [given])[0],
+  );
   expect(await (await slope(x)).toArray()).toEqual([8, 8]);
 });
 

@@ -1,6 +1,16 @@
 import { dirname, join } from "node:path";
 import { readBytes } from "../files/index.ts";
-import { bytesPerElement, constantValue, DataError, type DType, describe, isFloat, ShapeError, type TensorType, type Value } from "../ir/index.ts";
+import {
+  bytesPerElement,
+  constantValue,
+  DataError,
+  type DType,
+  describe,
+  isFloat,
+  ShapeError,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { type ModelProto, parseModel } from "../lower/index.ts";
 import { Module, Parameter } from "../nn/index.ts";
 import { Tensor } from "../tensor/index.ts";
@@ -15,8 +25,8 @@ export interface OnnxSignature {
 }
 
 /**
- * Somebody else's model as a module: its float weights are parameters, so it can be run, differentiated and trained further.
- * Make one with loadOnnx. Shapes are those of the tensors that `forward` is given.
+ * Somebody else's model as a module: its float weights are parameters, so it can be run, differentiated and trained
+ * further. Make one with loadOnnx. Shapes are those of the tensors that `forward` is given.
  */
 export class OnnxModel extends Module {
   readonly inputs: readonly OnnxSignature[];
@@ -38,9 +48,9 @@ export class OnnxModel extends Module {
   }
 
   /**
-   * Applies the model to its inputs by name. Numbers of shapes and the like must not depend on what is computed. Where a file
-   * chooses between branches by an input, give that input as a constant and not as an argument of a compiled function: only
-   * the branch that is taken is then made.
+   * Applies the model to its inputs by name. Numbers of shapes and the like must not depend on what is computed. Where
+   * a file chooses between branches by an input, give that input as a constant and not as an argument of a compiled
+   * function: only the branch that is taken is then made.
    * @throws ShapeError when an input is missing or has another dtype or another size than the file says
    */
   forward(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
@@ -62,18 +72,27 @@ export class OnnxModel extends Module {
     const fits =
       given !== undefined &&
       given.dtype === dtype &&
-      (shape === undefined || (shape.length === given.rank && shape.every((size, i) => typeof size !== "number" || size === given.shape[i])));
+      (shape === undefined ||
+        (shape.length === given.rank && shape.every((size, i) => typeof size !== "number" || size === given.shape[i])));
     if (fits) return given.value;
     throw new ShapeError({
       where: `input "${name}" of the ONNX model`,
       expected: `${dtype}[${shape?.map((size) => size ?? "?").join(", ") ?? "..."}]`,
-      received: given ? describe(given.value) : `nothing; the inputs are ${this.inputs.map((input) => input.name).join(", ")}`,
+      received: given
+        ? describe(given.value)
+        : `nothing; the inputs are ${this.inputs.map((input) => input.name).join(", ")}`,
       fix: "pass one tensor for each input by its name",
     });
   }
 }
 
-function signatureOf({ name, type }: { name: string; type?: { value: { case?: string; value?: unknown } } }): OnnxSignature {
+function signatureOf({
+  name,
+  type,
+}: {
+  name: string;
+  type?: { value: { case?: string; value?: unknown } };
+}): OnnxSignature {
   const tensor =
     type?.value.case === "tensorType"
       ? (type.value.value as { elemType: number; shape?: { dim: { value: { case?: string; value?: unknown } }[] } })
@@ -101,7 +120,12 @@ export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Pro
   const proto = parseModel(bytes);
   const { graph } = proto;
   if (!graph || graph.node.length + graph.output.length === 0) {
-    throw new DataError({ where: "ONNX model", expected: "a graph", received: "none", fix: "check that this is a .onnx file" });
+    throw new DataError({
+      where: "ONNX model",
+      expected: "a graph",
+      received: "none",
+      fix: "check that this is a .onnx file",
+    });
   }
   if (graph.sparseInitializer.length > 0 || proto.functions.length > 0) {
     throw new DataError({
@@ -117,7 +141,8 @@ export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Pro
     const { dtype, shape, data } = await readTensor(tensor, `ONNX weight "${tensor.name}"`, external);
     const type: TensorType = { dtype, shape };
     // single numbers and shapes are constants, also of float dtype
-    if (isFloat(dtype) && dtype === "f32" && shape.length > 0 && data.length > 1) weights[tensor.name] = new Parameter(shape, data as Float32Array);
+    if (isFloat(dtype) && dtype === "f32" && shape.length > 0 && data.length > 1)
+      weights[tensor.name] = new Parameter(shape, data as Float32Array);
     else constants.set(tensor.name, constantValue(data, type));
   }
   return new OnnxModel(proto, weights, constants);
@@ -144,8 +169,14 @@ export function filesBeside(path: string): ExternalData {
   };
 }
 
-/** The weights that a model's bytes name, and the program that wrote it, without reading numbers. @throws DataError for what is no ONNX model */
-export function describeOnnx(bytes: Uint8Array): { producer: string | null; weights: { name: string; dtype: DType; shape: number[]; bytes: number }[] } {
+/**
+ * The weights that a model's bytes name, and the program that wrote it, without reading numbers. @throws DataError for
+ * what is no ONNX model
+ */
+export function describeOnnx(bytes: Uint8Array): {
+  producer: string | null;
+  weights: { name: string; dtype: DType; shape: number[]; bytes: number }[];
+} {
   const { graph, producerName } = parseModel(bytes);
   const weights = (graph?.initializer ?? []).map(({ name, dataType, dims }) => {
     const dtype = dtypeOf(dataType, `ONNX model, "${name}"`);

@@ -1,4 +1,7 @@
-/** ONNX's own backend tests of single operators, for every operator that can be imported: through Kindling to ONNX Runtime. */
+/**
+ * ONNX's own backend tests of single operators, for every operator that can be imported: through Kindling to ONNX
+ * Runtime.
+ */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -44,7 +47,8 @@ const excluded: readonly (readonly [RegExp, string])[] = [
   [/scatter.*(multiply|_max|_min|reduction_(mul|max|min))/, "scattering with other reductions than a sum"],
 ];
 
-const isKnown = ({ model }: NodeTest) => parseModel(bytesOf(model)).graph?.node.every(({ opType }) => onnxOperators.includes(opType)) ?? false;
+const isKnown = ({ model }: NodeTest) =>
+  parseModel(bytesOf(model)).graph?.node.every(({ opType }) => onnxOperators.includes(opType)) ?? false;
 const usable = tests.filter(isKnown).filter(({ name }) => !excluded.some(([pattern]) => pattern.test(name)));
 
 test("nearly all operators have tests", () => {
@@ -52,21 +56,32 @@ test("nearly all operators have tests", () => {
 });
 
 describe.each([...new Set(usable.map(({ operator }) => operator))].sort())("%s", (operator) => {
-  test.each(usable.filter((example) => example.operator === operator))("$name", async ({ model, inputs, outputs, tolerance }) => {
-    const module = await parseOnnx(bytesOf(model));
-    const given = Object.fromEntries(module.inputs.map(({ name }, i) => [name, fromHost(inputs[i].dtype, inputs[i].shape, dataOf(inputs[i]) as never)]));
-    const found = Object.values(module.forward(given));
-    const numbers = await readTensors(found);
-    outputs.forEach((golden, i) => {
-      expect(found[i].shape).toEqual(golden.shape);
-      expect(found[i].dtype).toBe(golden.dtype);
-      const [actual, expected] = [toNumbers(golden.dtype, numbers[i]), toNumbers(golden.dtype, dataOf(golden))];
-      expected.forEach((value, j) => {
-        const isSame = Object.is(actual[j], value) || actual[j] === value || Math.abs(actual[j] - value) <= 1e-5 + Math.max(1e-3, tolerance) * Math.abs(value);
-        if (!isSame) throw new Error(`output ${i}, element ${j}: ${actual[j]} instead of ${value}`);
+  test.each(usable.filter((example) => example.operator === operator))(
+    "$name",
+    async ({ model, inputs, outputs, tolerance }) => {
+      const module = await parseOnnx(bytesOf(model));
+      const given = Object.fromEntries(
+        module.inputs.map(({ name }, i) => [
+          name,
+          fromHost(inputs[i].dtype, inputs[i].shape, dataOf(inputs[i]) as never),
+        ]),
+      );
+      const found = Object.values(module.forward(given));
+      const numbers = await readTensors(found);
+      outputs.forEach((golden, i) => {
+        expect(found[i].shape).toEqual(golden.shape);
+        expect(found[i].dtype).toBe(golden.dtype);
+        const [actual, expected] = [toNumbers(golden.dtype, numbers[i]), toNumbers(golden.dtype, dataOf(golden))];
+        expected.forEach((value, j) => {
+          const isSame =
+            Object.is(actual[j], value) ||
+            actual[j] === value ||
+            Math.abs(actual[j] - value) <= 1e-5 + Math.max(1e-3, tolerance) * Math.abs(value);
+          if (!isSame) throw new Error(`output ${i}, element ${j}: ${actual[j]} instead of ${value}`);
+        });
       });
-    });
-  });
+    },
+  );
 });
 
 test.each([1, 2])("rotary embeddings are read again as they were written, with angles for %i rows", async (rows) => {
@@ -74,8 +89,12 @@ test.each([1, 2])("rotary embeddings are read again as they were written, with a
   try {
     const path = join(folder, "rotary.onnx");
     const shapes = { x: [2, 3, 2, 8], cos: [rows, 3, 1, 4], sin: [rows, 3, 1, 4] };
-    const turn = ({ x, cos, sin }: Record<string, Tensor>) => ({ y: rotaryEmbedding(x as Tensor<"f32">, cos as Tensor<"f32">, sin as Tensor<"f32">) });
-    const types = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32" as const, shape }]));
+    const turn = ({ x, cos, sin }: Record<string, Tensor>) => ({
+      y: rotaryEmbedding(x as Tensor<"f32">, cos as Tensor<"f32">, sin as Tensor<"f32">),
+    });
+    const types = Object.fromEntries(
+      Object.entries(shapes).map(([name, shape]) => [name, { dtype: "f32" as const, shape }]),
+    );
     await exportOnnx(path, turn, types);
     const inputs = Object.fromEntries(
       Object.entries(shapes).map(([name, shape], seed) => {

@@ -10,12 +10,18 @@ export class ImportProgress {
   private nodes = 0;
   private readonly answers = new Map<Node, boolean>();
 
-  /** Counts a node of the file; those of bodies count each time that they are gone through. @throws DataError beyond the limit */
+  /**
+   * Counts a node of the file; those of bodies count each time that they are gone through. @throws DataError beyond the
+   * limit
+   */
   count(where: string): void {
-    if (++this.nodes > limits.onnxNodes) throw overLimit("onnxNodes", where, "nodes, bodies as often as they are used", "more");
+    if (++this.nodes > limits.onnxNodes)
+      throw overLimit("onnxNodes", where, "nodes, bodies as often as they are used", "more");
   }
 
-  /** Whether a node depends on constants alone, and none of what is computed for it is large. Each node is asked once. */
+  /**
+   * Whether a node depends on constants alone, and none of what is computed for it is large. Each node is asked once.
+   */
   isConstant(root: Node): boolean {
     const stack = [root];
     while (stack.length > 0) {
@@ -25,7 +31,10 @@ export class ImportProgress {
         continue;
       }
       const quick = quickAnswer(node);
-      const open = quick === undefined ? node.inputs.filter((input) => !this.answers.has(input.node)).map((input) => input.node) : [];
+      const open =
+        quick === undefined
+          ? node.inputs.filter((input) => !this.answers.has(input.node)).map((input) => input.node)
+          : [];
       if (open.length > 0) stack.push(...open);
       else this.answers.set(node, quick ?? node.inputs.every((input) => this.answers.get(input.node)));
     }
@@ -37,7 +46,11 @@ export class ImportProgress {
 function quickAnswer({ op, inputs, outputs }: Node): boolean | undefined {
   if (op instanceof ConstantOp) return true;
   const isSmall = outputs.every(
-    ({ shape }) => shape.reduce<number>((product, size) => product * (typeof size === "number" ? size : Number.POSITIVE_INFINITY), 1) <= SMALL,
+    ({ shape }) =>
+      shape.reduce<number>(
+        (product, size) => product * (typeof size === "number" ? size : Number.POSITIVE_INFINITY),
+        1,
+      ) <= SMALL,
   );
   if (!isSmall) return false;
   return inputs.length === 0 ? known.has(op.name) : undefined;

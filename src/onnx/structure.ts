@@ -16,7 +16,8 @@ const reduction =
   (op: Reduce): Converter =>
   (node) => {
     const axes = listed(node, "axes", 1);
-    if ((axes === undefined || axes.length === 0) && node.flag("noop_with_empty_axes")) return op(node.input(0), { axes: [] });
+    if ((axes === undefined || axes.length === 0) && node.flag("noop_with_empty_axes"))
+      return op(node.input(0), { axes: [] });
     return op(node.input(0), { axes: axes?.length ? axes : undefined, keepDims: node.flag("keepdims", 1) });
   };
 const logSum: Reduce = (x, options) => ops.log(ops.sum(x, options));
@@ -68,7 +69,8 @@ const slice: Converter = (node) => {
   return axes.reduce((cut, given, i) => {
     const axis = normalizeAxis(node.name, given, x.shape.length);
     const size = shapeOf(cut)[axis];
-    const clamp = (index: number, low: number, high: number) => Math.min(high, Math.max(low, index < 0 ? index + size : index));
+    const clamp = (index: number, low: number, high: number) =>
+      Math.min(high, Math.max(low, index < 0 ? index + size : index));
     const step = steps[i];
     if (step > 0) return ops.slice(cut, { axis, start: clamp(starts[i], 0, size), end: clamp(ends[i], 0, size), step });
     // an end before the first element is -size - 1 to us
@@ -106,15 +108,20 @@ const modes = { constant: "constant", reflect: "reflect", edge: "replicate", wra
 const pad: Converter = (node) => {
   const x = node.input(0);
   const pads = listed(node, "pads", 1) ?? [];
-  const axes = (node.constant(3) ?? x.shape.map((_, i) => i)).map((axis) => normalizeAxis(node.name, axis, x.shape.length));
+  const axes = (node.constant(3) ?? x.shape.map((_, i) => i)).map((axis) =>
+    normalizeAxis(node.name, axis, x.shape.length),
+  );
   const value = node.opset < 11 ? node.float("value", 0) : (node.constant(2)?.[0] ?? 0);
   const mode = modes[node.text("mode", "constant") as keyof typeof modes];
   if (!mode) throw node.fail("a mode of constant, reflect, edge or wrap", node.text("mode", ""));
-  const pairs = x.shape.map((_, axis) => [pads[axes.indexOf(axis)] ?? 0, pads[axes.indexOf(axis) + axes.length] ?? 0] as const);
+  const pairs = x.shape.map(
+    (_, axis) => [pads[axes.indexOf(axis)] ?? 0, pads[axes.indexOf(axis) + axes.length] ?? 0] as const,
+  );
   const used = pairs.map((pair, axis) => (axes.includes(axis) ? pair : ([0, 0] as const)));
   // negative pads cut away
   const cut = used.reduce(
-    (rest, [before, after], axis) => ops.slice(rest, { axis, start: Math.max(0, -before), end: shapeOf(x)[axis] - Math.max(0, -after) }),
+    (rest, [before, after], axis) =>
+      ops.slice(rest, { axis, start: Math.max(0, -before), end: shapeOf(x)[axis] - Math.max(0, -after) }),
     x,
   );
   return ops.pad(
@@ -129,7 +136,11 @@ function flatPositions(x: Value, indices: Value): { flat: Value; positions: Valu
   const depth = shapeOf(indices)[indices.shape.length - 1];
   const [outer, inner] = [shapeOf(x).slice(0, depth), shapeOf(x).slice(depth)];
   const strides = outer.map((_, i) => outer.slice(i + 1).reduce((a, b) => a * b, 1));
-  const wrapped = ops.where(ops.less(indices, 0), ops.add(indices, ops.cast(ops.vector(outer), indices.dtype)), indices);
+  const wrapped = ops.where(
+    ops.less(indices, 0),
+    ops.add(indices, ops.cast(ops.vector(outer), indices.dtype)),
+    indices,
+  );
   const positions = ops.sum(ops.mul(wrapped, ops.cast(ops.vector(strides), indices.dtype)), { axes: -1 });
   return { flat: ops.reshape(x, [outer.reduce((a, b) => a * b, 1), ...inner]), positions };
 }
@@ -145,7 +156,9 @@ const gatherNd: Converter = (node) => {
   const lead = shapeOf(x).slice(0, batch);
   const count = lead.reduce((a, b) => a * b, 1);
   node.within("onnxParts", count, "batches");
-  const [xs, is] = [x, indices].map((value) => ops.unstack(ops.reshape(value, [count, ...shapeOf(value).slice(batch)])));
+  const [xs, is] = [x, indices].map((value) =>
+    ops.unstack(ops.reshape(value, [count, ...shapeOf(value).slice(batch)])),
+  );
   const rows = ops.stack(xs.map((row, i) => gather(row, is[i])));
   return ops.reshape(rows, [...lead, ...shapeOf(rows).slice(1)]);
 };
@@ -181,7 +194,8 @@ const oneHot: Converter = (node) => {
   const whole = ops.cast(indices, "i64");
   const wrapped = ops.where(ops.less(whole, 0), ops.add(whole, depth), whole);
   const hot = ops.cast(ops.oneHot(wrapped, depth, "f32"), "bool");
-  if (values.shape.length !== 1 || values.shape[0] !== 2) throw node.fail("two values, off and on", `a shape of [${values.shape}]`);
+  if (values.shape.length !== 1 || values.shape[0] !== 2)
+    throw node.fail("two values, off and on", `a shape of [${values.shape}]`);
   const [off, on] = ops.unstack(values);
   return ops.moveAxis(ops.where(hot, on, off), -1, axis);
 };
@@ -265,9 +279,19 @@ export const structure: Converters = {
   ReduceSumSquare: reduction(sumSquare),
   ArgMax: argReduction(ops.argmax),
   ArgMin: argReduction(ops.argmin),
-  CumSum: (node) => ops.cumsum(node.input(0), { axis: node.required(1)[0], exclusive: node.flag("exclusive"), reverse: node.flag("reverse") }),
+  CumSum: (node) =>
+    ops.cumsum(node.input(0), {
+      axis: node.required(1)[0],
+      exclusive: node.flag("exclusive"),
+      reverse: node.flag("reverse"),
+    }),
   TopK: (node) =>
-    Object.values(ops.topk(node.input(0), node.int("k", undefined) ?? node.required(1)[0], { axis: node.int("axis", -1), largest: node.flag("largest", 1) })),
+    Object.values(
+      ops.topk(node.input(0), node.int("k", undefined) ?? node.required(1)[0], {
+        axis: node.int("axis", -1),
+        largest: node.flag("largest", 1),
+      }),
+    ),
   Reshape: reshape,
   Flatten: flatten,
   Slice: slice,

@@ -42,7 +42,12 @@ export function dtypeOf(code: number, where: string): DType {
 function formatOf(code: number, where: string): Format {
   const format = formats[code];
   if (format) return format;
-  throw new DataError({ where, expected: "floats, integers or bools", received: `ONNX data type ${code}`, fix: "this model cannot be imported" });
+  throw new DataError({
+    where,
+    expected: "floats, integers or bools",
+    received: `ONNX data type ${code}`,
+    fix: "this model cannot be imported",
+  });
 }
 
 /** More elements than any file of a size that fits in memory can have. */
@@ -52,19 +57,34 @@ function elementCount(where: string, dims: readonly bigint[]): { shape: number[]
   const shape = dims.map(Number);
   const count = shape.reduce((a, b) => a * b, 1);
   if (shape.every((size) => Number.isSafeInteger(size) && size >= 0) && count <= MOST_ELEMENTS) return { shape, count };
-  throw new DataError({ where, expected: "sizes that are not negative and can be held", received: `[${dims.join(", ")}]`, fix: "the file is damaged" });
+  throw new DataError({
+    where,
+    expected: "sizes that are not negative and can be held",
+    received: `[${dims.join(", ")}]`,
+    fix: "the file is damaged",
+  });
 }
 
-/** Reads a tensor. The sizes must agree with the bytes that are there: nothing is allocated by the file's word alone. */
+/**
+ * Reads a tensor. The sizes must agree with the bytes that are there: nothing is allocated by the file's word alone.
+ */
 export async function readTensor(proto: TensorProto, where: string, external?: ExternalData): Promise<StoredNumbers> {
-  const raw = proto.externalData.length > 0 || proto.dataLocation === 1 ? await readExternal(proto, where, external) : proto.rawData;
+  const raw =
+    proto.externalData.length > 0 || proto.dataLocation === 1
+      ? await readExternal(proto, where, external)
+      : proto.rawData;
   return numbersOf(proto, where, raw);
 }
 
 /** Reads a tensor that is inside the file. */
 export function readInlineTensor(proto: TensorProto, where: string): StoredNumbers {
   if (proto.externalData.length > 0 || proto.dataLocation === 1) {
-    throw new DataError({ where, expected: "numbers inside the file", received: "numbers in another file", fix: "the file is damaged" });
+    throw new DataError({
+      where,
+      expected: "numbers inside the file",
+      received: "numbers in another file",
+      fix: "the file is damaged",
+    });
   }
   return numbersOf(proto, where, proto.rawData);
 }
@@ -74,7 +94,8 @@ function numbersOf(proto: TensorProto, where: string, raw: Uint8Array | undefine
   const { shape, count } = elementCount(where, proto.dims);
   const { dtype } = format;
   if (raw && raw.length > 0) {
-    if (raw.length !== count * format.bytes) throw mismatch(where, `${count * format.bytes} bytes for [${shape}]`, `${raw.length}`);
+    if (raw.length !== count * format.bytes)
+      throw mismatch(where, `${count * format.bytes} bytes for [${shape}]`, `${raw.length}`);
     if (!format.read) return { dtype, shape, data: hostArrayFromBytes(dtype, new Uint8Array(raw)) };
     const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
     const { read, bytes } = format;
@@ -87,7 +108,10 @@ function numbersOf(proto: TensorProto, where: string, raw: Uint8Array | undefine
       ),
     };
   }
-  const listed = [proto.floatData, proto.doubleData, proto.int32Data, proto.int64Data, proto.uint64Data].find((list) => list.length > 0) ?? [];
+  const listed =
+    [proto.floatData, proto.doubleData, proto.int32Data, proto.int64Data, proto.uint64Data].find(
+      (list) => list.length > 0,
+    ) ?? [];
   if (listed.length !== count) throw mismatch(where, `${count} numbers for [${shape}]`, `${listed.length}`);
   // f16 and bf16 are listed as the integers of their bits
   if (dtype === "f16" || dtype === "bf16") return { dtype, shape, data: Uint16Array.from(listed as number[]) };
@@ -98,11 +122,21 @@ function mismatch(where: string, expected: string, received: string): DataError 
   return new DataError({ where, expected, received, fix: "the file is damaged or truncated" });
 }
 
-async function readExternal(proto: TensorProto, where: string, external: ExternalData | undefined): Promise<Uint8Array> {
+async function readExternal(
+  proto: TensorProto,
+  where: string,
+  external: ExternalData | undefined,
+): Promise<Uint8Array> {
   const entries = new Map(proto.externalData.map(({ key, value }) => [key, value] as const));
   const location = entries.get("location") ?? "";
   const parts = location.split(/[\\/]/);
-  if (location === "" || parts.includes("..") || parts[0] === "" || /^[A-Za-z]:/.test(location) || location.includes("\0")) {
+  if (
+    location === "" ||
+    parts.includes("..") ||
+    parts[0] === "" ||
+    /^[A-Za-z]:/.test(location) ||
+    location.includes("\0")
+  ) {
     throw new DataError({
       where,
       expected: "external data inside the model's folder",
@@ -120,7 +154,13 @@ async function readExternal(proto: TensorProto, where: string, external: Externa
   }
   const file = await external(location);
   const [offset, length] = [Number(entries.get("offset") ?? 0), Number(entries.get("length") ?? file.length)];
-  const isInside = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0 && offset + length <= file.length;
-  if (!isInside) throw mismatch(where, `bytes inside "${location}" of ${file.length} bytes`, `offset ${offset}, length ${length}`);
+  const isInside =
+    Number.isSafeInteger(offset) &&
+    Number.isSafeInteger(length) &&
+    offset >= 0 &&
+    length >= 0 &&
+    offset + length <= file.length;
+  if (!isInside)
+    throw mismatch(where, `bytes inside "${location}" of ${file.length} bytes`, `offset ${offset}, length ${length}`);
   return file.subarray(offset, offset + length);
 }

@@ -7,8 +7,8 @@ import { readTensor, type StoredNumbers } from "./tensors.ts";
 type GraphProto = NonNullable<ModelProto["graph"]>;
 
 /**
- * The float weights of a .onnx file by their names in the checkpoint that it was made of. Where PyTorch's exporter has turned the weight of a
- * linear layer round and lost its name, both are found again by the name of the operator.
+ * The float weights of a .onnx file by their names in the checkpoint that it was made of. Where PyTorch's exporter has
+ * turned the weight of a linear layer round and lost its name, both are found again by the name of the operator.
  * @throws DataError when the file is damaged or hostile
  */
 export async function* onnxWeights(path: string): AsyncGenerator<[name: string, StoredNumbers], void, void> {
@@ -27,7 +27,10 @@ export async function* onnxWeights(path: string): AsyncGenerator<[name: string, 
 
 const isNameless = (name: string) => /^(onnx::|\/|_v_|val_)/.test(name) || /^\d+$/.test(name);
 
-/** Weights without a name that an operator of a linear layer multiplies with: "/bert/pooler/dense/MatMul" has that of "bert.pooler.dense.weight". */
+/**
+ * Weights without a name that an operator of a linear layer multiplies with: "/bert/pooler/dense/MatMul" has that of
+ * "bert.pooler.dense.weight".
+ */
 function linearWeights({ node, initializer }: GraphProto): Map<string, { name: string; isTurned: boolean }> {
   const nameless = new Set(initializer.map(({ name }) => name).filter(isNameless));
   const found = new Map<string, { name: string; isTurned: boolean }>();

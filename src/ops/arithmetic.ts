@@ -1,4 +1,13 @@
-import { type DType, DTypeError, describe, isFloat, type Node, roundHalfToEven, type TensorType, type Value } from "../ir/index.ts";
+import {
+  type DType,
+  DTypeError,
+  describe,
+  isFloat,
+  type Node,
+  roundHalfToEven,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { elementwise } from "./batch.ts";
 import { apply, constantScalar, defineOp, hostTensor, type Lowering, type Operand, onnxTypeCode } from "./define.ts";
 import { binary, cast, lowerWhere, type UnaryDefinition, unary, where } from "./elementwise.ts";
@@ -34,15 +43,16 @@ export const mul = binary({
 /** Float division; for integers it truncates toward zero, and what is divided by 0 is 0, as in numpy. */
 export const div = binary({
   name: "div",
-  lower: (graph, a, b, node) => (isFloat(node.inputs[0].dtype) ? graph.node("Div", [a, b]) : lowerIntegerDivision(graph, "Div", a, b, node)),
+  lower: (graph, a, b, node) =>
+    isFloat(node.inputs[0].dtype) ? graph.node("Div", [a, b]) : lowerIntegerDivision(graph, "Div", a, b, node),
   simplify: ({ a, b }) => (constantScalar(b) === 1 ? a : undefined),
   gradient: ({ b, y, dy }) => ({ a: div(dy, b), b: neg(div(mul(dy, y), b)) }), // d(a/b)/db = -a/b^2 = -y/b
   reference: (a, b) => a / b,
   exact: (a, b) => (b === 0n ? 0n : a / b),
 });
 /**
- * A quotient or remainder of integers. The processor ends the process when it divides by 0, or the least integer by -1: such divisors are
- * replaced by 1, and the results by 0, and by -a or 0. A constant that is neither needs none of this.
+ * A quotient or remainder of integers. The processor ends the process when it divides by 0, or the least integer by -1:
+ * such divisors are replaced by 1, and the results by 0, and by -a or 0. A constant that is neither needs none of this.
  */
 function lowerIntegerDivision(graph: Lowering, opType: "Div" | "Mod", a: string, b: string, node: Node): string {
   const { dtype } = node.inputs[0];
@@ -59,7 +69,8 @@ function lowerIntegerDivision(graph: Lowering, opType: "Div" | "Mod", a: string,
 }
 
 /**
- * a to the power b. The gradient of a is 0 where b is 0. That of b is y log a, and 0 where a is 0 and b is not negative; both as in PyTorch.
+ * a to the power b. The gradient of a is 0 where b is 0. That of b is y log a, and 0 where a is 0 and b is not
+ * negative; both as in PyTorch.
  */
 export const pow = binary({
   name: "pow",
@@ -100,7 +111,13 @@ export const minimum = binary({
 });
 
 /** ONNX Runtime's Max and Min compare i64 by their last 32 bits. */
-function lowerChoice(graph: Lowering, opType: "Max" | "Min", a: string, b: string, { inputs: [{ dtype }] }: Node): string {
+function lowerChoice(
+  graph: Lowering,
+  opType: "Max" | "Min",
+  a: string,
+  b: string,
+  { inputs: [{ dtype }] }: Node,
+): string {
   if (dtype !== "i64") return graph.node(opType, [a, b]);
   return graph.node("Where", [graph.node(opType === "Max" ? "Greater" : "Less", [a, b]), a, b]);
 }
@@ -114,7 +131,8 @@ export const neg = unary({
   name: "neg",
   precision: "any",
   accepts: "number",
-  lower: (graph, x, { dtype }) => (dtype === "u8" ? graph.node("Sub", [graph.constant(dtype, [], [0]), x]) : graph.node("Neg", [x])),
+  lower: (graph, x, { dtype }) =>
+    dtype === "u8" ? graph.node("Sub", [graph.constant(dtype, [], [0]), x]) : graph.node("Neg", [x]),
   gradient: ({ dy }) => neg(dy),
   reference: (x) => -x,
   exact: (x) => -x,
@@ -143,7 +161,9 @@ export const sign = unary({
 function lowerSign(graph: Lowering, x: string, { dtype }: TensorType): string {
   const zero = graph.constant(dtype, [], [0]);
   if (dtype === "i64") {
-    const [above, below] = (["Greater", "Less"] as const).map((opType) => graph.node("Cast", [graph.node(opType, [x, zero])], { to: onnxTypeCode.i64 }));
+    const [above, below] = (["Greater", "Less"] as const).map((opType) =>
+      graph.node("Cast", [graph.node(opType, [x, zero])], { to: onnxTypeCode.i64 }),
+    );
     return graph.node("Sub", [above, below]);
   }
   const signed = graph.node("Sign", [x]);
@@ -151,7 +171,12 @@ function lowerSign(graph: Lowering, x: string, { dtype }: TensorType): string {
 }
 export const exp = unary({ name: "exp", lower: "Exp", gradient: ({ y, dy }) => mul(dy, y), reference: Math.exp });
 export const log = unary({ name: "log", lower: "Log", gradient: ({ x, dy }) => div(dy, x), reference: Math.log });
-export const sqrt = unary({ name: "sqrt", lower: "Sqrt", gradient: ({ y, dy }) => div(mul(dy, 0.5), y), reference: Math.sqrt }); // 1 / (2 sqrt x)
+export const sqrt = unary({
+  name: "sqrt",
+  lower: "Sqrt",
+  gradient: ({ y, dy }) => div(mul(dy, 0.5), y),
+  reference: Math.sqrt,
+}); // 1 / (2 sqrt x)
 export const reciprocal = unary({
   name: "reciprocal",
   lower: "Reciprocal",
@@ -161,7 +186,10 @@ export const reciprocal = unary({
 export const rsqrt = (x: Value): Value => reciprocal(sqrt(x));
 export const square = (x: Value): Value => mul(x, x);
 
-/** log(1 + x), accurate for small x. Goldberg 1991, "What every computer scientist should know about floating-point arithmetic", theorem 4. */
+/**
+ * log(1 + x), accurate for small x. Goldberg 1991, "What every computer scientist should know about floating-point
+ * arithmetic", theorem 4.
+ */
 export const log1p = unary({
   name: "log1p",
   gradient: ({ x, dy }) => div(dy, add(x, 1)),
@@ -216,11 +244,15 @@ function lowerTrunc(graph: Lowering, x: string, { dtype }: TensorType): string {
   return graph.node("Where", [isNegative, graph.node("Ceil", [x]), graph.node("Floor", [x])]);
 }
 
-/** The rest of a / b rounded down, without error; it has the sign of b, as in Python and PyTorch. Of integers and 0 it is 0, as in numpy. */
+/**
+ * The rest of a / b rounded down, without error; it has the sign of b, as in Python and PyTorch. Of integers and 0 it
+ * is 0, as in numpy.
+ */
 export const remainder = binary({
   name: "remainder",
   gradient: ({ a, b, y, dy }) => ({ a: dy, b: neg(mul(dy, round(div(sub(a, y), b)))) }), // a - b floor(a / b)
-  lower: (graph, a, b, node) => (isFloat(node.inputs[0].dtype) ? lowerRemainder(graph, a, b, node) : lowerIntegerDivision(graph, "Mod", a, b, node)),
+  lower: (graph, a, b, node) =>
+    isFloat(node.inputs[0].dtype) ? lowerRemainder(graph, a, b, node) : lowerIntegerDivision(graph, "Mod", a, b, node),
   reference: (a, b) => {
     const rest = a % b;
     return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
@@ -250,8 +282,14 @@ export function floorDivide(a: Operand, b: Operand): Value {
 /** x where the condition holds, otherwise 0 (NaN for an infinite x): in a tenth of the time of `where` on the CPU. */
 export const onlyWhere = (condition: Value, x: Value): Value => mul(x, cast(condition, x.dtype));
 
-/** x where it lies between min and max, otherwise the nearer of the two. The gradient passes inside, and is 0 at both ends. */
-export function clip(x: Value, { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY }: { min?: number; max?: number }): Value {
+/**
+ * x where it lies between min and max, otherwise the nearer of the two. The gradient passes inside, and is 0 at both
+ * ends.
+ */
+export function clip(
+  x: Value,
+  { min = Number.NEGATIVE_INFINITY, max = Number.POSITIVE_INFINITY }: { min?: number; max?: number },
+): Value {
   return apply(clipEntry, [x], { min, max });
 }
 const clipEntry = defineOp<"x", { min: number; max: number }>({
@@ -261,7 +299,12 @@ const clipEntry = defineOp<"x", { min: number; max: number }>({
   inputs: ["x"],
   infer: ({ x }) => {
     if (x.dtype !== "bool") return x;
-    throw new DTypeError({ where: "clip", expected: "numbers", received: describe(x), fix: 'cast it first: cast(x, "i32")' });
+    throw new DTypeError({
+      where: "clip",
+      expected: "numbers",
+      received: describe(x),
+      fix: 'cast it first: cast(x, "i32")',
+    });
   },
   gradient: ({ x, dy }, { min, max }) => {
     const above = min > Number.NEGATIVE_INFINITY ? greater(x, min) : undefined;
@@ -273,7 +316,8 @@ const clipEntry = defineOp<"x", { min: number; max: number }>({
     const { dtype } = node.inputs[0];
     const bound = (value: number) => graph.constant(dtype, [], [value]);
     // a bound that is left out would be the largest finite number
-    if (Number.isFinite(min) && Number.isFinite(max) && dtype !== "i64") return graph.node("Clip", [x, bound(min), bound(max)]);
+    if (Number.isFinite(min) && Number.isFinite(max) && dtype !== "i64")
+      return graph.node("Clip", [x, bound(min), bound(max)]);
     const above = Number.isFinite(min) ? lowerChoice(graph, "Max", x, bound(min), node) : x;
     return Number.isFinite(max) ? lowerChoice(graph, "Min", above, bound(max), node) : above;
   },

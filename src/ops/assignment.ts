@@ -13,9 +13,19 @@ const assignmentEntry = defineOp<"cost" | "valid", Record<string, never>>({
     requireFloatDType("linearSumAssignment", cost.dtype);
     const [rank, batch] = [cost.shape.length, cost.shape.slice(0, -2)];
     const columns = [...batch, cost.shape[rank - 1]];
-    if (rank < 2 || valid.dtype !== "bool" || valid.shape.length !== rank - 1 || !columns.every((size, i) => sizesEqual(size, valid.shape[i]))) {
+    if (
+      rank < 2 ||
+      valid.dtype !== "bool" ||
+      valid.shape.length !== rank - 1 ||
+      !columns.every((size, i) => sizesEqual(size, valid.shape[i]))
+    ) {
       const received = `${describe(cost)} and ${describe(valid)}`;
-      throw new ShapeError({ where: "linearSumAssignment", expected: "cost [..., R, C] and valid, bool [..., C]", received, fix: "check the shapes" });
+      throw new ShapeError({
+        where: "linearSumAssignment",
+        expected: "cost [..., R, C] and valid, bool [..., C]",
+        received,
+        fix: "check the shapes",
+      });
     }
     return { dtype: "i32", shape: [...batch, cost.shape[rank - 2]] };
   },
@@ -30,9 +40,10 @@ const assignmentEntry = defineOp<"cost" | "valid", Record<string, never>>({
 });
 
 /**
- * Pairs rows with columns, one with one, so that the sum of the costs is least; of what there is more, some stay alone. `valid` says which
- * columns take part. Computed on the host, without a gradient. cost: [..., R, C], valid: bool [..., C] -> i32 [..., R], the column of each row
- * or -1. Jonker and Volgenant 1987, "A shortest augmenting path algorithm for dense and sparse linear assignment problems".
+ * Pairs rows with columns, one with one, so that the sum of the costs is least; of what there is more, some stay alone.
+ * `valid` says which columns take part. Computed on the host, without a gradient. cost: [..., R, C], valid: bool [...,
+ * C] -> i32 [..., R], the column of each row or -1. Jonker and Volgenant 1987, "A shortest augmenting path algorithm
+ * for dense and sparse linear assignment problems".
  */
 export function linearSumAssignment(cost: Value, valid: Value): Value {
   return apply(assignmentEntry, [cost, valid]);
@@ -40,20 +51,26 @@ export function linearSumAssignment(cost: Value, valid: Value): Value {
 
 /** The column of each row of matrix `i`. */
 function assign(cost: HostTensor, valid: HostTensor, i: number, rows: number, columns: number): Float64Array {
-  const used = Array.from({ length: columns }, (_, column) => column).filter((column) => valid.data[i * columns + column] !== 0);
+  const used = Array.from({ length: columns }, (_, column) => column).filter(
+    (column) => valid.data[i * columns + column] !== 0,
+  );
   const costOf = (row: number, k: number) => {
     const value = cost.data[(i * rows + row) * columns + used[k]];
     return Number.isFinite(value) ? value : LARGEST;
   };
   const found = new Float64Array(rows).fill(-1);
-  if (used.length <= rows) for (const [k, row] of shortestPaths(used.length, rows, (k, row) => costOf(row, k)).entries()) found[row] = used[k];
+  if (used.length <= rows)
+    for (const [k, row] of shortestPaths(used.length, rows, (k, row) => costOf(row, k)).entries()) found[row] = used[k];
   else for (const [row, k] of shortestPaths(rows, used.length, costOf).entries()) found[row] = used[k];
   return found;
 }
 
 const NONE = -1;
 
-/** For each of n items the place of its own among m >= n: items are added one by one, along the cheapest path of exchanges. */
+/**
+ * For each of n items the place of its own among m >= n: items are added one by one, along the cheapest path of
+ * exchanges.
+ */
 function shortestPaths(n: number, m: number, costOf: (item: number, place: number) => number): number[] {
   const itemAt = new Int32Array(m + 1).fill(NONE); // place m is where a new item stands at first
   const prices = { items: new Float64Array(n), places: new Float64Array(m + 1) };
@@ -67,7 +84,10 @@ function shortestPaths(n: number, m: number, costOf: (item: number, place: numbe
   return placeOf;
 }
 
-/** From place m over places that are taken to the first free one; the prices follow, so that no exchange costs less than nothing. */
+/**
+ * From place m over places that are taken to the first free one; the prices follow, so that no exchange costs less than
+ * nothing.
+ */
 function cheapestPath(
   itemAt: Int32Array,
   { items, places }: { items: Float64Array; places: Float64Array },

@@ -1,4 +1,13 @@
-import { describe, isStatic, requireStatic, ShapeError, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import {
+  describe,
+  isStatic,
+  requireStatic,
+  ShapeError,
+  type Size,
+  shapesEqual,
+  sizesEqual,
+  type Value,
+} from "../ir/index.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
@@ -27,8 +36,8 @@ export interface AttentionOptions {
   /** Applied to the attention probabilities, for dropout. */
   onProbabilities?: (probabilities: Value) => Value;
   /**
-   * Causal attention works on this many blocks of queries, each against only the keys up to its end, which skips most of
-   * the masked half. Changes speed, not results. @default chosen from T
+   * Causal attention works on this many blocks of queries, each against only the keys up to its end, which skips most
+   * of the masked half. Changes speed, not results. @default chosen from T
    */
   blocks?: number;
 }
@@ -41,8 +50,8 @@ const MIN_BLOCK = 128;
 
 /**
  * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] -> [B, H, T, Dh]. With fewer key heads K than H each
- * serves H / K query heads in a row (Ainslie et al. 2023, arXiv:2305.13245). The last query is at the last key's position.
- * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
+ * serves H / K query heads in a row (Ainslie et al. 2023, arXiv:2305.13245). The last query is at the last key's
+ * position. Vaswani et al. 2017, arXiv:1706.03762, section 3.2.1.
  */
 export function scaledDotProductAttention(q: Value, k: Value, v: Value, options: AttentionOptions = {}): Value {
   const [heads, keyHeads] = requireStatic("attention", [q.shape[1], k.shape[1]]);
@@ -55,14 +64,24 @@ export function scaledDotProductAttention(q: Value, k: Value, v: Value, options:
     });
   }
   if (keyHeads < heads) {
-    return scaledDotProductAttention(q, repeatInterleave(k, heads / keyHeads, 1), repeatInterleave(v, heads / keyHeads, 1), options);
+    return scaledDotProductAttention(
+      q,
+      repeatInterleave(k, heads / keyHeads, 1),
+      repeatInterleave(v, heads / keyHeads, 1),
+      options,
+    );
   }
   const { isCausal = false, blocks = defaultBlocks(q, k), slidingWindow } = options;
   if (!isCausal || blocks === 1) return attendBlock(q, k, v, options);
   const queries = q.shape[2] as number;
   const size = queries / blocks;
   if (!Number.isInteger(size)) {
-    throw new ShapeError({ where: "attention", expected: `T to divide into ${blocks} blocks`, received: describe(q), fix: "use another number of blocks" });
+    throw new ShapeError({
+      where: "attention",
+      expected: `T to divide into ${blocks} blocks`,
+      received: describe(q),
+      fix: "use another number of blocks",
+    });
   }
   const parts = Array.from({ length: blocks }, (_, i) => {
     const end = (i + 1) * size;
@@ -89,9 +108,18 @@ function cutAxis(x: Value, axis: -1 | -2, range: { start: number; end: number })
 }
 
 function attendBlock(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
-  const { isCausal = false, scale = 1 / Math.sqrt(q.shape[3] as number), mask, bias, onProbabilities, slidingWindow, softCap } = options;
+  const {
+    isCausal = false,
+    scale = 1 / Math.sqrt(q.shape[3] as number),
+    mask,
+    bias,
+    onProbabilities,
+    slidingWindow,
+    softCap,
+  } = options;
   const isPlain = !mask && !bias && !onProbabilities && !slidingWindow && !softCap;
-  if (isPlain && isStatic(q.shape) && isStatic(k.shape)) return applyAll(attentionEntry, [q, k, v], { isCausal, scale })[0];
+  if (isPlain && isStatic(q.shape) && isStatic(k.shape))
+    return applyAll(attentionEntry, [q, k, v], { isCausal, scale })[0];
   return plainAttention(q, k, v, { ...options, scale });
 }
 
@@ -130,7 +158,10 @@ const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
   batch: foldedInto(3),
   inputs: ["q", "k", "v"],
   infer: ({ q, k, v }) => {
-    const isFine = [q, k, v].every((x) => x.shape.length === 4 && x.dtype === q.dtype) && shapesEqual(k.shape, v.shape) && sizesEqual(q.shape[3], k.shape[3]);
+    const isFine =
+      [q, k, v].every((x) => x.shape.length === 4 && x.dtype === q.dtype) &&
+      shapesEqual(k.shape, v.shape) &&
+      sizesEqual(q.shape[3], k.shape[3]);
     if (!isFine) {
       throw new ShapeError({
         where: "attention",
@@ -147,8 +178,14 @@ const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
     let scores = graph.node("FusedMatMul", [q, k], { transB: 1, alpha: new OnnxFloat(scale) }, "com.microsoft");
     if (isCausal) {
       const [queries, keys] = [shape[2] as number, keyShape[2] as number];
-      const hidden = graph.node("Expand", [graph.constant(dtype, [1, 1], [HIDDEN_SCORE]), graph.sizes([queries, keys])]);
-      scores = graph.node("Add", [scores, graph.node("Trilu", [hidden, graph.constant("i64", [], [keys - queries + 1])], { upper: 1 })]);
+      const hidden = graph.node("Expand", [
+        graph.constant(dtype, [1, 1], [HIDDEN_SCORE]),
+        graph.sizes([queries, keys]),
+      ]);
+      scores = graph.node("Add", [
+        scores,
+        graph.node("Trilu", [hidden, graph.constant("i64", [], [keys - queries + 1])], { upper: 1 }),
+      ]);
     }
     const probabilities = graph.node("Softmax", [scores], { axis: -1 });
     return [graph.node("MatMul", [probabilities, v]), probabilities];
@@ -171,7 +208,8 @@ const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
       const normaliser = weights.reduce((a, b) => a + b, 0);
       weights.forEach((weight, s) => {
         probabilities.data[row * keys + s] = weight / normaliser;
-        for (let d = 0; d < headDim; d++) out.data[row * headDim + d] += (weight / normaliser) * v.data[(head * keys + s) * headDim + d];
+        for (let d = 0; d < headDim; d++)
+          out.data[row * headDim + d] += (weight / normaliser) * v.data[(head * keys + s) * headDim + d];
       });
     }
     return [out, probabilities];
@@ -199,7 +237,11 @@ const attentionEntry: OpEntry = {
       throughScores.push(sub(weighted, mul(probabilities, sum(weighted, { axes: 3, keepDims: true }))));
     }
     const dScores = throughScores.reduce((a, b) => add(a, b)); // [B, H, T, S]
-    return [matmul(dScores, k, { scale }), matmul(dScores, q, { transposeA: true, scale }), dy && matmul(probabilities, dy, { transposeA: true })];
+    return [
+      matmul(dScores, k, { scale }),
+      matmul(dScores, q, { transposeA: true, scale }),
+      dy && matmul(probabilities, dy, { transposeA: true }),
+    ];
   },
 };
 
@@ -215,7 +257,7 @@ type CachedAttributes = { numHeads: number; numKeyHeads: number; scale: number; 
 
 /**
  * Attention of new tokens over a key/value cache that is updated in place, in one fused kernel.
- *   q: [B, T, H * Dh] and k, v: [B, T, K * Dh] of the new tokens; pastK, pastV: [B, K, S, Dh] with room for S positions;
+ * q: [B, T, H * Dh] and k, v: [B, T, K * Dh] of the new tokens; pastK, pastV: [B, K, S, Dh] with room for S positions;
  *   lengths: i32 [B], cache positions filled after this step, minus 1; total: i32 [1], the largest of them, plus 1.
  * Outputs: attention [B, T, H * Dh] and both caches.
  */
@@ -229,7 +271,12 @@ const cachedAttentionEntry = defineOp<"q" | "k" | "v" | "pastK" | "pastV" | "len
       "GroupQueryAttention",
       [q, k, v, pastK, pastV, lengths, total],
       3,
-      { num_heads: numHeads, kv_num_heads: numKeyHeads, scale: new OnnxFloat(scale), local_window_size: slidingWindow || undefined },
+      {
+        num_heads: numHeads,
+        kv_num_heads: numKeyHeads,
+        scale: new OnnxFloat(scale),
+        local_window_size: slidingWindow || undefined,
+      },
       "com.microsoft",
     ),
   reference: ({ q, k, v, pastK, pastV, lengths }, { numHeads, numKeyHeads, scale, slidingWindow }) => {
@@ -240,7 +287,8 @@ const cachedAttentionEntry = defineOp<"q" | "k" | "v" | "pastK" | "pastV" | "len
     const keys = hostTensor(pastK.shape, pastK.data);
     const values = hostTensor(pastV.shape, pastV.data);
     const shared = numHeads / numKeyHeads; // query heads of one key head
-    const cacheAt = (b: number, h: number, s: number) => ((b * numKeyHeads + Math.floor(h / shared)) * capacity + s) * headDim;
+    const cacheAt = (b: number, h: number, s: number) =>
+      ((b * numKeyHeads + Math.floor(h / shared)) * capacity + s) * headDim;
     for (let b = 0; b < batch; b++) {
       const first = lengths.data[b] + 1 - queries;
       for (let h = 0; h < numHeads; h++) {
@@ -259,7 +307,8 @@ const cachedAttentionEntry = defineOp<"q" | "k" | "v" | "pastK" | "pastV" | "len
           const weights = scores.map((score) => Math.exp(score - largest));
           const normaliser = weights.reduce((a, w) => a + w, 0);
           weights.forEach((weight, s) => {
-            for (let d = 0; d < headDim; d++) out.data[source + d] += (weight / normaliser) * values.data[cacheAt(b, h, s) + d];
+            for (let d = 0; d < headDim; d++)
+              out.data[source + d] += (weight / normaliser) * values.data[cacheAt(b, h, s) + d];
           });
         }
       }
@@ -297,5 +346,10 @@ export function cachedAttention(
       fix: "make the cache for this model",
     });
   }
-  return applyAll(cachedAttentionEntry, [q, k, v, pastK, pastV, lengths, total], { numHeads, numKeyHeads, scale, slidingWindow });
+  return applyAll(cachedAttentionEntry, [q, k, v, pastK, pastV, lengths, total], {
+    numHeads,
+    numKeyHeads,
+    scale,
+    slidingWindow,
+  });
 }

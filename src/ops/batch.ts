@@ -1,4 +1,7 @@
-/** How ops work on a whole batch at once, for vmap: the rules that many entries share. Functions, since the files refer to one another. */
+/**
+ * How ops work on a whole batch at once, for vmap: the rules that many entries share. Functions, since the files refer
+ * to one another.
+ */
 import { type Attributes, applyOp, type Node, type Value } from "../ir/index.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
@@ -6,9 +9,14 @@ import { broadcastTo, reshape } from "./shape.ts";
  * Applies a node to operands that have a batch as a new axis 0 where `isBatched`, and gives outputs that all have it.
  * undefined means that the op cannot in this case.
  */
-export type BatchRule = (node: Node, operands: readonly Value[], isBatched: readonly boolean[]) => readonly Value[] | undefined;
+export type BatchRule = (
+  node: Node,
+  operands: readonly Value[],
+  isBatched: readonly boolean[],
+) => readonly Value[] | undefined;
 
-const sizeOfBatch = (operands: readonly Value[], isBatched: readonly boolean[]) => operands[isBatched.indexOf(true)].shape[0];
+const sizeOfBatch = (operands: readonly Value[], isBatched: readonly boolean[]) =>
+  operands[isBatched.indexOf(true)].shape[0];
 
 /** The same for each example: [...] -> [B, ...]. */
 export function spread(x: Value, size: Value["shape"][number]): Value {
@@ -41,7 +49,11 @@ export function alongAxes(node: Node, operands: readonly Value[], isBatched: rea
 }
 
 /** Ops that treat all leading axes of the first operand alike, and whose other operands belong to the last axes. */
-export function leadingAxes(node: Node, operands: readonly Value[], isBatched: readonly boolean[]): readonly Value[] | undefined {
+export function leadingAxes(
+  node: Node,
+  operands: readonly Value[],
+  isBatched: readonly boolean[],
+): readonly Value[] | undefined {
   return isBatched.lastIndexOf(true) === 0 ? applyOp(node.op, operands, node.attributes, node.scope) : undefined;
 }
 
@@ -52,7 +64,10 @@ export function alongMatrices(node: Node, operands: readonly Value[], isBatched:
   return applyOp(node.op, whole, node.attributes, node.scope);
 }
 
-/** Ops on [N, ...] that work on each of N alone: the batch becomes part of N. Of the operands the first `count` have an N. */
+/**
+ * Ops on [N, ...] that work on each of N alone: the batch becomes part of N. Of the operands the first `count` have an
+ * N.
+ */
 export function foldedInto(count: number): BatchRule {
   return (node, operands, isBatched) => {
     if (isBatched.slice(count).includes(true)) return undefined;
@@ -62,6 +77,8 @@ export function foldedInto(count: number): BatchRule {
       const whole = isBatched[i] ? x : spread(x, size);
       return reshape(whole, [size * (whole.shape[1] as number), ...whole.shape.slice(2)]);
     });
-    return applyOp(node.op, folded, node.attributes, node.scope).map((y, i) => reshape(y, [size, ...node.outputs[i].shape]));
+    return applyOp(node.op, folded, node.attributes, node.scope).map((y, i) =>
+      reshape(y, [size, ...node.outputs[i].shape]),
+    );
   };
 }

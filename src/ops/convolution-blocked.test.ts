@@ -1,4 +1,7 @@
-/** Convolutions in blocks of channels agree with the plain reference, and blocks are used where channels come in whole ones. */
+/**
+ * Convolutions in blocks of channels agree with the plain reference, and blocks are used where channels come in whole
+ * ones.
+ */
 import { expect, test } from "vitest";
 import { pullBack } from "../autodiff/index.ts";
 import { Graph, placeholder, type Value } from "../ir/index.ts";
@@ -9,7 +12,10 @@ import { expectClose } from "../testing/close.ts";
 import { type ConvOptions, conv, evaluate, hostTensor, mul, scalar, sum } from "./index.ts";
 
 const numbersOf = (shape: readonly number[], seed: number) =>
-  Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, j) => 0.3 * Math.sin(seed + 2.3 * j + 0.1 * j * j));
+  Float32Array.from(
+    { length: shape.reduce((a, b) => a * b, 1) },
+    (_, j) => 0.3 * Math.sin(seed + 2.3 * j + 0.1 * j * j),
+  );
 
 type Case = { x: number[]; weight: number[]; bias?: boolean; options?: ConvOptions };
 const cases: Record<string, Case> = {
@@ -21,7 +27,11 @@ const cases: Record<string, Case> = {
   "a point": { x: [16, 32, 4, 4], weight: [16, 32, 1, 1] },
   "a point with a stride": { x: [16, 16, 5, 4], weight: [32, 16, 1, 1], options: { stride: 2 } },
   "a dilation": { x: [16, 16, 7, 7], weight: [16, 16, 3, 3], options: { dilation: 2, padding: [1, 2] } },
-  "a dilation and a stride": { x: [16, 16, 9, 8], weight: [16, 16, 3, 3], options: { dilation: 2, stride: 2, padding: 2 } },
+  "a dilation and a stride": {
+    x: [16, 16, 9, 8],
+    weight: [16, 16, 3, 3],
+    options: { dilation: 2, stride: 2, padding: 2 },
+  },
   "padding on one side": {
     x: [16, 16, 4, 4],
     weight: [16, 16, 3, 3],
@@ -61,7 +71,9 @@ function countBlocked(given: Case, channelBlock: number): number {
   const leaves = [given.x, given.weight].map((shape) => placeholder("x", { dtype: "f32", shape }));
   const { bytes } = writeOnnx(new Graph(leaves, build(given, leaves)), { channelBlock });
   const nodes = parseModel(bytes).graph?.node ?? [];
-  return new Set(nodes.filter(({ domain }) => domain === "com.microsoft.nchwc").map(({ name }) => name.split("/").at(-2))).size;
+  return new Set(
+    nodes.filter(({ domain }) => domain === "com.microsoft.nchwc").map(({ name }) => name.split("/").at(-2)),
+  ).size;
 }
 
 test("blocks are used for value and gradients when channels come in whole ones, and only on devices that have them", () => {

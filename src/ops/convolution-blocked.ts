@@ -1,8 +1,8 @@
 /**
- * Two-dimensional convolution and its gradients in the layout that ONNX Runtime's CPU kernels are fastest in: B channels (8 or
- * 16, as many as fit a vector register) beside one another, [N, C, H, W] kept as [N, C / B, H, W, B]. A weight [O, C, h, w] is
- * kept as [O / B, C / B, h, w, B of C, B of O]. Turning tensors into the layout and back is cheap next to the products, so each
- * convolution does it for itself and the rest of the graph knows nothing of it.
+ * Two-dimensional convolution and its gradients in the layout that ONNX Runtime's CPU kernels are fastest in: B
+ * channels (8 or 16, as many as fit a vector register) beside one another, [N, C, H, W] kept as [N, C / B, H, W, B]. A
+ * weight [O, C, h, w] is kept as [O / B, C / B, h, w, B of C, B of O]. Turning tensors into the layout and back is
+ * cheap next to the products, so each convolution does it for itself and the rest of the graph knows nothing of it.
  */
 import type { DType, Size } from "../ir/index.ts";
 import { i64Vector, type Lowering } from "./define.ts";
@@ -18,10 +18,16 @@ const reshape = (graph: Lowering, x: string, shape: readonly Size[]) => graph.no
 
 /** [N, C, H, W] -> [N, C / B, H, W, B]. */
 const toBlocks = (graph: Lowering, x: string) => graph.node("ReorderInput", [x], {}, DOMAIN);
-const fromBlocks = (graph: Lowering, x: string, channels: number) => graph.node("ReorderOutput", [x], { channels }, DOMAIN);
+const fromBlocks = (graph: Lowering, x: string, channels: number) =>
+  graph.node("ReorderOutput", [x], { channels }, DOMAIN);
 
 /** Convolution of blocked x; the kernel is [h, w]. */
-const blockedConv = (graph: Lowering, operands: readonly string[], kernel: Pair, { stride, pads, dilation }: Window2D) =>
+const blockedConv = (
+  graph: Lowering,
+  operands: readonly string[],
+  kernel: Pair,
+  { stride, pads, dilation }: Window2D,
+) =>
   graph.node("Conv", operands, { kernel_shape: kernel, strides: stride, pads, dilations: dilation, group: 1 }, DOMAIN);
 
 interface Operands {
@@ -33,11 +39,22 @@ interface Operands {
 
 /** Whether there are kernels for the operands, with output channels in whole blocks. */
 function fits({ channelBlock }: Lowering, { dtype, weight, groups }: Operands): boolean {
-  return channelBlock > 0 && dtype === "f32" && weight.length === 4 && groups === 1 && (weight[0] as number) % channelBlock === 0;
+  return (
+    channelBlock > 0 &&
+    dtype === "f32" &&
+    weight.length === 4 &&
+    groups === 1 &&
+    (weight[0] as number) % channelBlock === 0
+  );
 }
 
 /** conv of x [N, C, H, W] and weight [O, C, h, w], or undefined where the layout does not fit. */
-export function convInBlocks(graph: Lowering, [x, weight, ...bias]: readonly string[], operands: Operands, window: Window2D): string | undefined {
+export function convInBlocks(
+  graph: Lowering,
+  [x, weight, ...bias]: readonly string[],
+  operands: Operands,
+  window: Window2D,
+): string | undefined {
   const { channelBlock: block } = graph;
   const shape = operands.weight as WeightShape;
   const [outChannels, channels, ...kernel] = shape;
@@ -52,14 +69,18 @@ export function convInBlocks(graph: Lowering, [x, weight, ...bias]: readonly str
 function forwardWeight(graph: Lowering, weight: string, [outChannels, channels, height, width]: WeightShape): string {
   const { channelBlock: block } = graph;
   const taps = height * width;
-  const columns = toBlocks(graph, reshape(graph, weight, [outChannels / block, block, channels * taps, 1])); // [O / B, C taps, 1, B]
+  // [O / B, C taps, 1, B]
+  const columns = toBlocks(graph, reshape(graph, weight, [outChannels / block, block, channels * taps, 1]));
   if (channels < block) return reshape(graph, columns, [outChannels, channels, height, width]);
   const rows = reshape(graph, columns, [outChannels / block, channels * taps, block]);
   const everyTap = Array.from({ length: taps }, (_, tap) => tap);
   return reshape(graph, gatherTaps(graph, rows, channels, taps, everyTap), [outChannels, channels, height, width]);
 }
 
-/** Rows [..., channels all, B] -> [..., channels / B, taps, B, B]: of `all` taps of each channel those given, and blocks of channels. */
+/**
+ * Rows [..., channels all, B] -> [..., channels / B, taps, B, B]: of `all` taps of each channel those given, and blocks
+ * of channels.
+ */
 function gatherTaps(graph: Lowering, rows: string, channels: number, all: number, taps: readonly number[]): string {
   const { channelBlock: block } = graph;
   const order: number[] = [];
@@ -70,9 +91,9 @@ function gatherTaps(graph: Lowering, rows: string, channels: number, all: number
 }
 
 /**
- * The gradient of conv's x, of `sizes` [H, W], from dy [N, O, ...] and weight [O, C, h, w]. Positions of x that are alike modulo
- * the stride see the same part of the kernel: each such set is one convolution of dy without stride, and the sets are interleaved.
- * undefined where the layout does not fit.
+ * The gradient of conv's x, of `sizes` [H, W], from dy [N, O, ...] and weight [O, C, h, w]. Positions of x that are
+ * alike modulo the stride see the same part of the kernel: each such set is one convolution of dy without stride, and
+ * the sets are interleaved. undefined where the layout does not fit.
  */
 export function inputGradientInBlocks(
   graph: Lowering,
@@ -82,10 +103,17 @@ export function inputGradientInBlocks(
   [batch, dySizes, sizes]: readonly [Size, Pair, Pair],
 ): string | undefined {
   const [, channels, ...kernel] = operands.weight as WeightShape;
-  if (!fits(graph, operands) || channels % graph.channelBlock !== 0 || dilation.some((step, i) => step !== 1 && stride[i] !== 1)) return undefined;
+  if (
+    !fits(graph, operands) ||
+    channels % graph.channelBlock !== 0 ||
+    dilation.some((step, i) => step !== 1 && stride[i] !== 1)
+  )
+    return undefined;
   const counts = [Math.ceil(sizes[0] / stride[0]), Math.ceil(sizes[1] / stride[1])] as const;
   const phases = [0, 1].map((axis) =>
-    Array.from({ length: stride[axis] }, (_, at) => phaseOf(at, kernel[axis], stride[axis], dilation[axis], pads[axis], counts[axis], dySizes[axis])),
+    Array.from({ length: stride[axis] }, (_, at) =>
+      phaseOf(at, kernel[axis], stride[axis], dilation[axis], pads[axis], counts[axis], dySizes[axis]),
+    ),
   );
   if (phases.flat().some(({ taps, before, after }) => taps.length > 0 && (before < 0 || after < 0))) return undefined;
   const input = toBlocks(graph, dy);
@@ -94,7 +122,8 @@ export function inputGradientInBlocks(
   const rows = phases[0].map((row) => {
     const columns = phases[1].map((column) => {
       const part = [row.taps.length, column.taps.length] as const;
-      if (part[0] * part[1] === 0) return graph.node("Expand", [graph.constant("f32", [], [0]), graph.sizes([batch, channels, ...counts])]);
+      if (part[0] * part[1] === 0)
+        return graph.node("Expand", [graph.constant("f32", [], [0]), graph.sizes([batch, channels, ...counts])]);
       const taps = row.taps.flatMap((y) => column.taps.map((x) => y * kernel[1] + x));
       const window = { stride: [1, 1], dilation, pads: [row.before, column.before, row.after, column.after] };
       return blockedConv(graph, [input, weights(taps, part)], part, window);
@@ -109,10 +138,18 @@ export function inputGradientInBlocks(
 }
 
 /**
- * Along one axis, x at stride i + at gets dy[i + ahead - m] times the kernel's tap first + stride m, for every such tap: a
- * convolution of dy with those taps in reverse order and the padding returned.
+ * Along one axis, x at stride i + at gets dy[i + ahead - m] times the kernel's tap first + stride m, for every such
+ * tap: a convolution of dy with those taps in reverse order and the padding returned.
  */
-function phaseOf(at: number, kernel: number, stride: number, dilation: number, pad: number, count: number, size: number) {
+function phaseOf(
+  at: number,
+  kernel: number,
+  stride: number,
+  dilation: number,
+  pad: number,
+  count: number,
+  size: number,
+) {
   const first = (at + pad) % stride;
   const ahead = (at + pad - first) / stride;
   const taps: number[] = [];
@@ -136,14 +173,24 @@ function interleave(graph: Lowering, parts: readonly string[], shape: readonly S
 function gradientWeight(graph: Lowering, weight: string, [outChannels, channels, height, width]: WeightShape) {
   const { channelBlock: block } = graph;
   const all = height * width;
-  const byChannel = reshape(graph, toBlocks(graph, reshape(graph, weight, [outChannels, channels, all, 1])), [outChannels, channels / block, all * block]);
-  const rows = reshape(graph, graph.node("Transpose", [byChannel], { perm: [1, 0, 2] }), [channels / block, outChannels * all, block]);
-  return (taps: readonly number[], kernel: Pair): string => reshape(graph, gatherTaps(graph, rows, outChannels, all, taps), [channels, outChannels, ...kernel]);
+  const byChannel = reshape(graph, toBlocks(graph, reshape(graph, weight, [outChannels, channels, all, 1])), [
+    outChannels,
+    channels / block,
+    all * block,
+  ]);
+  const rows = reshape(graph, graph.node("Transpose", [byChannel], { perm: [1, 0, 2] }), [
+    channels / block,
+    outChannels * all,
+    block,
+  ]);
+  return (taps: readonly number[], kernel: Pair): string =>
+    reshape(graph, gatherTaps(graph, rows, outChannels, all, taps), [channels, outChannels, ...kernel]);
 }
 
 /**
- * The gradient of conv's weight [O, C, h, w], from x [N, C, H, W] and dy [N, O, ...]: a convolution in which the channels of x are the
- * examples, the examples are the channels that are summed over, and dy is the weight. undefined where the layout does not fit.
+ * The gradient of conv's weight [O, C, h, w], from x [N, C, H, W] and dy [N, O, ...]: a convolution in which the
+ * channels of x are the examples, the examples are the channels that are summed over, and dy is the weight. undefined
+ * where the layout does not fit.
  */
 export function weightGradientInBlocks(
   graph: Lowering,
@@ -157,11 +204,14 @@ export function weightGradientInBlocks(
   const isProduct = kernel.every((size) => size === 1); // is faster as such: there is nothing to gather
   if (!fits(graph, operands) || batch % block !== 0 || isProduct) return undefined;
   const padded = [0, 1].map((i) => stride[i] * (dySizes[i] - 1) + 1 + dilation[i] * (kernel[i] - 1));
-  const after = padded.map((size, i) => size - sizes[i] - pads[i]); // less than none where the last positions were left out
+  // less than none where the last positions were left out
+  const after = padded.map((size, i) => size - sizes[i] - pads[i]);
   // x as [C, N / B, H, W, B of N]; padding comes last, when it has the longest rows to copy
   const area = sizes[0] * sizes[1];
   const examples = toBlocks(graph, reshape(graph, x, [batch / block, block, channels, area]));
-  const byChannel = graph.node("Transpose", [reshape(graph, examples, [batch / block, channels, area * block])], { perm: [1, 0, 2] });
+  const byChannel = graph.node("Transpose", [reshape(graph, examples, [batch / block, channels, area * block])], {
+    perm: [1, 0, 2],
+  });
   const rows = reshape(graph, byChannel, [channels * (batch / block), sizes[0], sizes[1] * block]);
   const isPadded = pads[0] !== 0 || pads[1] !== 0 || after[0] !== 0 || after[1] !== 0;
   const around = [0, pads[0], pads[1] * block, 0, after[0], after[1] * block];
@@ -172,9 +222,16 @@ export function weightGradientInBlocks(
   const weight = graph.node("Transpose", [upstream], { perm: [2, 0, 3, 1, 4] });
   const window = { stride: dilation, pads: [0, 0, 0, 0], dilation: stride };
   const operand = reshape(graph, whole, [channels, batch, ...(padded as [number, number])]);
-  const product = blockedConv(graph, [operand, reshape(graph, weight, [outChannels, batch, ...dySizes])], dySizes, window); // [C, O / B, h, w, B of O]
+  const product = blockedConv(
+    graph,
+    [operand, reshape(graph, weight, [outChannels, batch, ...dySizes])],
+    dySizes,
+    window,
+  ); // [C, O / B, h, w, B of O]
   const taps = kernel[0] * kernel[1];
-  const turned = graph.node("Transpose", [reshape(graph, product, [channels, outChannels / block, taps * block])], { perm: [1, 0, 2] });
+  const turned = graph.node("Transpose", [reshape(graph, product, [channels, outChannels / block, taps * block])], {
+    perm: [1, 0, 2],
+  });
   const gradient = fromBlocks(graph, reshape(graph, turned, [outChannels / block, block, channels * taps, 1]), block);
   return reshape(graph, gradient, [outChannels, channels, ...kernel]);
 }

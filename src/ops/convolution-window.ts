@@ -13,7 +13,10 @@ export interface ConvOptions {
   groups?: number;
 }
 export interface ConvTransposeOptions extends ConvOptions {
-  /** Added to one side of the result's size, since several input sizes of a strided convolution give one output size. @default 0 */
+  /**
+   * Added to one side of the result's size, since several input sizes of a strided convolution give one output size.
+   * @default 0
+   */
   outputPadding?: number | readonly number[];
 }
 
@@ -22,7 +25,13 @@ export type Window = { stride: readonly number[]; pads: readonly number[]; dilat
 export type ConvAttributes = Window & { groups: number };
 
 /** One number for each of `rank` axes. @throws ShapeError for the wrong count or numbers out of range */
-export function perAxis(where: string, name: string, given: number | readonly number[], rank: number, least: number): readonly number[] {
+export function perAxis(
+  where: string,
+  name: string,
+  given: number | readonly number[],
+  rank: number,
+  least: number,
+): readonly number[] {
   const list = typeof given === "number" ? new Array<number>(rank).fill(given) : given;
   if (list.length === rank && list.every((n) => Number.isInteger(n) && n >= least)) return list;
   throw new ShapeError({
@@ -50,7 +59,11 @@ export function padsOf(where: string, padding: number | readonly number[] | Padd
   return [...same, ...same];
 }
 
-export function windowOf(where: string, rank: number, { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions): ConvAttributes {
+export function windowOf(
+  where: string,
+  rank: number,
+  { stride = 1, padding = 0, dilation = 1, groups = 1 }: ConvOptions,
+): ConvAttributes {
   return {
     stride: perAxis(where, "stride", stride, rank, 1),
     pads: padsOf(where, padding, rank),
@@ -60,18 +73,42 @@ export function windowOf(where: string, rank: number, { stride = 1, padding = 0,
 }
 
 /** Number of window positions along each spatial axis. */
-export function windowCounts(sizes: readonly number[], kernel: readonly number[], { stride, pads, dilation }: Window): number[] {
+export function windowCounts(
+  sizes: readonly number[],
+  kernel: readonly number[],
+  { stride, pads, dilation }: Window,
+): number[] {
   const rank = sizes.length;
-  return sizes.map((size, i) => Math.floor((size + pads[i] + pads[i + rank] - (dilation[i] * (kernel[i] - 1) + 1)) / stride[i]) + 1);
+  return sizes.map(
+    (size, i) => Math.floor((size + pads[i] + pads[i + rank] - (dilation[i] * (kernel[i] - 1) + 1)) / stride[i]) + 1,
+  );
 }
 
 /** The window, without what an entry adds to it. */
-export const windowAttributes = ({ stride, pads, dilation, groups }: ConvAttributes): ConvAttributes => ({ stride, pads, dilation, groups });
+export const windowAttributes = ({ stride, pads, dilation, groups }: ConvAttributes): ConvAttributes => ({
+  stride,
+  pads,
+  dilation,
+  groups,
+});
 /** A window as ONNX names its parts. */
-export const onnxWindow = ({ stride, pads, dilation, groups }: ConvAttributes) => ({ strides: stride, pads, dilations: dilation, group: groups });
+export const onnxWindow = ({ stride, pads, dilation, groups }: ConvAttributes) => ({
+  strides: stride,
+  pads,
+  dilations: dilation,
+  group: groups,
+});
 
-/** Places of the window along each axis. One whose size is known only when the graph runs can be gone over in steps of 1. */
-export function countsOf(where: string, sizes: readonly Size[], kernel: readonly number[], window: ConvAttributes): Size[] {
+/**
+ * Places of the window along each axis. One whose size is known only when the graph runs can be gone over in steps of
+ * 1.
+ */
+export function countsOf(
+  where: string,
+  sizes: readonly Size[],
+  kernel: readonly number[],
+  window: ConvAttributes,
+): Size[] {
   return sizes.map((size, i) => {
     const own = axisOf(window, i, sizes.length);
     if (typeof size === "number") return windowCounts([size], [kernel[i]], own)[0];
@@ -87,6 +124,12 @@ const axisOf = ({ stride, pads, dilation }: Window, i: number, rank: number): Wi
 });
 
 /** Smallest input sizes of which a convolution makes `sizes`. */
-export function transposedSizes(sizes: readonly number[], kernel: readonly number[], { stride, pads, dilation }: Window): number[] {
-  return sizes.map((size, i) => stride[i] * (size - 1) + dilation[i] * (kernel[i] - 1) + 1 - pads[i] - pads[i + sizes.length]);
+export function transposedSizes(
+  sizes: readonly number[],
+  kernel: readonly number[],
+  { stride, pads, dilation }: Window,
+): number[] {
+  return sizes.map(
+    (size, i) => stride[i] * (size - 1) + dilation[i] * (kernel[i] - 1) + 1 - pads[i] - pads[i + sizes.length],
+  );
 }

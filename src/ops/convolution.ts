@@ -1,4 +1,14 @@
-import { DTypeError, describe, type Node, requireFloatDType, requireStatic, ShapeError, type Size, type TensorType, type Value } from "../ir/index.ts";
+import {
+  DTypeError,
+  describe,
+  type Node,
+  requireFloatDType,
+  requireStatic,
+  ShapeError,
+  type Size,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { convInBlocks, inputGradientInBlocks, weightGradientInBlocks } from "./convolution-blocked.ts";
@@ -14,17 +24,35 @@ import {
   windowCounts,
   windowOf,
 } from "./convolution-window.ts";
-import { apply, defineOp, forEachIndex, hostTensor, i64Vector, type Lowering, type OpEntry, stridesOf } from "./define.ts";
+import {
+  apply,
+  defineOp,
+  forEachIndex,
+  hostTensor,
+  i64Vector,
+  type Lowering,
+  type OpEntry,
+  stridesOf,
+} from "./define.ts";
 import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
 const spatial = (type: TensorType) => type.shape.slice(2);
-const blockedOperands = ({ dtype, shape }: TensorType, { groups }: ConvAttributes) => ({ dtype, weight: shape, groups });
+const blockedOperands = ({ dtype, shape }: TensorType, { groups }: ConvAttributes) => ({
+  dtype,
+  weight: shape,
+  groups,
+});
 
 function checkOperands(where: string, x: TensorType, weight: TensorType): void {
   requireFloatDType(where, x.dtype);
   if (x.dtype !== weight.dtype) {
-    throw new DTypeError({ where, expected: "one dtype", received: `x ${describe(x)}, weight ${describe(weight)}`, fix: `cast(weight, "${x.dtype}")` });
+    throw new DTypeError({
+      where,
+      expected: "one dtype",
+      received: `x ${describe(x)}, weight ${describe(weight)}`,
+      fix: `cast(weight, "${x.dtype}")`,
+    });
   }
   if (x.shape.length < 3 || x.shape.length !== weight.shape.length) {
     throw new ShapeError({
@@ -61,8 +89,8 @@ function inferConv(where: string, x: TensorType, weight: TensorType, attributes:
 }
 
 /**
- * Visits each product of a convolution: positions in x [N, C, ...], weight [O, C / groups, ...] and y [N, O, ...]. All three
- * entries below are sums over these, each for another of the three.
+ * Visits each product of a convolution: positions in x [N, C, ...], weight [O, C / groups, ...] and y [N, O, ...]. All
+ * three entries below are sums over these, each for another of the three.
  */
 function forEachProduct(
   xShape: readonly number[],
@@ -114,7 +142,12 @@ const makeConv = (inputs: readonly ("x" | "weight" | "bias")[]): OpEntry =>
       bias: sum(dy, { axes: dy.shape.map((_, axis) => axis).filter((axis) => axis !== 1) }),
     }),
     lower: (graph, operands, attributes, node) => {
-      const blocked = convInBlocks(graph, Object.values(operands), blockedOperands(node.inputs[1], attributes), attributes);
+      const blocked = convInBlocks(
+        graph,
+        Object.values(operands),
+        blockedOperands(node.inputs[1], attributes),
+        attributes,
+      );
       if (blocked) return blocked;
       const y = graph.node("Conv", Object.values(operands), onnxWindow(attributes));
       if (attributes.stride.length > 2) graph.keepOnCpu(); // WebGPU has no groups and no dilation in three dimensions
@@ -163,7 +196,13 @@ const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { 
     const [input, kernel] = node.inputs.map((operand) => spatial(operand) as number[]);
     const { stride, pads, dilation, groups } = attributes;
     const sizes = [node.inputs[0].shape[0], input as [number, number], attributes.sizes as [number, number]] as const;
-    const blocked = inputGradientInBlocks(graph, [x, weight], blockedOperands(node.inputs[1], attributes), attributes, sizes);
+    const blocked = inputGradientInBlocks(
+      graph,
+      [x, weight],
+      blockedOperands(node.inputs[1], attributes),
+      attributes,
+      sizes,
+    );
     if (blocked) return blocked;
     const border = [...pads].map((pad, i) => dilation[i % input.length] * (kernel[i % input.length] - 1) - pad);
     if (groups === 1 && !graph.isWebGpu && stride.every((step) => step === 1) && border.every((pad) => pad >= 0)) {
@@ -176,7 +215,9 @@ const convTransposeEntry: OpEntry = defineOp<"x" | "weight", ConvAttributes & { 
           graph,
           axes.map(() => value),
         );
-      const turned = isPoint ? swapped : graph.node("Slice", [swapped, all(-1), all(-(2 ** 31)), i64Vector(graph, axes), all(-1)]);
+      const turned = isPoint
+        ? swapped
+        : graph.node("Slice", [swapped, all(-1), all(-(2 ** 31)), i64Vector(graph, axes), all(-1)]);
       return graph.node("Conv", [x, turned], { strides: stride, pads: border, dilations: dilation, group: 1 });
     }
     const least = transposedSizes(input, kernel, attributes);
@@ -199,15 +240,26 @@ const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes &
   name: "convWeightGradient",
   precision: "low",
   inputs: ["x", "upstream"],
-  infer: ({ x, upstream }, { kernel, groups }) => ({ dtype: x.dtype, shape: [upstream.shape[1], (x.shape[1] as number) / groups, ...kernel] }),
+  infer: ({ x, upstream }, { kernel, groups }) => ({
+    dtype: x.dtype,
+    shape: [upstream.shape[1], (x.shape[1] as number) / groups, ...kernel],
+  }),
   gradient: ({ x, upstream, dy }, attributes) => ({
     x: apply(convTransposeEntry, [upstream, dy], { ...windowAttributes(attributes), sizes: spatial(x) }),
     upstream: apply(convEntry, [x, dy], windowAttributes(attributes)),
   }),
   lower: (graph, { x, upstream }, attributes, node) => {
-    const [[batch, , ...from], [, , ...to]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+    const [[batch, , ...from], [, , ...to]] = node.inputs.map(({ shape }) =>
+      requireStatic("convWeightGradient", shape),
+    );
     const sizes = [batch, from as [number, number], to as [number, number]] as const;
-    const blocked = weightGradientInBlocks(graph, [x, upstream], blockedOperands(node.outputs[0], attributes), attributes, sizes);
+    const blocked = weightGradientInBlocks(
+      graph,
+      [x, upstream],
+      blockedOperands(node.outputs[0], attributes),
+      attributes,
+      sizes,
+    );
     if (blocked) return blocked;
     return attributes.groups === 1 && !graph.isWebGpu
       ? weightGradientByProduct(graph, x, upstream, attributes, node)
@@ -225,8 +277,8 @@ const weightGradientEntry: OpEntry = defineOp<"x" | "upstream", ConvAttributes &
 type WeightGradientAttributes = ConvAttributes & { kernel: readonly Size[] };
 
 /**
- * dW as one large product: dy as [O, N L] times the windows' elements as [kernel C, N L], transposed. Three times as fast on the
- * CPU as a convolution, whose products would be as narrow as the kernel.
+ * dW as one large product: dy as [O, N L] times the windows' elements as [kernel C, N L], transposed. Three times as
+ * fast on the CPU as a convolution, whose products would be as narrow as the kernel.
  */
 function weightGradientByProduct(
   graph: Lowering,
@@ -235,12 +287,16 @@ function weightGradientByProduct(
   { stride, pads, dilation, kernel }: WeightGradientAttributes,
   node: Node,
 ): string {
-  const [[batch, channels, ...sizes], [, outChannels, ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+  const [[batch, channels, ...sizes], [, outChannels, ...counts]] = node.inputs.map(({ shape }) =>
+    requireStatic("convWeightGradient", shape),
+  );
   const rank = sizes.length;
   const axes = sizes.map((_, i) => i);
   const [before, after] = [pads.slice(0, rank), pads.slice(rank)];
   const zero = graph.constant(node.inputs[0].dtype, [], [0]);
-  const padded = pads.some((pad) => pad > 0) ? graph.node("Pad", [x, i64Vector(graph, [0, 0, ...before, 0, 0, ...after]), zero]) : x;
+  const padded = pads.some((pad) => pad > 0)
+    ? graph.node("Pad", [x, i64Vector(graph, [0, 0, ...before, 0, 0, ...after]), zero])
+    : x;
   const swap = [1, 0, ...axes.map((i) => i + 2)];
   const images = graph.node("Transpose", [padded], { perm: swap }); // [C, N, ...]
   const columns = batch * counts.reduce((a, b) => a * b, 1);
@@ -261,16 +317,31 @@ function weightGradientByProduct(
     windows.push(graph.node("Reshape", [window, i64Vector(graph, [channels, columns])]));
   });
   const elements = windows.length > 1 ? graph.node("Concat", windows, { axis: 0 }) : windows[0]; // [kernel C, N L]
-  const dy = graph.node("Reshape", [graph.node("Transpose", [upstream], { perm: swap }), i64Vector(graph, [outChannels, columns])]);
+  const dy = graph.node("Reshape", [
+    graph.node("Transpose", [upstream], { perm: swap }),
+    i64Vector(graph, [outChannels, columns]),
+  ]);
   const product = graph.node("Gemm", [dy, elements], { transB: 1 }); // [O, kernel C]
-  const turned = graph.node("Transpose", [graph.node("Reshape", [product, i64Vector(graph, [outChannels, windows.length, channels])])], { perm: [0, 2, 1] });
+  const turned = graph.node(
+    "Transpose",
+    [graph.node("Reshape", [product, i64Vector(graph, [outChannels, windows.length, channels])])],
+    { perm: [0, 2, 1] },
+  );
   return graph.node("Reshape", [turned, i64Vector(graph, [outChannels, channels, ...(kernel as readonly number[])])]);
 }
 
 /** dW as a convolution of x with dy in the place of the weight; examples are the channels that are summed over. */
-function weightGradientByConv(graph: Lowering, x: string, upstream: string, attributes: WeightGradientAttributes, node: Node): string {
+function weightGradientByConv(
+  graph: Lowering,
+  x: string,
+  upstream: string,
+  attributes: WeightGradientAttributes,
+  node: Node,
+): string {
   const { stride, pads, dilation, groups, kernel } = attributes;
-  const [[batch, channels, ...sizes], [, , ...counts]] = node.inputs.map(({ shape }) => requireStatic("convWeightGradient", shape));
+  const [[batch, channels, ...sizes], [, , ...counts]] = node.inputs.map(({ shape }) =>
+    requireStatic("convWeightGradient", shape),
+  );
   const axes = sizes.map((_, i) => i);
   const perGroup = channels / groups;
   const cut = graph.node("Reshape", [x, graph.sizes([batch, groups, perGroup, ...sizes])]);
@@ -278,12 +349,18 @@ function weightGradientByConv(graph: Lowering, x: string, upstream: string, attr
   const images = graph.node("Reshape", [turned, graph.sizes([perGroup, groups * batch, ...sizes])]);
   const swap = [1, 0, ...axes.map((i) => i + 2)];
   const window = graph.node("Transpose", [upstream], { perm: swap }); // [O, N, ...]
-  const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups }); // [C / groups, O, ...]
+  // [C / groups, O, ...]
+  const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups });
   if (axes.length > 2) graph.keepOnCpu();
   const gradient = graph.node("Transpose", [found], { perm: swap });
   const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
   if (reach.every((size, i) => size === kernel[i])) return gradient;
-  return graph.node("Slice", [gradient, ...[axes.map(() => 0), kernel as readonly number[], axes.map((i) => i + 2)].map((values) => i64Vector(graph, values))]);
+  return graph.node("Slice", [
+    gradient,
+    ...[axes.map(() => 0), kernel as readonly number[], axes.map((i) => i + 2)].map((values) =>
+      i64Vector(graph, values),
+    ),
+  ]);
 }
 
 /** [C] as [C, 1, 1, ...], to be added to [N, C, ...]. */
@@ -303,7 +380,12 @@ export function conv(x: Value, weight: Value, bias?: Value, options: ConvOptions
  * Transposed convolution: each element of x adds its multiple of the weight to a window of the result.
  * x: [N, C, ...sizes], weight: [C, O / groups, ...kernel], bias: [O] -> [N, O, ...].
  */
-export function convTranspose(x: Value, weight: Value, bias?: Value, { outputPadding = 0, ...options }: ConvTransposeOptions = {}): Value {
+export function convTranspose(
+  x: Value,
+  weight: Value,
+  bias?: Value,
+  { outputPadding = 0, ...options }: ConvTransposeOptions = {},
+): Value {
   const rank = Math.max(0, x.shape.length - 2);
   const attributes = windowOf("convTranspose", rank, options);
   checkOperands("convTranspose", x, weight);

@@ -47,21 +47,33 @@ export interface Lowering {
   /** Emits a node with one output. */
   node(opType: string, inputs: readonly string[], attributes?: OnnxAttributes, domain?: OnnxDomain): string;
   /** Emits a node with several outputs. */
-  nodes(opType: string, inputs: readonly string[], outputs: number, attributes?: OnnxAttributes, domain?: OnnxDomain): string[];
+  nodes(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number,
+    attributes?: OnnxAttributes,
+    domain?: OnnxDomain,
+  ): string[];
   /** A constant tensor; equal constants are stored once. */
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string;
   /** Lets kernels use a large constant as it is: none keeps it a second time, in an order of its own. */
   keepUnpacked(constant: string): void;
   /**
-   * Emits a node that has graphs as attributes, such as Loop. The first inputs of each body are given by the operator, with
-   * the types of the body's inputs; the others are the captured names, which the body sees as they are.
+   * Emits a node that has graphs as attributes, such as Loop. The first inputs of each body are given by the operator,
+   * with the types of the body's inputs; the others are the captured names, which the body sees as they are.
    */
-  withBodies(opType: string, inputs: readonly string[], outputs: number, bodies: Readonly<Record<string, LoweredBody>>, attributes?: OnnxAttributes): string[];
+  withBodies(
+    opType: string,
+    inputs: readonly string[],
+    outputs: number,
+    bodies: Readonly<Record<string, LoweredBody>>,
+    attributes?: OnnxAttributes,
+  ): string[];
   /** Whether this is for ONNX Runtime's WebGPU provider, whose kernels are not the same in everything. */
   readonly isWebGpu: boolean;
   /**
-   * How many channels ONNX Runtime's CPU convolutions keep beside one another, 8 or 16, when tensors are turned into that layout
-   * first (domain com.microsoft.nchwc); 0 where it has none.
+   * How many channels ONNX Runtime's CPU convolutions keep beside one another, 8 or 16, when tensors are turned into
+   * that layout first (domain com.microsoft.nchwc); 0 where it has none.
    */
   readonly channelBlock: number;
   /** The node emitted last runs on the CPU, since the device's kernel for it lacks something. */
@@ -71,8 +83,8 @@ export interface Lowering {
   /** An i64 vector with these sizes; symbolic ones are computed when the graph runs. */
   sizes(shape: Shape): string;
   /**
-   * Runs `body` on one slice of the inputs' first axis after another and stacks the results (ONNX Scan). A long chain of
-   * elementwise operations on slices that fit the cache is faster than one operation after the other on the whole.
+   * Runs `body` on one slice of the inputs' first axis after another and stacks the results (ONNX Scan). A long chain
+   * of elementwise operations on slices that fit the cache is faster than one operation after the other on the whole.
    */
   scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string;
 }
@@ -91,7 +103,8 @@ export interface LoweredBody {
 export type OnnxDomain = "" | "com.microsoft" | "com.microsoft.nchwc";
 
 /** A constant i64 vector: axes, starts, pads. */
-export const i64Vector = (graph: Lowering, values: readonly number[]): string => graph.constant("i64", [values.length], values);
+export const i64Vector = (graph: Lowering, values: readonly number[]): string =>
+  graph.constant("i64", [values.length], values);
 
 /** Everything Kindling knows about one op. */
 export interface OpEntry extends Op {
@@ -103,13 +116,18 @@ export interface OpEntry extends Op {
   reference(inputs: readonly HostTensor[], attributes: Attributes, types: readonly TensorType[]): readonly HostTensor[];
   /** The same for inputs that are all integers or bool, beyond the 2^53 up to which doubles count. */
   exact?(inputs: readonly ExactTensor[], attributes: Attributes, types: readonly TensorType[]): readonly ExactTensor[];
-  /** Inputs whose elements the op only moves: each element of the outputs is one of these, or a number that the op puts between them. */
+  /**
+   * Inputs whose elements the op only moves: each element of the outputs is one of these, or a number that the op puts
+   * between them.
+   */
   readonly carries?: readonly number[] | "all";
   /** Output i may be written over input j while the op runs, if they have the same type: pairs [j, i]. */
   readonly inPlace?: readonly (readonly [number, number])[];
   /** The output is the same memory as input 0. */
   readonly isView?: boolean;
-  /** The size that the indices in input 1 must lie in: a run with others fails at this op. @default it takes any numbers */
+  /**
+   * The size that the indices in input 1 must lie in: a run with others fails at this op. @default it takes any numbers
+   */
   indexBound?(node: Node): Size;
   /** The op in terms of others, for ops that exist only for their gradient; it is replaced by these before lowering. */
   expand?(inputs: readonly Value[]): readonly Value[];
@@ -137,11 +155,23 @@ interface Definition<In extends string, A extends Attributes> {
   inputs: readonly In[];
   infer: (inputs: Record<In, TensorType>, attributes: A) => TensorType | readonly TensorType[];
   /** `y` is the output and `dy` its gradient; ops with several outputs write their entry's `gradient` themselves. */
-  gradient: ((values: Record<In, Value> & { y: Value; dy: Value }, attributes: A) => Partial<Record<In, Value>>) | NotDifferentiable;
+  gradient:
+    | ((values: Record<In, Value> & { y: Value; dy: Value }, attributes: A) => Partial<Record<In, Value>>)
+    | NotDifferentiable;
   /** "host": there is no such operator; `reference` computes it. */
-  lower: ((graph: Lowering, inputs: Record<In, string>, attributes: A, node: Node) => string | readonly string[]) | "host";
-  reference: (inputs: Record<In, HostTensor>, attributes: A, types: readonly TensorType[]) => HostTensor | readonly HostTensor[];
-  exact?: (inputs: Record<In, ExactTensor>, attributes: A, types: readonly TensorType[]) => ExactTensor | readonly ExactTensor[];
+  lower:
+    | ((graph: Lowering, inputs: Record<In, string>, attributes: A, node: Node) => string | readonly string[])
+    | "host";
+  reference: (
+    inputs: Record<In, HostTensor>,
+    attributes: A,
+    types: readonly TensorType[],
+  ) => HostTensor | readonly HostTensor[];
+  exact?: (
+    inputs: Record<In, ExactTensor>,
+    attributes: A,
+    types: readonly TensorType[],
+  ) => ExactTensor | readonly ExactTensor[];
   carries?: readonly In[];
   inPlace?: OpEntry["inPlace"];
   isView?: boolean;
@@ -170,8 +200,25 @@ function named<In extends string, T>(names: readonly In[], values: readonly T[])
 const asArray = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x : [x as T]);
 
 /** Makes the entry of an op with a fixed list of named inputs. */
-export function defineOp<const In extends string, A extends Attributes = Attributes>(definition: Definition<In, A>): OpEntry {
-  const { name, inputs, infer, gradient, lower, reference, exact, carries, inPlace, isView, indexBound, simplify, batch, precision } = definition;
+export function defineOp<const In extends string, A extends Attributes = Attributes>(
+  definition: Definition<In, A>,
+): OpEntry {
+  const {
+    name,
+    inputs,
+    infer,
+    gradient,
+    lower,
+    reference,
+    exact,
+    carries,
+    inPlace,
+    isView,
+    indexBound,
+    simplify,
+    batch,
+    precision,
+  } = definition;
   return {
     name,
     inPlace,
@@ -189,9 +236,11 @@ export function defineOp<const In extends string, A extends Attributes = Attribu
       return inputs.map((input) => result[input]);
     },
     isHost: lower === "host",
-    lower: (graph, names, node) => (lower === "host" ? [] : asArray(lower(graph, named(inputs, names), node.attributes as A, node))),
+    lower: (graph, names, node) =>
+      lower === "host" ? [] : asArray(lower(graph, named(inputs, names), node.attributes as A, node)),
     reference: (hostInputs, attributes, types) => asArray(reference(named(inputs, hostInputs), attributes as A, types)),
-    exact: exact && ((exactInputs, attributes, types) => asArray(exact(named(inputs, exactInputs), attributes as A, types))),
+    exact:
+      exact && ((exactInputs, attributes, types) => asArray(exact(named(inputs, exactInputs), attributes as A, types))),
     carries: carries?.map((input) => inputs.indexOf(input)),
   };
 }
@@ -214,12 +263,15 @@ export function applyAll(entry: OpEntry, operands: readonly Operand[], attribute
   const like = operands.find((operand) => operand instanceof Value);
   const wrong = operands.findIndex((operand) => !(operand instanceof Value) && typeof operand !== "number");
   if (wrong >= 0) throw operandError(entry.name, operands[wrong]);
-  const values = operands.map((operand) => (operand instanceof Value ? operand : scalar(operand, like?.dtype ?? "f32")));
+  const values = operands.map((operand) =>
+    operand instanceof Value ? operand : scalar(operand, like?.dtype ?? "f32"),
+  );
   return applyOp(entry, values, attributes, currentScope());
 }
 
 function operandError(where: string, operand: unknown): OptionError {
-  const received = typeof operand === "string" ? JSON.stringify(operand) : (operand?.constructor?.name ?? String(operand));
+  const received =
+    typeof operand === "string" ? JSON.stringify(operand) : (operand?.constructor?.name ?? String(operand));
   const fix = "make it a tensor: tensor([1, 2]), or of a variable take its value: variable.value";
   return new OptionError({ where, expected: "tensors or numbers", received, fix });
 }
@@ -249,7 +301,12 @@ export function hostTensor(shape: Shape, data?: ArrayLike<number>): HostTensor {
   const sizes = shape as readonly number[];
   const count = sizes.reduce((a, b) => a * b, 1);
   if (data && data.length !== count) {
-    throw new ShapeError({ where: "reference", expected: `${count} numbers`, received: String(data.length), fix: "check the shape" });
+    throw new ShapeError({
+      where: "reference",
+      expected: `${count} numbers`,
+      received: String(data.length),
+      fix: "check the shape",
+    });
   }
   return { shape: sizes, data: data ? Float64Array.from(data) : new Float64Array(count) };
 }
@@ -275,10 +332,15 @@ export function forEachIndex(shape: readonly number[], visit: (index: readonly n
 }
 
 /** Flat position of `index` in a tensor that broadcasts to the index's shape. */
-export function broadcastPosition(shape: readonly number[], strides: readonly number[], index: readonly number[]): number {
+export function broadcastPosition(
+  shape: readonly number[],
+  strides: readonly number[],
+  index: readonly number[],
+): number {
   const shift = index.length - shape.length;
   let position = 0;
-  for (let axis = 0; axis < shape.length; axis++) if (shape[axis] !== 1) position += index[axis + shift] * strides[axis];
+  for (let axis = 0; axis < shape.length; axis++)
+    if (shape[axis] !== 1) position += index[axis + shift] * strides[axis];
   return position;
 }
 
@@ -314,11 +376,22 @@ export function toValue(operand: Operand, dtype: DType): Value {
 /** The number that a scalar constant holds, or undefined for any other value. */
 export function constantScalar(value: Value): number | undefined {
   const { op } = value.node;
-  return op instanceof ConstantOp && op.data.length === 1 && value.shape.length === 0 ? decodeElement(value.dtype, op.data, 0) : undefined;
+  return op instanceof ConstantOp && op.data.length === 1 && value.shape.length === 0
+    ? decodeElement(value.dtype, op.data, 0)
+    : undefined;
 }
 
 /** TensorProto.DataType of ONNX. */
-export const onnxTypeCode: Readonly<Record<DType, number>> = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7, bool: 9, f16: 10, bf16: 16 };
+export const onnxTypeCode: Readonly<Record<DType, number>> = {
+  f32: 1,
+  u8: 2,
+  i8: 3,
+  i32: 6,
+  i64: 7,
+  bool: 9,
+  f16: 10,
+  bf16: 16,
+};
 /** ONNX types that we compute with inside some lowerings and that are no dtypes of ours. */
 export const ONNX_UINT32 = 12;
 export const ONNX_UINT64 = 13;

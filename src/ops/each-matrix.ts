@@ -3,7 +3,9 @@ import { Matrix } from "ml-matrix";
 import type { TensorType } from "../ir/index.ts";
 import { type HostTensor, hostTensor } from "./define.ts";
 
-/** Computes matrix after matrix. `compute` gives the numbers of each output, row-major, or nothing where all are NaN. */
+/**
+ * Computes matrix after matrix. `compute` gives the numbers of each output, row-major, or nothing where all are NaN.
+ */
 export function eachMatrix(
   inputs: readonly HostTensor[],
   types: readonly TensorType[],

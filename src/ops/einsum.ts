@@ -12,9 +12,9 @@ interface Labelled {
 }
 
 /**
- * Einstein summation, as in numpy and PyTorch: each letter names an axis, letters missing on the right are summed over, "..."
- * stands for further axes, which broadcast. Several operands are multiplied from left to right, each pair by one matmul.
- * "bhqd,bhkd->bhqk" of queries and keys gives attention's scores.
+ * Einstein summation, as in numpy and PyTorch: each letter names an axis, letters missing on the right are summed over,
+ * "..." stands for further axes, which broadcast. Several operands are multiplied from left to right, each pair by one
+ * matmul. "bhqd,bhkd->bhqk" of queries and keys gives attention's scores.
  *
  * @throws ShapeError when the equation does not fit the operands
  */
@@ -41,8 +41,16 @@ export function einsum(equation: string, ...operands: readonly Value[]): Value {
 function parse(equation: string, operands: readonly Value[]): { inputs: Labelled[]; output: string[] } {
   const [left, right, ...rest] = equation.replaceAll(" ", "").split("->");
   const terms = left.split(",");
-  const isFine = rest.length === 0 && terms.length === operands.length && [...terms, right ?? ""].every((term) => /^[A-Za-z]*(\.\.\.)?[A-Za-z]*$/.test(term));
-  if (!isFine) throw misfit(equation, operands.map(describe).join(", "), "one term of letters for each operand, such as ij,jk->ik");
+  const isFine =
+    rest.length === 0 &&
+    terms.length === operands.length &&
+    [...terms, right ?? ""].every((term) => /^[A-Za-z]*(\.\.\.)?[A-Za-z]*$/.test(term));
+  if (!isFine)
+    throw misfit(
+      equation,
+      operands.map(describe).join(", "),
+      "one term of letters for each operand, such as ij,jk->ik",
+    );
   const inputs = terms.map((term, i) => ({ value: operands[i], labels: labelsOf(equation, term, operands[i]) }));
   if (right !== undefined) {
     const dots = Math.max(0, ...inputs.map(({ labels }) => labels.filter((label) => label.startsWith(".")).length));
@@ -52,8 +60,16 @@ function parse(equation: string, operands: readonly Value[]): { inputs: Labelled
   }
   // without an arrow: the axes of "...", then the letters that occur once, in alphabetical order
   const all = inputs.flatMap(({ labels }) => labels);
-  const dots = [...new Set(all.filter((label) => label.startsWith(".")))].sort((a, b) => Number(b.slice(1)) - Number(a.slice(1)));
-  return { inputs, output: [...dots, ...all.filter((label) => !label.startsWith(".") && all.indexOf(label) === all.lastIndexOf(label)).sort()] };
+  const dots = [...new Set(all.filter((label) => label.startsWith(".")))].sort(
+    (a, b) => Number(b.slice(1)) - Number(a.slice(1)),
+  );
+  return {
+    inputs,
+    output: [
+      ...dots,
+      ...all.filter((label) => !label.startsWith(".") && all.indexOf(label) === all.lastIndexOf(label)).sort(),
+    ],
+  };
 }
 
 /** Axes of "..." are numbered from the last, so that they line up at the right. */
@@ -65,7 +81,8 @@ function expand(term: string, dots: number): string[] {
 function labelsOf(equation: string, term: string, operand: Value): string[] {
   const letters = term.replace("...", "").length;
   const labels = term.includes("...") ? expand(term, Math.max(0, operand.shape.length - letters)) : [...term];
-  if (labels.length !== operand.shape.length) throw misfit(equation, describe(operand), `an operand with as many axes as "${term}" has letters`);
+  if (labels.length !== operand.shape.length)
+    throw misfit(equation, describe(operand), `an operand with as many axes as "${term}" has letters`);
   return labels;
 }
 
@@ -94,7 +111,9 @@ function takeDiagonals(operand: Labelled): Labelled {
 
 function sumOver({ value, labels }: Labelled, isSummed: (label: string) => boolean): Labelled {
   const axes = labels.flatMap((label, i) => (isSummed(label) ? [i] : []));
-  return axes.length === 0 ? { value, labels } : { value: sum(value, { axes }), labels: labels.filter((label) => !isSummed(label)) };
+  return axes.length === 0
+    ? { value, labels }
+    : { value: sum(value, { axes }), labels: labels.filter((label) => !isSummed(label)) };
 }
 
 /** Multiplies two operands and sums over the labels that nothing later needs. */
@@ -115,7 +134,11 @@ function contract(a: Labelled, b: Labelled, needed: ReadonlySet<string>): Labell
   const product = matmul(group(left, batch, rows, inner), group(right, batch, inner, columns));
   const size = (operand: Labelled, label: string) => operand.value.shape[operand.labels.indexOf(label)];
   const batchSizes = batch.map((label) => (isOne(left, label) ? size(right, label) : size(left, label)));
-  const shape = [...batchSizes, ...rows.map((label) => size(left, label)), ...columns.map((label) => size(right, label))];
+  const shape = [
+    ...batchSizes,
+    ...rows.map((label) => size(left, label)),
+    ...columns.map((label) => size(right, label)),
+  ];
   return { value: reshape(product, shape), labels: [...batch, ...rows, ...columns] };
 }
 
@@ -133,7 +156,12 @@ function align({ value, labels }: Labelled, target: readonly string[]): Value {
 }
 
 /** [batch..., product of rows, product of columns] */
-function group({ value, labels }: Labelled, batch: readonly string[], rows: readonly string[], columns: readonly string[]): Value {
+function group(
+  { value, labels }: Labelled,
+  batch: readonly string[],
+  rows: readonly string[],
+  columns: readonly string[],
+): Value {
   const ordered = transpose(
     value,
     [...batch, ...rows, ...columns].map((label) => labels.indexOf(label)),
@@ -143,5 +171,10 @@ function group({ value, labels }: Labelled, batch: readonly string[], rows: read
 }
 
 function misfit(equation: string, received: string, expected: string): ShapeError {
-  return new ShapeError({ where: `einsum "${equation}"`, expected, received, fix: "check the letters against the shapes" });
+  return new ShapeError({
+    where: `einsum "${equation}"`,
+    expected,
+    received,
+    fix: "check the letters against the shapes",
+  });
 }

@@ -50,7 +50,16 @@ export interface UnaryDefinition {
 }
 
 /** Elementwise op of one input: same shape and dtype out. */
-export function unary({ name, accepts = "float", result, gradient, lower, reference, exact, precision }: UnaryDefinition): UnaryOp {
+export function unary({
+  name,
+  accepts = "float",
+  result,
+  gradient,
+  lower,
+  reference,
+  exact,
+  precision,
+}: UnaryDefinition): UnaryOp {
   const entry = defineOp({
     name,
     batch: elementwise,
@@ -58,12 +67,24 @@ export function unary({ name, accepts = "float", result, gradient, lower, refere
     inputs: ["x"],
     infer: ({ x }) => {
       const isNumber = accepts === "number" && x.dtype !== "bool";
-      const isFine = accepts === "bool" ? x.dtype === "bool" : accepts === "integer" ? isInteger(x.dtype) : isFloat(x.dtype) || isNumber;
-      if (!isFine) throw new DTypeError({ where: name, expected: `${accepts} dtype`, received: describe(x), fix: `cast it first: cast(x, "f32")` });
+      const isFine =
+        accepts === "bool"
+          ? x.dtype === "bool"
+          : accepts === "integer"
+            ? isInteger(x.dtype)
+            : isFloat(x.dtype) || isNumber;
+      if (!isFine)
+        throw new DTypeError({
+          where: name,
+          expected: `${accepts} dtype`,
+          received: describe(x),
+          fix: `cast it first: cast(x, "f32")`,
+        });
       return { dtype: result ?? x.dtype, shape: x.shape };
     },
     gradient: typeof gradient === "function" ? (values) => ({ x: gradient(values) }) : gradient,
-    lower: (graph, { x }, _, node) => (typeof lower === "string" ? graph.node(lower, [x]) : lower(graph, x, node.inputs[0])),
+    lower: (graph, { x }, _, node) =>
+      typeof lower === "string" ? graph.node(lower, [x]) : lower(graph, x, node.inputs[0]),
     reference: ({ x }) => hostTensor(x.shape, x.data.map(reference)),
     exact: exact && (({ x }) => ({ shape: x.shape, data: x.data.map(exact) })),
   });
@@ -91,17 +112,31 @@ function inferBroadcast(name: string, a: TensorType, b: TensorType): TensorType 
 }
 
 /** What the operands have at each index of a shape that they broadcast to. */
-function forEachPair<N>(a: Elements<N>, b: Elements<N>, shape: readonly number[], visit: (a: N, b: N, flat: number) => void): void {
+function forEachPair<N>(
+  a: Elements<N>,
+  b: Elements<N>,
+  shape: readonly number[],
+  visit: (a: N, b: N, flat: number) => void,
+): void {
   const stridesA = stridesOf(a.shape);
   const stridesB = stridesOf(b.shape);
   forEachIndex(shape, (index, flat) => {
-    visit(a.data[broadcastPosition(a.shape, stridesA, index)], b.data[broadcastPosition(b.shape, stridesB, index)], flat);
+    visit(
+      a.data[broadcastPosition(a.shape, stridesA, index)],
+      b.data[broadcastPosition(b.shape, stridesB, index)],
+      flat,
+    );
   });
 }
 type Elements<N> = { readonly shape: readonly number[]; readonly data: ArrayLike<N> };
 
 /** Applies `f` to pairs of elements with broadcasting. */
-function referenceBroadcast(a: HostTensor, b: HostTensor, type: TensorType, f: (a: number, b: number) => number): HostTensor {
+function referenceBroadcast(
+  a: HostTensor,
+  b: HostTensor,
+  type: TensorType,
+  f: (a: number, b: number) => number,
+): HostTensor {
   const out = hostTensor(type.shape);
   forEachPair(a, b, out.shape, (x, y, flat) => {
     out.data[flat] = f(x, y);
@@ -109,7 +144,12 @@ function referenceBroadcast(a: HostTensor, b: HostTensor, type: TensorType, f: (
   return out;
 }
 
-function exactBroadcast(a: ExactTensor, b: ExactTensor, type: TensorType, f: (a: bigint, b: bigint) => bigint): ExactTensor {
+function exactBroadcast(
+  a: ExactTensor,
+  b: ExactTensor,
+  type: TensorType,
+  f: (a: bigint, b: bigint) => bigint,
+): ExactTensor {
   const shape = type.shape as readonly number[];
   const data: bigint[] = [];
   forEachPair(a, b, shape, (x, y) => data.push(f(x, y)));
@@ -120,7 +160,9 @@ interface BinaryDefinition {
   name: string;
   /** ONNX operator with the same meaning, or a function that emits several. */
   lower: string | ((graph: Lowering, a: string, b: string, node: Node) => string);
-  gradient: ((values: { a: Value; b: Value; y: Value; dy: Value }) => { a: Value; b: Value }) | ReturnType<typeof notDifferentiable>;
+  gradient:
+    | ((values: { a: Value; b: Value; y: Value; dy: Value }) => { a: Value; b: Value })
+    | ReturnType<typeof notDifferentiable>;
   reference: (a: number, b: number) => number;
   /** The same for integers. */
   exact?: (a: bigint, b: bigint) => bigint;
@@ -133,7 +175,17 @@ interface BinaryDefinition {
 }
 
 /** Elementwise op of two inputs with broadcasting; gradients are summed back to each operand's shape. */
-export function binary({ name, lower, gradient, reference, exact, result, accepts, simplify, precision }: BinaryDefinition): BinaryOp {
+export function binary({
+  name,
+  lower,
+  gradient,
+  reference,
+  exact,
+  result,
+  accepts,
+  simplify,
+  precision,
+}: BinaryDefinition): BinaryOp {
   const entry = defineOp({
     name,
     batch: elementwise,
@@ -142,8 +194,16 @@ export function binary({ name, lower, gradient, reference, exact, result, accept
     infer: ({ a, b }) => {
       const type = inferBroadcast(name, a, b);
       if (accepts === "float") requireFloatDType(name, a.dtype);
-      if (((a.dtype === "bool") !== (accepts === "bool") && result !== "bool") || (accepts === "integer" && !isInteger(a.dtype))) {
-        throw new DTypeError({ where: name, expected: accepts ?? "numbers", received: describe(a), fix: "cast the operands first" });
+      if (
+        ((a.dtype === "bool") !== (accepts === "bool") && result !== "bool") ||
+        (accepts === "integer" && !isInteger(a.dtype))
+      ) {
+        throw new DTypeError({
+          where: name,
+          expected: accepts ?? "numbers",
+          received: describe(a),
+          fix: "cast the operands first",
+        });
       }
       return { dtype: result ?? type.dtype, shape: type.shape };
     },
@@ -154,7 +214,8 @@ export function binary({ name, lower, gradient, reference, exact, result, accept
             return { a: sumTo(a, values.a.shape), b: sumTo(b, values.b.shape) };
           }
         : gradient,
-    lower: (graph, { a, b }, _, node) => (typeof lower === "string" ? graph.node(lower, [a, b]) : lower(graph, a, b, node)),
+    lower: (graph, { a, b }, _, node) =>
+      typeof lower === "string" ? graph.node(lower, [a, b]) : lower(graph, a, b, node),
     reference: ({ a, b }, _, [type]) => referenceBroadcast(a, b, type, reference),
     exact: exact && (({ a, b }, _, [type]) => exactBroadcast(a, b, type, exact)),
     inPlace: [
@@ -173,13 +234,21 @@ const castEntry = defineOp<"x", { to: DType }>({
   infer: ({ x }, { to }) => ({ dtype: to, shape: x.shape }),
   gradient: ({ x, dy }, { to }) => (isFloat(to) && isFloat(x.dtype) ? { x: cast(dy, x.dtype) } : {}),
   lower: (graph, { x }, { to }) => graph.node("Cast", [x], { to: onnxTypeCode[to] }),
-  reference: ({ x }, { to }) => hostTensor(x.shape, x.data.map(to === "bool" ? (v) => Number(v !== 0) : isFloat(to) ? (v) => v : (v) => toInteger(v, to))),
-  exact: ({ x }, { to }) => ({ shape: x.shape, data: to === "bool" ? x.data.map((v) => (v === 0n ? 0n : 1n)) : x.data }),
+  reference: ({ x }, { to }) =>
+    hostTensor(
+      x.shape,
+      x.data.map(to === "bool" ? (v) => Number(v !== 0) : isFloat(to) ? (v) => v : (v) => toInteger(v, to)),
+    ),
+  exact: ({ x }, { to }) => ({
+    shape: x.shape,
+    data: to === "bool" ? x.data.map((v) => (v === 0n ? 0n : 1n)) : x.data,
+  }),
 });
 
 /**
- * A float as an integer: without its fraction. What is no number or beyond i32 or i64 becomes the least of these, as the instruction of x86 has
- * it and with it PyTorch and ONNX Runtime there (C++ leaves it open); i8 and u8 are the last bits.
+ * A float as an integer: without its fraction. What is no number or beyond i32 or i64 becomes the least of these, as
+ * the instruction of x86 has it and with it PyTorch and ONNX Runtime there (C++ leaves it open); i8 and u8 are the last
+ * bits.
  */
 function toInteger(value: number, to: DType): number {
   const whole = Math.trunc(value) + 0; // no -0
@@ -199,12 +268,23 @@ const whereEntry = defineOp({
   inputs: ["condition", "a", "b"],
   infer: ({ condition, a, b }) => {
     if (condition.dtype !== "bool") {
-      throw new DTypeError({ where: "where", expected: "a bool condition", received: describe(condition), fix: "compare first, for example greater(x, 0)" });
+      throw new DTypeError({
+        where: "where",
+        expected: "a bool condition",
+        received: describe(condition),
+        fix: "compare first, for example greater(x, 0)",
+      });
     }
     const both = inferBroadcast("where", a, b);
-    return { dtype: a.dtype, shape: inferBroadcast("where", { dtype: both.dtype, shape: condition.shape }, both).shape };
+    return {
+      dtype: a.dtype,
+      shape: inferBroadcast("where", { dtype: both.dtype, shape: condition.shape }, both).shape,
+    };
   },
-  gradient: ({ condition, a, b, dy }) => ({ a: sumTo(where(condition, dy, 0), a.shape), b: sumTo(where(condition, 0, dy), b.shape) }),
+  gradient: ({ condition, a, b, dy }) => ({
+    a: sumTo(where(condition, dy, 0), a.shape),
+    b: sumTo(where(condition, 0, dy), b.shape),
+  }),
   carries: ["a", "b"],
   lower: (graph, { condition, a, b }, _, node) => lowerWhere(graph, condition, a, b, node.outputs[0].dtype),
   reference: ({ condition, a, b }, _, [type]) => {

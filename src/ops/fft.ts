@@ -1,4 +1,12 @@
-import { describe, normalizeAxis, OptionError, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import {
+  describe,
+  normalizeAxis,
+  OptionError,
+  requireFloatDType,
+  requireStatic,
+  ShapeError,
+  type Value,
+} from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { alongAxes } from "./batch.ts";
 import { apply, constantOf, defineOp, hostTensor, type OpEntry, stridesOf, vector } from "./define.ts";
@@ -16,16 +24,23 @@ const dftEntry: OpEntry = defineOp<"x", DftAttributes>({
   infer: ({ x }) => {
     requireFloatDType("fft", x.dtype);
     if (x.shape.length < 2 || x.shape[x.shape.length - 1] !== 2) {
-      throw new ShapeError({ where: "fft", expected: "complex numbers as [..., 2]", received: describe(x), fix: "use rfft for real numbers" });
+      throw new ShapeError({
+        where: "fft",
+        expected: "complex numbers as [..., 2]",
+        received: describe(x),
+        fix: "use rfft for real numbers",
+      });
     }
     return x;
   },
-  // the transpose of the transform as a real matrix is its conjugate: the inverse without the division, and the other way round
+  // the transpose of the transform as a real matrix is its conjugate: the inverse without the division, and the other
+  // way round
   gradient: ({ x, dy }, { axis, inverse }) => {
     const size = requireStatic("fft", x.shape)[axis];
     return { x: mul(apply(dftEntry, [dy], { axis, inverse: !inverse }), inverse ? 1 / size : size) };
   },
-  lower: (graph, { x }, { axis, inverse }) => graph.node("DFT", [x, "", graph.constant("i64", [], [axis])], { inverse: Number(inverse) }),
+  lower: (graph, { x }, { axis, inverse }) =>
+    graph.node("DFT", [x, "", graph.constant("i64", [], [axis])], { inverse: Number(inverse) }),
   reference: ({ x }, { axis, inverse }) => {
     const out = hostTensor(x.shape);
     const size = x.shape[axis];
@@ -56,11 +71,22 @@ export interface FftOptions {
 
 function transform(where: string, x: Value, inverse: boolean, { axis = -1, norm = "backward" }: FftOptions): Value {
   if (!["backward", "ortho", "forward"].includes(norm)) {
-    throw new OptionError({ where, expected: "norm to be backward, ortho or forward", received: String(norm), fix: "leave it out" });
+    throw new OptionError({
+      where,
+      expected: "norm to be backward, ortho or forward",
+      received: String(norm),
+      fix: "leave it out",
+    });
   }
   const at = normalizeAxis(where, axis, x.shape.length - 1);
   const [size] = requireStatic(where, [x.shape[at]]);
-  if (size === 0) throw new ShapeError({ where, expected: "an axis that is not empty", received: describe(x), fix: "check the data" });
+  if (size === 0)
+    throw new ShapeError({
+      where,
+      expected: "an axis that is not empty",
+      received: describe(x),
+      fix: "check the data",
+    });
   const y = apply(dftEntry, [x], { axis: at, inverse });
   if (norm === "backward") return y;
   const factor = norm === "ortho" ? Math.sqrt(size) : size;
@@ -72,7 +98,10 @@ export const fft = (x: Value, options: FftOptions = {}): Value => transform("fft
 /** Inverse of fft. x: [..., 2] -> [..., 2] */
 export const ifft = (x: Value, options: FftOptions = {}): Value => transform("ifft", x, true, options);
 
-/** The first n / 2 + 1 Fourier coefficients of real numbers; the others mirror them. x: [..., n, ...] -> [..., n/2 + 1, ..., 2] */
+/**
+ * The first n / 2 + 1 Fourier coefficients of real numbers; the others mirror them. x: [..., n, ...] -> [..., n/2 + 1,
+ * ..., 2]
+ */
 export function rfft(x: Value, { axis = -1, ...options }: FftOptions = {}): Value {
   const at = normalizeAxis("rfft", axis, x.shape.length);
   const [size] = requireStatic("rfft", [x.shape[at]]);
@@ -87,14 +116,19 @@ export function irfft(x: Value, { axis = -1, n, ...options }: FftOptions & { n?:
   const length = n ?? 2 * (given - 1);
   const needed = Math.floor(length / 2) + 1;
   const cut = given > needed ? slice(x, { axis: at, end: needed }) : x;
-  const half = given < needed ? pad(cut, [...x.shape.slice(at).map((_, i) => [0, i === 0 ? needed - given : 0] as const)]) : cut;
+  const half =
+    given < needed ? pad(cut, [...x.shape.slice(at).map((_, i) => [0, i === 0 ? needed - given : 0] as const)]) : cut;
   // coefficient k of the missing half is the conjugate of coefficient n - k
   const mirrored = Array.from({ length: length - needed }, (_, i) => length - needed - i);
   const conjugate = mul(gather(half, vector(mirrored), at), constantOf([1, -1], [2], x.dtype));
   // the imaginary parts of coefficients 0 and n / 2 do not count
   const real = [0, ...(length % 2 === 0 ? [length / 2] : [])];
   const kept = Array.from({ length: needed }, (_, k) => [1, real.includes(k) ? 0 : 1]).flat();
-  const mask = reshape(constantOf(kept, [needed, 2], x.dtype), [needed, ...new Array<number>(x.shape.length - at - 2).fill(1), 2]);
+  const mask = reshape(constantOf(kept, [needed, 2], x.dtype), [
+    needed,
+    ...new Array<number>(x.shape.length - at - 2).fill(1),
+    2,
+  ]);
   const full = concat(mirrored.length > 0 ? [mul(half, mask), conjugate] : [mul(half, mask)], at);
   const y = ifft(full, { axis: at, ...options });
   return reshape(slice(y, { axis: -1, end: 1 }), y.shape.slice(0, -1));

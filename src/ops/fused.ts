@@ -34,14 +34,23 @@ export const biasedGeluGradientEntry: OpEntry = defineOp({
     const slices = isStatic(shape) ? slicesOfRows(shape) : 1;
     if (slices < 2) return slope([x, upstream]);
     const features = shape[shape.length - 1] as number;
-    const cut = [x, upstream].map((name) => graph.node("Reshape", [name, graph.sizes([slices, (sizeOf(shape) as number) / features / slices, features])]));
+    const cut = [x, upstream].map((name) =>
+      graph.node("Reshape", [name, graph.sizes([slices, (sizeOf(shape) as number) / features / slices, features])]),
+    );
     return graph.node("Reshape", [graph.scan(cut, dtype, slope), graph.sizes(shape)]);
   },
-  reference: ({ x, bias, upstream }, _, types) => gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types),
+  reference: ({ x, bias, upstream }, _, types) =>
+    gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types),
 });
 
-/** blockMatmul of one row x, with a row added to it that may be computed. addend: f32 [N]; the other inputs are those of blockMatmul. */
-export const blockMatmulPlusEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints" | "addend", BlockAttributes>({
+/**
+ * blockMatmul of one row x, with a row added to it that may be computed. addend: f32 [N]; the other inputs are those of
+ * blockMatmul.
+ */
+export const blockMatmulPlusEntry: OpEntry = defineOp<
+  "x" | "packed" | "scales" | "zeroPoints" | "addend",
+  BlockAttributes
+>({
   name: "blockMatmulPlus",
   inputs: ["x", "packed", "scales", "zeroPoints", "addend"],
   infer: ({ x }, { features }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] }),
@@ -58,10 +67,13 @@ export const blockMatmulPlusEntry: OpEntry = defineOp<"x" | "packed" | "scales" 
   },
 });
 
-/** Into how many equal slices of whole rows a tensor is cut: the fewest that are small enough, 1 when there are none. */
+/**
+ * Into how many equal slices of whole rows a tensor is cut: the fewest that are small enough, 1 when there are none.
+ */
 function slicesOfRows(shape: readonly number[]): number {
   const features = shape[shape.length - 1];
   const rows = shape.slice(0, -1).reduce((a, b) => a * b, 1);
-  for (let slices = Math.max(1, Math.round((rows * features) / SLICE_ELEMENTS)); slices <= rows; slices++) if (rows % slices === 0) return slices;
+  for (let slices = Math.max(1, Math.round((rows * features) / SLICE_ELEMENTS)); slices <= rows; slices++)
+    if (rows % slices === 0) return slices;
   return 1;
 }

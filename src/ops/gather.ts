@@ -17,7 +17,17 @@ import {
 } from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import { apply, defineOp, forEachIndex, hostTensor, i64Vector, type Lowering, onnxTypeCode, scalar, stridesOf } from "./define.ts";
+import {
+  apply,
+  defineOp,
+  forEachIndex,
+  hostTensor,
+  i64Vector,
+  type Lowering,
+  onnxTypeCode,
+  scalar,
+  stridesOf,
+} from "./define.ts";
 import { where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
 import { moveAxis } from "./movement.ts";
@@ -25,7 +35,12 @@ import { broadcastTo, reshape, transpose } from "./shape.ts";
 
 function requireIndices(where: string, indices: TensorType): void {
   if (indices.dtype === "i32" || indices.dtype === "i64") return;
-  throw new DTypeError({ where, expected: "i32 or i64 indices", received: describe(indices), fix: `cast them: cast(indices, "i32")` });
+  throw new DTypeError({
+    where,
+    expected: "i32 or i64 indices",
+    received: describe(indices),
+    fix: `cast them: cast(indices, "i32")`,
+  });
 }
 
 /** @throws ShapeError for indices that are constants and out of range; others are checked when they are used. */
@@ -34,7 +49,12 @@ function requireInRange(where: string, indices: Value, size: Value["shape"][numb
   if (!(op instanceof ConstantOp) || typeof size !== "number") return;
   for (const [at, index] of toNumbers(indices.dtype, op.data).entries()) {
     if (index >= -size && index < size) continue;
-    throw new ShapeError({ where, expected: `indices from ${-size} to ${size - 1}`, received: `${index} at position ${at}`, fix: "check the indices" });
+    throw new ShapeError({
+      where,
+      expected: `indices from ${-size} to ${size - 1}`,
+      received: `${index} at position ${at}`,
+      fix: "check the indices",
+    });
   }
 }
 
@@ -85,7 +105,10 @@ const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   },
 });
 
-/** Slices of x at integer indices of any rank: the axis is replaced by the shape of `indices`. Embedding lookup is axis 0. */
+/**
+ * Slices of x at integer indices of any rank: the axis is replaced by the shape of `indices`. Embedding lookup is axis
+ * 0.
+ */
 export function gather(x: Value, indices: Value, axis = 0): Value {
   const at = normalizeAxis("gather", axis, x.shape.length);
   requireInRange("gather", indices, x.shape[at]);
@@ -93,7 +116,12 @@ export function gather(x: Value, indices: Value, axis = 0): Value {
 }
 
 /** ONNX Runtime adds no f16 numbers when it scatters: they are widened before and rounded after. */
-function inFloat32(graph: Lowering, { inputs: [{ dtype }] }: Node, names: readonly string[], emit: (names: readonly string[]) => string): string {
+function inFloat32(
+  graph: Lowering,
+  { inputs: [{ dtype }] }: Node,
+  names: readonly string[],
+  emit: (names: readonly string[]) => string,
+): string {
   if (dtype !== "f16") return emit(names);
   const result = emit(names.map((name) => graph.node("Cast", [name], { to: onnxTypeCode.f32 })));
   return graph.node("Cast", [result], { to: onnxTypeCode.f16 });
@@ -106,7 +134,8 @@ function positionsInRows(graph: Lowering, indices: string, { inputs: [base, { dt
   const type = isSmall ? "i32" : "i64";
   const typed = dtype === type ? indices : graph.node("Cast", [indices], { to: onnxTypeCode[type] });
   if (width === 1) return graph.node("Reshape", [typed, i64Vector(graph, [-1])]);
-  const row = typeof width === "number" ? graph.constant(type, [], [width]) : graph.node("Squeeze", [graph.sizes([width])]);
+  const row =
+    typeof width === "number" ? graph.constant(type, [], [width]) : graph.node("Squeeze", [graph.sizes([width])]);
   const within = graph.node("Range", [graph.constant(type, [], [0]), row, graph.constant(type, [], [1])]);
   const first = graph.node("Mul", [graph.node("Reshape", [typed, i64Vector(graph, [-1, 1])]), row]);
   return graph.node("Reshape", [graph.node("Add", [first, within]), i64Vector(graph, [-1])]);
@@ -134,12 +163,16 @@ const indexAddEntry = defineOp({
     if (graph.isWebGpu) {
       const column = graph.node("Reshape", [indices, graph.sizes([...node.inputs[1].shape, 1])]);
       const rows = node.inputs[1].dtype === "i64" ? column : graph.node("Cast", [column], { to: onnxTypeCode.i64 });
-      return inFloat32(graph, node, [base, updates], ([b, u]) => graph.node("ScatterND", [b, rows, u], { reduction: "add" }));
+      return inFloat32(graph, node, [base, updates], ([b, u]) =>
+        graph.node("ScatterND", [b, rows, u], { reduction: "add" }),
+      );
     }
-    // ScatterND adds in several threads and loses what two of them add to one row; ScatterElements adds one number after the other
+    // ScatterND adds in several threads and loses what two of them add to one row; ScatterElements adds one number
+    // after the other
     const positions = positionsInRows(graph, indices, node);
     const flat = (name: string) => graph.node("Reshape", [name, i64Vector(graph, [-1])]);
-    const add = ([b, u]: readonly string[]) => graph.node("ScatterElements", [flat(b), positions, flat(u)], { axis: 0, reduction: "add" });
+    const add = ([b, u]: readonly string[]) =>
+      graph.node("ScatterElements", [flat(b), positions, flat(u)], { axis: 0, reduction: "add" });
     return graph.node("Reshape", [inFloat32(graph, node, [base, updates], add), graph.sizes(shape)], { allowzero: 1 });
   },
   reference: ({ base, indices, updates }, _, [type]) => {
@@ -176,7 +209,9 @@ const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
     requireAligned("takeAlong", x, indices, axis);
     return { dtype: x.dtype, shape: indices.shape };
   },
-  gradient: ({ x, indices, dy }, { axis }) => ({ x: scatterAddAlong(broadcastTo(scalar(0, dy.dtype), x.shape), indices, dy, axis) }),
+  gradient: ({ x, indices, dy }, { axis }) => ({
+    x: scatterAddAlong(broadcastTo(scalar(0, dy.dtype), x.shape), indices, dy, axis),
+  }),
   carries: ["x"],
   lower: (graph, { x, indices }, { axis }) => graph.node("GatherElements", [x, indices], { axis }),
   reference: ({ x, indices }, { axis }, [type]) => {
@@ -191,7 +226,11 @@ const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
 });
 
 function requireAligned(where: string, x: TensorType, indices: TensorType, axis: number): void {
-  if (x.shape.length === indices.shape.length && indices.shape.every((size, i) => i === axis || sizesEqual(size, x.shape[i]))) return;
+  if (
+    x.shape.length === indices.shape.length &&
+    indices.shape.every((size, i) => i === axis || sizesEqual(size, x.shape[i]))
+  )
+    return;
   throw new ShapeError({
     where,
     expected: `indices with the shape of x but for axis ${axis}`,
@@ -220,7 +259,9 @@ const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: nu
   },
   gradient: ({ indices, dy }, { axis }) => ({ base: dy, updates: takeAlong(dy, indices, axis) }),
   lower: (graph, { base, indices, updates }, { axis }, node) =>
-    inFloat32(graph, node, [base, updates], ([b, u]) => graph.node("ScatterElements", [b, indices, u], { axis, reduction: "add" })),
+    inFloat32(graph, node, [base, updates], ([b, u]) =>
+      graph.node("ScatterElements", [b, indices, u], { axis, reduction: "add" }),
+    ),
   reference: ({ base, indices, updates }, { axis }, [type]) => {
     const out = hostTensor(type.shape, base.data);
     const strides = stridesOf(base.shape);
@@ -243,7 +284,9 @@ const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: nu
 
 /** The reverse of takeAlong: base with updates added at the indices along one axis. */
 export function scatterAddAlong(base: Value, indices: Value, updates: Value, axis = -1): Value {
-  return apply(scatterAddAlongEntry, [base, indices, updates], { axis: normalizeAxis("scatterAddAlong", axis, base.shape.length) });
+  return apply(scatterAddAlongEntry, [base, indices, updates], {
+    axis: normalizeAxis("scatterAddAlong", axis, base.shape.length),
+  });
 }
 
 const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
@@ -262,7 +305,8 @@ const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>(
     updates: takeAlong(dy, indices, axis),
   }),
   carries: ["base", "updates"],
-  lower: (graph, { base, indices, updates }, { axis }) => graph.node("ScatterElements", [base, indices, updates], { axis }),
+  lower: (graph, { base, indices, updates }, { axis }) =>
+    graph.node("ScatterElements", [base, indices, updates], { axis }),
   reference: ({ base, indices, updates }, { axis }, [type]) => {
     const out = hostTensor(type.shape, base.data);
     const strides = stridesOf(base.shape);

@@ -36,7 +36,11 @@ function reflect(x: Value, low: number, high: number): Value {
  * Samples an image at given places: spatial transformers. Jaderberg et al. 2015, arXiv:1506.02025.
  * x: [N, C, H, W], grid: [N, Ho, Wo, 2] of (x, y) from -1 to 1 -> [N, C, Ho, Wo].
  */
-export function gridSample(x: Value, grid: Value, { mode = "bilinear", paddingMode = "zeros", alignCorners = false }: GridSampleOptions = {}): Value {
+export function gridSample(
+  x: Value,
+  grid: Value,
+  { mode = "bilinear", paddingMode = "zeros", alignCorners = false }: GridSampleOptions = {},
+): Value {
   const [batch, channels, height, width] = requireStatic("gridSample", x.shape);
   const places = requireStatic("gridSample", grid.shape);
   if (x.shape.length !== 4 || places.length !== 4 || places[3] !== 2 || places[0] !== batch) {
@@ -53,7 +57,8 @@ export function gridSample(x: Value, grid: Value, { mode = "bilinear", paddingMo
 
   const bound = (at: Value, size: number) => {
     if (paddingMode === "zeros") return at;
-    const mirrored = paddingMode === "border" ? at : alignCorners ? reflect(at, 0, size - 1) : reflect(at, -0.5, size - 0.5);
+    const mirrored =
+      paddingMode === "border" ? at : alignCorners ? reflect(at, 0, size - 1) : reflect(at, -0.5, size - 0.5);
     return clip(mirrored, { min: 0, max: size - 1 });
   };
   /** The image at whole-numbered pixels [N, L]: [N, C, L], 0 outside. */

@@ -12,23 +12,32 @@ const numbers = Float32Array.from({ length: COUNT * WIDTH }, (_, i) => Math.sin(
 
 /** What all rows with an index add up to, in double precision. */
 const totals = new Float64Array(ROWS * WIDTH);
-for (const [i, index] of indices.entries()) for (let j = 0; j < WIDTH; j++) totals[index * WIDTH + j] += numbers[i * WIDTH + j];
+for (const [i, index] of indices.entries())
+  for (let j = 0; j < WIDTH; j++) totals[index * WIDTH + j] += numbers[i * WIDTH + j];
 
-const largestError = (found: ArrayLike<number>) => totals.reduce((most, total, i) => Math.max(most, Math.abs(total - found[i])), 0);
+const largestError = (found: ArrayLike<number>) =>
+  totals.reduce((most, total, i) => Math.max(most, Math.abs(total - found[i])), 0);
 
 // threads that add to one row at once would lose some of what they add
 test("many numbers that are added to few rows are all there, and the same each time", async () => {
-  const add = compile((base: Tensor<"f32">, at: Tensor<"i32">, updates: Tensor<"f32">) => indexAdd(base, at, updates), { device });
-  const run = async () => (await add(k.zeros([ROWS, WIDTH]), tensor(indices), fromHost("f32", [COUNT, WIDTH], numbers))).read();
+  const add = compile((base: Tensor<"f32">, at: Tensor<"i32">, updates: Tensor<"f32">) => indexAdd(base, at, updates), {
+    device,
+  });
+  const run = async () =>
+    (await add(k.zeros([ROWS, WIDTH]), tensor(indices), fromHost("f32", [COUNT, WIDTH], numbers))).read();
   const first = await run();
   expect(largestError(first)).toBeLessThan(1e-3);
   for (let i = 0; i < 10; i++) expect(await run()).toEqual(first);
 });
 
 test("so are gradients of a table's rows that are looked up often", async () => {
-  const lookUp = compile((table: Tensor<"f32">, at: Tensor<"i32">, factors: Tensor<"f32">) => grad(sum(mul(k.gather(table, at, 0), factors)), [table])[0], {
-    device,
-  });
+  const lookUp = compile(
+    (table: Tensor<"f32">, at: Tensor<"i32">, factors: Tensor<"f32">) =>
+      grad(sum(mul(k.gather(table, at, 0), factors)), [table])[0],
+    {
+      device,
+    },
+  );
   for (let i = 0; i < 5; i++) {
     const gradient = await lookUp(k.ones([ROWS, WIDTH]), tensor(indices), fromHost("f32", [COUNT, WIDTH], numbers));
     expect(largestError(await gradient.read())).toBeLessThan(1e-3);

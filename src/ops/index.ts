@@ -98,7 +98,19 @@ export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts"
 export { biasedGeluEntry, biasedGeluGradientEntry, blockMatmulPlusEntry } from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
-export { cholesky, determinant, eigenvalues, eigh, inverse, logDeterminant, qr, solve, svd, type TriangularOptions, triangularSolve } from "./linalg.ts";
+export {
+  cholesky,
+  determinant,
+  eigenvalues,
+  eigh,
+  inverse,
+  logDeterminant,
+  qr,
+  solve,
+  svd,
+  type TriangularOptions,
+  triangularSolve,
+} from "./linalg.ts";
 export {
   bitwiseAnd,
   bitwiseNot,
@@ -159,7 +171,18 @@ export {
   rmsNorm,
 } from "./normalization.ts";
 export { layerNorm, logSoftmax, softmax } from "./normalize.ts";
-export { type ArgOptions, argmax, argmin, argsort, type CumulativeOptions, cumprod, cumsum, type Ordered, sort, topk } from "./order.ts";
+export {
+  type ArgOptions,
+  argmax,
+  argmin,
+  argsort,
+  type CumulativeOptions,
+  cumprod,
+  cumsum,
+  type Ordered,
+  sort,
+  topk,
+} from "./order.ts";
 export {
   type AveragePoolOptions,
   adaptiveAveragePool,
@@ -212,8 +235,32 @@ export {
   variance,
 } from "./reduce.ts";
 export { evaluate, foldNode } from "./reference.ts";
-export { type InterpolateOptions, interpolate, pixelShuffle, pixelUnshuffle, type ResampleOptions, type ResizeMode, resampleAxes } from "./resize.ts";
+export {
+  type InterpolateOptions,
+  interpolate,
+  pixelShuffle,
+  pixelUnshuffle,
+  type ResampleOptions,
+  type ResizeMode,
+  resampleAxes,
+} from "./resize.ts";
 export { plainRotaryEmbedding, type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
 export { beneathReshapes, broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
-export { acos, acosh, asin, asinh, atan, atan2, atanh, cos, cosh, erf, sigmoid, sin, sinh, tan, tanh } from "./special.ts";
+export {
+  acos,
+  acosh,
+  asin,
+  asinh,
+  atan,
+  atan2,
+  atanh,
+  cos,
+  cosh,
+  erf,
+  sigmoid,
+  sin,
+  sinh,
+  tan,
+  tanh,
+} from "./special.ts";
 export { fold, type UnfoldOptions, unfold } from "./unfold.ts";

@@ -1,6 +1,6 @@
 /**
- * Decompositions of small matrices. ONNX has none of them: they are computed on the host, in double precision, by ml-matrix,
- * and cut the graph in two there. Leading axes are batches. Gradients are graphs like any other.
+ * Decompositions of small matrices. ONNX has none of them: they are computed on the host, in double precision, by
+ * ml-matrix, and cut the graph in two there. Leading axes are batches. Gradients are graphs like any other.
  */
 import {
   CholeskyDecomposition,
@@ -10,7 +10,17 @@ import {
   QrDecomposition,
   SingularValueDecomposition,
 } from "ml-matrix";
-import { broadcastShapes, describe, requireFloatDType, type Shape, ShapeError, type Size, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
+import {
+  broadcastShapes,
+  describe,
+  requireFloatDType,
+  type Shape,
+  ShapeError,
+  type Size,
+  sizesEqual,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { add, div, mul, neg, sub } from "./arithmetic.ts";
 import { alongMatrices } from "./batch.ts";
 import { apply, applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry } from "./define.ts";
@@ -28,9 +38,15 @@ const batchOf = (x: TensorType): Shape => x.shape.slice(0, -2);
 function requireMatrices(where: string, x: TensorType, isSquare: boolean): { rows: number; columns: number } {
   requireFloatDType(where, x.dtype);
   const [rows, columns] = x.shape.slice(-2);
-  const isFine = x.shape.length >= 2 && typeof rows === "number" && typeof columns === "number" && (!isSquare || rows === columns);
+  const isFine =
+    x.shape.length >= 2 && typeof rows === "number" && typeof columns === "number" && (!isSquare || rows === columns);
   if (isFine) return { rows, columns };
-  throw new ShapeError({ where, expected: `${isSquare ? "square " : ""}matrices [..., M, N] of known size`, received: describe(x), fix: "check the shape" });
+  throw new ShapeError({
+    where,
+    expected: `${isSquare ? "square " : ""}matrices [..., M, N] of known size`,
+    received: describe(x),
+    fix: "check the shape",
+  });
 }
 
 const choleskyEntry: OpEntry = defineOp({
@@ -41,7 +57,8 @@ const choleskyEntry: OpEntry = defineOp({
     requireMatrices("cholesky", x, true);
     return x;
   },
-  // S = L^-T P(Lᵀ dL) L^-1 with P the lower triangle and half of the diagonal; symmetric, as x is. Murray 2016, arXiv:1602.07527.
+  // S = L^-T P(Lᵀ dL) L^-1 with P the lower triangle and half of the diagonal; symmetric, as x is. Murray 2016,
+  // arXiv:1602.07527.
   gradient: ({ y, dy }) => {
     const lower = tril(matmul(y, dy, { transposeA: true }));
     const half = sub(lower, mul(lower, mul(eyeLike(lower), 0.5)));
@@ -58,7 +75,8 @@ const choleskyEntry: OpEntry = defineOp({
 /** L with x = L Lᵀ, lower triangular; only symmetric positive definite x have one, others give NaN. x: [..., N, N] */
 export const cholesky = (x: Value): Value => apply(choleskyEntry, [x]);
 
-const eyeLike = (x: Value) => eye(x.shape[x.shape.length - 2] as number, x.shape[x.shape.length - 1] as number, x.dtype);
+const eyeLike = (x: Value) =>
+  eye(x.shape[x.shape.length - 2] as number, x.shape[x.shape.length - 1] as number, x.dtype);
 
 const solveEntry: OpEntry = defineOp({
   name: "solve",
@@ -81,14 +99,28 @@ const solveEntry: OpEntry = defineOp({
     }),
 });
 function checkSystem(where: string, a: TensorType, b: TensorType): void {
-  const isFine = b.shape.length >= 2 && String(batchOf(a)) === String(batchOf(b)) && sizesEqual(a.shape[a.shape.length - 1], b.shape[b.shape.length - 2]);
+  const isFine =
+    b.shape.length >= 2 &&
+    String(batchOf(a)) === String(batchOf(b)) &&
+    sizesEqual(a.shape[a.shape.length - 1], b.shape[b.shape.length - 2]);
   if (isFine && a.dtype === b.dtype) return;
-  throw new ShapeError({ where, expected: "a [..., N, N] and b [..., N, K]", received: `a ${describe(a)}, b ${describe(b)}`, fix: "a vector is [N, 1]" });
+  throw new ShapeError({
+    where,
+    expected: "a [..., N, N] and b [..., N, K]",
+    received: `a ${describe(a)}, b ${describe(b)}`,
+    fix: "a vector is [N, 1]",
+  });
 }
 /** Gives both the same batch axes. */
 function sameBatch(where: string, a: Value, b: Value): [Value, Value] {
   const batch = broadcastShapes(batchOf(a), batchOf(b));
-  if (!batch) throw new ShapeError({ where, expected: "leading axes that broadcast", received: `${describe(a)}, ${describe(b)}`, fix: "check the shapes" });
+  if (!batch)
+    throw new ShapeError({
+      where,
+      expected: "leading axes that broadcast",
+      received: `${describe(a)}, ${describe(b)}`,
+      fix: "check the shapes",
+    });
   return [broadcastTo(a, [...batch, ...a.shape.slice(-2)]), broadcastTo(b, [...batch, ...b.shape.slice(-2)])];
 }
 /** X with a X = b. a: [..., N, N], b: [..., N, K] -> [..., N, K]; NaN for singular a */
@@ -137,7 +169,11 @@ export interface TriangularOptions {
   unitriangular?: boolean;
 }
 /** X with a X = b, for triangular a: the other triangle is not read. */
-export function triangularSolve(a: Value, b: Value, { upper = false, unitriangular = false }: TriangularOptions = {}): Value {
+export function triangularSolve(
+  a: Value,
+  b: Value,
+  { upper = false, unitriangular = false }: TriangularOptions = {},
+): Value {
   return apply(triangularSolveEntry, sameBatch("triangularSolve", a, b), { upper, unitriangular });
 }
 
@@ -204,17 +240,24 @@ const qrEntry: OpEntry = {
         return [q.to1DArray(), r.to1DArray()];
       }),
   }),
-  // dX = (dQ + Q C(R dRᵀ - dQᵀ Q)) R^-T with C the lower triangle made symmetric. Walter and Lehmann 2010, arXiv:1009.6112.
+  // dX = (dQ + Q C(R dRᵀ - dQᵀ Q)) R^-T with C the lower triangle made symmetric. Walter and Lehmann 2010,
+  // arXiv:1009.6112.
   gradient: (node, [dq, dr]) => {
     const [q, r] = node.outputs;
-    const terms = [...(dr ? [matmul(r, dr, { transposeB: true })] : []), ...(dq ? [neg(matmul(dq, q, { transposeA: true }))] : [])];
+    const terms = [
+      ...(dr ? [matmul(r, dr, { transposeB: true })] : []),
+      ...(dq ? [neg(matmul(dq, q, { transposeA: true }))] : []),
+    ];
     const inner = terms.reduce((a, b) => add(a, b));
     const copied = add(tril(inner), transposed(tril(inner, -1)));
     const left = dq ? add(dq, matmul(q, copied)) : matmul(q, copied);
     return [transposed(triangularSolve(r, transposed(left), { upper: true }))];
   },
 };
-/** x = q r with orthonormal columns in q and an upper triangular r whose diagonal is not negative. x: [..., M, N] -> [..., M, K], [..., K, N], K = min(M, N) */
+/**
+ * x = q r with orthonormal columns in q and an upper triangular r whose diagonal is not negative. x: [..., M, N] ->
+ * [..., M, K], [..., K, N], K = min(M, N)
+ */
 export function qr(x: Value): { q: Value; r: Value } {
   const { rows, columns } = requireMatrices("qr", x, false);
   if (rows < columns) {
@@ -249,9 +292,12 @@ const eighEntry: OpEntry = {
         [x],
         types,
         ofFinite((matrix) => {
-          const { realEigenvalues: values, eigenvectorMatrix: vectors } = new EigenvalueDecomposition(matrix.add(matrix.transpose()).mul(0.5), {
-            assumeSymmetric: true,
-          });
+          const { realEigenvalues: values, eigenvectorMatrix: vectors } = new EigenvalueDecomposition(
+            matrix.add(matrix.transpose()).mul(0.5),
+            {
+              assumeSymmetric: true,
+            },
+          );
           const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]);
           return [order.map((i) => values[i]), vectors.subMatrixColumn(order).to1DArray()];
         }),
@@ -259,7 +305,10 @@ const eighEntry: OpEntry = {
   }),
   gradient: (node, [dw, dv]) => {
     const [w, v] = node.outputs;
-    const terms = [...(dw ? [asDiagonal(dw)] : []), ...(dv ? [mul(matmul(v, dv, { transposeA: true }), inverseGaps(w))] : [])];
+    const terms = [
+      ...(dw ? [asDiagonal(dw)] : []),
+      ...(dv ? [mul(matmul(v, dv, { transposeA: true }), inverseGaps(w))] : []),
+    ];
     return [
       symmetric(
         matmul(
@@ -298,17 +347,32 @@ const svdEntry: OpEntry = {
         [x],
         types,
         ofFinite((matrix) => {
-          const { leftSingularVectors: u, diagonal: s, rightSingularVectors: v } = new SingularValueDecomposition(matrix, { autoTranspose: true });
+          const {
+            leftSingularVectors: u,
+            diagonal: s,
+            rightSingularVectors: v,
+          } = new SingularValueDecomposition(matrix, { autoTranspose: true });
           const order = s.map((_, i) => i).slice(0, Math.min(matrix.rows, matrix.columns));
-          return [u.subMatrixColumn(order).to1DArray(), order.map((i) => s[i]), v.subMatrixColumn(order).transpose().to1DArray()];
+          return [
+            u.subMatrixColumn(order).to1DArray(),
+            order.map((i) => s[i]),
+            v.subMatrixColumn(order).transpose().to1DArray(),
+          ];
         }),
       ),
   }),
   gradient: (node, [du, ds, dvh]) => svdGradient(node.outputs, du, ds, dvh),
 };
 
-/** Townsend 2016, "Differentiating the singular value decomposition", with the terms for matrices that are not square. */
-function svdGradient([u, s, vh]: readonly Value[], du: Value | undefined, ds: Value | undefined, dvh: Value | undefined): Value[] {
+/**
+ * Townsend 2016, "Differentiating the singular value decomposition", with the terms for matrices that are not square.
+ */
+function svdGradient(
+  [u, s, vh]: readonly Value[],
+  du: Value | undefined,
+  ds: Value | undefined,
+  dvh: Value | undefined,
+): Value[] {
   const skew = (x: Value) => sub(x, transposed(x));
   const gaps = inverseGaps(mul(s, s)); // 1 / (s_j² - s_i²)
   const [row, column] = [unsqueeze(s, -2), unsqueeze(s, -1)];
@@ -335,7 +399,10 @@ function svdGradient([u, s, vh]: readonly Value[], du: Value | undefined, ds: Va
   }
   return [outer.reduce((a, b) => add(a, b))];
 }
-/** x = u diag(s) vh with s descending, in its reduced form. x: [..., M, N] -> [..., M, K], [..., K], [..., K, N], K = min(M, N) */
+/**
+ * x = u diag(s) vh with s descending, in its reduced form. x: [..., M, N] -> [..., M, K], [..., K], [..., K, N], K =
+ * min(M, N)
+ */
 export function svd(x: Value): { u: Value; s: Value; vh: Value } {
   const [u, s, vh] = applyAll(svdEntry, [x]);
   return { u, s, vh };
@@ -360,12 +427,18 @@ const eigenvaluesEntry: OpEntry = {
         [x],
         types,
         ofFinite((matrix) => {
-          const { realEigenvalues: re, imaginaryEigenvalues: im, eigenvectorMatrix: packed } = new EigenvalueDecomposition(matrix);
+          const {
+            realEigenvalues: re,
+            imaginaryEigenvalues: im,
+            eigenvectorMatrix: packed,
+          } = new EigenvalueDecomposition(matrix);
           const order = re.map((_, i) => i).sort((a, b) => re[a] - re[b] || im[a] - im[b]);
           // a pair of complex vectors is stored as its real and its imaginary part, in the columns of the pair
           const entry = (row: number, i: number) => {
             if (im[i] === 0) return [packed.get(row, i), 0];
-            return im[i] > 0 ? [packed.get(row, i), packed.get(row, i + 1)] : [packed.get(row, i - 1), -packed.get(row, i)];
+            return im[i] > 0
+              ? [packed.get(row, i), packed.get(row, i + 1)]
+              : [packed.get(row, i - 1), -packed.get(row, i)];
           };
           return [order.flatMap((i) => [re[i], im[i]]), re.flatMap((_, row) => order.flatMap((i) => entry(row, i)))];
         }),
@@ -383,5 +456,7 @@ const eigenvaluesEntry: OpEntry = {
     return [slice(slice(full, { axis: -2, end: size }), { axis: -1, end: size })];
   },
 };
-/** Eigenvalues of any square matrices as complex pairs, by their real parts, ascending. x: [..., N, N] -> [..., N, 2] */
+/**
+ * Eigenvalues of any square matrices as complex pairs, by their real parts, ascending. x: [..., N, N] -> [..., N, 2]
+ */
 export const eigenvalues = (x: Value): Value => applyAll(eigenvaluesEntry, [x])[0];

@@ -33,13 +33,31 @@ export const notEqual = binary({
 });
 
 const logical = (name: string, lower: string, reference: (a: boolean, b: boolean) => boolean) =>
-  binary({ name, lower, accepts: "bool", gradient: comparesValues, reference: (a, b) => Number(reference(a !== 0, b !== 0)) });
+  binary({
+    name,
+    lower,
+    accepts: "bool",
+    gradient: comparesValues,
+    reference: (a, b) => Number(reference(a !== 0, b !== 0)),
+  });
 export const logicalAnd = logical("logicalAnd", "And", (a, b) => a && b);
 export const logicalOr = logical("logicalOr", "Or", (a, b) => a || b);
 export const logicalXor = logical("logicalXor", "Xor", (a, b) => a !== b);
-export const logicalNot = unary({ name: "logicalNot", accepts: "bool", lower: "Not", gradient: comparesValues, reference: (x) => Number(x === 0) });
+export const logicalNot = unary({
+  name: "logicalNot",
+  accepts: "bool",
+  lower: "Not",
+  gradient: comparesValues,
+  reference: (x) => Number(x === 0),
+});
 
-export const isNan = unary({ name: "isNan", result: "bool", lower: "IsNaN", gradient: comparesValues, reference: (x) => Number(Number.isNaN(x)) });
+export const isNan = unary({
+  name: "isNan",
+  result: "bool",
+  lower: "IsNaN",
+  gradient: comparesValues,
+  reference: (x) => Number(Number.isNaN(x)),
+});
 export const isInfinite = unary({
   name: "isInfinite",
   result: "bool",
@@ -50,7 +68,14 @@ export const isInfinite = unary({
 
 const changesBits = notDifferentiable("changes bits of integers");
 const bitwise = (name: string, lower: string, reference: (a: bigint, b: bigint) => bigint) =>
-  binary({ name, lower, accepts: "integer", gradient: changesBits, reference: (a, b) => Number(reference(BigInt(a), BigInt(b))), exact: reference });
+  binary({
+    name,
+    lower,
+    accepts: "integer",
+    gradient: changesBits,
+    reference: (a, b) => Number(reference(BigInt(a), BigInt(b))),
+    exact: reference,
+  });
 export const bitwiseAnd = bitwise("bitwiseAnd", "BitwiseAnd", (a, b) => a & b);
 export const bitwiseOr = bitwise("bitwiseOr", "BitwiseOr", (a, b) => a | b);
 export const bitwiseXor = bitwise("bitwiseXor", "BitwiseXor", (a, b) => a ^ b);
@@ -64,7 +89,10 @@ export const bitwiseNot = unary({
   exact: (x) => ~x,
 });
 
-/** Shifts are computed in 32 or 64 bits. ONNX shifts only unsigned integers, and leaves open what as many places as there are bits do. */
+/**
+ * Shifts are computed in 32 or 64 bits. ONNX shifts only unsigned integers, and leaves open what as many places as
+ * there are bits do.
+ */
 function lowerShift(graph: Lowering, a: string, b: string, node: Node, direction: "LEFT" | "RIGHT"): string {
   const { dtype } = node.inputs[0];
   const wide = dtype === "i64" ? "i64" : "i32";
@@ -76,7 +104,10 @@ function lowerShift(graph: Lowering, a: string, b: string, node: Node, direction
     const [left, right] = [what, places].map((name) => cast(name, wide === "i64" ? ONNX_UINT64 : ONNX_UINT32));
     return cast(graph.node("BitShift", [left, right], { direction }), onnxTypeCode[wide]);
   };
-  const isInside = graph.node("And", [graph.node("GreaterOrEqual", [by, number(0)]), graph.node("Less", [by, number(bits)])]);
+  const isInside = graph.node("And", [
+    graph.node("GreaterOrEqual", [by, number(0)]),
+    graph.node("Less", [by, number(bits)]),
+  ]);
   const places = graph.node("Where", [isInside, by, number(bits - 1)]);
   let shifted: string;
   if (direction === "LEFT") shifted = graph.node("Where", [isInside, shift(x, places), number(0)]);
@@ -90,7 +121,10 @@ function lowerShift(graph: Lowering, a: string, b: string, node: Node, direction
 /** More places than any integer here has bits. */
 const BITS = 64n;
 
-/** a times 2 to the power b, modulo the range of the dtype; 0 for a b that is negative or as large as the number of bits. */
+/**
+ * a times 2 to the power b, modulo the range of the dtype; 0 for a b that is negative or as large as the number of
+ * bits.
+ */
 export const shiftLeft = binary({
   name: "shiftLeft",
   accepts: "integer",
@@ -99,7 +133,10 @@ export const shiftLeft = binary({
   reference: (a, b) => a * 2 ** b,
   exact: (a, b) => (b < 0n || b >= BITS ? 0n : a << b),
 });
-/** a divided by 2 to the power b, rounded down: the sign bit is repeated. A b that is negative or large leaves only sign bits: 0 or -1. */
+/**
+ * a divided by 2 to the power b, rounded down: the sign bit is repeated. A b that is negative or large leaves only sign
+ * bits: 0 or -1.
+ */
 export const shiftRight = binary({
   name: "shiftRight",
   accepts: "integer",

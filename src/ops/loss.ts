@@ -16,7 +16,12 @@ const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>(
   inputs: ["logits", "targets"],
   infer: ({ logits, targets }) => {
     if (!isInteger(targets.dtype)) {
-      throw new DTypeError({ where: "crossEntropy", expected: "i32 or i64 targets", received: describe(targets), fix: `cast them: cast(targets, "i32")` });
+      throw new DTypeError({
+        where: "crossEntropy",
+        expected: "i32 or i64 targets",
+        received: describe(targets),
+        fix: `cast them: cast(targets, "i32")`,
+      });
     }
     if (logits.shape.length !== 2 || targets.shape.length !== 1 || !sizesEqual(logits.shape[0], targets.shape[0])) {
       throw new ShapeError({
@@ -29,15 +34,19 @@ const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>(
     return [{ dtype: logits.dtype, shape: [] }, logits];
   },
   gradient: notDifferentiable("has several outputs; see crossEntropyEntry"),
-  // output 1, the log probabilities, is kept for the gradient; ONNX's SoftmaxCrossEntropyLoss does the same in twice the time
+  // output 1, the log probabilities, is kept for the gradient; ONNX's SoftmaxCrossEntropyLoss does the same in twice
+  // the time
   lower: (graph, { logits, targets }, { ignoreIndex }, node) => {
     const [{ dtype, shape }, { dtype: indexType }] = node.inputs;
     const logProbabilities = graph.node("LogSoftmax", [logits], { axis: 1 });
     const ignored = graph.node("Equal", [targets, graph.constant(indexType, [], [ignoreIndex])]); // [N]
     const safe = graph.node("Where", [ignored, graph.constant(indexType, [], [0]), targets]);
     const column = graph.sizes([shape[0], 1]);
-    const picked = graph.node("GatherElements", [logProbabilities, graph.node("Reshape", [safe, column])], { axis: 1 }); // [N, 1]
-    const counted = graph.node("Cast", [graph.node("Reshape", [graph.node("Not", [ignored]), column])], { to: onnxTypeCode[dtype] });
+    // [N, 1]
+    const picked = graph.node("GatherElements", [logProbabilities, graph.node("Reshape", [safe, column])], { axis: 1 });
+    const counted = graph.node("Cast", [graph.node("Reshape", [graph.node("Not", [ignored]), column])], {
+      to: onnxTypeCode[dtype],
+    });
     const total = graph.node("ReduceSum", [graph.node("Mul", [picked, counted])], { keepdims: 0 });
     const mean = graph.node("Div", [total, graph.node("ReduceSum", [counted], { keepdims: 0 })]);
     return [graph.node("Neg", [mean]), logProbabilities];
@@ -91,7 +100,10 @@ const countRows = (ignored: Value, like: Value) => sum(where(ignored, 0, scalar(
 export interface CrossEntropyOptions {
   /** Rows with this target do not count. @default -100 */
   ignoreIndex?: number;
-  /** Share of the target probability that is spread evenly over all classes. Szegedy et al. 2015, arXiv:1512.00567. @default 0 */
+  /**
+   * Share of the target probability that is spread evenly over all classes. Szegedy et al. 2015, arXiv:1512.00567.
+   * @default 0
+   */
   labelSmoothing?: number;
   /** How much each class counts: [V]. @default all the same */
   weight?: Value;
@@ -101,7 +113,11 @@ export interface CrossEntropyOptions {
  * Mean negative log likelihood of integer targets under softmax(logits), in nats. logits: [N, V], targets: [N] -> [].
  * With a weight the mean is weighted by those of the targets.
  */
-export function crossEntropy(logits: Value, targets: Value, { ignoreIndex = -100, labelSmoothing = 0, weight }: CrossEntropyOptions = {}): Value {
+export function crossEntropy(
+  logits: Value,
+  targets: Value,
+  { ignoreIndex = -100, labelSmoothing = 0, weight }: CrossEntropyOptions = {},
+): Value {
   if (labelSmoothing === 0 && !weight) return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
   crossEntropyEntry.inferTypes([logits, targets], { ignoreIndex }); // checks the operands
   const logProbabilities = logSoftmax(logits, 1);

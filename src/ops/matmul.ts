@@ -12,7 +12,16 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
-import { apply, broadcastPosition, defineOp, forEachIndex, hostTensor, OnnxFloat, type OpEntry, stridesOf } from "./define.ts";
+import {
+  apply,
+  broadcastPosition,
+  defineOp,
+  forEachIndex,
+  hostTensor,
+  OnnxFloat,
+  type OpEntry,
+  stridesOf,
+} from "./define.ts";
 import { sum, sumTo } from "./reduce.ts";
 import { reshape, transpose } from "./shape.ts";
 
@@ -28,7 +37,11 @@ type MatmulAttributes = { transposeA: boolean; transposeB: boolean; scale: numbe
 
 function isMatrixTranspose({ node, shape: { length } }: Value): boolean {
   const order = node.attributes.permutation as readonly number[];
-  return node.op === transpose.entry && order[length - 1] === length - 2 && order.every((axis, i) => i >= length - 2 || axis === i);
+  return (
+    node.op === transpose.entry &&
+    order[length - 1] === length - 2 &&
+    order.every((axis, i) => i >= length - 2 || axis === i)
+  );
 }
 
 /** [..., rows, columns] of an operand after its transpose. */
@@ -37,7 +50,12 @@ function matrixSizes(type: TensorType, isTransposed: boolean) {
   return isTransposed ? { rows: columns, columns: rows } : { rows, columns };
 }
 
-function inferMatmul(where: string, a: TensorType, b: TensorType, { transposeA, transposeB }: MatmulAttributes): TensorType {
+function inferMatmul(
+  where: string,
+  a: TensorType,
+  b: TensorType,
+  { transposeA, transposeB }: MatmulAttributes,
+): TensorType {
   requireFloatDType(where, a.dtype);
   if (a.dtype !== b.dtype) {
     throw new DTypeError({
@@ -98,14 +116,25 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
   // y = s op(a) op(b), so d op(a) = s dy op(b)^T and d op(b) = s op(a)^T dy; transposing once more undoes op
   gradient: ({ a, b, dy }, { transposeA, transposeB, scale }) => ({
-    a: sumTo(transposeA ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale }) : matmul(dy, b, { transposeB: !transposeB, scale }), a.shape),
-    b: sumTo(transposeB ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale }) : matmul(a, dy, { transposeA: !transposeA, scale }), b.shape),
+    a: sumTo(
+      transposeA
+        ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale })
+        : matmul(dy, b, { transposeB: !transposeB, scale }),
+      a.shape,
+    ),
+    b: sumTo(
+      transposeB
+        ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale })
+        : matmul(a, dy, { transposeA: !transposeA, scale }),
+      b.shape,
+    ),
   }),
   lower: (graph, { a, b }, { transposeA, transposeB, scale }, node) => {
     // ONNX Runtime leaves a product over nothing as it finds the memory, and refuses some that have no elements
     const [{ dtype, shape }] = node.outputs;
     const inner = matrixSizes(node.inputs[0], transposeA).columns;
-    if (inner === 0 || shape.includes(0)) return graph.node("Expand", [graph.constant(dtype, [], [0]), graph.sizes(shape)]);
+    if (inner === 0 || shape.includes(0))
+      return graph.node("Expand", [graph.constant(dtype, [], [0]), graph.sizes(shape)]);
     if (typeof inner === "number" && inner <= UNPACKED_ROWS) graph.keepUnpacked(b);
     const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
     if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
@@ -116,7 +145,11 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   simplify: ({ a, b }, { transposeA, transposeB, scale }) => {
     const [plainA, plainB] = [a, b].map((x) => (isMatrixTranspose(x) ? x.node.inputs[0] : undefined));
     if (!plainA && !plainB) return undefined;
-    const flags = { transposeA: transposeA !== (plainA !== undefined), transposeB: transposeB !== (plainB !== undefined), scale };
+    const flags = {
+      transposeA: transposeA !== (plainA !== undefined),
+      transposeB: transposeB !== (plainB !== undefined),
+      scale,
+    };
     return apply(matmulEntry, [plainA ?? a, plainB ?? b], flags);
   },
   reference: ({ a, b }, { transposeA, transposeB, scale }, [type]) => {
@@ -144,7 +177,11 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
  * Matrix product over the last two axes; leading axes broadcast. a: [..., M, K], b: [..., K, N] -> [..., M, N].
  * When b is one matrix, the leading axes of a are folded into M, so that one large product runs.
  */
-export function matmul(a: Value, b: Value, { transposeA = false, transposeB = false, scale = 1 }: MatmulOptions = {}): Value {
+export function matmul(
+  a: Value,
+  b: Value,
+  { transposeA = false, transposeB = false, scale = 1 }: MatmulOptions = {},
+): Value {
   const attributes = { transposeA, transposeB, scale };
   const leading = a.shape.slice(0, -1);
   if (b.shape.length === 2 && a.shape.length > 2 && !transposeA && isStatic(leading)) {
@@ -167,11 +204,16 @@ type LinearAttributes = { transposeB: boolean };
 const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
   name: "linear",
   precision: "low",
-  batch: (node, [x, weight, bias], isBatched) => (isBatched[1] || isBatched[2] ? undefined : [linear(x, weight, bias, node.attributes as LinearAttributes)]),
+  batch: (node, [x, weight, bias], isBatched) =>
+    isBatched[1] || isBatched[2] ? undefined : [linear(x, weight, bias, node.attributes as LinearAttributes)],
   inputs: ["x", "weight", "bias"],
   infer: ({ x, weight, bias }, { transposeB }) => {
     const type = inferMatmul("linear", x, weight, { transposeA: false, transposeB, scale: 1 });
-    if (bias.dtype !== x.dtype || bias.shape.length !== 1 || !sizesEqual(bias.shape[0], type.shape[type.shape.length - 1])) {
+    if (
+      bias.dtype !== x.dtype ||
+      bias.shape.length !== 1 ||
+      !sizesEqual(bias.shape[0], type.shape[type.shape.length - 1])
+    ) {
       throw new ShapeError({
         where: "linear",
         expected: `a bias of ${x.dtype}[${type.shape.at(-1)}]`,
@@ -186,7 +228,8 @@ const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
     weight: transposeB ? matmul(dy, x, { transposeA: true }) : matmul(x, dy, { transposeA: true }),
     bias: sum(dy, { axes: 0 }),
   }),
-  lower: (graph, { x, weight, bias }, { transposeB }) => graph.node("Gemm", [x, weight, bias], { transB: Number(transposeB) }),
+  lower: (graph, { x, weight, bias }, { transposeB }) =>
+    graph.node("Gemm", [x, weight, bias], { transB: Number(transposeB) }),
   reference: ({ x, weight, bias }, { transposeB }, [type]) => {
     const [product] = matmulEntry.reference([x, weight], { transposeA: false, transposeB, scale: 1 }, [type]);
     return hostTensor(
@@ -200,7 +243,12 @@ const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
  * x W + b in one operation. x: [..., D]; weight: [D, F], or [F, D] with transposeB; bias: [F] -> [..., F].
  * The plain path is add(matmul(x, weight), bias).
  */
-export function linear(x: Value, weight: Value, bias: Value, { transposeB = false }: { transposeB?: boolean } = {}): Value {
+export function linear(
+  x: Value,
+  weight: Value,
+  bias: Value,
+  { transposeB = false }: { transposeB?: boolean } = {},
+): Value {
   const leading: Shape = x.shape.slice(0, -1);
   if (!isStatic(leading)) {
     const product = matmul(x, weight, { transposeB });

@@ -1,7 +1,29 @@
 /** Moving elements about: composites of reshape, slice, concat, gather and the like, and the few entries they need. */
-import { type DType, describe, multiplySizes, normalizeAxis, OptionError, requireStatic, type Shape, ShapeError, type Size, type Value } from "../ir/index.ts";
+import {
+  type DType,
+  describe,
+  multiplySizes,
+  normalizeAxis,
+  OptionError,
+  requireStatic,
+  type Shape,
+  ShapeError,
+  type Size,
+  type Value,
+} from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
-import { apply, defineOp, forEachIndex, hostTensor, i64Vector, notDifferentiable, onnxTypeCode, scalar, stridesOf, vector } from "./define.ts";
+import {
+  apply,
+  defineOp,
+  forEachIndex,
+  hostTensor,
+  i64Vector,
+  notDifferentiable,
+  onnxTypeCode,
+  scalar,
+  stridesOf,
+  vector,
+} from "./define.ts";
 import { cast, where } from "./elementwise.ts";
 import { gather } from "./gather.ts";
 import { equal } from "./logic.ts";
@@ -9,9 +31,16 @@ import { broadcastTo, concat, reshape, slice, transpose } from "./shape.ts";
 
 /** Takes out axes of size 1. @default all of them */
 export function squeeze(x: Value, axes?: number | readonly number[]): Value {
-  const list = axes === undefined ? undefined : [axes].flat().map((axis) => normalizeAxis("squeeze", axis, x.shape.length));
+  const list =
+    axes === undefined ? undefined : [axes].flat().map((axis) => normalizeAxis("squeeze", axis, x.shape.length));
   for (const axis of list ?? []) {
-    if (x.shape[axis] !== 1) throw new ShapeError({ where: "squeeze", expected: `size 1 at axis ${axis}`, received: describe(x), fix: "name other axes" });
+    if (x.shape[axis] !== 1)
+      throw new ShapeError({
+        where: "squeeze",
+        expected: `size 1 at axis ${axis}`,
+        received: describe(x),
+        fix: "name other axes",
+      });
   }
   return reshape(
     x,
@@ -77,7 +106,8 @@ const flipEntry = defineOp<"x", { axes: readonly number[] }>({
     const out = hostTensor(x.shape);
     const strides = stridesOf(x.shape);
     forEachIndex(x.shape, (index, flat) => {
-      out.data[flat] = x.data[index.reduce((p, i, axis) => p + (axes.includes(axis) ? x.shape[axis] - 1 - i : i) * strides[axis], 0)];
+      out.data[flat] =
+        x.data[index.reduce((p, i, axis) => p + (axes.includes(axis) ? x.shape[axis] - 1 - i : i) * strides[axis], 0)];
     });
     return out;
   },
@@ -95,7 +125,9 @@ export function roll(x: Value, shifts: number | readonly number[], axes: number 
     const at = normalizeAxis("roll", axis, x.shape.length);
     const [size] = requireStatic("roll", [x.shape[at]]);
     const shift = size === 0 ? 0 : ((moves[i] % size) + size) % size;
-    return shift === 0 ? rolled : concat([slice(rolled, { axis: at, start: size - shift }), slice(rolled, { axis: at, end: size - shift })], at);
+    return shift === 0
+      ? rolled
+      : concat([slice(rolled, { axis: at, start: size - shift }), slice(rolled, { axis: at, end: size - shift })], at);
   }, x);
 }
 
@@ -113,12 +145,18 @@ const padEntry = defineOp<"x", { before: readonly number[]; after: readonly numb
     shape: x.shape.map((size, i) => (before[i] + after[i] === 0 ? size : (size as number) + before[i] + after[i])),
   }),
   gradient: ({ x, dy }, { before }) => ({
-    x: before.reduce((cut, start, axis) => (cut.shape[axis] === x.shape[axis] ? cut : slice(cut, { axis, start, end: start + (x.shape[axis] as number) })), dy),
+    x: before.reduce(
+      (cut, start, axis) =>
+        cut.shape[axis] === x.shape[axis] ? cut : slice(cut, { axis, start, end: start + (x.shape[axis] as number) }),
+      dy,
+    ),
   }),
   carries: ["x"],
   lower: (graph, { x }, { before, after, value }, node) => {
     const { dtype } = node.inputs[0];
-    return graph.node("Pad", [x, i64Vector(graph, [...before, ...after]), graph.constant(dtype, [], [value])], { mode: "constant" });
+    return graph.node("Pad", [x, i64Vector(graph, [...before, ...after]), graph.constant(dtype, [], [value])], {
+      mode: "constant",
+    });
   },
   reference: ({ x }, { before, value }, [type]) => {
     const out = hostTensor(type.shape);
@@ -137,7 +175,11 @@ const padEntry = defineOp<"x", { before: readonly number[]; after: readonly numb
  * @default zeros
  * @throws ShapeError when reflect or circular would need more elements than there are
  */
-export function pad(x: Value, padding: Padding, { mode = "constant", value = 0 }: { mode?: PadMode; value?: number } = {}): Value {
+export function pad(
+  x: Value,
+  padding: Padding,
+  { mode = "constant", value = 0 }: { mode?: PadMode; value?: number } = {},
+): Value {
   const rank = x.shape.length;
   if (padding.length > rank || padding.flat().some((n) => !Number.isInteger(n) || n < 0)) {
     throw new ShapeError({
@@ -152,8 +194,16 @@ export function pad(x: Value, padding: Padding, { mode = "constant", value = 0 }
   pairs.forEach(([before, after], axis) => {
     if (before + after > 0) requireStatic("pad", [x.shape[axis]]);
   });
-  if (mode === "constant") return apply(padEntry, [x], { before: pairs.map(([before]) => before), after: pairs.map(([, after]) => after), value });
-  return pairs.reduce((padded, [before, after], axis) => (before + after === 0 ? padded : padByIndex(padded, axis, before, after, mode)), x);
+  if (mode === "constant")
+    return apply(padEntry, [x], {
+      before: pairs.map(([before]) => before),
+      after: pairs.map(([, after]) => after),
+      value,
+    });
+  return pairs.reduce(
+    (padded, [before, after], axis) => (before + after === 0 ? padded : padByIndex(padded, axis, before, after, mode)),
+    x,
+  );
 }
 
 function padByIndex(x: Value, axis: number, before: number, after: number, mode: Exclude<PadMode, "constant">): Value {
@@ -205,7 +255,12 @@ export function repeatInterleave(x: Value, repeats: number, axis = -1): Value {
 
 function timesSize(size: Size, count: number): Size {
   if (!Number.isInteger(count) || count < 0) {
-    throw new OptionError({ where: "repeat", expected: "counts that are whole numbers, none negative", received: String(count), fix: "check the counts" });
+    throw new OptionError({
+      where: "repeat",
+      expected: "counts that are whole numbers, none negative",
+      received: String(count),
+      fix: "check the counts",
+    });
   }
   return typeof size === "number" ? size * count : multiplySizes(size, count);
 }
@@ -272,7 +327,10 @@ export function eye(rows: number, columns = rows, dtype: DType = "f32"): Value {
 }
 
 /** Elements x[..., i, ..., i + offset, ...] of two axes, as the last axis of the result. @default the last two axes */
-export function diagonal(x: Value, { offset = 0, axis1 = -2, axis2 = -1 }: { offset?: number; axis1?: number; axis2?: number } = {}): Value {
+export function diagonal(
+  x: Value,
+  { offset = 0, axis1 = -2, axis2 = -1 }: { offset?: number; axis1?: number; axis2?: number } = {},
+): Value {
   const rank = x.shape.length;
   const [a, b] = [axis1, axis2].map((axis) => normalizeAxis("diagonal", axis, rank));
   const others = x.shape.map((_, i) => i).filter((i) => i !== a && i !== b);
@@ -286,7 +344,10 @@ export function diagonal(x: Value, { offset = 0, axis1 = -2, axis2 = -1 }: { off
 /** `value` where the mask is true, x elsewhere. */
 export const maskedFill = (x: Value, mask: Value, value: number): Value => where(mask, scalar(value, x.dtype), x);
 
-/** 1 at each index along a new last axis of size `depth`, 0 elsewhere; all 0 for an index out of range. indices: [...] -> [..., depth] */
+/**
+ * 1 at each index along a new last axis of size `depth`, 0 elsewhere; all 0 for an index out of range. indices: [...]
+ * -> [..., depth]
+ */
 export function oneHot(indices: Value, depth: number, dtype: DType = "f32"): Value {
   return cast(equal(unsqueeze(indices, -1), arange(depth, indices.dtype)), dtype);
 }
@@ -296,7 +357,12 @@ export function splitSizes(x: Value, sizes: readonly number[], axis = -1): Value
   const at = normalizeAxis("split", axis, x.shape.length);
   const total = sizes.reduce((a, b) => a + b, 0);
   if (total !== x.shape[at]) {
-    throw new ShapeError({ where: "split", expected: `sizes that add up to ${x.shape[at]}`, received: `[${sizes}]`, fix: "check the sizes" });
+    throw new ShapeError({
+      where: "split",
+      expected: `sizes that add up to ${x.shape[at]}`,
+      received: `[${sizes}]`,
+      fix: "check the sizes",
+    });
   }
   let end = 0;
   return sizes.map((size) => {

@@ -1,7 +1,16 @@
 import { describe, normalizeAxis, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
 import { alongAxes, leadingAxes } from "./batch.ts";
-import { applyAll, defineOp, forEachIndex, hostTensor, i64Vector, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
+import {
+  applyAll,
+  defineOp,
+  forEachIndex,
+  hostTensor,
+  i64Vector,
+  notDifferentiable,
+  OnnxFloat,
+  type OpEntry,
+} from "./define.ts";
 import { pad } from "./movement.ts";
 import { statisticsLike } from "./normalize.ts";
 import { averagePool } from "./pooling.ts";
@@ -27,7 +36,9 @@ const standardizeBase = defineOp<"x", StandardizeAttributes>({
     const average = graph.node("ReduceMean", [x, reduced], { keepdims: 1 });
     const centred = graph.node("Sub", [x, average]);
     const variance = graph.node("ReduceMean", [graph.node("Mul", [centred, centred]), reduced], { keepdims: 1 });
-    const inverse = graph.node("Reciprocal", [graph.node("Sqrt", [graph.node("Add", [variance, graph.constant(dtype, [], [epsilon])])])]);
+    const inverse = graph.node("Reciprocal", [
+      graph.node("Sqrt", [graph.node("Add", [variance, graph.constant(dtype, [], [epsilon])])]),
+    ]);
     return [graph.node("Mul", [centred, inverse]), average, inverse];
   },
   reference: ({ x }, { axes, epsilon }, [type, statistics]) => {
@@ -71,7 +82,11 @@ const standardizeEntry: OpEntry = {
 };
 
 /** Mean 0 and variance 1 over axes of known size. */
-function standardize(x: Value, axes: readonly number[], epsilon: number): { normal: Value; mean: Value; inverse: Value } {
+function standardize(
+  x: Value,
+  axes: readonly number[],
+  epsilon: number,
+): { normal: Value; mean: Value; inverse: Value } {
   requireStatic(
     "normalization",
     axes.map((axis) => x.shape[axis]),
@@ -159,8 +174,15 @@ export interface AffineNormOptions {
   /** @default 1e-5 */
   epsilon?: number;
 }
-/** Normalises each example over groups of channels and all spatial axes. x: [N, C, ...]. Wu and He 2018, arXiv:1803.08494. */
-export function groupNorm(x: Value, numGroups: number, { weight, bias, epsilon = 1e-5 }: AffineNormOptions = {}): Value {
+/**
+ * Normalises each example over groups of channels and all spatial axes. x: [N, C, ...]. Wu and He 2018,
+ * arXiv:1803.08494.
+ */
+export function groupNorm(
+  x: Value,
+  numGroups: number,
+  { weight, bias, epsilon = 1e-5 }: AffineNormOptions = {},
+): Value {
   const channels = requireChannels("groupNorm", x, [weight, bias]);
   if (channels % numGroups !== 0) {
     throw new ShapeError({
@@ -176,7 +198,9 @@ export function groupNorm(x: Value, numGroups: number, { weight, bias, epsilon =
   return affine(reshape(normal, x.shape), weight, bias);
 }
 
-/** Normalises each channel of each example over the spatial axes. x: [N, C, ...]. Ulyanov et al. 2016, arXiv:1607.08022. */
+/**
+ * Normalises each channel of each example over the spatial axes. x: [N, C, ...]. Ulyanov et al. 2016, arXiv:1607.08022.
+ */
 export function instanceNorm(x: Value, options: AffineNormOptions = {}): Value {
   return groupNorm(x, requireChannels("instanceNorm", x, []), options);
 }
@@ -189,7 +213,13 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
   infer: ({ x, weight }) => {
     requireFloatDType("rmsNorm", x.dtype);
     const width = x.shape[x.shape.length - 1];
-    if (width === 0) throw new ShapeError({ where: "rmsNorm", expected: "a last axis that is not empty", received: describe(x), fix: "check the data" });
+    if (width === 0)
+      throw new ShapeError({
+        where: "rmsNorm",
+        expected: "a last axis that is not empty",
+        received: describe(x),
+        fix: "check the data",
+      });
     if (weight.shape.length !== 1 || weight.shape[0] !== width || weight.dtype !== x.dtype) {
       throw new ShapeError({
         where: "rmsNorm",
@@ -202,7 +232,11 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
   },
   gradient: notDifferentiable("has several outputs; see rmsNormEntry"),
   lower: (graph, { x, weight }, { epsilon }, node) => {
-    const outputs = graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, { axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 });
+    const outputs = graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, {
+      axis: -1,
+      epsilon: new OnnxFloat(epsilon),
+      stash_type: 1,
+    });
     graph.keepOnCpu(); // WebGPU's kernel leaves the second output empty
     return statisticsLike(graph, node, outputs);
   },
@@ -244,7 +278,10 @@ export function rmsNorm(x: Value, weight: Value, epsilon = 1e-6): Value {
 
 /** x divided by its length along an axis, or by epsilon where it is shorter. */
 export function l2Normalize(x: Value, { axis = -1, epsilon = 1e-12 }: { axis?: number; epsilon?: number } = {}): Value {
-  return div(x, maximum(norm(x, { axes: normalizeAxis("l2Normalize", axis, x.shape.length), keepDims: true }), epsilon));
+  return div(
+    x,
+    maximum(norm(x, { axes: normalizeAxis("l2Normalize", axis, x.shape.length), keepDims: true }), epsilon),
+  );
 }
 
 export interface LocalResponseNormOptions {
@@ -258,7 +295,10 @@ export interface LocalResponseNormOptions {
   k?: number;
 }
 /** Divides by the activity of neighbouring channels. x: [N, C, ...]. Krizhevsky et al. 2012, section 3.3. */
-export function localResponseNorm(x: Value, { size, alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions): Value {
+export function localResponseNorm(
+  x: Value,
+  { size, alpha = 1e-4, beta = 0.75, k = 1 }: LocalResponseNormOptions,
+): Value {
   const [batch, channels, ...rest] = requireStatic("localResponseNorm", x.shape);
   const inner = rest.reduce((a, b) => a * b, 1);
   const squares = reshape(square(x), [batch, 1, channels, inner]);

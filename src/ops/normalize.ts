@@ -1,7 +1,17 @@
 import { describe, type Node, normalizeAxis, requireFloatDType, ShapeError, type Value } from "../ir/index.ts";
 import { add, exp, mul, sub } from "./arithmetic.ts";
 import { alongAxes, leadingAxes } from "./batch.ts";
-import { apply, applyAll, defineOp, hostTensor, type Lowering, notDifferentiable, OnnxFloat, type OpEntry, onnxTypeCode } from "./define.ts";
+import {
+  apply,
+  applyAll,
+  defineOp,
+  hostTensor,
+  type Lowering,
+  notDifferentiable,
+  OnnxFloat,
+  type OpEntry,
+  onnxTypeCode,
+} from "./define.ts";
 import { mean, sum, sumTo } from "./reduce.ts";
 
 /** Applies `f` to each vector along `axis`. */
@@ -104,7 +114,11 @@ const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
   },
   gradient: notDifferentiable("has several outputs; see layerNormEntry"),
   lower: (graph, { x, weight, bias }, { epsilon }, node) =>
-    statisticsLike(graph, node, graph.nodes("LayerNormalization", [x, weight, bias], 3, { axis: -1, epsilon: new OnnxFloat(epsilon) })),
+    statisticsLike(
+      graph,
+      node,
+      graph.nodes("LayerNormalization", [x, weight, bias], 3, { axis: -1, epsilon: new OnnxFloat(epsilon) }),
+    ),
   reference: ({ x, weight, bias }, { epsilon }, [type, statistics]) => {
     const width = type.shape[type.shape.length - 1] as number;
     const means = hostTensor(statistics.shape);
@@ -134,13 +148,17 @@ const layerNormEntry: OpEntry = {
     if (dy) {
       // dx = inverse (g - mean(g) - normal mean(g normal)) with g = dy weight
       const g = mul(dy, weight);
-      const inner = sub(sub(g, mean(g, { axes: last, keepDims: true })), mul(normal, mean(mul(g, normal), { axes: last, keepDims: true })));
+      const inner = sub(
+        sub(g, mean(g, { axes: last, keepDims: true })),
+        mul(normal, mean(mul(g, normal), { axes: last, keepDims: true })),
+      );
       dx = mul(inverse, inner);
     }
     // the statistics are outputs too, so that the gradient of the gradient is right
     const plus = (term: Value) => (dx ? add(dx, term) : add(mul(x, 0), term));
     if (dMean) dx = plus(mul(dMean, 1 / width));
-    if (dInverse) dx = plus(mul(mul(dInverse, mul(inverse, inverse)), mul(normal, -1 / width))); // d inverse/dx = -inverse^2 normal / D
+    // d inverse/dx = -inverse^2 normal / D
+    if (dInverse) dx = plus(mul(mul(dInverse, mul(inverse, inverse)), mul(normal, -1 / width)));
     return [dx, dy && sumTo(mul(dy, normal), weight.shape), dy && sumTo(dy, bias.shape)];
   },
 };

@@ -1,7 +1,27 @@
-import { DTypeError, describe, isFloat, type Node, normalizeAxis, ShapeError, type TensorType, type Value } from "../ir/index.ts";
+import {
+  DTypeError,
+  describe,
+  isFloat,
+  type Node,
+  normalizeAxis,
+  ShapeError,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { alongAxes } from "./batch.ts";
-import { apply, applyAll, defineOp, hostTensor, type Lowering, notDifferentiable, type OpEntry, onnxTypeCode, scalar, stridesOf } from "./define.ts";
+import {
+  apply,
+  applyAll,
+  defineOp,
+  hostTensor,
+  type Lowering,
+  notDifferentiable,
+  type OpEntry,
+  onnxTypeCode,
+  scalar,
+  stridesOf,
+} from "./define.ts";
 import { cast } from "./elementwise.ts";
 import { scatterAddAlong } from "./gather.ts";
 import { exactReduce, reducedShape, referenceReduce } from "./reduce.ts";
@@ -34,12 +54,22 @@ function argReduction(name: string, opType: "ArgMax" | "ArgMin") {
     inputs: ["x"],
     infer: ({ x }, { axis, keepDims }) => {
       if (x.shape[axis] === 0)
-        throw new ShapeError({ where: name, expected: "an axis that is not empty", received: `axis ${axis} of size 0`, fix: "check the data" });
+        throw new ShapeError({
+          where: name,
+          expected: "an axis that is not empty",
+          received: `axis ${axis} of size 0`,
+          fix: "check the data",
+        });
       return { dtype: "i64", shape: reducedShape(x.shape, [axis], keepDims) };
     },
     gradient: notDifferentiable("gives an index"),
     lower: (graph, { x }, { axis, keepDims }, node) => {
-      const ranked = lowerNanAs(graph, x, node, opType === "ArgMax" ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY);
+      const ranked = lowerNanAs(
+        graph,
+        x,
+        node,
+        opType === "ArgMax" ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY,
+      );
       return graph.node(opType, [ranked], { axis, keepdims: Number(keepDims) });
     },
     reference: ({ x }, { axis }, [type]) => referenceReduce(x, [axis], type, (group) => firstOf(group, precedes)),
@@ -55,7 +85,8 @@ export const argmax = argReduction("argmax", "ArgMax");
 export const argmin = argReduction("argmin", "ArgMin");
 
 function requireNumbers(where: string, x: TensorType): void {
-  if (x.dtype === "bool") throw new DTypeError({ where, expected: "numbers", received: describe(x), fix: 'cast it first: cast(x, "i32")' });
+  if (x.dtype === "bool")
+    throw new DTypeError({ where, expected: "numbers", received: describe(x), fix: 'cast it first: cast(x, "i32")' });
 }
 
 type TopkAttributes = { k: number; axis: number; largest: boolean };
@@ -67,7 +98,12 @@ const topkBase = defineOp<"x", TopkAttributes>({
     requireNumbers("topk", x);
     const size = x.shape[axis];
     if (typeof size === "number" && k > size) {
-      throw new ShapeError({ where: "topk", expected: `k of at most ${size}, the size of axis ${axis}`, received: String(k), fix: "ask for fewer" });
+      throw new ShapeError({
+        where: "topk",
+        expected: `k of at most ${size}, the size of axis ${axis}`,
+        received: String(k),
+        fix: "ask for fewer",
+      });
     }
     const shape = x.shape.map((s, i) => (i === axis ? k : s));
     return [
@@ -78,9 +114,14 @@ const topkBase = defineOp<"x", TopkAttributes>({
   gradient: notDifferentiable("has several outputs; see topkEntry"),
   lower: (graph, { x }, { k, axis, largest }, node) => {
     // ONNX Runtime's TopK ends the process when there is nothing to order
-    if (node.outputs[0].shape.includes(0)) return node.outputs.map(({ dtype, shape }) => graph.constant(dtype, shape as readonly number[], []));
+    if (node.outputs[0].shape.includes(0))
+      return node.outputs.map(({ dtype, shape }) => graph.constant(dtype, shape as readonly number[], []));
     const ranked = lowerNanAs(graph, x, node, Number.POSITIVE_INFINITY);
-    const [values, indices] = graph.nodes("TopK", [ranked, graph.constant("i64", [1], [k])], 2, { axis, largest: Number(largest), sorted: 1 });
+    const [values, indices] = graph.nodes("TopK", [ranked, graph.constant("i64", [1], [k])], 2, {
+      axis,
+      largest: Number(largest),
+      sorted: 1,
+    });
     return [isFloat(node.inputs[0].dtype) ? graph.node("GatherElements", [x, indices], { axis }) : values, indices];
   },
   reference: ({ x }, { axis, largest }, [type]) => {
@@ -115,12 +156,16 @@ function bestPositions<N extends number | bigint>(
 ): { along: number; flat: number }[] {
   const [size, k, inner] = [x.shape[axis], shape[axis], stridesOf(x.shape)[axis]];
   const positions = new Array<{ along: number; flat: number }>(shape.reduce((a, b) => a * b, 1));
-  const compare = (a: N, b: N) => (Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) || a < b ? -1 : a > b ? 1 : 0);
+  const compare = (a: N, b: N) =>
+    Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) || a < b ? -1 : a > b ? 1 : 0;
   for (let row = 0; row < positions.length / k; row++) {
     const [block, offset] = [Math.floor(row / inner), row % inner];
     const flat = (j: number) => (block * size + j) * inner + offset;
-    const ranked = Array.from({ length: size }, (_, j) => j).sort((a, b) => (largest ? -1 : 1) * compare(x.data[flat(a)], x.data[flat(b)]) || a - b);
-    for (let j = 0; j < k; j++) positions[(block * k + j) * inner + offset] = { along: ranked[j], flat: flat(ranked[j]) };
+    const ranked = Array.from({ length: size }, (_, j) => j).sort(
+      (a, b) => (largest ? -1 : 1) * compare(x.data[flat(a)], x.data[flat(b)]) || a - b,
+    );
+    for (let j = 0; j < k; j++)
+      positions[(block * k + j) * inner + offset] = { along: ranked[j], flat: flat(ranked[j]) };
   }
   return positions;
 }
@@ -140,16 +185,29 @@ export interface Ordered {
 }
 
 /** The k largest (or smallest) elements along an axis, best first; at ties the first. @default last axis, largest */
-export function topk(x: Value, k: number, { axis = -1, largest = true }: { axis?: number; largest?: boolean } = {}): Ordered {
+export function topk(
+  x: Value,
+  k: number,
+  { axis = -1, largest = true }: { axis?: number; largest?: boolean } = {},
+): Ordered {
   const at = normalizeAxis("topk", axis, x.shape.length);
   const [values, indices] = applyAll(topkEntry, [x], { k, axis: at, largest });
   return { values, indices };
 }
 
 /** All elements along an axis of known size in order; equal elements keep theirs. @default last axis, ascending */
-export function sort(x: Value, { axis = -1, descending = false }: { axis?: number; descending?: boolean } = {}): Ordered {
+export function sort(
+  x: Value,
+  { axis = -1, descending = false }: { axis?: number; descending?: boolean } = {},
+): Ordered {
   const size = x.shape[normalizeAxis("sort", axis, x.shape.length)];
-  if (typeof size !== "number") throw new ShapeError({ where: "sort", expected: "an axis of known size", received: String(size), fix: "fix this size" });
+  if (typeof size !== "number")
+    throw new ShapeError({
+      where: "sort",
+      expected: "an axis of known size",
+      received: String(size),
+      fix: "fix this size",
+    });
   if (size === 0) return { values: x, indices: cast(x, "i64") };
   return topk(x, size, { axis, largest: descending });
 }
@@ -176,7 +234,11 @@ const cumsumEntry: OpEntry = defineOp<"x", CumulativeAttributes>({
   },
   gradient: ({ dy }, attributes) => ({ x: cumsum(dy, { ...attributes, reverse: !attributes.reverse }) }),
   lower: (graph, { x }, { axis, exclusive, reverse }, { inputs: [{ dtype }] }) => {
-    const sums = (name: string) => graph.node("CumSum", [name, graph.constant("i64", [], [axis])], { exclusive: Number(exclusive), reverse: Number(reverse) });
+    const sums = (name: string) =>
+      graph.node("CumSum", [name, graph.constant("i64", [], [axis])], {
+        exclusive: Number(exclusive),
+        reverse: Number(reverse),
+      });
     if (dtype !== "i8" && dtype !== "u8") return sums(x);
     return graph.node("Cast", [sums(graph.node("Cast", [x], { to: onnxTypeCode.i32 }))], { to: onnxTypeCode[dtype] });
   },
@@ -220,13 +282,19 @@ export function cumsum(x: Value, { axis = -1, exclusive = false, reverse = false
 }
 
 /**
- * Product of all elements up to each along an axis of known size n: in log2(n) rounds, each multiplying by the array moved
- * by 1, 2, 4, ..., so that the gradient is exact at zeros too. Hillis and Steele 1986.
+ * Product of all elements up to each along an axis of known size n: in log2(n) rounds, each multiplying by the array
+ * moved by 1, 2, 4, ..., so that the gradient is exact at zeros too. Hillis and Steele 1986.
  */
 export function cumprod(x: Value, axis = -1): Value {
   const at = normalizeAxis("cumprod", axis, x.shape.length);
   const size = x.shape[at];
-  if (typeof size !== "number") throw new ShapeError({ where: "cumprod", expected: "an axis of known size", received: String(size), fix: "fix this size" });
+  if (typeof size !== "number")
+    throw new ShapeError({
+      where: "cumprod",
+      expected: "an axis of known size",
+      received: String(size),
+      fix: "fix this size",
+    });
   let products = x;
   for (let reach = 1; reach < size; reach *= 2) {
     const moved = mul(slice(products, { axis: at, start: reach }), slice(products, { axis: at, end: size - reach }));

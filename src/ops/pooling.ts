@@ -3,7 +3,19 @@ import { mul } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { convTranspose } from "./convolution.ts";
 import { padsOf, perAxis, type Window, windowCounts } from "./convolution-window.ts";
-import { apply, applyAll, constantOf, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf, vector } from "./define.ts";
+import {
+  apply,
+  applyAll,
+  constantOf,
+  defineOp,
+  filled,
+  forEachIndex,
+  hostTensor,
+  notDifferentiable,
+  type OpEntry,
+  stridesOf,
+  vector,
+} from "./define.ts";
 import { addAtPositions, gather } from "./gather.ts";
 import type { Padding } from "./movement.ts";
 import { max, mean } from "./reduce.ts";
@@ -32,15 +44,33 @@ export interface AveragePoolOptions extends PoolOptions {
 type PoolAttributes = Window & { kernel: readonly number[] };
 
 /** The window, and the pads made longer at the end where ceilMode wants another position. */
-function poolWindow(where: string, x: Value, { kernelSize, stride = kernelSize, padding = 0, ceilMode = false, dilation = 1 }: MaxPoolOptions): PoolAttributes {
+function poolWindow(
+  where: string,
+  x: Value,
+  { kernelSize, stride = kernelSize, padding = 0, ceilMode = false, dilation = 1 }: MaxPoolOptions,
+): PoolAttributes {
   requireFloatDType(where, x.dtype);
   const rank = x.shape.length - 2;
-  if (rank < 1) throw new ShapeError({ where, expected: "x [N, C, ...spatial]", received: describe(x), fix: "add a batch or a channel axis" });
+  if (rank < 1)
+    throw new ShapeError({
+      where,
+      expected: "x [N, C, ...spatial]",
+      received: describe(x),
+      fix: "add a batch or a channel axis",
+    });
   const kernel = perAxis(where, "kernelSize", kernelSize, rank, 1);
-  const window = { stride: perAxis(where, "stride", stride, rank, 1), dilation: perAxis(where, "dilation", dilation, rank, 1) };
+  const window = {
+    stride: perAxis(where, "stride", stride, rank, 1),
+    dilation: perAxis(where, "dilation", dilation, rank, 1),
+  };
   const pads = [...padsOf(where, padding, rank)];
   if (pads.some((pad, i) => pad > kernel[i % rank] / 2)) {
-    throw new ShapeError({ where, expected: "padding of at most half the kernel", received: `padding ${pads}, kernel ${kernel}`, fix: "pad less" });
+    throw new ShapeError({
+      where,
+      expected: "padding of at most half the kernel",
+      received: `padding ${pads}, kernel ${kernel}`,
+      fix: "pad less",
+    });
   }
   const sizes = requireStatic(where, x.shape.slice(2));
   if (ceilMode) {
@@ -53,13 +83,24 @@ function poolWindow(where: string, x: Value, { kernelSize, stride = kernelSize, 
     });
   }
   if (windowCounts(sizes, kernel, { ...window, pads }).some((count) => count < 1)) {
-    throw new ShapeError({ where, expected: "an input at least as large as the window", received: `${describe(x)}, kernel ${kernel}`, fix: "pad more" });
+    throw new ShapeError({
+      where,
+      expected: "an input at least as large as the window",
+      received: `${describe(x)}, kernel ${kernel}`,
+      fix: "pad more",
+    });
   }
   return { ...window, pads, kernel };
 }
 
-const onnxPool = ({ kernel, stride, pads, dilation }: PoolAttributes) => ({ kernel_shape: kernel, strides: stride, pads, dilations: dilation });
-const pooledShape = (x: { shape: readonly unknown[] }, attributes: PoolAttributes) => windowCounts(x.shape.slice(2) as number[], attributes.kernel, attributes);
+const onnxPool = ({ kernel, stride, pads, dilation }: PoolAttributes) => ({
+  kernel_shape: kernel,
+  strides: stride,
+  pads,
+  dilations: dilation,
+});
+const pooledShape = (x: { shape: readonly unknown[] }, attributes: PoolAttributes) =>
+  windowCounts(x.shape.slice(2) as number[], attributes.kernel, attributes);
 
 /** Calls `visit` with each output position and each input position of its window. */
 function forEachWindow(
@@ -135,7 +176,8 @@ const averagePoolEntry: OpEntry = defineOp<"x", PoolAttributes>({
   inputs: ["x"],
   infer: ({ x }, attributes) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...pooledShape(x, attributes)] }),
   gradient: ({ x, dy }, attributes) => ({ x: spread(dy, x, attributes) }),
-  lower: (graph, { x }, attributes) => graph.node("AveragePool", [x], { ...onnxPool(attributes), count_include_pad: 1 }),
+  lower: (graph, { x }, attributes) =>
+    graph.node("AveragePool", [x], { ...onnxPool(attributes), count_include_pad: 1 }),
   reference: ({ x }, attributes, [type]) => {
     const out = hostTensor(type.shape);
     const count = attributes.kernel.reduce((a, b) => a * b, 1);
@@ -150,10 +192,15 @@ function spread(dy: Value, x: Value, { kernel, stride, pads }: PoolAttributes): 
   const rank = kernel.length;
   const images = (shape: Value["shape"]) => [(shape[0] as number) * (shape[1] as number), 1, ...shape.slice(2)];
   const weight = filled([1, 1, ...kernel], 1 / kernel.reduce((a, b) => a * b, 1), dy.dtype);
-  const least = kernel.map((size, i) => stride[i] * ((dy.shape[i + 2] as number) - 1) + size - pads[i] - pads[i + rank]);
+  const least = kernel.map(
+    (size, i) => stride[i] * ((dy.shape[i + 2] as number) - 1) + size - pads[i] - pads[i + rank],
+  );
   const outputPadding = least.map((size, i) => (x.shape[i + 2] as number) - size);
   const padding = kernel.map((_, i) => [pads[i], pads[i + rank]] as const);
-  return reshape(convTranspose(reshape(dy, images(dy.shape)), weight, undefined, { stride, padding, outputPadding }), x.shape);
+  return reshape(
+    convTranspose(reshape(dy, images(dy.shape)), weight, undefined, { stride, padding, outputPadding }),
+    x.shape,
+  );
 }
 
 /** Mean of each window. x: [N, C, ...sizes] -> [N, C, ...counts] */
@@ -182,14 +229,19 @@ export function averagePool(x: Value, { countIncludePad = true, ...options }: Av
 
 /** First and last element (exclusive) of each of `count` nearly equal parts of `size` elements. */
 const adaptiveBounds = (size: number, count: number) =>
-  Array.from({ length: count }, (_, i) => [Math.floor((i * size) / count), Math.ceil(((i + 1) * size) / count)] as const);
+  Array.from(
+    { length: count },
+    (_, i) => [Math.floor((i * size) / count), Math.ceil(((i + 1) * size) / count)] as const,
+  );
 
 /** Mean of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
 export function adaptiveAveragePool(x: Value, outputSize: number | readonly number[]): Value {
   const rank = x.shape.length - 2;
   return perAxis("adaptiveAveragePool", "outputSize", outputSize, rank, 1).reduce((pooled, count, i) => {
     const size = requireStatic("adaptiveAveragePool", x.shape)[i + 2];
-    const rows = adaptiveBounds(size, count).map(([start, end]) => Array.from({ length: size }, (_, j) => (j >= start && j < end ? 1 / (end - start) : 0)));
+    const rows = adaptiveBounds(size, count).map(([start, end]) =>
+      Array.from({ length: size }, (_, j) => (j >= start && j < end ? 1 / (end - start) : 0)),
+    );
     return contractAxis(pooled, rows, i + 2);
   }, x);
 }
@@ -201,7 +253,9 @@ export function adaptiveMaxPool(x: Value, outputSize: number | readonly number[]
     const bounds = adaptiveBounds(requireStatic("adaptiveMaxPool", x.shape)[i + 2], count);
     const longest = Math.max(...bounds.map(([start, end]) => end - start));
     // shorter parts repeat their last element
-    const indices = bounds.flatMap(([start, end]) => Array.from({ length: longest }, (_, j) => Math.min(start + j, end - 1)));
+    const indices = bounds.flatMap(([start, end]) =>
+      Array.from({ length: longest }, (_, j) => Math.min(start + j, end - 1)),
+    );
     return max(gather(pooled, reshape(vector(indices), [count, longest]), i + 2), { axes: i + 3 });
   }, x);
 }

@@ -1,8 +1,27 @@
-import { DTypeError, describe, type Node, normalizeAxis, requireFloatDType, requireStatic, roundHalfToEven, ShapeError, type Value } from "../ir/index.ts";
+import {
+  DTypeError,
+  describe,
+  type Node,
+  normalizeAxis,
+  requireFloatDType,
+  requireStatic,
+  roundHalfToEven,
+  ShapeError,
+  type Value,
+} from "../ir/index.ts";
 import { add, clip, floor, mul, round, sub } from "./arithmetic.ts";
 import { leadingAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import { apply, constantOf, defineOp, hostTensor, type Lowering, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
+import {
+  apply,
+  constantOf,
+  defineOp,
+  hostTensor,
+  type Lowering,
+  notDifferentiable,
+  type OpEntry,
+  stridesOf,
+} from "./define.ts";
 import { cast } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { stack } from "./movement.ts";
@@ -56,12 +75,19 @@ const quantizeEntry = defineOp<"x" | "scale" | "zeroPoint", QuantizeAttributes>(
 });
 
 const parameter = (given: number | readonly number[] | Value, dtype: Value["dtype"]): Value =>
-  typeof given === "number" ? constantOf([given], [], dtype) : "node" in given ? given : constantOf(given, [given.length], dtype);
+  typeof given === "number"
+    ? constantOf([given], [], dtype)
+    : "node" in given
+      ? given
+      : constantOf(given, [given.length], dtype);
 
 /** round(x / scale) + zeroPoint as 8-bit integers, cut at their range; halves are rounded to even, NaN is the least. */
 export function quantizeLinear(x: Value, { scale, zeroPoint = 0, axis, dtype = "i8" }: QuantizeOptions): Value {
   const scales = parameter(scale, x.dtype);
-  const zeros = typeof zeroPoint === "number" && scales.shape.length === 1 ? new Array<number>(scales.shape[0] as number).fill(zeroPoint) : zeroPoint;
+  const zeros =
+    typeof zeroPoint === "number" && scales.shape.length === 1
+      ? new Array<number>(scales.shape[0] as number).fill(zeroPoint)
+      : zeroPoint;
   const at = x.shape.length === 0 ? 0 : normalizeAxis("quantizeLinear", axis ?? 0, x.shape.length);
   return apply(quantizeEntry, [x, scales, parameter(zeros, dtype)], { axis: at, dtype });
 }
@@ -71,7 +97,12 @@ export function dequantizeLinear(q: Value, { scale, zeroPoint = 0, axis }: Omit<
   const scales = parameter(scale, "f32");
   const { dtype } = scales;
   const alongAxis = (vector: Value) =>
-    vector.shape.length === 0 ? vector : reshape(vector, [-1, ...q.shape.slice(normalizeAxis("dequantizeLinear", axis ?? 0, q.shape.length) + 1).map(() => 1)]);
+    vector.shape.length === 0
+      ? vector
+      : reshape(vector, [
+          -1,
+          ...q.shape.slice(normalizeAxis("dequantizeLinear", axis ?? 0, q.shape.length) + 1).map(() => 1),
+        ]);
   const zeros = cast(parameter(zeroPoint, dtype), dtype);
   return mul(sub(cast(q, dtype), alongAxis(zeros)), alongAxis(scales));
 }
@@ -86,10 +117,14 @@ export interface FakeQuantizeOptions {
   quantMax?: number;
 }
 /**
- * x as it is after quantizing and dequantizing, with the gradient of x cut at the range's ends: training sees the rounding.
- * Jacob et al. 2017, arXiv:1712.05877, section 3; Bengio et al. 2013, arXiv:1308.3432 for the straight-through gradient.
+ * x as it is after quantizing and dequantizing, with the gradient of x cut at the range's ends: training sees the
+ * rounding. Jacob et al. 2017, arXiv:1712.05877, section 3; Bengio et al. 2013, arXiv:1308.3432 for the
+ * straight-through gradient.
  */
-export function fakeQuantize(x: Value, { scale, zeroPoint = 0, quantMin = -128, quantMax = 127 }: FakeQuantizeOptions): Value {
+export function fakeQuantize(
+  x: Value,
+  { scale, zeroPoint = 0, quantMin = -128, quantMax = 127 }: FakeQuantizeOptions,
+): Value {
   const steps = mul(x, 1 / scale);
   const rounded = clip(round(steps), { min: quantMin - zeroPoint, max: quantMax - zeroPoint });
   // inside counts what rounds to a number of the range, half a step beyond its ends too
@@ -103,8 +138,8 @@ export interface BlockMatmulOptions {
   /** Weights that share a scale: 16, 32, 64, 128 or 256. */
   blockSize: number;
   /**
-   * "int8" rounds x to 8 bits, with a scale for each block: several times as fast on the CPU, and what llama.cpp does. Other devices compute
-   * in f32 all the same. @default "f32"
+   * "int8" rounds x to 8 bits, with a scale for each block: several times as fast on the CPU, and what llama.cpp does.
+   * Other devices compute in f32 all the same. @default "f32"
    */
   activations?: "f32" | "int8";
 }
@@ -123,7 +158,12 @@ export function lowerBlockMatmul(
   const { shape } = node.inputs[0];
   const width = shape[shape.length - 1] as number;
   const accuracy = activations === "int8" && !graph.isWebGpu ? ACCURACY_INT8 : 0;
-  return graph.node("MatMulNBits", operands, { K: width, N: features, bits, block_size: blockSize, accuracy_level: accuracy }, "com.microsoft");
+  return graph.node(
+    "MatMulNBits",
+    operands,
+    { K: width, N: features, bits, block_size: blockSize, accuracy_level: accuracy },
+    "com.microsoft",
+  );
 }
 
 const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
@@ -158,15 +198,23 @@ const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoin
     return { dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] };
   },
   gradient: ({ x, packed, scales, zeroPoints, dy }, { bits, blockSize }) => ({
-    x: matmul(dy, dequantizeBlocks(packed, scales, zeroPoints, x.shape[x.shape.length - 1] as number, { bits: bits as 4 | 8, blockSize })),
+    x: matmul(
+      dy,
+      dequantizeBlocks(packed, scales, zeroPoints, x.shape[x.shape.length - 1] as number, {
+        bits: bits as 4 | 8,
+        blockSize,
+      }),
+    ),
   }),
-  lower: (graph, { x, packed, scales, zeroPoints }, attributes, node) => lowerBlockMatmul(graph, [x, packed, scales, zeroPoints], attributes, node),
+  lower: (graph, { x, packed, scales, zeroPoints }, attributes, node) =>
+    lowerBlockMatmul(graph, [x, packed, scales, zeroPoints], attributes, node),
   reference: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }, [type]) => {
     const out = hostTensor(type.shape);
     const width = x.shape[x.shape.length - 1];
     const blocks = scales.shape[1];
     const bytes = (blockSize * bits) / 8;
-    const unpack = (data: Float64Array, first: number, i: number) => (bits === 8 ? data[first + i] : (data[first + (i >> 1)] >> (4 * (i & 1))) & 15);
+    const unpack = (data: Float64Array, first: number, i: number) =>
+      bits === 8 ? data[first + i] : (data[first + (i >> 1)] >> (4 * (i & 1))) & 15;
     out.data.forEach((_, at) => {
       const [row, n] = [Math.floor(at / features), at % features];
       for (let k = 0; k < width; k++) {
@@ -181,12 +229,21 @@ const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoin
 });
 
 /** The numbers that packed blocks stand for: [N, K]. */
-export function dequantizeBlocks(packed: Value, scales: Value, zeroPoints: Value, width: number, { bits, blockSize }: BlockMatmulOptions): Value {
+export function dequantizeBlocks(
+  packed: Value,
+  scales: Value,
+  zeroPoints: Value,
+  width: number,
+  { bits, blockSize }: BlockMatmulOptions,
+): Value {
   const [features, blocks] = requireStatic("dequantizeBlocks", scales.shape);
   const numbers = unpackBits(packed, [features, blocks, blockSize], bits, scales.dtype);
   const zeros = unpackBits(zeroPoints, [features, -1], bits, scales.dtype);
   const exact = reshape(zeros.shape[1] === blocks ? zeros : sliceColumns(zeros, blocks), [features, blocks, 1]);
-  const weights = reshape(mul(sub(numbers, exact), reshape(scales, [features, blocks, 1])), [features, blocks * blockSize]);
+  const weights = reshape(mul(sub(numbers, exact), reshape(scales, [features, blocks, 1])), [
+    features,
+    blocks * blockSize,
+  ]);
   return blocks * blockSize === width ? weights : sliceColumns(weights, width);
 }
 
@@ -202,14 +259,22 @@ function unpackBits(bytes: Value, shape: readonly number[], bits: 4 | 8, dtype: 
 
 /**
  * x Wᵀ with W in blocks of 4- or 8-bit integers, as in GPTQ and GGUF: w = (q - zeroPoint) scale.
- * x: [..., K], packed: u8 [N, K / blockSize, blockSize bits / 8], scales: [N, K / blockSize], zeroPoints: u8 packed like the
- * weights, [N, K / blockSize bits / 8] -> [..., N]. @default zeroPoints in the middle: 8 or 128
+ * x: [..., K], packed: u8 [N, K / blockSize, blockSize bits / 8], scales: [N, K / blockSize], zeroPoints: u8 packed
+ * like the weights, [N, K / blockSize bits / 8] -> [..., N]. @default zeroPoints in the middle: 8 or 128
  */
-export function blockMatmul(x: Value, packed: Value, scales: Value, zeroPoints: Value | undefined, options: BlockMatmulOptions): Value {
+export function blockMatmul(
+  x: Value,
+  packed: Value,
+  scales: Value,
+  zeroPoints: Value | undefined,
+  options: BlockMatmulOptions,
+): Value {
   const { bits, blockSize, activations = "f32" } = options;
   const [features, blocks] = requireStatic("blockMatmul", scales.shape);
   const columns = Math.ceil((blocks * bits) / 8);
-  const zeros = zeroPoints ?? constantOf(new Array<number>(features * columns).fill(bits === 8 ? 128 : 0x88), [features, columns], "u8");
+  const zeros =
+    zeroPoints ??
+    constantOf(new Array<number>(features * columns).fill(bits === 8 ? 128 : 0x88), [features, columns], "u8");
   return apply(blockMatmulEntry, [x, packed, scales, zeros], { bits, blockSize, features, activations });
 }
 blockMatmul.entry = blockMatmulEntry;

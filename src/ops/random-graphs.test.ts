@@ -20,9 +20,13 @@ async function checkProgram(
 ): Promise<void> {
   const { inputs, outputs } = buildProgram(program);
   const numbers = inputs.map(({ shape }, i) =>
-    Float32Array.from({ length: (shape as number[]).reduce((a, b) => a * b, 1) }, (_, j) => Math.sin(seed + 1.7 * i + 2.3 * j + 0.1 * j * j)),
+    Float32Array.from({ length: (shape as number[]).reduce((a, b) => a * b, 1) }, (_, j) =>
+      Math.sin(seed + 1.7 * i + 2.3 * j + 0.1 * j * j),
+    ),
   );
-  const leaves = inputs.map(({ shape }, i) => fromLeaf(new DataOp("f32", shape as number[], { host: numbers[i] })).value);
+  const leaves = inputs.map(
+    ({ shape }, i) => fromLeaf(new DataOp("f32", shape as number[], { host: numbers[i] })).value,
+  );
   const given = new Map(inputs.map((input, i) => [input, leaves[i]] as const));
   const values = substitute(outputs, given);
   const losses = values.map((value) => sum(value));

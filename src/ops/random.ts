@@ -1,6 +1,16 @@
 import { DTypeError, describe, type Shape, ShapeError, sizeOf, type TensorType, type Value } from "../ir/index.ts";
 import { add, floor, log, mul, neg, sqrt, sub } from "./arithmetic.ts";
-import { apply, defineOp, hostTensor, type Lowering, notDifferentiable, ONNX_UINT32, type Operand, onnxTypeCode, toValue } from "./define.ts";
+import {
+  apply,
+  defineOp,
+  hostTensor,
+  type Lowering,
+  notDifferentiable,
+  ONNX_UINT32,
+  type Operand,
+  onnxTypeCode,
+  toValue,
+} from "./define.ts";
 import { cast } from "./elementwise.ts";
 import { argmax, argsort } from "./order.ts";
 import { cos } from "./special.ts";
@@ -9,7 +19,8 @@ import { cos } from "./special.ts";
  * Counter-based random numbers: element i of a tensor is a pure function of the key and of i, so the same key gives the
  * same numbers on every device and in every order. The function is two rounds of a 32-bit avalanche hash (multiply and
  * xor-shift, the "lowbias32" constants found by C. Wellons' hash prospector) with half of the key entering before each.
- * Philox or threefry would need 5 to 10 times the ONNX operators per number; the tests check uniformity and independence.
+ * Philox or threefry would need 5 to 10 times the ONNX operators per number; the tests check uniformity and
+ * independence.
  */
 const MIX = [
   { shift: 16, factor: 0x7feb352d },
@@ -19,7 +30,9 @@ const LAST_SHIFT = 16;
 /** 2^32 / golden ratio: spreads consecutive counters over all bits. */
 const SPREAD = 0x9e3779b9;
 
-/** The avalanche hash of an unsigned 32-bit integer. That of 0 is 0: what comes in must be mixed with something else. */
+/**
+ * The avalanche hash of an unsigned 32-bit integer. That of 0 is 0: what comes in must be mixed with something else.
+ */
 function hash32(x: number): number {
   let h = x;
   for (const { shift, factor } of MIX) h = Math.imul(h ^ (h >>> shift), factor);
@@ -32,7 +45,8 @@ function unsigned(graph: Lowering, value: number): string {
 }
 
 function lowerHash(graph: Lowering, x: string): string {
-  const xorShift = (h: string, shift: number) => graph.node("BitwiseXor", [h, graph.node("BitShift", [h, unsigned(graph, shift)], { direction: "RIGHT" })]);
+  const xorShift = (h: string, shift: number) =>
+    graph.node("BitwiseXor", [h, graph.node("BitShift", [h, unsigned(graph, shift)], { direction: "RIGHT" })]);
   let h = x;
   for (const { shift, factor } of MIX) h = graph.node("Mul", [xorShift(h, shift), unsigned(graph, factor)]);
   return xorShift(h, LAST_SHIFT);
@@ -45,7 +59,12 @@ function keyPart(graph: Lowering, key: string, index: number, to: number): strin
 
 function requireKey(where: string, key: TensorType): void {
   if (key.dtype === "i32" && key.shape.length === 1 && key.shape[0] === 2) return;
-  throw new ShapeError({ where, expected: "a random key, i32[2]", received: describe(key), fix: "make one with randomKey(seed)" });
+  throw new ShapeError({
+    where,
+    expected: "a random key, i32[2]",
+    received: describe(key),
+    fix: "make one with randomKey(seed)",
+  });
 }
 
 const uniformEntry = defineOp<"key", { shape: Shape }>({
@@ -64,7 +83,9 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
     const spread = graph.node("Mul", [graph.node("Cast", [counters], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]);
     const first = lowerHash(graph, spread);
     const bits = lowerHash(graph, graph.node("BitwiseXor", [first, keyPart(graph, key, 1, ONNX_UINT32)]));
-    const top = graph.node("Cast", [graph.node("BitShift", [bits, unsigned(graph, 8)], { direction: "RIGHT" })], { to: onnxTypeCode.f32 });
+    const top = graph.node("Cast", [graph.node("BitShift", [bits, unsigned(graph, 8)], { direction: "RIGHT" })], {
+      to: onnxTypeCode.f32,
+    });
     return graph.node("Reshape", [graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]), graph.sizes(shape)]);
   },
   reference: ({ key }, _, [type]) => {
@@ -80,7 +101,10 @@ function bitsAt(key: readonly [number, number], i: number): number {
   return hash32((first ^ key[1]) >>> 0);
 }
 
-/** Number `index` of a key in [0, 1), on plain numbers: a multiple of 2^-32 whose first 24 bits are those of `randomUniform`. */
+/**
+ * Number `index` of a key in [0, 1), on plain numbers: a multiple of 2^-32 whose first 24 bits are those of
+ * `randomUniform`.
+ */
 export const uniformOnHost = (key: readonly [number, number], index: number): number => bitsAt(key, index) * 2 ** -32;
 
 /** Uniform f32 numbers in [0, 1), multiples of 2^-24. key: i32[2] */
@@ -100,19 +124,30 @@ const foldEntry = defineOp({
   infer: ({ key, data }) => {
     requireKey("foldKey", key);
     if (data.dtype !== "i32" || data.shape.length !== 0) {
-      throw new DTypeError({ where: "foldKey", expected: "an i32 scalar", received: describe(data), fix: `cast it: cast(x, "i32")` });
+      throw new DTypeError({
+        where: "foldKey",
+        expected: "an i32 scalar",
+        received: describe(data),
+        fix: `cast it: cast(x, "i32")`,
+      });
     }
     return key;
   },
   gradient: notDifferentiable("makes a random key"),
   lower: (graph, { key, data }) => {
-    const mixed = lowerHash(graph, graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]));
+    const mixed = lowerHash(
+      graph,
+      graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]),
+    );
     const parts = foldParts.map(({ index, salt }) => {
       const part = keyPart(graph, key, index, ONNX_UINT32);
       const other = keyPart(graph, key, 1 - index, ONNX_UINT32);
       const salted = graph.node("BitwiseXor", [mixed, unsigned(graph, salt)]);
       const hashed = lowerHash(graph, graph.node("Add", [lowerHash(graph, graph.node("Add", [part, salted])), other]));
-      return graph.node("Reshape", [graph.node("Cast", [hashed], { to: onnxTypeCode.i32 }), graph.constant("i64", [1], [1])]);
+      return graph.node("Reshape", [
+        graph.node("Cast", [hashed], { to: onnxTypeCode.i32 }),
+        graph.constant("i64", [1], [1]),
+      ]);
     });
     return graph.node("Concat", parts, { axis: 0 });
   },
@@ -153,4 +188,5 @@ export const randomInteger = (key: Value, shape: Shape, low: number, high: numbe
 /** 0 to size - 1 in random order: i64. */
 export const randomPermutation = (key: Value, size: number): Value => argsort(randomUniform(key, [size]));
 /** Indices drawn with probability softmax(logits) along the last axis: i64, one for each row. */
-export const randomCategorical = (key: Value, logits: Value): Value => argmax(add(cast(logits, "f32"), randomGumbel(key, logits.shape)));
+export const randomCategorical = (key: Value, logits: Value): Value =>
+  argmax(add(cast(logits, "f32"), randomGumbel(key, logits.shape)));

@@ -63,11 +63,21 @@ function groupsOf<N>(x: { shape: readonly number[]; data: ArrayLike<N> }, axes: 
   return [...groups.values()];
 }
 
-export function referenceReduce(x: HostTensor, axes: readonly number[], type: TensorType, reduce: (group: number[]) => number): HostTensor {
+export function referenceReduce(
+  x: HostTensor,
+  axes: readonly number[],
+  type: TensorType,
+  reduce: (group: number[]) => number,
+): HostTensor {
   return hostTensor(type.shape, groupsOf(x, axes).map(reduce));
 }
 
-export function exactReduce(x: ExactTensor, axes: readonly number[], type: TensorType, reduce: (group: bigint[]) => bigint): ExactTensor {
+export function exactReduce(
+  x: ExactTensor,
+  axes: readonly number[],
+  type: TensorType,
+  reduce: (group: bigint[]) => bigint,
+): ExactTensor {
   return { shape: type.shape as readonly number[], data: groupsOf(x, axes).map(reduce) };
 }
 
@@ -88,7 +98,13 @@ function reduction({ name, lower, gradient, reference, exact, floatOnly }: Reduc
     inputs: ["x"],
     infer: ({ x }, { axes, keepDims }) => {
       if (floatOnly) requireFloatDType(name, x.dtype);
-      else if (x.dtype === "bool") throw new DTypeError({ where: name, expected: "numbers", received: describe(x), fix: 'cast it first: cast(x, "i32")' });
+      else if (x.dtype === "bool")
+        throw new DTypeError({
+          where: name,
+          expected: "numbers",
+          received: describe(x),
+          fix: 'cast it first: cast(x, "i32")',
+        });
       return { dtype: x.dtype, shape: reducedShape(x.shape, axes, keepDims) };
     },
     // y and dy are given the kept shape first, so that they broadcast against x
@@ -126,13 +142,16 @@ const lowerSum: Reduction["lower"] = (graph, x, attributes, node) => {
   if (axes.some((axis) => shape[axis] === 0)) return reduceSum(graph, x, attributes, node);
   // the last of the running sums, which are added up in i64, of one axis after the other
   const last = (sums: string, axis: number) => graph.node("Gather", [sums, graph.constant("i64", [1], [-1])], { axis });
-  const total = axes.reduce((sums, axis) => last(graph.node("CumSum", [sums, graph.constant("i64", [], [axis])]), axis), x);
+  const total = axes.reduce(
+    (sums, axis) => last(graph.node("CumSum", [sums, graph.constant("i64", [], [axis])]), axis),
+    x,
+  );
   return keepDims ? total : graph.node("Squeeze", [total, i64Vector(graph, axes)]);
 };
 
 /**
- * The largest or smallest element. ONNX Runtime's own pass over NaN, as they please, which then is found by a sum of absolute values, and compare
- * i64 by their last 32 bits: of these the best is taken along one axis after the other.
+ * The largest or smallest element. ONNX Runtime's own pass over NaN, as they please, which then is found by a sum of
+ * absolute values, and compare i64 by their last 32 bits: of these the best is taken along one axis after the other.
  */
 const lowerExtreme =
   (opType: "ReduceMax" | "ReduceMin"): Reduction["lower"] =>
@@ -141,7 +160,10 @@ const lowerExtreme =
     const best = () => lowerReduce(opType)(graph, x, attributes, node);
     if (dtype === "i64" && !node.inputs[0].shape.includes(0)) {
       const flags = { largest: Number(opType === "ReduceMax"), sorted: 1 };
-      const kept = attributes.axes.reduce((y, axis) => graph.nodes("TopK", [y, graph.constant("i64", [1], [1])], 2, { axis, ...flags })[0], x);
+      const kept = attributes.axes.reduce(
+        (y, axis) => graph.nodes("TopK", [y, graph.constant("i64", [1], [1])], 2, { axis, ...flags })[0],
+        x,
+      );
       return attributes.keepDims ? kept : graph.node("Squeeze", [kept, i64Vector(graph, attributes.axes)]);
     }
     if (!isFloat(dtype)) return best();
@@ -185,10 +207,15 @@ function shareAmongEqual({ x, y, dy }: { x: Value; y: Value; dy: Value }, { axes
 /** The range of an integer dtype. */
 function limitsOf(dtype: DType): { least: bigint; most: bigint } {
   const bits = BigInt(8 * bytesPerElement[dtype]);
-  return dtype === "u8" ? { least: 0n, most: 2n ** bits - 1n } : { least: -(2n ** (bits - 1n)), most: 2n ** (bits - 1n) - 1n };
+  return dtype === "u8"
+    ? { least: 0n, most: 2n ** bits - 1n }
+    : { least: -(2n ** (bits - 1n)), most: 2n ** (bits - 1n) - 1n };
 }
 
-/** Largest element over axes, of nothing the least there is; where several are largest, each gets an equal share of the gradient. */
+/**
+ * Largest element over axes, of nothing the least there is; where several are largest, each gets an equal share of the
+ * gradient.
+ */
 export const max = reduction({
   name: "max",
   lower: lowerExtreme("ReduceMax"),
@@ -197,7 +224,10 @@ export const max = reduction({
   exact: (group, dtype) => group.reduce((a, b) => (a > b ? a : b), limitsOf(dtype).least),
 });
 
-/** Smallest element over axes, of nothing the largest there is; where several are smallest, each gets an equal share of the gradient. */
+/**
+ * Smallest element over axes, of nothing the largest there is; where several are smallest, each gets an equal share of
+ * the gradient.
+ */
 export const min = reduction({
   name: "min",
   lower: lowerExtreme("ReduceMin"),
@@ -206,9 +236,15 @@ export const min = reduction({
   exact: (group, dtype) => group.reduce((a, b) => (a < b ? a : b), limitsOf(dtype).most),
 });
 
-/** The product of integers, of which ONNX Runtime's is one of doubles: the two halves of each axis are multiplied until one element is left. */
+/**
+ * The product of integers, of which ONNX Runtime's is one of doubles: the two halves of each axis are multiplied until
+ * one element is left.
+ */
 function wholeProduct(x: Value, { axes, keepDims = false }: ReduceOptions): Value {
-  const list = axes === undefined ? x.shape.map((_, i) => i) : [axes].flat().map((axis) => normalizeAxis("prod", axis, x.shape.length));
+  const list =
+    axes === undefined
+      ? x.shape.map((_, i) => i)
+      : [axes].flat().map((axis) => normalizeAxis("prod", axis, x.shape.length));
   const product = list.reduce((y, axis) => {
     let rest = y;
     for (let size = rest.shape[axis] as number; size > 1; size = Math.ceil(size / 2)) {
@@ -222,8 +258,9 @@ function wholeProduct(x: Value, { axes, keepDims = false }: ReduceOptions): Valu
 }
 
 /**
- * Product over axes; of nothing it is 1. An element's gradient is the product of the others: with no zero among them y / x,
- * with one zero only that one has a gradient, with more none has. At zeros the gradient of the gradient is not followed.
+ * Product over axes; of nothing it is 1. An element's gradient is the product of the others: with no zero among them y
+ * / x, with one zero only that one has a gradient, with more none has. At zeros the gradient of the gradient is not
+ * followed.
  */
 const floatProduct = reduction({
   name: "prod",
@@ -270,7 +307,10 @@ export interface VarianceOptions extends ReduceOptions {
 export function variance(x: Value, { axes, keepDims, correction = 1 }: VarianceOptions = {}): Value {
   const deviation = square(sub(x, mean(x, { axes, keepDims: true })));
   if (correction === 0) return mean(deviation, { axes, keepDims });
-  const list = axes === undefined ? x.shape.map((_, i) => i) : [axes].flat().map((axis) => normalizeAxis("variance", axis, x.shape.length));
+  const list =
+    axes === undefined
+      ? x.shape.map((_, i) => i)
+      : [axes].flat().map((axis) => normalizeAxis("variance", axis, x.shape.length));
   const count = requireStatic(
     "variance",
     list.map((axis) => x.shape[axis]),
@@ -286,7 +326,10 @@ export function standardDeviation(x: Value, options?: VarianceOptions): Value {
 
 /** log of the sum of exp(x) over axes, computed without overflow. */
 export function logSumExp(x: Value, { axes, keepDims }: ReduceOptions = {}): Value {
-  const reduced = axes === undefined ? x.shape : [axes].flat().map((axis) => x.shape[normalizeAxis("logSumExp", axis, x.shape.length)]);
+  const reduced =
+    axes === undefined
+      ? x.shape
+      : [axes].flat().map((axis) => x.shape[normalizeAxis("logSumExp", axis, x.shape.length)]);
   if (reduced.includes(0)) return log(sum(exp(x), { axes, keepDims }));
   // the largest element is finite here even when all are -Infinity, which then gives log 0
   const limit = x.dtype === "f16" ? 65504 : 3e38;
@@ -297,12 +340,16 @@ export function logSumExp(x: Value, { axes, keepDims }: ReduceOptions = {}): Val
 }
 
 function sumShape(x: Value, axes: ReduceOptions["axes"]): Shape {
-  const list = axes === undefined ? x.shape.map((_, i) => i) : [axes].flat().map((axis) => normalizeAxis("logSumExp", axis, x.shape.length));
+  const list =
+    axes === undefined
+      ? x.shape.map((_, i) => i)
+      : [axes].flat().map((axis) => normalizeAxis("logSumExp", axis, x.shape.length));
   return reducedShape(x.shape, list, false);
 }
 
 /** Whether any element is true; of nothing it is false. */
-export const any = (x: Value, options?: ReduceOptions): Value => greater((x.shape.includes(0) ? sum : max)(cast(x, "i32"), options), 0);
+export const any = (x: Value, options?: ReduceOptions): Value =>
+  greater((x.shape.includes(0) ? sum : max)(cast(x, "i32"), options), 0);
 /** Whether all elements are true; of nothing it is true. */
 export const all = (x: Value, options?: ReduceOptions): Value => logicalNot(any(logicalNot(x), options));
 
@@ -310,9 +357,16 @@ export const all = (x: Value, options?: ReduceOptions): Value => logicalNot(any(
 export function sumTo(x: Value, shape: Shape): Value {
   if (shapesEqual(x.shape, shape)) return x;
   const extra = x.shape.length - shape.length;
-  const axes = x.shape.flatMap((size: Size, i) => (i < extra || (shape[i - extra] === 1 && !sizesEqual(size, 1)) ? [i] : []));
+  const axes = x.shape.flatMap((size: Size, i) =>
+    i < extra || (shape[i - extra] === 1 && !sizesEqual(size, 1)) ? [i] : [],
+  );
   if (!broadcastShapes(x.shape, shape)) {
-    throw new ShapeError({ where: "sumTo", expected: `a shape that broadcasts to ${describe(x)}`, received: `[${shape.join(", ")}]`, fix: "check shapes" });
+    throw new ShapeError({
+      where: "sumTo",
+      expected: `a shape that broadcasts to ${describe(x)}`,
+      received: `[${shape.join(", ")}]`,
+      fix: "check shapes",
+    });
   }
   return reshape(sum(x, { axes, keepDims: true }), shape);
 }

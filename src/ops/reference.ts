@@ -22,7 +22,13 @@ export function evaluate(outputs: readonly Value[], inputs: ReadonlyMap<Value, H
     const { op } = node;
     if (op instanceof PlaceholderOp) {
       const given = inputs.get(node.outputs[0]);
-      if (!given) throw new GraphError({ where: "evaluate", expected: `numbers for ${op.label}`, received: "none", fix: "pass them" });
+      if (!given)
+        throw new GraphError({
+          where: "evaluate",
+          expected: `numbers for ${op.label}`,
+          received: "none",
+          fix: "pass them",
+        });
       results.set(node, [given]);
     } else if (op instanceof ConstantOp) {
       const numbers = Array.from({ length: op.data.length }, (_, i) => decodeElement(op.type.dtype, op.data, i));
@@ -36,8 +42,8 @@ export function evaluate(outputs: readonly Value[], inputs: ReadonlyMap<Value, H
 }
 
 /**
- * What a node gives for constants, in the host form of each output's dtype. Integers are computed without error, others in doubles that are
- * then rounded.
+ * What a node gives for constants, in the host form of each output's dtype. Integers are computed without error, others
+ * in doubles that are then rounded.
  */
 export function foldNode(node: Node, constants: readonly ConstantOp[]): HostArray[] {
   const entry = node.op as OpEntry;
@@ -56,11 +62,14 @@ export function foldNode(node: Node, constants: readonly ConstantOp[]): HostArra
 /** Integers modulo 2 to the number of their bits; a float, rounded once. */
 function wholeArray({ dtype }: TensorType, values: readonly bigint[]): HostArray {
   if (dtype === "i64") return BigInt64Array.from(values);
-  if (!isFloat(dtype)) return hostArrayFrom(dtype, dtype === "bool" ? values : values.map((value) => BigInt.asIntN(32, value)));
+  if (!isFloat(dtype))
+    return hostArrayFrom(dtype, dtype === "bool" ? values : values.map((value) => BigInt.asIntN(32, value)));
   return hostArrayFrom(dtype, values.map(toFloat32));
 }
 
-/** The f32 nearest to an integer. Rounding to a double first could make a tie of what is none: it is moved off the tie. */
+/**
+ * The f32 nearest to an integer. Rounding to a double first could make a tie of what is none: it is moved off the tie.
+ */
 function toFloat32(value: bigint): number {
   const double = Number(value);
   const error = value - BigInt(double);

@@ -1,6 +1,6 @@
 /**
- * Resizing as products with small matrices, one for each axis: every mode, its gradient and every device come from matmul.
- * The rows of the matrices say how each output element is mixed from the input's, as PyTorch has it.
+ * Resizing as products with small matrices, one for each axis: every mode, its gradient and every device come from
+ * matmul. The rows of the matrices say how each output element is mixed from the input's, as PyTorch has it.
  */
 import { OptionError, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
 import { constantOf } from "./define.ts";
@@ -103,11 +103,19 @@ function antialiasedRow(i: number, size: number, step: number, mode: ResizeMode)
  * Resizes the spatial axes. x: [N, C, ...sizes] -> [N, C, ...size].
  * @throws OptionError when not exactly one of size and scaleFactor is given, or the mode does not fit
  */
-export function interpolate(x: Value, { size, scaleFactor, mode = "nearest", alignCorners = false, antialias = false }: InterpolateOptions): Value {
+export function interpolate(
+  x: Value,
+  { size, scaleFactor, mode = "nearest", alignCorners = false, antialias = false }: InterpolateOptions,
+): Value {
   requireFloatDType("interpolate", x.dtype);
   const sizes = requireStatic("interpolate", x.shape.slice(2));
   if ((size === undefined) === (scaleFactor === undefined)) {
-    throw new OptionError({ where: "interpolate", expected: "either size or scaleFactor", received: size === undefined ? "neither" : "both", fix: "give one" });
+    throw new OptionError({
+      where: "interpolate",
+      expected: "either size or scaleFactor",
+      received: size === undefined ? "neither" : "both",
+      fix: "give one",
+    });
   }
   const isSmooth = mode !== "nearest" && mode !== "nearest-exact" && mode !== "area";
   if ((alignCorners && !isSmooth) || (antialias && mode !== "bilinear" && mode !== "bicubic")) {
@@ -122,7 +130,12 @@ export function interpolate(x: Value, { size, scaleFactor, mode = "nearest", ali
   const factors = scaleFactor === undefined ? undefined : perAxis(scaleFactor);
   const targets = factors ? factors.map((factor, i) => Math.floor(sizes[i] * factor)) : perAxis(size as number);
   if (targets.length !== sizes.length || targets.some((target) => !Number.isInteger(target) || target < 1)) {
-    throw new ShapeError({ where: "interpolate", expected: `${sizes.length} sizes of at least 1`, received: `[${targets}]`, fix: "one for each spatial axis" });
+    throw new ShapeError({
+      where: "interpolate",
+      expected: `${sizes.length} sizes of at least 1`,
+      received: `[${targets}]`,
+      fix: "one for each spatial axis",
+    });
   }
   return targets.reduce((resized, outSize, i) => {
     const inSize = sizes[i];
@@ -133,12 +146,19 @@ export function interpolate(x: Value, { size, scaleFactor, mode = "nearest", ali
   }, x);
 }
 
-/** Channels become blocks of r x r elements. x: [N, C r², H, W] -> [N, C, H r, W r]. Shi et al. 2016, arXiv:1609.05158. */
+/**
+ * Channels become blocks of r x r elements. x: [N, C r², H, W] -> [N, C, H r, W r]. Shi et al. 2016, arXiv:1609.05158.
+ */
 export function pixelShuffle(x: Value, upscaleFactor: number): Value {
   const [n, channels, height, width] = requireStatic("pixelShuffle", x.shape);
   const r = upscaleFactor;
   if (channels % (r * r) !== 0) {
-    throw new ShapeError({ where: "pixelShuffle", expected: `channels divisible by ${r * r}`, received: String(channels), fix: "change the layer before" });
+    throw new ShapeError({
+      where: "pixelShuffle",
+      expected: `channels divisible by ${r * r}`,
+      received: String(channels),
+      fix: "change the layer before",
+    });
   }
   const cut = reshape(x, [n, channels / (r * r), r, r, height, width]);
   return reshape(transpose(cut, [0, 1, 4, 2, 5, 3]), [n, channels / (r * r), height * r, width * r]);
@@ -183,7 +203,10 @@ const roundings: Readonly<Record<string, (x: number) => number>> = {
 };
 
 /** Where output element i lies among the input's `size` elements. */
-function inputPosition(i: number, { size, outSize, scale, place }: { size: number; outSize: number; scale: number; place: string }): number {
+function inputPosition(
+  i: number,
+  { size, outSize, scale, place }: { size: number; outSize: number; scale: number; place: string },
+): number {
   const outLength = scale * size; // not always a whole number
   if (place === "align_corners") return outLength > 1 ? (i * (size - 1)) / (outLength - 1) : 0;
   if (place === "asymmetric") return i / scale;
@@ -193,7 +216,12 @@ function inputPosition(i: number, { size, outSize, scale, place }: { size: numbe
 }
 
 /** Weights of the input's elements for a place among them. */
-function filterRow(center: number, size: number, reach: number, { mode, cubicCoefficient, excludeOutside }: ResampleOptions): number[] {
+function filterRow(
+  center: number,
+  size: number,
+  reach: number,
+  { mode, cubicCoefficient, excludeOutside }: ResampleOptions,
+): number[] {
   const row = new Array<number>(size).fill(0);
   const support = (mode === "cubic" ? 2 : 1) * reach;
   for (let at = Math.floor(center - support) + 1; at < center + support; at++) {

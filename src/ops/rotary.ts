@@ -1,4 +1,13 @@
-import { describe, isStatic, requireFloatDType, requireStatic, type Shape, ShapeError, sizesEqual, type Value } from "../ir/index.ts";
+import {
+  describe,
+  isStatic,
+  requireFloatDType,
+  requireStatic,
+  type Shape,
+  ShapeError,
+  sizesEqual,
+  type Value,
+} from "../ir/index.ts";
 import { add, mul, neg, sub } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { apply, defineOp, hostTensor, type Lowering, type OpEntry } from "./define.ts";
@@ -13,13 +22,22 @@ export interface RotaryOptions {
 
 /**
  * Rotary position embedding: pairs of features turn by an angle that grows with the position.
- * x: [B, H, T, Dh], cos and sin: [T, R / 2] or broadcastable to [B, H, T, R / 2]; the first R features are turned. With x [B, T, H, Dh], cos and
- * sin [B, T, 1, R / 2] or [1, T, 1, R / 2] it is one kernel. Su et al. 2021, arXiv:2104.09864, section 3.4.
+ * x: [B, H, T, Dh], cos and sin: [T, R / 2] or broadcastable to [B, H, T, R / 2]; the first R features are turned. With
+ * x [B, T, H, Dh], cos and sin [B, T, 1, R / 2] or [1, T, 1, R / 2] it is one kernel. Su et al. 2021, arXiv:2104.09864,
+ * section 3.4.
  */
 export function rotaryEmbedding(x: Value, cos: Value, sin: Value, { interleaved = false }: RotaryOptions = {}): Value {
-  const [half, width] = requireStatic("rotaryEmbedding", [cos.shape[cos.shape.length - 1], x.shape[x.shape.length - 1]]);
+  const [half, width] = requireStatic("rotaryEmbedding", [
+    cos.shape[cos.shape.length - 1],
+    x.shape[x.shape.length - 1],
+  ]);
   if (2 * half > width) {
-    throw new ShapeError({ where: "rotaryEmbedding", expected: `at most ${width / 2} angles`, received: describe(cos), fix: "make them for this headDim" });
+    throw new ShapeError({
+      where: "rotaryEmbedding",
+      expected: `at most ${width / 2} angles`,
+      received: describe(cos),
+      fix: "make them for this headDim",
+    });
   }
   if (!hasKernel(x, cos, sin)) return plainRotaryEmbedding(x, cos, sin, { interleaved });
   const [batch, length, numHeads] = x.shape;
@@ -28,18 +46,35 @@ export function rotaryEmbedding(x: Value, cos: Value, sin: Value, { interleaved 
   return reshape(apply(rotaryEntry, [flat, flatCos, flatSin], { numHeads: numHeads as number, interleaved }), x.shape);
 }
 
-/** Angles that are the same for all heads of a position, which are side by side; if each row of a batch has its own, their number is known. */
+/**
+ * Angles that are the same for all heads of a position, which are side by side; if each row of a batch has its own,
+ * their number is known.
+ */
 function hasKernel(x: Value, cos: Value, sin: Value): boolean {
   if (x.shape.length !== 4 || cos.shape.length !== 4 || cos.dtype !== x.dtype || sin.dtype !== x.dtype) return false;
   const [batch, length, heads] = x.shape;
   const [rows, positions, one] = cos.shape;
-  const isSame = cos.shape.every((size, i) => sizesEqual(size, sin.shape[i])) && sizesEqual(positions, length) && one === 1;
-  return isSame && ![...x.shape, ...cos.shape].includes(0) && typeof heads === "number" && (rows === 1 || (isStatic([batch, length]) && rows === batch));
+  const isSame =
+    cos.shape.every((size, i) => sizesEqual(size, sin.shape[i])) && sizesEqual(positions, length) && one === 1;
+  return (
+    isSame &&
+    ![...x.shape, ...cos.shape].includes(0) &&
+    typeof heads === "number" &&
+    (rows === 1 || (isStatic([batch, length]) && rows === batch))
+  );
 }
 
 /** Rotary position embedding from its parts; the kernel is tested against it. */
-export function plainRotaryEmbedding(x: Value, cos: Value, sin: Value, { interleaved = false }: RotaryOptions = {}): Value {
-  const [half, width] = requireStatic("rotaryEmbedding", [cos.shape[cos.shape.length - 1], x.shape[x.shape.length - 1]]);
+export function plainRotaryEmbedding(
+  x: Value,
+  cos: Value,
+  sin: Value,
+  { interleaved = false }: RotaryOptions = {},
+): Value {
+  const [half, width] = requireStatic("rotaryEmbedding", [
+    cos.shape[cos.shape.length - 1],
+    x.shape[x.shape.length - 1],
+  ]);
   const [a, b] = pairsOf(x, half, interleaved);
   const pair = [sub(mul(a, cos), mul(b, sin)), add(mul(b, cos), mul(a, sin))];
   const result = interleaved ? reshape(stack(pair, -1), [...pair[0].shape.slice(0, -1), 2 * half]) : concat(pair, -1);
@@ -59,7 +94,8 @@ type RotaryAttributes = { numHeads: number; interleaved: boolean };
 const rotaryEntry: OpEntry = defineOp<"x" | "cos" | "sin", RotaryAttributes>({
   name: "rotaryEmbedding",
   precision: "any",
-  batch: (node, operands, isBatched) => (node.inputs[1].shape[0] === 1 ? foldedInto(1)(node, operands, isBatched) : undefined),
+  batch: (node, operands, isBatched) =>
+    node.inputs[1].shape[0] === 1 ? foldedInto(1)(node, operands, isBatched) : undefined,
   inputs: ["x", "cos", "sin"],
   infer: ({ x }) => {
     requireFloatDType("rotaryEmbedding", x.dtype);
@@ -89,7 +125,12 @@ const rotaryEntry: OpEntry = defineOp<"x" | "cos" | "sin", RotaryAttributes>({
       num_heads: numHeads,
       rotary_embedding_dim: 2 * (half as number) === headDim ? 0 : 2 * (half as number),
     };
-    return graph.node("RotaryEmbedding", [x, placesInTable(graph, angles), cosTable, sinTable], attributes, "com.microsoft");
+    return graph.node(
+      "RotaryEmbedding",
+      [x, placesInTable(graph, angles), cosTable, sinTable],
+      attributes,
+      "com.microsoft",
+    );
   },
   reference: ({ x, cos, sin }, { numHeads, interleaved }) => {
     const [batch, length, width] = x.shape;

@@ -15,7 +15,18 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";
-import { apply, applyAll, broadcastPosition, defineOp, filled, forEachIndex, hostTensor, notDifferentiable, type OpEntry, stridesOf } from "./define.ts";
+import {
+  apply,
+  applyAll,
+  broadcastPosition,
+  defineOp,
+  filled,
+  forEachIndex,
+  hostTensor,
+  notDifferentiable,
+  type OpEntry,
+  stridesOf,
+} from "./define.ts";
 import { flip } from "./movement.ts";
 import { sumTo } from "./reduce.ts";
 
@@ -38,11 +49,13 @@ const reshapeEntry: OpEntry = defineOp<"x", { shape: Shape }>({
     return { dtype: x.dtype, shape };
   },
   gradient: ({ x, dy }) => ({ x: reshape(dy, x.shape) }),
-  lower: (graph, { x }, { shape }) => graph.node("Reshape", [x, graph.sizes(shape)], { allowzero: isStatic(shape) && shape.includes(0) ? 1 : 0 }),
+  lower: (graph, { x }, { shape }) =>
+    graph.node("Reshape", [x, graph.sizes(shape)], { allowzero: isStatic(shape) && shape.includes(0) ? 1 : 0 }),
   carries: ["x"],
   reference: ({ x }, _, [type]) => hostTensor(type.shape, x.data),
   isView: true,
-  simplify: ({ x }, { shape }) => (x.node.op === reshapeEntry || shapesEqual(x.shape, shape) ? reshape(beneathReshapes(x), shape) : undefined),
+  simplify: ({ x }, { shape }) =>
+    x.node.op === reshapeEntry || shapesEqual(x.shape, shape) ? reshape(beneathReshapes(x), shape) : undefined,
 });
 
 /** What a chain of reshapes started from. */
@@ -108,9 +121,16 @@ const transposeEntry: OpEntry = defineOp<"x", { permutation: readonly number[] }
 /** Reorders axes: axis i of the result is axis permutation[i] of x. @default reverses the axes */
 export function transpose(x: Value, permutation?: readonly number[]): Value {
   const rank = x.shape.length;
-  const order = (permutation ?? x.shape.map((_, i) => rank - 1 - i)).map((axis) => normalizeAxis("transpose", axis, rank));
+  const order = (permutation ?? x.shape.map((_, i) => rank - 1 - i)).map((axis) =>
+    normalizeAxis("transpose", axis, rank),
+  );
   if (order.length !== rank || new Set(order).size !== rank) {
-    throw new ShapeError({ where: "transpose", expected: `each of the ${rank} axes once`, received: text(permutation ?? []), fix: "list every axis" });
+    throw new ShapeError({
+      where: "transpose",
+      expected: `each of the ${rank} axes once`,
+      received: text(permutation ?? []),
+      fix: "list every axis",
+    });
   }
   return order.every((axis, i) => axis === i) ? x : apply(transposeEntry, [x], { permutation: order });
 }
@@ -166,9 +186,16 @@ const concatEntry: OpEntry = {
     const axis = attributes.axis as number;
     const [first, ...rest] = inputs;
     for (const other of rest) {
-      const fits = other.shape.length === first.shape.length && other.shape.every((size, i) => i === axis || sizesEqual(size, first.shape[i]));
+      const fits =
+        other.shape.length === first.shape.length &&
+        other.shape.every((size, i) => i === axis || sizesEqual(size, first.shape[i]));
       if (other.dtype !== first.dtype) {
-        throw new DTypeError({ where: "concat", expected: "one dtype", received: `${describe(first)} and ${describe(other)}`, fix: "cast one of them" });
+        throw new DTypeError({
+          where: "concat",
+          expected: "one dtype",
+          received: `${describe(first)} and ${describe(other)}`,
+          fix: "cast one of them",
+        });
       }
       if (!fits) {
         throw new ShapeError({
@@ -214,7 +241,10 @@ export function concat(xs: readonly Value[], axis = 0): Value {
 }
 
 type SliceAttributes = { axis: number; start: number; end: number; step: number };
-/** Of an axis whose size is known later the part must begin and end inside; an end below 0, or TO_END, counts from its end. */
+/**
+ * Of an axis whose size is known later the part must begin and end inside; an end below 0, or TO_END, counts from its
+ * end.
+ */
 function slicedSize(size: Size, { start, end, step }: Omit<SliceAttributes, "axis">): Size {
   if (typeof size === "number" || end >= 0) {
     if (end !== TO_END) return Math.max(0, Math.ceil((end - start) / step));
@@ -283,32 +313,57 @@ export interface SliceOptions {
 }
 
 /**
- * Indices start, start + step, ... before end, along one axis of known size. With a negative step they go down, from the
- * last to the first by default; `end: -size - 1` then means up to and including index 0.
+ * Indices start, start + step, ... before end, along one axis of known size. With a negative step they go down, from
+ * the last to the first by default; `end: -size - 1` then means up to and including index 0.
  */
 export function slice(x: Value, { axis, start, end, step = 1 }: SliceOptions): Value {
   const at = normalizeAxis("slice", axis, x.shape.length);
   const size = x.shape[at];
   if (typeof size !== "number") return sliceLater(x, at, { start, end, step });
   if (!Number.isInteger(step) || step === 0) {
-    throw new ShapeError({ where: "slice", expected: "a step that is a whole number, not 0", received: String(step), fix: "use gather for other orders" });
+    throw new ShapeError({
+      where: "slice",
+      expected: "a step that is a whole number, not 0",
+      received: String(step),
+      fix: "use gather for other orders",
+    });
   }
   if (step < 0) return sliceBackwards(x, at, size, { start, end, step });
   const clamp = (index: number) => Math.min(size, Math.max(0, index < 0 ? index + size : index));
   const first = clamp(start ?? 0);
   const last = Math.max(first, clamp(end ?? size));
-  return first === 0 && last === size && step === 1 ? x : apply(sliceEntry, [x], { axis: at, start: first, end: last, step });
+  return first === 0 && last === size && step === 1
+    ? x
+    : apply(sliceEntry, [x], { axis: at, start: first, end: last, step });
 }
 
-/** A part of an axis whose size is known only when the graph runs, which must have it: a start from the end needs none but the end. */
-function sliceLater(x: Value, axis: number, { start = 0, end = TO_END, step }: { start?: number; end?: number; step: number }): Value {
-  if (step === 1 && start >= 0) return start === 0 && end === TO_END ? x : apply(sliceEntry, [x], { axis, start, end, step });
+/**
+ * A part of an axis whose size is known only when the graph runs, which must have it: a start from the end needs none
+ * but the end.
+ */
+function sliceLater(
+  x: Value,
+  axis: number,
+  { start = 0, end = TO_END, step }: { start?: number; end?: number; step: number },
+): Value {
+  if (step === 1 && start >= 0)
+    return start === 0 && end === TO_END ? x : apply(sliceEntry, [x], { axis, start, end, step });
   const fix = "use gather with computed indices";
-  throw new ShapeError({ where: "slice", expected: "an axis of known size, or a start from the front in steps of 1", received: describe(x), fix });
+  throw new ShapeError({
+    where: "slice",
+    expected: "an axis of known size, or a start from the front in steps of 1",
+    received: describe(x),
+    fix,
+  });
 }
 
 /** The same elements are taken upwards and then turned round. */
-function sliceBackwards(x: Value, axis: number, size: number, { start, end, step }: { start?: number; end?: number; step: number }): Value {
+function sliceBackwards(
+  x: Value,
+  axis: number,
+  size: number,
+  { start, end, step }: { start?: number; end?: number; step: number },
+): Value {
   const clamp = (index: number) => Math.min(size - 1, Math.max(-1, index < 0 ? index + size : index));
   const first = clamp(start ?? size - 1);
   const last = end === undefined ? -1 : clamp(end);
@@ -334,13 +389,19 @@ const splitBase = defineOp<"x", SplitAttributes>({
         fix: "choose another number",
       });
     }
-    return Array.from({ length: parts }, () => ({ dtype: x.dtype, shape: x.shape.map((s, i) => (i === axis ? size : s)) }));
+    return Array.from({ length: parts }, () => ({
+      dtype: x.dtype,
+      shape: x.shape.map((s, i) => (i === axis ? size : s)),
+    }));
   },
   gradient: notDifferentiable("has several outputs; see splitEntry"),
   carries: ["x"],
   lower: (graph, { x }, { axis, parts }, { outputs }) => {
     // ONNX Runtime splits no axis of size 0
-    if (outputs[0].shape[axis] === 0) return outputs.map(({ dtype, shape }) => graph.node("Expand", [graph.constant(dtype, [1], [0]), graph.sizes(shape)]));
+    if (outputs[0].shape[axis] === 0)
+      return outputs.map(({ dtype, shape }) =>
+        graph.node("Expand", [graph.constant(dtype, [1], [0]), graph.sizes(shape)]),
+      );
     return graph.nodes("Split", [x], parts, { axis, num_outputs: parts });
   },
   reference: ({ x }, { axis }, types) => {
@@ -348,7 +409,8 @@ const splitBase = defineOp<"x", SplitAttributes>({
     return types.map((type, part) => {
       const out = hostTensor(type.shape);
       forEachIndex(out.shape, (index, flat) => {
-        out.data[flat] = x.data[index.reduce((p, i, a) => p + (a === axis ? i + part * out.shape[axis] : i) * strides[a], 0)];
+        out.data[flat] =
+          x.data[index.reduce((p, i, a) => p + (a === axis ? i + part * out.shape[axis] : i) * strides[a], 0)];
       });
       return out;
     });

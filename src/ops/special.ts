@@ -4,15 +4,43 @@ import { binary, unary, where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
 
 export const sin = unary({ name: "sin", lower: "Sin", gradient: ({ x, dy }) => mul(dy, cos(x)), reference: Math.sin });
-export const cos = unary({ name: "cos", lower: "Cos", gradient: ({ x, dy }) => neg(mul(dy, sin(x))), reference: Math.cos });
-export const tan = unary({ name: "tan", lower: "Tan", gradient: ({ y, dy }) => mul(dy, add(mul(y, y), 1)), reference: Math.tan });
+export const cos = unary({
+  name: "cos",
+  lower: "Cos",
+  gradient: ({ x, dy }) => neg(mul(dy, sin(x))),
+  reference: Math.cos,
+});
+export const tan = unary({
+  name: "tan",
+  lower: "Tan",
+  gradient: ({ y, dy }) => mul(dy, add(mul(y, y), 1)),
+  reference: Math.tan,
+});
 /** Angle in radians from -pi/2 to pi/2; NaN outside of [-1, 1]. */
-export const asin = unary({ name: "asin", lower: "Asin", gradient: ({ x, dy }) => div(dy, sqrt(sub(1, square(x)))), reference: Math.asin });
+export const asin = unary({
+  name: "asin",
+  lower: "Asin",
+  gradient: ({ x, dy }) => div(dy, sqrt(sub(1, square(x)))),
+  reference: Math.asin,
+});
 /** Angle in radians from 0 to pi; NaN outside of [-1, 1]. */
-export const acos = unary({ name: "acos", lower: "Acos", gradient: ({ x, dy }) => neg(div(dy, sqrt(sub(1, square(x))))), reference: Math.acos });
+export const acos = unary({
+  name: "acos",
+  lower: "Acos",
+  gradient: ({ x, dy }) => neg(div(dy, sqrt(sub(1, square(x))))),
+  reference: Math.acos,
+});
 /** Angle in radians from -pi/2 to pi/2. */
-export const atan = unary({ name: "atan", lower: "Atan", gradient: ({ x, dy }) => div(dy, add(square(x), 1)), reference: Math.atan });
-/** Angle of the point (b, a) in radians, from -pi to pi, with the signs of zeros and infinities as in C; the gradient at the origin is 0. */
+export const atan = unary({
+  name: "atan",
+  lower: "Atan",
+  gradient: ({ x, dy }) => div(dy, add(square(x), 1)),
+  reference: Math.atan,
+});
+/**
+ * Angle of the point (b, a) in radians, from -pi to pi, with the signs of zeros and infinities as in C; the gradient at
+ * the origin is 0.
+ */
 export const atan2 = binary({
   name: "atan2",
   accepts: "float",
@@ -29,7 +57,8 @@ export const atan2 = binary({
 function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: number) => string): string {
   const select = (condition: string, x: string, y: string) => graph.node("Where", [condition, x, y]);
   const isZero = (x: string) => graph.node("Equal", [x, number(0)]);
-  const isBelow = (x: string) => graph.node("Less", [select(isZero(x), graph.node("Reciprocal", [x]), x), number(0)]); // 1 / -0 is below 0
+  // 1 / -0 is below 0
+  const isBelow = (x: string) => graph.node("Less", [select(isZero(x), graph.node("Reciprocal", [x]), x), number(0)]);
   const areInfinite = graph.node("And", [graph.node("IsInf", [a]), graph.node("IsInf", [b])]);
   const [rise, run] = [a, b].map((x) => select(areInfinite, graph.node("Sign", [x]), x));
   const angle = graph.node("Atan", [select(isZero(a), number(0), graph.node("Div", [rise, run]))]);
@@ -38,7 +67,13 @@ function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: numbe
   return select(graph.node("IsNaN", [b]), b, turned);
 }
 
-export const tanh = unary({ name: "tanh", precision: "any", lower: "Tanh", gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))), reference: Math.tanh });
+export const tanh = unary({
+  name: "tanh",
+  precision: "any",
+  lower: "Tanh",
+  gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))),
+  reference: Math.tanh,
+});
 export const sigmoid = unary({
   name: "sigmoid",
   precision: "any",
@@ -46,13 +81,38 @@ export const sigmoid = unary({
   gradient: ({ y, dy }) => mul(dy, mul(y, sub(1, y))),
   reference: (x) => 1 / (1 + Math.exp(-x)),
 });
-export const sinh = unary({ name: "sinh", lower: "Sinh", gradient: ({ x, dy }) => mul(dy, cosh(x)), reference: Math.sinh });
-export const cosh = unary({ name: "cosh", lower: "Cosh", gradient: ({ x, dy }) => mul(dy, sinh(x)), reference: Math.cosh });
-export const asinh = unary({ name: "asinh", lower: "Asinh", gradient: ({ x, dy }) => div(dy, sqrt(add(square(x), 1))), reference: Math.asinh });
+export const sinh = unary({
+  name: "sinh",
+  lower: "Sinh",
+  gradient: ({ x, dy }) => mul(dy, cosh(x)),
+  reference: Math.sinh,
+});
+export const cosh = unary({
+  name: "cosh",
+  lower: "Cosh",
+  gradient: ({ x, dy }) => mul(dy, sinh(x)),
+  reference: Math.cosh,
+});
+export const asinh = unary({
+  name: "asinh",
+  lower: "Asinh",
+  gradient: ({ x, dy }) => div(dy, sqrt(add(square(x), 1))),
+  reference: Math.asinh,
+});
 /** NaN below 1. */
-export const acosh = unary({ name: "acosh", lower: "Acosh", gradient: ({ x, dy }) => div(dy, sqrt(sub(square(x), 1))), reference: Math.acosh });
+export const acosh = unary({
+  name: "acosh",
+  lower: "Acosh",
+  gradient: ({ x, dy }) => div(dy, sqrt(sub(square(x), 1))),
+  reference: Math.acosh,
+});
 /** NaN outside of [-1, 1]. */
-export const atanh = unary({ name: "atanh", lower: "Atanh", gradient: ({ x, dy }) => div(dy, sub(1, square(x))), reference: Math.atanh });
+export const atanh = unary({
+  name: "atanh",
+  lower: "Atanh",
+  gradient: ({ x, dy }) => div(dy, sub(1, square(x))),
+  reference: Math.atanh,
+});
 
 /** Error function, 2/sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
 export const erf = unary({

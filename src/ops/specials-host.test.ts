@@ -1,10 +1,19 @@
 /**
- * Ops that PyTorch's table of special numbers lacks: decompositions and assignments on the host, quantized and random ones. Folded into the graph and
- * compiled they give the same of NaN, infinities and nothing at all, and they end.
+ * Ops that PyTorch's table of special numbers lacks: decompositions and assignments on the host, quantized and random
+ * ones. Folded into the graph and compiled they give the same of NaN, infinities and nothing at all, and they end.
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { constantValue, type DType, type HostArray, hostArrayFrom, isFloat, KindlingError, toNumbers, type Value } from "../ir/index.ts";
+import {
+  constantValue,
+  type DType,
+  type HostArray,
+  hostArrayFrom,
+  isFloat,
+  KindlingError,
+  toNumbers,
+  type Value,
+} from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
 import { DataOp, fromLeaf } from "../tensor/tensor.ts";
 import { opTable } from "../testing/op-table.ts";
@@ -20,12 +29,17 @@ interface Case {
   attrs: Record<string, never>;
   inputs: Input[];
 }
-const casesOf = (name: string): Case[] => JSON.parse(readFileSync(new URL(`../../golden/ops/${name}.json`, import.meta.url), "utf8")).cases;
+const casesOf = (name: string): Case[] =>
+  JSON.parse(readFileSync(new URL(`../../golden/ops/${name}.json`, import.meta.url), "utf8")).cases;
 
 type Outcome = { shape: readonly unknown[]; numbers: number[] }[] | string;
 
 /** What an op gives, or how it refuses. */
-async function outcomeOf(apply: ApplyOp, { attrs, inputs }: Case, leafOf: (input: Input, host: HostArray) => Value): Promise<Outcome> {
+async function outcomeOf(
+  apply: ApplyOp,
+  { attrs, inputs }: Case,
+  leafOf: (input: Input, host: HostArray) => Value,
+): Promise<Outcome> {
   try {
     const values = [
       apply(
@@ -52,7 +66,9 @@ function expectSame(folded: Outcome, compiled: Outcome): void {
   }
   expect(compiled.map(({ shape }) => shape)).toEqual(folded.map(({ shape }) => shape));
   for (const [i, { numbers }] of folded.entries()) {
-    expect(compiled[i].numbers).toEqual(numbers.map((x) => (Number.isFinite(x) ? expect.closeTo(x, 4 - Math.ceil(Math.log10(1 + Math.abs(x)))) : x)));
+    expect(compiled[i].numbers).toEqual(
+      numbers.map((x) => (Number.isFinite(x) ? expect.closeTo(x, 4 - Math.ceil(Math.log10(1 + Math.abs(x)))) : x)),
+    );
   }
 }
 
@@ -64,7 +80,9 @@ function* withSpecials(example: Case): Generator<Case> {
     if (!isFloat(dtype) || data.length === 0) continue;
     const change = (at: (place: number) => boolean, value: number): Case => ({
       ...example,
-      inputs: example.inputs.map((input, n) => (n === i ? { ...input, data: input.data.map((x, place) => (at(place) ? value : x)) } : input)),
+      inputs: example.inputs.map((input, n) =>
+        n === i ? { ...input, data: input.data.map((x, place) => (at(place) ? value : x)) } : input,
+      ),
     });
     for (const value of specials) {
       for (const place of new Set([0, data.length >> 1, data.length - 1])) yield change((n) => n === place, value);
@@ -76,11 +94,25 @@ function* withSpecials(example: Case): Generator<Case> {
 /** Without examples, and of matrices without rows; a single number is never nothing. */
 function emptyOf({ attrs, inputs }: Case): Case[] {
   if (inputs.some(({ shape }) => shape.length === 0)) return [];
-  const empty = (shapeOf: (shape: number[]) => number[]) => ({ attrs, inputs: inputs.map((input) => ({ ...input, shape: shapeOf(input.shape), data: [] })) });
+  const empty = (shapeOf: (shape: number[]) => number[]) => ({
+    attrs,
+    inputs: inputs.map((input) => ({ ...input, shape: shapeOf(input.shape), data: [] })),
+  });
   return [empty((shape) => [0, ...shape]), empty((shape) => shape.map(() => 0))];
 }
 
-const names = ["cholesky", "solve", "inverse", "determinant", "logDeterminant", "triangularSolve", "qr", "eigh", "svd", "eigenvalues"];
+const names = [
+  "cholesky",
+  "solve",
+  "inverse",
+  "determinant",
+  "logDeterminant",
+  "triangularSolve",
+  "qr",
+  "eigh",
+  "svd",
+  "eigenvalues",
+];
 const quantized = ["quantizeLinear", "dequantizeLinear", "fakeQuantize", "blockMatmul"];
 
 describe.each([...names, ...quantized, "linearSumAssignment", "oneHot"])("%s", (name) => {
@@ -96,25 +128,31 @@ describe.each([...names, ...quantized, "linearSumAssignment", "oneHot"])("%s", (
   });
 
   test("and on nothing", async () => {
-    for (const example of examples.flatMap(emptyOf)) expectSame(await outcomeOf(apply, example, asConstant), await outcomeOf(apply, example, asLeaf));
+    for (const example of examples.flatMap(emptyOf))
+      expectSame(await outcomeOf(apply, example, asConstant), await outcomeOf(apply, example, asLeaf));
   });
 });
 
 describe("what decompositions make of NaN and infinities", () => {
   test.each(names)("%s is NaN or refused, never a number", async (name) => {
-    const [example] = casesOf(name).filter(({ inputs }) => inputs.every(({ dtype, data }) => dtype === "f32" && data.length > 1));
+    const [example] = casesOf(name).filter(({ inputs }) =>
+      inputs.every(({ dtype, data }) => dtype === "f32" && data.length > 1),
+    );
     for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
       const inputs = example.inputs.map((input) => ({ ...input, data: input.data.map(() => value) }));
       const outcome = await outcomeOf(opTable[name].apply, { ...example, inputs }, asLeaf);
       if (typeof outcome !== "string")
-        for (const { numbers } of outcome) expect([name, value, numbers.filter((x) => Number.isFinite(x) && x !== 0)]).toEqual([name, value, []]);
+        for (const { numbers } of outcome)
+          expect([name, value, numbers.filter((x) => Number.isFinite(x) && x !== 0)]).toEqual([name, value, []]);
     }
   });
 });
 
 test("the determinant of no rows is the product of nothing", async () => {
   const matrices = fromLeaf(new DataOp("f32", [2, 0, 0], { host: new Float32Array(0) })).value;
-  expect((await readValues([ops.determinant(matrices), ops.logDeterminant(matrices)])).map((numbers) => [...numbers])).toEqual([
+  expect(
+    (await readValues([ops.determinant(matrices), ops.logDeterminant(matrices)])).map((numbers) => [...numbers]),
+  ).toEqual([
     [1, 1],
     [0, 0],
   ]);

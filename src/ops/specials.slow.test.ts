@@ -1,4 +1,7 @@
-/** Every op at special numbers: folded and compiled graphs agree with each other and with PyTorch, but for a list of reasoned exceptions. */
+/**
+ * Every op at special numbers: folded and compiled graphs agree with each other and with PyTorch, but for a list of
+ * reasoned exceptions.
+ */
 import { describe, expect, test } from "vitest";
 import { DTypeError, ShapeError } from "../ir/index.ts";
 import { exceptions, sums } from "../testing/special-exceptions.ts";
@@ -6,7 +9,9 @@ import { answersOf, type Difference, differencesOf, readSpecials, type SpecialCa
 
 /** Of nothing PyTorch's split has one part, and its convolution no channels, where ours keep their number. */
 const countsParts = new Set(["split", "conv", "convTranspose"]);
-const cases = readSpecials().filter(({ op, inputs }) => !countsParts.has(op) || inputs.every(({ shape }) => !shape.includes(0)));
+const cases = readSpecials().filter(
+  ({ op, inputs }) => !countsParts.has(op) || inputs.every(({ shape }) => !shape.includes(0)),
+);
 const used = new Set<string>();
 
 function excuseOf(difference: Difference): string | undefined {

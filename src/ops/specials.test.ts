@@ -1,4 +1,7 @@
-/** NaN, infinities, large integers and nothing at all: folded and compiled graphs give the same. The whole table is in specials.slow.test.ts. */
+/**
+ * NaN, infinities, large integers and nothing at all: folded and compiled graphs give the same. The whole table is in
+ * specials.slow.test.ts.
+ */
 import { expect, test } from "vitest";
 import { constantValue, type DType, hostArrayFrom, type Value } from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
@@ -104,7 +107,11 @@ const cases: [name: string, run: (x: Value, y: Value) => Value, inputs: Input[],
 ];
 
 test.each(cases)("%s", async (_, run, inputs, wanted) => {
-  const hosts = inputs.map(([dtype, values]) => ({ dtype, shape: [values.length], host: hostArrayFrom(dtype, values) }));
+  const hosts = inputs.map(([dtype, values]) => ({
+    dtype,
+    shape: [values.length],
+    host: hostArrayFrom(dtype, values),
+  }));
   const constants = hosts.map(({ dtype, shape, host }) => constantValue(host, { dtype, shape }));
   const leaves = hosts.map(({ dtype, shape, host }) => fromLeaf(new DataOp(dtype, shape, { host })).value);
   const [folded, compiled] = await readValues([constants, leaves].map(([x, y]) => run(x, y)));

@@ -26,7 +26,11 @@ interface Plan {
   windowCount: number;
 }
 
-function planOf(where: string, sizes: readonly number[], { kernelSize, stride = 1, padding = 0, dilation = 1 }: UnfoldOptions): Plan {
+function planOf(
+  where: string,
+  sizes: readonly number[],
+  { kernelSize, stride = 1, padding = 0, dilation = 1 }: UnfoldOptions,
+): Plan {
   const two = (name: string, given: number | readonly number[], least: number) => perAxis(where, name, given, 2, least);
   const [kernel, strides, pads, dilations] = [
     two("kernelSize", kernelSize, 1),
@@ -36,7 +40,12 @@ function planOf(where: string, sizes: readonly number[], { kernelSize, stride = 
   ];
   const counts = windowCounts(sizes, kernel, { stride: strides, pads: [...pads, ...pads], dilation: dilations });
   if (counts.some((count) => count < 1)) {
-    throw new ShapeError({ where, expected: "an image at least as large as the window", received: `${sizes} for a window of ${kernel}`, fix: "pad more" });
+    throw new ShapeError({
+      where,
+      expected: "an image at least as large as the window",
+      received: `${sizes} for a window of ${kernel}`,
+      fix: "pad more",
+    });
   }
   const padded = sizes.map((size, i) => size + 2 * pads[i]);
   const positions: number[] = [];
@@ -68,7 +77,10 @@ export function unfold(x: Value, options: UnfoldOptions): Value {
 }
 
 /** Adds windows back to an image: the transpose of unfold. x: [N, C kh kw, L] -> [N, C, ...outputSize] */
-export function fold(x: Value, { outputSize, ...options }: UnfoldOptions & { outputSize: number | readonly number[] }): Value {
+export function fold(
+  x: Value,
+  { outputSize, ...options }: UnfoldOptions & { outputSize: number | readonly number[] },
+): Value {
   const sizes = perAxis("fold", "outputSize", outputSize, 2, 1);
   const { positions, padding, padded, kernelCount, windowCount } = planOf("fold", sizes, options);
   const [batch, columns, count] = requireStatic("fold", x.shape);
@@ -84,5 +96,8 @@ export function fold(x: Value, { outputSize, ...options }: UnfoldOptions & { out
   const rows = transpose(reshape(x, [batch, channels, kernelCount, windowCount]), [2, 3, 0, 1]);
   const zeros = broadcastTo(scalar(0, x.dtype), [padded[0] * padded[1], batch, channels]);
   const image = reshape(transpose(indexAdd(zeros, positions, rows), [1, 2, 0]), [batch, channels, ...padded]);
-  return padding.reduce((cut, [before], i) => slice(cut, { axis: i + 2, start: before, end: before + sizes[i] }), image);
+  return padding.reduce(
+    (cut, [before], i) => slice(cut, { axis: i + 2, start: before, end: before + sizes[i] }),
+    image,
+  );
 }

@@ -18,8 +18,11 @@ afterAll(() => device.close());
 if (failure) test.skip(`WebGPU: ${failure}`);
 else {
   describe("WebGPU", () => {
-    for (const name of readdirSync(new URL("../../golden/ops/", import.meta.url)).map((file) => file.replace(".json", ""))) {
-      if (opTable[name]) testOp(name, { ...opTable[name], device: () => device, finiteDifferences: false, firstCases: CASES });
+    for (const name of readdirSync(new URL("../../golden/ops/", import.meta.url)).map((file) =>
+      file.replace(".json", ""),
+    )) {
+      if (opTable[name])
+        testOp(name, { ...opTable[name], device: () => device, finiteDifferences: false, firstCases: CASES });
     }
   });
 }

@@ -8,13 +8,19 @@ export function globalNorm(gradients: readonly Tensor<"f32">[]): Tensor<"f32"> {
   return sqrt(gradients.map((gradient) => sum(square(gradient))).reduce((a, b) => add(a, b)));
 }
 
-/** The factor, at most 1, that scales gradients of norm `norm` to a norm of at most `maxNorm`. Pascanu et al. 2012, arXiv:1211.5063. */
+/**
+ * The factor, at most 1, that scales gradients of norm `norm` to a norm of at most `maxNorm`. Pascanu et al. 2012,
+ * arXiv:1211.5063.
+ */
 export function clipFactor(norm: Tensor<"f32">, maxNorm: number): Tensor<"f32"> {
   return minimum(div(maxNorm, add(norm, NORM_EPSILON)), 1);
 }
 
 /** Scales gradients so that their norm together is at most `maxNorm`. */
-export function clipGradientNorm(gradients: readonly Tensor<"f32">[], maxNorm: number): { gradients: Tensor<"f32">[]; norm: Tensor<"f32"> } {
+export function clipGradientNorm(
+  gradients: readonly Tensor<"f32">[],
+  maxNorm: number,
+): { gradients: Tensor<"f32">[]; norm: Tensor<"f32"> } {
   const norm = globalNorm(gradients);
   const factor = clipFactor(norm, maxNorm);
   return { gradients: gradients.map((gradient) => mul(gradient, factor)), norm };

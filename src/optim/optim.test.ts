@@ -5,7 +5,11 @@ import { expectClose } from "../testing/close.ts";
 import { AdamW, clipGradientNorm, cosineSchedule, type Optimizer, Sgd } from "./index.ts";
 
 /** Minimises (2 w)^2 summed, from w = [1, -3]. */
-async function run(make: (parameters: Map<string, Parameter>) => Optimizer, steps: number, learningRate: number): Promise<number[]> {
+async function run(
+  make: (parameters: Map<string, Parameter>) => Optimizer,
+  steps: number,
+  learningRate: number,
+): Promise<number[]> {
   const w = new Parameter([2], Float32Array.of(1, -3));
   const optimizer = make(new Map([["w", w]]));
   const step = compile(() => {
@@ -39,7 +43,12 @@ describe("the formulas, worked by hand in double precision", () => {
       }
       return w;
     });
-    expectClose("w", await run((p) => new AdamW(p, { betas: [0.9, 0.99], weightDecay: 0.2, decays: () => true }), 5, 0.01), expected, 1e-5);
+    expectClose(
+      "w",
+      await run((p) => new AdamW(p, { betas: [0.9, 0.99], weightDecay: 0.2, decays: () => true }), 5, 0.01),
+      expected,
+      1e-5,
+    );
   });
 });
 
@@ -53,8 +62,12 @@ test("clipping scales all gradients together, and leaves small ones alone", asyn
 
 test("the cosine schedule rises, falls and stays", () => {
   const schedule = cosineSchedule({ learningRate: 1, minLearningRate: 0.1, warmupSteps: 4, totalSteps: 14 });
-  expect([0, 3, 4, 9, 14, 99].map(schedule).map((rate) => Number(rate.toFixed(6)))).toEqual([0.2, 0.8, 1, 0.55, 0.1, 0.1]);
-  expect(() => cosineSchedule({ learningRate: 1, warmupSteps: 5, totalSteps: 4 })).toThrow(/warmupSteps from 0 to totalSteps/);
+  expect([0, 3, 4, 9, 14, 99].map(schedule).map((rate) => Number(rate.toFixed(6)))).toEqual([
+    0.2, 0.8, 1, 0.55, 0.1, 0.1,
+  ]);
+  expect(() => cosineSchedule({ learningRate: 1, warmupSteps: 5, totalSteps: 4 })).toThrow(
+    /warmupSteps from 0 to totalSteps/,
+  );
 });
 
 test("wrong options name the right ones", () => {

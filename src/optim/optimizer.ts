@@ -9,14 +9,23 @@ export interface Optimizer {
   /** State of the optimizer by name, for checkpoints. */
   readonly state: ReadonlyMap<string, Variable<"f32">>;
   /**
-   * Assigns new values to all parameters. `gradients` are in the order of `parameters`; `scale` multiplies each of them, as
-   * clipping does.
+   * Assigns new values to all parameters. `gradients` are in the order of `parameters`; `scale` multiplies each of
+   * them, as clipping does.
    */
-  update(gradients: readonly Tensor<"f32">[], options: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> }): void;
+  update(
+    gradients: readonly Tensor<"f32">[],
+    options: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
+  ): void;
 }
 
 function requireRange(where: string, name: string, value: number, isFine: boolean, range: string): void {
-  if (!isFine) throw new OptionError({ where, expected: `${name} ${range}`, received: String(value), fix: "choose a value in the range" });
+  if (!isFine)
+    throw new OptionError({
+      where,
+      expected: `${name} ${range}`,
+      received: String(value),
+      fix: "choose a value in the range",
+    });
 }
 
 const asTensor = (x: Tensor<"f32"> | number) => (typeof x === "number" ? tensor(x) : x);
@@ -58,13 +67,18 @@ export class Sgd implements Optimizer {
     this.momentum = momentum;
     this.weightDecay = weightDecay;
     this.decays = decays;
-    if (momentum > 0) for (const [key, { shape }] of parameters) this.state.set(`${key}.momentum`, zeroState(`${key}.momentum`, shape));
+    if (momentum > 0)
+      for (const [key, { shape }] of parameters) this.state.set(`${key}.momentum`, zeroState(`${key}.momentum`, shape));
   }
 
-  update(gradients: readonly Tensor<"f32">[], { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> }): void {
+  update(
+    gradients: readonly Tensor<"f32">[],
+    { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
+  ): void {
     [...this.parameters].forEach(([key, parameter], i) => {
       let direction = scale ? mul(gradients[i], scale) : gradients[i];
-      if (this.weightDecay > 0 && this.decays(key, parameter)) direction = add(direction, mul(parameter.value, this.weightDecay));
+      if (this.weightDecay > 0 && this.decays(key, parameter))
+        direction = add(direction, mul(parameter.value, this.weightDecay));
       const momentum = this.state.get(`${key}.momentum`);
       if (momentum) {
         direction = add(mul(momentum.value, this.momentum), direction);
@@ -86,7 +100,9 @@ export interface AdamWOptions {
   decays?: DecayGroup;
 }
 
-/** Adam with decoupled weight decay. Loshchilov and Hutter 2017, arXiv:1711.05101; the formulas of torch.optim.AdamW. */
+/**
+ * Adam with decoupled weight decay. Loshchilov and Hutter 2017, arXiv:1711.05101; the formulas of torch.optim.AdamW.
+ */
 export class AdamW implements Optimizer {
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly state = new Map<string, Variable<"f32">>();
@@ -115,7 +131,10 @@ export class AdamW implements Optimizer {
     }
   }
 
-  update(gradients: readonly Tensor<"f32">[], { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> }): void {
+  update(
+    gradients: readonly Tensor<"f32">[],
+    { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
+  ): void {
     const [beta1, beta2] = this.betas;
     const step = add(this.step.value, 1);
     this.step.assign(step);
@@ -134,7 +153,9 @@ export class AdamW implements Optimizer {
       const nextSquares = add(mul(squares.value, beta2), mul(square(gradients[i]), squareWeight));
       const change = mul(div(nextMean, add(sqrt(nextSquares), epsilon)), rate);
       const isDecaying = this.weightDecay > 0 && this.decays(key, parameter);
-      const kept = isDecaying ? mul(parameter.value, sub(1, mul(asTensor(learningRate), this.weightDecay))) : parameter.value;
+      const kept = isDecaying
+        ? mul(parameter.value, sub(1, mul(asTensor(learningRate), this.weightDecay)))
+        : parameter.value;
       mean.assign(nextMean);
       squares.assign(nextSquares);
       parameter.assign(sub(kept, change));

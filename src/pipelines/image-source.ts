@@ -14,6 +14,12 @@ export async function openImage(source: ImageSource): Promise<RawImage> {
 async function localImage(source: string | Uint8Array): Promise<string | Uint8Array> {
   if (typeof source !== "string" || !/^(https?|data):/.test(source)) return source;
   const response = await fetch(source);
-  if (!response.ok) throw new DataError({ where: source, expected: "a picture", received: `status ${response.status}`, fix: "check the address" });
+  if (!response.ok)
+    throw new DataError({
+      where: source,
+      expected: "a picture",
+      received: `status ${response.status}`,
+      fix: "check the address",
+    });
   return new Uint8Array(await response.arrayBuffer());
 }

@@ -2,7 +2,14 @@ import { type GenerateOptions, ImageTextGenerator, type ImageTextSource, Seq2Seq
 import { DataError, OptionError } from "../ir/index.ts";
 import { type BlipForConditionalGeneration, ImageTextModel } from "../models/index.ts";
 import type { ImageProcessor } from "../processors/index.ts";
-import { type ChatFormat, type ContentPart, chatFormat, encodePrompt, type MixedMessage, type Tokenizer } from "../tokenizers/index.ts";
+import {
+  type ChatFormat,
+  type ContentPart,
+  chatFormat,
+  encodePrompt,
+  type MixedMessage,
+  type Tokenizer,
+} from "../tokenizers/index.ts";
 import { collect, textAfter } from "./common.ts";
 import { type ImageSource, openImage } from "./image-source.ts";
 
@@ -52,9 +59,16 @@ class Captioner {
   }
 
   /** -> the tokens that the caption was to begin with, and those that follow */
-  async write(source: ImageSource, prompt: string | undefined, options: GenerateOptions): Promise<{ ids: number[]; made: number[] }> {
+  async write(
+    source: ImageSource,
+    prompt: string | undefined,
+    options: GenerateOptions,
+  ): Promise<{ ids: number[]; made: number[] }> {
     const { pixelValues } = this.processor.process([await openImage(source)]);
-    const ids = [this.model.config.bosTokenId, ...(prompt === undefined ? [] : await this.tokenizer.encode(prompt, { addSpecialTokens: false }))];
+    const ids = [
+      this.model.config.bosTokenId,
+      ...(prompt === undefined ? [] : await this.tokenizer.encode(prompt, { addSpecialTokens: false })),
+    ];
     return { ids, made: await collect(this.generator.generate({ pixelValues }, { ...options, decoderInputIds: ids })) };
   }
 
@@ -64,7 +78,10 @@ class Captioner {
   }
 }
 
-/** A text with pictures, each at an image token of the text; or a chat, whose messages have texts and pictures for parts. */
+/**
+ * A text with pictures, each at an image token of the text; or a chat, whose messages have texts and pictures for
+ * parts.
+ */
 export type ImageTextInput = { text: string; images: ImageSource | readonly ImageSource[] } | readonly MixedMessage[];
 
 export interface ImageTextOptions extends Omit<GenerateOptions, "stopTokens"> {
@@ -76,12 +93,15 @@ export interface ImageTextOptions extends Omit<GenerateOptions, "stopTokens"> {
 
 export interface ImageTextResult {
   input_text: string | readonly MixedMessage[];
-  /** Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new. */
+  /**
+   * Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new.
+   */
   generated_text: string | readonly MixedMessage[];
 }
 
 const DEFAULT_NEW_TOKENS = 256;
-const isChat = (input: ImageTextInput | readonly ImageTextInput[]): input is readonly MixedMessage[] => Array.isArray(input) && "role" in Object(input[0]);
+const isChat = (input: ImageTextInput | readonly ImageTextInput[]): input is readonly MixedMessage[] =>
+  Array.isArray(input) && "role" in Object(input[0]);
 
 /** Answers chats about pictures, and continues texts with pictures. */
 export class ImageTextToTextPipeline {
@@ -97,7 +117,10 @@ export class ImageTextToTextPipeline {
     chatTemplate: string | undefined = tokenizer.chatTemplate,
   ) {
     this.tokenizer = tokenizer;
-    this.writer = model instanceof ImageTextModel ? new ImageTextWriter(model, tokenizer, processor) : new Captioner(model, tokenizer, processor);
+    this.writer =
+      model instanceof ImageTextModel
+        ? new ImageTextWriter(model, tokenizer, processor)
+        : new Captioner(model, tokenizer, processor);
     this.format = chatFormat(chatTemplate, tokenizer);
   }
 
@@ -110,7 +133,10 @@ export class ImageTextToTextPipeline {
     return found;
   }
 
-  private async one(input: ImageTextInput, { returnFullText = true, continueFinalMessage, ...rest }: ImageTextOptions): Promise<ImageTextResult[]> {
+  private async one(
+    input: ImageTextInput,
+    { returnFullText = true, continueFinalMessage, ...rest }: ImageTextOptions,
+  ): Promise<ImageTextResult[]> {
     const options = { maxNewTokens: DEFAULT_NEW_TOKENS, ...rest };
     if (!isChat(input)) {
       const { text, images } = input as { text: string; images: ImageSource | readonly ImageSource[] };
@@ -122,11 +148,18 @@ export class ImageTextToTextPipeline {
     const text = this.format.render(input, { continueFinalMessage: goesOn });
     const fresh = await this.continuation(text, input.flatMap(imagesOf), options, this.format.addSpecialTokens);
     if (!returnFullText) return [{ input_text: input, generated_text: fresh }];
-    const messages = goesOn ? [...input.slice(0, -1), { ...last, content: extended(last.content, fresh) }] : [...input, { role: "assistant", content: fresh }];
+    const messages = goesOn
+      ? [...input.slice(0, -1), { ...last, content: extended(last.content, fresh) }]
+      : [...input, { role: "assistant", content: fresh }];
     return [{ input_text: input, generated_text: messages }];
   }
 
-  private async continuation(text: string, images: readonly ImageSource[], options: GenerateOptions, addSpecialTokens: boolean): Promise<string> {
+  private async continuation(
+    text: string,
+    images: readonly ImageSource[],
+    options: GenerateOptions,
+    addSpecialTokens: boolean,
+  ): Promise<string> {
     if (this.writer instanceof ImageTextWriter) {
       const { ids, made } = await this.writer.write(text, images, options, addSpecialTokens);
       return textAfter(this.tokenizer, ids, made);
@@ -161,8 +194,17 @@ class ImageTextWriter {
     this.generator = new ImageTextGenerator(model);
   }
 
-  async write(text: string, images: readonly ImageSource[], options: GenerateOptions, addSpecialTokens: boolean): Promise<{ ids: number[]; made: number[] }> {
-    const source = await imageTextSource(this.model, this.tokenizer, this.processor, { text, images, addSpecialTokens });
+  async write(
+    text: string,
+    images: readonly ImageSource[],
+    options: GenerateOptions,
+    addSpecialTokens: boolean,
+  ): Promise<{ ids: number[]; made: number[] }> {
+    const source = await imageTextSource(this.model, this.tokenizer, this.processor, {
+      text,
+      images,
+      addSpecialTokens,
+    });
     return { ids: [...source.inputIds], made: await collect(this.generator.generate(source, options)) };
   }
 
@@ -195,7 +237,9 @@ async function imageTextSource(
   }
   if (images.length === 0) return { inputIds: ids };
   const opened = await Promise.all(images.map(openImage));
-  const places = opened.map((image) => model.placesOf(processor.process([image]) as never).reduce((sum, { count }) => sum + count, 0));
+  const places = opened.map((image) =>
+    model.placesOf(processor.process([image]) as never).reduce((sum, { count }) => sum + count, 0),
+  );
   let image = 0;
   const inputIds = ids.flatMap((id) => (id === token ? new Array<number>(places[image++]).fill(id) : [id]));
   return { inputIds, ...processor.process(opened) };
@@ -208,10 +252,17 @@ function imagesOf({ content }: MixedMessage): ImageSource[] {
     .filter(({ type }) => type === "image" || type === "image_url")
     .map((part) => {
       const address = part.image_url as string | { url: string } | undefined;
-      const source = part.image ?? part.url ?? part.path ?? part.base64 ?? (typeof address === "object" ? address.url : address);
-      if (typeof source === "string" || source instanceof Uint8Array || (typeof source === "object" && source !== null)) return source as ImageSource;
+      const source =
+        part.image ?? part.url ?? part.path ?? part.base64 ?? (typeof address === "object" ? address.url : address);
+      if (typeof source === "string" || source instanceof Uint8Array || (typeof source === "object" && source !== null))
+        return source as ImageSource;
       const fix = "give an image: its url, path or data";
-      throw new OptionError({ where: "image-text-to-text", expected: "an image part with an image", received: JSON.stringify(part), fix });
+      throw new OptionError({
+        where: "image-text-to-text",
+        expected: "an image part with an image",
+        received: JSON.stringify(part),
+        fix,
+      });
     });
 }
 

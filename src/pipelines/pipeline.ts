@@ -20,7 +20,12 @@ import { QuestionAnsweringPipeline } from "./question-answering.ts";
 import { SpeechRecognitionPipeline } from "./speech.ts";
 import { TextClassificationPipeline, ZeroShotClassificationPipeline } from "./text-classification.ts";
 import { TokenClassificationPipeline } from "./token-classification.ts";
-import { ImageClassificationPipeline, ImageSegmentationPipeline, ObjectDetectionPipeline, ZeroShotImageClassificationPipeline } from "./vision.ts";
+import {
+  ImageClassificationPipeline,
+  ImageSegmentationPipeline,
+  ObjectDetectionPipeline,
+  ZeroShotImageClassificationPipeline,
+} from "./vision.ts";
 
 type OtherOption = "task" | "head" | "subfolder";
 export interface PipelineOptions extends Omit<LoadOptions, OtherOption> {
@@ -37,11 +42,19 @@ const openProcessor = async (name: string, { hub }: PipelineOptions) => ImagePro
 /** The tokenizer in a folder or file, for a model. @throws DataError when it has tokens that the model has not */
 async function tokenizerFor(model: PretrainedModel, folder: string): Promise<Tokenizer> {
   const tokenizer = await Tokenizer.open(folder);
-  const config = (model instanceof ImageTextModel ? model.languageModel.config : model.config) as { vocabSize?: number; text?: { vocabSize: number } };
+  const config = (model instanceof ImageTextModel ? model.languageModel.config : model.config) as {
+    vocabSize?: number;
+    text?: { vocabSize: number };
+  };
   const { vocabSize = config.text?.vocabSize ?? Number.POSITIVE_INFINITY } = config;
   if (tokenizer.vocabSize <= vocabSize) return tokenizer;
   const fix = "use the tokenizer that the model was trained with";
-  throw new DataError({ where: folder, expected: `a tokenizer of at most the model's ${vocabSize} tokens`, received: `one of ${tokenizer.vocabSize}`, fix });
+  throw new DataError({
+    where: folder,
+    expected: `a tokenizer of at most the model's ${vocabSize} tokens`,
+    received: `one of ${tokenizer.vocabSize}`,
+    fix,
+  });
 }
 
 /** Makes a pipeline of a model and a tokenizer. */
@@ -62,12 +75,27 @@ const text2text = <T extends "text2text-generation" | "summarization" | "transla
 
 /** How each pipeline is made. */
 const makers = {
-  "text-classification": withText("sequence-classification", (model, tokenizer) => new TextClassificationPipeline(model, tokenizer)),
-  "zero-shot-classification": withText("sequence-classification", (model, tokenizer) => new ZeroShotClassificationPipeline(model, tokenizer)),
-  "token-classification": withText("token-classification", (model, tokenizer) => new TokenClassificationPipeline(model, tokenizer)),
-  "question-answering": withText("question-answering", (model, tokenizer) => new QuestionAnsweringPipeline(model, tokenizer)),
+  "text-classification": withText(
+    "sequence-classification",
+    (model, tokenizer) => new TextClassificationPipeline(model, tokenizer),
+  ),
+  "zero-shot-classification": withText(
+    "sequence-classification",
+    (model, tokenizer) => new ZeroShotClassificationPipeline(model, tokenizer),
+  ),
+  "token-classification": withText(
+    "token-classification",
+    (model, tokenizer) => new TokenClassificationPipeline(model, tokenizer),
+  ),
+  "question-answering": withText(
+    "question-answering",
+    (model, tokenizer) => new QuestionAnsweringPipeline(model, tokenizer),
+  ),
   "fill-mask": withText("masked-lm", (model, tokenizer) => new FillMaskPipeline(model, tokenizer)),
-  "feature-extraction": withText("feature-extraction", (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer)),
+  "feature-extraction": withText(
+    "feature-extraction",
+    (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer),
+  ),
   "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
     const folder = await localPath(tokenizer, options.hub);
@@ -81,10 +109,22 @@ const makers = {
     await requireWhisperFeatures(await localPath(processor, options.hub), made.speech.config);
     return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
   },
-  "image-classification": withImages("image-classification", (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor)),
-  "object-detection": withImages("object-detection", (model, processor) => new ObjectDetectionPipeline(model, processor)),
-  "image-segmentation": withImages("semantic-segmentation", (model, processor) => new ImageSegmentationPipeline(model, processor)),
-  "zero-shot-image-classification": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
+  "image-classification": withImages(
+    "image-classification",
+    (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor),
+  ),
+  "object-detection": withImages(
+    "object-detection",
+    (model, processor) => new ObjectDetectionPipeline(model, processor),
+  ),
+  "image-segmentation": withImages(
+    "semantic-segmentation",
+    (model, processor) => new ImageSegmentationPipeline(model, processor),
+  ),
+  "zero-shot-image-classification": async (
+    model: string,
+    { tokenizer = model, processor = model, ...options }: PipelineOptions,
+  ) => {
     const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
     return new ZeroShotImageClassificationPipeline(
       made,
@@ -94,13 +134,25 @@ const makers = {
   },
   "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "image-to-text" });
-    return new ImageToTextPipeline(made, await tokenizerFor(made, await localPath(tokenizer, options.hub)), await openProcessor(processor, options));
+    return new ImageToTextPipeline(
+      made,
+      await tokenizerFor(made, await localPath(tokenizer, options.hub)),
+      await openProcessor(processor, options),
+    );
   },
-  "image-text-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
+  "image-text-to-text": async (
+    model: string,
+    { tokenizer = model, processor = model, ...options }: PipelineOptions,
+  ) => {
     const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
     if (made.task !== "image-text-to-text" && made.task !== "image-to-text") {
       const { architecture: received } = made as PretrainedModel;
-      throw new DataError({ where: model, expected: "a model that reads images and writes", received, fix: "use another model or task" });
+      throw new DataError({
+        where: model,
+        expected: "a model that reads images and writes",
+        received,
+        fix: "use another model or task",
+      });
     }
     const folder = await localPath(tokenizer, options.hub);
     return new ImageTextToTextPipeline(made, await tokenizerFor(made, folder), await openProcessor(processor, options));
@@ -110,11 +162,13 @@ const aliases = { "sentiment-analysis": "text-classification", ner: "token-class
 
 export type PipelineTask = keyof typeof makers | keyof typeof aliases;
 type Resolved<T extends PipelineTask> = T extends keyof typeof aliases ? (typeof aliases)[T] : T;
-export type PipelineFor<T extends PipelineTask> = Awaited<ReturnType<(typeof makers)[Resolved<T> & keyof typeof makers]>>;
+export type PipelineFor<T extends PipelineTask> = Awaited<
+  ReturnType<(typeof makers)[Resolved<T> & keyof typeof makers]>
+>;
 
 /**
- * A model with all that its task needs around it, as transformers' pipelines, and with their result fields. `model` is a folder, a repository such
- * as "owner/name", or for "text-generation" a .gguf file.
+ * A model with all that its task needs around it, as transformers' pipelines, and with their result fields. `model` is
+ * a folder, a repository such as "owner/name", or for "text-generation" a .gguf file.
  * @throws OptionError for a task that is not known
  *
  * @example
@@ -122,7 +176,11 @@ export type PipelineFor<T extends PipelineTask> = Awaited<ReturnType<(typeof mak
  * (await feelings.run("It was a dark and stormy night."))[0].label; // "glad"
  * feelings.dispose();
  */
-export async function pipeline<T extends PipelineTask>(task: T, model: string, options: PipelineOptions = {}): Promise<PipelineFor<T>> {
+export async function pipeline<T extends PipelineTask>(
+  task: T,
+  model: string,
+  options: PipelineOptions = {},
+): Promise<PipelineFor<T>> {
   const name = Object.hasOwn(aliases, task) ? aliases[task as keyof typeof aliases] : task;
   if (!Object.hasOwn(makers, name)) {
     const known = [...Object.keys(makers), ...Object.keys(aliases)];

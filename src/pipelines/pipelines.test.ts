@@ -9,13 +9,22 @@ import { type PipelineTask, pipeline } from "./index.ts";
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
 interface Golden {
   task: PipelineTask;
-  cases: { model: string; processor?: string; calls: { inputs: unknown; options: Record<string, unknown>; output: unknown }[] }[];
+  cases: {
+    model: string;
+    processor?: string;
+    calls: { inputs: unknown; options: Record<string, unknown>; output: unknown }[];
+  }[];
 }
 /** Needs beam search, or options that are not here yet. */
 const isOther = (options: Record<string, unknown>) =>
-  ["is_split_into_words", "return_tensors", "num_return_sequences", "prefix", "handle_long_generation", "tokenizer_encode_kwargs"].some(
-    (key) => key in options,
-  ) ||
+  [
+    "is_split_into_words",
+    "return_tensors",
+    "num_return_sequences",
+    "prefix",
+    "handle_long_generation",
+    "tokenizer_encode_kwargs",
+  ].some((key) => key in options) ||
   Number(options.num_beams ?? 1) > 1 ||
   options.do_sample === true;
 
@@ -33,14 +42,23 @@ function optionsOf(options: Record<string, unknown>): Record<string, unknown> {
     tokenizer_kwargs: ____,
     ...rest
   } = { ...options } as Record<string, unknown>;
-  const { do_sample: again, num_beams: _____, truncation: ______, ...more } = { ...(generate as object), ...(tokenize as object) } as Record<string, unknown>;
+  const {
+    do_sample: again,
+    num_beams: _____,
+    truncation: ______,
+    ...more
+  } = { ...(generate as object), ...(tokenize as object) } as Record<string, unknown>;
   const own = Object.fromEntries(Object.entries({ ...rest, ...more }).map(([key, value]) => [camel(key), value]));
   return isSampled === false || again === false ? { ...own, temperature: 0 } : own;
 }
 
-const isLists = (value: unknown): value is { question: string[]; context: string[] } => Array.isArray((value as { question?: unknown } | null)?.question);
+const isLists = (value: unknown): value is { question: string[]; context: string[] } =>
+  Array.isArray((value as { question?: unknown } | null)?.question);
 const asItIs = (key: string): string => key;
-/** Files of golden/ by their whole paths; questions and their contexts in two lists as one list. Fields of inputs have our names, those of results have transformers'. */
+/**
+ * Files of golden/ by their whole paths; questions and their contexts in two lists as one list. Fields of inputs have
+ * our names, those of results have transformers'.
+ */
 const placed = (value: unknown, nameOf = asItIs): unknown =>
   isLists(value)
     ? value.question.map((question, i) => ({ question, context: value.context[i] }))
@@ -55,7 +73,11 @@ const placed = (value: unknown, nameOf = asItIs): unknown =>
 /** Numbers to 1e-4, all else the same; masks as runs of equal pixels. */
 function expectSame(path: string, found: unknown, expected: unknown): void {
   if (typeof expected === "number") {
-    expect([path, Math.abs((found as number) - expected) <= 1e-4 * Math.max(1, Math.abs(expected)), found]).toEqual([path, true, found]);
+    expect([path, Math.abs((found as number) - expected) <= 1e-4 * Math.max(1, Math.abs(expected)), found]).toEqual([
+      path,
+      true,
+      found,
+    ]);
   } else if (Array.isArray(expected)) {
     expect([path, (found as unknown[]).length]).toEqual([path, expected.length]);
     for (const [i, each] of expected.entries()) expectSame(`${path}.${i}`, (found as unknown[])[i], each);
@@ -65,7 +87,8 @@ function expectSame(path: string, found: unknown, expected: unknown): void {
       return;
     }
     expect([path, Object.keys(found as object).sort()]).toEqual([path, Object.keys(expected).sort()]);
-    for (const [key, each] of Object.entries(expected)) expectSame(`${path}.${key}`, (found as Record<string, unknown>)[key], each);
+    for (const [key, each] of Object.entries(expected))
+      expectSame(`${path}.${key}`, (found as Record<string, unknown>)[key], each);
   } else {
     expect([path, found]).toEqual([path, expected]);
   }
@@ -85,14 +108,19 @@ function runsOf(data: Uint8Array): number[] {
 
 /** Those of sentence-encoder.test.ts and albert.test.ts. */
 const sentences = ["albert-tiny-chinese.json", "minilm.json", "reranking.json", "sentence-embeddings.json"];
-const files = readdirSync(join(golden, "pipelines")).filter((name) => name.endsWith(".json") && !sentences.includes(name));
+const files = readdirSync(join(golden, "pipelines")).filter(
+  (name) => name.endsWith(".json") && !sentences.includes(name),
+);
 describe.each(files)("%s", async (file) => {
   const { task, cases } = (await readJson(join(golden, "pipelines", file))) as unknown as Golden;
   test.each(cases.map((each) => [each.model, each] as const))("%s", async (_, { model, processor, calls }) => {
     const made = await pipeline(task, join(golden, model), processor ? { processor: join(golden, processor) } : {});
     for (const [i, { inputs, options, output }] of calls.entries()) {
       if (isOther(options)) continue;
-      const found = await (made as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(placed(inputs, camel), optionsOf(options));
+      const found = await (made as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(
+        placed(inputs, camel),
+        optionsOf(options),
+      );
       expectSame(`call ${i} ${JSON.stringify(options)}`, found, placed(output));
     }
     made.dispose();
@@ -105,18 +133,26 @@ test("a task that is not known names the nearest", async () => {
 
 test("fields that are not known are refused by name", async () => {
   const classifier = await pipeline("text-classification", join(golden, "pipelines/models/bert-token-types"));
-  await expect(classifier.run({ text: "john", text_pair: "paris" } as never)).rejects.toThrow(/did you mean "textPair"/);
+  await expect(classifier.run({ text: "john", text_pair: "paris" } as never)).rejects.toThrow(
+    /did you mean "textPair"/,
+  );
   classifier.dispose();
 });
 
 test("a tokenizer with tokens that the model has not is refused", async () => {
-  const [model, tokenizer] = ["models/bert-masked-lm", "pipelines/models/bert-masked-lm"].map((name) => join(golden, name));
-  await expect(pipeline("fill-mask", model, { tokenizer })).rejects.toThrow(/a tokenizer of at most the model's \d+ tokens; received one of \d+/);
+  const [model, tokenizer] = ["models/bert-masked-lm", "pipelines/models/bert-masked-lm"].map((name) =>
+    join(golden, name),
+  );
+  await expect(pipeline("fill-mask", model, { tokenizer })).rejects.toThrow(
+    /a tokenizer of at most the model's \d+ tokens; received one of \d+/,
+  );
 });
 
 test("options that a task has not are errors, also those that transformers has and that are not followed", async () => {
   const labels = await pipeline("text-classification", join(golden, "pipelines/models/bert-sequence-classification"));
-  await expect(labels.run("x", { top_k: 2 } as never)).rejects.toThrow(/text-classification: expected one of the options topK.*"top_k".*did you mean "topK"/);
+  await expect(labels.run("x", { top_k: 2 } as never)).rejects.toThrow(
+    /text-classification: expected one of the options topK.*"top_k".*did you mean "topK"/,
+  );
   await expect(labels.run("x", { functionToApply: "sofmax" as never })).rejects.toThrow(
     /functionToApply: expected softmax, sigmoid, none.*did you mean "softmax"/,
   );

@@ -31,7 +31,15 @@ export interface QuestionAnsweringOptions {
   /** Answers begin and end with whole words. @default true */
   alignToWords?: boolean;
 }
-const optionNames = ["topK", "docStride", "maxSeqLen", "maxQuestionLen", "maxAnswerLen", "handleImpossibleAnswer", "alignToWords"];
+const optionNames = [
+  "topK",
+  "docStride",
+  "maxSeqLen",
+  "maxQuestionLen",
+  "maxAnswerLen",
+  "handleImpossibleAnswer",
+  "alignToWords",
+];
 
 const MAX_SEQUENCE = 384;
 const MAX_QUESTION = 64;
@@ -61,12 +69,23 @@ export class QuestionAnsweringPipeline {
   }
 
   private async answers({ question, context }: Question, options: QuestionAnsweringOptions): Promise<Answer[]> {
-    const { topK = 1, handleImpossibleAnswer = false, alignToWords = true, maxAnswerLen = 15, maxQuestionLen = MAX_QUESTION } = options;
+    const {
+      topK = 1,
+      handleImpossibleAnswer = false,
+      alignToWords = true,
+      maxAnswerLen = 15,
+      maxQuestionLen = MAX_QUESTION,
+    } = options;
     const maxLength = Math.min(options.maxSeqLen ?? MAX_SEQUENCE, this.runner.longest(this.tokenizer));
     const stride = options.docStride ?? Math.min(Math.floor(maxLength / 2), 128);
     const words = await this.tokenizer.encodeText(question, { addSpecialTokens: false });
     const cut = words.ids.length > maxQuestionLen ? question.slice(0, words.offsets[maxQuestionLen - 1][1]) : question;
-    const { overflowing, ...first } = await this.tokenizer.encodeText(cut, { pair: context, maxLength, stride, truncation: "only_second" });
+    const { overflowing, ...first } = await this.tokenizer.encodeText(cut, {
+      pair: context,
+      maxLength,
+      stride,
+      truncation: "only_second",
+    });
     const found: Answer[] = [];
     let noAnswer = 1_000_000;
     for (const part of [first as Encoding, ...overflowing]) {
@@ -89,7 +108,10 @@ export class QuestionAnsweringPipeline {
     return found.sort((a, b) => b.score - a.score).slice(0, topK);
   }
 
-  /** How probable each token is as start and as end; only those of the context count, and the first, which stands for no answer. */
+  /**
+   * How probable each token is as start and as end; only those of the context count, and the first, which stands for no
+   * answer.
+   */
   private async probabilities(part: Encoding) {
     const { startLogits, endLogits } = await this.runner.of(part);
     const { cls } = this.tokenizer.special;
@@ -114,7 +136,8 @@ function spans(
 ) {
   const pairs: { start: number; end: number; score: number }[] = [];
   for (let start = 0; start < starts.length; start++) {
-    for (let end = start; end < Math.min(starts.length, start + maxAnswerLen); end++) pairs.push({ start, end, score: starts[start] * ends[end] });
+    for (let end = start; end < Math.min(starts.length, start + maxAnswerLen); end++)
+      pairs.push({ start, end, score: starts[start] * ends[end] });
   }
   const best = largest(
     pairs.map(({ score }) => score),
@@ -124,7 +147,11 @@ function spans(
 }
 
 /** The places of whole words, where the tokens belong to some. */
-function wordPlace({ wordIds, sequenceIds, offsets }: Encoding, start: number, end: number): [number, number] | undefined {
+function wordPlace(
+  { wordIds, sequenceIds, offsets }: Encoding,
+  start: number,
+  end: number,
+): [number, number] | undefined {
   const [first, last] = [wordIds[start], wordIds[end]];
   if (first === null || last === null) return undefined;
   const ofWord = (word: number) => offsets.filter((_, i) => wordIds[i] === word && sequenceIds[i] === 1);

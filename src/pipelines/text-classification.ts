@@ -1,7 +1,17 @@
 import { checkOptions, OptionError } from "../ir/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
-import { each, finite, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, softmax, TextRunner } from "./common.ts";
+import {
+  each,
+  finite,
+  type LabelScore,
+  labelsOf,
+  ranked,
+  type ScoreFunction,
+  scoresOf,
+  softmax,
+  TextRunner,
+} from "./common.ts";
 
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
 /** A text, or two that belong together. */
@@ -36,11 +46,19 @@ export class TextClassificationPipeline {
     const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY } = options;
     const labels = labelsOf(this.model);
     const { problemType } = this.model.config;
-    const usual = problemType === "regression" ? "none" : problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
+    const usual =
+      problemType === "regression"
+        ? "none"
+        : problemType === "multi_label_classification" || labels.length === 1
+          ? "sigmoid"
+          : "softmax";
     const found = await each(inputs, async (input) => {
       if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
       const { text, textPair: pair } = typeof input === "string" ? { text: input, textPair: undefined } : input;
-      const encoding = await this.tokenizer.encodeText(text, { pair, maxLength: finite(Math.min(maxLength, this.runner.longest(this.tokenizer))) });
+      const encoding = await this.tokenizer.encodeText(text, {
+        pair,
+        maxLength: finite(Math.min(maxLength, this.runner.longest(this.tokenizer))),
+      });
       const { logits } = await this.runner.of(encoding);
       return ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined));
     });
@@ -69,7 +87,10 @@ export interface ZeroShotResult {
   scores: number[];
 }
 
-/** Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019, arXiv:1909.00161. */
+/**
+ * Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019,
+ * arXiv:1909.00161.
+ */
 export class ZeroShotClassificationPipeline {
   private readonly model: ClassifierModel;
   private readonly tokenizer: Tokenizer;
@@ -90,7 +111,12 @@ export class ZeroShotClassificationPipeline {
     const candidates = split.map((label) => label.trim()).filter((label) => label !== "");
     if (candidates.length === 0 || !hypothesisTemplate.includes("{}")) {
       const received = JSON.stringify({ candidateLabels, hypothesisTemplate });
-      throw new OptionError({ where: "zero-shot-classification", expected: 'candidateLabels, and a template with "{}"', received, fix: "give both" });
+      throw new OptionError({
+        where: "zero-shot-classification",
+        expected: 'candidateLabels, and a template with "{}"',
+        received,
+        fix: "give both",
+      });
     }
     const names = labelsOf(this.model).map((label) => label.toLowerCase());
     const found = names.findIndex((name) => name.startsWith("entail"));

@@ -8,8 +8,8 @@ export type AggregationStrategy = (typeof strategies)[number];
 
 export interface TokenClassificationOptions {
   /**
-   * "none" gives tokens; "simple" joins neighbours of one class; the others first make words of one class each, by their first token, by
-   * the mean of all, or by the surest. @default "none"
+   * "none" gives tokens; "simple" joins neighbours of one class; the others first make words of one class each, by
+   * their first token, by the mean of all, or by the surest. @default "none"
    */
   aggregationStrategy?: AggregationStrategy;
   /** Classes that are left out. @default ["O"] */
@@ -59,13 +59,18 @@ export class TokenClassificationPipeline {
     const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0 } = options;
     requireOneOf("aggregationStrategy", aggregationStrategy, strategies);
     return each(inputs, async (text: string) => {
-      const { overflowing, ...first } = await this.tokenizer.encodeText(text, { maxLength: finite(this.runner.longest(this.tokenizer)), stride });
+      const { overflowing, ...first } = await this.tokenizer.encodeText(text, {
+        maxLength: finite(this.runner.longest(this.tokenizer)),
+        stride,
+      });
       const parts = stride > 0 ? [first, ...overflowing] : [first];
       const found: Entity[] = [];
       for (const part of parts) {
         const tokens = await this.tokensOf(text, part as Encoding);
         const entities = this.aggregate(tokens, aggregationStrategy);
-        found.push(...entities.filter(({ entity, entity_group: group }) => !ignoreLabels.includes(entity ?? (group as string))));
+        found.push(
+          ...entities.filter(({ entity, entity_group: group }) => !ignoreLabels.includes(entity ?? (group as string))),
+        );
       }
       return parts.length > 1 ? withoutOverlaps(found) : found;
     });
@@ -84,7 +89,9 @@ export class TokenClassificationPipeline {
       const own = text.slice(start, end);
       const isUnknown = id === unknown;
       // without marks on tokens that go on a word, a word is what has a space in front
-      const isSubword = this.tokenizer.marksSubwords ? [...token].length !== [...own].length : start > 0 && !text.slice(start - 1, start + 1).includes(" ");
+      const isSubword = this.tokenizer.marksSubwords
+        ? [...token].length !== [...own].length
+        : start > 0 && !text.slice(start - 1, start + 1).includes(" ");
       const scores = softmax(logits.subarray(index * classes, (index + 1) * classes));
       tokens.push({ word: isUnknown ? own : token, scores, start, end, index, isSubword: isSubword && !isUnknown });
     }
@@ -93,7 +100,13 @@ export class TokenClassificationPipeline {
 
   private aggregate(tokens: readonly Token[], strategy: AggregationStrategy): Entity[] {
     if (strategy === "none" || strategy === "simple") {
-      const entities = tokens.map(({ scores, index, word, start, end }) => ({ ...this.best(scores), index, word, start, end }));
+      const entities = tokens.map(({ scores, index, word, start, end }) => ({
+        ...this.best(scores),
+        index,
+        word,
+        start,
+        end,
+      }));
       return strategy === "none" ? entities : this.group(entities);
     }
     const words: Token[][] = [];

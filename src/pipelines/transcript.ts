@@ -4,7 +4,9 @@ import type { SpeechSegment } from "../generate/index.ts";
 /** What was heard in a piece of a sound. */
 export interface HeardPiece {
   segments: readonly SpeechSegment[];
-  /** Of pieces that overlap: how long this one is, and how much of it at each end belongs to its neighbours, in seconds. */
+  /**
+   * Of pieces that overlap: how long this one is, and how much of it at each end belongs to its neighbours, in seconds.
+   */
   stride?: { length: number; left: number; right: number };
 }
 
@@ -52,7 +54,10 @@ interface Entry {
   times?: [number, number];
 }
 
-/** Parts of the text, each with its tokens. Times that lie in what belongs to a neighbour end no part; texts that overlap are joined where they agree. */
+/**
+ * Parts of the text, each with its tokens. Times that lie in what belongs to a neighbour end no part; texts that
+ * overlap are joined where they agree.
+ */
 export function joinPieces(pieces: readonly HeardPiece[], options: JoinOptions): OpenChunk[] {
   const joiner = new Joiner(options);
   for (const piece of pieces) joiner.hear(piece);
@@ -81,7 +86,13 @@ class Joiner {
     const { zero } = this.options;
     this.offset -= stride?.left ?? 0;
     const entries = segments.flatMap(({ tokens, windowStart, tokenTimes }) =>
-      tokens.map((id, i): Entry => ({ id, windowStep: Math.round(windowStart / STEP_SECONDS), ...(tokenTimes && { times: tokenTimes[i] }) })),
+      tokens.map(
+        (id, i): Entry => ({
+          id,
+          windowStep: Math.round(windowStart / STEP_SECONDS),
+          ...(tokenTimes && { times: tokenTimes[i] }),
+        }),
+      ),
     );
     const stepOf = ({ id, windowStep }: Entry) => id - zero + windowStep;
     const firstStep = (stride?.left ?? 0) / STEP_SECONDS;
@@ -155,7 +166,10 @@ function firstOfEnd(steps: readonly number[], endStart: number): number | undefi
   return steps[last + 1];
 }
 
-/** Texts that overlap as one: each next one is slid along the one before to where they agree most, and both are cut in the middle of that. */
+/**
+ * Texts that overlap as one: each next one is slid along the one before to where they agree most, and both are cut in
+ * the middle of that.
+ */
 export function joinRuns([first, ...rest]: readonly Run[]): Run {
   const joined: Run = { tokens: [], times: [] };
   let left = first ?? joined;
@@ -181,12 +195,14 @@ function agreement(left: Run, right: Run): { leftCut: number; rightCut: number }
       if (left.tokens[a] === right.tokens[b] && isInOrder(left.times[a], right.times[b])) matches++;
     }
     const score = matches / i + i / 10000; // the longer of two that agree as well
-    if (matches > 1 && score > best.score) best = { score, leftCut: (leftStart + leftStop) >> 1, rightCut: (rightStart + rightStop) >> 1 };
+    if (matches > 1 && score > best.score)
+      best = { score, leftCut: (leftStart + leftStop) >> 1, rightCut: (rightStart + rightStop) >> 1 };
   }
   return best;
 }
 
-const isInOrder = (a: [number, number] | undefined, b: [number, number] | undefined) => !a || !b || a[0] < b[0] || (a[0] === b[0] && a[1] <= b[1]);
+const isInOrder = (a: [number, number] | undefined, b: [number, number] | undefined) =>
+  !a || !b || a[0] < b[0] || (a[0] === b[0] && a[1] <= b[1]);
 
 /** Languages that are written without spaces. */
 const spaceless = new Set(["zh", "ja", "th", "lo", "my", "yue"]);
@@ -201,7 +217,10 @@ interface Word {
 }
 
 /** The words of a part with their times. */
-export async function wordsOf({ run, language }: OpenChunk, decode: (ids: readonly number[]) => Promise<string>): Promise<TranscriptChunk[]> {
+export async function wordsOf(
+  { run, language }: OpenChunk,
+  decode: (ids: readonly number[]) => Promise<string>,
+): Promise<TranscriptChunk[]> {
   const characters = await wholeCharacters(run.tokens, decode);
   const words = spaceless.has(language ?? "") ? characters : joinUpToSpaces(characters);
   return withPunctuation(words).map(({ text, indices }) => ({
@@ -211,7 +230,10 @@ export async function wordsOf({ run, language }: OpenChunk, decode: (ids: readon
 }
 
 /** The fewest tokens at a time that give whole characters. */
-async function wholeCharacters(tokens: readonly number[], decode: (ids: readonly number[]) => Promise<string>): Promise<Word[]> {
+async function wholeCharacters(
+  tokens: readonly number[],
+  decode: (ids: readonly number[]) => Promise<string>,
+): Promise<Word[]> {
   const whole = await decode(tokens);
   const words: Word[] = [];
   let indices: number[] = [];
@@ -233,7 +255,8 @@ function joinUpToSpaces(parts: readonly Word[]): Word[] {
   const words: Word[] = [];
   for (const part of parts) {
     const last = words.at(-1);
-    if (!last || part.text.startsWith(" ") || PUNCTUATION.includes(part.text.trim())) words.push({ text: part.text, indices: [...part.indices] });
+    if (!last || part.text.startsWith(" ") || PUNCTUATION.includes(part.text.trim()))
+      words.push({ text: part.text, indices: [...part.indices] });
     else {
       last.text += part.text;
       last.indices.push(...part.indices);
@@ -253,7 +276,8 @@ function withPunctuation(words: readonly Word[]): Word[] {
   const closed: Word[] = [];
   for (const word of opened) {
     const before = closed.at(-1);
-    if (before && !before.text.endsWith(" ") && CLOSING.includes(word.text)) closed[closed.length - 1] = joinWords(before, word);
+    if (before && !before.text.endsWith(" ") && CLOSING.includes(word.text))
+      closed[closed.length - 1] = joinWords(before, word);
     else closed.push(word);
   }
   return closed;

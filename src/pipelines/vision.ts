@@ -21,11 +21,17 @@ class ImageRunner {
     });
   }
 
-  async of(image: RawImage, others: Record<string, Tensor> = {}, takesMask = true): Promise<Record<string, { data: Float32Array; shape: readonly number[] }>> {
+  async of(
+    image: RawImage,
+    others: Record<string, Tensor> = {},
+    takesMask = true,
+  ): Promise<Record<string, { data: Float32Array; shape: readonly number[] }>> {
     const { pixelValues, pixelMask } = this.processor.process([image]);
     const result = await this.run({ pixelValues, ...(pixelMask && takesMask && { pixelMask }), ...others } as never);
     const entries = await Promise.all(
-      Object.entries(result).map(async ([name, found]) => [name, { data: await found.read(), shape: found.shape as readonly number[] }] as const),
+      Object.entries(result).map(
+        async ([name, found]) => [name, { data: await found.read(), shape: found.shape as readonly number[] }] as const,
+      ),
     );
     for (const found of Object.values(result)) found.dispose();
     return Object.fromEntries(entries);
@@ -59,7 +65,8 @@ export class ImageClassificationPipeline {
     checkOptions("image-classification", options, ["topK", "functionToApply"]);
     const { topK = 5, functionToApply } = options;
     const labels = labelsOf(this.model);
-    const usual = this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
+    const usual =
+      this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
     return each(inputs, async (source: ImageSource) => {
       const { logits } = await this.runner.of(await openImage(source));
       return ranked(labels, scoresOf(logits.data, functionToApply ?? usual), topK);
@@ -108,12 +115,21 @@ export class ZeroShotImageClassificationPipeline {
     const isSiglip = this.model.modelType === "siglip";
     const longest = this.model.config.text.maxPositionEmbeddings;
     // SigLIP was trained on texts filled up to their greatest length
-    const encodings = await this.tokenizer.encodeBatch(texts, { maxLength: longest, padTo: isSiglip ? longest : "longest" });
+    const encodings = await this.tokenizer.encodeBatch(texts, {
+      maxLength: longest,
+      padTo: isSiglip ? longest : "longest",
+    });
     const shape = [texts.length, encodings[0].ids.length];
     const inputIds = tensor(Int32Array.from(encodings.flatMap(({ ids }) => ids)), { shape });
-    const attentionMask = tensor(Uint8Array.from(encodings.flatMap((encoding) => encoding.attentionMask)), { dtype: "bool", shape });
+    const attentionMask = tensor(Uint8Array.from(encodings.flatMap((encoding) => encoding.attentionMask)), {
+      dtype: "bool",
+      shape,
+    });
     return each(inputs, async (source: ImageSource) => {
-      const { logitsPerImage } = await this.runner.of(await openImage(source), this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
+      const { logitsPerImage } = await this.runner.of(
+        await openImage(source),
+        this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds },
+      );
       const scores = isSiglip ? Array.from(logitsPerImage.data, sigmoid) : softmax(logitsPerImage.data);
       return ranked(candidateLabels, scores);
     });
@@ -155,7 +171,8 @@ export class ObjectDetectionPipeline {
       const [, queries, classes] = logits.shape;
       const found: DetectedObject[] = [];
       for (let q = 0; q < queries; q++) {
-        const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1); // the last class is "nothing"
+        // the last class is "nothing"
+        const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1);
         const score = Math.max(...scores);
         if (score <= threshold) continue;
         const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
@@ -204,7 +221,13 @@ export class ImageSegmentationPipeline {
   run(inputs: readonly ImageSource[], options?: Record<string, never>): Promise<Segment[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], options: Record<string, never> = {}) {
     const [unknown] = Object.keys(options);
-    if (unknown) throw new OptionError({ where: "image-segmentation", expected: "no options", received: `"${unknown}"`, fix: `remove "${unknown}"` });
+    if (unknown)
+      throw new OptionError({
+        where: "image-segmentation",
+        expected: "no options",
+        received: `"${unknown}"`,
+        fix: `remove "${unknown}"`,
+      });
     const labels = labelsOf(this.model);
     return each(inputs, async (source: ImageSource) => {
       const image = await openImage(source);
@@ -214,7 +237,9 @@ export class ImageSegmentationPipeline {
       const large = await interpolate(small, { size: [height, width], mode: "bilinear" }).read();
       const places = width * height;
       const classes = new Uint16Array(places);
-      for (let i = 0; i < places; i++) for (let c = 1; c < labels.length; c++) if (large[c * places + i] > large[classes[i] * places + i]) classes[i] = c;
+      for (let i = 0; i < places; i++)
+        for (let c = 1; c < labels.length; c++)
+          if (large[c * places + i] > large[classes[i] * places + i]) classes[i] = c;
       const present = [...new Set(classes)].sort((a, b) => a - b);
       return present.map((c): Segment => {
         const data = Uint8Array.from(classes, (own) => (own === c ? 255 : 0));

@@ -1,7 +1,12 @@
-/** The colours of a GIF's first picture that decoders leave out: Pillow shows what is transparent in the colour that its palette has for it. */
+/**
+ * The colours of a GIF's first picture that decoders leave out: Pillow shows what is transparent in the colour that its
+ * palette has for it.
+ */
 import type { RawImage } from "./resize.ts";
 
-/** The part of the screen that the first picture covers, and the colour of all that it does not, or that is transparent. */
+/**
+ * The part of the screen that the first picture covers, and the colour of all that it does not, or that is transparent.
+ */
 interface FirstFrame {
   left: number;
   top: number;
@@ -17,9 +22,12 @@ export function withFill({ width, height, channels, data }: RawImage, bytes: Uin
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const at = y * width + x;
-      const isInside = frame === undefined || (x >= frame.left && x < frame.left + frame.width && y >= frame.top && y < frame.top + frame.height);
+      const isInside =
+        frame === undefined ||
+        (x >= frame.left && x < frame.left + frame.width && y >= frame.top && y < frame.top + frame.height);
       const isOpaque = isInside && (channels < 4 || data[at * channels + 3] > 0);
-      for (let c = 0; c < 3; c++) out[at * 3 + c] = isOpaque || frame === undefined ? data[at * channels + c] : frame.fill[c];
+      for (let c = 0; c < 3; c++)
+        out[at * 3 + c] = isOpaque || frame === undefined ? data[at * channels + c] : frame.fill[c];
     }
   }
   return { width, height, channels: 3, data: out };
@@ -29,7 +37,10 @@ const EXTENSION = 0x21;
 const GRAPHIC_CONTROL = 0xf9;
 const PICTURE = 0x2c;
 
-/** https://www.w3.org/Graphics/GIF/spec-gif89a.txt, sections 18 to 23. Undefined where there is no picture, or no palette. */
+/**
+ * https://www.w3.org/Graphics/GIF/spec-gif89a.txt, sections 18 to 23. Undefined where there is no picture, or no
+ * palette.
+ */
 function firstFrame(bytes: Uint8Array): FirstFrame | undefined {
   const word = (at: number) => bytes[at] + 256 * bytes[at + 1];
   const tableBytes = (flags: number) => (flags & 0x80 ? 3 << ((flags & 7) + 1) : 0);

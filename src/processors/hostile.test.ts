@@ -12,19 +12,29 @@ import { ImageProcessor, loadImage, readWav, resample, resizeImage, toRgb } from
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/image-colours/${name}`, import.meta.url));
 
 describe("pixels of Pillow", () => {
-  const expected = JSON.parse(readFileSync(golden("expected.json"), "utf8")) as Record<string, { mode: string; shape: number[]; data: number[] }>;
-  test.each(Object.entries(expected).map(([name, each]) => [name, each.mode, each] as const))("%s, in Pillow's mode %s", async (name, _, { shape, data }) => {
-    const { width, height, channels, data: pixels } = toRgb(await loadImage(golden(name)), false);
-    expect([height, width, channels]).toEqual(shape);
-    const largest = Math.max(...data.map((value, i) => Math.abs(value - pixels[i])));
-    expect(largest).toBeLessThanOrEqual(name.endsWith(".jpg") ? 1 : 0); // libraries of JPEG round in their ways
-  });
+  const expected = JSON.parse(readFileSync(golden("expected.json"), "utf8")) as Record<
+    string,
+    { mode: string; shape: number[]; data: number[] }
+  >;
+  test.each(Object.entries(expected).map(([name, each]) => [name, each.mode, each] as const))(
+    "%s, in Pillow's mode %s",
+    async (name, _, { shape, data }) => {
+      const { width, height, channels, data: pixels } = toRgb(await loadImage(golden(name)), false);
+      expect([height, width, channels]).toEqual(shape);
+      const largest = Math.max(...data.map((value, i) => Math.abs(value - pixels[i])));
+      expect(largest).toBeLessThanOrEqual(name.endsWith(".jpg") ? 1 : 0); // libraries of JPEG round in their ways
+    },
+  );
 });
 
 /** A PNG of one colour, of which only the header is large. */
 function png(width: number, height: number): Buffer {
-  const table = Array.from({ length: 256 }, (_, n) => Array.from({ length: 8 }).reduce<number>((c) => (c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1), n) >>> 0);
-  const crc = (bytes: Buffer) => (bytes.reduce((c, byte) => table[(c ^ byte) & 255] ^ (c >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
+  const table = Array.from(
+    { length: 256 },
+    (_, n) => Array.from({ length: 8 }).reduce<number>((c) => (c & 1 ? 0xedb88320 ^ (c >>> 1) : c >>> 1), n) >>> 0,
+  );
+  const crc = (bytes: Buffer) =>
+    (bytes.reduce((c, byte) => table[(c ^ byte) & 255] ^ (c >>> 8), 0xffffffff) ^ 0xffffffff) >>> 0;
   const chunk = (kind: string, data: Buffer) => {
     const body = Buffer.concat([Buffer.from(kind), data]);
     const frame = Buffer.alloc(8);
@@ -37,7 +47,12 @@ function png(width: number, height: number): Buffer {
   header.writeUInt32BE(height, 4);
   header.set([1, 0], 8);
   const rows = deflateSync(Buffer.alloc(1000));
-  return Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), chunk("IHDR", header), chunk("IDAT", rows), chunk("IEND", Buffer.alloc(0))]);
+  return Buffer.concat([
+    Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
+    chunk("IHDR", header),
+    chunk("IDAT", rows),
+    chunk("IEND", Buffer.alloc(0)),
+  ]);
 }
 
 describe("pictures", () => {
@@ -60,10 +75,15 @@ describe("pictures", () => {
 
 describe("SVGs", () => {
   const svg = (body: string, size = 100, before = "") =>
-    Buffer.from(`${before}<svg xmlns="http://www.w3.org/2000/svg" xmlns:xi="http://www.w3.org/2001/XInclude" width="${size}" height="${size}">${body}</svg>`);
-  const uses = Array.from({ length: 20 }, (_, i) => `<g id="a${i + 1}">${`<use href="#a${i}"/>`.repeat(10)}</g>`).join("");
+    Buffer.from(
+      `${before}<svg xmlns="http://www.w3.org/2000/svg" xmlns:xi="http://www.w3.org/2001/XInclude" width="${size}" height="${size}">${body}</svg>`,
+    );
+  const uses = Array.from({ length: 20 }, (_, i) => `<g id="a${i + 1}">${`<use href="#a${i}"/>`.repeat(10)}</g>`).join(
+    "",
+  );
   const chain = Array.from({ length: 300 }, (_, i) => `<g id="a${i + 1}"><use href="#a${i}"/></g>`).join("");
-  const layers = (count: number) => `${'<g opacity="0.5">'.repeat(count)}<rect width="9" height="9"/>${"</g>".repeat(count)}`;
+  const layers = (count: number) =>
+    `${'<g opacity="0.5">'.repeat(count)}<rect width="9" height="9"/>${"</g>".repeat(count)}`;
   const style = (text: string) => svg(`<style>${text}</style><rect/>`);
 
   test.each<[string, Buffer, RegExp]>([
@@ -72,13 +92,21 @@ describe("SVGs", () => {
     ["a filter in an attribute", svg('<rect filter="blur(900px)"/>'), /a filter/],
     ["a filter with a prefix", svg('<s:filter xmlns:s="http://www.w3.org/2000/svg"/>'), /<filter>/],
     ["a filter in a style sheet", style("rect { filter : blur(9px) }"), /a filter/],
-    ["a filter behind an end that is none", style("<![CDATA[ /* </style> */ rect{filter:blur(9px)} ]]>"), /end in the middle/],
+    [
+      "a filter behind an end that is none",
+      style("<![CDATA[ /* </style> */ rect{filter:blur(9px)} ]]>"),
+      /end in the middle/,
+    ],
     ["a filter behind an escape", svg('<rect style="f&#105;lter:blur(9px)"/>'), /escapes/],
     ["a marker", svg('<path marker-mid="url(#m)"/>'), /a marker/],
     ["a picture beside it", svg('<image href="secret.png"/>'), /a picture from outside/],
     ["a drawing in it", svg('<image href="data:image/svg+xml;base64,AAAA"/>'), /a picture from outside/],
     ["another file", svg('<xi:include href="other.svg"/>'), /<include>/],
-    ["a style sheet from outside", svg("<rect/>", 100, '<?xml-stylesheet href="data:text/css,x"?>'), /a style sheet from outside/],
+    [
+      "a style sheet from outside",
+      svg("<rect/>", 100, '<?xml-stylesheet href="data:text/css,x"?>'),
+      /a style sheet from outside/,
+    ],
     ["entities", svg("&a;", 100, '<!DOCTYPE svg [<!ENTITY a "b">]>'), /a DOCTYPE with declarations/],
     ["another encoding", svg("<rect/>", 100, '<?xml version="1.0" encoding="UTF-7"?>'), /the encoding UTF-7/],
     ["UTF-16", Buffer.from("\ufeff<svg/>", "utf16le"), /another encoding/],
@@ -86,7 +114,11 @@ describe("SVGs", () => {
     ["references that double", svg(`<defs><rect id="a0"/>${uses}</defs><use href="#a20"/>`), /limit svgWork/],
     ["references that lead back", svg('<g id="a"><use href="#a"/></g>'), /limit svgDepth/],
     ["references that go far", svg(`<rect id="a0"/>${chain}`), /limit svgDepth/],
-    ["patterns in patterns", svg(`${uses.replaceAll('<use href="#', '<rect fill="url(#').replaceAll('"/>', ')"/>')}`, 100), /limit svgWork/],
+    [
+      "patterns in patterns",
+      svg(`${uses.replaceAll('<use href="#', '<rect fill="url(#').replaceAll('"/>', ')"/>')}`, 100),
+      /limit svgWork/,
+    ],
     ["deep elements", svg(layers(100_000)), /limit svgDepth/],
     ["layers in layers", svg(layers(150), 4000), /limit svgLayers/],
     ["many layers", svg('<rect width="9" height="9"/>'.repeat(20_000), 4000), /limit svgWork/],
@@ -135,7 +167,10 @@ describe("preprocessor_config.json", () => {
     [{ image_processor_type: "Qwen2VLImageProcessor", max_pixels: 1e12 }, /limit imagePixels/],
   ])("%j", (fields, message) => {
     if (message) expect(clip(fields)).toThrow(message);
-    else expect(() => clip(fields)().process([{ width: 2, height: 1, channels: 3, data: new Uint8Array(6) }])).toThrow(/limit imagePixels/);
+    else
+      expect(() => clip(fields)().process([{ width: 2, height: 1, channels: 3, data: new Uint8Array(6) }])).toThrow(
+        /limit imagePixels/,
+      );
   });
 });
 
@@ -153,8 +188,12 @@ describe("sounds", () => {
     bytes.writeUInt32LE(2 * samples, 40);
     return bytes;
   };
-  test.each([0, 1, 999])("a rate of %d is too low", (rate) => expect(() => readWav(wav(rate))).toThrow(/at least 1000 samples a second/));
-  test.each([768_001, 4_294_967_291])("a rate of %d is too high", (rate) => expect(() => readWav(wav(rate))).toThrow(/limit samplingRate/));
+  test.each([0, 1, 999])("a rate of %d is too low", (rate) =>
+    expect(() => readWav(wav(rate))).toThrow(/at least 1000 samples a second/),
+  );
+  test.each([768_001, 4_294_967_291])("a rate of %d is too high", (rate) =>
+    expect(() => readWav(wav(rate))).toThrow(/limit samplingRate/),
+  );
   test("channels are bounded", () => expect(() => readWav(wav(16_000, 65_535))).toThrow(/limit soundChannels/));
   test("rates without a common divisor take what their sound takes", () => {
     const started = performance.now();
@@ -179,7 +218,13 @@ describe("sounds", () => {
         samples.reduce((sum, sample, at) => {
           const time = (at / old - i / fresh) * cutoff;
           if (Math.abs(time) >= 6) return sum;
-          return sum + sample * (time === 0 ? 1 : Math.sin(Math.PI * time) / (Math.PI * time)) * Math.cos((Math.PI * time) / 12) ** 2 * (cutoff / old);
+          return (
+            sum +
+            sample *
+              (time === 0 ? 1 : Math.sin(Math.PI * time) / (Math.PI * time)) *
+              Math.cos((Math.PI * time) / 12) ** 2 *
+              (cutoff / old)
+          );
         }, 0);
       for (let i = 0; i < own.length; i += 7) expect(Math.abs(own[i] - exact(i))).toBeLessThan(1e-5);
     }

@@ -7,13 +7,21 @@ import type { RawImage } from "./resize.ts";
 import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";
 
 /**
- * Reads a picture from a file, or from the bytes of one: JPEG, PNG, WebP, GIF, TIFF, AVIF, SVG; turned as its EXIF data say. Colours are those of
- * transformers' load_image, which is Pillow's convert("RGB"): profiles are passed over, and inks become light by the plain rule.
- * @throws DataError for what is no picture, for one of more pixels than a limit, before it is decoded, and for an SVG that takes too long or is refused (svg.ts); RuntimeError where the package sharp is missing
+ * Reads a picture from a file, or from the bytes of one: JPEG, PNG, WebP, GIF, TIFF, AVIF, SVG; turned as its EXIF data
+ * say. Colours are those of transformers' load_image, which is Pillow's convert("RGB"): profiles are passed over, and
+ * inks become light by the plain rule.
+ * @throws DataError for what is no picture, for one of more pixels than a limit, before it is decoded, and for an SVG
+ *   that takes too long or is refused (svg.ts); RuntimeError where the package sharp is missing
  */
 export async function loadImage(source: string | Uint8Array): Promise<RawImage> {
   const { default: sharp } = await import("sharp").catch((cause) => {
-    throw new RuntimeError({ where: "loadImage", expected: "the package sharp", received: "none", fix: "npm install sharp", cause });
+    throw new RuntimeError({
+      where: "loadImage",
+      expected: "the package sharp",
+      received: "none",
+      fix: "npm install sharp",
+      cause,
+    });
   });
   const where = typeof source === "string" ? source : "the picture's bytes";
   try {
@@ -29,7 +37,13 @@ export async function loadImage(source: string | Uint8Array): Promise<RawImage> 
     return withFill(pixels, typeof bytes === "string" ? await readBytes(bytes) : bytes);
   } catch (cause) {
     if (cause instanceof KindlingError) throw cause;
-    throw new DataError({ where, expected: "a picture", received: (cause as Error).message, fix: "check the path and the format", cause });
+    throw new DataError({
+      where,
+      expected: "a picture",
+      received: (cause as Error).message,
+      fix: "check the path and the format",
+      cause,
+    });
   }
 }
 
@@ -57,9 +71,17 @@ async function bytesOf(picture: Sharp): Promise<RawImage> {
 }
 
 async function clipped(picture: Sharp): Promise<RawImage> {
-  const { data, info } = await picture.toColourspace("grey16").raw({ depth: "ushort" }).toBuffer({ resolveWithObject: true });
+  const { data, info } = await picture
+    .toColourspace("grey16")
+    .raw({ depth: "ushort" })
+    .toBuffer({ resolveWithObject: true });
   const values = new Uint16Array(data.buffer, data.byteOffset, info.width * info.height);
-  return { width: info.width, height: info.height, channels: 1, data: Uint8Array.from(values, (value) => Math.min(255, value)) };
+  return {
+    width: info.width,
+    height: info.height,
+    channels: 1,
+    data: Uint8Array.from(values, (value) => Math.min(255, value)),
+  };
 }
 
 /** Cyan, magenta, yellow and black as red, green and blue, in Pillow's whole numbers. */

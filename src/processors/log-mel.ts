@@ -16,8 +16,10 @@ export interface LogMelOptions {
 /** Mel by frequency in Hz: linear up to 1000, then logarithmic. Slaney 1998, Auditory Toolbox. */
 const BREAK_HZ = 1000;
 const BREAK_MEL = 15;
-const melOf = (hz: number) => (hz < BREAK_HZ ? (3 * hz) / 200 : BREAK_MEL + (27 * Math.log(hz / BREAK_HZ)) / Math.log(6.4));
-const hzOf = (mel: number) => (mel < BREAK_MEL ? (200 * mel) / 3 : BREAK_HZ * Math.exp((Math.log(6.4) / 27) * (mel - BREAK_MEL)));
+const melOf = (hz: number) =>
+  hz < BREAK_HZ ? (3 * hz) / 200 : BREAK_MEL + (27 * Math.log(hz / BREAK_HZ)) / Math.log(6.4);
+const hzOf = (mel: number) =>
+  mel < BREAK_MEL ? (200 * mel) / 3 : BREAK_HZ * Math.exp((Math.log(6.4) / 27) * (mel - BREAK_MEL));
 
 /** Triangles over the frequencies of a Fourier transform, each of the same area: [bands, fftSize / 2 + 1]. */
 export function melFilters(bands: number, fftSize: number, samplingRate: number): Float64Array[] {
@@ -32,7 +34,10 @@ export function melFilters(bands: number, fftSize: number, samplingRate: number)
   });
 }
 
-/** Power of each frequency in windows of a real signal: a plain Fourier transform by tables, since 400 is no power of two. */
+/**
+ * Power of each frequency in windows of a real signal: a plain Fourier transform by tables, since 400 is no power of
+ * two.
+ */
 class PowerSpectrum {
   private readonly size: number;
   private readonly window: Float64Array;
@@ -77,14 +82,23 @@ const FLOOR = 1e-10;
 const RANGE = 8;
 
 /**
- * The picture of a sound that Whisper reads: f32 [1, bands, frames], 100 frames a second, 30 seconds long. Radford et al. 2022,
- * arXiv:2212.04356, section 2.2.
+ * The picture of a sound that Whisper reads: f32 [1, bands, frames], 100 frames a second, 30 seconds long. Radford et
+ * al. 2022, arXiv:2212.04356, section 2.2.
  * @throws OptionError for a sound of another sampling rate
  */
-export function logMelSpectrogram(samples: Float32Array, samplingRate: number, options: LogMelOptions = {}): Tensor<"f32"> {
+export function logMelSpectrogram(
+  samples: Float32Array,
+  samplingRate: number,
+  options: LogMelOptions = {},
+): Tensor<"f32"> {
   const { numMelBins = 80, samplingRate: wanted = 16000, fftSize = 400, hopLength = 160, chunkSeconds = 30 } = options;
   if (samplingRate !== wanted) {
-    throw new OptionError({ where: "logMelSpectrogram", expected: `${wanted} samples a second`, received: `${samplingRate}`, fix: "resample the sound first" });
+    throw new OptionError({
+      where: "logMelSpectrogram",
+      expected: `${wanted} samples a second`,
+      received: `${samplingRate}`,
+      fix: "resample the sound first",
+    });
   }
   const length = Math.round(chunkSeconds * wanted);
   const edge = fftSize >> 1;

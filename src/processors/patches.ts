@@ -1,4 +1,7 @@
-/** Pictures as Qwen2-VL takes them: of any size, cut into patches in the order in which the model merges them. Wang et al. 2024, arXiv:2409.12191. */
+/**
+ * Pictures as Qwen2-VL takes them: of any size, cut into patches in the order in which the model merges them. Wang et
+ * al. 2024, arXiv:2409.12191.
+ */
 import { DataError, withinLimit } from "../ir/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 
@@ -30,16 +33,29 @@ export interface Planes {
 export function patchSettings(path: string, json: Json): PatchSettings {
   const read = (key: string, fallback: number): number => {
     const value = json[key] ?? fallback;
-    if (Number.isSafeInteger(value) && (value as number) > 0) return withinLimit("imageSide", value as number, `${path}, ${key}`, "pixels");
-    throw new DataError({ where: `${path}, ${key}`, expected: "a positive integer", received: JSON.stringify(value), fix: "correct the file" });
+    if (Number.isSafeInteger(value) && (value as number) > 0)
+      return withinLimit("imageSide", value as number, `${path}, ${key}`, "pixels");
+    throw new DataError({
+      where: `${path}, ${key}`,
+      expected: "a positive integer",
+      received: JSON.stringify(value),
+      fix: "correct the file",
+    });
   };
-  return { patchSize: read("patch_size", 14), mergeSize: read("merge_size", 2), temporalPatchSize: read("temporal_patch_size", 2) };
+  return {
+    patchSize: read("patch_size", 14),
+    mergeSize: read("merge_size", 2),
+    temporalPatchSize: read("temporal_patch_size", 2),
+  };
 }
 
 /** The bounds of the area under one name: published files have min_pixels and max_pixels. */
 export function withArea(json: Json, defaults: Area): Json {
   const given = (json.size ?? {}) as Partial<Area>;
-  const { min_pixels: least = given.shortest_edge ?? defaults.shortest_edge, max_pixels: most = given.longest_edge ?? defaults.longest_edge } = json;
+  const {
+    min_pixels: least = given.shortest_edge ?? defaults.shortest_edge,
+    max_pixels: most = given.longest_edge ?? defaults.longest_edge,
+  } = json;
   return { ...json, size: { shortest_edge: least, longest_edge: most } };
 }
 
@@ -47,12 +63,24 @@ export function withArea(json: Json, defaults: Area): Json {
 export const roundHalfEven = (x: number) => (x % 1 === 0.5 ? 2 * Math.round(x / 2) : Math.round(x));
 const MAX_RATIO = 200;
 
-/** The size nearest to a picture's with whole groups of patches on both sides and an area within bounds. @throws DataError for a picture that is too narrow */
-export function fitPatches({ width, height }: { width: number; height: number }, { patchSize, mergeSize }: PatchSettings, area: Area) {
+/**
+ * The size nearest to a picture's with whole groups of patches on both sides and an area within bounds. @throws
+ * DataError for a picture that is too narrow
+ */
+export function fitPatches(
+  { width, height }: { width: number; height: number },
+  { patchSize, mergeSize }: PatchSettings,
+  area: Area,
+) {
   const step = patchSize * mergeSize;
   if (Math.max(width, height) / Math.min(width, height) > MAX_RATIO) {
     const expected = `sides of a ratio of at most ${MAX_RATIO}`;
-    throw new DataError({ where: "picture", expected, received: `${width} x ${height} pixels`, fix: "cut it to a shorter piece" });
+    throw new DataError({
+      where: "picture",
+      expected,
+      received: `${width} x ${height} pixels`,
+      fix: "cut it to a shorter piece",
+    });
   }
   const rounded = [height, width].map((side) => roundHalfEven(side / step) * step);
   const pixels = rounded[0] * rounded[1];
@@ -68,7 +96,10 @@ export function fitPatches({ width, height }: { width: number; height: number },
 }
 
 /** -> all patches [L, 3 time patch patch], and the grid of each picture [N, 3] */
-export function toPatches(pictures: readonly Planes[], settings: PatchSettings): { pixelValues: Tensor<"f32">; imageGridThw: Tensor<"i32"> } {
+export function toPatches(
+  pictures: readonly Planes[],
+  settings: PatchSettings,
+): { pixelValues: Tensor<"f32">; imageGridThw: Tensor<"i32"> } {
   const { patchSize, temporalPatchSize } = settings;
   const width = 3 * temporalPatchSize * patchSize ** 2;
   const grids = pictures.map((picture) => [1, picture.height / patchSize, picture.width / patchSize]);
@@ -86,7 +117,11 @@ export function toPatches(pictures: readonly Planes[], settings: PatchSettings):
 }
 
 /** Patches go by groups of merge x merge, within which they go by rows; a patch by channels, frames, rows. */
-function cut({ width, height, values }: Planes, { patchSize, mergeSize, temporalPatchSize }: PatchSettings, into: Float32Array): void {
+function cut(
+  { width, height, values }: Planes,
+  { patchSize, mergeSize, temporalPatchSize }: PatchSettings,
+  into: Float32Array,
+): void {
   const step = patchSize * mergeSize;
   let at = 0;
   for (let top = 0; top < height; top += step) {

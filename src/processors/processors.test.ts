@@ -16,7 +16,8 @@ const picture = (name: string): RawImage => {
   const { shape, data } = pixels.get(name) as unknown as { shape: number[]; data: Uint8Array };
   return { height: shape[0], width: shape[1], channels: shape[2], data };
 };
-const numbers = (tensors: ReadonlyMap<string, { data: unknown }>, name: string) => (tensors.get(name) as { data: Float32Array }).data;
+const numbers = (tensors: ReadonlyMap<string, { data: unknown }>, name: string) =>
+  (tensors.get(name) as { data: Float32Array }).data;
 const processors = readdirSync(golden("images"), { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
   .map(({ name }) => name);
@@ -47,16 +48,25 @@ test("pictures in files have Pillow's pixels", async () => {
     const found = await loadImage(golden(`images/${name}.png`));
     const expected = picture(name);
     expect([name, found.width, found.height]).toEqual([name, expected.width, expected.height]);
-    const first = (image: RawImage) => Array.from({ length: image.width * image.height }, (_, i) => image.data[i * image.channels]);
+    const first = (image: RawImage) =>
+      Array.from({ length: image.width * image.height }, (_, i) => image.data[i * image.channels]);
     expect([name, first(found)]).toEqual([name, first(expected)]);
   }
   await expect(loadImage(golden("README.md"))).rejects.toThrow(/expected a picture/);
 });
 
 test("what a processor cannot be is an error", () => {
-  expect(() => new ImageProcessor({ image_processor_type: "CLIPImageProcesor" })).toThrow(/did you mean "CLIPImageProcessor"/);
-  expect(() => new ImageProcessor({ image_processor_type: "ViTImageProcessor", resample: 9 })).toThrow(/filter from 0 to 5/);
-  const processor = new ImageProcessor({ image_processor_type: "CLIPImageProcessor", do_center_crop: false, size: { shortest_edge: 8 } });
+  expect(() => new ImageProcessor({ image_processor_type: "CLIPImageProcesor" })).toThrow(
+    /did you mean "CLIPImageProcessor"/,
+  );
+  expect(() => new ImageProcessor({ image_processor_type: "ViTImageProcessor", resample: 9 })).toThrow(
+    /filter from 0 to 5/,
+  );
+  const processor = new ImageProcessor({
+    image_processor_type: "CLIPImageProcessor",
+    do_center_crop: false,
+    size: { shortest_edge: 8 },
+  });
   expect(() => processor.process([picture("tall"), picture("wide")])).toThrow(/one size/);
 });
 
@@ -65,14 +75,24 @@ describe("patches of Qwen2-VL", () => {
     const processor = await ImageProcessor.open(golden("pipelines/models/qwen2-vl"));
     const { tensors } = await readSafetensors(golden("pipelines/qwen2-vl-pixels.safetensors"));
     const { pixelValues, imageGridThw } = processor.process([await loadImage(golden(`images/${name}.png`))]);
-    expect([...((await imageGridThw?.read()) ?? [])]).toEqual([...(tensors.get(`${name}.image_grid_thw`)?.data ?? [])].map(Number));
+    expect([...((await imageGridThw?.read()) ?? [])]).toEqual(
+      [...(tensors.get(`${name}.image_grid_thw`)?.data ?? [])].map(Number),
+    );
     expectClose("pixels", await pixelValues.read(), numbers(tensors, `${name}.pixel_values`), 1e-6);
   });
 
   test("areas have bounds, and so have ratios of sides", () => {
     const sizeOf = (width: number, height: number, json: object = {}) => {
-      const processor = new ImageProcessor({ image_processor_type: "Qwen2VLImageProcessor", patch_size: 4, min_pixels: 256, max_pixels: 1024, ...json });
-      const { imageGridThw, pixelValues } = processor.process([{ width, height, channels: 3, data: new Uint8Array(width * height * 3) }]);
+      const processor = new ImageProcessor({
+        image_processor_type: "Qwen2VLImageProcessor",
+        patch_size: 4,
+        min_pixels: 256,
+        max_pixels: 1024,
+        ...json,
+      });
+      const { imageGridThw, pixelValues } = processor.process([
+        { width, height, channels: 3, data: new Uint8Array(width * height * 3) },
+      ]);
       return Promise.all([imageGridThw?.read(), pixelValues.shape]).then(([grid, shape]) => [[...(grid ?? [])], shape]);
     };
     return Promise.all([
@@ -100,7 +120,11 @@ describe("sound", () => {
     const { tensors } = await readSafetensors(golden("audio/samples.safetensors"));
     for (const name of ["stereo-24", "stereo-f32"]) {
       const { channels, samplingRate } = await wav(name);
-      expect([name, samplingRate, channels.flatMap((channel) => [...channel])]).toEqual([name, 8000, [...numbers(tensors, name)]]);
+      expect([name, samplingRate, channels.flatMap((channel) => [...channel])]).toEqual([
+        name,
+        8000,
+        [...numbers(tensors, name)],
+      ]);
     }
     const mono = await wav("mono-16");
     expect([...mono.channels[0].subarray(0, 400)]).toEqual([...numbers(tensors, "mono-16-start")]);
@@ -117,7 +141,8 @@ describe("sound", () => {
       1e-7,
     );
     const found = await logMelSpectrogram(toMono(sound), sound.samplingRate, { numMelBins: bands }).read();
-    const columns = (from: number, count: number) => Array.from({ length: bands * count }, (_, i) => found[Math.floor(i / count) * 3000 + from + (i % count)]);
+    const columns = (from: number, count: number) =>
+      Array.from({ length: bands * count }, (_, i) => found[Math.floor(i / count) * 3000 + from + (i % count)]);
     // transformers computes in f32, which is off by up to 7e-5 in quiet bands
     expectClose("first frames", columns(0, 140), numbers(tensors, "first_frames"), 1e-4);
     expectClose("last frames", columns(2996, 4), numbers(tensors, "last_frames"), 1e-4);
@@ -127,15 +152,19 @@ describe("sound", () => {
   test("damaged WAV files are errors of ours", async () => {
     const bytes = await readFile(golden("audio/stereo-24.wav"));
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.nat(63), fc.nat(255)), { maxLength: 4 }), fc.nat(bytes.length), (changes, cut) => {
-        const damaged = Uint8Array.from(bytes.subarray(0, cut));
-        for (const [at, value] of changes) if (at < damaged.length) damaged[at] = value;
-        try {
-          readWav(damaged);
-        } catch (error) {
-          expect(error).toBeInstanceOf(DataError);
-        }
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.nat(63), fc.nat(255)), { maxLength: 4 }),
+        fc.nat(bytes.length),
+        (changes, cut) => {
+          const damaged = Uint8Array.from(bytes.subarray(0, cut));
+          for (const [at, value] of changes) if (at < damaged.length) damaged[at] = value;
+          try {
+            readWav(damaged);
+          } catch (error) {
+            expect(error).toBeInstanceOf(DataError);
+          }
+        },
+      ),
     );
     expect(() => logMelSpectrogram(new Float32Array(9), 8000)).toThrow(/16000 samples/);
   });

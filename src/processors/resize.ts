@@ -63,7 +63,12 @@ function weightsOf(from: number, to: number, filter: Exclude<ResizeFilter, "near
 }
 
 /** One axis: `lines` lines of `from` places, `stride` bytes apart, become lines of `to` places. */
-function resizeAxis(image: RawImage, to: number, axis: "width" | "height", filter: Exclude<ResizeFilter, "nearest">): RawImage {
+function resizeAxis(
+  image: RawImage,
+  to: number,
+  axis: "width" | "height",
+  filter: Exclude<ResizeFilter, "nearest">,
+): RawImage {
   const { width, height, channels, data } = image;
   const { first, weights } = weightsOf(axis === "width" ? width : height, to, filter);
   const size = axis === "width" ? { width: to, height } : { width, height: to };
@@ -86,15 +91,22 @@ function resizeAxis(image: RawImage, to: number, axis: "width" | "height", filte
 
 /**
  * A picture in another size, to the bit as Pillow makes it: first its rows, then its columns, rounded between.
- * @throws DataError for a size without pixels, or of more than a limit: long narrow pictures whose shorter side is made longer
+ * @throws DataError for a size without pixels, or of more than a limit: long narrow pictures whose shorter side is made
+ *   longer
  */
 export function resizeImage(image: RawImage, size: { width: number; height: number }, filter: ResizeFilter): RawImage {
   const { width, height, channels, data } = image;
   if (!(size.width >= 1 && size.height >= 1)) {
     const received = `${size.width} x ${size.height}, of a picture of ${width} x ${height}`;
-    throw new DataError({ where: "resize", expected: "a size of at least one pixel", received, fix: "cut the picture to a shorter piece" });
+    throw new DataError({
+      where: "resize",
+      expected: "a size of at least one pixel",
+      received,
+      fix: "cut the picture to a shorter piece",
+    });
   }
-  for (const pixels of [size.width * size.height, size.width * height]) withinLimit("imagePixels", pixels, "resize", "pixels");
+  for (const pixels of [size.width * size.height, size.width * height])
+    withinLimit("imagePixels", pixels, "resize", "pixels");
   if (width === size.width && height === size.height) return image;
   if (filter === "nearest") {
     const out = new Uint8Array(size.width * size.height * channels);

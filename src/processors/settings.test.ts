@@ -1,4 +1,7 @@
-/** Every key that the processors of transformers know is followed, refused, or listed here with the reason why nothing follows from it. */
+/**
+ * Every key that the processors of transformers know is followed, refused, or listed here with the reason why nothing
+ * follows from it.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,32 +18,51 @@ const withoutEffect: readonly string[] = [
   ...["do_reduce_labels", "do_convert_annotations", "format"], // of labels
 ];
 const refused = ["pad_size", "data_format"];
-const readBesides = ["default_to_square", "min_pixels", "max_pixels", "patch_size", "merge_size", "temporal_patch_size"];
+const readBesides = [
+  "default_to_square",
+  "min_pixels",
+  "max_pixels",
+  "patch_size",
+  "merge_size",
+  "temporal_patch_size",
+];
 
 test.each(Object.keys(imageProcessorClasses))("%s", (name) => {
   const { keys } = golden.classes[name as keyof typeof golden.classes] as { keys: Record<string, unknown> };
   const { settings } = new ImageProcessor({ image_processor_type: name });
-  const unspoken = Object.keys(keys).filter((key) => !(key in settings) && ![...withoutEffect, ...refused, ...readBesides].includes(key));
+  const unspoken = Object.keys(keys).filter(
+    (key) => !(key in settings) && ![...withoutEffect, ...refused, ...readBesides].includes(key),
+  );
   expect(unspoken).toEqual([]);
   const stated = Object.entries(keys).filter(([key, value]) => key in settings && value !== null);
   const ours = Object.fromEntries(stated.map(([key]) => [key, settings[key as keyof typeof settings]]));
   expect(ours).toEqual(Object.fromEntries(stated));
   for (const [key, value] of Object.entries({ pad_size: { height: 9, width: 9 }, data_format: "channels_last" }))
-    expect(() => new ImageProcessor({ image_processor_type: name, [key]: value })).toThrow(new RegExp(`${key}: expected`));
+    expect(() => new ImageProcessor({ image_processor_type: name, [key]: value })).toThrow(
+      new RegExp(`${key}: expected`),
+    );
 });
 
 test("older names and forms", () => {
   const settingsOf = (json: object) => new ImageProcessor(json as Record<string, unknown>).settings;
-  expect(settingsOf({ feature_extractor_type: "DetrFeatureExtractor", size: 600, pad_and_return_pixel_mask: false })).toMatchObject({
+  expect(
+    settingsOf({ feature_extractor_type: "DetrFeatureExtractor", size: 600, pad_and_return_pixel_mask: false }),
+  ).toMatchObject({
     size: { shortest_edge: 600, longest_edge: 1333 },
     do_pad: false,
   });
-  expect(settingsOf({ image_processor_type: "ViTImageProcessorFast", image_mean: 0.5, size: 32, default_to_square: false })).toMatchObject({
+  expect(
+    settingsOf({ image_processor_type: "ViTImageProcessorFast", image_mean: 0.5, size: 32, default_to_square: false }),
+  ).toMatchObject({
     image_mean: [0.5, 0.5, 0.5],
     size: { shortest_edge: 32 },
   });
-  expect(() => settingsOf({ image_processor_type: "ViTImageProcessor", image_std: [0.5, 0, 0.5] })).toThrow(/image_std: expected three numbers other than 0/);
-  expect(() => settingsOf({ image_processor_type: "ViTImageProcessor", rescale_factor: "x" })).toThrow(/rescale_factor: expected a number/);
+  expect(() => settingsOf({ image_processor_type: "ViTImageProcessor", image_std: [0.5, 0, 0.5] })).toThrow(
+    /image_std: expected three numbers other than 0/,
+  );
+  expect(() => settingsOf({ image_processor_type: "ViTImageProcessor", rescale_factor: "x" })).toThrow(
+    /rescale_factor: expected a number/,
+  );
 });
 
 test("the image part of processor_config.json comes before preprocessor_config.json", async () => {
@@ -48,7 +70,9 @@ test("the image part of processor_config.json comes before preprocessor_config.j
   await writeJson(join(folder, "preprocessor_config.json"), { image_processor_type: "ViTImageProcessor", size: 16 });
   await writeJson(join(folder, "processor_config.json"), { processor_class: "X" });
   expect((await ImageProcessor.open(folder)).settings.size).toEqual({ height: 16, width: 16 });
-  await writeJson(join(folder, "processor_config.json"), { image_processor: { image_processor_type: "ViTImageProcessor", size: 32 } });
+  await writeJson(join(folder, "processor_config.json"), {
+    image_processor: { image_processor_type: "ViTImageProcessor", size: 32 },
+  });
   expect((await ImageProcessor.open(folder)).settings.size).toEqual({ height: 32, width: 32 });
   await rm(folder, { recursive: true });
 });

@@ -1,10 +1,14 @@
 /**
- * What an SVG asks of the library that draws it, counted before that sees it. A small drawing may take hours or all memory: by filters, references that
- * refer again, layers in layers. Pillow draws no SVG at all, so what cannot be bounded is refused by name: filters, markers, pictures from outside.
+ * What an SVG asks of the library that draws it, counted before that sees it. A small drawing may take hours or all
+ * memory: by filters, references that refer again, layers in layers. Pillow draws no SVG at all, so what cannot be
+ * bounded is refused by name: filters, markers, pictures from outside.
  */
 import { DataError, limits, overLimit, withinLimit } from "../ir/index.ts";
 
-/** Elements that are drawn, those that are referred to as often as they are; and how many of them are inside one another. */
+/**
+ * Elements that are drawn, those that are referred to as often as they are; and how many of them are inside one
+ * another.
+ */
 export interface Drawing {
   readonly elements: number;
   readonly depth: number;
@@ -23,10 +27,12 @@ const otherTexts = [
   [0xff, 0xfe],
   [0xfe, 0xff],
 ];
-const isOtherText = (bytes: Uint8Array) => otherTexts.some(([first, second]) => bytes[0] === first && bytes[1] === second);
+const isOtherText = (bytes: Uint8Array) =>
+  otherTexts.some(([first, second]) => bytes[0] === first && bytes[1] === second);
 
 /** Whether bytes are text that begins with "<", or text in another form: no format of pixels begins so. */
-export const isMarkup = (bytes: Uint8Array): boolean => isOtherText(bytes) || /^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 1000)));
+export const isMarkup = (bytes: Uint8Array): boolean =>
+  isOtherText(bytes) || /^\s*</.test(new TextDecoder().decode(bytes.subarray(0, 1000)));
 
 /** @throws DataError for what is not drawn here, and beyond limits */
 export function checkSvg(where: string, bytes: Uint8Array): Drawing {
@@ -39,14 +45,25 @@ export function checkSvg(where: string, bytes: Uint8Array): Drawing {
 
 /** @throws DataError when drawing so many pixels takes too long, or too much memory */
 export function checkDrawing(where: string, { elements, depth }: Drawing, pixels: number): void {
-  if (elements * pixels > limits.svgWork) throw overLimit("svgWork", where, "pixels times elements of an SVG", `${pixels} pixels, ${elements} elements`);
+  if (elements * pixels > limits.svgWork)
+    throw overLimit("svgWork", where, "pixels times elements of an SVG", `${pixels} pixels, ${elements} elements`);
   if (depth * pixels > limits.svgLayers) {
-    throw overLimit("svgLayers", where, "pixels of an SVG times its elements inside one another", `${pixels} pixels, ${depth} elements`);
+    throw overLimit(
+      "svgLayers",
+      where,
+      "pixels of an SVG times its elements inside one another",
+      `${pixels} pixels, ${depth} elements`,
+    );
   }
 }
 
 const refused = (where: string, received: string): DataError =>
-  new DataError({ where, expected: "an SVG in UTF-8 without filters, markers, entities and pictures from outside", received, fix: "save it as a PNG" });
+  new DataError({
+    where,
+    expected: "an SVG in UTF-8 without filters, markers, entities and pictures from outside",
+    received,
+    fix: "save it as a PNG",
+  });
 
 /** Reads elements, their names and what they refer to; the library that draws checks the rest of the form. */
 class Reader {
@@ -95,7 +112,8 @@ class Reader {
     if (text.startsWith("<!DOCTYPE") && text.includes("[")) throw refused(this.where, "a DOCTYPE with declarations");
     if (text.startsWith("<?xml-stylesheet")) throw refused(this.where, "a style sheet from outside");
     const encoding = /^<\?xml\s[^>]*encoding\s*=\s*["']([^"']*)/.exec(text)?.[1];
-    if (encoding !== undefined && !/^(utf-8|us-ascii|iso-8859-1)$/i.test(encoding)) throw refused(this.where, `the encoding ${encoding}`);
+    if (encoding !== undefined && !/^(utf-8|us-ascii|iso-8859-1)$/i.test(encoding))
+      throw refused(this.where, `the encoding ${encoding}`);
   }
 
   private after(text: string, start: number): number {
@@ -129,7 +147,8 @@ class Reader {
       if (key === "filter" && value !== "none") throw refused(this.where, "a filter");
       if (key.startsWith("marker") && value !== "none") throw refused(this.where, "a marker");
       if (key === "style") this.checkStyle(value);
-      if (key === "href" && name === "image" && !/^data:image\/(png|jpe?g);base64,/.test(value)) throw refused(this.where, "a picture from outside");
+      if (key === "href" && name === "image" && !/^data:image\/(png|jpe?g);base64,/.test(value))
+        throw refused(this.where, "a picture from outside");
       if (key === "href" && value.startsWith("#")) references.push(value.slice(1));
       if (key === "id") id = value;
       references.push(...referred(value));
@@ -173,7 +192,8 @@ const referred = (value: string): string[] => [...value.matchAll(/url\(\s*["']?#
 function measured(where: string, root: Element, { byId, ofStyles }: Reader): Drawing {
   for (const id of ofStyles) {
     const name = byId.get(id)?.name ?? "linearGradient";
-    if (!/^(linear|radial)Gradient$/.test(name)) throw refused(where, `styles that refer to <${name}>`); // any element may have them
+    // any element may have them
+    if (!/^(linear|radial)Gradient$/.test(name)) throw refused(where, `styles that refer to <${name}>`);
   }
   const known = new Map<Element, Drawing>();
   const measure = (element: Element, depth: number): Drawing => {
@@ -182,7 +202,10 @@ function measured(where: string, root: Element, { byId, ofStyles }: Reader): Dra
     if (before) return before;
     const targets = element.references.flatMap((id) => byId.get(id) ?? []);
     const parts = [...element.children, ...targets].map((part) => measure(part, depth + 1));
-    const drawing = { elements: parts.reduce((sum, part) => sum + part.elements, 1), depth: 1 + Math.max(0, ...parts.map((part) => part.depth)) };
+    const drawing = {
+      elements: parts.reduce((sum, part) => sum + part.elements, 1),
+      depth: 1 + Math.max(0, ...parts.map((part) => part.depth)),
+    };
     withinLimit("svgDepth", drawing.depth, where, "elements of an SVG inside one another");
     known.set(element, drawing);
     return drawing;

@@ -18,7 +18,8 @@ const LOWEST_RATE = 1000;
  * @throws DataError for another format or a damaged file
  */
 export function readWav(bytes: Uint8Array, where = "WAV file"): Sound {
-  const fail = (expected: string, received: string) => new DataError({ where, expected, received, fix: "convert the sound to WAV, 16 bits" });
+  const fail = (expected: string, received: string) =>
+    new DataError({ where, expected, received, fix: "convert the sound to WAV, 16 bits" });
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const name = (at: number) => (at + 4 <= bytes.length ? String.fromCharCode(...bytes.subarray(at, at + 4)) : "");
   if (name(0) !== "RIFF" || name(8) !== "WAVE") throw fail("a WAV file", "another format");
@@ -31,7 +32,12 @@ export function readWav(bytes: Uint8Array, where = "WAV file"): Sound {
       const kind = view.getUint16(start, true);
       // the extensible form names the kind further on
       const real = kind === EXTENSIBLE && size >= 26 ? view.getUint16(start + 24, true) : kind;
-      format = { kind: real, channels: view.getUint16(start + 2, true), samplingRate: view.getUint32(start + 4, true), bits: view.getUint16(start + 14, true) };
+      format = {
+        kind: real,
+        channels: view.getUint16(start + 2, true),
+        samplingRate: view.getUint32(start + 4, true),
+        bits: view.getUint16(start + 14, true),
+      };
     } else if (name(at) === "data") {
       if (!format) throw fail("a format in front of the samples", "none");
       return samplesOf(view, start, Math.min(size, bytes.length - start), format, where, fail);
@@ -61,16 +67,21 @@ function samplesOf(
   if (samplingRate < LOWEST_RATE) throw fail(`at least ${LOWEST_RATE} samples a second`, `${samplingRate}`);
   withinLimit("samplingRate", samplingRate, where, "samples a second");
   withinLimit("soundChannels", channels, where, "channels");
-  if (!read || channels === 0) throw fail("PCM of 8 to 32 bits or floats", `format ${kind}, ${bits} bits, ${channels} channels`);
+  if (!read || channels === 0)
+    throw fail("PCM of 8 to 32 bits or floats", `format ${kind}, ${bits} bits, ${channels} channels`);
   const width = bits / 8;
   const frames = Math.floor(length / (width * channels));
   const out = Array.from({ length: channels }, () => new Float32Array(frames));
-  for (let i = 0; i < frames; i++) for (let c = 0; c < channels; c++) out[c][i] = read(start + (i * channels + c) * width);
+  for (let i = 0; i < frames; i++)
+    for (let c = 0; c < channels; c++) out[c][i] = read(start + (i * channels + c) * width);
   return { channels: out, samplingRate };
 }
 
 /** The mean of all channels. */
 export function toMono({ channels }: Sound): Float32Array {
   if (channels.length === 1) return channels[0];
-  return Float32Array.from(channels[0], (_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
+  return Float32Array.from(
+    channels[0],
+    (_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length,
+  );
 }

@@ -103,7 +103,11 @@ export function createBackend(ort, config, callHost) {
     let mover = movers.get(key);
     if (!mover) {
       const model = nodeModel({ type: typeCodes[/** @type {keyof typeof typeCodes} */ (tensor.type)] });
-      mover = ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4, preferredOutputLocation: location });
+      mover = ort.InferenceSession.create(model, {
+        ...config.sessionOptions,
+        logSeverityLevel: 4,
+        preferredOutputLocation: location,
+      });
       movers.set(key, /** @type {Promise<OrtSession>} */ (mover));
     }
     const session = /** @type {OrtSession} */ (await mover);
@@ -115,7 +119,10 @@ export function createBackend(ort, config, callHost) {
   async function dataOf(tensor) {
     const near = await moved(tensor, "cpu");
     const data = /** @type {any} */ (near.data);
-    const plain = near.type === "float16" && !(data instanceof Uint16Array) ? new Uint16Array(data.buffer, data.byteOffset, data.length) : data;
+    const plain =
+      near.type === "float16" && !(data instanceof Uint16Array)
+        ? new Uint16Array(data.buffer, data.byteOffset, data.length)
+        : data;
     return plain;
   }
 
@@ -176,7 +183,11 @@ export function createBackend(ort, config, callHost) {
         });
       } else {
         const given = await Promise.all(
-          stage.inputs.map(async (slot) => ({ type: /** @type {any} */ (slots[slot].type), shape: slots[slot].dims, data: await dataOf(slots[slot]) })),
+          stage.inputs.map(async (slot) => ({
+            type: /** @type {any} */ (slots[slot].type),
+            shape: slots[slot].dims,
+            data: await dataOf(slots[slot]),
+          })),
         );
         const made = await callHost({ executable, stage: index, inputs: given });
         made.forEach(({ type, shape, data }, i) => {
@@ -200,8 +211,12 @@ export function createBackend(ort, config, callHost) {
   const optionsFor = ({ remoteOutputs, cpuNodes, isOptimized, optimizedPath }) => ({
     logSeverityLevel: 4,
     ...config.sessionOptions,
-    ...(config.isWebGpu && cpuNodes.length > 0 ? { executionProviders: [{ name: "webgpu", forceCpuNodeNames: cpuNodes }] } : {}),
-    ...(isRemote ? { preferredOutputLocation: Object.fromEntries(remoteOutputs.map((name) => [name, config.location])) } : {}),
+    ...(config.isWebGpu && cpuNodes.length > 0
+      ? { executionProviders: [{ name: "webgpu", forceCpuNodeNames: cpuNodes }] }
+      : {}),
+    ...(isRemote
+      ? { preferredOutputLocation: Object.fromEntries(remoteOutputs.map((name) => [name, config.location])) }
+      : {}),
     ...(isOptimized ? { graphOptimizationLevel: "disabled" } : {}),
     ...(optimizedPath ? { optimizedModelFilePath: optimizedPath } : {}),
   });
@@ -230,7 +245,9 @@ export function createBackend(ort, config, callHost) {
       const program = programs.get(request.executable);
       if (!program) throw new Error("this compiled graph was disposed");
       const [first] = program.stages;
-      return config.canPreallocate && program.stages.length === 1 && "session" in first ? runInPlace(first.session, request) : runStages(program, request);
+      return config.canPreallocate && program.stages.length === 1 && "session" in first
+        ? runInPlace(first.session, request)
+        : runStages(program, request);
     },
     async upload({ buffer, type, shape, data, stored }) {
       const tensor = makeTensor(type, shape, stored ? widen(stored, /** @type {Uint16Array} */ (data)) : data);
@@ -277,7 +294,8 @@ export async function pickProvider(ort, candidates) {
   const names = ort.listSupportedBackends?.().map((/** @type {{ name: string }} */ { name }) => name);
   for (const candidate of candidates) {
     try {
-      if (names && !names.includes(candidate.config.provider)) throw new Error(`ONNX Runtime has no ${candidate.config.provider} on this platform`);
+      if (names && !names.includes(candidate.config.provider))
+        throw new Error(`ONNX Runtime has no ${candidate.config.provider} on this platform`);
       await tryNode(ort, candidate.config, nodeModel({ type: typeCodes.float32 }), [1]);
       return { candidate, failures };
     } catch (cause) {

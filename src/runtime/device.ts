@@ -1,7 +1,28 @@
-import { ConstantOp, checkOptions, type DType, type Graph, HalfArray, type HostArrays, nearest, OptionError, printGraph, RuntimeError } from "../ir/index.ts";
+import {
+  ConstantOp,
+  checkOptions,
+  type DType,
+  type Graph,
+  HalfArray,
+  type HostArrays,
+  nearest,
+  OptionError,
+  printGraph,
+  RuntimeError,
+} from "../ir/index.ts";
 import type { Pass, WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
-import { configOf, defaultBinding, defaultType, freeMemory, makeProfileFile, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
+import {
+  configOf,
+  defaultBinding,
+  defaultType,
+  freeMemory,
+  makeProfileFile,
+  openGraphCache,
+  preferred,
+  startBackend,
+  threadCount,
+} from "./platform-node.ts";
 import { prepare, type Update } from "./program.ts";
 import {
   type Answer,
@@ -18,8 +39,8 @@ import {
 
 export interface DeviceOptions {
   /**
-   * Where to compute: "cpu", "webgpu" (any GPU), "cuda" (NVIDIA), "coreml" (Apple), "directml" (Windows), in a page "webgpu" or
-   * "wasm"; "auto" takes the first of these that works. @default "cpu" in Node, "auto" in a page
+   * Where to compute: "cpu", "webgpu" (any GPU), "cuda" (NVIDIA), "coreml" (Apple), "directml" (Windows), in a page
+   * "webgpu" or "wasm"; "auto" takes the first of these that works. @default "cpu" in Node, "auto" in a page
    */
   type?: DeviceType | "auto";
   /** CPU threads that compute one operation together. @default all cores */
@@ -32,7 +53,8 @@ export interface DeviceOptions {
    */
   cache?: string | false;
   /**
-   * How ONNX Runtime is called on the CPU: by its C API, which copies nothing, or by onnxruntime-node in a worker thread, which copies each result.
+   * How ONNX Runtime is called on the CPU: by its C API, which copies nothing, or by onnxruntime-node in a worker
+   * thread, which copies each result.
    * @default what the environment variable KINDLING_BINDING says, otherwise its C API if koffi can be loaded
    */
   binding?: "C API" | "onnxruntime-node";
@@ -78,19 +100,23 @@ export class Device {
   private readonly memoryLimit?: number;
   private readonly cache: ReturnType<typeof openGraphCache>;
   private readonly channel: Channel;
-  /** What models are written for. Known when the backend has told which device it has; until then requests wait here. */
+  /**
+   * What models are written for. Known when the backend has told which device it has; until then requests wait here.
+   */
   private writeOptions: WriteOptions | undefined;
   private readonly waiting: (() => void)[] = [];
   private readonly executables = new Map<number, WeakRef<Executable>>();
   private readonly pending = new Map<number, PendingRequest>();
   private readonly compiled = new Map<string, { executable: Executable; users: number }>();
-  private readonly abandoned = new FinalizationRegistry<number>((id) => this.post({ kind: "free", buffers: [id] }).catch(() => {}));
+  private readonly abandoned = new FinalizationRegistry<number>((id) =>
+    this.post({ kind: "free", buffers: [id] }).catch(() => {}),
+  );
   private nextId = 1;
   private failure: Error | undefined;
 
   /**
-   * @throws OptionError for an unknown option, a type of device that does not exist on this platform, or a number of threads
-   *   below 1. That a device is absent shows at its first use, and in `picked`.
+   * @throws OptionError for an unknown option, a type of device that does not exist on this platform, or a number of
+   *   threads below 1. That a device is absent shows at its first use, and in `picked`.
    */
   constructor(options: DeviceOptions = {}) {
     checkOptions("Device", options, ["type", "threads", "memoryLimit", "cache", "binding"]);
@@ -106,7 +132,10 @@ export class Device {
         fix: "leave it out to use all cores",
       });
     }
-    this.channel = startBackend(candidatesFor(this.type, this.threads), { threads: this.threads, binding: options.binding });
+    this.channel = startBackend(candidatesFor(this.type, this.threads), {
+      threads: this.threads,
+      binding: options.binding,
+    });
     this.picked = new Promise((resolve, reject) => {
       this.channel.onMessage((message) => {
         if ("failures" in message) this.settlePick(message, resolve, reject);
@@ -147,7 +176,10 @@ export class Device {
     }
   }
 
-  /** Sends a request and resolves with its result. @param signal of a run: cancels it, and what it fails with is the signal's reason @internal */
+  /**
+   * Sends a request and resolves with its result. @param signal of a run: cancels it, and what it fails with is the
+   * signal's reason @internal
+   */
   request<T>(body: RequestBody, signal?: AbortSignal): Promise<T> {
     return this.post(body, signal) as Promise<T>;
   }
@@ -179,7 +211,8 @@ export class Device {
 
   private settle(answer: Answer): void {
     const request = this.answered(answer.id);
-    if ("error" in answer) request?.reject(request.signal?.aborted ? request.signal.reason : runtimeError(answer.error));
+    if ("error" in answer)
+      request?.reject(request.signal?.aborted ? request.signal.reason : runtimeError(answer.error));
     else request?.resolve(answer.result as never);
   }
 
@@ -208,11 +241,15 @@ export class Device {
     return new DeviceBuffer(this, this.nextId++, dtype, shape);
   }
 
-  /** Copies numbers to the device, where those in 16 bits become f32. The array is not used afterwards, and may be changed. */
+  /**
+   * Copies numbers to the device, where those in 16 bits become f32. The array is not used afterwards, and may be
+   * changed.
+   */
   upload<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D] | HalfArray): DeviceBuffer {
     const buffer = this.allocate(dtype, shape);
     buffer.isFilled = true;
-    const numbers = data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data: toBoundary(dtype, data) };
+    const numbers =
+      data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data: toBoundary(dtype, data) };
     const request: RequestBody = { kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, ...numbers };
     this.post(request).catch(() => {}); // a failure shows at the first use of the buffer
     return buffer;
@@ -244,7 +281,8 @@ export class Device {
     // the kinds of GPU compile for themselves, and a profile needs the names of our nodes
     // graphs that hold weights are not kept: the cache would fill with copies
     const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
-    const entry = this.type === "cpu" && !profile && !passes && isSmall ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
+    const entry =
+      this.type === "cpu" && !profile && !passes && isSmall ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
     const kept = entry?.load();
     const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
     this.requireMemory(prepared.peakBytes);
@@ -370,4 +408,5 @@ function runtimeError(message: string, cause?: Error): RuntimeError {
 
 /** Bytes of constants from which on a graph holds a model's weights. */
 const LARGE_CONSTANTS = 2 ** 22;
-const constantBytes = (graph: Graph): number => graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);
+const constantBytes = (graph: Graph): number =>
+  graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);

@@ -14,7 +14,8 @@ test("auto takes something that works, and says what it left out and why", async
 
 test("a device that is absent is a clear error at its first use", async () => {
   const device = new Device({ type: process.platform === "darwin" ? "cuda" : "coreml" });
-  const expected = /^device: expected (coreml|cuda) to be there; received (coreml|cuda): .*Fix: .*type "auto" or "cpu"/s;
+  const expected =
+    /^device: expected (coreml|cuda) to be there; received (coreml|cuda): .*Fix: .*type "auto" or "cpu"/s;
   await expect(device.picked).rejects.toThrow(expected);
   await expect(compile((x: ReturnType<typeof tensor>) => mul(x, 2), { device })(tensor([1]))).rejects.toThrow(expected);
   await device.close();

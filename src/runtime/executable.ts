@@ -20,7 +20,9 @@ import type { Device } from "./device.ts";
 import { Profile } from "./profile.ts";
 import { type HostData, ortTypes, type ProfileFile, type RunRequest, type RunResult } from "./protocol.ts";
 
-/** Tensor data that lives on a device. Free it with `dispose`; forgotten ones are freed when they are garbage collected. */
+/**
+ * Tensor data that lives on a device. Free it with `dispose`; forgotten ones are freed when they are garbage collected.
+ */
 export class DeviceBuffer {
   readonly device: Device;
   readonly id: number;
@@ -87,7 +89,11 @@ export class Executable {
 
   constructor(
     device: Device,
-    { graph, hostNodes, profileFile }: { graph: Graph; hostNodes: ReadonlyMap<number, Node>; profileFile?: ProfileFile },
+    {
+      graph,
+      hostNodes,
+      profileFile,
+    }: { graph: Graph; hostNodes: ReadonlyMap<number, Node>; profileFile?: ProfileFile },
     id: number,
     inPlace: ReadonlyMap<number, number>,
     ready: Promise<unknown>,
@@ -126,7 +132,10 @@ export class Executable {
       if (target instanceof DeviceBuffer) this.checkedId(target);
       const isNew = !(target instanceof DeviceBuffer) || !target.isFilled;
       if (!isNew) return target;
-      const sizes = target instanceof DeviceBuffer ? target.shape : (outputShapes[i] ?? shape.map((size) => evaluateSize(size, symbols)));
+      const sizes =
+        target instanceof DeviceBuffer
+          ? target.shape
+          : (outputShapes[i] ?? shape.map((size) => evaluateSize(size, symbols)));
       newOutputs.set(i, { type: ortTypes[dtype], shape: sizes });
       if (target === "host") return undefined;
       const buffer = target ?? this.device.allocate(dtype, sizes);
@@ -134,7 +143,15 @@ export class Executable {
       return buffer;
     });
     const outputIds = Int32Array.from(outputs, (buffer) => buffer?.id ?? 0);
-    const request: RunRequest = { kind: "run", executable: this.id, inputs: inputIds, hostInputs, outputs: outputIds, newOutputs, keepsPartialState };
+    const request: RunRequest = {
+      kind: "run",
+      executable: this.id,
+      inputs: inputIds,
+      hostInputs,
+      outputs: outputIds,
+      newOutputs,
+      keepsPartialState,
+    };
     const done = this.device.request<RunResult>(request, signal).then((result) => ({
       computeMs: result.computeMs,
       data: this.graph.outputs.map(({ dtype }, i) => result.data[i] && fromBoundary(dtype, result.data[i])),
@@ -157,7 +174,10 @@ export class Executable {
   /** Computes a host stage. */
   computeOnHost(stage: number, inputs: readonly HostData[]): HostData[] {
     const node = this.hostNodes.get(stage) as Node;
-    const operands = inputs.map(({ shape, data }, i) => ({ shape, numbers: toNumbers(node.inputs[i].dtype, fromBoundary(node.inputs[i].dtype, data)) }));
+    const operands = inputs.map(({ shape, data }, i) => ({
+      shape,
+      numbers: toNumbers(node.inputs[i].dtype, fromBoundary(node.inputs[i].dtype, data)),
+    }));
     return referenceOf(node, operands).map(({ shape, data }, i) => {
       const { dtype } = node.outputs[i];
       return { type: ortTypes[dtype], shape, data: toBoundary(dtype, hostArrayFrom(dtype, data)) };
@@ -179,7 +199,8 @@ export class Executable {
   }
 
   dispose(): void {
-    this.device.request({ kind: "release", executable: this.id }).catch(() => {}); // a device that failed has nothing to free
+    // a device that failed has nothing to free
+    this.device.request({ kind: "release", executable: this.id }).catch(() => {});
   }
 }
 

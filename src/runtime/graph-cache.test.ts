@@ -11,7 +11,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Three steps of a function with enough nodes to be kept, on a device of its own; `depth` makes it another function. */
+/**
+ * Three steps of a function with enough nodes to be kept, on a device of its own; `depth` makes it another function.
+ */
 async function train(depth = 150, cache: string | false = folder): Promise<number[]> {
   const device = new Device({ threads: 1, cache });
   const w = new Variable({ dtype: "f32", shape: [4] }, Float32Array.of(0.1, 0.2, 0.3, 0.4));

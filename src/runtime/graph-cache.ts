@@ -1,6 +1,7 @@
 /**
- * Keeps lowered graphs in a folder, as ONNX Runtime has optimized them for this machine: a program that is started again skips our
- * passes, the writer, and ONNX Runtime's own. What cannot be read or written is computed anew, without a word: a cache is no reason to fail.
+ * Keeps lowered graphs in a folder, as ONNX Runtime has optimized them for this machine: a program that is started
+ * again skips our passes, the writer, and ONNX Runtime's own. What cannot be read or written is computed anew, without
+ * a word: a cache is no reason to fail.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
@@ -86,7 +87,12 @@ export class CacheEntry {
       if (models.some((model, i) => sha256(model) !== plan.stages[i].sha256)) return undefined;
       const now = new Date();
       utimesSync(this.path(".json"), now, now);
-      const stages: Stage[] = plan.stages.map(({ sha256: _, ...stage }, i) => ({ ...stage, model: models[i], cpuNodes: [], isOptimized: true }));
+      const stages: Stage[] = plan.stages.map(({ sha256: _, ...stage }, i) => ({
+        ...stage,
+        model: models[i],
+        cpuNodes: [],
+        isOptimized: true,
+      }));
       return { ...plan, hostNodes: new Map(), stages: () => stages };
     } catch {
       return undefined;
@@ -97,7 +103,9 @@ export class CacheEntry {
   record(prepared: Prepared, stages: Stage[]): Stage[] {
     if (prepared.hostNodes.size > 0) return stages;
     const { inPlace, peakBytes, results } = prepared;
-    const plans = stages.flatMap((stage) => ("model" in stage ? [{ inputs: stage.inputs, outputs: stage.outputs, remoteOutputs: stage.remoteOutputs }] : []));
+    const plans = stages.flatMap((stage) =>
+      "model" in stage ? [{ inputs: stage.inputs, outputs: stage.outputs, remoteOutputs: stage.remoteOutputs }] : [],
+    );
     this.plan = { inPlace, peakBytes, results, stages: plans.map((plan) => ({ ...plan, sha256: "" })) };
     return stages.map((stage, i) => ({ ...stage, optimizedPath: this.temporary(i) }));
   }
@@ -128,7 +136,8 @@ export class CacheEntry {
     const files = readdirSync(this.folder).map((name) => ({ name, ...statSync(join(this.folder, name)) }));
     const plans = files.filter(({ name }) => name.endsWith(".json")).sort((a, b) => b.mtimeMs - a.mtimeMs);
     const anHourAgo = Date.now() - 3_600_000;
-    for (const { name, mtimeMs } of files) if (name.endsWith(".tmp") && mtimeMs < anHourAgo) rmSync(join(this.folder, name), { force: true });
+    for (const { name, mtimeMs } of files)
+      if (name.endsWith(".tmp") && mtimeMs < anHourAgo) rmSync(join(this.folder, name), { force: true });
     let kept = 0;
     for (const { name } of plans) {
       const own = files.filter((file) => file.name.startsWith(name.slice(0, -".json".length)));

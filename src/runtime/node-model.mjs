@@ -11,8 +11,19 @@ export function nodeModel({ type, to, opType = to === undefined ? "Identity" : "
   /** @param {string} name @param {number} elementType */
   const value = (name, elementType) => [...message(1, text(name)), ...message(2, message(1, [8, elementType]))]; // ValueInfoProto
   const attribute = to === undefined ? [] : message(5, [...message(1, text("to")), 24, to, 0xa0, 1, 2]); // AttributeProto: name, i, type INT
-  const node = [...message(1, text("x")), ...message(2, text("y")), ...message(4, text(opType)), ...attribute, ...message(7, text(domain))];
-  const graph = [...message(1, node), ...message(2, text("g")), ...message(11, value("x", type)), ...message(12, value("y", to ?? type))];
+  const node = [
+    ...message(1, text("x")),
+    ...message(2, text("y")),
+    ...message(4, text(opType)),
+    ...attribute,
+    ...message(7, text(domain)),
+  ];
+  const graph = [
+    ...message(1, node),
+    ...message(2, text("g")),
+    ...message(11, value("x", type)),
+    ...message(12, value("y", to ?? type)),
+  ];
   const extra = domain ? message(8, [...message(1, text(domain)), 16, 1]) : [];
   return Uint8Array.from([8, 10, ...message(7, graph), ...message(8, [16, 21]), ...extra]); // ir_version 10, opset 21
 }

@@ -13,7 +13,8 @@ import {
 } from "./protocol.ts";
 import { serve } from "./serve.mjs";
 
-export const threadCount = (): number => (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;
+export const threadCount = (): number =>
+  (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;
 
 export const defaultType: DeviceType | "auto" = "auto";
 
@@ -29,7 +30,13 @@ export function configOf(type: DeviceType): BackendConfig | undefined {
     graphOptimizationLevel: "all",
     extra: optimizerSettings,
   };
-  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: false, isWebGpu: type === "webgpu", provider: type };
+  return {
+    sessionOptions,
+    location: type === "webgpu" ? "gpu-buffer" : "cpu",
+    canPreallocate: false,
+    isWebGpu: type === "webgpu",
+    provider: type,
+  };
 }
 
 /** A page has no folder. */
@@ -39,7 +46,12 @@ export const openGraphCache = (_folder?: string | false): GraphCache | undefined
 export const freeMemory = (): number => Number.POSITIVE_INFINITY;
 
 export function makeProfileFile(): never {
-  throw new OptionError({ where: "profile", expected: "Node", received: "a page", fix: "profile the same function in Node" });
+  throw new OptionError({
+    where: "profile",
+    expected: "Node",
+    received: "a page",
+    fix: "profile the same function in Node",
+  });
 }
 
 /** Loads onnxruntime-web and answers in the same thread; run Kindling in a web worker to keep a page responsive. */

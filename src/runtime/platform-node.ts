@@ -1,4 +1,7 @@
-/** How a device is started in Node. Bundlers for the browser put platform-browser.ts in its place (package.json, "browser"). */
+/**
+ * How a device is started in Node. Bundlers for the browser put platform-browser.ts in its place (package.json,
+ * "browser").
+ */
 import { mkdtempSync, readFileSync } from "node:fs";
 import { readdir, readFile, rm } from "node:fs/promises";
 import { availableParallelism, freemem, tmpdir } from "node:os";
@@ -47,7 +50,13 @@ export function configOf(type: DeviceType, threads: number): BackendConfig | und
     enableMemPattern: false,
     extra: optimizerSettings,
   };
-  return { sessionOptions, location: type === "webgpu" ? "gpu-buffer" : "cpu", canPreallocate: type !== "webgpu", isWebGpu: type === "webgpu", provider };
+  return {
+    sessionOptions,
+    location: type === "webgpu" ? "gpu-buffer" : "cpu",
+    canPreallocate: type !== "webgpu",
+    isWebGpu: type === "webgpu",
+    provider,
+  };
 }
 
 export function openGraphCache(folder: string | false = defaultCacheFolder() ?? false): GraphCache | undefined {
@@ -69,7 +78,9 @@ export function makeProfileFile(): ProfileFile {
   return {
     prefix: join(folder, "profile"),
     read: async () => {
-      const texts = await Promise.all((await readdir(folder)).sort().map((name) => readFile(join(folder, name), "utf8")));
+      const texts = await Promise.all(
+        (await readdir(folder)).sort().map((name) => readFile(join(folder, name), "utf8")),
+      );
       await rm(folder, { recursive: true, force: true });
       return texts;
     },
@@ -83,8 +94,8 @@ export interface BackendOptions {
 }
 
 /**
- * Starts what computes. The CPU is used by ONNX Runtime's C API, unless that cannot be loaded; the other kinds of device, and the
- * CPU then, by onnxruntime-node in a worker thread.
+ * Starts what computes. The CPU is used by ONNX Runtime's C API, unless that cannot be loaded; the other kinds of
+ * device, and the CPU then, by onnxruntime-node in a worker thread.
  */
 export function startBackend(
   candidates: readonly Candidate[],
@@ -95,7 +106,9 @@ export function startBackend(
   const ort = binding === "onnxruntime-node" ? "it was asked for" : nativeLibrary(binding === "C API");
   if (typeof ort === "string") return startWorker(candidates, ort);
   if (candidates.every(isCpu)) return openNativeChannel(ort, threads);
-  return firstOf(startWorker(candidates.filter((candidate) => !isCpu(candidate))), (failures) => openNativeChannel(ort, threads, failures));
+  return firstOf(startWorker(candidates.filter((candidate) => !isCpu(candidate))), (failures) =>
+    openNativeChannel(ort, threads, failures),
+  );
 }
 
 /** ONNX Runtime's library, or why it or koffi cannot be loaded. */
@@ -147,10 +160,16 @@ function startWorker(candidates: readonly Candidate[], bindingReason?: string): 
   let isClosing = false;
   return {
     post: (message) => worker.postMessage(message),
-    onMessage: (receive) => worker.on("message", (message: Message) => receive("failures" in message ? { ...message, bindingReason } : message)),
+    onMessage: (receive) =>
+      worker.on("message", (message: Message) =>
+        receive("failures" in message ? { ...message, bindingReason } : message),
+      ),
     onFailure: (receive) => {
       worker.on("error", receive);
-      worker.on("exit", (code) => !isClosing && receive(new Error(`the device's worker thread ended with code ${code}`)));
+      worker.on(
+        "exit",
+        (code) => !isClosing && receive(new Error(`the device's worker thread ended with code ${code}`)),
+      );
     },
     ref: () => worker.ref(),
     unref: () => worker.unref(),

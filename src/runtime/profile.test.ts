@@ -16,7 +16,10 @@ test("a profile has times and memory by op and by module, and makes a Chrome tra
   const ops = profile.rows("op").map(({ name }) => name);
   expect(ops).toEqual(expect.arrayContaining(["tanh", "maxPool", "indexAdd"]));
   expect(profile.rows("module").map(({ name }) => name)).toEqual(expect.arrayContaining(["encoder", "grad(pool)"]));
-  expect(profile.rows("op").find(({ name }) => name === "tanh")).toMatchObject({ calls: 3, outputBytes: 3 * 4 * 2 * 3 * 64 * 64 });
+  expect(profile.rows("op").find(({ name }) => name === "tanh")).toMatchObject({
+    calls: 3,
+    outputBytes: 3 * 4 * 2 * 3 * 64 * 64,
+  });
   const shares = profile.rows("operator").reduce((total, { share }) => total + share, 0);
   expect(shares).toBeCloseTo(1);
   expect(profile.table({ by: "module" })).toMatch(/^module +ms +share +calls +results MB\n/);

@@ -30,7 +30,9 @@ export interface ProfileRow {
 /** Names of nodes are "module/op/tensor"; what ONNX Runtime made itself has other names. */
 function placeOf(name: string): { module: string; op: string } {
   const parts = name.replace(/_kernel_time$/, "").split("/");
-  return parts.length >= 3 ? { module: parts[parts.length - 3], op: parts[parts.length - 2] } : { module: "", op: "(added by the runtime)" };
+  return parts.length >= 3
+    ? { module: parts[parts.length - 3], op: parts[parts.length - 2] }
+    : { module: "", op: "(added by the runtime)" };
 }
 
 interface TraceEvent {
@@ -68,7 +70,9 @@ export class Profile {
         cause,
       });
     }
-    const kernels = trace.filter(({ cat, name, args }) => cat === "Node" && KERNEL.test(name ?? "") && !containers.has(args?.op_name ?? ""));
+    const kernels = trace.filter(
+      ({ cat, name, args }) => cat === "Node" && KERNEL.test(name ?? "") && !containers.has(args?.op_name ?? ""),
+    );
     return new Profile(
       kernels.map(({ name = "", dur = 0, ts = 0, tid = 0, args = {} }) => ({
         ...placeOf(name),
@@ -111,7 +115,8 @@ export class Profile {
   table({ by = "op", limit = 20 }: { by?: "op" | "module" | "operator"; limit?: number } = {}): string {
     const rows = this.rows(by);
     const width = Math.max(by.length, ...rows.slice(0, limit).map(({ name }) => name.length));
-    const line = (name: string, ...cells: string[]) => `${name.padEnd(width)}${cells.map((cell) => cell.padStart(12)).join("")}`;
+    const line = (name: string, ...cells: string[]) =>
+      `${name.padEnd(width)}${cells.map((cell) => cell.padStart(12)).join("")}`;
     const shown = rows
       .slice(0, limit)
       .map(({ name, totalMs, share, calls, outputBytes }) =>
@@ -129,16 +134,18 @@ export class Profile {
 
   /** In the format of Chrome's trace viewer (chrome://tracing, Perfetto). */
   toChromeTrace(): string {
-    const traceEvents = this.events.map(({ op, module, operator, provider, startMs, durationMs, outputBytes, thread }) => ({
-      name: module ? `${module}/${op}` : op,
-      cat: operator,
-      ph: "X",
-      ts: startMs * 1000,
-      dur: durationMs * 1000,
-      pid: 1,
-      tid: thread,
-      args: { operator, provider, outputBytes },
-    }));
+    const traceEvents = this.events.map(
+      ({ op, module, operator, provider, startMs, durationMs, outputBytes, thread }) => ({
+        name: module ? `${module}/${op}` : op,
+        cat: operator,
+        ph: "X",
+        ts: startMs * 1000,
+        dur: durationMs * 1000,
+        pid: 1,
+        tid: thread,
+        args: { operator, provider, outputBytes },
+      }),
+    );
     return JSON.stringify({ traceEvents, displayTimeUnit: "ms" });
   }
 }

@@ -1,5 +1,14 @@
 import type { Graph, Node } from "../ir/index.ts";
-import { estimateMemory, mayOverwrite, optimize, type Pass, type Program, splitStages, type WriteOptions, writeOnnx } from "../lower/index.ts";
+import {
+  estimateMemory,
+  mayOverwrite,
+  optimize,
+  type Pass,
+  type Program,
+  splitStages,
+  type WriteOptions,
+  writeOnnx,
+} from "../lower/index.ts";
 import { ortTypes, type Stage } from "./protocol.ts";
 
 export interface Update {
@@ -36,7 +45,9 @@ export function prepare(graph: Graph, { updates, keepPreviousState, hostOutputs,
   const optimized = optimize(graph, passes);
   const program = splitStages(optimized);
   return {
-    inPlace: updates.filter(({ output, input }) => !keepPreviousState && mayOverwrite(optimized, output, input)).map(({ output, input }) => [output, input]),
+    inPlace: updates
+      .filter(({ output, input }) => !keepPreviousState && mayOverwrite(optimized, output, input))
+      .map(({ output, input }) => [output, input]),
     peakBytes: estimateMemory(optimized).peakBytes,
     results: program.results,
     hostNodes: new Map(program.stages.flatMap((stage, i) => ("node" in stage ? [[i, stage.node] as const] : []))),
@@ -44,11 +55,31 @@ export function prepare(graph: Graph, { updates, keepPreviousState, hostOutputs,
   };
 }
 
-function writeStage(stage: Program["stages"][number], { stages, results }: Program, hostOutputs: readonly number[], write: WriteOptions): Stage {
+function writeStage(
+  stage: Program["stages"][number],
+  { stages, results }: Program,
+  hostOutputs: readonly number[],
+  write: WriteOptions,
+): Stage {
   const { inputs, outputs } = stage;
   if ("node" in stage) return { host: true, inputs, outputs };
   const { bytes, outputNames, cpuNodes, outsideConstants } = writeOnnx(stage.graph, write);
-  const constants = outsideConstants.map(({ name, dtype, shape, data }) => ({ name, type: ortTypes[dtype], shape, data }));
-  const onHost = new Set([...hostOutputs.map((i) => results[i]), ...stages.flatMap((other) => ("node" in other ? other.inputs : []))]);
-  return { model: bytes, remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])), cpuNodes, inputs, outputs, constants };
+  const constants = outsideConstants.map(({ name, dtype, shape, data }) => ({
+    name,
+    type: ortTypes[dtype],
+    shape,
+    data,
+  }));
+  const onHost = new Set([
+    ...hostOutputs.map((i) => results[i]),
+    ...stages.flatMap((other) => ("node" in other ? other.inputs : [])),
+  ]);
+  return {
+    model: bytes,
+    remoteOutputs: outputNames.filter((_, i) => !onHost.has(outputs[i])),
+    cpuNodes,
+    inputs,
+    outputs,
+    constants,
+  };
 }

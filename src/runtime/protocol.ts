@@ -1,6 +1,7 @@
 /**
- * Messages between a Device and its backend. Every request has an id, is answered exactly once, and is served in the order
- * sent. Buffers and executables are numbered by the sender, so that a request may use one made by a request still under way.
+ * Messages between a Device and its backend. Every request has an id, is answered exactly once, and is served in the
+ * order sent. Buffers and executables are numbered by the sender, so that a request may use one made by a request still
+ * under way.
  */
 import type { DType, HostArray } from "../ir/index.ts";
 
@@ -115,7 +116,14 @@ export type RequestBody =
   | CompileRequest
   | RunRequest
   /** `stored`: the data are such numbers, to become f32. */
-  | { kind: "upload"; buffer: number; type: OrtType; shape: readonly number[]; data: HostArray; stored?: "f16" | "bf16" }
+  | {
+      kind: "upload";
+      buffer: number;
+      type: OrtType;
+      shape: readonly number[];
+      data: HostArray;
+      stored?: "f16" | "bf16";
+    }
   | { kind: "read"; buffer: number }
   | { kind: "free"; buffers: number[] }
   | { kind: "release"; executable: number }
@@ -137,7 +145,9 @@ export interface HostCall {
   stage: number;
   inputs: HostData[];
 }
-export type HostReturn = { hostCall: number; outputs: HostData[]; error?: undefined } | { hostCall: number; error: string };
+export type HostReturn =
+  | { hostCall: number; outputs: HostData[]; error?: undefined }
+  | { hostCall: number; error: string };
 
 export interface Picked {
   /** undefined when none works. */
@@ -151,7 +161,10 @@ export interface Picked {
   bindingReason?: string;
 }
 
-/** How ONNX Runtime is called: its C API in this process, or onnxruntime-node in a worker thread; in a page onnxruntime-web. */
+/**
+ * How ONNX Runtime is called: its C API in this process, or onnxruntime-node in a worker thread; in a page
+ * onnxruntime-web.
+ */
 export type Binding = "C API" | "onnxruntime-node" | "onnxruntime-web";
 
 export type ToBackend = Request | HostReturn;
@@ -173,7 +186,10 @@ export interface Channel {
   /** Keeps the program alive while there is work. */
   ref(): void;
   unref(): void;
-  /** Ends a run, or drops it where it has not begun; a backend that cannot does nothing. @param id of its request, which is not answered yet */
+  /**
+   * Ends a run, or drops it where it has not begun; a backend that cannot does nothing. @param id of its request, which
+   * is not answered yet
+   */
   cancel(id: number): void;
   /** Bytes copied between the program's memory and the device's, where that is counted. */
   copiedBytes(): number | undefined;

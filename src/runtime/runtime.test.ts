@@ -35,7 +35,9 @@ test("state is updated in place", async () => {
 
 test("errors of the runtime reach the caller, and the device goes on", async () => {
   const executable = device.compile(graphOf(3));
-  expect(() => executable.run([{ data: new Float32Array(3), shape: [3] }])).toThrow(/expected shape \[64\]; received \[3\]/);
+  expect(() => executable.run([{ data: new Float32Array(3), shape: [3] }])).toThrow(
+    /expected shape \[64\]; received \[3\]/,
+  );
   const gone = device.upload("f32", [64], new Float32Array(64));
   gone.dispose();
   await expect(executable.run([gone]).done).rejects.toThrow(/was disposed/);

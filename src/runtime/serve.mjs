@@ -10,7 +10,9 @@ import { channelBlockOf, createBackend, pickProvider } from "./backend.mjs";
  */
 export async function serve(ort, candidates, send) {
   const { candidate, failures } =
-    candidates.length > 1 || candidates[0].isUncertain ? await pickProvider(ort, candidates) : { candidate: candidates[0], failures: [] };
+    candidates.length > 1 || candidates[0].isUncertain
+      ? await pickProvider(ort, candidates)
+      : { candidate: candidates[0], failures: [] };
   const channelBlock = candidate ? await channelBlockOf(ort, candidate.config) : 0;
   send({ picked: candidate?.type, failures, channelBlock }, []);
   if (!candidate) return () => {}; // nothing is asked of a device that is not there
@@ -50,7 +52,9 @@ export function answerInOrder(makeBackend, send) {
         const result = await handle(request);
         // numbers that go back were made for the answer: they are handed over, not copied
         const arrays = request.kind === "read" ? [result] : request.kind === "run" ? result.data : [];
-        send({ id: request.id, result }, [...new Set(arrays.filter(Boolean).map((/** @type {Float32Array} */ array) => array.buffer))]);
+        send({ id: request.id, result }, [
+          ...new Set(arrays.filter(Boolean).map((/** @type {Float32Array} */ array) => array.buffer)),
+        ]);
       } catch (cause) {
         send({ id: request.id, error: cause instanceof Error ? cause.message : String(cause) }, []);
       }

@@ -10,5 +10,7 @@ const port = /** @type {import("node:worker_threads").MessagePort} */ (parentPor
 const ort = await import("onnxruntime-node").catch((cause) => {
   throw new Error(`onnxruntime-node cannot be loaded: ${cause.message}`);
 });
-const receive = await serve(ort.default ?? ort, workerData.candidates, (answer, transfer) => port.postMessage(answer, transfer));
+const receive = await serve(ort.default ?? ort, workerData.candidates, (answer, transfer) =>
+  port.postMessage(answer, transfer),
+);
 port.on("message", receive);

@@ -6,8 +6,9 @@ import { RequestError } from "./errors.ts";
 
 export interface AccessOptions {
   /**
-   * Names by which this server may be called, besides localhost and addresses of numbers: "box.example.org", ".example.org" for all below it,
-   * or "*". A page that rebinds its own name to this address is so refused. @default none
+   * Names by which this server may be called, besides localhost and addresses of numbers: "box.example.org",
+   * ".example.org" for all below it, or "*". A page that rebinds its own name to this address is so refused. @default
+   * none
    */
   allowedHosts?: readonly string[];
   /** Origins of other pages that may read answers, such as "https://app.example.org", or "*". @default none */
@@ -15,25 +16,36 @@ export interface AccessOptions {
 }
 
 /**
- * Refuses requests under foreign names and those of foreign pages, and lets browsers know which pages may read the answers.
+ * Refuses requests under foreign names and those of foreign pages, and lets browsers know which pages may read the
+ * answers.
  * @throws OptionError for what is no name or no origin
  */
 export function accessRules({ allowedHosts = [], corsOrigins = [] }: AccessOptions): MiddlewareHandler[] {
   for (const entry of allowedHosts)
-    if (!isHostEntry(entry)) throw refused('allowedHosts: a name without a port, as "box.example.org", ".example.org" or "*"', entry);
-  for (const entry of corsOrigins) if (!isOrigin(entry)) throw refused('corsOrigins: an origin, as "https://app.example.org" or "*"', entry);
+    if (!isHostEntry(entry))
+      throw refused('allowedHosts: a name without a port, as "box.example.org", ".example.org" or "*"', entry);
+  for (const entry of corsOrigins)
+    if (!isOrigin(entry)) throw refused('corsOrigins: an origin, as "https://app.example.org" or "*"', entry);
   const mayRead = (origin: string) => corsOrigins.includes("*") || corsOrigins.includes(origin);
   return [
     async (c, next) => {
       const host = c.req.header("host") ?? new URL(c.req.url).host;
       if (!isAllowedHost(host, allowedHosts)) {
         const fix = "start the server with --allowed-hosts and this name";
-        throw new RequestError({ status: 403, message: `this server does not answer to the name ${JSON.stringify(host)}; ${fix}`, code: "host_not_allowed" });
+        throw new RequestError({
+          status: 403,
+          message: `this server does not answer to the name ${JSON.stringify(host)}; ${fix}`,
+          code: "host_not_allowed",
+        });
       }
       const origin = c.req.header("origin");
       if (origin !== undefined && !isSameOrigin(origin, host) && !mayRead(origin)) {
         const fix = `start the server with --cors-origin ${origin}`;
-        throw new RequestError({ status: 403, message: `pages of ${JSON.stringify(origin)} may not use this server; ${fix}`, code: "origin_not_allowed" });
+        throw new RequestError({
+          status: 403,
+          message: `pages of ${JSON.stringify(origin)} may not use this server; ${fix}`,
+          code: "origin_not_allowed",
+        });
       }
       await next();
     },
@@ -41,7 +53,8 @@ export function accessRules({ allowedHosts = [], corsOrigins = [] }: AccessOptio
   ];
 }
 
-const isHostEntry = (entry: string) => entry === "*" || isIP(entry) > 0 || hostname(entry.replace(/^\./, "")) === entry.replace(/^\./, "").toLowerCase();
+const isHostEntry = (entry: string) =>
+  entry === "*" || isIP(entry) > 0 || hostname(entry.replace(/^\./, "")) === entry.replace(/^\./, "").toLowerCase();
 const isOrigin = (entry: string) => entry === "*" || (URL.canParse(entry) && new URL(entry).origin === entry);
 
 function refused(expected: string, received: string): OptionError {
@@ -55,7 +68,11 @@ function isAllowedHost(host: string, allowed: readonly string[]): boolean {
   if (name === "localhost" || name.endsWith(".localhost") || isIP(name.replace(/^\[|\]$/g, "")) > 0) return true;
   return allowed.some((entry) => {
     const wanted = entry.toLowerCase();
-    return wanted === "*" || wanted === name || (wanted.startsWith(".") && (name.endsWith(wanted) || name === wanted.slice(1)));
+    return (
+      wanted === "*" ||
+      wanted === name ||
+      (wanted.startsWith(".") && (name.endsWith(wanted) || name === wanted.slice(1)))
+    );
   });
 }
 

@@ -53,12 +53,17 @@ interface ChoicePiece {
 }
 
 /** The pieces of all choices, one choice after the other; between two, other requests have their turns. */
-async function* piecesOf({ generator, tokenizer }: ServedModel, choices: readonly Choice[], life: RequestLife): AsyncGenerator<ChoicePiece, void, void> {
+async function* piecesOf(
+  { generator, tokenizer }: ServedModel,
+  choices: readonly Choice[],
+  life: RequestLife,
+): AsyncGenerator<ChoicePiece, void, void> {
   const { signal } = life;
   for (const [i, choice] of choices.entries()) {
     if (i > 0) await life.pass();
     if (choice.echo) yield { choice, piece: { text: choice.echo, tokens: 0 } };
-    for await (const piece of generateText(generator, tokenizer, choice.prompt, { ...choice.options, signal })) yield { choice, piece };
+    for await (const piece of generateText(generator, tokenizer, choice.prompt, { ...choice.options, signal }))
+      yield { choice, piece };
   }
 }
 
@@ -77,7 +82,11 @@ class TokenCount {
 
   get usage(): Usage {
     const completionTokens = [...this.tokens.values()].reduce((sum, tokens) => sum + tokens, 0);
-    return { prompt_tokens: this.promptTokens, completion_tokens: completionTokens, total_tokens: this.promptTokens + completionTokens };
+    return {
+      prompt_tokens: this.promptTokens,
+      completion_tokens: completionTokens,
+      total_tokens: this.promptTokens + completionTokens,
+    };
   }
 }
 
@@ -99,17 +108,24 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
 }
 
 /**
- * The answer as server-sent events. It comes when the first piece is there, so that errors before that have their own status. From then on
- * the model works at its own pace, whatever the client does.
+ * The answer as server-sent events. It comes when the first piece is there, so that errors before that have their own
+ * status. From then on the model works at its own pace, whatever the client does.
  * @throws RequestError, or the signal's reason
  */
-export async function streamedAnswer(model: ServedModel, job: Job, life: RequestLife, stalledTimeoutMs: number): Promise<ReadableStream<Uint8Array>> {
+export async function streamedAnswer(
+  model: ServedModel,
+  job: Job,
+  life: RequestLife,
+  stalledTimeoutMs: number,
+): Promise<ReadableStream<Uint8Array>> {
   await life.turn();
   const shapes = job.shapes();
   const pieces = piecesOf(model, job.choices, life);
   const first = await pieces.next();
   const count = new TokenCount(job.promptTokens);
-  const wrap = job.usage.continuousUsage ? (choice: number, text: string) => ({ ...shapes.piece(choice, text), usage: count.usage }) : shapes.piece;
+  const wrap = job.usage.continuousUsage
+    ? (choice: number, text: string) => ({ ...shapes.piece(choice, text), usage: count.usage })
+    : shapes.piece;
   const events = new EventStream({ wrap, stalledTimeoutMs, onLost: (reason) => life.lose(reason) });
   life.record.isStreamed = true;
   void sendPieces({ first, pieces, events, shapes, count, includeUsage: job.usage.includeUsage }, life);
@@ -127,7 +143,10 @@ interface Sending {
 }
 
 /** Never throws: an error becomes an event, since the status is sent already. */
-async function sendPieces({ first, pieces, events, shapes, count, includeUsage }: Sending, life: RequestLife): Promise<void> {
+async function sendPieces(
+  { first, pieces, events, shapes, count, includeUsage }: Sending,
+  life: RequestLife,
+): Promise<void> {
   const reasons: string[] = [];
   let begun = -1;
   try {

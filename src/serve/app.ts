@@ -28,7 +28,8 @@ interface Environment {
 const MAX_BODY_BYTES = 4 << 20;
 
 /**
- * An OpenAI-compatible HTTP app for one model. It listens nowhere by itself: see `serve`, or call `app.request` in tests.
+ * An OpenAI-compatible HTTP app for one model. It listens nowhere by itself: see `serve`, or call `app.request` in
+ * tests.
  * @throws OptionError for unknown options and limits that cannot be
  */
 export function createApp(model: ServedModel, options: AppOptions = {}): Hono<Environment> {
@@ -39,7 +40,12 @@ export function createApp(model: ServedModel, options: AppOptions = {}): Hono<En
 /** The app of a service that others dispose of. */
 export function appOf(service: Service, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): Hono<Environment> {
   const app = new Hono<Environment>();
-  const modelObject = { id: service.model.id, object: "model", created: Math.floor(Date.now() / 1000), owned_by: "kindling" };
+  const modelObject = {
+    id: service.model.id,
+    object: "model",
+    created: Math.floor(Date.now() / 1000),
+    owned_by: "kindling",
+  };
   const model = { ...modelObject, max_model_len: service.contextLength }; // vLLM's name
 
   app.use(async (c, next) => {
@@ -50,7 +56,8 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
   });
   app.use(...accessRules(access));
   app.use("/v1/*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
-  for (const [path, file] of Object.entries(pageFiles(service))) app.get(path, (c) => c.body(file.body, 200, file.headers));
+  for (const [path, file] of Object.entries(pageFiles(service)))
+    app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/health", (c) => c.json({ status: "ok" }));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:id{.+}", (c) => {
@@ -99,7 +106,11 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     const { isStreamed, job } = await read(jsonOf(body), life.signal);
     if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
     const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
-    return c.body(events, 200, { "content-type": "text/event-stream", "cache-control": "no-cache", "x-accel-buffering": "no" });
+    return c.body(events, 200, {
+      "content-type": "text/event-stream",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
+    });
   } finally {
     if (!life.record.isStreamed) life.end();
   }
@@ -109,7 +120,11 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
 async function bodyText(c: Context): Promise<string> {
   const type = c.req.header("content-type") ?? "none";
   if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
-    throw new RequestError({ status: 415, message: `content-type: expected application/json; received ${type}`, code: "unsupported_content_type" });
+    throw new RequestError({
+      status: 415,
+      message: `content-type: expected application/json; received ${type}`,
+      code: "unsupported_content_type",
+    });
   }
   return c.req.text().catch((cause: Error) => {
     throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
@@ -126,7 +141,11 @@ function jsonOf(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    throw new RequestError({ status: 400, message: "body: expected JSON; received something else", code: "invalid_json" });
+    throw new RequestError({
+      status: 400,
+      message: "body: expected JSON; received something else",
+      code: "invalid_json",
+    });
   }
 }
 

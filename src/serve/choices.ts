@@ -12,7 +12,11 @@ const DEFAULT_COMPLETION_TOKENS = 16;
 export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
   const { model, contextLength } = service;
   const { max_tokens: maxTokens, n: answers = 1 } = request;
-  const prompts = await service.promptIds(request.prompt, { maxTokens, answers, addSpecialTokens: true, param: "prompt" }, signal);
+  const prompts = await service.promptIds(
+    request.prompt,
+    { maxTokens, answers, addSpecialTokens: true, param: "prompt" },
+    signal,
+  );
   const texts = typeof request.prompt === "string" ? [request.prompt] : request.prompt;
   const echoes = await Promise.all(
     prompts.map(async (ids, i) => {
@@ -23,9 +27,13 @@ export async function completionJob(service: Service, request: CompletionRequest
   );
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
+    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), answers).map(
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }),
+    );
   });
-  return jobOf(choices, prompts, request, () => completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
+  return jobOf(choices, prompts, request, () =>
+    completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }),
+  );
 }
 
 /** What POST /v1/chat/completions asks for. @throws RequestError for what cannot be given */
@@ -38,29 +46,50 @@ export async function chatJob(service: Service, request: ChatRequest, signal: Ab
   const prompt = await service.encoded({ messages, variables: request.chat_template_kwargs }, room, signal);
   const options = textOptions(model, request, maxTokens ?? contextLength - prompt.length, format.stop);
   const choices = choicesOf(prompt, options, answers);
-  return jobOf(choices, [prompt], request, () => chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }));
+  return jobOf(choices, [prompt], request, () =>
+    chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }),
+  );
 }
 
 /** Seeds from here on are folded, so that the next ones are whole numbers too. */
 const MAX_SEED = 2 ** 52;
 
 /** The same prompt `count` times; the first has the seed of the request itself. */
-function choicesOf(prompt: readonly number[], options: TextOptions & { seed: number }, count: number): Omit<Choice, "index">[] {
-  return Array.from({ length: count }, (_, i) => ({ prompt, echo: "", options: { ...options, seed: (options.seed % MAX_SEED) + i } }));
+function choicesOf(
+  prompt: readonly number[],
+  options: TextOptions & { seed: number },
+  count: number,
+): Omit<Choice, "index">[] {
+  return Array.from({ length: count }, (_, i) => ({
+    prompt,
+    echo: "",
+    options: { ...options, seed: (options.seed % MAX_SEED) + i },
+  }));
 }
 
-function jobOf(choices: readonly Omit<Choice, "index">[], prompts: readonly (readonly number[])[], { usage }: CommonRequest, shapes: Job["shapes"]): Job {
+function jobOf(
+  choices: readonly Omit<Choice, "index">[],
+  prompts: readonly (readonly number[])[],
+  { usage }: CommonRequest,
+  shapes: Job["shapes"],
+): Job {
   const promptTokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
   return { choices: choices.map((choice, index) => ({ ...choice, index })), promptTokens, usage, shapes };
 }
 
 /**
- * What the request says; or else, as in vLLM, the model's generation_config.json; or else OpenAI's defaults: any token may be drawn, at temperature 1.
- * Seeds are drawn when the request has none, so that asking again gives another text.
+ * What the request says; or else, as in vLLM, the model's generation_config.json; or else OpenAI's defaults: any token
+ * may be drawn, at temperature 1. Seeds are drawn when the request has none, so that asking again gives another text.
  */
-function textOptions({ generator }: ServedModel, request: CommonRequest, maxNewTokens: number, stops: readonly string[]): TextOptions & { seed: number } {
+function textOptions(
+  { generator }: ServedModel,
+  request: CommonRequest,
+  maxNewTokens: number,
+  stops: readonly string[],
+): TextOptions & { seed: number } {
   const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
-  const noLimit = generator.model.generationConfig.top_k === undefined ? 0 : undefined; // where transformers would take 50
+  // where transformers would take 50
+  const noLimit = generator.model.generationConfig.top_k === undefined ? 0 : undefined;
   return {
     maxNewTokens,
     temperature,

@@ -26,10 +26,15 @@ export interface EncodeRequest {
 }
 
 /**
- * The ids; or how many there are at least, which is too many; or what the tokenizer refuses the prompt for; or why the template cannot render it; or
- * another failure. Errors keep no classes from thread to thread.
+ * The ids; or how many there are at least, which is too many; or what the tokenizer refuses the prompt for; or why the
+ * template cannot render it; or another failure. Errors keep no classes from thread to thread.
  */
-export type EncodeAnswer = { ids: Int32Array } | { atLeast: number } | { refusal: Omit<ErrorParts, "cause"> } | { unrendered: string } | { failure: string };
+export type EncodeAnswer =
+  | { ids: Int32Array }
+  | { atLeast: number }
+  | { refusal: Omit<ErrorParts, "cause"> }
+  | { unrendered: string }
+  | { failure: string };
 
 const { json, config, chatTemplate } = workerData as WorkerData;
 const tokenizer = await Tokenizer.fromJson(json, config);

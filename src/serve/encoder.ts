@@ -10,7 +10,10 @@ const LONG = 1 << 14;
 const HUGE = 1 << 18;
 
 /** From source, as in tests, the built one: Node 20 reads no TypeScript. */
-const workerFile = new URL(import.meta.url.endsWith(".ts") ? "../../dist/serve/encode-worker.js" : "./encode-worker.js", import.meta.url);
+const workerFile = new URL(
+  import.meta.url.endsWith(".ts") ? "../../dist/serve/encode-worker.js" : "./encode-worker.js",
+  import.meta.url,
+);
 
 interface Job extends EncodeRequest {
   signal: AbortSignal;
@@ -30,7 +33,8 @@ export interface EncodeOptions {
 }
 
 /**
- * Renders and encodes prompts without holding up the event loop: long ones, one at a time, in a thread that has the same tokenizer.
+ * Renders and encodes prompts without holding up the event loop: long ones, one at a time, in a thread that has the
+ * same tokenizer.
  */
 export class PromptEncoder {
   readonly format: ChatFormat;
@@ -47,8 +51,10 @@ export class PromptEncoder {
   }
 
   /**
-   * Ids of a prompt as `encodePrompt` gives them, of messages as the template renders them. When the signal is aborted, a long prompt is no longer encoded.
-   * @throws the signal's reason, what the tokenizer throws, or RequestError 400 for messages that the template cannot render
+   * Ids of a prompt as `encodePrompt` gives them, of messages as the template renders them. When the signal is aborted,
+   * a long prompt is no longer encoded.
+   * @throws the signal's reason, what the tokenizer throws, or RequestError 400 for messages that the template cannot
+   *   render
    */
   async encode(source: string | ChatPrompt, { addSpecialTokens, maxTokens, signal }: EncodeOptions): Promise<Encoded> {
     const prompt = typeof source === "string" ? source : { chat: JSON.stringify(source) };
@@ -66,7 +72,15 @@ export class PromptEncoder {
           then(value);
         };
       };
-      const job: Job = { prompt, length, addSpecialTokens, maxTokens, signal, resolve: settled(resolve), reject: settled(reject) };
+      const job: Job = {
+        prompt,
+        length,
+        addSpecialTokens,
+        maxTokens,
+        signal,
+        resolve: settled(resolve),
+        reject: settled(reject),
+      };
       signal.addEventListener("abort", onAbort);
       this.jobs.push(job);
       this.next();

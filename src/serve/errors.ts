@@ -28,7 +28,14 @@ export class RequestError extends Error {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: ErrorBody;
 
-  constructor({ status, message, type = status < 500 ? "invalid_request_error" : "server_error", param = null, code = null, headers = {} }: RequestErrorParts) {
+  constructor({
+    status,
+    message,
+    type = status < 500 ? "invalid_request_error" : "server_error",
+    param = null,
+    code = null,
+    headers = {},
+  }: RequestErrorParts) {
     super(message);
     this.name = "RequestError";
     this.status = status;

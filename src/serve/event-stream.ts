@@ -13,8 +13,9 @@ export interface EventStreamOptions {
 }
 
 /**
- * Server-sent events for a client that may read slowly or not at all. `push` never waits: while the client does not read, pieces of text grow
- * together, so that what is kept is never more than the answer; a client that reads nothing for too long loses the connection.
+ * Server-sent events for a client that may read slowly or not at all. `push` never waits: while the client does not
+ * read, pieces of text grow together, so that what is kept is never more than the answer; a client that reads nothing
+ * for too long loses the connection.
  */
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;

@@ -11,7 +11,11 @@ import { chatFields, completionFields } from "./requests.ts";
 
 const app = createApp(tinyServedModel());
 const endpoints = {
-  "/v1/completions": { fields: completionFields, body: { prompt: "Hello", max_tokens: 2 }, types: ["completions.d.ts", "CompletionCreateParamsBase"] },
+  "/v1/completions": {
+    fields: completionFields,
+    body: { prompt: "Hello", max_tokens: 2 },
+    types: ["completions.d.ts", "CompletionCreateParamsBase"],
+  },
   "/v1/chat/completions": {
     fields: chatFields,
     body: { messages: [{ role: "user", content: "Hi" }], max_tokens: 2 },
@@ -20,12 +24,21 @@ const endpoints = {
 } as const;
 
 async function post(path: string, body: unknown) {
-  const response = await app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  return { status: response.status, body: (await response.json()) as { error: { message: string; param: string; code: string } } };
+  const response = await app.request(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return {
+    status: response.status,
+    body: (await response.json()) as { error: { message: string; param: string; code: string } },
+  };
 }
 
-const treatment = (field: Field) => (field === "harmless" ? field : "accepts" in field ? "followed" : `only ${JSON.stringify(field)}`);
-const treatments = (fields: Fields) => Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, treatment(field)]));
+const treatment = (field: Field) =>
+  field === "harmless" ? field : "accepts" in field ? "followed" : `only ${JSON.stringify(field)}`;
+const treatments = (fields: Fields) =>
+  Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, treatment(field)]));
 
 /** Values of every kind that no field of those refused takes for nothing. */
 const asking = [true, 0.5, "x", ["x"], { x: 1 }];
@@ -42,20 +55,30 @@ describe.each(Object.entries(endpoints))("%s", (path, { fields, body, types: [fi
 
   test("null stands for a field that is left out", async () => {
     const optional = Object.keys(fields).filter((field) => !Object.hasOwn(body, field));
-    expect((await post(path, { ...body, ...Object.fromEntries(optional.map((field) => [field, null])) })).status).toBe(200);
+    expect((await post(path, { ...body, ...Object.fromEntries(optional.map((field) => [field, null])) })).status).toBe(
+      200,
+    );
   });
 
   test("harmless fields are taken, with any value", async () => {
     const harmless = Object.keys(fields).filter((field) => (fields as Fields)[field] === "harmless");
-    for (const value of asking) expect((await post(path, { ...body, ...Object.fromEntries(harmless.map((field) => [field, value])) })).status).toBe(200);
+    for (const value of asking)
+      expect(
+        (await post(path, { ...body, ...Object.fromEntries(harmless.map((field) => [field, value])) })).status,
+      ).toBe(200);
   });
 
-  const refused = Object.entries(fields as Fields).filter((entry): entry is [string, readonly unknown[]] => Array.isArray(entry[1]));
+  const refused = Object.entries(fields as Fields).filter((entry): entry is [string, readonly unknown[]] =>
+    Array.isArray(entry[1]),
+  );
   test.each(refused)("%s is refused by name, unless it asks for nothing", async (field, neutral) => {
     for (const value of neutral) expect((await post(path, { ...body, [field]: value })).status).toBe(200);
     for (const value of asking) {
       const answer = await post(path, { ...body, [field]: value });
-      expect(answer).toMatchObject({ status: 400, body: { error: { type: "invalid_request_error", param: field, code: "unsupported_parameter" } } });
+      expect(answer).toMatchObject({
+        status: 400,
+        body: { error: { type: "invalid_request_error", param: field, code: "unsupported_parameter" } },
+      });
       expect(answer.body.error.message).toContain(`'${field}'`);
     }
   });
@@ -64,7 +87,9 @@ describe.each(Object.entries(endpoints))("%s", (path, { fields, body, types: [fi
     const { status, body: answer } = await post(path, { ...body, temprature: 1 });
     expect({ status, ...answer.error }).toMatchObject({ status: 400, param: "temprature", code: "unknown_parameter" });
     expect(answer.error.message).toBe("Unknown parameter: 'temprature'. Did you mean 'temperature'?");
-    expect((await post(path, { ...body, constructor: 1, __proto__: null })).body.error.message).toMatch(/Unknown parameter: 'constructor'/);
+    expect((await post(path, { ...body, constructor: 1, __proto__: null })).body.error.message).toMatch(
+      /Unknown parameter: 'constructor'/,
+    );
   });
 });
 
@@ -73,7 +98,9 @@ test("tools that may not be called ask for nothing", async () => {
   const { body } = endpoints["/v1/chat/completions"];
   expect((await post("/v1/chat/completions", { ...body, tools, tool_choice: "none" })).status).toBe(200);
   expect((await post("/v1/chat/completions", { ...body, tools })).body.error.param).toBe("tools");
-  expect((await post("/v1/chat/completions", { ...body, tools, tool_choice: "required" })).body.error.param).toMatch(/tool/);
+  expect((await post("/v1/chat/completions", { ...body, tools, tool_choice: "required" })).body.error.param).toMatch(
+    /tool/,
+  );
 });
 
 test("what is done with each field of a completion", () =>
@@ -173,12 +200,18 @@ test("docs/serving.md names them all", () => {
 const wrong: [object, string][] = [
   [{}, "prompt: expected a text, a list of token ids, or a list of texts or of such lists; received nothing"],
   [{ prompt: 5 }, "prompt: expected a text, a list of token ids, or a list of texts or of such lists; received 5"],
-  [{ prompt: ["a", 1] }, "prompt: expected a text, a list of token ids, or a list of texts or of such lists; received a list of 2"],
+  [
+    { prompt: ["a", 1] },
+    "prompt: expected a text, a list of token ids, or a list of texts or of such lists; received a list of 2",
+  ],
   [{ prompt: "x", temperature: 9 }, "temperature: expected a number from 0 to 2; received 9"],
   [{ prompt: "x", top_p: 0 }, "top_p: expected a number above 0 and at most 1; received 0"],
   [{ prompt: "x", max_tokens: 1.5 }, "max_tokens: expected a whole number from 0; received 1.5"],
   [{ prompt: "x", n: 0 }, "n: expected a whole number from 1 to 128; received 0"],
-  [{ prompt: "x", stop: [""] }, "stop: expected a text, or a list of at most 16 texts, none of them empty; received a list of 1"],
+  [
+    { prompt: "x", stop: [""] },
+    "stop: expected a text, or a list of at most 16 texts, none of them empty; received a list of 1",
+  ],
   [{ prompt: "x", stream: "yes" }, 'stream: expected true or false; received "yes"'],
   [{ prompt: "x", seed: "1" }, 'seed: expected a whole number; received "1"'],
   [
@@ -194,15 +227,24 @@ test.each(wrong)("%j: the message says what is expected", async (body, message) 
 
 const wrongMessages: [unknown, string][] = [
   ["hello", 'messages[0]: expected an object; received "hello"'],
-  [{ content: "x" }, "messages[0].role: expected one of system, developer, user, assistant, tool, function; received nothing"],
-  [{ role: "bot", content: "x" }, 'messages[0].role: expected one of system, developer, user, assistant, tool, function; received "bot"'],
+  [
+    { content: "x" },
+    "messages[0].role: expected one of system, developer, user, assistant, tool, function; received nothing",
+  ],
+  [
+    { role: "bot", content: "x" },
+    'messages[0].role: expected one of system, developer, user, assistant, tool, function; received "bot"',
+  ],
   [{ role: "user" }, "messages[0].content: expected a text, or a list of parts of text; received nothing"],
   [{ role: "user", content: null }, "messages[0].content: expected a text, or a list of parts of text; received null"],
   [
     { role: "user", content: [{ type: "image_url", image_url: {} }] },
     'messages[0].content[0].type: expected "text": this model takes no other parts; received "image_url"',
   ],
-  [{ role: "tool", content: "3" }, "messages[0].tool_call_id: expected the id of the call that this answers; received nothing"],
+  [
+    { role: "tool", content: "3" },
+    "messages[0].tool_call_id: expected the id of the call that this answers; received nothing",
+  ],
   [{ role: "user", contnet: "x" }, "Unknown parameter: 'messages[0].contnet'. Did you mean 'messages[0].content'?"],
   [
     { role: "assistant", tool_calls: [{ id: "1", type: "function", function: {} }] },

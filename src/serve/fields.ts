@@ -18,15 +18,26 @@ export type Field = Rule<unknown> | "harmless" | readonly unknown[];
 export type Fields = Readonly<Record<string, Field>>;
 
 /** The values of the fields that are followed; those left out, or null, are undefined. */
-export type Values<F extends Fields> = { -readonly [K in keyof F as F[K] extends Rule<unknown> ? K : never]?: F[K] extends Rule<infer T> ? T : never };
+export type Values<F extends Fields> = {
+  -readonly [K in keyof F as F[K] extends Rule<unknown> ? K : never]?: F[K] extends Rule<infer T> ? T : never;
+};
 
 /** What the JSON of a request may have. */
-export const requestLimits = { depth: "jsonDepth", containers: "requestContainers", values: "jsonValues", fields: "requestFields" } as const;
+export const requestLimits = {
+  depth: "jsonDepth",
+  containers: "requestContainers",
+  values: "jsonValues",
+  fields: "requestFields",
+} as const;
 
-export const rule = <T>(expected: string, accepts: (value: unknown) => boolean): Rule<T> => ({ expected, accepts: accepts as Rule<T>["accepts"] });
+export const rule = <T>(expected: string, accepts: (value: unknown) => boolean): Rule<T> => ({
+  expected,
+  accepts: accepts as Rule<T>["accepts"],
+});
 
 export const isText = (value: unknown): value is string => typeof value === "string";
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === "object" && value !== null && !Array.isArray(value);
+export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 export const text = rule<string>("a text", isText);
 export const flag = rule<boolean>("true or false", (value) => typeof value === "boolean");
 export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>
@@ -36,7 +47,8 @@ export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>
   );
 
 /**
- * The values of an object's fields. Fields that are unknown are refused, naming the nearest, and those that ask for what is not built.
+ * The values of an object's fields. Fields that are unknown are refused, naming the nearest, and those that ask for
+ * what is not built.
  * @param path of the object in the request, such as "messages[0]." @default the request itself
  * @throws RequestError
  */
@@ -56,8 +68,17 @@ export function readFields<F extends Fields>(json: unknown, fields: F, path = ""
 }
 
 /** Tools that may not be called ask for nothing. */
-function asksForNothing(name: string, value: unknown, neutral: readonly unknown[], request: Readonly<Record<string, unknown>>): boolean {
-  if ((name === "tools" && request.tool_choice === "none") || (name === "functions" && request.function_call === "none")) return true;
+function asksForNothing(
+  name: string,
+  value: unknown,
+  neutral: readonly unknown[],
+  request: Readonly<Record<string, unknown>>,
+): boolean {
+  if (
+    (name === "tools" && request.tool_choice === "none") ||
+    (name === "functions" && request.function_call === "none")
+  )
+    return true;
   return neutral.some((candidate) => isDeepStrictEqual(candidate, value));
 }
 
@@ -65,7 +86,12 @@ const MAX_SHOWN = 60;
 
 /** A value of a request that is not what is expected. */
 export function invalid(param: string | null, expected: string, received: unknown): RequestError {
-  return new RequestError({ status: 400, message: `${param ?? "body"}: expected ${expected}; received ${shown(received)}`, param, code: "invalid_value" });
+  return new RequestError({
+    status: 400,
+    message: `${param ?? "body"}: expected ${expected}; received ${shown(received)}`,
+    param,
+    code: "invalid_value",
+  });
 }
 
 /** A value in a few words, however large or deep it is. */
@@ -84,7 +110,8 @@ function unknownField(name: string, path: string, near: string | undefined): Req
 }
 
 function unsupported(param: string, neutral: readonly unknown[]): RequestError {
-  const taken = neutral.length > 0 ? `; all it may be is ${neutral.map((value) => JSON.stringify(value)).join(" or ")}` : "";
+  const taken =
+    neutral.length > 0 ? `; all it may be is ${neutral.map((value) => JSON.stringify(value)).join(" or ")}` : "";
   const message = `Unsupported parameter: '${param}' would change the answer, and is not built here${taken}. Leave it out.`;
   return new RequestError({ status: 400, message, param, code: "unsupported_parameter" });
 }

@@ -12,7 +12,11 @@ type TestApp = ReturnType<typeof createApp>;
 
 async function post(path: string, body: object | string, app: TestApp = createApp(tinyServedModel())) {
   const text = typeof body === "string" ? body : JSON.stringify(body);
-  const response = await app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: text });
+  const response = await app.request(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: text,
+  });
   const { error } = (await response.json()) as { error?: { message: string; param: string | null; code: string } };
   return { status: response.status, ...error };
 }
@@ -22,16 +26,33 @@ describe("more than clients send is refused by the limit's name", () => {
   const fields = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 1]));
   test.each([
     ["messages", "/v1/chat/completions", { messages: Array(40_000).fill(message) }, "requestContainers"],
-    ["parts", "/v1/chat/completions", { messages: [{ role: "user", content: Array(100_000).fill({ type: "text", text: "a" }) }] }, "requestContainers"],
+    [
+      "parts",
+      "/v1/chat/completions",
+      { messages: [{ role: "user", content: Array(100_000).fill({ type: "text", text: "a" }) }] },
+      "requestContainers",
+    ],
     ["fields", "/v1/completions", { prompt: "a", ...fields(200_000) }, "requestFields"],
-    ["fields of what is harmless", "/v1/chat/completions", { messages: [message], metadata: fields(200_000) }, "requestFields"],
+    [
+      "fields of what is harmless",
+      "/v1/chat/completions",
+      { messages: [message], metadata: fields(200_000) },
+      "requestFields",
+    ],
     ["answers", "/v1/completions", { prompt: Array(2048).fill("a"), n: 128 }, "requestAnswers"],
   ])("%s", async (_, path, body, limit) => {
-    expect(await post(path, body)).toMatchObject({ status: 400, code: "invalid_value", message: expect.stringContaining(`(limit ${limit})`) });
+    expect(await post(path, body)).toMatchObject({
+      status: 400,
+      code: "invalid_value",
+      message: expect.stringContaining(`(limit ${limit})`),
+    });
   });
 
   test("as many answers as the limit are taken", async () => {
-    expect((await post("/v1/completions", { prompt: Array(32).fill("a"), n: 128, max_tokens: 1 }, createApp(heldModel()))).status).toBe(200);
+    expect(
+      (await post("/v1/completions", { prompt: Array(32).fill("a"), n: 128, max_tokens: 1 }, createApp(heldModel())))
+        .status,
+    ).toBe(200);
   });
 
   test("an unknown field with a long name is found out at once, and its name is cut", async () => {
@@ -44,7 +65,8 @@ describe("more than clients send is refused by the limit's name", () => {
   });
 });
 
-const goldenFile = (kind: string) => fileURLToPath(new URL(`../../golden/tokenizers/kinds/${kind}.tokenizer.json`, import.meta.url));
+const goldenFile = (kind: string) =>
+  fileURLToPath(new URL(`../../golden/tokenizers/kinds/${kind}.tokenizer.json`, import.meta.url));
 
 describe("a text that is sure to be too long", () => {
   test("is refused before it is encoded, with the fewest tokens that it can have", async () => {
@@ -54,18 +76,31 @@ describe("a text that is sure to be too long", () => {
     expect(answer.message).toMatch(/your prompt resulted in at least \d+ tokens\. Please reduce/);
   });
 
-  test.each(["qwen2", "gpt2", "llama2", "llama3", "gemma", "mistral", "deepseek", "o200k", "smollm"])("%s: never more than it has", async (kind) => {
-    const leastTokens = leastTokensOf(JSON.parse(readFileSync(goldenFile(kind), "utf8")));
-    const tokenizer = await Tokenizer.open(goldenFile(kind));
-    for (const text of ["Call me Ishmael.", "\u1100\u1161\u11a8".repeat(50), " \n".repeat(100), "-".repeat(300), "鯨".repeat(99), "<|endoftext|>".repeat(9)]) {
-      const { length } = await tokenizer.encode(text, { addSpecialTokens: false });
-      expect(leastTokens?.(text) ?? 0).toBeLessThanOrEqual(length);
-    }
-  });
+  test.each(["qwen2", "gpt2", "llama2", "llama3", "gemma", "mistral", "deepseek", "o200k", "smollm"])(
+    "%s: never more than it has",
+    async (kind) => {
+      const leastTokens = leastTokensOf(JSON.parse(readFileSync(goldenFile(kind), "utf8")));
+      const tokenizer = await Tokenizer.open(goldenFile(kind));
+      for (const text of [
+        "Call me Ishmael.",
+        "\u1100\u1161\u11a8".repeat(50),
+        " \n".repeat(100),
+        "-".repeat(300),
+        "鯨".repeat(99),
+        "<|endoftext|>".repeat(9),
+      ]) {
+        const { length } = await tokenizer.encode(text, { addSpecialTokens: false });
+        expect(leastTokens?.(text) ?? 0).toBeLessThanOrEqual(length);
+      }
+    },
+  );
 
-  test.each(["bert-uncased", "t5", "word-level", "bpe-unknown-fused"])("%s: one token may stand for any text, so there is no bound", (kind) => {
-    expect(leastTokensOf(JSON.parse(readFileSync(goldenFile(kind), "utf8")))).toBeUndefined();
-  });
+  test.each(["bert-uncased", "t5", "word-level", "bpe-unknown-fused"])(
+    "%s: one token may stand for any text, so there is no bound",
+    (kind) => {
+      expect(leastTokensOf(JSON.parse(readFileSync(goldenFile(kind), "utf8")))).toBeUndefined();
+    },
+  );
 });
 
 describe("many messages", () => {
@@ -74,7 +109,9 @@ describe("many messages", () => {
   test("are rendered beside the event loop, as few are", async () => {
     const model = heldModel(2 ** 20);
     const app = createApp({ ...model, chatTemplate: "{% for m in messages %}{{ m.content }}{{ mark }}{% endfor %}" });
-    expect(await post("/v1/chat/completions", { messages, max_tokens: 1, chat_template_kwargs: { mark: "-" } }, app)).toEqual({ status: 200 });
+    expect(
+      await post("/v1/chat/completions", { messages, max_tokens: 1, chat_template_kwargs: { mark: "-" } }, app),
+    ).toEqual({ status: 200 });
     expect(await model.tokenizer.decode([...model.generator.prompts[0]])).toBe("a-".repeat(5000));
   });
 

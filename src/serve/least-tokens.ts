@@ -1,12 +1,15 @@
 /**
- * How few tokens a text can have, told without encoding it: where each byte of a text stays, as in byte-pair encoding of bytes, no token stands for more
- * bytes than the longest of the vocabulary has.
+ * How few tokens a text can have, told without encoding it: where each byte of a text stays, as in byte-pair encoding
+ * of bytes, no token stands for more bytes than the longest of the vocabulary has.
  */
 type Json = Readonly<Record<string, unknown>>;
 
 /** NFC makes texts up to three times shorter: Hangul letters of nine bytes become a syllable of three. */
 const NFC_SHRINKS = 3;
-/** White space, which added tokens and normalizers may swallow in any length, and the marks of plain text, which are no part of it. */
+/**
+ * White space, which added tokens and normalizers may swallow in any length, and the marks of plain text, which are no
+ * part of it.
+ */
 const uncounted = /[\s\u0085\u{10fff0}\u{10fff1}]+/gu;
 
 /** A bound for the texts of a tokenizer.json, or undefined where a token may stand for a text of any length. */
@@ -20,9 +23,12 @@ export function leastTokensOf(tokenizer: Json): ((text: string) => number) | und
   const vocab = Object.keys((model.vocab ?? {}) as object);
   const normalizers = steps(normalizer, "normalizers");
   const cuts = steps(cut, "pretokenizers");
-  const keepsAll = model.type === "BPE" && hasBytes(model, vocab, cuts) && normalizers.every(keepsText) && cuts.every(keepsPieces);
+  const keepsAll =
+    model.type === "BPE" && hasBytes(model, vocab, cuts) && normalizers.every(keepsText) && cuts.every(keepsPieces);
   if (!keepsAll) return undefined;
-  const lengths = [...vocab, ...(added ?? []).map(({ content }) => String(content))].map((token) => Buffer.byteLength(token));
+  const lengths = [...vocab, ...(added ?? []).map(({ content }) => String(content))].map((token) =>
+    Buffer.byteLength(token),
+  );
   const longest = lengths.reduce((most, length) => Math.max(most, length), 1);
   const shrinks = normalizers.some(({ type }) => type === "NFC") ? NFC_SHRINKS : 1;
   return (text) => Math.ceil(Buffer.byteLength(text.replace(uncounted, "")) / (shrinks * longest));
@@ -48,5 +54,7 @@ function keepsText({ type, pattern, content }: Json): boolean {
 }
 
 function keepsPieces({ type, behavior }: Json): boolean {
-  return type === "ByteLevel" || type === "Digits" || type === "Metaspace" || (type === "Split" && behavior !== "Removed");
+  return (
+    type === "ByteLevel" || type === "Digits" || type === "Metaspace" || (type === "Split" && behavior !== "Removed")
+  );
 }

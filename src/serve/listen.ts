@@ -25,15 +25,21 @@ const CLOSE_TIMEOUT_MS = 2000;
 const FAREWELL_MS = 500;
 
 /**
- * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are compiled by two tokens
- * that nobody sees, so that the first request does not pay for that. Requests that come before wait.
+ * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are
+ * compiled by two tokens that nobody sees, so that the first request does not pay for that. Requests that come before
+ * wait.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
  */
 export async function serve(model: ServedModel, options: ServeOptions = {}): Promise<RunningServer> {
   checkOptions("serve", options, ["port", "host", "allowedHosts", "corsOrigins", "log", ...limitNames]);
   const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, ...limits } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
-    throw new OptionError({ where: "serve", expected: "a port from 0 to 65535", received: String(port), fix: "choose another --port" });
+    throw new OptionError({
+      where: "serve",
+      expected: "a port from 0 to 65535",
+      received: String(port),
+      fix: "choose another --port",
+    });
   }
   const service = new Service(model, limits);
   const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
@@ -53,7 +59,11 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   return { url: `http://${shownHost}:${actual}`, port: actual, close };
 }
 
-function listen(fetch: (request: Request) => Response | Promise<Response>, host: string, port: number): Promise<Server> {
+function listen(
+  fetch: (request: Request) => Response | Promise<Response>,
+  host: string,
+  port: number,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     const starting = serveNode({ fetch, port, hostname: host }, () => resolve(starting as Server)) as Server;
     starting.once("error", (cause: NodeJS.ErrnoException) => reject(listenError(cause, host, port)));

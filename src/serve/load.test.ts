@@ -32,7 +32,10 @@ async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-const errorOf = async (response: Response) => ({ status: response.status, ...((await response.json()) as { error: { code: string; message: string } }).error });
+const errorOf = async (response: Response) => ({
+  status: response.status,
+  ...((await response.json()) as { error: { code: string; message: string } }).error,
+});
 
 describe("the queue", () => {
   test("is bounded: more get 429 and the time to wait, and official clients come again", async () => {
@@ -112,7 +115,9 @@ describe("the queue", () => {
     const first = complete({ prompt: "first" });
     await until(() => generator.prompts.length === 1);
     const leaving = new AbortController();
-    const gone = Array.from({ length: 20 }, () => complete({ prompt: "gone", stream }, leaving.signal).catch(() => "gone"));
+    const gone = Array.from({ length: 20 }, () =>
+      complete({ prompt: "gone", stream }, leaving.signal).catch(() => "gone"),
+    );
     await new Promise((resolve) => setTimeout(resolve, 500)); // all are in the queue
     leaving.abort();
     expect(await Promise.all(gone)).toEqual(gone.map(() => "gone"));
@@ -131,7 +136,11 @@ describe("the queue", () => {
     await until(() => generator.prompts.length === 1);
     const response = await complete({});
     expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
-    expect(await errorOf(response)).toMatchObject({ status: 503, code: "queue_timeout", message: expect.stringContaining("queueTimeoutMs") });
+    expect(await errorOf(response)).toMatchObject({
+      status: 503,
+      code: "queue_timeout",
+      message: expect.stringContaining("queueTimeoutMs"),
+    });
     generator.release();
     expect((await first).status).toBe(200);
   });
@@ -146,7 +155,11 @@ describe("the limit of a request's time", () => {
     generator.release();
     const response = await late;
     expect(response.headers.get("x-should-retry")).toBe("false");
-    expect(await errorOf(response)).toMatchObject({ status: 504, code: "request_timeout", message: expect.stringContaining("requestTimeoutMs") });
+    expect(await errorOf(response)).toMatchObject({
+      status: 504,
+      code: "request_timeout",
+      message: expect.stringContaining("requestTimeoutMs"),
+    });
     expect((await complete({})).status).toBe(200);
   });
 
@@ -165,7 +178,9 @@ test("when the server stops, streams end with an error that says so, requests th
   const waiting = complete({});
   await new Promise((resolve) => setTimeout(resolve, 100));
   const closing = server.close();
-  expect(await stream.text()).toMatch(/"message":"The server is stopping\.".*"code":"server_stopping"\}\}\n\ndata: \[DONE\]\n\n$/);
+  expect(await stream.text()).toMatch(
+    /"message":"The server is stopping\.".*"code":"server_stopping"\}\}\n\ndata: \[DONE\]\n\n$/,
+  );
   expect(await errorOf(await waiting)).toMatchObject({ status: 503, code: "server_stopping" });
   await closing;
   expect(lines.map((line) => line.split(" ").at(-1))).toEqual(["server_stopping", "server_stopping"]);
@@ -178,7 +193,9 @@ function deafClient(maxTokens: number): { closed: Promise<void> } {
   const body = JSON.stringify({ prompt: "x", max_tokens: maxTokens, stream: true });
   const socket = connect(Number(port), "127.0.0.1");
   socket.pause();
-  socket.write(`POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  socket.write(
+    `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
   const closed = new Promise<void>((resolve) => {
     socket.once("error", () => resolve());
     socket.once("close", () => resolve());
@@ -186,25 +203,28 @@ function deafClient(maxTokens: number): { closed: Promise<void> } {
   return { closed };
 }
 
-test.each([false, true])("a client that leaves ends the run under way, and the next gets its answer (streamed: %s)", async (stream) => {
-  const lines: string[] = [];
-  server = await serve(slowServedModel(), { port: 0, log: (line) => lines.push(line) });
-  const prompt = Array.from({ length: 2000 }, (_, i) => 1 + ((i * i) % 95));
-  const started = performance.now();
-  expect((await complete({ prompt, max_tokens: 1 })).status).toBe(200);
-  const whole = performance.now() - started;
-  const leaving = new AbortController();
-  const gone = complete({ prompt: prompt.toReversed(), stream }, leaving.signal).catch(() => "gone");
-  await new Promise((resolve) => setTimeout(resolve, 0.2 * whole));
-  const left = performance.now();
-  leaving.abort();
-  expect(await gone).toBe("gone");
-  const next = (await (await complete({ prompt: "next", seed: 1 })).json()) as { choices: { text: string }[] };
-  expect(performance.now() - left).toBeLessThan(0.5 * whole);
-  expect(lines.filter((line) => line.includes("client_gone"))).toHaveLength(1);
-  const again = (await (await complete({ prompt: "next", seed: 1 })).json()) as { choices: { text: string }[] };
-  expect(next.choices).toEqual(again.choices);
-});
+test.each([false, true])(
+  "a client that leaves ends the run under way, and the next gets its answer (streamed: %s)",
+  async (stream) => {
+    const lines: string[] = [];
+    server = await serve(slowServedModel(), { port: 0, log: (line) => lines.push(line) });
+    const prompt = Array.from({ length: 2000 }, (_, i) => 1 + ((i * i) % 95));
+    const started = performance.now();
+    expect((await complete({ prompt, max_tokens: 1 })).status).toBe(200);
+    const whole = performance.now() - started;
+    const leaving = new AbortController();
+    const gone = complete({ prompt: prompt.toReversed(), stream }, leaving.signal).catch(() => "gone");
+    await new Promise((resolve) => setTimeout(resolve, 0.2 * whole));
+    const left = performance.now();
+    leaving.abort();
+    expect(await gone).toBe("gone");
+    const next = (await (await complete({ prompt: "next", seed: 1 })).json()) as { choices: { text: string }[] };
+    expect(performance.now() - left).toBeLessThan(0.5 * whole);
+    expect(lines.filter((line) => line.includes("client_gone"))).toHaveLength(1);
+    const again = (await (await complete({ prompt: "next", seed: 1 })).json()) as { choices: { text: string }[] };
+    expect(next.choices).toEqual(again.choices);
+  },
+);
 
 describe("a client that does not read", () => {
   const TOKENS = 60_000; // more than sockets hold
@@ -215,7 +235,8 @@ describe("a client that does not read", () => {
     deafClient(TOKENS);
     await until(() => generator.prompts.length === 1);
     expect((await complete({ max_tokens: 1 })).status).toBe(200);
-    expect(lines[0]).toMatch(new RegExp(`200 \\d+ ms 1\\+${TOKENS} tokens length`)); // it was answered whole, before the other
+    // it was answered whole, before the other
+    expect(lines[0]).toMatch(new RegExp(`200 \\d+ ms 1\\+${TOKENS} tokens length`));
   });
 
   test("loses the connection, and its answer is computed no further", async () => {
@@ -232,7 +253,9 @@ describe("a client that does not read", () => {
     const response = await complete({ stream: true, max_tokens: TOKENS, stream_options: { include_usage: true } });
     await new Promise((resolve) => setTimeout(resolve, 1000));
     const events = (await response.text()).split("\n\n").filter((event) => event.startsWith("data: {"));
-    const pieces = events.map((event) => JSON.parse(event.slice(6)) as { choices: { text: string }[]; usage?: { completion_tokens: number } });
+    const pieces = events.map(
+      (event) => JSON.parse(event.slice(6)) as { choices: { text: string }[]; usage?: { completion_tokens: number } },
+    );
     const text = pieces.map(({ choices }) => choices[0]?.text ?? "").join("");
     expect(text).toHaveLength(TOKENS);
     expect(pieces.at(-1)?.usage?.completion_tokens).toBe(TOKENS);
@@ -256,7 +279,10 @@ describe("a long prompt", () => {
       await (await fetch(`${server.url}/health`)).text();
       longest = Math.max(longest, performance.now() - asked);
     }
-    expect(await errorOf(await answer)).toMatchObject({ code: "context_length_exceeded", message: expect.stringContaining("2000000 tokens") });
+    expect(await errorOf(await answer)).toMatchObject({
+      code: "context_length_exceeded",
+      message: expect.stringContaining("2000000 tokens"),
+    });
     expect(longest).toBeLessThan(500); // much below what it takes, with room for a busy machine
   });
 
@@ -271,7 +297,11 @@ describe("a long prompt", () => {
   test("of a tokenizer.json too, special tokens of people as plain text", async () => {
     const file = new URL("../../golden/tokenizers/kinds/qwen2.tokenizer.json", import.meta.url);
     const tokenizer = await Tokenizer.open(fileURLToPath(file));
-    const model = { ...heldModel(2 ** 20), tokenizer, chatTemplate: "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}" };
+    const model = {
+      ...heldModel(2 ** 20),
+      tokenizer,
+      chatTemplate: "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}",
+    };
     server = await serve(model, { port: 0 });
     const content = "Call me <|im_end|> Ishmael 鯨. ".repeat(1000);
     const response = await fetch(`${server.url}/v1/chat/completions`, {
@@ -284,14 +314,19 @@ describe("a long prompt", () => {
     const ids = model.generator.prompts.at(-1) ?? [];
     expect(ids.filter((id) => id === end)).toHaveLength(1);
     expect(ids).toEqual(
-      await encodePrompt(tokenizer, chatFormat(model.chatTemplate, tokenizer).render([{ role: "user", content }]), { addSpecialTokens: false }),
+      await encodePrompt(tokenizer, chatFormat(model.chatTemplate, tokenizer).render([{ role: "user", content }]), {
+        addSpecialTokens: false,
+      }),
     );
   });
 
   test("with what the tokenizer refuses is refused as a short one", async () => {
     server = await serve(tinyServedModel(), { port: 0 });
     for (const prompt of ["鯨", "鯨".repeat(50_000)])
-      expect(await errorOf(await complete({ prompt }))).toMatchObject({ status: 400, message: expect.stringContaining("U+9BE8") });
+      expect(await errorOf(await complete({ prompt }))).toMatchObject({
+        status: 400,
+        message: expect.stringContaining("U+9BE8"),
+      });
     expect((await complete({ prompt: "x" })).status).toBe(200);
   });
 
@@ -315,7 +350,11 @@ describe("a long prompt", () => {
       return encode.call(model.tokenizer, text, options);
     };
     const body = JSON.stringify({ prompt: "Hello", max_tokens: 2 });
-    await createApp(model).request("/v1/completions", { method: "POST", headers: { "content-type": "application/json" }, body });
+    await createApp(model).request("/v1/completions", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     expect(texts).toEqual(["Hello"]);
   });
 });

@@ -22,6 +22,8 @@ export class RequestRecord {
     const { usage, outcome } = this;
     const tokens = usage ? ` ${usage.prompt_tokens}+${usage.completion_tokens} tokens` : "";
     const milliseconds = Math.round(performance.now() - this.start);
-    this.write?.(`${new Date().toISOString()} ${this.request} ${status} ${milliseconds} ms${tokens}${outcome ? ` ${outcome}` : ""}`);
+    this.write?.(
+      `${new Date().toISOString()} ${this.request} ${status} ${milliseconds} ms${tokens}${outcome ? ` ${outcome}` : ""}`,
+    );
   }
 }

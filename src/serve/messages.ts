@@ -5,21 +5,34 @@ import { type Fields, invalid, isObject, isText, readFields, requestLimits, rule
 const roles = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 type Role = (typeof roles)[number];
 
-/** Every field of a message, those included that clients send back with an assistant's message because an answer had them. */
+/**
+ * Every field of a message, those included that clients send back with an assistant's message because an answer had
+ * them.
+ */
 export const messageFields = {
   role: rule<Role>(`one of ${roles.join(", ")}`, (value) => roles.includes(value as Role)),
-  content: rule<string | unknown[]>("a text, or a list of parts of text", (value) => isText(value) || Array.isArray(value)),
+  content: rule<string | unknown[]>(
+    "a text, or a list of parts of text",
+    (value) => isText(value) || Array.isArray(value),
+  ),
   name: text,
   tool_calls: rule<unknown[]>("a list of calls", Array.isArray),
   tool_call_id: text,
-  function_call: rule<Readonly<Record<string, unknown>>>("an object with the name and the arguments of a function", isObject),
+  function_call: rule<Readonly<Record<string, unknown>>>(
+    "an object with the name and the arguments of a function",
+    isObject,
+  ),
   reasoning_content: text, // DeepSeek's and vLLM's: earlier thoughts, which some templates show
   refusal: text,
   annotations: "harmless",
   audio: [],
 } as const satisfies Fields;
 
-const textPart = { type: rule<"text">('"text"', (value) => value === "text"), text, prompt_cache_breakpoint: "harmless" } as const satisfies Fields;
+const textPart = {
+  type: rule<"text">('"text"', (value) => value === "text"),
+  text,
+  prompt_cache_breakpoint: "harmless",
+} as const satisfies Fields;
 const refusalPart = { type: text, refusal: text } as const satisfies Fields;
 const callFields = {
   id: text,
@@ -36,11 +49,20 @@ const functionFields = { name: text, arguments: text } as const satisfies Fields
 export function templateMessages(messages: readonly unknown[], knowsDevelopers: boolean): MixedMessage[] {
   return messages.map((json, i) => {
     const path = `messages[${i}].`;
-    const { role, content, refusal, tool_calls: calls, function_call: call, ...rest } = readFields(json, messageFields, path);
+    const {
+      role,
+      content,
+      refusal,
+      tool_calls: calls,
+      function_call: call,
+      ...rest
+    } = readFields(json, messageFields, path);
     if (role === undefined) throw invalid(`${path}role`, messageFields.role.expected, undefined);
     const mayBeEmpty = role === "assistant" && isObject(json);
-    if (content === undefined && !mayBeEmpty) throw invalid(`${path}content`, messageFields.content.expected, isObject(json) ? json.content : undefined);
-    if (role === "tool" && rest.tool_call_id === undefined) throw invalid(`${path}tool_call_id`, "the id of the call that this answers", undefined);
+    if (content === undefined && !mayBeEmpty)
+      throw invalid(`${path}content`, messageFields.content.expected, isObject(json) ? json.content : undefined);
+    if (role === "tool" && rest.tool_call_id === undefined)
+      throw invalid(`${path}tool_call_id`, "the id of the call that this answers", undefined);
     const allCalls = [
       ...(calls ?? []).map((entry, j) => toolCall(entry, `${path}tool_calls[${j}].`)),
       ...(call ? [calledFunction(call, `${path}function_call.`)] : []),
@@ -62,8 +84,11 @@ function textOf(content: string | readonly unknown[], path: string): string {
 
 function partText(part: unknown, path: string): string {
   const isRefusal = isObject(part) && part.type === "refusal";
-  if (isObject(part) && !isRefusal && part.type !== "text") throw invalid(`${path}.type`, '"text": this model takes no other parts', part.type);
-  const value = isRefusal ? readFields(part, refusalPart, `${path}.`).refusal : readFields(part, textPart, `${path}.`).text;
+  if (isObject(part) && !isRefusal && part.type !== "text")
+    throw invalid(`${path}.type`, '"text": this model takes no other parts', part.type);
+  const value = isRefusal
+    ? readFields(part, refusalPart, `${path}.`).refusal
+    : readFields(part, textPart, `${path}.`).text;
   if (value === undefined) throw invalid(`${path}.text`, "a text", undefined);
   return value;
 }
@@ -73,7 +98,10 @@ function toolCall(json: unknown, path: string): object {
   return { ...(id !== undefined && { id }), ...calledFunction(called, `${path}function.`) };
 }
 
-/** Clients send the arguments as JSON; templates write them out themselves. What is no JSON, as models at times write it, or too much of it, stays as it is. */
+/**
+ * Clients send the arguments as JSON; templates write them out themselves. What is no JSON, as models at times write
+ * it, or too much of it, stays as it is.
+ */
 function calledFunction(json: unknown, path: string): object {
   const { name, arguments: written = "{}" } = readFields(json, functionFields, path);
   if (name === undefined) throw invalid(`${path}name`, "the name of a function", undefined);

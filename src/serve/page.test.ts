@@ -6,7 +6,8 @@ import { type HeldGenerator, heldModel } from "../testing/served-model.ts";
 import { type RunningServer, type ServeOptions, serve } from "./index.ts";
 
 const executable = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find(existsSync);
-const TEMPLATE = "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}";
+const TEMPLATE =
+  "{% for m in messages %}{{ m.role[0] }}:{{ m.content }};{% endfor %}{% if add_generation_prompt %}a:{% endif %}";
 
 describe.skipIf(!executable)("the page", () => {
   let browser: Browser;
@@ -26,7 +27,10 @@ describe.skipIf(!executable)("the page", () => {
     expect(complaints.splice(0)).toEqual([]);
   });
 
-  async function open(chatTemplate: string | undefined, { contextLength = 256, ...options }: ServeOptions & { contextLength?: number } = {}): Promise<void> {
+  async function open(
+    chatTemplate: string | undefined,
+    { contextLength = 256, ...options }: ServeOptions & { contextLength?: number } = {},
+  ): Promise<void> {
     const model = { ...heldModel(contextLength), id: "a <b> model", chatTemplate };
     generator = model.generator;
     server = await serve(model, { port: 0, ...options });
@@ -60,7 +64,10 @@ describe.skipIf(!executable)("the page", () => {
     await page.keyboard.type("lines");
     await page.keyboard.press("Control+Enter");
     await settled();
-    expect(await prompts()).toEqual(["s:Be brief;u:Hi <i>there</i>;a:", 's:Be brief;u:Hi <i>there</i>;a: !"#$;u:More\nlines;a:']);
+    expect(await prompts()).toEqual([
+      "s:Be brief;u:Hi <i>there</i>;a:",
+      's:Be brief;u:Hi <i>there</i>;a: !"#$;u:More\nlines;a:',
+    ]);
     expect(await page.title()).toBe("a <b> model · Kindling");
   });
 
@@ -112,10 +119,16 @@ describe.skipIf(!executable)("the page", () => {
     await page.locator("#prompt").fill("x".repeat(300));
     await page.keyboard.press("Enter");
     await settled();
-    expect(await status()).toMatch(/maximum context length is 256 tokens.*Clear the conversation, or edit the last message\.$/);
+    expect(await status()).toMatch(
+      /maximum context length is 256 tokens.*Clear the conversation, or edit the last message\.$/,
+    );
     await page.locator("#clear").click();
     generator.hold();
-    const other = fetch(`${server.url}/v1/completions`, { method: "POST", headers: { "content-type": "application/json" }, body: '{"prompt":"x"}' });
+    const other = fetch(`${server.url}/v1/completions`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"prompt":"x"}',
+    });
     await expect.poll(prompts).toHaveLength(1);
     await page.locator("#prompt").fill("hello");
     await page.keyboard.press("Enter");

@@ -17,7 +17,8 @@ interface Waiting {
 }
 
 /**
- * The model gives one answer at a time, in the order in which requests are ready. A request of several answers goes to the end of the queue after each.
+ * The model gives one answer at a time, in the order in which requests are ready. A request of several answers goes to
+ * the end of the queue after each.
  */
 export class RequestQueue {
   private readonly maxQueue: number;
@@ -78,7 +79,8 @@ export class RequestQueue {
       };
       const entry: Waiting = { start: () => settle(resolve) };
       const onAbort = () => settle(() => reject(signal.reason));
-      const timer = timeoutMs === undefined ? undefined : setTimeout(() => settle(() => reject(this.timeoutError())), timeoutMs);
+      const timer =
+        timeoutMs === undefined ? undefined : setTimeout(() => settle(() => reject(this.timeoutError())), timeoutMs);
       signal.addEventListener("abort", onAbort);
       this.waiting.add(entry);
     });
@@ -86,10 +88,18 @@ export class RequestQueue {
 
   private timeoutError(): RequestError {
     const message = `The request waited ${this.queueTimeoutMs / 1000} s for its turn (queueTimeoutMs).`;
-    return new RequestError({ status: 503, message, code: "queue_timeout", headers: { "retry-after": String(LONGEST_RETRY_S) } });
+    return new RequestError({
+      status: 503,
+      message,
+      code: "queue_timeout",
+      headers: { "retry-after": String(LONGEST_RETRY_S) },
+    });
   }
 
-  /** Lets those that wait go first; without any, the turn goes on. What is begun is not sent away: only the signal ends this waiting. */
+  /**
+   * Lets those that wait go first; without any, the turn goes on. What is begun is not sent away: only the signal ends
+   * this waiting.
+   */
   private async pass(turnMs: number, signal: AbortSignal): Promise<boolean> {
     if (this.waiting.size === 0) return false;
     this.next(turnMs);

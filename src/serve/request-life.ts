@@ -52,7 +52,9 @@ export class RequestLife {
 
   /** The client has gone, or reads no more. */
   lose(reason: "gone" | "stalled"): void {
-    this.controller.abort(new RequestError({ status: 499, message: `the client is ${reason}`, code: `client_${reason}` }));
+    this.controller.abort(
+      new RequestError({ status: 499, message: `the client is ${reason}`, code: `client_${reason}` }),
+    );
     if (reason === "stalled") this.options.disconnect();
   }
 

@@ -17,7 +17,11 @@ const appOf = (template?: string) => createApp(tinyServedModel({ chatTemplate: t
 const app = appOf();
 
 async function post(path: string, body: object, to: TestApp = app) {
-  const response = await to.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const response = await to.request(path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
   return { status: response.status, body: (await response.json()) as Answer };
 }
 const complete = (body: object, to?: TestApp) => post("/v1/completions", body, to);
@@ -37,7 +41,11 @@ describe("prompts", () => {
 
   test("ids that are text give the answer of that text", async () => {
     const text = await complete({ prompt: "Hello", temperature: 0, max_tokens: 4 });
-    const ids = await complete({ prompt: await tinyServedModel().tokenizer.encode("Hello"), temperature: 0, max_tokens: 4 });
+    const ids = await complete({
+      prompt: await tinyServedModel().tokenizer.encode("Hello"),
+      temperature: 0,
+      max_tokens: 4,
+    });
     expect(ids.body.choices).toEqual(text.body.choices);
   });
 
@@ -57,7 +65,9 @@ describe("prompts", () => {
     const { body } = await complete({ ...common, prompt: ["Hello", "World"], n: 2 });
     expect(body.choices.map(({ index }) => index)).toEqual([0, 1, 2, 3]);
     expect(body.usage).toEqual({ prompt_tokens: 10, completion_tokens: 24, total_tokens: 34 });
-    const [hello, world] = await Promise.all(["Hello", "World"].map(async (prompt) => (await complete({ ...common, prompt })).body.choices[0].text));
+    const [hello, world] = await Promise.all(
+      ["Hello", "World"].map(async (prompt) => (await complete({ ...common, prompt })).body.choices[0].text),
+    );
     expect([body.choices[0].text, body.choices[2].text]).toEqual([hello, world]);
     expect(body.choices[1].text).not.toBe(hello);
   });
@@ -89,9 +99,20 @@ describe("how tokens are drawn", () => {
 
   test("by OpenAI's defaults, the model's own settings, and the request, which goes first", async () => {
     expect(await asked({})).toMatchObject({ doSample: true, topK: 0, temperature: undefined });
-    expect(await asked({}, { top_k: 20, temperature: 0.6 })).toMatchObject({ doSample: true, topK: undefined, temperature: undefined }); // the file's
+    expect(await asked({}, { top_k: 20, temperature: 0.6 })).toMatchObject({
+      doSample: true,
+      topK: undefined,
+      temperature: undefined,
+    }); // the file's
     const all = { temperature: 0.5, top_p: 0.9, top_k: 3, min_p: 0.1, repetition_penalty: 1.2 };
-    expect(await asked(all, { top_k: 20 })).toMatchObject({ temperature: 0.5, topP: 0.9, topK: 3, minP: 0.1, repetitionPenalty: 1.2, seed: 1 });
+    expect(await asked(all, { top_k: 20 })).toMatchObject({
+      temperature: 0.5,
+      topP: 0.9,
+      topK: 3,
+      minP: 0.1,
+      repetitionPenalty: 1.2,
+      seed: 1,
+    });
     expect((await asked({ top_k: -1 }, { top_k: 20 }))?.topK).toBe(0);
     expect(await asked({ temperature: 0 })).not.toHaveProperty("doSample");
   });
@@ -110,7 +131,8 @@ describe("the context", () => {
     const { status, body } = await complete({ prompt: "x".repeat(80) });
     expect(status).toBe(400);
     expect(body.error).toEqual({
-      message: "This model's maximum context length is 64 tokens. However, your prompt resulted in 80 tokens. Please reduce the length of the prompt.",
+      message:
+        "This model's maximum context length is 64 tokens. However, your prompt resulted in 80 tokens. Please reduce the length of the prompt.",
       type: "invalid_request_error",
       param: "prompt",
       code: "context_length_exceeded",
@@ -179,7 +201,9 @@ describe("messages", () => {
       { content: null },
       { refusal: "no" },
     ]) {
-      expect((await chat({ messages: [user, { role: "assistant", ...assistant }, result], max_tokens: 1 })).status).toBe(200);
+      expect(
+        (await chat({ messages: [user, { role: "assistant", ...assistant }, result], max_tokens: 1 })).status,
+      ).toBe(200);
     }
   });
 
@@ -193,7 +217,15 @@ describe("messages", () => {
         ],
       },
       { role: "user", name: "Ann", content: "c" },
-      { role: "assistant", content: null, refusal: null, annotations: [], audio: null, function_call: null, tool_calls: [call] },
+      {
+        role: "assistant",
+        content: null,
+        refusal: null,
+        annotations: [],
+        audio: null,
+        function_call: null,
+        tool_calls: [call],
+      },
       { role: "tool", tool_call_id: "c1", content: [{ type: "text", text: "3" }] },
       { role: "assistant", function_call: { name: "f", arguments: "not JSON" } },
       { role: "assistant", content: [{ type: "refusal", refusal: "no" }] },
@@ -203,7 +235,11 @@ describe("messages", () => {
       { role: "user", name: "Ann", content: "c" },
       { role: "assistant", content: "", tool_calls: [{ ...call, function: { name: "add", arguments: { a: 1 } } }] },
       { role: "tool", tool_call_id: "c1", content: "3" },
-      { role: "assistant", content: "", tool_calls: [{ type: "function", function: { name: "f", arguments: "not JSON" } }] },
+      {
+        role: "assistant",
+        content: "",
+        tool_calls: [{ type: "function", function: { name: "f", arguments: "not JSON" } }],
+      },
       { role: "assistant", content: "no" },
     ]);
     expect(templateMessages(messages, true)[0].role).toBe("developer");
@@ -223,7 +259,11 @@ describe("messages", () => {
     const refusing = appOf("{{ raise_exception('roles must alternate') }}");
     const { status, body } = await chat({ messages: [{ role: "user", content: "x" }] }, refusing);
     expect(status).toBe(400);
-    expect(body.error).toMatchObject({ param: "messages", code: "chat_template_error", message: expect.stringContaining("roles must alternate") });
+    expect(body.error).toMatchObject({
+      param: "messages",
+      code: "chat_template_error",
+      message: expect.stringContaining("roles must alternate"),
+    });
   });
 
   test("a template that fails otherwise is a 400 too", async () => {
@@ -234,14 +274,17 @@ describe("messages", () => {
   test("chat_template_kwargs are variables of the template, and cannot replace the messages", async () => {
     const thinking = appOf("{% if enable_thinking %}think{% endif %}{{ messages[0].content }}");
     const messages = [{ role: "user", content: "x" }];
-    const ask = async (kwargs: object) => (await chat({ messages, max_tokens: 1, chat_template_kwargs: kwargs }, thinking)).body.usage.prompt_tokens;
+    const ask = async (kwargs: object) =>
+      (await chat({ messages, max_tokens: 1, chat_template_kwargs: kwargs }, thinking)).body.usage.prompt_tokens;
     expect(await ask({ enable_thinking: true })).toBe(6);
     expect(await ask({ enable_thinking: false, messages: [{ content: "longer" }] })).toBe(1);
   });
 });
 
 test("bodies that are deep, or lie about prototypes, are refused and harm nothing", async () => {
-  const send = async (body: string) => (await app.request("/v1/completions", { method: "POST", headers: { "content-type": "application/json" }, body })).status;
+  const send = async (body: string) =>
+    (await app.request("/v1/completions", { method: "POST", headers: { "content-type": "application/json" }, body }))
+      .status;
   const deep = "[".repeat(100_000) + "]".repeat(100_000);
   expect(await send(`{"prompt": ${deep}}`)).toBe(400);
   expect(await send(`{"prompt": "x", "logit_bias": {"a": ${deep}}}`)).toBe(400);
@@ -249,6 +292,9 @@ test("bodies that are deep, or lie about prototypes, are refused and harm nothin
   expect(await send(`{"prompt": "x", "max_tokens": 1, "user": ${deep}}`)).toBe(400);
   expect(await send('{"prompt": "x", "__proto__": {"n": 5}}')).toBe(400);
   expect(await send("{not json")).toBe(400);
-  const nested = { role: "assistant", tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: `{"a":${deep}}` } }] };
+  const nested = {
+    role: "assistant",
+    tool_calls: [{ id: "1", type: "function", function: { name: "f", arguments: `{"a":${deep}}` } }],
+  };
   expect([200, 400]).toContain((await chat({ messages: [nested], max_tokens: 1 })).status);
 });

@@ -1,4 +1,15 @@
-import { type Fields, flag, invalid, isObject, isText, readFields, rule, text, type Values, wholeNumber } from "./fields.ts";
+import {
+  type Fields,
+  flag,
+  invalid,
+  isObject,
+  isText,
+  readFields,
+  rule,
+  text,
+  type Values,
+  wholeNumber,
+} from "./fields.ts";
 
 /** OpenAI's most answers to one request. */
 const MAX_CHOICES = 128;
@@ -15,9 +26,13 @@ const common = {
   model: text,
   max_tokens: wholeNumber(0),
   temperature: rule<number>("a number from 0 to 2", (value) => typeof value === "number" && value >= 0 && value <= 2),
-  top_p: rule<number>("a number above 0 and at most 1", (value) => typeof value === "number" && value > 0 && value <= 1),
+  top_p: rule<number>(
+    "a number above 0 and at most 1",
+    (value) => typeof value === "number" && value > 0 && value <= 1,
+  ),
   top_k: wholeNumber(-1), // vLLM's and llama.cpp's; -1 and 0 are no limit
-  min_p: rule<number>("a number from 0 to 1", (value) => typeof value === "number" && value >= 0 && value <= 1), // vLLM's and llama.cpp's
+  // vLLM's and llama.cpp's
+  min_p: rule<number>("a number from 0 to 1", (value) => typeof value === "number" && value >= 0 && value <= 1),
   repetition_penalty: rule<number>("a number above 0", (value) => typeof value === "number" && value > 0), // vLLM's
   seed: rule<number>("a whole number", Number.isSafeInteger),
   stop: rule<string | string[]>(
@@ -57,7 +72,8 @@ export const chatFields = {
   ...common,
   messages: rule<unknown[]>("a list of at least one message", (value) => Array.isArray(value) && value.length > 0),
   max_completion_tokens: wholeNumber(0),
-  chat_template_kwargs: rule<Readonly<Record<string, unknown>>>("an object: variables of the chat template", isObject), // vLLM's
+  // vLLM's
+  chat_template_kwargs: rule<Readonly<Record<string, unknown>>>("an object: variables of the chat template", isObject),
   metadata: "harmless",
   store: "harmless",
   service_tier: "harmless",
@@ -108,6 +124,10 @@ export function readChatRequest(json: unknown): ChatRequest {
 }
 
 function usageOptions({ stream_options: json = {} }: Values<typeof common>): UsageOptions {
-  const { include_usage: includeUsage = false, continuous_usage_stats: isContinuous = false } = readFields(json, streamOptions, "stream_options.");
+  const { include_usage: includeUsage = false, continuous_usage_stats: isContinuous = false } = readFields(
+    json,
+    streamOptions,
+    "stream_options.",
+  );
   return { includeUsage, continuousUsage: includeUsage && isContinuous };
 }

@@ -37,12 +37,22 @@ describe("the official client", () => {
   });
 
   test("chats, whole and streamed alike, with usage when asked", async () => {
-    const body = { model: "tiny", messages: [{ role: "user" as const, content: "Hi" }], max_tokens: 8, seed: 2, temperature: 0 };
+    const body = {
+      model: "tiny",
+      messages: [{ role: "user" as const, content: "Hi" }],
+      max_tokens: 8,
+      seed: 2,
+      temperature: 0,
+    };
     const whole = await client.chat.completions.create(body);
     expect(whole.choices[0].message.role).toBe("assistant");
     let text = "";
     let usage: unknown;
-    for await (const chunk of await client.chat.completions.create({ ...body, stream: true, stream_options: { include_usage: true } })) {
+    for await (const chunk of await client.chat.completions.create({
+      ...body,
+      stream: true,
+      stream_options: { include_usage: true },
+    })) {
       text += chunk.choices[0]?.delta.content ?? "";
       usage = chunk.usage ?? usage;
     }
@@ -51,10 +61,17 @@ describe("the official client", () => {
   });
 
   test("gets errors it understands", async () => {
-    await expect(client.completions.create({ model: "other", prompt: "x" })).rejects.toThrow(/404.*'other' is not served here/);
-    await expect(client.completions.create({ model: "tiny", prompt: "x", temperature: 9 })).rejects.toThrow(/400 temperature/);
+    await expect(client.completions.create({ model: "other", prompt: "x" })).rejects.toThrow(
+      /404.*'other' is not served here/,
+    );
+    await expect(client.completions.create({ model: "tiny", prompt: "x", temperature: 9 })).rejects.toThrow(
+      /400 temperature/,
+    );
     await expect(client.completions.create({ model: "tiny", prompt: "日本" })).rejects.toThrow(/400.*U\+65E5/);
-    const long = client.chat.completions.create({ model: "tiny", messages: [{ role: "user", content: "x".repeat(99) }] });
+    const long = client.chat.completions.create({
+      model: "tiny",
+      messages: [{ role: "user", content: "x".repeat(99) }],
+    });
     await expect(long).rejects.toMatchObject({ status: 400, code: "context_length_exceeded", param: "messages" });
   });
 });
@@ -66,14 +83,17 @@ test("health, the page, and what does not exist", async () => {
   expect(page.headers.get("content-type")).toMatch(/html/);
   expect(await page.text()).toContain("tiny");
   expect((await app.request("/v2")).status).toBe(404);
-  const post = (body: string) => app.request("/v1/completions", { method: "POST", body, headers: { "content-type": "application/json" } });
+  const post = (body: string) =>
+    app.request("/v1/completions", { method: "POST", body, headers: { "content-type": "application/json" } });
   expect((await post("{not json")).status).toBe(400);
   expect((await post(`{"prompt": "${"x".repeat(5_000_000)}"}`)).status).toBe(413);
 });
 
 test("a port in use is named, with another to try", async () => {
   await expect(serve(model, { port: server.port })).rejects.toThrow(
-    new RegExp(`${server.port}: expected a free port; received one that another program is using. Fix: use another, for example --port`),
+    new RegExp(
+      `${server.port}: expected a free port; received one that another program is using. Fix: use another, for example --port`,
+    ),
   );
   await expect(serve(model, { port: 70000 })).rejects.toThrow(/0 to 65535/);
 });
@@ -109,7 +129,11 @@ test("a line of the log for each request", async () => {
   const lines: string[] = [];
   const app = createApp(model, { log: (line) => lines.push(line.replace(/^\S+Z /, "").replace(/\d+ ms/, "n ms")) });
   const post = async (path: string, body: object) => {
-    const response = await app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    const response = await app.request(path, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
     await response.text();
   };
   await app.request("/health");

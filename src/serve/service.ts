@@ -62,12 +62,18 @@ export class Service {
   requireModel(asked: string | undefined): void {
     const { id } = this.model;
     if (asked === undefined || asked === id) return;
-    throw new RequestError({ status: 404, message: `The model '${asked}' is not served here; this is '${id}'.`, param: "model", code: "model_not_found" });
+    throw new RequestError({
+      status: 404,
+      message: `The model '${asked}' is not served here; this is '${id}'.`,
+      param: "model",
+      code: "model_not_found",
+    });
   }
 
   /**
    * Ids of prompts, as many as the context has room for. Ids stay as they are.
-   * @throws RequestError 400 for no prompt, one without tokens, ids outside the vocabulary, and what the context has no room for
+   * @throws RequestError 400 for no prompt, one without tokens, ids outside the vocabulary, and what the context has no
+   *   room for
    */
   async promptIds(prompts: Prompts, room: Room, signal: AbortSignal): Promise<number[][]> {
     const list = isList(prompts) ? prompts : [prompts];
@@ -87,12 +93,23 @@ export class Service {
     return all;
   }
 
-  /** Ids of a text, or of messages by the template. @throws as `promptIds`, and RequestError 400 where the template refuses the messages */
+  /**
+   * Ids of a text, or of messages by the template. @throws as `promptIds`, and RequestError 400 where the template
+   * refuses the messages
+   */
   async encoded(prompt: string | ChatPrompt, room: Room, signal: AbortSignal): Promise<number[]> {
     const { contextLength, encoder } = this;
-    const encoded = await encoder.encode(prompt, { addSpecialTokens: room.addSpecialTokens, maxTokens: contextLength, signal });
+    const encoded = await encoder.encode(prompt, {
+      addSpecialTokens: room.addSpecialTokens,
+      maxTokens: contextLength,
+      signal,
+    });
     if ("atLeast" in encoded) {
-      throw contextLengthExceeded(new ContextLengthError({ promptTokens: encoded.atLeast, contextLength }), room.param, { isLeast: true });
+      throw contextLengthExceeded(
+        new ContextLengthError({ promptTokens: encoded.atLeast, contextLength }),
+        room.param,
+        { isLeast: true },
+      );
     }
     this.checkRoom(encoded.ids.length, room);
     return Array.from(encoded.ids);
@@ -102,7 +119,11 @@ export class Service {
     if (promptTokens === 0) throw emptyPrompt(param);
     const { contextLength } = this;
     const isFine = maxTokens === undefined ? promptTokens < contextLength : promptTokens + maxTokens <= contextLength;
-    if (!isFine) throw contextLengthExceeded(new ContextLengthError({ promptTokens, maxNewTokens: maxTokens, contextLength }), param);
+    if (!isFine)
+      throw contextLengthExceeded(
+        new ContextLengthError({ promptTokens, maxNewTokens: maxTokens, contextLength }),
+        param,
+      );
   }
 
   private checkedIds(ids: readonly number[], param: string): number[] {
@@ -110,7 +131,12 @@ export class Service {
     const size = Math.min(tokenizer.vocabSize, generator.model.config.vocabSize);
     const wrong = ids.find((id) => id < 0 || id >= size);
     if (wrong === undefined) return [...ids];
-    throw new RequestError({ status: 400, message: `${param}: expected token ids from 0 to ${size - 1}; received ${wrong}`, param, code: "invalid_value" });
+    throw new RequestError({
+      status: 400,
+      message: `${param}: expected token ids from 0 to ${size - 1}; received ${wrong}`,
+      param,
+      code: "invalid_value",
+    });
   }
 
   /** Compiles what answers need, by a prompt and a token after it. */
@@ -131,7 +157,10 @@ export class Service {
     this.stopping.abort(new RequestError({ status: 503, message: "The server is stopping.", code: "server_stopping" }));
   }
 
-  /** Resolves when nothing uses the model any more. Requests under way end by themselves when their connections are closed. */
+  /**
+   * Resolves when nothing uses the model any more. Requests under way end by themselves when their connections are
+   * closed.
+   */
   async dispose(): Promise<void> {
     await this.queue.idle();
     await this.encoder.dispose();
@@ -145,7 +174,12 @@ function checkLimits(options: LimitOptions): void {
     const least = name === "maxQueue" ? 0 : 1;
     if (value === undefined || (Number.isInteger(value) && value >= least && value <= LONGEST_MS)) continue;
     const expected = `${name} from ${least} to ${LONGEST_MS}`;
-    throw new OptionError({ where: "serve", expected, received: String(value), fix: "choose a whole number in the range" });
+    throw new OptionError({
+      where: "serve",
+      expected,
+      received: String(value),
+      fix: "choose a whole number in the range",
+    });
   }
 }
 
@@ -170,8 +204,14 @@ function checkAnswers(prompts: number, answers: number): void {
   throw new RequestError({ status: 400, message, param: "n", code: "invalid_value" });
 }
 
-const isList = (prompts: Prompts): prompts is string[] | number[][] => Array.isArray(prompts) && typeof prompts[0] !== "number";
+const isList = (prompts: Prompts): prompts is string[] | number[][] =>
+  Array.isArray(prompts) && typeof prompts[0] !== "number";
 
 function emptyPrompt(param: string): RequestError {
-  return new RequestError({ status: 400, message: `${param}: expected at least one token; received none`, param, code: "invalid_value" });
+  return new RequestError({
+    status: 400,
+    message: `${param}: expected at least one token; received none`,
+    param,
+    code: "invalid_value",
+  });
 }

@@ -7,19 +7,32 @@ interface ShapeOptions {
   includeUsage: boolean;
 }
 
-const head = (prefix: string, model: string) => ({ id: `${prefix}-${randomUUID()}`, created: Math.floor(Date.now() / 1000), model });
+const head = (prefix: string, model: string) => ({
+  id: `${prefix}-${randomUUID()}`,
+  created: Math.floor(Date.now() / 1000),
+  model,
+});
 
 /** The objects of POST /v1/completions. */
 export function completionShapes({ model, includeUsage }: ShapeOptions): Shapes {
   const common = { ...head("cmpl", model), object: "text_completion" };
-  const choice = (index: number, text: string, reason: string | null) => ({ index, text, logprobs: null, finish_reason: reason });
+  const choice = (index: number, text: string, reason: string | null) => ({
+    index,
+    text,
+    logprobs: null,
+    finish_reason: reason,
+  });
   const event = (index: number, text: string, reason: string | null) => ({
     ...common,
     choices: [choice(index, text, reason)],
     ...(includeUsage && { usage: null }),
   });
   return {
-    whole: (choices, usage) => ({ ...common, choices: choices.map(({ index, text, finishReason }) => choice(index, text, finishReason)), usage }),
+    whole: (choices, usage) => ({
+      ...common,
+      choices: choices.map(({ index, text, finishReason }) => choice(index, text, finishReason)),
+      usage,
+    }),
     piece: (index, text) => event(index, text, null),
     last: (index, reason) => event(index, "", reason),
     usage: (usage) => ({ ...common, choices: [], usage }),

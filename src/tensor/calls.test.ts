@@ -1,7 +1,21 @@
 /** How compiled functions are called: the order of calls, numbers among the arguments, names in errors. */
 import { expect, test } from "vitest";
 import { ShapeError } from "../ir/index.ts";
-import { add, compile, div, gather, greater, matmul, mul, type Tensor, tensor, Variable, where, withScope, zeros } from "./index.ts";
+import {
+  add,
+  compile,
+  div,
+  gather,
+  greater,
+  matmul,
+  mul,
+  type Tensor,
+  tensor,
+  Variable,
+  where,
+  withScope,
+  zeros,
+} from "./index.ts";
 
 type F = Tensor<"f32">;
 
@@ -26,24 +40,29 @@ test("a call that fails does not hold up those behind it", async () => {
   expect(await (fine as PromiseFulfilledResult<F>).value.item()).toBe(4);
 });
 
-const patterns = Array.from({ length: 5 }, (_, n) => Array.from({ length: 2 ** (n + 1) }, (_, bits) => bits.toString(2).padStart(n + 1, "0"))).flat();
+const patterns = Array.from({ length: 5 }, (_, n) =>
+  Array.from({ length: 2 ** (n + 1) }, (_, bits) => bits.toString(2).padStart(n + 1, "0")),
+).flat();
 
-test.each(patterns)("of calls that do not wait, some of which fail (%s), the state holds what those did that did not", async (pattern) => {
-  const state = new Variable({ dtype: "f32", shape: [4] }, new Float32Array(4));
-  const step = compile((at: Tensor<"i32">) => {
-    const found = gather(state.value, at, 0);
-    state.assign(add(state.value, 1)); // does not wait for the lookup, so that the variable has two buffers
-    return found;
-  });
-  const at = (index: number) => tensor(Int32Array.of(index));
-  await step(at(0));
-  const settled = await Promise.allSettled([...pattern].map((digit) => step(at(digit === "1" ? 2 : 99))));
-  const done = settled.filter(({ status }) => status === "fulfilled").length;
-  expect(await state.read()).toEqual(new Float32Array(4).fill(1 + done));
-  await step(at(1));
-  expect(await state.read()).toEqual(new Float32Array(4).fill(2 + done));
-  step.dispose();
-});
+test.each(patterns)(
+  "of calls that do not wait, some of which fail (%s), the state holds what those did that did not",
+  async (pattern) => {
+    const state = new Variable({ dtype: "f32", shape: [4] }, new Float32Array(4));
+    const step = compile((at: Tensor<"i32">) => {
+      const found = gather(state.value, at, 0);
+      state.assign(add(state.value, 1)); // does not wait for the lookup, so that the variable has two buffers
+      return found;
+    });
+    const at = (index: number) => tensor(Int32Array.of(index));
+    await step(at(0));
+    const settled = await Promise.allSettled([...pattern].map((digit) => step(at(digit === "1" ? 2 : 99))));
+    const done = settled.filter(({ status }) => status === "fulfilled").length;
+    expect(await state.read()).toEqual(new Float32Array(4).fill(1 + done));
+    await step(at(1));
+    expect(await state.read()).toEqual(new Float32Array(4).fill(2 + done));
+    step.dispose();
+  },
+);
 
 test("a call that makes a NaN takes its own change back, and no other's", async () => {
   const state = new Variable({ dtype: "f32", shape: [] }, Float32Array.of(1));
@@ -81,8 +100,12 @@ test("numbers are no parameters of a traced function: they are tensors there", a
   const branching = compile((x: F, n: number) => (n > 3 ? mul(x, 100) : x));
   // @ts-expect-error inside of objects too
   compile((x: F, { rate }: { rate: number }) => mul(x, rate));
-  await expect(branching(tensor([1]), 5)).rejects.toThrow(/^tensor: expected a function of tensors.*operator of JavaScript/);
-  const chosen = compile((x: F, { n }: { n: F }, mode: "a" | "b", isOn: boolean) => (isOn && mode === "a" ? where(greater(n, 3), mul(x, 100), x) : x));
+  await expect(branching(tensor([1]), 5)).rejects.toThrow(
+    /^tensor: expected a function of tensors.*operator of JavaScript/,
+  );
+  const chosen = compile((x: F, { n }: { n: F }, mode: "a" | "b", isOn: boolean) =>
+    isOn && mode === "a" ? where(greater(n, 3), mul(x, 100), x) : x,
+  );
   expect(await (await chosen(tensor([1]), { n: tensor(5) }, "a", true)).item()).toBe(100);
 });
 

@@ -25,31 +25,49 @@ export interface CompileFunctionOptions {
   /** @default the shared CPU device */
   device?: Device;
   /**
-   * Sizes that may differ between calls without compiling again: for each argument (in order of its tensors) a list with a
-   * name, such as "B", for each axis that varies, and null for the others.
+   * Sizes that may differ between calls without compiling again: for each argument (in order of its tensors) a list
+   * with a name, such as "B", for each axis that varies, and null for the others.
    */
   symbolicSizes?: readonly (readonly (string | null)[] | null)[];
-  /** Keep the state from before each run, so that `rollback` can bring it back. Doubles the memory of state. @default false */
+  /**
+   * Keep the state from before each run, so that `rollback` can bring it back. Doubles the memory of state. @default
+   * false
+   */
   keepPreviousState?: boolean;
   /**
-   * State that a run was writing in place when it failed, or was ended, stays as the run left it: for a caller who knows which part of it a run
-   * writes, and has that part written again. Otherwise such state is an error when it is used, until it is set anew. @default false
+   * State that a run was writing in place when it failed, or was ended, stays as the run left it: for a caller who
+   * knows which part of it a run writes, and has that part written again. Otherwise such state is an error when it is
+   * used, until it is set anew. @default false
    */
   keepsPartialState?: boolean;
-  /** Look for NaN in everything that is computed: a run that makes one fails, names the first op and its module, and leaves the state as it was. @default false */
+  /**
+   * Look for NaN in everything that is computed: a run that makes one fails, names the first op and its module, and
+   * leaves the state as it was. @default false
+   */
   debugNans?: boolean;
-  /** Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default false */
+  /**
+   * Measure each kernel: the compiled function's `profile` gives times and memory by op and module. In Node. @default
+   * false
+   */
   profile?: boolean;
 }
 
-const compileOptions = { device: true, symbolicSizes: true, keepPreviousState: true, keepsPartialState: true, debugNans: true, profile: true } as const;
+const compileOptions = {
+  device: true,
+  symbolicSizes: true,
+  keepPreviousState: true,
+  keepsPartialState: true,
+  debugNans: true,
+  profile: true,
+} as const;
 
 /** A function that was traced and compiled; calling it runs the graph. */
 export interface CompiledFunction<A extends readonly unknown[], R> {
   (...args: CallArguments<A>): Promise<R>;
   /**
-   * The function with runs that a signal ends: the call fails with the signal's reason, and a run that waits for its turn is not begun. Runs by
-   * onnxruntime-node and in pages go on to their end when they have begun. Of state, see `keepsPartialState`.
+   * The function with runs that a signal ends: the call fails with the signal's reason, and a run that waits for its
+   * turn is not begun. Runs by onnxruntime-node and in pages go on to their end when they have begun. Of state, see
+   * `keepsPartialState`.
    */
   withSignal(signal: AbortSignal | undefined): (...args: CallArguments<A>) => Promise<R>;
   /** Puts the state back to what it was before the last run. Needs `keepPreviousState`. */
@@ -85,12 +103,12 @@ interface Entry {
 }
 
 /**
- * Traces `fn` once for each new combination of argument shapes and dtypes, compiles the graph, and runs it on every call.
- * Variables that `fn` assigns are updated by the run. The result has the structure that `fn` returned.
+ * Traces `fn` once for each new combination of argument shapes and dtypes, compiles the graph, and runs it on every
+ * call. Variables that `fn` assigns are updated by the run. The result has the structure that `fn` returned.
  *
- * Numbers among the arguments are inputs too: `fn` sees them as f32 scalars, so it declares tensors there, and a changed learning
- * rate does not compile again. Strings and booleans are part of the function: each combination is compiled for itself. Calls that do
- * not wait for each other run in the order in which they were made.
+ * Numbers among the arguments are inputs too: `fn` sees them as f32 scalars, so it declares tensors there, and a
+ * changed learning rate does not compile again. Strings and booleans are part of the function: each combination is
+ * compiled for itself. Calls that do not wait for each other run in the order in which they were made.
  *
  * @example
  * const lengthOf = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
@@ -106,7 +124,10 @@ export function compile<A extends readonly unknown[], R>(
   let lastComputeMs = 0;
   let previous: Replaced[] = [];
 
-  /** Settles when the last call has been handed to the device: the next follows then, so that state changes in the order of the calls. */
+  /**
+   * Settles when the last call has been handed to the device: the next follows then, so that state changes in the order
+   * of the calls.
+   */
   let turn: Promise<unknown> = Promise.resolve();
 
   const callWith = async (args: readonly Structure[], signal?: AbortSignal): Promise<R> => {
@@ -141,7 +162,12 @@ export function compile<A extends readonly unknown[], R>(
     return pending;
   };
 
-  const launch = async (entry: Entry, inputs: Awaited<ReturnType<typeof argumentsOf>>, device: Device, signal?: AbortSignal): Promise<R> => {
+  const launch = async (
+    entry: Entry,
+    inputs: Awaited<ReturnType<typeof argumentsOf>>,
+    device: Device,
+    signal?: AbortSignal,
+  ): Promise<R> => {
     const { executable, graph, updates } = entry;
     const into = new Map<number, DeviceBuffer | "host">();
     for (const { variable, output } of updates) {
@@ -151,7 +177,10 @@ export function compile<A extends readonly unknown[], R>(
     }
     if (entry.watched.length > 0) into.set(graph.outputs.length - 1, "host");
     for (let i = 0; i < entry.results; i++) if (byteLength(graph.outputs[i]) <= INLINE_BYTES) into.set(i, "host");
-    const { outputs, done } = executable.run([...inputs, ...entry.leaves.map(argumentOf)], into, { signal, keepsPartialState: options.keepsPartialState });
+    const { outputs, done } = executable.run([...inputs, ...entry.leaves.map(argumentOf)], into, {
+      signal,
+      keepsPartialState: options.keepsPartialState,
+    });
     // the device works in order, so the new state can be handed to the next run before this one has finished
     previous = [];
     for (const { variable, output } of updates) {
@@ -224,7 +253,8 @@ export function compile<A extends readonly unknown[], R>(
     return new Profile(profiles.flatMap(({ events }) => events));
   };
 
-  const graph = (...args: CallArguments<A>) => traceFunction(fn as Traceable, args as readonly Structure[], options).graph;
+  const graph = (...args: CallArguments<A>) =>
+    traceFunction(fn as Traceable, args as readonly Structure[], options).graph;
   const call = (...args: CallArguments<A>) => callWith(args as readonly Structure[]);
   const withSignal =
     (signal: AbortSignal | undefined) =>
@@ -245,10 +275,16 @@ interface Replaced {
   hasFailed: boolean;
 }
 
-/** The last change of each variable, by whichever function. Two buffers take turns, so that a buffer does not tell whose it is. */
+/**
+ * The last change of each variable, by whichever function. Two buffers take turns, so that a buffer does not tell whose
+ * it is.
+ */
 const latest = new WeakMap<Variable, Replaced>();
 
-/** After a failed run: gives a variable its value from before, unless a later call has changed it; those that read what it was to make fail too. */
+/**
+ * After a failed run: gives a variable its value from before, unless a later call has changed it; those that read what
+ * it was to make fail too.
+ */
 function restore(failure: Replaced): void {
   failure.hasFailed = true;
   const { variable } = failure;
@@ -267,10 +303,13 @@ function restore(failure: Replaced): void {
 }
 
 /**
- * Refuses functions with numbers among their parameters: while they are traced these would be tensors, and `n > 3` would not
- * compare numbers.
+ * Refuses functions with numbers among their parameters: while they are traced these would be tensors, and `n > 3`
+ * would not compare numbers.
  */
-type WithoutNumbers<A> = true extends HasNumber<A> ? "declare this parameter as Tensor<'f32'>: numbers are tensors while a function is traced" : unknown;
+type WithoutNumbers<A> =
+  true extends HasNumber<A>
+    ? "declare this parameter as Tensor<'f32'>: numbers are tensors while a function is traced"
+    : unknown;
 type HasNumber<T> = 0 extends 1 & T // any is not looked into
   ? false
   : [Extract<T, number>] extends [never]
@@ -282,7 +321,9 @@ type HasNumber<T> = 0 extends 1 & T // any is not looked into
     : true;
 
 /** What a compiled function is called with: where the traced function takes a scalar tensor, a number will do. */
-export type CallArguments<A extends readonly unknown[]> = { [K in keyof A]: A[K] extends Tensor ? A[K] | number : A[K] };
+export type CallArguments<A extends readonly unknown[]> = {
+  [K in keyof A]: A[K] extends Tensor ? A[K] | number : A[K];
+};
 
 /** The buffer that waits for the variable's next value; one of a size that it has no longer is freed. */
 function spareOf({ spare }: Entry, variable: Variable): DeviceBuffer | undefined {
@@ -294,7 +335,9 @@ function spareOf({ spare }: Entry, variable: Variable): DeviceBuffer | undefined
 }
 
 function byteLength({ shape }: TensorType): number {
-  return shape.every((size) => typeof size === "number") ? shape.reduce<number>((a, b) => a * (b as number), 4) : Number.POSITIVE_INFINITY;
+  return shape.every((size) => typeof size === "number")
+    ? shape.reduce<number>((a, b) => a * (b as number), 4)
+    : Number.POSITIVE_INFINITY;
 }
 
 interface Flat {
@@ -309,7 +352,10 @@ function flattenArguments(args: Structure, symbolicSizes: CompileFunctionOptions
     if (x instanceof Tensor) {
       const names = symbolicSizes?.[leaves.length];
       leaves.push(x);
-      return describe({ dtype: x.dtype, shape: x.shape.map((size, axis) => (names?.[axis] ? symbol(names[axis]) : size)) });
+      return describe({
+        dtype: x.dtype,
+        shape: x.shape.map((size, axis) => (names?.[axis] ? symbol(names[axis]) : size)),
+      });
     }
     if (typeof x === "number") {
       leaves.push(x);
@@ -360,19 +406,34 @@ function constantOf(x: number): Value {
   return fromHost("f32", [], Float32Array.of(x)).value;
 }
 
-async function build(fn: Traceable, args: readonly Structure[], options: CompileFunctionOptions, device: Device): Promise<Entry> {
+async function build(
+  fn: Traceable,
+  args: readonly Structure[],
+  options: CompileFunctionOptions,
+  device: Device,
+): Promise<Entry> {
   const traced = traceFunction(fn, args, options);
   const { leaves, results, updated, positions, arguments: count } = traced;
   const watch = options.debugNans ? watchNans(traced.graph.outputs) : undefined;
   const graph = watch ? new Graph(traced.graph.inputs, [...traced.graph.outputs, watch.flags]) : traced.graph;
   const captured = variablesOf(leaves);
   // a variable that is only written has no input to swap with: its new value simply replaces the old
-  const updates = updated.map(([variable], i) => ({ variable, output: results.length + i, input: captured.indexOf(variable) }));
-  const inputOf = (variable: Variable) => count + leaves.findIndex(({ op }) => "variable" in op && op.variable === variable);
+  const updates = updated.map(([variable], i) => ({
+    variable,
+    output: results.length + i,
+    input: captured.indexOf(variable),
+  }));
+  const inputOf = (variable: Variable) =>
+    count + leaves.findIndex(({ op }) => "variable" in op && op.variable === variable);
   const executable = device.compile(graph, {
-    updates: updates.filter(({ input }) => input >= 0).map(({ output, variable }) => ({ output, input: inputOf(variable) })),
+    updates: updates
+      .filter(({ input }) => input >= 0)
+      .map(({ output, variable }) => ({ output, input: inputOf(variable) })),
     keepPreviousState: options.keepPreviousState || options.debugNans,
-    hostOutputs: [...results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])), ...(watch ? [graph.outputs.length - 1] : [])],
+    hostOutputs: [
+      ...results.flatMap((result, i) => (byteLength(result) <= INLINE_BYTES ? [i] : [])),
+      ...(watch ? [graph.outputs.length - 1] : []),
+    ],
     profile: options.profile,
   });
   try {
@@ -381,8 +442,18 @@ async function build(fn: Traceable, args: readonly Structure[], options: Compile
     device.release(executable);
     throw cause;
   }
-  const rebuild = (tensors: Tensor[]) => mapStructure(positions as Structure, (position) => tensors[position as number]);
-  return { executable, leaves, graph, updates, spare: new Map(), rebuild, results: results.length, watched: watch?.watched ?? [] };
+  const rebuild = (tensors: Tensor[]) =>
+    mapStructure(positions as Structure, (position) => tensors[position as number]);
+  return {
+    executable,
+    leaves,
+    graph,
+    updates,
+    spare: new Map(),
+    rebuild,
+    results: results.length,
+    watched: watch?.watched ?? [],
+  };
 }
 
 /** Arguments as the runtime takes them; a tensor that is still a computation is computed first. */
@@ -391,7 +462,8 @@ async function argumentsOf(leaves: readonly (Tensor | number)[], device: Device)
   for (const leaf of leaves) {
     if (typeof leaf === "number") out.push({ data: Float32Array.of(leaf), shape: [] });
     else if (leaf.value.node.op instanceof DataOp) out.push(argumentOf(leaf.value.node));
-    else if ("data" in leaf.value.node.op) out.push({ data: leaf.value.node.op.data as HostArray, shape: leaf.shape as readonly number[] });
+    else if ("data" in leaf.value.node.op)
+      out.push({ data: leaf.value.node.op.data as HostArray, shape: leaf.shape as readonly number[] });
     else out.push((await materialize([leaf.value], device))[0]);
   }
   return out;

@@ -47,7 +47,8 @@ import {
 type F = Tensor<"f32">;
 const close = (actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance = 1e-4) => {
   expect(actual.length).toBe(expected.length);
-  for (let i = 0; i < expected.length; i++) expect(Math.abs(actual[i] - expected[i])).toBeLessThan(tolerance * Math.max(1, Math.abs(expected[i])));
+  for (let i = 0; i < expected.length; i++)
+    expect(Math.abs(actual[i] - expected[i])).toBeLessThan(tolerance * Math.max(1, Math.abs(expected[i])));
 };
 const T = 5;
 const cell = (h: F, x: F, w: F, u: F, b: F) => tanh(add(add(matmul(h, w), matmul(x, u)), b));
@@ -76,20 +77,23 @@ const unrolled = ({ w, u, b, xs }: ReturnType<typeof rnnParts>, reverse = false)
   return add(total, sum(mul(h, 0.5)));
 };
 
-test.each([false, true])("a scanned RNN equals the unrolled one, in value, gradient and gradient of the gradient (reverse: %s)", async (reverse) => {
-  const parts = rnnParts();
-  const targets = [parts.w, parts.u, parts.b, parts.xs] as const;
-  const numbers = async (loss: F) => {
-    const first = grad(loss, targets);
-    const second = grad(
-      first.map((g) => sum(mul(sin(g), g))).reduce((a, b) => add(a, b)),
-      targets,
-    );
-    return readTensors([loss, ...first, ...second]);
-  };
-  const [a, b] = [await numbers(scanned(parts, reverse)), await numbers(unrolled(parts, reverse))];
-  for (const [i, array] of a.entries()) close(array, b[i], 1e-3);
-});
+test.each([false, true])(
+  "a scanned RNN equals the unrolled one, in value, gradient and gradient of the gradient (reverse: %s)",
+  async (reverse) => {
+    const parts = rnnParts();
+    const targets = [parts.w, parts.u, parts.b, parts.xs] as const;
+    const numbers = async (loss: F) => {
+      const first = grad(loss, targets);
+      const second = grad(
+        first.map((g) => sum(mul(sin(g), g))).reduce((a, b) => add(a, b)),
+        targets,
+      );
+      return readTensors([loss, ...first, ...second]);
+    };
+    const [a, b] = [await numbers(scanned(parts, reverse)), await numbers(unrolled(parts, reverse))];
+    for (const [i, array] of a.entries()) close(array, b[i], 1e-3);
+  },
+);
 
 test("the gradient's forward scan replaces the one for the value: two scans in all", () => {
   const parts = rnnParts();

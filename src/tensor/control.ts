@@ -19,16 +19,19 @@ export interface ScanOptions<C, X> {
 }
 
 /**
- * A loop inside the graph: `carry, y = step(carry, x)` for each slice x of the first axis of xs. Gives the last carry, and the
- * y of all steps stacked along a new first axis. It is not unrolled: the graph has one copy of the step. Gradients run back
- * through all steps.
+ * A loop inside the graph: `carry, y = step(carry, x)` for each slice x of the first axis of xs. Gives the last carry,
+ * and the y of all steps stacked along a new first axis. It is not unrolled: the graph has one copy of the step.
+ * Gradients run back through all steps.
  *
  * @example
  * const xs = tensor([1, 2, 3, 4]);
- * const { ys } = scan((total, x: Tensor<"f32">) => ({ carry: add(total, x), y: add(total, x) }), { init: zeros([]), xs });
- * await ys.toArray(); // [1, 3, 6, 10]
+ * const { ys } = scan((total, x: Tensor<"f32">) => ({ carry: add(total, x), y: add(total, x) }), { init: zeros([]), xs
+ * }); await ys.toArray(); // [1, 3, 6, 10]
  */
-export function scan<C, X = undefined, Y = undefined>(step: (carry: C, x: X) => { carry: C; y?: Y }, options: ScanOptions<C, X>): { carry: C; ys: Y } {
+export function scan<C, X = undefined, Y = undefined>(
+  step: (carry: C, x: X) => { carry: C; y?: Y },
+  options: ScanOptions<C, X>,
+): { carry: C; ys: Y } {
   const { init, xs, length, reverse } = known("scan", options, { init: true, xs: true, length: true, reverse: true });
   const carry = takeApart("scan", init);
   const sequences = takeApart("scan", xs);
@@ -52,7 +55,12 @@ export function scan<C, X = undefined, Y = undefined>(step: (carry: C, x: X) => 
  * const x = tensor(-2);
  * await cond(less(x, 0), x, (x) => neg(x), (x) => x).item(); // 2
  */
-export function cond<T, R>(condition: Tensor<"bool">, operands: T, thenBranch: (operands: T) => R, elseBranch: (operands: T) => R): R {
+export function cond<T, R>(
+  condition: Tensor<"bool">,
+  operands: T,
+  thenBranch: (operands: T) => R,
+  elseBranch: (operands: T) => R,
+): R {
   const given = takeApart("cond", operands);
   let result: ReturnType<typeof takeApart> | undefined;
   const branch = (fn: (operands: T) => R) => (values: readonly Value[]) => {
@@ -81,8 +89,8 @@ export function whileLoop<S>(condition: (state: S) => Tensor<"bool">, body: (sta
 }
 
 /**
- * fn, but what it computes inside is not kept for the gradient: the gradient computes it again. Costs one more forward pass
- * of fn, saves its memory. Chen et al. 2016, arXiv:1604.06174.
+ * fn, but what it computes inside is not kept for the gradient: the gradient computes it again. Costs one more forward
+ * pass of fn, saves its memory. Chen et al. 2016, arXiv:1604.06174.
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   return (...args) => {
@@ -97,8 +105,8 @@ export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => 
 }
 
 /**
- * fn with a gradient given by hand: `backward(dy, args, y)` gives one gradient for each argument. The result of fn is one
- * tensor, the arguments are tensors. Other tensors that fn uses get no gradient.
+ * fn with a gradient given by hand: `backward(dy, args, y)` gives one gradient for each argument. The result of fn is
+ * one tensor, the arguments are tensors. Other tensors that fn uses get no gradient.
  *
  * @example
  * const clamped = customGradient((x: Tensor<"f32">) => minimum(x, 1), (dy) => [dy]);
@@ -123,8 +131,8 @@ export function customGradient<A extends readonly Tensor[], R extends Tensor>(
 }
 
 /**
- * Forward mode: the value of fn and its directional derivative when the arguments move along the tangents. One pass, whatever
- * the number of results. With `grad` inside fn it gives Hessian-vector products.
+ * Forward mode: the value of fn and its directional derivative when the arguments move along the tangents. One pass,
+ * whatever the number of results. With `grad` inside fn it gives Hessian-vector products.
  *
  * @example
  * const x = tensor([1, 2, 3]);
@@ -132,15 +140,20 @@ export function customGradient<A extends readonly Tensor[], R extends Tensor>(
  * const { tangent } = jvp((x) => sum(mul(x, mul(x, x))), [x], [v]);
  * await tangent.item(); // 3
  */
-export function jvp<A extends readonly Tensor<FloatDType>[], R>(fn: (...args: A) => R, args: A, tangents: NoInfer<A>): { value: R; tangent: R } {
+export function jvp<A extends readonly Tensor<FloatDType>[], R>(
+  fn: (...args: A) => R,
+  args: A,
+  tangents: NoInfer<A>,
+): { value: R; tangent: R } {
   const result = takeApart("jvp", fn(...args));
   const derivatives = autodiff.pushForward(valuesOf(result.tensors), valuesOf(args), valuesOf(tangents));
   return { value: result.rebuild(result.tensors) as R, tangent: result.rebuild(tensorsOf(derivatives)) as R };
 }
 
 /**
- * fn for every example of a batch at once. fn is written for one example; the arguments of the result have the batch as a
- * further axis, the results as their axis 0. inAxes says which axis, for each argument: null for one that is the same for all.
+ * fn for every example of a batch at once. fn is written for one example; the arguments of the result have the batch as
+ * a further axis, the results as their axis 0. inAxes says which axis, for each argument: null for one that is the same
+ * for all.
  * @default axis 0 of every argument
  *
  * @example

@@ -40,7 +40,8 @@ export function variablesOf(leaves: readonly Node[]): Variable[] {
 /** What a run passes for a captured leaf. */
 export function argumentOf({ op }: Node): Argument {
   if (op instanceof VariableOp) return op.variable.buffer;
-  if (op instanceof DataOp) return op.buffer ?? { data: op.host as HostArray, shape: op.type.shape as readonly number[] };
+  if (op instanceof DataOp)
+    return op.buffer ?? { data: op.host as HostArray, shape: op.type.shape as readonly number[] };
   throw new GraphError({
     where: "run",
     expected: "a leaf that holds data",
@@ -56,8 +57,8 @@ interface HostData {
 }
 
 /**
- * Computes values and leaves the results on the device; host data is uploaded. Values run one after another, so that the
- * intermediate results of only one are in memory; equal graphs are compiled once.
+ * Computes values and leaves the results on the device; host data is uploaded. Values run one after another, so that
+ * the intermediate results of only one are in memory; equal graphs are compiled once.
  */
 export async function materialize(items: readonly (Value | HostData)[], device?: Device): Promise<DeviceBuffer[]> {
   const kept: Executable[] = [];
@@ -76,8 +77,14 @@ export async function materialize(items: readonly (Value | HostData)[], device?:
   }
 }
 
-/** Computes values in one run and leaves the results on the device. @throws RuntimeError when they will not fit into memory together */
-export async function computeTogether(values: readonly Value[], device: Device = defaultDevice()): Promise<DeviceBuffer[]> {
+/**
+ * Computes values in one run and leaves the results on the device. @throws RuntimeError when they will not fit into
+ * memory together
+ */
+export async function computeTogether(
+  values: readonly Value[],
+  device: Device = defaultDevice(),
+): Promise<DeviceBuffer[]> {
   return (await runOnce(values, device, false)) as DeviceBuffer[];
 }
 
@@ -106,13 +113,23 @@ function hostDataOf(value: Value): HostArray | undefined {
   return op instanceof DataOp ? op.host?.slice() : undefined;
 }
 
-/** Runs the graph of some values, on a device or where their numbers are. The executable is released at once, or added to `kept` for the caller to release. */
-async function runOnce(values: readonly Value[], on: Device | undefined, toHost: boolean, kept?: Executable[]): Promise<(HostArray | DeviceBuffer)[]> {
+/**
+ * Runs the graph of some values, on a device or where their numbers are. The executable is released at once, or added
+ * to `kept` for the caller to release.
+ */
+async function runOnce(
+  values: readonly Value[],
+  on: Device | undefined,
+  toHost: boolean,
+  kept?: Executable[],
+): Promise<(HostArray | DeviceBuffer)[]> {
   const leaves = capturedLeaves(values);
   // without a device named, where the numbers are
   const device = on ?? leaves.map(bufferOf).find((buffer) => buffer !== undefined)?.device ?? defaultDevice();
   await initializeVariables(variablesOf(leaves), device);
-  const foreign = topologicalOrder(values).find(({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op));
+  const foreign = topologicalOrder(values).find(
+    ({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op),
+  );
   if (foreign) argumentOf(foreign);
   const executable = device.compile(
     new Graph(

@@ -1,4 +1,12 @@
-import { type DType, Graph, GraphError, type HostArray, placeholder, type TensorType, type Value } from "../ir/index.ts";
+import {
+  type DType,
+  Graph,
+  GraphError,
+  type HostArray,
+  placeholder,
+  type TensorType,
+  type Value,
+} from "../ir/index.ts";
 import { capturedLeaves } from "./execute.ts";
 import { readTensors, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";
@@ -22,10 +30,15 @@ export interface CapturedWeight {
 }
 
 /** Traces a function of named tensors, whose sizes may be symbolic. @throws GraphError when it assigns variables */
-export function traceGraph(forward: (inputs: Record<string, Tensor>) => Record<string, Tensor>, inputs: Readonly<Record<string, TensorType>>): TracedGraph {
+export function traceGraph(
+  forward: (inputs: Record<string, Tensor>) => Record<string, Tensor>,
+  inputs: Readonly<Record<string, TensorType>>,
+): TracedGraph {
   const placeholders = Object.entries(inputs).map(([name, type]) => [name, placeholder(name, type)] as const);
   const trace = new Trace();
-  const results = Object.entries(traced(trace, () => forward(Object.fromEntries(placeholders.map(([name, value]) => [name, new Tensor(value)])))));
+  const results = Object.entries(
+    traced(trace, () => forward(Object.fromEntries(placeholders.map(([name, value]) => [name, new Tensor(value)])))),
+  );
   if (trace.updates.size > 0) {
     throw new GraphError({
       where: "export",
@@ -39,7 +52,13 @@ export function traceGraph(forward: (inputs: Record<string, Tensor>) => Record<s
     const [value] = node.outputs;
     const { dtype, shape } = value;
     const variable = node.op instanceof VariableOp ? node.op.variable : undefined;
-    return { value, variable, dtype, shape: shape as readonly number[], read: async () => (await readTensors([new Tensor(value)]))[0] };
+    return {
+      value,
+      variable,
+      dtype,
+      shape: shape as readonly number[],
+      read: async () => (await readTensors([new Tensor(value)]))[0],
+    };
   });
   const graph = new Graph([...placeholders.map(([, value]) => value), ...captured.map(({ value }) => value)], outputs);
   return { graph, outputNames: results.map(([name]) => name), captured };

@@ -10,5 +10,14 @@ export * from "./functions/index.ts";
 export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";
 export { autocast, LossScaler, type LossScalerOptions } from "./precision.ts";
 export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
-export { constant, fromHost, type NestedNumbers, readTensors, Tensor, type TensorLike, type TensorOptions, tensor } from "./tensor.ts";
+export {
+  constant,
+  fromHost,
+  type NestedNumbers,
+  readTensors,
+  Tensor,
+  type TensorLike,
+  type TensorOptions,
+  tensor,
+} from "./tensor.ts";
 export { type Initial, initializeVariables, lengthenVariables, Variable, type VariableOptions } from "./variable.ts";

@@ -25,22 +25,44 @@ const calls: Record<string, () => unknown> = {
   Variable: () => new k.Variable({ dtype: "f32", shape: [], ...wrong }, Float32Array.of(1)),
   LossScaler: () => new k.LossScaler(wrong),
   ...Object.fromEntries(
-    (["sum", "prod", "max", "min", "mean", "variance", "standardDeviation", "logSumExp", "norm", "any", "all", "argmax", "argmin"] as const).map((name) => [
-      name,
-      () => functions[name](x, wrong),
-    ]),
+    (
+      [
+        "sum",
+        "prod",
+        "max",
+        "min",
+        "mean",
+        "variance",
+        "standardDeviation",
+        "logSumExp",
+        "norm",
+        "any",
+        "all",
+        "argmax",
+        "argmin",
+      ] as const
+    ).map((name) => [name, () => functions[name](x, wrong)]),
   ),
   ...Object.fromEntries(
-    (["cumsum", "sort", "argsort", "softplus", "clip", "slice", "diagonal", "l2Normalize", "localResponseNorm", "fakeQuantize"] as const).map((name) => [
-      name,
-      () => functions[name](x, wrong),
-    ]),
+    (
+      [
+        "cumsum",
+        "sort",
+        "argsort",
+        "softplus",
+        "clip",
+        "slice",
+        "diagonal",
+        "l2Normalize",
+        "localResponseNorm",
+        "fakeQuantize",
+      ] as const
+    ).map((name) => [name, () => functions[name](x, wrong)]),
   ),
   ...Object.fromEntries(
-    (["maxPool", "averagePool", "interpolate", "unfold", "fold", "fft", "ifft", "rfft", "irfft"] as const).map((name) => [
-      name,
-      () => functions[name](image, wrong),
-    ]),
+    (["maxPool", "averagePool", "interpolate", "unfold", "fold", "fft", "ifft", "rfft", "irfft"] as const).map(
+      (name) => [name, () => functions[name](image, wrong)],
+    ),
   ),
   topk: () => k.topk(x, 1, wrong),
   pad: () => k.pad(x, [[1, 1]], wrong),
@@ -68,12 +90,16 @@ test.each(Object.entries(calls))("%s refuses an option that it does not know", (
 });
 
 test("the nearest option is named", () => {
-  expect(() => k.sum(x, { axis: 0 } as Anything)).toThrow(/^sum: expected one of the options axes, keepDims; received "axis"\. Fix: did you mean "axes"\?/);
+  expect(() => k.sum(x, { axis: 0 } as Anything)).toThrow(
+    /^sum: expected one of the options axes, keepDims; received "axis"\. Fix: did you mean "axes"\?/,
+  );
   expect(() => k.sum(x, 0 as Anything)).toThrow(/^sum: expected an object of the options axes, keepDims; received 0/);
 });
 
 test("a dtype of another program is named with ours", () => {
-  expect(() => k.tensor([1], { dtype: "float32" as "f32" })).toThrow(/^tensor: expected a dtype of f32.*; received "float32"\. Fix: did you mean "f32"\?/);
+  expect(() => k.tensor([1], { dtype: "float32" as "f32" })).toThrow(
+    /^tensor: expected a dtype of f32.*; received "float32"\. Fix: did you mean "f32"\?/,
+  );
   expect(() => k.cast(x, "double" as "f32")).toThrow(/^cast: .*received "double"/);
   expect(() => k.zeros([1], "int64" as "i64")).toThrow(/did you mean "i64"/);
   expect(() => k.arange(3, "long" as "i64")).toThrow(/did you mean "i64"/);
@@ -105,18 +131,32 @@ test("operands of two dtypes are found by TypeScript too", () => {
 });
 
 test("lists of one dtype, of an unknown one and of any are joined", () => {
-  const joined = <D extends DType>(a: k.Tensor<D>, rest: readonly k.Tensor<D>[]): k.Tensor<D>[] => [k.concat([a, a]), k.stack(rest), k.concat([a, ...rest])];
+  const joined = <D extends DType>(a: k.Tensor<D>, rest: readonly k.Tensor<D>[]): k.Tensor<D>[] => [
+    k.concat([a, a]),
+    k.stack(rest),
+    k.concat([a, ...rest]),
+  ];
   const unknown: k.Tensor = x;
-  const all: k.Tensor[] = [k.concat([unknown, x]), k.stack([x, unknown, unknown]), k.concat([x, x].map((each): k.Tensor => each))];
+  const all: k.Tensor[] = [
+    k.concat([unknown, x]),
+    k.stack([x, unknown, unknown]),
+    k.concat([x, x].map((each): k.Tensor => each)),
+  ];
   const known: k.Tensor<"f32"> = k.concat([x, k.neg(x)]);
   for (const each of [...joined(x, [x, x]), ...all, known]) expect(each.dtype).toBe("f32");
 });
 
 test("models, pipelines and training refuse unknown options, and no model at all", async () => {
-  await expect(fromPretrained("x", { tsak: "causal-lm" } as Anything)).rejects.toThrow(/^fromPretrained: .*received "tsak"\. Fix: did you mean "task"\?/);
+  await expect(fromPretrained("x", { tsak: "causal-lm" } as Anything)).rejects.toThrow(
+    /^fromPretrained: .*received "tsak"\. Fix: did you mean "task"\?/,
+  );
   await expect((fromPretrained as Anything)()).rejects.toThrow(/^model: expected a folder.*; received nothing/);
-  await expect(pipeline("fill-mask", "x", { tokeniser: "y" } as Anything)).rejects.toThrow(/^pipeline: .*did you mean "tokenizer"\?/);
+  await expect(pipeline("fill-mask", "x", { tokeniser: "y" } as Anything)).rejects.toThrow(
+    /^pipeline: .*did you mean "tokenizer"\?/,
+  );
   await expect((pipeline as Anything)("fill-mask")).rejects.toThrow(/^model: expected a folder/);
-  await expect(savePretrained({} as Anything, "x", { dtyp: "f16" } as Anything)).rejects.toThrow(/^savePretrained: .*did you mean "dtype"\?/);
+  await expect(savePretrained({} as Anything, "x", { dtyp: "f16" } as Anything)).rejects.toThrow(
+    /^savePretrained: .*did you mean "dtype"\?/,
+  );
   await expect(train({ step: 1 } as Anything).next()).rejects.toThrow(/^train: .*did you mean "steps"\?/);
 });

@@ -7,8 +7,9 @@ import { currentTrace } from "./trace.ts";
 import { Variable } from "./variable.ts";
 
 /**
- * The same tensor with its products computed in bf16 or f16, and what is sensitive in f32. Use it on a loss before `grad`:
- * variables stay in f32 and get f32 gradients. With f16 scale the loss too (LossScaler), or small gradients become 0.
+ * The same tensor with its products computed in bf16 or f16, and what is sensitive in f32. Use it on a loss before
+ * `grad`: variables stay in f32 and get f32 gradients. With f16 scale the loss too (LossScaler), or small gradients
+ * become 0.
  *
  * @example
  * const x = tensor([[1, 2]]);
@@ -30,8 +31,8 @@ export interface LossScalerOptions {
 }
 
 /**
- * Dynamic loss scaling for f16: gradients are computed of the loss times a scale, so that small ones are not rounded to 0, and
- * divided by it again. A step whose gradients overflow changes nothing but the scale. Micikevicius et al. 2018,
+ * Dynamic loss scaling for f16: gradients are computed of the loss times a scale, so that small ones are not rounded to
+ * 0, and divided by it again. A step whose gradients overflow changes nothing but the scale. Micikevicius et al. 2018,
  * arXiv:1710.03740, section 3.2; the schedule is PyTorch's GradScaler.
  */
 export class LossScaler {
@@ -43,7 +44,12 @@ export class LossScaler {
 
   constructor(options: LossScalerOptions = {}) {
     const names = { initialScale: true, growthFactor: true, backoffFactor: true, growthInterval: true } as const;
-    const { initialScale = 65536, growthFactor = 2, backoffFactor = 0.5, growthInterval = 2000 } = known("LossScaler", options, names);
+    const {
+      initialScale = 65536,
+      growthFactor = 2,
+      backoffFactor = 0.5,
+      growthInterval = 2000,
+    } = known("LossScaler", options, names);
     this.options = { initialScale, growthFactor, backoffFactor, growthInterval };
     this.scale = new Variable({ name: "lossScale", dtype: "f32", shape: [] }, Float32Array.of(initialScale));
     this.goodSteps = new Variable({ name: "goodSteps", dtype: "i32", shape: [] }, Int32Array.of(0));
@@ -67,7 +73,10 @@ export class LossScaler {
     targets: T,
   ): { gradients: GradientsOf<T>; areFinite: Tensor<"bool"> } {
     const scale = this.scale.value.value;
-    const raw = grad(new Tensor<FloatDType>(ops.mul(loss.value, ops.cast(scale, loss.dtype))), targets) as readonly Tensor[];
+    const raw = grad(
+      new Tensor<FloatDType>(ops.mul(loss.value, ops.cast(scale, loss.dtype))),
+      targets,
+    ) as readonly Tensor[];
     const unscaled = raw.map(({ value }) => ops.div(value, ops.cast(scale, value.dtype)));
     // x - x is 0 for finite x and NaN otherwise
     const checks = unscaled.map((value) => ops.sum(ops.cast(ops.sub(value, value), "f32")));
@@ -75,10 +84,15 @@ export class LossScaler {
       checks.reduce((a: Value, b: Value) => ops.add(a, b)),
       0,
     );
-    return { gradients: unscaled.map((value) => new Tensor(value)) as GradientsOf<T>, areFinite: new Tensor(areFinite) };
+    return {
+      gradients: unscaled.map((value) => new Tensor(value)) as GradientsOf<T>,
+      areFinite: new Tensor(areFinite),
+    };
   }
 
-  /** Runs `update`, whose assignments take effect only if the gradients were finite, and moves the scale. In a trace. */
+  /**
+   * Runs `update`, whose assignments take effect only if the gradients were finite, and moves the scale. In a trace.
+   */
   step(areFinite: Tensor<"bool">, update: () => void): void {
     const trace = currentTrace();
     if (!trace) {

@@ -17,12 +17,14 @@ test("uniform numbers fill [0, 1) evenly (chi-squared over 100 bins)", async () 
 });
 
 test("neighbours, and streams of related keys, are not correlated", async () => {
-  const correlation = (a: Float32Array, b: Float32Array) => a.reduce((sum, x, i) => sum + (x - 0.5) * (b[i] - 0.5), 0) / (a.length / 12);
+  const correlation = (a: Float32Array, b: Float32Array) =>
+    a.reduce((sum, x, i) => sum + (x - 0.5) * (b[i] - 0.5), 0) / (a.length / 12);
   const keys = [randomKey(7), randomKey(8), ...randomKey(7).split(2), randomKey(7).fold(1).fold(0)];
   const streams = await Promise.all(keys.map((key) => uniform(key, [COUNT]).read()));
   const limit = 5 / Math.sqrt(COUNT);
   for (const [i, a] of streams.entries()) {
-    for (const b of streams.slice(i + 1)) if (i !== 2 || b !== streams[4]) expect(Math.abs(correlation(a, b))).toBeLessThan(limit);
+    for (const b of streams.slice(i + 1))
+      if (i !== 2 || b !== streams[4]) expect(Math.abs(correlation(a, b))).toBeLessThan(limit);
     for (const lag of [1, 2, 64]) expect(Math.abs(correlation(a.slice(lag), a.slice(0, -lag)))).toBeLessThan(limit);
   }
 });
@@ -36,7 +38,10 @@ test("normal numbers have the moments of the normal distribution", async () => {
 test("the runtime and the reference draw the same numbers, on the host and in a graph", async () => {
   const key = randomKey(11).fold(5);
   const drawn = uniform(key, [3, 4]);
-  const [plain] = evaluate([drawn.value], new Map([[key.bits.value, hostTensor([2], Array.from(await key.bits.read()))]]));
+  const [plain] = evaluate(
+    [drawn.value],
+    new Map([[key.bits.value, hostTensor([2], Array.from(await key.bits.read()))]]),
+  );
   expect(Array.from(await drawn.read())).toEqual(Array.from(plain.data));
   const inGraph = compile((bits: Tensor<"i32">, step: Tensor<"i32">) => new RandomKey(bits).fold(step).bits);
   const { tensor } = await import("./index.ts");

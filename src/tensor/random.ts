@@ -3,8 +3,8 @@ import * as ops from "../ops/index.ts";
 import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
 
 /**
- * The seed of random numbers. A key gives the same numbers each time it is used: derive a new one with `split` or `fold`
- * for each use. Keys work inside compiled functions too.
+ * The seed of random numbers. A key gives the same numbers each time it is used: derive a new one with `split` or
+ * `fold` for each use. Keys work inside compiled functions too.
  */
 export class RandomKey {
   /** i32 [2] */
@@ -21,7 +21,9 @@ export class RandomKey {
   /** A key for use number `index`, unrelated to this one and to those of other indices. */
   fold(index: number | Tensor<"i32">): RandomKey {
     if (this.host && typeof index === "number") return new RandomKey(ops.foldKeyOnHost(this.host, index));
-    return new RandomKey(new Tensor<"i32">(ops.foldKey(this.bits.value, typeof index === "number" ? index : index.value)));
+    return new RandomKey(
+      new Tensor<"i32">(ops.foldKey(this.bits.value, typeof index === "number" ? index : index.value)),
+    );
   }
 
   /** `count` unrelated keys. */
@@ -42,7 +44,11 @@ export function uniform(key: RandomKey, shape: Shape, options: { low?: number; h
 }
 
 /** Normal f32 numbers. */
-export function normal(key: RandomKey, shape: Shape, options: { mean?: number; standardDeviation?: number } = {}): Tensor<"f32"> {
+export function normal(
+  key: RandomKey,
+  shape: Shape,
+  options: { mean?: number; standardDeviation?: number } = {},
+): Tensor<"f32"> {
   const { mean = 0, standardDeviation = 1 } = known("normal", options, { mean: true, standardDeviation: true });
   return new Tensor(ops.add(ops.mul(ops.randomNormal(key.bits.value, shape), standardDeviation), mean));
 }

@@ -2,20 +2,33 @@ import { OptionError } from "../ir/index.ts";
 import { Tensor } from "./tensor.ts";
 
 /** What arguments and results are made of: tensors, and arrays and plain objects of such. */
-export type Structure = Tensor | number | string | boolean | undefined | null | readonly Structure[] | { readonly [key: string]: Structure };
+export type Structure =
+  | Tensor
+  | number
+  | string
+  | boolean
+  | undefined
+  | null
+  | readonly Structure[]
+  | { readonly [key: string]: Structure };
 
 /** The same structure with each tensor or number replaced. */
 export function mapStructure(x: Structure, replace: (leaf: Tensor | number) => unknown): unknown {
   if (x instanceof Tensor || typeof x === "number") return replace(x);
   if (Array.isArray(x)) return x.map((child) => mapStructure(child, replace));
   if (x !== null && typeof x === "object") {
-    return Object.fromEntries(Object.entries(x as Record<string, Structure>).map(([key, child]) => [key, mapStructure(child, replace)]));
+    return Object.fromEntries(
+      Object.entries(x as Record<string, Structure>).map(([key, child]) => [key, mapStructure(child, replace)]),
+    );
   }
   return x;
 }
 
 /** The tensors of a structure in order, and a function that puts others in their places. */
-export function takeApart(where: string, x: unknown): { tensors: Tensor[]; rebuild: (tensors: readonly Tensor[]) => unknown } {
+export function takeApart(
+  where: string,
+  x: unknown,
+): { tensors: Tensor[]; rebuild: (tensors: readonly Tensor[]) => unknown } {
   const tensors: Tensor[] = [];
   const positions = mapStructure(x as Structure, (leaf) => {
     if (typeof leaf === "number") {

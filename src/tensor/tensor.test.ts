@@ -98,7 +98,10 @@ describe("gradients", () => {
   });
 
   test("valueAndGrad gives both", async () => {
-    const { value, gradients } = valueAndGrad((x: Tensor<"f32">, y: Tensor<"f32">) => sum(mul(x, y)))(tensor([1, 2]), tensor([3, 4]));
+    const { value, gradients } = valueAndGrad((x: Tensor<"f32">, y: Tensor<"f32">) => sum(mul(x, y)))(
+      tensor([1, 2]),
+      tensor([3, 4]),
+    );
     expect(await value.item()).toBe(11);
     expect(await Promise.all(gradients.map((g) => g.toArray()))).toEqual([
       [3, 4],
@@ -148,7 +151,9 @@ describe("compile", () => {
       double.dispose();
       variable.dispose();
     }
-    expect(() => new Variable({ dtype: "f32", shape: [5] }, new HalfArray("f16", new Uint16Array(4)))).toThrow(/4 numbers/);
+    expect(() => new Variable({ dtype: "f32", shape: [5] }, new HalfArray("f16", new Uint16Array(4)))).toThrow(
+      /4 numbers/,
+    );
   });
 
   test("swaps variables, and rolls back", async () => {
@@ -224,7 +229,9 @@ describe("compile", () => {
   test("mistakes are named", async () => {
     const outside = new Variable({ name: "w", dtype: "f32", shape: [1] }, new Float32Array(1));
     expect(() => outside.assign(tensor([1]))).toThrow(/assign to w.*inside a function passed to compile/);
-    expect(() => new Variable({ name: "w", dtype: "f32", shape: [2] }, new Float32Array(1))).toThrow(/variable w: expected f32\[2\]; received 1 numbers/);
+    expect(() => new Variable({ name: "w", dtype: "f32", shape: [2] }, new Float32Array(1))).toThrow(
+      /variable w: expected f32\[2\]; received 1 numbers/,
+    );
     await expect(compile(async () => tensor(1))()).rejects.toThrow(/a synchronous function/);
     let leaked: Tensor<"f32"> | undefined;
     await compile((x: Tensor<"f32">) => {

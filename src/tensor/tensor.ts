@@ -39,8 +39,8 @@ export type TensorLike<D extends DType = DType> = Tensor<D> | number;
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
 
 /**
- * An immutable, typed array of numbers: a node in a graph. Nothing is computed until `read`, `item` or a compiled function
- * asks for numbers.
+ * An immutable, typed array of numbers: a node in a graph. Nothing is computed until `read`, `item` or a compiled
+ * function asks for numbers.
  *
  * @example
  * const x = tensor([[1, 2], [3, 4]]);
@@ -77,7 +77,12 @@ export class Tensor<D extends DType = DType> {
   async item(): Promise<number> {
     const data = await this.read();
     if (data.length !== 1) {
-      throw new ShapeError({ where: "item", expected: "a tensor with one element", received: describe(this.value), fix: "use read() or toArray()" });
+      throw new ShapeError({
+        where: "item",
+        expected: "a tensor with one element",
+        received: describe(this.value),
+        fix: "use read() or toArray()",
+      });
     }
     return toNumbers(this.dtype, data)[0];
   }
@@ -117,7 +122,13 @@ export class Tensor<D extends DType = DType> {
   }
   /** Matrix product over the last two axes. */
   matmul(other: Tensor<D>, options?: ops.MatmulOptions): Tensor<D> {
-    return new Tensor(ops.matmul(this.value, other.value, known("matmul", options, { transposeA: true, transposeB: true, scale: true })));
+    return new Tensor(
+      ops.matmul(
+        this.value,
+        other.value,
+        known("matmul", options, { transposeA: true, transposeB: true, scale: true }),
+      ),
+    );
   }
   /** Sum over axes. @default all axes */
   sum(options?: ops.ReduceOptions): Tensor<D> {
@@ -137,7 +148,9 @@ export class Tensor<D extends DType = DType> {
   }
   /** Part of one axis. */
   slice(options: ops.SliceOptions): Tensor<D> {
-    return new Tensor(ops.slice(this.value, known("slice", options, { axis: true, start: true, end: true, step: true })));
+    return new Tensor(
+      ops.slice(this.value, known("slice", options, { axis: true, start: true, end: true, step: true })),
+    );
   }
   /** The tensor at index `index` of the first axis. */
   at(index: number): Tensor<D> {
@@ -151,7 +164,9 @@ export class Tensor<D extends DType = DType> {
         fix: "check the shape",
       });
     }
-    return new Tensor(ops.reshape(ops.slice(this.value, { axis: 0, start: position, end: position + 1 }), this.shape.slice(1)));
+    return new Tensor(
+      ops.reshape(ops.slice(this.value, { axis: 0, start: position, end: position + 1 }), this.shape.slice(1)),
+    );
   }
   /** Converts to another dtype. */
   cast<E extends DType>(to: E): Tensor<E> {
@@ -188,7 +203,11 @@ function shapeOf(nested: NestedNumbers): number[] {
   return Array.isArray(nested) ? [nested.length, ...(nested.length > 0 ? shapeOf(nested[0]) : [])] : [];
 }
 
-function flatten(nested: NestedNumbers, shape: readonly number[], out: (number | boolean)[] = []): (number | boolean)[] {
+function flatten(
+  nested: NestedNumbers,
+  shape: readonly number[],
+  out: (number | boolean)[] = [],
+): (number | boolean)[] {
   if (!Array.isArray(nested)) {
     if (shape.length > 0) throw raggedError(nested);
     out.push(nested as number | boolean);
@@ -201,7 +220,12 @@ function flatten(nested: NestedNumbers, shape: readonly number[], out: (number |
 
 function raggedError(at: NestedNumbers): ShapeError {
   const received = JSON.stringify(at)?.slice(0, 60);
-  return new ShapeError({ where: "tensor", expected: "nested arrays of equal lengths", received, fix: "pad the shorter rows" });
+  return new ShapeError({
+    where: "tensor",
+    expected: "nested arrays of equal lengths",
+    received,
+    fix: "pad the shorter rows",
+  });
 }
 
 const dtypeOfArray = (data: HostArray): DType => {
@@ -241,7 +265,10 @@ export interface TensorOptions<D extends DType> {
  * tensor([[1, 2, 3], [4, 5, 6]]).shape; // [2, 3]
  * tensor([1, 2, 3], { dtype: "i32" }).dtype; // "i32"
  */
-export function tensor<const T extends NestedNumbers | HostArray, D extends DType = DTypeOf<T>>(data: T, options: TensorOptions<D> = {}): Tensor<D> {
+export function tensor<const T extends NestedNumbers | HostArray, D extends DType = DTypeOf<T>>(
+  data: T,
+  options: TensorOptions<D> = {},
+): Tensor<D> {
   const { dtype, shape } = known("tensor", options, { dtype: true, shape: true });
   const isTyped = ArrayBuffer.isView(data);
   const type = dtype !== undefined ? requireDType("tensor", dtype) : isTyped ? dtypeOfArray(data as HostArray) : "f32";
@@ -258,14 +285,16 @@ export function tensor<const T extends NestedNumbers | HostArray, D extends DTyp
   }
   const isStored =
     isTyped &&
-    (dtypeOfArray(flat as HostArray) === type || ((type === "bf16" || type === "bool") && flat instanceof (type === "bool" ? Uint8Array : Uint16Array)));
+    (dtypeOfArray(flat as HostArray) === type ||
+      ((type === "bf16" || type === "bool") && flat instanceof (type === "bool" ? Uint8Array : Uint16Array)));
   const host = isStored ? (flat as HostArray) : hostArrayFrom(type, flat as ArrayLike<number>);
   return fromHost(type, sizes, host as never) as Tensor<D>;
 }
 
 /**
- * Numbers that become a part of each graph that uses them, and not one of its inputs: the runtime may then bring them into another order in
- * advance. For weights that never change; each graph has its own copy. `data` is in the dtype's form, and not copied.
+ * Numbers that become a part of each graph that uses them, and not one of its inputs: the runtime may then bring them
+ * into another order in advance. For weights that never change; each graph has its own copy. `data` is in the dtype's
+ * form, and not copied.
  */
 export function constant<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D]): Tensor<D> {
   return new Tensor(constantValue(data, { dtype, shape }));

@@ -38,15 +38,15 @@ export interface VariableOptions<D extends DType> {
   dtype: D;
   shape: readonly number[];
   /**
-   * For each axis a name, such as "S", when `lengthenVariables` may change its size, and null otherwise: functions are then
-   * compiled once for all sizes. @default no axis changes
+   * For each axis a name, such as "S", when `lengthenVariables` may change its size, and null otherwise: functions are
+   * then compiled once for all sizes. @default no axis changes
    */
   symbolicSizes?: readonly (string | null)[];
 }
 
 /**
- * State that outlives a run of a graph: a parameter, an optimizer's moment, a cache. Inside a traced function `value` is
- * its current tensor and `assign` gives it a new one, which takes effect when the compiled function has run.
+ * State that outlives a run of a graph: a parameter, an optimizer's moment, a cache. Inside a traced function `value`
+ * is its current tensor and `assign` gives it a new one, which takes effect when the compiled function has run.
  */
 export class Variable<D extends DType = DType> {
   readonly name: string;
@@ -58,7 +58,12 @@ export class Variable<D extends DType = DType> {
   private readonly leaf: Value;
 
   constructor(options: VariableOptions<D>, initial: Initial<D>) {
-    const { name = "variable", dtype, shape, symbolicSizes } = known("Variable", options, { name: true, dtype: true, shape: true, symbolicSizes: true });
+    const {
+      name = "variable",
+      dtype,
+      shape,
+      symbolicSizes,
+    } = known("Variable", options, { name: true, dtype: true, shape: true, symbolicSizes: true });
     this.name = name;
     this.dtype = requireDType("Variable", dtype);
     this.sizes = shape;
@@ -80,10 +85,17 @@ export class Variable<D extends DType = DType> {
   private checked(initial: Initial<D>, shape: Shape): Initial<D> {
     const received = initial instanceof Tensor ? describe(initial.value) : `${initial.length} numbers`;
     const fits =
-      initial instanceof Tensor ? initial.dtype === this.dtype && shapesEqual(initial.shape, shape) : initial.length === this.shape.reduce((a, b) => a * b, 1);
+      initial instanceof Tensor
+        ? initial.dtype === this.dtype && shapesEqual(initial.shape, shape)
+        : initial.length === this.shape.reduce((a, b) => a * b, 1);
     if (fits) return initial;
     const expected = describe({ dtype: this.dtype, shape });
-    throw new ShapeError({ where: `variable ${this.name}`, expected, received, fix: "give a value of the variable's shape and dtype" });
+    throw new ShapeError({
+      where: `variable ${this.name}`,
+      expected,
+      received,
+      fix: "give a value of the variable's shape and dtype",
+    });
   }
 
   /** The current value: in a traced function after `assign`, the assigned one. */
@@ -122,7 +134,8 @@ export class Variable<D extends DType = DType> {
   /** A copy of the current numbers. */
   async read(): Promise<HostArrays[D]> {
     if (this.initial instanceof HalfArray) return this.initial.widened() as HostArrays[D];
-    if (this.initial !== undefined && !(this.initial instanceof Tensor)) return (this.initial as HostArrays[D]).slice() as HostArrays[D];
+    if (this.initial !== undefined && !(this.initial instanceof Tensor))
+      return (this.initial as HostArrays[D]).slice() as HostArrays[D];
     await initializeVariables([this as unknown as Variable]);
     return (await (this.stored as DeviceBuffer).read()) as HostArrays[D];
   }
@@ -140,7 +153,12 @@ export class Variable<D extends DType = DType> {
   /** @internal */
   get buffer(): DeviceBuffer {
     if (this.stored) return this.stored;
-    throw new RuntimeError({ where: `variable ${this.name}`, expected: "a value", received: "none: it was disposed", fix: "set a new value" });
+    throw new RuntimeError({
+      where: `variable ${this.name}`,
+      expected: "a value",
+      received: "none: it was disposed",
+      fix: "set a new value",
+    });
   }
 
   /** Counts a change of the value that a run makes. @internal */
@@ -166,7 +184,8 @@ export class Variable<D extends DType = DType> {
 }
 
 /** Whether a variable has a value that is not on a device yet. */
-export const isWaiting = (variable: Variable): boolean => !variable.isInitialized && variable.pendingInitial !== undefined;
+export const isWaiting = (variable: Variable): boolean =>
+  !variable.isInitialized && variable.pendingInitial !== undefined;
 
 /** Puts the values of variables on their device; initial values that are tensors are computed by one graph together. */
 export async function initializeVariables(variables: readonly Variable[], on?: Device): Promise<void> {
@@ -190,7 +209,11 @@ const underWay = new WeakMap<Variable, Promise<void>>();
 async function place(variables: readonly Variable[], on?: Device): Promise<void> {
   const initials = variables.map((variable) => variable.pendingInitial as Initial<DType>);
   const buffers = await materialize(
-    initials.map((initial, i) => (initial instanceof Tensor ? initial.value : { dtype: variables[i].dtype, shape: variables[i].shape, data: initial })),
+    initials.map((initial, i) =>
+      initial instanceof Tensor
+        ? initial.value
+        : { dtype: variables[i].dtype, shape: variables[i].shape, data: initial },
+    ),
     on,
   );
   variables.forEach((variable, i) => {
@@ -200,8 +223,8 @@ async function place(variables: readonly Variable[], on?: Device): Promise<void>
 }
 
 /**
- * Makes an axis of symbolic size longer, of variables of one shape: what is there stays at its beginning, and what is new is 0. Costs one copy of
- * their numbers, and while it is made the memory of both.
+ * Makes an axis of symbolic size longer, of variables of one shape: what is there stays at its beginning, and what is
+ * new is 0. Costs one copy of their numbers, and while it is made the memory of both.
  * @throws RuntimeError when the memory is not there; nothing is changed then
  */
 export async function lengthenVariables(variables: readonly Variable[], axis: number, size: number): Promise<void> {

@@ -3,7 +3,9 @@ import * as ops from "../ops/index.ts";
 
 /** Whether each node's results have a NaN, in the order in which they are computed: i32, one for each. */
 export function watchNans(outputs: readonly Value[]): { watched: Node[]; flags: Value } | undefined {
-  const watched = topologicalOrder(outputs).filter(({ inputs, outputs }) => inputs.length > 0 && outputs.some(({ dtype }) => isFloat(dtype)));
+  const watched = topologicalOrder(outputs).filter(
+    ({ inputs, outputs }) => inputs.length > 0 && outputs.some(({ dtype }) => isFloat(dtype)),
+  );
   if (watched.length === 0) return undefined;
   const flagOf = (value: Value) => ops.reshape(ops.cast(ops.any(ops.isNan(value)), "i32"), [1]);
   const flags = watched.map((node) =>

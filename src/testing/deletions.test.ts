@@ -7,17 +7,23 @@ import { pull, removeRepository } from "../hub/index.ts";
 import { removeRun, runFolder } from "../train/index.ts";
 import { hostileNames } from "./hostile-names.ts";
 
-/** Everything that removes or replaces files, and what it may touch. Whoever adds to it adds a reason and, where a name decides, a hostile one below. */
+/**
+ * Everything that removes or replaces files, and what it may touch. Whoever adds to it adds a reason and, where a name
+ * decides, a hostile one below.
+ */
 const deletions: Readonly<Record<string, string>> = {
-  "cli/train.ts": "a folder in the system's folder for temporary files, which it made, with the text from standard input",
+  "cli/train.ts":
+    "a folder in the system's folder for temporary files, which it made, with the text from standard input",
   "files/atomic.ts": "its own temporary file; its own .tmp and .old of a folder that it replaces",
   "files/lock.ts": "its own entry, and those of processes that are gone, in a folder that ends in .lock",
-  "hub/cached.ts": "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
+  "hub/cached.ts":
+    "kindling rm: what a hub's client wrote into a repository's folder in the cache; nothing where there is any other file",
   "hub/pull.ts": "blobs and links in the cache, below a repository's folder, whose name was checked",
   "models/save-pretrained.ts": "weights of an earlier save that would be read in place of the new ones, by their names",
   "runtime/graph-cache.ts": "its own temporary files in the cache of compiled graphs",
   "runtime/platform-node.ts": "a folder in the system's folder for temporary files, which it made",
-  "tokenizers/open-file.ts": "files of the tokenizer that was in a folder before another is saved there, by the names that Tokenizer.open reads",
+  "tokenizers/open-file.ts":
+    "files of the tokenizer that was in a folder before another is saved there, by the names that Tokenizer.open reads",
   "train/run-folder.ts": "the files of a run: train --restart, and removeRun; nothing where there is any other file",
 };
 const removes = /\b(rm|rmdir|unlink|rename|truncate)(Sync)?\(/;
@@ -30,13 +36,16 @@ afterAll(() => rm(root, { recursive: true }));
 
 test("all that removes files is listed", async () => {
   const source = fileURLToPath(new URL("..", import.meta.url));
-  const names = (await readdir(source, { recursive: true })).filter((name) => /\.(ts|mjs)$/.test(name) && !/\.test\.ts$|^testing/.test(name));
+  const names = (await readdir(source, { recursive: true })).filter(
+    (name) => /\.(ts|mjs)$/.test(name) && !/\.test\.ts$|^testing/.test(name),
+  );
   const found: string[] = [];
   for (const name of names) {
     const text = await readFile(join(source, name), "utf8");
     if (/from "node:fs(\/promises)?"/.test(text) && removes.test(text)) found.push(name.replaceAll("\\", "/"));
   }
-  expect(found.sort()).toEqual([...Object.keys(deletions), "data/prepare.ts"].sort()); // which cuts off the end of a file it is writing
+  // which cuts off the end of a file it is writing
+  expect(found.sort()).toEqual([...Object.keys(deletions), "data/prepare.ts"].sort());
 });
 
 test.each(hostileNames)("the name %j removes nothing", async (name) => {

@@ -1,4 +1,7 @@
-/** The largest differences from transformers that tests of models have seen: golden/differences.json, written where KINDLING_RECORD is set. */
+/**
+ * The largest differences from transformers that tests of models have seen: golden/differences.json, written where
+ * KINDLING_RECORD is set.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -25,10 +28,14 @@ export class Differences {
 
   save(): void {
     if (!process.env.KINDLING_RECORD) return;
-    const all = { ...readDifferences(), ...Object.fromEntries([...this.seen].map(([name, seen]) => [name, rounded(seen)])) };
+    const all = {
+      ...readDifferences(),
+      ...Object.fromEntries([...this.seen].map(([name, seen]) => [name, rounded(seen)])),
+    };
     const sorted = Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1)));
     writeFileSync(path, `${JSON.stringify(sorted, null, 2)}\n`);
   }
 }
 
-const rounded = (seen: Seen) => Object.fromEntries(Object.entries(seen).map(([kind, value]) => [kind, Number(value.toPrecision(2))]));
+const rounded = (seen: Seen) =>
+  Object.fromEntries(Object.entries(seen).map(([kind, value]) => [kind, Number(value.toPrecision(2))]));

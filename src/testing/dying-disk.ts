@@ -1,20 +1,26 @@
 import type * as fs from "node:fs/promises";
 import { join } from "node:path";
 
-/** What a program that was killed does no more. It has no code, so that nothing takes it for an answer of the system. */
+/**
+ * What a program that was killed does no more. It has no code, so that nothing takes it for an answer of the system.
+ */
 export class Killed extends Error {}
 
 type Fs = typeof fs;
 type FileHandle = fs.FileHandle;
 
-/** What goes wrong: the program is killed, or the disk is full (then files can still be removed and renamed), or it can no longer be written. */
+/**
+ * What goes wrong: the program is killed, or the disk is full (then files can still be removed and renamed), or it can
+ * no longer be written.
+ */
 export type Fault = "kill" | "ENOSPC" | "EROFS";
 const needsSpace = /^(mkdir|open|write|copyFile) /;
 
 /**
- * node:fs/promises with a kill -9 in it: operations that change the disk are counted, and from number `dieAt` on none reaches it. The first write to a file
- * is two operations, one for each half, and the removal of a folder one for each file in it. Use it by
- * `vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()))`.
+ * node:fs/promises with a kill -9 in it: operations that change the disk are counted, and from number `dieAt` on none
+ * reaches it. The first write to a file is two operations, one for each half, and the removal of a folder one for each
+ * file in it. Use it by `vi.mock("node:fs/promises", async (original) => (await
+ * import("../testing/dying-disk.ts")).disk.wrap(await original()))`.
  */
 class DyingDisk {
   /** Operations since the last `reset`, as "rename a -> b". */
@@ -34,7 +40,9 @@ class DyingDisk {
     const { fault } = this;
     this.operations.push(operation);
     if (this.operations.length <= this.dieAt || (fault === "ENOSPC" && !needsSpace.test(operation))) return;
-    throw fault === "kill" ? new Killed(operation) : Object.assign(new Error(`${fault}, ${operation}`), { code: fault, syscall: operation.split(" ")[0] });
+    throw fault === "kill"
+      ? new Killed(operation)
+      : Object.assign(new Error(`${fault}, ${operation}`), { code: fault, syscall: operation.split(" ")[0] });
   }
 
   wrap(real: Fs): Fs {
@@ -61,7 +69,10 @@ class DyingDisk {
     return { ...real, ...changed } as Fs;
   }
 
-  private async remove(path: string, { recursive = false, force = false }: { recursive?: boolean; force?: boolean } = {}): Promise<void> {
+  private async remove(
+    path: string,
+    { recursive = false, force = false }: { recursive?: boolean; force?: boolean } = {},
+  ): Promise<void> {
     const info = await this.real.lstat(path).catch(() => undefined);
     if (!info && force) return;
     if (!info?.isDirectory() || !recursive) {
@@ -112,8 +123,14 @@ interface Sweep {
   fault?: Fault;
 }
 
-/** Runs `work` once to the end, and then once for each of its operations on the disk, with a fault from that one on. Gives the operations. */
-export async function faultAtEach(work: () => Promise<unknown>, { prepare, check, fault = "kill" }: Sweep): Promise<string[]> {
+/**
+ * Runs `work` once to the end, and then once for each of its operations on the disk, with a fault from that one on.
+ * Gives the operations.
+ */
+export async function faultAtEach(
+  work: () => Promise<unknown>,
+  { prepare, check, fault = "kill" }: Sweep,
+): Promise<string[]> {
   disk.reset();
   await prepare();
   disk.reset();

@@ -40,7 +40,10 @@ export class FaceWeights {
 
   static async open(folder: string, name: string): Promise<FaceWeights> {
     const stored = await readTfjsWeights(join(folder, `model/${name}-weights_manifest.json`));
-    const turned = ([key, { dtype, shape, data }]: [string, { dtype: string; shape: readonly number[]; data: unknown }]): [string, X][] => {
+    const turned = ([key, { dtype, shape, data }]: [
+      string,
+      { dtype: string; shape: readonly number[]; data: unknown },
+    ]): [string, X][] => {
       if (dtype !== "f32") return [];
       const weight = tensor(data as Float32Array, { shape });
       if (shape.length !== 4) return [[key, weight]];
@@ -60,7 +63,9 @@ export class FaceWeights {
   }
 }
 
-/** Border as TensorFlow's "same": the output has one place for every `stride` of the input, and what is odd goes behind. */
+/**
+ * Border as TensorFlow's "same": the output has one place for every `stride` of the input, and what is odd goes behind.
+ */
 function same(x: X, kernel: number, stride: number, value = 0): X {
   const sides = x.shape.slice(2).map((size): [number, number] => {
     const total = Math.max((Math.ceil((size as number) / stride) - 1) * stride + kernel - (size as number), 0);
@@ -68,7 +73,8 @@ function same(x: X, kernel: number, stride: number, value = 0): X {
   });
   return sides.every(([a, b]) => a + b === 0) ? x : x32(pad(x, [[0, 0], [0, 0], ...sides], { value }));
 }
-const maxSame = (x: X, kernel: number, stride: number) => x32(maxPool(same(x, kernel, stride, -1e30), { kernelSize: kernel, stride }));
+const maxSame = (x: X, kernel: number, stride: number) =>
+  x32(maxPool(same(x, kernel, stride, -1e30), { kernelSize: kernel, stride }));
 const channels = (bias: X): X => reshape(bias, [1, -1, 1, 1]);
 
 function convSame(x: X, filters: X, bias: X, stride = 1): X {
@@ -79,14 +85,19 @@ function separable(w: FaceWeights, name: string, x: X, stride = 1): X {
   const each = conv(same(x, 3, stride), depthwise, undefined, { stride, groups: depthwise.shape[0] as number });
   return x32(conv(x32(each), w.get(`${name}/pointwise_filter`), w.get(`${name}/bias`)));
 }
-const plain = (w: FaceWeights, name: string, x: X, stride = 1): X => convSame(x, w.get(`${name}/filters`), w.get(`${name}/bias`), stride);
-const normalized = (x: X, means: number[]): X => x32(div(sub(x, tensor(Float32Array.from(means), { shape: [1, 3, 1, 1] })), 255));
+const plain = (w: FaceWeights, name: string, x: X, stride = 1): X =>
+  convSame(x, w.get(`${name}/filters`), w.get(`${name}/bias`), stride);
+const normalized = (x: X, means: number[]): X =>
+  x32(div(sub(x, tensor(Float32Array.from(means), { shape: [1, 3, 1, 1] })), 255));
 const FACE_MEANS = [122.782, 117.001, 104.298];
-const fullyConnected = (w: FaceWeights, name: string, x: X): X => x32(add(matmul(reshape(x, [1, -1]), w.get(`${name}/weights`)), w.get(`${name}/bias`)));
+const fullyConnected = (w: FaceWeights, name: string, x: X): X =>
+  x32(add(matmul(reshape(x, [1, -1]), w.get(`${name}/weights`)), w.get(`${name}/bias`)));
 
 /** Boxes of a small YOLO, as numbers of each cell: [1, h, w, 25]. */
 function tinyFaceDetector(w: FaceWeights, pixels: X): Record<string, X> {
-  let x = x32(leakyRelu(conv(normalized(pixels, [117.001, 114.697, 97.404]), w.get("conv0/filters"), w.get("conv0/bias")), 0.1));
+  let x = x32(
+    leakyRelu(conv(normalized(pixels, [117.001, 114.697, 97.404]), w.get("conv0/filters"), w.get("conv0/bias")), 0.1),
+  );
   for (let i = 1; i <= 5; i++) {
     x = maxSame(x, 2, 2);
     x = x32(leakyRelu(separable(w, `conv${i}`, x), 0.1));
@@ -109,11 +120,14 @@ function denseBlock(w: FaceWeights, name: string, x: X, count: number): X {
 function faceFeatures(w: FaceWeights, pixels: X): X {
   const isTiny = !w.has("dense3/conv0/bias");
   let x = normalized(pixels, FACE_MEANS);
-  for (const name of isTiny ? ["dense0", "dense1", "dense2"] : ["dense0", "dense1", "dense2", "dense3"]) x = denseBlock(w, name, x, isTiny ? 3 : 4);
+  for (const name of isTiny ? ["dense0", "dense1", "dense2"] : ["dense0", "dense1", "dense2", "dense3"])
+    x = denseBlock(w, name, x, isTiny ? 3 : 4);
   return x32(averagePool(x, { kernelSize: isTiny ? 14 : 7, stride: 2 }));
 }
 const landmarks = (w: FaceWeights, pixels: X) => ({ points: fullyConnected(w, "fc", faceFeatures(w, pixels)) });
-const expressions = (w: FaceWeights, pixels: X) => ({ probabilities: x32(softmax(fullyConnected(w, "fc", faceFeatures(w, pixels)))) });
+const expressions = (w: FaceWeights, pixels: X) => ({
+  probabilities: x32(softmax(fullyConnected(w, "fc", faceFeatures(w, pixels)))),
+});
 
 /** A small Xception. Chollet 2017, arXiv:1610.02357. */
 function ageGender(w: FaceWeights, pixels: X): Record<string, X> {
@@ -127,7 +141,8 @@ function ageGender(w: FaceWeights, pixels: X): Record<string, X> {
   x = reduce("entry_flow/reduction_block_1", x);
   for (let i = 0; w.has(`middle_flow/main_block_${i}/separable_conv0/bias`); i++) {
     let y = x;
-    for (const name of ["separable_conv0", "separable_conv1", "separable_conv2"]) y = separable(w, `middle_flow/main_block_${i}/${name}`, x32(relu(y)));
+    for (const name of ["separable_conv0", "separable_conv1", "separable_conv2"])
+      y = separable(w, `middle_flow/main_block_${i}/${name}`, x32(relu(y)));
     x = x32(add(x, y));
   }
   x = reduce("exit_flow/reduction_block", x);
@@ -142,7 +157,8 @@ function faceRecognition(w: FaceWeights, pixels: X): Record<string, X> {
     const y = stride === 1 ? convSame(x, filters, bias) : conv(x, filters, bias, { stride });
     return x32(add(mul(y, channels(w.get(`${name}/scale/weights`))), channels(w.get(`${name}/scale/biases`))));
   };
-  const residual = (name: string, x: X) => x32(relu(add(layer(`${name}/conv2`, x32(relu(layer(`${name}/conv1`, x, 1))), 1), x)));
+  const residual = (name: string, x: X) =>
+    x32(relu(add(layer(`${name}/conv2`, x32(relu(layer(`${name}/conv1`, x, 1))), 1), x)));
   const down = (name: string, x: X) => {
     const y = layer(`${name}/conv2`, x32(relu(layer(`${name}/conv1`, x, 2))), 1);
     const pooled = x32(averagePool(x, { kernelSize: 2, stride: 2 }));
@@ -179,10 +195,19 @@ function faceRecognition(w: FaceWeights, pixels: X): Record<string, X> {
 function ssdMobileNet(w: FaceWeights, pixels: X): Record<string, X> {
   const relu6 = (x: Tensor) => x32(clip(x, { min: 0, max: 6 }));
   const pointwise = (prefix: string, i: number, x: X, stride: number) =>
-    relu6(convSame(x, w.get(`${prefix}/Conv2d_${i}_pointwise/weights`), w.get(`${prefix}/Conv2d_${i}_pointwise/convolution_bn_offset`), stride));
+    relu6(
+      convSame(
+        x,
+        w.get(`${prefix}/Conv2d_${i}_pointwise/weights`),
+        w.get(`${prefix}/Conv2d_${i}_pointwise/convolution_bn_offset`),
+        stride,
+      ),
+    );
   const depthwise = (i: number, x: X, stride: number) => {
     const name = `MobilenetV1/Conv2d_${i}_depthwise`;
-    const [scale, offset, average, variance] = ["gamma", "beta", "moving_mean", "moving_variance"].map((part) => channels(w.get(`${name}/BatchNorm/${part}`)));
+    const [scale, offset, average, variance] = ["gamma", "beta", "moving_mean", "moving_variance"].map((part) =>
+      channels(w.get(`${name}/BatchNorm/${part}`)),
+    );
     const filters = w.get(`${name}/depthwise_weights`);
     const y = conv(same(x, 3, stride), filters, undefined, { stride, groups: filters.shape[0] as number });
     return relu6(add(mul(div(sub(y, average), sqrt(add(variance, 0.0010000000474974513))), scale), offset));

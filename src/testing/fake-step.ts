@@ -1,4 +1,6 @@
-/** Training steps that need no device, in place of `train/step.ts`: what they make depends on the number of steps alone. */
+/**
+ * Training steps that need no device, in place of `train/step.ts`: what they make depends on the number of steps alone.
+ */
 interface FakeVariable {
   dtype: string;
   shape: readonly number[];
@@ -13,7 +15,10 @@ function fill(variable: FakeVariable, at: (i: number) => number): void {
 
 const STEP_MS = 1;
 
-export function compileTrainStep(model: { parameters(): FakeVariable[] }, optimizer: { state: Map<string, FakeVariable> }) {
+export function compileTrainStep(
+  model: { parameters(): FakeVariable[] },
+  optimizer: { state: Map<string, FakeVariable> },
+) {
   const variables = [...model.parameters(), ...optimizer.state.values()];
   for (const variable of variables) fill(variable, (i) => i);
   let losses = 1;

@@ -1,4 +1,7 @@
-/** config.json of a tiny model of each kind that GGUF has a place for: sizes, epsilons and ties away from their defaults. */
+/**
+ * config.json of a tiny model of each kind that GGUF has a place for: sizes, epsilons and ties away from their
+ * defaults.
+ */
 const sizes = {
   vocab_size: 483,
   hidden_size: 64,
@@ -15,7 +18,13 @@ const sizes = {
   eos_token_id: 480,
   pad_token_id: null,
 };
-const gemma = { ...sizes, tie_word_embeddings: true, num_hidden_layers: 7, hidden_activation: "gelu_pytorch_tanh", sliding_window: 8 };
+const gemma = {
+  ...sizes,
+  tie_word_embeddings: true,
+  num_hidden_layers: 7,
+  hidden_activation: "gelu_pytorch_tanh",
+  sliding_window: 8,
+};
 /** One layer in so many sees everything. */
 const layerTypes = (count: number, period: number) =>
   Array.from({ length: count }, (_, layer) => ((layer + 1) % period === 0 ? "full_attention" : "sliding_attention"));
@@ -23,21 +32,48 @@ const plain = { rope_type: "default", rope_theta: 5000 };
 
 export const ggufModels: Readonly<Record<string, Record<string, unknown>>> = {
   llama: { ...sizes, model_type: "llama", rope_parameters: plain },
-  "llama, biased and tied": { ...sizes, model_type: "llama", tie_word_embeddings: true, attention_bias: true, mlp_bias: true, rope_parameters: plain },
+  "llama, biased and tied": {
+    ...sizes,
+    model_type: "llama",
+    tie_word_embeddings: true,
+    attention_bias: true,
+    mlp_bias: true,
+    rope_parameters: plain,
+  },
   "llama, wide heads": { ...sizes, model_type: "llama", head_dim: 32, rope_parameters: plain },
   "llama, linear": { ...sizes, model_type: "llama", rope_parameters: { ...plain, rope_type: "linear", factor: 2 } },
   "llama, llama3": {
     ...sizes,
     model_type: "llama",
-    rope_parameters: { ...plain, rope_type: "llama3", factor: 4, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 16 },
+    rope_parameters: {
+      ...plain,
+      rope_type: "llama3",
+      factor: 4,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 16,
+    },
   },
   "llama, yarn": {
     ...sizes,
     model_type: "llama",
-    rope_parameters: { ...plain, rope_type: "yarn", factor: 4, attention_factor: 1.25, original_max_position_embeddings: 16 },
+    rope_parameters: {
+      ...plain,
+      rope_type: "yarn",
+      factor: 4,
+      attention_factor: 1.25,
+      original_max_position_embeddings: 16,
+    },
   },
   mistral: { ...sizes, model_type: "mistral", sliding_window: null, rope_parameters: plain },
-  mixtral: { ...sizes, model_type: "mixtral", num_local_experts: 4, num_experts_per_tok: 2, sliding_window: null, rope_parameters: plain },
+  mixtral: {
+    ...sizes,
+    model_type: "mixtral",
+    num_local_experts: 4,
+    num_experts_per_tok: 2,
+    sliding_window: null,
+    rope_parameters: plain,
+  },
   qwen2: { ...sizes, model_type: "qwen2", rope_parameters: plain },
   qwen3: { ...sizes, model_type: "qwen3", head_dim: 32, rope_parameters: plain },
   qwen3_moe: {
@@ -63,7 +99,14 @@ export const ggufModels: Readonly<Record<string, Record<string, unknown>>> = {
       sliding_attention: plain,
     },
   },
-  gemma: { ...gemma, model_type: "gemma", num_hidden_layers: 2, num_key_value_heads: 1, hidden_act: "gelu_pytorch_tanh", rope_parameters: plain },
+  gemma: {
+    ...gemma,
+    model_type: "gemma",
+    num_hidden_layers: 2,
+    num_key_value_heads: 1,
+    hidden_act: "gelu_pytorch_tanh",
+    rope_parameters: plain,
+  },
   gemma2: {
     ...gemma,
     model_type: "gemma2",
@@ -77,9 +120,17 @@ export const ggufModels: Readonly<Record<string, Record<string, unknown>>> = {
     ...gemma,
     model_type: "gemma3_text",
     query_pre_attn_scalar: 16,
-    rope_parameters: { full_attention: { ...plain, rope_type: "linear", factor: 2 }, sliding_attention: { rope_type: "default", rope_theta: 10000 } },
+    rope_parameters: {
+      full_attention: { ...plain, rope_type: "linear", factor: 2 },
+      sliding_attention: { rope_type: "default", rope_theta: 10000 },
+    },
   },
-  phi3: { ...sizes, model_type: "phi3", sliding_window: null, rope_parameters: { ...plain, partial_rotary_factor: 0.5 } },
+  phi3: {
+    ...sizes,
+    model_type: "phi3",
+    sliding_window: null,
+    rope_parameters: { ...plain, partial_rotary_factor: 0.5 },
+  },
   "phi3, longrope": {
     ...sizes,
     model_type: "phi3",
@@ -96,7 +147,12 @@ export const ggufModels: Readonly<Record<string, Record<string, unknown>>> = {
     original_max_position_embeddings: 256,
   },
   glm: { ...sizes, model_type: "glm", attention_bias: true, rope_parameters: { ...plain, partial_rotary_factor: 0.5 } },
-  glm4: { ...sizes, model_type: "glm4", attention_bias: true, rope_parameters: { ...plain, partial_rotary_factor: 0.5 } },
+  glm4: {
+    ...sizes,
+    model_type: "glm4",
+    attention_bias: true,
+    rope_parameters: { ...plain, partial_rotary_factor: 0.5 },
+  },
   gpt2: {
     model_type: "gpt2",
     vocab_size: 483,

@@ -33,18 +33,28 @@ export function inputsOf(batch: Batch): Record<string, Tensor> {
   const convert = ([name, { dtype, shape, data }]: [string, Packed]): [string, Tensor | boolean] => {
     if (dtype === "bool" && shape.length === 0) return [camel(name), data[0] === 1];
     const type = name.endsWith("mask") ? "bool" : dtype;
-    return [camel(name), tensor(type === "f32" ? Float32Array.from(data) : Int32Array.from(data), { dtype: type, shape })];
+    return [
+      camel(name),
+      tensor(type === "f32" ? Float32Array.from(data) : Int32Array.from(data), { dtype: type, shape }),
+    ];
   };
   return Object.fromEntries(Object.entries(batch).map(convert)) as Record<string, Tensor>;
 }
 
 /** The output that transformers calls "last_hidden_state" or "hidden_states.1". */
 export function outputOf(outputs: object, path: string): Tensor<"f32"> | undefined {
-  return path.split(".").reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[camel(part)], outputs) as Tensor<"f32"> | undefined;
+  return path
+    .split(".")
+    .reduce<unknown>((value, part) => (value as Record<string, unknown> | undefined)?.[camel(part)], outputs) as
+    | Tensor<"f32">
+    | undefined;
 }
 
 /** Which numbers of an output of shape [B, T, ...] count: not those at padding. */
-export function isCounted({ attention_mask: mask }: Batch, shape: readonly number[]): (_: unknown, i: number) => boolean {
+export function isCounted(
+  { attention_mask: mask }: Batch,
+  shape: readonly number[],
+): (_: unknown, i: number) => boolean {
   if (!mask || shape.length < 2 || shape[0] !== mask.shape[0] || shape[1] !== mask.shape[1]) return () => true;
   const width = shape.slice(2).reduce((a, b) => a * b, 1);
   return (_, i) => mask.data[Math.floor(i / width)] === 1;

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeEach, expect, test } from "vitest";
 
-const { isInstalled } = (await import(new URL("../../scripts/installed.mjs", import.meta.url).href)) as { isInstalled: (root: string) => boolean };
+const { isInstalled } = (await import(new URL("../../scripts/installed.mjs", import.meta.url).href)) as {
+  isInstalled: (root: string) => boolean;
+};
 const roots: string[] = [];
 let root: string;
 const entry = (version: string, more: object = {}) => ({ version, integrity: `sha512-${version}`, ...more });

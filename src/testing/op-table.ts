@@ -1,10 +1,15 @@
-/** How the cases of each file in golden/ops/ are computed by Kindling. One row for each file; a missing row fails the tests. */
+/**
+ * How the cases of each file in golden/ops/ are computed by Kindling. One row for each file; a missing row fails the
+ * tests.
+ */
 import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { ctcLoss, Tensor } from "../tensor/index.ts";
 import type { ApplyOp, TestOpOptions } from "./test-op.ts";
 
-type Row = ApplyOp | (Pick<TestOpOptions, "secondOrder" | "finiteDifferences" | "webgpuTolerance"> & { compute: ApplyOp });
+type Row =
+  | ApplyOp
+  | (Pick<TestOpOptions, "secondOrder" | "finiteDifferences" | "webgpuTolerance"> & { compute: ApplyOp });
 const unary =
   (op: (x: Value) => Value): ApplyOp =>
   ([x]) =>
@@ -17,7 +22,8 @@ const withOptions =
   (op: (x: Value, options: never) => Value): ApplyOp =>
   ([x], options) =>
     op(x, options as never);
-const infinite = (p: number | string) => (p === "inf" ? Number.POSITIVE_INFINITY : p === "-inf" ? Number.NEGATIVE_INFINITY : p);
+const infinite = (p: number | string) =>
+  p === "inf" ? Number.POSITIVE_INFINITY : p === "-inf" ? Number.NEGATIVE_INFINITY : p;
 
 /** Golden zero points are one to a byte; the op takes 4-bit ones in pairs, low one first. */
 function packZeroPoints(zeroPoints: Value | undefined, bits: number): Value | undefined {
@@ -150,7 +156,8 @@ const movement: Record<string, Row> = {
   stack: (xs, { axis }) => ops.stack(xs, axis),
   slice: ([x], options) => ops.slice(x, options),
   // Python's None stands for "beyond the first", which is -size - 1 here
-  sliceNegative: ([x], { end, start, ...options }) => ops.slice(x, { ...options, start: start ?? undefined, end: end ?? undefined }),
+  sliceNegative: ([x], { end, start, ...options }) =>
+    ops.slice(x, { ...options, start: start ?? undefined, end: end ?? undefined }),
   split: ([x], { parts, axis }) => ops.split(x, parts, axis),
   splitSizes: ([x], { sizes, axis }) => ops.splitSizes(x, sizes, axis),
   squeeze: ([x], { axes }) => ops.squeeze(x, axes),
@@ -172,7 +179,10 @@ const movement: Record<string, Row> = {
   scatterAdd: ([base, indices, updates], { axis }) => ops.scatterAddAlong(base, indices, updates, axis),
   indexAdd: ([base, indices, updates]) => ops.indexAdd(base, indices, updates),
   // no gradient for the padding row, on purpose
-  embedding: { compute: ([weight, indices], options) => ops.embedding(weight, indices, options), finiteDifferences: false },
+  embedding: {
+    compute: ([weight, indices], options) => ops.embedding(weight, indices, options),
+    finiteDifferences: false,
+  },
 };
 
 const products: Record<string, Row> = {
@@ -224,7 +234,10 @@ const matrices: Record<string, Row> = {
     const { u, s, vh } = ops.svd(x);
     return [s, sandwich(u, ops.square(s), vh)];
   },
-  eigenvalues: { compute: ([x]) => ops.squeeze(ops.slice(ops.eigenvalues(x), { axis: -1, end: 1 }), -1), secondOrder: false },
+  eigenvalues: {
+    compute: ([x]) => ops.squeeze(ops.slice(ops.eigenvalues(x), { axis: -1, end: 1 }), -1),
+    secondOrder: false,
+  },
 };
 
 const layers: Record<string, Row> = {
@@ -238,27 +251,37 @@ const layers: Record<string, Row> = {
   instanceNorm: ([x, weight, bias], { epsilon }) => ops.instanceNorm(x, { weight, bias, epsilon }),
   l2Normalize: withOptions(ops.l2Normalize),
   localResponseNorm: withOptions(ops.localResponseNorm),
-  attention: { compute: ([q, k, v], { isCausal }) => ops.scaledDotProductAttention(q, k, v, { isCausal }), secondOrder: false },
+  attention: {
+    compute: ([q, k, v], { isCausal }) => ops.scaledDotProductAttention(q, k, v, { isCausal }),
+    secondOrder: false,
+  },
   attentionOptions: {
-    compute: ([q, k, v, extra], { hasBias, ...options }) => ops.scaledDotProductAttention(q, k, v, { ...options, [hasBias ? "bias" : "mask"]: extra }),
+    compute: ([q, k, v, extra], { hasBias, ...options }) =>
+      ops.scaledDotProductAttention(q, k, v, { ...options, [hasBias ? "bias" : "mask"]: extra }),
     secondOrder: false,
   },
   rotaryEmbedding: ([x, cos, sin], options) => ops.rotaryEmbedding(x, cos, sin, options),
   rotaryHeads: ([x, cos, sin], options) => ops.rotaryEmbedding(x, cos, sin, options),
   crossEntropy: ([logits, targets], options) => ops.crossEntropy(logits, targets, options),
-  crossEntropyOptions: ([logits, targets, weight], options) => ops.crossEntropy(logits, targets, { ...options, weight }),
+  crossEntropyOptions: ([logits, targets, weight], options) =>
+    ops.crossEntropy(logits, targets, { ...options, weight }),
   quantizeLinear: withOptions(ops.quantizeLinear),
   dequantizeLinear: withOptions(ops.dequantizeLinear),
   ctcLoss: {
     // PyTorch's own gradient is right only together with that of the log-softmax before it
     compute: ([logits, targets, inputLengths, targetLengths], options) => {
       const tensors = { logProbs: ops.logSoftmax(logits), targets, inputLengths, targetLengths };
-      return ctcLoss(Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, new Tensor(value)])) as never, options).value;
+      return ctcLoss(
+        Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, new Tensor(value)])) as never,
+        options,
+      ).value;
     },
     secondOrder: false,
   },
-  blockMatmul: ([x, packed, scales, zeroPoints], options) => ops.blockMatmul(x, packed, scales, packZeroPoints(zeroPoints, options.bits), options),
-  fakeQuantize: { compute: withOptions(ops.fakeQuantize), finiteDifferences: false }, // its gradient is straight-through on purpose
+  blockMatmul: ([x, packed, scales, zeroPoints], options) =>
+    ops.blockMatmul(x, packed, scales, packZeroPoints(zeroPoints, options.bits), options),
+  // its gradient is straight-through on purpose
+  fakeQuantize: { compute: withOptions(ops.fakeQuantize), finiteDifferences: false },
 };
 
 const rows: Record<string, Row> = { ...elementwise, ...reductions, ...movement, ...products, ...matrices, ...layers };

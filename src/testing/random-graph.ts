@@ -15,7 +15,10 @@ export interface RandomProgram {
 const sizes = fc.integer({ min: 1, max: 4 });
 export const randomProgram: fc.Arbitrary<RandomProgram> = fc.record({
   shapes: fc.array(fc.array(sizes, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 3 }),
-  steps: fc.array(fc.record({ op: fc.nat(), picks: fc.array(fc.nat({ max: 1000 }), { minLength: 4, maxLength: 4 }) }), { minLength: 1, maxLength: 12 }),
+  steps: fc.array(fc.record({ op: fc.nat(), picks: fc.array(fc.nat({ max: 1000 }), { minLength: 4, maxLength: 4 }) }), {
+    minLength: 1,
+    maxLength: 12,
+  }),
 });
 
 type Pick = (count: number) => number;
@@ -23,9 +26,10 @@ type Maker = (x: Value, other: Value, pick: Pick) => Value | undefined;
 
 const broadcasts = (a: Value, b: Value) => {
   const rank = Math.max(a.shape.length, b.shape.length);
-  return Array.from({ length: rank }, (_, i) => [a.shape[a.shape.length - 1 - i] ?? 1, b.shape[b.shape.length - 1 - i] ?? 1]).every(
-    ([x, y]) => x === y || x === 1 || y === 1,
-  );
+  return Array.from({ length: rank }, (_, i) => [
+    a.shape[a.shape.length - 1 - i] ?? 1,
+    b.shape[b.shape.length - 1 - i] ?? 1,
+  ]).every(([x, y]) => x === y || x === 1 || y === 1);
 };
 const pair =
   (op: (a: Value, b: Value) => Value): Maker =>
@@ -40,7 +44,11 @@ const axisOf = (x: Value, pick: Pick) => pick(x.shape.length);
 const bounded = (x: Value) => ops.tanh(x);
 
 /** x xᵀ + 2, whose decompositions and their gradients are well conditioned. */
-const positive = (x: Value) => ops.add(ops.matmul(bounded(x), bounded(x), { transposeB: true }), ops.mul(ops.eye(x.shape[x.shape.length - 2] as number), 2));
+const positive = (x: Value) =>
+  ops.add(
+    ops.matmul(bounded(x), bounded(x), { transposeB: true }),
+    ops.mul(ops.eye(x.shape[x.shape.length - 2] as number), 2),
+  );
 
 const makers: readonly Maker[] = [
   pair((a, b) => bounded(ops.add(a, b))),
@@ -72,9 +80,13 @@ const makers: readonly Maker[] = [
   (x) => ops.transpose(x),
   (x) => ops.reshape(x, [-1]),
   (x) => ops.tril(ops.reshape(x, [1, -1])),
-  (x, y) => (x.shape.length >= 2 && y.shape.length === 2 && x.shape[x.shape.length - 1] === y.shape[0] ? bounded(ops.matmul(x, y)) : undefined),
+  (x, y) =>
+    x.shape.length >= 2 && y.shape.length === 2 && x.shape[x.shape.length - 1] === y.shape[0]
+      ? bounded(ops.matmul(x, y))
+      : undefined,
   (x) => (x.shape.length >= 2 ? bounded(ops.matmul(x, x, { transposeB: true, scale: 0.5 })) : undefined),
-  (x) => (x.shape.length === 3 ? bounded(ops.conv(x, ops.filled([2, x.shape[1] as number, 1], 0.3, "f32"))) : undefined),
+  (x) =>
+    x.shape.length === 3 ? bounded(ops.conv(x, ops.filled([2, x.shape[1] as number, 1], 0.3, "f32"))) : undefined,
   (x) => (x.shape.length >= 2 ? bounded(ops.solve(positive(x), x)) : undefined),
   (x) => (x.shape.length >= 2 ? bounded(ops.cholesky(positive(x))) : undefined),
   (x) => (x.shape.length >= 3 ? bounded(ops.logDeterminant(positive(x))) : undefined),
@@ -91,7 +103,8 @@ export function buildProgram({ shapes, steps }: RandomProgram): { inputs: Value[
     const pick: Pick = (count) => (rest.shift() ?? 0) % count;
     const [x, y] = [pool[pool.length - 1 - pick(Math.min(3, pool.length))], pool[pick(pool.length)]];
     const made = makers[op % makers.length](x, y, pick);
-    const isSmall = made && isStatic(made.shape) && made.shape.length <= 4 && made.shape.reduce((a, b) => a * b, 1) <= 256;
+    const isSmall =
+      made && isStatic(made.shape) && made.shape.length <= 4 && made.shape.reduce((a, b) => a * b, 1) <= 256;
     if (!made || !isSmall || made.shape.length === 0 || made.shape.includes(0)) continue;
     used.add(x).add(y);
     pool.push(made);

@@ -46,7 +46,9 @@ export async function makeProject(folder: string): Promise<void> {
 
 /** The words of a command line, without its comment; quotation marks hold words together. */
 const wordsOf = (line: string): string[] =>
-  [...line.replace(/\s#.*$/, "").matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, double, single, plain]) => double ?? single ?? plain);
+  [...line.replace(/\s#.*$/, "").matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+    ([, double, single, plain]) => double ?? single ?? plain,
+  );
 
 /** What the documents call kindling with. */
 export async function kindlingCommands(): Promise<string[][]> {

@@ -6,12 +6,22 @@ import { randomKey } from "../tensor/index.ts";
 import { characterTokenizer } from "./characters.ts";
 
 /** Printable ASCII and the line break: ids 1 to 96. */
-const asciiTokenizer = await characterTokenizer(`${Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("")}\n`);
+const asciiTokenizer = await characterTokenizer(
+  `${Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("")}\n`,
+);
 
 /** A tiny GPT-2 of random weights over characters. */
 function tinyModel(contextLength: number, { hiddenSize = 32, numLayers = 1 } = {}): GPT2LMHeadModel {
   const { vocabSize } = asciiTokenizer;
-  const config = { vocabSize, maxPositionEmbeddings: contextLength, hiddenSize, numLayers, numHeads: 2, bosTokenId: 0, eosTokenId: null };
+  const config = {
+    vocabSize,
+    maxPositionEmbeddings: contextLength,
+    hiddenSize,
+    numLayers,
+    numHeads: 2,
+    bosTokenId: 0,
+    eosTokenId: null,
+  };
   return new GPT2LMHeadModel(config, randomKey(1));
 }
 
@@ -22,7 +32,13 @@ export const slowServedModel = (): ServedModel => ({
   tokenizer: asciiTokenizer,
 });
 
-export const tinyServedModel = ({ contextLength = 64, chatTemplate }: { contextLength?: number; chatTemplate?: string } = {}): ServedModel => ({
+export const tinyServedModel = ({
+  contextLength = 64,
+  chatTemplate,
+}: {
+  contextLength?: number;
+  chatTemplate?: string;
+} = {}): ServedModel => ({
   id: "tiny",
   generator: new Generator(tinyModel(contextLength)),
   tokenizer: asciiTokenizer,
@@ -50,14 +66,18 @@ export class HeldGenerator extends Generator {
     this.open();
   }
 
-  override async *generate(prompt: readonly number[], options: GenerateOptions = {}): AsyncGenerator<number, "stop" | "length", void> {
+  override async *generate(
+    prompt: readonly number[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<number, "stop" | "length", void> {
     this.prompts.push(prompt);
     this.options.push(options);
     const { maxNewTokens = 1, signal } = options;
     const aborted = new Promise((resolve) => signal?.addEventListener("abort", resolve));
     for (let i = 0; i < maxNewTokens; i++) {
       if (i >= this.free) await Promise.race([this.gate, aborted]);
-      if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve)); // as a model, which leaves time to others
+      // as a model, which leaves time to others
+      if (i % 100 === 0) await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
       yield 1 + (i % 95);
     }

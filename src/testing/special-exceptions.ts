@@ -25,7 +25,9 @@ export const sums = set(
 const weighted = set(
   "einsum conv convTranspose averagePool adaptiveAveragePool globalAveragePool fft ifft rfft irfft fold interpolate gridSample rotaryEmbedding",
 );
-const normalized = set("variance standardDeviation layerNorm groupNorm instanceNorm batchNorm rmsNorm l2Normalize localResponseNorm");
+const normalized = set(
+  "variance standardDeviation layerNorm groupNorm instanceNorm batchNorm rmsNorm l2Normalize localResponseNorm",
+);
 
 const numbersOf = ({ inputs }: Difference) => inputs.flat().map(Number);
 const hasNan = (difference: Difference) => numbersOf(difference).some(Number.isNaN);
@@ -40,20 +42,26 @@ const F32_NORMAL = 1.1754943e-38;
 
 export const exceptions: readonly Exception[] = [
   {
-    cause: "ONNX Runtime's Where and its sums make 0 of -0, its 16-bit Max and Min take either; in gradients PyTorch's own kernels differ",
-    applies: (difference) => areZeros(difference) && (isGradient(difference) || !keepsZeroSigns.has(difference.op) || difference.dtype === "f16"),
+    cause:
+      "ONNX Runtime's Where and its sums make 0 of -0, its 16-bit Max and Min take either; in gradients PyTorch's own kernels differ",
+    applies: (difference) =>
+      areZeros(difference) &&
+      (isGradient(difference) || !keepsZeroSigns.has(difference.op) || difference.dtype === "f16"),
   },
   {
-    cause: "the gradient of an element that is NaN is chance in PyTorch (0 for one formula, 1 or NaN for another); the value is NaN anyway",
+    cause:
+      "the gradient of an element that is NaN is chance in PyTorch (0 for one formula, 1 or NaN for another); the value is NaN anyway",
     applies: (difference) => isGradient(difference) && difference.op !== "where" && hasNan(difference),
   },
   {
-    cause: "0 times infinity: a weight of 0 in padding, interpolation or a Fourier matrix makes NaN where the number is left out elsewhere",
+    cause:
+      "0 times infinity: a weight of 0 in padding, interpolation or a Fourier matrix makes NaN where the number is left out elsewhere",
     ops: weighted,
     applies: isNotFinite,
   },
   {
-    cause: "infinity minus infinity: the mean is infinite, and which terms of the formula become NaN depends on their order",
+    cause:
+      "infinity minus infinity: the mean is infinite, and which terms of the formula become NaN depends on their order",
     ops: normalized,
     applies: isNotFinite,
   },
@@ -68,12 +76,14 @@ export const exceptions: readonly Exception[] = [
     applies: (difference) => isGradient(difference) && isNotFinite(difference),
   },
   {
-    cause: "scores of infinities: PyTorch's fused kernel leaves keys out whose score is -Infinity or NaN, as a mask does; here only a mask does",
+    cause:
+      "scores of infinities: PyTorch's fused kernel leaves keys out whose score is -Infinity or NaN, as a mask does; here only a mask does",
     ops: set("attention attentionOptions"),
     applies: isNotFinite,
   },
   {
-    cause: "log probabilities of -Infinity are -1e30 here, so that the scan through the frames has no infinity minus infinity",
+    cause:
+      "log probabilities of -Infinity are -1e30 here, so that the scan through the frames has no infinity minus infinity",
     ops: set("ctcLoss"),
     applies: (difference) => isNotFinite(difference) || Number(difference.got) > 1e29,
   },
@@ -85,7 +95,8 @@ export const exceptions: readonly Exception[] = [
   {
     cause: "PyTorch's topk takes any of equal elements, ours the first",
     ops: set("topk"),
-    applies: ({ what, between, all }) => what !== "output 0" && between !== "folded and compiled" && new Set(all).size < all.length,
+    applies: ({ what, between, all }) =>
+      what !== "output 0" && between !== "folded and compiled" && new Set(all).size < all.length,
   },
   {
     cause: "ONNX Runtime's MaxPool passes over NaN; a second pooling would be needed to find it",
@@ -128,10 +139,12 @@ export const exceptions: readonly Exception[] = [
     applies: ({ inputs: [[a], [b]] }) => Math.abs(Number(b)) < F32_NORMAL || Math.abs(Number(a) / Number(b)) > F32_MAX,
   },
   {
-    cause: "the gradient of the divisor is minus the quotient, which PyTorch rounds once more, and which overflows or is NaN for infinities",
+    cause:
+      "the gradient of the divisor is minus the quotient, which PyTorch rounds once more, and which overflows or is NaN for infinities",
     ops: set("remainder"),
     applies: ({ what, inputs }) =>
-      what === "gradient 1" && inputs.some(([x]) => isInfinite(Number(x)) || Math.abs(Number(x)) >= 1e30 || Math.abs(Number(x)) < 1e-7),
+      what === "gradient 1" &&
+      inputs.some(([x]) => isInfinite(Number(x)) || Math.abs(Number(x)) >= 1e30 || Math.abs(Number(x)) < 1e-7),
   },
   {
     cause: "0 times the overflowing derivative of a / b is NaN in PyTorch; rounding down has the gradient 0",

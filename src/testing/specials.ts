@@ -2,7 +2,18 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { pullBack } from "../autodiff/index.ts";
-import { ConstantOp, constantValue, type DType, Graph, type HostArray, hostArrayFrom, isFloat, isInteger, toNumbers, type Value } from "../ir/index.ts";
+import {
+  ConstantOp,
+  constantValue,
+  type DType,
+  Graph,
+  type HostArray,
+  hostArrayFrom,
+  isFloat,
+  isInteger,
+  toNumbers,
+  type Value,
+} from "../ir/index.ts";
 import { defaultPasses, foldConstants, optimize } from "../lower/index.ts";
 import * as ops from "../ops/index.ts";
 import { readValues } from "../tensor/execute.ts";
@@ -37,13 +48,18 @@ export function readSpecials(): SpecialCase[] {
 }
 
 const numberOf = (text: number | string, dtype: DType): number | bigint =>
-  typeof text === "number" ? text : isInteger(dtype) ? BigInt(text) : Number(text.replace("inf", "Infinity").replace("nan", "NaN"));
+  typeof text === "number"
+    ? text
+    : isInteger(dtype)
+      ? BigInt(text)
+      : Number(text.replace("inf", "Infinity").replace("nan", "NaN"));
 const hostOf = ({ dtype, data }: Packed): HostArray =>
   hostArrayFrom(
     dtype,
     data.map((text) => numberOf(text, dtype)),
   );
-const listOf = (dtype: DType, data: HostArray): Numbers => (dtype === "i64" ? [...(data as BigInt64Array)] : toNumbers(dtype, data));
+const listOf = (dtype: DType, data: HostArray): Numbers =>
+  dtype === "i64" ? [...(data as BigInt64Array)] : toNumbers(dtype, data);
 
 /** The outputs and gradients of a case, and what they should be; a check for each number that PyTorch has. */
 export interface Check {
@@ -61,7 +77,12 @@ function checksOf(example: SpecialCase, leaves: readonly Value[]): Check[] {
     const golden = example.outputs[i];
     if (JSON.stringify(value.shape) !== JSON.stringify(golden?.shape))
       throw new WrongShape(`${example.op}: shape [${value.shape}] instead of [${golden?.shape}]`);
-    return { what: `output ${i}`, dtype: value.dtype, value, expected: listOf(value.dtype, hostOf({ ...golden, dtype: value.dtype })) };
+    return {
+      what: `output ${i}`,
+      dtype: value.dtype,
+      value,
+      expected: listOf(value.dtype, hostOf({ ...golden, dtype: value.dtype })),
+    };
   });
   if (!example.gradients) return checks;
   const graded = outputs.filter(({ dtype }) => isFloat(dtype));
@@ -69,12 +90,15 @@ function checksOf(example: SpecialCase, leaves: readonly Value[]): Check[] {
   const gradients = pullBack(graded, ones, leaves);
   for (const [i, golden] of example.gradients.entries()) {
     const value = gradients[i];
-    if (golden && value) checks.push({ what: `gradient ${i}`, dtype: value.dtype, value, expected: listOf(value.dtype, hostOf(golden)) });
+    if (golden && value)
+      checks.push({ what: `gradient ${i}`, dtype: value.dtype, value, expected: listOf(value.dtype, hostOf(golden)) });
   }
   return checks;
 }
 
-const foldAll = defaultPasses.map((pass) => (pass.name === "foldConstants" ? foldConstants(Number.POSITIVE_INFINITY) : pass));
+const foldAll = defaultPasses.map((pass) =>
+  pass.name === "foldConstants" ? foldConstants(Number.POSITIVE_INFINITY) : pass,
+);
 
 export interface Answer extends Check {
   /** undefined where the graph does not fold. */
@@ -85,7 +109,9 @@ export interface Answer extends Check {
 /** Computes a case both ways. */
 export async function answersOf(example: SpecialCase): Promise<Answer[]> {
   const constants = example.inputs.map((input) => constantValue(hostOf(input), input));
-  const leaves = example.inputs.map((input) => fromLeaf(new DataOp(input.dtype, input.shape, { host: hostOf(input) })).value);
+  const leaves = example.inputs.map(
+    (input) => fromLeaf(new DataOp(input.dtype, input.shape, { host: hostOf(input) })).value,
+  );
   const foldable = checksOf(example, constants);
   const checks = checksOf(example, leaves);
   const graph = optimize(
@@ -119,10 +145,18 @@ export interface Difference {
   all: Numbers;
 }
 
-/** Sums of numbers far apart are as exact as their largest part: how large that is, up to those that are meant to overflow. */
+/**
+ * Sums of numbers far apart are as exact as their largest part: how large that is, up to those that are meant to
+ * overflow.
+ */
 const LARGE = 1e5;
 const largestPart = (inputs: readonly Numbers[]) =>
-  inputs.flat().reduce<number>((largest, x) => (Math.abs(Number(x)) <= LARGE ? Math.max(largest, Math.abs(Number(x))) : largest), 1);
+  inputs
+    .flat()
+    .reduce<number>(
+      (largest, x) => (Math.abs(Number(x)) <= LARGE ? Math.max(largest, Math.abs(Number(x))) : largest),
+      1,
+    );
 
 /** Whether two numbers agree: NaN is NaN, zeros have signs, infinities and integers are exact. */
 function areSame(dtype: DType, got: number | bigint, wanted: number | bigint, scale: number): boolean {
@@ -143,11 +177,25 @@ export function differencesOf(example: SpecialCase, answers: readonly Answer[], 
       wanted.flatMap((x, i) => {
         if (areSame(dtype, got[i], x, scale)) return [];
         const belonging = inputs.map((list) => (isElementwise ? [list[i]] : [...list]));
-        return [{ op: example.op, what, dtype, between, got: got[i], wanted: x, attributes: example.attrs, inputs: belonging, all: inputs.flat() }];
+        return [
+          {
+            op: example.op,
+            what,
+            dtype,
+            between,
+            got: got[i],
+            wanted: x,
+            attributes: example.attrs,
+            inputs: belonging,
+            all: inputs.flat(),
+          },
+        ];
       });
     return [
       ...compare("compiled and PyTorch", compiled, expected),
-      ...(folded ? [...compare("folded and PyTorch", folded, expected), ...compare("folded and compiled", folded, compiled)] : []),
+      ...(folded
+        ? [...compare("folded and PyTorch", folded, expected), ...compare("folded and compiled", folded, compiled)]
+        : []),
     ];
   });
 }

@@ -57,7 +57,9 @@ export function testOp(name: string, options: TestOpOptions): void {
   describe(name, () => {
     const all = goldenCases(options.golden);
     const isFull = ({ dtype, data }: GoldenTensor) => dtype !== "f16" && data.length > 0;
-    const chosen = options.firstCases ? all.filter(({ inputs }) => inputs.every(isFull)).slice(0, options.firstCases) : all;
+    const chosen = options.firstCases
+      ? all.filter(({ inputs }) => inputs.every(isFull)).slice(0, options.firstCases)
+      : all;
     chosen.forEach((example, i) => {
       const title = `${i}: ${example.inputs.map(({ dtype, shape }) => `${dtype}[${shape}]`).join(" ")} ${JSON.stringify(example.attrs)}`;
       test(title, () => checkCase(example, options));
@@ -65,20 +67,31 @@ export function testOp(name: string, options: TestOpOptions): void {
   });
 }
 
-const leafOf = ({ dtype, shape, data }: GoldenTensor) => fromLeaf(new DataOp(dtype, shape, { host: hostArrayFrom(dtype, data) })).value;
+const leafOf = ({ dtype, shape, data }: GoldenTensor) =>
+  fromLeaf(new DataOp(dtype, shape, { host: hostArrayFrom(dtype, data) })).value;
 
 async function numbersOf(values: readonly Value[], device?: () => Device): Promise<number[][]> {
   const data = await readValues(values, device?.());
   return data.map((array, i) => toNumbers(values[i].dtype, array));
 }
 
-function expectNumbers(what: string, value: Value, actual: ArrayLike<number>, expected: GoldenTensor, atLeast = 0): void {
-  if (JSON.stringify(value.shape) !== JSON.stringify(expected.shape)) throw new Error(`${what}: shape [${value.shape}] instead of [${expected.shape}]`);
+function expectNumbers(
+  what: string,
+  value: Value,
+  actual: ArrayLike<number>,
+  expected: GoldenTensor,
+  atLeast = 0,
+): void {
+  if (JSON.stringify(value.shape) !== JSON.stringify(expected.shape))
+    throw new Error(`${what}: shape [${value.shape}] instead of [${expected.shape}]`);
   if (value.dtype !== expected.dtype) throw new Error(`${what}: dtype ${value.dtype} instead of ${expected.dtype}`);
   expectClose(what, actual, expected.data, Math.max(atLeast, tolerances[expected.dtype] as number));
 }
 
-async function checkCase(example: GoldenCase, { apply, secondOrder = true, finiteDifferences = true, device, webgpuTolerance }: TestOpOptions): Promise<void> {
+async function checkCase(
+  example: GoldenCase,
+  { apply, secondOrder = true, finiteDifferences = true, device, webgpuTolerance }: TestOpOptions,
+): Promise<void> {
   const expected = asList(example.output);
   const leaves = example.inputs.map(leafOf);
   const outputs = asList(apply(leaves, example.attrs) as Value | Value[]);
@@ -91,7 +104,9 @@ async function checkCase(example: GoldenCase, { apply, secondOrder = true, finit
   });
   if (!example.gradOutput || !example.gradInputs) return;
 
-  const graded = asList<GoldenTensor | null>(example.gradOutput).flatMap((golden, i) => (golden ? [{ output: outputs[i], golden }] : []));
+  const graded = asList<GoldenTensor | null>(example.gradOutput).flatMap((golden, i) =>
+    golden ? [{ output: outputs[i], golden }] : [],
+  );
   const upstream = graded.map(({ golden }) => leafOf(golden));
   upstream.forEach((leaf, i) => {
     hostInputs.set(leaf, hostTensor(leaf.shape, graded[i].golden.data));
@@ -125,7 +140,8 @@ async function checkCase(example: GoldenCase, { apply, secondOrder = true, finit
   });
   const second = weightedSum(found, directions);
   const usable = targets.filter((target) => dependsOn(second, target));
-  if (usable.length > 0) checkFiniteDifferences(second, usable, gradients(second, usable), hostInputs, "second gradient");
+  if (usable.length > 0)
+    checkFiniteDifferences(second, usable, gradients(second, usable), hostInputs, "second gradient");
 }
 
 function weightedSum(values: readonly Value[], weights: readonly Value[]): Value {

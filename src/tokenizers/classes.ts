@@ -1,4 +1,7 @@
-/** What transformers' tokenizer classes have without being told: names of special tokens, inputs, the side that is padded. */
+/**
+ * What transformers' tokenizer classes have without being told: names of special tokens, inputs, the side that is
+ * padded.
+ */
 import type { Json } from "./json-parts.ts";
 
 export interface TokenizerClass {
@@ -11,29 +14,61 @@ export interface TokenizerClass {
   readonly rebuilds?: "bert-normalizer" | "byte-level-prefix";
 }
 
-const named = (tokens: Readonly<Record<string, string>>) => Object.fromEntries(Object.entries(tokens).map(([name, text]) => [`${name}_token`, text]));
+const named = (tokens: Readonly<Record<string, string>>) =>
+  Object.fromEntries(Object.entries(tokens).map(([name, text]) => [`${name}_token`, text]));
 
 const bertTokens = named({ unk: "[UNK]", sep: "[SEP]", pad: "[PAD]", cls: "[CLS]", mask: "[MASK]" });
-const robertaTokens = named({ bos: "<s>", eos: "</s>", unk: "<unk>", sep: "</s>", pad: "<pad>", cls: "<s>", mask: "<mask>" });
+const robertaTokens = named({
+  bos: "<s>",
+  eos: "</s>",
+  unk: "<unk>",
+  sep: "</s>",
+  pad: "<pad>",
+  cls: "<s>",
+  mask: "<mask>",
+});
 const gpt2Tokens = named({ bos: "<|endoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>" });
-const albertTokens = named({ bos: "[CLS]", eos: "[SEP]", unk: "<unk>", sep: "[SEP]", pad: "<pad>", cls: "[CLS]", mask: "[MASK]" });
+const albertTokens = named({
+  bos: "[CLS]",
+  eos: "[SEP]",
+  unk: "<unk>",
+  sep: "[SEP]",
+  pad: "<pad>",
+  cls: "[CLS]",
+  mask: "[MASK]",
+});
 const t5Tokens = named({ eos: "</s>", unk: "<unk>", pad: "<pad>" });
 const llamaTokens = named({ bos: "<s>", eos: "</s>", unk: "<unk>" });
 const gemmaTokens = named({ bos: "<bos>", eos: "<eos>", unk: "<unk>", pad: "<pad>", mask: "<mask>" });
-const xlnetTokens = named({ bos: "<s>", eos: "</s>", unk: "<unk>", sep: "<sep>", pad: "<pad>", cls: "<cls>", mask: "<mask>" });
+const xlnetTokens = named({
+  bos: "<s>",
+  eos: "</s>",
+  unk: "<unk>",
+  sep: "<sep>",
+  pad: "<pad>",
+  cls: "<cls>",
+  mask: "<mask>",
+});
 
 const bert: TokenizerClass = { tokens: bertTokens, givesTypeIds: true, rebuilds: "bert-normalizer" };
 const roberta: TokenizerClass = { tokens: robertaTokens, rebuilds: "byte-level-prefix" };
-const deberta: TokenizerClass = { tokens: { ...bertTokens, ...named({ bos: "[CLS]", eos: "[SEP]" }) }, givesTypeIds: true };
+const deberta: TokenizerClass = {
+  tokens: { ...bertTokens, ...named({ bos: "[CLS]", eos: "[SEP]" }) },
+  givesTypeIds: true,
+};
 
 /** By the name of the class without "Fast". Others have no names of their own. */
 export const tokenizerClasses: Readonly<Record<string, TokenizerClass>> = {
   AlbertTokenizer: { tokens: albertTokens },
   BartTokenizer: roberta,
   BertTokenizer: bert,
-  BigBirdTokenizer: { tokens: named({ bos: "<s>", eos: "</s>", unk: "<unk>", sep: "[SEP]", pad: "<pad>", cls: "[CLS]", mask: "[MASK]" }) },
+  BigBirdTokenizer: {
+    tokens: named({ bos: "<s>", eos: "</s>", unk: "<unk>", sep: "[SEP]", pad: "<pad>", cls: "[CLS]", mask: "[MASK]" }),
+  },
   BlenderbotTokenizer: { tokens: robertaTokens },
-  CLIPTokenizer: { tokens: named({ bos: "<|startoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>", pad: "<|endoftext|>" }) },
+  CLIPTokenizer: {
+    tokens: named({ bos: "<|startoftext|>", eos: "<|endoftext|>", unk: "<|endoftext|>", pad: "<|endoftext|>" }),
+  },
   CamembertTokenizer: { tokens: robertaTokens },
   CodeLlamaTokenizer: { tokens: llamaTokens, paddingSide: "left" },
   ConvBertTokenizer: bert,
@@ -88,10 +123,19 @@ export const classOfModel: Readonly<Record<string, string>> = {
   "xlm-roberta": "XLMRobertaTokenizer",
 };
 
-/** The class that files name, without "Fast": in tokenizer_config.json, else in the model's config.json, else by its model_type. */
+/**
+ * The class that files name, without "Fast": in tokenizer_config.json, else in the model's config.json, else by its
+ * model_type.
+ */
 export function classNameOf(config: Json, modelConfig: Json): string | undefined {
-  const stated = [config.tokenizer_class, modelConfig.tokenizer_class].find((name) => typeof name === "string") as string | undefined;
-  const name = stated ?? (Object.hasOwn(classOfModel, String(modelConfig.model_type)) ? classOfModel[String(modelConfig.model_type)] : undefined);
+  const stated = [config.tokenizer_class, modelConfig.tokenizer_class].find((name) => typeof name === "string") as
+    | string
+    | undefined;
+  const name =
+    stated ??
+    (Object.hasOwn(classOfModel, String(modelConfig.model_type))
+      ? classOfModel[String(modelConfig.model_type)]
+      : undefined);
   return name?.replace(/Fast$/, "");
 }
 

@@ -13,4 +13,5 @@ const replacements: readonly (readonly [from: string, to: string])[] = [
 ];
 
 /** A text without them. */
-export const cleanedUp = (text: string): string => replacements.reduce((out, [from, to]) => out.replaceAll(from, to), text);
+export const cleanedUp = (text: string): string =>
+  replacements.reduce((out, [from, to]) => out.replaceAll(from, to), text);

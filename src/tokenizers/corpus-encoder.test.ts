@@ -21,7 +21,8 @@ async function isLight(tokenizer: Tokenizer): Promise<boolean> {
 
 async function expectSame(tokenizer: Tokenizer, texts: readonly string[]): Promise<void> {
   const encode = corpusEncoder(tokenizer);
-  for (const text of texts) expect([text, await encode(text)]).toEqual([text, await tokenizer.encode(text, { addSpecialTokens: false })]);
+  for (const text of texts)
+    expect([text, await encode(text)]).toEqual([text, await tokenizer.encode(text, { addSpecialTokens: false })]);
 }
 
 test.each(Object.keys(golden.kinds))("%s", async (name) => {
@@ -33,13 +34,19 @@ test.each(Object.keys(golden.kinds))("%s", async (name) => {
 test.each(Object.entries(folders))("the folder %s", async (name, { files, cases }) => {
   const json = files["tokenizer.json"];
   if (json === undefined) return;
-  const tokenizer = await Tokenizer.fromJson(json as Record<string, unknown>, files["tokenizer_config.json"] as Record<string, unknown>);
+  const tokenizer = await Tokenizer.fromJson(
+    json as Record<string, unknown>,
+    files["tokenizer_config.json"] as Record<string, unknown>,
+  );
   await expectSame(
     tokenizer,
     cases.map(({ text }) => text),
   );
   // tokens around a text are no part of training data
-  expect([name, await isLight(tokenizer)]).toEqual([name, ["nonspecial", "bos", "frame", "decseq", "proto"].includes(name)]);
+  expect([name, await isLight(tokenizer)]).toEqual([
+    name,
+    ["nonspecial", "bos", "frame", "decseq", "proto"].includes(name),
+  ]);
 });
 
 test("parts that a plain reader does not know are left to the tokenizer", async () => {
@@ -63,7 +70,9 @@ test("parts that a plain reader does not know are left to the tokenizer", async 
 });
 
 test("any text, with letters that only the newest Unicode knows", async () => {
-  const tokenizers = await Promise.all(["bpe-600", "bpe-700"].map((name) => Tokenizer.open(file(`${name}.tokenizer.json`))));
+  const tokenizers = await Promise.all(
+    ["bpe-600", "bpe-700"].map((name) => Tokenizer.open(file(`${name}.tokenizer.json`))),
+  );
   const newest = ["a\u{1e6c0}b \u{10940}1", "\u{11de0}a", "x\u{323b0}y", "a\u088fb"];
   for (const tokenizer of tokenizers) {
     await expectSame(tokenizer, newest);

@@ -1,16 +1,27 @@
-/** Tokens of large texts, for training data: without offsets, by a light reader where that is certain to give the tokenizer's own ids. */
+/**
+ * Tokens of large texts, for training data: without offsets, by a light reader where that is certain to give the
+ * tokenizer's own ids.
+ */
 import { characterBytes, pretokens, toByteCharacters } from "./byte-level.ts";
 import { type Join, joinPairs } from "./join-pairs.ts";
-import { type AddedToken, addedTokensOf, anyOf, isCharacterModel, type Json, kindOfModel, vocabularyOf } from "./json-parts.ts";
+import {
+  type AddedToken,
+  addedTokensOf,
+  anyOf,
+  isCharacterModel,
+  type Json,
+  kindOfModel,
+  vocabularyOf,
+} from "./json-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Ids of a text, without what belongs around it. */
 export type CorpusEncoder = (text: string) => Promise<number[]>;
 
 /**
- * Encodes texts as `tokenizer.encode` does, several times faster for byte-level BPE as GPT-2 and SmolLM have it and for tokenizers of characters.
- * The parts of the tokenizer.json decide whether the light reader knows all of them; characters that the two may class differently, since each has
- * its own version of Unicode, are tried in both.
+ * Encodes texts as `tokenizer.encode` does, several times faster for byte-level BPE as GPT-2 and SmolLM have it and for
+ * tokenizers of characters. The parts of the tokenizer.json decide whether the light reader knows all of them;
+ * characters that the two may class differently, since each has its own version of Unicode, are tried in both.
  */
 export function corpusEncoder(tokenizer: Tokenizer): CorpusEncoder {
   const whole: CorpusEncoder = (text) => tokenizer.encode(text, { addSpecialTokens: false });
@@ -42,11 +53,18 @@ function plainAddedTokens(json: Json, tokenizer: Tokenizer): ReadonlyMap<string,
   return new Map(tokens.map(({ content }) => [content, tokenizer.tokenToId(content) as number]));
 }
 
-const isOff = (value: unknown) => value === null || value === undefined || value === false || value === "" || value === 0;
+const isOff = (value: unknown) =>
+  value === null || value === undefined || value === false || value === "" || value === 0;
 
 /** Options of a BPE model that change nothing. */
 function isPlainModel(model: Json): boolean {
-  const { dropout, continuing_subword_prefix: prefix, end_of_word_suffix: suffix, byte_fallback: bytes, ignore_merges: ignores } = model;
+  const {
+    dropout,
+    continuing_subword_prefix: prefix,
+    end_of_word_suffix: suffix,
+    byte_fallback: bytes,
+    ignore_merges: ignores,
+  } = model;
   return kindOfModel(model) === "BPE" && [dropout, prefix, suffix, bytes, ignores].every(isOff);
 }
 
@@ -74,7 +92,10 @@ const CACHE_LIMIT = 100_000;
 /** Longer pieces are rarely met again, so they are not remembered. */
 const CACHED_WORD = 64;
 
-/** Byte-level BPE whose words are GPT-2's, or SmolLM's, which has each digit by itself. Sennrich et al. 2015, arXiv:1508.07909; Radford et al. 2019. */
+/**
+ * Byte-level BPE whose words are GPT-2's, or SmolLM's, which has each digit by itself. Sennrich et al. 2015,
+ * arXiv:1508.07909; Radford et al. 2019.
+ */
 function bytePairWords(json: Json): Words | undefined {
   const model = json.model as Json;
   const cut = gpt2Cut(json.pre_tokenizer as Json | null | undefined);
@@ -88,7 +109,10 @@ function bytePairWords(json: Json): Words | undefined {
   const idsOf = (word: string): readonly number[] => {
     const known = cache.get(word);
     if (known) return known;
-    const symbols = Array.from(toByteCharacters(word), (character) => base[characterBytes.get(character) as number] as number);
+    const symbols = Array.from(
+      toByteCharacters(word),
+      (character) => base[characterBytes.get(character) as number] as number,
+    );
     const { ids } = joinPairs(symbols, (left, right) => joins.get(left * size + right));
     if (word.length <= CACHED_WORD) {
       if (cache.size >= CACHE_LIMIT) cache.clear();
@@ -99,8 +123,15 @@ function bytePairWords(json: Json): Words | undefined {
   return { idsOf, cut };
 }
 
-/** For a pair of ids (left * size + right): rank and id of the joined token. Undefined where a part is missing, or ids are not those of a list. */
-function joinsOf(merges: readonly (string | [string, string])[], idOf: (token: string) => number | undefined, size: number): Map<number, Join> | undefined {
+/**
+ * For a pair of ids (left * size + right): rank and id of the joined token. Undefined where a part is missing, or ids
+ * are not those of a list.
+ */
+function joinsOf(
+  merges: readonly (string | [string, string])[],
+  idOf: (token: string) => number | undefined,
+  size: number,
+): Map<number, Join> | undefined {
   const joins = new Map<number, Join>();
   for (const [rank, merge] of merges.entries()) {
     const [left, right] = typeof merge === "string" ? merge.split(" ") : merge; // older files write "a b"
@@ -113,9 +144,16 @@ function joinsOf(merges: readonly (string | [string, string])[], idOf: (token: s
 
 /** The words of GPT-2's pre-tokenizer, or of SmolLM's; undefined for another. */
 function gpt2Cut(json: Json | null | undefined): ((text: string) => string[]) | undefined {
-  const parts = json?.type === "Sequence" && Array.isArray(json.pretokenizers) ? (json.pretokenizers as Json[]) : [json];
+  const parts =
+    json?.type === "Sequence" && Array.isArray(json.pretokenizers) ? (json.pretokenizers as Json[]) : [json];
   const [digits, byteLevel] = parts.length === 2 ? parts : [undefined, parts[0]];
-  if (parts.length > 2 || byteLevel?.type !== "ByteLevel" || byteLevel.add_prefix_space !== false || byteLevel.use_regex === false) return undefined;
+  if (
+    parts.length > 2 ||
+    byteLevel?.type !== "ByteLevel" ||
+    byteLevel.add_prefix_space !== false ||
+    byteLevel.use_regex === false
+  )
+    return undefined;
   if (digits && (digits.type !== "Digits" || digits.individual_digits !== true)) return undefined;
   return (text) => (digits ? text.split(/(\p{N})/u) : [text]).flatMap((piece) => piece.match(pretokens()) ?? []);
 }
@@ -136,7 +174,10 @@ function lightEncoder({ idsOf, cut }: Words, added: ReadonlyMap<string, number>)
   };
 }
 
-/** Whether all characters of a text are letters, numbers, spaces or none of these to the tokenizer as they are to the light reader. */
+/**
+ * Whether all characters of a text are letters, numbers, spaces or none of these to the tokenizer as they are to the
+ * light reader.
+ */
 function characterCheck(tokenizer: Tokenizer, cut: (text: string) => string[]): (text: string) => Promise<boolean> {
   const known = new Map<string, boolean>();
   /** How many words there are in each of three places tells the class of a character. */

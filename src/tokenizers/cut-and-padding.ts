@@ -22,7 +22,11 @@ const strategies = { LongestFirst: "longest_first", OnlyFirst: "only_first", Onl
 const sideOf = (direction: string | undefined) => (direction === "Left" ? "left" : "right");
 
 /** How a tokenizer.json cuts and pads; the sides are those of tokenizer_config.json, where it says them. */
-export function cutAndPadding(json: Json, rules: TokenizerSettings, padToken: string | undefined): EncodeOptions & PadOptions {
+export function cutAndPadding(
+  json: Json,
+  rules: TokenizerSettings,
+  padToken: string | undefined,
+): EncodeOptions & PadOptions {
   const { truncation, padding } = json as { truncation?: Truncation | null; padding?: Padding | null };
   const { modelMaxLength, paddingSide, truncationSide } = rules;
   const fixed = (padding?.strategy as { Fixed?: number } | undefined)?.Fixed;

@@ -8,7 +8,10 @@ export interface Encoding {
   /** 1 for tokens that stand for no text. */
   specialTokensMask: number[];
   tokens: string[];
-  /** First character of each token in its text and the one after its last, as JavaScript counts them; [0, 0] for special tokens. */
+  /**
+   * First character of each token in its text and the one after its last, as JavaScript counts them; [0, 0] for special
+   * tokens.
+   */
   offsets: [start: number, end: number][];
   /** Word of each token within its text; null for special tokens. */
   wordIds: (number | null)[];
@@ -51,9 +54,15 @@ export interface PadOptions {
 }
 
 /** Fills an encoding and what did not fit it up to a length. */
-export function padEncoding(encoding: Encoding, length: number, { paddingSide = "right", padId = 0, padTypeId = 0, padToken = "[PAD]" }: PadOptions): Encoding {
+export function padEncoding(
+  encoding: Encoding,
+  length: number,
+  { paddingSide = "right", padId = 0, padTypeId = 0, padToken = "[PAD]" }: PadOptions,
+): Encoding {
   const missing = length - encoding.ids.length;
-  const overflowing = encoding.overflowing.map((part) => padEncoding(part, length, { paddingSide, padId, padTypeId, padToken }));
+  const overflowing = encoding.overflowing.map((part) =>
+    padEncoding(part, length, { paddingSide, padId, padTypeId, padToken }),
+  );
   if (missing <= 0) return { ...encoding, overflowing };
   const filled = <T>(values: readonly T[], value: T): T[] => {
     const padding = Array.from({ length: missing }, () => value);
@@ -73,7 +82,10 @@ export function padEncoding(encoding: Encoding, length: number, { paddingSide = 
 }
 
 /** The length that a batch is padded to. */
-export function paddedLength(encodings: readonly Encoding[], { padTo, padToMultipleOf: multiple = 1 }: PadOptions): number {
+export function paddedLength(
+  encodings: readonly Encoding[],
+  { padTo, padToMultipleOf: multiple = 1 }: PadOptions,
+): number {
   const longest = padTo === "longest" ? Math.max(0, ...encodings.map(({ ids }) => ids.length)) : (padTo as number);
   return Math.ceil(longest / multiple) * multiple;
 }
@@ -90,7 +102,9 @@ export function utf16Positions(text: string): Int32Array | undefined {
   return Int32Array.from(positions);
 }
 
-/** Offsets in code points as offsets in UTF-16 units. @param positions of the text and of its pair, by `utf16Positions` */
+/**
+ * Offsets in code points as offsets in UTF-16 units. @param positions of the text and of its pair, by `utf16Positions`
+ */
 export function inUtf16(
   { offsets, sequenceIds }: Pick<Encoding, "offsets" | "sequenceIds">,
   positions: readonly (Int32Array | undefined)[],

@@ -11,8 +11,8 @@ import type { AddedToken, Json } from "./json-parts.ts";
 import { combined, keptLengths, partRanges } from "./truncation.ts";
 
 /**
- * A tokenizer.json in JavaScript, for pages and for machines without the native library: a text is searched for added tokens, normalized, cut into
- * words, each of which the model makes into tokens; then comes what belongs around a text.
+ * A tokenizer.json in JavaScript, for pages and for machines without the native library: a text is searched for added
+ * tokens, normalized, cut into words, each of which the model makes into tokens; then comes what belongs around a text.
  * @throws DataError when the file is not understood
  */
 export async function javascriptEngine(path: string, json: object): Promise<TokenizerEngine> {
@@ -65,14 +65,20 @@ class JavascriptEngine implements TokenizerEngine {
     return this.texts.get(id) ?? null;
   }
 
-  async encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]> {
+  async encode(
+    text: string,
+    pair: string | undefined,
+    addSpecialTokens: boolean,
+    cut: Cut | undefined,
+  ): Promise<Flat[]> {
     const first = this.plain(text, 0);
     const second = pair === undefined ? undefined : this.plain(pair, 1);
     const frame = (a: Flat, b?: Flat) => joined(this.postProcess(b ? [a, b] : [a], addSpecialTokens));
     const added = cut && addSpecialTokens ? frame(nothing, second && nothing).ids.length : 0;
     if (!cut || first.ids.length + (second?.ids.length ?? 0) + added <= cut.maxLength) return [frame(first, second)];
     const kept = keptLengths(first.ids.length, second?.ids.length, added, cut);
-    const partsOf = (whole: Flat, length: number) => partRanges(whole.ids.length, length, cut).map(([start, end]) => sliced(whole, start, end));
+    const partsOf = (whole: Flat, length: number) =>
+      partRanges(whole.ids.length, length, cut).map(([start, end]) => sliced(whole, start, end));
     const seconds = second && partsOf(second, kept.second as number);
     return combined(partsOf(first, kept.first), seconds).map(([a, b]) => frame(a, b));
   }

@@ -23,10 +23,18 @@ export async function openEngine(path: string, json: object): Promise<TokenizerE
   if (!library) return javascriptEngine(path, json);
   try {
     const open = (content: object) => library.Tokenizer.fromString(JSON.stringify(content));
-    const trims = JSON.stringify((json as { post_processor?: unknown }).post_processor ?? null).includes('"trim_offsets":true');
+    const trims = JSON.stringify((json as { post_processor?: unknown }).post_processor ?? null).includes(
+      '"trim_offsets":true',
+    );
     return new NativeEngine(path, open(json), trims ? () => open({ ...json, post_processor: null }) : undefined);
   } catch (cause) {
-    throw new RuntimeError({ where: path, expected: "a tokenizer.json", received: (cause as Error).message, fix: "fetch the file again", cause });
+    throw new RuntimeError({
+      where: path,
+      expected: "a tokenizer.json",
+      received: (cause as Error).message,
+      fix: "fetch the file again",
+      cause,
+    });
   }
 }
 
@@ -55,10 +63,16 @@ class NativeEngine implements TokenizerEngine {
     return this.tokenizer.idToToken(id);
   }
 
-  async encode(text: string, pair: string | undefined, addSpecialTokens: boolean, cut: Cut | undefined): Promise<Flat[]> {
+  async encode(
+    text: string,
+    pair: string | undefined,
+    addSpecialTokens: boolean,
+    cut: Cut | undefined,
+  ): Promise<Flat[]> {
     const whole = await this.run(() => this.tokenizer.encode(text, pair ?? null, { addSpecialTokens }));
     if (!cut || whole.getLength() <= cut.maxLength) return [flat(whole)];
-    // the library's own truncation loses parts of what does not fit: each text is cut here, and the special tokens come after
+    // the library's own truncation loses parts of what does not fit: each text is cut here, and the special tokens come
+    // after
     this.plain ??= this.openPlain?.() ?? this.tokenizer;
     const bare = { addSpecialTokens: false };
     const { plain } = this;
@@ -73,7 +87,9 @@ class NativeEngine implements TokenizerEngine {
 
   /** Special tokens that the model adds to one text or to two. */
   private async addedTokens(isPair: boolean): Promise<number> {
-    return (await this.run(() => this.tokenizer.encode("", isPair ? "" : null, { addSpecialTokens: true }))).getLength();
+    return (
+      await this.run(() => this.tokenizer.encode("", isPair ? "" : null, { addSpecialTokens: true }))
+    ).getLength();
   }
 
   /** @throws DataError for what the library finds wrong in the file only now */
@@ -82,7 +98,13 @@ class NativeEngine implements TokenizerEngine {
       return await work();
     } catch (cause) {
       const received = (cause as Error).message;
-      throw new DataError({ where: this.path, expected: "a tokenizer.json that every text can be encoded by", received, fix: "fetch the file again", cause });
+      throw new DataError({
+        where: this.path,
+        expected: "a tokenizer.json that every text can be encoded by",
+        received,
+        fix: "fetch the file again",
+        cause,
+      });
     }
   }
 

@@ -11,7 +11,10 @@ export interface Cut {
   stride: number;
 }
 
-/** What runs a tokenizer.json: Hugging Face's native library in Node; in a page, and where that is not installed, the engine in JavaScript. */
+/**
+ * What runs a tokenizer.json: Hugging Face's native library in Node; in a page, and where that is not installed, the
+ * engine in JavaScript.
+ */
 export interface TokenizerEngine {
   readonly vocabSize: number;
   tokenToId(token: string): number | null;

@@ -1,4 +1,7 @@
-/** Files of tokenizers that would end the process or never come back: each is an error when it is opened, by both engines. */
+/**
+ * Files of tokenizers that would end the process or never come back: each is an error when it is opened, by both
+ * engines.
+ */
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,7 +23,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const words = { type: "WordLevel", vocab: { "[UNK]": 0 }, unk_token: "[UNK]" };
-const pairs = (rest: Json) => ({ type: "BPE", vocab: { a: 0, "##b": 1, ab: 2, "##é": 3 }, merges: [["a", "##b"]], ...rest });
+const pairs = (rest: Json) => ({
+  type: "BPE",
+  vocab: { a: 0, "##b": 1, ab: 2, "##é": 3 },
+  merges: [["a", "##b"]],
+  ...rest,
+});
 const catastrophe = { Regex: "(a+)+$" };
 
 const files: Record<string, [Json & { model: Json }, RegExp]> = {
@@ -28,9 +36,18 @@ const files: Record<string, [Json & { model: Json }, RegExp]> = {
     { model: pairs({ continuing_subword_prefix: "######" }) },
     /model\.merges\.0: expected a right side that begins with the prefix "######"; received "##b"/,
   ],
-  "a prefix that ends inside of a character": [{ model: pairs({ continuing_subword_prefix: "###", merges: [["a", "##é"]] }) }, /model\.merges\.0/],
-  "a cut that takes exponential time": [{ model: words, pre_tokenizer: { type: "Split", pattern: catastrophe, behavior: "Isolated" } }, /takes time linear/],
-  "a replacement that does": [{ model: words, normalizer: { type: "Replace", pattern: catastrophe, content: "" } }, /normalizer\.pattern: .*takes time linear/],
+  "a prefix that ends inside of a character": [
+    { model: pairs({ continuing_subword_prefix: "###", merges: [["a", "##é"]] }) },
+    /model\.merges\.0/,
+  ],
+  "a cut that takes exponential time": [
+    { model: words, pre_tokenizer: { type: "Split", pattern: catastrophe, behavior: "Isolated" } },
+    /takes time linear/,
+  ],
+  "a replacement that does": [
+    { model: words, normalizer: { type: "Replace", pattern: catastrophe, content: "" } },
+    /normalizer\.pattern: .*takes time linear/,
+  ],
   "a decoder that does": [
     { model: words, decoder: { type: "Sequence", decoders: [{ type: "Replace", pattern: catastrophe, content: "" }] } },
     /decoder\.decoders\.0\.pattern/,
@@ -40,7 +57,10 @@ const files: Record<string, [Json & { model: Json }, RegExp]> = {
     /model\.unk_token: expected a token of the vocabulary; received "<unk>"/,
   ],
   "the same in byte-pair encoding": [{ model: pairs({ unk_token: "<unk>" }) }, /model\.unk_token/],
-  "the same in word pieces, which name none": [{ model: { type: "WordPiece", vocab: { a: 0 } } }, /model\.unk_token.*\[UNK\]/],
+  "the same in word pieces, which name none": [
+    { model: { type: "WordPiece", vocab: { a: 0 } } },
+    /model\.unk_token.*\[UNK\]/,
+  ],
   "normalizers 100,000 deep": [{ model: words, normalizer: nested(100_000) }, /limit jsonDepth/],
 };
 
@@ -65,7 +85,8 @@ test("what cannot be unknown needs no token for it", async () => {
 describe("tables of replacements", () => {
   const original = JSON.parse(readFileSync(golden("kinds/t5.tokenizer.json"), "utf8"));
   const table = Buffer.from(
-    (original.normalizer.normalizers ?? [original.normalizer]).find(({ type }: Json) => type === "Precompiled").precompiled_charsmap,
+    (original.normalizer.normalizers ?? [original.normalizer]).find(({ type }: Json) => type === "Precompiled")
+      .precompiled_charsmap,
     "base64",
   );
   const size = table.readUInt32LE(0);
@@ -74,13 +95,18 @@ describe("tables of replacements", () => {
     change(bytes);
     return bytes.toString("base64");
   };
-  const tokenizer = (map: string) => tokenizerJson({ model: words, normalizer: { type: "Precompiled", precompiled_charsmap: map } });
+  const tokenizer = (map: string) =>
+    tokenizerJson({ model: words, normalizer: { type: "Precompiled", precompiled_charsmap: map } });
   test("a sound one opens", async () => {
     expect((await (await Tokenizer.fromJson(tokenizer(patched(() => {})))).encodeText("ﬁ")).ids).toEqual([0]);
   });
   test.each([
     ["texts that are not UTF-8", patched((bytes) => bytes.fill(0xff, 4 + size, 4 + size + 1)), /texts in UTF-8/],
-    ["a root that leads outside", patched((bytes) => bytes.writeUInt32LE(0x3ffffc00, 4)), /a trie within its \d+ units/],
+    [
+      "a root that leads outside",
+      patched((bytes) => bytes.writeUInt32LE(0x3ffffc00, 4)),
+      /a trie within its \d+ units/,
+    ],
     ["units that lead outside", patched((bytes) => bytes.fill(0xff, 8, 4 + size).fill(0x61, 1000, 4 + size)), /./],
     ["no texts", patched(() => {}).slice(0, 400), /precompiled_charsmap/],
     ["a size beyond the table", patched((bytes) => bytes.writeUInt32LE(0xfffffffc, 0)), /a trie inside its table/],
@@ -104,7 +130,8 @@ describe("tables of replacements", () => {
       return bytes.toString("base64");
     };
     expect(new CharsMap(trie(0), "x").replacement("a")).toBe("é");
-    for (const value of [1, 4, 1000]) expect(() => new CharsMap(trie(value), "x")).toThrow(/values that are beginnings of texts/);
+    for (const value of [1, 4, 1000])
+      expect(() => new CharsMap(trie(value), "x")).toThrow(/values that are beginnings of texts/);
   });
   test("in a SentencePiece model", async () => {
     const model = readFileSync(golden("sentencepiece/unigram-t5.model"));

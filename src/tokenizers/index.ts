@@ -1,5 +1,12 @@
 /** Tokenizers of every layout, chat templates, and the training of tokenizers. Imports files/ and ir/. */
-export { type ChatFormat, type ChatMessage, type ContentPart, chatFormat, type MixedMessage, type RenderOptions } from "./chat-format.ts";
+export {
+  type ChatFormat,
+  type ChatMessage,
+  type ContentPart,
+  chatFormat,
+  type MixedMessage,
+  type RenderOptions,
+} from "./chat-format.ts";
 export { type CorpusEncoder, corpusEncoder } from "./corpus-encoder.ts";
 export type { EncodeOptions, Encoding, PadOptions, PlainEncodeOptions } from "./encoding.ts";
 export { type GgufMetadata, type GgufVocabulary, ggufRoles, ggufVocabulary } from "./formats/gguf-vocabulary.ts";

@@ -13,8 +13,14 @@ export interface Joined {
 /** Runs that are longer are joined with a heap. */
 const LONG = 64;
 
-/** Byte-pair encoding: joins the pair of the lowest rank, leftmost first, until none is left. Sennrich et al. 2015, arXiv:1508.07909. */
-export function joinPairs(symbols: readonly number[], joinOf: (left: number, right: number) => Join | undefined): Joined {
+/**
+ * Byte-pair encoding: joins the pair of the lowest rank, leftmost first, until none is left. Sennrich et al. 2015,
+ * arXiv:1508.07909.
+ */
+export function joinPairs(
+  symbols: readonly number[],
+  joinOf: (left: number, right: number) => Join | undefined,
+): Joined {
   return symbols.length > LONG ? joinLong([...symbols], joinOf) : joinShort([...symbols], joinOf);
 }
 
@@ -42,7 +48,9 @@ function joinLong(symbols: number[], joinOf: (left: number, right: number) => Jo
   const next = Int32Array.from(symbols, (_, i) => (i + 1 < symbols.length ? i + 1 : -1));
   const previous = Int32Array.from(symbols, (_, i) => i - 1);
   const counts = symbols.map(() => 1);
-  const heap = new MinHeap<Join & { at: number; left: number; right: number }>((a, b) => a.rank - b.rank || a.at - b.at);
+  const heap = new MinHeap<Join & { at: number; left: number; right: number }>(
+    (a, b) => a.rank - b.rank || a.at - b.at,
+  );
   const offer = (at: number) => {
     if (at < 0 || next[at] < 0) return;
     const [left, right] = [symbols[at], symbols[next[at]]];
@@ -53,7 +61,8 @@ function joinLong(symbols: number[], joinOf: (left: number, right: number) => Jo
   for (let top = heap.pop(); top; top = heap.pop()) {
     const { at, left, right, id } = top;
     const after = next[at];
-    if (counts[at] === 0 || symbols[at] !== left || after < 0 || symbols[after] !== right) continue; // changed since it was offered
+    // changed since it was offered
+    if (counts[at] === 0 || symbols[at] !== left || after < 0 || symbols[after] !== right) continue;
     symbols[at] = id;
     counts[at] += counts[after];
     counts[after] = 0;

@@ -45,10 +45,19 @@ export function vocabularyOf({ model }: Json): Vocabulary {
 /** The kind of a model; older files do not name it. */
 export function kindOfModel(model: Json): string {
   if (model.type !== undefined) return String(model.type);
-  return model.merges ? "BPE" : model.unk_id !== undefined ? "Unigram" : model.continuing_subword_prefix !== undefined ? "WordPiece" : "WordLevel";
+  return model.merges
+    ? "BPE"
+    : model.unk_id !== undefined
+      ? "Unigram"
+      : model.continuing_subword_prefix !== undefined
+        ? "WordPiece"
+        : "WordLevel";
 }
 
-/** Whether each character is a token: byte-pair encoding that joins nothing, of texts that are not cut into words or written in bytes. */
+/**
+ * Whether each character is a token: byte-pair encoding that joins nothing, of texts that are not cut into words or
+ * written in bytes.
+ */
 export function isCharacterModel({ model, pre_tokenizer: cut }: Json): boolean {
   const { merges, byte_fallback: hasBytes } = model as Json;
   return kindOfModel(model as Json) === "BPE" && !cut && !hasBytes && (merges as unknown[]).length === 0;
@@ -74,7 +83,11 @@ export const tokenizerJson = ({ model, ...parts }: Json & { model: Json }): Json
 });
 
 /** A model of byte-pair encoding. */
-export const bpeModel = ({ vocab, merges, ...options }: Json & { vocab: Json; merges: readonly (readonly string[])[] }): Json => ({
+export const bpeModel = ({
+  vocab,
+  merges,
+  ...options
+}: Json & { vocab: Json; merges: readonly (readonly string[])[] }): Json => ({
   type: "BPE",
   dropout: null,
   unk_token: null,
@@ -89,7 +102,9 @@ export const bpeModel = ({ vocab, merges, ...options }: Json & { vocab: Json; me
 });
 
 /** Bytes as characters: a pre-tokenizer, a post-processor or a decoder. @default GPT-2's cut */
-export const byteLevel = (options: { add_prefix_space?: boolean; trim_offsets?: boolean; use_regex?: boolean } = {}): Json => ({
+export const byteLevel = (
+  options: { add_prefix_space?: boolean; trim_offsets?: boolean; use_regex?: boolean } = {},
+): Json => ({
   type: "ByteLevel",
   add_prefix_space: false,
   trim_offsets: true,
@@ -99,19 +114,40 @@ export const byteLevel = (options: { add_prefix_space?: boolean; trim_offsets?: 
 export const byteLevelDecoder = byteLevel({ add_prefix_space: true });
 
 /** Texts cut by a regular expression, what it finds and what is between. */
-export const splitBy = (regex: string): Json => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
+export const splitBy = (regex: string): Json => ({
+  type: "Split",
+  pattern: { Regex: regex },
+  behavior: "Isolated",
+  invert: false,
+});
 /** The same, then written in bytes. */
-export const splitToBytes = (regex: string): Json => ({ type: "Sequence", pretokenizers: [splitBy(regex), byteLevel({ use_regex: false })] });
+export const splitToBytes = (regex: string): Json => ({
+  type: "Sequence",
+  pretokenizers: [splitBy(regex), byteLevel({ use_regex: false })],
+});
 /** GPT-2's cut, each digit by itself. */
-export const byteLevelDigits: Json = { type: "Sequence", pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel()] };
+export const byteLevelDigits: Json = {
+  type: "Sequence",
+  pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel()],
+};
 
 /** A post-processor that puts tokens around texts: "A" and "B" are these, everything else is a token. */
-export function frameProcessor(single: readonly string[], pair: readonly string[], idOf: (token: string) => number): Json {
+export function frameProcessor(
+  single: readonly string[],
+  pair: readonly string[],
+  idOf: (token: string) => number,
+): Json {
   const isText = (part: string) => part === "A" || part === "B";
-  const partsOf = (frame: readonly string[]) => frame.map((part) => ({ [isText(part) ? "Sequence" : "SpecialToken"]: { id: part, type_id: 0 } }));
+  const partsOf = (frame: readonly string[]) =>
+    frame.map((part) => ({ [isText(part) ? "Sequence" : "SpecialToken"]: { id: part, type_id: 0 } }));
   const used = [...new Set([...single, ...pair])].filter((part) => !isText(part));
   const special = used.map((token) => [token, { id: token, ids: [idOf(token)], tokens: [token] }]);
-  return { type: "TemplateProcessing", single: partsOf(single), pair: partsOf(pair), special_tokens: Object.fromEntries(special) };
+  return {
+    type: "TemplateProcessing",
+    single: partsOf(single),
+    pair: partsOf(pair),
+    special_tokens: Object.fromEntries(special),
+  };
 }
 
 /** A regular expression for any of some texts, the longest first. */

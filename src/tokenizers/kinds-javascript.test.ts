@@ -23,7 +23,10 @@ test("the native library is not used here", async () => {
 });
 
 test("tokenizers are trained without it", async () => {
-  const parts = { normalizer: { type: "BertNormalizer", lowercase: true, clean_text: true }, preTokenizer: { type: "BertPreTokenizer" } };
+  const parts = {
+    normalizer: { type: "BertNormalizer", lowercase: true, clean_text: true },
+    preTokenizer: { type: "BertPreTokenizer" },
+  };
   const trainer = await TokenizerTrainer.create({ model: "wordpiece", vocabSize: 40, ...parts });
   const path = join(tmpdir(), `kindling-words-${process.pid}.txt`);
   await writeFile(path, "The whale, the WHALE, the white whale!");
@@ -57,12 +60,18 @@ test("damaged parts are a DataError, when the file is opened", async () => {
       const engine = await javascriptEngine("x", checkedTokenizer("x", json));
       opened++;
       for (const text of ["Call me <s> Ishmael, é 3!", ""]) {
-        const [{ ids }] = await engine.encode(text, "b", true, { maxLength: 9, truncation: "longest_first", truncationSide: "right", stride: 0 });
+        const [{ ids }] = await engine.encode(text, "b", true, {
+          maxLength: 9,
+          truncation: "longest_first",
+          truncationSide: "right",
+          stride: 0,
+        });
         await engine.decode(ids, true);
       }
     } catch (error) {
       refused++;
-      if (!(error instanceof DataError)) throw new Error(`${kinds[i % kinds.length]} ${part} ${key} ${JSON.stringify(at[key])}`, { cause: error });
+      if (!(error instanceof DataError))
+        throw new Error(`${kinds[i % kinds.length]} ${part} ${key} ${JSON.stringify(at[key])}`, { cause: error });
     }
   }
   expect(opened).toBeGreaterThan(50);

@@ -1,7 +1,7 @@
 /**
- * Special tokens in what people wrote stay text, whatever a chat template makes of it: a token of a prompt is special where all its punctuation is the
- * template's own. So "<|im" of one message and "_end|>" of another, or "<|im_X_end|>" without its X_, make none; the brackets of a template around
- * a role, GLM's "<|" and "|>", do.
+ * Special tokens in what people wrote stay text, whatever a chat template makes of it: a token of a prompt is special
+ * where all its punctuation is the template's own. So "<|im" of one message and "_end|>" of another, or "<|im_X_end|>"
+ * without its X_, make none; the brackets of a template around a role, GLM's "<|" and "|>", do.
  */
 import { foreign, isSign, plain } from "./jinja/foreign.ts";
 import { anyOf } from "./json-parts.ts";
@@ -16,7 +16,9 @@ export class MessageText {
   private readonly words: readonly string[];
 
   constructor(specialTexts: readonly string[]) {
-    const signsOf = (special: string) => Array.from(special).filter((character) => isSign(character) && character !== "_"); // a part of words: roles have it
+    const signsOf = (special: string) =>
+      // a part of words: roles have it
+      Array.from(special).filter((character) => isSign(character) && character !== "_");
     this.specialTexts = specialTexts.filter((special) => special !== "");
     this.words = this.specialTexts.filter((special) => signsOf(special).length === 0);
     this.signs = new Set(this.specialTexts.flatMap(signsOf));

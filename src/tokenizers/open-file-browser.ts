@@ -1,6 +1,7 @@
 import { RuntimeError } from "../ir/index.ts";
 
-const fileSystem = (path: string, fix: string) => new RuntimeError({ where: path, expected: "a file system", received: "a page", fix });
+const fileSystem = (path: string, fix: string) =>
+  new RuntimeError({ where: path, expected: "a file system", received: "a page", fix });
 
 /** A page has no files. @throws RuntimeError always */
 export async function readTokenizerFiles(path: string): Promise<never> {

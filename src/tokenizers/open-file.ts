@@ -13,11 +13,27 @@ import { checkConfig, withOlderFiles } from "./settings.ts";
 import type { TokenizerFiles } from "./tokenizer.ts";
 
 /** Names of the files that a model's folder may have, the best first. */
-const fileNames = ["tokenizer.json", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "spm.model", "tiktoken.model", "vocab.json", "vocab.txt"];
+const fileNames = [
+  "tokenizer.json",
+  "tokenizer.model",
+  "spiece.model",
+  "sentencepiece.bpe.model",
+  "spm.model",
+  "tiktoken.model",
+  "vocab.json",
+  "vocab.txt",
+];
 const CHAT_TEMPLATE = "chat_template.jinja";
 const MORE_TEMPLATES = "additional_chat_templates";
 /** Files beside these that `open` reads. */
-const otherNames = ["merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", CHAT_TEMPLATE, "chat_template.json"];
+const otherNames = [
+  "merges.txt",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  CHAT_TEMPLATE,
+  "chat_template.json",
+];
 const versionedName = /^tokenizer\.([\d.]+)\.json$/;
 const isTiktoken = (path: string) => /\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path);
 
@@ -28,27 +44,49 @@ export async function readTokenizerFiles(path: string, options: TiktokenOptions)
   const file = isFolder ? await tokenizerFile(path) : path;
   if (Object.keys(options).length > 0 && !isTiktoken(file)) {
     const fix = "leave the options out: this file says how texts are cut";
-    throw new OptionError({ where: "Tokenizer.open", expected: "ranks of tiktoken for a pattern or specialTokens", received: file, fix });
+    throw new OptionError({
+      where: "Tokenizer.open",
+      expected: "ranks of tiktoken for a pattern or specialTokens",
+      received: file,
+      fix,
+    });
   }
   if (file.endsWith(".gguf")) return readGgufTokenizer(file);
   const folder = isFolder || fileNames.includes(basename(file)) ? dirname(file) : undefined;
   const config = folder === undefined ? {} : await readConfig(folder);
   const modelConfig = folder === undefined ? {} : await readOptional(join(folder, "config.json"));
   const versioned = isFolder && basename(file) === "tokenizer.json" ? join(path, versionedFile(config)) : file;
-  const json = await readTokenizer(versioned, { ...config, tokenizer_class: classNameOf(config, modelConfig) }, options);
-  return { file: versioned, json, config, modelConfig, isOriginal: basename(file) !== "vocab.json" && file.endsWith(".json") };
+  const json = await readTokenizer(
+    versioned,
+    { ...config, tokenizer_class: classNameOf(config, modelConfig) },
+    options,
+  );
+  return {
+    file: versioned,
+    json,
+    config,
+    modelConfig,
+    isOriginal: basename(file) !== "vocab.json" && file.endsWith(".json"),
+  };
 }
 
 async function tokenizerFile(folder: string): Promise<string> {
   for (const name of fileNames) if (await exists(join(folder, name))) return join(folder, name);
-  throw new DataError({ where: folder, expected: `one of ${fileNames.join(", ")}`, received: "none of them", fix: "fetch the model's tokenizer files too" });
+  throw new DataError({
+    where: folder,
+    expected: `one of ${fileNames.join(", ")}`,
+    received: "none of them",
+    fix: "fetch the model's tokenizer files too",
+  });
 }
 
 /** The release of transformers whose files are read. */
 const RELEASE = "5.23.0";
 const isAtMost = (version: string) => version.localeCompare(RELEASE, "en", { numeric: true }) <= 0;
 
-/** Of tokenizer.4.0.0.json and its like, which fast_tokenizer_files lists, the newest that is meant for this release. */
+/**
+ * Of tokenizer.4.0.0.json and its like, which fast_tokenizer_files lists, the newest that is meant for this release.
+ */
 function versionedFile({ fast_tokenizer_files: names = [] }: Json): string {
   const versions = ((names ?? []) as string[]).flatMap((name) => versionedName.exec(name)?.[1] ?? []);
   const [newest] = versions.filter(isAtMost).sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
@@ -66,9 +104,14 @@ async function readConfig(folder: string): Promise<Json> {
   checkConfig(join(folder, "special_tokens_map.json"), map);
   const added = await readOptional(join(folder, "added_tokens.json"));
   const templates = await readTemplates(folder);
-  const { chat_template: ofProcessor } = await readOptional(join(folder, "chat_template.json")); // older repositories of models that see
+  // older repositories of models that see
+  const { chat_template: ofProcessor } = await readOptional(join(folder, "chat_template.json"));
   const usual = typeof ofProcessor === "string" ? { chat_template: ofProcessor } : {};
-  return { ...usual, ...withOlderFiles(config, map, added), ...(templates.size > 0 && { chat_template: Object.fromEntries(templates) }) };
+  return {
+    ...usual,
+    ...withOlderFiles(config, map, added),
+    ...(templates.size > 0 && { chat_template: Object.fromEntries(templates) }),
+  };
 }
 
 /** chat_template.jinja, and those of additional_chat_templates by their names. */
@@ -79,7 +122,8 @@ async function readTemplates(folder: string): Promise<Map<string, string>> {
   };
   await read("default", join(folder, CHAT_TEMPLATE));
   const more = await readdir(join(folder, MORE_TEMPLATES)).catch(() => []);
-  for (const name of more.filter((entry) => entry.endsWith(".jinja")).sort()) await read(name.slice(0, -".jinja".length), join(folder, MORE_TEMPLATES, name));
+  for (const name of more.filter((entry) => entry.endsWith(".jinja")).sort())
+    await read(name.slice(0, -".jinja".length), join(folder, MORE_TEMPLATES, name));
   return templates;
 }
 
@@ -89,21 +133,31 @@ async function readTokenizer(path: string, config: Json, ranks: TiktokenOptions)
   if (isTiktoken(path)) return tiktokenJson(path, await text(path), ranks);
   if (path.endsWith(".model")) return sentencePieceJson(path, await readBytes(path), config);
   if (basename(path) === "vocab.txt") return wordPieceJson(path, await text(path), config);
-  if (basename(path) === "vocab.json") return bytePairJson(path, await readJson(path), await text(join(dirname(path), "merges.txt")), config);
+  if (basename(path) === "vocab.json")
+    return bytePairJson(path, await readJson(path), await text(join(dirname(path), "merges.txt")), config);
   return readJson(path);
 }
 
 /**
- * Writes what `readTokenizerFiles` reads. A folder has one tokenizer: when all is written, files of another one that was there are removed.
+ * Writes what `readTokenizerFiles` reads. A folder has one tokenizer: when all is written, files of another one that
+ * was there are removed.
  * @param source the file that the tokenizer was opened from; vocabularies in its folder are the tokenizer's too
  */
-export async function writeTokenizerFiles(folder: string, { json, config, chatTemplates, source }: WrittenFiles): Promise<void> {
+export async function writeTokenizerFiles(
+  folder: string,
+  { json, config, chatTemplates, source }: WrittenFiles,
+): Promise<void> {
   const templates = new Map([...chatTemplates].map(([name, template]) => [templateFile(folder, name), template]));
   await writeJson(join(folder, "tokenizer.json"), json);
   await writeJson(join(folder, "tokenizer_config.json"), config);
   for (const [name, template] of templates) await writeFileAtomic(join(folder, name), template);
   const isInPlace = (await realpath(dirname(source)).catch(() => undefined)) === (await realpath(folder));
-  await removeOtherTokenizers(folder, ["tokenizer.json", "tokenizer_config.json", ...templates.keys(), ...(isInPlace ? [...fileNames, "merges.txt"] : [])]);
+  await removeOtherTokenizers(folder, [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    ...templates.keys(),
+    ...(isInPlace ? [...fileNames, "merges.txt"] : []),
+  ]);
 }
 
 interface WrittenFiles {
@@ -122,12 +176,14 @@ export async function tokenizerPaths(folder: string): Promise<string[]> {
 }
 
 /**
- * Removes files of tokenizers from a folder, all but some: those of a tokenizer that was there before would mix with the one that has come.
- * transformers leaves them, and mixes.
+ * Removes files of tokenizers from a folder, all but some: those of a tokenizer that was there before would mix with
+ * the one that has come. transformers leaves them, and mixes.
  * @throws WriteError for what the system refuses
  */
 export async function removeOtherTokenizers(folder: string, kept: readonly string[]): Promise<void> {
-  const others = (await tokenizerPaths(folder)).filter((path) => !kept.includes(path)).map((path) => join(folder, path));
+  const others = (await tokenizerPaths(folder))
+    .filter((path) => !kept.includes(path))
+    .map((path) => join(folder, path));
   for (const path of others) await withWriteErrors(path, () => rm(path));
 }
 
@@ -136,5 +192,10 @@ function templateFile(folder: string, name: string): string {
   if (name === "default") return CHAT_TEMPLATE;
   if (/^[\w .-]+$/.test(name) && !/^\.+$/.test(name)) return `${MORE_TEMPLATES}/${name}.jinja`;
   const expected = "names of chat templates of letters, digits, _, - and .";
-  throw new DataError({ where: folder, expected, received: JSON.stringify(name), fix: "rename the template in tokenizer_config.json" });
+  throw new DataError({
+    where: folder,
+    expected,
+    received: JSON.stringify(name),
+    fix: "rename the template in tokenizer_config.json",
+  });
 }

@@ -4,13 +4,14 @@ import { CharsMap } from "./engine/charsmap.ts";
 import { type Json, kindOfModel } from "./json-parts.ts";
 import { requireLinear } from "./regex/index.ts";
 
-const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  value !== null && typeof value === "object" && !Array.isArray(value);
 type Fail = (part: string, expected: string, received: unknown) => DataError;
 const PARTS = ["normalizer", "pre_tokenizer", "post_processor", "decoder"];
 
 /**
- * Checks in a tokenizer.json what the native library does not survive: it would end the process, or not come back. Truncation and padding are taken
- * out: they are options of each call here.
+ * Checks in a tokenizer.json what the native library does not survive: it would end the process, or not come back.
+ * Truncation and padding are taken out: they are options of each call here.
  * @throws DataError naming the part
  */
 export function checkedTokenizer(path: string, json: Json): Json {
@@ -36,9 +37,12 @@ function checkPart(path: string, value: unknown, part: string, fail: Fail, depth
     return;
   }
   if (!isObject(value)) return;
-  if (value.type === "Replace" && isObject(value.pattern) && value.pattern.String === "") throw fail(part, "a pattern that is not empty", value.pattern);
-  if (value.type === "FixedLength" && !(Number(value.length) >= 1)) throw fail(part, "a length of at least 1", value.length);
-  if (value.type === "Precompiled" && value.precompiled_charsmap !== null) checkCharsMap(path, value.precompiled_charsmap, part, fail);
+  if (value.type === "Replace" && isObject(value.pattern) && value.pattern.String === "")
+    throw fail(part, "a pattern that is not empty", value.pattern);
+  if (value.type === "FixedLength" && !(Number(value.length) >= 1))
+    throw fail(part, "a length of at least 1", value.length);
+  if (value.type === "Precompiled" && value.precompiled_charsmap !== null)
+    checkCharsMap(path, value.precompiled_charsmap, part, fail);
   if (value.type === "TemplateProcessing") checkTemplate(value, part, fail);
   if (typeof value.Regex === "string") requireLinear(value.Regex, `${path}, ${part}`);
   for (const [key, child] of Object.entries(value)) checkPart(path, child, `${part}.${key}`, fail, depth + 1);
@@ -55,7 +59,8 @@ function checkTemplate(template: Json, part: string, fail: Fail): void {
   for (const key of ["single", "pair"]) {
     for (const piece of (Array.isArray(template[key]) ? template[key] : []) as unknown[]) {
       const special = isObject(piece) && isObject(piece.SpecialToken) ? piece.SpecialToken.id : undefined;
-      if (special !== undefined && !Object.hasOwn(known, String(special))) throw fail(`${part}.${key}`, `"${special}" in special_tokens`, Object.keys(known));
+      if (special !== undefined && !Object.hasOwn(known, String(special)))
+        throw fail(`${part}.${key}`, `"${special}" in special_tokens`, Object.keys(known));
     }
   }
 }
@@ -66,11 +71,13 @@ function checkMerges({ continuing_subword_prefix: prefix, merges }: Json, fail: 
   const length = Array.from(prefix).length;
   const utf8 = new TextEncoder();
   for (const [i, merge] of merges.entries()) {
-    const right: unknown = typeof merge === "string" ? merge.split(" ")[1] : Array.isArray(merge) ? merge[1] : undefined;
+    const right: unknown =
+      typeof merge === "string" ? merge.split(" ")[1] : Array.isArray(merge) ? merge[1] : undefined;
     if (typeof right !== "string") continue;
     const bytes = utf8.encode(right);
     const isBoundary = bytes.length === length || (bytes.length > length && (bytes[length] & 0xc0) !== 0x80);
-    if (!isBoundary) throw fail(`model.merges.${i}`, `a right side that begins with the prefix ${JSON.stringify(prefix)}`, right);
+    if (!isBoundary)
+      throw fail(`model.merges.${i}`, `a right side that begins with the prefix ${JSON.stringify(prefix)}`, right);
   }
 }
 
@@ -87,5 +94,8 @@ function hasAllBytes(json: Json, { byte_fallback: hasFallback }: Json, vocab: Js
   const isWritten = /"type":"ByteLevel"/.test(JSON.stringify([json.normalizer ?? null, json.pre_tokenizer ?? null]));
   if (isWritten && byteCharacters.every((character) => Object.hasOwn(vocab, character))) return true;
   const nameOf = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
-  return hasFallback === true && Array.from({ length: 256 }, (_, byte) => nameOf(byte)).every((name) => Object.hasOwn(vocab, name));
+  return (
+    hasFallback === true &&
+    Array.from({ length: 256 }, (_, byte) => nameOf(byte)).every((name) => Object.hasOwn(vocab, name))
+  );
 }

@@ -21,10 +21,15 @@ const dropped = new Set([
 ]);
 
 /** Whether the second of two texts gets a type of its own, by the tokens around them. */
-const tellsTexts = ({ post_processor: frame }: Json): boolean => /"type_id":1|"BertProcessing"/.test(JSON.stringify(frame ?? null));
+const tellsTexts = ({ post_processor: frame }: Json): boolean =>
+  /"type_id":1|"BertProcessing"/.test(JSON.stringify(frame ?? null));
 
 /** tokenizer_config.json for a tokenizer that is saved with its tokenizer.json. */
-export function savedConfig({ json, config = {}, isOriginal = true }: TokenizerFiles, rules: TokenizerSettings, named: Readonly<Record<string, string>>): Json {
+export function savedConfig(
+  { json, config = {}, isOriginal = true }: TokenizerFiles,
+  rules: TokenizerSettings,
+  named: Readonly<Record<string, string>>,
+): Json {
   const kept = Object.entries(config).filter(([key]) => !dropped.has(key));
   const { className, modelMaxLength, paddingSide, truncationSide, givesTypeIds, givesMask, extra } = rules;
   const inputs = ["input_ids", ...(givesTypeIds ? ["token_type_ids"] : []), ...(givesMask ? ["attention_mask"] : [])];

@@ -52,7 +52,10 @@ async function folderOf(name: string): Promise<string> {
   await copyFile(pathOf(kind), join(folder, "tokenizer.json"));
   for (const [file, content] of Object.entries(files)) {
     await mkdir(dirname(join(folder, file)), { recursive: true });
-    const whole = file === "tokenizer.json" ? { ...JSON.parse(await readFile(join(folder, file), "utf8")), ...(content as object) } : content;
+    const whole =
+      file === "tokenizer.json"
+        ? { ...JSON.parse(await readFile(join(folder, file), "utf8")), ...(content as object) }
+        : content;
     await writeFile(join(folder, file), typeof whole === "string" ? whole : JSON.stringify(whole));
   }
   return folder;
@@ -82,7 +85,10 @@ async function answersOf(tokenizer: Tokenizer): Promise<Partial<Answers>> {
 test("what is saved opens with the same answers", async () => {
   const names = Object.keys(golden.cases).filter((name) => golden.cases[name].expected.error === undefined);
   for (const name of names) {
-    const [tokenizer, folder] = [await Tokenizer.open(await folderOf(name)), join(root, "saved", name.replace(/\W+/g, "-"))];
+    const [tokenizer, folder] = [
+      await Tokenizer.open(await folderOf(name)),
+      join(root, "saved", name.replace(/\W+/g, "-")),
+    ];
     await tokenizer.save(folder);
     const again = await Tokenizer.open(folder);
     const [{ pair, ...answers }, { pair: samePair, ...same }] = [await answersOf(tokenizer), await answersOf(again)];
@@ -114,7 +120,11 @@ describe.each(Object.keys(golden.cases))("%s", (name) => {
     const typeIds = pair.typeIds ?? (tellsClass ? pair.ids.map(() => 0) : (await answersOf(tokenizer)).pair?.typeIds);
     expect(await answersOf(tokenizer)).toEqual({ ...known, pair: { ids: pair.ids, typeIds } });
     if (typeof chat !== "string") return;
-    expect(chatFormat(tokenizer.chatTemplate, tokenizer).render([{ role: "user", content: "hi" }], { addGenerationPrompt: false })).toBe(chat);
+    expect(
+      chatFormat(tokenizer.chatTemplate, tokenizer).render([{ role: "user", content: "hi" }], {
+        addGenerationPrompt: false,
+      }),
+    ).toBe(chat);
   });
 });
 
@@ -123,15 +133,20 @@ test("the classes are those of the reference", () => {
   for (const [name, { tokens, givesTypeIds = false, paddingSide = "right" }] of Object.entries(tokenizerClasses)) {
     const reference = golden.classTokens[name];
     if (reference === undefined) continue; // another name of one of them
-    expect([name, tokens]).toEqual([name, Object.fromEntries(Object.entries(reference).filter(([key]) => isRole(key)))]);
+    expect([name, tokens]).toEqual([
+      name,
+      Object.fromEntries(Object.entries(reference).filter(([key]) => isRole(key))),
+    ]);
     expect([name, givesTypeIds]).toEqual([name, golden.inputNames[name].includes("token_type_ids")]);
     expect([name, paddingSide]).toEqual([name, golden.paddingSides[name]]);
   }
-  for (const [model, name] of Object.entries(classOfModel)) expect([model, name]).toEqual([model, golden.classes[model]]);
+  for (const [model, name] of Object.entries(classOfModel))
+    expect([model, name]).toEqual([model, golden.classes[model]]);
 });
 
 /**
- * Every key that transformers 5.23 reads, and what becomes of it here. Names that end in _token are special tokens, of whatever name.
+ * Every key that transformers 5.23 reads, and what becomes of it here. Names that end in _token are special tokens, of
+ * whatever name.
  */
 const keys = {
   followed: `bos_token eos_token unk_token sep_token pad_token cls_token mask_token additional_special_tokens extra_special_tokens
@@ -140,10 +155,16 @@ const keys = {
     strip_accents tokenize_chinese_chars trim_offsets keep_accents split_by_punct extra_ids fast_tokenizer_files`,
   /** Said on standard error where the files do not have it. */
   warnedOf: "src_lang tgt_lang",
-  /** tokenizer.json has its effect; the classes that take it are not built from a vocabulary here, or their ids are SentencePiece's own. */
+  /**
+   * tokenizer.json has its effect; the classes that take it are not built from a vocabulary here, or their ids are
+   * SentencePiece's own.
+   */
   inTheFile: `clean_text legacy legacy_behaviour mask_token_sent offset remove_space wordpieces_prefix fix_mistral_regex unk_id token_type_ids_pattern
     continuing_subword_prefix end_of_word_suffix initial_alphabet`,
-  /** No part of texts and ids: places of files, downloads, options of single calls, objects of Python, labels of training, the speech pipeline's own. */
+  /**
+   * No part of texts and ids: places of files, downloads, options of single calls, objects of Python, labels of
+   * training, the speech pipeline's own.
+   */
   elsewhere: `auto_map backend cache_dir chat_control_tokens commit_message device_map files_loaded force_download gguf_file init_inputs is_local
     local_files_only max_length max_target_length merges merges_file name_or_path pad_to_multiple_of pad_token_type_id padding post_processor
     processor_class proxies repo_id response_schema response_template revision sanitize_control_tokens save_jinja_files slow_tokenizer_class
@@ -171,7 +192,11 @@ test("every key that the reference knows has its place", () => {
 test("what is not followed is said once", async () => {
   const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
   const json = JSON.parse(await readFile(pathOf("gpt2"), "utf8"));
-  const tokenizer = await Tokenizer.fromJson(json, { src_lang: "eng_Latn", tgt_lang: null, clean_up_tokenization_spaces: true });
+  const tokenizer = await Tokenizer.fromJson(json, {
+    src_lang: "eng_Latn",
+    tgt_lang: null,
+    clean_up_tokenization_spaces: true,
+  });
   expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('src_lang "eng_Latn" is not followed'));
   for (let i = 0; i < 2; i++) expect(await tokenizer.decode(await tokenizer.encode("a , b"))).toBe("a , b");
   expect(warn).toHaveBeenCalledTimes(2);
@@ -183,8 +208,11 @@ test("of several tokenizer files the newest for this release is read", async () 
   const folder = join(root, "versions");
   await mkdir(folder);
   const names = ["tokenizer.json", "tokenizer.4.0.0.json", "tokenizer.4.10.0.json", "tokenizer.99.0.0.json"];
-  for (const [i, name] of names.entries()) await copyFile(pathOf(["gpt2", "roberta", "llama3", "t5"][i]), join(folder, name));
+  for (const [i, name] of names.entries())
+    await copyFile(pathOf(["gpt2", "roberta", "llama3", "t5"][i]), join(folder, name));
   await writeFile(join(folder, "tokenizer_config.json"), JSON.stringify({ fast_tokenizer_files: names }));
   const llama3 = await Tokenizer.open(pathOf("llama3"));
-  expect(await (await Tokenizer.open(folder)).encode("Call me Ishmael.")).toEqual(await llama3.encode("Call me Ishmael."));
+  expect(await (await Tokenizer.open(folder)).encode("Call me Ishmael.")).toEqual(
+    await llama3.encode("Call me Ishmael."),
+  );
 });

@@ -45,7 +45,14 @@ export interface TokenizerSettings {
 }
 
 const flag = z.boolean().nullish();
-const tokenObject = z.looseObject({ content: z.string(), lstrip: flag, rstrip: flag, single_word: flag, normalized: flag, special: flag });
+const tokenObject = z.looseObject({
+  content: z.string(),
+  lstrip: flag,
+  rstrip: flag,
+  single_word: flag,
+  normalized: flag,
+  special: flag,
+});
 const token = z.union([z.string(), tokenObject]);
 const side = z.enum(["left", "right"]).nullish();
 const template = z.object({ name: z.string(), template: z.string() });
@@ -86,7 +93,9 @@ export function checkConfig(where: string, config: Json): void {
   if (parsed.success) return;
   const [issue] = parsed.error.issues;
   const key = issue.path.map(String).join(".");
-  const received = JSON.stringify(issue.path.reduce<unknown>((value, part) => (value as Json | undefined)?.[String(part)], config)) ?? "none";
+  const received =
+    JSON.stringify(issue.path.reduce<unknown>((value, part) => (value as Json | undefined)?.[String(part)], config)) ??
+    "none";
   const message = issue.message.replace(/^Invalid input: /, "").replace(/^expected /, "");
   throw new DataError({
     where: `${where}, ${key}`,
@@ -121,7 +130,8 @@ export function readSettings(where: string, json: Json, config: Json, modelConfi
     modelMaxLength: typeof limit === "number" && limit < NO_LIMIT ? limit : undefined,
     paddingSide: (config.padding_side as "left" | "right" | null | undefined) ?? known.paddingSide,
     truncationSide: (config.truncation_side as "left" | "right" | null | undefined) ?? undefined,
-    givesMask: inputs ? inputs.includes("attention_mask") : !/^Siglip/.test(className ?? ""), // SigLIP was trained without one
+    // SigLIP was trained without one
+    givesMask: inputs ? inputs.includes("attention_mask") : !/^Siglip/.test(className ?? ""),
     givesTypeIds: inputs ? inputs.includes("token_type_ids") : className === undefined || known.givesTypeIds === true,
     cleansUp: config.clean_up_tokenization_spaces === true,
     cleansUpBytePairs: force,
@@ -132,7 +142,9 @@ export function readSettings(where: string, json: Json, config: Json, modelConfi
 
 /** A token as a file has it: its text, or an object with its flags. */
 function tokenOf(value: unknown, isSpecial: boolean): NamedToken {
-  const { content, ...flags } = (typeof value === "string" ? { content: value } : value) as Partial<AddedToken> & { content: string };
+  const { content, ...flags } = (typeof value === "string" ? { content: value } : value) as Partial<AddedToken> & {
+    content: string;
+  };
   const special = flags.special ?? isSpecial;
   const { single_word = false, lstrip = false, rstrip = false, normalized = !special } = flags;
   return { content, single_word, lstrip, rstrip, normalized, special };
@@ -157,7 +169,9 @@ function namedTokens(config: Json, added: readonly NamedToken[]): Map<string, Na
   const known = new Map(added.map((entry) => [entry.content, entry]));
   const { extra_special_tokens: extra, model_specific_special_tokens: own } = config;
   const isToken = (value: unknown) => typeof value === "string" || (value as Json | null)?.__type === "AddedToken";
-  const others = Object.entries(config).filter(([key, value]) => key.endsWith("_token") && !roleKeys.includes(key) && isToken(value));
+  const others = Object.entries(config).filter(
+    ([key, value]) => key.endsWith("_token") && !roleKeys.includes(key) && isToken(value),
+  );
   const entries: [string, unknown][] = [
     ...roleKeys.map((key): [string, unknown] => [key, config[key]]),
     ...others,
@@ -180,7 +194,8 @@ function extraTokens({ extra_special_tokens: extra, additional_special_tokens: a
 
 function templatesOf(stored: unknown): Map<string, string> {
   if (typeof stored === "string") return new Map([["default", stored]]);
-  if (Array.isArray(stored)) return new Map(stored.map((entry: z.infer<typeof template>) => [entry.name, entry.template]));
+  if (Array.isArray(stored))
+    return new Map(stored.map((entry: z.infer<typeof template>) => [entry.name, entry.template]));
   return new Map(Object.entries((stored ?? {}) as Record<string, string>));
 }
 
@@ -194,14 +209,23 @@ export function specialOf(named: ReadonlyMap<string, NamedToken>): SpecialTokens
   );
 }
 
-/** What a file asks for beside texts and ids, in sentences: languages of translations, whose tokens only some frames have. */
+/**
+ * What a file asks for beside texts and ids, in sentences: languages of translations, whose tokens only some frames
+ * have.
+ */
 export function notFollowed(config: Json, { post_processor: frame }: Json): string[] {
   const framed = JSON.stringify(frame ?? null);
-  const missing = ["src_lang", "tgt_lang"].filter((key) => typeof config[key] === "string" && !framed.includes(JSON.stringify(config[key])));
-  return missing.map((key) => `${key} "${config[key]}" is not followed: texts get the tokens around them that tokenizer.json has`);
+  const missing = ["src_lang", "tgt_lang"].filter(
+    (key) => typeof config[key] === "string" && !framed.includes(JSON.stringify(config[key])),
+  );
+  return missing.map(
+    (key) => `${key} "${config[key]}" is not followed: texts get the tokens around them that tokenizer.json has`,
+  );
 }
 
-/** special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no added_tokens_decoder. */
+/**
+ * special_tokens_map.json and added_tokens.json, which count where tokenizer_config.json has no added_tokens_decoder.
+ */
 export function withOlderFiles(config: Json, map: Json, added: Json): Json {
   if (config.added_tokens_decoder) return config;
   const merged: Json = { ...config };
@@ -210,7 +234,9 @@ export function withOlderFiles(config: Json, map: Json, added: Json): Json {
   }
   if (Object.keys(added).length === 0) return merged;
   // as in the reference, additional_special_tokens of special_tokens_map.json come too late for this
-  const further = extraTokens({ extra_special_tokens: merged.extra_special_tokens ?? config.additional_special_tokens });
+  const further = extraTokens({
+    extra_special_tokens: merged.extra_special_tokens ?? config.additional_special_tokens,
+  });
   const special = new Set([...namedTokens(merged, []).values(), ...further].map(({ content }) => content));
   const tokens = Object.entries(added).map(([content, id]) => {
     const isSpecial = special.has(content);
@@ -219,4 +245,5 @@ export function withOlderFiles(config: Json, map: Json, added: Json): Json {
   return { ...merged, added_tokens_decoder: Object.fromEntries(tokens) };
 }
 
-const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value);
+const isObject = (value: unknown): value is Json =>
+  value !== null && typeof value === "object" && !Array.isArray(value);

@@ -9,8 +9,12 @@ test("what would end the process is an error", async () => {
   const json = JSON.parse(await readFile(pathOf("bert-uncased"), "utf8"));
   const check = (part: object) => () => checkedTokenizer("x", { ...json, ...part });
   expect(check({})).not.toThrow();
-  expect(check({ normalizer: { type: "Replace", pattern: { String: "" }, content: "a" } })).toThrow(/pattern that is not empty/);
-  expect(check({ normalizer: { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: "AAAA" }] } })).toThrow(/precompiled_charsmap/);
+  expect(check({ normalizer: { type: "Replace", pattern: { String: "" }, content: "a" } })).toThrow(
+    /pattern that is not empty/,
+  );
+  expect(
+    check({ normalizer: { type: "Sequence", normalizers: [{ type: "Precompiled", precompiled_charsmap: "AAAA" }] } }),
+  ).toThrow(/precompiled_charsmap/);
   expect(check({ pre_tokenizer: { type: "FixedLength", length: 0 } })).toThrow(/at least 1/);
   expect(check({ post_processor: { ...json.post_processor, special_tokens: {} } })).toThrow(/in special_tokens/);
   const tokenizer = await Tokenizer.open(pathOf("bert-uncased"));

@@ -1,7 +1,16 @@
 import { OptionError, warnOnConsole } from "../ir/index.ts";
 import { cleanedUp } from "./clean-up.ts";
 import { cutAndPadding } from "./cut-and-padding.ts";
-import { type EncodeOptions, type Encoding, inUtf16, type PadOptions, type PlainEncodeOptions, paddedLength, padEncoding, utf16Positions } from "./encoding.ts";
+import {
+  type EncodeOptions,
+  type Encoding,
+  inUtf16,
+  type PadOptions,
+  type PlainEncodeOptions,
+  paddedLength,
+  padEncoding,
+  utf16Positions,
+} from "./encoding.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { openEngine } from "./engine-node.ts";
 import type { TiktokenOptions } from "./formats/tiktoken.ts";
@@ -34,9 +43,9 @@ export interface TokenizerFiles {
 }
 
 /**
- * Turns texts into token ids and back, with the ids, offsets and texts of transformers' fast tokenizers: byte-level BPE, WordPiece, Unigram, with
- * every normalizer, pre-tokenizer, post-processor and decoder of tokenizer.json. In Node Hugging Face's library runs it, in a page, and where that is
- * not installed, an engine in JavaScript.
+ * Turns texts into token ids and back, with the ids, offsets and texts of transformers' fast tokenizers: byte-level
+ * BPE, WordPiece, Unigram, with every normalizer, pre-tokenizer, post-processor and decoder of tokenizer.json. In Node
+ * Hugging Face's library runs it, in a page, and where that is not installed, an engine in JavaScript.
  *
  * @example
  * const tokenizer = await Tokenizer.open("golden/tokenizers/kinds/bert-uncased.tokenizer.json");
@@ -65,7 +74,10 @@ export class Tokenizer {
     this.rules = rules;
     this.engine = engine;
     const { padding } = files.json as { padding?: { pad_token?: string } | null };
-    this.special = { ...(typeof padding?.pad_token === "string" && { pad: padding.pad_token }), ...specialOf(rules.named) };
+    this.special = {
+      ...(typeof padding?.pad_token === "string" && { pad: padding.pad_token }),
+      ...specialOf(rules.named),
+    };
     this.chatTemplate = rules.chatTemplates.get("default");
     this.settings = cutAndPadding(files.json, rules, this.special.pad);
     this.modelMaxLength = rules.modelMaxLength;
@@ -73,8 +85,9 @@ export class Tokenizer {
   }
 
   /**
-   * Opens a model's folder, or one file: a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken (.tiktoken, or tiktoken.model), the older
-   * vocab.txt and vocab.json with merges.txt, or a .gguf file. A file of a usual name is read with the tokenizer_config.json beside it.
+   * Opens a model's folder, or one file: a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken
+   * (.tiktoken, or tiktoken.model), the older vocab.txt and vocab.json with merges.txt, or a .gguf file. A file of a
+   * usual name is read with the tokenizer_config.json beside it.
    * @param options for ranks of tiktoken, which do not say how texts are cut
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */
@@ -88,7 +101,13 @@ export class Tokenizer {
     return Tokenizer.fromFiles({ file: "tokenizer.json", json, config });
   }
 
-  private static async fromFiles({ file, json, config = {}, modelConfig, ...rest }: TokenizerFiles): Promise<Tokenizer> {
+  private static async fromFiles({
+    file,
+    json,
+    config = {},
+    modelConfig,
+    ...rest
+  }: TokenizerFiles): Promise<Tokenizer> {
     const rules = readSettings(file, json, config, modelConfig);
     const whole = withSettings(json, config, rules);
     const engine = await openEngine(file, checkedTokenizer(file, whole));
@@ -141,8 +160,8 @@ export class Tokenizer {
   }
 
   /**
-   * Characters of a text that no token stands for, each once: only tokenizers that have a token for each character know so few. They become the
-   * unknown token; where there is none `encode` leaves them out, as the reference does.
+   * Characters of a text that no token stands for, each once: only tokenizers that have a token for each character know
+   * so few. They become the unknown token; where there is none `encode` leaves them out, as the reference does.
    */
   missingCharacters(text: string): string[] {
     if (!isCharacterModel(this.files.json)) return [];
@@ -153,12 +172,21 @@ export class Tokenizer {
    * Encodes a text, or a pair, with all that is known of each token.
    * @throws OptionError when maxLength leaves no room
    */
-  async encodeText(text: string, { pair, addSpecialTokens = true, isLiteral, maxLength, ...rest }: EncodeOptions = {}): Promise<Encoding> {
+  async encodeText(
+    text: string,
+    { pair, addSpecialTokens = true, isLiteral, maxLength, ...rest }: EncodeOptions = {},
+  ): Promise<Encoding> {
     const { truncation = "longest_first", truncationSide = this.settings.truncationSide ?? "right", stride = 0 } = rest;
     if (maxLength !== undefined && (!Number.isInteger(maxLength) || maxLength < 1)) {
-      throw new OptionError({ where: "encode", expected: "maxLength of at least 1", received: String(maxLength), fix: "choose a whole number" });
+      throw new OptionError({
+        where: "encode",
+        expected: "maxLength of at least 1",
+        received: String(maxLength),
+        fix: "choose a whole number",
+      });
     }
-    const cut: Cut | undefined = maxLength === undefined ? undefined : { maxLength, truncation, truncationSide, stride };
+    const cut: Cut | undefined =
+      maxLength === undefined ? undefined : { maxLength, truncation, truncationSide, stride };
     const engine = await this.engineFor(isLiteral);
     const [first, ...more] = await engine.encode(text, pair, addSpecialTokens, cut);
     const positions = [utf16Positions(text), pair === undefined ? undefined : utf16Positions(pair)];
@@ -173,9 +201,16 @@ export class Tokenizer {
   }
 
   /** Encodes texts or pairs, padded to a common length where padTo says so. */
-  async encodeBatch(texts: readonly (string | readonly [string, string])[], options: Omit<EncodeOptions, "pair"> & PadOptions = {}): Promise<Encoding[]> {
+  async encodeBatch(
+    texts: readonly (string | readonly [string, string])[],
+    options: Omit<EncodeOptions, "pair"> & PadOptions = {},
+  ): Promise<Encoding[]> {
     const encodings = await Promise.all(
-      texts.map((entry) => (typeof entry === "string" ? this.encodeText(entry, options) : this.encodeText(entry[0], { ...options, pair: entry[1] }))),
+      texts.map((entry) =>
+        typeof entry === "string"
+          ? this.encodeText(entry, options)
+          : this.encodeText(entry[0], { ...options, pair: entry[1] }),
+      ),
     );
     if (options.padTo === undefined) return encodings;
     const all = encodings.flatMap((encoding) => [encoding, ...encoding.overflowing]);
@@ -189,7 +224,10 @@ export class Tokenizer {
     return { padId, padToken, padTypeId, paddingSide };
   }
 
-  /** Ids of the text, with what the model expects around it. Special tokens written out in the text become their ids, unless `isLiteral`. */
+  /**
+   * Ids of the text, with what the model expects around it. Special tokens written out in the text become their ids,
+   * unless `isLiteral`.
+   */
   async encode(text: string, { addSpecialTokens = true, isLiteral }: PlainEncodeOptions = {}): Promise<number[]> {
     const engine = await this.engineFor(isLiteral);
     return (await engine.encode(text, undefined, addSpecialTokens, undefined))[0].ids;
@@ -209,16 +247,23 @@ export class Tokenizer {
   }
 
   /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
-  async decode(ids: readonly number[], { skipSpecialTokens = true }: { skipSpecialTokens?: boolean } = {}): Promise<string> {
+  async decode(
+    ids: readonly number[],
+    { skipSpecialTokens = true }: { skipSpecialTokens?: boolean } = {},
+  ): Promise<string> {
     const text = await this.engine.decode(ids, skipSpecialTokens);
     return this.cleansUp() ? cleanedUp(text) : text;
   }
 
-  /** Of byte-pair encoding, spaces before punctuation are the text's own: they go only where tokenizer_config.json insists. */
+  /**
+   * Of byte-pair encoding, spaces before punctuation are the text's own: they go only where tokenizer_config.json
+   * insists.
+   */
   private cleansUp(): boolean {
     const { cleansUp, cleansUpBytePairs } = this.rules;
     if (!cleansUp || cleansUpBytePairs || kindOfModel(this.files.json.model as Json) !== "BPE") return cleansUp;
-    const note = "clean_up_tokenization_spaces is not followed: it would take away spaces that byte-pair encoding has kept";
+    const note =
+      "clean_up_tokenization_spaces is not followed: it would take away spaces that byte-pair encoding has kept";
     if (!this.hasWarned) warnOnConsole({ where: this.files.file, notes: [note] });
     this.hasWarned = true;
     return false;
@@ -239,7 +284,10 @@ export class Tokenizer {
     return tokenStream((ids) => this.decodeWindow(ids));
   }
 
-  /** The text of a stream's last ids, remembered: a call of the native library takes longer than all else that is done for a token. */
+  /**
+   * The text of a stream's last ids, remembered: a call of the native library takes longer than all else that is done
+   * for a token.
+   */
   private async decodeWindow(ids: readonly number[]): Promise<string> {
     const key = ids.join(" ");
     const known = this.windows.get(key);
@@ -261,13 +309,19 @@ export class Tokenizer {
   }
 
   /**
-   * Writes tokenizer.json, tokenizer_config.json and chat templates into a folder, as transformers does. Then removes what another tokenizer left there:
-   * its settings and templates, and its vocabularies too unless this one was opened from that folder.
+   * Writes tokenizer.json, tokenizer_config.json and chat templates into a folder, as transformers does. Then removes
+   * what another tokenizer left there: its settings and templates, and its vocabularies too unless this one was opened
+   * from that folder.
    * @throws DataError when they cannot be written
    */
   async save(folder: string): Promise<void> {
     const { writeTokenizerFiles } = await import("./open-file.ts");
     const { file: source } = this.files;
-    await writeTokenizerFiles(folder, { json: this.toJson(), config: this.configToJson(), chatTemplates: this.chatTemplates, source });
+    await writeTokenizerFiles(folder, {
+      json: this.toJson(),
+      config: this.configToJson(),
+      chatTemplates: this.chatTemplates,
+      source,
+    });
   }
 }

@@ -32,11 +32,15 @@ test.each([
   ["bpe-600", [moby]],
   ["bpe-700", [moby, mixed]],
 ] as const)("training gives the merges of Hugging Face's trainer: %s", async (name, texts) => {
-  const original = (await readJson(golden(`${name}.tokenizer.json`))) as { model: { vocab: Record<string, number>; merges: string[][] } };
+  const original = (await readJson(golden(`${name}.tokenizer.json`))) as {
+    model: { vocab: Record<string, number>; merges: string[][] };
+  };
   const trainer = new BpeTrainer({ vocabSize: Object.keys(original.model.vocab).length });
   for (const text of texts) trainer.add(text);
   const { merges, vocab } = trainer.toJson().model as { merges: string[][]; vocab: object };
-  expect(merges).toEqual(original.model.merges.map((merge) => (typeof merge === "string" ? (merge as string).split(" ") : merge)));
+  expect(merges).toEqual(
+    original.model.merges.map((merge) => (typeof merge === "string" ? (merge as string).split(" ") : merge)),
+  );
   expect(vocab).toEqual(original.model.vocab);
   expect((await trainer.train()).special).toEqual({ bos: "<|endoftext|>", eos: "<|endoftext|>" });
 });
@@ -45,7 +49,9 @@ test("any text comes back", async () => {
   const tokenizer = await Tokenizer.open(golden("bpe-600.tokenizer.json"));
   await fc.assert(
     fc.asyncProperty(fc.string({ unit: "binary", maxLength: 200 }), async (text) => {
-      const clean = new TextDecoder("utf-8", { ignoreBOM: true }).decode(new TextEncoder().encode(text)).replaceAll("<|endoftext|>", ""); // lone surrogates have no UTF-8
+      const clean = new TextDecoder("utf-8", { ignoreBOM: true })
+        .decode(new TextEncoder().encode(text))
+        .replaceAll("<|endoftext|>", ""); // lone surrogates have no UTF-8
       const ids = await tokenizer.encode(clean);
       expect(await tokenizer.decode(ids)).toBe(clean);
       const stream = tokenizer.stream();
@@ -102,7 +108,9 @@ describe("characters", async () => {
     await encodePrompt(tokenizer, "月");
     expect(warn).not.toHaveBeenCalled();
     await encodePrompt(tokenizer, "月é!é");
-    expect(warn).toHaveBeenCalledExactlyOnceWith(expect.stringContaining('no token stands for "é" (U+00E9), "!" (U+0021): read as <unk>'));
+    expect(warn).toHaveBeenCalledExactlyOnceWith(
+      expect.stringContaining('no token stands for "é" (U+00E9), "!" (U+0021): read as <unk>'),
+    );
     const older = await Tokenizer.open(golden("char.tokenizer.json"));
     await expect(encodePrompt(older, "a\u{1f9ff}")).rejects.toThrow(/U\+1F9FF.*trained with --tokenizer bpe/);
     warn.mockRestore();
@@ -113,7 +121,11 @@ test("damaged tokenizer files give an error of ours, never another", async () =>
   const folder = await mkdtemp(join(tmpdir(), "kindling-"));
   const path = join(folder, "tokenizer.json");
   const original = await readFile(golden("bpe-600.tokenizer.json"), "utf8");
-  const change = fc.record({ at: fc.nat(original.length), length: fc.nat(40), text: fc.constantFrom("", "0", '"', "null", "[]", "{}", ",", "-1", "\u0000") });
+  const change = fc.record({
+    at: fc.nat(original.length),
+    length: fc.nat(40),
+    text: fc.constantFrom("", "0", '"', "null", "[]", "{}", ",", "-1", "\u0000"),
+  });
   await fc.assert(
     fc.asyncProperty(change, async ({ at, length, text }) => {
       await writeFile(path, original.slice(0, at) + text + original.slice(at + length));

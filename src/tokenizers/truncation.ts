@@ -3,12 +3,22 @@ import { OptionError } from "../ir/index.ts";
 import type { Cut } from "./engine.ts";
 
 /** How many tokens of each text fit. @throws OptionError when even the special tokens do not */
-export function keptLengths(first: number, second: number | undefined, added: number, { maxLength, truncation }: Cut): { first: number; second?: number } {
+export function keptLengths(
+  first: number,
+  second: number | undefined,
+  added: number,
+  { maxLength, truncation }: Cut,
+): { first: number; second?: number } {
   const room = maxLength - added;
   const total = first + (second ?? 0);
   if (total <= room) return { first, second };
   const fail = (expected: string) =>
-    new OptionError({ where: "encode", expected, received: `maxLength ${maxLength}`, fix: 'choose a larger maxLength, or truncation "longest_first"' });
+    new OptionError({
+      where: "encode",
+      expected,
+      received: `maxLength ${maxLength}`,
+      fix: 'choose a larger maxLength, or truncation "longest_first"',
+    });
   if (room < 0) throw fail(`room for the ${added} special tokens`);
   if (second === undefined || truncation === "only_first") {
     if (second !== undefined && second > room) throw fail("room for the second text");
@@ -42,7 +52,11 @@ export function checkStride(length: number, stride: number): void {
 }
 
 /** The tokens that are kept, and those of each part that did not fit: first one and the one after the last. */
-export function partRanges(total: number, length: number, { stride, truncationSide }: Cut): [start: number, end: number][] {
+export function partRanges(
+  total: number,
+  length: number,
+  { stride, truncationSide }: Cut,
+): [start: number, end: number][] {
   if (total <= length) return [[0, total]];
   if (length === 0) return [[0, 0], [0, total]]; // biome-ignore format: a pair each
   checkStride(length, stride);
@@ -60,7 +74,10 @@ export function partRanges(total: number, length: number, { stride, truncationSi
   }
 }
 
-/** Parts of one text with those of the other: the first ones together, then every further part of one with the parts of the other. */
+/**
+ * Parts of one text with those of the other: the first ones together, then every further part of one with the parts of
+ * the other.
+ */
 export function combined<T>(firsts: readonly T[], seconds: readonly T[] | undefined): [T, T?][] {
   if (!seconds) return firsts.map((part) => [part]);
   const [a, ...moreA] = firsts;

@@ -1,5 +1,12 @@
 /** A tokenizer.json with what tokenizer_config.json adds to it, as transformers builds its fast tokenizers. */
-import { type AddedToken, addedTokensOf, frameProcessor, type Json, type Vocabulary, vocabularyOf } from "./json-parts.ts";
+import {
+  type AddedToken,
+  addedTokensOf,
+  frameProcessor,
+  type Json,
+  type Vocabulary,
+  vocabularyOf,
+} from "./json-parts.ts";
 import type { NamedToken, TokenizerSettings } from "./settings.ts";
 
 /** The tokenizer with the tokens of its settings, and with what its class sets anew. */
@@ -11,14 +18,18 @@ export function withSettings(json: Json, config: Json, settings: TokenizerSettin
 }
 
 const isSame = (a: NamedToken, b: NamedToken): boolean =>
-  (["content", "single_word", "lstrip", "rstrip", "normalized", "special"] as const).every((key) => (a[key] ?? false) === (b[key] ?? false));
+  (["content", "single_word", "lstrip", "rstrip", "normalized", "special"] as const).every(
+    (key) => (a[key] ?? false) === (b[key] ?? false),
+  );
 
 /** Adds the tokens that settings name and the file has not; those of added_tokens_decoder replace flags too. */
 function withTokens(json: Json, settings: TokenizerSettings): Json {
   const present = addedTokensOf(json);
   const byText = new Map(present.map((token) => [token.content, token as NamedToken]));
   const names = new Set([...settings.named.values()].map(({ content }) => content));
-  const wanted: NamedToken[] = settings.added.filter((token) => !byText.has(token.content) || !isSame(byText.get(token.content) as NamedToken, token));
+  const wanted: NamedToken[] = settings.added.filter(
+    (token) => !byText.has(token.content) || !isSame(byText.get(token.content) as NamedToken, token),
+  );
   const texts = new Set([...byText.keys(), ...wanted.map(({ content }) => content)]);
   for (const token of [...settings.named.values(), ...settings.extra]) {
     if (texts.has(token.content)) continue;
@@ -26,7 +37,8 @@ function withTokens(json: Json, settings: TokenizerSettings): Json {
     wanted.push(token);
   }
   if (wanted.length === 0) return json;
-  for (const token of wanted) byText.set(token.content, { ...token, special: token.special || names.has(token.content) });
+  for (const token of wanted)
+    byText.set(token.content, { ...token, special: token.special || names.has(token.content) });
   return { ...json, added_tokens: numbered([...byText.values()], vocabularyOf(json)) };
 }
 
@@ -46,7 +58,10 @@ function numbered(tokens: readonly NamedToken[], vocabulary: Vocabulary): AddedT
   });
 }
 
-/** BERT's classes take the case, accents and Chinese characters from tokenizer_config.json, the frame from the named tokens, and clean up what they decode. */
+/**
+ * BERT's classes take the case, accents and Chinese characters from tokenizer_config.json, the frame from the named
+ * tokens, and clean up what they decode.
+ */
 function asBert(json: Json, config: Json, { named }: TokenizerSettings): Json {
   const normalizer = json.normalizer as Json | null | undefined;
   if (normalizer?.type !== "BertNormalizer") return json;
@@ -62,7 +77,12 @@ function asBert(json: Json, config: Json, { named }: TokenizerSettings): Json {
       handle_chinese_chars: config.tokenize_chinese_chars ?? true,
     },
     decoder: { type: "WordPiece", prefix: "##", cleanup: true },
-    model: { ...(json.model as Json), unk_token: named.get("unk_token")?.content ?? "[UNK]", continuing_subword_prefix: "##", max_input_chars_per_word: 100 },
+    model: {
+      ...(json.model as Json),
+      unk_token: named.get("unk_token")?.content ?? "[UNK]",
+      continuing_subword_prefix: "##",
+      max_input_chars_per_word: 100,
+    },
     ...(isFramed && { post_processor: bertFrame(cls, sep, (token) => idOf(token) as number) }),
   };
 }
@@ -74,7 +94,11 @@ function bertFrame(cls: string, sep: string, idOf: (token: string) => number): J
   const isSecond = (i: number) => i >= pair.length - 2;
   return {
     ...frame,
-    pair: pair.map((part, i) => Object.fromEntries(Object.entries(part).map(([kind, value]) => [kind, { ...value, type_id: isSecond(i) ? 1 : 0 }]))),
+    pair: pair.map((part, i) =>
+      Object.fromEntries(
+        Object.entries(part).map(([kind, value]) => [kind, { ...value, type_id: isSecond(i) ? 1 : 0 }]),
+      ),
+    ),
   };
 }
 

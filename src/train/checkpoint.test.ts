@@ -23,14 +23,24 @@ const tokenizer = await characterTokenizer("ab");
 
 /** A model and an optimizer of one number everywhere, without a device. */
 function parts(value = 0, hiddenSize = 8) {
-  const model = new GPT2LMHeadModel({ vocabSize: 3, maxPositionEmbeddings: 8, hiddenSize, numLayers: 1, numHeads: 2 }, randomKey(1));
+  const model = new GPT2LMHeadModel(
+    { vocabSize: 3, maxPositionEmbeddings: 8, hiddenSize, numLayers: 1, numHeads: 2 },
+    randomKey(1),
+  );
   const optimizer = new AdamW(model.namedParameters());
-  const fill = (variable: { shape: readonly number[] }) => new Float32Array(variable.shape.reduce((a, b) => a * b, 1)).fill(value);
+  const fill = (variable: { shape: readonly number[] }) =>
+    new Float32Array(variable.shape.reduce((a, b) => a * b, 1)).fill(value);
   for (const variable of model.parameters()) variable.set(fill(variable));
   for (const variable of optimizer.state.values()) if (variable.dtype === "f32") variable.set(fill(variable));
   return { model, tokenizer, optimizer };
 }
-const state = (step: number) => ({ step, validationLoss: null, validationStep: null, elapsedSeconds: 0, fingerprint: { corpus: "a", tokenizer: "b" } });
+const state = (step: number) => ({
+  step,
+  validationLoss: null,
+  validationStep: null,
+  elapsedSeconds: 0,
+  fingerprint: { corpus: "a", tokenizer: "b" },
+});
 const save = (step: number) => saveCheckpoint(path, { ...parts(step), state: state(step) });
 async function load() {
   const target = parts();
@@ -74,7 +84,9 @@ test("an unfinished temporary folder is not taken for a checkpoint, an empty one
   await mkdir(`${path}.tmp`);
   expect(await findCheckpoint(path)).toBeUndefined();
   await mkdir(path);
-  await expect(load()).rejects.toThrow(/SHA256SUMS: expected the sums of the folder's files; received none: a part is missing.*--restart/);
+  await expect(load()).rejects.toThrow(
+    /SHA256SUMS: expected the sums of the folder's files; received none: a part is missing.*--restart/,
+  );
 });
 
 test("every part that is missing or has one other bit is noticed, and nothing is loaded", async () => {
@@ -89,7 +101,9 @@ test("every part that is missing or has one other bit is noticed, and nothing is
       const damaged = Uint8Array.from(bytes);
       damaged[at] ^= 1;
       await writeFile(file, damaged);
-      await expect(load(), `${name}, byte ${at}`).rejects.toThrow(/Fix: put the part back, or begin anew with --restart/);
+      await expect(load(), `${name}, byte ${at}`).rejects.toThrow(
+        /Fix: put the part back, or begin anew with --restart/,
+      );
     }
     await rm(file);
     await expect(load(), name).rejects.toThrow(/Fix: put the part back/);
@@ -102,8 +116,12 @@ test("one of another model or of other data is refused and changes nothing", asy
   await clear();
   await save(1);
   const wider = parts(5, 16);
-  await expect(loadCheckpoint(path, { model: wider.model, optimizer: parts().optimizer })).rejects.toThrow(/expected shape/);
+  await expect(loadCheckpoint(path, { model: wider.model, optimizer: parts().optimizer })).rejects.toThrow(
+    /expected shape/,
+  );
   const same = parts(5);
-  await expect(loadCheckpoint(path, { ...same, fingerprint: { corpus: "a", tokenizer: "c" } })).rejects.toThrow(/another tokenizer \(by sha256\).*old text/);
+  await expect(loadCheckpoint(path, { ...same, fingerprint: { corpus: "a", tokenizer: "c" } })).rejects.toThrow(
+    /another tokenizer \(by sha256\).*old text/,
+  );
   for (const { model } of [wider, same]) expect(new Set(await model.parameters()[0].read())).toEqual(new Set([5]));
 });

@@ -42,7 +42,8 @@ const STATE = "training_state.json";
 
 /**
  * Saves everything needed to go on: the model in Hugging Face layout with its tokenizer, the optimizer's state, the
- * position, and the sums of all files. The checkpoint that was there before stays until the new one is complete and on disk.
+ * position, and the sums of all files. The checkpoint that was there before stays until the new one is complete and on
+ * disk.
  * @throws WriteError when the disk is full or cannot be written; the previous checkpoint is then still there
  */
 export async function saveCheckpoint(
@@ -54,7 +55,8 @@ export async function saveCheckpoint(
     await writeFolderAtomic(folder, async (temporary) => {
       await savePretrained(model, temporary, { tokenizer });
       const tensors = new Map<string, StoredTensor>();
-      for (const [name, variable] of optimizer.state) tensors.set(name, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
+      for (const [name, variable] of optimizer.state)
+        tensors.set(name, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
       await writeSafetensors(join(temporary, OPTIMIZER), tensors, {});
       await writeJson(join(temporary, STATE), state);
       await writeChecksums(temporary);
@@ -62,19 +64,29 @@ export async function saveCheckpoint(
   } catch (cause) {
     if (!(cause instanceof WriteError)) throw cause;
     const previous = (await findCheckpoint(folder)) ? "; the previous checkpoint is still there" : "";
-    throw new WriteError({ where: `checkpoint ${folder}`, expected: "to write it", received: cause.received, fix: `${cause.fix}${previous}`, cause });
+    throw new WriteError({
+      where: `checkpoint ${folder}`,
+      expected: "to write it",
+      received: cause.received,
+      fix: `${cause.fix}${previous}`,
+      cause,
+    });
   }
 }
 
-/** The folder of the newest checkpoint, or undefined when none was ever saved. Whether it is whole, `loadCheckpoint` says. */
+/**
+ * The folder of the newest checkpoint, or undefined when none was ever saved. Whether it is whole, `loadCheckpoint`
+ * says.
+ */
 export function findCheckpoint(folder: string): Promise<string | undefined> {
   return completeFolder(folder);
 }
 
 /**
- * Loads a checkpoint into a model and its optimizer. Nothing is changed unless every file is the one that was saved. With a
- * `fingerprint` the checkpoint must be of that data.
- * @throws DataError, CheckpointError or ShapeError when a part is missing or damaged, or it belongs to another model or other data
+ * Loads a checkpoint into a model and its optimizer. Nothing is changed unless every file is the one that was saved.
+ * With a `fingerprint` the checkpoint must be of that data.
+ * @throws DataError, CheckpointError or ShapeError when a part is missing or damaged, or it belongs to another model or
+ *   other data
  */
 export async function loadCheckpoint(
   folder: string,
@@ -99,7 +111,11 @@ export async function loadCheckpoint(
 }
 
 /** @throws DataError naming what is not as it was when the checkpoint was made */
-function requireSameData(checkpoint: string, current: Readonly<Record<string, string>>, saved: TrainingState["fingerprint"]): void {
+function requireSameData(
+  checkpoint: string,
+  current: Readonly<Record<string, string>>,
+  saved: TrainingState["fingerprint"],
+): void {
   const changed = Object.keys(current).filter((name) => current[name] !== saved?.[name]);
   if (changed.length === 0) return;
   throw new DataError({
@@ -111,10 +127,14 @@ function requireSameData(checkpoint: string, current: Readonly<Record<string, st
 }
 
 /** How far a run came, by its checkpoint and as far as it can be read: for what is told of it. */
-export async function trainingProgress(run: string): Promise<Pick<TrainingState, "step" | "elapsedSeconds"> | undefined> {
+export async function trainingProgress(
+  run: string,
+): Promise<Pick<TrainingState, "step" | "elapsedSeconds"> | undefined> {
   const folder = await findCheckpoint(join(run, "checkpoint"));
   const json = folder && (await readJson(join(folder, STATE)).catch(() => undefined));
-  return json && Number.isSafeInteger(json.step) ? { step: json.step as number, elapsedSeconds: Number(json.elapsedSeconds) || 0 } : undefined;
+  return json && Number.isSafeInteger(json.step)
+    ? { step: json.step as number, elapsedSeconds: Number(json.elapsedSeconds) || 0 }
+    : undefined;
 }
 
 /** Where a checkpoint stands, after all its files were checked. @throws DataError when a part is missing or damaged */
@@ -124,7 +144,12 @@ async function readTrainingState(folder: string): Promise<TrainingState> {
   const json = await readJson(join(folder, STATE));
   const { step, validationLoss, validationStep } = json;
   if (!Number.isSafeInteger(step) || (step as number) < 0) {
-    throw new DataError({ where: join(folder, STATE), expected: "a step number", received: JSON.stringify(step) ?? "none", fix });
+    throw new DataError({
+      where: join(folder, STATE),
+      expected: "a step number",
+      received: JSON.stringify(step) ?? "none",
+      fix,
+    });
   }
   return {
     step: step as number,

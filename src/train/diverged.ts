@@ -10,7 +10,10 @@ export class DivergedError extends KindlingError {}
  * are computed from, with the state as it is now. Undefined when all are finite.
  * `names` are those of variables, as `model.namedState()` gives them.
  */
-export async function firstNonFinite(outputs: readonly Tensor[], names: ReadonlyMap<string, Variable> = new Map()): Promise<string | undefined> {
+export async function firstNonFinite(
+  outputs: readonly Tensor[],
+  names: ReadonlyMap<string, Variable> = new Map(),
+): Promise<string | undefined> {
   const suspects = topologicalOrder(outputs.map((output) => output.value))
     .flatMap((node) => node.outputs)
     .filter((value) => isFloat(value.dtype));

@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { readSafetensors, WriteError } from "../files/index.ts";
 import { faultAtEach } from "../testing/dying-disk.ts";
-import { defaultRunConfig, findCheckpoint, finishedModel, type RunConfig, type RunHooks, runTraining } from "./index.ts";
+import {
+  defaultRunConfig,
+  findCheckpoint,
+  finishedModel,
+  type RunConfig,
+  type RunHooks,
+  runTraining,
+} from "./index.ts";
 
 vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()));
 vi.mock("./step.ts", () => import("../testing/fake-step.ts"));
@@ -17,7 +24,15 @@ beforeAll(async () => {
   const text = join(root, "text.txt");
   await writeFile(text, "the cat sat on the mat and the dog sat on the log. ".repeat(10));
   const sizes = { contextLength: 8, hiddenSize: 4, numLayers: 1, numHeads: 1, batchSize: 2, warmupSteps: 1 };
-  config = { ...defaultRunConfig, ...sizes, text, tokenizer: "char", steps: 2, evaluationInterval: 1, checkpointInterval: 1 };
+  config = {
+    ...defaultRunConfig,
+    ...sizes,
+    text,
+    tokenizer: "char",
+    steps: 2,
+    evaluationInterval: 1,
+    checkpointInterval: 1,
+  };
 });
 afterAll(() => rm(root, { recursive: true }));
 
@@ -31,7 +46,8 @@ async function run(hooks: RunHooks = {}, changes: Partial<RunConfig> = {}) {
 /** The killed process was this one: its entry in the lock becomes that of another that is gone. */
 async function bury() {
   const lock = `${folder()}.lock`;
-  for (const name of await readdir(lock).catch(() => [])) await rename(join(lock, name), join(lock, name.replace(/^\d+/, "4194305")));
+  for (const name of await readdir(lock).catch(() => []))
+    await rename(join(lock, name), join(lock, name.replace(/^\d+/, "4194305")));
 }
 const weights = async (at: string) => (await readSafetensors(join(at, "model.safetensors"))).tensors;
 const metrics = async () =>
@@ -80,7 +96,9 @@ test("a restart that is killed before any operation loses neither the old model 
     },
     check: async () => {
       const places = [folder(), `${folder()}.before-restart`];
-      const models = await Promise.all(places.map(async (place) => (await finishedModel(place)) && weights((await finishedModel(place)) as string)));
+      const models = await Promise.all(
+        places.map(async (place) => (await finishedModel(place)) && weights((await finishedModel(place)) as string)),
+      );
       const hasOld = models.some((model) => model && JSON.stringify([...model]) === JSON.stringify([...old]));
       const checkpoint = (await findCheckpoint(join(folder(), "checkpoint"))) ?? "";
       const newRun = await readFile(join(checkpoint, "config.json"), "utf8").catch(() => "");

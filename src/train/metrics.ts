@@ -15,7 +15,8 @@ export class MetricsLog {
   }
 
   /**
-   * Goes on after `step`: later entries, which a killed session wrote after its last checkpoint, and torn lines are taken out.
+   * Goes on after `step`: later entries, which a killed session wrote after its last checkpoint, and torn lines are
+   * taken out.
    * @throws WriteError, DataError when the file cannot be written or read
    */
   static async open(path: string, step: number): Promise<MetricsLog> {

@@ -2,7 +2,21 @@ import { expect, test } from "vitest";
 import type { FloatDType } from "../ir/index.ts";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
-import { autocast, compile, grad, LossScaler, matmul, mul, normal, randomKey, sub, sum, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import {
+  autocast,
+  compile,
+  grad,
+  LossScaler,
+  matmul,
+  mul,
+  normal,
+  randomKey,
+  sub,
+  sum,
+  type Tensor,
+  tensor,
+  Variable,
+} from "../tensor/index.ts";
 import { compileTrainStep } from "./step.ts";
 
 const config = { vocabSize: 13, hiddenSize: 16, numHeads: 2, numLayers: 2, maxPositionEmbeddings: 8 };
@@ -25,7 +39,8 @@ test.each([
 ] as const)("a GPT trains in mixed precision with %s as in f32", async (precision, tolerance) => {
   const [exact, mixed] = [await losses("f32"), await losses(precision)];
   expect(exact[14]).toBeLessThan(0.5 * exact[0]);
-  for (const [i, loss] of mixed.entries()) expect(Math.abs(loss - exact[i])).toBeLessThan(tolerance * Math.max(1, exact[i]));
+  for (const [i, loss] of mixed.entries())
+    expect(Math.abs(loss - exact[i])).toBeLessThan(tolerance * Math.max(1, exact[i]));
   expect(mixed).not.toEqual(exact);
 });
 

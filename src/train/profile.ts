@@ -19,7 +19,9 @@ export async function profileTraining(
   { batchSize = 4, contextLength = model.config.maxPositionEmbeddings, steps = 3 }: ProfileTrainingOptions = {},
 ): Promise<{ profile: Profile; wallMs: number }> {
   const { vocabSize, maxPositionEmbeddings } = model.config;
-  const isFine = [batchSize, contextLength, steps].every((n) => Number.isInteger(n) && n >= 1) && contextLength <= maxPositionEmbeddings;
+  const isFine =
+    [batchSize, contextLength, steps].every((n) => Number.isInteger(n) && n >= 1) &&
+    contextLength <= maxPositionEmbeddings;
   if (!isFine) {
     throw new OptionError({
       where: "profile",

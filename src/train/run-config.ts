@@ -60,7 +60,9 @@ const changeable = new Set(["text", "steps", "maxSeconds", "evaluationInterval",
 export function changedOptions(stored: RunConfig, config: RunConfig): string[] {
   const earlier: RunConfig = { ...defaultRunConfig, ...stored }; // options that were added since
   const keys = Object.keys(config) as (keyof RunConfig)[];
-  return keys.filter((key) => !changeable.has(key) && earlier[key] !== config[key]).map((key) => `${key} ${config[key]} instead of ${earlier[key]}`);
+  return keys
+    .filter((key) => !changeable.has(key) && earlier[key] !== config[key])
+    .map((key) => `${key} ${config[key]} instead of ${earlier[key]}`);
 }
 
 const positiveIntegers = [
@@ -81,19 +83,23 @@ export function checkRunConfig(config: RunConfig): void {
   const require = (isFine: boolean, expected: string, received: unknown, fix = "correct the option") => {
     if (!isFine) throw new OptionError({ where: "train", expected, received: String(received), fix });
   };
-  for (const name of positiveIntegers) require(Number.isSafeInteger(config[name]) && config[name] > 0, `${name} to be a positive integer`, config[name]);
+  for (const name of positiveIntegers)
+    require(Number.isSafeInteger(config[name]) && config[name] > 0, `${name} to be a positive integer`, config[name]);
   for (const name of ["learningRate", "clipNorm"] as const) require(config[name] > 0, `${name} above 0`, config[name]);
-  for (const name of ["warmupSteps", "weightDecay", "maxSeconds"] as const) require(config[name] >= 0, `${name} of at least 0`, config[name]);
+  for (const name of ["warmupSteps", "weightDecay", "maxSeconds"] as const)
+    require(config[name] >= 0, `${name} of at least 0`, config[name]);
   require(Number.isSafeInteger(config.seed), "seed to be an integer", config.seed);
   require(config.dropout >= 0 && config.dropout < 1, "dropout from 0 to below 1", config.dropout);
   require(config.tokenizer === "bpe" || config.tokenizer === "char", "tokenizer to be bpe or char", config.tokenizer);
   require(["f32", "bf16", "f16"].includes(config.precision), "precision to be f32, bf16 or f16", config.precision);
   const near = Math.ceil(config.hiddenSize / config.numHeads) * config.numHeads;
   const widths = `${config.hiddenSize} and ${config.numHeads}`;
-  require(config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", widths, `use --width ${near}`);
+  require(config.hiddenSize % config.numHeads ===
+    0, "hiddenSize to be a multiple of numHeads", widths, `use --width ${near}`);
   const bytes = stateBytes(config);
   const size = `a model whose weights, gradients and optimizer take ${Math.ceil(bytes / 2 ** 30)} GiB`;
-  require(bytes <= totalmem(), `a model that fits the ${Math.floor(totalmem() / 2 ** 30)} GiB of memory`, size, "use a smaller --width or fewer --layers");
+  require(bytes <=
+    totalmem(), `a model that fits the ${Math.floor(totalmem() / 2 ** 30)} GiB of memory`, size, "use a smaller --width or fewer --layers");
 }
 
 /** Weights, their gradients and two moments, in f32. */
@@ -111,7 +117,15 @@ export async function readRunConfig(folder: string): Promise<RunConfig | undefin
   const path = join(folder, CONFIG_FILE);
   if (!(await exists(path))) return undefined;
   const config = await readJson(path);
-  const isRun = positiveIntegers.every((name) => !(name in config) || Number.isSafeInteger(config[name])) && "contextLength" in config;
-  if (!isRun) throw new DataError({ where: path, expected: "the options of a run", received: "another file", fix: "choose another --name" });
+  const isRun =
+    positiveIntegers.every((name) => !(name in config) || Number.isSafeInteger(config[name])) &&
+    "contextLength" in config;
+  if (!isRun)
+    throw new DataError({
+      where: path,
+      expected: "the options of a run",
+      received: "another file",
+      fix: "choose another --name",
+    });
   return config as unknown as RunConfig;
 }

@@ -46,7 +46,10 @@ async function requireOnlyRun(folder: string): Promise<void> {
   });
 }
 
-/** Removes the files of a run, and the folder. @throws DataError, before anything is removed, when there are others; WriteError */
+/**
+ * Removes the files of a run, and the folder. @throws DataError, before anything is removed, when there are others;
+ * WriteError
+ */
 async function removeFolder(folder: string): Promise<void> {
   if (!(await exists(folder))) return;
   await requireOnlyRun(folder);
@@ -62,7 +65,12 @@ async function removeFolder(folder: string): Promise<void> {
  */
 export async function removeRun(folder: string): Promise<void> {
   if (!(await readRunConfig(folder))) {
-    throw new DataError({ where: folder, expected: "the folder of a run", received: "one without run.json", fix: "check the name: kindling list" });
+    throw new DataError({
+      where: folder,
+      expected: "the folder of a run",
+      received: "one without run.json",
+      fix: "check the name: kindling list",
+    });
   }
   const lock = await FolderLock.acquire(folder);
   try {
@@ -81,29 +89,43 @@ export async function finishedModel(folder: string): Promise<string | undefined>
   return path && (await Promise.all(files.map((name) => exists(join(path, name))))).every(Boolean) ? path : undefined;
 }
 
-const hasTrained = async (folder: string) => Boolean((await findCheckpoint(join(folder, "checkpoint"))) ?? (await finishedModel(folder)));
+const hasTrained = async (folder: string) =>
+  Boolean((await findCheckpoint(join(folder, "checkpoint"))) ?? (await finishedModel(folder)));
 
 /**
- * Puts right what a killed process left in a run's folder and beside it. At each moment of a restart one of the two runs is whole: the earlier one at
- * its place or aside, the new one once it is at its place.
+ * Puts right what a killed process left in a run's folder and beside it. At each moment of a restart one of the two
+ * runs is whole: the earlier one at its place or aside, the new one once it is at its place.
  */
 export async function settleRun(folder: string): Promise<void> {
   const aside = asideOf(folder);
   await removeFolder(stagingOf(folder));
-  if (!(await exists(folder)) && (await exists(aside))) await withWriteErrors(folder, () => rename(aside, folder)); // the new run had not taken its place
+  // the new run had not taken its place
+  if (!(await exists(folder)) && (await exists(aside))) await withWriteErrors(folder, () => rename(aside, folder));
   if (!(await readRunConfig(folder))) return;
   for (const name of FOLDERS) await settleFolder(join(folder, name));
-  for (const name of await readdir(folder)) if (temporaryFile.test(name)) await withWriteErrors(folder, () => rm(join(folder, name)));
+  for (const name of await readdir(folder))
+    if (temporaryFile.test(name)) await withWriteErrors(folder, () => rm(join(folder, name)));
   if (await hasTrained(folder)) await forgetEarlier(folder);
 }
 
 /**
- * Begins a run anew: `prepare` fills a folder beside it, which then takes the place of the earlier run. That stays aside until `forgetEarlier`.
- * @throws OptionError, DataError when the folder is not a run's own or the text lies in it, and what `prepare` throws; all is as it was then
+ * Begins a run anew: `prepare` fills a folder beside it, which then takes the place of the earlier run. That stays
+ * aside until `forgetEarlier`.
+ * @throws OptionError, DataError when the folder is not a run's own or the text lies in it, and what `prepare` throws;
+ *   all is as it was then
  */
-export async function beginAnew(folder: string, text: string, prepare: (staging: string) => Promise<unknown>): Promise<void> {
+export async function beginAnew(
+  folder: string,
+  text: string,
+  prepare: (staging: string) => Promise<unknown>,
+): Promise<void> {
   if (isInside(folder, text)) {
-    throw new OptionError({ where: "--restart", expected: "a text outside of the run", received: text, fix: "move the text elsewhere" });
+    throw new OptionError({
+      where: "--restart",
+      expected: "a text outside of the run",
+      received: text,
+      fix: "move the text elsewhere",
+    });
   }
   await requireOnlyRun(folder);
   if (await hasTrained(folder)) await requireOnlyRun(asideOf(folder)); // its place is needed
@@ -122,7 +144,8 @@ export async function beginAnew(folder: string, text: string, prepare: (staging:
 
 /** Removes what a run wrote that was new and failed before it began: it is no run. */
 export async function forgetUnbegun(folder: string): Promise<void> {
-  if (!(await hasTrained(folder))) await removeFolder(folder).catch(() => {}); // the error that ended it is the one to report
+  // the error that ended it is the one to report
+  if (!(await hasTrained(folder))) await removeFolder(folder).catch(() => {});
 }
 
 /** Whether a path lies in a folder, or is it. */
@@ -138,7 +161,10 @@ export function foldersToSkip(folder: string, text: string): string[] {
   return [folder, asideOf(folder), stagingOf(folder), `${folder}.lock`];
 }
 
-/** Removes the run from before a restart, now that the new one has saved. What else somebody put there keeps it; gives a note then. */
+/**
+ * Removes the run from before a restart, now that the new one has saved. What else somebody put there keeps it; gives a
+ * note then.
+ */
 export async function forgetEarlier(folder: string): Promise<string | undefined> {
   const foreign = await foreignEntry(asideOf(folder));
   if (foreign !== undefined) return `${asideOf(folder)} is kept, for ${foreign} in it is none of Kindling's`;
@@ -147,7 +173,8 @@ export async function forgetEarlier(folder: string): Promise<string | undefined>
 }
 
 /**
- * Checks that a run with these options may be trained in the folder: a new or empty one, or one that was started with the same options.
+ * Checks that a run with these options may be trained in the folder: a new or empty one, or one that was started with
+ * the same options.
  * @throws OptionError, DataError
  */
 export async function claimFolder(folder: string, config: RunConfig): Promise<void> {
@@ -156,12 +183,23 @@ export async function claimFolder(folder: string, config: RunConfig): Promise<vo
     const foreign = (await fileSystemEntries(folder)).find(({ name }) => !litter.test(name) && !topFiles.test(name));
     if (!foreign) return;
     const received = `a folder with ${foreign.name}`;
-    throw new OptionError({ where: folder, expected: "an empty folder or one of a run", received, fix: "choose another --name" });
+    throw new OptionError({
+      where: folder,
+      expected: "an empty folder or one of a run",
+      received,
+      fix: "choose another --name",
+    });
   }
   if (!(await hasTrained(folder))) return;
   const changed = changedOptions(stored, config);
   const fix = "choose another --name, or --restart to begin anew";
-  if (changed.length > 0) throw new OptionError({ where: folder, expected: "the options this run was started with", received: changed.join(", "), fix });
+  if (changed.length > 0)
+    throw new OptionError({
+      where: folder,
+      expected: "the options this run was started with",
+      received: changed.join(", "),
+      fix,
+    });
   if (!(await findCheckpoint(join(folder, "checkpoint")))) {
     throw new DataError({ where: folder, expected: "a checkpoint beside the finished model", received: "none", fix });
   }

@@ -7,9 +7,12 @@ test.each(hostileNames)("%j is no name of a run", (name) => {
   expect(() => runFolder("runs", name)).toThrow(/the name of a run: expected a file's name without folders/);
 });
 
-test.each(["my", "红楼梦", "my text", "a.b", "...a", "Émile", "I, Robot (1950)", "100%", "~", "con1", "_", "old"])("%j is", (name) => {
-  expect(runFolder("runs", name)).toBe(join("runs", name));
-});
+test.each(["my", "红楼梦", "my text", "a.b", "...a", "Émile", "I, Robot (1950)", "100%", "~", "con1", "_", "old"])(
+  "%j is",
+  (name) => {
+    expect(runFolder("runs", name)).toBe(join("runs", name));
+  },
+);
 
 test.each([
   ["红楼梦.txt", "红楼梦"],

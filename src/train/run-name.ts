@@ -25,7 +25,8 @@ function faultOf(name: string): string | undefined {
 }
 
 /**
- * The folder of a run. Its name is one path segment in any script, so that the folder lies directly in the folder of all runs.
+ * The folder of a run. Its name is one path segment in any script, so that the folder lies directly in the folder of
+ * all runs.
  * @throws OptionError for a name that is not usable on every system
  */
 export function runFolder(runs: string, name: string): string {
@@ -39,7 +40,10 @@ export function runFolder(runs: string, name: string): string {
   });
 }
 
-/** A name for the run on a text: that of the file or folder, with what is unsafe replaced. @throws OptionError where nothing is left of it */
+/**
+ * A name for the run on a text: that of the file or folder, with what is unsafe replaced. @throws OptionError where
+ * nothing is left of it
+ */
 export function defaultRunName(text: string): string {
   const path = resolve(text); // "." and ".." are folders with names, too
   const stem = basename(path, extname(path));

@@ -22,7 +22,15 @@ beforeEach(async () => {
 afterAll(() => Promise.all(roots.map((path) => rm(path, { recursive: true }))));
 
 const sizes = { contextLength: 8, hiddenSize: 4, numLayers: 1, numHeads: 1, batchSize: 2, warmupSteps: 1 };
-const config = (): RunConfig => ({ ...defaultRunConfig, ...sizes, text, tokenizer: "char", steps: 3, evaluationInterval: 2, checkpointInterval: 2 });
+const config = (): RunConfig => ({
+  ...defaultRunConfig,
+  ...sizes,
+  text,
+  tokenizer: "char",
+  steps: 3,
+  evaluationInterval: 2,
+  checkpointInterval: 2,
+});
 async function run(changes: Partial<RunConfig> = {}, { stopAt, ...hooks }: RunHooks & { stopAt?: number } = {}) {
   const controller = new AbortController();
   const events = [];
@@ -32,12 +40,15 @@ async function run(changes: Partial<RunConfig> = {}, { stopAt, ...hooks }: RunHo
   }
   return events;
 }
-const resumedAt = (events: Awaited<ReturnType<typeof run>>) => events.flatMap((event) => (event.type === "resumed" ? [event.step] : []));
+const resumedAt = (events: Awaited<ReturnType<typeof run>>) =>
+  events.flatMap((event) => (event.type === "resumed" ? [event.step] : []));
 /** All files below a folder with their contents. */
 async function tree(path: string) {
   const entries = await readdir(path, { withFileTypes: true, recursive: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
-  return Object.fromEntries(await Promise.all(files.sort().map(async (file) => [file, (await readFile(file)).toString("latin1")])));
+  return Object.fromEntries(
+    await Promise.all(files.sort().map(async (file) => [file, (await readFile(file)).toString("latin1")])),
+  );
 }
 /** Expects a refusal that leaves everything below the root as it was. */
 async function expectRefused(work: () => Promise<unknown>, message: RegExp) {
@@ -114,7 +125,10 @@ describe("the prepared data of a run", () => {
     const bytes = await readFile(path);
     bytes[bytes.length - 3] ^= 1;
     await writeFile(path, bytes);
-    await expectRefused(() => run(), new RegExp(`${name}: expected the content that was saved.*delete the folder .*the same command makes it again`));
+    await expectRefused(
+      () => run(),
+      new RegExp(`${name}: expected the content that was saved.*delete the folder .*the same command makes it again`),
+    );
     await rm(join(folder, "data"), { recursive: true });
     expect(resumedAt(await run())).toEqual([2]);
   });
@@ -123,7 +137,9 @@ describe("the prepared data of a run", () => {
     await run({}, { stopAt: 2 });
     await rm(join(folder, "data"), { recursive: true });
     await writeFile(text, "the dog sat on the mat and the cat sat on the log. ".repeat(10)); // the same characters
-    await expect(run()).rejects.toThrow(/checkpoint: expected the data and the tokenizer that it was trained with; received another corpus, train/);
+    await expect(run()).rejects.toThrow(
+      /checkpoint: expected the data and the tokenizer that it was trained with; received another corpus, train/,
+    );
   });
 });
 
@@ -138,7 +154,8 @@ describe("restart", () => {
     await appendFile(text, "another line. ");
     expect(resumedAt(await run({ text: undefined }, { restart: true }))).toEqual([]);
     await rm(text);
-    const command = /text\.txt, with which the run was begun, is not there any more.*give --text: kindling train --name my --runs .* --restart --text my\.txt/;
+    const command =
+      /text\.txt, with which the run was begun, is not there any more.*give --text: kindling train --name my --runs .* --restart --text my\.txt/;
     await expectRefused(() => run({ text: undefined }, { restart: true }), command);
   });
 
@@ -158,23 +175,30 @@ describe("restart", () => {
     await expect(run({ text: tooShort }, { restart: true })).rejects.toThrow(/at least 18 tokens/);
     await writeFile(tooShort, Uint8Array.of(65, 0, 66));
     await expect(run({ text: tooShort }, { restart: true })).rejects.toThrow(/binary data/);
-    await expectRefused(() => run({ text: join(folder, "metrics.jsonl") }, { restart: true }), /a text outside of the run/);
+    await expectRefused(
+      () => run({ text: join(folder, "metrics.jsonl") }, { restart: true }),
+      /a text outside of the run/,
+    );
     expect(await finishedModel(folder)).toBeDefined();
   });
 
-  test.each(["notes.txt", "model/my.gguf", "checkpoint/sub/x", "other/x"])("removes nothing where somebody keeps %s", async (name) => {
-    await trained();
-    await mkdir(join(folder, name, ".."), { recursive: true });
-    await writeFile(join(folder, name), "mine");
-    await expectRefused(() => run({}, { restart: true }), /which Kindling did not write.*move it elsewhere/);
-    await expectRefused(() => removeRun(folder), /which Kindling did not write/);
-  });
+  test.each(["notes.txt", "model/my.gguf", "checkpoint/sub/x", "other/x"])(
+    "removes nothing where somebody keeps %s",
+    async (name) => {
+      await trained();
+      await mkdir(join(folder, name, ".."), { recursive: true });
+      await writeFile(join(folder, name), "mine");
+      await expectRefused(() => run({}, { restart: true }), /which Kindling did not write.*move it elsewhere/);
+      await expectRefused(() => removeRun(folder), /which Kindling did not write/);
+    },
+  );
 
   test("keeps the old model until the new run has saved", async () => {
     await trained();
     const aside = `${folder}.before-restart`;
     const seen: [string, boolean][] = [];
-    for await (const { type } of runTraining(folder, config(), { restart: true })) seen.push([type, (await finishedModel(aside)) !== undefined]);
+    for await (const { type } of runTraining(folder, config(), { restart: true }))
+      seen.push([type, (await finishedModel(aside)) !== undefined]);
     const saved = seen.findIndex(([type]) => type === "checkpoint");
     expect(seen.slice(0, saved + 1).every(([, hasOld]) => hasOld)).toBe(true);
     expect(seen.slice(saved + 1).some(([, hasOld]) => hasOld)).toBe(false);
@@ -204,8 +228,18 @@ test("one at a time trains in a folder", async () => {
 
 test("after an interruption the loss that was measured is known, and the step it is of", async () => {
   const stopped = await run({ steps: 9 }, { stopAt: 3 });
-  expect(stopped.at(-1)).toEqual({ type: "finished", step: 3, reason: "aborted", validationLoss: 2, validationStep: 2 });
-  expect((await run({ steps: 9 })).find((event) => event.type === "resumed")).toEqual({ type: "resumed", step: 3, validationLoss: 2 });
+  expect(stopped.at(-1)).toEqual({
+    type: "finished",
+    step: 3,
+    reason: "aborted",
+    validationLoss: 2,
+    validationStep: 2,
+  });
+  expect((await run({ steps: 9 })).find((event) => event.type === "resumed")).toEqual({
+    type: "resumed",
+    step: 3,
+    validationLoss: 2,
+  });
   const lines = (await readFile(join(folder, "metrics.jsonl"), "utf8"))
     .trim()
     .split("\n")

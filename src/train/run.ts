@@ -9,7 +9,15 @@ import { randomKey } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
-import { beginAnew, claimFolder, foldersToSkip, forgetEarlier, forgetUnbegun, refuseOtherText, settleRun } from "./run-folder.ts";
+import {
+  beginAnew,
+  claimFolder,
+  foldersToSkip,
+  forgetEarlier,
+  forgetUnbegun,
+  refuseOtherText,
+  settleRun,
+} from "./run-folder.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
 export type RunEvent =
@@ -25,21 +33,28 @@ export interface RunHooks {
   cancelSignal?: AbortSignal;
   onPreparing?: (stage: string, fraction: number) => void;
   /**
-   * Begin anew where there is a run already. It is moved aside when everything is checked and the new data is prepared, and removed when the new
-   * run has saved its first checkpoint. @default false
+   * Begin anew where there is a run already. It is moved aside when everything is checked and the new data is prepared,
+   * and removed when the new run has saved its first checkpoint. @default false
    */
   restart?: boolean;
-  /** Go on with the tokens that the run stored, whatever has become of the text that they were made of. @default false */
+  /**
+   * Go on with the tokens that the run stored, whatever has become of the text that they were made of. @default false
+   */
   storedText?: boolean;
 }
 
 /**
- * A whole training run in one folder: prepares the data, trains or resumes, and saves the model to folder/model in Hugging
- * Face layout. Writes run.json, metrics.jsonl, data/, checkpoint/ and model/. A kill at any moment leaves what the next call goes on from.
- * @throws OptionError when the folder belongs to a run with other options or another text; DataError for unusable text, a damaged checkpoint, and a
- *   folder that another process trains in; WriteError when the disk is full; DivergedError
+ * A whole training run in one folder: prepares the data, trains or resumes, and saves the model to folder/model in
+ * Hugging Face layout. Writes run.json, metrics.jsonl, data/, checkpoint/ and model/. A kill at any moment leaves what
+ * the next call goes on from.
+ * @throws OptionError when the folder belongs to a run with other options or another text; DataError for unusable text,
+ *   a damaged checkpoint, and a folder that another process trains in; WriteError when the disk is full; DivergedError
  */
-export async function* runTraining(folder: string, config: RunConfig, hooks: RunHooks = {}): AsyncGenerator<RunEvent, void, void> {
+export async function* runTraining(
+  folder: string,
+  config: RunConfig,
+  hooks: RunHooks = {},
+): AsyncGenerator<RunEvent, void, void> {
   checkRunConfig(config);
   const isNew = !(await exists(folder));
   const corpus = config.text === undefined ? undefined : await openText(folder, config.text);
@@ -67,7 +82,9 @@ async function* runLocked(
   const corpus = askedCorpus ?? (hooks.storedText ? undefined : await corpusOfRun(folder, config.text, isRestart));
   const notes: string[] = [];
   if (isRestart) {
-    await beginAnew(folder, requireText(folder, config, corpus), (staging) => prepareRun(staging, config, corpus, { ...hooks, notes }));
+    await beginAnew(folder, requireText(folder, config, corpus), (staging) =>
+      prepareRun(staging, config, corpus, { ...hooks, notes }),
+    );
   }
   const data = await prepareRun(folder, config, corpus, { ...hooks, notes }).catch(async (error) => {
     if (hooks.isNew) await forgetUnbegun(folder);
@@ -78,7 +95,11 @@ async function* runLocked(
 }
 
 /** The text that a run was begun with, where it still is. One that can no longer be read has changed. */
-async function corpusOfRun(folder: string, text: string | undefined, isRestart: boolean): Promise<TextCorpus | undefined> {
+async function corpusOfRun(
+  folder: string,
+  text: string | undefined,
+  isRestart: boolean,
+): Promise<TextCorpus | undefined> {
   if (text === undefined || !(await exists(text))) return undefined;
   return openText(folder, text).catch((error) => (isRestart ? Promise.reject(error) : refuseOtherText(folder, text)));
 }
@@ -86,30 +107,57 @@ async function corpusOfRun(folder: string, text: string | undefined, isRestart: 
 /** @throws OptionError where there is no text to begin with */
 function requireText(folder: string, { text }: RunConfig, corpus: TextCorpus | undefined): string {
   if (text !== undefined && corpus) return text;
-  const received = text === undefined ? "none, and no run that has one" : `none, and ${text}, with which the run was begun, is not there any more`;
+  const received =
+    text === undefined
+      ? "none, and no run that has one"
+      : `none, and ${text}, with which the run was begun, is not there any more`;
   const runs = dirname(folder) === "runs" ? [] : ["--runs", dirname(folder)];
   const fix = `give --text: ${commandLine("kindling", "train", "--name", basename(folder), ...runs, "--restart", "--text", "my.txt")}`;
   throw new OptionError({ where: "--restart", expected: "a text", received, fix });
 }
 
-/** Writes run.json and, where it is not there yet, data/. @throws OptionError when the run was trained on another text */
-async function prepareRun(folder: string, config: RunConfig, corpus: TextCorpus | undefined, hooks: RunHooks & { notes: string[] }): Promise<PreparedData> {
+/**
+ * Writes run.json and, where it is not there yet, data/. @throws OptionError when the run was trained on another text
+ */
+async function prepareRun(
+  folder: string,
+  config: RunConfig,
+  corpus: TextCorpus | undefined,
+  hooks: RunHooks & { notes: string[] },
+): Promise<PreparedData> {
   const path = join(folder, "data");
   const canGoOn = (await findCheckpoint(join(folder, "checkpoint"))) !== undefined;
   const earlier = canGoOn || !corpus ? await openPrepared(path) : undefined;
-  if (canGoOn && earlier && corpus && earlier.fingerprint.corpus !== (await corpus.sha256())) refuseOtherText(folder, config.text as string);
+  if (canGoOn && earlier && corpus && earlier.fingerprint.corpus !== (await corpus.sha256()))
+    refuseOtherText(folder, config.text as string);
   await writeJson(join(folder, CONFIG_FILE), config); // first, so that the folder is known for a run's from now on
   if (earlier) return earlier;
-  if (!corpus) throw new OptionError({ where: folder, expected: "a text", received: "none, and no run that has one", fix: "give --text" });
+  if (!corpus)
+    throw new OptionError({
+      where: folder,
+      expected: "a text",
+      received: "none, and no run that has one",
+      fix: "give --text",
+    });
   const { onPreparing: onProgress, signal, notes } = hooks;
   return prepareData(corpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
 }
 
-async function* trainPrepared(folder: string, config: RunConfig, data: PreparedData, { signal, cancelSignal }: RunHooks): AsyncGenerator<RunEvent, void, void> {
+async function* trainPrepared(
+  folder: string,
+  config: RunConfig,
+  data: PreparedData,
+  { signal, cancelSignal }: RunHooks,
+): AsyncGenerator<RunEvent, void, void> {
   const { model, optimizer } = buildModel(config, data.tokenizer);
   const datasets = await openDatasets(data, config);
   try {
-    yield { type: "ready", parameters: model.parameterCount(), trainTokens: data.trainTokens, vocabSize: data.tokenizer.vocabSize };
+    yield {
+      type: "ready",
+      parameters: model.parameterCount(),
+      trainTokens: data.trainTokens,
+      vocabSize: data.tokenizer.vocabSize,
+    };
     const { warmupSteps, steps, learningRate, batchSize, contextLength, clipNorm, precision, seed } = config;
     const { evaluationInterval, checkpointInterval } = config;
     const events = train({
@@ -152,13 +200,17 @@ async function saveModel(folder: string, model: GPT2LMHeadModel, tokenizer: Toke
     const names = earlier ? await readdir(earlier) : [];
     const written = new Set(await readdir(temporary));
     for (const name of names) {
-      if (!written.has(name) && !WEIGHTS.test(name)) await cp(join(earlier as string, name), join(temporary, name), { recursive: true });
+      if (!written.has(name) && !WEIGHTS.test(name))
+        await cp(join(earlier as string, name), join(temporary, name), { recursive: true });
     }
   });
   return path;
 }
 
-/** How texts are drawn from a model unless one says otherwise: small models repeat themselves when they always take the likeliest token. */
+/**
+ * How texts are drawn from a model unless one says otherwise: small models repeat themselves when they always take the
+ * likeliest token.
+ */
 const drawing = { do_sample: true, temperature: 0.8, top_k: 50 };
 
 function buildModel(config: RunConfig, tokenizer: Tokenizer) {
@@ -184,7 +236,10 @@ function buildModel(config: RunConfig, tokenizer: Tokenizer) {
   return { model, optimizer };
 }
 
-async function openDatasets({ trainPath, validationPath, tokenizer }: PreparedData, { contextLength, seed }: RunConfig) {
+async function openDatasets(
+  { trainPath, validationPath, tokenizer }: PreparedData,
+  { contextLength, seed }: RunConfig,
+) {
   const options = { contextLength, vocabSize: tokenizer.vocabSize, seed };
   const trainData = await TokenDataset.open(trainPath, options);
   return { trainData, validationData: await TokenDataset.open(validationPath, options) };

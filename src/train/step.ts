@@ -1,7 +1,16 @@
 import type { FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
-import { autocast, type CompiledFunction, compile, grad, LossScaler, type RandomKey, type Tensor, withScope } from "../tensor/index.ts";
+import {
+  autocast,
+  type CompiledFunction,
+  compile,
+  grad,
+  LossScaler,
+  type RandomKey,
+  type Tensor,
+  withScope,
+} from "../tensor/index.ts";
 
 export interface StepResult {
   /** Mean cross-entropy of the batch before the update, in nats. */
@@ -32,7 +41,14 @@ export type TrainStep = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"
 export function compileTrainStep(
   model: CausalLM,
   optimizer: Optimizer,
-  { clipNorm, key, keepPreviousState, profile, precision = "f32", scaler = precision === "f16" ? new LossScaler() : undefined }: StepOptions,
+  {
+    clipNorm,
+    key,
+    keepPreviousState,
+    profile,
+    precision = "f32",
+    scaler = precision === "f16" ? new LossScaler() : undefined,
+  }: StepOptions,
 ): TrainStep {
   const parameters = [...optimizer.parameters.values()];
   return compile(
@@ -42,7 +58,10 @@ export function compileTrainStep(
       const scaled = scaler?.gradients(loss, parameters);
       const gradients = scaled?.gradients ?? grad(loss, parameters);
       const gradientNorm = withScope("clip", () => globalNorm(gradients));
-      const update = () => withScope("optimizer", () => optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }));
+      const update = () =>
+        withScope("optimizer", () =>
+          optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }),
+        );
       if (scaler && scaled) scaler.step(scaled.areFinite, update);
       else update();
       return { loss, gradientNorm };

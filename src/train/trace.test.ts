@@ -27,7 +27,12 @@ test.each([false, true])("30 steps give PyTorch's losses (keepPreviousState %s)"
   for (const [i, expected] of trace.losses.entries()) {
     const batch = (ids: number[][]) => tensor(Int32Array.from(ids.flat()), { shape: [rows, length] });
     expect(Math.abs(schedule(i) / trace.learningRates[i] - 1)).toBeLessThan(1e-9);
-    const { loss, gradientNorm } = await step(batch(trace.inputs[i]), batch(trace.targets[i]), schedule(i), tensor(i, { dtype: "i32" }));
+    const { loss, gradientNorm } = await step(
+      batch(trace.inputs[i]),
+      batch(trace.targets[i]),
+      schedule(i),
+      tensor(i, { dtype: "i32" }),
+    );
     expect(Math.abs((await loss.item()) / expected - 1)).toBeLessThan(TOLERANCE);
     expect(Math.abs((await gradientNorm.item()) / trace.gradNorms[i] - 1)).toBeLessThan(10 * TOLERANCE);
   }

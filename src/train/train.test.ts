@@ -3,7 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readSafetensors, writeChecksums } from "../files/index.ts";
-import { defaultRunConfig, findCheckpoint, finishedModel, type RunConfig, type RunEvent, runTraining } from "./index.ts";
+import {
+  defaultRunConfig,
+  findCheckpoint,
+  finishedModel,
+  type RunConfig,
+  type RunEvent,
+  runTraining,
+} from "./index.ts";
 
 let folder: string;
 let text: string;
@@ -38,7 +45,8 @@ const runAll = async (name: string, config: RunConfig, signalAt?: number) => {
   }
   return events;
 };
-const weights = async (name: string) => (await readSafetensors(join(folder, name, "model", "model.safetensors"))).tensors;
+const weights = async (name: string) =>
+  (await readSafetensors(join(folder, name, "model", "model.safetensors"))).tensors;
 
 test("a run learns, measures, and saves a model in Hugging Face layout", async () => {
   const events = await runAll("learns", { ...tiny(), steps: 120, learningRate: 1e-2, dropout: 0 });
@@ -54,18 +62,30 @@ test("a run learns, measures, and saves a model in Hugging Face layout", async (
   expect(metrics.filter((entry) => "loss" in entry)).toHaveLength(120);
 });
 
-test.each(["f32", "f16"] as const)("an interrupted run in %s that is resumed is the run that was not interrupted", async (precision) => {
-  const [straight, resumed] = [`straight-${precision}`, `resumed-${precision}`];
-  await runAll(straight, { ...tiny(), precision });
-  const first = await runAll(resumed, { ...tiny(), precision }, 7);
-  expect(first.at(-1)).toMatchObject({ type: "finished", step: 7, reason: "aborted" });
-  const second = await runAll(resumed, { ...tiny(), precision });
-  expect(second.find((event) => event.type === "resumed")).toMatchObject({ step: 7 });
-  expect(await weights(resumed)).toEqual(await weights(straight));
-});
+test.each(["f32", "f16"] as const)(
+  "an interrupted run in %s that is resumed is the run that was not interrupted",
+  async (precision) => {
+    const [straight, resumed] = [`straight-${precision}`, `resumed-${precision}`];
+    await runAll(straight, { ...tiny(), precision });
+    const first = await runAll(resumed, { ...tiny(), precision }, 7);
+    expect(first.at(-1)).toMatchObject({ type: "finished", step: 7, reason: "aborted" });
+    const second = await runAll(resumed, { ...tiny(), precision });
+    expect(second.find((event) => event.type === "resumed")).toMatchObject({ step: 7 });
+    expect(await weights(resumed)).toEqual(await weights(straight));
+  },
+);
 
 test("a run that is cancelled ends in the middle of a step, and goes on from its last checkpoint", async () => {
-  const config = { ...tiny(), contextLength: 128, hiddenSize: 256, numLayers: 4, batchSize: 16, steps: 4, checkpointInterval: 2, evaluationInterval: 10 };
+  const config = {
+    ...tiny(),
+    contextLength: 128,
+    hiddenSize: 256,
+    numLayers: 4,
+    batchSize: 16,
+    steps: 4,
+    checkpointInterval: 2,
+    evaluationInterval: 10,
+  };
   const path = join(folder, "cancelled");
   const controller = new AbortController();
   let [stepStarted, stepMs] = [0, 0];
@@ -87,7 +107,9 @@ test("a run that is cancelled ends in the middle of a step, and goes on from its
 });
 
 test("a folder belongs to one set of options", async () => {
-  await expect(runAll("straight-f32", { ...tiny(), hiddenSize: 64 })).rejects.toThrow(/hiddenSize 64 instead of 32.*--restart/s);
+  await expect(runAll("straight-f32", { ...tiny(), hiddenSize: 64 })).rejects.toThrow(
+    /hiddenSize 64 instead of 32.*--restart/s,
+  );
 });
 
 test("wrong options are named before anything runs", async () => {
@@ -104,7 +126,9 @@ test("a loss that is not finite stops the run, names the first tensor, and keeps
   const before = await readFile(join(path, "model.safetensors"));
   const broken = Buffer.from(before);
   const headerLength = Number(broken.readBigUInt64LE(0));
-  const { data_offsets: offsets } = JSON.parse(broken.subarray(8, 8 + headerLength).toString())["transformer.h.0.ln_2.weight"];
+  const { data_offsets: offsets } = JSON.parse(broken.subarray(8, 8 + headerLength).toString())[
+    "transformer.h.0.ln_2.weight"
+  ];
   broken.writeFloatLE(Number.NaN, 8 + headerLength + offsets[0]);
   await writeFile(join(path, "model.safetensors"), broken);
   await writeChecksums(path);

@@ -26,7 +26,10 @@ export interface TrainOptions {
   contextLength: number;
   /** Largest norm of the gradients. @default 1 */
   clipNorm?: number;
-  /** Dtype of products; weights and optimizer state stay in f32. With f16, steps whose gradients overflow change only the loss' scale. @default "f32" */
+  /**
+   * Dtype of products; weights and optimizer state stay in f32. With f16, steps whose gradients overflow change only
+   * the loss' scale. @default "f32"
+   */
   precision?: FloatDType;
   /** Seed of dropout. @default 0 */
   seed?: number;
@@ -37,30 +40,67 @@ export interface TrainOptions {
   /** Steps between checkpoints. @default 500 */
   checkpointInterval?: number;
   /**
-   * Training stops after this many seconds in all sessions, with a checkpoint. The schedule is asked for the step that fits the time that is gone,
-   * where that is later, so that it ends when training does. @default no limit
+   * Training stops after this many seconds in all sessions, with a checkpoint. The schedule is asked for the step that
+   * fits the time that is gone, where that is later, so that it ends when training does. @default no limit
    */
   maxSeconds?: number;
   /** What the run is trained on: sha256 by name. A checkpoint of another is refused. */
   fingerprint?: Readonly<Record<string, string>>;
   /** Stops after the step under way, with a checkpoint. */
   signal?: AbortSignal;
-  /** Ends the step under way: `train` throws the signal's reason, and the last checkpoint stays. A checkpoint that is being written is written to its end. */
+  /**
+   * Ends the step under way: `train` throws the signal's reason, and the last checkpoint stays. A checkpoint that is
+   * being written is written to its end.
+   */
   cancelSignal?: AbortSignal;
 }
 
 const trainOptions: readonly (keyof TrainOptions)[] = [
-  ...(["model", "optimizer", "tokenizer", "trainData", "validationData", "schedule", "folder", "steps", "batchSize", "contextLength"] as const),
-  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval", "maxSeconds", "fingerprint"] as const),
+  ...([
+    "model",
+    "optimizer",
+    "tokenizer",
+    "trainData",
+    "validationData",
+    "schedule",
+    "folder",
+    "steps",
+    "batchSize",
+    "contextLength",
+  ] as const),
+  ...([
+    "clipNorm",
+    "precision",
+    "seed",
+    "evaluationInterval",
+    "evaluationBatches",
+    "checkpointInterval",
+    "maxSeconds",
+    "fingerprint",
+  ] as const),
   ...(["signal", "cancelSignal"] as const),
 ];
 
 export type TrainEvent =
   | { type: "resumed"; step: number; validationLoss: number | null }
-  | { type: "step"; step: number; loss: number; gradientNorm: number; learningRate: number; tokensPerSecond: number; elapsedSeconds: number }
+  | {
+      type: "step";
+      step: number;
+      loss: number;
+      gradientNorm: number;
+      learningRate: number;
+      tokensPerSecond: number;
+      elapsedSeconds: number;
+    }
   | { type: "evaluation"; step: number; validationLoss: number }
   | { type: "checkpoint"; step: number; path: string }
-  | { type: "finished"; step: number; reason: StopReason; validationLoss: number | null; validationStep: number | null };
+  | {
+      type: "finished";
+      step: number;
+      reason: StopReason;
+      validationLoss: number | null;
+      validationStep: number | null;
+    };
 
 /** All steps are done; `maxSeconds` are over; the signal was given. */
 export type StopReason = "steps" | "time" | "aborted";
@@ -73,14 +113,23 @@ const MOST_OVERFLOWS = 30;
 const STATE_COPIES = 3;
 
 /**
- * Trains a language model and reports what happens as it happens. A checkpoint found in the folder is resumed: batches and
- * dropout are functions of the step, and so is the learning rate without `maxSeconds`, so a resumed run is the run that was not interrupted.
- * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint. DataError for a checkpoint that is damaged
- *   or of other data. WriteError when the disk is full. The reason of `cancelSignal`
+ * Trains a language model and reports what happens as it happens. A checkpoint found in the folder is resumed: batches
+ * and dropout are functions of the step, and so is the learning rate without `maxSeconds`, so a resumed run is the run
+ * that was not interrupted.
+ * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint. DataError for a
+ *   checkpoint that is damaged or of other data. WriteError when the disk is full. The reason of `cancelSignal`
  */
 export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
-  const { folder, steps, batchSize, contextLength, trainData, evaluationInterval = 100, checkpointInterval = 500 } = options;
+  const {
+    folder,
+    steps,
+    batchSize,
+    contextLength,
+    trainData,
+    evaluationInterval = 100,
+    checkpointInterval = 500,
+  } = options;
   await withWriteErrors(folder, () => makeFolder(folder));
   const session = new Session(options);
   try {
@@ -175,14 +224,28 @@ class Session {
     const { step, elapsedSeconds } = this.state;
     const { schedule, steps, maxSeconds, cancelSignal } = this.options;
     const learningRate = schedule(maxSeconds ? Math.max(step, (steps * elapsedSeconds) / maxSeconds) : step);
-    const result = await this.trainStep.withSignal(cancelSignal)(inputs, targets, learningRate, tensor(step, { dtype: "i32" }));
+    const result = await this.trainStep.withSignal(cancelSignal)(
+      inputs,
+      targets,
+      learningRate,
+      tensor(step, { dtype: "i32" }),
+    );
     const loss = await result.loss.item();
     const gradientNorm = await result.gradientNorm.item();
     this.overflows = Number.isFinite(gradientNorm) ? 0 : this.overflows + 1;
     const mostOverflows = this.scaler ? MOST_OVERFLOWS : 0;
     if (Number.isFinite(loss) && this.overflows <= mostOverflows) return { loss, gradientNorm, learningRate };
     const { options, trainStep, canRollBack, checkpointPath } = this;
-    throw await diverged({ options, step, loss, trainStep, canRollBack, inputs, targets, checkpoint: await findCheckpoint(checkpointPath) });
+    throw await diverged({
+      options,
+      step,
+      loss,
+      trainStep,
+      canRollBack,
+      inputs,
+      targets,
+      checkpoint: await findCheckpoint(checkpointPath),
+    });
   }
 
   /** Counts a step that is done. */
@@ -196,7 +259,10 @@ class Session {
   }
 
   async evaluate(): Promise<TrainEvent> {
-    const validationLoss = await evaluationLoss(this.evaluation, { ...this.options, signal: this.options.cancelSignal });
+    const validationLoss = await evaluationLoss(this.evaluation, {
+      ...this.options,
+      signal: this.options.cancelSignal,
+    });
     const { step } = this.state;
     this.state = { ...this.state, validationLoss, validationStep: step };
     await this.metrics?.write({ step, validationLoss });
@@ -237,11 +303,23 @@ interface Divergence {
 }
 
 /** Undoes the step where that is possible, finds the tensor that went first, and says how to go on. */
-async function diverged({ options, step, loss, trainStep, canRollBack, inputs, targets, checkpoint }: Divergence): Promise<DivergedError> {
+async function diverged({
+  options,
+  step,
+  loss,
+  trainStep,
+  canRollBack,
+  inputs,
+  targets,
+  checkpoint,
+}: Divergence): Promise<DivergedError> {
   if (canRollBack) trainStep.rollback();
   const { model } = options;
   const lossTensor = model.loss(inputs, targets);
-  const first = await firstNonFinite([...model.parameters().map((parameter) => parameter.value), lossTensor], model.namedState());
+  const first = await firstNonFinite(
+    [...model.parameters().map((parameter) => parameter.value), lossTensor],
+    model.namedState(),
+  );
   return new DivergedError({
     where: `training step ${step}`,
     expected: "a finite loss",

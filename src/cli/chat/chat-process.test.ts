@@ -24,13 +24,21 @@ function start(command: string, args: string[]): Running {
   child.stderr.on("data", (data) => {
     errors += data;
   });
-  return { child, ended: new Promise((resolve) => child.on("close", resolve)), output: () => output, errors: () => errors };
+  return {
+    child,
+    ended: new Promise((resolve) => child.on("close", resolve)),
+    output: () => output,
+    errors: () => errors,
+  };
 }
 const kindling = (...args: string[]) => start(process.execPath, [program, ...args]);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
-  await writeFile(join(folder, "tale.txt"), `user: assistant: how are you?\n${"it was the best of times, it was the worst of times, ".repeat(300)}`);
+  await writeFile(
+    join(folder, "tale.txt"),
+    `user: assistant: how are you?\n${"it was the best of times, it was the worst of times, ".repeat(300)}`,
+  );
   const small = [
     "--tokenizer",
     "char",
@@ -67,38 +75,44 @@ test("questions from a file: answers on standard output, notes on standard error
   expect(errors()).toMatch(/cut off after 4 tokens; --tokens <n> allows more/);
 });
 
-test.skipIf(process.platform === "win32")("SIGINT stops the answer and the talk goes on; twice at once ends it with 130", async () => {
-  const { child, ended, output, errors } = kindling(...endless);
-  child.stdin?.write("how are you?\n");
-  await vi.waitFor(() => expect(output().length).toBeGreaterThan(20), 20_000);
-  child.kill("SIGINT");
-  await vi.waitFor(() => expect(errors()).toContain("(stopped)"), 20_000);
-  const before = output().length;
-  child.stdin?.write("how was it?\n");
-  await vi.waitFor(() => expect(output().length).toBeGreaterThan(before + 20), 20_000);
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  child.kill("SIGINT");
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  child.kill("SIGINT");
-  expect(await ended).toBe(130);
-});
+test.skipIf(process.platform === "win32")(
+  "SIGINT stops the answer and the talk goes on; twice at once ends it with 130",
+  async () => {
+    const { child, ended, output, errors } = kindling(...endless);
+    child.stdin?.write("how are you?\n");
+    await vi.waitFor(() => expect(output().length).toBeGreaterThan(20), 20_000);
+    child.kill("SIGINT");
+    await vi.waitFor(() => expect(errors()).toContain("(stopped)"), 20_000);
+    const before = output().length;
+    child.stdin?.write("how was it?\n");
+    await vi.waitFor(() => expect(output().length).toBeGreaterThan(before + 20), 20_000);
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    child.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    child.kill("SIGINT");
+    expect(await ended).toBe(130);
+  },
+);
 
 /** util-linux's script runs a command in a terminal of its own. */
 const hasTerminal = process.platform === "linux" && spawnSync("script", ["--version"]).status === 0;
 
-test.skipIf(!hasTerminal)("in a terminal Ctrl-C is a key: it stops the answer, and ends at the empty prompt", async () => {
-  const command = [process.execPath, program, ...endless].map((part) => `'${part}'`).join(" ");
-  const { child, ended, output } = start("script", ["-qec", command, "/dev/null"]);
-  const until = (text: string) => vi.waitFor(() => expect(output()).toContain(text), 20_000);
-  await until(">>> ");
-  child.stdin?.write("how are you?\r");
-  const before = output().length;
-  await vi.waitFor(() => expect(output().length).toBeGreaterThan(before + 40), 20_000);
-  child.stdin?.write("\u0003");
-  await until("(stopped)");
-  child.stdin?.write("/help\r");
-  await until("/save <file>");
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  child.stdin?.write("\u0003");
-  expect(await ended).toBe(0);
-});
+test.skipIf(!hasTerminal)(
+  "in a terminal Ctrl-C is a key: it stops the answer, and ends at the empty prompt",
+  async () => {
+    const command = [process.execPath, program, ...endless].map((part) => `'${part}'`).join(" ");
+    const { child, ended, output } = start("script", ["-qec", command, "/dev/null"]);
+    const until = (text: string) => vi.waitFor(() => expect(output()).toContain(text), 20_000);
+    await until(">>> ");
+    child.stdin?.write("how are you?\r");
+    const before = output().length;
+    await vi.waitFor(() => expect(output().length).toBeGreaterThan(before + 40), 20_000);
+    child.stdin?.write("\u0003");
+    await until("(stopped)");
+    child.stdin?.write("/help\r");
+    await until("/save <file>");
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    child.stdin?.write("\u0003");
+    expect(await ended).toBe(0);
+  },
+);

@@ -50,7 +50,8 @@ function talk<M extends ServedModel>(
     shown: () => shown,
     told: () => told,
     /** Waits until the text has been shown so often. */
-    until: (text: string, count = 1) => vi.waitFor(() => expect(shown.split(text).length - 1).toBeGreaterThanOrEqual(count), 5000),
+    until: (text: string, count = 1) =>
+      vi.waitFor(() => expect(shown.split(text).length - 1).toBeGreaterThanOrEqual(count), 5000),
   };
 }
 /** The first tokens of a held model. */
@@ -68,7 +69,8 @@ test("Ctrl-C stops an answer and the talk goes on; at the empty prompt it ends i
   model.generator.release();
   type("Go on\r");
   await until("cut off after 40 tokens");
-  expect(await textOf(model, model.generator.prompts[1])).toBe('user: Hello\nassistant: !"\nuser: Go on\nassistant:'); // what was said stays
+  // what was said stays
+  expect(await textOf(model, model.generator.prompts[1])).toBe('user: Hello\nassistant: !"\nuser: Go on\nassistant:');
   await new Promise((resolve) => setTimeout(resolve, 1000)); // a second Ctrl-C at once would end it from anywhere
   type(CTRL_C);
   expect(await ended).toBe(0);
@@ -116,7 +118,11 @@ test("what is typed during an answer is not mixed with it, and is answered next"
 
 test("/system, /clear, /save, /help, and what is no command", async () => {
   const chatTemplate = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}";
-  const { model, ended, type, shown, until } = talk({ ...heldModel(400), chatTemplate }, { maxNewTokens: 3 }, { system: "Be kind." });
+  const { model, ended, type, shown, until } = talk(
+    { ...heldModel(400), chatTemplate },
+    { maxNewTokens: 3 },
+    { system: "Be kind." },
+  );
   const file = join(folder, "talk.json");
   type("/system\r");
   await until("system prompt: Be kind.");
@@ -161,7 +167,10 @@ test("several lines that are pasted are one message, which Enter sends", async (
 });
 
 test("with a chat template an answer may take all the room of the context", async () => {
-  const { model, ended, type, until } = talk({ ...heldModel(200), chatTemplate: "{% for m in messages %}{{ m.content }}{% endfor %}" }, {});
+  const { model, ended, type, until } = talk(
+    { ...heldModel(200), chatTemplate: "{% for m in messages %}{{ m.content }}{% endfor %}" },
+    {},
+  );
   type("Hello\r");
   await until("(cut off after 195 tokens; the context of 200 tokens is full)");
   type("/exit\r");
@@ -189,7 +198,9 @@ test("a full context is told: which messages are forgotten, and one that is too 
   }
   await until("(the context of 64 tokens is full: the oldest 2 messages are forgotten)");
   type(`${"long ".repeat(20)}\r`);
-  await vi.waitFor(() => expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/));
+  await vi.waitFor(() =>
+    expect(told()).toMatch(/^error: chat: expected a message that fits the context of 64 tokens; received one of \d+/),
+  );
   type("short\r"); // the talk goes on
   await until("cut off", 4);
   type("/exit\r");
@@ -206,7 +217,9 @@ test("over pipes each message is answered in turn; the output is the answers alo
 });
 
 test("over pipes an answer that fails is told, the next is given, and the exit code says so", async () => {
-  const { ended, type, end, shown, told } = talk(tinyServedModel({ contextLength: 64 }), undefined, { isTerminal: false });
+  const { ended, type, end, shown, told } = talk(tinyServedModel({ contextLength: 64 }), undefined, {
+    isTerminal: false,
+  });
   type(`${"long ".repeat(20)}\nshort\n`);
   end();
   expect(await ended).toBe(1);

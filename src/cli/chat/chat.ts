@@ -98,11 +98,14 @@ class ChatSession {
     if (this.streams.isTerminal) this.streams.input.on("keypress", this.onKey);
     try {
       if (this.streams.isTerminal)
-        this.streams.output.write(`${BRACKETED_PASTE.on}Write a message, and the model answers. /help shows what else there is; Ctrl-D ends.\n`);
+        this.streams.output.write(
+          `${BRACKETED_PASTE.on}Write a message, and the model answers. /help shows what else there is; Ctrl-D ends.\n`,
+        );
       this.prompt();
       for await (const line of this.lines) {
         const { isUnseen, isPasted } = this.waiting.shift() ?? { isUnseen: false, isPasted: false };
-        if (isUnseen && this.streams.isTerminal) this.streams.output.write(`${this.reader.isOpen ? CONTINUED : PROMPT}${line}\n`);
+        if (isUnseen && this.streams.isTerminal)
+          this.streams.output.write(`${this.reader.isOpen ? CONTINUED : PROMPT}${line}\n`);
         const message = this.reader.push(line, { isPasted });
         if (message !== undefined) await this.take(message);
         if (this.isEnded) break;

@@ -39,10 +39,14 @@ const commands: Readonly<Record<string, Command>> = {
 };
 
 /** What a line that begins with a slash does: the text to show, "exit", or undefined where it is a message. */
-export async function runCommand(conversation: Conversation, line: string): Promise<{ reply: string } | "exit" | undefined> {
+export async function runCommand(
+  conversation: Conversation,
+  line: string,
+): Promise<{ reply: string } | "exit" | undefined> {
   const [, name, argument = ""] = shape.exec(line.trimEnd()) ?? [];
   if (name === undefined) return undefined;
   if (name === "exit" || name === "quit" || name === "bye") return "exit";
-  if (!Object.hasOwn(commands, name)) return { reply: `/${name} is no command; /help lists them. With a space before it, the line is a message` };
+  if (!Object.hasOwn(commands, name))
+    return { reply: `/${name} is no command; /help lists them. With a space before it, the line is a message` };
   return { reply: await commands[name](conversation, argument.trim()) };
 }

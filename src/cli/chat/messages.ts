@@ -1,6 +1,9 @@
 const FENCE = '"""';
 
-/** Puts lines together to messages: a line that ends with a backslash goes on, and three quotation marks hold a text of several lines. Lines of a paste go on. */
+/**
+ * Puts lines together to messages: a line that ends with a backslash goes on, and three quotation marks hold a text of
+ * several lines. Lines of a paste go on.
+ */
 export class MessageReader {
   private lines: string[] = [];
   private isFenced = false;

@@ -1,4 +1,7 @@
-/** The classic models, to be built and trained: a perceptron of several layers, LeNet, a recurrent language model, the Transformer of 2017. */
+/**
+ * The classic models, to be built and trained: a perceptron of several layers, LeNet, a recurrent language model, the
+ * Transformer of 2017.
+ */
 import {
   type Activation,
   activations,
@@ -36,7 +39,9 @@ export class Mlp extends Module {
   constructor(config: MlpConfig, key: RandomKey) {
     super();
     const { sizes } = config;
-    this.layers = key.split(sizes.length - 1).map((part, i) => new Linear({ inFeatures: sizes[i], outFeatures: sizes[i + 1] }, part));
+    this.layers = key
+      .split(sizes.length - 1)
+      .map((part, i) => new Linear({ inFeatures: sizes[i], outFeatures: sizes[i + 1] }, part));
     this.config = config;
   }
 
@@ -59,7 +64,10 @@ export interface LeNetConfig {
   numClasses?: number;
 }
 
-/** LeNet-5: two convolutions with pooling, three linear layers. LeCun et al. 1998, "Gradient-based learning applied to document recognition". */
+/**
+ * LeNet-5: two convolutions with pooling, three linear layers. LeCun et al. 1998, "Gradient-based learning applied to
+ * document recognition".
+ */
 export class LeNet extends Module {
   readonly conv1: Conv2d; // [6, C, 5, 5]
   readonly conv2: Conv2d; // [16, 6, 5, 5]
@@ -119,7 +127,10 @@ export interface TransformerTranslatorConfig extends TransformerConfig {
   vocabSize: number;
 }
 
-/** The Transformer of 2017 on words: one table for both sides and the output, sinusoidal positions. Vaswani et al. 2017, section 3.4. */
+/**
+ * The Transformer of 2017 on words: one table for both sides and the output, sinusoidal positions. Vaswani et al. 2017,
+ * section 3.4.
+ */
 export class TransformerTranslator extends Module {
   readonly embedding: Embedding; // [V, D]
   readonly transformer: Transformer;
@@ -129,18 +140,33 @@ export class TransformerTranslator extends Module {
     super();
     const [embeddingKey, transformerKey] = key.split(2);
     this.width = config.hiddenSize ?? 512;
-    this.embedding = new Embedding({ numEmbeddings: vocabSize, embeddingDim: this.width, init: normalInit(this.width ** -0.5) }, embeddingKey);
+    this.embedding = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: this.width, init: normalInit(this.width ** -0.5) },
+      embeddingKey,
+    );
     this.transformer = new Transformer(config, transformerKey);
   }
 
   /** source: i32 [B, S], target so far: i32 [B, T] -> logits of the next words [B, T, V] */
-  forward(source: Tensor<"i32">, target: Tensor<"i32">, inputs: Parameters<Transformer["forward"]>[2] = {}): Tensor<"f32"> {
-    const embed = (ids: Tensor<"i32">) => addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));
-    return matmul(this.transformer.forward(embed(source), embed(target), inputs), this.embedding.weight.value, { transposeB: true });
+  forward(
+    source: Tensor<"i32">,
+    target: Tensor<"i32">,
+    inputs: Parameters<Transformer["forward"]>[2] = {},
+  ): Tensor<"f32"> {
+    const embed = (ids: Tensor<"i32">) =>
+      addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));
+    return matmul(this.transformer.forward(embed(source), embed(target), inputs), this.embedding.weight.value, {
+      transposeB: true,
+    });
   }
 
   /** Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. */
-  loss(source: Tensor<"i32">, target: Tensor<"i32">, labels: Tensor<"i32">, inputs: Parameters<Transformer["forward"]>[2] = {}): Tensor<"f32"> {
+  loss(
+    source: Tensor<"i32">,
+    target: Tensor<"i32">,
+    labels: Tensor<"i32">,
+    inputs: Parameters<Transformer["forward"]>[2] = {},
+  ): Tensor<"f32"> {
     return classLoss(this.forward(source, target, inputs), labels);
   }
 }

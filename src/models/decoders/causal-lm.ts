@@ -21,9 +21,14 @@ export interface ForwardOptions {
   key?: RandomKey;
   /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
   positions?: Tensor<"i32">;
-  /** What stands for the tokens in place of their own embeddings, [B, T, D]: images in a text. @default embed(inputIds) */
+  /**
+   * What stands for the tokens in place of their own embeddings, [B, T, D]: images in a text. @default embed(inputIds)
+   */
   embeddings?: Tensor<"f32">;
-  /** Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too, where it is at the left. @default all */
+  /**
+   * Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too,
+   * where it is at the left. @default all
+   */
   attentionMask?: Tensor<"bool">;
   /** Generation: caches of all layers. */
   cache?: { layers: readonly LayerCache[] } & CacheLengths;
@@ -95,7 +100,10 @@ export interface BlockResult {
   cache?: LayerCache;
 }
 
-/** Runs blocks one after another, each with a key and a cache of its own; `extra` is what a family's blocks take besides. */
+/**
+ * Runs blocks one after another, each with a key and a cache of its own; `extra` is what a family's blocks take
+ * besides.
+ */
 export function runBlocks<Extra extends object>(
   scope: string,
   blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): BlockResult }[],
@@ -108,7 +116,9 @@ export function runBlocks<Extra extends object>(
   let output = x;
   for (const [i, block] of blocks.entries()) {
     const own = cache && cacheOfLayer(cache, i);
-    const result = withScope(`${scope}.${i}`, () => block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }));
+    const result = withScope(`${scope}.${i}`, () =>
+      block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }),
+    );
     output = result.output;
     if (result.cache) caches.push(result.cache);
   }

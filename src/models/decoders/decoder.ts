@@ -1,6 +1,6 @@
 /**
- * The decoder that Llama's relatives share: rotary positions, RMS norms, grouped key heads, gated feed-forward layers. A family says by its
- * `DecoderTraits` where it differs; the model files beside this one are such lists.
+ * The decoder that Llama's relatives share: rotary positions, RMS norms, grouped key heads, gated feed-forward layers.
+ * A family says by its `DecoderTraits` where it differs; the model files beside this one are such lists.
  */
 import {
   type Activation,
@@ -14,8 +14,26 @@ import {
   RMSNorm,
   type RotaryEmbedding,
 } from "../../nn/index.ts";
-import { add, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, tanh, withScope } from "../../tensor/index.ts";
-import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
+import {
+  add,
+  mul,
+  type RandomKey,
+  reshape,
+  rotaryEmbedding,
+  split,
+  type Tensor,
+  tanh,
+  withScope,
+} from "../../tensor/index.ts";
+import {
+  type BlockOptions,
+  type BlockResult,
+  CausalLM,
+  type CausalLMConfig,
+  type ForwardOptions,
+  type ForwardResult,
+  runBlocks,
+} from "./causal-lm.ts";
 
 export interface DecoderConfig extends CausalLMConfig {
   numHeads: number;
@@ -41,7 +59,10 @@ export type DecoderBlockOptions = BlockOptions & {
 export interface DecoderAttention extends Module {
   forward(x: Tensor<"f32">, options: DecoderBlockOptions): BlockResult;
 }
-/** Feed-forward part of a layer: x [B, T, D] -> [B, T, D]. `isGenerating` where it runs on few tokens at a time, without gradients. */
+/**
+ * Feed-forward part of a layer: x [B, T, D] -> [B, T, D]. `isGenerating` where it runs on few tokens at a time, without
+ * gradients.
+ */
 export interface DecoderMlp extends Module {
   forward(x: Tensor<"f32">, options?: { isGenerating: boolean }): Tensor<"f32">;
 }
@@ -62,7 +83,10 @@ export interface DecoderTraits {
   queryKeyNorm?: "head" | "all";
   /** Added to the weights of norms: 1 in Gemma. @default 0 */
   normOffset?: number;
-  /** Checkpoint names of the norms around attention and feed-forward layer; those not named are not there. @default Llama's two, in front of both */
+  /**
+   * Checkpoint names of the norms around attention and feed-forward layer; those not named are not there. @default
+   * Llama's two, in front of both
+   */
   norms?: { beforeAttention?: string; afterAttention?: string; beforeMlp?: string; afterMlp?: string };
   /** One weight for queries, keys and values; one for gate and up. @default false */
   isFused?: { qkv?: boolean; gateUp?: boolean };
@@ -109,7 +133,10 @@ class Attention extends Module implements DecoderAttention {
       this.kProj = new Linear({ ...into, outFeatures: numKeyHeads * headDim }, kKey);
       this.vProj = new Linear({ ...into, outFeatures: numKeyHeads * headDim }, vKey);
     }
-    this.oProj = new Linear({ inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias: bias.output ?? false, init }, oKey);
+    this.oProj = new Linear(
+      { inFeatures: numHeads * headDim, outFeatures: hiddenSize, bias: bias.output ?? false, init },
+      oKey,
+    );
     if (queryKeyNorm) {
       const isByHead = queryKeyNorm === "head";
       this.qNorm = new RMSNorm({ width: isByHead ? headDim : numHeads * headDim, epsilon, offset }, normKey);
@@ -126,37 +153,52 @@ class Attention extends Module implements DecoderAttention {
     const rotary = rotaryOf(this.layer);
     const own = rotary === null ? undefined : angles[rotary];
     const [q, k, v] = this.project(x);
-    const attended = multiHeadAttention(this.prepare(q, numHeads, this.qNorm, own), this.prepare(k, numKeyHeads, this.kNorm, own), v, {
-      numHeads,
-      numKeyHeads,
-      isCausal: true,
-      scale,
-      softCap: attentionSoftCap ?? undefined,
-      slidingWindow: windowOf?.(this.layer),
-      dropoutProbability: attentionDropout,
-      key,
-      cache,
-      mask,
-    });
+    const attended = multiHeadAttention(
+      this.prepare(q, numHeads, this.qNorm, own),
+      this.prepare(k, numKeyHeads, this.kNorm, own),
+      v,
+      {
+        numHeads,
+        numKeyHeads,
+        isCausal: true,
+        scale,
+        softCap: attentionSoftCap ?? undefined,
+        slidingWindow: windowOf?.(this.layer),
+        dropoutProbability: attentionDropout,
+        key,
+        cache,
+        mask,
+      },
+    );
     return { ...attended, output: this.oProj.forward(attended.output) };
   }
 
   /** Queries, keys and values: [B, T, H Dh] and twice [B, T, K Dh]. */
   private project(x: Tensor<"f32">): Tensor<"f32">[] {
     const { numHeads, numKeyHeads, headDim } = this.config;
-    if (this.qkvProj) return split(this.qkvProj.forward(x), [numHeads * headDim, numKeyHeads * headDim, numKeyHeads * headDim], -1);
+    if (this.qkvProj)
+      return split(this.qkvProj.forward(x), [numHeads * headDim, numKeyHeads * headDim, numKeyHeads * headDim], -1);
     return [this.qProj, this.kProj, this.vProj].map((layer) => (layer as Linear).forward(x));
   }
 
   /** Norm and rotation of queries or keys: [B, T, heads Dh] -> the same. */
-  private prepare(x: Tensor<"f32">, heads: number, norm: RMSNorm | undefined, angles: Angles | undefined): Tensor<"f32"> {
+  private prepare(
+    x: Tensor<"f32">,
+    heads: number,
+    norm: RMSNorm | undefined,
+    angles: Angles | undefined,
+  ): Tensor<"f32"> {
     const { headDim } = this.config;
     const { queryKeyNorm, isInterleaved: interleaved } = this.traits;
     const [batch, length] = x.shape;
     const normal = norm && queryKeyNorm === "all" ? norm.forward(x) : x;
     const byHead = reshape(normal, [batch, length, heads, headDim]);
     const turned = norm && queryKeyNorm === "head" ? norm.forward(byHead) : byHead;
-    return reshape(angles ? rotaryEmbedding(turned, angles.cos, angles.sin, { interleaved }) : turned, [batch, length, heads * headDim]);
+    return reshape(angles ? rotaryEmbedding(turned, angles.cos, angles.sin, { interleaved }) : turned, [
+      batch,
+      length,
+      heads * headDim,
+    ]);
   }
 }
 
@@ -182,7 +224,10 @@ export class GatedMlp extends Module implements DecoderMlp {
   private readonly activation: Activation;
   protected override readonly checkpointKeys?: Readonly<Record<string, string>>;
 
-  constructor({ hiddenSize, intermediateSize, activation, initializerRange, bias = false, isFused, keys }: GatedMlpConfig, key: RandomKey) {
+  constructor(
+    { hiddenSize, intermediateSize, activation, initializerRange, bias = false, isFused, keys }: GatedMlpConfig,
+    key: RandomKey,
+  ) {
     super();
     const [gateKey, upKey, downKey] = key.split(3);
     const into = { inFeatures: hiddenSize, outFeatures: intermediateSize, bias, init: normalInit(initializerRange) };
@@ -197,7 +242,9 @@ export class GatedMlp extends Module implements DecoderMlp {
   }
 
   forward(x: Tensor<"f32">): Tensor<"f32"> {
-    const [gate, up] = this.gateUpProj ? split(this.gateUpProj.forward(x), 2) : [this.gateProj, this.upProj].map((layer) => (layer as Linear).forward(x));
+    const [gate, up] = this.gateUpProj
+      ? split(this.gateUpProj.forward(x), 2)
+      : [this.gateProj, this.upProj].map((layer) => (layer as Linear).forward(x));
     return this.downProj.forward(mul(activations[this.activation](gate), up)); // [..., F] -> [..., D]
   }
 }
@@ -214,7 +261,14 @@ class Block extends Module {
   constructor(config: DecoderConfig, traits: DecoderTraits, layer: number, key: RandomKey) {
     super();
     const { hiddenSize: width, rmsNormEpsilon: epsilon } = config;
-    const { norms = LLAMA_NORMS as NonNullable<DecoderTraits["norms"]>, normOffset: offset, bias, isFused, attentionOf, mlpOf } = traits;
+    const {
+      norms = LLAMA_NORMS as NonNullable<DecoderTraits["norms"]>,
+      normOffset: offset,
+      bias,
+      isFused,
+      attentionOf,
+      mlpOf,
+    } = traits;
     const [attentionKey, mlpKey, normKey] = key.split(3);
     const newNorm = (name: string | undefined) => name && new RMSNorm({ width, epsilon, offset }, normKey);
     const special = mlpOf?.(layer, mlpKey);
@@ -232,7 +286,9 @@ class Block extends Module {
     const through = (norm: RMSNorm | undefined, y: Tensor<"f32">) => norm?.forward(y) ?? y;
     const attended = withScope("self_attn", () => this.selfAttn.forward(through(this.beforeAttention, x), options));
     const middle = add(x, through(this.afterAttention, attended.output));
-    const made = withScope("mlp", () => this.mlp.forward(through(this.beforeMlp, middle), { isGenerating: options.cache !== undefined }));
+    const made = withScope("mlp", () =>
+      this.mlp.forward(through(this.beforeMlp, middle), { isGenerating: options.cache !== undefined }),
+    );
     return { output: add(middle, through(this.afterMlp, made)), cache: attended.cache };
   }
 }
@@ -244,9 +300,19 @@ class Decoder extends Module {
 
   constructor(config: DecoderConfig, traits: DecoderTraits, key: RandomKey) {
     super();
-    const { vocabSize, hiddenSize, numLayers, initializerRange, padTokenId: paddingIndex, rmsNormEpsilon: epsilon } = config;
+    const {
+      vocabSize,
+      hiddenSize,
+      numLayers,
+      initializerRange,
+      padTokenId: paddingIndex,
+      rmsNormEpsilon: epsilon,
+    } = config;
     const [tokenKey, layerKey, normKey] = key.split(3);
-    this.embedTokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initializerRange) }, tokenKey);
+    this.embedTokens = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initializerRange) },
+      tokenKey,
+    );
     this.layers = layerKey.split(numLayers).map((part, layer) => new Block(config, traits, layer, part));
     this.norm = new RMSNorm({ width: hiddenSize, epsilon, offset: traits.normOffset }, normKey);
   }
@@ -261,7 +327,15 @@ export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends
   readonly architecture: string;
   private readonly traits: DecoderTraits;
 
-  constructor({ modelType, architecture, config, traits }: { modelType: string; architecture: string; config: C; traits: DecoderTraits }, key: RandomKey) {
+  constructor(
+    {
+      modelType,
+      architecture,
+      config,
+      traits,
+    }: { modelType: string; architecture: string; config: C; traits: DecoderTraits },
+    key: RandomKey,
+  ) {
     super();
     const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange } = config;
     const [modelKey, headKey] = key.split(2);
@@ -271,7 +345,10 @@ export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends
     this.traits = traits;
     this.model = new Decoder(config, traits, modelKey);
     if (!tieWordEmbeddings)
-      this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+      this.lmHead = new Linear(
+        { inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) },
+        headKey,
+      );
   }
 
   get cacheShape() {

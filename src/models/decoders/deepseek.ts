@@ -1,8 +1,17 @@
 /**
- * DeepSeek-V3: keys and values come from a narrow latent, so that a cache could hold just that; many small experts, chosen by groups.
- * DeepSeek-AI 2024, arXiv:2412.19437.
+ * DeepSeek-V3: keys and values come from a narrow latent, so that a cache could hold just that; many small experts,
+ * chosen by groups. DeepSeek-AI 2024, arXiv:2412.19437.
  */
-import { constantInit, Linear, ModelBuffer, Module, multiHeadAttention, normalInit, RMSNorm, RotaryEmbedding } from "../../nn/index.ts";
+import {
+  constantInit,
+  Linear,
+  ModelBuffer,
+  Module,
+  multiHeadAttention,
+  normalInit,
+  RMSNorm,
+  RotaryEmbedding,
+} from "../../nn/index.ts";
 import {
   add,
   broadcastTo,
@@ -72,7 +81,17 @@ class LatentAttention extends Module implements DecoderAttention {
 
   constructor(config: DeepseekV3Config, key: RandomKey) {
     super();
-    const { hiddenSize, numHeads, qLoraRank, kvLoraRank, qkRopeHeadDim, qkNopeHeadDim, vHeadDim, attentionBias, initializerRange } = config;
+    const {
+      hiddenSize,
+      numHeads,
+      qLoraRank,
+      kvLoraRank,
+      qkRopeHeadDim,
+      qkNopeHeadDim,
+      vHeadDim,
+      attentionBias,
+      initializerRange,
+    } = config;
     const keys = key.split(5);
     const linear = (i: number, inFeatures: number, outFeatures: number, bias: boolean) =>
       new Linear({ inFeatures, outFeatures, bias, init: normalInit(initializerRange) }, keys[i]);
@@ -96,25 +115,40 @@ class LatentAttention extends Module implements DecoderAttention {
     const width = nope + rope;
     const q = reshape(this.queries(x), [batch, length, numHeads, width]);
     const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1);
-    const expanded = reshape(this.kvBProj.forward(this.kvALayernorm.forward(latent)), [batch, length, numHeads, nope + vHeadDim]);
+    const expanded = reshape(this.kvBProj.forward(this.kvALayernorm.forward(latent)), [
+      batch,
+      length,
+      numHeads,
+      nope + vHeadDim,
+    ]);
     const [keys, values] = split(expanded, [nope, vHeadDim], -1); // [B, T, H, nope], [B, T, H, v]
     const [plainQ, turningQ] = split(q, [nope, rope], -1);
     // one turned part of the keys serves all heads
-    const turnedK = broadcastTo(this.turn(reshape(keyPosition, [batch, length, 1, rope]), angles), [batch, length, numHeads, rope]);
+    const turnedK = broadcastTo(this.turn(reshape(keyPosition, [batch, length, 1, rope]), angles), [
+      batch,
+      length,
+      numHeads,
+      rope,
+    ]);
     const query = concat([plainQ, this.turn(turningQ, angles)], -1);
     const merged = (y: Tensor<"f32">, features: number) => reshape(y, [batch, length, numHeads * features]);
     // the kernel wants keys and values of one width: the narrower ones are filled up with zeros
     const common = Math.max(width, vHeadDim);
     const widen = (y: Tensor<"f32">, from: number) => merged(from < common ? pad(y, [[0, common - from]]) : y, common);
-    const attended = multiHeadAttention(widen(query, width), widen(concat([keys, turnedK], -1), width), widen(values, vHeadDim), {
-      numHeads,
-      isCausal: true,
-      scale: attentionScale(this.config),
-      dropoutProbability: attentionDropout,
-      key,
-      cache,
-      mask,
-    });
+    const attended = multiHeadAttention(
+      widen(query, width),
+      widen(concat([keys, turnedK], -1), width),
+      widen(values, vHeadDim),
+      {
+        numHeads,
+        isCausal: true,
+        scale: attentionScale(this.config),
+        dropoutProbability: attentionDropout,
+        key,
+        cache,
+        mask,
+      },
+    );
     const byHead = slice(reshape(attended.output, [batch, length, numHeads, common]), { axis: -1, end: vHeadDim });
     return { ...attended, output: this.oProj.forward(merged(byHead, vHeadDim)) };
   }
@@ -160,7 +194,8 @@ const groupedRouting =
     const size = numExperts / numGroups;
     const byGroup = reshape(choice, [-1, numGroups, size]);
     const groupScores = sum(topk(byGroup, Math.min(2, size)).values, { axes: -1 }); // [N, G]
-    const kept = sum(oneHot(topk(groupScores, topkGroup).indices, numGroups), { axes: 1 }); // [N, G], 1 for the best groups
+    // [N, G], 1 for the best groups
+    const kept = sum(oneHot(topk(groupScores, topkGroup).indices, numGroups), { axes: 1 });
     const isOut = less(repeatInterleave(kept, size, -1), 0.5); // [N, E]
     const { indices } = topk(maskedFill(choice, isOut, Number.NEGATIVE_INFINITY), numExpertsPerToken);
     const chosen = takeAlong(scores, indices, -1); // [N, k]
@@ -199,16 +234,34 @@ const deepseekFamily: DecoderFamily<DeepseekV3Config> = {
     eosTokenId: tokenIds("eos_token_id", 1),
   },
   rope: { theta: 10000 },
-  supported: { scoring_func: ["sigmoid"], topk_method: ["noaux_tc"], moe_layer_freq: [1], output_router_logits: [false] },
+  supported: {
+    scoring_func: ["sigmoid"],
+    topk_method: ["noaux_tc"],
+    moe_layer_freq: [1],
+    output_router_logits: [false],
+  },
   aliases: { num_local_experts: "n_routed_experts" },
   check: ({ numExperts, numGroups, topkGroup, numHeads, numKeyHeads }) => {
-    requireField("DeepseekV3Config", numExperts % numGroups === 0, "numExperts to be a multiple of numGroups", [numExperts, numGroups]);
+    requireField("DeepseekV3Config", numExperts % numGroups === 0, "numExperts to be a multiple of numGroups", [
+      numExperts,
+      numGroups,
+    ]);
     requireField("DeepseekV3Config", topkGroup <= numGroups, "topkGroup of at most numGroups", [topkGroup, numGroups]);
     requireField("DeepseekV3Config", numHeads === numKeyHeads, "as many key heads as heads", [numKeyHeads, numHeads]);
   },
-  ignored: /rotary_emb\.inv_freq|model\.layers\.61.*/, // the layer beyond the last of the published model predicts further tokens in training
+  // the layer beyond the last of the published model predicts further tokens in training
+  ignored: /rotary_emb\.inv_freq|model\.layers\.61.*/,
   traits: (config) => {
-    const { qkRopeHeadDim, qkNopeHeadDim, vHeadDim, maxPositionEmbeddings, rope, numHeads, firstKDenseReplace, moeIntermediateSize } = config;
+    const {
+      qkRopeHeadDim,
+      qkNopeHeadDim,
+      vHeadDim,
+      maxPositionEmbeddings,
+      rope,
+      numHeads,
+      firstKDenseReplace,
+      moeIntermediateSize,
+    } = config;
     return {
       rotary: [new RotaryEmbedding(qkRopeHeadDim, maxPositionEmbeddings, rope)],
       attentionOf: (_, key) => new LatentAttention(config, key),
@@ -218,7 +271,9 @@ const deepseekFamily: DecoderFamily<DeepseekV3Config> = {
         const expert = { ...config, intermediateSize: moeIntermediateSize };
         const gate = new BiasedRouter(expert, gateKey);
         const shared =
-          config.numSharedExperts > 0 ? new GatedMlp({ ...config, intermediateSize: moeIntermediateSize * config.numSharedExperts }, sharedKey) : undefined;
+          config.numSharedExperts > 0
+            ? new GatedMlp({ ...config, intermediateSize: moeIntermediateSize * config.numSharedExperts }, sharedKey)
+            : undefined;
         return new MixtureOfExperts(expert, { gate, routing: groupedRouting(config, gate), shared }, expertKey);
       },
       cache: { numKeyHeads: numHeads, headDim: Math.max(qkNopeHeadDim + qkRopeHeadDim, vHeadDim) },

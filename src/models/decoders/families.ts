@@ -10,4 +10,14 @@ import { olmo3 } from "./olmo3.ts";
 import { phi3 } from "./phi3.ts";
 
 /** All families of decoders: models that write texts, and the text part of models that see images too. */
-export const decoderFamilies: readonly Family[] = [gpt2, gptNeox, ...llamas, ...gemmas, olmo3, phi3, ...glms, ...mixtures, deepseek];
+export const decoderFamilies: readonly Family[] = [
+  gpt2,
+  gptNeox,
+  ...llamas,
+  ...gemmas,
+  olmo3,
+  phi3,
+  ...glms,
+  ...mixtures,
+  deepseek,
+];

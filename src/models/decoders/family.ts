@@ -73,9 +73,13 @@ export interface DecoderFamily<C extends RopeDecoderConfig> {
   aliases?: ConfigKeys["aliases"];
   supported?: ConfigKeys["supported"];
   training?: ConfigKeys["training"];
-  /** Whether a head's width is hiddenSize / numHeads where it is not given; otherwise the field's default. @default true */
+  /**
+   * Whether a head's width is hiddenSize / numHeads where it is not given; otherwise the field's default. @default true
+   */
   derivesHeadDim?: boolean;
-  /** Whether there are as many key heads as heads where they are not given; otherwise the field's default. @default true */
+  /**
+   * Whether there are as many key heads as heads where they are not given; otherwise the field's default. @default true
+   */
   derivesKeyHeads?: boolean;
   check?(config: C): void;
   /** Stored tensors that are no weights. @default FREQUENCIES */
@@ -93,7 +97,10 @@ export function decoderConfig<C extends RopeDecoderConfig>(family: DecoderFamily
     ...(derivesHeadDim && { headDim: options.headDim ?? hiddenSize / numHeads }),
   };
   const config = makeConfig<C>(where, fields, { ...options, ...derived });
-  requireField(where, config.numHeads % config.numKeyHeads === 0, "numHeads to be a multiple of numKeyHeads", [config.numHeads, config.numKeyHeads]);
+  requireField(where, config.numHeads % config.numKeyHeads === 0, "numHeads to be a multiple of numKeyHeads", [
+    config.numHeads,
+    config.numKeyHeads,
+  ]);
   const types = (config as { layerTypes?: readonly LayerType[] | null }).layerTypes;
   requireField(where, !types || types.length === config.numLayers, `layerTypes for ${config.numLayers} layers`, types);
   family.check?.(config);
@@ -101,7 +108,11 @@ export function decoderConfig<C extends RopeDecoderConfig>(family: DecoderFamily
 }
 
 /** A model of a family, with weights as at the start of training. */
-function makeDecoder<C extends RopeDecoderConfig>(family: DecoderFamily<C>, options: Partial<C>, key: RandomKey): DecoderForCausalLM<C> {
+function makeDecoder<C extends RopeDecoderConfig>(
+  family: DecoderFamily<C>,
+  options: Partial<C>,
+  key: RandomKey,
+): DecoderForCausalLM<C> {
   const { modelType, architecture } = family;
   const config = decoderConfig(family, options);
   return new DecoderForCausalLM({ modelType, architecture, config, traits: family.traits(config) }, key);
@@ -115,7 +126,13 @@ function decoderOptions<C extends RopeDecoderConfig>(family: DecoderFamily<C>, p
 }
 
 /** What a family reads of config.json. */
-export function decoderKeys<C extends RopeDecoderConfig>({ fields, aliases, supported, training, rope }: DecoderFamily<C>): ConfigKeys {
+export function decoderKeys<C extends RopeDecoderConfig>({
+  fields,
+  aliases,
+  supported,
+  training,
+  rope,
+}: DecoderFamily<C>): ConfigKeys {
   const { theta: _, partialFactor, ...rules } = rope;
   return {
     fields,
@@ -139,12 +156,15 @@ export function decoderFamily<C extends RopeDecoderConfig>(family: DecoderFamily
       const json = toJson(config as C, fields);
       const rope = json.rope_parameters as RopeParameters;
       // nested parameters are those of several kinds of layers
-      const isNested = Object.values(rope).some((value) => value !== null && typeof value === "object" && !Array.isArray(value));
+      const isNested = Object.values(rope).some(
+        (value) => value !== null && typeof value === "object" && !Array.isArray(value),
+      );
       if (!isNested) json.rope_parameters = { rope_type: "default", ...rope };
       return family.writeJson?.(json) ?? json;
     },
     ignored: family.ignored === null ? undefined : (family.ignored ?? FREQUENCIES),
-    tied: ({ config }): Readonly<Record<string, string>> => ((config as C).tieWordEmbeddings ? { "lm_head.weight": "model.embed_tokens.weight" } : {}),
+    tied: ({ config }): Readonly<Record<string, string>> =>
+      (config as C).tieWordEmbeddings ? { "lm_head.weight": "model.embed_tokens.weight" } : {},
     untie: untiedWords,
   };
 }

@@ -1,12 +1,20 @@
 /**
- * Gemma 1 to 3. Gemma team 2024, arXiv:2403.08295: embeddings scaled by the square root of their width, norms with 1 + weight, wide heads.
+ * Gemma 1 to 3. Gemma team 2024, arXiv:2403.08295: embeddings scaled by the square root of their width, norms with 1 +
+ * weight, wide heads.
  *   gemma2       norms around both parts, bounded scores and logits, a window in every second layer. arXiv:2408.00118
  *   gemma3_text  normalised queries and keys, other angles in the layers with a window. arXiv:2503.19786
  */
 import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
 import type { DecoderTraits } from "./decoder.ts";
-import { type DecoderFamily, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import {
+  type DecoderFamily,
+  decoderFamily,
+  decoderFields,
+  type LayerType,
+  layerTypesField,
+  type RopeDecoderConfig,
+} from "./family.ts";
 import { rotaryFor } from "./llama.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
@@ -100,7 +108,8 @@ const gemma2Family: DecoderFamily<Gemma2Config> = {
     ...gemmaTraits(config),
     rotary: [rotaryFor(config)],
     norms: sandwich,
-    windowOf: (layer) => ((config.layerTypes?.[layer] ?? everySecond(layer)) === "sliding_attention" ? config.slidingWindow : undefined),
+    windowOf: (layer) =>
+      (config.layerTypes?.[layer] ?? everySecond(layer)) === "sliding_attention" ? config.slidingWindow : undefined,
     attentionScale: 1 / Math.sqrt(config.queryPreAttnScalar),
     attentionSoftCap: config.attnLogitSoftcapping,
     logitSoftCap: config.finalLogitSoftcapping,
@@ -114,11 +123,16 @@ const LOCAL_THETA = 10_000;
 /** A layer in so many sees everything. */
 const PATTERN = 6;
 
-/** Before transformers 5 there were rope_theta and rope_scaling for the full layers, rope_local_base_freq for the others, and a pattern. */
+/**
+ * Before transformers 5 there were rope_theta and rope_scaling for the full layers, rope_local_base_freq for the
+ * others, and a pattern.
+ */
 function modernizeGemma3(json: Json): Json {
   const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
   const pattern = (json.sliding_window_pattern as number | undefined) ?? PATTERN;
-  const types = Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
+  const types = Array.from({ length: count }, (_, layer) =>
+    (layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
+  );
   const { rope_theta: full = FULL_THETA, rope_local_base_freq: sliding = LOCAL_THETA } = json;
   const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding });
   return { ...json, layer_types: json.layer_types ?? types, rope };

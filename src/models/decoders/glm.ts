@@ -1,4 +1,7 @@
-/** GLM and GLM-4 (0414): half of each head turns, in neighbouring pairs; GLM-4 has norms behind both parts too. GLM team 2024, arXiv:2406.12793. */
+/**
+ * GLM and GLM-4 (0414): half of each head turns, in neighbouring pairs; GLM-4 has norms behind both parts too. GLM team
+ * 2024, arXiv:2406.12793.
+ */
 import { flag, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { DecoderTraits } from "./decoder.ts";
 import { type DecoderFamily, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
@@ -27,7 +30,13 @@ const glm = (modelType: string, architecture: string, norms?: DecoderTraits["nor
   rope: { theta: 10000, partialFactor: 0.5 },
   derivesHeadDim: false,
   derivesKeyHeads: false,
-  traits: (config) => ({ rotary: [rotaryFor(config)], isInterleaved: true, bias: { qkv: config.attentionBias }, isFused: { gateUp: true }, norms }),
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    isInterleaved: true,
+    bias: { qkv: config.attentionBias },
+    isFused: { gateUp: true },
+    norms,
+  }),
 });
 
 export const glms = [

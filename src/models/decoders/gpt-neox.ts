@@ -1,4 +1,7 @@
-/** GPT-NeoX, and Pythia: rotary positions on a part of each head, attention and feed-forward layer side by side. Black et al. 2022, arXiv:2204.06745. */
+/**
+ * GPT-NeoX, and Pythia: rotary positions on a part of each head, attention and feed-forward layer side by side. Black
+ * et al. 2022, arXiv:2204.06745.
+ */
 import {
   type Activation,
   activations,
@@ -31,7 +34,15 @@ import {
   tokenIds,
 } from "../config.ts";
 import { type Family, untiedWords } from "../family.ts";
-import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
+import {
+  type BlockOptions,
+  type BlockResult,
+  CausalLM,
+  type CausalLMConfig,
+  type ForwardOptions,
+  type ForwardResult,
+  runBlocks,
+} from "./causal-lm.ts";
 import { ropeFromJson } from "./rope.ts";
 
 export interface GPTNeoXConfig extends CausalLMConfig {
@@ -82,8 +93,14 @@ class Attention extends Module {
     super();
     const { hiddenSize, attentionBias: bias, initializerRange } = config;
     const [inKey, outKey] = key.split(2);
-    this.queryKeyValue = new Linear({ inFeatures: hiddenSize, outFeatures: 3 * hiddenSize, bias, init: normalInit(initializerRange) }, inKey);
-    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, bias, init: normalInit(initializerRange) }, outKey);
+    this.queryKeyValue = new Linear(
+      { inFeatures: hiddenSize, outFeatures: 3 * hiddenSize, bias, init: normalInit(initializerRange) },
+      inKey,
+    );
+    this.dense = new Linear(
+      { inFeatures: hiddenSize, outFeatures: hiddenSize, bias, init: normalInit(initializerRange) },
+      outKey,
+    );
     this.config = config;
   }
 
@@ -93,10 +110,18 @@ class Attention extends Module {
     const [batch, length] = x.shape;
     const width = hiddenSize / numHeads;
     const all = reshape(this.queryKeyValue.forward(x), [batch, length, numHeads, 3 * width]);
-    const [q, k, v] = [0, 1, 2].map((i) => slice(all, { axis: -1, start: i * width, end: (i + 1) * width })); // [B, T, H, Dh]
+    // [B, T, H, Dh]
+    const [q, k, v] = [0, 1, 2].map((i) => slice(all, { axis: -1, start: i * width, end: (i + 1) * width }));
     const merged = (y: Tensor<"f32">) => reshape(y, [batch, length, hiddenSize]);
     const turned = (y: Tensor<"f32">) => merged(rotaryEmbedding(y, angles.cos, angles.sin));
-    const attended = multiHeadAttention(turned(q), turned(k), merged(v), { numHeads, isCausal: true, dropoutProbability, key, cache, mask });
+    const attended = multiHeadAttention(turned(q), turned(k), merged(v), {
+      numHeads,
+      isCausal: true,
+      dropoutProbability,
+      key,
+      cache,
+      mask,
+    });
     return { ...attended, output: this.dense.forward(attended.output) };
   }
 }
@@ -144,7 +169,9 @@ class Block extends Module {
     const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, options.key?.fold(part));
     const attended = withScope("attention", () => this.attention.forward(this.inputLayernorm.forward(x), options));
     const middle = add(x, drop(attended.output, 1));
-    const made = withScope("mlp", () => this.mlp.forward(this.postAttentionLayernorm.forward(useParallelResidual ? x : middle)));
+    const made = withScope("mlp", () =>
+      this.mlp.forward(this.postAttentionLayernorm.forward(useParallelResidual ? x : middle)),
+    );
     return { output: add(middle, drop(made, 2)), cache: attended.cache };
   }
 }
@@ -158,7 +185,10 @@ class Decoder extends Module {
     super();
     const { vocabSize, hiddenSize, numLayers, layerNormEpsilon: epsilon, initializerRange } = config;
     const [tokenKey, layerKey, normKey] = key.split(3);
-    this.embedIn = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerRange) }, tokenKey);
+    this.embedIn = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerRange) },
+      tokenKey,
+    );
     this.layers = layerKey.split(numLayers).map((part) => new Block(config, part));
     this.finalLayerNorm = new LayerNorm({ width: hiddenSize, epsilon }, normKey);
   }
@@ -177,14 +207,21 @@ export class GPTNeoXForCausalLM extends CausalLM {
   constructor(options: Partial<GPTNeoXConfig>, key: RandomKey) {
     super();
     const config = makeConfig("GPTNeoXConfig", fields, options);
-    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings, rope } = config;
-    requireField("GPTNeoXConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings, rope } =
+      config;
+    requireField("GPTNeoXConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      hiddenSize,
+      numHeads,
+    ]);
     const [modelKey, headKey] = key.split(2);
     this.config = config;
     this.rotary = new RotaryEmbedding(hiddenSize / numHeads, maxPositionEmbeddings, rope);
     this.gptNeox = new Decoder(config, modelKey);
     if (!tieWordEmbeddings)
-      this.embedOut = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+      this.embedOut = new Linear(
+        { inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) },
+        headKey,
+      );
   }
 
   get cacheShape() {
@@ -199,13 +236,22 @@ export class GPTNeoXForCausalLM extends CausalLM {
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
     const { layers, finalLayerNorm } = this.gptNeox;
     const angles = withScope("rotary_emb", () => this.rotary.angles(this.positionsOf(inputIds, options)));
-    const embedded = dropout(options.embeddings ?? this.embed(inputIds), this.config.hiddenDropout, options.key?.fold(999)); // [B, T, D]
+    const embedded = dropout(
+      options.embeddings ?? this.embed(inputIds),
+      this.config.hiddenDropout,
+      options.key?.fold(999),
+    ); // [B, T, D]
     const result = runBlocks("layers", layers, embedded, options, { angles });
-    return { hidden: withScope("final_layer_norm", () => finalLayerNorm.forward(result.output)), layers: result.caches };
+    return {
+      hidden: withScope("final_layer_norm", () => finalLayerNorm.forward(result.output)),
+      layers: result.caches,
+    };
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("embed_out", () => (this.embedOut ? this.embedOut.forward(hidden) : this.gptNeox.embedIn.project(hidden)));
+    return withScope("embed_out", () =>
+      this.embedOut ? this.embedOut.forward(hidden) : this.gptNeox.embedIn.project(hidden),
+    );
   }
 }
 
@@ -214,7 +260,13 @@ export const gptNeox: Family = {
   prefix: "gpt_neox",
   tasks: { GPTNeoXForCausalLM: "causal-lm" },
   create: (_, path, json, key) => {
-    const { rotary_emb_base: theta = 10000, rotary_pct: part = ROTARY_PART, rope_theta: __, partial_rotary_factor: ___, ...rest } = json;
+    const {
+      rotary_emb_base: theta = 10000,
+      rotary_pct: part = ROTARY_PART,
+      rope_theta: __,
+      partial_rotary_factor: ___,
+      ...rest
+    } = json;
     const rope = ropeFromJson(rest, { theta: theta as number, partialFactor: part as number });
     return new GPTNeoXForCausalLM(fromJson(path, { ...json, rope_parameters: rope }, fields), key);
   },

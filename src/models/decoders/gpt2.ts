@@ -33,7 +33,15 @@ import {
   tokenIds,
 } from "../config.ts";
 import { type Family, untiedWords } from "../family.ts";
-import { type BlockOptions, type BlockResult, CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult, runBlocks } from "./causal-lm.ts";
+import {
+  type BlockOptions,
+  type BlockResult,
+  CausalLM,
+  type CausalLMConfig,
+  type ForwardOptions,
+  type ForwardResult,
+  runBlocks,
+} from "./causal-lm.ts";
 
 export interface GPT2Config extends CausalLMConfig {
   numHeads: number;
@@ -76,9 +84,15 @@ const fields: Fields<GPT2Config> = {
 /** Fills in defaults, those of GPT-2 small, and checks. @throws OptionError naming the field. */
 export function gpt2Config(options: Partial<GPT2Config> = {}): GPT2Config {
   const width = options.hiddenSize ?? fields.hiddenSize.default;
-  const config = makeConfig("GPT2Config", fields, { ...options, intermediateSize: options.intermediateSize ?? 4 * width });
+  const config = makeConfig("GPT2Config", fields, {
+    ...options,
+    intermediateSize: options.intermediateSize ?? 4 * width,
+  });
   const { hiddenSize, numHeads } = config;
-  requireField("GPT2Config", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+  requireField("GPT2Config", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+    hiddenSize,
+    numHeads,
+  ]);
   return config;
 }
 
@@ -92,9 +106,19 @@ class Attention extends Module {
     super();
     const { hiddenSize, numHeads, numLayers, initializerRange } = config;
     const [inKey, outKey] = key.split(2);
-    this.cAttn = new Conv1D({ inFeatures: hiddenSize, outFeatures: 3 * hiddenSize, init: normalInit(initializerRange) }, inKey);
+    this.cAttn = new Conv1D(
+      { inFeatures: hiddenSize, outFeatures: 3 * hiddenSize, init: normalInit(initializerRange) },
+      inKey,
+    );
     // weights into the residual stream start smaller, by the number of them: GPT-2 paper, section 2.3
-    this.cProj = new Conv1D({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange / Math.sqrt(2 * numLayers)) }, outKey);
+    this.cProj = new Conv1D(
+      {
+        inFeatures: hiddenSize,
+        outFeatures: hiddenSize,
+        init: normalInit(initializerRange / Math.sqrt(2 * numLayers)),
+      },
+      outKey,
+    );
     this.config = config;
     const byWidth = config.scaleAttentionWeights ? 1 / Math.sqrt(hiddenSize / numHeads) : 1;
     this.scale = config.scaleAttentionByInverseLayer ? byWidth / (layer + 1) : byWidth;
@@ -113,7 +137,10 @@ class Attention extends Module {
       cache,
       mask,
     });
-    return { output: dropout(this.cProj.forward(attended.output), residualDropout, key?.fold(1)), cache: attended.cache };
+    return {
+      output: dropout(this.cProj.forward(attended.output), residualDropout, key?.fold(1)),
+      cache: attended.cache,
+    };
   }
 }
 
@@ -126,8 +153,18 @@ class FeedForward extends Module {
     super();
     const { hiddenSize, intermediateSize, initializerRange, numLayers } = config;
     const [inKey, outKey] = key.split(2);
-    this.cFc = new Conv1D({ inFeatures: hiddenSize, outFeatures: intermediateSize, init: normalInit(initializerRange) }, inKey);
-    this.cProj = new Conv1D({ inFeatures: intermediateSize, outFeatures: hiddenSize, init: normalInit(initializerRange / Math.sqrt(2 * numLayers)) }, outKey);
+    this.cFc = new Conv1D(
+      { inFeatures: hiddenSize, outFeatures: intermediateSize, init: normalInit(initializerRange) },
+      inKey,
+    );
+    this.cProj = new Conv1D(
+      {
+        inFeatures: intermediateSize,
+        outFeatures: hiddenSize,
+        init: normalInit(initializerRange / Math.sqrt(2 * numLayers)),
+      },
+      outKey,
+    );
     this.config = config;
   }
 
@@ -173,8 +210,14 @@ class Transformer extends Module {
     super();
     const { vocabSize, maxPositionEmbeddings, hiddenSize, numLayers, initializerRange, layerNormEpsilon } = config;
     const [tokenKey, positionKey, blockKey, normKey] = key.split(4);
-    this.wte = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerRange) }, tokenKey);
-    this.wpe = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim: hiddenSize, init: normalInit(initializerRange) }, positionKey);
+    this.wte = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerRange) },
+      tokenKey,
+    );
+    this.wpe = new Embedding(
+      { numEmbeddings: maxPositionEmbeddings, embeddingDim: hiddenSize, init: normalInit(initializerRange) },
+      positionKey,
+    );
     this.h = blockKey.split(numLayers).map((part, layer) => new Block(config, layer, part));
     this.lnF = new LayerNorm({ width: hiddenSize, epsilon: layerNormEpsilon }, normKey);
   }
@@ -194,7 +237,10 @@ export class GPT2LMHeadModel extends CausalLM {
     const [transformerKey, headKey] = key.split(2);
     this.transformer = new Transformer(this.config, transformerKey);
     if (!tieWordEmbeddings)
-      this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) }, headKey);
+      this.lmHead = new Linear(
+        { inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) },
+        headKey,
+      );
   }
 
   readonly modelType = "gpt2";
@@ -213,13 +259,20 @@ export class GPT2LMHeadModel extends CausalLM {
     const { wpe, h, lnF } = this.transformer;
     const { embeddingDropout } = this.config;
     const places = this.positionsOf(inputIds, options);
-    const embed = () => dropout(add(options.embeddings ?? this.embed(inputIds), wpe.forward(places)), embeddingDropout, options.key?.fold(h.length));
+    const embed = () =>
+      dropout(
+        add(options.embeddings ?? this.embed(inputIds), wpe.forward(places)),
+        embeddingDropout,
+        options.key?.fold(h.length),
+      );
     const result = runBlocks("h", h, withScope("embeddings", embed), options, {});
     return { hidden: withScope("ln_f", () => lnF.forward(result.output)), layers: result.caches };
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("lm_head", () => (this.lmHead ? this.lmHead.forward(hidden) : this.transformer.wte.project(hidden)));
+    return withScope("lm_head", () =>
+      this.lmHead ? this.lmHead.forward(hidden) : this.transformer.wte.project(hidden),
+    );
   }
 }
 
@@ -232,11 +285,17 @@ export const gpt2: Family = {
   },
   configKeys: {
     fields,
-    aliases: { hidden_size: "n_embd", max_position_embeddings: "n_positions", num_attention_heads: "n_head", num_hidden_layers: "n_layer" },
+    aliases: {
+      hidden_size: "n_embd",
+      max_position_embeddings: "n_positions",
+      num_attention_heads: "n_head",
+      num_hidden_layers: "n_layer",
+    },
     supported: { reorder_and_upcast_attn: [false], add_cross_attention: [false] },
   },
   configToJson: ({ config }) => toJson(config as GPT2Config, fields),
   ignored: /attn.bias|crossattention.bias/, // causal masks
-  tied: ({ config }): Readonly<Record<string, string>> => ((config as GPT2Config).tieWordEmbeddings ? { "lm_head.weight": "transformer.wte.weight" } : {}),
+  tied: ({ config }): Readonly<Record<string, string>> =>
+    (config as GPT2Config).tieWordEmbeddings ? { "lm_head.weight": "transformer.wte.weight" } : {},
   untie: untiedWords,
 };

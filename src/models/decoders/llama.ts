@@ -1,6 +1,7 @@
 /**
  * Llama and the families that differ from it in a detail. Touvron et al. 2023, arXiv:2302.13971: rotary positions,
- * pre-normalisation by the root mean square, a gated feed-forward layer, and from Llama 2 on fewer heads for keys and values.
+ * pre-normalisation by the root mean square, a gated feed-forward layer, and from Llama 2 on fewer heads for keys and
+ * values.
  *   mistral  attention over a sliding window. Jiang et al. 2023, arXiv:2310.06825
  *   qwen2    biases for queries, keys and values; a window in the later layers. arXiv:2407.10671
  *   qwen3    normalised queries and keys, no biases. arXiv:2505.09388
@@ -11,7 +12,15 @@ import { RotaryEmbedding } from "../../nn/index.ts";
 import type { RandomKey } from "../../tensor/index.ts";
 import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
-import { type DecoderFamily, decoderConfig, decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import {
+  type DecoderFamily,
+  decoderConfig,
+  decoderFamily,
+  decoderFields,
+  type LayerType,
+  layerTypesField,
+  type RopeDecoderConfig,
+} from "./family.ts";
 
 export interface LlamaConfig extends RopeDecoderConfig {
   /** Biases of all layers of the attention. */
@@ -32,7 +41,8 @@ export interface QwenConfig extends WindowConfig {
   layerTypes: readonly LayerType[] | null;
 }
 
-export const rotaryFor = ({ headDim, maxPositionEmbeddings, rope }: RopeDecoderConfig) => new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
+export const rotaryFor = ({ headDim, maxPositionEmbeddings, rope }: RopeDecoderConfig) =>
+  new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
 
 const llamaFamily: DecoderFamily<LlamaConfig> = {
   modelType: "llama",
@@ -56,7 +66,10 @@ export class LlamaForCausalLM extends DecoderForCausalLM<LlamaConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<LlamaConfig>, key: RandomKey) {
     const config = decoderConfig(llamaFamily, options);
-    super({ modelType: "llama", architecture: llamaFamily.architecture, config, traits: llamaFamily.traits(config) }, key);
+    super(
+      { modelType: "llama", architecture: llamaFamily.architecture, config, traits: llamaFamily.traits(config) },
+      key,
+    );
   }
 }
 
@@ -95,7 +108,10 @@ const qwenFields: Fields<QwenConfig> = {
 };
 
 /** How far back a layer of Qwen sees. */
-function qwenWindow({ useSlidingWindow, slidingWindow, layerTypes, maxWindowLayers }: QwenConfig, layer: number): number | undefined {
+function qwenWindow(
+  { useSlidingWindow, slidingWindow, layerTypes, maxWindowLayers }: QwenConfig,
+  layer: number,
+): number | undefined {
   const isSliding = layerTypes ? layerTypes[layer] === "sliding_attention" : layer >= maxWindowLayers;
   return useSlidingWindow && isSliding ? (slidingWindow ?? undefined) : undefined;
 }
@@ -105,7 +121,11 @@ export const qwen2Family: DecoderFamily<QwenConfig> = {
   architecture: "Qwen2ForCausalLM",
   fields: qwenFields,
   rope: { theta: 10000 },
-  traits: (config) => ({ rotary: [rotaryFor(config)], windowOf: (layer) => qwenWindow(config, layer), bias: { qkv: true } }),
+  traits: (config) => ({
+    rotary: [rotaryFor(config)],
+    windowOf: (layer) => qwenWindow(config, layer),
+    bias: { qkv: true },
+  }),
 };
 
 const qwen3Family: DecoderFamily<QwenConfig> = {
@@ -188,7 +208,9 @@ const smollm3Family: DecoderFamily<SmolLM3Config> = {
     rotaryOf: (layer) => (hasRope(config, layer) ? 0 : null),
     windowOf: (layer) => {
       const { layerTypes, useSlidingWindow, slidingWindow } = config;
-      const isSliding = layerTypes ? layerTypes[layer] === "sliding_attention" : useSlidingWindow && !hasRope(config, layer);
+      const isSliding = layerTypes
+        ? layerTypes[layer] === "sliding_attention"
+        : useSlidingWindow && !hasRope(config, layer);
       return isSliding ? (slidingWindow ?? undefined) : undefined;
     },
     bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },

@@ -1,5 +1,19 @@
 import { Linear, Module, normalInit } from "../../nn/index.ts";
-import { add, cond, greater, mul, oneHot, type RandomKey, reshape, slice, sum, type Tensor, tensor, unsqueeze, zeros } from "../../tensor/index.ts";
+import {
+  add,
+  cond,
+  greater,
+  mul,
+  oneHot,
+  type RandomKey,
+  reshape,
+  slice,
+  sum,
+  type Tensor,
+  tensor,
+  unsqueeze,
+  zeros,
+} from "../../tensor/index.ts";
 import { type DecoderMlp, GatedMlp, type GatedMlpConfig } from "./decoder.ts";
 
 /** Which experts a token goes to, and with what weights: logits [N, E] -> indices and weights [N, k]. */
@@ -12,9 +26,10 @@ export interface MixtureConfig extends GatedMlpConfig {
 }
 
 /**
- * A mixture of experts: each token goes to a few of many feed-forward layers, and their outputs are added with the router's weights.
- * Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021, arXiv:2101.03961. In training every expert runs on every token, with weight 0
- * where it was not chosen: shapes stay fixed. In generation an expert that no token chose does not run.
+ * A mixture of experts: each token goes to a few of many feed-forward layers, and their outputs are added with the
+ * router's weights. Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021, arXiv:2101.03961. In training every
+ * expert runs on every token, with weight 0 where it was not chosen: shapes stay fixed. In generation an expert that no
+ * token chose does not run.
  */
 export class MixtureOfExperts extends Module implements DecoderMlp {
   readonly gate: Module & { logits(x: Tensor<"f32">): Tensor<"f32"> };
@@ -25,7 +40,11 @@ export class MixtureOfExperts extends Module implements DecoderMlp {
   private readonly numExperts: number;
 
   /** @param name the checkpoint's name of the layer, if not "mlp" */
-  constructor(config: MixtureConfig, { gate, routing, name, shared }: { gate?: Router; routing: Routing; name?: string; shared?: GatedMlp }, key: RandomKey) {
+  constructor(
+    config: MixtureConfig,
+    { gate, routing, name, shared }: { gate?: Router; routing: Routing; name?: string; shared?: GatedMlp },
+    key: RandomKey,
+  ) {
     super();
     const [gateKey, expertKey] = key.split(2);
     const { numExperts } = config;
@@ -42,7 +61,8 @@ export class MixtureOfExperts extends Module implements DecoderMlp {
     const width = x.shape[2];
     const rows = reshape(x, [-1, width]); // [N, D]
     const { indices, weights } = this.routing(this.gate.logits(rows));
-    const byExpert = sum(mul(oneHot(indices, this.numExperts), unsqueeze(weights, 2)), { axes: 1 }); // [N, E], 0 where not chosen
+    // [N, E], 0 where not chosen
+    const byExpert = sum(mul(oneHot(indices, this.numExperts), unsqueeze(weights, 2)), { axes: 1 });
     let total: Tensor<"f32"> | undefined = this.sharedExperts?.forward(rows);
     for (const [e, expert] of this.experts.entries()) {
       const weight = slice(byExpert, { axis: 1, start: e, end: e + 1 }); // [N, 1]
@@ -54,7 +74,8 @@ export class MixtureOfExperts extends Module implements DecoderMlp {
   }
 }
 
-const zerosLike = (x: Tensor<"f32">): Tensor<"f32"> => (typeof x.shape[0] === "number" ? zeros(x.shape) : mul(x, tensor(0)));
+const zerosLike = (x: Tensor<"f32">): Tensor<"f32"> =>
+  typeof x.shape[0] === "number" ? zeros(x.shape) : mul(x, tensor(0));
 
 /** One number for each expert. */
 export class Router extends Module {
@@ -62,7 +83,10 @@ export class Router extends Module {
 
   constructor({ hiddenSize, numExperts, initializerRange }: MixtureConfig, key: RandomKey) {
     super();
-    this.weight = new Linear({ inFeatures: hiddenSize, outFeatures: numExperts, bias: false, init: normalInit(initializerRange) }, key).weight;
+    this.weight = new Linear(
+      { inFeatures: hiddenSize, outFeatures: numExperts, bias: false, init: normalInit(initializerRange) },
+      key,
+    ).weight;
   }
 
   /** x: [N, D] -> [N, E] */

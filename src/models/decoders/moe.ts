@@ -14,7 +14,10 @@ const bySoftmax =
   (k: number, normalizes: boolean): Routing =>
   (logits) => {
     const { values, indices } = topk(softmax(logits), k);
-    return { indices, weights: normalizes ? (div(values, sum(values, { axes: -1, keepDims: true })) as Tensor<"f32">) : values };
+    return {
+      indices,
+      weights: normalizes ? (div(values, sum(values, { axes: -1, keepDims: true })) as Tensor<"f32">) : values,
+    };
   };
 
 export interface MixtralConfig extends WindowConfig {
@@ -102,7 +105,11 @@ const qwen3MoeFamily: DecoderFamily<Qwen3MoeConfig> = {
     mlpOf: (layer, key) => {
       const { mlpOnlyLayers, decoderSparseStep, numExpertsPerToken, normTopkProb, moeIntermediateSize } = config;
       if (mlpOnlyLayers.includes(layer) || (layer + 1) % decoderSparseStep !== 0) return undefined;
-      return new MixtureOfExperts({ ...config, intermediateSize: moeIntermediateSize }, { routing: bySoftmax(numExpertsPerToken, normTopkProb) }, key);
+      return new MixtureOfExperts(
+        { ...config, intermediateSize: moeIntermediateSize },
+        { routing: bySoftmax(numExpertsPerToken, normTopkProb) },
+        key,
+      );
     },
   }),
 };

@@ -1,9 +1,16 @@
 /**
- * OLMo 3. Team OLMo 2025, arXiv:2512.13961: OLMo 2 with a window in three layers of four. Longer contexts change the angles of the full layers alone.
+ * OLMo 3. Team OLMo 2025, arXiv:2512.13961: OLMo 2 with a window in three layers of four. Longer contexts change the
+ * angles of the full layers alone.
  */
 import { size } from "../config.ts";
 import type { Json } from "../labels.ts";
-import { type DecoderFamily, decoderFamily, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import {
+  type DecoderFamily,
+  decoderFamily,
+  type LayerType,
+  layerTypesField,
+  type RopeDecoderConfig,
+} from "./family.ts";
 import { olmoFields, olmoTraits } from "./llama.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Phi-3 to Phi-4: Llama with one weight for queries, keys and values and one for gate and up, and longer contexts by LongRoPE. Abdin et al.
- * 2024, arXiv:2404.14219.
+ * Phi-3 to Phi-4: Llama with one weight for queries, keys and values and one for gate and up, and longer contexts by
+ * LongRoPE. Abdin et al. 2024, arXiv:2404.14219.
  */
 import { flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
@@ -21,7 +21,12 @@ function modernize(json: Json): Json {
   const original = json.original_max_position_embeddings ?? ORIGINAL_POSITIONS;
   const [scaling, rope] = [renamed(json.rope_scaling), renamed(json.rope_parameters)];
   const isLong = [scaling, rope].some((value) => (value as Json | undefined)?.rope_type === "longrope");
-  return { ...json, rope_scaling: scaling, rope_parameters: rope, original_max_position_embeddings: isLong ? original : undefined };
+  return {
+    ...json,
+    rope_scaling: scaling,
+    rope_parameters: rope,
+    original_max_position_embeddings: isLong ? original : undefined,
+  };
 }
 
 const phi3Family: DecoderFamily<WindowConfig> = {
@@ -40,7 +45,12 @@ const phi3Family: DecoderFamily<WindowConfig> = {
     bosTokenId: tokenId("bos_token_id", 1),
     eosTokenId: tokenIds("eos_token_id", 32000),
   },
-  rope: { theta: 10000, partialFactor: 1, types: ["default", "longrope"], oldTypes: { su: "longrope", yarn: "longrope" } },
+  rope: {
+    theta: 10000,
+    partialFactor: 1,
+    types: ["default", "longrope"],
+    oldTypes: { su: "longrope", yarn: "longrope" },
+  },
   training: { resid_pdrop: [0], embd_pdrop: [0] },
   modernize,
   writeJson: (json) => {

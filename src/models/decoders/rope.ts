@@ -10,18 +10,27 @@ export interface RopeDefaults {
   partialFactor?: number;
 }
 
-const isObject = (value: unknown): value is Json => value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 0;
+const isObject = (value: unknown): value is Json =>
+  value !== null && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length > 0;
 
-/** rope_parameters of transformers 5, or the older rope_theta beside rope_scaling, whose type was once called "type". */
+/**
+ * rope_parameters of transformers 5, or the older rope_theta beside rope_scaling, whose type was once called "type".
+ */
 export function ropeFromJson(json: Json, { theta, partialFactor }: RopeDefaults): RopeParameters {
-  const found = isObject(json.rope_scaling) ? json.rope_scaling : isObject(json.rope_parameters) ? json.rope_parameters : {};
+  const found = isObject(json.rope_scaling)
+    ? json.rope_scaling
+    : isObject(json.rope_parameters)
+      ? json.rope_parameters
+      : {};
   const { type, partial_rotary_factor: part = json.partial_rotary_factor ?? partialFactor, ...scaling } = found;
   const rope: Json = {
     rope_type: type,
     rope_theta: json.rope_theta ?? theta,
     ...(partialFactor === undefined ? {} : { partial_rotary_factor: part }),
     ...scaling,
-    ...(isNumber(json.original_max_position_embeddings) && { original_max_position_embeddings: json.original_max_position_embeddings }),
+    ...(isNumber(json.original_max_position_embeddings) && {
+      original_max_position_embeddings: json.original_max_position_embeddings,
+    }),
   };
   return Object.fromEntries(Object.entries(rope).filter(([, value]) => value !== undefined && value !== null));
 }
@@ -32,10 +41,15 @@ const isNumber = (value: unknown): value is number => typeof value === "number";
 export type RopeByLayer = Readonly<Record<LayerType, RopeParameters>> & RopeParameters;
 
 /**
- * Parameters of both kinds of layers: nested rope_parameters, or, before transformers 5, rope_scaling beside a theta for each.
+ * Parameters of both kinds of layers: nested rope_parameters, or, before transformers 5, rope_scaling beside a theta
+ * for each.
  * @param scaled the layers that rope_scaling is for
  */
-export function ropeByLayerFromJson(json: Json, thetas: Readonly<Record<LayerType, unknown>>, scaled: readonly LayerType[] = ["full_attention"]): RopeByLayer {
+export function ropeByLayerFromJson(
+  json: Json,
+  thetas: Readonly<Record<LayerType, unknown>>,
+  scaled: readonly LayerType[] = ["full_attention"],
+): RopeByLayer {
   const stated = isObject(json.rope_parameters) ? json.rope_parameters : {};
   const parametersOf = (type: LayerType) => {
     const scaling = scaled.includes(type) && isObject(json.rope_scaling) ? json.rope_scaling : {};
@@ -45,7 +59,8 @@ export function ropeByLayerFromJson(json: Json, thetas: Readonly<Record<LayerTyp
   return { full_attention: parametersOf("full_attention"), sliding_attention: parametersOf("sliding_attention") };
 }
 
-export const ropeByLayer = (defaults: Record<LayerType, RopeParameters>) => anything<RopeByLayer>("rope_parameters", defaults);
+export const ropeByLayer = (defaults: Record<LayerType, RopeParameters>) =>
+  anything<RopeByLayer>("rope_parameters", defaults);
 
 /** A config of layers that see everything and layers with a window, with angles of their own. */
 interface WindowedConfig extends Pick<DecoderConfig, "headDim" | "maxPositionEmbeddings"> {
@@ -61,7 +76,9 @@ export function windowedLayers(
 ): Pick<DecoderTraits, "rotary" | "rotaryOf" | "windowOf"> {
   const isFull = (layer: number) => (layerTypes ? layerTypes[layer] === "full_attention" : (layer + 1) % pattern === 0);
   return {
-    rotary: [rope.full_attention, rope.sliding_attention].map((parameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters)),
+    rotary: [rope.full_attention, rope.sliding_attention].map(
+      (parameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters),
+    ),
     rotaryOf: (layer) => (isFull(layer) ? 0 : 1),
     windowOf: (layer) => (isFull(layer) ? undefined : slidingWindow),
   };

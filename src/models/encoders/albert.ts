@@ -1,9 +1,28 @@
 /** ALBERT: BERT whose layers share their weights, with narrower embeddings. Lan et al. 2019, arXiv:1909.11942. */
 import { Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, tanh, withScope } from "../../tensor/index.ts";
-import { activation, count, type Fields, flag, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import {
+  activation,
+  count,
+  type Fields,
+  flag,
+  number,
+  optional,
+  positive,
+  probability,
+  requireField,
+  size,
+  tokenId,
+} from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
-import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEmbeddings, TextEncoder } from "./encoder.ts";
+import {
+  type EncoderConfig,
+  type EncoderInputs,
+  type EncoderOutput,
+  keyMask,
+  TextEmbeddings,
+  TextEncoder,
+} from "./encoder.ts";
 import { encoderFamily } from "./family.ts";
 import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
 
@@ -54,7 +73,8 @@ class Group extends Module {
   constructor(config: AlbertConfig, key: RandomKey) {
     super();
     const { innerGroupNum, layerNormEpsilon: epsilon, initializerRange } = config;
-    const make = (part: RandomKey) => new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: layerKeys }, part);
+    const make = (part: RandomKey) =>
+      new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: layerKeys }, part);
     this.albertLayers = key.split(innerGroupNum).map(make);
   }
 }
@@ -67,7 +87,10 @@ class SharedLayers extends Module {
     super();
     const [mapKey, groupKey] = key.split(2);
     const { embeddingSize, hiddenSize, initializerRange, numHiddenGroups } = config;
-    this.embeddingHiddenMappingIn = new Linear({ inFeatures: embeddingSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, mapKey);
+    this.embeddingHiddenMappingIn = new Linear(
+      { inFeatures: embeddingSize, outFeatures: hiddenSize, init: normalInit(initializerRange) },
+      mapKey,
+    );
     this.albertLayerGroups = groupKey.split(numHiddenGroups).map((part) => new Group(config, part));
   }
 }
@@ -84,7 +107,11 @@ class AlbertEncoder extends TextEncoder {
     const { embeddingSize: width, layerNormEpsilon: epsilon, hiddenSize, initializerRange } = config;
     this.embeddings = new TextEmbeddings({ ...config, width, epsilon, dropout: config.hiddenDropout }, embeddingKey);
     this.encoder = new SharedLayers(config, layerKey);
-    if (hasPooler) this.pooler = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, poolerKey);
+    if (hasPooler)
+      this.pooler = new Linear(
+        { inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) },
+        poolerKey,
+      );
     this.config = config;
   }
 
@@ -94,22 +121,34 @@ class AlbertEncoder extends TextEncoder {
 
   encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
     const { numLayers, numHiddenGroups } = this.config;
-    const embedded = withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) })); // [B, T, E]
+    // [B, T, E]
+    const embedded = withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) }));
     const hiddenStates = [this.encoder.embeddingHiddenMappingIn.forward(embedded)]; // [B, T, D]
     const mask = keyMask(inputs.attentionMask);
     for (let i = 0; i < numLayers; i++) {
       const group = this.encoder.albertLayerGroups[Math.floor(i / (numLayers / numHiddenGroups))];
       for (const layer of group.albertLayers) {
         const n = hiddenStates.length - 1;
-        hiddenStates.push(withScope(`layer.${n}`, () => layer.forward(hiddenStates[n], { mask, key: key?.fold(n) }).output));
+        hiddenStates.push(
+          withScope(`layer.${n}`, () => layer.forward(hiddenStates[n], { mask, key: key?.fold(n) }).output),
+        );
       }
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];
-    return { lastHiddenState, poolerOutput: this.pooler && tanh(this.pooler.forward(firstToken(lastHiddenState))), hiddenStates };
+    return {
+      lastHiddenState,
+      poolerOutput: this.pooler && tanh(this.pooler.forward(firstToken(lastHiddenState))),
+      hiddenStates,
+    };
   }
 }
 
-const keys = { dense: "predictions.dense", norm: "predictions.LayerNorm", decoder: "predictions.decoder", bias: "predictions.bias" };
+const keys = {
+  dense: "predictions.dense",
+  norm: "predictions.LayerNorm",
+  decoder: "predictions.decoder",
+  bias: "predictions.bias",
+};
 
 export const albert = encoderFamily<AlbertConfig>({
   modelType: "albert",
@@ -117,16 +156,33 @@ export const albert = encoderFamily<AlbertConfig>({
   prefix: "albert",
   fields,
   check: ({ hiddenSize, numHeads }) =>
-    requireField("AlbertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]),
+    requireField("AlbertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      hiddenSize,
+      numHeads,
+    ]),
   encoder: (config, key, options) => new AlbertEncoder(config, key, options),
   heads: {
-    maskedLM: (config, words, key) => new MaskedLMHead({ ...config, epsilon: config.layerNormEpsilon, isTied: config.tieWordEmbeddings, keys }, words, key),
-    sequence: (config, key) => new LinearHead({ ...withDropout(config), outputs: config.labels.length, of: "pooled" }, key),
-    token: (config, key) => new LinearHead({ ...withDropout(config), outputs: config.labels.length, of: "tokens" }, key),
-    question: (config, key) => new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
+    maskedLM: (config, words, key) =>
+      new MaskedLMHead(
+        { ...config, epsilon: config.layerNormEpsilon, isTied: config.tieWordEmbeddings, keys },
+        words,
+        key,
+      ),
+    sequence: (config, key) =>
+      new LinearHead({ ...withDropout(config), outputs: config.labels.length, of: "pooled" }, key),
+    token: (config, key) =>
+      new LinearHead({ ...withDropout(config), outputs: config.labels.length, of: "tokens" }, key),
+    question: (config, key) =>
+      new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
   },
   poolsForSequence: true,
-  tied: () => ({ "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight", "predictions.decoder.bias": "predictions.bias" }),
+  tied: () => ({
+    "predictions.decoder.weight": "albert.embeddings.word_embeddings.weight",
+    "predictions.decoder.bias": "predictions.bias",
+  }),
 });
 
-const withDropout = (config: AlbertConfig): AlbertConfig => ({ ...config, classifierDropout: config.classifierDropout ?? CLASSIFIER_DROPOUT });
+const withDropout = (config: AlbertConfig): AlbertConfig => ({
+  ...config,
+  classifierDropout: config.classifierDropout ?? CLASSIFIER_DROPOUT,
+});

@@ -1,15 +1,35 @@
 /**
- * BERT and the encoders with its layers. Devlin et al. 2018, arXiv:1810.04805: learned positions and segments, post-normalised
- * Transformer layers, a pooler on the first token.
- *   roberta, xlm-roberta  positions counted from the padding id on, another classifier. arXiv:1907.11692, arXiv:1911.02116
+ * BERT and the encoders with its layers. Devlin et al. 2018, arXiv:1810.04805: learned positions and segments,
+ * post-normalised Transformer layers, a pooler on the first token.
+ * roberta, xlm-roberta  positions counted from the padding id on, another classifier. arXiv:1907.11692,
+ * arXiv:1911.02116
  *   electra               narrower embeddings, trained to find replaced words. arXiv:2003.10555
  */
 import { Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
 import { add, cast, cumsum, mul, notEqual, type RandomKey, type Tensor, tanh, withScope } from "../../tensor/index.ts";
-import { activation, count, type Fields, flag, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import {
+  activation,
+  count,
+  type Fields,
+  flag,
+  number,
+  optional,
+  positive,
+  probability,
+  requireField,
+  size,
+  tokenId,
+} from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { binaryHead } from "./discriminator.ts";
-import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEmbeddings, TextEncoder } from "./encoder.ts";
+import {
+  type EncoderConfig,
+  type EncoderInputs,
+  type EncoderOutput,
+  keyMask,
+  TextEmbeddings,
+  TextEncoder,
+} from "./encoder.ts";
 import { type EncoderFamily, encoderFamily } from "./family.ts";
 import { FirstTokenHead, firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
 
@@ -59,7 +79,8 @@ class Layers extends Module {
   constructor(config: BertConfig, key: RandomKey) {
     super();
     const { numLayers, layerNormEpsilon: epsilon, initializerRange } = config;
-    const make = (part: RandomKey) => new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: bertLayerKeys }, part);
+    const make = (part: RandomKey) =>
+      new TransformerLayer({ ...config, epsilon, init: normalInit(initializerRange), keys: bertLayerKeys }, part);
     this.layer = key.split(numLayers).map(make);
   }
 }
@@ -69,7 +90,10 @@ class Pooler extends Module {
 
   constructor({ hiddenSize, initializerRange }: BertConfig, key: RandomKey) {
     super();
-    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, key);
+    this.dense = new Linear(
+      { inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) },
+      key,
+    );
   }
 
   /** x: [B, T, D] -> [B, D] */
@@ -92,7 +116,11 @@ class BertEncoder extends TextEncoder {
   readonly pooler?: Pooler;
   private readonly paddingId?: number;
 
-  constructor(config: BertConfig, key: RandomKey, { hasPooler, countsFromPadding = false, embeddingSize = config.hiddenSize }: BertOptions) {
+  constructor(
+    config: BertConfig,
+    key: RandomKey,
+    { hasPooler, countsFromPadding = false, embeddingSize = config.hiddenSize }: BertOptions,
+  ) {
     super();
     const { padTokenId, hiddenSize, initializerRange } = config;
     const [embeddingKey, projectKey, layerKey, poolerKey] = key.split(4);
@@ -108,7 +136,10 @@ class BertEncoder extends TextEncoder {
       embeddingKey,
     );
     if (embeddingSize !== hiddenSize)
-      this.embeddingsProject = new Linear({ inFeatures: embeddingSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, projectKey);
+      this.embeddingsProject = new Linear(
+        { inFeatures: embeddingSize, outFeatures: hiddenSize, init: normalInit(initializerRange) },
+        projectKey,
+      );
     this.encoder = new Layers(config, layerKey);
     if (hasPooler) this.pooler = new Pooler(config, poolerKey);
   }
@@ -119,11 +150,15 @@ class BertEncoder extends TextEncoder {
 
   encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
     const positions = this.paddingId === undefined ? undefined : positionsFrom(inputs.inputIds, this.paddingId);
-    const embedded = withScope("embeddings", () => this.embeddings.forward({ ...inputs, positions, key: key?.fold(999) }));
+    const embedded = withScope("embeddings", () =>
+      this.embeddings.forward({ ...inputs, positions, key: key?.fold(999) }),
+    );
     const hiddenStates = [this.embeddingsProject?.forward(embedded) ?? embedded]; // [B, T, D]
     const mask = keyMask(inputs.attentionMask);
     for (const [i, layer] of this.encoder.layer.entries()) {
-      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output));
+      hiddenStates.push(
+        withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output),
+      );
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];
     return { lastHiddenState, poolerOutput: this.pooler?.forward(lastHiddenState), hiddenStates };
@@ -143,8 +178,10 @@ const check =
 
 /** Token classification and question answering are the same everywhere. */
 const tokenHeads = {
-  token: (config: EncoderConfig, key: RandomKey) => new LinearHead({ ...config, outputs: config.labels.length, of: "tokens" }, key),
-  question: (config: EncoderConfig, key: RandomKey) => new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
+  token: (config: EncoderConfig, key: RandomKey) =>
+    new LinearHead({ ...config, outputs: config.labels.length, of: "tokens" }, key),
+  question: (config: EncoderConfig, key: RandomKey) =>
+    new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
 };
 
 export const bert = encoderFamily<BertConfig>({
@@ -160,7 +197,10 @@ export const bert = encoderFamily<BertConfig>({
     sequence: (config, key) => new LinearHead({ ...config, outputs: config.labels.length, of: "pooled" }, key),
   },
   poolsForSequence: true,
-  tied: () => ({ "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" }),
+  tied: () => ({
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+  }),
 });
 
 const predictionKeys = {
@@ -192,7 +232,12 @@ const robertaLike = (modelType: string, className: string, vocabSize: number): E
         {
           ...maskedLM(config),
           activation: "gelu",
-          keys: { dense: "lm_head.dense", norm: "lm_head.layer_norm", decoder: "lm_head.decoder", bias: "lm_head.bias" },
+          keys: {
+            dense: "lm_head.dense",
+            norm: "lm_head.layer_norm",
+            decoder: "lm_head.decoder",
+            bias: "lm_head.bias",
+          },
         },
         words,
         key,
@@ -210,7 +255,10 @@ const robertaLike = (modelType: string, className: string, vocabSize: number): E
       ),
   },
   poolsForSequence: false,
-  tied: () => ({ "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias" }),
+  tied: () => ({
+    "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
+    "lm_head.decoder.bias": "lm_head.bias",
+  }),
 });
 
 export const roberta = encoderFamily(robertaLike("roberta", "Roberta", 50265));

@@ -46,8 +46,10 @@ export interface DebertaConfig extends EncoderConfig {
   isLegacy: boolean;
 }
 
-const furthest = ({ maxRelativePositions, maxPositionEmbeddings }: DebertaConfig) => (maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions);
-export const spanOf = (config: DebertaConfig) => (config.positionBuckets > 0 ? config.positionBuckets : furthest(config));
+const furthest = ({ maxRelativePositions, maxPositionEmbeddings }: DebertaConfig) =>
+  maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions;
+export const spanOf = (config: DebertaConfig) =>
+  config.positionBuckets > 0 ? config.positionBuckets : furthest(config);
 
 /** The bucket of a distance: itself when near, then by its logarithm. */
 function bucketOf(distance: number, config: DebertaConfig): number {
@@ -63,7 +65,9 @@ function bucketOf(distance: number, config: DebertaConfig): number {
 export function positionRows(length: Tensor["shape"][number], config: DebertaConfig): Tensor<"i32"> {
   const span = spanOf(config);
   const far = Math.max(span, furthest(config)) + 1; // beyond it all distances are alike
-  const rows = Int32Array.from({ length: 2 * far + 1 }, (_, n) => Math.min(Math.max(bucketOf(n - far, config) + span, 0), 2 * span - 1));
+  const rows = Int32Array.from({ length: 2 * far + 1 }, (_, n) =>
+    Math.min(Math.max(bucketOf(n - far, config) + span, 0), 2 * span - 1),
+  );
   const distances = sub(reshape(arange(length), [length, 1]), arange(length)); // [T, T]
   return gather(tensor(rows), add(clip(distances, { min: -far, max: far }), far));
 }
@@ -87,7 +91,8 @@ export class SelfAttention extends Module {
     super();
     const { hiddenSize, initializerRange, relativeAttention, sharesAttentionKey, positionTypes } = config;
     const keys = key.split(5);
-    const dense = (i: number) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, keys[i]);
+    const dense = (i: number) =>
+      new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, keys[i]);
     this.queryProj = dense(0);
     this.keyProj = dense(1);
     this.valueProj = dense(2);
@@ -103,7 +108,9 @@ export class SelfAttention extends Module {
     const { numHeads, hiddenSize, positionTypes, attentionDropout } = this.config;
     const kinds = ["c2p", "p2c"].filter((kind) => positionTypes.includes(kind)).length;
     const scale = 1 / Math.sqrt((hiddenSize / numHeads) * (1 + kinds));
-    const [q, k, v] = [this.queryProj, this.keyProj, this.valueProj].map((layer) => splitHeads(layer.forward(x), numHeads)); // [B, H, T, Dh]
+    const [q, k, v] = [this.queryProj, this.keyProj, this.valueProj].map((layer) =>
+      splitHeads(layer.forward(x), numHeads),
+    ); // [B, H, T, Dh]
     const bias = positions && this.positionScores(q, k, positions, scale);
     const drop = (p: Tensor<"f32">) => dropout(p, attentionDropout, key);
     const onProbabilities = key && attentionDropout > 0 ? (drop as never) : undefined;
@@ -123,7 +130,8 @@ export class SelfAttention extends Module {
     const of = (layer: Linear) => splitHeads(unsqueeze(layer.forward(table), 0), numHeads); // [1, H, 2 span, Dh]
     const scores: Tensor<"f32">[] = [];
     if (positionTypes.includes("c2p")) {
-      const toPositions = matmul(q, of(this.posKeyProj ?? this.keyProj), { transposeB: true, scale }); // [B, H, T, 2 span]
+      // [B, H, T, 2 span]
+      const toPositions = matmul(q, of(this.posKeyProj ?? this.keyProj), { transposeB: true, scale });
       scores.push(takeAlong(toPositions, indices, -1));
     }
     if (positionTypes.includes("p2c")) {

@@ -1,10 +1,47 @@
 /**
- * DeBERTa v2 and v3: attention whose scores also compare content with relative positions. He et al. 2020, arXiv:2006.03654;
- * 2021, arXiv:2111.09543.
+ * DeBERTa v2 and v3: attention whose scores also compare content with relative positions. He et al. 2020,
+ * arXiv:2006.03654; 2021, arXiv:2111.09543.
  */
-import { activations, constantInit, dropout, Embedding, LayerNorm, Linear, Module, normalInit, Parameter } from "../../nn/index.ts";
-import { add, arange, cast, conv, logicalAnd, mul, type RandomKey, reshape, type Tensor, transpose, unsqueeze, withScope, zeros } from "../../tensor/index.ts";
-import { activation, anything, count, type Fields, flag, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import {
+  activations,
+  constantInit,
+  dropout,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+  Parameter,
+} from "../../nn/index.ts";
+import {
+  add,
+  arange,
+  cast,
+  conv,
+  logicalAnd,
+  mul,
+  type RandomKey,
+  reshape,
+  type Tensor,
+  transpose,
+  unsqueeze,
+  withScope,
+  zeros,
+} from "../../tensor/index.ts";
+import {
+  activation,
+  anything,
+  count,
+  type Fields,
+  flag,
+  number,
+  optional,
+  positive,
+  probability,
+  requireField,
+  size,
+  tokenId,
+} from "../config.ts";
 import type { Json } from "../labels.ts";
 import { debertaSequenceLoss } from "../losses.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
@@ -47,7 +84,9 @@ const fields: Fields<Omit<DebertaConfig, keyof LabelConfig>> = {
 };
 
 const words = (value: unknown): string[] =>
-  (Array.isArray(value) ? value.map(String) : typeof value === "string" ? value.split("|") : []).map((word) => word.trim().toLowerCase());
+  (Array.isArray(value) ? value.map(String) : typeof value === "string" ? value.split("|") : []).map((word) =>
+    word.trim().toLowerCase(),
+  );
 
 /** Lists may be one text with "|" between the words. */
 const modernize = (json: Json): Json => ({
@@ -117,12 +156,22 @@ class Convolution extends Module {
   }
 
   /** embedded, x: [B, T, D]; mask: [B, T, 1] of 0 and 1 -> [B, T, D] */
-  forward(embedded: Tensor<"f32">, x: Tensor<"f32">, mask: Tensor<"f32"> | undefined, key: RandomKey | undefined): Tensor<"f32"> {
+  forward(
+    embedded: Tensor<"f32">,
+    x: Tensor<"f32">,
+    mask: Tensor<"f32"> | undefined,
+    key: RandomKey | undefined,
+  ): Tensor<"f32"> {
     const { convolutionSize, convolutionGroups: groups, convolutionActivation, hiddenDropout } = this.config;
     const padding = Math.floor((convolutionSize - 1) / 2);
-    const made = transpose(conv(transpose(embedded, [0, 2, 1]), this.weight.value, this.bias.value, { padding, groups }), [0, 2, 1]);
+    const made = transpose(
+      conv(transpose(embedded, [0, 2, 1]), this.weight.value, this.bias.value, { padding, groups }),
+      [0, 2, 1],
+    );
     const visible = (y: Tensor<"f32">) => (mask ? mul(y, mask) : y);
-    return visible(this.layerNorm.forward(add(x, activations[convolutionActivation](dropout(visible(made), hiddenDropout, key)))));
+    return visible(
+      this.layerNorm.forward(add(x, activations[convolutionActivation](dropout(visible(made), hiddenDropout, key)))),
+    );
   }
 }
 
@@ -136,7 +185,15 @@ class Encoder extends Module {
   constructor(config: DebertaConfig, key: RandomKey) {
     super();
     const [layerKey, tableKey, convKey] = key.split(3);
-    const { numLayers, hiddenSize, initializerRange, relativeAttention, normalizesPositions, convolutionSize, layerNormEpsilon: epsilon } = config;
+    const {
+      numLayers,
+      hiddenSize,
+      initializerRange,
+      relativeAttention,
+      normalizesPositions,
+      convolutionSize,
+      layerNormEpsilon: epsilon,
+    } = config;
     this.layer = layerKey.split(numLayers).map((part) => new Layer(config, part));
     const table = { numEmbeddings: 2 * spanOf(config), embeddingDim: hiddenSize, init: normalInit(initializerRange) };
     if (relativeAttention) this.relEmbeddings = new Embedding(table, tableKey);
@@ -155,14 +212,32 @@ class Embeddings extends Module {
 
   constructor(config: DebertaConfig, key: RandomKey) {
     super();
-    const { vocabSize, hiddenSize, embeddingSize, maxPositionEmbeddings, typeVocabSize, padTokenId, initializerRange, positionBiasedInput } = config;
+    const {
+      vocabSize,
+      hiddenSize,
+      embeddingSize,
+      maxPositionEmbeddings,
+      typeVocabSize,
+      padTokenId,
+      initializerRange,
+      positionBiasedInput,
+    } = config;
     const [wordKey, positionKey, typeKey, projectKey] = key.split(4);
     const embeddingDim = embeddingSize ?? hiddenSize;
     const init = normalInit(initializerRange);
-    this.wordEmbeddings = new Embedding({ numEmbeddings: vocabSize, embeddingDim, paddingIndex: padTokenId, init }, wordKey);
-    if (positionBiasedInput) this.positionEmbeddings = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim, init }, positionKey);
-    if (typeVocabSize > 0) this.tokenTypeEmbeddings = new Embedding({ numEmbeddings: typeVocabSize, embeddingDim, init }, typeKey);
-    if (embeddingDim !== hiddenSize) this.embedProj = new Linear({ inFeatures: embeddingDim, outFeatures: hiddenSize, bias: false, init }, projectKey);
+    this.wordEmbeddings = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim, paddingIndex: padTokenId, init },
+      wordKey,
+    );
+    if (positionBiasedInput)
+      this.positionEmbeddings = new Embedding(
+        { numEmbeddings: maxPositionEmbeddings, embeddingDim, init },
+        positionKey,
+      );
+    if (typeVocabSize > 0)
+      this.tokenTypeEmbeddings = new Embedding({ numEmbeddings: typeVocabSize, embeddingDim, init }, typeKey);
+    if (embeddingDim !== hiddenSize)
+      this.embedProj = new Linear({ inFeatures: embeddingDim, outFeatures: hiddenSize, bias: false, init }, projectKey);
     this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon: config.layerNormEpsilon }, key);
   }
 
@@ -199,16 +274,25 @@ class DebertaEncoder extends TextEncoder {
     const { hiddenDropout } = this.config;
     const [batch, length] = inputIds.shape;
     const column = attentionMask && unsqueeze(cast(attentionMask, "f32"), 2); // [B, T, 1]
-    const mask = attentionMask && logicalAnd(reshape(attentionMask, [batch, 1, length, 1]), reshape(attentionMask, [batch, 1, 1, length]));
-    const embedded = withScope("embeddings", () => dropout(this.embeddings.forward(inputs, column), hiddenDropout, key?.fold(999)));
-    const table = relEmbeddings && (layerNorm ? layerNorm.forward(relEmbeddings.weight.value) : relEmbeddings.weight.value);
+    const mask =
+      attentionMask &&
+      logicalAnd(reshape(attentionMask, [batch, 1, length, 1]), reshape(attentionMask, [batch, 1, 1, length]));
+    const embedded = withScope("embeddings", () =>
+      dropout(this.embeddings.forward(inputs, column), hiddenDropout, key?.fold(999)),
+    );
+    const table =
+      relEmbeddings && (layerNorm ? layerNorm.forward(relEmbeddings.weight.value) : relEmbeddings.weight.value);
     const rows = table && positionRows(length, this.config);
     const hiddenStates = [embedded]; // [B, T, D]
     for (const [i, layer] of layers.entries()) {
       const own = key?.fold(i);
       const positions = table && rows && { table: dropout(table, hiddenDropout, own?.fold(3)), rows };
       const made = withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, positions, key: own }));
-      hiddenStates.push(i === 0 && convolution ? withScope("conv", () => convolution.forward(embedded, made, column, own?.fold(4))) : made);
+      hiddenStates.push(
+        i === 0 && convolution
+          ? withScope("conv", () => convolution.forward(embedded, made, column, own?.fold(4)))
+          : made,
+      );
     }
     return { lastHiddenState: hiddenStates[layers.length], hiddenStates };
   }
@@ -225,7 +309,10 @@ class PooledClassifier extends Module implements Head {
     super();
     const [denseKey, classifierKey] = key.split(2);
     const { hiddenSize, initializerRange, labels } = config;
-    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) }, denseKey);
+    this.dense = new Linear(
+      { inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initializerRange) },
+      denseKey,
+    );
     this.classifier = new LinearHead({ ...config, outputs: labels.length, of: "pooled" }, classifierKey);
     this.config = config;
   }
@@ -233,7 +320,10 @@ class PooledClassifier extends Module implements Head {
   forward(output: EncoderOutput, { key }: RunOptions): Tensor<"f32"> {
     const { poolerActivation, poolerDropout } = this.config;
     const first = dropout(firstToken(output.lastHiddenState), poolerDropout, key?.fold(1002));
-    return this.classifier.forward({ ...output, poolerOutput: activations[poolerActivation](this.dense.forward(first)) }, { key });
+    return this.classifier.forward(
+      { ...output, poolerOutput: activations[poolerActivation](this.dense.forward(first)) },
+      { key },
+    );
   }
 }
 
@@ -256,11 +346,23 @@ export const deberta = encoderFamily<DebertaConfig>({
   prefix: "deberta",
   fields,
   modernize,
-  writeJson: ({ normalizes_positions: isNormal, ...json }) => ({ ...json, norm_rel_ebd: isNormal ? "layer_norm" : "none" }),
-  ignored: ({ task }) => (task === "masked-lm" ? /position_ids$|position_embeddings|mask_predictions.*/ : /position_ids$|position_embeddings/),
+  writeJson: ({ normalizes_positions: isNormal, ...json }) => ({
+    ...json,
+    norm_rel_ebd: isNormal ? "layer_norm" : "none",
+  }),
+  ignored: ({ task }) =>
+    task === "masked-lm" ? /position_ids$|position_embeddings|mask_predictions.*/ : /position_ids$|position_embeddings/,
   check: ({ hiddenSize, numHeads, relativeAttention, positionBuckets }) => {
-    requireField("DebertaV2Config", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
-    requireField("DebertaV2Config", !relativeAttention || positionBuckets !== 1, "positionBuckets of at least 2", positionBuckets);
+    requireField("DebertaV2Config", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      hiddenSize,
+      numHeads,
+    ]);
+    requireField(
+      "DebertaV2Config",
+      !relativeAttention || positionBuckets !== 1,
+      "positionBuckets of at least 2",
+      positionBuckets,
+    );
   },
   encoder: (config, key) => new DebertaEncoder(config, key),
   heads: {
@@ -268,14 +370,24 @@ export const deberta = encoderFamily<DebertaConfig>({
       const { isLegacy, hiddenSize, embeddingSize, layerNormEpsilon: epsilon, tieWordEmbeddings } = config;
       const width = isLegacy ? (embeddingSize ?? hiddenSize) : hiddenSize;
       const isTied = !isLegacy || tieWordEmbeddings;
-      return new MaskedLMHead({ ...config, embeddingSize: width, epsilon, isTied, keys: isLegacy ? legacyKeys : newKeys }, table, key);
+      return new MaskedLMHead(
+        { ...config, embeddingSize: width, epsilon, isTied, keys: isLegacy ? legacyKeys : newKeys },
+        table,
+        key,
+      );
     },
     sequence: (config, key) => new PooledClassifier(config, key),
     token: (config, key) => new LinearHead({ ...config, outputs: config.labels.length, of: "tokens" }, key),
-    question: (config, key) => new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
+    question: (config, key) =>
+      new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
   },
   poolsForSequence: false,
   sequenceLoss: debertaSequenceLoss,
   tied: ({ isLegacy }): Readonly<Record<string, string>> =>
-    isLegacy ? { "cls.predictions.decoder.weight": "deberta.embeddings.word_embeddings.weight", "cls.predictions.decoder.bias": "cls.predictions.bias" } : {},
+    isLegacy
+      ? {
+          "cls.predictions.decoder.weight": "deberta.embeddings.word_embeddings.weight",
+          "cls.predictions.decoder.bias": "cls.predictions.bias",
+        }
+      : {},
 });

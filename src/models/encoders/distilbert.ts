@@ -3,7 +3,14 @@ import { Module, normalInit, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, number, probability, requireField, size, tokenId } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
-import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEmbeddings, TextEncoder } from "./encoder.ts";
+import {
+  type EncoderConfig,
+  type EncoderInputs,
+  type EncoderOutput,
+  keyMask,
+  TextEmbeddings,
+  TextEncoder,
+} from "./encoder.ts";
 import { encoderFamily } from "./family.ts";
 import { FirstTokenHead, LinearHead, MaskedLMHead } from "./heads.ts";
 
@@ -51,7 +58,8 @@ class Layers extends Module {
   constructor(config: DistilBertConfig, key: RandomKey) {
     super();
     const { numLayers, initializerRange } = config;
-    const make = (part: RandomKey) => new TransformerLayer({ ...config, epsilon: EPSILON, init: normalInit(initializerRange), keys: layerKeys }, part);
+    const make = (part: RandomKey) =>
+      new TransformerLayer({ ...config, epsilon: EPSILON, init: normalInit(initializerRange), keys: layerKeys }, part);
     this.layer = key.split(numLayers).map(make);
   }
 }
@@ -63,7 +71,10 @@ class DistilBertEncoder extends TextEncoder {
   constructor(config: DistilBertConfig, key: RandomKey) {
     super();
     const [embeddingKey, layerKey] = key.split(2);
-    this.embeddings = new TextEmbeddings({ ...config, width: config.hiddenSize, epsilon: EPSILON, dropout: config.hiddenDropout }, embeddingKey);
+    this.embeddings = new TextEmbeddings(
+      { ...config, width: config.hiddenSize, epsilon: EPSILON, dropout: config.hiddenDropout },
+      embeddingKey,
+    );
     this.transformer = new Layers(config, layerKey);
   }
 
@@ -72,16 +83,24 @@ class DistilBertEncoder extends TextEncoder {
   }
 
   encode({ key, ...inputs }: EncoderInputs & RunOptions): EncoderOutput {
-    const hiddenStates = [withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) }))]; // [B, T, D]
+    // [B, T, D]
+    const hiddenStates = [withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) }))];
     const mask = keyMask(inputs.attentionMask);
     for (const [i, layer] of this.transformer.layer.entries()) {
-      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output));
+      hiddenStates.push(
+        withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output),
+      );
     }
     return { lastHiddenState: hiddenStates[hiddenStates.length - 1], hiddenStates };
   }
 }
 
-const keys = { dense: "vocab_transform", norm: "vocab_layer_norm", decoder: "vocab_projector", bias: "vocab_projector.bias" };
+const keys = {
+  dense: "vocab_transform",
+  norm: "vocab_layer_norm",
+  decoder: "vocab_projector",
+  bias: "vocab_projector.bias",
+};
 
 export const distilbert = encoderFamily<DistilBertConfig & EncoderConfig>({
   modelType: "distilbert",
@@ -90,11 +109,18 @@ export const distilbert = encoderFamily<DistilBertConfig & EncoderConfig>({
   aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
   fields: fields as Fields<Omit<DistilBertConfig & EncoderConfig, keyof LabelConfig>>,
   check: ({ hiddenSize, numHeads }) =>
-    requireField("DistilBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]),
+    requireField("DistilBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      hiddenSize,
+      numHeads,
+    ]),
   encoder: (config, key) => new DistilBertEncoder(config, key),
   heads: {
     maskedLM: (config, words, key) =>
-      new MaskedLMHead({ ...config, embeddingSize: config.hiddenSize, epsilon: EPSILON, isTied: config.tieWordEmbeddings, keys }, words, key),
+      new MaskedLMHead(
+        { ...config, embeddingSize: config.hiddenSize, epsilon: EPSILON, isTied: config.tieWordEmbeddings, keys },
+        words,
+        key,
+      ),
     sequence: (config, key) =>
       new FirstTokenHead(
         {
@@ -107,8 +133,13 @@ export const distilbert = encoderFamily<DistilBertConfig & EncoderConfig>({
         },
         key,
       ),
-    token: (config, key) => new LinearHead({ ...config, classifierDropout: null, outputs: config.labels.length, of: "tokens" }, key),
-    question: (config, key) => new LinearHead({ ...config, classifierDropout: config.questionDropout, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
+    token: (config, key) =>
+      new LinearHead({ ...config, classifierDropout: null, outputs: config.labels.length, of: "tokens" }, key),
+    question: (config, key) =>
+      new LinearHead(
+        { ...config, classifierDropout: config.questionDropout, outputs: 2, of: "tokens", name: "qa_outputs" },
+        key,
+      ),
   },
   poolsForSequence: false,
   tied: () => ({ "vocab_projector.weight": "distilbert.embeddings.word_embeddings.weight" }),

@@ -1,5 +1,13 @@
 import { OptionError } from "../../ir/index.ts";
-import { type Activation, dropout, Embedding, LayerNorm, type LayerNormConfig, Module, normalInit } from "../../nn/index.ts";
+import {
+  type Activation,
+  dropout,
+  Embedding,
+  LayerNorm,
+  type LayerNormConfig,
+  Module,
+  normalInit,
+} from "../../nn/index.ts";
 import { add, arange, type RandomKey, reshape, type Tensor, zeros } from "../../tensor/index.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 
@@ -49,7 +57,8 @@ export abstract class TextEncoder extends Module {
 }
 
 /** bool [B, 1, 1, T]: the keys that all queries may see. */
-export const keyMask = (mask: Tensor<"bool"> | undefined): Tensor<"bool"> | undefined => mask && reshape(mask, [mask.shape[0], 1, 1, mask.shape[1]]);
+export const keyMask = (mask: Tensor<"bool"> | undefined): Tensor<"bool"> | undefined =>
+  mask && reshape(mask, [mask.shape[0], 1, 1, mask.shape[1]]);
 
 export interface TextEmbeddingsConfig extends Required<Omit<LayerNormConfig, "width">> {
   vocabSize: number;
@@ -65,7 +74,9 @@ export interface TextEmbeddingsConfig extends Required<Omit<LayerNormConfig, "wi
   initializerRange: number;
 }
 
-/** Embeddings of words, positions and segments, added and normalised. Devlin et al. 2018, arXiv:1810.04805, figure 2. */
+/**
+ * Embeddings of words, positions and segments, added and normalised. Devlin et al. 2018, arXiv:1810.04805, figure 2.
+ */
 export class TextEmbeddings extends Module {
   readonly wordEmbeddings: Embedding; //       [V, E]
   readonly positionEmbeddings?: Embedding; //  [P, E]
@@ -76,19 +87,37 @@ export class TextEmbeddings extends Module {
 
   constructor(config: TextEmbeddingsConfig, key: RandomKey) {
     super();
-    const { vocabSize, width, maxPositionEmbeddings, typeVocabSize, padTokenId, epsilon, initializerRange, firstPosition = 0 } = config;
+    const {
+      vocabSize,
+      width,
+      maxPositionEmbeddings,
+      typeVocabSize,
+      padTokenId,
+      epsilon,
+      initializerRange,
+      firstPosition = 0,
+    } = config;
     const [wordKey, positionKey, typeKey, normKey] = key.split(4);
     const table = (rows: number, part: RandomKey, paddingIndex?: number | null) =>
-      new Embedding({ numEmbeddings: rows, embeddingDim: width, init: normalInit(initializerRange), paddingIndex }, part);
+      new Embedding(
+        { numEmbeddings: rows, embeddingDim: width, init: normalInit(initializerRange), paddingIndex },
+        part,
+      );
     this.config = config;
     this.wordEmbeddings = table(vocabSize, wordKey, padTokenId);
-    if (maxPositionEmbeddings) this.positionEmbeddings = table(maxPositionEmbeddings, positionKey, firstPosition > 0 ? padTokenId : undefined);
+    if (maxPositionEmbeddings)
+      this.positionEmbeddings = table(maxPositionEmbeddings, positionKey, firstPosition > 0 ? padTokenId : undefined);
     if (typeVocabSize) this.tokenTypeEmbeddings = table(typeVocabSize, typeKey);
     this.layerNorm = new LayerNorm({ width, epsilon }, normKey);
   }
 
   /** -> [B, T, E]. @throws OptionError when the text is longer than there are positions */
-  forward({ inputIds, tokenTypeIds, positions, key }: EncoderInputs & RunOptions & { positions?: Tensor<"i32"> }): Tensor<"f32"> {
+  forward({
+    inputIds,
+    tokenTypeIds,
+    positions,
+    key,
+  }: EncoderInputs & RunOptions & { positions?: Tensor<"i32"> }): Tensor<"f32"> {
     const { positionEmbeddings, tokenTypeEmbeddings } = this;
     const { maxPositionEmbeddings = Number.POSITIVE_INFINITY, firstPosition = 0, dropout: probability } = this.config;
     const length = inputIds.shape[1];

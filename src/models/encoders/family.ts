@@ -1,7 +1,18 @@
 /** The classes of an encoder family: its base model and one for each head. */
 
 import type { Embedding } from "../../nn/index.ts";
-import { cast, div, mean, mul, type RandomKey, reshape, slice, sum, type Tensor, withScope } from "../../tensor/index.ts";
+import {
+  cast,
+  div,
+  mean,
+  mul,
+  type RandomKey,
+  reshape,
+  slice,
+  sum,
+  type Tensor,
+  withScope,
+} from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
 import { type ConfigKeys, type Family, POSITION_IDS, untiedWords } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
@@ -51,11 +62,11 @@ export interface EncoderFamily<C extends EncoderConfig> {
 }
 
 /** An encoder with a head, or without one. */
-abstract class EncoderTaskModel<O extends object, L extends object = { labels: Tensor<"i32"> }, C extends EncoderConfig = EncoderConfig> extends TaskModel<
-  EncoderInputs,
-  O,
-  L
-> {
+abstract class EncoderTaskModel<
+  O extends object,
+  L extends object = { labels: Tensor<"i32"> },
+  C extends EncoderConfig = EncoderConfig,
+> extends TaskModel<EncoderInputs, O, L> {
   readonly encoder: TextEncoder;
   readonly head?: Head;
   readonly config: C;
@@ -65,7 +76,13 @@ abstract class EncoderTaskModel<O extends object, L extends object = { labels: T
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
   protected readonly family: EncoderFamily<C>;
 
-  constructor(family: EncoderFamily<C>, config: C, architecture: string, key: RandomKey, makeHead?: (config: C, words: Embedding, key: RandomKey) => Head) {
+  constructor(
+    family: EncoderFamily<C>,
+    config: C,
+    architecture: string,
+    key: RandomKey,
+    makeHead?: (config: C, words: Embedding, key: RandomKey) => Head,
+  ) {
     super();
     const [encoderKey, headKey] = key.split(2);
     const isBase = makeHead === undefined;
@@ -86,7 +103,10 @@ abstract class EncoderTaskModel<O extends object, L extends object = { labels: T
   /** Hidden states, and the head's logits. */
   protected run(inputs: EncoderInputs & RunOptions): Logits {
     const output = this.encode(inputs);
-    return { logits: withScope("head", () => (this.head as Head).forward(output, inputs)), hiddenStates: output.hiddenStates };
+    return {
+      logits: withScope("head", () => (this.head as Head).forward(output, inputs)),
+      hiddenStates: output.hiddenStates,
+    };
   }
 }
 
@@ -100,7 +120,9 @@ export class EncoderModel extends EncoderTaskModel<EncoderOutput> {
 
   /** There is none: train a model with a head. */
   loss(): never {
-    throw new TypeError(`${this.architecture} has no loss: load the checkpoint for a task, such as { task: "sequence-classification", head: "new" }`);
+    throw new TypeError(
+      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "sequence-classification", head: "new" }`,
+    );
   }
 }
 
@@ -179,11 +201,27 @@ export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>)
   const { modelType, className, prefix, fields, heads } = family;
   const classes = {
     [`${className}ForMaskedLM`]: { task: "masked-lm", model: MaskedLM, head: heads.maskedLM },
-    [`${className}ForSequenceClassification`]: { task: "sequence-classification", model: SequenceClassifier, head: withoutWords(heads.sequence) },
-    [`${className}ForTokenClassification`]: { task: "token-classification", model: TokenClassifier, head: withoutWords(heads.token) },
-    [`${className}ForQuestionAnswering`]: { task: "question-answering", model: QuestionAnswerer, head: withoutWords(heads.question) },
+    [`${className}ForSequenceClassification`]: {
+      task: "sequence-classification",
+      model: SequenceClassifier,
+      head: withoutWords(heads.sequence),
+    },
+    [`${className}ForTokenClassification`]: {
+      task: "token-classification",
+      model: TokenClassifier,
+      head: withoutWords(heads.token),
+    },
+    [`${className}ForQuestionAnswering`]: {
+      task: "question-answering",
+      model: QuestionAnswerer,
+      head: withoutWords(heads.question),
+    },
     ...(heads.replaced && {
-      [`${className}ForPreTraining`]: { task: "replaced-token-detection", model: ReplacedTokenDetector, head: withoutWords(heads.replaced) },
+      [`${className}ForPreTraining`]: {
+        task: "replaced-token-detection",
+        model: ReplacedTokenDetector,
+        head: withoutWords(heads.replaced),
+      },
     }),
     [`${className}Model`]: { task: "feature-extraction", model: EncoderModel, head: undefined },
   } as const;
@@ -194,15 +232,29 @@ export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>)
     create: (architecture, path, json, key) => {
       const modern = family.modernize?.(json) ?? json;
       const plain = fields as unknown as Fields<object>;
-      const config = { ...makeConfig<object>(`${className}Config`, plain, fromJson<object>(path, modern, plain)), ...labelsFromJson(path, json) } as C;
+      const config = {
+        ...makeConfig<object>(`${className}Config`, plain, fromJson<object>(path, modern, plain)),
+        ...labelsFromJson(path, json),
+      } as C;
       family.check?.(config);
       const { model: Class, head } = classes[architecture];
-      return new (Class as unknown as new (...args: unknown[]) => PretrainedModel)(family, config, architecture, key, head);
+      return new (Class as unknown as new (...args: unknown[]) => PretrainedModel)(
+        family,
+        config,
+        architecture,
+        key,
+        head,
+      );
     },
     configKeys: {
       fields,
       aliases: family.aliases,
-      supported: { is_decoder: [false], add_cross_attention: [false], position_embedding_type: ["absolute"], ...family.supported },
+      supported: {
+        is_decoder: [false],
+        add_cross_attention: [false],
+        position_embedding_type: ["absolute"],
+        ...family.supported,
+      },
       training: family.training,
       rope: family.rope,
     },
@@ -211,7 +263,8 @@ export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>)
       return { ...(family.writeJson?.(json) ?? json), ...labelsToJson(config as LabelConfig) };
     },
     ignored: family.ignored === null ? undefined : (family.ignored ?? POSITION_IDS),
-    tied: ({ config, task }) => (task === "masked-lm" && (config as C).tieWordEmbeddings ? family.tied(config as C) : {}),
+    tied: ({ config, task }) =>
+      task === "masked-lm" && (config as C).tieWordEmbeddings ? family.tied(config as C) : {},
     untie: untiedWords,
   };
 }

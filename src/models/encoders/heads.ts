@@ -1,5 +1,18 @@
-/** The heads of encoders: from hidden states to the logits of a task, and the losses that transformers defines for them. */
-import { type Activation, activations, constantInit, dropout, type Embedding, LayerNorm, Linear, Module, normalInit, Parameter } from "../../nn/index.ts";
+/**
+ * The heads of encoders: from hidden states to the logits of a task, and the losses that transformers defines for them.
+ */
+import {
+  type Activation,
+  activations,
+  constantInit,
+  dropout,
+  type Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+  Parameter,
+} from "../../nn/index.ts";
 import { add, matmul, type RandomKey, reshape, slice, type Tensor } from "../../tensor/index.ts";
 import type { RunOptions } from "../model.ts";
 import type { EncoderConfig, EncoderInputs, EncoderOutput } from "./encoder.ts";
@@ -60,7 +73,9 @@ export class MaskedLMHead extends Module implements Head {
   /** -> [B, T, V] */
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
     const x = this.norm.forward(activations[this.activation](this.dense.forward(lastHiddenState)));
-    return this.decoder ? this.decoder.forward(x) : add(matmul(x, this.words.weight.value, { transposeB: true }), (this.bias as Parameter).value);
+    return this.decoder
+      ? this.decoder.forward(x)
+      : add(matmul(x, this.words.weight.value, { transposeB: true }), (this.bias as Parameter).value);
   }
 }
 
@@ -78,7 +93,10 @@ export class LinearHead extends Module implements Head {
     super();
     const { hiddenSize, outputs, of, name = "classifier", hiddenDropout, classifierDropout, initializerRange } = config;
     this.checkpointKeys = { classifier: name };
-    this.classifier = new Linear({ inFeatures: hiddenSize, outFeatures: outputs, init: normalInit(initializerRange) }, key);
+    this.classifier = new Linear(
+      { inFeatures: hiddenSize, outFeatures: outputs, init: normalInit(initializerRange) },
+      key,
+    );
     this.of = of;
     this.dropout = classifierDropout ?? hiddenDropout;
   }
@@ -97,13 +115,22 @@ export class FirstTokenHead extends Module implements Head {
   private readonly config: { before: number; after: number };
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
-  /** @param keys the checkpoint's names of dense and outProj; @param dropsFirst whether there is dropout in front of dense too */
+  /**
+   * @param keys the checkpoint's names of dense and outProj; @param dropsFirst whether there is dropout in front of
+   * dense too
+   */
   constructor(
-    config: ClassifierConfig & { outputs: number; activation: Activation; keys: { dense: string; outProj: string }; dropsFirst: boolean },
+    config: ClassifierConfig & {
+      outputs: number;
+      activation: Activation;
+      keys: { dense: string; outProj: string };
+      dropsFirst: boolean;
+    },
     key: RandomKey,
   ) {
     super();
-    const { hiddenSize, outputs, activation, keys, dropsFirst, hiddenDropout, classifierDropout, initializerRange } = config;
+    const { hiddenSize, outputs, activation, keys, dropsFirst, hiddenDropout, classifierDropout, initializerRange } =
+      config;
     const [denseKey, outKey] = key.split(2);
     const init = normalInit(initializerRange);
     const probability = classifierDropout ?? hiddenDropout;

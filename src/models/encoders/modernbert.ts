@@ -1,6 +1,6 @@
 /**
- * ModernBERT: an encoder with rotary positions, gated feed-forward layers, no biases, and a window in two of three layers.
- * Warner et al. 2024, arXiv:2412.13663.
+ * ModernBERT: an encoder with rotary positions, gated feed-forward layers, no biases, and a window in two of three
+ * layers. Warner et al. 2024, arXiv:2412.13663.
  */
 import {
   type Activation,
@@ -31,7 +31,21 @@ import {
   unsqueeze,
   withScope,
 } from "../../tensor/index.ts";
-import { activation, anything, choice, type Fields, flag, list, number, optional, positive, probability, requireField, size, tokenId } from "../config.ts";
+import {
+  activation,
+  anything,
+  choice,
+  type Fields,
+  flag,
+  list,
+  number,
+  optional,
+  positive,
+  probability,
+  requireField,
+  size,
+  tokenId,
+} from "../config.ts";
 import { ropeByLayerFromJson } from "../decoders/rope.ts";
 import type { Json } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
@@ -86,7 +100,10 @@ const fields: Fields<Omit<ModernBertConfig, keyof LabelConfig>> = {
   classifierPooling: choice("classifier_pooling", ["cls", "mean"], "cls"),
   localAttention: size("local_attention", 128),
   layerTypes: optional(list<LayerType>(choice("layer_types", layerTypes, "full_attention"), [])),
-  rope: anything("rope_parameters", { full_attention: { rope_theta: GLOBAL_THETA }, sliding_attention: { rope_theta: LOCAL_THETA } }),
+  rope: anything("rope_parameters", {
+    full_attention: { rope_theta: GLOBAL_THETA },
+    sliding_attention: { rope_theta: LOCAL_THETA },
+  }),
   padTokenId: tokenId("pad_token_id", 50283),
   tieWordEmbeddings: flag("tie_word_embeddings", true),
 };
@@ -118,7 +135,10 @@ class Attention extends Module {
     super();
     const [inKey, outKey] = key.split(2);
     const { hiddenSize: width, attentionBias: bias, initializerRange } = config;
-    this.wqkv = new Linear({ inFeatures: width, outFeatures: 3 * width, bias, init: normalInit(initializerRange) }, inKey);
+    this.wqkv = new Linear(
+      { inFeatures: width, outFeatures: 3 * width, bias, init: normalInit(initializerRange) },
+      inKey,
+    );
     this.wo = new Linear({ inFeatures: width, outFeatures: width, bias, init: normalInit(initializerRange) }, outKey);
     this.config = config;
     this.type = type;
@@ -130,7 +150,11 @@ class Attention extends Module {
     const [batch, length] = x.shape;
     const { cos, sin } = angles[this.type];
     const turned = (y: Tensor<"f32">) =>
-      reshape(rotaryEmbedding(reshape(y, [batch, length, numHeads, hiddenSize / numHeads]), cos, sin), [batch, length, hiddenSize]);
+      reshape(rotaryEmbedding(reshape(y, [batch, length, numHeads, hiddenSize / numHeads]), cos, sin), [
+        batch,
+        length,
+        hiddenSize,
+      ]);
     const [q, k, v] = split(this.wqkv.forward(x), 3);
     const slidingWindow = this.type === "sliding_attention" ? Math.floor(localAttention / 2) + 1 : undefined;
     const options = { numHeads, mask, slidingWindow, key, dropoutProbability: attentionDropout };
@@ -148,8 +172,14 @@ class FeedForward extends Module {
     super();
     const [inKey, outKey] = key.split(2);
     const { hiddenSize, intermediateSize, mlpBias: bias, initializerRange } = config;
-    this.wi = new Linear({ inFeatures: hiddenSize, outFeatures: 2 * intermediateSize, bias, init: normalInit(initializerRange) }, inKey);
-    this.wo = new Linear({ inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init: normalInit(initializerRange) }, outKey);
+    this.wi = new Linear(
+      { inFeatures: hiddenSize, outFeatures: 2 * intermediateSize, bias, init: normalInit(initializerRange) },
+      inKey,
+    );
+    this.wo = new Linear(
+      { inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init: normalInit(initializerRange) },
+      outKey,
+    );
     this.config = config;
   }
 
@@ -198,7 +228,10 @@ class Embeddings extends Module {
   constructor(config: ModernBertConfig, key: RandomKey) {
     super();
     const { vocabSize, hiddenSize, padTokenId: paddingIndex, initializerRange } = config;
-    this.tokEmbeddings = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initializerRange) }, key);
+    this.tokEmbeddings = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initializerRange) },
+      key,
+    );
     this.norm = newNorm(config, key);
   }
 }
@@ -229,12 +262,17 @@ class ModernBertEncoder extends TextEncoder {
   encode({ inputIds, attentionMask, key }: EncoderInputs & RunOptions): EncoderOutput {
     const { tokEmbeddings, norm } = this.embeddings;
     const positions = arange(inputIds.shape[1]);
-    const angles = { full_attention: this.rotary.full_attention.angles(positions), sliding_attention: this.rotary.sliding_attention.angles(positions) };
+    const angles = {
+      full_attention: this.rotary.full_attention.angles(positions),
+      sliding_attention: this.rotary.sliding_attention.angles(positions),
+    };
     const embedded = withScope("embeddings", () => norm.forward(tokEmbeddings.forward(inputIds))); // [B, T, D]
     const hiddenStates = [dropout(embedded, this.config.embeddingDropout, key?.fold(999))];
     const mask = keyMask(attentionMask);
     for (const [i, layer] of this.layers.entries()) {
-      hiddenStates.push(withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { mask, angles, key: key?.fold(i) })));
+      hiddenStates.push(
+        withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { mask, angles, key: key?.fold(i) })),
+      );
     }
     hiddenStates[this.layers.length] = this.finalNorm.forward(hiddenStates[this.layers.length]);
     return { lastHiddenState: hiddenStates[this.layers.length], hiddenStates };
@@ -268,7 +306,10 @@ class Decoder extends Module implements Head {
     const { vocabSize, hiddenSize, decoderBias: bias, tieWordEmbeddings, initializerRange } = config;
     const [headKey, decoderKey] = key.split(2);
     this.head = new PredictionHead(config, headKey);
-    this.decoder = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias, init: normalInit(initializerRange) }, decoderKey);
+    this.decoder = new Linear(
+      { inFeatures: hiddenSize, outFeatures: vocabSize, bias, init: normalInit(initializerRange) },
+      decoderKey,
+    );
     if (tieWordEmbeddings) Object.assign(this.decoder, { weight: words.weight });
   }
 
@@ -286,13 +327,21 @@ class Classifier extends Module implements Head {
     super();
     const [headKey, classifierKey] = key.split(2);
     this.head = new PredictionHead(config, headKey);
-    this.classifier = new Linear({ inFeatures: config.hiddenSize, outFeatures: config.outputs, init: normalInit(config.initializerRange) }, classifierKey);
+    this.classifier = new Linear(
+      { inFeatures: config.hiddenSize, outFeatures: config.outputs, init: normalInit(config.initializerRange) },
+      classifierKey,
+    );
     this.config = config;
   }
 
   forward({ lastHiddenState }: EncoderOutput, { attentionMask, key }: EncoderInputs & RunOptions): Tensor<"f32"> {
     const { of, classifierPooling, classifierDropout } = this.config;
-    const pooled = of === "tokens" ? lastHiddenState : classifierPooling === "cls" ? firstToken(lastHiddenState) : meanOf(lastHiddenState, attentionMask);
+    const pooled =
+      of === "tokens"
+        ? lastHiddenState
+        : classifierPooling === "cls"
+          ? firstToken(lastHiddenState)
+          : meanOf(lastHiddenState, attentionMask);
     return this.classifier.forward(dropout(this.head.forward(pooled), classifierDropout ?? 0, key?.fold(1000)));
   }
 }
@@ -314,7 +363,10 @@ export const modernbert = encoderFamily<ModernBertConfig & EncoderConfig>({
   rope: {},
   supported: { sparse_prediction: [false] },
   check: ({ hiddenSize, numHeads, layerTypes: types, numLayers }) => {
-    requireField("ModernBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+    requireField("ModernBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      hiddenSize,
+      numHeads,
+    ]);
     requireField("ModernBertConfig", types?.length === numLayers, `layerTypes for ${numLayers} layers`, types);
   },
   encoder: (config, key) => new ModernBertEncoder(config, key),

@@ -14,10 +14,14 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const weightNames = async (file: string) => parseModel(await readBytes(join(folder, file))).graph?.initializer.map(({ name }) => name) ?? [];
+const weightNames = async (file: string) =>
+  parseModel(await readBytes(join(folder, file))).graph?.initializer.map(({ name }) => name) ?? [];
 
 test("weights have their checkpoint keys, whoever asked a part of the model for its names before", async () => {
-  const model = fromConfig({ model_type: "gpt2", n_embd: 8, n_layer: 3, n_head: 2, vocab_size: 11, n_positions: 6 }, { task: "causal-lm" });
+  const model = fromConfig(
+    { model_type: "gpt2", n_embd: 8, n_layer: 3, n_head: 2, vocab_size: 11, n_positions: 6 },
+    { task: "causal-lm" },
+  );
   const keys = [...model.namedState().keys()];
   for (const part of Object.values(model)) part?.namedState?.();
   for (const part of Object.values(model)) for (const block of part?.h ?? []) block.namedState();
@@ -29,9 +33,16 @@ test("weights have their checkpoint keys, whoever asked a part of the model for 
 
 test("variables without a name get one each", async () => {
   const [a, b] = [1, 2].map((value) => new Variable({ dtype: "f32", shape: [1] }, Float32Array.of(value)));
-  await exportOnnx(join(folder, "product.onnx"), ({ x }) => ({ y: mul(mul(x, a.value), b.value) }), { x: { dtype: "f32", shape: [1] } });
+  await exportOnnx(join(folder, "product.onnx"), ({ x }) => ({ y: mul(mul(x, a.value), b.value) }), {
+    x: { dtype: "f32", shape: [1] },
+  });
   expect(await weightNames("product.onnx")).toEqual(["weight_0", "weight_1"]);
   const names = new Map([["weight_0", b]]);
-  await exportOnnx(join(folder, "product.onnx"), ({ x }) => ({ y: mul(mul(x, a.value), b.value) }), { x: { dtype: "f32", shape: [1] } }, { names });
+  await exportOnnx(
+    join(folder, "product.onnx"),
+    ({ x }) => ({ y: mul(mul(x, a.value), b.value) }),
+    { x: { dtype: "f32", shape: [1] } },
+    { names },
+  );
   expect((await weightNames("product.onnx")).sort()).toEqual(["weight_0", "weight_1"]);
 });

@@ -17,14 +17,18 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const i64 = (values: readonly number[], shape: readonly number[]) => new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape as number[]);
+const i64 = (values: readonly number[], shape: readonly number[]) =>
+  new ort.Tensor("int64", BigInt64Array.from(values, BigInt), shape as number[]);
 type Packed = { dtype: string; shape: number[]; data: number[] };
-const fed = ({ dtype, shape, data }: Packed) => (dtype === "f32" ? new ort.Tensor("float32", Float32Array.from(data), shape) : i64(data, shape));
+const fed = ({ dtype, shape, data }: Packed) =>
+  dtype === "f32" ? new ort.Tensor("float32", Float32Array.from(data), shape) : i64(data, shape);
 
 /** Those whose decoders read images in a text, or whose runs have inputs that a file has no place for. */
 const others = /^(llava|qwen2-vl|classic)/;
 const only = process.env.KINDLING_MODELS?.split(",");
-const names = readdirSync(goldenModels).filter((name) => !others.test(name) && (!only || only.some((part) => name.startsWith(part))));
+const names = readdirSync(goldenModels).filter(
+  (name) => !others.test(name) && (!only || only.some((part) => name.startsWith(part))),
+);
 
 describe.each(names)("%s", (name) => {
   test("runs in ONNX Runtime", async () => {
@@ -33,7 +37,9 @@ describe.each(names)("%s", (name) => {
     const [{ inputs, outputs }] = runs;
     const size = (inputs.pixel_values?.shape.slice(2) ?? undefined) as [number, number] | undefined;
     const files = await exportModel(model, folder, { imageSize: size, externalData: name.length % 2 === 0 });
-    const sessions = await Promise.all(files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })));
+    const sessions = await Promise.all(
+      files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })),
+    );
     const given = (session: ort.InferenceSession, more: Record<string, ort.Tensor> = {}) =>
       Object.fromEntries(session.inputNames.map((input) => [input, more[input] ?? feed(input, inputs)]));
     let found = await sessions[0].run(given(sessions[0]));
@@ -41,7 +47,10 @@ describe.each(names)("%s", (name) => {
       const decoder: Record<string, ort.Tensor> = { encoder_hidden_states: found.last_hidden_state };
       const written = inputs.decoder_input_ids ?? inputs.input_ids;
       if (inputs.input_ids && !inputs.pixel_values) decoder.encoder_attention_mask = feed("attention_mask", inputs);
-      found = { ...(await sessions[1].run(given(sessions[1], { ...decoder, input_ids: fed(written) }))), encoder_last_hidden_state: found.last_hidden_state };
+      found = {
+        ...(await sessions[1].run(given(sessions[1], { ...decoder, input_ids: fed(written) }))),
+        encoder_last_hidden_state: found.last_hidden_state,
+      };
     }
     let compared = 0;
     for (const [path, expected] of Object.entries(outputs)) {
@@ -49,7 +58,12 @@ describe.each(names)("%s", (name) => {
       if (!output) continue;
       expect([path, output.dims]).toEqual([path, expected.shape]);
       const counts = isCounted(inputs, expected.shape);
-      expectClose(path, Float32Array.from(output.data as Float32Array).filter(counts), expected.data.filter(counts), 1e-4);
+      expectClose(
+        path,
+        Float32Array.from(output.data as Float32Array).filter(counts),
+        expected.data.filter(counts),
+        1e-4,
+      );
       compared++;
     }
     expect(compared).toBeGreaterThan(0);
@@ -67,10 +81,16 @@ async function expectReadBack(model: PretrainedModel, source: string): Promise<v
   const other: string[] = [];
   for (const [name, parameter] of model.namedParameters()) {
     const [found, expected] = await Promise.all([stored.get(name), parameter].map((each) => each?.value.read()));
-    if (found === undefined || Buffer.compare(bytesOf(found), bytesOf(expected as Float32Array)) !== 0) other.push(name);
+    if (found === undefined || Buffer.compare(bytesOf(found), bytesOf(expected as Float32Array)) !== 0)
+      other.push(name);
   }
   // what a task has no use for is not in its files
-  expect(other.filter((name) => !/mask_token$|^vision_model\.head\.|^cls\.predictions\.bias$|^vision_model\.post_layernorm\./.test(name))).toEqual([]);
+  expect(
+    other.filter(
+      (name) =>
+        !/mask_token$|^vision_model\.head\.|^cls\.predictions\.bias$|^vision_model\.post_layernorm\./.test(name),
+    ),
+  ).toEqual([]);
   again.dispose();
   for (const file of await readdirLater(folder)) await rm(join(folder, file));
 }
@@ -99,45 +119,58 @@ function feed(input: string, inputs: Record<string, Packed>): ort.Tensor {
 }
 
 const decoders = fileURLToPath(new URL("../../../golden/decoders/", import.meta.url));
-describe.each(readdirSync(decoders).filter((name) => !only || only.some((part) => name.startsWith(part))))("%s", (name) => {
-  test("generates in ONNX Runtime, with its keys and values", async () => {
-    const expected = (await readJson(join(decoders, name, "expected.json"))) as unknown as {
-      greedy: { inputIds: number[]; maxNewTokens: number; outputIds: number[] }[];
-    };
-    const model = (await fromPretrained(join(decoders, name))) as CausalLM;
-    const [file] = await exportModel(model, folder);
-    const session = await ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 });
-    for (const { inputIds, maxNewTokens, outputIds } of expected.greedy) {
-      const ids = [...inputIds];
-      const empty = () => new ort.Tensor("float32", new Float32Array(0), [1, model.cacheShape.numKeyHeads, 0, model.cacheShape.headDim]);
-      let past = Object.fromEntries(session.inputNames.filter((input) => input.startsWith("past")).map((input) => [input, empty() as ort.Tensor]));
-      let fresh = ids;
-      for (let made = 0; made < maxNewTokens; made++) {
-        const { cacheLimit = Number.POSITIVE_INFINITY } = model;
-        if (fresh.length === 1 && ids.length === cacheLimit + 1) {
-          // longrope: beyond this length all keys are turned otherwise
-          fresh = ids;
-          past = Object.fromEntries(Object.keys(past).map((input) => [input, empty()]));
+describe.each(readdirSync(decoders).filter((name) => !only || only.some((part) => name.startsWith(part))))(
+  "%s",
+  (name) => {
+    test("generates in ONNX Runtime, with its keys and values", async () => {
+      const expected = (await readJson(join(decoders, name, "expected.json"))) as unknown as {
+        greedy: { inputIds: number[]; maxNewTokens: number; outputIds: number[] }[];
+      };
+      const model = (await fromPretrained(join(decoders, name))) as CausalLM;
+      const [file] = await exportModel(model, folder);
+      const session = await ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 });
+      for (const { inputIds, maxNewTokens, outputIds } of expected.greedy) {
+        const ids = [...inputIds];
+        const empty = () =>
+          new ort.Tensor("float32", new Float32Array(0), [
+            1,
+            model.cacheShape.numKeyHeads,
+            0,
+            model.cacheShape.headDim,
+          ]);
+        let past = Object.fromEntries(
+          session.inputNames.filter((input) => input.startsWith("past")).map((input) => [input, empty() as ort.Tensor]),
+        );
+        let fresh = ids;
+        for (let made = 0; made < maxNewTokens; made++) {
+          const { cacheLimit = Number.POSITIVE_INFINITY } = model;
+          if (fresh.length === 1 && ids.length === cacheLimit + 1) {
+            // longrope: beyond this length all keys are turned otherwise
+            fresh = ids;
+            past = Object.fromEntries(Object.keys(past).map((input) => [input, empty()]));
+          }
+          const positions = fresh.map((_, i) => ids.length - fresh.length + i);
+          const run = await session.run({
+            input_ids: i64(fresh, [1, fresh.length]),
+            attention_mask: i64(
+              ids.map(() => 1),
+              [1, ids.length],
+            ),
+            position_ids: i64(positions, [1, fresh.length]),
+            ...past,
+          });
+          const logits = run.logits.data as Float32Array;
+          const last = logits.subarray(logits.length - model.config.vocabSize);
+          ids.push(last.indexOf(Math.max(...last)));
+          fresh = ids.slice(-1);
+          past = Object.fromEntries(
+            Object.keys(past).map((input) => [input, run[input.replace("past_key_values", "present")]]),
+          );
         }
-        const positions = fresh.map((_, i) => ids.length - fresh.length + i);
-        const run = await session.run({
-          input_ids: i64(fresh, [1, fresh.length]),
-          attention_mask: i64(
-            ids.map(() => 1),
-            [1, ids.length],
-          ),
-          position_ids: i64(positions, [1, fresh.length]),
-          ...past,
-        });
-        const logits = run.logits.data as Float32Array;
-        const last = logits.subarray(logits.length - model.config.vocabSize);
-        ids.push(last.indexOf(Math.max(...last)));
-        fresh = ids.slice(-1);
-        past = Object.fromEntries(Object.keys(past).map((input) => [input, run[input.replace("past_key_values", "present")]]));
+        expect(ids).toEqual(outputIds);
       }
-      expect(ids).toEqual(outputIds);
-    }
-    await session.release();
-    model.dispose();
-  });
-});
+      await session.release();
+      model.dispose();
+    });
+  },
+);

@@ -1,4 +1,7 @@
-/** llama.cpp's architectures of our decoders: what they call settings and weights, and where they store weights in another way. */
+/**
+ * llama.cpp's architectures of our decoders: what they call settings and weights, and where they store weights in
+ * another way.
+ */
 import type { Json } from "../labels.ts";
 
 /** How a setting is stored. */
@@ -21,7 +24,9 @@ export interface GgufArchitecture {
   windowTheta?: number;
   /** A layer in so many sees everything; the others have a window. @default all layers are alike */
   windowPeriod?: number;
-  /** Layers of the one size of model whose scores are divided by the root of hiddenSize / numHeads in place of headDim. */
+  /**
+   * Layers of the one size of model whose scores are divided by the root of hiddenSize / numHeads in place of headDim.
+   */
   widelyScaledLayers?: number;
   /** Names of our modules by llama.cpp's: outside of layers, and of a layer. "*" is the number of an expert. */
   outer: Readonly<Record<string, string>>;
@@ -56,9 +61,16 @@ const decoderKeys = {
   "attention.layer_norm_rms_epsilon": ["rms_norm_eps", "float"],
 } as const satisfies GgufArchitecture["keys"];
 
-const windowKey = { "attention.sliding_window": ["sliding_window", "count"] } as const satisfies GgufArchitecture["keys"];
+const windowKey = {
+  "attention.sliding_window": ["sliding_window", "count"],
+} as const satisfies GgufArchitecture["keys"];
 
-const attention = { attn_q: "self_attn.q_proj", attn_k: "self_attn.k_proj", attn_v: "self_attn.v_proj", attn_output: "self_attn.o_proj" };
+const attention = {
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+};
 const headNorms = { attn_q_norm: "self_attn.q_norm", attn_k_norm: "self_attn.k_norm" };
 const gatedMlp = { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" };
 const fusedMlp = { ffn_up: "mlp.gate_up_proj", ffn_down: "mlp.down_proj" };
@@ -83,7 +95,13 @@ const experts = (gate: string, [gateProj, upProj, downProj]: readonly string[], 
 const hasExperts = (setting: (key: string) => unknown) => Number(setting("expert_count") ?? 0) > 0;
 const hasWindow = (setting: (key: string) => unknown) => Number(setting("attention.sliding_window") ?? 0) > 0;
 
-const llama: GgufArchitecture = { ...decoder, name: "llama", modelType: "llama", isOf: (setting) => !hasExperts(setting), turnsNeighbours: true };
+const llama: GgufArchitecture = {
+  ...decoder,
+  name: "llama",
+  modelType: "llama",
+  isOf: (setting) => !hasExperts(setting),
+  turnsNeighbours: true,
+};
 
 /** Gemma's norms are stored with the 1 that is added to them. */
 const gemma = { ...decoder, fixed: { attention_bias: false }, normOffset: 1 } as const;
@@ -118,12 +136,17 @@ export const ggufArchitectures: readonly GgufArchitecture[] = [
     name: "llama",
     modelType: "mixtral",
     isOf: hasExperts,
-    keys: { ...decoderKeys, expert_count: ["num_local_experts", "count"], expert_used_count: ["num_experts_per_tok", "count"] },
+    keys: {
+      ...decoderKeys,
+      expert_count: ["num_local_experts", "count"],
+      expert_used_count: ["num_experts_per_tok", "count"],
+    },
     layer: { ...usualNorms, ...attention, ...experts("gate", ["w1", "w3", "w2"], "block_sparse_moe") },
     turnsNeighbours: true,
   },
   { ...llama, modelType: "mistral" },
-  { ...decoder, name: "qwen2", modelType: "qwen2", fixed: { hidden_act: "silu", attention_bias: false } }, // queries, keys and values always have one
+  // queries, keys and values always have one
+  { ...decoder, name: "qwen2", modelType: "qwen2", fixed: { hidden_act: "silu", attention_bias: false } },
   { ...decoder, name: "qwen3", modelType: "qwen3", layer: { ...decoder.layer, ...headNorms } },
   {
     ...decoder,
@@ -138,10 +161,28 @@ export const ggufArchitectures: readonly GgufArchitecture[] = [
     fixed: { hidden_act: "silu", norm_topk_prob: true, decoder_sparse_step: 1, mlp_only_layers: [] },
     layer: { ...usualNorms, ...attention, ...headNorms, ...experts("gate", ["gate_proj", "up_proj", "down_proj"]) },
   },
-  { ...decoder, name: "smollm3", modelType: "smollm3", fixed: { hidden_act: "silu", no_rope_layer_interval: 4 }, turnsNeighbours: true },
+  {
+    ...decoder,
+    name: "smollm3",
+    modelType: "smollm3",
+    fixed: { hidden_act: "silu", no_rope_layer_interval: 4 },
+    turnsNeighbours: true,
+  },
   { ...olmo2, modelType: "olmo2", isOf: (setting) => !hasWindow(setting) },
-  { ...olmo2, modelType: "olmo3", isOf: hasWindow, keys: { ...decoderKeys, ...windowKey }, rope: "layers", windowPeriod: 4 },
-  { ...gemma, name: "gemma", modelType: "gemma", fixed: { ...gemma.fixed, hidden_act: "gelu_pytorch_tanh", tie_word_embeddings: true } },
+  {
+    ...olmo2,
+    modelType: "olmo3",
+    isOf: hasWindow,
+    keys: { ...decoderKeys, ...windowKey },
+    rope: "layers",
+    windowPeriod: 4,
+  },
+  {
+    ...gemma,
+    name: "gemma",
+    modelType: "gemma",
+    fixed: { ...gemma.fixed, hidden_act: "gelu_pytorch_tanh", tie_word_embeddings: true },
+  },
   {
     ...gemma,
     name: "gemma2",
@@ -203,7 +244,12 @@ export const ggufArchitectures: readonly GgufArchitecture[] = [
     },
     fixed: { activation_function: "gelu_new", scale_attn_weights: true, scale_attn_by_inverse_layer_idx: false },
     rope: "none",
-    outer: { token_embd: "transformer.wte", position_embd: "transformer.wpe", output_norm: "transformer.ln_f", output: "lm_head" },
+    outer: {
+      token_embd: "transformer.wte",
+      position_embd: "transformer.wpe",
+      output_norm: "transformer.ln_f",
+      output: "lm_head",
+    },
     layer: {
       attn_norm: "ln_1",
       attn_qkv: "attn.c_attn",

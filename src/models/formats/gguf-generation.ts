@@ -5,16 +5,28 @@ import type { Json } from "../labels.ts";
 import { shortestDecimal } from "./gguf-rope.ts";
 
 /** llama.cpp's names of what generation_config.json says of sampling, after "general.sampling.". */
-const sampling = { temp: "temperature", top_k: "top_k", top_p: "top_p", min_p: "min_p", penalty_repeat: "repetition_penalty" } as const;
+const sampling = {
+  temp: "temperature",
+  top_k: "top_k",
+  top_p: "top_p",
+  min_p: "min_p",
+  penalty_repeat: "repetition_penalty",
+} as const;
 const SAMPLING = "general.sampling.";
 const SUPPRESSED = "tokenizer.ggml.suppress_tokens";
 /** A key of ours for what llama.cpp has none for. */
 const OTHERS = "kindling.generation_config";
 
-/** What a generation_config.json would say. All tokens that end a generation for llama.cpp are there, the usual one first. */
+/**
+ * What a generation_config.json would say. All tokens that end a generation for llama.cpp are there, the usual one
+ * first.
+ */
 export function generationFromGguf(path: string, { metadata }: Pick<GgufHeader, "metadata">): Json {
   const { roles, endIds } = ggufRoles(path, metadata);
-  const json: Json = { bos_token_id: roles.bos ?? null, eos_token_id: endIds.length > 1 ? [...endIds] : (endIds[0] ?? null) };
+  const json: Json = {
+    bos_token_id: roles.bos ?? null,
+    eos_token_id: endIds.length > 1 ? [...endIds] : (endIds[0] ?? null),
+  };
   if (roles.padding !== undefined) json.pad_token_id = roles.padding;
   for (const [theirs, ours] of Object.entries(sampling)) {
     const value = metadata.get(SAMPLING + theirs);
@@ -64,6 +76,8 @@ export function generationToGguf(json: Json): Map<string, GgufWritable> {
 /** The tokens that end a generation, the usual one first; none where the model does not say. */
 export function endIdsOf({ config, generationConfig }: { config: object; generationConfig: Json }): number[] {
   const isId = (id: unknown): id is number => typeof id === "number";
-  const [usual, all] = [(config as { eosTokenId?: unknown }).eosTokenId, generationConfig.eos_token_id].map((ids) => [ids].flat().filter(isId));
+  const [usual, all] = [(config as { eosTokenId?: unknown }).eosTokenId, generationConfig.eos_token_id].map((ids) =>
+    [ids].flat().filter(isId),
+  );
   return all.length > 0 ? all : usual;
 }

@@ -25,7 +25,12 @@ export function ropeFromGguf(source: RopeSource, sizes: RopeSizes, isPartial: bo
   const width = number("rope.dimension_count", sizes.headDim);
   if (!Number.isInteger(width) || width < 1 || width > sizes.headDim || (!isPartial && width !== sizes.headDim)) {
     const expected = isPartial ? `from 1 to ${sizes.headDim} features` : `${sizes.headDim}, all features of a head`;
-    throw new DataError({ where: `${path}, rope.dimension_count`, expected, received: String(width), fix: "load the original model instead" });
+    throw new DataError({
+      where: `${path}, rope.dimension_count`,
+      expected,
+      received: String(width),
+      fix: "load the original model instead",
+    });
   }
   const rope: RopeParameters = {
     rope_type: "default",
@@ -53,21 +58,30 @@ function scalingFrom(source: RopeSource, sizes: RopeSizes, rope: RopeParameters)
   const divisors = factors.get(ropeTensors.factors);
   if (divisors) return dividedFrequencies(source, divisors, sizes, rope, original);
   const type = text("rope.scaling.type", "linear"); // llama.cpp's default, which with a factor of 1 is none
-  const factor = number("rope.scaling.factor", undefined) ?? number("rope.scale_linear", 1); // the second is of older files
+  // the second is of older files
+  const factor = number("rope.scaling.factor", undefined) ?? number("rope.scale_linear", 1);
   if (type === "none" || (type === "linear" && (factor === 1 || factor === 0))) return {};
-  if (type !== "yarn") return { rope_type: type as RopeParameters["rope_type"], factor }; // what is not known is refused by RotaryEmbedding
-  const [fast, slow] = [number("rope.scaling.yarn_beta_fast", undefined), number("rope.scaling.yarn_beta_slow", undefined)];
+  // what is not known is refused by RotaryEmbedding
+  if (type !== "yarn") return { rope_type: type as RopeParameters["rope_type"], factor };
+  const [fast, slow] = [
+    number("rope.scaling.yarn_beta_fast", undefined),
+    number("rope.scaling.yarn_beta_slow", undefined),
+  ];
   return {
     rope_type: "yarn",
     factor,
     ...(original !== undefined && { original_max_position_embeddings: original }),
-    ...(attention !== undefined && attention !== 1 && { attention_factor: shortestDecimal(Math.fround(attention * yarnAttention(factor))) }),
+    ...(attention !== undefined &&
+      attention !== 1 && { attention_factor: shortestDecimal(Math.fround(attention * yarnAttention(factor))) }),
     ...(fast !== undefined && { beta_fast: fast }),
     ...(slow !== undefined && { beta_slow: slow }),
   };
 }
 
-/** By which YaRN multiplies cosines and sines; llama.cpp multiplies its attn_factor by that. arXiv:2309.00071, section 3.4 */
+/**
+ * By which YaRN multiplies cosines and sines; llama.cpp multiplies its attn_factor by that. arXiv:2309.00071, section
+ * 3.4
+ */
 const yarnAttention = (factor: number) => 0.1 * Math.log(factor) + 1;
 
 /** What Llama 3.1 to 3.3 have; the factor on long wavelengths is the largest. */
@@ -87,11 +101,20 @@ function dividedFrequencies(
     if (context === undefined) continue;
     const scaling = { ...LLAMA3, factor, original_max_position_embeddings: context };
     const expected = ropeDivisors({ ...rope, ...scaling }, sizes);
-    if (divisors.length === expected.length && divisors.every((divisor, i) => Math.abs(expected[i] - divisor) < 1e-3 * divisor)) return scaling;
+    if (
+      divisors.length === expected.length &&
+      divisors.every((divisor, i) => Math.abs(expected[i] - divisor) < 1e-3 * divisor)
+    )
+      return scaling;
   }
   if (!divisors.every((divisor) => Number.isFinite(divisor) && divisor > 0)) {
     const received = `${[...divisors.slice(0, 4)]}, ...`;
-    throw new DataError({ where: `${path}, ${ropeTensors.factors}`, expected: "factors above 0", received, fix: "the file is damaged: fetch it again" });
+    throw new DataError({
+      where: `${path}, ${ropeTensors.factors}`,
+      expected: "factors above 0",
+      received,
+      fix: "the file is damaged: fetch it again",
+    });
   }
   const list = decimals(divisors);
   return {
@@ -115,14 +138,28 @@ export function shortestDecimal(value: number): number {
 
 /** What Llama 3's scaling divides each frequency by. */
 function ropeDivisors(rope: RopeParameters, { headDim, maxPositionEmbeddings }: RopeSizes): Float32Array {
-  const frequencies = (parameters: RopeParameters) => new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters).inverseFrequencies;
+  const frequencies = (parameters: RopeParameters) =>
+    new RotaryEmbedding(headDim, maxPositionEmbeddings, parameters).inverseFrequencies;
   const scaled = frequencies(rope);
-  return Float32Array.from(frequencies({ rope_theta: rope.rope_theta, partial_rotary_factor: rope.partial_rotary_factor }), (plain, i) => plain / scaled[i]);
+  return Float32Array.from(
+    frequencies({ rope_theta: rope.rope_theta, partial_rotary_factor: rope.partial_rotary_factor }),
+    (plain, i) => plain / scaled[i],
+  );
 }
 
-/** Settings, and factors of wavelengths by the name of their tensor. @throws OptionError for a scaling that llama.cpp has no place for */
-export function ropeToGguf(rope: RopeParameters, sizes: RopeSizes): { settings: Record<string, GgufWritable>; factors: Map<string, Float32Array> } {
-  const { rope_type: type = "default", partial_rotary_factor: part = 1, original_max_position_embeddings: context } = rope;
+/**
+ * Settings, and factors of wavelengths by the name of their tensor. @throws OptionError for a scaling that llama.cpp
+ * has no place for
+ */
+export function ropeToGguf(
+  rope: RopeParameters,
+  sizes: RopeSizes,
+): { settings: Record<string, GgufWritable>; factors: Map<string, Float32Array> } {
+  const {
+    rope_type: type = "default",
+    partial_rotary_factor: part = 1,
+    original_max_position_embeddings: context,
+  } = rope;
   const settings: Record<string, GgufWritable> = {
     "rope.dimension_count": Math.floor(sizes.headDim * part),
     "rope.freq_base": new GgufFloat(rope.rope_theta ?? DEFAULT_THETA),
@@ -148,14 +185,25 @@ export function ropeToGguf(rope: RopeParameters, sizes: RopeSizes): { settings: 
 }
 
 /** How many times longer the context becomes; YaRN's may follow from the two contexts. */
-function factorOf({ rope_type: type, factor, original_max_position_embeddings: original }: RopeParameters, { maxPositionEmbeddings }: RopeSizes): number {
+function factorOf(
+  { rope_type: type, factor, original_max_position_embeddings: original }: RopeParameters,
+  { maxPositionEmbeddings }: RopeSizes,
+): number {
   return factor ?? (type === "yarn" && original ? maxPositionEmbeddings / original : 1);
 }
 
-function yarnSettings(rope: RopeParameters, { headDim, maxPositionEmbeddings }: RopeSizes): Record<string, GgufWritable> {
+function yarnSettings(
+  rope: RopeParameters,
+  { headDim, maxPositionEmbeddings }: RopeSizes,
+): Record<string, GgufWritable> {
   if (rope.truncate === false) {
     const fix = "save the model as safetensors";
-    throw new OptionError({ where: "saveGguf", expected: "YaRN's bounds rounded to whole features", received: "truncate: false", fix });
+    throw new OptionError({
+      where: "saveGguf",
+      expected: "YaRN's bounds rounded to whole features",
+      received: "truncate: false",
+      fix,
+    });
   }
   const { attentionFactor } = new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
   const extra = attentionFactor / yarnAttention(factorOf(rope, { headDim, maxPositionEmbeddings }));

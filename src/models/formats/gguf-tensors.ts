@@ -21,13 +21,26 @@ export interface GgufPart {
 }
 
 /** Tensors with which llama.cpp computes positions, and those that older files carry and nothing reads. */
-export const ropeTensors = { factors: "rope_freqs.weight", long: "rope_factors_long.weight", short: "rope_factors_short.weight" } as const;
-export const isNoWeight = (name: string): boolean => Object.values<string>(ropeTensors).includes(name) || /(^rope_freqs|\.attn_rot_embd)(\.|$)/.test(name);
+export const ropeTensors = {
+  factors: "rope_freqs.weight",
+  long: "rope_factors_long.weight",
+  short: "rope_factors_short.weight",
+} as const;
+export const isNoWeight = (name: string): boolean =>
+  Object.values<string>(ropeTensors).includes(name) || /(^rope_freqs|\.attn_rot_embd)(\.|$)/.test(name);
 
 const product = (sizes: readonly number[]) => sizes.reduce((a, b) => a * b, 1);
 
-/** The weights that a tensor of a file holds: several where experts are stacked, or queries, keys and values are one. */
-export function partsOf(path: string, architecture: GgufArchitecture, heads: Heads, name: string, { shape }: GgufTensorInfo): GgufPart[] {
+/**
+ * The weights that a tensor of a file holds: several where experts are stacked, or queries, keys and values are one.
+ */
+export function partsOf(
+  path: string,
+  architecture: GgufArchitecture,
+  heads: Heads,
+  name: string,
+  { shape }: GgufTensorInfo,
+): GgufPart[] {
   const [, layer, module = "", expert, kind] = /^(?:blk\.(\d+)\.)?(\w+)(?:\.(\d+))?\.(weight|bias)$/.exec(name) ?? [];
   const names = layer === undefined ? architecture.outer : architecture.layer;
   const keyOf = (ours: string) => `${layer === undefined ? "" : `${architecture.layers}${layer}.`}${ours}.${kind}`;
@@ -43,7 +56,11 @@ export function partsOf(path: string, architecture: GgufArchitecture, heads: Hea
     if (!ours.includes("*")) return [{ key: keyOf(ours), shape, firstRow: 0 }];
     const [count, ...rest] = shape;
     const rows = product(rest.slice(0, -1));
-    return Array.from({ length: count }, (_, e) => ({ key: keyOf(ours.replace("*", String(e))), shape: rest, firstRow: e * rows }));
+    return Array.from({ length: count }, (_, e) => ({
+      key: keyOf(ours.replace("*", String(e))),
+      shape: rest,
+      firstRow: e * rows,
+    }));
   }
   throw new CheckpointError({
     where: path,
@@ -76,13 +93,17 @@ function splitQkv({ numHeads, numKeyHeads, headDim }: Heads, shape: readonly num
 
 /** llama.cpp's name of a weight of ours, and which of the experts stacked in it; undefined where it has none. */
 export function ggufNameOf(architecture: GgufArchitecture, key: string): { name: string; expert?: number } | undefined {
-  const [, layer, ours, kind] = new RegExp(`^(?:${architecture.layers.replaceAll(".", "\\.")}(\\d+)\\.)?(.+)\\.(weight|bias)$`).exec(key) ?? [];
+  const [, layer, ours, kind] =
+    new RegExp(`^(?:${architecture.layers.replaceAll(".", "\\.")}(\\d+)\\.)?(.+)\\.(weight|bias)$`).exec(key) ?? [];
   const [, expert] = /\.experts\.(\d+)\./.exec(ours ?? "") ?? [];
   const wanted = ours?.replace(/\.experts\.\d+\./, ".experts.*.");
   const names = layer === undefined ? architecture.outer : architecture.layer;
   const theirs = Object.entries(names).find(([, name]) => name === wanted)?.[0];
   if (theirs === undefined) return undefined;
-  return { name: `${layer === undefined ? "" : `blk.${layer}.`}${theirs}.${kind}`, ...(expert !== undefined && { expert: Number(expert) }) };
+  return {
+    name: `${layer === undefined ? "" : `blk.${layer}.`}${theirs}.${kind}`,
+    ...(expert !== undefined && { expert: Number(expert) }),
+  };
 }
 
 /** The row of the file that is row i of ours, where they are in another order. */
@@ -97,7 +118,8 @@ export function rowOrder(
     const order = new Int32Array(rows);
     for (let row = 0; row < rows; row++) {
       const feature = row % width;
-      order[row - feature + (feature % 2) * (width / 2) + (feature >> 1)] = row; // within a head the file has our rows 0, half, 1, half + 1, ...
+      // within a head the file has our rows 0, half, 1, half + 1, ...
+      order[row - feature + (feature % 2) * (width / 2) + (feature >> 1)] = row;
     }
     return order;
   }
@@ -110,14 +132,20 @@ export function rowOrder(
 }
 
 /** Rows of a part of a tensor's bytes, in our order. */
-export function rowsOf(bytes: Uint8Array, type: GgufType, { shape, firstRow }: GgufPart, order: Int32Array | undefined): Uint8Array {
+export function rowsOf(
+  bytes: Uint8Array,
+  type: GgufType,
+  { shape, firstRow }: GgufPart,
+  order: Int32Array | undefined,
+): Uint8Array {
   const rows = shape.length === 1 ? shape[0] : product(shape.slice(0, -1));
   const { size, bytes: blockBytes } = blockFormats[type];
   const rowBytes = ((product(shape) / size) * blockBytes) / rows;
   const part = bytes.subarray(firstRow * rowBytes, (firstRow + rows) * rowBytes);
   if (!order) return part;
   const out = new Uint8Array(part.length);
-  for (const [ours, theirs] of order.entries()) out.set(part.subarray(theirs * rowBytes, (theirs + 1) * rowBytes), ours * rowBytes);
+  for (const [ours, theirs] of order.entries())
+    out.set(part.subarray(theirs * rowBytes, (theirs + 1) * rowBytes), ours * rowBytes);
   return out;
 }
 
@@ -126,13 +154,15 @@ export function inFileOrder(data: Float32Array, order: Int32Array | undefined): 
   if (!order) return data;
   const width = data.length / order.length;
   const out = new Float32Array(data.length);
-  for (const [ours, theirs] of order.entries()) out.set(data.subarray(ours * width, (ours + 1) * width), theirs * width);
+  for (const [ours, theirs] of order.entries())
+    out.set(data.subarray(ours * width, (ours + 1) * width), theirs * width);
   return out;
 }
 
 /** [rows, columns] -> [columns, rows] */
 export function transpose(data: Float32Array, [rows, columns]: readonly number[]): Float32Array {
   const out = new Float32Array(data.length);
-  for (let row = 0; row < rows; row++) for (let column = 0; column < columns; column++) out[column * rows + row] = data[row * columns + column];
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) out[column * rows + row] = data[row * columns + column];
   return out;
 }

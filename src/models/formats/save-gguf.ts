@@ -1,5 +1,12 @@
 import { basename, resolve } from "node:path";
-import { blockFormats, type GgufTensor, type GgufType, type GgufWritable, readGgufHeader, writeGguf } from "../../files/index.ts";
+import {
+  blockFormats,
+  type GgufTensor,
+  type GgufType,
+  type GgufWritable,
+  readGgufHeader,
+  writeGguf,
+} from "../../files/index.ts";
 import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../ir/index.ts";
 import { hasBlocks } from "../../nn/index.ts";
 import { ggufTokenizer, Tokenizer } from "../../tokenizers/index.ts";
@@ -15,13 +22,28 @@ import { ggufNameOf, type Heads, inFileOrder, rowOrder, transpose } from "./gguf
 import { cardToGguf, keptMetadata, readCard } from "./model-card.ts";
 
 /** Types that are written. */
-export const ggufTypes = ["f32", "f16", "bf16", "q8_0", "q5_0", "q4_0", "q4_1", "q4_k"] as const satisfies readonly GgufType[];
+export const ggufTypes = [
+  "f32",
+  "f16",
+  "bf16",
+  "q8_0",
+  "q5_0",
+  "q4_0",
+  "q4_1",
+  "q4_k",
+] as const satisfies readonly GgufType[];
 export type WritableGgufType = (typeof ggufTypes)[number];
 
 export interface SaveGgufOptions {
-  /** How matrices are stored; vectors are f32. With 4 or 5 bits the token embeddings and the output layer have 8. @default "f16" */
+  /**
+   * How matrices are stored; vectors are f32. With 4 or 5 bits the token embeddings and the output layer have 8.
+   * @default "f16"
+   */
   type?: WritableGgufType;
-  /** The tokenizer, or a folder with one; null for none. @default that of the folder or file that the model was loaded from */
+  /**
+   * The tokenizer, or a folder with one; null for none. @default that of the folder or file that the model was loaded
+   * from
+   */
   tokenizer?: Tokenizer | string | null;
   /** Further metadata, which go before all others. */
   metadata?: ReadonlyMap<string, GgufWritable>;
@@ -36,14 +58,27 @@ export interface SavedGguf {
 }
 
 /** llama.cpp's numbers of what most tensors are. */
-const fileTypes: Readonly<Record<WritableGgufType, number>> = { f32: 0, f16: 1, q4_0: 2, q4_1: 3, q8_0: 7, q5_0: 8, q4_k: 15, bf16: 32 };
+const fileTypes: Readonly<Record<WritableGgufType, number>> = {
+  f32: 0,
+  f16: 1,
+  q4_0: 2,
+  q4_1: 3,
+  q8_0: 7,
+  q5_0: 8,
+  q4_k: 15,
+  bf16: 32,
+};
 
 /**
- * Writes a decoder as a GGUF file that llama.cpp runs, with the tokenizer, the chat templates, the licence and whatever else is said of it where it
- * was loaded from.
+ * Writes a decoder as a GGUF file that llama.cpp runs, with the tokenizer, the chat templates, the licence and whatever
+ * else is said of it where it was loaded from.
  * @throws OptionError for another model, or settings that llama.cpp has no place for
  */
-export async function saveGguf(model: PretrainedModel, path: string, options: SaveGgufOptions = {}): Promise<SavedGguf> {
+export async function saveGguf(
+  model: PretrainedModel,
+  path: string,
+  options: SaveGgufOptions = {},
+): Promise<SavedGguf> {
   checkOptions("saveGguf", options, ["type", "tokenizer", "metadata"]);
   const { type = "f16", metadata = new Map() } = options;
   if (!ggufTypes.includes(type)) {
@@ -54,13 +89,21 @@ export async function saveGguf(model: PretrainedModel, path: string, options: Sa
   const architecture = ggufArchitectures.find(({ modelType }) => modelType === model.modelType);
   if (model.task !== "causal-lm" || architecture === undefined) {
     const expected = `a language model of ${ggufArchitectures.map(({ modelType }) => modelType).join(", ")}`;
-    throw new OptionError({ where: "saveGguf", expected, received: model.architecture, fix: "save it as safetensors or ONNX" });
+    throw new OptionError({
+      where: "saveGguf",
+      expected,
+      received: model.architecture,
+      fix: "save it as safetensors or ONNX",
+    });
   }
   if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }';
     throw new OptionError({ where: "saveGguf", expected: "weights in f32", received: "weights in blocks", fix });
   }
-  const { metadata: settings, factors } = configToGguf(architecture, familyOf(path, model.modelType).configToJson(model));
+  const { metadata: settings, factors } = configToGguf(
+    architecture,
+    familyOf(path, model.modelType).configToJson(model),
+  );
   const { tensors, saved } = await tensorsOf(path, architecture, model as CausalLM, type);
   for (const [name, data] of factors) tensors.set(name, { type: "f32", shape: [data.length], data });
   const said = await saidOf(model as CausalLM, options.tokenizer);
@@ -91,7 +134,13 @@ async function tensorsOf(path: string, architecture: GgufArchitecture, model: Ca
   const heads = headsOf(model);
   for (const [key, variable] of model.namedParameters()) {
     const place = ggufNameOf(architecture, key);
-    if (!place) throw new DataError({ where: path, expected: "a weight that llama.cpp has", received: key, fix: "save the model as safetensors" });
+    if (!place)
+      throw new DataError({
+        where: path,
+        expected: "a weight that llama.cpp has",
+        received: key,
+        fix: "save the model as safetensors",
+      });
     const { shape } = variable;
     const tensor = add(place.name, inFile(architecture, heads, key, shape, Float32Array.from(await variable.read())));
     if (place.expert === undefined) tensors.set(place.name, tensor);
@@ -99,7 +148,8 @@ async function tensorsOf(path: string, architecture: GgufArchitecture, model: Ca
   }
   for (const [name, experts] of stacks) tensors.set(name, stacked(experts));
   const table = tensors.get("token_embd.weight");
-  if (architecture.needsOutput && table && !tensors.has("output.weight")) tensors.set("output.weight", add("output.weight", table));
+  if (architecture.needsOutput && table && !tensors.has("output.weight"))
+    tensors.set("output.weight", add("output.weight", table));
   return { tensors, saved };
 }
 
@@ -121,7 +171,13 @@ function headsOf(model: CausalLM): Heads {
 }
 
 /** A weight of ours as the file has it. */
-function inFile(architecture: GgufArchitecture, heads: Heads, key: string, shape: readonly number[], data: Float32Array): Omit<GgufTensor, "type"> {
+function inFile(
+  architecture: GgufArchitecture,
+  heads: Heads,
+  key: string,
+  shape: readonly number[],
+  data: Float32Array,
+): Omit<GgufTensor, "type"> {
   const { transposed, normOffset = 0 } = architecture;
   if (transposed?.test(key)) return { shape: [...shape].reverse(), data: transpose(data, shape) };
   const ordered = inFileOrder(data, rowOrder(architecture, heads, key, shape[0]));
@@ -132,7 +188,11 @@ function inFile(architecture: GgufArchitecture, heads: Heads, key: string, shape
 const shorterBlocks: Partial<Record<GgufType, GgufType>> = { q4_k: "q5_0" };
 
 /** Blocks need rows of whole blocks; vectors are not worth it, and positions and routers have to be exact. */
-function typeFor(name: string, shape: readonly number[], type: WritableGgufType): { stored: GgufType; wanted: GgufType } {
+function typeFor(
+  name: string,
+  shape: readonly number[],
+  type: WritableGgufType,
+): { stored: GgufType; wanted: GgufType } {
   if (shape.length < 2 || /^position_embd|ffn_gate_inp\./.test(name)) return { stored: "f32", wanted: "f32" };
   const isOuter = /^(token_embd|output)\.weight$/.test(name);
   const wanted = isOuter && /^q[45]/.test(type) ? "q8_0" : type;
@@ -150,7 +210,13 @@ async function saidOf(model: CausalLM, tokenizer: SaveGgufOptions["tokenizer"]):
   const card = source !== undefined && !isGguf ? cardToGguf(await readCard(source)) : new Map<string, GgufWritable>();
   const name: [string, GgufWritable][] = source === undefined || isGguf ? [] : [["general.name", nameOf(source)]];
   const others = [...kept].filter(([key]) => !key.startsWith("tokenizer."));
-  return new Map([...name, ...card, ...others, ...generationToGguf(model.generationConfig), ...(await tokenizerOf(model, tokenizer))]);
+  return new Map([
+    ...name,
+    ...card,
+    ...others,
+    ...generationToGguf(model.generationConfig),
+    ...(await tokenizerOf(model, tokenizer)),
+  ]);
 }
 
 /** The name of a folder; of a run, whose folder "model" or "checkpoint" it is, that of the run. */
@@ -161,15 +227,28 @@ function nameOf(source: string): string {
 
 async function tokenizerOf(model: CausalLM, given: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
   const { vocabSize } = model.config;
-  const tokenizer = typeof given === "string" ? await Tokenizer.open(given) : given === undefined ? await tokenizerOfSource(model) : given;
+  const tokenizer =
+    typeof given === "string"
+      ? await Tokenizer.open(given)
+      : given === undefined
+        ? await tokenizerOfSource(model)
+        : given;
   if (!tokenizer) {
     if (given !== null)
-      warnOnConsole({ where: "saveGguf", notes: ["the model has no tokenizer: the file takes and gives token ids alone. Name one: { tokenizer }"] });
+      warnOnConsole({
+        where: "saveGguf",
+        notes: ["the model has no tokenizer: the file takes and gives token ids alone. Name one: { tokenizer }"],
+      });
     return new Map([["tokenizer.ggml.model", "no_vocab"]]);
   }
   if (tokenizer.vocabSize > vocabSize) {
     const fix = "use the tokenizer that the model was trained with";
-    throw new OptionError({ where: "saveGguf", expected: `a tokenizer of at most the model's ${vocabSize} tokens`, received: `${tokenizer.vocabSize}`, fix });
+    throw new OptionError({
+      where: "saveGguf",
+      expected: `a tokenizer of at most the model's ${vocabSize} tokens`,
+      received: `${tokenizer.vocabSize}`,
+      fix,
+    });
   }
   return ggufTokenizer(tokenizer, { endIds: endIdsOf(model), vocabSize });
 }

@@ -1,6 +1,7 @@
 /**
- * BART, and Marian's translators. Lewis et al. 2019, arXiv:1910.13461: a post-normalised encoder-decoder with learned positions.
- * Marian (Junczys-Dowmunt et al. 2018, arXiv:1804.00344) has fixed sinusoidal ones and no norm on the embeddings.
+ * BART, and Marian's translators. Lewis et al. 2019, arXiv:1910.13461: a post-normalised encoder-decoder with learned
+ * positions. Marian (Junczys-Dowmunt et al. 2018, arXiv:1804.00344) has fixed sinusoidal ones and no norm on the
+ * embeddings.
  */
 import {
   type Activation,
@@ -53,7 +54,15 @@ import { labelsFromJson, labelsToJson } from "../labels.ts";
 import { sequenceLoss } from "../losses.ts";
 import { type LabelConfig, type PretrainedModel, type RunOptions, TaskModel } from "../model.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig, Seq2SeqOutput } from "./seq2seq.ts";
-import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, seq2seqAliases, shiftRight } from "./seq2seq.ts";
+import {
+  layerDrop,
+  newPositions,
+  runDecoderLayers,
+  runEncoderLayers,
+  Seq2SeqLM,
+  seq2seqAliases,
+  shiftRight,
+} from "./seq2seq.ts";
 
 export interface BartConfig extends Seq2SeqConfig {
   encoderLayers: number;
@@ -156,13 +165,24 @@ class Stack extends Module {
     this.embedTokens = table;
     if (traits.positionOffset !== null) {
       const numEmbeddings = maxPositionEmbeddings + traits.positionOffset;
-      this.embedPositions = new Embedding({ numEmbeddings, embeddingDim: hiddenSize, init: normalInit(initStd) }, positionKey);
+      this.embedPositions = new Embedding(
+        { numEmbeddings, embeddingDim: hiddenSize, init: normalInit(initStd) },
+        positionKey,
+      );
     }
-    if (traits.hasEmbeddingNorm) this.layernormEmbedding = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, positionKey);
+    if (traits.hasEmbeddingNorm)
+      this.layernormEmbedding = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, positionKey);
     const own = isDecoder
       ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
       : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
-    const shared = { ...config, ...own, epsilon: EPSILON, hiddenDropout: config.dropout, init: normalInit(initStd), keys: bartLayerKeys };
+    const shared = {
+      ...config,
+      ...own,
+      epsilon: EPSILON,
+      hiddenDropout: config.dropout,
+      init: normalInit(initStd),
+      keys: bartLayerKeys,
+    };
     const make = (part: RandomKey) => new TransformerLayer({ ...shared, hasCrossAttention: isDecoder }, part);
     this.layers = layerKey.split(isDecoder ? config.decoderLayers : config.encoderLayers).map(make);
     this.config = config;
@@ -196,7 +216,13 @@ class EncoderDecoder extends Module {
     const table = newTable(vocabSize, tableKey);
     if (sharesEmbeddings) this.shared = table;
     this.encoder = new Stack(config, traits, table, false, encoderKey);
-    this.decoder = new Stack(config, traits, sharesEmbeddings ? table : newTable(decoderVocabSize ?? vocabSize, decoderTableKey), true, decoderKey);
+    this.decoder = new Stack(
+      config,
+      traits,
+      sharesEmbeddings ? table : newTable(decoderVocabSize ?? vocabSize, decoderTableKey),
+      true,
+      decoderKey,
+    );
   }
 
   encode({ inputIds, attentionMask, key }: EncoderSideInputs & RunOptions): Tensor<"f32"> {
@@ -239,7 +265,12 @@ export class BartForConditionalGeneration extends Seq2SeqLM {
 
   get cacheShape() {
     const { decoderLayers, decoderHeads, hiddenSize, maxPositionEmbeddings: maxLength } = this.config;
-    return { numLayers: decoderLayers, numHeads: decoderHeads, headDim: cachedHeadDim(hiddenSize / decoderHeads), maxLength };
+    return {
+      numLayers: decoderLayers,
+      numHeads: decoderHeads,
+      headDim: cachedHeadDim(hiddenSize / decoderHeads),
+      maxLength,
+    };
   }
 
   encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32"> {
@@ -252,7 +283,9 @@ export class BartForConditionalGeneration extends Seq2SeqLM {
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { weight } = this.model.decoder.embedTokens;
-    return withScope("lm_head", () => add(matmul(hidden, weight.value, { transposeB: true }), this.finalLogitsBias.value));
+    return withScope("lm_head", () =>
+      add(matmul(hidden, weight.value, { transposeB: true }), this.finalLogitsBias.value),
+    );
   }
 }
 
@@ -264,12 +297,19 @@ class ClassificationHead extends Module {
     super();
     const [denseKey, outKey] = key.split(2);
     this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init: normalInit(initStd) }, denseKey);
-    this.outProj = new Linear({ inFeatures: hiddenSize, outFeatures: labels.length, init: normalInit(initStd) }, outKey);
+    this.outProj = new Linear(
+      { inFeatures: hiddenSize, outFeatures: labels.length, init: normalInit(initStd) },
+      outKey,
+    );
   }
 }
 
 /** BART that classifies a text, or a pair of texts, by the decoder's state at the last end-of-text token. */
-export class BartForSequenceClassification extends TaskModel<EncoderSideInputs, Seq2SeqOutput, { labels: Tensor<"i32"> | Tensor<"f32"> }> {
+export class BartForSequenceClassification extends TaskModel<
+  EncoderSideInputs,
+  Seq2SeqOutput,
+  { labels: Tensor<"i32"> | Tensor<"f32"> }
+> {
   readonly model: EncoderDecoder;
   readonly classificationHead: ClassificationHead;
   readonly config: BartConfig & LabelConfig;
@@ -293,18 +333,25 @@ export class BartForSequenceClassification extends TaskModel<EncoderSideInputs, 
     const { decoderStartTokenId, padTokenId, eosTokenId, classifierDropout } = this.config;
     const encoderStates = withScope("encoder", () => this.model.encode({ inputIds, attentionMask, key: key?.fold(0) }));
     const decoderIds = shiftRight(ids, decoderStartTokenId ?? 0, padTokenId ?? 0);
-    const { hidden } = withScope("decoder", () => this.model.decode(decoderIds, { encoderStates, encoderMask: attentionMask, key: key?.fold(1) }));
+    const { hidden } = withScope("decoder", () =>
+      this.model.decode(decoderIds, { encoderStates, encoderMask: attentionMask, key: key?.fold(1) }),
+    );
     const length = ids.shape[1] as number;
     const isEnd = equal(ids, [eosTokenId].flat()[0] as number);
     const last = max(where(isEnd, arange(length), -1) as Tensor<"i32">, { axes: 1 }); // i32 [B]
     const pooled = sum(mul(hidden, unsqueeze(oneHot(last as Tensor<"i32">, length), 2)), { axes: 1 }); // [B, D]
     const drop = (x: Tensor<"f32">, part: number) => dropout(x, classifierDropout, key?.fold(part));
     const { dense, outProj } = this.classificationHead;
-    const logits = withScope("classification_head", () => outProj.forward(drop(tanh(dense.forward(drop(pooled, 2))), 3)));
+    const logits = withScope("classification_head", () =>
+      outProj.forward(drop(tanh(dense.forward(drop(pooled, 2))), 3)),
+    );
     return { logits, encoderLastHiddenState: encoderStates };
   }
 
-  loss({ labels, ...inputs }: EncoderSideInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
+  loss({
+    labels,
+    ...inputs
+  }: EncoderSideInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
     return sequenceLoss(this.forward(inputs).logits, labels, this.config);
   }
 }
@@ -312,17 +359,32 @@ export class BartForSequenceClassification extends TaskModel<EncoderSideInputs, 
 /** Values of older variants, which are other models. */
 const supported = { normalize_before: [false], add_final_layer_norm: [false], tie_word_embeddings: [true] };
 
-const bartLike = (modelType: string, architectures: Family["tasks"], fields: Fields<BartConfig>, traits: BartTraits): Family => ({
+const bartLike = (
+  modelType: string,
+  architectures: Family["tasks"],
+  fields: Fields<BartConfig>,
+  traits: BartTraits,
+): Family => ({
   modelType,
   prefix: "model",
   tasks: architectures,
   create: (architecture, path, json, key): PretrainedModel => {
     const config = makeConfig("BartConfig", fields, fromJson(path, json, fields));
     for (const heads of [config.encoderHeads, config.decoderHeads]) {
-      requireField("BartConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [config.hiddenSize, heads]);
+      requireField("BartConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
+        config.hiddenSize,
+        heads,
+      ]);
     }
-    const given = { modelType, architecture, config: { ...config, ...labelsFromJson(path, json.id2label ? json : { num_labels: 3, ...json }) }, traits };
-    return architecture.endsWith("SequenceClassification") ? new BartForSequenceClassification(given, key) : new BartForConditionalGeneration(given, key);
+    const given = {
+      modelType,
+      architecture,
+      config: { ...config, ...labelsFromJson(path, json.id2label ? json : { num_labels: 3, ...json }) },
+      traits,
+    };
+    return architecture.endsWith("SequenceClassification")
+      ? new BartForSequenceClassification(given, key)
+      : new BartForConditionalGeneration(given, key);
   },
   configKeys: { fields, aliases: seq2seqAliases, supported, training: layerDrop },
   configToJson: ({ config, task }) => ({
@@ -336,18 +398,26 @@ const bartLike = (modelType: string, architectures: Family["tasks"], fields: Fie
     const { sharesEmbeddings } = config as BartConfig;
     const table = sharesEmbeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight";
     return {
-      ...(sharesEmbeddings && { "model.encoder.embed_tokens.weight": table, "model.decoder.embed_tokens.weight": table }),
+      ...(sharesEmbeddings && {
+        "model.encoder.embed_tokens.weight": table,
+        "model.decoder.embed_tokens.weight": table,
+      }),
       ...(task === "seq2seq-lm" && { "lm_head.weight": table }),
     };
   },
 });
 
 export const barts = [
-  bartLike("bart", { BartForConditionalGeneration: "seq2seq-lm", BartForSequenceClassification: "sequence-classification" }, bartFields, {
-    hasEmbeddingNorm: true,
-    positionOffset: 2,
-    ignored: /(encoder|decoder)\.version/,
-  }),
+  bartLike(
+    "bart",
+    { BartForConditionalGeneration: "seq2seq-lm", BartForSequenceClassification: "sequence-classification" },
+    bartFields,
+    {
+      hasEmbeddingNorm: true,
+      positionOffset: 2,
+      ignored: /(encoder|decoder)\.version/,
+    },
+  ),
   bartLike(
     "marian",
     { MarianMTModel: "seq2seq-lm" },

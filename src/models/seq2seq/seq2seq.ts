@@ -1,6 +1,25 @@
 import { OptionError } from "../../ir/index.ts";
-import { type CacheLengths, cacheOfLayer, type KeysAndValues, type LayerCache, type TransformerLayer } from "../../nn/index.ts";
-import { arange, concat, equal, flip, full, type RandomKey, reshape, slice, sub, type Tensor, where, withScope } from "../../tensor/index.ts";
+import {
+  type CacheLengths,
+  cacheOfLayer,
+  type KeysAndValues,
+  type LayerCache,
+  type TransformerLayer,
+} from "../../nn/index.ts";
+import {
+  arange,
+  concat,
+  equal,
+  flip,
+  full,
+  type RandomKey,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+  where,
+  withScope,
+} from "../../tensor/index.ts";
 import { keyMask } from "../encoders/encoder.ts";
 import { classLoss } from "../losses.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
@@ -16,7 +35,11 @@ export interface Seq2SeqConfig {
 }
 
 /** Names that config.json may have for the encoder's sizes. */
-export const seq2seqAliases = { num_attention_heads: "encoder_attention_heads", hidden_size: "d_model", num_hidden_layers: "encoder_layers" };
+export const seq2seqAliases = {
+  num_attention_heads: "encoder_attention_heads",
+  hidden_size: "d_model",
+  num_hidden_layers: "encoder_layers",
+};
 
 /** Layers are never left out in training. */
 export const layerDrop = { encoder_layerdrop: [0], decoder_layerdrop: [0] };
@@ -68,7 +91,10 @@ export interface EncoderDecoder {
   readonly generationConfig: Readonly<Record<string, unknown>>;
   /** Tokens that end a text, of models whose generation_config.json does not say it. */
   readonly endTokenIds?: readonly number[];
-  /** Room that a cache needs: layers, heads, width of a head; and the longest text that can be written, if there is a limit. */
+  /**
+   * Room that a cache needs: layers, heads, width of a head; and the longest text that can be written, if there is a
+   * limit.
+   */
   readonly cacheShape: { numLayers: number; numHeads: number; headDim: number; maxLength?: number };
   /** -> [B, S, D] */
   encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
@@ -81,7 +107,10 @@ export interface EncoderDecoder {
 }
 
 /** A model that reads a text or a sound and writes a text. */
-export abstract class Seq2SeqLM extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, { labels: Tensor<"i32"> }> implements EncoderDecoder {
+export abstract class Seq2SeqLM
+  extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, { labels: Tensor<"i32"> }>
+  implements EncoderDecoder
+{
   abstract override readonly config: Seq2SeqConfig;
   abstract readonly cacheShape: EncoderDecoder["cacheShape"];
   /** The decoder's layers. */
@@ -99,17 +128,30 @@ export abstract class Seq2SeqLM extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, 
   forward({ decoderInputIds, decoderAttentionMask, key, ...encoderInputs }: Seq2SeqInputs & RunOptions): Seq2SeqOutput {
     if (!decoderInputIds) {
       const expected = "decoderInputIds, the text written so far";
-      throw new OptionError({ where: this.architecture, expected, received: "none", fix: "start with config.decoderStartTokenId" });
+      throw new OptionError({
+        where: this.architecture,
+        expected,
+        received: "none",
+        fix: "start with config.decoderStartTokenId",
+      });
     }
     const encoderStates = withScope("encoder", () => this.encode({ ...encoderInputs, key: key?.fold(0) }));
     const encoderMask = encoderInputs.inputFeatures ? undefined : encoderInputs.attentionMask;
     const decoded = withScope("decoder", () =>
-      this.decode(decoderInputIds, { encoderStates, encoderMask, decoderMask: decoderAttentionMask, key: key?.fold(1) }),
+      this.decode(decoderInputIds, {
+        encoderStates,
+        encoderMask,
+        decoderMask: decoderAttentionMask,
+        key: key?.fold(1),
+      }),
     );
     return { logits: this.logits(decoded.hidden), encoderLastHiddenState: encoderStates };
   }
 
-  /** Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. The decoder's input is the labels one place later, unless it is given. */
+  /**
+   * Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. The decoder's input is the labels one place
+   * later, unless it is given.
+   */
   loss({ labels, ...inputs }: Seq2SeqInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     const { decoderStartTokenId, padTokenId } = this.config;
     const decoderInputIds = inputs.decoderInputIds ?? shiftRight(labels, decoderStartTokenId ?? 0, padTokenId ?? 0);
@@ -138,7 +180,13 @@ export function runDecoderLayers(
   for (const [i, layer] of layers.entries()) {
     const own = cache && cacheOfLayer(cache, i);
     const seen = onCrossWeights && ((weights: Tensor<"f32">) => onCrossWeights(weights, i));
-    const inputs = { ...shared, encoderKeysAndValues: encoderKeysAndValues?.[i], cache: own, onCrossWeights: seen, key: key?.fold(i) };
+    const inputs = {
+      ...shared,
+      encoderKeysAndValues: encoderKeysAndValues?.[i],
+      cache: own,
+      onCrossWeights: seen,
+      key: key?.fold(i),
+    };
     const result = withScope(`layers.${i}`, () => layer.forward(hidden, inputs));
     hidden = result.output;
     if (result.cache) caches.push(result.cache);
@@ -153,7 +201,11 @@ export function runEncoderLayers(
   { mask, bias, key }: { mask?: Tensor<"bool">; bias?: Tensor<"f32">; key?: RandomKey },
 ): Tensor<"f32"> {
   const visible = keyMask(mask);
-  return layers.reduce((states, layer, i) => withScope(`layers.${i}`, () => layer.forward(states, { mask: visible, bias, key: key?.fold(i) }).output), x);
+  return layers.reduce(
+    (states, layer, i) =>
+      withScope(`layers.${i}`, () => layer.forward(states, { mask: visible, bias, key: key?.fold(i) }).output),
+    x,
+  );
 }
 
 /** Positions of new tokens, i32 [B, T]: those after what is in the cache, or from 0 on, i32 [1, T]. */

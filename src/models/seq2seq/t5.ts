@@ -1,14 +1,61 @@
 /**
- * T5, Flan-T5 and mT5: an encoder-decoder whose attention knows distances by buckets and nothing else of positions. Raffel et al. 2019,
- * arXiv:1910.10683; Chung et al. 2022, arXiv:2210.11416; Xue et al. 2020, arXiv:2010.11934.
+ * T5, Flan-T5 and mT5: an encoder-decoder whose attention knows distances by buckets and nothing else of positions.
+ * Raffel et al. 2019, arXiv:1910.10683; Chung et al. 2022, arXiv:2210.11416; Xue et al. 2020, arXiv:2010.11934.
  */
-import { type Activation, activationNames, cachedHeadDim, dropout, Embedding, Linear, Module, normalInit, RMSNorm, TransformerLayer } from "../../nn/index.ts";
-import { add, arange, clip, gather, matmul, mul, type RandomKey, reshape, sub, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
-import { choice, type Fields, flag, fromJson, makeConfig, optional, positive, probability, requireField, size, toJson, tokenId, tokenIds } from "../config.ts";
+import {
+  type Activation,
+  activationNames,
+  cachedHeadDim,
+  dropout,
+  Embedding,
+  Linear,
+  Module,
+  normalInit,
+  RMSNorm,
+  TransformerLayer,
+} from "../../nn/index.ts";
+import {
+  add,
+  arange,
+  clip,
+  gather,
+  matmul,
+  mul,
+  type RandomKey,
+  reshape,
+  sub,
+  type Tensor,
+  tensor,
+  transpose,
+  withScope,
+} from "../../tensor/index.ts";
+import {
+  choice,
+  type Fields,
+  flag,
+  fromJson,
+  makeConfig,
+  optional,
+  positive,
+  probability,
+  requireField,
+  size,
+  toJson,
+  tokenId,
+  tokenIds,
+} from "../config.ts";
 import type { Family } from "../family.ts";
 import type { Json } from "../labels.ts";
 import { type RunOptions, type Task, TaskModel } from "../model.ts";
-import { type DecodeInputs, type EncoderSideInputs, newPositions, runDecoderLayers, runEncoderLayers, type Seq2SeqConfig, Seq2SeqLM } from "./seq2seq.ts";
+import {
+  type DecodeInputs,
+  type EncoderSideInputs,
+  newPositions,
+  runDecoderLayers,
+  runEncoderLayers,
+  type Seq2SeqConfig,
+  Seq2SeqLM,
+} from "./seq2seq.ts";
 
 export interface T5Config extends Seq2SeqConfig {
   numLayers: number;
@@ -99,19 +146,47 @@ class Stack extends Module {
   readonly block: TransformerLayer[];
   readonly relativeAttentionBias: Embedding; // [buckets, H]
   readonly finalLayerNorm: RMSNorm;
-  protected override readonly checkpointKeys = { relativeAttentionBias: "block.0.layer.0.SelfAttention.relative_attention_bias" };
+  protected override readonly checkpointKeys = {
+    relativeAttentionBias: "block.0.layer.0.SelfAttention.relative_attention_bias",
+  };
   private readonly config: T5Config;
   private readonly isDecoder: boolean;
 
   constructor(config: T5Config, isDecoder: boolean, key: RandomKey) {
     super();
-    const { hiddenSize, numLayers, numDecoderLayers, numHeads, numBuckets, layerNormEpsilon: epsilon, isGated, initializerFactor } = config;
+    const {
+      hiddenSize,
+      numLayers,
+      numDecoderLayers,
+      numHeads,
+      numBuckets,
+      layerNormEpsilon: epsilon,
+      isGated,
+      initializerFactor,
+    } = config;
     const [layerKey, biasKey] = key.split(2);
     const init = normalInit(initializerFactor / Math.sqrt(hiddenSize));
-    const keys = { ...layerKeys(isDecoder), up: `layer.${isDecoder ? 2 : 1}.DenseReluDense.${isGated ? "wi_1" : "wi"}` };
-    const shared = { ...config, epsilon, normPlacement: "pre", norm: "rms", attentionScale: 1, bias: false, init, keys } as const;
-    const dropouts = { attentionDropout: config.dropout, hiddenDropout: config.dropout, activationDropout: config.dropout };
-    const make = (part: RandomKey) => new TransformerLayer({ ...shared, ...dropouts, hasCrossAttention: isDecoder }, part);
+    const keys = {
+      ...layerKeys(isDecoder),
+      up: `layer.${isDecoder ? 2 : 1}.DenseReluDense.${isGated ? "wi_1" : "wi"}`,
+    };
+    const shared = {
+      ...config,
+      epsilon,
+      normPlacement: "pre",
+      norm: "rms",
+      attentionScale: 1,
+      bias: false,
+      init,
+      keys,
+    } as const;
+    const dropouts = {
+      attentionDropout: config.dropout,
+      hiddenDropout: config.dropout,
+      activationDropout: config.dropout,
+    };
+    const make = (part: RandomKey) =>
+      new TransformerLayer({ ...shared, ...dropouts, hasCrossAttention: isDecoder }, part);
     this.block = layerKey.split(isDecoder ? (numDecoderLayers ?? numLayers) : numLayers).map(make);
     this.relativeAttentionBias = new Embedding({ numEmbeddings: numBuckets, embeddingDim: numHeads, init }, biasKey);
     this.finalLayerNorm = new RMSNorm({ width: hiddenSize, epsilon }, biasKey);
@@ -144,18 +219,27 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
   readonly modelType: string;
   readonly architecture: string;
 
-  constructor({ modelType, architecture, config }: { modelType: string; architecture: string; config: T5Config }, key: RandomKey) {
+  constructor(
+    { modelType, architecture, config }: { modelType: string; architecture: string; config: T5Config },
+    key: RandomKey,
+  ) {
     super();
     const { vocabSize, hiddenSize, tieWordEmbeddings, initializerFactor } = config;
     const [tableKey, encoderKey, decoderKey, headKey] = key.split(4);
     this.config = config;
     this.modelType = modelType;
     this.architecture = architecture;
-    this.shared = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerFactor) }, tableKey);
+    this.shared = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, init: normalInit(initializerFactor) },
+      tableKey,
+    );
     this.encoder = new Stack(config, false, encoderKey);
     this.decoder = new Stack(config, true, decoderKey);
     if (!tieWordEmbeddings)
-      this.lmHead = new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerFactor) }, headKey);
+      this.lmHead = new Linear(
+        { inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerFactor) },
+        headKey,
+      );
   }
 
   protected get decoderLayers() {
@@ -179,7 +263,10 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
     const positions = newPositions(ids, cache);
     const bias = withScope("relative_attention_bias", () => this.decoder.bias(positions, keys));
     const { hidden, layers } = runDecoderLayers(this.decoder.block, embedded, inputs, bias);
-    return { hidden: dropout(this.decoder.finalLayerNorm.forward(hidden), this.config.dropout, key?.fold(997)), layers };
+    return {
+      hidden: dropout(this.decoder.finalLayerNorm.forward(hidden), this.config.dropout, key?.fold(997)),
+      layers,
+    };
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
@@ -189,7 +276,12 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
   }
 }
 
-function encodeWith(shared: Embedding, stack: Stack, { dropout: probability }: T5Config, inputs: EncoderSideInputs & RunOptions): Tensor<"f32"> {
+function encodeWith(
+  shared: Embedding,
+  stack: Stack,
+  { dropout: probability }: T5Config,
+  inputs: EncoderSideInputs & RunOptions,
+): Tensor<"f32"> {
   const { inputIds, attentionMask, key } = inputs;
   const ids = inputIds as Tensor<"i32">;
   const length = ids.shape[1] as number;
@@ -208,13 +300,19 @@ export class T5EncoderModel extends TaskModel<EncoderSideInputs, { lastHiddenSta
   readonly modelType: string;
   readonly architecture: string;
 
-  constructor({ modelType, architecture, config }: { modelType: string; architecture: string; config: T5Config }, key: RandomKey) {
+  constructor(
+    { modelType, architecture, config }: { modelType: string; architecture: string; config: T5Config },
+    key: RandomKey,
+  ) {
     super();
     const [tableKey, encoderKey] = key.split(2);
     this.config = config;
     this.modelType = modelType;
     this.architecture = architecture;
-    this.shared = new Embedding({ numEmbeddings: config.vocabSize, embeddingDim: config.hiddenSize, init: normalInit(1) }, tableKey);
+    this.shared = new Embedding(
+      { numEmbeddings: config.vocabSize, embeddingDim: config.hiddenSize, init: normalInit(1) },
+      tableKey,
+    );
     this.encoder = new Stack(config, false, encoderKey);
   }
 
@@ -241,20 +339,48 @@ interface T5Traits {
   encoderIgnores?: RegExp;
 }
 
-const t5Like = (modelType: string, className: string, defaults: Partial<Fields<T5Config>>, { feedForward, scales, encoderIgnores }: T5Traits): Family => {
+const t5Like = (
+  modelType: string,
+  className: string,
+  defaults: Partial<Fields<T5Config>>,
+  { feedForward, scales, encoderIgnores }: T5Traits,
+): Family => {
   const own = { ...fields, ...defaults };
   return {
     modelType,
     prefix: "transformer",
-    tasks: { [`${className}ForConditionalGeneration`]: "seq2seq-lm", [`${className}EncoderModel`]: "feature-extraction" } satisfies Record<string, Task>,
+    tasks: {
+      [`${className}ForConditionalGeneration`]: "seq2seq-lm",
+      [`${className}EncoderModel`]: "feature-extraction",
+    } satisfies Record<string, Task>,
     create: (architecture, path, json, key) => {
-      const modern = { ...json, ...feedForwardOf(json, feedForward), scale_decoder_outputs: scales(json), tie_word_embeddings: json[OWN_HEAD] !== true };
+      const modern = {
+        ...json,
+        ...feedForwardOf(json, feedForward),
+        scale_decoder_outputs: scales(json),
+        tie_word_embeddings: json[OWN_HEAD] !== true,
+      };
       const config = makeConfig(`${className}Config`, own, fromJson(path, modern, own));
-      requireField(`${className}Config`, config.numBuckets % 4 === 0, "numBuckets to be a multiple of 4", config.numBuckets);
+      requireField(
+        `${className}Config`,
+        config.numBuckets % 4 === 0,
+        "numBuckets to be a multiple of 4",
+        config.numBuckets,
+      );
       const given = { modelType, architecture, config };
-      return architecture.endsWith("EncoderModel") ? new T5EncoderModel(given, key) : new T5ForConditionalGeneration(given, key);
+      return architecture.endsWith("EncoderModel")
+        ? new T5EncoderModel(given, key)
+        : new T5ForConditionalGeneration(given, key);
     },
-    configKeys: { fields: own, aliases: { hidden_size: "d_model", num_attention_heads: "num_heads", num_hidden_layers: "num_layers", head_dim: "d_kv" } },
+    configKeys: {
+      fields: own,
+      aliases: {
+        hidden_size: "d_model",
+        num_attention_heads: "num_heads",
+        num_hidden_layers: "num_layers",
+        head_dim: "d_kv",
+      },
+    },
     configToJson: ({ config }) => {
       const { isGated, activation: name } = config as T5Config;
       const feedForward = `${isGated ? "gated-" : ""}${isGated && name === "gelu_new" ? "gelu" : name}`;
@@ -275,7 +401,11 @@ export const t5s = [
     "t5",
     "T5",
     {},
-    { feedForward: "relu", scales: (json) => json.scale_decoder_outputs ?? json.tie_word_embeddings !== false, encoderIgnores: /decoder/ },
+    {
+      feedForward: "relu",
+      scales: (json) => json.scale_decoder_outputs ?? json.tie_word_embeddings !== false,
+      encoderIgnores: /decoder/,
+    },
   ),
   t5Like(
     "mt5",

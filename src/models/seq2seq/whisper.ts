@@ -1,4 +1,7 @@
-/** Whisper: speech to text. Radford et al. 2022, arXiv:2212.04356: convolutions over a log-mel spectrogram, then a pre-normalised encoder-decoder. */
+/**
+ * Whisper: speech to text. Radford et al. 2022, arXiv:2212.04356: convolutions over a log-mel spectrogram, then a
+ * pre-normalised encoder-decoder.
+ */
 import { ShapeError } from "../../ir/index.ts";
 import {
   type Activation,
@@ -14,8 +17,33 @@ import {
   Parameter,
   TransformerLayer,
 } from "../../nn/index.ts";
-import { add, concat, conv, gelu, matmul, type RandomKey, reshape, slice, type Tensor, tensor, transpose, withScope } from "../../tensor/index.ts";
-import { activation, type Fields, fromJson, makeConfig, number, probability, requireField, size, toJson, tokenId, tokenIds } from "../config.ts";
+import {
+  add,
+  concat,
+  conv,
+  gelu,
+  matmul,
+  type RandomKey,
+  reshape,
+  slice,
+  type Tensor,
+  tensor,
+  transpose,
+  withScope,
+} from "../../tensor/index.ts";
+import {
+  activation,
+  type Fields,
+  fromJson,
+  makeConfig,
+  number,
+  probability,
+  requireField,
+  size,
+  toJson,
+  tokenId,
+  tokenIds,
+} from "../config.ts";
 import type { Family } from "../family.ts";
 import type { RunOptions } from "../model.ts";
 import { bartLayerKeys } from "./bart.ts";
@@ -111,9 +139,19 @@ const layersOf = (config: WhisperConfig, isDecoder: boolean, key: RandomKey) => 
   const own = isDecoder
     ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
     : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
-  const shared = { ...config, ...own, epsilon: EPSILON, normPlacement: "pre", keyBias: false, hiddenDropout: config.dropout } as const;
+  const shared = {
+    ...config,
+    ...own,
+    epsilon: EPSILON,
+    normPlacement: "pre",
+    keyBias: false,
+    hiddenDropout: config.dropout,
+  } as const;
   const make = (part: RandomKey) =>
-    new TransformerLayer({ ...shared, hasCrossAttention: isDecoder, init: normalInit(config.initStd), keys: bartLayerKeys }, part);
+    new TransformerLayer(
+      { ...shared, hasCrossAttention: isDecoder, init: normalInit(config.initStd), keys: bartLayerKeys },
+      part,
+    );
   return key.split(isDecoder ? config.decoderLayers : config.encoderLayers).map(make);
 };
 
@@ -123,7 +161,11 @@ class Encoder extends Module {
   readonly embedPositions: ModelBuffer; // [positions, D], fixed
   readonly layers: TransformerLayer[];
   readonly layerNorm: LayerNorm;
-  protected override readonly checkpointKeys = { conv1: "conv1", conv2: "conv2", embedPositions: "embed_positions.weight" };
+  protected override readonly checkpointKeys = {
+    conv1: "conv1",
+    conv2: "conv2",
+    embedPositions: "embed_positions.weight",
+  };
 
   constructor(config: WhisperConfig, key: RandomKey) {
     super();
@@ -148,8 +190,14 @@ class Decoder extends Module {
     const { vocabSize, hiddenSize, maxTargetPositions, padTokenId: paddingIndex, initStd } = config;
     const [tokenKey, positionKey, layerKey] = key.split(3);
     const init = normalInit(initStd);
-    this.embedTokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init }, tokenKey);
-    this.embedPositions = new Embedding({ numEmbeddings: maxTargetPositions, embeddingDim: hiddenSize, init }, positionKey);
+    this.embedTokens = new Embedding(
+      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init },
+      tokenKey,
+    );
+    this.embedPositions = new Embedding(
+      { numEmbeddings: maxTargetPositions, embeddingDim: hiddenSize, init },
+      positionKey,
+    );
     this.layers = layersOf(config, true, layerKey);
     this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, layerKey);
   }
@@ -180,7 +228,10 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     this.config = makeConfig("WhisperConfig", fields, options);
     const { hiddenSize, encoderHeads, decoderHeads } = this.config;
     for (const heads of [encoderHeads, decoderHeads]) {
-      requireField("WhisperConfig", hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [hiddenSize, heads]);
+      requireField("WhisperConfig", hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
+        hiddenSize,
+        heads,
+      ]);
     }
     this.model = new EncoderDecoder(this.config, key);
   }
@@ -191,7 +242,12 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
 
   get cacheShape() {
     const { decoderLayers, decoderHeads, hiddenSize, maxTargetPositions: maxLength } = this.config;
-    return { numLayers: decoderLayers, numHeads: decoderHeads, headDim: cachedHeadDim(hiddenSize / decoderHeads), maxLength };
+    return {
+      numLayers: decoderLayers,
+      numHeads: decoderHeads,
+      headDim: cachedHeadDim(hiddenSize / decoderHeads),
+      maxLength,
+    };
   }
 
   /** inputFeatures: [B, mels, 2 positions] -> [B, positions, D]. @throws ShapeError for another number of frames */
@@ -201,7 +257,12 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     if (inputFeatures?.rank !== 3 || inputFeatures.shape[1] !== numMelBins || inputFeatures.shape[2] !== frames) {
       const received = inputFeatures ? `[${inputFeatures.shape.join(", ")}]` : "none";
       const expected = `[B, ${numMelBins}, ${frames}], that is 30 s of sound`;
-      throw new ShapeError({ where: "inputFeatures", expected, received, fix: "pad or cut the sound, as logMelSpectrogram does" });
+      throw new ShapeError({
+        where: "inputFeatures",
+        expected,
+        received,
+        fix: "pad or cut the sound, as logMelSpectrogram does",
+      });
     }
     const { conv1, conv2, embedPositions, layers, layerNorm } = this.model.encoder;
     const frontEnd = withScope("conv", () => conv2.forward(conv1.forward(inputFeatures))); // [B, D, positions]
@@ -218,20 +279,29 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
   }
 
   /**
-   * How much some heads attend to each step of a sound, for times of words. ids: i32 [1, T]; heads: pairs of a layer and a head.
+   * How much some heads attend to each step of a sound, for times of words. ids: i32 [1, T]; heads: pairs of a layer
+   * and a head.
    * -> [heads, T, positions]
    */
-  alignment(ids: Tensor<"i32">, encoderKeysAndValues: readonly KeysAndValues[], heads: readonly (readonly [number, number])[]): Tensor<"f32"> {
+  alignment(
+    ids: Tensor<"i32">,
+    encoderKeysAndValues: readonly KeysAndValues[],
+    heads: readonly (readonly [number, number])[],
+  ): Tensor<"f32"> {
     const weights: Tensor<"f32">[] = [];
     this.decode(ids, { encoderKeysAndValues, onCrossWeights: (seen, layer) => (weights[layer] = seen) });
     return concat(
-      heads.map(([layer, head]) => reshape(slice(weights[layer], { axis: 1, start: head, end: head + 1 }), [1, ...weights[layer].shape.slice(2)])),
+      heads.map(([layer, head]) =>
+        reshape(slice(weights[layer], { axis: 1, start: head, end: head + 1 }), [1, ...weights[layer].shape.slice(2)]),
+      ),
       0,
     );
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("proj_out", () => matmul(hidden, this.model.decoder.embedTokens.weight.value, { transposeB: true }));
+    return withScope("proj_out", () =>
+      matmul(hidden, this.model.decoder.embedTokens.weight.value, { transposeB: true }),
+    );
   }
 }
 

@@ -1,9 +1,42 @@
 /**
- * BLIP captioning: a BERT that writes, with cross attention to what a Vision Transformer makes of an image. Li et al. 2022, arXiv:2201.12086.
+ * BLIP captioning: a BERT that writes, with cross attention to what a Vision Transformer makes of an image. Li et al.
+ * 2022, arXiv:2201.12086.
  */
-import { type Activation, cachedHeadDim, type KeysAndValues, LayerNorm, Module, normalInit, type Parameter, TransformerLayer } from "../../nn/index.ts";
-import { add, broadcastTo, concat, crossEntropy, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
-import { activation, count, type Fields, fromJson, makeConfig, number, positive, probability, requireField, size, toJson, tokenId } from "../config.ts";
+import {
+  type Activation,
+  cachedHeadDim,
+  type KeysAndValues,
+  LayerNorm,
+  Module,
+  normalInit,
+  type Parameter,
+  TransformerLayer,
+} from "../../nn/index.ts";
+import {
+  add,
+  broadcastTo,
+  concat,
+  crossEntropy,
+  type RandomKey,
+  reshape,
+  slice,
+  type Tensor,
+  withScope,
+} from "../../tensor/index.ts";
+import {
+  activation,
+  count,
+  type Fields,
+  fromJson,
+  makeConfig,
+  number,
+  positive,
+  probability,
+  requireField,
+  size,
+  toJson,
+  tokenId,
+} from "../config.ts";
 import { bertLayerKeys } from "../encoders/bert.ts";
 import { TextEmbeddings } from "../encoders/encoder.ts";
 import { MaskedLMHead } from "../encoders/heads.ts";
@@ -111,9 +144,23 @@ class VisionModel extends Module {
 
   constructor(config: BlipVisionConfig, key: RandomKey) {
     super();
-    const { hiddenSize: width, imageSize, patchSize, layerNormEpsilon: epsilon, initializerRange: range, numLayers } = config;
+    const {
+      hiddenSize: width,
+      imageSize,
+      patchSize,
+      layerNormEpsilon: epsilon,
+      initializerRange: range,
+      numLayers,
+    } = config;
     const [classKey, positionKey, patchKey, layerKey] = key.split(4);
-    const layer = { ...config, epsilon, normPlacement: "pre", isFusedQkv: true, init: normalInit(range), keys: visionLayerKeys } as const;
+    const layer = {
+      ...config,
+      epsilon,
+      normPlacement: "pre",
+      isFusedQkv: true,
+      init: normalInit(range),
+      keys: visionLayerKeys,
+    } as const;
     this.classEmbedding = token([1, 1, width], range, classKey);
     this.positionEmbedding = token([1, Math.floor(imageSize / patchSize) ** 2 + 1, width], range, positionKey);
     this.patchEmbedding = new PatchEmbeddings({ ...config, numChannels: 3, width }, patchKey, "patch_embedding");
@@ -132,7 +179,8 @@ class VisionModel extends Module {
     const ofPatches = stretchPositions(slice(table, { axis: 1, start: 1 }), [side, side], grid);
     const first = broadcastTo(this.classEmbedding.value, [patches.shape[0], 1, width]);
     let x = add(concat([first, patches], 1), concat([slice(table, { axis: 1, end: 1 }), ofPatches], 1));
-    for (const [i, layer] of this.layers.entries()) x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }).output);
+    for (const [i, layer] of this.layers.entries())
+      x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }).output);
     return this.postLayernorm.forward(x);
   }
 }
@@ -141,17 +189,32 @@ class TextDecoder extends Module {
   readonly embeddings: TextEmbeddings;
   readonly layer: TransformerLayer[];
   readonly predictions: MaskedLMHead;
-  protected override readonly checkpointKeys = { embeddings: "bert.embeddings", layer: "bert.encoder.layer", predictions: "cls.predictions" };
+  protected override readonly checkpointKeys = {
+    embeddings: "bert.embeddings",
+    layer: "bert.encoder.layer",
+    predictions: "cls.predictions",
+  };
 
   constructor(config: BlipTextConfig, encoderHiddenSize: number, key: RandomKey) {
     super();
     const { hiddenSize: width, layerNormEpsilon: epsilon, initializerRange, numLayers, hiddenDropout } = config;
     const [embeddingKey, layerKey, headKey] = key.split(3);
-    const layer = { ...config, epsilon, hasCrossAttention: true, encoderHiddenSize, init: normalInit(initializerRange), keys: textLayerKeys };
+    const layer = {
+      ...config,
+      epsilon,
+      hasCrossAttention: true,
+      encoderHiddenSize,
+      init: normalInit(initializerRange),
+      keys: textLayerKeys,
+    };
     this.embeddings = new TextEmbeddings({ ...config, width, epsilon, dropout: hiddenDropout }, embeddingKey);
     this.layer = layerKey.split(numLayers).map((part) => new TransformerLayer(layer, part));
     const keys = { dense: "transform.dense", norm: "transform.LayerNorm", decoder: "decoder", bias: "bias" };
-    this.predictions = new MaskedLMHead({ ...config, epsilon, embeddingSize: width, isTied: true, keys }, this.embeddings.wordEmbeddings, headKey);
+    this.predictions = new MaskedLMHead(
+      { ...config, epsilon, embeddingSize: width, isTied: true, keys },
+      this.embeddings.wordEmbeddings,
+      headKey,
+    );
   }
 }
 
@@ -185,7 +248,10 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
     super();
     const [visionKey, textKey] = key.split(2);
     for (const { hiddenSize, numHeads } of [text, vision])
-      requireField("BlipConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+      requireField("BlipConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+        hiddenSize,
+        numHeads,
+      ]);
     this.config = { ...text, vision, eosTokenId: text.sepTokenId, decoderStartTokenId: text.bosTokenId };
     this.visionModel = new VisionModel(vision, visionKey);
     this.textDecoder = new TextDecoder(text, vision.hiddenSize, textKey);
@@ -208,30 +274,43 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
 
   decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
     const positions = inputs.positions ?? newPositions(ids, inputs.cache);
-    const embedded = withScope("embeddings", () => this.textDecoder.embeddings.forward({ inputIds: ids, positions, key: inputs.key?.fold(999) }));
+    const embedded = withScope("embeddings", () =>
+      this.textDecoder.embeddings.forward({ inputIds: ids, positions, key: inputs.key?.fold(999) }),
+    );
     return runDecoderLayers(this.textDecoder.layer, embedded, inputs);
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("predictions", () => this.textDecoder.predictions.forward({ lastHiddenState: hidden, hiddenStates: [] }));
+    return withScope("predictions", () =>
+      this.textDecoder.predictions.forward({ lastHiddenState: hidden, hiddenStates: [] }),
+    );
   }
 
   crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[] {
-    return this.textDecoder.layer.map((layer, i) => withScope(`layers.${i}.cross`, () => layer.crossKeysAndValues(states)));
+    return this.textDecoder.layer.map((layer, i) =>
+      withScope(`layers.${i}.cross`, () => layer.crossKeysAndValues(states)),
+    );
   }
 
   forward({ inputIds, attentionMask, key, ...image }: CaptionInputs & RunOptions): CaptionOutput {
     const imageEmbeds = this.encode({ ...image, key: key?.fold(0) });
-    const { hidden } = withScope("text_decoder", () => this.decode(inputIds, { encoderStates: imageEmbeds, decoderMask: attentionMask, key: key?.fold(1) }));
+    const { hidden } = withScope("text_decoder", () =>
+      this.decode(inputIds, { encoderStates: imageEmbeds, decoderMask: attentionMask, key: key?.fold(1) }),
+    );
     return { logits: this.logits(hidden), imageEmbeds };
   }
 
-  /** Next-token cross-entropy with the config's label smoothing, in nats: labels are the ids, i32 [B, T]; those of -100 do not count. */
+  /**
+   * Next-token cross-entropy with the config's label smoothing, in nats: labels are the ids, i32 [B, T]; those of -100
+   * do not count.
+   */
   loss({ labels, ...inputs }: CaptionInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     const { vocabSize, labelSmoothing } = this.config;
     const length = labels.shape[1] as number;
     const logits = slice(this.forward(inputs).logits, { axis: 1, end: length - 1 });
-    return crossEntropy(reshape(logits, [-1, vocabSize]), reshape(slice(labels, { axis: 1, start: 1 }), [-1]), { labelSmoothing });
+    return crossEntropy(reshape(logits, [-1, vocabSize]), reshape(slice(labels, { axis: 1, start: 1 }), [-1]), {
+      labelSmoothing,
+    });
   }
 }
 
@@ -242,17 +321,29 @@ export const blip: Family = {
   create: (_, path, json, key) => {
     const [textJson, visionJson] = [json.text_config, json.vision_config].map((part) => (part ?? {}) as Json);
     const text = makeConfig("text_config", textFields, fromJson(`${path}, text_config`, textJson, textFields));
-    const vision = makeConfig("vision_config", visionFields, fromJson(`${path}, vision_config`, visionJson, visionFields));
+    const vision = makeConfig(
+      "vision_config",
+      visionFields,
+      fromJson(`${path}, vision_config`, visionJson, visionFields),
+    );
     return new BlipForConditionalGeneration(text, vision, key);
   },
   configKeys: {
     fields: {},
-    parts: { text_config: { fields: textFields, supported: { tie_word_embeddings: [true] } }, vision_config: { fields: visionFields } },
+    parts: {
+      text_config: { fields: textFields, supported: { tie_word_embeddings: [true] } },
+      vision_config: { fields: visionFields },
+    },
   },
   configToJson: (model) => {
     const { vision, eosTokenId: _, decoderStartTokenId: __, ...text } = (model as BlipForConditionalGeneration).config;
     return {
-      text_config: { model_type: "blip_text_model", encoder_hidden_size: vision.hiddenSize, is_decoder: true, ...toJson(text, textFields) },
+      text_config: {
+        model_type: "blip_text_model",
+        encoder_hidden_size: vision.hiddenSize,
+        is_decoder: true,
+        ...toJson(text, textFields),
+      },
       vision_config: { model_type: "blip_vision_model", ...toJson(vision, visionFields) },
     };
   },

@@ -1,6 +1,7 @@
 /**
- * LLaVA: the patches that a CLIP tower makes of an image, brought to the width of a text model by two linear layers, stand in its text as
- * if they were tokens. Liu et al. 2023, arXiv:2304.08485 and arXiv:2310.03744. Any family of decoders can be the text model.
+ * LLaVA: the patches that a CLIP tower makes of an image, brought to the width of a text model by two linear layers,
+ * stand in its text as if they were tokens. Liu et al. 2023, arXiv:2304.08485 and arXiv:2310.03744. Any family of
+ * decoders can be the text model.
  */
 import { DataError } from "../../ir/index.ts";
 import { type Activation, activations, Linear, Module } from "../../nn/index.ts";
@@ -12,13 +13,23 @@ import { type ConfigFile, type Family, FREQUENCIES, findFamily, POSITION_IDS, un
 import type { Json } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { type ClipVisionConfig, clipVision, VisionTower } from "../vision/clip-towers.ts";
-import { type EmbeddedText, fillPlaces, type ImageTextInputs, ImageTextModel, type ImageTextOutput, type Places } from "./vision-language.ts";
+import {
+  type EmbeddedText,
+  fillPlaces,
+  type ImageTextInputs,
+  ImageTextModel,
+  type ImageTextOutput,
+  type Places,
+} from "./vision-language.ts";
 
 interface ProjectorConfig {
   imageTokenId: number;
   projectorActivation: Activation;
   projectorBias: boolean;
-  /** Which states of the tower are used, concatenated where they are several: 0 is what goes into its first layer, -1 what comes out of its last. */
+  /**
+   * Which states of the tower are used, concatenated where they are several: 0 is what goes into its first layer, -1
+   * what comes out of its last.
+   */
   visionFeatureLayer: number | readonly number[];
   /** "default" leaves out the class token. */
   visionFeatureSelectStrategy: "default" | "full";
@@ -59,7 +70,12 @@ class Projector extends Module {
   readonly linear2: Linear; // [D, D]
   private readonly activation: Activation;
 
-  constructor({ projectorActivation, projectorBias: bias }: LlavaConfig, inFeatures: number, outFeatures: number, key: RandomKey) {
+  constructor(
+    { projectorActivation, projectorBias: bias }: LlavaConfig,
+    inFeatures: number,
+    outFeatures: number,
+    key: RandomKey,
+  ) {
     super();
     const [firstKey, secondKey] = key.split(2);
     this.linear1 = new Linear({ inFeatures, outFeatures, bias }, firstKey);
@@ -90,13 +106,28 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     const { vision, visionFeatureLayer } = config;
     const [towerKey, projectorKey] = key.split(2);
     const layers = [visionFeatureLayer].flat().map((layer) => (layer < 0 ? layer + vision.numLayers + 1 : layer));
-    requireField("LlavaConfig", vision.hiddenSize % vision.numHeads === 0, "hiddenSize to be a multiple of numHeads", vision);
+    requireField(
+      "LlavaConfig",
+      vision.hiddenSize % vision.numHeads === 0,
+      "hiddenSize to be a multiple of numHeads",
+      vision,
+    );
     const isThere = layers.every((layer) => layer >= 0 && layer <= vision.numLayers);
-    requireField("LlavaConfig", isThere, `visionFeatureLayer among those of ${vision.numLayers} layers`, visionFeatureLayer);
+    requireField(
+      "LlavaConfig",
+      isThere,
+      `visionFeatureLayer among those of ${vision.numLayers} layers`,
+      visionFeatureLayer,
+    );
     this.config = config;
     this.languageModel = languageModel;
     this.visionTower = new VisionTower(vision, { isSiglip: false }, towerKey);
-    this.multiModalProjector = new Projector(config, layers.length * vision.hiddenSize, languageModel.config.hiddenSize, projectorKey);
+    this.multiModalProjector = new Projector(
+      config,
+      layers.length * vision.hiddenSize,
+      languageModel.config.hiddenSize,
+      projectorKey,
+    );
     this.layers = layers;
   }
 
@@ -105,7 +136,9 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     const { hiddenStates } = withScope("vision_tower", () => this.visionTower.encode(inputs));
     const start = this.config.visionFeatureSelectStrategy === "default" ? 1 : 0;
     const chosen = this.layers.map((layer) => slice(hiddenStates[layer], { axis: 1, start }));
-    return withScope("projector", () => this.multiModalProjector.forward(chosen.length === 1 ? chosen[0] : concat(chosen, -1)));
+    return withScope("projector", () =>
+      this.multiModalProjector.forward(chosen.length === 1 ? chosen[0] : concat(chosen, -1)),
+    );
   }
 
   get imageTokenId(): number {
@@ -117,19 +150,30 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     if (!pixelValues) return { embeddings };
     const features = this.imageFeatures({ pixelValues, key: key?.fold(0) });
     const [images, places, width] = features.shape as number[];
-    return { embeddings: fillPlaces(embeddings, inputIds, this.config.imageTokenId, reshape(features, [images * places, width])) };
+    return {
+      embeddings: fillPlaces(
+        embeddings,
+        inputIds,
+        this.config.imageTokenId,
+        reshape(features, [images * places, width]),
+      ),
+    };
   }
 
   placesOf({ pixelValues }: ImageTextInputs): Places[] {
     const { imageTokenId: token, vision, visionFeatureSelectStrategy } = this.config;
     const patches = Math.floor(vision.imageSize / vision.patchSize) ** 2;
     const count = (pixelValues?.shape[0] as number | undefined) ?? 0;
-    return count === 0 ? [] : [{ token, count: count * (visionFeatureSelectStrategy === "full" ? patches + 1 : patches) }];
+    return count === 0
+      ? []
+      : [{ token, count: count * (visionFeatureSelectStrategy === "full" ? patches + 1 : patches) }];
   }
 
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): ImageTextOutput {
     const { embeddings } = this.embed({ ...inputs, key: key?.fold(0) });
-    const logits = withScope("language_model", () => this.languageModel.forward(inputs.inputIds, { embeddings, attentionMask, key: key?.fold(1) }));
+    const logits = withScope("language_model", () =>
+      this.languageModel.forward(inputs.inputIds, { embeddings, attentionMask, key: key?.fold(1) }),
+    );
     return { logits };
   }
 }
@@ -142,7 +186,8 @@ function publishedName(name: string): string {
   return own.replace(/^vision_tower\.(?!vision_model\.)/, "vision_tower.vision_model.");
 }
 
-const textFamilyOf = (path: string, modelType: unknown) => findFamily(`${path}, text_config`, decoderFamilies, modelType);
+const textFamilyOf = (path: string, modelType: unknown) =>
+  findFamily(`${path}, text_config`, decoderFamilies, modelType);
 const textFamily = ({ modelType }: CausalLM) => textFamilyOf("text model", modelType);
 
 export const llava: Family = {
@@ -153,20 +198,35 @@ export const llava: Family = {
     const visionJson = { model_type: "clip_vision_model", ...((json.vision_config as Json | undefined) ?? usualTower) };
     if (visionJson.model_type !== "clip_vision_model") {
       const fix = "use a model with a CLIP tower";
-      throw new DataError({ where: `${path}, vision_config`, expected: "clip_vision_model", received: String(visionJson.model_type), fix });
+      throw new DataError({
+        where: `${path}, vision_config`,
+        expected: "clip_vision_model",
+        received: String(visionJson.model_type),
+        fix,
+      });
     }
     const family = textFamilyOf(path, text.model_type);
     const [textKey, ownKey] = key.split(2);
     const isTied = json.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
     const [architecture] = Object.keys(family.tasks);
-    const languageModel = family.create(architecture, `${path}, text_config`, { ...text, ...isTied }, textKey) as CausalLM;
+    const languageModel = family.create(
+      architecture,
+      `${path}, text_config`,
+      { ...text, ...isTied },
+      textKey,
+    ) as CausalLM;
     const vision = makeConfig("vision_config", clipVision, fromJson(`${path}, vision_config`, visionJson, clipVision));
     const projector = makeConfig("LlavaConfig", projectorFields, fromJson(path, json, projectorFields));
     return new LlavaForConditionalGeneration({ ...projector, vision }, languageModel, ownKey);
   },
   configKeys: (json) => {
-    const text = textFamilyOf("config", (json.text_config as Json | undefined)?.model_type ?? "llama").configKeys as ConfigFile; // decoders have one form
-    return { fields: projectorFields, aliases: { image_token_id: "image_token_index" }, parts: { text_config: text, vision_config: { fields: clipVision } } };
+    const text = textFamilyOf("config", (json.text_config as Json | undefined)?.model_type ?? "llama")
+      .configKeys as ConfigFile; // decoders have one form
+    return {
+      fields: projectorFields,
+      aliases: { image_token_id: "image_token_index" },
+      parts: { text_config: text, vision_config: { fields: clipVision } },
+    };
   },
   configToJson: (model) => {
     const { languageModel, config } = model as LlavaForConditionalGeneration;

@@ -1,9 +1,19 @@
 /**
- * Qwen2-VL: images of any size and videos as patches with positions in two directions, four of which become one token of the text; the text
- * model's positions have time, height and width. Wang et al. 2024, arXiv:2409.12191.
+ * Qwen2-VL: images of any size and videos as patches with positions in two directions, four of which become one token
+ * of the text; the text model's positions have time, height and width. Wang et al. 2024, arXiv:2409.12191.
  */
 import { DataError } from "../../ir/index.ts";
-import { type Activation, LayerNorm, Linear, Module, normalInit, Parameter, type RopeParameters, RotaryEmbedding, TransformerLayer } from "../../nn/index.ts";
+import {
+  type Activation,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+  Parameter,
+  type RopeParameters,
+  RotaryEmbedding,
+  TransformerLayer,
+} from "../../nn/index.ts";
 import {
   add,
   broadcastTo,
@@ -28,7 +38,20 @@ import {
   where,
   withScope,
 } from "../../tensor/index.ts";
-import { activation, count, type Fields, fromJson, makeConfig, number, positive, requireField, size, toJson, tokenId, tokenIds } from "../config.ts";
+import {
+  activation,
+  count,
+  type Fields,
+  fromJson,
+  makeConfig,
+  number,
+  positive,
+  requireField,
+  size,
+  toJson,
+  tokenId,
+  tokenIds,
+} from "../config.ts";
 import { DecoderForCausalLM } from "../decoders/decoder.ts";
 import { type DecoderFamily, decoderConfig, decoderKeys } from "../decoders/family.ts";
 import { type QwenConfig, qwen2Family } from "../decoders/llama.ts";
@@ -37,7 +60,15 @@ import { type Family, FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { patchPlaces, tokenPlaces } from "./vision-grid.ts";
-import { type EmbeddedText, fillPlaces, type ImageTextInputs, ImageTextModel, type ImageTextOutput, type Places, placeNumbers } from "./vision-language.ts";
+import {
+  type EmbeddedText,
+  fillPlaces,
+  type ImageTextInputs,
+  ImageTextModel,
+  type ImageTextOutput,
+  type Places,
+  placeNumbers,
+} from "./vision-language.ts";
 
 export interface Qwen2VLVisionConfig {
   depth: number;
@@ -127,7 +158,10 @@ class PatchEmbedding extends Module {
   readonly weight: Parameter; // [E, C, time, patch, patch]
   protected override readonly checkpointKeys = { weight: "proj.weight" };
 
-  constructor({ embedDim, inChannels, temporalPatchSize, patchSize, initializerRange }: Qwen2VLVisionConfig, key: RandomKey) {
+  constructor(
+    { embedDim, inChannels, temporalPatchSize, patchSize, initializerRange }: Qwen2VLVisionConfig,
+    key: RandomKey,
+  ) {
     super();
     const shape = [embedDim, inChannels, temporalPatchSize, patchSize, patchSize];
     this.weight = new Parameter(shape, normalInit(initializerRange)(key, shape));
@@ -149,9 +183,18 @@ class VisionTransformer extends Module {
     super();
     const { embedDim: hiddenSize, mlpRatio, initializerRange, depth, numHeads, activation } = config;
     const [patchKey, blockKey, mergerKey] = key.split(3);
-    const layer = { hiddenSize, numHeads, activation, intermediateSize: Math.trunc(hiddenSize * mlpRatio), epsilon: VISION_EPSILON };
+    const layer = {
+      hiddenSize,
+      numHeads,
+      activation,
+      intermediateSize: Math.trunc(hiddenSize * mlpRatio),
+      epsilon: VISION_EPSILON,
+    };
     const make = (part: RandomKey) =>
-      new TransformerLayer({ ...layer, normPlacement: "pre", isFusedQkv: true, init: normalInit(initializerRange), keys: layerKeys }, part);
+      new TransformerLayer(
+        { ...layer, normPlacement: "pre", isFusedQkv: true, init: normalInit(initializerRange), keys: layerKeys },
+        part,
+      );
     this.patchEmbed = new PatchEmbedding(config, patchKey);
     this.blocks = blockKey.split(depth).map(make);
     this.merger = new PatchMerger(config, mergerKey);
@@ -163,12 +206,14 @@ class VisionTransformer extends Module {
     const { embedDim, numHeads, spatialMergeSize } = this.config;
     const length = pixels.shape[0] as number;
     const { rows, columns, isSeen } = patchPlaces(grids, length, spatialMergeSize);
-    const rotary = new RotaryEmbedding(embedDim / numHeads / 2, length, { rope_theta: VISION_THETA }); // half of a head for each direction
+    // half of a head for each direction
+    const rotary = new RotaryEmbedding(embedDim / numHeads / 2, length, { rope_theta: VISION_THETA });
     const [ofRows, ofColumns] = [rows, columns].map((places) => rotary.angles(places)); // [L, 1, Dh / 4]
     const angles = { cos: concat([ofRows.cos, ofColumns.cos], -1), sin: concat([ofRows.sin, ofColumns.sin], -1) };
     const mask = reshape(isSeen, [1, 1, length, length]);
     let x = unsqueeze(this.patchEmbed.forward(pixels), 0); // [1, L, E]
-    for (const [i, block] of this.blocks.entries()) x = withScope(`blocks.${i}`, () => block.forward(x, { angles, mask }).output);
+    for (const [i, block] of this.blocks.entries())
+      x = withScope(`blocks.${i}`, () => block.forward(x, { angles, mask }).output);
     return withScope("merger", () => this.merger.forward(x));
   }
 }
@@ -193,7 +238,9 @@ class MultimodalRotaryEmbedding extends RotaryEmbedding {
   /** Of each section of frequencies those of its part: [3, B, T, 1, R] -> [B, T, 1, R] */
   private choose(x: Tensor<"f32">): Tensor<"f32"> {
     const parts = split(x, [...this.sections], -1);
-    const chosen = parts.map((part, i) => reshape(slice(part, { axis: 0, start: i % 3, end: (i % 3) + 1 }), part.shape.slice(1)));
+    const chosen = parts.map((part, i) =>
+      reshape(slice(part, { axis: 0, start: i % 3, end: (i % 3) + 1 }), part.shape.slice(1)),
+    );
     return concat(chosen, -1);
   }
 }
@@ -217,7 +264,8 @@ const textFamily: DecoderFamily<QwenConfig> = {
     rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
   },
   derivesKeyHeads: false,
-  rope: { theta: 1_000_000, oldTypes: { mrope: "default" }, ownKeys: ["mrope_section"] }, // "mrope" says only that there are sections
+  // "mrope" says only that there are sections
+  rope: { theta: 1_000_000, oldTypes: { mrope: "default" }, ownKeys: ["mrope_section"] },
   traits: (config) => {
     const { mrope_section: sections = DEFAULT_SECTIONS, ...rope } = config.rope as MultimodalRope;
     const rotary = new MultimodalRotaryEmbedding(config.headDim, config.maxPositionEmbeddings, rope, sections);
@@ -246,12 +294,21 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
     super();
     const { text, vision } = config;
     const where = "Qwen2VLConfig";
-    requireField(where, text.hiddenSize === vision.hiddenSize, "the vision model's hiddenSize to be the text model's", [vision.hiddenSize, text.hiddenSize]);
-    requireField(where, (vision.embedDim / vision.numHeads) % 4 === 0, "embedDim / numHeads to be a multiple of 4", [vision.embedDim, vision.numHeads]);
+    requireField(where, text.hiddenSize === vision.hiddenSize, "the vision model's hiddenSize to be the text model's", [
+      vision.hiddenSize,
+      text.hiddenSize,
+    ]);
+    requireField(where, (vision.embedDim / vision.numHeads) % 4 === 0, "embedDim / numHeads to be a multiple of 4", [
+      vision.embedDim,
+      vision.numHeads,
+    ]);
     const [textKey, visionKey] = key.split(2);
     const { modelType, architecture } = qwen2Family;
     this.config = config;
-    this.languageModel = new DecoderForCausalLM({ modelType, architecture, config: text, traits: textFamily.traits(text) }, textKey);
+    this.languageModel = new DecoderForCausalLM(
+      { modelType, architecture, config: text, traits: textFamily.traits(text) },
+      textKey,
+    );
     this.visual = new VisionTransformer(vision, visionKey);
   }
 
@@ -260,7 +317,10 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
   }
 
   /** pixelValues: [L, C time patch patch], imageGridThw: i32 [images, 3] -> [L / m², D] */
-  imageFeatures({ pixelValues, imageGridThw }: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> }): Tensor<"f32"> {
+  imageFeatures({
+    pixelValues,
+    imageGridThw,
+  }: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> }): Tensor<"f32"> {
     return withScope("visual", () => this.visual.forward(pixelValues, imageGridThw as Tensor<"i32">));
   }
 
@@ -288,13 +348,18 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
       if (!pixels) return [];
       if (grids) return [{ token, pixels, grids }];
       const fix = "give what the model's processor makes";
-      throw new DataError({ where: this.architecture, expected: "a grid for each image: imageGridThw, videoGridThw", received: "none", fix });
+      throw new DataError({
+        where: this.architecture,
+        expected: "a grid for each image: imageGridThw, videoGridThw",
+        received: "none",
+        fix,
+      });
     });
   }
 
   /**
-   * Text goes on by 1 in all three parts. The tokens of an image have the part before it as their time, and their row and column besides; the
-   * text after it goes on behind its longer side. Section 2.1 of the paper, figure 3.
+   * Text goes on by 1 in all three parts. The tokens of an image have the part before it as their time, and their row
+   * and column besides; the text after it goes on behind its longer side. Section 2.1 of the paper, figure 3.
    */
   private positions(inputs: ImageTextInputs): { positions: Tensor<"i32">; offset: Tensor<"i32"> } {
     const { inputIds, attentionMask } = inputs;
@@ -336,7 +401,11 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
 /** The text model's part of config.json: text_config, or what stands at the top of published files. */
 function textConfig(path: string, json: Json): QwenConfig {
   const text = (json.text_config as Json | undefined) ?? json;
-  const given = { tie_word_embeddings: json.tie_word_embeddings, ...text, rope_parameters: ropeFromJson(text, textFamily.rope) };
+  const given = {
+    tie_word_embeddings: json.tie_word_embeddings,
+    ...text,
+    rope_parameters: ropeFromJson(text, textFamily.rope),
+  };
   return decoderConfig(textFamily, fromJson(path, given as Json, textFamily.fields));
 }
 
@@ -346,7 +415,11 @@ export const qwen2Vl: Family = {
   create: (_, path, json, key) => {
     const text = textConfig(path, json);
     const visionJson = { hidden_size: text.hiddenSize, ...(json.vision_config as Json) };
-    const vision = makeConfig("vision_config", visionFields, fromJson(`${path}, vision_config`, visionJson, visionFields));
+    const vision = makeConfig(
+      "vision_config",
+      visionFields,
+      fromJson(`${path}, vision_config`, visionJson, visionFields),
+    );
     const tokens = makeConfig("Qwen2VLConfig", tokenFields, fromJson(path, json, tokenFields));
     return new Qwen2VLForConditionalGeneration({ ...tokens, text, vision }, key);
   },
@@ -355,7 +428,11 @@ export const qwen2Vl: Family = {
     fields: { ...textFamily.fields, ...tokenFields },
     parts: {
       text_config: decoderKeys(textFamily),
-      vision_config: { fields: visionFields, aliases: { num_attention_heads: "num_heads", num_hidden_layers: "depth" }, supported: { rope_theta: [10000] } },
+      vision_config: {
+        fields: visionFields,
+        aliases: { num_attention_heads: "num_heads", num_hidden_layers: "depth" },
+        supported: { rope_theta: [10000] },
+      },
     },
   },
   // as the published files have it, which older versions of transformers read too
@@ -364,11 +441,20 @@ export const qwen2Vl: Family = {
     const { rope_parameters: rope, head_dim: _, layer_types: types, ...rest } = toJson(text, textFamily.fields);
     const { rope_theta, mrope_section = DEFAULT_SECTIONS } = rope as MultimodalRope;
     const scaling = { rope_theta, rope_scaling: { type: "mrope", mrope_section } };
-    return { ...rest, ...(types ? { layer_types: types } : {}), ...toJson(tokens, tokenFields), ...scaling, vision_config: toJson(vision, visionFields) };
+    return {
+      ...rest,
+      ...(types ? { layer_types: types } : {}),
+      ...toJson(tokens, tokenFields),
+      ...scaling,
+      vision_config: toJson(vision, visionFields),
+    };
   },
   tensorName: (name) => name.replace(/^model\.language_model\./, "model.").replace(/^model\.visual\./, "visual."),
   ignored: FREQUENCIES,
   tied: (model): Readonly<Record<string, string>> =>
-    (model as Qwen2VLForConditionalGeneration).config.text.tieWordEmbeddings ? { "lm_head.weight": "model.embed_tokens.weight" } : {},
-  untie: (json) => untiedWords({ ...json, ...(json.text_config ? { text_config: untiedWords(json.text_config as Json) } : {}) }),
+    (model as Qwen2VLForConditionalGeneration).config.text.tieWordEmbeddings
+      ? { "lm_head.weight": "model.embed_tokens.weight" }
+      : {},
+  untie: (json) =>
+    untiedWords({ ...json, ...(json.text_config ? { text_config: untiedWords(json.text_config as Json) } : {}) }),
 };

@@ -34,10 +34,14 @@ function locate(numbers: Ints, counts: Ints): { grid: Ints; local: Ints } {
 }
 
 /**
- * Patches lie in blocks of merge x merge, that become one token: row and column of each, and which patches see each other, those of one frame.
- * grids: i32 [N, 3], length: the number L of patches -> i32 [L], i32 [L], bool [L, L]
+ * Patches lie in blocks of merge x merge, that become one token: row and column of each, and which patches see each
+ * other, those of one frame. grids: i32 [N, 3], length: the number L of patches -> i32 [L], i32 [L], bool [L, L]
  */
-export function patchPlaces(grids: Ints, length: number, merge: number): { rows: Ints; columns: Ints; isSeen: Tensor<"bool"> } {
+export function patchPlaces(
+  grids: Ints,
+  length: number,
+  merge: number,
+): { rows: Ints; columns: Ints; isSeen: Tensor<"bool"> } {
   const [times, heights, widths] = [0, 1, 2].map((i) => side(grids, i));
   const { grid, local } = locate(arange(length), prod(grids, { axes: 1 }));
   const width = gather(widths, grid, 0);
@@ -56,13 +60,19 @@ export function patchPlaces(grids: Ints, length: number, merge: number): { rows:
 export interface TokenPlaces {
   /** Time, row and column in its image: i32 [3, M] */
   offsets: Ints;
-  /** How far the text goes on after it: the longer side of the image after its last token, 0 after the others. i32 [M] */
+  /**
+   * How far the text goes on after it: the longer side of the image after its last token, 0 after the others. i32 [M]
+   */
   advance: Ints;
 }
 
-/** Where the tokens of images lie in them, for tokens numbered through all images. numbers: i32 [M], grids: i32 [N, 3] */
+/**
+ * Where the tokens of images lie in them, for tokens numbered through all images. numbers: i32 [M], grids: i32 [N, 3]
+ */
 export function tokenPlaces(numbers: Ints, grids: Ints, merge: number): TokenPlaces {
-  const [times, heights, widths] = [0, 1, 2].map((i) => side(grids, i)).map((size, i) => (i === 0 ? size : floorDivide(size, merge)));
+  const [times, heights, widths] = [0, 1, 2]
+    .map((i) => side(grids, i))
+    .map((size, i) => (i === 0 ? size : floorDivide(size, merge)));
   const counts = mul(mul(times, heights), widths);
   const { grid, local } = locate(numbers, counts);
   const [height, width, count] = [heights, widths, counts].map((values) => gather(values, grid, 0));

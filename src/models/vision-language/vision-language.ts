@@ -1,6 +1,18 @@
 /** What models share that read images in a text and go on with the text. */
 import { DataError } from "../../ir/index.ts";
-import { cast, cumsum, equal, gather, maximum, reshape, slice, sub, type Tensor, unsqueeze, where } from "../../tensor/index.ts";
+import {
+  cast,
+  cumsum,
+  equal,
+  gather,
+  maximum,
+  reshape,
+  slice,
+  sub,
+  type Tensor,
+  unsqueeze,
+  where,
+} from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { classLoss } from "../losses.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
@@ -42,14 +54,20 @@ export interface Places {
 }
 
 /** A model that reads images in a text: what it makes of them stands in the place of tokens of its text model. */
-export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput> extends TaskModel<ImageTextInputs, Output, { labels: Tensor<"i32"> }> {
+export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput> extends TaskModel<
+  ImageTextInputs,
+  Output,
+  { labels: Tensor<"i32"> }
+> {
   readonly task = "image-text-to-text";
   abstract readonly languageModel: CausalLM;
   /** The token that stands where an image is. */
   abstract readonly imageTokenId: number;
 
   /** What stands in the places of images: rows for LLaVA's [images, places, D], for Qwen2-VL's [places of all, D]. */
-  abstract imageFeatures(inputs: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> } & RunOptions): Tensor<"f32">;
+  abstract imageFeatures(
+    inputs: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> } & RunOptions,
+  ): Tensor<"f32">;
   /** The text with its images, ready for the text model. */
   abstract embed(inputs: ImageTextInputs & RunOptions): EmbeddedText;
   /** The places that images of these shapes need. */
@@ -69,26 +87,39 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
     }
   }
 
-  /** Next-token cross-entropy, in nats: labels are the ids, i32 [B, T]; those of -100 do not count, and places of images should not. */
+  /**
+   * Next-token cross-entropy, in nats: labels are the ids, i32 [B, T]; those of -100 do not count, and places of images
+   * should not.
+   */
   loss({ labels, ...inputs }: ImageTextInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     return nextTokenLoss(this.forward(inputs).logits, labels);
   }
 }
 
-/** Cross-entropy of each label but the first, from the logits one place before. logits: [B, T, V], labels: i32 [B, T] */
+/**
+ * Cross-entropy of each label but the first, from the logits one place before. logits: [B, T, V], labels: i32 [B, T]
+ */
 function nextTokenLoss(logits: Tensor<"f32">, labels: Tensor<"i32">): Tensor<"f32"> {
   const length = labels.shape[1] as number;
   return classLoss(slice(logits, { axis: 1, end: length - 1 }), slice(labels, { axis: 1, start: 1 }));
 }
 
 /** Puts rows of features at the places of a token, in order: embeddings [B, T, D], features [N, D] -> [B, T, D] */
-export function fillPlaces(embeddings: Tensor<"f32">, ids: Tensor<"i32">, token: number, features: Tensor<"f32">): Tensor<"f32"> {
+export function fillPlaces(
+  embeddings: Tensor<"f32">,
+  ids: Tensor<"i32">,
+  token: number,
+  features: Tensor<"f32">,
+): Tensor<"f32"> {
   const isPlace = equal(ids, token); // [B, T]
   const rows = gather(features, reshape(maximum(placeNumbers(isPlace), 0) as Tensor<"i32">, [-1]), 0); // [B T, D]
   return where(unsqueeze(isPlace, 2), reshape(rows, embeddings.shape), embeddings) as Tensor<"f32">;
 }
 
-/** The number of each place in the whole batch, from 0 on; elsewhere that of the place before it, or -1. bool [B, T] -> i32 [B, T] */
+/**
+ * The number of each place in the whole batch, from 0 on; elsewhere that of the place before it, or -1. bool [B, T] ->
+ * i32 [B, T]
+ */
 export function placeNumbers(isPlace: Tensor<"bool">): Tensor<"i32"> {
   const flat = reshape(cast(isPlace, "i32"), [-1]);
   return reshape(sub(cumsum(flat, { axis: 0 }), 1) as Tensor<"i32">, isPlace.shape);

@@ -124,7 +124,12 @@ const layerKeys = {
 
 const newLayers = (config: TowerConfig, key: RandomKey) =>
   key.split(config.numLayers).map((part) => {
-    const shared = { ...config, normPlacement: "pre", epsilon: config.layerNormEpsilon, init: normalInit(config.initializerRange) } as const;
+    const shared = {
+      ...config,
+      normPlacement: "pre",
+      epsilon: config.layerNormEpsilon,
+      init: normalInit(config.initializerRange),
+    } as const;
     return new TransformerLayer({ ...shared, keys: layerKeys }, part);
   });
 
@@ -144,10 +149,20 @@ export class TextTower extends Module {
   constructor(config: ClipTextConfig, { isSiglip }: Traits, key: RandomKey) {
     super();
     const [tokenKey, positionKey, layerKey, headKey] = key.split(4);
-    const { vocabSize, hiddenSize: width, maxPositionEmbeddings, layerNormEpsilon: epsilon, initializerRange, projectionSize } = config;
+    const {
+      vocabSize,
+      hiddenSize: width,
+      maxPositionEmbeddings,
+      layerNormEpsilon: epsilon,
+      initializerRange,
+      projectionSize,
+    } = config;
     const init = normalInit(initializerRange);
     this.tokenEmbedding = new Embedding({ numEmbeddings: vocabSize, embeddingDim: width, init }, tokenKey);
-    this.positionEmbedding = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim: width, init }, positionKey);
+    this.positionEmbedding = new Embedding(
+      { numEmbeddings: maxPositionEmbeddings, embeddingDim: width, init },
+      positionKey,
+    );
     this.layers = newLayers(config, layerKey);
     this.finalLayerNorm = new LayerNorm({ width, epsilon }, layerKey);
     if (isSiglip) this.head = new Linear({ inFeatures: width, outFeatures: projectionSize, init }, headKey);
@@ -158,10 +173,16 @@ export class TextTower extends Module {
   encode({ inputIds, attentionMask, key }: TextInputs & RunOptions): { states: Tensor<"f32">; pooled: Tensor<"f32"> } {
     const { maxPositionEmbeddings } = this.config;
     const length = inputIds.shape[1] as number; // symbolic in exported models
-    requireField("inputIds", typeof length !== "number" || length <= maxPositionEmbeddings, `at most ${maxPositionEmbeddings} tokens`, length);
+    requireField(
+      "inputIds",
+      typeof length !== "number" || length <= maxPositionEmbeddings,
+      `at most ${maxPositionEmbeddings} tokens`,
+      length,
+    );
     let x = add(this.tokenEmbedding.forward(inputIds), this.positionEmbedding.forward(arange(length))); // [B, T, D]
     const options = { mask: keyMask(attentionMask), isCausal: !this.head };
-    for (const [i, layer] of this.layers.entries()) x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }).output);
+    for (const [i, layer] of this.layers.entries())
+      x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }).output);
     const states = this.finalLayerNorm.forward(x);
     return { states, pooled: this.head ? this.head.forward(at(states, length - 1)) : this.atEnd(states, inputIds) };
   }
@@ -170,7 +191,8 @@ export class TextTower extends Module {
   private atEnd(states: Tensor<"f32">, ids: Tensor<"i32">): Tensor<"f32"> {
     const { eosTokenId } = this.config;
     const length = ids.shape[1] as number;
-    const place = eosTokenId === 2 ? argmax(ids, { axis: 1 }) : argmax(cast(equal(ids, eosTokenId), "i32"), { axis: 1 }); // [B]
+    const place =
+      eosTokenId === 2 ? argmax(ids, { axis: 1 }) : argmax(cast(equal(ids, eosTokenId), "i32"), { axis: 1 }); // [B]
     return sum(mul(states, unsqueeze(oneHot(place as Tensor<"i64">, length), 2)), { axes: 1 });
   }
 }
@@ -219,7 +241,10 @@ class AttentionPooling extends Module {
     const batch = states.shape[0];
     const part = (x: Tensor<"f32">, i: number) => {
       const rows = { axis: 0, start: i * width, end: (i + 1) * width };
-      return add(matmul(x, slice(this.inProjWeight.value, rows), { transposeB: true }), slice(this.inProjBias.value, rows));
+      return add(
+        matmul(x, slice(this.inProjWeight.value, rows), { transposeB: true }),
+        slice(this.inProjBias.value, rows),
+      );
     };
     const query = broadcastTo(this.probe.value, [batch, 1, width]);
     const attended = multiHeadAttention(part(query, 0), part(states, 1), part(states, 2), { numHeads }).output;
@@ -259,7 +284,10 @@ export class VisionTower extends Module {
     if (!isSiglip) this.classEmbedding = token([width], range, classKey);
     this.patchEmbedding = new PatchEmbeddings({ ...config, width, bias: isSiglip }, patchKey, "patch_embedding");
     const init = normalInit(range);
-    this.positionEmbedding = new Embedding({ numEmbeddings: patches + (isSiglip ? 0 : 1), embeddingDim: width, init }, positionKey);
+    this.positionEmbedding = new Embedding(
+      { numEmbeddings: patches + (isSiglip ? 0 : 1), embeddingDim: width, init },
+      positionKey,
+    );
     if (!isSiglip) this.preLayrnorm = new LayerNorm({ width, epsilon }, layerKey);
     this.layers = newLayers(config, layerKey);
     this.postLayernorm = new LayerNorm({ width, epsilon }, layerKey);
@@ -267,7 +295,10 @@ export class VisionTower extends Module {
     this.config = config;
   }
 
-  /** -> states [B, N, D], the pooled one [B, D], and what goes into each layer and comes out of the last, before the norm. */
+  /**
+   * -> states [B, N, D], the pooled one [B, D], and what goes into each layer and comes out of the last, before the
+   * norm.
+   */
   encode({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): VisionStates {
     const { imageSize, patchSize, hiddenSize: width } = this.config;
     if (!interpolatePosEncoding) requireSize("image", pixelValues, [imageSize, imageSize]);
@@ -278,8 +309,14 @@ export class VisionTower extends Module {
     const isSame = grid[0] * grid[1] === side * side && height === columns;
     const extra = this.classEmbedding ? 1 : 0;
     const stretched = () => stretchPositions(slice(table, { axis: 1, start: extra }), [side, side], grid);
-    const positions = isSame ? table : extra ? concat([slice(table, { axis: 1, end: 1 }), stretched()], 1) : stretched();
-    const all = this.classEmbedding ? concat([broadcastTo(reshape(this.classEmbedding.value, [1, 1, width]), [batch, 1, width]), patches], 1) : patches;
+    const positions = isSame
+      ? table
+      : extra
+        ? concat([slice(table, { axis: 1, end: 1 }), stretched()], 1)
+        : stretched();
+    const all = this.classEmbedding
+      ? concat([broadcastTo(reshape(this.classEmbedding.value, [1, 1, width]), [batch, 1, width]), patches], 1)
+      : patches;
     const embedded = add(all, positions);
     const hiddenStates = [this.preLayrnorm?.forward(embedded) ?? embedded];
     for (const [i, layer] of this.layers.entries())

@@ -1,6 +1,6 @@
 /**
- * CLIP and SigLIP: images and texts in one space. Radford et al. 2021, arXiv:2103.00020; Zhai et al. 2023, arXiv:2303.15343, whose loss looks at
- * each pair by itself.
+ * CLIP and SigLIP: images and texts in one space. Radford et al. 2021, arXiv:2103.00020; Zhai et al. 2023,
+ * arXiv:2303.15343, whose loss looks at each pair by itself.
  */
 import { constantInit, Linear, normalInit, Parameter } from "../../nn/index.ts";
 import {
@@ -84,7 +84,8 @@ export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, o
     this.textModel = new TextTower(text, traits, textKey);
     this.visionModel = new VisionTower(vision, traits, visionKey);
     if (!traits.isSiglip) {
-      const projection = (inFeatures: number) => new Linear({ inFeatures, outFeatures, bias: false, init: normalInit(inFeatures ** -0.5) }, projectionKey);
+      const projection = (inFeatures: number) =>
+        new Linear({ inFeatures, outFeatures, bias: false, init: normalInit(inFeatures ** -0.5) }, projectionKey);
       this.visualProjection = projection(vision.hiddenSize);
       this.textProjection = projection(text.hiddenSize);
     }
@@ -108,9 +109,17 @@ export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, o
     return this.visualProjection?.forward(pooled) ?? pooled;
   }
 
-  forward({ inputIds, attentionMask, pixelValues, interpolatePosEncoding, key }: TextInputs & ImageInputs & RunOptions): ClipOutput {
+  forward({
+    inputIds,
+    attentionMask,
+    pixelValues,
+    interpolatePosEncoding,
+    key,
+  }: TextInputs & ImageInputs & RunOptions): ClipOutput {
     const text = withScope("text_model", () => this.textModel.encode({ inputIds, attentionMask, key: key?.fold(0) }));
-    const vision = withScope("vision_model", () => this.visionModel.encode({ pixelValues, interpolatePosEncoding, key: key?.fold(1) }));
+    const vision = withScope("vision_model", () =>
+      this.visionModel.encode({ pixelValues, interpolatePosEncoding, key: key?.fold(1) }),
+    );
     const textEmbeds = unit(this.textProjection?.forward(text.pooled) ?? text.pooled);
     const imageEmbeds = unit(this.visualProjection?.forward(vision.pooled) ?? vision.pooled);
     const similar = mul(matmul(textEmbeds, imageEmbeds, { transposeB: true }), exp(this.logitScale.value));
@@ -137,7 +146,10 @@ export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, o
 }
 
 /** One tower with its projection. */
-export class ClipTextModelWithProjection extends TaskModel<TextInputs, { textEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }> {
+export class ClipTextModelWithProjection extends TaskModel<
+  TextInputs,
+  { textEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
+> {
   readonly textModel: TextTower;
   readonly textProjection: Linear; // [P, D]
   readonly config: ClipTextConfig;
@@ -150,7 +162,10 @@ export class ClipTextModelWithProjection extends TaskModel<TextInputs, { textEmb
     const [towerKey, projectionKey] = key.split(2);
     this.config = config;
     this.textModel = new TextTower(config, { isSiglip: false }, towerKey);
-    this.textProjection = new Linear({ inFeatures: config.hiddenSize, outFeatures: config.projectionSize, bias: false }, projectionKey);
+    this.textProjection = new Linear(
+      { inFeatures: config.hiddenSize, outFeatures: config.projectionSize, bias: false },
+      projectionKey,
+    );
   }
 
   forward(inputs: TextInputs & RunOptions) {
@@ -165,7 +180,10 @@ export class ClipTextModelWithProjection extends TaskModel<TextInputs, { textEmb
 }
 
 /** One tower with its projection. */
-export class ClipVisionModelWithProjection extends TaskModel<ImageInputs, { imageEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }> {
+export class ClipVisionModelWithProjection extends TaskModel<
+  ImageInputs,
+  { imageEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
+> {
   readonly visionModel: VisionTower;
   readonly visualProjection: Linear; // [P, D]
   readonly config: ClipVisionConfig;
@@ -178,7 +196,10 @@ export class ClipVisionModelWithProjection extends TaskModel<ImageInputs, { imag
     const [towerKey, projectionKey] = key.split(2);
     this.config = config;
     this.visionModel = new VisionTower(config, { isSiglip: false }, towerKey);
-    this.visualProjection = new Linear({ inFeatures: config.hiddenSize, outFeatures: config.projectionSize, bias: false }, projectionKey);
+    this.visualProjection = new Linear(
+      { inFeatures: config.hiddenSize, outFeatures: config.projectionSize, bias: false },
+      projectionKey,
+    );
   }
 
   forward(inputs: ImageInputs & RunOptions) {
@@ -201,7 +222,11 @@ export class ClipForImageClassification extends TaskModel<ImageInputs, { logits:
   readonly modelType: string;
   readonly architecture: string;
 
-  constructor({ modelType, architecture, config }: Made & { config: ClipConfig & LabelConfig }, traits: Traits, key: RandomKey) {
+  constructor(
+    { modelType, architecture, config }: Made & { config: ClipConfig & LabelConfig },
+    traits: Traits,
+    key: RandomKey,
+  ) {
     super();
     const [towerKey, headKey] = key.split(2);
     this.config = config;
@@ -227,28 +252,44 @@ const read = <C extends object>(path: string, name: string, json: unknown, field
 const checkHeads = (name: string, { hiddenSize, numHeads }: TowerConfig): void =>
   requireField(name, hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
 
-const clipLike = (modelType: string, className: string, text: Fields<ClipTextConfig>, vision: Fields<ClipVisionConfig>, traits: Traits): Family => ({
+const clipLike = (
+  modelType: string,
+  className: string,
+  text: Fields<ClipTextConfig>,
+  vision: Fields<ClipVisionConfig>,
+  traits: Traits,
+): Family => ({
   modelType,
   prefix: modelType,
-  tasks: { [`${className}ForImageClassification`]: "image-classification", [`${className}Model`]: "zero-shot-image-classification" } satisfies Record<
-    string,
-    Task
-  >,
+  tasks: {
+    [`${className}ForImageClassification`]: "image-classification",
+    [`${className}Model`]: "zero-shot-image-classification",
+  } satisfies Record<string, Task>,
   create: (architecture, path, json, key): PretrainedModel => {
     // old files repeat a tower's config under another name, which then counts
     const textJson = { ...(json.text_config as Json), ...(json.text_config_dict as Json) };
     const width = textJson.hidden_size ?? text.hiddenSize.default;
     const towers = {
       text: read(path, "text_config", { ...textJson, projection_size: textJson.projection_size ?? width }, text),
-      vision: read(path, "vision_config", { ...(json.vision_config as Json), ...(json.vision_config_dict as Json) }, vision),
+      vision: read(
+        path,
+        "vision_config",
+        { ...(json.vision_config as Json), ...(json.vision_config_dict as Json) },
+        vision,
+      ),
     };
     checkHeads("text_config", towers.text);
     checkHeads("vision_config", towers.vision);
     const projectionSize = (json.projection_dim as number | undefined) ?? clipText.projectionSize.default;
     const logitScale = (json.logit_scale_init_value as number | undefined) ?? Math.log(1 / 0.07);
     const config = { ...towers, projectionSize, logitScale };
-    if (!architecture.endsWith("ForImageClassification")) return new ClipModel({ modelType, architecture, config }, traits, key);
-    return new ClipForImageClassification({ modelType, architecture, config: { ...config, ...labelsFromJson(path, json) } }, traits, key);
+    if (!architecture.endsWith("ForImageClassification"))
+      return new ClipModel({ modelType, architecture, config }, traits, key);
+    return new ClipForImageClassification(
+      { modelType, architecture, config: { ...config, ...labelsFromJson(path, json) } },
+      traits,
+      key,
+    );
   },
   configToJson: ({ config, task }) => {
     const { text: ownText, vision: ownVision, projectionSize, logitScale } = config as ClipConfig;
@@ -259,7 +300,10 @@ const clipLike = (modelType: string, className: string, text: Fields<ClipTextCon
       ...(task === "image-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
     };
   },
-  configKeys: { fields: {}, parts: { text_config: { fields: text }, vision_config: { fields: vision, supported: { vision_use_head: [true] } } } },
+  configKeys: {
+    fields: {},
+    parts: { text_config: { fields: text }, vision_config: { fields: vision, supported: { vision_use_head: [true] } } },
+  },
   ignored: POSITION_IDS,
 });
 
@@ -281,6 +325,16 @@ const tower = <C extends TowerConfig>(
 export const clips = [
   clipLike("clip", "CLIP", clipText, clipVision, { isSiglip: false }),
   clipLike("siglip", "Siglip", siglipText, siglipVision, { isSiglip: true }),
-  tower("clip_text_model", "CLIPTextModelWithProjection", clipText, (config, key) => new ClipTextModelWithProjection(config, key)),
-  tower("clip_vision_model", "CLIPVisionModelWithProjection", clipVision, (config, key) => new ClipVisionModelWithProjection(config, key)),
+  tower(
+    "clip_text_model",
+    "CLIPTextModelWithProjection",
+    clipText,
+    (config, key) => new ClipTextModelWithProjection(config, key),
+  ),
+  tower(
+    "clip_vision_model",
+    "CLIPVisionModelWithProjection",
+    clipVision,
+    (config, key) => new ClipVisionModelWithProjection(config, key),
+  ),
 ];

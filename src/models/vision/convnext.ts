@@ -1,5 +1,16 @@
 /** ConvNeXt: a convolutional network drawn after Transformers. Liu et al. 2022, arXiv:2201.03545. */
-import { type Activation, activations, ChannelNorm, Conv2d, constantInit, LayerNorm, Linear, Module, normalInit, Parameter } from "../../nn/index.ts";
+import {
+  type Activation,
+  activations,
+  ChannelNorm,
+  Conv2d,
+  constantInit,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+  Parameter,
+} from "../../nn/index.ts";
 import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, list, number, positive, probability, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
@@ -53,11 +64,15 @@ class Layer extends Module {
     super();
     const [convKey, upKey, downKey] = key.split(3);
     const init = normalInit(config.initializerRange);
-    this.dwconv = new Conv2d({ inChannels: width, outChannels: width, kernelSize: WINDOW, padding: WINDOW >> 1, groups: width, init }, convKey);
+    this.dwconv = new Conv2d(
+      { inChannels: width, outChannels: width, kernelSize: WINDOW, padding: WINDOW >> 1, groups: width, init },
+      convKey,
+    );
     this.layernorm = new LayerNorm({ width, epsilon: INNER_EPSILON }, convKey);
     this.pwconv1 = new Linear({ inFeatures: width, outFeatures: EXPANSION * width, init }, upKey);
     this.pwconv2 = new Linear({ inFeatures: EXPANSION * width, outFeatures: width, init }, downKey);
-    if (config.layerScale > 0) this.layerScaleParameter = new Parameter([width], constantInit(config.layerScale)(key, [width]));
+    if (config.layerScale > 0)
+      this.layerScaleParameter = new Parameter([width], constantInit(config.layerScale)(key, [width]));
     this.activation = config.activation;
     this.dropPath = dropPath;
   }
@@ -75,7 +90,10 @@ class Stage extends Module {
   readonly downsamplingNorm?: ChannelNorm;
   readonly downsampling?: Conv2d; // [C', C, 2, 2]
   readonly layers: Layer[];
-  protected override readonly checkpointKeys = { downsamplingNorm: "downsampling_layer.0", downsampling: "downsampling_layer.1" };
+  protected override readonly checkpointKeys = {
+    downsamplingNorm: "downsampling_layer.0",
+    downsampling: "downsampling_layer.1",
+  };
 
   constructor(config: ConvNextConfig, index: number, key: RandomKey) {
     super();
@@ -87,11 +105,14 @@ class Stage extends Module {
       const sizes = { inChannels: hiddenSizes[index - 1], outChannels: hiddenSizes[index], kernelSize: 2, stride: 2 };
       this.downsampling = new Conv2d({ ...sizes, init: normalInit(initializerRange) }, downKey);
     }
-    this.layers = layerKey.split(depths[index]).map((part, i) => new Layer(config, { width: hiddenSizes[index], dropPath: rates[i] }, part));
+    this.layers = layerKey
+      .split(depths[index])
+      .map((part, i) => new Layer(config, { width: hiddenSizes[index], dropPath: rates[i] }, part));
   }
 
   forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
-    const smaller = this.downsampling && this.downsamplingNorm ? this.downsampling.forward(this.downsamplingNorm.forward(x)) : x;
+    const smaller =
+      this.downsampling && this.downsamplingNorm ? this.downsampling.forward(this.downsamplingNorm.forward(x)) : x;
     return this.layers.reduce((y, layer, i) => withScope(`layers.${i}`, () => layer.forward(y, key?.fold(i))), smaller);
   }
 }
@@ -121,9 +142,14 @@ class ConvNextEncoder extends ImageEncoder {
   /** -> [B, C, h, w]; poolerOutput: the norm of the mean over all places */
   encode({ pixelValues, key }: ImageInputs & RunOptions): ImageOutput {
     const hiddenStates = [this.embeddingNorm.forward(this.patchEmbeddings.forward(pixelValues))];
-    for (const [i, stage] of this.stages.entries()) hiddenStates.push(withScope(`stages.${i}`, () => stage.forward(hiddenStates[i], key?.fold(100 * i))));
+    for (const [i, stage] of this.stages.entries())
+      hiddenStates.push(withScope(`stages.${i}`, () => stage.forward(hiddenStates[i], key?.fold(100 * i))));
     const lastHiddenState = hiddenStates[this.stages.length];
-    return { lastHiddenState, poolerOutput: this.layernorm.forward(mean(lastHiddenState, { axes: [2, 3] })), hiddenStates };
+    return {
+      lastHiddenState,
+      poolerOutput: this.layernorm.forward(mean(lastHiddenState, { axes: [2, 3] })),
+      hiddenStates,
+    };
   }
 }
 
@@ -147,5 +173,6 @@ export const convnext = imageFamily<ConvNextConfig>({
   prefix: "convnext",
   fields,
   encoder: (config, key) => new ConvNextEncoder(config, key),
-  classifier: ({ hiddenSizes, labels, initializerRange }, key) => new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
+  classifier: ({ hiddenSizes, labels, initializerRange }, key) =>
+    new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
 });

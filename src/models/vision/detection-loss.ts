@@ -63,11 +63,16 @@ export const detectionFields: Fields<DetectionWeights> = {
 const WHOLE = [0.5, 0.5, 1, 1];
 
 /**
- * Each object is given to the query whose class and box are nearest to it; these queries shall find it, and the others nothing.
- * logits: [B, Q, N + 1], predBoxes: [B, Q, 4] -> []
+ * Each object is given to the query whose class and box are nearest to it; these queries shall find it, and the others
+ * nothing. logits: [B, Q, N + 1], predBoxes: [B, Q, 4] -> []
  * @throws ShapeError, DTypeError for labels of another form
  */
-export function detectionLoss(logits: Numbers, predBoxes: Numbers, labels: DetectionLabels, weights: DetectionWeights): Numbers {
+export function detectionLoss(
+  logits: Numbers,
+  predBoxes: Numbers,
+  labels: DetectionLabels,
+  weights: DetectionWeights,
+): Numbers {
   const { classLabels, boxes } = checked(labels, logits.shape[0] as number);
   const [batch, queries, classes] = logits.shape as number[];
   const nothing = classes - 1;
@@ -91,10 +96,19 @@ export function detectionLoss(logits: Numbers, predBoxes: Numbers, labels: Detec
 }
 
 /** How badly each query fits each object. [B, Q, M] */
-function matchingCost(logits: Numbers, predBoxes: Numbers, { classLabels, boxes }: DetectionLabels, weights: DetectionWeights): Numbers {
+function matchingCost(
+  logits: Numbers,
+  predBoxes: Numbers,
+  { classLabels, boxes }: DetectionLabels,
+  weights: DetectionWeights,
+): Numbers {
   const [batch, queries] = logits.shape as number[];
   const objects = classLabels.shape[1] as number;
-  const classIndex = broadcastTo(unsqueeze(clip(classLabels, { min: 0 }) as Tensor<"i32">, 1), [batch, queries, objects]);
+  const classIndex = broadcastTo(unsqueeze(clip(classLabels, { min: 0 }) as Tensor<"i32">, 1), [
+    batch,
+    queries,
+    objects,
+  ]);
   const probability = takeAlong(softmax(logits), classIndex, 2);
   const [each, all] = [unsqueeze(predBoxes, 2), unsqueeze(boxes, 1)]; // [B, Q, 1, 4], [B, 1, M, 4]
   const distance = sum(abs(sub(each, all)), { axes: -1 });
@@ -107,8 +121,9 @@ function matchingCost(logits: Numbers, predBoxes: Numbers, { classLabels, boxes 
 }
 
 /**
- * The part that two boxes share of what they cover, less the part of the smallest box around both that they leave empty: from -1 to 1.
- * Boxes are centre, width and height, [..., 4], and broadcast -> [...]. Rezatofighi et al. 2019, arXiv:1902.09630.
+ * The part that two boxes share of what they cover, less the part of the smallest box around both that they leave
+ * empty: from -1 to 1. Boxes are centre, width and height, [..., 4], and broadcast -> [...]. Rezatofighi et al. 2019,
+ * arXiv:1902.09630.
  */
 function generalizedIou(a: Numbers, b: Numbers): Numbers {
   const [first, second] = [cornersOf(a), cornersOf(b)];
@@ -116,7 +131,10 @@ function generalizedIou(a: Numbers, b: Numbers): Numbers {
   const overlap = relu(sub(minimum(first.end, second.end), maximum(first.start, second.start)) as Numbers);
   const around = sub(maximum(first.end, second.end), minimum(first.start, second.start)) as Numbers;
   const shared = area(overlap);
-  const union = sub(add(area(sub(first.end, first.start) as Numbers), area(sub(second.end, second.start) as Numbers)), shared);
+  const union = sub(
+    add(area(sub(first.end, first.start) as Numbers), area(sub(second.end, second.start) as Numbers)),
+    shared,
+  );
   const hull = area(around);
   const found = sub(div(shared, union), div(sub(hull, union), hull)) as Numbers; // [..., 1]
   return reshape(found, found.shape.slice(0, -1));
@@ -132,9 +150,20 @@ function cornersOf(boxes: Numbers): { start: Numbers; end: Numbers } {
 /** Labels with at least one place. */
 function checked({ classLabels, boxes }: DetectionLabels, batch: number): DetectionLabels {
   if (classLabels.dtype !== "i32")
-    throw new DTypeError({ where: "classLabels", expected: "i32", received: describe(classLabels), fix: 'make them with { dtype: "i32" }' });
+    throw new DTypeError({
+      where: "classLabels",
+      expected: "i32",
+      received: describe(classLabels),
+      fix: 'make them with { dtype: "i32" }',
+    });
   const [rows, objects] = classLabels.shape;
-  const isFine = classLabels.rank === 2 && rows === batch && boxes.rank === 3 && boxes.shape[0] === batch && boxes.shape[1] === objects && boxes.shape[2] === 4;
+  const isFine =
+    classLabels.rank === 2 &&
+    rows === batch &&
+    boxes.rank === 3 &&
+    boxes.shape[0] === batch &&
+    boxes.shape[1] === objects &&
+    boxes.shape[2] === 4;
   if (!isFine) {
     const received = `${describe(classLabels)} and ${describe(boxes)}`;
     throw new ShapeError({

@@ -36,13 +36,19 @@ export class PredictionMlp extends Module {
 
   constructor(width: number, outputs: number, key: RandomKey) {
     super();
-    this.layers = key.split(3).map((part, i) => new Linear({ inFeatures: width, outFeatures: i < 2 ? width : outputs }, part));
+    this.layers = key
+      .split(3)
+      .map((part, i) => new Linear({ inFeatures: width, outFeatures: i < 2 ? width : outputs }, part));
   }
 
   forward(x: Tensor<"f32">): Tensor<"f32"> {
-    return this.layers.reduce((y, layer, i) => (i < this.layers.length - 1 ? relu(layer.forward(y)) : layer.forward(y)), x);
+    return this.layers.reduce(
+      (y, layer, i) => (i < this.layers.length - 1 ? relu(layer.forward(y)) : layer.forward(y)),
+      x,
+    );
   }
 }
 
 /** Boxes: [B, Q, D] -> [B, Q, 4] */
-export const boxesOf = (predictor: PredictionMlp, states: Tensor<"f32">): Tensor<"f32"> => sigmoid(predictor.forward(states));
+export const boxesOf = (predictor: PredictionMlp, states: Tensor<"f32">): Tensor<"f32"> =>
+  sigmoid(predictor.forward(states));

@@ -1,6 +1,17 @@
-/** DETR: a ResNet, a Transformer, and learned queries that each find an object. Carion et al. 2020, arXiv:2005.12872. */
+/**
+ * DETR: a ResNet, a Transformer, and learned queries that each find an object. Carion et al. 2020, arXiv:2005.12872.
+ */
 import { DataError } from "../../ir/index.ts";
-import { type Activation, Conv2d, Embedding, LayerNorm, Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
+import {
+  type Activation,
+  Conv2d,
+  Embedding,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+  TransformerLayer,
+} from "../../nn/index.ts";
 import {
   add,
   arange,
@@ -25,7 +36,19 @@ import {
   withScope,
   zeros,
 } from "../../tensor/index.ts";
-import { activation, choice, type Fields, flag, fromJson, makeConfig, number, probability, requireField, size, toJson } from "../config.ts";
+import {
+  activation,
+  choice,
+  type Fields,
+  flag,
+  fromJson,
+  makeConfig,
+  number,
+  probability,
+  requireField,
+  size,
+  toJson,
+} from "../config.ts";
 import { keyMask } from "../encoders/encoder.ts";
 import type { Family } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
@@ -89,9 +112,18 @@ class Stack extends Module {
     const own = isDecoder
       ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
       : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
-    const options = { ...config, ...own, epsilon: EPSILON, hiddenDropout: config.dropout, hasCrossAttention: isDecoder, keys: bartLayerKeys };
+    const options = {
+      ...config,
+      ...own,
+      epsilon: EPSILON,
+      hiddenDropout: config.dropout,
+      hasCrossAttention: isDecoder,
+      keys: bartLayerKeys,
+    };
     const count = isDecoder ? config.decoderLayers : config.encoderLayers;
-    this.layers = key.split(count).map((part) => new TransformerLayer({ ...options, init: normalInit(config.initStd) }, part));
+    this.layers = key
+      .split(count)
+      .map((part) => new TransformerLayer({ ...options, init: normalInit(config.initStd) }, part));
     if (isDecoder) this.layernorm = new LayerNorm({ width: config.hiddenSize, epsilon: EPSILON }, key);
   }
 }
@@ -148,8 +180,12 @@ class DetrModel extends Module {
     const [backboneKey, positionKey, inputKey, queryKey, encoderKey, decoderKey] = key.split(6);
     const { hiddenSizes } = config.backbone;
     this.backbone = new ResNetEncoder({ ...config.backbone, labels: [], problemType: null }, backboneKey, true);
-    if (config.positionEmbeddingType === "learned") this.positionEmbedding = new LearnedPositions(config.hiddenSize, positionKey);
-    this.inputProjection = new Conv2d({ inChannels: hiddenSizes[hiddenSizes.length - 1], outChannels: config.hiddenSize, kernelSize: 1 }, inputKey);
+    if (config.positionEmbeddingType === "learned")
+      this.positionEmbedding = new LearnedPositions(config.hiddenSize, positionKey);
+    this.inputProjection = new Conv2d(
+      { inChannels: hiddenSizes[hiddenSizes.length - 1], outChannels: config.hiddenSize, kernelSize: 1 },
+      inputKey,
+    );
     this.queryPositionEmbeddings = new Embedding(
       { numEmbeddings: config.numQueries, embeddingDim: config.hiddenSize, init: normalInit(config.initStd) },
       queryKey,
@@ -160,17 +196,26 @@ class DetrModel extends Module {
   }
 
   /** -> states of the queries after each layer of the decoder, [B, Q, D], and of all places [B, h w, D] */
-  encode({ pixelValues, pixelMask, key }: ImageInputs & RunOptions): { layers: Tensor<"f32">[]; places: Tensor<"f32"> } {
+  encode({ pixelValues, pixelMask, key }: ImageInputs & RunOptions): {
+    layers: Tensor<"f32">[];
+    places: Tensor<"f32">;
+  } {
     const { hiddenSize: width, numQueries } = this.config;
     const { lastHiddenState: map } = withScope("backbone", () => this.backbone.encode({ pixelValues }));
     const [batch, , height, columns] = map.shape as number[];
-    const small = pixelMask && interpolate(unsqueeze(cast(pixelMask, "f32"), 1), { size: [height, columns], mode: "nearest" });
-    const mask = small ? reshape(greater(small, 0.5), [batch, height, columns]) : ones([batch, height, columns], "bool");
+    const small =
+      pixelMask && interpolate(unsqueeze(cast(pixelMask, "f32"), 1), { size: [height, columns], mode: "nearest" });
+    const mask = small
+      ? reshape(greater(small, 0.5), [batch, height, columns])
+      : ones([batch, height, columns], "bool");
     const position = this.positionEmbedding?.forward(height, columns) ?? sinePositions(mask, width);
     const keys = small && keyMask(reshape(mask, [batch, height * columns]));
     let states = toTokens(this.inputProjection.forward(map)); // [B, h w, D]
     for (const [i, layer] of this.encoder.layers.entries()) {
-      states = withScope(`encoder.layers.${i}`, () => layer.forward(states, { mask: keys, queryPosition: position, key: key?.fold(i) }).output);
+      states = withScope(
+        `encoder.layers.${i}`,
+        () => layer.forward(states, { mask: keys, queryPosition: position, key: key?.fold(i) }).output,
+      );
     }
     const queryPosition = unsqueeze(this.queryPositionEmbeddings.weight.value, 0); // [1, Q, D]
     let queries: Tensor<"f32"> = zeros([batch, numQueries, width]);
@@ -178,8 +223,12 @@ class DetrModel extends Module {
     const norm = this.decoder.layernorm as LayerNorm;
     const { auxiliaryLoss } = this.config;
     const layers = this.decoder.layers.map((layer, i) => {
-      queries = withScope(`decoder.layers.${i}`, () => layer.forward(queries, { ...across, key: key?.fold(100 + i) }).output);
-      if (auxiliaryLoss) queries = norm.forward(queries); // transformers lets the next layer, and the last norm, go on from here
+      queries = withScope(
+        `decoder.layers.${i}`,
+        () => layer.forward(queries, { ...across, key: key?.fold(100 + i) }).output,
+      );
+      // transformers lets the next layer, and the last norm, go on from here
+      if (auxiliaryLoss) queries = norm.forward(queries);
       return queries;
     });
     layers.push(norm.forward(layers.pop() as Tensor<"f32">));
@@ -201,7 +250,10 @@ class DetrForObjectDetection extends ObjectDetector {
     const [modelKey, classKey, boxKey] = key.split(3);
     this.config = config;
     this.model = new DetrModel(config, modelKey);
-    this.classLabelsClassifier = new Linear({ inFeatures: config.hiddenSize, outFeatures: config.labels.length + 1 }, classKey);
+    this.classLabelsClassifier = new Linear(
+      { inFeatures: config.hiddenSize, outFeatures: config.labels.length + 1 },
+      classKey,
+    );
     this.bboxPredictor = new PredictionMlp(config.hiddenSize, 4, boxKey);
   }
 
@@ -232,8 +284,10 @@ function backboneOf(path: string, json: Json): DetrConfig["backbone"] {
   const own = json.backbone_config as Json | null | undefined;
   const isTimm = !own || own.model_type === "timm_backbone";
   const name = String(own?.backbone ?? json.backbone ?? "resnet50");
-  if (isTimm && Object.hasOwn(timmBackbones, name) && json.dilation !== true) return makeConfig("backbone", resnetFields, { depths: timmBackbones[name] });
-  if (own?.model_type === "resnet") return makeConfig("backbone_config", resnetFields, fromJson(`${path}, backbone_config`, own, resnetFields));
+  if (isTimm && Object.hasOwn(timmBackbones, name) && json.dilation !== true)
+    return makeConfig("backbone", resnetFields, { depths: timmBackbones[name] });
+  if (own?.model_type === "resnet")
+    return makeConfig("backbone_config", resnetFields, fromJson(`${path}, backbone_config`, own, resnetFields));
   throw new DataError({
     where: `${path}, backbone`,
     expected: `a ResNet of transformers, or ${Object.keys(timmBackbones).join(" or ")} of timm without dilation`,
@@ -251,9 +305,15 @@ export const detr: Family = {
   create: (_, path, json, key) => {
     const config = makeConfig("DetrConfig", fields, fromJson(path, json, fields));
     for (const heads of [config.encoderHeads, config.decoderHeads]) {
-      requireField("DetrConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [config.hiddenSize, heads]);
+      requireField("DetrConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
+        config.hiddenSize,
+        heads,
+      ]);
     }
-    return new DetrForObjectDetection({ ...config, backbone: backboneOf(path, json), ...labelsFromJson(path, json) }, key);
+    return new DetrForObjectDetection(
+      { ...config, backbone: backboneOf(path, json), ...labelsFromJson(path, json) },
+      key,
+    );
   },
   configKeys: {
     fields,
@@ -269,7 +329,11 @@ export const detr: Family = {
       use_timm_backbone: false,
       use_pretrained_backbone: false,
       backbone: null,
-      backbone_config: { model_type: "resnet", ...toJson(backbone, resnetFields), out_features: [`stage${backbone.depths.length}`] },
+      backbone_config: {
+        model_type: "resnet",
+        ...toJson(backbone, resnetFields),
+        out_features: [`stage${backbone.depths.length}`],
+      },
       ...labelsToJson({ labels, problemType }),
     };
   },

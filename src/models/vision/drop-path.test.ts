@@ -27,16 +27,26 @@ test("the rates rise from layer to layer", () => {
 });
 
 test.each(["swin", "segformer", "convnext"])("%s leaves layers out in training alone", async (name) => {
-  const folder = fileURLToPath(new URL(`../../../golden/models/${name}-image-classification/config.json`, import.meta.url));
+  const folder = fileURLToPath(
+    new URL(`../../../golden/models/${name}-image-classification/config.json`, import.meta.url),
+  );
   const json = JSON.parse(await readFile(folder, "utf8"));
   const [height, width] = [json.image_size ?? 32].flat().concat([json.image_size ?? 32].flat());
   const pixels = normal(randomKey(1), [1, 3, height, width]);
   /** How far apart the logits of eight examples of one picture are. */
   const spread = async (rate: number, isTraining: boolean): Promise<number> => {
-    const still = { hidden_dropout_prob: 0, attention_probs_dropout_prob: 0, classifier_dropout_prob: 0, layer_scale_init_value: 1 };
+    const still = {
+      hidden_dropout_prob: 0,
+      attention_probs_dropout_prob: 0,
+      classifier_dropout_prob: 0,
+      layer_scale_init_value: 1,
+    };
     const config = { ...json, ...still, drop_path_rate: rate };
     const model = fromConfig(config, { task: "image-classification", key: randomKey(2) });
-    const { logits } = model.forward({ pixelValues: broadcastTo(pixels, [8, 3, height, width]), key: isTraining ? randomKey(5) : undefined });
+    const { logits } = model.forward({
+      pixelValues: broadcastTo(pixels, [8, 3, height, width]),
+      key: isTraining ? randomKey(5) : undefined,
+    });
     const data = await logits.read();
     const labels = logits.shape[1] as number;
     const rows = Array.from({ length: 8 }, (_, i) => data.subarray(i * labels, (i + 1) * labels));

@@ -1,8 +1,8 @@
 import { bernoulli, mul, type RandomKey, type Tensor, where } from "../../tensor/index.ts";
 
 /**
- * Stochastic depth: in training a layer's contribution is left out for each example with a probability, and is larger where it stays. Huang et al. 2016,
- * arXiv:1603.09382, section 3. x: [B, ...] -> the same
+ * Stochastic depth: in training a layer's contribution is left out for each example with a probability, and is larger
+ * where it stays. Huang et al. 2016, arXiv:1603.09382, section 3. x: [B, ...] -> the same
  */
 export function dropPath(x: Tensor<"f32">, probability: number, key: RandomKey | undefined): Tensor<"f32"> {
   if (key === undefined || probability === 0) return x;

@@ -38,15 +38,20 @@ export interface ImageHead extends Module {
 }
 
 /** A size in config.json: a number for both sides, or height and width. */
-export const sides = (size: number | readonly number[]): readonly [number, number] => (typeof size === "number" ? [size, size] : [size[0], size[1]]);
+export const sides = (size: number | readonly number[]): readonly [number, number] =>
+  typeof size === "number" ? [size, size] : [size[0], size[1]];
 export const sideField = (key: string, fallback: number) => ({
   key,
   default: fallback as number | readonly number[],
   expected: "a positive integer, or height and width",
-  isFine: (value: unknown) => [value].flat().every((n) => Number.isSafeInteger(n) && (n as number) > 0) && [value].flat().length <= 2,
+  isFine: (value: unknown) =>
+    [value].flat().every((n) => Number.isSafeInteger(n) && (n as number) > 0) && [value].flat().length <= 2,
 });
 
-/** Cuts an image into patches and projects each: [B, 3, H, W] -> [B, patches, D]. Dosovitskiy et al. 2020, arXiv:2010.11929, section 3.1. */
+/**
+ * Cuts an image into patches and projects each: [B, 3, H, W] -> [B, patches, D]. Dosovitskiy et al. 2020,
+ * arXiv:2010.11929, section 3.1.
+ */
 export class PatchEmbeddings extends Module {
   readonly projection: Conv2d; // [D, 3, patch, patch]
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
@@ -88,7 +93,11 @@ export function toMap(tokens: Tensor<"f32">, [height, width]: readonly [number, 
 }
 
 /** Learned positions of a grid for another grid: [1, N, D] -> [1, h w, D], by cubic interpolation. */
-export function stretchPositions(positions: Tensor<"f32">, from: readonly [number, number], to: readonly [number, number]): Tensor<"f32"> {
+export function stretchPositions(
+  positions: Tensor<"f32">,
+  from: readonly [number, number],
+  to: readonly [number, number],
+): Tensor<"f32"> {
   if (from[0] === to[0] && from[1] === to[1]) return positions;
   return toTokens(interpolate(toMap(positions, from), { size: to, mode: "bicubic" }));
 }
@@ -105,7 +114,8 @@ export function requireSize(where: string, pixels: Tensor<"f32">, size: readonly
 }
 
 /** A parameter such as a class token, drawn from the normal distribution. */
-export const token = (shape: readonly number[], range: number, key: RandomKey) => new Parameter(shape, normalInit(range)(key, shape));
+export const token = (shape: readonly number[], range: number, key: RandomKey) =>
+  new Parameter(shape, normalInit(range)(key, shape));
 
 /** What a family of vision models is made of. */
 export interface ImageFamily<C extends LabelConfig> {
@@ -132,7 +142,11 @@ export interface ImageFamily<C extends LabelConfig> {
 }
 
 /** A vision model with a head, or without one. */
-abstract class ImageTaskModel<O extends object, L extends object, C extends LabelConfig = LabelConfig> extends TaskModel<ImageInputs, O, L> {
+abstract class ImageTaskModel<
+  O extends object,
+  L extends object,
+  C extends LabelConfig = LabelConfig,
+> extends TaskModel<ImageInputs, O, L> {
   readonly encoder: ImageEncoder;
   readonly head?: ImageHead;
   readonly config: C;
@@ -140,7 +154,13 @@ abstract class ImageTaskModel<O extends object, L extends object, C extends Labe
   readonly architecture: string;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
-  constructor(family: ImageFamily<C>, config: C, architecture: string, key: RandomKey, makeHead?: (config: C, key: RandomKey) => ImageHead) {
+  constructor(
+    family: ImageFamily<C>,
+    config: C,
+    architecture: string,
+    key: RandomKey,
+    makeHead?: (config: C, key: RandomKey) => ImageHead,
+  ) {
     super();
     const [encoderKey, headKey] = key.split(2);
     this.config = config;
@@ -154,7 +174,11 @@ abstract class ImageTaskModel<O extends object, L extends object, C extends Labe
   protected run(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] } {
     const output = this.encoder.encode(inputs);
     const head = this.head as ImageHead;
-    return { logits: withScope("head", () => head.forward(output, inputs)), ...head.parts?.(output), hiddenStates: output.hiddenStates };
+    return {
+      logits: withScope("head", () => head.forward(output, inputs)),
+      ...head.parts?.(output),
+      hiddenStates: output.hiddenStates,
+    };
   }
 }
 
@@ -166,7 +190,9 @@ export class ImageModel extends ImageTaskModel<ImageOutput, object> {
   }
   /** There is none: train a model with a head. */
   loss(): never {
-    throw new TypeError(`${this.architecture} has no loss: load the checkpoint for a task, such as { task: "image-classification", head: "new" }`);
+    throw new TypeError(
+      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "image-classification", head: "new" }`,
+    );
   }
 }
 
@@ -205,7 +231,10 @@ const modelFor = { "image-classification": ImageClassifier, "semantic-segmentati
 /** The family as the registry takes it. */
 export function imageFamily<C extends LabelConfig>(family: ImageFamily<C>): Family {
   const { modelType, className, prefix, fields } = family;
-  const heads = { ForImageClassification: { task: "image-classification" as Task, make: family.classifier }, ...family.heads };
+  const heads = {
+    ForImageClassification: { task: "image-classification" as Task, make: family.classifier },
+    ...family.heads,
+  };
   const tasks = {
     ...Object.fromEntries(Object.entries(heads).map(([end, { task }]) => [`${className}${end}`, task])),
     [`${className}Model`]: "feature-extraction" as Task,
@@ -221,10 +250,19 @@ export function imageFamily<C extends LabelConfig>(family: ImageFamily<C>): Fami
       family.check?.(config);
       const head = heads[architecture.slice(className.length) as keyof typeof heads];
       const Model = head ? modelFor[head.task as keyof typeof modelFor] : ImageModel;
-      return new (Model as unknown as new (...args: unknown[]) => ImageModel)(family, config, architecture, key, head?.make);
+      return new (Model as unknown as new (...args: unknown[]) => ImageModel)(
+        family,
+        config,
+        architecture,
+        key,
+        head?.make,
+      );
     },
     configKeys: { fields, aliases: family.aliases, supported: family.supported, training: family.training },
-    configToJson: ({ config }) => ({ ...toJson(config as object, fields as unknown as Fields<object>), ...labelsToJson(config as LabelConfig) }),
+    configToJson: ({ config }) => ({
+      ...toJson(config as object, fields as unknown as Fields<object>),
+      ...labelsToJson(config as LabelConfig),
+    }),
     tensorName: family.tensorName,
     ignored: family.ignored,
   };

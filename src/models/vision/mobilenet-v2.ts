@@ -1,4 +1,6 @@
-/** MobileNetV2: narrow between layers, wide inside, with depthwise convolutions. Sandler et al. 2018, arXiv:1801.04381. */
+/**
+ * MobileNetV2: narrow between layers, wide inside, with depthwise convolutions. Sandler et al. 2018, arXiv:1801.04381.
+ */
 import { type Activation, activations, BatchNorm2d, Conv2d, dropout, Linear, Module } from "../../nn/index.ts";
 import { add, mean, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, positive, probability, size } from "../config.ts";
@@ -62,7 +64,8 @@ function roundHalfEven(value: number): number {
   return low % 2 === 0 ? low : low + 1;
 }
 
-const widthOf = (channels: number, config: MobileNetV2Config) => divisible(roundHalfEven(channels * config.depthMultiplier), config);
+const widthOf = (channels: number, config: MobileNetV2Config) =>
+  divisible(roundHalfEven(channels * config.depthMultiplier), config);
 
 interface ConvNormPlace {
   inputs: number;
@@ -86,8 +89,14 @@ class ConvNorm extends Module {
     const { inputs, outputs, kernelSize, stride = 1, groups, dilation = 1 } = place;
     // borders as in TensorFlow depend on the image's size: they are added in forward
     const padding = config.tfPadding ? 0 : ((kernelSize - 1) >> 1) * dilation;
-    this.convolution = new Conv2d({ inChannels: inputs, outChannels: outputs, kernelSize, stride, groups, dilation, padding, bias: false }, convKey);
-    this.normalization = new BatchNorm2d({ channels: outputs, epsilon: config.layerNormEpsilon, momentum: 0.003 }, normKey);
+    this.convolution = new Conv2d(
+      { inChannels: inputs, outChannels: outputs, kernelSize, stride, groups, dilation, padding, bias: false },
+      convKey,
+    );
+    this.normalization = new BatchNorm2d(
+      { channels: outputs, epsilon: config.layerNormEpsilon, momentum: 0.003 },
+      normKey,
+    );
     this.place = place;
     this.config = config;
   }
@@ -109,7 +118,11 @@ class InvertedResidual extends Module {
   readonly expand1x1: ConvNorm;
   readonly conv3x3: ConvNorm;
   readonly reduce1x1: ConvNorm;
-  protected override readonly checkpointKeys = { expand1x1: "expand_1x1", conv3x3: "conv_3x3", reduce1x1: "reduce_1x1" };
+  protected override readonly checkpointKeys = {
+    expand1x1: "expand_1x1",
+    conv3x3: "conv_3x3",
+    reduce1x1: "reduce_1x1",
+  };
   private readonly isResidual: boolean;
 
   constructor(
@@ -121,7 +134,11 @@ class InvertedResidual extends Module {
     const [expandKey, convKey, reduceKey] = key.split(3);
     const wide = divisible(roundHalfEven(inputs * config.expandRatio), config);
     this.expand1x1 = new ConvNorm(config, { inputs, outputs: wide, kernelSize: 1 }, expandKey);
-    this.conv3x3 = new ConvNorm(config, { inputs: wide, outputs: wide, kernelSize: 3, stride, groups: wide, dilation }, convKey);
+    this.conv3x3 = new ConvNorm(
+      config,
+      { inputs: wide, outputs: wide, kernelSize: 3, stride, groups: wide, dilation },
+      convKey,
+    );
     this.reduce1x1 = new ConvNorm(config, { inputs: wide, outputs, kernelSize: 1, isLinear: true }, reduceKey);
     this.isResidual = stride === 1 && inputs === outputs;
   }
@@ -137,16 +154,29 @@ class Stem extends Module {
   readonly expand1x1?: ConvNorm;
   readonly conv3x3: ConvNorm;
   readonly reduce1x1: ConvNorm;
-  protected override readonly checkpointKeys = { expand1x1: "expand_1x1", conv3x3: "conv_3x3", reduce1x1: "reduce_1x1" };
+  protected override readonly checkpointKeys = {
+    expand1x1: "expand_1x1",
+    conv3x3: "conv_3x3",
+    reduce1x1: "reduce_1x1",
+  };
 
   constructor(config: MobileNetV2Config, key: RandomKey) {
     super();
     const keys = key.split(4);
     const width = widthOf(STEM, config);
-    this.firstConv = new ConvNorm(config, { inputs: config.numChannels, outputs: width, kernelSize: 3, stride: 2 }, keys[0]);
-    if (!config.firstLayerIsExpansion) this.expand1x1 = new ConvNorm(config, { inputs: width, outputs: width, kernelSize: 1 }, keys[1]);
+    this.firstConv = new ConvNorm(
+      config,
+      { inputs: config.numChannels, outputs: width, kernelSize: 3, stride: 2 },
+      keys[0],
+    );
+    if (!config.firstLayerIsExpansion)
+      this.expand1x1 = new ConvNorm(config, { inputs: width, outputs: width, kernelSize: 1 }, keys[1]);
     this.conv3x3 = new ConvNorm(config, { inputs: width, outputs: width, kernelSize: 3, groups: width }, keys[2]);
-    this.reduce1x1 = new ConvNorm(config, { inputs: width, outputs: widthOf(WIDTHS[0], config), kernelSize: 1, isLinear: true }, keys[3]);
+    this.reduce1x1 = new ConvNorm(
+      config,
+      { inputs: width, outputs: widthOf(WIDTHS[0], config), kernelSize: 1, isLinear: true },
+      keys[3],
+    );
   }
 
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
@@ -174,7 +204,11 @@ class MobileNetV2Encoder extends ImageEncoder {
       else reached *= STRIDES[i];
       return new InvertedResidual(config, place, part);
     });
-    this.conv1x1 = new ConvNorm(config, { inputs: widthOf(WIDTHS[WIDTHS.length - 1], config), outputs: lastWidth(config), kernelSize: 1 }, lastKey);
+    this.conv1x1 = new ConvNorm(
+      config,
+      { inputs: widthOf(WIDTHS[WIDTHS.length - 1], config), outputs: lastWidth(config), kernelSize: 1 },
+      lastKey,
+    );
   }
 
   /** -> [B, C, h, w]; poolerOutput: the mean over all places; hiddenStates: of each layer */
@@ -190,7 +224,8 @@ class MobileNetV2Encoder extends ImageEncoder {
   }
 }
 
-const lastWidth = (config: MobileNetV2Config) => (config.finegrainedOutput && config.depthMultiplier < 1 ? LAST : widthOf(LAST, config));
+const lastWidth = (config: MobileNetV2Config) =>
+  config.finegrainedOutput && config.depthMultiplier < 1 ? LAST : widthOf(LAST, config);
 
 class Classifier extends Module implements ImageHead {
   readonly classifier: Linear; // [N, C]

@@ -22,16 +22,26 @@ function timmName(name: string): string {
     [/^resnet\.embedder\.embedder\.normalization\./, "bn1."],
   ];
   for (const [from, to] of places) if (from.test(name)) return name.replace(from, to);
-  const [, stage, block, part, kind, rest] = /^resnet\.encoder\.stages\.(\d)\.layers\.(\d)\.(shortcut|layer\.\d)\.(convolution|normalization)\.(.*)$/.exec(
-    name,
-  ) as RegExpExecArray;
+  const [, stage, block, part, kind, rest] =
+    /^resnet\.encoder\.stages\.(\d)\.layers\.(\d)\.(shortcut|layer\.\d)\.(convolution|normalization)\.(.*)$/.exec(
+      name,
+    ) as RegExpExecArray;
   const isConvolution = kind === "convolution";
-  const own = part === "shortcut" ? `downsample.${isConvolution ? 0 : 1}` : `${isConvolution ? "conv" : "bn"}${Number(part.slice(-1)) + 1}`;
+  const own =
+    part === "shortcut"
+      ? `downsample.${isConvolution ? 0 : 1}`
+      : `${isConvolution ? "conv" : "bn"}${Number(part.slice(-1)) + 1}`;
   return `layer${Number(stage) + 1}.${block}.${own}.${rest}`;
 }
 
 test("a ResNet-18 of timm", async () => {
-  const config = { model_type: "resnet", layer_type: "basic", depths: [2, 2, 2, 2], hidden_sizes: [64, 128, 256, 512], num_labels: 2 };
+  const config = {
+    model_type: "resnet",
+    layer_type: "basic",
+    depths: [2, 2, 2, 2],
+    hidden_sizes: [64, 128, 256, 512],
+    num_labels: 2,
+  };
   const model = fromConfig(config, { task: "image-classification", key: randomKey(3) });
   const pixelValues = normal(randomKey(5), [1, 3, 32, 32]);
   const expected = await model.forward({ pixelValues }).logits.read();
@@ -39,12 +49,18 @@ test("a ResNet-18 of timm", async () => {
   const { tensors } = await readSafetensors(join(scratch, "ours", "model.safetensors"));
   const renamed = new Map([...tensors].map(([name, tensor]) => [timmName(name), tensor]));
   expect(
-    [...renamed.keys()].filter((name) => /^(conv1\.weight|layer4\.1\.bn2\.running_var|layer2\.0\.downsample\.0\.weight|fc\.bias)$/.test(name)),
+    [...renamed.keys()].filter((name) =>
+      /^(conv1\.weight|layer4\.1\.bn2\.running_var|layer2\.0\.downsample\.0\.weight|fc\.bias)$/.test(name),
+    ),
   ).toHaveLength(4);
   const folder = join(scratch, "timm");
   await savePretrained(model, folder);
   await writeSafetensors(join(folder, "model.safetensors"), renamed);
-  await writeJson(join(folder, "config.json"), { architecture: "resnet18", num_classes: 2, pretrained_cfg: { label_names: labels } });
+  await writeJson(join(folder, "config.json"), {
+    architecture: "resnet18",
+    num_classes: 2,
+    pretrained_cfg: { label_names: labels },
+  });
   const same = await fromPretrained(folder, { task: "image-classification" });
   expect((same.config as unknown as { labels: string[] }).labels).toEqual(labels);
   expect(await same.forward({ pixelValues }).logits.read()).toEqual(expected);

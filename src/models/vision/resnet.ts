@@ -49,7 +49,10 @@ class ConvNorm extends Module {
     super();
     const [convKey, normKey] = key.split(2);
     const padding = kernelSize >> 1;
-    this.convolution = new Conv2d({ inChannels: inputs, outChannels: outputs, kernelSize, stride, padding, bias: false }, convKey);
+    this.convolution = new Conv2d(
+      { inChannels: inputs, outChannels: outputs, kernelSize, stride, padding, bias: false },
+      convKey,
+    );
     this.normalization = new BatchNorm2d({ channels: outputs, isFrozen }, normKey);
   }
 
@@ -63,11 +66,16 @@ class Layer extends Module {
   readonly layer: ConvNorm[];
   private readonly activation: Activation;
 
-  constructor(config: ResNetConfig, place: { inputs: number; outputs: number; stride: number; isFrozen: boolean }, key: RandomKey) {
+  constructor(
+    config: ResNetConfig,
+    place: { inputs: number; outputs: number; stride: number; isFrozen: boolean },
+    key: RandomKey,
+  ) {
     super();
     const { inputs, outputs, stride, isFrozen } = place;
     const keys = key.split(4);
-    if (inputs !== outputs || stride !== 1) this.shortcut = new ConvNorm({ inputs, outputs, kernelSize: 1, stride, isFrozen }, keys[0]);
+    if (inputs !== outputs || stride !== 1)
+      this.shortcut = new ConvNorm({ inputs, outputs, kernelSize: 1, stride, isFrozen }, keys[0]);
     const inner = outputs / REDUCTION;
     const [first, second] = config.downsampleInBottleneck ? [stride, 1] : [1, stride];
     const parts: Omit<ConvNormConfig, "isFrozen">[] =
@@ -120,7 +128,10 @@ export class ResNetEncoder extends ImageEncoder {
   constructor(config: ResNetConfig, key: RandomKey, isFrozen = false) {
     super();
     const [stemKey, stageKey] = key.split(2);
-    this.embedder = new ConvNorm({ inputs: config.numChannels, outputs: config.embeddingSize, kernelSize: 7, stride: 2, isFrozen }, stemKey);
+    this.embedder = new ConvNorm(
+      { inputs: config.numChannels, outputs: config.embeddingSize, kernelSize: 7, stride: 2, isFrozen },
+      stemKey,
+    );
     this.stages = stageKey.split(config.depths.length).map((part, i) => new Stage(config, i, isFrozen, part));
     this.activation = config.activation;
   }
@@ -130,7 +141,8 @@ export class ResNetEncoder extends ImageEncoder {
     const stem = withScope("stem", () => activations[this.activation](this.embedder.forward(pixelValues, options)));
     const hiddenStates = [maxPool(stem, { kernelSize: 3, stride: 2, padding: 1 })];
     for (const [i, { layers }] of this.stages.entries()) {
-      const run = () => layers.reduce((y, layer, j) => withScope(`layers.${j}`, () => layer.forward(y, options)), hiddenStates[i]);
+      const run = () =>
+        layers.reduce((y, layer, j) => withScope(`layers.${j}`, () => layer.forward(y, options)), hiddenStates[i]);
       hiddenStates.push(withScope(`stages.${i}`, run));
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];

@@ -1,11 +1,33 @@
-/** SegFormer: a Transformer in stages of falling resolution, whose decoder is a few linear layers. Xie et al. 2021, arXiv:2105.15203. */
-import { type Activation, AttentionBlock, activations, BatchNorm2d, Conv2d, dropout, LayerNorm, Linear, Module, normalInit } from "../../nn/index.ts";
+/**
+ * SegFormer: a Transformer in stages of falling resolution, whose decoder is a few linear layers. Xie et al. 2021,
+ * arXiv:2105.15203.
+ */
+import {
+  type Activation,
+  AttentionBlock,
+  activations,
+  BatchNorm2d,
+  Conv2d,
+  dropout,
+  LayerNorm,
+  Linear,
+  Module,
+  normalInit,
+} from "../../nn/index.ts";
 import { add, concat, interpolate, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
-import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily, toMap, toTokens } from "./image.ts";
+import {
+  ImageEncoder,
+  type ImageHead,
+  type ImageInputs,
+  type ImageOutput,
+  imageFamily,
+  toMap,
+  toTokens,
+} from "./image.ts";
 
 export interface SegformerConfig extends LabelConfig {
   numChannels: number;
@@ -64,15 +86,23 @@ class Attention extends AttentionBlock {
     const width = config.hiddenSizes[stage];
     const ratio = config.srRatios[stage];
     const init = normalInit(config.initializerRange);
-    super({ ...config, hiddenSize: width, numHeads: config.numHeads[stage], intermediateSize: 1, epsilon: EPSILON, init }, attentionKeys, key);
+    super(
+      { ...config, hiddenSize: width, numHeads: config.numHeads[stage], intermediateSize: 1, epsilon: EPSILON, init },
+      attentionKeys,
+      key,
+    );
     if (ratio === 1) return;
-    this.sr = new Conv2d({ inChannels: width, outChannels: width, kernelSize: ratio, stride: ratio, init }, key.fold(1));
+    this.sr = new Conv2d(
+      { inChannels: width, outChannels: width, kernelSize: ratio, stride: ratio, init },
+      key.fold(1),
+    );
     this.layerNorm = new LayerNorm({ width, epsilon: EPSILON }, key);
   }
 
   /** x: [B, h w, C] -> the same */
   attend(x: Tensor<"f32">, grid: Grid, key: RandomKey | undefined): Tensor<"f32"> {
-    const source = this.sr && this.layerNorm ? this.layerNorm.forward(toTokens(this.sr.forward(toMap(x, grid)))) : undefined;
+    const source =
+      this.sr && this.layerNorm ? this.layerNorm.forward(toTokens(this.sr.forward(toMap(x, grid)))) : undefined;
     return this.forward(x, { source, key }).output;
   }
 }
@@ -92,7 +122,10 @@ class MixFeedForward extends Module {
     const wide = Math.floor(width * config.mlpRatios[stage]);
     const init = normalInit(config.initializerRange);
     this.dense1 = new Linear({ inFeatures: width, outFeatures: wide, init }, upKey);
-    this.dwconv = new Conv2d({ inChannels: wide, outChannels: wide, kernelSize: 3, padding: 1, groups: wide, init }, convKey);
+    this.dwconv = new Conv2d(
+      { inChannels: wide, outChannels: wide, kernelSize: 3, padding: 1, groups: wide, init },
+      convKey,
+    );
     this.dense2 = new Linear({ inFeatures: wide, outFeatures: width, init }, downKey);
     this.activation = config.activation;
   }
@@ -124,7 +157,11 @@ class Block extends Module {
   }
 
   forward(x: Tensor<"f32">, grid: Grid, key: RandomKey | undefined): Tensor<"f32"> {
-    const attended = dropout(this.attention.attend(this.layerNorm1.forward(x), grid, key?.fold(0)), this.dropout, key?.fold(1));
+    const attended = dropout(
+      this.attention.attend(this.layerNorm1.forward(x), grid, key?.fold(0)),
+      this.dropout,
+      key?.fold(1),
+    );
     const middle = add(x, dropPath(attended, this.dropPath, key?.fold(3)));
     const mixed = dropout(this.mlp.forward(this.layerNorm2.forward(middle), grid), this.dropout, key?.fold(2));
     return add(middle, dropPath(mixed, this.dropPath, key?.fold(4)));
@@ -165,7 +202,12 @@ class Stages extends Module {
     this.patchEmbeddings = patchKey.split(count).map((part, i) => new OverlapPatches(config, i, part));
     this.block = blockKey
       .split(count)
-      .map((part, i) => new Stage(part.split(config.depths[i]).map((one, j) => new Block(config, { stage: i, dropPath: rates[i][j] }, one))));
+      .map(
+        (part, i) =>
+          new Stage(
+            part.split(config.depths[i]).map((one, j) => new Block(config, { stage: i, dropPath: rates[i][j] }, one)),
+          ),
+      );
     this.layerNorm = config.hiddenSizes.map((width) => new LayerNorm({ width, epsilon: EPSILON }, key));
   }
 }
@@ -196,13 +238,20 @@ class SegformerEncoder extends ImageEncoder {
     const hiddenStates: Tensor<"f32">[] = [];
     let last = pixelValues;
     for (const [i, stage] of block.entries()) {
-      const { tokens, grid } = withScope(`patch_embeddings.${i}`, () => patchEmbeddings[i].forward(hiddenStates[i - 1] ?? pixelValues));
-      const run = (x: Tensor<"f32">, b: Block, j: number) => withScope(`block.${i}.${j}`, () => b.forward(x, grid, key?.fold(100 * i + j)));
+      const { tokens, grid } = withScope(`patch_embeddings.${i}`, () =>
+        patchEmbeddings[i].forward(hiddenStates[i - 1] ?? pixelValues),
+      );
+      const run = (x: Tensor<"f32">, b: Block, j: number) =>
+        withScope(`block.${i}.${j}`, () => b.forward(x, grid, key?.fold(100 * i + j)));
       last = layerNorm[i].forward(stage.blocks.reduce(run, tokens));
       hiddenStates.push(toMap(last, grid));
     }
     const poolerOutput = mean(last, { axes: 1 });
-    return { lastHiddenState: this.reshapeLastStage ? hiddenStates[block.length - 1] : last, poolerOutput, hiddenStates };
+    return {
+      lastHiddenState: this.reshapeLastStage ? hiddenStates[block.length - 1] : last,
+      poolerOutput,
+      hiddenStates,
+    };
   }
 }
 
@@ -234,8 +283,13 @@ class DecodeHead extends Module implements ImageHead {
     const [linearKey, fuseKey, classifierKey] = key.split(3);
     const { hiddenSizes, decoderHiddenSize: width, labels, initializerRange, classifierDropout } = config;
     const init = normalInit(initializerRange);
-    this.linearC = linearKey.split(hiddenSizes.length).map((part, i) => new Projection(hiddenSizes[i], width, initializerRange, part));
-    this.linearFuse = new Conv2d({ inChannels: width * hiddenSizes.length, outChannels: width, kernelSize: 1, bias: false, init }, fuseKey);
+    this.linearC = linearKey
+      .split(hiddenSizes.length)
+      .map((part, i) => new Projection(hiddenSizes[i], width, initializerRange, part));
+    this.linearFuse = new Conv2d(
+      { inChannels: width * hiddenSizes.length, outChannels: width, kernelSize: 1, bias: false, init },
+      fuseKey,
+    );
     this.batchNorm = new BatchNorm2d({ channels: width }, fuseKey);
     this.classifier = new Conv2d({ inChannels: width, outChannels: labels.length, kernelSize: 1, init }, classifierKey);
     this.dropout = classifierDropout;
@@ -246,7 +300,9 @@ class DecodeHead extends Module implements ImageHead {
     const maps = hiddenStates.map((map, i) => {
       const grid = map.shape.slice(2) as [number, number];
       const projected = toMap(this.linearC[i].proj.forward(toTokens(map)), grid);
-      return grid[0] === size[0] && grid[1] === size[1] ? projected : interpolate(projected, { size, mode: "bilinear" });
+      return grid[0] === size[0] && grid[1] === size[1]
+        ? projected
+        : interpolate(projected, { size, mode: "bilinear" });
     });
     const fused = relu(this.batchNorm.forward(this.linearFuse.forward(concat(maps.reverse(), 1)), options));
     return this.classifier.forward(dropout(fused, this.dropout, options.key?.fold(999)));
@@ -275,6 +331,9 @@ export const segformer = imageFamily<SegformerConfig>({
     );
   },
   encoder: (config, key) => new SegformerEncoder(config, key),
-  classifier: ({ hiddenSizes, labels, initializerRange }, key) => new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
-  heads: { ForSemanticSegmentation: { task: "semantic-segmentation", make: (config, key) => new DecodeHead(config, key) } },
+  classifier: ({ hiddenSizes, labels, initializerRange }, key) =>
+    new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
+  heads: {
+    ForSemanticSegmentation: { task: "semantic-segmentation", make: (config, key) => new DecodeHead(config, key) },
+  },
 });

@@ -1,5 +1,19 @@
-/** Swin: attention within windows, which move by half their width from layer to layer. Liu et al. 2021, arXiv:2103.14030. */
-import { type Activation, activations, dropout, LayerNorm, Linear, Module, mergeHeads, normalInit, type Parameter, splitHeads } from "../../nn/index.ts";
+/**
+ * Swin: attention within windows, which move by half their width from layer to layer. Liu et al. 2021,
+ * arXiv:2103.14030.
+ */
+import {
+  type Activation,
+  activations,
+  dropout,
+  LayerNorm,
+  Linear,
+  Module,
+  mergeHeads,
+  normalInit,
+  type Parameter,
+  splitHeads,
+} from "../../nn/index.ts";
 import {
   add,
   broadcastTo,
@@ -21,7 +35,17 @@ import { activation, type Fields, flag, list, number, positive, probability, req
 import type { LabelConfig, RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
-import { ImageEncoder, type ImageInputs, type ImageOutput, imageFamily, PatchEmbeddings, sideField, sides, stretchPositions, token } from "./image.ts";
+import {
+  ImageEncoder,
+  type ImageInputs,
+  type ImageOutput,
+  imageFamily,
+  PatchEmbeddings,
+  sideField,
+  sides,
+  stretchPositions,
+  token,
+} from "./image.ts";
 
 export interface SwinConfig extends LabelConfig {
   imageSize: number | readonly number[];
@@ -120,7 +144,11 @@ class WindowAttention extends Module {
   private readonly heads: number;
   private readonly dropout: number;
 
-  constructor({ qkvBias: bias, initializerRange, windowSize, attentionDropout }: SwinConfig, { width, heads }: Place, key: RandomKey) {
+  constructor(
+    { qkvBias: bias, initializerRange, windowSize, attentionDropout }: SwinConfig,
+    { width, heads }: Place,
+    key: RandomKey,
+  ) {
     super();
     const [qKey, kKey, vKey, oKey, tableKey] = key.split(5);
     const into = { inFeatures: width, outFeatures: width, init: normalInit(initializerRange) };
@@ -134,9 +162,16 @@ class WindowAttention extends Module {
   }
 
   /** x: [B windows, w², C] -> the same; mask: [windows, 1, w², w²] */
-  forward(x: Tensor<"f32">, batch: Tensor["shape"][number], window: number, mask: Tensor<"f32"> | undefined, key: RandomKey | undefined): Tensor<"f32"> {
+  forward(
+    x: Tensor<"f32">,
+    batch: Tensor["shape"][number],
+    window: number,
+    mask: Tensor<"f32"> | undefined,
+    key: RandomKey | undefined,
+  ): Tensor<"f32"> {
     const cells = window * window;
-    const [q, k, v] = [this.query, this.key, this.value].map((layer) => splitHeads(layer.forward(x), this.heads)); // [B windows, H, w², Dh]
+    // [B windows, H, w², Dh]
+    const [q, k, v] = [this.query, this.key, this.value].map((layer) => splitHeads(layer.forward(x), this.heads));
     const rows = gather(this.relativePositionBiasTable.value, biasRows(window)); // [w², w², H]
     const bias = reshape(transpose(rows, [2, 0, 1]), [1, this.heads, cells, cells]);
     const drop = (p: Tensor<"f32">) => dropout(p, this.dropout, key);
@@ -190,7 +225,12 @@ class Block extends Module {
     const [batch, , width] = x.shape;
     const smallest = Math.min(height, columns);
     const window = Math.min(this.config.windowSize, smallest);
-    requireField("Swin", window === this.config.windowSize, `a map of at least ${this.config.windowSize} places to each side`, [height, columns]);
+    requireField(
+      "Swin",
+      window === this.config.windowSize,
+      `a map of at least ${this.config.windowSize} places to each side`,
+      [height, columns],
+    );
     const shift = this.isShifted && smallest > window ? window >> 1 : 0;
     const [down, across] = [Math.ceil(height / window), Math.ceil(columns / window)];
     const full: Grid = [down * window, across * window];
@@ -204,7 +244,11 @@ class Block extends Module {
     const windows = reshape(cut, [-1, window * window, width]);
     const mask = shift > 0 ? shiftMask(full, window, shift) : undefined;
     const made = withScope("attention", () => this.attention.forward(windows, batch, window, mask, key));
-    const joined = reshape(transpose(reshape(made, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]), [batch, ...full, width]);
+    const joined = reshape(transpose(reshape(made, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]), [
+      batch,
+      ...full,
+      width,
+    ]);
     const back = shift > 0 ? roll(joined, [shift, shift], [1, 2]) : joined;
     const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns });
     return reshape(inner, [batch, height * columns, width]);
@@ -218,7 +262,10 @@ class PatchMerging extends Module {
 
   constructor(width: number, range: number, key: RandomKey) {
     super();
-    this.reduction = new Linear({ inFeatures: 4 * width, outFeatures: 2 * width, bias: false, init: normalInit(range) }, key);
+    this.reduction = new Linear(
+      { inFeatures: 4 * width, outFeatures: 2 * width, bias: false, init: normalInit(range) },
+      key,
+    );
     this.norm = new LayerNorm({ width: 4 * width, epsilon: EPSILON }, key);
   }
 
@@ -229,7 +276,8 @@ class PatchMerging extends Module {
       [0, columns % 2],
       [0, 0],
     ]);
-    const part = (down: number, across: number) => slice(slice(map, { axis: 1, start: down, step: 2 }), { axis: 2, start: across, step: 2 });
+    const part = (down: number, across: number) =>
+      slice(slice(map, { axis: 1, start: down, step: 2 }), { axis: 2, start: across, step: 2 });
     const joined = concat([part(0, 0), part(1, 0), part(0, 1), part(1, 1)], -1);
     return this.reduction.forward(this.norm.forward(reshape(joined, [batch, -1, 4 * (width as number)])));
   }
@@ -243,7 +291,11 @@ class Stage extends Module {
     super();
     const [blockKey, mergeKey] = key.split(2);
     const { embedDim, numHeads, depths, dropPathRate } = config;
-    const place = { width: embedDim * 2 ** index, heads: numHeads[index], dropPath: depthRates(dropPathRate, depths)[index] };
+    const place = {
+      width: embedDim * 2 ** index,
+      heads: numHeads[index],
+      dropPath: depthRates(dropPathRate, depths)[index],
+    };
     this.blocks = blockKey.split(depths[index]).map((part, i) => new Block(config, place, i, part));
     if (index < depths.length - 1) this.downsample = new PatchMerging(place.width, config.initializerRange, mergeKey);
   }
@@ -322,7 +374,10 @@ export const swin = imageFamily<SwinConfig>({
   aliases: { num_attention_heads: "num_heads" },
   ignored: /attention\.(self|relative_position_bias)\.relative_position_index/,
   check: ({ depths, numHeads, embedDim }) => {
-    requireField("SwinConfig", depths.length === numHeads.length, "numHeads for each stage of depths", [depths, numHeads]);
+    requireField("SwinConfig", depths.length === numHeads.length, "numHeads for each stage of depths", [
+      depths,
+      numHeads,
+    ]);
     requireField(
       "SwinConfig",
       numHeads.every((heads, i) => (embedDim * 2 ** i) % heads === 0),

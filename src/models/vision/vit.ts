@@ -15,8 +15,29 @@ import {
   TransformerLayer,
   type TransformerLayerConfig,
 } from "../../nn/index.ts";
-import { add, broadcastTo, concat, mean, mul, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
-import { activation, type Fields, flag, number, optional, positive, probability, requireField, size } from "../config.ts";
+import {
+  add,
+  broadcastTo,
+  concat,
+  mean,
+  mul,
+  type RandomKey,
+  reshape,
+  slice,
+  type Tensor,
+  withScope,
+} from "../../tensor/index.ts";
+import {
+  activation,
+  type Fields,
+  flag,
+  number,
+  optional,
+  positive,
+  probability,
+  requireField,
+  size,
+} from "../config.ts";
 import { firstToken } from "../encoders/heads.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import {
@@ -89,7 +110,10 @@ export const vitLayerKeys = {
   feedForwardNorm: "layernorm_after",
 };
 
-type EmbeddingsConfig = Pick<ViTConfig, "hiddenSize" | "imageSize" | "patchSize" | "numChannels" | "initializerRange" | "hiddenDropout">;
+type EmbeddingsConfig = Pick<
+  ViTConfig,
+  "hiddenSize" | "imageSize" | "patchSize" | "numChannels" | "initializerRange" | "hiddenDropout"
+>;
 interface EmbeddingsTraits {
   hasDistillationToken?: boolean;
   hasMaskToken?: boolean;
@@ -115,7 +139,11 @@ class Embeddings extends Module {
     this.clsToken = token([1, 1, width], range, clsKey);
     if (traits.hasDistillationToken) this.distillationToken = token([1, 1, width], range, extraKey);
     if (traits.hasMaskToken) this.maskToken = token([1, width], 0, extraKey);
-    this.positionEmbeddings = token([1, (traits.hasDistillationToken ? 2 : 1) + height * columns, width], range, positionKey);
+    this.positionEmbeddings = token(
+      [1, (traits.hasDistillationToken ? 2 : 1) + height * columns, width],
+      range,
+      positionKey,
+    );
     this.patchEmbeddings = new PatchEmbeddings({ ...config, width }, patchKey);
     this.config = config;
     this.traits = traits;
@@ -136,7 +164,13 @@ class Embeddings extends Module {
     const isSame = grid[0] * grid[1] === own[0] * own[1] && height === columns;
     const stretched = isSame
       ? positions
-      : concat([slice(positions, { axis: 1, end: tokens.length }), stretchPositions(slice(positions, { axis: 1, start: tokens.length }), own, grid)], 1);
+      : concat(
+          [
+            slice(positions, { axis: 1, end: tokens.length }),
+            stretchPositions(slice(positions, { axis: 1, start: tokens.length }), own, grid),
+          ],
+          1,
+        );
     const batch = pixelValues.shape[0];
     const all = concat([...tokens.map((each) => broadcastTo(each.value, [batch, 1, width])), patches], 1);
     return dropout(add(all, stretched), hiddenDropout, key?.fold(999));
@@ -158,7 +192,10 @@ class Pooler extends Module {
 
   constructor({ hiddenSize, poolerSize, poolerActivation, initializerRange }: ViTConfig, key: RandomKey) {
     super();
-    this.dense = new Linear({ inFeatures: hiddenSize, outFeatures: poolerSize ?? hiddenSize, init: normalInit(initializerRange) }, key);
+    this.dense = new Linear(
+      { inFeatures: hiddenSize, outFeatures: poolerSize ?? hiddenSize, init: normalInit(initializerRange) },
+      key,
+    );
     this.activation = poolerActivation;
   }
 
@@ -186,10 +223,16 @@ class ViTEncoder extends ImageEncoder {
   encode(inputs: ImageInputs & RunOptions): ImageOutput {
     const hiddenStates = [withScope("embeddings", () => this.embeddings.forward(inputs))];
     for (const [i, layer] of this.encoder.layer.entries()) {
-      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { key: inputs.key?.fold(i) }).output));
+      hiddenStates.push(
+        withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { key: inputs.key?.fold(i) }).output),
+      );
     }
     const lastHiddenState = this.layernorm.forward(hiddenStates[hiddenStates.length - 1]);
-    return { lastHiddenState, poolerOutput: this.pooler?.forward(lastHiddenState) ?? firstToken(lastHiddenState), hiddenStates };
+    return {
+      lastHiddenState,
+      poolerOutput: this.pooler?.forward(lastHiddenState) ?? firstToken(lastHiddenState),
+      hiddenStates,
+    };
   }
 }
 
@@ -202,7 +245,13 @@ interface ViTParts {
 
 const vitParts = (config: ViTConfig, hasPooler: boolean, traits: EmbeddingsTraits): ViTParts => ({
   config,
-  layer: { ...config, normPlacement: "pre", epsilon: config.layerNormEpsilon, init: normalInit(config.initializerRange), keys: vitLayerKeys },
+  layer: {
+    ...config,
+    normPlacement: "pre",
+    epsilon: config.layerNormEpsilon,
+    init: normalInit(config.initializerRange),
+    keys: vitLayerKeys,
+  },
   traits,
   pooler: hasPooler ? config : undefined,
 });
@@ -211,9 +260,15 @@ const vitParts = (config: ViTConfig, hasPooler: boolean, traits: EmbeddingsTrait
 class TokenClassifierHead extends Module implements ImageHead {
   readonly classifier: Linear; // [N, D]
 
-  constructor({ hiddenSize, labels, initializerRange }: Pick<ViTConfig, "hiddenSize" | "labels" | "initializerRange">, key: RandomKey) {
+  constructor(
+    { hiddenSize, labels, initializerRange }: Pick<ViTConfig, "hiddenSize" | "labels" | "initializerRange">,
+    key: RandomKey,
+  ) {
     super();
-    this.classifier = new Linear({ inFeatures: hiddenSize, outFeatures: labels.length, init: normalInit(initializerRange) }, key);
+    this.classifier = new Linear(
+      { inFeatures: hiddenSize, outFeatures: labels.length, init: normalInit(initializerRange) },
+      key,
+    );
   }
 
   forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
@@ -242,7 +297,10 @@ class TeacherHead extends Module implements ImageHead {
   parts({ lastHiddenState }: ImageOutput) {
     const [batch, , width] = lastHiddenState.shape;
     const second = reshape(slice(lastHiddenState, { axis: 1, start: 1, end: 2 }), [batch, width]);
-    return { clsLogits: this.clsClassifier.forward(firstToken(lastHiddenState)), distillationLogits: this.distillationClassifier.forward(second) };
+    return {
+      clsLogits: this.clsClassifier.forward(firstToken(lastHiddenState)),
+      distillationLogits: this.distillationClassifier.forward(second),
+    };
   }
 }
 
@@ -252,7 +310,10 @@ class MeanHead extends Module implements ImageHead {
 
   constructor({ hiddenSize, labels, initializerRange }: Dinov2Config, key: RandomKey) {
     super();
-    this.classifier = new Linear({ inFeatures: 2 * hiddenSize, outFeatures: labels.length, init: normalInit(initializerRange) }, key);
+    this.classifier = new Linear(
+      { inFeatures: 2 * hiddenSize, outFeatures: labels.length, init: normalInit(initializerRange) },
+      key,
+    );
   }
 
   forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
@@ -282,9 +343,15 @@ export const deit = imageFamily<ViTConfig>({
   prefix: "deit",
   fields: vitFields,
   check: check("DeiTConfig"),
-  encoder: (config, key, { hasPooler }) => new ViTEncoder(vitParts(config, hasPooler, { hasDistillationToken: true }), key),
+  encoder: (config, key, { hasPooler }) =>
+    new ViTEncoder(vitParts(config, hasPooler, { hasDistillationToken: true }), key),
   classifier: (config, key) => new TokenClassifierHead(config, key),
-  heads: { ForImageClassificationWithTeacher: { task: "image-classification", make: (config, key) => new TeacherHead(config, key) } },
+  heads: {
+    ForImageClassificationWithTeacher: {
+      task: "image-classification",
+      make: (config, key) => new TeacherHead(config, key),
+    },
+  },
 });
 
 const { intermediateSize: _, poolerSize: __, poolerActivation: ___, ...sharedFields } = vitFields;
@@ -317,10 +384,20 @@ export const dinov2 = imageFamily<Dinov2Config>({
   encoder: (config, key) => {
     const { hiddenSize, mlpRatio, useSwigluFfn, layerScale, useMaskToken } = config;
     const wide = Math.floor(hiddenSize * mlpRatio);
-    const gated = { intermediateSize: Math.floor((Math.floor((wide * 2) / 3) + 7) / 8) * 8, isGated: true, isFusedGate: true, activation: "silu" } as const;
+    const gated = {
+      intermediateSize: Math.floor((Math.floor((wide * 2) / 3) + 7) / 8) * 8,
+      isGated: true,
+      isFusedGate: true,
+      activation: "silu",
+    } as const;
     const feedForward = useSwigluFfn ? gated : { intermediateSize: wide };
     const keys = dinov2LayerKeys(useSwigluFfn);
-    const shared = { ...config, normPlacement: "pre", epsilon: config.layerNormEpsilon, init: normalInit(config.initializerRange) } as const;
+    const shared = {
+      ...config,
+      normPlacement: "pre",
+      epsilon: config.layerNormEpsilon,
+      init: normalInit(config.initializerRange),
+    } as const;
     const layer = { ...shared, ...feedForward, layerScale, keys };
     return new ViTEncoder({ config, layer, traits: { alwaysStretches: true, hasMaskToken: useMaskToken } }, key);
   },

@@ -1,6 +1,15 @@
 /** YOLOS: a ViT with further tokens, each of which finds an object. Fang et al. 2021, arXiv:2106.00666. */
 import { LayerNorm, Module, normalInit, type Parameter, TransformerLayer } from "../../nn/index.ts";
-import { add, broadcastTo, concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
+import {
+  add,
+  broadcastTo,
+  concat,
+  type RandomKey,
+  reshape,
+  slice,
+  type Tensor,
+  withScope,
+} from "../../tensor/index.ts";
 import { type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
 import type { Family } from "../family.ts";
 import { labelsFromJson, labelsToJson } from "../labels.ts";
@@ -52,9 +61,16 @@ class Encoder extends Module {
     super();
     const [layerKey, positionKey] = key.split(2);
     const { numLayers, hiddenSize, initializerRange, layerNormEpsilon: epsilon, useMidPositionEmbeddings } = config;
-    const options = { ...config, normPlacement: "pre", epsilon, init: normalInit(initializerRange), keys: vitLayerKeys } as const;
+    const options = {
+      ...config,
+      normPlacement: "pre",
+      epsilon,
+      init: normalInit(initializerRange),
+      keys: vitLayerKeys,
+    } as const;
     this.layer = layerKey.split(numLayers).map((part) => new TransformerLayer(options, part));
-    if (useMidPositionEmbeddings) this.midPositionEmbeddings = token([numLayers - 1, 1, positions, hiddenSize], initializerRange, positionKey);
+    if (useMidPositionEmbeddings)
+      this.midPositionEmbeddings = token([numLayers - 1, 1, positions, hiddenSize], initializerRange, positionKey);
   }
 }
 
@@ -82,7 +98,14 @@ class YolosEncoder extends Module {
     const { layer: layers, midPositionEmbeddings } = this.encoder;
     const { patches, grid } = patchEmbeddings.forward(pixelValues);
     const batch = pixelValues.shape[0];
-    const first = concat([broadcastTo(clsToken.value, [batch, 1, width]), patches, broadcastTo(detectionTokens.value, [batch, count, width])], 1);
+    const first = concat(
+      [
+        broadcastTo(clsToken.value, [batch, 1, width]),
+        patches,
+        broadcastTo(detectionTokens.value, [batch, count, width]),
+      ],
+      1,
+    );
     let x = add(first, this.stretched(positionEmbeddings.value, grid));
     for (const [i, layer] of layers.entries()) {
       x = withScope(`layer.${i}`, () => layer.forward(x, { key: key?.fold(i) }).output);
@@ -102,7 +125,8 @@ class YolosEncoder extends Module {
   }
 }
 
-const ownGrid = ({ imageSize, patchSize }: YolosConfig): Grid => sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
+const ownGrid = ({ imageSize, patchSize }: YolosConfig): Grid =>
+  sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
 
 /** YOLOS with its classes and boxes. */
 class YolosForObjectDetection extends ObjectDetector {
@@ -126,7 +150,11 @@ class YolosForObjectDetection extends ObjectDetector {
     const lastHiddenState = withScope("vit", () => this.vit.encode(inputs));
     const start = (lastHiddenState.shape[1] as number) - this.config.numDetectionTokens;
     const found = slice(lastHiddenState, { axis: 1, start }); // [B, Q, D]
-    return { logits: this.classLabelsClassifier.forward(found), predBoxes: boxesOf(this.bboxPredictor, found), lastHiddenState };
+    return {
+      logits: this.classLabelsClassifier.forward(found),
+      predBoxes: boxesOf(this.bboxPredictor, found),
+      lastHiddenState,
+    };
   }
 }
 
@@ -136,9 +164,15 @@ export const yolos: Family = {
   tasks: { YolosForObjectDetection: "object-detection" },
   create: (_, path, json, key) => {
     const config = makeConfig("YolosConfig", fields, fromJson(path, json, fields));
-    requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [config.hiddenSize, config.numHeads]);
+    requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      config.hiddenSize,
+      config.numHeads,
+    ]);
     return new YolosForObjectDetection({ ...config, ...labelsFromJson(path, json) }, key);
   },
   configKeys: { fields, supported: { auxiliary_loss: [false] } },
-  configToJson: ({ config }) => ({ ...toJson(config as object, fields as unknown as Fields<object>), ...labelsToJson(config as YolosConfig) }),
+  configToJson: ({ config }) => ({
+    ...toJson(config as object, fields as unknown as Fields<object>),
+    ...labelsToJson(config as YolosConfig),
+  }),
 };

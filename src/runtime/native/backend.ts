@@ -1,7 +1,16 @@
 import { claimMapped } from "../../files/index.ts";
 import type { HostArray } from "../../ir/index.ts";
 import { REORDER } from "../backend.mjs";
-import type { CompileRequest, ConstantData, HostCall, HostData, Request, RunRequest, RunResult, Stage } from "../protocol.ts";
+import type {
+  CompileRequest,
+  ConstantData,
+  HostCall,
+  HostData,
+  Request,
+  RunRequest,
+  RunResult,
+  Stage,
+} from "../protocol.ts";
 import { OrtError, type OrtLibrary } from "./library.ts";
 import { MemoryKeeper } from "./memory.ts";
 import { NativeSession, type NativeSessionOptions, PrepackedWeights, RunOptions } from "./session.ts";
@@ -62,7 +71,10 @@ export class NativeBackend {
   private readonly runs = new Map<number, "waiting" | "under way" | "cancelled">();
   private readonly memory: MemoryKeeper;
   private readonly widener: Widener;
-  /** How many channels the convolutions keep beside one another (8 or 16), or 0 where they have no such layout on this processor. */
+  /**
+   * How many channels the convolutions keep beside one another (8 or 16), or 0 where they have no such layout on this
+   * processor.
+   */
   readonly channelBlock: Promise<number>;
   /** Bytes that were copied between the program's memory and the device's. */
   copiedBytes = 0;
@@ -76,11 +88,17 @@ export class NativeBackend {
     this.channelBlock = this.findChannelBlock();
   }
 
-  /** Takes what the request brings out of the sender's hands, so that its arrays may be changed. Called when a request comes, before its turn. */
+  /**
+   * Takes what the request brings out of the sender's hands, so that its arrays may be changed. Called when a request
+   * comes, before its turn.
+   */
   receive(request: Request): Request {
     if (request.kind === "run") {
       this.runs.set(request.id, "waiting");
-      return { ...request, hostInputs: request.hostInputs.map((input) => ({ ...input, data: this.copied(input.data.slice()) })) };
+      return {
+        ...request,
+        hostInputs: request.hostInputs.map((input) => ({ ...input, data: this.copied(input.data.slice()) })),
+      };
     }
     if (request.kind === "upload" && !request.stored) this.buffers.set(request.buffer, this.valueFor(request));
     return request;
@@ -108,7 +126,10 @@ export class NativeBackend {
       case "upload":
         if (!request.stored) return; // `receive` has it
         this.copied(request.data);
-        return this.keep(request.buffer, await this.widener.widen(request.stored, request.shape, request.data as Uint16Array));
+        return this.keep(
+          request.buffer,
+          await this.widener.widen(request.stored, request.shape, request.data as Uint16Array),
+        );
       case "read":
         return this.copied(this.valueOf(request.buffer).read());
       case "free":
@@ -116,7 +137,8 @@ export class NativeBackend {
       case "release":
         return this.release(request.executable);
       case "endProfiling":
-        for (const stage of this.programs.get(request.executable)?.stages ?? []) if ("session" in stage) stage.session.endProfiling();
+        for (const stage of this.programs.get(request.executable)?.stages ?? [])
+          if ("session" in stage) stage.session.endProfiling();
     }
   }
 
@@ -176,7 +198,10 @@ export class NativeBackend {
   private async compile({ executable, stages, results, inputCount, options }: CompileRequest): Promise<void> {
     const compiled: Program["stages"] = [];
     try {
-      for (const stage of stages) compiled.push("model" in stage ? await this.compileModel(stage, options.profileFilePrefix as string | undefined) : stage);
+      for (const stage of stages)
+        compiled.push(
+          "model" in stage ? await this.compileModel(stage, options.profileFilePrefix as string | undefined) : stage,
+        );
     } catch (cause) {
       for (const stage of compiled) if ("session" in stage) this.discard(stage);
       throw cause;
@@ -193,7 +218,11 @@ export class NativeBackend {
     const weights = constants.length > 0 ? this.share(constants) : undefined;
     try {
       const initializers = new Map(constants.map(({ name, data }) => [name, weights?.values.get(data) as NativeValue]));
-      const session = await NativeSession.create(this.ort, model, { ...options, initializers, prepacked: weights?.prepacked });
+      const session = await NativeSession.create(this.ort, model, {
+        ...options,
+        initializers,
+        prepacked: weights?.prepacked,
+      });
       return { session, inputs, outputs, weights };
     } catch (cause) {
       if (weights) this.leave(weights);
@@ -262,11 +291,16 @@ export class NativeBackend {
   }
 
   /**
-   * After a failure, outputs with memory of their own do not have the contents that they should. State that is written in place is whole when
-   * nothing ran, and when a kernel refused its inputs: all that may do so come before the first that writes (lower/aliasing.ts). Where an input
-   * is torn, an output may be the state from before the run that tore it, to which the sender goes back.
+   * After a failure, outputs with memory of their own do not have the contents that they should. State that is written
+   * in place is whole when nothing ran, and when a kernel refused its inputs: all that may do so come before the first
+   * that writes (lower/aliasing.ts). Where an input is torn, an output may be the state from before the run that tore
+   * it, to which the sender goes back.
    */
-  private markTorn({ inputs, outputs, newOutputs, keepsPartialState = false }: RunRequest, cause: Error, { isReady, hasStarted }: Progress): void {
+  private markTorn(
+    { inputs, outputs, newOutputs, keepsPartialState = false }: RunRequest,
+    cause: Error,
+    { isReady, hasStarted }: Progress,
+  ): void {
     const isRefused = cause instanceof OrtError && cause.code === INVALID_ARGUMENT;
     const read = new Set(inputs);
     outputs.forEach((id, i) => {
@@ -275,7 +309,10 @@ export class NativeBackend {
     });
   }
 
-  /** The common case: one session, which writes its outputs into the buffers that exist and into the arrays that go back. */
+  /**
+   * The common case: one session, which writes its outputs into the buffers that exist and into the arrays that go
+   * back.
+   */
   private async runModel(session: NativeSession, request: Run, run: Progress): Promise<RunResult> {
     const { inputs, hostInputs, outputs, newOutputs } = request;
     const { ort } = this;
@@ -288,7 +325,8 @@ export class NativeBackend {
     try {
       let nextHost = 0;
       const from = new BigUint64Array(inputs.length);
-      for (let i = 0; i < inputs.length; i++) from[i] = inputs[i] !== 0 ? this.valueOf(inputs[i]).pointer : scratchOver(hostInputs[nextHost++]);
+      for (let i = 0; i < inputs.length; i++)
+        from[i] = inputs[i] !== 0 ? this.valueOf(inputs[i]).pointer : scratchOver(hostInputs[nextHost++]);
       this.begin(request, run);
       const data: (HostArray | undefined)[] = new Array(outputs.length);
       const to = new BigUint64Array(outputs.length);
@@ -330,12 +368,15 @@ export class NativeBackend {
       this.begin(request, run);
       for (const [index, stage] of stages.entries()) {
         const operands = stage.inputs.map((slot) => slots[slot]);
-        const values = "session" in stage ? await this.runStage(stage, operands) : await this.callHost(executable, index, operands);
+        const values =
+          "session" in stage ? await this.runStage(stage, operands) : await this.callHost(executable, index, operands);
         values.forEach((value, i) => {
           slots[stage.outputs[i]] = value;
         });
       }
-      const data: (HostArray | undefined)[] = results.map((slot, i) => (outputs[i] === 0 ? this.copied(slots[slot].read()) : undefined));
+      const data: (HostArray | undefined)[] = results.map((slot, i) =>
+        outputs[i] === 0 ? this.copied(slots[slot].read()) : undefined,
+      );
       for (const [i, slot] of results.entries()) {
         if (outputs[i] === 0) continue;
         // a tensor that is an input, or another output, stays where it is

@@ -32,5 +32,9 @@ export function openNativeChannel(ort: OrtLibrary, threads: number, failures: Pi
 
 /** { a: { b: "c" } } as { "a.b": "c" }: so are entries of ONNX Runtime's configuration named. */
 function flatten(settings: Record<string, Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(settings).flatMap(([group, entries]) => Object.entries(entries).map(([key, value]) => [`${group}.${key}`, value])));
+  return Object.fromEntries(
+    Object.entries(settings).flatMap(([group, entries]) =>
+      Object.entries(entries).map(([key, value]) => [`${group}.${key}`, value]),
+    ),
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * ONNX Runtime's C API, called from JavaScript through koffi. The library is the one inside onnxruntime-node, whose own binding copies
- * each output of a run into a new array; here a run reads and writes memory where it is.
+ * ONNX Runtime's C API, called from JavaScript through koffi. The library is the one inside onnxruntime-node, whose own
+ * binding copies each output of a run into a new array; here a run reads and writes memory where it is.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -11,15 +11,18 @@ import { type Koffi, loadKoffi } from "../../files/index.ts";
 /** A pointer, 0n for none. Memory of typed arrays is passed as the array itself. */
 export type Pointer = bigint;
 
-/** The version of the API that is asked for: the oldest that has every function below. Later libraries still have it. */
+/**
+ * The version of the API that is asked for: the oldest that has every function below. Later libraries still have it.
+ */
 const API_VERSION = 22;
 
 /** Paths are UTF-16 on Windows. */
 const PATH = process.platform === "win32" ? "str16" : "str";
 
 /**
- * The functions: their places in the table OrtApi, to which functions are only ever appended, and the types of their arguments. All but
- * those of `withoutStatus` give a status, null for success. What a function makes it writes into an array of one pointer.
+ * The functions: their places in the table OrtApi, to which functions are only ever appended, and the types of their
+ * arguments. All but those of `withoutStatus` give a status, null for success. What a function makes it writes into an
+ * array of one pointer.
  */
 const functions = {
   GetErrorMessage: [2, "void *"],
@@ -67,7 +70,15 @@ const functions = {
   AddRunConfigEntry: [165, "void *", "str", "str"],
   CreatePrepackedWeightsContainer: [166, "void *"],
   ReleasePrepackedWeightsContainer: [167, "void *"],
-  CreateSessionFromArrayWithPrepackedWeightsContainer: [169, "void *", "void *", "size_t", "void *", "void *", "void *"],
+  CreateSessionFromArrayWithPrepackedWeightsContainer: [
+    169,
+    "void *",
+    "void *",
+    "size_t",
+    "void *",
+    "void *",
+    "void *",
+  ],
   AddExternalInitializers: [210, "void *", "void *", "void *", "size_t"],
 } as const;
 
@@ -119,15 +130,22 @@ export class OrtLibrary {
     pin(koffi, path);
     const base = koffi.load(path).func("OrtGetApiBase", "void *", [])() as Pointer;
     this.version = koffi.call(koffi.decode(base, koffi.sizeof("void *"), "void *"), koffi.proto("str", [])) as string;
-    if (this.version !== expected) throw new Error(`${path} is version ${this.version}, and onnxruntime-node ${expected}`);
-    const api = koffi.call(koffi.decode(base, "void *"), koffi.proto("void *", ["uint32_t"]), API_VERSION) as Pointer | null;
+    if (this.version !== expected)
+      throw new Error(`${path} is version ${this.version}, and onnxruntime-node ${expected}`);
+    const api = koffi.call(
+      koffi.decode(base, "void *"),
+      koffi.proto("void *", ["uint32_t"]),
+      API_VERSION,
+    ) as Pointer | null;
     if (!api) throw new Error(`ONNX Runtime ${this.version} has no version ${API_VERSION} of its C API`);
     const table = koffi.decode(api, koffi.array("void *", TABLE_LENGTH)) as Pointer[];
     this.entries = new Map(
-      (Object.entries(functions) as [FunctionName, readonly [number, ...string[]]][]).map(([name, [place, ...types]]) => [
-        name,
-        koffi.decode(table[place], koffi.proto(resultOf(name), types)) as NativeFunction,
-      ]),
+      (Object.entries(functions) as [FunctionName, readonly [number, ...string[]]][]).map(
+        ([name, [place, ...types]]) => [
+          name,
+          koffi.decode(table[place], koffi.proto(resultOf(name), types)) as NativeFunction,
+        ],
+      ),
     );
     this.trimmer = findTrimmer(koffi);
     this.environment = this.make("CreateEnv", FATAL, "kindling");
@@ -150,12 +168,16 @@ export class OrtLibrary {
     if (name === undefined) throw new Error(`onnxruntime-node has no library for ${process.platform}`);
     const koffi = loadKoffi();
     disableTelemetry(koffi);
-    return new OrtLibrary(koffi, join(dirname(manifest), "bin", "napi-v6", process.platform, process.arch, name), version);
+    return new OrtLibrary(
+      koffi,
+      join(dirname(manifest), "bin", "napi-v6", process.platform, process.arch, name),
+      version,
+    );
   }
 
   /**
-   * Makes the arena that all sessions take the memory of their intermediate tensors from, so that it is there once and not once for each graph, and that
-   * one run can give it back (memory.ts).
+   * Makes the arena that all sessions take the memory of their intermediate tensors from, so that it is there once and
+   * not once for each graph, and that one run can give it back (memory.ts).
    */
   private registerArena(): void {
     const description = this.make("CreateCpuMemoryInfo", ARENA_ALLOCATOR, DEFAULT_MEMORY);
@@ -202,7 +224,10 @@ export class OrtLibrary {
 
   private check(status: Pointer | null | undefined): void {
     if (!status) return;
-    const failure = new OrtError(this.entry("GetErrorMessage")(status) as string, this.entry("GetErrorCode")(status) as number);
+    const failure = new OrtError(
+      this.entry("GetErrorMessage")(status) as string,
+      this.entry("GetErrorCode")(status) as number,
+    );
     this.entry("ReleaseStatus")(status);
     throw failure;
   }
@@ -245,19 +270,21 @@ const DEFAULT_MEMORY = 0;
 const SAME_AS_REQUESTED = 1;
 
 /**
- * ONNX Runtime reads this variable when it is loaded; without it, it keeps an id of the device and a database in the user's cache, and looks
- * up a host. Assigning to process.env reaches the library from the main thread only: other threads have a copy.
+ * ONNX Runtime reads this variable when it is loaded; without it, it keeps an id of the device and a database in the
+ * user's cache, and looks up a host. Assigning to process.env reaches the library from the main thread only: other
+ * threads have a copy.
  */
 export function disableTelemetry(koffi?: Koffi): void {
   process.env.ORT_DISABLE_TELEMETRY = "1";
   if (isMainThread || !koffi) return;
-  if (process.platform === "win32") koffi.load("ucrtbase.dll").func("_putenv_s", "int", ["str", "str"])("ORT_DISABLE_TELEMETRY", "1");
+  if (process.platform === "win32")
+    koffi.load("ucrtbase.dll").func("_putenv_s", "int", ["str", "str"])("ORT_DISABLE_TELEMETRY", "1");
   else koffi.load(null).func("setenv", "int", ["str", "str", "int"])("ORT_DISABLE_TELEMETRY", "1", 1);
 }
 
 /**
- * Keeps a library loaded as long as the process lives. koffi unloads one that nobody refers to, at the latest when the process ends, and
- * ONNX Runtime's threads may still be at work then.
+ * Keeps a library loaded as long as the process lives. koffi unloads one that nobody refers to, at the latest when the
+ * process ends, and ONNX Runtime's threads may still be at work then.
  */
 function pin(koffi: Koffi, path: string): void {
   if (process.platform === "win32") koffi.load("kernel32.dll").func("LoadLibraryW", "void *", ["str16"])(path);

@@ -11,9 +11,10 @@ const COMPARABLE = 1 / 4;
 const REST_MS = 1000;
 
 /**
- * Gives the memory of large runs back to the system. ONNX Runtime's arena keeps what runs have needed at most; it shrinks when a second has passed
- * since the last large run, between two small ones if there are some. Small runs alone never cause it, and so cost nothing. How long a run takes
- * stands for how large it is: ONNX Runtime does not tell what a run has needed.
+ * Gives the memory of large runs back to the system. ONNX Runtime's arena keeps what runs have needed at most; it
+ * shrinks when a second has passed since the last large run, between two small ones if there are some. Small runs alone
+ * never cause it, and so cost nothing. How long a run takes stands for how large it is: ONNX Runtime does not tell what
+ * a run has needed.
  */
 export class MemoryKeeper {
   private readonly ort: OrtLibrary;

@@ -98,7 +98,10 @@ test("an op that is computed on the host gets its answer", async () => {
 
 test("graphs that share large constants have them once", async () => {
   const table = constant("f32", [512, 512], new Float32Array(512 * 512).fill(2));
-  const [a, b] = [compile((x: F) => matmul(x, table), { device }), compile((x: F) => add(matmul(x, table), 1), { device })];
+  const [a, b] = [
+    compile((x: F) => matmul(x, table), { device }),
+    compile((x: F) => add(matmul(x, table), 1), { device }),
+  ];
   const bare = compile((x: F) => matmul(x, table), { device: plain });
   const x = tensor(new Float32Array(512).fill(0.5), { shape: [1, 512] });
   expect(await (await a(x)).read()).toEqual(await (await bare(x)).read());
@@ -111,32 +114,38 @@ test("graphs that share large constants have them once", async () => {
 describe("a failed run", () => {
   const outOfRange = tensor([9], { dtype: "i32" });
 
-  test.each([{ keepPreviousState: false }, { keepPreviousState: true }])("leaves all its state as it was: %o", async (options) => {
-    const [v, w] = [1, 2].map((fill) => new Variable({ dtype: "f32", shape: [4] }, new Float32Array(4).fill(fill)));
-    const step = compile(
-      (indices: I) => {
-        v.assign(mul(v.value, 2)); // does not need the indices, so it might come first
-        w.assign(add(w.value, gather(v.value, indices)));
-        return sum(w.value);
-      },
-      { device, ...options },
-    );
-    const good = tensor([1], { dtype: "i32" });
-    await step(good);
-    const state = async () => [Array.from(await v.read()), Array.from(await w.read())];
-    const before = await state();
-    await expect(step(outOfRange)).rejects.toThrow(/out of data bounds/);
-    expect(await state()).toEqual(before);
-    const results = await Promise.allSettled([step(outOfRange), step(outOfRange), step(good), step(outOfRange)]);
-    expect(results.map(({ status }) => status)).toContain("rejected");
-    await step(good);
-    const [[first]] = await state();
-    expect(Math.log2(first) % 1).toBe(0); // doubled a whole number of times, and nothing else
-  });
+  test.each([{ keepPreviousState: false }, { keepPreviousState: true }])(
+    "leaves all its state as it was: %o",
+    async (options) => {
+      const [v, w] = [1, 2].map((fill) => new Variable({ dtype: "f32", shape: [4] }, new Float32Array(4).fill(fill)));
+      const step = compile(
+        (indices: I) => {
+          v.assign(mul(v.value, 2)); // does not need the indices, so it might come first
+          w.assign(add(w.value, gather(v.value, indices)));
+          return sum(w.value);
+        },
+        { device, ...options },
+      );
+      const good = tensor([1], { dtype: "i32" });
+      await step(good);
+      const state = async () => [Array.from(await v.read()), Array.from(await w.read())];
+      const before = await state();
+      await expect(step(outOfRange)).rejects.toThrow(/out of data bounds/);
+      expect(await state()).toEqual(before);
+      const results = await Promise.allSettled([step(outOfRange), step(outOfRange), step(good), step(outOfRange)]);
+      expect(results.map(({ status }) => status)).toContain("rejected");
+      await step(good);
+      const [[first]] = await state();
+      expect(Math.log2(first) % 1).toBe(0); // doubled a whole number of times, and nothing else
+    },
+  );
 
   test("and those that were called with it leave two buffers to take turns", async () => {
     const w = new Variable({ dtype: "f32", shape: [3] }, Float32Array.of(1, 2, 3));
-    const step = compile((indices: I) => w.assign(add(flip(w.value), gather(w.value, indices))), { device, keepPreviousState: true });
+    const step = compile((indices: I) => w.assign(add(flip(w.value), gather(w.value, indices))), {
+      device,
+      keepPreviousState: true,
+    });
     await Promise.allSettled([step(outOfRange), step(outOfRange)]);
     await step(tensor([0], { dtype: "i32" }));
     expect(await w.read()).toEqual(Float32Array.of(4, 3, 2)); // read and written in one place it would be 4, 3, 5
@@ -208,7 +217,10 @@ describe("a run with a signal", () => {
     const settled = Promise.allSettled(dropped);
     await wait(10);
     const behind = double();
-    expect((await settled).map((result) => result.status === "rejected" && result.reason.message)).toEqual(["enough", "enough"]);
+    expect((await settled).map((result) => result.status === "rejected" && result.reason.message)).toEqual([
+      "enough",
+      "enough",
+    ]);
     await first;
     await expect(behind).rejects.toThrow(/cancelled before it began/); // of what the dropped one was to make
     expect(await v.read()).toEqual(Float32Array.of(12, 6));
@@ -265,7 +277,10 @@ describe("processes", () => {
   const run = (body: string, argument = "") => {
     const home = mkdtempSync(join(tmpdir(), "kindling-home-"));
     const env = { ...process.env, HOME: home, USERPROFILE: home, XDG_CACHE_HOME: "", ORT_DISABLE_TELEMETRY: "" };
-    const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", program(body), argument], { env, timeout: 60_000 });
+    const { status, signal } = spawnSync(process.execPath, ["--input-type=module", "-e", program(body), argument], {
+      env,
+      timeout: 60_000,
+    });
     const files = readdirSync(home, { recursive: true });
     rmSync(home, { recursive: true, force: true });
     return { status, signal, files };
@@ -287,6 +302,9 @@ describe("processes", () => {
   });
 
   test("may end while a run is under way, with their code", () => {
-    expect(run("f(tensor(new Float32Array(5_000_000))); setTimeout(() => process.exit(7), 100);")).toMatchObject({ status: 7, signal: null });
+    expect(run("f(tensor(new Float32Array(5_000_000))); setTimeout(() => process.exit(7), 100);")).toMatchObject({
+      status: 7,
+      signal: null,
+    });
   });
 });

@@ -12,7 +12,10 @@ export interface NativeSessionOptions {
   optimizedPath?: string;
   /** Beginning of the path of a profile's file. @default no profile */
   profilePrefix?: string;
-  /** Tensors that take the place of the model's external initializers, by name; they must outlive the session. @default none */
+  /**
+   * Tensors that take the place of the model's external initializers, by name; they must outlive the session. @default
+   * none
+   */
   initializers?: ReadonlyMap<string, NativeValue>;
   /** Where sessions with the same initializers keep them in their kernels' order. Needed with initializers. */
   prepacked?: PrepackedWeights;
@@ -114,13 +117,24 @@ export class NativeSession {
   }
 
   /**
-   * Runs the model in another thread. Each output is written into the tensor given for it; where that is 0n, a new tensor takes its place
-   * in `outputs`. An output may be an input too. The values must live until the run has ended. @throws OrtError
+   * Runs the model in another thread. Each output is written into the tensor given for it; where that is 0n, a new
+   * tensor takes its place in `outputs`. An output may be an input too. The values must live until the run has ended.
+   * @throws OrtError
    */
   run(inputs: BigUint64Array, outputs: BigUint64Array, options: RunOptions): Promise<void> {
     const { ort, pointer, names } = this;
     return options.during((native) =>
-      ort.callAsync("Run", pointer, native, names.inputs.pointers, inputs, inputs.length, names.outputs.pointers, outputs.length, outputs),
+      ort.callAsync(
+        "Run",
+        pointer,
+        native,
+        names.inputs.pointers,
+        inputs,
+        inputs.length,
+        names.outputs.pointers,
+        outputs.length,
+        outputs,
+      ),
     );
   }
 

@@ -3,7 +3,9 @@ import type { OrtType } from "../protocol.ts";
 import type { OrtLibrary, Pointer } from "./library.ts";
 
 /** How the elements of each type are held in memory, and ONNX's number of the type. f16 is held as its bits. */
-const elements: Readonly<Record<OrtType, { array: new (buffer: ArrayBuffer) => HostArray; bytes: number; code: number }>> = {
+const elements: Readonly<
+  Record<OrtType, { array: new (buffer: ArrayBuffer) => HostArray; bytes: number; code: number }>
+> = {
   float32: { array: Float32Array, bytes: 4, code: 1 },
   uint8: { array: Uint8Array, bytes: 1, code: 2 },
   int8: { array: Int8Array, bytes: 1, code: 3 },
@@ -38,13 +40,32 @@ export class NativeValue {
   /** New memory with unknown contents, freed by `dispose`. */
   static allocate(ort: OrtLibrary, type: OrtType, shape: readonly number[]): NativeValue {
     const sizes = BigInt64Array.from(shape, BigInt);
-    return new NativeValue(ort, type, shape, ort.make("CreateTensorAsOrtValue", ort.allocator, sizes, shape.length, elements[type].code));
+    return new NativeValue(
+      ort,
+      type,
+      shape,
+      ort.make("CreateTensorAsOrtValue", ort.allocator, sizes, shape.length, elements[type].code),
+    );
   }
 
   /** A tensor in the memory of an array: neither is a copy of the other. */
-  static over(ort: OrtLibrary, type: OrtType, shape: readonly number[], array: HostArray, code = elements[type].code): NativeValue {
+  static over(
+    ort: OrtLibrary,
+    type: OrtType,
+    shape: readonly number[],
+    array: HostArray,
+    code = elements[type].code,
+  ): NativeValue {
     const sizes = BigInt64Array.from(shape, BigInt);
-    const pointer = ort.make("CreateTensorWithDataAsOrtValue", ort.cpuMemory, array, array.byteLength, sizes, shape.length, code);
+    const pointer = ort.make(
+      "CreateTensorWithDataAsOrtValue",
+      ort.cpuMemory,
+      array,
+      array.byteLength,
+      sizes,
+      shape.length,
+      code,
+    );
     return new NativeValue(ort, type, shape, pointer, array);
   }
 

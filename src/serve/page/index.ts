@@ -1,4 +1,7 @@
-/** The page at "/": chats with a model that has a chat template, and continues texts with any other. The server remembers nothing of it. */
+/**
+ * The page at "/": chats with a model that has a chat template, and continues texts with any other. The server
+ * remembers nothing of it.
+ */
 import { readFileSync } from "node:fs";
 import type { Service } from "../service.ts";
 import { favicon, markup } from "./markup.ts";
@@ -23,7 +26,10 @@ export function pageFiles({ model, contextLength }: Service): Readonly<Record<st
   });
   const icon = file("image/svg+xml", favicon);
   return {
-    "/": file("text/html; charset=utf-8", html, { "content-security-policy": CONTENT_SECURITY_POLICY, "referrer-policy": "no-referrer" }),
+    "/": file("text/html; charset=utf-8", html, {
+      "content-security-policy": CONTENT_SECURITY_POLICY,
+      "referrer-policy": "no-referrer",
+    }),
     "/page.css": file("text/css; charset=utf-8", style),
     "/page.mjs": file("text/javascript; charset=utf-8", script),
     "/favicon.svg": icon,

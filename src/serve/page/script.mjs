@@ -33,7 +33,12 @@ function inWords({ message, code }) {
 
 /** Pieces of an answer. */
 async function* piecesOf(path, body, signal) {
-  const response = await fetch(path, { method: "POST", signal, headers: { "content-type": "application/json" }, body: JSON.stringify(body) }).catch((error) => {
+  const response = await fetch(path, {
+    method: "POST",
+    signal,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  }).catch((error) => {
     if (error.name === "AbortError") throw error;
     throw new Error("The server does not answer. Is it still running?");
   });
@@ -54,9 +59,14 @@ function requestBody() {
     temperature: number("temperature"),
     seed: number("seed"),
   };
-  if (!isChat) return { ...sampling, prompt: beginning, max_tokens: number("tokens") ?? Number($("tokens").placeholder) };
+  if (!isChat)
+    return { ...sampling, prompt: beginning, max_tokens: number("tokens") ?? Number($("tokens").placeholder) };
   const system = $("system").value.trim();
-  return { ...sampling, max_tokens: number("tokens"), messages: [...(system ? [{ role: "system", content: system }] : []), ...messages] };
+  return {
+    ...sampling,
+    max_tokens: number("tokens"),
+    messages: [...(system ? [{ role: "system", content: system }] : []), ...messages],
+  };
 }
 
 /** Shows an answer as it comes, in an element. Gives its text, however it ends. */
@@ -73,7 +83,11 @@ async function showAnswer(element) {
     return `${tokens} tokens${seconds > 0.2 ? `, ${(tokens / seconds).toFixed(0)} tokens/s` : ""}`;
   };
   try {
-    for await (const { choices, usage } of piecesOf(isChat ? "/v1/chat/completions" : "/v1/completions", requestBody(), running.signal)) {
+    for await (const { choices, usage } of piecesOf(
+      isChat ? "/v1/chat/completions" : "/v1/completions",
+      requestBody(),
+      running.signal,
+    )) {
       started ??= performance.now();
       const [choice] = choices;
       const piece = choice?.text ?? choice?.delta?.content ?? "";

@@ -26,11 +26,14 @@ export interface CtcLossOptions {
 const IMPOSSIBLE = -1e30;
 
 /**
- * Connectionist temporal classification: minus the log probability of all ways to write the labels into the frames, with
- * repeats and blanks between. The forward variables run through the frames in a scan. [] or, without reduction, [N].
- * Graves et al. 2006, section 4.1.
+ * Connectionist temporal classification: minus the log probability of all ways to write the labels into the frames,
+ * with repeats and blanks between. The forward variables run through the frames in a scan. [] or, without reduction,
+ * [N]. Graves et al. 2006, section 4.1.
  */
-export function ctcLoss<D extends FloatDType>({ logProbs, targets, inputLengths, targetLengths }: CtcLossInputs<D>, options: CtcLossOptions = {}): Tensor<D> {
+export function ctcLoss<D extends FloatDType>(
+  { logProbs, targets, inputLengths, targetLengths }: CtcLossInputs<D>,
+  options: CtcLossOptions = {},
+): Tensor<D> {
   const { blank = 0, reduction = "mean" } = known("ctcLoss", options, { blank: true, reduction: true });
   const [frames, batch, classes] = requireStatic("ctcLoss", logProbs.shape);
   const [rows, longest] = requireStatic("ctcLoss", targets.shape);
@@ -43,17 +46,30 @@ export function ctcLoss<D extends FloatDType>({ logProbs, targets, inputLengths,
     });
   }
   if (blank < 0 || blank >= classes) {
-    throw new OptionError({ where: "ctcLoss", expected: `blank to be a class, 0 to ${classes - 1}`, received: String(blank), fix: "name the blank's class" });
+    throw new OptionError({
+      where: "ctcLoss",
+      expected: `blank to be a class, 0 to ${classes - 1}`,
+      received: String(blank),
+      fix: "name the blank's class",
+    });
   }
   const [labels, ends] = [targets, targetLengths].map(({ value }) => ops.cast(value, "i64"));
   const states = 2 * longest + 1; // blank, label, blank, ..., label, blank
   const blanks = ops.broadcastTo(ops.scalar(blank, "i64"), [batch, longest, 1]);
   const pairs = ops.reshape(ops.concat([blanks, ops.unsqueeze(labels, 2)], 2), [batch, 2 * longest]);
   const extended = ops.concat([pairs, ops.broadcastTo(ops.scalar(blank, "i64"), [batch, 1])], 1); // [N, states]
-  const emissions = ops.takeAlong(logProbs.value, ops.broadcastTo(ops.unsqueeze(extended, 0), [frames, batch, states]), 2);
+  const emissions = ops.takeAlong(
+    logProbs.value,
+    ops.broadcastTo(ops.unsqueeze(extended, 0), [frames, batch, states]),
+    2,
+  );
 
   // a label may follow the one before without a blank between, unless they are equal
-  const twoBefore = ops.pad(ops.slice(extended, { axis: 1, end: Math.max(0, states - 2) }), [[Math.min(2, states), 0]], { value: blank });
+  const twoBefore = ops.pad(
+    ops.slice(extended, { axis: 1, end: Math.max(0, states - 2) }),
+    [[Math.min(2, states), 0]],
+    { value: blank },
+  );
   const isLabel = ops.equal(ops.remainder(ops.arange(states), 2), 1);
   const maySkip = ops.logicalAnd(isLabel, ops.notEqual(extended, states > 1 ? twoBefore : extended));
   const moved = (x: ops.Operand & object, by: number) =>
@@ -70,14 +86,18 @@ export function ctcLoss<D extends FloatDType>({ logProbs, targets, inputLengths,
       const counts = ops.unsqueeze(ops.less(frame.value, ops.cast(inputLengths.value, "i64")), 1);
       return { carry: new Tensor(ops.where(counts, next, before.value)) };
     },
-    { init: new Tensor(ops.broadcastTo(start, [batch, states])), xs: { emission: new Tensor(emissions), frame: new Tensor(ops.arange(frames, "i64")) } },
+    {
+      init: new Tensor(ops.broadcastTo(start, [batch, states])),
+      xs: { emission: new Tensor(emissions), frame: new Tensor(ops.arange(frames, "i64")) },
+    },
   );
 
   // the last label or the blank after it
   const last = ops.unsqueeze(ops.mul(ends, 2), 1);
   const final = ops.concat([last, ops.maximum(ops.sub(last, 1), 0)], 1);
   const ways = ops.takeAlong(alpha.value, final, 1);
-  const isSame = ops.logicalAnd(ops.equal(last, 0), ops.equal(ops.arange(2), 1)); // no labels: there is only the first blank
+  // no labels: there is only the first blank
+  const isSame = ops.logicalAnd(ops.equal(last, 0), ops.equal(ops.arange(2), 1));
   const losses = ops.neg(ops.logSumExp(ops.where(isSame, IMPOSSIBLE, ways), { axes: 1 }));
   if (reduction === "none") return new Tensor(losses);
   if (reduction === "sum") return new Tensor(ops.sum(losses));

@@ -14,7 +14,12 @@ export function logSoftmax<D extends FloatDType>(x: Tensor<D>, axis?: number): T
 }
 
 /** Normalises the last axis, then scales and shifts. x: [..., D], weight and bias: [D]. arXiv:1607.06450 */
-export function layerNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, bias: Tensor<NoInfer<D>>, epsilon?: number): Tensor<D> {
+export function layerNorm<D extends FloatDType>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias: Tensor<NoInfer<D>>,
+  epsilon?: number,
+): Tensor<D> {
   return new Tensor(ops.layerNorm(x.value, weight.value, bias.value, epsilon));
 }
 
@@ -33,16 +38,28 @@ export interface BatchNormState<D extends FloatDType> {
   /** [C] */
   runningVariance: Tensor<D>;
 }
-/** Normalises each channel over the batch and the spatial axes. x: [N, C, ...]. Gives the new running statistics too. arXiv:1502.03167 */
+/**
+ * Normalises each channel over the batch and the spatial axes. x: [N, C, ...]. Gives the new running statistics too.
+ * arXiv:1502.03167
+ */
 export function batchNorm<D extends FloatDType>(
   x: Tensor<D>,
   { weight, bias, runningMean, runningVariance }: BatchNormState<D>,
   options: ops.BatchNormOptions,
 ): { y: Tensor<D>; runningMean: Tensor<D>; runningVariance: Tensor<D> } {
   known("batchNorm", options, { training: true, momentum: true, epsilon: true });
-  const inputs = { weight: weight?.value, bias: bias?.value, runningMean: runningMean.value, runningVariance: runningVariance.value };
+  const inputs = {
+    weight: weight?.value,
+    bias: bias?.value,
+    runningMean: runningMean.value,
+    runningVariance: runningVariance.value,
+  };
   const result = ops.batchNorm(x.value, inputs, options);
-  return { y: new Tensor(result.y), runningMean: new Tensor(result.runningMean), runningVariance: new Tensor(result.runningVariance) };
+  return {
+    y: new Tensor(result.y),
+    runningMean: new Tensor(result.runningMean),
+    runningVariance: new Tensor(result.runningVariance),
+  };
 }
 
 export interface AffineNorm<D extends FloatDType> {
@@ -55,7 +72,11 @@ export interface AffineNorm<D extends FloatDType> {
 }
 const affineNames = { weight: true, bias: true, epsilon: true } as const;
 /** Normalises each example over groups of channels and the spatial axes. x: [N, C, ...]. arXiv:1803.08494 */
-export function groupNorm<D extends FloatDType>(x: Tensor<D>, numGroups: number, options: AffineNorm<NoInfer<D>> = {}): Tensor<D> {
+export function groupNorm<D extends FloatDType>(
+  x: Tensor<D>,
+  numGroups: number,
+  options: AffineNorm<NoInfer<D>> = {},
+): Tensor<D> {
   const { weight, bias, epsilon } = known("groupNorm", options, affineNames);
   return new Tensor(ops.groupNorm(x.value, numGroups, { weight: weight?.value, bias: bias?.value, epsilon }));
 }
@@ -65,19 +86,33 @@ export function instanceNorm<D extends FloatDType>(x: Tensor<D>, options: Affine
   return new Tensor(ops.instanceNorm(x.value, { weight: weight?.value, bias: bias?.value, epsilon }));
 }
 /** x divided by its length along an axis. @default last axis */
-export function l2Normalize<D extends FloatDType>(x: Tensor<D>, options?: { axis?: number; epsilon?: number }): Tensor<D> {
+export function l2Normalize<D extends FloatDType>(
+  x: Tensor<D>,
+  options?: { axis?: number; epsilon?: number },
+): Tensor<D> {
   return new Tensor(ops.l2Normalize(x.value, known("l2Normalize", options, { axis: true, epsilon: true })));
 }
 /** Divides by the activity of neighbouring channels. x: [N, C, ...]. Krizhevsky et al. 2012, section 3.3. */
-export function localResponseNorm<D extends FloatDType>(x: Tensor<D>, options: ops.LocalResponseNormOptions): Tensor<D> {
-  return new Tensor(ops.localResponseNorm(x.value, known("localResponseNorm", options, { size: true, alpha: true, beta: true, k: true })));
+export function localResponseNorm<D extends FloatDType>(
+  x: Tensor<D>,
+  options: ops.LocalResponseNormOptions,
+): Tensor<D> {
+  return new Tensor(
+    ops.localResponseNorm(
+      x.value,
+      known("localResponseNorm", options, { size: true, alpha: true, beta: true, k: true }),
+    ),
+  );
 }
 
 export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<ops.CrossEntropyOptions, "weight"> {
   /** How much each class counts: [V]. @default all the same */
   weight?: Tensor<D>;
 }
-/** Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not count. */
+/**
+ * Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not
+ * count.
+ */
 export function crossEntropy<D extends FloatDType>(
   logits: Tensor<D>,
   targets: Tensor<"i32" | "i64">,
@@ -89,7 +124,12 @@ export function crossEntropy<D extends FloatDType>(
 
 /** Integers and the range that x is rounded to, with a straight-through gradient. arXiv:1712.05877 */
 export function fakeQuantize<D extends FloatDType>(x: Tensor<D>, options: ops.FakeQuantizeOptions): Tensor<D> {
-  return new Tensor(ops.fakeQuantize(x.value, known("fakeQuantize", options, { scale: true, zeroPoint: true, quantMin: true, quantMax: true })));
+  return new Tensor(
+    ops.fakeQuantize(
+      x.value,
+      known("fakeQuantize", options, { scale: true, zeroPoint: true, quantMin: true, quantMax: true }),
+    ),
+  );
 }
 type TensorScales<O extends { scale: unknown; zeroPoint?: unknown }> = Omit<O, "scale" | "zeroPoint"> & {
   /** Step between two neighbouring numbers. */
@@ -103,13 +143,25 @@ export function quantizeLinear<Q extends ops.QuantizedDType = "i8">(
   x: Tensor<FloatDType>,
   options: TensorScales<ops.QuantizeOptions> & { dtype?: Q },
 ): Tensor<Q> {
-  const { scale, zeroPoint, ...rest } = known("quantizeLinear", options, { scale: true, zeroPoint: true, axis: true, dtype: true });
-  return new Tensor(ops.quantizeLinear(x.value, { ...rest, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
+  const { scale, zeroPoint, ...rest } = known("quantizeLinear", options, {
+    scale: true,
+    zeroPoint: true,
+    axis: true,
+    dtype: true,
+  });
+  return new Tensor(
+    ops.quantizeLinear(x.value, { ...rest, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }),
+  );
 }
 /** (q - zeroPoint) scale. */
-export function dequantizeLinear(q: Tensor<ops.QuantizedDType>, options: Omit<TensorScales<ops.QuantizeOptions>, "dtype">): Tensor<"f32"> {
+export function dequantizeLinear(
+  q: Tensor<ops.QuantizedDType>,
+  options: Omit<TensorScales<ops.QuantizeOptions>, "dtype">,
+): Tensor<"f32"> {
   const { scale, zeroPoint, axis } = known("dequantizeLinear", options, { scale: true, zeroPoint: true, axis: true });
-  return new Tensor(ops.dequantizeLinear(q.value, { axis, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }));
+  return new Tensor(
+    ops.dequantizeLinear(q.value, { axis, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }),
+  );
 }
 /** x Wᵀ with W in blocks of 4- or 8-bit integers. x: [..., K] -> [..., N]; see the op for the layout. */
 export function blockMatmul<D extends FloatDType>(
@@ -120,13 +172,26 @@ export function blockMatmul<D extends FloatDType>(
   options: ops.BlockMatmulOptions,
 ): Tensor<D> {
   return new Tensor(
-    ops.blockMatmul(x.value, packed.value, scales.value, zeroPoints?.value, known("blockMatmul", options, { bits: true, blockSize: true, activations: true })),
+    ops.blockMatmul(
+      x.value,
+      packed.value,
+      scales.value,
+      zeroPoints?.value,
+      known("blockMatmul", options, { bits: true, blockSize: true, activations: true }),
+    ),
   );
 }
 
 /** Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2]. Su et al. 2021, arXiv:2104.09864. */
-export function rotaryEmbedding<D extends FloatDType>(x: Tensor<D>, cos: Tensor<NoInfer<D>>, sin: Tensor<NoInfer<D>>, options?: ops.RotaryOptions): Tensor<D> {
-  return new Tensor(ops.rotaryEmbedding(x.value, cos.value, sin.value, known("rotaryEmbedding", options, { interleaved: true })));
+export function rotaryEmbedding<D extends FloatDType>(
+  x: Tensor<D>,
+  cos: Tensor<NoInfer<D>>,
+  sin: Tensor<NoInfer<D>>,
+  options?: ops.RotaryOptions,
+): Tensor<D> {
+  return new Tensor(
+    ops.rotaryEmbedding(x.value, cos.value, sin.value, known("rotaryEmbedding", options, { interleaved: true })),
+  );
 }
 
 export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask" | "bias" | "onProbabilities"> {
@@ -148,7 +213,9 @@ const attentionNames = {
   onProbabilities: true,
   blocks: true,
 } as const;
-/** softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] with K dividing H -> [B, H, T, Dh]. arXiv:1706.03762 */
+/**
+ * softmax(q k^T scale) v. q: [B, H, T, Dh], k and v: [B, K, S, Dh] with K dividing H -> [B, H, T, Dh]. arXiv:1706.03762
+ */
 export function scaledDotProductAttention<D extends FloatDType>(
   q: Tensor<D>,
   k: Tensor<NoInfer<D>>,
@@ -177,7 +244,10 @@ export interface AttentionCacheInputs<D extends FloatDType> {
   total: Tensor<"i32">;
 }
 
-/** Causal attention of new tokens over a cache; q: [B, T, H * Dh], k and v: [B, T, K * Dh]. Gives the output and both updated caches. */
+/**
+ * Causal attention of new tokens over a cache; q: [B, T, H * Dh], k and v: [B, T, K * Dh]. Gives the output and both
+ * updated caches.
+ */
 export function cachedAttention<D extends FloatDType>(
   q: Tensor<D>,
   k: Tensor<D>,
@@ -186,7 +256,15 @@ export function cachedAttention<D extends FloatDType>(
   options: ops.CachedAttentionOptions,
 ): { output: Tensor<D>; k: Tensor<D>; v: Tensor<D> } {
   known("cachedAttention", options, { numHeads: true, numKeyHeads: true, scale: true, slidingWindow: true });
-  const inputs = { q: q.value, k: k.value, v: v.value, pastK: cache.k.value, pastV: cache.v.value, lengths: cache.lengths.value, total: cache.total.value };
+  const inputs = {
+    q: q.value,
+    k: k.value,
+    v: v.value,
+    pastK: cache.k.value,
+    pastV: cache.v.value,
+    lengths: cache.lengths.value,
+    total: cache.total.value,
+  };
   const [output, nextK, nextV] = ops.cachedAttention(inputs, options);
   return { output: new Tensor(output), k: new Tensor(nextK), v: new Tensor(nextV) };
 }

@@ -4,8 +4,14 @@ import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 
 /** Matrix product over the last two axes; leading axes broadcast. a: [..., M, K], b: [..., K, N] -> [..., M, N] */
-export function matmul<D extends FloatDType>(a: Tensor<D>, b: Tensor<NoInfer<D>>, options?: ops.MatmulOptions): Tensor<D> {
-  return new Tensor(ops.matmul(a.value, b.value, known("matmul", options, { transposeA: true, transposeB: true, scale: true })));
+export function matmul<D extends FloatDType>(
+  a: Tensor<D>,
+  b: Tensor<NoInfer<D>>,
+  options?: ops.MatmulOptions,
+): Tensor<D> {
+  return new Tensor(
+    ops.matmul(a.value, b.value, known("matmul", options, { transposeA: true, transposeB: true, scale: true })),
+  );
 }
 
 /** x W + b. x: [..., D], weight: [D, F] (or [F, D] with transposeB), bias: [F] -> [..., F] */
@@ -24,8 +30,20 @@ export function einsum<D extends FloatDType>(equation: string, ...operands: read
 }
 
 /** Convolution. x: [N, C, ...sizes], weight: [O, C / groups, ...kernel], bias: [O] -> [N, O, ...counts] */
-export function conv<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, bias?: Tensor<NoInfer<D>>, options?: ops.ConvOptions): Tensor<D> {
-  return new Tensor(ops.conv(x.value, weight.value, bias?.value, known("conv", options, { stride: true, padding: true, dilation: true, groups: true })));
+export function conv<D extends FloatDType>(
+  x: Tensor<D>,
+  weight: Tensor<NoInfer<D>>,
+  bias?: Tensor<NoInfer<D>>,
+  options?: ops.ConvOptions,
+): Tensor<D> {
+  return new Tensor(
+    ops.conv(
+      x.value,
+      weight.value,
+      bias?.value,
+      known("conv", options, { stride: true, padding: true, dilation: true, groups: true }),
+    ),
+  );
 }
 /** Transposed convolution. x: [N, C, ...sizes], weight: [C, O / groups, ...kernel], bias: [O] -> [N, O, ...] */
 export function convTranspose<D extends FloatDType>(
@@ -39,22 +57,45 @@ export function convTranspose<D extends FloatDType>(
       x.value,
       weight.value,
       bias?.value,
-      known("convTranspose", options, { stride: true, padding: true, dilation: true, groups: true, outputPadding: true }),
+      known("convTranspose", options, {
+        stride: true,
+        padding: true,
+        dilation: true,
+        groups: true,
+        outputPadding: true,
+      }),
     ),
   );
 }
 /** Largest element of each window. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function maxPool<D extends FloatDType>(x: Tensor<D>, options: ops.MaxPoolOptions): Tensor<D> {
-  return new Tensor(ops.maxPool(x.value, known("maxPool", options, { kernelSize: true, stride: true, padding: true, ceilMode: true, dilation: true })));
+  return new Tensor(
+    ops.maxPool(
+      x.value,
+      known("maxPool", options, { kernelSize: true, stride: true, padding: true, ceilMode: true, dilation: true }),
+    ),
+  );
 }
 /** Mean of each window. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function averagePool<D extends FloatDType>(x: Tensor<D>, options: ops.AveragePoolOptions): Tensor<D> {
   return new Tensor(
-    ops.averagePool(x.value, known("averagePool", options, { kernelSize: true, stride: true, padding: true, ceilMode: true, countIncludePad: true })),
+    ops.averagePool(
+      x.value,
+      known("averagePool", options, {
+        kernelSize: true,
+        stride: true,
+        padding: true,
+        ceilMode: true,
+        countIncludePad: true,
+      }),
+    ),
   );
 }
 /** Mean of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
-export function adaptiveAveragePool<D extends FloatDType>(x: Tensor<D>, outputSize: number | readonly number[]): Tensor<D> {
+export function adaptiveAveragePool<D extends FloatDType>(
+  x: Tensor<D>,
+  outputSize: number | readonly number[],
+): Tensor<D> {
   return new Tensor(ops.adaptiveAveragePool(x.value, outputSize));
 }
 /** Largest of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
@@ -72,7 +113,10 @@ export function globalMaxPool<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
 /** Resizes the spatial axes. x: [N, C, ...sizes] -> [N, C, ...size]. @default nearest */
 export function interpolate<D extends FloatDType>(x: Tensor<D>, options: ops.InterpolateOptions): Tensor<D> {
   return new Tensor(
-    ops.interpolate(x.value, known("interpolate", options, { size: true, scaleFactor: true, mode: true, alignCorners: true, antialias: true })),
+    ops.interpolate(
+      x.value,
+      known("interpolate", options, { size: true, scaleFactor: true, mode: true, alignCorners: true, antialias: true }),
+    ),
   );
 }
 /** Channels become blocks of r x r elements. x: [N, C r², H, W] -> [N, C, H r, W r] */
@@ -85,15 +129,35 @@ export function pixelUnshuffle<D extends FloatDType>(x: Tensor<D>, downscaleFact
 }
 /** All windows of an image as columns. x: [N, C, H, W] -> [N, C kh kw, L] */
 export function unfold<D extends FloatDType>(x: Tensor<D>, options: ops.UnfoldOptions): Tensor<D> {
-  return new Tensor(ops.unfold(x.value, known("unfold", options, { kernelSize: true, stride: true, padding: true, dilation: true })));
+  return new Tensor(
+    ops.unfold(x.value, known("unfold", options, { kernelSize: true, stride: true, padding: true, dilation: true })),
+  );
 }
 /** Adds windows back to an image. x: [N, C kh kw, L] -> [N, C, ...outputSize] */
-export function fold<D extends FloatDType>(x: Tensor<D>, options: ops.UnfoldOptions & { outputSize: number | readonly number[] }): Tensor<D> {
-  return new Tensor(ops.fold(x.value, known("fold", options, { kernelSize: true, stride: true, padding: true, dilation: true, outputSize: true })));
+export function fold<D extends FloatDType>(
+  x: Tensor<D>,
+  options: ops.UnfoldOptions & { outputSize: number | readonly number[] },
+): Tensor<D> {
+  return new Tensor(
+    ops.fold(
+      x.value,
+      known("fold", options, { kernelSize: true, stride: true, padding: true, dilation: true, outputSize: true }),
+    ),
+  );
 }
 /** An image at given places. x: [N, C, H, W], grid: [N, Ho, Wo, 2] from -1 to 1 -> [N, C, Ho, Wo]. arXiv:1506.02025 */
-export function gridSample<D extends FloatDType>(x: Tensor<D>, grid: Tensor<NoInfer<D>>, options?: ops.GridSampleOptions): Tensor<D> {
-  return new Tensor(ops.gridSample(x.value, grid.value, known("gridSample", options, { mode: true, paddingMode: true, alignCorners: true })));
+export function gridSample<D extends FloatDType>(
+  x: Tensor<D>,
+  grid: Tensor<NoInfer<D>>,
+  options?: ops.GridSampleOptions,
+): Tensor<D> {
+  return new Tensor(
+    ops.gridSample(
+      x.value,
+      grid.value,
+      known("gridSample", options, { mode: true, paddingMode: true, alignCorners: true }),
+    ),
+  );
 }
 
 /** Discrete Fourier transform of complex numbers, as pairs. x: [..., 2] -> [..., 2] */

@@ -26,17 +26,25 @@ export const min = reduce("min", ops.min);
 /** Mean over axes. @default all */
 export const mean = floatReduce("mean", ops.mean, reduceNames);
 /** Mean squared deviation from the mean, with n - 1 in the denominator by default. @default all axes */
-export const variance = floatReduce<ops.VarianceOptions>("variance", ops.variance, { ...reduceNames, correction: true });
+export const variance = floatReduce<ops.VarianceOptions>("variance", ops.variance, {
+  ...reduceNames,
+  correction: true,
+});
 /** Square root of the variance. @default all axes */
-export const standardDeviation = floatReduce<ops.VarianceOptions>("standardDeviation", ops.standardDeviation, { ...reduceNames, correction: true });
+export const standardDeviation = floatReduce<ops.VarianceOptions>("standardDeviation", ops.standardDeviation, {
+  ...reduceNames,
+  correction: true,
+});
 /** log of the sum of exp(x), without overflow. @default all axes */
 export const logSumExp = floatReduce<ops.ReduceOptions>("logSumExp", ops.logSumExp, reduceNames);
 /** (sum |x|^p)^(1/p); p may be Infinity or -Infinity. @default p = 2, all axes */
 export const norm = floatReduce<ops.ReduceOptions & { p?: number }>("norm", ops.norm, { ...reduceNames, p: true });
 /** Whether any element is true. @default all axes */
-export const any = (x: Tensor<"bool">, options?: ops.ReduceOptions): Tensor<"bool"> => new Tensor(ops.any(x.value, known("any", options, reduceNames)));
+export const any = (x: Tensor<"bool">, options?: ops.ReduceOptions): Tensor<"bool"> =>
+  new Tensor(ops.any(x.value, known("any", options, reduceNames)));
 /** Whether all elements are true. @default all axes */
-export const all = (x: Tensor<"bool">, options?: ops.ReduceOptions): Tensor<"bool"> => new Tensor(ops.all(x.value, known("all", options, reduceNames)));
+export const all = (x: Tensor<"bool">, options?: ops.ReduceOptions): Tensor<"bool"> =>
+  new Tensor(ops.all(x.value, known("all", options, reduceNames)));
 
 /** Index of the largest element along an axis, the first at ties. @default last axis */
 export const argmax = (x: Tensor, options?: ops.ArgOptions): Tensor<"i64"> =>
@@ -54,17 +62,30 @@ export function cumprod<D extends DType>(x: Tensor<D>, axis?: number): Tensor<D>
   return new Tensor(ops.cumprod(x.value, axis));
 }
 
-const ordered = <D extends DType>({ values, indices }: ops.Ordered) => ({ values: new Tensor<D>(values), indices: new Tensor<"i64">(indices) });
+const ordered = <D extends DType>({ values, indices }: ops.Ordered) => ({
+  values: new Tensor<D>(values),
+  indices: new Tensor<"i64">(indices),
+});
 /** The k largest (or smallest) elements along an axis, best first, and their positions. @default last axis, largest */
-export function topk<D extends DType>(x: Tensor<D>, k: number, options?: { axis?: number; largest?: boolean }): { values: Tensor<D>; indices: Tensor<"i64"> } {
+export function topk<D extends DType>(
+  x: Tensor<D>,
+  k: number,
+  options?: { axis?: number; largest?: boolean },
+): { values: Tensor<D>; indices: Tensor<"i64"> } {
   return ordered(ops.topk(x.value, k, known("topk", options, { axis: true, largest: true })));
 }
-/** Elements along an axis in order, and their positions; equal elements keep their order. @default last axis, ascending */
-export function sort<D extends DType>(x: Tensor<D>, options?: { axis?: number; descending?: boolean }): { values: Tensor<D>; indices: Tensor<"i64"> } {
+/**
+ * Elements along an axis in order, and their positions; equal elements keep their order. @default last axis, ascending
+ */
+export function sort<D extends DType>(
+  x: Tensor<D>,
+  options?: { axis?: number; descending?: boolean },
+): { values: Tensor<D>; indices: Tensor<"i64"> } {
   return ordered(ops.sort(x.value, known("sort", options, { axis: true, descending: true })));
 }
 /**
- * Pairs rows with columns, one with one, so that the sum of the costs is least. cost: [..., R, C], valid: which columns take part, [..., C]
+ * Pairs rows with columns, one with one, so that the sum of the costs is least. cost: [..., R, C], valid: which columns
+ * take part, [..., C]
  * -> the column of each row, or -1. [..., R]
  */
 export function linearSumAssignment(cost: Tensor<FloatDType>, valid: Tensor<"bool">): Tensor<"i32"> {

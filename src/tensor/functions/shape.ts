@@ -26,15 +26,23 @@ type DTypeOf<T> = T extends Tensor<infer D> ? D : never;
 /** Those tensors of a list that may have each dtype of it. */
 type Covering<T, D> = T extends Tensor<infer Own> ? ([D] extends [Own] ? T : never) : never;
 /** The list itself, or where its tensors have two dtypes the list that it should be. */
-type OfOneDType<L extends readonly Tensor[]> = [Covering<L[number], DTypeOf<L[number]>>] extends [never] ? readonly Tensor<DTypeOf<L[0]>>[] : L;
+type OfOneDType<L extends readonly Tensor[]> = [Covering<L[number], DTypeOf<L[number]>>] extends [never]
+  ? readonly Tensor<DTypeOf<L[0]>>[]
+  : L;
 
 /** Joins tensors of one dtype along an existing axis. @default axis 0 */
-export function concat<const L extends readonly Tensor[]>(xs: L & OfOneDType<L>, axis?: number): Tensor<DTypeOf<L[number]>> {
+export function concat<const L extends readonly Tensor[]>(
+  xs: L & OfOneDType<L>,
+  axis?: number,
+): Tensor<DTypeOf<L[number]>> {
   return new Tensor(ops.concat(valuesOf(xs), axis));
 }
 
 /** Joins tensors of one dtype and shape along a new axis. @default axis 0 */
-export function stack<const L extends readonly Tensor[]>(xs: L & OfOneDType<L>, axis?: number): Tensor<DTypeOf<L[number]>> {
+export function stack<const L extends readonly Tensor[]>(
+  xs: L & OfOneDType<L>,
+  axis?: number,
+): Tensor<DTypeOf<L[number]>> {
   return new Tensor(ops.stack(valuesOf(xs), axis));
 }
 
@@ -90,11 +98,19 @@ export function flip<D extends DType>(x: Tensor<D>, axes?: number | readonly num
   return new Tensor(ops.flip(x.value, axes));
 }
 /** Moves elements along axes; what leaves at the end comes in at the start. */
-export function roll<D extends DType>(x: Tensor<D>, shifts: number | readonly number[], axes: number | readonly number[]): Tensor<D> {
+export function roll<D extends DType>(
+  x: Tensor<D>,
+  shifts: number | readonly number[],
+  axes: number | readonly number[],
+): Tensor<D> {
   return new Tensor(ops.roll(x.value, shifts, axes));
 }
 /** Makes the last axes longer at both ends: a pair [before, after] for each. @default zeros */
-export function pad<D extends DType>(x: Tensor<D>, padding: ops.Padding, options?: { mode?: ops.PadMode; value?: number }): Tensor<D> {
+export function pad<D extends DType>(
+  x: Tensor<D>,
+  padding: ops.Padding,
+  options?: { mode?: ops.PadMode; value?: number },
+): Tensor<D> {
   return new Tensor(ops.pad(x.value, padding, known("pad", options, { mode: true, value: true })));
 }
 /** Repeats the whole tensor along each axis. */
@@ -114,7 +130,10 @@ export function triu<D extends DType>(x: Tensor<D>, diagonal?: number): Tensor<D
   return new Tensor(ops.triu(x.value, diagonal));
 }
 /** The diagonal of two axes, as the last axis of the result. @default the last two axes */
-export function diagonal<D extends DType>(x: Tensor<D>, options?: { offset?: number; axis1?: number; axis2?: number }): Tensor<D> {
+export function diagonal<D extends DType>(
+  x: Tensor<D>,
+  options?: { offset?: number; axis1?: number; axis2?: number },
+): Tensor<D> {
   return new Tensor(ops.diagonal(x.value, known("diagonal", options, { offset: true, axis1: true, axis2: true })));
 }
 /** `value` where the mask is true. */
@@ -138,11 +157,21 @@ export function oneHot<D extends DType = "f32">(indices: Indices, depth: number,
   return new Tensor(ops.oneHot(indices.value, depth, dtype && requireDType("oneHot", dtype)));
 }
 /** base with updates written at the indices along one axis. @default last axis */
-export function scatter<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<NoInfer<D>>, axis?: number): Tensor<D> {
+export function scatter<D extends DType>(
+  base: Tensor<D>,
+  indices: Indices,
+  updates: Tensor<NoInfer<D>>,
+  axis?: number,
+): Tensor<D> {
   return new Tensor(ops.scatter(base.value, indices.value, updates.value, axis));
 }
 /** base with updates added at the indices along one axis; repeated indices add up. @default last axis */
-export function scatterAdd<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<NoInfer<D>>, axis?: number): Tensor<D> {
+export function scatterAdd<D extends DType>(
+  base: Tensor<D>,
+  indices: Indices,
+  updates: Tensor<NoInfer<D>>,
+  axis?: number,
+): Tensor<D> {
   return new Tensor(ops.scatterAddAlong(base.value, indices.value, updates.value, axis));
 }
 /** base with updates[i] added to row indices[i]. */
@@ -150,7 +179,11 @@ export function indexAdd<D extends DType>(base: Tensor<D>, indices: Indices, upd
   return new Tensor(ops.indexAdd(base.value, indices.value, updates.value));
 }
 /** Rows of a table. weight: [V, D], indices: [...] -> [..., D]; the row paddingIndex gets no gradient. */
-export function embedding<D extends DType>(weight: Tensor<D>, indices: Indices, options?: { paddingIndex?: number }): Tensor<D> {
+export function embedding<D extends DType>(
+  weight: Tensor<D>,
+  indices: Indices,
+  options?: { paddingIndex?: number },
+): Tensor<D> {
   return new Tensor(ops.embedding(weight.value, indices.value, known("embedding", options, { paddingIndex: true })));
 }
 

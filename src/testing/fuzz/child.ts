@@ -1,4 +1,6 @@
-/** Runs inputs of one target in a process of its own, which may hang or end. usage: child GOLDEN SCRATCH TARGET FIRST */
+/**
+ * Runs inputs of one target in a process of its own, which may hang or end. usage: child GOLDEN SCRATCH TARGET FIRST
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KindlingError } from "../../ir/index.ts";
@@ -22,7 +24,8 @@ for (let i = Number(first); i < target.count; i++) {
   try {
     await target.run(input);
   } catch (error) {
-    if (!(error instanceof KindlingError)) fault = (error as Error)?.stack?.split("\n").slice(0, 6).join("\n") ?? String(error);
+    if (!(error instanceof KindlingError))
+      fault = (error as Error)?.stack?.split("\n").slice(0, 6).join("\n") ?? String(error);
   }
   const { user, system } = process.cpuUsage(before);
   const seconds = (user + system) / 1e6;

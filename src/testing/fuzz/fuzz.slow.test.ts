@@ -1,4 +1,7 @@
-/** Every reader of foreign files on changed ones: each input gives a result or an error of Kindling's, in time and memory. */
+/**
+ * Every reader of foreign files on changed ones: each input gives a result or an error of Kindling's, in time and
+ * memory.
+ */
 import { mkdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -14,7 +17,15 @@ const child = join(folder, `child-${process.pid}.mjs`);
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true });
   const entry = fileURLToPath(new URL("./child.ts", import.meta.url));
-  await build({ entryPoints: [entry], bundle: true, platform: "node", format: "esm", packages: "external", outfile: child, logLevel: "error" });
+  await build({
+    entryPoints: [entry],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    packages: "external",
+    outfile: child,
+    logLevel: "error",
+  });
 });
 afterAll(() => rm(child, { force: true }));
 

@@ -91,7 +91,8 @@ export function mutateJson(original: unknown, random: Random): unknown {
     else if (choice === 5) delete holder[key];
     else if (choice === 6) holder[key] = [old];
     else if (choice === 7) holder[key] = structuredClone(holder[random.pick(Object.keys(holder))]);
-    else if (choice === 8 && typeof old === "number") holder[key] = random.pick([-old, old * 1e6, old + 1, old - 1, old / 2]);
+    else if (choice === 8 && typeof old === "number")
+      holder[key] = random.pick([-old, old * 1e6, old + 1, old - 1, old / 2]);
     else if (typeof old === "string") holder[key] = mutateText(old, random, [old]);
   }
   return copy;

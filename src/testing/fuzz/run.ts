@@ -30,7 +30,12 @@ export async function fuzz(child: string, golden: string, target: string): Promi
 }
 
 /** Runs inputs from one on; gives the one after a crash. */
-function runFrom(child: string, [golden, scratch, target]: readonly [string, string, string], first: number, faults: string[]): Promise<number | undefined> {
+function runFrom(
+  child: string,
+  [golden, scratch, target]: readonly [string, string, string],
+  first: number,
+  faults: string[],
+): Promise<number | undefined> {
   return new Promise((done) => {
     const running = fork(child, [golden, scratch, target, String(first)], {
       execArgv: ["--max-old-space-size=1500"],
@@ -63,7 +68,12 @@ function runFrom(child: string, [golden, scratch, target]: readonly [string, str
     running.on("exit", (code, signal) => {
       clearTimeout(timer);
       if (hasEnded || faults.length >= MOST_FAULTS) return done(undefined);
-      keep(last, isStuck ? `did not come back in ${HANG_MS / 1000} s` : `ended the process: code ${code}, signal ${signal}, ${said}`);
+      keep(
+        last,
+        isStuck
+          ? `did not come back in ${HANG_MS / 1000} s`
+          : `ended the process: code ${code}, signal ${signal}, ${said}`,
+      );
       done(last + 1);
     });
   });

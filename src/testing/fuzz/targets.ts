@@ -36,8 +36,13 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
       .filter((name) => name.endsWith(ending))
       .map((name) => read(join(folder, name)))
       .filter(({ length }) => length < most);
-  const jsonIn = (folder: string, ending: string): unknown[] => filesIn(folder, ending).map((bytes) => JSON.parse(Buffer.from(bytes).toString()));
-  const bytes = (originals: readonly Uint8Array[], count: number, run: (input: Uint8Array) => Promise<unknown>): Target => ({
+  const jsonIn = (folder: string, ending: string): unknown[] =>
+    filesIn(folder, ending).map((bytes) => JSON.parse(Buffer.from(bytes).toString()));
+  const bytes = (
+    originals: readonly Uint8Array[],
+    count: number,
+    run: (input: Uint8Array) => Promise<unknown>,
+  ): Target => ({
     count,
     make: (random) => mutateBytes(random.pick(originals), random),
     run: async (input) => void (await run(input as Uint8Array)),
@@ -69,8 +74,12 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
       runOnnx,
     ),
     json: bytes(filesIn("tokenizers/kinds", ".tokenizer.json"), 500, async (input) => parseJsonBytes(input, "x.json")),
-    tiktoken: bytes(filesIn("tokenizers/tiktoken", ".tiktoken"), 1000, async (input) => tiktokenJson("x", Buffer.from(input).toString())),
-    sentencepiece: bytes(filesIn("tokenizers/sentencepiece", ".model"), 600, async (input) => encode(await Tokenizer.fromJson(sentencePieceJson("x", input)))),
+    tiktoken: bytes(filesIn("tokenizers/tiktoken", ".tiktoken"), 1000, async (input) =>
+      tiktokenJson("x", Buffer.from(input).toString()),
+    ),
+    sentencepiece: bytes(filesIn("tokenizers/sentencepiece", ".model"), 600, async (input) =>
+      encode(await Tokenizer.fromJson(sentencePieceJson("x", input))),
+    ),
     "tokenizer-native": json(kinds, 1000, async (value) => encode(await Tokenizer.fromJson(value))),
     "tokenizer-javascript": json(kinds, 1000, async (value) => {
       const engine = await javascriptEngine("x", checkedTokenizer("x", value));
@@ -84,7 +93,13 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
           { role: "system", content: "s" },
           { role: "user", content: "Hi <|im_end|>" },
         ];
-        new Template(input as string).render({ messages, tools: null, add_generation_prompt: true, bos_token: "<s>", eos_token: "</s>" });
+        new Template(input as string).render({
+          messages,
+          tools: null,
+          add_generation_prompt: true,
+          bos_token: "<s>",
+          eos_token: "</s>",
+        });
       },
     },
     wav: bytes(wavs.length > 0 ? wavs : [plainWav()], 1500, async (input) => {
@@ -106,11 +121,15 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
       count: 400,
       make: (random) => {
         const folder = random.pick(folders);
-        return JSON.stringify({ folder, config: mutateJson(JSON.parse(readFileSync(join(folder, "config.json"), "utf8")), random) });
+        return JSON.stringify({
+          folder,
+          config: mutateJson(JSON.parse(readFileSync(join(folder, "config.json"), "utf8")), random),
+        });
       },
       run: async (input) => {
         const { folder, config } = JSON.parse(input as string);
-        for (const name of readdirSync(folder)) if (/\.(safetensors|json)$/.test(name)) writeFileSync(join(scratch, name), readFileSync(join(folder, name)));
+        for (const name of readdirSync(folder))
+          if (/\.(safetensors|json)$/.test(name)) writeFileSync(join(scratch, name), readFileSync(join(folder, name)));
         writeFileSync(join(scratch, "config.json"), JSON.stringify(config));
         await fromPretrained(scratch);
       },

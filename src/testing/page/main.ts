@@ -11,11 +11,18 @@ const report = (result: unknown) => {
 };
 /** Ids and offsets of texts, by the tokenizer of each kind that the server has. */
 async function tokenize(): Promise<Record<string, [number[], number[]][]>> {
-  const { kinds, texts } = (await (await fetch("/kinds.json")).json()) as { kinds: Record<string, object>; texts: string[] };
+  const { kinds, texts } = (await (await fetch("/kinds.json")).json()) as {
+    kinds: Record<string, object>;
+    texts: string[];
+  };
   const out: Record<string, [number[], number[]][]> = {};
   for (const [name, json] of Object.entries(kinds)) {
     const tokenizer = await Tokenizer.fromJson(json as Record<string, unknown>);
-    out[name] = await Promise.all(texts.map((text) => tokenizer.encodeText(text).then(({ ids, offsets }): [number[], number[]] => [ids, offsets.flat()])));
+    out[name] = await Promise.all(
+      texts.map((text) =>
+        tokenizer.encodeText(text).then(({ ids, offsets }): [number[], number[]] => [ids, offsets.flat()]),
+      ),
+    );
   }
   return out;
 }

@@ -1,5 +1,18 @@
 /** What the page test trains, in the page and in Node alike: a small MLP and a small GPT, each for a few steps. */
-import { AdamW, compile, compileTrainStep, crossEntropy, GPT2LMHeadModel, grad, Linear, Module, randomKey, relu, type Tensor, tensor } from "../../browser.ts";
+import {
+  AdamW,
+  compile,
+  compileTrainStep,
+  crossEntropy,
+  GPT2LMHeadModel,
+  grad,
+  Linear,
+  Module,
+  randomKey,
+  relu,
+  type Tensor,
+  tensor,
+} from "../../browser.ts";
 
 class Mlp extends Module {
   readonly hidden: Linear;

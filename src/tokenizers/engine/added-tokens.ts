@@ -46,7 +46,9 @@ export class AddedTokens {
 
   /** The added tokens of a text, and the rest, normalized. */
   split(text: string): Part[] {
-    return this.plain.split(Piece.of(text)).flatMap((part) => (part.id === undefined ? this.normalized.split(this.normalize(part.piece)) : [part]));
+    return this.plain
+      .split(Piece.of(text))
+      .flatMap((part) => (part.id === undefined ? this.normalized.split(this.normalize(part.piece)) : [part]));
   }
 }
 
@@ -72,7 +74,9 @@ class Finder {
     const isSpaceAt = (i: number) => i >= 0 && i < characters.length && isWhite(characters[i]);
     let done = 0;
     for (let at = 0; at < characters.length; ) {
-      const found = this.byFirst.get(characters[at])?.find((candidate) => candidate.characters.every((character, i) => characters[at + i] === character));
+      const found = this.byFirst
+        .get(characters[at])
+        ?.find((candidate) => candidate.characters.every((character, i) => characters[at + i] === character));
       if (!found) {
         at++;
         continue;
@@ -80,7 +84,8 @@ class Finder {
       let [start, end] = [at, at + found.characters.length];
       at = end;
       const { single_word: isWord, lstrip, rstrip, id } = found.entry;
-      if (isWord && (endsWithWord.test(characters[start - 1] ?? "") || beginsWithWord.test(characters[end] ?? ""))) continue;
+      if (isWord && (endsWithWord.test(characters[start - 1] ?? "") || beginsWithWord.test(characters[end] ?? "")))
+        continue;
       while (lstrip && start > done && isSpaceAt(start - 1)) start--;
       while (rstrip && isSpaceAt(end)) end++;
       if (done < start) parts.push({ piece: piece.slice(done, start) });

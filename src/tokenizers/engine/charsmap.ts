@@ -3,8 +3,8 @@ import { DataError } from "../../ir/index.ts";
 const FIX = "fetch the file again, from a source that you trust";
 
 /**
- * SentencePiece's table of replacements: a double-array trie over UTF-8 bytes, and the texts that its values point at. Aoe 1989. Opening it goes
- * through the whole trie: whatever text is looked up afterwards, no step leaves the table.
+ * SentencePiece's table of replacements: a double-array trie over UTF-8 bytes, and the texts that its values point at.
+ * Aoe 1989. Opening it goes through the whole trie: whatever text is looked up afterwards, no step leaves the table.
  */
 export class CharsMap {
   private readonly units: Uint32Array;
@@ -17,7 +17,8 @@ export class CharsMap {
    */
   constructor(base64: string, where: string) {
     const fail = (expected: string, received: string) => new DataError({ where, expected, received, fix: FIX });
-    if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) throw fail("a table in base64", base64.slice(0, 20));
+    if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64))
+      throw fail("a table in base64", base64.slice(0, 20));
     const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
     if (bytes.length < 4) throw fail("a table of at least 4 bytes", `${bytes.length}`);
     const view = new DataView(bytes.buffer);
@@ -37,7 +38,8 @@ export class CharsMap {
     const seen = new Uint8Array(units.length);
     const waiting: number[] = [];
     const visit = (place: number) => {
-      if ((place | 0xff) >= units.length || place < 0) throw fail(`a trie within its ${units.length} units`, `a way to unit ${place}`);
+      if ((place | 0xff) >= units.length || place < 0)
+        throw fail(`a trie within its ${units.length} units`, `a way to unit ${place}`);
       if (seen[place] === 0) waiting.push(place);
       seen[place] = 1;
     };
@@ -77,7 +79,9 @@ export class CharsMap {
   }
 
   private textAt(start: number): string {
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.texts.subarray(start, this.texts.indexOf(0, start)));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(
+      this.texts.subarray(start, this.texts.indexOf(0, start)),
+    );
   }
 }
 

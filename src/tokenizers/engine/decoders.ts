@@ -33,7 +33,11 @@ const makers: Makers<Decoder> = {
   Metaspace:
     ({ replacement, prepend_scheme: scheme = "always" }) =>
     (tokens) =>
-      tokens.map((token, i) => Array.from(token, (character) => (character !== replacement ? character : i === 0 && scheme !== "never" ? "" : " ")).join("")),
+      tokens.map((token, i) =>
+        Array.from(token, (character) =>
+          character !== replacement ? character : i === 0 && scheme !== "never" ? "" : " ",
+        ).join(""),
+      ),
   WordPiece:
     ({ prefix, cleanup }) =>
     (tokens) =>
@@ -83,7 +87,9 @@ const makers: Makers<Decoder> = {
 /** WordPiece's decoder joins one contraction more. */
 const cleaned = (text: string) => cleanedUp(text).replaceAll(" do not", " don't");
 
-/** Runs of tokens such as <0x0A> as the text that they spell; what spells none is one replacement character for each. */
+/**
+ * Runs of tokens such as <0x0A> as the text that they spell; what spells none is one replacement character for each.
+ */
 function bytesJoined(tokens: readonly string[]): string[] {
   const out: string[] = [];
   let bytes: number[] = [];

@@ -2,7 +2,10 @@ const segmenter = new Intl.Segmenter("und", { granularity: "grapheme" });
 /** A segment takes time that grows with the text that it is cut from: texts are cut from pieces of so many units. */
 const WINDOW = 512;
 
-/** What readers see as characters, each a letter with its marks, in time linear in the text. Unicode Standard Annex 29, section 3. */
+/**
+ * What readers see as characters, each a letter with its marks, in time linear in the text. Unicode Standard Annex 29,
+ * section 3.
+ */
 export function* graphemesOf(text: string): Generator<string> {
   let length = WINDOW;
   for (let start = 0; start < text.length; ) {

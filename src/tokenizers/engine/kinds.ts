@@ -8,5 +8,10 @@ export type Makers<T> = Readonly<Record<string, (json: Json, where: string) => T
 export function make<T>(makers: Makers<T>, where: string, json: Json): T {
   const type = String(json.type);
   if (Object.hasOwn(makers, type)) return makers[type](json, where);
-  throw new DataError({ where, expected: `one of ${Object.keys(makers).join(", ")}`, received: type, fix: "fetch the file again" });
+  throw new DataError({
+    where,
+    expected: `one of ${Object.keys(makers).join(", ")}`,
+    received: type,
+    fix: "fetch the file again",
+  });
 }

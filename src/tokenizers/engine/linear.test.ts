@@ -4,8 +4,39 @@ import { graphemesOf } from "./graphemes.ts";
 import { Piece } from "./piece.ts";
 import { unicode } from "./unicode.ts";
 
-const marks = ["\u0301", "\u0323", "\u0334", "\u0345", "\u05b0", "\u093c", "\u0327", "\u3099", "\u0f71", "\u0f72", "\u1dfa", "\u0903", "\u200d"];
-const bases = ["a", "é", "漢", "\u1100", "\u1161", "\u11a8", "가", "👩", "🇩", "\r", "\n", " ", "ﬁ", "Ω", "\u0930", "\u094d"];
+const marks = [
+  "\u0301",
+  "\u0323",
+  "\u0334",
+  "\u0345",
+  "\u05b0",
+  "\u093c",
+  "\u0327",
+  "\u3099",
+  "\u0f71",
+  "\u0f72",
+  "\u1dfa",
+  "\u0903",
+  "\u200d",
+];
+const bases = [
+  "a",
+  "é",
+  "漢",
+  "\u1100",
+  "\u1161",
+  "\u11a8",
+  "가",
+  "👩",
+  "🇩",
+  "\r",
+  "\n",
+  " ",
+  "ﬁ",
+  "Ω",
+  "\u0930",
+  "\u094d",
+];
 
 function* randomTexts(count: number, longest: number): Generator<string> {
   let seed = 7;
@@ -15,7 +46,9 @@ function* randomTexts(count: number, longest: number): Generator<string> {
   };
   for (let i = 0; i < count; i++) {
     const markShare = random(4);
-    yield Array.from({ length: random(longest) }, () => (random(4) < markShare ? marks[random(marks.length)] : bases[random(bases.length)])).join("");
+    yield Array.from({ length: random(longest) }, () =>
+      random(4) < markShare ? marks[random(marks.length)] : bases[random(bases.length)],
+    ).join("");
   }
 }
 
@@ -28,6 +61,7 @@ test("graphemes are those of a segmenter, over the borders of windows", () => {
 
 test("long runs of marks come out as JavaScript normalizes them", () => {
   for (const text of [`a${"\u0301\u0323\u0334".repeat(500)}`, ...randomTexts(80, 400)]) {
-    for (const form of ["NFC", "NFD", "NFKC", "NFKD"] as const) expect(unicode(form)(Piece.of(text)).text).toBe(text.normalize(form));
+    for (const form of ["NFC", "NFD", "NFKC", "NFKD"] as const)
+      expect(unicode(form)(Piece.of(text)).text).toBe(text.normalize(form));
   }
 });

@@ -32,7 +32,13 @@ const makers: Makers<Model> = {
     const vocabulary = vocabularyOf(vocab);
     return {
       vocabulary,
-      tokens: (characters) => [{ id: vocabulary.get(characters.join("")) ?? need(where, vocabulary, String(unknown)), start: 0, end: characters.length }],
+      tokens: (characters) => [
+        {
+          id: vocabulary.get(characters.join("")) ?? need(where, vocabulary, String(unknown)),
+          start: 0,
+          end: characters.length,
+        },
+      ],
     };
   },
   Unigram: unigramModel,
@@ -43,12 +49,19 @@ const vocabularyOf = (vocab: unknown) => new Map(Object.entries(vocab as Record<
 function need(where: string, vocabulary: ReadonlyMap<string, number>, token: string): number {
   const id = vocabulary.get(token);
   if (id !== undefined) return id;
-  throw new DataError({ where, expected: `"${token}" in the vocabulary`, received: "none", fix: "fetch the file again" });
+  throw new DataError({
+    where,
+    expected: `"${token}" in the vocabulary`,
+    received: "none",
+    fix: "fetch the file again",
+  });
 }
 
 /** Ids of the UTF-8 bytes of a text, tokens as <0x0A>; undefined where the vocabulary lacks one. */
 export function byteTokens(vocabulary: ReadonlyMap<string, number>, text: string): number[] | undefined {
-  const ids = Array.from(new TextEncoder().encode(text), (byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`));
+  const ids = Array.from(new TextEncoder().encode(text), (byte) =>
+    vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
+  );
   return ids.includes(undefined) ? undefined : (ids as number[]);
 }
 
@@ -67,8 +80,13 @@ function bytePairModel(json: Json, where: string): Model {
   const joins = new Map<number, Join>();
   for (const [rank, merge] of (merges as (string | [string, string])[]).entries()) {
     const [left, right] = typeof merge === "string" ? (merge.split(" ") as [string, string]) : merge;
-    const id = need(where, vocabulary, left + (prefix !== "" && right.startsWith(prefix) ? right.slice(prefix.length) : right));
-    joins.set(need(where, vocabulary, left) * size + need(where, vocabulary, right), { rank, id }); // the last rank of a pair counts
+    const id = need(
+      where,
+      vocabulary,
+      left + (prefix !== "" && right.startsWith(prefix) ? right.slice(prefix.length) : right),
+    );
+    // the last rank of a pair counts
+    joins.set(need(where, vocabulary, left) * size + need(where, vocabulary, right), { rank, id });
   }
   const cache = new Map<string, Token[]>();
 
@@ -129,9 +147,17 @@ function bytePairModel(json: Json, where: string): Model {
   };
 }
 
-/** The longest beginning that is in the vocabulary, then the longest of the rest. Schuster and Nakajima 2012; Devlin et al. 2018, arXiv:1810.04805. */
+/**
+ * The longest beginning that is in the vocabulary, then the longest of the rest. Schuster and Nakajima 2012; Devlin et
+ * al. 2018, arXiv:1810.04805.
+ */
 function wordPieceModel(json: Json, where: string): Model {
-  const { vocab, unk_token: unknown = "[UNK]", continuing_subword_prefix: prefix = "##", max_input_chars_per_word: longest = 100 } = json;
+  const {
+    vocab,
+    unk_token: unknown = "[UNK]",
+    continuing_subword_prefix: prefix = "##",
+    max_input_chars_per_word: longest = 100,
+  } = json;
   const vocabulary = vocabularyOf(vocab);
   return {
     vocabulary,

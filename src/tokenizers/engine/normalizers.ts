@@ -12,16 +12,29 @@ export type Normalizer = (piece: Piece) => Piece;
 
 const isMark = matching(/^\p{M}$/u);
 const isAccent = matching(/^\p{Mn}$/u);
-const isPlainSpace = (character: string) => character === " " || character === "\t" || character === "\n" || character === "\r";
+const isPlainSpace = (character: string) =>
+  character === " " || character === "\t" || character === "\n" || character === "\r";
 /** Controls, formats, surrogates and private characters. */
 const isOther = matching(/^[\p{Cc}\p{Cf}\p{Cs}\p{Co}]$/u);
 const isIn = (ranges: readonly (readonly [number, number?])[]) =>
   remembered((character) =>
-    ranges.some(([first, last = first]) => (character.codePointAt(0) as number) >= first && (character.codePointAt(0) as number) <= last),
+    ranges.some(
+      ([first, last = first]) =>
+        (character.codePointAt(0) as number) >= first && (character.codePointAt(0) as number) <= last,
+    ),
   );
 /** What SentencePiece's rules for machine translation drop, and what they take for a space. */
 const isDropped = isIn([[1, 8], [0xb], [0xe, 0x1f], [0x7f], [0x8f], [0x9f]]);
-const isSpaceLike = isIn([[9, 0xa], [0xc, 0xd], [0x1680], [0x200b, 0x200f], [0x2028, 0x2029], [0x2581], [0xfeff], [0xfffd]]);
+const isSpaceLike = isIn([
+  [9, 0xa],
+  [0xc, 0xd],
+  [0x1680],
+  [0x200b, 0x200f],
+  [0x2028, 0x2029],
+  [0x2581],
+  [0xfeff],
+  [0xfffd],
+]);
 const isIdeograph = isIn([
   [0x4e00, 0x9fff],
   [0x3400, 0x4dbf],
@@ -86,7 +99,8 @@ const makers: Makers<Normalizer> = {
     ({ prepend }) =>
     (piece) =>
       piece.prepend(String(prepend)),
-  Nmt: () => (piece) => piece.filter((character) => !isDropped(character)).map((character) => (isSpaceLike(character) ? " " : character)),
+  Nmt: () => (piece) =>
+    piece.filter((character) => !isDropped(character)).map((character) => (isSpaceLike(character) ? " " : character)),
   BertNormalizer: ({ clean_text: cleans, handle_chinese_chars: spaces, strip_accents: strips, lowercase: lowers }) => {
     const decomposed = unicode("NFD");
     const isKept = (c: string) => c !== "\0" && c !== "\ufffd" && (isPlainSpace(c) || !isOther(c));
@@ -98,7 +112,8 @@ const makers: Makers<Normalizer> = {
     return (piece) => {
       let out = piece;
       if (cleans) out = out.filter(isKept).map((c) => (isWhite(c) ? " " : c));
-      if (spaces && out.characters.some(isIdeograph)) out = out.changed(out.characters.flatMap((c): Change[] => (isIdeograph(c) ? spaced(c) : [[c, 0]])));
+      if (spaces && out.characters.some(isIdeograph))
+        out = out.changed(out.characters.flatMap((c): Change[] => (isIdeograph(c) ? spaced(c) : [[c, 0]])));
       if (strips ?? lowers) out = decomposed(out).filter((c) => !isAccent(c));
       return lowers ? lowercase(out) : out;
     };
@@ -124,11 +139,15 @@ const makers: Makers<Normalizer> = {
   },
 };
 
-/** Adds characters in place of others: those that are more were added, and the last one before stands also for those that are fewer. */
+/**
+ * Adds characters in place of others: those that are more were added, and the last one before stands also for those
+ * that are fewer.
+ */
 function replace(changes: Change[], old: string, fresh: string): void {
   const characters = Array.from(fresh);
   const difference = characters.length - Array.from(old).length;
-  for (const [i, character] of characters.entries()) changes.push([character, i >= characters.length - difference ? 1 : 0]);
+  for (const [i, character] of characters.entries())
+    changes.push([character, i >= characters.length - difference ? 1 : 0]);
   const last = changes.at(-1);
   if (difference < 0 && last) changes[changes.length - 1] = [last[0], last[1] + difference];
 }
@@ -136,11 +155,17 @@ function replace(changes: Change[], old: string, fresh: string): void {
 const lowercase: Normalizer = (piece) =>
   isAscii(piece.text)
     ? piece.map((c) => c.toLowerCase())
-    : piece.changed(piece.characters.flatMap((c) => Array.from(c.toLowerCase(), (lower, i): Change => [lower, i > 0 ? 1 : 0])));
+    : piece.changed(
+        piece.characters.flatMap((c) => Array.from(c.toLowerCase(), (lower, i): Change => [lower, i > 0 ? 1 : 0])),
+      );
 
 /** Each byte as a character of GPT-2's alphabet. */
 export const toBytes: Normalizer = (piece) => {
   if (isAscii(piece.text)) return piece.map((c) => byteCharacters[c.charCodeAt(0)]);
   const utf8 = new TextEncoder();
-  return piece.changed(piece.characters.flatMap((c) => Array.from(utf8.encode(c), (byte, i): Change => [byteCharacters[byte], i > 0 ? 1 : 0])));
+  return piece.changed(
+    piece.characters.flatMap((c) =>
+      Array.from(utf8.encode(c), (byte, i): Change => [byteCharacters[byte], i > 0 ? 1 : 0]),
+    ),
+  );
 };

@@ -43,7 +43,10 @@ export const byCharacter =
     return found;
   };
 
-/** A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...} in Oniguruma's form. @throws DataError for one that is not understood */
+/**
+ * A pattern of a tokenizer.json: {"String": ...} or {"Regex": ...} in Oniguruma's form. @throws DataError for one that
+ * is not understood
+ */
 export function patternOf(where: string, json: unknown): Pattern {
   const { String: plain, Regex: regex } = (json ?? {}) as { String?: unknown; Regex?: unknown };
   if (typeof plain === "string") return byRegex(new RegExp(anyOf([plain]), "gu"));
@@ -64,7 +67,12 @@ export function patternOf(where: string, json: unknown): Pattern {
       });
     }
   }
-  throw new DataError({ where, expected: "a String or a Regex", received: JSON.stringify(json) ?? "none", fix: "fetch the file again" });
+  throw new DataError({
+    where,
+    expected: "a String or a Regex",
+    received: JSON.stringify(json) ?? "none",
+    fix: "fetch the file again",
+  });
 }
 
 /** @param regex with the flags g, and u or v */
@@ -124,7 +132,11 @@ function characterPlaces(characters: readonly string[], units: number): Int32Arr
 
 /** Pieces of a piece, without empty ones. */
 export function split(piece: Piece, pattern: Pattern, behavior: SplitBehavior, isInverted = false): Piece[] {
-  const matches = pattern(piece).map(([isMatch, start, end]): [boolean, number, number] => [isMatch !== isInverted, start, end]);
+  const matches = pattern(piece).map(([isMatch, start, end]): [boolean, number, number] => [
+    isMatch !== isInverted,
+    start,
+    end,
+  ]);
   return rangesOf(matches, behavior).flatMap(([start, end]) => (start < end ? [piece.slice(start, end)] : []));
 }
 
@@ -134,7 +146,8 @@ function rangesOf(matches: Matches, behavior: SplitBehavior): [number, number][]
   const isReversed = behavior === "MergedWithNext";
   for (const [isMatch, start, end] of isReversed ? matches.toReversed() : matches) {
     const last = ranges.at(-1);
-    const isJoined = behavior === "Contiguous" ? isMatch === before : behavior.startsWith("Merged") && isMatch && before !== true;
+    const isJoined =
+      behavior === "Contiguous" ? isMatch === before : behavior.startsWith("Merged") && isMatch && before !== true;
     if (behavior === "Removed" && isMatch) continue;
     if (last && isJoined) last[isReversed ? 0 : 1] = isReversed ? start : end;
     else ranges.push([start, end]);

@@ -1,9 +1,12 @@
-/** A character, and how many characters of the text before it stands for: 0 for one, -1 for one and the next, 1 for none, being added. */
+/**
+ * A character, and how many characters of the text before it stands for: 0 for one, -1 for one and the next, 1 for
+ * none, being added.
+ */
 export type Change = readonly [character: string, change: number];
 
 /**
- * A part of a text, as characters (code points) that know where in the text they came from. Normalizers change the characters, pre-tokenizers cut the
- * parts; what a token covers is told by its characters.
+ * A part of a text, as characters (code points) that know where in the text they came from. Normalizers change the
+ * characters, pre-tokenizers cut the parts; what a token covers is told by its characters.
  */
 export class Piece {
   readonly characters: readonly string[];
@@ -37,7 +40,9 @@ export class Piece {
 
   /** Where characters from `start` to before `end` came from. */
   span(start: number, end: number): [number, number] {
-    return end > start ? [this.starts[start], this.ends[end - 1]] : [this.starts[start] ?? this.ends.at(-1) ?? 0, this.starts[start] ?? this.ends.at(-1) ?? 0];
+    return end > start
+      ? [this.starts[start], this.ends[end - 1]]
+      : [this.starts[start] ?? this.ends.at(-1) ?? 0, this.starts[start] ?? this.ends.at(-1) ?? 0];
   }
 
   slice(start: number, end: number): Piece {
@@ -61,7 +66,9 @@ export class Piece {
     return new Piece(this.characters.map(change), this.starts, this.ends);
   }
 
-  /** Other characters, from character `from` on as the changes say; an added one stands where the one before it does. */
+  /**
+   * Other characters, from character `from` on as the changes say; an added one stands where the one before it does.
+   */
   changed(changes: Iterable<Change>, from = 0): Piece {
     const characters: string[] = [];
     const [starts, ends]: [number[], number[]] = [[], []];

@@ -71,7 +71,10 @@ const special = ([token, id]: Named, type: number): Flat => ({
 const SPACE = byteCharacters[0x20];
 const isSpace = (character: string) => character === SPACE || isWhite(character);
 
-/** Spaces at the ends of tokens are not part of what they cover; that which was put in front of the text was never there. */
+/**
+ * Spaces at the ends of tokens are not part of what they cover; that which was put in front of the text was never
+ * there.
+ */
 function trimmed(encoding: Flat, prefixes: boolean): Flat {
   const offsets = encoding.offsets.map(([start, end], i): [number, number] => {
     const characters = Array.from(encoding.tokens[i]);
@@ -103,4 +106,5 @@ const byList = (listOf: <K extends keyof Flat>(key: K) => unknown[]): Flat =>
 export const joined = (parts: readonly Flat[]): Flat => byList((key) => parts.flatMap((part): unknown[] => part[key]));
 
 /** Tokens from one on to before another. */
-export const sliced = (encoding: Flat, start: number, end: number): Flat => byList((key) => encoding[key].slice(start, end));
+export const sliced = (encoding: Flat, start: number, end: number): Flat =>
+  byList((key) => encoding[key].slice(start, end));

@@ -3,7 +3,16 @@ import { pretokens } from "../byte-level.ts";
 import type { Json } from "../json-parts.ts";
 import { type Makers, make } from "./kinds.ts";
 import { toBytes } from "./normalizers.ts";
-import { byCharacter, byRegex, isWhite, matching, patternOf, type SplitBehavior, split, WORD_CHARACTERS } from "./pattern.ts";
+import {
+  byCharacter,
+  byRegex,
+  isWhite,
+  matching,
+  patternOf,
+  type SplitBehavior,
+  split,
+  WORD_CHARACTERS,
+} from "./pattern.ts";
 import type { Piece } from "./piece.ts";
 import { scriptOf } from "./scripts.ts";
 
@@ -28,7 +37,8 @@ const makers: Makers<PreTokenizer> = {
     const all = (pretokenizers as Json[]).map((json, i) => preTokenizerOf(`${where}.${i}`, json));
     return (piece) => all.reduce((pieces, cut) => pieces.flatMap(cut), [piece]);
   },
-  BertPreTokenizer: () => (piece) => split(piece, whiteSpace, "Removed").flatMap((word) => split(word, punctuation, "Isolated")),
+  BertPreTokenizer: () => (piece) =>
+    split(piece, whiteSpace, "Removed").flatMap((word) => split(word, punctuation, "Isolated")),
   ByteLevel:
     ({ add_prefix_space: prefixes, use_regex: cuts }) =>
     (piece) => {
@@ -78,6 +88,8 @@ const makers: Makers<PreTokenizer> = {
       if (script !== last) starts.push(i);
       last = script;
     });
-    return starts.flatMap((start, i) => (start < (starts[i + 1] ?? piece.length) ? [piece.slice(start, starts[i + 1] ?? piece.length)] : []));
+    return starts.flatMap((start, i) =>
+      start < (starts[i + 1] ?? piece.length) ? [piece.slice(start, starts[i + 1] ?? piece.length)] : [],
+    );
   },
 };

@@ -8,12 +8,15 @@ const behavior = z.enum(["Removed", "Isolated", "MergedWithPrevious", "MergedWit
 const flag = z.boolean().nullish();
 const character = z.string().refine((text) => Array.from(text).length === 1, "one character");
 const id = z.int().min(0);
-const kind = <K extends string, S extends z.ZodRawShape>(type: K, shape: S = {} as S) => z.looseObject({ type: z.literal(type), ...shape });
+const kind = <K extends string, S extends z.ZodRawShape>(type: K, shape: S = {} as S) =>
+  z.looseObject({ type: z.literal(type), ...shape });
 
 const normalizer: z.ZodType = z.lazy(() =>
   z.discriminatedUnion("type", [
     kind("Sequence", { normalizers: z.array(normalizer) }),
-    ...(["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel"] as const).map((type) => kind(type)),
+    ...(["NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Nmt", "ByteLevel"] as const).map((type) =>
+      kind(type),
+    ),
     kind("Strip", { strip_left: flag, strip_right: flag }),
     kind("Replace", { pattern, content: z.string() }),
     kind("Prepend", { prepend: z.string() }),
@@ -31,7 +34,11 @@ const preTokenizer: z.ZodType = z.lazy(() =>
     kind("Punctuation", { behavior: behavior.optional() }),
     kind("CharDelimiterSplit", { delimiter: character }),
     kind("Split", { pattern, behavior, invert: flag }),
-    kind("Metaspace", { replacement: character, prepend_scheme: z.enum(["always", "first", "never"]).optional(), split: flag }),
+    kind("Metaspace", {
+      replacement: character,
+      prepend_scheme: z.enum(["always", "first", "never"]).optional(),
+      split: flag,
+    }),
     kind("FixedLength", { length: z.int().min(1) }),
   ]),
 );
@@ -88,7 +95,11 @@ const models = {
     max_input_chars_per_word: id.optional(),
   }),
   WordLevel: z.looseObject({ vocab, unk_token: z.string() }),
-  Unigram: z.looseObject({ vocab: z.array(z.tuple([z.string(), z.number()])).min(1), unk_id: id.nullish(), byte_fallback: flag }),
+  Unigram: z.looseObject({
+    vocab: z.array(z.tuple([z.string(), z.number()])).min(1),
+    unk_id: id.nullish(),
+    byte_fallback: flag,
+  }),
 };
 
 const file = z.looseObject({
@@ -96,7 +107,18 @@ const file = z.looseObject({
   pre_tokenizer: preTokenizer.nullish(),
   post_processor: postProcessor.nullish(),
   decoder: decoder.nullish(),
-  added_tokens: z.array(z.looseObject({ content: z.string(), single_word: flag, lstrip: flag, rstrip: flag, normalized: flag, special: flag })).nullish(),
+  added_tokens: z
+    .array(
+      z.looseObject({
+        content: z.string(),
+        single_word: flag,
+        lstrip: flag,
+        rstrip: flag,
+        normalized: flag,
+        special: flag,
+      }),
+    )
+    .nullish(),
   model: z.looseObject({}),
 });
 
@@ -114,7 +136,12 @@ export function checkedFile(path: string, json: object): Json & { model: Json } 
   const type = kindOfModel(parsed.data.model);
   const schema = Object.hasOwn(models, type) ? models[type as keyof typeof models] : undefined;
   if (!schema)
-    throw new DataError({ where: `${path}, model`, expected: `one of ${Object.keys(models).join(", ")}`, received: type, fix: "fetch the file again" });
+    throw new DataError({
+      where: `${path}, model`,
+      expected: `one of ${Object.keys(models).join(", ")}`,
+      received: type,
+      fix: "fetch the file again",
+    });
   const model = schema.safeParse(parsed.data.model);
   if (!model.success) throw fail(model.error.issues[0], ["model"]);
   return { ...parsed.data, model: { ...parsed.data.model, type } };

@@ -15,7 +15,10 @@ const names = `
 const tests = names.map((name) => [name, new RegExp(`^\\p{Script=${name}}$`, "u")] as const);
 const known = new Map<string, string>();
 
-/** The script of a character, as the cut by scripts sees it: Japanese is one with Chinese, a space and what no script is known of belong to any. */
+/**
+ * The script of a character, as the cut by scripts sees it: Japanese is one with Chinese, a space and what no script is
+ * known of belong to any.
+ */
 export function scriptOf(character: string): string {
   if (character === "\u30fc") return "Han";
   if (character === " ") return "Any";

@@ -48,7 +48,9 @@ function normalizedCluster(characters: readonly string[], form: Form): Change[] 
   });
 }
 
-/** With more marks than this, they are put in order here: what JavaScript's own takes for that grows with the square. */
+/**
+ * With more marks than this, they are put in order here: what JavaScript's own takes for that grows with the square.
+ */
 const LONG = 32;
 /** Marks of a low and of a high class of combination. */
 const [LOW, HIGH] = ["\u0334", "\u0301"];
@@ -56,7 +58,9 @@ const isSwapped = (a: string, b: string) => (a + b).normalize("NFD") !== a + b;
 /** Whether marks go past a character: whether it has a class, and is no letter. */
 const hasClass = remembered((character) => isSwapped(character, LOW) || isSwapped(HIGH, character));
 
-/** Characters of a decomposed text in canonical order: runs of marks by their classes, those of one class as they stand. */
+/**
+ * Characters of a decomposed text in canonical order: runs of marks by their classes, those of one class as they stand.
+ */
 function inOrder(parts: readonly string[]): string {
   const swaps = new Map<string, boolean>();
   const isBehind = (a: string, b: string): boolean => {
@@ -71,7 +75,8 @@ function inOrder(parts: readonly string[]): string {
   for (let start = 0, end = 0; start < parts.length; start = end) {
     end = start + 1;
     while (hasClass(parts[start]) && end < parts.length && hasClass(parts[end])) end++;
-    for (const part of parts.slice(start, end).sort((a, b) => Number(isBehind(a, b)) - Number(isBehind(b, a)))) out.push(part);
+    for (const part of parts.slice(start, end).sort((a, b) => Number(isBehind(a, b)) - Number(isBehind(b, a))))
+      out.push(part);
   }
   return out.join("");
 }

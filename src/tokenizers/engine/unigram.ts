@@ -12,7 +12,11 @@ interface Node {
 
 /** The likeliest pieces of a word. Kudo 2018, arXiv:1804.10959, section 3.2. */
 export function unigramModel(json: Json, where: string): Model {
-  const { vocab, unk_id: unknownId, byte_fallback: hasBytes } = json as { vocab: [string, number][]; unk_id?: number | null; byte_fallback?: boolean };
+  const {
+    vocab,
+    unk_id: unknownId,
+    byte_fallback: hasBytes,
+  } = json as { vocab: [string, number][]; unk_id?: number | null; byte_fallback?: boolean };
   const vocabulary = new Map(vocab.map(([piece], id) => [piece, id]));
   const root: Node = { next: new Map(), id: -1 };
   let least = Number.POSITIVE_INFINITY;
@@ -31,7 +35,10 @@ export function unigramModel(json: Json, where: string): Model {
   }
   const unknownScore = least - UNKNOWN_PENALTY;
 
-  /** The best way to each place: where its last piece begins, and its id. Of ways that are as good the first found stays. */
+  /**
+   * The best way to each place: where its last piece begins, and its id. Of ways that are as good the first found
+   * stays.
+   */
   function bestPieces(characters: readonly string[]): Token[] {
     const n = characters.length;
     const scores = new Float64Array(n + 1);
@@ -76,7 +83,12 @@ export function unigramModel(json: Json, where: string): Model {
         const bytes = hasBytes ? byteTokens(vocabulary, text) : undefined;
         if (bytes) return bytes.map((id) => ({ ...token, id }));
         if (unknownId !== null && unknownId !== undefined) return [{ ...token, id: unknownId, text }];
-        throw new DataError({ where, expected: "an unk_id for characters that are in no piece", received: "none", fix: "use a tokenizer that has one" });
+        throw new DataError({
+          where,
+          expected: "an unk_id for characters that are in no piece",
+          received: "none",
+          fix: "use a tokenizer that has one",
+        });
       });
     },
   };

@@ -15,7 +15,10 @@ export interface GgufCut {
 }
 
 /** Texts cut by one regular expression after another, then written in bytes. */
-const cutBy = (...patterns: string[]): Json => ({ type: "Sequence", pretokenizers: [...patterns.map(splitBy), byteLevel({ use_regex: false })] });
+const cutBy = (...patterns: string[]): Json => ({
+  type: "Sequence",
+  pretokenizers: [...patterns.map(splitBy), byteLevel({ use_regex: false })],
+});
 
 const GPT2 = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 const LLAMA3 = tiktokenPatterns.llama3;
@@ -48,19 +51,25 @@ const THREE_DIGITS = "[0-9][0-9][0-9]";
 
 export const ggufCuts: readonly GgufCut[] = [
   {
-    names: ["gpt-2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "jina-v1-en", "jina-v2-code", "roberta-bpe", "gigachat", "a.x-4.0"].concat([
-      "mellum",
-      "modern-bert",
-      "exaone4",
-      "mpt",
-      "olmo",
-      "jais",
-      "trillion",
-      "granite-docling",
-    ]),
+    names: [
+      "gpt-2",
+      "phi-2",
+      "jina-es",
+      "jina-de",
+      "jina-v2-es",
+      "jina-v2-de",
+      "jina-v1-en",
+      "jina-v2-code",
+      "roberta-bpe",
+      "gigachat",
+      "a.x-4.0",
+    ].concat(["mellum", "modern-bert", "exaone4", "mpt", "olmo", "jais", "trillion", "granite-docling"]),
     preTokenizer: byteLevel(),
   },
-  { names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"], preTokenizer: byteLevelDigits },
+  {
+    names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"],
+    preTokenizer: byteLevelDigits,
+  },
   {
     names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"],
     preTokenizer: cutBy(LLAMA3),
@@ -77,31 +86,56 @@ export const ggufCuts: readonly GgufCut[] = [
   {
     names: ["qwen35"],
     normalizer: { type: "NFC" },
-    preTokenizer: cutBy(QWEN2.replace(String.raw`?\p{L}+`, String.raw`?[\p{L}\p{M}]+`).replace(String.raw`[^\s\p{L}\p{N}]`, String.raw`[^\s\p{L}\p{M}\p{N}]`)),
+    preTokenizer: cutBy(
+      QWEN2.replace(String.raw`?\p{L}+`, String.raw`?[\p{L}\p{M}]+`).replace(
+        String.raw`[^\s\p{L}\p{N}]`,
+        String.raw`[^\s\p{L}\p{M}\p{N}]`,
+      ),
+    ),
   },
   { names: ["ufakzeka"], preTokenizer: cutBy(QWEN2.slice(CONTRACTION.length + 1)) },
   { names: ["laguna"], preTokenizer: cutBy(String.raw`[^\n]+|[\n]+`, QWEN2) },
-  { names: ["minicpm5"], preTokenizer: cutBy(UP_TO_3_DIGITS, LLAMA3.replace(UP_TO_3_DIGITS, String.raw`\p{N}+`)), ignoresMerges: true },
+  {
+    names: ["minicpm5"],
+    preTokenizer: cutBy(UP_TO_3_DIGITS, LLAMA3.replace(UP_TO_3_DIGITS, String.raw`\p{N}+`)),
+    ignoresMerges: true,
+  },
   {
     names: ["seed-coder"],
-    preTokenizer: cutBy(String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|${SPACES}`),
+    preTokenizer: cutBy(
+      String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+|\s*[\r\n]+|${SPACES}`,
+    ),
   },
   {
     names: ["bailingmoe", "bailingmoe2", "llada-moe"],
-    preTokenizer: cutBy(String.raw`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|${SPACES}`),
+    preTokenizer: cutBy(
+      String.raw`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|${SPACES}`,
+    ),
   },
   {
     names: ["exaone-moe"],
-    preTokenizer: cutBy(String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|${SPACES}`),
+    preTokenizer: cutBy(
+      String.raw`${CONTRACTION}|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|${SPACES}`,
+    ),
   },
-  { names: ["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"], preTokenizer: cutBy(casedWords(`${CONTRACTION}?`, UP_TO_3_DIGITS)) },
-  { names: ["granite-embed-multi-97m"], preTokenizer: cutBy(casedWords(`${CONTRACTION}?`, UP_TO_3_DIGITS)), ignoresMerges: true },
+  {
+    names: ["gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"],
+    preTokenizer: cutBy(casedWords(`${CONTRACTION}?`, UP_TO_3_DIGITS)),
+  },
+  {
+    names: ["granite-embed-multi-97m"],
+    preTokenizer: cutBy(casedWords(`${CONTRACTION}?`, UP_TO_3_DIGITS)),
+    ignoresMerges: true,
+  },
   { names: ["tekken"], preTokenizer: cutBy(casedWords("", DIGIT)), ignoresMerges: true, addsBos: true },
   {
     names: ["tiny_aya", "cohere2moe"],
     preTokenizer: cutBy(String.raw`\d{1,3}(?=(?:\d{3})*\b)`, casedWords(`${CONTRACTION}?`, UP_TO_3_DIGITS)),
   },
-  { names: ["deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"], preTokenizer: cutBy(UP_TO_3_DIGITS, CHINESE, markedWords(LINES)) },
+  {
+    names: ["deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"],
+    preTokenizer: cutBy(UP_TO_3_DIGITS, CHINESE, markedWords(LINES)),
+  },
   { names: ["spark2_5"], preTokenizer: cutBy(UP_TO_3_DIGITS, CHINESE, markedWords(String.raw`|[\r\n]`), DIGIT) },
   {
     names: ["deepseek-llm"],
@@ -114,7 +148,10 @@ export const ggufCuts: readonly GgufCut[] = [
       String.raw`\p{N}+`,
     ),
   },
-  { names: ["deepseek-coder"], preTokenizer: cutBy("[\r\n]", String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, EAST_ASIAN, DIGIT) },
+  {
+    names: ["deepseek-coder"],
+    preTokenizer: cutBy("[\r\n]", String.raw`\s?\p{L}+`, String.raw`\s?\p{P}+`, EAST_ASIAN, DIGIT),
+  },
   { names: ["falcon"], preTokenizer: cutBy("[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, THREE_DIGITS) },
   { names: ["bloom", "poro-chat", "gpt3-finnish"], preTokenizer: cutBy(BLOOM) },
   { names: ["viking"], preTokenizer: cutBy(BLOOM, DIGIT) },

@@ -32,13 +32,23 @@ const PREFIX = "tokenizer.ggml.";
 export const kindNumber = (kind: PieceType): number => pieceTypes.indexOf(kind) + 1;
 
 export const wrongMetadata = (path: string, key: string, expected: string, received: unknown) =>
-  new DataError({ where: `${path}, ${key}`, expected, received: String(received), fix: "use the original model's tokenizer.json" });
+  new DataError({
+    where: `${path}, ${key}`,
+    expected,
+    received: String(received),
+    fix: "use the original model's tokenizer.json",
+  });
 
 const isText = (value: GgufValue): value is string => typeof value === "string";
 const isNumber = (value: GgufValue): value is number => typeof value === "number";
 
 /** A list of the metadata; undefined where there is none. @throws DataError for another value */
-function listOf<T extends GgufValue>(path: string, metadata: GgufMetadata, key: string, isFine: (value: GgufValue) => value is T): readonly T[] | undefined {
+function listOf<T extends GgufValue>(
+  path: string,
+  metadata: GgufMetadata,
+  key: string,
+  isFine: (value: GgufValue) => value is T,
+): readonly T[] | undefined {
   const values = metadata.get(PREFIX + key);
   if (values === undefined) return undefined;
   if (Array.isArray(values) && values.every(isFine)) return values;
@@ -48,7 +58,8 @@ function listOf<T extends GgufValue>(path: string, metadata: GgufMetadata, key: 
 /** @throws DataError for another kind of tokenizer, or lists that do not fit */
 export function ggufVocabulary(path: string, metadata: GgufMetadata): GgufVocabulary {
   const model = metadata.get(`${PREFIX}model`);
-  if (model !== "llama" && model !== "gpt2") throw wrongMetadata(path, `${PREFIX}model`, '"gpt2", byte-level BPE, or "llama", SentencePiece', model);
+  if (model !== "llama" && model !== "gpt2")
+    throw wrongMetadata(path, `${PREFIX}model`, '"gpt2", byte-level BPE, or "llama", SentencePiece', model);
   const cut = model === "gpt2" ? cutOf(path, metadata) : undefined;
   const roles = ggufRoles(path, metadata);
   const { tokens } = roles;
@@ -65,8 +76,14 @@ export function ggufVocabulary(path: string, metadata: GgufMetadata): GgufVocabu
   };
 }
 
-/** Tokens and the parts they play, of a tokenizer of any kind; no tokens where a file has none. @throws DataError for lists that do not fit */
-export function ggufRoles(path: string, metadata: GgufMetadata): Pick<GgufVocabulary, "tokens" | "kinds" | "roles" | "endIds"> {
+/**
+ * Tokens and the parts they play, of a tokenizer of any kind; no tokens where a file has none. @throws DataError for
+ * lists that do not fit
+ */
+export function ggufRoles(
+  path: string,
+  metadata: GgufMetadata,
+): Pick<GgufVocabulary, "tokens" | "kinds" | "roles" | "endIds"> {
   const tokens = tokensOf(path, metadata);
   const types = perToken(path, metadata, "token_type", tokens);
   const stored = tokens.map((_, id): PieceType => (types ? (pieceTypes[types[id] - 1] ?? "unused") : "normal"));
@@ -75,7 +92,12 @@ export function ggufRoles(path: string, metadata: GgufMetadata): Pick<GgufVocabu
 }
 
 /** A number for each token. */
-function perToken(path: string, metadata: GgufMetadata, key: string, tokens: readonly string[]): readonly number[] | undefined {
+function perToken(
+  path: string,
+  metadata: GgufMetadata,
+  key: string,
+  tokens: readonly string[],
+): readonly number[] | undefined {
   const values = listOf(path, metadata, key, isNumber);
   if (values === undefined || values.length >= tokens.length) return values;
   throw wrongMetadata(path, PREFIX + key, `one for each of ${tokens.length} tokens`, values.length);
@@ -86,7 +108,13 @@ function tokensOf(path: string, metadata: GgufMetadata): string[] {
   const ids = new Map<string, number>();
   for (const [id, token] of tokens.entries()) {
     const earlier = ids.get(token);
-    if (earlier !== undefined) throw wrongMetadata(path, `${PREFIX}tokens`, "tokens that differ", `${JSON.stringify(token)} as ${earlier} and ${id}`);
+    if (earlier !== undefined)
+      throw wrongMetadata(
+        path,
+        `${PREFIX}tokens`,
+        "tokens that differ",
+        `${JSON.stringify(token)} as ${earlier} and ${id}`,
+      );
     ids.set(token, id);
   }
   return tokens;
@@ -108,19 +136,25 @@ function cutOf(path: string, metadata: GgufMetadata): GgufCut {
   if (name === undefined)
     warnOnConsole({
       where: path,
-      notes: [`there is no ${PREFIX}pre: texts are cut as llama.cpp does by default, which may not be how the model learned them`],
+      notes: [
+        `there is no ${PREFIX}pre: texts are cut as llama.cpp does by default, which may not be how the model learned them`,
+      ],
     });
   const cut = ggufCuts.find(({ names }) => names.includes(name === undefined ? "default" : String(name)));
   if (cut) return cut;
   throw wrongMetadata(path, `${PREFIX}pre`, `one of ${cutNames.join(", ")}`, name);
 }
 
-/** llama.cpp's ids where a file has none; for byte-level BPE it takes Falcon's 11, a comma elsewhere: that is not followed. */
+/**
+ * llama.cpp's ids where a file has none; for byte-level BPE it takes Falcon's 11, a comma elsewhere: that is not
+ * followed.
+ */
 const sentencePieceRoles: Partial<Record<TokenRole, number>> = { bos: 1, eos: 2, unknown: 0 };
 
 function rolesOf(path: string, metadata: GgufMetadata, tokens: readonly string[]): Partial<Record<TokenRole, number>> {
   const isSentencePiece = metadata.get(`${PREFIX}model`) === "llama";
-  const isToken = (id: number) => tokens.length === 0 || tokens[id] !== undefined; // without tokens ids are all there is
+  // without tokens ids are all there is
+  const isToken = (id: number) => tokens.length === 0 || tokens[id] !== undefined;
   const roles: Partial<Record<TokenRole, number>> = {};
   for (const role of tokenRoles) {
     const key = `${PREFIX}${role}_token_id`;
@@ -129,7 +163,9 @@ function rolesOf(path: string, metadata: GgufMetadata, tokens: readonly string[]
     const id = metadata.get(key) ?? (role === "seperator" ? metadata.get(`${PREFIX}separator_token_id`) : undefined);
     if (id === undefined) continue;
     if (typeof id === "number" && isToken(id)) roles[role] = id;
-    else if (id !== 2 ** 32 - 1) warnOnConsole({ where: path, notes: [`${key} is ${id}, which is no token: ${roles[role] ?? "none"} is used`] }); // -1 stands for none
+    else if (id !== 2 ** 32 - 1)
+      // -1 stands for none
+      warnOnConsole({ where: path, notes: [`${key} is ${id}, which is no token: ${roles[role] ?? "none"} is used`] });
   }
   return roles;
 }
@@ -137,8 +173,32 @@ function rolesOf(path: string, metadata: GgufMetadata, tokens: readonly string[]
 /** Texts of tokens that end a turn or an answer, in models whose files say it nowhere else. */
 const endTexts: ReadonlySet<string> = new Set(
   [
-    ["<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>", "</s>"],
-    ["<|end_of_text|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<end_of_utterance>", "<eos>", "<turn|>", "<|tool_response>", "<｜end▁of▁sentence｜>", "[e~["],
+    [
+      "<|eot_id|>",
+      "<|eom_id|>",
+      "<|im_end|>",
+      "<|end|>",
+      "<|return|>",
+      "<|call|>",
+      "<|flush|>",
+      "<|calls|>",
+      "<end_of_turn>",
+      "<|endoftext|>",
+      "</s>",
+    ],
+    [
+      "<|end_of_text|>",
+      "<EOT>",
+      "_<EOT>",
+      "[EOT]",
+      "[EOS]",
+      "<end_of_utterance>",
+      "<eos>",
+      "<turn|>",
+      "<|tool_response>",
+      "<｜end▁of▁sentence｜>",
+      "[e~[",
+    ],
   ].flat(),
 );
 /** Texts of tokens around code that is filled in, of which some end a generation too. */
@@ -160,12 +220,16 @@ function endsOf(
   const idOf = new Map(tokens.map((token, id) => [token, id]));
   const has = (...texts: string[]) => texts.every((text) => idOf.has(text));
   const fillIds = Object.entries(fillTexts).flatMap(([name, texts]) => {
-    const id = metadata.get(`${PREFIX}${name}_token_id`) ?? texts.map((text) => idOf.get(text)).find((found) => found !== undefined);
+    const id =
+      metadata.get(`${PREFIX}${name}_token_id`) ??
+      texts.map((text) => idOf.get(text)).find((found) => found !== undefined);
     return typeof id === "number" && tokens[id] !== undefined ? [id] : [];
   });
   // where there are marks of tool calls, these ordinary looking ones end only a part of an answer
   const isPart = (text: string) =>
-    text === "<|end|>" ? has("<|return|>", "<|call|>") || has("<|calls|>", "<|flush|>") : text === "</s>" && has("<|tool_response>");
+    text === "<|end|>"
+      ? has("<|return|>", "<|call|>") || has("<|calls|>", "<|flush|>")
+      : text === "</s>" && has("<|tool_response>");
   const named = [...idOf].flatMap(([text, id]) => (endTexts.has(text) && !isPart(text) ? [id] : []));
   const kinds = stored.map((kind, id): PieceType => {
     const text = tokens[id];

@@ -19,7 +19,13 @@ export interface GgufTokenizerOptions {
 }
 
 interface TokenizerParts {
-  model: { type: string; vocab: Record<string, number>; merges: ([string, string] | string)[]; byte_fallback?: boolean; ignore_merges?: boolean };
+  model: {
+    type: string;
+    vocab: Record<string, number>;
+    merges: ([string, string] | string)[];
+    byte_fallback?: boolean;
+    ignore_merges?: boolean;
+  };
   added_tokens?: { id: number; content: string; special: boolean }[];
   normalizer: Json | null;
   pre_tokenizer: Json | null;
@@ -27,10 +33,14 @@ interface TokenizerParts {
 }
 
 /**
- * A tokenizer as metadata of a GGUF file: byte-level BPE of a cut that llama.cpp knows, or BPE with byte fallback as Llama 2's.
+ * A tokenizer as metadata of a GGUF file: byte-level BPE of a cut that llama.cpp knows, or BPE with byte fallback as
+ * Llama 2's.
  * @throws OptionError for a tokenizer that llama.cpp has no name for
  */
-export async function ggufTokenizer(tokenizer: Tokenizer, options: GgufTokenizerOptions = {}): Promise<Map<string, GgufWritable>> {
+export async function ggufTokenizer(
+  tokenizer: Tokenizer,
+  options: GgufTokenizerOptions = {},
+): Promise<Map<string, GgufWritable>> {
   const parts = tokenizer.toJson() as unknown as TokenizerParts;
   if (parts.model.type !== "BPE") throw unsupported(parts.model.type);
   const cut = parts.model.byte_fallback ? undefined : await cutOf(parts);
@@ -69,7 +79,10 @@ const PROBE =
   "camelCaseWords HTTPServer ΑΒΓ αβγ Привет мир déjà vu e\u0301te\u0301 naïve ſ's ñandú 你好，世界。こんにちは カタカナ 안녕하세요 สวัสดี नमस्ते দুঃখ العربية، עברית ۔ । " +
   "😀👍🏽 <|tag|> #@$%^&*+=~`\u00a0\u3000end\u2028line __init__ $100 <b>bold</b> a/b\\c file_name.txt  ";
 
-/** llama.cpp's name for how a tokenizer cuts: that of the cut with the same words. @throws OptionError where there is none */
+/**
+ * llama.cpp's name for how a tokenizer cuts: that of the cut with the same words. @throws OptionError where there is
+ * none
+ */
 async function cutOf({ model, pre_tokenizer: preTokenizer }: TokenizerParts): Promise<GgufCut> {
   const words = JSON.stringify(await wordsOf(preTokenizer));
   const alike: GgufCut[] = [];
@@ -81,13 +94,19 @@ async function cutOf({ model, pre_tokenizer: preTokenizer }: TokenizerParts): Pr
 
 /** Where the words of the probe begin and end: each becomes the one token of a vocabulary of that alone. */
 async function wordsOf(preTokenizer: Json | null): Promise<[number, number][]> {
-  const json = tokenizerJson({ pre_tokenizer: preTokenizer, model: { type: "WordLevel", vocab: { "?": 0 }, unk_token: "?" } });
+  const json = tokenizerJson({
+    pre_tokenizer: preTokenizer,
+    model: { type: "WordLevel", vocab: { "?": 0 }, unk_token: "?" },
+  });
   const [{ offsets }] = await (await openEngine("pre_tokenizer", json)).encode(PROBE, undefined, false, undefined);
   return offsets;
 }
 
 /** Texts and kinds of the tokens by their ids; ids without a token get one of no text. */
-function tokenLists({ model, added_tokens: added = [] }: TokenizerParts, vocabSize: number): { tokens: string[]; types: number[] } {
+function tokenLists(
+  { model, added_tokens: added = [] }: TokenizerParts,
+  vocabSize: number,
+): { tokens: string[]; types: number[] } {
   const ids = [...Object.values(model.vocab), ...added.map(({ id }) => id)];
   const size = ids.reduce((most, id) => Math.max(most, id + 1), vocabSize);
   const tokens = Array.from({ length: size }, (_, id) => fillerToken(id));
@@ -103,7 +122,10 @@ function tokenLists({ model, added_tokens: added = [] }: TokenizerParts, vocabSi
   return { tokens, types };
 }
 
-/** llama.cpp joins what gives the token of the highest score: those that merges make come in their order, all others after them. */
+/**
+ * llama.cpp joins what gives the token of the highest score: those that merges make come in their order, all others
+ * after them.
+ */
 function scoresOf(tokens: readonly string[], merges: TokenizerParts["model"]["merges"]): Float32Array {
   const ranks = new Map<string, number>();
   for (const [rank, merge] of merges.entries()) {
@@ -115,7 +137,9 @@ function scoresOf(tokens: readonly string[], merges: TokenizerParts["model"]["me
 
 /** Whether a space is put before a text. */
 function beginsWithSpace({ normalizer, pre_tokenizer: preTokenizer }: TokenizerParts): boolean {
-  const parts = [normalizer, preTokenizer].flatMap((part) => (part?.normalizers ?? part?.pretokenizers ?? (part ? [part] : [])) as Json[]);
+  const parts = [normalizer, preTokenizer].flatMap(
+    (part) => (part?.normalizers ?? part?.pretokenizers ?? (part ? [part] : [])) as Json[],
+  );
   return parts.some(
     ({ type, prepend_scheme: scheme, add_prefix_space: adds = true }) =>
       type === "Prepend" || (type === "Metaspace" && (scheme ?? adds) !== "never" && adds !== false),
@@ -132,12 +156,18 @@ interface Template {
 function framing(processor: Json | null): { before?: number; after?: number } {
   const all = (processor?.processors ?? [processor]) as (Template | null)[];
   const template = all.find((part): part is Template => part?.type === "TemplateProcessing");
-  const idOf = (part: Template["single"][number] | undefined) => part?.SpecialToken && template?.special_tokens[part.SpecialToken.id]?.ids[0];
+  const idOf = (part: Template["single"][number] | undefined) =>
+    part?.SpecialToken && template?.special_tokens[part.SpecialToken.id]?.ids[0];
   return { before: idOf(template?.single[0]), after: idOf(template?.single.at(-1)) };
 }
 
 /** Ids of the tokens with a part to play, and of those that end a generation which their texts do not tell. */
-function setRoles(metadata: Map<string, GgufWritable>, tokenizer: Tokenizer, { before, after }: ReturnType<typeof framing>, endIds?: readonly number[]): void {
+function setRoles(
+  metadata: Map<string, GgufWritable>,
+  tokenizer: Tokenizer,
+  { before, after }: ReturnType<typeof framing>,
+  endIds?: readonly number[],
+): void {
   const roles = new Map(specialIds(tokenizer));
   if (before !== undefined) roles.set("bos", before);
   const [end = after ?? roles.get("eos")] = endIds ?? [];
@@ -150,7 +180,9 @@ function setRoles(metadata: Map<string, GgufWritable>, tokenizer: Tokenizer, { b
   if (after !== undefined && after !== end)
     warnOnConsole({
       where: "GGUF tokenizer",
-      notes: [`token ${after} is put after each text, ${end} ends one: llama.cpp knows one for both, and puts none after a text`],
+      notes: [
+        `token ${after} is put after each text, ${end} ends one: llama.cpp knows one for both, and puts none after a text`,
+      ],
     });
   const withoutScores = [...metadata].filter(([key]) => !key.endsWith(".scores")) as [string, GgufValue][];
   const { endIds: told } = ggufVocabulary("GGUF tokenizer", new Map(withoutScores));
@@ -158,7 +190,10 @@ function setRoles(metadata: Map<string, GgufWritable>, tokenizer: Tokenizer, { b
   if (eot !== undefined) set("eot", eot);
   if (eom !== undefined) set("eom", eom);
   if (others.length > 0)
-    warnOnConsole({ where: "GGUF tokenizer", notes: [`there is no place for more ending tokens: ${others.join(", ")} will not end a text`] });
+    warnOnConsole({
+      where: "GGUF tokenizer",
+      notes: [`there is no place for more ending tokens: ${others.join(", ")} will not end a text`],
+    });
 }
 
 function specialIds(tokenizer: Tokenizer): [TokenRole, number][] {

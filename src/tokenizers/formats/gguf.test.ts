@@ -7,7 +7,8 @@ import { type GgufWritable, writeGguf } from "../../files/index.ts";
 import { ggufTokenizer, ggufVocabulary, Tokenizer } from "../index.ts";
 import { cutNames, ggufCuts } from "./gguf-cuts.ts";
 
-const golden = (name: string) => fileURLToPath(new URL(`../../../golden/tokenizers/kinds/${name}.tokenizer.json`, import.meta.url));
+const golden = (name: string) =>
+  fileURLToPath(new URL(`../../../golden/tokenizers/kinds/${name}.tokenizer.json`, import.meta.url));
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
@@ -77,7 +78,9 @@ test("an ordinary token that a file has padding for stays text", async () => {
 });
 
 test("a name that is not known is refused, none is llama.cpp's default with a warning", async () => {
-  await expect(changed("gpt2", (metadata) => metadata.set("tokenizer.ggml.pre", "gpt2"))).rejects.toThrow(/ggml\.pre: expected one of gpt-2, .*received gpt2/);
+  await expect(changed("gpt2", (metadata) => metadata.set("tokenizer.ggml.pre", "gpt2"))).rejects.toThrow(
+    /ggml\.pre: expected one of gpt-2, .*received gpt2/,
+  );
   const tokenizer = await changed("gpt2", (metadata) => metadata.delete("tokenizer.ggml.pre"));
   expect(warnings.mock.calls.join()).toMatch(/no tokenizer\.ggml\.pre/);
   expect(await tokenizer.decode(await tokenizer.encode("a1234b"))).toBe("a1234b");
@@ -86,7 +89,10 @@ test("a name that is not known is refused, none is llama.cpp's default with a wa
 describe("what the metadata say of tokens", () => {
   const tokens = ["<unk>", "<s>", "</s>", "a", "b", "<|im_end|>", "<|eot_id|>", "<x>", "<|file_sep|>"];
   const read = (more: Record<string, GgufWritable>) =>
-    ggufVocabulary("x", new Map(Object.entries({ "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": tokens, ...more })) as never);
+    ggufVocabulary(
+      "x",
+      new Map(Object.entries({ "tokenizer.ggml.model": "llama", "tokenizer.ggml.tokens": tokens, ...more })) as never,
+    );
   const id = (role: string, value: number) => ({ [`tokenizer.ggml.${role}_token_id`]: value });
 
   test("llama.cpp's defaults", () => {
@@ -97,7 +103,8 @@ describe("what the metadata say of tokens", () => {
     expect(kinds.slice(3, 5)).toEqual(["normal", "normal"]);
     const bpe = read({ "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2" });
     expect([bpe.roles, bpe.addsBos, bpe.addsSpacePrefix]).toEqual([{}, false, false]);
-    for (const pre of ["llama-bpe", "tekken"]) expect(read({ "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre }).addsBos).toBe(true);
+    for (const pre of ["llama-bpe", "tekken"])
+      expect(read({ "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre }).addsBos).toBe(true);
   });
 
   test("tokens that end a generation: eos, eot and eom, and those that their texts tell", () => {
@@ -118,7 +125,9 @@ describe("what the metadata say of tokens", () => {
   test("lists that do not fit are refused", () => {
     expect(() => read({ "tokenizer.ggml.token_type": [1] })).toThrow(/token_type: expected one for each of 9 tokens/);
     expect(() => read({ "tokenizer.ggml.scores": Float32Array.of(1) as never })).toThrow(/scores/);
-    expect(() => read({ "tokenizer.ggml.tokens": ["a", "b", "a"] })).toThrow(/tokens that differ; received "a" as 0 and 2/);
+    expect(() => read({ "tokenizer.ggml.tokens": ["a", "b", "a"] })).toThrow(
+      /tokens that differ; received "a" as 0 and 2/,
+    );
     expect(() => read({ "tokenizer.ggml.model": "bert" })).toThrow(/ggml\.model: expected "gpt2".*received bert/);
     expect(read({ "tokenizer.ggml.tokens": ["", "b"] }).tokens[0]).toBe("[EMPTY_0]");
   });

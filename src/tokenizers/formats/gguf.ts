@@ -2,18 +2,27 @@ import { readGgufHeader } from "../../files/index.ts";
 import { addedToken, bpeModel, byteLevel, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
 import type { SpecialTokens } from "../settings.ts";
 import type { TokenizerFiles } from "../tokenizer.ts";
-import { type GgufMetadata, type GgufVocabulary, ggufMerges, ggufVocabulary, type TokenRole, wrongMetadata } from "./gguf-vocabulary.ts";
+import {
+  type GgufMetadata,
+  type GgufVocabulary,
+  ggufMerges,
+  ggufVocabulary,
+  type TokenRole,
+  wrongMetadata,
+} from "./gguf-vocabulary.ts";
 import { sentencePieceTokenizer } from "./sentencepiece.ts";
 
 /**
- * The tokenizer and the chat templates inside a GGUF file, as what a tokenizer.json and a tokenizer_config.json hold: byte-level BPE of any cut that
- * llama.cpp knows, or SentencePiece's as Llama 2. Token kinds, ids and defaults are read as llama.cpp reads them.
+ * The tokenizer and the chat templates inside a GGUF file, as what a tokenizer.json and a tokenizer_config.json hold:
+ * byte-level BPE of any cut that llama.cpp knows, or SentencePiece's as Llama 2. Token kinds, ids and defaults are read
+ * as llama.cpp reads them.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
 export async function readGgufTokenizer(path: string): Promise<TokenizerFiles> {
   const { metadata } = await readGgufHeader(path);
   const vocabulary = ggufVocabulary(path, metadata);
-  const json = vocabulary.model === "llama" ? sentencePieceJson(vocabulary) : bytePairJson(vocabulary, ggufMerges(path, metadata));
+  const json =
+    vocabulary.model === "llama" ? sentencePieceJson(vocabulary) : bytePairJson(vocabulary, ggufMerges(path, metadata));
   const config = { ...namedTokens(vocabulary), ...chatTemplates(metadata) };
   return { file: path, json: { ...json, post_processor: frame(path, vocabulary) }, config, isOriginal: false };
 }
@@ -23,7 +32,8 @@ const TEMPLATE = "tokenizer.chat_template";
 /** The chat templates by name: the usual one, which may be listed as "default", and others. */
 function chatTemplates(metadata: GgufMetadata): Json {
   const named = new Map<string, string>();
-  for (const [key, value] of metadata) if (key.startsWith(`${TEMPLATE}.`) && typeof value === "string") named.set(key.slice(TEMPLATE.length + 1), value);
+  for (const [key, value] of metadata)
+    if (key.startsWith(`${TEMPLATE}.`) && typeof value === "string") named.set(key.slice(TEMPLATE.length + 1), value);
   const usual = metadata.get(TEMPLATE);
   if (typeof usual === "string") named.set("default", usual);
   return named.size > 0 ? { chat_template: Object.fromEntries(named) } : {};
@@ -31,9 +41,13 @@ function chatTemplates(metadata: GgufMetadata): Json {
 
 /** What fills a gap among the ids: a token of no text. */
 export const fillerToken = (id: number): string => `[PAD${id}]`;
-const isFiller = ({ tokens, kinds }: GgufVocabulary, id: number) => kinds[id] === "unused" && tokens[id] === fillerToken(id);
+const isFiller = ({ tokens, kinds }: GgufVocabulary, id: number) =>
+  kinds[id] === "unused" && tokens[id] === fillerToken(id);
 
-/** Control tokens stand for no text, user-defined ones are whole wherever they are in a text and stand for their own text. */
+/**
+ * Control tokens stand for no text, user-defined ones are whole wherever they are in a text and stand for their own
+ * text.
+ */
 function addedTokens({ tokens, kinds }: GgufVocabulary): Json[] {
   return tokens.flatMap((token, id) => {
     const kind = kinds[id];
@@ -103,7 +117,10 @@ export const specialRoles: Readonly<Partial<Record<keyof SpecialTokens, TokenRol
 /** Roles that some files give to the first token, whatever it is. */
 const careless: ReadonlySet<TokenRole | undefined> = new Set(["padding", "seperator", "mask"]);
 
-/** Tokens with a part to play, by the keys of a tokenizer_config.json. A named token is found in texts and left out of them, which ordinary ones must not be. */
+/**
+ * Tokens with a part to play, by the keys of a tokenizer_config.json. A named token is found in texts and left out of
+ * them, which ordinary ones must not be.
+ */
 function namedTokens({ tokens, kinds, roles }: GgufVocabulary): Json {
   return Object.fromEntries(
     Object.entries(specialRoles).flatMap(([name, role]) => {

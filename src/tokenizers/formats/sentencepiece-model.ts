@@ -43,7 +43,12 @@ const trainerFields: Fields = {
   41: ["bosId", "int32"],
   42: ["eosId", "int32"],
 };
-const normalizerFields: Fields = { 2: ["charsMap", "bytes"], 3: ["addDummyPrefix", "bool"], 4: ["removeExtraWhitespaces", "bool"], 5: ["escapes", "bool"] };
+const normalizerFields: Fields = {
+  2: ["charsMap", "bytes"],
+  3: ["addDummyPrefix", "bool"],
+  4: ["removeExtraWhitespaces", "bool"],
+  5: ["escapes", "bool"],
+};
 
 function readMessage(reader: BinaryReader, end: number, readers: Readers): void {
   while (reader.pos < end) {
@@ -59,7 +64,10 @@ function readMessage(reader: BinaryReader, end: number, readers: Readers): void 
 function readInto<T extends object>(target: T, reader: BinaryReader, fields: Fields): T {
   const length = reader.uint32();
   if (reader.pos + length > reader.len) throw new RangeError("a message longer than the file");
-  const readers = Object.entries(fields).map(([field, [key, kind]]) => [field, (r: BinaryReader) => Object.assign(target, { [key]: r[kind]() })]);
+  const readers = Object.entries(fields).map(([field, [key, kind]]) => [
+    field,
+    (r: BinaryReader) => Object.assign(target, { [key]: r[kind]() }),
+  ]);
   readMessage(reader, reader.pos + length, Object.fromEntries(readers));
   return target;
 }
@@ -80,7 +88,13 @@ export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePie
     escapes: true,
   };
   const fail = (expected: string, received: string, cause?: unknown) =>
-    new DataError({ where: path, expected, received, fix: "fetch the file again, or use the model's tokenizer.json", cause });
+    new DataError({
+      where: path,
+      expected,
+      received,
+      fix: "fetch the file again, or use the model's tokenizer.json",
+      cause,
+    });
   const piece = (reader: BinaryReader) => {
     const { type, ...rest } = readInto({ text: "", score: 0, type: 1 }, reader, pieceFields);
     found.pieces.push({ ...rest, type: pieceTypes[type - 1] ?? "unused" });
@@ -100,7 +114,9 @@ export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePie
   const modelType = modelTypes[kind - 1];
   if (modelType !== "unigram" && modelType !== "bpe") throw fail("a model of type unigram or bpe", String(modelType));
   if (!escapes) throw fail("spaces written as ▁", "escape_whitespaces false");
-  if (model.pieces[model.unkId]?.type !== "unknown") throw fail(`an unknown piece at ${model.unkId}`, `${model.pieces.length} pieces without`);
-  if (new Set(model.pieces.map(({ text }) => text)).size !== model.pieces.length) throw fail("pieces that differ", "some twice");
+  if (model.pieces[model.unkId]?.type !== "unknown")
+    throw fail(`an unknown piece at ${model.unkId}`, `${model.pieces.length} pieces without`);
+  if (new Set(model.pieces.map(({ text }) => text)).size !== model.pieces.length)
+    throw fail("pieces that differ", "some twice");
   return { ...model, modelType };
 }

@@ -1,9 +1,19 @@
 /**
- * SentencePiece models as tokenizer.json. Kudo and Richardson 2018, arXiv:1808.06226. The ids are those of SentencePiece itself, which differ in
- * places from those of transformers' own conversions; what a family adds around texts is as transformers has it.
+ * SentencePiece models as tokenizer.json. Kudo and Richardson 2018, arXiv:1808.06226. The ids are those of
+ * SentencePiece itself, which differ in places from those of transformers' own conversions; what a family adds around
+ * texts is as transformers has it.
  */
 import { DataError, nearest } from "../../ir/index.ts";
-import { type AddedToken, addedToken, anyOf, bpeModel, frameProcessor, type Json, splitBy, tokenizerJson } from "../json-parts.ts";
+import {
+  type AddedToken,
+  addedToken,
+  anyOf,
+  bpeModel,
+  frameProcessor,
+  type Json,
+  splitBy,
+  tokenizerJson,
+} from "../json-parts.ts";
 import { parseSentencePiece, type SentencePiece, type SentencePieceModel } from "./sentencepiece-model.ts";
 
 const SPACE = "▁";
@@ -32,7 +42,9 @@ const beginning: FamilyRules = {
     return { single: [...before, "A", ...after], pair: [...before, "A", ...after, ...before, "B", ...after] };
   },
 };
-const bertLike: FamilyRules = { frame: () => ({ single: ["[CLS]", "A", "[SEP]"], pair: ["[CLS]", "A", "[SEP]", "B", "[SEP]"] }) };
+const bertLike: FamilyRules = {
+  frame: () => ({ single: ["[CLS]", "A", "[SEP]"], pair: ["[CLS]", "A", "[SEP]", "B", "[SEP]"] }),
+};
 const DEFAULT_EXTRA_IDS = 100;
 
 /** By tokenizer_class, without "Fast". */
@@ -51,7 +63,8 @@ const families: Readonly<Record<string, FamilyRules>> = {
   DebertaV2Tokenizer: {
     ...bertLike,
     normalizers: ({ do_lower_case: lowers = false }) => (lowers ? [{ type: "Lowercase" }] : []),
-    preTokenizers: ({ split_by_punct: splits = false }) => (splits ? [{ type: "Punctuation", behavior: "Isolated" }] : []),
+    preTokenizers: ({ split_by_punct: splits = false }) =>
+      splits ? [{ type: "Punctuation", behavior: "Isolated" }] : [],
     pieces: ({ pieces }) => [...pieces, ...(pieces.some(({ text }) => text === "[MASK]") ? [] : [control("[MASK]")])],
   },
   T5Tokenizer: {
@@ -95,7 +108,10 @@ function rulesFor(path: string, { tokenizer_class: given }: Json): FamilyRules {
 export type SentencePieceRules = Omit<SentencePieceModel, "unkId" | "bosId" | "eosId">;
 
 /** A tokenizer.json of pieces, without what a family adds around texts. */
-export function sentencePieceTokenizer(model: SentencePieceRules, pieces: readonly SentencePiece[] = model.pieces): Json {
+export function sentencePieceTokenizer(
+  model: SentencePieceRules,
+  pieces: readonly SentencePiece[] = model.pieces,
+): Json {
   return tokenizerJson({
     added_tokens: addedTokens(pieces, model),
     normalizer: normalizerOf(model),
@@ -117,13 +133,27 @@ export function sentencePieceJson(path: string, bytes: Uint8Array, config: Json 
   const ids = new Map(pieces.map(({ text }, id) => [text, id]));
   const { single, pair } = rules.frame(model, config);
   const missing = single.find((part) => part !== "A" && !ids.has(part));
-  if (missing !== undefined) throw new DataError({ where: path, expected: `a piece ${missing}`, received: "none", fix: "check tokenizer_class" });
+  if (missing !== undefined)
+    throw new DataError({
+      where: path,
+      expected: `a piece ${missing}`,
+      received: "none",
+      fix: "check tokenizer_class",
+    });
   const json = sentencePieceTokenizer(model, pieces);
   const [normalizers, cuts] = [rules.normalizers?.(config) ?? [], rules.preTokenizers?.(config) ?? []];
   return {
     ...json,
-    normalizer: { type: "Sequence", normalizers: [...normalizers, ...(json.normalizer as { normalizers: Json[] }).normalizers] },
-    ...(cuts.length > 0 && { pre_tokenizer: { type: "Sequence", pretokenizers: [...cuts, ...(json.pre_tokenizer ? [json.pre_tokenizer] : [])] } }),
+    normalizer: {
+      type: "Sequence",
+      normalizers: [...normalizers, ...(json.normalizer as { normalizers: Json[] }).normalizers],
+    },
+    ...(cuts.length > 0 && {
+      pre_tokenizer: {
+        type: "Sequence",
+        pretokenizers: [...cuts, ...(json.pre_tokenizer ? [json.pre_tokenizer] : [])],
+      },
+    }),
     post_processor: single.length === 1 ? null : frameProcessor(single, pair, (token) => ids.get(token) as number),
   };
 }
@@ -131,7 +161,13 @@ export function sentencePieceJson(path: string, bytes: Uint8Array, config: Json 
 function modelOf(model: SentencePieceRules, pieces: readonly SentencePiece[]): Json {
   const { modelType, byteFallback } = model;
   const unkId = pieces.findIndex(({ type }) => type === "unknown");
-  if (modelType === "unigram") return { type: "Unigram", unk_id: unkId, vocab: pieces.map(({ text, score }) => [text, score]), byte_fallback: byteFallback };
+  if (modelType === "unigram")
+    return {
+      type: "Unigram",
+      unk_id: unkId,
+      vocab: pieces.map(({ text, score }) => [text, score]),
+      byte_fallback: byteFallback,
+    };
   const vocab = new Map(pieces.map(({ text }, id) => [text, id]));
   return bpeModel({
     unk_token: pieces[unkId].text,
@@ -143,7 +179,10 @@ function modelOf(model: SentencePieceRules, pieces: readonly SentencePiece[]): J
   });
 }
 
-/** SentencePiece joins whatever gives the piece with the highest score: all ways to make each piece of two others, in this order. */
+/**
+ * SentencePiece joins whatever gives the piece with the highest score: all ways to make each piece of two others, in
+ * this order.
+ */
 function mergesOf(pieces: readonly SentencePiece[]): [string, string][] {
   const vocab = new Set(pieces.map(({ text }) => text));
   const merges: [string, string][] = [];
@@ -159,30 +198,42 @@ function mergesOf(pieces: readonly SentencePiece[]): [string, string][] {
 }
 
 /**
- * User-defined pieces stand by themselves wherever they are in the text, the longest first. They are added tokens, but for models that write a
- * space in front of a text: that would come after each added token too. There the text is cut at them.
+ * User-defined pieces stand by themselves wherever they are in the text, the longest first. They are added tokens, but
+ * for models that write a space in front of a text: that would come after each added token too. There the text is cut
+ * at them.
  */
 function addedTokens(pieces: readonly SentencePiece[], { addDummyPrefix }: SentencePieceRules): AddedToken[] {
   return pieces.flatMap(({ text, type }, id) => {
     if (type === "unknown" || type === "control") return [addedToken(id, text)];
-    return type === "user-defined" && !addDummyPrefix ? [{ ...addedToken(id, text), special: false, normalized: true }] : [];
+    return type === "user-defined" && !addDummyPrefix
+      ? [{ ...addedToken(id, text), special: false, normalized: true }]
+      : [];
   });
 }
 
-const isCut = ({ pieces, addDummyPrefix }: SentencePieceRules): boolean => addDummyPrefix && pieces.some(({ type }) => type === "user-defined");
+const isCut = ({ pieces, addDummyPrefix }: SentencePieceRules): boolean =>
+  addDummyPrefix && pieces.some(({ type }) => type === "user-defined");
 
 function cutAtUserDefined(model: SentencePieceRules): Json | null {
   if (!isCut(model)) return null;
   return splitBy(anyOf(model.pieces.filter(({ type }) => type === "user-defined").map(({ text }) => text)));
 }
 
-function normalizerOf({ charsMap, removeExtraWhitespaces, addDummyPrefix, treatWhitespaceAsSuffix }: SentencePieceRules): Json {
+function normalizerOf({
+  charsMap,
+  removeExtraWhitespaces,
+  addDummyPrefix,
+  treatWhitespaceAsSuffix,
+}: SentencePieceRules): Json {
   const prefix = treatWhitespaceAsSuffix ? replace({ Regex: "$" }, SPACE) : { type: "Prepend", prepend: SPACE };
   const normalizers = [
-    ...(charsMap.length > 0 ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsMap).toString("base64") }] : []),
+    ...(charsMap.length > 0
+      ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsMap).toString("base64") }]
+      : []),
     ...(removeExtraWhitespaces ? [replace({ Regex: "^ +" }, ""), replace({ Regex: " {2,}" }, " ")] : []),
     replace({ String: " " }, SPACE),
-    ...(removeExtraWhitespaces ? [replace({ Regex: `(?<!${SPACE})${SPACE}+$` }, "")] : []), // those that were written as such too; looked for once in a run
+    // those that were written as such too; looked for once in a run
+    ...(removeExtraWhitespaces ? [replace({ Regex: `(?<!${SPACE})${SPACE}+$` }, "")] : []),
     ...(addDummyPrefix ? [prefix] : []),
   ];
   return { type: "Sequence", normalizers };

@@ -1,10 +1,21 @@
 /** tiktoken's rank files, as tokenizer.json: github.com/openai/tiktoken. */
 import { DataError } from "../../ir/index.ts";
 import { byteCharacters } from "../byte-level.ts";
-import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, splitToBytes, tokenizerJson } from "../json-parts.ts";
+import {
+  addedToken,
+  bpeModel,
+  byteLevel,
+  byteLevelDecoder,
+  type Json,
+  splitToBytes,
+  tokenizerJson,
+} from "../json-parts.ts";
 
 export interface TiktokenOptions {
-  /** How texts are cut into words: a file of ranks does not say it. Or the name of an encoding of OpenAI's. @default Llama 3's, as in transformers */
+  /**
+   * How texts are cut into words: a file of ranks does not say it. Or the name of an encoding of OpenAI's. @default
+   * Llama 3's, as in transformers
+   */
   pattern?: string;
   /** Tokens after the ranks, that stand for no text. @default none */
   specialTokens?: readonly string[];
@@ -17,10 +28,19 @@ export const tiktokenPatterns = {
   llama3: String.raw`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
 } as const;
 
-/** A tokenizer.json from a rank file: lines of a token in base64 and its rank. @throws DataError naming the line that is none */
-export function tiktokenJson(path: string, text: string, { pattern = "llama3", specialTokens = [] }: TiktokenOptions = {}): Json {
+/**
+ * A tokenizer.json from a rank file: lines of a token in base64 and its rank. @throws DataError naming the line that is
+ * none
+ */
+export function tiktokenJson(
+  path: string,
+  text: string,
+  { pattern = "llama3", specialTokens = [] }: TiktokenOptions = {},
+): Json {
   const ranks = ranksOf(path, text);
-  const regex = Object.hasOwn(tiktokenPatterns, pattern) ? tiktokenPatterns[pattern as keyof typeof tiktokenPatterns] : pattern;
+  const regex = Object.hasOwn(tiktokenPatterns, pattern)
+    ? tiktokenPatterns[pattern as keyof typeof tiktokenPatterns]
+    : pattern;
   return tokenizerJson({
     added_tokens: specialTokens.map((token, i) => addedToken(ranks.size + i, token)),
     pre_tokenizer: splitToBytes(regex),
@@ -38,7 +58,12 @@ function ranksOf(path: string, text: string): Map<string, number> {
     const [, base64, rank] = line.match(/^([A-Za-z0-9+/]+={0,2}) (\d{1,8})$/) ?? [];
     if (base64 === undefined) {
       const received = JSON.stringify(line.slice(0, 60));
-      throw new DataError({ where: `${path}, line ${i + 1}`, expected: "a token in base64, a space, its rank", received, fix: "fetch the file again" });
+      throw new DataError({
+        where: `${path}, line ${i + 1}`,
+        expected: "a token in base64, a space, its rank",
+        received,
+        fix: "fetch the file again",
+      });
     }
     ranks.push([Array.from(Buffer.from(base64, "base64"), (byte) => byteCharacters[byte]).join(""), Number(rank)]);
   }

@@ -4,7 +4,8 @@ import { iterate, type Keywords, numeric, str, type Value } from "./values.ts";
 
 type Cost = (meter: Meter, value: Value, args: readonly Value[], keywords: Keywords) => number;
 
-const width = (value: Value | undefined, usual = 0): number => Math.max(0, Number(value === undefined ? usual : (numeric(value) ?? 0)));
+const width = (value: Value | undefined, usual = 0): number =>
+  Math.max(0, Number(value === undefined ? usual : (numeric(value) ?? 0)));
 const text = (meter: Meter, value: Value | undefined): number => (value === undefined ? 0 : meter.size(value));
 /** Comparisons of n items. */
 const sorting = (meter: Meter, value: Value): number => meter.size(value) * Math.log2(2 + meter.length(value));
@@ -13,8 +14,10 @@ const each: Cost = (meter, value, args, keywords) => {
   const perItem = [...args, ...keywords.values()].reduce<number>((sum, arg) => sum + meter.size(arg), 16);
   return meter.length(value) * perItem;
 };
-const padding: Cost = (meter, _, [to, fill = " "], keywords) => width(to ?? keywords.get("width"), 80) * Math.max(1, text(meter, fill));
-const joining = (meter: Meter, items: Value, separator: Value): number => meter.size(items) + meter.length(items) * meter.size(separator);
+const padding: Cost = (meter, _, [to, fill = " "], keywords) =>
+  width(to ?? keywords.get("width"), 80) * Math.max(1, text(meter, fill));
+const joining = (meter: Meter, items: Value, separator: Value): number =>
+  meter.size(items) + meter.length(items) * meter.size(separator);
 const replacing: Cost = (meter, value, [from = "", to = ""]) => {
   const places = meter.length(value) / Math.max(1, meter.length(from)) + 1;
   return meter.length(value) + places * text(meter, to);
@@ -40,7 +43,8 @@ const dumping: Cost = (meter, value, args, keywords) => {
 /** What filters and methods take beyond the length of their value and arguments. */
 const costs: Readonly<Record<string, Cost>> = {
   batch: (meter, value, args, keywords) =>
-    meter.length(value) + ((args[1] ?? keywords.get("fill_with") ?? null) ? width(args[0] ?? keywords.get("linecount"), 1) : 0),
+    meter.length(value) +
+    ((args[1] ?? keywords.get("fill_with") ?? null) ? width(args[0] ?? keywords.get("linecount"), 1) : 0),
   center: padding,
   count: (meter, value, args) => (Array.isArray(value) ? each(meter, value, args, new Map()) : 0),
   dictsort: sorting,
@@ -50,7 +54,9 @@ const costs: Readonly<Record<string, Cost>> = {
   indent: indenting,
   index: (meter, value, args) => (Array.isArray(value) ? each(meter, value, args, new Map()) : 0),
   join: (meter, value, args, keywords) =>
-    typeof value === "string" ? joining(meter, args[0] ?? "", value) : joining(meter, value, args[0] ?? keywords.get("d") ?? ""),
+    typeof value === "string"
+      ? joining(meter, args[0] ?? "", value)
+      : joining(meter, value, args[0] ?? keywords.get("d") ?? ""),
   ljust: padding,
   map: each,
   max: sorting,
@@ -84,7 +90,8 @@ export function countOperator(meter: Meter, operator: string, a: Value, b: Value
     meter.take(typeof b === "string" ? b.length : Math.min(meter.size(b), meter.length(b) * (1 + meter.size(a))));
   } else if (operator === "*") {
     const [x, y] = [numeric(a), numeric(b)];
-    if (x === undefined || y === undefined) meter.take(x === undefined ? meter.length(a) * width(b) : meter.length(b) * width(a));
+    if (x === undefined || y === undefined)
+      meter.take(x === undefined ? meter.length(a) * width(b) : meter.length(b) * width(a));
   } else if (operator === "%" && typeof a === "string") {
     meter.take(formatting(meter, a, [b], new Map()) + meter.size(b));
   } else if (operator === "+") meter.take(meter.length(a) + meter.length(b));

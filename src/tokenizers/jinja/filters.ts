@@ -27,23 +27,37 @@ import {
 type Filter = (value: Value, args: readonly Value[], keywords: Keywords, meter: Meter) => Value;
 
 /** An argument by its place or its name. */
-const argument = <T extends Value>(args: readonly Value[], keywords: Keywords, at: number, name: string, fallback: T): Value | T =>
-  args[at] ?? keywords.get(name) ?? fallback;
+const argument = <T extends Value>(
+  args: readonly Value[],
+  keywords: Keywords,
+  at: number,
+  name: string,
+  fallback: T,
+): Value | T => args[at] ?? keywords.get(name) ?? fallback;
 
 /** What stands at a path such as "function.name" of a value. */
 function attribute(value: Value, path: Value): Value {
   return str(path)
     .split(".")
     .reduce<Value>((found, name) => {
-      if (found instanceof Map) return found.has(name) ? (found.get(name) as Value) : new Undefined(`'dict object' has no attribute '${name}'`);
-      const item = /^\d+$/.test(name) && (Array.isArray(found) || found instanceof Tuple) ? iterate(found)[Number(name)] : undefined;
+      if (found instanceof Map)
+        return found.has(name) ? (found.get(name) as Value) : new Undefined(`'dict object' has no attribute '${name}'`);
+      const item =
+        /^\d+$/.test(name) && (Array.isArray(found) || found instanceof Tuple)
+          ? iterate(found)[Number(name)]
+          : undefined;
       return item ?? new Undefined(`'${typeName(found)} object' has no attribute '${name}'`);
     }, value);
 }
 
 const lowered = (value: Value): Value => (typeof value === "string" ? value.toLowerCase() : value);
 /** What items are sorted or compared by. */
-function keyOf(args: readonly Value[], keywords: Keywords, caseAt: number, attributeAt: number): (item: Value) => Value {
+function keyOf(
+  args: readonly Value[],
+  keywords: Keywords,
+  caseAt: number,
+  attributeAt: number,
+): (item: Value) => Value {
   const isCaseSensitive = isTrue(argument(args, keywords, caseAt, "case_sensitive", false));
   const path = argument(args, keywords, attributeAt, "attribute", null);
   return (item) => {
@@ -100,13 +114,18 @@ const numberIn = (text: string): number => (text.length > LONGEST_NUMBER ? Numbe
 
 const toInt = (value: Value, fallback: Value): Value => {
   const number =
-    numeric(value) ?? (typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(plain(value.trim())) ? numberIn(plain(value.trim())) : undefined);
+    numeric(value) ??
+    (typeof value === "string" && /^[+-]?\d+(\.\d*)?([eE][+-]?\d+)?$/.test(plain(value.trim()))
+      ? numberIn(plain(value.trim()))
+      : undefined);
   return number === undefined || !Number.isFinite(number) ? fallback : Math.trunc(number);
 };
 const toFloat = (value: Value, fallback: Value): Value => {
   const number =
     numeric(value) ??
-    (typeof value === "string" && /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(plain(value.trim())) ? numberIn(plain(value.trim())) : undefined);
+    (typeof value === "string" && /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/.test(plain(value.trim()))
+      ? numberIn(plain(value.trim()))
+      : undefined);
   return number === undefined ? fallback : new Float(number);
 };
 
@@ -114,7 +133,14 @@ const toFloat = (value: Value, fallback: Value): Value => {
 function rounded(value: Value, digits: number, method: string): Value {
   const scaled = (numeric(defined(value)) as number) * 10 ** digits;
   const half = Math.abs(scaled % 1) === 0.5;
-  const whole = method === "ceil" ? Math.ceil(scaled) : method === "floor" ? Math.floor(scaled) : half ? 2 * Math.round(scaled / 2) : Math.round(scaled);
+  const whole =
+    method === "ceil"
+      ? Math.ceil(scaled)
+      : method === "floor"
+        ? Math.floor(scaled)
+        : half
+          ? 2 * Math.round(scaled / 2)
+          : Math.round(scaled);
   return new Float(whole / 10 ** digits);
 }
 
@@ -139,7 +165,13 @@ function grouped(value: Value, args: readonly Value[], keywords: Keywords): Valu
   return groups.map((group) => new Tuple(group));
 }
 
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;" };
+const entities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&#34;",
+  "'": "&#39;",
+};
 const escaped = (text: string) => text.replace(/[&<>"'\ufdd0-\ufdef]/g, (sign) => entities[plain(sign)] ?? sign);
 
 /** A text as a part of an address; letters, digits and -_.~/ stay. */
@@ -155,15 +187,19 @@ const filters: Readonly<Record<string, Filter>> = {
     const items = iterate(value);
     const size = Number(argument(args, keywords, 0, "linecount", 1));
     const fill = argument(args, keywords, 1, "fill_with", null);
-    const rows = Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size));
+    const rows = Array.from({ length: Math.ceil(items.length / size) }, (_, i) =>
+      items.slice(i * size, (i + 1) * size),
+    );
     const last = rows[rows.length - 1];
     if (last && fill !== null) while (last.length < size) last.push(fill);
     return rows;
   },
   capitalize: (value) => capitalized(str(value)),
-  center: (value, args, keywords) => stringMethods.center(str(value), [argument(args, keywords, 0, "width", 80)], keywords),
+  center: (value, args, keywords) =>
+    stringMethods.center(str(value), [argument(args, keywords, 0, "width", 80)], keywords),
   default: (value, args, keywords) => {
-    const isMissing = value instanceof Undefined || (isTrue(argument(args, keywords, 1, "boolean", false)) && !isTrue(value));
+    const isMissing =
+      value instanceof Undefined || (isTrue(argument(args, keywords, 1, "boolean", false)) && !isTrue(value));
     return isMissing ? argument(args, keywords, 0, "default_value", "") : value;
   },
   dictsort: (value, args, keywords) => {
@@ -194,7 +230,8 @@ const filters: Readonly<Record<string, Filter>> = {
   },
   last: (value) => iterate(value)[iterate(value).length - 1] ?? new Undefined("No last item, sequence was empty."),
   length: (value) => {
-    if (numeric(value) !== undefined || value === null) throw new TemplateError(`object of type '${typeName(value)}' has no len()`);
+    if (numeric(value) !== undefined || value === null)
+      throw new TemplateError(`object of type '${typeName(value)}' has no len()`);
     return iterate(value).length;
   },
   list: (value) => [...iterate(value)],
@@ -205,8 +242,14 @@ const filters: Readonly<Record<string, Filter>> = {
   reject: chosen(false, false),
   rejectattr: chosen(false, true),
   replace: (value, [from, to, count]) => replaced(str(value), from, to, count),
-  reverse: (value) => (typeof value === "string" ? Array.from(value).reverse().join("") : [...iterate(value)].reverse()),
-  round: (value, args, keywords) => rounded(value, Number(argument(args, keywords, 0, "precision", 0)), str(argument(args, keywords, 1, "method", "common"))),
+  reverse: (value) =>
+    typeof value === "string" ? Array.from(value).reverse().join("") : [...iterate(value)].reverse(),
+  round: (value, args, keywords) =>
+    rounded(
+      value,
+      Number(argument(args, keywords, 0, "precision", 0)),
+      str(argument(args, keywords, 1, "method", "common")),
+    ),
   safe: (value) => str(value),
   select: chosen(true, false),
   selectattr: chosen(true, true),
@@ -219,7 +262,10 @@ const filters: Readonly<Record<string, Filter>> = {
   sum: (value, args, keywords) => {
     const path = argument(args, keywords, 0, "attribute", null);
     const items = iterate(value).map((item) => (path === null ? item : attribute(item, path)));
-    const total = [argument(args, keywords, 1, "start", 0), ...items].reduce<number>((sum, item) => sum + (numeric(item) as number), 0);
+    const total = [argument(args, keywords, 1, "start", 0), ...items].reduce<number>(
+      (sum, item) => sum + (numeric(item) as number),
+      0,
+    );
     return items.some((item) => item instanceof Float) ? new Float(total) : total;
   },
   title: (value) => titled(str(value)),

@@ -1,7 +1,8 @@
 /**
- * Texts from outside, told apart from a template's own: their signs are written in the noncharacters of Unicode that are there for a program's own use,
- * one for each punctuation mark of ASCII. So places and lengths stay, and whatever a template cuts, joins and replaces keeps telling what it came from.
- * Whatever compares texts, or looks for one in another, looks at them `plain`.
+ * Texts from outside, told apart from a template's own: their signs are written in the noncharacters of Unicode that
+ * are there for a program's own use, one for each punctuation mark of ASCII. So places and lengths stay, and whatever a
+ * template cuts, joins and replaces keeps telling what it came from. Whatever compares texts, or looks for one in
+ * another, looks at them `plain`.
  */
 const SIGNS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 const FIRST = 0xfdd0;

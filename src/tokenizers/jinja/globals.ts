@@ -29,7 +29,8 @@ export class Scope {
 /** true, range, namespace and others. */
 export function globals(now: Date, meter: Meter): Scope {
   const scope = new Scope();
-  const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) => scope.set(name, new Callable(call));
+  const define = (name: string, call: (args: readonly Value[], keywords: Keywords) => Value) =>
+    scope.set(name, new Callable(call));
   for (const [name, value] of [
     ["true", true],
     ["True", true],
@@ -46,7 +47,8 @@ export function globals(now: Date, meter: Meter): Scope {
   define("range", (args) => range(meter, args));
   define("dict", (_, keywords) => new Dict(keywords));
   define("namespace", ([first], keywords) => {
-    const named = first instanceof Map ? [...first].map(([name, value]): [string, Value] => [plain(str(name)), value]) : [];
+    const named =
+      first instanceof Map ? [...first].map(([name, value]): [string, Value] => [plain(str(name)), value]) : [];
     return new Namespace(new Map([...named, ...keywords]));
   });
   define("joiner", ([separator = ", "]) => {

@@ -1,6 +1,21 @@
 /** Parts of values, by their places and names. */
 import { plain } from "./foreign.ts";
-import { Callable, defined, Float, isTrue, iterate, Namespace, numeric, repr, str, TemplateError, Tuple, typeName, Undefined, type Value } from "./values.ts";
+import {
+  Callable,
+  defined,
+  Float,
+  isTrue,
+  iterate,
+  Namespace,
+  numeric,
+  repr,
+  str,
+  TemplateError,
+  Tuple,
+  typeName,
+  Undefined,
+  type Value,
+} from "./values.ts";
 
 /** @throws TemplateError for what is no whole number */
 export function integer(value: Value): number {
@@ -57,7 +72,11 @@ export function getItem(value: Value, key: Value): Value {
 }
 
 const missing = (value: Value, key: Value) =>
-  new Undefined(typeof key === "string" ? `'${typeName(value)} object' has no attribute '${key}'` : `${typeName(value)} object has no element ${repr(key)}`);
+  new Undefined(
+    typeof key === "string"
+      ? `'${typeName(value)} object' has no attribute '${key}'`
+      : `${typeName(value)} object has no element ${repr(key)}`,
+  );
 
 /** value[start:stop:step] */
 export function sliced(value: Value, start: Value, stop: Value, step: Value): Value {
@@ -70,7 +89,8 @@ export function sliced(value: Value, start: Value, stop: Value, step: Value): Va
     const [low, high] = by > 0 ? [0, items.length] : [-1, items.length - 1];
     return Math.min(high, Math.max(low, at < 0 ? at + items.length : at));
   };
-  const [from, to] = by > 0 ? [place(start, 0), place(stop, items.length)] : [place(start, items.length - 1), place(stop, -1)];
+  const [from, to] =
+    by > 0 ? [place(start, 0), place(stop, items.length)] : [place(start, items.length - 1), place(stop, -1)];
   const found: Value[] = [];
   for (let i = from; by > 0 ? i < to : i > to; i += by) found.push(items[i]);
   return typeof value === "string" ? found.join("") : value instanceof Tuple ? new Tuple(found) : found;

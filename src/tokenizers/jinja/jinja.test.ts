@@ -11,7 +11,12 @@ const folder = fileURLToPath(new URL("../../../golden/chat-templates/", import.m
 interface Case {
   template: string;
   conversation: string;
-  options: { tools?: boolean; add_generation_prompt?: boolean; continue_final_message?: boolean; [key: string]: unknown };
+  options: {
+    tools?: boolean;
+    add_generation_prompt?: boolean;
+    continue_final_message?: boolean;
+    [key: string]: unknown;
+  };
   text?: string;
   error?: string;
   kind?: string;
@@ -29,7 +34,12 @@ const sourceOf = (name: string) => readFileSync(`${folder}${name}.jinja`, "utf8"
 
 function rendered({ template, conversation, options }: Case): string {
   const tokenizer = { namedTokens: golden.specialTokens[template], specialTexts: [] } as unknown as Tokenizer;
-  const { tools, add_generation_prompt: addGenerationPrompt = false, continue_final_message: continueFinalMessage = false, ...variables } = options;
+  const {
+    tools,
+    add_generation_prompt: addGenerationPrompt = false,
+    continue_final_message: continueFinalMessage = false,
+    ...variables
+  } = options;
   return chatFormat(sourceOf(template), tokenizer).render(golden.conversations[conversation], {
     ...(tools && { tools: golden.tools }),
     addGenerationPrompt,
@@ -47,7 +57,8 @@ describe.each(templates.map((name) => name.replace(".jinja", "")))("%s", (name) 
     for (const each of cases) {
       const label = `${each.conversation} ${JSON.stringify(each.options)}`;
       // the golden file's 2.0 is 2 once JavaScript has read it
-      if (each.text !== undefined) expect([label, rendered(each)]).toEqual([label, each.text.replace(/(?<=\bb\\?": )2\.0\b/g, "2")]);
+      if (each.text !== undefined)
+        expect([label, rendered(each)]).toEqual([label, each.text.replace(/(?<=\bb\\?": )2\.0\b/g, "2")]);
       else if (each.kind === "TemplateError" || each.kind === "UndefinedError") {
         expect(() => rendered(each), label).toThrow(each.error?.replace(/.*not compatible.*/s, ""));
       } else expect(() => rendered(each), label).toThrow();
@@ -56,7 +67,13 @@ describe.each(templates.map((name) => name.replace(".jinja", "")))("%s", (name) 
 });
 
 describe("parts of the language", () => {
-  const variables = { messages: [], tools: golden.tools, add_generation_prompt: true, bos_token: "<s>", eos_token: "</s>" };
+  const variables = {
+    messages: [],
+    tools: golden.tools,
+    add_generation_prompt: true,
+    bos_token: "<s>",
+    eos_token: "</s>",
+  };
   const messages = [
     { role: "user", content: "Hi" },
     { role: "assistant", content: "Hello! How can I help?" },
@@ -64,17 +81,22 @@ describe("parts of the language", () => {
     { role: "assistant", content: "No." },
     { role: "user", content: "Why?" },
   ];
-  test.each(golden.snippets.map((snippet) => [snippet.template, snippet] as const))("%s", (source, { text, error, kind }) => {
-    const render = () => new Template(source).render({ ...variables, messages }, { now });
-    if (error === undefined) expect(render()).toBe(text);
-    else if (kind === "TemplateError" || kind === "UndefinedError") expect(render).toThrow(error);
-    else expect(render).toThrow(TemplateError);
-  });
+  test.each(golden.snippets.map((snippet) => [snippet.template, snippet] as const))(
+    "%s",
+    (source, { text, error, kind }) => {
+      const render = () => new Template(source).render({ ...variables, messages }, { now });
+      if (error === undefined) expect(render()).toBe(text);
+      else if (kind === "TemplateError" || kind === "UndefinedError") expect(render).toThrow(error);
+      else expect(render).toThrow(TemplateError);
+    },
+  );
 });
 
 test("a template that does not end is stopped", () => {
   expect(() => new Template("{% for i in range(9999999) %}{% endfor %}").render({})).toThrow(/limit templateSteps/);
-  expect(() => new Template("{% for i in range(2000) %}{% for j in range(2000) %}{% endfor %}{% endfor %}").render({})).toThrow(/steps/);
+  expect(() =>
+    new Template("{% for i in range(2000) %}{% for j in range(2000) %}{% endfor %}{% endfor %}").render({}),
+  ).toThrow(/steps/);
   expect(() => new Template("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}").render({})).toThrow(/recursion/);
 });
 
@@ -83,9 +105,18 @@ test.each([
   ["{% if (1 == 1) != (2 == 3) %}a{% endif %}{{ not (1 == 1) in [true] }}", "aFalse"],
   ["{{ 4 is divisibleby 2 and 'a' is not in ['b'] and 5 is not divisibleby(2) }}", "True"],
   ["{{ 'a\tb\u200b' | list }}{{ \"it's\" | list | first }}", "['a', '\\t', 'b', '\\u200b']i"],
-  ["{% for a, b in {'x': 1}.items() %}{{ a ~ b }}{% endfor %}{{ ['a'] * 2 }}{{ 7.0 // 2 }}{{ 2 ** -1 }}", "x1['a', 'a']3.00.5"],
-  ["{{ ' a b  c '.split(none, 1) }}{{ 'a b c'.rsplit(' ', 1) }}{{ 'ab'.center(5, '*') }}", "['a', 'b  c ']['a b', 'c']**ab*"],
-  ["{% set y = 1 %}{% with x = y, y = 2 %}{{ x }}{{ y }}{% with %}{% set y = 3 %}{{ y }}{% endwith %}{{ y }}{% endwith %}{{ y }}", "12321"],
+  [
+    "{% for a, b in {'x': 1}.items() %}{{ a ~ b }}{% endfor %}{{ ['a'] * 2 }}{{ 7.0 // 2 }}{{ 2 ** -1 }}",
+    "x1['a', 'a']3.00.5",
+  ],
+  [
+    "{{ ' a b  c '.split(none, 1) }}{{ 'a b c'.rsplit(' ', 1) }}{{ 'ab'.center(5, '*') }}",
+    "['a', 'b  c ']['a b', 'c']**ab*",
+  ],
+  [
+    "{% set y = 1 %}{% with x = y, y = 2 %}{{ x }}{{ y }}{% with %}{% set y = 3 %}{{ y }}{% endwith %}{{ y }}{% endwith %}{{ y }}",
+    "12321",
+  ],
   [
     "{{ (1,) }}{{ ('a',) + (2,) }}{{ [1, 2,] }}{{ {'a': 1,} }}{{ range(3,) | list }}{{ ((1,), 2) }}{{ 2 in (2,) }}",
     "(1,)('a', 2)[1, 2]{'a': 1}[0, 1, 2]((1,), 2)True",

@@ -22,7 +22,9 @@ export function dumps(value: Value, options: JsonOptions): string {
     const inner = step === null ? "" : depth + step;
     const wrap = (parts: readonly string[], open: string, close: string) => {
       if (parts.length === 0) return open + close;
-      return step === null ? open + parts.join(item) + close : `${open}\n${inner}${parts.join(`${item}\n${inner}`)}\n${depth}${close}`;
+      return step === null
+        ? open + parts.join(item) + close
+        : `${open}\n${inner}${parts.join(`${item}\n${inner}`)}\n${depth}${close}`;
     };
     if (Array.isArray(child) || child instanceof Tuple)
       return wrap(
@@ -39,7 +41,9 @@ export function dumps(value: Value, options: JsonOptions): string {
         "}",
       );
     }
-    throw new TemplateError(`Object of type ${child instanceof Undefined ? "Undefined" : typeName(child)} is not JSON serializable`);
+    throw new TemplateError(
+      `Object of type ${child instanceof Undefined ? "Undefined" : typeName(child)} is not JSON serializable`,
+    );
   };
   return write(value, "");
 }
@@ -48,6 +52,10 @@ const keyText = (key: Value): string => (typeof key === "boolean" ? String(key) 
 
 /** JSON of a string; Python leaves U+007F and lone halves of pairs alone, JavaScript escapes those. */
 function text(value: string, ensureAscii: boolean): string {
-  const json = JSON.stringify(value).replace(/[\ufdd0-\ufdef]/g, (sign) => (/["\\]/.test(plain(sign)) ? `\\${sign}` : sign));
-  return ensureAscii ? json.replace(/[\u007f-\ufdcf\ufdf0-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`) : json;
+  const json = JSON.stringify(value).replace(/[\ufdd0-\ufdef]/g, (sign) =>
+    /["\\]/.test(plain(sign)) ? `\\${sign}` : sign,
+  );
+  return ensureAscii
+    ? json.replace(/[\u007f-\ufdcf\ufdf0-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    : json;
 }

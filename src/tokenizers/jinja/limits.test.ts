@@ -1,4 +1,7 @@
-/** Templates that would not end, or would fill the memory: each stops at a limit, in seconds, as a TemplateError; real ones are far from it. */
+/**
+ * Templates that would not end, or would fill the memory: each stops at a limit, in seconds, as a TemplateError; real
+ * ones are far from it.
+ */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
@@ -8,10 +11,12 @@ import { Template } from "./template.ts";
 import { TemplateError } from "./values.ts";
 
 const long = "x".repeat(2_000_000);
-const doubled = (start: string, step: string, times: number) => `{% set ns = namespace(x=${start}) %}${`{% set ns.x = ${step} %}`.repeat(times)}`;
+const doubled = (start: string, step: string, times: number) =>
+  `{% set ns = namespace(x=${start}) %}${`{% set ns.x = ${step} %}`.repeat(times)}`;
 
 const endless: Record<string, string> = {
-  "a macro that calls itself twice": "{% macro f(n) %}{{ f(n + 1) if n < 60 }}{{ f(n + 1) if n < 60 }}{% endmacro %}{{ f(0) }}",
+  "a macro that calls itself twice":
+    "{% macro f(n) %}{{ f(n + 1) if n < 60 }}{{ f(n + 1) if n < 60 }}{% endmacro %}{{ f(0) }}",
   "a macro that calls itself": "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
   "loops in loops": "{% for i in range(10000) %}{% for j in range(10000) %}{% endfor %}{% endfor %}",
   "ranges in a loop": "{% for i in range(1000) %}{% set x = range(1000000) %}{% endfor %}",
@@ -20,12 +25,14 @@ const endless: Record<string, string> = {
   "joining in a loop": "{% set x = range(30000) | list %}{% for i in x %}{% set y = x | join(',') %}{% endfor %}",
   "searching in a loop": "{% set x = range(50000) | list %}{% for i in x %}{% if -1 in x %}{% endif %}{% endfor %}",
   "searching a text in a loop": "{% for i in range(100000) %}{% if 'y' in long %}{% endif %}{% endfor %}",
-  "mapping in a loop": "{% set x = range(30000) | list %}{% for i in x %}{% set y = x | map('string') | list %}{% endfor %}",
+  "mapping in a loop":
+    "{% set x = range(30000) | list %}{% for i in x %}{% set y = x | map('string') | list %}{% endfor %}",
   "characters of a long text in a loop": "{% for i in range(100000) %}{% set c = long[3] %}{% endfor %}",
   "slices in a loop": "{% for i in range(100000) %}{% set c = long[1:] %}{% endfor %}",
   "steps below 1": "{{ 'abc'[::0.0000001] }}",
   "tests in a loop": "{% for i in range(100000) %}{% if long is lower %}{% endif %}{% endfor %}",
-  "comparisons in a loop": "{% set a = long ~ 'a' %}{% set b = long ~ 'b' %}{% for i in range(100000) %}{% if a < b %}{% endif %}{% endfor %}",
+  "comparisons in a loop":
+    "{% set a = long ~ 'a' %}{% set b = long ~ 'b' %}{% for i in range(100000) %}{% if a < b %}{% endif %}{% endfor %}",
   "different things that print alike":
     "{% set ns = namespace(x=[]) %}{% for i in range(60000) %}{% set ns.x = ns.x + [namespace()] %}{% endfor %}{{ ns.x | unique | length }}",
   "a long text times a number": "{{ 'a' * 500000000 }}",
@@ -84,10 +91,16 @@ test.each(Object.entries(faults))("%s is a TemplateError of four parts", (_, sou
 });
 
 test("what is long but sound is read", () => {
-  expect(new Template(`{% raw %}{{ a }}{%- endraw %}{{ 1 }}${"{% raw %}b{% endraw %}".repeat(2000)}`).render({})).toBe(`{{ a }}1${"b".repeat(2000)}`);
-  expect(new Template("{{ d | int }}{{ d | float }}{{ ' 12 ' | int }}").render({ d: "1".repeat(1_000_000) })).toBe("0inf12");
+  expect(new Template(`{% raw %}{{ a }}{%- endraw %}{{ 1 }}${"{% raw %}b{% endraw %}".repeat(2000)}`).render({})).toBe(
+    `{{ a }}1${"b".repeat(2000)}`,
+  );
+  expect(new Template("{{ d | int }}{{ d | float }}{{ ' 12 ' | int }}").render({ d: "1".repeat(1_000_000) })).toBe(
+    "0inf12",
+  );
   expect(new Template("{{ (long | upper | trim).split('Y') | length }}").render({ long })).toBe("1");
-  expect(new Template("{% for c in [3, 1, 3, 1.0, 'a', 'A', none, none] | unique(true) %}{{ c }},{% endfor %}").render({})).toBe("3,1,a,A,None,");
+  expect(
+    new Template("{% for c in [3, 1, 3, 1.0, 'a', 'A', none, none] | unique(true) %}{{ c }},{% endfor %}").render({}),
+  ).toBe("3,1,a,A,None,");
 });
 
 describe("splits with a limit keep the space at the end that is not cut", () => {
@@ -107,7 +120,13 @@ test("templates of models take less than a hundredth of the steps", () => {
   let most = 0;
   for (const { template, conversation, options, text } of cases) {
     if (text === undefined || options.continue_final_message) continue;
-    const variables = { messages: conversations[conversation], bos_token: "<s>", eos_token: "</s>", ...options, tools: options.tools ? tools : null };
+    const variables = {
+      messages: conversations[conversation],
+      bos_token: "<s>",
+      eos_token: "</s>",
+      ...options,
+      tools: options.tools ? tools : null,
+    };
     try {
       most = Math.max(most, new Template(readFileSync(`${folder}${template}.jinja`, "utf8")).measure(variables).steps);
     } catch (error) {

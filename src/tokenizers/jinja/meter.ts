@@ -1,4 +1,7 @@
-/** What a rendering has used of its limits. A template comes with a model: it must end whatever it says, and fill no memory. */
+/**
+ * What a rendering has used of its limits. A template comes with a model: it must end whatever it says, and fill no
+ * memory.
+ */
 import { limits } from "../../ir/index.ts";
 import { Float, TemplateError, Tuple, type Value } from "./values.ts";
 
@@ -6,8 +9,8 @@ import { Float, TemplateError, Tuple, type Value } from "./values.ts";
 const A_STEP = 16;
 
 /**
- * Counts steps: one for each node that is evaluated, and for each 16 characters or elements that an operation looks at or makes, which are counted
- * before it begins. So steps bound time, and memory too.
+ * Counts steps: one for each node that is evaluated, and for each 16 characters or elements that an operation looks at
+ * or makes, which are counted before it begins. So steps bound time, and memory too.
  */
 export class Meter {
   private used = 0;
@@ -26,7 +29,8 @@ export class Meter {
   /** Counts characters or elements. @throws TemplateError when there are no steps left */
   take(count: number): void {
     if (count > 0) this.used += count / A_STEP;
-    if (!(this.used <= limits.templateSteps)) throw new TemplateError(`more than ${limits.templateSteps} steps (limit templateSteps)`);
+    if (!(this.used <= limits.templateSteps))
+      throw new TemplateError(`more than ${limits.templateSteps} steps (limit templateSteps)`);
   }
 
   /** Goes one level deeper. @throws TemplateError when that is too deep */
@@ -39,7 +43,8 @@ export class Meter {
     }
   }
   enter(): void {
-    if (++this.depth > limits.templateDepth) throw new TemplateError(`maximum recursion depth exceeded (limit templateDepth)`);
+    if (++this.depth > limits.templateDepth)
+      throw new TemplateError(`maximum recursion depth exceeded (limit templateDepth)`);
   }
   leave(): void {
     this.depth--;
@@ -52,8 +57,8 @@ export class Meter {
   }
 
   /**
-   * Characters of a value and of all within, as often as they are there: what printing or comparing it looks at. Values do not change once they are
-   * made, so that each is counted once.
+   * Characters of a value and of all within, as often as they are there: what printing or comparing it looks at. Values
+   * do not change once they are made, so that each is counted once.
    */
   size(value: Value): number {
     if (typeof value === "string") return value.length;
@@ -67,7 +72,13 @@ export class Meter {
   }
 
   private sizeWithin(value: Value): number {
-    const parts: Iterable<Value> = Array.isArray(value) ? value : value instanceof Tuple ? value.items : value instanceof Map ? [...value].flat() : [];
+    const parts: Iterable<Value> = Array.isArray(value)
+      ? value
+      : value instanceof Tuple
+        ? value.items
+        : value instanceof Map
+          ? [...value].flat()
+          : [];
     let size = 1;
     for (const part of parts) size += 1 + this.size(part);
     this.take(this.length(value));

@@ -1,7 +1,19 @@
 /** Python's operators. */
 import { percent } from "./strings.ts";
 import { contains } from "./tests.ts";
-import { compare, defined, Float, isEqual, iterate, numeric, str, TemplateError, Tuple, typeName, type Value } from "./values.ts";
+import {
+  compare,
+  defined,
+  Float,
+  isEqual,
+  iterate,
+  numeric,
+  str,
+  TemplateError,
+  Tuple,
+  typeName,
+  type Value,
+} from "./values.ts";
 
 const isList = (value: Value): value is Value[] | Tuple => Array.isArray(value) || value instanceof Tuple;
 
@@ -44,7 +56,8 @@ function calculate(operator: string, a: Value, b: Value): Value {
   if (operator === "*") {
     const [repeated, times] = x === undefined ? [a, y] : [b, x];
     if (typeof repeated === "string" && times !== undefined) return repeated.repeat(Math.max(0, times));
-    if (Array.isArray(repeated) && times !== undefined) return Array.from({ length: Math.max(0, times) }, () => repeated).flat(1);
+    if (Array.isArray(repeated) && times !== undefined)
+      return Array.from({ length: Math.max(0, times) }, () => repeated).flat(1);
   }
   if (operator === "%" && typeof a === "string") return percent(a, b instanceof Tuple ? b.items : [b]);
   throw unsupported(operator, a, b);
@@ -56,7 +69,8 @@ function sum(a: Value, b: Value): Value {
     throw new TemplateError(`can only concatenate str (not "${typeName(b)}") to str`);
   }
   if (isList(a)) {
-    if (isList(b) && Array.isArray(a) === Array.isArray(b)) return Array.isArray(a) ? [...a, ...iterate(b)] : new Tuple([...a.items, ...iterate(b)]);
+    if (isList(b) && Array.isArray(a) === Array.isArray(b))
+      return Array.isArray(a) ? [...a, ...iterate(b)] : new Tuple([...a.items, ...iterate(b)]);
     throw new TemplateError(`can only concatenate ${typeName(a)} (not "${typeName(b)}") to ${typeName(a)}`);
   }
   throw unsupported("+", a, b);

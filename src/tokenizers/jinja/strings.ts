@@ -10,7 +10,8 @@ const isSpace = (character: string) => SPACE.test(character);
 
 /** strip(characters): what of a text's ends goes; without characters white space. */
 export function strip(text: string, characters: Value | undefined, sides: "both" | "left" | "right" = "both"): string {
-  const given = characters === undefined || characters === null ? undefined : new Set(Array.from(plain(str(characters))));
+  const given =
+    characters === undefined || characters === null ? undefined : new Set(Array.from(plain(str(characters))));
   const goes = (character: string) => (given ? given.has(plain(character)) : isSpace(character));
   const all = Array.from(text);
   let [start, end] = [0, all.length];
@@ -21,7 +22,9 @@ export function strip(text: string, characters: Value | undefined, sides: "both"
 
 /** Python's title(): every letter after what is no letter. */
 export const titled = (text: string): string =>
-  text.toLowerCase().replace(/(^|[^\p{L}])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase());
+  text
+    .toLowerCase()
+    .replace(/(^|[^\p{L}])(\p{L})/gu, (_, before: string, letter: string) => before + letter.toUpperCase());
 export function capitalized(text: string): string {
   const [first = "", ...rest] = Array.from(text);
   return first.toUpperCase() + rest.join("").toLowerCase();
@@ -34,7 +37,9 @@ function splitOnSpace(text: string, limit: number, fromRight: boolean): string[]
   // what is not cut keeps the space at its outer end
   const at = fromRight ? words.length - limit - 1 : limit;
   const { 0: word, index } = matches[at];
-  return fromRight ? [text.slice(0, index + word.length), ...words.slice(at + 1)] : [...words.slice(0, at), text.slice(index)];
+  return fromRight
+    ? [text.slice(0, index + word.length), ...words.slice(at + 1)]
+    : [...words.slice(0, at), text.slice(index)];
 }
 
 function split(text: string, args: readonly Value[], keywords: Keywords, fromRight: boolean): Value {
@@ -43,7 +48,12 @@ function split(text: string, args: readonly Value[], keywords: Keywords, fromRig
   if (by === null) return splitOnSpace(text, limit, fromRight);
   if (by === "") throw new TemplateError("empty separator");
   const places = placesOf(str(by), text);
-  const cuts = limit < 0 || limit >= places.length ? places : fromRight ? places.slice(places.length - limit) : places.slice(0, limit);
+  const cuts =
+    limit < 0 || limit >= places.length
+      ? places
+      : fromRight
+        ? places.slice(places.length - limit)
+        : places.slice(0, limit);
   return cutAt(text, cuts, str(by).length);
 }
 
@@ -66,10 +76,12 @@ function find(text: string, part: Value, isLast = false): number {
   return at < 0 ? -1 : Array.from(text.slice(0, at)).length;
 }
 
-const affix = (args: readonly Value[]): string[] => (args[0] instanceof Tuple ? iterate(args[0]) : [args[0]]).map((part) => plain(str(part)));
+const affix = (args: readonly Value[]): string[] =>
+  (args[0] instanceof Tuple ? iterate(args[0]) : [args[0]]).map((part) => plain(str(part)));
 const padded = (text: string, [width, fill = " "]: readonly Value[], side: "left" | "right" | "both"): string => {
   const missing = Math.max(0, Number(width) - Array.from(text).length);
-  const left = side === "left" ? missing : side === "right" ? 0 : Math.floor(missing / 2) + (missing & Number(width) & 1);
+  const left =
+    side === "left" ? missing : side === "right" ? 0 : Math.floor(missing / 2) + (missing & Number(width) & 1);
   return str(fill).repeat(left) + text + str(fill).repeat(missing - left);
 };
 
@@ -79,7 +91,8 @@ function formatted(text: string, args: readonly Value[], keywords: Keywords): st
   return text.replace(/\{\{|\}\}|\{(\w*)\}/g, (field, name: string | undefined) => {
     if (name === undefined) return field[0];
     const value = name === "" ? args[next++] : /^\d+$/.test(name) ? args[Number(name)] : keywords.get(name);
-    if (value === undefined) throw new TemplateError(`Replacement index ${name || next - 1} out of range for positional args tuple`);
+    if (value === undefined)
+      throw new TemplateError(`Replacement index ${name || next - 1} out of range for positional args tuple`);
     return str(value);
   });
 }
@@ -132,7 +145,8 @@ export const stringMethods: Readonly<Record<string, Method<string>>> = {
   rjust: (text, args) => padded(text, args, "left"),
   zfill: (text, [width]) => padded(text, [width, "0"], "left"),
   removeprefix: (text, [part]) => (plain(text).startsWith(plain(str(part))) ? text.slice(str(part).length) : text),
-  removesuffix: (text, [part]) => (str(part) !== "" && plain(text).endsWith(plain(str(part))) ? text.slice(0, -str(part).length) : text),
+  removesuffix: (text, [part]) =>
+    str(part) !== "" && plain(text).endsWith(plain(str(part))) ? text.slice(0, -str(part).length) : text,
   partition: (text, [by]) => {
     const at = plain(text).indexOf(plain(str(by)));
     const end = at + str(by).length;
@@ -161,11 +175,19 @@ export const listMethods: Readonly<Record<string, Method<readonly Value[]>>> = {
 /** "%s has %d" % values */
 export function percent(text: string, values: readonly Value[]): string {
   let next = 0;
-  return text.replace(/%(-?)(0?)(\d*)(?:\.(\d+))?([sdrf%])/g, (_, left: string, zero: string, width: string, digits: string | undefined, kind: string) => {
-    if (kind === "%") return "%";
-    if (next >= values.length) throw new TemplateError("not enough arguments for format string");
-    const value = values[next++];
-    const plain = kind === "d" ? String(Math.trunc(Number(str(value)))) : kind === "f" ? Number(str(value)).toFixed(Number(digits ?? 6)) : str(value);
-    return left ? plain.padEnd(Number(width)) : plain.padStart(Number(width), zero ? "0" : " ");
-  });
+  return text.replace(
+    /%(-?)(0?)(\d*)(?:\.(\d+))?([sdrf%])/g,
+    (_, left: string, zero: string, width: string, digits: string | undefined, kind: string) => {
+      if (kind === "%") return "%";
+      if (next >= values.length) throw new TemplateError("not enough arguments for format string");
+      const value = values[next++];
+      const plain =
+        kind === "d"
+          ? String(Math.trunc(Number(str(value))))
+          : kind === "f"
+            ? Number(str(value)).toFixed(Number(digits ?? 6))
+            : str(value);
+      return left ? plain.padEnd(Number(width)) : plain.padStart(Number(width), zero ? "0" : " ");
+    },
+  );
 }

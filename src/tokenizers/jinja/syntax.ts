@@ -56,23 +56,34 @@ export function parseTemplate(source: string): Node {
   checkSource(source);
   try {
     const tokens = tokenize(withRaw(source), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
-    return parse(testsAsFilters(markGroups(withBlocks(withCommas(withExponents(tokens))))).map(asToken) as never) as unknown as Node;
+    return parse(
+      testsAsFilters(markGroups(withBlocks(withCommas(withExponents(tokens))))).map(asToken) as never,
+    ) as unknown as Node;
   } catch (cause) {
     throw new TemplateError(`template syntax: ${(cause as Error).message}`, cause);
   }
 }
 
-/** @throws TemplateError for a text that is too long, or has too much white space without a break, to be read in linear time */
+/**
+ * @throws TemplateError for a text that is too long, or has too much white space without a break, to be read in linear
+ * time
+ */
 function checkSource(source: string): void {
   if (source.length > limits.templateCharacters)
-    throw new TemplateError(`template syntax: more than ${limits.templateCharacters} characters (limit templateCharacters)`);
+    throw new TemplateError(
+      `template syntax: more than ${limits.templateCharacters} characters (limit templateCharacters)`,
+    );
   let run = 0;
   for (let at = 0; at < source.length; at++) {
     run = isSpace(source.charCodeAt(at)) ? run + 1 : 0;
-    if (run > limits.templateSpaces) throw new TemplateError(`template syntax: more than ${limits.templateSpaces} spaces in a row (limit templateSpaces)`);
+    if (run > limits.templateSpaces)
+      throw new TemplateError(
+        `template syntax: more than ${limits.templateSpaces} spaces in a row (limit templateSpaces)`,
+      );
   }
 }
-const isSpace = (code: number): boolean => code === 0x20 || (code >= 9 && code <= 13) || (code > 0x7f && /\s/.test(String.fromCharCode(code)));
+const isSpace = (code: number): boolean =>
+  code === 0x20 || (code >= 9 && code <= 13) || (code > 0x7f && /\s/.test(String.fromCharCode(code)));
 
 /** What {% raw %} encloses, as a string that is printed. */
 function withRaw(source: string): string {
@@ -102,7 +113,11 @@ function testsAsFilters(tokens: readonly Token[]): Token[] {
     const isNot = tokens[at + 1]?.value === "not" && tokens[at + 1].type === "Identifier";
     const nameAt = at + (isNot ? 2 : 1);
     const [name, next] = [tokens[nameAt], tokens[nameAt + 1]];
-    const isTest = tokens[at].type === "Identifier" && tokens[at].value === "is" && name?.type === "Identifier" && next !== undefined;
+    const isTest =
+      tokens[at].type === "Identifier" &&
+      tokens[at].value === "is" &&
+      name?.type === "Identifier" &&
+      next !== undefined;
     const hasArguments = isTest && (next.type in opens || literals.includes(next.type));
     if (!hasArguments) {
       out.push(tokens[at]);
@@ -112,7 +127,10 @@ function testsAsFilters(tokens: readonly Token[]): Token[] {
     at = nameAt;
     if (next.type === "OpenParen") continue; // its arguments follow as they are
     const end = endOf(tokens, nameAt + 1);
-    out.push({ type: "OpenParen", value: "(" }, ...tokens.slice(nameAt + 1, end + 1), { type: "CloseParen", value: ")" });
+    out.push({ type: "OpenParen", value: "(" }, ...tokens.slice(nameAt + 1, end + 1), {
+      type: "CloseParen",
+      value: ")",
+    });
     at = end;
   }
   return out;
@@ -123,12 +141,15 @@ const pipe = (name: string): Token[] => [
   { type: "Identifier", value: name },
 ];
 const isComparing = (token: Token | undefined) =>
-  token?.type === "ComparisonBinaryOperator" || (token?.type === "Identifier" && (token.value === "in" || token.value === "not"));
+  token?.type === "ComparisonBinaryOperator" ||
+  (token?.type === "Identifier" && (token.value === "in" || token.value === "not"));
 const keywords = ["if", "elif", "else", "and", "or", "not", "in", "is"];
 
 /** Whether a parenthesis behind a token begins arguments. */
 const isCallAfter = (before: Token | undefined): boolean =>
-  before?.type === "CloseParen" || before?.type === "CloseSquareBracket" || (before?.type === "Identifier" && !keywords.includes(before.value));
+  before?.type === "CloseParen" ||
+  before?.type === "CloseSquareBracket" ||
+  (before?.type === "Identifier" && !keywords.includes(before.value));
 
 /** Marks "(a == b) != c": the tree does not show parentheses, and without them it is a chain, a == b and b != c. */
 function markGroups(tokens: readonly Token[]): Token[] {
@@ -147,8 +168,10 @@ function withExponents(tokens: readonly Token[]): Token[] {
   const out: Token[] = [];
   for (let at = 0; at < tokens.length; at++) {
     const [number, exponent, sign, digits] = tokens.slice(at, at + 4);
-    const match = number.type === "NumericLiteral" && exponent?.type === "Identifier" ? exponent.value.match(/^[eE](\d*)$/) : null;
-    const isSigned = match?.[1] === "" && (sign?.value === "-" || sign?.value === "+") && digits?.type === "NumericLiteral";
+    const match =
+      number.type === "NumericLiteral" && exponent?.type === "Identifier" ? exponent.value.match(/^[eE](\d*)$/) : null;
+    const isSigned =
+      match?.[1] === "" && (sign?.value === "-" || sign?.value === "+") && digits?.type === "NumericLiteral";
     if (!match || (match[1] === "" && !isSigned)) {
       out.push(number);
       continue;
@@ -189,7 +212,8 @@ function withCommas(tokens: readonly Token[]): Token[] {
     const group = groups.at(-1);
     if (token.type === "Comma" && group) group.commas++;
     if (/^Close(Paren|SquareBracket|CurlyBracket)$/.test(token.type)) groups.pop();
-    const isLast = token.type === "Comma" && /^Close(Paren|SquareBracket|CurlyBracket)$/.test(tokens[at + 1]?.type ?? "");
+    const isLast =
+      token.type === "Comma" && /^Close(Paren|SquareBracket|CurlyBracket)$/.test(tokens[at + 1]?.type ?? "");
     if (!isLast) return [token];
     return group && !group.isCall && group.commas === 1 ? [token, { type: "StringLiteral", value: TUPLE_END }] : [];
   });

@@ -1,5 +1,6 @@
 /**
- * Chat templates, evaluated as Python's Jinja does in transformers: values print, compare and fail as in Python. The syntax is read by
+ * Chat templates, evaluated as Python's Jinja does in transformers: values print, compare and fail as in Python. The
+ * syntax is read by
  * @huggingface/jinja.
  */
 import { KindlingError } from "../../ir/index.ts";
@@ -11,7 +12,18 @@ import { getItem, loopState, sliced, unary } from "./items.ts";
 import { Meter } from "./meter.ts";
 import { binary } from "./operators.ts";
 import { dictMethods, listMethods, stringMethods } from "./strings.ts";
-import { type Call, GROUP, type Identifier, NOT_TEST, type Node, type Parameter, parseTemplate, TEST, TUPLE_END, WITH } from "./syntax.ts";
+import {
+  type Call,
+  GROUP,
+  type Identifier,
+  NOT_TEST,
+  type Node,
+  type Parameter,
+  parseTemplate,
+  TEST,
+  TUPLE_END,
+  WITH,
+} from "./syntax.ts";
 import { runTest } from "./tests.ts";
 import {
   Callable,
@@ -57,7 +69,10 @@ export class Template {
   }
 
   /** The text, and how many steps it took. @throws as `render` */
-  measure(variables: Readonly<Record<string, unknown>>, { now = new Date() }: TemplateOptions = {}): { text: string; steps: number } {
+  measure(
+    variables: Readonly<Record<string, unknown>>,
+    { now = new Date() }: TemplateOptions = {},
+  ): { text: string; steps: number } {
     const meter = new Meter();
     try {
       const scope = new Scope(globals(now, meter));
@@ -73,7 +88,8 @@ export class Template {
 /** What JavaScript refuses, where Python would too. */
 function asTemplateError(cause: unknown): unknown {
   if (cause instanceof KindlingError) return cause;
-  if (cause instanceof Break || cause instanceof Continue) return new TemplateError(`'${cause instanceof Break ? "break" : "continue"}' outside loop`, cause);
+  if (cause instanceof Break || cause instanceof Continue)
+    return new TemplateError(`'${cause instanceof Break ? "break" : "continue"}' outside loop`, cause);
   return new TemplateError((cause as Error).message, cause);
 }
 
@@ -114,7 +130,11 @@ class Renderer {
       case "Continue":
         throw new Continue();
       case "Set":
-        this.assign(node.assignee, node.value ? this.value(node.value, scope) : this.block(node.body, new Scope(scope)), scope);
+        this.assign(
+          node.assignee,
+          node.value ? this.value(node.value, scope) : this.block(node.body, new Scope(scope)),
+          scope,
+        );
         return "";
       case "Macro":
         scope.set(node.name.value, this.macro(node.args, node.body, scope));
@@ -127,7 +147,10 @@ class Renderer {
           return this.block(node.body, own);
         }
         const caller = this.macro(node.callerArgs ?? [], node.body, scope);
-        return printed(this.meter, call(this.value(node.call.callee, scope), args, new Map([...keywords, ["caller", caller]])));
+        return printed(
+          this.meter,
+          call(this.value(node.call.callee, scope), args, new Map([...keywords, ["caller", caller]])),
+        );
       }
       case "FilterStatement":
         return printed(this.meter, this.filter(node.filter, this.block(node.body, new Scope(scope)), scope));
@@ -173,7 +196,8 @@ class Renderer {
     if (target.type === "Identifier") scope.set(target.value, value);
     else if (target.type === "TupleLiteral") {
       const items = itemsOf(this.meter, value);
-      if (items.length !== target.value.length) throw new TemplateError(`${items.length < target.value.length ? "not enough" : "too many"} values to unpack`);
+      if (items.length !== target.value.length)
+        throw new TemplateError(`${items.length < target.value.length ? "not enough" : "too many"} values to unpack`);
       for (const [i, part] of target.value.entries()) this.assign(part, items[i], scope);
     } else if (target.type === "MemberExpression" && target.property.type === "Identifier") {
       const holder = this.value(target.object, scope);
@@ -189,7 +213,10 @@ class Renderer {
       for (const [i, parameter] of parameters.entries()) {
         const name = parameter.type === "Identifier" ? parameter.value : parameter.key.value;
         const given = args[i] ?? left.get(name);
-        const usual = parameter.type === "Identifier" ? new Undefined(`parameter '${name}' was not provided`) : this.value(parameter.value, own);
+        const usual =
+          parameter.type === "Identifier"
+            ? new Undefined(`parameter '${name}' was not provided`)
+            : this.value(parameter.value, own);
         own.set(name, given ?? usual);
         left.delete(name);
       }
@@ -220,10 +247,18 @@ class Renderer {
         return this.meter.made(node.value.map((part) => this.value(part, scope)));
       case "TupleLiteral":
         return this.meter.made(
-          new Tuple(node.value.filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END).map((part) => this.value(part, scope))),
+          new Tuple(
+            node.value
+              .filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END)
+              .map((part) => this.value(part, scope)),
+          ),
         );
       case "ObjectLiteral":
-        return this.meter.made(new Dict([...node.value].map(([key, part]): [Value, Value] => [this.value(key, scope), this.value(part, scope)])));
+        return this.meter.made(
+          new Dict(
+            [...node.value].map(([key, part]): [Value, Value] => [this.value(key, scope), this.value(part, scope)]),
+          ),
+        );
       case "UnaryExpression":
         return unary(node.operator.value, this.value(node.argument, scope));
       case "BinaryExpression":
@@ -249,14 +284,20 @@ class Renderer {
     }
   }
 
-  private binary({ operator: { value: operator }, left, right }: Node & { type: "BinaryExpression" }, scope: Scope): Value {
+  private binary(
+    { operator: { value: operator }, left, right }: Node & { type: "BinaryExpression" },
+    scope: Scope,
+  ): Value {
     if (operator === "and" || operator === "or") {
       const first = this.value(left, scope);
       return isTrue(first) === (operator === "and") ? this.value(right, scope) : first;
     }
     // a < b < c is a < b and b < c
     if (isComparison(operator) && left.type === "BinaryExpression" && isComparison(left.operator.value)) {
-      return isTrue(this.binary(left, scope)) && this.operate(operator, this.value(left.right, scope), this.value(right, scope));
+      return (
+        isTrue(this.binary(left, scope)) &&
+        this.operate(operator, this.value(left.right, scope), this.value(right, scope))
+      );
     }
     return this.operate(operator, this.value(left, scope), this.value(right, scope));
   }
@@ -267,7 +308,12 @@ class Renderer {
   }
 
   private test(name: string, value: Value, args: readonly Value[]): boolean {
-    this.meter.take(args.reduce<number>((sum, arg) => sum + Math.max(this.meter.length(arg), Math.min(this.meter.size(arg), this.meter.size(value))), 0));
+    this.meter.take(
+      args.reduce<number>(
+        (sum, arg) => sum + Math.max(this.meter.length(arg), Math.min(this.meter.size(arg), this.meter.size(value))),
+        0,
+      ),
+    );
     if (typeof value === "string") this.meter.take(value.length);
     return runTest(name, value, args);
   }
@@ -286,10 +332,12 @@ class Renderer {
     const keywords = new Map<string, Value>();
     for (const node of nodes) {
       if (node.type === "KeywordArgumentExpression") keywords.set(node.key.value, this.value(node.value, scope));
-      else if (node.type === "SpreadExpression") for (const item of itemsOf(this.meter, this.value(node.argument, scope))) args.push(item);
+      else if (node.type === "SpreadExpression")
+        for (const item of itemsOf(this.meter, this.value(node.argument, scope))) args.push(item);
       else if (node.type === "KeywordSpreadExpression") {
         const dict = this.value(node.argument, scope);
-        if (!(dict instanceof Map)) throw new TemplateError(`argument after ** must be a mapping, not ${typeName(dict)}`);
+        if (!(dict instanceof Map))
+          throw new TemplateError(`argument after ** must be a mapping, not ${typeName(dict)}`);
         for (const [name, value] of dict) keywords.set(plain(str(name)), value);
       } else args.push(this.value(node, scope));
     }
@@ -298,9 +346,12 @@ class Renderer {
 
   private member({ object, property, computed }: Node & { type: "MemberExpression" }, scope: Scope): Value {
     const holder = defined(this.value(object, scope));
-    if (!computed) return this.attribute(holder, property.type === "Identifier" ? property.value : str(this.value(property, scope)));
+    if (!computed)
+      return this.attribute(holder, property.type === "Identifier" ? property.value : str(this.value(property, scope)));
     if (property.type === "SliceExpression") {
-      const [start, stop, step] = [property.start, property.stop, property.step].map((part) => (part ? this.value(part, scope) : null));
+      const [start, stop, step] = [property.start, property.stop, property.step].map((part) =>
+        part ? this.value(part, scope) : null,
+      );
       this.meter.take(this.meter.length(holder));
       return this.meter.made(sliced(holder, start, stop, step));
     }
@@ -310,7 +361,14 @@ class Renderer {
 
   /** value.name: methods before keys, as Python's attributes come before items. */
   private attribute(value: Value, name: string): Value {
-    const methods = typeof value === "string" ? stringMethods : value instanceof Map ? dictMethods : Array.isArray(value) ? listMethods : undefined;
+    const methods =
+      typeof value === "string"
+        ? stringMethods
+        : value instanceof Map
+          ? dictMethods
+          : Array.isArray(value)
+            ? listMethods
+            : undefined;
     if (!methods || !Object.hasOwn(methods, name)) return getItem(value, name);
     return new Callable((args, keywords) => {
       countCost(this.meter, name, value, args, keywords);

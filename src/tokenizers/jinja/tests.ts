@@ -1,18 +1,36 @@
 /** What may stand after "is". */
 import { plain } from "./foreign.ts";
 import { isLower, isUpper } from "./strings.ts";
-import { Callable, compare, Float, isEqual, iterate, numeric, str, TemplateError, Tuple, Undefined, type Value } from "./values.ts";
+import {
+  Callable,
+  compare,
+  Float,
+  isEqual,
+  iterate,
+  numeric,
+  str,
+  TemplateError,
+  Tuple,
+  Undefined,
+  type Value,
+} from "./values.ts";
 
 type Test = (value: Value, args: readonly Value[]) => boolean;
 
-const isSequence = (value: Value) => typeof value === "string" || Array.isArray(value) || value instanceof Tuple || value instanceof Map;
+const isSequence = (value: Value) =>
+  typeof value === "string" || Array.isArray(value) || value instanceof Tuple || value instanceof Map;
 const isIn: Test = (value, [holder]) => contains(holder, value);
 const isSame: Test = (value, [other]) => isEqual(value, other);
 const order =
   (isFine: (order: number) => boolean): Test =>
   (value, [other]) =>
     isFine(compare(value, other));
-const [greater, atLeast, less, atMost] = [order((n) => n > 0), order((n) => n >= 0), order((n) => n < 0), order((n) => n <= 0)];
+const [greater, atLeast, less, atMost] = [
+  order((n) => n > 0),
+  order((n) => n >= 0),
+  order((n) => n < 0),
+  order((n) => n <= 0),
+];
 
 const tests: Readonly<Record<string, Test>> = {
   boolean: (value) => typeof value === "boolean",

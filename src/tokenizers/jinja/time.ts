@@ -1,8 +1,23 @@
 const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const months = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const months = [
+  "January",
+  "February",
+  "March",
+  "April",
+  "May",
+  "June",
+  "July",
+  "August",
+  "September",
+  "October",
+  "November",
+  "December",
+];
 const two = (value: number, fill = "0") => String(value).padStart(2, fill);
 const dayOfYear = (date: Date) =>
-  Math.round((Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - Date.UTC(date.getFullYear(), 0, 1)) / 86_400_000) + 1;
+  Math.round(
+    (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - Date.UTC(date.getFullYear(), 0, 1)) / 86_400_000,
+  ) + 1;
 
 const codes: Readonly<Record<string, (date: Date) => string>> = {
   a: (date) => days[date.getDay()].slice(0, 3),
@@ -32,7 +47,10 @@ const codes: Readonly<Record<string, (date: Date) => string>> = {
   "%": () => "%",
 };
 
-/** Local time by the codes of strftime, in English; "-" after the percent sign leaves zeros and spaces in front out. Other codes stay. */
+/**
+ * Local time by the codes of strftime, in English; "-" after the percent sign leaves zeros and spaces in front out.
+ * Other codes stay.
+ */
 export const strftime = (date: Date, format: string): string =>
   format.replace(/%(-?)(.)/gs, (whole, bare: string, code: string) => {
     const text = codes[code]?.(date);

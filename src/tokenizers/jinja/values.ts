@@ -9,7 +9,13 @@ export class TemplateError extends KindlingError {
 
   constructor(message: string, cause?: unknown) {
     const text = plain(message);
-    super({ where: "chat template", expected: "a conversation that it can render", received: text, fix: "change the messages, or the template", cause });
+    super({
+      where: "chat template",
+      expected: "a conversation that it can render",
+      received: text,
+      fix: "change the messages, or the template",
+      cause,
+    });
     this.text = text;
   }
 }
@@ -50,7 +56,18 @@ export class Callable {
 }
 
 /** Whole numbers are numbers, dicts are maps, lists arrays. */
-export type Value = string | number | boolean | null | Float | Tuple | Undefined | Namespace | Callable | Value[] | Dict;
+export type Value =
+  | string
+  | number
+  | boolean
+  | null
+  | Float
+  | Tuple
+  | Undefined
+  | Namespace
+  | Callable
+  | Value[]
+  | Dict;
 
 /** A dict. Texts are the same key whoever wrote them. */
 export class Dict extends Map<Value, Value> {
@@ -88,7 +105,8 @@ export function fromJs(value: unknown): Value {
   if (value === undefined || value === null) return null;
   if (typeof value === "bigint") return Number(value);
   if (Array.isArray(value)) return value.map(fromJs);
-  if (value instanceof Map) return new Dict([...value].map(([key, child]): [Value, Value] => [fromJs(key), fromJs(child)]));
+  if (value instanceof Map)
+    return new Dict([...value].map(([key, child]): [Value, Value] => [fromJs(key), fromJs(child)]));
   if (typeof value === "object")
     return new Dict(
       Object.entries(value)
@@ -151,7 +169,8 @@ export function isEqual(a: Value, b: Value): boolean {
   if (a instanceof Undefined && b instanceof Undefined) return true;
   if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((item, i) => isEqual(item, b[i]));
   if (a instanceof Tuple && b instanceof Tuple) return isEqual([...a.items], [...b.items]);
-  if (a instanceof Map && b instanceof Map) return a.size === b.size && [...a].every(([key, value]) => b.has(key) && isEqual(value, b.get(key) as Value));
+  if (a instanceof Map && b instanceof Map)
+    return a.size === b.size && [...a].every(([key, value]) => b.has(key) && isEqual(value, b.get(key) as Value));
   return false;
 }
 
@@ -167,13 +186,17 @@ export function compare(a: Value, b: Value): number {
   }
   const [first, second] = [itemsOf(a), itemsOf(b)];
   if (first && second) {
-    for (let i = 0; i < Math.min(first.length, second.length); i++) if (!isEqual(first[i], second[i])) return compare(first[i], second[i]);
+    for (let i = 0; i < Math.min(first.length, second.length); i++)
+      if (!isEqual(first[i], second[i])) return compare(first[i], second[i]);
     return first.length - second.length;
   }
-  throw new TemplateError(`'<' not supported between instances of '${typeName(defined(a))}' and '${typeName(defined(b))}'`);
+  throw new TemplateError(
+    `'<' not supported between instances of '${typeName(defined(a))}' and '${typeName(defined(b))}'`,
+  );
 }
 
-const itemsOf = (value: Value): readonly Value[] | undefined => (Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined);
+const itemsOf = (value: Value): readonly Value[] | undefined =>
+  Array.isArray(value) ? value : value instanceof Tuple ? value.items : undefined;
 
 /** What a loop goes over. @throws TemplateError for what has no items */
 export function iterate(value: Value): readonly Value[] {

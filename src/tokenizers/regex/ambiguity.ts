@@ -1,11 +1,13 @@
 /**
- * Whether a regular expression can be matched in time linear in the text. An engine that goes back, as Oniguruma and JavaScript's do, tries every way
- * through an expression before it gives up. So it needs exponential time where a loop has two ways to match the same text, and time that grows with
- * the square or more where two loops may share a text in many ways: the two kinds of ambiguity of finite automata. Weber and Seidl 1991, "On the
- * degree of ambiguity of finite automata", theorems 4.1 and 4.2; Weideman et al. 2016, arXiv:1506.05667, for engines.
+ * Whether a regular expression can be matched in time linear in the text. An engine that goes back, as Oniguruma and
+ * JavaScript's do, tries every way through an expression before it gives up. So it needs exponential time where a loop
+ * has two ways to match the same text, and time that grows with the square or more where two loops may share a text in
+ * many ways: the two kinds of ambiguity of finite automata. Weber and Seidl 1991, "On the degree of ambiguity of finite
+ * automata", theorems 4.1 and 4.2; Weideman et al. 2016, arXiv:1506.05667, for engines.
  *
- * Ways are harmless from a place on behind which the whole expression has matched: there nothing is given up. Looks, anchors and possessive
- * quantifiers only take ways away; they are taken for nothing, which may find an ambiguity that is not there, and never misses one.
+ * Ways are harmless from a place on behind which the whole expression has matched: there nothing is given up. Looks,
+ * anchors and possessive quantifiers only take ways away; they are taken for nothing, which may find an ambiguity that
+ * is not there, and never misses one.
  */
 import { DataError, limits, overLimit, withinLimit } from "../../ir/index.ts";
 import { characterBits } from "./character-sets.ts";
@@ -51,7 +53,10 @@ function waysThrough(regex: Regex): number {
     case "atomic":
       return waysThrough(regex.body);
     case "repeat":
-      return (regex.min === regex.max ? waysThrough(regex.body) ** Math.max(1, regex.max) : waysThrough(regex.body)) + (regex.min === 0 ? 1 : 0);
+      return (
+        (regex.min === regex.max ? waysThrough(regex.body) ** Math.max(1, regex.max) : waysThrough(regex.body)) +
+        (regex.min === 0 ? 1 : 0)
+      );
   }
 }
 
@@ -98,14 +103,22 @@ class Search {
 
   private count(): void {
     if (++this.work > limits.regexPlaces ** 2)
-      throw overLimit("regexPlaces", this.where, "places of a regular expression, or fewer with fewer ways between them", "more");
+      throw overLimit(
+        "regexPlaces",
+        this.where,
+        "places of a regular expression, or fewer with fewer ways between them",
+        "more",
+      );
   }
 
   private nextInLoop(place: number, loop: number): (readonly [number, number])[] {
     return this.next[place].filter(([target]) => this.loopOf[target] === loop);
   }
 
-  /** Whether two different ways lead round the loop over the same characters: they part at some place, and meet again at one. */
+  /**
+   * Whether two different ways lead round the loop over the same characters: they part at some place, and meet again at
+   * one.
+   */
   private isExponential(loop: number): boolean {
     const pairs = new PairSet();
     const step = (left: number, right: number): boolean => {
@@ -131,8 +144,8 @@ class Search {
   }
 
   /**
-   * Whether a text leads round the first loop from a place p, from p to a place q of the last loop, and round that from q: then the border between the
-   * two may lie anywhere in repetitions of that text.
+   * Whether a text leads round the first loop from a place p, from p to a place q of the last loop, and round that from
+   * q: then the border between the two may lie anywhere in repetitions of that text.
    */
   private isPolynomial(first: number, last: number): boolean {
     const share = this.loops[first].some((a) => this.loops[last].some((b) => (this.bits[a] & this.bits[b]) !== 0n));
@@ -174,7 +187,9 @@ class PairSet {
 }
 
 /** For each place those that some way leads to, by one step or more. */
-function reachable(next: readonly (readonly (readonly [place: number, ways: number])[])[]): readonly ReadonlySet<number>[] {
+function reachable(
+  next: readonly (readonly (readonly [place: number, ways: number])[])[],
+): readonly ReadonlySet<number>[] {
   return next.map((steps) => {
     const found = new Set(steps.map(([target]) => target));
     for (const place of found) for (const [target] of next[place]) found.add(target);

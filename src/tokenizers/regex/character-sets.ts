@@ -8,17 +8,25 @@ let everything: string | undefined;
 /** A text that has every character that sets tell apart, in order. */
 function allCharacters(): string {
   if (everything === undefined) {
-    const codes = Array.from({ length: LAST_SIGN + 1 }, (_, code) => code).filter((code) => code < 0xd800 || code > 0xdfff);
+    const codes = Array.from({ length: LAST_SIGN + 1 }, (_, code) => code).filter(
+      (code) => code < 0xd800 || code > 0xdfff,
+    );
     everything = [...codes, ...OTHERS].map((code) => String.fromCodePoint(code)).join("");
   }
   return everything;
 }
 
-/** Where runs of a set's characters begin and end in `allCharacters`; all of it, of a set that JavaScript has no name for. */
+/**
+ * Where runs of a set's characters begin and end in `allCharacters`; all of it, of a set that JavaScript has no name
+ * for.
+ */
 function runsOf(source: string): number[] {
   const text = allCharacters();
   try {
-    return Array.from(text.matchAll(new RegExp(`[${source}]+`, "gv")), ({ 0: run, index }) => [index, index + run.length]).flat();
+    return Array.from(text.matchAll(new RegExp(`[${source}]+`, "gv")), ({ 0: run, index }) => [
+      index,
+      index + run.length,
+    ]).flat();
   } catch {
     return [0, text.length];
   }
@@ -27,7 +35,9 @@ function runsOf(source: string): number[] {
 /** For each set a number, two of which have a bit in common where the sets have a character in common. */
 export function characterBits(sources: Iterable<string>): ReadonlyMap<string, bigint> {
   const runs = [...new Set(sources)].map((source) => [source, runsOf(source)] as const);
-  const edges = runs.flatMap(([, own], set) => own.map((at, i) => ({ at, set, isStart: i % 2 === 0 }))).sort((a, b) => a.at - b.at);
+  const edges = runs
+    .flatMap(([, own], set) => own.map((at, i) => ({ at, set, isStart: i % 2 === 0 })))
+    .sort((a, b) => a.at - b.at);
   const inside = new Set<number>();
   const seen = new Map<string, number[]>();
   for (const [i, { at, set, isStart }] of edges.entries()) {

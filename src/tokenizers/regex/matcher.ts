@@ -1,13 +1,17 @@
 /**
- * Matches regular expressions in time linear in the text, wherever a match is looked for: from the end of a text to its start it notes for each place, and
- * each step of the expression, where the match ends that goes on from there. An engine that goes back instead takes time that grows with the square for
- * "\s+$", since it goes through a run of spaces for each of them. What is preferred (greedy, lazy, the earlier alternative) is as in such an engine: a
- * step takes its first way that leads to a match. Packrat parsers do the same from the other side: Ford 2002, "Packrat parsing", section 3.
+ * Matches regular expressions in time linear in the text, wherever a match is looked for: from the end of a text to its
+ * start it notes for each place, and each step of the expression, where the match ends that goes on from there. An
+ * engine that goes back instead takes time that grows with the square for "\s+$", since it goes through a run of spaces
+ * for each of them. What is preferred (greedy, lazy, the earlier alternative) is as in such an engine: a step takes its
+ * first way that leads to a match. Packrat parsers do the same from the other side: Ford 2002, "Packrat parsing",
+ * section 3.
  */
 import { withinLimit } from "../../ir/index.ts";
 import type { Regex } from "./syntax.ts";
 
-/** For each place of a text where the match ends that begins there; -1 where there is none. Characters are code points. */
+/**
+ * For each place of a text where the match ends that begins there; -1 where there is none. Characters are code points.
+ */
 export type Matcher = (characters: readonly string[]) => Int32Array;
 
 /** A step, and those that come next: at the next place behind a character, else at the same. */
@@ -86,7 +90,9 @@ function run({ steps, start, order, isBackward }: Program, text: Text, inner: re
   let [here, beyond] = [new Int32Array(steps.length), new Int32Array(steps.length)];
   const flat = flatSteps(steps, order);
   /** Behind what gives nothing back, all places count. */
-  const kept = new Map(steps.flatMap((step) => (step.kind === "atomic" ? [[step.next, new Int32Array(length + 1)]] : [])));
+  const kept = new Map(
+    steps.flatMap((step) => (step.kind === "atomic" ? [[step.next, new Int32Array(length + 1)]] : [])),
+  );
   const known = { text, inner, kept };
   for (let i = 0; i <= length; i++) {
     const place = isBackward ? i : length - i;
@@ -101,7 +107,13 @@ function run({ steps, start, order, isBackward }: Program, text: Text, inner: re
 const noSets = new Uint8Array(0);
 
 /** Where the steps end from one place, by where they end from the next. */
-function fill(here: Int32Array, beyond: Int32Array, sets: Uint8Array, { order, code, first, second }: FlatSteps, rarerAt: (at: number) => number): void {
+function fill(
+  here: Int32Array,
+  beyond: Int32Array,
+  sets: Uint8Array,
+  { order, code, first, second }: FlatSteps,
+  rarerAt: (at: number) => number,
+): void {
   for (let n = 0; n < order.length; n++) {
     const at = order[n];
     if (code[at] === codes.character) here[at] = sets[first[at]] === 1 ? beyond[second[at]] : -1;
@@ -134,9 +146,14 @@ interface Known {
   readonly kept: ReadonlyMap<number, Int32Array>;
 }
 
-/** What is looked at for each place of a text: the kind of each step, and the set and next step of characters, or the two ways of choices. */
+/**
+ * What is looked at for each place of a text: the kind of each step, and the set and next step of characters, or the
+ * two ways of choices.
+ */
 function flatSteps(steps: readonly Step[], order: readonly number[]) {
-  const numbers = steps.map((step) => (step.kind === "character" ? [step.set, step.next] : step.kind === "choice" ? [step.first, step.second] : [0, 0]));
+  const numbers = steps.map((step) =>
+    step.kind === "character" ? [step.set, step.next] : step.kind === "choice" ? [step.first, step.second] : [0, 0],
+  );
   const [first, second] = [0, 1].map((i) => Int32Array.from(numbers, (pair) => pair[i]));
   return { order: Int32Array.from(order), code: Uint8Array.from(steps, ({ kind }) => codes[kind]), first, second };
 }
@@ -195,11 +212,20 @@ class Compiler {
         return parts.reduce((after, part) => this.both(after, (each) => this.part(part, each)), next).empty;
       }
       case "alternatives":
-        return regex.options.map((option) => this.part(option, next)).reduceRight((second, first) => this.add({ kind: "choice", first, second }));
+        return regex.options
+          .map((option) => this.part(option, next))
+          .reduceRight((second, first) => this.add({ kind: "choice", first, second }));
       case "atomic":
-        return this.add({ kind: "atomic", inner: this.inside(regex.body, this.isBackward), next: next.taken, empty: next.empty });
+        return this.add({
+          kind: "atomic",
+          inner: this.inside(regex.body, this.isBackward),
+          next: next.taken,
+          empty: next.empty,
+        });
       case "repeat":
-        return regex.mode === "possessive" ? this.part({ type: "atomic", body: { ...regex, mode: "greedy" } }, next) : this.repeated(regex, next);
+        return regex.mode === "possessive"
+          ? this.part({ type: "atomic", body: { ...regex, mode: "greedy" } }, next)
+          : this.repeated(regex, next);
     }
   }
 
@@ -214,7 +240,9 @@ class Compiler {
     /** Once more, which must take a character, or on. */
     const more = (again: number, on: number): number => {
       const once = this.part(body, { taken: again, empty: fail });
-      return this.add(mode === "lazy" ? { kind: "choice", first: on, second: once } : { kind: "choice", first: once, second: on });
+      return this.add(
+        mode === "lazy" ? { kind: "choice", first: on, second: once } : { kind: "choice", first: once, second: on },
+      );
     };
     let start = next;
     if (max === Number.POSITIVE_INFINITY) {
@@ -232,7 +260,9 @@ class Compiler {
   }
 }
 
-/** Steps that come next: where a part has taken characters, and where it has not. A loop does not go round for nothing. */
+/**
+ * Steps that come next: where a part has taken characters, and where it has not. A loop does not go round for nothing.
+ */
 interface Next {
   readonly taken: number;
   readonly empty: number;

@@ -1,4 +1,7 @@
-/** A regular expression as places, each of which takes one character, and ways from place to place. Glushkov 1961; Berry and Sethi 1986. */
+/**
+ * A regular expression as places, each of which takes one character, and ways from place to place. Glushkov 1961; Berry
+ * and Sethi 1986.
+ */
 import { withinLimit } from "../../ir/index.ts";
 import type { Regex } from "./syntax.ts";
 
@@ -17,7 +20,9 @@ export interface Places {
   places: readonly Place[];
   /** Places behind which all has matched, whatever follows. */
   ends: ReadonlySet<number>;
-  /** Expressions to be looked at by themselves: looks ahead and behind, and what is repeated a fixed number of times. */
+  /**
+   * Expressions to be looked at by themselves: looks ahead and behind, and what is repeated a fixed number of times.
+   */
   inner: readonly Regex[];
 }
 
@@ -37,7 +42,13 @@ const nothing: Part = { first: none, last: none, ends: none, empty: 1, isFree: t
 /** So many repetitions, of a fixed number of them, are written out; more are taken for any number. */
 const WRITTEN_OUT = 16;
 
-const withoutEnd = (body: Regex): Regex => ({ type: "repeat", body, min: 1, max: Number.POSITIVE_INFINITY, mode: "greedy" });
+const withoutEnd = (body: Regex): Regex => ({
+  type: "repeat",
+  body,
+  min: 1,
+  max: Number.POSITIVE_INFINITY,
+  mode: "greedy",
+});
 const anything: Regex = withoutEnd({ type: "characters", source: "[\\s\\S]" });
 /** Something that may fail behind a part: its ways are no longer harmless. */
 const failure: Regex = { type: "place", source: "(?!)" };

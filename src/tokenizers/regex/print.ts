@@ -1,6 +1,9 @@
 import type { Regex } from "./syntax.ts";
 
-/** A regular expression in JavaScript's form, for the flag v. What a possessive quantifier or an atomic group took is not given back. */
+/**
+ * A regular expression in JavaScript's form, for the flag v. What a possessive quantifier or an atomic group took is
+ * not given back.
+ */
 export function printRegex(regex: Regex): string {
   let groups = 0;
   /** A look ahead is not tried again once it has found something. */

@@ -19,8 +19,8 @@ const posix: Readonly<Record<string, string>> = {
 };
 
 /**
- * A set by its name: one of POSIX, a category or a property of Unicode, or a script. A name that JavaScript lacks stays as it is, and fails where the
- * expression is made.
+ * A set by its name: one of POSIX, a category or a property of Unicode, or a script. A name that JavaScript lacks stays
+ * as it is, and fails where the expression is made.
  */
 export function propertyClass(name: string, isNegated: boolean): string {
   const key = name.toLowerCase();

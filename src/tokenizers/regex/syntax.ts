@@ -1,4 +1,7 @@
-/** The regular expressions of tokenizer.json, in Oniguruma's form, as trees. https://github.com/kkos/oniguruma/blob/master/doc/RE */
+/**
+ * The regular expressions of tokenizer.json, in Oniguruma's form, as trees.
+ * https://github.com/kkos/oniguruma/blob/master/doc/RE
+ */
 import { DataError, withinLimit } from "../../ir/index.ts";
 import { propertyClass } from "./properties.ts";
 
@@ -36,7 +39,16 @@ const places: Readonly<Record<string, string>> = {
   "\\b": `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`,
   "\\B": `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
 };
-const controls: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v", a: "\x07", e: "\x1b", 0: "\0" };
+const controls: Readonly<Record<string, string>> = {
+  n: "\n",
+  r: "\r",
+  t: "\t",
+  f: "\f",
+  v: "\v",
+  a: "\x07",
+  e: "\x1b",
+  0: "\0",
+};
 /** Oniguruma's own limit. */
 const MAX_REPETITIONS = 100_000;
 /** Groups inside one another: the reader calls itself for each. */
@@ -44,7 +56,8 @@ const MAX_DEPTH = 50;
 
 /**
  * Reads a regular expression.
- * @throws DataError for what matches by more than the characters in front of it, such as backreferences, and for what is no regular expression
+ * @throws DataError for what matches by more than the characters in front of it, such as backreferences, and for what
+ *   is no regular expression
  */
 export function parseRegex(source: string, where: string): Regex {
   withinLimit("regexLength", source.length, where, "characters of a regular expression");
@@ -72,7 +85,12 @@ class Parser {
 
   private fail(expected: string): DataError {
     const received = JSON.stringify(this.source.slice(0, 80));
-    return new DataError({ where: this.where, expected: `a regular expression with ${expected}`, received, fix: "use a tokenizer that has another" });
+    return new DataError({
+      where: this.where,
+      expected: `a regular expression with ${expected}`,
+      received,
+      fix: "use a tokenizer that has another",
+    });
   }
 
   private peek(text: string): boolean {
@@ -124,7 +142,11 @@ class Parser {
     if (sign) {
       const [, kind, mode] = sign;
       const isLazy = mode === "?";
-      return { min: kind === "+" ? 1 : 0, max: kind === "?" ? 1 : Number.POSITIVE_INFINITY, mode: mode === "+" ? "possessive" : isLazy ? "lazy" : "greedy" };
+      return {
+        min: kind === "+" ? 1 : 0,
+        max: kind === "?" ? 1 : Number.POSITIVE_INFINITY,
+        mode: mode === "+" ? "possessive" : isLazy ? "lazy" : "greedy",
+      };
     }
     const interval = this.scan(/^\{(\d*)(?:(,)(\d*))?\}(\??)/);
     if (!interval) return undefined;
@@ -132,7 +154,8 @@ class Parser {
     const min = Number(from);
     const max = comma === undefined ? min : to === "" ? Number.POSITIVE_INFINITY : Number(to);
     const isOrdered = min <= max && (max <= MAX_REPETITIONS || max === Number.POSITIVE_INFINITY);
-    if (!isOrdered || (from === "" && (to ?? "") === "")) throw this.fail("repetitions from a smaller to a larger number");
+    if (!isOrdered || (from === "" && (to ?? "") === ""))
+      throw this.fail("repetitions from a smaller to a larger number");
     return { min, max, mode: lazy ? "lazy" : "greedy" };
   }
 
@@ -160,7 +183,8 @@ class Parser {
     const body = this.alternatives(opening.endsWith("i:") ? minus !== "-" : ignoresCase);
     if (!this.skip(")")) throw this.fail("each parenthesis opened and closed");
     if (opening === "(?>") return { type: "atomic", body };
-    if (opening === "(?=" || opening === "(?!" || opening === "(?<=" || opening === "(?<!") return { type: "look", opening, body };
+    if (opening === "(?=" || opening === "(?!" || opening === "(?<=" || opening === "(?<!")
+      return { type: "look", opening, body };
     return body;
   }
 
@@ -174,7 +198,9 @@ class Parser {
       return propertyClass(found[2], (character === "P") !== (found[1] === "^"));
     }
     if (character === "x" || character === "u") {
-      const digits = this.scan(/^\{([0-9a-fA-F]{1,6})\}/)?.[1] ?? this.scan(character === "x" ? /^[0-9a-fA-F]{1,2}/ : /^[0-9a-fA-F]{4}/)?.[0];
+      const digits =
+        this.scan(/^\{([0-9a-fA-F]{1,6})\}/)?.[1] ??
+        this.scan(character === "x" ? /^[0-9a-fA-F]{1,2}/ : /^[0-9a-fA-F]{4}/)?.[0];
       const code = Number.parseInt(digits ?? "", 16);
       if (!(code <= 0x10ffff)) throw this.fail("code points behind \\x and \\u");
       return literal(String.fromCodePoint(code), ignoresCase);
@@ -208,12 +234,18 @@ class Parser {
     if (posix) return propertyClass(posix[2], posix[1] === "^");
     if (this.peek("[")) return this.brackets(ignoresCase);
     const first = this.single(ignoresCase);
-    const isRange = first.character !== undefined && this.peek("-") && this.characters[this.at + 1] !== "]" && this.at + 1 < this.characters.length;
+    const isRange =
+      first.character !== undefined &&
+      this.peek("-") &&
+      this.characters[this.at + 1] !== "]" &&
+      this.at + 1 < this.characters.length;
     if (!isRange) return first.source;
     this.at++;
     const last = this.single(ignoresCase);
     if (last.character === undefined) return `${first.source}\\-${last.source}`;
-    const [from, to] = [first.character as string, last.character].map((character) => character.codePointAt(0) as number);
+    const [from, to] = [first.character as string, last.character].map(
+      (character) => character.codePointAt(0) as number,
+    );
     if (from > to) throw this.fail("ranges from a smaller to a larger character");
     const range = `${escaped(first.character as string)}-${escaped(last.character)}`;
     return ignoresCase ? range + foldedRange(from, to) : range;
@@ -243,12 +275,15 @@ function escaped(character: string): string {
   return `\\u{${(character.codePointAt(0) as number).toString(16)}}`;
 }
 /** The character of what `escaped` gives. */
-const characterOf = (source: string): string => (source.startsWith("\\u{") ? String.fromCodePoint(Number.parseInt(source.slice(3, -1), 16)) : source);
+const characterOf = (source: string): string =>
+  source.startsWith("\\u{") ? String.fromCodePoint(Number.parseInt(source.slice(3, -1), 16)) : source;
 
 /** Characters that are the same but for their case, as Unicode folds them: also the long s and the sign for kelvin. */
 function cases(character: string, ignoresCase: boolean): string[] {
   if (!ignoresCase) return [character];
-  const all = new Set([character, character.toLowerCase(), character.toUpperCase()].filter((each) => Array.from(each).length === 1));
+  const all = new Set(
+    [character, character.toLowerCase(), character.toUpperCase()].filter((each) => Array.from(each).length === 1),
+  );
   if (/s/i.test(character)) all.add("\u017f");
   if (/k/i.test(character)) all.add("\u212a");
   return [...all];

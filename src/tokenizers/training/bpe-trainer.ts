@@ -1,6 +1,14 @@
 import { checkOptions, OptionError } from "../../ir/index.ts";
 import { byteCharacters } from "../byte-level.ts";
-import { addedToken, bpeModel, byteLevel, byteLevelDecoder, END_OF_TEXT, type Json, tokenizerJson } from "../json-parts.ts";
+import {
+  addedToken,
+  bpeModel,
+  byteLevel,
+  byteLevelDecoder,
+  END_OF_TEXT,
+  type Json,
+  tokenizerJson,
+} from "../json-parts.ts";
 import { Tokenizer } from "../tokenizer.ts";
 import { learnMerges } from "./merges.ts";
 import { byteLevelCounter } from "./words.ts";
@@ -15,8 +23,8 @@ export interface BpeTrainerOptions {
 }
 
 /**
- * Learns byte-level BPE as GPT-2 has it, for a tokenizer that needs no library. Feed it text with `add`, then call `train`. Other kinds are
- * learned by `TokenizerTrainer`.
+ * Learns byte-level BPE as GPT-2 has it, for a tokenizer that needs no library. Feed it text with `add`, then call
+ * `train`. Other kinds are learned by `TokenizerTrainer`.
  */
 export class BpeTrainer {
   private readonly words = byteLevelCounter();
@@ -47,10 +55,18 @@ export class BpeTrainer {
     this.words.add(text);
   }
 
-  /** The tokenizer.json that the texts give: its vocabulary is smaller than asked for where they repeat too little, as with Hugging Face's trainer. */
+  /**
+   * The tokenizer.json that the texts give: its vocabulary is smaller than asked for where they repeat too little, as
+   * with Hugging Face's trainer.
+   */
   toJson(): Json {
     const { vocabSize, minFrequency, specialTokens } = this;
-    const { tokens, merges } = learnMerges(this.words.counts(), { vocabSize, minFrequency, specialTokens, initialAlphabet: byteCharacters });
+    const { tokens, merges } = learnMerges(this.words.counts(), {
+      vocabSize,
+      minFrequency,
+      specialTokens,
+      initialAlphabet: byteCharacters,
+    });
     return tokenizerJson({
       added_tokens: specialTokens.map((token, id) => addedToken(id, token)),
       pre_tokenizer: byteLevel(),

@@ -5,8 +5,9 @@ import { Tokenizer } from "../tokenizer.ts";
 const UNKNOWN = "<unk>";
 
 /**
- * Collects the characters of texts, for a tokenizer with one token for each (Unicode code point), in their order, after the tokens for the end of a
- * text and for characters that were not seen. In tokenizer.json it is byte-pair encoding that joins nothing, which Hugging Face's libraries load.
+ * Collects the characters of texts, for a tokenizer with one token for each (Unicode code point), in their order, after
+ * the tokens for the end of a text and for characters that were not seen. In tokenizer.json it is byte-pair encoding
+ * that joins nothing, which Hugging Face's libraries load.
  *
  * @example
  * const trainer = new CharacterTrainer();
@@ -29,7 +30,11 @@ export class CharacterTrainer {
     return tokenizerJson({
       added_tokens: special.map((token, id) => addedToken(id, token)),
       decoder: { type: "Fuse" },
-      model: bpeModel({ unk_token: UNKNOWN, vocab: Object.fromEntries([...special, ...alphabet].map((token, id) => [token, id])), merges: [] }),
+      model: bpeModel({
+        unk_token: UNKNOWN,
+        vocab: Object.fromEntries([...special, ...alphabet].map((token, id) => [token, id])),
+        merges: [],
+      }),
     });
   }
 

@@ -1,4 +1,7 @@
-/** All ways to write a word with the pieces of a vocabulary, and what a unigram model makes of them. Kudo 2018, arXiv:1804.10959, section 3.2. */
+/**
+ * All ways to write a word with the pieces of a vocabulary, and what a unigram model makes of them. Kudo 2018,
+ * arXiv:1804.10959, section 3.2.
+ */
 
 /** A piece at a place in a word. */
 interface LatticeNode {
@@ -79,7 +82,10 @@ export class Lattice {
     this.ends[node.end].push(at);
   }
 
-  /** How often each piece is expected in the word, times `count`, is added to `expected`; -> the logarithm of the word's probability. */
+  /**
+   * How often each piece is expected in the word, times `count`, is added to `expected`; -> the logarithm of the word's
+   * probability.
+   */
   addExpected(count: number, expected: Float64Array): number {
     const { nodes, begins, ends, length } = this;
     const alpha = new Float64Array(nodes.length);
@@ -95,7 +101,8 @@ export class Lattice {
       }
     }
     const total = logSum(ends[length], (last) => nodes[last].score + alpha[last]);
-    for (let node = 0; node < nodes.length; node++) expected[nodes[node].id] += count * Math.exp(alpha[node] + nodes[node].score + beta[node] - total);
+    for (let node = 0; node < nodes.length; node++)
+      expected[nodes[node].id] += count * Math.exp(alpha[node] + nodes[node].score + beta[node] - total);
     return total;
   }
 
@@ -136,7 +143,8 @@ export class Lattice {
     for (let top = agenda.pop(); top; top = agenda.pop()) {
       if (top.start === 0 && top.node >= 0) {
         const way: number[] = [];
-        for (let step: Hypothesis | undefined = top; step && step.node >= 0; step = step.next) way.push(this.nodes[step.node].id);
+        for (let step: Hypothesis | undefined = top; step && step.node >= 0; step = step.next)
+          way.push(this.nodes[step.node].id);
         ways.push(way);
         if (ways.length === 2) break;
         continue;
@@ -163,8 +171,8 @@ interface Hypothesis {
 }
 
 /**
- * Hypotheses by their totals, the largest first. Which of equal ones comes first decides between vocabularies, so this is the reference's heap:
- * of four children each, in which an item is put before an equal one.
+ * Hypotheses by their totals, the largest first. Which of equal ones comes first decides between vocabularies, so this
+ * is the reference's heap: of four children each, in which an item is put before an equal one.
  */
 class Agenda {
   private readonly items: Hypothesis[] = [];
@@ -182,7 +190,8 @@ class Agenda {
     let at = 0;
     for (let child = 1; child < items.length; child = 4 * at + 1) {
       let best = child;
-      for (let other = child + 1; other < Math.min(child + 4, items.length); other++) if (items[other].total > items[best].total) best = other;
+      for (let other = child + 1; other < Math.min(child + 4, items.length); other++)
+        if (items[other].total > items[best].total) best = other;
       items[at] = items[best];
       at = best;
     }

@@ -1,6 +1,7 @@
 /**
- * Byte-pair encoding, learned: the pair of symbols that stands together most often becomes a symbol of its own, again and again. Sennrich et
- * al. 2015, arXiv:1508.07909, section 3.2. Order and ties are those of Hugging Face tokenizers' BpeTrainer.
+ * Byte-pair encoding, learned: the pair of symbols that stands together most often becomes a symbol of its own, again
+ * and again. Sennrich et al. 2015, arXiv:1508.07909, section 3.2. Order and ties are those of Hugging Face tokenizers'
+ * BpeTrainer.
  */
 import { byCodePoints, characterCounts } from "./words.ts";
 
@@ -65,7 +66,10 @@ export function learnMerges(words: ReadonlyMap<string, number>, options: MergeOp
 }
 
 /** The characters that get tokens, in the order of code points. */
-function alphabetOf(words: ReadonlyMap<string, number>, { initialAlphabet = [], limitAlphabet }: MergeOptions): string[] {
+function alphabetOf(
+  words: ReadonlyMap<string, number>,
+  { initialAlphabet = [], limitAlphabet }: MergeOptions,
+): string[] {
   const counts = characterCounts(words);
   for (const character of initialAlphabet) counts.set(character, Number.POSITIVE_INFINITY);
   let kept = [...counts];
@@ -82,9 +86,15 @@ class SplitWords {
   private readonly lengths: Int32Array;
   private readonly counts: Float64Array;
 
-  constructor(words: ReadonlyMap<string, number>, options: MergeOptions, ids: ReadonlyMap<string, number>, idOf: (token: string) => number) {
+  constructor(
+    words: ReadonlyMap<string, number>,
+    options: MergeOptions,
+    ids: ReadonlyMap<string, number>,
+    idOf: (token: string) => number,
+  ) {
     const { continuingSubwordPrefix: prefix = "", endOfWordSuffix: suffix = "" } = options;
-    const alphabet = new Set(ids.keys()); // characters that were left out have no symbol: their neighbours come together
+    // characters that were left out have no symbol: their neighbours come together
+    const alphabet = new Set(ids.keys());
     const size = [...words.keys()].reduce((total, word) => total + word.length, 0);
     this.symbols = new Int32Array(size);
     this.starts = new Int32Array(words.size);
@@ -105,7 +115,8 @@ class SplitWords {
   countPairs(pairs: PairCounts): void {
     for (let word = 0; word < this.counts.length; word++) {
       const end = this.starts[word] + this.lengths[word] - 1;
-      for (let i = this.starts[word]; i < end; i++) pairs.add(this.symbols[i], this.symbols[i + 1], this.counts[word], word);
+      for (let i = this.starts[word]; i < end; i++)
+        pairs.add(this.symbols[i], this.symbols[i + 1], this.counts[word], word);
     }
   }
 
@@ -148,7 +159,12 @@ class SplitWords {
 }
 
 /** The symbols of a word: its characters, with the prefix but for the first and the suffix for the last. */
-function* split(word: string, alphabet: ReadonlySet<string>, prefix: string, suffix: string): Generator<string, void, void> {
+function* split(
+  word: string,
+  alphabet: ReadonlySet<string>,
+  prefix: string,
+  suffix: string,
+): Generator<string, void, void> {
   let at = 0;
   for (const character of word) {
     const isFirst = at === 0;
@@ -170,7 +186,10 @@ const grow = <T extends Int32Array | Float64Array>(array: T): T => {
   return larger;
 };
 
-/** Pairs of symbols: how many there are of each, and in which words. Columns of numbers and a hash table, since there are millions. */
+/**
+ * Pairs of symbols: how many there are of each, and in which words. Columns of numbers and a hash table, since there
+ * are millions.
+ */
 class PairCounts {
   size = 0;
   lefts = new Int32Array(1 << 12);
@@ -302,7 +321,8 @@ class PairQueue {
     let at = 0;
     for (let child = 1; child < this.size; child = 2 * at + 1) {
       const other = child + 1;
-      if (other < this.size && this.isBefore(this.items[other], this.keys[other], this.items[child], this.keys[child])) child = other;
+      if (other < this.size && this.isBefore(this.items[other], this.keys[other], this.items[child], this.keys[child]))
+        child = other;
       if (!this.isBefore(this.items[child], this.keys[child], pair, count)) break;
       this.move(child, at);
       at = child;

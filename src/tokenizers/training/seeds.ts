@@ -11,7 +11,10 @@ export interface Pieces {
 const MAX_SEEDS = 1_000_000;
 const END = 0;
 
-/** All characters, by how often they occur, then the parts of words that occur several times and go on in several ways, by frequency times length. */
+/**
+ * All characters, by how often they occur, then the parts of words that occur several times and go on in several ways,
+ * by frequency times length.
+ */
 export function seedPieces(words: ReadonlyMap<string, number>, maxPieceLength: number): Pieces {
   const found = [...characterCounts(words)].sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
   for (const part of partsOf([...words.keys()], maxPieceLength)) {
@@ -23,8 +26,8 @@ export function seedPieces(words: ReadonlyMap<string, number>, maxPieceLength: n
 }
 
 /**
- * The inner nodes of the words' suffix tree, read from their suffixes in order: each run of suffixes with a common beginning, that go on in two
- * ways. -> text and frequency times length, the largest first
+ * The inner nodes of the words' suffix tree, read from their suffixes in order: each run of suffixes with a common
+ * beginning, that go on in two ways. -> text and frequency times length, the largest first
  */
 function partsOf(words: readonly string[], maxLength: number): [string, number][] {
   const points = Int32Array.from(words.flatMap((word) => [...pointsOf(word), END]));
@@ -55,7 +58,8 @@ function partsOf(words: readonly string[], maxLength: number): [string, number][
       first = closed.first;
       if (points[suffixes[i - 1] + closed.length - 1] !== END) take(suffixes[i - 1], closed.length, i - first);
     }
-    if (common > 0 && (open.length === 0 || open[open.length - 1].length < common)) open.push({ length: common, first });
+    if (common > 0 && (open.length === 0 || open[open.length - 1].length < common))
+      open.push({ length: common, first });
   }
   return found.sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
 }

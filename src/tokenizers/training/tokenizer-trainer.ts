@@ -11,7 +11,10 @@ import { type WordCounter, wordCounter } from "./words.ts";
 interface CommonOptions {
   /** Tokens in all. @default 30000; Unigram 8000 */
   vocabSize?: number;
-  /** Tokens that stand for no text; they have the first ids. @default none; WordPiece [UNK] [PAD] [CLS] [SEP] [MASK], Unigram <unk> */
+  /**
+   * Tokens that stand for no text; they have the first ids. @default none; WordPiece [UNK] [PAD] [CLS] [SEP] [MASK],
+   * Unigram <unk>
+   */
   specialTokens?: readonly string[];
   /** Characters that have a token whether they are seen or not. @default none; with the ByteLevel cut the 256 bytes */
   initialAlphabet?: readonly string[];
@@ -57,7 +60,17 @@ export type TokenizerTrainerOptions =
       maxPieceLength?: number;
     } & CommonOptions);
 
-const common = ["model", "vocabSize", "specialTokens", "initialAlphabet", "normalizer", "preTokenizer", "postProcessor", "decoder", "unkToken"];
+const common = [
+  "model",
+  "vocabSize",
+  "specialTokens",
+  "initialAlphabet",
+  "normalizer",
+  "preTokenizer",
+  "postProcessor",
+  "decoder",
+  "unkToken",
+];
 const merging = [...common, "minFrequency", "limitAlphabet", "continuingSubwordPrefix", "endOfWordSuffix"];
 const optionNames = {
   bpe: [...merging, "maxTokenLength"],
@@ -88,15 +101,27 @@ const defaults = {
     vocabSize: 30000,
     specialTokens: bertSpecial,
     unkToken: "[UNK]",
-    normalizer: { type: "BertNormalizer", clean_text: true, handle_chinese_chars: true, strip_accents: null, lowercase: true },
+    normalizer: {
+      type: "BertNormalizer",
+      clean_text: true,
+      handle_chinese_chars: true,
+      strip_accents: null,
+      lowercase: true,
+    },
     preTokenizer: { type: "BertPreTokenizer" },
   },
-  unigram: { vocabSize: 8000, specialTokens: ["<unk>"], unkToken: "<unk>", normalizer: { type: "NFKC" }, preTokenizer: metaspace },
+  unigram: {
+    vocabSize: 8000,
+    specialTokens: ["<unk>"],
+    unkToken: "<unk>",
+    normalizer: { type: "NFKC" },
+    preTokenizer: metaspace,
+  },
 };
 
 /**
- * Learns a tokenizer of any kind from texts, with the same result as Hugging Face tokenizers' trainers. Only the words of the texts are kept,
- * each once, so that texts may be larger than memory.
+ * Learns a tokenizer of any kind from texts, with the same result as Hugging Face tokenizers' trainers. Only the words
+ * of the texts are kept, each once, so that texts may be larger than memory.
  *
  * @example
  * const trainer = await TokenizerTrainer.create({ model: "wordpiece", vocabSize: 400 });
@@ -113,11 +138,19 @@ export class TokenizerTrainer {
     this.words = words;
   }
 
-  /** @throws OptionError for options that cannot be, RuntimeError where a part needs the package tokenizers and it is not installed */
+  /**
+   * @throws OptionError for options that cannot be, RuntimeError where a part needs the package tokenizers and it is
+   * not installed
+   */
   static async create(options: TokenizerTrainerOptions): Promise<TokenizerTrainer> {
     if (!Object.hasOwn(optionNames, options.model)) {
       const expected = `a model of ${Object.keys(optionNames).join(", ")}`;
-      throw new OptionError({ where: "TokenizerTrainer", expected, received: String(options.model), fix: "choose one of them" });
+      throw new OptionError({
+        where: "TokenizerTrainer",
+        expected,
+        received: String(options.model),
+        fix: "choose one of them",
+      });
     }
     checkOptions("TokenizerTrainer", options, optionNames[options.model]);
     checkNumbers(options);
@@ -143,16 +176,31 @@ export class TokenizerTrainer {
       }
     } catch (cause) {
       if (signal?.aborted) throw cause;
-      throw new DataError({ where: path, expected: "a text file", received: (cause as Error).message, fix: "check the path", cause });
+      throw new DataError({
+        where: path,
+        expected: "a text file",
+        received: (cause as Error).message,
+        fix: "check the path",
+        cause,
+      });
     }
     if (rest !== "") this.words.add(rest);
   }
 
-  /** The tokenizer.json that the texts give. @throws OptionError when there is no text, or the vocabulary has no room for its characters */
+  /**
+   * The tokenizer.json that the texts give. @throws OptionError when there is no text, or the vocabulary has no room
+   * for its characters
+   */
   toJson(): Json {
     const { options } = this;
     const words = this.words.counts();
-    if (words.size === 0) throw new OptionError({ where: "TokenizerTrainer", expected: "texts with words", received: "none", fix: "add texts first" });
+    if (words.size === 0)
+      throw new OptionError({
+        where: "TokenizerTrainer",
+        expected: "texts with words",
+        received: "none",
+        fix: "add texts first",
+      });
     const { specialTokens = [], normalizer = null, preTokenizer = null, postProcessor, decoder } = options;
     const { model, ids } = options.model === "unigram" ? unigramModel(words, options) : mergedModel(words, options);
     const added = [...new Set(specialTokens)].map((token) => addedToken(ids.get(token) as number, token));
@@ -169,7 +217,9 @@ export class TokenizerTrainer {
   /** The tokenizer that the texts give. @throws OptionError as `toJson` */
   train(): Promise<Tokenizer> {
     const { specialTokens = [] } = this.options;
-    const special = specialTokens.flatMap((token) => (Object.hasOwn(roles, token) ? [[`${roles[token as keyof typeof roles]}_token`, token]] : []));
+    const special = specialTokens.flatMap((token) =>
+      Object.hasOwn(roles, token) ? [[`${roles[token as keyof typeof roles]}_token`, token]] : [],
+    );
     return Tokenizer.fromJson(this.toJson(), Object.fromEntries(special));
   }
 }
@@ -179,7 +229,12 @@ function checkNumbers(options: TokenizerTrainerOptions): void {
   const check = (name: string, expected: string, isFine: (value: number) => boolean) => {
     const value = given[name];
     if (value === undefined || (typeof value === "number" && isFine(value))) return;
-    throw new OptionError({ where: "TokenizerTrainer", expected: `${name} ${expected}`, received: String(value), fix: "choose another value" });
+    throw new OptionError({
+      where: "TokenizerTrainer",
+      expected: `${name} ${expected}`,
+      received: String(value),
+      fix: "choose another value",
+    });
   };
   const isWhole = (least: number) => (value: number) => Number.isSafeInteger(value) && value >= least;
   check("vocabSize", "of at least 1", isWhole(1));
@@ -193,7 +248,10 @@ interface TrainedModel {
   ids: ReadonlyMap<string, number>;
 }
 
-function mergedModel(words: ReadonlyMap<string, number>, options: TokenizerTrainerOptions & { model: "bpe" | "wordpiece" }): TrainedModel {
+function mergedModel(
+  words: ReadonlyMap<string, number>,
+  options: TokenizerTrainerOptions & { model: "bpe" | "wordpiece" },
+): TrainedModel {
   const isWordPiece = options.model === "wordpiece";
   const { specialTokens = [], minFrequency = 0, vocabSize = 30000, unkToken, preTokenizer } = options;
   const { continuingSubwordPrefix = isWordPiece ? "##" : undefined, endOfWordSuffix } = options;
@@ -203,16 +261,35 @@ function mergedModel(words: ReadonlyMap<string, number>, options: TokenizerTrain
   const ids = new Map(tokens.map((token, id) => [token, id]));
   requireUnknown(unkToken, ids);
   const vocab = Object.fromEntries(ids);
-  if (isWordPiece) return { ids, model: { type: "WordPiece", unk_token: unkToken, continuing_subword_prefix: "##", max_input_chars_per_word: 100, vocab } };
-  const affixes = { continuing_subword_prefix: continuingSubwordPrefix ?? null, end_of_word_suffix: endOfWordSuffix ?? null };
+  if (isWordPiece)
+    return {
+      ids,
+      model: {
+        type: "WordPiece",
+        unk_token: unkToken,
+        continuing_subword_prefix: "##",
+        max_input_chars_per_word: 100,
+        vocab,
+      },
+    };
+  const affixes = {
+    continuing_subword_prefix: continuingSubwordPrefix ?? null,
+    end_of_word_suffix: endOfWordSuffix ?? null,
+  };
   return { ids, model: bpeModel({ unk_token: unkToken ?? null, ...affixes, vocab, merges }) };
 }
 
-function unigramModel(words: ReadonlyMap<string, number>, options: TokenizerTrainerOptions & { model: "unigram" }): TrainedModel {
+function unigramModel(
+  words: ReadonlyMap<string, number>,
+  options: TokenizerTrainerOptions & { model: "unigram" },
+): TrainedModel {
   const { specialTokens = [], vocabSize = 8000, unkToken } = options;
   const { texts, scores, unkId } = learnPieces(words, { ...options, specialTokens, vocabSize, unkToken });
   const ids = new Map(texts.map((text, id) => [text, id]));
-  return { ids, model: { type: "Unigram", unk_id: unkId, vocab: texts.map((text, i) => [text, scores[i]]), byte_fallback: false } };
+  return {
+    ids,
+    model: { type: "Unigram", unk_id: unkId, vocab: texts.map((text, i) => [text, scores[i]]), byte_fallback: false },
+  };
 }
 
 function requireUnknown(unkToken: string | undefined, ids: ReadonlyMap<string, number>): void {

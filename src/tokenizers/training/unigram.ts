@@ -1,6 +1,7 @@
 /**
- * A unigram language model of pieces, learned: from many pieces, again and again, how often each is expected in the words (EM), then those go
- * that the text loses least without. Kudo 2018, arXiv:1804.10959. Order and numbers are those of Hugging Face tokenizers' UnigramTrainer.
+ * A unigram language model of pieces, learned: from many pieces, again and again, how often each is expected in the
+ * words (EM), then those go that the text loses least without. Kudo 2018, arXiv:1804.10959. Order and numbers are those
+ * of Hugging Face tokenizers' UnigramTrainer.
  */
 import { OptionError } from "../../ir/index.ts";
 import { PieceTrie } from "./lattice.ts";
@@ -57,7 +58,10 @@ export function learnPieces(words: ReadonlyMap<string, number>, options: Unigram
   return finalize(model, required, options);
 }
 
-function requiredCharacters(words: ReadonlyMap<string, number>, { vocabSize, initialAlphabet = [] }: UnigramOptions): string[] {
+function requiredCharacters(
+  words: ReadonlyMap<string, number>,
+  { vocabSize, initialAlphabet = [] }: UnigramOptions,
+): string[] {
   const required = new Set<string>(initialAlphabet);
   for (const word of words.keys()) for (const character of word) required.add(character);
   if (required.size <= vocabSize) return [...required].sort(byCodePoints);
@@ -84,7 +88,10 @@ function maximize({ texts }: Pieces, expected: Float64Array): Pieces {
   const kept: number[] = [];
   for (let id = 1; id < texts.length; id++) if (expected[id] >= LEAST_EXPECTED) kept.push(id);
   const total = digamma(kept.reduce((sum, id) => sum + expected[id], 0));
-  return { texts: [texts[0], ...kept.map((id) => texts[id])], scores: [Number.NaN, ...kept.map((id) => digamma(expected[id]) - total)] };
+  return {
+    texts: [texts[0], ...kept.map((id) => texts[id])],
+    scores: [Number.NaN, ...kept.map((id) => digamma(expected[id]) - total)],
+  };
 }
 
 function digamma(value: number): number {
@@ -118,7 +125,10 @@ function prune(model: Pieces, words: readonly Word[], size: number): Pieces {
     if (other === "needed" || other === "useless") kept.push(id);
     else {
       const logTotalWithout = Math.log(total + frequencies[id] * (texts.length - 1));
-      const without = other.reduce((sum, part) => sum + Math.log(frequencies[part] + frequencies[id]) - logTotalWithout, 0);
+      const without = other.reduce(
+        (sum, part) => sum + Math.log(frequencies[part] + frequencies[id]) - logTotalWithout,
+        0,
+      );
       candidates.push({ id, loss: (frequencies[id] / all) * (Math.log(frequencies[id]) - logTotal - without) });
     }
   }
@@ -130,7 +140,9 @@ function prune(model: Pieces, words: readonly Word[], size: number): Pieces {
   return { texts: kept.map((id) => texts[id]), scores: kept.map((id) => scores[id]) };
 }
 
-/** How a piece's own text is written without it: "needed" if there is no other way, "useless" if another way is better. */
+/**
+ * How a piece's own text is written without it: "needed" if there is no other way, "useless" if another way is better.
+ */
 function alternativeTo(trie: PieceTrie, text: string): number[] | "needed" | "useless" {
   const [best, second] = trie.latticeOf(pointsOf(text)).bestTwo();
   if (!second) return "needed";
@@ -138,7 +150,11 @@ function alternativeTo(trie: PieceTrie, text: string): number[] | "needed" | "us
 }
 
 /** The special tokens, then all characters of the text and the best pieces of the model, by their scores. */
-function finalize(model: Pieces, required: readonly string[], { vocabSize, specialTokens, unkToken }: UnigramOptions): LearnedPieces {
+function finalize(
+  model: Pieces,
+  required: readonly string[],
+  { vocabSize, specialTokens, unkToken }: UnigramOptions,
+): LearnedPieces {
   const scoreOf = new Map(model.texts.map((text, id) => [text, model.scores[id]]));
   scoreOf.delete(model.texts[0]);
   const least = model.scores.slice(1).reduce((low, score) => Math.min(low, score), Number.POSITIVE_INFINITY);

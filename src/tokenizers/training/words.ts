@@ -28,7 +28,8 @@ export function byCodePoints(a: string, b: string): number {
 /** How often each character occurs in counted words. */
 export function characterCounts(words: ReadonlyMap<string, number>): Map<string, number> {
   const counts = new Map<string, number>();
-  for (const [word, count] of words) for (const character of word) counts.set(character, (counts.get(character) ?? 0) + count);
+  for (const [word, count] of words)
+    for (const character of word) counts.set(character, (counts.get(character) ?? 0) + count);
   return counts;
 }
 
@@ -45,7 +46,10 @@ export class WordCounter {
    * @param cut gives lists that begin with a word
    * @param spell how a word is written in the end: done once for each, when all are counted
    */
-  constructor(cut: (text: string) => Iterable<{ readonly 0: string }>, spell: (word: string) => string = (word) => word) {
+  constructor(
+    cut: (text: string) => Iterable<{ readonly 0: string }>,
+    spell: (word: string) => string = (word) => word,
+  ) {
     this.cut = cut;
     this.spell = spell;
   }
@@ -65,8 +69,8 @@ export class WordCounter {
 export const byteLevelCounter = () => new WordCounter((text) => text.matchAll(pretokens()), toByteCharacters);
 
 /**
- * A counter for how a tokenizer cuts texts: GPT-2's cut is made here, all others by Hugging Face's library, or by the engine in JavaScript where
- * that is not installed.
+ * A counter for how a tokenizer cuts texts: GPT-2's cut is made here, all others by Hugging Face's library, or by the
+ * engine in JavaScript where that is not installed.
  * @throws OptionError for parts that are not known
  */
 export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): Promise<WordCounter> {
@@ -76,13 +80,21 @@ export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): P
     return library ? nativeCounter(library, normalizer, preTokenizer) : javascriptCounter(normalizer, preTokenizer);
   } catch (cause) {
     const received = (cause as Error).message;
-    throw new OptionError({ where: "tokenizer training", expected: "a normalizer and preTokenizer of tokenizer.json", received, fix: "correct them", cause });
+    throw new OptionError({
+      where: "tokenizer training",
+      expected: "a normalizer and preTokenizer of tokenizer.json",
+      received,
+      fix: "correct them",
+      cause,
+    });
   }
 }
 
 function nativeCounter(library: NativeTokenizers, normalizer: Json | null, preTokenizer: Json | null): WordCounter {
   const empty = { type: "WordLevel", vocab: { a: 0 }, unk_token: "a" };
-  const parts = library.Tokenizer.fromString(JSON.stringify(tokenizerJson({ normalizer, pre_tokenizer: preTokenizer, model: empty })));
+  const parts = library.Tokenizer.fromString(
+    JSON.stringify(tokenizerJson({ normalizer, pre_tokenizer: preTokenizer, model: empty })),
+  );
   const [first, second] = [parts.getNormalizer(), parts.getPreTokenizer()];
   return new WordCounter((text) => {
     const normal = first?.normalizeString(text) ?? text;
@@ -96,4 +108,5 @@ function javascriptCounter(normalizer: Json | null, preTokenizer: Json | null): 
   return new WordCounter((text) => preTokenize(normalize(Piece.of(text))).map(({ text: word }) => [word]));
 }
 
-const isByteLevel = (json: Json | null): boolean => json?.type === "ByteLevel" && json.add_prefix_space === false && json.use_regex !== false;
+const isByteLevel = (json: Json | null): boolean =>
+  json?.type === "ByteLevel" && json.add_prefix_space === false && json.use_regex !== false;
