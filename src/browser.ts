@@ -2,9 +2,11 @@
  * The package in a page: everything that needs no files and no server. Bundlers take it for `kindling` (package.json,
  * "browser").
  */
+
+export { KindlingError } from "./base/index.ts";
 export { Generator } from "./generate/generator.ts";
 export { Sampler } from "./generate/sampler.ts";
-export { KindlingError, printGraph } from "./ir/index.ts";
+export { printGraph } from "./ir/index.ts";
 export { type GPT2Config, GPT2LMHeadModel } from "./models/decoders/gpt2.ts";
 export * from "./nn/index.ts";
 export * from "./optim/index.ts";

@@ -1,4 +1,6 @@
 /** Everything most programs need. The subpaths (kindling/nn, kindling/serve, ...) load only the layers below them. */
+
+export { KindlingError } from "./base/index.ts";
 export {
   type PreparedData,
   type PrepareOptions,
@@ -10,7 +12,7 @@ export {
 } from "./data/index.ts";
 export * from "./generate/index.ts";
 export { type HubOptions, pull } from "./hub/index.ts";
-export { KindlingError, printGraph } from "./ir/index.ts";
+export { printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
 export * from "./onnx/index.ts";

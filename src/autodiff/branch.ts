@@ -1,13 +1,5 @@
-import {
-  describe,
-  type Graph,
-  isFloat,
-  Node,
-  ShapeError,
-  shapesEqual,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { isFloat, ShapeError } from "../base/index.ts";
+import { describe, type Graph, Node, shapesEqual, type TensorType, type Value } from "../ir/index.ts";
 import {
   broadcastTo,
   currentScope,

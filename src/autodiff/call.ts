@@ -1,4 +1,5 @@
-import { describe, type Graph, isFloat, Node, ShapeError, type TensorType, type Value } from "../ir/index.ts";
+import { isFloat, ShapeError } from "../base/index.ts";
+import { describe, type Graph, Node, type TensorType, type Value } from "../ir/index.ts";
 import {
   apply,
   currentScope,

@@ -1,4 +1,5 @@
-import { isFloat, type Value } from "../ir/index.ts";
+import { isFloat } from "../base/index.ts";
+import type { Value } from "../ir/index.ts";
 import { broadcastTo, scalar } from "../ops/index.ts";
 import { pullBack } from "./reverse.ts";
 

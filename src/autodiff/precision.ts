@@ -1,13 +1,5 @@
-import {
-  applyOp,
-  ConstantOp,
-  type FloatDType,
-  isFloat,
-  Node,
-  PlaceholderOp,
-  topologicalOrder,
-  type Value,
-} from "../ir/index.ts";
+import { type FloatDType, isFloat } from "../base/index.ts";
+import { applyOp, ConstantOp, Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
 import { cast, type OpEntry } from "../ops/index.ts";
 
 /**

@@ -1,14 +1,5 @@
-import {
-  describe,
-  GraphError,
-  isFloat,
-  type Node,
-  nameNode,
-  ShapeError,
-  shapesEqual,
-  topologicalOrder,
-  type Value,
-} from "../ir/index.ts";
+import { GraphError, isFloat, ShapeError } from "../base/index.ts";
+import { describe, type Node, nameNode, shapesEqual, topologicalOrder, type Value } from "../ir/index.ts";
 import { add, broadcastTo, type OpEntry, scalar, withScope } from "../ops/index.ts";
 
 /**

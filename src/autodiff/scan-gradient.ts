@@ -1,7 +1,7 @@
+import { isFloat } from "../base/index.ts";
 import {
   dependents,
   Graph,
-  isFloat,
   type Node,
   placeholder,
   shapesEqual,

@@ -1,9 +1,9 @@
+import { ShapeError } from "../base/index.ts";
 import {
   type Attributes,
   describe,
   Graph,
   Node,
-  ShapeError,
   type Size,
   shapesEqual,
   sizesEqual,

@@ -1,4 +1,5 @@
-import { Node, placeholder, ShapeError, topologicalOrder, type Value } from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
+import { Node, placeholder, topologicalOrder, type Value } from "../ir/index.ts";
 import { moveAxis, type OpEntry, spread } from "../ops/index.ts";
 import { closeOver, traceBody } from "./body.ts";
 import { applyScan, ScanOp } from "./scan.ts";

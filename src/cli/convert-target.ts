@@ -3,8 +3,8 @@
  */
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { OptionError } from "../base/index.ts";
 import { exists, makeFolder, writeFolderAtomic } from "../files/index.ts";
-import { OptionError } from "../ir/index.ts";
 
 /** What conversions write into a folder. */
 const modelFiles = [

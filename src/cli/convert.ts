@@ -1,7 +1,7 @@
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join, sep } from "node:path";
+import { OptionError } from "../base/index.ts";
 import { exists } from "../files/index.ts";
-import { OptionError } from "../ir/index.ts";
 import {
   exportModel,
   fromPretrained,

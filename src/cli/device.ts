@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type ErrorParts, RuntimeError } from "../ir/index.ts";
+import { type ErrorParts, RuntimeError } from "../base/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
 import { setDefaultDevice } from "../tensor/index.ts";
 

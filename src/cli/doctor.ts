@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from "node:os";
-import type { KindlingError } from "../ir/index.ts";
+import type { KindlingError } from "../base/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
 import { probeDevice } from "./device.ts";
 import { formatCount } from "./terminal.ts";

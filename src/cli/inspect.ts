@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { inspectModel, type ModelReport } from "../models/index.ts";
 import { findModel } from "./models.ts";
 import { formatBytes, formatCount } from "./terminal.ts";

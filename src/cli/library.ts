@@ -2,8 +2,8 @@
 import { lstat, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
+import { DataError, KindlingError, OptionError } from "../base/index.ts";
 import { cachedRepositories, removeRepository } from "../hub/index.ts";
-import { DataError, KindlingError, OptionError } from "../ir/index.ts";
 import { inspectModel } from "../models/index.ts";
 import { findCheckpoint, finishedModel, type RunConfig, readRunConfig, removeRun, runFolder } from "../train/index.ts";
 import { inspectCommand } from "./inspect.ts";

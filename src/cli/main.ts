@@ -1,6 +1,6 @@
 #!/usr/bin/env node
+import { KindlingError } from "../base/index.ts";
 import { isSystemError, systemError } from "../files/index.ts";
-import { KindlingError } from "../ir/index.ts";
 import { onOutputError } from "./interrupt.ts";
 import { messageOf } from "./option-names.ts";
 import { createProgram } from "./program.ts";

@@ -1,8 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
+import { DataError, nearest } from "../base/index.ts";
 import { Generator, type GeneratorOptions } from "../generate/index.ts";
 import { isRemoteName, pull } from "../hub/index.ts";
-import { DataError, nearest } from "../ir/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { KindlingError } from "../base/index.ts";
 import { ContextLengthError, Generator, Sampler, settingsOf } from "../generate/index.ts";
-import { KindlingError } from "../ir/index.ts";
 import { tinyServedModel } from "../testing/served-model.ts";
 import { checkRunConfig, defaultRunConfig } from "../train/index.ts";
 import { messageOf, propertyOf, trainingOptions } from "./option-names.ts";

@@ -1,5 +1,5 @@
 import { InvalidArgumentError, Option } from "commander";
-import { type KindlingError, nearest, OptionError } from "../ir/index.ts";
+import { type KindlingError, nearest, OptionError } from "../base/index.ts";
 import type { RunConfig } from "../train/index.ts";
 
 /** What sets each setting of a run on the command line. */

@@ -3,7 +3,7 @@
  * its process, does not reach the command: node probe.js <type>. Writes JSON: the type that was picked, or the parts of
  * the error.
  */
-import { KindlingError } from "../ir/index.ts";
+import { KindlingError } from "../base/index.ts";
 import { Device, type DeviceOptions } from "../runtime/index.ts";
 
 const device = new Device({ type: process.argv[2] as DeviceOptions["type"] });

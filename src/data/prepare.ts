@@ -1,7 +1,7 @@
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError } from "../base/index.ts";
 import { writeChecksums, writeFolderAtomic } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
 import { BpeTrainer, CharacterTrainer, corpusEncoder, type Tokenizer } from "../tokenizers/index.ts";
 import { DATA_FILES, openPrepared, type PreparedData, type Recipe, writeRecipe } from "./prepared.ts";
 import type { TextChunk, TextCorpus } from "./text.ts";

@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 import { extname, join, resolve, sep } from "node:path";
+import { DataError } from "../base/index.ts";
 import { isSystemError, sha256OfFile, systemError, withReadErrors } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
 import { guessEncoding, invalidUtf8At } from "./encodings.ts";
 
 /** Files that are read from a folder. */

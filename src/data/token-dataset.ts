@@ -1,5 +1,5 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { foldKeyOnHost } from "../ops/index.ts";
 
 /** Ids below this fit two bytes. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { exists } from "./exists.ts";
 import { readBytes } from "./read.ts";

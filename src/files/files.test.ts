@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import {
   parseHeader,
   readSafetensors,

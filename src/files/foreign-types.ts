@@ -1,4 +1,4 @@
-import { bytesPerElement, type DType, type HostArray, hostArray, hostArrayFromBytes } from "../ir/index.ts";
+import { bytesPerElement, type DType, type HostArray, hostArray, hostArrayFromBytes } from "../base/index.ts";
 
 /** A number type of files: how many bytes, and what it becomes here. Types that tensors do not have are widened. */
 export interface StoredType {

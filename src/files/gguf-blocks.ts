@@ -5,10 +5,10 @@ import {
   emptyBlocks,
   fromFloat16Bits,
   hostArrayFromBytes,
-  narrowFromF32,
+  narrow,
   toFloat16Bits,
   widenToF32,
-} from "../ir/index.ts";
+} from "../base/index.ts";
 import { encodeQ4K } from "./gguf-q4k.ts";
 
 /*
@@ -285,7 +285,7 @@ export function decodeBlocks(type: GgufType, bytes: Uint8Array): Float32Array {
 /** Blocks for numbers, as many as make whole blocks; undefined for a format that is only read. */
 export function encodeBlocks(type: GgufType, numbers: Float32Array): Uint8Array | undefined {
   if (isPlain(type)) {
-    const { buffer, byteOffset, byteLength } = type === "f32" ? numbers : narrowFromF32(type, numbers);
+    const { buffer, byteOffset, byteLength } = type === "f32" ? numbers : narrow(type, numbers);
     return new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
   }
   const format: BlockFormat = blockFormats[type];

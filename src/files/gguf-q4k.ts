@@ -1,4 +1,4 @@
-import { fromFloat16Bits, roundHalfToEven, toFloat16Bits } from "../ir/index.ts";
+import { fromFloat16Bits, roundHalfToEven, toFloat16Bits } from "../base/index.ts";
 
 const PART = 32;
 const PARTS = 8;

@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { DEFAULT_ALIGNMENT, type GgufValue, MAGIC } from "./gguf.ts";
 import { type BlockFormat, blockFormats, encodeBlocks, type GgufType } from "./gguf-blocks.ts";

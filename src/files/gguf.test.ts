@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BlockMatrix, DataError } from "../ir/index.ts";
+import { type BlockMatrix, DataError } from "../base/index.ts";
 import {
   decodeBlocks,
   encodeBlocks,

@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { DataError, limits } from "../ir/index.ts";
+import { DataError, limits } from "../base/index.ts";
 import { type BlockFormat, blockFormats, decodeBlocks, type GgufType } from "./gguf-blocks.ts";
 import { mapBytes } from "./mapped.ts";
 import { openForReading, readExactly } from "./read.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DataError, limits, parseJson, parseJsonBytes, withinLimit } from "../ir/index.ts";
+import { DataError, limits, parseJson, parseJsonBytes, withinLimit } from "../base/index.ts";
 import { parseGgufHeader, parseHeader, readJson, readJsonList, readTorch } from "./index.ts";
 
 let folder: string;

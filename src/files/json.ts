@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { DataError, parseJson } from "../ir/index.ts";
+import { DataError, parseJson } from "../base/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 
 /** Reads a JSON object. @throws DataError when the file is missing or not a JSON object. */

@@ -1,7 +1,7 @@
 import { open, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { makeFolder } from "./folder.ts";
 import { isSameStart, processStart, startOfThisProcess } from "./process-start.ts";
 import { withWriteErrors } from "./system-errors.ts";

@@ -1,4 +1,4 @@
-import { type DataError, limits } from "../ir/index.ts";
+import { type DataError, limits } from "../base/index.ts";
 
 /*
  * A reader of Python pickles that runs nothing. It knows the opcodes of protocols 2 to 5 that data is made of, and each

@@ -1,6 +1,6 @@
 import { constants } from "node:buffer";
 import { type FileHandle, open, readFile } from "node:fs/promises";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 
 /** Opens a file for reading. @throws DataError naming the path and what was expected there */
 export function openForReading(path: string, expected: string): Promise<FileHandle> {

@@ -1,4 +1,4 @@
-import { DataError, type DType, type HostArray, parseJsonBytes, withinLimit } from "../ir/index.ts";
+import { DataError, type DType, type HostArray, parseJsonBytes, withinLimit } from "../base/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { storedTypes } from "./foreign-types.ts";
 import { mapBytes } from "./mapped.ts";

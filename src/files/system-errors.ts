@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 
 /** A file could not be written: the disk is full, read-only or forbidden. What was there before is as it was. */
 export class WriteError extends DataError {}

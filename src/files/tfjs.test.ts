@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { readTfjsWeights } from "./index.ts";
 
 let folder: string;

@@ -1,5 +1,5 @@
 import { dirname, join } from "node:path";
-import { DataError, type HostArray, hostArrayFrom } from "../ir/index.ts";
+import { DataError, type HostArray, hostArrayFrom } from "../base/index.ts";
 import { readJsonList } from "./json.ts";
 import { readBytes } from "./read.ts";
 import type { StoredTensor } from "./safetensors.ts";

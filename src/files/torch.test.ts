@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { readJson, readSafetensors, readTorch } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/torch/", import.meta.url));

@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { DataError, type HostArray } from "../ir/index.ts";
+import { DataError, type HostArray } from "../base/index.ts";
 import { type StoredType, storedTypes } from "./foreign-types.ts";
 import {
   describe,

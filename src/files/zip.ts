@@ -1,7 +1,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { promisify } from "node:util";
 import { inflateRaw } from "node:zlib";
-import { type DataError, limits } from "../ir/index.ts";
+import { type DataError, limits } from "../base/index.ts";
 import { readExactly } from "./read.ts";
 
 /** A file inside an archive. */

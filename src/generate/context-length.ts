@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 
 /** A prompt and the answer asked for do not fit into the context together. A server answers 400 with this `code`. */
 export class ContextLengthError extends OptionError {

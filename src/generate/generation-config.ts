@@ -1,4 +1,4 @@
-import { DataError, type ErrorParts, type KindlingError, OptionError } from "../ir/index.ts";
+import { DataError, type ErrorParts, type KindlingError, OptionError } from "../base/index.ts";
 import type { SamplingLimits } from "./candidates.ts";
 import { samplingLimitNames } from "./sampler.ts";
 

@@ -1,4 +1,4 @@
-import { checkOptions, DataError, OptionError } from "../ir/index.ts";
+import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { type CompiledFunction, compile, flip, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
 import { ContextLengthError } from "./context-length.ts";

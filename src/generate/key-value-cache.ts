@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import type { CacheDType, LayerCache } from "../nn/index.ts";
 import { lengthenVariables, type Tensor, Variable } from "../tensor/index.ts";
 

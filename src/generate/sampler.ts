@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 import { foldKeyOnHost, uniformOnHost } from "../ops/index.ts";
 import { candidatesOf, probabilitiesOf, type SamplingLimits } from "./candidates.ts";
 

@@ -1,4 +1,4 @@
-import { checkOptions, DataError, OptionError } from "../ir/index.ts";
+import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
 import { BeamSearch } from "./beam-search.ts";

@@ -1,4 +1,4 @@
-import { DataError, OptionError } from "../ir/index.ts";
+import { DataError, OptionError } from "../base/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { languageCode } from "./languages.ts";
 

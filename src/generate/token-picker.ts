@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import type { BeamSettings } from "./beam-search.ts";
 import { type BuiltWays, type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
 import { applyRules, type GenerationRules, type TimeRule } from "./rules.ts";

@@ -1,7 +1,7 @@
 import { lstat, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError } from "../base/index.ts";
 import { exists, withWriteErrors } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
 import { cacheFolderOf, type HubOptions, isRepositoryId, requireRepositoryId } from "./settings.ts";
 
 /** All that Kindling and Python's client write into the folder of a repository. */

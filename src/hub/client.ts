@@ -1,4 +1,4 @@
-import { DataError, RuntimeError } from "../ir/index.ts";
+import { DataError, RuntimeError } from "../base/index.ts";
 import { endpointOf, type HubOptions, timeoutOf, tokenOf } from "./settings.ts";
 
 /** A file of a repository, as a hub describes it. */

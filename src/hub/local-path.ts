@@ -1,5 +1,5 @@
+import { DataError, OptionError } from "../base/index.ts";
 import { exists } from "../files/index.ts";
-import { DataError, OptionError } from "../ir/index.ts";
 import { pull } from "./pull.ts";
 import { type HubOptions, isRepositoryId } from "./settings.ts";
 

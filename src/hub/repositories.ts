@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import type { HubClient, RemoteFile } from "./client.ts";
 import { isSafePath } from "./settings.ts";
 

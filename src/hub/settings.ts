@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 
 export type HubSource = "huggingface" | "modelscope";
 

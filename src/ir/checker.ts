@@ -1,4 +1,4 @@
-import { GraphError } from "./errors.ts";
+import { GraphError } from "../base/index.ts";
 import type { Graph } from "./graph.ts";
 import { describe, type Node } from "./node.ts";
 import { nameNode } from "./printer.ts";

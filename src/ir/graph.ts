@@ -1,4 +1,4 @@
-import { GraphError } from "./errors.ts";
+import { GraphError } from "../base/index.ts";
 import { type Attributes, Node, type Op, PlaceholderOp, type Value } from "./node.ts";
 
 /**

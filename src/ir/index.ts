@@ -1,48 +1,7 @@
-/** The graph: nodes with typed values, symbolic sizes, a printer and a checker. Imports nothing. */
+/** The graph: nodes with typed values, symbolic sizes, a printer and a checker. Imports base/. */
 
-export { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "./block-matrix.ts";
 export { checkGraph } from "./checker.ts";
-export {
-  bytesPerElement,
-  type DType,
-  decodeElement,
-  dtypes,
-  encodeElement,
-  type FloatDType,
-  fromBfloat16Bits,
-  fromFloat16Bits,
-  type HostArray,
-  type HostArrays,
-  hostArray,
-  hostArrayFrom,
-  hostArrayFromBytes,
-  type IntDType,
-  isFloat,
-  isInteger,
-  narrowFromF32,
-  requireFloatDType,
-  roundHalfToEven,
-  toBfloat16Bits,
-  toFloat16Bits,
-  toNumbers,
-  widenToF32,
-} from "./dtype.ts";
-export {
-  checkOptions,
-  DataError,
-  DTypeError,
-  type ErrorParts,
-  GraphError,
-  KindlingError,
-  nearest,
-  OptionError,
-  RuntimeError,
-  ShapeError,
-} from "./errors.ts";
 export { applyOp, countUses, dependents, Graph, rewrite, substitute, topologicalOrder } from "./graph.ts";
-export { HalfArray } from "./half-array.ts";
-export { hashBytes } from "./hash.ts";
-export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
 export {
   type Attribute,
   type Attributes,
@@ -56,8 +15,6 @@ export {
   type TensorType,
   Value,
 } from "./node.ts";
-export { known, type OptionNames, requireDType } from "./options.ts";
-export { exceededJsonLimit, type JsonLimits, type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";
 export { nameNode, printGraph } from "./printer.ts";
 export {
   addSizes,
@@ -77,4 +34,3 @@ export {
   symbol,
   symbolsOf,
 } from "./size.ts";
-export { type OnWarning, type Warning, warnOnConsole } from "./warning.ts";

@@ -5,19 +5,12 @@ import {
   checkGraph,
   divideSizes,
   evaluateSize,
-  fromBfloat16Bits,
-  fromFloat16Bits,
   Graph,
   multiplySizes,
   Node,
-  narrowFromF32,
-  nearest,
   placeholder,
   printGraph,
   symbol,
-  toBfloat16Bits,
-  toFloat16Bits,
-  widenToF32,
 } from "./index.ts";
 
 test("the printer shows a graph by its grammar", () => {
@@ -88,59 +81,4 @@ test("deep graphs do not overflow the stack, and nodes know their scope", () => 
   });
   expect(new Graph([input], [x]).nodes.length).toBeGreaterThan(50_000);
   expect(x.node.scope).toBe("deep");
-});
-
-test("16-bit floats round to nearest, ties to even", () => {
-  for (const [value, bits] of [
-    [1, 0x3c00],
-    [-2, 0xc000],
-    [65504, 0x7bff],
-    [65520, 0x7c00],
-    [2 ** -24, 1],
-    [0.1, 0x2e66],
-    [2049, 0x6800],
-    [2051, 0x6802],
-  ]) {
-    expect(toFloat16Bits(value)).toBe(bits);
-  }
-  for (let bits = 0; bits < 0x7c00; bits += 7) expect(toFloat16Bits(fromFloat16Bits(bits))).toBe(bits);
-  for (let bits = 0; bits < 0x7f80; bits += 7) expect(toBfloat16Bits(fromBfloat16Bits(bits))).toBe(bits);
-  expect(toBfloat16Bits(1.00390625)).toBe(0x3f80);
-  expect(fromFloat16Bits(toFloat16Bits(Number.NaN))).toBeNaN();
-});
-
-test("the nearest known word is found", () => {
-  expect(nearest("learningrate", ["learningRate", "seed"])).toBe("learningRate");
-  expect(nearest("xyzzy", ["learningRate", "seed"])).toBeUndefined();
-});
-
-test("floats of 16 bits, many at once, are as one by one", () => {
-  const codes = Uint16Array.from({ length: 2 ** 16 }, (_, code) => code);
-  const bf16 = widenToF32("bf16", codes);
-  const f16 = widenToF32("f16", codes);
-  expect(bf16.every((number, code) => Object.is(number, fromBfloat16Bits(code)))).toBe(true);
-  expect(f16.every((number, code) => Object.is(number, fromFloat16Bits(code)))).toBe(true);
-
-  // every number of 16 bits, what is halfway to the next, and their neighbours in f32
-  const around = [...f16, ...bf16].flatMap((number, i, all) => {
-    const middle = Math.fround((number + all[i + 1]) / 2);
-    return [number, middle, middle * (1 + 2 ** -23), middle * (1 - 2 ** -23)];
-  });
-  const numbers = Float32Array.from([
-    ...around,
-    2 ** -24,
-    2 ** -25,
-    3 * 2 ** -26,
-    65519.996,
-    65520,
-    -65520,
-    3.4e38,
-    1e-45,
-  ]);
-  const wrong = (dtype: "f16" | "bf16", plain: (x: number) => number) => {
-    const found = narrowFromF32(dtype, numbers);
-    return [...numbers].filter((number, i) => found[i] !== plain(number));
-  };
-  expect(wrong("f16", toFloat16Bits)).toEqual([]);
-  expect(wrong("bf16", toBfloat16Bits)).toEqual([]);
 });

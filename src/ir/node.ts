@@ -1,6 +1,6 @@
-import type { DType, HostArray } from "./dtype.ts";
+import type { DType, HostArray } from "../base/index.ts";
+import { hashBytes } from "../base/index.ts";
 import type { Graph } from "./graph.ts";
-import { hashBytes } from "./hash.ts";
 import type { Shape, Size } from "./size.ts";
 
 /** What a tensor is before its numbers are known. */

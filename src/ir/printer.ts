@@ -14,7 +14,7 @@
  * the bytes. Equal text means equal computation (up to a hash collision in large constants), so the text is also the
  * key of the cache of compiled graphs.
  */
-import { toNumbers } from "./dtype.ts";
+import { toNumbers } from "../base/index.ts";
 import type { Graph } from "./graph.ts";
 import { type Attribute, type Attributes, ConstantOp, describe, type Node, type Value } from "./node.ts";
 

@@ -1,4 +1,4 @@
-import { ShapeError } from "./errors.ts";
+import { ShapeError } from "../base/index.ts";
 
 /**
  * One size of a shape: a number, or a symbolic size such as `B`, `2*T` or `P + T` that is known only when the graph

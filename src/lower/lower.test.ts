@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { pullBack } from "../autodiff/index.ts";
-import { type DType, Graph, placeholder, printGraph, symbol, type Value } from "../ir/index.ts";
+import type { DType } from "../base/index.ts";
+import { Graph, placeholder, printGraph, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { fromHost, readTensors, Tensor } from "../tensor/index.ts";
 import { DataOp, fromLeaf } from "../tensor/tensor.ts";

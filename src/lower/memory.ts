@@ -1,5 +1,5 @@
+import { bytesPerElement } from "../base/index.ts";
 import {
-  bytesPerElement,
   ConstantOp,
   type Graph,
   isStatic,

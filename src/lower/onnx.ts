@@ -1,18 +1,6 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import {
-  bytesPerElement,
-  ConstantOp,
-  type DType,
-  type Graph,
-  GraphError,
-  hostArrayFrom,
-  isStatic,
-  Node,
-  PlaceholderOp,
-  type Shape,
-  type Size,
-  Value,
-} from "../ir/index.ts";
+import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
+import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
 import {
   type LoweredBody,
   type Lowering,

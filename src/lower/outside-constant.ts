@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { DType, HostArray } from "../ir/index.ts";
+import type { DType, HostArray } from "../base/index.ts";
 import { StringStringEntryProtoSchema, TensorProto_DataLocation } from "./onnx-pb.ts";
 
 /** A constant whose numbers are not in the model, but given to the session beside it. */

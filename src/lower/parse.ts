@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { type ModelProto, ModelProtoSchema } from "./onnx-pb.ts";
 
 /** Decodes an ONNX model. @throws DataError when the bytes are no such thing */

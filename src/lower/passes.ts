@@ -1,3 +1,4 @@
+import { GraphError } from "../base/index.ts";
 import {
   type Attributes,
   ConstantOp,
@@ -5,7 +6,6 @@ import {
   constantValue,
   countUses,
   type Graph,
-  GraphError,
   isStatic,
   Node,
   nameNode,

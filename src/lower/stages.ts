@@ -1,7 +1,7 @@
+import { GraphError } from "../base/index.ts";
 import {
   ConstantOp,
   Graph,
-  GraphError,
   type Node,
   nameNode,
   PlaceholderOp,

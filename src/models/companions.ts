@@ -1,8 +1,8 @@
 /** What stands beside a model's weights and goes along with them: tokenizer, chat templates, processors, licence. */
 import { cp, readdir, realpath, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError, warnOnConsole } from "../base/index.ts";
 import { exists, makeFolder, readGgufHeader } from "../files/index.ts";
-import { DataError, warnOnConsole } from "../ir/index.ts";
 import { removeOtherTokenizers, Tokenizer, tokenizerPaths } from "../tokenizers/index.ts";
 import { CARD, cardFromGguf, writeCard } from "./formats/model-card.ts";
 

@@ -1,5 +1,5 @@
 /** What a config.json says that its family does not follow: refused, or noted, as transformers does. */
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { type FieldSpec, requireJson } from "./config.ts";
 import type { ConfigKeys, Family } from "./family.ts";
 import type { Json } from "./labels.ts";

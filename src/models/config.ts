@@ -1,4 +1,4 @@
-import { DataError, type LimitName, limits, nearest, OptionError } from "../ir/index.ts";
+import { DataError, type LimitName, limits, nearest, OptionError } from "../base/index.ts";
 import { activationNames } from "../nn/index.ts";
 
 type Json = Record<string, unknown>;

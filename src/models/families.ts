@@ -1,4 +1,4 @@
-import { DataError, nearest } from "../ir/index.ts";
+import { DataError, nearest } from "../base/index.ts";
 import { decoderFamilies } from "./decoders/families.ts";
 import { albert } from "./encoders/albert.ts";
 import { bert, electra, roberta, xlmRoberta } from "./encoders/bert.ts";

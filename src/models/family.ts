@@ -1,4 +1,4 @@
-import { DataError, nearest } from "../ir/index.ts";
+import { DataError, nearest } from "../base/index.ts";
 import type { RandomKey } from "../tensor/index.ts";
 import type { FieldSpec } from "./config.ts";
 import type { Json } from "./labels.ts";

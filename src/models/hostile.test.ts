@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { KindlingError } from "../ir/index.ts";
+import { KindlingError } from "../base/index.ts";
 import { RotaryEmbedding } from "../nn/index.ts";
 import { fromPretrained } from "./index.ts";
 

@@ -1,7 +1,7 @@
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError, isFloat } from "../base/index.ts";
 import { exists, readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
-import { DataError, isFloat } from "../ir/index.ts";
 import { describeOnnx } from "../onnx/index.ts";
 import { weightFiles } from "./weight-files.ts";
 

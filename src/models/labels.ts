@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import type { LabelConfig } from "./model.ts";
 
 export type Json = Record<string, unknown>;

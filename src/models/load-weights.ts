@@ -1,6 +1,7 @@
 /** Which of a file's tensors is which weight of a model, and what there is too much or too little of. */
+
+import { DataError, HalfArray, isFloat, ShapeError } from "../base/index.ts";
 import { readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
-import { DataError, HalfArray, isFloat, ShapeError } from "../ir/index.ts";
 import { CheckpointError, loadStateDict, type ModelBuffer, type Parameter, type StateTensor } from "../nn/index.ts";
 import type { Family } from "./family.ts";
 import type { PretrainedModel } from "./model.ts";

@@ -1,5 +1,6 @@
 /** The losses that transformers computes from labels, each a mean. */
-import { DTypeError, describe, ShapeError } from "../ir/index.ts";
+import { DTypeError, ShapeError } from "../base/index.ts";
+import { describe } from "../ir/index.ts";
 import {
   add,
   cast,

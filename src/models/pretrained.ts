@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } from "../base/index.ts";
 import { exists, readJson } from "../files/index.ts";
 import { type HubOptions, localPath } from "../hub/index.ts";
-import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } from "../ir/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import { reviewConfig } from "./config-review.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";

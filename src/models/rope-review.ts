@@ -2,7 +2,7 @@
  * What transformers says of the rotary parameters in a config.json: which keys a type needs, which it does not use,
  * which values are odd.
  */
-import { DataError, nearest } from "../ir/index.ts";
+import { DataError, nearest } from "../base/index.ts";
 import type { Json } from "./labels.ts";
 
 /** What a family's rotary parameters have that others have not. */

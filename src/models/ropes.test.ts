@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import golden from "../../golden/ropes.json" with { type: "json" };
-import type { Warning } from "../ir/index.ts";
+import type { Warning } from "../base/index.ts";
 import { RotaryEmbedding } from "../nn/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { fromConfig } from "./index.ts";

@@ -1,7 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../base/index.ts";
 import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
-import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../ir/index.ts";
 import { hasBlocks } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
 import { type CompanionOptions, saveCompanions } from "./companions.ts";

@@ -1,6 +1,7 @@
 /** Where a folder in Hugging Face layout has its weights. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { DataError } from "../base/index.ts";
 import {
   eachSafetensor,
   exists,
@@ -10,7 +11,6 @@ import {
   readTorch,
   type StoredTensor,
 } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
 import { describeOnnx, onnxWeights } from "../onnx/index.ts";
 import { INDEX, WEIGHTS } from "./save-pretrained.ts";
 

@@ -1,4 +1,4 @@
-import { known } from "../ir/index.ts";
+import { known } from "../base/index.ts";
 import {
   add,
   arange,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { BlockMatrix, BlockSource } from "../ir/index.ts";
+import type { BlockMatrix, BlockSource } from "../base/index.ts";
 import { optimize } from "../lower/index.ts";
 import { compile, randomKey, type Tensor, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";

@@ -2,7 +2,7 @@
  * Layers whose weights are blocks of 4- or 8-bit integers, and stay so: for running, and for training what is around
  * them.
  */
-import { type BlockMatrix, type BlockSource, emptyBlocks } from "../ir/index.ts";
+import { type BlockMatrix, type BlockSource, emptyBlocks } from "../base/index.ts";
 import {
   add,
   blockMatmul,

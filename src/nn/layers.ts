@@ -1,4 +1,4 @@
-import { type FloatDType, known } from "../ir/index.ts";
+import { type FloatDType, known } from "../base/index.ts";
 import {
   add,
   bernoulli,

@@ -1,4 +1,4 @@
-import { type DType, type HalfArray, KindlingError, ShapeError } from "../ir/index.ts";
+import { type DType, type HalfArray, KindlingError, ShapeError } from "../base/index.ts";
 import { type Initial, Variable } from "../tensor/index.ts";
 
 /** A variable that training changes. */

@@ -1,4 +1,4 @@
-import { known, ShapeError } from "../ir/index.ts";
+import { known, ShapeError } from "../base/index.ts";
 import {
   add,
   arange,

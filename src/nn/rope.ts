@@ -1,4 +1,4 @@
-import { nearest, OptionError, withinLimit } from "../ir/index.ts";
+import { nearest, OptionError, withinLimit } from "../base/index.ts";
 import { cast, cos, greaterEqual, max, mul, reshape, sin, type Tensor, tensor, where } from "../tensor/index.ts";
 
 /**

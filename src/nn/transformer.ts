@@ -1,4 +1,4 @@
-import { known } from "../ir/index.ts";
+import { known } from "../base/index.ts";
 import type { RandomKey, Tensor } from "../tensor/index.ts";
 import { add, logicalAnd, reshape, tensor } from "../tensor/index.ts";
 import type { Activation } from "./activations.ts";

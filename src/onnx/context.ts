@@ -1,6 +1,4 @@
 import {
-  ConstantOp,
-  constantValue,
   DataError,
   type DType,
   decodeElement,
@@ -10,8 +8,8 @@ import {
   limits,
   nearest,
   overLimit,
-  type Value,
-} from "../ir/index.ts";
+} from "../base/index.ts";
+import { ConstantOp, constantValue, type Value } from "../ir/index.ts";
 import { AttributeType, type GraphProto, type NodeProto, type TensorProto } from "../lower/index.ts";
 import { evaluate } from "../ops/index.ts";
 import type { ImportProgress } from "./progress.ts";

@@ -1,4 +1,5 @@
-import { isFloat, type Value } from "../ir/index.ts";
+import { isFloat } from "../base/index.ts";
+import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import type { Converter, Converters } from "./context.ts";
 import { dtypeOf } from "./tensors.ts";

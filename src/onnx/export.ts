@@ -1,18 +1,8 @@
 import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
+import { bytesPerElement, checkOptions, type DType, GraphError, type HostArray } from "../base/index.ts";
 import { writeFileAtomic } from "../files/index.ts";
-import {
-  addSizes,
-  bytesPerElement,
-  checkOptions,
-  type DType,
-  GraphError,
-  type HostArray,
-  type Size,
-  symbol,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { addSizes, type Size, symbol, type TensorType, type Value } from "../ir/index.ts";
 import { optimize, splitStages, type TensorProto, TensorProtoSchema, writeOnnx } from "../lower/index.ts";
 import { onnxTypeCode } from "../ops/index.ts";
 import { type CapturedWeight, type Tensor, traceGraph, type Variable } from "../tensor/index.ts";

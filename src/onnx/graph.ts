@@ -1,4 +1,5 @@
-import { DataError, KindlingError, type Value } from "../ir/index.ts";
+import { DataError, KindlingError } from "../base/index.ts";
+import type { Value } from "../ir/index.ts";
 import type { GraphProto, NodeProto } from "../lower/index.ts";
 import { withScope } from "../ops/index.ts";
 import { type Converter, type Converters, constantTensor, folded, OnnxNode, unknownOperator } from "./context.ts";

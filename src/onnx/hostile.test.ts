@@ -9,7 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { KindlingError } from "../ir/index.ts";
+import { KindlingError } from "../base/index.ts";
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,

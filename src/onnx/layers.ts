@@ -1,5 +1,6 @@
 /** Products, convolutions, pooling, normalisation, resizing, quantized numbers. */
-import { isFloat, normalizeAxis, type Value } from "../ir/index.ts";
+import { isFloat } from "../base/index.ts";
+import { normalizeAxis, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import type { Converter, Converters, OnnxNode } from "./context.ts";
 

@@ -1,16 +1,7 @@
 import { dirname, join } from "node:path";
+import { bytesPerElement, DataError, type DType, isFloat, ShapeError } from "../base/index.ts";
 import { readBytes } from "../files/index.ts";
-import {
-  bytesPerElement,
-  constantValue,
-  DataError,
-  type DType,
-  describe,
-  isFloat,
-  ShapeError,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { constantValue, describe, type TensorType, type Value } from "../ir/index.ts";
 import { type ModelProto, parseModel } from "../lower/index.ts";
 import { Module, Parameter } from "../nn/index.ts";
 import { Tensor } from "../tensor/index.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { type DType, type HostArray, hostArrayFromBytes, toNumbers } from "../ir/index.ts";
+import { type DType, type HostArray, hostArrayFromBytes, toNumbers } from "../base/index.ts";
 import { parseModel } from "../lower/index.ts";
 import { fromHost, readTensors, rotaryEmbedding, type Tensor } from "../tensor/index.ts";
 import { exportOnnx, loadOnnx, onnxOperators, parseOnnx } from "./index.ts";

@@ -1,4 +1,5 @@
-import { ConstantOp, limits, type Node, overLimit } from "../ir/index.ts";
+import { limits, overLimit } from "../base/index.ts";
+import { ConstantOp, type Node } from "../ir/index.ts";
 
 /** Largest result on the way to a constant that is worked out while importing. */
 const SMALL = 2 ** 13;

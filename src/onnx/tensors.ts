@@ -1,4 +1,4 @@
-import { DataError, type DType, type HostArray, hostArrayFrom, hostArrayFromBytes } from "../ir/index.ts";
+import { DataError, type DType, type HostArray, hostArrayFrom, hostArrayFromBytes } from "../base/index.ts";
 import type { TensorProto } from "../lower/index.ts";
 
 /** Numbers of a tensor in the file, in a dtype of ours. f64 becomes f32, 16-bit and unsigned integers i32 or i64. */

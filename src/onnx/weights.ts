@@ -1,5 +1,5 @@
+import { type HostArray, isFloat } from "../base/index.ts";
 import { readBytes } from "../files/index.ts";
-import { type HostArray, isFloat } from "../ir/index.ts";
 import { type ModelProto, parseModel } from "../lower/index.ts";
 import { filesBeside } from "./model.ts";
 import { readTensor, type StoredNumbers } from "./tensors.ts";

@@ -1,4 +1,5 @@
-import { type DType, requireFloatDType, sizeOf, type Value } from "../ir/index.ts";
+import { type DType, requireFloatDType } from "../base/index.ts";
+import { sizeOf, type Value } from "../ir/index.ts";
 import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, onlyWhere, sub } from "./arithmetic.ts";
 import { elementwise } from "./batch.ts";
 import { apply, defineOp, hostTensor, type Lowering, OnnxFloat } from "./define.ts";

@@ -1,13 +1,5 @@
-import {
-  type DType,
-  DTypeError,
-  describe,
-  isFloat,
-  type Node,
-  roundHalfToEven,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { type DType, DTypeError, isFloat, roundHalfToEven } from "../base/index.ts";
+import { describe, type Node, type TensorType, type Value } from "../ir/index.ts";
 import { elementwise } from "./batch.ts";
 import { apply, constantScalar, defineOp, hostTensor, type Lowering, type Operand, onnxTypeCode } from "./define.ts";
 import { binary, cast, lowerWhere, type UnaryDefinition, unary, where } from "./elementwise.ts";

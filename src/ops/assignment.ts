@@ -1,4 +1,5 @@
-import { describe, requireFloatDType, ShapeError, sizesEqual, type Value } from "../ir/index.ts";
+import { requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, sizesEqual, type Value } from "../ir/index.ts";
 import { alongMatrices } from "./batch.ts";
 import { apply, defineOp, type HostTensor, hostTensor, notDifferentiable } from "./define.ts";
 

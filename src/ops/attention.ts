@@ -1,13 +1,5 @@
-import {
-  describe,
-  isStatic,
-  requireStatic,
-  ShapeError,
-  type Size,
-  shapesEqual,
-  sizesEqual,
-  type Value,
-} from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
+import { describe, isStatic, requireStatic, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
 import { add, mul, sub } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";

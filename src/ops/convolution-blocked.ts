@@ -4,7 +4,8 @@
  * weight [O, C, h, w] is kept as [O / B, C / B, h, w, B of C, B of O]. Turning tensors into the layout and back is
  * cheap next to the products, so each convolution does it for itself and the rest of the graph knows nothing of it.
  */
-import type { DType, Size } from "../ir/index.ts";
+import type { DType } from "../base/index.ts";
+import type { Size } from "../ir/index.ts";
 import { i64Vector, type Lowering } from "./define.ts";
 
 const DOMAIN = "com.microsoft.nchwc";

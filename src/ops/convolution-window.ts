@@ -1,5 +1,6 @@
 /** Windows that go over the spatial axes of an input: their options, and how many places they have. */
-import { addSizes, requireStatic, ShapeError, type Size } from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
+import { addSizes, requireStatic, type Size } from "../ir/index.ts";
 import type { Padding } from "./movement.ts";
 
 export interface ConvOptions {

@@ -1,14 +1,5 @@
-import {
-  DTypeError,
-  describe,
-  type Node,
-  requireFloatDType,
-  requireStatic,
-  ShapeError,
-  type Size,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { DTypeError, requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, type Node, requireStatic, type Size, type TensorType, type Value } from "../ir/index.ts";
 import { add } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { convInBlocks, inputGradientInBlocks, weightGradientInBlocks } from "./convolution-blocked.ts";

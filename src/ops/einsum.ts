@@ -1,4 +1,5 @@
-import { describe, ShapeError, type Size, sizeOf, sizesEqual, type Value } from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
+import { describe, type Size, sizeOf, sizesEqual, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { matmul } from "./matmul.ts";
 import { diagonal } from "./movement.ts";

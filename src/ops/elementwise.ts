@@ -1,16 +1,5 @@
-import {
-  broadcastShapes,
-  type DType,
-  DTypeError,
-  describe,
-  isFloat,
-  isInteger,
-  type Node,
-  requireFloatDType,
-  ShapeError,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { type DType, DTypeError, isFloat, isInteger, requireFloatDType, ShapeError } from "../base/index.ts";
+import { broadcastShapes, describe, type Node, type TensorType, type Value } from "../ir/index.ts";
 import { elementwise } from "./batch.ts";
 import {
   apply,

@@ -1,12 +1,5 @@
-import {
-  describe,
-  normalizeAxis,
-  OptionError,
-  requireFloatDType,
-  requireStatic,
-  ShapeError,
-  type Value,
-} from "../ir/index.ts";
+import { OptionError, requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { alongAxes } from "./batch.ts";
 import { apply, constantOf, defineOp, hostTensor, type OpEntry, stridesOf, vector } from "./define.ts";

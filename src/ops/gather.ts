@@ -1,18 +1,16 @@
+import { DTypeError, ShapeError, toNumbers } from "../base/index.ts";
 import {
   ConstantOp,
-  DTypeError,
   describe,
   isStatic,
   type Node,
   normalizeAxis,
   type Shape,
-  ShapeError,
   type Size,
   shapesEqual,
   sizeOf,
   sizesEqual,
   type TensorType,
-  toNumbers,
   type Value,
 } from "../ir/index.ts";
 import { alongAxes } from "./batch.ts";

@@ -1,4 +1,5 @@
-import { describe, requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
+import { describe, requireStatic, type Value } from "../ir/index.ts";
 import { abs, add, clip, floor, mul, round, sub } from "./arithmetic.ts";
 import { cast, where } from "./elementwise.ts";
 import { takeAlong } from "./gather.ts";

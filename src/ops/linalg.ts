@@ -10,12 +10,11 @@ import {
   QrDecomposition,
   SingularValueDecomposition,
 } from "ml-matrix";
+import { requireFloatDType, ShapeError } from "../base/index.ts";
 import {
   broadcastShapes,
   describe,
-  requireFloatDType,
   type Shape,
-  ShapeError,
   type Size,
   sizesEqual,
   type TensorType,

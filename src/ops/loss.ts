@@ -1,4 +1,5 @@
-import { DTypeError, describe, isInteger, ShapeError, sizesEqual, type Value } from "../ir/index.ts";
+import { DTypeError, isInteger, ShapeError } from "../base/index.ts";
+import { describe, sizesEqual, type Value } from "../ir/index.ts";
 import { add, div, exp, mul, neg } from "./arithmetic.ts";
 import { applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, onnxTypeCode, scalar } from "./define.ts";
 import { where } from "./elementwise.ts";

@@ -1,12 +1,10 @@
+import { DTypeError, requireFloatDType, ShapeError } from "../base/index.ts";
 import {
   broadcastShapes,
-  DTypeError,
   describe,
   isStatic,
   type Node,
-  requireFloatDType,
   type Shape,
-  ShapeError,
   sizesEqual,
   type TensorType,
   type Value,

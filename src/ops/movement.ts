@@ -1,13 +1,11 @@
 /** Moving elements about: composites of reshape, slice, concat, gather and the like, and the few entries they need. */
+import { type DType, OptionError, ShapeError } from "../base/index.ts";
 import {
-  type DType,
   describe,
   multiplySizes,
   normalizeAxis,
-  OptionError,
   requireStatic,
   type Shape,
-  ShapeError,
   type Size,
   type Value,
 } from "../ir/index.ts";

@@ -1,4 +1,5 @@
-import { describe, normalizeAxis, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import { requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
 import { alongAxes, leadingAxes } from "./batch.ts";
 import {

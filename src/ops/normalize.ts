@@ -1,4 +1,5 @@
-import { describe, type Node, normalizeAxis, requireFloatDType, ShapeError, type Value } from "../ir/index.ts";
+import { requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, type Node, normalizeAxis, type Value } from "../ir/index.ts";
 import { add, exp, mul, sub } from "./arithmetic.ts";
 import { alongAxes, leadingAxes } from "./batch.ts";
 import {

@@ -1,13 +1,5 @@
-import {
-  DTypeError,
-  describe,
-  isFloat,
-  type Node,
-  normalizeAxis,
-  ShapeError,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { DTypeError, isFloat, ShapeError } from "../base/index.ts";
+import { describe, type Node, normalizeAxis, type TensorType, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { alongAxes } from "./batch.ts";
 import {

@@ -1,4 +1,5 @@
-import { describe, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import { requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, requireStatic, type Value } from "../ir/index.ts";
 import { mul } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { convTranspose } from "./convolution.ts";

@@ -1,14 +1,5 @@
-import {
-  DTypeError,
-  describe,
-  type Node,
-  normalizeAxis,
-  requireFloatDType,
-  requireStatic,
-  roundHalfToEven,
-  ShapeError,
-  type Value,
-} from "../ir/index.ts";
+import { DTypeError, requireFloatDType, roundHalfToEven, ShapeError } from "../base/index.ts";
+import { describe, type Node, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
 import { add, clip, floor, mul, round, sub } from "./arithmetic.ts";
 import { leadingAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";

@@ -1,4 +1,5 @@
-import { DTypeError, describe, type Shape, ShapeError, sizeOf, type TensorType, type Value } from "../ir/index.ts";
+import { DTypeError, ShapeError } from "../base/index.ts";
+import { describe, type Shape, sizeOf, type TensorType, type Value } from "../ir/index.ts";
 import { add, floor, log, mul, neg, sqrt, sub } from "./arithmetic.ts";
 import {
   apply,

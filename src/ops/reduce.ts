@@ -1,17 +1,19 @@
 import {
-  broadcastShapes,
   bytesPerElement,
   type DType,
   DTypeError,
-  describe,
   isFloat,
   isInteger,
+  requireFloatDType,
+  ShapeError,
+} from "../base/index.ts";
+import {
+  broadcastShapes,
+  describe,
   type Node,
   normalizeAxis,
-  requireFloatDType,
   requireStatic,
   type Shape,
-  ShapeError,
   type Size,
   shapesEqual,
   sizeOf,

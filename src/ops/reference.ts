@@ -1,18 +1,13 @@
 import {
-  ConstantOp,
   decodeElement,
   GraphError,
   type HostArray,
   hostArray,
   hostArrayFrom,
   isFloat,
-  type Node,
-  PlaceholderOp,
-  type TensorType,
   toNumbers,
-  topologicalOrder,
-  type Value,
-} from "../ir/index.ts";
+} from "../base/index.ts";
+import { ConstantOp, type Node, PlaceholderOp, type TensorType, topologicalOrder, type Value } from "../ir/index.ts";
 import { type HostTensor, hostTensor, type OpEntry } from "./define.ts";
 
 /** Computes values by the ops' plain reference implementations, in double precision. Static shapes only. */

@@ -2,7 +2,8 @@
  * Resizing as products with small matrices, one for each axis: every mode, its gradient and every device come from
  * matmul. The rows of the matrices say how each output element is mixed from the input's, as PyTorch has it.
  */
-import { OptionError, requireFloatDType, requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import { OptionError, requireFloatDType, ShapeError } from "../base/index.ts";
+import { requireStatic, type Value } from "../ir/index.ts";
 import { constantOf } from "./define.ts";
 import { matmul } from "./matmul.ts";
 import { repeatInterleave } from "./movement.ts";

@@ -1,13 +1,5 @@
-import {
-  describe,
-  isStatic,
-  requireFloatDType,
-  requireStatic,
-  type Shape,
-  ShapeError,
-  sizesEqual,
-  type Value,
-} from "../ir/index.ts";
+import { requireFloatDType, ShapeError } from "../base/index.ts";
+import { describe, isStatic, requireStatic, type Shape, sizesEqual, type Value } from "../ir/index.ts";
 import { add, mul, neg, sub } from "./arithmetic.ts";
 import { foldedInto } from "./batch.ts";
 import { apply, defineOp, hostTensor, type Lowering, type OpEntry } from "./define.ts";

@@ -1,13 +1,12 @@
+import { DTypeError, ShapeError } from "../base/index.ts";
 import {
   addSizes,
   broadcastShapes,
-  DTypeError,
   describe,
   divideSizes,
   isStatic,
   normalizeAxis,
   type Shape,
-  ShapeError,
   type Size,
   shapesEqual,
   sizeOf,

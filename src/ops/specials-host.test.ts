@@ -4,16 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import {
-  constantValue,
-  type DType,
-  type HostArray,
-  hostArrayFrom,
-  isFloat,
-  KindlingError,
-  toNumbers,
-  type Value,
-} from "../ir/index.ts";
+import { type DType, type HostArray, hostArrayFrom, isFloat, KindlingError, toNumbers } from "../base/index.ts";
+import { constantValue, type Value } from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
 import { DataOp, fromLeaf } from "../tensor/tensor.ts";
 import { opTable } from "../testing/op-table.ts";

@@ -3,7 +3,7 @@
  * reasoned exceptions.
  */
 import { describe, expect, test } from "vitest";
-import { DTypeError, ShapeError } from "../ir/index.ts";
+import { DTypeError, ShapeError } from "../base/index.ts";
 import { exceptions, sums } from "../testing/special-exceptions.ts";
 import { answersOf, type Difference, differencesOf, readSpecials, type SpecialCase } from "../testing/specials.ts";
 

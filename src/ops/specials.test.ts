@@ -3,7 +3,8 @@
  * specials.slow.test.ts.
  */
 import { expect, test } from "vitest";
-import { constantValue, type DType, hostArrayFrom, type Value } from "../ir/index.ts";
+import { type DType, hostArrayFrom } from "../base/index.ts";
+import { constantValue, type Value } from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
 import { DataOp, fromLeaf } from "../tensor/tensor.ts";
 import * as ops from "./index.ts";

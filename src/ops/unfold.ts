@@ -1,4 +1,5 @@
-import { requireStatic, ShapeError, type Value } from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
+import { requireStatic, type Value } from "../ir/index.ts";
 import { perAxis, windowCounts } from "./convolution-window.ts";
 import { constantOf, scalar } from "./define.ts";
 import { gather, indexAdd } from "./gather.ts";

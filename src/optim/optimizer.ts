@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 import type { Parameter } from "../nn/index.ts";
 import { add, div, mul, pow, sqrt, square, sub, type Tensor, tensor, Variable } from "../tensor/index.ts";
 

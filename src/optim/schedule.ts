@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 
 /** Learning rate at a step, counted from 0. */
 export type Schedule = (step: number) => number;

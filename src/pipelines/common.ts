@@ -1,4 +1,4 @@
-import { DataError, nearest, OptionError } from "../ir/index.ts";
+import { DataError, nearest, OptionError } from "../base/index.ts";
 import type { EncoderInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { DataError } from "../base/index.ts";
 import { readJson } from "../files/index.ts";
 import { localPath } from "../hub/index.ts";
-import { DataError } from "../ir/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, labelsOf, softmax, TextRunner } from "./common.ts";

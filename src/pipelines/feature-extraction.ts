@@ -1,4 +1,4 @@
-import { checkOptions } from "../ir/index.ts";
+import { checkOptions } from "../base/index.ts";
 import type { EncoderModel } from "../models/index.ts";
 import type { EncodeOptions, Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, TextRunner } from "./common.ts";

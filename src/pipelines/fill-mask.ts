@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 import type { MaskedLM } from "../models/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, largest, softmax, TextRunner } from "./common.ts";

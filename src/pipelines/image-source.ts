@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { loadImage, type RawImage, toRgb } from "../processors/index.ts";
 
 /** A picture, the path of one, its bytes, or an address that begins with http:, https: or data:. */

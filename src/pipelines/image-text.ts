@@ -1,5 +1,5 @@
+import { DataError, OptionError } from "../base/index.ts";
 import { type GenerateOptions, ImageTextGenerator, type ImageTextSource, Seq2SeqGenerator } from "../generate/index.ts";
-import { DataError, OptionError } from "../ir/index.ts";
 import { type BlipForConditionalGeneration, ImageTextModel } from "../models/index.ts";
 import type { ImageProcessor } from "../processors/index.ts";
 import {

@@ -1,5 +1,5 @@
+import { checkOptions, DataError, nearest, OptionError } from "../base/index.ts";
 import { localPath } from "../hub/index.ts";
-import { checkOptions, DataError, nearest, OptionError } from "../ir/index.ts";
 import {
   type BlipForConditionalGeneration,
   fromPretrained,

@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { nearest, OptionError } from "../base/index.ts";
 import { readJson } from "../files/index.ts";
 import { localPath } from "../hub/index.ts";
-import { nearest, OptionError } from "../ir/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, TextRunner } from "./common.ts";

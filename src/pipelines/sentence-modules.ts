@@ -1,6 +1,6 @@
 import { join } from "node:path";
+import { DataError, toNumbers } from "../base/index.ts";
 import { exists, readJson, readJsonList, readSafetensors, readTorch } from "../files/index.ts";
-import { DataError, toNumbers } from "../ir/index.ts";
 import { sigmoid } from "./common.ts";
 
 /** States of a text's tokens: values [T, D], and which count. */

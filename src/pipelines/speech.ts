@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
+import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import { languageName, SpeechGenerator, type SpeechOptions, speechOptionNames } from "../generate/index.ts";
-import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { logMelSpectrogram, readWav, resample, type Sound, toMono } from "../processors/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import {

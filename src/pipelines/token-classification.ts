@@ -1,4 +1,4 @@
-import { checkOptions } from "../ir/index.ts";
+import { checkOptions } from "../base/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, labelsOf, requireOneOf, softmax, TextRunner } from "./common.ts";

@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
 import type { ImageProcessor, RawImage } from "../processors/index.ts";
 import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { deflateSync, gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { DataError, limits } from "../ir/index.ts";
+import { DataError, limits } from "../base/index.ts";
 import { ImageProcessor, loadImage, readWav, resample, resizeImage, toRgb } from "./index.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/image-colours/${name}`, import.meta.url));

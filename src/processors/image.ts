@@ -1,4 +1,4 @@
-import { DataError, nearest, OptionError, ShapeError, withinLimit } from "../ir/index.ts";
+import { DataError, nearest, OptionError, ShapeError, withinLimit } from "../base/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import {
   type Area,

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import type { Metadata, Sharp } from "sharp";
+import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../base/index.ts";
 import { readBytes } from "../files/index.ts";
-import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../ir/index.ts";
 import { withFill } from "./gif.ts";
 import type { RawImage } from "./resize.ts";
 import { checkDrawing, checkSvg, isMarkup } from "./svg.ts";

@@ -2,7 +2,7 @@
  * Pictures as Qwen2-VL takes them: of any size, cut into patches in the order in which the model merges them. Wang et
  * al. 2024, arXiv:2409.12191.
  */
-import { DataError, withinLimit } from "../ir/index.ts";
+import { DataError, withinLimit } from "../base/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 
 type Json = Record<string, unknown>;

@@ -1,7 +1,7 @@
 /** The files that say how a model's inputs are made, and what of them is not followed. */
 import { join } from "node:path";
+import { DataError } from "../base/index.ts";
 import { exists, readJson } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
 
 type Json = Record<string, unknown>;
 

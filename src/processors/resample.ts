@@ -1,4 +1,4 @@
-import { OptionError, withinLimit } from "../ir/index.ts";
+import { OptionError, withinLimit } from "../base/index.ts";
 
 /** Zero crossings of the filter on each side, and where it begins to fall, of the lower rate's highest frequency. */
 const CROSSINGS = 6;

@@ -1,4 +1,4 @@
-import { DataError, withinLimit } from "../ir/index.ts";
+import { DataError, withinLimit } from "../base/index.ts";
 
 /** A picture: rows of pixels, each of `channels` bytes. */
 export interface RawImage {

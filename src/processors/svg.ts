@@ -3,7 +3,7 @@
  * memory: by filters, references that refer again, layers in layers. Pillow draws no SVG at all, so what cannot be
  * bounded is refused by name: filters, markers, pictures from outside.
  */
-import { DataError, limits, overLimit, withinLimit } from "../ir/index.ts";
+import { DataError, limits, overLimit, withinLimit } from "../base/index.ts";
 
 /**
  * Elements that are drawn, those that are referred to as often as they are; and how many of them are inside one

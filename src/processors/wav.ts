@@ -1,4 +1,4 @@
-import { DataError, withinLimit } from "../ir/index.ts";
+import { DataError, withinLimit } from "../base/index.ts";
 
 /** Sound: a list of samples from -1 to 1 for each channel. */
 export interface Sound {

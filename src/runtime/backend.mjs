@@ -1,5 +1,5 @@
 // @ts-check
-import { widen } from "../ir/widen.mjs";
+import { widen } from "../base/half.mjs";
 import { nodeModel } from "./node-model.mjs";
 
 /**

@@ -1,15 +1,13 @@
 import {
-  ConstantOp,
   checkOptions,
   type DType,
-  type Graph,
   HalfArray,
   type HostArrays,
   nearest,
   OptionError,
-  printGraph,
   RuntimeError,
-} from "../ir/index.ts";
+} from "../base/index.ts";
+import { ConstantOp, type Graph, printGraph } from "../ir/index.ts";
 import type { Pass, WriteOptions } from "../lower/index.ts";
 import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
 import {

@@ -1,20 +1,15 @@
 import {
   type DType,
-  evaluateSize,
-  fromBfloat16Bits,
-  type Graph,
   type HostArray,
   hostArrayFrom,
-  isStatic,
-  type Node,
+  narrow,
   OptionError,
   RuntimeError,
   ShapeError,
-  type Size,
-  type TensorType,
-  toBfloat16Bits,
   toNumbers,
-} from "../ir/index.ts";
+  widenToF32,
+} from "../base/index.ts";
+import { evaluateSize, type Graph, isStatic, type Node, type Size, type TensorType } from "../ir/index.ts";
 import { referenceOf } from "../lower/index.ts";
 import type { Device } from "./device.ts";
 import { Profile } from "./profile.ts";
@@ -55,11 +50,11 @@ export class DeviceBuffer {
 
 /** Numbers as they cross into the worker: bf16 widened to f32. */
 export function toBoundary(dtype: DType, data: HostArray): HostArray {
-  return dtype === "bf16" ? Float32Array.from(data as Uint16Array, fromBfloat16Bits) : data;
+  return dtype === "bf16" ? widenToF32(dtype, data) : data;
 }
 
 function fromBoundary(dtype: DType, data: HostArray): HostArray {
-  return dtype === "bf16" ? Uint16Array.from(data as Float32Array, toBfloat16Bits) : data;
+  return dtype === "bf16" ? narrow(dtype, data as Float32Array) : data;
 }
 
 /** What a run is given for each input of the graph. */

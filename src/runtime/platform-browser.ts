@@ -1,5 +1,5 @@
 /** How a device is started in a page or a web worker: with onnxruntime-web, beside the caller. */
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import type { GraphCache } from "./graph-cache.ts";
 import {
   type BackendConfig,

@@ -1,4 +1,4 @@
-import { GraphError } from "../ir/index.ts";
+import { GraphError } from "../base/index.ts";
 
 /** One kernel that ran. */
 export interface ProfileEvent {

@@ -3,7 +3,7 @@
  * order sent. Buffers and executables are numbered by the sender, so that a request may use one made by a request still
  * under way.
  */
-import type { DType, HostArray } from "../ir/index.ts";
+import type { DType, HostArray } from "../base/index.ts";
 
 /** ONNX Runtime's names of the element types. */
 export type OrtType = "float32" | "float16" | "int32" | "int64" | "int8" | "uint8" | "bool";

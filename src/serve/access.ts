@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import { RequestError } from "./errors.ts";
 
 export interface AccessOptions {

@@ -2,7 +2,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { exceededJsonLimit, limits } from "../ir/index.ts";
+import { exceededJsonLimit, limits } from "../base/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { chatJob, completionJob } from "./choices.ts";

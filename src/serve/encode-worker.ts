@@ -1,6 +1,6 @@
 /** The thread of `PromptEncoder`: opens the tokenizer that it is started with, and encodes one prompt after another. */
 import { parentPort, workerData } from "node:worker_threads";
-import { type ErrorParts, KindlingError } from "../ir/index.ts";
+import { type ErrorParts, KindlingError } from "../base/index.ts";
 import { chatFormat, encodePrompt, type MixedMessage, Tokenizer } from "../tokenizers/index.ts";
 import { leastTokensOf } from "./least-tokens.ts";
 

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
 import { asRequestError, RequestError } from "./errors.ts";

@@ -1,5 +1,5 @@
+import { KindlingError, RuntimeError } from "../base/index.ts";
 import { ContextLengthError } from "../generate/index.ts";
-import { KindlingError, RuntimeError } from "../ir/index.ts";
 
 /** 499: the client went before it was answered; only the log shows it. */
 export type ErrorStatus = 400 | 403 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;

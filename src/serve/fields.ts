@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { nearest } from "../ir/index.ts";
+import { nearest } from "../base/index.ts";
 import { RequestError } from "./errors.ts";
 
 /** A value that is followed: what is expected, in words, and whether a value is that. */

@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { serve as serveNode } from "@hono/node-server";
-import { checkOptions, OptionError } from "../ir/index.ts";
+import { checkOptions, OptionError } from "../base/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
 import { limitNames, type ServedModel, Service } from "./service.ts";
 

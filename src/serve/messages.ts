@@ -1,4 +1,4 @@
-import { exceededJsonLimit } from "../ir/index.ts";
+import { exceededJsonLimit } from "../base/index.ts";
 import type { MixedMessage } from "../tokenizers/index.ts";
 import { type Fields, invalid, isObject, isText, readFields, requestLimits, rule, text } from "./fields.ts";
 

@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
+import { checkOptions, limits, OptionError } from "../base/index.ts";
 import { ContextLengthError, type Generator } from "../generate/index.ts";
-import { checkOptions, limits, OptionError } from "../ir/index.ts";
 import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";

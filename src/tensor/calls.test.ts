@@ -1,6 +1,6 @@
 /** How compiled functions are called: the order of calls, numbers among the arguments, names in errors. */
 import { expect, test } from "vitest";
-import { ShapeError } from "../ir/index.ts";
+import { ShapeError } from "../base/index.ts";
 import {
   add,
   compile,

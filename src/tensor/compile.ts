@@ -1,11 +1,8 @@
+import { GraphError, type HostArray, known, OptionError } from "../base/index.ts";
 import {
   describe,
   Graph,
-  GraphError,
-  type HostArray,
-  known,
   type Node,
-  OptionError,
   placeholder,
   type Shape,
   shapesEqual,

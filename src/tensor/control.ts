@@ -1,6 +1,7 @@
 /** Control flow and differentiation as functions of tensors, and of arrays and objects of tensors. */
 import * as autodiff from "../autodiff/index.ts";
-import { type FloatDType, known, type Size, type Value } from "../ir/index.ts";
+import { type FloatDType, known } from "../base/index.ts";
+import type { Size, Value } from "../ir/index.ts";
 import { takeApart } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
 

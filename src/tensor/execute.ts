@@ -1,15 +1,5 @@
-import {
-  ConstantOp,
-  type DType,
-  Graph,
-  GraphError,
-  type HalfArray,
-  type HostArray,
-  type Node,
-  PlaceholderOp,
-  topologicalOrder,
-  type Value,
-} from "../ir/index.ts";
+import { type DType, GraphError, type HalfArray, type HostArray } from "../base/index.ts";
+import { ConstantOp, Graph, type Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
 import { type Argument, Device, type DeviceBuffer, type Executable } from "../runtime/index.ts";
 import { DataOp } from "./tensor.ts";
 import { initializeVariables, type Variable, VariableOp } from "./variable.ts";

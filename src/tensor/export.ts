@@ -1,12 +1,5 @@
-import {
-  type DType,
-  Graph,
-  GraphError,
-  type HostArray,
-  placeholder,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
+import { type DType, GraphError, type HostArray } from "../base/index.ts";
+import { Graph, placeholder, type TensorType, type Value } from "../ir/index.ts";
 import { capturedLeaves } from "./execute.ts";
 import { readTensors, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";

@@ -1,5 +1,5 @@
 import { gradients } from "../autodiff/index.ts";
-import type { FloatDType } from "../ir/index.ts";
+import type { FloatDType } from "../base/index.ts";
 import { Tensor } from "./tensor.ts";
 import { Variable } from "./variable.ts";
 

@@ -1,6 +1,6 @@
 /** Options, dtypes and operands that are wrong are refused by name, never passed over. */
 import { expect, test } from "vitest";
-import type { DType } from "../ir/index.ts";
+import type { DType } from "../base/index.ts";
 import { fromPretrained, savePretrained } from "../models/index.ts";
 import { Linear } from "../nn/index.ts";
 import { pipeline } from "../pipelines/index.ts";

@@ -1,5 +1,6 @@
 import * as autodiff from "../autodiff/index.ts";
-import { type DType, type FloatDType, GraphError, known, type Value } from "../ir/index.ts";
+import { type DType, type FloatDType, GraphError, known } from "../base/index.ts";
+import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { type GradientsOf, grad } from "./grad.ts";
 import { Tensor } from "./tensor.ts";

@@ -1,4 +1,5 @@
-import { type DType, known, requireDType, type Shape } from "../ir/index.ts";
+import { type DType, known, requireDType } from "../base/index.ts";
+import type { Shape } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
 

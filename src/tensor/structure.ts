@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import { Tensor } from "./tensor.ts";
 
 /** What arguments and results are made of: tensors, and arrays and plain objects of such. */

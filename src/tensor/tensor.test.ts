@@ -1,5 +1,5 @@
 import { describe, expect, expectTypeOf, test } from "vitest";
-import { HalfArray } from "../ir/index.ts";
+import { HalfArray } from "../base/index.ts";
 import {
   compile,
   exp,

@@ -1,20 +1,15 @@
 import {
-  constantValue,
   type DType,
-  describe,
   GraphError,
   type HostArray,
   type HostArrays,
   hostArrayFrom,
   known,
-  Node,
-  PlaceholderOp,
   requireDType,
-  type Shape,
   ShapeError,
   toNumbers,
-  type Value,
-} from "../ir/index.ts";
+} from "../base/index.ts";
+import { constantValue, describe, Node, PlaceholderOp, type Shape, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import type { DeviceBuffer } from "../runtime/index.ts";
 import { readValues } from "./execute.ts";

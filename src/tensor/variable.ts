@@ -1,19 +1,14 @@
 import {
   type DType,
-  describe,
   GraphError,
   HalfArray,
   type HostArrays,
   known,
-  PlaceholderOp,
   RuntimeError,
   requireDType,
-  type Shape,
   ShapeError,
-  shapesEqual,
-  symbol,
-  type Value,
-} from "../ir/index.ts";
+} from "../base/index.ts";
+import { describe, PlaceholderOp, type Shape, shapesEqual, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import type { Device, DeviceBuffer } from "../runtime/index.ts";
 import { computeTogether, materialize } from "./execute.ts";

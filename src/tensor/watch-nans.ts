@@ -1,4 +1,5 @@
-import { describe, isFloat, type Node, nameNode, RuntimeError, topologicalOrder, type Value } from "../ir/index.ts";
+import { isFloat, RuntimeError } from "../base/index.ts";
+import { describe, type Node, nameNode, topologicalOrder, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 
 /** Whether each node's results have a NaN, in the order in which they are computed: i32, one for each. */

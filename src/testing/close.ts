@@ -1,4 +1,4 @@
-import type { DType } from "../ir/index.ts";
+import type { DType } from "../base/index.ts";
 
 /** Largest accepted |actual - expected|, relative to max(1, |expected|), by dtype. The only table of tolerances. */
 export const tolerances: Readonly<Partial<Record<DType, number>>> = {

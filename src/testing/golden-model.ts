@@ -1,8 +1,8 @@
 /** Golden files of models: what golden/make_models.py wrote of transformers' answers. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { DType } from "../base/index.ts";
 import { readJson } from "../files/index.ts";
-import type { DType } from "../ir/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 
 export const goldenModels = fileURLToPath(new URL("../../golden/models/", import.meta.url));

@@ -1,5 +1,5 @@
 /** Where Kindling's numbers may differ from PyTorch's at special inputs, or folded ones from compiled ones, and why. */
-import { isFloat } from "../ir/index.ts";
+import { isFloat } from "../base/index.ts";
 import type { Difference } from "./specials.ts";
 
 export interface Exception {

@@ -2,18 +2,8 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { pullBack } from "../autodiff/index.ts";
-import {
-  ConstantOp,
-  constantValue,
-  type DType,
-  Graph,
-  type HostArray,
-  hostArrayFrom,
-  isFloat,
-  isInteger,
-  toNumbers,
-  type Value,
-} from "../ir/index.ts";
+import { type DType, type HostArray, hostArrayFrom, isFloat, isInteger, toNumbers } from "../base/index.ts";
+import { ConstantOp, constantValue, Graph, type Value } from "../ir/index.ts";
 import { defaultPasses, foldConstants, optimize } from "../lower/index.ts";
 import * as ops from "../ops/index.ts";
 import { readValues } from "../tensor/execute.ts";

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, test } from "vitest";
 import { gradients } from "../autodiff/index.ts";
-import { type DType, hostArrayFrom, isFloat, placeholder, toNumbers, type Value } from "../ir/index.ts";
+import { type DType, hostArrayFrom, isFloat, toNumbers } from "../base/index.ts";
+import { placeholder, type Value } from "../ir/index.ts";
 import { add, evaluate, type HostTensor, hostTensor, mul, sum } from "../ops/index.ts";
 import type { Device } from "../runtime/index.ts";
 import { readValues } from "../tensor/execute.ts";

@@ -1,4 +1,4 @@
-import { DataError, OptionError } from "../ir/index.ts";
+import { DataError, OptionError } from "../base/index.ts";
 import { Template } from "./jinja/template.ts";
 import { MessageText } from "./message-text.ts";
 import type { Tokenizer } from "./tokenizer.ts";

@@ -1,4 +1,4 @@
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { AddedTokens } from "./engine/added-tokens.ts";
 import { type Decoder, decoderOf } from "./engine/decoders.ts";
 import { type Model, modelOf } from "./engine/models.ts";

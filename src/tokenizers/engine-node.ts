@@ -1,4 +1,4 @@
-import { DataError, RuntimeError } from "../ir/index.ts";
+import { DataError, RuntimeError } from "../base/index.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
 import { checkStride, combined, keptLengths } from "./truncation.ts";

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { CharsMap } from "./engine/charsmap.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
 import { Tokenizer } from "./index.ts";

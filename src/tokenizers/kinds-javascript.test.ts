@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { describeFolders, describeKinds, isNewer, pathOf } from "../testing/tokenizer-kinds.ts";
 import { javascriptEngine } from "./engine-javascript.ts";
 import { Tokenizer, TokenizerTrainer } from "./index.ts";

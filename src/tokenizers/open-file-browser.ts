@@ -1,4 +1,4 @@
-import { RuntimeError } from "../ir/index.ts";
+import { RuntimeError } from "../base/index.ts";
 
 const fileSystem = (path: string, fix: string) =>
   new RuntimeError({ where: path, expected: "a file system", received: "a page", fix });

@@ -1,8 +1,8 @@
 /** Tokenizers in files of any kind, as what a tokenizer.json holds. */
 import { readdir, readFile, realpath, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import { exists, readBytes, readJson, withWriteErrors, writeFileAtomic, writeJson } from "../files/index.ts";
-import { checkOptions, DataError, OptionError } from "../ir/index.ts";
 import { classNameOf } from "./classes.ts";
 import { readGgufTokenizer } from "./formats/gguf.ts";
 import { sentencePieceJson } from "./formats/sentencepiece.ts";

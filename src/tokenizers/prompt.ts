@@ -1,4 +1,4 @@
-import { OptionError, warnOnConsole } from "../ir/index.ts";
+import { OptionError, warnOnConsole } from "../base/index.ts";
 import { anyOf } from "./json-parts.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

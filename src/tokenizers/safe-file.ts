@@ -1,4 +1,4 @@
-import { DataError, withinLimit } from "../ir/index.ts";
+import { DataError, withinLimit } from "../base/index.ts";
 import { byteCharacters } from "./byte-level.ts";
 import { CharsMap } from "./engine/charsmap.ts";
 import { type Json, kindOfModel } from "./json-parts.ts";

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { pathOf } from "../testing/tokenizer-kinds.ts";
 import { classOfModel, tokenizerClasses } from "./classes.ts";
 import { chatFormat, Tokenizer } from "./index.ts";

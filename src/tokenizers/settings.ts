@@ -1,6 +1,6 @@
 /** tokenizer_config.json, with the older special_tokens_map.json and added_tokens.json, as transformers reads them. */
 import { z } from "zod";
-import { DataError } from "../ir/index.ts";
+import { DataError } from "../base/index.ts";
 import { classNameOf, classOf, type TokenizerClass } from "./classes.ts";
 import { type AddedToken, addedToken, addedTokensOf, type Json, vocabularyOf } from "./json-parts.ts";
 

@@ -1,4 +1,4 @@
-import { OptionError, warnOnConsole } from "../ir/index.ts";
+import { OptionError, warnOnConsole } from "../base/index.ts";
 import { cleanedUp } from "./clean-up.ts";
 import { cutAndPadding } from "./cut-and-padding.ts";
 import {

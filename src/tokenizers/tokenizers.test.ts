@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { describe, expect, test, vi } from "vitest";
+import { KindlingError } from "../base/index.ts";
 import { readJson } from "../files/index.ts";
-import { KindlingError } from "../ir/index.ts";
 import { BpeTrainer, CharacterTrainer, chatFormat, encodePrompt, Tokenizer } from "./index.ts";
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/tokenizers/${name}`, import.meta.url));

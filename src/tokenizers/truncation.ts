@@ -1,5 +1,5 @@
 /** Which tokens of a text, or of two, are kept where they are too many; as the reference does it. */
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import type { Cut } from "./engine.ts";
 
 /** How many tokens of each text fit. @throws OptionError when even the special tokens do not */

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { DataError } from "../base/index.ts";
 import {
   commandLine,
   completeFolder,
@@ -13,7 +14,6 @@ import {
   writeJson,
   writeSafetensors,
 } from "../files/index.ts";
-import { DataError } from "../ir/index.ts";
 import { type CausalLM, loadPretrained, savePretrained } from "../models/index.ts";
 import { CheckpointError } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";

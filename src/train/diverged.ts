@@ -1,4 +1,5 @@
-import { isFloat, KindlingError, type Node, nameNode, PlaceholderOp, topologicalOrder } from "../ir/index.ts";
+import { isFloat, KindlingError } from "../base/index.ts";
+import { type Node, nameNode, PlaceholderOp, topologicalOrder } from "../ir/index.ts";
 import { mul, sum } from "../ops/index.ts";
 import { readTensors, Tensor, type Variable } from "../tensor/index.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { FloatDType } from "../ir/index.ts";
+import type { FloatDType } from "../base/index.ts";
 import { GPT2LMHeadModel } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
 import {

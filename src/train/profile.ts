@@ -1,4 +1,4 @@
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
 import { type Profile, tensor } from "../tensor/index.ts";

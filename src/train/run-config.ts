@@ -1,8 +1,8 @@
 import { totalmem } from "node:os";
 import { join } from "node:path";
+import { checkOptions, DataError, type FloatDType, OptionError } from "../base/index.ts";
 import type { TokenizerKind } from "../data/index.ts";
 import { exists, readJson } from "../files/index.ts";
-import { checkOptions, DataError, type FloatDType, OptionError } from "../ir/index.ts";
 
 /** Everything that decides what a run computes; kept in run.json. */
 export interface RunConfig {

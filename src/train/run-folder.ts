@@ -1,7 +1,7 @@
 import { readdir, rename, rm, rmdir } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { DataError, OptionError } from "../base/index.ts";
 import { commandLine, completeFolder, exists, FolderLock, settleFolder, withWriteErrors } from "../files/index.ts";
-import { DataError, OptionError } from "../ir/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
 import { changedOptions, type RunConfig, readRunConfig } from "./run-config.ts";
 

@@ -1,5 +1,5 @@
 import { basename, extname, join, resolve } from "node:path";
-import { OptionError } from "../ir/index.ts";
+import { OptionError } from "../base/index.ts";
 
 /** What Windows, macOS or Linux does not take in a file's name. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are among them

@@ -1,8 +1,8 @@
 import { cp, readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { OptionError } from "../base/index.ts";
 import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
 import { commandLine, completeFolder, exists, FolderLock, writeFolderAtomic, writeJson } from "../files/index.ts";
-import { OptionError } from "../ir/index.ts";
 import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";

@@ -1,4 +1,4 @@
-import type { FloatDType } from "../ir/index.ts";
+import type { FloatDType } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
 import {

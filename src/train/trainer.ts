@@ -1,7 +1,7 @@
 import { join } from "node:path";
+import { checkOptions, type FloatDType } from "../base/index.ts";
 import type { TokenDataset } from "../data/index.ts";
 import { makeFolder, withWriteErrors } from "../files/index.ts";
-import { checkOptions, type FloatDType } from "../ir/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
 import { LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";

@@ -1,7 +1,7 @@
 import { createInterface, type Interface } from "node:readline";
 import { Writable } from "node:stream";
+import { KindlingError } from "../../base/index.ts";
 import type { TextOptions } from "../../generate/index.ts";
-import { KindlingError } from "../../ir/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
 import { INTERRUPTED } from "../interrupt.ts";
 import { messageOf } from "../option-names.ts";

@@ -1,5 +1,5 @@
+import { OptionError } from "../../base/index.ts";
 import { generateText, settingsOf, type TextOptions } from "../../generate/index.ts";
-import { OptionError } from "../../ir/index.ts";
 import type { ServedModel } from "../../serve/index.ts";
 import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt } from "../../tokenizers/index.ts";
 

@@ -1,4 +1,4 @@
-import { ShapeError } from "../../ir/index.ts";
+import { ShapeError } from "../../base/index.ts";
 import { type CacheLengths, cacheOfLayer, type LayerCache } from "../../nn/index.ts";
 import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import { PretrainedModel } from "../model.ts";

@@ -1,4 +1,4 @@
-import { OptionError } from "../../ir/index.ts";
+import { OptionError } from "../../base/index.ts";
 import {
   type Activation,
   dropout,

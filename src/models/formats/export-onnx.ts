@@ -3,7 +3,8 @@
  * transformers.js have.
  */
 import { join } from "node:path";
-import { addSizes, checkOptions, type Size } from "../../ir/index.ts";
+import { checkOptions } from "../../base/index.ts";
+import { addSizes, type Size } from "../../ir/index.ts";
 import { type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
 import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
 import {

@@ -1,6 +1,7 @@
 /** config.json from the metadata of a GGUF file, and the other way round. */
+
+import { DataError, nearest, OptionError } from "../../base/index.ts";
 import { GgufFloat, type GgufHeader, type GgufValue, type GgufWritable } from "../../files/index.ts";
-import { DataError, nearest, OptionError } from "../../ir/index.ts";
 import type { RopeParameters } from "../../nn/index.ts";
 import { ggufRoles } from "../../tokenizers/index.ts";
 import type { Json } from "../labels.ts";

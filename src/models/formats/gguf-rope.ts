@@ -1,6 +1,7 @@
 /** Rotary positions in the metadata of GGUF files. */
+
+import { DataError, OptionError } from "../../base/index.ts";
 import { GgufFloat, type GgufWritable } from "../../files/index.ts";
-import { DataError, OptionError } from "../../ir/index.ts";
 import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
 import { ropeTensors } from "./gguf-tensors.ts";
 

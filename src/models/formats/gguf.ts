@@ -1,5 +1,6 @@
+import type { BlockSource } from "../../base/index.ts";
 import { blockSource, decodeBlocks, GgufFile, isMapped, releasePages } from "../../files/index.ts";
-import { type BlockSource, shapesEqual } from "../../ir/index.ts";
+import { shapesEqual } from "../../ir/index.ts";
 import { type BlockLayerOptions, blockKeys, loadStateDict, type StateTensor, useBlocks } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";

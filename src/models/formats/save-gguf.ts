@@ -1,4 +1,5 @@
 import { basename, resolve } from "node:path";
+import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../base/index.ts";
 import {
   blockFormats,
   type GgufTensor,
@@ -7,7 +8,6 @@ import {
   readGgufHeader,
   writeGguf,
 } from "../../files/index.ts";
-import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../ir/index.ts";
 import { hasBlocks } from "../../nn/index.ts";
 import { ggufTokenizer, Tokenizer } from "../../tokenizers/index.ts";
 import { hasTokenizer } from "../companions.ts";

@@ -2,7 +2,7 @@
  * Whisper: speech to text. Radford et al. 2022, arXiv:2212.04356: convolutions over a log-mel spectrogram, then a
  * pre-normalised encoder-decoder.
  */
-import { ShapeError } from "../../ir/index.ts";
+import { ShapeError } from "../../base/index.ts";
 import {
   type Activation,
   cachedHeadDim,

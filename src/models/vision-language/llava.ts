@@ -3,7 +3,7 @@
  * stand in its text as if they were tokens. Liu et al. 2023, arXiv:2304.08485 and arXiv:2310.03744. Any family of
  * decoders can be the text model.
  */
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import { type Activation, activations, Linear, Module } from "../../nn/index.ts";
 import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";

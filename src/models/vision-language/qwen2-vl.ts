@@ -2,7 +2,7 @@
  * Qwen2-VL: images of any size and videos as patches with positions in two directions, four of which become one token
  * of the text; the text model's positions have time, height and width. Wang et al. 2024, arXiv:2409.12191.
  */
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import {
   type Activation,
   LayerNorm,

@@ -1,5 +1,5 @@
 /** What models share that read images in a text and go on with the text. */
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import {
   cast,
   cumsum,

@@ -1,5 +1,6 @@
 /** The loss of detectors that find a set of objects: Carion et al. 2020, arXiv:2005.12872, section 3.1. */
-import { DTypeError, describe, ShapeError } from "../../ir/index.ts";
+import { DTypeError, ShapeError } from "../../base/index.ts";
+import { describe } from "../../ir/index.ts";
 import {
   abs,
   add,

@@ -1,7 +1,7 @@
 /**
  * DETR: a ResNet, a Transformer, and learned queries that each find an object. Carion et al. 2020, arXiv:2005.12872.
  */
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import {
   type Activation,
   Conv2d,

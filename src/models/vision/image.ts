@@ -1,5 +1,5 @@
 /** What models that read images share. */
-import { ShapeError } from "../../ir/index.ts";
+import { ShapeError } from "../../base/index.ts";
 import { Conv2d, Module, normalInit, Parameter } from "../../nn/index.ts";
 import { interpolate, type RandomKey, reshape, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";

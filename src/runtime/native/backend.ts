@@ -1,5 +1,5 @@
+import type { HostArray } from "../../base/index.ts";
 import { claimMapped } from "../../files/index.ts";
-import type { HostArray } from "../../ir/index.ts";
 import { REORDER } from "../backend.mjs";
 import type {
   CompileRequest,

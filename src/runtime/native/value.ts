@@ -1,4 +1,4 @@
-import type { HostArray } from "../../ir/index.ts";
+import type { HostArray } from "../../base/index.ts";
 import type { OrtType } from "../protocol.ts";
 import type { OrtLibrary, Pointer } from "./library.ts";
 

@@ -1,5 +1,6 @@
 /** Activation functions. */
-import { type FloatDType, known, type Value } from "../../ir/index.ts";
+import { type FloatDType, known } from "../../base/index.ts";
+import type { Value } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 

@@ -1,4 +1,5 @@
-import { type FloatDType, known, OptionError, requireStatic, ShapeError } from "../../ir/index.ts";
+import { type FloatDType, known, OptionError, ShapeError } from "../../base/index.ts";
+import { requireStatic } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { scan } from "../control.ts";
 import { Tensor } from "../tensor.ts";

@@ -1,5 +1,5 @@
 /** Products, convolutions, pooling, resizing and transforms. */
-import { type FloatDType, known } from "../../ir/index.ts";
+import { type FloatDType, known } from "../../base/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 

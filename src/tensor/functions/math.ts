@@ -1,5 +1,6 @@
 /** Elementwise functions of tensors. Numbers may stand for scalars; shapes broadcast. */
-import { type DType, type FloatDType, type IntDType, known, requireDType, type Value } from "../../ir/index.ts";
+import { type DType, type FloatDType, type IntDType, known, requireDType } from "../../base/index.ts";
+import type { Value } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor, type TensorLike, unwrap } from "../tensor.ts";
 

@@ -1,5 +1,6 @@
 /** Reductions, orders and cumulative functions. */
-import { type DType, type FloatDType, known, type OptionNames, type Value } from "../../ir/index.ts";
+import { type DType, type FloatDType, known, type OptionNames } from "../../base/index.ts";
+import type { Value } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 

@@ -1,5 +1,6 @@
 /** Shapes, parts and positions. */
-import { type DType, known, requireDType, type Shape, type Size } from "../../ir/index.ts";
+import { type DType, known, requireDType } from "../../base/index.ts";
+import type { Shape, Size } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
 import { Tensor } from "../tensor.ts";
 

@@ -3,7 +3,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KindlingError } from "../../ir/index.ts";
+import { KindlingError } from "../../base/index.ts";
 import { Random } from "./random.ts";
 import { fuzzTargets } from "./targets.ts";
 

@@ -2,8 +2,8 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { parseJsonBytes } from "../../base/index.ts";
 import { GgufFile, readSafetensors, readTorch } from "../../files/index.ts";
-import { parseJsonBytes } from "../../ir/index.ts";
 import { fromPretrained } from "../../models/index.ts";
 import { parseOnnx } from "../../onnx/index.ts";
 import { ImageProcessor, loadImage, readWav, resample, toMono } from "../../processors/index.ts";

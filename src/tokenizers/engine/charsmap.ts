@@ -1,4 +1,4 @@
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 
 const FIX = "fetch the file again, from a source that you trust";
 

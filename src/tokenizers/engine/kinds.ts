@@ -1,4 +1,4 @@
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import type { Json } from "../json-parts.ts";
 
 /** How the parts of a tokenizer.json are made, by their types. */

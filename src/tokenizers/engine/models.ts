@@ -1,5 +1,5 @@
 /** What makes ids of words. */
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import { type Join, joinPairs } from "../join-pairs.ts";
 import type { Json } from "../json-parts.ts";
 import { type Makers, make } from "./kinds.ts";

@@ -1,4 +1,4 @@
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import { anyOf } from "../json-parts.ts";
 import { hasLoop, type Matcher, matcherOf, parseRegex, printRegex } from "../regex/index.ts";
 import type { Piece } from "./piece.ts";

@@ -1,6 +1,6 @@
 /** What a tokenizer.json must hold for the engine to run it. */
 import { z } from "zod";
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import { type Json, kindOfModel } from "../json-parts.ts";
 
 const pattern = z.union([z.object({ String: z.string() }), z.object({ Regex: z.string() })]);

@@ -1,4 +1,4 @@
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import type { Json } from "../json-parts.ts";
 import { byteTokens, type Model, type Token } from "./models.ts";
 

@@ -1,6 +1,7 @@
 /** What the metadata of a GGUF file say of its tokens, with llama.cpp's defaults where they say nothing. */
+
+import { DataError, warnOnConsole } from "../../base/index.ts";
 import type { GgufValue } from "../../files/index.ts";
-import { DataError, warnOnConsole } from "../../ir/index.ts";
 import { cutNames, type GgufCut, ggufCuts } from "./gguf-cuts.ts";
 import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
 

@@ -1,6 +1,7 @@
 /** Tokenizers as metadata of GGUF files. */
+
+import { OptionError, warnOnConsole } from "../../base/index.ts";
 import type { GgufValue, GgufWritable } from "../../files/index.ts";
-import { OptionError, warnOnConsole } from "../../ir/index.ts";
 import { openEngine } from "../engine-node.ts";
 import { type Json, tokenizerJson } from "../json-parts.ts";
 import type { SpecialTokens } from "../settings.ts";

@@ -1,6 +1,6 @@
 /** Reads the protobuf of a SentencePiece model: github.com/google/sentencepiece, sentencepiece_model.proto. */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 
 export type PieceType = "normal" | "unknown" | "control" | "user-defined" | "unused" | "byte";
 

@@ -3,7 +3,7 @@
  * SentencePiece itself, which differ in places from those of transformers' own conversions; what a family adds around
  * texts is as transformers has it.
  */
-import { DataError, nearest } from "../../ir/index.ts";
+import { DataError, nearest } from "../../base/index.ts";
 import {
   type AddedToken,
   addedToken,

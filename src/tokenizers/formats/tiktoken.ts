@@ -1,5 +1,5 @@
 /** tiktoken's rank files, as tokenizer.json: github.com/openai/tiktoken. */
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import { byteCharacters } from "../byte-level.ts";
 import {
   addedToken,

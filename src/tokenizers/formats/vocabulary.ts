@@ -2,7 +2,7 @@
  * The files of older repositories, vocab.txt or vocab.json with merges.txt, as tokenizer.json, as transformers converts
  * them.
  */
-import { DataError, nearest } from "../../ir/index.ts";
+import { DataError, nearest } from "../../base/index.ts";
 import {
   addedToken,
   bpeModel,

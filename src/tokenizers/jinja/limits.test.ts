@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { limits } from "../../ir/index.ts";
+import { limits } from "../../base/index.ts";
 import { Template } from "./template.ts";
 import { TemplateError } from "./values.ts";
 

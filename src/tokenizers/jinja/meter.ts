@@ -2,7 +2,7 @@
  * What a rendering has used of its limits. A template comes with a model: it must end whatever it says, and fill no
  * memory.
  */
-import { limits } from "../../ir/index.ts";
+import { limits } from "../../base/index.ts";
 import { Float, TemplateError, Tuple, type Value } from "./values.ts";
 
 /** Characters or elements that are looked at or made for the price of one step. */

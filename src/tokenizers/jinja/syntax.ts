@@ -1,6 +1,6 @@
 /** A template's text as a tree: read by @huggingface/jinja, whose own evaluation is JavaScript's and not Python's. */
 import { parse, tokenize } from "@huggingface/jinja";
-import { limits } from "../../ir/index.ts";
+import { limits } from "../../base/index.ts";
 import { TemplateError } from "./values.ts";
 
 export type Node =

@@ -3,7 +3,7 @@
  * syntax is read by
  * @huggingface/jinja.
  */
-import { KindlingError } from "../../ir/index.ts";
+import { KindlingError } from "../../base/index.ts";
 import { countCost, countOperator, itemsOf, printed } from "./costs.ts";
 import { runFilter } from "./filters.ts";
 import { plain } from "./foreign.ts";

@@ -1,5 +1,5 @@
 /** Python's values as templates see them: how they print, compare and count as true. */
-import { KindlingError } from "../../ir/index.ts";
+import { KindlingError } from "../../base/index.ts";
 import { plain } from "./foreign.ts";
 
 /** A template raises an error, or does what Python would not. */

@@ -9,7 +9,7 @@
  * anchors and possessive quantifiers only take ways away; they are taken for nothing, which may find an ambiguity that
  * is not there, and never misses one.
  */
-import { DataError, limits, overLimit, withinLimit } from "../../ir/index.ts";
+import { DataError, limits, overLimit, withinLimit } from "../../base/index.ts";
 import { characterBits } from "./character-sets.ts";
 import { type Places, placesOf } from "./places.ts";
 import { parseRegex, type Regex } from "./syntax.ts";

@@ -6,7 +6,7 @@
  * first way that leads to a match. Packrat parsers do the same from the other side: Ford 2002, "Packrat parsing",
  * section 3.
  */
-import { withinLimit } from "../../ir/index.ts";
+import { withinLimit } from "../../base/index.ts";
 import type { Regex } from "./syntax.ts";
 
 /**

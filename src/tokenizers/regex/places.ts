@@ -2,7 +2,7 @@
  * A regular expression as places, each of which takes one character, and ways from place to place. Glushkov 1961; Berry
  * and Sethi 1986.
  */
-import { withinLimit } from "../../ir/index.ts";
+import { withinLimit } from "../../base/index.ts";
 import type { Regex } from "./syntax.ts";
 
 /** Places, and in how many ways each is reached; two stand for more. */

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { DataError } from "../../ir/index.ts";
+import { DataError } from "../../base/index.ts";
 import { patternOf } from "../engine/pattern.ts";
 import { Piece } from "../engine/piece.ts";
 import { openEngine } from "../engine-node.ts";

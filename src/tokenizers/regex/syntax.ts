@@ -2,7 +2,7 @@
  * The regular expressions of tokenizer.json, in Oniguruma's form, as trees.
  * https://github.com/kkos/oniguruma/blob/master/doc/RE
  */
-import { DataError, withinLimit } from "../../ir/index.ts";
+import { DataError, withinLimit } from "../../base/index.ts";
 import { propertyClass } from "./properties.ts";
 
 export type Regex =

@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../../ir/index.ts";
+import { checkOptions, OptionError } from "../../base/index.ts";
 import { byteCharacters } from "../byte-level.ts";
 import {
   addedToken,

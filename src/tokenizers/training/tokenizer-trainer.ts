@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { checkOptions, DataError, OptionError } from "../../ir/index.ts";
+import { checkOptions, DataError, OptionError } from "../../base/index.ts";
 import { byteCharacters } from "../byte-level.ts";
 import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, tokenizerJson } from "../json-parts.ts";
 import { Tokenizer } from "../tokenizer.ts";

@@ -3,7 +3,7 @@
  * words (EM), then those go that the text loses least without. Kudo 2018, arXiv:1804.10959. Order and numbers are those
  * of Hugging Face tokenizers' UnigramTrainer.
  */
-import { OptionError } from "../../ir/index.ts";
+import { OptionError } from "../../base/index.ts";
 import { PieceTrie } from "./lattice.ts";
 import { type Pieces, seedPieces } from "./seeds.ts";
 import { byCodePoints, pointsOf } from "./words.ts";

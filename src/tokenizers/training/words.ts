@@ -1,5 +1,5 @@
 /** From texts to counted words: what a tokenizer's normalizer and pre-tokenizer make of them, before any model. */
-import { OptionError } from "../../ir/index.ts";
+import { OptionError } from "../../base/index.ts";
 import { pretokens, toByteCharacters } from "../byte-level.ts";
 import { normalizerOf } from "../engine/normalizers.ts";
 import { Piece } from "../engine/piece.ts";

@@ -1,5 +1,5 @@
 import { DTypeError } from "./errors.ts";
-import { widen } from "./widen.mjs";
+import { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bits, widen } from "./half.mjs";
 
 /** Element types of tensors. */
 export type DType = "f32" | "f16" | "bf16" | "i32" | "i64" | "i8" | "u8" | "bool";
@@ -72,7 +72,7 @@ export function hostArrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array)
 /** Host array of `dtype` holding plain numbers (or booleans); rounds to the dtype. */
 export function hostArrayFrom<D extends DType>(dtype: D, values: ArrayLike<number | boolean | bigint>): HostArrays[D] {
   if ((dtype === "f16" || dtype === "bf16") && values instanceof Float32Array)
-    return narrowFromF32(dtype, values) as HostArrays[D];
+    return narrow(dtype, values) as HostArrays[D];
   const out = hostArray(dtype, values.length);
   for (let i = 0; i < values.length; i++) out[i] = encodeElement(dtype, values[i]) as never;
   return out;
@@ -112,48 +112,6 @@ export function widenToF32(dtype: FloatDType, data: HostArray): Float32Array {
   return dtype === "f32" ? (data as Float32Array) : widen(dtype, data as Uint16Array);
 }
 
-/** All elements rounded to f16 or bf16, to the nearest and ties to even: as `encodeElement`, many times faster. */
-export function narrowFromF32(dtype: "f16" | "bf16", data: Float32Array): Uint16Array {
-  const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
-  const out = new Uint16Array(data.length);
-  const narrow = dtype === "bf16" ? narrowBfloat16 : narrowFloat16;
-  for (let i = 0; i < out.length; i++) out[i] = narrow(bits[i]);
-  return out;
-}
-
-const INFINITY_BITS = 0x7f800000;
-/** 65520, halfway between the largest finite value of f16 and the next power of 2. */
-const FLOAT16_OVERFLOW_BITS = 0x477ff000;
-/** 2^-14, the smallest normal value of f16. */
-const FLOAT16_NORMAL_BITS = 0x38800000;
-/** What the exponent of f32 is larger by, in its place. */
-const FLOAT16_BIAS_BITS = (127 - 15) << 23;
-
-/**
- * Adding half of what is cut off, less one where the last bit that stays is even, carries where the number rounds up.
- */
-function narrowBfloat16(bits: number): number {
-  if ((bits & 0x7fffffff) > INFINITY_BITS) return 0x7fc0;
-  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-}
-
-function narrowFloat16(bits: number): number {
-  const sign = (bits >>> 16) & 0x8000;
-  const magnitude = bits & 0x7fffffff;
-  if (magnitude > INFINITY_BITS) return 0x7e00;
-  if (magnitude >= FLOAT16_OVERFLOW_BITS) return sign | 0x7c00;
-  if (magnitude >= FLOAT16_NORMAL_BITS)
-    return sign | ((magnitude - FLOAT16_BIAS_BITS + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
-  // subnormal, a multiple of 2^-24: its integer is the mantissa with its leading 1, shifted
-  const shift = 126 - (magnitude >>> 23);
-  if (shift > 24) return sign;
-  const mantissa = (magnitude & 0x7fffff) | 0x800000;
-  const kept = mantissa >>> shift;
-  const rest = mantissa & (2 ** shift - 1);
-  const half = 2 ** (shift - 1);
-  return sign | (kept + (rest > half || (rest === half && kept & 1) ? 1 : 0));
-}
-
 /** @throws DTypeError when `dtype` is not a float. */
 export function requireFloatDType(where: string, dtype: DType): void {
   if (isFloat(dtype)) return;
@@ -163,46 +121,6 @@ export function requireFloatDType(where: string, dtype: DType): void {
     received: dtype,
     fix: `cast it first: cast(x, "f32")`,
   });
-}
-
-const scratch = new DataView(new ArrayBuffer(4));
-
-/** Bits of the bfloat16 nearest to `value` (ties to even). */
-export function toBfloat16Bits(value: number): number {
-  scratch.setFloat32(0, value);
-  const bits = scratch.getUint32(0);
-  if (Number.isNaN(value)) return 0x7fc0;
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
-}
-
-export function fromBfloat16Bits(bits: number): number {
-  scratch.setUint32(0, (bits << 16) >>> 0);
-  return scratch.getFloat32(0);
-}
-
-/** Bits of the IEEE binary16 nearest to `value` (ties to even). */
-export function toFloat16Bits(value: number): number {
-  const sign = value < 0 || Object.is(value, -0) ? 0x8000 : 0;
-  const magnitude = Math.abs(value);
-  if (Number.isNaN(value)) return 0x7e00;
-  if (magnitude >= 65520) return sign | 0x7c00; // halfway between the largest finite value and the next power rounds up
-  if (magnitude < 2 ** -14) return sign | roundHalfToEven(magnitude * 2 ** 24); // subnormal: multiples of 2^-24
-  const exponent = Math.floor(Math.log2(magnitude));
-  const safeExponent = 2 ** exponent > magnitude ? exponent - 1 : exponent;
-  const mantissa = roundHalfToEven((magnitude / 2 ** safeExponent - 1) * 1024);
-  return sign | (((safeExponent + 15) << 10) + mantissa); // a mantissa of 1024 carries into the exponent, as it should
-}
-
-/** What an exponent of f16 stands for. */
-const FLOAT16_POWERS = Float64Array.from({ length: 32 }, (_, exponent) => 2 ** (exponent - 15));
-
-export function fromFloat16Bits(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const mantissa = bits & 0x3ff;
-  if (exponent === 0) return sign * mantissa * 2 ** -24;
-  if (exponent === 31) return mantissa ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + mantissa / 1024) * FLOAT16_POWERS[exponent];
 }
 
 /** The nearest integer, of two as near the even one. */

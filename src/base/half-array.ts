@@ -1,4 +1,4 @@
-import { widen } from "./widen.mjs";
+import { widen } from "./half.mjs";
 
 /** Numbers that are kept in 16 bits until they are needed in 32: weights of a checkpoint. */
 export class HalfArray {

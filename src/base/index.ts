@@ -1,0 +1,42 @@
+/** What files and graphs share: errors, options, dtypes, arrays of numbers on the host, limits of foreign files. Imports nothing. */
+
+export { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "./block-matrix.ts";
+export {
+  bytesPerElement,
+  type DType,
+  decodeElement,
+  dtypes,
+  encodeElement,
+  type FloatDType,
+  type HostArray,
+  type HostArrays,
+  hostArray,
+  hostArrayFrom,
+  hostArrayFromBytes,
+  type IntDType,
+  isFloat,
+  isInteger,
+  requireFloatDType,
+  roundHalfToEven,
+  toNumbers,
+  widenToF32,
+} from "./dtype.ts";
+export {
+  checkOptions,
+  DataError,
+  DTypeError,
+  type ErrorParts,
+  GraphError,
+  KindlingError,
+  nearest,
+  OptionError,
+  RuntimeError,
+  ShapeError,
+} from "./errors.ts";
+export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bits } from "./half.mjs";
+export { HalfArray } from "./half-array.ts";
+export { hashBytes } from "./hash.ts";
+export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
+export { known, type OptionNames, requireDType } from "./options.ts";
+export { exceededJsonLimit, type JsonLimits, type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";
+export { type OnWarning, type Warning, warnOnConsole } from "./warning.ts";
