@@ -1,20 +1,22 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
-export { EncodedSource } from "./cached-decoder.ts";
 export type { SamplingLimits } from "./candidates.ts";
+export type { EmbeddedPrompt } from "./causal-texts.ts";
 export { ContextLengthError } from "./context-length.ts";
+export { EncodedSource } from "./encoded-source.ts";
 export {
   type FollowedSettings,
   type GenerationSettings,
   generationConfigKeys,
   settingsOf,
 } from "./generation-config.ts";
-export { type EmbeddedPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
+export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export { applyRules, type GenerationRules, type Progress, type TimeRule } from "./rules.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
 export {
+  type Seq2SeqBatchSource,
   type Seq2SeqGenerateOptions,
   Seq2SeqGenerator,
   type Seq2SeqGeneratorOptions,
@@ -24,3 +26,4 @@ export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNa
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { type FinishReason, generateText, type TextOptions, type TextPiece } from "./text.ts";
 export type { PickOptions } from "./token-picker.ts";
+export type { RowToken } from "./write-texts.ts";

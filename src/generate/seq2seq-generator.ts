@@ -2,12 +2,15 @@ import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
 import { BeamSearch } from "./beam-search.ts";
-import { CachedDecoder, EncodedSource, type KeysAndValues } from "./cached-decoder.ts";
+import { DecoderRunner } from "./decoder-runner.ts";
+import type { DeviceCacheOptions } from "./device-cache.ts";
+import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
 import { pickOptionNames } from "./generator.ts";
-import type { KeyValueCacheOptions } from "./key-value-cache.ts";
 import { logSumExp } from "./rules.ts";
+import type { FinishReason } from "./text.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
+import { onlyText, type RowToken, writeTexts } from "./write-texts.ts";
 
 /** What an encoder-decoder reads. */
 export interface Seq2SeqSource {
@@ -26,7 +29,12 @@ export interface Seq2SeqGenerateOptions extends PickOptions {
   signal?: AbortSignal;
 }
 
-export interface Seq2SeqGeneratorOptions extends Pick<KeyValueCacheOptions, "cacheDtype" | "initialRoom"> {
+/** One of several texts: what it is written of, with what is its own of the settings. */
+export interface Seq2SeqBatchSource extends Omit<Seq2SeqGenerateOptions, "signal"> {
+  source: Seq2SeqSource | EncodedSource;
+}
+
+export interface Seq2SeqGeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
   /**
    * Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the
    * model can write
@@ -38,17 +46,19 @@ export interface Seq2SeqGeneratorOptions extends Pick<KeyValueCacheOptions, "cac
 const LENGTH_STEP = 32;
 
 /**
- * Generates with an encoder-decoder, one text at a time: the encoder runs once, its keys and values stay on the device,
- * and the decoder goes on token by token over a cache.
+ * Generates with an encoder-decoder, one text at a time or several together: the encoder runs once for each, its keys
+ * and values stay on the device, and the decoder goes on token by token over a cache.
  */
 export class Seq2SeqGenerator {
   readonly model: EncoderDecoder;
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
-  private readonly encode: CompiledFunction<[EncoderSideInputs], KeysAndValues[]>;
-  private readonly cacheOptions: Pick<KeyValueCacheOptions, "maxLength" | "cacheDtype" | "initialRoom">;
-  /** By their number of hypotheses. */
-  private readonly decoders = new Map<number, CachedDecoder>();
+  private readonly encode: CompiledFunction<[EncoderSideInputs], SourceContext["keysAndValues"]>;
+  private readonly cacheOptions: DeviceCacheOptions;
+  /** Where every text begins, and where one alone is written. */
+  private readonly first: DecoderRunner<SourceContext>;
+  /** Of several texts or hypotheses together; kept for the next call with as many. */
+  private batch: DecoderRunner<SourceContext> | undefined;
   private readonly turns = new Turns();
 
   /** @throws OptionError for unknown options */
@@ -58,16 +68,16 @@ export class Seq2SeqGenerator {
     this.model = model;
     this.maxLength = Math.min(maxLength, model.cacheShape.maxLength ?? maxLength);
     this.cacheOptions = { maxLength: this.maxLength, ...cacheOptions };
-    this.decoderOf(1);
+    this.first = new DecoderRunner(sourceDecoder(model), this.cacheOptions);
     this.encode = compile((inputs) => model.crossKeysAndValues(model.encode(inputs)));
   }
 
-  private decoderOf(numBeams: number): CachedDecoder {
-    const known = this.decoders.get(numBeams);
-    if (known) return known;
-    const decoder = new CachedDecoder(this.model, numBeams, this.cacheOptions);
-    this.decoders.set(numBeams, decoder);
-    return decoder;
+  private runnerOf(rows: number): DecoderRunner<SourceContext> {
+    if (rows === 1) return this.first;
+    if (this.batch?.rows === rows) return this.batch;
+    this.batch?.dispose();
+    this.batch = new DecoderRunner(sourceDecoder(this.model), { ...this.cacheOptions, rows });
+    return this.batch;
   }
 
   /**
@@ -88,7 +98,8 @@ export class Seq2SeqGenerator {
     this.checkStart(ids);
     const release = await this.turns.take(signal);
     try {
-      return (await this.decoderOf(1).run([ids], ids.length, source, { signal }))[0];
+      const [logits] = await this.first.run({ tokens: [ids], starts: [0], context: source.context, signal });
+      return logits;
     } finally {
       release();
     }
@@ -102,71 +113,100 @@ export class Seq2SeqGenerator {
   async *generate(
     source: Seq2SeqSource | EncodedSource,
     options: Seq2SeqGenerateOptions = {},
-  ): AsyncGenerator<number, "stop" | "length", void> {
-    checkOptions("generate", options, [...pickOptionNames, "decoderInputIds", "times"]);
-    const { decoderInputIds: start = this.start(), signal, ...asked } = options;
-    this.checkStart(start);
-    const isRead = source instanceof EncodedSource;
-    if (!isRead) this.checkSource(source);
-    const picker = new TokenPicker(this.model, start, source.inputIds, asked, { hasBeams: true });
-    picker.maxLength = Math.min(this.maxLength, start.length + (picker.limitOf(options).tokens ?? this.maxLength));
-    if (picker.isFull) return "length"; // nothing is asked for
+  ): AsyncGenerator<number, FinishReason, void> {
+    const { signal, ...settings } = options;
+    return yield* onlyText(this.generateBatch([{ source, ...settings }], { signal }));
+  }
+
+  /**
+   * Writes several texts together, giving tokens as they are made with the number of their source, and at the end why
+   * each text ended. Each text is the one that `generate` gives for its source alone. If one has `numBeams`, they are
+   * written one after another.
+   * @throws as `generate`, before anything is run
+   */
+  async *generateBatch(
+    sources: readonly Seq2SeqBatchSource[],
+    { signal }: Pick<Seq2SeqGenerateOptions, "signal"> = {},
+  ): AsyncGenerator<RowToken, FinishReason[], void> {
+    const texts = sources.map((source) => this.planOf(source));
+    if (texts.every(({ picker }) => picker.isFull)) return texts.map(() => "length" as const); // nothing is asked for
     const release = await this.turns.take(signal);
-    let encoded: EncodedSource | undefined;
+    const toDispose: { dispose(): void }[] = [];
     try {
-      encoded = isRead ? source : await this.read(source, signal);
-      return yield* picker.beams
-        ? this.writeBeams(encoded, start, picker, signal)
-        : this.writeOne(encoded, start, picker, signal);
+      const encoded: EncodedSource[] = [];
+      for (const { source } of sources) {
+        const isRead = source instanceof EncodedSource;
+        encoded.push(isRead ? source : await this.read(source, signal));
+        if (!isRead) toDispose.push(encoded[encoded.length - 1]);
+      }
+      if (texts.some(({ picker }) => picker.beams)) return yield* this.writeOneByOne(encoded, texts, signal);
+      const rows = new SourceTexts(encoded, texts, [this.first, this.runnerOf(texts.length)], signal);
+      toDispose.push(rows);
+      const pickers = texts.map(({ picker }) => picker);
+      return yield* writeTexts(rows, pickers, signal);
     } finally {
-      if (!isRead) encoded?.dispose();
+      for (const part of toDispose) part.dispose();
       release();
     }
   }
 
-  private async *writeOne(encoded: EncodedSource, start: readonly number[], picker: TokenPicker, signal?: AbortSignal) {
-    const decoder = this.decoderOf(1);
-    let fresh = start;
-    while (!picker.isFull) {
-      signal?.throwIfAborted();
-      const [logits] = await decoder.run([fresh], picker.ids.length, encoded, { signal });
-      const id = picker.next(logits);
-      if (id === undefined) return "stop" as const;
-      yield id;
-      fresh = [id];
+  /** How a text is written. @throws as `generate` */
+  private planOf({ source, ...options }: Seq2SeqBatchSource): TextPlan {
+    checkOptions("generate", options, [...pickOptionNames, "decoderInputIds", "times"]);
+    const { decoderInputIds: start = this.start(), ...settings } = options;
+    this.checkStart(start);
+    if (!(source instanceof EncodedSource)) this.checkSource(source);
+    const picker = new TokenPicker(this.model, start, source.inputIds, settings, { hasBeams: true });
+    picker.maxLength = Math.min(this.maxLength, start.length + (picker.limitOf(options).tokens ?? this.maxLength));
+    return { start, picker };
+  }
+
+  private async *writeOneByOne(
+    encoded: readonly EncodedSource[],
+    texts: readonly TextPlan[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<RowToken, FinishReason[], void> {
+    const reasons: FinishReason[] = [];
+    for (const [row, text] of texts.entries()) {
+      const { picker } = text;
+      const alone = new SourceTexts([encoded[row]], [text], [this.first, this.first], signal);
+      const tokens = picker.beams
+        ? this.writeBeams(encoded[row], text, signal)
+        : onlyText(writeTexts(alone, [picker], signal));
+      let next = await tokens.next();
+      for (; !next.done; next = await tokens.next()) yield { row, id: next.value };
+      reasons.push(next.value);
     }
-    return "length" as const;
+    return reasons;
   }
 
   /** Follows several hypotheses, and gives the best text when none better is to be had. */
   private async *writeBeams(
-    encoded: EncodedSource,
-    start: readonly number[],
-    picker: TokenPicker,
+    { context }: EncodedSource,
+    { start, picker }: TextPlan,
     signal?: AbortSignal,
-  ) {
+  ): AsyncGenerator<number, FinishReason, void> {
     const settings = picker.beams as NonNullable<TokenPicker["beams"]>;
     const search = new BeamSearch(start, picker.maxLength, picker.stops, settings);
-    const decoder = this.decoderOf(settings.numBeams);
+    const runner = this.runnerOf(settings.numBeams);
     for (let isFirst = true; !search.isDone; isFirst = false) {
       signal?.throwIfAborted();
       const { running } = search;
-      const fresh = running.map(({ ids }) => (isFirst ? start : ids.slice(-1)));
+      const tokens = running.map(({ ids }) => (isFirst ? start : ids.slice(-1)));
+      const starts = running.map(({ ids }, i) => ids.length - tokens[i].length);
       const parents = running.map(({ parent }) => parent);
-      const rows = await decoder.run(fresh, running[0].ids.length, encoded, { parents, signal });
+      const rows = await runner.run({ tokens, starts, context, parents, signal });
       running.forEach(({ ids }, i) => {
         const normalizer = logSumExp(rows[i]);
-        rows[i] = picker.ruled(
-          rows[i].map((logit) => logit - normalizer),
-          ids,
-        );
+        const scores = rows[i].map((logit) => logit - normalizer);
+        rows[i] = picker.ruled(scores, ids);
       });
       search.advance(rows, picker.isLate);
     }
     const answer = search.best.slice(start.length);
     const isWhole = picker.stops.has(answer[answer.length - 1]);
     yield* isWhole ? answer.slice(0, -1) : answer;
-    return isWhole ? ("stop" as const) : ("length" as const);
+    return isWhole ? "stop" : "length";
   }
 
   private start(): number[] {
@@ -231,6 +271,13 @@ export class Seq2SeqGenerator {
 
   dispose(): void {
     this.encode.dispose();
-    for (const decoder of this.decoders.values()) decoder.dispose();
+    this.first.dispose();
+    this.batch?.dispose();
   }
+}
+
+/** The tokens that a text begins with, and what picks those that follow. */
+interface TextPlan {
+  start: readonly number[];
+  picker: TokenPicker;
 }

@@ -1,7 +1,7 @@
 import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
-import type { EncodedSource } from "./cached-decoder.ts";
+import type { EncodedSource } from "./encoded-source.ts";
 import { pickOptionNames } from "./generator.ts";
 import { logSumExp } from "./rules.ts";
 import { freshSeed } from "./sampler.ts";

@@ -326,7 +326,7 @@ async function expectTopLogits(
   inputIds: number[],
   top: { ids: number[]; logits: number[] },
 ): Promise<void> {
-  const { hidden } = model.hidden(tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] }));
+  const hidden = model.hidden(tensor(Int32Array.from(inputIds), { shape: [1, inputIds.length] }));
   const logits = await model.logits(gather(hidden, tensor(Int32Array.of(inputIds.length - 1)), 1)).read();
   expectClose(
     "logits",

@@ -10,7 +10,7 @@ export {
   type TransformerTranslatorConfig,
 } from "./classic/classic.ts";
 export { type CompanionOptions, saveCompanions } from "./companions.ts";
-export { CausalLM, type CausalLMConfig, type ForwardOptions, type ForwardResult } from "./decoders/causal-lm.ts";
+export { CausalLM, type CausalLMConfig, type ForwardOptions } from "./decoders/causal-lm.ts";
 export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
 export { GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";
 export { type GPT2Config, GPT2LMHeadModel, gpt2Config } from "./decoders/gpt2.ts";

@@ -2,18 +2,10 @@
 
 export { type Activation, activationNames, activations } from "./activations.ts";
 export {
-  type CacheDType,
-  type CacheGrowth,
-  type CacheLengths,
-  cachedHeadDim,
-  cacheOfLayer,
-  type LayerCache,
   MultiHeadAttention,
   type MultiHeadAttentionConfig,
   type MultiHeadOptions,
-  mergeHeads,
   multiHeadAttention,
-  splitHeads,
 } from "./attention.ts";
 export {
   BlockEmbedding,
@@ -24,6 +16,7 @@ export {
   useBlocks,
 } from "./block-layers.ts";
 export { BatchNorm2d, type BatchNormConfig, ChannelNorm, Conv2d, type Conv2dConfig } from "./convolution.ts";
+export { mergeHeads, splitHeads } from "./heads.ts";
 export {
   constantInit,
   heNormal,
@@ -35,6 +28,19 @@ export {
   xavierNormal,
   xavierUniform,
 } from "./init.ts";
+export {
+  type CacheDType,
+  type CachedAttentionSettings,
+  type CacheShape,
+  cachedHeadDim,
+  GrowingCache,
+  type GrowingPositions,
+  type KeyValueCache,
+  type LayerCache,
+  type LayerState,
+  layerOfCache,
+  RoomCache,
+} from "./key-value-cache.ts";
 export {
   Conv1D,
   dropout,

@@ -118,11 +118,15 @@ export class RotaryEmbedding {
     return { cos: mul(cos(angles), this.attentionFactor), sin: mul(sin(angles), this.attentionFactor) };
   }
 
-  /** longrope chooses by the largest position of the run. [R / 2] */
+  /**
+   * longrope chooses by the largest position of a row, so that a text is the same beside longer ones; transformers
+   * chooses by that of all rows. [R / 2], or [..., 1, 1, R / 2]
+   */
   private frequenciesFor(positions: Tensor<"i32">): Tensor<"f32"> {
     const usual = tensor(Float32Array.from(this.inverseFrequencies));
     if (!this.longInverseFrequencies) return usual;
-    const isLong = greaterEqual(max(positions), this.switchLength as number);
+    const farthest = max(positions, { axes: -1, keepDims: true }); // [..., 1]
+    const isLong = greaterEqual(reshape(farthest, [...farthest.shape, 1, 1]), this.switchLength as number);
     return where(isLong, tensor(Float32Array.from(this.longInverseFrequencies)), usual) as Tensor<"f32">;
   }
 }

@@ -1,7 +1,8 @@
 import { add, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, withScope } from "../tensor/index.ts";
 import { type Activation, activations } from "./activations.ts";
-import { type CacheLengths, type LayerCache, multiHeadAttention } from "./attention.ts";
+import { multiHeadAttention } from "./attention.ts";
 import { constantInit, type Initializer } from "./init.ts";
+import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 
@@ -52,7 +53,7 @@ export interface AttentionInputs {
   /** Added to the scores, broadcasts to [B, H, T, S]. */
   bias?: Tensor<"f32">;
   isCausal?: boolean;
-  cache?: LayerCache & CacheLengths;
+  cache?: LayerCache;
   /** Added to what queries and keys are made of, and not to values: positions in DETR. */
   queryPosition?: Tensor<"f32">;
   keyPosition?: Tensor<"f32">;
@@ -136,7 +137,7 @@ export class AttentionBlock extends Module {
       onWeights,
       key,
     }: AttentionInputs & { source?: Tensor<"f32">; projected?: KeysAndValues; key?: RandomKey },
-  ): { output: Tensor<"f32">; cache?: LayerCache } {
+  ): Tensor<"f32"> {
     const { numHeads, attentionDropout = 0, attentionScale: scale } = this.config;
     const { q, k, v } = this.qkv
       ? this.fused(x)
@@ -156,8 +157,7 @@ export class AttentionBlock extends Module {
       dropoutProbability: attentionDropout,
     };
     const turned = (states: Tensor<"f32">) => (angles ? turn(states, numHeads, angles) : states);
-    const attended = multiHeadAttention(turned(q), turned(k), v, options);
-    return { ...attended, output: this.output.forward(attended.output) };
+    return this.output.forward(multiHeadAttention(turned(q), turned(k), v, options));
   }
 
   /** x: [B, T, D] -> [B, T, H Dh] each */
@@ -252,34 +252,31 @@ export class TransformerLayer extends Module {
     }
   }
 
-  /** x: [B, T, D] -> [B, T, D], and the cache with the new positions where one was given. */
-  forward(x: Tensor<"f32">, inputs: TransformerLayerInputs = {}): { output: Tensor<"f32">; cache?: LayerCache } {
-    const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, onCrossWeights, key, ...own } = inputs;
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, inputs: TransformerLayerInputs = {}): Tensor<"f32"> {
+    const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, onCrossWeights, key, ...toItself } =
+      inputs;
     const { crossAttention, crossNorm } = this;
-    let cache: LayerCache | undefined;
-    let y = this.residual(x, this.attentionNorm, key?.fold(0), this.attentionScale, (states) => {
-      const attended = withScope("attention", () => this.attention.forward(states, { ...own, key: key?.fold(1) }));
-      cache = attended.cache;
-      return attended.output;
-    });
+    let y = this.residual(x, this.attentionNorm, key?.fold(0), this.attentionScale, (states) =>
+      withScope("attention", () => this.attention.forward(states, { ...toItself, key: key?.fold(1) })),
+    );
     if (crossAttention && crossNorm && (encoderStates || encoderKeysAndValues)) {
       const across = {
         source: encoderStates,
         projected: encoderKeysAndValues,
         mask: encoderMask,
-        queryPosition: own.queryPosition,
+        queryPosition: toItself.queryPosition,
         keyPosition: encoderPosition,
         onWeights: onCrossWeights,
         key: key?.fold(2),
       };
       y = this.residual(y, crossNorm, key?.fold(3), undefined, (states) =>
-        withScope("cross_attention", () => crossAttention.forward(states, across).output),
+        withScope("cross_attention", () => crossAttention.forward(states, across)),
       );
     }
-    const output = this.residual(y, this.feedForwardNorm, key?.fold(4), this.feedForwardScale, (states) =>
+    return this.residual(y, this.feedForwardNorm, key?.fold(4), this.feedForwardScale, (states) =>
       withScope("feed_forward", () => this.feedForward(states, key?.fold(5))),
     );
-    return { output, cache };
   }
 
   /** Keys and values for cross attention: states [B, S, D] -> [B, S, H Dh] each. */

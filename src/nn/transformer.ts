@@ -111,10 +111,10 @@ export class Transformer extends Module {
     const encoderMask = visible(sourceMask, attention.across);
     const own = visible(sourceMask, attention.source);
     const read = (x: Tensor<"f32">, layer: TransformerLayer, i: number) =>
-      layer.forward(x, { mask: own, key: key?.fold(i) }).output;
+      layer.forward(x, { mask: own, key: key?.fold(i) });
     const encoderStates = this.encoder.norm.forward(this.encoder.layers.reduce(read, source));
     const write = (x: Tensor<"f32">, layer: TransformerLayer, i: number) =>
-      layer.forward(x, { mask, isCausal, encoderStates, encoderMask, key: key?.fold(1000 + i) }).output;
+      layer.forward(x, { mask, isCausal, encoderStates, encoderMask, key: key?.fold(1000 + i) });
     return this.decoder.norm.forward(this.decoder.layers.reduce(write, target));
   }
 }

@@ -1,5 +1,5 @@
 import { ShapeError } from "../../base/index.ts";
-import { type CacheLengths, cacheOfLayer, type LayerCache } from "../../nn/index.ts";
+import { type CacheShape, type KeyValueCache, type LayerCache, layerOfCache } from "../../nn/index.ts";
 import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import { PretrainedModel } from "../model.ts";
 
@@ -30,23 +30,16 @@ export interface ForwardOptions {
    * where it is at the left. @default all
    */
   attentionMask?: Tensor<"bool">;
-  /** Generation: caches of all layers. */
-  cache?: { layers: readonly LayerCache[] } & CacheLengths;
-}
-
-export interface ForwardResult {
-  /** Final hidden states, normalised. [B, T, D] */
-  hidden: Tensor<"f32">;
-  /** The caches with the new positions added, when caches were given. */
-  layers: LayerCache[];
+  /** Generation: keys and values of the positions before, to which those of the tokens are added. */
+  cache?: KeyValueCache;
 }
 
 /** A decoder-only language model: a stack of blocks, and logits for the next token. */
 export abstract class CausalLM extends PretrainedModel {
   abstract override readonly config: CausalLMConfig;
   readonly task = "causal-lm";
-  /** Heads of keys and values, and their width, which a cache has to have. */
-  abstract readonly cacheShape: { numKeyHeads: number; headDim: number };
+  /** What a cache has to have room for. */
+  abstract readonly cacheShape: CacheShape;
 
   /** A length that keys cached in a run up to it do not fit beyond: the cache is made anew there. @default none */
   get cacheLimit(): number | undefined {
@@ -55,14 +48,14 @@ export abstract class CausalLM extends PretrainedModel {
 
   /** What the tokens are to the first layer, before learned positions: i32 [B, T] -> [B, T, D] */
   abstract embed(inputIds: Tensor<"i32">): Tensor<"f32">;
-  /** inputIds: i32 [B, T] -> hidden states. @throws ShapeError when T exceeds the context length */
-  abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): ForwardResult;
+  /** inputIds: i32 [B, T] -> final hidden states, normalised, [B, T, D]. @throws ShapeError when T exceeds the context length */
+  abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): Tensor<"f32">;
   /** hidden: [..., D] -> logits [..., V] */
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
   /** inputIds: i32 [B, T] -> logits [B, T, V] */
   forward(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
-    return this.logits(this.hidden(inputIds, options).hidden);
+    return this.logits(this.hidden(inputIds, options));
   }
 
   /** Mean cross-entropy of the next tokens, in nats. inputIds and targets: i32 [B, T]; targets of -100 do not count. */
@@ -72,7 +65,7 @@ export abstract class CausalLM extends PretrainedModel {
   }
 
   /** The positions of the tokens. @throws ShapeError when there are more than the context holds */
-  protected positionsOf(inputIds: Tensor<"i32">, { positions }: ForwardOptions): Tensor<"i32"> {
+  protected positionsOf(inputIds: Tensor<"i32">, { positions, cache }: ForwardOptions): Tensor<"i32"> {
     const length = inputIds.shape[1];
     const { maxPositionEmbeddings } = this.config;
     if (typeof length === "number" && length > maxPositionEmbeddings) {
@@ -83,44 +76,32 @@ export abstract class CausalLM extends PretrainedModel {
         fix: "shorten the input, or use a model with a longer context",
       });
     }
-    return positions ?? tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
+    if (positions || cache) return positions ?? (cache as KeyValueCache).positions(length);
+    return tensor(Int32Array.from({ length: length as number }, (_, i) => i)); // [T]
   }
 }
 
 export interface BlockOptions {
   key?: RandomKey;
-  cache?: LayerCache & CacheLengths;
+  cache?: LayerCache;
   /** bool [B, 1, 1, S]; false hides a key. */
   mask?: Tensor<"bool">;
 }
 
-export interface BlockResult {
-  /** [B, T, D] */
-  output: Tensor<"f32">;
-  cache?: LayerCache;
-}
-
 /**
- * Runs blocks one after another, each with a key and a cache of its own; `extra` is what a family's blocks take
- * besides.
+ * Runs blocks one after another, each with its key and its part of the cache; `extra` is what a family's blocks take
+ * besides. x: [B, T, D] -> [B, T, D]
  */
 export function runBlocks<Extra extends object>(
   scope: string,
-  blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): BlockResult }[],
+  blocks: readonly { forward(x: Tensor<"f32">, options: BlockOptions & Extra): Tensor<"f32"> }[],
   x: Tensor<"f32">,
   { key, cache, attentionMask }: ForwardOptions,
   extra: Extra,
-): { output: Tensor<"f32">; caches: LayerCache[] } {
+): Tensor<"f32"> {
   const mask = attentionMask && reshape(attentionMask, [attentionMask.shape[0], 1, 1, attentionMask.shape[1]]);
-  const caches: LayerCache[] = [];
-  let output = x;
-  for (const [i, block] of blocks.entries()) {
-    const own = cache && cacheOfLayer(cache, i);
-    const result = withScope(`${scope}.${i}`, () =>
-      block.forward(output, { ...extra, key: key?.fold(i), cache: own, mask }),
-    );
-    output = result.output;
-    if (result.cache) caches.push(result.cache);
-  }
-  return { output, caches };
+  return blocks.reduce((states, block, i) => {
+    const options = { ...extra, key: key?.fold(i), cache: layerOfCache(cache, i), mask };
+    return withScope(`${scope}.${i}`, () => block.forward(states, options));
+  }, x);
 }

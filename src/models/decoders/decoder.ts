@@ -5,7 +5,6 @@
 import {
   type Activation,
   activations,
-  cachedHeadDim,
   Embedding,
   Linear,
   Module,
@@ -25,15 +24,7 @@ import {
   tanh,
   withScope,
 } from "../../tensor/index.ts";
-import {
-  type BlockOptions,
-  type BlockResult,
-  CausalLM,
-  type CausalLMConfig,
-  type ForwardOptions,
-  type ForwardResult,
-  runBlocks,
-} from "./causal-lm.ts";
+import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
 
 export interface DecoderConfig extends CausalLMConfig {
   numHeads: number;
@@ -57,7 +48,7 @@ export type DecoderBlockOptions = BlockOptions & {
 
 /** Attention of a layer: x [B, T, D] -> [B, T, D]. */
 export interface DecoderAttention extends Module {
-  forward(x: Tensor<"f32">, options: DecoderBlockOptions): BlockResult;
+  forward(x: Tensor<"f32">, options: DecoderBlockOptions): Tensor<"f32">;
 }
 /**
  * Feed-forward part of a layer: x [B, T, D] -> [B, T, D]. `isGenerating` where it runs on few tokens at a time, without
@@ -147,7 +138,7 @@ class Attention extends Module implements DecoderAttention {
     this.layer = layer;
   }
 
-  forward(x: Tensor<"f32">, { angles, key, cache, mask }: DecoderBlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, { angles, key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, numKeyHeads, attentionDropout } = this.config;
     const { rotaryOf = () => 0, windowOf, attentionScale: scale, attentionSoftCap } = this.traits;
     const rotary = rotaryOf(this.layer);
@@ -170,7 +161,7 @@ class Attention extends Module implements DecoderAttention {
         mask,
       },
     );
-    return { ...attended, output: this.oProj.forward(attended.output) };
+    return this.oProj.forward(attended);
   }
 
   /** Queries, keys and values: [B, T, H Dh] and twice [B, T, K Dh]. */
@@ -282,14 +273,14 @@ class Block extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, options: DecoderBlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, options: DecoderBlockOptions): Tensor<"f32"> {
     const through = (norm: RMSNorm | undefined, y: Tensor<"f32">) => norm?.forward(y) ?? y;
     const attended = withScope("self_attn", () => this.selfAttn.forward(through(this.beforeAttention, x), options));
-    const middle = add(x, through(this.afterAttention, attended.output));
+    const middle = add(x, through(this.afterAttention, attended));
     const made = withScope("mlp", () =>
       this.mlp.forward(through(this.beforeMlp, middle), { isGenerating: options.cache !== undefined }),
     );
-    return { output: add(middle, through(this.afterMlp, made)), cache: attended.cache };
+    return add(middle, through(this.afterMlp, made));
   }
 }
 
@@ -353,7 +344,7 @@ export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends
 
   get cacheShape() {
     const { numKeyHeads, headDim } = this.traits.cache ?? this.config;
-    return { numKeyHeads, headDim: cachedHeadDim(headDim) };
+    return { numLayers: this.config.numLayers, numKeyHeads, headDim };
   }
 
   override get cacheLimit() {
@@ -366,13 +357,13 @@ export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends
     return embeddingScale === 1 ? embedded : mul(embedded, embeddingScale);
   }
 
-  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
     const { layers, norm } = this.model;
     const { rotary } = this.traits;
     const positions = this.positionsOf(inputIds, options);
     const angles = withScope("rotary_emb", () => rotary.map((embedding) => embedding.angles(positions)));
-    const result = runBlocks("layers", layers, options.embeddings ?? this.embed(inputIds), options, { angles });
-    return { hidden: withScope("norm", () => norm.forward(result.output)), layers: result.caches };
+    const states = runBlocks("layers", layers, options.embeddings ?? this.embed(inputIds), options, { angles });
+    return withScope("norm", () => norm.forward(states));
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {

@@ -36,7 +36,6 @@ import {
   topk,
 } from "../../tensor/index.ts";
 import { count, flag, number, optional, requireField, size, tokenId, tokenIds } from "../config.ts";
-import type { BlockResult } from "./causal-lm.ts";
 import { type Angles, type DecoderAttention, type DecoderBlockOptions, GatedMlp } from "./decoder.ts";
 import { type DecoderFamily, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
 import { type MixtureConfig, MixtureOfExperts, Router, type Routing } from "./mixture.ts";
@@ -109,7 +108,7 @@ class LatentAttention extends Module implements DecoderAttention {
     this.config = config;
   }
 
-  forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask }: DecoderBlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, kvLoraRank, qkRopeHeadDim: rope, qkNopeHeadDim: nope, vHeadDim, attentionDropout } = this.config;
     const [batch, length] = x.shape;
     const width = nope + rope;
@@ -149,8 +148,8 @@ class LatentAttention extends Module implements DecoderAttention {
         mask,
       },
     );
-    const byHead = slice(reshape(attended.output, [batch, length, numHeads, common]), { axis: -1, end: vHeadDim });
-    return { ...attended, output: this.oProj.forward(merged(byHead, vHeadDim)) };
+    const byHead = slice(reshape(attended, [batch, length, numHeads, common]), { axis: -1, end: vHeadDim });
+    return this.oProj.forward(merged(byHead, vHeadDim));
   }
 
   private queries(x: Tensor<"f32">): Tensor<"f32"> {

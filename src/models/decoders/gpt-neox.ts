@@ -5,7 +5,6 @@
 import {
   type Activation,
   activations,
-  cachedHeadDim,
   dropout,
   Embedding,
   LayerNorm,
@@ -34,15 +33,7 @@ import {
   tokenIds,
 } from "../config.ts";
 import { type Family, untiedWords } from "../family.ts";
-import {
-  type BlockOptions,
-  type BlockResult,
-  CausalLM,
-  type CausalLMConfig,
-  type ForwardOptions,
-  type ForwardResult,
-  runBlocks,
-} from "./causal-lm.ts";
+import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
 import { ropeFromJson } from "./rope.ts";
 
 export interface GPTNeoXConfig extends CausalLMConfig {
@@ -105,7 +96,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { angles, key, cache, mask }: NeoXBlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, { angles, key, cache, mask }: NeoXBlockOptions): Tensor<"f32"> {
     const { numHeads, hiddenSize, attentionDropout: dropoutProbability } = this.config;
     const [batch, length] = x.shape;
     const width = hiddenSize / numHeads;
@@ -122,7 +113,7 @@ class Attention extends Module {
       cache,
       mask,
     });
-    return { ...attended, output: this.dense.forward(attended.output) };
+    return this.dense.forward(attended);
   }
 }
 
@@ -164,15 +155,15 @@ class Block extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, options: NeoXBlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, options: NeoXBlockOptions): Tensor<"f32"> {
     const { useParallelResidual, hiddenDropout } = this.config;
     const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, options.key?.fold(part));
     const attended = withScope("attention", () => this.attention.forward(this.inputLayernorm.forward(x), options));
-    const middle = add(x, drop(attended.output, 1));
+    const middle = add(x, drop(attended, 1));
     const made = withScope("mlp", () =>
       this.mlp.forward(this.postAttentionLayernorm.forward(useParallelResidual ? x : middle)),
     );
-    return { output: add(middle, drop(made, 2)), cache: attended.cache };
+    return add(middle, drop(made, 2));
   }
 }
 
@@ -225,15 +216,15 @@ export class GPTNeoXForCausalLM extends CausalLM {
   }
 
   get cacheShape() {
-    const { numHeads, hiddenSize } = this.config;
-    return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
+    const { numLayers, numHeads, hiddenSize } = this.config;
+    return { numLayers, numKeyHeads: numHeads, headDim: hiddenSize / numHeads };
   }
 
   embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
     return withScope("embed_in", () => this.gptNeox.embedIn.forward(inputIds));
   }
 
-  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
     const { layers, finalLayerNorm } = this.gptNeox;
     const angles = withScope("rotary_emb", () => this.rotary.angles(this.positionsOf(inputIds, options)));
     const embedded = dropout(
@@ -241,11 +232,8 @@ export class GPTNeoXForCausalLM extends CausalLM {
       this.config.hiddenDropout,
       options.key?.fold(999),
     ); // [B, T, D]
-    const result = runBlocks("layers", layers, embedded, options, { angles });
-    return {
-      hidden: withScope("final_layer_norm", () => finalLayerNorm.forward(result.output)),
-      layers: result.caches,
-    };
+    const states = runBlocks("layers", layers, embedded, options, { angles });
+    return withScope("final_layer_norm", () => finalLayerNorm.forward(states));
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {

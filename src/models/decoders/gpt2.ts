@@ -7,7 +7,6 @@ import {
   type Activation,
   activations,
   Conv1D,
-  cachedHeadDim,
   dropout,
   Embedding,
   LayerNorm,
@@ -33,15 +32,7 @@ import {
   tokenIds,
 } from "../config.ts";
 import { type Family, untiedWords } from "../family.ts";
-import {
-  type BlockOptions,
-  type BlockResult,
-  CausalLM,
-  type CausalLMConfig,
-  type ForwardOptions,
-  type ForwardResult,
-  runBlocks,
-} from "./causal-lm.ts";
+import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
 
 export interface GPT2Config extends CausalLMConfig {
   numHeads: number;
@@ -125,7 +116,7 @@ class Attention extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { key, cache, mask }: BlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, { key, cache, mask }: BlockOptions): Tensor<"f32"> {
     const { numHeads, attentionDropout, residualDropout } = this.config;
     const [q, k, v] = this.cAttn.forwardParts(x, 3); // [B, T, D] each
     const attended = multiHeadAttention(q, k, v, {
@@ -137,10 +128,7 @@ class Attention extends Module {
       cache,
       mask,
     });
-    return {
-      output: dropout(this.cProj.forward(attended.output), residualDropout, key?.fold(1)),
-      cache: attended.cache,
-    };
+    return dropout(this.cProj.forward(attended), residualDropout, key?.fold(1));
   }
 }
 
@@ -192,11 +180,10 @@ class Block extends Module {
   }
 
   /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { key, ...options }: BlockOptions): BlockResult {
+  forward(x: Tensor<"f32">, { key, ...options }: BlockOptions): Tensor<"f32"> {
     const attended = withScope("attn", () => this.attn.forward(this.ln1.forward(x), { ...options, key: key?.fold(0) }));
-    const middle = add(x, attended.output);
-    const output = withScope("mlp", () => add(middle, this.mlp.forward(this.ln2.forward(middle), key?.fold(1))));
-    return { output, cache: attended.cache };
+    const middle = add(x, attended);
+    return withScope("mlp", () => add(middle, this.mlp.forward(this.ln2.forward(middle), key?.fold(1))));
   }
 }
 
@@ -247,15 +234,15 @@ export class GPT2LMHeadModel extends CausalLM {
   readonly architecture = "GPT2LMHeadModel";
 
   get cacheShape() {
-    const { numHeads, hiddenSize } = this.config;
-    return { numKeyHeads: numHeads, headDim: cachedHeadDim(hiddenSize / numHeads) };
+    const { numLayers, numHeads, hiddenSize } = this.config;
+    return { numLayers, numKeyHeads: numHeads, headDim: hiddenSize / numHeads };
   }
 
   embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
     return this.transformer.wte.forward(inputIds);
   }
 
-  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): ForwardResult {
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
     const { wpe, h, lnF } = this.transformer;
     const { embeddingDropout } = this.config;
     const places = this.positionsOf(inputIds, options);
@@ -265,8 +252,8 @@ export class GPT2LMHeadModel extends CausalLM {
         embeddingDropout,
         options.key?.fold(h.length),
       );
-    const result = runBlocks("h", h, withScope("embeddings", embed), options, {});
-    return { hidden: withScope("ln_f", () => lnF.forward(result.output)), layers: result.caches };
+    const states = runBlocks("h", h, withScope("embeddings", embed), options, {});
+    return withScope("ln_f", () => lnF.forward(states));
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {

@@ -129,9 +129,7 @@ class AlbertEncoder extends TextEncoder {
       const group = this.encoder.albertLayerGroups[Math.floor(i / (numLayers / numHiddenGroups))];
       for (const layer of group.albertLayers) {
         const n = hiddenStates.length - 1;
-        hiddenStates.push(
-          withScope(`layer.${n}`, () => layer.forward(hiddenStates[n], { mask, key: key?.fold(n) }).output),
-        );
+        hiddenStates.push(withScope(`layer.${n}`, () => layer.forward(hiddenStates[n], { mask, key: key?.fold(n) })));
       }
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];

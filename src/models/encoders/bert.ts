@@ -156,9 +156,7 @@ class BertEncoder extends TextEncoder {
     const hiddenStates = [this.embeddingsProject?.forward(embedded) ?? embedded]; // [B, T, D]
     const mask = keyMask(inputs.attentionMask);
     for (const [i, layer] of this.encoder.layer.entries()) {
-      hiddenStates.push(
-        withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output),
-      );
+      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) })));
     }
     const lastHiddenState = hiddenStates[hiddenStates.length - 1];
     return { lastHiddenState, poolerOutput: this.pooler?.forward(lastHiddenState), hiddenStates };

@@ -87,9 +87,7 @@ class DistilBertEncoder extends TextEncoder {
     const hiddenStates = [withScope("embeddings", () => this.embeddings.forward({ ...inputs, key: key?.fold(999) }))];
     const mask = keyMask(inputs.attentionMask);
     for (const [i, layer] of this.transformer.layer.entries()) {
-      hiddenStates.push(
-        withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) }).output),
-      );
+      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, key: key?.fold(i) })));
     }
     return { lastHiddenState: hiddenStates[hiddenStates.length - 1], hiddenStates };
   }

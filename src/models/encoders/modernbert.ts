@@ -158,7 +158,7 @@ class Attention extends Module {
     const [q, k, v] = split(this.wqkv.forward(x), 3);
     const slidingWindow = this.type === "sliding_attention" ? Math.floor(localAttention / 2) + 1 : undefined;
     const options = { numHeads, mask, slidingWindow, key, dropoutProbability: attentionDropout };
-    return this.wo.forward(multiHeadAttention(turned(q), turned(k), v, options).output);
+    return this.wo.forward(multiHeadAttention(turned(q), turned(k), v, options));
   }
 }
 

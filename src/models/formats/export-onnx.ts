@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { checkOptions } from "../../base/index.ts";
 import { addSizes, type Size } from "../../ir/index.ts";
-import { type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
+import { GrowingCache, type KeysAndValues, mergeHeads, splitHeads } from "../../nn/index.ts";
 import { type ExportOptions, exportOnnx, type OnnxInput } from "../../onnx/index.ts";
 import {
   arange,
@@ -193,12 +193,11 @@ function causalLM(
     const length = positions.shape[positions.rank - 1];
     // those of images are not their places in the text
     const queryPositions = hasImages ? lastOf(keyPositions, length) : positions;
-    const growth = { queryPositions, keyPositions, keyMask };
-    const cache = { layers: held(given, "", numLayers), lengths: queryPositions, total: queryPositions, growth };
+    const cache = new GrowingCache(held(given, "", numLayers), { queryPositions, keyPositions, keyMask });
     const embeddings = given.inputs_embeds as Tensor<"f32"> | undefined;
     const tokens = embeddings ? zeros(queryPositions.shape, "i32") : cast(given.input_ids, "i32");
-    const { hidden, layers: grown } = model.hidden(tokens, { positions, embeddings, cache });
-    return { logits: model.logits(hidden), ...named("present", "", grown) };
+    const hidden = model.hidden(tokens, { positions, embeddings, cache });
+    return { logits: model.logits(hidden), ...named("present", "", cache.layers) };
   };
   return [forward, inputs];
 }
@@ -273,7 +272,7 @@ const held = (given: Tensors, suffix: string, layers: number): KeysAndValues[] =
  */
 function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: ExportModelOptions) {
   const config: SomeConfig = model.config;
-  const { numLayers, numHeads } = model.cacheShape;
+  const { numLayers, numKeyHeads: numHeads, headDim } = model.cacheShape;
   const isSpeech = model.task === "speech-seq2seq";
   const isImage = model.task === "image-to-text";
   const encoderInputs: Inputs = isSpeech
@@ -299,16 +298,11 @@ function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: Export
     const isFirst = past[0].k.shape[2] === 0;
     // all, or the one new token's
     const queryPositions = isFirst ? keyPositions : (max(keyPositions, { axes: 1, keepDims: true }) as Tensor<"i32">);
-    const growth = { queryPositions, keyPositions, keyMask: greaterEqual(keyPositions, 0) };
     const encoderMask = given.encoder_attention_mask && notEqual(given.encoder_attention_mask, 0);
-    const cache = { layers: past, lengths: queryPositions, total: queryPositions, growth };
-    const { hidden, layers } = model.decode(inputIds, {
-      encoderKeysAndValues: across,
-      encoderMask,
-      cache,
-      positions: queryPositions,
-    });
-    return { logits: model.logits(hidden), ...named("present", "decoder.", layers) };
+    const keyMask = greaterEqual(keyPositions, 0);
+    const cache = new GrowingCache(past, { queryPositions, keyPositions, keyMask });
+    const hidden = model.decode(inputIds, { encoderKeysAndValues: across, encoderMask, cache });
+    return { logits: model.logits(hidden), ...named("present", "decoder.", cache.layers) };
   };
   const headsOf = (layers: readonly KeysAndValues[], turn: (x: Tensor<"f32">) => Tensor<"f32">) =>
     layers.map(({ k, v }) => ({ k: turn(k), v: turn(v) }));
@@ -323,7 +317,6 @@ function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: Export
   const goOn = (given: Tensors): Tensors =>
     decode(given, held(given, "decoder.", numLayers), headsOf(held(given, "encoder.", numLayers), mergeHeads));
 
-  const headDim = headWidth(model);
   const layer = (length: string): OnnxInput => ({ dtype: "f32", shape: [BATCH, numHeads, length, headDim] });
   const [own, across] = [layer("past_sequence_length"), layer(SOURCE)];
   const pastInputs = heldInputs(numLayers, {
@@ -337,10 +330,4 @@ function encoderDecoder(model: EncoderDecoder & PretrainedModel, options: Export
     decoder: [begin, { input_ids: ids(), encoder_hidden_states: states, ...mask }] as const,
     decoderWithPast: [goOn, { input_ids: { dtype: "i64", shape: [BATCH, 1] }, ...mask, ...pastInputs }] as const,
   };
-}
-
-/** Width of a head as the weights have it; a cache of ours may be wider. */
-function headWidth(model: EncoderDecoder): number {
-  const { headDim, hiddenSize } = model.config as { headDim?: number; hiddenSize: number };
-  return headDim ?? hiddenSize / model.cacheShape.numHeads;
 }

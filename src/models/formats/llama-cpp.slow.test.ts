@@ -55,7 +55,7 @@ function inLlamaCpp(
 }
 
 async function nextProbabilities(model: CausalLM, ids: readonly number[]): Promise<Float32Array> {
-  const { hidden } = model.hidden(tensor(Int32Array.from(ids), { shape: [1, ids.length] }));
+  const hidden = model.hidden(tensor(Int32Array.from(ids), { shape: [1, ids.length] }));
   const logits = await model.logits(gather(hidden, tensor(Int32Array.of(ids.length - 1)), 1)).read();
   const largest = Math.max(...logits);
   const weights = logits.map((x) => Math.exp(x - largest));

@@ -5,7 +5,6 @@
  */
 import {
   type Activation,
-  cachedHeadDim,
   constantInit,
   dropout,
   Embedding,
@@ -231,7 +230,7 @@ class EncoderDecoder extends Module {
     return runEncoderLayers(this.encoder.layers, embedded, { mask: attentionMask, key });
   }
 
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const positions = newPositions(ids, inputs.cache);
     const embedded = withScope("embeddings", () => this.decoder.embed(ids, positions, inputs.key));
     return runDecoderLayers(this.decoder.layers, embedded, inputs);
@@ -267,8 +266,8 @@ export class BartForConditionalGeneration extends Seq2SeqLM {
     const { decoderLayers, decoderHeads, hiddenSize, maxPositionEmbeddings: maxLength } = this.config;
     return {
       numLayers: decoderLayers,
-      numHeads: decoderHeads,
-      headDim: cachedHeadDim(hiddenSize / decoderHeads),
+      numKeyHeads: decoderHeads,
+      headDim: hiddenSize / decoderHeads,
       maxLength,
     };
   }
@@ -277,7 +276,7 @@ export class BartForConditionalGeneration extends Seq2SeqLM {
     return this.model.encode(inputs);
   }
 
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     return this.model.decode(ids, inputs);
   }
 
@@ -333,7 +332,7 @@ export class BartForSequenceClassification extends TaskModel<
     const { decoderStartTokenId, padTokenId, eosTokenId, classifierDropout } = this.config;
     const encoderStates = withScope("encoder", () => this.model.encode({ inputIds, attentionMask, key: key?.fold(0) }));
     const decoderIds = shiftRight(ids, decoderStartTokenId ?? 0, padTokenId ?? 0);
-    const { hidden } = withScope("decoder", () =>
+    const hidden = withScope("decoder", () =>
       this.model.decode(decoderIds, { encoderStates, encoderMask: attentionMask, key: key?.fold(1) }),
     );
     const length = ids.shape[1] as number;

@@ -1,21 +1,19 @@
 import { OptionError } from "../../base/index.ts";
 import {
-  type CacheLengths,
-  cacheOfLayer,
+  type CacheShape,
   type KeysAndValues,
-  type LayerCache,
+  type KeyValueCache,
+  layerOfCache,
   type TransformerLayer,
 } from "../../nn/index.ts";
 import {
   arange,
   concat,
   equal,
-  flip,
   full,
   type RandomKey,
   reshape,
   slice,
-  sub,
   type Tensor,
   where,
   withScope,
@@ -77,10 +75,8 @@ export interface DecodeInputs extends RunOptions {
   encoderMask?: Tensor<"bool">;
   /** bool [B, T] */
   decoderMask?: Tensor<"bool">;
-  /** Generation: caches of all layers. */
-  cache?: { layers: readonly LayerCache[] } & CacheLengths;
-  /** Positions of the tokens, i32 [B, T]; with a cache. @default 0, 1, ... */
-  positions?: Tensor<"i32">;
+  /** Generation: keys and values of the positions before, to which those of the tokens are added. */
+  cache?: KeyValueCache;
   /** Sees the weights of each layer's cross attention, [B, H, T, S]. */
   onCrossWeights?: (weights: Tensor<"f32">, layer: number) => void;
 }
@@ -91,15 +87,12 @@ export interface EncoderDecoder {
   readonly generationConfig: Readonly<Record<string, unknown>>;
   /** Tokens that end a text, of models whose generation_config.json does not say it. */
   readonly endTokenIds?: readonly number[];
-  /**
-   * Room that a cache needs: layers, heads, width of a head; and the longest text that can be written, if there is a
-   * limit.
-   */
-  readonly cacheShape: { numLayers: number; numHeads: number; headDim: number; maxLength?: number };
+  /** What a cache has to have room for. */
+  readonly cacheShape: CacheShape;
   /** -> [B, S, D] */
   encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
-  /** ids: i32 [B, T] -> states [B, T, D], and the caches with the new positions added */
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs): { hidden: Tensor<"f32">; layers: LayerCache[] };
+  /** ids: i32 [B, T] -> states [B, T, D] */
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32">;
   /** hidden: [..., D] -> [..., V] */
   logits(hidden: Tensor<"f32">): Tensor<"f32">;
   /** Keys and values of the encoder's states for each layer: [B, S, D] -> [B, S, H Dh] each. */
@@ -112,12 +105,12 @@ export abstract class Seq2SeqLM
   implements EncoderDecoder
 {
   abstract override readonly config: Seq2SeqConfig;
-  abstract readonly cacheShape: EncoderDecoder["cacheShape"];
+  abstract readonly cacheShape: CacheShape;
   /** The decoder's layers. */
   protected abstract readonly decoderLayers: readonly TransformerLayer[];
 
   abstract encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
-  abstract decode(ids: Tensor<"i32">, inputs: DecodeInputs): { hidden: Tensor<"f32">; layers: LayerCache[] };
+  abstract decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32">;
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
   crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[] {
@@ -137,7 +130,7 @@ export abstract class Seq2SeqLM
     }
     const encoderStates = withScope("encoder", () => this.encode({ ...encoderInputs, key: key?.fold(0) }));
     const encoderMask = encoderInputs.inputFeatures ? undefined : encoderInputs.attentionMask;
-    const decoded = withScope("decoder", () =>
+    const states = withScope("decoder", () =>
       this.decode(decoderInputIds, {
         encoderStates,
         encoderMask,
@@ -145,7 +138,7 @@ export abstract class Seq2SeqLM
         key: key?.fold(1),
       }),
     );
-    return { logits: this.logits(decoded.hidden), encoderLastHiddenState: encoderStates };
+    return { logits: this.logits(states), encoderLastHiddenState: encoderStates };
   }
 
   /**
@@ -167,31 +160,27 @@ export function shiftRight(labels: Tensor<"i32">, start: number, padding: number
   return where(equal(shifted, -100), padding, shifted) as Tensor<"i32">;
 }
 
-/** Runs decoder layers one after another, each with a key, a cache, and the encoder's keys and values. */
+/**
+ * Runs decoder layers one after another, each with its key, its part of the cache, and the encoder's keys and values.
+ * x: [B, T, D] -> [B, T, D]
+ */
 export function runDecoderLayers(
   layers: readonly TransformerLayer[],
   x: Tensor<"f32">,
   { encoderStates, encoderKeysAndValues, encoderMask, decoderMask, cache, onCrossWeights, key }: DecodeInputs,
   bias?: Tensor<"f32">,
-): { hidden: Tensor<"f32">; layers: LayerCache[] } {
-  const caches: LayerCache[] = [];
+): Tensor<"f32"> {
   const shared = { encoderStates, encoderMask: keyMask(encoderMask), mask: keyMask(decoderMask), isCausal: true, bias };
-  let hidden = x;
-  for (const [i, layer] of layers.entries()) {
-    const own = cache && cacheOfLayer(cache, i);
-    const seen = onCrossWeights && ((weights: Tensor<"f32">) => onCrossWeights(weights, i));
+  return layers.reduce((states, layer, i) => {
     const inputs = {
       ...shared,
       encoderKeysAndValues: encoderKeysAndValues?.[i],
-      cache: own,
-      onCrossWeights: seen,
+      cache: layerOfCache(cache, i),
+      onCrossWeights: onCrossWeights && ((weights: Tensor<"f32">) => onCrossWeights(weights, i)),
       key: key?.fold(i),
     };
-    const result = withScope(`layers.${i}`, () => layer.forward(hidden, inputs));
-    hidden = result.output;
-    if (result.cache) caches.push(result.cache);
-  }
-  return { hidden, layers: caches };
+    return withScope(`layers.${i}`, () => layer.forward(states, inputs));
+  }, x);
 }
 
 /** Runs encoder layers one after another. */
@@ -203,14 +192,13 @@ export function runEncoderLayers(
   const visible = keyMask(mask);
   return layers.reduce(
     (states, layer, i) =>
-      withScope(`layers.${i}`, () => layer.forward(states, { mask: visible, bias, key: key?.fold(i) }).output),
+      withScope(`layers.${i}`, () => layer.forward(states, { mask: visible, bias, key: key?.fold(i) })),
     x,
   );
 }
 
 /** Positions of new tokens, i32 [B, T]: those after what is in the cache, or from 0 on, i32 [1, T]. */
-export function newPositions(ids: Tensor<"i32">, cache: CacheLengths | undefined): Tensor<"i32"> {
-  if (cache?.growth) return cache.growth.queryPositions;
-  const [batch, length] = ids.shape;
-  return cache ? sub(reshape(cache.lengths, [batch, 1]), flip(arange(length))) : reshape(arange(length), [1, length]);
+export function newPositions(ids: Tensor<"i32">, cache: KeyValueCache | undefined): Tensor<"i32"> {
+  const length = ids.shape[1];
+  return cache ? cache.positions(length) : reshape(arange(length), [1, length]);
 }

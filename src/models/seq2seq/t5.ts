@@ -5,7 +5,6 @@
 import {
   type Activation,
   activationNames,
-  cachedHeadDim,
   dropout,
   Embedding,
   Linear,
@@ -248,25 +247,22 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
 
   get cacheShape() {
     const { numHeads, headDim } = this.config;
-    return { numLayers: this.decoder.block.length, numHeads, headDim: cachedHeadDim(headDim), maxLength: ROOM };
+    return { numLayers: this.decoder.block.length, numKeyHeads: numHeads, headDim, maxLength: ROOM };
   }
 
   encode({ inputIds, attentionMask, key }: EncoderSideInputs & RunOptions): Tensor<"f32"> {
     return encodeWith(this.shared, this.encoder, this.config, { inputIds, attentionMask, key });
   }
 
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const { cache, key } = inputs;
-    const length = ids.shape[1];
     const embedded = dropout(this.shared.forward(ids), this.config.dropout, key?.fold(998)); // [B, T, D]
-    const keys = cache?.growth ? cache.growth.keyPositions.shape[1] : cache ? cache.layers[0].k.shape[2] : length;
     const positions = newPositions(ids, cache);
-    const bias = withScope("relative_attention_bias", () => this.decoder.bias(positions, keys));
-    const { hidden, layers } = runDecoderLayers(this.decoder.block, embedded, inputs, bias);
-    return {
-      hidden: dropout(this.decoder.finalLayerNorm.forward(hidden), this.config.dropout, key?.fold(997)),
-      layers,
-    };
+    const bias = withScope("relative_attention_bias", () =>
+      this.decoder.bias(positions, cache?.keyCount ?? ids.shape[1]),
+    );
+    const states = runDecoderLayers(this.decoder.block, embedded, inputs, bias);
+    return dropout(this.decoder.finalLayerNorm.forward(states), this.config.dropout, key?.fold(997));
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {

@@ -5,7 +5,6 @@
 import { ShapeError } from "../../base/index.ts";
 import {
   type Activation,
-  cachedHeadDim,
   constantInit,
   dropout,
   Embedding,
@@ -244,8 +243,8 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     const { decoderLayers, decoderHeads, hiddenSize, maxTargetPositions: maxLength } = this.config;
     return {
       numLayers: decoderLayers,
-      numHeads: decoderHeads,
-      headDim: cachedHeadDim(hiddenSize / decoderHeads),
+      numKeyHeads: decoderHeads,
+      headDim: hiddenSize / decoderHeads,
       maxLength,
     };
   }
@@ -270,12 +269,12 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     return layerNorm.forward(runEncoderLayers(layers, dropout(placed, probability, key?.fold(999)), { key }));
   }
 
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const { embedTokens, embedPositions, layers, layerNorm } = this.model.decoder;
     const positions = newPositions(ids, inputs.cache);
     const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions));
-    const run = runDecoderLayers(layers, dropout(embedded, this.config.dropout, inputs.key?.fold(999)), inputs);
-    return { ...run, hidden: layerNorm.forward(run.hidden) };
+    const dropped = dropout(embedded, this.config.dropout, inputs.key?.fold(999));
+    return layerNorm.forward(runDecoderLayers(layers, dropped, inputs));
   }
 
   /**

@@ -4,7 +4,6 @@
  */
 import {
   type Activation,
-  cachedHeadDim,
   type KeysAndValues,
   LayerNorm,
   Module,
@@ -180,7 +179,7 @@ class VisionModel extends Module {
     const first = broadcastTo(this.classEmbedding.value, [patches.shape[0], 1, width]);
     let x = add(concat([first, patches], 1), concat([slice(table, { axis: 1, end: 1 }), ofPatches], 1));
     for (const [i, layer] of this.layers.entries())
-      x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }).output);
+      x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }));
     return this.postLayernorm.forward(x);
   }
 }
@@ -264,7 +263,7 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
 
   get cacheShape() {
     const { numLayers, numHeads, hiddenSize, maxPositionEmbeddings: maxLength } = this.config;
-    return { numLayers, numHeads, headDim: cachedHeadDim(hiddenSize / numHeads), maxLength };
+    return { numLayers, numKeyHeads: numHeads, headDim: hiddenSize / numHeads, maxLength };
   }
 
   /** -> [B, P + 1, D] */
@@ -272,8 +271,8 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
     return withScope("vision_model", () => this.visionModel.encode(inputs));
   }
 
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs) {
-    const positions = inputs.positions ?? newPositions(ids, inputs.cache);
+  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
+    const positions = newPositions(ids, inputs.cache);
     const embedded = withScope("embeddings", () =>
       this.textDecoder.embeddings.forward({ inputIds: ids, positions, key: inputs.key?.fold(999) }),
     );
@@ -294,10 +293,10 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
 
   forward({ inputIds, attentionMask, key, ...image }: CaptionInputs & RunOptions): CaptionOutput {
     const imageEmbeds = this.encode({ ...image, key: key?.fold(0) });
-    const { hidden } = withScope("text_decoder", () =>
+    const states = withScope("text_decoder", () =>
       this.decode(inputIds, { encoderStates: imageEmbeds, decoderMask: attentionMask, key: key?.fold(1) }),
     );
-    return { logits: this.logits(hidden), imageEmbeds };
+    return { logits: this.logits(states), imageEmbeds };
   }
 
   /**

@@ -213,7 +213,7 @@ class VisionTransformer extends Module {
     const mask = reshape(isSeen, [1, 1, length, length]);
     let x = unsqueeze(this.patchEmbed.forward(pixels), 0); // [1, L, E]
     for (const [i, block] of this.blocks.entries())
-      x = withScope(`blocks.${i}`, () => block.forward(x, { angles, mask }).output);
+      x = withScope(`blocks.${i}`, () => block.forward(x, { angles, mask }));
     return withScope("merger", () => this.merger.forward(x));
   }
 }

@@ -182,7 +182,7 @@ export class TextTower extends Module {
     let x = add(this.tokenEmbedding.forward(inputIds), this.positionEmbedding.forward(arange(length))); // [B, T, D]
     const options = { mask: keyMask(attentionMask), isCausal: !this.head };
     for (const [i, layer] of this.layers.entries())
-      x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }).output);
+      x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }));
     const states = this.finalLayerNorm.forward(x);
     return { states, pooled: this.head ? this.head.forward(at(states, length - 1)) : this.atEnd(states, inputIds) };
   }
@@ -247,7 +247,7 @@ class AttentionPooling extends Module {
       );
     };
     const query = broadcastTo(this.probe.value, [batch, 1, width]);
-    const attended = multiHeadAttention(part(query, 0), part(states, 1), part(states, 2), { numHeads }).output;
+    const attended = multiHeadAttention(part(query, 0), part(states, 1), part(states, 2), { numHeads });
     const y = this.outProj.forward(attended);
     const made = this.fc2.forward(activations[activation](this.fc1.forward(this.layernorm.forward(y))));
     return at(add(y, made), 0);
@@ -320,7 +320,7 @@ export class VisionTower extends Module {
     const embedded = add(all, positions);
     const hiddenStates = [this.preLayrnorm?.forward(embedded) ?? embedded];
     for (const [i, layer] of this.layers.entries())
-      hiddenStates.push(withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { key: key?.fold(i) }).output));
+      hiddenStates.push(withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { key: key?.fold(i) })));
     const last = hiddenStates[hiddenStates.length - 1];
     if (!this.head) return { states: last, pooled: this.postLayernorm.forward(firstToken(last)), hiddenStates };
     const states = this.postLayernorm.forward(last);

@@ -212,9 +212,8 @@ class DetrModel extends Module {
     const keys = small && keyMask(reshape(mask, [batch, height * columns]));
     let states = toTokens(this.inputProjection.forward(map)); // [B, h w, D]
     for (const [i, layer] of this.encoder.layers.entries()) {
-      states = withScope(
-        `encoder.layers.${i}`,
-        () => layer.forward(states, { mask: keys, queryPosition: position, key: key?.fold(i) }).output,
+      states = withScope(`encoder.layers.${i}`, () =>
+        layer.forward(states, { mask: keys, queryPosition: position, key: key?.fold(i) }),
       );
     }
     const queryPosition = unsqueeze(this.queryPositionEmbeddings.weight.value, 0); // [1, Q, D]
@@ -223,10 +222,7 @@ class DetrModel extends Module {
     const norm = this.decoder.layernorm as LayerNorm;
     const { auxiliaryLoss } = this.config;
     const layers = this.decoder.layers.map((layer, i) => {
-      queries = withScope(
-        `decoder.layers.${i}`,
-        () => layer.forward(queries, { ...across, key: key?.fold(100 + i) }).output,
-      );
+      queries = withScope(`decoder.layers.${i}`, () => layer.forward(queries, { ...across, key: key?.fold(100 + i) }));
       // transformers lets the next layer, and the last norm, go on from here
       if (auxiliaryLoss) queries = norm.forward(queries);
       return queries;

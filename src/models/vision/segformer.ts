@@ -103,7 +103,7 @@ class Attention extends AttentionBlock {
   attend(x: Tensor<"f32">, grid: Grid, key: RandomKey | undefined): Tensor<"f32"> {
     const source =
       this.sr && this.layerNorm ? this.layerNorm.forward(toTokens(this.sr.forward(toMap(x, grid)))) : undefined;
-    return this.forward(x, { source, key }).output;
+    return this.forward(x, { source, key });
   }
 }
 

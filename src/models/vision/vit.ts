@@ -223,9 +223,7 @@ class ViTEncoder extends ImageEncoder {
   encode(inputs: ImageInputs & RunOptions): ImageOutput {
     const hiddenStates = [withScope("embeddings", () => this.embeddings.forward(inputs))];
     for (const [i, layer] of this.encoder.layer.entries()) {
-      hiddenStates.push(
-        withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { key: inputs.key?.fold(i) }).output),
-      );
+      hiddenStates.push(withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { key: inputs.key?.fold(i) })));
     }
     const lastHiddenState = this.layernorm.forward(hiddenStates[hiddenStates.length - 1]);
     return {

@@ -108,7 +108,7 @@ class YolosEncoder extends Module {
     );
     let x = add(first, this.stretched(positionEmbeddings.value, grid));
     for (const [i, layer] of layers.entries()) {
-      x = withScope(`layer.${i}`, () => layer.forward(x, { key: key?.fold(i) }).output);
+      x = withScope(`layer.${i}`, () => layer.forward(x, { key: key?.fold(i) }));
       if (!midPositionEmbeddings || i === layers.length - 1) continue;
       const own = slice(midPositionEmbeddings.value, { axis: 0, start: i, end: i + 1 });
       x = add(x, this.stretched(reshape(own, own.shape.slice(1)), grid));

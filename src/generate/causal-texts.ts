@@ -1,0 +1,244 @@
+import type { CausalLM } from "../models/index.ts";
+import type { Tensor } from "../tensor/index.ts";
+import { type CachedDecoder, DecoderRunner, i32 } from "./decoder-runner.ts";
+import type { DeviceCacheOptions } from "./device-cache.ts";
+import type { RowToken, TextRows } from "./write-texts.ts";
+
+/** A prompt of which some tokens stand for images: what is in their place. */
+export interface EmbeddedPrompt {
+  /** What all tokens are to the first layer, [1, T, D]. */
+  embeddings: Tensor<"f32">;
+  /** Positions in time, height and width, i32 [3, 1, T]. @default 0, 1, ... */
+  positions?: Tensor<"i32">;
+  /** What is added to the positions of the tokens that follow. @default 0 */
+  offset?: number;
+}
+
+/** What a prompt is, and its images. */
+export interface CausalPrompt {
+  ids: readonly number[];
+  embedded?: EmbeddedPrompt;
+}
+
+/** positions: i32 [R, T] or [3, R, T]; embeddings: [R, T, D], or null where the tokens have their own. */
+export interface CausalContext {
+  positions: Tensor<"i32">;
+  embeddings: Tensor<"f32"> | null;
+}
+
+/** A language model over a cache. */
+export const causalDecoder = (model: CausalLM): CachedDecoder<CausalContext> => ({
+  cacheShape: model.cacheShape,
+  hidden: (ids, cache, { positions, embeddings }) =>
+    model.hidden(ids, { positions, embeddings: embeddings ?? undefined, cache }),
+  logits: (states) => model.logits(states),
+});
+
+/** The positions of new tokens of some texts: i32 [R, T] */
+const positionsOf = (starts: readonly number[], count: number): Tensor<"i32"> =>
+  i32(
+    starts.flatMap((start) => Array.from({ length: count }, (_, i) => start + i)),
+    [starts.length, count],
+  );
+
+/**
+ * A text over a cache of one row: what it shares with the text before is not run again, unless the weights have
+ * changed.
+ */
+export class CachedText {
+  readonly model: CausalLM;
+  readonly contextLength: number;
+  /** Ids whose keys and values are in the cache. */
+  ids: number[] = [];
+  readonly runner: DecoderRunner<CausalContext>;
+  private readonly prefillTokens: number;
+  private readonly weights: readonly { readonly version: number }[];
+  /** Of which weights the keys and values are, see `weightsVersion`. */
+  private version = 0;
+  /**
+   * The prompt that was run last, and the logits after it: asked again, it gives the same numbers to the bit, and at
+   * once.
+   */
+  private last: { prompt: readonly number[]; logits: Float32Array } | undefined;
+
+  /** @param prefillTokens tokens of a text that are run at once */
+  constructor(model: CausalLM, prefillTokens: number, cacheOptions: DeviceCacheOptions) {
+    this.model = model;
+    this.contextLength = cacheOptions.maxLength;
+    this.prefillTokens = prefillTokens;
+    this.weights = [...model.namedState().values()];
+    this.runner = new DecoderRunner(causalDecoder(model), cacheOptions);
+  }
+
+  /** Runs a whole text, piece by piece, and gives the logits after its last token. */
+  async feed({ ids, embedded }: CausalPrompt, signal?: AbortSignal): Promise<Float32Array> {
+    signal?.throwIfAborted();
+    if (embedded) return this.feedEmbedded(ids, embedded, signal);
+    const known = this.knownLogits(ids);
+    if (known) return known;
+    this.ids.length = this.sharedWith(ids);
+    this.version = this.weightsVersion;
+    let logits: Float32Array = new Float32Array();
+    for (const [start, end] of this.piecesOf(this.ids.length, ids.length)) {
+      const piece = ids.slice(start, end);
+      const context = { positions: positionsOf([start], piece.length), embeddings: null };
+      const isAnyLength = piece.length > 1;
+      [logits] = await this.runner.run({ tokens: [piece], starts: [start], context, isAnyLength, signal });
+      this.ids.push(...piece);
+    }
+    this.last = { prompt: [...ids], logits: logits.slice() };
+    return logits;
+  }
+
+  private async feedEmbedded(
+    ids: readonly number[],
+    { embeddings, positions = positionsOf([0], ids.length) }: EmbeddedPrompt,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    this.ids = [];
+    const [logits] = await this.runner.run({ tokens: [ids], starts: [0], context: { positions, embeddings }, signal });
+    this.ids = [...ids];
+    return logits;
+  }
+
+  /** Tokens that a prompt with images and its answer may have: nothing of it can be fed again. */
+  get roomOfEmbedded(): number {
+    return Math.min(this.contextLength, this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Forgets the text: its ids may stand for other images next time. */
+  forget(): void {
+    this.ids = [];
+  }
+
+  /** The logits after a prompt that is the last one again. */
+  private knownLogits(prompt: readonly number[]): Float32Array | undefined {
+    const isSame = (ids: readonly number[] | undefined) => prompt.every((id, i) => id === ids?.[i]);
+    const isKnown =
+      this.last?.prompt.length === prompt.length &&
+      isSame(this.last.prompt) &&
+      isSame(this.ids) &&
+      this.fits(this.ids, this.version, prompt.length);
+    if (!isKnown) return undefined;
+    this.ids.length = prompt.length;
+    return this.last?.logits.slice();
+  }
+
+  /** How many tokens at the beginning of a prompt need not be run again; the last one always is, for its logits. */
+  private sharedWith(prompt: readonly number[]): number {
+    if (!this.fits(this.ids, this.version, prompt.length)) return 0;
+    let shared = 0;
+    while (shared < prompt.length - 1 && this.ids[shared] === prompt[shared]) shared++;
+    return shared;
+  }
+
+  /**
+   * From where to where a prompt is run at once. The first piece of a text beyond the model's `cacheLimit` reaches
+   * beyond it too.
+   */
+  private piecesOf(start: number, end: number): [number, number][] {
+    const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
+    const pieces: [number, number][] = [];
+    for (let from = start; from < end; from = pieces[pieces.length - 1][1]) {
+      const least = end > cacheLimit ? cacheLimit + 1 : 0;
+      pieces.push([from, Math.min(end, Math.max(from + this.prefillTokens, least))]);
+    }
+    return pieces;
+  }
+
+  /** Grows when the model gets other weights. */
+  get weightsVersion(): number {
+    let sum = 0;
+    for (const variable of this.weights) sum += variable.version;
+    return sum;
+  }
+
+  dispose(): void {
+    this.runner.dispose();
+  }
+
+  /** Whether the keys of a text, by weights of a version, may be used when it has another length. */
+  fits(ids: readonly number[], version: number, length: number): boolean {
+    const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
+    return version === this.weightsVersion && length > cacheLimit === ids.length > cacheLimit;
+  }
+}
+
+/**
+ * The texts of one call. What is more than the context is forgotten from its beginning on, half a context at once.
+ * With one text the cache of `first` is its cache; with several it is where each text begins, and `runner` has a row
+ * for each.
+ */
+export class CausalTexts implements TextRows {
+  private readonly prompts: readonly CausalPrompt[];
+  private readonly first: CachedText;
+  private readonly runner: DecoderRunner<CausalContext>;
+  private readonly signal: AbortSignal | undefined;
+  /** Ids whose keys and values are in each row, and by which weights. */
+  private readonly texts: { ids: number[]; version: number }[];
+
+  constructor(
+    prompts: readonly CausalPrompt[],
+    first: CachedText,
+    runner: DecoderRunner<CausalContext>,
+    signal: AbortSignal | undefined,
+  ) {
+    this.prompts = prompts;
+    this.first = first;
+    this.runner = runner;
+    this.signal = signal;
+    this.texts = prompts.map(() => ({ ids: [], version: 0 }));
+  }
+
+  begin(row: number): Promise<Float32Array> {
+    const { ids, embedded } = this.prompts[row];
+    return this.feed(row, { ids: ids.slice(-this.first.contextLength), embedded });
+  }
+
+  async advance(tokens: readonly RowToken[]): Promise<Float32Array[]> {
+    const logits = new Map<number, Float32Array>();
+    const { contextLength } = this.first;
+    const going = tokens.filter(({ row }) => this.goesOn(row));
+    for (const { row, id } of tokens) {
+      if (going.some((token) => token.row === row)) continue;
+      const text = [...this.texts[row].ids, id];
+      const isFull = text.length > contextLength;
+      const ids = isFull ? text.slice(-Math.max(1, contextLength >> 1)) : text;
+      logits.set(row, await this.feed(row, { ids }));
+    }
+    if (going.length > 0) for (const [row, values] of await this.runOne(going)) logits.set(row, values);
+    return tokens.map(({ row }) => logits.get(row) as Float32Array);
+  }
+
+  isFull(row: number): boolean {
+    return this.prompts[row].embedded !== undefined && this.texts[row].ids.length >= this.first.roomOfEmbedded;
+  }
+
+  /** Whether a row's keys are good for one more token. What has images goes on in any case: see `isFull`. */
+  private goesOn(row: number): boolean {
+    const { ids, version } = this.texts[row];
+    if (this.prompts[row].embedded) return true;
+    return ids.length < this.first.contextLength && this.first.fits(ids, version, ids.length + 1);
+  }
+
+  private async feed(row: number, prompt: CausalPrompt): Promise<Float32Array> {
+    const logits = await this.first.feed(prompt, this.signal);
+    const isOnly = this.runner === this.first.runner;
+    if (!isOnly) await this.runner.cache.copyInto(row, this.first.runner.cache);
+    this.texts[row] = { ids: isOnly ? this.first.ids : [...prompt.ids], version: this.first.weightsVersion };
+    return logits;
+  }
+
+  /** Runs one more token of some rows; the others run one too, which nothing comes of. */
+  private async runOne(tokens: readonly RowToken[]): Promise<[row: number, logits: Float32Array][]> {
+    const ids = this.texts.map(() => 0);
+    for (const { row, id } of tokens) ids[row] = id;
+    // a row that is full has its last place written again: nobody asks for what comes after
+    const starts = this.texts.map((text) => Math.min(text.ids.length, this.first.contextLength - 1));
+    const places = starts.map((start, row) => start + (this.prompts[row].embedded?.offset ?? 0));
+    const context = { positions: positionsOf(places, 1), embeddings: null };
+    const logits = await this.runner.run({ tokens: ids.map((id) => [id]), starts, context, signal: this.signal });
+    for (const { row, id } of tokens) this.texts[row].ids.push(id);
+    return tokens.map(({ row }) => [row, logits[row]]);
+  }
+}

@@ -1,0 +1,108 @@
+import type { CacheShape, KeyValueCache } from "../nn/index.ts";
+import { type CompiledFunction, compile, flip, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
+import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
+
+/** A decoder as it runs over a cache; `Context` is what it looks at besides the tokens. */
+export interface CachedDecoder<Context> {
+  readonly cacheShape: CacheShape;
+  /** ids: i32 [R, T] of R texts -> states [R, T, D] */
+  hidden(ids: Tensor<"i32">, cache: KeyValueCache, context: Context): Tensor<"f32">;
+  /** states: [R, D] -> [R, V] */
+  logits(states: Tensor<"f32">): Tensor<"f32">;
+}
+
+/** ids [R, T]; lengths [R] and total [1], see RoomCache; parents [R]; and what the decoder looks at. */
+type StepInputs<Context> = [
+  ids: Tensor<"i32">,
+  context: Context,
+  lengths: Tensor<"i32">,
+  total: Tensor<"i32">,
+  parents: Tensor<"i32"> | null,
+];
+type Step<Context> = CompiledFunction<StepInputs<Context>, Tensor<"f32">>;
+
+/** New tokens of all rows. */
+export interface RowsToRun<Context> {
+  /** As many for each row. Several for several rows only where all of them begin. */
+  tokens: readonly (readonly number[])[];
+  /** Positions that are filled before them, of each row. */
+  starts: readonly number[];
+  context: Context;
+  /**
+   * By one graph for any number of tokens, rather than one for each number: the first tensor of the context has a
+   * column for each token then, and the others have the same sizes each time. @default false
+   */
+  isAnyLength?: boolean;
+  /** Of which row each row is the continuation. @default its own */
+  parents?: readonly number[];
+  /** Ends the run. */
+  signal?: AbortSignal;
+}
+
+/** Runs a decoder over a cache of one or several rows. What a run that fails has written is written again by the next. */
+export class DecoderRunner<Context> {
+  readonly rows: number;
+  readonly cache: DeviceCache;
+  private readonly exactLength: Step<Context>;
+  private readonly anyLength: Step<Context>;
+
+  constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
+    this.cache = new DeviceCache(decoder.cacheShape, options);
+    this.rows = this.cache.rows;
+    const step = (...[ids, context, lengths, total, parents]: StepInputs<Context>): Tensor<"f32"> => {
+      const cache = this.cache.open({ lengths, total, parents });
+      const states = decoder.hidden(ids, cache, context);
+      this.cache.close(cache);
+      const last = slice(flip(states, [1]), { axis: 1, start: 0, end: 1 }); // [R, 1, D]
+      return decoder.logits(reshape(last, [last.shape[0], last.shape[2]]));
+    };
+    // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
+    const keepsPartialState = true;
+    this.exactLength = compile(step as never, { keepsPartialState }) as Step<Context>;
+    const byToken = [null, "T"];
+    this.anyLength = compile(step as never, { keepsPartialState, symbolicSizes: [byToken, byToken] }) as Step<Context>;
+  }
+
+  /** Runs new tokens, and gives the logits after the last of each row, f32 [V]. */
+  async run({
+    tokens,
+    starts,
+    context,
+    isAnyLength = false,
+    parents,
+    signal,
+  }: RowsToRun<Context>): Promise<Float32Array[]> {
+    const { rows } = this;
+    const count = tokens[0].length;
+    const ends = starts.map((start) => start + count);
+    const total = Math.max(...ends);
+    await this.cache.reserve(total);
+    const step = (isAnyLength ? this.anyLength : this.exactLength).withSignal(signal) as (
+      ...inputs: StepInputs<Context>
+    ) => Promise<Tensor<"f32">>;
+    const logits = await step(
+      i32(tokens.flat(), [rows, count]),
+      context,
+      i32(
+        ends.map((end) => end - 1),
+        [rows],
+      ),
+      i32([total], [1]),
+      parents ? i32(parents, [rows]) : null,
+    );
+    const numbers = await logits.read();
+    logits.dispose();
+    if (rows === 1) return [numbers];
+    const width = numbers.length / rows;
+    return starts.map((_, row) => numbers.slice(row * width, (row + 1) * width));
+  }
+
+  dispose(): void {
+    this.exactLength.dispose();
+    this.anyLength.dispose();
+    this.cache.dispose();
+  }
+}
+
+export const i32 = (values: readonly number[], shape: readonly number[]): Tensor<"i32"> =>
+  tensor(Int32Array.from(values), { shape });

@@ -1,0 +1,134 @@
+import { OptionError } from "../base/index.ts";
+import { type CacheDType, type CacheShape, cachedHeadDim, type LayerState, RoomCache } from "../nn/index.ts";
+import {
+  arange,
+  type CompiledFunction,
+  compile,
+  equal,
+  gather,
+  lengthenVariables,
+  reshape,
+  type Tensor,
+  tensor,
+  Variable,
+  where,
+} from "../tensor/index.ts";
+
+export interface DeviceCacheOptions {
+  /** Most positions that there may ever be. */
+  maxLength: number;
+  /**
+   * What keys and values are kept in. f16 takes half the memory; greedy texts may differ where two tokens are nearly as
+   * likely. @default "f32"
+   */
+  cacheDtype?: CacheDType;
+  /** Positions that there is room for at first. @default 256 */
+  initialRoom?: number;
+  /** Texts side by side. @default 1 */
+  rows?: number;
+}
+
+/** Where the texts of a run are, for a function being traced. */
+export interface CachePlaces {
+  /** Positions filled after the run, minus 1, of each row: i32 [R] */
+  lengths: Tensor<"i32">;
+  /** The largest number of positions filled after the run: i32 [1] */
+  total: Tensor<"i32">;
+  /** Of which row each continues the text, i32 [R]; null for its own. */
+  parents: Tensor<"i32"> | null;
+}
+
+const arrays = { f32: Float32Array, f16: Uint16Array } as const;
+
+/**
+ * Keys and values of the positions seen so far, for all layers and for several texts, on the device. The room doubles
+ * when a text needs more, so that memory follows the text and not the longest context of the model; graphs are
+ * compiled for a room of any size. Doubling copies what is there once, which over a text is less than one copy of a
+ * position for each token.
+ */
+export class DeviceCache {
+  readonly rows: number;
+  readonly maxLength: number;
+  private readonly variables: { k: Variable<CacheDType>; v: Variable<CacheDType> }[];
+  private copyRow: CompiledFunction<[Tensor<"i32">], Tensor<"i32">> | undefined;
+
+  /** @throws OptionError for a dtype that is none of a cache, or no room */
+  constructor({ numLayers, numKeyHeads, headDim }: CacheShape, options: DeviceCacheOptions) {
+    const { maxLength, cacheDtype = "f32", initialRoom = 256, rows = 1 } = options;
+    const require = (isFine: boolean, where: string, expected: string, received: unknown) => {
+      if (isFine) return;
+      throw new OptionError({
+        where,
+        expected,
+        received: String(received),
+        fix: "choose such a value, or leave it out",
+      });
+    };
+    require(cacheDtype in arrays, "cacheDtype", Object.keys(arrays).join(" or "), cacheDtype);
+    require(Number.isInteger(initialRoom) && initialRoom > 0, "initialRoom", "a number of tokens above 0", initialRoom);
+    this.rows = rows;
+    this.maxLength = maxLength;
+    const shape = [rows, numKeyHeads, Math.min(initialRoom, maxLength), cachedHeadDim(headDim)];
+    const count = shape.reduce((a, b) => a * b, 1);
+    const variable = (name: string) =>
+      new Variable<CacheDType>(
+        { name, dtype: cacheDtype, shape, symbolicSizes: [null, null, "S", null] },
+        new arrays[cacheDtype](count),
+      );
+    this.variables = Array.from({ length: numLayers }, (_, i) => ({
+      k: variable(`cache.${i}.k`),
+      v: variable(`cache.${i}.v`),
+    }));
+  }
+
+  /** Positions that there is room for now. */
+  get room(): number {
+    return this.variables[0].k.shape[2];
+  }
+
+  /** The cache for a run, in a function being traced; `close` keeps what the run adds to it. */
+  open({ lengths, total, parents }: CachePlaces): RoomCache {
+    const continued = (x: Tensor<CacheDType>) => (parents ? gather(x, parents, 0) : x);
+    const layers = this.variables.map(({ k, v }) => ({ k: continued(k.value), v: continued(v.value) }));
+    return new RoomCache(layers, { lengths, total });
+  }
+
+  close(cache: RoomCache): void {
+    cache.layers.forEach(({ k, v }: LayerState, i) => {
+      this.variables[i].k.assign(k);
+      this.variables[i].v.assign(v);
+    });
+  }
+
+  /** Makes room for so many positions; what is there stays. @throws RuntimeError when the memory is not there */
+  async reserve(length: number): Promise<void> {
+    let room = this.room;
+    if (length <= room) return;
+    while (room < length) room *= 2;
+    const all = this.variables.flatMap(({ k, v }) => [k, v]) as unknown as Variable[];
+    await lengthenVariables(all, 2, Math.min(room, this.maxLength));
+  }
+
+  /** Takes the text of a cache with one row, of the same model, as that of one of the rows here. */
+  async copyInto(row: number, source: DeviceCache): Promise<void> {
+    await this.reserve(source.room);
+    await source.reserve(this.room);
+    this.copyRow ??= compile((target: Tensor<"i32">) => {
+      const isTarget = equal(reshape(arange(this.rows), [this.rows, 1, 1, 1]), target);
+      this.variables.forEach((mine, layer) => {
+        for (const part of ["k", "v"] as const)
+          mine[part].assign(where(isTarget, source.variables[layer][part].value, mine[part].value));
+      });
+      return target;
+    });
+    (await this.copyRow(tensor(row, { dtype: "i32" }))).dispose();
+  }
+
+  dispose(): void {
+    this.copyRow?.dispose();
+    for (const { k, v } of this.variables) {
+      k.dispose();
+      v.dispose();
+    }
+  }
+}

@@ -1,0 +1,263 @@
+/** Keys and values of the positions so far: what attention of new tokens, in generation, looks back at. */
+import type { Size } from "../ir/index.ts";
+import {
+  add,
+  arange,
+  cachedAttention,
+  cast,
+  concat,
+  equal,
+  flip,
+  greater,
+  lessEqual,
+  logicalAnd,
+  matmul,
+  max,
+  mul,
+  pad,
+  reshape,
+  scaledDotProductAttention,
+  slice,
+  sub,
+  type Tensor,
+} from "../tensor/index.ts";
+import { mergeHeads, splitHeads } from "./heads.ts";
+
+/** What keys and values are kept in: f16 halves the memory of a cache, and keeps 11 bits of each number. */
+export type CacheDType = "f32" | "f16";
+
+/** How much room a model's keys and values need. */
+export interface CacheShape {
+  numLayers: number;
+  /** Heads of keys and values, and their width. */
+  numKeyHeads: number;
+  headDim: number;
+  /** The longest text that can be written. @default no limit */
+  maxLength?: number;
+}
+
+export interface CachedAttentionSettings {
+  numHeads: number;
+  numKeyHeads: number;
+  /** Factor on the scores. */
+  scale: number;
+  /** A position sees only those less than this far before it. @default no limit */
+  slidingWindow?: number;
+  /** Added to the scores, broadcasts to [B, H, T, keyCount]. */
+  bias?: Tensor<"f32">;
+  /** Scores s become cap tanh(s / cap). @default none */
+  softCap?: number;
+}
+
+/**
+ * Keys and values of all layers in one run of a model: attention adds those of the new tokens, and the new tokens see
+ * all up to their own position.
+ */
+export interface KeyValueCache {
+  /**
+   * Adds keys and values of the new tokens to a layer, and attends to all so far.
+   * q: [B, T, H * Dh], k and v: [B, T, K * Dh] -> [B, T, H * Dh]
+   */
+  attend(
+    layer: number,
+    q: Tensor<"f32">,
+    k: Tensor<"f32">,
+    v: Tensor<"f32">,
+    settings: CachedAttentionSettings,
+  ): Tensor<"f32">;
+  /** The positions of so many new tokens. i32 [B, length] */
+  positions(length: Size): Tensor<"i32">;
+  /** How many positions a bias has to speak for: from 0 on, those not seen yet included. */
+  readonly keyCount: Size;
+}
+
+/** A layer's part of a cache. */
+export interface LayerCache {
+  attend(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, settings: CachedAttentionSettings): Tensor<"f32">;
+}
+
+/** The part of layer `i`; undefined where there is no cache. */
+export const layerOfCache = (cache: KeyValueCache | undefined, i: number): LayerCache | undefined =>
+  cache && { attend: (q, k, v, settings) => cache.attend(i, q, k, v, settings) };
+
+/** Keys and values of one layer. */
+export interface LayerState {
+  /** [B, K, S, Dh], or Dh as `cachedHeadDim` widens it */
+  k: Tensor<CacheDType>;
+  v: Tensor<CacheDType>;
+}
+
+/** Width of a head in a cache with room: the kernel takes multiples of 8; what is added is 0. */
+export const cachedHeadDim = (headDim: number): number => Math.ceil(headDim / 8) * 8;
+
+/**
+ * A cache with room for S positions, each row filled up to a place of its own: one fused kernel puts the new keys and
+ * values behind those that are there, in place, and attends. What the kernel lacks (biases, bounded scores) is done
+ * by plain ops.
+ */
+export class RoomCache implements KeyValueCache {
+  /** Keys and values of the layers; of those that have attended with the new positions. */
+  readonly layers: LayerState[];
+  private readonly lengths: Tensor<"i32">;
+  private readonly total: Tensor<"i32">;
+
+  /**
+   * @param lengths positions filled after this run, minus 1, of each row: i32 [B]. The kernel takes several new tokens
+   *   of several rows only where all rows begin, and new tokens of a longer text one row at a time
+   * @param total the largest number of positions filled after this run: i32 [1]
+   */
+  constructor(layers: readonly LayerState[], { lengths, total }: { lengths: Tensor<"i32">; total: Tensor<"i32"> }) {
+    this.layers = [...layers];
+    this.lengths = lengths;
+    this.total = total;
+  }
+
+  get keyCount(): Size {
+    return this.layers[0].k.shape[2];
+  }
+
+  positions(length: Size): Tensor<"i32"> {
+    return sub(reshape(this.lengths, [this.lengths.shape[0], 1]), flip(arange(length)));
+  }
+
+  attend(
+    layer: number,
+    q: Tensor<"f32">,
+    k: Tensor<"f32">,
+    v: Tensor<"f32">,
+    settings: CachedAttentionSettings,
+  ): Tensor<"f32"> {
+    const isPlain = settings.bias !== undefined || settings.softCap !== undefined;
+    return isPlain ? this.attendPlainly(layer, q, k, v, settings) : this.attendFused(layer, q, k, v, settings);
+  }
+
+  private attendFused(
+    layer: number,
+    q: Tensor<"f32">,
+    k: Tensor<"f32">,
+    v: Tensor<"f32">,
+    { numHeads, numKeyHeads, scale, slidingWindow }: CachedAttentionSettings,
+  ): Tensor<"f32"> {
+    const state = this.layers[layer];
+    const headDim = (q.shape[2] as number) / numHeads;
+    const width = state.k.shape[3] as number;
+    // the kernel has one dtype for all
+    const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), state.k.dtype));
+    const past = { ...state, lengths: this.lengths, total: this.total };
+    const options = { numHeads, numKeyHeads, scale, slidingWindow };
+    const { output, ...next } = cachedAttention(widerQ, widerK, widerV, past, options);
+    this.layers[layer] = next;
+    return resizeHeads(cast(output, "f32"), width, headDim);
+  }
+
+  /**
+   * The new keys and values are put in their places by a product with ones at these, and scores are computed over the
+   * whole room, of which what is not filled yet is hidden. Any number of new tokens of any number of rows.
+   */
+  attendPlainly(
+    layer: number,
+    q: Tensor<"f32">,
+    k: Tensor<"f32">,
+    v: Tensor<"f32">,
+    settings: CachedAttentionSettings,
+  ): Tensor<"f32"> {
+    const state = this.layers[layer];
+    const [batch, length] = q.shape;
+    const room = this.keyCount;
+    const positions = this.positions(length); // [B, T]
+    const places = arange(room); // [S]
+    const isPlace = equal(reshape(positions, [batch, length, 1]), places); // [B, T, S]
+    const oneHot = reshape(cast(isPlace, "f32"), [batch, 1, length, room]);
+    const kept = reshape(sub(1, max(oneHot, { axes: 2 })), [batch, 1, room, 1]);
+    const put = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
+      const byHead = splitHeads(added, settings.numKeyHeads);
+      const fresh = resizeLast(matmul(oneHot, byHead, { transposeA: true }), old.shape[3] as number);
+      return add(mul(old, cast(kept, old.dtype)), cast(fresh, old.dtype)) as Tensor<CacheDType>;
+    };
+    const next = { k: put(state.k, k), v: put(state.v, v) };
+    this.layers[layer] = next;
+    const at = reshape(positions, [batch, 1, length, 1]);
+    const isSeen = lessEqual(places, at); // [B, 1, T, S]
+    return attendToKeys(q, next, settings, { at, places, isSeen });
+  }
+}
+
+/** Where the queries and the keys of a growing cache are, those in it and the new ones. */
+export interface GrowingPositions {
+  /** i32 [B, T] */
+  queryPositions: Tensor<"i32">;
+  /** i32 [B, P + T] */
+  keyPositions: Tensor<"i32">;
+  /** bool [B, P + T], false for padding. */
+  keyMask: Tensor<"bool">;
+}
+
+/** A cache that grows by the new positions: of models in files, whose caches the caller keeps. From plain ops. */
+export class GrowingCache implements KeyValueCache {
+  /** Keys and values of the layers; of those that have attended with the new positions. */
+  readonly layers: LayerState[];
+  private readonly places: GrowingPositions;
+
+  constructor(layers: readonly LayerState[], places: GrowingPositions) {
+    this.layers = [...layers];
+    this.places = places;
+  }
+
+  get keyCount(): Size {
+    return this.places.keyPositions.shape[1];
+  }
+
+  positions(): Tensor<"i32"> {
+    return this.places.queryPositions;
+  }
+
+  attend(
+    layer: number,
+    q: Tensor<"f32">,
+    k: Tensor<"f32">,
+    v: Tensor<"f32">,
+    settings: CachedAttentionSettings,
+  ): Tensor<"f32"> {
+    const { queryPositions, keyPositions, keyMask } = this.places;
+    const state = this.layers[layer];
+    const [batch, length] = q.shape;
+    const grown = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
+      const byHead = resizeLast(splitHeads(added, settings.numKeyHeads), old.shape[3] as number);
+      return concat([old, cast(byHead, old.dtype)], 2);
+    };
+    const next = { k: grown(state.k, k), v: grown(state.v, v) };
+    this.layers[layer] = next;
+    const at = reshape(queryPositions, [batch, 1, length, 1]);
+    const places = reshape(keyPositions, [batch, 1, 1, this.keyCount]);
+    const isSeen = logicalAnd(lessEqual(places, at), reshape(keyMask, [batch, 1, 1, this.keyCount])); // [B, 1, T, P + T]
+    return attendToKeys(q, next, settings, { at, places, isSeen });
+  }
+}
+
+/** Attention of queries [B, T, H * Dh], at [B, 1, T, 1], to the keys at `places` of which `isSeen`: [B, T, H * Dh]. */
+function attendToKeys(
+  q: Tensor<"f32">,
+  { k, v }: LayerState,
+  { numHeads, scale, bias, softCap, slidingWindow }: CachedAttentionSettings,
+  { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
+): Tensor<"f32"> {
+  const width = (q.shape[2] as number) / numHeads;
+  const [keys, values] = [k, v].map((x) => resizeLast(cast(x, "f32"), width));
+  const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
+  return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, { scale, bias, softCap, mask }));
+}
+
+/** Heads widened by zeros, or cut to their width again: [B, T, H * from] -> [B, T, H * to]. */
+function resizeHeads<D extends CacheDType>(x: Tensor<D>, from: number, to: number): Tensor<D> {
+  if (from === to) return x;
+  const [batch, length, width] = x.shape;
+  const heads = (width as number) / from;
+  return reshape(resizeLast(reshape(x, [batch, length, heads, from]), to), [batch, length, heads * to]);
+}
+
+/** The last axis widened by zeros, or cut. */
+function resizeLast<D extends CacheDType>(x: Tensor<D>, to: number): Tensor<D> {
+  const from = x.shape[x.rank - 1] as number;
+  if (from === to) return x;
+  return to < from ? slice(x, { axis: -1, end: to }) : pad(x, [[0, to - from]]);
+}
