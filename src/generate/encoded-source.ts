@@ -55,7 +55,7 @@ export const sourceDecoder = (model: EncoderDecoder): CachedDecoder<SourceContex
 });
 
 /** Sources of one row, of any lengths, as one with a row for each: the shorter ones are filled up with what is hidden. */
-export function stackSources(sources: readonly SourceContext[]): SourceContext {
+function stackSources(sources: readonly SourceContext[]): SourceContext {
   const lengths = sources.map(({ keysAndValues: [{ k }] }) => k.shape[1] as number);
   const longest = Math.max(...lengths);
   const filled = <D extends DType>(x: Tensor<D>): Tensor<D> => {
