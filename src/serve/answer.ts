@@ -4,6 +4,7 @@ import { EventStream } from "./event-stream.ts";
 import type { RequestLife } from "./request-life.ts";
 import type { UsageOptions } from "./requests.ts";
 import type { ServedModel } from "./service.ts";
+import type { Usage } from "./usage.ts";
 
 /** One text to be made. */
 export interface Choice {
@@ -13,12 +14,6 @@ export interface Choice {
   /** Text in front of it. */
   echo: string;
   options: TextOptions;
-}
-
-export interface Usage {
-  prompt_tokens: number;
-  completion_tokens: number;
-  total_tokens: number;
 }
 
 export interface FinishedChoice {

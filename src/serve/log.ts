@@ -1,4 +1,4 @@
-import type { Usage } from "./answer.ts";
+import type { Usage } from "./usage.ts";
 
 /** What the log says of one request: time, request, status, duration, tokens of prompt and answer, how it ended. */
 export class RequestRecord {

@@ -1,7 +1,8 @@
 import { DataError } from "../base/index.ts";
 import { AddedTokens } from "./engine/added-tokens.ts";
 import { type Decoder, decoderOf } from "./engine/decoders.ts";
-import { type Model, modelOf } from "./engine/models.ts";
+import type { Model } from "./engine/model.ts";
+import { modelOf } from "./engine/models.ts";
 import { type Normalizer, normalizerOf } from "./engine/normalizers.ts";
 import { joined, type PostProcessor, postProcessorOf, sliced } from "./engine/post-processors.ts";
 import { type PreTokenizer, preTokenizerOf } from "./engine/pre-tokenizers.ts";

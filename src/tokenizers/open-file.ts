@@ -10,7 +10,7 @@ import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
 import { bytePairJson, wordPieceJson } from "./formats/vocabulary.ts";
 import type { Json } from "./json-parts.ts";
 import { checkConfig, withOlderFiles } from "./settings.ts";
-import type { TokenizerFiles } from "./tokenizer.ts";
+import type { TokenizerFiles } from "./tokenizer-files.ts";
 
 /** Names of the files that a model's folder may have, the best first. */
 const fileNames = [

@@ -1,6 +1,6 @@
 import type { Json } from "./json-parts.ts";
 import type { TokenizerSettings } from "./settings.ts";
-import type { TokenizerFiles } from "./tokenizer.ts";
+import type { TokenizerFiles } from "./tokenizer-files.ts";
 
 /** Keys that are written anew, stand in another file, or name places of the machine that wrote them. */
 const dropped = new Set([

@@ -19,6 +19,7 @@ import { checkedTokenizer } from "./safe-file.ts";
 import { savedConfig } from "./saved-config.ts";
 import { notFollowed, readSettings, type SpecialTokens, specialOf, type TokenizerSettings } from "./settings.ts";
 import { type TokenStream, tokenStream } from "./token-stream.ts";
+import type { TokenizerFiles } from "./tokenizer-files.ts";
 import { withSettings } from "./with-settings.ts";
 
 /** What a text cannot contain: stands for special tokens where they are not to be recognised. */
@@ -27,20 +28,6 @@ const unreachable = (i: number) => `\u{10fffd}${i}\u{10fffd}`;
 /** Windows of streams whose texts are remembered, and their ids. */
 const WINDOW_LIMIT = 20_000;
 const LONGEST_WINDOW = 4;
-
-/** A tokenizer's file, and what the files beside it say. */
-export interface TokenizerFiles {
-  /** Its path, for messages. */
-  readonly file: string;
-  /** What a tokenizer.json holds. */
-  readonly json: Json;
-  /** What tokenizer_config.json holds, older files included. */
-  readonly config?: Json;
-  /** The model's config.json, which may tell the tokenizer's class. */
-  readonly modelConfig?: Json;
-  /** Whether the file itself is a tokenizer.json. @default true */
-  readonly isOriginal?: boolean;
-}
 
 /**
  * Turns texts into token ids and back, with the ids, offsets and texts of transformers' fast tokenizers: byte-level

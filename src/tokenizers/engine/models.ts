@@ -3,22 +3,8 @@ import { DataError } from "../../base/index.ts";
 import { type Join, joinPairs } from "../join-pairs.ts";
 import type { Json } from "../json-parts.ts";
 import { type Makers, make } from "./kinds.ts";
+import { byteTokens, type Model, type Token } from "./model.ts";
 import { unigramModel } from "./unigram.ts";
-
-/** An id, and the characters of the word that it covers. */
-export interface Token {
-  id: number;
-  start: number;
-  end: number;
-  /** What it is shown as, where that is not its text in the vocabulary. */
-  text?: string;
-}
-
-export interface Model {
-  readonly vocabulary: ReadonlyMap<string, number>;
-  /** characters: those of one word. */
-  tokens(characters: readonly string[]): Token[];
-}
 
 /** @throws DataError for a kind that is not known, or a vocabulary that lacks what it needs */
 export function modelOf(where: string, json: Json): Model {
@@ -55,14 +41,6 @@ function need(where: string, vocabulary: ReadonlyMap<string, number>, token: str
     received: "none",
     fix: "fetch the file again",
   });
-}
-
-/** Ids of the UTF-8 bytes of a text, tokens as <0x0A>; undefined where the vocabulary lacks one. */
-export function byteTokens(vocabulary: ReadonlyMap<string, number>, text: string): number[] | undefined {
-  const ids = Array.from(new TextEncoder().encode(text), (byte) =>
-    vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`),
-  );
-  return ids.includes(undefined) ? undefined : (ids as number[]);
 }
 
 /** Words whose tokens are remembered. */

@@ -1,6 +1,6 @@
 import { DataError } from "../../base/index.ts";
 import type { Json } from "../json-parts.ts";
-import { byteTokens, type Model, type Token } from "./models.ts";
+import { byteTokens, type Model, type Token } from "./model.ts";
 
 /** What a character without a piece of its own costs more than the least likely piece. */
 const UNKNOWN_PENALTY = 10;

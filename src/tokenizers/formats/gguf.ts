@@ -1,7 +1,7 @@
 import { readGgufHeader } from "../../files/index.ts";
 import { addedToken, bpeModel, byteLevel, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
 import type { SpecialTokens } from "../settings.ts";
-import type { TokenizerFiles } from "../tokenizer.ts";
+import type { TokenizerFiles } from "../tokenizer-files.ts";
 import {
   type GgufMetadata,
   type GgufVocabulary,
