@@ -1,6 +1,6 @@
 import { GraphError } from "../base/index.ts";
 import type { Graph } from "./graph.ts";
-import { describe, type Node } from "./node.ts";
+import { describe, type Node } from "./graph.ts";
 import { nameNode } from "./printer.ts";
 import { shapesEqual } from "./size.ts";
 

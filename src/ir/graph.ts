@@ -1,5 +1,111 @@
-import { GraphError } from "../base/index.ts";
-import { type Attributes, Node, type Op, PlaceholderOp, type Value } from "./node.ts";
+import { type DType, GraphError, type HostArray, hashBytes } from "../base/index.ts";
+import type { Shape, Size } from "./size.ts";
+
+/** What a tensor is before its numbers are known. */
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+export type Attribute = Size | string | boolean | readonly Size[] | undefined;
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** The part of an op's entry that the graph itself needs; `ops/` adds gradient, lowering and reference. */
+export interface Op {
+  readonly name: string;
+  /** Types of all outputs. @throws ShapeError or DTypeError naming both shapes and a fix. */
+  inferTypes(inputs: readonly TensorType[], attributes: Attributes): readonly TensorType[];
+  /** Graphs that the op runs, such as the body of a loop; passes work on them too. */
+  readonly bodies?: readonly Graph[];
+  /** The same op with other, equivalent bodies. */
+  withBodies?(bodies: readonly Graph[]): Op;
+}
+
+/** One application of an op, or a leaf. Immutable; a graph is whatever can be reached from its outputs. */
+export class Node {
+  readonly op: Op;
+  readonly inputs: readonly Value[];
+  readonly attributes: Attributes;
+  readonly outputs: readonly Value[];
+  /** Where the user's code made it, such as "h.0.attn"; for messages only. */
+  readonly scope: string;
+
+  constructor(op: Op, inputs: readonly Value[], attributes: Attributes, types: readonly TensorType[], scope = "") {
+    this.op = op;
+    this.inputs = inputs;
+    this.attributes = attributes;
+    this.scope = scope;
+    this.outputs = types.map((type, index) => new Value(this, index, type));
+  }
+}
+
+/** One output of a node: an edge of the graph, with its dtype and shape. */
+export class Value implements TensorType {
+  readonly node: Node;
+  readonly index: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+
+  constructor(node: Node, index: number, type: TensorType) {
+    this.node = node;
+    this.index = index;
+    this.dtype = type.dtype;
+    this.shape = type.shape;
+  }
+}
+
+/**
+ * A leaf whose numbers come from outside when the graph runs: an argument, a variable or a buffer that exists already.
+ */
+export class PlaceholderOp implements Op {
+  readonly name = "placeholder";
+  /** What messages call it. */
+  readonly label: string;
+  readonly type: TensorType;
+  constructor(label: string, type: TensorType) {
+    this.label = label;
+    this.type = type;
+  }
+  inferTypes(): readonly TensorType[] {
+    return [this.type];
+  }
+}
+
+/** A leaf whose numbers are part of the graph. */
+export class ConstantOp implements Op {
+  readonly name = "constant";
+  readonly data: HostArray;
+  readonly type: TensorType;
+  constructor(data: HostArray, type: TensorType) {
+    this.data = data;
+    this.type = type;
+  }
+  inferTypes(): readonly TensorType[] {
+    return [this.type];
+  }
+
+  private hash?: string;
+  /** The same for equal numbers, in hexadecimal. Computed once: a constant may be a model's weight. */
+  get fingerprint(): string {
+    this.hash ??= hashBytes(this.data);
+    return this.hash;
+  }
+}
+
+/** A new placeholder of the given type. */
+export function placeholder(label: string, type: TensorType): Value {
+  return new Node(new PlaceholderOp(label, type), [], {}, [type]).outputs[0];
+}
+
+/** A constant with the given numbers, row-major. */
+export function constantValue(data: HostArray, type: TensorType): Value {
+  return new Node(new ConstantOp(data, type), [], {}, [type]).outputs[0];
+}
+
+/** "f32[B, 3]" */
+export function describe(type: TensorType): string {
+  return `${type.dtype}[${type.shape.join(", ")}]`;
+}
 
 /**
  * A computation: placeholders in, values out. `nodes` is derived, in an order where inputs come before their users.
@@ -52,63 +158,4 @@ export function topologicalOrder(values: readonly Value[]): Node[] {
     }
   }
   return order;
-}
-
-/** Applies an op: infers the types and makes the node. */
-export function applyOp(op: Op, inputs: readonly Value[], attributes: Attributes = {}, scope = ""): readonly Value[] {
-  return new Node(op, inputs, attributes, op.inferTypes(inputs, attributes), scope).outputs;
-}
-
-/**
- * Rebuilds a graph bottom-up. `replace` sees each non-leaf node with its already rewritten inputs and returns the
- * values that stand for its outputs, or undefined to keep the node.
- */
-export function rewrite(
-  graph: Graph,
-  replace: (node: Node, inputs: readonly Value[]) => readonly Value[] | undefined,
-): Graph {
-  const replaced = new Map<Node, readonly Value[]>();
-  const lookUp = (value: Value): Value => replaced.get(value.node)?.[value.index] ?? value;
-  for (const node of graph.nodes) {
-    if (node.op instanceof PlaceholderOp) continue;
-    const inputs = node.inputs.map(lookUp);
-    const result = replace(node, inputs);
-    if (result) replaced.set(node, result);
-    else if (inputs.some((input, i) => input !== node.inputs[i])) {
-      replaced.set(node, new Node(node.op, inputs, node.attributes, node.outputs, node.scope).outputs);
-    }
-  }
-  return new Graph(graph.inputs, graph.outputs.map(lookUp));
-}
-
-/** The nodes of `order` (inputs before users) that depend on one of `roots`, without the roots' own nodes. */
-export function dependents(order: readonly Node[], roots: Iterable<Value>): Set<Node> {
-  const rootValues = new Set(roots);
-  const found = new Set<Node>();
-  for (const node of order) {
-    if (node.inputs.some((input) => rootValues.has(input) || found.has(input.node))) found.add(node);
-  }
-  return found;
-}
-
-/** `values` computed anew with other values in the place of some: nodes that depend on none of these are shared. */
-export function substitute(values: readonly Value[], replacements: ReadonlyMap<Value, Value>): Value[] {
-  const copies = new Map<Node, Node>();
-  const lookUp = (value: Value): Value =>
-    replacements.get(value) ?? copies.get(value.node)?.outputs[value.index] ?? value;
-  for (const node of topologicalOrder(values)) {
-    const inputs = node.inputs.map(lookUp);
-    if (inputs.some((input, i) => input !== node.inputs[i]))
-      copies.set(node, new Node(node.op, inputs, node.attributes, node.outputs, node.scope));
-  }
-  return values.map(lookUp);
-}
-
-/** How often each value is used, counting graph outputs. */
-export function countUses(graph: Graph): Map<Value, number> {
-  const uses = new Map<Value, number>();
-  const count = (value: Value) => uses.set(value, (uses.get(value) ?? 0) + 1);
-  for (const node of graph.nodes) node.inputs.forEach(count);
-  graph.outputs.forEach(count);
-  return uses;
 }

@@ -1,21 +1,23 @@
 /** The graph: nodes with typed values, symbolic sizes, a printer and a checker. Imports base/. */
 
 export { checkGraph } from "./checker.ts";
-export { applyOp, countUses, dependents, Graph, rewrite, substitute, topologicalOrder } from "./graph.ts";
 export {
   type Attribute,
   type Attributes,
   ConstantOp,
   constantValue,
   describe,
+  Graph,
   Node,
   type Op,
   PlaceholderOp,
   placeholder,
   type TensorType,
+  topologicalOrder,
   Value,
-} from "./node.ts";
+} from "./graph.ts";
 export { nameNode, printGraph } from "./printer.ts";
+export { applyOp, countUses, dependents, rewrite, substitute } from "./rewrite.ts";
 export {
   addSizes,
   broadcastShapes,

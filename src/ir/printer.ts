@@ -16,7 +16,7 @@
  */
 import { toNumbers } from "../base/index.ts";
 import type { Graph } from "./graph.ts";
-import { type Attribute, type Attributes, ConstantOp, describe, type Node, type Value } from "./node.ts";
+import { type Attribute, type Attributes, ConstantOp, describe, type Node, type Value } from "./graph.ts";
 
 const INLINE_CONSTANT = 8;
 
