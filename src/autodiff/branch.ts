@@ -26,6 +26,8 @@ class CondOp implements OpEntry {
   readonly name = "cond";
   readonly bodies: Pair<Graph>;
   readonly operands: number;
+  readonly batch = "oneByOne";
+  readonly precision = "f32";
 
   constructor(bodies: Pair<Graph>, operands: number) {
     this.bodies = bodies;
@@ -123,6 +125,8 @@ class WhileOp implements OpEntry {
   /** The condition, then the body. */
   readonly bodies: Pair<Graph>;
   readonly state: number;
+  readonly batch = "oneByOne";
+  readonly precision = "f32";
 
   constructor(bodies: Pair<Graph>, state: number) {
     this.bodies = bodies;

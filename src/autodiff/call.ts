@@ -20,6 +20,8 @@ class CallOp implements OpEntry {
   readonly name: string;
   readonly bodies: readonly [Graph];
   private readonly backward: CallGradient;
+  readonly batch = "oneByOne";
+  readonly precision = "f32";
 
   constructor(name: string, body: Graph, backward: CallGradient) {
     this.name = name;
@@ -64,6 +66,8 @@ function call(
  */
 const afterEntry: OpEntry = defineOp({
   name: "after",
+  precision: "f32",
+  batch: "axes",
   inputs: ["x", "after"],
   infer: ({ x }) => x,
   gradient: ({ dy }) => ({ x: dy }),

@@ -1,6 +1,14 @@
 import { GraphError, isFloat, ShapeError } from "../base/index.ts";
-import { describe, type Node, nameNode, shapesEqual, topologicalOrder, type Value } from "../ir/index.ts";
-import { add, broadcastTo, type OpEntry, scalar, withScope } from "../ops/index.ts";
+import {
+  broadcastShapes,
+  describe,
+  type Node,
+  nameNode,
+  shapesEqual,
+  topologicalOrder,
+  type Value,
+} from "../ir/index.ts";
+import { add, broadcastTo, type OpEntry, scalar, sumTo, withScope } from "../ops/index.ts";
 
 /**
  * Reverse-mode gradients of a scalar: one value for each of `targets`, with the target's shape. The result is ordinary
@@ -31,8 +39,8 @@ export function gradients(loss: Value, targets: readonly Value[]): Value[] {
 
 /**
  * The vector-Jacobian product: gradients of the sum over i of outputs[i] . cotangents[i], undefined for targets that do
- * not influence it. Each node contributes through its op entry's `gradient`; contributions that meet at a value are
- * added.
+ * not influence it. Each node contributes through its op entry's `gradient`; contributions are brought to the shape of
+ * their value, and those that meet there are added.
  */
 export function pullBack(
   outputs: readonly Value[],
@@ -63,18 +71,34 @@ export function pullBack(
   for (const node of order.reverse()) {
     const dys = node.outputs.map((output) => accumulated.get(output));
     if (!relevant.has(node) || dys.every((dy) => dy === undefined) || node.inputs.length === 0) continue;
+    const isNeeded = (input: Value) => relevant.has(input.node) || wanted.has(input);
     const contributions = withScope(node.scope ? `grad(${node.scope})` : "", () =>
-      (node.op as OpEntry).gradient(node, dys),
+      (node.op as OpEntry).gradient(node, dys).map((contribution, i) => {
+        const input = node.inputs[i];
+        return contribution && isNeeded(input) ? inShapeOf(input, contribution, node) : undefined;
+      }),
     );
-    node.inputs.forEach((input, i) => {
-      const contribution = contributions[i];
-      if (contribution === undefined || (!relevant.has(input.node) && !wanted.has(input))) return;
-      contribute(input, contribution);
+    contributions.forEach((contribution, i) => {
+      if (contribution) contribute(node.inputs[i], contribution);
     });
   }
-  return targets.map((target) => {
-    const gradient = accumulated.get(target);
-    return gradient && broadcastTo(gradient, target.shape);
+  return targets.map((target) => accumulated.get(target));
+}
+
+/**
+ * A contribution in the shape of its input: summed over the axes along which the op has broadcast the input, or
+ * stretched where it is the same along an axis. So an entry's gradient need not know of broadcasting.
+ */
+function inShapeOf(input: Value, contribution: Value, node: Node): Value {
+  if (shapesEqual(contribution.shape, input.shape)) return contribution;
+  const both = broadcastShapes(contribution.shape, input.shape);
+  if (both && shapesEqual(both, contribution.shape)) return sumTo(contribution, input.shape);
+  if (both && shapesEqual(both, input.shape)) return broadcastTo(contribution, input.shape);
+  throw new ShapeError({
+    where: `gradient of ${node.op.name}`,
+    expected: `a gradient of ${describe(input)}, or one that broadcasts to it or from it`,
+    received: describe(contribution),
+    fix: "check the gradient of this operation's entry",
   });
 }
 

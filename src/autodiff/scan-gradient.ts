@@ -2,7 +2,7 @@ import { isFloat } from "../base/index.ts";
 import {
   dependents,
   Graph,
-  type Node,
+  Node,
   placeholder,
   shapesEqual,
   substitute,
@@ -10,10 +10,10 @@ import {
   topologicalOrder,
   type Value,
 } from "../ir/index.ts";
-import { add, arange, broadcastTo, matmul, reshape, scalar, sum } from "../ops/index.ts";
+import { add, arange, broadcastTo, currentScope, matmul, reshape, scalar, sum } from "../ops/index.ts";
 import { closeOver } from "./body.ts";
 import { pullBack } from "./reverse.ts";
-import { applyScan, ScanOp } from "./scan.ts";
+import { type ScanLayout, ScanOp } from "./scan-op.ts";
 
 /*
  * The gradient of a scan is a scan in the other direction. What it needs of the forward steps is stacked by a version
@@ -52,12 +52,13 @@ function differentiateStep({ layout, bodies: [body] }: ScanOp, dys: readonly (Va
   };
 }
 
-/** @internal */
-export function scanGradient(
-  op: ScanOp,
-  node: Node,
-  dys: readonly (Value | undefined)[],
-): readonly (Value | undefined)[] {
+/** Applies a new scan, of which `base` is a version with fewer outputs. @internal */
+export function applyScan(body: Graph, layout: ScanLayout, inputs: readonly Value[], base?: ScanOp): Node {
+  const op = new ScanOp(body, layout, scanGradient, base);
+  return new Node(op, inputs, {}, op.inferTypes(inputs), currentScope());
+}
+
+function scanGradient(op: ScanOp, node: Node, dys: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
   const { layout } = op;
   const [body] = op.bodies;
   const { upstream, carried, slices, captured } = differentiateStep(op, dys);
@@ -73,7 +74,7 @@ export function scanGradient(
   ];
   const cotangents = upstream.filter((value) => value !== undefined);
   const { residuals, sequences } = forwardValues(op, results, [...cotangents, ...totals]);
-  const full = applyScan(new ScanOp(new Graph(body.inputs, [...body.outputs, ...residuals]), layout, op), node.inputs);
+  const full = applyScan(new Graph(body.inputs, [...body.outputs, ...residuals]), layout, node.inputs, op);
 
   const length = node.inputs[layout.carries].shape[0];
   const inputs = [
@@ -103,10 +104,11 @@ export function scanGradient(
   const given = layout.carries + layout.sequences;
   const outside = new Map(body.inputs.slice(given).map((formal, i) => [formal, node.inputs[given + i]] as const));
   const init = [...carried.map(({ index }) => dys[index] ?? zerosLike(body.inputs[index])), ...perStep.map(zerosLike)];
-  const run = applyScan(
-    new ScanOp(backward.graph, { carries: init.length, sequences: inputs.length, reverse: !layout.reverse }),
-    [...init, ...inputs.map(({ outer }) => outer), ...substitute(backward.captured, outside)],
-  );
+  const run = applyScan(backward.graph, { carries: init.length, sequences: inputs.length, reverse: !layout.reverse }, [
+    ...init,
+    ...inputs.map(({ outer }) => outer),
+    ...substitute(backward.captured, outside),
+  ]);
 
   // handed out in the order of `results`
   const outputs = run.outputs.values();

@@ -1,152 +1,8 @@
-import { ShapeError } from "../base/index.ts";
-import {
-  type Attributes,
-  describe,
-  Graph,
-  Node,
-  type Size,
-  shapesEqual,
-  sizesEqual,
-  type TensorType,
-  type Value,
-} from "../ir/index.ts";
-import {
-  arange,
-  currentScope,
-  evaluate,
-  type HostTensor,
-  hostTensor,
-  type Lowering,
-  type OpEntry,
-} from "../ops/index.ts";
+import { describe, type Size, type Value } from "../ir/index.ts";
+import { arange } from "../ops/index.ts";
 import { traceBody } from "./body.ts";
-import { scanGradient } from "./scan-gradient.ts";
-
-/** How the body's inputs and outputs are laid out: carries, then slices of the sequences; then captured values. */
-interface ScanLayout {
-  carries: number;
-  sequences: number;
-  reverse: boolean;
-}
-
-/** A loop over the first axis of sequences. Each application has an op of its own, since the op holds the body. */
-export class ScanOp implements OpEntry {
-  readonly name = "scan";
-  readonly bodies: readonly [Graph];
-  readonly layout: ScanLayout;
-  /** The scan of which this is a version with further outputs, which were needed for its gradient. */
-  readonly extendsOp?: ScanOp;
-
-  constructor(body: Graph, layout: ScanLayout, base?: ScanOp) {
-    this.bodies = [body];
-    this.layout = layout;
-    this.extendsOp = base;
-  }
-
-  withBodies([body]: readonly Graph[]): ScanOp {
-    return new ScanOp(body, this.layout, this.extendsOp);
-  }
-
-  withoutOutputs(unused: ReadonlySet<number>): { op: ScanOp; kept: number[] } | undefined {
-    const [body] = this.bodies;
-    const kept = body.outputs.flatMap((_, i) => (i < this.layout.carries || !unused.has(i) ? [i] : []));
-    if (kept.length === body.outputs.length) return undefined;
-    const smaller = new Graph(
-      body.inputs,
-      kept.map((i) => body.outputs[i]),
-    );
-    return { op: new ScanOp(smaller, this.layout), kept };
-  }
-
-  inferTypes(inputs: readonly TensorType[]): readonly TensorType[] {
-    const { carries, sequences } = this.layout;
-    const [body] = this.bodies;
-    const length = inputs[carries].shape[0];
-    body.inputs.forEach((formal, i) => {
-      const isSequence = i >= carries && i < carries + sequences;
-      const shape = isSequence ? inputs[i].shape.slice(1) : inputs[i].shape;
-      const fits =
-        inputs[i].dtype === formal.dtype &&
-        shapesEqual(shape, formal.shape) &&
-        (!isSequence || sizesEqual(inputs[i].shape[0], length));
-      if (!fits)
-        throw misfit(
-          `input ${i} to be ${isSequence ? `a sequence of ${length} times ` : ""}${describe(formal)}`,
-          describe(inputs[i]),
-        );
-    });
-    return body.outputs.map((output, i) => {
-      if (i >= carries) return { dtype: output.dtype, shape: [length, ...output.shape] };
-      const formal = body.inputs[i];
-      if (output.dtype === formal.dtype && shapesEqual(output.shape, formal.shape))
-        return { dtype: formal.dtype, shape: formal.shape };
-      throw misfit(`carry ${i} to keep its type, ${describe(formal)}`, describe(output));
-    });
-  }
-
-  lower(graph: Lowering, inputs: readonly string[], node: Node): readonly string[] {
-    const { carries, sequences, reverse } = this.layout;
-    const [body] = this.bodies;
-    const given = carries + sequences;
-    const flags = (count: number) => (reverse && count > 0 ? new Array<number>(count).fill(1) : undefined);
-    return graph.withBodies(
-      "Scan",
-      inputs.slice(0, given),
-      node.outputs.length,
-      { body: { graph: body, captured: inputs.slice(given) } },
-      {
-        num_scan_inputs: sequences,
-        scan_input_directions: flags(sequences),
-        scan_output_directions: flags(body.outputs.length - carries),
-      },
-    );
-  }
-
-  reference(inputs: readonly HostTensor[], _: Attributes, types: readonly TensorType[]): readonly HostTensor[] {
-    const { carries, sequences, reverse } = this.layout;
-    const [body] = this.bodies;
-    const length = inputs[carries].shape[0];
-    const state = [...inputs.slice(0, carries)];
-    const stacked = types.slice(carries).map((type) => hostTensor(type.shape));
-    for (let step = 0; step < length; step++) {
-      const t = reverse ? length - 1 - step : step;
-      const numbers = body.inputs.map((formal, i): HostTensor => {
-        if (i < carries) return state[i];
-        return i < carries + sequences ? sliceOf(inputs[i], t, formal.shape as number[]) : inputs[i];
-      });
-      const results = evaluate(body.outputs, new Map(body.inputs.map((formal, i) => [formal, numbers[i]])));
-      results.slice(0, carries).forEach((value, i) => {
-        state[i] = value;
-      });
-      results.slice(carries).forEach((value, i) => {
-        stacked[i].data.set(value.data, t * value.data.length);
-      });
-    }
-    return [...state, ...stacked];
-  }
-
-  gradient(node: Node, dys: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
-    return scanGradient(this, node, dys);
-  }
-}
-
-function sliceOf(sequence: HostTensor, t: number, shape: readonly number[]): HostTensor {
-  const size = shape.reduce((a, b) => a * b, 1);
-  return hostTensor(shape, sequence.data.subarray(t * size, (t + 1) * size));
-}
-
-function misfit(expected: string, received: string): ShapeError {
-  return new ShapeError({
-    where: "scan",
-    expected,
-    received,
-    fix: "give the body's results the shapes and dtypes of what they replace",
-  });
-}
-
-/** @internal */
-export const applyScan = (op: ScanOp, inputs: readonly Value[]): Node =>
-  new Node(op, inputs, {}, op.inferTypes(inputs), currentScope());
+import { applyScan } from "./scan-gradient.ts";
+import { misfit } from "./scan-op.ts";
 
 export interface ScanInputs {
   /** Values before the first step. */
@@ -182,7 +38,7 @@ export function scan(
     if (carry.length !== init.length) throw misfit(`a carry of ${init.length} values`, String(carry.length));
     return [...carry, ...ys];
   });
-  const op = new ScanOp(graph, { carries: init.length, sequences: sequences.length, reverse });
-  const { outputs } = applyScan(op, [...init, ...sequences, ...captured]);
+  const layout = { carries: init.length, sequences: sequences.length, reverse };
+  const { outputs } = applyScan(graph, layout, [...init, ...sequences, ...captured]);
   return { carry: outputs.slice(0, init.length), ys: outputs.slice(init.length) };
 }

@@ -1,14 +1,14 @@
 import { ShapeError } from "../base/index.ts";
-import { Node, placeholder, topologicalOrder, type Value } from "../ir/index.ts";
-import { moveAxis, type OpEntry, spread } from "../ops/index.ts";
-import { closeOver, traceBody } from "./body.ts";
-import { applyScan, ScanOp } from "./scan.ts";
+import { Node, topologicalOrder, type Value } from "../ir/index.ts";
+import { moveAxis } from "../ops/index.ts";
+import { applyToBatch, spread } from "./batching.ts";
+import { traceBody } from "./body.ts";
 
 /**
  * fn for every example of a batch at once: fn sees one example, the result is that of the whole batch. inputs[i] has
  * the batch as axis inAxes[i], or the same value for all examples where that is null. Results have the batch as axis 0.
  *
- * Each op's entry says how it works on batches; one that does not say is run example after example by a scan.
+ * Each op's entry says how it works on batches (batching.ts); "oneByOne" is run example after example by a scan.
  */
 export function vmap(
   fn: (...inputs: Value[]) => readonly Value[],
@@ -46,29 +46,8 @@ export function vmap(
       for (const [i, output] of node.outputs.entries()) shared.set(output, outputs[i]);
       continue;
     }
-    const entry = node.op as OpEntry;
-    const results = entry.batch?.(node, operands, isBatched) ?? oneByOne(node, operands, isBatched);
+    const results = applyToBatch({ node, operands, isBatched });
     for (const [i, output] of node.outputs.entries()) batched.set(output, results[i]);
   }
   return graph.outputs.map((output) => batched.get(output) ?? spread(shared.get(output) ?? output, size));
-}
-
-/** A scan over the batch whose step is this node. */
-function oneByOne(node: Node, operands: readonly Value[], isBatched: readonly boolean[]): readonly Value[] {
-  const slices = operands.flatMap((operand, i) =>
-    isBatched[i] ? [{ operand, formal: placeholder(`example ${i}`, node.inputs[i]) }] : [],
-  );
-  const next = slices.values();
-  const inputs = operands.map((operand, i) =>
-    isBatched[i] ? (next.next().value as { formal: Value }).formal : operand,
-  );
-  const step = new Node(node.op, inputs, node.attributes, node.outputs, node.scope);
-  const { graph, captured } = closeOver(
-    slices.map(({ formal }) => formal),
-    step.outputs,
-  );
-  return applyScan(new ScanOp(graph, { carries: 0, sequences: slices.length, reverse: false }), [
-    ...slices.map(({ operand }) => operand),
-    ...captured,
-  ]).outputs;
 }

@@ -20,10 +20,10 @@ const collect = async <T>(parts: AsyncGenerator<T>): Promise<T[]> => {
   return all;
 };
 
-const device = defaultDevice();
-const { request } = device;
+const { connection } = defaultDevice().allocate("f32", []);
+const { request } = connection;
 afterEach(() => {
-  device.request = request;
+  connection.request = request;
 });
 
 /**
@@ -34,9 +34,9 @@ function abortAtRun(count: number, isUnderWay: boolean): AbortSignal {
   const controller = new AbortController();
   const abort = () => controller.abort(new Error("enough"));
   let runs = 0;
-  device.request = (body, signal) => {
-    const answer = request.call(device, body, signal);
-    if (body.kind === "run" && ++runs === count) isUnderWay ? setImmediate(abort) : abort();
+  connection.request = (body, signal) => {
+    const answer = request.call(connection, body, signal);
+    if ("kind" in body && body.kind === "run" && ++runs === count) isUnderWay ? setImmediate(abort) : abort();
     return answer as never;
   };
   return controller.signal;
@@ -50,7 +50,7 @@ async function expectUnharmed<T>(
   for (const isUnderWay of [false, true]) {
     for (let count = 1; count <= 7; count++) {
       await expect(collect(write(abortAtRun(count, isUnderWay)))).rejects.toThrow("enough");
-      device.request = request;
+      connection.request = request;
       expect(await collect(write())).toEqual(expected);
     }
   }

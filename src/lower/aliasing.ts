@@ -1,10 +1,12 @@
 import { ConstantOp, type Graph, type Node, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
 import { entryOf } from "./passes.ts";
+import { hostFunctionOf, orderOf } from "./stages.ts";
 
 /**
  * Whether the graph may write output `outputIndex` into the memory of input `inputIndex` while it runs: every node that
  * reads the input must have finished before the node that makes the output starts, or be that node itself and allow it.
- * And whatever may fail must have succeeded by then, so that a run which fails has written nothing.
+ * And whatever may fail, lookups and computations on the host, must have succeeded by then, so that a run which fails
+ * has written nothing.
  */
 export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: number): boolean {
   const output = graph.outputs[outputIndex];
@@ -12,8 +14,11 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
   const isOnlyUse = graph.outputs.filter((value) => value === output).length === 1;
   if (!isOnlyUse || output.node.inputs.length === 0 || graph.outputs.includes(input)) return false;
   const ancestors = ancestorsOf(output.node);
+  const comesFirst = orderOf(graph);
+  const isBefore = (node: Node) => node !== output.node && comesFirst(node, output.node, ancestors);
+  // the result of a host op is put in its place when the run has succeeded
+  if (!graph.nodes.every((node) => !hostFunctionOf(node) || node === output.node || isBefore(node))) return false;
   const checks = [...checksOf(graph)];
-  const isBefore = (node: Node) => node !== output.node && ancestors.has(node);
   const made = checks.flatMap(([node, list]) => (isBefore(node) ? list : []));
   const isMade = ({ indices, bound }: Check) =>
     made.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
@@ -28,7 +33,7 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
       // a broadcast operand is read again after its place was written
       return isAllowed && shapesEqual(value.shape, output.shape);
     }
-    return ancestors.has(node);
+    return isBefore(node);
   });
 }
 

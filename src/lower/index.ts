@@ -1,4 +1,5 @@
 /** From graphs to ONNX: passes that make a graph cheaper, then the writer. Imports ir/ and ops/. */
+export type { HostContext, HostFunction, HostValue } from "../ops/index.ts";
 export { mayOverwrite } from "./aliasing.ts";
 export { estimateMemory, type MemoryEstimate } from "./memory.ts";
 export { boundaryDType, type OnnxModel, type WriteOptions, writeOnnx } from "./onnx.ts";
@@ -13,4 +14,4 @@ export {
 export { parseModel } from "./parse.ts";
 export type { Pass } from "./pass.ts";
 export { defaultPasses, entryOf, foldConstants, optimize, shareCommonSubexpressions, simplify } from "./passes.ts";
-export { type Program, referenceOf, splitStages } from "./stages.ts";
+export { hostFunctionOf, hostFunctionsOf, type Program, splitStages } from "./stages.ts";

@@ -88,6 +88,20 @@ test("state is overwritten only when nobody reads the old value later", () => {
   expect(mayOverwrite(swap, 0, 0)).toBe(false);
 });
 
+test("state is overwritten only after all that is computed on the host, which may fail", () => {
+  const [w, x] = [input([2, 2], "w"), input([2, 2])];
+  const onHost = ops.inverse(x);
+  const needsIt = ops.sub(w, ops.mul(onHost, 0.1));
+  expect(mayOverwrite(new Graph([w, x], [needsIt]), 0, 0)).toBe(true);
+  expect(mayOverwrite(new Graph([w, x], [ops.sub(w, 1), onHost]), 0, 0)).toBe(false); // might come before it
+  // behind one of two of a level it comes after both, behind the first of two in a row it may not
+  expect(mayOverwrite(new Graph([w, x], [needsIt, ops.inverse(ops.add(x, 1))]), 0, 0)).toBe(true);
+  expect(mayOverwrite(new Graph([w, x], [needsIt, ops.inverse(onHost)]), 0, 0)).toBe(false);
+  // readers in an earlier stage are done, those in a later one are not
+  expect(mayOverwrite(new Graph([w, x], [needsIt, ops.exp(w)]), 0, 0)).toBe(true);
+  expect(mayOverwrite(new Graph([w, x], [needsIt, ops.add(w, onHost)]), 0, 0)).toBe(false);
+});
+
 /** A random expression over two inputs, from ops that are smooth and bounded. */
 const expression: fc.Arbitrary<(x: Value, y: Value) => Value> = fc.letrec((tie) => ({
   node: fc.oneof(

@@ -1,39 +1,19 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
 import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
+import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, onnxTypeCode } from "../ops/index.ts";
 import {
-  type LoweredBody,
-  type Lowering,
-  type OnnxAttributes,
-  type OnnxDomain,
-  OnnxFloat,
-  onnxTypeCode,
-} from "../ops/index.ts";
-import {
-  type AttributeProto,
-  AttributeProtoSchema,
-  AttributeProto_AttributeType as AttributeType,
   type GraphProto,
   GraphProtoSchema,
   ModelProtoSchema,
   type NodeProto,
-  NodeProtoSchema,
-  OperatorSetIdProtoSchema,
   type TensorProto,
   TensorProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  TensorShapeProtoSchema,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
   type ValueInfoProto,
-  ValueInfoProtoSchema,
 } from "./onnx-pb.ts";
+import { elementInfo, graphAttribute, modelProto, nodeProto, valueInfo } from "./onnx-protos.ts";
 import { OUTSIDE_BYTES, type OutsideConstant, outsideData } from "./outside-constant.ts";
 import { entryOf } from "./passes.ts";
-
-/** Versions written into the model: the newest that every ONNX Runtime we support accepts. */
-const IR_VERSION = 10n;
-const OPSET_VERSION = 21n;
 
 /** ONNX Runtime's JavaScript API has no bfloat16 tensors, so these cross the boundary of the graph as f32. */
 export const boundaryDType = (dtype: DType): DType => (dtype === "bf16" ? "f32" : dtype);
@@ -124,25 +104,17 @@ class OnnxWriter implements Lowering {
     const outputNames = this.graph.outputs.map((output, i) => this.writeOutput(output, i));
     // a constant that is an input too may be given anew for a run, so that no kernel prepares itself for it
     const replaceable = this.outsideConstants.filter(({ name }) => this.unpacked.has(name));
-    const model = create(ModelProtoSchema, {
-      irVersion: IR_VERSION,
-      producerName: "kindling",
-      opsetImport: [
-        create(OperatorSetIdProtoSchema, { domain: "", version: OPSET_VERSION }),
-        ...[...this.domains].filter(Boolean).map((domain) => create(OperatorSetIdProtoSchema, { domain, version: 1n })),
+    const model = modelProto({
+      domains: this.domains,
+      node: this.protos,
+      initializer: this.initializers,
+      input: [
+        ...given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+        ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
       ],
-      graph: create(GraphProtoSchema, {
-        name: "kindling",
-        node: this.protos,
-        initializer: this.initializers,
-        input: [
-          ...given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
-          ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
-        ],
-        output: this.graph.outputs.map((output, i) =>
-          valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape),
-        ),
-      }),
+      output: this.graph.outputs.map((output, i) =>
+        valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape),
+      ),
     });
     return {
       bytes: toBinary(ModelProtoSchema, model),
@@ -169,7 +141,7 @@ class OnnxWriter implements Lowering {
     }
     // ONNX Runtime's CPU kernels do not compute in bfloat16: widen, compute in f32, round back
     const isBfloat =
-      node.op.name !== "cast" &&
+      !entryOf(node).acceptsBfloat16 &&
       !node.op.bodies &&
       [...node.inputs, ...node.outputs].some((value) => value.dtype === "bf16");
     const inputs = node.inputs.map((input) => {
@@ -199,7 +171,7 @@ class OnnxWriter implements Lowering {
     const name = this.nameOf(output);
     const wanted = this.options.outputNames?.[index];
     if (wanted !== undefined) {
-      this.protos.push(create(NodeProtoSchema, { opType: "Identity", input: [name], output: [wanted] }));
+      this.protos.push(nodeProto({ opType: "Identity", input: [name], output: [wanted] }));
       return wanted;
     }
     const isPlain = this.graph.outputs.indexOf(output) === index && this.computed.has(name);
@@ -226,14 +198,7 @@ class OnnxWriter implements Lowering {
     for (const name of output) this.computed.add(name);
     this.domains.add(domain);
     this.protos.push(
-      create(NodeProtoSchema, {
-        opType,
-        domain,
-        name: `${this.origin}/${output[0]}`,
-        input: [...inputs],
-        output,
-        attribute: Object.entries(attributes).flatMap(attributeProto),
-      }),
+      nodeProto({ opType, domain, name: `${this.origin}/${output[0]}`, input: inputs, output, attributes }),
     );
     return output;
   }
@@ -334,9 +299,7 @@ class OnnxWriter implements Lowering {
 
   /** Makes a graph an attribute of the last node. */
   private addBody(name: string, graph: GraphProto): void {
-    this.protos[this.protos.length - 1].attribute.push(
-      create(AttributeProtoSchema, { name, type: AttributeType.GRAPH, g: graph }),
-    );
+    this.protos[this.protos.length - 1].attribute.push(graphAttribute(name, graph));
   }
 
   inline(graph: Graph, inputs: readonly string[]): string[] {
@@ -395,55 +358,11 @@ class OnnxWriter implements Lowering {
   }
 }
 
+const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));
+
 /** The node as its lowering sees it when bf16 is computed in f32. */
 function widened(node: Node): Node {
   const widen = ({ dtype, shape }: Value) => ({ dtype: dtype === "bf16" ? ("f32" as const) : dtype, shape });
   const inputs = node.inputs.map((input) => new Value(input.node, input.index, widen(input)));
   return new Node(node.op, inputs, node.attributes, node.outputs.map(widen), node.scope);
-}
-
-const exactText = (x: number | bigint) => (Object.is(x, -0) ? "-0" : String(x));
-
-function attributeProto([name, value]: [string, OnnxAttributes[string]]): AttributeProto[] {
-  if (value === undefined) return [];
-  if (value instanceof OnnxFloat)
-    return [create(AttributeProtoSchema, { name, type: AttributeType.FLOAT, f: value.value })];
-  if (typeof value === "number")
-    return [create(AttributeProtoSchema, { name, type: AttributeType.INT, i: BigInt(value) })];
-  if (typeof value === "string") {
-    return [
-      create(AttributeProtoSchema, {
-        name,
-        type: AttributeType.STRING,
-        s: new TextEncoder().encode(value) as Uint8Array<ArrayBuffer>,
-      }),
-    ];
-  }
-  return [create(AttributeProtoSchema, { name, type: AttributeType.INTS, ints: value.map(BigInt) })];
-}
-
-/** A value of known dtype and unknown shape. */
-function elementInfo(name: string, dtype: DType) {
-  const tensor = create(TypeProto_TensorSchema, { elemType: onnxTypeCode[dtype] });
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
-  });
-}
-
-function valueInfo(name: string, dtype: DType, shape: Shape) {
-  const dim = shape.map((size) =>
-    create(TensorShapeProto_DimensionSchema, {
-      value:
-        typeof size === "number" ? { case: "dimValue", value: BigInt(size) } : { case: "dimParam", value: size.text },
-    }),
-  );
-  const tensor = create(TypeProto_TensorSchema, {
-    elemType: onnxTypeCode[dtype],
-    shape: create(TensorShapeProtoSchema, { dim }),
-  });
-  return create(ValueInfoProtoSchema, {
-    name,
-    type: create(TypeProtoSchema, { value: { case: "tensorType", value: tensor } }),
-  });
 }

@@ -9,10 +9,10 @@ import {
   substitute,
   type Value,
 } from "../ir/index.ts";
-import { type HostTensor, hostTensor, type OpEntry } from "../ops/index.ts";
+import type { HostFunction, OpEntry } from "../ops/index.ts";
 
 /**
- * A part of a program: a graph for ONNX Runtime, or one node that is computed by its entry's reference on the host.
+ * A part of a program: a graph for ONNX Runtime, or one node that is computed on the host.
  * Values pass in numbered slots, of which the first are the program's inputs.
  */
 export type GraphStage = { graph: Graph; inputs: number[]; outputs: number[] };
@@ -23,7 +23,26 @@ export interface Program {
   results: number[];
 }
 
-const isHost = (node: Node) => (node.op as OpEntry).isHost === true;
+/** What computes a node on the host; undefined for those that ONNX Runtime computes. */
+export const hostFunctionOf = ({ op }: Node): HostFunction | undefined =>
+  "computeOnHost" in op ? (op as OpEntry).computeOnHost : undefined;
+
+/** The computations of a graph that are done on the host. */
+export const hostFunctionsOf = (graph: Graph): HostFunction[] =>
+  graph.nodes.flatMap((node) => hostFunctionOf(node) ?? []);
+
+const isHost = (node: Node) => hostFunctionOf(node) !== undefined;
+
+/** Whether a node runs before another in all runs of their graph: the other needs it, or is in a later stage. */
+export function orderOf(graph: Graph): (first: Node, second: Node, ancestors: ReadonlySet<Node>) => boolean {
+  const levels = graph.nodes.some(isHost) ? levelsOf(graph) : undefined;
+  const level = (node: Node) => levels?.get(node) ?? 0;
+  return (first, second, ancestors) => {
+    if (ancestors.has(first)) return true;
+    if (isHost(first) && !isHost(second)) return level(first) <= level(second);
+    return level(first) < level(second);
+  };
+}
 
 /** Cuts a graph at the ops that ONNX Runtime cannot compute. Nearly all graphs have none and are one stage. */
 export function splitStages(graph: Graph): Program {
@@ -63,7 +82,10 @@ export function splitStages(graph: Graph): Program {
   return { stages, results: graph.outputs.map(slotOf) };
 }
 
-/** How many host ops come one after another before a node can run; a host op's own outputs count it. */
+/**
+ * How many host ops come one after another before a node can run; a host op's own outputs count it. Nodes run in the
+ * order of their levels, and of one level the host ops first.
+ */
 function levelsOf(graph: Graph): Map<Node, number> {
   const levels = new Map<Node, number>();
   for (const node of graph.nodes) {
@@ -104,17 +126,4 @@ function graphStage(
     inputs: inputs.map(([value]) => slotOf(value)),
     outputs: made.map(slotOf),
   };
-}
-
-/** Computes a node by its entry's reference, in double precision, from numbers of known shapes. */
-export function referenceOf(
-  node: Node,
-  operands: readonly { shape: readonly number[]; numbers: readonly number[] }[],
-): readonly HostTensor[] {
-  const inputs = operands.map(({ shape, numbers }) => hostTensor(shape, numbers));
-  const types = node.op.inferTypes(
-    inputs.map(({ shape }, i) => ({ dtype: node.inputs[i].dtype, shape })),
-    node.attributes,
-  );
-  return (node.op as OpEntry).reference(inputs, node.attributes, types);
 }

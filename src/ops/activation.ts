@@ -1,10 +1,12 @@
 import { type DType, requireFloatDType } from "../base/index.ts";
 import { sizeOf, type Value } from "../ir/index.ts";
+import { apply } from "./apply.ts";
 import { abs, add, clip, div, exp, expm1, lowerLog1p, mul, neg, onlyWhere, sub } from "./arithmetic.ts";
-import { elementwise } from "./batch.ts";
-import { apply, defineOp, hostTensor, type Lowering, OnnxFloat } from "./define.ts";
+import { defineOp } from "./define.ts";
 import { cast, unary, where } from "./elementwise.ts";
+import { hostTensor } from "./host-tensor.ts";
 import { greater, greaterEqual } from "./logic.ts";
+import { type Lowering, OnnxFloat } from "./lowering.ts";
 import { reshape } from "./shape.ts";
 import { erf, sigmoid, tanh } from "./special.ts";
 
@@ -17,7 +19,7 @@ export type GeluApproximation = "none" | "tanh";
 const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
   name: "gelu",
   precision: "any",
-  batch: elementwise,
+  batch: "elementwise",
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("gelu", x.dtype);
@@ -68,7 +70,8 @@ export function lowerGeluTanhSlope(graph: Lowering, dtype: DType, x: string, dy:
 /** dy times the slope of GELU's tanh form. An op of its own, so that the whole chain can run slice by slice. */
 const geluTanhGradientEntry = defineOp({
   name: "geluTanhGradient",
-  batch: elementwise,
+  precision: "f32",
+  batch: "elementwise",
   inputs: ["x", "upstream"],
   infer: ({ x }) => x,
   gradient: ({ x, upstream, dy }) => secondDerivative(x, upstream, dy),
@@ -149,7 +152,7 @@ export const relu6 = (x: Value): Value => clip(x, { min: 0, max: 6 });
 const leakyReluEntry = defineOp<"x", { negativeSlope: number }>({
   name: "leakyRelu",
   precision: "any",
-  batch: elementwise,
+  batch: "elementwise",
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("leakyRelu", x.dtype);

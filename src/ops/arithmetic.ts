@@ -1,9 +1,11 @@
 import { type DType, DTypeError, isFloat, roundHalfToEven } from "../base/index.ts";
 import { describe, type Node, type TensorType, type Value } from "../ir/index.ts";
-import { elementwise } from "./batch.ts";
-import { apply, constantScalar, defineOp, hostTensor, type Lowering, type Operand, onnxTypeCode } from "./define.ts";
+import { apply, constantScalar, type Operand } from "./apply.ts";
+import { defineOp } from "./define.ts";
 import { binary, cast, lowerWhere, type UnaryDefinition, unary, where } from "./elementwise.ts";
+import { hostTensor } from "./host-tensor.ts";
 import { equal, greater, greaterEqual, less, logicalAnd } from "./logic.ts";
+import { type Lowering, onnxTypeCode } from "./lowering.ts";
 
 export const add = binary({
   name: "add",
@@ -287,7 +289,7 @@ export function clip(
 const clipEntry = defineOp<"x", { min: number; max: number }>({
   name: "clip",
   precision: "any",
-  batch: elementwise,
+  batch: "elementwise",
   inputs: ["x"],
   infer: ({ x }) => {
     if (x.dtype !== "bool") return x;

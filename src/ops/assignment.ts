@@ -1,14 +1,16 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, sizesEqual, type Value } from "../ir/index.ts";
-import { alongMatrices } from "./batch.ts";
-import { apply, defineOp, type HostTensor, hostTensor, notDifferentiable } from "./define.ts";
+import { apply } from "./apply.ts";
+import { defineOp, notDifferentiable } from "./define.ts";
+import { type HostTensor, hostTensor } from "./host-tensor.ts";
 
 /** What is put for costs that are no numbers: such pairs are made only when there are no others. */
 const LARGEST = 1e30;
 
 const assignmentEntry = defineOp<"cost" | "valid", Record<string, never>>({
   name: "linearSumAssignment",
-  batch: alongMatrices,
+  precision: "f32",
+  batch: "matrices",
   inputs: ["cost", "valid"],
   infer: ({ cost, valid }) => {
     requireFloatDType("linearSumAssignment", cost.dtype);
@@ -31,7 +33,7 @@ const assignmentEntry = defineOp<"cost" | "valid", Record<string, never>>({
     return { dtype: "i32", shape: [...batch, cost.shape[rank - 2]] };
   },
   gradient: notDifferentiable("gives an index"),
-  lower: "host",
+  lower: "reference",
   reference: ({ cost, valid }, _, [type]) => {
     const out = hostTensor(type.shape as number[]);
     const [rows, columns] = cost.shape.slice(-2);

@@ -1,15 +1,17 @@
 import { ShapeError } from "../base/index.ts";
 import { describe, isStatic, requireStatic, type Size, shapesEqual, sizesEqual, type Value } from "../ir/index.ts";
+import { applyAll } from "./apply.ts";
 import { add, mul, sub } from "./arithmetic.ts";
-import { foldedInto } from "./batch.ts";
-import { applyAll, defineOp, hostTensor, notDifferentiable, OnnxFloat, type OpEntry } from "./define.ts";
+import { defineMultiOp, notDifferentiable } from "./define.ts";
 import { where } from "./elementwise.ts";
+import { hostTensor } from "./host-tensor.ts";
 import { logicalAnd, logicalNot } from "./logic.ts";
+import { OnnxFloat } from "./lowering.ts";
 import { matmul } from "./matmul.ts";
 import { repeatInterleave, triangularMask } from "./movement.ts";
 import { softmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
-import { concat, slice } from "./shape.ts";
+import { concat, slice } from "./slice.ts";
 import { tanh } from "./special.ts";
 
 export interface AttentionOptions {
@@ -144,10 +146,10 @@ function differenceOf(queries: Size, keys: Size): number {
 type AttentionAttributes = { isCausal: boolean; scale: number };
 
 /** Outputs: attention [B, H, T, Dh], and the probabilities [B, H, T, S] for the gradient. */
-const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
+const attentionEntry = defineMultiOp<"q" | "k" | "v", AttentionAttributes>({
   name: "attention",
   precision: "low",
-  batch: foldedInto(3),
+  batch: { fold: 3 },
   inputs: ["q", "k", "v"],
   infer: ({ q, k, v }) => {
     const isFine =
@@ -164,7 +166,26 @@ const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
     }
     return [q, { dtype: q.dtype, shape: [...q.shape.slice(0, 3), k.shape[2]] }];
   },
-  gradient: notDifferentiable("has several outputs; see attentionEntry"),
+  // With P the probabilities, o the output and do its gradient: dv = Pᵀ do, dP = do vᵀ, dS = P (dP - rowsum(do o)),
+  // dq = scale dS k, dk = scale dSᵀ q. That rowsum(do o) = rowsum(dP P) saves two passes over [T, S]; it is the form of
+  // FlashAttention. Dao et al. 2022, arXiv:2205.14135, appendix B.2.
+  gradient: ({ q, k, v, ys: [output, probabilities], dys: [dy, dProbabilities] }, { scale }) => {
+    const throughScores: Value[] = [];
+    if (dy) {
+      const row = sum(mul(dy, output), { axes: 3, keepDims: true }); // [B, H, T, 1]
+      throughScores.push(mul(probabilities, sub(matmul(dy, v, { transposeB: true }), row)));
+    }
+    if (dProbabilities) {
+      const weighted = mul(dProbabilities, probabilities);
+      throughScores.push(sub(weighted, mul(probabilities, sum(weighted, { axes: 3, keepDims: true }))));
+    }
+    const dScores = throughScores.reduce((a, b) => add(a, b)); // [B, H, T, S]
+    return {
+      q: matmul(dScores, k, { scale }),
+      k: matmul(dScores, q, { transposeA: true, scale }),
+      v: dy && matmul(probabilities, dy, { transposeA: true }),
+    };
+  },
   lower: (graph, { q, k, v }, { isCausal, scale }, node) => {
     const [{ dtype, shape }, { shape: keyShape }] = node.inputs;
     let scores = graph.node("FusedMatMul", [q, k], { transB: 1, alpha: new OnnxFloat(scale) }, "com.microsoft");
@@ -208,35 +229,6 @@ const attentionBase = defineOp<"q" | "k" | "v", AttentionAttributes>({
   },
 });
 
-/**
- * With P the probabilities, o the output and do its gradient: dv = Pᵀ do, dP = do vᵀ, dS = P (dP - rowsum(do o)),
- * dq = scale dS k, dk = scale dSᵀ q. That rowsum(do o) = rowsum(dP P) saves two passes over [T, S]; it is the form of
- * FlashAttention. Dao et al. 2022, arXiv:2205.14135, appendix B.2.
- */
-const attentionEntry: OpEntry = {
-  ...attentionBase,
-  gradient: (node, [dy, dProbabilities]) => {
-    const [q, k, v] = node.inputs;
-    const [output, probabilities] = node.outputs;
-    const { scale } = node.attributes as AttentionAttributes;
-    const throughScores: Value[] = [];
-    if (dy) {
-      const row = sum(mul(dy, output), { axes: 3, keepDims: true }); // [B, H, T, 1]
-      throughScores.push(mul(probabilities, sub(matmul(dy, v, { transposeB: true }), row)));
-    }
-    if (dProbabilities) {
-      const weighted = mul(dProbabilities, probabilities);
-      throughScores.push(sub(weighted, mul(probabilities, sum(weighted, { axes: 3, keepDims: true }))));
-    }
-    const dScores = throughScores.reduce((a, b) => add(a, b)); // [B, H, T, S]
-    return [
-      matmul(dScores, k, { scale }),
-      matmul(dScores, q, { transposeA: true, scale }),
-      dy && matmul(probabilities, dy, { transposeA: true }),
-    ];
-  },
-};
-
 export type CachedAttentionOptions = {
   numHeads: number;
   /** @default numHeads */
@@ -253,65 +245,69 @@ type CachedAttributes = { numHeads: number; numKeyHeads: number; scale: number; 
  *   lengths: i32 [B], cache positions filled after this step, minus 1; total: i32 [1], the largest of them, plus 1.
  * Outputs: attention [B, T, H * Dh] and both caches.
  */
-const cachedAttentionEntry = defineOp<"q" | "k" | "v" | "pastK" | "pastV" | "lengths" | "total", CachedAttributes>({
-  name: "cachedAttention",
-  inputs: ["q", "k", "v", "pastK", "pastV", "lengths", "total"],
-  infer: ({ q, pastK, pastV }) => [q, pastK, pastV],
-  gradient: notDifferentiable("is for generation only; train with scaledDotProductAttention"),
-  lower: (graph, { q, k, v, pastK, pastV, lengths, total }, { numHeads, numKeyHeads, scale, slidingWindow }) =>
-    graph.nodes(
-      "GroupQueryAttention",
-      [q, k, v, pastK, pastV, lengths, total],
-      3,
-      {
-        num_heads: numHeads,
-        kv_num_heads: numKeyHeads,
-        scale: new OnnxFloat(scale),
-        local_window_size: slidingWindow || undefined,
-      },
-      "com.microsoft",
-    ),
-  reference: ({ q, k, v, pastK, pastV, lengths }, { numHeads, numKeyHeads, scale, slidingWindow }) => {
-    const [batch, queries, width] = q.shape;
-    const headDim = width / numHeads;
-    const capacity = pastK.shape[2];
-    const out = hostTensor(q.shape);
-    const keys = hostTensor(pastK.shape, pastK.data);
-    const values = hostTensor(pastV.shape, pastV.data);
-    const shared = numHeads / numKeyHeads; // query heads of one key head
-    const cacheAt = (b: number, h: number, s: number) =>
-      ((b * numKeyHeads + Math.floor(h / shared)) * capacity + s) * headDim;
-    for (let b = 0; b < batch; b++) {
-      const first = lengths.data[b] + 1 - queries;
-      for (let h = 0; h < numHeads; h++) {
-        for (let t = 0; t < queries; t++) {
-          const source = (b * queries + t) * width + h * headDim;
-          const given = ((b * queries + t) * numKeyHeads + Math.floor(h / shared)) * headDim;
-          keys.data.set(k.data.slice(given, given + headDim), cacheAt(b, h, first + t));
-          values.data.set(v.data.slice(given, given + headDim), cacheAt(b, h, first + t));
-          const scores = Array.from({ length: first + t + 1 }, (_, s) => {
-            if (slidingWindow > 0 && s <= first + t - slidingWindow) return Number.NEGATIVE_INFINITY;
-            let dot = 0;
-            for (let d = 0; d < headDim; d++) dot += q.data[source + d] * keys.data[cacheAt(b, h, s) + d];
-            return dot * scale;
-          });
-          const largest = Math.max(...scores);
-          const weights = scores.map((score) => Math.exp(score - largest));
-          const normaliser = weights.reduce((a, w) => a + w, 0);
-          weights.forEach((weight, s) => {
-            for (let d = 0; d < headDim; d++)
-              out.data[source + d] += (weight / normaliser) * values.data[cacheAt(b, h, s) + d];
-          });
+const cachedAttentionEntry = defineMultiOp<"q" | "k" | "v" | "pastK" | "pastV" | "lengths" | "total", CachedAttributes>(
+  {
+    name: "cachedAttention",
+    precision: "f32",
+    batch: "oneByOne",
+    inputs: ["q", "k", "v", "pastK", "pastV", "lengths", "total"],
+    infer: ({ q, pastK, pastV }) => [q, pastK, pastV],
+    gradient: notDifferentiable("is for generation only; train with scaledDotProductAttention"),
+    lower: (graph, { q, k, v, pastK, pastV, lengths, total }, { numHeads, numKeyHeads, scale, slidingWindow }) =>
+      graph.nodes(
+        "GroupQueryAttention",
+        [q, k, v, pastK, pastV, lengths, total],
+        3,
+        {
+          num_heads: numHeads,
+          kv_num_heads: numKeyHeads,
+          scale: new OnnxFloat(scale),
+          local_window_size: slidingWindow || undefined,
+        },
+        "com.microsoft",
+      ),
+    reference: ({ q, k, v, pastK, pastV, lengths }, { numHeads, numKeyHeads, scale, slidingWindow }) => {
+      const [batch, queries, width] = q.shape;
+      const headDim = width / numHeads;
+      const capacity = pastK.shape[2];
+      const out = hostTensor(q.shape);
+      const keys = hostTensor(pastK.shape, pastK.data);
+      const values = hostTensor(pastV.shape, pastV.data);
+      const shared = numHeads / numKeyHeads; // query heads of one key head
+      const cacheAt = (b: number, h: number, s: number) =>
+        ((b * numKeyHeads + Math.floor(h / shared)) * capacity + s) * headDim;
+      for (let b = 0; b < batch; b++) {
+        const first = lengths.data[b] + 1 - queries;
+        for (let h = 0; h < numHeads; h++) {
+          for (let t = 0; t < queries; t++) {
+            const source = (b * queries + t) * width + h * headDim;
+            const given = ((b * queries + t) * numKeyHeads + Math.floor(h / shared)) * headDim;
+            keys.data.set(k.data.slice(given, given + headDim), cacheAt(b, h, first + t));
+            values.data.set(v.data.slice(given, given + headDim), cacheAt(b, h, first + t));
+            const scores = Array.from({ length: first + t + 1 }, (_, s) => {
+              if (slidingWindow > 0 && s <= first + t - slidingWindow) return Number.NEGATIVE_INFINITY;
+              let dot = 0;
+              for (let d = 0; d < headDim; d++) dot += q.data[source + d] * keys.data[cacheAt(b, h, s) + d];
+              return dot * scale;
+            });
+            const largest = Math.max(...scores);
+            const weights = scores.map((score) => Math.exp(score - largest));
+            const normaliser = weights.reduce((a, w) => a + w, 0);
+            weights.forEach((weight, s) => {
+              for (let d = 0; d < headDim; d++)
+                out.data[source + d] += (weight / normaliser) * values.data[cacheAt(b, h, s) + d];
+            });
+          }
         }
       }
-    }
-    return [out, keys, values];
+      return [out, keys, values];
+    },
+    inPlace: [
+      [3, 1],
+      [4, 2],
+    ],
   },
-  inPlace: [
-    [3, 1],
-    [4, 2],
-  ],
-});
+);
 
 export interface CachedAttentionInputs {
   q: Value;

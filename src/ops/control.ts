@@ -1,11 +1,12 @@
 import type { Value } from "../ir/index.ts";
-import { elementwise } from "./batch.ts";
-import { apply, defineOp, hostTensor } from "./define.ts";
+import { apply } from "./apply.ts";
+import { defineOp } from "./define.ts";
+import { hostTensor } from "./host-tensor.ts";
 
 const stopGradientEntry = defineOp({
   name: "stopGradient",
   precision: "any",
-  batch: elementwise,
+  batch: "elementwise",
   inputs: ["x"],
   infer: ({ x }) => x,
   gradient: () => ({}),

@@ -6,7 +6,7 @@
  */
 import type { DType } from "../base/index.ts";
 import type { Size } from "../ir/index.ts";
-import { i64Vector, type Lowering } from "./define.ts";
+import { i64Vector, type Lowering } from "./lowering.ts";
 
 const DOMAIN = "com.microsoft.nchwc";
 

@@ -1,7 +1,7 @@
 /** Decompositions on the host, of one matrix after the other. */
 import { Matrix } from "ml-matrix";
 import type { TensorType } from "../ir/index.ts";
-import { type HostTensor, hostTensor } from "./define.ts";
+import { type HostTensor, hostTensor } from "./host-tensor.ts";
 
 /**
  * Computes matrix after matrix. `compute` gives the numbers of each output, row-major, or nothing where all are NaN.
@@ -28,6 +28,19 @@ export function eachMatrix(
     }
   }
   return outputs;
+}
+
+/** The same for one output. */
+export function mapMatrices(
+  inputs: readonly HostTensor[],
+  type: TensorType,
+  compute: (...matrices: Matrix[]) => ArrayLike<number> | undefined,
+): HostTensor {
+  const [output] = eachMatrix(inputs, [type], (...matrices) => {
+    const numbers = compute(...matrices);
+    return numbers && [numbers];
+  });
+  return output;
 }
 
 /** Of NaN and infinities nothing: iterations would not end. */

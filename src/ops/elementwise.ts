@@ -1,23 +1,17 @@
 import { type DType, DTypeError, isFloat, isInteger, requireFloatDType, ShapeError } from "../base/index.ts";
 import { broadcastShapes, describe, type Node, type TensorType, type Value } from "../ir/index.ts";
-import { elementwise } from "./batch.ts";
+import { apply, type Operand, toValue } from "./apply.ts";
+import { defineOp, type notDifferentiable } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
 import {
-  apply,
   broadcastPosition,
-  defineOp,
   type ExactTensor,
   forEachIndex,
   type HostTensor,
   hostTensor,
-  type Lowering,
-  type notDifferentiable,
-  type OpEntry,
-  type Operand,
-  onnxTypeCode,
   stridesOf,
-  toValue,
-} from "./define.ts";
-import { sumTo } from "./reduce.ts";
+} from "./host-tensor.ts";
+import { type Lowering, onnxTypeCode } from "./lowering.ts";
 
 /** An op as users of the graph call it, with its entry at hand for tests. */
 export type UnaryOp = ((x: Value) => Value) & { entry: OpEntry };
@@ -35,6 +29,7 @@ export interface UnaryDefinition {
   exact?: (x: bigint) => bigint;
   /** Result dtype when not that of the operand. */
   result?: DType;
+  /** @default "f32" */
   precision?: OpEntry["precision"];
 }
 
@@ -47,11 +42,11 @@ export function unary({
   lower,
   reference,
   exact,
-  precision,
+  precision = "f32",
 }: UnaryDefinition): UnaryOp {
   const entry = defineOp({
     name,
-    batch: elementwise,
+    batch: "elementwise",
     precision,
     inputs: ["x"],
     infer: ({ x }) => {
@@ -160,10 +155,11 @@ interface BinaryDefinition {
   /** A value equal to y, or undefined; `a` or `b` may be constants. */
   simplify?: (values: { a: Value; b: Value }) => Value | undefined;
   accepts?: "float" | "bool" | "integer";
+  /** @default "f32" */
   precision?: OpEntry["precision"];
 }
 
-/** Elementwise op of two inputs with broadcasting; gradients are summed back to each operand's shape. */
+/** Elementwise op of two inputs with broadcasting. Its gradients have the shape of y: reverse.ts sums them back. */
 export function binary({
   name,
   lower,
@@ -173,11 +169,11 @@ export function binary({
   result,
   accepts,
   simplify,
-  precision,
+  precision = "f32",
 }: BinaryDefinition): BinaryOp {
   const entry = defineOp({
     name,
-    batch: elementwise,
+    batch: "elementwise",
     precision,
     inputs: ["a", "b"],
     infer: ({ a, b }) => {
@@ -196,13 +192,7 @@ export function binary({
       }
       return { dtype: result ?? type.dtype, shape: type.shape };
     },
-    gradient:
-      typeof gradient === "function"
-        ? (values) => {
-            const { a, b } = gradient(values);
-            return { a: sumTo(a, values.a.shape), b: sumTo(b, values.b.shape) };
-          }
-        : gradient,
+    gradient,
     lower: (graph, { a, b }, _, node) =>
       typeof lower === "string" ? graph.node(lower, [a, b]) : lower(graph, a, b, node),
     reference: ({ a, b }, _, [type]) => referenceBroadcast(a, b, type, reference),
@@ -218,7 +208,9 @@ export function binary({
 
 const castEntry = defineOp<"x", { to: DType }>({
   name: "cast",
-  batch: elementwise,
+  acceptsBfloat16: true,
+  precision: "f32",
+  batch: "elementwise",
   inputs: ["x"],
   infer: ({ x }, { to }) => ({ dtype: to, shape: x.shape }),
   gradient: ({ x, dy }, { to }) => (isFloat(to) && isFloat(x.dtype) ? { x: cast(dy, x.dtype) } : {}),
@@ -253,7 +245,7 @@ export function cast(x: Value, to: DType): Value {
 const whereEntry = defineOp({
   name: "where",
   precision: "any",
-  batch: elementwise,
+  batch: "elementwise",
   inputs: ["condition", "a", "b"],
   infer: ({ condition, a, b }) => {
     if (condition.dtype !== "bool") {
@@ -270,9 +262,9 @@ const whereEntry = defineOp({
       shape: inferBroadcast("where", { dtype: both.dtype, shape: condition.shape }, both).shape,
     };
   },
-  gradient: ({ condition, a, b, dy }) => ({
-    a: sumTo(where(condition, dy, 0), a.shape),
-    b: sumTo(where(condition, 0, dy), b.shape),
+  gradient: ({ condition, dy }) => ({
+    a: where(condition, dy, 0),
+    b: where(condition, 0, dy),
   }),
   carries: ["a", "b"],
   lower: (graph, { condition, a, b }, _, node) => lowerWhere(graph, condition, a, b, node.outputs[0].dtype),

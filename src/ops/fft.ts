@@ -1,18 +1,22 @@
 import { OptionError, requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
+import { apply, constantOf, vector } from "./apply.ts";
 import { mul } from "./arithmetic.ts";
-import { alongAxes } from "./batch.ts";
-import { apply, constantOf, defineOp, hostTensor, type OpEntry, stridesOf, vector } from "./define.ts";
+import { defineOp } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
 import { gather } from "./gather.ts";
+import { hostTensor, stridesOf } from "./host-tensor.ts";
 import { pad } from "./movement.ts";
-import { concat, reshape, slice } from "./shape.ts";
+import { reshape } from "./shape.ts";
+import { concat, slice } from "./slice.ts";
 
 type DftAttributes = { axis: number; inverse: boolean };
 
 /** Complex numbers are pairs: x [..., 2] -> [..., 2]. The inverse divides by the length. */
 const dftEntry: OpEntry = defineOp<"x", DftAttributes>({
   name: "dft",
-  batch: alongAxes,
+  precision: "f32",
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("fft", x.dtype);

@@ -1,6 +1,8 @@
 import { isStatic, sizeOf } from "../ir/index.ts";
 import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
-import { defineOp, type HostTensor, hostTensor, notDifferentiable, type OpEntry } from "./define.ts";
+import { defineOp, notDifferentiable } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
+import { type HostTensor, hostTensor } from "./host-tensor.ts";
 import { type BlockAttributes, blockMatmul, lowerBlockMatmul } from "./quantize.ts";
 
 /** Ops that stand for several others. Only the passes of lower/ make them, after gradients have been taken. */
@@ -15,16 +17,20 @@ const plusBias = (x: HostTensor, bias: HostTensor) =>
 /** GELU's tanh form of x + bias. x: f32 [..., F], bias: [F]. */
 export const biasedGeluEntry: OpEntry = defineOp({
   name: "biasedGelu",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: ["x", "bias"],
   infer: ({ x }) => x,
   gradient: MADE_AFTER_GRADIENTS,
   lower: (graph, { x, bias }) => graph.node("FastGelu", [x, bias], {}, "com.microsoft"),
-  reference: ({ x, bias }, _, types) => gelu.entry.reference([plusBias(x, bias)], { approximate: "tanh" }, types),
+  reference: ({ x, bias }, _, types) => gelu.entry.reference([plusBias(x, bias)], { approximate: "tanh" }, types)[0],
 });
 
 /** upstream times the slope of GELU's tanh form at x + bias. x, upstream: f32 [..., F], bias: [F]. */
 export const biasedGeluGradientEntry: OpEntry = defineOp({
   name: "biasedGeluGradient",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: ["x", "bias", "upstream"],
   infer: ({ x }) => x,
   gradient: MADE_AFTER_GRADIENTS,
@@ -40,7 +46,7 @@ export const biasedGeluGradientEntry: OpEntry = defineOp({
     return graph.node("Reshape", [graph.scan(cut, dtype, slope), graph.sizes(shape)]);
   },
   reference: ({ x, bias, upstream }, _, types) =>
-    gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types),
+    gelu.tanhGradientEntry.reference([plusBias(x, bias), upstream], {}, types)[0],
 });
 
 /**
@@ -52,6 +58,8 @@ export const blockMatmulPlusEntry: OpEntry = defineOp<
   BlockAttributes
 >({
   name: "blockMatmulPlus",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: ["x", "packed", "scales", "zeroPoints", "addend"],
   infer: ({ x }, { features }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), features] }),
   gradient: MADE_AFTER_GRADIENTS,

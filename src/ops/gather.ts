@@ -13,23 +13,14 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
-import { alongAxes } from "./batch.ts";
+import { apply, scalar } from "./apply.ts";
 import { stopGradient } from "./control.ts";
-import {
-  apply,
-  defineOp,
-  forEachIndex,
-  hostTensor,
-  i64Vector,
-  type Lowering,
-  onnxTypeCode,
-  scalar,
-  stridesOf,
-} from "./define.ts";
+import { defineOp } from "./define.ts";
 import { where } from "./elementwise.ts";
+import { forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
 import { equal } from "./logic.ts";
-import { moveAxis } from "./movement.ts";
-import { broadcastTo, reshape, transpose } from "./shape.ts";
+import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
+import { broadcastTo, moveAxis, reshape, transpose } from "./shape.ts";
 
 function requireIndices(where: string, indices: TensorType): void {
   if (indices.dtype === "i32" || indices.dtype === "i64") return;
@@ -68,7 +59,7 @@ const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   precision: "any",
   batch: (node, [x, indices], isBatched) => {
     const axis = node.attributes.axis as number;
-    if (isBatched[0]) return isBatched[1] ? undefined : [gather(x, indices, axis + 1)];
+    if (isBatched[0]) return isBatched[1] ? "oneByOne" : [gather(x, indices, axis + 1)];
     return [moveAxis(gather(x, indices, axis), axis, 0)];
   },
   inputs: ["x", "indices"],
@@ -141,6 +132,8 @@ function positionsInRows(graph: Lowering, indices: string, { inputs: [base, { dt
 
 const indexAddEntry = defineOp({
   name: "indexAdd",
+  precision: "f32",
+  batch: "oneByOne",
   indexBound: withinAxis,
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }) => {
@@ -200,7 +193,7 @@ const takeAlongEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "takeAlong",
   indexBound: withinAxis,
   precision: "any",
-  batch: alongAxes,
+  batch: "axes",
   inputs: ["x", "indices"],
   infer: ({ x, indices }, { axis }) => {
     requireIndices("takeAlong", indices);
@@ -246,8 +239,9 @@ export function takeAlong(x: Value, indices: Value, axis = -1): Value {
 
 const scatterAddAlongEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
   name: "scatterAddAlong",
+  precision: "f32",
   indexBound: withinAxis,
-  batch: alongAxes,
+  batch: "axes",
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }, { axis }) => {
     requireIndices("scatterAddAlong", indices);
@@ -289,8 +283,9 @@ export function scatterAddAlong(base: Value, indices: Value, updates: Value, axi
 
 const scatterEntry = defineOp<"base" | "indices" | "updates", { axis: number }>({
   name: "scatter",
+  precision: "f32",
   indexBound: withinAxis,
-  batch: alongAxes,
+  batch: "axes",
   inputs: ["base", "indices", "updates"],
   infer: ({ base, indices, updates }, { axis }) => {
     requireIndices("scatter", indices);

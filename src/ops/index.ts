@@ -1,6 +1,7 @@
 /**
  * One entry per op: shape rule, gradient, ONNX lowering and plain reference, side by side. Imports only ir/.
- * The files refer to one another, since the gradient of an op is written with other ops.
+ * No file imports one that imports it: what an entry needs of later files (sums over broadcast axes, batches) is data
+ * that autodiff/ interprets.
  */
 export {
   celu,
@@ -24,6 +25,7 @@ export {
   softshrink,
   softsign,
 } from "./activation.ts";
+export { apply, applyAll, constantOf, constantScalar, filled, type Operand, scalar, toValue, vector } from "./apply.ts";
 export {
   abs,
   add,
@@ -63,54 +65,36 @@ export {
   plainAttention,
   scaledDotProductAttention,
 } from "./attention.ts";
-export { type BatchRule, spread } from "./batch.ts";
 export { stopGradient } from "./control.ts";
 export { conv, convTranspose } from "./convolution.ts";
 export type { ConvOptions, ConvTransposeOptions } from "./convolution-window.ts";
-export {
-  apply,
-  applyAll,
-  constantOf,
-  constantScalar,
-  currentScope,
-  defineOp,
-  filled,
-  type HostTensor,
-  hostTensor,
-  type LoweredBody,
-  type Lowering,
-  notDifferentiable,
-  type OnnxAttribute,
-  type OnnxAttributes,
-  type OnnxDomain,
-  OnnxFloat,
-  type OpEntry,
-  type Operand,
-  onnxTypeCode,
-  scalar,
-  toValue,
-  vector,
-  withScope,
-} from "./define.ts";
+export { eigenvalues, eigh, qr, svd } from "./decompositions.ts";
+export { defineMultiOp, defineOp, notDifferentiable, onHost } from "./define.ts";
 export { einsum } from "./einsum.ts";
 export { type BinaryOp, cast, type UnaryOp, unary, where } from "./elementwise.ts";
+export type {
+  BatchFunction,
+  BatchRule,
+  HostContext,
+  HostFunction,
+  HostValue,
+  NamedBatchRule,
+  OpEntry,
+} from "./entry.ts";
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
 export { biasedGeluEntry, biasedGeluGradientEntry, blockMatmulPlusEntry } from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
+export { type HostTensor, hostTensor } from "./host-tensor.ts";
 export {
   cholesky,
   determinant,
-  eigenvalues,
-  eigh,
   inverse,
   logDeterminant,
-  qr,
   solve,
-  svd,
   type TriangularOptions,
   triangularSolve,
-} from "./linalg.ts";
+} from "./linear-systems.ts";
 export {
   bitwiseAnd,
   bitwiseNot,
@@ -132,15 +116,22 @@ export {
   shiftRight,
 } from "./logic.ts";
 export { type CrossEntropyOptions, crossEntropy } from "./loss.ts";
+export {
+  type LoweredBody,
+  type Lowering,
+  type OnnxAttribute,
+  type OnnxAttributes,
+  type OnnxDomain,
+  OnnxFloat,
+  onnxTypeCode,
+} from "./lowering.ts";
 export { linear, type MatmulOptions, matmul } from "./matmul.ts";
 export {
   arange,
   causalMask,
   diagonal,
   eye,
-  flip,
   maskedFill,
-  moveAxis,
   oneHot,
   type Padding,
   type PadMode,
@@ -245,7 +236,9 @@ export {
   resampleAxes,
 } from "./resize.ts";
 export { plainRotaryEmbedding, type RotaryOptions, rotaryEmbedding } from "./rotary.ts";
-export { beneathReshapes, broadcastTo, concat, reshape, type SliceOptions, slice, split, transpose } from "./shape.ts";
+export { currentScope, withScope } from "./scope.ts";
+export { beneathReshapes, broadcastTo, moveAxis, reshape, transpose } from "./shape.ts";
+export { concat, flip, type SliceOptions, slice, split } from "./slice.ts";
 export {
   acos,
   acosh,

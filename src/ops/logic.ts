@@ -1,6 +1,7 @@
 import type { Node } from "../ir/index.ts";
-import { type Lowering, notDifferentiable, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./define.ts";
+import { notDifferentiable } from "./define.ts";
 import { binary, unary } from "./elementwise.ts";
+import { type Lowering, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./lowering.ts";
 
 const comparesValues = notDifferentiable("compares values");
 const comparison = (name: string, lower: string, compare: (a: number | bigint, b: number | bigint) => boolean) =>

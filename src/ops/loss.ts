@@ -1,18 +1,23 @@
 import { DTypeError, isInteger, ShapeError } from "../base/index.ts";
 import { describe, sizesEqual, type Value } from "../ir/index.ts";
+import { applyAll, scalar } from "./apply.ts";
 import { add, div, exp, mul, neg } from "./arithmetic.ts";
-import { applyAll, defineOp, hostTensor, notDifferentiable, type OpEntry, onnxTypeCode, scalar } from "./define.ts";
+import { defineMultiOp } from "./define.ts";
 import { where } from "./elementwise.ts";
 import { gather, scatterAddAlong, takeAlong } from "./gather.ts";
+import { hostTensor } from "./host-tensor.ts";
 import { equal } from "./logic.ts";
+import { onnxTypeCode } from "./lowering.ts";
 import { logSoftmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
 type CrossEntropyAttributes = { ignoreIndex: number };
 
-const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>({
+const crossEntropyEntry = defineMultiOp<"logits" | "targets", CrossEntropyAttributes>({
   name: "crossEntropy",
+  precision: "f32",
+  batch: "oneByOne",
   indexBound: ({ inputs: [logits] }) => logits.shape[1],
   inputs: ["logits", "targets"],
   infer: ({ logits, targets }) => {
@@ -34,7 +39,7 @@ const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>(
     }
     return [{ dtype: logits.dtype, shape: [] }, logits];
   },
-  gradient: notDifferentiable("has several outputs; see crossEntropyEntry"),
+  gradient: crossEntropyGradient,
   // output 1, the log probabilities, is kept for the gradient; ONNX's SoftmaxCrossEntropyLoss does the same in twice
   // the time
   lower: (graph, { logits, targets }, { ignoreIndex }, node) => {
@@ -72,29 +77,33 @@ const crossEntropyBase = defineOp<"logits" | "targets", CrossEntropyAttributes>(
   },
 });
 
-const crossEntropyEntry: OpEntry = {
-  ...crossEntropyBase,
-  gradient: (node, [dy, dLogProbabilities]) => {
-    const [logits, targets] = node.inputs;
-    const [, logProbabilities] = node.outputs;
-    const { ignoreIndex } = node.attributes as CrossEntropyAttributes;
-    const probabilities = exp(logProbabilities); // [N, V]
-    const through: Value[] = [];
-    if (dy) {
-      // d loss / d logits = (softmax - one-hot) / number of counted rows, 0 for ignored rows
-      const ignored = equal(targets, ignoreIndex); // [N]
-      const weight = where(ignored, 0, broadcastTo(div(dy, countRows(ignored, dy)), targets.shape));
-      const rows = reshape(weight, [targets.shape[0], 1]);
-      const safeTargets = reshape(where(ignored, 0, targets), [targets.shape[0], 1]);
-      through.push(scatterAddAlong(mul(probabilities, rows), safeTargets, neg(rows), 1));
-    }
-    if (dLogProbabilities) {
-      const total = sum(dLogProbabilities, { axes: 1, keepDims: true });
-      through.push(dLogProbabilities, neg(mul(probabilities, broadcastTo(total, logits.shape))));
-    }
-    return [through.reduce((a, b) => add(a, b))];
-  },
-};
+interface CrossEntropyValues {
+  logits: Value;
+  targets: Value;
+  ys: readonly Value[];
+  dys: readonly (Value | undefined)[];
+}
+
+function crossEntropyGradient(
+  { logits, targets, ys: [, logProbabilities], dys: [dy, dLogProbabilities] }: CrossEntropyValues,
+  { ignoreIndex }: CrossEntropyAttributes,
+): { logits: Value } {
+  const probabilities = exp(logProbabilities); // [N, V]
+  const through: Value[] = [];
+  if (dy) {
+    // d loss / d logits = (softmax - one-hot) / number of counted rows, 0 for ignored rows
+    const ignored = equal(targets, ignoreIndex); // [N]
+    const weight = where(ignored, 0, broadcastTo(div(dy, countRows(ignored, dy)), targets.shape));
+    const rows = reshape(weight, [targets.shape[0], 1]);
+    const safeTargets = reshape(where(ignored, 0, targets), [targets.shape[0], 1]);
+    through.push(scatterAddAlong(mul(probabilities, rows), safeTargets, neg(rows), 1));
+  }
+  if (dLogProbabilities) {
+    const total = sum(dLogProbabilities, { axes: 1, keepDims: true });
+    through.push(dLogProbabilities, neg(mul(probabilities, broadcastTo(total, logits.shape))));
+  }
+  return { logits: through.reduce((a, b) => add(a, b)) };
+}
 
 const countRows = (ignored: Value, like: Value) => sum(where(ignored, 0, scalar(1, like.dtype)));
 

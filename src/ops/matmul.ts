@@ -9,18 +9,13 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
+import { apply } from "./apply.ts";
 import { add } from "./arithmetic.ts";
-import {
-  apply,
-  broadcastPosition,
-  defineOp,
-  forEachIndex,
-  hostTensor,
-  OnnxFloat,
-  type OpEntry,
-  stridesOf,
-} from "./define.ts";
-import { sum, sumTo } from "./reduce.ts";
+import { defineOp } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
+import { broadcastPosition, forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
+import { OnnxFloat } from "./lowering.ts";
+import { sum } from "./reduce.ts";
 import { reshape, transpose } from "./shape.ts";
 
 export interface MatmulOptions {
@@ -114,18 +109,12 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
   infer: ({ a, b }, attributes) => inferMatmul("matmul", a, b, attributes),
   // y = s op(a) op(b), so d op(a) = s dy op(b)^T and d op(b) = s op(a)^T dy; transposing once more undoes op
   gradient: ({ a, b, dy }, { transposeA, transposeB, scale }) => ({
-    a: sumTo(
-      transposeA
-        ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale })
-        : matmul(dy, b, { transposeB: !transposeB, scale }),
-      a.shape,
-    ),
-    b: sumTo(
-      transposeB
-        ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale })
-        : matmul(a, dy, { transposeA: !transposeA, scale }),
-      b.shape,
-    ),
+    a: transposeA
+      ? matmul(b, dy, { transposeA: transposeB, transposeB: true, scale })
+      : matmul(dy, b, { transposeB: !transposeB, scale }),
+    b: transposeB
+      ? matmul(dy, a, { transposeA: true, transposeB: transposeA, scale })
+      : matmul(a, dy, { transposeA: !transposeA, scale }),
   }),
   lower: (graph, { a, b }, { transposeA, transposeB, scale }, node) => {
     // ONNX Runtime leaves a product over nothing as it finds the memory, and refuses some that have no elements
@@ -203,7 +192,7 @@ const linearEntry = defineOp<"x" | "weight" | "bias", LinearAttributes>({
   name: "linear",
   precision: "low",
   batch: (node, [x, weight, bias], isBatched) =>
-    isBatched[1] || isBatched[2] ? undefined : [linear(x, weight, bias, node.attributes as LinearAttributes)],
+    isBatched[1] || isBatched[2] ? "oneByOne" : [linear(x, weight, bias, node.attributes as LinearAttributes)],
   inputs: ["x", "weight", "bias"],
   infer: ({ x, weight, bias }, { transposeB }) => {
     const type = inferMatmul("linear", x, weight, { transposeA: false, transposeB, scale: 1 });

@@ -9,23 +9,15 @@ import {
   type Size,
   type Value,
 } from "../ir/index.ts";
-import { alongAxes } from "./batch.ts";
-import {
-  apply,
-  defineOp,
-  forEachIndex,
-  hostTensor,
-  i64Vector,
-  notDifferentiable,
-  onnxTypeCode,
-  scalar,
-  stridesOf,
-  vector,
-} from "./define.ts";
+import { apply, scalar, vector } from "./apply.ts";
+import { defineOp, notDifferentiable } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
 import { gather } from "./gather.ts";
+import { forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
 import { equal } from "./logic.ts";
-import { broadcastTo, concat, reshape, slice, transpose } from "./shape.ts";
+import { i64Vector, onnxTypeCode } from "./lowering.ts";
+import { broadcastTo, reshape, transpose } from "./shape.ts";
+import { concat, slice } from "./slice.ts";
 
 /** Takes out axes of size 1. @default all of them */
 export function squeeze(x: Value, axes?: number | readonly number[]): Value {
@@ -66,54 +58,12 @@ export function stack(xs: readonly Value[], axis = 0): Value {
   );
 }
 
-/** Takes an axis out at one position and puts it in at another. */
-export function moveAxis(x: Value, source: number, destination: number): Value {
-  const rank = x.shape.length;
-  const from = normalizeAxis("moveAxis", source, rank);
-  const order = x.shape.map((_, i) => i).filter((i) => i !== from);
-  order.splice(normalizeAxis("moveAxis", destination, rank), 0, from);
-  return transpose(x, order);
-}
-
 /** Exchanges two axes. */
 export function swapAxes(x: Value, a: number, b: number): Value {
   const order = x.shape.map((_, i) => i);
   const [from, to] = [a, b].map((axis) => normalizeAxis("swapAxes", axis, order.length));
   [order[from], order[to]] = [order[to], order[from]];
   return transpose(x, order);
-}
-
-const flipEntry = defineOp<"x", { axes: readonly number[] }>({
-  name: "flip",
-  precision: "any",
-  batch: alongAxes,
-  inputs: ["x"],
-  infer: ({ x }) => x,
-  gradient: ({ dy }, { axes }) => ({ x: flip(dy, axes) }),
-  carries: ["x"],
-  lower: (graph, { x }, { axes }) => {
-    const each = (value: number) =>
-      graph.constant(
-        "i64",
-        [axes.length],
-        axes.map(() => value),
-      );
-    return graph.node("Slice", [x, each(-1), each(-(2 ** 31)), i64Vector(graph, axes), each(-1)]);
-  },
-  reference: ({ x }, { axes }) => {
-    const out = hostTensor(x.shape);
-    const strides = stridesOf(x.shape);
-    forEachIndex(x.shape, (index, flat) => {
-      out.data[flat] =
-        x.data[index.reduce((p, i, axis) => p + (axes.includes(axis) ? x.shape[axis] - 1 - i : i) * strides[axis], 0)];
-    });
-    return out;
-  },
-});
-/** Reverses the order along axes. @default all */
-export function flip(x: Value, axes: number | readonly number[] = x.shape.map((_, i) => i)): Value {
-  const list = [...new Set([axes].flat().map((axis) => normalizeAxis("flip", axis, x.shape.length)))];
-  return list.length === 0 ? x : apply(flipEntry, [x], { axes: list });
 }
 
 /** Moves elements along axes by so many places; what leaves at the end comes in at the start. */
@@ -136,7 +86,7 @@ export type Padding = readonly (readonly [before: number, after: number])[];
 const padEntry = defineOp<"x", { before: readonly number[]; after: readonly number[]; value: number }>({
   name: "pad",
   precision: "any",
-  batch: alongAxes,
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }, { before, after }) => ({
     dtype: x.dtype,
@@ -265,6 +215,8 @@ function timesSize(size: Size, count: number): Size {
 
 const iotaEntry = defineOp<never, { size: Size; dtype: string }>({
   name: "arange",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: [],
   infer: (_, { size, dtype }) => ({ dtype: dtype as DType, shape: [size] }),
   gradient: notDifferentiable("is constant"),
@@ -286,6 +238,8 @@ export function arange(size: Size, dtype: DType = "i32"): Value {
 
 const triangleEntry = defineOp<never, { shape: Shape; diagonal: number }>({
   name: "triangularMask",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: [],
   infer: (_, { shape }) => ({ dtype: "bool", shape }),
   gradient: notDifferentiable("is constant"),

@@ -1,36 +1,39 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
+import { applyAll } from "./apply.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
-import { alongAxes, leadingAxes } from "./batch.ts";
-import {
-  applyAll,
-  defineOp,
-  forEachIndex,
-  hostTensor,
-  i64Vector,
-  notDifferentiable,
-  OnnxFloat,
-  type OpEntry,
-} from "./define.ts";
+import { defineMultiOp } from "./define.ts";
+import { forEachIndex, hostTensor } from "./host-tensor.ts";
+import { i64Vector, OnnxFloat } from "./lowering.ts";
 import { pad } from "./movement.ts";
 import { statisticsLike } from "./normalize.ts";
 import { averagePool } from "./pooling.ts";
-import { mean, norm, sumTo } from "./reduce.ts";
+import { mean, norm } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 
 type StandardizeAttributes = { axes: readonly number[]; epsilon: number };
 
 /** Outputs: the normal form of x, the mean and 1 / sqrt(variance + epsilon), both with the axes kept at size 1. */
-const standardizeBase = defineOp<"x", StandardizeAttributes>({
+const standardizeEntry = defineMultiOp<"x", StandardizeAttributes>({
   name: "standardize",
-  batch: alongAxes,
+  precision: "f32",
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }, { axes }) => {
     requireFloatDType("standardize", x.dtype);
     const statistics = { dtype: x.dtype, shape: x.shape.map((size, i) => (axes.includes(i) ? 1 : size)) };
     return [x, statistics, statistics];
   },
-  gradient: notDifferentiable("has several outputs; see standardizeEntry"),
+  gradient: ({ x, ys: [normal, , inverse], dys: [dy, dMean, dInverse] }, { axes }) => {
+    const over = { axes, keepDims: true };
+    const count = axes.reduce((product, axis) => product * (x.shape[axis] as number), 1);
+    const terms: Value[] = [];
+    // dx = inverse (dy - mean(dy) - normal mean(dy normal))
+    if (dy) terms.push(mul(inverse, sub(sub(dy, mean(dy, over)), mul(normal, mean(mul(dy, normal), over)))));
+    if (dMean) terms.push(mul(dMean, 1 / count));
+    if (dInverse) terms.push(mul(mul(dInverse, square(inverse)), mul(normal, -1 / count)));
+    return { x: terms.reduce((a, b) => add(a, b)) };
+  },
   lower: (graph, { x }, { axes, epsilon }, node) => {
     const { dtype } = node.inputs[0];
     const reduced = i64Vector(graph, axes);
@@ -65,22 +68,6 @@ const standardizeBase = defineOp<"x", StandardizeAttributes>({
     return [y, means, inverses];
   },
 });
-
-const standardizeEntry: OpEntry = {
-  ...standardizeBase,
-  gradient: (node, [dy, dMean, dInverse]) => {
-    const [normal, , inverse] = node.outputs;
-    const { axes } = node.attributes as StandardizeAttributes;
-    const over = { axes, keepDims: true };
-    const count = axes.reduce((product, axis) => product * (node.inputs[0].shape[axis] as number), 1);
-    const terms: Value[] = [];
-    // dx = inverse (dy - mean(dy) - normal mean(dy normal))
-    if (dy) terms.push(mul(inverse, sub(sub(dy, mean(dy, over)), mul(normal, mean(mul(dy, normal), over)))));
-    if (dMean) terms.push(mul(dMean, 1 / count));
-    if (dInverse) terms.push(mul(mul(dInverse, square(inverse)), mul(normal, -1 / count)));
-    return [terms.reduce((a, b) => add(a, b))];
-  },
-};
 
 /** Mean 0 and variance 1 over axes of known size. */
 function standardize(
@@ -207,9 +194,10 @@ export function instanceNorm(x: Value, options: AffineNormOptions = {}): Value {
 }
 
 type RmsNormAttributes = { epsilon: number };
-const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
+const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
   name: "rmsNorm",
-  batch: leadingAxes,
+  precision: "f32",
+  batch: "leading",
   inputs: ["x", "weight"],
   infer: ({ x, weight }) => {
     requireFloatDType("rmsNorm", x.dtype);
@@ -231,7 +219,18 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
     }
     return [x, { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }];
   },
-  gradient: notDifferentiable("has several outputs; see rmsNormEntry"),
+  gradient: ({ x, weight, ys: [, inverse], dys: [dy, dInverse] }) => {
+    const last = x.shape.length - 1;
+    const normal = mul(x, inverse);
+    const terms: Value[] = [];
+    if (dy) {
+      // dx = inverse (g - normal mean(g normal)) with g = dy weight
+      const g = mul(dy, weight);
+      terms.push(mul(inverse, sub(g, mul(normal, mean(mul(g, normal), { axes: last, keepDims: true })))));
+    }
+    if (dInverse) terms.push(mul(mul(dInverse, square(inverse)), mul(normal, -1 / (x.shape[last] as number))));
+    return { x: terms.reduce((a, b) => add(a, b)), weight: dy && mul(dy, normal) };
+  },
   lower: (graph, { x, weight }, { epsilon }, node) => {
     const outputs = graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, {
       axis: -1,
@@ -255,23 +254,6 @@ const rmsNormBase = defineOp<"x" | "weight", RmsNormAttributes>({
     return [y, inverses];
   },
 });
-const rmsNormEntry: OpEntry = {
-  ...rmsNormBase,
-  gradient: (node, [dy, dInverse]) => {
-    const [x, weight] = node.inputs;
-    const inverse = node.outputs[1];
-    const last = x.shape.length - 1;
-    const normal = mul(x, inverse);
-    const terms: Value[] = [];
-    if (dy) {
-      // dx = inverse (g - normal mean(g normal)) with g = dy weight
-      const g = mul(dy, weight);
-      terms.push(mul(inverse, sub(g, mul(normal, mean(mul(g, normal), { axes: last, keepDims: true })))));
-    }
-    if (dInverse) terms.push(mul(mul(dInverse, square(inverse)), mul(normal, -1 / (x.shape[last] as number))));
-    return [terms.reduce((a, b) => add(a, b)), dy && sumTo(mul(dy, normal), weight.shape)];
-  },
-};
 /** x divided by its root mean square over the last axis, times a weight. Zhang and Sennrich 2019, arXiv:1910.07467. */
 export function rmsNorm(x: Value, weight: Value, epsilon = 1e-6): Value {
   return applyAll(rmsNormEntry, [x, weight], { epsilon })[0];

@@ -1,19 +1,11 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, type Node, normalizeAxis, type Value } from "../ir/index.ts";
+import { apply, applyAll } from "./apply.ts";
 import { add, exp, mul, sub } from "./arithmetic.ts";
-import { alongAxes, leadingAxes } from "./batch.ts";
-import {
-  apply,
-  applyAll,
-  defineOp,
-  hostTensor,
-  type Lowering,
-  notDifferentiable,
-  OnnxFloat,
-  type OpEntry,
-  onnxTypeCode,
-} from "./define.ts";
-import { mean, sum, sumTo } from "./reduce.ts";
+import { defineMultiOp, defineOp } from "./define.ts";
+import { hostTensor } from "./host-tensor.ts";
+import { type Lowering, OnnxFloat, onnxTypeCode } from "./lowering.ts";
+import { mean, sum } from "./reduce.ts";
 
 /** Applies `f` to each vector along `axis`. */
 function alongAxis(shape: readonly number[], data: Float64Array, axis: number, f: (row: number[]) => number[]) {
@@ -42,7 +34,8 @@ function softmaxRow(row: number[]): number[] {
 
 const softmaxEntry = defineOp<"x", { axis: number }>({
   name: "softmax",
-  batch: alongAxes,
+  precision: "f32",
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("softmax", x.dtype);
@@ -70,7 +63,8 @@ function logSoftmaxRow(row: readonly number[]): number[] {
 
 const logSoftmaxEntry = defineOp<"x", { axis: number }>({
   name: "logSoftmax",
-  batch: alongAxes,
+  precision: "f32",
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }) => {
     requireFloatDType("logSoftmax", x.dtype);
@@ -93,9 +87,10 @@ export function statisticsLike(graph: Lowering, node: Node, [y, ...statistics]: 
 }
 
 type LayerNormAttributes = { epsilon: number };
-const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
+const layerNormEntry = defineMultiOp<"x" | "weight" | "bias", LayerNormAttributes>({
   name: "layerNorm",
-  batch: leadingAxes,
+  precision: "f32",
+  batch: "leading",
   inputs: ["x", "weight", "bias"],
   infer: ({ x, weight, bias }) => {
     requireFloatDType("layerNorm", x.dtype);
@@ -113,7 +108,26 @@ const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
     const statistics = { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] };
     return [x, statistics, statistics];
   },
-  gradient: notDifferentiable("has several outputs; see layerNormEntry"),
+  gradient: ({ x, weight, ys: [, average, inverse], dys: [dy, dMean, dInverse] }) => {
+    const last = x.shape.length - 1;
+    const width = x.shape[last] as number;
+    const normal = mul(sub(x, average), inverse); // [..., D]
+    const terms: Value[] = [];
+    if (dy) {
+      // dx = inverse (g - mean(g) - normal mean(g normal)) with g = dy weight
+      const g = mul(dy, weight);
+      const inner = sub(
+        sub(g, mean(g, { axes: last, keepDims: true })),
+        mul(normal, mean(mul(g, normal), { axes: last, keepDims: true })),
+      );
+      terms.push(mul(inverse, inner));
+    }
+    // the statistics are outputs too, so that the gradient of the gradient is right
+    if (dMean) terms.push(mul(dMean, 1 / width));
+    // d inverse/dx = -inverse^2 normal / D
+    if (dInverse) terms.push(mul(mul(dInverse, mul(inverse, inverse)), mul(normal, -1 / width)));
+    return { x: terms.reduce((a, b) => add(a, b)), weight: dy && mul(dy, normal), bias: dy };
+  },
   lower: (graph, { x, weight, bias }, { epsilon }, node) =>
     statisticsLike(
       graph,
@@ -136,33 +150,6 @@ const layerNormBase = defineOp<"x" | "weight" | "bias", LayerNormAttributes>({
     return [y, means, inverses];
   },
 });
-
-const layerNormEntry: OpEntry = {
-  ...layerNormBase,
-  gradient: (node, [dy, dMean, dInverse]) => {
-    const [x, weight, bias] = node.inputs;
-    const [, average, inverse] = node.outputs;
-    const last = x.shape.length - 1;
-    const width = x.shape[last] as number;
-    const normal = mul(sub(x, average), inverse); // [..., D]
-    let dx: Value | undefined;
-    if (dy) {
-      // dx = inverse (g - mean(g) - normal mean(g normal)) with g = dy weight
-      const g = mul(dy, weight);
-      const inner = sub(
-        sub(g, mean(g, { axes: last, keepDims: true })),
-        mul(normal, mean(mul(g, normal), { axes: last, keepDims: true })),
-      );
-      dx = mul(inverse, inner);
-    }
-    // the statistics are outputs too, so that the gradient of the gradient is right
-    const plus = (term: Value) => (dx ? add(dx, term) : add(mul(x, 0), term));
-    if (dMean) dx = plus(mul(dMean, 1 / width));
-    // d inverse/dx = -inverse^2 normal / D
-    if (dInverse) dx = plus(mul(mul(dInverse, mul(inverse, inverse)), mul(normal, -1 / width)));
-    return [dx, dy && sumTo(mul(dy, normal), weight.shape), dy && sumTo(dy, bias.shape)];
-  },
-};
 
 /** Normalises the last axis to mean 0 and variance 1, then scales and shifts. Ba et al. 2016, arXiv:1607.06450. */
 export function layerNorm(x: Value, weight: Value, bias: Value, epsilon = 1e-5): Value {

@@ -1,23 +1,16 @@
 import { DTypeError, isFloat, ShapeError } from "../base/index.ts";
 import { describe, type Node, normalizeAxis, type TensorType, type Value } from "../ir/index.ts";
+import { apply, applyAll, scalar } from "./apply.ts";
 import { mul } from "./arithmetic.ts";
-import { alongAxes } from "./batch.ts";
-import {
-  apply,
-  applyAll,
-  defineOp,
-  hostTensor,
-  type Lowering,
-  notDifferentiable,
-  type OpEntry,
-  onnxTypeCode,
-  scalar,
-  stridesOf,
-} from "./define.ts";
+import { defineMultiOp, defineOp, notDifferentiable } from "./define.ts";
 import { cast } from "./elementwise.ts";
+import type { OpEntry } from "./entry.ts";
 import { scatterAddAlong } from "./gather.ts";
+import { hostTensor, stridesOf } from "./host-tensor.ts";
+import { type Lowering, onnxTypeCode } from "./lowering.ts";
 import { exactReduce, reducedShape, referenceReduce } from "./reduce.ts";
-import { broadcastTo, concat, slice } from "./shape.ts";
+import { broadcastTo } from "./shape.ts";
+import { concat, slice } from "./slice.ts";
 
 export interface ArgOptions {
   /** @default the last axis */
@@ -42,7 +35,8 @@ function argReduction(name: string, opType: "ArgMax" | "ArgMin") {
   const precedes = <N extends number | bigint>(a: N, b: N) => (opType === "ArgMax" ? a > b : a < b);
   const entry = defineOp<"x", ArgAttributes>({
     name,
-    batch: alongAxes,
+    precision: "f32",
+    batch: "axes",
     inputs: ["x"],
     infer: ({ x }, { axis, keepDims }) => {
       if (x.shape[axis] === 0)
@@ -82,9 +76,10 @@ function requireNumbers(where: string, x: TensorType): void {
 }
 
 type TopkAttributes = { k: number; axis: number; largest: boolean };
-const topkBase = defineOp<"x", TopkAttributes>({
+const topkEntry = defineMultiOp<"x", TopkAttributes>({
   name: "topk",
-  batch: alongAxes,
+  precision: "f32",
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }, { k, axis }) => {
     requireNumbers("topk", x);
@@ -103,7 +98,9 @@ const topkBase = defineOp<"x", TopkAttributes>({
       { dtype: "i64", shape },
     ];
   },
-  gradient: notDifferentiable("has several outputs; see topkEntry"),
+  gradient: ({ x, ys: [, indices], dys: [dy] }, { axis }) => ({
+    x: dy && scatterAddAlong(broadcastTo(scalar(0, x.dtype), x.shape), indices, dy, axis),
+  }),
   lower: (graph, { x }, { k, axis, largest }, node) => {
     // ONNX Runtime's TopK ends the process when there is nothing to order
     if (node.outputs[0].shape.includes(0))
@@ -161,15 +158,6 @@ function bestPositions<N extends number | bigint>(
   }
   return positions;
 }
-const topkEntry: OpEntry = {
-  ...topkBase,
-  gradient: (node, [dy]) => {
-    const [x] = node.inputs;
-    const { axis } = node.attributes as TopkAttributes;
-    return [dy && scatterAddAlong(broadcastTo(scalar(0, x.dtype), x.shape), node.outputs[1], dy, axis)];
-  },
-};
-
 export interface Ordered {
   values: Value;
   /** Positions in x: i64. */
@@ -218,7 +206,8 @@ export interface CumulativeOptions {
 type CumulativeAttributes = { axis: number; exclusive: boolean; reverse: boolean };
 const cumsumEntry: OpEntry = defineOp<"x", CumulativeAttributes>({
   name: "cumsum",
-  batch: alongAxes,
+  precision: "f32",
+  batch: "axes",
   inputs: ["x"],
   infer: ({ x }) => {
     requireNumbers("cumsum", x);

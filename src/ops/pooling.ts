@@ -1,23 +1,13 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, requireStatic, type Value } from "../ir/index.ts";
+import { apply, applyAll, constantOf, filled, vector } from "./apply.ts";
 import { mul } from "./arithmetic.ts";
-import { foldedInto } from "./batch.ts";
 import { convTranspose } from "./convolution.ts";
 import { padsOf, perAxis, type Window, windowCounts } from "./convolution-window.ts";
-import {
-  apply,
-  applyAll,
-  constantOf,
-  defineOp,
-  filled,
-  forEachIndex,
-  hostTensor,
-  notDifferentiable,
-  type OpEntry,
-  stridesOf,
-  vector,
-} from "./define.ts";
+import { defineMultiOp, defineOp } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
 import { addAtPositions, gather } from "./gather.ts";
+import { forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
 import type { Padding } from "./movement.ts";
 import { max, mean } from "./reduce.ts";
 import { contractAxis } from "./resize.ts";
@@ -124,8 +114,10 @@ function forEachWindow(
   });
 }
 
-const maxPoolBase = defineOp<"x", PoolAttributes>({
+/** Output 1 is the position of each maximum in the flattened input: that is where its gradient goes. */
+const maxPoolEntry = defineMultiOp<"x", PoolAttributes>({
   name: "maxPool",
+  batch: "oneByOne",
   precision: "any",
   inputs: ["x"],
   infer: ({ x }, attributes) => {
@@ -135,7 +127,7 @@ const maxPoolBase = defineOp<"x", PoolAttributes>({
       { dtype: "i64", shape },
     ];
   },
-  gradient: notDifferentiable("has several outputs; see maxPoolEntry"),
+  gradient: ({ x, ys: [, positions], dys: [dy] }) => ({ x: dy && addAtPositions(x.shape, positions, dy) }),
   lower: (graph, { x }, attributes) => {
     const outputs = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
     graph.keepOnCpu(); // WebGPU's kernel gives no positions
@@ -153,11 +145,6 @@ const maxPoolBase = defineOp<"x", PoolAttributes>({
     return [values, positions];
   },
 });
-/** Output 1 is the position of each maximum in the flattened input: that is where its gradient goes. */
-const maxPoolEntry: OpEntry = {
-  ...maxPoolBase,
-  gradient: (node, [dy]) => [dy && addAtPositions(node.inputs[0].shape, node.outputs[1], dy)],
-};
 /** Largest element of each window; at ties the first. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function maxPool(x: Value, options: MaxPoolOptions): Value {
   return maxPoolWithPositions(x, options).values;
@@ -173,7 +160,7 @@ export function maxPoolWithPositions(x: Value, options: MaxPoolOptions): { value
 const averagePoolEntry: OpEntry = defineOp<"x", PoolAttributes>({
   name: "averagePool",
   precision: "any",
-  batch: foldedInto(1),
+  batch: { fold: 1 },
   inputs: ["x"],
   infer: ({ x }, attributes) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...pooledShape(x, attributes)] }),
   gradient: ({ x, dy }, attributes) => ({ x: spread(dy, x, attributes) }),

@@ -1,22 +1,17 @@
 import { DTypeError, requireFloatDType, roundHalfToEven, ShapeError } from "../base/index.ts";
 import { describe, type Node, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
+import { apply, constantOf } from "./apply.ts";
 import { add, clip, floor, mul, round, sub } from "./arithmetic.ts";
-import { leadingAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import {
-  apply,
-  constantOf,
-  defineOp,
-  hostTensor,
-  type Lowering,
-  notDifferentiable,
-  type OpEntry,
-  stridesOf,
-} from "./define.ts";
+import { defineOp, notDifferentiable } from "./define.ts";
 import { cast } from "./elementwise.ts";
+import type { OpEntry } from "./entry.ts";
+import { hostTensor, stridesOf } from "./host-tensor.ts";
+import type { Lowering } from "./lowering.ts";
 import { matmul } from "./matmul.ts";
 import { stack } from "./movement.ts";
-import { reshape, slice } from "./shape.ts";
+import { reshape } from "./shape.ts";
+import { slice } from "./slice.ts";
 
 export type QuantizedDType = "i8" | "u8";
 const range = { i8: { low: -128, high: 127 }, u8: { low: 0, high: 255 } } as const;
@@ -35,6 +30,8 @@ export interface QuantizeOptions {
 type QuantizeAttributes = { axis: number; dtype: QuantizedDType };
 const quantizeEntry = defineOp<"x" | "scale" | "zeroPoint", QuantizeAttributes>({
   name: "quantizeLinear",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: ["x", "scale", "zeroPoint"],
   infer: ({ x, scale, zeroPoint }, { axis, dtype }) => {
     requireFloatDType("quantizeLinear", x.dtype);
@@ -160,7 +157,7 @@ export function lowerBlockMatmul(
 const blockMatmulEntry: OpEntry = defineOp<"x" | "packed" | "scales" | "zeroPoints", BlockAttributes>({
   name: "blockMatmul",
   precision: "low",
-  batch: leadingAxes,
+  batch: "leading",
   inputs: ["x", "packed", "scales", "zeroPoints"],
   infer: ({ x, packed, scales, zeroPoints }, { bits, blockSize, features }) => {
     requireFloatDType("blockMatmul", x.dtype);

@@ -1,18 +1,11 @@
 import { DTypeError, ShapeError } from "../base/index.ts";
 import { describe, type Shape, sizeOf, type TensorType, type Value } from "../ir/index.ts";
+import { apply, type Operand, toValue } from "./apply.ts";
 import { add, floor, log, mul, neg, sqrt, sub } from "./arithmetic.ts";
-import {
-  apply,
-  defineOp,
-  hostTensor,
-  type Lowering,
-  notDifferentiable,
-  ONNX_UINT32,
-  type Operand,
-  onnxTypeCode,
-  toValue,
-} from "./define.ts";
+import { defineOp, notDifferentiable } from "./define.ts";
 import { cast } from "./elementwise.ts";
+import { hostTensor } from "./host-tensor.ts";
+import { type Lowering, ONNX_UINT32, onnxTypeCode } from "./lowering.ts";
 import { argmax, argsort } from "./order.ts";
 import { cos } from "./special.ts";
 
@@ -70,6 +63,8 @@ function requireKey(where: string, key: TensorType): void {
 
 const uniformEntry = defineOp<"key", { shape: Shape }>({
   name: "randomUniform",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: ["key"],
   infer: ({ key }, { shape }) => {
     requireKey("randomUniform", key);
@@ -121,6 +116,8 @@ export function randomNormal(key: Value, shape: Shape): Value {
 
 const foldEntry = defineOp({
   name: "foldKey",
+  precision: "f32",
+  batch: "oneByOne",
   inputs: ["key", "data"],
   infer: ({ key, data }) => {
     requireKey("foldKey", key);

@@ -21,25 +21,17 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
+import { apply, scalar } from "./apply.ts";
 import { abs, add, clip, div, exp, log, mul, pow, sqrt, square, sub } from "./arithmetic.ts";
-import { alongAxes } from "./batch.ts";
 import { stopGradient } from "./control.ts";
-import {
-  apply,
-  defineOp,
-  type ExactTensor,
-  forEachIndex,
-  type HostTensor,
-  hostTensor,
-  i64Vector,
-  type Lowering,
-  type OpEntry,
-  onnxTypeCode,
-  scalar,
-} from "./define.ts";
+import { defineOp } from "./define.ts";
 import { cast, where } from "./elementwise.ts";
+import type { OpEntry } from "./entry.ts";
+import { type ExactTensor, forEachIndex, type HostTensor, hostTensor } from "./host-tensor.ts";
 import { equal, greater, logicalNot } from "./logic.ts";
-import { broadcastTo, concat, reshape, slice } from "./shape.ts";
+import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
+import { broadcastTo, reshape } from "./shape.ts";
+import { concat, slice } from "./slice.ts";
 
 export interface ReduceOptions {
   /** Axes to reduce; negative ones count from the end. @default all */
@@ -96,7 +88,8 @@ interface Reduction {
 function reduction({ name, lower, gradient, reference, exact, floatOnly }: Reduction) {
   const entry: OpEntry = defineOp<"x", ReduceAttributes>({
     name,
-    batch: alongAxes,
+    precision: "f32",
+    batch: "axes",
     inputs: ["x"],
     infer: ({ x }, { axes, keepDims }) => {
       if (floatOnly) requireFloatDType(name, x.dtype);

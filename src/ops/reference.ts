@@ -8,7 +8,8 @@ import {
   toNumbers,
 } from "../base/index.ts";
 import { ConstantOp, type Node, PlaceholderOp, type TensorType, topologicalOrder, type Value } from "../ir/index.ts";
-import { type HostTensor, hostTensor, type OpEntry } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
+import { type HostTensor, hostTensor } from "./host-tensor.ts";
 
 /** Computes values by the ops' plain reference implementations, in double precision. Static shapes only. */
 export function evaluate(outputs: readonly Value[], inputs: ReadonlyMap<Value, HostTensor>): HostTensor[] {

@@ -4,7 +4,7 @@
  */
 import { OptionError, requireFloatDType, ShapeError } from "../base/index.ts";
 import { requireStatic, type Value } from "../ir/index.ts";
-import { constantOf } from "./define.ts";
+import { constantOf } from "./apply.ts";
 import { matmul } from "./matmul.ts";
 import { repeatInterleave } from "./movement.ts";
 import { reshape, transpose } from "./shape.ts";

@@ -1,11 +1,15 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, isStatic, requireStatic, type Shape, sizesEqual, type Value } from "../ir/index.ts";
+import { apply } from "./apply.ts";
 import { add, mul, neg, sub } from "./arithmetic.ts";
-import { foldedInto } from "./batch.ts";
-import { apply, defineOp, hostTensor, type Lowering, type OpEntry } from "./define.ts";
+import { defineOp } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
+import { hostTensor } from "./host-tensor.ts";
+import type { Lowering } from "./lowering.ts";
 import { stack, unstack } from "./movement.ts";
-import { sumTo } from "./reduce.ts";
-import { concat, reshape, slice } from "./shape.ts";
+import { sum } from "./reduce.ts";
+import { reshape } from "./shape.ts";
+import { concat, slice } from "./slice.ts";
 
 export interface RotaryOptions {
   /** Pairs are neighbours (0, 1), (2, 3), ... as in GPT-J, and not (i, i + half) as in Llama. @default false */
@@ -86,8 +90,7 @@ type RotaryAttributes = { numHeads: number; interleaved: boolean };
 const rotaryEntry: OpEntry = defineOp<"x" | "cos" | "sin", RotaryAttributes>({
   name: "rotaryEmbedding",
   precision: "any",
-  batch: (node, operands, isBatched) =>
-    node.inputs[1].shape[0] === 1 ? foldedInto(1)(node, operands, isBatched) : undefined,
+  batch: ({ inputs: [, cos] }) => (cos.shape[0] === 1 ? { fold: 1 } : "oneByOne"),
   inputs: ["x", "cos", "sin"],
   infer: ({ x }) => {
     requireFloatDType("rotaryEmbedding", x.dtype);
@@ -98,7 +101,7 @@ const rotaryEntry: OpEntry = defineOp<"x" | "cos" | "sin", RotaryAttributes>({
     const half = cos.shape[2] as number;
     const byHead = (y: Value) => reshape(y, [...y.shape.slice(0, 2), numHeads, (y.shape[2] as number) / numHeads]);
     const [[a, b], [dA, dB]] = [x, dy].map((y) => pairsOf(byHead(y), half, interleaved)); // [B, T, H, R / 2]
-    const ofAngle = (y: Value) => reshape(sumTo(y, [cos.shape[0], cos.shape[1], 1, half]), cos.shape);
+    const ofAngle = (y: Value) => sum(y, { axes: 2 }); // over the heads
     return {
       x: apply(rotaryEntry, [dy, cos, neg(sin)], attributes), // turned back
       cos: ofAngle(add(mul(a, dA), mul(b, dB))),

@@ -1,7 +1,7 @@
 import { add, div, exp, mul, neg, sqrt, square, sub } from "./arithmetic.ts";
-import type { Lowering } from "./define.ts";
 import { binary, unary, where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
+import type { Lowering } from "./lowering.ts";
 
 export const sin = unary({ name: "sin", lower: "Sin", gradient: ({ x, dy }) => mul(dy, cos(x)), reference: Math.sin });
 export const cos = unary({

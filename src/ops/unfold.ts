@@ -1,10 +1,11 @@
 import { ShapeError } from "../base/index.ts";
 import { requireStatic, type Value } from "../ir/index.ts";
+import { constantOf, scalar } from "./apply.ts";
 import { perAxis, windowCounts } from "./convolution-window.ts";
-import { constantOf, scalar } from "./define.ts";
 import { gather, indexAdd } from "./gather.ts";
 import { pad } from "./movement.ts";
-import { broadcastTo, reshape, slice, transpose } from "./shape.ts";
+import { broadcastTo, reshape, transpose } from "./shape.ts";
+import { slice } from "./slice.ts";
 
 export interface UnfoldOptions {
   /** [height, width] of the window, or one number for both. */

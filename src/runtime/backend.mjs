@@ -8,6 +8,7 @@ import { nodeModel } from "./node-model.mjs";
  */
 
 /** @typedef {import("./protocol.ts").Request} Request */
+/** @typedef {Extract<Request, { kind: "run" }>} RunRequest */
 /** @typedef {import("./protocol.ts").BackendConfig} BackendConfig */
 /** @typedef {import("onnxruntime-node").Tensor} OrtTensor */
 /** @typedef {import("onnxruntime-node").InferenceSession} OrtSession */
@@ -50,6 +51,9 @@ export function createBackend(ort, config, callHost) {
 
   /** @param {any} type @param {readonly number[]} shape @param {any} [data] @returns {OrtTensor} */
   const makeTensor = (type, shape, data) => new ort.Tensor(type, zeros(type, shape, data), shape);
+
+  /** @param {OrtTensor} tensor in the program's memory */
+  const copyOf = ({ type, dims, data }) => makeTensor(type, dims, /** @type {any} */ (data).slice());
 
   /** @param {number} id */
   function bufferOf(id) {
@@ -133,78 +137,101 @@ export function createBackend(ort, config, callHost) {
     if (old !== tensor) await discard(old);
   }
 
-  /** The common case: one session, outputs written into the buffers that exist. @param {OrtSession} session @param {Extract<Request, { kind: "run" }>} request */
-  async function runInPlace(session, { inputs, hostInputs, outputs, newOutputs }) {
-    /** @type {Record<string, OrtTensor>} */
-    const feeds = {};
+  /**
+   * The tensors of a program's inputs.
+   * @param {Program} program @param {RunRequest} request
+   */
+  function takeInputs({ inputCount }, { inputs, hostInputs }) {
     let nextHost = 0;
-    session.inputNames.forEach((name, i) => {
-      if (inputs[i] !== 0) feeds[name] = bufferOf(inputs[i]);
-      else {
-        const { type, shape, data } = hostInputs[nextHost++];
-        feeds[name] = makeTensor(type, shape, data);
-      }
+    return Array.from({ length: inputCount }, (_, i) => {
+      if (inputs[i] !== 0) return bufferOf(inputs[i]);
+      const { type, shape, data } = hostInputs[nextHost++];
+      return makeTensor(type, shape, data);
     });
-    /** @type {Record<string, OrtTensor>} */
-    const fetches = {};
-    /** @type {any[]} */
-    const data = [];
-    session.outputNames.forEach((name, i) => {
-      const made = newOutputs.get(i);
-      const tensor = made ? makeTensor(made.type, made.shape) : bufferOf(outputs[i]);
-      if (made && outputs[i] !== 0) buffers.set(outputs[i], tensor);
-      if (outputs[i] === 0) data[i] = tensor.data;
-      fetches[name] = tensor;
-    });
-    const started = performance.now();
-    await session.run(feeds, fetches);
-    return { computeMs: performance.now() - started, data };
   }
 
-  /** Any program on any device: each stage makes new tensors. @param {Program} program @param {Extract<Request, { kind: "run" }>} request */
-  async function runStages({ stages, results, inputCount }, { executable, inputs, hostInputs, outputs }) {
-    /** @type {OrtTensor[]} */
-    const slots = [];
-    let nextHost = 0;
-    for (let i = 0; i < inputCount; i++) {
-      if (inputs[i] !== 0) slots[i] = bufferOf(inputs[i]);
-      else {
-        const { type, shape, data } = hostInputs[nextHost++];
-        slots[i] = makeTensor(type, shape, data);
-      }
+  /**
+   * For each slot that a model writes and that is a result: the tensor to write it into. None where the device makes new
+   * tensors in each run.
+   * @param {Program} program @param {RunRequest} request
+   */
+  function targetsOfResults({ stages, results }, { outputs, newOutputs }) {
+    /** @type {Map<number, OrtTensor>} */
+    const targets = new Map();
+    if (!config.canPreallocate) return targets;
+    const isWritten = new Set(stages.flatMap((stage) => ("session" in stage ? stage.outputs : [])));
+    for (const [i, slot] of results.entries()) {
+      if (!isWritten.has(slot) || targets.has(slot)) continue;
+      const type = newOutputs.get(i);
+      const tensor = type ? makeTensor(type.type, type.shape) : bufferOf(outputs[i]);
+      if (type && outputs[i] !== 0) buffers.set(outputs[i], tensor);
+      targets.set(slot, tensor);
     }
+    return targets;
+  }
+
+  /**
+   * @param {ModelStage} stage @param {OrtTensor[]} slots @param {Map<number, OrtTensor>} targets
+   */
+  async function runModel({ session, inputs, outputs }, slots, targets) {
+    const feeds = Object.fromEntries(session.inputNames.map((name, i) => [name, slots[inputs[i]]]));
+    const fetches = Object.fromEntries(session.outputNames.map((name, i) => [name, targets.get(outputs[i]) ?? null]));
+    const results = await session.run(feeds, fetches);
+    session.outputNames.forEach((name, i) => {
+      slots[outputs[i]] = targets.get(outputs[i]) ?? own(results[name], session);
+    });
+  }
+
+  /** @param {HostStage} stage @param {number} index @param {OrtTensor[]} slots @param {RunRequest} request */
+  async function runOnHost({ inputs, outputs }, index, slots, { id, executable }) {
+    const operands = await Promise.all(
+      inputs.map(async (slot) => ({
+        type: /** @type {any} */ (slots[slot].type),
+        shape: slots[slot].dims,
+        data: (await dataOf(slots[slot])).slice(),
+      })),
+    );
+    const results = await callHost({ run: id, executable, stage: index, inputs: operands });
+    results.forEach(({ type, shape, data }, i) => {
+      slots[outputs[i]] = makeTensor(type, shape, data.slice());
+    });
+  }
+
+  /**
+   * A run: results are written into the buffers that exist where the device can do that, and take their places when all
+   * stages have run otherwise.
+   * @param {Program} program @param {RunRequest} request
+   */
+  async function runProgram(program, request) {
+    const { stages, results, inputCount } = program;
+    const { outputs } = request;
+    const slots = takeInputs(program, request);
+    const targets = targetsOfResults(program, request);
     const started = performance.now();
     for (const [index, stage] of stages.entries()) {
-      if ("session" in stage) {
-        const feeds = Object.fromEntries(stage.session.inputNames.map((name, i) => [name, slots[stage.inputs[i]]]));
-        const made = await stage.session.run(feeds);
-        stage.session.outputNames.forEach((name, i) => {
-          slots[stage.outputs[i]] = own(made[name], stage.session);
-        });
-      } else {
-        const given = await Promise.all(
-          stage.inputs.map(async (slot) => ({
-            type: /** @type {any} */ (slots[slot].type),
-            shape: slots[slot].dims,
-            data: await dataOf(slots[slot]),
-          })),
-        );
-        const made = await callHost({ executable, stage: index, inputs: given });
-        made.forEach(({ type, shape, data }, i) => {
-          slots[stage.outputs[i]] = makeTensor(type, shape, data);
-        });
-      }
+      if ("session" in stage) await runModel(stage, slots, targets);
+      else await runOnHost(stage, index, slots, request);
     }
+    const computeMs = performance.now() - started;
     /** @type {any[]} */
     const data = [];
-    const kept = new Set(results.flatMap((slot, i) => (outputs[i] !== 0 ? [slots[slot]] : [])));
+    /** @type {Set<OrtTensor>} */
+    const kept = new Set(targets.values());
+    const isTarget = (/** @type {number} */ i) => targets.has(results[i]) && results.indexOf(results[i]) === i;
     for (const [i, slot] of results.entries()) {
-      if (outputs[i] === 0) data[i] = (await dataOf(slots[slot])).slice();
+      if (outputs[i] === 0) data[i] = isTarget(i) ? slots[slot].data : (await dataOf(slots[slot])).slice();
     }
     // the inputs' tensors are needed until here, since an output may take the place of one
-    for (const [i, slot] of results.entries()) if (outputs[i] !== 0) await keep(outputs[i], slots[slot]);
+    for (const [i, slot] of results.entries()) {
+      if (outputs[i] === 0 || isTarget(i)) continue;
+      // memory that runs write over belongs to one buffer
+      const isShared = config.canPreallocate && (slot < inputCount || kept.has(slots[slot]));
+      const tensor = isShared ? copyOf(slots[slot]) : slots[slot];
+      kept.add(tensor);
+      await keep(outputs[i], tensor);
+    }
     for (const tensor of slots.slice(inputCount)) if (tensor && !kept.has(tensor)) await discard(tensor);
-    return { computeMs: performance.now() - started, data };
+    return { computeMs, data };
   }
 
   /** @param {Extract<import("./protocol.ts").Stage, { model: any }>} stage */
@@ -244,10 +271,7 @@ export function createBackend(ort, config, callHost) {
     run(request) {
       const program = programs.get(request.executable);
       if (!program) throw new Error("this compiled graph was disposed");
-      const [first] = program.stages;
-      return config.canPreallocate && program.stages.length === 1 && "session" in first
-        ? runInPlace(first.session, request)
-        : runStages(program, request);
+      return runProgram(program, request);
     },
     async upload({ buffer, type, shape, data, stored }) {
       const tensor = makeTensor(type, shape, stored ? widen(stored, /** @type {Uint16Array} */ (data)) : data);

@@ -1,39 +1,12 @@
-import {
-  checkOptions,
-  type DType,
-  HalfArray,
-  type HostArrays,
-  nearest,
-  OptionError,
-  RuntimeError,
-} from "../base/index.ts";
-import { ConstantOp, type Graph, printGraph } from "../ir/index.ts";
-import type { Pass, WriteOptions } from "../lower/index.ts";
-import { DeviceBuffer, Executable, toBoundary } from "./executable.ts";
-import {
-  configOf,
-  defaultBinding,
-  defaultType,
-  freeMemory,
-  makeProfileFile,
-  openGraphCache,
-  preferred,
-  startBackend,
-  threadCount,
-} from "./platform-node.ts";
-import { prepare, type Update } from "./program.ts";
-import {
-  type Answer,
-  type Binding,
-  type Candidate,
-  type Channel,
-  type CompileRequest,
-  type DeviceType,
-  type HostCall,
-  ortTypes,
-  type Picked,
-  type RequestBody,
-} from "./protocol.ts";
+import { checkOptions, type DType, HalfArray, type HostArrays, nearest, OptionError } from "../base/index.ts";
+import type { Graph } from "../ir/index.ts";
+import { toBoundary } from "./boundary.ts";
+import { DeviceBuffer } from "./buffer.ts";
+import { CompiledGraphs, type CompileOptions } from "./compiled-graphs.ts";
+import { Connection, type PickedDevice } from "./connection.ts";
+import type { Executable } from "./executable.ts";
+import { configOf, defaultType, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
+import { type Candidate, type DeviceType, ortTypes } from "./protocol.ts";
 
 export interface DeviceOptions {
   /**
@@ -58,59 +31,13 @@ export interface DeviceOptions {
   binding?: "C API" | "onnxruntime-node";
 }
 
-export interface PickedDevice {
-  type: DeviceType;
-  /** Types that were tried before it. */
-  failures: readonly { type: DeviceType; reason: string }[];
-  /** By what ONNX Runtime is called. */
-  binding: Binding;
-  /** Why not by the C API, on a CPU in Node. */
-  bindingReason?: string;
-}
-
-export interface CompileOptions {
-  /** State that outputs replace; overwritten in place where the graph allows. */
-  updates?: readonly Update[];
-  /** Never overwrite state in place, so that the state before a run can be had back. @default false */
-  keepPreviousState?: boolean;
-  /** Outputs whose numbers are read after each run; others stay on the device. @default none */
-  hostOutputs?: readonly number[];
-  /** Measure each kernel; Executable.profile gives the result. @default false */
-  profile?: boolean;
-  /** Passes to run on the graph, to find out what each is worth. @default all of them */
-  passes?: readonly Pass[];
-}
-
-interface PendingRequest {
-  resolve: (result: never) => void;
-  reject: (error: Error) => void;
-  signal?: AbortSignal;
-  cancel: () => void;
-}
-
-/** One place that computes: a worker thread with ONNX Runtime in it. */
+/** One place that computes: a connection to a backend with ONNX Runtime in it, and the graphs compiled for it. */
 export class Device {
   /** What was asked for; `picked` tells what it became. */
   readonly type: DeviceType | "auto";
   readonly threads: number;
-  /** The type of device that is used, and why those before it in the order of "auto" are not. */
-  readonly picked: Promise<PickedDevice>;
-  private readonly memoryLimit?: number;
-  private readonly cache: ReturnType<typeof openGraphCache>;
-  private readonly channel: Channel;
-  /**
-   * What models are written for. Known when the backend has told which device it has; until then requests wait here.
-   */
-  private writeOptions: WriteOptions | undefined;
-  private readonly waiting: (() => void)[] = [];
-  private readonly executables = new Map<number, WeakRef<Executable>>();
-  private readonly pending = new Map<number, PendingRequest>();
-  private readonly compiled = new Map<string, { executable: Executable; users: number }>();
-  private readonly abandoned = new FinalizationRegistry<number>((id) =>
-    this.post({ kind: "free", buffers: [id] }).catch(() => {}),
-  );
-  private nextId = 1;
-  private failure: Error | undefined;
+  private readonly connection: Connection;
+  private readonly graphs: CompiledGraphs;
 
   /**
    * @throws OptionError for an unknown option, a type of device that does not exist on this platform, or a number of
@@ -118,125 +45,36 @@ export class Device {
    */
   constructor(options: DeviceOptions = {}) {
     checkOptions("Device", options, ["type", "threads", "memoryLimit", "cache", "binding"]);
-    this.memoryLimit = options.memoryLimit;
-    this.cache = openGraphCache(options.cache);
-    this.type = options.type ?? defaultType;
-    this.threads = options.threads ?? threadCount();
-    if (!Number.isInteger(this.threads) || this.threads < 1) {
+    const { type = defaultType, threads = threadCount(), memoryLimit, binding } = options;
+    if (!Number.isInteger(threads) || threads < 1) {
       throw new OptionError({
         where: "Device",
         expected: "threads to be an integer of at least 1",
-        received: String(options.threads),
+        received: String(threads),
         fix: "leave it out to use all cores",
       });
     }
-    this.channel = startBackend(candidatesFor(this.type, this.threads), {
-      threads: this.threads,
-      binding: options.binding,
-    });
-    this.picked = new Promise((resolve, reject) => {
-      this.channel.onMessage((message) => {
-        if ("failures" in message) this.settlePick(message, resolve, reject);
-        else if ("hostCall" in message) this.answerHostCall(message);
-        else this.settle(message);
-      });
-      this.channel.onFailure((cause) => {
-        this.fail(runtimeError(cause.message, cause));
-        reject(this.failure);
-      });
-    });
-    this.picked.catch(() => {}); // reported by whoever awaits it, and by the first use
+    this.type = type;
+    this.threads = threads;
+    this.connection = new Connection(startBackend(candidatesFor(type, threads), { threads, binding }), this);
+    // GPUs compile for themselves: nothing is kept of them
+    const cache = type === "cpu" ? openGraphCache(options.cache) : undefined;
+    this.graphs = new CompiledGraphs({ connection: this.connection, cache, memoryLimit });
   }
 
-  private settlePick(
-    { picked, failures, channelBlock, binding = defaultBinding, bindingReason }: Picked,
-    resolve: (picked: PickedDevice) => void,
-    reject: (cause: Error) => void,
-  ): void {
-    if (picked) {
-      this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
-      for (const send of this.waiting.splice(0)) send();
-      this.restWhenIdle();
-      resolve({ type: picked, failures, binding, bindingReason });
-    } else {
-      const absent = absentError(failures);
-      this.fail(absent);
-      reject(absent);
-    }
+  /** The device that a buffer lives on, or a graph was compiled for. */
+  static of({ connection }: DeviceBuffer | Executable): Device {
+    return connection.owner as Device; // connections are made by devices alone
   }
 
-  private answerHostCall({ hostCall, executable, stage, inputs }: { hostCall: number } & HostCall): void {
-    try {
-      const outputs = this.executables.get(executable)?.deref()?.computeOnHost(stage, inputs) ?? [];
-      this.channel.post({ hostCall, outputs });
-    } catch (cause) {
-      this.channel.post({ hostCall, error: cause instanceof Error ? cause.message : String(cause) });
-    }
-  }
-
-  /**
-   * Sends a request and resolves with its result. @param signal of a run: cancels it, and what it fails with is the
-   * signal's reason @internal
-   */
-  request<T>(body: RequestBody, signal?: AbortSignal): Promise<T> {
-    return this.post(body, signal) as Promise<T>;
-  }
-
-  private post(body: RequestBody | ((options: WriteOptions) => RequestBody), signal?: AbortSignal): Promise<unknown> {
-    if (this.failure) return Promise.reject(this.failure);
-    const id = this.nextId++;
-    return new Promise<never>((resolve, reject) => {
-      if (this.pending.size === 0) this.channel.ref();
-      this.pending.set(id, { resolve, reject, signal, cancel: () => this.channel.cancel(id) });
-      if (this.writeOptions) this.send(id, body);
-      else {
-        const kept = typeof body === "function" ? body : structuredClone(body); // the caller's arrays may change
-        this.waiting.push(() => this.send(id, kept));
-      }
-    });
-  }
-
-  private send(id: number, body: RequestBody | ((options: WriteOptions) => RequestBody)): void {
-    try {
-      this.channel.post({ ...(typeof body === "function" ? body(this.writeOptions as WriteOptions) : body), id });
-      const request = this.pending.get(id);
-      if (request?.signal?.aborted) request.cancel();
-      else request?.signal?.addEventListener("abort", request.cancel);
-    } catch (cause) {
-      this.answered(id)?.reject(cause as Error);
-    }
-  }
-
-  private settle(answer: Answer): void {
-    const request = this.answered(answer.id);
-    if ("error" in answer)
-      request?.reject(request.signal?.aborted ? request.signal.reason : runtimeError(answer.error));
-    else request?.resolve(answer.result as never);
-  }
-
-  private answered(id: number) {
-    const request = this.pending.get(id);
-    this.pending.delete(id);
-    request?.signal?.removeEventListener("abort", request.cancel);
-    this.restWhenIdle();
-    return request;
-  }
-
-  /** A device without work does not keep the program alive. */
-  private restWhenIdle(): void {
-    if (this.pending.size === 0) this.channel.unref();
-  }
-
-  private fail(cause: Error): void {
-    this.failure = cause;
-    this.waiting.length = 0;
-    for (const id of [...this.pending.keys()]) this.answered(id)?.reject(cause);
-    this.restWhenIdle();
+  /** The type of device that is used, and why those before it in the order of "auto" are not. */
+  get picked(): Promise<PickedDevice> {
+    return this.connection.picked;
   }
 
   /** A new buffer whose contents the next run that writes it will make. @internal */
   allocate(dtype: DType, shape: readonly number[]): DeviceBuffer {
-    return new DeviceBuffer(this, this.nextId++, dtype, shape);
+    return new DeviceBuffer(this.connection, dtype, shape);
   }
 
   /**
@@ -248,20 +86,8 @@ export class Device {
     buffer.isFilled = true;
     const numbers =
       data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data: toBoundary(dtype, data) };
-    const request: RequestBody = { kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, ...numbers };
-    this.post(request).catch(() => {}); // a failure shows at the first use of the buffer
+    this.connection.notify({ kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, ...numbers });
     return buffer;
-  }
-
-  /** @internal */
-  watch(buffer: DeviceBuffer): void {
-    this.abandoned.register(buffer, buffer.id, buffer);
-  }
-
-  /** @internal */
-  free(buffer: DeviceBuffer): void {
-    this.abandoned.unregister(buffer);
-    this.post({ kind: "free", buffers: [buffer.id] }).catch(() => {});
   }
 
   /**
@@ -269,88 +95,29 @@ export class Device {
    * `release`.
    */
   compile(graph: Graph, options: CompileOptions = {}): Executable {
-    const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
-    const key = `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs, passes: passes?.map(({ name }) => name) })}`;
-    const known = this.compiled.get(key);
-    if (known) {
-      known.users++;
-      return known.executable;
-    }
-    // the kinds of GPU compile for themselves, and a profile needs the names of our nodes
-    // graphs that hold weights are not kept: the cache would fill with copies
-    const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
-    const entry =
-      this.type === "cpu" && !profile && !passes && isSmall ? this.cache?.entryOf(key, graph.nodes.length) : undefined;
-    const kept = entry?.load();
-    const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
-    this.requireMemory(prepared.peakBytes);
-    const id = this.nextId++;
-    const profileFile = profile ? makeProfileFile() : undefined;
-    const ready = this.post((write): CompileRequest => {
-      // what the cache keeps must be whole
-      const stages = prepared.stages(isSmall ? { ...write, keepsConstantsOutside: false } : write);
-      return {
-        kind: "compile",
-        executable: id,
-        stages: entry && !kept ? entry.record(prepared, stages) : stages,
-        results: prepared.results,
-        inputCount: graph.inputs.length,
-        options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
-      };
-    });
-    // a failure is reported by whoever awaits it
-    ready.then(() => entry?.save()).catch(() => {});
-    const { hostNodes } = prepared;
-    const executable = new Executable(this, { graph, hostNodes, profileFile }, id, new Map(prepared.inPlace), ready);
-    if (hostNodes.size > 0) this.executables.set(id, new WeakRef(executable));
-    this.compiled.set(key, { executable, users: 1 });
-    return executable;
-  }
-
-  /** @throws RuntimeError when the graph's results will not fit, before anything is allocated */
-  private requireMemory(peakBytes: number): void {
-    if (peakBytes < MEMORY_NOT_WORTH_ASKING) return;
-    const limit = this.memoryLimit ?? freeMemory();
-    if (peakBytes <= limit) return;
-    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-    throw new RuntimeError({
-      where: "memory",
-      expected: `a graph that needs at most ${gib(limit)}, what is free`,
-      received: `one that needs about ${gib(peakBytes)} besides its inputs`,
-      fix: "use a smaller batch or context, or checkpoint; new Device({ memoryLimit }) sets another limit",
-    });
+    return this.graphs.compile(graph, options);
   }
 
   /** Gives up one use of an executable; the last one frees it. */
   release(executable: Executable): void {
-    for (const [key, entry] of this.compiled) {
-      if (entry.executable !== executable) continue;
-      if (--entry.users > 0) return;
-      this.compiled.delete(key);
-      executable.dispose();
-    }
+    this.graphs.release(executable);
   }
 
   /** Bytes copied so far between the program's memory and the device's; undefined where that is not counted. */
   get copiedBytes(): number | undefined {
-    return this.channel.copiedBytes();
+    return this.connection.copiedBytes;
   }
 
   /** Number of graphs that are compiled and not released. */
   get compiledCount(): number {
-    return this.compiled.size;
+    return this.graphs.size;
   }
 
-  /** Waits for all work and stops the worker. Buffers of the device are gone afterwards. */
-  async close(): Promise<void> {
-    this.failure = runtimeError("the device was closed");
-    while (this.pending.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
-    await this.channel.close();
+  /** Waits for all work and stops the backend. Buffers of the device are gone afterwards. */
+  close(): Promise<void> {
+    return this.connection.close();
   }
 }
-
-/** Asking how much is free takes longer than this is worth. */
-const MEMORY_NOT_WORTH_ASKING = 2 ** 28;
 
 const deviceTypes: readonly DeviceType[] = ["cpu", "webgpu", "cuda", "coreml", "directml", "wasm"];
 
@@ -369,42 +136,3 @@ function candidatesFor(type: DeviceType | "auto", threads: number): Candidate[] 
     });
   });
 }
-
-/** The last sentence of ONNX Runtime's messages, which begin with source files and conditions. */
-const essence = (reason: string): string => (reason.split("\n")[0] ?? "").replace(/^\/\S+.*? was false\. /, "");
-
-function absentError(failures: Picked["failures"]): RuntimeError {
-  return new RuntimeError({
-    where: "device",
-    expected: `${failures.map(({ type }) => type).join(" or ")} to be there`,
-    received: failures.map(({ type, reason }) => `${type}: ${essence(reason)}`).join("; "),
-    fix: 'install the driver or the libraries it names, or use type "auto" or "cpu"',
-  });
-}
-
-/** "Name:'h.0.attn/gather/t12'" in a message of ONNX Runtime: where in the user's modules it failed. */
-function placeIn(message: string): string {
-  const [, module, op] = /Name:'([^'/]*)\/([^'/]+)\/[^'/]*'/.exec(message) ?? [];
-  if (op === undefined) return "device";
-  return module ? `${op} in ${module}` : op;
-}
-
-function runtimeError(message: string, cause?: Error): RuntimeError {
-  const isMissing = /onnxruntime-node cannot be loaded/.test(message);
-  return new RuntimeError({
-    where: placeIn(message),
-    expected: isMissing ? "the package onnxruntime-node" : "ONNX Runtime to compile and run the graph",
-    received: message,
-    fix: /out of (data )?bounds|out of range/.test(message)
-      ? "check the indices: each must be at least minus the axis' size, and less than it"
-      : isMissing
-        ? "run: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"
-        : "see the message; if it names no mistake of yours, report it",
-    cause,
-  });
-}
-
-/** Bytes of constants from which on a graph holds a model's weights. */
-const LARGE_CONSTANTS = 2 ** 22;
-const constantBytes = (graph: Graph): number =>
-  graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);

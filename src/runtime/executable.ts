@@ -1,61 +1,10 @@
-import {
-  type DType,
-  type HostArray,
-  hostArrayFrom,
-  narrow,
-  OptionError,
-  RuntimeError,
-  ShapeError,
-  toNumbers,
-  widenToF32,
-} from "../base/index.ts";
-import { evaluateSize, type Graph, isStatic, type Node, type Size, type TensorType } from "../ir/index.ts";
-import { referenceOf } from "../lower/index.ts";
-import type { Device } from "./device.ts";
+import { type HostArray, OptionError, RuntimeError, ShapeError } from "../base/index.ts";
+import { evaluateSize, type Graph, isStatic, type Size, type TensorType } from "../ir/index.ts";
+import { fromBoundary, toBoundary } from "./boundary.ts";
+import { DeviceBuffer } from "./buffer.ts";
+import type { Connection } from "./connection.ts";
 import { Profile } from "./profile.ts";
 import { type HostData, ortTypes, type ProfileFile, type RunRequest, type RunResult } from "./protocol.ts";
-
-/**
- * Tensor data that lives on a device. Free it with `dispose`; forgotten ones are freed when they are garbage collected.
- */
-export class DeviceBuffer {
-  readonly device: Device;
-  readonly id: number;
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  /** Whether the worker has it: a request that makes it was sent. @internal */
-  isFilled = false;
-  private isDisposed = false;
-
-  constructor(device: Device, id: number, dtype: DType, shape: readonly number[]) {
-    this.device = device;
-    this.id = id;
-    this.dtype = dtype;
-    this.shape = shape;
-    device.watch(this);
-  }
-
-  /** A copy of the numbers, row-major. */
-  async read(): Promise<HostArray> {
-    const data = await this.device.request<HostArray>({ kind: "read", buffer: this.id });
-    return fromBoundary(this.dtype, data);
-  }
-
-  dispose(): void {
-    if (this.isDisposed) return;
-    this.isDisposed = true;
-    this.device.free(this);
-  }
-}
-
-/** Numbers as they cross into the worker: bf16 widened to f32. */
-export function toBoundary(dtype: DType, data: HostArray): HostArray {
-  return dtype === "bf16" ? widenToF32(dtype, data) : data;
-}
-
-function fromBoundary(dtype: DType, data: HostArray): HostArray {
-  return dtype === "bf16" ? narrow(dtype, data as Float32Array) : data;
-}
 
 /** What a run is given for each input of the graph. */
 export type Argument = DeviceBuffer | { data: HostArray; shape: readonly number[] };
@@ -67,39 +16,38 @@ export interface RunSettings {
   keepsPartialState?: boolean;
 }
 
+export interface ExecutableParts {
+  graph: Graph;
+  /** By which requests name it. */
+  id: number;
+  /** For each output that replaces state: the input over whose memory it is written. */
+  inPlace: ReadonlyMap<number, number>;
+  /** The backend's answer to the request that compiles it. */
+  ready: Promise<unknown>;
+  /** Where runs are measured, when they are. */
+  profileFile?: ProfileFile;
+}
+
 /** A graph that was compiled for a device. */
 export class Executable {
-  readonly device: Device;
   readonly graph: Graph;
-  readonly id: number;
-  /** For each output that replaces state: whether it is written over the input's memory. */
+  /** For each output that replaces state: the input over whose memory it is written. */
   readonly inPlace: ReadonlyMap<number, number>;
   readonly ready: Promise<unknown>;
+  /** @internal */
+  readonly connection: Connection;
+  private readonly id: number;
+  private readonly profileFile?: ProfileFile;
   /** Shapes of the outputs that have no symbolic size. */
   private readonly outputShapes: readonly (readonly number[] | undefined)[];
 
-  /** Nodes that are computed here and not on the device, by the number of their stage. */
-  private readonly hostNodes: ReadonlyMap<number, Node>;
-  private readonly profileFile?: ProfileFile;
-
-  constructor(
-    device: Device,
-    {
-      graph,
-      hostNodes,
-      profileFile,
-    }: { graph: Graph; hostNodes: ReadonlyMap<number, Node>; profileFile?: ProfileFile },
-    id: number,
-    inPlace: ReadonlyMap<number, number>,
-    ready: Promise<unknown>,
-  ) {
-    this.device = device;
+  constructor(connection: Connection, { graph, id, inPlace, ready, profileFile }: ExecutableParts) {
+    this.connection = connection;
     this.graph = graph;
-    this.hostNodes = hostNodes;
-    this.profileFile = profileFile;
     this.id = id;
     this.inPlace = inPlace;
     this.ready = ready;
+    this.profileFile = profileFile;
     this.outputShapes = graph.outputs.map(({ shape }) => (isStatic(shape) ? shape : undefined));
   }
 
@@ -133,7 +81,7 @@ export class Executable {
           : (outputShapes[i] ?? shape.map((size) => evaluateSize(size, symbols)));
       newOutputs.set(i, { type: ortTypes[dtype], shape: sizes });
       if (target === "host") return undefined;
-      const buffer = target ?? this.device.allocate(dtype, sizes);
+      const buffer = target ?? new DeviceBuffer(this.connection, dtype, sizes);
       buffer.isFilled = true;
       return buffer;
     });
@@ -147,7 +95,7 @@ export class Executable {
       newOutputs,
       keepsPartialState,
     };
-    const done = this.device.request<RunResult>(request, signal).then((result) => ({
+    const done = this.connection.request<RunResult>(request, signal).then((result) => ({
       computeMs: result.computeMs,
       data: this.graph.outputs.map(({ dtype }, i) => result.data[i] && fromBoundary(dtype, result.data[i])),
     }));
@@ -156,26 +104,13 @@ export class Executable {
   }
 
   /** The number of a buffer here. @throws RuntimeError for another device's, whose numbers mean other tensors */
-  private checkedId({ device, id }: DeviceBuffer): number {
-    if (device === this.device) return id;
+  private checkedId({ connection, id }: DeviceBuffer): number {
+    if (connection === this.connection) return id;
     throw new RuntimeError({
       where: "run",
       expected: "tensors and variables of the device that computes",
       received: "one that lives on another device",
       fix: "use one device for all, or carry its numbers over: variable.set(await variable.read())",
-    });
-  }
-
-  /** Computes a host stage. */
-  computeOnHost(stage: number, inputs: readonly HostData[]): HostData[] {
-    const node = this.hostNodes.get(stage) as Node;
-    const operands = inputs.map(({ shape, data }, i) => ({
-      shape,
-      numbers: toNumbers(node.inputs[i].dtype, fromBoundary(node.inputs[i].dtype, data)),
-    }));
-    return referenceOf(node, operands).map(({ shape, data }, i) => {
-      const { dtype } = node.outputs[i];
-      return { type: ortTypes[dtype], shape, data: toBoundary(dtype, hostArrayFrom(dtype, data)) };
     });
   }
 
@@ -189,13 +124,12 @@ export class Executable {
         fix: "compile(fn, { profile: true })",
       });
     }
-    await this.device.request({ kind: "endProfiling", executable: this.id });
+    await this.connection.request({ kind: "endProfiling", executable: this.id });
     return new Profile((await this.profileFile.read()).flatMap((text) => Profile.parse(text).events));
   }
 
   dispose(): void {
-    // a device that failed has nothing to free
-    this.device.request({ kind: "release", executable: this.id }).catch(() => {});
+    this.connection.release(this.id);
   }
 }
 

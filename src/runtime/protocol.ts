@@ -141,6 +141,8 @@ export type Answer = { id: number; result: unknown } | { id: number; error: stri
 
 /** What a host stage needs. */
 export interface HostCall {
+  /** Id of the request for which it is computed. */
+  run: number;
   executable: number;
   stage: number;
   inputs: HostData[];

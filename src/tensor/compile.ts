@@ -10,7 +10,7 @@ import {
   type TensorType,
   type Value,
 } from "../ir/index.ts";
-import { type Device, type DeviceBuffer, type Executable, Profile } from "../runtime/index.ts";
+import { Device, type DeviceBuffer, type Executable, Profile } from "../runtime/index.ts";
 import { argumentOf, capturedLeaves, defaultDevice, materialize, variablesOf } from "./execute.ts";
 import { mapStructure, type Structure } from "./structure.ts";
 import { DataOp, fromHost, fromLeaf, Tensor } from "./tensor.ts";
@@ -238,7 +238,7 @@ export function compile<A extends readonly unknown[], R>(
 
   const dispose = () => {
     for (const entry of made.splice(0)) {
-      entry.executable.device.release(entry.executable);
+      Device.of(entry.executable).release(entry.executable);
       for (const buffer of entry.spare.values()) buffer.dispose();
     }
     entries.clear();

@@ -63,7 +63,7 @@ export async function materialize(items: readonly (Value | HostData)[], device?:
     }
     return buffers;
   } finally {
-    for (const executable of kept) executable.device.release(executable);
+    for (const executable of kept) Device.of(executable).release(executable);
   }
 }
 
@@ -115,7 +115,8 @@ async function runOnce(
 ): Promise<(HostArray | DeviceBuffer)[]> {
   const leaves = capturedLeaves(values);
   // without a device named, where the numbers are
-  const device = on ?? leaves.map(bufferOf).find((buffer) => buffer !== undefined)?.device ?? defaultDevice();
+  const stored = leaves.map(bufferOf).find((buffer) => buffer !== undefined);
+  const device = on ?? (stored ? Device.of(stored) : defaultDevice());
   await initializeVariables(variablesOf(leaves), device);
   const foreign = topologicalOrder(values).find(
     ({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op),

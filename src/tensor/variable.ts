@@ -10,7 +10,7 @@ import {
 } from "../base/index.ts";
 import { describe, PlaceholderOp, type Shape, shapesEqual, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import type { Device, DeviceBuffer } from "../runtime/index.ts";
+import { Device, type DeviceBuffer } from "../runtime/index.ts";
 import { computeTogether, materialize } from "./execute.ts";
 import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
@@ -228,7 +228,7 @@ export async function lengthenVariables(variables: readonly Variable[], axis: nu
     const padding = shape.map((now, i): [number, number] => [0, i === axis ? size - now : 0]);
     return ops.pad(fromLeaf(new DataOp(dtype, shape, { buffer })).value, padding);
   });
-  const buffers = await computeTogether(longer, variables[0]?.buffer.device);
+  const buffers = await computeTogether(longer, variables[0] && Device.of(variables[0].buffer));
   variables.forEach((variable, i) => {
     variable.replaceBuffer(buffers[i])?.dispose();
   });

@@ -1,0 +1,134 @@
+import { RuntimeError } from "../base/index.ts";
+import { ConstantOp, type Graph, printGraph } from "../ir/index.ts";
+import { hostFunctionsOf, type Pass } from "../lower/index.ts";
+import type { Connection } from "./connection.ts";
+import { Executable } from "./executable.ts";
+import { hostStagesOf } from "./host-stages.ts";
+import { freeMemory, makeProfileFile, type openGraphCache } from "./platform-node.ts";
+import { prepare, type Update } from "./program.ts";
+import type { CompileRequest } from "./protocol.ts";
+
+export interface CompileOptions {
+  /** State that outputs replace; overwritten in place where the graph allows. */
+  updates?: readonly Update[];
+  /** Never overwrite state in place, so that the state before a run can be had back. @default false */
+  keepPreviousState?: boolean;
+  /** Outputs whose numbers are read after each run; others stay on the device. @default none */
+  hostOutputs?: readonly number[];
+  /** Measure each kernel; Executable.profile gives the result. @default false */
+  profile?: boolean;
+  /** Passes to run on the graph, to find out what each is worth. @default all of them */
+  passes?: readonly Pass[];
+}
+
+export interface CompilerSettings {
+  connection: Connection;
+  /** Where compiled graphs are kept for the next start of the program. */
+  cache: ReturnType<typeof openGraphCache>;
+  /** A graph that needs more bytes than this for its results is refused. @default what is free when it is compiled */
+  memoryLimit?: number;
+}
+
+/** Asking how much is free takes longer than this is worth. */
+const MEMORY_NOT_WORTH_ASKING = 2 ** 28;
+
+/** Bytes of constants from which on a graph holds a model's weights. */
+const LARGE_CONSTANTS = 2 ** 22;
+
+/** The graphs that are compiled for a device: equal ones once. */
+export class CompiledGraphs {
+  private readonly settings: CompilerSettings;
+  private readonly compiled = new Map<string, { executable: Executable; users: number }>();
+  /** Computations on the host, which the text of a graph does not tell apart. */
+  private readonly hostFunctions = new Map<unknown, number>();
+
+  constructor(settings: CompilerSettings) {
+    this.settings = settings;
+  }
+
+  /** Number of graphs that are compiled and not released. */
+  get size(): number {
+    return this.compiled.size;
+  }
+
+  /** Compiles a graph, or gives the executable that an equal graph has already. */
+  compile(graph: Graph, options: CompileOptions): Executable {
+    const key = this.keyOf(graph, options);
+    const known = this.compiled.get(key);
+    if (known) {
+      known.users++;
+      return known.executable;
+    }
+    const executable = this.make(graph, options, key);
+    this.compiled.set(key, { executable, users: 1 });
+    return executable;
+  }
+
+  /** Gives up one use of an executable; the last one frees it. */
+  release(executable: Executable): void {
+    for (const [key, entry] of this.compiled) {
+      if (entry.executable !== executable) continue;
+      if (--entry.users > 0) return;
+      this.compiled.delete(key);
+      executable.dispose();
+    }
+  }
+
+  /** A text that tells everything about a graph and how it is to be compiled. */
+  private keyOf(graph: Graph, options: CompileOptions): string {
+    const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
+    const host = hostFunctionsOf(graph).map((compute) => {
+      const id = this.hostFunctions.get(compute) ?? this.hostFunctions.size;
+      this.hostFunctions.set(compute, id);
+      return id;
+    });
+    const names = passes?.map(({ name }) => name);
+    return `${printGraph(graph)}${JSON.stringify({ updates, keepPreviousState, profile, hostOutputs, passes: names, host })}`;
+  }
+
+  private make(graph: Graph, options: CompileOptions, key: string): Executable {
+    const { updates = [], keepPreviousState = false, profile = false, hostOutputs = [], passes } = options;
+    const { connection, cache } = this.settings;
+    // a profile needs the names of our nodes; graphs that hold weights are not kept: the cache would fill with copies
+    const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
+    const entry = !profile && !passes && isSmall ? cache?.entryOf(key, graph.nodes.length) : undefined;
+    const kept = entry?.load();
+    const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
+    this.requireMemory(prepared.peakBytes);
+    const id = connection.newId();
+    const profileFile = profile ? makeProfileFile() : undefined;
+    const ready = connection.request((write): CompileRequest => {
+      // what the cache keeps must be whole
+      const stages = prepared.stages(isSmall ? { ...write, keepsConstantsOutside: false } : write);
+      return {
+        kind: "compile",
+        executable: id,
+        stages: entry && !kept ? entry.record(prepared, stages) : stages,
+        results: prepared.results,
+        inputCount: graph.inputs.length,
+        options: profileFile ? { enableProfiling: true, profileFilePrefix: profileFile.prefix } : {},
+      };
+    });
+    // a failure is reported by whoever awaits it
+    ready.then(() => entry?.save()).catch(() => {});
+    if (prepared.hostNodes.size > 0) connection.serveHostStages(id, hostStagesOf(prepared.hostNodes));
+    return new Executable(connection, { graph, id, inPlace: new Map(prepared.inPlace), ready, profileFile });
+  }
+
+  /** @throws RuntimeError when the graph's results will not fit, before anything is allocated */
+  private requireMemory(peakBytes: number): void {
+    if (peakBytes < MEMORY_NOT_WORTH_ASKING) return;
+    const limit = this.settings.memoryLimit ?? freeMemory();
+    if (peakBytes <= limit) return;
+    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+    throw new RuntimeError({
+      where: "memory",
+      expected: `a graph that needs at most ${gib(limit)}, what is free`,
+      received: `one that needs about ${gib(peakBytes)} besides its inputs`,
+      fix: "use a smaller batch or context, or checkpoint; new Device({ memoryLimit }) sets another limit",
+    });
+  }
+}
+
+const constantBytes = (graph: Graph): number =>
+  graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);

@@ -1,0 +1,201 @@
+import type { WriteOptions } from "../lower/index.ts";
+import { absentError, runtimeError } from "./errors.ts";
+import { defaultBinding } from "./platform-node.ts";
+import type {
+  Answer,
+  Binding,
+  Channel,
+  DeviceType,
+  HostCall,
+  HostData,
+  Message,
+  Picked,
+  RequestBody,
+} from "./protocol.ts";
+
+export interface PickedDevice {
+  type: DeviceType;
+  /** Types that were tried before it. */
+  failures: readonly { type: DeviceType; reason: string }[];
+  /** By what ONNX Runtime is called. */
+  binding: Binding;
+  /** Why not by the C API, on a CPU in Node. */
+  bindingReason?: string;
+}
+
+/** Computes a stage of a program that the backend cannot. `signal` is that of the run. */
+export type HostStages = (stage: number, inputs: readonly HostData[], signal: AbortSignal) => Promise<HostData[]>;
+
+/** A request, or a function that makes it when it is known for which kind of device models are written. */
+type LateRequest = RequestBody | ((options: WriteOptions) => RequestBody);
+
+interface PendingRequest {
+  resolve: (result: never) => void;
+  reject: (error: Error) => void;
+  signal?: AbortSignal;
+  cancel: () => void;
+  /** What went wrong in the program while it computed for the backend: the reason why the request will fail. */
+  hostFailure?: Error;
+}
+
+/**
+ * The line to a backend: requests in order, their answers, and what the backend asks back. It keeps the program alive
+ * while a request is not answered, and fails all requests when the backend does.
+ */
+export class Connection {
+  /** The device whose line it is: buffers know their connection, and by it their device. */
+  readonly owner: object;
+  /** The type of device that is used, and why those before it in the order of "auto" are not. */
+  readonly picked: Promise<PickedDevice>;
+  private readonly channel: Channel;
+  /**
+   * What models are written for. Known when the backend has told which device it has; until then requests wait here.
+   */
+  private writeOptions: WriteOptions | undefined;
+  private readonly waiting: (() => void)[] = [];
+  private readonly pending = new Map<number, PendingRequest>();
+  private readonly hostStages = new Map<number, HostStages>();
+  private nextId = 1;
+  private failure: Error | undefined;
+
+  constructor(channel: Channel, owner: object) {
+    this.channel = channel;
+    this.owner = owner;
+    this.picked = new Promise((resolve, reject) => {
+      channel.onMessage((message) => this.receive(message, resolve, reject));
+      channel.onFailure((cause) => {
+        this.fail(runtimeError(cause.message, cause));
+        reject(this.failure);
+      });
+    });
+    this.picked.catch(() => {}); // reported by whoever awaits it, and by the first use
+  }
+
+  /** A number for a buffer or an executable, which requests name it by. */
+  newId(): number {
+    return this.nextId++;
+  }
+
+  /**
+   * Sends a request and resolves with its result. @param signal of a run: cancels it, and what it fails with is the
+   * signal's reason
+   */
+  request<T>(body: LateRequest, signal?: AbortSignal): Promise<T> {
+    if (this.failure) return Promise.reject(this.failure);
+    const id = this.newId();
+    return new Promise<T>((resolve, reject) => {
+      if (this.pending.size === 0) this.channel.ref();
+      this.pending.set(id, { resolve, reject, signal, cancel: () => this.channel.cancel(id) });
+      if (this.writeOptions) this.send(id, body, this.writeOptions);
+      else {
+        const kept = typeof body === "function" ? body : structuredClone(body); // the caller's arrays may change
+        this.waiting.push(() => this.send(id, kept, this.writeOptions as WriteOptions));
+      }
+    });
+  }
+
+  /** A request whose failure shows later, at the first use of what it makes or changes. */
+  notify(body: RequestBody): void {
+    this.request(body).catch(() => {});
+  }
+
+  /** Has what an executable leaves to the host computed by `stages`, until it is released. */
+  serveHostStages(executable: number, stages: HostStages): void {
+    this.hostStages.set(executable, stages);
+  }
+
+  /** Gives an executable back, after what was asked of it before. */
+  release(executable: number): void {
+    const forget = () => this.hostStages.delete(executable);
+    this.request({ kind: "release", executable }).then(forget, forget); // a device that failed has nothing to free
+  }
+
+  /** See Device.copiedBytes. */
+  get copiedBytes(): number | undefined {
+    return this.channel.copiedBytes();
+  }
+
+  /** Waits for all requests and ends the backend. */
+  async close(): Promise<void> {
+    this.failure = runtimeError("the device was closed");
+    while (this.pending.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await this.channel.close();
+  }
+
+  private receive(
+    message: Message,
+    resolve: (picked: PickedDevice) => void,
+    reject: (cause: Error | undefined) => void,
+  ): void {
+    if ("hostCall" in message) void this.answerHostCall(message.hostCall, message);
+    else if ("failures" in message) {
+      const picked = this.settlePick(message);
+      if (picked) resolve(picked);
+      else reject(this.failure);
+    } else this.settle(message);
+  }
+
+  private settlePick(message: Picked): PickedDevice | undefined {
+    const { picked, failures, channelBlock, binding = defaultBinding, bindingReason } = message;
+    if (!picked) {
+      this.fail(absentError(failures));
+      return undefined;
+    }
+    this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
+    for (const send of this.waiting.splice(0)) send();
+    this.restWhenIdle();
+    return { type: picked, failures, binding, bindingReason };
+  }
+
+  private async answerHostCall(hostCall: number, { run, executable, stage, inputs }: HostCall): Promise<void> {
+    const request = this.pending.get(run);
+    try {
+      const compute = this.hostStages.get(executable) as HostStages; // there until the executable is released
+      const outputs = await compute(stage, inputs, request?.signal ?? new AbortController().signal);
+      this.channel.post({ hostCall, outputs });
+    } catch (cause) {
+      const failure = cause instanceof Error ? cause : new Error(String(cause));
+      if (request) request.hostFailure = failure;
+      this.channel.post({ hostCall, error: failure.message });
+    }
+  }
+
+  private send(id: number, body: LateRequest, options: WriteOptions): void {
+    try {
+      this.channel.post({ ...(typeof body === "function" ? body(options) : body), id });
+      const request = this.pending.get(id);
+      if (request?.signal?.aborted) request.cancel();
+      else request?.signal?.addEventListener("abort", request.cancel);
+    } catch (cause) {
+      this.answered(id)?.reject(cause as Error);
+    }
+  }
+
+  private settle(answer: Answer): void {
+    const request = this.answered(answer.id);
+    if (!request) return;
+    if (!("error" in answer)) request.resolve(answer.result as never);
+    else if (request.signal?.aborted) request.reject(request.signal.reason);
+    else request.reject(request.hostFailure ?? runtimeError(answer.error));
+  }
+
+  private answered(id: number): PendingRequest | undefined {
+    const request = this.pending.get(id);
+    this.pending.delete(id);
+    request?.signal?.removeEventListener("abort", request.cancel);
+    this.restWhenIdle();
+    return request;
+  }
+
+  /** A device without work does not keep the program alive. */
+  private restWhenIdle(): void {
+    if (this.pending.size === 0) this.channel.unref();
+  }
+
+  private fail(cause: Error): void {
+    this.failure = cause;
+    this.waiting.length = 0;
+    for (const id of [...this.pending.keys()]) this.answered(id)?.reject(cause);
+    this.restWhenIdle();
+  }
+}
