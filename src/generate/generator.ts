@@ -5,10 +5,9 @@ import { ContextLengthError } from "./context-length.ts";
 import { DecoderRunner } from "./decoder-runner.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import { generationSettingNames } from "./generation-config.ts";
-import type { FinishReason } from "./text.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
-import { onlyText, type RowToken, writeTexts } from "./write-texts.ts";
+import { type FinishReason, onlyText, type RowToken, writeTexts } from "./write-texts.ts";
 
 export interface GenerateOptions extends Omit<PickOptions, "times"> {
   /**

@@ -24,6 +24,6 @@ export {
 } from "./seq2seq-generator.ts";
 export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNames } from "./speech-generator.ts";
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
-export { type FinishReason, generateText, type TextOptions, type TextPiece } from "./text.ts";
+export { generateText, type TextOptions, type TextPiece } from "./text.ts";
 export type { PickOptions } from "./token-picker.ts";
-export type { RowToken } from "./write-texts.ts";
+export type { FinishReason, RowToken } from "./write-texts.ts";

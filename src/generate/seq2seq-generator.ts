@@ -7,9 +7,9 @@ import type { DeviceCacheOptions } from "./device-cache.ts";
 import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
 import { pickOptionNames } from "./generator.ts";
 import { logSumExp } from "./rules.ts";
-import type { FinishReason } from "./text.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
+import type { FinishReason } from "./write-texts.ts";
 import { onlyText, type RowToken, writeTexts } from "./write-texts.ts";
 
 /** What an encoder-decoder reads. */

@@ -1,6 +1,7 @@
 import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import { settingsOf } from "./generation-config.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
+import type { FinishReason } from "./write-texts.ts";
 
 export interface TextOptions extends GenerateOptions {
   /**
@@ -14,8 +15,6 @@ export interface TextOptions extends GenerateOptions {
    */
   addSpecialTokens?: boolean;
 }
-
-export type FinishReason = "stop" | "length";
 
 export interface TextPiece {
   text: string;

@@ -1,5 +1,7 @@
-import type { FinishReason } from "./text.ts";
 import type { TokenPicker } from "./token-picker.ts";
+
+/** How a text has ended: by a token or text that stops it, or as long as it may be. */
+export type FinishReason = "stop" | "length";
 
 /** What runs the texts of one call: each by itself at its beginning, then one more token of all together. */
 export interface TextRows {
