@@ -9,7 +9,9 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
+/** A setting of a node, such as an axis or a target shape. */
 export type Attribute = Size | string | boolean | readonly Size[] | undefined;
+/** The settings of a node beside its inputs, by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** The part of an op's entry that the graph itself needs; `ops/` adds gradient, lowering and reference. */
