@@ -94,8 +94,10 @@ const gpt = ({ batch, ...shape }) => ({
   clip: 1,
 });
 
-/** @type {Record<string, { batch: number, model: () => { variables: tf.Variable[], forward: (inputs: tf.Tensor) => tf.Tensor },
- *   data: (batch: number) => tf.Tensor[], optimizer?: () => tf.Optimizer, clip?: number }>} */
+/** @typedef {{ variables: tf.Variable[], forward: (inputs: tf.Tensor) => tf.Tensor }} Model */
+
+/** @type {Record<string, { batch: number, model: () => Model, data: (batch: number) => tf.Tensor[],
+ *   optimizer?: () => tf.Optimizer, clip?: number }>} */
 const workloads = {
   mlp: {
     batch: 128,

@@ -3,7 +3,9 @@ import { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bit
 
 /** Element types of tensors. */
 export type DType = "f32" | "f16" | "bf16" | "i32" | "i64" | "i8" | "u8" | "bool";
+/** Element types with a fraction: those that gradients flow through. */
 export type FloatDType = "f32" | "f16" | "bf16";
+/** Element types of whole numbers. */
 export type IntDType = "i32" | "i64" | "i8" | "u8";
 
 /** Host storage of each dtype. f16 and bf16 are kept as their 16 raw bits, bool as 0 or 1. */
@@ -17,6 +19,7 @@ export interface HostArrays {
   u8: Uint8Array;
   bool: Uint8Array;
 }
+/** Numbers on the host, in the form of one of the dtypes. */
 export type HostArray = HostArrays[DType];
 
 const constructors = {
@@ -42,12 +45,15 @@ export const bytesPerElement: Readonly<Record<DType, number>> = {
   bool: 1,
 };
 
+/** All element types. */
 export const dtypes = Object.keys(bytesPerElement) as DType[];
 
+/** Whether a dtype has fractions. */
 export function isFloat(dtype: DType): dtype is FloatDType {
   return dtype === "f32" || dtype === "f16" || dtype === "bf16";
 }
 
+/** Whether a dtype is one of whole numbers; bool is not. */
 export function isInteger(dtype: DType): dtype is IntDType {
   return dtype === "i32" || dtype === "i64" || dtype === "i8" || dtype === "u8";
 }

@@ -54,13 +54,19 @@ export function narrow(dtype, data) {
 const number = new Float32Array(1);
 const numberBits = new Uint32Array(number.buffer);
 
-/** @param {number} bits */
+/**
+ * The number that 16 bits stand for in f16.
+ * @param {number} bits
+ */
 export function fromFloat16Bits(bits) {
   numberBits[0] = float16Bits()[bits];
   return number[0];
 }
 
-/** @param {number} bits */
+/**
+ * The number that 16 bits stand for in bf16.
+ * @param {number} bits
+ */
 export function fromBfloat16Bits(bits) {
   numberBits[0] = bits << 16;
   return number[0];

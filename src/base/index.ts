@@ -1,4 +1,7 @@
-/** What files and graphs share: errors, options, dtypes, arrays of numbers on the host, limits of foreign files. Imports nothing. */
+/**
+ * What files and graphs share: errors, options, dtypes, arrays of numbers on the host, limits of foreign files. Imports
+ * nothing.
+ */
 
 export { type BlockKind, type BlockMatrix, type BlockSource, emptyBlocks } from "./block-matrix.ts";
 export {

@@ -129,6 +129,7 @@ export const limits = {
   regexWays: 65_536,
 } as const;
 
+/** What a limit is called in errors. */
 export type LimitName = keyof typeof limits;
 
 /**

@@ -1,6 +1,7 @@
 import { DataError } from "./errors.ts";
 import { type LimitName, limits, overLimit } from "./limits.ts";
 
+/** How `parseJson` names what it reads, and what it accepts. */
 export interface ParseJsonOptions {
   /** What the text should be, for errors. @default "JSON" */
   expected?: string;

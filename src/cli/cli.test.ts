@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE } from "../testing/built-program.ts";
+import { program, TALE, tinyCharacterModel, tinyModel } from "../testing/built-program.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -39,20 +39,7 @@ function run(
   });
 }
 
-const small = [
-  "--tokenizer",
-  "char",
-  "--context",
-  "16",
-  "--width",
-  "32",
-  "--layers",
-  "1",
-  "--heads",
-  "2",
-  "--batch",
-  "4",
-];
+const small = tinyCharacterModel(16);
 
 test.each([
   "train",
@@ -185,22 +172,7 @@ test("a text from standard input trains a run that has a name", async () => {
 test("a run becomes a GGUF file, a folder of shards and an ONNX model, and the file a folder again", {
   timeout: 240_000,
 }, async () => {
-  const bpe = [
-    "--tokenizer",
-    "bpe",
-    "--vocab-size",
-    "270",
-    "--context",
-    "16",
-    "--width",
-    "32",
-    "--layers",
-    "1",
-    "--heads",
-    "2",
-    "--batch",
-    "4",
-  ];
+  const bpe = ["--tokenizer", "bpe", "--vocab-size", "270", "--context", "16", ...tinyModel];
   await run(["train", "--text", "text.txt", "--name", "times", "--steps", "2", ...bpe]);
   const ok = async (...args: string[]) => {
     const { code, output } = await run(args);

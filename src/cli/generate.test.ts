@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE } from "../testing/built-program.ts";
+import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 
 let folder: string;
 
@@ -21,22 +21,7 @@ const generate = (args: string[], input?: string) => run(["generate", "tale", "-
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   await writeFile(join(folder, "tale.txt"), TALE);
-  const small = [
-    "--tokenizer",
-    "char",
-    "--context",
-    "32",
-    "--width",
-    "32",
-    "--layers",
-    "1",
-    "--heads",
-    "2",
-    "--batch",
-    "4",
-    "--steps",
-    "20",
-  ];
+  const small = [...tinyCharacterModel(32), "--steps", "20"];
   expect((await run(["train", "--text", "tale.txt", ...small])).code).toBe(0);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true }));

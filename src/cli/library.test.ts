@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE } from "../testing/built-program.ts";
+import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 import { hostileNames } from "../testing/hostile-names.ts";
 
 let folder: string;
@@ -35,22 +35,7 @@ async function pulled(cache: string, name: string): Promise<string> {
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   await writeFile(join(folder, "tale.txt"), TALE);
-  const small = [
-    "--tokenizer",
-    "char",
-    "--context",
-    "16",
-    "--width",
-    "32",
-    "--layers",
-    "1",
-    "--heads",
-    "2",
-    "--batch",
-    "4",
-    "--steps",
-    "3",
-  ];
+  const small = [...tinyCharacterModel(16), "--steps", "3"];
   expect((await run("train", "--text", "tale.txt", ...small)).code).toBe(0);
   expect((await run("train", "--text", "tale.txt", "--name", "故事", ...small)).code).toBe(0);
   await pulled("hub", "models--owner--tiny-llama");

@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE } from "../testing/built-program.ts";
+import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -43,20 +43,7 @@ const atFirstStep = (act: (child: ChildProcess) => void) => {
   };
 };
 
-const small = [
-  "--tokenizer",
-  "char",
-  "--context",
-  "16",
-  "--width",
-  "32",
-  "--layers",
-  "1",
-  "--heads",
-  "2",
-  "--batch",
-  "4",
-];
+const small = tinyCharacterModel(16);
 const train = (name: string, ...options: string[]) => [
   "train",
   "--text",

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { program, TALE } from "../testing/built-program.ts";
+import { program, TALE, tinyCharacterModel } from "../testing/built-program.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -26,20 +26,7 @@ function runShell(command: string, args: string[], shell = false): Promise<Finis
   });
 }
 const run = (...args: string[]) => runShell(process.execPath, [program, ...args]);
-const small = [
-  "--tokenizer",
-  "char",
-  "--context",
-  "16",
-  "--width",
-  "32",
-  "--layers",
-  "1",
-  "--heads",
-  "2",
-  "--batch",
-  "4",
-];
+const small = tinyCharacterModel(16);
 const train = (name: string, ...options: string[]) =>
   run("train", "--text", "text.txt", "--name", name, ...small, ...options);
 

@@ -15,6 +15,7 @@ export interface Recipe {
 /** What a run is trained on, by sha256: the texts, the tokenizer and the files of tokens. */
 export type Fingerprint = Readonly<Record<"corpus" | "tokenizer" | "train" | "validation", string>>;
 
+/** A corpus cut into tokens on disk, with the tokenizer that cut it. */
 export interface PreparedData {
   tokenizer: Tokenizer;
   trainPath: string;

@@ -18,20 +18,24 @@ export class TokenWriter {
     this.width = width;
   }
 
+  /** Begins a file, in place of one that is there. */
   static async create(path: string, vocabSize: number): Promise<TokenWriter> {
     return new TokenWriter(await open(path, "w"), bytesPerToken(vocabSize));
   }
 
+  /** Appends tokens. */
   async write(ids: readonly number[]): Promise<void> {
     await this.file.writeFile(new Uint8Array((this.width === 2 ? Uint16Array : Uint32Array).from(ids).buffer));
     this.count += ids.length;
   }
 
+  /** Waits until the tokens are on the disk, and closes the file. */
   async close(): Promise<void> {
     await this.file.sync().finally(() => this.file.close());
   }
 }
 
+/** Windows of a dataset and, for each token of them, the one that follows it. */
 export interface Batch {
   /** i32, row-major [batchSize, contextLength] */
   inputs: Int32Array;
@@ -39,6 +43,7 @@ export interface Batch {
   targets: Int32Array;
 }
 
+/** How a file of tokens is cut into batches. */
 export interface TokenDatasetOptions {
   contextLength: number;
   vocabSize: number;
@@ -168,6 +173,7 @@ export class TokenDataset {
     return ids;
   }
 
+  /** Closes the file. */
   async close(): Promise<void> {
     await this.file.close();
   }

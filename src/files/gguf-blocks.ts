@@ -262,6 +262,7 @@ export const blockFormats = {
   q6_k: q6K,
 } as const satisfies Record<string, BlockFormat>;
 
+/** How the numbers of a GGUF tensor are stored: one by one, or in blocks with scales. */
 export type GgufType = keyof typeof blockFormats;
 
 /** Whether numbers are stored one by one: as tensors have them. */

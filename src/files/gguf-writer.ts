@@ -13,6 +13,7 @@ export class GgufFloat {
 /** What is written: lists of Float32Array become lists of f32. */
 export type GgufWritable = GgufValue | GgufFloat | Float32Array;
 
+/** A tensor to be written, and the form in which its numbers are stored. */
 export interface GgufTensor {
   type: GgufType;
   shape: readonly number[];

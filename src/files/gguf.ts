@@ -23,6 +23,7 @@ const FIRST_READ = 1 << 20;
 /** Integers that no number holds exactly are bigints. */
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
 
+/** Where a tensor of a GGUF file lies, and what it is. */
 export interface GgufTensorInfo {
   type: GgufType;
   /** Outermost axis first, as everywhere in Kindling. */
@@ -32,6 +33,7 @@ export interface GgufTensorInfo {
   end: number;
 }
 
+/** What a GGUF file says before its numbers. */
 export interface GgufHeader {
   version: number;
   metadata: ReadonlyMap<string, GgufValue>;
@@ -311,6 +313,7 @@ export class GgufFile {
     return { shape: info.shape, data: decodeBlocks(info.type, bytes) };
   }
 
+  /** Closes the file; tensors that were read stay. */
   close(): Promise<void> {
     return this.file.close();
   }

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import type koffi from "koffi";
 
+/** The module `koffi`, which is optional. */
 export type Koffi = typeof koffi;
 
 /** ONNX Runtime's graph passes recurse deeply: as much stack as a thread of the system has. */

@@ -65,6 +65,7 @@ export class FolderLock {
     throw heldBy(living as string, folder, path);
   }
 
+  /** Lets others in: takes away the entry of this process. */
   async release(): Promise<void> {
     clearInterval(this.heartbeat);
     await remove(this.path, this.entry);

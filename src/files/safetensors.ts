@@ -30,12 +30,14 @@ const METADATA = "__metadata__";
 const LENGTH_BYTES = 8;
 const ALIGNMENT = 8;
 
+/** A tensor as files hold it: dtype, shape and numbers, row-major. */
 export interface StoredTensor {
   dtype: DType;
   shape: readonly number[];
   data: HostArray;
 }
 
+/** What the header of a file says of one tensor. */
 export interface TensorInfo {
   /** As it is in the file; types that tensors do not have are widened when they are read. */
   dtype: StoredDType;
@@ -45,6 +47,7 @@ export interface TensorInfo {
   end: number;
 }
 
+/** What a safetensors file says before its numbers. */
 export interface SafetensorsHeader {
   tensors: Map<string, TensorInfo>;
   metadata: Record<string, string>;
@@ -161,6 +164,7 @@ export async function readSafetensorsHeader(path: string): Promise<SafetensorsHe
 /** So many tensors are read from the disk while others are worked on. */
 const READ_AHEAD = 3;
 
+/** Which tensors of a file are read, and how. */
 export interface ReadOptions {
   /** Which to read. @default all */
   names?: readonly string[];

@@ -39,7 +39,9 @@ export interface RowsToRun<Context> {
   signal?: AbortSignal;
 }
 
-/** Runs a decoder over a cache of one or several rows. What a run that fails has written is written again by the next. */
+/**
+ * Runs a decoder over a cache of one or several rows. What a run that fails has written is written again by the next.
+ */
 export class DecoderRunner<Context> {
   readonly rows: number;
   readonly cache: DeviceCache;

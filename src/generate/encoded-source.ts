@@ -54,7 +54,9 @@ export const sourceDecoder = (model: EncoderDecoder): CachedDecoder<SourceContex
   logits: (states) => model.logits(states),
 });
 
-/** Sources of one row, of any lengths, as one with a row for each: the shorter ones are filled up with what is hidden. */
+/**
+ * Sources of one row, of any lengths, as one with a row for each: the shorter ones are filled up with what is hidden.
+ */
 function stackSources(sources: readonly SourceContext[]): SourceContext {
   const lengths = sources.map(({ keysAndValues: [{ k }] }) => k.shape[1] as number);
   const longest = Math.max(...lengths);

@@ -3,8 +3,10 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { OptionError } from "../base/index.ts";
 
+/** Where models are fetched from. */
 export type HubSource = "huggingface" | "modelscope";
 
+/** Which revision and files of a repository are fetched, from where and to where. */
 export interface HubOptions {
   /** @default "huggingface" */
   source?: HubSource;

@@ -20,6 +20,7 @@ import { type Attribute, type Attributes, ConstantOp, describe, type Node, type 
 
 const INLINE_CONSTANT = 8;
 
+/** The text of a graph, by the grammar above; of equal graphs it is the same. */
 export function printGraph(graph: Graph): string {
   const names = new Map<Value, string>();
   graph.inputs.forEach((input, i) => {

@@ -6,6 +6,7 @@ import { ShapeError } from "../base/index.ts";
  * sizes are equal exactly when they print the same.
  */
 export type Size = number | SymbolicSize;
+/** Sizes of a tensor, outermost axis first. */
 export type Shape = readonly Size[];
 
 /** A polynomial over symbols: monomial (sorted symbol names joined by "*", "" for the constant term) to coefficient. */
@@ -21,6 +22,7 @@ export class SymbolicSize {
     this.text = sorted.map(([name, c]) => (name === "" ? `${c}` : c === 1 ? name : `${c}*${name}`)).join(" + ");
   }
 
+  /** The polynomial in canonical form, such as "2*T + 1". */
   toString(): string {
     return this.text;
   }
@@ -53,12 +55,14 @@ function normalise(terms: Map<string, number>): Size {
   return new SymbolicSize(live);
 }
 
+/** a + b. */
 export function addSizes(a: Size, b: Size): Size {
   const out = new Map(termsOf(a));
   for (const [name, c] of termsOf(b)) out.set(name, (out.get(name) ?? 0) + c);
   return normalise(out);
 }
 
+/** a b. */
 export function multiplySizes(a: Size, b: Size): Size {
   const out = new Map<string, number>();
   for (const [nameA, cA] of termsOf(a)) {
@@ -90,10 +94,12 @@ export function divideSizes(a: Size, b: Size): Size | undefined {
   return normalise(out);
 }
 
+/** Whether two sizes are equal for every value of their symbols. */
 export function sizesEqual(a: Size, b: Size): boolean {
   return a === b || (typeof a !== "number" && typeof b !== "number" && a.text === b.text);
 }
 
+/** Whether two shapes have the same rank and equal sizes. */
 export function shapesEqual(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((size, i) => sizesEqual(size, b[i]));
 }
@@ -103,6 +109,7 @@ export function sizeOf(shape: Shape): Size {
   return shape.reduce<Size>(multiplySizes, 1);
 }
 
+/** Whether no size of a shape is symbolic. */
 export function isStatic(shape: Shape): shape is readonly number[] {
   return shape.every((size) => typeof size === "number");
 }

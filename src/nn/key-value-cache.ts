@@ -229,7 +229,8 @@ export class GrowingCache implements KeyValueCache {
     this.layers[layer] = next;
     const at = reshape(queryPositions, [batch, 1, length, 1]);
     const places = reshape(keyPositions, [batch, 1, 1, this.keyCount]);
-    const isSeen = logicalAnd(lessEqual(places, at), reshape(keyMask, [batch, 1, 1, this.keyCount])); // [B, 1, T, P + T]
+    // [B, 1, T, P + T]
+    const isSeen = logicalAnd(lessEqual(places, at), reshape(keyMask, [batch, 1, 1, this.keyCount]));
     return attendToKeys(q, next, settings, { at, places, isSeen });
   }
 }

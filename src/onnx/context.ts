@@ -15,6 +15,9 @@ import { evaluate } from "../ops/index.ts";
 import type { ImportProgress } from "./progress.ts";
 import { readInlineTensor } from "./tensors.ts";
 
+/** The sizes of a tensor of an imported graph, in which all of them are known. */
+export const shapeOf = (x: Value): readonly number[] => x.shape as readonly number[];
+
 /** What a converter sees of one ONNX node. */
 export class OnnxNode {
   readonly proto: NodeProto;
@@ -61,8 +64,8 @@ export class OnnxNode {
     throw this.fail(`input ${index}`, "none");
   }
 
-  /** Inputs that are there. */
-  get given(): Value[] {
+  /** The inputs without those that are left out. */
+  get presentInputs(): Value[] {
     return this.inputs.filter((input) => input !== undefined);
   }
 

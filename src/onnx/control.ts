@@ -22,7 +22,7 @@ const branch: Converter = (node) => {
 const scanNode: Converter = (node) => {
   const body = node.graph("body");
   const sequences = node.int("num_scan_inputs", 1);
-  const carries = node.given.length - sequences;
+  const carries = node.presentInputs.length - sequences;
   const directions = [...node.ints("scan_input_directions", []), ...node.ints("scan_output_directions", [])];
   const axes = [...node.ints("scan_input_axes", []), ...node.ints("scan_output_axes", [])];
   if (directions.some((direction) => direction !== directions[0]) || axes.some((axis) => axis !== 0)) {
@@ -33,7 +33,7 @@ const scanNode: Converter = (node) => {
       const results = node.convertGraph(body, [...state, ...xs]);
       return { carry: results.slice(0, carries), ys: results.slice(carries) };
     },
-    { init: node.given.slice(0, carries), xs: node.given.slice(carries), reverse: directions[0] === 1 },
+    { init: node.presentInputs.slice(0, carries), xs: node.presentInputs.slice(carries), reverse: directions[0] === 1 },
   );
   return [...carry, ...ys];
 };
@@ -124,9 +124,9 @@ function recurrent(
   if (unknown) throw node.fail("sigmoid, tanh or relu", unknown);
   const initial = (index: number, d: number) => {
     const stored = node.inputs[index];
-    const given = stored && isBatchFirst ? ops.swapAxes(stored, 0, 1) : stored;
-    return given
-      ? ops.squeeze(ops.slice(given, { axis: 0, start: d, end: d + 1 }), 0)
+    const states = stored && isBatchFirst ? ops.swapAxes(stored, 0, 1) : stored;
+    return states
+      ? ops.squeeze(ops.slice(states, { axis: 0, start: d, end: d + 1 }), 0)
       : ops.broadcastTo(ops.scalar(0, x.dtype), [batch, hidden]);
   };
   const part = (value: Value, d: number) => ops.squeeze(ops.slice(value, { axis: 0, start: d, end: d + 1 }), 0);

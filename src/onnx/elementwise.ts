@@ -16,7 +16,7 @@ const binary =
 const variadic =
   (op: (a: Value, b: Value) => Value): Converter =>
   (node) =>
-    [node.input(0), ...node.given.slice(1)].reduce(op);
+    [node.input(0), ...node.presentInputs.slice(1)].reduce(op);
 
 /** Integers: C's division truncates, ours too; its remainder has the sign of the dividend when fmod is set. */
 const remainder: Converter = (node) => {
@@ -77,8 +77,8 @@ const selu: Converter = (node) => {
 const where: Converter = (node) => ops.where(node.input(0), node.input(1), node.input(2));
 const mean: Converter = (node) =>
   ops.div(
-    node.given.reduce((a, b) => ops.add(a, b)),
-    node.given.length,
+    node.presentInputs.reduce((a, b) => ops.add(a, b)),
+    node.presentInputs.length,
   );
 
 export const elementwise: Converters = {

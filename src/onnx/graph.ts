@@ -5,11 +5,22 @@ import { withScope } from "../ops/index.ts";
 import { type Converter, type Converters, constantTensor, folded, OnnxNode, unknownOperator } from "./context.ts";
 import { control } from "./control.ts";
 import { elementwise } from "./elementwise.ts";
-import { layers } from "./layers.ts";
+import { normalizations } from "./normalization.ts";
+import { products } from "./products.ts";
 import { ImportProgress } from "./progress.ts";
+import { quantization } from "./quantization.ts";
 import { structure } from "./structure.ts";
+import { windows } from "./windows.ts";
 
-const converters: Converters = { ...elementwise, ...structure, ...layers, ...control };
+const converters: Converters = {
+  ...elementwise,
+  ...structure,
+  ...products,
+  ...windows,
+  ...normalizations,
+  ...quantization,
+  ...control,
+};
 /** Operators that can be imported. */
 export const onnxOperators: readonly string[] = Object.keys(converters).sort();
 
@@ -40,10 +51,10 @@ export function convertGraph(
   const values = new Map(known);
   for (const node of inOrder(graph, values)) {
     const inputs = node.input.map((name) => (name === "" ? undefined : values.get(name)));
-    const context = new OnnxNode(node, opset, inputs, (body, given) => {
+    const context = new OnnxNode(node, opset, inputs, (body, bodyInputs) => {
       const inner = new Map(values);
       body.input.forEach(({ name }, i) => {
-        if (given[i]) inner.set(name, given[i]);
+        if (bodyInputs[i]) inner.set(name, bodyInputs[i]);
       });
       for (const tensor of body.initializer) inner.set(tensor.name, constantTensor(context, tensor));
       return convertGraph(body, { opset, known: inner, depth: depth + 1, progress });
@@ -52,8 +63,8 @@ export function convertGraph(
     const converter = Object.hasOwn(converters, node.opType) ? converters[node.opType] : undefined;
     if (!converter) throw unknownOperator(context, onnxOperators);
     const scope = node.name.replace(/^\/|\/[^/]*$/g, "").replaceAll("/", ".") || node.opType;
-    const made = withScope(scope, () => converted(context, converter));
-    const outputs = folded(Array.isArray(made) ? made : [made as Value], progress);
+    const results = withScope(scope, () => converted(context, converter));
+    const outputs = folded(Array.isArray(results) ? results : [results as Value], progress);
     node.output.forEach((name, i) => {
       if (name === "") return;
       if (!outputs[i]) throw context.fail(`${outputs.length} outputs`, `${node.output.length}`);

@@ -59,18 +59,19 @@ export class OnnxModel extends Module {
     return new Map(Object.entries(this.weights).map(([name, weight]) => [prefix + name, weight]));
   }
 
-  private checked({ name, dtype, shape }: OnnxSignature, given: Tensor | undefined): Value {
+  private checked({ name, dtype, shape }: OnnxSignature, tensor: Tensor | undefined): Value {
     const fits =
-      given !== undefined &&
-      given.dtype === dtype &&
+      tensor !== undefined &&
+      tensor.dtype === dtype &&
       (shape === undefined ||
-        (shape.length === given.rank && shape.every((size, i) => typeof size !== "number" || size === given.shape[i])));
-    if (fits) return given.value;
+        (shape.length === tensor.rank &&
+          shape.every((size, i) => typeof size !== "number" || size === tensor.shape[i])));
+    if (fits) return tensor.value;
     throw new ShapeError({
       where: `input "${name}" of the ONNX model`,
       expected: `${dtype}[${shape?.map((size) => size ?? "?").join(", ") ?? "..."}]`,
-      received: given
-        ? describe(given.value)
+      received: tensor
+        ? describe(tensor.value)
         : `nothing; the inputs are ${this.inputs.map((input) => input.name).join(", ")}`,
       fix: "pass one tensor for each input by its name",
     });

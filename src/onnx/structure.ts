@@ -1,10 +1,8 @@
 /** Shapes, parts, positions and reductions. */
 import { normalizeAxis, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import { type Converter, type Converters, constantOf, constantTensor, type OnnxNode } from "./context.ts";
+import { type Converter, type Converters, constantOf, constantTensor, type OnnxNode, shapeOf } from "./context.ts";
 import { dtypeOf } from "./tensors.ts";
-
-const shapeOf = (x: Value) => x.shape as readonly number[];
 
 /** Numbers that are an attribute in old versions and an input in newer ones. */
 function listed(node: OnnxNode, name: string, index: number): number[] | undefined {
@@ -48,8 +46,8 @@ const reshape: Converter = (node) => {
 
 const flatten: Converter = (node) => {
   const x = node.input(0);
-  const given = node.int("axis", 1);
-  const axis = given < 0 ? given + x.shape.length : given;
+  const signed = node.int("axis", 1);
+  const axis = signed < 0 ? signed + x.shape.length : signed;
   const rows = shapeOf(x)
     .slice(0, axis)
     .reduce((a, b) => a * b, 1);
@@ -66,8 +64,8 @@ const slice: Converter = (node) => {
   const [starts, ends] = [listed(node, "starts", 1) ?? [], listed(node, "ends", 2) ?? []];
   const axes = listed(node, "axes", 3) ?? starts.map((_, i) => i);
   const steps = node.constant(4) ?? starts.map(() => 1);
-  return axes.reduce((cut, given, i) => {
-    const axis = normalizeAxis(node.name, given, x.shape.length);
+  return axes.reduce((cut, signed, i) => {
+    const axis = normalizeAxis(node.name, signed, x.shape.length);
     const size = shapeOf(cut)[axis];
     const clamp = (index: number, low: number, high: number) =>
       Math.min(high, Math.max(low, index < 0 ? index + size : index));
@@ -315,7 +313,7 @@ export const structure: Converters = {
   Transpose: (node) => ops.transpose(node.input(0), node.ints("perm", undefined)),
   Squeeze: (node) => ops.squeeze(node.input(0), axesOf(node)),
   Unsqueeze: (node) => ops.unsqueeze(node.input(0), axesOf(node) ?? []),
-  Concat: (node) => ops.concat(node.given, node.int("axis", 0)),
+  Concat: (node) => ops.concat(node.presentInputs, node.int("axis", 0)),
   Tile: (node) => ops.tile(node.input(0), node.required(1)),
   Gather: (node) => ops.gather(node.input(0), node.input(1), node.int("axis", 0)),
   GatherElements: (node) => ops.takeAlong(node.input(0), node.input(1), node.int("axis", 0)),

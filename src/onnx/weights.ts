@@ -17,11 +17,11 @@ export async function* onnxWeights(path: string): AsyncGenerator<[name: string, 
   const renamed = linearWeights(graph);
   const external = filesBeside(path);
   for (const proto of graph.initializer) {
-    const found = renamed.get(proto.name);
-    if (!found && isNameless(proto.name)) continue;
+    const layer = renamed.get(proto.name);
+    if (!layer && isNameless(proto.name)) continue;
     const tensor = await readTensor(proto, `ONNX weight "${proto.name}"`, external);
     if (!isFloat(tensor.dtype)) continue;
-    yield [found?.name ?? proto.name, found?.isTurned && tensor.shape.length === 2 ? turned(tensor) : tensor];
+    yield [layer?.name ?? proto.name, layer?.isTurned && tensor.shape.length === 2 ? turned(tensor) : tensor];
   }
 }
 
@@ -33,14 +33,14 @@ const isNameless = (name: string) => /^(onnx::|\/|_v_|val_)/.test(name) || /^\d+
  */
 function linearWeights({ node, initializer }: GraphProto): Map<string, { name: string; isTurned: boolean }> {
   const nameless = new Set(initializer.map(({ name }) => name).filter(isNameless));
-  const found = new Map<string, { name: string; isTurned: boolean }>();
+  const weights = new Map<string, { name: string; isTurned: boolean }>();
   for (const { opType, name, input, attribute } of node) {
     const [, module] = /^\/(.+)\/(?:MatMul|Gemm)$/.exec(name) ?? [];
     if (!module || !nameless.has(input[1])) continue;
     const isTurned = opType === "MatMul" || !attribute.some(({ name: key, i }) => key === "transB" && i === 1n);
-    found.set(input[1], { name: `${module.replaceAll("/", ".")}.weight`, isTurned });
+    weights.set(input[1], { name: `${module.replaceAll("/", ".")}.weight`, isTurned });
   }
-  return found;
+  return weights;
 }
 
 /** [in, out] -> [out, in] */

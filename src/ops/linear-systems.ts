@@ -1,6 +1,7 @@
 /**
- * Systems of linear equations, and determinants, of small matrices. ONNX has none of them: they are computed on the host, in double precision, by
- * ml-matrix, and cut the graph in two there. Leading axes are batches. Gradients are graphs like any other.
+ * Systems of linear equations, and determinants, of small matrices. ONNX has none of them: they are computed on the
+ * host, in double precision, by ml-matrix, and cut the graph in two there. Leading axes are batches. Gradients are
+ * graphs like any other.
  */
 import { CholeskyDecomposition, determinant as determinantOf, LuDecomposition } from "ml-matrix";
 import { ShapeError } from "../base/index.ts";

@@ -40,6 +40,7 @@ export type DecayGroup = (key: string, parameter: Parameter) => boolean;
 /** Matrices decay; biases and normalisation weights do not. */
 export const decayMatrices: DecayGroup = (_, { shape }) => shape.length >= 2;
 
+/** Settings of `Sgd`. */
 export interface SgdOptions {
   /** Share of the last update kept in the next. @default 0 */
   momentum?: number;
@@ -89,6 +90,7 @@ export class Sgd implements Optimizer {
   }
 }
 
+/** Settings of `AdamW`. */
 export interface AdamWOptions {
   /** Decay rates of the running means of the gradient and of its square. @default [0.9, 0.999] */
   betas?: readonly [number, number];

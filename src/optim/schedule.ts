@@ -3,6 +3,7 @@ import { checkOptions, OptionError } from "../base/index.ts";
 /** Learning rate at a step, counted from 0. */
 export type Schedule = (step: number) => number;
 
+/** Settings of the cosine schedule: a linear warm-up, then half a cosine down to the last rate. */
 export interface CosineOptions {
   /** Highest rate, reached after warm-up. */
   learningRate: number;

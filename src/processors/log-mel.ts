@@ -1,6 +1,7 @@
 import { OptionError } from "../base/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 
+/** Settings of a log-mel spectrogram. */
 export interface LogMelOptions {
   /** Bands. @default 80 */
   numMelBins?: number;

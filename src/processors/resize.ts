@@ -11,6 +11,7 @@ export interface RawImage {
 
 /** Filters by Pillow's numbers, as preprocessor_config.json has them. */
 export const filters = { 0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "hamming" } as const;
+/** A filter's name; the numbers are Pillow's, as in preprocessor_config.json. */
 export type ResizeFilter = (typeof filters)[keyof typeof filters];
 
 const sinc = (x: number) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));

@@ -3,8 +3,9 @@ import { widen } from "../base/half.mjs";
 import { nodeModel } from "./node-model.mjs";
 
 /**
- * The part of a device that holds ONNX Runtime, its sessions and all tensors. In Node it lives in a worker thread, in a page
- * beside the caller. Plain JavaScript, so that a worker starts without a TypeScript loader. The protocol is in protocol.ts.
+ * The part of a device that holds ONNX Runtime, its sessions and all tensors. In Node it lives in a worker thread, in a
+ * page beside the caller. Plain JavaScript, so that a worker starts without a TypeScript loader. The protocol is in
+ * protocol.ts.
  */
 
 /** @typedef {import("./protocol.ts").Request} Request */
@@ -37,7 +38,8 @@ function zeros(type, shape, data) {
 /**
  * @param {any} ort the module onnxruntime-node or onnxruntime-web
  * @param {BackendConfig} config
- * @param {(call: import("./protocol.ts").HostCall) => Promise<import("./protocol.ts").HostData[]>} callHost computes a host stage
+ * @param {(call: import("./protocol.ts").HostCall) => Promise<import("./protocol.ts").HostData[]>} callHost computes a
+ *   host stage
  * @returns {(request: Request) => Promise<any>}
  */
 export function createBackend(ort, config, callHost) {
@@ -119,7 +121,10 @@ export function createBackend(ort, config, callHost) {
     return own(y, session);
   }
 
-  /** Numbers of a tensor; f16 as its bits, which some browsers hold in an array type of their own. @param {OrtTensor} tensor */
+  /**
+   * Numbers of a tensor; f16 as its bits, which some browsers hold in an array type of their own. @param {OrtTensor}
+   * tensor
+   */
   async function dataOf(tensor) {
     const near = await moved(tensor, "cpu");
     const data = /** @type {any} */ (near.data);
@@ -151,8 +156,8 @@ export function createBackend(ort, config, callHost) {
   }
 
   /**
-   * For each slot that a model writes and that is a result: the tensor to write it into. None where the device makes new
-   * tensors in each run.
+   * For each slot that a model writes and that is a result: the tensor to write it into. None where the device makes
+   * new tensors in each run.
    * @param {Program} program @param {RunRequest} request
    */
   function targetsOfResults({ stages, results }, { outputs, newOutputs }) {
@@ -299,7 +304,10 @@ export function createBackend(ort, config, callHost) {
   return async (request) => /** @type {(request: Request) => any} */ (handlers[request.kind])(request);
 }
 
-/** Runs a model of one node on zeros and gives the result's shape. @param {any} ort @param {BackendConfig} config @param {Uint8Array} model @param {number[]} shape */
+/**
+ * Runs a model of one node on zeros and gives the result's shape. @param {any} ort @param {BackendConfig} config @param
+ * {Uint8Array} model @param {number[]} shape
+ */
 async function tryNode(ort, config, model, shape) {
   const session = await ort.InferenceSession.create(model, { ...config.sessionOptions, logSeverityLevel: 4 });
   const { y } = await session.run({ x: new ort.Tensor("float32", zeros("float32", shape), shape) });

@@ -1,16 +1,17 @@
 // @ts-check
 /**
- * A model of one node, y = opType(x), for tensors of any shape, in protobuf's wire format. Identity moves numbers to a device and back, which
- * ONNX Runtime has no other way for in Node; Cast changes their type (`to`).
+ * A model of one node, y = opType(x), for tensors of any shape, in protobuf's wire format. Identity moves numbers to a
+ * device and back, which ONNX Runtime has no other way for in Node; Cast changes their type (`to`).
  * @param {{ type: number, opType?: string, domain?: string, to?: number }} node types are ONNX's TensorProto.DataType
  */
 export function nodeModel({ type, to, opType = to === undefined ? "Identity" : "Cast", domain = "" }) {
   const text = (/** @type {string} */ s) => [...s].map((c) => c.charCodeAt(0));
   /** @param {number} field @param {number[]} body */
   const message = (field, body) => [field * 8 + 2, body.length, ...body];
-  /** @param {string} name @param {number} elementType */
-  const value = (name, elementType) => [...message(1, text(name)), ...message(2, message(1, [8, elementType]))]; // ValueInfoProto
-  const attribute = to === undefined ? [] : message(5, [...message(1, text("to")), 24, to, 0xa0, 1, 2]); // AttributeProto: name, i, type INT
+  /** ValueInfoProto. @param {string} name @param {number} elementType */
+  const value = (name, elementType) => [...message(1, text(name)), ...message(2, message(1, [8, elementType]))];
+  // AttributeProto: name, i, type INT
+  const attribute = to === undefined ? [] : message(5, [...message(1, text("to")), 24, to, 0xa0, 1, 2]);
   const node = [
     ...message(1, text("x")),
     ...message(2, text("y")),

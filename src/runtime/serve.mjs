@@ -20,8 +20,14 @@ export async function serve(ort, candidates, send) {
 }
 
 /**
+ * @typedef {import("./protocol.ts").HostCall} HostCall
+ * @typedef {import("./protocol.ts").HostData} HostData
+ * @typedef {import("./protocol.ts").Request} Request
+ */
+
+/**
  * Gives requests to a backend, each when the one before it is answered.
- * @param {(callHost: (call: import("./protocol.ts").HostCall) => Promise<import("./protocol.ts").HostData[]>) => (request: import("./protocol.ts").Request) => Promise<any>} makeBackend
+ * @param {(callHost: (call: HostCall) => Promise<HostData[]>) => (request: Request) => Promise<any>} makeBackend
  * @param {(answer: import("./protocol.ts").Message, transfer: ArrayBuffer[]) => void} send
  * @returns {(request: import("./protocol.ts").ToBackend) => void} takes requests
  */

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The device in Node: a thread of its own, because onnxruntime-node computes synchronously and would block the event loop of
- * the program that uses Kindling.
+ * The device in Node: a thread of its own, because onnxruntime-node computes synchronously and would block the event
+ * loop of the program that uses Kindling.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { serve } from "./serve.mjs";

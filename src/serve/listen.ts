@@ -12,6 +12,7 @@ export interface ServeOptions extends AppOptions {
   host?: string;
 }
 
+/** A server that listens. */
 export interface RunningServer {
   url: string;
   port: number;

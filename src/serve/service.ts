@@ -8,6 +8,7 @@ import { contextLengthExceeded, RequestError } from "./errors.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
 
+/** A model with what is needed to answer requests with it. */
 export interface ServedModel {
   /** Name that clients ask for. */
   id: string;
@@ -17,6 +18,7 @@ export interface ServedModel {
   chatTemplate?: string;
 }
 
+/** How much of a server its clients may use. */
 export interface LimitOptions extends QueueOptions {
   /** How long a request may take, its wait included, in milliseconds. @default 600000 */
   requestTimeoutMs?: number;

@@ -6,3 +6,10 @@ export const program = fileURLToPath(new URL("../../dist/cli/main.js", import.me
 
 /** A text that a tiny model learns in seconds. */
 export const TALE = "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(120);
+
+/** Options of a model that trains in seconds. */
+export const tinyModel = ["--width", "32", "--layers", "1", "--heads", "2", "--batch", "4"];
+/** Options of one that reads characters. */
+export const tinyCharacterModel = (contextLength: number) => {
+  return ["--tokenizer", "char", "--context", String(contextLength), ...tinyModel];
+};

@@ -25,12 +25,17 @@ export async function blocksOf(language: "ts" | "sh"): Promise<Block[]> {
   return blocks;
 }
 
-/** A project of a user in an empty folder: the built package is its dependency, and TypeScript is strict. */
-export async function makeProject(folder: string): Promise<void> {
+/** Makes the built package, and some that it has itself, dependencies of the code in a folder. */
+export async function linkPackages(folder: string, names: readonly string[]): Promise<void> {
   const link = async (target: string, name: string) => symlink(target, join(folder, "node_modules", name), "junction");
   await mkdir(join(folder, "node_modules"), { recursive: true });
   await link(repository, "kindling");
-  await link(join(repository, "node_modules", "@types"), "@types");
+  for (const name of names) await link(join(repository, "node_modules", name), name);
+}
+
+/** A project of a user in an empty folder: the built package is its dependency, and TypeScript is strict. */
+export async function makeProject(folder: string): Promise<void> {
+  await linkPackages(folder, ["@types"]);
   const compilerOptions = {
     strict: true,
     noUncheckedIndexedAccess: true,

@@ -21,6 +21,7 @@ export interface Encoding {
   overflowing: Encoding[];
 }
 
+/** How a text, or a pair of them, is encoded. */
 export interface EncodeOptions {
   /** A second text, encoded after the first with the model's separator. */
   pair?: string;
@@ -41,6 +42,7 @@ export interface EncodeOptions {
 /** How a text becomes ids alone. */
 export type PlainEncodeOptions = Pick<EncodeOptions, "addSpecialTokens" | "isLiteral">;
 
+/** How the texts of a batch are brought to one length. */
 export interface PadOptions {
   /** "longest" of the batch, or a number of tokens. @default no padding */
   padTo?: "longest" | number;

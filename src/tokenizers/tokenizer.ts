@@ -138,10 +138,12 @@ export class Tokenizer {
     return this.rules.chatTemplates;
   }
 
+  /** The id of a token; null for what is none. */
   tokenToId(token: string): number | null {
     return this.engine.tokenToId(token);
   }
 
+  /** The text of a token as the vocabulary has it; null for an id that is not taken. */
   idToToken(id: number): string | null {
     return this.engine.idToToken(id);
   }

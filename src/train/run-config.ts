@@ -98,8 +98,8 @@ export function checkRunConfig(config: RunConfig): void {
     0, "hiddenSize to be a multiple of numHeads", widths, `use --width ${near}`);
   const bytes = stateBytes(config);
   const size = `a model whose weights, gradients and optimizer take ${Math.ceil(bytes / 2 ** 30)} GiB`;
-  require(bytes <=
-    totalmem(), `a model that fits the ${Math.floor(totalmem() / 2 ** 30)} GiB of memory`, size, "use a smaller --width or fewer --layers");
+  const memory = `a model that fits the ${Math.floor(totalmem() / 2 ** 30)} GiB of memory`;
+  require(bytes <= totalmem(), memory, size, "use a smaller --width or fewer --layers");
 }
 
 /** Weights, their gradients and two moments, in f32. */

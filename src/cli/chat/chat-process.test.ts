@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { program } from "../../testing/built-program.ts";
+import { program, tinyCharacterModel } from "../../testing/built-program.ts";
 
 let folder: string;
 
@@ -39,26 +39,7 @@ beforeAll(async () => {
     join(folder, "tale.txt"),
     `user: assistant: how are you?\n${"it was the best of times, it was the worst of times, ".repeat(300)}`,
   );
-  const small = [
-    "--tokenizer",
-    "char",
-    "--context",
-    "64",
-    "--width",
-    "32",
-    "--layers",
-    "1",
-    "--heads",
-    "2",
-    "--batch",
-    "4",
-    "--steps",
-    "40",
-    "--lr",
-    "0.01",
-    "--warmup",
-    "5",
-  ];
+  const small = [...tinyCharacterModel(64), "--steps", "40", "--lr", "0.01", "--warmup", "5"];
   expect(await kindling("train", "--text", "tale.txt", ...small).ended).toBe(0);
 }, 60_000);
 afterAll(() => rm(folder, { recursive: true }));

@@ -43,7 +43,9 @@ const markedWords = (marks: string) =>
   String.raw`[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_${"`"}{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+${marks}|${SPACES}`;
 const LINES = String.raw`[\r\n]*|\s*[\r\n]+`;
 
-/** Letters of scripts that have capitals, which DeepSeek-LLM lists by an older Unicode: one in which Georgian had none. */
+/**
+ * Letters of scripts that have capitals, which DeepSeek-LLM lists by an older Unicode: one in which Georgian had none.
+ */
 const CASED_LETTERS = "(?:(?![\u10d0-\u10ff])[\\p{Lu}\\p{Ll}\\p{Lt}])+";
 const EAST_ASIAN = "[一-龥ࠀ-一가-\ud7ff]+";
 const BLOOM = String.raw` ?[^(\s|.,!?…。，、।۔،)]+`;

@@ -5,12 +5,14 @@ import type { GgufValue } from "../../files/index.ts";
 import { cutNames, type GgufCut, ggufCuts } from "./gguf-cuts.ts";
 import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
 
+/** The keys and values of a GGUF file. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
 
 /** Tokens with a part to play, by llama.cpp's names: tokenizer.ggml.<name>_token_id. */
 const tokenRoles = ["bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask"] as const;
 export type TokenRole = (typeof tokenRoles)[number];
 
+/** The tokenizer that the metadata of a GGUF file describes. */
 export interface GgufVocabulary {
   /** SentencePiece's BPE as of Llama 2, or byte-level BPE as of GPT-2. */
   model: "llama" | "gpt2";

@@ -10,6 +10,7 @@ import { fillerToken, specialRoles } from "./gguf.ts";
 import { type GgufCut, ggufCuts } from "./gguf-cuts.ts";
 import { ggufVocabulary, kindNumber, type TokenRole } from "./gguf-vocabulary.ts";
 
+/** What of a tokenizer is written otherwise than it says itself. */
 export interface GgufTokenizerOptions {
   /** By name; the usual one is "default". @default the tokenizer's */
   chatTemplates?: ReadonlyMap<string, string>;

@@ -11,6 +11,7 @@ import {
   tokenizerJson,
 } from "../json-parts.ts";
 
+/** What a tiktoken file of ranks leaves open. */
 export interface TiktokenOptions {
   /**
    * How texts are cut into words: a file of ranks does not say it. Or the name of an encoding of OpenAI's. @default

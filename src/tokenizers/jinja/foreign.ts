@@ -15,7 +15,10 @@ export const isSign = (character: string): boolean => SIGNS.includes(character);
 /** A text with its usual signs. */
 export const plain = (text: string): string => text.replace(foreignSigns, (sign) => SIGNS[sign.charCodeAt(0) - FIRST]);
 
-/** A text from outside, with those of its signs told apart that are in `guarded`. Noncharacters that it comes with are left out. */
+/**
+ * A text from outside, with those of its signs told apart that are in `guarded`. Noncharacters that it comes with are
+ * left out.
+ */
 export function foreign(text: string, guarded: ReadonlySet<string>): string {
   const foreignForm = (sign: string) => (guarded.has(sign) ? String.fromCharCode(FIRST + SIGNS.indexOf(sign)) : sign);
   return text.replace(foreignSigns, "").replace(signs, foreignForm);

@@ -13,6 +13,7 @@ import { Tokenizer } from "../tokenizer.ts";
 import { learnMerges } from "./merges.ts";
 import { byteLevelCounter } from "./words.ts";
 
+/** Settings of `BpeTrainer`. */
 export interface BpeTrainerOptions {
   /** Most tokens in all, the 256 bytes and the special ones included. */
   vocabSize: number;

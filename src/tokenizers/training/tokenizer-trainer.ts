@@ -39,6 +39,7 @@ interface MergeTrainerOptions extends CommonOptions {
   endOfWordSuffix?: string;
 }
 
+/** Which kind of tokenizer is learned, and how; the options of each kind are those of Hugging Face's trainers. */
 export type TokenizerTrainerOptions =
   | ({
       model: "bpe";

@@ -1,0 +1,112 @@
+import type { DType, HostArray } from "../base/index.ts";
+import { hashBytes } from "../base/index.ts";
+import type { Graph } from "./graph.ts";
+import type { Shape, Size } from "./size.ts";
+
+/** What a tensor is before its numbers are known. */
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** A setting of a node, such as an axis or a target shape. */
+export type Attribute = Size | string | boolean | readonly Size[] | undefined;
+/** The settings of a node beside its inputs, by name. */
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+/** The part of an op's entry that the graph itself needs; `ops/` adds gradient, lowering and reference. */
+export interface Op {
+  readonly name: string;
+  /** Types of all outputs. @throws ShapeError or DTypeError naming both shapes and a fix. */
+  inferTypes(inputs: readonly TensorType[], attributes: Attributes): readonly TensorType[];
+  /** Graphs that the op runs, such as the body of a loop; passes work on them too. */
+  readonly bodies?: readonly Graph[];
+  /** The same op with other, equivalent bodies. */
+  withBodies?(bodies: readonly Graph[]): Op;
+}
+
+/** One application of an op, or a leaf. Immutable; a graph is whatever can be reached from its outputs. */
+export class Node {
+  readonly op: Op;
+  readonly inputs: readonly Value[];
+  readonly attributes: Attributes;
+  readonly outputs: readonly Value[];
+  /** Where the user's code made it, such as "h.0.attn"; for messages only. */
+  readonly scope: string;
+
+  constructor(op: Op, inputs: readonly Value[], attributes: Attributes, types: readonly TensorType[], scope = "") {
+    this.op = op;
+    this.inputs = inputs;
+    this.attributes = attributes;
+    this.scope = scope;
+    this.outputs = types.map((type, index) => new Value(this, index, type));
+  }
+}
+
+/** One output of a node: an edge of the graph, with its dtype and shape. */
+export class Value implements TensorType {
+  readonly node: Node;
+  readonly index: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+
+  constructor(node: Node, index: number, type: TensorType) {
+    this.node = node;
+    this.index = index;
+    this.dtype = type.dtype;
+    this.shape = type.shape;
+  }
+}
+
+/**
+ * A leaf whose numbers come from outside when the graph runs: an argument, a variable or a buffer that exists already.
+ */
+export class PlaceholderOp implements Op {
+  readonly name = "placeholder";
+  /** What messages call it. */
+  readonly label: string;
+  readonly type: TensorType;
+  constructor(label: string, type: TensorType) {
+    this.label = label;
+    this.type = type;
+  }
+  inferTypes(): readonly TensorType[] {
+    return [this.type];
+  }
+}
+
+/** A leaf whose numbers are part of the graph. */
+export class ConstantOp implements Op {
+  readonly name = "constant";
+  readonly data: HostArray;
+  readonly type: TensorType;
+  constructor(data: HostArray, type: TensorType) {
+    this.data = data;
+    this.type = type;
+  }
+  inferTypes(): readonly TensorType[] {
+    return [this.type];
+  }
+
+  private hash?: string;
+  /** The same for equal numbers, in hexadecimal. Computed once: a constant may be a model's weight. */
+  get fingerprint(): string {
+    this.hash ??= hashBytes(this.data);
+    return this.hash;
+  }
+}
+
+/** A new placeholder of the given type. */
+export function placeholder(label: string, type: TensorType): Value {
+  return new Node(new PlaceholderOp(label, type), [], {}, [type]).outputs[0];
+}
+
+/** A constant with the given numbers, row-major. */
+export function constantValue(data: HostArray, type: TensorType): Value {
+  return new Node(new ConstantOp(data, type), [], {}, [type]).outputs[0];
+}
+
+/** "f32[B, 3]" */
+export function describe(type: TensorType): string {
+  return `${type.dtype}[${type.shape.join(", ")}]`;
+}
