@@ -5,7 +5,7 @@ import type { Size, Value } from "../ir/index.ts";
 import { takeApart } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
 
-const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ value }) => value);
+const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ ir }) => ir);
 const tensorsOf = (values: readonly Value[]): Tensor[] => values.map((value) => new Tensor(value));
 
 export interface ScanOptions<C, X> {
@@ -68,7 +68,7 @@ export function cond<T, R>(
     result = takeApart("cond", fn(given.rebuild(tensorsOf(values)) as T));
     return valuesOf(result.tensors);
   };
-  const values = autodiff.cond(condition.value, valuesOf(given.tensors), branch(thenBranch), branch(elseBranch));
+  const values = autodiff.cond(condition.ir, valuesOf(given.tensors), branch(thenBranch), branch(elseBranch));
   return result?.rebuild(tensorsOf(values)) as R;
 }
 
@@ -82,7 +82,7 @@ export function whileLoop<S>(condition: (state: S) => Tensor<"bool">, body: (sta
   const state = takeApart("whileLoop", init);
   const rebuild = (values: readonly Value[]) => state.rebuild(tensorsOf(values)) as S;
   const values = autodiff.whileLoop(
-    (now) => condition(rebuild(now)).value,
+    (now) => condition(rebuild(now)).ir,
     (now) => valuesOf(takeApart("whileLoop", body(rebuild(now))).tensors),
     valuesOf(state.tensors),
   );
@@ -120,11 +120,11 @@ export function customGradient<A extends readonly Tensor[], R extends Tensor>(
 ): (...args: A) => R {
   return (...args) => {
     const [value] = autodiff.customGradient(
-      (...inputs) => [fn(...(tensorsOf(inputs) as unknown as A)).value],
+      (...inputs) => [fn(...(tensorsOf(inputs) as unknown as A)).ir],
       valuesOf(args),
       ({ inputs, outputs: [y], dys: [dy] }) =>
         backward(new Tensor(dy as Value) as R, tensorsOf(inputs) as unknown as A, new Tensor(y) as R).map(
-          (gradient) => (gradient as Tensor | undefined)?.value,
+          (gradient) => (gradient as Tensor | undefined)?.ir,
         ),
     );
     return new Tensor(value) as R;
