@@ -4,6 +4,7 @@ export { withScope } from "../ops/index.ts";
 export { Profile } from "../runtime/index.ts";
 export { type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
 export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
+export { type DebugOptions, type DebugReport, debug } from "./debug.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export { type CapturedWeight, type TracedGraph, traceGraph } from "./export.ts";
 export * from "./functions/index.ts";
