@@ -125,7 +125,7 @@ const [batch, heads, time, headDim] = [12, 6, 256, 64];
  */
 function bothWays(fn, shapes) {
   const step = compile((/** @type {any[]} */ ...xs) => {
-    const y = /** @type {Tensor<"f32">} */ (new Tensor(fn(...xs.map(({ value }) => value))));
+    const y = /** @type {Tensor<"f32">} */ (new Tensor(fn(...xs.map(({ ir }) => ir))));
     return grad(sum(mul(y, y)), xs);
   });
   const args = shapes.map((shape, i) =>
@@ -135,7 +135,7 @@ function bothWays(fn, shapes) {
     ),
   );
   return async () => {
-    for (const result of await step(...args)) result.dispose();
+    for (const result of await step.run(...args)) result.dispose();
   };
 }
 

@@ -225,7 +225,7 @@ function bert() {
   return {
     parameters: variablesOf([embeddings, layers]),
     data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })],
-    step: forward,
+    step: forward.run,
   };
 }
 

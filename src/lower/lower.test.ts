@@ -5,7 +5,8 @@ import type { DType } from "../base/index.ts";
 import { Graph, placeholder, printGraph, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { fromHost, readTensors, Tensor } from "../tensor/index.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import { expectClose, tolerances } from "../testing/close.ts";
 
 import { mayOverwrite, optimize } from "./index.ts";
@@ -59,9 +60,9 @@ test("GELU adds the bias of the layer in front of it, forward and backward", asy
       Float32Array.from({ length }, (_, j) => Math.sin(i + 1.3 * j)),
     );
   });
-  const hidden = ops.linear(x.value, w.value, b.value);
+  const hidden = ops.linear(x.ir, w.ir, b.ir);
   const y = ops.gelu(hidden, "tanh");
-  const targets = [x.value, w.value, b.value];
+  const targets = [x.ir, w.ir, b.ir];
   const fused = [y, ...pullBack([y], [ops.broadcastTo(ops.scalar(1, "f32"), y.shape)], targets)] as Value[];
   const names = (values: readonly Value[]) => optimize(new Graph(targets, values)).nodes.map(({ op }) => op.name);
   expect(names(fused)).toEqual(expect.arrayContaining(["biasedGelu", "biasedGeluGradient"]));
@@ -140,7 +141,7 @@ test("random graphs: the runtime, with all passes, agrees with the plain referen
       fc.array(fc.float({ min: -2, max: 2, noNaN: true }), { minLength: 9, maxLength: 9 }),
       async (build, numbers) => {
         const leaf = (shape: readonly number[], data: number[]) =>
-          fromLeaf(new DataOp("f32", shape, { host: Float32Array.from(data) })).value;
+          fromLeaf(new DataLeaf("f32", shape, { host: Float32Array.from(data) })).ir;
         const [x, y] = [leaf([2, 3], numbers.slice(0, 6)), leaf([3], numbers.slice(6))];
         const out = build(x, y);
         const [plain] = ops.evaluate(
@@ -162,7 +163,7 @@ test.each(["f16", "bf16", "i32", "i64", "u8", "bool"] as const)(
   "%s crosses the boundary unchanged",
   async (dtype: DType) => {
     const values = dtype === "bool" ? [0, 1, 1] : [1, 2, 3];
-    const x = ops.cast(fromHost("f32", [3], Float32Array.from(values)).value, dtype);
+    const x = ops.cast(fromHost("f32", [3], Float32Array.from(values)).ir, dtype);
     const [data] = await readTensors([new Tensor(ops.cast(x, "f32"))]);
     expect(Array.from(data as Float32Array)).toEqual(values);
   },
@@ -170,7 +171,7 @@ test.each(["f16", "bf16", "i32", "i64", "u8", "bool"] as const)(
 
 test("16-bit floats compute", async () => {
   for (const dtype of ["f16", "bf16"] as const) {
-    const x = ops.cast(fromHost("f32", [4], Float32Array.of(0.5, 1, 1.5, 2)).value, dtype);
+    const x = ops.cast(fromHost("f32", [4], Float32Array.of(0.5, 1, 1.5, 2)).ir, dtype);
     const [data] = await readTensors([new Tensor(ops.cast(ops.mul(ops.add(x, x), 0.5), "f32"))]);
     expectClose(dtype, data as Float32Array, [0.5, 1, 1.5, 2], tolerances[dtype] as number);
   }

@@ -46,7 +46,7 @@ export class OnnxModel extends Module {
    */
   forward(inputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
     const known = new Map<string, Value>(this.constants);
-    for (const [name, weight] of Object.entries(this.weights)) known.set(name, weight.value.value);
+    for (const [name, weight] of Object.entries(this.weights)) known.set(name, weight.value.ir);
     for (const signature of this.inputs) known.set(signature.name, this.checked(signature, inputs[signature.name]));
     const graph = this.proto.graph as NonNullable<ModelProto["graph"]>;
     const version = this.proto.opsetImport.find(({ domain }) => domain === "" || domain === "ai.onnx")?.version ?? 1n;
@@ -66,12 +66,12 @@ export class OnnxModel extends Module {
       (shape === undefined ||
         (shape.length === tensor.rank &&
           shape.every((size, i) => typeof size !== "number" || size === tensor.shape[i])));
-    if (fits) return tensor.value;
+    if (fits) return tensor.ir;
     throw new ShapeError({
       where: `input "${name}" of the ONNX model`,
       expected: `${dtype}[${shape?.map((size) => size ?? "?").join(", ") ?? "..."}]`,
       received: tensor
-        ? describe(tensor.value)
+        ? describe(tensor.ir)
         : `nothing; the inputs are ${this.inputs.map((input) => input.name).join(", ")}`,
       fix: "pass one tensor for each input by its name",
     });

@@ -7,7 +7,8 @@ import { pullBack } from "../autodiff/index.ts";
 import { Graph, placeholder, type Value } from "../ir/index.ts";
 import { parseModel, writeOnnx } from "../lower/index.ts";
 import { readValues } from "../tensor/execute.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import { expectClose } from "../testing/close.ts";
 import { type ConvOptions, conv, evaluate, hostTensor, mul, scalar, sum } from "./index.ts";
 
@@ -59,7 +60,7 @@ function build({ options }: Case, [x, kernel, ...bias]: readonly Value[]): Value
 test.each(Object.entries(cases))("%s", async (_, given) => {
   const shapes = [given.x, given.weight, ...(given.bias ? [[given.weight[0]]] : [])];
   const numbers = shapes.map((shape, i) => numbersOf(shape, i));
-  const leaves = shapes.map((shape, i) => fromLeaf(new DataOp("f32", shape, { host: numbers[i] })).value);
+  const leaves = shapes.map((shape, i) => fromLeaf(new DataLeaf("f32", shape, { host: numbers[i] })).ir);
   const values = build(given, leaves);
   const plain = evaluate(values, new Map(leaves.map((leaf, i) => [leaf, hostTensor(shapes[i], numbers[i])] as const)));
   const computed = await readValues(values);

@@ -5,7 +5,8 @@ import { pullBack } from "../autodiff/index.ts";
 import { substitute, type Value } from "../ir/index.ts";
 import { Device } from "../runtime/index.ts";
 import { readValues } from "../tensor/execute.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import { expectClose } from "../testing/close.ts";
 import { buildProgram, type RandomProgram, randomProgram } from "../testing/random-graph.ts";
 import { evaluate, hostTensor, scalar, sum } from "./index.ts";
@@ -25,7 +26,7 @@ async function checkProgram(
     ),
   );
   const leaves = inputs.map(
-    ({ shape }, i) => fromLeaf(new DataOp("f32", shape as number[], { host: numbers[i] })).value,
+    ({ shape }, i) => fromLeaf(new DataLeaf("f32", shape as number[], { host: numbers[i] })).ir,
   );
   const given = new Map(inputs.map((input, i) => [input, leaves[i]] as const));
   const values = substitute(outputs, given);

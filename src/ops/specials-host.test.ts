@@ -7,7 +7,8 @@ import { describe, expect, test } from "vitest";
 import { type DType, type HostArray, hostArrayFrom, isFloat, KindlingError, toNumbers } from "../base/index.ts";
 import { constantValue, type Value } from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import { opTable } from "../testing/op-table.ts";
 import type { ApplyOp } from "../testing/test-op.ts";
 import * as ops from "./index.ts";
@@ -48,7 +49,7 @@ async function outcomeOf(
 }
 
 const asConstant = ({ dtype, shape }: Input, host: HostArray) => constantValue(host, { dtype, shape });
-const asLeaf = ({ dtype, shape }: Input, host: HostArray) => fromLeaf(new DataOp(dtype, shape, { host })).value;
+const asLeaf = ({ dtype, shape }: Input, host: HostArray) => fromLeaf(new DataLeaf(dtype, shape, { host })).ir;
 
 /** Rounding differs, where ONNX Runtime computes; NaN, infinities and shapes do not. */
 function expectSame(folded: Outcome, compiled: Outcome): void {
@@ -141,7 +142,7 @@ describe("what decompositions make of NaN and infinities", () => {
 });
 
 test("the determinant of no rows is the product of nothing", async () => {
-  const matrices = fromLeaf(new DataOp("f32", [2, 0, 0], { host: new Float32Array(0) })).value;
+  const matrices = fromLeaf(new DataLeaf("f32", [2, 0, 0], { host: new Float32Array(0) })).ir;
   expect(
     (await readValues([ops.determinant(matrices), ops.logDeterminant(matrices)])).map((numbers) => [...numbers]),
   ).toEqual([

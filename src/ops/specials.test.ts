@@ -6,7 +6,8 @@ import { expect, test } from "vitest";
 import { type DType, hostArrayFrom } from "../base/index.ts";
 import { constantValue, type Value } from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import * as ops from "./index.ts";
 
 type Input = readonly [dtype: DType, values: readonly (number | bigint)[]];
@@ -114,13 +115,13 @@ test.each(cases)("%s", async (_, run, inputs, wanted) => {
     host: hostArrayFrom(dtype, values),
   }));
   const constants = hosts.map(({ dtype, shape, host }) => constantValue(host, { dtype, shape }));
-  const leaves = hosts.map(({ dtype, shape, host }) => fromLeaf(new DataOp(dtype, shape, { host })).value);
+  const leaves = hosts.map(({ dtype, shape, host }) => fromLeaf(new DataLeaf(dtype, shape, { host })).ir);
   const [folded, compiled] = await readValues([constants, leaves].map(([x, y]) => run(x, y)));
   expect([...folded], "folded").toEqual(wanted);
   expect([...compiled], "compiled").toEqual(wanted);
 });
 
 test("nothing can be ordered", async () => {
-  const empty = fromLeaf(new DataOp("f32", [0, 3], { host: new Float32Array(0) })).value;
+  const empty = fromLeaf(new DataLeaf("f32", [0, 3], { host: new Float32Array(0) })).ir;
   expect((await readValues([ops.sort(empty).values]))[0]).toHaveLength(0);
 });

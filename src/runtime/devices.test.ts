@@ -17,7 +17,9 @@ test("a device that is absent is a clear error at its first use", async () => {
   const expected =
     /^device: expected (coreml|cuda) to be there; received (coreml|cuda): .*Fix: .*type "auto" or "cpu"/s;
   await expect(device.picked).rejects.toThrow(expected);
-  await expect(compile((x: ReturnType<typeof tensor>) => mul(x, 2), { device })(tensor([1]))).rejects.toThrow(expected);
+  await expect(compile((x: ReturnType<typeof tensor>) => mul(x, 2), { device }).run(tensor([1]))).rejects.toThrow(
+    expected,
+  );
   await device.close();
 });
 

@@ -29,13 +29,13 @@ test("calls that do not wait for each other run in order, whatever is still to b
   const slow = mul(add(zeros([300, 300]), 1), 1)
     .sum()
     .div(90_000); // 1, still to be computed
-  const results = await Promise.all([append(slow), append(2), append(mul(tensor(3), 1)), append(4)]);
+  const results = [append(slow), append(2), append(mul(tensor(3), 1)), append(4)];
   expect(await Promise.all(results.map((result) => result.item()))).toEqual([1, 12, 123, 1234]);
 });
 
 test("a call that fails does not hold up those behind it", async () => {
   const twice = compile((x: F) => matmul(x, x));
-  const [wrong, fine] = await Promise.allSettled([twice(zeros([2, 3])), twice(tensor([[2]]))]);
+  const [wrong, fine] = await Promise.allSettled([twice.run(zeros([2, 3])), twice.run(tensor([[2]]))]);
   expect(wrong).toMatchObject({ status: "rejected", reason: expect.any(ShapeError) });
   expect(await (fine as PromiseFulfilledResult<F>).value.item()).toBe(4);
 });
@@ -55,7 +55,7 @@ test.each(patterns)(
     });
     const at = (index: number) => tensor(Int32Array.of(index));
     await step(at(0));
-    const settled = await Promise.allSettled([...pattern].map((digit) => step(at(digit === "1" ? 2 : 99))));
+    const settled = await Promise.allSettled([...pattern].map((digit) => step.run(at(digit === "1" ? 2 : 99))));
     const done = settled.filter(({ status }) => status === "fulfilled").length;
     expect(await state.read()).toEqual(new Float32Array(4).fill(1 + done));
     await step(at(1));
@@ -74,7 +74,7 @@ test("a call that makes a NaN takes its own change back, and no other's", async 
     },
     { debugNans: true },
   );
-  const settled = await Promise.allSettled([0, 5, 0, 7].map((x) => step(x)));
+  const settled = await Promise.allSettled([0, 5, 0, 7].map((x) => step.run(x)));
   expect(settled.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected", "fulfilled"]);
   expect(await state.read()).toEqual(Float32Array.of(3));
 });
@@ -83,11 +83,12 @@ test("functions that are called at once put a first value on the device once, an
   const make = (value: number) => new Float32Array(100_000).fill(value);
   const state = new Variable({ dtype: "f32", shape: [100_000] }, make(0));
   const [one, ten] = [1, 10].map((n) => compile(() => state.assign(add(state.value, n))));
-  await Promise.all([one(), ten()]);
+  one();
+  ten();
   expect((await state.read())[0]).toBe(11);
   for (let ticks = 0; ticks < 12; ticks++) {
     state.set(make(0));
-    const running = one();
+    const running = one.run();
     for (let i = 0; i < ticks; i++) await null;
     state.set(make(100));
     await running;
@@ -100,13 +101,13 @@ test("numbers are no parameters of a traced function: they are tensors there", a
   const branching = compile((x: F, n: number) => (n > 3 ? mul(x, 100) : x));
   // @ts-expect-error inside of objects too
   compile((x: F, { rate }: { rate: number }) => mul(x, rate));
-  await expect(branching(tensor([1]), 5)).rejects.toThrow(
+  await expect(branching.run(tensor([1]), 5)).rejects.toThrow(
     /^tensor: expected a function of tensors.*operator of JavaScript/,
   );
   const chosen = compile((x: F, { n }: { n: F }, mode: "a" | "b", isOn: boolean) =>
     isOn && mode === "a" ? where(greater(n, 3), mul(x, 100), x) : x,
   );
-  expect(await (await chosen(tensor([1]), { n: tensor(5) }, "a", true)).item()).toBe(100);
+  expect(await chosen(tensor([1]), { n: tensor(5) }, "a", true).item()).toBe(100);
 });
 
 test("an error in a part of a model names that part, once", () => {

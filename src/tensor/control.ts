@@ -4,8 +4,9 @@ import { type FloatDType, known } from "../base/index.ts";
 import type { Size, Value } from "../ir/index.ts";
 import { takeApart } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
+import { Body } from "./watch.ts";
 
-const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ value }) => value);
+const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ ir: value }) => value);
 const tensorsOf = (values: readonly Value[]): Tensor[] => values.map((value) => new Tensor(value));
 
 export interface ScanOptions<C, X> {
@@ -36,16 +37,19 @@ export function scan<C, X = undefined, Y = undefined>(
   const { init, xs, length, reverse } = known("scan", options, { init: true, xs: true, length: true, reverse: true });
   const carry = takeApart("scan", init);
   const sequences = takeApart("scan", xs);
-  let results: ReturnType<typeof takeApart> | undefined;
+  const body = new Body<Y>("scan");
   const run = autodiff.scan(
     (state, slices) => {
-      const next = step(carry.rebuild(tensorsOf(state)) as C, sequences.rebuild(tensorsOf(slices)) as X);
-      results = takeApart("scan", next.y);
-      return { carry: valuesOf(takeApart("scan", next.carry).tensors), ys: valuesOf(results.tensors) };
+      let next: { carry: C; y?: Y } | undefined;
+      const ys = body.values(() => {
+        next = step(carry.rebuild(tensorsOf(state)) as C, sequences.rebuild(tensorsOf(slices)) as X);
+        return next.y as Y;
+      });
+      return { carry: valuesOf(takeApart("scan", next?.carry).tensors), ys };
     },
     { init: valuesOf(carry.tensors), xs: valuesOf(sequences.tensors), length, reverse },
   );
-  return { carry: carry.rebuild(tensorsOf(run.carry)) as C, ys: results?.rebuild(tensorsOf(run.ys)) as Y };
+  return { carry: carry.rebuild(tensorsOf(run.carry)) as C, ys: body.rebuild(run.ys) };
 }
 
 /**
@@ -62,14 +66,11 @@ export function cond<T, R>(
   thenBranch: (operands: T) => R,
   elseBranch: (operands: T) => R,
 ): R {
-  const given = takeApart("cond", operands);
-  let result: ReturnType<typeof takeApart> | undefined;
-  const branch = (fn: (operands: T) => R) => (values: readonly Value[]) => {
-    result = takeApart("cond", fn(given.rebuild(tensorsOf(values)) as T));
-    return valuesOf(result.tensors);
-  };
-  const values = autodiff.cond(condition.value, valuesOf(given.tensors), branch(thenBranch), branch(elseBranch));
-  return result?.rebuild(tensorsOf(values)) as R;
+  const inputs = takeApart("cond", operands);
+  const body = new Body<R>("cond");
+  const branch = (fn: (operands: T) => R) => (values: readonly Value[]) =>
+    body.hiddenValues(() => fn(inputs.rebuild(tensorsOf(values)) as T));
+  return body.rebuild(autodiff.cond(condition.ir, valuesOf(inputs.tensors), branch(thenBranch), branch(elseBranch)));
 }
 
 /**
@@ -82,8 +83,8 @@ export function whileLoop<S>(condition: (state: S) => Tensor<"bool">, body: (sta
   const state = takeApart("whileLoop", init);
   const rebuild = (values: readonly Value[]) => state.rebuild(tensorsOf(values)) as S;
   const values = autodiff.whileLoop(
-    (now) => condition(rebuild(now)).value,
-    (now) => valuesOf(takeApart("whileLoop", body(rebuild(now))).tensors),
+    (now) => new Body("whileLoop").hiddenValues(() => condition(rebuild(now)))[0],
+    (now) => new Body("whileLoop").hiddenValues(() => body(rebuild(now))),
     valuesOf(state.tensors),
   );
   return rebuild(values);
@@ -95,13 +96,13 @@ export function whileLoop<S>(condition: (state: S) => Tensor<"bool">, body: (sta
  */
 export function checkpoint<A extends readonly unknown[], R>(fn: (...args: A) => R): (...args: A) => R {
   return (...args) => {
-    const given = takeApart("checkpoint", args);
-    let result: ReturnType<typeof takeApart> | undefined;
-    const values = autodiff.checkpoint((...inputs) => {
-      result = takeApart("checkpoint", fn(...(given.rebuild(tensorsOf(inputs)) as unknown as A)));
-      return valuesOf(result.tensors);
-    }, valuesOf(given.tensors));
-    return result?.rebuild(tensorsOf(values)) as R;
+    const inputs = takeApart("checkpoint", args);
+    const body = new Body<R>("checkpoint");
+    const values = autodiff.checkpoint(
+      (...values) => body.values(() => fn(...(inputs.rebuild(tensorsOf(values)) as unknown as A))),
+      valuesOf(inputs.tensors),
+    );
+    return body.rebuild(values);
   };
 }
 
@@ -119,15 +120,16 @@ export function customGradient<A extends readonly Tensor[], R extends Tensor>(
   backward: (dy: R, args: A, y: R) => { [K in keyof A]: A[K] | undefined },
 ): (...args: A) => R {
   return (...args) => {
-    const [value] = autodiff.customGradient(
-      (...inputs) => [fn(...(tensorsOf(inputs) as unknown as A)).value],
+    const body = new Body<R>("customGradient");
+    const values = autodiff.customGradient(
+      (...inputs) => body.values(() => fn(...(tensorsOf(inputs) as unknown as A))),
       valuesOf(args),
       ({ inputs, outputs: [y], dys: [dy] }) =>
         backward(new Tensor(dy as Value) as R, tensorsOf(inputs) as unknown as A, new Tensor(y) as R).map(
-          (gradient) => (gradient as Tensor | undefined)?.value,
+          (gradient) => (gradient as Tensor | undefined)?.ir,
         ),
     );
-    return new Tensor(value) as R;
+    return body.rebuild(values);
   };
 }
 
@@ -167,15 +169,12 @@ export function vmap<A extends readonly Tensor[], R>(
 ): (...args: A) => R {
   const { inAxes } = known("vmap", options, { inAxes: true });
   return (...args) => {
-    let result: ReturnType<typeof takeApart> | undefined;
+    const body = new Body<R>("vmap");
     const values = autodiff.vmap(
-      (...inputs) => {
-        result = takeApart("vmap", fn(...(tensorsOf(inputs) as unknown as A)));
-        return valuesOf(result.tensors);
-      },
+      (...inputs) => body.values(() => fn(...(tensorsOf(inputs) as unknown as A))),
       valuesOf(args),
       inAxes ?? args.map(() => 0),
     );
-    return result?.rebuild(tensorsOf(values)) as R;
+    return body.rebuild(values);
   };
 }

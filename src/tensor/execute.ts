@@ -1,8 +1,8 @@
-import { type DType, GraphError, type HalfArray, type HostArray } from "../base/index.ts";
-import { ConstantOp, Graph, type Node, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
-import { type Argument, Device, type DeviceBuffer, type Executable } from "../runtime/index.ts";
-import { DataOp } from "./tensor.ts";
-import { initializeVariables, type Variable, VariableOp } from "./variable.ts";
+import type { HostArray } from "../base/index.ts";
+import { ConstantOp, Graph, PlaceholderOp, topologicalOrder, type Value } from "../ir/index.ts";
+import { Device, DeviceBuffer, type Executable } from "../runtime/index.ts";
+import { foreignLeafError, type HostData, Leaf, type Source } from "./leaf.ts";
+import { calls } from "./queue.ts";
 
 /** The device that computes unless another is named; started at the first use. */
 let shared: Device | undefined;
@@ -18,32 +18,42 @@ export function setDefaultDevice(device: Device | undefined): void {
 }
 
 /** The leaves of a graph that hold data of their own, in the order they are met. */
-export function capturedLeaves(outputs: readonly Value[]): Node[] {
-  return topologicalOrder(outputs).filter(({ op }) => op instanceof VariableOp || op instanceof DataOp);
+export function capturedLeaves(outputs: readonly Value[]): Leaf[] {
+  return topologicalOrder(outputs).flatMap(({ op }) => (op instanceof Leaf ? [op] : []));
 }
 
-/** The variables among leaves. */
-export function variablesOf(leaves: readonly Node[]): Variable[] {
-  return leaves.flatMap(({ op }) => (op instanceof VariableOp ? [op.variable] : []));
+/**
+ * Gives leaves what they lack for a run; undefined when they lack nothing. What is to be computed for several leaves is
+ * computed with one wait, and by calls that begin together once.
+ */
+export function prepareLeaves(leaves: readonly Leaf[], on?: Device): Promise<void> | undefined {
+  return leaves.some(({ lack }) => lack !== undefined) ? prepare(leaves, on) : undefined;
 }
 
-/** What a run passes for a captured leaf. */
-export function argumentOf({ op }: Node): Argument {
-  if (op instanceof VariableOp) return op.variable.buffer;
-  if (op instanceof DataOp)
-    return op.buffer ?? { data: op.host as HostArray, shape: op.type.shape as readonly number[] };
-  throw new GraphError({
-    where: "run",
-    expected: "a leaf that holds data",
-    received: op.name,
-    fix: "do not read a tensor inside the function that is being traced",
+async function prepare(leaves: readonly Leaf[], on?: Device): Promise<void> {
+  for (;;) {
+    const lacking = leaves.filter((leaf) => leaf.lack !== undefined); // one may have been set anew meanwhile
+    if (lacking.length === 0) return;
+    const unseen = lacking.filter((leaf) => !(leaf.lack instanceof Promise) && !underWay.has(leaf));
+    if (unseen.length > 0) {
+      const placed = placeAll(unseen, on).finally(() => {
+        for (const leaf of unseen) underWay.delete(leaf);
+      });
+      for (const leaf of unseen) underWay.set(leaf, placed);
+    }
+    await Promise.all(lacking.map((leaf) => underWay.get(leaf) ?? leaf.lack));
+  }
+}
+
+/** Leaves whose first numbers are being put on a device. */
+const underWay = new WeakMap<Leaf, Promise<void>>();
+
+async function placeAll(leaves: readonly Leaf[], on?: Device): Promise<void> {
+  const lacks = leaves.map(({ lack }) => lack as Value | HostData);
+  const buffers = await materialize(lacks, on);
+  leaves.forEach((leaf, i) => {
+    leaf.place(lacks[i], buffers[i]);
   });
-}
-
-interface HostData {
-  dtype: DType;
-  shape: readonly number[];
-  data: HostArray | HalfArray;
 }
 
 /**
@@ -59,7 +69,7 @@ export async function materialize(items: readonly (Value | HostData)[], device?:
         const to = device ?? defaultDevice();
         await to.picked; // until then it would keep a copy of what it is given
         buffers.push(to.upload(item.dtype, item.shape, item.data as never));
-      } else buffers.push((await runOnce([item], device, false, kept))[0] as DeviceBuffer);
+      } else buffers.push((await runOnce([item], device, kept))[0]);
     }
     return buffers;
   } finally {
@@ -75,68 +85,129 @@ export async function computeTogether(
   values: readonly Value[],
   device: Device = defaultDevice(),
 ): Promise<DeviceBuffer[]> {
-  return (await runOnce(values, device, false)) as DeviceBuffer[];
+  return runOnce(values, device);
 }
 
-/** Computes values in one run and reads the numbers. */
-export async function readValues(values: readonly Value[], device?: Device): Promise<HostArray[]> {
-  const waiting = values.filter((value) => hostDataOf(value) === undefined && bufferOf(value.node) === undefined);
-  const computed = waiting.length > 0 ? await runOnce(waiting, device, true) : [];
-  let next = 0;
-  return Promise.all(
-    values.map(async (value) => {
-      return hostDataOf(value) ?? bufferOf(value.node)?.read() ?? (computed[next++] as HostArray);
-    }),
-  );
+/**
+ * Computes values in one run and reads the numbers. What depends on state has its turn among the calls that change it.
+ * @throws the error of a run that should have made the numbers, or state that they depend on
+ */
+export async function readValues(values: readonly Value[], on?: Device): Promise<HostArray[]> {
+  const leaves = capturedLeaves(values);
+  const isState = leaves.some((leaf) => leaf.isState);
+  let begunCount = Number.POSITIVE_INFINITY;
+  let sources: readonly Source[] = [];
+  const begin = () => {
+    if (isState) begunCount = calls.begunCount;
+    sources = leaves.flatMap((leaf) => leaf.sources);
+    return startReading(values, on);
+  };
+  /** Those who failed to make these numbers: what began later does not matter to who reads them. */
+  const failures = async () => {
+    await Promise.allSettled(sources.map(({ end }) => end));
+    return leaves.flatMap((leaf) => leaf.sources).filter(({ place }) => place <= begunCount);
+  };
+  let read: HostArray[];
+  try {
+    const { numbers } = await (isState ? calls.add(begin) : begin());
+    read = await numbers;
+  } catch (cause) {
+    throw firstFailure(await failures()) ?? cause;
+  }
+  const failure = firstFailure((await failures()).filter((run) => run.hasUntoldFailure));
+  if (failure) throw failure;
+  return read;
 }
 
-/** Where the numbers of a leaf are on a device. */
-function bufferOf({ op }: Node): DeviceBuffer | undefined {
-  if (op instanceof VariableOp) return op.variable.isInitialized ? op.variable.buffer : undefined;
-  return op instanceof DataOp ? op.buffer : undefined;
+function firstFailure(runs: readonly Source[]): Error | undefined {
+  for (const run of runs) {
+    const failure = run.takeFailure();
+    if (failure) return failure;
+  }
 }
 
-/** Numbers of leaves that need no run. */
-function hostDataOf(value: Value): HostArray | undefined {
-  const { op } = value.node;
+/** Numbers that are on their way, as an object: who waits for the start does not wait for them. */
+interface Reading {
+  numbers: Promise<HostArray[]>;
+}
+
+function startReading(values: readonly Value[], on: Device | undefined): Reading | Promise<Reading> {
+  const computed = values.filter(({ node: { op } }) => !(op instanceof ConstantOp || op instanceof Leaf));
+  const inputs = computed.length > 0 ? capturedLeaves(computed) : [];
+  const device = () => on ?? deviceOf([...inputs, ...needed]); // numbers on the host need none
+  const needed = values.flatMap(({ node: { op } }) => (op instanceof Leaf && !op.isOnHost ? [op] : []));
+  const start = (): Reading => {
+    const run = computed.length > 0 ? startRun(computed, inputs, device(), true) : undefined;
+    const direct = values.map(readLeaf);
+    const numbers = Promise.all([run?.finished, ...direct]).then(([results = [], ...read]) => {
+      let next = 0;
+      return read.map((data) => (data ?? results[next++]) as HostArray);
+    });
+    numbers.catch(() => {}); // thrown to whoever awaits it
+    return { numbers };
+  };
+  const leaves = [...inputs, ...needed];
+  const prepared = leaves.length > 0 ? prepareLeaves(leaves, device()) : undefined;
+  return prepared ? prepared.then(start) : start();
+}
+
+/** A copy of the numbers of a leaf. */
+function readLeaf({ node: { op } }: Value): HostArray | Promise<HostArray> | undefined {
   if (op instanceof ConstantOp) return op.data.slice();
-  return op instanceof DataOp ? op.host?.slice() : undefined;
+  if (!(op instanceof Leaf)) return undefined;
+  if (op.isOnHost) return op.host?.slice();
+  const input = op.argument();
+  return input instanceof DeviceBuffer ? input.read() : input.data.slice();
+}
+
+/** Where the numbers of leaves are, or else the device that computes. */
+function deviceOf(leaves: readonly Leaf[]): Device {
+  for (const { buffer } of leaves) if (buffer) return Device.of(buffer);
+  return defaultDevice();
 }
 
 /**
  * Runs the graph of some values, on a device or where their numbers are. The executable is released at once, or added
  * to `kept` for the caller to release.
  */
-async function runOnce(
+async function runOnce(values: readonly Value[], on: Device | undefined, kept?: Executable[]): Promise<DeviceBuffer[]> {
+  const leaves = capturedLeaves(values);
+  const device = on ?? deviceOf(leaves);
+  await prepareLeaves(leaves, device);
+  return (await startRun(values, leaves, device, false, kept).finished) as DeviceBuffer[];
+}
+
+/** Starts a run of a graph whose leaves lack nothing. */
+function startRun(
   values: readonly Value[],
-  on: Device | undefined,
+  leaves: readonly Leaf[],
+  device: Device,
   toHost: boolean,
   kept?: Executable[],
-): Promise<(HostArray | DeviceBuffer)[]> {
-  const leaves = capturedLeaves(values);
-  // without a device named, where the numbers are
-  const stored = leaves.map(bufferOf).find((buffer) => buffer !== undefined);
-  const device = on ?? (stored ? Device.of(stored) : defaultDevice());
-  await initializeVariables(variablesOf(leaves), device);
-  const foreign = topologicalOrder(values).find(
-    ({ op }) => op instanceof PlaceholderOp && !leaves.some((leaf) => leaf.op === op),
-  );
-  if (foreign) argumentOf(foreign);
-  const executable = device.compile(
-    new Graph(
-      leaves.map((leaf) => leaf.outputs[0]),
-      values,
-    ),
-    { hostOutputs: toHost ? values.map((_, i) => i) : [] },
-  );
-  try {
-    const into = new Map(toHost ? values.map((_, i) => [i, "host"] as const) : []);
-    const { outputs, done } = executable.run(leaves.map(argumentOf), into);
-    await executable.ready;
-    const { data } = await done;
-    return outputs.map((buffer, i) => buffer ?? (data[i] as HostArray));
-  } finally {
+): { finished: Promise<(HostArray | DeviceBuffer)[]> } {
+  const foreign = topologicalOrder(values).find(({ op }) => op instanceof PlaceholderOp && !(op instanceof Leaf));
+  if (foreign) throw foreignLeafError((foreign.op as PlaceholderOp).label);
+  const inputs = leaves.map(({ value }) => value);
+  const executable = device.compile(new Graph(inputs, values), {
+    hostOutputs: toHost ? values.map((_, i) => i) : [],
+  });
+  const release = () => {
     if (kept) kept.push(executable);
     else device.release(executable);
+  };
+  try {
+    const into = new Map(toHost ? values.map((_, i) => [i, "host"] as const) : []);
+    const run = executable.run(
+      leaves.map((leaf) => leaf.argument()),
+      into,
+    );
+    const finished = executable.ready
+      .then(() => run.done)
+      .then(({ data }) => run.outputs.map((buffer, i) => buffer ?? (data[i] as HostArray)))
+      .finally(release);
+    return { finished };
+  } catch (cause) {
+    release();
+    throw cause;
   }
 }

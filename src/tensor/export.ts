@@ -3,7 +3,7 @@ import { Graph, placeholder, type TensorType, type Value } from "../ir/index.ts"
 import { capturedLeaves } from "./execute.ts";
 import { readTensors, Tensor } from "./tensor.ts";
 import { Trace, traced } from "./trace.ts";
-import { type Variable, VariableOp } from "./variable.ts";
+import { type Variable, VariableLeaf } from "./variable.ts";
 
 /** A function as a graph: its named inputs, then what it captured. */
 export interface TracedGraph {
@@ -40,11 +40,11 @@ export function traceGraph(
       fix: "export the forward pass alone",
     });
   }
-  const outputs = results.map(([, tensor]) => tensor.value);
-  const captured = capturedLeaves(outputs).map((node): CapturedWeight => {
-    const [value] = node.outputs;
+  const outputs = results.map(([, tensor]) => tensor.ir);
+  const captured = capturedLeaves(outputs).map((leaf): CapturedWeight => {
+    const { value } = leaf;
     const { dtype, shape } = value;
-    const variable = node.op instanceof VariableOp ? node.op.variable : undefined;
+    const variable = leaf instanceof VariableLeaf ? leaf.variable : undefined;
     return {
       value,
       variable,

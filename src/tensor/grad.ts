@@ -1,13 +1,9 @@
 import { gradients } from "../autodiff/index.ts";
 import type { FloatDType } from "../base/index.ts";
 import { Tensor } from "./tensor.ts";
-import { Variable } from "./variable.ts";
-
-type Differentiable = Tensor<FloatDType> | Variable<FloatDType>;
-
 /** Gradients with the dtypes of what they belong to. */
-export type GradientsOf<T extends readonly Differentiable[]> = {
-  -readonly [K in keyof T]: T[K] extends Tensor<infer D> | Variable<infer D> ? Tensor<D> : never;
+export type GradientsOf<T extends readonly Tensor<FloatDType>[]> = {
+  -readonly [K in keyof T]: T[K] extends Tensor<infer D> ? Tensor<D> : never;
 };
 
 /**
@@ -20,9 +16,12 @@ export type GradientsOf<T extends readonly Differentiable[]> = {
  * const [dx] = grad(sum(mul(x, x)), [x]);
  * await dx.toArray(); // [2, 4, 6]
  */
-export function grad<const T extends readonly Differentiable[]>(loss: Tensor<FloatDType>, targets: T): GradientsOf<T> {
-  const values = targets.map((target) => (target instanceof Variable ? target.value.value : target.value));
-  return gradients(loss.value, values).map((value) => new Tensor(value)) as GradientsOf<T>;
+export function grad<const T extends readonly Tensor<FloatDType>[]>(
+  loss: Tensor<FloatDType>,
+  targets: T,
+): GradientsOf<T> {
+  const values = targets.map(({ ir }) => ir);
+  return gradients(loss.ir, values).map((value) => new Tensor(value)) as GradientsOf<T>;
 }
 
 /**

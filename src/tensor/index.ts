@@ -2,19 +2,22 @@
 
 export { withScope } from "../ops/index.ts";
 export { Profile } from "../runtime/index.ts";
-export { type CallArguments, type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
+export { type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
 export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
+export { type DebugOptions, type DebugReport, debug } from "./debug.ts";
 export { defaultDevice, setDefaultDevice } from "./execute.ts";
 export { type CapturedWeight, type TracedGraph, traceGraph } from "./export.ts";
 export * from "./functions/index.ts";
 export { type GradientsOf, grad, valueAndGrad } from "./grad.ts";
 export { autocast, LossScaler, type LossScalerOptions } from "./precision.ts";
 export { bernoulli, full, normal, ones, RandomKey, randomKey, uniform, zeros } from "./random.ts";
+export type { CallArguments, SymbolicSizes } from "./signature.ts";
 export {
   constant,
   fromHost,
   type NestedNumbers,
   readTensors,
+  type SliceOptions,
   Tensor,
   type TensorLike,
   type TensorOptions,

@@ -17,7 +17,7 @@ import { Variable } from "./variable.ts";
  * await autocast(matmul(x, x, { transposeB: true }), "bf16").toArray(); // [[5]]
  */
 export function autocast<D extends DType>(x: Tensor<D>, dtype: Exclude<FloatDType, "f32">): Tensor<D> {
-  return new Tensor(autodiff.autocast([x.value], dtype)[0]);
+  return new Tensor(autodiff.autocast([x.ir], dtype)[0]);
 }
 
 export interface LossScalerOptions {
@@ -69,16 +69,16 @@ export class LossScaler {
   }
 
   /** Gradients of the loss, in its true size, and whether all are finite. */
-  gradients<const T extends readonly (Tensor<FloatDType> | Variable<FloatDType>)[]>(
+  gradients<const T extends readonly Tensor<FloatDType>[]>(
     loss: Tensor<FloatDType>,
     targets: T,
   ): { gradients: GradientsOf<T>; areFinite: Tensor<"bool"> } {
-    const scale = this.scale.value.value;
+    const scale = this.scale.ir;
     const raw = grad(
-      new Tensor<FloatDType>(ops.mul(loss.value, ops.cast(scale, loss.dtype))),
+      new Tensor<FloatDType>(ops.mul(loss.ir, ops.cast(scale, loss.dtype))),
       targets,
     ) as readonly Tensor[];
-    const unscaled = raw.map(({ value }) => ops.div(value, ops.cast(scale, value.dtype)));
+    const unscaled = raw.map(({ ir: value }) => ops.div(value, ops.cast(scale, value.dtype)));
     // x - x is 0 for finite x and NaN otherwise
     const checks = unscaled.map((value) => ops.sum(ops.cast(ops.sub(value, value), "f32")));
     const areFinite = ops.equal(
@@ -106,15 +106,15 @@ export class LossScaler {
     }
     const before = new Map(trace.updates);
     update();
-    for (const [variable, value] of [...trace.updates]) {
-      if (before.get(variable) === value) continue;
-      trace.assign(variable, ops.where(areFinite.value, value, before.get(variable) ?? variable.leafValue));
+    for (const [state, value] of [...trace.updates]) {
+      if (before.get(state) === value) continue;
+      trace.assign(state, ops.where(areFinite.ir, value, before.get(state) ?? state.value));
     }
     const { growthFactor, backoffFactor, growthInterval } = this.options;
-    const [scale, steps] = [this.scale.value.value, ops.add(this.goodSteps.value.value, 1)];
+    const [scale, steps] = [this.scale.ir, ops.add(this.goodSteps.ir, 1)];
     const isDue = ops.greaterEqual(steps, growthInterval);
     const grown = ops.where(isDue, ops.mul(scale, growthFactor), scale);
-    this.scale.assign(new Tensor(ops.where(areFinite.value, grown, ops.mul(scale, backoffFactor))));
-    this.goodSteps.assign(new Tensor(ops.where(ops.logicalOr(isDue, ops.logicalNot(areFinite.value)), 0, steps)));
+    this.scale.assign(new Tensor(ops.where(areFinite.ir, grown, ops.mul(scale, backoffFactor))));
+    this.goodSteps.assign(new Tensor(ops.where(ops.logicalOr(isDue, ops.logicalNot(areFinite.ir)), 0, steps)));
   }
 }

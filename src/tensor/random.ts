@@ -1,7 +1,8 @@
 import { type DType, known, requireDType } from "../base/index.ts";
 import type { Shape } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
+import { DataLeaf } from "./leaf.ts";
+import { fromLeaf, Tensor } from "./tensor.ts";
 
 /**
  * The seed of random numbers. A key gives the same numbers each time it is used: derive a new one with `split` or
@@ -15,16 +16,14 @@ export class RandomKey {
 
   constructor(bits: Tensor<"i32"> | readonly [number, number]) {
     // an input of graphs, not a constant in them: graphs that differ only in their keys are then the same graph
-    this.bits = bits instanceof Tensor ? bits : fromLeaf(new DataOp("i32", [2], { host: Int32Array.from(bits) }));
+    this.bits = bits instanceof Tensor ? bits : fromLeaf(new DataLeaf("i32", [2], { host: Int32Array.from(bits) }));
     this.host = bits instanceof Tensor ? undefined : bits;
   }
 
   /** A key for use number `index`, unrelated to this one and to those of other indices. */
   fold(index: number | Tensor<"i32">): RandomKey {
     if (this.host && typeof index === "number") return new RandomKey(ops.foldKeyOnHost(this.host, index));
-    return new RandomKey(
-      new Tensor<"i32">(ops.foldKey(this.bits.value, typeof index === "number" ? index : index.value)),
-    );
+    return new RandomKey(new Tensor<"i32">(ops.foldKey(this.bits.ir, typeof index === "number" ? index : index.ir)));
   }
 
   /** `count` unrelated keys. */
@@ -41,7 +40,7 @@ export function randomKey(seed: number): RandomKey {
 /** Uniform f32 numbers in [low, high). */
 export function uniform(key: RandomKey, shape: Shape, options: { low?: number; high?: number } = {}): Tensor<"f32"> {
   const { low = 0, high = 1 } = known("uniform", options, { low: true, high: true });
-  return new Tensor(ops.add(ops.mul(ops.randomUniform(key.bits.value, shape), high - low), low));
+  return new Tensor(ops.add(ops.mul(ops.randomUniform(key.bits.ir, shape), high - low), low));
 }
 
 /** Normal f32 numbers. */
@@ -51,12 +50,12 @@ export function normal(
   options: { mean?: number; standardDeviation?: number } = {},
 ): Tensor<"f32"> {
   const { mean = 0, standardDeviation = 1 } = known("normal", options, { mean: true, standardDeviation: true });
-  return new Tensor(ops.add(ops.mul(ops.randomNormal(key.bits.value, shape), standardDeviation), mean));
+  return new Tensor(ops.add(ops.mul(ops.randomNormal(key.bits.ir, shape), standardDeviation), mean));
 }
 
 /** true with the given probability. */
 export function bernoulli(key: RandomKey, shape: Shape, probability: number): Tensor<"bool"> {
-  return new Tensor(ops.less(ops.randomUniform(key.bits.value, shape), probability));
+  return new Tensor(ops.less(ops.randomUniform(key.bits.ir, shape), probability));
 }
 
 /** Every element the same. */

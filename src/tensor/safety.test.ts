@@ -38,9 +38,9 @@ test("debugNans names the first op and module, and leaves the state as it was", 
     },
     { debugNans: true },
   );
-  expect(await (await step(tensor([1, 1]))).item()).toBeCloseTo(2 + Math.log(2), 5);
+  expect(await step(tensor([1, 1])).item()).toBeCloseTo(2 + Math.log(2), 5);
   const before = await weight.read();
-  await expect(step(tensor([1, -1]))).rejects.toThrow(
+  await expect(step.run(tensor([1, -1]))).rejects.toThrow(
     /^log in decoder: expected numbers; received NaN from log\(f32\[2\]\)/,
   );
   expect(await weight.read()).toEqual(before);
@@ -52,19 +52,19 @@ test("indices out of range are errors that say where, when traced or when run", 
     /indices from -4 to 3; received 4 at position 1/,
   );
   const look = compile((indices: Tensor<"i32">) => withScope("embedding", () => gather(table, indices)));
-  await expect(look(tensor([7], { dtype: "i32" }))).rejects.toThrow(/^gather in embedding: .*check the indices/s);
-  expect(await (await look(tensor([-1], { dtype: "i32" }))).read()).toHaveLength(3); // the device goes on
+  await expect(look.run(tensor([7], { dtype: "i32" }))).rejects.toThrow(/^gather in embedding: .*check the indices/s);
+  expect(await look(tensor([-1], { dtype: "i32" })).read()).toHaveLength(3); // the device goes on
 });
 
 test("a graph that cannot fit is refused before anything is allocated", async () => {
   const big = compile((x: F) => sum(matmul(add(x, 1), x, { transposeB: true })));
   const wide = uniform(randomKey(0), [300_000, 2]);
-  await expect(big(wide)).rejects.toThrow(
+  await expect(big.run(wide)).rejects.toThrow(
     /^memory: expected a graph that needs at most [\d.]+ GiB, what is free; received one that needs about 335/,
   );
   const device = new Device({ memoryLimit: 2 ** 28 });
   const small = compile((x: F) => sum(mul(add(x, 1), x)), { device });
-  await expect(small(zeros([2 ** 13, 2 ** 13]))).rejects.toThrow(/at most 0.3 GiB/);
+  await expect(small.run(zeros([2 ** 13, 2 ** 13]))).rejects.toThrow(/at most 0.3 GiB/);
   await device.close();
 });
 

@@ -55,7 +55,7 @@ describe("making and reading", () => {
     expect(() => tensor([[1], [2, 3]] as never)).toThrow(/equal lengths/);
     expect(() => tensor([1, 2, 3], { shape: [2, 2] })).toThrow(/4 numbers for shape \[2, 2\]; received 3/);
     await expect(tensor([1, 2]).item()).rejects.toThrow(/one element/);
-    expect(() => tensor([1]).at(3)).toThrow(/inside the first axis/);
+    expect(() => tensor([1]).at(3)).toThrow(/inside axis 0/);
   });
 
   test("methods", async () => {
@@ -232,7 +232,7 @@ describe("compile", () => {
     expect(() => new Variable({ name: "w", dtype: "f32", shape: [2] }, new Float32Array(1))).toThrow(
       /variable w: expected f32\[2\]; received 1 numbers/,
     );
-    await expect(compile(async () => tensor(1))()).rejects.toThrow(/a synchronous function/);
+    await expect(compile(async () => tensor(1)).run()).rejects.toThrow(/a synchronous function/);
     let leaked: Tensor<"f32"> | undefined;
     await compile((x: Tensor<"f32">) => {
       leaked = exp(square(x));

@@ -9,26 +9,35 @@ import {
   ShapeError,
   toNumbers,
 } from "../base/index.ts";
-import { constantValue, describe, Node, PlaceholderOp, type Shape, type Value } from "../ir/index.ts";
+import {
+  constantValue,
+  describe,
+  nameNode,
+  normalizeAxis,
+  PlaceholderOp,
+  type Shape,
+  type Value,
+} from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import type { DeviceBuffer } from "../runtime/index.ts";
 import { readValues } from "./execute.ts";
+import { DataLeaf, Leaf } from "./leaf.ts";
 
-/** Data that is handed to the graph as an input when it runs: on the host, on a device, or both. */
-export class DataOp extends PlaceholderOp {
-  readonly host?: HostArray;
-  readonly buffer?: DeviceBuffer;
-  constructor(dtype: DType, shape: readonly number[], { host, buffer }: { host?: HostArray; buffer?: DeviceBuffer }) {
-    super("data", { dtype, shape });
-    this.host = host;
-    this.buffer = buffer;
-  }
-}
-
-/** Up to this many elements, given numbers become part of the graph; more are passed to it as an input. */
+/** Up to this many elements, numbers become part of the graph; more are passed to it as an input. */
 const CONSTANT_LIMIT = 64;
 
 export type TensorLike<D extends DType = DType> = Tensor<D> | number;
+
+/** Indices start, start + step, ... before end of one axis. */
+export interface SliceOptions extends Omit<ops.SliceOptions, "axis"> {
+  /** @default 0 */
+  axis?: number;
+}
+
+/** Part of one axis of a value. */
+export function sliceOf(x: Value, options: SliceOptions): Value {
+  const { axis = 0, ...range } = known("slice", options, { axis: true, start: true, end: true, step: true });
+  return ops.slice(x, { axis, ...range });
+}
 
 /** Nested arrays of numbers. */
 export type NestedNumbers = number | boolean | readonly NestedNumbers[];
@@ -42,29 +51,56 @@ export type NestedNumbers = number | boolean | readonly NestedNumbers[];
  * await mul(x, x).toArray(); // [[1, 4], [9, 16]]
  */
 export class Tensor<D extends DType = DType> {
-  /** The graph value this tensor stands for. */
-  readonly value: Value;
+  private readonly graphValue: Value;
 
+  /** @internal */
   constructor(value: Value) {
-    this.value = value;
+    this.graphValue = value;
+  }
+
+  /** What the tensor is in the graph. @internal */
+  get ir(): Value {
+    return this.graphValue;
   }
 
   get dtype(): D {
-    return this.value.dtype as D;
+    return this.ir.dtype as D;
   }
 
   /** Sizes; symbolic ones only inside a function compiled with symbolic sizes. */
   get shape(): Shape {
-    return this.value.shape;
+    return this.ir.shape;
   }
 
   get rank(): number {
-    return this.value.shape.length;
+    return this.ir.shape.length;
   }
 
-  /** Computes the tensor and gives its numbers, row-major, in the host form of its dtype. */
+  /**
+   * The size of an axis; a negative one counts from the last.
+   * @throws ShapeError for an axis that is not there, or whose size is symbolic
+   *
+   * @example
+   * tensor([[1, 2, 3]]).size(-1); // 3
+   */
+  size(axis: number): number {
+    const size = this.ir.shape[normalizeAxis("size", axis, this.rank)];
+    if (typeof size === "number") return size;
+    const { node } = this.ir;
+    throw new ShapeError({
+      where: `size of ${node.op instanceof PlaceholderOp ? node.op.label : nameNode(node)}`,
+      expected: `a size of axis ${axis} that is known while the function is traced`,
+      received: describe(this.ir),
+      fix: "use x.shape, whose sizes may be symbols and stand in other shapes, or leave this axis out of symbolicSizes",
+    });
+  }
+
+  /**
+   * A copy of the numbers, row-major, in the host form of the dtype: what is not computed yet is computed now, and the
+   * result of a compiled function waited for. @throws the error of the run that should have made them
+   */
   async read(): Promise<HostArrays[D]> {
-    const [data] = await readValues([this.value]);
+    const [data] = await readValues([this.ir]);
     return data as HostArrays[D];
   }
 
@@ -75,15 +111,22 @@ export class Tensor<D extends DType = DType> {
       throw new ShapeError({
         where: "item",
         expected: "a tensor with one element",
-        received: describe(this.value),
+        received: describe(this.ir),
         fix: "use read() or toArray()",
       });
     }
     return toNumbers(this.dtype, data)[0];
   }
 
-  /** The numbers as nested arrays of the tensor's shape. */
-  async toArray(): Promise<NestedNumbers> {
+  /**
+   * The numbers as nested arrays of the tensor's shape. Name their type to index them without a cast; it is not looked
+   * at when it runs.
+   *
+   * @example
+   * const rows = await tensor([[1, 2], [3, 4]]).toArray<number[][]>();
+   * rows[1][0]; // 3
+   */
+  async toArray<T extends NestedNumbers = NestedNumbers>(): Promise<T> {
     const flat = toNumbers(this.dtype, await this.read());
     const nest = (depth: number, offset: number, stride: number): NestedNumbers => {
       if (depth === this.rank) return flat[offset];
@@ -91,85 +134,100 @@ export class Tensor<D extends DType = DType> {
       const inner = stride / size;
       return Array.from({ length: size }, (_, i) => nest(depth + 1, offset + i * inner, inner));
     };
-    return nest(0, 0, flat.length);
+    return nest(0, 0, flat.length) as T;
   }
 
   /** Frees device memory that this tensor holds, if it is the result of a compiled function. */
   dispose(): void {
-    if (this.value.node.op instanceof DataOp) this.value.node.op.buffer?.dispose();
+    if (this.ir.node.op instanceof Leaf) this.ir.node.op.dispose();
   }
 
   /** Elementwise sum, with broadcasting. */
   add(other: TensorLike<D>): Tensor<D> {
-    return new Tensor(ops.add(this.value, unwrap(other)));
+    return new Tensor(ops.add(this.ir, unwrap(other)));
   }
   /** Elementwise difference, with broadcasting. */
   sub(other: TensorLike<D>): Tensor<D> {
-    return new Tensor(ops.sub(this.value, unwrap(other)));
+    return new Tensor(ops.sub(this.ir, unwrap(other)));
   }
   /** Elementwise product, with broadcasting. */
   mul(other: TensorLike<D>): Tensor<D> {
-    return new Tensor(ops.mul(this.value, unwrap(other)));
+    return new Tensor(ops.mul(this.ir, unwrap(other)));
   }
   /** Elementwise quotient, with broadcasting. */
   div(other: TensorLike<D>): Tensor<D> {
-    return new Tensor(ops.div(this.value, unwrap(other)));
+    return new Tensor(ops.div(this.ir, unwrap(other)));
   }
   /** Matrix product over the last two axes. */
   matmul(other: Tensor<D>, options?: ops.MatmulOptions): Tensor<D> {
     return new Tensor(
-      ops.matmul(
-        this.value,
-        other.value,
-        known("matmul", options, { transposeA: true, transposeB: true, scale: true }),
-      ),
+      ops.matmul(this.ir, other.ir, known("matmul", options, { transposeA: true, transposeB: true, scale: true })),
     );
   }
   /** Sum over axes. @default all axes */
   sum(options?: ops.ReduceOptions): Tensor<D> {
-    return new Tensor(ops.sum(this.value, known("sum", options, { axes: true, keepDims: true })));
+    return new Tensor(ops.sum(this.ir, known("sum", options, { axes: true, keepDims: true })));
   }
   /** Mean over axes. @default all axes */
   mean(options?: ops.ReduceOptions): Tensor<D> {
-    return new Tensor(ops.mean(this.value, known("mean", options, { axes: true, keepDims: true })));
+    return new Tensor(ops.mean(this.ir, known("mean", options, { axes: true, keepDims: true })));
   }
   /** Same elements, other shape; one size may be -1. */
   reshape(shape: Shape): Tensor<D> {
-    return new Tensor(ops.reshape(this.value, shape));
+    return new Tensor(ops.reshape(this.ir, shape));
   }
   /** Reorders axes. @default reverses them */
   transpose(permutation?: readonly number[]): Tensor<D> {
-    return new Tensor(ops.transpose(this.value, permutation));
+    return new Tensor(ops.transpose(this.ir, permutation));
   }
-  /** Part of one axis. */
-  slice(options: ops.SliceOptions): Tensor<D> {
-    return new Tensor(
-      ops.slice(this.value, known("slice", options, { axis: true, start: true, end: true, step: true })),
-    );
+  /**
+   * Part of one axis, from start to before end; negative ones count from the end.
+   *
+   * @example
+   * await tensor([1, 2, 3, 4]).slice({ start: 1, end: -1 }).toArray(); // [2, 3]
+   */
+  slice(options: SliceOptions): Tensor<D> {
+    return new Tensor(sliceOf(this.ir, options));
   }
-  /** The tensor at index `index` of the first axis. */
-  at(index: number): Tensor<D> {
-    const size = this.shape[0];
-    const position = typeof size === "number" && index < 0 ? index + size : index;
-    if (this.rank === 0 || typeof size !== "number" || position < 0 || position >= size) {
+  /**
+   * The tensor at an index of an axis, which is gone from its shape; a negative index counts from the end. An index
+   * that is a tensor, of any shape, picks several: its axes take the place of that one. @default axis 0
+   * @throws ShapeError when the index is outside
+   *
+   * @example
+   * const x = tensor([[1, 2], [3, 4], [5, 6]]);
+   * await x.at(-1).toArray(); // [5, 6]
+   * await x.at(0, 1).toArray(); // [1, 3, 5]
+   * await x.at(tensor([2, 0], { dtype: "i32" })).toArray(); // [[5, 6], [1, 2]]
+   */
+  at(index: number | Tensor<"i32" | "i64">, axis = 0): Tensor<D> {
+    if (index instanceof Tensor) return new Tensor(ops.gather(this.ir, index.ir, axis));
+    const { shape } = this.ir;
+    const position = normalizeAxis("at", axis, shape.length);
+    const size = shape[position];
+    if (!Number.isInteger(index) || (typeof size === "number" && (index < -size || index >= size))) {
       throw new ShapeError({
         where: "at",
-        expected: "an index inside the first axis",
-        received: `${index} for ${describe(this.value)}`,
+        expected: `an index inside axis ${axis}`,
+        received: `${index} for ${describe(this.ir)}`,
         fix: "check the shape",
       });
     }
-    return new Tensor(
-      ops.reshape(ops.slice(this.value, { axis: 0, start: position, end: position + 1 }), this.shape.slice(1)),
-    );
+    if (typeof size !== "number" && index < 0) {
+      return new Tensor(
+        ops.gather(this.ir, constantValue(Int32Array.of(index), { dtype: "i32", shape: [] }), position),
+      );
+    }
+    const part = ops.slice(this.ir, { axis: position, start: index, end: index === -1 ? undefined : index + 1 });
+    return new Tensor(ops.reshape(part, shape.toSpliced(position, 1)));
   }
   /** Converts to another dtype. */
   cast<E extends DType>(to: E): Tensor<E> {
-    return new Tensor(ops.cast(this.value, requireDType("cast", to)));
+    return new Tensor(ops.cast(this.ir, requireDType("cast", to)));
   }
 
   toString(): string {
-    return `Tensor(${describe(this.value)})`;
+    return `Tensor(${describe(this.ir)})`;
   }
 
   /** Keeps JavaScript's operators from taking a tensor for a number. @throws GraphError for all but text */
@@ -186,12 +244,12 @@ export class Tensor<D extends DType = DType> {
 
 /** Computes several tensors in one run and gives their numbers. */
 export async function readTensors<D extends DType>(tensors: readonly Tensor<D>[]): Promise<HostArrays[D][]> {
-  return (await readValues(tensors.map(({ value }) => value))) as HostArrays[D][];
+  return (await readValues(tensors.map(({ ir: value }) => value))) as HostArrays[D][];
 }
 
 /** The operand an op takes. */
 export function unwrap(x: TensorLike): Value | number {
-  return x instanceof Tensor ? x.value : x; // the op refuses what is neither
+  return x instanceof Tensor ? x.ir : x; // the op refuses what is neither
 }
 
 function shapeOf(nested: NestedNumbers): number[] {
@@ -298,10 +356,10 @@ export function constant<D extends DType>(dtype: D, shape: readonly number[], da
 /** A tensor over host numbers that are already in the dtype's form. */
 export function fromHost<D extends DType>(dtype: D, shape: readonly number[], host: HostArrays[D]): Tensor<D> {
   if (host.length <= CONSTANT_LIMIT) return new Tensor(constantValue(host, { dtype, shape }));
-  return fromLeaf(new DataOp(dtype, shape, { host }));
+  return fromLeaf(new DataLeaf(dtype, shape, { host }));
 }
 
-/** A tensor for a leaf op. */
-export function fromLeaf<D extends DType>(op: PlaceholderOp): Tensor<D> {
-  return new Tensor(new Node(op, [], {}, [op.type]).outputs[0]);
+/** The tensor of a leaf. */
+export function fromLeaf<D extends DType>(leaf: Leaf): Tensor<D> {
+  return new Tensor(leaf.value);
 }

@@ -1,16 +1,26 @@
 import type { Value } from "../ir/index.ts";
-import type { Variable } from "./variable.ts";
+import type { Leaf } from "./leaf.ts";
+import type { Probe } from "./probe.ts";
 
-/** What a traced function did besides computing: the variables it assigned. */
+/** A value to look at, which can be looked at in another that stands for it, such as that of all steps of a loop. */
+export interface Watch {
+  value: Value;
+  /** For messages. */
+  name: string;
+  probe(value: Value): Probe;
+}
+
+/** What a traced function did besides computing: the state it assigned, the values it wants to look at. */
 export class Trace {
-  readonly updates = new Map<Variable, Value>();
+  readonly updates = new Map<Leaf, Value>();
+  readonly watches: Watch[] = [];
 
-  assign(variable: Variable, value: Value): void {
-    this.updates.set(variable, value);
+  assign(state: Leaf, value: Value): void {
+    this.updates.set(state, value);
   }
 
-  assigned(variable: Variable): Value | undefined {
-    return this.updates.get(variable);
+  assigned(state: Leaf): Value | undefined {
+    return this.updates.get(state);
   }
 }
 
@@ -32,4 +42,23 @@ export function traced<T>(trace: Trace, body: () => T): T {
   } finally {
     stack.pop();
   }
+}
+
+/* The bodies of loops and branches being traced now, innermost last: what is watched there is no value outside. */
+const bodies: Watch[][] = [];
+
+/** Traces a body, and gives what it watches to the caller, who can carry that out of it. */
+export function tracedBody<T>(body: () => T): { result: T; watches: Watch[] } {
+  const watches: Watch[] = [];
+  bodies.push(watches);
+  try {
+    return { result: body(), watches };
+  } finally {
+    bodies.pop();
+  }
+}
+
+/** Where to put what is watched now; undefined outside of every trace. */
+export function currentWatches(): Watch[] | undefined {
+  return bodies[bodies.length - 1] ?? currentTrace()?.watches;
 }

@@ -2,26 +2,80 @@ import {
   type DType,
   GraphError,
   HalfArray,
+  type HostArray,
   type HostArrays,
   known,
   RuntimeError,
   requireDType,
   ShapeError,
 } from "../base/index.ts";
-import { describe, PlaceholderOp, type Shape, shapesEqual, symbol, type Value } from "../ir/index.ts";
+import { describe, type Shape, shapesEqual, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import { Device, type DeviceBuffer } from "../runtime/index.ts";
-import { computeTogether, materialize } from "./execute.ts";
-import { DataOp, fromLeaf, Tensor } from "./tensor.ts";
+import { type Argument, Device, type DeviceBuffer } from "../runtime/index.ts";
+import { computeTogether, prepareLeaves } from "./execute.ts";
+import { DataLeaf, type HostData, Leaf, type Source } from "./leaf.ts";
+import { calls } from "./queue.ts";
+import { Tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
 
 /** The leaf that stands for a variable's value before the graph runs. */
-export class VariableOp extends PlaceholderOp {
-  readonly variable: Variable;
-  constructor(variable: Variable, shape: Shape) {
-    super(variable.name, { dtype: variable.dtype, shape });
-    this.variable = variable;
+export class VariableLeaf extends Leaf {
+  readonly isState = true;
+  /** The variable, which sets this when it is made. */
+  variable!: Variable;
+  /** The last run that has begun to change it. */
+  lastRun: Source | undefined;
+  /** The first run that failed to change it and of which nobody was told. */
+  private failedRun: Source | undefined;
+
+  get isOnHost(): boolean {
+    const { pendingInitial: initial } = this.variable;
+    return initial !== undefined && !(initial instanceof Tensor);
   }
+
+  get host(): HostArray | undefined {
+    const { pendingInitial: initial } = this.variable;
+    if (initial instanceof HalfArray) return initial.widened();
+    return initial instanceof Tensor ? undefined : initial;
+  }
+
+  get buffer(): DeviceBuffer | undefined {
+    return this.variable.isInitialized ? this.variable.buffer : undefined;
+  }
+
+  get lack(): Value | HostData | undefined {
+    const { variable } = this;
+    if (variable.isInitialized || variable.pendingInitial === undefined) return undefined;
+    const { pendingInitial: initial, dtype, shape } = variable;
+    return initial instanceof Tensor ? initial.ir : { dtype, shape, data: initial };
+  }
+
+  place(lack: Value | HostData, buffer: DeviceBuffer): void {
+    const { pendingInitial: initial } = this.variable;
+    const isCurrent = "data" in lack ? lack.data === initial : initial instanceof Tensor && initial.ir === lack;
+    if (isCurrent) this.variable.replaceBuffer(buffer);
+    else buffer.dispose(); // it was set anew meanwhile
+  }
+
+  get sources(): readonly Source[] {
+    return [this.failedRun, this.lastRun].filter((run) => run !== undefined && !run.isOver) as Source[];
+  }
+
+  noteFailure(run: Source): void {
+    if (!this.failedRun?.hasUntoldFailure) this.failedRun = run;
+  }
+
+  /** A new value: how the old one came about does not matter any more. */
+  forgetRuns(): void {
+    this.lastRun = this.failedRun = undefined;
+  }
+
+  override argument(): Argument {
+    return this.variable.buffer;
+  }
+
+  /** A tensor that stands for a variable owns none of its memory. */
+  dispose(): void {}
 }
 
 /** Numbers, those of f32 perhaps still in 16 bits; or a tensor that will be computed when they are first needed. */
@@ -40,17 +94,24 @@ export interface VariableOptions<D extends DType> {
 }
 
 /**
- * State that outlives a run of a graph: a parameter, an optimizer's moment, a cache. Inside a traced function `value`
- * is its current tensor and `assign` gives it a new one, which takes effect when the compiled function has run.
+ * State that outlives a run of a graph: a parameter, an optimizer's moment, a cache. It is a tensor, its current value,
+ * and may stand wherever functions take one. `assign` gives it a new value in a traced function, which takes effect
+ * when the compiled function has run.
+ *
+ * @example
+ * const weight = new Variable({ dtype: "f32", shape: [2] }, Float32Array.of(1, 2));
+ * const step = compile((x: Tensor<"f32">) => weight.assign(sub(weight, mul(x, 0.5))));
+ * step(tensor([2, 2]));
+ * await weight.toArray(); // [0, 1]
  */
-export class Variable<D extends DType = DType> {
+export class Variable<D extends DType = DType> extends Tensor<D> {
   readonly name: string;
-  readonly dtype: D;
   private sizes: readonly number[];
   private changes = 0;
   private initial: Initial<D> | undefined;
   private stored: DeviceBuffer | undefined;
-  private readonly leaf: Value;
+  /** What stands for it in graphs. @internal */
+  readonly leaf: VariableLeaf;
 
   constructor(options: VariableOptions<D>, initial: Initial<D>) {
     const {
@@ -59,16 +120,18 @@ export class Variable<D extends DType = DType> {
       shape,
       symbolicSizes,
     } = known("Variable", options, { name: true, dtype: true, shape: true, symbolicSizes: true });
+    const tracedShape = shape.map((size, axis) => (symbolicSizes?.[axis] ? symbol(symbolicSizes[axis]) : size));
+    const leaf = new VariableLeaf(name, { dtype: requireDType("Variable", dtype), shape: tracedShape });
+    super(leaf.value);
+    leaf.variable = this as unknown as Variable;
+    this.leaf = leaf;
     this.name = name;
-    this.dtype = requireDType("Variable", dtype);
     this.sizes = shape;
     this.initial = this.checked(initial, shape);
-    const tracedShape = shape.map((size, axis) => (symbolicSizes?.[axis] ? symbol(symbolicSizes[axis]) : size));
-    this.leaf = fromLeaf(new VariableOp(this as unknown as Variable, tracedShape)).value;
   }
 
   /** The shape of the current value. */
-  get shape(): readonly number[] {
+  override get shape(): readonly number[] {
     return this.sizes;
   }
 
@@ -78,12 +141,12 @@ export class Variable<D extends DType = DType> {
   }
 
   private checked(initial: Initial<D>, shape: Shape): Initial<D> {
-    const received = initial instanceof Tensor ? describe(initial.value) : `${initial.length} numbers`;
+    const received = initial instanceof Tensor ? describe(initial.ir) : `${initial.length} numbers`;
     const fits =
       initial instanceof Tensor
         ? initial.dtype === this.dtype && shapesEqual(initial.shape, shape)
         : initial.length === this.shape.reduce((a, b) => a * b, 1);
-    if (fits) return initial;
+    if (fits) return initial instanceof Variable ? initial.value : initial;
     const expected = describe({ dtype: this.dtype, shape });
     throw new ShapeError({
       where: `variable ${this.name}`,
@@ -93,14 +156,14 @@ export class Variable<D extends DType = DType> {
     });
   }
 
-  /** The current value: in a traced function after `assign`, the assigned one. */
-  get value(): Tensor<D> {
-    return new Tensor(currentTrace()?.assigned(this as unknown as Variable) ?? this.leaf);
+  /** In a traced function after `assign`, what was assigned. @internal */
+  override get ir(): Value {
+    return currentTrace()?.assigned(this.leaf) ?? this.leaf.value;
   }
 
-  /** The value before the function being traced. @internal */
-  get leafValue(): Value {
-    return this.leaf;
+  /** The current value as a tensor, which goes on to be that when another is assigned. */
+  get value(): Tensor<D> {
+    return new Tensor(this.ir);
   }
 
   /** Gives the variable a new value when the function being traced has run. @throws GraphError outside of a trace */
@@ -114,25 +177,19 @@ export class Variable<D extends DType = DType> {
         fix: "use set",
       });
     }
-    this.checked(next, this.leaf.shape);
-    trace.assign(this as unknown as Variable, next.value);
+    this.checked(next, this.leaf.type.shape);
+    trace.assign(this.leaf, next.ir);
   }
 
-  /** Replaces the value now. Numbers are copied at their first use. */
+  /** Replaces the value: calls made before this see the old one. Numbers are copied at their first use. */
   set(next: Initial<D>): void {
-    this.initial = this.checked(next, this.shape);
+    const initial = this.checked(next, this.shape);
     this.changes++;
-    this.stored?.dispose();
-    this.stored = undefined;
-  }
-
-  /** A copy of the current numbers. */
-  async read(): Promise<HostArrays[D]> {
-    if (this.initial instanceof HalfArray) return this.initial.widened() as HostArrays[D];
-    if (this.initial !== undefined && !(this.initial instanceof Tensor))
-      return (this.initial as HostArrays[D]).slice() as HostArrays[D];
-    await initializeVariables([this as unknown as Variable]);
-    return (await (this.stored as DeviceBuffer).read()) as HostArrays[D];
+    calls.add(() => {
+      this.release();
+      this.initial = initial;
+      this.leaf.forgetRuns();
+    });
   }
 
   /** Whether the value is on the device already. @internal */
@@ -157,8 +214,9 @@ export class Variable<D extends DType = DType> {
   }
 
   /** Counts a change of the value that a run makes. @internal */
-  countChange(): void {
+  countChange(run?: Source): void {
     this.changes++;
+    this.leaf.lastRun = run;
   }
 
   /** Takes over a buffer as the value and returns the one it replaces. @internal */
@@ -171,50 +229,23 @@ export class Variable<D extends DType = DType> {
   }
 
   /** Frees the memory. The variable can be used again after `set`. */
-  dispose(): void {
+  override dispose(): void {
+    calls.add(() => this.release());
+  }
+
+  private release(): void {
     this.stored?.dispose();
     this.stored = undefined;
     this.initial = undefined;
   }
 }
 
-/** Whether a variable has a value that is not on a device yet. */
-export const isWaiting = (variable: Variable): boolean =>
-  !variable.isInitialized && variable.pendingInitial !== undefined;
-
-/** Puts the values of variables on their device; initial values that are tensors are computed by one graph together. */
+/** Puts the values of variables on their device; initial values that are tensors are computed with one wait. */
 export async function initializeVariables(variables: readonly Variable[], on?: Device): Promise<void> {
-  for (;;) {
-    const waiting = variables.filter(isWaiting);
-    if (waiting.length === 0) return;
-    const unseen = waiting.filter((variable) => !underWay.has(variable));
-    if (unseen.length > 0) {
-      const done = place(unseen, on).finally(() => {
-        for (const variable of unseen) underWay.delete(variable);
-      });
-      for (const variable of unseen) underWay.set(variable, done);
-    }
-    await Promise.all(waiting.map((variable) => underWay.get(variable)));
-  }
-}
-
-/** Variables whose first values are being put on a device: calls that begin together put them there once. */
-const underWay = new WeakMap<Variable, Promise<void>>();
-
-async function place(variables: readonly Variable[], on?: Device): Promise<void> {
-  const initials = variables.map((variable) => variable.pendingInitial as Initial<DType>);
-  const buffers = await materialize(
-    initials.map((initial, i) =>
-      initial instanceof Tensor
-        ? initial.value
-        : { dtype: variables[i].dtype, shape: variables[i].shape, data: initial },
-    ),
+  await prepareLeaves(
+    variables.map(({ leaf }) => leaf),
     on,
   );
-  variables.forEach((variable, i) => {
-    if (variable.pendingInitial === initials[i]) variable.replaceBuffer(buffers[i]);
-    else buffers[i].dispose(); // it was set anew meanwhile
-  });
 }
 
 /**
@@ -223,13 +254,15 @@ async function place(variables: readonly Variable[], on?: Device): Promise<void>
  * @throws RuntimeError when the memory is not there; nothing is changed then
  */
 export async function lengthenVariables(variables: readonly Variable[], axis: number, size: number): Promise<void> {
-  await initializeVariables(variables);
-  const longer = variables.map(({ dtype, shape, buffer }) => {
-    const padding = shape.map((now, i): [number, number] => [0, i === axis ? size - now : 0]);
-    return ops.pad(fromLeaf(new DataOp(dtype, shape, { buffer })).value, padding);
-  });
-  const buffers = await computeTogether(longer, variables[0] && Device.of(variables[0].buffer));
-  variables.forEach((variable, i) => {
-    variable.replaceBuffer(buffers[i])?.dispose();
+  await calls.add(async () => {
+    await initializeVariables(variables);
+    const longer = variables.map(({ dtype, shape, buffer }) => {
+      const padding = shape.map((now, i): [number, number] => [0, i === axis ? size - now : 0]);
+      return ops.pad(new DataLeaf(dtype, shape, { buffer }).value, padding);
+    });
+    const buffers = await computeTogether(longer, variables[0] && Device.of(variables[0].buffer));
+    variables.forEach((variable, i) => {
+      variable.replaceBuffer(buffers[i])?.dispose();
+    });
   });
 }

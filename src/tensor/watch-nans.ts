@@ -1,9 +1,10 @@
 import { isFloat, RuntimeError } from "../base/index.ts";
 import { describe, type Node, nameNode, topologicalOrder, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
+import type { Probe } from "./probe.ts";
 
-/** Whether each node's results have a NaN, in the order in which they are computed: i32, one for each. */
-export function watchNans(outputs: readonly Value[]): { watched: Node[]; flags: Value } | undefined {
+/** Fails a run that makes a NaN, and names the first node that did. Its value: a flag for each node, i32. */
+export function watchNans(outputs: readonly Value[]): Probe | undefined {
   const watched = topologicalOrder(outputs).filter(
     ({ inputs, outputs }) => inputs.length > 0 && outputs.some(({ dtype }) => isFloat(dtype)),
   );
@@ -15,10 +16,16 @@ export function watchNans(outputs: readonly Value[]): { watched: Node[]; flags: 
       .map(flagOf)
       .reduce((a, b) => ops.maximum(a, b)),
   );
-  return { watched, flags: ops.concat(flags) };
+  return {
+    values: [ops.concat(flags)],
+    look: ([flags]) => {
+      const first = watched.find((_, i) => Number(flags[i]) !== 0);
+      if (first) throw nanError(first);
+    },
+  };
 }
 
-export function nanError(node: Node): RuntimeError {
+function nanError(node: Node): RuntimeError {
   return new RuntimeError({
     where: nameNode(node),
     expected: "numbers",

@@ -274,7 +274,7 @@ const layers: Record<string, Row> = {
       return ctcLoss(
         Object.fromEntries(Object.entries(tensors).map(([name, value]) => [name, new Tensor(value)])) as never,
         options,
-      ).value;
+      ).ir;
     },
     secondOrder: false,
   },

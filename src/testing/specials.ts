@@ -7,7 +7,8 @@ import { ConstantOp, constantValue, Graph, type Value } from "../ir/index.ts";
 import { defaultPasses, foldConstants, optimize } from "../lower/index.ts";
 import * as ops from "../ops/index.ts";
 import { readValues } from "../tensor/execute.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import { tolerances } from "./close.ts";
 import { opTable } from "./op-table.ts";
 import type { ApplyOp } from "./test-op.ts";
@@ -100,7 +101,7 @@ export interface Answer extends Check {
 export async function answersOf(example: SpecialCase): Promise<Answer[]> {
   const constants = example.inputs.map((input) => constantValue(hostOf(input), input));
   const leaves = example.inputs.map(
-    (input) => fromLeaf(new DataOp(input.dtype, input.shape, { host: hostOf(input) })).value,
+    (input) => fromLeaf(new DataLeaf(input.dtype, input.shape, { host: hostOf(input) })).ir,
   );
   const foldable = checksOf(example, constants);
   const checks = checksOf(example, leaves);

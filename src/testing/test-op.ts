@@ -6,7 +6,8 @@ import { placeholder, type Value } from "../ir/index.ts";
 import { add, evaluate, type HostTensor, hostTensor, mul, sum } from "../ops/index.ts";
 import type { Device } from "../runtime/index.ts";
 import { readValues } from "../tensor/execute.ts";
-import { DataOp, fromLeaf } from "../tensor/tensor.ts";
+import { DataLeaf } from "../tensor/leaf.ts";
+import { fromLeaf } from "../tensor/tensor.ts";
 import { expectClose, tolerances } from "./close.ts";
 
 interface GoldenTensor {
@@ -69,7 +70,7 @@ export function testOp(name: string, options: TestOpOptions): void {
 }
 
 const leafOf = ({ dtype, shape, data }: GoldenTensor) =>
-  fromLeaf(new DataOp(dtype, shape, { host: hostArrayFrom(dtype, data) })).value;
+  fromLeaf(new DataLeaf(dtype, shape, { host: hostArrayFrom(dtype, data) })).ir;
 
 async function numbersOf(values: readonly Value[], device?: () => Device): Promise<number[][]> {
   const data = await readValues(values, device?.());

@@ -15,7 +15,7 @@ export async function firstNonFinite(
   outputs: readonly Tensor[],
   names: ReadonlyMap<string, Variable> = new Map(),
 ): Promise<string | undefined> {
-  const suspects = topologicalOrder(outputs.map((output) => output.value))
+  const suspects = topologicalOrder(outputs.map((output) => output.ir))
     .flatMap((node) => node.outputs)
     .filter((value) => isFloat(value.dtype));
   // x * 0 is 0 for every finite x and NaN otherwise, so the sum tells about the whole tensor
@@ -24,7 +24,7 @@ export async function firstNonFinite(
   const at = results.findIndex(([result]) => result !== 0);
   if (at < 0) return undefined;
   const suspect = suspects[at];
-  const variable = [...names].find(([, { value }]) => value.value === suspect);
+  const variable = [...names].find(([, { value }]) => value.ir === suspect);
   return variable ? variable[0] : describeNode(suspect.node);
 }
 

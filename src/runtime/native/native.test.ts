@@ -54,7 +54,7 @@ async function train(on: Device) {
   const losses = [];
   let y: Float32Array = new Float32Array();
   for (let i = 0; i < 3; i++) {
-    const result = await step(x);
+    const result = await step.run(x);
     losses.push(await result.loss.item());
     y = await result.y.read();
   }
@@ -74,9 +74,9 @@ test("a step copies what it is given and what is read, and nothing else", async 
     },
     { device },
   );
-  await step(tensor([1]));
+  await step.run(tensor([1]));
   const before = device.copiedBytes as number;
-  for (let i = 0; i < 10; i++) await step(tensor([1]));
+  for (let i = 0; i < 10; i++) await step.run(tensor([1]));
   expect((device.copiedBytes as number) - before).toBe(10 * 4);
   expect((await w.read())[999_999]).toBe(11);
   expect((device.copiedBytes as number) - before).toBe(10 * 4 + 4e6);
@@ -127,14 +127,19 @@ describe("a failed run", () => {
         { device, ...options },
       );
       const good = tensor([1], { dtype: "i32" });
-      await step(good);
+      await step.run(good);
       const state = async () => [Array.from(await v.read()), Array.from(await w.read())];
       const before = await state();
-      await expect(step(outOfRange)).rejects.toThrow(/out of data bounds/);
+      await expect(step.run(outOfRange)).rejects.toThrow(/out of data bounds/);
       expect(await state()).toEqual(before);
-      const results = await Promise.allSettled([step(outOfRange), step(outOfRange), step(good), step(outOfRange)]);
+      const results = await Promise.allSettled([
+        step.run(outOfRange),
+        step.run(outOfRange),
+        step.run(good),
+        step.run(outOfRange),
+      ]);
       expect(results.map(({ status }) => status)).toContain("rejected");
-      await step(good);
+      await step.run(good);
       const [[first]] = await state();
       expect(Math.log2(first) % 1).toBe(0); // doubled a whole number of times, and nothing else
     },
@@ -146,8 +151,8 @@ describe("a failed run", () => {
       device,
       keepPreviousState: true,
     });
-    await Promise.allSettled([step(outOfRange), step(outOfRange)]);
-    await step(tensor([0], { dtype: "i32" }));
+    await Promise.allSettled([step.run(outOfRange), step.run(outOfRange)]);
+    await step.run(tensor([0], { dtype: "i32" }));
     expect(await w.read()).toEqual(Float32Array.of(4, 3, 2)); // read and written in one place it would be 4, 3, 5
     step.dispose();
   });
@@ -180,7 +185,7 @@ describe("a run with a signal", () => {
   const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
   beforeAll(async () => {
     await expect(slow.withSignal(abortAfter(0))(one)).rejects.toThrow("enough"); // compiled, and not begun
-    await small(one);
+    await small.run(one);
   });
   afterAll(() => {
     slow.dispose();
@@ -191,7 +196,7 @@ describe("a run with a signal", () => {
     const started = performance.now();
     const run = expect(slow.withSignal(abortAfter(100))(one)).rejects.toThrow("enough");
     await wait(50);
-    const behind = small(tensor([0]));
+    const behind = small.run(tensor([0]));
     await run;
     expect(performance.now() - started).toBeLessThan(1000); // of several seconds
     expect(await (await behind).item()).toBe(0);
@@ -207,8 +212,8 @@ describe("a run with a signal", () => {
     const v = new Variable({ dtype: "f32", shape: [2] }, Float32Array.of(1, 2));
     const double = compile(() => v.assign(mul(v.value, 2)), { device });
     const kept = compile(() => v.assign(mul(flip(v.value), 3)), { device, keepPreviousState: true });
-    await double();
-    await kept(); // 12, 6
+    await double.run();
+    await kept.run(); // 12, 6
     w.set(new Float32Array(SIZE).fill(3));
     const first = expect(slow.withSignal(abortAfter(300))(one)).rejects.toThrow("enough");
     await wait(50);
@@ -216,7 +221,7 @@ describe("a run with a signal", () => {
     const dropped = [double.withSignal(signal)(), kept.withSignal(signal)()];
     const settled = Promise.allSettled(dropped);
     await wait(10);
-    const behind = double();
+    const behind = double.run();
     expect((await settled).map((result) => result.status === "rejected" && result.reason.message)).toEqual([
       "enough",
       "enough",
@@ -224,7 +229,7 @@ describe("a run with a signal", () => {
     await first;
     await expect(behind).rejects.toThrow(/cancelled before it began/); // of what the dropped one was to make
     expect(await v.read()).toEqual(Float32Array.of(12, 6));
-    await kept();
+    await kept.run();
     expect(await v.read()).toEqual(Float32Array.of(18, 36));
     double.dispose();
     kept.dispose();
@@ -251,7 +256,7 @@ describe("a run with a signal", () => {
   test("by onnxruntime-node goes on to its end", async () => {
     const elsewhere = compile((x: F) => sum(chain(x)), { device: plain });
     const zeros = tensor(new Float32Array(200_000));
-    await elsewhere(zeros);
+    await elsewhere.run(zeros);
     expect(await (await elsewhere.withSignal(abortAfter(10))(zeros)).item()).toBe(0);
     elsewhere.dispose();
   });
@@ -261,9 +266,9 @@ test("a variable that lives on another device is refused", async () => {
   const w = new Variable({ dtype: "f32", shape: [100] }, new Float32Array(100).fill(7));
   await compile(() => w.assign(add(w.value, 1)), { device })();
   const elsewhere = compile(() => mul(w.value, 2), { device: plain });
-  await expect(elsewhere()).rejects.toThrow(/lives on another device/);
+  await expect(elsewhere.run()).rejects.toThrow(/lives on another device/);
   w.set(await w.read());
-  expect((await (await elsewhere()).read())[0]).toBe(16);
+  expect((await (await elsewhere.run()).read())[0]).toBe(16);
 });
 
 describe("processes", () => {
@@ -272,7 +277,7 @@ describe("processes", () => {
     `import { compile, sin, sum, tensor } from ${JSON.stringify(String(pathToFileURL(join(root.pathname, "dist/tensor/index.js"))))};
      const f = compile((x) => { let y = x; for (let i = 0; i < 300; i++) y = sin(y); return sum(y); });
      const small = compile((x) => sum(sin(x)));
-     await (await small(tensor([1, 2]))).item();
+     await (await small.run(tensor([1, 2]))).item();
      ${body}`;
   const run = (body: string, argument = "") => {
     const home = mkdtempSync(join(tmpdir(), "kindling-home-"));

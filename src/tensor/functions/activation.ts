@@ -7,7 +7,7 @@ import { Tensor } from "../tensor.ts";
 const unary =
   (op: (x: Value) => Value) =>
   <D extends FloatDType>(x: Tensor<D>): Tensor<D> =>
-    new Tensor(op(x.value));
+    new Tensor(op(x.ir));
 
 /** max(x, 0); the gradient at 0 is 0. */
 export const relu = unary(ops.relu);
@@ -16,7 +16,7 @@ export const silu = unary(ops.silu);
 
 /** Gaussian error linear unit, exact or with the tanh approximation of GPT-2. arXiv:1606.08415. @default exact */
 export function gelu<D extends FloatDType>(x: Tensor<D>, approximate: ops.GeluApproximation = "none"): Tensor<D> {
-  return new Tensor(ops.gelu(x.value, approximate));
+  return new Tensor(ops.gelu(x.ir, approximate));
 }
 
 /** max(x, 0) squared. So et al. 2021, arXiv:2109.08668. */
@@ -38,29 +38,29 @@ export const selu = unary(ops.selu);
 
 /** x where positive, else negativeSlope x. Maas et al. 2013. @default 0.01 */
 export function leakyRelu<D extends FloatDType>(x: Tensor<D>, negativeSlope?: number): Tensor<D> {
-  return new Tensor(ops.leakyRelu(x.value, negativeSlope));
+  return new Tensor(ops.leakyRelu(x.ir, negativeSlope));
 }
 /** leakyRelu with a learned slope: weight [1], or one for each size of axis 1. He et al. 2015, arXiv:1502.01852. */
 export function prelu<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>): Tensor<D> {
-  return new Tensor(ops.prelu(x.value, weight.value));
+  return new Tensor(ops.prelu(x.ir, weight.ir));
 }
 /** x where positive, else alpha (exp(x) - 1). Clevert et al. 2015, arXiv:1511.07289. @default 1 */
 export function elu<D extends FloatDType>(x: Tensor<D>, alpha?: number): Tensor<D> {
-  return new Tensor(ops.elu(x.value, alpha));
+  return new Tensor(ops.elu(x.ir, alpha));
 }
 /** x where positive, else alpha (exp(x / alpha) - 1). Barron 2017, arXiv:1704.07483. @default 1 */
 export function celu<D extends FloatDType>(x: Tensor<D>, alpha?: number): Tensor<D> {
-  return new Tensor(ops.celu(x.value, alpha));
+  return new Tensor(ops.celu(x.ir, alpha));
 }
 /** log(1 + exp(beta x)) / beta, a smooth relu. */
 export function softplus<D extends FloatDType>(x: Tensor<D>, options?: ops.SoftplusOptions): Tensor<D> {
-  return new Tensor(ops.softplus(x.value, known("softplus", options, { beta: true, threshold: true })));
+  return new Tensor(ops.softplus(x.ir, known("softplus", options, { beta: true, threshold: true })));
 }
 /** x moved by lambda toward 0, and 0 within lambda of it. @default 0.5 */
 export function softshrink<D extends FloatDType>(x: Tensor<D>, lambda?: number): Tensor<D> {
-  return new Tensor(ops.softshrink(x.value, lambda));
+  return new Tensor(ops.softshrink(x.ir, lambda));
 }
 /** x cut at both ends. @default -1 and 1 */
 export function hardtanh<D extends FloatDType>(x: Tensor<D>, min?: number, max?: number): Tensor<D> {
-  return new Tensor(ops.hardtanh(x.value, min, max));
+  return new Tensor(ops.hardtanh(x.ir, min, max));
 }

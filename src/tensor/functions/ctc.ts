@@ -54,16 +54,12 @@ export function ctcLoss<D extends FloatDType>(
       fix: "name the blank's class",
     });
   }
-  const [labels, ends] = [targets, targetLengths].map(({ value }) => ops.cast(value, "i64"));
+  const [labels, ends] = [targets, targetLengths].map(({ ir: value }) => ops.cast(value, "i64"));
   const states = 2 * longest + 1; // blank, label, blank, ..., label, blank
   const blanks = ops.broadcastTo(ops.scalar(blank, "i64"), [batch, longest, 1]);
   const pairs = ops.reshape(ops.concat([blanks, ops.unsqueeze(labels, 2)], 2), [batch, 2 * longest]);
   const extended = ops.concat([pairs, ops.broadcastTo(ops.scalar(blank, "i64"), [batch, 1])], 1); // [N, states]
-  const emissions = ops.takeAlong(
-    logProbs.value,
-    ops.broadcastTo(ops.unsqueeze(extended, 0), [frames, batch, states]),
-    2,
-  );
+  const emissions = ops.takeAlong(logProbs.ir, ops.broadcastTo(ops.unsqueeze(extended, 0), [frames, batch, states]), 2);
 
   // a label may follow the one before without a blank between, unless they are equal
   const twoBefore = ops.pad(
@@ -81,11 +77,11 @@ export function ctcLoss<D extends FloatDType>(
   const start = ops.where(ops.equal(ops.arange(states), 0), 0, ops.scalar(IMPOSSIBLE, logProbs.dtype));
   const { carry: alpha } = scan(
     (before: Tensor, { emission, frame }: { emission: Tensor; frame: Tensor }) => {
-      const skipped = ops.where(maySkip, moved(before.value, 2), IMPOSSIBLE);
-      const ways = ops.stack([before.value, moved(before.value, 1), skipped], 0);
-      const next = ops.add(ops.logSumExp(ways, { axes: 0 }), emission.value);
-      const counts = ops.unsqueeze(ops.less(frame.value, ops.cast(inputLengths.value, "i64")), 1);
-      return { carry: new Tensor(ops.where(counts, next, before.value)) };
+      const skipped = ops.where(maySkip, moved(before.ir, 2), IMPOSSIBLE);
+      const ways = ops.stack([before.ir, moved(before.ir, 1), skipped], 0);
+      const next = ops.add(ops.logSumExp(ways, { axes: 0 }), emission.ir);
+      const counts = ops.unsqueeze(ops.less(frame.ir, ops.cast(inputLengths.ir, "i64")), 1);
+      return { carry: new Tensor(ops.where(counts, next, before.ir)) };
     },
     {
       init: new Tensor(ops.broadcastTo(start, [batch, states])),
@@ -96,7 +92,7 @@ export function ctcLoss<D extends FloatDType>(
   // the last label or the blank after it
   const last = ops.unsqueeze(ops.mul(ends, 2), 1);
   const final = ops.concat([last, ops.maximum(ops.sub(last, 1), 0)], 1);
-  const ways = ops.takeAlong(alpha.value, final, 1);
+  const ways = ops.takeAlong(alpha.ir, final, 1);
   // no labels: there is only the first blank
   const isSame = ops.logicalAnd(ops.equal(last, 0), ops.equal(ops.arange(2), 1));
   const losses = ops.neg(ops.logSumExp(ops.where(isSame, IMPOSSIBLE, ways), { axes: 1 }));

@@ -5,12 +5,12 @@ import { Tensor } from "../tensor.ts";
 
 /** exp(x) / sum(exp(x)) along an axis. @default last axis */
 export function softmax<D extends FloatDType>(x: Tensor<D>, axis?: number): Tensor<D> {
-  return new Tensor(ops.softmax(x.value, axis));
+  return new Tensor(ops.softmax(x.ir, axis));
 }
 
 /** log(softmax(x)) along an axis. @default last axis */
 export function logSoftmax<D extends FloatDType>(x: Tensor<D>, axis?: number): Tensor<D> {
-  return new Tensor(ops.logSoftmax(x.value, axis));
+  return new Tensor(ops.logSoftmax(x.ir, axis));
 }
 
 /** Normalises the last axis, then scales and shifts. x: [..., D], weight and bias: [D]. arXiv:1607.06450 */
@@ -20,12 +20,12 @@ export function layerNorm<D extends FloatDType>(
   bias: Tensor<NoInfer<D>>,
   epsilon?: number,
 ): Tensor<D> {
-  return new Tensor(ops.layerNorm(x.value, weight.value, bias.value, epsilon));
+  return new Tensor(ops.layerNorm(x.ir, weight.ir, bias.ir, epsilon));
 }
 
 /** x divided by its root mean square over the last axis, times a weight. x: [..., D], weight: [D]. arXiv:1910.07467 */
 export function rmsNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, epsilon?: number): Tensor<D> {
-  return new Tensor(ops.rmsNorm(x.value, weight.value, epsilon));
+  return new Tensor(ops.rmsNorm(x.ir, weight.ir, epsilon));
 }
 
 export interface BatchNormState<D extends FloatDType> {
@@ -49,12 +49,12 @@ export function batchNorm<D extends FloatDType>(
 ): { y: Tensor<D>; runningMean: Tensor<D>; runningVariance: Tensor<D> } {
   known("batchNorm", options, { training: true, momentum: true, epsilon: true });
   const inputs = {
-    weight: weight?.value,
-    bias: bias?.value,
-    runningMean: runningMean.value,
-    runningVariance: runningVariance.value,
+    weight: weight?.ir,
+    bias: bias?.ir,
+    runningMean: runningMean.ir,
+    runningVariance: runningVariance.ir,
   };
-  const result = ops.batchNorm(x.value, inputs, options);
+  const result = ops.batchNorm(x.ir, inputs, options);
   return {
     y: new Tensor(result.y),
     runningMean: new Tensor(result.runningMean),
@@ -78,19 +78,19 @@ export function groupNorm<D extends FloatDType>(
   options: AffineNorm<NoInfer<D>> = {},
 ): Tensor<D> {
   const { weight, bias, epsilon } = known("groupNorm", options, affineNames);
-  return new Tensor(ops.groupNorm(x.value, numGroups, { weight: weight?.value, bias: bias?.value, epsilon }));
+  return new Tensor(ops.groupNorm(x.ir, numGroups, { weight: weight?.ir, bias: bias?.ir, epsilon }));
 }
 /** Normalises each channel of each example over the spatial axes. x: [N, C, ...]. arXiv:1607.08022 */
 export function instanceNorm<D extends FloatDType>(x: Tensor<D>, options: AffineNorm<NoInfer<D>> = {}): Tensor<D> {
   const { weight, bias, epsilon } = known("instanceNorm", options, affineNames);
-  return new Tensor(ops.instanceNorm(x.value, { weight: weight?.value, bias: bias?.value, epsilon }));
+  return new Tensor(ops.instanceNorm(x.ir, { weight: weight?.ir, bias: bias?.ir, epsilon }));
 }
 /** x divided by its length along an axis. @default last axis */
 export function l2Normalize<D extends FloatDType>(
   x: Tensor<D>,
   options?: { axis?: number; epsilon?: number },
 ): Tensor<D> {
-  return new Tensor(ops.l2Normalize(x.value, known("l2Normalize", options, { axis: true, epsilon: true })));
+  return new Tensor(ops.l2Normalize(x.ir, known("l2Normalize", options, { axis: true, epsilon: true })));
 }
 /** Divides by the activity of neighbouring channels. x: [N, C, ...]. Krizhevsky et al. 2012, section 3.3. */
 export function localResponseNorm<D extends FloatDType>(
@@ -98,10 +98,7 @@ export function localResponseNorm<D extends FloatDType>(
   options: ops.LocalResponseNormOptions,
 ): Tensor<D> {
   return new Tensor(
-    ops.localResponseNorm(
-      x.value,
-      known("localResponseNorm", options, { size: true, alpha: true, beta: true, k: true }),
-    ),
+    ops.localResponseNorm(x.ir, known("localResponseNorm", options, { size: true, alpha: true, beta: true, k: true })),
   );
 }
 
@@ -119,14 +116,14 @@ export function crossEntropy<D extends FloatDType>(
   options: TensorCrossEntropyOptions<NoInfer<D>> = {},
 ): Tensor<D> {
   known("crossEntropy", options, { ignoreIndex: true, labelSmoothing: true, weight: true });
-  return new Tensor(ops.crossEntropy(logits.value, targets.value, { ...options, weight: options.weight?.value }));
+  return new Tensor(ops.crossEntropy(logits.ir, targets.ir, { ...options, weight: options.weight?.ir }));
 }
 
 /** Integers and the range that x is rounded to, with a straight-through gradient. arXiv:1712.05877 */
 export function fakeQuantize<D extends FloatDType>(x: Tensor<D>, options: ops.FakeQuantizeOptions): Tensor<D> {
   return new Tensor(
     ops.fakeQuantize(
-      x.value,
+      x.ir,
       known("fakeQuantize", options, { scale: true, zeroPoint: true, quantMin: true, quantMax: true }),
     ),
   );
@@ -137,7 +134,7 @@ type TensorScales<O extends { scale: unknown; zeroPoint?: unknown }> = Omit<O, "
   /** The integer that stands for 0. @default 0 */
   zeroPoint?: number | readonly number[] | Tensor<ops.QuantizedDType>;
 };
-const plain = <T>(x: T | Tensor) => (x instanceof Tensor ? x.value : x);
+const plain = <T>(x: T | Tensor) => (x instanceof Tensor ? x.ir : x);
 /** round(x / scale) + zeroPoint as 8-bit integers. @default i8 */
 export function quantizeLinear<Q extends ops.QuantizedDType = "i8">(
   x: Tensor<FloatDType>,
@@ -150,7 +147,7 @@ export function quantizeLinear<Q extends ops.QuantizedDType = "i8">(
     dtype: true,
   });
   return new Tensor(
-    ops.quantizeLinear(x.value, { ...rest, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }),
+    ops.quantizeLinear(x.ir, { ...rest, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }),
   );
 }
 /** (q - zeroPoint) scale. */
@@ -160,7 +157,7 @@ export function dequantizeLinear(
 ): Tensor<"f32"> {
   const { scale, zeroPoint, axis } = known("dequantizeLinear", options, { scale: true, zeroPoint: true, axis: true });
   return new Tensor(
-    ops.dequantizeLinear(q.value, { axis, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }),
+    ops.dequantizeLinear(q.ir, { axis, scale: plain(scale) as number, zeroPoint: plain(zeroPoint) as number }),
   );
 }
 /** x Wᵀ with W in blocks of 4- or 8-bit integers. x: [..., K] -> [..., N]; see the op for the layout. */
@@ -173,10 +170,10 @@ export function blockMatmul<D extends FloatDType>(
 ): Tensor<D> {
   return new Tensor(
     ops.blockMatmul(
-      x.value,
-      packed.value,
-      scales.value,
-      zeroPoints?.value,
+      x.ir,
+      packed.ir,
+      scales.ir,
+      zeroPoints?.ir,
       known("blockMatmul", options, { bits: true, blockSize: true, activations: true }),
     ),
   );
@@ -190,7 +187,7 @@ export function rotaryEmbedding<D extends FloatDType>(
   options?: ops.RotaryOptions,
 ): Tensor<D> {
   return new Tensor(
-    ops.rotaryEmbedding(x.value, cos.value, sin.value, known("rotaryEmbedding", options, { interleaved: true })),
+    ops.rotaryEmbedding(x.ir, cos.ir, sin.ir, known("rotaryEmbedding", options, { interleaved: true })),
   );
 }
 
@@ -225,11 +222,11 @@ export function scaledDotProductAttention<D extends FloatDType>(
   known("scaledDotProductAttention", options, attentionNames);
   const { mask, bias, onProbabilities, ...rest } = options;
   return new Tensor(
-    ops.scaledDotProductAttention(q.value, k.value, v.value, {
+    ops.scaledDotProductAttention(q.ir, k.ir, v.ir, {
       ...rest,
-      mask: mask?.value,
-      bias: bias?.value,
-      onProbabilities: onProbabilities && ((p) => onProbabilities(new Tensor(p)).value),
+      mask: mask?.ir,
+      bias: bias?.ir,
+      onProbabilities: onProbabilities && ((p) => onProbabilities(new Tensor(p)).ir),
     }),
   );
 }
@@ -257,13 +254,13 @@ export function cachedAttention<D extends FloatDType>(
 ): { output: Tensor<D>; k: Tensor<D>; v: Tensor<D> } {
   known("cachedAttention", options, { numHeads: true, numKeyHeads: true, scale: true, slidingWindow: true });
   const inputs = {
-    q: q.value,
-    k: k.value,
-    v: v.value,
-    pastK: cache.k.value,
-    pastV: cache.v.value,
-    lengths: cache.lengths.value,
-    total: cache.total.value,
+    q: q.ir,
+    k: k.ir,
+    v: v.ir,
+    pastK: cache.k.ir,
+    pastV: cache.v.ir,
+    lengths: cache.lengths.ir,
+    total: cache.total.ir,
   };
   const [output, nextK, nextV] = ops.cachedAttention(inputs, options);
   return { output: new Tensor(output), k: new Tensor(nextK), v: new Tensor(nextV) };

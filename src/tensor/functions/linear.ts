@@ -10,7 +10,7 @@ export function matmul<D extends FloatDType>(
   options?: ops.MatmulOptions,
 ): Tensor<D> {
   return new Tensor(
-    ops.matmul(a.value, b.value, known("matmul", options, { transposeA: true, transposeB: true, scale: true })),
+    ops.matmul(a.ir, b.ir, known("matmul", options, { transposeA: true, transposeB: true, scale: true })),
   );
 }
 
@@ -21,12 +21,12 @@ export function linear<D extends FloatDType>(
   bias: Tensor<NoInfer<D>>,
   options?: { transposeB?: boolean },
 ): Tensor<D> {
-  return new Tensor(ops.linear(x.value, weight.value, bias.value, known("linear", options, { transposeB: true })));
+  return new Tensor(ops.linear(x.ir, weight.ir, bias.ir, known("linear", options, { transposeB: true })));
 }
 
 /** Einstein summation, as in numpy: einsum("bij,bjk->bik", a, b). */
 export function einsum<D extends FloatDType>(equation: string, ...operands: readonly Tensor<D>[]): Tensor<D> {
-  return new Tensor(ops.einsum(equation, ...operands.map(({ value }) => value)));
+  return new Tensor(ops.einsum(equation, ...operands.map(({ ir: value }) => value)));
 }
 
 /** Convolution. x: [N, C, ...sizes], weight: [O, C / groups, ...kernel], bias: [O] -> [N, O, ...counts] */
@@ -38,9 +38,9 @@ export function conv<D extends FloatDType>(
 ): Tensor<D> {
   return new Tensor(
     ops.conv(
-      x.value,
-      weight.value,
-      bias?.value,
+      x.ir,
+      weight.ir,
+      bias?.ir,
       known("conv", options, { stride: true, padding: true, dilation: true, groups: true }),
     ),
   );
@@ -54,9 +54,9 @@ export function convTranspose<D extends FloatDType>(
 ): Tensor<D> {
   return new Tensor(
     ops.convTranspose(
-      x.value,
-      weight.value,
-      bias?.value,
+      x.ir,
+      weight.ir,
+      bias?.ir,
       known("convTranspose", options, {
         stride: true,
         padding: true,
@@ -71,7 +71,7 @@ export function convTranspose<D extends FloatDType>(
 export function maxPool<D extends FloatDType>(x: Tensor<D>, options: ops.MaxPoolOptions): Tensor<D> {
   return new Tensor(
     ops.maxPool(
-      x.value,
+      x.ir,
       known("maxPool", options, { kernelSize: true, stride: true, padding: true, ceilMode: true, dilation: true }),
     ),
   );
@@ -80,7 +80,7 @@ export function maxPool<D extends FloatDType>(x: Tensor<D>, options: ops.MaxPool
 export function averagePool<D extends FloatDType>(x: Tensor<D>, options: ops.AveragePoolOptions): Tensor<D> {
   return new Tensor(
     ops.averagePool(
-      x.value,
+      x.ir,
       known("averagePool", options, {
         kernelSize: true,
         stride: true,
@@ -96,41 +96,41 @@ export function adaptiveAveragePool<D extends FloatDType>(
   x: Tensor<D>,
   outputSize: number | readonly number[],
 ): Tensor<D> {
-  return new Tensor(ops.adaptiveAveragePool(x.value, outputSize));
+  return new Tensor(ops.adaptiveAveragePool(x.ir, outputSize));
 }
 /** Largest of each of outputSize nearly equal parts. x: [N, C, ...sizes] -> [N, C, ...outputSize] */
 export function adaptiveMaxPool<D extends FloatDType>(x: Tensor<D>, outputSize: number | readonly number[]): Tensor<D> {
-  return new Tensor(ops.adaptiveMaxPool(x.value, outputSize));
+  return new Tensor(ops.adaptiveMaxPool(x.ir, outputSize));
 }
 /** Mean over all spatial axes, kept with size 1. x: [N, C, ...sizes] -> [N, C, 1, ...] */
 export function globalAveragePool<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-  return new Tensor(ops.globalAveragePool(x.value));
+  return new Tensor(ops.globalAveragePool(x.ir));
 }
 /** Largest over all spatial axes, kept with size 1. x: [N, C, ...sizes] -> [N, C, 1, ...] */
 export function globalMaxPool<D extends FloatDType>(x: Tensor<D>): Tensor<D> {
-  return new Tensor(ops.globalMaxPool(x.value));
+  return new Tensor(ops.globalMaxPool(x.ir));
 }
 /** Resizes the spatial axes. x: [N, C, ...sizes] -> [N, C, ...size]. @default nearest */
 export function interpolate<D extends FloatDType>(x: Tensor<D>, options: ops.InterpolateOptions): Tensor<D> {
   return new Tensor(
     ops.interpolate(
-      x.value,
+      x.ir,
       known("interpolate", options, { size: true, scaleFactor: true, mode: true, alignCorners: true, antialias: true }),
     ),
   );
 }
 /** Channels become blocks of r x r elements. x: [N, C r², H, W] -> [N, C, H r, W r] */
 export function pixelShuffle<D extends FloatDType>(x: Tensor<D>, upscaleFactor: number): Tensor<D> {
-  return new Tensor(ops.pixelShuffle(x.value, upscaleFactor));
+  return new Tensor(ops.pixelShuffle(x.ir, upscaleFactor));
 }
 /** Blocks of r x r elements become channels. x: [N, C, H r, W r] -> [N, C r², H, W] */
 export function pixelUnshuffle<D extends FloatDType>(x: Tensor<D>, downscaleFactor: number): Tensor<D> {
-  return new Tensor(ops.pixelUnshuffle(x.value, downscaleFactor));
+  return new Tensor(ops.pixelUnshuffle(x.ir, downscaleFactor));
 }
 /** All windows of an image as columns. x: [N, C, H, W] -> [N, C kh kw, L] */
 export function unfold<D extends FloatDType>(x: Tensor<D>, options: ops.UnfoldOptions): Tensor<D> {
   return new Tensor(
-    ops.unfold(x.value, known("unfold", options, { kernelSize: true, stride: true, padding: true, dilation: true })),
+    ops.unfold(x.ir, known("unfold", options, { kernelSize: true, stride: true, padding: true, dilation: true })),
   );
 }
 /** Adds windows back to an image. x: [N, C kh kw, L] -> [N, C, ...outputSize] */
@@ -140,7 +140,7 @@ export function fold<D extends FloatDType>(
 ): Tensor<D> {
   return new Tensor(
     ops.fold(
-      x.value,
+      x.ir,
       known("fold", options, { kernelSize: true, stride: true, padding: true, dilation: true, outputSize: true }),
     ),
   );
@@ -152,27 +152,23 @@ export function gridSample<D extends FloatDType>(
   options?: ops.GridSampleOptions,
 ): Tensor<D> {
   return new Tensor(
-    ops.gridSample(
-      x.value,
-      grid.value,
-      known("gridSample", options, { mode: true, paddingMode: true, alignCorners: true }),
-    ),
+    ops.gridSample(x.ir, grid.ir, known("gridSample", options, { mode: true, paddingMode: true, alignCorners: true })),
   );
 }
 
 /** Discrete Fourier transform of complex numbers, as pairs. x: [..., 2] -> [..., 2] */
 export function fft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions): Tensor<D> {
-  return new Tensor(ops.fft(x.value, known("fft", options, { axis: true, norm: true })));
+  return new Tensor(ops.fft(x.ir, known("fft", options, { axis: true, norm: true })));
 }
 /** Inverse of fft. x: [..., 2] -> [..., 2] */
 export function ifft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions): Tensor<D> {
-  return new Tensor(ops.ifft(x.value, known("ifft", options, { axis: true, norm: true })));
+  return new Tensor(ops.ifft(x.ir, known("ifft", options, { axis: true, norm: true })));
 }
 /** The first n / 2 + 1 Fourier coefficients of real numbers, as pairs. x: [..., n] -> [..., n / 2 + 1, 2] */
 export function rfft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions): Tensor<D> {
-  return new Tensor(ops.rfft(x.value, known("rfft", options, { axis: true, norm: true })));
+  return new Tensor(ops.rfft(x.ir, known("rfft", options, { axis: true, norm: true })));
 }
 /** Inverse of rfft. x: [..., m, 2] -> [..., n]. @default n = 2 (m - 1) */
 export function irfft<D extends FloatDType>(x: Tensor<D>, options?: ops.FftOptions & { n?: number }): Tensor<D> {
-  return new Tensor(ops.irfft(x.value, known("irfft", options, { axis: true, norm: true, n: true })));
+  return new Tensor(ops.irfft(x.ir, known("irfft", options, { axis: true, norm: true, n: true })));
 }

@@ -16,7 +16,7 @@ type Comparison = Binary<DType, "bool">;
 const unary =
   (op: (x: Value) => Value): FloatUnary =>
   (x) =>
-    new Tensor(op(x.value));
+    new Tensor(op(x.ir));
 const binary =
   (op: (a: ops.Operand, b: ops.Operand) => Value): Arithmetic =>
   (a: TensorLike, b: TensorLike) =>
@@ -48,7 +48,7 @@ export const atan2 = binary(ops.atan2);
 export const logAddExp = binary(ops.logAddExp);
 /** x cut at min and max; the gradient passes inside, and is 0 at both ends. */
 export function clip<D extends DType>(x: Tensor<D>, bounds: { min?: number; max?: number }): Tensor<D> {
-  return new Tensor(ops.clip(x.value, known("clip", bounds, { min: true, max: true })));
+  return new Tensor(ops.clip(x.ir, known("clip", bounds, { min: true, max: true })));
 }
 
 /** a == b, elementwise. */
@@ -69,7 +69,7 @@ type Logical = (a: Tensor<"bool">, b: Tensor<"bool">) => Tensor<"bool">;
 const logical =
   (op: ops.BinaryOp): Logical =>
   (a, b) =>
-    new Tensor(op(a.value, b.value));
+    new Tensor(op(a.ir, b.ir));
 /** Both are true. */
 export const logicalAnd = logical(ops.logicalAnd);
 /** At least one is true. */
@@ -77,11 +77,11 @@ export const logicalOr = logical(ops.logicalOr);
 /** Exactly one is true. */
 export const logicalXor = logical(ops.logicalXor);
 /** It is false. */
-export const logicalNot = (x: Tensor<"bool">): Tensor<"bool"> => new Tensor(ops.logicalNot(x.value));
+export const logicalNot = (x: Tensor<"bool">): Tensor<"bool"> => new Tensor(ops.logicalNot(x.ir));
 /** Whether elements are not a number. */
-export const isNan = (x: Tensor<FloatDType>): Tensor<"bool"> => new Tensor(ops.isNan(x.value));
+export const isNan = (x: Tensor<FloatDType>): Tensor<"bool"> => new Tensor(ops.isNan(x.ir));
 /** Whether elements are plus or minus Infinity. */
-export const isInfinite = (x: Tensor<FloatDType>): Tensor<"bool"> => new Tensor(ops.isInfinite(x.value));
+export const isInfinite = (x: Tensor<FloatDType>): Tensor<"bool"> => new Tensor(ops.isInfinite(x.ir));
 
 const integers = (op: ops.BinaryOp) => binary(op) as Binary<IntDType>;
 /** Bits set in both. */
@@ -91,18 +91,18 @@ export const bitwiseOr = integers(ops.bitwiseOr);
 /** Bits set in exactly one. */
 export const bitwiseXor = integers(ops.bitwiseXor);
 /** All bits turned. */
-export const bitwiseNot = <D extends IntDType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.bitwiseNot(x.value));
+export const bitwiseNot = <D extends IntDType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.bitwiseNot(x.ir));
 /** a times 2 to the power b; 0 where b is negative or as large as the number of bits. */
 export const shiftLeft = integers(ops.shiftLeft);
 /** a divided by 2 to the power b, rounded down; only sign bits are left where b is negative or large. */
 export const shiftRight = integers(ops.shiftRight);
 
 /** -x */
-export const neg = <D extends DType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.neg(x.value));
+export const neg = <D extends DType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.neg(x.ir));
 /** |x|; the gradient at 0 is 0. */
-export const abs = <D extends DType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.abs(x.value));
+export const abs = <D extends DType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.abs(x.ir));
 /** -1, 0 or 1 */
-export const sign = <D extends DType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.sign(x.value));
+export const sign = <D extends DType>(x: Tensor<D>): Tensor<D> => new Tensor(ops.sign(x.ir));
 /** e to the power x */
 export const exp = unary(ops.exp);
 /** Natural logarithm. */
@@ -164,10 +164,10 @@ export function where<D extends DType>(condition: Tensor<"bool">, a: Tensor<D>, 
 export function where<D extends DType>(condition: Tensor<"bool">, a: number, b: Tensor<D>): Tensor<D>;
 export function where(condition: Tensor<"bool">, a: number, b: number): Tensor<"f32">;
 export function where(condition: Tensor<"bool">, a: TensorLike, b: TensorLike): Tensor {
-  return new Tensor(ops.where(condition.value, unwrap(a), unwrap(b)));
+  return new Tensor(ops.where(condition.ir, unwrap(a), unwrap(b)));
 }
 
 /** Converts to another dtype; float to integer truncates toward zero. */
 export function cast<E extends DType>(x: Tensor, to: E): Tensor<E> {
-  return new Tensor(ops.cast(x.value, requireDType("cast", to)));
+  return new Tensor(ops.cast(x.ir, requireDType("cast", to)));
 }

@@ -10,11 +10,11 @@ const reduceNames = { axes: true, keepDims: true } as const;
 const reduce =
   (where: string, op: (x: Value, options?: ops.ReduceOptions) => Value): Reduce =>
   (x, options) =>
-    new Tensor(op(x.value, known(where, options, reduceNames)));
+    new Tensor(op(x.ir, known(where, options, reduceNames)));
 const floatReduce =
   <O extends object>(where: string, op: (x: Value, options?: O) => Value, names: OptionNames<O>): FloatReduce<O> =>
   (x, options) =>
-    new Tensor(op(x.value, known(where, options, names)));
+    new Tensor(op(x.ir, known(where, options, names)));
 
 /** Sum over axes. @default all */
 export const sum = reduce("sum", ops.sum);
@@ -42,25 +42,25 @@ export const logSumExp = floatReduce<ops.ReduceOptions>("logSumExp", ops.logSumE
 export const norm = floatReduce<ops.ReduceOptions & { p?: number }>("norm", ops.norm, { ...reduceNames, p: true });
 /** Whether any element is true. @default all axes */
 export const any = (x: Tensor<"bool">, options?: ops.ReduceOptions): Tensor<"bool"> =>
-  new Tensor(ops.any(x.value, known("any", options, reduceNames)));
+  new Tensor(ops.any(x.ir, known("any", options, reduceNames)));
 /** Whether all elements are true. @default all axes */
 export const all = (x: Tensor<"bool">, options?: ops.ReduceOptions): Tensor<"bool"> =>
-  new Tensor(ops.all(x.value, known("all", options, reduceNames)));
+  new Tensor(ops.all(x.ir, known("all", options, reduceNames)));
 
 /** Index of the largest element along an axis, the first at ties. @default last axis */
 export const argmax = (x: Tensor, options?: ops.ArgOptions): Tensor<"i64"> =>
-  new Tensor(ops.argmax(x.value, known("argmax", options, { axis: true, keepDims: true })));
+  new Tensor(ops.argmax(x.ir, known("argmax", options, { axis: true, keepDims: true })));
 /** Index of the smallest element along an axis, the first at ties. @default last axis */
 export const argmin = (x: Tensor, options?: ops.ArgOptions): Tensor<"i64"> =>
-  new Tensor(ops.argmin(x.value, known("argmin", options, { axis: true, keepDims: true })));
+  new Tensor(ops.argmin(x.ir, known("argmin", options, { axis: true, keepDims: true })));
 
 /** Sum of all elements up to each along an axis. @default last axis */
 export function cumsum<D extends DType>(x: Tensor<D>, options?: ops.CumulativeOptions): Tensor<D> {
-  return new Tensor(ops.cumsum(x.value, known("cumsum", options, { axis: true, exclusive: true, reverse: true })));
+  return new Tensor(ops.cumsum(x.ir, known("cumsum", options, { axis: true, exclusive: true, reverse: true })));
 }
 /** Product of all elements up to each along an axis. @default last axis */
 export function cumprod<D extends DType>(x: Tensor<D>, axis?: number): Tensor<D> {
-  return new Tensor(ops.cumprod(x.value, axis));
+  return new Tensor(ops.cumprod(x.ir, axis));
 }
 
 const ordered = <D extends DType>({ values, indices }: ops.Ordered) => ({
@@ -73,7 +73,7 @@ export function topk<D extends DType>(
   k: number,
   options?: { axis?: number; largest?: boolean },
 ): { values: Tensor<D>; indices: Tensor<"i64"> } {
-  return ordered(ops.topk(x.value, k, known("topk", options, { axis: true, largest: true })));
+  return ordered(ops.topk(x.ir, k, known("topk", options, { axis: true, largest: true })));
 }
 /**
  * Elements along an axis in order, and their positions; equal elements keep their order. @default last axis, ascending
@@ -82,7 +82,7 @@ export function sort<D extends DType>(
   x: Tensor<D>,
   options?: { axis?: number; descending?: boolean },
 ): { values: Tensor<D>; indices: Tensor<"i64"> } {
-  return ordered(ops.sort(x.value, known("sort", options, { axis: true, descending: true })));
+  return ordered(ops.sort(x.ir, known("sort", options, { axis: true, descending: true })));
 }
 /**
  * Pairs rows with columns, one with one, so that the sum of the costs is least. cost: [..., R, C], valid: which columns
@@ -90,9 +90,9 @@ export function sort<D extends DType>(
  * -> the column of each row, or -1. [..., R]
  */
 export function linearSumAssignment(cost: Tensor<FloatDType>, valid: Tensor<"bool">): Tensor<"i32"> {
-  return new Tensor(ops.linearSumAssignment(cost.value, valid.value));
+  return new Tensor(ops.linearSumAssignment(cost.ir, valid.ir));
 }
 /** Positions that sort x. @default last axis, ascending */
 export function argsort(x: Tensor, options?: { axis?: number; descending?: boolean }): Tensor<"i64"> {
-  return new Tensor(ops.argsort(x.value, known("argsort", options, { axis: true, descending: true })));
+  return new Tensor(ops.argsort(x.ir, known("argsort", options, { axis: true, descending: true })));
 }

@@ -2,24 +2,24 @@
 import { type DType, known, requireDType } from "../../base/index.ts";
 import type { Shape, Size } from "../../ir/index.ts";
 import * as ops from "../../ops/index.ts";
-import { Tensor } from "../tensor.ts";
+import { type SliceOptions, sliceOf, Tensor } from "../tensor.ts";
 
 type Indices = Tensor<"i32" | "i64">;
-const valuesOf = (xs: readonly Tensor[]) => xs.map(({ value }) => value);
+const valuesOf = (xs: readonly Tensor[]) => xs.map(({ ir: value }) => value);
 
 /** Same elements in row-major order, other shape; one size may be -1. */
 export function reshape<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
-  return new Tensor(ops.reshape(x.value, shape));
+  return new Tensor(ops.reshape(x.ir, shape));
 }
 
 /** Axis i of the result is axis permutation[i] of x. @default reverses the axes */
 export function transpose<D extends DType>(x: Tensor<D>, permutation?: readonly number[]): Tensor<D> {
-  return new Tensor(ops.transpose(x.value, permutation));
+  return new Tensor(ops.transpose(x.ir, permutation));
 }
 
 /** Stretches sizes of 1 and adds leading axes to reach `shape`. */
 export function broadcastTo<D extends DType>(x: Tensor<D>, shape: Shape): Tensor<D> {
-  return new Tensor(ops.broadcastTo(x.value, shape));
+  return new Tensor(ops.broadcastTo(x.ir, shape));
 }
 
 /** The dtypes that a tensor may have. */
@@ -49,28 +49,28 @@ export function stack<const L extends readonly Tensor[]>(
 
 /** One tensor for each index of an axis. @default axis 0 */
 export function unstack<D extends DType>(x: Tensor<D>, axis?: number): Tensor<D>[] {
-  return ops.unstack(x.value, axis).map((part) => new Tensor<D>(part));
+  return ops.unstack(x.ir, axis).map((part) => new Tensor<D>(part));
 }
 
 /** So many equal parts along an axis, or parts of the given sizes. @default last axis */
 export function split<D extends DType>(x: Tensor<D>, parts: number | readonly number[], axis?: number): Tensor<D>[] {
-  const values = typeof parts === "number" ? ops.split(x.value, parts, axis) : ops.splitSizes(x.value, parts, axis);
+  const values = typeof parts === "number" ? ops.split(x.ir, parts, axis) : ops.splitSizes(x.ir, parts, axis);
   return values.map((part) => new Tensor<D>(part));
 }
 
-/** Indices start, start + step, ... of one axis. */
-export function slice<D extends DType>(x: Tensor<D>, options: ops.SliceOptions): Tensor<D> {
-  return new Tensor(ops.slice(x.value, known("slice", options, { axis: true, start: true, end: true, step: true })));
+/** Indices start, start + step, ... of one axis. @default axis 0 */
+export function slice<D extends DType>(x: Tensor<D>, options: SliceOptions): Tensor<D> {
+  return new Tensor(sliceOf(x.ir, options));
 }
 
 /** Slices at integer indices of any rank; embedding lookup along axis 0. @default axis 0 */
 export function gather<D extends DType>(x: Tensor<D>, indices: Indices, axis?: number): Tensor<D> {
-  return new Tensor(ops.gather(x.value, indices.value, axis));
+  return new Tensor(ops.gather(x.ir, indices.ir, axis));
 }
 
 /** result[i][j] = x[i][indices[i][j]] for axis 1, and likewise for others. @default last axis */
 export function takeAlong<D extends DType>(x: Tensor<D>, indices: Indices, axis?: number): Tensor<D> {
-  return new Tensor(ops.takeAlong(x.value, indices.value, axis));
+  return new Tensor(ops.takeAlong(x.ir, indices.ir, axis));
 }
 
 /** bool [T, S], true where a query may see a key at or before its own position. */
@@ -80,23 +80,23 @@ export function causalMask(queries: number, keys: number): Tensor<"bool"> {
 
 /** Takes out axes of size 1. @default all of them */
 export function squeeze<D extends DType>(x: Tensor<D>, axes?: number | readonly number[]): Tensor<D> {
-  return new Tensor(ops.squeeze(x.value, axes));
+  return new Tensor(ops.squeeze(x.ir, axes));
 }
 /** Puts in axes of size 1, at these positions of the result. */
 export function unsqueeze<D extends DType>(x: Tensor<D>, axes: number | readonly number[]): Tensor<D> {
-  return new Tensor(ops.unsqueeze(x.value, axes));
+  return new Tensor(ops.unsqueeze(x.ir, axes));
 }
 /** Takes an axis out at one position and puts it in at another. */
 export function moveAxis<D extends DType>(x: Tensor<D>, source: number, destination: number): Tensor<D> {
-  return new Tensor(ops.moveAxis(x.value, source, destination));
+  return new Tensor(ops.moveAxis(x.ir, source, destination));
 }
 /** Exchanges two axes. */
 export function swapAxes<D extends DType>(x: Tensor<D>, a: number, b: number): Tensor<D> {
-  return new Tensor(ops.swapAxes(x.value, a, b));
+  return new Tensor(ops.swapAxes(x.ir, a, b));
 }
 /** Reverses the order along axes. @default all */
 export function flip<D extends DType>(x: Tensor<D>, axes?: number | readonly number[]): Tensor<D> {
-  return new Tensor(ops.flip(x.value, axes));
+  return new Tensor(ops.flip(x.ir, axes));
 }
 /** Moves elements along axes; what leaves at the end comes in at the start. */
 export function roll<D extends DType>(
@@ -104,7 +104,7 @@ export function roll<D extends DType>(
   shifts: number | readonly number[],
   axes: number | readonly number[],
 ): Tensor<D> {
-  return new Tensor(ops.roll(x.value, shifts, axes));
+  return new Tensor(ops.roll(x.ir, shifts, axes));
 }
 /** Makes the last axes longer at both ends: a pair [before, after] for each. @default zeros */
 export function pad<D extends DType>(
@@ -112,34 +112,34 @@ export function pad<D extends DType>(
   padding: ops.Padding,
   options?: { mode?: ops.PadMode; value?: number },
 ): Tensor<D> {
-  return new Tensor(ops.pad(x.value, padding, known("pad", options, { mode: true, value: true })));
+  return new Tensor(ops.pad(x.ir, padding, known("pad", options, { mode: true, value: true })));
 }
 /** Repeats the whole tensor along each axis. */
 export function tile<D extends DType>(x: Tensor<D>, repeats: readonly number[]): Tensor<D> {
-  return new Tensor(ops.tile(x.value, repeats));
+  return new Tensor(ops.tile(x.ir, repeats));
 }
 /** Repeats each element along an axis. @default last axis */
 export function repeatInterleave<D extends DType>(x: Tensor<D>, repeats: number, axis?: number): Tensor<D> {
-  return new Tensor(ops.repeatInterleave(x.value, repeats, axis));
+  return new Tensor(ops.repeatInterleave(x.ir, repeats, axis));
 }
 /** Zero above a diagonal of the last two axes. @default the main diagonal */
 export function tril<D extends DType>(x: Tensor<D>, diagonal?: number): Tensor<D> {
-  return new Tensor(ops.tril(x.value, diagonal));
+  return new Tensor(ops.tril(x.ir, diagonal));
 }
 /** Zero below a diagonal of the last two axes. @default the main diagonal */
 export function triu<D extends DType>(x: Tensor<D>, diagonal?: number): Tensor<D> {
-  return new Tensor(ops.triu(x.value, diagonal));
+  return new Tensor(ops.triu(x.ir, diagonal));
 }
 /** The diagonal of two axes, as the last axis of the result. @default the last two axes */
 export function diagonal<D extends DType>(
   x: Tensor<D>,
   options?: { offset?: number; axis1?: number; axis2?: number },
 ): Tensor<D> {
-  return new Tensor(ops.diagonal(x.value, known("diagonal", options, { offset: true, axis1: true, axis2: true })));
+  return new Tensor(ops.diagonal(x.ir, known("diagonal", options, { offset: true, axis1: true, axis2: true })));
 }
 /** `value` where the mask is true. */
 export function maskedFill<D extends DType>(x: Tensor<D>, mask: Tensor<"bool">, value: number): Tensor<D> {
-  return new Tensor(ops.maskedFill(x.value, mask.value, value));
+  return new Tensor(ops.maskedFill(x.ir, mask.ir, value));
 }
 /** bool [rows, columns], true at and below a diagonal. @default the main one */
 export function triangularMask(rows: number, columns: number, diagonal?: number): Tensor<"bool"> {
@@ -155,7 +155,7 @@ export function eye<D extends DType = "f32">(rows: number, columns?: number, dty
 }
 /** 1 at each index along a new last axis, 0 elsewhere. indices: [...] -> [..., depth]. @default f32 */
 export function oneHot<D extends DType = "f32">(indices: Indices, depth: number, dtype?: D): Tensor<D> {
-  return new Tensor(ops.oneHot(indices.value, depth, dtype && requireDType("oneHot", dtype)));
+  return new Tensor(ops.oneHot(indices.ir, depth, dtype && requireDType("oneHot", dtype)));
 }
 /** base with updates written at the indices along one axis. @default last axis */
 export function scatter<D extends DType>(
@@ -164,7 +164,7 @@ export function scatter<D extends DType>(
   updates: Tensor<NoInfer<D>>,
   axis?: number,
 ): Tensor<D> {
-  return new Tensor(ops.scatter(base.value, indices.value, updates.value, axis));
+  return new Tensor(ops.scatter(base.ir, indices.ir, updates.ir, axis));
 }
 /** base with updates added at the indices along one axis; repeated indices add up. @default last axis */
 export function scatterAdd<D extends DType>(
@@ -173,11 +173,11 @@ export function scatterAdd<D extends DType>(
   updates: Tensor<NoInfer<D>>,
   axis?: number,
 ): Tensor<D> {
-  return new Tensor(ops.scatterAddAlong(base.value, indices.value, updates.value, axis));
+  return new Tensor(ops.scatterAddAlong(base.ir, indices.ir, updates.ir, axis));
 }
 /** base with updates[i] added to row indices[i]. */
 export function indexAdd<D extends DType>(base: Tensor<D>, indices: Indices, updates: Tensor<NoInfer<D>>): Tensor<D> {
-  return new Tensor(ops.indexAdd(base.value, indices.value, updates.value));
+  return new Tensor(ops.indexAdd(base.ir, indices.ir, updates.ir));
 }
 /** Rows of a table. weight: [V, D], indices: [...] -> [..., D]; the row paddingIndex gets no gradient. */
 export function embedding<D extends DType>(
@@ -185,10 +185,10 @@ export function embedding<D extends DType>(
   indices: Indices,
   options?: { paddingIndex?: number },
 ): Tensor<D> {
-  return new Tensor(ops.embedding(weight.value, indices.value, known("embedding", options, { paddingIndex: true })));
+  return new Tensor(ops.embedding(weight.ir, indices.ir, known("embedding", options, { paddingIndex: true })));
 }
 
 /** The same numbers, without a gradient. */
 export function stopGradient<D extends DType>(x: Tensor<D>): Tensor<D> {
-  return new Tensor(ops.stopGradient(x.value));
+  return new Tensor(ops.stopGradient(x.ir));
 }
