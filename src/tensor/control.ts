@@ -27,8 +27,9 @@ export interface ScanOptions<C, X> {
  *
  * @example
  * const xs = tensor([1, 2, 3, 4]);
- * const { ys } = scan((total, x: Tensor<"f32">) => ({ carry: add(total, x), y: add(total, x) }), { init: zeros([]), xs
- * }); await ys.toArray(); // [1, 3, 6, 10]
+ * const step = (total, x: Tensor<"f32">) => ({ carry: add(total, x), y: add(total, x) });
+ * const { ys } = scan(step, { init: zeros([]), xs });
+ * await ys.toArray(); // [1, 3, 6, 10]
  */
 export function scan<C, X = undefined, Y = undefined>(
   step: (carry: C, x: X) => { carry: C; y?: Y },
