@@ -66,8 +66,8 @@ function aligned([head, ...rows]: readonly string[][]): string {
 test("docs/models.md", async () => {
   const counts = await checked();
   const seen = readDifferences();
-  const rows = [...families.values()].flatMap(({ modelType, tasks }) =>
-    Object.entries(tasks).map(([name, task], i) => {
+  const rows = [...families].flatMap(({ modelType, classes }) =>
+    Object.entries(classes).map(([name, { task }], i) => {
       const { outputs, gradients } = seen[name] ?? {};
       const shown = (difference: number | undefined) => (difference === undefined ? "" : difference.toExponential(0));
       return [

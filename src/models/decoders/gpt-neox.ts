@@ -190,8 +190,7 @@ export class GPTNeoXForCausalLM extends CausalLM {
   readonly gptNeox: Decoder;
   readonly embedOut?: Linear; // [V, D], when not tied to the token embedding
   readonly config: GPTNeoXConfig;
-  readonly modelType = "gpt_neox";
-  readonly architecture = "GPTNeoXForCausalLM";
+  readonly family = gptNeox;
   private readonly rotary: RotaryEmbedding;
 
   /** @throws OptionError when the config contradicts itself */
@@ -246,8 +245,8 @@ export class GPTNeoXForCausalLM extends CausalLM {
 export const gptNeox: Family = {
   modelType: "gpt_neox",
   prefix: "gpt_neox",
-  tasks: { GPTNeoXForCausalLM: "causal-lm" },
-  create: (_, path, json, key) => {
+  classes: { GPTNeoXForCausalLM },
+  configFromJson: (path, json) => {
     const {
       rotary_emb_base: theta = 10000,
       rotary_pct: part = ROTARY_PART,
@@ -256,7 +255,7 @@ export const gptNeox: Family = {
       ...rest
     } = json;
     const rope = ropeFromJson(rest, { theta: theta as number, partialFactor: part as number });
-    return new GPTNeoXForCausalLM(fromJson(path, { ...json, rope_parameters: rope }, fields), key);
+    return fromJson(path, { ...json, rope_parameters: rope }, fields);
   },
   configKeys: { fields, rope: { turnsPart: true } },
   configToJson: ({ config }) => toJson(config as GPTNeoXConfig, fields),
