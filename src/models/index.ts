@@ -11,7 +11,13 @@ export {
 } from "./classic/classic.ts";
 export { type CompanionOptions, saveCompanions } from "./companions.ts";
 export * as configFields from "./config.ts";
-export { CausalLM, type CausalLMConfig, type ForwardOptions } from "./decoders/causal-lm.ts";
+export {
+  type BlockOptions,
+  CausalLM,
+  type CausalLMConfig,
+  type ForwardOptions,
+  runBlocks,
+} from "./decoders/causal-lm.ts";
 export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
 export { type DeepseekV3Config, DeepseekV3ForCausalLM } from "./decoders/deepseek.ts";
 export {

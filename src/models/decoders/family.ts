@@ -107,7 +107,9 @@ export function decoderConfig<C extends RopeDecoderConfig>(
   };
   // nested parameters, of several kinds of layers, have their defaults in the field
   const hasOneRope = Object.keys(fields.rope.default).length === 0;
-  const rope = hasOneRope && { rope: ropeFromJson({ rope_parameters: options.rope }, description.rope) };
+  const rope = hasOneRope && {
+    rope: { rope_type: "default" as const, ...ropeFromJson({ rope_parameters: options.rope }, description.rope) },
+  };
   const config = makeConfig<C>(where, fields, { ...options, ...derived, ...rope });
   requireField(where, config.numHeads % config.numKeyHeads === 0, "numHeads to be a multiple of numKeyHeads", [
     config.numHeads,

@@ -65,7 +65,7 @@ export class GemmaForCausalLM extends DecoderForCausalLM<GemmaConfig> {
   }
 }
 
-export const gemma = decoderFamily<GemmaConfig>({
+const gemma = decoderFamily<GemmaConfig>({
   modelType: "gemma",
   classes: { GemmaForCausalLM },
   fields: gemmaFields,
@@ -107,7 +107,7 @@ export class Gemma2ForCausalLM extends DecoderForCausalLM<Gemma2Config> {
   }
 }
 
-export const gemma2 = decoderFamily<Gemma2Config>({
+const gemma2 = decoderFamily<Gemma2Config>({
   modelType: "gemma2",
   classes: { Gemma2ForCausalLM },
   fields: gemma2Fields,
@@ -139,10 +139,10 @@ const PATTERN = 6;
  */
 function modernizeGemma3(json: Json): Json {
   const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
-  const pattern = (json.sliding_window_pattern as number | undefined) ?? PATTERN;
-  const types = Array.from({ length: count }, (_, layer) =>
-    (layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
-  );
+  const pattern = json.sliding_window_pattern as number | undefined;
+  const types =
+    pattern &&
+    Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
   const { rope_theta: full = FULL_THETA, rope_local_base_freq: sliding = LOCAL_THETA } = json;
   const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding });
   return { ...json, layer_types: json.layer_types ?? types, rope };
@@ -156,7 +156,7 @@ export class Gemma3ForCausalLM extends DecoderForCausalLM<Gemma3Config> {
   }
 }
 
-export const gemma3 = decoderFamily<Gemma3Config>({
+const gemma3 = decoderFamily<Gemma3Config>({
   modelType: "gemma3_text",
   classes: { Gemma3ForCausalLM },
   fields: {
@@ -164,7 +164,7 @@ export const gemma3 = decoderFamily<Gemma3Config>({
     vocabSize: size("vocab_size", 262208),
     maxPositionEmbeddings: size("max_position_embeddings", 131072),
     finalLogitSoftcapping: optional(positive("final_logit_softcapping", 30)),
-    rope: ropeByLayer({ full_attention: { rope_theta: FULL_THETA }, sliding_attention: { rope_theta: LOCAL_THETA } }),
+    rope: ropeByLayer({ full_attention: FULL_THETA, sliding_attention: LOCAL_THETA }),
   },
   rope: { theta: FULL_THETA },
   derivesHeadDim: false,

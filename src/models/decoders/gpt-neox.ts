@@ -52,6 +52,7 @@ export interface GPTNeoXConfig extends CausalLMConfig {
 
 /** Part of each head that turns, where config.json does not say. */
 const ROTARY_PART = 0.25;
+const ROPE_THETA = 10000;
 
 const fields: Fields<GPTNeoXConfig> = {
   vocabSize: size("vocab_size", 50432),
@@ -70,7 +71,7 @@ const fields: Fields<GPTNeoXConfig> = {
   tieWordEmbeddings: flag("tie_word_embeddings", false),
   bosTokenId: tokenId("bos_token_id", 0),
   eosTokenId: tokenIds("eos_token_id", 2),
-  rope: anything<RopeParameters>("rope_parameters", { partial_rotary_factor: ROTARY_PART }),
+  rope: anything<RopeParameters>("rope_parameters", {}),
 };
 
 type NeoXBlockOptions = BlockOptions & { angles: ReturnType<RotaryEmbedding["angles"]> };
@@ -196,9 +197,9 @@ export class GPTNeoXForCausalLM extends CausalLM {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<GPTNeoXConfig>, key: RandomKey) {
     super();
-    const config = makeConfig("GPTNeoXConfig", fields, options);
-    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings, rope } =
-      config;
+    const rope = ropeFromJson({ rope_parameters: options.rope }, { theta: ROPE_THETA, partialFactor: ROTARY_PART });
+    const config = makeConfig("GPTNeoXConfig", fields, { ...options, rope });
+    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings } = config;
     requireField("GPTNeoXConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
       hiddenSize,
       numHeads,
@@ -248,7 +249,7 @@ export const gptNeox: Family = {
   classes: { GPTNeoXForCausalLM },
   configFromJson: (path, json) => {
     const {
-      rotary_emb_base: theta = 10000,
+      rotary_emb_base: theta = ROPE_THETA,
       rotary_pct: part = ROTARY_PART,
       rope_theta: __,
       partial_rotary_factor: ___,

@@ -51,7 +51,7 @@ export class LlamaForCausalLM extends DecoderForCausalLM<LlamaConfig> {
   }
 }
 
-export const llama = decoderFamily<LlamaConfig>({
+const llama = decoderFamily<LlamaConfig>({
   modelType: "llama",
   classes: { LlamaForCausalLM },
   fields: {
@@ -82,7 +82,7 @@ export class MistralForCausalLM extends DecoderForCausalLM<WindowConfig> {
   }
 }
 
-export const mistral = decoderFamily<WindowConfig>({
+const mistral = decoderFamily<WindowConfig>({
   modelType: "mistral",
   classes: { MistralForCausalLM },
   fields: {
@@ -148,7 +148,7 @@ export class Qwen3ForCausalLM extends DecoderForCausalLM<QwenConfig> {
   }
 }
 
-export const qwen3 = decoderFamily<QwenConfig>({
+const qwen3 = decoderFamily<QwenConfig>({
   modelType: "qwen3",
   classes: { Qwen3ForCausalLM },
   fields: qwenFields,
@@ -188,7 +188,7 @@ export class Olmo2ForCausalLM extends DecoderForCausalLM<Olmo2Config> {
   }
 }
 
-export const olmo2 = decoderFamily<Olmo2Config>({
+const olmo2 = decoderFamily<Olmo2Config>({
   modelType: "olmo2",
   classes: { Olmo2ForCausalLM },
   fields: olmoFields,
@@ -215,7 +215,7 @@ export class SmolLM3ForCausalLM extends DecoderForCausalLM<SmolLM3Config> {
   }
 }
 
-export const smollm3 = decoderFamily<SmolLM3Config>({
+const smollm3 = decoderFamily<SmolLM3Config>({
   modelType: "smollm3",
   classes: { SmolLM3ForCausalLM },
   fields: {

@@ -38,7 +38,7 @@ export class MixtralForCausalLM extends DecoderForCausalLM<MixtralConfig> {
   }
 }
 
-export const mixtral = decoderFamily<MixtralConfig>({
+const mixtral = decoderFamily<MixtralConfig>({
   modelType: "mixtral",
   classes: { MixtralForCausalLM },
   fields: {
@@ -107,7 +107,7 @@ export class Qwen3MoeForCausalLM extends DecoderForCausalLM<Qwen3MoeConfig> {
   }
 }
 
-export const qwen3Moe = decoderFamily<Qwen3MoeConfig>({
+const qwen3Moe = decoderFamily<Qwen3MoeConfig>({
   modelType: "qwen3_moe",
   classes: { Qwen3MoeForCausalLM },
   fields: qwen3MoeFields,

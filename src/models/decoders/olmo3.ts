@@ -42,7 +42,7 @@ export const olmo3 = decoderFamily<Olmo3Config>({
   classes: { Olmo3ForCausalLM },
   fields: {
     ...olmoFields,
-    rope: ropeByLayer({ full_attention: { rope_theta: THETA }, sliding_attention: { rope_theta: THETA } }),
+    rope: ropeByLayer({ full_attention: THETA, sliding_attention: THETA }),
     slidingWindow: size("sliding_window", 4096),
     layerTypes: layerTypesField,
   },

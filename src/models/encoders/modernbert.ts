@@ -12,7 +12,6 @@ import {
 import { cast, div, mean, mul, type RandomKey, sum, type Tensor, unsqueeze } from "../../tensor/index.ts";
 import {
   activation,
-  anything,
   choice,
   type Fields,
   flag,
@@ -25,7 +24,7 @@ import {
   size,
   tokenId,
 } from "../config.ts";
-import { ropeByLayerFromJson } from "../decoders/rope.ts";
+import { ropeByLayer, ropeByLayerFromJson } from "../decoders/rope.ts";
 import type { Json } from "../labels.ts";
 import type { LabelConfig, RunOptions } from "../model.ts";
 import type { EncoderInputs, EncoderOutput } from "./encoder.ts";
@@ -68,10 +67,7 @@ const fields: Fields<Omit<ModernBertConfig, keyof LabelConfig>> = {
   classifierPooling: choice("classifier_pooling", ["cls", "mean"], "cls"),
   localAttention: size("local_attention", 128),
   layerTypes: optional(list<LayerType>(choice("layer_types", layerTypes, "full_attention"), [])),
-  rope: anything("rope_parameters", {
-    full_attention: { rope_theta: GLOBAL_THETA },
-    sliding_attention: { rope_theta: LOCAL_THETA },
-  }),
+  rope: ropeByLayer({ full_attention: GLOBAL_THETA, sliding_attention: LOCAL_THETA }),
   padTokenId: tokenId("pad_token_id", 50283),
   tieWordEmbeddings: flag("tie_word_embeddings", true),
 };

@@ -69,7 +69,7 @@ const bartFields: Fields<BartConfig> = {
 };
 
 /** BART or Marian with its language-modelling head. */
-export abstract class BartLanguageModel extends Seq2SeqLM {
+abstract class BartLanguageModel extends Seq2SeqLM {
   readonly model: EncoderDecoder;
   readonly finalLogitsBias: ModelBuffer; // [1, V]
   readonly config: BartConfig;

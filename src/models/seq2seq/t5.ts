@@ -67,7 +67,7 @@ function feedForwardOf(json: Json, fallback: string): Json {
 const ROOM = 512;
 
 /** A T5 with its language-modelling head. */
-export abstract class T5LanguageModel extends Seq2SeqLM {
+abstract class T5LanguageModel extends Seq2SeqLM {
   readonly shared: Embedding; // [V, D]
   readonly encoder: T5Stack;
   readonly decoder: T5Stack;
@@ -145,7 +145,7 @@ function encodeWith(
 }
 
 /** A T5's encoder alone: states of each token. */
-export abstract class T5Encoder extends TaskModel<EncoderSideInputs, { lastHiddenState: Tensor<"f32"> }> {
+abstract class T5Encoder extends TaskModel<EncoderSideInputs, { lastHiddenState: Tensor<"f32"> }> {
   readonly shared: Embedding; // [V, D]
   readonly encoder: T5Stack;
   readonly config: T5Config;
