@@ -30,31 +30,41 @@ export interface ConfigKeys {
 /** The same of a whole file: its top, and the objects in it by their keys. */
 export type ConfigFile = ConfigKeys & { parts?: Readonly<Record<string, ConfigKeys>> };
 
-/** How a family is stored: its classes, its config.json, and the names of its weights. */
+/** A class of models: made of a config, whose absent fields have defaults, with weights as at the start of training. */
+export interface ModelClass {
+  readonly task: Task;
+  new (config: never, key: RandomKey): PretrainedModel;
+}
+
+/** How models are stored: the classes there are, their config.json, and the names of their weights. */
 export interface Family {
   /** model_type of config.json. */
-  modelType: string;
+  readonly modelType: string;
   /**
-   * The classes of transformers that can be made, and what each is for. The last is the default of a config.json that
+   * The classes, by the names that `architectures` of config.json has. The last is the default of a config.json that
    * names none.
    */
-  tasks: Readonly<Record<string, Task>>;
+  readonly classes: Readonly<Record<string, ModelClass>>;
   /** What checkpoints of models with a head put before the names of the base model, such as "bert". @default nothing */
-  prefix?: string;
+  readonly prefix?: string;
+  /** Whether a config.json is of this family. @default its model_type is the family's */
+  matches?(json: Json): boolean;
+  /** Brings config.json of another program into the form of transformers. @default as it is */
+  translate?(json: Json): Json;
   /**
-   * A model of a class for a config.json, with weights as at the start of training. @throws DataError or OptionError
-   * for a config that is wrong
+   * The config that a class is made of, from a config.json. @throws DataError naming the key, for a value that it
+   * cannot be
    */
-  create(architecture: string, path: string, json: Json, key: RandomKey): PretrainedModel;
+  configFromJson(path: string, json: Json, architecture: string): object;
   configToJson(model: PretrainedModel): Json;
   /** What is read of config.json, for one whose objects may be of several kinds by what it says. */
-  configKeys: ConfigFile | ((json: Json) => ConfigFile);
+  readonly configKeys: ConfigFile | ((json: Json) => ConfigFile);
   /** The name that a stored tensor has here, where some files have others. @default the same */
   tensorName?(name: string, model: PretrainedModel): string;
   /** Stored tensors that are no weights, and that transformers passes over without a word. @default none */
-  ignored?: RegExp | ((model: PretrainedModel) => RegExp | undefined);
+  readonly ignored?: RegExp | ((model: PretrainedModel) => RegExp | undefined);
   /** Weights that a checkpoint may lack without a word; they keep their initial values. @default none */
-  mayLack?: RegExp;
+  readonly mayLack?: RegExp;
   /** Names that a checkpoint may repeat a weight under, and the weight's own name. @default none */
   tied?(model: PretrainedModel): Readonly<Record<string, string>>;
   /**
@@ -68,18 +78,70 @@ export interface Family {
 export const untiedWords = (json: Json): Json => ({ ...json, tie_word_embeddings: false });
 
 /**
- * The family of a config.json, one of several. @throws DataError naming the nearest family for one that is not among
- * them
+ * A model of a class for a config.json, with weights as at the start of training. @throws DataError or OptionError for
+ * a config that is wrong
  */
-export function findFamily(path: string, families: readonly Family[], modelType: unknown): Family {
-  const family = families.find((candidate) => candidate.modelType === modelType);
+export function createModel(
+  family: Family,
+  architecture: string,
+  path: string,
+  json: Json,
+  key: RandomKey,
+): PretrainedModel {
+  const config = family.configFromJson(path, json, architecture);
+  return new family.classes[architecture](config as never, key);
+}
+
+/**
+ * The family of a config.json, one of several: of those that match the last. @throws DataError naming the nearest
+ * family where none does
+ */
+export function findFamily(path: string, families: Iterable<Family>, json: Json): Family {
+  const candidates = [...families];
+  const family = candidates.findLast((each) => each.matches?.(json) ?? each.modelType === json.model_type);
   if (family) return family;
-  const names = families.map((candidate) => candidate.modelType);
-  const near = nearest(String(modelType), names);
+  const names = candidates.map((candidate) => candidate.modelType);
+  const near = nearest(String(json.model_type), names);
   throw new DataError({
     where: `${path}, model_type`,
     expected: `a supported architecture: ${names.join(", ")}`,
-    received: JSON.stringify(modelType) ?? "none",
-    fix: near ? `did you mean "${near}"?` : "convert the model, or use another",
+    received: JSON.stringify(json.model_type) ?? "none",
+    fix: near ? `did you mean "${near}"?` : "convert the model, use another, or register its family: registerFamily",
+  });
+}
+
+/**
+ * The class to make: the one for a task, or else the one that config.json names.
+ * @throws DataError naming the nearest class, or the tasks of the family
+ */
+export function architectureFor(
+  path: string,
+  { architectures }: Json,
+  { modelType, classes }: Family,
+  task?: Task,
+): string {
+  const names = Object.keys(classes);
+  if (task !== undefined) {
+    const name = names.find((candidate) => classes[candidate].task === task);
+    if (name) return name;
+    const known = [...new Set(Object.values(classes).map((ModelClass) => ModelClass.task))].join(", ");
+    throw new DataError({
+      where: path,
+      expected: `a task of ${modelType}: ${known}`,
+      received: task,
+      fix: "choose one of them, or another model",
+    });
+  }
+  const [stated] = Array.isArray(architectures) ? architectures : [];
+  if (stated === undefined) return names[names.length - 1];
+  if (names.includes(stated)) return stated;
+  const near = nearest(String(stated), names);
+  throw new DataError({
+    where: `${path}, architectures`,
+    expected: `one of ${names.join(", ")}`,
+    received: JSON.stringify(stated),
+    fix: near
+      ? `did you mean "${near}"?`
+      : `name the task: fromPretrained(path, { task: "${classes[names[0]].task}" })`,
   });
 }

@@ -1,5 +1,7 @@
 import { Module } from "../nn/index.ts";
 import type { RandomKey, Tensor } from "../tensor/index.ts";
+import type { Family } from "./family.ts";
+import type { OnnxPart, OnnxPartOptions } from "./formats/onnx-parts/part.ts";
 
 /** What a model is for: the auto-classes of transformers. */
 export type Task =
@@ -30,10 +32,8 @@ export interface LabelConfig {
 /** A model of a family in Hugging Face layout: parameters under the names of its checkpoints, and a config. */
 export abstract class PretrainedModel extends Module {
   abstract readonly config: object;
-  /** model_type of config.json. */
-  abstract readonly modelType: string;
-  /** The class of transformers with these weights: `architectures` of config.json. */
-  abstract readonly architecture: string;
+  /** How the model is stored: its config.json, and the names of its weights. */
+  abstract readonly family: Family;
   abstract readonly task: Task;
   /**
    * generation_config.json, or what an older config.json says of generation: the keys are those of the file. Read by
@@ -42,6 +42,21 @@ export abstract class PretrainedModel extends Module {
   generationConfig: Readonly<Record<string, unknown>> = {};
   /** The folder or file that the model was loaded from, which has its tokenizer and its model card too. */
   source?: string;
+
+  /** model_type of config.json. */
+  get modelType(): string {
+    return this.family.modelType;
+  }
+
+  /** The class of transformers with these weights: `architectures` of config.json. */
+  get architecture(): string {
+    const [name = this.constructor.name] =
+      Object.entries(this.family.classes).find(([, ModelClass]) => this instanceof ModelClass) ?? [];
+    return name;
+  }
+
+  /** The ONNX files of the model, their inputs, and what they compute. */
+  abstract onnxParts(options: OnnxPartOptions): OnnxPart[];
 }
 
 /** What every forward takes besides its data. */

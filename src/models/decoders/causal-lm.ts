@@ -1,6 +1,8 @@
 import { ShapeError } from "../../base/index.ts";
 import { type CacheShape, type KeyValueCache, type LayerCache, layerOfCache } from "../../nn/index.ts";
 import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
+import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
+import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { PretrainedModel } from "../model.ts";
 
 /** What every decoder-only language model's config has. */
@@ -36,8 +38,9 @@ export interface ForwardOptions {
 
 /** A decoder-only language model: a stack of blocks, and logits for the next token. */
 export abstract class CausalLM extends PretrainedModel {
+  static readonly task = "causal-lm";
   abstract override readonly config: CausalLMConfig;
-  readonly task = "causal-lm";
+  readonly task = CausalLM.task;
   /** What a cache has to have room for. */
   abstract readonly cacheShape: CacheShape;
 
@@ -65,6 +68,10 @@ export abstract class CausalLM extends PretrainedModel {
   loss(inputIds: Tensor<"i32">, targets: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
     const logits = this.forward(inputIds, options);
     return crossEntropy(reshape(logits, [-1, this.config.vocabSize]), reshape(targets, [-1]));
+  }
+
+  onnxParts(): OnnxPart[] {
+    return [causalLMPart(this)];
   }
 
   /** The positions of the tokens. @throws ShapeError when there are more than the context holds */

@@ -215,6 +215,7 @@ export class GPT2LMHeadModel extends CausalLM {
   readonly transformer: Transformer;
   readonly lmHead?: Linear; // [V, D], when not tied to the token embedding
   readonly config: GPT2Config;
+  readonly family = gpt2;
 
   /** @throws OptionError when the config contradicts itself */
   constructor(config: Partial<GPT2Config>, key: RandomKey) {
@@ -229,9 +230,6 @@ export class GPT2LMHeadModel extends CausalLM {
         headKey,
       );
   }
-
-  readonly modelType = "gpt2";
-  readonly architecture = "GPT2LMHeadModel";
 
   get cacheShape() {
     const { numLayers, numHeads, hiddenSize } = this.config;
@@ -266,10 +264,8 @@ export class GPT2LMHeadModel extends CausalLM {
 export const gpt2: Family = {
   modelType: "gpt2",
   prefix: "transformer",
-  tasks: { GPT2LMHeadModel: "causal-lm" },
-  create: (_, path, json, key) => {
-    return new GPT2LMHeadModel(fromJson(path, { ...json, n_inner: json.n_inner ?? undefined }, fields), key);
-  },
+  classes: { GPT2LMHeadModel },
+  configFromJson: (path, json) => fromJson(path, { ...json, n_inner: json.n_inner ?? undefined }, fields),
   configKeys: {
     fields,
     aliases: {

@@ -19,6 +19,8 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { keyMask } from "../encoders/encoder.ts";
+import { type EncoderDecoderLayout, encoderDecoderParts, sourceTexts } from "../formats/onnx-parts/encoder-decoder.ts";
+import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { classLoss } from "../losses.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
 
@@ -106,6 +108,15 @@ export abstract class Seq2SeqLM
 {
   abstract override readonly config: Seq2SeqConfig;
   abstract readonly cacheShape: CacheShape;
+  onnxParts(): OnnxPart[] {
+    return encoderDecoderParts(this, this.onnxLayout());
+  }
+
+  /** What the encoder reads, and the width of its states. @default texts, and hiddenSize */
+  protected onnxLayout(): EncoderDecoderLayout {
+    return { encoderInputs: sourceTexts, encoderWidth: this.config.hiddenSize };
+  }
+
   /** The decoder's layers. */
   protected abstract readonly decoderLayers: readonly TransformerLayer[];
 

@@ -59,7 +59,8 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
   Output,
   { labels: Tensor<"i32"> }
 > {
-  readonly task = "image-text-to-text";
+  static readonly task = "image-text-to-text";
+  readonly task = ImageTextModel.task;
   abstract readonly languageModel: CausalLM;
   /** The token that stands where an image is. */
   abstract readonly imageTokenId: number;
