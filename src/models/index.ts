@@ -10,7 +10,13 @@ export {
   type TransformerTranslatorConfig,
 } from "./classic/classic.ts";
 export { type CompanionOptions, saveCompanions } from "./companions.ts";
-export { CausalLM, type CausalLMConfig, type ForwardOptions } from "./decoders/causal-lm.ts";
+export {
+  CausalLM,
+  type CausalLMConfig,
+  type CausalLMInputs,
+  type CausalLMOutput,
+  type ForwardOptions,
+} from "./decoders/causal-lm.ts";
 export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
 export { GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";
 export { type GPT2Config, GPT2LMHeadModel, gpt2Config } from "./decoders/gpt2.ts";
@@ -29,7 +35,8 @@ export type { Family } from "./family.ts";
 export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
 export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
-export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
+export type { NextTokenLabels } from "./losses.ts";
+export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel, type Trainable } from "./model.ts";
 export {
   fromConfig,
   fromPretrained,

@@ -17,10 +17,19 @@ import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
 import { type ConfigKeys, type Family, POSITION_IDS, untiedWords } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import { binaryLosses, classLoss, type SpanLabels, sequenceLoss, spanLoss } from "../losses.ts";
-import { type LabelConfig, type PretrainedModel, type RunOptions, type Task, TaskModel } from "../model.ts";
+import {
+  type LabelConfig,
+  type PretrainedModel,
+  type RunOptions,
+  type Task,
+  TaskModel,
+  type Trainable,
+} from "../model.ts";
 import type { EncoderConfig, EncoderInputs, EncoderOutput, TextEncoder } from "./encoder.ts";
 import type { Head } from "./heads.ts";
 
+/** i32 [B, T], a label for each token */
+type TokenLabels = EncoderInputs & { labels: Tensor<"i32"> };
 type Logits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 type MakeHead<C> = (config: C, key: RandomKey) => Head;
 
@@ -62,11 +71,10 @@ export interface EncoderFamily<C extends EncoderConfig> {
 }
 
 /** An encoder with a head, or without one. */
-abstract class EncoderTaskModel<
-  O extends object,
-  L extends object = { labels: Tensor<"i32"> },
-  C extends EncoderConfig = EncoderConfig,
-> extends TaskModel<EncoderInputs, O, L> {
+abstract class EncoderTaskModel<O extends object, C extends EncoderConfig = EncoderConfig> extends TaskModel<
+  EncoderInputs,
+  O
+> {
   readonly encoder: TextEncoder;
   readonly head?: Head;
   readonly config: C;
@@ -117,35 +125,28 @@ export class EncoderModel extends EncoderTaskModel<EncoderOutput> {
   forward(inputs: EncoderInputs & RunOptions): EncoderOutput {
     return this.encode(inputs);
   }
-
-  /** There is none: train a model with a head. */
-  loss(): never {
-    throw new TypeError(
-      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "sequence-classification", head: "new" }`,
-    );
-  }
 }
 
 /** Predicts the word in each place, [B, T, V]; labels of -100 do not count. */
-export class MaskedLM extends EncoderTaskModel<Logits> {
+export class MaskedLM extends EncoderTaskModel<Logits> implements Trainable<TokenLabels> {
   readonly task = "masked-lm";
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
 
 /** Tells for each token whether another was put in its place, [B, T]. Clark et al. 2020, arXiv:2003.10555. */
-export class ReplacedTokenDetector extends EncoderTaskModel<Logits> {
+export class ReplacedTokenDetector extends EncoderTaskModel<Logits> implements Trainable<TokenLabels> {
   readonly task = "replaced-token-detection";
   forward(inputs: EncoderInputs & RunOptions): Logits {
     const { logits, hiddenStates } = this.run(inputs);
     return { logits: reshape(logits, logits.shape.slice(0, 2)), hiddenStates };
   }
   /** Padding does not count. */
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     const losses = binaryLosses(this.forward(inputs).logits, cast(labels, "f32"));
     if (!inputs.attentionMask) return mean(losses);
     const mask = cast(inputs.attentionMask, "f32");
@@ -154,7 +155,10 @@ export class ReplacedTokenDetector extends EncoderTaskModel<Logits> {
 }
 
 /** Classifies a text, or a pair of texts: [B, N]. */
-export class SequenceClassifier extends EncoderTaskModel<Logits, { labels: Tensor<"i32"> | Tensor<"f32"> }> {
+export class SequenceClassifier
+  extends EncoderTaskModel<Logits>
+  implements Trainable<EncoderInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly task = "sequence-classification";
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
@@ -165,12 +169,12 @@ export class SequenceClassifier extends EncoderTaskModel<Logits, { labels: Tenso
 }
 
 /** Classifies each token: [B, T, N]; labels of -100 do not count. */
-export class TokenClassifier extends EncoderTaskModel<Logits> {
+export class TokenClassifier extends EncoderTaskModel<Logits> implements Trainable<TokenLabels> {
   readonly task = "token-classification";
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
@@ -183,7 +187,7 @@ export interface SpanLogits {
 }
 
 /** Finds where an answer starts and ends. */
-export class QuestionAnswerer extends EncoderTaskModel<SpanLogits, SpanLabels> {
+export class QuestionAnswerer extends EncoderTaskModel<SpanLogits> implements Trainable<EncoderInputs & SpanLabels> {
   readonly task = "question-answering";
   forward(inputs: EncoderInputs & RunOptions): SpanLogits {
     const { logits, hiddenStates } = this.run(inputs); // [B, T, 2]

@@ -51,7 +51,7 @@ import {
 import type { Family } from "../family.ts";
 import { labelsFromJson, labelsToJson } from "../labels.ts";
 import { sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type PretrainedModel, type RunOptions, TaskModel } from "../model.ts";
+import { type LabelConfig, type PretrainedModel, type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig, Seq2SeqOutput } from "./seq2seq.ts";
 import {
   layerDrop,
@@ -304,11 +304,10 @@ class ClassificationHead extends Module {
 }
 
 /** BART that classifies a text, or a pair of texts, by the decoder's state at the last end-of-text token. */
-export class BartForSequenceClassification extends TaskModel<
-  EncoderSideInputs,
-  Seq2SeqOutput,
-  { labels: Tensor<"i32"> | Tensor<"f32"> }
-> {
+export class BartForSequenceClassification
+  extends TaskModel<EncoderSideInputs, Seq2SeqOutput>
+  implements Trainable<EncoderSideInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly model: EncoderDecoder;
   readonly classificationHead: ClassificationHead;
   readonly config: BartConfig & LabelConfig;

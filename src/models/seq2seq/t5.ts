@@ -315,11 +315,6 @@ export class T5EncoderModel extends TaskModel<EncoderSideInputs, { lastHiddenSta
   forward(inputs: EncoderSideInputs & RunOptions) {
     return { lastHiddenState: encodeWith(this.shared, this.encoder, this.config, inputs) };
   }
-
-  /** There is none: train T5ForConditionalGeneration. */
-  loss(): never {
-    throw new TypeError("T5EncoderModel has no loss");
-  }
 }
 
 /** Says that the file has an output layer of its own; tie_word_embeddings of config.json cannot be trusted there. */

@@ -41,7 +41,7 @@ import { TextEmbeddings } from "../encoders/encoder.ts";
 import { MaskedLMHead } from "../encoders/heads.ts";
 import { type Family, POSITION_IDS } from "../family.ts";
 import type { Json } from "../labels.ts";
-import { type RunOptions, TaskModel } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DecodeInputs, type EncoderDecoder, newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "../vision/image.ts";
 
@@ -234,7 +234,10 @@ export interface CaptionOutput {
 type BlipConfig = BlipTextConfig & { vision: BlipVisionConfig; eosTokenId: number; decoderStartTokenId: number };
 
 /** BLIP that writes captions: an image, and the start of its caption, in. */
-export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, CaptionOutput> implements EncoderDecoder {
+export class BlipForConditionalGeneration
+  extends TaskModel<CaptionInputs, CaptionOutput>
+  implements EncoderDecoder, Trainable<CaptionInputs & { labels: Tensor<"i32"> }>
+{
   readonly visionModel: VisionModel;
   readonly textDecoder: TextDecoder;
   readonly config: BlipConfig;

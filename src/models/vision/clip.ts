@@ -27,7 +27,14 @@ import { type Fields, fromJson, makeConfig, requireField, toJson } from "../conf
 import { type Family, POSITION_IDS } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type PretrainedModel, type RunOptions, type Task, TaskModel } from "../model.ts";
+import {
+  type LabelConfig,
+  type PretrainedModel,
+  type RunOptions,
+  type Task,
+  TaskModel,
+  type Trainable,
+} from "../model.ts";
 import {
   type ClipTextConfig,
   type ClipVisionConfig,
@@ -65,7 +72,10 @@ const unit = (x: Tensor<"f32">): Tensor<"f32"> => div(x, norm(x, { axes: -1, kee
 type Made = { modelType: string; architecture: string; config: ClipConfig };
 
 /** CLIP or SigLIP: compares images with texts. */
-export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, object> {
+export class ClipModel
+  extends TaskModel<TextInputs & ImageInputs, ClipOutput>
+  implements Trainable<TextInputs & ImageInputs>
+{
   readonly textModel: TextTower;
   readonly visionModel: VisionTower;
   readonly visualProjection?: Linear; // [P, D], in CLIP
@@ -172,11 +182,6 @@ export class ClipTextModelWithProjection extends TaskModel<
     const { states, pooled } = this.textModel.encode(inputs);
     return { textEmbeds: this.textProjection.forward(pooled), lastHiddenState: states };
   }
-
-  /** There is none: train ClipModel. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
-  }
 }
 
 /** One tower with its projection. */
@@ -206,15 +211,13 @@ export class ClipVisionModelWithProjection extends TaskModel<
     const { states, pooled } = this.visionModel.encode(inputs);
     return { imageEmbeds: this.visualProjection.forward(pooled), lastHiddenState: states };
   }
-
-  /** There is none: train ClipModel. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
-  }
 }
 
 /** The vision tower of CLIP or SigLIP with a classifier on the mean of its patches: [B, N]. */
-export class ClipForImageClassification extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }> {
+export class ClipForImageClassification
+  extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly visionModel: VisionTower;
   readonly classifier: Linear; // [N, D]
   readonly config: ClipConfig & LabelConfig;

@@ -1,7 +1,7 @@
 /** Heads that find objects: what YOLOS and DETR share. */
 import { Linear, Module } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
-import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 
@@ -17,7 +17,10 @@ export interface DetectionOutput {
 }
 
 /** A model that finds objects in images. */
-export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOutput, DetectionLabels> {
+export abstract class ObjectDetector
+  extends TaskModel<ImageInputs, DetectionOutput>
+  implements Trainable<ImageInputs & DetectionLabels>
+{
   abstract override readonly config: LabelConfig & DetectionWeights;
   readonly task = "object-detection";
 

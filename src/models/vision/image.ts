@@ -6,7 +6,7 @@ import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
 import type { ConfigKeys, Family } from "../family.ts";
 import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, type Task, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, type Task, TaskModel, type Trainable } from "../model.ts";
 
 export interface ImageInputs {
   /** [B, 3, H, W], as the image processor makes them */
@@ -142,11 +142,7 @@ export interface ImageFamily<C extends LabelConfig> {
 }
 
 /** A vision model with a head, or without one. */
-abstract class ImageTaskModel<
-  O extends object,
-  L extends object,
-  C extends LabelConfig = LabelConfig,
-> extends TaskModel<ImageInputs, O, L> {
+abstract class ImageTaskModel<O extends object, C extends LabelConfig = LabelConfig> extends TaskModel<ImageInputs, O> {
   readonly encoder: ImageEncoder;
   readonly head?: ImageHead;
   readonly config: C;
@@ -183,23 +179,20 @@ abstract class ImageTaskModel<
 }
 
 /** A vision model without a head. */
-export class ImageModel extends ImageTaskModel<ImageOutput, object> {
+export class ImageModel extends ImageTaskModel<ImageOutput> {
   readonly task = "feature-extraction";
   forward(inputs: ImageInputs & RunOptions): ImageOutput {
     return this.encoder.encode(inputs);
-  }
-  /** There is none: train a model with a head. */
-  loss(): never {
-    throw new TypeError(
-      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "image-classification", head: "new" }`,
-    );
   }
 }
 
 type ImageLogits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 
 /** Classifies images: [B, N]. */
-export class ImageClassifier extends ImageTaskModel<ImageLogits, { labels: Tensor<"i32"> | Tensor<"f32"> }> {
+export class ImageClassifier
+  extends ImageTaskModel<ImageLogits>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly task = "image-classification";
   forward(inputs: ImageInputs & RunOptions): ImageLogits {
     return this.run(inputs);
@@ -213,7 +206,10 @@ export class ImageClassifier extends ImageTaskModel<ImageLogits, { labels: Tenso
 const IGNORED_PIXEL = 255;
 
 /** Classifies each place of an image: [B, N, h, w], smaller than the image. */
-export class SemanticSegmenter extends ImageTaskModel<ImageLogits, { labels: Tensor<"i32"> }> {
+export class SemanticSegmenter
+  extends ImageTaskModel<ImageLogits>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> }>
+{
   readonly task = "semantic-segmentation";
   forward(inputs: ImageInputs & RunOptions): ImageLogits {
     return this.run(inputs);
