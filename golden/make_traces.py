@@ -15,7 +15,11 @@ import transformers
 from common import GOLDEN, floats, made_by, write_json
 
 STEPS = 20
-ADAMW = {"learningRate": 3e-3, "betas": [0.9, 0.95], "epsilon": 1e-6, "weightDecay": 0.1, "gradientClip": 1.0}
+# MobileNetV2's tiny model is chaotic: PyTorch's own losses in float32 and float64 differ by 5 % after 5 steps.
+CHAOTIC = {"models/mobilenet-v2-image-classification"}
+EAGER = dict(attn_implementation="eager", experts_implementation="eager")
+# With a smaller epsilon Adam moves weights whose gradient is rounding alone, which differs, as far as all others.
+ADAMW = {"learningRate": 3e-3, "betas": [0.9, 0.95], "epsilon": 1e-4, "weightDecay": 0.1, "gradientClip": 1.0}
 SGD = {"learningRate": 0.01, "momentum": 0.9, "weightDecay": 0.0, "gradientClip": 1.0}
 
 
@@ -48,8 +52,13 @@ def batch_of_decoder(expected):
 
 def trace(folder, batch, optimizer):
     config = without_dropout(transformers.AutoConfig.from_pretrained(folder))
-    architecture = json.loads((folder / "config.json").read_text())["architectures"][0]
-    model = getattr(transformers, architecture).from_pretrained(folder, config=config, attn_implementation="eager").float().train()
+    model_class = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
+    model = model_class.from_pretrained(folder, config=config, **EAGER).float().train()
+    # fixed sinusoids are trained after from_pretrained of transformers 5, which forgets what the class says; so is DETR's
+    # whole backbone, as here
+    for key, parameter in model_class._from_config(config, **EAGER).named_parameters():
+        if "backbone" not in key:
+            model.get_parameter(key).requires_grad_(parameter.requires_grad)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if optimizer == "adamw":
         groups = [
@@ -75,7 +84,8 @@ def cases():
     for kind, batch_of in [("models", batch_of_model), ("decoders", batch_of_decoder)]:
         for folder in sorted((GOLDEN / kind).iterdir()):
             expected = json.loads((folder / "expected.json").read_text())
-            if kind == "decoders" or "loss" in expected:
+            is_trained = kind == "decoders" or "loss" in expected
+            if is_trained and f"{kind}/{folder.name}" not in CHAOTIC:
                 yield f"{kind}/{folder.name}", folder, batch_of(expected)
 
 

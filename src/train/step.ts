@@ -1,4 +1,6 @@
-import type { FloatDType } from "../base/index.ts";
+import { type FloatDType, OptionError } from "../base/index.ts";
+import { topologicalOrder } from "../ir/index.ts";
+import type { Parameter } from "../nn/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
 import {
   autocast,
@@ -43,7 +45,10 @@ export type TrainStep<B> = CompiledFunction<[batch: B, learningRate: Tensor<"f32
 /** A batch as a compiled function takes it, where TypeScript does not know yet what `B` is. */
 export type BatchArgument<B> = CallArguments<[B]>[0];
 
-/** One training step as one graph: forward, backward, clipping and the optimizer's update. */
+/**
+ * One training step as one graph: forward, backward, clipping and the optimizer's update. Parameters that the loss does
+ * not depend on stay as they are, as in PyTorch.
+ */
 export function compileTrainStep<B>(
   objective: Pick<Objective<B>, "loss">,
   optimizer: Optimizer,
@@ -60,16 +65,34 @@ export function compileTrainStep<B>(
   const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
     const { loss: exact, metrics = {} } = objective.loss(batch, { key: key?.fold(step), isTraining: true });
     const loss = precision === "f32" ? exact : autocast(exact, precision);
-    const scaled = scaler?.gradients(loss, parameters);
-    const gradients = scaled?.gradients ?? grad(loss, parameters);
+    const used = usedBy(loss, parameters);
+    const scaled = scaler?.gradients(loss, used);
+    const gradients = scaled?.gradients ?? grad(loss, used);
+    const gradientOf = new Map(used.map((parameter, i) => [parameter, gradients[i]]));
     const gradientNorm = withScope("clip", () => globalNorm(gradients));
     const update = () =>
       withScope("optimizer", () =>
-        optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }),
+        optimizer.update(
+          parameters.map((parameter) => gradientOf.get(parameter)),
+          { learningRate, scale: clipFactor(gradientNorm, clipNorm) },
+        ),
       );
     if (scaler && scaled) scaler.step(scaled.areFinite, update);
     else update();
     return { loss, gradientNorm, metrics };
   };
   return compile(step as never, { keepPreviousState, profile });
+}
+
+/** The parameters that a loss is computed from. @throws OptionError when there are none */
+function usedBy(loss: Tensor, parameters: readonly Parameter[]): Parameter[] {
+  const nodes = new Set(topologicalOrder([loss.value]));
+  const used = parameters.filter((parameter) => nodes.has(parameter.value.value.node));
+  if (used.length > 0) return used;
+  throw new OptionError({
+    where: "training step",
+    expected: "a loss that depends on the parameters of the optimizer",
+    received: `one that depends on none of the ${parameters.length}`,
+    fix: "compute it with the model that the optimizer updates",
+  });
 }
