@@ -3,6 +3,7 @@ import { foldKeyOnHost } from "../ops/index.ts";
 import { permute } from "./permute.ts";
 import type { Source } from "./source.ts";
 
+/** How examples become batches. */
 export interface BatchOptions<E, B> {
   batchSize: number;
   /** Makes tensors of the examples of a batch. */

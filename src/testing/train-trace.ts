@@ -69,7 +69,7 @@ function optimizerOf(kind: OptimizerName, trained: Optimizer["parameters"]): Opt
 }
 
 /** Trains a case from its golden weights, or from the checkpoint in the folder: the losses by step. */
-async function losses(
+async function trainCase(
   name: string,
   { folder, dropout, optimizer: kind = "adamw", batch: other }: TraceOptions,
   onHalf?: () => Promise<void>,
@@ -86,7 +86,7 @@ async function losses(
   const objective = supervised(model);
   const optimizer = optimizerOf(kind, objective.trained);
   const { learningRate, gradientClip: clipNorm } = traces[kind];
-  const found: number[] = [];
+  const losses: number[] = [];
   const events: AsyncIterable<TrainEvent> = train({
     objective,
     optimizer,
@@ -99,12 +99,12 @@ async function losses(
     seed: 3,
   });
   for await (const event of events) {
-    if (event.type === "step") found[event.step - 1] = event.loss;
+    if (event.type === "step") losses[event.step - 1] = event.loss;
     if (event.type === "checkpoint" && event.step === HALF) await onHalf?.();
   }
   model.dispose();
   for (const variable of optimizer.state.values()) variable.dispose();
-  return found;
+  return losses;
 }
 
 /**
@@ -113,10 +113,10 @@ async function losses(
  */
 export async function trainedAndResumed(name: string, options: TraceOptions): Promise<number[]> {
   const [straightFolder, resumedFolder] = ["straight", "resumed"].map((part) => join(options.folder, part));
-  const straight = await losses(name, { ...options, folder: straightFolder }, () =>
+  const straight = await trainCase(name, { ...options, folder: straightFolder }, () =>
     cp(join(straightFolder, "checkpoint"), join(resumedFolder, "checkpoint"), { recursive: true }),
   );
-  const resumed = await losses(name, { ...options, folder: resumedFolder });
+  const resumed = await trainCase(name, { ...options, folder: resumedFolder });
   expect(Object.keys(resumed).map(Number)).toEqual(Array.from({ length: HALF }, (_, i) => HALF + i));
   expect(resumed.slice(HALF)).toEqual(straight.slice(HALF));
   const weights = await Promise.all(
@@ -130,10 +130,10 @@ export async function trainedAndResumed(name: string, options: TraceOptions): Pr
 const TOLERANCE = 1e-4;
 
 /** Expects PyTorch's losses, and that they fall as there. */
-export function expectTrace(name: string, optimizer: OptimizerName, found: readonly number[]): void {
+export function expectTrace(name: string, optimizer: OptimizerName, losses: readonly number[]): void {
   const expected = traces.traces[name][optimizer];
-  const differences = found.map((loss, i) => Math.abs(loss - expected[i]) / Math.max(1, Math.abs(expected[i])));
+  const differences = losses.map((loss, i) => Math.abs(loss - expected[i]) / Math.max(1, Math.abs(expected[i])));
   const worst = Math.max(...differences);
-  expect(found).toHaveLength(STEPS);
-  expect(worst, `step ${differences.indexOf(worst)}: ${found} instead of ${expected}`).toBeLessThan(TOLERANCE);
+  expect(losses).toHaveLength(STEPS);
+  expect(worst, `step ${differences.indexOf(worst)}: ${losses} instead of ${expected}`).toBeLessThan(TOLERANCE);
 }

@@ -4,6 +4,7 @@ import { numbersOf } from "./metrics.ts";
 import type { Objective, ObjectiveResult } from "./objective.ts";
 import type { BatchArgument } from "./step.ts";
 
+/** What is measured on, and for how long. */
 export interface MeasureOptions<B> {
   source: Source<B>;
   /** Most batches that are looked at. @default all of a source that ends, 8 of another */
@@ -18,13 +19,17 @@ export interface Measurement {
   metrics: Record<string, number>;
 }
 
+/** A compiled loss without an update. */
 export type Evaluation<B> = CompiledFunction<[batch: B], Required<ObjectiveResult>>;
 
 const DEFAULT_BATCHES = 8;
 
 /** The loss without dropout and without an update. */
 export function compileEvaluation<B>(objective: Pick<Objective<B>, "loss">): Evaluation<B> {
-  const evaluate = (batch: B): Required<ObjectiveResult> => ({ metrics: {}, ...objective.loss(batch, {}) });
+  const evaluate = (batch: B): Required<ObjectiveResult> => {
+    const { loss, metrics = {} } = objective.loss(batch, {});
+    return { loss, metrics };
+  };
   return compile(evaluate as never);
 }
 

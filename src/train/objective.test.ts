@@ -187,6 +187,16 @@ test("a batch may be nested, of several dtypes, and of other shapes than the las
   expect(seen).toEqual(["a 1x1,2x1 bool", "b 3x1 bool"]); // each combination of shapes is traced once
 });
 
+test("data without a batch is refused", async () => {
+  const objective = supervised(new Classifier(1));
+  const empty: Source<Points> = { ...shuffled, count: 0 };
+  await expect(run("empty", objective, empty)).rejects.toThrow(/trainData of a batch or more; received 0/);
+  await expect(run("empty", objective, shuffled, { validationData: empty })).rejects.toThrow(
+    /validationData of a batch/,
+  );
+  await expect(run("empty", objective, shuffled, { evaluationBatches: 0 })).rejects.toThrow(/evaluationBatches of a/);
+});
+
 test("an optimizer of other parameters is refused, and a loss that uses none", async () => {
   const objective = supervised(new Classifier(1));
   const other = new Sgd(new Classifier(1).namedParameters());

@@ -15,6 +15,7 @@ import {
 } from "../tensor/index.ts";
 import type { Objective, ObjectiveResult } from "./objective.ts";
 
+/** What a step gives back. */
 export interface StepResult {
   /** Of the batch before the update. */
   loss: Tensor<"f32">;
@@ -24,6 +25,7 @@ export interface StepResult {
   metrics: NonNullable<ObjectiveResult["metrics"]>;
 }
 
+/** How gradients become an update. */
 export interface StepOptions {
   /** Gradients are scaled to a norm of at most this. */
   clipNorm: number;

@@ -11,6 +11,7 @@ import { type MetricsEntry, MetricsLog, numbersOf } from "./metrics.ts";
 import type { Objective } from "./objective.ts";
 import { type BatchArgument, compileTrainStep, type TrainStep } from "./step.ts";
 
+/** A run: what is trained, on what, how, and for how long. */
 export interface TrainOptions<B> {
   /** What is trained, and by which loss. */
   objective: Objective<B>;
@@ -107,6 +108,7 @@ const STATE_COPIES = 3;
 export async function* train<B>(options: TrainOptions<B>): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
   requireTrained(options);
+  requireBatches(options);
   const { folder, steps, trainData, validationData, evaluationInterval = 100, checkpointInterval = 500 } = options;
   await withWriteErrors(folder, () => makeFolder(folder));
   const session = new Session(options);
@@ -153,6 +155,20 @@ function requireTrained<B>({ objective: { trained }, optimizer: { parameters } }
     received: `one of ${parameters.size}${strange ? `, with ${strange[0]}` : ""}`,
     fix: "make it of objective.trained",
   });
+}
+
+/** @throws OptionError for data or measurements of no batch at all */
+function requireBatches<B>({ trainData, validationData, evaluationBatches }: TrainOptions<B>): void {
+  const counts = { trainData: trainData.count, validationData: validationData?.count, evaluationBatches };
+  for (const [name, count] of Object.entries(counts)) {
+    if (count === undefined || count >= 1) continue;
+    throw new OptionError({
+      where: "train",
+      expected: `${name} of a batch or more`,
+      received: String(count),
+      fix: "give more",
+    });
+  }
 }
 
 interface StepNumbers {

@@ -6,6 +6,7 @@ import type { Tokenizer } from "../../tokenizers/index.ts";
 import type { Objective } from "../objective.ts";
 import { loadModel, saveModel } from "./model-files.ts";
 
+/** What of a model is trained, and what is saved with it. */
 export interface SupervisedOptions {
   /** The parameters that are trained, by name. @default all of the model */
   trained?: ReadonlyMap<string, Parameter>;
