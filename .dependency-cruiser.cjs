@@ -17,7 +17,7 @@ const below = {
   optim: ["base", "tensor", "nn"],
   tokenizers: ["base", "files"],
   processors: ["base", "files", "tensor"],
-  data: ["base", "ops", "files", "tokenizers"],
+  data: ["base", "ops", "files", "tensor", "tokenizers"],
   models: ["base", "ir", "files", "hub", "tensor", "nn", "onnx", "tokenizers"],
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],

@@ -9,7 +9,10 @@ const packageJson = JSON.parse(await readFile(new URL("../package.json", import.
 
 test("what the README imports exists", () => {
   const names = [...readme.matchAll(/import \{([^}]+)\} from "kindling"/g)].flatMap(([, list]) =>
-    list.split(",").map((name) => name.trim()),
+    list
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== ""),
   );
   expect(names.length).toBeGreaterThan(8);
   for (const name of names) expect(kindling).toHaveProperty(name);

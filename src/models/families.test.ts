@@ -69,8 +69,8 @@ Families of decoders, encoders and vision models whose frame is there need less:
 
 "Checked" counts the golden models (in golden/models, golden/decoders and golden/gpt2) whose outputs are transformers'. "Difference" is the largest of their outputs, and
 "gradients" that of the loss and the gradient of every parameter, relative to numbers above 1, as the tests saw them (\`KINDLING_RECORD=1 npx vitest run src/models\` writes
-them down); none may be above 1e-4. Where there are gradients the class is trained; GPT-2 is
-compared step by step instead (golden/train); transformers defines none for base models.
+them down); none may be above 1e-4. Where there are gradients the class is trained by \`train\`: 20 steps of AdamW and of SGD with PyTorch's losses, and a
+run that is resumed half way is the same run (golden/train; \`npm run test:slow\`, one class of each kind in \`npm test\`). GPT-2 is compared over 30 steps; transformers defines no loss for base models.
 `;
 
 /** How often each class stands in the config.json files of golden/. */

@@ -15,6 +15,8 @@ export {
   type BlockOptions,
   CausalLM,
   type CausalLMConfig,
+  type CausalLMInputs,
+  type CausalLMOutput,
   type ForwardOptions,
   runBlocks,
 } from "./decoders/causal-lm.ts";
@@ -131,7 +133,8 @@ export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
 export { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures, onnxTexts } from "./formats/onnx-parts/part.ts";
 export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
-export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel } from "./model.ts";
+export type { NextTokenLabels } from "./losses.ts";
+export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel, type Trainable } from "./model.ts";
 export {
   fromConfig,
   fromPretrained,

@@ -68,12 +68,15 @@ export interface RunOptions {
 }
 
 /** A model whose forward takes named tensors and gives named tensors, under transformers' names in camelCase. */
-export abstract class TaskModel<
-  Inputs extends object,
-  Outputs extends object,
-  Labels extends object = { labels: Tensor },
-> extends PretrainedModel {
+export abstract class TaskModel<Inputs extends object, Outputs extends object> extends PretrainedModel {
   abstract forward(inputs: Inputs & RunOptions): Outputs;
-  /** The loss that transformers computes for these labels, in nats or squared units. [] */
-  abstract loss(inputs: Inputs & Labels & RunOptions): Tensor<"f32">;
+}
+
+/**
+ * What has a loss: models with a head, and modules of your own. `Inputs` are those of `forward` and the labels. Base
+ * models have none.
+ */
+export interface Trainable<Inputs extends object> extends Module {
+  /** Of models in Hugging Face layout the loss that transformers computes, in nats or squared units. [] */
+  loss(inputs: Inputs & RunOptions): Tensor<"f32">;
 }

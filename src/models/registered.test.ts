@@ -38,7 +38,9 @@ async function written(model: ParallelForCausalLM): Promise<number[]> {
 async function writtenWithoutCache(model: ParallelForCausalLM): Promise<number[]> {
   const tokens = [5, 6, 7];
   for (let i = 0; i < 6; i++) {
-    const logits = await model.forward(tensor(Int32Array.from(tokens), { shape: [1, tokens.length] })).read();
+    const logits = await model
+      .forward({ inputIds: tensor(Int32Array.from(tokens), { shape: [1, tokens.length] }) })
+      .logits.read();
     const last = logits.subarray(logits.length - config.vocabSize);
     tokens.push(last.indexOf(Math.max(...last)));
   }
@@ -52,7 +54,9 @@ test("a registered family is saved, opened for its task, and generates", async (
   const opened = await fromPretrained(join(folder, "saved"), { task: "causal-lm", strict: true });
   expect(opened).toBeInstanceOf(ParallelForCausalLM);
   expect(opened.config).toEqual(model.config);
-  expect(await opened.forward(ids).read()).toEqual(await model.forward(ids).read());
+  expect(await opened.forward({ inputIds: ids }).logits.read()).toEqual(
+    await model.forward({ inputIds: ids }).logits.read(),
+  );
   const tokens = await written(opened as ParallelForCausalLM);
   expect(tokens).toEqual(await writtenWithoutCache(model));
 });
@@ -62,7 +66,9 @@ test("a registered family is exported to ONNX, and the folder opens again", asyn
   expect(await exportModel(model, join(folder, "onnx"))).toEqual(["model.onnx"]);
   expect((await readdir(join(folder, "onnx"))).sort()).toEqual(["config.json", "generation_config.json", "model.onnx"]);
   const opened = await fromPretrained(join(folder, "onnx"), { task: "causal-lm" });
-  expect(await opened.forward(ids).read()).toEqual(await model.forward(ids).read());
+  expect(await opened.forward({ inputIds: ids }).logits.read()).toEqual(
+    await model.forward({ inputIds: ids }).logits.read(),
+  );
 });
 
 test("unknown keys of a config are refused by name", () => {
@@ -106,5 +112,7 @@ test("a family may take files that model_type does not tell, and translate them"
     max_position_embeddings: maxPositionEmbeddings,
   });
   const opened = await fromPretrained(join(folder, "foreign"), { task: "causal-lm", strict: true });
-  expect(await opened.forward(ids).read()).toEqual(await newModel().forward(ids).read());
+  expect(await opened.forward({ inputIds: ids }).logits.read()).toEqual(
+    await newModel().forward({ inputIds: ids }).logits.read(),
+  );
 });

@@ -18,10 +18,12 @@ import { type ConfigKeys, type Family, type ModelClass, POSITION_IDS, untiedWord
 import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { binaryLosses, classLoss, type SpanLabels, sequenceLoss, spanLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, type Task, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, type Task, TaskModel, type Trainable } from "../model.ts";
 import type { EncoderInputs, EncoderOutput, TextEncoder, TextEncoderConfig } from "./encoder.ts";
 import type { Head } from "./heads.ts";
 
+/** i32 [B, T], a label for each token */
+type TokenLabels = EncoderInputs & { labels: Tensor<"i32"> };
 type Logits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 type MakeHead<C> = (config: C, key: RandomKey) => Head;
 type MakeWordHead<C> = (config: C, words: Embedding, key: RandomKey) => Head;
@@ -83,11 +85,10 @@ function encoderConfig<C extends TextEncoderConfig>(
 }
 
 /** An encoder with a head, or without one. */
-abstract class EncoderTaskModel<
-  O extends object,
-  L extends object = { labels: Tensor<"i32"> },
-  C extends TextEncoderConfig = TextEncoderConfig,
-> extends TaskModel<EncoderInputs, O, L> {
+abstract class EncoderTaskModel<O extends object, C extends TextEncoderConfig = TextEncoderConfig> extends TaskModel<
+  EncoderInputs,
+  O
+> {
   readonly encoder: TextEncoder;
   readonly head?: Head;
   readonly config: C;
@@ -136,7 +137,6 @@ abstract class EncoderTaskModel<
 /** An encoder without a head: hidden states, and a pooled one where the family has it. */
 export abstract class EncoderModel<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
   EncoderOutput,
-  { labels: Tensor<"i32"> },
   C
 > {
   static readonly task = "feature-extraction";
@@ -149,21 +149,13 @@ export abstract class EncoderModel<C extends TextEncoderConfig = TextEncoderConf
   forward(inputs: EncoderInputs & RunOptions): EncoderOutput {
     return this.encode(inputs);
   }
-
-  /** There is none: train a model with a head. */
-  loss(): never {
-    throw new TypeError(
-      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "sequence-classification", head: "new" }`,
-    );
-  }
 }
 
 /** Predicts the word in each place, [B, T, V]; labels of -100 do not count. */
-export abstract class MaskedLM<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
-  Logits,
-  { labels: Tensor<"i32"> },
-  C
-> {
+export abstract class MaskedLM<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<TokenLabels>
+{
   static readonly task = "masked-lm";
   readonly task = MaskedLM.task;
 
@@ -174,17 +166,16 @@ export abstract class MaskedLM<C extends TextEncoderConfig = TextEncoderConfig> 
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
 
 /** Tells for each token whether another was put in its place, [B, T]. Clark et al. 2020, arXiv:2003.10555. */
-export abstract class ReplacedTokenDetector<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
-  Logits,
-  { labels: Tensor<"i32"> },
-  C
-> {
+export abstract class ReplacedTokenDetector<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<TokenLabels>
+{
   static readonly task = "replaced-token-detection";
   readonly task = ReplacedTokenDetector.task;
 
@@ -197,7 +188,7 @@ export abstract class ReplacedTokenDetector<C extends TextEncoderConfig = TextEn
     return { logits: reshape(logits, logits.shape.slice(0, 2)), hiddenStates };
   }
   /** Padding does not count. */
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     const losses = binaryLosses(this.forward(inputs).logits, cast(labels, "f32"));
     if (!inputs.attentionMask) return mean(losses);
     const mask = cast(inputs.attentionMask, "f32");
@@ -206,11 +197,10 @@ export abstract class ReplacedTokenDetector<C extends TextEncoderConfig = TextEn
 }
 
 /** Classifies a text, or a pair of texts: [B, N]. */
-export abstract class SequenceClassifier<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
-  Logits,
-  { labels: Tensor<"i32"> | Tensor<"f32"> },
-  C
-> {
+export abstract class SequenceClassifier<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<EncoderInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   static readonly task = "sequence-classification";
   readonly task = SequenceClassifier.task;
 
@@ -231,11 +221,10 @@ export abstract class SequenceClassifier<C extends TextEncoderConfig = TextEncod
 }
 
 /** Classifies each token: [B, T, N]; labels of -100 do not count. */
-export abstract class TokenClassifier<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
-  Logits,
-  { labels: Tensor<"i32"> },
-  C
-> {
+export abstract class TokenClassifier<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<TokenLabels>
+{
   static readonly task = "token-classification";
   readonly task = TokenClassifier.task;
 
@@ -246,7 +235,7 @@ export abstract class TokenClassifier<C extends TextEncoderConfig = TextEncoderC
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
@@ -259,11 +248,10 @@ export interface SpanLogits {
 }
 
 /** Finds where an answer starts and ends. */
-export abstract class QuestionAnswerer<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
-  SpanLogits,
-  SpanLabels,
-  C
-> {
+export abstract class QuestionAnswerer<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<SpanLogits, C>
+  implements Trainable<EncoderInputs & SpanLabels>
+{
   static readonly task = "question-answering";
   readonly task = QuestionAnswerer.task;
 

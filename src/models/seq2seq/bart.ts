@@ -39,7 +39,7 @@ import type { Family } from "../family.ts";
 import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
 import { defaultLabels, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type BartConfig, type BartTraits, EncoderDecoder } from "./bart-stacks.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqOutput } from "./seq2seq.ts";
 import { layerDrop, Seq2SeqLM, seq2seqAliases, shiftRight } from "./seq2seq.ts";
@@ -135,11 +135,10 @@ class ClassificationHead extends Module {
 }
 
 /** BART that classifies a text, or a pair of texts, by the decoder's state at the last end-of-text token. */
-export class BartForSequenceClassification extends TaskModel<
-  EncoderSideInputs,
-  Seq2SeqOutput,
-  { labels: Tensor<"i32"> | Tensor<"f32"> }
-> {
+export class BartForSequenceClassification
+  extends TaskModel<EncoderSideInputs, Seq2SeqOutput>
+  implements Trainable<EncoderSideInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly model: EncoderDecoder;
   readonly classificationHead: ClassificationHead;
   readonly config: BartConfig & LabelConfig;

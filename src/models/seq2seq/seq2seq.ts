@@ -22,7 +22,7 @@ import { keyMask } from "../encoders/encoder.ts";
 import { type EncoderDecoderLayout, encoderDecoderParts, sourceTexts } from "../formats/onnx-parts/encoder-decoder.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { classLoss } from "../losses.ts";
-import { type RunOptions, TaskModel } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
 /** What every encoder-decoder's config has. */
 export interface Seq2SeqConfig {
@@ -103,8 +103,8 @@ export interface EncoderDecoder {
 
 /** A model that reads a text or a sound and writes a text. */
 export abstract class Seq2SeqLM
-  extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, { labels: Tensor<"i32"> }>
-  implements EncoderDecoder
+  extends TaskModel<Seq2SeqInputs, Seq2SeqOutput>
+  implements EncoderDecoder, Trainable<Seq2SeqInputs & { labels: Tensor<"i32"> }>
 {
   abstract override readonly config: Seq2SeqConfig;
   abstract readonly cacheShape: CacheShape;

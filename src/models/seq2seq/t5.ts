@@ -174,11 +174,6 @@ abstract class T5Encoder extends TaskModel<EncoderSideInputs, { lastHiddenState:
   forward(inputs: EncoderSideInputs & RunOptions) {
     return { lastHiddenState: encodeWith(this.shared, this.encoder, this.config, inputs) };
   }
-
-  /** There is none: train T5ForConditionalGeneration. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
-  }
 }
 
 /** Says that the file has an output layer of its own; tie_word_embeddings of config.json cannot be trusted there. */

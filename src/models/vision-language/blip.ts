@@ -44,7 +44,7 @@ import { type Family, POSITION_IDS } from "../family.ts";
 import { encoderDecoderParts } from "../formats/onnx-parts/encoder-decoder.ts";
 import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import { type RunOptions, TaskModel } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DecodeInputs, type EncoderDecoder, newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "../vision/image.ts";
 
@@ -244,7 +244,10 @@ const partFields: Fields<BlipOptions> = { text: anything("text_config", {}), vis
 type BlipConfig = BlipTextConfig & { vision: BlipVisionConfig; eosTokenId: number; decoderStartTokenId: number };
 
 /** BLIP that writes captions: an image, and the start of its caption, in. */
-export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, CaptionOutput> implements EncoderDecoder {
+export class BlipForConditionalGeneration
+  extends TaskModel<CaptionInputs, CaptionOutput>
+  implements EncoderDecoder, Trainable<CaptionInputs & { labels: Tensor<"i32"> }>
+{
   readonly visionModel: VisionModel;
   readonly textDecoder: TextDecoder;
   static readonly task = "image-to-text";

@@ -191,8 +191,13 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
 
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): ImageTextOutput {
     const { embeddings } = this.embed({ ...inputs, key: key?.fold(0) });
-    const logits = withScope("language_model", () =>
-      this.languageModel.forward(inputs.inputIds, { embeddings, attentionMask, key: key?.fold(1) }),
+    const { logits } = withScope("language_model", () =>
+      this.languageModel.forward({
+        inputIds: inputs.inputIds,
+        inputsEmbeds: embeddings,
+        attentionMask,
+        key: key?.fold(1),
+      }),
     );
     return { logits };
   }

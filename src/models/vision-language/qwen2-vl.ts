@@ -273,10 +273,11 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
   }
 
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): Qwen2VLOutput {
-    const { embeddings, positions, offset } = this.embed({ ...inputs, attentionMask });
-    const options = { embeddings, positions, attentionMask, key };
-    const logits = withScope("language_model", () => this.languageModel.forward(inputs.inputIds, options));
-    return { logits, ...(positions && { positionIds: positions, ropeDeltas: offset }) };
+    const { embeddings: inputsEmbeds, positions: positionIds, offset } = this.embed({ ...inputs, attentionMask });
+    const { logits } = withScope("language_model", () =>
+      this.languageModel.forward({ inputIds: inputs.inputIds, inputsEmbeds, positionIds, attentionMask, key }),
+    );
+    return { logits, ...(positionIds && { positionIds, ropeDeltas: offset }) };
   }
 }
 

@@ -35,7 +35,7 @@ import {
 } from "../formats/onnx-parts/part.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { clipTowers, towerConfig } from "./clip-projections.ts";
 import {
   type ClipTextConfig,
@@ -72,7 +72,10 @@ export interface ClipOutput {
 const unit = (x: Tensor<"f32">): Tensor<"f32"> => div(x, norm(x, { axes: -1, keepDims: true })) as Tensor<"f32">;
 
 /** CLIP or SigLIP: compares images with texts. */
-export abstract class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, object> {
+export abstract class ClipModel
+  extends TaskModel<TextInputs & ImageInputs, ClipOutput>
+  implements Trainable<TextInputs & ImageInputs>
+{
   readonly textModel: TextTower;
   readonly visionModel: VisionTower;
   readonly visualProjection?: Linear; // [P, D], in CLIP
@@ -169,7 +172,10 @@ export abstract class ClipModel extends TaskModel<TextInputs & ImageInputs, Clip
 }
 
 /** The vision tower of CLIP or SigLIP with a classifier on the mean of its patches: [B, N]. */
-export abstract class ClipForImageClassification extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }> {
+export abstract class ClipForImageClassification
+  extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly visionModel: VisionTower;
   readonly classifier: Linear; // [N, D]
   readonly config: ClipConfig & LabelConfig;

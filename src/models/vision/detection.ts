@@ -2,7 +2,7 @@
 import { Linear, Module } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
 import { modelPart, type OnnxInputs, type OnnxPart } from "../formats/onnx-parts/part.ts";
-import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 
@@ -18,7 +18,10 @@ export interface DetectionOutput {
 }
 
 /** A model that finds objects in images. */
-export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOutput, DetectionLabels> {
+export abstract class ObjectDetector
+  extends TaskModel<ImageInputs, DetectionOutput>
+  implements Trainable<ImageInputs & DetectionLabels>
+{
   static readonly task = "object-detection";
   abstract override readonly config: LabelConfig & DetectionWeights;
   readonly task = ObjectDetector.task;

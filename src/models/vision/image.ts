@@ -7,7 +7,7 @@ import type { ConfigKeys, Family, ModelClass } from "../family.ts";
 import { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
 export interface ImageInputs {
   /** [B, 3, H, W], as the image processor makes them */
@@ -159,11 +159,7 @@ export interface ImageFamily<C extends ImageConfig> extends Family {
 }
 
 /** A vision model with a head, or without one. */
-abstract class ImageTaskModel<
-  O extends object,
-  L extends object,
-  C extends ImageConfig = ImageConfig,
-> extends TaskModel<ImageInputs, O, L> {
+abstract class ImageTaskModel<O extends object, C extends ImageConfig = ImageConfig> extends TaskModel<ImageInputs, O> {
   readonly encoder: ImageEncoder;
   readonly head?: ImageHead;
   readonly config: C;
@@ -201,7 +197,7 @@ abstract class ImageTaskModel<
 }
 
 /** A vision model without a head. */
-export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends ImageTaskModel<ImageOutput, object, C> {
+export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends ImageTaskModel<ImageOutput, C> {
   static readonly task = "feature-extraction";
   readonly task = ImageModel.task;
 
@@ -212,22 +208,15 @@ export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends Im
   forward(inputs: ImageInputs & RunOptions): ImageOutput {
     return this.encoder.encode(inputs);
   }
-  /** There is none: train a model with a head. */
-  loss(): never {
-    throw new TypeError(
-      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "image-classification", head: "new" }`,
-    );
-  }
 }
 
 type ImageLogits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 
 /** Classifies images: [B, N]. */
-export abstract class ImageClassifier<C extends ImageConfig = ImageConfig> extends ImageTaskModel<
-  ImageLogits,
-  { labels: Tensor<"i32"> | Tensor<"f32"> },
-  C
-> {
+export abstract class ImageClassifier<C extends ImageConfig = ImageConfig>
+  extends ImageTaskModel<ImageLogits, C>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   static readonly task = "image-classification";
   readonly task = ImageClassifier.task;
 
@@ -248,11 +237,10 @@ export abstract class ImageClassifier<C extends ImageConfig = ImageConfig> exten
 const IGNORED_PIXEL = 255;
 
 /** Classifies each place of an image: [B, N, h, w], smaller than the image. */
-export abstract class SemanticSegmenter<C extends ImageConfig = ImageConfig> extends ImageTaskModel<
-  ImageLogits,
-  { labels: Tensor<"i32"> },
-  C
-> {
+export abstract class SemanticSegmenter<C extends ImageConfig = ImageConfig>
+  extends ImageTaskModel<ImageLogits, C>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> }>
+{
   static readonly task = "semantic-segmentation";
   readonly task = SemanticSegmenter.task;
 
