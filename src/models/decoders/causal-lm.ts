@@ -78,8 +78,8 @@ export abstract class CausalLM
   /** What the tokens are to the first layer, before learned positions: i32 [B, T] -> [B, T, D] */
   abstract embed(inputIds: Tensor<"i32">): Tensor<"f32">;
   /**
-   * inputIds: i32 [B, T] -> final hidden states, normalised, [B, T, D]. @throws ShapeError when T exceeds the context
-   * length
+   * inputIds: i32 [B, T] -> final hidden states, normalised, [B, T, D].
+   * @throws ShapeError when T exceeds the context length
    */
   abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): Tensor<"f32">;
   /** hidden: [..., D] -> logits [..., V] */
