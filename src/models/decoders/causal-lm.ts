@@ -5,37 +5,7 @@ import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
 import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
-
-/** What every decoder-only language model's config has. */
-export interface CausalLMConfig {
-  vocabSize: number;
-  /** Longest context, in tokens. */
-  maxPositionEmbeddings: number;
-  hiddenSize: number;
-  numLayers: number;
-  tieWordEmbeddings: boolean;
-  bosTokenId: number | null;
-  /** Some models end with any of several tokens. */
-  eosTokenId: number | readonly number[] | null;
-}
-
-export interface ForwardOptions {
-  /** Random key of this step; given, dropout is on. */
-  key?: RandomKey;
-  /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
-  positions?: Tensor<"i32">;
-  /**
-   * What stands for the tokens in place of their own embeddings, [B, T, D]: images in a text. @default embed(inputIds)
-   */
-  embeddings?: Tensor<"f32">;
-  /**
-   * Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too,
-   * where it is at the left. @default all
-   */
-  attentionMask?: Tensor<"bool">;
-  /** Generation: keys and values of the positions before, to which those of the tokens are added. */
-  cache?: KeyValueCache;
-}
+import type { CausalDecoder, CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
 
 /** What a language model reads. */
 export interface CausalLMInputs {
@@ -62,7 +32,7 @@ export interface CausalLMOutput {
 /** A decoder-only language model: a stack of blocks, and logits for the next token. */
 export abstract class CausalLM
   extends TaskModel<CausalLMInputs, CausalLMOutput>
-  implements Trainable<CausalLMInputs & NextTokenLabels>
+  implements CausalDecoder, Trainable<CausalLMInputs & NextTokenLabels>
 {
   static readonly task = "causal-lm";
   abstract override readonly config: CausalLMConfig;

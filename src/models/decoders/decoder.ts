@@ -24,8 +24,9 @@ import {
   tanh,
   withScope,
 } from "../../tensor/index.ts";
-import type { Family } from "../family.ts";
-import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
+import type { Family } from "../model.ts";
+import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
+import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
 import { type DecoderFamily, decoderConfig, type RopeDecoderConfig } from "./family.ts";
 
 export interface DecoderConfig extends CausalLMConfig {

@@ -10,19 +10,11 @@ import { activation, choice, type Fields, flag, fromJson, makeConfig, requireFie
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
 import { LlamaForCausalLM } from "../decoders/llama.ts";
-import {
-  type ConfigFile,
-  createModel,
-  type Family,
-  FREQUENCIES,
-  findFamily,
-  POSITION_IDS,
-  untiedWords,
-} from "../family.ts";
+import { createModel, FREQUENCIES, findFamily, POSITION_IDS, untiedWords } from "../family.ts";
 import { imageTextParts } from "../formats/onnx-parts/image-text.ts";
 import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import type { RunOptions } from "../model.ts";
+import type { ConfigFile, Family, RunOptions } from "../model.ts";
 import { type ClipVisionConfig, clipVision, VisionTower } from "../vision/clip-towers.ts";
 import {
   type EmbeddedText,
