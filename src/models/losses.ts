@@ -56,7 +56,7 @@ export type NextTokenLabels =
   | { shiftLabels: Tensor<"i32">; labels?: undefined };
 
 /** Labels for each place from the ids: those of the next place, and none for the last. i32 [B, T] -> the same */
-export function nextTokens(ids: Tensor<"i32">): Tensor<"i32"> {
+function nextTokens(ids: Tensor<"i32">): Tensor<"i32"> {
   const whole = wholeLabels(ids);
   return concat([slice(whole, { axis: 1, start: 1 }), full([whole.shape[0], 1], IGNORED, "i32")], 1);
 }
