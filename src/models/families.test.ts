@@ -63,7 +63,7 @@ ${example}\`\`\`
 
 It is then used as all others are: \`await savePretrained(new ParallelForCausalLM({ numLayers: 2 }, key), folder)\`,
 \`await fromPretrained(folder, { task: "causal-lm" })\`, \`new Generator(model)\`, \`await exportModel(model, folder)\`.
-Families of decoders, encoders and vision models whose frame is there need less: \`decoderFamily\` takes fields and traits.
+A relative of Llama needs less: \`decoderFamily\` takes its fields and traits, and the class extends \`DecoderForCausalLM\`.
 
 ## What there is
 
