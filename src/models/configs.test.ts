@@ -5,8 +5,9 @@
 import { expect, test } from "vitest";
 import golden from "../../golden/configs.json" with { type: "json" };
 import type { FieldSpec } from "./config.ts";
+import type { ConfigFile, ConfigKeys } from "./config-keys.ts";
 import { families } from "./families.ts";
-import type { ConfigFile, ConfigKeys, Family } from "./family.ts";
+import type { Family } from "./model.ts";
 
 /** What a class of transformers knows. */
 interface Known {

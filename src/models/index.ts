@@ -11,6 +11,7 @@ export {
 } from "./classic/classic.ts";
 export { type CompanionOptions, saveCompanions } from "./companions.ts";
 export * as configFields from "./config.ts";
+export type { ConfigFile, ConfigKeys } from "./config-keys.ts";
 export {
   type BlockOptions,
   CausalLM,
@@ -128,13 +129,14 @@ export {
   XLMRobertaModel,
 } from "./encoders/roberta.ts";
 export { FamilyRegistry, families, registerFamily } from "./families.ts";
-export type { ConfigFile, ConfigKeys, Family, ModelClass } from "./family.ts";
 export { type ExportModelOptions, exportModel } from "./formats/export-onnx.ts";
 export { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures, onnxTexts } from "./formats/onnx-parts/part.ts";
 export { ggufTypes, type SavedGguf, type SaveGgufOptions, saveGguf } from "./formats/save-gguf.ts";
 export { inspectModel, type ModelReport } from "./inspect.ts";
+export type { LabelConfig } from "./labels.ts";
 export type { NextTokenLabels } from "./losses.ts";
-export { type LabelConfig, PretrainedModel, type RunOptions, type Task, TaskModel, type Trainable } from "./model.ts";
+export type { Family, ModelClass } from "./model.ts";
+export { PretrainedModel, type RunOptions, type Task, TaskModel, type Trainable } from "./model.ts";
 export {
   fromConfig,
   fromPretrained,
@@ -147,13 +149,8 @@ export {
 export { type SavedDType, type SaveOptions, savePretrained } from "./save-pretrained.ts";
 export { BartForConditionalGeneration, BartForSequenceClassification, MarianMTModel } from "./seq2seq/bart.ts";
 export type { BartConfig } from "./seq2seq/bart-stacks.ts";
-export {
-  type EncoderDecoder,
-  type EncoderSideInputs,
-  type Seq2SeqInputs,
-  Seq2SeqLM,
-  type Seq2SeqOutput,
-} from "./seq2seq/seq2seq.ts";
+export type { EncoderDecoder, EncoderSideInputs } from "./seq2seq/encoder-decoder.ts";
+export { type Seq2SeqInputs, Seq2SeqLM, type Seq2SeqOutput } from "./seq2seq/seq2seq.ts";
 export {
   MT5EncoderModel,
   MT5ForConditionalGeneration,

@@ -1,8 +1,15 @@
 import { DataError } from "../base/index.ts";
 import { choice, type Fields, optional } from "./config.ts";
-import type { LabelConfig } from "./model.ts";
 
 export type Json = Record<string, unknown>;
+
+/** What every config of a model with labels has. */
+export interface LabelConfig {
+  /** Names of the classes, by number. */
+  labels: readonly string[];
+  /** How labels are told from one another. @default by their number and dtype, as transformers does */
+  problemType: "regression" | "single_label_classification" | "multi_label_classification" | null;
+}
 
 const problemTypes = ["regression", "single_label_classification", "multi_label_classification"] as const;
 

@@ -21,7 +21,7 @@ import {
   type Tensor,
   where,
 } from "../tensor/index.ts";
-import type { LabelConfig } from "./model.ts";
+import type { LabelConfig } from "./labels.ts";
 
 type Numbers = Tensor<"f32">;
 type Labels = Tensor<"i32"> | Numbers;

@@ -1,7 +1,8 @@
 import { Module } from "../nn/index.ts";
 import type { RandomKey, Tensor } from "../tensor/index.ts";
-import type { Family } from "./family.ts";
+import type { ConfigFile } from "./config-keys.ts";
 import type { OnnxPart, OnnxPartOptions } from "./formats/onnx-parts/part.ts";
+import type { Json } from "./labels.ts";
 
 /** What a model is for: the auto-classes of transformers. */
 export type Task =
@@ -21,12 +22,48 @@ export type Task =
   | "image-to-text"
   | "image-text-to-text";
 
-/** What every config of a model with labels has. */
-export interface LabelConfig {
-  /** Names of the classes, by number. */
-  labels: readonly string[];
-  /** How labels are told from one another. @default by their number and dtype, as transformers does */
-  problemType: "regression" | "single_label_classification" | "multi_label_classification" | null;
+/** A class of models: made of a config, whose absent fields have defaults, with weights as at the start of training. */
+export interface ModelClass {
+  readonly task: Task;
+  new (config: never, key: RandomKey): PretrainedModel;
+}
+
+/** How models are stored: the classes there are, their config.json, and the names of their weights. */
+export interface Family {
+  /** model_type of config.json. */
+  readonly modelType: string;
+  /**
+   * The classes, by the names that `architectures` of config.json has. The last is the default of a config.json that
+   * names none.
+   */
+  readonly classes: Readonly<Record<string, ModelClass>>;
+  /** What checkpoints of models with a head put before the names of the base model, such as "bert". @default nothing */
+  readonly prefix?: string;
+  /** Whether a config.json is of this family. @default its model_type is the family's */
+  matches?(json: Json): boolean;
+  /** Brings config.json of another program into the form of transformers. @default as it is */
+  translate?(json: Json): Json;
+  /**
+   * The config that a class is made of, from a config.json. @throws DataError naming the key, for a value that it
+   * cannot be
+   */
+  configFromJson(path: string, json: Json, architecture: string): object;
+  configToJson(model: PretrainedModel): Json;
+  /** What is read of config.json, for one whose objects may be of several kinds by what it says. */
+  readonly configKeys: ConfigFile | ((json: Json) => ConfigFile);
+  /** The name that a stored tensor has here, where some files have others. @default the same */
+  tensorName?(name: string, model: PretrainedModel): string;
+  /** Stored tensors that are no weights, and that transformers passes over without a word. @default none */
+  readonly ignored?: RegExp | ((model: PretrainedModel) => RegExp | undefined);
+  /** Weights that a checkpoint may lack without a word; they keep their initial values. @default none */
+  readonly mayLack?: RegExp;
+  /** Names that a checkpoint may repeat a weight under, and the weight's own name. @default none */
+  tied?(model: PretrainedModel): Readonly<Record<string, string>>;
+  /**
+   * The config.json of the same model with a weight for each name, for files where their numbers differ. @default there
+   * is no such model
+   */
+  untie?(json: Json): Json;
 }
 
 /** A model of a family in Hugging Face layout: parameters under the names of its checkpoints, and a config. */

@@ -14,11 +14,11 @@ import type {
   TokenClassifier,
 } from "./encoders/family.ts";
 import { families } from "./families.ts";
-import { architectureFor, createModel, type Family } from "./family.ts";
+import { architectureFor, createModel } from "./family.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json } from "./labels.ts";
 import { type Fit, fitWeights, namesByLayer, readWeights, setWeights } from "./load-weights.ts";
-import type { PretrainedModel, Task } from "./model.ts";
+import type { Family, PretrainedModel, Task } from "./model.ts";
 import { CONFIG, GENERATION } from "./save-pretrained.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
 import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";

@@ -24,7 +24,7 @@ import {
   tanh,
   withScope,
 } from "../../tensor/index.ts";
-import type { Family } from "../family.ts";
+import type { Family } from "../model.ts";
 import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
 import { type DecoderFamily, decoderConfig, type RopeDecoderConfig } from "./family.ts";
 

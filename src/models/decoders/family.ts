@@ -16,8 +16,10 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import { type ConfigKeys, type Family, FREQUENCIES, type ModelClass, untiedWords } from "../family.ts";
+import type { ConfigKeys } from "../config-keys.ts";
+import { FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
+import type { Family, ModelClass } from "../model.ts";
 import type { RopeRules } from "../rope-review.ts";
 import type { DecoderConfig, DecoderTraits } from "./decoder.ts";
 import { type RopeDefaults, ropeFromJson } from "./rope.ts";

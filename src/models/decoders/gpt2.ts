@@ -31,7 +31,8 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import { type Family, untiedWords } from "../family.ts";
+import { untiedWords } from "../family.ts";
+import type { Family } from "../model.ts";
 import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
 
 export interface GPT2Config extends CausalLMConfig {

@@ -14,7 +14,8 @@ import {
   size,
   tokenId,
 } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   type EncoderConfig,
   type EncoderInputs,

@@ -15,9 +15,9 @@ import {
   size,
   tokenId,
 } from "../config.ts";
-import type { Json } from "../labels.ts";
+import type { Json, LabelConfig } from "../labels.ts";
 import { debertaSequenceLoss } from "../losses.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { RunOptions } from "../model.ts";
 import type { DebertaConfig } from "./deberta-attention.ts";
 import { DebertaEncoder } from "./deberta-encoder.ts";
 import type { EncoderOutput } from "./encoder.ts";

@@ -2,7 +2,8 @@
 import { Module, normalInit, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, number, probability, requireField, size, tokenId } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   type EncoderConfig,
   type EncoderInputs,

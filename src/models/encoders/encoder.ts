@@ -9,7 +9,8 @@ import {
   normalInit,
 } from "../../nn/index.ts";
 import { add, arange, type RandomKey, reshape, type Tensor, zeros } from "../../tensor/index.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 
 /** What every encoder's config has. */
 export interface TextEncoderConfig extends LabelConfig {

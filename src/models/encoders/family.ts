@@ -14,11 +14,14 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
-import { type ConfigKeys, type Family, type ModelClass, POSITION_IDS, untiedWords } from "../family.ts";
+import type { ConfigKeys } from "../config-keys.ts";
+import { POSITION_IDS, untiedWords } from "../family.ts";
 import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { binaryLosses, classLoss, type SpanLabels, sequenceLoss, spanLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, type Task, TaskModel, type Trainable } from "../model.ts";
+import type { Family, ModelClass } from "../model.ts";
+import { type RunOptions, type Task, TaskModel, type Trainable } from "../model.ts";
 import type { EncoderInputs, EncoderOutput, TextEncoder, TextEncoderConfig } from "./encoder.ts";
 import type { Head } from "./heads.ts";
 

@@ -25,8 +25,8 @@ import {
   tokenId,
 } from "../config.ts";
 import { ropeByLayer, ropeByLayerFromJson } from "../decoders/rope.ts";
-import type { Json } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { Json, LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import type { EncoderInputs, EncoderOutput } from "./encoder.ts";
 import {
   EncoderModel,

@@ -10,7 +10,7 @@ import {
 } from "../../nn/index.ts";
 import { add, arange, gather, mul, type RandomKey, type Tensor, tensor, withScope } from "../../tensor/index.ts";
 import type { RunOptions } from "../model.ts";
-import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./seq2seq.ts";
+import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
 import { newPositions, runDecoderLayers, runEncoderLayers } from "./seq2seq.ts";
 
 export interface BartConfig extends Seq2SeqConfig {

@@ -35,13 +35,15 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
 import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
 import { defaultLabels, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { Family } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type BartConfig, type BartTraits, EncoderDecoder } from "./bart-stacks.ts";
-import type { DecodeInputs, EncoderSideInputs, Seq2SeqOutput } from "./seq2seq.ts";
+import type { DecodeInputs, EncoderSideInputs } from "./encoder-decoder.ts";
+import type { Seq2SeqOutput } from "./seq2seq.ts";
 import { layerDrop, Seq2SeqLM, seq2seqAliases, shiftRight } from "./seq2seq.ts";
 
 const bartFields: Fields<BartConfig> = {

@@ -12,7 +12,7 @@ import {
   tensor,
   transpose,
 } from "../../tensor/index.ts";
-import type { Seq2SeqConfig } from "./seq2seq.ts";
+import type { Seq2SeqConfig } from "./encoder-decoder.ts";
 
 export interface T5Config extends Seq2SeqConfig {
   numLayers: number;

@@ -19,18 +19,12 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
 import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
+import type { Family } from "../model.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
-import {
-  type DecodeInputs,
-  type EncoderSideInputs,
-  newPositions,
-  runDecoderLayers,
-  runEncoderLayers,
-  Seq2SeqLM,
-} from "./seq2seq.ts";
+import type { DecodeInputs, EncoderSideInputs } from "./encoder-decoder.ts";
+import { newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM } from "./seq2seq.ts";
 import { type T5Config, T5Stack } from "./t5-stack.ts";
 
 const fields: Fields<T5Config> = {

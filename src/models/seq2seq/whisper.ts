@@ -43,22 +43,12 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
 import type { EncoderDecoderLayout } from "../formats/onnx-parts/encoder-decoder.ts";
 import { BATCH } from "../formats/onnx-parts/part.ts";
-import type { RunOptions } from "../model.ts";
+import type { Family, RunOptions } from "../model.ts";
 import { bartLayerKeys } from "./bart-stacks.ts";
-import {
-  type DecodeInputs,
-  type EncoderSideInputs,
-  layerDrop,
-  newPositions,
-  runDecoderLayers,
-  runEncoderLayers,
-  type Seq2SeqConfig,
-  Seq2SeqLM,
-  seq2seqAliases,
-} from "./seq2seq.ts";
+import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
+import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, seq2seqAliases } from "./seq2seq.ts";
 
 export interface WhisperConfig extends Seq2SeqConfig {
   numMelBins: number;

@@ -40,12 +40,14 @@ import {
 import { bertLayerKeys } from "../encoders/bert.ts";
 import { TextEmbeddings } from "../encoders/encoder.ts";
 import { MaskedLMHead } from "../encoders/heads.ts";
-import { type Family, POSITION_IDS } from "../family.ts";
+import { POSITION_IDS } from "../family.ts";
 import { encoderDecoderParts } from "../formats/onnx-parts/encoder-decoder.ts";
 import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
+import type { Family } from "../model.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
-import { type DecodeInputs, type EncoderDecoder, newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
+import type { DecodeInputs, EncoderDecoder } from "../seq2seq/encoder-decoder.ts";
+import { newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "../vision/image.ts";
 
 export interface BlipTextConfig {

@@ -7,22 +7,15 @@ import { DataError } from "../../base/index.ts";
 import { type Activation, activations, Linear, Module } from "../../nn/index.ts";
 import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
+import type { ConfigFile } from "../config-keys.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
 import { LlamaForCausalLM } from "../decoders/llama.ts";
-import {
-  type ConfigFile,
-  createModel,
-  type Family,
-  FREQUENCIES,
-  findFamily,
-  POSITION_IDS,
-  untiedWords,
-} from "../family.ts";
+import { createModel, FREQUENCIES, findFamily, POSITION_IDS, untiedWords } from "../family.ts";
 import { imageTextParts } from "../formats/onnx-parts/image-text.ts";
 import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import type { RunOptions } from "../model.ts";
+import type { Family, RunOptions } from "../model.ts";
 import { type ClipVisionConfig, clipVision, VisionTower } from "../vision/clip-towers.ts";
 import {
   type EmbeddedText,

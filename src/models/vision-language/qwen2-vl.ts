@@ -41,11 +41,11 @@ import {
 import { DecoderForCausalLM } from "../decoders/decoder.ts";
 import { decoderFamily } from "../decoders/family.ts";
 import { type QwenConfig, qwen2 } from "../decoders/llama.ts";
-import { type Family, FREQUENCIES, untiedWords } from "../family.ts";
+import { FREQUENCIES, untiedWords } from "../family.ts";
 import { imageTextParts } from "../formats/onnx-parts/image-text.ts";
 import { IMAGE_SIZE, type OnnxInputs, type OnnxPart, type OnnxPartOptions } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import type { RunOptions } from "../model.ts";
+import type { Family, RunOptions } from "../model.ts";
 import { type Qwen2VLVisionConfig, qwen2VLVisionFields, VisionTransformer } from "./qwen2-vl-vision.ts";
 import { tokenPlaces } from "./vision-grid.ts";
 import {

@@ -2,8 +2,9 @@
 import { Linear } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, requireField, toJson } from "../config.ts";
-import { type Family, POSITION_IDS } from "../family.ts";
+import { POSITION_IDS } from "../family.ts";
 import { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures, onnxTexts } from "../formats/onnx-parts/part.ts";
+import type { Family } from "../model.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
 import {
   type ClipTextConfig,

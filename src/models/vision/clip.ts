@@ -24,7 +24,7 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, number, size, toJson } from "../config.ts";
-import { type Family, POSITION_IDS } from "../family.ts";
+import { POSITION_IDS } from "../family.ts";
 import {
   LENGTH,
   modelPart,
@@ -33,9 +33,11 @@ import {
   type OnnxPartOptions,
   onnxPictures,
 } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { Family } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { clipTowers, towerConfig } from "./clip-projections.ts";
 import {
   type ClipTextConfig,

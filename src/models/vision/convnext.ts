@@ -13,7 +13,8 @@ import {
 } from "../../nn/index.ts";
 import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, list, number, positive, probability, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
 import {
   ImageClassifier,

@@ -2,7 +2,8 @@
 import { Linear, Module } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
 import { modelPart, type OnnxInputs, type OnnxPart } from "../formats/onnx-parts/part.ts";
-import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 

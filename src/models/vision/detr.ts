@@ -50,10 +50,10 @@ import {
   toJson,
 } from "../config.ts";
 import { keyMask } from "../encoders/encoder.ts";
-import type { Family } from "../family.ts";
 import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { Family, RunOptions } from "../model.ts";
 import { bartLayerKeys } from "../seq2seq/bart-stacks.ts";
 import { layerDrop, seq2seqAliases } from "../seq2seq/seq2seq.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";

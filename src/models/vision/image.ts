@@ -3,11 +3,13 @@ import { ShapeError } from "../../base/index.ts";
 import { Conv2d, Module, normalInit, Parameter } from "../../nn/index.ts";
 import { interpolate, type RandomKey, reshape, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
-import type { ConfigKeys, Family, ModelClass } from "../family.ts";
+import type { ConfigKeys } from "../config-keys.ts";
 import { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
 import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { Family, ModelClass } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
 export interface ImageInputs {
   /** [B, 3, H, W], as the image processor makes them */

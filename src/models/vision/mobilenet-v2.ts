@@ -4,7 +4,8 @@
 import { type Activation, activations, BatchNorm2d, Conv2d, dropout, Linear, Module } from "../../nn/index.ts";
 import { add, mean, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, positive, probability, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   ImageClassifier,
   ImageEncoder,

@@ -2,8 +2,8 @@
 import { type Activation, activations, BatchNorm2d, Conv2d, Linear, Module } from "../../nn/index.ts";
 import { add, maxPool, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, list, size } from "../config.ts";
-import type { Json } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { Json, LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   ImageClassifier,
   ImageEncoder,

@@ -31,7 +31,8 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
 import {

@@ -38,7 +38,8 @@ import {
   size,
 } from "../config.ts";
 import { firstToken } from "../encoders/heads.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   ImageClassifier,
   ImageEncoder,

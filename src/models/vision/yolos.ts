@@ -11,10 +11,10 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
-import type { Family } from "../family.ts";
 import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
 import { labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { Family, RunOptions } from "../model.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
 import { type DetectionWeights, detectionFields } from "./detection-loss.ts";
 import { type ImageInputs, PatchEmbeddings, sides, stretchPositions, token } from "./image.ts";

@@ -1,7 +1,6 @@
 import type { Size } from "../../../ir/index.ts";
-import { GrowingCache } from "../../../nn/index.ts";
+import { type CacheShape, GrowingCache, type KeyValueCache } from "../../../nn/index.ts";
 import { arange, cast, cumsum, flip, gather, max, notEqual, sub, type Tensor, zeros } from "../../../tensor/index.ts";
-import type { CausalLM } from "../../decoders/causal-lm.ts";
 import {
   BATCH,
   LENGTH,
@@ -14,11 +13,24 @@ import {
   presentOutputs,
 } from "./part.ts";
 
+/** What is asked of a language model: `CausalLM` without what other files need of it. */
+export interface OnnxLanguageModel {
+  readonly config: { hiddenSize: number };
+  readonly cacheShape: CacheShape;
+  /** i32 [B, T] -> [B, T, D] */
+  hidden(
+    inputIds: Tensor<"i32">,
+    options: { positions: Tensor<"i32">; embeddings?: Tensor<"f32">; cache: KeyValueCache },
+  ): Tensor<"f32">;
+  /** [B, T, D] -> [B, T, V] */
+  logits(hidden: Tensor<"f32">): Tensor<"f32">;
+}
+
 /**
  * model.onnx of a language model. Inputs: ids of the new tokens, the mask of all, positions of the new ones, keys and
  * values of those before. Outputs: logits, and the keys and values with those of the new tokens.
  */
-export const causalLMPart = (model: CausalLM): OnnxPart => ({
+export const causalLMPart = (model: OnnxLanguageModel): OnnxPart => ({
   file: "model.onnx",
   inputs: { input_ids: onnxIds(), ...textInputs(model, []) },
   forward: (inputs) => {
@@ -31,7 +43,7 @@ export const causalLMPart = (model: CausalLM): OnnxPart => ({
  * decoder_model_merged.onnx: the same over inputs_embeds, in which pictures have their places among the tokens.
  * @param positionAxes sizes in front of the positions: [3] for those in time, height and width
  */
-export const embeddedCausalLMPart = (model: CausalLM, positionAxes: readonly number[]): OnnxPart => ({
+export const embeddedCausalLMPart = (model: OnnxLanguageModel, positionAxes: readonly number[]): OnnxPart => ({
   file: "decoder_model_merged.onnx",
   inputs: {
     inputs_embeds: { dtype: "f32", shape: [BATCH, LENGTH, model.config.hiddenSize] },
@@ -50,7 +62,7 @@ export const embeddedCausalLMPart = (model: CausalLM, positionAxes: readonly num
   },
 });
 
-function textInputs(model: CausalLM, positionAxes: readonly number[]): OnnxInputs {
+function textInputs(model: OnnxLanguageModel, positionAxes: readonly number[]): OnnxInputs {
   const { numLayers, numKeyHeads, headDim } = model.cacheShape;
   const past = { dtype: "f32", shape: [BATCH, numKeyHeads, "past_sequence_length", headDim] } as const;
   return {
@@ -76,7 +88,11 @@ interface NewTokens {
   queryPositions: Tensor<"i32">;
 }
 
-function run(model: CausalLM, inputs: OnnxTensors, { tokens, queryPositions, ...options }: NewTokens): OnnxTensors {
+function run(
+  model: OnnxLanguageModel,
+  inputs: OnnxTensors,
+  { tokens, queryPositions, ...options }: NewTokens,
+): OnnxTensors {
   const past = pastOf(inputs, "", model.cacheShape.numLayers);
   const cache = new GrowingCache(past, { queryPositions, ...placesOf(inputs) });
   const hidden = model.hidden(tokens, { ...options, cache });

@@ -2,7 +2,7 @@ import { addSizes } from "../../../ir/index.ts";
 import { GrowingCache, type KeysAndValues, mergeHeads, splitHeads } from "../../../nn/index.ts";
 import type { OnnxInput } from "../../../onnx/index.ts";
 import { arange, broadcastTo, cast, greaterEqual, max, notEqual, type Tensor, zeros } from "../../../tensor/index.ts";
-import type { EncoderDecoder } from "../../seq2seq/seq2seq.ts";
+import type { EncoderDecoder } from "../../seq2seq/encoder-decoder.ts";
 import {
   BATCH,
   modelInputs,
