@@ -28,7 +28,7 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const require = createRequire(join(root, "package.json"));
 const LARGEST_BYTES = 60e6;
 
-/** Modules of src/testing/ that the parts use; the package has none of them. */
+/** Modules of src/testing/ that the parts use. The package has none of them: parts that need one name src/ for all. */
 const testingModules = ["close", "golden-case", "op-table", "check-program", "random-graph"];
 
 /** Vulkan's loader, and what NVIDIA's driver loads beside itself, which a container may lack. */
@@ -82,6 +82,11 @@ function copyProgram(stage) {
       },
     });
     writeFileSync(join(stage, "dist", "testing", `${name}.js`), outputText);
+  }
+  const parts = join(stage, "scripts/gpu-check/parts");
+  for (const name of readdirSync(parts)) {
+    const text = readFileSync(join(parts, name), "utf8");
+    writeFileSync(join(parts, name), text.replaceAll(/"\.\.\/\.\.\/\.\.\/src\/(.*?)\.ts"/g, '"../../../dist/$1.js"'));
   }
   writeFileSync(join(stage, "package.json"), JSON.stringify({ name: "kindling-gpu-check", type: "module" }));
 }

@@ -37,9 +37,9 @@ const timed = (file, limitSeconds, args) => ({
 /** @type {readonly Part[]} */
 export const plan = [
   { name: "adapter", file: "adapter.mjs", args: [], limitSeconds: 30, isTimed: true },
-  correctness("golden", 100, ["f32"]),
-  correctness("golden", 100, ["f16"]),
-  correctness("programs", 100),
+  correctness("golden", 140, ["f32"]),
+  correctness("golden", 140, ["f16"]),
+  correctness("programs", 120),
   correctness("training", 100),
   correctness("fallbacks", 100),
   ...trainSteps.map((name) => timed("step", 35, [name])),

@@ -5,7 +5,7 @@ import { Device } from "../../../dist/runtime/index.js";
 import { compile, mul, tensor } from "../../../dist/tensor/index.js";
 import { report, textOf } from "./part.mjs";
 
-const require = createRequire(import.meta.url);
+const load = createRequire(import.meta.url);
 
 /** VkPhysicalDeviceLimits begins at this byte of VkPhysicalDeviceProperties. */
 const LIMITS = 296;
@@ -22,7 +22,7 @@ const deviceTypes = ["other", "integrated", "discrete", "virtual", "cpu"];
 
 /** What Vulkan's own functions tell, without WebGPU in between. */
 function vulkanDevices() {
-  const koffi = require("koffi");
+  const koffi = load("koffi");
   const library = koffi.load("libvulkan.so.1");
   const createInstance = library.func("vkCreateInstance", "int", ["void *", "void *", "void *"]);
   const enumerate = library.func("vkEnumeratePhysicalDevices", "int", ["void *", "void *", "void *"]);

@@ -1,8 +1,8 @@
 // @ts-check
 /** Every case of golden/ops/ in one dtype on the card: passed, failed, and the largest difference from PyTorch, by op. */
-import { Device } from "../../../dist/runtime/index.js";
-import { goldenCases, numbersOf, toleranceOf, traceCase } from "../../../dist/testing/golden-case.js";
-import { opTable } from "../../../dist/testing/op-table.js";
+import { Device } from "../../../src/runtime/index.ts";
+import { goldenCases, numbersOf, toleranceOf, traceCase } from "../../../src/testing/golden-case.ts";
+import { opTable } from "../../../src/testing/op-table.ts";
 import { args, isSmallest, provider, report, textOf } from "./part.mjs";
 
 const [dtype] = args;
@@ -17,7 +17,7 @@ const REPORT_MS = 2000;
 const ops = {};
 const totals = { passed: 0, failed: 0, devices };
 
-/** @param {import("../../../dist/testing/golden-case.js").GoldenValue[]} values @param {number | undefined} atLeast */
+/** @param {import("../../../src/testing/golden-case.ts").GoldenValue[]} values @param {number | undefined} atLeast */
 async function largestDifference(values, atLeast) {
   const computed = await numbersOf(values, device);
   return Math.max(

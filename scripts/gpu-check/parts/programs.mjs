@@ -1,9 +1,9 @@
 // @ts-check
 /** Random programs and their gradients on the card, against the plain reference. */
 import fc from "fast-check";
-import { Device } from "../../../dist/runtime/index.js";
-import { checkProgram, GPU_TOLERANCE } from "../../../dist/testing/check-program.js";
-import { randomProgram } from "../../../dist/testing/random-graph.js";
+import { Device } from "../../../src/runtime/index.ts";
+import { checkProgram, GPU_TOLERANCE } from "../../../src/testing/check-program.ts";
+import { randomProgram } from "../../../src/testing/random-graph.ts";
 import { isSmallest, provider, report, textOf } from "./part.mjs";
 
 const PROGRAMS = isSmallest ? 2 : 300;

@@ -51,7 +51,7 @@ async function train(type, precision) {
 }
 
 const expected = await train("cpu", "f32");
-/** @type {Record<string, object>} */
+/** @type {Record<string, unknown>} */
 const result = { steps: STEPS, cpu: { first: expected.losses[0], last: expected.losses.at(-1) } };
 for (const precision of /** @type {const} */ (["f32", "f16"])) {
   const { losses, failure } = await train(provider, precision);
