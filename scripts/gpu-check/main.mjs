@@ -35,12 +35,15 @@ const UNKILLABLE_MS = 3000;
 /** Of what a part writes to standard error, the end. */
 const STDERR_CHARACTERS = 1500;
 
-/** @param {string} program @param {string[]} args */
-function textOf(program, args) {
+/** PyTorch takes long to load from a disk that has not been read yet. */
+const TORCH_MS = 45_000;
+
+/** @param {string} program @param {string[]} args @param {number} [timeout] milliseconds */
+function textOf(program, args, timeout = 10_000) {
   try {
     return execFileSync(program, args, {
       encoding: "utf8",
-      timeout: 10_000,
+      timeout,
       stdio: ["ignore", "pipe", "ignore"],
     }).trim();
   } catch {
@@ -52,7 +55,7 @@ function textOf(program, args) {
 function findTorch() {
   const script = "import torch; print(torch.__version__, torch.version.cuda, torch.cuda.is_available())";
   for (const python of [process.env.KINDLING_TORCH_PYTHON, "python3", "/opt/torch/.venv/bin/python3"]) {
-    const answer = python && textOf(python, ["-c", script]);
+    const answer = python && textOf(python, ["-c", script], TORCH_MS);
     if (python && answer) return { python, answer, seesCard: answer.endsWith("True") };
   }
   return undefined;
@@ -86,6 +89,7 @@ const env = {
   ...(vulkan.manifests.length > 0 ? onlyDriver(vulkan.manifests[0]) : {}),
   LD_LIBRARY_PATH: libraries,
   KINDLING_CACHE: "off",
+  NVIDIA_TF32_OVERRIDE: "0", // f32 is f32, also where CUDA's libraries would round its products
   VK_LOADER_DEBUG: process.env.VK_LOADER_DEBUG ?? "error,warn",
 };
 

@@ -164,13 +164,11 @@ function packCuda(archive) {
   const work = mkdtempSync(join(tmpdir(), "kindling-gpu-check-"));
   try {
     const options = ["--no-deps", "--only-binary=:all:", "--python-version=3.12", "--platform=manylinux_2_28_x86_64"];
-    run("python3", ["-m", "pip", "download", "-q", ...options, "-d", work, CUDA_WHEEL]);
-    const wheel = readdirSync(work).find((name) => name.endsWith(".whl")) ?? "";
-    run("python3", ["-m", "zipfile", "-e", join(work, wheel), join(work, "wheel")]);
+    const unpacked = unpackWheel(CUDA_WHEEL, options, join(work, "wheel"));
     const target = join(work, "stage", "node_modules/onnxruntime-node/bin/napi-v6/linux/x64");
     mkdirSync(target, { recursive: true });
     for (const [from, to] of Object.entries(cudaFiles)) {
-      const bytes = readFileSync(join(work, "wheel/onnxruntime/capi", from));
+      const bytes = readFileSync(join(unpacked, "onnxruntime/capi", from));
       keepArchitecture(bytes, CUDA_ARCHITECTURE);
       writeFileSync(join(target, to), bytes);
     }
@@ -184,11 +182,30 @@ function packCuda(archive) {
   }
 }
 
+/** A real model of 3 MB inside a Python package. */
+const MODEL = { wheel: "magika==1.0.3", path: "magika/models/standard_v3_3/model.onnx" };
+
+/** @param {string} stage @param {string} work */
+function copyModel(stage, work) {
+  const unpacked = unpackWheel(MODEL.wheel, ["--no-deps"], join(work, "model"));
+  mkdirSync(join(stage, "models"));
+  cpSync(join(unpacked, MODEL.path), join(stage, "models", "magika.onnx"));
+}
+
+/** A folder with the files of a Python package. @param {string} name @param {string[]} options of pip @param {string} work */
+function unpackWheel(name, options, work) {
+  run("python3", ["-m", "pip", "download", "-q", ...options, "-d", work, name]);
+  const wheel = readdirSync(work).find((file) => file.endsWith(".whl")) ?? "";
+  run("python3", ["-m", "zipfile", "-e", join(work, wheel), join(work, "files")]);
+  return join(work, "files");
+}
+
 /** @param {string} stage an empty folder @param {string} work a folder for what is needed on the way */
 async function fill(stage, work) {
   copyProgram(stage);
   await copyPackages(stage);
   copySystem(stage, work);
+  copyModel(stage, work);
 }
 
 /** @param {string} archive */

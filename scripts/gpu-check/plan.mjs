@@ -41,6 +41,7 @@ export const plan = [
   correctness("golden", 140, ["f16"]),
   correctness("programs", 120),
   correctness("training", 100),
+  correctness("model", 60),
   correctness("fallbacks", 100),
   ...trainSteps.map((name) => timed("step", 35, [name])),
   { name: "PyTorch steps", file: "steps.py", args: [], limitSeconds: 90, isTimed: true, isPython: true },

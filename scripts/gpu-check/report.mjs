@@ -41,6 +41,7 @@ export function markdownOf(report) {
     ...goldenLines(parts),
     ...programLines(resultOf("programs")),
     ...trainingLines(resultOf("training")),
+    ...modelLines(resultOf("model")),
     ...fallbackLines(resultOf("fallbacks")),
     ...stepLines(parts, resultOf("PyTorch steps")),
     ...decodeLines(parts, resultOf("PyTorch decode")),
@@ -138,6 +139,13 @@ function trainingLines(result) {
     `On the CPU in f32 the loss goes from ${number(result.cpu.first, 5)} to ${number(result.cpu.last, 5)} in ${result.steps} steps.`,
     table(["on the card", "steps", "first", "last", "difference, 10 steps", "difference, all", "failure"], rows),
   ];
+}
+
+/** @param {any} result */
+function modelLines(result) {
+  if (!result) return [];
+  const { model, numbers, largest } = result;
+  return ["## A real model", `${model}: ${numbers} answers, at most ${number(largest, 7)} from those of the CPU.`];
 }
 
 /** @param {any} result */
