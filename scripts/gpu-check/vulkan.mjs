@@ -5,12 +5,14 @@
  */
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { findVulkan, VULKAN_LOADER } from "../../dist/cli/gpu-libraries.js";
+import { findVulkan } from "../../dist/cli/gpu-libraries.js";
 
 /** @typedef {import("../../dist/cli/gpu-libraries.js").System} System */
 
+const LOADER = "libvulkan.so.1";
+
 /** What the loader reads, for a driver that no file names. @param {string} driver its path */
-export const manifestFor = (driver) =>
+const manifestFor = (driver) =>
   JSON.stringify({ file_format_version: "1.0.0", ICD: { library_path: driver, api_version: "1.3.0" } });
 
 /** The environment in which Vulkan's loader sees one driver alone. @param {string} manifest */
@@ -28,8 +30,7 @@ export function prepareVulkan(system, { bundled, work }) {
   // only what the system lacks: its libraries may be newer
   const lacking = system.list(bundled).filter((name) => !system.known.has(name));
   for (const name of lacking) symlinkSync(join(bundled, name), join(work, "lib", name));
-  if (!parts.loader && lacking.includes(VULKAN_LOADER))
-    notes.push(`${VULKAN_LOADER} is missing here: the archive's is used`);
+  if (!parts.loader && lacking.includes(LOADER)) notes.push(`${LOADER} is missing here: the archive's is used`);
   const written = parts.drivers.map((driver, i) => {
     const path = join(work, `nvidia_icd_${i}.json`);
     writeFileSync(path, manifestFor(driver));

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 
-export const VULKAN_LOADER = "libvulkan.so.1";
+const VULKAN_LOADER = "libvulkan.so.1";
 /** NVIDIA's Vulkan driver: the usual name, and the one for systems without an X server. */
 const NVIDIA_DRIVERS = ["libGLX_nvidia.so.0", "libEGL_nvidia.so.0"];
 const libraryFolders = [
