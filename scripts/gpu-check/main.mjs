@@ -29,7 +29,7 @@ const only = option("only")?.split(",");
 const provider = option("provider") ?? "webgpu";
 const deadline = performance.now() + 1000 * seconds;
 /** Parts that measure no time run beside one another where there are cores enough. */
-const AT_ONCE = availableParallelism() >= 8 ? 5 : 1;
+const AT_ONCE = availableParallelism() >= 8 ? 6 : 1;
 /** A process that hangs in the card's driver does not even end when it is killed: so long it is waited for. */
 const UNKILLABLE_MS = 3000;
 /** Of what a part writes to standard error, the end. */

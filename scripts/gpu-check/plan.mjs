@@ -37,8 +37,8 @@ const timed = (file, limitSeconds, args) => ({
 /** @type {readonly Part[]} */
 export const plan = [
   { name: "adapter", file: "adapter.mjs", args: [], limitSeconds: 30, isTimed: true },
-  correctness("golden", 140, ["f32"]),
-  correctness("golden", 140, ["f16"]),
+  ...["1/3", "2/3", "3/3"].map((share) => correctness("golden", 140, ["f32", share])),
+  ...["1/2", "2/2"].map((share) => correctness("golden", 140, ["f16", share])),
   correctness("programs", 120),
   correctness("training", 100),
   correctness("model", 60),

@@ -90,9 +90,10 @@ function goldenLines(parts) {
   return [
     "## Golden cases of ops",
     table(
-      ["dtype", "passed", "failed", "ops", "all were run", "devices"],
-      results.map(({ dtype, passed, failed, ops, isComplete, devices }) => [
+      ["dtype", "share of ops", "passed", "failed", "ops", "all were run", "devices"],
+      results.map(({ dtype, share, passed, failed, ops, isComplete, devices }) => [
         dtype,
+        share,
         passed,
         failed,
         Object.keys(ops).length,

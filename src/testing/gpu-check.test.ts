@@ -63,7 +63,7 @@ test("the report has a row for each part, and the tables of those that have run"
   const vulkan = { drivers: [], notes: [], missing: ["the loader"] };
   const parts = plan.map(({ name }) => ({ name, state: "not run", reason: "no card" }) as Record<string, unknown>);
   const golden = { sin: { passed: 1, failed: 1, largest: 0.25, failures: ["case 3: wrong"] } };
-  Object.assign(parts.find(({ name }) => name === "golden f32") as object, {
+  Object.assign(parts.find(({ name }) => name === "golden f32 1/3") as object, {
     state: "out of time",
     reason: undefined,
     seconds: 100,
@@ -71,7 +71,7 @@ test("the report has a row for each part, and the tables of those that have run"
   });
   const text = markdownOf({ provider: "webgpu", machine, vulkan, isSmallest: false, parts });
   expect(text).toContain("| missing | the loader |");
-  expect(text).toContain("| golden f32 | out of time | 100 |  |");
+  expect(text).toContain("| golden f32 1/3 | out of time | 100 |  |");
   expect(text).toContain("| sin | f32 | 1 | 1 | case 3: wrong |");
   for (const { name } of plan) expect(text).toContain(`| ${name} | `);
 });
