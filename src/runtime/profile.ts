@@ -48,6 +48,38 @@ const KERNEL = /_kernel_time$/;
 /** Their time is that of the nodes inside, which are listed too. */
 const containers = new Set(["Scan", "Loop", "If"]);
 
+const WEBGPU_PROVIDER = "WebGpuExecutionProvider";
+
+/**
+ * On WebGPU the time of a node is that of handing its work to the card. What the card took is in events of another
+ * kind, one for each shader in the order of the runs, which are named "node&operator&shader".
+ */
+function withTimesOfCard(trace: readonly TraceEvent[]): readonly TraceEvent[] {
+  const shaders = new Map<string, number[]>();
+  for (const { cat, name = "", dur = 0 } of trace) {
+    if (cat !== "Api" || !name.includes("&")) continue;
+    const node = name.split("&").slice(0, -2).join("&");
+    shaders.set(node, [...(shaders.get(node) ?? []), dur]);
+  }
+  if (shaders.size === 0) return trace;
+  const isOnCard = ({ cat, name, args }: TraceEvent) =>
+    cat === "Node" &&
+    KERNEL.test(name ?? "") &&
+    args?.provider === WEBGPU_PROVIDER &&
+    !(args.op_name ?? "").startsWith("Memcpy");
+  const nodeOf = ({ name = "" }: TraceEvent) => name.replace(KERNEL, "");
+  const runs = new Map<string, number>();
+  for (const event of trace.filter(isOnCard)) runs.set(nodeOf(event), (runs.get(nodeOf(event)) ?? 0) + 1);
+  return trace.map((event) => {
+    if (!isOnCard(event)) return event;
+    const times = shaders.get(nodeOf(event)) ?? [];
+    const before = runs.get(nodeOf(event)) ?? 1; // runs of the node that are left, this one too
+    runs.set(nodeOf(event), before - 1);
+    const ofRun = times.splice(0, Math.round(times.length / before));
+    return { ...event, dur: ofRun.reduce((a, b) => a + b, 0) };
+  });
+}
+
 /** What a compiled function did, kernel by kernel. */
 export class Profile {
   readonly events: readonly ProfileEvent[];
@@ -81,7 +113,7 @@ export class Profile {
         cause,
       });
     }
-    const kernels = trace
+    const kernels = withTimesOfCard(trace)
       .filter(({ cat, name }) => cat === "Node" && KERNEL.test(name ?? ""))
       .map(({ name = "", dur = 0, ts = 0, tid = 0, args = {} }) => ({
         ...placeOf(name),
