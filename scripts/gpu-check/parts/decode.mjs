@@ -23,7 +23,7 @@ const sizes = matrices.map(({ shape }) => shape[0] * shape[1]);
 const noise = new Float32Array(kind === "4-bit" ? 0 : Math.max(...sizes));
 for (let i = 0; i < Math.min(2 ** 16, noise.length); i++) noise[i] = 0.03 * Math.sin(i * i);
 for (let filled = 2 ** 16; filled < noise.length; filled *= 2) noise.copyWithin(filled, 0, filled);
-if (kind !== "4-bit") for (const [i, matrix] of matrices.entries()) matrix.set(noise.subarray(0, sizes[i]));
+if (kind !== "4-bit") for (const [i, matrix] of matrices.entries()) matrix.set(noise.slice(0, sizes[i]));
 
 if (kind === "4-bit") {
   const kindOfBlocks = /** @type {const} */ ({ bits: 4, blockSize: 32, zero: 8, hasMinimums: false });
