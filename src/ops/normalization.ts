@@ -3,6 +3,7 @@ import { describe, normalizeAxis, requireStatic, type Value } from "../ir/index.
 import { applyAll } from "./apply.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
 import { defineMultiOp, defineOp, notDifferentiable } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
 import { forEachIndex, hostTensor } from "./host-tensor.ts";
 import { i64Vector, OnnxFloat, onnxTypeCode } from "./lowering.ts";
 import { pad } from "./movement.ts";
@@ -195,7 +196,7 @@ export function instanceNorm(x: Value, options: AffineNormOptions = {}): Value {
 
 type RmsNormAttributes = { epsilon: number };
 const rmsNormSettings = (epsilon: number) => ({ axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 });
-const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
+const rmsNormEntry: OpEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
   name: "rmsNorm",
   precision: "f32",
   batch: "leading",
@@ -259,7 +260,7 @@ const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
   },
 });
 /** Without the inverse, which only the gradient needs. */
-const rmsNormAloneEntry = defineOp<"x" | "weight", RmsNormAttributes>({
+const rmsNormAloneEntry: OpEntry = defineOp<"x" | "weight", RmsNormAttributes>({
   name: "rmsNormAlone",
   precision: "f32",
   batch: "leading",
