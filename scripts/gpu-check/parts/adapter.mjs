@@ -96,11 +96,10 @@ async function stateOf(type) {
   try {
     const { type: picked } = await device.picked;
     const double = compile((/** @type {any} */ x) => mul(x, 2), { device });
-    const f32 = await (await double(tensor([1, 2]))).toArray();
-    const f16 = await double(tensor([1, 2], { dtype: "f16" })).then(
-      async (y) => String(await y.toArray()),
-      (cause) => `does not work: ${textOf(cause)}`,
-    );
+    const f32 = await double(tensor([1, 2])).toArray();
+    const f16 = await double(tensor([1, 2], { dtype: "f16" }))
+      .toArray()
+      .then(String, (cause) => `does not work: ${textOf(cause)}`);
     return { works: String(f32) === "2,4", picked, f16 };
   } catch (cause) {
     return { works: false, failure: textOf(cause) };

@@ -20,7 +20,7 @@ for (let cycle = 1; cycle <= CYCLES; cycle++) {
     },
     { device },
   );
-  const result = await step(x);
+  const result = step(x);
   await result.toArray();
   result.dispose();
   x.dispose();

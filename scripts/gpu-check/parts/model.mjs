@@ -15,7 +15,7 @@ async function answerOf(type) {
   setDefaultDevice(device);
   const model = await loadOnnx(file);
   const run = compile((/** @type {any} */ input) => model.forward({ bytes: input }));
-  const answers = await run(tensor(bytes, { shape: [1, 2048] }));
+  const answers = run(tensor(bytes, { shape: [1, 2048] }));
   const numbers = /** @type {Float32Array} */ (await answers[model.outputs[0].name].read());
   await device.close();
   return numbers;

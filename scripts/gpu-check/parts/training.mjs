@@ -4,7 +4,7 @@ import { GPT2LMHeadModel } from "../../../dist/models/index.js";
 import { AdamW } from "../../../dist/optim/index.js";
 import { Device } from "../../../dist/runtime/index.js";
 import { randomKey, setDefaultDevice, tensor } from "../../../dist/tensor/index.js";
-import { compileTrainStep } from "../../../dist/train/index.js";
+import { compileTrainStep, languageModel } from "../../../dist/train/index.js";
 import { isSmallest, provider, report, textOf } from "./part.mjs";
 
 const STEPS = isSmallest ? 3 : 100;
@@ -36,11 +36,13 @@ async function train(type, precision) {
   setDefaultDevice(device);
   const model = new GPT2LMHeadModel(config, randomKey(1));
   const optimizer = new AdamW(model.namedParameters(), {});
-  const step = compileTrainStep(model, optimizer, { clipNorm: 1, key: randomKey(2), precision });
+  const step = compileTrainStep(languageModel(model), optimizer, { clipNorm: 1, key: randomKey(2), precision });
   const losses = [];
   try {
-    for (let i = 0; i < STEPS; i++)
-      losses.push(await (await step(...batchOf(i), 3e-3, tensor(i, { dtype: "i32" }))).loss.item());
+    for (let i = 0; i < STEPS; i++) {
+      const [inputIds, shiftLabels] = batchOf(i);
+      losses.push(await step({ inputIds, shiftLabels }, 3e-3, tensor(i, { dtype: "i32" })).loss.item());
+    }
     return { losses };
   } catch (cause) {
     return { losses, failure: textOf(cause) };
