@@ -111,22 +111,24 @@ export class RotaryEmbedding {
     }
   }
 
-  /** Cosines and sines at positions, i32 [..., T] -> [..., T, 1, R / 2] each: for heads as [B, T, H, Dh]. */
-  angles(positions: Tensor<"i32">): { cos: Tensor<"f32">; sin: Tensor<"f32"> } {
+  /**
+   * Cosines and sines at positions, i32 [..., T] -> [..., T, 1, R / 2] each: for heads as [B, T, H, Dh]. longrope
+   * chooses by the largest position of all rows, as transformers does, or of each row: a text is then the same
+   * beside a longer one.
+   */
+  angles(positions: Tensor<"i32">, { isByRow = false } = {}): { cos: Tensor<"f32">; sin: Tensor<"f32"> } {
     const column = reshape(cast(positions, "f32"), [...positions.shape, 1, 1]);
-    const angles = mul(column, this.frequenciesFor(positions));
+    const angles = mul(column, this.frequenciesFor(positions, isByRow));
     return { cos: mul(cos(angles), this.attentionFactor), sin: mul(sin(angles), this.attentionFactor) };
   }
 
-  /**
-   * longrope chooses by the largest position of a row, so that a text is the same beside longer ones; transformers
-   * chooses by that of all rows. [R / 2], or [..., 1, 1, R / 2]
-   */
-  private frequenciesFor(positions: Tensor<"i32">): Tensor<"f32"> {
+  /** [R / 2], or of longrope by row [..., 1, 1, R / 2] */
+  private frequenciesFor(positions: Tensor<"i32">, isByRow: boolean): Tensor<"f32"> {
     const usual = tensor(Float32Array.from(this.inverseFrequencies));
     if (!this.longInverseFrequencies) return usual;
-    const farthest = max(positions, { axes: -1, keepDims: true }); // [..., 1]
-    const isLong = greaterEqual(reshape(farthest, [...farthest.shape, 1, 1]), this.switchLength as number);
+    const farthest = isByRow ? max(positions, { axes: -1, keepDims: true }) : max(positions);
+    const shape = isByRow ? [...farthest.shape, 1, 1] : [];
+    const isLong = greaterEqual(reshape(farthest, shape), this.switchLength as number);
     return where(isLong, tensor(Float32Array.from(this.longInverseFrequencies)), usual) as Tensor<"f32">;
   }
 }

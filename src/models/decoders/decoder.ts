@@ -295,7 +295,9 @@ export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecod
     const { layers, norm } = this.model;
     const { rotary } = this.traits;
     const positions = this.positionsOf(inputIds, options);
-    const angles = withScope("rotary_emb", () => rotary.map((embedding) => embedding.angles(positions)));
+    const angles = withScope("rotary_emb", () =>
+      rotary.map((embedding) => embedding.angles(positions, { isByRow: options.cache !== undefined })),
+    );
     const states = runBlocks("layers", layers, options.embeddings ?? this.embed(inputIds), options, { angles });
     return withScope("norm", () => norm.forward(states));
   }
