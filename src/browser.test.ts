@@ -34,19 +34,9 @@ async function bundlePage(): Promise<string> {
     format: "esm",
     target: "es2022",
     write: false,
+    platform: "browser",
+    conditions: ["kindling-source"],
     external: ["onnxruntime-web/webgpu"],
-    plugins: [
-      {
-        name: "browser-platform",
-        setup: ({ onResolve }) => {
-          onResolve({ filter: /platform-node\.ts$/ }, ({ resolveDir }) => ({
-            path: `${resolveDir}/platform-browser.ts`,
-          }));
-          onResolve({ filter: /engine-node\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/engine-browser.ts` }));
-          onResolve({ filter: /open-file\.ts$/ }, ({ resolveDir }) => ({ path: `${resolveDir}/open-file-browser.ts` }));
-        },
-      },
-    ],
   });
   return result.outputFiles[0].text;
 }

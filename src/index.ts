@@ -1,4 +1,7 @@
-/** Everything most programs need. The subpaths (kindling/nn, kindling/serve, ...) load only the layers below them. */
+/**
+ * Everything most programs need, but for the server (kindling/serve). The subpaths (kindling/nn, kindling/models, ...)
+ * load only the layers below them.
+ */
 
 export { KindlingError } from "./base/index.ts";
 export {
@@ -24,7 +27,6 @@ export * from "./optim/index.ts";
 export * from "./pipelines/index.ts";
 export * from "./processors/index.ts";
 export { Device } from "./runtime/index.ts";
-export * from "./serve/index.ts";
 export * from "./tensor/index.ts";
 export * from "./tokenizers/index.ts";
 export * from "./train/index.ts";

@@ -98,7 +98,7 @@ async function inspectOnnx(path: string): Promise<ModelReport> {
 
 /** The weights of an ONNX file: its constants but for sizes, indices and numbers of the graph itself. */
 async function onnxHeader(path: string): Promise<{ entries: Map<string, Entry>; producer: string | null }> {
-  const { producer, weights } = describeOnnx(await readBytes(path));
+  const { producer, weights } = await describeOnnx(await readBytes(path));
   const isOfGraph = (name: string) => producer === "kindling" && /^c\d+$/.test(name);
   const isWeight = ({ name, dtype, shape }: (typeof weights)[number]) =>
     (isFloat(dtype) || /^[iu]8$/.test(dtype)) && shape.length > 0 && !isOfGraph(name);

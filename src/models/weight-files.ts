@@ -91,7 +91,7 @@ async function onnxFiles(folder: string): Promise<string[] | undefined> {
 
 /** Whether `exportModel` wrote an ONNX file. */
 export const isOwnOnnx = async (path: string): Promise<boolean> =>
-  describeOnnx(await readBytes(path)).producer === "kindling";
+  (await describeOnnx(await readBytes(path))).producer === "kindling";
 
 async function shardsOf(index: string, folder: string): Promise<string[]> {
   const { weight_map: map } = await readJson(index);
