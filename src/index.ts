@@ -17,8 +17,9 @@ export {
   type TokenDatasetOptions,
   type TokenizerKind,
 } from "./data/index.ts";
+export { type ByteSource, type Folder, memoryFile, memoryFolder, type StoredFile } from "./files/index.ts";
 export * from "./generate/index.ts";
-export { type HubOptions, pull } from "./hub/index.ts";
+export { type HubOptions, type PlaceOptions, pull } from "./hub/index.ts";
 export { printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";

@@ -1,7 +1,14 @@
-import { open, readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, open, readdir, readFile, stat } from "#system";
 import { DataError, isFloat } from "../base/index.ts";
-import { exists, readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
+import {
+  diskFolder,
+  exists,
+  readBytes,
+  readGgufHeader,
+  readJson,
+  readSafetensorsHeader,
+  readTorch,
+} from "../files/index.ts";
 import { describeOnnx } from "../onnx/index.ts";
 import { weightFiles } from "./weight-files.ts";
 
@@ -144,7 +151,7 @@ async function inspectFolder(folder: string): Promise<ModelReport> {
 
 /** The files of a model's weights; where they have other names all safetensors, but for what an optimizer keeps. */
 async function presentFiles(folder: string, names: readonly string[]): Promise<string[]> {
-  const files = await weightFiles(folder);
+  const files = (await weightFiles(diskFolder(folder))).map(({ name }) => name);
   if (await exists(files[0])) return files;
   return names
     .filter((name) => name.endsWith(".safetensors") && !name.startsWith("optimizer"))

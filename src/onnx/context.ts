@@ -77,7 +77,10 @@ export class OnnxNode {
     const attribute = this.proto.attribute.find((candidate) => candidate.name === name);
     // files of the first versions leave the type out
     if (attribute && attribute.type !== kinds.indexOf(kind) && attribute.type !== kinds.indexOf("UNDEFINED")) {
-      throw this.fail(`attribute ${name} of type ${kind}`, kinds[attribute.type] ?? `number ${attribute.type}`);
+      throw this.fail(
+        `attribute ${name} of type ${kind}`,
+        (kinds as readonly string[])[attribute.type] ?? `number ${attribute.type}`,
+      );
     }
     return attribute;
   }

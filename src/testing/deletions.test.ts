@@ -42,7 +42,8 @@ test("all that removes files is listed", async () => {
   const found: string[] = [];
   for (const name of names) {
     const text = await readFile(join(source, name), "utf8");
-    if (/from "(node:fs(\/promises)?|#system)"/.test(text) && removes.test(text)) found.push(name.replaceAll("\\", "/"));
+    if (/from "(node:fs(\/promises)?|#system)"/.test(text) && removes.test(text))
+      found.push(name.replaceAll("\\", "/"));
   }
   // which cuts off the end of a file it is writing
   expect(found.sort()).toEqual([...Object.keys(deletions), "data/prepare.ts"].sort());

@@ -1,7 +1,7 @@
 /** Writes a tokenizer into a folder, which has one. */
-import { dirname, join, readdir, realpath, rm } from "#system";
+import { dirname, join, realpath, rm } from "#system";
 import { DataError } from "../base/index.ts";
-import { exists, withWriteErrors, writeFileAtomic, writeJson } from "../files/index.ts";
+import { type Folder, folderAt, withWriteErrors, writeFileAtomic, writeJson } from "../files/index.ts";
 import { CHAT_TEMPLATE, fileNames, MORE_TEMPLATES, otherNames, versionedName } from "./file-names.ts";
 import type { Json } from "./json-parts.ts";
 
@@ -35,11 +35,10 @@ interface WrittenFiles {
 }
 
 /** Paths in a folder, with "/", of all files of tokenizers that `Tokenizer.open` would read there. */
-export async function tokenizerPaths(folder: string): Promise<string[]> {
-  const list = async (path: string) => ((await exists(path)) ? readdir(path) : []);
+export async function tokenizerPaths(folder: string | Folder): Promise<string[]> {
+  const isTemplate = (name: string) => name.startsWith(`${MORE_TEMPLATES}/`) && name.endsWith(".jinja");
   const isKnown = (name: string) => fileNames.includes(name) || otherNames.includes(name) || versionedName.test(name);
-  const templates = (await list(join(folder, MORE_TEMPLATES))).filter((name) => name.endsWith(".jinja"));
-  return [...(await list(folder)).filter(isKnown), ...templates.map((name) => `${MORE_TEMPLATES}/${name}`)];
+  return ((await folderAt(folder).list()) ?? []).filter((name) => isKnown(name) || isTemplate(name));
 }
 
 /**

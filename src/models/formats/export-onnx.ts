@@ -1,5 +1,5 @@
 /** Models as ONNX files that ONNX Runtime runs alone. What the files of a model are its class says: `onnxParts`. */
-import { join } from "node:path";
+import { join } from "#system";
 import { checkOptions } from "../../base/index.ts";
 import { type ExportOptions, exportOnnx } from "../../onnx/index.ts";
 import { saveCompanions } from "../companions.ts";
