@@ -3,9 +3,7 @@
  * a page gets system-page.ts (package.json, "imports").
  */
 import { constants } from "node:buffer";
-import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { inflateRaw } from "node:zlib";
 
 export { createHash } from "node:crypto";
 export { createReadStream, mkdirSync, readFileSync, statSync } from "node:fs";
@@ -41,10 +39,17 @@ export const environment: Readonly<Record<string, string | undefined>> = process
 export const [mostBytes, mostBytesReason] = [constants.MAX_LENGTH, `Node.js ${process.versions.node}`];
 
 /** Runs a program to its end, and gives what it wrote. */
-export const runProgram = promisify(execFile);
-
-const inflateBytes = promisify(inflateRaw);
+export async function runProgram(
+  program: string,
+  args: readonly string[],
+  options: { env?: NodeJS.ProcessEnv } = {},
+): Promise<{ stdout: string }> {
+  const { execFile } = await import("node:child_process");
+  return promisify(execFile)(program, args, options);
+}
 
 /** Unpacks what "deflate" packed. @throws Error for damaged bytes, and for more than `most` that come of them */
-export const inflate = (packed: Uint8Array, most: number): Promise<Uint8Array> =>
-  inflateBytes(packed, { maxOutputLength: most });
+export async function inflate(packed: Uint8Array, most: number): Promise<Uint8Array> {
+  const { inflateRaw } = await import("node:zlib");
+  return promisify(inflateRaw)(packed, { maxOutputLength: most });
+}
