@@ -1,5 +1,5 @@
 /**
- * The package in a page: everything but what trains from files on a disk, and the server. Bundlers take it for
+ * The package in a page: all of `kindling` but what trains from files on a disk. Bundlers take it for
  * `kindling` (package.json, "exports").
  */
 
@@ -16,7 +16,6 @@ export { type HubOptions, type PlaceOptions, removeDownloads } from "./hub/index
 export { printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
-export * from "./onnx/index.ts";
 export * from "./optim/index.ts";
 export * from "./pipelines/index.ts";
 export * from "./processors/index.ts";

@@ -1,6 +1,6 @@
 /**
- * Everything most programs need, but for the server (kindling/serve). The subpaths (kindling/nn, kindling/models, ...)
- * load only the layers below them.
+ * Everything most programs need, but for the server (kindling/serve) and ONNX files of others (kindling/onnx). The
+ * subpaths (kindling/nn, kindling/models, ...) load only the layers below them.
  */
 
 export { KindlingError } from "./base/index.ts";
@@ -23,7 +23,6 @@ export { type HubOptions, type PlaceOptions, pull } from "./hub/index.ts";
 export { printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
-export * from "./onnx/index.ts";
 export * from "./optim/index.ts";
 export * from "./pipelines/index.ts";
 export * from "./processors/index.ts";

@@ -9,7 +9,6 @@ import {
   readSafetensorsHeader,
   readTorch,
 } from "../files/index.ts";
-import { describeOnnx } from "../onnx/index.ts";
 import { weightFiles } from "./weight-files.ts";
 
 /**
@@ -105,6 +104,7 @@ async function inspectOnnx(path: string): Promise<ModelReport> {
 
 /** The weights of an ONNX file: its constants but for sizes, indices and numbers of the graph itself. */
 async function onnxHeader(path: string): Promise<{ entries: Map<string, Entry>; producer: string | null }> {
+  const { describeOnnx } = await import("../onnx/index.ts");
   const { producer, weights } = await describeOnnx(await readBytes(path));
   const isOfGraph = (name: string) => producer === "kindling" && /^c\d+$/.test(name);
   const isWeight = ({ name, dtype, shape }: (typeof weights)[number]) =>

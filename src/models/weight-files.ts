@@ -10,7 +10,6 @@ import {
   type StoredFile,
   type StoredTensor,
 } from "../files/index.ts";
-import { describeOnnx, onnxWeights } from "../onnx/index.ts";
 import { INDEX, WEIGHTS } from "./save-pretrained.ts";
 
 const TORCH_WEIGHTS = "pytorch_model.bin";
@@ -93,8 +92,10 @@ async function onnxFiles(folder: Folder): Promise<StoredFile[] | undefined> {
 }
 
 /** Whether `exportModel` wrote an ONNX file. */
-export const isOwnOnnx = async (file: StoredFile): Promise<boolean> =>
-  (await describeOnnx(await readBytes(file))).producer === "kindling";
+export async function isOwnOnnx(file: StoredFile): Promise<boolean> {
+  const { describeOnnx } = await import("../onnx/index.ts");
+  return (await describeOnnx(await readBytes(file))).producer === "kindling";
+}
 
 async function shardsOf(index: StoredFile): Promise<StoredFile[]> {
   const { weight_map: map } = await readJson(index);
@@ -119,7 +120,10 @@ export async function* tensorsIn(
   file: StoredFile,
   options?: ReadOptions,
 ): AsyncGenerator<[name: string, StoredTensor], void, void> {
-  if (file.base.endsWith(".onnx")) return yield* onnxWeights(file);
+  if (file.base.endsWith(".onnx")) {
+    const { onnxWeights } = await import("../onnx/index.ts");
+    return yield* onnxWeights(file);
+  }
   if (!file.base.endsWith(".bin")) return yield* eachSafetensor(file, options);
   const tensors = await readTorch(file);
   for (const [name, tensor] of tensors) {
