@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { memoryStore } from "../testing/memory-store.ts";
 import {
   memoryFile,
   memoryFolder,
@@ -182,24 +183,6 @@ describe("a file behind an address", () => {
     expect(await readJson(folder.file("other").folder().file("config.json"))).toEqual({});
   });
 });
-
-/** A store in memory. @param limit of bytes */
-function memoryStore(limit = Number.POSITIVE_INFINITY): PartStore & { kept: Map<string, Uint8Array> } {
-  const kept = new Map<string, Uint8Array>();
-  const used = () => [...kept.values()].reduce((sum, { length }) => sum + length, 0);
-  return {
-    kept,
-    get: async (key) => kept.get(key) && new Blob([kept.get(key) as Uint8Array<ArrayBuffer>]),
-    put: async (key, content) => {
-      if (used() + content.length > limit) throw Object.assign(new Error("full"), { name: "QuotaExceededError" });
-      kept.set(key, content);
-    },
-    remove: async (prefix) => {
-      for (const key of kept.keys()) if (key.startsWith(prefix)) kept.delete(key);
-    },
-    room: async () => undefined,
-  };
-}
 
 describe("what was downloaded", () => {
   const load = (store: PartStore, name: string, options = {}) => {
