@@ -6,8 +6,9 @@ import { chunksOf, contentRange, isThere, type OpenWeb, type Request, requireFil
 
 /** Keeps pieces of files by name: a page's private files, its cache, or a map. */
 export interface PartStore {
+  /** What was put under a name. */
   get(key: string): Promise<Blob | undefined>;
-  /** @throws what the browser throws where there is no room: QuotaExceededError */
+  /** Keeps a piece under a name. @throws what the browser throws where there is no room: QuotaExceededError */
   put(key: string, content: Uint8Array): Promise<void>;
   /** Removes all whose names begin so. */
   remove(prefix: string): Promise<void>;

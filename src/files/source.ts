@@ -3,6 +3,7 @@ import { DataError } from "../base/index.ts";
 
 /** Bytes that can be read from any place. */
 export interface ByteSource {
+  /** Bytes in all. */
   readonly size: number;
   /** Exactly `length` bytes from `offset` on. @throws DataError naming the file, where it ends before */
   read(offset: number, length: number): Promise<Uint8Array>;
@@ -11,6 +12,7 @@ export interface ByteSource {
    * @returns undefined where they cannot be mapped, or are too few to be worth it
    */
   map?(offset: number, length: number): Uint8Array | undefined;
+  /** Gives back what reading takes; maps stay. */
   close(): Promise<void>;
 }
 
@@ -35,7 +37,9 @@ export interface Folder {
    * @returns undefined where nobody tells, as behind most addresses
    */
   list(): Promise<readonly string[] | undefined>;
+  /** Whether there is a file of this name. */
   has(name: string): Promise<boolean>;
+  /** A file by its name, whether it is there or not. */
   file(name: string): StoredFile;
   /** A folder inside. */
   folder(name: string): Folder;
