@@ -89,6 +89,6 @@ test("a GGUF file by its address, or in memory, has the weights of the file", as
 test("what is no model is said with its address", async () => {
   await expect(fromPretrained(`${root}images`)).rejects.toThrow(/images\/: expected one of model\.safetensors/);
   await expect(fromPretrained(`${root}spa`)).rejects.toThrow(/\/spa\//);
-  await expect(fromPretrained(`${root}images/photo.jpg`)).rejects.toThrow(/a model's folder/);
+  await expect(fromPretrained(`${root}images/photo.jpg`)).rejects.toThrow(/photo\.jpg\/: expected one of model/);
   await expect(fromPretrained(memoryFolder({}))).rejects.toThrow(/files in memory: expected one of/);
 });
