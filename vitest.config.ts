@@ -12,6 +12,8 @@ if (existsSync(softwareGpu)) {
 process.env.KINDLING_CACHE = "off"; // tests of the cache bring their own folder
 
 export default defineConfig({
+  // "#system" and the like lead to the sources (package.json, "imports")
+  ssr: { resolve: { conditions: ["kindling-source", "module", "node", "development|production"] } },
   test: {
     include: ["src/**/*.test.ts"],
     exclude: ["**/*.slow.test.ts"], // what needs minutes: npm run test:slow

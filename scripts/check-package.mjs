@@ -10,8 +10,22 @@ import { build } from "esbuild";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = mkdtempSync(join(tmpdir(), "kindling-package-"));
 const npm = process.env.npm_execpath ? [process.execPath, process.env.npm_execpath] : ["npm"];
-/** So that nothing gets in that does not belong there: the code and its types are 840 KiB. */
-const LARGEST_KIB = 900;
+/** So that nothing gets in that does not belong there: the code and its types are 900 KiB. */
+const LARGEST_KIB = 1024;
+/** Rooms that a page may import whole. */
+const inPages = [
+  "tensor",
+  "nn",
+  "optim",
+  "onnx",
+  "files",
+  "hub",
+  "tokenizers",
+  "processors",
+  "models",
+  "generate",
+  "pipelines",
+];
 let checks = 0;
 
 /** @param {string} what @param {boolean} isFine */
@@ -61,7 +75,9 @@ try {
   const script = `import { tensor, mul } from "kindling"; console.log(JSON.stringify(await mul(tensor([1, 2, 3]), 2).toArray()))`;
   check("a computation", run([process.execPath, "--input-type=module", "-e", script], folder).trim() === "[2,4,6]");
   const page = {
-    contents: `import { tensor, Device } from "kindling"; import { conv } from "kindling/tensor"; console.log(tensor, Device, conv)`,
+    contents: `import * as kindling from "kindling";
+      ${inPages.map((room) => `import * as ${room} from "kindling/${room}";`).join("\n")}
+      console.log(kindling, ${inPages.join(", ")})`,
     resolveDir: folder,
   };
   const bundle = await build({
@@ -76,7 +92,7 @@ try {
   const text = bundle.outputFiles[0].text;
   check(
     "a bundle for the browser has nothing of Node in it",
-    !/node:(os|fs|worker_threads|path)/.test(text) && text.includes("onnxruntime-web/webgpu"),
+    !/["']node:\w+/.test(text) && text.includes("onnxruntime-web/webgpu"),
   );
   console.log(`package: ${checks} checks passed (${kib} KiB, ${paths.length} files)`);
 } finally {

@@ -1,20 +1,26 @@
 /**
- * The package in a page: everything that needs no files and no server. Bundlers take it for `kindling` (package.json,
- * "browser").
+ * The package in a page: all of `kindling` but what trains from files on a disk. Bundlers take it for
+ * `kindling` (package.json, "exports").
  */
 
 export { KindlingError } from "./base/index.ts";
-export { Generator } from "./generate/generator.ts";
-export { Sampler } from "./generate/sampler.ts";
+export {
+  type ByteSource,
+  type Folder,
+  memoryFile,
+  memoryFolder,
+  type StoredFile,
+} from "./files/index.ts";
+export * from "./generate/index.ts";
+export { type HubOptions, type PlaceOptions, removeDownloads } from "./hub/index.ts";
 export { printGraph } from "./ir/index.ts";
-export { type GPT2Config, GPT2LMHeadModel } from "./models/decoders/gpt2.ts";
-export type { RunOptions, Trainable } from "./models/model.ts";
+export * from "./models/index.ts";
 export * from "./nn/index.ts";
 export * from "./optim/index.ts";
+export * from "./pipelines/index.ts";
+export * from "./processors/index.ts";
 export { Device } from "./runtime/index.ts";
 export * from "./tensor/index.ts";
-export type { EncodeOptions, Encoding, PadOptions } from "./tokenizers/encoding.ts";
-export type { SpecialTokens } from "./tokenizers/settings.ts";
-export { Tokenizer } from "./tokenizers/tokenizer.ts";
+export * from "./tokenizers/index.ts";
 export type { Objective, ObjectiveResult } from "./train/objective.ts";
 export { compileTrainStep } from "./train/step.ts";

@@ -1,19 +1,21 @@
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import * as kindling from "./index.ts";
+import * as root from "./index.ts";
+import * as onnx from "./onnx/index.ts";
 
 /*
  * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that
  * need files of the user's are only checked for the names they use.
  */
-const root = fileURLToPath(new URL(".", import.meta.url));
-const files = (await readdir(root, { recursive: true })).filter(
+const kindling = { ...onnx, ...root };
+const sources = fileURLToPath(new URL(".", import.meta.url));
+const files = (await readdir(sources, { recursive: true })).filter(
   (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
 );
 const examples: [string, string[]][] = [];
 for (const file of files) {
-  const source = await readFile(`${root}/${file}`, "utf8");
+  const source = await readFile(`${sources}/${file}`, "utf8");
   for (const [, block] of source.matchAll(/@example\n((?: \* .*\n)+)/g)) {
     examples.push([
       file,

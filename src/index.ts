@@ -1,4 +1,7 @@
-/** Everything most programs need. The subpaths (kindling/nn, kindling/serve, ...) load only the layers below them. */
+/**
+ * Everything most programs need, but for the server (kindling/serve) and ONNX files of others (kindling/onnx). The
+ * subpaths (kindling/nn, kindling/models, ...) load only the layers below them.
+ */
 
 export { KindlingError } from "./base/index.ts";
 export {
@@ -14,17 +17,16 @@ export {
   type TokenDatasetOptions,
   type TokenizerKind,
 } from "./data/index.ts";
+export { type ByteSource, type Folder, memoryFile, memoryFolder, type StoredFile } from "./files/index.ts";
 export * from "./generate/index.ts";
-export { type HubOptions, pull } from "./hub/index.ts";
+export { type HubOptions, type PlaceOptions, pull } from "./hub/index.ts";
 export { printGraph } from "./ir/index.ts";
 export * from "./models/index.ts";
 export * from "./nn/index.ts";
-export * from "./onnx/index.ts";
 export * from "./optim/index.ts";
 export * from "./pipelines/index.ts";
 export * from "./processors/index.ts";
 export { Device } from "./runtime/index.ts";
-export * from "./serve/index.ts";
 export * from "./tensor/index.ts";
 export * from "./tokenizers/index.ts";
 export * from "./train/index.ts";

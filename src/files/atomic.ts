@@ -1,5 +1,4 @@
-import { mkdir, open, rename, rm } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, mkdir, open, rename, rm } from "#system";
 import { exists } from "./exists.ts";
 import { makeFolder } from "./folder.ts";
 import { withWriteErrors } from "./system-errors.ts";

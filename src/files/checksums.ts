@@ -1,7 +1,4 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { createHash, createReadStream, join, readdir } from "#system";
 import { DataError } from "../base/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { exists } from "./exists.ts";

@@ -1,4 +1,4 @@
-import { sep } from "node:path";
+import { sep } from "#system";
 
 /** What no shell takes for anything else. Of Windows the separator of folders is among it. */
 const plain = sep === "\\" ? /^[\p{L}\p{N}_./:=@+,\\-]+$/u : /^[\p{L}\p{N}_./:=@+,-]+$/u;

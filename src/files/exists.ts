@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { stat } from "#system";
 
 /** Whether there is a file or a folder. */
 export const exists = (path: string): Promise<boolean> =>

@@ -1,6 +1,4 @@
-import { mkdirSync, statSync } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, mkdir, mkdirSync, stat, statSync } from "#system";
 
 const isFolder = (path: string) =>
   stat(path).then(

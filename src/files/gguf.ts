@@ -1,9 +1,9 @@
-import type { FileHandle } from "node:fs/promises";
 import { DataError, limits } from "../base/index.ts";
+import { fileAt } from "./disk.ts";
 import { type BlockFormat, blockFormats, decodeBlocks, type GgufType } from "./gguf-blocks.ts";
-import { mapBytes } from "./mapped.ts";
-import { openForReading, readExactly } from "./read.ts";
+import { readExactly } from "./read.ts";
 import type { ReadOptions } from "./safetensors.ts";
+import type { ByteSource, StoredFile } from "./source.ts";
 
 /*
  * The GGUF format, versions 2 and 3, little-endian: "GGUF", version, number of tensors and of metadata; the metadata,
@@ -245,8 +245,8 @@ function tensorInfo(path: string, reader: Reader, name: string, alignment: numbe
 }
 
 /** Metadata, and names, types and shapes of tensors, without the numbers. @throws DataError, see parseGgufHeader */
-export async function readGgufHeader(path: string): Promise<GgufHeader> {
-  const file = await GgufFile.open(path);
+export async function readGgufHeader(from: string | StoredFile): Promise<GgufHeader> {
+  const file = await GgufFile.open(from);
   await file.close();
   return file.header;
 }
@@ -255,19 +255,20 @@ export async function readGgufHeader(path: string): Promise<GgufHeader> {
 export class GgufFile {
   readonly path: string;
   readonly header: GgufHeader;
-  private readonly file: FileHandle;
+  private readonly file: ByteSource;
 
-  private constructor(path: string, header: GgufHeader, file: FileHandle) {
+  private constructor(path: string, header: GgufHeader, file: ByteSource) {
     this.path = path;
     this.header = header;
     this.file = file;
   }
 
   /** Reads the header. @throws DataError, see parseGgufHeader */
-  static async open(path: string): Promise<GgufFile> {
-    const file = await openForReading(path, "a GGUF file");
+  static async open(from: string | StoredFile): Promise<GgufFile> {
+    const { name: path, open } = fileAt(from);
+    const file = await open("a GGUF file");
     try {
-      const { size } = await file.stat();
+      const { size } = file;
       for (let length = Math.min(FIRST_READ, size); ; length = Math.min(2 * length, size)) {
         const header = parseGgufHeader(
           path,
@@ -299,7 +300,7 @@ export class GgufFile {
         `only ${[...this.header.tensors.keys()].slice(0, 5).join(", ")}, ...`,
       );
     const place = { position: info.begin, length: info.end - info.begin };
-    const mapped = mayMap ? mapBytes(this.file.fd, place.position, place.length) : undefined;
+    const mapped = mayMap ? this.file.map?.(place.position, place.length) : undefined;
     if (mapped) return { info, bytes: mapped };
     return {
       info,

@@ -1,7 +1,13 @@
-/** Files: safetensors, torch checkpoints, GGUF, JSON, and writes that survive a crash. Imports ir/. */
+/**
+ * Files: safetensors, torch checkpoints, GGUF, JSON, read from a disk, an address or memory; and writes that survive a
+ * crash. Imports base/.
+ */
 export { completeFolder, settleFolder, writeFileAtomic, writeFolderAtomic } from "./atomic.ts";
+export { browserStore } from "./browser-store.ts";
+export { joined } from "./bytes.ts";
 export { hasChecksums, sha256OfFile, verifyChecksums, writeChecksums } from "./checksums.ts";
 export { commandLine } from "./command-line.ts";
+export { diskFile, diskFolder, fileAt, folderAt } from "./disk.ts";
 export { exists } from "./exists.ts";
 export { makeFolder, makeFolderSync } from "./folder.ts";
 export {
@@ -18,7 +24,8 @@ export { readJson, readJsonList, writeJson } from "./json.ts";
 export { type Koffi, loadKoffi } from "./koffi.ts";
 export { FolderLock } from "./lock.ts";
 export { claimMapped, isMapped, mapBytes, releasePages } from "./mapped.ts";
-export { readBytes } from "./read.ts";
+export { type PartStore, StoredDownloads } from "./part-store.ts";
+export { readBytes, readText, withSource } from "./read.ts";
 export {
   eachSafetensor,
   parseHeader,
@@ -30,6 +37,16 @@ export {
   type TensorInfo,
   writeSafetensors,
 } from "./safetensors.ts";
+export {
+  type ByteSource,
+  type Folder,
+  isFile,
+  listedFolder,
+  memoryFile,
+  memoryFolder,
+  type StoredFile,
+} from "./source.ts";
 export { isSystemError, systemError, WriteError, withReadErrors, withWriteErrors } from "./system-errors.ts";
 export { readTfjsWeights } from "./tfjs.ts";
 export { readTorch } from "./torch.ts";
+export { encodePath, type Request, type WebOptions, webFile, webFolder, webRequest } from "./web.ts";

@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import type koffi from "koffi";
+import { createRequire } from "#system";
 
 /** The module `koffi`, which is optional. */
 export type Koffi = typeof koffi;

@@ -1,6 +1,4 @@
-import { open, readdir, realpath, rm, rmdir, stat, writeFile } from "node:fs/promises";
-import { hostname } from "node:os";
-import { join } from "node:path";
+import { hostname, join, open, readdir, realpath, rm, rmdir, stat, writeFile } from "#system";
 import { DataError } from "../base/index.ts";
 import { makeFolder } from "./folder.ts";
 import { isSameStart, processStart, startOfThisProcess } from "./process-start.ts";

@@ -3,7 +3,7 @@
  * back, and processes share it. Changes stay with this process. The file must not be cut or overwritten meanwhile; one
  * that is replaced, as all files are that Kindling writes, may be.
  */
-import { isMainThread } from "node:worker_threads";
+import { isMainThread } from "#system";
 import { type Koffi, loadKoffi } from "./koffi.ts";
 
 /** Bytes from which on a part of a file is worth a mapping of its own. */

@@ -1,12 +1,8 @@
-import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { promisify } from "node:util";
+import { readFile, readFileSync, runProgram } from "#system";
 
 /** Clocks and the commands below agree within this; no system gives a process id out again so soon. */
 const TOLERANCE_SECONDS = 3;
 const DAY_SECONDS = 86_400;
-const run = promisify(execFile);
 
 /**
  * When a process began, by which it is told from a later one of the same id. "gone": there is none; undefined: the
@@ -30,7 +26,9 @@ export async function processStart(pid: number): Promise<ProcessStart> {
   try {
     if (process.platform === "linux") return linuxStart(await readFile(`/proc/${pid}/stat`, "utf8"), bootId());
     if (process.platform === "win32") return windowsStart(pid);
-    const { stdout } = await run("ps", ["-o", "etime=", "-p", String(pid)], { env: { ...process.env, LC_ALL: "C" } });
+    const { stdout } = await runProgram("ps", ["-o", "etime=", "-p", String(pid)], {
+      env: { ...process.env, LC_ALL: "C" },
+    });
     return String(Math.round(Date.now() / 1000 - secondsOfElapsed(stdout)));
   } catch {
     return undefined;
@@ -62,6 +60,6 @@ export function secondsOfElapsed(elapsed: string): number {
 
 async function windowsStart(pid: number): Promise<ProcessStart> {
   const ask = `[DateTimeOffset]::new((Get-Process -Id ${pid}).StartTime).ToUnixTimeSeconds()`;
-  const { stdout } = await run("powershell", ["-NoProfile", "-NonInteractive", "-Command", ask]);
+  const { stdout } = await runProgram("powershell", ["-NoProfile", "-NonInteractive", "-Command", ask]);
   return stdout.trim() || undefined;
 }

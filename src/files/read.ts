@@ -1,56 +1,50 @@
-import { constants } from "node:buffer";
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { mostBytes, mostBytesReason } from "#system";
 import { DataError } from "../base/index.ts";
+import { fileAt } from "./disk.ts";
+import type { ByteSource, StoredFile } from "./source.ts";
 
-/** Opens a file for reading. @throws DataError naming the path and what was expected there */
-export function openForReading(path: string, expected: string): Promise<FileHandle> {
-  return open(path, "r").catch(unreadable(path, expected));
-}
-
-/** Exactly `length` bytes from `position` on. @throws what `malformed` makes, when the file ends before */
+/**
+ * Exactly `length` bytes from `position` on. @throws what `malformed` makes, when the source is too short for a size that
+ * it states
+ */
 export async function readExactly(
-  file: FileHandle,
+  source: ByteSource,
   { position, length }: { position: number; length: number },
   malformed: (expected: string, received: string) => DataError,
 ): Promise<Uint8Array> {
-  if (length > constants.MAX_LENGTH) {
-    const expected = `at most ${constants.MAX_LENGTH} bytes, what an array holds in Node.js ${process.versions.node}`;
+  if (length > mostBytes) {
     throw new DataError({
       where: "a part of a file",
-      expected,
+      expected: `at most ${mostBytes} bytes, what an array holds in ${mostBytesReason}`,
       received: `${length}`,
       fix: "use a newer Node.js, or a file with smaller tensors",
     });
   }
-  const bytes = new Uint8Array(length);
-  await fill(file, bytes, position, malformed);
-  return bytes;
+  const end = source.size - position;
+  if (length > end) throw malformed(`${length} bytes at ${position}`, `the end of the file after ${Math.max(0, end)}`);
+  return source.read(position, length);
 }
 
-/**
- * Reads as many bytes as there is room for, from `position` on. @throws what `malformed` makes, when the file ends
- * before
- */
-async function fill(
-  file: FileHandle,
-  bytes: Uint8Array,
-  position: number,
-  malformed: (expected: string, received: string) => DataError,
-): Promise<void> {
-  const { length } = bytes;
-  for (let done = 0; done < length; ) {
-    const { bytesRead } = await file.read(bytes, done, length - done, position + done);
-    if (bytesRead === 0) throw malformed(`${length} bytes at ${position}`, `the end of the file after ${done}`);
-    done += bytesRead;
+/** Opens a file, and closes it when `use` has ended. @throws DataError naming it and what was expected there */
+export async function withSource<T>(
+  file: string | StoredFile,
+  expected: string,
+  use: (source: ByteSource, name: string) => Promise<T>,
+): Promise<T> {
+  const { name, open } = fileAt(file);
+  const source = await open(expected);
+  try {
+    return await use(source, name);
+  } finally {
+    await source.close();
   }
 }
 
-/** A whole file. @throws DataError naming the path, when it cannot be read */
-export function readBytes(path: string, expected = "a file"): Promise<Uint8Array> {
-  return readFile(path).catch(unreadable(path, expected));
+/** A whole file. @throws DataError naming it, when it cannot be read */
+export function readBytes(file: string | StoredFile, expected = "a file"): Promise<Uint8Array> {
+  return withSource(file, expected, (source) => source.read(0, source.size));
 }
 
-const unreadable = (path: string, expected: string) => (cause: NodeJS.ErrnoException) => {
-  const received = cause.code === "ENOENT" ? "no such file" : cause.message;
-  throw new DataError({ where: path, expected, received, fix: "check the path", cause });
-};
+/** A whole file of text in UTF-8. @throws DataError naming it, when it cannot be read */
+export const readText = async (file: string | StoredFile, expected = "a file"): Promise<string> =>
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(await readBytes(file, expected));

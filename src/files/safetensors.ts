@@ -1,8 +1,9 @@
 import { DataError, type DType, type HostArray, parseJsonBytes, withinLimit } from "../base/index.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { fileAt } from "./disk.ts";
 import { storedTypes } from "./foreign-types.ts";
-import { mapBytes } from "./mapped.ts";
-import { openForReading, readExactly } from "./read.ts";
+import { readExactly } from "./read.ts";
+import type { StoredFile } from "./source.ts";
 
 /*
  * The safetensors format: 8 bytes with the length of the header (little-endian), the header as JSON, then the data.
@@ -124,6 +125,7 @@ function parseEntry(path: string, name: string, entry: unknown): TensorInfo {
 }
 
 interface OpenFile {
+  name: string;
   header: SafetensorsHeader;
   /** The bytes of the data from `begin` to `end`. */
   read(begin: number, end: number): Promise<Uint8Array>;
@@ -131,10 +133,11 @@ interface OpenFile {
 }
 
 /** Opens a file and checks its header. */
-async function openSafetensors(path: string, mayMap = false): Promise<OpenFile> {
-  const file = await openForReading(path, "a safetensors file");
+async function openSafetensors(from: string | StoredFile, mayMap = false): Promise<OpenFile> {
+  const { name: path, open } = fileAt(from);
+  const file = await open("a safetensors file");
   try {
-    const { size } = await file.stat();
+    const { size } = file;
     const fail = (expected: string, received: string) => malformed(path, expected, received);
     const read = (position: number, length: number) => readExactly(file, { position, length }, fail);
     if (size < LENGTH_BYTES) throw malformed(path, `at least ${LENGTH_BYTES} bytes`, `${size}`);
@@ -145,9 +148,9 @@ async function openSafetensors(path: string, mayMap = false): Promise<OpenFile> 
     const header = parseHeader(path, await read(LENGTH_BYTES, headerLength), size);
     const readData = async (begin: number, end: number) => {
       const [position, length] = [header.dataOffset + begin, end - begin];
-      return (mayMap ? mapBytes(file.fd, position, length) : undefined) ?? read(position, length);
+      return (mayMap ? file.map?.(position, length) : undefined) ?? read(position, length);
     };
-    return { header, read: readData, close: () => file.close() };
+    return { name: path, header, read: readData, close: () => file.close() };
   } catch (cause) {
     await file.close();
     throw cause;
@@ -155,8 +158,8 @@ async function openSafetensors(path: string, mayMap = false): Promise<OpenFile> 
 }
 
 /** Names, dtypes and shapes, without the numbers. @throws DataError when the file is not a sound safetensors file */
-export async function readSafetensorsHeader(path: string): Promise<SafetensorsHeader> {
-  const { header, close } = await openSafetensors(path);
+export async function readSafetensorsHeader(file: string | StoredFile): Promise<SafetensorsHeader> {
+  const { header, close } = await openSafetensors(file);
   await close();
   return header;
 }
@@ -181,25 +184,24 @@ export interface ReadOptions {
  * @throws DataError when the file is not a sound safetensors file or a name is missing.
  */
 export async function* eachSafetensor(
-  path: string,
+  from: string | StoredFile,
   { names, mayMap }: ReadOptions = {},
 ): AsyncGenerator<[name: string, StoredTensor], void, void> {
-  const file = await openSafetensors(path, mayMap);
+  const file = await openSafetensors(from, mayMap);
   try {
     const inOrder = [...file.header.tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
-    yield* readTensors(path, file, names ?? inOrder);
+    yield* readTensors(file, names ?? inOrder);
   } finally {
     await file.close();
   }
 }
 
 async function* readTensors(
-  path: string,
   file: OpenFile,
   names: readonly string[],
 ): AsyncGenerator<[name: string, StoredTensor], void, void> {
   const { tensors } = file.header;
-  const infos = names.map((name) => infoOf(path, tensors, name));
+  const infos = names.map((name) => infoOf(file.name, tensors, name));
   const ahead: Promise<StoredTensor>[] = [];
   for (const [i, name] of names.entries()) {
     for (let next = i + ahead.length; next < infos.length && ahead.length <= READ_AHEAD; next++) {
@@ -228,15 +230,15 @@ function infoOf(path: string, tensors: SafetensorsHeader["tensors"], name: strin
 
 /** All tensors of a file at once, and its metadata; as `eachSafetensor`. */
 export async function readSafetensors(
-  path: string,
+  from: string | StoredFile,
   names?: readonly string[],
 ): Promise<{ tensors: Map<string, StoredTensor>; metadata: Record<string, string> }> {
-  const file = await openSafetensors(path);
+  const file = await openSafetensors(from);
   try {
-    const found = new Map<string, StoredTensor>();
-    for await (const [name, tensor] of readTensors(path, file, names ?? [...file.header.tensors.keys()]))
-      found.set(name, tensor);
-    return { tensors: found, metadata: file.header.metadata };
+    const tensors = new Map<string, StoredTensor>();
+    for await (const [name, tensor] of readTensors(file, names ?? [...file.header.tensors.keys()]))
+      tensors.set(name, tensor);
+    return { tensors, metadata: file.header.metadata };
   } finally {
     await file.close();
   }

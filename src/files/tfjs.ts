@@ -1,8 +1,10 @@
-import { dirname, join } from "node:path";
 import { DataError, type HostArray, hostArrayFrom } from "../base/index.ts";
+import { joined } from "./bytes.ts";
+import { fileAt } from "./disk.ts";
 import { readJsonList } from "./json.ts";
 import { readBytes } from "./read.ts";
 import type { StoredTensor } from "./safetensors.ts";
+import type { StoredFile } from "./source.ts";
 
 interface Entry {
   name: string;
@@ -23,12 +25,14 @@ const MOST_ELEMENTS = 2 ** 32;
  * stand for scale * number + min. Filters of convolutions are [height, width, in, out] there.
  * @throws DataError for a manifest or files that are damaged, or files outside the folder
  */
-export async function readTfjsWeights(path: string): Promise<Map<string, StoredTensor>> {
+export async function readTfjsWeights(from: string | StoredFile): Promise<Map<string, StoredTensor>> {
+  const manifest = fileAt(from);
+  const { name: path } = manifest;
   const out = new Map<string, StoredTensor>();
-  for (const [i, group] of (await readJsonList(path)).entries()) {
+  for (const [i, group] of (await readJsonList(manifest)).entries()) {
     const { paths, weights } = checkedGroup(path, i, group);
-    const parts = await Promise.all(paths.map((name) => readBytes(join(dirname(path), name))));
-    const bytes = parts.length === 1 ? parts[0] : Buffer.concat(parts);
+    const parts = await Promise.all(paths.map((name) => readBytes(manifest.folder().file(name))));
+    const bytes = parts.length === 1 ? parts[0] : joined(parts);
     let offset = 0;
     for (const entry of weights) {
       const where = `${path}, weight "${entry.name}"`;

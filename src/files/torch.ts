@@ -1,4 +1,3 @@
-import type { FileHandle } from "node:fs/promises";
 import { DataError, type HostArray } from "../base/index.ts";
 import { type StoredType, storedTypes } from "./foreign-types.ts";
 import {
@@ -10,8 +9,9 @@ import {
   type PickleValue,
   readPickle,
 } from "./pickle.ts";
-import { openForReading, readExactly } from "./read.ts";
+import { readExactly, withSource } from "./read.ts";
 import type { StoredTensor } from "./safetensors.ts";
+import type { ByteSource, StoredFile } from "./source.ts";
 import { ZipFile } from "./zip.ts";
 
 /*
@@ -138,30 +138,25 @@ type Malformed = (expected: string, received: string) => DataError;
  * Types that tensors do not have are widened: f64 and f8 to f32, 16-bit integers to i32, u32 to i64.
  * @throws DataError for a damaged file, and for a pickle that names anything but tensors: nothing of it is run
  */
-export async function readTorch(path: string): Promise<Map<string, StoredTensor>> {
-  const malformed: Malformed = (expected, received) =>
-    new DataError({
-      where: path,
-      expected,
-      received,
-      fix: "fetch the file again from a source that you trust, or use its safetensors",
-    });
-  const file = await openForReading(path, "a torch checkpoint");
-  try {
-    const { size } = await file.stat();
-    const start = await readExactly(file, { position: 0, length: Math.min(size, 512) }, malformed);
-    const text = new TextDecoder("latin1").decode(start);
-    if (text.startsWith("version https://git-lfs"))
-      throw malformed("a torch checkpoint", "a Git LFS pointer: the file itself is not there");
-    if (text.slice(257, 262) === "ustar")
-      throw malformed("a torch checkpoint since 0.1.12", "a tar archive, as older versions wrote");
-    return await (text.startsWith("PK\x03\x04") ? readZip(file, malformed) : readLegacy(file, size, malformed));
-  } finally {
-    await file.close();
-  }
+export function readTorch(from: string | StoredFile): Promise<Map<string, StoredTensor>> {
+  return withSource(from, "a torch checkpoint", (file, name) => {
+    const fix = "fetch the file again from a source that you trust, or use its safetensors";
+    return readSource(file, (expected, received) => new DataError({ where: name, expected, received, fix }));
+  });
 }
 
-async function readZip(file: FileHandle, malformed: Malformed): Promise<Map<string, StoredTensor>> {
+async function readSource(file: ByteSource, malformed: Malformed): Promise<Map<string, StoredTensor>> {
+  const { size } = file;
+  const start = await readExactly(file, { position: 0, length: Math.min(size, 512) }, malformed);
+  const text = new TextDecoder("latin1").decode(start);
+  if (text.startsWith("version https://git-lfs"))
+    throw malformed("a torch checkpoint", "a Git LFS pointer: the file itself is not there");
+  if (text.slice(257, 262) === "ustar")
+    throw malformed("a torch checkpoint since 0.1.12", "a tar archive, as older versions wrote");
+  return text.startsWith("PK\x03\x04") ? readZip(file, malformed) : readLegacy(file, malformed);
+}
+
+async function readZip(file: ByteSource, malformed: Malformed): Promise<Map<string, StoredTensor>> {
   const zip = await ZipFile.open(file, malformed);
   const pickles = [...zip.entries.keys()].filter((name) => /^[^/]*(?:\/[^/]+)*\/data\.pkl$/.test(name));
   if (pickles.length !== 1) throw malformed("one data.pkl in the archive", `${pickles.length}`);
@@ -185,7 +180,8 @@ const LEGACY_MAGIC = 0x1950a86a20f9469cfc6cn;
 const LEGACY_PROTOCOL = 1001;
 
 /** Magic number, protocol, machine, the object, the names of its storages: a pickle each; then the storages. */
-async function readLegacy(file: FileHandle, size: number, malformed: Malformed): Promise<Map<string, StoredTensor>> {
+async function readLegacy(file: ByteSource, malformed: Malformed): Promise<Map<string, StoredTensor>> {
+  const { size } = file;
   if (size > MAX_LEGACY_BYTES)
     throw malformed("a file of at most 2 GiB in the format before torch 1.6", `${size} bytes`);
   const bytes = await readExactly(file, { position: 0, length: size }, malformed);

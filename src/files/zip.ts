@@ -1,8 +1,7 @@
-import type { FileHandle } from "node:fs/promises";
-import { promisify } from "node:util";
-import { inflateRaw } from "node:zlib";
+import { inflate } from "#system";
 import { type DataError, limits } from "../base/index.ts";
 import { readExactly } from "./read.ts";
+import type { ByteSource } from "./source.ts";
 
 /** A file inside an archive. */
 export interface ZipEntry {
@@ -29,7 +28,6 @@ const LONGEST_COMMENT = 0xffff;
 const OVERFLOWED = 0xffffffff;
 /** What an archive may unpack to whatever its size: the pickles of small checkpoints repeat themselves. */
 const SMALL = 2 ** 24;
-const inflate = promisify(inflateRaw);
 
 /**
  * A zip archive's files, by its central directory. Nothing is unpacked to disk, and no size is believed that does not
@@ -37,18 +35,18 @@ const inflate = promisify(inflateRaw);
  */
 export class ZipFile {
   readonly entries: ReadonlyMap<string, ZipEntry>;
-  private readonly file: FileHandle;
+  private readonly file: ByteSource;
   private readonly malformed: Malformed;
 
-  private constructor(file: FileHandle, entries: ReadonlyMap<string, ZipEntry>, malformed: Malformed) {
+  private constructor(file: ByteSource, entries: ReadonlyMap<string, ZipEntry>, malformed: Malformed) {
     this.file = file;
     this.entries = entries;
     this.malformed = malformed;
   }
 
   /** @throws what `malformed` makes, for an archive that contradicts itself */
-  static async open(file: FileHandle, malformed: Malformed): Promise<ZipFile> {
-    const { size } = await file.stat();
+  static async open(file: ByteSource, malformed: Malformed): Promise<ZipFile> {
+    const { size } = file;
     const { count, bytes, offset } = await directoryOf(file, size, malformed);
     if (offset + bytes > size)
       throw malformed("a directory inside the archive", `one from ${offset} to ${offset + bytes} of ${size}`);
@@ -72,7 +70,7 @@ export class ZipFile {
     const start = entry.offset + LOCAL_BYTES + local.getUint16(26, true) + local.getUint16(28, true);
     const packed = await readExactly(file, { position: start, length: entry.packedBytes }, malformed);
     if (entry.method === 0) return packed;
-    const unpacked = await inflate(packed, { maxOutputLength: entry.bytes + 1 }).catch((cause: Error) => {
+    const unpacked = await inflate(packed, entry.bytes + 1).catch((cause: Error) => {
       throw malformed(`record ${name} of ${entry.bytes} bytes`, cause.message);
     });
     if (unpacked.length !== entry.bytes)
@@ -85,7 +83,7 @@ const view = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset,
 
 /** Where the central directory is. */
 async function directoryOf(
-  file: FileHandle,
+  file: ByteSource,
   size: number,
   malformed: Malformed,
 ): Promise<{ count: number; bytes: number; offset: number }> {

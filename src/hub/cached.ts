@@ -1,5 +1,4 @@
-import { lstat, readdir, rm, rmdir } from "node:fs/promises";
-import { join } from "node:path";
+import { join, lstat, readdir, rm, rmdir } from "#system";
 import { DataError } from "../base/index.ts";
 import { exists, withWriteErrors } from "../files/index.ts";
 import { cacheFolderOf, type HubOptions, isRepositoryId, requireRepositoryId } from "./settings.ts";

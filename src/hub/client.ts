@@ -1,4 +1,6 @@
+import { isPage } from "#system";
 import { DataError, RuntimeError } from "../base/index.ts";
+import { joined } from "../files/index.ts";
 import { endpointOf, type HubOptions, timeoutOf, tokenOf } from "./settings.ts";
 
 /** A file of a repository, as a hub describes it. */
@@ -49,7 +51,7 @@ export class HubClient {
   static async open(id: string, options: HubOptions): Promise<HubClient> {
     const token = await tokenOf(options);
     const headers: Record<string, string> = {
-      "user-agent": "kindling",
+      ...(!isPage && { "user-agent": "kindling" }),
       ...(token && { authorization: `Bearer ${token}` }),
     };
     if (token && options.source === "modelscope") headers.cookie = `m_session_id=${token}`;
@@ -58,14 +60,18 @@ export class HubClient {
 
   /**
    * Asks, and asks again when the network or the server fails for a moment.
+   * @param init `accepted`: statuses of errors that are answers too
    * @throws DataError for what is not there or not allowed, RuntimeError when the hub cannot be reached
    */
-  async request(url: string, init: RequestInit = {}): Promise<Response> {
+  async request(
+    url: string,
+    { accepted = [], ...init }: RequestInit & { accepted?: readonly number[] } = {},
+  ): Promise<Response> {
     for (let attempt = 0; ; attempt++) {
       let wait = FIRST_WAIT_MS * 2 ** attempt;
       try {
         const response = await this.answered(url, init);
-        if (response.status < 400) return response;
+        if (response.status < 400 || accepted.includes(response.status)) return response;
         if (!RETRY_STATUS.has(response.status) || attempt >= RETRIES) throw await this.errorOf(url, response);
         wait = Math.max(wait, 1000 * Number(response.headers.get("retry-after") ?? 0) || 0);
         await response.body?.cancel();
@@ -73,7 +79,7 @@ export class HubClient {
         this.signal?.throwIfAborted();
         if (cause instanceof DataError) throw cause;
         const code = ((cause as Error).cause as { code?: string } | undefined)?.code ?? "";
-        const isDown = cause instanceof SilentServer || NO_NETWORK.has(code);
+        const isDown = cause instanceof SilentServer || NO_NETWORK.has(code) || isPage; // a page is not told why
         if (attempt >= (isDown ? FEW_RETRIES : RETRIES)) throw this.unreachable(url, cause);
       }
       await new Promise((resolve) => setTimeout(resolve, Math.min(wait, LONGEST_WAIT_MS)));
@@ -97,7 +103,7 @@ export class HubClient {
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     try {
       for (;;) {
-        let timer: NodeJS.Timeout | undefined;
+        let timer: ReturnType<typeof setTimeout> | undefined;
         const silence = new Promise<never>((_, reject) => {
           timer = setTimeout(() => reject(new SilentServer(this.timeoutMs)), this.timeoutMs);
         });
@@ -123,7 +129,7 @@ export class HubClient {
       this.signal?.throwIfAborted();
       throw this.unreachable(url, cause);
     }
-    return jsonIn(url, Buffer.concat(pieces).toString());
+    return jsonIn(url, new TextDecoder().decode(joined(pieces)));
   }
 
   /** The error for a server that cannot be reached, or says nothing more. */

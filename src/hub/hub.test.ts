@@ -1,15 +1,18 @@
 /** Against a server on this machine that speaks the hub's protocol. */
 import { createHash } from "node:crypto";
-import { mkdtemp, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { readBytes, StoredDownloads } from "../files/index.ts";
 import { fromPretrained } from "../models/index.ts";
+import { memoryStore } from "../testing/memory-store.ts";
 import { type HubOptions, isRemoteName, isRepositoryId, localPath, pull } from "./index.ts";
 import { neededFiles } from "./settings.ts";
+import { webRepository } from "./web-repository.ts";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 const golden = fileURLToPath(new URL("../../golden/models/bert-sequence-classification/", import.meta.url));
@@ -280,4 +283,34 @@ test("what is fetched of a repository: weights once, and those of modules that f
   ];
   expect(neededFiles(paths, {})).toEqual(needed);
   expect(neededFiles(["config.json", "pytorch_model.bin"], {})).toEqual(["config.json", "pytorch_model.bin"]);
+});
+
+describe("without a cache folder", () => {
+  test("{ cache: false } reads from the server, and keeps nothing", async () => {
+    const model = await fromPretrained("me/tiny", { hub: options, cache: false });
+    expect(model.source?.name).toBe(`${options.endpoint}/me/tiny`);
+    expect(await readdir(folder)).toEqual([]);
+    expect(requests.map(({ url }) => url)).toContain(`/me/tiny/resolve/${COMMIT}/model.safetensors`);
+    expect(requests.map(({ url }) => url)).not.toContain(`/me/tiny/resolve/${COMMIT}/pytorch_model.bin`);
+  });
+
+  test("what a page has kept of a repository is found without the server; refresh asks, if it answers", async () => {
+    const store = memoryStore();
+    const read = async (refresh: boolean) => {
+      const downloads = new StoredDownloads(store, { refresh });
+      const place = await webRepository("me/tiny", options, { downloads, refresh });
+      expect(await place.list()).toEqual(Object.keys(repo.files));
+      expect([await place.has("config.json"), await place.has("tokenizer.json")]).toEqual([true, false]);
+      return Buffer.from(await readBytes(place.file("config.json")));
+    };
+    expect(await read(false)).toEqual(config);
+    requests = [];
+    expect(await read(false)).toEqual(config);
+    expect(requests).toEqual([]);
+    expect(await read(true)).toEqual(config);
+    expect(requests.map(({ url }) => url)).toContain("/api/models/me/tiny/revision/main");
+    server.close();
+    server.closeAllConnections();
+    expect(await read(true)).toEqual(config);
+  });
 });

@@ -7,13 +7,15 @@ import { type HubOptions, isRepositoryId } from "./settings.ts";
 const FILE_ENDING =
   /\.(gguf|safetensors|onnx|bin|pt|pth|ckpt|h5|msgpack|pb|tflite|model|json|jsonl|txt|md|csv|parquet|zip|tar|gz|ya?ml|toml|m?[jt]s|py)$/i;
 
+export const hasFileEnding = (name: string): boolean => FILE_ENDING.test(name);
+
 /**
  * Whether a name may be asked of a hub: "owner/name" by the hub's rules, that is no file's name, and whose first part
  * is no folder here. Everything else is a path of this machine, which no server gets to see.
  */
 export async function isRemoteName(name: string): Promise<boolean> {
   const [owner, repository] = name.split("/");
-  return repository !== undefined && isRepositoryId(name) && !FILE_ENDING.test(name) && !(await exists(owner));
+  return repository !== undefined && isRepositoryId(name) && !hasFileEnding(name) && !(await exists(owner));
 }
 
 /**

@@ -1,12 +1,23 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { copyFile, open, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
-import { dirname, join, relative } from "node:path";
+import {
+  copyFile,
+  createHash,
+  createReadStream,
+  dirname,
+  join,
+  open,
+  readFile,
+  relative,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "#system";
 import { DataError, RuntimeError, warnOnConsole } from "../base/index.ts";
 import { exists, makeFolder } from "../files/index.ts";
 import { HubClient, type RemoteFile } from "./client.ts";
-import { huggingFaceRepository, modelScopeRepository, type Repository } from "./repositories.ts";
-import { cacheFolderOf, type HubOptions, isOffline, neededFiles, requireRepositoryId } from "./settings.ts";
+import { listRepository, type Repository } from "./repositories.ts";
+import { cacheFolderOf, type HubOptions, isOffline, neededFiles, requireRepositoryId, revisionOf } from "./settings.ts";
 
 const BREAKS = 5;
 const PARALLEL = 4;
@@ -20,15 +31,13 @@ const PARALLEL = 4;
 export async function pull(id: string, options: HubOptions = {}): Promise<string> {
   const { source = "huggingface" } = options;
   requireRepositoryId(id, source);
-  const revision = options.revision ?? (source === "modelscope" ? "master" : "main");
+  const revision = revisionOf(options);
   const cache = new HubCache(id, options);
   if (isOffline(options)) return cache.snapshotOf(revision);
   const complete = /^[0-9a-f]{40}$/.test(revision) ? await cache.completeSnapshot(revision) : undefined;
   if (complete) return complete;
   const client = await HubClient.open(id, options);
-  const listing =
-    source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision);
-  const repository = await listing.catch(async (error) => {
+  const repository = await listRepository(source, client, id, revision).catch(async (error) => {
     if (!(error instanceof RuntimeError)) throw error;
     const folder = await cache.snapshotOf(revision).catch(() => undefined);
     if (folder === undefined) throw error;

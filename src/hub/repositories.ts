@@ -1,6 +1,7 @@
 import { DataError } from "../base/index.ts";
+import { encodePath } from "../files/index.ts";
 import type { HubClient, RemoteFile } from "./client.ts";
-import { isSafePath } from "./settings.ts";
+import { type HubSource, isSafePath } from "./settings.ts";
 
 /** A repository at one commit. */
 export interface Repository {
@@ -10,7 +11,6 @@ export interface Repository {
 }
 
 type Json = Record<string, unknown>;
-const encodePath = (path: string) => path.split("/").map(encodeURIComponent).join("/");
 const damaged = (where: string, expected: string, received: unknown) =>
   new DataError({
     where,
@@ -28,8 +28,19 @@ function remoteFile(where: string, path: unknown, bytes: unknown, hash: unknown)
   return { path, bytes: bytes as number, hash };
 }
 
+/** A repository's files by their paths, at a commit. */
+export function addressesIn(source: HubSource, endpoint: string, id: string, commit: string): (path: string) => string {
+  if (source === "huggingface") return (path) => `${endpoint}/${encodePath(id)}/resolve/${commit}/${encodePath(path)}`;
+  const api = `${endpoint}/api/v1/models/${encodePath(id)}/repo`;
+  return (path) => `${api}?${new URLSearchParams({ Revision: commit, FilePath: path })}`;
+}
+
+/** Lists a repository at a revision. */
+export const listRepository = (source: HubSource, client: HubClient, id: string, revision: string) =>
+  source === "modelscope" ? modelScopeRepository(client, id, revision) : huggingFaceRepository(client, id, revision);
+
 /** Of Hugging Face's hub: the commit of a revision, then its tree, page by page. */
-export async function huggingFaceRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
+async function huggingFaceRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
   const api = `${client.endpoint}/api/models/${encodePath(id)}`;
   const isCommit = /^[0-9a-f]{40}$/.test(revision);
   const info = isCommit
@@ -52,11 +63,7 @@ export async function huggingFaceRepository(client: HubClient, id: string, revis
       if (type === "file") files.push(remoteFile(id, path, lfs?.size ?? size, lfs?.oid ?? oid));
     url = nextPage(response.headers.get("link"), client.endpoint);
   }
-  return {
-    commit,
-    files,
-    urlOf: (path) => `${client.endpoint}/${encodePath(id)}/resolve/${commit}/${encodePath(path)}`,
-  };
+  return { commit, files, urlOf: addressesIn("huggingface", client.endpoint, id, commit) };
 }
 
 /** The next page, of the same server: a token is not sent elsewhere. */
@@ -71,7 +78,7 @@ function nextPage(link: string | null, endpoint: string): string | undefined {
 const LONGEST_LISTING = 3000;
 
 /** Of ModelScope: all files of a revision; it names no commit. */
-export async function modelScopeRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
+async function modelScopeRepository(client: HubClient, id: string, revision: string): Promise<Repository> {
   const api = `${client.endpoint}/api/v1/models/${encodePath(id)}/repo`;
   const list = async (root: string): Promise<RemoteFile[]> => {
     const query = new URLSearchParams({
@@ -87,6 +94,5 @@ export async function modelScopeRepository(client: HubClient, id: string, revisi
       .filter(({ Type: type }) => type !== "tree")
       .map(({ Path: path, Size: size, Sha256: hash }) => remoteFile(id, path, size, hash));
   };
-  const urlOf = (path: string) => `${api}?${new URLSearchParams({ Revision: revision, FilePath: path })}`;
-  return { commit: revision, files: await list(""), urlOf };
+  return { commit: revision, files: await list(""), urlOf: addressesIn("modelscope", client.endpoint, id, revision) };
 }

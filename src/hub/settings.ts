@@ -1,6 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { environment, homedir, isPage, join, readFile, resolve } from "#system";
 import { OptionError } from "../base/index.ts";
 
 /** Where models are fetched from. */
@@ -36,7 +34,6 @@ export interface HubOptions {
   signal?: AbortSignal;
 }
 
-const environment = process.env;
 const first = (...names: string[]) =>
   names.map((name) => environment[name]).find((value) => value !== undefined && value !== "");
 
@@ -74,12 +71,16 @@ export function endpointOf({ source = "huggingface", endpoint }: HubOptions): st
 export async function tokenOf({ source = "huggingface", token }: HubOptions): Promise<string | undefined> {
   if (token === false) return undefined;
   if (token !== undefined) return token;
+  if (isPage) return undefined;
   if (source === "modelscope") return first("MODELSCOPE_API_TOKEN");
   const found =
     first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ??
     (await readFile(first("HF_TOKEN_PATH") ?? join(home(), "token"), "utf8").catch(() => ""));
   return found.replace(/[\r\n]/g, "").trim() || undefined;
 }
+
+export const revisionOf = ({ source, revision }: HubOptions): string =>
+  revision ?? (source === "modelscope" ? "master" : "main");
 
 const TIMEOUT_MS = 10_000;
 

@@ -2,6 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
 import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
 import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, onnxTypeCode } from "../ops/index.ts";
+import { boundaryDType } from "./boundary.ts";
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -14,9 +15,6 @@ import {
 import { elementInfo, graphAttribute, modelProto, nodeProto, valueInfo } from "./onnx-protos.ts";
 import { OUTSIDE_BYTES, type OutsideConstant, outsideData } from "./outside-constant.ts";
 import { entryOf } from "./passes.ts";
-
-/** ONNX Runtime's JavaScript API has no bfloat16 tensors, so these cross the boundary of the graph as f32. */
-export const boundaryDType = (dtype: DType): DType => (dtype === "bf16" ? "f32" : dtype);
 
 export interface WriteOptions {
   /** For the WebGPU provider. @default false */

@@ -1,8 +1,18 @@
 /** What stands beside a model's weights and goes along with them: tokenizer, chat templates, processors, licence. */
-import { cp, readdir, realpath, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, realpath, writeFile } from "#system";
 import { DataError, warnOnConsole } from "../base/index.ts";
-import { exists, makeFolder, readGgufHeader } from "../files/index.ts";
+import {
+  diskFile,
+  diskFolder,
+  exists,
+  type Folder,
+  isFile,
+  makeFolder,
+  readBytes,
+  readGgufHeader,
+  type StoredFile,
+  writeFileAtomic,
+} from "../files/index.ts";
 import { removeOtherTokenizers, Tokenizer, tokenizerPaths } from "../tokenizers/index.ts";
 import { CARD, cardFromGguf, writeCard } from "./formats/model-card.ts";
 
@@ -22,46 +32,50 @@ export interface CompanionOptions {
  * file.
  */
 export async function saveCompanions(
-  source: string | undefined,
+  source: string | Folder | StoredFile | undefined,
   folder: string,
   options: CompanionOptions = {},
 ): Promise<void> {
   await makeFolder(folder);
-  if (source !== undefined && (await realpath(source).catch(() => source)) !== (await realpath(folder))) {
-    if (source.endsWith(".gguf")) await saveFromGguf(source, folder, options);
-    else await copyFiles(source, folder, options);
+  const place = typeof source === "string" ? placeAt(source) : source;
+  const real = place && (await realpath(place.name).catch(() => place.name));
+  if (place && real !== (await realpath(folder))) {
+    if (isFile(place)) await saveFromGguf(place, folder, options);
+    else await copyFiles(place, folder, options);
   }
   await options.tokenizer?.save(folder);
 }
 
+const placeAt = (path: string) => (path.endsWith(".gguf") ? diskFile(path) : diskFolder(path));
+
 /** Whether a folder has files of a tokenizer. */
-export async function hasTokenizer(folder: string): Promise<boolean> {
-  return (await readdir(folder).catch(() => [])).some((name) => tokenizerFile.test(name));
+export async function hasTokenizer(source: Folder | StoredFile): Promise<boolean> {
+  return !isFile(source) && ((await source.list()) ?? []).some((name) => tokenizerFile.test(name));
 }
 
 async function copyFiles(
-  source: string,
+  source: Folder,
   folder: string,
   { isSameModel = false, tokenizer }: CompanionOptions,
 ): Promise<void> {
-  const names = await readdir(source).catch(() => undefined);
-  if (names === undefined)
+  const names = (await source.list()) ?? [];
+  if (names.length === 0)
     warnOnConsole({
-      where: source,
-      notes: ["what stood beside the weights is left out: the folder is not there any more"],
+      where: source.name,
+      notes: ["what stood beside the weights is left out: the folder is not there any more, or cannot be listed"],
     });
-  for (const name of names ?? []) {
+  for (const name of names) {
+    const [first] = name.split("/");
     const goesAlong =
-      otherFile.test(name) || (!tokenizer && tokenizerFile.test(name)) || (isSameModel && name === CARD);
-    // links of a cache lead out of the folder
-    if (goesAlong) await cp(join(source, name), join(folder, name), { recursive: true, dereference: true });
+      otherFile.test(first) || (!tokenizer && tokenizerFile.test(first)) || (isSameModel && name === CARD);
+    if (goesAlong) await writeFileAtomic(join(folder, name), await readBytes(source.file(name)));
   }
   const copied = tokenizer ? [] : await tokenizerPaths(source);
   if (copied.length > 0) await removeOtherTokenizers(folder, copied);
 }
 
 async function saveFromGguf(
-  source: string,
+  source: StoredFile,
   folder: string,
   { isSameModel = false, tokenizer }: CompanionOptions,
 ): Promise<void> {
@@ -71,7 +85,7 @@ async function saveFromGguf(
   if (tokenizer) return;
   const stored = await Tokenizer.open(source).catch((error) => {
     if (!(error instanceof DataError)) throw error;
-    warnOnConsole({ where: source, notes: [`its tokenizer is left out: ${error.message}`] });
+    warnOnConsole({ where: source.name, notes: [`its tokenizer is left out: ${error.message}`] });
     return undefined;
   });
   await stored?.save(folder);

@@ -1,8 +1,14 @@
-import { open, readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, open, readdir, readFile, stat } from "#system";
 import { DataError, isFloat } from "../base/index.ts";
-import { exists, readBytes, readGgufHeader, readJson, readSafetensorsHeader, readTorch } from "../files/index.ts";
-import { describeOnnx } from "../onnx/index.ts";
+import {
+  diskFolder,
+  exists,
+  readBytes,
+  readGgufHeader,
+  readJson,
+  readSafetensorsHeader,
+  readTorch,
+} from "../files/index.ts";
 import { weightFiles } from "./weight-files.ts";
 
 /**
@@ -98,7 +104,8 @@ async function inspectOnnx(path: string): Promise<ModelReport> {
 
 /** The weights of an ONNX file: its constants but for sizes, indices and numbers of the graph itself. */
 async function onnxHeader(path: string): Promise<{ entries: Map<string, Entry>; producer: string | null }> {
-  const { producer, weights } = describeOnnx(await readBytes(path));
+  const { describeOnnx } = await import("../onnx/index.ts");
+  const { producer, weights } = await describeOnnx(await readBytes(path));
   const isOfGraph = (name: string) => producer === "kindling" && /^c\d+$/.test(name);
   const isWeight = ({ name, dtype, shape }: (typeof weights)[number]) =>
     (isFloat(dtype) || /^[iu]8$/.test(dtype)) && shape.length > 0 && !isOfGraph(name);
@@ -144,7 +151,7 @@ async function inspectFolder(folder: string): Promise<ModelReport> {
 
 /** The files of a model's weights; where they have other names all safetensors, but for what an optimizer keeps. */
 async function presentFiles(folder: string, names: readonly string[]): Promise<string[]> {
-  const files = await weightFiles(folder);
+  const files = (await weightFiles(diskFolder(folder))).map(({ name }) => name);
   if (await exists(files[0])) return files;
   return names
     .filter((name) => name.endsWith(".safetensors") && !name.startsWith("optimizer"))

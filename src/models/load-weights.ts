@@ -1,14 +1,14 @@
 /** Which of a file's tensors is which weight of a model, and what there is too much or too little of. */
 
 import { DataError, HalfArray, isFloat, ShapeError } from "../base/index.ts";
-import { readSafetensorsHeader, type StoredTensor } from "../files/index.ts";
+import { readSafetensorsHeader, type StoredFile, type StoredTensor } from "../files/index.ts";
 import { CheckpointError, loadStateDict, type ModelBuffer, type Parameter, type StateTensor } from "../nn/index.ts";
 import type { PretrainedModel } from "./model.ts";
 import { isOwnOnnx, tensorsIn } from "./weight-files.ts";
 
 /** The tensors of a checkpoint that a model may use, and the names of all others. */
 export interface StoredWeights {
-  files: readonly string[];
+  files: readonly StoredFile[];
   tensors: ReadonlyMap<string, StoredTensor>;
   others: readonly string[];
   /**
@@ -23,7 +23,7 @@ export interface StoredWeights {
  * allows it.
  */
 export async function readWeights(
-  files: readonly string[],
+  files: readonly StoredFile[],
   model: PretrainedModel,
   mmap = true,
 ): Promise<StoredWeights> {
@@ -31,22 +31,22 @@ export async function readWeights(
   const isUsed = (name: string) => places.keyOf(name) !== undefined;
   const tensors = new Map<string, StoredTensor>();
   const others: string[] = [];
-  for (const path of files) {
-    const names = path.endsWith(".safetensors") ? await namesInOrder(path) : undefined;
+  for (const file of files) {
+    const names = file.base.endsWith(".safetensors") ? await namesInOrder(file) : undefined;
     if (names) others.push(...names.filter((name) => !isUsed(name)));
-    for await (const [name, tensor] of tensorsIn(path, { names: names?.filter(isUsed), mayMap: mmap })) {
+    for await (const [name, tensor] of tensorsIn(file, { names: names?.filter(isUsed), mayMap: mmap })) {
       if (isUsed(name)) tensors.set(name, tensor);
       else others.push(name);
     }
   }
   const [first] = files;
-  if (!first.endsWith(".onnx")) return { files, tensors, others };
+  if (!first.base.endsWith(".onnx")) return { files, tensors, others };
   return { files, tensors, others, graph: { mayLack: tensors.size < places.wanted.size && (await isOwnOnnx(first)) } };
 }
 
 /** The names in a file by their place in it, so that it is read from its start to its end. */
-async function namesInOrder(path: string): Promise<string[]> {
-  const { tensors } = await readSafetensorsHeader(path);
+async function namesInOrder(file: StoredFile): Promise<string[]> {
+  const { tensors } = await readSafetensorsHeader(file);
   return [...tensors].sort(([, a], [, b]) => a.begin - b.begin).map(([name]) => name);
 }
 
@@ -115,7 +115,7 @@ export function fitWeights({ files, tensors, others, graph }: StoredWeights, mod
   const { wanted, tied } = places;
   const state = new Map<string, StateTensor>();
   for (const [name, tensor] of tensors)
-    state.set(places.keyOf(name) as string, floats(`${files[0]}, tensor ${name}`, tensor));
+    state.set(places.keyOf(name) as string, floats(`${files[0].name}, tensor ${name}`, tensor));
   const untied = joinTied(state, tied);
   const missing = [...wanted.keys()].filter((key) => !state.has(key) && !mayLack?.test(key) && !graph?.mayLack);
   const differs = (key: string, { shape }: Parameter | ModelBuffer) =>
@@ -187,7 +187,7 @@ export interface Leniency {
  *   for another shape
  */
 export function setWeights(
-  { files: [path] }: StoredWeights,
+  { files: [{ name: path }] }: StoredWeights,
   fit: Fit,
   model: PretrainedModel,
   { strict, ignoreMismatchedSizes, isNew }: Leniency,

@@ -1,3 +1,4 @@
+import type { Folder, StoredFile } from "../files/index.ts";
 import { Module } from "../nn/index.ts";
 import type { RandomKey, Tensor } from "../tensor/index.ts";
 import type { FieldSpec } from "./config.ts";
@@ -100,7 +101,7 @@ export abstract class PretrainedModel extends Module {
    */
   generationConfig: Readonly<Record<string, unknown>> = {};
   /** The folder or file that the model was loaded from, which has its tokenizer and its model card too. */
-  source?: string;
+  source?: Folder | StoredFile;
 
   /** model_type of config.json. */
   get modelType(): string {

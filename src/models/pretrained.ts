@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } from "../base/index.ts";
-import { exists, readJson } from "../files/index.ts";
-import { type HubOptions, localPath } from "../hub/index.ts";
+import { type Folder, folderAt, isFile, readJson, type StoredFile } from "../files/index.ts";
+import { openPlace, type PlaceOptions } from "../hub/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
 import { reviewConfig } from "./config-review.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
@@ -48,7 +47,7 @@ export interface TaskModels {
   "image-text-to-text": ImageTextModel;
 }
 
-export interface LoadOptions<T extends Task = Task> {
+export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   /** What the model is for. @default what its config.json says */
   task?: T;
   /**
@@ -92,12 +91,10 @@ export interface LoadOptions<T extends Task = Task> {
   variant?: string;
   /** Takes what is not followed, once. @default console.warn */
   onWarning?: OnWarning<LoadWarning>;
-  /** How a model is fetched that is named by the id of its repository. */
-  hub?: HubOptions;
 }
 
 export const loadOptionNames: readonly (keyof LoadOptions)[] = [
-  ...(["task", "head", "labels", "key", "weights", "activations", "hub"] as const),
+  ...(["task", "head", "labels", "key", "weights", "activations", "hub", "cache"] as const),
   ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "mmap", "onWarning"] as const),
 ];
 
@@ -111,7 +108,7 @@ export interface LoadWarning extends Warning {
 
 /**
  * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (of most
- * decoders). Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has
+ * decoders); by its path, in a page by its address, or from files in memory (memoryFolder). Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has
  * no place for are left, weights that are not there start anew, and `onWarning` hears of both.
  * @throws DataError when a file is missing, damaged or of another architecture; ShapeError for a weight of another
  *   shape; CheckpointError when no weight fits, or one is missing or left over and the loading is strict
@@ -120,19 +117,25 @@ export interface LoadWarning extends Warning {
  * const model = await fromPretrained("runs/sotu/model", { task: "causal-lm" });
  */
 export async function fromPretrained<T extends keyof TaskModels>(
-  path: string,
+  place: string | Folder | StoredFile,
   options: LoadOptions<T> & { task: T },
 ): Promise<TaskModels[T]>;
-export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
-export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
+export async function fromPretrained(
+  place: string | Folder | StoredFile,
+  options?: LoadOptions,
+): Promise<PretrainedModel>;
+export async function fromPretrained(
+  name: string | Folder | StoredFile,
+  options: LoadOptions = {},
+): Promise<PretrainedModel> {
   checkOptions("fromPretrained", options, loadOptionNames);
-  const folder = await localPath(name, options.hub);
-  const path = options.subfolder === undefined ? folder : join(folder, options.subfolder);
-  if (path.endsWith(".gguf"))
-    return loadGguf(path, { weights: options.weights, activations: options.activations, mmap: options.mmap });
-  const files = await weightFiles(path, options.variant);
-  const configPath = join(path, CONFIG);
-  const stored = await readJson(configPath);
+  const place = await openPlace(name, options);
+  if (isFile(place)) return loadFile(place, options);
+  const folder = options.subfolder === undefined ? place : place.folder(options.subfolder);
+  const files = await weightFiles(folder, options.variant);
+  const configFile = folder.file(CONFIG);
+  const { name: configPath } = configFile;
+  const stored = await readJson(configFile);
   const { labels, task, onWarning = warnOnConsole } = options;
   const named = labels && {
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
@@ -141,11 +144,23 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   const notes: string[] = [];
   const description = openConfig(configPath, { ...stored, ...named }, task, notes);
   const { model, unused, initialized } = await loadModel(files, configPath, description, options, notes);
-  const generation = join(path, GENERATION);
-  model.generationConfig = (await exists(generation)) ? await readJson(generation) : generationPart(description.json);
-  model.source = path;
-  if (notes.length > 0) onWarning({ where: `fromPretrained, ${path}`, notes, unused, initialized });
+  model.generationConfig = (await folder.has(GENERATION))
+    ? await readJson(folder.file(GENERATION))
+    : generationPart(description.json);
+  model.source = folder;
+  if (notes.length > 0) onWarning({ where: `fromPretrained, ${folder.name}`, notes, unused, initialized });
   return model;
+}
+
+/** @throws DataError for a file that is no model by itself */
+function loadFile(file: StoredFile, { weights, activations, mmap, subfolder }: LoadOptions): Promise<CausalLM> {
+  if (file.base.endsWith(".gguf") && subfolder === undefined) return loadGguf(file, { weights, activations, mmap });
+  throw new DataError({
+    where: file.name,
+    expected: "a model's folder, or a .gguf file",
+    received: "another file",
+    fix: "name the folder with its config.json",
+  });
 }
 
 interface Description {
@@ -181,8 +196,8 @@ export function fromConfig<T extends keyof TaskModels>(
  * Loads the weights in a folder into a model that exists, which must be exactly its own. Nothing changes unless
  * everything fits.
  */
-export async function loadPretrained(model: PretrainedModel, folder: string): Promise<void> {
-  const weights = await readWeights(await weightFiles(folder), model);
+export async function loadPretrained(model: PretrainedModel, place: string | Folder): Promise<void> {
+  const weights = await readWeights(await weightFiles(folderAt(place)), model);
   setWeights(weights, fitWeights(weights, model), model, {
     strict: true,
     ignoreMismatchedSizes: false,
@@ -192,7 +207,7 @@ export async function loadPretrained(model: PretrainedModel, folder: string): Pr
 
 /** Makes a model and sets its weights; notes what is left over and what is missing. */
 async function loadModel(
-  files: readonly string[],
+  files: readonly StoredFile[],
   configPath: string,
   { family, architecture, json }: Description,
   { head = "stored", key = randomKey(0), strict = false, ignoreMismatchedSizes = false, mmap }: LoadOptions,
@@ -210,7 +225,7 @@ async function loadModel(
     model = createModel(family, architecture, configPath, family.untie(json), key);
     fit = fitWeights(weights, model);
   }
-  requireTied(files[0], fit.untied);
+  requireTied(files[0].name, fit.untied);
   const isNew = head === "new" ? isOfHead(model) : () => false;
   setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew });
   const initialized = [...fit.missing, ...fit.misshapen];

@@ -1,5 +1,4 @@
-import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, readdir, rm } from "#system";
 import { bytesPerElement, checkOptions, hostArrayFrom, OptionError } from "../base/index.ts";
 import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.ts";
 import { hasBlocks } from "../nn/index.ts";

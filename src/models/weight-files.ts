@@ -1,17 +1,15 @@
 /** Where a folder in Hugging Face layout has its weights. */
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { DataError } from "../base/index.ts";
 import {
   eachSafetensor,
-  exists,
+  type Folder,
   type ReadOptions,
   readBytes,
   readJson,
   readTorch,
+  type StoredFile,
   type StoredTensor,
 } from "../files/index.ts";
-import { describeOnnx, onnxWeights } from "../onnx/index.ts";
 import { INDEX, WEIGHTS } from "./save-pretrained.ts";
 
 const TORCH_WEIGHTS = "pytorch_model.bin";
@@ -32,18 +30,22 @@ const ONNX_PARTS = [
  * @param variant of several sets of weights the one with this in its files' names, such as "fp16"
  * @throws DataError for a folder without weights that can be read, and for an index that points elsewhere
  */
-export async function weightFiles(folder: string, variant?: string): Promise<string[]> {
-  const names: string[] = await readdir(folder).catch(() => []);
-  refuseAdapter(folder, names);
+export async function weightFiles(folder: Folder, variant?: string): Promise<StoredFile[]> {
+  await refuseAdapter(folder);
   const candidates = [WEIGHTS, INDEX, TORCH_WEIGHTS, TORCH_INDEX].map((name) => withVariant(name, variant));
-  const name = candidates.find((candidate) => names.includes(candidate));
-  if (name) return name.endsWith(".json") ? shardsOf(join(folder, name), folder) : [join(folder, name)];
+  for (const name of candidates) {
+    if (!(await folder.has(name))) continue;
+    return name.endsWith(".json") ? shardsOf(folder.file(name)) : [folder.file(name)];
+  }
   const onnx = variant === undefined ? await onnxFiles(folder) : undefined;
   if (onnx) return onnx;
-  const received =
+  const listed = await folder.list();
+  const names = listed?.filter((name) => !name.includes("/")) ?? [];
+  const there =
     names.length > 0 ? `a folder with ${names.slice(0, 5).join(", ")}` : "nothing there, or an empty folder";
+  const received = listed ? there : "none of them";
   throw new DataError({
-    where: folder,
+    where: folder.name,
     expected: `one of ${candidates.join(", ")}, or ONNX files`,
     received,
     fix: whatToOpen(folder, names),
@@ -55,10 +57,10 @@ const withVariant = (name: string, variant: string | undefined) =>
   variant === undefined ? name : name.replace(/\.\w+$/, (end) => `.${variant}${end}`);
 
 /** @throws DataError for the weights of an adapter, which are added to another model's */
-function refuseAdapter(folder: string, names: readonly string[]): void {
-  if (!names.includes("adapter_config.json")) return;
+async function refuseAdapter(folder: Folder): Promise<void> {
+  if (!(await folder.has("adapter_config.json"))) return;
   throw new DataError({
-    where: folder,
+    where: folder.name,
     expected: "a model's own weights",
     received: "adapter_config.json, of weights that are added to another model's",
     fix: "merge them with PEFT (merge_and_unload, then save_pretrained); where that is done, remove adapter_config.json",
@@ -66,12 +68,12 @@ function refuseAdapter(folder: string, names: readonly string[]): void {
 }
 
 /** What to do about a folder whose weights are not where they are looked for. */
-function whatToOpen(folder: string, names: readonly string[]): string {
+function whatToOpen(folder: Folder, names: readonly string[]): string {
   const like = (pattern: RegExp) => names.map((name) => pattern.exec(name)).find((match) => match !== null);
   const variant = like(/^(?:model|pytorch_model)\.([\w-]+?)(?:-\d+-of-\d+)?\.(?:safetensors|bin)$/);
   if (variant) return `name the variant: { variant: "${variant[1]}" }`;
   const gguf = like(/\.gguf$/);
-  if (gguf) return `open ${join(folder, gguf.input)}`;
+  if (gguf) return `open ${folder.file(gguf.input).name}`;
   const foreign = like(/^(consolidated.*\.(safetensors|pth)|tf_model\.h5|flax_model\.msgpack|rust_model\.ot)$/);
   return foreign
     ? `${foreign.input} has a layout that is not read: save the model with transformers' save_pretrained`
@@ -79,33 +81,35 @@ function whatToOpen(folder: string, names: readonly string[]): string {
 }
 
 /** ONNX files that have a model's weights together; undefined where there are none. */
-async function onnxFiles(folder: string): Promise<string[] | undefined> {
-  for (const place of [folder, join(folder, "onnx")]) {
+async function onnxFiles(folder: Folder): Promise<StoredFile[] | undefined> {
+  for (const place of [folder, folder.folder("onnx")]) {
     for (const parts of ONNX_PARTS) {
-      const paths = parts.map((name) => join(place, name));
-      if ((await Promise.all(paths.map(exists))).every(Boolean)) return paths;
+      const present = await Promise.all(parts.map((name) => place.has(name)));
+      if (present.every(Boolean)) return parts.map((name) => place.file(name));
     }
   }
   return undefined;
 }
 
 /** Whether `exportModel` wrote an ONNX file. */
-export const isOwnOnnx = async (path: string): Promise<boolean> =>
-  describeOnnx(await readBytes(path)).producer === "kindling";
+export async function isOwnOnnx(file: StoredFile): Promise<boolean> {
+  const { describeOnnx } = await import("../onnx/index.ts");
+  return (await describeOnnx(await readBytes(file))).producer === "kindling";
+}
 
-async function shardsOf(index: string, folder: string): Promise<string[]> {
+async function shardsOf(index: StoredFile): Promise<StoredFile[]> {
   const { weight_map: map } = await readJson(index);
   const names = map !== null && typeof map === "object" ? [...new Set(Object.values(map))] : [];
   const wrong = names.find((name) => typeof name !== "string" || !/^[\w-][\w.-]*\.(safetensors|bin)$/.test(name));
   if (names.length === 0 || wrong !== undefined) {
     throw new DataError({
-      where: index,
+      where: index.name,
       expected: "a weight_map from tensors to files beside it",
       received: JSON.stringify(wrong) ?? "none",
       fix: "fetch the model again, from a source that you trust",
     });
   }
-  return names.sort().map((name) => join(folder, name as string));
+  return names.sort().map((name) => index.folder().file(name as string));
 }
 
 /**
@@ -113,12 +117,15 @@ async function shardsOf(index: string, folder: string): Promise<string[]> {
  * whole, as ONNX is.
  */
 export async function* tensorsIn(
-  path: string,
+  file: StoredFile,
   options?: ReadOptions,
 ): AsyncGenerator<[name: string, StoredTensor], void, void> {
-  if (path.endsWith(".onnx")) return yield* onnxWeights(path);
-  if (!path.endsWith(".bin")) return yield* eachSafetensor(path, options);
-  const tensors = await readTorch(path);
+  if (file.base.endsWith(".onnx")) {
+    const { onnxWeights } = await import("../onnx/index.ts");
+    return yield* onnxWeights(file);
+  }
+  if (!file.base.endsWith(".bin")) return yield* eachSafetensor(file, options);
+  const tensors = await readTorch(file);
   for (const [name, tensor] of tensors) {
     tensors.delete(name); // its memory may be needed
     yield [name, tensor];

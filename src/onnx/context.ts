@@ -10,13 +10,17 @@ import {
   overLimit,
 } from "../base/index.ts";
 import { ConstantOp, constantValue, type Value } from "../ir/index.ts";
-import { AttributeType, type GraphProto, type NodeProto, type TensorProto } from "../lower/index.ts";
+import type { GraphProto, NodeProto, TensorProto } from "../lower/index.ts";
 import { evaluate } from "../ops/index.ts";
 import type { ImportProgress } from "./progress.ts";
 import { readInlineTensor } from "./tensors.ts";
 
 /** The sizes of a tensor of an imported graph, in which all of them are known. */
 export const shapeOf = (x: Value): readonly number[] => x.shape as readonly number[];
+
+/** Kinds of attributes, by their numbers: AttributeProto.AttributeType of onnx.proto. */
+const kinds = ["UNDEFINED", "FLOAT", "INT", "STRING", "TENSOR", "GRAPH", "FLOATS", "INTS", "STRINGS"] as const;
+type AttributeKind = (typeof kinds)[number];
 
 /** What a converter sees of one ONNX node. */
 export class OnnxNode {
@@ -69,46 +73,49 @@ export class OnnxNode {
     return this.inputs.filter((input) => input !== undefined);
   }
 
-  private attribute(name: string, type: number) {
+  private attribute(name: string, kind: AttributeKind) {
     const attribute = this.proto.attribute.find((candidate) => candidate.name === name);
     // files of the first versions leave the type out
-    if (attribute && attribute.type !== type && attribute.type !== AttributeType.UNDEFINED) {
-      throw this.fail(`attribute ${name} of type ${AttributeType[type]}`, `${AttributeType[attribute.type]}`);
+    if (attribute && attribute.type !== kinds.indexOf(kind) && attribute.type !== kinds.indexOf("UNDEFINED")) {
+      throw this.fail(
+        `attribute ${name} of type ${kind}`,
+        (kinds as readonly string[])[attribute.type] ?? `number ${attribute.type}`,
+      );
     }
     return attribute;
   }
 
   int<T>(name: string, otherwise: T): number | T {
-    const attribute = this.attribute(name, AttributeType.INT);
+    const attribute = this.attribute(name, "INT");
     return attribute ? Number(attribute.i) : otherwise;
   }
   flag(name: string, otherwise = 0): boolean {
     return this.int(name, otherwise) !== 0;
   }
   float<T>(name: string, otherwise: T): number | T {
-    return this.attribute(name, AttributeType.FLOAT)?.f ?? otherwise;
+    return this.attribute(name, "FLOAT")?.f ?? otherwise;
   }
   text(name: string, otherwise: string): string {
-    const bytes = this.attribute(name, AttributeType.STRING)?.s;
+    const bytes = this.attribute(name, "STRING")?.s;
     return bytes ? new TextDecoder().decode(bytes) : otherwise;
   }
   ints<T>(name: string, otherwise: T): number[] | T {
-    const attribute = this.attribute(name, AttributeType.INTS);
+    const attribute = this.attribute(name, "INTS");
     return attribute ? attribute.ints.map(Number) : otherwise;
   }
   floats<T>(name: string, otherwise: T): number[] | T {
-    const attribute = this.attribute(name, AttributeType.FLOATS);
+    const attribute = this.attribute(name, "FLOATS");
     return attribute ? [...attribute.floats] : otherwise;
   }
   texts(name: string, otherwise: string[]): string[] {
-    const attribute = this.attribute(name, AttributeType.STRINGS);
+    const attribute = this.attribute(name, "STRINGS");
     return attribute ? attribute.strings.map((bytes) => new TextDecoder().decode(bytes)) : otherwise;
   }
   tensor(name: string): TensorProto | undefined {
-    return this.attribute(name, AttributeType.TENSOR)?.t;
+    return this.attribute(name, "TENSOR")?.t;
   }
   graph(name: string): GraphProto {
-    const graph = this.attribute(name, AttributeType.GRAPH)?.g;
+    const graph = this.attribute(name, "GRAPH")?.g;
     if (graph) return graph;
     throw this.fail(`a graph as attribute ${name}`, "none");
   }

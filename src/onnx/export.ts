@@ -1,9 +1,8 @@
-import { basename } from "node:path";
-import { create } from "@bufbuild/protobuf";
+import { basename } from "#system";
 import { bytesPerElement, checkOptions, type DType, GraphError, type HostArray } from "../base/index.ts";
 import { writeFileAtomic } from "../files/index.ts";
 import { addSizes, type Size, symbol, type TensorType, type Value } from "../ir/index.ts";
-import { optimize, splitStages, type TensorProto, TensorProtoSchema, writeOnnx } from "../lower/index.ts";
+import { onnxFormat, optimize, splitStages, type TensorProto } from "../lower/index.ts";
 import { onnxTypeCode } from "../ops/index.ts";
 import { type CapturedWeight, type Tensor, traceGraph, type Variable } from "../tensor/index.ts";
 
@@ -47,6 +46,7 @@ export async function exportOnnx(
   options: ExportOptions = {},
 ): Promise<void> {
   checkOptions("exportOnnx", options, ["externalData", "names"]);
+  const { create, TensorProtoSchema, writeOnnx } = await onnxFormat();
   const types = Object.fromEntries(
     Object.entries(inputs).map(([name, { dtype, shape }]) => [name, typeOf(dtype, shape)]),
   );

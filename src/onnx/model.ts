@@ -1,8 +1,7 @@
-import { dirname, join } from "node:path";
 import { bytesPerElement, DataError, type DType, isFloat, ShapeError } from "../base/index.ts";
-import { readBytes } from "../files/index.ts";
+import { fileAt, readBytes, type StoredFile } from "../files/index.ts";
 import { constantValue, describe, type TensorType, type Value } from "../ir/index.ts";
-import { type ModelProto, parseModel } from "../lower/index.ts";
+import { type ModelProto, onnxFormat } from "../lower/index.ts";
 import { Module, Parameter } from "../nn/index.ts";
 import { Tensor } from "../tensor/index.ts";
 import { convertGraph } from "./graph.ts";
@@ -109,6 +108,7 @@ function signatureOf({
  * @throws DataError when the file is damaged, hostile or has what Kindling cannot import
  */
 export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Promise<OnnxModel> {
+  const { parseModel } = await onnxFormat();
   const proto = parseModel(bytes);
   const { graph } = proto;
   if (!graph || graph.node.length + graph.output.length === 0) {
@@ -147,28 +147,32 @@ export async function parseOnnx(bytes: Uint8Array, external?: ExternalData): Pro
  * // const model = await loadOnnx("model.onnx");
  * // const { logits } = model.forward({ input_ids: ids });
  */
-export async function loadOnnx(path: string): Promise<OnnxModel> {
-  return parseOnnx(await readBytes(path), filesBeside(path));
+export async function loadOnnx(file: string | StoredFile): Promise<OnnxModel> {
+  return parseOnnx(await readBytes(file), filesBeside(fileAt(file)));
 }
 
 /** Files beside a model, each read once. */
-export function filesBeside(path: string): ExternalData {
+export function filesBeside(model: StoredFile): ExternalData {
   const files = new Map<string, Promise<Uint8Array>>();
   return (location) => {
-    const known = files.get(location) ?? readBytes(join(dirname(path), location), "a file that can be read");
+    const known = files.get(location) ?? readBytes(model.folder().file(location), "a file that can be read");
     files.set(location, known);
     return known;
   };
+}
+
+export interface OnnxDescription {
+  /** The program that wrote the file. */
+  producer: string | null;
+  weights: { name: string; dtype: DType; shape: number[]; bytes: number }[];
 }
 
 /**
  * The weights that a model's bytes name, and the program that wrote it, without reading numbers. @throws DataError for
  * what is no ONNX model
  */
-export function describeOnnx(bytes: Uint8Array): {
-  producer: string | null;
-  weights: { name: string; dtype: DType; shape: number[]; bytes: number }[];
-} {
+export async function describeOnnx(bytes: Uint8Array): Promise<OnnxDescription> {
+  const { parseModel } = await onnxFormat();
   const { graph, producerName } = parseModel(bytes);
   const weights = (graph?.initializer ?? []).map(({ name, dataType, dims }) => {
     const dtype = dtypeOf(dataType, `ONNX model, "${name}"`);

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { type DType, type HostArray, hostArrayFromBytes, toNumbers } from "../base/index.ts";
-import { parseModel } from "../lower/index.ts";
+import { parseModel } from "../lower/format.ts";
 import { fromHost, readTensors, rotaryEmbedding, type Tensor } from "../tensor/index.ts";
 import { exportOnnx, loadOnnx, onnxOperators, parseOnnx } from "./index.ts";
 

@@ -1,6 +1,6 @@
 import { type HostArray, isFloat } from "../base/index.ts";
-import { readBytes } from "../files/index.ts";
-import { type ModelProto, parseModel } from "../lower/index.ts";
+import { fileAt, readBytes, type StoredFile } from "../files/index.ts";
+import { type ModelProto, onnxFormat } from "../lower/index.ts";
 import { filesBeside } from "./model.ts";
 import { readTensor, type StoredNumbers } from "./tensors.ts";
 
@@ -11,11 +11,14 @@ type GraphProto = NonNullable<ModelProto["graph"]>;
  * turned the weight of a linear layer round and lost its name, both are found again by the name of the operator.
  * @throws DataError when the file is damaged or hostile
  */
-export async function* onnxWeights(path: string): AsyncGenerator<[name: string, StoredNumbers], void, void> {
-  const { graph } = parseModel(await readBytes(path));
+export async function* onnxWeights(
+  file: string | StoredFile,
+): AsyncGenerator<[name: string, StoredNumbers], void, void> {
+  const { parseModel } = await onnxFormat();
+  const { graph } = parseModel(await readBytes(file));
   if (!graph) return;
   const renamed = linearWeights(graph);
-  const external = filesBeside(path);
+  const external = filesBeside(fileAt(file));
   for (const proto of graph.initializer) {
     const layer = renamed.get(proto.name);
     if (!layer && isNameless(proto.name)) continue;

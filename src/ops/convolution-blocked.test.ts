@@ -5,7 +5,7 @@
 import { expect, test } from "vitest";
 import { pullBack } from "../autodiff/index.ts";
 import { Graph, placeholder, type Value } from "../ir/index.ts";
-import { parseModel, writeOnnx } from "../lower/index.ts";
+import { parseModel, writeOnnx } from "../lower/format.ts";
 import { readValues } from "../tensor/execute.ts";
 import { DataLeaf } from "../tensor/leaf.ts";
 import { fromLeaf } from "../tensor/tensor.ts";

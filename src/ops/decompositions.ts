@@ -2,7 +2,7 @@
  * Decompositions of small matrices. ONNX has none of them: they are computed on the host, in double precision, by
  * ml-matrix, and cut the graph in two there. Leading axes are batches. Gradients are graphs like any other.
  */
-import { EigenvalueDecomposition, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
+import { matrixLibrary } from "#ops/matrix-library";
 import type { Size, Value } from "../ir/index.ts";
 import { applyAll } from "./apply.ts";
 import { add, div, mul, neg, sub } from "./arithmetic.ts";
@@ -49,6 +49,7 @@ const qrEntry = defineMultiOp({
   lower: "reference",
   reference: ({ x }, _, types) =>
     eachMatrix([x], types, (matrix) => {
+      const { QrDecomposition } = matrixLibrary();
       const decomposition = new QrDecomposition(matrix);
       const [q, r] = [decomposition.orthogonalMatrix, decomposition.upperTriangularMatrix];
       // with a diagonal of R that is not negative the decomposition is unique
@@ -97,6 +98,7 @@ const eighEntry = defineMultiOp({
       [x],
       types,
       ofFinite((matrix) => {
+        const { EigenvalueDecomposition } = matrixLibrary();
         const { realEigenvalues: values, eigenvectorMatrix: vectors } = new EigenvalueDecomposition(
           matrix.add(matrix.transpose()).mul(0.5),
           {
@@ -132,6 +134,7 @@ const svdEntry = defineMultiOp({
       [x],
       types,
       ofFinite((matrix) => {
+        const { SingularValueDecomposition } = matrixLibrary();
         const {
           leftSingularVectors: u,
           diagonal: s,
@@ -208,6 +211,7 @@ const eigenvaluesEntry = defineMultiOp({
       [x],
       types,
       ofFinite((matrix) => {
+        const { EigenvalueDecomposition } = matrixLibrary();
         const {
           realEigenvalues: re,
           imaginaryEigenvalues: im,

@@ -1,5 +1,6 @@
 /** Decompositions on the host, of one matrix after the other. */
-import { Matrix } from "ml-matrix";
+import type { Matrix } from "ml-matrix";
+import { matrixLibrary } from "#ops/matrix-library";
 import type { TensorType } from "../ir/index.ts";
 import { type HostTensor, hostTensor } from "./host-tensor.ts";
 
@@ -18,7 +19,9 @@ export function eachMatrix(
   for (let i = 0; i < count; i++) {
     const matrices = inputs.map((input) => {
       const [rows, columns] = input.shape.slice(-2);
-      return Matrix.from1DArray(rows, columns, [...input.data.subarray(i * size(input), (i + 1) * size(input))]);
+      return matrixLibrary().Matrix.from1DArray(rows, columns, [
+        ...input.data.subarray(i * size(input), (i + 1) * size(input)),
+      ]);
     });
     const numbers = compute(...matrices);
     for (const [k, { data }] of outputs.entries()) {

@@ -3,7 +3,7 @@
  * host, in double precision, by ml-matrix, and cut the graph in two there. Leading axes are batches. Gradients are
  * graphs like any other.
  */
-import { CholeskyDecomposition, determinant as determinantOf, LuDecomposition } from "ml-matrix";
+import { matrixLibrary } from "#ops/matrix-library";
 import { ShapeError } from "../base/index.ts";
 import { broadcastShapes, describe, sizesEqual, type TensorType, type Value } from "../ir/index.ts";
 import { apply } from "./apply.ts";
@@ -37,6 +37,7 @@ const choleskyEntry: OpEntry = defineOp({
   lower: "reference",
   reference: ({ x }, _, [type]) =>
     mapMatrices([x], type, (matrix) => {
+      const { CholeskyDecomposition } = matrixLibrary();
       const decomposition = new CholeskyDecomposition(matrix.add(matrix.transpose()).mul(0.5));
       return decomposition.isPositiveDefinite() ? decomposition.lowerTriangularMatrix.to1DArray() : undefined;
     }),
@@ -61,6 +62,7 @@ const solveEntry: OpEntry = defineOp({
   lower: "reference",
   reference: ({ a, b }, _, [type]) =>
     mapMatrices([a, b], type, (matrix, right) => {
+      const { LuDecomposition } = matrixLibrary();
       const decomposition = new LuDecomposition(matrix);
       return decomposition.isSingular() ? undefined : decomposition.solve(right).to1DArray();
     }),
@@ -157,7 +159,8 @@ const determinantEntry: OpEntry = defineOp({
   gradient: ({ x, y, dy }) => ({ x: mul(unsqueeze(mul(dy, y), [-1, -2]), transposed(inverse(x))) }), // Jacobi's formula
   lower: "reference",
   reference: ({ x }, _, [type]) => {
-    if (x.shape[x.shape.length - 1] > 0) return mapMatrices([x], type, (matrix) => [determinantOf(matrix)]);
+    if (x.shape[x.shape.length - 1] > 0)
+      return mapMatrices([x], type, (matrix) => [matrixLibrary().determinant(matrix)]);
     const y = hostTensor(type.shape);
     y.data.fill(1); // the product of nothing
     return y;
@@ -179,6 +182,7 @@ const logDeterminantEntry: OpEntry = defineOp({
   lower: "reference",
   reference: ({ x }, _, [type]) =>
     mapMatrices([x], type, (matrix) => {
+      const { LuDecomposition } = matrixLibrary();
       const upper = new LuDecomposition(matrix).upperTriangularMatrix;
       return [upper.diagonal().reduce((total, v) => total + Math.log(Math.abs(v)), 0)];
     }),

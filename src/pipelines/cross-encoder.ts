@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import { DataError } from "../base/index.ts";
-import { readJson } from "../files/index.ts";
-import { localPath } from "../hub/index.ts";
+import { type Folder, readJson } from "../files/index.ts";
+import { openFolder } from "../hub/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, labelsOf, softmax, TextRunner } from "./common.ts";
@@ -45,18 +44,18 @@ export class CrossEncoder {
    * label, none for several
    */
   static async open(
-    name: string,
+    name: string | Folder,
     { activation, ...options }: Omit<LoadOptions, "task" | "head"> & { activation?: string } = {},
   ): Promise<CrossEncoder> {
-    const folder = await localPath(name, options.hub);
-    const path = join(folder, "config.json");
-    const config = await readJson(path);
+    const folder = await openFolder(name, options);
+    const file = folder.file("config.json");
+    const config = await readJson(file);
     const model = await fromPretrained(folder, { ...options, task: "sequence-classification" });
     const own =
       (config.sentence_transformers as { activation_fn?: unknown } | undefined)?.activation_fn ??
       config.sbert_ce_default_activation_function;
     const usual = labelsOf(model).length === 1 ? "Sigmoid" : "Identity";
-    return new CrossEncoder(model, await Tokenizer.open(folder), activationOf(path, activation ?? own ?? usual));
+    return new CrossEncoder(model, await Tokenizer.open(folder), activationOf(file.name, activation ?? own ?? usual));
   }
 
   /** Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false */

@@ -1,5 +1,6 @@
-import { DataError } from "../base/index.ts";
+import { isPage } from "#system";
 import { loadImage, type RawImage, toRgb } from "../processors/index.ts";
+import { bytesAt, isAddress } from "./bytes-at.ts";
 
 /** A picture, the path of one, its bytes, or an address that begins with http:, https: or data:. */
 export type ImageSource = RawImage | string | Uint8Array;
@@ -11,15 +12,6 @@ export async function openImage(source: ImageSource): Promise<RawImage> {
   return toRgb(isRaw(source) ? source : await loadImage(await localImage(source)), false);
 }
 
-async function localImage(source: string | Uint8Array): Promise<string | Uint8Array> {
-  if (typeof source !== "string" || !/^(https?|data):/.test(source)) return source;
-  const response = await fetch(source);
-  if (!response.ok)
-    throw new DataError({
-      where: source,
-      expected: "a picture",
-      received: `status ${response.status}`,
-      fix: "check the address",
-    });
-  return new Uint8Array(await response.arrayBuffer());
-}
+/** A path stays one in Node, where the decoder reads files itself. */
+const localImage = async (source: string | Uint8Array): Promise<string | Uint8Array> =>
+  typeof source === "string" && (isPage || isAddress(source)) ? bytesAt(source, "a picture") : source;

@@ -1,5 +1,6 @@
 import { checkOptions, DataError, nearest, OptionError } from "../base/index.ts";
-import { localPath } from "../hub/index.ts";
+import type { Folder, StoredFile } from "../files/index.ts";
+import { openFolder, openPlace } from "../hub/index.ts";
 import {
   type BlipForConditionalGeneration,
   fromPretrained,
@@ -29,19 +30,27 @@ import {
 
 type OtherOption = "task" | "head" | "subfolder";
 export interface PipelineOptions extends Omit<LoadOptions, OtherOption> {
-  /** A model's folder or repository with the tokenizer. @default the model's */
-  tokenizer?: string;
-  /** A folder or repository with preprocessor_config.json. @default the model's */
-  processor?: string;
+  /** A model's folder, address or repository with the tokenizer. @default the model's */
+  tokenizer?: string | Folder | StoredFile;
+  /** A folder, address or repository with preprocessor_config.json. @default the model's */
+  processor?: string | Folder;
 }
 const otherOptions: readonly string[] = ["task", "head", "subfolder"] satisfies OtherOption[];
 const optionNames = ["tokenizer", "processor", ...loadOptionNames.filter((name) => !otherOptions.includes(name))];
 
-const openProcessor = async (name: string, { hub }: PipelineOptions) => ImageProcessor.open(await localPath(name, hub));
+/** Where a model's files are, once for the model, its tokenizer and its processor. */
+type Place = Folder | StoredFile;
+
+const openProcessor = (place: string | Place, { hub, cache }: PipelineOptions) =>
+  ImageProcessor.open(place as string | Folder, { hub, cache });
 
 /** The tokenizer in a folder or file, for a model. @throws DataError when it has tokens that the model has not */
-async function tokenizerFor(model: PretrainedModel, folder: string): Promise<Tokenizer> {
-  const tokenizer = await Tokenizer.open(folder);
+async function tokenizerFor(
+  model: PretrainedModel,
+  place: string | Place,
+  { hub, cache }: PipelineOptions,
+): Promise<Tokenizer> {
+  const tokenizer = await Tokenizer.open(place, { hub, cache });
   const config = (model instanceof ImageTextModel ? model.languageModel.config : model.config) as {
     vocabSize?: number;
     text?: { vocabSize: number };
@@ -50,7 +59,7 @@ async function tokenizerFor(model: PretrainedModel, folder: string): Promise<Tok
   if (tokenizer.vocabSize <= vocabSize) return tokenizer;
   const fix = "use the tokenizer that the model was trained with";
   throw new DataError({
-    where: folder,
+    where: typeof place === "string" ? place : place.name,
     expected: `a tokenizer of at most the model's ${vocabSize} tokens`,
     received: `one of ${tokenizer.vocabSize}`,
     fix,
@@ -60,14 +69,14 @@ async function tokenizerFor(model: PretrainedModel, folder: string): Promise<Tok
 /** Makes a pipeline of a model and a tokenizer. */
 const withText =
   <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], tokenizer: Tokenizer) => P) =>
-  async (name: string, { tokenizer = name, ...options }: PipelineOptions): Promise<P> => {
+  async (name: Place, { tokenizer = name, ...options }: PipelineOptions): Promise<P> => {
     const model = await fromPretrained(name, { ...options, task });
-    return make(model, await tokenizerFor(model as PretrainedModel, await localPath(tokenizer, options.hub)));
+    return make(model, await tokenizerFor(model as PretrainedModel, tokenizer, options));
   };
 /** Makes a pipeline of a model and a processor of pictures. */
 const withImages =
   <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], processor: ImageProcessor) => P) =>
-  async (name: string, { processor = name, ...options }: PipelineOptions): Promise<P> =>
+  async (name: Place, { processor = name as Folder, ...options }: PipelineOptions): Promise<P> =>
     make(await fromPretrained(name, { ...options, task }), await openProcessor(processor, options));
 
 const text2text = <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
@@ -96,17 +105,19 @@ const makers = {
     "feature-extraction",
     (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer),
   ),
-  "text-generation": async (model: string, { tokenizer = model, ...options }: PipelineOptions) => {
+  "text-generation": async (model: Place, { tokenizer = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    const folder = await localPath(tokenizer, options.hub);
-    return new TextGenerationPipeline(made, await tokenizerFor(made, folder));
+    return new TextGenerationPipeline(made, await tokenizerFor(made, tokenizer, options));
   },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
   translation: text2text("translation"),
-  "automatic-speech-recognition": async (model: string, { processor = model, ...options }: PipelineOptions) => {
+  "automatic-speech-recognition": async (
+    model: Place,
+    { processor = model as Folder, ...options }: PipelineOptions,
+  ) => {
     const made = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
-    await requireWhisperFeatures(await localPath(processor, options.hub), made.speech.config);
+    await requireWhisperFeatures(await openFolder(processor, options), made.speech.config);
     return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
   },
   "image-classification": withImages(
@@ -122,40 +133,46 @@ const makers = {
     (model, processor) => new ImageSegmentationPipeline(model, processor),
   ),
   "zero-shot-image-classification": async (
-    model: string,
-    { tokenizer = model, processor = model, ...options }: PipelineOptions,
+    model: Place,
+    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
   ) => {
     const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
     return new ZeroShotImageClassificationPipeline(
       made,
-      await tokenizerFor(made, await localPath(tokenizer, options.hub)),
+      await tokenizerFor(made, tokenizer, options),
       await openProcessor(processor, options),
     );
   },
-  "image-to-text": async (model: string, { tokenizer = model, processor = model, ...options }: PipelineOptions) => {
+  "image-to-text": async (
+    model: Place,
+    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
+  ) => {
     const made = await fromPretrained(model, { ...options, task: "image-to-text" });
     return new ImageToTextPipeline(
       made,
-      await tokenizerFor(made, await localPath(tokenizer, options.hub)),
+      await tokenizerFor(made, tokenizer, options),
       await openProcessor(processor, options),
     );
   },
   "image-text-to-text": async (
-    model: string,
-    { tokenizer = model, processor = model, ...options }: PipelineOptions,
+    model: Place,
+    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
   ) => {
     const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
     if (made.task !== "image-text-to-text" && made.task !== "image-to-text") {
       const { architecture: received } = made as PretrainedModel;
       throw new DataError({
-        where: model,
+        where: model.name,
         expected: "a model that reads images and writes",
         received,
         fix: "use another model or task",
       });
     }
-    const folder = await localPath(tokenizer, options.hub);
-    return new ImageTextToTextPipeline(made, await tokenizerFor(made, folder), await openProcessor(processor, options));
+    return new ImageTextToTextPipeline(
+      made,
+      await tokenizerFor(made, tokenizer, options),
+      await openProcessor(processor, options),
+    );
   },
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;
@@ -168,7 +185,7 @@ export type PipelineFor<T extends PipelineTask> = Awaited<
 
 /**
  * A model with all that its task needs around it, as transformers' pipelines, and with their result fields. `model` is
- * a folder, a repository such as "owner/name", or for "text-generation" a .gguf file.
+ * a folder, an address, a repository such as "owner/name", or for "text-generation" a .gguf file.
  * @throws OptionError for a task that is not known
  *
  * @example
@@ -178,7 +195,7 @@ export type PipelineFor<T extends PipelineTask> = Awaited<
  */
 export async function pipeline<T extends PipelineTask>(
   task: T,
-  model: string,
+  model: string | Folder | StoredFile,
   options: PipelineOptions = {},
 ): Promise<PipelineFor<T>> {
   const name = Object.hasOwn(aliases, task) ? aliases[task as keyof typeof aliases] : task;
@@ -193,6 +210,6 @@ export async function pipeline<T extends PipelineTask>(
     });
   }
   checkOptions("pipeline", options, optionNames);
-  const folder = await localPath(model, options.hub); // once, also for the tokenizer and the processor
-  return makers[name as keyof typeof makers](folder, options) as Promise<PipelineFor<T>>;
+  const place = await openPlace(model, options); // once, also for the tokenizer and the processor
+  return makers[name as keyof typeof makers](place, options) as Promise<PipelineFor<T>>;
 }

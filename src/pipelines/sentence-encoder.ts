@@ -1,7 +1,6 @@
-import { join } from "node:path";
 import { nearest, OptionError } from "../base/index.ts";
-import { readJson } from "../files/index.ts";
-import { localPath } from "../hub/index.ts";
+import { type Folder, readJson } from "../files/index.ts";
+import { openFolder } from "../hub/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, TextRunner } from "./common.ts";
@@ -31,6 +30,10 @@ const similarities: Readonly<Record<Similarity, (a: readonly number[], b: readon
   euclidean: (a, b) => -Math.hypot(...a.map((value, i) => value - b[i])),
   manhattan: (a, b) => -a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0),
 };
+
+/** A file that a folder may have. */
+const readSettings = async (folder: Folder, name: string): Promise<Record<string, unknown>> =>
+  (await folder.has(name)) ? readJson(folder.file(name)) : {};
 
 interface Parts {
   model: EncoderModel;
@@ -67,15 +70,11 @@ export class SentenceEncoder {
   /**
    * @param name a folder or a repository of the hub. @throws DataError when a file is damaged or a module is not known
    */
-  static async open(name: string, options: Omit<LoadOptions, "task" | "head"> = {}): Promise<SentenceEncoder> {
-    const folder = await localPath(name, options.hub);
+  static async open(name: string | Folder, options: Omit<LoadOptions, "task" | "head"> = {}): Promise<SentenceEncoder> {
+    const folder = await openFolder(name, options);
     const { transformer, modules } = await readModules(folder);
-    const settings = await readJson(join(folder, "config_sentence_transformers.json")).catch(
-      () => ({}) as Record<string, unknown>,
-    );
-    const limits = await readJson(join(transformer, "sentence_bert_config.json")).catch(
-      () => ({}) as Record<string, unknown>,
-    );
+    const settings = await readSettings(folder, "config_sentence_transformers.json");
+    const limits = await readSettings(transformer, "sentence_bert_config.json");
     return new SentenceEncoder({
       model: (await fromPretrained(transformer, { ...options, task: "feature-extraction" })) as EncoderModel,
       tokenizer: await Tokenizer.open(transformer),

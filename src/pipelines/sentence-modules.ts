@@ -1,6 +1,5 @@
-import { join } from "node:path";
 import { DataError, toNumbers } from "../base/index.ts";
-import { exists, readJson, readJsonList, readSafetensors, readTorch } from "../files/index.ts";
+import { type Folder, readJson, readJsonList, readSafetensors, readTorch } from "../files/index.ts";
 import { sigmoid } from "./common.ts";
 
 /** States of a text's tokens: values [T, D], and which count. */
@@ -120,18 +119,18 @@ export function unit(vector: readonly number[]): number[] {
 }
 
 /** A linear layer after the pooling. */
-async function denseOf(folder: string): Promise<SentenceModule> {
-  const path = join(folder, "config.json");
-  const { in_features: inputs, out_features: outputs, bias, activation_function: name } = await readJson(path);
-  const file = join(folder, "model.safetensors");
-  const tensors = (await exists(file))
+async function denseOf(folder: Folder): Promise<SentenceModule> {
+  const config = folder.file("config.json");
+  const { in_features: inputs, out_features: outputs, bias, activation_function: name } = await readJson(config);
+  const file = folder.file("model.safetensors");
+  const tensors = (await folder.has(file.base))
     ? (await readSafetensors(file)).tensors
-    : await readTorch(join(folder, "pytorch_model.bin"));
+    : await readTorch(folder.file("pytorch_model.bin"));
   const numbers = (key: string, length: number): number[] => {
     const found = tensors.get(key);
     if (found && found.data.length === length) return toNumbers(found.dtype, found.data);
     throw new DataError({
-      where: folder,
+      where: folder.name,
       expected: `${key} of ${length} numbers, as config.json says`,
       received: found ? `${found.data.length}` : "none",
       fix: "fetch the files again",
@@ -140,7 +139,7 @@ async function denseOf(folder: string): Promise<SentenceModule> {
   const [width, height] = [Number(inputs), Number(outputs)];
   const weight = numbers("linear.weight", width * height);
   const shift = bias === false ? new Array<number>(height).fill(0) : numbers("linear.bias", height);
-  const activation = activationOf(path, name ?? "Tanh");
+  const activation = activationOf(config.name, name ?? "Tanh");
   const apply = (vector: number[]) =>
     shift.map((start, row) =>
       activation(vector.reduce((sum, value, d) => sum + value * weight[row * width + d], start)),
@@ -152,26 +151,26 @@ async function denseOf(folder: string): Promise<SentenceModule> {
  * The steps of a folder's modules.json, and where in it the transformer is. @throws DataError for a module that is not
  * known
  */
-export async function readModules(folder: string): Promise<{ transformer: string; modules: SentenceModule[] }> {
-  const path = join(folder, "modules.json");
-  if (!(await exists(path))) return { transformer: folder, modules: [poolingOf(folder, {})] };
+export async function readModules(folder: Folder): Promise<{ transformer: Folder; modules: SentenceModule[] }> {
+  const list = folder.file("modules.json");
+  if (!(await folder.has(list.base))) return { transformer: folder, modules: [poolingOf(folder.name, {})] };
   let transformer = folder;
   const modules: SentenceModule[] = [];
-  for (const { path: place, type } of (await readJsonList(path)) as { path: string; type: string }[]) {
-    const own = join(folder, place);
+  for (const { path: place, type } of (await readJsonList(list)) as { path: string; type: string }[]) {
+    const inside = place === "" ? folder : folder.folder(place);
     const kind = type.split(".").at(-1);
-    if (kind === "Transformer") transformer = own;
-    else if (kind === "Pooling") modules.push(poolingOf(own, await readJson(join(own, "config.json"))));
-    else if (kind === "Dense") modules.push(await denseOf(own));
+    if (kind === "Transformer") transformer = inside;
+    else if (kind === "Pooling") modules.push(poolingOf(inside.name, await readJson(inside.file("config.json"))));
+    else if (kind === "Dense") modules.push(await denseOf(inside));
     else if (kind === "Normalize") modules.push({ kind: "vector", apply: unit });
     else if (kind !== "Dropout")
       throw new DataError({
-        where: path,
+        where: list.name,
         expected: "Transformer, Pooling, Dense, Normalize or Dropout",
         received: type,
         fix: "use another model",
       });
   }
-  if (!modules.some((each) => each.kind === "pooling")) modules.unshift(poolingOf(folder, {}));
+  if (!modules.some((each) => each.kind === "pooling")) modules.unshift(poolingOf(folder.name, {}));
   return { transformer, modules };
 }

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import { languageName, SpeechGenerator, type SpeechOptions, speechOptionNames } from "../generate/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
 import { logMelSpectrogram, readWav, resample, type Sound, toMono } from "../processors/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
+import { bytesAt } from "./bytes-at.ts";
 import { collect, each } from "./common.ts";
 import { type HeardPiece, joinPieces, type TranscriptChunk, wordsOf } from "./transcript.ts";
 
@@ -67,7 +67,7 @@ export class SpeechRecognitionPipeline {
   }
 
   /**
-   * inputs: sounds, paths of WAV files, or their bytes; of any number of samples a second.
+   * inputs: sounds, paths or addresses of WAV files, or their bytes; of any number of samples a second.
    * @throws OptionError for a language, task or length that the model does not know, DataError for a damaged file
    */
   run(input: Source, options?: SpeechRecognitionOptions): Promise<Transcript>;
@@ -189,7 +189,7 @@ export class SpeechRecognitionPipeline {
 async function samplesOf(source: Source): Promise<Float32Array> {
   const sound =
     typeof source === "string"
-      ? readWav(await readFile(source), source)
+      ? readWav(await bytesAt(source, "a WAV file"), source)
       : source instanceof Uint8Array
         ? readWav(source)
         : source;

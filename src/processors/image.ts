@@ -1,4 +1,6 @@
 import { DataError, nearest, OptionError, ShapeError, withinLimit } from "../base/index.ts";
+import type { Folder } from "../files/index.ts";
+import { openFolder, type PlaceOptions } from "../hub/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
 import {
   type Area,
@@ -168,8 +170,8 @@ export class ImageProcessor {
   }
 
   /** Reads the image part of a processor_config.json, or else preprocessor_config.json, in a model's folder. */
-  static async open(folder: string): Promise<ImageProcessor> {
-    const { json, path } = await readProcessor(folder, "image_processor");
+  static async open(name: string | Folder, options: PlaceOptions = {}): Promise<ImageProcessor> {
+    const { json, path } = await readProcessor(await openFolder(name, options), "image_processor");
     return new ImageProcessor(json, path);
   }
 

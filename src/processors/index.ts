@@ -1,6 +1,7 @@
 /** From pictures and sounds to what models read. Imports tensor/, files/ and ir/. */
+
+export { loadImage } from "#processors/load-image";
 export { ImageProcessor, imageProcessorClasses, type ProcessedImages } from "./image.ts";
-export { loadImage } from "./load-image.ts";
 export { type LogMelOptions, logMelSpectrogram, melFilters } from "./log-mel.ts";
 export { readProcessor, requireWhisperFeatures } from "./processor-files.ts";
 export { resample } from "./resample.ts";

@@ -1,7 +1,6 @@
 /** The files that say how a model's inputs are made, and what of them is not followed. */
-import { join } from "node:path";
 import { DataError } from "../base/index.ts";
-import { exists, readJson } from "../files/index.ts";
+import { type Folder, folderAt, readJson } from "../files/index.ts";
 
 type Json = Record<string, unknown>;
 
@@ -10,14 +9,14 @@ type Json = Record<string, unknown>;
  * @throws DataError for a folder with neither
  */
 export async function readProcessor(
-  folder: string,
+  folder: Folder,
   part: "image_processor" | "feature_extractor",
 ): Promise<{ json: Json; path: string }> {
-  const whole = join(folder, "processor_config.json");
-  const nested = (await exists(whole)) ? (await readJson(whole))[part] : undefined;
-  if (nested !== null && typeof nested === "object") return { json: nested as Json, path: `${whole}, ${part}` };
-  const path = join(folder, "preprocessor_config.json");
-  return { json: await readJson(path), path };
+  const whole = folder.file("processor_config.json");
+  const nested = (await folder.has(whole.base)) ? (await readJson(whole))[part] : undefined;
+  if (nested !== null && typeof nested === "object") return { json: nested as Json, path: `${whole.name}, ${part}` };
+  const file = folder.file("preprocessor_config.json");
+  return { json: await readJson(file), path: file.name };
 }
 
 /**
@@ -57,13 +56,13 @@ const supportedBySounds = { sampling_rate: [16000], n_fft: [400], hop_length: [1
  * @throws DataError naming the key
  */
 export async function requireWhisperFeatures(
-  folder: string,
+  place: string | Folder,
   { numMelBins, maxSourcePositions }: { numMelBins: number; maxSourcePositions: number },
 ): Promise<void> {
-  const found = await Promise.all(
-    ["processor_config.json", "preprocessor_config.json"].map((name) => exists(join(folder, name))),
-  );
-  if (!found.includes(true)) return;
+  const folder = folderAt(place);
+  const names = ["processor_config.json", "preprocessor_config.json"];
+  const present = await Promise.all(names.map((name) => folder.has(name)));
+  if (!present.includes(true)) return;
   const { json, path } = await readProcessor(folder, "feature_extractor");
   const seconds = maxSourcePositions / 50; // two frames of a hundredth of a second are a position
   requireSupported(path, json, {

@@ -1,10 +1,10 @@
+import { freeMemory, makeProfileFile, type openGraphCache } from "#runtime/platform";
 import { RuntimeError } from "../base/index.ts";
 import { ConstantOp, type Graph, printGraph } from "../ir/index.ts";
 import { hostFunctionsOf, type Pass } from "../lower/index.ts";
 import type { Connection } from "./connection.ts";
 import { Executable } from "./executable.ts";
 import { hostStagesOf } from "./host-stages.ts";
-import { freeMemory, makeProfileFile, type openGraphCache } from "./platform-node.ts";
 import { prepare, type Update } from "./program.ts";
 import type { CompileRequest } from "./protocol.ts";
 
@@ -99,7 +99,7 @@ export class CompiledGraphs {
     const profileFile = profile ? makeProfileFile() : undefined;
     const ready = connection.request((write): CompileRequest => {
       // what the cache keeps must be whole
-      const stages = prepared.stages(isSmall ? { ...write, keepsConstantsOutside: false } : write);
+      const stages = prepared.stages(isSmall ? (each) => write(each, { keepsConstantsOutside: false }) : write);
       return {
         kind: "compile",
         executable: id,

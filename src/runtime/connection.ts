@@ -1,6 +1,7 @@
-import type { WriteOptions } from "../lower/index.ts";
+import { defaultBinding } from "#runtime/platform";
+import { onnxFormat } from "../lower/index.ts";
 import { absentError, runtimeError } from "./errors.ts";
-import { defaultBinding } from "./platform-node.ts";
+import type { ModelWriter } from "./program.ts";
 import type {
   Answer,
   Binding,
@@ -27,7 +28,7 @@ export interface PickedDevice {
 export type HostStages = (stage: number, inputs: readonly HostData[], signal: AbortSignal) => Promise<HostData[]>;
 
 /** A request, or a function that makes it when it is known for which kind of device models are written. */
-type LateRequest = RequestBody | ((options: WriteOptions) => RequestBody);
+type LateRequest = RequestBody | ((write: ModelWriter) => RequestBody);
 
 interface PendingRequest {
   resolve: (result: never) => void;
@@ -49,9 +50,10 @@ export class Connection {
   readonly picked: Promise<PickedDevice>;
   private readonly channel: Channel;
   /**
-   * What models are written for. Known when the backend has told which device it has; until then requests wait here.
+   * Writes models for the device. Known when the backend has told which one it has; until then requests wait here.
    */
-  private writeOptions: WriteOptions | undefined;
+  private write: ModelWriter | undefined;
+  private readonly format = onnxFormat(); // loads while the backend starts
   private readonly waiting: (() => void)[] = [];
   private readonly pending = new Map<number, PendingRequest>();
   private readonly hostStages = new Map<number, HostStages>();
@@ -68,7 +70,7 @@ export class Connection {
         reject(this.failure);
       });
     });
-    this.picked.catch(() => {}); // reported by whoever awaits it, and by the first use
+    for (const promise of [this.picked, this.format]) promise.catch(() => {}); // reported at the first use
   }
 
   /** A number for a buffer or an executable, which requests name it by. */
@@ -86,10 +88,10 @@ export class Connection {
     return new Promise<T>((resolve, reject) => {
       if (this.pending.size === 0) this.channel.ref();
       this.pending.set(id, { resolve, reject, signal, cancel: () => this.channel.cancel(id) });
-      if (this.writeOptions) this.send(id, body, this.writeOptions);
+      if (this.write) this.send(id, body, this.write);
       else {
         const kept = typeof body === "function" ? body : structuredClone(body); // the caller's arrays may change
-        this.waiting.push(() => this.send(id, kept, this.writeOptions as WriteOptions));
+        this.waiting.push(() => this.send(id, kept, this.write as ModelWriter));
       }
     });
   }
@@ -128,20 +130,19 @@ export class Connection {
     reject: (cause: Error | undefined) => void,
   ): void {
     if ("hostCall" in message) void this.answerHostCall(message.hostCall, message);
-    else if ("failures" in message) {
-      const picked = this.settlePick(message);
-      if (picked) resolve(picked);
-      else reject(this.failure);
-    } else this.settle(message);
+    else if ("failures" in message) this.settlePick(message).then(resolve, reject);
+    else this.settle(message);
   }
 
-  private settlePick(message: Picked): PickedDevice | undefined {
+  private async settlePick(message: Picked): Promise<PickedDevice> {
     const { picked, failures, channelBlock, binding = defaultBinding, bindingReason } = message;
     if (!picked) {
       this.fail(absentError(failures));
-      return undefined;
+      throw this.failure;
     }
-    this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
+    const { writeOnnx } = await this.format;
+    const options = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
+    this.write = (graph, changes) => writeOnnx(graph, { ...options, ...changes });
     for (const send of this.waiting.splice(0)) send();
     this.restWhenIdle();
     return { type: picked, failures, binding, bindingReason };
@@ -160,9 +161,9 @@ export class Connection {
     }
   }
 
-  private send(id: number, body: LateRequest, options: WriteOptions): void {
+  private send(id: number, body: LateRequest, write: ModelWriter): void {
     try {
-      this.channel.post({ ...(typeof body === "function" ? body(options) : body), id });
+      this.channel.post({ ...(typeof body === "function" ? body(write) : body), id });
       const request = this.pending.get(id);
       if (request?.signal?.aborted) request.cancel();
       else request?.signal?.addEventListener("abort", request.cancel);

@@ -1,3 +1,4 @@
+import { configOf, defaultType, openGraphCache, preferred, startBackend, threadCount } from "#runtime/platform";
 import { checkOptions, type DType, HalfArray, type HostArrays, nearest, OptionError } from "../base/index.ts";
 import type { Graph } from "../ir/index.ts";
 import { toBoundary } from "./boundary.ts";
@@ -5,7 +6,6 @@ import { DeviceBuffer } from "./buffer.ts";
 import { CompiledGraphs, type CompileOptions } from "./compiled-graphs.ts";
 import { Connection, type PickedDevice } from "./connection.ts";
 import type { Executable } from "./executable.ts";
-import { configOf, defaultType, openGraphCache, preferred, startBackend, threadCount } from "./platform-node.ts";
 import { type Candidate, type DeviceType, ortTypes } from "./protocol.ts";
 
 export interface DeviceOptions {

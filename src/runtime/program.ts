@@ -2,14 +2,17 @@ import type { Graph, Node } from "../ir/index.ts";
 import {
   estimateMemory,
   mayOverwrite,
+  type OnnxModel,
   optimize,
   type Pass,
   type Program,
   splitStages,
   type WriteOptions,
-  writeOnnx,
 } from "../lower/index.ts";
 import { ortTypes, type Stage } from "./protocol.ts";
+
+/** Writes a graph for the device that was picked. */
+export type ModelWriter = (graph: Graph, changes?: Pick<WriteOptions, "keepsConstantsOutside">) => OnnxModel;
 
 export interface Update {
   /** Index of the output that becomes the new state. */
@@ -29,7 +32,7 @@ export interface Prepared {
   /** Nodes that are computed by the sender, by the number of their stage. */
   hostNodes: ReadonlyMap<number, Node>;
   /** The parts, written for a device. */
-  stages(write: WriteOptions): Stage[];
+  stages(write: ModelWriter): Stage[];
 }
 
 export interface PrepareOptions {
@@ -59,11 +62,11 @@ function writeStage(
   stage: Program["stages"][number],
   { stages, results }: Program,
   hostOutputs: readonly number[],
-  write: WriteOptions,
+  write: ModelWriter,
 ): Stage {
   const { inputs, outputs } = stage;
   if ("node" in stage) return { host: true, inputs, outputs };
-  const { bytes, outputNames, cpuNodes, outsideConstants } = writeOnnx(stage.graph, write);
+  const { bytes, outputNames, cpuNodes, outsideConstants } = write(stage.graph);
   const constants = outsideConstants.map(({ name, dtype, shape, data }) => ({
     name,
     type: ortTypes[dtype],

@@ -119,7 +119,8 @@ export class PromptEncoder {
   private start(): Worker {
     const { tokenizer, chatTemplate } = this;
     const workerData: WorkerData = { json: tokenizer.toJson(), config: tokenizer.configToJson(), chatTemplate };
-    const worker = new Worker(workerFile, { workerData });
+    // the program's arguments, such as conditions of imports, may not fit the built file
+    const worker = new Worker(workerFile, { workerData, execArgv: [] });
     const isCurrent = () => this.worker === worker;
     worker.on("message", (answer: EncodeAnswer) => {
       if (!isCurrent()) return;

@@ -1,5 +1,4 @@
 import { DataError, OptionError } from "../base/index.ts";
-import { Template } from "./jinja/template.ts";
 import { MessageText } from "./message-text.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -63,6 +62,7 @@ export interface ChatFormat {
 export function chatFormat(chatTemplate: string | undefined, tokenizer: Tokenizer): ChatFormat {
   const namesRoles = chatTemplate !== undefined || tokenizer.missingCharacters("user: assistant:").length === 0;
   const [plainTemplate, plainStop] = namesRoles ? [PLAIN_TEMPLATE, PLAIN_STOP] : [BARE_TEMPLATE, BARE_STOP];
+  const { Template } = tokenizer;
   const template = new Template(chatTemplate ?? plainTemplate);
   const toolUse =
     chatTemplate !== undefined && chatTemplate === tokenizer.chatTemplate

@@ -1,6 +1,5 @@
 import { DataError, RuntimeError } from "../base/index.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
-import { javascriptEngine } from "./engine-javascript.ts";
 import { checkStride, combined, keptLengths } from "./truncation.ts";
 
 export type NativeTokenizers = typeof import("tokenizers");
@@ -20,7 +19,7 @@ export function nativeTokenizers(): Promise<NativeTokenizers | undefined> {
 /** The native engine; the JavaScript one where there is none. @throws RuntimeError when the file is not understood */
 export async function openEngine(path: string, json: object): Promise<TokenizerEngine> {
   const library = await nativeTokenizers();
-  if (!library) return javascriptEngine(path, json);
+  if (!library) return (await import("./engine-javascript.ts")).javascriptEngine(path, json);
   try {
     const open = (content: object) => library.Tokenizer.fromString(JSON.stringify(content));
     const trims = JSON.stringify((json as { post_processor?: unknown }).post_processor ?? null).includes(

@@ -1,9 +1,8 @@
 /** Tokenizers in files of any kind, as what a tokenizer.json holds. */
-import { readdir, readFile, realpath, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import { checkOptions, DataError, OptionError } from "../base/index.ts";
-import { exists, readBytes, readJson, withWriteErrors, writeFileAtomic, writeJson } from "../files/index.ts";
+import { DataError, OptionError } from "../base/index.ts";
+import { type Folder, isFile, readBytes, readJson, readText, type StoredFile } from "../files/index.ts";
 import { classNameOf } from "./classes.ts";
+import { CHAT_TEMPLATE, fileNames, MORE_TEMPLATES, versionedName } from "./file-names.ts";
 import { readGgufTokenizer } from "./formats/gguf.ts";
 import { sentencePieceJson } from "./formats/sentencepiece.ts";
 import { type TiktokenOptions, tiktokenJson } from "./formats/tiktoken.ts";
@@ -12,68 +11,47 @@ import type { Json } from "./json-parts.ts";
 import { checkConfig, withOlderFiles } from "./settings.ts";
 import type { TokenizerFiles } from "./tokenizer-files.ts";
 
-/** Names of the files that a model's folder may have, the best first. */
-const fileNames = [
-  "tokenizer.json",
-  "tokenizer.model",
-  "spiece.model",
-  "sentencepiece.bpe.model",
-  "spm.model",
-  "tiktoken.model",
-  "vocab.json",
-  "vocab.txt",
-];
-const CHAT_TEMPLATE = "chat_template.jinja";
-const MORE_TEMPLATES = "additional_chat_templates";
-/** Files beside these that `open` reads. */
-const otherNames = [
-  "merges.txt",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  CHAT_TEMPLATE,
-  "chat_template.json",
-];
-const versionedName = /^tokenizer\.([\d.]+)\.json$/;
-const isTiktoken = (path: string) => /\.tiktoken$|(^|[/\\])tiktoken\.model$/.test(path);
+const isTiktoken = (name: string) => /\.tiktoken$|^tiktoken\.model$/.test(name);
 
 /** A tokenizer's file and what stands beside it. @throws DataError when it is missing or damaged */
-export async function readTokenizerFiles(path: string, options: TiktokenOptions): Promise<TokenizerFiles> {
-  checkOptions("Tokenizer.open", options, ["pattern", "specialTokens"]);
-  const isFolder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
-  const file = isFolder ? await tokenizerFile(path) : path;
-  if (Object.keys(options).length > 0 && !isTiktoken(file)) {
+export async function readTokenizerFiles(
+  place: Folder | StoredFile,
+  options: TiktokenOptions,
+): Promise<TokenizerFiles> {
+  const file = isFile(place) ? place : await tokenizerFile(place);
+  if (Object.keys(options).length > 0 && !isTiktoken(file.base)) {
     const fix = "leave the options out: this file says how texts are cut";
     throw new OptionError({
       where: "Tokenizer.open",
       expected: "ranks of tiktoken for a pattern or specialTokens",
-      received: file,
+      received: file.name,
       fix,
     });
   }
-  if (file.endsWith(".gguf")) return readGgufTokenizer(file);
-  const folder = isFolder || fileNames.includes(basename(file)) ? dirname(file) : undefined;
-  const config = folder === undefined ? {} : await readConfig(folder);
-  const modelConfig = folder === undefined ? {} : await readOptional(join(folder, "config.json"));
-  const versioned = isFolder && basename(file) === "tokenizer.json" ? join(path, versionedFile(config)) : file;
+  if (file.base.endsWith(".gguf")) return readGgufTokenizer(file);
+  const folder = !isFile(place) || fileNames.includes(file.base) ? file.folder() : undefined;
+  const config = folder ? await readConfig(folder) : {};
+  const modelConfig = folder ? await readOptional(folder, "config.json") : {};
+  const isVersioned = !isFile(place) && file.base === "tokenizer.json";
+  const versioned = isVersioned ? place.file(versionedFile(config)) : file;
   const json = await readTokenizer(
     versioned,
     { ...config, tokenizer_class: classNameOf(config, modelConfig) },
     options,
   );
   return {
-    file: versioned,
+    file: versioned.name,
     json,
     config,
     modelConfig,
-    isOriginal: basename(file) !== "vocab.json" && file.endsWith(".json"),
+    isOriginal: file.base !== "vocab.json" && file.base.endsWith(".json"),
   };
 }
 
-async function tokenizerFile(folder: string): Promise<string> {
-  for (const name of fileNames) if (await exists(join(folder, name))) return join(folder, name);
+async function tokenizerFile(folder: Folder): Promise<StoredFile> {
+  for (const name of fileNames) if (await folder.has(name)) return folder.file(name);
   throw new DataError({
-    where: folder,
+    where: folder.name,
     expected: `one of ${fileNames.join(", ")}`,
     received: "none of them",
     fix: "fetch the model's tokenizer files too",
@@ -93,19 +71,22 @@ function versionedFile({ fast_tokenizer_files: names = [] }: Json): string {
   return newest === undefined ? "tokenizer.json" : `tokenizer.${newest}.json`;
 }
 
-const readOptional = async (path: string): Promise<Json> => ((await exists(path)) ? readJson(path) : {});
+const readOptional = async (folder: Folder, name: string): Promise<Json> =>
+  (await folder.has(name)) ? readJson(folder.file(name)) : {};
 
 /** tokenizer_config.json with what older files and template files add to it. */
-async function readConfig(folder: string): Promise<Json> {
-  const path = join(folder, "tokenizer_config.json");
-  const config = await readOptional(path);
-  checkConfig(path, config);
-  const map = await readOptional(join(folder, "special_tokens_map.json"));
-  checkConfig(join(folder, "special_tokens_map.json"), map);
-  const added = await readOptional(join(folder, "added_tokens.json"));
+async function readConfig(folder: Folder): Promise<Json> {
+  const [config, map] = await Promise.all(
+    ["tokenizer_config.json", "special_tokens_map.json"].map(async (name) => {
+      const json = await readOptional(folder, name);
+      checkConfig(folder.file(name).name, json);
+      return json;
+    }),
+  );
+  const added = await readOptional(folder, "added_tokens.json");
   const templates = await readTemplates(folder);
   // older repositories of models that see
-  const { chat_template: ofProcessor } = await readOptional(join(folder, "chat_template.json"));
+  const { chat_template: ofProcessor } = await readOptional(folder, "chat_template.json");
   const usual = typeof ofProcessor === "string" ? { chat_template: ofProcessor } : {};
   return {
     ...usual,
@@ -114,88 +95,27 @@ async function readConfig(folder: string): Promise<Json> {
   };
 }
 
-/** chat_template.jinja, and those of additional_chat_templates by their names. */
-async function readTemplates(folder: string): Promise<Map<string, string>> {
+/**
+ * chat_template.jinja, and those of additional_chat_templates by their names, which only a folder that can be listed
+ * tells.
+ */
+async function readTemplates(folder: Folder): Promise<Map<string, string>> {
   const templates = new Map<string, string>();
-  const read = async (name: string, path: string) => {
-    if (await exists(path)) templates.set(name, await readFile(path, "utf8"));
-  };
-  await read("default", join(folder, CHAT_TEMPLATE));
-  const more = await readdir(join(folder, MORE_TEMPLATES)).catch(() => []);
+  if (await folder.has(CHAT_TEMPLATE)) templates.set("default", await readText(folder.file(CHAT_TEMPLATE)));
+  const more = (await folder.list())?.filter((name) => name.startsWith(`${MORE_TEMPLATES}/`)) ?? [];
   for (const name of more.filter((entry) => entry.endsWith(".jinja")).sort())
-    await read(name.slice(0, -".jinja".length), join(folder, MORE_TEMPLATES, name));
+    templates.set(name.slice(MORE_TEMPLATES.length + 1, -".jinja".length), await readText(folder.file(name)));
   return templates;
 }
 
 /** What a tokenizer.json holds, from a file of any kind. */
-async function readTokenizer(path: string, config: Json, ranks: TiktokenOptions): Promise<Json> {
-  const text = async (name: string) => new TextDecoder().decode(await readBytes(name));
-  if (isTiktoken(path)) return tiktokenJson(path, await text(path), ranks);
-  if (path.endsWith(".model")) return sentencePieceJson(path, await readBytes(path), config);
-  if (basename(path) === "vocab.txt") return wordPieceJson(path, await text(path), config);
-  if (basename(path) === "vocab.json")
-    return bytePairJson(path, await readJson(path), await text(join(dirname(path), "merges.txt")), config);
-  return readJson(path);
-}
-
-/**
- * Writes what `readTokenizerFiles` reads. A folder has one tokenizer: when all is written, files of another one that
- * was there are removed.
- * @param source the file that the tokenizer was opened from; vocabularies in its folder are the tokenizer's too
- */
-export async function writeTokenizerFiles(
-  folder: string,
-  { json, config, chatTemplates, source }: WrittenFiles,
-): Promise<void> {
-  const templates = new Map([...chatTemplates].map(([name, template]) => [templateFile(folder, name), template]));
-  await writeJson(join(folder, "tokenizer.json"), json);
-  await writeJson(join(folder, "tokenizer_config.json"), config);
-  for (const [name, template] of templates) await writeFileAtomic(join(folder, name), template);
-  const isInPlace = (await realpath(dirname(source)).catch(() => undefined)) === (await realpath(folder));
-  await removeOtherTokenizers(folder, [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    ...templates.keys(),
-    ...(isInPlace ? [...fileNames, "merges.txt"] : []),
-  ]);
-}
-
-interface WrittenFiles {
-  json: Json;
-  config: Json;
-  chatTemplates: ReadonlyMap<string, string>;
-  source: string;
-}
-
-/** Paths in a folder, with "/", of all files of tokenizers that `Tokenizer.open` would read there. */
-export async function tokenizerPaths(folder: string): Promise<string[]> {
-  const list = async (path: string) => ((await exists(path)) ? readdir(path) : []);
-  const isKnown = (name: string) => fileNames.includes(name) || otherNames.includes(name) || versionedName.test(name);
-  const templates = (await list(join(folder, MORE_TEMPLATES))).filter((name) => name.endsWith(".jinja"));
-  return [...(await list(folder)).filter(isKnown), ...templates.map((name) => `${MORE_TEMPLATES}/${name}`)];
-}
-
-/**
- * Removes files of tokenizers from a folder, all but some: those of a tokenizer that was there before would mix with
- * the one that has come. transformers leaves them, and mixes.
- * @throws WriteError for what the system refuses
- */
-export async function removeOtherTokenizers(folder: string, kept: readonly string[]): Promise<void> {
-  const others = (await tokenizerPaths(folder))
-    .filter((path) => !kept.includes(path))
-    .map((path) => join(folder, path));
-  for (const path of others) await withWriteErrors(path, () => rm(path));
-}
-
-/** Where a chat template stands in a folder. @throws DataError for a name that would leave it */
-function templateFile(folder: string, name: string): string {
-  if (name === "default") return CHAT_TEMPLATE;
-  if (/^[\w .-]+$/.test(name) && !/^\.+$/.test(name)) return `${MORE_TEMPLATES}/${name}.jinja`;
-  const expected = "names of chat templates of letters, digits, _, - and .";
-  throw new DataError({
-    where: folder,
-    expected,
-    received: JSON.stringify(name),
-    fix: "rename the template in tokenizer_config.json",
-  });
+async function readTokenizer(file: StoredFile, config: Json, ranks: TiktokenOptions): Promise<Json> {
+  const { name, base } = file;
+  const text = async (each: StoredFile) => new TextDecoder().decode(await readBytes(each));
+  if (isTiktoken(base)) return tiktokenJson(name, await text(file), ranks);
+  if (base.endsWith(".model")) return sentencePieceJson(name, await readBytes(file), config);
+  if (base === "vocab.txt") return wordPieceJson(name, await text(file), config);
+  if (base === "vocab.json")
+    return bytePairJson(name, await readJson(file), await text(file.folder().file("merges.txt")), config);
+  return readJson(file);
 }

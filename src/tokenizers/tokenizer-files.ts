@@ -1,4 +1,6 @@
-import type { Json } from "./json-parts.ts";
+import type { TokenizerEngine } from "./engine.ts";
+import type { AddedToken, Json } from "./json-parts.ts";
+import type { SpecialTokens, TokenizerSettings } from "./settings.ts";
 
 /** A tokenizer's file, and what the files beside it say. */
 export interface TokenizerFiles {
@@ -12,4 +14,17 @@ export interface TokenizerFiles {
   readonly modelConfig?: Json;
   /** Whether the file itself is a tokenizer.json. @default true */
   readonly isOriginal?: boolean;
+}
+
+/** What a tokenizer works with, made when it is opened: a program that opens none does not load these parts. */
+export interface TokenizerParts {
+  /** With the tokens of the settings. */
+  readonly files: TokenizerFiles;
+  readonly rules: TokenizerSettings;
+  readonly special: SpecialTokens;
+  readonly engine: TokenizerEngine;
+  /** The same with other added tokens. */
+  readonly engineWith: (addedTokens: readonly AddedToken[]) => Promise<TokenizerEngine>;
+  /** Evaluates chat templates. */
+  readonly Template: typeof import("./jinja/template.ts").Template;
 }

@@ -1,4 +1,6 @@
-import { OptionError, warnOnConsole } from "../base/index.ts";
+import { checkOptions, OptionError, warnOnConsole } from "../base/index.ts";
+import type { Folder, StoredFile } from "../files/index.ts";
+import { openPlace, type PlaceOptions } from "../hub/index.ts";
 import { cleanedUp } from "./clean-up.ts";
 import { cutAndPadding } from "./cut-and-padding.ts";
 import {
@@ -12,15 +14,12 @@ import {
   utf16Positions,
 } from "./encoding.ts";
 import type { Cut, Flat, TokenizerEngine } from "./engine.ts";
-import { openEngine } from "./engine-node.ts";
 import type { TiktokenOptions } from "./formats/tiktoken.ts";
 import { type AddedToken, addedTokensOf, END_OF_TEXT, isCharacterModel, type Json, kindOfModel } from "./json-parts.ts";
-import { checkedTokenizer } from "./safe-file.ts";
 import { savedConfig } from "./saved-config.ts";
-import { notFollowed, readSettings, type SpecialTokens, specialOf, type TokenizerSettings } from "./settings.ts";
+import type { SpecialTokens, TokenizerSettings } from "./settings.ts";
 import { type TokenStream, tokenStream } from "./token-stream.ts";
-import type { TokenizerFiles } from "./tokenizer-files.ts";
-import { withSettings } from "./with-settings.ts";
+import type { TokenizerFiles, TokenizerParts } from "./tokenizer-files.ts";
 
 /** What a text cannot contain: stands for special tokens where they are not to be recognised. */
 const unreachable = (i: number) => `\u{10fffd}${i}\u{10fffd}`;
@@ -49,21 +48,26 @@ export class Tokenizer {
   readonly modelMaxLength: number | undefined;
   /** Whether the model is to see which places are padding, by tokenizer_config.json. */
   readonly givesMask: boolean;
+  /** Evaluates chat templates. @internal */
+  readonly Template: TokenizerParts["Template"];
   private readonly engine: TokenizerEngine;
   private readonly files: TokenizerFiles;
   private readonly rules: TokenizerSettings;
+  private readonly engineWith: TokenizerParts["engineWith"];
   private literal?: Promise<TokenizerEngine>;
   private hasWarned = false;
   private readonly windows = new Map<string, string>();
 
-  private constructor(files: TokenizerFiles, rules: TokenizerSettings, engine: TokenizerEngine) {
+  private constructor({ files, rules, engine, special, engineWith, Template }: TokenizerParts) {
     this.files = files;
     this.rules = rules;
     this.engine = engine;
+    this.engineWith = engineWith;
+    this.Template = Template;
     const { padding } = files.json as { padding?: { pad_token?: string } | null };
     this.special = {
       ...(typeof padding?.pad_token === "string" && { pad: padding.pad_token }),
-      ...specialOf(rules.named),
+      ...special,
     };
     this.chatTemplate = rules.chatTemplates.get("default");
     this.settings = cutAndPadding(files.json, rules, this.special.pad);
@@ -72,15 +76,19 @@ export class Tokenizer {
   }
 
   /**
-   * Opens a model's folder, or one file: a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken
+   * Opens the tokenizer of a model, by its folder, address or repository ("owner/name"), or of one file: a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken
    * (.tiktoken, or tiktoken.model), the older vocab.txt and vocab.json with merges.txt, or a .gguf file. A file of a
    * usual name is read with the tokenizer_config.json beside it.
    * @param options for ranks of tiktoken, which do not say how texts are cut
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */
-  static async open(path: string, options: TiktokenOptions = {}): Promise<Tokenizer> {
+  static async open(
+    name: string | Folder | StoredFile,
+    { hub, cache, ...ranks }: TiktokenOptions & PlaceOptions = {},
+  ): Promise<Tokenizer> {
+    checkOptions("Tokenizer.open", ranks, ["pattern", "specialTokens", "hub", "cache"]);
     const { readTokenizerFiles } = await import("./open-file.ts");
-    return Tokenizer.fromFiles(await readTokenizerFiles(path, options));
+    return Tokenizer.fromFiles(await readTokenizerFiles(await openPlace(name, { hub, cache }), ranks));
   }
 
   /** A tokenizer from what a tokenizer.json holds, and what a tokenizer_config.json does. @throws as `open` */
@@ -88,19 +96,9 @@ export class Tokenizer {
     return Tokenizer.fromFiles({ file: "tokenizer.json", json, config });
   }
 
-  private static async fromFiles({
-    file,
-    json,
-    config = {},
-    modelConfig,
-    ...rest
-  }: TokenizerFiles): Promise<Tokenizer> {
-    const rules = readSettings(file, json, config, modelConfig);
-    const whole = withSettings(json, config, rules);
-    const engine = await openEngine(file, checkedTokenizer(file, whole));
-    const notes = notFollowed(config, whole);
-    if (notes.length > 0) warnOnConsole({ where: file, notes });
-    return new Tokenizer({ file, json: whole, config, modelConfig, ...rest }, rules, engine);
+  private static async fromFiles(files: TokenizerFiles): Promise<Tokenizer> {
+    const { buildTokenizer } = await import("./build.ts");
+    return new Tokenizer(await buildTokenizer(files));
   }
 
   /** How many ids there are, added tokens included. */
@@ -230,9 +228,8 @@ export class Tokenizer {
 
   /** The same tokenizer with special tokens that no text has. */
   private literalEngine(): Promise<TokenizerEngine> {
-    const { file, json } = this.files;
     const renamed = this.addedTokens.map((token, i) => (token.special ? { ...token, content: unreachable(i) } : token));
-    return openEngine(file, { ...checkedTokenizer(file, json), added_tokens: renamed });
+    return this.engineWith(renamed);
   }
 
   /** The text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD. */
@@ -304,7 +301,7 @@ export class Tokenizer {
    * @throws DataError when they cannot be written
    */
   async save(folder: string): Promise<void> {
-    const { writeTokenizerFiles } = await import("./open-file.ts");
+    const { writeTokenizerFiles } = await import("./save-files.ts");
     const { file: source } = this.files;
     await writeTokenizerFiles(folder, {
       json: this.toJson(),

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readBytes } from "../../files/index.ts";
-import { parseModel } from "../../lower/index.ts";
+import { parseModel } from "../../lower/format.ts";
 import { exportOnnx } from "../../onnx/index.ts";
 import { mul, Variable } from "../../tensor/index.ts";
 import { exportModel, fromConfig } from "../index.ts";

@@ -1,7 +1,7 @@
 /** Models as ONNX files that ONNX Runtime runs alone. What the files of a model are its class says: `onnxParts`. */
-import { join } from "node:path";
+import { join } from "#system";
 import { checkOptions } from "../../base/index.ts";
-import { type ExportOptions, exportOnnx } from "../../onnx/index.ts";
+import type { ExportOptions } from "../../onnx/index.ts";
 import { saveCompanions } from "../companions.ts";
 import type { PretrainedModel } from "../model.ts";
 import { saveConfigs } from "../save-pretrained.ts";
@@ -28,6 +28,7 @@ export async function exportModel(
   await saveConfigs(model, folder);
   await saveCompanions(model.source, folder);
   const parts = model.onnxParts({ imageSize });
+  const { exportOnnx } = await import("../../onnx/index.ts");
   for (const { file, inputs, forward } of parts)
     await exportOnnx(join(folder, file), forward, inputs, { names: model.namedState(), ...fileOptions });
   return parts.map(({ file }) => file);

@@ -1,5 +1,13 @@
 import type { BlockSource } from "../../base/index.ts";
-import { blockSource, decodeBlocks, GgufFile, isMapped, releasePages } from "../../files/index.ts";
+import {
+  blockSource,
+  decodeBlocks,
+  fileAt,
+  GgufFile,
+  isMapped,
+  releasePages,
+  type StoredFile,
+} from "../../files/index.ts";
 import { shapesEqual } from "../../ir/index.ts";
 import { type BlockLayerOptions, blockKeys, loadStateDict, type StateTensor, useBlocks } from "../../nn/index.ts";
 import { randomKey } from "../../tensor/index.ts";
@@ -42,10 +50,12 @@ interface Weights {
  *   CheckpointError or ShapeError when tensors do not fit the metadata
  */
 export async function loadGguf(
-  path: string,
+  place: string | StoredFile,
   { weights = "f32", activations, mmap: mayMap = true }: GgufOptions = {},
 ): Promise<CausalLM> {
-  const file = await GgufFile.open(path);
+  const source = fileAt(place);
+  const { name: path } = source;
+  const file = await GgufFile.open(source);
   try {
     const { header } = file;
     const architecture = architectureOf(path, header);
@@ -66,7 +76,7 @@ export async function loadGguf(
     useBlocks(model, (key) => matrices.get(key), { activations });
     loadStateDict(path, model.namedState(), state);
     model.generationConfig = generationFromGguf(path, header);
-    model.source = path;
+    model.source = source;
     return model;
   } finally {
     await file.close();

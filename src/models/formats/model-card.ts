@@ -1,7 +1,12 @@
 /** What is said about a model: the front matter of its README.md, and "general." of a GGUF file. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { GgufFloat, type GgufHeader, type GgufValue, type GgufWritable } from "../../files/index.ts";
+import {
+  type Folder,
+  GgufFloat,
+  type GgufHeader,
+  type GgufValue,
+  type GgufWritable,
+  readText,
+} from "../../files/index.ts";
 
 export const CARD = "README.md";
 const GENERAL = "general.";
@@ -83,8 +88,8 @@ export function writeCard(data: CardData): string {
 }
 
 /** The front matter of the card in a model's folder. */
-export const readCard = async (folder: string): Promise<CardData> =>
-  parseCard(await readFile(join(folder, CARD), "utf8").catch(() => ""));
+export const readCard = async (folder: Folder): Promise<CardData> =>
+  parseCard((await folder.has(CARD)) ? await readText(folder.file(CARD)) : "");
 
 /** Metadata of GGUF for a card. */
 export function cardToGguf(card: CardData): Map<string, GgufWritable> {

@@ -1,10 +1,11 @@
-import { basename, resolve } from "node:path";
+import { basename, resolve } from "#system";
 import { checkOptions, DataError, nearest, OptionError, warnOnConsole } from "../../base/index.ts";
 import {
   blockFormats,
   type GgufTensor,
   type GgufType,
   type GgufWritable,
+  isFile,
   readGgufHeader,
   writeGguf,
 } from "../../files/index.ts";
@@ -200,11 +201,11 @@ function typeFor(
 /** Metadata of the tokenizer, and of what is said about the model, where it was loaded from. */
 async function saidOf(model: CausalLM, tokenizer: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
   const { source } = model;
-  const isGguf = source?.endsWith(".gguf") ?? false;
-  const kept = isGguf ? keptMetadata(await readGgufHeader(source as string)) : new Map<string, GgufWritable>();
+  const isGguf = source !== undefined && isFile(source);
+  const kept = isGguf ? keptMetadata(await readGgufHeader(source)) : new Map<string, GgufWritable>();
   if (isGguf && tokenizer === undefined && kept.has("tokenizer.ggml.model")) return kept;
-  const card = source !== undefined && !isGguf ? cardToGguf(await readCard(source)) : new Map<string, GgufWritable>();
-  const name: [string, GgufWritable][] = source === undefined || isGguf ? [] : [["general.name", nameOf(source)]];
+  const card = source && !isGguf ? cardToGguf(await readCard(source)) : new Map<string, GgufWritable>();
+  const name: [string, GgufWritable][] = source && !isGguf ? [["general.name", nameOf(source.name)]] : [];
   const others = [...kept].filter(([key]) => !key.startsWith("tokenizer."));
   return new Map([
     ...name,

@@ -23,6 +23,7 @@ beforeAll(async () => {
     platform: "node",
     format: "esm",
     packages: "external",
+    conditions: ["kindling-source"],
     outfile: child,
     logLevel: "error",
   });

@@ -1,11 +1,13 @@
 /** The page's script: trains on the device named in the address, and leaves the losses in the page. */
 import { Device, setDefaultDevice, Tokenizer } from "../../browser.ts";
+import { runModels } from "./models.ts";
 import { trainBoth } from "./program.ts";
 
 declare const location: { search: string };
 declare const document: { querySelector(selector: string): { textContent: string } };
 
-const type = new URLSearchParams(location.search).get("device") as "wasm" | "webgpu" | "auto";
+const query = new URLSearchParams(location.search);
+const type = query.get("device") as "wasm" | "webgpu" | "auto";
 const report = (result: unknown) => {
   document.querySelector("#result").textContent = JSON.stringify(result, null, 1);
 };
@@ -28,9 +30,18 @@ async function tokenize(): Promise<Record<string, [number[], number[]][]>> {
 }
 try {
   if (location.search === "?tokenizers") report(await tokenize());
+  else if (query.has("models")) await runInPage();
   else await train();
 } catch (cause) {
   report({ error: String(cause) });
+}
+
+/** @see browser-models.test.ts for what the address asks */
+async function runInPage(): Promise<void> {
+  const { FileSystemFileHandle } = globalThis as unknown as { FileSystemFileHandle: { prototype: object } };
+  if (query.get("store") === "cache") Reflect.deleteProperty(FileSystemFileHandle.prototype, "createWritable");
+  setDefaultDevice(new Device({ type, threads: 1 }));
+  report(await runModels((name) => `./golden/${name}`, { cache: query.get("store") !== "none" }));
 }
 
 async function train(): Promise<void> {

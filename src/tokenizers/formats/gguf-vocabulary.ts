@@ -2,8 +2,9 @@
 
 import { DataError, warnOnConsole } from "../../base/index.ts";
 import type { GgufValue } from "../../files/index.ts";
+import type { SpecialTokens } from "../settings.ts";
 import { cutNames, type GgufCut, ggufCuts } from "./gguf-cuts.ts";
-import { type PieceType, pieceTypes } from "./sentencepiece-model.ts";
+import { type PieceType, pieceTypes } from "./piece-types.ts";
 
 /** The keys and values of a GGUF file. */
 export type GgufMetadata = ReadonlyMap<string, GgufValue>;
@@ -242,3 +243,16 @@ function endsOf(
   const first = [roles.eos, roles.eot, roles.eom].filter((id) => id !== undefined);
   return { kinds, endIds: [...new Set([...first, ...[...named, ...fillIds].sort((a, b) => a - b)])] };
 }
+
+/** What fills a gap among the ids: a token of no text. */
+export const fillerToken = (id: number): string => `[PAD${id}]`;
+
+/** Our names of roles, of those that both have. */
+export const specialRoles: Readonly<Partial<Record<keyof SpecialTokens, TokenRole>>> = {
+  bos: "bos",
+  eos: "eos",
+  unk: "unknown",
+  pad: "padding",
+  sep: "seperator",
+  mask: "mask",
+};

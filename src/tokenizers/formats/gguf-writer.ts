@@ -1,14 +1,13 @@
 /** Tokenizers as metadata of GGUF files. */
 
+import { openEngine } from "#tokenizers/engine";
 import { OptionError, warnOnConsole } from "../../base/index.ts";
 import type { GgufValue, GgufWritable } from "../../files/index.ts";
-import { openEngine } from "../engine-node.ts";
 import { type Json, tokenizerJson } from "../json-parts.ts";
 import type { SpecialTokens } from "../settings.ts";
 import type { Tokenizer } from "../tokenizer.ts";
-import { fillerToken, specialRoles } from "./gguf.ts";
 import { type GgufCut, ggufCuts } from "./gguf-cuts.ts";
-import { ggufVocabulary, kindNumber, type TokenRole } from "./gguf-vocabulary.ts";
+import { fillerToken, ggufVocabulary, kindNumber, specialRoles, type TokenRole } from "./gguf-vocabulary.ts";
 
 /** What of a tokenizer is written otherwise than it says itself. */
 export interface GgufTokenizerOptions {

@@ -1,12 +1,13 @@
-import { readGgufHeader } from "../../files/index.ts";
+import { readGgufHeader, type StoredFile } from "../../files/index.ts";
 import { addedToken, bpeModel, byteLevel, frameProcessor, type Json, tokenizerJson } from "../json-parts.ts";
-import type { SpecialTokens } from "../settings.ts";
 import type { TokenizerFiles } from "../tokenizer-files.ts";
 import {
+  fillerToken,
   type GgufMetadata,
   type GgufVocabulary,
   ggufMerges,
   ggufVocabulary,
+  specialRoles,
   type TokenRole,
   wrongMetadata,
 } from "./gguf-vocabulary.ts";
@@ -18,8 +19,9 @@ import { sentencePieceTokenizer } from "./sentencepiece.ts";
  * as llama.cpp reads them.
  * @throws DataError for another kind of tokenizer, or lists that do not fit
  */
-export async function readGgufTokenizer(path: string): Promise<TokenizerFiles> {
-  const { metadata } = await readGgufHeader(path);
+export async function readGgufTokenizer(file: StoredFile): Promise<TokenizerFiles> {
+  const { name: path } = file;
+  const { metadata } = await readGgufHeader(file);
   const vocabulary = ggufVocabulary(path, metadata);
   const json =
     vocabulary.model === "llama" ? sentencePieceJson(vocabulary) : bytePairJson(vocabulary, ggufMerges(path, metadata));
@@ -39,8 +41,6 @@ function chatTemplates(metadata: GgufMetadata): Json {
   return named.size > 0 ? { chat_template: Object.fromEntries(named) } : {};
 }
 
-/** What fills a gap among the ids: a token of no text. */
-export const fillerToken = (id: number): string => `[PAD${id}]`;
 const isFiller = ({ tokens, kinds }: GgufVocabulary, id: number) =>
   kinds[id] === "unused" && tokens[id] === fillerToken(id);
 
@@ -103,16 +103,6 @@ function frame(path: string, { tokens, roles, addsBos, addsEos }: GgufVocabulary
   const around = (text: "A" | "B") => [...before, text, ...after];
   return frameProcessor(around("A"), [...around("A"), ...around("B")], (token) => tokens.indexOf(token));
 }
-
-/** Our names of roles, of those that both have. */
-export const specialRoles: Readonly<Partial<Record<keyof SpecialTokens, TokenRole>>> = {
-  bos: "bos",
-  eos: "eos",
-  unk: "unknown",
-  pad: "padding",
-  sep: "seperator",
-  mask: "mask",
-};
 
 /** Roles that some files give to the first token, whatever it is. */
 const careless: ReadonlySet<TokenRole | undefined> = new Set(["padding", "seperator", "mask"]);

@@ -1,8 +1,7 @@
 /** Reads the protobuf of a SentencePiece model: github.com/google/sentencepiece, sentencepiece_model.proto. */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { DataError } from "../../base/index.ts";
-
-export type PieceType = "normal" | "unknown" | "control" | "user-defined" | "unused" | "byte";
+import { type PieceType, pieceTypes } from "./piece-types.ts";
 
 export interface SentencePiece {
   text: string;
@@ -26,8 +25,6 @@ export interface SentencePieceModel {
   removeExtraWhitespaces: boolean;
 }
 
-/** In the order of their numbers, which begin with 1. */
-export const pieceTypes: readonly PieceType[] = ["normal", "unknown", "control", "user-defined", "unused", "byte"];
 const modelTypes = ["unigram", "bpe", "word", "char"] as const;
 
 /** Where the value of a field goes, and what it is, by the field's number. */

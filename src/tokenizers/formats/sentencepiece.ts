@@ -4,6 +4,7 @@
  * texts is as transformers has it.
  */
 import { DataError, nearest } from "../../base/index.ts";
+import { toBase64 } from "../base64.ts";
 import {
   type AddedToken,
   addedToken,
@@ -227,9 +228,7 @@ function normalizerOf({
 }: SentencePieceRules): Json {
   const prefix = treatWhitespaceAsSuffix ? replace({ Regex: "$" }, SPACE) : { type: "Prepend", prepend: SPACE };
   const normalizers = [
-    ...(charsMap.length > 0
-      ? [{ type: "Precompiled", precompiled_charsmap: Buffer.from(charsMap).toString("base64") }]
-      : []),
+    ...(charsMap.length > 0 ? [{ type: "Precompiled", precompiled_charsmap: toBase64(charsMap) }] : []),
     ...(removeExtraWhitespaces ? [replace({ Regex: "^ +" }, ""), replace({ Regex: " {2,}" }, " ")] : []),
     replace({ String: " " }, SPACE),
     // those that were written as such too; looked for once in a run

@@ -1,5 +1,6 @@
 /** tiktoken's rank files, as tokenizer.json: github.com/openai/tiktoken. */
 import { DataError } from "../../base/index.ts";
+import { fromBase64 } from "../base64.ts";
 import { byteCharacters } from "../byte-level.ts";
 import {
   addedToken,
@@ -66,7 +67,7 @@ function ranksOf(path: string, text: string): Map<string, number> {
         fix: "fetch the file again",
       });
     }
-    ranks.push([Array.from(Buffer.from(base64, "base64"), (byte) => byteCharacters[byte]).join(""), Number(rank)]);
+    ranks.push([Array.from(fromBase64(base64), (byte) => byteCharacters[byte]).join(""), Number(rank)]);
   }
   ranks.sort(([, a], [, b]) => a - b);
   const found = new Map(ranks);

@@ -33,7 +33,8 @@ const now = new Date(golden.now);
 const sourceOf = (name: string) => readFileSync(`${folder}${name}.jinja`, "utf8");
 
 function rendered({ template, conversation, options }: Case): string {
-  const tokenizer = { namedTokens: golden.specialTokens[template], specialTexts: [] } as unknown as Tokenizer;
+  const namedTokens = golden.specialTokens[template];
+  const tokenizer = { namedTokens, specialTexts: [], Template } as unknown as Tokenizer;
   const {
     tools,
     add_generation_prompt: addGenerationPrompt = false,

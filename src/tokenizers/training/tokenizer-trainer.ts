@@ -1,4 +1,4 @@
-import { createReadStream } from "node:fs";
+import { createReadStream } from "#system";
 import { checkOptions, DataError, OptionError } from "../../base/index.ts";
 import { byteCharacters } from "../byte-level.ts";
 import { addedToken, bpeModel, byteLevel, byteLevelDecoder, type Json, tokenizerJson } from "../json-parts.ts";

@@ -1,10 +1,8 @@
 /** From texts to counted words: what a tokenizer's normalizer and pre-tokenizer make of them, before any model. */
+
+import { type NativeTokenizers, nativeTokenizers } from "#tokenizers/engine";
 import { OptionError } from "../../base/index.ts";
 import { pretokens, toByteCharacters } from "../byte-level.ts";
-import { normalizerOf } from "../engine/normalizers.ts";
-import { Piece } from "../engine/piece.ts";
-import { preTokenizerOf } from "../engine/pre-tokenizers.ts";
-import { type NativeTokenizers, nativeTokenizers } from "../engine-node.ts";
 import { type Json, tokenizerJson } from "../json-parts.ts";
 
 /** The parts of a tokenizer.json that cut texts into words; null where there is none. */
@@ -77,7 +75,9 @@ export async function wordCounter({ normalizer, preTokenizer }: CuttingParts): P
   if (!normalizer && isByteLevel(preTokenizer)) return byteLevelCounter();
   const library = await nativeTokenizers();
   try {
-    return library ? nativeCounter(library, normalizer, preTokenizer) : javascriptCounter(normalizer, preTokenizer);
+    if (library) return nativeCounter(library, normalizer, preTokenizer);
+    const { javascriptCut } = await import("./javascript-cut.ts");
+    return new WordCounter(javascriptCut(normalizer, preTokenizer));
   } catch (cause) {
     const received = (cause as Error).message;
     throw new OptionError({
@@ -100,12 +100,6 @@ function nativeCounter(library: NativeTokenizers, normalizer: Json | null, preTo
     const normal = first?.normalizeString(text) ?? text;
     return second ? (second.preTokenizeString(normal) as [string, unknown][]) : [[normal]];
   });
-}
-
-function javascriptCounter(normalizer: Json | null, preTokenizer: Json | null): WordCounter {
-  const normalize = normalizerOf("normalizer", normalizer);
-  const preTokenize = preTokenizerOf("preTokenizer", preTokenizer);
-  return new WordCounter((text) => preTokenize(normalize(Piece.of(text))).map(({ text: word }) => [word]));
 }
 
 const isByteLevel = (json: Json | null): boolean =>

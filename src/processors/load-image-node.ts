@@ -1,5 +1,5 @@
-import { open } from "node:fs/promises";
 import type { Metadata, Sharp } from "sharp";
+import { open } from "#system";
 import { DataError, KindlingError, limits, overLimit, RuntimeError } from "../base/index.ts";
 import { readBytes } from "../files/index.ts";
 import { withFill } from "./gif.ts";

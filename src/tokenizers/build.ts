@@ -1,0 +1,28 @@
+/** Makes the parts of a tokenizer from what its files hold. */
+import { openEngine } from "#tokenizers/engine";
+import { warnOnConsole } from "../base/index.ts";
+import { Template } from "./jinja/template.ts";
+import { checkedTokenizer } from "./safe-file.ts";
+import { notFollowed, readSettings, specialOf } from "./settings.ts";
+import type { TokenizerFiles, TokenizerParts } from "./tokenizer-files.ts";
+import { withSettings } from "./with-settings.ts";
+
+/** @throws DataError for damaged files, RuntimeError for a tokenizer.json that is not understood */
+export async function buildTokenizer(files: TokenizerFiles): Promise<TokenizerParts> {
+  const { file, json, config = {}, modelConfig } = files;
+  const rules = readSettings(file, json, config, modelConfig);
+  const whole = withSettings(json, config, rules);
+  const checked = checkedTokenizer(file, whole);
+  const engineWith = (addedTokens: unknown) => openEngine(file, { ...checked, added_tokens: addedTokens });
+  const engine = await openEngine(file, checked);
+  const notes = notFollowed(config, whole);
+  if (notes.length > 0) warnOnConsole({ where: file, notes });
+  return {
+    files: { ...files, json: whole, config },
+    rules,
+    special: specialOf(rules.named),
+    engine,
+    engineWith,
+    Template,
+  };
+}
