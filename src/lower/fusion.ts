@@ -2,6 +2,7 @@ import {
   applyOp,
   countUses,
   type Graph,
+  isStatic,
   type Node,
   rewrite,
   shapesEqual,
@@ -20,6 +21,9 @@ import {
   linear,
   matmul,
   reshape,
+  tiledMatmulEntry,
+  tilesOf,
+  widenedFrom,
 } from "../ops/index.ts";
 import type { Pass } from "./pass.ts";
 
@@ -77,6 +81,23 @@ export const addInBlockMatmul: Pass = {
       );
     });
   },
+};
+
+/** Of a large weight in 16 bits a tile at a time is widened; see tiledMatmulEntry. */
+export const tileWidenedWeights: Pass = {
+  name: "tileWidenedWeights",
+  run: (graph) =>
+    rewrite(graph, (node, [x, weight, bias]) => {
+      const isProduct = node.op === matmul.entry || node.op === linear.entry;
+      const { transposeA = false, transposeB, scale = 1 } = node.attributes;
+      if (!isProduct || transposeA || !transposeB) return undefined;
+      const narrow = widenedFrom(weight);
+      if (narrow?.shape.length !== 2 || !isStatic(narrow.shape)) return undefined;
+      const tiles = tilesOf(narrow.shape);
+      if (tiles === 1) return undefined;
+      const product = applyOp(tiledMatmulEntry, [x, narrow], { tiles, scale }, node.scope)[0];
+      return [bias ? add(product, bias) : product];
+    }),
 };
 
 const keepsLastAxis = (value: Value, { outputs: [{ shape }] }: Node) =>

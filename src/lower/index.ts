@@ -2,7 +2,7 @@
 export type { HostContext, HostFunction, HostValue } from "../ops/index.ts";
 export { mayOverwrite } from "./aliasing.ts";
 export { estimateMemory, type MemoryEstimate } from "./memory.ts";
-export { boundaryDType, type OnnxModel, type WriteOptions, writeOnnx } from "./onnx.ts";
+export { type OnnxModel, type WriteOptions, writeOnnx } from "./onnx.ts";
 export {
   AttributeProto_AttributeType as AttributeType,
   type GraphProto,

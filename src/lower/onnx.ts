@@ -15,9 +15,6 @@ import { elementInfo, graphAttribute, modelProto, nodeProto, valueInfo } from ".
 import { OUTSIDE_BYTES, type OutsideConstant, outsideData } from "./outside-constant.ts";
 import { entryOf } from "./passes.ts";
 
-/** ONNX Runtime's JavaScript API has no bfloat16 tensors, so these cross the boundary of the graph as f32. */
-export const boundaryDType = (dtype: DType): DType => (dtype === "bf16" ? "f32" : dtype);
-
 export interface WriteOptions {
   /** For the WebGPU provider. @default false */
   isWebGpu?: boolean;
@@ -29,6 +26,11 @@ export interface WriteOptions {
    * @default false
    */
   keepsConstantsOutside?: boolean;
+  /**
+   * bf16 crosses the boundary of the graph as it is; ONNX Runtime's JavaScript API has no such tensors, and it crosses
+   * as f32. @default false
+   */
+  hasBfloat16?: boolean;
   /** @default in0, in1, ... */
   inputNames?: readonly string[];
   /** @default the names of the values that are given out */
@@ -93,7 +95,7 @@ class OnnxWriter implements Lowering {
     const given = this.graph.inputs.filter((input) => !weights.has(input));
     const inputNames = given.map((input, i) => {
       const name = wanted[i] ?? `in${i}`;
-      this.names.set(input, input.dtype === "bf16" ? this.cast(name, "bf16") : name);
+      this.names.set(input, this.crossesAs(input.dtype) === input.dtype ? name : this.cast(name, input.dtype));
       return name;
     });
     for (const [value, weight] of weights) {
@@ -109,11 +111,11 @@ class OnnxWriter implements Lowering {
       node: this.protos,
       initializer: this.initializers,
       input: [
-        ...given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+        ...given.map((input, i) => valueInfo(inputNames[i], this.crossesAs(input.dtype), input.shape)),
         ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
       ],
       output: this.graph.outputs.map((output, i) =>
-        valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape),
+        valueInfo(outputNames[i], this.crossesAs(output.dtype), output.shape),
       ),
     });
     return {
@@ -175,8 +177,14 @@ class OnnxWriter implements Lowering {
       return wanted;
     }
     const isPlain = this.graph.outputs.indexOf(output) === index && this.computed.has(name);
-    if (output.dtype === "bf16") return this.cast(name, "f32");
+    const crossing = this.crossesAs(output.dtype);
+    if (crossing !== output.dtype) return this.cast(name, crossing);
     return isPlain ? name : this.node("Identity", [name]);
+  }
+
+  /** The dtype in which a tensor goes into the model and out of it. */
+  private crossesAs(dtype: DType): DType {
+    return dtype === "bf16" && !this.options.hasBfloat16 ? "f32" : dtype;
   }
 
   private cast(name: string, to: DType): string {

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } from "../base/index.ts";
+import { checkOptions, DataError, type OnWarning, OptionError, type Warning, warnOnConsole } from "../base/index.ts";
 import { exists, readJson } from "../files/index.ts";
 import { type HubOptions, localPath } from "../hub/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
@@ -63,8 +63,10 @@ export interface LoadOptions<T extends Task = Task> {
   /** For weights that are not in the checkpoint. @default randomKey(0) */
   key?: RandomKey;
   /**
-   * Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them.
-   * @default "f32"
+   * How weights are kept in memory: "f32" widens them once; "stored" keeps large ones as the file has them, in 16 bits
+   * and, of a GGUF file, in blocks, and widens them as they are used, so that a step of few tokens takes longer;
+   * "blocks", of a GGUF file, keeps those in blocks. Blocks of 4 or 8 bits run and are not trained; what is around them
+   * is, and an update of a weight in 16 bits is rounded to them. @default "f32"
    */
   weights?: GgufOptions["weights"];
   /**
@@ -127,6 +129,7 @@ export async function fromPretrained<T extends keyof TaskModels>(
 export async function fromPretrained(path: string, options?: LoadOptions): Promise<PretrainedModel>;
 export async function fromPretrained(name: string, options: LoadOptions = {}): Promise<PretrainedModel> {
   checkOptions("fromPretrained", options, loadOptionNames);
+  requireWeightsOption(options.weights);
   const folder = await localPath(name, options.hub);
   const path = options.subfolder === undefined ? folder : join(folder, options.subfolder);
   if (path.endsWith(".gguf"))
@@ -147,6 +150,17 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
   model.source = path;
   if (notes.length > 0) onWarning({ where: `fromPretrained, ${path}`, notes, unused, initialized });
   return model;
+}
+
+/** @throws OptionError for another way to keep weights */
+function requireWeightsOption(weights: LoadOptions["weights"] = "f32"): void {
+  if (weights === "f32" || weights === "stored" || weights === "blocks") return;
+  throw new OptionError({
+    where: "fromPretrained",
+    expected: 'weights to be "f32", "stored" or "blocks"',
+    received: JSON.stringify(weights),
+    fix: 'use "stored" to keep weights as the file has them',
+  });
 }
 
 interface Description {
@@ -196,7 +210,14 @@ async function loadModel(
   files: readonly string[],
   configPath: string,
   { family, architecture, json }: Description,
-  { head = "stored", key = randomKey(0), strict = false, ignoreMismatchedSizes = false, mmap }: LoadOptions,
+  {
+    head = "stored",
+    key = randomKey(0),
+    weights: kept,
+    strict = false,
+    ignoreMismatchedSizes = false,
+    mmap,
+  }: LoadOptions,
   notes: string[],
 ): Promise<{ model: PretrainedModel } & Pick<LoadWarning, "unused" | "initialized">> {
   let model = family.create(architecture, configPath, json, key);
@@ -213,7 +234,7 @@ async function loadModel(
   }
   requireTied(files[0], fit.untied);
   const isNew = head === "new" ? isOfHead(model, family) : () => false;
-  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew });
+  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew }, kept === "stored");
   const initialized = [...fit.missing, ...fit.misshapen];
   const unexpected = head === "new" ? fit.unused.filter((name) => !isNew(name)) : fit.unused;
   const lacking = initialized.filter((name) => !isNew(name));

@@ -141,7 +141,9 @@ export class Connection {
       this.fail(absentError(failures));
       return undefined;
     }
-    this.writeOptions = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
+    const isNative = binding === "C API";
+    const isWebGpu = picked === "webgpu";
+    this.writeOptions = { isWebGpu, channelBlock, keepsConstantsOutside: isNative, hasBfloat16: isNative };
     for (const send of this.waiting.splice(0)) send();
     this.restWhenIdle();
     return { type: picked, failures, binding, bindingReason };

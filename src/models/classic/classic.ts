@@ -9,9 +9,11 @@ import {
   Conv2d,
   dropout,
   Embedding,
+  type EmbeddingTable,
   Linear,
   Module,
   normalInit,
+  type Projection,
   Recurrent,
   type RecurrentConfig,
   type RecurrentInputs,
@@ -19,7 +21,7 @@ import {
   Transformer,
   type TransformerConfig,
 } from "../../nn/index.ts";
-import { averagePool, matmul, mul, type RandomKey, reshape, type Tensor, tanh } from "../../tensor/index.ts";
+import { averagePool, mul, type RandomKey, reshape, type Tensor, tanh } from "../../tensor/index.ts";
 import { classLoss } from "../losses.ts";
 
 export interface MlpConfig {
@@ -33,7 +35,7 @@ export interface MlpConfig {
 
 /** Linear layers with an activation between. Rumelhart et al. 1986. */
 export class Mlp extends Module {
-  readonly layers: Linear[];
+  readonly layers: Projection[];
   private readonly config: MlpConfig;
 
   constructor(config: MlpConfig, key: RandomKey) {
@@ -98,9 +100,9 @@ export interface RecurrentLMConfig extends Omit<RecurrentConfig, "inputSize" | "
 
 /** A language model of recurrent layers. Mikolov et al. 2010; Zaremba et al. 2014, arXiv:1409.2329. */
 export class RecurrentLanguageModel extends Module {
-  readonly embedding: Embedding; // [V, E]
+  readonly embedding: EmbeddingTable; // [V, E]
   readonly recurrent: Recurrent;
-  readonly head: Linear; // [V, H]
+  readonly head: Projection; // [V, H]
 
   constructor({ vocabSize, embeddingSize, ...config }: RecurrentLMConfig, key: RandomKey) {
     super();
@@ -132,7 +134,7 @@ export interface TransformerTranslatorConfig extends TransformerConfig {
  * section 3.4.
  */
 export class TransformerTranslator extends Module {
-  readonly embedding: Embedding; // [V, D]
+  readonly embedding: EmbeddingTable; // [V, D]
   readonly transformer: Transformer;
   private readonly width: number;
 
@@ -155,9 +157,7 @@ export class TransformerTranslator extends Module {
   ): Tensor<"f32"> {
     const embed = (ids: Tensor<"i32">) =>
       addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));
-    return matmul(this.transformer.forward(embed(source), embed(target), inputs), this.embedding.weight.value, {
-      transposeB: true,
-    });
+    return this.embedding.project(this.transformer.forward(embed(source), embed(target), inputs));
   }
 
   /** Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. */

@@ -5,7 +5,7 @@
  * arXiv:1911.02116
  *   electra               narrower embeddings, trained to find replaced words. arXiv:2003.10555
  */
-import { Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
+import { Linear, Module, normalInit, type Projection, TransformerLayer } from "../../nn/index.ts";
 import { add, cast, cumsum, mul, notEqual, type RandomKey, type Tensor, tanh, withScope } from "../../tensor/index.ts";
 import {
   activation,
@@ -86,7 +86,7 @@ class Layers extends Module {
 }
 
 class Pooler extends Module {
-  readonly dense: Linear; // [D, D]
+  readonly dense: Projection; // [D, D]
 
   constructor({ hiddenSize, initializerRange }: BertConfig, key: RandomKey) {
     super();
@@ -111,7 +111,7 @@ interface BertOptions {
 
 class BertEncoder extends TextEncoder {
   readonly embeddings: TextEmbeddings;
-  readonly embeddingsProject?: Linear; // [D, E]
+  readonly embeddingsProject?: Projection; // [D, E]
   readonly encoder: Layers;
   readonly pooler?: Pooler;
   private readonly paddingId?: number;

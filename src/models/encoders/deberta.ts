@@ -7,11 +7,13 @@ import {
   constantInit,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   normalInit,
   Parameter,
+  type Projection,
 } from "../../nn/index.ts";
 import {
   add,
@@ -97,10 +99,10 @@ const modernize = (json: Json): Json => ({
 
 class Layer extends Module {
   readonly attention: SelfAttention;
-  readonly attentionOutput: Linear; // [D, D]
+  readonly attentionOutput: Projection; // [D, D]
   readonly attentionNorm: LayerNorm;
-  readonly up: Linear; //   [F, D]
-  readonly down: Linear; // [D, F]
+  readonly up: Projection; //   [F, D]
+  readonly down: Projection; // [D, F]
   readonly outputNorm: LayerNorm;
   protected override readonly checkpointKeys = {
     attention: "attention.self",
@@ -177,7 +179,7 @@ class Convolution extends Module {
 
 class Encoder extends Module {
   readonly layer: Layer[];
-  readonly relEmbeddings?: Embedding; // [2 span, D]
+  readonly relEmbeddings?: EmbeddingTable; // [2 span, D]
   readonly layerNorm?: LayerNorm;
   readonly conv?: Convolution;
   protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
@@ -203,10 +205,10 @@ class Encoder extends Module {
 }
 
 class Embeddings extends Module {
-  readonly wordEmbeddings: Embedding; //       [V, E]
-  readonly positionEmbeddings?: Embedding; //  [P, E]
-  readonly tokenTypeEmbeddings?: Embedding; // [types, E]
-  readonly embedProj?: Linear; //              [D, E]
+  readonly wordEmbeddings: EmbeddingTable; //       [V, E]
+  readonly positionEmbeddings?: EmbeddingTable; //  [P, E]
+  readonly tokenTypeEmbeddings?: EmbeddingTable; // [types, E]
+  readonly embedProj?: Projection; //              [D, E]
   readonly layerNorm: LayerNorm;
   protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
 
@@ -280,8 +282,7 @@ class DebertaEncoder extends TextEncoder {
     const embedded = withScope("embeddings", () =>
       dropout(this.embeddings.forward(inputs, column), hiddenDropout, key?.fold(999)),
     );
-    const table =
-      relEmbeddings && (layerNorm ? layerNorm.forward(relEmbeddings.weight.value) : relEmbeddings.weight.value);
+    const table = relEmbeddings && (layerNorm?.forward(relEmbeddings.rows()) ?? relEmbeddings.rows());
     const rows = table && positionRows(length, this.config);
     const hiddenStates = [embedded]; // [B, T, D]
     for (const [i, layer] of layers.entries()) {
@@ -300,7 +301,7 @@ class DebertaEncoder extends TextEncoder {
 
 /** The first token's state through a dense layer, then to the classes. */
 class PooledClassifier extends Module implements Head {
-  readonly dense: Linear; //      [D, D]
+  readonly dense: Projection; //      [D, D]
   readonly classifier: LinearHead; // [N, D]
   protected override readonly checkpointKeys = { dense: "pooler.dense", classifier: "" };
   private readonly config: DebertaConfig;

@@ -1,6 +1,6 @@
 /** The classes of an encoder family: its base model and one for each head. */
 
-import type { Embedding } from "../../nn/index.ts";
+import type { EmbeddingTable } from "../../nn/index.ts";
 import {
   cast,
   div,
@@ -46,7 +46,7 @@ export interface EncoderFamily<C extends EncoderConfig> {
   ignored?: Family["ignored"] | null;
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): TextEncoder;
   heads: {
-    maskedLM: (config: C, words: Embedding, key: RandomKey) => Head;
+    maskedLM: (config: C, words: EmbeddingTable, key: RandomKey) => Head;
     sequence: MakeHead<C>;
     token: MakeHead<C>;
     question: MakeHead<C>;
@@ -81,7 +81,7 @@ abstract class EncoderTaskModel<
     config: C,
     architecture: string,
     key: RandomKey,
-    makeHead?: (config: C, words: Embedding, key: RandomKey) => Head,
+    makeHead?: (config: C, words: EmbeddingTable, key: RandomKey) => Head,
   ) {
     super();
     const [encoderKey, headKey] = key.split(2);
@@ -271,5 +271,5 @@ export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>)
 
 const withoutWords =
   <C>(make: MakeHead<C>) =>
-  (config: C, _: Embedding, key: RandomKey) =>
+  (config: C, _: EmbeddingTable, key: RandomKey) =>
     make(config, key);

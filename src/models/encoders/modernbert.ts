@@ -5,15 +5,20 @@
 import {
   type Activation,
   activations,
+  constantInit,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   multiHeadAttention,
   normalInit,
+  Parameter,
+  type Projection,
   type RopeParameters,
   RotaryEmbedding,
+  TiedProjection,
 } from "../../nn/index.ts";
 import {
   add,
@@ -125,8 +130,8 @@ interface LayerInputs extends RunOptions {
 }
 
 class Attention extends Module {
-  readonly wqkv: Linear; // [3 D, D]
-  readonly wo: Linear; //   [D, D]
+  readonly wqkv: Projection; // [3 D, D]
+  readonly wo: Projection; //   [D, D]
   protected override readonly checkpointKeys = { wqkv: "Wqkv", wo: "Wo" };
   private readonly config: ModernBertConfig;
   private readonly type: LayerType;
@@ -163,8 +168,8 @@ class Attention extends Module {
 }
 
 class FeedForward extends Module {
-  readonly wi: Linear; // [2 F, D]
-  readonly wo: Linear; // [D, F]
+  readonly wi: Projection; // [2 F, D]
+  readonly wo: Projection; // [D, F]
   protected override readonly checkpointKeys = { wi: "Wi", wo: "Wo" };
   private readonly config: ModernBertConfig;
 
@@ -222,7 +227,7 @@ class Layer extends Module {
 }
 
 class Embeddings extends Module {
-  readonly tokEmbeddings: Embedding; // [V, D]
+  readonly tokEmbeddings: EmbeddingTable; // [V, D]
   readonly norm: LayerNorm;
 
   constructor(config: ModernBertConfig, key: RandomKey) {
@@ -281,7 +286,7 @@ class ModernBertEncoder extends TextEncoder {
 
 /** Dense, activation, norm: what all heads begin with. */
 class PredictionHead extends Module {
-  readonly dense: Linear; // [D, D]
+  readonly dense: Projection; // [D, D]
   readonly norm: LayerNorm;
   private readonly activation: Activation;
 
@@ -300,17 +305,19 @@ class PredictionHead extends Module {
 
 class Decoder extends Module implements Head {
   readonly head: PredictionHead;
-  readonly decoder: Linear; // [V, D]; tied to the embeddings where the config says so
-  constructor(config: ModernBertConfig, words: Embedding, key: RandomKey) {
+  readonly decoder: Projection; // [V, D]; tied to the embeddings where the config says so
+  constructor(config: ModernBertConfig, words: EmbeddingTable, key: RandomKey) {
     super();
     const { vocabSize, hiddenSize, decoderBias: bias, tieWordEmbeddings, initializerRange } = config;
     const [headKey, decoderKey] = key.split(2);
     this.head = new PredictionHead(config, headKey);
-    this.decoder = new Linear(
-      { inFeatures: hiddenSize, outFeatures: vocabSize, bias, init: normalInit(initializerRange) },
-      decoderKey,
-    );
-    if (tieWordEmbeddings) Object.assign(this.decoder, { weight: words.weight });
+    const init = normalInit(initializerRange);
+    this.decoder = tieWordEmbeddings
+      ? new TiedProjection(
+          words,
+          bias ? new Parameter([vocabSize], constantInit(0)(decoderKey, [vocabSize])) : undefined,
+        )
+      : new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias, init }, decoderKey);
   }
 
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
@@ -320,7 +327,7 @@ class Decoder extends Module implements Head {
 
 class Classifier extends Module implements Head {
   readonly head: PredictionHead;
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
   private readonly config: ModernBertConfig & { of: "text" | "tokens" };
 
   constructor(config: ModernBertConfig & { of: "text" | "tokens"; outputs: number }, key: RandomKey) {

@@ -8,11 +8,13 @@ import {
   constantInit,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   ModelBuffer,
   Module,
   normalInit,
+  type Projection,
   TransformerLayer,
 } from "../../nn/index.ts";
 import {
@@ -20,7 +22,6 @@ import {
   arange,
   equal,
   gather,
-  matmul,
   max,
   mul,
   oneHot,
@@ -150,14 +151,14 @@ function sinusoids(positions: number, width: number): Tensor<"f32"> {
 }
 
 class Stack extends Module {
-  readonly embedTokens: Embedding; // [V, D], which the model lists where it is shared
-  readonly embedPositions?: Embedding; // [positions + 2, D]
+  readonly embedTokens: EmbeddingTable; // [V, D], which the model lists where it is shared
+  readonly embedPositions?: EmbeddingTable; // [positions + 2, D]
   readonly layernormEmbedding?: LayerNorm;
   readonly layers: TransformerLayer[];
   private readonly config: BartConfig;
   private readonly traits: BartTraits;
 
-  constructor(config: BartConfig, traits: BartTraits, table: Embedding, isDecoder: boolean, key: RandomKey) {
+  constructor(config: BartConfig, traits: BartTraits, table: EmbeddingTable, isDecoder: boolean, key: RandomKey) {
     super();
     const { hiddenSize, maxPositionEmbeddings, initStd } = config;
     const [positionKey, layerKey] = key.split(2);
@@ -202,7 +203,7 @@ class Stack extends Module {
 }
 
 class EncoderDecoder extends Module {
-  readonly shared?: Embedding; // [V, D]
+  readonly shared?: EmbeddingTable; // [V, D]
   readonly encoder: Stack;
   readonly decoder: Stack;
 
@@ -281,16 +282,14 @@ export class BartForConditionalGeneration extends Seq2SeqLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    const { weight } = this.model.decoder.embedTokens;
-    return withScope("lm_head", () =>
-      add(matmul(hidden, weight.value, { transposeB: true }), this.finalLogitsBias.value),
-    );
+    const { embedTokens } = this.model.decoder;
+    return withScope("lm_head", () => add(embedTokens.project(hidden), this.finalLogitsBias.value));
   }
 }
 
 class ClassificationHead extends Module {
-  readonly dense: Linear; // [D, D]
-  readonly outProj: Linear; // [N, D]
+  readonly dense: Projection; // [D, D]
+  readonly outProj: Projection; // [N, D]
 
   constructor({ hiddenSize, initStd, labels }: BartConfig & LabelConfig, key: RandomKey) {
     super();

@@ -7,9 +7,11 @@ import {
   activationNames,
   dropout,
   Embedding,
+  type EmbeddingTable,
   Linear,
   Module,
   normalInit,
+  type Projection,
   RMSNorm,
   TransformerLayer,
 } from "../../nn/index.ts";
@@ -18,7 +20,6 @@ import {
   arange,
   clip,
   gather,
-  matmul,
   mul,
   type RandomKey,
   reshape,
@@ -143,7 +144,7 @@ function bucketOf(relative: number, { numBuckets, maxDistance }: T5Config, isCau
 /** One of the two stacks: layers, and the biases of distances that they share. */
 class Stack extends Module {
   readonly block: TransformerLayer[];
-  readonly relativeAttentionBias: Embedding; // [buckets, H]
+  readonly relativeAttentionBias: EmbeddingTable; // [buckets, H]
   readonly finalLayerNorm: RMSNorm;
   protected override readonly checkpointKeys = {
     relativeAttentionBias: "block.0.layer.0.SelfAttention.relative_attention_bias",
@@ -209,10 +210,10 @@ const ROOM = 512;
 
 /** T5 with its language-modelling head. */
 export class T5ForConditionalGeneration extends Seq2SeqLM {
-  readonly shared: Embedding; // [V, D]
+  readonly shared: EmbeddingTable; // [V, D]
   readonly encoder: Stack;
   readonly decoder: Stack;
-  readonly lmHead?: Linear; // [V, D], when not tied to the embedding
+  readonly lmHead?: Projection; // [V, D], when not tied to the embedding
   readonly config: T5Config;
   readonly task = "seq2seq-lm";
   readonly modelType: string;
@@ -268,12 +269,12 @@ export class T5ForConditionalGeneration extends Seq2SeqLM {
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { scaleDecoderOutputs, hiddenSize } = this.config;
     const scaled = scaleDecoderOutputs ? mul(hidden, 1 / Math.sqrt(hiddenSize)) : hidden;
-    return withScope("lm_head", () => matmul(scaled, (this.lmHead ?? this.shared).weight.value, { transposeB: true }));
+    return withScope("lm_head", () => this.lmHead?.forward(scaled) ?? this.shared.project(scaled));
   }
 }
 
 function encodeWith(
-  shared: Embedding,
+  shared: EmbeddingTable,
   stack: Stack,
   { dropout: probability }: T5Config,
   inputs: EncoderSideInputs & RunOptions,
@@ -289,7 +290,7 @@ function encodeWith(
 
 /** T5's encoder alone: states of each token. */
 export class T5EncoderModel extends TaskModel<EncoderSideInputs, { lastHiddenState: Tensor<"f32"> }> {
-  readonly shared: Embedding; // [V, D]
+  readonly shared: EmbeddingTable; // [V, D]
   readonly encoder: Stack;
   readonly config: T5Config;
   readonly task = "feature-extraction";

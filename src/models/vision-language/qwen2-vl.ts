@@ -10,6 +10,7 @@ import {
   Module,
   normalInit,
   Parameter,
+  type Projection,
   type RopeParameters,
   RotaryEmbedding,
   TransformerLayer,
@@ -134,8 +135,8 @@ const layerKeys = {
 
 class PatchMerger extends Module {
   readonly lnQ: LayerNorm; // [E]
-  readonly first: Linear; // [m² E, m² E]
-  readonly second: Linear; // [D, m² E]
+  readonly first: Projection; // [m² E, m² E]
+  readonly second: Projection; // [D, m² E]
   protected override readonly checkpointKeys = { first: "mlp.0", second: "mlp.2" };
 
   constructor({ embedDim, hiddenSize, spatialMergeSize }: Qwen2VLVisionConfig, key: RandomKey) {
@@ -149,7 +150,7 @@ class PatchMerger extends Module {
 
   /** patches: [1, L, E] -> [L / m², D] */
   forward(patches: Tensor<"f32">): Tensor<"f32"> {
-    const width = this.first.weight.shape[1];
+    const width = this.first.inFeatures;
     return this.second.forward(gelu(this.first.forward(reshape(this.lnQ.forward(patches), [-1, width]))));
   }
 }

@@ -2,7 +2,7 @@
  * CLIP and SigLIP: images and texts in one space. Radford et al. 2021, arXiv:2103.00020; Zhai et al. 2023,
  * arXiv:2303.15343, whose loss looks at each pair by itself.
  */
-import { constantInit, Linear, normalInit, Parameter } from "../../nn/index.ts";
+import { constantInit, Linear, normalInit, Parameter, type Projection } from "../../nn/index.ts";
 import {
   add,
   arange,
@@ -68,8 +68,8 @@ type Made = { modelType: string; architecture: string; config: ClipConfig };
 export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, object> {
   readonly textModel: TextTower;
   readonly visionModel: VisionTower;
-  readonly visualProjection?: Linear; // [P, D], in CLIP
-  readonly textProjection?: Linear; // [P, D], in CLIP
+  readonly visualProjection?: Projection; // [P, D], in CLIP
+  readonly textProjection?: Projection; // [P, D], in CLIP
   readonly logitScale: Parameter; // [], in SigLIP [1]
   readonly logitBias?: Parameter; // [1], in SigLIP
   readonly config: ClipConfig;
@@ -151,7 +151,7 @@ export class ClipTextModelWithProjection extends TaskModel<
   { textEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
 > {
   readonly textModel: TextTower;
-  readonly textProjection: Linear; // [P, D]
+  readonly textProjection: Projection; // [P, D]
   readonly config: ClipTextConfig;
   readonly task = "feature-extraction";
   readonly modelType = "clip_text_model";
@@ -185,7 +185,7 @@ export class ClipVisionModelWithProjection extends TaskModel<
   { imageEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
 > {
   readonly visionModel: VisionTower;
-  readonly visualProjection: Linear; // [P, D]
+  readonly visualProjection: Projection; // [P, D]
   readonly config: ClipVisionConfig;
   readonly task = "feature-extraction";
   readonly modelType = "clip_vision_model";
@@ -216,7 +216,7 @@ export class ClipVisionModelWithProjection extends TaskModel<
 /** The vision tower of CLIP or SigLIP with a classifier on the mean of its patches: [B, N]. */
 export class ClipForImageClassification extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }> {
   readonly visionModel: VisionTower;
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
   readonly config: ClipConfig & LabelConfig;
   readonly task = "image-classification";
   readonly modelType: string;

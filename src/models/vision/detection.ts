@@ -1,5 +1,5 @@
 /** Heads that find objects: what YOLOS and DETR share. */
-import { Linear, Module } from "../../nn/index.ts";
+import { Linear, Module, type Projection } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
 import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
 import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
@@ -32,7 +32,7 @@ export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOut
 
 /** Linear layers with relu between: D -> D -> D -> outputs. */
 export class PredictionMlp extends Module {
-  readonly layers: Linear[];
+  readonly layers: Projection[];
 
   constructor(width: number, outputs: number, key: RandomKey) {
     super();

@@ -12,6 +12,7 @@ import {
   Module,
   normalInit,
   type Parameter,
+  type Projection,
   TransformerLayer,
   type TransformerLayerConfig,
 } from "../../nn/index.ts";
@@ -187,7 +188,7 @@ class Layers extends Module {
 }
 
 class Pooler extends Module {
-  readonly dense: Linear; // [P, D]
+  readonly dense: Projection; // [P, D]
   private readonly activation: Activation;
 
   constructor({ hiddenSize, poolerSize, poolerActivation, initializerRange }: ViTConfig, key: RandomKey) {
@@ -256,7 +257,7 @@ const vitParts = (config: ViTConfig, hasPooler: boolean, traits: EmbeddingsTrait
 
 /** A linear layer on the state of a token. */
 class TokenClassifierHead extends Module implements ImageHead {
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
 
   constructor(
     { hiddenSize, labels, initializerRange }: Pick<ViTConfig, "hiddenSize" | "labels" | "initializerRange">,
@@ -276,8 +277,8 @@ class TokenClassifierHead extends Module implements ImageHead {
 
 /** The mean of two classifiers, on the class token and on the one that learned from the teacher. */
 class TeacherHead extends Module implements ImageHead {
-  readonly clsClassifier: Linear; // [N, D]
-  readonly distillationClassifier: Linear; // [N, D]
+  readonly clsClassifier: Projection; // [N, D]
+  readonly distillationClassifier: Projection; // [N, D]
 
   constructor({ hiddenSize, labels, initializerRange }: ViTConfig, key: RandomKey) {
     super();
@@ -304,7 +305,7 @@ class TeacherHead extends Module implements ImageHead {
 
 /** A linear layer on the class token's state beside the mean of the patches'. */
 class MeanHead extends Module implements ImageHead {
-  readonly classifier: Linear; // [N, 2 D]
+  readonly classifier: Projection; // [N, 2 D]
 
   constructor({ hiddenSize, labels, initializerRange }: Dinov2Config, key: RandomKey) {
     super();
