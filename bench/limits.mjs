@@ -9,7 +9,7 @@ import { GPT2LMHeadModel } from "../dist/models/index.js";
 import { AdamW } from "../dist/optim/index.js";
 import { Device } from "../dist/runtime/index.js";
 import { defaultDevice, randomKey, setDefaultDevice, tensor } from "../dist/tensor/index.js";
-import { compileTrainStep } from "../dist/train/index.js";
+import { compileTrainStep, languageModel } from "../dist/train/index.js";
 import { isSmallest, median } from "./torch-python.mjs";
 
 setDefaultDevice(new Device({ cache: false })); // the time to compile, not to load what an earlier run has compiled
@@ -27,12 +27,12 @@ async function compileTime() {
   // GPT-2 small: 12 layers, 124 M parameters
   const model = new GPT2LMHeadModel(isSmallest ? { numLayers: 1, hiddenSize: 96 } : {}, randomKey(0));
   const optimizer = new AdamW(model.namedParameters());
-  const step = compileTrainStep(model, optimizer, { clipNorm: 1 });
+  const step = compileTrainStep(languageModel(model), optimizer, { clipNorm: 1 });
   const tokens = ids(1, 64, 50257);
   const device = defaultDevice();
   await device.upload("f32", [1], new Float32Array(1)).read(); // it has started
   const started = performance.now();
-  const graph = step.graph(tokens, tokens, 1e-3, tensor(0, { dtype: "i32" }));
+  const graph = step.graph({ inputIds: tokens, shiftLabels: tokens }, 1e-3, tensor(0, { dtype: "i32" }));
   const traced = performance.now();
   const updates = graph.outputs.slice(2).map((_, i) => ({ output: i + 2, input: i + 4 }));
   const executable = device.compile(graph, { updates });
@@ -55,9 +55,11 @@ async function eventLoop() {
     { vocabSize: 65, hiddenSize: 384, numLayers: 6, numHeads: 6, maxPositionEmbeddings: 256, ...NO_DROPOUT },
     randomKey(0),
   );
-  const step = compileTrainStep(model, new AdamW(model.namedParameters()), { clipNorm: 1 });
+  const step = compileTrainStep(languageModel(model), new AdamW(model.namedParameters()), { clipNorm: 1 });
   const run = async (/** @type {number} */ i) =>
-    (await step(ids(12, 256, 65), ids(12, 256, 65), 1e-3, tensor(i, { dtype: "i32" }))).loss.item();
+    (
+      await step({ inputIds: ids(12, 256, 65), shiftLabels: ids(12, 256, 65) }, 1e-3, tensor(i, { dtype: "i32" }))
+    ).loss.item();
   await run(0);
   let longest = 0;
   let last = performance.now();
@@ -74,7 +76,7 @@ async function eventLoop() {
   const around = [];
   for (let i = 6; i <= 10; i++) {
     const started = performance.now();
-    await step.run(inputs, targets, 1e-3, tensor(i, { dtype: "i32" }));
+    await step.run({ inputIds: inputs, shiftLabels: targets }, 1e-3, tensor(i, { dtype: "i32" }));
     around.push(performance.now() - started - step.lastComputeMs);
   }
   const { active } = performance.eventLoopUtilization(before);

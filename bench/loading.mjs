@@ -131,7 +131,7 @@ else {
   const model = kind === "read" ? read(root) : await fromPretrained(root, { task: "causal-lm", weights });
   const ready = seconds();
   // weights are pages of the file, which are read when they are used
-  await model?.forward(tensor(Int32Array.of(1), { shape: [1, 1] })).read();
+  await model?.forward({ inputIds: tensor(Int32Array.of(1), { shape: [1, 1] }) }).logits.read();
   const answerSeconds = seconds();
   const tokenMs = model && (await timeOfToken(model));
   console.log(

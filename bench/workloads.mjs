@@ -31,7 +31,7 @@ import {
   Variable,
   zeros,
 } from "../dist/tensor/index.js";
-import { compileTrainStep } from "../dist/train/index.js";
+import { compileTrainStep, languageModel } from "../dist/train/index.js";
 import { gptSizes } from "./gpt-sizes.mjs";
 
 let seed = 0;
@@ -241,11 +241,11 @@ export function gpt({ vocab, width, heads, layers, batch, context }, options) {
   };
   const model = new GPT2LMHeadModel({ ...shape, ...none }, randomKey(0));
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay: 0.1 });
-  const train = compileTrainStep(model, optimizer, { clipNorm: 1, ...options });
+  const train = compileTrainStep(languageModel(model), optimizer, { clipNorm: 1, ...options });
   let count = 0;
   const ids = () => tensor(integers(batch * context, vocab), { shape: [batch, context] });
-  const step = async (/** @type {any} */ inputs, /** @type {any} */ targets) =>
-    (await train(inputs, targets, 1e-3, tensor(count++, { dtype: "i32" }))).loss;
+  const step = async (/** @type {any} */ inputIds, /** @type {any} */ shiftLabels) =>
+    (await train({ inputIds, shiftLabels }, 1e-3, tensor(count++, { dtype: "i32" }))).loss;
   return { parameters: [...model.namedParameters().values()], data: () => [ids(), ids()], step };
 }
 

@@ -1,7 +1,9 @@
 /**
  * docs/from-nothing.md is one program: its blocks compile under strict, run in order, and print what stands below them.
+ * The files that it points at exist.
  */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,4 +35,13 @@ test("the program compiles, runs, and prints what the document says", async () =
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("what it points at is there", () => {
+  const targets = Array.from(
+    document.matchAll(/\]\((\.\.?\/)?([\w./-]+)(?:#[\w-]+)?\)/g),
+    ([, up = "", path]) => up + path,
+  );
+  expect(targets.length).toBeGreaterThan(30);
+  expect(targets.filter((path) => !existsSync(join(repository, "docs", path)))).toEqual([]);
 });

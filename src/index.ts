@@ -2,10 +2,14 @@
 
 export { KindlingError } from "./base/index.ts";
 export {
+  type BatchOptions,
+  batchesOf,
   type PreparedData,
   type PrepareOptions,
   prepareData,
+  type Source,
   TextCorpus,
+  type TokenBatch,
   TokenDataset,
   type TokenDatasetOptions,
   type TokenizerKind,

@@ -112,15 +112,15 @@ class TrainReport {
     return `${reasons[reason]}${loss}${validation}`;
   }
 
-  private showStep({ step, loss, tokensPerSecond, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
+  private showStep({ step, loss, throughput, elapsedSeconds }: Extract<RunEvent, { type: "step" }>): void {
     const { steps, maxSeconds, batchSize, contextLength } = this.config;
     this.curve.push({ step, loss });
     this.loss = loss;
-    const byPace = ((steps - step) * batchSize * contextLength) / tokensPerSecond;
+    const byPace = ((steps - step) * batchSize * contextLength) / throughput;
     const left = maxSeconds > 0 ? Math.min(byPace, maxSeconds - elapsedSeconds) : byPace;
     const losses = `loss ${loss.toFixed(3)}  val ${this.validation?.toFixed(3) ?? "-"}`;
     const [begin, end] = [`step ${step}/${steps}  ${losses}`, `${formatSeconds(left)} left`];
-    this.line.show(`${begin}  ${formatCount(tokensPerSecond)} tokens/s  ${end}`, `${begin}  ${end}`);
+    this.line.show(`${begin}  ${formatCount(throughput)} tokens/s  ${end}`, `${begin}  ${end}`);
   }
 
   /** After an interruption: what was saved, and how to go on. */

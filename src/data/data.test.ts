@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openPrepared, permute, prepareData, TextCorpus, TokenDataset, TokenWriter } from "./index.ts";
+import { batchesOf, openPrepared, permute, prepareData, TextCorpus, TokenDataset, TokenWriter } from "./index.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -65,8 +65,13 @@ test("Chinese text is prepared by both tokenizers, and used again the second tim
   for (const tokenizer of ["char", "bpe"] as const) {
     const options = { tokenizer, vocabSize: 300, contextLength: 16 };
     const data = await prepareData(corpus, join(folder, tokenizer), options);
-    const dataset = await TokenDataset.open(data.trainPath, { contextLength: 16, vocabSize: data.tokenizer.vocabSize });
-    const { inputs, targets } = await dataset.batch(0, 2);
+    const dataset = await TokenDataset.open(data.trainPath, {
+      contextLength: 16,
+      vocabSize: data.tokenizer.vocabSize,
+      batchSize: 2,
+    });
+    const { inputIds, shiftLabels } = await dataset.batch(0);
+    const [inputs, targets] = [await inputIds.read(), await shiftLabels.read()];
     expect(await data.tokenizer.decode([...inputs])).toMatch(/月|头/);
     expect([...targets.slice(0, 15)]).toEqual([...inputs.slice(1, 16)]);
     expect((await prepareData(corpus, join(folder, tokenizer), options)).trainTokens).toBe(data.trainTokens);
@@ -100,7 +105,9 @@ test.each([
     contextLength: 16,
   });
   for (const tokens of [data.trainPath, data.validationPath]) {
-    await (await TokenDataset.open(tokens, { contextLength: 16, vocabSize: data.tokenizer.vocabSize })).close();
+    await (
+      await TokenDataset.open(tokens, { contextLength: 16, vocabSize: data.tokenizer.vocabSize, batchSize: 1 })
+    ).close();
   }
 });
 
@@ -192,10 +199,10 @@ describe("batches", () => {
   test("an epoch visits every window once, in an order given by the seed", async () => {
     const path = await make("a.bin", 103);
     const epoch = async (seed: number, first: number) => {
-      const dataset = await TokenDataset.open(path, { contextLength, vocabSize: 1000, seed });
+      const dataset = await TokenDataset.open(path, { contextLength, vocabSize: 1000, batchSize: 5, seed });
       const starts: number[] = [];
       for (let i = 0; i < 5; i++)
-        for (const [row, id] of (await dataset.batch(first + i, 5)).inputs.entries())
+        for (const [row, id] of (await (await dataset.batch(first + i)).inputIds.read()).entries())
           if (row % contextLength === 0) starts.push(id);
       await dataset.close();
       return starts;
@@ -209,15 +216,74 @@ describe("batches", () => {
     expect(second).not.toEqual(first);
   });
 
+  test("spread over the text are evenly spaced, at most so many, and full", async () => {
+    const options = { contextLength, vocabSize: 1000, batchSize: 5 };
+    const dataset = await TokenDataset.open(await make("spread.bin", 103), options);
+    const starts = async (limit: number) => {
+      const source = dataset.spread(limit);
+      const batches = await Promise.all(Array.from({ length: source.count as number }, (_, i) => source.batch(i)));
+      const ids = await Promise.all(batches.map(({ inputIds }) => inputIds.read()));
+      return ids.map((row) => Array.from({ length: 5 }, (_, i) => row[i * contextLength] / contextLength));
+    };
+    expect(await starts(2)).toEqual([
+      [0, 2, 5, 7, 10],
+      [12, 15, 17, 20, 22],
+    ]);
+    expect((await starts(100)).flat()).toEqual(Array.from({ length: 25 }, (_, i) => i));
+    await dataset.close();
+    const small = await TokenDataset.open(await make("small.bin", 13), options);
+    expect(small.spread(8).count).toBe(1); // three windows, the first ones twice
+    await expect(TokenDataset.open(await make("d.bin", 9), { ...options, batchSize: 0 })).rejects.toThrow(/batchSize/);
+    await small.close();
+  });
+
   test("a file that was cut or holds other tokens is refused", async () => {
-    await expect(TokenDataset.open(await make("b.bin", 3), { contextLength, vocabSize: 1000 })).rejects.toThrow(
-      /3 tokens/,
-    );
     await expect(
-      TokenDataset.open(await file("odd.bin", Uint8Array.of(1, 2, 3)), { contextLength, vocabSize: 1000 }),
+      TokenDataset.open(await make("b.bin", 3), { contextLength, vocabSize: 1000, batchSize: 5 }),
+    ).rejects.toThrow(/3 tokens/);
+    await expect(
+      TokenDataset.open(await file("odd.bin", Uint8Array.of(1, 2, 3)), {
+        contextLength,
+        vocabSize: 1000,
+        batchSize: 5,
+      }),
     ).rejects.toThrow(/whole tokens/);
-    const dataset = await TokenDataset.open(await make("c.bin", 100), { contextLength, vocabSize: 50 });
-    await expect(Promise.all([0, 1, 2, 3, 4].map((i) => dataset.batch(i, 5)))).rejects.toThrow(/ids below 50/);
+    const dataset = await TokenDataset.open(await make("c.bin", 100), { contextLength, vocabSize: 50, batchSize: 5 });
+    await expect(Promise.all([0, 1, 2, 3, 4].map((i) => dataset.batch(i)))).rejects.toThrow(/ids below 50/);
+  });
+});
+
+describe("examples", () => {
+  const examples = Array.from({ length: 7 }, (_, i) => i);
+  const collate = (batch: readonly number[]) => ({ x: [...batch] });
+
+  test("in their order come once each, and the first again where the last batch has too few", async () => {
+    const source = batchesOf(examples, { batchSize: 3, collate, isShuffled: false });
+    expect(source.count).toBe(3);
+    expect(await Promise.all([0, 1, 2].map((i) => source.batch(i)))).toEqual([
+      { x: [0, 1, 2] },
+      { x: [3, 4, 5] },
+      { x: [6, 0, 1] },
+    ]);
+  });
+
+  test("shuffled come once an epoch, in an order given by seed and epoch", async () => {
+    const order = async (seed: number) => {
+      const source = batchesOf(examples, { batchSize: 2, collate, seed });
+      expect(source.count).toBeUndefined();
+      return (await Promise.all([0, 1, 2, 3, 4, 5, 6].map((i) => source.batch(i)))).flatMap(({ x }) => x);
+    };
+    const two = await order(1);
+    for (const epoch of [two.slice(0, 7), two.slice(7)]) expect([...epoch].sort()).toEqual(examples);
+    expect(two.slice(0, 7)).not.toEqual(two.slice(7));
+    expect(await order(1)).toEqual(two);
+    expect(await order(2)).not.toEqual(two);
+  });
+
+  test("are needed, and a size of batches too", () => {
+    expect(() => batchesOf([], { batchSize: 2, collate })).toThrow(/received 0 examples/);
+    expect(() => batchesOf(examples, { batchSize: 0, collate })).toThrow(/batchSize of at least 1/);
+    expect(() => batchesOf(examples, { batchsize: 2, collate } as never)).toThrow(/did you mean "batchSize"/);
   });
 });
 

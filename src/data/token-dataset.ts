@@ -1,6 +1,9 @@
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { DataError } from "../base/index.ts";
+import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import { foldKeyOnHost } from "../ops/index.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
+import { permute } from "./permute.ts";
+import type { Source } from "./source.ts";
 
 /** Ids below this fit two bytes. */
 const SMALL_VOCABULARY = 1 << 16;
@@ -35,18 +38,20 @@ export class TokenWriter {
   }
 }
 
-/** Windows of a dataset and, for each token of them, the one that follows it. */
-export interface Batch {
-  /** i32, row-major [batchSize, contextLength] */
-  inputs: Int32Array;
-  /** The inputs shifted by one: what comes next. */
-  targets: Int32Array;
+/** What a language model learns from. */
+export interface TokenBatch {
+  /** i32 [batchSize, contextLength] */
+  inputIds: Tensor<"i32">;
+  /** What comes next in each place: the ids shifted by one. */
+  shiftLabels: Tensor<"i32">;
 }
 
 /** How a file of tokens is cut into batches. */
 export interface TokenDatasetOptions {
   contextLength: number;
   vocabSize: number;
+  /** Windows in a batch. */
+  batchSize: number;
   /** @default 0 */
   seed?: number;
 }
@@ -56,12 +61,13 @@ export interface TokenDatasetOptions {
  * for, so the corpus may be larger than memory. Batch number i is a pure function of the seed and of i: an epoch visits
  * each window once, in an order that differs from epoch to epoch, and training can resume at any step.
  */
-export class TokenDataset {
+export class TokenDataset implements Source<TokenBatch> {
   readonly tokens: number;
   readonly windows: number;
   private readonly file: FileHandle;
   private readonly width: number;
   private readonly contextLength: number;
+  private readonly batchSize: number;
   private readonly seed: number;
   private readonly vocabSize: number;
   private readonly path: string;
@@ -70,20 +76,33 @@ export class TokenDataset {
     path: string,
     file: FileHandle,
     tokens: number,
-    { contextLength, vocabSize, seed = 0 }: TokenDatasetOptions,
+    { contextLength, vocabSize, batchSize, seed = 0 }: TokenDatasetOptions,
   ) {
     this.path = path;
     this.file = file;
     this.tokens = tokens;
     this.width = bytesPerToken(vocabSize);
     this.contextLength = contextLength;
+    this.batchSize = batchSize;
     this.vocabSize = vocabSize;
     this.seed = seed;
     this.windows = Math.floor((tokens - 1) / contextLength);
   }
 
-  /** @throws DataError when the file is missing, cut off in a token, or shorter than one window */
+  /**
+   * @throws DataError when the file is missing, cut off in a token, or shorter than one window; OptionError for wrong
+   *   options
+   */
   static async open(path: string, options: TokenDatasetOptions): Promise<TokenDataset> {
+    checkOptions("TokenDataset.open", options, ["contextLength", "vocabSize", "batchSize", "seed"]);
+    if (!(Number.isSafeInteger(options.batchSize) && options.batchSize > 0)) {
+      throw new OptionError({
+        where: "TokenDataset.open",
+        expected: "a batchSize of at least 1",
+        received: `${options.batchSize}`,
+        fix: "say how many windows a batch has",
+      });
+    }
     const info = await stat(path).catch((cause) => {
       throw new DataError({
         where: path,
@@ -113,18 +132,21 @@ export class TokenDataset {
   }
 
   /** Batch number `index` of the endless shuffled sequence. */
-  async batch(index: number, batchSize: number): Promise<Batch> {
+  async batch(index: number): Promise<TokenBatch> {
+    const { batchSize } = this;
     const rows = Array.from({ length: batchSize }, (_, row) => this.shuffledStart(index * batchSize + row));
     return this.windowsAt(rows);
   }
 
-  /** Batches in the order of the text, without shuffling, for evaluation: at most `limit` of them, spread evenly. */
-  async *evaluationBatches(batchSize: number, limit: number): AsyncGenerator<Batch> {
-    const total = Math.min(this.windows, batchSize * limit);
-    const starts = Array.from({ length: total }, (_, i) => Math.floor((i * this.windows) / total) * this.contextLength);
-    for (let i = 0; i + batchSize <= Math.max(batchSize, total); i += batchSize) {
-      yield await this.windowsAt(Array.from({ length: batchSize }, (_, row) => starts[(i + row) % total]));
-    }
+  /** Batches in the order of the text, without shuffling: at most `limit` of them, spread evenly. */
+  spread(limit: number): Source<TokenBatch> {
+    const { batchSize, windows, contextLength } = this;
+    const total = Math.min(windows, batchSize * limit);
+    const startOf = (i: number) => Math.floor(((i % total) * windows) / total) * contextLength;
+    return {
+      batch: (index) => this.windowsAt(Array.from({ length: batchSize }, (_, row) => startOf(index * batchSize + row))),
+      count: Math.max(1, Math.floor(total / batchSize)),
+    };
   }
 
   /** Start of sample number `sample`. Each epoch shifts all windows by another offset, so that cuts fall elsewhere. */
@@ -136,8 +158,9 @@ export class TokenDataset {
     return permute(sample % this.windows, this.windows, key) * this.contextLength + shift;
   }
 
-  private async windowsAt(starts: readonly number[]): Promise<Batch> {
+  private async windowsAt(starts: readonly number[]): Promise<TokenBatch> {
     const { contextLength } = this;
+    const shape = [starts.length, contextLength];
     const inputs = new Int32Array(starts.length * contextLength);
     const targets = new Int32Array(inputs.length);
     await Promise.all(
@@ -147,7 +170,7 @@ export class TokenDataset {
         targets.set(ids.subarray(1), row * contextLength);
       }),
     );
-    return { inputs, targets };
+    return { inputIds: tensor(inputs, { shape }), shiftLabels: tensor(targets, { shape }) };
   }
 
   /** @throws DataError when the file was cut or holds ids outside the vocabulary */
@@ -177,26 +200,4 @@ export class TokenDataset {
   async close(): Promise<void> {
     await this.file.close();
   }
-}
-
-const FEISTEL_ROUNDS = 4;
-
-/**
- * Position of `index` in a random order of 0 .. size - 1, without storing the order: a Feistel network over the next
- * power of four, walked until the result is in range. Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains".
- */
-export function permute(index: number, size: number, key: number): number {
-  const halfBits = Math.max(1, Math.ceil(Math.log2(Math.max(2, size)) / 2));
-  const half = 2 ** halfBits;
-  let x = index;
-  do {
-    let left = Math.floor(x / half);
-    let right = x % half;
-    for (let round = 0; round < FEISTEL_ROUNDS; round++) {
-      const [mixed] = foldKeyOnHost([key, round], right);
-      [left, right] = [right, (left ^ ((mixed >>> 0) % half)) >>> 0];
-    }
-    x = left * half + right;
-  } while (x >= size);
-  return x;
 }

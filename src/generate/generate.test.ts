@@ -29,7 +29,9 @@ const collect = async (prompt: number[], options: object) => {
 async function plainGreedy(prompt: number[], count: number): Promise<number[]> {
   const ids = [...prompt];
   for (let i = 0; i < count; i++) {
-    const logits = await model.forward(tensor(Int32Array.from(ids), { shape: [1, ids.length] })).read();
+    const logits = await model
+      .forward({ inputIds: tensor(Int32Array.from(ids), { shape: [1, ids.length] }) })
+      .logits.read();
     ids.push(indexOfLargest(logits.slice(-tokenizer.vocabSize)));
   }
   return ids.slice(prompt.length);

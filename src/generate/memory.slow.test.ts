@@ -44,17 +44,17 @@ const largeRun = `
   import { readFileSync } from "node:fs";
   const { Generator, randomKey, tensor } = await import("${new URL("index.js", dist).href}");
   const { llamaConfig, LlamaForCausalLM } = await import("${new URL("models/index.js", dist).href}");
-  const { compileEvaluation } = await import("${new URL("train/index.js", dist).href}");
+  const { compileEvaluation, languageModel } = await import("${new URL("train/index.js", dist).href}");
   const resident = () => Number(/VmRSS:\\s+(\\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1]) * 1024;
   const rest = () => new Promise((resolve) => setTimeout(resolve, 2000));
   const config = llamaConfig({ vocabSize: 8192, hiddenSize: 128, intermediateSize: 512, numLayers: 2, numHeads: 4, maxPositionEmbeddings: 512 });
   const model = new LlamaForCausalLM(config, randomKey(1));
-  const loss = compileEvaluation(model);
+  const loss = compileEvaluation(languageModel(model));
   let peak = 0;
   const evaluate = async (batch) => {
     const ids = tensor(Int32Array.from({ length: batch * 512 }, (_, i) => (i * i) % 8192), { shape: [batch, 512] });
     const timer = setInterval(() => { peak = Math.max(peak, resident()); }, 5);
-    await (await loss(ids, ids)).item();
+    await (await loss({ inputIds: ids, shiftLabels: ids })).loss.item();
     clearInterval(timer);
   };
   const generator = new Generator(model);

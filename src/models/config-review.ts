@@ -1,8 +1,8 @@
 /** What a config.json says that its family does not follow: refused, or noted, as transformers does. */
 import { DataError } from "../base/index.ts";
 import { type FieldSpec, requireJson } from "./config.ts";
-import type { ConfigKeys, Family } from "./family.ts";
 import type { Json } from "./labels.ts";
+import type { ConfigKeys, Family } from "./model.ts";
 import { reviewRope } from "./rope-review.ts";
 
 /**

@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import golden from "../../golden/configs.json" with { type: "json" };
 import type { FieldSpec } from "./config.ts";
 import { families } from "./families.ts";
-import type { ConfigFile, ConfigKeys, Family } from "./family.ts";
+import type { ConfigFile, ConfigKeys, Family } from "./model.ts";
 
 /** What a class of transformers knows. */
 interface Known {
@@ -112,7 +112,7 @@ function unspoken(place: string, known: Known, keys: ConfigFile): string[] {
   return [...all.filter((key) => !spoken.has(key)).map((key) => `${place}: ${key}`), ...parts];
 }
 
-test.each([...families.values()].map((family) => [family.modelType, family] as const))("%s", (modelType, family) => {
+test.each([...families].map((family) => [family.modelType, family] as const))("%s", (modelType, family) => {
   const known = (golden.families as unknown as Record<string, Known>)[modelType];
   expect(unspoken(modelType, known, configFile(family))).toEqual([]);
 });
@@ -142,10 +142,7 @@ function otherDefaults(place: string, known: Known, keys: ConfigFile): unknown[]
   ];
 }
 
-test.each([...families.values()].map((family) => [family.modelType, family] as const))(
-  "defaults of %s",
-  (modelType, family) => {
-    const known = (golden.families as unknown as Record<string, Known>)[modelType];
-    expect(otherDefaults(modelType, known, configFile(family))).toEqual([]);
-  },
-);
+test.each([...families].map((family) => [family.modelType, family] as const))("defaults of %s", (modelType, family) => {
+  const known = (golden.families as unknown as Record<string, Known>)[modelType];
+  expect(otherDefaults(modelType, known, configFile(family))).toEqual([]);
+});

@@ -46,9 +46,9 @@ describe.each(readdirSync(root))("%s", (name) => {
     for (const { inputIds, mask, positions, logits } of expected.batches) {
       const padding = mask && {
         attentionMask: tensor(Uint8Array.from(mask.flat()), { dtype: "bool", shape: [mask.length, mask[0].length] }),
-        positions: ints(positions as number[][]),
+        positionIds: ints(positions as number[][]),
       };
-      const found = await model.forward(ints(inputIds), padding).read();
+      const found = await model.forward({ inputIds: ints(inputIds), ...padding }).logits.read();
       const { vocabSize } = model.config;
       const isToken = (_: number, i: number) => !mask || mask.flat()[Math.floor(i / vocabSize)] === 1;
       differences.note(
@@ -62,8 +62,8 @@ describe.each(readdirSync(root))("%s", (name) => {
   test("loss and the gradient of every parameter", async () => {
     const { model, expected } = await load();
     const parameters = model.namedParameters();
-    const step = compile((ids: Tensor<"i32">, targets: Tensor<"i32">) => {
-      const loss = model.loss(ids, targets);
+    const step = compile((inputIds: Tensor<"i32">, shiftLabels: Tensor<"i32">) => {
+      const loss = model.loss({ inputIds, shiftLabels });
       return { loss, gradients: grad(loss, [...parameters.values()]) };
     });
     const { loss, gradients } = await step(ints(expected.batches[0].inputIds), ints(expected.targets));
@@ -98,7 +98,9 @@ describe.each(readdirSync(root))("%s", (name) => {
     await savePretrained(model, folder);
     const again = await fromPretrained(folder, { task: "causal-lm" });
     const ids = ints(expected.batches[0].inputIds);
-    expect(await again.forward(ids).read()).toEqual(await model.forward(ids).read());
+    expect(await again.forward({ inputIds: ids }).logits.read()).toEqual(
+      await model.forward({ inputIds: ids }).logits.read(),
+    );
     const [ours, theirs] = await Promise.all(
       [folder, join(root, name)].map((path) => readJson(join(path, "config.json"))),
     );
@@ -123,7 +125,7 @@ test("config.json of transformers 4: rope_theta and rope_scaling", async () => {
   const ids = ints([[1, 2, 3, 4, 5, 6]]);
   const [a, b] = await Promise.all(
     [folder, join(root, "llama")].map(async (path) =>
-      (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read(),
+      (await fromPretrained(path, { task: "causal-lm" })).forward({ inputIds: ids }).logits.read(),
     ),
   );
   expect(a).toEqual(b);
@@ -155,8 +157,8 @@ test("shards, and an index that points elsewhere", async () => {
   await writeFile(join(path, "config.json"), await readFile(join(root, "qwen2", "config.json")));
   await writeJson(join(path, "model.safetensors.index.json"), { metadata: {}, weight_map: map });
   const ids = ints([[1, 2, 3]]);
-  expect(await (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read()).toEqual(
-    await (await fromPretrained(join(root, "qwen2"), { task: "causal-lm" })).forward(ids).read(),
+  expect(await (await fromPretrained(path, { task: "causal-lm" })).forward({ inputIds: ids }).logits.read()).toEqual(
+    await (await fromPretrained(join(root, "qwen2"), { task: "causal-lm" })).forward({ inputIds: ids }).logits.read(),
   );
   await writeJson(join(path, "model.safetensors.index.json"), { weight_map: { ...map, x: "../model.safetensors" } });
   await expect(fromPretrained(path, { task: "causal-lm" })).rejects.toThrow(/files beside it; received "\.\.\/model/);

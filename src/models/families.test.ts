@@ -2,7 +2,7 @@
  * docs/models.md lists what there is: this test writes its table (`npx vitest run src/models/families -u`), and fails
  * where it is out of date.
  */
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -11,6 +11,11 @@ import { readDifferences } from "../testing/differences.ts";
 import { families } from "./families.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
+
+/** The example of a family, as a package outside of Kindling has it. */
+const example = readFileSync(new URL("../testing/example-family.ts", import.meta.url), "utf8")
+  .replace(/^\/\*\*[\s\S]*?\*\/\n/, "")
+  .replace(/"\.\.\/(\w+)\/index\.ts"/g, '"kindling/$1"');
 
 const introduction = `# Models
 
@@ -29,10 +34,43 @@ All are written as ONNX too (\`exportModel\`, \`kindling convert --to onnx\`), t
 \`llama\`, \`mistral\`, \`mixtral\`, \`qwen2\`, \`qwen3\`, \`qwen3_moe\`, \`smollm3\`, \`olmo2\`, \`olmo3\`, \`gemma\`, \`gemma2\`, \`gemma3_text\`, \`phi3\`, \`glm\`, \`glm4\`, \`gpt2\` and \`gpt_neox\`,
 as llama.cpp has them.
 
+## A model from a config
+
+Every class below is exported from \`kindling/models\` under its name in transformers, and made of a config in camelCase. What is not given is as in
+transformers' config class; a field that does not exist is an error that names the nearest, and the config that came of it is \`model.config\`:
+
+\`\`\`ts
+import { BertForSequenceClassification, Qwen3ForCausalLM, savePretrained } from "kindling/models";
+import { randomKey } from "kindling/tensor";
+
+const writer = new Qwen3ForCausalLM({ hiddenSize: 64, numLayers: 2, numHeads: 4, numKeyHeads: 2 }, randomKey(0));
+const critic = new BertForSequenceClassification({ numLayers: 2, labels: ["dull", "good"] }, randomKey(1));
+await savePretrained(writer, "runs/writer");
+\`\`\`
+
+Models of several parts take a config for each: \`new CLIPModel({ text: {...}, vision: {...} }, key)\`; LLaVA's text model is any decoder,
+\`{ languageModel: (key) => new MistralForCausalLM({...}, key) }\`. Only the rotary parameters, \`rope\`, have config.json's own names.
+
+## A family of your own
+
+A family says which classes there are, how their config.json is read and written, and where checkpoints call weights otherwise (\`tensorName\`, \`tied\`, \`prefix\`).
+\`registerFamily\` makes it known to \`fromPretrained\`, and so to pipelines and the server; it goes before the families that are there where its
+\`matches(json)\` takes a config.json, and \`translate(json)\` brings one of another program into transformers' form. A model's base class brings what its task has:
+generation, saving, the loss, and the ONNX files (\`onnxParts\`, which a class may say otherwise). This is a whole one:
+
+\`\`\`ts
+${example}\`\`\`
+
+It is then used as all others are: \`await savePretrained(new ParallelForCausalLM({ numLayers: 2 }, key), folder)\`,
+\`await fromPretrained(folder, { task: "causal-lm" })\`, \`new Generator(model)\`, \`await exportModel(model, folder)\`.
+A relative of Llama needs less: \`decoderFamily\` takes its fields and traits, and the class extends \`DecoderForCausalLM\`.
+
+## What there is
+
 "Checked" counts the golden models (in golden/models, golden/decoders and golden/gpt2) whose outputs are transformers'. "Difference" is the largest of their outputs, and
 "gradients" that of the loss and the gradient of every parameter, relative to numbers above 1, as the tests saw them (\`KINDLING_RECORD=1 npx vitest run src/models\` writes
-them down); none may be above 1e-4. Where there are gradients the class is trained; GPT-2 is
-compared step by step instead (golden/train); transformers defines none for base models.
+them down); none may be above 1e-4. Where there are gradients the class is trained by \`train\`: 20 steps of AdamW and of SGD with PyTorch's losses, and a
+run that is resumed half way is the same run (golden/train; \`npm run test:slow\`, one class of each kind in \`npm test\`). GPT-2 is compared over 30 steps; transformers defines no loss for base models.
 `;
 
 /** How often each class stands in the config.json files of golden/. */
@@ -66,8 +104,8 @@ function aligned([head, ...rows]: readonly string[][]): string {
 test("docs/models.md", async () => {
   const counts = await checked();
   const seen = readDifferences();
-  const rows = [...families.values()].flatMap(({ modelType, tasks }) =>
-    Object.entries(tasks).map(([name, task], i) => {
+  const rows = [...families].flatMap(({ modelType, classes }) =>
+    Object.entries(classes).map(([name, { task }], i) => {
       const { outputs, gradients } = seen[name] ?? {};
       const shown = (difference: number | undefined) => (difference === undefined ? "" : difference.toExponential(0));
       return [

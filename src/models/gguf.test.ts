@@ -64,7 +64,7 @@ describe("a GGUF file", () => {
     const ids = tensor(Int32Array.of(1, 2, 3, 4), { shape: [1, 4] });
     const [a, b] = await Promise.all(
       [path, golden("decoders/qwen2")].map(async (from) =>
-        (await fromPretrained(from, { task: "causal-lm" })).forward(ids).read(),
+        (await fromPretrained(from, { task: "causal-lm" })).forward({ inputIds: ids }).logits.read(),
       ),
     );
     expectClose("logits", a, b, 1e-6);
@@ -91,7 +91,12 @@ describe("a GGUF file", () => {
           fromPretrained(path, { task: "causal-lm", weights, activations: "f32" }),
         ),
       );
-      expectClose("logits", await inBlocks.forward(ids).read(), await expanded.forward(ids).read(), 1e-5);
+      expectClose(
+        "logits",
+        await inBlocks.forward({ inputIds: ids }).logits.read(),
+        await expanded.forward({ inputIds: ids }).logits.read(),
+        1e-5,
+      );
       expect(inBlocks.parameterCount()).toBeLessThan(expanded.parameterCount() / 50);
       await expect(savePretrained(inBlocks, join(folder, "not"))).rejects.toThrow(/in blocks.*weights: "f32"/);
       const [a, b] = await Promise.all(
@@ -142,7 +147,12 @@ describe("a GGUF file", () => {
     await saveGguf(model, path, { type });
     const again = await fromPretrained(path, { task: "causal-lm" });
     const ids = tensor(Int32Array.of(1, 2, 3, 4, 39, 7), { shape: [2, 3] });
-    expectClose("logits", await again.forward(ids).read(), await model.forward(ids).read(), tolerance);
+    expectClose(
+      "logits",
+      await again.forward({ inputIds: ids }).logits.read(),
+      await model.forward({ inputIds: ids }).logits.read(),
+      tolerance,
+    );
     expect((again as LlamaForCausalLM).config.rope).toMatchObject(
       more && "rope" in more ? { rope_type: more.rope.rope_type } : {},
     );
@@ -156,8 +166,8 @@ describe("a GGUF file", () => {
       const ids = tensor(Int32Array.of(1, 2, 3, 4), { shape: [1, 4] });
       expectClose(
         name,
-        await (await fromPretrained(path, { task: "causal-lm" })).forward(ids).read(),
-        await model.forward(ids).read(),
+        await (await fromPretrained(path, { task: "causal-lm" })).forward({ inputIds: ids }).logits.read(),
+        await model.forward({ inputIds: ids }).logits.read(),
         1e-6,
       );
     }
@@ -222,8 +232,8 @@ describe("a GGUF file", () => {
     const path = join(folder, "layouts.gguf");
     const logits = async () =>
       (await fromPretrained(path, { task: "causal-lm" }))
-        .forward(tensor(Int32Array.of(1, 2, 3), { shape: [1, 3] }))
-        .read();
+        .forward({ inputIds: tensor(Int32Array.of(1, 2, 3), { shape: [1, 3] }) })
+        .logits.read();
     await writeQwen(path);
     const usual = await logits();
     await writeQwen(path, (_, tensors) => {

@@ -38,7 +38,7 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
       differences.note(
         model.architecture,
         "outputs",
-        expectClose("logits", await model.forward(ids).read(), logits.data, LOGITS_TOLERANCE),
+        expectClose("logits", await model.forward({ inputIds: ids }).logits.read(), logits.data, LOGITS_TOLERANCE),
       );
     }
   });

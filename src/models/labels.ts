@@ -1,9 +1,31 @@
 import { DataError } from "../base/index.ts";
-import type { LabelConfig } from "./model.ts";
+import { choice, type Fields, optional } from "./config.ts";
 
 export type Json = Record<string, unknown>;
 
+/** What every config of a model with labels has. */
+export interface LabelConfig {
+  /** Names of the classes, by number. */
+  labels: readonly string[];
+  /** How labels are told from one another. @default by their number and dtype, as transformers does */
+  problemType: "regression" | "single_label_classification" | "multi_label_classification" | null;
+}
+
 const problemTypes = ["regression", "single_label_classification", "multi_label_classification"] as const;
+
+/** LABEL_0, LABEL_1, ... as transformers names classes without names. */
+export const defaultLabels = (count: number): string[] => Array.from({ length: count }, (_, i) => `LABEL_${i}`);
+
+/** The labels of a config, two where none are given; of config.json they are read by `labelsFromJson`. */
+export const labelFields: Fields<LabelConfig> = {
+  labels: {
+    key: "id2label",
+    default: defaultLabels(2),
+    expected: "a list of at least one name",
+    isFine: (value) => Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === "string"),
+  },
+  problemType: optional(choice("problem_type", problemTypes, "single_label_classification")),
+};
 
 /**
  * The labels of a config.json: id2label, or num_labels of them, or 2. @throws DataError for labels that are not
@@ -42,9 +64,6 @@ function namesFromJson(path: string, { id2label, num_labels: given }: Json): str
   const count = typeof given === "number" && Number.isInteger(given) && given > 0 ? given : 2;
   return defaultLabels(count);
 }
-
-/** LABEL_0, LABEL_1, ... as transformers names classes without names. */
-const defaultLabels = (count: number): string[] => Array.from({ length: count }, (_, i) => `LABEL_${i}`);
 
 export function labelsToJson({ labels, problemType }: LabelConfig): Json {
   return {

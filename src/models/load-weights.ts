@@ -11,7 +11,6 @@ import {
   Parameter,
   type StateTensor,
 } from "../nn/index.ts";
-import type { Family } from "./family.ts";
 import type { PretrainedModel } from "./model.ts";
 import { isOwnOnnx, tensorsIn } from "./weight-files.ts";
 
@@ -34,10 +33,9 @@ export interface StoredWeights {
 export async function readWeights(
   files: readonly string[],
   model: PretrainedModel,
-  family: Family,
   mmap = true,
 ): Promise<StoredWeights> {
-  const places = new Places(model, family);
+  const places = new Places(model);
   const isUsed = (name: string) => places.keyOf(name) !== undefined;
   const tensors = new Map<string, StoredTensor>();
   const others: string[] = [];
@@ -65,13 +63,11 @@ class Places {
   readonly wanted: ReadonlyMap<string, Parameter | ModelBuffer>;
   readonly tied: Readonly<Record<string, string>>;
   private readonly model: PretrainedModel;
-  private readonly family: Family;
 
-  constructor(model: PretrainedModel, family: Family) {
+  constructor(model: PretrainedModel) {
     this.model = model;
-    this.family = family;
     this.wanted = model.namedState();
-    this.tied = family.tied?.(model) ?? {};
+    this.tied = model.family.tied?.(model) ?? {};
   }
 
   /**
@@ -79,7 +75,7 @@ class Places {
    * models with a head, or lack it.
    */
   keyOf(name: string): string | undefined {
-    const { prefix, tensorName } = this.family;
+    const { prefix, tensorName } = this.model.family;
     const present = withoutOldNames(name);
     const key = tensorName?.(present, this.model) ?? present;
     if (this.has(key)) return key;
@@ -91,7 +87,7 @@ class Places {
   /** Whether a name that is no weight is passed over without a word. */
   isSilent(name: string): boolean {
     if (BATCH_COUNT.test(name)) return this.keyOf(name.replace(BATCH_COUNT, ".running_mean")) !== undefined;
-    const { ignored } = this.family;
+    const { ignored } = this.model.family;
     return (typeof ignored === "function" ? ignored(this.model) : ignored)?.test(name) ?? false;
   }
 
@@ -121,18 +117,15 @@ export interface Fit {
   untied: [name: string, source: string][];
 }
 
-export function fitWeights(
-  { files, tensors, others, graph }: StoredWeights,
-  model: PretrainedModel,
-  family: Family,
-): Fit {
-  const places = new Places(model, family);
+export function fitWeights({ files, tensors, others, graph }: StoredWeights, model: PretrainedModel): Fit {
+  const { mayLack } = model.family;
+  const places = new Places(model);
   const { wanted, tied } = places;
   const state = new Map<string, StateTensor>();
   for (const [name, tensor] of tensors)
     state.set(places.keyOf(name) as string, floats(`${files[0]}, tensor ${name}`, tensor));
   const untied = joinTied(state, tied);
-  const missing = [...wanted.keys()].filter((key) => !state.has(key) && !family.mayLack?.test(key) && !graph?.mayLack);
+  const missing = [...wanted.keys()].filter((key) => !state.has(key) && !mayLack?.test(key) && !graph?.mayLack);
   const differs = (key: string, { shape }: Parameter | ModelBuffer) =>
     state.has(key) && String(state.get(key)?.shape) !== String(shape);
   const misshapen = [...wanted].filter(([key, variable]) => differs(key, variable)).map(([key]) => key);

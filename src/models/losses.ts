@@ -1,24 +1,27 @@
 /** The losses that transformers computes from labels, each a mean. */
-import { DTypeError, ShapeError } from "../base/index.ts";
+import { DTypeError, OptionError, ShapeError } from "../base/index.ts";
 import { describe } from "../ir/index.ts";
 import {
   add,
   cast,
   clip,
+  concat,
   crossEntropy,
+  full,
   less,
   logSoftmax,
   mean,
   mul,
   neg,
   reshape,
+  slice,
   softplus,
   sub,
   sum,
   type Tensor,
   where,
 } from "../tensor/index.ts";
-import type { LabelConfig } from "./model.ts";
+import type { LabelConfig } from "./labels.ts";
 
 type Numbers = Tensor<"f32">;
 type Labels = Tensor<"i32"> | Numbers;
@@ -35,11 +38,43 @@ function wholeLabels(labels: Labels): Tensor<"i32"> {
   });
 }
 
+/** Labels that do not count, as in PyTorch and transformers. */
+const IGNORED = -100;
+
 /** Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] */
-export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = -100): Numbers {
+export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = IGNORED): Numbers {
   return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]), {
     ignoreIndex,
   });
+}
+
+/** What comes next in each place: exactly one of the two, i32 [B, T]; -100 does not count. */
+export type NextTokenLabels =
+  /** The ids themselves: the loss shifts them by one. */
+  | { labels: Tensor<"i32">; shiftLabels?: undefined }
+  /** For each place the id that follows: shifted already. */
+  | { shiftLabels: Tensor<"i32">; labels?: undefined };
+
+/** Labels for each place from the ids: those of the next place, and none for the last. i32 [B, T] -> the same */
+function nextTokens(ids: Tensor<"i32">): Tensor<"i32"> {
+  const whole = wholeLabels(ids);
+  return concat([slice(whole, { axis: 1, start: 1 }), full([whole.shape[0], 1], IGNORED, "i32")], 1);
+}
+
+/**
+ * Mean cross-entropy of the next tokens, in nats. logits: [B, T, V]
+ * @throws OptionError where there are both kinds of labels, or none
+ */
+export function nextTokenLoss(where: string, logits: Numbers, { labels, shiftLabels }: NextTokenLabels): Numbers {
+  if ((labels === undefined) === (shiftLabels === undefined)) {
+    throw new OptionError({
+      where,
+      expected: "labels, which are the ids, or shiftLabels, for each place the id that follows",
+      received: labels ? "both" : "neither",
+      fix: "give one of them",
+    });
+  }
+  return classLoss(logits, shiftLabels ?? nextTokens(labels as Tensor<"i32">));
 }
 
 /** Binary cross-entropy of logits, numerically safe: log(1 + e^x) - x y. Without the mean. */

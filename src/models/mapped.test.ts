@@ -40,7 +40,7 @@ beforeAll(async () => {
   const model = new LlamaForCausalLM(config, randomKey(1));
   for (const dtype of dtypes) await savePretrained(model, join(folder, dtype), { dtype });
   await saveGguf(model, join(folder, "model.gguf"), { type: "f32" });
-  expected = await model.forward(ids()).read();
+  expected = await model.forward({ inputIds: ids() }).logits.read();
   weightBytes = 4 * model.parameterCount();
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
@@ -73,7 +73,7 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
     const device = new Device(); // not started yet when it is given the weights
     setDefaultDevice(device);
     try {
-      const logits = await model.forward(ids()).read();
+      const logits = await model.forward({ inputIds: ids() }).logits.read();
       expect(logits).toEqual(expected);
       // small ones are read, and so are in GGUF those of heads, whose rows lie in another order
       expect(device.copiedBytes).toBeLessThan(weightBytes / 5);
@@ -89,7 +89,7 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
     const before = await hashOf(file);
     const model = await open(name);
     const step = compile((input: Tensor<"i32">) => {
-      const logits = model.forward(input);
+      const { logits } = model.forward({ inputIds: input });
       const loss = sum(mul(logits, logits));
       const parameters = model.parameters();
       grad(loss, parameters).forEach((gradient, i) => {
@@ -101,7 +101,7 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
     for (let i = 0; i < 3; i++) losses.push((await (await step(ids())).read())[0]);
     expect(losses[2]).toBeLessThan(losses[0]);
     expect(await hashOf(file)).toBe(before);
-    expect(await (await open(name)).forward(ids()).read()).toEqual(expected);
+    expect(await (await open(name)).forward({ inputIds: ids() }).logits.read()).toEqual(expected);
     step.dispose();
     model.dispose();
   });
@@ -113,7 +113,7 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
         ({ pendingInitial }) => pendingInitial instanceof Float32Array && isMapped(pendingInitial),
       ),
     ).toBe(false);
-    expect(await model.forward(ids()).read()).toEqual(expected);
+    expect(await model.forward({ inputIds: ids() }).logits.read()).toEqual(expected);
   });
 
   test("stay when the file is replaced or removed", async () => {
@@ -122,8 +122,8 @@ describe.skipIf(process.platform === "win32")("weights of a file", () => {
     await savePretrained(new LlamaForCausalLM(config, randomKey(2)), join(folder, "gone"));
     const other = await open("gone");
     await rm(join(folder, "gone"), { recursive: true });
-    expect(await model.forward(ids()).read()).toEqual(expected);
-    expect(await other.forward(ids()).read()).not.toEqual(expected);
+    expect(await model.forward({ inputIds: ids() }).logits.read()).toEqual(expected);
+    expect(await other.forward({ inputIds: ids() }).logits.read()).not.toEqual(expected);
   });
 
   test("are two tensors when two variables begin with them", async () => {

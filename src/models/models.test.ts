@@ -9,10 +9,10 @@ import { compile, grad, type Tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { Differences } from "../testing/differences.ts";
 import { goldenModels, inputsOf, isCounted, outputOf, readGoldenModel } from "../testing/golden-model.ts";
-import { fromPretrained, savePretrained, type TaskModel } from "./index.ts";
+import { fromPretrained, savePretrained, type TaskModel, type Trainable } from "./index.ts";
 
 const TOLERANCE = 1e-4;
-type AnyModel = TaskModel<object, object, object>;
+type AnyModel = TaskModel<object, object> & Trainable<object>;
 const load = async (folder: string) => (await fromPretrained(folder)) as unknown as AnyModel;
 
 let scratch: string;

@@ -13,19 +13,18 @@ import type {
   SequenceClassifier,
   TokenClassifier,
 } from "./encoders/family.ts";
-import { architectureFor, familyOf } from "./families.ts";
-import type { Family } from "./family.ts";
+import { families } from "./families.ts";
+import { architectureFor, createModel } from "./family.ts";
 import { type GgufOptions, loadGguf } from "./formats/gguf.ts";
 import type { Json } from "./labels.ts";
 import { type Fit, fitWeights, namesByLayer, readWeights, setWeights } from "./load-weights.ts";
-import type { PretrainedModel, Task } from "./model.ts";
+import type { Family, PretrainedModel, Task } from "./model.ts";
 import { CONFIG, GENERATION } from "./save-pretrained.ts";
 import type { Seq2SeqLM } from "./seq2seq/seq2seq.ts";
 import type { WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
 import type { ClipForImageClassification, ClipModel } from "./vision/clip.ts";
 import type { ObjectDetector } from "./vision/detection.ts";
 import type { ImageClassifier, SemanticSegmenter } from "./vision/image.ts";
-import { fromTimmConfig } from "./vision/resnet.ts";
 import type { BlipForConditionalGeneration } from "./vision-language/blip.ts";
 import type { ImageTextModel } from "./vision-language/vision-language.ts";
 import { weightFiles } from "./weight-files.ts";
@@ -136,7 +135,7 @@ export async function fromPretrained(name: string, options: LoadOptions = {}): P
     return loadGguf(path, { weights: options.weights, activations: options.activations, mmap: options.mmap });
   const files = await weightFiles(path, options.variant);
   const configPath = join(path, CONFIG);
-  const stored = fromTimmConfig(await readJson(configPath));
+  const stored = await readJson(configPath);
   const { labels, task, onWarning = warnOnConsole } = options;
   const named = labels && {
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),
@@ -171,11 +170,12 @@ interface Description {
 }
 
 function openConfig(path: string, json: Json, task: Task | undefined, notes: string[]): Description {
-  const family = familyOf(path, json.model_type);
+  const family = families.find(path, json);
+  const translated = family.translate?.(json) ?? json;
   return {
     family,
-    architecture: architectureFor(path, json, family, task),
-    json: reviewConfig(path, json, family, notes),
+    architecture: architectureFor(path, translated, family, task),
+    json: reviewConfig(path, translated, family, notes),
   };
 }
 
@@ -186,7 +186,7 @@ export function fromConfig<T extends keyof TaskModels>(
 ): TaskModels[T] {
   const notes: string[] = [];
   const { family, architecture, json: reviewed } = openConfig("config", json, task, notes);
-  const model = family.create(architecture, "config", reviewed, key) as TaskModels[T];
+  const model = createModel(family, architecture, "config", reviewed, key) as TaskModels[T];
   if (notes.length > 0) onWarning({ where: "fromConfig", notes });
   return model;
 }
@@ -196,9 +196,8 @@ export function fromConfig<T extends keyof TaskModels>(
  * everything fits.
  */
 export async function loadPretrained(model: PretrainedModel, folder: string): Promise<void> {
-  const family = familyOf(folder, model.modelType);
-  const weights = await readWeights(await weightFiles(folder), model, family);
-  setWeights(weights, fitWeights(weights, model, family), model, {
+  const weights = await readWeights(await weightFiles(folder), model);
+  setWeights(weights, fitWeights(weights, model), model, {
     strict: true,
     ignoreMismatchedSizes: false,
     isNew: () => false,
@@ -220,20 +219,20 @@ async function loadModel(
   }: LoadOptions,
   notes: string[],
 ): Promise<{ model: PretrainedModel } & Pick<LoadWarning, "unused" | "initialized">> {
-  let model = family.create(architecture, configPath, json, key);
-  const weights = await readWeights(files, model, family, mmap);
-  let fit = fitWeights(weights, model, family);
+  let model = createModel(family, architecture, configPath, json, key);
+  const weights = await readWeights(files, model, mmap);
+  let fit = fitWeights(weights, model);
   if (fit.untied.length > 0 && family.untie) {
     const [[name, source]] = fit.untied;
     if (json.tie_word_embeddings !== false)
       notes.push(
         `${name} and ${source} are stored with other numbers: they are not tied, though tie_word_embeddings is true`,
       );
-    model = family.create(architecture, configPath, family.untie(json), key);
-    fit = fitWeights(weights, model, family);
+    model = createModel(family, architecture, configPath, family.untie(json), key);
+    fit = fitWeights(weights, model);
   }
   requireTied(files[0], fit.untied);
-  const isNew = head === "new" ? isOfHead(model, family) : () => false;
+  const isNew = head === "new" ? isOfHead(model) : () => false;
   setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew }, kept === "stored");
   const initialized = [...fit.missing, ...fit.misshapen];
   const unexpected = head === "new" ? fit.unused.filter((name) => !isNew(name)) : fit.unused;
@@ -248,7 +247,8 @@ async function loadModel(
 }
 
 /** Whether a name is not of the base model. */
-function isOfHead(model: PretrainedModel, { prefix }: Family): (name: string) => boolean {
+function isOfHead(model: PretrainedModel): (name: string) => boolean {
+  const { prefix } = model.family;
   const hasHead = prefix !== undefined && [...model.namedState().keys()].some((key) => key.startsWith(`${prefix}.`));
   return (name) => hasHead && !name.startsWith(`${prefix}.`);
 }

@@ -6,7 +6,6 @@ import { hasBlocks } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
 import { type CompanionOptions, saveCompanions } from "./companions.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
-import { familyOf } from "./families.ts";
 import type { PretrainedModel, Task } from "./model.ts";
 import { ImageTextModel } from "./vision-language/vision-language.ts";
 
@@ -63,13 +62,12 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
 
 /** Writes config.json, and generation_config.json for what generates. */
 export async function saveConfigs(model: PretrainedModel, folder: string, dtype: SavedDType = "f32"): Promise<void> {
-  const { modelType, architecture, task } = model;
-  const { configToJson } = familyOf(architecture, modelType);
+  const { family, modelType, architecture, task } = model;
   await writeJson(join(folder, CONFIG), {
     architectures: [architecture],
     model_type: modelType,
     dtype: dtypeNames[dtype],
-    ...configToJson(model),
+    ...family.configToJson(model),
   });
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;

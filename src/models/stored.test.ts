@@ -50,7 +50,12 @@ describe.each([...dtypes, "f16.gguf", "bf16.gguf"])('weights: "stored" of %s', (
     expect(stores.get("model.layers.1.mlp.down_proj.weight")).toBe(dtype);
     expect(stores.get("model.norm.weight")).toBe("f32");
     expect([...wide.namedParameters().values()].every(({ stored }) => stored === "f32")).toBe(true);
-    expectClose("logits", await kept.forward(ids()).read(), await wide.forward(ids()).read(), 1e-5);
+    expectClose(
+      "logits",
+      await kept.forward({ inputIds: ids() }).logits.read(),
+      await wide.forward({ inputIds: ids() }).logits.read(),
+      1e-5,
+    );
     expect(await textOf(kept)).toEqual(await textOf(wide));
   });
 
@@ -59,7 +64,7 @@ describe.each([...dtypes, "f16.gguf", "bf16.gguf"])('weights: "stored" of %s', (
     for (const model of [kept, wide]) {
       const optimizer = new Sgd(model.namedParameters());
       const step = compile(() => {
-        const loss = model.loss(ids(), ids());
+        const loss = model.loss({ inputIds: ids(), labels: ids() });
         optimizer.update(grad(loss, model.parameters()), { learningRate: 0.5 });
         return loss;
       });
@@ -77,17 +82,17 @@ describe.each([...dtypes, "f16.gguf", "bf16.gguf"])('weights: "stored" of %s', (
 
 test("the file's map is not changed by training, and is not copied", async () => {
   const model = await open("bf16", "stored");
-  const before = await (await open("bf16", "f32")).forward(ids()).read();
+  const before = await (await open("bf16", "f32")).forward({ inputIds: ids() }).logits.read();
   const update = compile(() => {
     for (const parameter of model.parameters()) parameter.assign(parameter.value.mul(2));
   });
   await update();
-  expect(await (await open("bf16", "f32")).forward(ids()).read()).toEqual(before);
+  expect(await (await open("bf16", "f32")).forward({ inputIds: ids() }).logits.read()).toEqual(before);
 });
 
 test("they are saved as they are kept, or in another dtype when that is said, and load into models of either kind", async () => {
   const model = await open("bf16", "stored");
-  const logits = await model.forward(ids()).read();
+  const logits = await model.forward({ inputIds: ids() }).logits.read();
   const dtypesIn = async (path: string) => {
     const { tensors } = await readSafetensorsHeader(join(path, "model.safetensors"));
     return ["model.embed_tokens.weight", "model.norm.weight"].map((key) => tensors.get(key)?.dtype);
@@ -97,11 +102,11 @@ test("they are saved as they are kept, or in another dtype when that is said, an
   await savePretrained(model, join(folder, "wide"), { dtype: "f32" });
   expect(await dtypesIn(join(folder, "wide"))).toEqual(["f32", "f32"]);
   const [again, other] = [await open("kept", "stored"), new LlamaForCausalLM(config, randomKey(2))];
-  expect(await again.forward(ids()).read()).toEqual(logits);
+  expect(await again.forward({ inputIds: ids() }).logits.read()).toEqual(logits);
   await loadPretrained(other, join(folder, "kept"));
-  expectClose("logits", await other.forward(ids()).read(), logits, 1e-5);
+  expectClose("logits", await other.forward({ inputIds: ids() }).logits.read(), logits, 1e-5);
   await loadPretrained(again, join(folder, "wide"));
-  expect(await again.forward(ids()).read()).toEqual(logits);
+  expect(await again.forward({ inputIds: ids() }).logits.read()).toEqual(logits);
 });
 
 test("blocks of a GGUF file stay blocks, and options that are none are refused", async () => {

@@ -89,9 +89,9 @@ export function tilesOf([rows, columns]: readonly number[]): number {
 }
 
 /**
- * scale x Wᵀ with a weight in 16 bits, of which one tile of rows at a time is widened: it never is in memory in f32 as a
- * whole, and a tile is still in the cache when it is multiplied with. x: f32 [..., K], weight: f16 or bf16 [N, K] -> [...,
- * N]. The plain path is matmul(x, cast(weight, "f32"), { transposeB: true, scale }).
+ * scale x Wᵀ with a weight in 16 bits, of which one tile of rows at a time is widened: it never is in memory in f32 as
+ * a whole, and a tile is still in the cache when it is multiplied with. x: f32 [..., K], weight: f16 or bf16 [N, K] ->
+ * [..., N]. The plain path is matmul(x, cast(weight, "f32"), { transposeB: true, scale }).
  */
 export const tiledMatmulEntry: OpEntry = defineOp<"x" | "weight", { tiles: number; scale: number }>({
   name: "tiledMatmul",

@@ -9,11 +9,11 @@ export interface Optimizer {
   /** State of the optimizer by name, for checkpoints. */
   readonly state: ReadonlyMap<string, Variable<"f32">>;
   /**
-   * Assigns new values to all parameters. `gradients` are in the order of `parameters`; `scale` multiplies each of
-   * them, as clipping does.
+   * Assigns new values to the parameters. `gradients` are in the order of `parameters`; one that has none stays as it
+   * is, with its state. `scale` multiplies each of them, as clipping does.
    */
   update(
-    gradients: readonly Tensor<"f32">[],
+    gradients: readonly (Tensor<"f32"> | undefined)[],
     options: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
   ): void;
 }
@@ -73,11 +73,13 @@ export class Sgd implements Optimizer {
   }
 
   update(
-    gradients: readonly Tensor<"f32">[],
+    gradients: readonly (Tensor<"f32"> | undefined)[],
     { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
   ): void {
     [...this.parameters].forEach(([key, parameter], i) => {
-      let direction = scale ? mul(gradients[i], scale) : gradients[i];
+      const gradient = gradients[i];
+      if (!gradient) return;
+      let direction = scale ? mul(gradient, scale) : gradient;
       if (this.weightDecay > 0 && this.decays(key, parameter))
         direction = add(direction, mul(parameter.value, this.weightDecay));
       const momentum = this.state.get(`${key}.momentum`);
@@ -134,7 +136,7 @@ export class AdamW implements Optimizer {
   }
 
   update(
-    gradients: readonly Tensor<"f32">[],
+    gradients: readonly (Tensor<"f32"> | undefined)[],
     { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
   ): void {
     const [beta1, beta2] = this.betas;
@@ -149,10 +151,12 @@ export class AdamW implements Optimizer {
     const squareWeight = scale ? mul(square(scale), 1 - beta2) : 1 - beta2;
 
     [...this.parameters].forEach(([key, parameter], i) => {
+      const gradient = gradients[i];
+      if (!gradient) return;
       const mean = this.state.get(`${key}.mean`) as Variable<"f32">;
       const squares = this.state.get(`${key}.square`) as Variable<"f32">;
-      const nextMean = add(mul(mean.value, beta1), mul(gradients[i], meanWeight));
-      const nextSquares = add(mul(squares.value, beta2), mul(square(gradients[i]), squareWeight));
+      const nextMean = add(mul(mean.value, beta1), mul(gradient, meanWeight));
+      const nextSquares = add(mul(squares.value, beta2), mul(square(gradient), squareWeight));
       const change = mul(div(nextMean, add(sqrt(nextSquares), epsilon)), rate);
       const isDecaying = this.weightDecay > 0 && this.decays(key, parameter);
       const kept = isDecaying

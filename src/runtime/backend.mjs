@@ -51,7 +51,10 @@ export function createBackend(ort, config, callHost) {
   const movers = new Map();
   const isRemote = config.location !== "cpu";
 
-  /** bfloat16, which the JavaScript API has not, becomes float32. @param {any} type @param {readonly number[]} shape @param {any} [data] @returns {OrtTensor} */
+  /**
+   * bfloat16, which the JavaScript API has not, becomes float32.
+   * @param {any} type @param {readonly number[]} shape @param {any} [data] @returns {OrtTensor}
+   */
   const makeTensor = (type, shape, data) =>
     type === "bfloat16"
       ? makeTensor("float32", shape, data && widen("bf16", data))

@@ -16,10 +16,10 @@ function fill(variable: FakeVariable, at: (i: number) => number): void {
 const STEP_MS = 1;
 
 export function compileTrainStep(
-  model: { parameters(): FakeVariable[] },
+  objective: { trained: ReadonlyMap<string, FakeVariable> },
   optimizer: { state: Map<string, FakeVariable> },
 ) {
-  const variables = [...model.parameters(), ...optimizer.state.values()];
+  const variables = [...objective.trained.values(), ...optimizer.state.values()];
   for (const variable of variables) fill(variable, (i) => i);
   let losses = 1;
   const step = async () => {
@@ -28,10 +28,10 @@ export function compileTrainStep(
       fill(variable, (i) => 0.5 * before[i] + 1);
     }
     await new Promise((resolve) => setTimeout(resolve, STEP_MS));
-    return { loss: { item: async () => losses++ }, gradientNorm: { item: async () => 1 } };
+    return { loss: { item: async () => losses++ }, gradientNorm: { item: async () => 1 }, metrics: {} };
   };
   return Object.assign(step, { withSignal: () => step, dispose: () => {} });
 }
 
 export const compileEvaluation = () => ({ dispose: () => {} });
-export const evaluationLoss = async () => 2;
+export const measure = async () => ({ loss: 2, metrics: {} });

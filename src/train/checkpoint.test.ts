@@ -7,7 +7,7 @@ import { AdamW } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { characterTokenizer } from "../testing/characters.ts";
 import { faultAtEach } from "../testing/dying-disk.ts";
-import { findCheckpoint, loadCheckpoint, saveCheckpoint } from "./index.ts";
+import { findCheckpoint, languageModel, loadCheckpoint, saveCheckpoint } from "./index.ts";
 
 vi.mock("node:fs/promises", async (original) => (await import("../testing/dying-disk.ts")).disk.wrap(await original()));
 
@@ -22,7 +22,7 @@ afterAll(() => rm(root, { recursive: true }));
 const tokenizer = await characterTokenizer("ab");
 
 /** A model and an optimizer of one number everywhere, without a device. */
-function parts(value = 0, hiddenSize = 8) {
+function parts(value = 0, hiddenSize = 8, saved = tokenizer) {
   const model = new GPT2LMHeadModel(
     { vocabSize: 3, maxPositionEmbeddings: 8, hiddenSize, numLayers: 1, numHeads: 2 },
     randomKey(1),
@@ -32,7 +32,7 @@ function parts(value = 0, hiddenSize = 8) {
     new Float32Array(variable.shape.reduce((a, b) => a * b, 1)).fill(value);
   for (const variable of model.parameters()) variable.set(fill(variable));
   for (const variable of optimizer.state.values()) if (variable.dtype === "f32") variable.set(fill(variable));
-  return { model, tokenizer, optimizer };
+  return { model, objective: languageModel(model, { tokenizer: saved }), optimizer };
 }
 const state = (step: number) => ({
   step,
@@ -69,11 +69,11 @@ test("one that fails half-way leaves the previous, and says so only where there 
   await clear();
   const failing = await characterTokenizer("ab");
   vi.spyOn(failing, "save").mockRejectedValue(Object.assign(new Error("no space left on device"), { code: "ENOSPC" }));
-  await expect(saveCheckpoint(path, { ...parts(), tokenizer: failing, state: state(1) })).rejects.toThrow(
+  await expect(saveCheckpoint(path, { ...parts(0, 8, failing), state: state(1) })).rejects.toThrow(
     /a full disk\. Fix: free space, or name a folder on another disk\.$/,
   );
   await save(1);
-  await expect(saveCheckpoint(path, { ...parts(), tokenizer: failing, state: state(2) })).rejects.toThrow(
+  await expect(saveCheckpoint(path, { ...parts(0, 8, failing), state: state(2) })).rejects.toThrow(
     /a full disk.*the previous checkpoint is still there/,
   );
   expect(await load()).toBe(1);
@@ -116,7 +116,7 @@ test("one of another model or of other data is refused and changes nothing", asy
   await clear();
   await save(1);
   const wider = parts(5, 16);
-  await expect(loadCheckpoint(path, { model: wider.model, optimizer: parts().optimizer })).rejects.toThrow(
+  await expect(loadCheckpoint(path, { objective: wider.objective, optimizer: parts().optimizer })).rejects.toThrow(
     /expected shape/,
   );
   const same = parts(5);

@@ -14,10 +14,9 @@ import {
   writeJson,
   writeSafetensors,
 } from "../files/index.ts";
-import { type CausalLM, loadPretrained, savePretrained } from "../models/index.ts";
 import { CheckpointError } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
+import type { Objective } from "./objective.ts";
 
 /** What training must remember besides the numbers of the model and the optimizer. */
 export interface TrainingState {
@@ -32,7 +31,10 @@ export interface TrainingState {
   fingerprint?: Readonly<Record<string, string>>;
 }
 
-/** Variables that go with the model: those of the optimizer, and of what else is learned on the way. */
+/** What an objective keeps of itself. */
+type Saved = Pick<Objective<never>, "save" | "load">;
+
+/** Variables that go with it: those of the optimizer, and of what else is learned on the way. */
 export interface SavedState {
   readonly state: ReadonlyMap<string, Variable>;
 }
@@ -41,19 +43,18 @@ const OPTIMIZER = "optimizer.safetensors";
 const STATE = "training_state.json";
 
 /**
- * Saves everything needed to go on: the model in Hugging Face layout with its tokenizer, the optimizer's state, the
- * position, and the sums of all files. The checkpoint that was there before stays until the new one is complete and on
- * disk.
+ * Saves everything needed to go on: what the objective saves, such as a model in Hugging Face layout with its
+ * tokenizer, the optimizer's state, the position, and the sums of all files. The checkpoint that was there before stays
+ * until the new one is complete and on disk.
  * @throws WriteError when the disk is full or cannot be written; the previous checkpoint is then still there
  */
 export async function saveCheckpoint(
   folder: string,
-  parts: { model: CausalLM; optimizer: SavedState; tokenizer: Tokenizer; state: TrainingState },
+  { objective, optimizer, state }: { objective: Pick<Saved, "save">; optimizer: SavedState; state: TrainingState },
 ): Promise<void> {
-  const { model, optimizer, tokenizer, state } = parts;
   try {
     await writeFolderAtomic(folder, async (temporary) => {
-      await savePretrained(model, temporary, { tokenizer });
+      await objective.save(temporary);
       const tensors = new Map<string, StoredTensor>();
       for (const [name, variable] of optimizer.state)
         tensors.set(name, { dtype: variable.dtype, shape: variable.shape, data: await variable.read() });
@@ -83,14 +84,18 @@ export function findCheckpoint(folder: string): Promise<string | undefined> {
 }
 
 /**
- * Loads a checkpoint into a model and its optimizer. Nothing is changed unless every file is the one that was saved.
- * With a `fingerprint` the checkpoint must be of that data.
+ * Loads a checkpoint into what an objective trains and its optimizer. Nothing is changed unless every file is the one
+ * that was saved. With a `fingerprint` the checkpoint must be of that data.
  * @throws DataError, CheckpointError or ShapeError when a part is missing or damaged, or it belongs to another model or
  *   other data
  */
 export async function loadCheckpoint(
   folder: string,
-  { model, optimizer, fingerprint }: { model: CausalLM; optimizer: SavedState } & Pick<TrainingState, "fingerprint">,
+  {
+    objective,
+    optimizer,
+    fingerprint,
+  }: { objective: Pick<Saved, "load">; optimizer: SavedState } & Pick<TrainingState, "fingerprint">,
 ): Promise<TrainingState> {
   const state = await readTrainingState(folder);
   if (fingerprint) requireSameData(folder, fingerprint, state.fingerprint);
@@ -105,7 +110,7 @@ export async function loadCheckpoint(
       fix: "resume with the optimizer the run was started with",
     });
   }
-  await loadPretrained(model, folder);
+  await objective.load(folder);
   for (const [name, variable] of optimizer.state) variable.set((tensors.get(name) as StoredTensor).data);
   return state;
 }

@@ -1,7 +1,10 @@
-/** Training of language models: the compiled step, the loop, checkpoints. Imports models/, data/, optim/ and below. */
+/** Training: objectives, the compiled step, the loop, checkpoints. Imports models/, data/, optim/ and below. */
 export { findCheckpoint, loadCheckpoint, saveCheckpoint, type TrainingState, trainingProgress } from "./checkpoint.ts";
 export { DivergedError, firstNonFinite } from "./diverged.ts";
-export { compileEvaluation, type EvaluationOptions, evaluationLoss } from "./evaluation.ts";
+export { compileEvaluation, type Evaluation, type Measurement, type MeasureOptions, measure } from "./evaluation.ts";
+export type { Objective, ObjectiveResult } from "./objective.ts";
+export { type LanguageModelBatch, languageModel } from "./objectives/language-model.ts";
+export { type SupervisedOptions, supervised } from "./objectives/supervised.ts";
 export { type ProfileTrainingOptions, profileTraining } from "./profile.ts";
 export { type RunEvent, type RunHooks, runTraining } from "./run.ts";
 export { checkRunConfig, defaultRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";

@@ -1,8 +1,15 @@
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { withReadErrors, withWriteErrors, writeFileAtomic } from "../files/index.ts";
+import type { Tensor } from "../tensor/index.ts";
 
 /** A line of metrics.jsonl: what was measured after a step. */
-export type MetricsEntry = Readonly<Record<string, number>>;
+export type MetricsEntry = Readonly<Record<string, number | Readonly<Record<string, number>>>>;
+
+/** The numbers of an objective's metrics. */
+export async function numbersOf(metrics: Readonly<Record<string, Tensor>>): Promise<Record<string, number>> {
+  const entries = Object.entries(metrics).map(async ([name, tensor]) => [name, await tensor.item()] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
 
 /** metrics.jsonl: a JSON object a line, each step and each validation once, whatever sessions were killed. */
 export class MetricsLog {
@@ -48,7 +55,7 @@ function entriesUntil(text: string, lastStep: number): string {
   const lines = new Map<string, string>();
   for (const line of text.split("\n")) {
     const entry = parseEntry(line);
-    if (entry && entry.step <= lastStep) lines.set(`${entry.step} ${"validationLoss" in entry}`, `${line}\n`);
+    if (entry && Number(entry.step) <= lastStep) lines.set(`${entry.step} ${"validationLoss" in entry}`, `${line}\n`);
   }
   return [...lines.values()].join("");
 }

@@ -17,19 +17,21 @@ import {
   tensor,
   Variable,
 } from "../tensor/index.ts";
+import { languageModel } from "./objectives/language-model.ts";
 import { compileTrainStep } from "./step.ts";
 
 const config = { vocabSize: 13, hiddenSize: 16, numHeads: 2, numLayers: 2, maxPositionEmbeddings: 8 };
 
 async function losses(precision: FloatDType): Promise<number[]> {
   const model = new GPT2LMHeadModel(config, randomKey(0));
-  const step = compileTrainStep(model, new AdamW(model.namedParameters()), { clipNorm: 1, precision });
+  const step = compileTrainStep(languageModel(model), new AdamW(model.namedParameters()), { clipNorm: 1, precision });
   const ids = tensor(
     Int32Array.from({ length: 32 }, (_, i) => (i * i) % 13),
     { shape: [4, 8] },
   );
   const result: number[] = [];
-  for (let i = 0; i < 15; i++) result.push(await (await step(ids, ids, 0.01, tensor(i, { dtype: "i32" }))).loss.item());
+  for (let i = 0; i < 15; i++)
+    result.push(await (await step({ inputIds: ids, shiftLabels: ids }, 0.01, tensor(i, { dtype: "i32" }))).loss.item());
   return result;
 }
 

@@ -2,6 +2,7 @@ import { OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { AdamW } from "../optim/index.ts";
 import { type Profile, tensor } from "../tensor/index.ts";
+import { languageModel } from "./objectives/language-model.ts";
 import { compileTrainStep } from "./step.ts";
 
 export interface ProfileTrainingOptions {
@@ -30,13 +31,16 @@ export async function profileTraining(
       fix: "change these",
     });
   }
-  const step = compileTrainStep(model, new AdamW(model.namedParameters()), { clipNorm: 1, profile: true });
+  const step = compileTrainStep(languageModel(model), new AdamW(model.namedParameters()), {
+    clipNorm: 1,
+    profile: true,
+  });
   const ids = Int32Array.from({ length: batchSize * contextLength }, (_, i) => (i * i) % vocabSize);
   const inputs = tensor(ids, { shape: [batchSize, contextLength] });
   let wallMs = 0;
   for (let i = 0; i <= steps; i++) {
     const started = performance.now();
-    const { loss } = await step(inputs, inputs, 1e-4, tensor(i, { dtype: "i32" }));
+    const { loss } = await step({ inputIds: inputs, shiftLabels: inputs }, 1e-4, tensor(i, { dtype: "i32" }));
     await loss.item();
     if (i > 0) wallMs += performance.now() - started;
   }

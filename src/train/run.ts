@@ -3,11 +3,13 @@ import { basename, dirname, join } from "node:path";
 import { OptionError } from "../base/index.ts";
 import { openPrepared, type PreparedData, prepareData, TextCorpus, TokenDataset } from "../data/index.ts";
 import { commandLine, completeFolder, exists, FolderLock, writeFolderAtomic, writeJson } from "../files/index.ts";
-import { GPT2LMHeadModel, savePretrained } from "../models/index.ts";
+import { GPT2LMHeadModel } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { findCheckpoint } from "./checkpoint.ts";
+import type { Objective } from "./objective.ts";
+import { languageModel } from "./objectives/language-model.ts";
 import { CONFIG_FILE, checkRunConfig, type RunConfig, readRunConfig } from "./run-config.ts";
 import {
   beginAnew,
@@ -143,14 +145,19 @@ async function prepareRun(
   return prepareData(corpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
 }
 
+/** Batches of a measurement of the validation loss. */
+const EVALUATION_BATCHES = 8;
+
 async function* trainPrepared(
   folder: string,
   config: RunConfig,
   data: PreparedData,
   { signal, cancelSignal }: RunHooks,
 ): AsyncGenerator<RunEvent, void, void> {
-  const { model, optimizer } = buildModel(config, data.tokenizer);
-  const datasets = await openDatasets(data, config);
+  const model = buildModel(config, data.tokenizer);
+  const objective = languageModel(model, { tokenizer: data.tokenizer });
+  const optimizer = new AdamW(objective.trained, { betas: [0.9, 0.95], weightDecay: config.weightDecay });
+  const [trainData, validationData] = await openDatasets(data, config);
   try {
     yield {
       type: "ready",
@@ -158,15 +165,15 @@ async function* trainPrepared(
       trainTokens: data.trainTokens,
       vocabSize: data.tokenizer.vocabSize,
     };
-    const { warmupSteps, steps, learningRate, batchSize, contextLength, clipNorm, precision, seed } = config;
+    const { warmupSteps, steps, learningRate, clipNorm, precision, seed } = config;
     const { evaluationInterval, checkpointInterval } = config;
     const events = train({
-      ...{ steps, batchSize, contextLength, clipNorm, precision, seed, evaluationInterval, checkpointInterval },
-      ...datasets,
-      model,
+      ...{ steps, clipNorm, precision, seed, evaluationInterval, checkpointInterval },
+      objective,
       optimizer,
+      trainData,
+      validationData: validationData.spread(EVALUATION_BATCHES),
       folder,
-      tokenizer: data.tokenizer,
       fingerprint: data.fingerprint,
       schedule: cosineSchedule({ learningRate, warmupSteps: Math.min(warmupSteps, steps), totalSteps: steps }),
       maxSeconds: config.maxSeconds || undefined,
@@ -180,10 +187,10 @@ async function* trainPrepared(
       const note = event.type === "checkpoint" ? await forgetEarlier(folder) : undefined;
       if (note) yield { type: "note", text: note };
     }
-    if (isComplete) yield { type: "saved", path: await saveModel(folder, model, data.tokenizer) };
+    if (isComplete) yield { type: "saved", path: await saveModel(folder, objective) };
   } finally {
-    await datasets.trainData.close();
-    await datasets.validationData.close();
+    await trainData.close();
+    await validationData.close();
     model.dispose();
     for (const variable of optimizer.state.values()) variable.dispose();
   }
@@ -192,10 +199,10 @@ async function* trainPrepared(
 const WEIGHTS = /^model.*\.safetensors(\.index\.json)?$/;
 
 /** Replaces folder/model at once. What somebody else put there, such as a GGUF file made of it, stays. */
-async function saveModel(folder: string, model: GPT2LMHeadModel, tokenizer: Tokenizer): Promise<string> {
+async function saveModel(folder: string, objective: Objective<never>): Promise<string> {
   const path = join(folder, "model");
   await writeFolderAtomic(path, async (temporary) => {
-    await savePretrained(model, temporary, { tokenizer });
+    await objective.save(temporary);
     const earlier = await completeFolder(path);
     const names = earlier ? await readdir(earlier) : [];
     const written = new Set(await readdir(temporary));
@@ -213,8 +220,8 @@ async function saveModel(folder: string, model: GPT2LMHeadModel, tokenizer: Toke
  */
 const drawing = { do_sample: true, temperature: 0.8, top_k: 50 };
 
-function buildModel(config: RunConfig, tokenizer: Tokenizer) {
-  const { hiddenSize, numLayers, numHeads, contextLength, dropout, seed, weightDecay } = config;
+function buildModel(config: RunConfig, tokenizer: Tokenizer): GPT2LMHeadModel {
+  const { hiddenSize, numLayers, numHeads, contextLength, dropout, seed } = config;
   const endId = tokenizer.endOfTextId;
   const model = new GPT2LMHeadModel(
     {
@@ -232,15 +239,14 @@ function buildModel(config: RunConfig, tokenizer: Tokenizer) {
     randomKey(seed),
   );
   model.generationConfig = drawing;
-  const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], weightDecay });
-  return { model, optimizer };
+  return model;
 }
 
+/** Tokens to train on, and to validate with. */
 async function openDatasets(
   { trainPath, validationPath, tokenizer }: PreparedData,
-  { contextLength, seed }: RunConfig,
-) {
-  const options = { contextLength, vocabSize: tokenizer.vocabSize, seed };
-  const trainData = await TokenDataset.open(trainPath, options);
-  return { trainData, validationData: await TokenDataset.open(validationPath, options) };
+  { contextLength, batchSize, seed }: RunConfig,
+): Promise<[TokenDataset, TokenDataset]> {
+  const options = { contextLength, batchSize, vocabSize: tokenizer.vocabSize, seed };
+  return [await TokenDataset.open(trainPath, options), await TokenDataset.open(validationPath, options)];
 }

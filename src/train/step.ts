@@ -1,8 +1,10 @@
-import type { FloatDType } from "../base/index.ts";
-import type { CausalLM } from "../models/index.ts";
+import { type FloatDType, OptionError } from "../base/index.ts";
+import { topologicalOrder } from "../ir/index.ts";
+import type { Parameter } from "../nn/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
 import {
   autocast,
+  type CallArguments,
   type CompiledFunction,
   compile,
   grad,
@@ -11,14 +13,19 @@ import {
   type Tensor,
   withScope,
 } from "../tensor/index.ts";
+import type { Objective, ObjectiveResult } from "./objective.ts";
 
+/** What a step gives back. */
 export interface StepResult {
-  /** Mean cross-entropy of the batch before the update, in nats. */
+  /** Of the batch before the update. */
   loss: Tensor<"f32">;
   /** Euclidean norm of all gradients before clipping. */
   gradientNorm: Tensor<"f32">;
+  /** What else the objective measures. */
+  metrics: NonNullable<ObjectiveResult["metrics"]>;
 }
 
+/** How gradients become an update. */
 export interface StepOptions {
   /** Gradients are scaled to a norm of at most this. */
   clipNorm: number;
@@ -34,12 +41,18 @@ export interface StepOptions {
   scaler?: LossScaler;
 }
 
-/** Arguments: input ids [B, T], targets [B, T], learning rate, and the number of the step. */
-export type TrainStep = CompiledFunction<[Tensor<"i32">, Tensor<"i32">, Tensor<"f32">, Tensor<"i32">], StepResult>;
+/** Arguments: a batch, the learning rate, and the number of the step. */
+export type TrainStep<B> = CompiledFunction<[batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">], StepResult>;
 
-/** One training step as one graph: forward, backward, clipping and the optimizer's update. */
-export function compileTrainStep(
-  model: CausalLM,
+/** A batch as a compiled function takes it, where TypeScript does not know yet what `B` is. */
+export type BatchArgument<B> = CallArguments<[B]>[0];
+
+/**
+ * One training step as one graph: forward, backward, clipping and the optimizer's update. Parameters that the loss does
+ * not depend on stay as they are, as in PyTorch.
+ */
+export function compileTrainStep<B>(
+  objective: Pick<Objective<B>, "loss">,
   optimizer: Optimizer,
   {
     clipNorm,
@@ -49,23 +62,39 @@ export function compileTrainStep(
     precision = "f32",
     scaler = precision === "f16" ? new LossScaler() : undefined,
   }: StepOptions,
-): TrainStep {
+): TrainStep<B> {
   const parameters = [...optimizer.parameters.values()];
-  return compile(
-    (inputs: Tensor<"i32">, targets: Tensor<"i32">, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
-      const exact = model.loss(inputs, targets, { key: key?.fold(step) });
-      const loss = precision === "f32" ? exact : autocast(exact, precision);
-      const scaled = scaler?.gradients(loss, parameters);
-      const gradients = scaled?.gradients ?? grad(loss, parameters);
-      const gradientNorm = withScope("clip", () => globalNorm(gradients));
-      const update = () =>
-        withScope("optimizer", () =>
-          optimizer.update(gradients, { learningRate, scale: clipFactor(gradientNorm, clipNorm) }),
-        );
-      if (scaler && scaled) scaler.step(scaled.areFinite, update);
-      else update();
-      return { loss, gradientNorm };
-    },
-    { keepPreviousState, profile },
-  );
+  const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
+    const { loss: exact, metrics = {} } = objective.loss(batch, { key: key?.fold(step), isTraining: true });
+    const loss = precision === "f32" ? exact : autocast(exact, precision);
+    const used = usedBy(loss, parameters);
+    const scaled = scaler?.gradients(loss, used);
+    const gradients = scaled?.gradients ?? grad(loss, used);
+    const gradientOf = new Map(used.map((parameter, i) => [parameter, gradients[i]]));
+    const gradientNorm = withScope("clip", () => globalNorm(gradients));
+    const update = () =>
+      withScope("optimizer", () =>
+        optimizer.update(
+          parameters.map((parameter) => gradientOf.get(parameter)),
+          { learningRate, scale: clipFactor(gradientNorm, clipNorm) },
+        ),
+      );
+    if (scaler && scaled) scaler.step(scaled.areFinite, update);
+    else update();
+    return { loss, gradientNorm, metrics };
+  };
+  return compile(step as never, { keepPreviousState, profile });
+}
+
+/** The parameters that a loss is computed from. @throws OptionError when there are none */
+function usedBy(loss: Tensor, parameters: readonly Parameter[]): Parameter[] {
+  const nodes = new Set(topologicalOrder([loss.ir]));
+  const used = parameters.filter((parameter) => nodes.has(parameter.ir.node));
+  if (used.length > 0) return used;
+  throw new OptionError({
+    where: "training step",
+    expected: "a loss that depends on the parameters of the optimizer",
+    received: `one that depends on none of the ${parameters.length}`,
+    fix: "compute it with the model that the optimizer updates",
+  });
 }

@@ -5,7 +5,7 @@ import { readJson } from "../files/index.ts";
 import { fromPretrained } from "../models/index.ts";
 import { AdamW, cosineSchedule } from "../optim/index.ts";
 import { tensor } from "../tensor/index.ts";
-import { compileTrainStep } from "./index.ts";
+import { compileTrainStep, languageModel } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/train", import.meta.url));
 /** Asked: losses of 30 steps agree with PyTorch's to this, relative. */
@@ -21,15 +21,14 @@ test.each([false, true])("30 steps give PyTorch's losses (keepPreviousState %s)"
   };
   const model = await fromPretrained(join(golden, "init"), { task: "causal-lm" });
   const optimizer = new AdamW(model.namedParameters(), { betas: [0.9, 0.95], epsilon: 1e-8, weightDecay: 0.1 });
-  const step = compileTrainStep(model, optimizer, { clipNorm: 1, keepPreviousState });
+  const step = compileTrainStep(languageModel(model), optimizer, { clipNorm: 1, keepPreviousState });
   const schedule = cosineSchedule({ learningRate: 3e-3, minLearningRate: 3e-4, warmupSteps: 5, totalSteps: 30 });
   const [rows, length] = [trace.inputs[0].length, trace.inputs[0][0].length];
   for (const [i, expected] of trace.losses.entries()) {
     const batch = (ids: number[][]) => tensor(Int32Array.from(ids.flat()), { shape: [rows, length] });
     expect(Math.abs(schedule(i) / trace.learningRates[i] - 1)).toBeLessThan(1e-9);
     const { loss, gradientNorm } = await step(
-      batch(trace.inputs[i]),
-      batch(trace.targets[i]),
+      { inputIds: batch(trace.inputs[i]), shiftLabels: batch(trace.targets[i]) },
       schedule(i),
       tensor(i, { dtype: "i32" }),
     );

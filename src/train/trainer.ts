@@ -1,29 +1,30 @@
 import { join } from "node:path";
-import { checkOptions, type FloatDType } from "../base/index.ts";
-import type { TokenDataset } from "../data/index.ts";
+import { checkOptions, type FloatDType, OptionError } from "../base/index.ts";
+import type { Source } from "../data/index.ts";
 import { makeFolder, withWriteErrors } from "../files/index.ts";
-import type { CausalLM } from "../models/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
-import { LossScaler, randomKey, type Tensor, tensor, type Variable } from "../tensor/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
+import { LossScaler, randomKey, tensor, type Variable } from "../tensor/index.ts";
 import { findCheckpoint, loadCheckpoint, type SavedState, saveCheckpoint, type TrainingState } from "./checkpoint.ts";
 import { DivergedError, firstNonFinite } from "./diverged.ts";
-import { compileEvaluation, type Evaluation, evaluationLoss } from "./evaluation.ts";
-import { MetricsLog } from "./metrics.ts";
-import { compileTrainStep, type TrainStep } from "./step.ts";
+import { compileEvaluation, type Evaluation, measure } from "./evaluation.ts";
+import { type MetricsEntry, MetricsLog, numbersOf } from "./metrics.ts";
+import type { Objective } from "./objective.ts";
+import { type BatchArgument, compileTrainStep, type TrainStep } from "./step.ts";
 
-export interface TrainOptions {
-  model: CausalLM;
+/** A run: what is trained, on what, how, and for how long. */
+export interface TrainOptions<B> {
+  /** What is trained, and by which loss. */
+  objective: Objective<B>;
+  /** Of the parameters that the objective trains. */
   optimizer: Optimizer;
-  tokenizer: Tokenizer;
-  trainData: TokenDataset;
-  validationData: TokenDataset;
   schedule: Schedule;
+  /** Step number i takes batch number i, or begins anew where there are no more. */
+  trainData: Source<B>;
+  /** @default none, and nothing is measured */
+  validationData?: Source<B>;
   /** Folder of checkpoint/ and metrics.jsonl. */
   folder: string;
   steps: number;
-  batchSize: number;
-  contextLength: number;
   /** Largest norm of the gradients. @default 1 */
   clipNorm?: number;
   /**
@@ -35,7 +36,7 @@ export interface TrainOptions {
   seed?: number;
   /** Steps between measurements of the validation loss. @default 100 */
   evaluationInterval?: number;
-  /** Batches per measurement. @default 8 */
+  /** Most batches per measurement. @default all of validation data that ends, 8 of other */
   evaluationBatches?: number;
   /** Steps between checkpoints. @default 500 */
   checkpointInterval?: number;
@@ -55,30 +56,10 @@ export interface TrainOptions {
   cancelSignal?: AbortSignal;
 }
 
-const trainOptions: readonly (keyof TrainOptions)[] = [
-  ...([
-    "model",
-    "optimizer",
-    "tokenizer",
-    "trainData",
-    "validationData",
-    "schedule",
-    "folder",
-    "steps",
-    "batchSize",
-    "contextLength",
-  ] as const),
-  ...([
-    "clipNorm",
-    "precision",
-    "seed",
-    "evaluationInterval",
-    "evaluationBatches",
-    "checkpointInterval",
-    "maxSeconds",
-    "fingerprint",
-  ] as const),
-  ...(["signal", "cancelSignal"] as const),
+const trainOptions: readonly (keyof TrainOptions<unknown>)[] = [
+  ...(["objective", "optimizer", "schedule", "trainData", "validationData", "folder", "steps"] as const),
+  ...(["clipNorm", "precision", "seed", "evaluationInterval", "evaluationBatches", "checkpointInterval"] as const),
+  ...(["maxSeconds", "fingerprint", "signal", "cancelSignal"] as const),
 ];
 
 export type TrainEvent =
@@ -89,15 +70,19 @@ export type TrainEvent =
       loss: number;
       gradientNorm: number;
       learningRate: number;
-      tokensPerSecond: number;
+      /** Of the objective, by name. */
+      metrics: Readonly<Record<string, number>>;
+      /** In the objective's unit per second, such as tokens. */
+      throughput: number;
       elapsedSeconds: number;
     }
-  | { type: "evaluation"; step: number; validationLoss: number }
+  | { type: "evaluation"; step: number; validationLoss: number; metrics: Readonly<Record<string, number>> }
   | { type: "checkpoint"; step: number; path: string }
   | {
       type: "finished";
       step: number;
       reason: StopReason;
+      /** Null without validation data. */
       validationLoss: number | null;
       validationStep: number | null;
     };
@@ -113,47 +98,44 @@ const MOST_OVERFLOWS = 30;
 const STATE_COPIES = 3;
 
 /**
- * Trains a language model and reports what happens as it happens. A checkpoint found in the folder is resumed: batches
- * and dropout are functions of the step, and so is the learning rate without `maxSeconds`, so a resumed run is the run
- * that was not interrupted.
+ * Trains what an objective says, and reports what happens as it happens. A checkpoint found in the folder is resumed:
+ * batches and dropout are functions of the step, and so is the learning rate without `maxSeconds`, so a resumed run is
+ * the run that was not interrupted.
  * @throws DivergedError when the loss is not finite; the last good state is then the checkpoint. DataError for a
- *   checkpoint that is damaged or of other data. WriteError when the disk is full. The reason of `cancelSignal`
+ *   checkpoint that is damaged or of other data. OptionError for wrong options. WriteError when the disk is full. The
+ *   reason of `cancelSignal`
  */
-export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, void, void> {
+export async function* train<B>(options: TrainOptions<B>): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
-  const {
-    folder,
-    steps,
-    batchSize,
-    contextLength,
-    trainData,
-    evaluationInterval = 100,
-    checkpointInterval = 500,
-  } = options;
+  requireTrained(options);
+  requireBatches(options);
+  const { folder, steps, trainData, validationData, evaluationInterval = 100, checkpointInterval = 500 } = options;
   await withWriteErrors(folder, () => makeFolder(folder));
   const session = new Session(options);
   try {
     yield* session.resume();
-    let next = trainData.batch(session.state.step, batchSize);
-    next.catch(() => {}); // reported when it is awaited
+    const batchOf = (step: number): Promise<B> => {
+      const batch = trainData.batch(step % (trainData.count ?? Number.POSITIVE_INFINITY));
+      batch.catch(() => {}); // reported when it is awaited
+      return batch;
+    };
+    let next = batchOf(session.state.step);
     let reason: StopReason | undefined;
     for (reason = session.stopReason(); !reason; reason = session.stopReason()) {
       const started = performance.now();
-      const { inputs, targets } = await next;
-      next = trainData.batch(session.state.step + 1, batchSize); // read while the device computes
-      next.catch(() => {});
-      const shape = [batchSize, contextLength];
-      const result = await session.step(tensor(inputs, { shape }), tensor(targets, { shape }));
-      const seconds = (performance.now() - started) / 1000;
-      yield await session.advance(result, seconds);
+      const batch = await next;
+      next = batchOf(session.state.step + 1); // read while the device computes
+      const result = await session.step(batch);
+      yield await session.advance(batch, result, (performance.now() - started) / 1000);
       const { step } = session.state;
-      if (step % evaluationInterval === 0 && step < steps) yield await session.evaluate();
+      if (validationData && step % evaluationInterval === 0 && step < steps)
+        yield await session.evaluate(validationData);
       if (step % checkpointInterval === 0 && step < steps) yield await session.save();
     }
     const { step, validationStep } = session.state;
     options.cancelSignal?.throwIfAborted();
     const isMeasured = validationStep === step || (reason === "aborted" && validationStep !== null);
-    if (!isMeasured) yield await session.evaluate();
+    if (validationData && !isMeasured) yield await session.evaluate(validationData);
     if (session.savedStep !== step) yield await session.save();
     const { validationLoss } = session.state;
     yield { type: "finished", step, reason, validationLoss, validationStep: session.state.validationStep };
@@ -162,49 +144,77 @@ export async function* train(options: TrainOptions): AsyncGenerator<TrainEvent, 
   }
 }
 
+/** @throws OptionError when the optimizer updates other parameters than the objective trains */
+function requireTrained<B>({ objective: { trained }, optimizer: { parameters } }: TrainOptions<B>): void {
+  const expected = new Set<object>(trained.values());
+  const strange = [...parameters].find(([, parameter]) => !expected.has(parameter));
+  if (!strange && parameters.size === trained.size) return;
+  throw new OptionError({
+    where: "train",
+    expected: `an optimizer of the ${trained.size} parameters that the objective trains`,
+    received: `one of ${parameters.size}${strange ? `, with ${strange[0]}` : ""}`,
+    fix: "make it of objective.trained",
+  });
+}
+
+/** @throws OptionError for data or measurements of no batch at all */
+function requireBatches<B>({ trainData, validationData, evaluationBatches }: TrainOptions<B>): void {
+  const counts = { trainData: trainData.count, validationData: validationData?.count, evaluationBatches };
+  for (const [name, count] of Object.entries(counts)) {
+    if (count === undefined || count >= 1) continue;
+    throw new OptionError({
+      where: "train",
+      expected: `${name} of a batch or more`,
+      received: String(count),
+      fix: "give more",
+    });
+  }
+}
+
 interface StepNumbers {
   loss: number;
   gradientNorm: number;
   learningRate: number;
+  metrics: Record<string, number>;
 }
 
 /** What lives as long as one call of `train`: the compiled functions, the position, the metrics. */
-class Session {
+class Session<B> {
   state: TrainingState = { step: 0, validationLoss: null, validationStep: null, elapsedSeconds: 0 };
   /** Step of the checkpoint on disk. */
   savedStep: number | undefined;
-  private readonly options: TrainOptions;
+  private readonly options: TrainOptions<B>;
   private readonly checkpointPath: string;
   private readonly scaler: LossScaler | undefined;
   private readonly canRollBack: boolean;
-  private readonly trainStep: TrainStep;
-  private readonly evaluation: Evaluation;
+  private readonly trainStep: TrainStep<B>;
+  private readonly evaluation: Evaluation<B>;
   private metrics: MetricsLog | undefined;
   private overflows = 0; // in a row
 
-  constructor(options: TrainOptions) {
-    const { model, optimizer, folder, clipNorm = 1, precision = "f32", seed = 0, fingerprint } = options;
+  constructor(options: TrainOptions<B>) {
+    const { objective, optimizer, folder, clipNorm = 1, precision = "f32", seed = 0, fingerprint } = options;
     this.options = options;
     this.checkpointPath = join(folder, "checkpoint");
     if (fingerprint) this.state = { ...this.state, fingerprint };
     this.scaler = precision === "f16" ? new LossScaler() : undefined;
-    this.canRollBack = model.parameterCount() * 4 * STATE_COPIES <= ROLLBACK_BYTES;
-    this.trainStep = compileTrainStep(model, optimizer, {
+    this.canRollBack = stateBytes(objective) <= ROLLBACK_BYTES;
+    this.trainStep = compileTrainStep(objective, optimizer, {
       clipNorm,
       key: randomKey(seed),
       keepPreviousState: this.canRollBack,
       precision,
       scaler: this.scaler,
     });
-    this.evaluation = compileEvaluation(model);
+    this.evaluation = compileEvaluation(objective);
   }
 
   /** Goes on from the checkpoint in the folder, where there is one. */
   async *resume(): AsyncGenerator<TrainEvent, void, void> {
     const checkpoint = await findCheckpoint(this.checkpointPath);
     if (checkpoint) {
-      const { model, fingerprint } = this.options;
-      this.state = await loadCheckpoint(checkpoint, { model, optimizer: this.learned(), fingerprint });
+      const { objective, fingerprint } = this.options;
+      this.state = await loadCheckpoint(checkpoint, { objective, optimizer: this.learned(), fingerprint });
       this.savedStep = this.state.step;
     }
     const { step, validationLoss } = this.state;
@@ -220,13 +230,12 @@ class Session {
   }
 
   /** @throws DivergedError when the loss is not finite */
-  async step(inputs: Tensor<"i32">, targets: Tensor<"i32">): Promise<StepNumbers> {
+  async step(batch: B): Promise<StepNumbers> {
     const { step, elapsedSeconds } = this.state;
     const { schedule, steps, maxSeconds, cancelSignal } = this.options;
     const learningRate = schedule(maxSeconds ? Math.max(step, (steps * elapsedSeconds) / maxSeconds) : step);
     const result = await this.trainStep.withSignal(cancelSignal)(
-      inputs,
-      targets,
+      batch as BatchArgument<B>,
       learningRate,
       tensor(step, { dtype: "i32" }),
     );
@@ -234,7 +243,8 @@ class Session {
     const gradientNorm = await result.gradientNorm.item();
     this.overflows = Number.isFinite(gradientNorm) ? 0 : this.overflows + 1;
     const mostOverflows = this.scaler ? MOST_OVERFLOWS : 0;
-    if (Number.isFinite(loss) && this.overflows <= mostOverflows) return { loss, gradientNorm, learningRate };
+    if (Number.isFinite(loss) && this.overflows <= mostOverflows)
+      return { loss, gradientNorm, learningRate, metrics: await numbersOf(result.metrics) };
     const { options, trainStep, canRollBack, checkpointPath } = this;
     throw await diverged({
       options,
@@ -242,38 +252,37 @@ class Session {
       loss,
       trainStep,
       canRollBack,
-      inputs,
-      targets,
+      batch,
       checkpoint: await findCheckpoint(checkpointPath),
     });
   }
 
   /** Counts a step that is done. */
-  async advance({ loss, gradientNorm, learningRate }: StepNumbers, seconds: number): Promise<TrainEvent> {
-    const { batchSize, contextLength } = this.options;
+  async advance(batch: B, numbers: StepNumbers, seconds: number): Promise<TrainEvent> {
+    const { objective } = this.options;
     this.state = { ...this.state, step: this.state.step + 1, elapsedSeconds: this.state.elapsedSeconds + seconds };
     const { step, elapsedSeconds } = this.state;
-    const tokensPerSecond = (batchSize * contextLength) / seconds;
-    await this.metrics?.write({ step, loss, gradientNorm, learningRate, tokensPerSecond });
-    return { type: "step", step, loss, gradientNorm, learningRate, tokensPerSecond, elapsedSeconds };
+    const { loss, gradientNorm, learningRate, metrics } = numbers;
+    const throughput = objective.count(batch) / seconds;
+    const speed = { [`${objective.unit}PerSecond`]: throughput };
+    await this.metrics?.write({ step, loss, gradientNorm, learningRate, ...speed, ...named(metrics) });
+    return { type: "step", step, ...numbers, throughput, elapsedSeconds };
   }
 
-  async evaluate(): Promise<TrainEvent> {
-    const validationLoss = await evaluationLoss(this.evaluation, {
-      ...this.options,
-      signal: this.options.cancelSignal,
-    });
+  async evaluate(source: Source<B>): Promise<TrainEvent> {
+    const { evaluationBatches: batches, cancelSignal: signal } = this.options;
+    const { loss: validationLoss, metrics } = await measure(this.evaluation, { source, batches, signal });
     const { step } = this.state;
     this.state = { ...this.state, validationLoss, validationStep: step };
-    await this.metrics?.write({ step, validationLoss });
-    return { type: "evaluation", step, validationLoss };
+    await this.metrics?.write({ step, validationLoss, ...named(metrics) });
+    return { type: "evaluation", step, validationLoss, metrics };
   }
 
   async save(): Promise<TrainEvent> {
-    const { model, tokenizer } = this.options;
+    const { objective } = this.options;
     const { checkpointPath: path, state } = this;
     await this.metrics?.sync();
-    await saveCheckpoint(path, { model, tokenizer, optimizer: this.learned(), state });
+    await saveCheckpoint(path, { objective, optimizer: this.learned(), state });
     this.savedStep = state.step;
     return { type: "checkpoint", step: state.step, path };
   }
@@ -285,40 +294,46 @@ class Session {
     await this.metrics?.close();
   }
 
-  /** All state that is learned besides the model's. */
+  /** All state that is learned besides the objective's. */
   private learned(): SavedState {
     return { state: new Map<string, Variable>([...this.options.optimizer.state, ...(this.scaler?.state ?? [])]) };
   }
 }
 
-interface Divergence {
-  options: TrainOptions;
+/** Metrics in a line of metrics.jsonl, where there are any. */
+const named = (metrics: Readonly<Record<string, number>>): MetricsEntry =>
+  Object.keys(metrics).length > 0 ? { metrics } : {};
+
+/** What a step changes, moments included. */
+function stateBytes({ trained }: Objective<never>): number {
+  const count = [...trained.values()].reduce((total, { shape }) => total + shape.reduce((a, b) => a * b, 1), 0);
+  return count * 4 * STATE_COPIES;
+}
+
+interface Divergence<B> {
+  options: TrainOptions<B>;
   step: number;
   loss: number;
-  trainStep: TrainStep;
+  trainStep: TrainStep<B>;
   canRollBack: boolean;
-  inputs: Tensor<"i32">;
-  targets: Tensor<"i32">;
+  batch: B;
   checkpoint: string | undefined;
 }
 
 /** Undoes the step where that is possible, finds the tensor that went first, and says how to go on. */
-async function diverged({
-  options,
+async function diverged<B>({
+  options: { objective },
   step,
   loss,
   trainStep,
   canRollBack,
-  inputs,
-  targets,
+  batch,
   checkpoint,
-}: Divergence): Promise<DivergedError> {
+}: Divergence<B>): Promise<DivergedError> {
   if (canRollBack) trainStep.rollback();
-  const { model } = options;
-  const lossTensor = model.loss(inputs, targets);
   const first = await firstNonFinite(
-    [...model.parameters().map((parameter) => parameter.value), lossTensor],
-    model.namedState(),
+    [...[...objective.trained.values()].map((parameter) => parameter.value), objective.loss(batch, {}).loss],
+    objective.state,
   );
   return new DivergedError({
     where: `training step ${step}`,

@@ -22,7 +22,8 @@ import {
   type TransformerConfig,
 } from "../../nn/index.ts";
 import { averagePool, mul, type RandomKey, reshape, type Tensor, tanh } from "../../tensor/index.ts";
-import { classLoss } from "../losses.ts";
+import { classLoss, type NextTokenLabels, nextTokenLoss } from "../losses.ts";
+import type { Trainable } from "../model.ts";
 
 export interface MlpConfig {
   /** Widths of the input, the hidden layers and the output. */
@@ -98,8 +99,13 @@ export interface RecurrentLMConfig extends Omit<RecurrentConfig, "inputSize" | "
   embeddingSize?: number;
 }
 
+export interface RecurrentLMInputs extends RecurrentInputs {
+  /** i32 [B, T] */
+  inputIds: Tensor<"i32">;
+}
+
 /** A language model of recurrent layers. Mikolov et al. 2010; Zaremba et al. 2014, arXiv:1409.2329. */
-export class RecurrentLanguageModel extends Module {
+export class RecurrentLanguageModel extends Module implements Trainable<RecurrentLMInputs & NextTokenLabels> {
   readonly embedding: EmbeddingTable; // [V, E]
   readonly recurrent: Recurrent;
   readonly head: Projection; // [V, H]
@@ -113,15 +119,16 @@ export class RecurrentLanguageModel extends Module {
     this.head = new Linear({ inFeatures: config.projSize ?? config.hiddenSize, outFeatures: vocabSize }, headKey);
   }
 
-  /** ids: i32 [B, T] -> logits [B, T, V], and the state to go on from */
-  forward(ids: Tensor<"i32">, inputs: RecurrentInputs = {}): { logits: Tensor<"f32">; state: RecurrentState } {
-    const { output, state } = this.recurrent.forward(this.embedding.forward(ids), inputs);
+  /** -> logits [B, T, V], and the state to go on from */
+  forward({ inputIds, initial, lengths, key }: RecurrentLMInputs): { logits: Tensor<"f32">; state: RecurrentState } {
+    const { output, state } = this.recurrent.forward(this.embedding.forward(inputIds), { initial, lengths, key });
     return { logits: this.head.forward(output), state };
   }
 
-  /** Mean cross-entropy of the next tokens; targets of -100 do not count. */
-  loss(ids: Tensor<"i32">, targets: Tensor<"i32">, inputs: RecurrentInputs = {}): Tensor<"f32"> {
-    return classLoss(this.forward(ids, inputs).logits, targets);
+  /** Mean cross-entropy of the next tokens, in nats. @throws OptionError for labels and shiftLabels, or none of them */
+  loss({ labels, shiftLabels, ...inputs }: RecurrentLMInputs & NextTokenLabels): Tensor<"f32"> {
+    const { logits } = this.forward(inputs);
+    return nextTokenLoss("RecurrentLanguageModel", logits, { labels, shiftLabels } as NextTokenLabels);
   }
 }
 
@@ -129,11 +136,18 @@ export interface TransformerTranslatorConfig extends TransformerConfig {
   vocabSize: number;
 }
 
+export interface TranslatorInputs extends NonNullable<Parameters<Transformer["forward"]>[2]> {
+  /** The text to translate, i32 [B, S] */
+  inputIds: Tensor<"i32">;
+  /** What is written of the translation, i32 [B, T] */
+  decoderInputIds: Tensor<"i32">;
+}
+
 /**
  * The Transformer of 2017 on words: one table for both sides and the output, sinusoidal positions. Vaswani et al. 2017,
  * section 3.4.
  */
-export class TransformerTranslator extends Module {
+export class TransformerTranslator extends Module implements Trainable<TranslatorInputs & { labels: Tensor<"i32"> }> {
   readonly embedding: EmbeddingTable; // [V, D]
   readonly transformer: Transformer;
   private readonly width: number;
@@ -149,24 +163,16 @@ export class TransformerTranslator extends Module {
     this.transformer = new Transformer(config, transformerKey);
   }
 
-  /** source: i32 [B, S], target so far: i32 [B, T] -> logits of the next words [B, T, V] */
-  forward(
-    source: Tensor<"i32">,
-    target: Tensor<"i32">,
-    inputs: Parameters<Transformer["forward"]>[2] = {},
-  ): Tensor<"f32"> {
+  /** -> logits of the next words [B, T, V] */
+  forward({ inputIds, decoderInputIds, ...inputs }: TranslatorInputs): { logits: Tensor<"f32"> } {
     const embed = (ids: Tensor<"i32">) =>
       addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));
-    return this.embedding.project(this.transformer.forward(embed(source), embed(target), inputs));
+    const states = this.transformer.forward(embed(inputIds), embed(decoderInputIds), inputs); // [B, T, D]
+    return { logits: this.embedding.project(states) };
   }
 
   /** Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. */
-  loss(
-    source: Tensor<"i32">,
-    target: Tensor<"i32">,
-    labels: Tensor<"i32">,
-    inputs: Parameters<Transformer["forward"]>[2] = {},
-  ): Tensor<"f32"> {
-    return classLoss(this.forward(source, target, inputs), labels);
+  loss({ labels, ...inputs }: TranslatorInputs & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+    return classLoss(this.forward(inputs).logits, labels);
   }
 }

@@ -1,43 +1,42 @@
 import { ShapeError } from "../../base/index.ts";
 import { type CacheShape, type KeyValueCache, type LayerCache, layerOfCache } from "../../nn/index.ts";
-import { crossEntropy, type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
-import { PretrainedModel } from "../model.ts";
+import { type RandomKey, reshape, type Tensor, tensor, withScope } from "../../tensor/index.ts";
+import { causalLMPart } from "../formats/onnx-parts/causal-lm.ts";
+import type { OnnxPart } from "../formats/onnx-parts/part.ts";
+import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { CausalDecoder, CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
 
-/** What every decoder-only language model's config has. */
-export interface CausalLMConfig {
-  vocabSize: number;
-  /** Longest context, in tokens. */
-  maxPositionEmbeddings: number;
-  hiddenSize: number;
-  numLayers: number;
-  tieWordEmbeddings: boolean;
-  bosTokenId: number | null;
-  /** Some models end with any of several tokens. */
-  eosTokenId: number | readonly number[] | null;
+/** What a language model reads. */
+export interface CausalLMInputs {
+  /** i32 [B, T] */
+  inputIds: Tensor<"i32">;
+  /** bool [B, T], false for padding at either side; at the left, positionIds are to be given too. @default all true */
+  attentionMask?: Tensor<"bool">;
+  /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
+  positionIds?: Tensor<"i32">;
+  /** What stands for the tokens in place of their own embeddings, [B, T, D]. @default embed(inputIds) */
+  inputsEmbeds?: Tensor<"f32">;
+  /** Generation: see ForwardOptions. */
+  cache?: ForwardOptions["cache"];
 }
 
-export interface ForwardOptions {
-  /** Random key of this step; given, dropout is on. */
-  key?: RandomKey;
-  /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
-  positions?: Tensor<"i32">;
-  /**
-   * What stands for the tokens in place of their own embeddings, [B, T, D]: images in a text. @default embed(inputIds)
-   */
-  embeddings?: Tensor<"f32">;
-  /**
-   * Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too,
-   * where it is at the left. @default all
-   */
-  attentionMask?: Tensor<"bool">;
-  /** Generation: keys and values of the positions before, to which those of the tokens are added. */
-  cache?: KeyValueCache;
+/** What a language model says. */
+export interface CausalLMOutput {
+  /** [B, T, V] */
+  logits: Tensor<"f32">;
+  /** After the last norm. [B, T, D] */
+  lastHiddenState: Tensor<"f32">;
 }
 
 /** A decoder-only language model: a stack of blocks, and logits for the next token. */
-export abstract class CausalLM extends PretrainedModel {
+export abstract class CausalLM
+  extends TaskModel<CausalLMInputs, CausalLMOutput>
+  implements CausalDecoder, Trainable<CausalLMInputs & NextTokenLabels>
+{
+  static readonly task = "causal-lm";
   abstract override readonly config: CausalLMConfig;
-  readonly task = "causal-lm";
+  readonly task = CausalLM.task;
   /** What a cache has to have room for. */
   abstract readonly cacheShape: CacheShape;
 
@@ -49,22 +48,34 @@ export abstract class CausalLM extends PretrainedModel {
   /** What the tokens are to the first layer, before learned positions: i32 [B, T] -> [B, T, D] */
   abstract embed(inputIds: Tensor<"i32">): Tensor<"f32">;
   /**
-   * inputIds: i32 [B, T] -> final hidden states, normalised, [B, T, D]. @throws ShapeError when T exceeds the context
-   * length
+   * inputIds: i32 [B, T] -> final hidden states, normalised, [B, T, D].
+   * @throws ShapeError when T exceeds the context length
    */
   abstract hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): Tensor<"f32">;
   /** hidden: [..., D] -> logits [..., V] */
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
-  /** inputIds: i32 [B, T] -> logits [B, T, V] */
-  forward(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
-    return this.logits(this.hidden(inputIds, options));
+  /** @throws ShapeError when T exceeds the context length */
+  forward({
+    inputIds,
+    attentionMask,
+    positionIds: positions,
+    inputsEmbeds: embeddings,
+    cache,
+    key,
+  }: CausalLMInputs & RunOptions): CausalLMOutput {
+    const lastHiddenState = this.hidden(inputIds, { attentionMask, positions, embeddings, cache, key });
+    return { logits: this.logits(lastHiddenState), lastHiddenState };
   }
 
-  /** Mean cross-entropy of the next tokens, in nats. inputIds and targets: i32 [B, T]; targets of -100 do not count. */
-  loss(inputIds: Tensor<"i32">, targets: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
-    const logits = this.forward(inputIds, options);
-    return crossEntropy(reshape(logits, [-1, this.config.vocabSize]), reshape(targets, [-1]));
+  /** Mean cross-entropy of the next tokens, in nats. @throws OptionError for labels and shiftLabels, or none of them */
+  loss({ labels, shiftLabels, ...inputs }: CausalLMInputs & NextTokenLabels & RunOptions): Tensor<"f32"> {
+    const { logits } = this.forward(inputs);
+    return nextTokenLoss(this.architecture, logits, { labels, shiftLabels } as NextTokenLabels);
+  }
+
+  onnxParts(): OnnxPart[] {
+    return [causalLMPart(this)];
   }
 
   /** The positions of the tokens. @throws ShapeError when there are more than the context holds */

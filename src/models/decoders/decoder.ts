@@ -26,7 +26,10 @@ import {
   tanh,
   withScope,
 } from "../../tensor/index.ts";
-import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
+import type { Family } from "../model.ts";
+import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
+import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
+import { type DecoderFamily, decoderConfig, type RopeDecoderConfig } from "./family.ts";
 
 export interface DecoderConfig extends CausalLMConfig {
   numHeads: number;
@@ -312,29 +315,22 @@ class Decoder extends Module {
 }
 
 /** A decoder with its language-modelling head. */
-export class DecoderForCausalLM<C extends DecoderConfig = DecoderConfig> extends CausalLM {
+export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecoderConfig> extends CausalLM {
   readonly model: Decoder;
   readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
   readonly config: C;
-  readonly modelType: string;
-  readonly architecture: string;
+  readonly family: Family;
   private readonly traits: DecoderTraits;
 
-  constructor(
-    {
-      modelType,
-      architecture,
-      config,
-      traits,
-    }: { modelType: string; architecture: string; config: C; traits: DecoderTraits },
-    key: RandomKey,
-  ) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(family: DecoderFamily<C>, options: Partial<C>, key: RandomKey) {
     super();
+    const config = decoderConfig(family.description, options);
+    const traits = family.description.traits(config);
     const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange } = config;
     const [modelKey, headKey] = key.split(2);
     this.config = config;
-    this.modelType = modelType;
-    this.architecture = architecture;
+    this.family = family;
     this.traits = traits;
     this.model = new Decoder(config, traits, modelKey);
     if (!tieWordEmbeddings)

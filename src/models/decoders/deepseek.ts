@@ -37,8 +37,14 @@ import {
   topk,
 } from "../../tensor/index.ts";
 import { count, flag, number, optional, requireField, size, tokenId, tokenIds } from "../config.ts";
-import { type Angles, type DecoderAttention, type DecoderBlockOptions, GatedMlp } from "./decoder.ts";
-import { type DecoderFamily, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
+import {
+  type Angles,
+  type DecoderAttention,
+  type DecoderBlockOptions,
+  DecoderForCausalLM,
+  GatedMlp,
+} from "./decoder.ts";
+import { decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
 import { type MixtureConfig, MixtureOfExperts, Router, type Routing } from "./mixture.ts";
 
 export interface DeepseekV3Config extends RopeDecoderConfig {
@@ -203,9 +209,17 @@ const groupedRouting =
     return { indices, weights: mul(weights, routedScalingFactor) as Tensor<"f32"> };
   };
 
-const deepseekFamily: DecoderFamily<DeepseekV3Config> = {
+/** DeepSeek-V3 with its language-modelling head. */
+export class DeepseekV3ForCausalLM extends DecoderForCausalLM<DeepseekV3Config> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<DeepseekV3Config>, key: RandomKey) {
+    super(deepseek, options, key);
+  }
+}
+
+export const deepseek = decoderFamily<DeepseekV3Config>({
   modelType: "deepseek_v3",
-  architecture: "DeepseekV3ForCausalLM",
+  classes: { DeepseekV3ForCausalLM },
   fields: {
     ...decoderFields,
     vocabSize: size("vocab_size", 129280),
@@ -279,6 +293,4 @@ const deepseekFamily: DecoderFamily<DeepseekV3Config> = {
       cache: { numKeyHeads: numHeads, headDim: Math.max(qkNopeHeadDim + qkRopeHeadDim, vHeadDim) },
     };
   },
-};
-
-export const deepseek = decoderFamily(deepseekFamily);
+});

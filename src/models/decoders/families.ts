@@ -1,4 +1,4 @@
-import type { Family } from "../family.ts";
+import type { Family } from "../model.ts";
 import { deepseek } from "./deepseek.ts";
 import { gemmas } from "./gemma.ts";
 import { glms } from "./glm.ts";

@@ -1,5 +1,4 @@
 import type { RopeParameters } from "../../nn/index.ts";
-import type { RandomKey } from "../../tensor/index.ts";
 import type { Fields } from "../config.ts";
 import {
   activation,
@@ -17,10 +16,11 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import { type ConfigKeys, type Family, FREQUENCIES, untiedWords } from "../family.ts";
+import { FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
+import type { ConfigKeys, Family, ModelClass } from "../model.ts";
 import type { RopeRules } from "../rope-review.ts";
-import { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
+import type { DecoderConfig, DecoderTraits } from "./decoder.ts";
 import { type RopeDefaults, ropeFromJson } from "./rope.ts";
 
 /** A decoder's config with one set of rotary parameters. */
@@ -58,11 +58,11 @@ export const layerTypesField = optional({
   isFine: (value: unknown) => Array.isArray(value) && value.every((type) => layerTypes.includes(type)),
 });
 
-/** A family of decoders: its fields, and the traits that follow from a config. */
-export interface DecoderFamily<C extends RopeDecoderConfig> {
+/** What a family of decoders is made of: its class and fields, and the traits that follow from a config. */
+export interface DecoderDescription<C extends RopeDecoderConfig> {
   modelType: string;
-  /** The class of transformers. */
-  architecture: string;
+  /** The language model, by its name in transformers. */
+  classes: Readonly<Record<string, ModelClass>>;
   fields: Fields<C>;
   rope: RopeDefaults & RopeRules;
   traits(config: C): DecoderTraits;
@@ -86,53 +86,61 @@ export interface DecoderFamily<C extends RopeDecoderConfig> {
   ignored?: RegExp | null;
 }
 
+/** A family of decoders, as a model of it needs it. */
+export interface DecoderFamily<C extends RopeDecoderConfig> extends Family {
+  readonly description: DecoderDescription<C>;
+  readonly configKeys: ConfigKeys;
+  configFromJson(path: string, json: Json): Partial<C>;
+}
+
 /** A config from options: defaults filled in, and checked. @throws OptionError naming the field */
-export function decoderConfig<C extends RopeDecoderConfig>(family: DecoderFamily<C>, options: Partial<C> = {}): C {
-  const { fields, derivesHeadDim = true, derivesKeyHeads = true, architecture } = family;
-  const where = `${architecture.replace("ForCausalLM", "")}Config`;
+export function decoderConfig<C extends RopeDecoderConfig>(
+  description: DecoderDescription<C>,
+  options: Partial<C> = {},
+): C {
+  const { fields, derivesHeadDim = true, derivesKeyHeads = true, classes } = description;
+  const where = `${Object.keys(classes)[0].replace("ForCausalLM", "")}Config`;
   const numHeads = options.numHeads ?? fields.numHeads.default;
   const hiddenSize = options.hiddenSize ?? fields.hiddenSize.default;
   const derived: Partial<DecoderConfig> = {
     ...(derivesKeyHeads && { numKeyHeads: options.numKeyHeads ?? numHeads }),
     ...(derivesHeadDim && { headDim: options.headDim ?? hiddenSize / numHeads }),
   };
-  const config = makeConfig<C>(where, fields, { ...options, ...derived });
+  // nested parameters, of several kinds of layers, have their defaults in the field
+  const hasOneRope = Object.keys(fields.rope.default).length === 0;
+  const rope = hasOneRope && {
+    rope: { rope_type: "default" as const, ...ropeFromJson({ rope_parameters: options.rope }, description.rope) },
+  };
+  const config = makeConfig<C>(where, fields, { ...options, ...derived, ...rope });
   requireField(where, config.numHeads % config.numKeyHeads === 0, "numHeads to be a multiple of numKeyHeads", [
     config.numHeads,
     config.numKeyHeads,
   ]);
   const types = (config as { layerTypes?: readonly LayerType[] | null }).layerTypes;
   requireField(where, !types || types.length === config.numLayers, `layerTypes for ${config.numLayers} layers`, types);
-  family.check?.(config);
+  description.check?.(config);
   return config;
 }
 
-/** A model of a family, with weights as at the start of training. */
-function makeDecoder<C extends RopeDecoderConfig>(
-  family: DecoderFamily<C>,
-  options: Partial<C>,
-  key: RandomKey,
-): DecoderForCausalLM<C> {
-  const { modelType, architecture } = family;
-  const config = decoderConfig(family, options);
-  return new DecoderForCausalLM({ modelType, architecture, config, traits: family.traits(config) }, key);
-}
-
 /** Reads the config of a family from config.json. */
-function decoderOptions<C extends RopeDecoderConfig>(family: DecoderFamily<C>, path: string, json: Json): Partial<C> {
-  const modern = family.modernize?.(json) ?? json;
-  const rope = family.modernize && modern.rope ? (modern.rope as RopeParameters) : ropeFromJson(modern, family.rope);
-  return fromJson(path, { ...modern, rope_parameters: rope }, family.fields);
+function decoderOptions<C extends RopeDecoderConfig>(
+  { modernize, rope: defaults, fields }: DecoderDescription<C>,
+  path: string,
+  json: Json,
+): Partial<C> {
+  const modern = modernize?.(json) ?? json;
+  const rope = modernize && modern.rope ? (modern.rope as RopeParameters) : ropeFromJson(modern, defaults);
+  return fromJson(path, { ...modern, rope_parameters: rope }, fields);
 }
 
 /** What a family reads of config.json. */
-export function decoderKeys<C extends RopeDecoderConfig>({
+function decoderKeys<C extends RopeDecoderConfig>({
   fields,
   aliases,
   supported,
   training,
   rope,
-}: DecoderFamily<C>): ConfigKeys {
+}: DecoderDescription<C>): ConfigKeys {
   const { theta: _, partialFactor, ...rules } = rope;
   return {
     fields,
@@ -143,15 +151,16 @@ export function decoderKeys<C extends RopeDecoderConfig>({
   };
 }
 
-/** The family as the registry takes it. */
-export function decoderFamily<C extends RopeDecoderConfig>(family: DecoderFamily<C>): Family {
-  const { modelType, architecture, fields } = family;
+/** The family as its models and the registry take it. */
+export function decoderFamily<C extends RopeDecoderConfig>(description: DecoderDescription<C>): DecoderFamily<C> {
+  const { modelType, classes, fields, ignored = FREQUENCIES } = description;
   return {
+    description,
     modelType,
+    classes,
     prefix: "model",
-    tasks: { [architecture]: "causal-lm" },
-    create: (_, path, json, key) => makeDecoder(family, decoderOptions(family, path, json), key),
-    configKeys: decoderKeys(family),
+    configFromJson: (path, json) => decoderOptions(description, path, json),
+    configKeys: decoderKeys(description),
     configToJson: ({ config }) => {
       const json = toJson(config as C, fields);
       const rope = json.rope_parameters as RopeParameters;
@@ -160,9 +169,9 @@ export function decoderFamily<C extends RopeDecoderConfig>(family: DecoderFamily
         (value) => value !== null && typeof value === "object" && !Array.isArray(value),
       );
       if (!isNested) json.rope_parameters = { rope_type: "default", ...rope };
-      return family.writeJson?.(json) ?? json;
+      return description.writeJson?.(json) ?? json;
     },
-    ignored: family.ignored === null ? undefined : (family.ignored ?? FREQUENCIES),
+    ignored: ignored ?? undefined,
     tied: ({ config }): Readonly<Record<string, string>> =>
       (config as C).tieWordEmbeddings ? { "lm_head.weight": "model.embed_tokens.weight" } : {},
     untie: untiedWords,

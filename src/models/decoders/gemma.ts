@@ -4,17 +4,11 @@
  *   gemma2       norms around both parts, bounded scores and logits, a window in every second layer. arXiv:2408.00118
  *   gemma3_text  normalised queries and keys, other angles in the layers with a window. arXiv:2503.19786
  */
+import type { RandomKey } from "../../tensor/index.ts";
 import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
-import type { DecoderTraits } from "./decoder.ts";
-import {
-  type DecoderFamily,
-  decoderFamily,
-  decoderFields,
-  type LayerType,
-  layerTypesField,
-  type RopeDecoderConfig,
-} from "./family.ts";
+import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
+import { decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { rotaryFor } from "./llama.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
@@ -63,9 +57,17 @@ const gemmaTraits = ({ hiddenSize, attentionBias }: Pick<GemmaConfig, "hiddenSiz
   embeddingScale: Math.sqrt(hiddenSize),
 });
 
-const gemmaFamily: DecoderFamily<GemmaConfig> = {
+/** Gemma with its language-modelling head. */
+export class GemmaForCausalLM extends DecoderForCausalLM<GemmaConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<GemmaConfig>, key: RandomKey) {
+    super(gemma, options, key);
+  }
+}
+
+const gemma = decoderFamily<GemmaConfig>({
   modelType: "gemma",
-  architecture: "GemmaForCausalLM",
+  classes: { GemmaForCausalLM },
   fields: gemmaFields,
   rope: { theta: 10000 },
   derivesHeadDim: false,
@@ -73,7 +75,7 @@ const gemmaFamily: DecoderFamily<GemmaConfig> = {
   // the first files say "gelu" and mean its approximation
   modernize: (json) => ({ ...json, hidden_act: json.hidden_act === "gelu" ? "gelu_pytorch_tanh" : json.hidden_act }),
   traits: (config) => ({ ...gemmaTraits(config), rotary: [rotaryFor(config)] }),
-};
+});
 
 const gemma2Fields: Fields<Gemma2Config> = {
   ...gemmaFields,
@@ -97,9 +99,17 @@ const sandwich: DecoderTraits["norms"] = {
   afterMlp: "post_feedforward_layernorm",
 };
 
-const gemma2Family: DecoderFamily<Gemma2Config> = {
+/** Gemma 2 with its language-modelling head. */
+export class Gemma2ForCausalLM extends DecoderForCausalLM<Gemma2Config> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<Gemma2Config>, key: RandomKey) {
+    super(gemma2, options, key);
+  }
+}
+
+const gemma2 = decoderFamily<Gemma2Config>({
   modelType: "gemma2",
-  architecture: "Gemma2ForCausalLM",
+  classes: { Gemma2ForCausalLM },
   fields: gemma2Fields,
   rope: { theta: 10000 },
   derivesHeadDim: false,
@@ -114,7 +124,7 @@ const gemma2Family: DecoderFamily<Gemma2Config> = {
     attentionSoftCap: config.attnLogitSoftcapping,
     logitSoftCap: config.finalLogitSoftcapping,
   }),
-};
+});
 
 const everySecond = (layer: number): LayerType => (layer % 2 === 0 ? "sliding_attention" : "full_attention");
 
@@ -129,24 +139,32 @@ const PATTERN = 6;
  */
 function modernizeGemma3(json: Json): Json {
   const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
-  const pattern = (json.sliding_window_pattern as number | undefined) ?? PATTERN;
-  const types = Array.from({ length: count }, (_, layer) =>
-    (layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention",
-  );
+  const pattern = json.sliding_window_pattern as number | undefined;
+  const types =
+    pattern &&
+    Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
   const { rope_theta: full = FULL_THETA, rope_local_base_freq: sliding = LOCAL_THETA } = json;
   const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding });
   return { ...json, layer_types: json.layer_types ?? types, rope };
 }
 
-const gemma3Family: DecoderFamily<Gemma3Config> = {
+/** The text model of Gemma 3 with its language-modelling head. */
+export class Gemma3ForCausalLM extends DecoderForCausalLM<Gemma3Config> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<Gemma3Config>, key: RandomKey) {
+    super(gemma3, options, key);
+  }
+}
+
+const gemma3 = decoderFamily<Gemma3Config>({
   modelType: "gemma3_text",
-  architecture: "Gemma3ForCausalLM",
+  classes: { Gemma3ForCausalLM },
   fields: {
     ...(({ attnLogitSoftcapping: _, ...fields }) => fields)(gemma2Fields),
     vocabSize: size("vocab_size", 262208),
     maxPositionEmbeddings: size("max_position_embeddings", 131072),
     finalLogitSoftcapping: optional(positive("final_logit_softcapping", 30)),
-    rope: ropeByLayer({ full_attention: { rope_theta: FULL_THETA }, sliding_attention: { rope_theta: LOCAL_THETA } }),
+    rope: ropeByLayer({ full_attention: FULL_THETA, sliding_attention: LOCAL_THETA }),
   },
   rope: { theta: FULL_THETA },
   derivesHeadDim: false,
@@ -162,6 +180,6 @@ const gemma3Family: DecoderFamily<Gemma3Config> = {
     attentionScale: 1 / Math.sqrt(config.queryPreAttnScalar),
     logitSoftCap: config.finalLogitSoftcapping,
   }),
-};
+});
 
-export const gemmas = [decoderFamily(gemmaFamily), decoderFamily(gemma2Family), decoderFamily(gemma3Family)];
+export const gemmas = [gemma, gemma2, gemma3];

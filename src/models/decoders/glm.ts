@@ -2,9 +2,10 @@
  * GLM and GLM-4 (0414): half of each head turns, in neighbouring pairs; GLM-4 has norms behind both parts too. GLM team
  * 2024, arXiv:2406.12793.
  */
+import type { RandomKey } from "../../tensor/index.ts";
 import { flag, positive, size, tokenId, tokenIds } from "../config.ts";
-import type { DecoderTraits } from "./decoder.ts";
-import { type DecoderFamily, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
+import { DecoderForCausalLM } from "./decoder.ts";
+import { decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
 import { rotaryFor } from "./llama.ts";
 
 export interface GlmConfig extends RopeDecoderConfig {
@@ -12,9 +13,25 @@ export interface GlmConfig extends RopeDecoderConfig {
   attentionBias: boolean;
 }
 
-const glm = (modelType: string, architecture: string, norms?: DecoderTraits["norms"]): DecoderFamily<GlmConfig> => ({
-  modelType,
-  architecture,
+/** GLM with its language-modelling head. */
+export class GlmForCausalLM extends DecoderForCausalLM<GlmConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<GlmConfig>, key: RandomKey) {
+    super(glm, options, key);
+  }
+}
+
+/** GLM-4 with its language-modelling head. */
+export class Glm4ForCausalLM extends DecoderForCausalLM<GlmConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<GlmConfig>, key: RandomKey) {
+    super(glm4, options, key);
+  }
+}
+
+const glm = decoderFamily<GlmConfig>({
+  modelType: "glm",
+  classes: { GlmForCausalLM },
   fields: {
     ...decoderFields,
     vocabSize: size("vocab_size", 151552),
@@ -35,18 +52,22 @@ const glm = (modelType: string, architecture: string, norms?: DecoderTraits["nor
     isInterleaved: true,
     bias: { qkv: config.attentionBias },
     isFused: { gateUp: true },
-    norms,
   }),
 });
 
-export const glms = [
-  decoderFamily(glm("glm", "GlmForCausalLM")),
-  decoderFamily(
-    glm("glm4", "Glm4ForCausalLM", {
+const glm4 = decoderFamily<GlmConfig>({
+  ...glm.description,
+  modelType: "glm4",
+  classes: { Glm4ForCausalLM },
+  traits: (config) => ({
+    ...glm.description.traits(config),
+    norms: {
       beforeAttention: "input_layernorm",
       afterAttention: "post_self_attn_layernorm",
       beforeMlp: "post_attention_layernorm",
       afterMlp: "post_mlp_layernorm",
-    }),
-  ),
-];
+    },
+  }),
+});
+
+export const glms = [glm, glm4];

@@ -34,8 +34,10 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import { type Family, untiedWords } from "../family.ts";
-import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
+import { untiedWords } from "../family.ts";
+import type { Family } from "../model.ts";
+import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
+import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
 import { ropeFromJson } from "./rope.ts";
 
 export interface GPTNeoXConfig extends CausalLMConfig {
@@ -54,6 +56,7 @@ export interface GPTNeoXConfig extends CausalLMConfig {
 
 /** Part of each head that turns, where config.json does not say. */
 const ROTARY_PART = 0.25;
+const ROPE_THETA = 10000;
 
 const fields: Fields<GPTNeoXConfig> = {
   vocabSize: size("vocab_size", 50432),
@@ -72,7 +75,7 @@ const fields: Fields<GPTNeoXConfig> = {
   tieWordEmbeddings: flag("tie_word_embeddings", false),
   bosTokenId: tokenId("bos_token_id", 0),
   eosTokenId: tokenIds("eos_token_id", 2),
-  rope: anything<RopeParameters>("rope_parameters", { partial_rotary_factor: ROTARY_PART }),
+  rope: anything<RopeParameters>("rope_parameters", {}),
 };
 
 type NeoXBlockOptions = BlockOptions & { angles: ReturnType<RotaryEmbedding["angles"]> };
@@ -192,16 +195,15 @@ export class GPTNeoXForCausalLM extends CausalLM {
   readonly gptNeox: Decoder;
   readonly embedOut?: Projection; // [V, D], when not tied to the token embedding
   readonly config: GPTNeoXConfig;
-  readonly modelType = "gpt_neox";
-  readonly architecture = "GPTNeoXForCausalLM";
+  readonly family = gptNeox;
   private readonly rotary: RotaryEmbedding;
 
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<GPTNeoXConfig>, key: RandomKey) {
     super();
-    const config = makeConfig("GPTNeoXConfig", fields, options);
-    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings, rope } =
-      config;
+    const rope = ropeFromJson({ rope_parameters: options.rope }, { theta: ROPE_THETA, partialFactor: ROTARY_PART });
+    const config = makeConfig("GPTNeoXConfig", fields, { ...options, rope });
+    const { hiddenSize, numHeads, vocabSize, tieWordEmbeddings, initializerRange, maxPositionEmbeddings } = config;
     requireField("GPTNeoXConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
       hiddenSize,
       numHeads,
@@ -248,17 +250,17 @@ export class GPTNeoXForCausalLM extends CausalLM {
 export const gptNeox: Family = {
   modelType: "gpt_neox",
   prefix: "gpt_neox",
-  tasks: { GPTNeoXForCausalLM: "causal-lm" },
-  create: (_, path, json, key) => {
+  classes: { GPTNeoXForCausalLM },
+  configFromJson: (path, json) => {
     const {
-      rotary_emb_base: theta = 10000,
+      rotary_emb_base: theta = ROPE_THETA,
       rotary_pct: part = ROTARY_PART,
       rope_theta: __,
       partial_rotary_factor: ___,
       ...rest
     } = json;
     const rope = ropeFromJson(rest, { theta: theta as number, partialFactor: part as number });
-    return new GPTNeoXForCausalLM(fromJson(path, { ...json, rope_parameters: rope }, fields), key);
+    return fromJson(path, { ...json, rope_parameters: rope }, fields);
   },
   configKeys: { fields, rope: { turnsPart: true } },
   configToJson: ({ config }) => toJson(config as GPTNeoXConfig, fields),

@@ -33,8 +33,10 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import { type Family, untiedWords } from "../family.ts";
-import { type BlockOptions, CausalLM, type CausalLMConfig, type ForwardOptions, runBlocks } from "./causal-lm.ts";
+import { untiedWords } from "../family.ts";
+import type { Family } from "../model.ts";
+import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
+import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
 
 export interface GPT2Config extends CausalLMConfig {
   numHeads: number;
@@ -217,6 +219,7 @@ export class GPT2LMHeadModel extends CausalLM {
   readonly transformer: Transformer;
   readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
   readonly config: GPT2Config;
+  readonly family = gpt2;
 
   /** @throws OptionError when the config contradicts itself */
   constructor(config: Partial<GPT2Config>, key: RandomKey) {
@@ -231,9 +234,6 @@ export class GPT2LMHeadModel extends CausalLM {
         headKey,
       );
   }
-
-  readonly modelType = "gpt2";
-  readonly architecture = "GPT2LMHeadModel";
 
   get cacheShape() {
     const { numLayers, numHeads, hiddenSize } = this.config;
@@ -268,10 +268,8 @@ export class GPT2LMHeadModel extends CausalLM {
 export const gpt2: Family = {
   modelType: "gpt2",
   prefix: "transformer",
-  tasks: { GPT2LMHeadModel: "causal-lm" },
-  create: (_, path, json, key) => {
-    return new GPT2LMHeadModel(fromJson(path, { ...json, n_inner: json.n_inner ?? undefined }, fields), key);
-  },
+  classes: { GPT2LMHeadModel },
+  configFromJson: (path, json) => fromJson(path, { ...json, n_inner: json.n_inner ?? undefined }, fields),
   configKeys: {
     fields,
     aliases: {

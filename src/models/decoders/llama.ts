@@ -13,7 +13,6 @@ import type { RandomKey } from "../../tensor/index.ts";
 import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
 import {
-  type DecoderFamily,
   decoderConfig,
   decoderFamily,
   decoderFields,
@@ -44,9 +43,17 @@ export interface QwenConfig extends WindowConfig {
 export const rotaryFor = ({ headDim, maxPositionEmbeddings, rope }: RopeDecoderConfig) =>
   new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
 
-const llamaFamily: DecoderFamily<LlamaConfig> = {
+/** Llama with its language-modelling head. */
+export class LlamaForCausalLM extends DecoderForCausalLM<LlamaConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<LlamaConfig>, key: RandomKey) {
+    super(llama, options, key);
+  }
+}
+
+const llama = decoderFamily<LlamaConfig>({
   modelType: "llama",
-  architecture: "LlamaForCausalLM",
+  classes: { LlamaForCausalLM },
   fields: {
     ...decoderFields,
     attentionBias: flag("attention_bias", false),
@@ -59,28 +66,25 @@ const llamaFamily: DecoderFamily<LlamaConfig> = {
     rotary: [rotaryFor(config)],
     bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },
   }),
-};
-
-/** Llama with its language-modelling head. */
-export class LlamaForCausalLM extends DecoderForCausalLM<LlamaConfig> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<LlamaConfig>, key: RandomKey) {
-    const config = decoderConfig(llamaFamily, options);
-    super(
-      { modelType: "llama", architecture: llamaFamily.architecture, config, traits: llamaFamily.traits(config) },
-      key,
-    );
-  }
-}
+});
 
 /** Fills in defaults and checks. @throws OptionError naming the field */
-export const llamaConfig = (options: Partial<LlamaConfig> = {}): LlamaConfig => decoderConfig(llamaFamily, options);
+export const llamaConfig = (options: Partial<LlamaConfig> = {}): LlamaConfig =>
+  decoderConfig(llama.description, options);
 
 const window = (key: string, fallback: number | null) => ({ ...optional(size(key, 4096)), default: fallback });
 
-const mistralFamily: DecoderFamily<WindowConfig> = {
+/** Mistral with its language-modelling head. */
+export class MistralForCausalLM extends DecoderForCausalLM<WindowConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<WindowConfig>, key: RandomKey) {
+    super(mistral, options, key);
+  }
+}
+
+const mistral = decoderFamily<WindowConfig>({
   modelType: "mistral",
-  architecture: "MistralForCausalLM",
+  classes: { MistralForCausalLM },
   fields: {
     ...decoderFields,
     intermediateSize: size("intermediate_size", 14336),
@@ -92,7 +96,7 @@ const mistralFamily: DecoderFamily<WindowConfig> = {
   },
   rope: { theta: 10000 },
   traits: (config) => ({ rotary: [rotaryFor(config)], windowOf: () => config.slidingWindow ?? undefined }),
-};
+});
 
 const qwenFields: Fields<QwenConfig> = {
   ...decoderFields,
@@ -116,9 +120,17 @@ function qwenWindow(
   return useSlidingWindow && isSliding ? (slidingWindow ?? undefined) : undefined;
 }
 
-export const qwen2Family: DecoderFamily<QwenConfig> = {
+/** Qwen2 with its language-modelling head. */
+export class Qwen2ForCausalLM extends DecoderForCausalLM<QwenConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<QwenConfig>, key: RandomKey) {
+    super(qwen2, options, key);
+  }
+}
+
+export const qwen2 = decoderFamily<QwenConfig>({
   modelType: "qwen2",
-  architecture: "Qwen2ForCausalLM",
+  classes: { Qwen2ForCausalLM },
   fields: qwenFields,
   rope: { theta: 10000 },
   traits: (config) => ({
@@ -126,11 +138,19 @@ export const qwen2Family: DecoderFamily<QwenConfig> = {
     windowOf: (layer) => qwenWindow(config, layer),
     bias: { qkv: true },
   }),
-};
+});
 
-const qwen3Family: DecoderFamily<QwenConfig> = {
+/** Qwen3 with its language-modelling head. */
+export class Qwen3ForCausalLM extends DecoderForCausalLM<QwenConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<QwenConfig>, key: RandomKey) {
+    super(qwen3, options, key);
+  }
+}
+
+const qwen3 = decoderFamily<QwenConfig>({
   modelType: "qwen3",
-  architecture: "Qwen3ForCausalLM",
+  classes: { Qwen3ForCausalLM },
   fields: qwenFields,
   rope: { theta: 10000 },
   derivesHeadDim: false,
@@ -140,9 +160,9 @@ const qwen3Family: DecoderFamily<QwenConfig> = {
     bias: { qkv: config.attentionBias, output: config.attentionBias },
     queryKeyNorm: "head",
   }),
-};
+});
 
-type Olmo2Config = Omit<LlamaConfig, "mlpBias">;
+export type Olmo2Config = Omit<LlamaConfig, "mlpBias">;
 
 export const olmoFields: Fields<Olmo2Config> = {
   ...decoderFields,
@@ -160,13 +180,21 @@ export const olmoTraits = ({ attentionBias }: Pick<Olmo2Config, "attentionBias">
     norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
   }) as const;
 
-const olmo2Family: DecoderFamily<Olmo2Config> = {
+/** OLMo 2 with its language-modelling head. */
+export class Olmo2ForCausalLM extends DecoderForCausalLM<Olmo2Config> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<Olmo2Config>, key: RandomKey) {
+    super(olmo2, options, key);
+  }
+}
+
+const olmo2 = decoderFamily<Olmo2Config>({
   modelType: "olmo2",
-  architecture: "Olmo2ForCausalLM",
+  classes: { Olmo2ForCausalLM },
   fields: olmoFields,
   rope: { theta: 10000 },
   traits: (config) => ({ ...olmoTraits(config), rotary: [rotaryFor(config)] }),
-};
+});
 
 export interface SmolLM3Config extends LlamaConfig, WindowConfig {
   useSlidingWindow: boolean;
@@ -179,9 +207,17 @@ export interface SmolLM3Config extends LlamaConfig, WindowConfig {
 const hasRope = ({ noRopeLayers, noRopeLayerInterval }: SmolLM3Config, layer: number) =>
   noRopeLayers ? noRopeLayers[layer] === 1 : (layer + 1) % noRopeLayerInterval !== 0;
 
-const smollm3Family: DecoderFamily<SmolLM3Config> = {
+/** SmolLM3 with its language-modelling head. */
+export class SmolLM3ForCausalLM extends DecoderForCausalLM<SmolLM3Config> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<SmolLM3Config>, key: RandomKey) {
+    super(smollm3, options, key);
+  }
+}
+
+const smollm3 = decoderFamily<SmolLM3Config>({
   modelType: "smollm3",
-  architecture: "SmolLM3ForCausalLM",
+  classes: { SmolLM3ForCausalLM },
   fields: {
     ...decoderFields,
     vocabSize: size("vocab_size", 128256),
@@ -215,13 +251,6 @@ const smollm3Family: DecoderFamily<SmolLM3Config> = {
     },
     bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },
   }),
-};
+});
 
-export const llamas = [
-  decoderFamily(llamaFamily),
-  decoderFamily(mistralFamily),
-  decoderFamily(qwen2Family),
-  decoderFamily(qwen3Family),
-  decoderFamily(olmo2Family),
-  decoderFamily(smollm3Family),
-];
+export const llamas = [llama, mistral, qwen2, qwen3, olmo2, smollm3];

@@ -3,9 +3,11 @@
  *   mixtral    eight experts, two for each token. Jiang et al. 2024, arXiv:2401.04088
  *   qwen3_moe  many small experts, on Qwen3's attention. arXiv:2505.09388
  */
+import type { RandomKey } from "../../tensor/index.ts";
 import { div, softmax, sum, type Tensor, topk } from "../../tensor/index.ts";
 import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
-import { type DecoderFamily, decoderFamily, decoderFields } from "./family.ts";
+import { DecoderForCausalLM } from "./decoder.ts";
+import { decoderFamily, decoderFields } from "./family.ts";
 import { type LlamaConfig, rotaryFor, type WindowConfig } from "./llama.ts";
 import { MixtureOfExperts, type Routing } from "./mixture.ts";
 
@@ -28,9 +30,17 @@ export interface MixtralConfig extends WindowConfig {
 /** What training balances the experts by. */
 const supported = { output_router_logits: [false], router_jitter_noise: [0] };
 
-const mixtralFamily: DecoderFamily<MixtralConfig> = {
+/** Mixtral with its language-modelling head. */
+export class MixtralForCausalLM extends DecoderForCausalLM<MixtralConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<MixtralConfig>, key: RandomKey) {
+    super(mixtral, options, key);
+  }
+}
+
+const mixtral = decoderFamily<MixtralConfig>({
   modelType: "mixtral",
-  architecture: "MixtralForCausalLM",
+  classes: { MixtralForCausalLM },
   fields: {
     ...decoderFields,
     intermediateSize: size("intermediate_size", 14336),
@@ -56,7 +66,7 @@ const mixtralFamily: DecoderFamily<MixtralConfig> = {
         key,
       ),
   }),
-};
+});
 
 export interface Qwen3MoeConfig extends Omit<LlamaConfig, "mlpBias">, WindowConfig {
   useSlidingWindow: boolean;
@@ -89,9 +99,17 @@ const qwen3MoeFields: Fields<Qwen3MoeConfig> = {
   mlpOnlyLayers: anything<readonly number[]>("mlp_only_layers", []),
 };
 
-const qwen3MoeFamily: DecoderFamily<Qwen3MoeConfig> = {
+/** Qwen3 with experts, and its language-modelling head. */
+export class Qwen3MoeForCausalLM extends DecoderForCausalLM<Qwen3MoeConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<Qwen3MoeConfig>, key: RandomKey) {
+    super(qwen3Moe, options, key);
+  }
+}
+
+const qwen3Moe = decoderFamily<Qwen3MoeConfig>({
   modelType: "qwen3_moe",
-  architecture: "Qwen3MoeForCausalLM",
+  classes: { Qwen3MoeForCausalLM },
   fields: qwen3MoeFields,
   rope: { theta: 10000 },
   derivesKeyHeads: false,
@@ -112,6 +130,6 @@ const qwen3MoeFamily: DecoderFamily<Qwen3MoeConfig> = {
       );
     },
   }),
-};
+});
 
-export const mixtures = [decoderFamily(mixtralFamily), decoderFamily(qwen3MoeFamily)];
+export const mixtures = [mixtral, qwen3Moe];

@@ -2,15 +2,11 @@
  * OLMo 3. Team OLMo 2025, arXiv:2512.13961: OLMo 2 with a window in three layers of four. Longer contexts change the
  * angles of the full layers alone.
  */
+import type { RandomKey } from "../../tensor/index.ts";
 import { size } from "../config.ts";
 import type { Json } from "../labels.ts";
-import {
-  type DecoderFamily,
-  decoderFamily,
-  type LayerType,
-  layerTypesField,
-  type RopeDecoderConfig,
-} from "./family.ts";
+import { DecoderForCausalLM } from "./decoder.ts";
+import { decoderFamily, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { olmoFields, olmoTraits } from "./llama.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
@@ -33,12 +29,20 @@ const modernize = ({ rope_theta: theta = THETA, ...json }: Json): Json => ({
   rope: ropeByLayerFromJson(json, { full_attention: theta, sliding_attention: theta }),
 });
 
-const olmo3Family: DecoderFamily<Olmo3Config> = {
+/** OLMo 3 with its language-modelling head. */
+export class Olmo3ForCausalLM extends DecoderForCausalLM<Olmo3Config> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<Olmo3Config>, key: RandomKey) {
+    super(olmo3, options, key);
+  }
+}
+
+export const olmo3 = decoderFamily<Olmo3Config>({
   modelType: "olmo3",
-  architecture: "Olmo3ForCausalLM",
+  classes: { Olmo3ForCausalLM },
   fields: {
     ...olmoFields,
-    rope: ropeByLayer({ full_attention: { rope_theta: THETA }, sliding_attention: { rope_theta: THETA } }),
+    rope: ropeByLayer({ full_attention: THETA, sliding_attention: THETA }),
     slidingWindow: size("sliding_window", 4096),
     layerTypes: layerTypesField,
   },
@@ -46,6 +50,4 @@ const olmo3Family: DecoderFamily<Olmo3Config> = {
   ignored: null,
   modernize,
   traits: (config) => ({ ...olmoTraits(config), ...windowedLayers(config, PATTERN) }),
-};
-
-export const olmo3 = decoderFamily(olmo3Family);
+});

@@ -2,9 +2,11 @@
  * Phi-3 to Phi-4: Llama with one weight for queries, keys and values and one for gate and up, and longer contexts by
  * LongRoPE. Abdin et al. 2024, arXiv:2404.14219.
  */
+import type { RandomKey } from "../../tensor/index.ts";
 import { flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
-import { type DecoderFamily, decoderFamily, decoderFields } from "./family.ts";
+import { DecoderForCausalLM } from "./decoder.ts";
+import { decoderFamily, decoderFields } from "./family.ts";
 import { rotaryFor, type WindowConfig } from "./llama.ts";
 
 /** Context of pretraining, where config.json does not say. */
@@ -29,9 +31,17 @@ function modernize(json: Json): Json {
   };
 }
 
-const phi3Family: DecoderFamily<WindowConfig> = {
+/** Phi-3 or Phi-4 with its language-modelling head. */
+export class Phi3ForCausalLM extends DecoderForCausalLM<WindowConfig> {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<WindowConfig>, key: RandomKey) {
+    super(phi3, options, key);
+  }
+}
+
+export const phi3 = decoderFamily<WindowConfig>({
   modelType: "phi3",
-  architecture: "Phi3ForCausalLM",
+  classes: { Phi3ForCausalLM },
   fields: {
     ...decoderFields,
     vocabSize: size("vocab_size", 32064),
@@ -62,6 +72,4 @@ const phi3Family: DecoderFamily<WindowConfig> = {
     windowOf: () => config.slidingWindow ?? undefined,
     isFused: { qkv: true, gateUp: true },
   }),
-};
-
-export const phi3 = decoderFamily(phi3Family);
+});

@@ -59,8 +59,9 @@ export function ropeByLayerFromJson(
   return { full_attention: parametersOf("full_attention"), sliding_attention: parametersOf("sliding_attention") };
 }
 
-export const ropeByLayer = (defaults: Record<LayerType, RopeParameters>) =>
-  anything<RopeByLayer>("rope_parameters", defaults);
+/** The field of a config with angles of both kinds of layers. @param thetas their bases */
+export const ropeByLayer = (thetas: Readonly<Record<LayerType, number>>) =>
+  anything<RopeByLayer>("rope_parameters", ropeByLayerFromJson({}, thetas));
 
 /** A config of layers that see everything and layers with a window, with angles of their own. */
 interface WindowedConfig extends Pick<DecoderConfig, "headDim" | "maxPositionEmbeddings"> {

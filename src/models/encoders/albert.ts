@@ -14,7 +14,8 @@ import {
   size,
   tokenId,
 } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   type EncoderConfig,
   type EncoderInputs,
@@ -23,7 +24,14 @@ import {
   TextEmbeddings,
   TextEncoder,
 } from "./encoder.ts";
-import { encoderFamily } from "./family.ts";
+import {
+  EncoderModel,
+  encoderFamily,
+  MaskedLM,
+  QuestionAnswerer,
+  SequenceClassifier,
+  TokenClassifier,
+} from "./family.ts";
 import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
 
 export interface AlbertConfig extends EncoderConfig {
@@ -148,9 +156,51 @@ const keys = {
   bias: "predictions.bias",
 };
 
+/** ALBERT that predicts words. */
+export class AlbertForMaskedLM extends MaskedLM<AlbertConfig> {
+  constructor(options: Partial<AlbertConfig>, key: RandomKey) {
+    super(albert, options, key);
+  }
+}
+
+/** ALBERT that classifies texts. */
+export class AlbertForSequenceClassification extends SequenceClassifier<AlbertConfig> {
+  constructor(options: Partial<AlbertConfig>, key: RandomKey) {
+    super(albert, options, key);
+  }
+}
+
+/** ALBERT that classifies tokens. */
+export class AlbertForTokenClassification extends TokenClassifier<AlbertConfig> {
+  constructor(options: Partial<AlbertConfig>, key: RandomKey) {
+    super(albert, options, key);
+  }
+}
+
+/** ALBERT that finds answers. */
+export class AlbertForQuestionAnswering extends QuestionAnswerer<AlbertConfig> {
+  constructor(options: Partial<AlbertConfig>, key: RandomKey) {
+    super(albert, options, key);
+  }
+}
+
+/** ALBERT without a head. */
+export class AlbertModel extends EncoderModel<AlbertConfig> {
+  constructor(options: Partial<AlbertConfig>, key: RandomKey) {
+    super(albert, options, key);
+  }
+}
+
 export const albert = encoderFamily<AlbertConfig>({
   modelType: "albert",
-  className: "Albert",
+  classes: {
+    AlbertForMaskedLM,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+    AlbertForQuestionAnswering,
+    AlbertModel,
+  },
+  configName: "AlbertConfig",
   prefix: "albert",
   fields,
   check: ({ hiddenSize, numHeads }) =>

@@ -1,9 +1,6 @@
 /**
  * BERT and the encoders with its layers. Devlin et al. 2018, arXiv:1810.04805: learned positions and segments,
  * post-normalised Transformer layers, a pooler on the first token.
- * roberta, xlm-roberta  positions counted from the padding id on, another classifier. arXiv:1907.11692,
- * arXiv:1911.02116
- *   electra               narrower embeddings, trained to find replaced words. arXiv:2003.10555
  */
 import { Linear, Module, normalInit, type Projection, TransformerLayer } from "../../nn/index.ts";
 import { add, cast, cumsum, mul, notEqual, type RandomKey, type Tensor, tanh, withScope } from "../../tensor/index.ts";
@@ -20,8 +17,8 @@ import {
   size,
   tokenId,
 } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
-import { binaryHead } from "./discriminator.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   type EncoderConfig,
   type EncoderInputs,
@@ -30,19 +27,21 @@ import {
   TextEmbeddings,
   TextEncoder,
 } from "./encoder.ts";
-import { type EncoderFamily, encoderFamily } from "./family.ts";
-import { FirstTokenHead, firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
+import {
+  EncoderModel,
+  encoderFamily,
+  MaskedLM,
+  QuestionAnswerer,
+  SequenceClassifier,
+  TokenClassifier,
+} from "./family.ts";
+import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
 
 export interface BertConfig extends EncoderConfig {
   typeVocabSize: number;
 }
 
-export interface ElectraConfig extends BertConfig {
-  /** Width of the embeddings, which a linear layer brings to hiddenSize. */
-  embeddingSize: number;
-}
-
-const bertFields: Fields<Omit<BertConfig, keyof LabelConfig>> = {
+export const bertFields: Fields<Omit<BertConfig, keyof LabelConfig>> = {
   vocabSize: size("vocab_size", 30522),
   hiddenSize: size("hidden_size", 768),
   numLayers: size("num_hidden_layers", 12),
@@ -109,7 +108,7 @@ interface BertOptions {
   embeddingSize?: number;
 }
 
-class BertEncoder extends TextEncoder {
+export class BertEncoder extends TextEncoder {
   readonly embeddings: TextEmbeddings;
   readonly embeddingsProject?: Projection; // [D, E]
   readonly encoder: Layers;
@@ -169,29 +168,71 @@ function positionsFrom(ids: Tensor<"i32">, paddingId: number): Tensor<"i32"> {
   return add(mul(cumsum(isReal, { axis: 1 }), isReal), paddingId);
 }
 
-const check =
+export const checkHeads =
   (name: string) =>
   ({ hiddenSize, numHeads }: EncoderConfig): void =>
     requireField(name, hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
 
 /** Token classification and question answering are the same everywhere. */
-const tokenHeads = {
+export const bertTokenHeads = {
   token: (config: EncoderConfig, key: RandomKey) =>
     new LinearHead({ ...config, outputs: config.labels.length, of: "tokens" }, key),
   question: (config: EncoderConfig, key: RandomKey) =>
     new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
 };
 
+/** BERT that predicts words. */
+export class BertForMaskedLM extends MaskedLM<BertConfig> {
+  constructor(options: Partial<BertConfig>, key: RandomKey) {
+    super(bert, options, key);
+  }
+}
+
+/** BERT that classifies texts. */
+export class BertForSequenceClassification extends SequenceClassifier<BertConfig> {
+  constructor(options: Partial<BertConfig>, key: RandomKey) {
+    super(bert, options, key);
+  }
+}
+
+/** BERT that classifies tokens. */
+export class BertForTokenClassification extends TokenClassifier<BertConfig> {
+  constructor(options: Partial<BertConfig>, key: RandomKey) {
+    super(bert, options, key);
+  }
+}
+
+/** BERT that finds answers. */
+export class BertForQuestionAnswering extends QuestionAnswerer<BertConfig> {
+  constructor(options: Partial<BertConfig>, key: RandomKey) {
+    super(bert, options, key);
+  }
+}
+
+/** BERT without a head. */
+export class BertModel extends EncoderModel<BertConfig> {
+  constructor(options: Partial<BertConfig>, key: RandomKey) {
+    super(bert, options, key);
+  }
+}
+
 export const bert = encoderFamily<BertConfig>({
   modelType: "bert",
-  className: "Bert",
+  classes: {
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertForQuestionAnswering,
+    BertModel,
+  },
+  configName: "BertConfig",
   prefix: "bert",
   fields: bertFields,
-  check: check("BertConfig"),
+  check: checkHeads("BertConfig"),
   encoder: (config, key, options) => new BertEncoder(config, key, options),
   heads: {
-    ...tokenHeads,
-    maskedLM: (config, words, key) => new MaskedLMHead({ ...maskedLM(config), keys: predictionKeys }, words, key),
+    ...bertTokenHeads,
+    maskedLM: (config, words, key) => new MaskedLMHead({ ...bertMaskedLM(config), keys: predictionKeys }, words, key),
     sequence: (config, key) => new LinearHead({ ...config, outputs: config.labels.length, of: "pooled" }, key),
   },
   poolsForSequence: true,
@@ -209,103 +250,9 @@ const predictionKeys = {
 };
 
 /** What the heads of masked language models share. */
-const maskedLM = (config: EncoderConfig) => ({
+export const bertMaskedLM = (config: EncoderConfig) => ({
   ...config,
   embeddingSize: config.hiddenSize,
   epsilon: config.layerNormEpsilon,
   isTied: config.tieWordEmbeddings,
-});
-
-const robertaLike = (modelType: string, className: string, vocabSize: number): EncoderFamily<BertConfig> => ({
-  modelType,
-  className,
-  prefix: "roberta",
-  fields: { ...bertFields, vocabSize: size("vocab_size", vocabSize), padTokenId: tokenId("pad_token_id", 1) },
-  check: check(`${className}Config`),
-  encoder: (config, key, options) => new BertEncoder(config, key, { ...options, countsFromPadding: true }),
-  heads: {
-    ...tokenHeads,
-    maskedLM: (config, words, key) =>
-      new MaskedLMHead(
-        {
-          ...maskedLM(config),
-          activation: "gelu",
-          keys: {
-            dense: "lm_head.dense",
-            norm: "lm_head.layer_norm",
-            decoder: "lm_head.decoder",
-            bias: "lm_head.bias",
-          },
-        },
-        words,
-        key,
-      ),
-    sequence: (config, key) =>
-      new FirstTokenHead(
-        {
-          ...config,
-          outputs: config.labels.length,
-          activation: "tanh",
-          keys: { dense: "classifier.dense", outProj: "classifier.out_proj" },
-          dropsFirst: true,
-        },
-        key,
-      ),
-  },
-  poolsForSequence: false,
-  tied: () => ({
-    "lm_head.decoder.weight": "roberta.embeddings.word_embeddings.weight",
-    "lm_head.decoder.bias": "lm_head.bias",
-  }),
-});
-
-export const roberta = encoderFamily(robertaLike("roberta", "Roberta", 50265));
-export const xlmRoberta = encoderFamily(robertaLike("xlm-roberta", "XLMRoberta", 30522));
-
-export const electra = encoderFamily<ElectraConfig>({
-  modelType: "electra",
-  className: "Electra",
-  prefix: "electra",
-  fields: {
-    ...bertFields,
-    embeddingSize: size("embedding_size", 128),
-    hiddenSize: size("hidden_size", 256),
-    numHeads: size("num_attention_heads", 4),
-    intermediateSize: size("intermediate_size", 1024),
-  },
-  check: check("ElectraConfig"),
-  encoder: (config, key) => new BertEncoder(config, key, { hasPooler: false, embeddingSize: config.embeddingSize }),
-  heads: {
-    ...tokenHeads,
-    maskedLM: (config, words, key) =>
-      new MaskedLMHead(
-        {
-          ...maskedLM(config),
-          embeddingSize: config.embeddingSize,
-          activation: "gelu",
-          keys: {
-            dense: "generator_predictions.dense",
-            norm: "generator_predictions.LayerNorm",
-            decoder: "generator_lm_head",
-            bias: "generator_lm_head.bias",
-          },
-        },
-        words,
-        key,
-      ),
-    sequence: (config, key) =>
-      new FirstTokenHead(
-        {
-          ...config,
-          outputs: config.labels.length,
-          activation: "gelu",
-          keys: { dense: "classifier.dense", outProj: "classifier.out_proj" },
-          dropsFirst: true,
-        },
-        key,
-      ),
-    replaced: binaryHead,
-  },
-  poolsForSequence: false,
-  tied: () => ({ "generator_lm_head.weight": "electra.embeddings.word_embeddings.weight" }),
 });

@@ -2,7 +2,8 @@
 import { Module, normalInit, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, number, probability, requireField, size, tokenId } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
   type EncoderConfig,
   type EncoderInputs,
@@ -11,10 +12,18 @@ import {
   TextEmbeddings,
   TextEncoder,
 } from "./encoder.ts";
-import { encoderFamily } from "./family.ts";
+import {
+  EncoderModel,
+  encoderFamily,
+  MaskedLM,
+  QuestionAnswerer,
+  SequenceClassifier,
+  TokenClassifier,
+} from "./family.ts";
 import { FirstTokenHead, LinearHead, MaskedLMHead } from "./heads.ts";
 
-export interface DistilBertConfig extends Omit<EncoderConfig, "layerNormEpsilon" | "classifierDropout"> {
+export interface DistilBertConfig
+  extends Omit<EncoderConfig, "layerNormEpsilon" | "classifierDropout" | "typeVocabSize"> {
   /** In front of the classifier of texts, and of that of answers. */
   sequenceDropout: number;
   questionDropout: number;
@@ -100,12 +109,54 @@ const keys = {
   bias: "vocab_projector.bias",
 };
 
-export const distilbert = encoderFamily<DistilBertConfig & EncoderConfig>({
+/** DistilBERT that predicts words. */
+export class DistilBertForMaskedLM extends MaskedLM<DistilBertConfig> {
+  constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
+    super(distilbert, options, key);
+  }
+}
+
+/** DistilBERT that classifies texts. */
+export class DistilBertForSequenceClassification extends SequenceClassifier<DistilBertConfig> {
+  constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
+    super(distilbert, options, key);
+  }
+}
+
+/** DistilBERT that classifies tokens. */
+export class DistilBertForTokenClassification extends TokenClassifier<DistilBertConfig> {
+  constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
+    super(distilbert, options, key);
+  }
+}
+
+/** DistilBERT that finds answers. */
+export class DistilBertForQuestionAnswering extends QuestionAnswerer<DistilBertConfig> {
+  constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
+    super(distilbert, options, key);
+  }
+}
+
+/** DistilBERT without a head. */
+export class DistilBertModel extends EncoderModel<DistilBertConfig> {
+  constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
+    super(distilbert, options, key);
+  }
+}
+
+export const distilbert = encoderFamily<DistilBertConfig>({
   modelType: "distilbert",
-  className: "DistilBert",
+  classes: {
+    DistilBertForMaskedLM,
+    DistilBertForSequenceClassification,
+    DistilBertForTokenClassification,
+    DistilBertForQuestionAnswering,
+    DistilBertModel,
+  },
+  configName: "DistilBertConfig",
   prefix: "distilbert",
   aliases: { hidden_size: "dim", num_attention_heads: "n_heads", num_hidden_layers: "n_layers" },
-  fields: fields as Fields<Omit<DistilBertConfig & EncoderConfig, keyof LabelConfig>>,
+  fields,
   check: ({ hiddenSize, numHeads }) =>
     requireField("DistilBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
       hiddenSize,

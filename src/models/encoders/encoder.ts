@@ -10,10 +10,11 @@ import {
   normalInit,
 } from "../../nn/index.ts";
 import { add, arange, type RandomKey, reshape, type Tensor, zeros } from "../../tensor/index.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 
 /** What every encoder's config has. */
-export interface EncoderConfig extends LabelConfig {
+export interface TextEncoderConfig extends LabelConfig {
   vocabSize: number;
   hiddenSize: number;
   numLayers: number;
@@ -21,15 +22,21 @@ export interface EncoderConfig extends LabelConfig {
   intermediateSize: number;
   activation: Activation;
   maxPositionEmbeddings: number;
-  layerNormEpsilon: number;
-  hiddenDropout: number;
+  /** Kinds of segments. @default none */
+  typeVocabSize?: number;
   attentionDropout: number;
-  /** Dropout in front of a classifier. @default hiddenDropout */
-  classifierDropout: number | null;
   padTokenId: number | null;
   tieWordEmbeddings: boolean;
   /** Standard deviation of initial weights. */
   initializerRange: number;
+}
+
+/** The same of encoders with BERT's layers. */
+export interface EncoderConfig extends TextEncoderConfig {
+  layerNormEpsilon: number;
+  hiddenDropout: number;
+  /** Dropout in front of a classifier. @default hiddenDropout */
+  classifierDropout: number | null;
 }
 
 export interface EncoderInputs {

@@ -14,21 +14,35 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
-import { type ConfigKeys, type Family, POSITION_IDS, untiedWords } from "../family.ts";
-import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
+import { POSITION_IDS, untiedWords } from "../family.ts";
+import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
+import { type Json, type LabelConfig, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { binaryLosses, classLoss, type SpanLabels, sequenceLoss, spanLoss } from "../losses.ts";
-import { type LabelConfig, type PretrainedModel, type RunOptions, type Task, TaskModel } from "../model.ts";
-import type { EncoderConfig, EncoderInputs, EncoderOutput, TextEncoder } from "./encoder.ts";
+import {
+  type ConfigKeys,
+  type Family,
+  type ModelClass,
+  type RunOptions,
+  type Task,
+  TaskModel,
+  type Trainable,
+} from "../model.ts";
+import type { EncoderInputs, EncoderOutput, TextEncoder, TextEncoderConfig } from "./encoder.ts";
 import type { Head } from "./heads.ts";
 
+/** i32 [B, T], a label for each token */
+type TokenLabels = EncoderInputs & { labels: Tensor<"i32"> };
 type Logits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 type MakeHead<C> = (config: C, key: RandomKey) => Head;
+type MakeWordHead<C> = (config: C, words: EmbeddingTable, key: RandomKey) => Head;
 
 /** What a family of encoders is made of. */
-export interface EncoderFamily<C extends EncoderConfig> {
+export interface EncoderDescription<C extends TextEncoderConfig> {
   modelType: string;
-  /** Start of the class names, such as "Bert". */
-  className: string;
+  /** The classes, by their names in transformers. */
+  classes: Readonly<Record<string, ModelClass>>;
+  /** What errors call the config, such as "BertConfig". */
+  configName: string;
   /** The encoder's name in checkpoints of models with a head. */
   prefix: string;
   fields: Fields<Omit<C, keyof LabelConfig>>;
@@ -40,18 +54,18 @@ export interface EncoderFamily<C extends EncoderConfig> {
   modernize?(json: Json): Json;
   /** Brings what the fields give into the form of config.json, where it is another. */
   writeJson?(json: Json): Json;
+  /** Fills in what follows from other fields. */
+  complete?(config: C): C;
   /** Checks what single fields cannot tell. */
   check?(config: C): void;
   /** Stored tensors that are no weights. @default POSITION_IDS */
   ignored?: Family["ignored"] | null;
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): TextEncoder;
   heads: {
-    maskedLM: (config: C, words: EmbeddingTable, key: RandomKey) => Head;
+    maskedLM: MakeWordHead<C>;
     sequence: MakeHead<C>;
     token: MakeHead<C>;
     question: MakeHead<C>;
-    /** ELECTRA's discriminator. */
-    replaced?: MakeHead<C>;
   };
   /** Whether sequence classification reads the pooler. */
   poolsForSequence: boolean;
@@ -61,43 +75,61 @@ export interface EncoderFamily<C extends EncoderConfig> {
   tied(config: C): Readonly<Record<string, string>>;
 }
 
+/** A family of encoders, as its models need it. */
+export interface EncoderFamily<C extends TextEncoderConfig> extends Family {
+  readonly description: EncoderDescription<C>;
+}
+
+/** A config from options: defaults filled in, and checked. @throws OptionError naming the field */
+function encoderConfig<C extends TextEncoderConfig>(
+  { configName, fields, complete, check }: EncoderDescription<C>,
+  options: Partial<C>,
+): C {
+  const all = { ...fields, ...labelFields } as unknown as Fields<C>;
+  const config = makeConfig(configName, all, options);
+  const completed = complete?.(config) ?? config;
+  check?.(completed);
+  return completed;
+}
+
 /** An encoder with a head, or without one. */
-abstract class EncoderTaskModel<
-  O extends object,
-  L extends object = { labels: Tensor<"i32"> },
-  C extends EncoderConfig = EncoderConfig,
-> extends TaskModel<EncoderInputs, O, L> {
+abstract class EncoderTaskModel<O extends object, C extends TextEncoderConfig = TextEncoderConfig> extends TaskModel<
+  EncoderInputs,
+  O
+> {
   readonly encoder: TextEncoder;
   readonly head?: Head;
   readonly config: C;
-  readonly modelType: string;
-  readonly architecture: string;
+  readonly family: Family;
   abstract override readonly task: Task;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
-  protected readonly family: EncoderFamily<C>;
+  private readonly scope: string;
 
+  /** @throws OptionError when the config contradicts itself */
   constructor(
     family: EncoderFamily<C>,
-    config: C,
-    architecture: string,
+    options: Partial<C>,
+    { makeHead, hasPooler }: { makeHead?: MakeWordHead<C>; hasPooler: boolean },
     key: RandomKey,
-    makeHead?: (config: C, words: EmbeddingTable, key: RandomKey) => Head,
   ) {
     super();
     const [encoderKey, headKey] = key.split(2);
-    const isBase = makeHead === undefined;
+    const { description } = family;
+    const config = encoderConfig(description, options);
     this.family = family;
     this.config = config;
-    this.modelType = family.modelType;
-    this.architecture = architecture;
-    this.checkpointKeys = { encoder: isBase ? "" : family.prefix, head: "" };
-    const hasPooler = isBase || (architecture.endsWith("ForSequenceClassification") && family.poolsForSequence);
-    this.encoder = family.encoder(config, encoderKey, { hasPooler });
+    this.checkpointKeys = { encoder: makeHead ? description.prefix : "", head: "" };
+    this.scope = description.prefix;
+    this.encoder = description.encoder(config, encoderKey, { hasPooler });
     if (makeHead) this.head = makeHead(config, this.encoder.wordEmbeddings, headKey);
   }
 
+  onnxParts(): OnnxPart[] {
+    return [modelPart<EncoderInputs>(onnxTexts(this.config.typeVocabSize), (inputs) => this.forward(inputs))];
+  }
+
   protected encode(inputs: EncoderInputs & RunOptions): EncoderOutput {
-    return withScope(this.family.prefix, () => this.encoder.encode(inputs));
+    return withScope(this.scope, () => this.encoder.encode(inputs));
   }
 
   /** Hidden states, and the head's logits. */
@@ -111,41 +143,60 @@ abstract class EncoderTaskModel<
 }
 
 /** An encoder without a head: hidden states, and a pooled one where the family has it. */
-export class EncoderModel extends EncoderTaskModel<EncoderOutput> {
-  readonly task = "feature-extraction";
+export abstract class EncoderModel<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
+  EncoderOutput,
+  C
+> {
+  static readonly task = "feature-extraction";
+  readonly task = EncoderModel.task;
+
+  constructor(family: EncoderFamily<C>, options: Partial<C>, key: RandomKey) {
+    super(family, options, { hasPooler: true }, key);
+  }
 
   forward(inputs: EncoderInputs & RunOptions): EncoderOutput {
     return this.encode(inputs);
   }
-
-  /** There is none: train a model with a head. */
-  loss(): never {
-    throw new TypeError(
-      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "sequence-classification", head: "new" }`,
-    );
-  }
 }
 
 /** Predicts the word in each place, [B, T, V]; labels of -100 do not count. */
-export class MaskedLM extends EncoderTaskModel<Logits> {
-  readonly task = "masked-lm";
+export abstract class MaskedLM<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<TokenLabels>
+{
+  static readonly task = "masked-lm";
+  readonly task = MaskedLM.task;
+
+  constructor(family: EncoderFamily<C>, options: Partial<C>, key: RandomKey) {
+    super(family, options, { makeHead: family.description.heads.maskedLM, hasPooler: false }, key);
+  }
+
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
 
 /** Tells for each token whether another was put in its place, [B, T]. Clark et al. 2020, arXiv:2003.10555. */
-export class ReplacedTokenDetector extends EncoderTaskModel<Logits> {
-  readonly task = "replaced-token-detection";
+export abstract class ReplacedTokenDetector<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<TokenLabels>
+{
+  static readonly task = "replaced-token-detection";
+  readonly task = ReplacedTokenDetector.task;
+
+  constructor(family: EncoderFamily<C>, options: Partial<C>, makeHead: MakeHead<C>, key: RandomKey) {
+    super(family, options, { makeHead: withoutWords(makeHead), hasPooler: false }, key);
+  }
+
   forward(inputs: EncoderInputs & RunOptions): Logits {
     const { logits, hiddenStates } = this.run(inputs);
     return { logits: reshape(logits, logits.shape.slice(0, 2)), hiddenStates };
   }
   /** Padding does not count. */
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     const losses = binaryLosses(this.forward(inputs).logits, cast(labels, "f32"));
     if (!inputs.attentionMask) return mean(losses);
     const mask = cast(inputs.attentionMask, "f32");
@@ -154,23 +205,45 @@ export class ReplacedTokenDetector extends EncoderTaskModel<Logits> {
 }
 
 /** Classifies a text, or a pair of texts: [B, N]. */
-export class SequenceClassifier extends EncoderTaskModel<Logits, { labels: Tensor<"i32"> | Tensor<"f32"> }> {
-  readonly task = "sequence-classification";
+export abstract class SequenceClassifier<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<EncoderInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
+  static readonly task = "sequence-classification";
+  readonly task = SequenceClassifier.task;
+
+  private readonly lossOf: typeof sequenceLoss;
+
+  constructor(family: EncoderFamily<C>, options: Partial<C>, key: RandomKey) {
+    const { heads, poolsForSequence: hasPooler, sequenceLoss: lossOf = sequenceLoss } = family.description;
+    super(family, options, { makeHead: withoutWords(heads.sequence), hasPooler }, key);
+    this.lossOf = lossOf;
+  }
+
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
   loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
-    return (this.family.sequenceLoss ?? sequenceLoss)(this.run(inputs).logits, labels, this.config);
+    return this.lossOf(this.run(inputs).logits, labels, this.config);
   }
 }
 
 /** Classifies each token: [B, T, N]; labels of -100 do not count. */
-export class TokenClassifier extends EncoderTaskModel<Logits> {
-  readonly task = "token-classification";
+export abstract class TokenClassifier<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<Logits, C>
+  implements Trainable<TokenLabels>
+{
+  static readonly task = "token-classification";
+  readonly task = TokenClassifier.task;
+
+  constructor(family: EncoderFamily<C>, options: Partial<C>, key: RandomKey) {
+    super(family, options, { makeHead: withoutWords(family.description.heads.token), hasPooler: false }, key);
+  }
+
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
-  loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
+  loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
@@ -183,8 +256,17 @@ export interface SpanLogits {
 }
 
 /** Finds where an answer starts and ends. */
-export class QuestionAnswerer extends EncoderTaskModel<SpanLogits, SpanLabels> {
-  readonly task = "question-answering";
+export abstract class QuestionAnswerer<C extends TextEncoderConfig = TextEncoderConfig>
+  extends EncoderTaskModel<SpanLogits, C>
+  implements Trainable<EncoderInputs & SpanLabels>
+{
+  static readonly task = "question-answering";
+  readonly task = QuestionAnswerer.task;
+
+  constructor(family: EncoderFamily<C>, options: Partial<C>, key: RandomKey) {
+    super(family, options, { makeHead: withoutWords(family.description.heads.question), hasPooler: false }, key);
+  }
+
   forward(inputs: EncoderInputs & RunOptions): SpanLogits {
     const { logits, hiddenStates } = this.run(inputs); // [B, T, 2]
     const part = (i: number) => reshape(slice(logits, { axis: -1, start: i, end: i + 1 }), logits.shape.slice(0, 2));
@@ -196,80 +278,43 @@ export class QuestionAnswerer extends EncoderTaskModel<SpanLogits, SpanLabels> {
   }
 }
 
-/** The family as the registry takes it. */
-export function encoderFamily<C extends EncoderConfig>(family: EncoderFamily<C>): Family {
-  const { modelType, className, prefix, fields, heads } = family;
-  const classes = {
-    [`${className}ForMaskedLM`]: { task: "masked-lm", model: MaskedLM, head: heads.maskedLM },
-    [`${className}ForSequenceClassification`]: {
-      task: "sequence-classification",
-      model: SequenceClassifier,
-      head: withoutWords(heads.sequence),
-    },
-    [`${className}ForTokenClassification`]: {
-      task: "token-classification",
-      model: TokenClassifier,
-      head: withoutWords(heads.token),
-    },
-    [`${className}ForQuestionAnswering`]: {
-      task: "question-answering",
-      model: QuestionAnswerer,
-      head: withoutWords(heads.question),
-    },
-    ...(heads.replaced && {
-      [`${className}ForPreTraining`]: {
-        task: "replaced-token-detection",
-        model: ReplacedTokenDetector,
-        head: withoutWords(heads.replaced),
-      },
-    }),
-    [`${className}Model`]: { task: "feature-extraction", model: EncoderModel, head: undefined },
-  } as const;
+/** The family as its models and the registry take it. */
+export function encoderFamily<C extends TextEncoderConfig>(description: EncoderDescription<C>): EncoderFamily<C> {
+  const { modelType, classes, prefix, fields, ignored = POSITION_IDS } = description;
+  const plain = fields as unknown as Fields<object>;
   return {
+    description,
     modelType,
+    classes,
     prefix,
-    tasks: Object.fromEntries(Object.entries(classes).map(([name, { task }]) => [name, task as Task])),
-    create: (architecture, path, json, key) => {
-      const modern = family.modernize?.(json) ?? json;
-      const plain = fields as unknown as Fields<object>;
-      const config = {
-        ...makeConfig<object>(`${className}Config`, plain, fromJson<object>(path, modern, plain)),
-        ...labelsFromJson(path, json),
-      } as C;
-      family.check?.(config);
-      const { model: Class, head } = classes[architecture];
-      return new (Class as unknown as new (...args: unknown[]) => PretrainedModel)(
-        family,
-        config,
-        architecture,
-        key,
-        head,
-      );
-    },
+    configFromJson: (path, json) => ({
+      ...fromJson<object>(path, description.modernize?.(json) ?? json, plain),
+      ...labelsFromJson(path, json),
+    }),
     configKeys: {
       fields,
-      aliases: family.aliases,
+      aliases: description.aliases,
       supported: {
         is_decoder: [false],
         add_cross_attention: [false],
         position_embedding_type: ["absolute"],
-        ...family.supported,
+        ...description.supported,
       },
-      training: family.training,
-      rope: family.rope,
+      training: description.training,
+      rope: description.rope,
     },
     configToJson: ({ config }) => {
-      const json = toJson(config as object, fields as unknown as Fields<object>);
-      return { ...(family.writeJson?.(json) ?? json), ...labelsToJson(config as LabelConfig) };
+      const json = toJson(config as object, plain);
+      return { ...(description.writeJson?.(json) ?? json), ...labelsToJson(config as LabelConfig) };
     },
-    ignored: family.ignored === null ? undefined : (family.ignored ?? POSITION_IDS),
+    ignored: ignored ?? undefined,
     tied: ({ config, task }) =>
-      task === "masked-lm" && (config as C).tieWordEmbeddings ? family.tied(config as C) : {},
+      task === "masked-lm" && (config as C).tieWordEmbeddings ? description.tied(config as C) : {},
     untie: untiedWords,
   };
 }
 
 const withoutWords =
-  <C>(make: MakeHead<C>) =>
-  (config: C, _: EmbeddingTable, key: RandomKey) =>
+  <C>(make: MakeHead<C>): MakeWordHead<C> =>
+  (config, _, key) =>
     make(config, key);

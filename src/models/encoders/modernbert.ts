@@ -1,44 +1,21 @@
-/**
- * ModernBERT: an encoder with rotary positions, gated feed-forward layers, no biases, and a window in two of three
- * layers. Warner et al. 2024, arXiv:2412.13663.
- */
+/** The classes of ModernBERT: their config, and their heads on the encoder of modernbert-encoder.ts. */
 import {
   type Activation,
   activations,
   constantInit,
   dropout,
-  Embedding,
   type EmbeddingTable,
-  LayerNorm,
+  type LayerNorm,
   Linear,
   Module,
-  multiHeadAttention,
   normalInit,
   Parameter,
   type Projection,
-  type RopeParameters,
-  RotaryEmbedding,
   TiedProjection,
 } from "../../nn/index.ts";
-import {
-  add,
-  arange,
-  cast,
-  div,
-  mean,
-  mul,
-  type RandomKey,
-  reshape,
-  rotaryEmbedding,
-  split,
-  sum,
-  type Tensor,
-  unsqueeze,
-  withScope,
-} from "../../tensor/index.ts";
+import { cast, div, mean, mul, type RandomKey, sum, type Tensor, unsqueeze } from "../../tensor/index.ts";
 import {
   activation,
-  anything,
   choice,
   type Fields,
   flag,
@@ -51,31 +28,20 @@ import {
   size,
   tokenId,
 } from "../config.ts";
-import { ropeByLayerFromJson } from "../decoders/rope.ts";
-import type { Json } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
-import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEncoder } from "./encoder.ts";
-import { encoderFamily } from "./family.ts";
+import { ropeByLayer, ropeByLayerFromJson } from "../decoders/rope.ts";
+import type { Json, LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
+import type { EncoderInputs, EncoderOutput } from "./encoder.ts";
+import {
+  EncoderModel,
+  encoderFamily,
+  MaskedLM,
+  QuestionAnswerer,
+  SequenceClassifier,
+  TokenClassifier,
+} from "./family.ts";
 import { firstToken, type Head } from "./heads.ts";
-
-type LayerType = "full_attention" | "sliding_attention";
-
-export interface ModernBertConfig extends Omit<EncoderConfig, "hiddenDropout"> {
-  normBias: boolean;
-  attentionBias: boolean;
-  mlpBias: boolean;
-  classifierBias: boolean;
-  decoderBias: boolean;
-  embeddingDropout: number;
-  mlpDropout: number;
-  classifierActivation: Activation;
-  classifierPooling: "cls" | "mean";
-  /** Positions that a sliding layer sees, half of them to each side. */
-  localAttention: number;
-  /** @default full attention in layers 0, 3, 6, ... */
-  layerTypes: readonly LayerType[] | null;
-  rope: Readonly<Record<LayerType, RopeParameters>>;
-}
+import { type LayerType, type ModernBertConfig, ModernBertEncoder, newNorm } from "./modernbert-encoder.ts";
 
 const layerTypes: readonly LayerType[] = ["full_attention", "sliding_attention"];
 const GLOBAL_EVERY = 3;
@@ -105,10 +71,7 @@ const fields: Fields<Omit<ModernBertConfig, keyof LabelConfig>> = {
   classifierPooling: choice("classifier_pooling", ["cls", "mean"], "cls"),
   localAttention: size("local_attention", 128),
   layerTypes: optional(list<LayerType>(choice("layer_types", layerTypes, "full_attention"), [])),
-  rope: anything("rope_parameters", {
-    full_attention: { rope_theta: GLOBAL_THETA },
-    sliding_attention: { rope_theta: LOCAL_THETA },
-  }),
+  rope: ropeByLayer({ full_attention: GLOBAL_THETA, sliding_attention: LOCAL_THETA }),
   padTokenId: tokenId("pad_token_id", 50283),
   tieWordEmbeddings: flag("tie_word_embeddings", true),
 };
@@ -117,172 +80,14 @@ const fields: Fields<Omit<ModernBertConfig, keyof LabelConfig>> = {
 function modernize(json: Json): Json {
   const every = (json.global_attn_every_n_layers as number | undefined) ?? GLOBAL_EVERY;
   const count = (json.num_hidden_layers as number | undefined) ?? fields.numLayers.default;
-  const types = Array.from({ length: count }, (_, i) => (i % every === 0 ? "full_attention" : "sliding_attention"));
   const { global_rope_theta: full = GLOBAL_THETA, local_rope_theta: sliding = LOCAL_THETA } = json;
   const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding }, layerTypes);
-  return { ...json, layer_types: json.layer_types ?? types, rope_parameters: rope };
+  return { ...json, layer_types: json.layer_types ?? layerPattern(count, every), rope_parameters: rope };
 }
 
-type Angles = ReturnType<RotaryEmbedding["angles"]>;
-interface LayerInputs extends RunOptions {
-  mask?: Tensor<"bool">;
-  angles: Readonly<Record<LayerType, Angles>>;
-}
-
-class Attention extends Module {
-  readonly wqkv: Projection; // [3 D, D]
-  readonly wo: Projection; //   [D, D]
-  protected override readonly checkpointKeys = { wqkv: "Wqkv", wo: "Wo" };
-  private readonly config: ModernBertConfig;
-  private readonly type: LayerType;
-
-  constructor(config: ModernBertConfig, type: LayerType, key: RandomKey) {
-    super();
-    const [inKey, outKey] = key.split(2);
-    const { hiddenSize: width, attentionBias: bias, initializerRange } = config;
-    this.wqkv = new Linear(
-      { inFeatures: width, outFeatures: 3 * width, bias, init: normalInit(initializerRange) },
-      inKey,
-    );
-    this.wo = new Linear({ inFeatures: width, outFeatures: width, bias, init: normalInit(initializerRange) }, outKey);
-    this.config = config;
-    this.type = type;
-  }
-
-  /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, { mask, angles, key }: LayerInputs): Tensor<"f32"> {
-    const { numHeads, hiddenSize, localAttention, attentionDropout } = this.config;
-    const [batch, length] = x.shape;
-    const { cos, sin } = angles[this.type];
-    const turned = (y: Tensor<"f32">) =>
-      reshape(rotaryEmbedding(reshape(y, [batch, length, numHeads, hiddenSize / numHeads]), cos, sin), [
-        batch,
-        length,
-        hiddenSize,
-      ]);
-    const [q, k, v] = split(this.wqkv.forward(x), 3);
-    const slidingWindow = this.type === "sliding_attention" ? Math.floor(localAttention / 2) + 1 : undefined;
-    const options = { numHeads, mask, slidingWindow, key, dropoutProbability: attentionDropout };
-    return this.wo.forward(multiHeadAttention(turned(q), turned(k), v, options));
-  }
-}
-
-class FeedForward extends Module {
-  readonly wi: Projection; // [2 F, D]
-  readonly wo: Projection; // [D, F]
-  protected override readonly checkpointKeys = { wi: "Wi", wo: "Wo" };
-  private readonly config: ModernBertConfig;
-
-  constructor(config: ModernBertConfig, key: RandomKey) {
-    super();
-    const [inKey, outKey] = key.split(2);
-    const { hiddenSize, intermediateSize, mlpBias: bias, initializerRange } = config;
-    this.wi = new Linear(
-      { inFeatures: hiddenSize, outFeatures: 2 * intermediateSize, bias, init: normalInit(initializerRange) },
-      inKey,
-    );
-    this.wo = new Linear(
-      { inFeatures: intermediateSize, outFeatures: hiddenSize, bias, init: normalInit(initializerRange) },
-      outKey,
-    );
-    this.config = config;
-  }
-
-  /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
-    const [input, gate] = split(this.wi.forward(x), 2); // [B, T, F]
-    return this.wo.forward(dropout(mul(activations[this.config.activation](input), gate), this.config.mlpDropout, key));
-  }
-}
-
-const newNorm = ({ hiddenSize: width, layerNormEpsilon: epsilon, normBias: bias }: ModernBertConfig, key: RandomKey) =>
-  new LayerNorm({ width, epsilon, bias }, key);
-
-class Layer extends Module {
-  readonly attnNorm?: LayerNorm; // none in the first layer, whose input is normalised
-  readonly attn: Attention;
-  readonly mlpNorm: LayerNorm;
-  readonly mlp: FeedForward;
-
-  constructor(config: ModernBertConfig, index: number, key: RandomKey) {
-    super();
-    const [attentionKey, mlpKey, normKey] = key.split(3);
-    if (index > 0) this.attnNorm = newNorm(config, normKey);
-    this.attn = new Attention(config, (config.layerTypes as readonly LayerType[])[index], attentionKey);
-    this.mlpNorm = newNorm(config, normKey);
-    this.mlp = new FeedForward(config, mlpKey);
-  }
-
-  /** x: [B, T, D] -> [B, T, D] */
-  forward(x: Tensor<"f32">, inputs: LayerInputs): Tensor<"f32"> {
-    const middle = add(
-      x,
-      withScope("attn", () => this.attn.forward(this.attnNorm?.forward(x) ?? x, inputs)),
-    );
-    return add(
-      middle,
-      withScope("mlp", () => this.mlp.forward(this.mlpNorm.forward(middle), inputs.key?.fold(1))),
-    );
-  }
-}
-
-class Embeddings extends Module {
-  readonly tokEmbeddings: EmbeddingTable; // [V, D]
-  readonly norm: LayerNorm;
-
-  constructor(config: ModernBertConfig, key: RandomKey) {
-    super();
-    const { vocabSize, hiddenSize, padTokenId: paddingIndex, initializerRange } = config;
-    this.tokEmbeddings = new Embedding(
-      { numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initializerRange) },
-      key,
-    );
-    this.norm = newNorm(config, key);
-  }
-}
-
-class ModernBertEncoder extends TextEncoder {
-  readonly embeddings: Embeddings;
-  readonly layers: Layer[];
-  readonly finalNorm: LayerNorm;
-  private readonly config: ModernBertConfig;
-  private readonly rotary: Readonly<Record<LayerType, RotaryEmbedding>>;
-
-  constructor(config: ModernBertConfig, key: RandomKey) {
-    super();
-    const [embeddingKey, layerKey, normKey] = key.split(3);
-    const { numLayers, hiddenSize, numHeads, maxPositionEmbeddings, rope } = config;
-    const rotary = (type: LayerType) => new RotaryEmbedding(hiddenSize / numHeads, maxPositionEmbeddings, rope[type]);
-    this.embeddings = new Embeddings(config, embeddingKey);
-    this.layers = layerKey.split(numLayers).map((part, i) => new Layer(config, i, part));
-    this.finalNorm = newNorm(config, normKey);
-    this.rotary = { full_attention: rotary("full_attention"), sliding_attention: rotary("sliding_attention") };
-    this.config = config;
-  }
-
-  get wordEmbeddings() {
-    return this.embeddings.tokEmbeddings;
-  }
-
-  encode({ inputIds, attentionMask, key }: EncoderInputs & RunOptions): EncoderOutput {
-    const { tokEmbeddings, norm } = this.embeddings;
-    const positions = arange(inputIds.shape[1]);
-    const angles = {
-      full_attention: this.rotary.full_attention.angles(positions),
-      sliding_attention: this.rotary.sliding_attention.angles(positions),
-    };
-    const embedded = withScope("embeddings", () => norm.forward(tokEmbeddings.forward(inputIds))); // [B, T, D]
-    const hiddenStates = [dropout(embedded, this.config.embeddingDropout, key?.fold(999))];
-    const mask = keyMask(attentionMask);
-    for (const [i, layer] of this.layers.entries()) {
-      hiddenStates.push(
-        withScope(`layers.${i}`, () => layer.forward(hiddenStates[i], { mask, angles, key: key?.fold(i) })),
-      );
-    }
-    hiddenStates[this.layers.length] = this.finalNorm.forward(hiddenStates[this.layers.length]);
-    return { lastHiddenState: hiddenStates[this.layers.length], hiddenStates };
-  }
-}
+/** Full attention in one layer of so many, from the first on. */
+const layerPattern = (count: number, every: number): LayerType[] =>
+  Array.from({ length: count }, (_, i) => (i % every === 0 ? "full_attention" : "sliding_attention"));
 
 /** Dense, activation, norm: what all heads begin with. */
 class PredictionHead extends Module {
@@ -360,15 +165,58 @@ function meanOf(x: Tensor<"f32">, mask: Tensor<"bool"> | undefined): Tensor<"f32
   return div(sum(mul(x, weights), { axes: 1 }), sum(weights, { axes: 1 }));
 }
 
-export const modernbert = encoderFamily<ModernBertConfig & EncoderConfig>({
+/** ModernBERT that predicts words. */
+export class ModernBertForMaskedLM extends MaskedLM<ModernBertConfig> {
+  constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
+    super(modernbert, options, key);
+  }
+}
+
+/** ModernBERT that classifies texts. */
+export class ModernBertForSequenceClassification extends SequenceClassifier<ModernBertConfig> {
+  constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
+    super(modernbert, options, key);
+  }
+}
+
+/** ModernBERT that classifies tokens. */
+export class ModernBertForTokenClassification extends TokenClassifier<ModernBertConfig> {
+  constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
+    super(modernbert, options, key);
+  }
+}
+
+/** ModernBERT that finds answers. */
+export class ModernBertForQuestionAnswering extends QuestionAnswerer<ModernBertConfig> {
+  constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
+    super(modernbert, options, key);
+  }
+}
+
+/** ModernBERT without a head. */
+export class ModernBertModel extends EncoderModel<ModernBertConfig> {
+  constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
+    super(modernbert, options, key);
+  }
+}
+
+export const modernbert = encoderFamily<ModernBertConfig>({
   modelType: "modernbert",
-  className: "ModernBert",
+  classes: {
+    ModernBertForMaskedLM,
+    ModernBertForSequenceClassification,
+    ModernBertForTokenClassification,
+    ModernBertForQuestionAnswering,
+    ModernBertModel,
+  },
+  configName: "ModernBertConfig",
   prefix: "model",
-  fields: fields as Fields<Omit<ModernBertConfig & EncoderConfig, keyof LabelConfig>>,
+  fields,
   modernize,
   ignored: null,
   rope: {},
   supported: { sparse_prediction: [false] },
+  complete: (config) => ({ ...config, layerTypes: config.layerTypes ?? layerPattern(config.numLayers, GLOBAL_EVERY) }),
   check: ({ hiddenSize, numHeads, layerTypes: types, numLayers }) => {
     requireField("ModernBertConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
       hiddenSize,

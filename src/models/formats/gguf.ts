@@ -5,7 +5,7 @@ import { type BlockLayerOptions, blockKeys, loadStateDict, type StateTensor, use
 import { randomKey } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
-import { findFamily } from "../family.ts";
+import { createModel, findFamily } from "../family.ts";
 import { keepStorage } from "../load-weights.ts";
 import type { GgufArchitecture } from "./gguf-architectures.ts";
 import { architectureOf, configFromGguf } from "./gguf-config.ts";
@@ -51,9 +51,9 @@ export async function loadGguf(
     const { header } = file;
     const architecture = architectureOf(path, header);
     const { json, heads } = configFromGguf(path, architecture, header, await ropeFactors(file));
-    const family = findFamily(path, decoderFamilies, architecture.modelType);
-    const [name] = Object.keys(family.tasks);
-    const model = family.create(name, path, json, randomKey(0)) as CausalLM;
+    const family = findFamily(path, decoderFamilies, json);
+    const [name] = Object.keys(family.classes);
+    const model = createModel(family, name, path, json, randomKey(0)) as CausalLM;
     const parameters = model.namedState();
     const { matrices, state } = await readWeights(file, architecture, heads, {
       inBlocks: weights === "f32" ? new Map() : blockKeys(model),

@@ -12,7 +12,6 @@ import { hasBlocks } from "../../nn/index.ts";
 import { ggufTokenizer, Tokenizer } from "../../tokenizers/index.ts";
 import { hasTokenizer } from "../companions.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
-import { familyOf } from "../families.ts";
 import type { PretrainedModel } from "../model.ts";
 import { isNorm } from "./gguf.ts";
 import { type GgufArchitecture, ggufArchitectures } from "./gguf-architectures.ts";
@@ -100,10 +99,7 @@ export async function saveGguf(
     const fix = 'open it with { weights: "f32" }';
     throw new OptionError({ where: "saveGguf", expected: "weights in f32", received: "weights in blocks", fix });
   }
-  const { metadata: settings, factors } = configToGguf(
-    architecture,
-    familyOf(path, model.modelType).configToJson(model),
-  );
+  const { metadata: settings, factors } = configToGguf(architecture, model.family.configToJson(model));
   const { tensors, saved } = await tensorsOf(path, architecture, model as CausalLM, type);
   for (const [name, data] of factors) tensors.set(name, { type: "f32", shape: [data.length], data });
   const said = await saidOf(model as CausalLM, options.tokenizer);

@@ -3,25 +3,11 @@
  * positions. Marian (Junczys-Dowmunt et al. 2018, arXiv:1804.00344) has fixed sinusoidal ones and no norm on the
  * embeddings.
  */
-import {
-  type Activation,
-  constantInit,
-  dropout,
-  Embedding,
-  type EmbeddingTable,
-  LayerNorm,
-  Linear,
-  ModelBuffer,
-  Module,
-  normalInit,
-  type Projection,
-  TransformerLayer,
-} from "../../nn/index.ts";
+import { constantInit, dropout, Linear, ModelBuffer, Module, normalInit, type Projection } from "../../nn/index.ts";
 import {
   add,
   arange,
   equal,
-  gather,
   max,
   mul,
   oneHot,
@@ -29,7 +15,6 @@ import {
   sum,
   type Tensor,
   tanh,
-  tensor,
   unsqueeze,
   where,
   withScope,
@@ -49,52 +34,15 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
-import { labelsFromJson, labelsToJson } from "../labels.ts";
+import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
+import { defaultLabels, type LabelConfig, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type PretrainedModel, type RunOptions, TaskModel } from "../model.ts";
-import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig, Seq2SeqOutput } from "./seq2seq.ts";
-import {
-  layerDrop,
-  newPositions,
-  runDecoderLayers,
-  runEncoderLayers,
-  Seq2SeqLM,
-  seq2seqAliases,
-  shiftRight,
-} from "./seq2seq.ts";
-
-export interface BartConfig extends Seq2SeqConfig {
-  encoderLayers: number;
-  decoderLayers: number;
-  encoderHeads: number;
-  decoderHeads: number;
-  encoderIntermediateSize: number;
-  decoderIntermediateSize: number;
-  activation: Activation;
-  maxPositionEmbeddings: number;
-  /** Embeddings are multiplied by sqrt(hiddenSize). */
-  scaleEmbedding: boolean;
-  dropout: number;
-  attentionDropout: number;
-  activationDropout: number;
-  classifierDropout: number;
-  initStd: number;
-  /** Size of the decoder's vocabulary, if it is another. */
-  decoderVocabSize: number | null;
-  /** Encoder and decoder have one table of embeddings. */
-  sharesEmbeddings: boolean;
-}
-
-/** How BART and Marian differ. */
-interface BartTraits {
-  hasEmbeddingNorm: boolean;
-  /** Learned positions begin at this row; fixed ones have none. */
-  positionOffset: number | null;
-  ignored: RegExp;
-}
-
-const EPSILON = 1e-5;
+import type { Family } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import { type BartConfig, type BartTraits, EncoderDecoder } from "./bart-stacks.ts";
+import type { DecodeInputs, EncoderSideInputs } from "./encoder-decoder.ts";
+import type { Seq2SeqOutput } from "./seq2seq.ts";
+import { layerDrop, Seq2SeqLM, seq2seqAliases, shiftRight } from "./seq2seq.ts";
 
 const bartFields: Fields<BartConfig> = {
   vocabSize: size("vocab_size", 50265),
@@ -120,141 +68,23 @@ const bartFields: Fields<BartConfig> = {
   decoderStartTokenId: tokenId("decoder_start_token_id", 2),
 };
 
-/** The names of a layer's parts, in BART, Marian, Whisper and DETR. */
-export const bartLayerKeys = {
-  attention: "self_attn",
-  "attention.query": "q_proj",
-  "attention.key": "k_proj",
-  "attention.value": "v_proj",
-  "attention.output": "out_proj",
-  attentionNorm: "self_attn_layer_norm",
-  crossAttention: "encoder_attn",
-  "crossAttention.query": "q_proj",
-  "crossAttention.key": "k_proj",
-  "crossAttention.value": "v_proj",
-  "crossAttention.output": "out_proj",
-  crossNorm: "encoder_attn_layer_norm",
-  up: "fc1",
-  down: "fc2",
-  feedForwardNorm: "final_layer_norm",
-};
-
-/** Sines, then cosines, of positions: [positions, width]. Vaswani et al. 2017, section 3.5. */
-function sinusoids(positions: number, width: number): Tensor<"f32"> {
-  const half = Math.ceil(width / 2);
-  const rows = Float32Array.from({ length: positions * width }, (_, n) => {
-    const [position, i] = [Math.floor(n / width), n % width];
-    const angle = position / 10000 ** ((2 * (i % half)) / width);
-    return i < half ? Math.sin(angle) : Math.cos(angle);
-  });
-  return tensor(rows, { shape: [positions, width] });
-}
-
-class Stack extends Module {
-  readonly embedTokens: EmbeddingTable; // [V, D], which the model lists where it is shared
-  readonly embedPositions?: EmbeddingTable; // [positions + 2, D]
-  readonly layernormEmbedding?: LayerNorm;
-  readonly layers: TransformerLayer[];
-  private readonly config: BartConfig;
-  private readonly traits: BartTraits;
-
-  constructor(config: BartConfig, traits: BartTraits, table: EmbeddingTable, isDecoder: boolean, key: RandomKey) {
-    super();
-    const { hiddenSize, maxPositionEmbeddings, initStd } = config;
-    const [positionKey, layerKey] = key.split(2);
-    this.embedTokens = table;
-    if (traits.positionOffset !== null) {
-      const numEmbeddings = maxPositionEmbeddings + traits.positionOffset;
-      this.embedPositions = new Embedding(
-        { numEmbeddings, embeddingDim: hiddenSize, init: normalInit(initStd) },
-        positionKey,
-      );
-    }
-    if (traits.hasEmbeddingNorm)
-      this.layernormEmbedding = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, positionKey);
-    const own = isDecoder
-      ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
-      : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
-    const shared = {
-      ...config,
-      ...own,
-      epsilon: EPSILON,
-      hiddenDropout: config.dropout,
-      init: normalInit(initStd),
-      keys: bartLayerKeys,
-    };
-    const make = (part: RandomKey) => new TransformerLayer({ ...shared, hasCrossAttention: isDecoder }, part);
-    this.layers = layerKey.split(isDecoder ? config.decoderLayers : config.encoderLayers).map(make);
-    this.config = config;
-    this.traits = traits;
-  }
-
-  /** ids: i32 [B, T], positions i32 [...,T] -> [B, T, D] */
-  embed(ids: Tensor<"i32">, positions: Tensor<"i32">, key: RandomKey | undefined): Tensor<"f32"> {
-    const { scaleEmbedding, hiddenSize, maxPositionEmbeddings, dropout: probability } = this.config;
-    const words = this.embedTokens.forward(ids);
-    const scaled = scaleEmbedding ? mul(words, Math.sqrt(hiddenSize)) : words;
-    const placed = this.embedPositions
-      ? this.embedPositions.forward(add(positions, this.traits.positionOffset as number))
-      : gather(sinusoids(maxPositionEmbeddings, hiddenSize), positions);
-    const x = add(scaled, placed);
-    return dropout(this.layernormEmbedding?.forward(x) ?? x, probability, key?.fold(999));
-  }
-}
-
-class EncoderDecoder extends Module {
-  readonly shared?: EmbeddingTable; // [V, D]
-  readonly encoder: Stack;
-  readonly decoder: Stack;
-
-  constructor(config: BartConfig, traits: BartTraits, key: RandomKey) {
-    super();
-    const { vocabSize, decoderVocabSize, hiddenSize, padTokenId: paddingIndex, sharesEmbeddings, initStd } = config;
-    const [tableKey, decoderTableKey, encoderKey, decoderKey] = key.split(4);
-    const newTable = (rows: number, part: RandomKey) =>
-      new Embedding({ numEmbeddings: rows, embeddingDim: hiddenSize, paddingIndex, init: normalInit(initStd) }, part);
-    const table = newTable(vocabSize, tableKey);
-    if (sharesEmbeddings) this.shared = table;
-    this.encoder = new Stack(config, traits, table, false, encoderKey);
-    this.decoder = new Stack(
-      config,
-      traits,
-      sharesEmbeddings ? table : newTable(decoderVocabSize ?? vocabSize, decoderTableKey),
-      true,
-      decoderKey,
-    );
-  }
-
-  encode({ inputIds, attentionMask, key }: EncoderSideInputs & RunOptions): Tensor<"f32"> {
-    const ids = inputIds as Tensor<"i32">;
-    const embedded = withScope("embeddings", () => this.encoder.embed(ids, arange(ids.shape[1]), key));
-    return runEncoderLayers(this.encoder.layers, embedded, { mask: attentionMask, key });
-  }
-
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
-    const positions = newPositions(ids, inputs.cache);
-    const embedded = withScope("embeddings", () => this.decoder.embed(ids, positions, inputs.key));
-    return runDecoderLayers(this.decoder.layers, embedded, inputs);
-  }
-}
-
-type Given = { modelType: string; architecture: string; config: BartConfig & Partial<LabelConfig>; traits: BartTraits };
-
 /** BART or Marian with its language-modelling head. */
-export class BartForConditionalGeneration extends Seq2SeqLM {
+abstract class BartLanguageModel extends Seq2SeqLM {
   readonly model: EncoderDecoder;
   readonly finalLogitsBias: ModelBuffer; // [1, V]
   readonly config: BartConfig;
-  readonly task = "seq2seq-lm";
-  readonly modelType: string;
-  readonly architecture: string;
+  static readonly task = "seq2seq-lm";
+  readonly task = BartLanguageModel.task;
+  readonly family: Family;
 
-  constructor({ modelType, architecture, config, traits }: Given, key: RandomKey) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(family: BartFamily, options: Partial<BartConfig>, key: RandomKey) {
     super();
+    const { fields, traits } = family.description;
+    const config = bartConfig(fields, options);
     const shape = [1, config.sharesEmbeddings ? config.vocabSize : (config.decoderVocabSize ?? config.vocabSize)];
     this.config = config;
-    this.modelType = modelType;
-    this.architecture = architecture;
+    this.family = family;
     this.model = new EncoderDecoder(config, traits, key);
     this.finalLogitsBias = new ModelBuffer(shape, constantInit(0)(key, shape));
   }
@@ -303,26 +133,29 @@ class ClassificationHead extends Module {
 }
 
 /** BART that classifies a text, or a pair of texts, by the decoder's state at the last end-of-text token. */
-export class BartForSequenceClassification extends TaskModel<
-  EncoderSideInputs,
-  Seq2SeqOutput,
-  { labels: Tensor<"i32"> | Tensor<"f32"> }
-> {
+export class BartForSequenceClassification
+  extends TaskModel<EncoderSideInputs, Seq2SeqOutput>
+  implements Trainable<EncoderSideInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly model: EncoderDecoder;
   readonly classificationHead: ClassificationHead;
   readonly config: BartConfig & LabelConfig;
-  readonly task = "sequence-classification";
-  readonly modelType: string;
-  readonly architecture: string;
+  static readonly task = "sequence-classification";
+  readonly task = BartForSequenceClassification.task;
+  readonly family = bart;
 
-  constructor({ modelType, architecture, config, traits }: Given, key: RandomKey) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<BartConfig & LabelConfig>, key: RandomKey) {
     super();
+    const { fields, traits } = bart.description;
     const [modelKey, headKey] = key.split(2);
-    this.config = config as BartConfig & LabelConfig;
-    this.modelType = modelType;
-    this.architecture = architecture;
-    this.model = new EncoderDecoder(config, traits, modelKey);
+    this.config = bartConfig({ ...fields, ...labelFields, labels: bartLabels }, options);
+    this.model = new EncoderDecoder(this.config, traits, modelKey);
     this.classificationHead = new ClassificationHead(this.config, headKey);
+  }
+
+  onnxParts(): OnnxPart[] {
+    return [modelPart<EncoderSideInputs>(onnxTexts(), (inputs) => this.forward(inputs))];
   }
 
   /** -> logits [B, N] */
@@ -357,75 +190,97 @@ export class BartForSequenceClassification extends TaskModel<
 /** Values of older variants, which are other models. */
 const supported = { normalize_before: [false], add_final_layer_norm: [false], tie_word_embeddings: [true] };
 
-const bartLike = (
-  modelType: string,
-  architectures: Family["tasks"],
-  fields: Fields<BartConfig>,
-  traits: BartTraits,
-): Family => ({
-  modelType,
-  prefix: "model",
-  tasks: architectures,
-  create: (architecture, path, json, key): PretrainedModel => {
-    const config = makeConfig("BartConfig", fields, fromJson(path, json, fields));
-    for (const heads of [config.encoderHeads, config.decoderHeads]) {
-      requireField("BartConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
-        config.hiddenSize,
-        heads,
-      ]);
-    }
-    const given = {
-      modelType,
-      architecture,
-      config: { ...config, ...labelsFromJson(path, json.id2label ? json : { num_labels: 3, ...json }) },
-      traits,
-    };
-    return architecture.endsWith("SequenceClassification")
-      ? new BartForSequenceClassification(given, key)
-      : new BartForConditionalGeneration(given, key);
-  },
-  configKeys: { fields, aliases: seq2seqAliases, supported, training: layerDrop },
-  configToJson: ({ config, task }) => ({
-    ...toJson(config as BartConfig, fields),
-    ...(task === "sequence-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
-    is_encoder_decoder: true,
-  }),
-  ignored: traits.ignored,
-  mayLack: /^final_logits_bias$/,
-  tied: ({ config, task }) => {
-    const { sharesEmbeddings } = config as BartConfig;
-    const table = sharesEmbeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight";
-    return {
-      ...(sharesEmbeddings && {
-        "model.encoder.embed_tokens.weight": table,
-        "model.decoder.embed_tokens.weight": table,
-      }),
-      ...(task === "seq2seq-lm" && { "lm_head.weight": table }),
-    };
-  },
+interface BartDescription {
+  modelType: string;
+  classes: Family["classes"];
+  fields: Fields<BartConfig>;
+  traits: BartTraits;
+}
+interface BartFamily extends Family {
+  readonly description: BartDescription;
+}
+
+/** Labels of a classifier whose config names none, as transformers has them. */
+const BART_LABELS = 3;
+const bartLabels = { ...labelFields.labels, default: defaultLabels(BART_LABELS) };
+
+function bartConfig<C extends BartConfig>(fields: Fields<C>, options: Partial<C>): C {
+  const config = makeConfig("BartConfig", fields, options);
+  for (const heads of [config.encoderHeads, config.decoderHeads]) {
+    requireField("BartConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
+      config.hiddenSize,
+      heads,
+    ]);
+  }
+  return config;
+}
+
+const bartFamily = (description: BartDescription): BartFamily => {
+  const { modelType, classes, fields, traits } = description;
+  return {
+    description,
+    modelType,
+    classes,
+    prefix: "model",
+    configFromJson: (path, json, architecture) => ({
+      ...fromJson(path, json, fields),
+      ...(classes[architecture].task === "sequence-classification" &&
+        labelsFromJson(path, json.id2label ? json : { num_labels: BART_LABELS, ...json })),
+    }),
+    configKeys: { fields, aliases: seq2seqAliases, supported, training: layerDrop },
+    configToJson: ({ config, task }) => ({
+      ...toJson(config as BartConfig, fields),
+      ...(task === "sequence-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
+      is_encoder_decoder: true,
+    }),
+    ignored: traits.ignored,
+    mayLack: /^final_logits_bias$/,
+    tied: ({ config, task }) => {
+      const { sharesEmbeddings } = config as BartConfig;
+      const table = sharesEmbeddings ? "model.shared.weight" : "model.decoder.embed_tokens.weight";
+      return {
+        ...(sharesEmbeddings && {
+          "model.encoder.embed_tokens.weight": table,
+          "model.decoder.embed_tokens.weight": table,
+        }),
+        ...(task === "seq2seq-lm" && { "lm_head.weight": table }),
+      };
+    },
+  };
+};
+
+/** BART with its language-modelling head. */
+export class BartForConditionalGeneration extends BartLanguageModel {
+  constructor(options: Partial<BartConfig>, key: RandomKey) {
+    super(bart, options, key);
+  }
+}
+
+/** Marian with its language-modelling head. */
+export class MarianMTModel extends BartLanguageModel {
+  constructor(options: Partial<BartConfig>, key: RandomKey) {
+    super(marian, options, key);
+  }
+}
+
+const bart = bartFamily({
+  modelType: "bart",
+  classes: { BartForConditionalGeneration, BartForSequenceClassification },
+  fields: bartFields,
+  traits: { hasEmbeddingNorm: true, positionOffset: 2, ignored: /(encoder|decoder)\.version/ },
 });
 
-export const barts = [
-  bartLike(
-    "bart",
-    { BartForConditionalGeneration: "seq2seq-lm", BartForSequenceClassification: "sequence-classification" },
-    bartFields,
-    {
-      hasEmbeddingNorm: true,
-      positionOffset: 2,
-      ignored: /(encoder|decoder)\.version/,
-    },
-  ),
-  bartLike(
-    "marian",
-    { MarianMTModel: "seq2seq-lm" },
-    {
-      ...bartFields,
-      vocabSize: size("vocab_size", 58101),
-      padTokenId: tokenId("pad_token_id", 58100),
-      eosTokenId: tokenIds("eos_token_id", 0),
-      decoderStartTokenId: tokenId("decoder_start_token_id", 58100),
-    },
-    { hasEmbeddingNorm: false, positionOffset: null, ignored: /\.embed_positions\.weight$/ },
-  ),
-];
+const marian = bartFamily({
+  modelType: "marian",
+  classes: { MarianMTModel },
+  fields: {
+    ...bartFields,
+    vocabSize: size("vocab_size", 58101),
+    padTokenId: tokenId("pad_token_id", 58100),
+    eosTokenId: tokenIds("eos_token_id", 0),
+    decoderStartTokenId: tokenId("decoder_start_token_id", 58100),
+  },
+  traits: { hasEmbeddingNorm: false, positionOffset: null, ignored: /\.embed_positions\.weight$/ },
+});
+
+export const barts = [bart, marian];

@@ -19,18 +19,11 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { keyMask } from "../encoders/encoder.ts";
+import { type EncoderDecoderLayout, encoderDecoderParts, sourceTexts } from "../formats/onnx-parts/encoder-decoder.ts";
+import type { OnnxPart } from "../formats/onnx-parts/part.ts";
 import { classLoss } from "../losses.ts";
-import { type RunOptions, TaskModel } from "../model.ts";
-
-/** What every encoder-decoder's config has. */
-export interface Seq2SeqConfig {
-  vocabSize: number;
-  hiddenSize: number;
-  padTokenId: number | null;
-  eosTokenId: number | readonly number[] | null;
-  /** The token that a decoder's input begins with. */
-  decoderStartTokenId: number | null;
-}
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { DecodeInputs, EncoderDecoder, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
 
 /** Names that config.json may have for the encoder's sizes. */
 export const seq2seqAliases = {
@@ -41,17 +34,6 @@ export const seq2seqAliases = {
 
 /** Layers are never left out in training. */
 export const layerDrop = { encoder_layerdrop: [0], decoder_layerdrop: [0] };
-
-export interface EncoderSideInputs {
-  /** i32 [B, S] */
-  inputIds?: Tensor<"i32">;
-  /** Log-mel spectrogram, [B, mels, frames]: of speech models. */
-  inputFeatures?: Tensor<"f32">;
-  /** Images, [B, 3, H, W]: of captioning models. */
-  pixelValues?: Tensor<"f32">;
-  /** bool [B, S], false for padding. @default all true */
-  attentionMask?: Tensor<"bool">;
-}
 
 export interface Seq2SeqInputs extends EncoderSideInputs {
   /** i32 [B, T] */
@@ -67,45 +49,22 @@ export interface Seq2SeqOutput {
   encoderLastHiddenState: Tensor<"f32">;
 }
 
-export interface DecodeInputs extends RunOptions {
-  encoderStates?: Tensor<"f32">;
-  /** In place of encoderStates: their keys and values for each layer. */
-  encoderKeysAndValues?: readonly KeysAndValues[];
-  /** bool [B, S] */
-  encoderMask?: Tensor<"bool">;
-  /** bool [B, T] */
-  decoderMask?: Tensor<"bool">;
-  /** Generation: keys and values of the positions before, to which those of the tokens are added. */
-  cache?: KeyValueCache;
-  /** Sees the weights of each layer's cross attention, [B, H, T, S]. */
-  onCrossWeights?: (weights: Tensor<"f32">, layer: number) => void;
-}
-
-/** What generation needs of a model with an encoder and a decoder. */
-export interface EncoderDecoder {
-  readonly config: Seq2SeqConfig;
-  readonly generationConfig: Readonly<Record<string, unknown>>;
-  /** Tokens that end a text, of models whose generation_config.json does not say it. */
-  readonly endTokenIds?: readonly number[];
-  /** What a cache has to have room for. */
-  readonly cacheShape: CacheShape;
-  /** -> [B, S, D] */
-  encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
-  /** ids: i32 [B, T] -> states [B, T, D] */
-  decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32">;
-  /** hidden: [..., D] -> [..., V] */
-  logits(hidden: Tensor<"f32">): Tensor<"f32">;
-  /** Keys and values of the encoder's states for each layer: [B, S, D] -> [B, S, H Dh] each. */
-  crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[];
-}
-
 /** A model that reads a text or a sound and writes a text. */
 export abstract class Seq2SeqLM
-  extends TaskModel<Seq2SeqInputs, Seq2SeqOutput, { labels: Tensor<"i32"> }>
-  implements EncoderDecoder
+  extends TaskModel<Seq2SeqInputs, Seq2SeqOutput>
+  implements EncoderDecoder, Trainable<Seq2SeqInputs & { labels: Tensor<"i32"> }>
 {
   abstract override readonly config: Seq2SeqConfig;
   abstract readonly cacheShape: CacheShape;
+  onnxParts(): OnnxPart[] {
+    return encoderDecoderParts(this, this.onnxLayout());
+  }
+
+  /** What the encoder reads, and the width of its states. @default texts, and hiddenSize */
+  protected onnxLayout(): EncoderDecoderLayout {
+    return { encoderInputs: sourceTexts, encoderWidth: this.config.hiddenSize };
+  }
+
   /** The decoder's layers. */
   protected abstract readonly decoderLayers: readonly TransformerLayer[];
 

@@ -43,20 +43,12 @@ import {
   tokenId,
   tokenIds,
 } from "../config.ts";
-import type { Family } from "../family.ts";
-import type { RunOptions } from "../model.ts";
-import { bartLayerKeys } from "./bart.ts";
-import {
-  type DecodeInputs,
-  type EncoderSideInputs,
-  layerDrop,
-  newPositions,
-  runDecoderLayers,
-  runEncoderLayers,
-  type Seq2SeqConfig,
-  Seq2SeqLM,
-  seq2seqAliases,
-} from "./seq2seq.ts";
+import type { EncoderDecoderLayout } from "../formats/onnx-parts/encoder-decoder.ts";
+import { BATCH } from "../formats/onnx-parts/part.ts";
+import type { Family, RunOptions } from "../model.ts";
+import { bartLayerKeys } from "./bart-stacks.ts";
+import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
+import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, seq2seqAliases } from "./seq2seq.ts";
 
 export interface WhisperConfig extends Seq2SeqConfig {
   numMelBins: number;
@@ -218,9 +210,9 @@ class EncoderDecoder extends Module {
 export class WhisperForConditionalGeneration extends Seq2SeqLM {
   readonly model: EncoderDecoder;
   readonly config: WhisperConfig;
-  readonly task = "speech-seq2seq";
-  readonly modelType = "whisper";
-  readonly architecture = "WhisperForConditionalGeneration";
+  static readonly task = "speech-seq2seq";
+  readonly task = WhisperForConditionalGeneration.task;
+  readonly family = whisper;
 
   constructor(options: Partial<WhisperConfig>, key: RandomKey) {
     super();
@@ -233,6 +225,12 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
       ]);
     }
     this.model = new EncoderDecoder(this.config, key);
+  }
+
+  protected override onnxLayout(): EncoderDecoderLayout {
+    const { numMelBins, maxSourcePositions } = this.config;
+    const sounds = { dtype: "f32", shape: [BATCH, numMelBins, 2 * maxSourcePositions] } as const;
+    return { ...super.onnxLayout(), encoderInputs: { input_features: sounds } };
   }
 
   protected get decoderLayers() {
@@ -305,8 +303,8 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
 export const whisper: Family = {
   modelType: "whisper",
   prefix: "model",
-  tasks: { WhisperForConditionalGeneration: "speech-seq2seq" },
-  create: (_, path, json, key) => new WhisperForConditionalGeneration(fromJson(path, json, fields), key),
+  classes: { WhisperForConditionalGeneration },
+  configFromJson: (path, json) => fromJson(path, json, fields),
   configKeys: {
     fields,
     aliases: { num_key_value_heads: "encoder_attention_heads", ...seq2seqAliases },

@@ -24,6 +24,7 @@ import {
 } from "../../tensor/index.ts";
 import {
   activation,
+  anything,
   count,
   type Fields,
   fromJson,
@@ -39,10 +40,13 @@ import {
 import { bertLayerKeys } from "../encoders/bert.ts";
 import { TextEmbeddings } from "../encoders/encoder.ts";
 import { MaskedLMHead } from "../encoders/heads.ts";
-import { type Family, POSITION_IDS } from "../family.ts";
+import { POSITION_IDS } from "../family.ts";
+import { encoderDecoderParts } from "../formats/onnx-parts/encoder-decoder.ts";
+import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import { type RunOptions, TaskModel } from "../model.ts";
-import { type DecodeInputs, type EncoderDecoder, newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
+import { type Family, type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import type { DecodeInputs, EncoderDecoder } from "../seq2seq/encoder-decoder.ts";
+import { newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "../vision/image.ts";
 
 export interface BlipTextConfig {
@@ -231,21 +235,34 @@ export interface CaptionOutput {
   imageEmbeds: Tensor<"f32">;
 }
 
+/** A config, all of which is optional. */
+export interface BlipOptions {
+  text?: Partial<BlipTextConfig>;
+  vision?: Partial<BlipVisionConfig>;
+}
+const partFields: Fields<BlipOptions> = { text: anything("text_config", {}), vision: anything("vision_config", {}) };
+
 type BlipConfig = BlipTextConfig & { vision: BlipVisionConfig; eosTokenId: number; decoderStartTokenId: number };
 
 /** BLIP that writes captions: an image, and the start of its caption, in. */
-export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, CaptionOutput> implements EncoderDecoder {
+export class BlipForConditionalGeneration
+  extends TaskModel<CaptionInputs, CaptionOutput>
+  implements EncoderDecoder, Trainable<CaptionInputs & { labels: Tensor<"i32"> }>
+{
   readonly visionModel: VisionModel;
   readonly textDecoder: TextDecoder;
+  static readonly task = "image-to-text";
   readonly config: BlipConfig;
-  readonly modelType = "blip";
-  readonly architecture = "BlipForConditionalGeneration";
-  readonly task = "image-to-text";
+  readonly family = blip;
+  readonly task = BlipForConditionalGeneration.task;
 
   /** @throws OptionError when the config contradicts itself */
-  constructor(text: BlipTextConfig, vision: BlipVisionConfig, key: RandomKey) {
+  constructor(options: BlipOptions, key: RandomKey) {
     super();
     const [visionKey, textKey] = key.split(2);
+    const { text: textOptions = {}, vision: visionOptions = {} } = makeConfig("BlipConfig", partFields, options);
+    const text = makeConfig("BlipConfig, text", textFields, textOptions);
+    const vision = makeConfig("BlipConfig, vision", visionFields, visionOptions);
     for (const { hiddenSize, numHeads } of [text, vision])
       requireField("BlipConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
         hiddenSize,
@@ -264,6 +281,12 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
   get cacheShape() {
     const { numLayers, numHeads, hiddenSize, maxPositionEmbeddings: maxLength } = this.config;
     return { numLayers, numKeyHeads: numHeads, headDim: hiddenSize / numHeads, maxLength };
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    const { vision } = this.config;
+    const encoderInputs = { pixel_values: onnxPictures(vision, options) };
+    return encoderDecoderParts(this, { encoderInputs, encoderWidth: vision.hiddenSize });
   }
 
   /** -> [B, P + 1, D] */
@@ -316,16 +339,13 @@ export class BlipForConditionalGeneration extends TaskModel<CaptionInputs, Capti
 export const blip: Family = {
   modelType: "blip",
   prefix: "blip",
-  tasks: { BlipForConditionalGeneration: "image-to-text" },
-  create: (_, path, json, key) => {
+  classes: { BlipForConditionalGeneration },
+  configFromJson: (path, json) => {
     const [textJson, visionJson] = [json.text_config, json.vision_config].map((part) => (part ?? {}) as Json);
-    const text = makeConfig("text_config", textFields, fromJson(`${path}, text_config`, textJson, textFields));
-    const vision = makeConfig(
-      "vision_config",
-      visionFields,
-      fromJson(`${path}, vision_config`, visionJson, visionFields),
-    );
-    return new BlipForConditionalGeneration(text, vision, key);
+    return {
+      text: fromJson(`${path}, text_config`, textJson, textFields),
+      vision: fromJson(`${path}, vision_config`, visionJson, visionFields),
+    };
   },
   configKeys: {
     fields: {},

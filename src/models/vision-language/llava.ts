@@ -9,9 +9,12 @@ import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "
 import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
-import { type ConfigFile, type Family, FREQUENCIES, findFamily, POSITION_IDS, untiedWords } from "../family.ts";
+import { LlamaForCausalLM } from "../decoders/llama.ts";
+import { createModel, FREQUENCIES, findFamily, POSITION_IDS, untiedWords } from "../family.ts";
+import { imageTextParts } from "../formats/onnx-parts/image-text.ts";
+import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import type { RunOptions } from "../model.ts";
+import type { ConfigFile, Family, RunOptions } from "../model.ts";
 import { type ClipVisionConfig, clipVision, VisionTower } from "../vision/clip-towers.ts";
 import {
   type EmbeddedText,
@@ -54,16 +57,25 @@ const projectorFields: Fields<ProjectorConfig> = {
   visionFeatureSelectStrategy: choice("vision_feature_select_strategy", ["default", "full"], "default"),
 };
 
-/** The tower of LLaVA 1.5, for a config.json without one. */
-const usualTower = {
-  hidden_size: 1024,
-  intermediate_size: 4096,
-  num_hidden_layers: 24,
-  num_attention_heads: 16,
-  patch_size: 14,
-  image_size: 336,
-  projection_dim: 768,
+/** CLIP's tower; where a config has none, it is that of LLaVA 1.5. */
+const towerFields: Fields<ClipVisionConfig> = {
+  ...clipVision,
+  hiddenSize: size("hidden_size", 1024),
+  intermediateSize: size("intermediate_size", 4096),
+  numLayers: size("num_hidden_layers", 24),
+  numHeads: size("num_attention_heads", 16),
+  patchSize: size("patch_size", 14),
+  imageSize: size("image_size", 336),
+  projectionSize: size("projection_dim", 768),
 };
+
+/** A config, all of which is optional. */
+export interface LlavaOptions extends Partial<ProjectorConfig> {
+  /** Of the tower for pictures. @default that of LLaVA 1.5 */
+  vision?: Partial<ClipVisionConfig>;
+  /** Makes the text model, of any family. @default Llama */
+  languageModel?: (key: RandomKey) => CausalLM;
+}
 
 class Projector extends Module {
   readonly linear1: Projection; // [D, n Dv]
@@ -95,40 +107,40 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
   readonly visionTower: VisionTower;
   readonly multiModalProjector: Projector;
   readonly config: LlavaConfig;
-  readonly modelType = "llava";
-  readonly architecture = "LlavaForConditionalGeneration";
+  readonly family = llava;
   protected override readonly checkpointKeys = { visionTower: "vision_tower.vision_model" };
   private readonly layers: readonly number[];
 
   /** @throws OptionError when the config contradicts itself */
-  constructor(config: LlavaConfig, languageModel: CausalLM, key: RandomKey) {
+  constructor(options: LlavaOptions, key: RandomKey) {
     super();
-    const { vision, visionFeatureLayer } = config;
-    const [towerKey, projectorKey] = key.split(2);
-    const layers = [visionFeatureLayer].flat().map((layer) => (layer < 0 ? layer + vision.numLayers + 1 : layer));
-    requireField(
-      "LlavaConfig",
-      vision.hiddenSize % vision.numHeads === 0,
-      "hiddenSize to be a multiple of numHeads",
-      vision,
-    );
-    const isThere = layers.every((layer) => layer >= 0 && layer <= vision.numLayers);
-    requireField(
-      "LlavaConfig",
-      isThere,
-      `visionFeatureLayer among those of ${vision.numLayers} layers`,
-      visionFeatureLayer,
-    );
+    const { languageModel: makeText = (textKey) => new LlamaForCausalLM({}, textKey), vision = {}, ...rest } = options;
+    const config = {
+      ...makeConfig("LlavaConfig", projectorFields, rest),
+      vision: makeConfig("LlavaConfig, vision", towerFields, vision),
+    };
+    const { visionFeatureLayer } = config;
+    const { hiddenSize, numHeads, numLayers } = config.vision;
+    const [textKey, imageKey] = key.split(2);
+    const [towerKey, projectorKey] = imageKey.split(2);
+    const layers = [visionFeatureLayer].flat().map((layer) => (layer < 0 ? layer + numLayers + 1 : layer));
+    requireField("LlavaConfig", hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      hiddenSize,
+      numHeads,
+    ]);
+    const isThere = layers.every((layer) => layer >= 0 && layer <= numLayers);
+    requireField("LlavaConfig", isThere, `visionFeatureLayer among those of ${numLayers} layers`, visionFeatureLayer);
     this.config = config;
-    this.languageModel = languageModel;
-    this.visionTower = new VisionTower(vision, { isSiglip: false }, towerKey);
-    this.multiModalProjector = new Projector(
-      config,
-      layers.length * vision.hiddenSize,
-      languageModel.config.hiddenSize,
-      projectorKey,
-    );
+    this.languageModel = makeText(textKey);
+    this.visionTower = new VisionTower(config.vision, { isSiglip: false }, towerKey);
+    const { hiddenSize: textSize } = this.languageModel.config;
+    this.multiModalProjector = new Projector(config, layers.length * hiddenSize, textSize, projectorKey);
     this.layers = layers;
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    const pictures = { pixel_values: onnxPictures(this.config.vision, options) };
+    return imageTextParts(this, { pictures, positionAxes: [] });
   }
 
   /** pixelValues: [N, 3, H, W] -> [N, P, D] */
@@ -171,8 +183,13 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
 
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): ImageTextOutput {
     const { embeddings } = this.embed({ ...inputs, key: key?.fold(0) });
-    const logits = withScope("language_model", () =>
-      this.languageModel.forward(inputs.inputIds, { embeddings, attentionMask, key: key?.fold(1) }),
+    const { logits } = withScope("language_model", () =>
+      this.languageModel.forward({
+        inputIds: inputs.inputIds,
+        inputsEmbeds: embeddings,
+        attentionMask,
+        key: key?.fold(1),
+      }),
     );
     return { logits };
   }
@@ -186,42 +203,41 @@ function publishedName(name: string): string {
   return own.replace(/^vision_tower\.(?!vision_model\.)/, "vision_tower.vision_model.");
 }
 
-const textFamilyOf = (path: string, modelType: unknown) =>
-  findFamily(`${path}, text_config`, decoderFamilies, modelType);
-const textFamily = ({ modelType }: CausalLM) => textFamilyOf("text model", modelType);
+const textFamily = (path: string, text: unknown): Family =>
+  findFamily(`${path}, text_config`, decoderFamilies, textConfig(text));
+/** text_config, which is Llama's where it does not say whose. */
+const textConfig = (text: unknown): Json => ({ model_type: "llama", ...(text as Json | undefined) });
+
+/** CLIP's config of a tower. @throws DataError for a tower of another kind */
+function towerFromJson(path: string, json: Json | undefined): Partial<ClipVisionConfig> {
+  if (!json) return {};
+  const { model_type: kind = "clip_vision_model" } = json;
+  if (kind !== "clip_vision_model")
+    throw new DataError({
+      where: `${path}, vision_config`,
+      expected: "clip_vision_model",
+      received: String(kind),
+      fix: "use a model with a CLIP tower",
+    });
+  return makeConfig("vision_config", clipVision, fromJson(`${path}, vision_config`, json, clipVision));
+}
 
 export const llava: Family = {
   modelType: "llava",
-  tasks: { LlavaForConditionalGeneration: "image-text-to-text" },
-  create: (_, path, json, key) => {
-    const text = { model_type: "llama", ...(json.text_config as Json) };
-    const visionJson = { model_type: "clip_vision_model", ...((json.vision_config as Json | undefined) ?? usualTower) };
-    if (visionJson.model_type !== "clip_vision_model") {
-      const fix = "use a model with a CLIP tower";
-      throw new DataError({
-        where: `${path}, vision_config`,
-        expected: "clip_vision_model",
-        received: String(visionJson.model_type),
-        fix,
-      });
-    }
-    const family = textFamilyOf(path, text.model_type);
-    const [textKey, ownKey] = key.split(2);
-    const isTied = json.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
-    const [architecture] = Object.keys(family.tasks);
-    const languageModel = family.create(
-      architecture,
-      `${path}, text_config`,
-      { ...text, ...isTied },
-      textKey,
-    ) as CausalLM;
-    const vision = makeConfig("vision_config", clipVision, fromJson(`${path}, vision_config`, visionJson, clipVision));
-    const projector = makeConfig("LlavaConfig", projectorFields, fromJson(path, json, projectorFields));
-    return new LlavaForConditionalGeneration({ ...projector, vision }, languageModel, ownKey);
+  classes: { LlavaForConditionalGeneration },
+  configFromJson: (path, json): LlavaOptions => {
+    const text = textConfig(json.text_config);
+    const family = textFamily(path, text);
+    const [architecture] = Object.keys(family.classes);
+    const textJson = json.tie_word_embeddings === true ? { ...text, tie_word_embeddings: true } : text;
+    return {
+      ...fromJson(path, json, projectorFields),
+      vision: towerFromJson(path, json.vision_config as Json | undefined),
+      languageModel: (key) => createModel(family, architecture, `${path}, text_config`, textJson, key) as CausalLM,
+    };
   },
   configKeys: (json) => {
-    const text = textFamilyOf("config", (json.text_config as Json | undefined)?.model_type ?? "llama")
-      .configKeys as ConfigFile; // decoders have one form
+    const text = textFamily("config", json.text_config).configKeys as ConfigFile; // decoders have one form
     return {
       fields: projectorFields,
       aliases: { image_token_id: "image_token_index" },
@@ -233,7 +249,7 @@ export const llava: Family = {
     return {
       ...toJson(config, projectorFields),
       tie_word_embeddings: languageModel.config.tieWordEmbeddings,
-      text_config: { model_type: languageModel.modelType, ...textFamily(languageModel).configToJson(languageModel) },
+      text_config: { model_type: languageModel.modelType, ...languageModel.family.configToJson(languageModel) },
       vision_config: { model_type: "clip_vision_model", ...toJson(config.vision, clipVision) },
     };
   },
@@ -241,7 +257,7 @@ export const llava: Family = {
   ignored: new RegExp(`${POSITION_IDS.source}|${FREQUENCIES.source}`),
   tied: (model) => {
     const { languageModel } = model as LlavaForConditionalGeneration;
-    const tied = Object.entries(textFamily(languageModel).tied?.(languageModel) ?? {});
+    const tied = Object.entries(languageModel.family.tied?.(languageModel) ?? {});
     return Object.fromEntries(tied.map(([name, source]) => [`language_model.${name}`, `language_model.${source}`]));
   },
   untie: (json) => untiedWords({ ...json, text_config: untiedWords((json.text_config ?? {}) as Json) }),

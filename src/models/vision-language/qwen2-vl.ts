@@ -3,18 +3,7 @@
  * of the text; the text model's positions have time, height and width. Wang et al. 2024, arXiv:2409.12191.
  */
 import { DataError } from "../../base/index.ts";
-import {
-  type Activation,
-  LayerNorm,
-  Linear,
-  Module,
-  normalInit,
-  Parameter,
-  type Projection,
-  type RopeParameters,
-  RotaryEmbedding,
-  TransformerLayer,
-} from "../../nn/index.ts";
+import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
 import {
   add,
   broadcastTo,
@@ -22,10 +11,8 @@ import {
   concat,
   cumsum,
   equal,
-  gelu,
   logicalAnd,
   logicalNot,
-  matmul,
   max,
   maximum,
   type RandomKey,
@@ -40,12 +27,10 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import {
-  activation,
   count,
   type Fields,
   fromJson,
   makeConfig,
-  number,
   positive,
   requireField,
   size,
@@ -54,13 +39,15 @@ import {
   tokenIds,
 } from "../config.ts";
 import { DecoderForCausalLM } from "../decoders/decoder.ts";
-import { type DecoderFamily, decoderConfig, decoderKeys } from "../decoders/family.ts";
-import { type QwenConfig, qwen2Family } from "../decoders/llama.ts";
-import { ropeFromJson } from "../decoders/rope.ts";
-import { type Family, FREQUENCIES, untiedWords } from "../family.ts";
+import { decoderFamily } from "../decoders/family.ts";
+import { type QwenConfig, qwen2 } from "../decoders/llama.ts";
+import { FREQUENCIES, untiedWords } from "../family.ts";
+import { imageTextParts } from "../formats/onnx-parts/image-text.ts";
+import { IMAGE_SIZE, type OnnxInputs, type OnnxPart, type OnnxPartOptions } from "../formats/onnx-parts/part.ts";
 import type { Json } from "../labels.ts";
-import type { RunOptions } from "../model.ts";
-import { patchPlaces, tokenPlaces } from "./vision-grid.ts";
+import type { Family, RunOptions } from "../model.ts";
+import { type Qwen2VLVisionConfig, qwen2VLVisionFields, VisionTransformer } from "./qwen2-vl-vision.ts";
+import { tokenPlaces } from "./vision-grid.ts";
 import {
   type EmbeddedText,
   fillPlaces,
@@ -71,23 +58,6 @@ import {
   placeNumbers,
 } from "./vision-language.ts";
 
-export interface Qwen2VLVisionConfig {
-  depth: number;
-  embedDim: number;
-  /** Width of the text model. */
-  hiddenSize: number;
-  activation: Activation;
-  mlpRatio: number;
-  numHeads: number;
-  inChannels: number;
-  patchSize: number;
-  /** So many rows and columns of patches become one token. */
-  spatialMergeSize: number;
-  /** Frames in a patch; an image is repeated. */
-  temporalPatchSize: number;
-  initializerRange: number;
-}
-
 interface TokenConfig {
   imageTokenId: number;
   videoTokenId: number;
@@ -95,129 +65,24 @@ interface TokenConfig {
   visionEndTokenId: number;
 }
 
+/** A config, all of which is optional. */
+export interface Qwen2VLOptions extends Partial<TokenConfig> {
+  text?: Partial<QwenConfig>;
+  /** @default hiddenSize of the text model */
+  vision?: Partial<Qwen2VLVisionConfig>;
+}
+
 export interface Qwen2VLConfig extends TokenConfig {
   text: QwenConfig;
   vision: Qwen2VLVisionConfig;
 }
 
-const visionFields: Fields<Qwen2VLVisionConfig> = {
-  depth: size("depth", 32),
-  embedDim: size("embed_dim", 1280),
-  hiddenSize: size("hidden_size", 3584),
-  activation: activation("hidden_act", "quick_gelu"),
-  mlpRatio: positive("mlp_ratio", 4),
-  numHeads: size("num_heads", 16),
-  inChannels: size("in_channels", 3),
-  patchSize: size("patch_size", 14),
-  spatialMergeSize: size("spatial_merge_size", 2),
-  temporalPatchSize: size("temporal_patch_size", 2),
-  initializerRange: number("initializer_range", 0.02),
-};
 const tokenFields: Fields<TokenConfig> = {
   imageTokenId: count("image_token_id", 151655),
   videoTokenId: count("video_token_id", 151656),
   visionStartTokenId: count("vision_start_token_id", 151652),
   visionEndTokenId: count("vision_end_token_id", 151653),
 };
-
-const VISION_EPSILON = 1e-6;
-const VISION_THETA = 10000;
-
-const layerKeys = {
-  attention: "attn",
-  "attention.qkv": "qkv",
-  "attention.output": "proj",
-  attentionNorm: "norm1",
-  up: "mlp.fc1",
-  down: "mlp.fc2",
-  feedForwardNorm: "norm2",
-};
-
-class PatchMerger extends Module {
-  readonly lnQ: LayerNorm; // [E]
-  readonly first: Projection; // [m² E, m² E]
-  readonly second: Projection; // [D, m² E]
-  protected override readonly checkpointKeys = { first: "mlp.0", second: "mlp.2" };
-
-  constructor({ embedDim, hiddenSize, spatialMergeSize }: Qwen2VLVisionConfig, key: RandomKey) {
-    super();
-    const [firstKey, secondKey] = key.split(2);
-    const width = embedDim * spatialMergeSize ** 2;
-    this.lnQ = new LayerNorm({ width: embedDim, epsilon: VISION_EPSILON }, key);
-    this.first = new Linear({ inFeatures: width, outFeatures: width }, firstKey);
-    this.second = new Linear({ inFeatures: width, outFeatures: hiddenSize }, secondKey);
-  }
-
-  /** patches: [1, L, E] -> [L / m², D] */
-  forward(patches: Tensor<"f32">): Tensor<"f32"> {
-    const width = this.first.inFeatures;
-    return this.second.forward(gelu(this.first.forward(reshape(this.lnQ.forward(patches), [-1, width]))));
-  }
-}
-
-class PatchEmbedding extends Module {
-  readonly weight: Parameter; // [E, C, time, patch, patch]
-  protected override readonly checkpointKeys = { weight: "proj.weight" };
-
-  constructor(
-    { embedDim, inChannels, temporalPatchSize, patchSize, initializerRange }: Qwen2VLVisionConfig,
-    key: RandomKey,
-  ) {
-    super();
-    const shape = [embedDim, inChannels, temporalPatchSize, patchSize, patchSize];
-    this.weight = new Parameter(shape, normalInit(initializerRange)(key, shape));
-  }
-
-  /** pixels: [L, C time patch patch] -> [L, E]. A convolution whose windows do not overlap is a product. */
-  forward(pixels: Tensor<"f32">): Tensor<"f32"> {
-    return matmul(pixels, reshape(this.weight.value, [this.weight.shape[0], -1]), { transposeB: true });
-  }
-}
-
-class VisionTransformer extends Module {
-  readonly patchEmbed: PatchEmbedding;
-  readonly blocks: TransformerLayer[];
-  readonly merger: PatchMerger;
-  private readonly config: Qwen2VLVisionConfig;
-
-  constructor(config: Qwen2VLVisionConfig, key: RandomKey) {
-    super();
-    const { embedDim: hiddenSize, mlpRatio, initializerRange, depth, numHeads, activation } = config;
-    const [patchKey, blockKey, mergerKey] = key.split(3);
-    const layer = {
-      hiddenSize,
-      numHeads,
-      activation,
-      intermediateSize: Math.trunc(hiddenSize * mlpRatio),
-      epsilon: VISION_EPSILON,
-    };
-    const make = (part: RandomKey) =>
-      new TransformerLayer(
-        { ...layer, normPlacement: "pre", isFusedQkv: true, init: normalInit(initializerRange), keys: layerKeys },
-        part,
-      );
-    this.patchEmbed = new PatchEmbedding(config, patchKey);
-    this.blocks = blockKey.split(depth).map(make);
-    this.merger = new PatchMerger(config, mergerKey);
-    this.config = config;
-  }
-
-  /** pixels: [L, C time patch patch], grids: i32 [N, 3] -> [L / m², D] */
-  forward(pixels: Tensor<"f32">, grids: Tensor<"i32">): Tensor<"f32"> {
-    const { embedDim, numHeads, spatialMergeSize } = this.config;
-    const length = pixels.shape[0] as number;
-    const { rows, columns, isSeen } = patchPlaces(grids, length, spatialMergeSize);
-    // half of a head for each direction
-    const rotary = new RotaryEmbedding(embedDim / numHeads / 2, length, { rope_theta: VISION_THETA });
-    const [ofRows, ofColumns] = [rows, columns].map((places) => rotary.angles(places)); // [L, 1, Dh / 4]
-    const angles = { cos: concat([ofRows.cos, ofColumns.cos], -1), sin: concat([ofRows.sin, ofColumns.sin], -1) };
-    const mask = reshape(isSeen, [1, 1, length, length]);
-    let x = unsqueeze(this.patchEmbed.forward(pixels), 0); // [1, L, E]
-    for (const [i, block] of this.blocks.entries())
-      x = withScope(`blocks.${i}`, () => block.forward(x, { angles, mask }));
-    return withScope("merger", () => this.merger.forward(x));
-  }
-}
 
 /** Rotary positions of three parts, each for some of the frequencies: time, height, width. Section 2.1 of the paper. */
 class MultimodalRotaryEmbedding extends RotaryEmbedding {
@@ -249,10 +114,19 @@ class MultimodalRotaryEmbedding extends RotaryEmbedding {
 const DEFAULT_SECTIONS = [16, 24, 24];
 type MultimodalRope = RopeParameters & { mrope_section?: readonly number[] };
 
-const textFamily: DecoderFamily<QwenConfig> = {
-  ...qwen2Family,
+/** The text model: Qwen2 with positions in time, height and width. */
+class Qwen2VLTextForCausalLM extends DecoderForCausalLM<QwenConfig> {
+  constructor(options: Partial<QwenConfig>, key: RandomKey) {
+    super(textFamily, options, key);
+  }
+}
+
+const textFamily = decoderFamily<QwenConfig>({
+  ...qwen2.description,
+  modelType: "qwen2_vl_text",
+  classes: { Qwen2VLTextForCausalLM },
   fields: {
-    ...qwen2Family.fields,
+    ...qwen2.description.fields,
     hiddenSize: size("hidden_size", 8192),
     intermediateSize: size("intermediate_size", 29568),
     vocabSize: size("vocab_size", 152064),
@@ -270,9 +144,9 @@ const textFamily: DecoderFamily<QwenConfig> = {
   traits: (config) => {
     const { mrope_section: sections = DEFAULT_SECTIONS, ...rope } = config.rope as MultimodalRope;
     const rotary = new MultimodalRotaryEmbedding(config.headDim, config.maxPositionEmbeddings, rope, sections);
-    return { ...qwen2Family.traits({ ...config, rope }), rotary: [rotary] };
+    return { ...qwen2.description.traits({ ...config, rope }), rotary: [rotary] };
   },
-};
+});
 
 export interface Qwen2VLOutput extends ImageTextOutput {
   /** i32 [3, B, T]: time, height, width; 0 at padding */
@@ -286,31 +160,38 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
   readonly languageModel: DecoderForCausalLM<QwenConfig>;
   readonly visual: VisionTransformer;
   readonly config: Qwen2VLConfig;
-  readonly modelType = "qwen2_vl";
-  readonly architecture = "Qwen2VLForConditionalGeneration";
+  readonly family = qwen2Vl;
   protected override readonly checkpointKeys = { languageModel: "" };
 
   /** @throws OptionError when the config contradicts itself */
-  constructor(config: Qwen2VLConfig, key: RandomKey) {
+  constructor({ text = {}, vision: visionOptions, ...tokens }: Qwen2VLOptions, key: RandomKey) {
     super();
-    const { text, vision } = config;
     const where = "Qwen2VLConfig";
-    requireField(where, text.hiddenSize === vision.hiddenSize, "the vision model's hiddenSize to be the text model's", [
+    const [textKey, visionKey] = key.split(2);
+    this.languageModel = new Qwen2VLTextForCausalLM(text, textKey);
+    const { hiddenSize } = this.languageModel.config;
+    const vision = makeConfig(`${where}, vision`, qwen2VLVisionFields, { hiddenSize, ...visionOptions });
+    requireField(where, hiddenSize === vision.hiddenSize, "the vision model's hiddenSize to be the text model's", [
       vision.hiddenSize,
-      text.hiddenSize,
+      hiddenSize,
     ]);
     requireField(where, (vision.embedDim / vision.numHeads) % 4 === 0, "embedDim / numHeads to be a multiple of 4", [
       vision.embedDim,
       vision.numHeads,
     ]);
-    const [textKey, visionKey] = key.split(2);
-    const { modelType, architecture } = qwen2Family;
-    this.config = config;
-    this.languageModel = new DecoderForCausalLM(
-      { modelType, architecture, config: text, traits: textFamily.traits(text) },
-      textKey,
-    );
+    this.config = { ...makeConfig(where, tokenFields, tokens), text: this.languageModel.config, vision };
     this.visual = new VisionTransformer(vision, visionKey);
+  }
+
+  onnxParts({ imageSize = [IMAGE_SIZE, IMAGE_SIZE] }: OnnxPartOptions): OnnxPart[] {
+    const { patchSize, temporalPatchSize, inChannels } = this.config.vision;
+    // the patches of one picture of this size, or of several smaller ones
+    const count = imageSize.map((side) => Math.floor(side / patchSize)).reduce((a, b) => a * b, 1);
+    const pictures: OnnxInputs = {
+      pixel_values: { dtype: "f32", shape: [count, inChannels * temporalPatchSize * patchSize ** 2] },
+      image_grid_thw: { dtype: "i64", shape: ["num_images", 3] },
+    };
+    return imageTextParts(this, { pictures, positionAxes: [3] });
   }
 
   get imageTokenId(): number {
@@ -392,45 +273,35 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
   }
 
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): Qwen2VLOutput {
-    const { embeddings, positions, offset } = this.embed({ ...inputs, attentionMask });
-    const options = { embeddings, positions, attentionMask, key };
-    const logits = withScope("language_model", () => this.languageModel.forward(inputs.inputIds, options));
-    return { logits, ...(positions && { positionIds: positions, ropeDeltas: offset }) };
+    const { embeddings: inputsEmbeds, positions: positionIds, offset } = this.embed({ ...inputs, attentionMask });
+    const { logits } = withScope("language_model", () =>
+      this.languageModel.forward({ inputIds: inputs.inputIds, inputsEmbeds, positionIds, attentionMask, key }),
+    );
+    return { logits, ...(positionIds && { positionIds, ropeDeltas: offset }) };
   }
 }
 
 /** The text model's part of config.json: text_config, or what stands at the top of published files. */
-function textConfig(path: string, json: Json): QwenConfig {
-  const text = (json.text_config as Json | undefined) ?? json;
-  const given = {
-    tie_word_embeddings: json.tie_word_embeddings,
-    ...text,
-    rope_parameters: ropeFromJson(text, textFamily.rope),
-  };
-  return decoderConfig(textFamily, fromJson(path, given as Json, textFamily.fields));
+function textFromJson(path: string, json: Json): Partial<QwenConfig> {
+  const text = { tie_word_embeddings: json.tie_word_embeddings, ...((json.text_config as Json | undefined) ?? json) };
+  return textFamily.configFromJson(path, text);
 }
 
 export const qwen2Vl: Family = {
   modelType: "qwen2_vl",
-  tasks: { Qwen2VLForConditionalGeneration: "image-text-to-text" },
-  create: (_, path, json, key) => {
-    const text = textConfig(path, json);
-    const visionJson = { hidden_size: text.hiddenSize, ...(json.vision_config as Json) };
-    const vision = makeConfig(
-      "vision_config",
-      visionFields,
-      fromJson(`${path}, vision_config`, visionJson, visionFields),
-    );
-    const tokens = makeConfig("Qwen2VLConfig", tokenFields, fromJson(path, json, tokenFields));
-    return new Qwen2VLForConditionalGeneration({ ...tokens, text, vision }, key);
+  classes: { Qwen2VLForConditionalGeneration },
+  configFromJson: (path, json): Qwen2VLOptions => {
+    const text = textFromJson(path, json);
+    const vision = fromJson(`${path}, vision_config`, (json.vision_config ?? {}) as Json, qwen2VLVisionFields);
+    return { ...fromJson(path, json, tokenFields), text, vision };
   },
   configKeys: {
-    ...decoderKeys(textFamily),
-    fields: { ...textFamily.fields, ...tokenFields },
+    ...textFamily.configKeys,
+    fields: { ...textFamily.description.fields, ...tokenFields },
     parts: {
-      text_config: decoderKeys(textFamily),
+      text_config: textFamily.configKeys,
       vision_config: {
-        fields: visionFields,
+        fields: qwen2VLVisionFields,
         aliases: { num_attention_heads: "num_heads", num_hidden_layers: "depth" },
         supported: { rope_theta: [10000] },
       },
@@ -439,7 +310,12 @@ export const qwen2Vl: Family = {
   // as the published files have it, which older versions of transformers read too
   configToJson: (model) => {
     const { text, vision, ...tokens } = (model as Qwen2VLForConditionalGeneration).config;
-    const { rope_parameters: rope, head_dim: _, layer_types: types, ...rest } = toJson(text, textFamily.fields);
+    const {
+      rope_parameters: rope,
+      head_dim: _,
+      layer_types: types,
+      ...rest
+    } = toJson(text, textFamily.description.fields);
     const { rope_theta, mrope_section = DEFAULT_SECTIONS } = rope as MultimodalRope;
     const scaling = { rope_theta, rope_scaling: { type: "mrope", mrope_section } };
     return {
@@ -447,7 +323,7 @@ export const qwen2Vl: Family = {
       ...(types ? { layer_types: types } : {}),
       ...toJson(tokens, tokenFields),
       ...scaling,
-      vision_config: toJson(vision, visionFields),
+      vision_config: toJson(vision, qwen2VLVisionFields),
     };
   },
   tensorName: (name) => name.replace(/^model\.language_model\./, "model.").replace(/^model\.visual\./, "visual."),

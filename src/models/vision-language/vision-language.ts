@@ -7,15 +7,14 @@ import {
   gather,
   maximum,
   reshape,
-  slice,
   sub,
   type Tensor,
   unsqueeze,
   where,
 } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
-import { classLoss } from "../losses.ts";
-import { type RunOptions, TaskModel } from "../model.ts";
+import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
 export interface ImageTextInputs {
   /** i32 [B, T]; each image has as many places as the model makes of it, which hold the image token */
@@ -54,12 +53,12 @@ export interface Places {
 }
 
 /** A model that reads images in a text: what it makes of them stands in the place of tokens of its text model. */
-export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput> extends TaskModel<
-  ImageTextInputs,
-  Output,
-  { labels: Tensor<"i32"> }
-> {
-  readonly task = "image-text-to-text";
+export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput>
+  extends TaskModel<ImageTextInputs, Output>
+  implements Trainable<ImageTextInputs & NextTokenLabels>
+{
+  static readonly task = "image-text-to-text";
+  readonly task = ImageTextModel.task;
   abstract readonly languageModel: CausalLM;
   /** The token that stands where an image is. */
   abstract readonly imageTokenId: number;
@@ -87,21 +86,11 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
     }
   }
 
-  /**
-   * Next-token cross-entropy, in nats: labels are the ids, i32 [B, T]; those of -100 do not count, and places of images
-   * should not.
-   */
-  loss({ labels, ...inputs }: ImageTextInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
-    return nextTokenLoss(this.forward(inputs).logits, labels);
+  /** Mean cross-entropy of the next tokens, in nats; places of images should have the label -100. */
+  loss({ labels, shiftLabels, ...inputs }: ImageTextInputs & NextTokenLabels & RunOptions): Tensor<"f32"> {
+    const { logits } = this.forward(inputs);
+    return nextTokenLoss(this.architecture, logits, { labels, shiftLabels } as NextTokenLabels);
   }
-}
-
-/**
- * Cross-entropy of each label but the first, from the logits one place before. logits: [B, T, V], labels: i32 [B, T]
- */
-function nextTokenLoss(logits: Tensor<"f32">, labels: Tensor<"i32">): Tensor<"f32"> {
-  const length = labels.shape[1] as number;
-  return classLoss(slice(logits, { axis: 1, end: length - 1 }), slice(labels, { axis: 1, start: 1 }));
 }
 
 /** Puts rows of features at the places of a token, in order: embeddings [B, T, D], features [N, D] -> [B, T, D] */

@@ -23,11 +23,20 @@ import {
   transpose,
   withScope,
 } from "../../tensor/index.ts";
-import { type Fields, fromJson, makeConfig, requireField, toJson } from "../config.ts";
-import { type Family, POSITION_IDS } from "../family.ts";
-import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
+import { type Fields, fromJson, makeConfig, number, size, toJson } from "../config.ts";
+import { POSITION_IDS } from "../family.ts";
+import {
+  LENGTH,
+  modelPart,
+  type OnnxInputs,
+  type OnnxPart,
+  type OnnxPartOptions,
+  onnxPictures,
+} from "../formats/onnx-parts/part.ts";
+import { type Json, type LabelConfig, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type PretrainedModel, type RunOptions, type Task, TaskModel } from "../model.ts";
+import { type Family, type RunOptions, TaskModel, type Trainable } from "../model.ts";
+import { clipTowers, towerConfig } from "./clip-projections.ts";
 import {
   type ClipTextConfig,
   type ClipVisionConfig,
@@ -37,7 +46,6 @@ import {
   siglipVision,
   type TextInputs,
   TextTower,
-  type TowerConfig,
   type Traits,
   VisionTower,
 } from "./clip-towers.ts";
@@ -62,10 +70,12 @@ export interface ClipOutput {
 }
 
 const unit = (x: Tensor<"f32">): Tensor<"f32"> => div(x, norm(x, { axes: -1, keepDims: true })) as Tensor<"f32">;
-type Made = { modelType: string; architecture: string; config: ClipConfig };
 
 /** CLIP or SigLIP: compares images with texts. */
-export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, object> {
+export abstract class ClipModel
+  extends TaskModel<TextInputs & ImageInputs, ClipOutput>
+  implements Trainable<TextInputs & ImageInputs>
+{
   readonly textModel: TextTower;
   readonly visionModel: VisionTower;
   readonly visualProjection?: Projection; // [P, D], in CLIP
@@ -73,12 +83,15 @@ export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, o
   readonly logitScale: Parameter; // [], in SigLIP [1]
   readonly logitBias?: Parameter; // [1], in SigLIP
   readonly config: ClipConfig;
-  readonly task = "zero-shot-image-classification";
-  readonly modelType: string;
-  readonly architecture: string;
+  static readonly task = "zero-shot-image-classification";
+  readonly task = ClipModel.task;
+  readonly family: Family;
 
-  constructor({ modelType, architecture, config }: Made, traits: Traits, key: RandomKey) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(family: ClipFamily, options: ClipOptions, key: RandomKey) {
     super();
+    const { traits } = family.description;
+    const config = clipConfig(family.description, options);
     const { text, vision, projectionSize: outFeatures, logitScale } = config;
     const [textKey, visionKey, projectionKey] = key.split(3);
     this.textModel = new TextTower(text, traits, textKey);
@@ -93,8 +106,21 @@ export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, o
     this.logitScale = new Parameter(shape, constantInit(logitScale)(key, shape));
     if (traits.isSiglip) this.logitBias = new Parameter(shape, constantInit(0)(key, shape));
     this.config = config;
-    this.modelType = modelType;
-    this.architecture = architecture;
+    this.family = family;
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    const { text, vision } = this.config;
+    // SigLIP's texts are padded to one length, at whose end it reads what they say
+    const length = this.logitBias ? text.maxPositionEmbeddings : LENGTH;
+    const texts = { dtype: "i64", shape: ["text_batch_size", length] } as const;
+    const [, ...picture] = onnxPictures(vision, options).shape;
+    const inputs: OnnxInputs = {
+      input_ids: texts,
+      attention_mask: texts,
+      pixel_values: { dtype: "f32", shape: ["image_batch_size", ...picture] },
+    };
+    return [modelPart<TextInputs & ImageInputs>(inputs, (both) => this.forward(both))];
   }
 
   /** inputIds -> [texts, P], not of length 1 */
@@ -145,95 +171,39 @@ export class ClipModel extends TaskModel<TextInputs & ImageInputs, ClipOutput, o
   }
 }
 
-/** One tower with its projection. */
-export class ClipTextModelWithProjection extends TaskModel<
-  TextInputs,
-  { textEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
-> {
-  readonly textModel: TextTower;
-  readonly textProjection: Projection; // [P, D]
-  readonly config: ClipTextConfig;
-  readonly task = "feature-extraction";
-  readonly modelType = "clip_text_model";
-  readonly architecture = "CLIPTextModelWithProjection";
-
-  constructor(config: ClipTextConfig, key: RandomKey) {
-    super();
-    const [towerKey, projectionKey] = key.split(2);
-    this.config = config;
-    this.textModel = new TextTower(config, { isSiglip: false }, towerKey);
-    this.textProjection = new Linear(
-      { inFeatures: config.hiddenSize, outFeatures: config.projectionSize, bias: false },
-      projectionKey,
-    );
-  }
-
-  forward(inputs: TextInputs & RunOptions) {
-    const { states, pooled } = this.textModel.encode(inputs);
-    return { textEmbeds: this.textProjection.forward(pooled), lastHiddenState: states };
-  }
-
-  /** There is none: train ClipModel. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
-  }
-}
-
-/** One tower with its projection. */
-export class ClipVisionModelWithProjection extends TaskModel<
-  ImageInputs,
-  { imageEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
-> {
-  readonly visionModel: VisionTower;
-  readonly visualProjection: Projection; // [P, D]
-  readonly config: ClipVisionConfig;
-  readonly task = "feature-extraction";
-  readonly modelType = "clip_vision_model";
-  readonly architecture = "CLIPVisionModelWithProjection";
-
-  constructor(config: ClipVisionConfig, key: RandomKey) {
-    super();
-    const [towerKey, projectionKey] = key.split(2);
-    this.config = config;
-    this.visionModel = new VisionTower(config, { isSiglip: false }, towerKey);
-    this.visualProjection = new Linear(
-      { inFeatures: config.hiddenSize, outFeatures: config.projectionSize, bias: false },
-      projectionKey,
-    );
-  }
-
-  forward(inputs: ImageInputs & RunOptions) {
-    const { states, pooled } = this.visionModel.encode(inputs);
-    return { imageEmbeds: this.visualProjection.forward(pooled), lastHiddenState: states };
-  }
-
-  /** There is none: train ClipModel. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
-  }
-}
-
 /** The vision tower of CLIP or SigLIP with a classifier on the mean of its patches: [B, N]. */
-export class ClipForImageClassification extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }> {
+export abstract class ClipForImageClassification
+  extends TaskModel<ImageInputs, { logits: Tensor<"f32"> }>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
   readonly visionModel: VisionTower;
   readonly classifier: Projection; // [N, D]
   readonly config: ClipConfig & LabelConfig;
-  readonly task = "image-classification";
-  readonly modelType: string;
-  readonly architecture: string;
+  static readonly task = "image-classification";
+  readonly task = ClipForImageClassification.task;
+  readonly family: Family;
 
+  /** @throws OptionError when the config contradicts itself */
   constructor(
-    { modelType, architecture, config }: Made & { config: ClipConfig & LabelConfig },
-    traits: Traits,
+    family: ClipFamily,
+    { labels, problemType, ...options }: ClipOptions & Partial<LabelConfig>,
     key: RandomKey,
   ) {
     super();
     const [towerKey, headKey] = key.split(2);
+    const config = {
+      ...clipConfig(family.description, options),
+      ...makeConfig(family.description.configName, labelFields, { labels, problemType }),
+    };
     this.config = config;
-    this.modelType = modelType;
-    this.architecture = architecture;
-    this.visionModel = new VisionTower(config.vision, traits, towerKey);
+    this.family = family;
+    this.visionModel = new VisionTower(config.vision, family.description.traits, towerKey);
     this.classifier = new Linear({ inFeatures: config.vision.hiddenSize, outFeatures: config.labels.length }, headKey);
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    const inputs = { pixel_values: onnxPictures(this.config.vision, options) };
+    return [modelPart<ImageInputs>(inputs, (pictures) => this.forward(pictures))];
   }
 
   forward(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32"> } {
@@ -247,94 +217,134 @@ export class ClipForImageClassification extends TaskModel<ImageInputs, { logits:
   }
 }
 
-const read = <C extends object>(path: string, name: string, json: unknown, fields: Fields<C>): C =>
-  makeConfig(name, fields, fromJson(`${path}, ${name}`, (json ?? {}) as Json, fields));
-const checkHeads = (name: string, { hiddenSize, numHeads }: TowerConfig): void =>
-  requireField(name, hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
+/** How CLIP and SigLIP are made. */
+interface ClipDescription {
+  modelType: string;
+  classes: Family["classes"];
+  /** What errors call the config. */
+  configName: string;
+  text: Fields<ClipTextConfig>;
+  vision: Fields<ClipVisionConfig>;
+  traits: Traits;
+}
+interface ClipFamily extends Family {
+  readonly description: ClipDescription;
+}
 
-const clipLike = (
-  modelType: string,
-  className: string,
-  text: Fields<ClipTextConfig>,
-  vision: Fields<ClipVisionConfig>,
-  traits: Traits,
-): Family => ({
-  modelType,
-  prefix: modelType,
-  tasks: {
-    [`${className}ForImageClassification`]: "image-classification",
-    [`${className}Model`]: "zero-shot-image-classification",
-  } satisfies Record<string, Task>,
-  create: (architecture, path, json, key): PretrainedModel => {
-    // old files repeat a tower's config under another name, which then counts
-    const textJson = { ...(json.text_config as Json), ...(json.text_config_dict as Json) };
-    const width = textJson.hidden_size ?? text.hiddenSize.default;
-    const towers = {
-      text: read(path, "text_config", { ...textJson, projection_size: textJson.projection_size ?? width }, text),
-      vision: read(
-        path,
-        "vision_config",
-        { ...(json.vision_config as Json), ...(json.vision_config_dict as Json) },
-        vision,
-      ),
-    };
-    checkHeads("text_config", towers.text);
-    checkHeads("vision_config", towers.vision);
-    const projectionSize = (json.projection_dim as number | undefined) ?? clipText.projectionSize.default;
-    const logitScale = (json.logit_scale_init_value as number | undefined) ?? Math.log(1 / 0.07);
-    const config = { ...towers, projectionSize, logitScale };
-    if (!architecture.endsWith("ForImageClassification"))
-      return new ClipModel({ modelType, architecture, config }, traits, key);
-    return new ClipForImageClassification(
-      { modelType, architecture, config: { ...config, ...labelsFromJson(path, json) } },
-      traits,
-      key,
-    );
-  },
-  configToJson: ({ config, task }) => {
-    const { text: ownText, vision: ownVision, projectionSize, logitScale } = config as ClipConfig;
-    return {
-      text_config: { model_type: `${modelType}_text_model`, ...toJson(ownText, text) },
-      vision_config: { model_type: `${modelType}_vision_model`, ...toJson(ownVision, vision) },
-      ...(traits.isSiglip ? {} : { projection_dim: projectionSize, logit_scale_init_value: logitScale }),
-      ...(task === "image-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
-    };
-  },
-  configKeys: {
-    fields: {},
-    parts: { text_config: { fields: text }, vision_config: { fields: vision, supported: { vision_use_head: [true] } } },
-  },
-  ignored: POSITION_IDS,
+/** A config, all of which is optional. */
+export interface ClipOptions {
+  /** Of the text's tower. */
+  text?: Partial<ClipTextConfig>;
+  /** Of the picture's tower. */
+  vision?: Partial<ClipVisionConfig>;
+  /** Of CLIP: the width of what is compared. @default 512 */
+  projectionSize?: number;
+  /** Of CLIP: logarithm of the factor on similarities, at the start. @default log(1 / 0.07) */
+  logitScale?: number;
+}
+
+const clipFields: Fields<Pick<ClipConfig, "projectionSize" | "logitScale">> = {
+  projectionSize: size("projection_dim", clipText.projectionSize.default),
+  logitScale: number("logit_scale_init_value", Math.log(1 / 0.07)),
+};
+
+function clipConfig(
+  { configName, ...towers }: ClipDescription,
+  { text = {}, vision, ...options }: ClipOptions,
+): ClipConfig {
+  const projectionSize = text.projectionSize ?? text.hiddenSize ?? towers.text.hiddenSize.default;
+  return {
+    text: towerConfig(`${configName}, text`, towers.text, { ...text, projectionSize }),
+    vision: towerConfig(`${configName}, vision`, towers.vision, vision ?? {}),
+    ...makeConfig(configName, clipFields, options),
+  };
+}
+
+function clipFamily(description: ClipDescription): ClipFamily {
+  const { modelType, classes, text, vision, traits } = description;
+  const isClassifier = (architecture: string) => classes[architecture].task === "image-classification";
+  return {
+    description,
+    modelType,
+    classes,
+    prefix: modelType,
+    configFromJson: (path, json, architecture) => {
+      // old files repeat a tower's config under another name, which then counts
+      const [textJson, visionJson] = ["text", "vision"].map((part) => ({
+        ...(json[`${part}_config`] as Json),
+        ...(json[`${part}_config_dict`] as Json),
+      }));
+      return {
+        text: fromJson(`${path}, text_config`, textJson, text),
+        vision: fromJson(`${path}, vision_config`, visionJson, vision),
+        ...fromJson(path, json, clipFields),
+        ...(isClassifier(architecture) && labelsFromJson(path, json)),
+      };
+    },
+    configToJson: ({ config, task }) => {
+      const { text: textConfig, vision: visionConfig, ...rest } = config as ClipConfig;
+      return {
+        text_config: { model_type: `${modelType}_text_model`, ...toJson(textConfig, text) },
+        vision_config: { model_type: `${modelType}_vision_model`, ...toJson(visionConfig, vision) },
+        ...(traits.isSiglip ? {} : toJson(rest, clipFields)),
+        ...(task === "image-classification" ? labelsToJson(config as unknown as LabelConfig) : {}),
+      };
+    },
+    configKeys: {
+      fields: {},
+      parts: {
+        text_config: { fields: text },
+        vision_config: { fields: vision, supported: { vision_use_head: [true] } },
+      },
+    },
+    ignored: POSITION_IDS,
+  };
+}
+
+/** CLIP: compares pictures with texts. */
+export class CLIPModel extends ClipModel {
+  constructor(options: ClipOptions, key: RandomKey) {
+    super(clip, options, key);
+  }
+}
+
+/** CLIP's tower for pictures with a classifier. */
+export class CLIPForImageClassification extends ClipForImageClassification {
+  constructor(options: ClipOptions & Partial<LabelConfig>, key: RandomKey) {
+    super(clip, options, key);
+  }
+}
+
+const clip = clipFamily({
+  modelType: "clip",
+  classes: { CLIPForImageClassification, CLIPModel },
+  configName: "CLIPConfig",
+  text: clipText,
+  vision: clipVision,
+  traits: { isSiglip: false },
 });
 
-const tower = <C extends TowerConfig>(
-  modelType: string,
-  architecture: string,
-  fields: Fields<C>,
-  make: (config: C, key: RandomKey) => PretrainedModel,
-): Family => ({
-  modelType,
-  prefix: modelType.replace("clip_", ""),
-  tasks: { [architecture]: "feature-extraction" },
-  create: (_, path, json, key) => make(read(path, modelType, json, fields), key),
-  configToJson: ({ config }) => toJson(config as C, fields),
-  configKeys: { fields },
-  ignored: POSITION_IDS,
+/** SigLIP: compares pictures with texts. */
+export class SiglipModel extends ClipModel {
+  constructor(options: ClipOptions, key: RandomKey) {
+    super(siglip, options, key);
+  }
+}
+
+/** SigLIP's tower for pictures with a classifier. */
+export class SiglipForImageClassification extends ClipForImageClassification {
+  constructor(options: ClipOptions & Partial<LabelConfig>, key: RandomKey) {
+    super(siglip, options, key);
+  }
+}
+
+const siglip = clipFamily({
+  modelType: "siglip",
+  classes: { SiglipForImageClassification, SiglipModel },
+  configName: "SiglipConfig",
+  text: siglipText,
+  vision: siglipVision,
+  traits: { isSiglip: true },
 });
 
-export const clips = [
-  clipLike("clip", "CLIP", clipText, clipVision, { isSiglip: false }),
-  clipLike("siglip", "Siglip", siglipText, siglipVision, { isSiglip: true }),
-  tower(
-    "clip_text_model",
-    "CLIPTextModelWithProjection",
-    clipText,
-    (config, key) => new ClipTextModelWithProjection(config, key),
-  ),
-  tower(
-    "clip_vision_model",
-    "CLIPVisionModelWithProjection",
-    clipVision,
-    (config, key) => new ClipVisionModelWithProjection(config, key),
-  ),
-];
+export const clips = [clip, siglip, ...clipTowers];

@@ -14,9 +14,18 @@ import {
 } from "../../nn/index.ts";
 import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, list, number, positive, probability, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
-import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily } from "./image.ts";
+import {
+  ImageClassifier,
+  ImageEncoder,
+  type ImageHead,
+  type ImageInputs,
+  ImageModel,
+  type ImageOutput,
+  imageFamily,
+} from "./image.ts";
 
 export interface ConvNextConfig extends LabelConfig {
   numChannels: number;
@@ -168,9 +177,24 @@ export class PooledHead extends Module implements ImageHead {
   }
 }
 
+/** ConvNeXt that classifies pictures. */
+export class ConvNextForImageClassification extends ImageClassifier<ConvNextConfig> {
+  constructor(options: Partial<ConvNextConfig>, key: RandomKey) {
+    super(convnext, options, key);
+  }
+}
+
+/** ConvNeXt without a head. */
+export class ConvNextModel extends ImageModel<ConvNextConfig> {
+  constructor(options: Partial<ConvNextConfig>, key: RandomKey) {
+    super(convnext, options, key);
+  }
+}
+
 export const convnext = imageFamily<ConvNextConfig>({
   modelType: "convnext",
-  className: "ConvNext",
+  classes: { ConvNextForImageClassification, ConvNextModel },
+  configName: "ConvNextConfig",
   prefix: "convnext",
   fields,
   encoder: (config, key) => new ConvNextEncoder(config, key),

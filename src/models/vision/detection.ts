@@ -1,7 +1,9 @@
 /** Heads that find objects: what YOLOS and DETR share. */
 import { Linear, Module, type Projection } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
-import { type LabelConfig, type RunOptions, TaskModel } from "../model.ts";
+import { modelPart, type OnnxInputs, type OnnxPart } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 
@@ -17,9 +19,21 @@ export interface DetectionOutput {
 }
 
 /** A model that finds objects in images. */
-export abstract class ObjectDetector extends TaskModel<ImageInputs, DetectionOutput, DetectionLabels> {
+export abstract class ObjectDetector
+  extends TaskModel<ImageInputs, DetectionOutput>
+  implements Trainable<ImageInputs & DetectionLabels>
+{
+  static readonly task = "object-detection";
   abstract override readonly config: LabelConfig & DetectionWeights;
-  readonly task = "object-detection";
+  readonly task = ObjectDetector.task;
+
+  /** model.onnx, of which classes and boxes are asked. */
+  protected onnxPart(inputs: OnnxInputs): OnnxPart {
+    return modelPart<ImageInputs>(inputs, (pictures) => {
+      const { logits, predBoxes } = this.forward(pictures);
+      return { logits, predBoxes };
+    });
+  }
 
   abstract override forward(inputs: ImageInputs & RunOptions): DetectionOutput;
 

@@ -52,10 +52,11 @@ import {
   toJson,
 } from "../config.ts";
 import { keyMask } from "../encoders/encoder.ts";
-import type { Family } from "../family.ts";
-import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
-import { bartLayerKeys } from "../seq2seq/bart.ts";
+import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
+import { type Json, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
+import type { Family, RunOptions } from "../model.ts";
+import { bartLayerKeys } from "../seq2seq/bart-stacks.ts";
 import { layerDrop, seq2seqAliases } from "../seq2seq/seq2seq.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
 import { type DetectionLabels, type DetectionWeights, detectionFields, detectionLoss } from "./detection-loss.ts";
@@ -234,18 +235,36 @@ class DetrModel extends Module {
   }
 }
 
+/** A config, all of which is optional; the backbone is ResNet-50 where it is not given. */
+export type DetrOptions = Partial<Omit<DetrConfig, "backbone">> & { backbone?: Partial<DetrConfig["backbone"]> };
+
+function detrConfig({ backbone, ...options }: DetrOptions): DetrConfig {
+  const config = {
+    ...makeConfig<Omit<DetrConfig, "backbone">>("DetrConfig", { ...fields, ...labelFields }, options),
+    backbone: makeConfig("DetrConfig, backbone", resnetFields, backbone ?? {}),
+  };
+  for (const heads of [config.encoderHeads, config.decoderHeads]) {
+    requireField("DetrConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
+      config.hiddenSize,
+      heads,
+    ]);
+  }
+  return config;
+}
+
 /** DETR with its classes and boxes. */
-class DetrForObjectDetection extends ObjectDetector {
+export class DetrForObjectDetection extends ObjectDetector {
   readonly model: DetrModel;
   readonly classLabelsClassifier: Projection; // [N + 1, D]
   readonly bboxPredictor: PredictionMlp;
   readonly config: DetrConfig;
-  readonly modelType = "detr";
-  readonly architecture = "DetrForObjectDetection";
+  readonly family = detr;
 
-  constructor(config: DetrConfig, key: RandomKey) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: DetrOptions, key: RandomKey) {
     super();
     const [modelKey, classKey, boxKey] = key.split(3);
+    const config = detrConfig(options);
     this.config = config;
     this.model = new DetrModel(config, modelKey);
     this.classLabelsClassifier = new Linear(
@@ -253,6 +272,12 @@ class DetrForObjectDetection extends ObjectDetector {
       classKey,
     );
     this.bboxPredictor = new PredictionMlp(config.hiddenSize, 4, boxKey);
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    const pictures = onnxPictures({ numChannels: this.config.backbone.numChannels }, options);
+    const [batch, , height, width] = pictures.shape;
+    return [this.onnxPart({ pixel_values: pictures, pixel_mask: { dtype: "i64", shape: [batch, height, width] } })];
   }
 
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
@@ -278,14 +303,12 @@ class DetrForObjectDetection extends ObjectDetector {
 const timmBackbones: Readonly<Record<string, readonly number[]>> = { resnet50: [3, 4, 6, 3], resnet101: [3, 4, 23, 3] };
 
 /** The backbone: a config of transformers' ResNet, or the name of one of timm's. */
-function backboneOf(path: string, json: Json): DetrConfig["backbone"] {
+function backboneOf(path: string, json: Json): DetrOptions["backbone"] {
   const own = json.backbone_config as Json | null | undefined;
   const isTimm = !own || own.model_type === "timm_backbone";
   const name = String(own?.backbone ?? json.backbone ?? "resnet50");
-  if (isTimm && Object.hasOwn(timmBackbones, name) && json.dilation !== true)
-    return makeConfig("backbone", resnetFields, { depths: timmBackbones[name] });
-  if (own?.model_type === "resnet")
-    return makeConfig("backbone_config", resnetFields, fromJson(`${path}, backbone_config`, own, resnetFields));
+  if (isTimm && Object.hasOwn(timmBackbones, name) && json.dilation !== true) return { depths: timmBackbones[name] };
+  if (own?.model_type === "resnet") return fromJson(`${path}, backbone_config`, own, resnetFields);
   throw new DataError({
     where: `${path}, backbone`,
     expected: `a ResNet of transformers, or ${Object.keys(timmBackbones).join(" or ")} of timm without dilation`,
@@ -299,20 +322,12 @@ const BACKBONE = "model.backbone.conv_encoder.model.";
 export const detr: Family = {
   modelType: "detr",
   prefix: "model",
-  tasks: { DetrForObjectDetection: "object-detection" },
-  create: (_, path, json, key) => {
-    const config = makeConfig("DetrConfig", fields, fromJson(path, json, fields));
-    for (const heads of [config.encoderHeads, config.decoderHeads]) {
-      requireField("DetrConfig", config.hiddenSize % heads === 0, "hiddenSize to be a multiple of the heads", [
-        config.hiddenSize,
-        heads,
-      ]);
-    }
-    return new DetrForObjectDetection(
-      { ...config, backbone: backboneOf(path, json), ...labelsFromJson(path, json) },
-      key,
-    );
-  },
+  classes: { DetrForObjectDetection },
+  configFromJson: (path, json) => ({
+    ...fromJson(path, json, fields),
+    backbone: backboneOf(path, json),
+    ...labelsFromJson(path, json),
+  }),
   configKeys: {
     fields,
     aliases: seq2seqAliases,

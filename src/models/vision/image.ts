@@ -3,10 +3,11 @@ import { ShapeError } from "../../base/index.ts";
 import { Conv2d, Module, normalInit, Parameter } from "../../nn/index.ts";
 import { interpolate, type RandomKey, reshape, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, toJson } from "../config.ts";
-import type { ConfigKeys, Family } from "../family.ts";
-import { type Json, labelsFromJson, labelsToJson } from "../labels.ts";
+import { modelPart, type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
+import { type Json, type LabelConfig, labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
 import { classLoss, sequenceLoss } from "../losses.ts";
-import { type LabelConfig, type RunOptions, type Task, TaskModel } from "../model.ts";
+import type { ConfigKeys, Family, ModelClass } from "../model.ts";
+import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
 export interface ImageInputs {
   /** [B, 3, H, W], as the image processor makes them */
@@ -117,14 +118,27 @@ export function requireSize(where: string, pixels: Tensor<"f32">, size: readonly
 export const token = (shape: readonly number[], range: number, key: RandomKey) =>
   new Parameter(shape, normalInit(range)(key, shape));
 
+/** What every config of a vision model has. */
+export interface ImageConfig extends LabelConfig {
+  numChannels: number;
+  /** Of models with learned positions: a number for both sides, or height and width. @default any */
+  imageSize?: number | readonly number[];
+}
+
+type MakeHead<C> = (config: C, key: RandomKey) => ImageHead;
+
 /** What a family of vision models is made of. */
-export interface ImageFamily<C extends LabelConfig> {
+export interface ImageDescription<C extends ImageConfig> {
   modelType: string;
-  /** Start of the class names, such as "ViT". */
-  className: string;
+  /** The classes, by their names in transformers. */
+  classes: Readonly<Record<string, ModelClass>>;
+  /** What errors call the config, such as "ViTConfig". */
+  configName: string;
   /** The encoder's name in checkpoints of models with a head. */
   prefix: string;
   fields: Fields<Omit<C, keyof LabelConfig>>;
+  matches?: Family["matches"];
+  translate?: Family["translate"];
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
   check?(config: C): void;
@@ -136,39 +150,39 @@ export interface ImageFamily<C extends LabelConfig> {
   tensorName?(name: string): string;
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): ImageEncoder;
   /** The head of image classification. */
-  classifier(config: C, key: RandomKey): ImageHead;
-  /** Further heads, by the end of their class names. */
-  heads?: Readonly<Record<string, { task: Task; make(config: C, key: RandomKey): ImageHead }>>;
+  classifier: MakeHead<C>;
+}
+
+/** A family of vision models, as its models need it. */
+export interface ImageFamily<C extends ImageConfig> extends Family {
+  readonly description: ImageDescription<C>;
 }
 
 /** A vision model with a head, or without one. */
-abstract class ImageTaskModel<
-  O extends object,
-  L extends object,
-  C extends LabelConfig = LabelConfig,
-> extends TaskModel<ImageInputs, O, L> {
+abstract class ImageTaskModel<O extends object, C extends ImageConfig = ImageConfig> extends TaskModel<ImageInputs, O> {
   readonly encoder: ImageEncoder;
   readonly head?: ImageHead;
   readonly config: C;
-  readonly modelType: string;
-  readonly architecture: string;
+  readonly family: Family;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
-  constructor(
-    family: ImageFamily<C>,
-    config: C,
-    architecture: string,
-    key: RandomKey,
-    makeHead?: (config: C, key: RandomKey) => ImageHead,
-  ) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(family: ImageFamily<C>, options: Partial<C>, makeHead: MakeHead<C> | undefined, key: RandomKey) {
     super();
+    const { fields, configName, check, prefix, encoder } = family.description;
     const [encoderKey, headKey] = key.split(2);
+    const config = makeConfig(configName, { ...fields, ...labelFields } as unknown as Fields<C>, options);
+    check?.(config);
     this.config = config;
-    this.modelType = family.modelType;
-    this.architecture = architecture;
-    this.checkpointKeys = { encoder: makeHead ? family.prefix : "", head: "" };
-    this.encoder = family.encoder(config, encoderKey, { hasPooler: makeHead === undefined });
+    this.family = family;
+    this.checkpointKeys = { encoder: makeHead ? prefix : "", head: "" };
+    this.encoder = encoder(config, encoderKey, { hasPooler: makeHead === undefined });
     if (makeHead) this.head = makeHead(config, headKey);
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    const inputs = { pixel_values: onnxPictures(this.config, options) };
+    return [modelPart<ImageInputs>(inputs, (pictures) => this.forward(pictures))];
   }
 
   protected run(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] } {
@@ -183,24 +197,34 @@ abstract class ImageTaskModel<
 }
 
 /** A vision model without a head. */
-export class ImageModel extends ImageTaskModel<ImageOutput, object> {
-  readonly task = "feature-extraction";
+export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends ImageTaskModel<ImageOutput, C> {
+  static readonly task = "feature-extraction";
+  readonly task = ImageModel.task;
+
+  constructor(family: ImageFamily<C>, options: Partial<C>, key: RandomKey) {
+    super(family, options, undefined, key);
+  }
+
   forward(inputs: ImageInputs & RunOptions): ImageOutput {
     return this.encoder.encode(inputs);
-  }
-  /** There is none: train a model with a head. */
-  loss(): never {
-    throw new TypeError(
-      `${this.architecture} has no loss: load the checkpoint for a task, such as { task: "image-classification", head: "new" }`,
-    );
   }
 }
 
 type ImageLogits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 
 /** Classifies images: [B, N]. */
-export class ImageClassifier extends ImageTaskModel<ImageLogits, { labels: Tensor<"i32"> | Tensor<"f32"> }> {
-  readonly task = "image-classification";
+export abstract class ImageClassifier<C extends ImageConfig = ImageConfig>
+  extends ImageTaskModel<ImageLogits, C>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
+{
+  static readonly task = "image-classification";
+  readonly task = ImageClassifier.task;
+
+  /** @param makeHead another head than the family's classifier */
+  constructor(family: ImageFamily<C>, options: Partial<C>, key: RandomKey, makeHead?: MakeHead<C>) {
+    super(family, options, makeHead ?? family.description.classifier, key);
+  }
+
   forward(inputs: ImageInputs & RunOptions): ImageLogits {
     return this.run(inputs);
   }
@@ -213,8 +237,17 @@ export class ImageClassifier extends ImageTaskModel<ImageLogits, { labels: Tenso
 const IGNORED_PIXEL = 255;
 
 /** Classifies each place of an image: [B, N, h, w], smaller than the image. */
-export class SemanticSegmenter extends ImageTaskModel<ImageLogits, { labels: Tensor<"i32"> }> {
-  readonly task = "semantic-segmentation";
+export abstract class SemanticSegmenter<C extends ImageConfig = ImageConfig>
+  extends ImageTaskModel<ImageLogits, C>
+  implements Trainable<ImageInputs & { labels: Tensor<"i32"> }>
+{
+  static readonly task = "semantic-segmentation";
+  readonly task = SemanticSegmenter.task;
+
+  constructor(family: ImageFamily<C>, options: Partial<C>, makeHead: MakeHead<C>, key: RandomKey) {
+    super(family, options, makeHead, key);
+  }
+
   forward(inputs: ImageInputs & RunOptions): ImageLogits {
     return this.run(inputs);
   }
@@ -226,44 +259,27 @@ export class SemanticSegmenter extends ImageTaskModel<ImageLogits, { labels: Ten
   }
 }
 
-const modelFor = { "image-classification": ImageClassifier, "semantic-segmentation": SemanticSegmenter } as const;
-
-/** The family as the registry takes it. */
-export function imageFamily<C extends LabelConfig>(family: ImageFamily<C>): Family {
-  const { modelType, className, prefix, fields } = family;
-  const heads = {
-    ForImageClassification: { task: "image-classification" as Task, make: family.classifier },
-    ...family.heads,
-  };
-  const tasks = {
-    ...Object.fromEntries(Object.entries(heads).map(([end, { task }]) => [`${className}${end}`, task])),
-    [`${className}Model`]: "feature-extraction" as Task,
-  };
+/** The family as its models and the registry take it. */
+export function imageFamily<C extends ImageConfig>(description: ImageDescription<C>): ImageFamily<C> {
+  const { modelType, classes, prefix, matches, translate, modernize, aliases, supported, training } = description;
+  const fields = description.fields as unknown as Fields<object>;
   return {
+    description,
     modelType,
+    classes,
     prefix,
-    tasks,
-    create: (architecture, path, json, key) => {
-      const plain = fields as unknown as Fields<object>;
-      const given = fromJson<object>(path, family.modernize?.(json) ?? json, plain);
-      const config = { ...makeConfig<object>(`${className}Config`, plain, given), ...labelsFromJson(path, json) } as C;
-      family.check?.(config);
-      const head = heads[architecture.slice(className.length) as keyof typeof heads];
-      const Model = head ? modelFor[head.task as keyof typeof modelFor] : ImageModel;
-      return new (Model as unknown as new (...args: unknown[]) => ImageModel)(
-        family,
-        config,
-        architecture,
-        key,
-        head?.make,
-      );
-    },
-    configKeys: { fields, aliases: family.aliases, supported: family.supported, training: family.training },
+    matches,
+    translate,
+    configFromJson: (path, json) => ({
+      ...fromJson<object>(path, modernize?.(json) ?? json, fields),
+      ...labelsFromJson(path, json),
+    }),
+    configKeys: { fields: description.fields, aliases, supported, training },
     configToJson: ({ config }) => ({
-      ...toJson(config as object, fields as unknown as Fields<object>),
+      ...toJson(config as object, fields),
       ...labelsToJson(config as LabelConfig),
     }),
-    tensorName: family.tensorName,
-    ignored: family.ignored,
+    tensorName: description.tensorName,
+    ignored: description.ignored,
   };
 }

@@ -13,8 +13,17 @@ import {
 } from "../../nn/index.ts";
 import { add, mean, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, positive, probability, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
-import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily } from "./image.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
+import {
+  ImageClassifier,
+  ImageEncoder,
+  type ImageHead,
+  type ImageInputs,
+  ImageModel,
+  type ImageOutput,
+  imageFamily,
+} from "./image.ts";
 
 export interface MobileNetV2Config extends LabelConfig {
   numChannels: number;
@@ -251,9 +260,24 @@ class Classifier extends Module implements ImageHead {
   }
 }
 
+/** MobileNet v2 that classifies pictures. */
+export class MobileNetV2ForImageClassification extends ImageClassifier<MobileNetV2Config> {
+  constructor(options: Partial<MobileNetV2Config>, key: RandomKey) {
+    super(mobilenetV2, options, key);
+  }
+}
+
+/** MobileNet v2 without a head. */
+export class MobileNetV2Model extends ImageModel<MobileNetV2Config> {
+  constructor(options: Partial<MobileNetV2Config>, key: RandomKey) {
+    super(mobilenetV2, options, key);
+  }
+}
+
 export const mobilenetV2 = imageFamily<MobileNetV2Config>({
   modelType: "mobilenet_v2",
-  className: "MobileNetV2",
+  classes: { MobileNetV2ForImageClassification, MobileNetV2Model },
+  configName: "MobileNetV2Config",
   prefix: "mobilenet_v2",
   fields,
   encoder: (config, key) => new MobileNetV2Encoder(config, key),

@@ -2,9 +2,17 @@
 import { type Activation, activations, BatchNorm2d, Conv2d, Linear, Module, type Projection } from "../../nn/index.ts";
 import { add, maxPool, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, list, size } from "../config.ts";
-import type { Json } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
-import { ImageEncoder, type ImageHead, type ImageInputs, type ImageOutput, imageFamily } from "./image.ts";
+import type { Json, LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
+import {
+  ImageClassifier,
+  ImageEncoder,
+  type ImageHead,
+  type ImageInputs,
+  ImageModel,
+  type ImageOutput,
+  imageFamily,
+} from "./image.ts";
 
 export interface ResNetConfig extends LabelConfig {
   numChannels: number;
@@ -184,10 +192,14 @@ const timmDepths: Readonly<Record<string, readonly number[]>> = {
   resnet152: [3, 8, 36, 3],
 };
 
+/** Whether a config.json is timm's, of one of its ResNets. */
+const isTimm = ({ architecture, model_type: type }: Json): boolean =>
+  type === undefined && typeof architecture === "string" && Object.hasOwn(timmDepths, architecture);
+
 /** timm's config.json as one of transformers; others as they are. */
-export function fromTimmConfig(json: Json): Json {
-  const { architecture, num_classes: count, model_type: type } = json;
-  if (type !== undefined || typeof architecture !== "string" || !Object.hasOwn(timmDepths, architecture)) return json;
+function fromTimmConfig(json: Json): Json {
+  if (!isTimm(json)) return json;
+  const { architecture, num_classes: count } = json as { architecture: string; num_classes?: unknown };
   const isBasic = architecture === "resnet18" || architecture === "resnet34";
   const names = (json.label_names ?? (json.pretrained_cfg as Json | undefined)?.label_names) as string[] | undefined;
   return {
@@ -201,11 +213,28 @@ export function fromTimmConfig(json: Json): Json {
   };
 }
 
+/** ResNet that classifies pictures. */
+export class ResNetForImageClassification extends ImageClassifier<ResNetConfig> {
+  constructor(options: Partial<ResNetConfig>, key: RandomKey) {
+    super(resnet, options, key);
+  }
+}
+
+/** ResNet without a head. */
+export class ResNetModel extends ImageModel<ResNetConfig> {
+  constructor(options: Partial<ResNetConfig>, key: RandomKey) {
+    super(resnet, options, key);
+  }
+}
+
 export const resnet = imageFamily<ResNetConfig>({
   modelType: "resnet",
-  className: "ResNet",
+  classes: { ResNetForImageClassification, ResNetModel },
+  configName: "ResNetConfig",
   prefix: "resnet",
   fields: resnetFields,
+  matches: (json) => json.model_type === "resnet" || isTimm(json),
+  translate: fromTimmConfig,
   tensorName: (name) => fromTimmName(name) ?? name.replace(/^fc\./, "classifier.1."),
   encoder: (config, key) => new ResNetEncoder(config, key),
   classifier: (config, key) => new Classifier(config, key),

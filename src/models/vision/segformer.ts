@@ -17,15 +17,19 @@ import {
 } from "../../nn/index.ts";
 import { add, concat, interpolate, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
 import {
+  ImageClassifier,
   ImageEncoder,
   type ImageHead,
   type ImageInputs,
+  ImageModel,
   type ImageOutput,
   imageFamily,
+  SemanticSegmenter,
   toMap,
   toTokens,
 } from "./image.ts";
@@ -310,9 +314,31 @@ class DecodeHead extends Module implements ImageHead {
   }
 }
 
+/** SegFormer that classifies pictures. */
+export class SegformerForImageClassification extends ImageClassifier<SegformerConfig> {
+  constructor(options: Partial<SegformerConfig>, key: RandomKey) {
+    super(segformer, options, key);
+  }
+}
+
+/** SegFormer that classifies each place of a picture. */
+export class SegformerForSemanticSegmentation extends SemanticSegmenter<SegformerConfig> {
+  constructor(options: Partial<SegformerConfig>, key: RandomKey) {
+    super(segformer, options, (config, headKey) => new DecodeHead(config, headKey), key);
+  }
+}
+
+/** SegFormer without a head. */
+export class SegformerModel extends ImageModel<SegformerConfig> {
+  constructor(options: Partial<SegformerConfig>, key: RandomKey) {
+    super(segformer, options, key);
+  }
+}
+
 export const segformer = imageFamily<SegformerConfig>({
   modelType: "segformer",
-  className: "Segformer",
+  classes: { SegformerForImageClassification, SegformerForSemanticSegmentation, SegformerModel },
+  configName: "SegformerConfig",
   prefix: "segformer",
   fields,
   supported: { semantic_loss_ignore_index: [255] },
@@ -334,7 +360,4 @@ export const segformer = imageFamily<SegformerConfig>({
   encoder: (config, key) => new SegformerEncoder(config, key),
   classifier: ({ hiddenSizes, labels, initializerRange }, key) =>
     new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),
-  heads: {
-    ForSemanticSegmentation: { task: "semantic-segmentation", make: (config, key) => new DecodeHead(config, key) },
-  },
 });

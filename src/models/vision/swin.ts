@@ -28,17 +28,19 @@ import {
   scaledDotProductAttention,
   slice,
   type Tensor,
-  tensor,
   transpose,
   withScope,
 } from "../../tensor/index.ts";
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
 import { depthRates, dropPath } from "./drop-path.ts";
 import {
+  ImageClassifier,
   ImageEncoder,
   type ImageInputs,
+  ImageModel,
   type ImageOutput,
   imageFamily,
   PatchEmbeddings,
@@ -47,6 +49,7 @@ import {
   stretchPositions,
   token,
 } from "./image.ts";
+import { biasRows, shiftMask } from "./swin-windows.ts";
 
 export interface SwinConfig extends LabelConfig {
   imageSize: number | readonly number[];
@@ -89,44 +92,12 @@ const fields: Fields<Omit<SwinConfig, keyof LabelConfig>> = {
 
 /** Of the norms of embeddings and of merged patches. */
 const EPSILON = 1e-5;
-/** Added to scores of places that only the cyclic shift brought together. */
-const APART = -100;
-
 type Grid = readonly [number, number];
 interface Place {
   width: number;
   heads: number;
   /** How often each layer's attention is left out. */
   dropPath: readonly number[];
-}
-
-/** Row of the bias table for each pair of places in a window, i32 [w², w²]. */
-function biasRows(window: number): Tensor<"i32"> {
-  const cells = window * window;
-  const rows = Int32Array.from({ length: cells * cells }, (_, n) => {
-    const [i, j] = [Math.floor(n / cells), n % cells];
-    const down = Math.floor(i / window) - Math.floor(j / window) + window - 1;
-    const across = (i % window) - (j % window) + window - 1;
-    return down * (2 * window - 1) + across;
-  });
-  return tensor(rows, { shape: [cells, cells] });
-}
-
-/** What keeps apart the places of each window that came from different sides of the map: [windows, 1, w², w²]. */
-function shiftMask([height, columns]: Grid, window: number, shift: number): Tensor<"f32"> {
-  const region = (index: number, length: number) => Number(index >= length - window) + Number(index >= length - shift);
-  const [down, across] = [height / window, columns / window];
-  const cells = window * window;
-  const idOf = (w: number, cell: number) => {
-    const y = Math.floor(w / across) * window + Math.floor(cell / window);
-    const x = (w % across) * window + (cell % window);
-    return 3 * region(y, height) + region(x, columns);
-  };
-  const mask = Float32Array.from({ length: down * across * cells * cells }, (_, n) => {
-    const [w, i, j] = [Math.floor(n / (cells * cells)), Math.floor(n / cells) % cells, n % cells];
-    return idOf(w, i) === idOf(w, j) ? 0 : APART;
-  });
-  return tensor(mask, { shape: [down * across, 1, cells, cells] });
 }
 
 class WindowAttention extends Module {
@@ -367,9 +338,24 @@ class SwinEncoder extends ImageEncoder {
   }
 }
 
+/** Swin that classifies pictures. */
+export class SwinForImageClassification extends ImageClassifier<SwinConfig> {
+  constructor(options: Partial<SwinConfig>, key: RandomKey) {
+    super(swin, options, key);
+  }
+}
+
+/** Swin without a head. */
+export class SwinModel extends ImageModel<SwinConfig> {
+  constructor(options: Partial<SwinConfig>, key: RandomKey) {
+    super(swin, options, key);
+  }
+}
+
 export const swin = imageFamily<SwinConfig>({
   modelType: "swin",
-  className: "Swin",
+  classes: { SwinForImageClassification, SwinModel },
+  configName: "SwinConfig",
   prefix: "swin",
   fields,
   aliases: { num_attention_heads: "num_heads" },

@@ -20,7 +20,6 @@ import {
   add,
   broadcastTo,
   concat,
-  mean,
   mul,
   type RandomKey,
   reshape,
@@ -40,11 +39,14 @@ import {
   size,
 } from "../config.ts";
 import { firstToken } from "../encoders/heads.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import type { LabelConfig } from "../labels.ts";
+import type { RunOptions } from "../model.ts";
 import {
+  ImageClassifier,
   ImageEncoder,
   type ImageHead,
   type ImageInputs,
+  ImageModel,
   type ImageOutput,
   imageFamily,
   PatchEmbeddings,
@@ -72,13 +74,6 @@ export interface ViTConfig extends LabelConfig {
   /** @default hiddenSize */
   poolerSize: number | null;
   poolerActivation: Activation;
-}
-
-export interface Dinov2Config extends Omit<ViTConfig, "intermediateSize" | "poolerSize" | "poolerActivation"> {
-  mlpRatio: number;
-  layerScale: number;
-  useSwigluFfn: boolean;
-  useMaskToken: boolean;
 }
 
 export const vitFields: Fields<Omit<ViTConfig, keyof LabelConfig>> = {
@@ -205,7 +200,7 @@ class Pooler extends Module {
   }
 }
 
-class ViTEncoder extends ImageEncoder {
+export class ViTEncoder extends ImageEncoder {
   readonly embeddings: Embeddings;
   readonly encoder: Layers;
   readonly layernorm: LayerNorm;
@@ -303,102 +298,65 @@ class TeacherHead extends Module implements ImageHead {
   }
 }
 
-/** A linear layer on the class token's state beside the mean of the patches'. */
-class MeanHead extends Module implements ImageHead {
-  readonly classifier: Projection; // [N, 2 D]
-
-  constructor({ hiddenSize, labels, initializerRange }: Dinov2Config, key: RandomKey) {
-    super();
-    this.classifier = new Linear(
-      { inFeatures: 2 * hiddenSize, outFeatures: labels.length, init: normalInit(initializerRange) },
-      key,
-    );
-  }
-
-  forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
-    const patches = mean(slice(lastHiddenState, { axis: 1, start: 1 }), { axes: 1 });
-    return this.classifier.forward(concat([firstToken(lastHiddenState), patches], 1));
-  }
-}
-
-const check =
+export const checkViTHeads =
   (name: string) =>
   ({ hiddenSize, numHeads }: { hiddenSize: number; numHeads: number }): void =>
     requireField(name, hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
 
+/** ViT that classifies pictures. */
+export class ViTForImageClassification extends ImageClassifier<ViTConfig> {
+  constructor(options: Partial<ViTConfig>, key: RandomKey) {
+    super(vit, options, key);
+  }
+}
+
+/** ViT without a head. */
+export class ViTModel extends ImageModel<ViTConfig> {
+  constructor(options: Partial<ViTConfig>, key: RandomKey) {
+    super(vit, options, key);
+  }
+}
+
 export const vit = imageFamily<ViTConfig>({
   modelType: "vit",
-  className: "ViT",
+  classes: { ViTForImageClassification, ViTModel },
+  configName: "ViTConfig",
   prefix: "vit",
   fields: vitFields,
-  check: check("ViTConfig"),
+  check: checkViTHeads("ViTConfig"),
   encoder: (config, key, { hasPooler }) => new ViTEncoder(vitParts(config, hasPooler, {}), key),
   classifier: (config, key) => new TokenClassifierHead(config, key),
 });
 
+/** DeiT that classifies pictures. */
+export class DeiTForImageClassification extends ImageClassifier<ViTConfig> {
+  constructor(options: Partial<ViTConfig>, key: RandomKey) {
+    super(deit, options, key);
+  }
+}
+
+/** DeiT whose two classifiers, one of which a teacher has taught, are averaged. */
+export class DeiTForImageClassificationWithTeacher extends ImageClassifier<ViTConfig> {
+  constructor(options: Partial<ViTConfig>, key: RandomKey) {
+    super(deit, options, key, (config, headKey) => new TeacherHead(config, headKey));
+  }
+}
+
+/** DeiT without a head. */
+export class DeiTModel extends ImageModel<ViTConfig> {
+  constructor(options: Partial<ViTConfig>, key: RandomKey) {
+    super(deit, options, key);
+  }
+}
+
 export const deit = imageFamily<ViTConfig>({
   modelType: "deit",
-  className: "DeiT",
+  classes: { DeiTForImageClassification, DeiTForImageClassificationWithTeacher, DeiTModel },
+  configName: "DeiTConfig",
   prefix: "deit",
   fields: vitFields,
-  check: check("DeiTConfig"),
+  check: checkViTHeads("DeiTConfig"),
   encoder: (config, key, { hasPooler }) =>
     new ViTEncoder(vitParts(config, hasPooler, { hasDistillationToken: true }), key),
   classifier: (config, key) => new TokenClassifierHead(config, key),
-  heads: {
-    ForImageClassificationWithTeacher: {
-      task: "image-classification",
-      make: (config, key) => new TeacherHead(config, key),
-    },
-  },
-});
-
-const { intermediateSize: _, poolerSize: __, poolerActivation: ___, ...sharedFields } = vitFields;
-
-const dinov2LayerKeys = (isFused: boolean) => ({
-  ...vitLayerKeys,
-  attentionNorm: "norm1",
-  feedForwardNorm: "norm2",
-  up: isFused ? "mlp.weights_in" : "mlp.fc1",
-  down: isFused ? "mlp.weights_out" : "mlp.fc2",
-  attentionScale: "layer_scale1.lambda1",
-  feedForwardScale: "layer_scale2.lambda1",
-});
-
-export const dinov2 = imageFamily<Dinov2Config>({
-  modelType: "dinov2",
-  className: "Dinov2",
-  prefix: "dinov2",
-  fields: {
-    ...sharedFields,
-    layerNormEpsilon: positive("layer_norm_eps", 1e-6),
-    patchSize: size("patch_size", 14),
-    mlpRatio: positive("mlp_ratio", 4),
-    layerScale: number("layerscale_value", 1),
-    useSwigluFfn: flag("use_swiglu_ffn", false),
-    useMaskToken: flag("use_mask_token", true),
-  },
-  training: { drop_path_rate: [0] },
-  check: check("Dinov2Config"),
-  encoder: (config, key) => {
-    const { hiddenSize, mlpRatio, useSwigluFfn, layerScale, useMaskToken } = config;
-    const wide = Math.floor(hiddenSize * mlpRatio);
-    const gated = {
-      intermediateSize: Math.floor((Math.floor((wide * 2) / 3) + 7) / 8) * 8,
-      isGated: true,
-      isFusedGate: true,
-      activation: "silu",
-    } as const;
-    const feedForward = useSwigluFfn ? gated : { intermediateSize: wide };
-    const keys = dinov2LayerKeys(useSwigluFfn);
-    const shared = {
-      ...config,
-      normPlacement: "pre",
-      epsilon: config.layerNormEpsilon,
-      init: normalInit(config.initializerRange),
-    } as const;
-    const layer = { ...shared, ...feedForward, layerScale, keys };
-    return new ViTEncoder({ config, layer, traits: { alwaysStretches: true, hasMaskToken: useMaskToken } }, key);
-  },
-  classifier: (config, key) => new MeanHead(config, key),
 });

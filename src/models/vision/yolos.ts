@@ -11,9 +11,10 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import { type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
-import type { Family } from "../family.ts";
-import { labelsFromJson, labelsToJson } from "../labels.ts";
-import type { LabelConfig, RunOptions } from "../model.ts";
+import { type OnnxPart, type OnnxPartOptions, onnxPictures } from "../formats/onnx-parts/part.ts";
+import type { LabelConfig } from "../labels.ts";
+import { labelFields, labelsFromJson, labelsToJson } from "../labels.ts";
+import type { Family, RunOptions } from "../model.ts";
 import { boxesOf, type DetectionOutput, ObjectDetector, PredictionMlp } from "./detection.ts";
 import { type DetectionWeights, detectionFields } from "./detection-loss.ts";
 import { type ImageInputs, PatchEmbeddings, sides, stretchPositions, token } from "./image.ts";
@@ -129,21 +130,30 @@ const ownGrid = ({ imageSize, patchSize }: YolosConfig): Grid =>
   sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
 
 /** YOLOS with its classes and boxes. */
-class YolosForObjectDetection extends ObjectDetector {
+export class YolosForObjectDetection extends ObjectDetector {
   readonly vit: YolosEncoder;
   readonly classLabelsClassifier: PredictionMlp;
   readonly bboxPredictor: PredictionMlp;
   readonly config: YolosConfig;
-  readonly modelType = "yolos";
-  readonly architecture = "YolosForObjectDetection";
+  readonly family = yolos;
 
-  constructor(config: YolosConfig, key: RandomKey) {
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<YolosConfig>, key: RandomKey) {
     super();
     const [encoderKey, classKey, boxKey] = key.split(3);
+    const config = makeConfig<YolosConfig>("YolosConfig", { ...fields, ...labelFields }, options);
+    requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [
+      config.hiddenSize,
+      config.numHeads,
+    ]);
     this.config = config;
     this.vit = new YolosEncoder(config, encoderKey);
     this.classLabelsClassifier = new PredictionMlp(config.hiddenSize, config.labels.length + 1, classKey);
     this.bboxPredictor = new PredictionMlp(config.hiddenSize, 4, boxKey);
+  }
+
+  onnxParts(options: OnnxPartOptions): OnnxPart[] {
+    return [this.onnxPart({ pixel_values: onnxPictures(this.config, options) })];
   }
 
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
@@ -161,15 +171,8 @@ class YolosForObjectDetection extends ObjectDetector {
 export const yolos: Family = {
   modelType: "yolos",
   prefix: "vit",
-  tasks: { YolosForObjectDetection: "object-detection" },
-  create: (_, path, json, key) => {
-    const config = makeConfig("YolosConfig", fields, fromJson(path, json, fields));
-    requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [
-      config.hiddenSize,
-      config.numHeads,
-    ]);
-    return new YolosForObjectDetection({ ...config, ...labelsFromJson(path, json) }, key);
-  },
+  classes: { YolosForObjectDetection },
+  configFromJson: (path, json) => ({ ...fromJson(path, json, fields), ...labelsFromJson(path, json) }),
   configKeys: { fields, supported: { auxiliary_loss: [false] } },
   configToJson: ({ config }) => ({
     ...toJson(config as object, fields as unknown as Fields<object>),

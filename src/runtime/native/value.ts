@@ -2,7 +2,7 @@ import type { HostArray } from "../../base/index.ts";
 import type { OrtType } from "../protocol.ts";
 import type { OrtLibrary, Pointer } from "./library.ts";
 
-/** How the elements of each type are held in memory, and ONNX's number of the type. 16-bit floats are held as their bits. */
+/** How the elements of each type are held in memory, 16-bit floats as their bits, and ONNX's number of the type. */
 const elements: Readonly<
   Record<OrtType, { array: new (buffer: ArrayBuffer) => HostArray; bytes: number; code: number }>
 > = {

@@ -8,6 +8,7 @@ import {
   grad,
   Linear,
   Module,
+  type RunOptions,
   randomKey,
   relu,
   type Tensor,
@@ -55,7 +56,12 @@ async function trainMlp(): Promise<number[]> {
 async function trainGpt(): Promise<number[]> {
   const config = { vocabSize: 11, hiddenSize: 16, numHeads: 2, numLayers: 2, maxPositionEmbeddings: 8 };
   const model = new GPT2LMHeadModel(config, randomKey(2));
-  const step = compileTrainStep(model, new AdamW(model.namedParameters(), {}), { clipNorm: 1, key: randomKey(3) });
+  const objective = {
+    loss: (batch: { inputIds: Tensor<"i32">; shiftLabels: Tensor<"i32"> }, run: RunOptions) => ({
+      loss: model.loss({ ...batch, ...run }),
+    }),
+  };
+  const step = compileTrainStep(objective, new AdamW(model.namedParameters(), {}), { clipNorm: 1, key: randomKey(3) });
   const ids = (start: number) =>
     tensor(
       Int32Array.from({ length: 32 }, (_, i) => (start + i * i) % 11),
@@ -63,7 +69,7 @@ async function trainGpt(): Promise<number[]> {
     );
   const losses: number[] = [];
   for (let i = 0; i < STEPS; i++) {
-    const { loss } = await step(ids(i), ids(i + 1), 0.01, tensor(i, { dtype: "i32" }));
+    const { loss } = await step({ inputIds: ids(i), shiftLabels: ids(i + 1) }, 0.01, tensor(i, { dtype: "i32" }));
     losses.push(await loss.item());
   }
   return losses;

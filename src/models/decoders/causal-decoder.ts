@@ -1,0 +1,47 @@
+/** What a decoder-only language model is to those who run it: generation, and files in ONNX. */
+import type { CacheShape, KeyValueCache } from "../../nn/index.ts";
+import type { RandomKey, Tensor } from "../../tensor/index.ts";
+
+/** What every decoder-only language model's config has. */
+export interface CausalLMConfig {
+  vocabSize: number;
+  /** Longest context, in tokens. */
+  maxPositionEmbeddings: number;
+  hiddenSize: number;
+  numLayers: number;
+  tieWordEmbeddings: boolean;
+  bosTokenId: number | null;
+  /** Some models end with any of several tokens. */
+  eosTokenId: number | readonly number[] | null;
+}
+
+export interface ForwardOptions {
+  /** Random key of this step; given, dropout is on. */
+  key?: RandomKey;
+  /** Position of each token, i32 [B, T]; of models that place tokens in space too [3, B, T]. @default 0, 1, ... */
+  positions?: Tensor<"i32">;
+  /**
+   * What stands for the tokens in place of their own embeddings, [B, T, D]: images in a text. @default embed(inputIds)
+   */
+  embeddings?: Tensor<"f32">;
+  /**
+   * Which tokens there are, bool [B, T]: false for padding, at whichever side. Positions are then to be given too,
+   * where it is at the left. @default all
+   */
+  attentionMask?: Tensor<"bool">;
+  /** Generation: keys and values of the positions before, to which those of the tokens are added. */
+  cache?: KeyValueCache;
+}
+
+/** What generation and files need of a language model. */
+export interface CausalDecoder {
+  readonly config: CausalLMConfig;
+  /** What a cache has to have room for. */
+  readonly cacheShape: CacheShape;
+  /** What the tokens are to the first layer, before learned positions: i32 [B, T] -> [B, T, D] */
+  embed(inputIds: Tensor<"i32">): Tensor<"f32">;
+  /** inputIds: i32 [B, T] -> final hidden states, normalised, [B, T, D] */
+  hidden(inputIds: Tensor<"i32">, options?: ForwardOptions): Tensor<"f32">;
+  /** hidden: [..., D] -> logits [..., V] */
+  logits(hidden: Tensor<"f32">): Tensor<"f32">;
+}

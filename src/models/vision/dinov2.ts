@@ -1,0 +1,97 @@
+/** DINOv2: ViT trained without labels, with scaled layers. Oquab et al. 2023, arXiv:2304.07193. */
+import { Linear, Module, normalInit, type Projection } from "../../nn/index.ts";
+import { concat, mean, type RandomKey, slice, type Tensor } from "../../tensor/index.ts";
+import { flag, number, positive, size } from "../config.ts";
+import { firstToken } from "../encoders/heads.ts";
+import { ImageClassifier, type ImageHead, ImageModel, type ImageOutput, imageFamily } from "./image.ts";
+import { checkViTHeads, type ViTConfig, ViTEncoder, vitFields, vitLayerKeys } from "./vit.ts";
+
+export interface Dinov2Config extends Omit<ViTConfig, "intermediateSize" | "poolerSize" | "poolerActivation"> {
+  mlpRatio: number;
+  layerScale: number;
+  useSwigluFfn: boolean;
+  useMaskToken: boolean;
+}
+
+/** A linear layer on the class token's state beside the mean of the patches'. */
+class MeanHead extends Module implements ImageHead {
+  readonly classifier: Projection; // [N, 2 D]
+
+  constructor({ hiddenSize, labels, initializerRange }: Dinov2Config, key: RandomKey) {
+    super();
+    this.classifier = new Linear(
+      { inFeatures: 2 * hiddenSize, outFeatures: labels.length, init: normalInit(initializerRange) },
+      key,
+    );
+  }
+
+  forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
+    const patches = mean(slice(lastHiddenState, { axis: 1, start: 1 }), { axes: 1 });
+    return this.classifier.forward(concat([firstToken(lastHiddenState), patches], 1));
+  }
+}
+
+const { intermediateSize: _, poolerSize: __, poolerActivation: ___, ...sharedFields } = vitFields;
+
+const dinov2LayerKeys = (isFused: boolean) => ({
+  ...vitLayerKeys,
+  attentionNorm: "norm1",
+  feedForwardNorm: "norm2",
+  up: isFused ? "mlp.weights_in" : "mlp.fc1",
+  down: isFused ? "mlp.weights_out" : "mlp.fc2",
+  attentionScale: "layer_scale1.lambda1",
+  feedForwardScale: "layer_scale2.lambda1",
+});
+
+/** DINOv2 that classifies pictures. */
+export class Dinov2ForImageClassification extends ImageClassifier<Dinov2Config> {
+  constructor(options: Partial<Dinov2Config>, key: RandomKey) {
+    super(dinov2, options, key);
+  }
+}
+
+/** DINOv2 without a head. */
+export class Dinov2Model extends ImageModel<Dinov2Config> {
+  constructor(options: Partial<Dinov2Config>, key: RandomKey) {
+    super(dinov2, options, key);
+  }
+}
+
+export const dinov2 = imageFamily<Dinov2Config>({
+  modelType: "dinov2",
+  classes: { Dinov2ForImageClassification, Dinov2Model },
+  configName: "Dinov2Config",
+  prefix: "dinov2",
+  fields: {
+    ...sharedFields,
+    layerNormEpsilon: positive("layer_norm_eps", 1e-6),
+    patchSize: size("patch_size", 14),
+    mlpRatio: positive("mlp_ratio", 4),
+    layerScale: number("layerscale_value", 1),
+    useSwigluFfn: flag("use_swiglu_ffn", false),
+    useMaskToken: flag("use_mask_token", true),
+  },
+  training: { drop_path_rate: [0] },
+  check: checkViTHeads("Dinov2Config"),
+  encoder: (config, key) => {
+    const { hiddenSize, mlpRatio, useSwigluFfn, layerScale, useMaskToken } = config;
+    const wide = Math.floor(hiddenSize * mlpRatio);
+    const gated = {
+      intermediateSize: Math.floor((Math.floor((wide * 2) / 3) + 7) / 8) * 8,
+      isGated: true,
+      isFusedGate: true,
+      activation: "silu",
+    } as const;
+    const feedForward = useSwigluFfn ? gated : { intermediateSize: wide };
+    const keys = dinov2LayerKeys(useSwigluFfn);
+    const shared = {
+      ...config,
+      normPlacement: "pre",
+      epsilon: config.layerNormEpsilon,
+      init: normalInit(config.initializerRange),
+    } as const;
+    const layer = { ...shared, ...feedForward, layerScale, keys };
+    return new ViTEncoder({ config, layer, traits: { alwaysStretches: true, hasMaskToken: useMaskToken } }, key);
+  },
+  classifier: (config, key) => new MeanHead(config, key),
+});

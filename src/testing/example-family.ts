@@ -1,0 +1,117 @@
+/**
+ * A language model that Kindling does not bring: attention and feed-forward layer of each block side by side, as in
+ * GPT-J. docs/models.md shows this file, and src/models/registered.test.ts runs it.
+ */
+import {
+  type BlockOptions,
+  CausalLM,
+  type CausalLMConfig,
+  configFields,
+  type Family,
+  type ForwardOptions,
+  registerFamily,
+  runBlocks,
+} from "../models/index.ts";
+import {
+  activations,
+  Embedding,
+  type EmbeddingTable,
+  LayerNorm,
+  Linear,
+  Module,
+  multiHeadAttention,
+  type Projection,
+} from "../nn/index.ts";
+import { add, type RandomKey, split, type Tensor } from "../tensor/index.ts";
+
+export interface ParallelConfig extends CausalLMConfig {
+  numHeads: number;
+}
+
+const { flag, fromJson, makeConfig, size, toJson, tokenId, tokenIds } = configFields;
+const fields: configFields.Fields<ParallelConfig> = {
+  vocabSize: size("vocab_size", 256),
+  hiddenSize: size("hidden_size", 128),
+  numLayers: size("num_hidden_layers", 4),
+  numHeads: size("num_attention_heads", 4),
+  maxPositionEmbeddings: size("max_position_embeddings", 512),
+  tieWordEmbeddings: flag("tie_word_embeddings", true),
+  bosTokenId: tokenId("bos_token_id"),
+  eosTokenId: tokenIds("eos_token_id"),
+};
+
+/** x + attention(norm(x)) + mlp(norm(x)) */
+class ParallelBlock extends Module {
+  readonly norm: LayerNorm;
+  readonly qkv: Projection; //  [3 D, D]
+  readonly out: Projection; //  [D, D]
+  readonly up: Projection; //   [4 D, D]
+  readonly down: Projection; // [D, 4 D]
+  private readonly numHeads: number;
+
+  constructor({ hiddenSize: width, numHeads }: ParallelConfig, key: RandomKey) {
+    super();
+    const [qkvKey, outKey, upKey, downKey] = key.split(4);
+    this.norm = new LayerNorm({ width }, key);
+    this.qkv = new Linear({ inFeatures: width, outFeatures: 3 * width }, qkvKey);
+    this.out = new Linear({ inFeatures: width, outFeatures: width }, outKey);
+    this.up = new Linear({ inFeatures: width, outFeatures: 4 * width }, upKey);
+    this.down = new Linear({ inFeatures: 4 * width, outFeatures: width }, downKey);
+    this.numHeads = numHeads;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, { cache, mask }: BlockOptions): Tensor<"f32"> {
+    const normal = this.norm.forward(x);
+    const [q, k, v] = split(this.qkv.forward(normal), 3); // [B, T, D] each
+    const attended = multiHeadAttention(q, k, v, { numHeads: this.numHeads, isCausal: true, cache, mask });
+    const mlp = this.down.forward(activations.gelu(this.up.forward(normal)));
+    return add(x, add(this.out.forward(attended), mlp));
+  }
+}
+
+export class ParallelForCausalLM extends CausalLM {
+  readonly tokens: EmbeddingTable; //    [V, D]
+  readonly positions: EmbeddingTable; // [maxPositionEmbeddings, D]
+  readonly blocks: ParallelBlock[];
+  readonly config: ParallelConfig;
+  readonly family: Family = parallel;
+
+  constructor(options: Partial<ParallelConfig>, key: RandomKey) {
+    super();
+    const [tokenKey, positionKey, blockKey] = key.split(3);
+    this.config = makeConfig("ParallelConfig", fields, options);
+    const { vocabSize, hiddenSize: embeddingDim, numLayers, maxPositionEmbeddings } = this.config;
+    this.tokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim }, tokenKey);
+    this.positions = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim }, positionKey);
+    this.blocks = blockKey.split(numLayers).map((part) => new ParallelBlock(this.config, part));
+  }
+
+  get cacheShape() {
+    const { numLayers, numHeads, hiddenSize } = this.config;
+    return { numLayers, numKeyHeads: numHeads, headDim: hiddenSize / numHeads };
+  }
+
+  embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
+    return this.tokens.forward(inputIds);
+  }
+
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
+    const positions = this.positions.forward(this.positionsOf(inputIds, options));
+    const embedded = add(options.embeddings ?? this.embed(inputIds), positions); // [B, T, D]
+    return runBlocks("blocks", this.blocks, embedded, options, {});
+  }
+
+  logits(hidden: Tensor<"f32">): Tensor<"f32"> {
+    return this.tokens.project(hidden);
+  }
+}
+
+export const parallel: Family = {
+  modelType: "parallel",
+  classes: { ParallelForCausalLM },
+  configKeys: { fields, supported: { tie_word_embeddings: [true] } },
+  configFromJson: (path, json) => fromJson(path, json, fields),
+  configToJson: ({ config }) => toJson(config as ParallelConfig, fields),
+};
+registerFamily(parallel);

@@ -1,0 +1,40 @@
+import { checkOptions } from "../../base/index.ts";
+import type { Trainable } from "../../models/index.ts";
+import type { Parameter } from "../../nn/index.ts";
+import { Tensor } from "../../tensor/index.ts";
+import type { Tokenizer } from "../../tokenizers/index.ts";
+import type { Objective } from "../objective.ts";
+import { loadModel, saveModel } from "./model-files.ts";
+
+/** What of a model is trained, and what is saved with it. */
+export interface SupervisedOptions {
+  /** The parameters that are trained, by name. @default all of the model */
+  trained?: ReadonlyMap<string, Parameter>;
+  /** Saved beside the model. @default that of the folder which the model was loaded from, if it was */
+  tokenizer?: Tokenizer;
+}
+
+/**
+ * Trains any model that has a loss, on batches of what its `loss` takes: inputs and labels. Counts examples, by the
+ * first axis of the batch's first tensor. Saves models as `savePretrained` does, your own modules as model.safetensors.
+ *
+ * @example
+ * const model = new RecurrentLanguageModel({ kind: "gru", vocabSize: 9, hiddenSize: 4, numLayers: 1 }, randomKey(0));
+ * supervised(model).trained.size; // 7
+ */
+export function supervised<Inputs extends object>(
+  model: Trainable<Inputs>,
+  options: SupervisedOptions = {},
+): Objective<Inputs> {
+  checkOptions("supervised", options, ["trained", "tokenizer"]);
+  const { trained = model.namedParameters(), tokenizer } = options;
+  return {
+    trained,
+    state: model.namedState(),
+    unit: "examples",
+    count: (batch) => Number(Object.values(batch).find((value) => value instanceof Tensor)?.shape[0] ?? 1),
+    loss: (batch, run) => ({ loss: model.loss({ ...batch, ...run }) }),
+    save: (folder) => saveModel(model, folder, tokenizer),
+    load: (folder) => loadModel(model, folder),
+  };
+}
