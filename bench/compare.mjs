@@ -88,7 +88,7 @@ async function measureAfterwards(name, peer, ours, memory) {
 async function measure(name, modes) {
   const device = new Device({ threads: THREADS });
   setDefaultDevice(device);
-  const workload = workloads[name]();
+  const workload = workloads[name]({});
   const { data, parameters } = workload;
   const step = /** @type {(...args: any[]) => Promise<any>} */ (workload.step);
   const count = parameters.reduce(

@@ -4,6 +4,7 @@ import { GPT2LMHeadModel } from "../dist/models/index.js";
 import { AdamW, clipFactor, globalNorm } from "../dist/optim/index.js";
 import {
   add,
+  autocast,
   batchNorm,
   compile,
   conv,
@@ -60,34 +61,49 @@ const integers = (count, below) => Int32Array.from({ length: count }, () => Math
 const floats = (count) => Float32Array.from({ length: count }, () => Math.random() * 2 - 1);
 
 /**
- * A compiled step of Adam, with the gradient clipped to `clip` if given. @param {any[]} parameters @param {(x: any, y:
- * any) => any} loss @param {number} [clip]
+ * @typedef {object} WorkloadOptions
+ * @property {"f32" | "f16"} [precision] dtype of products
+ * @property {boolean} [profile] measure each kernel
+ * @property {boolean} [isSmallest] every operation at sizes that take no time, to see that it works
  */
-function adamStep(parameters, loss, clip) {
+/** @typedef {Omit<WorkloadOptions, "isSmallest">} GptOptions */
+
+/** The loss with its products in another dtype. @param {any} x @param {WorkloadOptions} [options] */
+const inPrecision = (x, { precision = "f32" } = {}) => (precision === "f32" ? x : autocast(x, precision));
+
+/**
+ * A compiled step of Adam, with the gradient clipped to `clip` if given. @param {any[]} parameters @param {(x: any, y:
+ * any) => any} loss @param {number} [clip] @param {WorkloadOptions} [options]
+ */
+function adamStep(parameters, loss, clip, options) {
   const optimizer = new AdamW(new Map(parameters.map((p, i) => [String(i), p])), { weightDecay: 0 });
-  return compile((/** @type {any} */ x, /** @type {any} */ y) => {
-    const value = loss(x, y);
+  const step = (/** @type {any} */ x, /** @type {any} */ y) => {
+    const value = inPrecision(loss(x, y), options);
     const gradients = /** @type {any} */ (grad(value, parameters));
     const scale = clip ? clipFactor(globalNorm(gradients), clip) : undefined;
     optimizer.update(gradients, { learningRate: tensor(1e-3), scale });
     return value;
-  });
+  };
+  return compile(step, { profile: options?.profile });
 }
 
-function mlp() {
+/** @param {WorkloadOptions} [options] */
+function mlp(options) {
   const layers = [dense(784, 512), dense(512, 256), dense(256, 10)];
   const loss = (/** @type {any} */ x, /** @type {any} */ y) =>
     crossEntropy(apply(relu(apply(relu(apply(x, layers[0])), layers[1])), layers[2]), y);
-  const step = adamStep(variablesOf(layers), loss);
+  const step = adamStep(variablesOf(layers), loss, undefined, options);
   return {
     parameters: variablesOf(layers),
     data: () => [tensor(floats(128 * 784), { shape: [128, 784] }), tensor(integers(128, 10), { shape: [128] })],
     step,
+    profile: () => step.profile(),
   };
 }
 
-function lstm() {
-  const [vocab, width, batch, time] = [10000, 256, 32, 64];
+/** @param {WorkloadOptions} [options] */
+function lstm(options) {
+  const [vocab, width, batch, time] = options?.isSmallest ? [50, 16, 4, 6] : [10000, 256, 32, 64];
   const embedding = weight([vocab, width], 1);
   const cells = [0, 1].map(() => ({
     ...dense(width, 4 * width),
@@ -118,12 +134,13 @@ function lstm() {
     const logits = reshape(apply(x, head), [time * batch, vocab]);
     return crossEntropy(logits, reshape(transpose(targets), [-1]));
   };
-  const step = adamStep(variablesOf(all), loss, 1);
+  const step = adamStep(variablesOf(all), loss, 1, options);
   const ids = () => tensor(integers(batch * time, vocab), { shape: [batch, time] });
-  return { parameters: variablesOf(all), data: () => [ids(), ids()], step };
+  return { parameters: variablesOf(all), data: () => [ids(), ids()], step, profile: () => step.profile() };
 }
 
-function resnet18() {
+/** @param {WorkloadOptions} [options] */
+function resnet18(options) {
   const kaiming = (/** @type {number} */ o, /** @type {number} */ i, /** @type {number} */ k) =>
     weight([o, i, k, k], Math.sqrt(2 / (o * k * k)));
   const norm = (/** @type {number} */ c) => ({
@@ -139,10 +156,11 @@ function resnet18() {
     n2: norm(o),
     ...(stride !== 1 || i !== o ? { c3: kaiming(o, i, 1), n3: norm(o) } : {}),
   });
-  const widths = [64, 128, 256, 512];
-  const blocks = widths.flatMap((o, i) => [block(i === 0 ? 64 : widths[i - 1], o, i === 0 ? 1 : 2), block(o, o, 1)]);
-  const stem = { c: kaiming(64, 3, 7), n: norm(64) };
-  const head = dense(512, 200);
+  const [images, pixels, widths] = options?.isSmallest ? [2, 16, [8, 16]] : [32, 64, [64, 128, 256, 512]];
+  const [first, last] = [widths[0], widths[widths.length - 1]];
+  const blocks = widths.flatMap((o, i) => [block(i === 0 ? first : widths[i - 1], o, i === 0 ? 1 : 2), block(o, o, 1)]);
+  const stem = { c: kaiming(first, 3, 7), n: norm(first) };
+  const head = dense(last, 200);
   const all = { stem, blocks, head };
   const statistics = new Set(
     variablesOf([stem.n.stats, ...blocks.flatMap((b) => [b.n1.stats, b.n2.stats, b.n3?.stats])]),
@@ -161,7 +179,7 @@ function resnet18() {
     stats.variance.assign(result.runningVariance);
     return result.y;
   };
-  const step = compile((/** @type {any} */ images, /** @type {any} */ targets) => {
+  const train = (/** @type {any} */ images, /** @type {any} */ targets) => {
     let x = relu(normalize(conv(images, stem.c.value, undefined, { stride: 2, padding: 3 }), stem.n));
     x = maxPool(x, { kernelSize: 3, stride: 2, padding: 1 });
     for (const b of blocks) {
@@ -170,30 +188,35 @@ function resnet18() {
       const skip = b.c3 ? normalize(conv(x, b.c3.value, undefined, { stride: b.stride }), b.n3) : x;
       x = relu(add(z, skip));
     }
-    const loss = crossEntropy(apply(mean(x, { axes: [2, 3] }), head), targets);
+    const loss = inPrecision(crossEntropy(apply(mean(x, { axes: [2, 3] }), head), targets), options);
     grad(loss, parameters).forEach((gradient, i) => {
       const velocity = add(mul(velocities[i].value, 0.9), gradient);
       velocities[i].assign(velocity);
       parameters[i].assign(sub(parameters[i].value, mul(velocity, 0.1)));
     });
     return loss;
-  });
+  };
+  const step = compile(train, { profile: options?.profile });
   return {
     parameters,
     data: () => [
-      tensor(floats(32 * 3 * 64 * 64), { shape: [32, 3, 64, 64] }),
-      tensor(integers(32, 200), { shape: [32] }),
+      tensor(floats(images * 3 * pixels * pixels), { shape: [images, 3, pixels, pixels] }),
+      tensor(integers(images, 200), { shape: [images] }),
     ],
     step,
+    profile: () => step.profile(),
   };
 }
 
-function bert() {
-  const [batch, time, width, heads, hidden, vocab] = [8, 128, 768, 12, 3072, 30522];
+/** @param {WorkloadOptions} [options] */
+function bert(options) {
+  const [batch, time, width, heads, hidden, vocab, depth] = options?.isSmallest
+    ? [1, 8, 16, 2, 32, 50, 1]
+    : [8, 128, 768, 12, 3072, 30522, 12];
   const norm = () => ({ w: constant([width], 1), b: constant([width], 0) });
   const table = (/** @type {number} */ rows) => weight([rows, width], 0.02);
   const embeddings = { word: table(vocab), position: table(512), type: table(2), norm: norm() };
-  const layers = Array.from({ length: 12 }, () => ({
+  const layers = Array.from({ length: depth }, () => ({
     q: dense(width, width),
     k: dense(width, width),
     v: dense(width, width),
@@ -208,7 +231,7 @@ function bert() {
   /** @param {any} x @param {any} norm @returns {any} */
   const normalize = (x, { w, b }) => layerNorm(x, w.value, b.value, 1e-12);
   const positions = tensor(Int32Array.from({ length: time }, (_, i) => i));
-  const forward = compile((/** @type {any} */ ids) => {
+  const run = (/** @type {any} */ ids) => {
     /** @type {any} */
     const sum = add(
       add(gather(embeddings.word.value, ids), gather(embeddings.position.value, positions)),
@@ -220,12 +243,14 @@ function bert() {
       x = normalize(add(x, apply(reshape(transpose(y, [0, 2, 1, 3]), [batch, time, width]), l.o)), l.n1);
       x = normalize(add(x, apply(gelu(apply(x, l.up)), l.down)), l.n2);
     }
-    return x;
-  });
+    return inPrecision(x, options);
+  };
+  const forward = compile(run, { profile: options?.profile });
   return {
     parameters: variablesOf([embeddings, layers]),
     data: () => [tensor(integers(batch * time, vocab), { shape: [batch, time] })],
     step: forward.run,
+    profile: () => forward.profile(),
   };
 }
 
@@ -246,13 +271,18 @@ export function gpt({ vocab, width, heads, layers, batch, context }, options) {
   const ids = () => tensor(integers(batch * context, vocab), { shape: [batch, context] });
   const step = async (/** @type {any} */ inputIds, /** @type {any} */ shiftLabels) =>
     (await train({ inputIds, shiftLabels }, 1e-3, tensor(count++, { dtype: "i32" }))).loss;
-  return { parameters: [...model.namedParameters().values()], data: () => [ids(), ids()], step };
+  return {
+    parameters: [...model.namedParameters().values()],
+    data: () => [ids(), ids()],
+    step,
+    profile: () => train.profile(),
+  };
 }
 
 export const workloads = {
-  "gpt-S": () => gpt(gptSizes["gpt-S"]),
-  "gpt-M": () => gpt(gptSizes["gpt-M"]),
-  "gpt-L": () => gpt(gptSizes["gpt-L"]),
+  "gpt-S": (/** @type {GptOptions} */ options = {}) => gpt(gptSizes["gpt-S"], options),
+  "gpt-M": (/** @type {GptOptions} */ options = {}) => gpt(gptSizes["gpt-M"], options),
+  "gpt-L": (/** @type {GptOptions} */ options = {}) => gpt(gptSizes["gpt-L"], options),
   resnet18,
   lstm,
   bert,

@@ -1,7 +1,24 @@
 /** Training on WebGPU in Node, where there is an adapter: the losses of the CPU, and state that stays on the GPU. */
 import { afterAll, expect, test } from "vitest";
 import { Device } from "./runtime/index.ts";
-import { setDefaultDevice } from "./tensor/index.ts";
+import {
+  add,
+  compile,
+  crossEntropy,
+  gelu,
+  grad,
+  matmul,
+  ones,
+  reshape,
+  rmsNorm,
+  scaledDotProductAttention,
+  scan,
+  setDefaultDevice,
+  sum,
+  type Tensor,
+  tanh,
+  tensor,
+} from "./tensor/index.ts";
 import { trainBoth } from "./testing/page/program.ts";
 
 const [cpu, gpu] = [new Device({ threads: 1 }), new Device({ type: "webgpu" })];
@@ -23,3 +40,44 @@ test.skipIf(!isPresent)("an MLP and a GPT train with the losses of the CPU", { t
     for (const [i, loss] of expected[name].entries()) expect(Math.abs(found[name][i] - loss)).toBeLessThan(2e-4 * loss);
   }
 });
+
+const waves = (shape: number[]) =>
+  tensor(
+    Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => Math.sin(i)),
+    { shape },
+  );
+
+/** A product with a weight, normalised, attention, the loss, GELU's gradient at a size that the CPU computes slice by slice, and a loop. */
+function lossOf(x: Tensor<"f32">): Tensor<"f32"> {
+  const projected = matmul(reshape(x, [2, 256, 16]), waves([16, 16]), { transposeB: true });
+  const heads = reshape(rmsNorm(projected, ones([16])), [1, 2, 512, 8]);
+  const attended = reshape(scaledDotProductAttention(heads, heads, heads, { isCausal: true }), [512, 16]);
+  const wide = gelu(matmul(attended, waves([16, 256])), "tanh"); // [512, 256]
+  const targets = tensor(Int32Array.from({ length: 512 }, (_, i) => i % 256));
+  const { carry } = scan(
+    ([state], step: Tensor<"f32">) => {
+      const next = tanh(add(state, step)) as Tensor<"f32">;
+      return { carry: [next], y: next };
+    },
+    { init: [sum(reshape(x, [16, 512]), { axes: 0 })], xs: reshape(x, [16, 512]), reverse: true },
+  );
+  return add(crossEntropy(wide, targets), sum(carry[0] as Tensor<"f32">)) as Tensor<"f32">;
+}
+
+test.skipIf(!isPresent)(
+  "nothing of products, norms, attention, losses, GELU and loops is left to the CPU",
+  { timeout: 120_000 },
+  async () => {
+    const results = [];
+    for (const device of [cpu, gpu]) {
+      const step = compile((input: Tensor<"f32">) => grad(lossOf(input), [input])[0], {
+        device,
+        profile: device === gpu,
+      });
+      results.push(await (await step(waves([512, 16]))).read());
+      if (device === gpu) expect((await step.profile()).fallbacks()).toEqual([]);
+    }
+    const [expected, found] = results as [Float32Array, Float32Array];
+    for (const [i, value] of expected.entries()) expect(Math.abs(found[i] - value)).toBeLessThan(1e-3);
+  },
+);

@@ -89,6 +89,9 @@ export class ScanOp implements OpEntry {
     const { carries, sequences, reverse } = this.layout;
     const [body] = this.bodies;
     const given = carries + sequences;
+    const length = node.inputs[carries].shape[0];
+    if (graph.isWebGpu && typeof length === "number" && length > 0 && length * body.nodes.length <= UNROLLED_NODES)
+      return this.unroll(graph, inputs, length);
     const flags = (count: number) => (reverse && count > 0 ? new Array<number>(count).fill(1) : undefined);
     return graph.withBodies(
       "Scan",
@@ -101,6 +104,27 @@ export class ScanOp implements OpEntry {
         scan_output_directions: flags(body.outputs.length - carries),
       },
     );
+  }
+
+  /** The steps one after another, as nodes of the graph around. */
+  private unroll(graph: Lowering, inputs: readonly string[], length: number): string[] {
+    const { carries, sequences, reverse } = this.layout;
+    const [body] = this.bodies;
+    const captured = inputs.slice(carries + sequences);
+    let state = inputs.slice(0, carries);
+    const rows = body.outputs.slice(carries).map(() => new Array<string>(length));
+    for (let step = 0; step < length; step++) {
+      const t = reverse ? length - 1 - step : step;
+      const slices = inputs
+        .slice(carries, carries + sequences)
+        .map((sequence) => graph.node("Gather", [sequence, graph.constant("i64", [], [t])], { axis: 0 }));
+      const results = graph.inline(body, [...state, ...slices, ...captured]);
+      state = results.slice(0, carries);
+      results.slice(carries).forEach((name, i) => {
+        rows[i][t] = graph.node("Unsqueeze", [name, graph.constant("i64", [1], [0])]);
+      });
+    }
+    return [...state, ...rows.map((parts) => joined(graph, parts))];
   }
 
   reference(inputs: readonly HostTensor[], _: Attributes, types: readonly TensorType[]): readonly HostTensor[] {
@@ -129,6 +153,25 @@ export class ScanOp implements OpEntry {
   gradient(node: Node, dys: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
     return this.backward(this, node, dys);
   }
+}
+
+/**
+ * So many nodes may take the place of a scan on WebGPU, where the loop itself runs on the CPU and copies what it carries
+ * at every step.
+ */
+const UNROLLED_NODES = 10_000;
+/** A shader of WebGPU has at most eight buffers where nothing else is asked for. */
+const JOINED_AT_ONCE = 7;
+
+/** Parts behind one another along the first axis. */
+function joined(graph: Lowering, parts: readonly string[]): string {
+  if (parts.length <= 1) return parts[0];
+  const groups: string[] = [];
+  for (let i = 0; i < parts.length; i += JOINED_AT_ONCE) {
+    const group = parts.slice(i, i + JOINED_AT_ONCE);
+    groups.push(group.length > 1 ? graph.node("Concat", group, { axis: 0 }) : group[0]);
+  }
+  return joined(graph, groups);
 }
 
 function sliceOf(sequence: HostTensor, t: number, shape: readonly number[]): HostTensor {

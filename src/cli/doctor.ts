@@ -1,9 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { arch, availableParallelism, cpus, freemem, platform, totalmem } from "node:os";
+import { dirname } from "node:path";
 import type { KindlingError } from "../base/index.ts";
 import { Device, type DeviceType } from "../runtime/index.ts";
 import { probeDevice } from "./device.ts";
+import { findVulkan, hasNvidiaCard, missingForCuda, thisSystem } from "./gpu-libraries.ts";
 import { formatCount } from "./terminal.ts";
 
 const GIB = 2 ** 30;
@@ -35,13 +37,25 @@ async function processorFlags(): Promise<string[]> {
 /** Types of devices besides the CPU that onnxruntime-node may have, by its names. */
 const accelerators: readonly DeviceType[] = ["webgpu", "cuda", "coreml"];
 
-/** Whether a device of this type works here. */
-async function stateOf(type: DeviceType): Promise<string> {
-  const state = await probeDevice(type).then(
-    () => `works: new Device({ type: "${type}" })`,
-    (cause) => `does not work: ${(cause as KindlingError).received.replace(`${type}: `, "")}`,
-  );
-  return `${type} ${state}`;
+/** Whether a device of this type works here, and on Linux what it lacks. @param folder of ONNX Runtime's library */
+async function stateOf(type: DeviceType, folder: string): Promise<string[]> {
+  try {
+    await probeDevice(type);
+    return [`${type} works: new Device({ type: "${type}" })`];
+  } catch (cause) {
+    const reason = (cause as KindlingError).received.replace(`${type}: `, "");
+    return [`${type} does not work: ${reason}`, ...missingFor(type, folder).map((what) => `missing: ${what}`)];
+  }
+}
+
+/** Libraries that a card of NVIDIA needs and that are not here; of other cards only Vulkan's loader. */
+function missingFor(type: DeviceType, folder: string): readonly string[] {
+  if (platform() !== "linux") return [];
+  const system = thisSystem();
+  const hasCard = hasNvidiaCard(system);
+  if (type === "cuda") return hasCard ? missingForCuda(folder, system) : [];
+  const { loader, missing } = findVulkan(system);
+  return hasCard || !loader ? missing.slice(0, hasCard ? missing.length : 1) : [];
 }
 
 /** What the runtime can use, and whether it starts. */
@@ -56,17 +70,24 @@ async function runtimeReport(): Promise<{ lines: string[]; isStarted: boolean }>
     const { listSupportedBackends } = require("onnxruntime-node") as {
       listSupportedBackends: () => { name: string; bundled: boolean }[];
     };
-    const backends = listSupportedBackends().map(({ name, bundled }) =>
-      bundled ? name : `${name} (its files are not installed)`,
+    const supported = listSupportedBackends();
+    const names = supported.map(({ name }) => name);
+    const libraryFolder = dirname(
+      require.resolve(`onnxruntime-node/bin/napi-v6/${platform()}/${arch()}/onnxruntime_binding.node`),
     );
-    const gpus = await Promise.all(accelerators.filter((type) => backends.includes(type)).map(stateOf));
+    const backends = supported.map(({ name, bundled }) =>
+      bundled ? name : `${name} (its files come separately: docs/gpu.md)`,
+    );
+    const gpus = await Promise.all(
+      accelerators.filter((type) => names.includes(type)).map((type) => stateOf(type, libraryFolder)),
+    );
     const way =
       binding === "C API"
         ? "called by its C API, without copies"
         : `called by ${binding}, which copies results: ${bindingReason}`;
     return {
       isStarted: true,
-      lines: [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus],
+      lines: [`onnxruntime-node ${version}: starts; ${way}`, `providers: ${backends.join(", ")}`, ...gpus.flat()],
     };
   } catch (cause) {
     const reason = `onnxruntime-node does not start: ${(cause as Error).message.split("\n")[0]}`;

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GgufFile, type GgufTensor, type GgufValue, readJson, readSafetensors, writeGguf } from "../files/index.ts";
 import { Generator } from "../generate/index.ts";
-import { gather, randomKey, tensor } from "../tensor/index.ts";
+import { gather, randomKey, type Tensor, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import { ggufModels } from "../testing/gguf-models.ts";
 import { unpackedWheel } from "../testing/wheels.ts";
@@ -57,6 +57,8 @@ async function writeQwen(
   await writeGguf(path, metadata, stored);
 }
 
+const logitsOf = (model: CausalLM, inputIds: Tensor<"i32">) => model.forward({ inputIds }).logits.read();
+
 describe("a GGUF file", () => {
   test("gives the logits of the folder it was made from", async () => {
     const path = join(folder, "qwen2.gguf");
@@ -64,7 +66,7 @@ describe("a GGUF file", () => {
     const ids = tensor(Int32Array.of(1, 2, 3, 4), { shape: [1, 4] });
     const [a, b] = await Promise.all(
       [path, golden("decoders/qwen2")].map(async (from) =>
-        (await fromPretrained(from, { task: "causal-lm" })).forward({ inputIds: ids }).logits.read(),
+        logitsOf(await fromPretrained(from, { task: "causal-lm" }), ids),
       ),
     );
     expectClose("logits", a, b, 1e-6);
@@ -91,12 +93,7 @@ describe("a GGUF file", () => {
           fromPretrained(path, { task: "causal-lm", weights, activations: "f32" }),
         ),
       );
-      expectClose(
-        "logits",
-        await inBlocks.forward({ inputIds: ids }).logits.read(),
-        await expanded.forward({ inputIds: ids }).logits.read(),
-        1e-5,
-      );
+      expectClose("logits", await logitsOf(inBlocks, ids), await logitsOf(expanded, ids), 1e-5);
       expect(inBlocks.parameterCount()).toBeLessThan(expanded.parameterCount() / 50);
       await expect(savePretrained(inBlocks, join(folder, "not"))).rejects.toThrow(/in blocks.*weights: "f32"/);
       const [a, b] = await Promise.all(
@@ -147,12 +144,7 @@ describe("a GGUF file", () => {
     await saveGguf(model, path, { type });
     const again = await fromPretrained(path, { task: "causal-lm" });
     const ids = tensor(Int32Array.of(1, 2, 3, 4, 39, 7), { shape: [2, 3] });
-    expectClose(
-      "logits",
-      await again.forward({ inputIds: ids }).logits.read(),
-      await model.forward({ inputIds: ids }).logits.read(),
-      tolerance,
-    );
+    expectClose("logits", await logitsOf(again, ids), await logitsOf(model, ids), tolerance);
     expect((again as LlamaForCausalLM).config.rope).toMatchObject(
       more && "rope" in more ? { rope_type: more.rope.rope_type } : {},
     );
@@ -230,10 +222,8 @@ describe("a GGUF file", () => {
 
   test("may lack biases, have any factors of wavelengths, or experts and queries in other layouts", async () => {
     const path = join(folder, "layouts.gguf");
-    const logits = async () =>
-      (await fromPretrained(path, { task: "causal-lm" }))
-        .forward({ inputIds: tensor(Int32Array.of(1, 2, 3), { shape: [1, 3] }) })
-        .logits.read();
+    const ids = tensor(Int32Array.of(1, 2, 3), { shape: [1, 3] });
+    const logits = async () => logitsOf(await fromPretrained(path, { task: "causal-lm" }), ids);
     await writeQwen(path);
     const usual = await logits();
     await writeQwen(path, (_, tensors) => {

@@ -80,7 +80,7 @@ const geluTanhGradientEntry = defineOp({
     const chain = ([x, dy]: readonly string[]) => lowerGeluTanhSlope(graph, dtype, x, dy);
     const count = sizeOf(shape);
     const slices = typeof count === "number" ? Math.round(count / SLICE_ELEMENTS) : 0;
-    if (slices < 2 || (count as number) % slices !== 0) return chain([x, upstream]);
+    if (graph.isWebGpu || slices < 2 || (count as number) % slices !== 0) return chain([x, upstream]);
     const cut = [x, upstream].map((name) =>
       graph.node("Reshape", [name, graph.sizes([slices, (count as number) / slices])]),
     );

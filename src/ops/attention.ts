@@ -7,7 +7,7 @@ import { where } from "./elementwise.ts";
 import { hostTensor } from "./host-tensor.ts";
 import { logicalAnd, logicalNot } from "./logic.ts";
 import { OnnxFloat } from "./lowering.ts";
-import { matmul } from "./matmul.ts";
+import { lowerProduct, matmul } from "./matmul.ts";
 import { repeatInterleave, triangularMask } from "./movement.ts";
 import { softmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
@@ -188,7 +188,8 @@ const attentionEntry = defineMultiOp<"q" | "k" | "v", AttentionAttributes>({
   },
   lower: (graph, { q, k, v }, { isCausal, scale }, node) => {
     const [{ dtype, shape }, { shape: keyShape }] = node.inputs;
-    let scores = graph.node("FusedMatMul", [q, k], { transB: 1, alpha: new OnnxFloat(scale) }, "com.microsoft");
+    const transposes = { transposeA: false, transposeB: true };
+    let scores = lowerProduct(graph, [q, k], node.inputs, { ...transposes, scale });
     if (isCausal) {
       const [queries, keys] = [shape[2] as number, keyShape[2] as number];
       const hidden = graph.node("Expand", [

@@ -35,6 +35,7 @@ interface Definition<In extends string, A extends Attributes, Several extends bo
   isView?: boolean;
   acceptsBfloat16?: boolean;
   indexBound?: OpEntry["indexBound"];
+  withoutOutputs?: OpEntry["withoutOutputs"];
   simplify?: (inputs: Record<In, Value>, attributes: A) => Value | undefined;
 }
 type Output<T, Several extends boolean> = Several extends true ? readonly T[] : T;
@@ -101,13 +102,14 @@ function entryOf<In extends string, A extends Attributes, Several extends boolea
   valuesOf: (node: Node, dys: readonly (Value | undefined)[]) => Values,
 ): OpEntry {
   const { name, inputs, infer, lower, reference, exact, carries, simplify } = definition;
-  const { inPlace, isView, acceptsBfloat16, indexBound, batch, precision } = definition;
+  const { inPlace, isView, acceptsBfloat16, indexBound, withoutOutputs, batch, precision } = definition;
   const entry: OpEntry = {
     name,
     inPlace,
     isView,
     acceptsBfloat16,
     indexBound,
+    withoutOutputs,
     batch,
     precision,
     simplify: simplify && ((values, attributes) => simplify(named(inputs, values), attributes as A)),

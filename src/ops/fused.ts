@@ -39,7 +39,7 @@ export const biasedGeluGradientEntry: OpEntry = defineOp({
   lower: (graph, { x, bias, upstream }, _, node) => {
     const { dtype, shape } = node.inputs[0];
     const slope = ([x, dy]: readonly string[]) => lowerGeluTanhSlope(graph, dtype, graph.node("Add", [x, bias]), dy);
-    const slices = isStatic(shape) ? slicesOfRows(shape) : 1;
+    const slices = isStatic(shape) && !graph.isWebGpu ? slicesOfRows(shape) : 1;
     if (slices < 2) return slope([x, upstream]);
     const features = shape[shape.length - 1] as number;
     const cut = [x, upstream].map((name) =>

@@ -8,7 +8,7 @@ import { gather, scatterAddAlong, takeAlong } from "./gather.ts";
 import { hostTensor } from "./host-tensor.ts";
 import { equal } from "./logic.ts";
 import { onnxTypeCode } from "./lowering.ts";
-import { logSoftmax } from "./normalize.ts";
+import { logSoftmax, lowerLogSoftmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
@@ -44,7 +44,7 @@ const crossEntropyEntry = defineMultiOp<"logits" | "targets", CrossEntropyAttrib
   // the time
   lower: (graph, { logits, targets }, { ignoreIndex }, node) => {
     const [{ dtype, shape }, { dtype: indexType }] = node.inputs;
-    const logProbabilities = graph.node("LogSoftmax", [logits], { axis: 1 });
+    const logProbabilities = lowerLogSoftmax(graph, logits, 1);
     const ignored = graph.node("Equal", [targets, graph.constant(indexType, [], [ignoreIndex])]); // [N]
     const safe = graph.node("Where", [ignored, graph.constant(indexType, [], [0]), targets]);
     const column = graph.sizes([shape[0], 1]);

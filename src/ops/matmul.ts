@@ -5,6 +5,7 @@ import {
   isStatic,
   type Node,
   type Shape,
+  sizeOf,
   sizesEqual,
   type TensorType,
   type Value,
@@ -14,7 +15,7 @@ import { add } from "./arithmetic.ts";
 import { defineOp } from "./define.ts";
 import type { OpEntry } from "./entry.ts";
 import { broadcastPosition, forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
-import { OnnxFloat } from "./lowering.ts";
+import { type Lowering, OnnxFloat } from "./lowering.ts";
 import { sum } from "./reduce.ts";
 import { reshape, transpose } from "./shape.ts";
 
@@ -98,6 +99,33 @@ function products(node: Node, operands: readonly Value[], isBatched: readonly bo
   return [matmul(a, b, node.attributes as MatmulAttributes)];
 }
 
+/**
+ * scale op(a) op(b) of operands with more than two axes, of these types. ONNX Runtime has it as one node for the CPU and
+ * CUDA; its WebGPU provider has not, and would leave the node to the CPU.
+ */
+export function lowerProduct(
+  graph: Lowering,
+  [a, b]: readonly [string, string],
+  types: readonly TensorType[],
+  { transposeA, transposeB, scale }: MatmulAttributes,
+): string {
+  if (!graph.isWebGpu) {
+    const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
+    return graph.node("FusedMatMul", [a, b], flags, "com.microsoft");
+  }
+  const matrices = [a, b].map((x, i) => {
+    const rank = types[i].shape.length;
+    const order = Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
+    return [transposeA, transposeB][i] ? graph.node("Transpose", [x], { perm: order }) : x;
+  });
+  if (scale !== 1) {
+    const [sizeA, sizeB] = types.map(({ shape }) => sizeOf(shape));
+    const smaller = typeof sizeA === "number" && typeof sizeB === "number" && sizeB < sizeA ? 1 : 0;
+    matrices[smaller] = graph.node("Mul", [matrices[smaller], graph.constant(types[smaller].dtype, [], [scale])]);
+  }
+  return graph.node("MatMul", matrices);
+}
+
 /** Rows of a right operand up to which the order that kernels bring it into is no faster than its own. */
 const UNPACKED_ROWS = 64;
 
@@ -126,7 +154,12 @@ const matmulEntry: OpEntry = defineOp<"a" | "b", MatmulAttributes>({
     const flags = { transA: Number(transposeA), transB: Number(transposeB), alpha: new OnnxFloat(scale) };
     if (node.inputs.every((input) => input.shape.length === 2)) return graph.node("Gemm", [a, b], flags);
     if (!transposeA && !transposeB && scale === 1) return graph.node("MatMul", [a, b]);
-    return graph.node("FusedMatMul", [a, b], flags, "com.microsoft");
+    if (graph.isWebGpu && !transposeA && node.inputs[1].shape.length === 2 && typeof inner === "number") {
+      // the rows of a as one matrix, since lowerProduct would transpose a weight at every run
+      const rows = graph.node("Reshape", [a, graph.constant("i64", [2], [-1, inner])]);
+      return graph.node("Reshape", [graph.node("Gemm", [rows, b], flags), graph.sizes(shape)]);
+    }
+    return lowerProduct(graph, [a, b], node.inputs, { transposeA, transposeB, scale });
   },
   // a transpose of the last two axes is a flag of the product
   simplify: ({ a, b }, { transposeA, transposeB, scale }) => {

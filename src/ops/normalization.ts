@@ -2,9 +2,10 @@ import { requireFloatDType, ShapeError } from "../base/index.ts";
 import { describe, normalizeAxis, requireStatic, type Value } from "../ir/index.ts";
 import { applyAll } from "./apply.ts";
 import { add, div, maximum, mul, pow, rsqrt, square, sub } from "./arithmetic.ts";
-import { defineMultiOp } from "./define.ts";
+import { defineMultiOp, defineOp, notDifferentiable } from "./define.ts";
+import type { OpEntry } from "./entry.ts";
 import { forEachIndex, hostTensor } from "./host-tensor.ts";
-import { i64Vector, OnnxFloat } from "./lowering.ts";
+import { i64Vector, OnnxFloat, onnxTypeCode } from "./lowering.ts";
 import { pad } from "./movement.ts";
 import { statisticsLike } from "./normalize.ts";
 import { averagePool } from "./pooling.ts";
@@ -194,7 +195,8 @@ export function instanceNorm(x: Value, options: AffineNormOptions = {}): Value {
 }
 
 type RmsNormAttributes = { epsilon: number };
-const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
+const rmsNormSettings = (epsilon: number) => ({ axis: -1, epsilon: new OnnxFloat(epsilon), stash_type: 1 });
+const rmsNormEntry: OpEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
   name: "rmsNorm",
   precision: "f32",
   batch: "leading",
@@ -219,6 +221,7 @@ const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
     }
     return [x, { dtype: x.dtype, shape: [...x.shape.slice(0, -1), 1] }];
   },
+  withoutOutputs: (unused) => (unused.has(1) ? { op: rmsNormAloneEntry, kept: [0] } : undefined),
   gradient: ({ x, weight, ys: [, inverse], dys: [dy, dInverse] }) => {
     const last = x.shape.length - 1;
     const normal = mul(x, inverse);
@@ -232,13 +235,15 @@ const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
     return { x: terms.reduce((a, b) => add(a, b)), weight: dy && mul(dy, normal) };
   },
   lower: (graph, { x, weight }, { epsilon }, node) => {
-    const outputs = graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, {
-      axis: -1,
-      epsilon: new OnnxFloat(epsilon),
-      stash_type: 1,
-    });
-    graph.keepOnCpu(); // WebGPU's kernel leaves the second output empty
-    return statisticsLike(graph, node, outputs);
+    const settings = rmsNormSettings(epsilon);
+    if (!graph.isWebGpu)
+      return statisticsLike(graph, node, graph.nodes("SimplifiedLayerNormalization", [x, weight], 2, settings));
+    // WebGPU's kernel leaves the second output empty
+    const y = graph.node("SimplifiedLayerNormalization", [x, weight], settings);
+    const wide = node.inputs[0].dtype === "f16" ? graph.node("Cast", [x], { to: onnxTypeCode.f32 }) : x;
+    const squares = graph.node("ReduceMean", [graph.node("Mul", [wide, wide]), i64Vector(graph, [-1])]);
+    const root = graph.node("Sqrt", [graph.node("Add", [squares, graph.constant("f32", [], [epsilon])])]);
+    return statisticsLike(graph, node, [y, graph.node("Reciprocal", [root])]);
   },
   reference: ({ x, weight }, { epsilon }, [type, statistics]) => {
     const [y, inverses] = [hostTensor(type.shape), hostTensor(statistics.shape)];
@@ -252,6 +257,21 @@ const rmsNormEntry = defineMultiOp<"x" | "weight", RmsNormAttributes>({
       });
     });
     return [y, inverses];
+  },
+});
+/** Without the inverse, which only the gradient needs. */
+const rmsNormAloneEntry: OpEntry = defineOp<"x" | "weight", RmsNormAttributes>({
+  name: "rmsNormAlone",
+  precision: "f32",
+  batch: "leading",
+  inputs: ["x", "weight"],
+  infer: ({ x }) => x,
+  gradient: notDifferentiable("is made by passes that run after gradients are taken"),
+  lower: (graph, { x, weight }, { epsilon }) =>
+    graph.node("SimplifiedLayerNormalization", [x, weight], rmsNormSettings(epsilon)),
+  reference: ({ x, weight }, attributes, [type]) => {
+    const statistics = { ...type, shape: [...type.shape.slice(0, -1), 1] };
+    return rmsNormEntry.reference([x, weight], attributes, [type, statistics])[0];
   },
 });
 /** x divided by its root mean square over the last axis, times a weight. Zhang and Sennrich 2019, arXiv:1910.07467. */

@@ -4,7 +4,7 @@ import { apply, applyAll } from "./apply.ts";
 import { add, exp, mul, sub } from "./arithmetic.ts";
 import { defineMultiOp, defineOp } from "./define.ts";
 import { hostTensor } from "./host-tensor.ts";
-import { type Lowering, OnnxFloat, onnxTypeCode } from "./lowering.ts";
+import { i64Vector, type Lowering, OnnxFloat, onnxTypeCode } from "./lowering.ts";
 import { mean, sum } from "./reduce.ts";
 
 /** Applies `f` to each vector along `axis`. */
@@ -61,6 +61,14 @@ function logSoftmaxRow(row: readonly number[]): number[] {
   return row.map((v) => v - largest - total);
 }
 
+/** log(softmax(x)) along an axis. ONNX Runtime's WebGPU provider has no kernel for it. */
+export function lowerLogSoftmax(graph: Lowering, x: string, axis: number): string {
+  if (!graph.isWebGpu) return graph.node("LogSoftmax", [x], { axis });
+  const axes = i64Vector(graph, [axis]);
+  const moved = graph.node("Sub", [x, graph.node("ReduceMax", [x, axes])]);
+  return graph.node("Sub", [moved, graph.node("Log", [graph.node("ReduceSum", [graph.node("Exp", [moved]), axes])])]);
+}
+
 const logSoftmaxEntry = defineOp<"x", { axis: number }>({
   name: "logSoftmax",
   precision: "f32",
@@ -71,7 +79,7 @@ const logSoftmaxEntry = defineOp<"x", { axis: number }>({
     return x;
   },
   gradient: ({ y, dy }, { axis }) => ({ x: sub(dy, mul(exp(y), sum(dy, { axes: axis, keepDims: true }))) }),
-  lower: (graph, { x }, { axis }) => graph.node("LogSoftmax", [x], { axis }),
+  lower: (graph, { x }, { axis }) => lowerLogSoftmax(graph, x, axis),
   reference: ({ x }, { axis }) => alongAxis(x.shape, x.data, axis, logSoftmaxRow),
 });
 

@@ -9,8 +9,8 @@ import { constantValue, type Value } from "../ir/index.ts";
 import { readValues } from "../tensor/execute.ts";
 import { DataLeaf } from "../tensor/leaf.ts";
 import { fromLeaf } from "../tensor/tensor.ts";
+import type { ApplyOp } from "../testing/golden-case.ts";
 import { opTable } from "../testing/op-table.ts";
-import type { ApplyOp } from "../testing/test-op.ts";
 import * as ops from "./index.ts";
 
 interface Input {

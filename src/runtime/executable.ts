@@ -125,7 +125,7 @@ export class Executable {
       });
     }
     await this.connection.request({ kind: "endProfiling", executable: this.id });
-    return new Profile((await this.profileFile.read()).flatMap((text) => Profile.parse(text).events));
+    return Profile.join((await this.profileFile.read()).map((text) => Profile.parse(text)));
   }
 
   dispose(): void {

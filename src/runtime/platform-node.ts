@@ -10,6 +10,7 @@ import { Worker } from "node:worker_threads";
 import { defaultCacheFolder, GraphCache } from "./graph-cache.ts";
 import { openNativeChannel } from "./native/channel.ts";
 import { disableTelemetry, type OrtLibrary, ortLibrary } from "./native/library.ts";
+import { withOwnBuffers } from "./own-buffers.ts";
 import {
   type BackendConfig,
   type Binding,
@@ -159,7 +160,7 @@ function startWorker(candidates: readonly Candidate[], bindingReason?: string): 
   });
   let isClosing = false;
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message) => worker.postMessage(withOwnBuffers(message)),
     onMessage: (receive) =>
       worker.on("message", (message: Message) =>
         receive("failures" in message ? { ...message, bindingReason } : message),

@@ -47,6 +47,29 @@ test("what a GPU's provider leaves to the CPU is listed", { timeout: 120_000 }, 
   await device.close();
 });
 
+test("on WebGPU the times are those of the card's shaders, not of handing them over", () => {
+  const node = (name: string, op_name: string, dur: number, provider = "WebGpuExecutionProvider") => ({
+    cat: "Node",
+    name: `${name}_kernel_time`,
+    dur,
+    args: { op_name, provider },
+  });
+  const shader = (name: string, dur: number) => ({ cat: "Api", name, dur });
+  const run = [node("m/matmul/t1", "MatMul", 50), node("m/reshape/t2", "Reshape", 20), node("x", "MemcpyToHost", 700)];
+  const onHost = node("m/scan/t3", "Gather", 90, "CPUExecutionProvider");
+  const times = [1000, 2000, 3000, 5000].map((dur, i) => shader(`m/matmul/t1&MatMul&Program${i % 2}`, dur));
+  const profile = Profile.parse(JSON.stringify([...run, onHost, ...run, ...times]));
+  expect(profile.events.map(({ operator, durationMs }) => [operator, durationMs])).toEqual([
+    ["MatMul", 3],
+    ["Reshape", 0],
+    ["MemcpyToHost", 0.7],
+    ["Gather", 0.09],
+    ["MatMul", 8],
+    ["Reshape", 0],
+    ["MemcpyToHost", 0.7],
+  ]);
+});
+
 test("a file that is no profile is an error", () => {
   expect(() => Profile.parse("not json")).toThrow(/ONNX Runtime's profile/);
 });

@@ -45,15 +45,58 @@ interface TraceEvent {
 }
 
 const KERNEL = /_kernel_time$/;
-/** Their time is that of the kernels inside, which are listed too. */
+/** Their time is that of the nodes inside, which are listed too. */
 const containers = new Set(["Scan", "Loop", "If"]);
+
+const WEBGPU_PROVIDER = "WebGpuExecutionProvider";
+
+/**
+ * On WebGPU the time of a node is that of handing its work to the card. What the card took is in events of another
+ * kind, one for each shader in the order of the runs, which are named "node&operator&shader".
+ */
+function withTimesOfCard(trace: readonly TraceEvent[]): readonly TraceEvent[] {
+  const shaders = new Map<string, number[]>();
+  for (const { cat, name = "", dur = 0 } of trace) {
+    if (cat !== "Api" || !name.includes("&")) continue;
+    const node = name.split("&").slice(0, -2).join("&");
+    shaders.set(node, [...(shaders.get(node) ?? []), dur]);
+  }
+  if (shaders.size === 0) return trace;
+  const isOnCard = ({ cat, name, args }: TraceEvent) =>
+    cat === "Node" &&
+    KERNEL.test(name ?? "") &&
+    args?.provider === WEBGPU_PROVIDER &&
+    !(args.op_name ?? "").startsWith("Memcpy");
+  const nodeOf = ({ name = "" }: TraceEvent) => name.replace(KERNEL, "");
+  const runs = new Map<string, number>();
+  for (const event of trace.filter(isOnCard)) runs.set(nodeOf(event), (runs.get(nodeOf(event)) ?? 0) + 1);
+  return trace.map((event) => {
+    if (!isOnCard(event)) return event;
+    const times = shaders.get(nodeOf(event)) ?? [];
+    const before = runs.get(nodeOf(event)) ?? 1; // runs of the node that are left, this one too
+    runs.set(nodeOf(event), before - 1);
+    const ofRun = times.splice(0, Math.round(times.length / before));
+    return { ...event, dur: ofRun.reduce((a, b) => a + b, 0) };
+  });
+}
 
 /** What a compiled function did, kernel by kernel. */
 export class Profile {
   readonly events: readonly ProfileEvent[];
+  /** Nodes that run other nodes, whose time is in `events`. */
+  private readonly containers: readonly ProfileEvent[];
 
-  constructor(events: readonly ProfileEvent[]) {
+  constructor(events: readonly ProfileEvent[], containers: readonly ProfileEvent[] = []) {
     this.events = events;
+    this.containers = containers;
+  }
+
+  /** What several graphs did. */
+  static join(profiles: readonly Profile[]): Profile {
+    return new Profile(
+      profiles.flatMap(({ events }) => events),
+      profiles.flatMap(({ containers }) => containers),
+    );
   }
 
   /** Reads the file that ONNX Runtime writes. @throws GraphError when it is no such file */
@@ -70,11 +113,9 @@ export class Profile {
         cause,
       });
     }
-    const kernels = trace.filter(
-      ({ cat, name, args }) => cat === "Node" && KERNEL.test(name ?? "") && !containers.has(args?.op_name ?? ""),
-    );
-    return new Profile(
-      kernels.map(({ name = "", dur = 0, ts = 0, tid = 0, args = {} }) => ({
+    const kernels = withTimesOfCard(trace)
+      .filter(({ cat, name }) => cat === "Node" && KERNEL.test(name ?? ""))
+      .map(({ name = "", dur = 0, ts = 0, tid = 0, args = {} }) => ({
         ...placeOf(name),
         operator: args.op_name ?? "",
         provider: (args.provider ?? "").replace(/ExecutionProvider$/, "").toLowerCase(),
@@ -82,7 +123,10 @@ export class Profile {
         durationMs: dur / 1000,
         outputBytes: Number(args.output_size ?? 0),
         thread: tid,
-      })),
+      }));
+    return new Profile(
+      kernels.filter(({ operator }) => !containers.has(operator)),
+      kernels.filter(({ operator }) => containers.has(operator)),
     );
   }
 
@@ -126,10 +170,14 @@ export class Profile {
     return [line(by, "ms", "share", "calls", "results MB"), ...shown, ...rest].join("\n");
   }
 
-  /** Kernels that ran on the CPU although the device is another, because its provider lacks them. */
+  /**
+   * Kernels that ran on the CPU although the device is another, because its provider lacks them. Of a Scan, Loop or If
+   * the time is that of all nodes inside, wherever they run.
+   */
   fallbacks(): ProfileRow[] {
-    const isMixed = this.events.some(({ provider }) => provider !== "cpu");
-    return isMixed ? new Profile(this.events.filter(({ provider }) => provider === "cpu")).rows("operator") : [];
+    const all = [...this.events, ...this.containers];
+    const isMixed = all.some(({ provider }) => provider !== "cpu");
+    return isMixed ? new Profile(all.filter(({ provider }) => provider === "cpu")).rows("operator") : [];
   }
 
   /** In the format of Chrome's trace viewer (chrome://tracing, Perfetto). */

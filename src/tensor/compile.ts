@@ -266,7 +266,7 @@ class Runner {
     await this.finished();
     const profiles = [];
     for (const { executable } of this.graphs.values()) profiles.push(await executable.profile());
-    return new Profile(profiles.flatMap(({ events }) => events));
+    return Profile.join(profiles);
   }
 
   dispose(): void {

@@ -5,7 +5,8 @@
 import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { ctcLoss, Tensor } from "../tensor/index.ts";
-import type { ApplyOp, TestOpOptions } from "./test-op.ts";
+import type { ApplyOp } from "./golden-case.ts";
+import type { TestOpOptions } from "./test-op.ts";
 
 type Row =
   | ApplyOp

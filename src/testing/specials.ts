@@ -10,8 +10,8 @@ import { readValues } from "../tensor/execute.ts";
 import { DataLeaf } from "../tensor/leaf.ts";
 import { fromLeaf } from "../tensor/tensor.ts";
 import { tolerances } from "./close.ts";
+import type { ApplyOp } from "./golden-case.ts";
 import { opTable } from "./op-table.ts";
-import type { ApplyOp } from "./test-op.ts";
 
 type Packed = { shape: number[]; dtype: DType; data: (number | string)[] };
 class WrongShape extends Error {}

@@ -1,32 +1,21 @@
-import { readFileSync } from "node:fs";
 import { describe, test } from "vitest";
 import { gradients } from "../autodiff/index.ts";
-import { type DType, hostArrayFrom, isFloat, toNumbers } from "../base/index.ts";
+import { isFloat } from "../base/index.ts";
 import { placeholder, type Value } from "../ir/index.ts";
-import { add, evaluate, type HostTensor, hostTensor, mul, sum } from "../ops/index.ts";
+import { evaluate, type HostTensor, hostTensor } from "../ops/index.ts";
 import type { Device } from "../runtime/index.ts";
-import { readValues } from "../tensor/execute.ts";
-import { DataLeaf } from "../tensor/leaf.ts";
-import { fromLeaf } from "../tensor/tensor.ts";
-import { expectClose, tolerances } from "./close.ts";
-
-interface GoldenTensor {
-  shape: number[];
-  dtype: DType;
-  data: number[];
-}
-interface GoldenCase {
-  attrs: Record<string, never>;
-  inputs: GoldenTensor[];
-  output: GoldenTensor | GoldenTensor[];
-  /** null for outputs that have no gradient. */
-  gradOutput?: GoldenTensor | (GoldenTensor | null)[];
-  gradInputs?: (GoldenTensor | null)[];
-}
-
-/** Applies an op to the inputs of a case. Attributes come from JSON. */
-// biome-ignore lint/suspicious/noExplicitAny: the golden file says what they are
-export type ApplyOp = (inputs: Value[], attributes: any) => Value | readonly Value[];
+import { expectClose } from "./close.ts";
+import {
+  type ApplyOp,
+  type GoldenCase,
+  type GoldenTensor,
+  type GoldenValue,
+  goldenCases,
+  numbersOf,
+  toleranceOf,
+  traceCase,
+  weightedSum,
+} from "./golden-case.ts";
 
 export interface TestOpOptions {
   /** File below golden/ops/, without its extension. */
@@ -42,13 +31,6 @@ export interface TestOpOptions {
   firstCases?: number;
   /** The least accurate that WebGPU may be, when its specification allows more than the table of tolerances. */
   webgpuTolerance?: number;
-}
-
-const asList = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? x : [x as T]);
-
-function goldenCases(golden: string): GoldenCase[] {
-  const file = new URL(`../../golden/ops/${golden}.json`, import.meta.url);
-  return (JSON.parse(readFileSync(file, "utf8")) as { cases: GoldenCase[] }).cases;
 }
 
 /**
@@ -69,63 +51,41 @@ export function testOp(name: string, options: TestOpOptions): void {
   });
 }
 
-const leafOf = ({ dtype, shape, data }: GoldenTensor) =>
-  fromLeaf(new DataLeaf(dtype, shape, { host: hostArrayFrom(dtype, data) })).ir;
-
-async function numbersOf(values: readonly Value[], device?: () => Device): Promise<number[][]> {
-  const data = await readValues(values, device?.());
-  return data.map((array, i) => toNumbers(values[i].dtype, array));
-}
-
 function expectNumbers(
-  what: string,
-  value: Value,
+  { what, value, golden }: GoldenValue,
+  by: string,
   actual: ArrayLike<number>,
-  expected: GoldenTensor,
-  atLeast = 0,
+  tolerance: number,
 ): void {
-  if (JSON.stringify(value.shape) !== JSON.stringify(expected.shape))
-    throw new Error(`${what}: shape [${value.shape}] instead of [${expected.shape}]`);
-  if (value.dtype !== expected.dtype) throw new Error(`${what}: dtype ${value.dtype} instead of ${expected.dtype}`);
-  expectClose(what, actual, expected.data, Math.max(atLeast, tolerances[expected.dtype] as number));
+  if (JSON.stringify(value.shape) !== JSON.stringify(golden.shape))
+    throw new Error(`${what}, ${by}: shape [${value.shape}] instead of [${golden.shape}]`);
+  if (value.dtype !== golden.dtype) throw new Error(`${what}, ${by}: dtype ${value.dtype} instead of ${golden.dtype}`);
+  expectClose(`${what}, ${by}`, actual, golden.data, tolerance);
 }
 
 async function checkCase(
   example: GoldenCase,
   { apply, secondOrder = true, finiteDifferences = true, device, webgpuTolerance }: TestOpOptions,
 ): Promise<void> {
-  const expected = asList(example.output);
-  const leaves = example.inputs.map(leafOf);
-  const outputs = asList(apply(leaves, example.attrs) as Value | Value[]);
-  const computed = await numbersOf(outputs, device);
-  const hostInputs = new Map(leaves.map((leaf, i) => [leaf, hostTensor(leaf.shape, example.inputs[i].data)] as const));
-  const plain = evaluate(outputs, hostInputs);
-  expected.forEach((golden, i) => {
-    expectNumbers(`output ${i}, runtime`, outputs[i], computed[i], golden, device && webgpuTolerance);
-    expectNumbers(`output ${i}, reference`, outputs[i], plain[i].data, golden);
-  });
-  if (!example.gradOutput || !example.gradInputs) return;
-
-  const graded = asList<GoldenTensor | null>(example.gradOutput).flatMap((golden, i) =>
-    golden ? [{ output: outputs[i], golden }] : [],
-  );
-  const upstream = graded.map(({ golden }) => leafOf(golden));
-  upstream.forEach((leaf, i) => {
-    hostInputs.set(leaf, hostTensor(leaf.shape, graded[i].golden.data));
-  });
-  const loss = weightedSum(
-    graded.map(({ output }) => output),
-    upstream,
-  );
-  const targets = leaves.filter((_, i) => example.gradInputs?.[i]);
-  const expectedGradients = example.gradInputs.filter((gradient) => gradient !== null);
-  const found = gradients(loss, targets);
-  const numbers = await numbersOf(found, device);
-  const plainGradients = evaluate(found, hostInputs);
-  expectedGradients.forEach((golden, i) => {
-    expectNumbers(`gradient ${i}, runtime`, found[i], numbers[i], golden, device && webgpuTolerance);
-    expectNumbers(`gradient ${i}, reference`, found[i], plainGradients[i].data, golden);
-  });
+  const { inputs, outputs, gradient } = traceCase(example, apply);
+  const hostInputs = new Map([...inputs].map(([leaf, { shape, data }]) => [leaf, hostTensor(shape, data)] as const));
+  const check = async (values: readonly GoldenValue[]): Promise<HostTensor[]> => {
+    const computed = await numbersOf(values, device?.());
+    const plain = evaluate(
+      values.map(({ value }) => value),
+      hostInputs,
+    );
+    values.forEach((value, i) => {
+      expectNumbers(value, "runtime", computed[i], toleranceOf(value, device && webgpuTolerance));
+      expectNumbers(value, "reference", plain[i].data, toleranceOf(value));
+    });
+    return plain;
+  };
+  await check(outputs);
+  if (!gradient) return;
+  const plainGradients = await check(gradient.values);
+  const { loss, targets } = gradient;
+  const found = gradient.values.map(({ value }) => value);
   if (!finiteDifferences || example.inputs.some(({ dtype }) => dtype === "f16")) return;
   checkFiniteDifferences(loss, targets, found, hostInputs, "gradient");
   if (!secondOrder) return;
@@ -144,10 +104,6 @@ async function checkCase(
   const usable = targets.filter((target) => dependsOn(second, target));
   if (usable.length > 0)
     checkFiniteDifferences(second, usable, gradients(second, usable), hostInputs, "second gradient");
-}
-
-function weightedSum(values: readonly Value[], weights: readonly Value[]): Value {
-  return values.map((value, i) => sum(mul(value, weights[i]))).reduce((a, b) => add(a, b));
 }
 
 function dependsOn(value: Value, target: Value): boolean {
