@@ -18,6 +18,7 @@ import {
   blockMatmul,
   blockMatmulPlusEntry,
   gelu,
+  LEAST_TILED_NUMBERS,
   linear,
   matmul,
   reshape,
@@ -83,7 +84,7 @@ export const addInBlockMatmul: Pass = {
   },
 };
 
-/** Of a large weight in 16 bits a tile at a time is widened; see tiledMatmulEntry. */
+/** A weight in 16 bits is widened as it is used, of a large one a tile at a time; see tiledMatmulEntry. */
 export const tileWidenedWeights: Pass = {
   name: "tileWidenedWeights",
   run: (graph) =>
@@ -93,9 +94,9 @@ export const tileWidenedWeights: Pass = {
       if (!isProduct || transposeA || !transposeB) return undefined;
       const narrow = widenedFrom(weight);
       if (narrow?.shape.length !== 2 || !isStatic(narrow.shape)) return undefined;
-      const tiles = tilesOf(narrow.shape);
-      if (tiles === 1) return undefined;
-      const product = applyOp(tiledMatmulEntry, [x, narrow], { tiles, scale }, node.scope)[0];
+      if (narrow.shape[0] * narrow.shape[1] < LEAST_TILED_NUMBERS) return undefined;
+      const attributes = { tiles: tilesOf(narrow.shape), scale };
+      const product = applyOp(tiledMatmulEntry, [x, narrow], attributes, node.scope)[0];
       return [bias ? add(product, bias) : product];
     }),
 };

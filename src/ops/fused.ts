@@ -80,6 +80,12 @@ export const blockMatmulPlusEntry: OpEntry = defineOp<
 /** Numbers of a tile, in f32 4 MiB: as many as a core's cache holds, and so many that a step of the loop is nothing. */
 const TILE_NUMBERS = 2 ** 20;
 
+/**
+ * Numbers of a weight from which on it is widened in a loop, if of one tile only: ONNX Runtime runs early what hangs on
+ * a model's inputs alone, and casts outside of loops would all be in memory before the first product.
+ */
+export const LEAST_TILED_NUMBERS = 2 ** 15;
+
 /** Into how many equal tiles of rows a weight is cut: the fewest that are small enough, 1 where there are none. */
 export function tilesOf([rows, columns]: readonly number[]): number {
   const least = Math.ceil((rows * columns) / TILE_NUMBERS);

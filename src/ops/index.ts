@@ -82,7 +82,14 @@ export type {
   OpEntry,
 } from "./entry.ts";
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
-export { biasedGeluEntry, biasedGeluGradientEntry, blockMatmulPlusEntry, tiledMatmulEntry, tilesOf } from "./fused.ts";
+export {
+  biasedGeluEntry,
+  biasedGeluGradientEntry,
+  blockMatmulPlusEntry,
+  LEAST_TILED_NUMBERS,
+  tiledMatmulEntry,
+  tilesOf,
+} from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
 export { type HostTensor, hostTensor } from "./host-tensor.ts";

@@ -156,6 +156,13 @@ test("bf16 takes 16 bits where ONNX Runtime is called by its C API, and gives th
   }
 });
 
+test("numbers in 16 bits that are widened once are so in slices", async () => {
+  const length = 2 ** 22 + 3;
+  const bits = Uint16Array.from({ length }, (_, i) => 0x3f80 + (i % 4001)); // bf16 from 1 upwards
+  const variable = new Variable({ dtype: "f32", shape: [length] }, new HalfArray("bf16", bits));
+  expect(await mul(variable.value, 1).read()).toEqual(widenToF32("bf16", bits));
+});
+
 test("only f32 may be stored as something else", () => {
   expect(() => new Variable({ dtype: "i32", stored: "f16" as "i32", shape: [1] }, Int32Array.of(1))).toThrow(
     OptionError,

@@ -132,7 +132,7 @@ const letGo = ({ kind, pack }: BlockSource, rows: Uint8Array): BlockSource => ({
   },
 });
 
-/** A weight in 16 bits as the file has it; undefined for other types, and where its numbers are not those in the file. */
+/** A weight in 16 bits as the file has it; undefined for other types, and where its numbers are not the file's. */
 function halvesOf(
   { transposed, normOffset = 0 }: GgufArchitecture,
   { key, shape }: GgufPart,
