@@ -19,7 +19,7 @@ export {
   type CausalLMOutput,
   runBlocks,
 } from "./decoders/causal-lm.ts";
-export { type DecoderConfig, DecoderForCausalLM, type DecoderTraits } from "./decoders/decoder.ts";
+export { DecoderForCausalLM } from "./decoders/decoder.ts";
 export { type DeepseekV3Config, DeepseekV3ForCausalLM } from "./decoders/deepseek.ts";
 export {
   type DecoderDescription,
@@ -56,6 +56,7 @@ export {
 export { type MixtralConfig, MixtralForCausalLM, type Qwen3MoeConfig, Qwen3MoeForCausalLM } from "./decoders/moe.ts";
 export { type Olmo3Config, Olmo3ForCausalLM } from "./decoders/olmo3.ts";
 export { Phi3ForCausalLM } from "./decoders/phi3.ts";
+export type { DecoderConfig, DecoderTraits } from "./decoders/traits.ts";
 export {
   type AlbertConfig,
   AlbertForMaskedLM,

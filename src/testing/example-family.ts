@@ -22,7 +22,7 @@ import {
   multiHeadAttention,
   type Projection,
 } from "../nn/index.ts";
-import { add, type RandomKey, split, type Tensor } from "../tensor/index.ts";
+import { add, type RandomKey, type Tensor } from "../tensor/index.ts";
 
 export interface ParallelConfig extends CausalLMConfig {
   numHeads: number;
@@ -43,27 +43,32 @@ const fields: configFields.Fields<ParallelConfig> = {
 /** x + attention(norm(x)) + mlp(norm(x)) */
 class ParallelBlock extends Module {
   readonly norm: LayerNorm;
-  readonly qkv: Projection; //  [3 D, D]
-  readonly out: Projection; //  [D, D]
-  readonly up: Projection; //   [4 D, D]
-  readonly down: Projection; // [D, 4 D]
+  readonly query: Projection; // [D, D]
+  readonly key: Projection; //   [D, D]
+  readonly value: Projection; // [D, D]
+  readonly out: Projection; //   [D, D]
+  readonly up: Projection; //    [4 D, D]
+  readonly down: Projection; //  [D, 4 D]
   private readonly numHeads: number;
 
   constructor({ hiddenSize: width, numHeads }: ParallelConfig, key: RandomKey) {
     super();
-    const [qkvKey, outKey, upKey, downKey] = key.split(4);
+    const linear = (inFeatures: number, outFeatures: number, part: number) =>
+      new Linear({ inFeatures, outFeatures }, key.fold(part));
     this.norm = new LayerNorm({ width }, key);
-    this.qkv = new Linear({ inFeatures: width, outFeatures: 3 * width }, qkvKey);
-    this.out = new Linear({ inFeatures: width, outFeatures: width }, outKey);
-    this.up = new Linear({ inFeatures: width, outFeatures: 4 * width }, upKey);
-    this.down = new Linear({ inFeatures: 4 * width, outFeatures: width }, downKey);
+    this.query = linear(width, width, 0);
+    this.key = linear(width, width, 1);
+    this.value = linear(width, width, 2);
+    this.out = linear(width, width, 3);
+    this.up = linear(width, 4 * width, 4);
+    this.down = linear(4 * width, width, 5);
     this.numHeads = numHeads;
   }
 
   /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, { cache, mask }: BlockOptions): Tensor<"f32"> {
     const normal = this.norm.forward(x);
-    const [q, k, v] = split(this.qkv.forward(normal), 3); // [B, T, D] each
+    const [q, k, v] = [this.query.forward(normal), this.key.forward(normal), this.value.forward(normal)] as const;
     const attended = multiHeadAttention(q, k, v, { numHeads: this.numHeads, isCausal: true, cache, mask });
     const mlp = this.down.forward(activations.gelu(this.up.forward(normal)));
     return add(x, add(this.out.forward(attended), mlp));
@@ -79,12 +84,14 @@ export class ParallelForCausalLM extends CausalLM {
 
   constructor(options: Partial<ParallelConfig>, key: RandomKey) {
     super();
-    const [tokenKey, positionKey, blockKey] = key.split(3);
     this.config = makeConfig("ParallelConfig", fields, options);
     const { vocabSize, hiddenSize: embeddingDim, numLayers, maxPositionEmbeddings } = this.config;
-    this.tokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim }, tokenKey);
-    this.positions = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim }, positionKey);
-    this.blocks = blockKey.split(numLayers).map((part) => new ParallelBlock(this.config, part));
+    this.tokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim }, key.fold(0));
+    this.positions = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim }, key.fold(1));
+    this.blocks = key
+      .fold(2)
+      .split(numLayers)
+      .map((part) => new ParallelBlock(this.config, part));
   }
 
   get cacheShape() {

@@ -13,7 +13,6 @@ import {
   normalInit,
   type Projection,
   RMSNorm,
-  type RotaryEmbedding,
 } from "../../nn/index.ts";
 import {
   add,
@@ -27,78 +26,17 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import type { Family } from "../model.ts";
-import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
-import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
+import type { ForwardOptions } from "./causal-decoder.ts";
+import { CausalLM, runBlocks } from "./causal-lm.ts";
 import { type DecoderFamily, decoderConfig, type RopeDecoderConfig } from "./family.ts";
-
-export interface DecoderConfig extends CausalLMConfig {
-  numHeads: number;
-  /** Heads of keys and values; each serves numHeads / numKeyHeads query heads. */
-  numKeyHeads: number;
-  headDim: number;
-  intermediateSize: number;
-  activation: Activation;
-  rmsNormEpsilon: number;
-  attentionDropout: number;
-  padTokenId: number | null;
-  /** Standard deviation of initial weights. */
-  initializerRange: number;
-}
-
-export type Angles = ReturnType<RotaryEmbedding["angles"]>;
-export type DecoderBlockOptions = BlockOptions & {
-  /** Angles of each of the family's rotary embeddings. */
-  angles: readonly Angles[];
-};
-
-/** Attention of a layer: x [B, T, D] -> [B, T, D]. */
-export interface DecoderAttention extends Module {
-  forward(x: Tensor<"f32">, options: DecoderBlockOptions): Tensor<"f32">;
-}
-/**
- * Feed-forward part of a layer: x [B, T, D] -> [B, T, D]. `isGenerating` where it runs on few tokens at a time, without
- * gradients.
- */
-export interface DecoderMlp extends Module {
-  forward(x: Tensor<"f32">, options?: { isGenerating: boolean }): Tensor<"f32">;
-}
-
-/** How a family's decoder differs from the plainest one, Llama's. */
-export interface DecoderTraits {
-  /** The rotary embeddings; most families have one. */
-  rotary: readonly RotaryEmbedding[];
-  /** Which of them a layer uses; null for none. @default the first */
-  rotaryOf?: (layer: number) => number | null;
-  /** Pairs of features are neighbours. @default false */
-  isInterleaved?: boolean;
-  /** How far back a layer sees. @default everything */
-  windowOf?: (layer: number) => number | undefined;
-  /** @default none of them */
-  bias?: { qkv?: boolean; output?: boolean; mlp?: boolean };
-  /** Queries and keys are normalised: each head by itself, or all heads together. @default no */
-  queryKeyNorm?: "head" | "all";
-  /** Added to the weights of norms: 1 in Gemma. @default 0 */
-  normOffset?: number;
-  /**
-   * Checkpoint names of the norms around attention and feed-forward layer; those not named are not there. @default
-   * Llama's two, in front of both
-   */
-  norms?: { beforeAttention?: string; afterAttention?: string; beforeMlp?: string; afterMlp?: string };
-  /** One weight for queries, keys and values; one for gate and up. @default false */
-  isFused?: { qkv?: boolean; gateUp?: boolean };
-  /** Factor on scores. @default 1 / sqrt(headDim) */
-  attentionScale?: number;
-  /** Bounds of attention scores and of logits, by cap tanh(x / cap). @default none */
-  attentionSoftCap?: number | null;
-  logitSoftCap?: number | null;
-  /** Factor on embeddings. @default 1 */
-  embeddingScale?: number;
-  /** Attention or feed-forward layers of another kind; undefined for the usual one. */
-  attentionOf?: (layer: number, key: RandomKey) => DecoderAttention | undefined;
-  mlpOf?: (layer: number, key: RandomKey) => (DecoderMlp & { name?: string }) | undefined;
-  /** Width of a head in the cache, where it is not headDim; and the heads. */
-  cache?: { numKeyHeads: number; headDim: number };
-}
+import type {
+  Angles,
+  DecoderAttention,
+  DecoderBlockOptions,
+  DecoderConfig,
+  DecoderMlp,
+  DecoderTraits,
+} from "./traits.ts";
 
 const LLAMA_NORMS = { beforeAttention: "input_layernorm", beforeMlp: "post_attention_layernorm" };
 

@@ -37,15 +37,10 @@ import {
   topk,
 } from "../../tensor/index.ts";
 import { count, flag, number, optional, requireField, size, tokenId, tokenIds } from "../config.ts";
-import {
-  type Angles,
-  type DecoderAttention,
-  type DecoderBlockOptions,
-  DecoderForCausalLM,
-  GatedMlp,
-} from "./decoder.ts";
+import { DecoderForCausalLM, GatedMlp } from "./decoder.ts";
 import { decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
 import { type MixtureConfig, MixtureOfExperts, Router, type Routing } from "./mixture.ts";
+import type { Angles, DecoderAttention, DecoderBlockOptions } from "./traits.ts";
 
 export interface DeepseekV3Config extends RopeDecoderConfig {
   attentionBias: boolean;

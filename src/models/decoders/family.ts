@@ -20,8 +20,8 @@ import { FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
 import type { ConfigKeys, Family, ModelClass } from "../model.ts";
 import type { RopeRules } from "../rope-review.ts";
-import type { DecoderConfig, DecoderTraits } from "./decoder.ts";
-import { type RopeDefaults, ropeFromJson } from "./rope.ts";
+import { type LayerType, type RopeDefaults, ropeFromJson } from "./rope.ts";
+import type { DecoderConfig, DecoderTraits } from "./traits.ts";
 
 /** A decoder's config with one set of rotary parameters. */
 export interface RopeDecoderConfig extends DecoderConfig {
@@ -49,7 +49,6 @@ export const decoderFields: Fields<RopeDecoderConfig> = {
   rope: anything<RopeParameters>("rope_parameters", {}),
 };
 
-export type LayerType = "full_attention" | "sliding_attention";
 const layerTypes: readonly LayerType[] = ["full_attention", "sliding_attention"];
 /** "full_attention" or "sliding_attention" for each layer, or null for the family's rule. */
 export const layerTypesField = optional({

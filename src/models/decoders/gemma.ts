@@ -7,10 +7,12 @@
 import type { RandomKey } from "../../tensor/index.ts";
 import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import type { Json } from "../labels.ts";
-import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
-import { decoderFamily, decoderFields, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import { DecoderForCausalLM } from "./decoder.ts";
+import { decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { rotaryFor } from "./llama.ts";
+import type { LayerType } from "./rope.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
+import type { DecoderTraits } from "./traits.ts";
 
 export interface GemmaConfig extends RopeDecoderConfig {
   attentionBias: boolean;

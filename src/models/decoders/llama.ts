@@ -11,15 +11,10 @@
 import { RotaryEmbedding } from "../../nn/index.ts";
 import type { RandomKey } from "../../tensor/index.ts";
 import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
-import { DecoderForCausalLM, type DecoderTraits } from "./decoder.ts";
-import {
-  decoderConfig,
-  decoderFamily,
-  decoderFields,
-  type LayerType,
-  layerTypesField,
-  type RopeDecoderConfig,
-} from "./family.ts";
+import { DecoderForCausalLM } from "./decoder.ts";
+import { decoderConfig, decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import type { LayerType } from "./rope.ts";
+import type { DecoderTraits } from "./traits.ts";
 
 export interface LlamaConfig extends RopeDecoderConfig {
   /** Biases of all layers of the attention. */

@@ -14,7 +14,8 @@ import {
   unsqueeze,
   zeros,
 } from "../../tensor/index.ts";
-import { type DecoderMlp, GatedMlp, type GatedMlpConfig } from "./decoder.ts";
+import { GatedMlp, type GatedMlpConfig } from "./decoder.ts";
+import type { DecoderMlp } from "./traits.ts";
 
 /** Which experts a token goes to, and with what weights: logits [N, E] -> indices and weights [N, k]. */
 export type Routing = (logits: Tensor<"f32">) => { indices: Tensor<"i64">; weights: Tensor<"f32"> };

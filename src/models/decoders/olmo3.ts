@@ -6,8 +6,9 @@ import type { RandomKey } from "../../tensor/index.ts";
 import { size } from "../config.ts";
 import type { Json } from "../labels.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
-import { decoderFamily, type LayerType, layerTypesField, type RopeDecoderConfig } from "./family.ts";
+import { decoderFamily, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { olmoFields, olmoTraits } from "./llama.ts";
+import type { LayerType } from "./rope.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
 export interface Olmo3Config extends Omit<RopeDecoderConfig, "rope"> {

@@ -1,8 +1,10 @@
 import { type RopeParameters, RotaryEmbedding } from "../../nn/index.ts";
 import { anything } from "../config.ts";
 import type { Json } from "../labels.ts";
-import type { DecoderConfig, DecoderTraits } from "./decoder.ts";
-import type { LayerType } from "./family.ts";
+import type { DecoderConfig, DecoderTraits } from "./traits.ts";
+
+/** Whether a layer sees everything, or a window. */
+export type LayerType = "full_attention" | "sliding_attention";
 
 export interface RopeDefaults {
   theta: number;
