@@ -2,6 +2,7 @@ import {
   applyOp,
   countUses,
   type Graph,
+  isStatic,
   type Node,
   rewrite,
   shapesEqual,
@@ -17,9 +18,13 @@ import {
   blockMatmul,
   blockMatmulPlusEntry,
   gelu,
+  LEAST_TILED_NUMBERS,
   linear,
   matmul,
   reshape,
+  tiledMatmulEntry,
+  tilesOf,
+  widenedFrom,
 } from "../ops/index.ts";
 import type { Pass } from "./pass.ts";
 
@@ -77,6 +82,23 @@ export const addInBlockMatmul: Pass = {
       );
     });
   },
+};
+
+/** A weight in 16 bits is widened as it is used, of a large one a tile at a time; see tiledMatmulEntry. */
+export const tileWidenedWeights: Pass = {
+  name: "tileWidenedWeights",
+  run: (graph) =>
+    rewrite(graph, (node, [x, weight, bias]) => {
+      const isProduct = node.op === matmul.entry || node.op === linear.entry;
+      const { transposeA = false, transposeB, scale = 1 } = node.attributes;
+      if (!isProduct || transposeA || !transposeB) return undefined;
+      const narrow = widenedFrom(weight);
+      if (narrow?.shape.length !== 2 || !isStatic(narrow.shape)) return undefined;
+      if (narrow.shape[0] * narrow.shape[1] < LEAST_TILED_NUMBERS) return undefined;
+      const attributes = { tiles: tilesOf(narrow.shape), scale };
+      const product = applyOp(tiledMatmulEntry, [x, narrow], attributes, node.scope)[0];
+      return [bias ? add(product, bias) : product];
+    }),
 };
 
 const keepsLastAxis = (value: Value, { outputs: [{ shape }] }: Node) =>

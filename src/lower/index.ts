@@ -1,7 +1,6 @@
 /** From graphs to ONNX: passes that make a graph cheaper, then the writer. Imports ir/ and ops/. */
 export type { HostContext, HostFunction, HostValue } from "../ops/index.ts";
 export { mayOverwrite } from "./aliasing.ts";
-export { boundaryDType } from "./boundary.ts";
 export { estimateMemory, type MemoryEstimate } from "./memory.ts";
 export type { OnnxModel, WriteOptions } from "./onnx.ts";
 export type { GraphProto, ModelProto, NodeProto, TensorProto } from "./onnx-pb.ts";

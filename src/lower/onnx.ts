@@ -2,7 +2,6 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
 import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
 import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, onnxTypeCode } from "../ops/index.ts";
-import { boundaryDType } from "./boundary.ts";
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -27,6 +26,11 @@ export interface WriteOptions {
    * @default false
    */
   keepsConstantsOutside?: boolean;
+  /**
+   * bf16 crosses the boundary of the graph as it is; ONNX Runtime's JavaScript API has no such tensors, and it crosses
+   * as f32. @default false
+   */
+  hasBfloat16?: boolean;
   /** @default in0, in1, ... */
   inputNames?: readonly string[];
   /** @default the names of the values that are given out */
@@ -91,7 +95,7 @@ class OnnxWriter implements Lowering {
     const given = this.graph.inputs.filter((input) => !weights.has(input));
     const inputNames = given.map((input, i) => {
       const name = wanted[i] ?? `in${i}`;
-      this.names.set(input, input.dtype === "bf16" ? this.cast(name, "bf16") : name);
+      this.names.set(input, this.crossesAs(input.dtype) === input.dtype ? name : this.cast(name, input.dtype));
       return name;
     });
     for (const [value, weight] of weights) {
@@ -107,11 +111,11 @@ class OnnxWriter implements Lowering {
       node: this.protos,
       initializer: this.initializers,
       input: [
-        ...given.map((input, i) => valueInfo(inputNames[i], boundaryDType(input.dtype), input.shape)),
+        ...given.map((input, i) => valueInfo(inputNames[i], this.crossesAs(input.dtype), input.shape)),
         ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
       ],
       output: this.graph.outputs.map((output, i) =>
-        valueInfo(outputNames[i], boundaryDType(output.dtype), output.shape),
+        valueInfo(outputNames[i], this.crossesAs(output.dtype), output.shape),
       ),
     });
     return {
@@ -173,8 +177,14 @@ class OnnxWriter implements Lowering {
       return wanted;
     }
     const isPlain = this.graph.outputs.indexOf(output) === index && this.computed.has(name);
-    if (output.dtype === "bf16") return this.cast(name, "f32");
+    const crossing = this.crossesAs(output.dtype);
+    if (crossing !== output.dtype) return this.cast(name, crossing);
     return isPlain ? name : this.node("Identity", [name]);
+  }
+
+  /** The dtype in which a tensor goes into the model and out of it. */
+  private crossesAs(dtype: DType): DType {
+    return dtype === "bf16" && !this.options.hasBfloat16 ? "f32" : dtype;
   }
 
   private cast(name: string, to: DType): string {

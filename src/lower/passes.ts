@@ -14,7 +14,7 @@ import {
   type Value,
 } from "../ir/index.ts";
 import { foldNode, type OpEntry } from "../ops/index.ts";
-import { addBiasInGelu, addInBlockMatmul } from "./fusion.ts";
+import { addBiasInGelu, addInBlockMatmul, tileWidenedWeights } from "./fusion.ts";
 import type { Pass } from "./pass.ts";
 
 /** Largest result, in elements, that constant folding stores in the graph. */
@@ -173,6 +173,7 @@ export const defaultPasses: readonly Pass[] = [
   shareCommonSubexpressions,
   addBiasInGelu,
   addInBlockMatmul,
+  tileWidenedWeights,
 ];
 
 /** Runs passes with the checker between them. */

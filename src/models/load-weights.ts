@@ -2,7 +2,15 @@
 
 import { DataError, HalfArray, isFloat, ShapeError } from "../base/index.ts";
 import { readSafetensorsHeader, type StoredFile, type StoredTensor } from "../files/index.ts";
-import { CheckpointError, loadStateDict, type ModelBuffer, type Parameter, type StateTensor } from "../nn/index.ts";
+import {
+  CheckpointError,
+  loadStateDict,
+  type ModelBuffer,
+  type Module,
+  mapParameters,
+  Parameter,
+  type StateTensor,
+} from "../nn/index.ts";
 import type { PretrainedModel } from "./model.ts";
 import { isOwnOnnx, tensorsIn } from "./weight-files.ts";
 
@@ -183,6 +191,7 @@ export interface Leniency {
 /**
  * Sets the weights of a model; those that the file has not keep their initial values. Nothing changes unless everything
  * fits that must.
+ * @param keepsStorage large weights that the file has in 16 bits stay so, and are widened as they are used
  * @throws CheckpointError for a file without any weight of the model, and for what `strict` does not allow; ShapeError
  *   for another shape
  */
@@ -191,18 +200,34 @@ export function setWeights(
   fit: Fit,
   model: PretrainedModel,
   { strict, ignoreMismatchedSizes, isNew }: Leniency,
+  keepsStorage = false,
 ): void {
   const { state, unused, misshapen } = fit;
   const wanted = model.namedState();
   if (strict) {
     loadStateDict(path, wanted, new Map([...state, ...unused.map((name) => [name, NOTHING] as const)]));
+    if (keepsStorage) keepStorage(model, state);
     return;
   }
   requireSome(path, fit, model);
   const wrong = misshapen.find((key) => !ignoreMismatchedSizes && !isNew(key));
   if (wrong !== undefined) throw otherShape(path, wrong, wanted, state);
   const loaded = new Map([...wanted].filter(([key]) => state.has(key) && !misshapen.includes(key)));
-  loadStateDict(path, loaded, new Map([...state].filter(([key]) => loaded.has(key))));
+  const fitting = new Map([...state].filter(([key]) => loaded.has(key)));
+  loadStateDict(path, loaded, fitting);
+  if (keepsStorage) keepStorage(model, fitting);
+}
+
+/** Bytes of a weight in 16 bits from which on it stays so: what is smaller costs more to widen anew than to keep. */
+const LEAST_STORED_BYTES = 2 ** 16;
+
+/** Exchanges the parameters whose numbers are in 16 bits by some that keep them so. */
+export function keepStorage(model: Module, state: ReadonlyMap<string, StateTensor>): void {
+  mapParameters(model, (key, parameter) => {
+    const data = state.get(key)?.data;
+    const isKept = data instanceof HalfArray && data.bits.byteLength >= LEAST_STORED_BYTES;
+    return isKept ? new Parameter<"f32">(parameter.shape, data, { stored: data.dtype }) : undefined;
+  });
 }
 
 /** In the place of a tensor that is not read. */

@@ -1,4 +1,4 @@
-import { checkOptions, DataError, type OnWarning, type Warning, warnOnConsole } from "../base/index.ts";
+import { checkOptions, DataError, type OnWarning, OptionError, type Warning, warnOnConsole } from "../base/index.ts";
 import { type Folder, folderAt, isFile, readJson, type StoredFile } from "../files/index.ts";
 import { openPlace, type PlaceOptions } from "../hub/index.ts";
 import { type RandomKey, randomKey } from "../tensor/index.ts";
@@ -61,8 +61,10 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   /** For weights that are not in the checkpoint. @default randomKey(0) */
   key?: RandomKey;
   /**
-   * Of a GGUF file: "blocks" runs quantized weights as they are stored, in 4 or 8 bits, and does not train them.
-   * @default "f32"
+   * How weights are kept in memory: "f32" widens them once; "stored" keeps large ones as the file has them, in 16 bits
+   * and, of a GGUF file, in blocks, and widens them as they are used, so that a step of few tokens takes longer;
+   * "blocks", of a GGUF file, keeps those in blocks. Blocks of 4 or 8 bits run and are not trained; what is around them
+   * is, and an update of a weight in 16 bits is rounded to them. @default "f32"
    */
   weights?: GgufOptions["weights"];
   /**
@@ -129,6 +131,7 @@ export async function fromPretrained(
   options: LoadOptions = {},
 ): Promise<PretrainedModel> {
   checkOptions("fromPretrained", options, loadOptionNames);
+  requireWeightsOption(options.weights);
   const place = await openPlace(name, options);
   if (isFile(place)) return loadFile(place, options);
   const folder = options.subfolder === undefined ? place : place.folder(options.subfolder);
@@ -160,6 +163,17 @@ function loadFile(file: StoredFile, { weights, activations, mmap, subfolder }: L
     expected: "a model's folder, or a .gguf file",
     received: "another file",
     fix: "name the folder with its config.json",
+  });
+}
+
+/** @throws OptionError for another way to keep weights */
+function requireWeightsOption(weights: LoadOptions["weights"] = "f32"): void {
+  if (weights === "f32" || weights === "stored" || weights === "blocks") return;
+  throw new OptionError({
+    where: "fromPretrained",
+    expected: 'weights to be "f32", "stored" or "blocks"',
+    received: JSON.stringify(weights),
+    fix: 'use "stored" to keep weights as the file has them',
   });
 }
 
@@ -210,7 +224,14 @@ async function loadModel(
   files: readonly StoredFile[],
   configPath: string,
   { family, architecture, json }: Description,
-  { head = "stored", key = randomKey(0), strict = false, ignoreMismatchedSizes = false, mmap }: LoadOptions,
+  {
+    head = "stored",
+    key = randomKey(0),
+    weights: kept,
+    strict = false,
+    ignoreMismatchedSizes = false,
+    mmap,
+  }: LoadOptions,
   notes: string[],
 ): Promise<{ model: PretrainedModel } & Pick<LoadWarning, "unused" | "initialized">> {
   let model = createModel(family, architecture, configPath, json, key);
@@ -227,7 +248,7 @@ async function loadModel(
   }
   requireTied(files[0].name, fit.untied);
   const isNew = head === "new" ? isOfHead(model) : () => false;
-  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew });
+  setWeights(weights, fit, model, { strict, ignoreMismatchedSizes, isNew }, kept === "stored");
   const initialized = [...fit.missing, ...fit.misshapen];
   const unexpected = head === "new" ? fit.unused.filter((name) => !isNew(name)) : fit.unused;
   const lacking = initialized.filter((name) => !isNew(name));

@@ -18,7 +18,7 @@ const dtypeNames = { f32: "float32", f16: "float16", bf16: "bfloat16" } as const
 export type SavedDType = keyof typeof dtypeNames;
 
 export interface SaveOptions {
-  /** Of the weights in the file. @default "f32" */
+  /** Of the weights in the file. @default that in which each is kept, f32 for most models */
   dtype?: SavedDType;
   /** Weights of more bytes than this go into several files. @default 5e9, as in transformers */
   maxShardBytes?: number;
@@ -40,12 +40,12 @@ const writing: readonly Task[] = ["causal-lm", "seq2seq-lm", "speech-seq2seq", "
  */
 export async function savePretrained(model: PretrainedModel, folder: string, options: SaveOptions = {}): Promise<void> {
   checkOptions("savePretrained", options, ["dtype", "maxShardBytes", "tokenizer"]);
-  const { dtype = "f32", maxShardBytes = 5e9, tokenizer } = options;
+  const { dtype, maxShardBytes = 5e9, tokenizer } = options;
   if (hasBlocks(model)) {
     const fix = 'open it with { weights: "f32" }, or keep the GGUF file';
     throw new OptionError({ where: "savePretrained", expected: "weights in f32", received: "weights in blocks", fix });
   }
-  if (!Object.hasOwn(dtypeNames, dtype) || !(maxShardBytes > 0)) {
+  if ((dtype !== undefined && !Object.hasOwn(dtypeNames, dtype)) || !(maxShardBytes > 0)) {
     const received = JSON.stringify({ dtype, maxShardBytes });
     throw new OptionError({
       where: "savePretrained",
@@ -55,7 +55,7 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
     });
   }
   await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
-  await saveConfigs(model, folder, dtype);
+  await saveConfigs(model, folder, dtype ?? storageOf(model));
   await saveCompanions(model.source, folder, { tokenizer });
 }
 
@@ -79,12 +79,21 @@ export async function saveConfigs(model: PretrainedModel, folder: string, dtype:
   });
 }
 
+/** The dtype that most of a model's weights are kept in, by the largest. */
+function storageOf(model: PretrainedModel): SavedDType {
+  const sizeOf = ({ shape }: Variable) => shape.reduce((a, b) => a * b, 1);
+  const [largest] = model.parameters().sort((a, b) => sizeOf(b) - sizeOf(a));
+  return largest?.stored ?? "f32";
+}
+
 type State = ReadonlyMap<string, Variable>;
-const storedBytes = ({ dtype: own, shape }: Variable, dtype: SavedDType) =>
-  shape.reduce((a, b) => a * b, bytesPerElement[own === "f32" ? dtype : own]);
+const savedDType = (variable: Variable, dtype: SavedDType = variable.stored as SavedDType) =>
+  variable.dtype === "f32" ? dtype : variable.dtype;
+const storedBytes = (variable: Variable, dtype: SavedDType | undefined) =>
+  variable.shape.reduce((a, b) => a * b, bytesPerElement[savedDType(variable, dtype)]);
 
 /** Weights in their order, as many to a file as fit; a larger one has a file of its own. */
-function shardsOf(state: State, dtype: SavedDType, maxShardBytes: number): Map<string, Variable>[] {
+function shardsOf(state: State, dtype: SavedDType | undefined, maxShardBytes: number): Map<string, Variable>[] {
   const shards: Map<string, Variable>[] = [new Map()];
   let filled = 0;
   for (const [key, variable] of state) {
@@ -99,7 +108,7 @@ function shardsOf(state: State, dtype: SavedDType, maxShardBytes: number): Map<s
   return shards;
 }
 
-async function writeWeights(folder: string, shards: readonly State[], dtype: SavedDType): Promise<void> {
+async function writeWeights(folder: string, shards: readonly State[], dtype: SavedDType | undefined): Promise<void> {
   const number = (n: number) => String(n).padStart(5, "0");
   const names =
     shards.length === 1
@@ -132,9 +141,10 @@ async function writeWeights(folder: string, shards: readonly State[], dtype: Sav
   for (const name of old) await rm(join(folder, name));
 }
 
-async function stored(variable: Variable, dtype: SavedDType): Promise<StoredTensor> {
-  const { dtype: own, shape } = variable;
+async function stored(variable: Variable, wanted: SavedDType | undefined): Promise<StoredTensor> {
+  const { shape } = variable;
+  const dtype = savedDType(variable, wanted);
   const data = await variable.read();
-  if (own !== "f32" || dtype === "f32") return { dtype: own, shape, data } as StoredTensor;
+  if (dtype === variable.dtype) return { dtype, shape, data } as StoredTensor;
   return { dtype, shape, data: hostArrayFrom(dtype, data as Float32Array) } as StoredTensor;
 }

@@ -9,6 +9,7 @@ import { mergeHeads, splitHeads } from "./heads.ts";
 import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
+import type { Projection } from "./projection.ts";
 
 export interface MultiHeadOptions {
   numHeads: number;
@@ -82,10 +83,10 @@ export interface MultiHeadAttentionConfig extends Pick<LinearConfig, "init"> {
 
 /** Self-attention with separate projections for queries, keys and values. */
 export class MultiHeadAttention extends Module {
-  readonly qProj: Linear; // [D, D]
-  readonly kProj: Linear; // [D, D]
-  readonly vProj: Linear; // [D, D]
-  readonly oProj: Linear; // [D, D]
+  readonly qProj: Projection; // [D, D]
+  readonly kProj: Projection; // [D, D]
+  readonly vProj: Projection; // [D, D]
+  readonly oProj: Projection; // [D, D]
   private readonly config: MultiHeadAttentionConfig;
 
   constructor(config: MultiHeadAttentionConfig, key: RandomKey) {

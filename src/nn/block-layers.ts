@@ -5,6 +5,7 @@
 import { type BlockMatrix, type BlockSource, emptyBlocks } from "../base/index.ts";
 import {
   add,
+  arange,
   blockMatmul,
   cast,
   constant,
@@ -21,7 +22,9 @@ import {
   type Tensor,
 } from "../tensor/index.ts";
 import { Embedding, Linear } from "./layers.ts";
-import { Module, type Parameter } from "./module.ts";
+import { mapModules, namedModules, projectionsOfOneInput } from "./map-modules.ts";
+import { type Module, type Parameter, prefixOf } from "./module.ts";
+import { EmbeddingTable, Projection } from "./projection.ts";
 
 /** Integers, a factor for each block, and the integer that stands for 0. */
 interface Plane {
@@ -129,16 +132,15 @@ function nibbles(bytes: Tensor<"f32">, shape: Tensor["shape"]): Tensor<"f32"> {
 }
 
 /**
- * A weight in blocks: all rows of a table, or those of one of several layers that have the same input and compute one
+ * A weight in blocks: all rows of a matrix, or those of one of several layers that have the same input and compute one
  * product together.
  */
-class BlockWeight extends Module {
+class BlockWeight {
   readonly shape: readonly [rows: number, columns: number];
   private readonly table: BlockTable;
   private readonly start: number;
 
   constructor(shape: readonly [rows: number, columns: number], table: BlockTable, start = 0) {
-    super();
     this.shape = shape;
     this.table = table;
     this.start = start;
@@ -157,20 +159,23 @@ class BlockWeight extends Module {
   }
 }
 
-/** Whether some weights of a model are in blocks. */
-export const hasBlocks = (model: Module): boolean =>
-  model instanceof BlockWeight ||
-  Object.values(model).some((child) => [child].flat().some((part) => part instanceof Module && hasBlocks(part)));
-
-/** x Wᵀ + b, with W in blocks. */
-export class BlockLinear extends Module {
-  readonly weight: BlockWeight;
-  readonly bias?: Parameter;
+/** x Wᵀ + b, with W in blocks. Gradients go to x and b: those to x are of the matrix that the blocks stand for. */
+export class BlockLinear extends Projection {
+  readonly weight: BlockWeight; // [N, K]
+  readonly bias?: Parameter; //    [N]
 
   constructor(weight: BlockWeight, bias?: Parameter) {
     super();
     this.weight = weight;
     if (bias) this.bias = bias;
+  }
+
+  get inFeatures(): number {
+    return this.weight.shape[1];
+  }
+
+  get outFeatures(): number {
+    return this.weight.shape[0];
   }
 
   /** x: [..., K] -> [..., N] */
@@ -181,68 +186,79 @@ export class BlockLinear extends Module {
 }
 
 /** A table in blocks: rows are expanded when they are looked up. */
-export class BlockEmbedding extends Module {
-  readonly weight: BlockWeight;
+export class BlockEmbedding extends EmbeddingTable {
+  readonly weight: BlockWeight; // [V, D]
 
   constructor(weight: BlockWeight) {
     super();
     this.weight = weight;
   }
 
-  /** ids: [...] -> [..., K] */
+  get numEmbeddings(): number {
+    return this.weight.shape[0];
+  }
+
+  get embeddingDim(): number {
+    return this.weight.shape[1];
+  }
+
+  /** ids: [...] -> [..., D] */
   forward(ids: Tensor<"i32">): Tensor<"f32"> {
     return this.weight.rows(ids);
   }
 
-  /** x: [..., K] -> x Wᵀ [..., N]: an output layer that shares the table */
+  /** x: [..., D] -> x Wᵀ [..., V]: an output layer that shares the table */
   project(x: Tensor<"f32">): Tensor<"f32"> {
     return this.weight.times(x);
   }
-}
 
-/** A linear layer or table of a model, with the field that holds it and the checkpoint key of its weight. */
-interface WeightedLayer {
-  holder: object;
-  field: string;
-  layer: Linear | Embedding;
-  key: string;
-}
-
-function* weightedLayers(model: Module): Generator<WeightedLayer, void, void> {
-  const keyOf = new Map([...model.namedState()].map(([key, variable]) => [variable, key] as const));
-  function* visit(holder: object): ReturnType<typeof weightedLayers> {
-    for (const [field, child] of Object.entries(holder)) {
-      if (child instanceof Linear || child instanceof Embedding)
-        yield { holder, field, layer: child, key: keyOf.get(child.weight) as string };
-      else if (child instanceof Module || Array.isArray(child)) yield* visit(child);
-    }
+  /** -> [V, D], in f32 */
+  rows(): Tensor<"f32"> {
+    return this.weight.rows(arange(this.numEmbeddings));
   }
-  yield* visit(model);
+}
+
+/** Whether some weights of a model are in blocks. */
+export function hasBlocks(model: Module): boolean {
+  for (const [, module] of namedModules(model))
+    if (module instanceof BlockLinear || module instanceof BlockEmbedding) return true;
+  return false;
 }
 
 /** Keys and shapes of the weights that may be in blocks. */
-export const blockKeys = (model: Module): Map<string, readonly number[]> =>
-  new Map([...weightedLayers(model)].map(({ key, layer }) => [key, layer.weight.shape]));
-
-interface BlockLayer extends WeightedLayer {
-  source: BlockSource;
+export function blockKeys(model: Module): Map<string, readonly number[]> {
+  const keys = new Map<string, readonly number[]>();
+  for (const [path, module] of namedModules(model))
+    if (mayBlock(module)) keys.set(weightKey(path), module.weight.shape);
+  return keys;
 }
 
-/** Layers of a module that have the same input, and blocks of the same kind; the others are alone. */
-function groupsOf(layers: readonly BlockLayer[]): BlockLayer[][] {
-  const groups = new Map<object, Map<string, BlockLayer[]>>();
-  for (const member of layers) {
-    const { holder, field, layer, source } = member;
-    const shared =
-      holder instanceof Module && layer instanceof Linear
-        ? holder.sharedInputs?.findIndex((fields) => fields.includes(field))
-        : undefined;
-    const { bits, blockSize, zero, hasMinimums } = source.kind;
-    const kind = shared === undefined || shared < 0 ? field : [shared, bits, blockSize, zero, hasMinimums].join();
-    const ofHolder = groups.get(holder) ?? new Map<string, BlockLayer[]>();
-    groups.set(holder, ofHolder.set(kind, [...(ofHolder.get(kind) ?? []), member]));
-  }
-  return [...groups.values()].flatMap((ofHolder) => [...ofHolder.values()]);
+const mayBlock = (module: Module): module is Linear | Embedding =>
+  module instanceof Linear || module instanceof Embedding;
+const weightKey = (path: string) => `${prefixOf(path)}weight`;
+
+/** Linear layers, or a table, whose rows become one matrix in blocks, with the blocks of each. */
+type BlockGroup = Map<Linear | Embedding, BlockSource>;
+
+/** Layers of a module that have the same input, and blocks of the same kind, are together; the others are alone. */
+function groupsOf(model: Module, sources: ReadonlyMap<Module, BlockSource>): BlockGroup[] {
+  const groups: BlockGroup[] = [];
+  const grouped = new Set<Module>();
+  const group = (layers: readonly Module[]) => {
+    const byKind = new Map<string, BlockGroup>();
+    for (const layer of layers) {
+      const source = sources.get(layer);
+      if (!source || !mayBlock(layer) || grouped.has(layer)) continue;
+      const { bits, blockSize, zero, hasMinimums } = source.kind;
+      const kind = [bits, blockSize, zero, hasMinimums].join();
+      byKind.set(kind, (byKind.get(kind) ?? new Map()).set(layer, source));
+      grouped.add(layer);
+    }
+    groups.push(...byKind.values());
+  };
+  for (const layers of projectionsOfOneInput(model)) group(layers);
+  for (const layer of sources.keys()) group([layer]);
+  return groups;
 }
 
 /**
@@ -255,30 +271,37 @@ export function useBlocks(
   blocksOf: (key: string) => BlockSource | undefined,
   options: BlockLayerOptions = {},
 ): void {
-  const layers = [...weightedLayers(model)].flatMap((layer) => {
-    const source = blocksOf(layer.key);
-    return source ? [{ ...layer, source }] : [];
-  });
-  for (const group of groupsOf(layers)) {
-    const rows = group.reduce((total, { layer }) => total + layer.weight.shape[0], 0);
-    const [{ layer: first, source }] = group;
-    const [, columns] = first.weight.shape;
-    const matrix = emptyBlocks(source.kind, rows * columns);
-    let filled = 0;
-    for (const { layer, source } of group) {
-      source.pack(matrix, filled * columns);
-      filled += layer.weight.shape[0];
-    }
-    const table = new BlockTable(rows, columns, matrix, options);
-    let start = 0;
-    for (const { holder, field, layer } of group) {
-      const [height] = layer.weight.shape;
-      const weight = new BlockWeight([height, columns], table, start);
-      Object.assign(holder, {
-        [field]: layer instanceof Linear ? new BlockLinear(weight, layer.bias) : new BlockEmbedding(weight),
-      });
-      layer.weight.dispose();
-      start += height;
-    }
+  const sources = new Map<Module, BlockSource>();
+  for (const [path, module] of namedModules(model)) {
+    const source = mayBlock(module) ? blocksOf(weightKey(path)) : undefined;
+    if (source) sources.set(module, source);
   }
+  const replacements = new Map<Module, Module>();
+  for (const group of groupsOf(model, sources))
+    for (const [layer, replacement] of inBlocks(group, options)) replacements.set(layer, replacement);
+  mapModules(model, (_, module) => replacements.get(module));
+  for (const layer of sources.keys()) (layer as Linear | Embedding).weight.dispose();
+}
+
+/** The layers of a group, with what takes their places. */
+function inBlocks(group: BlockGroup, options: BlockLayerOptions): Map<Module, Module> {
+  const [[{ weight: first }, { kind }]] = group;
+  const [, columns] = first.shape;
+  const rows = [...group.keys()].reduce((total, { weight }) => total + weight.shape[0], 0);
+  const matrix = emptyBlocks(kind, rows * columns);
+  let filled = 0;
+  for (const [{ weight }, source] of group) {
+    source.pack(matrix, filled * columns);
+    filled += weight.shape[0];
+  }
+  const table = new BlockTable(rows, columns, matrix, options);
+  const replacements = new Map<Module, Module>();
+  let start = 0;
+  for (const layer of group.keys()) {
+    const [height] = layer.weight.shape;
+    const weight = new BlockWeight([height, columns], table, start);
+    replacements.set(layer, layer instanceof Linear ? new BlockLinear(weight, layer.bias) : new BlockEmbedding(weight));
+    start += height;
+  }
+  return replacements;
 }

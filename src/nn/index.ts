@@ -53,6 +53,7 @@ export {
   type Norm,
   RMSNorm,
 } from "./layers.ts";
+export { mapModules, mapParameters, namedModules } from "./map-modules.ts";
 export {
   CheckpointError,
   checkpointKey,
@@ -60,9 +61,11 @@ export {
   ModelBuffer,
   Module,
   Parameter,
+  type ParameterOptions,
   type StateDict,
   type StateTensor,
 } from "./module.ts";
+export { EmbeddingTable, Projection, TiedProjection } from "./projection.ts";
 export { Recurrent, type RecurrentConfig, type RecurrentInputs, type RecurrentState } from "./recurrent.ts";
 export { type RopeParameters, RotaryEmbedding } from "./rope.ts";
 export { addSinusoidalPositions, Transformer, type TransformerConfig, type TransformerInputs } from "./transformer.ts";

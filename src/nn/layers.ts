@@ -16,6 +16,7 @@ import {
 } from "../tensor/index.ts";
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
+import { EmbeddingTable, Projection } from "./projection.ts";
 
 export interface LinearConfig {
   inFeatures: number;
@@ -29,7 +30,7 @@ export interface LinearConfig {
 }
 
 /** x Wᵀ + b with the weight in PyTorch's layout. */
-export class Linear extends Module {
+export class Linear extends Projection {
   readonly weight: Parameter; // [F, D]
   readonly bias?: Parameter; //  [F]
 
@@ -43,6 +44,14 @@ export class Linear extends Module {
     if (bias) this.bias = new Parameter([outFeatures], biasOf(biasKey, [outFeatures]));
   }
 
+  get inFeatures(): number {
+    return this.weight.shape[1];
+  }
+
+  get outFeatures(): number {
+    return this.weight.shape[0];
+  }
+
   /** x: [..., D] -> [..., F] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     if (!this.bias) return matmul(x, this.weight.value, { transposeB: true });
@@ -51,7 +60,7 @@ export class Linear extends Module {
 }
 
 /** x W + b with the weight [in, out], as GPT-2's checkpoints have it; Hugging Face calls this layer Conv1D. */
-export class Conv1D extends Module {
+export class Conv1D extends Projection {
   readonly weight: Parameter; // [D, F]
   readonly bias: Parameter; //   [F]
 
@@ -69,6 +78,14 @@ export class Conv1D extends Module {
     this.bias = new Parameter([outFeatures], biasInit(biasKey, [outFeatures]));
   }
 
+  get inFeatures(): number {
+    return this.weight.shape[0];
+  }
+
+  get outFeatures(): number {
+    return this.weight.shape[1];
+  }
+
   /** x: [..., D] -> [..., F] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return linear(x, this.weight.value, this.bias.value);
@@ -78,12 +95,12 @@ export class Conv1D extends Module {
    * The output cut into equal parts, `parts` times [..., F / parts]. For many rows the weight is cut and not the
    * output, since it is the smaller of the two; the results are the same.
    */
-  forwardParts(x: Tensor<"f32">, parts: number): Tensor<"f32">[] {
+  override forwardParts(x: Tensor<"f32">, parts: number): Tensor<"f32">[] {
     const rows = x.shape.slice(0, -1);
     const isLarge =
       rows.every((size) => typeof size === "number") &&
       rows.reduce<number>((a, b) => a * (b as number), 1) >= this.weight.shape[0];
-    if (!isLarge) return split(this.forward(x), parts);
+    if (!isLarge) return super.forwardParts(x, parts);
     const biases = split(this.bias.value, parts);
     return split(this.weight.value, parts).map((weight, i) => linear(x, weight, biases[i]));
   }
@@ -99,7 +116,7 @@ export interface EmbeddingConfig {
 }
 
 /** A table of vectors looked up by integer. */
-export class Embedding extends Module {
+export class Embedding extends EmbeddingTable {
   readonly weight: Parameter; // [V, D]
   private readonly paddingIndex?: number;
 
@@ -111,6 +128,14 @@ export class Embedding extends Module {
     this.weight = new Parameter([numEmbeddings, embeddingDim], init(key, [numEmbeddings, embeddingDim]));
   }
 
+  get numEmbeddings(): number {
+    return this.weight.shape[0];
+  }
+
+  get embeddingDim(): number {
+    return this.weight.shape[1];
+  }
+
   /** ids: [...] -> [..., D] */
   forward(ids: Tensor<"i32">): Tensor<"f32"> {
     return embedding(this.weight.value, ids, { paddingIndex: this.paddingIndex });
@@ -119,6 +144,11 @@ export class Embedding extends Module {
   /** x: [..., D] -> x Wᵀ [..., V]: an output layer that shares the table */
   project(x: Tensor<"f32">): Tensor<"f32"> {
     return matmul(x, this.weight.value, { transposeB: true });
+  }
+
+  /** -> [V, D] */
+  rows(): Tensor<"f32"> {
+    return this.weight.value;
   }
 }
 

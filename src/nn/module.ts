@@ -1,10 +1,20 @@
 import { type DType, type HalfArray, KindlingError, ShapeError } from "../base/index.ts";
-import { type Initial, Variable } from "../tensor/index.ts";
+import { type Initial, type Storage, Variable } from "../tensor/index.ts";
+
+export interface ParameterOptions<D extends DType = "f32"> {
+  /** @default "f32" */
+  dtype?: D;
+  /**
+   * The dtype in which the numbers are kept; see VariableOptions. Gradients are in f32 all the same, and so are an
+   * optimizer's moments; each update is rounded. @default that of the value
+   */
+  stored?: Storage<D>;
+}
 
 /** A variable that training changes. */
 export class Parameter<D extends DType = "f32"> extends Variable<D> {
-  constructor(shape: readonly number[], initial: Initial<D>, dtype: D = "f32" as D) {
-    super({ dtype, shape }, initial);
+  constructor(shape: readonly number[], initial: Initial<D>, { dtype, stored }: ParameterOptions<D> = {}) {
+    super({ dtype: dtype ?? ("f32" as D), stored, shape }, initial);
   }
 }
 
@@ -28,6 +38,35 @@ export class ModelBuffer<D extends DType = "f32"> extends Variable<D> {
   }
 }
 
+/** What a module holds. */
+export interface Member {
+  /** Its names in checkpoints, joined by dots. */
+  path: string;
+  member: Parameter | ModelBuffer | Module;
+  /** Puts another in its place. */
+  exchange(next: Member["member"]): void;
+}
+
+/** What the paths of a module's members begin with. */
+export const prefixOf = (path: string): string => (path === "" ? "" : `${path}.`);
+
+function* membersOf(
+  holder: object,
+  prefix: string,
+  keys?: Readonly<Record<string, string>>,
+): Generator<Member, void, void> {
+  for (const [field, member] of Object.entries(holder)) {
+    const name = keys?.[field] ?? (Array.isArray(holder) ? field : checkpointKey(field));
+    const path = name === "" ? prefix.replace(/\.$/, "") : `${prefix}${name}`;
+    if (member instanceof Parameter || member instanceof ModelBuffer || member instanceof Module) {
+      const exchange = (next: Member["member"]) => Object.assign(holder, { [field]: next });
+      yield { path, member, exchange };
+    } else if (Array.isArray(member) && member.some((item) => item instanceof Module)) {
+      yield* membersOf(member, prefixOf(path));
+    }
+  }
+}
+
 /**
  * A part of a model: parameters and other modules in fields, and a `forward` of the subclass. Modules hold no state
  * besides parameters and buffers; caches and random keys are arguments of `forward`.
@@ -38,29 +77,31 @@ export abstract class Module {
    */
   protected readonly checkpointKeys?: Readonly<Record<string, string>>;
 
-  /** Fields of linear layers that have the same input, for those who compute them together. */
+  /** Fields of projections that have the same input, for those who compute them together. */
   readonly sharedInputs?: readonly (readonly string[])[];
+
+  /** Parameters, buffers and modules in the fields, and in arrays there, with their paths of checkpoint names. */
+  *members(prefix = ""): Generator<Member, void, void> {
+    yield* membersOf(this, prefix, this.checkpointKeys);
+  }
 
   /**
    * Parameters and buffers with their checkpoint keys, in the order of the fields. What is held twice is listed once.
    */
   namedState(prefix = ""): Map<string, Parameter | ModelBuffer> {
-    const found = new Map<string, Parameter | ModelBuffer>();
-    const seen = new Set<object>();
-    const visit = (holder: object, path: string) => {
-      const keys = holder instanceof Module ? holder.checkpointKeys : undefined;
-      for (const [field, child] of Object.entries(holder)) {
-        const name = keys?.[field] ?? (Array.isArray(holder) ? field : checkpointKey(field));
-        if ((child instanceof Parameter || child instanceof ModelBuffer) && !seen.has(child)) {
-          seen.add(child);
-          found.set(`${path}${name}`, child);
-        } else if (child instanceof Module || (Array.isArray(child) && child.some((item) => item instanceof Module))) {
-          visit(child, name === "" ? path : `${path}${name}.`);
+    const state = new Map<string, Parameter | ModelBuffer>();
+    const seen = new Set<Parameter | ModelBuffer>();
+    const visit = (module: Module, prefix: string) => {
+      for (const { path, member } of module.members(prefix)) {
+        if (member instanceof Module) visit(member, prefixOf(path));
+        else if (!seen.has(member)) {
+          seen.add(member);
+          state.set(path, member);
         }
       }
     };
     visit(this, prefix);
-    return found;
+    return state;
   }
 
   /** Parameters and buffers, in the order of the fields. What is held twice is listed once. */

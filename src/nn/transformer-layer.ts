@@ -5,6 +5,7 @@ import { constantInit, type Initializer } from "./init.ts";
 import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
+import type { Projection } from "./projection.ts";
 
 export interface TransformerLayerConfig {
   hiddenSize: number;
@@ -83,11 +84,11 @@ export interface KeysAndValues {
 
 /** Projections to queries, keys and values, attention, projection back. */
 export class AttentionBlock extends Module {
-  readonly qkv?: Linear; //   [3 H Dh, D], of isFusedQkv
-  readonly query?: Linear; // [H Dh, D]
-  readonly key?: Linear; //   [H Dh, S], S the width of what is attended to
-  readonly value?: Linear; // [H Dh, S]
-  readonly output: Linear; // [D, H Dh]
+  readonly qkv?: Projection; //   [3 H Dh, D], of isFusedQkv
+  readonly query?: Projection; // [H Dh, D]
+  readonly key?: Projection; //   [H Dh, S], S the width of what is attended to
+  readonly value?: Projection; // [H Dh, S]
+  readonly output: Projection; // [D, H Dh]
   private readonly config: TransformerLayerConfig;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
@@ -162,19 +163,19 @@ export class AttentionBlock extends Module {
 
   /** x: [B, T, D] -> [B, T, H Dh] each */
   private fused(x: Tensor<"f32">): { q: Tensor<"f32">; k: Tensor<"f32">; v: Tensor<"f32"> } {
-    const [q, k, v] = split((this.qkv as Linear).forward(x), 3);
+    const [q, k, v] = split((this.qkv as Projection).forward(x), 3);
     return { q, k, v };
   }
 
   private queries(x: Tensor<"f32">, position?: Tensor<"f32">): Tensor<"f32"> {
-    return (this.query as Linear).forward(position ? add(x, position) : x);
+    return (this.query as Projection).forward(position ? add(x, position) : x);
   }
 
   /** source: [B, S, D] -> [B, S, H Dh] each */
   keysAndValues(source: Tensor<"f32">, position?: Tensor<"f32">): KeysAndValues {
     return {
-      k: (this.key as Linear).forward(position ? add(source, position) : source),
-      v: (this.value as Linear).forward(source),
+      k: (this.key as Projection).forward(position ? add(source, position) : source),
+      v: (this.value as Projection).forward(source),
     };
   }
 }
@@ -202,9 +203,9 @@ export class TransformerLayer extends Module {
   readonly attentionNorm: Norm;
   readonly crossAttention?: AttentionBlock;
   readonly crossNorm?: Norm;
-  readonly gate?: Linear; // [F, D]
-  readonly up: Linear; //    [F, D]
-  readonly down: Linear; //  [D, F]
+  readonly gate?: Projection; // [F, D]
+  readonly up: Projection; //    [F, D]
+  readonly down: Projection; //  [D, F]
   readonly feedForwardNorm: Norm;
   readonly attentionScale?: Parameter; //   [D]
   readonly feedForwardScale?: Parameter; // [D]

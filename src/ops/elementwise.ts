@@ -206,7 +206,7 @@ export function binary({
   return Object.assign((a: Operand, b: Operand) => apply(entry, [a, b]), { entry });
 }
 
-const castEntry = defineOp<"x", { to: DType }>({
+const castEntry: OpEntry = defineOp<"x", { to: DType }>({
   name: "cast",
   acceptsBfloat16: true,
   precision: "f32",
@@ -224,7 +224,20 @@ const castEntry = defineOp<"x", { to: DType }>({
     shape: x.shape,
     data: to === "bool" ? x.data.map((v) => (v === 0n ? 0n : 1n)) : x.data,
   }),
+  // 16-bit floats are among those of 32 bits
+  simplify: ({ x }, { to }) => {
+    const narrow = widenedFrom(x);
+    return narrow?.dtype === to ? narrow : undefined;
+  },
 });
+
+/** The 16-bit floats that an f32 value widens; undefined for all others. */
+export function widenedFrom({ node, dtype }: Value): Value | undefined {
+  const [source] = node.inputs;
+  return node.op === castEntry && dtype === "f32" && (source.dtype === "f16" || source.dtype === "bf16")
+    ? source
+    : undefined;
+}
 
 /**
  * A float as an integer: without its fraction. What is no number or beyond i32 or i64 becomes the least of these, as

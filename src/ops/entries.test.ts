@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { ConstantOp, Graph, type Node, PlaceholderOp, placeholder, topologicalOrder, type Value } from "../ir/index.ts";
-import { entryOf, type GraphProto, hostFunctionOf, parseModel, writeOnnx } from "../lower/index.ts";
+import { entryOf, type GraphProto, hostFunctionOf, onnxFormat } from "../lower/index.ts";
 import { opTable } from "../testing/op-table.ts";
 import type { OpEntry } from "./index.ts";
 
@@ -27,6 +27,8 @@ function oneNodeOfEach(): Map<OpEntry, Node> {
   }
   return nodes;
 }
+
+const { parseModel, writeOnnx } = await onnxFormat();
 
 /** What a node alone is in ONNX, with all its operands as inputs. */
 function graphOf(node: Node): GraphProto {

@@ -1,8 +1,10 @@
-import { isStatic, sizeOf } from "../ir/index.ts";
+import { applyOp, Graph, isStatic, placeholder, requireStatic, sizeOf, type Value } from "../ir/index.ts";
 import { gelu, lowerGeluTanhSlope, SLICE_ELEMENTS } from "./activation.ts";
 import { defineOp, notDifferentiable } from "./define.ts";
+import { cast } from "./elementwise.ts";
 import type { OpEntry } from "./entry.ts";
 import { type HostTensor, hostTensor } from "./host-tensor.ts";
+import { matmul } from "./matmul.ts";
 import { type BlockAttributes, blockMatmul, lowerBlockMatmul } from "./quantize.ts";
 
 /** Ops that stand for several others. Only the passes of lower/ make them, after gradients have been taken. */
@@ -73,6 +75,58 @@ export const blockMatmulPlusEntry: OpEntry = defineOp<
     const [product] = blockMatmul.entry.reference([x, packed, scales, zeroPoints], attributes, types);
     return plusBias(product, addend);
   },
+});
+
+/** Numbers of a tile, in f32 4 MiB: as many as a core's cache holds, and so many that a step of the loop is nothing. */
+const TILE_NUMBERS = 2 ** 20;
+
+/**
+ * Numbers of a weight from which on it is widened in a loop, if of one tile only: ONNX Runtime runs early what hangs on
+ * a model's inputs alone, and casts outside of loops would all be in memory before the first product.
+ */
+export const LEAST_TILED_NUMBERS = 2 ** 15;
+
+/** Into how many equal tiles of rows a weight is cut: the fewest that are small enough, 1 where there are none. */
+export function tilesOf([rows, columns]: readonly number[]): number {
+  const least = Math.ceil((rows * columns) / TILE_NUMBERS);
+  for (let tiles = Math.max(least, 1); tiles <= Math.min(4 * least, rows); tiles++)
+    if (rows % tiles === 0) return tiles;
+  return 1;
+}
+
+/**
+ * scale x Wᵀ with a weight in 16 bits, of which one tile of rows at a time is widened: it never is in memory in f32 as
+ * a whole, and a tile is still in the cache when it is multiplied with. x: f32 [..., K], weight: f16 or bf16 [N, K] ->
+ * [..., N]. The plain path is matmul(x, cast(weight, "f32"), { transposeB: true, scale }).
+ */
+export const tiledMatmulEntry: OpEntry = defineOp<"x" | "weight", { tiles: number; scale: number }>({
+  name: "tiledMatmul",
+  acceptsBfloat16: true,
+  precision: "f32",
+  batch: "oneByOne",
+  inputs: ["x", "weight"],
+  infer: ({ x, weight }) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, -1), weight.shape[0]] }),
+  gradient: MADE_AFTER_GRADIENTS,
+  lower: (graph, { x, weight }, { tiles, scale }, node) => {
+    const [{ shape }, { dtype, shape: weightShape }] = node.inputs;
+    const [rows, columns] = requireStatic("tiledMatmul", weightShape);
+    const input = placeholder("x", node.inputs[0]);
+    const times = (part: Value) =>
+      applyOp(matmul.entry, [input, cast(part, "f32")], { transposeA: false, transposeB: true, scale });
+    const whole = placeholder("weight", node.inputs[1]);
+    if (graph.isWebGpu) return graph.inline(new Graph([input, whole], times(whole)), [x, weight])[0]; // it has no loops
+    const tile = placeholder("tile", { dtype, shape: [rows / tiles, columns] });
+    const body = { graph: new Graph([tile, input], times(tile)), captured: [x] };
+    const cut = graph.node("Reshape", [weight, graph.sizes([tiles, rows / tiles, columns])]);
+    const [parts] = graph.withBodies("Scan", [cut], 1, { body }, { num_scan_inputs: 1 }); // [tiles, ..., N / tiles]
+    const rank = shape.length;
+    const isRow = sizeOf(shape.slice(0, -1)) === 1;
+    const order = [...Array.from({ length: rank - 1 }, (_, axis) => axis + 1), 0, rank];
+    const inOrder = isRow ? parts : graph.node("Transpose", [parts], { perm: order });
+    return graph.node("Reshape", [inOrder, graph.sizes(node.outputs[0].shape)]);
+  },
+  reference: ({ x, weight }, { scale }, types) =>
+    matmul.entry.reference([x, weight], { transposeA: false, transposeB: true, scale }, types)[0],
 });
 
 /**

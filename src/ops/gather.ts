@@ -16,7 +16,7 @@ import {
 import { apply, scalar } from "./apply.ts";
 import { stopGradient } from "./control.ts";
 import { defineOp } from "./define.ts";
-import { where } from "./elementwise.ts";
+import { cast, where, widenedFrom } from "./elementwise.ts";
 import { forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
 import { equal } from "./logic.ts";
 import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
@@ -56,6 +56,7 @@ const wrap = (index: number, size: number) => (index < 0 ? index + size : index)
 const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "gather",
   indexBound: withinAxis,
+  acceptsBfloat16: true,
   precision: "any",
   batch: (node, [x, indices], isBatched) => {
     const axis = node.attributes.axis as number;
@@ -79,6 +80,11 @@ const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
     return { x: transpose(rows, back) };
   },
   carries: ["x"],
+  // of a table in 16 bits only what is looked up is widened
+  simplify: ({ x, indices }, { axis }) => {
+    const narrow = widenedFrom(x);
+    return narrow && cast(gather(narrow, indices, axis), x.dtype);
+  },
   lower: (graph, { x, indices }, { axis }) => graph.node("Gather", [x, indices], { axis }),
   reference: ({ x, indices }, { axis }, [type]) => {
     const out = hostTensor(type.shape);

@@ -71,7 +71,7 @@ export type { ConvOptions, ConvTransposeOptions } from "./convolution-window.ts"
 export { eigenvalues, eigh, qr, svd } from "./decompositions.ts";
 export { defineMultiOp, defineOp, notDifferentiable, onHost } from "./define.ts";
 export { einsum } from "./einsum.ts";
-export { type BinaryOp, cast, type UnaryOp, unary, where } from "./elementwise.ts";
+export { type BinaryOp, cast, type UnaryOp, unary, where, widenedFrom } from "./elementwise.ts";
 export type {
   BatchFunction,
   BatchRule,
@@ -82,7 +82,14 @@ export type {
   OpEntry,
 } from "./entry.ts";
 export { type FftNorm, type FftOptions, fft, ifft, irfft, rfft } from "./fft.ts";
-export { biasedGeluEntry, biasedGeluGradientEntry, blockMatmulPlusEntry } from "./fused.ts";
+export {
+  biasedGeluEntry,
+  biasedGeluGradientEntry,
+  blockMatmulPlusEntry,
+  LEAST_TILED_NUMBERS,
+  tiledMatmulEntry,
+  tilesOf,
+} from "./fused.ts";
 export { addAtPositions, embedding, gather, indexAdd, scatter, scatterAddAlong, takeAlong } from "./gather.ts";
 export { type GridSampleOptions, gridSample } from "./grid-sample.ts";
 export { type HostTensor, hostTensor } from "./host-tensor.ts";

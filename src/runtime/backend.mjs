@@ -30,7 +30,7 @@ const constructors = /** @type {const} */ ({
 /** ONNX: TensorProto.DataType of the types above. */
 const typeCodes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9, float16: 10 };
 
-/** @param {import("./protocol.ts").OrtType} type @param {readonly number[]} shape @param {any} [data] */
+/** @param {keyof typeof constructors} type @param {readonly number[]} shape @param {any} [data] */
 function zeros(type, shape, data) {
   return data ?? new constructors[type](shape.reduce((a, b) => a * b, 1));
 }
@@ -51,8 +51,14 @@ export function createBackend(ort, config, callHost) {
   const movers = new Map();
   const isRemote = config.location !== "cpu";
 
-  /** @param {any} type @param {readonly number[]} shape @param {any} [data] @returns {OrtTensor} */
-  const makeTensor = (type, shape, data) => new ort.Tensor(type, zeros(type, shape, data), shape);
+  /**
+   * bfloat16, which the JavaScript API has not, becomes float32.
+   * @param {any} type @param {readonly number[]} shape @param {any} [data] @returns {OrtTensor}
+   */
+  const makeTensor = (type, shape, data) =>
+    type === "bfloat16"
+      ? makeTensor("float32", shape, data && widen("bf16", data))
+      : new ort.Tensor(type, zeros(type, shape, data), shape);
 
   /** @param {OrtTensor} tensor in the program's memory */
   const copyOf = ({ type, dims, data }) => makeTensor(type, dims, /** @type {any} */ (data).slice());

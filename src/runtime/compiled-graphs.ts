@@ -32,6 +32,10 @@ export interface CompilerSettings {
 /** Asking how much is free takes longer than this is worth. */
 const MEMORY_NOT_WORTH_ASKING = 2 ** 28;
 
+/** Whether the model depends on how ONNX Runtime is called: only its C API has bfloat16. */
+const crossesInBfloat16 = ({ inputs, outputs }: Graph): boolean =>
+  [...inputs, ...outputs].some(({ dtype }) => dtype === "bf16");
+
 /** Bytes of constants from which on a graph holds a model's weights. */
 const LARGE_CONSTANTS = 2 ** 22;
 
@@ -91,7 +95,8 @@ export class CompiledGraphs {
     const { connection, cache } = this.settings;
     // a profile needs the names of our nodes; graphs that hold weights are not kept: the cache would fill with copies
     const isSmall = constantBytes(graph) < LARGE_CONSTANTS;
-    const entry = !profile && !passes && isSmall ? cache?.entryOf(key, graph.nodes.length) : undefined;
+    const isCached = !profile && !passes && isSmall && !crossesInBfloat16(graph);
+    const entry = isCached ? cache?.entryOf(key, graph.nodes.length) : undefined;
     const kept = entry?.load();
     const prepared = kept ?? prepare(graph, { updates, keepPreviousState, hostOutputs, passes });
     this.requireMemory(prepared.peakBytes);

@@ -141,7 +141,9 @@ export class Connection {
       throw this.failure;
     }
     const { writeOnnx } = await this.format;
-    const options = { isWebGpu: picked === "webgpu", channelBlock, keepsConstantsOutside: binding === "C API" };
+    const isNative = binding === "C API";
+    const isWebGpu = picked === "webgpu";
+    const options = { isWebGpu, channelBlock, keepsConstantsOutside: isNative, hasBfloat16: isNative };
     this.write = (graph, changes) => writeOnnx(graph, { ...options, ...changes });
     for (const send of this.waiting.splice(0)) send();
     this.restWhenIdle();

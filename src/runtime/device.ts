@@ -1,7 +1,6 @@
 import { configOf, defaultType, openGraphCache, preferred, startBackend, threadCount } from "#runtime/platform";
 import { checkOptions, type DType, HalfArray, type HostArrays, nearest, OptionError } from "../base/index.ts";
 import type { Graph } from "../ir/index.ts";
-import { toBoundary } from "./boundary.ts";
 import { DeviceBuffer } from "./buffer.ts";
 import { CompiledGraphs, type CompileOptions } from "./compiled-graphs.ts";
 import { Connection, type PickedDevice } from "./connection.ts";
@@ -84,8 +83,7 @@ export class Device {
   upload<D extends DType>(dtype: D, shape: readonly number[], data: HostArrays[D] | HalfArray): DeviceBuffer {
     const buffer = this.allocate(dtype, shape);
     buffer.isFilled = true;
-    const numbers =
-      data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data: toBoundary(dtype, data) };
+    const numbers = data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data };
     this.connection.notify({ kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, ...numbers });
     return buffer;
   }

@@ -1,6 +1,6 @@
 import { type HostArray, OptionError, RuntimeError, ShapeError } from "../base/index.ts";
 import { evaluateSize, type Graph, isStatic, type Size, type TensorType } from "../ir/index.ts";
-import { fromBoundary, toBoundary } from "./boundary.ts";
+import { fromBoundary } from "./boundary.ts";
 import { DeviceBuffer } from "./buffer.ts";
 import type { Connection } from "./connection.ts";
 import { Profile } from "./profile.ts";
@@ -66,7 +66,7 @@ export class Executable {
     const inputIds = Int32Array.from(inputs, (input, i) => {
       if (input instanceof DeviceBuffer) return this.checkedId(input);
       const { dtype } = this.graph.inputs[i];
-      hostInputs.push({ type: ortTypes[dtype], shape: input.shape, data: toBoundary(dtype, input.data) });
+      hostInputs.push({ type: ortTypes[dtype], shape: input.shape, data: input.data });
       return 0;
     });
     const newOutputs: RunRequest["newOutputs"] = new Map();

@@ -1,7 +1,7 @@
 import { bytesPerElement, RuntimeError } from "../base/index.ts";
 import { describe, type Node, nameNode, type TensorType } from "../ir/index.ts";
 import { type HostContext, type HostFunction, type HostValue, hostFunctionOf } from "../lower/index.ts";
-import { fromBoundary, toBoundary } from "./boundary.ts";
+import { fromBoundary } from "./boundary.ts";
 import type { HostStages } from "./connection.ts";
 import { type HostData, ortTypes } from "./protocol.ts";
 
@@ -17,7 +17,7 @@ async function computeNode(node: Node, inputs: readonly HostData[], signal: Abor
   });
   const types = node.op.inferTypes(operands, node.attributes);
   const outputs = await callHost(node, operands, { attributes: node.attributes, types, signal });
-  return outputs.map(({ dtype, shape, data }) => ({ type: ortTypes[dtype], shape, data: toBoundary(dtype, data) }));
+  return outputs.map(({ dtype, shape, data }) => ({ type: ortTypes[dtype], shape, data }));
 }
 
 /** @throws RuntimeError that names the operation, when it fails or gives other types than it should */

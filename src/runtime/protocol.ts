@@ -6,13 +6,13 @@
 import type { DType, HostArray } from "../base/index.ts";
 
 /** ONNX Runtime's names of the element types. */
-export type OrtType = "float32" | "float16" | "int32" | "int64" | "int8" | "uint8" | "bool";
+export type OrtType = "float32" | "float16" | "bfloat16" | "int32" | "int64" | "int8" | "uint8" | "bool";
 
-/** How each dtype is stored on the device; bf16 has no ONNX Runtime tensor and is kept as f32. */
+/** How each dtype is stored on the device; ONNX Runtime's JavaScript API has no bfloat16 and keeps it as float32. */
 export const ortTypes: Readonly<Record<DType, OrtType>> = {
   f32: "float32",
   f16: "float16",
-  bf16: "float32",
+  bf16: "bfloat16",
   i32: "int32",
   i64: "int64",
   i8: "int8",

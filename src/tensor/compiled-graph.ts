@@ -115,7 +115,7 @@ export class CompiledGraph {
     for (const output of this.hostOutputs) into.set(output, "host");
     for (const { variable, output } of updates) {
       const buffer = executable.inPlace.has(output) ? variable.buffer : spares.take(variable);
-      into.set(output, buffer ?? Device.of(executable).allocate(variable.dtype, variable.shape));
+      into.set(output, buffer ?? Device.of(executable).allocate(variable.stored, variable.shape));
       variable.countChange(run);
     }
     const all = [...inputs, ...this.leaves.map((leaf) => leaf.argument())];

@@ -23,4 +23,11 @@ export {
   type TensorOptions,
   tensor,
 } from "./tensor.ts";
-export { type Initial, initializeVariables, lengthenVariables, Variable, type VariableOptions } from "./variable.ts";
+export {
+  type Initial,
+  initializeVariables,
+  lengthenVariables,
+  type Storage,
+  Variable,
+  type VariableOptions,
+} from "./variable.ts";

@@ -1,13 +1,17 @@
 import {
   type DType,
+  type FloatDType,
   GraphError,
   HalfArray,
   type HostArray,
   type HostArrays,
+  hostArrayFrom,
   known,
+  OptionError,
   RuntimeError,
   requireDType,
   ShapeError,
+  widenToF32,
 } from "../base/index.ts";
 import { describe, type Shape, shapesEqual, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
@@ -46,8 +50,8 @@ export class VariableLeaf extends Leaf {
   get lack(): Value | HostData | undefined {
     const { variable } = this;
     if (variable.isInitialized || variable.pendingInitial === undefined) return undefined;
-    const { pendingInitial: initial, dtype, shape } = variable;
-    return initial instanceof Tensor ? initial.ir : { dtype, shape, data: initial };
+    const { pendingInitial: initial, stored, shape } = variable;
+    return initial instanceof Tensor ? initial.ir : { dtype: stored, shape, data: initial };
   }
 
   place(lack: Value | HostData, buffer: DeviceBuffer): void {
@@ -81,11 +85,23 @@ export class VariableLeaf extends Leaf {
 /** Numbers, those of f32 perhaps still in 16 bits; or a tensor that will be computed when they are first needed. */
 export type Initial<D extends DType> = Tensor<D> | HostArrays[D] | (D extends "f32" ? HalfArray : never);
 
+/** How a value of a dtype may be kept. */
+export type Storage<D extends DType> = D extends "f32" ? FloatDType : D;
+
+/** A value that is not on a device yet, in the dtype in which it is kept there. */
+type Pending = Tensor | HostArray | HalfArray;
+
 export interface VariableOptions<D extends DType> {
   /** For messages. @default "variable" */
   name?: string;
   dtype: D;
   shape: readonly number[];
+  /**
+   * The dtype in which the numbers of an f32 variable are kept, in half the memory: the value widens them, and what is
+   * set or assigned is rounded to them, halves to even. So an update smaller than half a step of the shorter dtype is
+   * lost, as with PyTorch's 16-bit parameters. @default that of the value
+   */
+  stored?: Storage<D>;
   /**
    * For each axis a name, such as "S", when `lengthenVariables` may change its size, and null otherwise: functions are
    * then compiled once for all sizes. @default no axis changes
@@ -106,10 +122,14 @@ export interface VariableOptions<D extends DType> {
  */
 export class Variable<D extends DType = DType> extends Tensor<D> {
   readonly name: string;
+  /** The dtype in which the numbers are kept. */
+  readonly stored: Storage<D>;
   private sizes: readonly number[];
   private changes = 0;
-  private initial: Initial<D> | undefined;
-  private stored: DeviceBuffer | undefined;
+  private initial: Pending | undefined;
+  private deviceBuffer: DeviceBuffer | undefined;
+  /** Values as users see them, by those that are kept: `grad` wants one node for one value. */
+  private readonly widened = new WeakMap<Value, Value>();
   /** What stands for it in graphs. @internal */
   readonly leaf: VariableLeaf;
 
@@ -118,16 +138,18 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
       name = "variable",
       dtype,
       shape,
+      stored = dtype as Storage<D>,
       symbolicSizes,
-    } = known("Variable", options, { name: true, dtype: true, shape: true, symbolicSizes: true });
+    } = known("Variable", options, { name: true, dtype: true, shape: true, stored: true, symbolicSizes: true });
     const tracedShape = shape.map((size, axis) => (symbolicSizes?.[axis] ? symbol(symbolicSizes[axis]) : size));
-    const leaf = new VariableLeaf(name, { dtype: requireDType("Variable", dtype), shape: tracedShape });
-    super(leaf.value);
+    const leaf = new VariableLeaf(name, { dtype: requireStorage(name, dtype, stored), shape: tracedShape });
+    super(ops.cast(leaf.value, dtype));
     leaf.variable = this as unknown as Variable;
     this.leaf = leaf;
     this.name = name;
+    this.stored = stored;
     this.sizes = shape;
-    this.initial = this.checked(initial, shape);
+    this.initial = this.rounded(this.checked(initial, shape));
   }
 
   /** The shape of the current value. */
@@ -156,9 +178,33 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     });
   }
 
+  /** A value as it is kept until it is on the device. */
+  private rounded(initial: Initial<D>): Pending {
+    const { dtype, stored } = this;
+    if (stored === (dtype as DType)) return initial as Pending;
+    if (initial instanceof Tensor) return new Tensor(ops.cast(initial.ir, stored));
+    if (initial instanceof HalfArray && initial.dtype === stored) return initial.bits;
+    return hostArrayFrom(stored, initial instanceof HalfArray ? initial.widened() : (initial as HostArrays[D]));
+  }
+
+  /** What is kept; in a traced function after `assign`, what will be. */
+  private get kept(): Value {
+    return currentTrace()?.assigned(this.leaf) ?? this.leaf.value;
+  }
+
   /** In a traced function after `assign`, what was assigned. @internal */
   override get ir(): Value {
-    return currentTrace()?.assigned(this.leaf) ?? this.leaf.value;
+    const { kept, widened } = this;
+    if (kept === this.leaf.value) return super.ir;
+    const value = widened.get(kept) ?? ops.cast(kept, super.ir.dtype);
+    widened.set(kept, value);
+    return value;
+  }
+
+  override async read(): Promise<HostArrays[D]> {
+    const numbers = await new Tensor(this.kept).read();
+    const isNarrow = this.stored !== (this.dtype as DType);
+    return (isNarrow ? widenToF32(this.stored as FloatDType, numbers) : numbers) as HostArrays[D];
   }
 
   /** The current value as a tensor, which goes on to be that when another is assigned. */
@@ -178,12 +224,12 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
       });
     }
     this.checked(next, this.leaf.type.shape);
-    trace.assign(this.leaf, next.ir);
+    trace.assign(this.leaf, ops.cast(next.ir, this.stored));
   }
 
   /** Replaces the value: calls made before this see the old one. Numbers are copied at their first use. */
   set(next: Initial<D>): void {
-    const initial = this.checked(next, this.shape);
+    const initial = this.rounded(this.checked(next, this.shape));
     this.changes++;
     calls.add(() => {
       this.release();
@@ -194,17 +240,17 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
 
   /** Whether the value is on the device already. @internal */
   get isInitialized(): boolean {
-    return this.stored !== undefined;
+    return this.deviceBuffer !== undefined;
   }
 
   /** @internal */
-  get pendingInitial(): Initial<D> | undefined {
+  get pendingInitial(): Pending | undefined {
     return this.initial;
   }
 
   /** @internal */
   get buffer(): DeviceBuffer {
-    if (this.stored) return this.stored;
+    if (this.deviceBuffer) return this.deviceBuffer;
     throw new RuntimeError({
       where: `variable ${this.name}`,
       expected: "a value",
@@ -221,8 +267,8 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
 
   /** Takes over a buffer as the value and returns the one it replaces. @internal */
   replaceBuffer(next: DeviceBuffer): DeviceBuffer | undefined {
-    const previous = this.stored;
-    this.stored = next;
+    const previous = this.deviceBuffer;
+    this.deviceBuffer = next;
     this.sizes = next.shape;
     this.initial = undefined;
     return previous;
@@ -234,10 +280,22 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
   }
 
   private release(): void {
-    this.stored?.dispose();
-    this.stored = undefined;
+    this.deviceBuffer?.dispose();
+    this.deviceBuffer = undefined;
     this.initial = undefined;
   }
+}
+
+/** @throws OptionError for another storage than the dtype's own, or 16-bit floats for f32 */
+function requireStorage<D extends DType>(name: string, dtype: D, stored: Storage<D>): Storage<D> {
+  requireDType("Variable", dtype);
+  if (stored === dtype || (dtype === "f32" && (stored === "f16" || stored === "bf16"))) return stored;
+  throw new OptionError({
+    where: `variable ${name}`,
+    expected: `${dtype} to be stored as ${dtype === "f32" ? "f32, f16 or bf16" : "itself"}`,
+    received: String(stored),
+    fix: 'leave "stored" out',
+  });
 }
 
 /** Puts the values of variables on their device; initial values that are tensors are computed with one wait. */
@@ -256,9 +314,9 @@ export async function initializeVariables(variables: readonly Variable[], on?: D
 export async function lengthenVariables(variables: readonly Variable[], axis: number, size: number): Promise<void> {
   await calls.add(async () => {
     await initializeVariables(variables);
-    const longer = variables.map(({ dtype, shape, buffer }) => {
+    const longer = variables.map(({ stored, shape, buffer }) => {
       const padding = shape.map((now, i): [number, number] => [0, i === axis ? size - now : 0]);
-      return ops.pad(new DataLeaf(dtype, shape, { buffer }).value, padding);
+      return ops.pad(new DataLeaf(stored, shape, { buffer }).value, padding);
     });
     const buffers = await computeTogether(longer, variables[0] && Device.of(variables[0].buffer));
     variables.forEach((variable, i) => {

@@ -12,7 +12,16 @@ import {
   registerFamily,
   runBlocks,
 } from "../models/index.ts";
-import { activations, Embedding, LayerNorm, Linear, Module, multiHeadAttention } from "../nn/index.ts";
+import {
+  activations,
+  Embedding,
+  type EmbeddingTable,
+  LayerNorm,
+  Linear,
+  Module,
+  multiHeadAttention,
+  type Projection,
+} from "../nn/index.ts";
 import { add, type RandomKey, type Tensor } from "../tensor/index.ts";
 
 export interface ParallelConfig extends CausalLMConfig {
@@ -34,12 +43,12 @@ const fields: configFields.Fields<ParallelConfig> = {
 /** x + attention(norm(x)) + mlp(norm(x)) */
 class ParallelBlock extends Module {
   readonly norm: LayerNorm;
-  readonly query: Linear; // [D, D]
-  readonly key: Linear; //   [D, D]
-  readonly value: Linear; // [D, D]
-  readonly out: Linear; //   [D, D]
-  readonly up: Linear; //    [4 D, D]
-  readonly down: Linear; //  [D, 4 D]
+  readonly query: Projection; // [D, D]
+  readonly key: Projection; //   [D, D]
+  readonly value: Projection; // [D, D]
+  readonly out: Projection; //   [D, D]
+  readonly up: Projection; //    [4 D, D]
+  readonly down: Projection; //  [D, 4 D]
   private readonly numHeads: number;
 
   constructor({ hiddenSize: width, numHeads }: ParallelConfig, key: RandomKey) {
@@ -67,8 +76,8 @@ class ParallelBlock extends Module {
 }
 
 export class ParallelForCausalLM extends CausalLM {
-  readonly tokens: Embedding; //    [V, D]
-  readonly positions: Embedding; // [maxPositionEmbeddings, D]
+  readonly tokens: EmbeddingTable; //    [V, D]
+  readonly positions: EmbeddingTable; // [maxPositionEmbeddings, D]
   readonly blocks: ParallelBlock[];
   readonly config: ParallelConfig;
   readonly family: Family = parallel;

@@ -9,9 +9,11 @@ import {
   Conv2d,
   dropout,
   Embedding,
+  type EmbeddingTable,
   Linear,
   Module,
   normalInit,
+  type Projection,
   Recurrent,
   type RecurrentConfig,
   type RecurrentInputs,
@@ -19,7 +21,7 @@ import {
   Transformer,
   type TransformerConfig,
 } from "../../nn/index.ts";
-import { averagePool, matmul, mul, type RandomKey, reshape, type Tensor, tanh } from "../../tensor/index.ts";
+import { averagePool, mul, type RandomKey, reshape, type Tensor, tanh } from "../../tensor/index.ts";
 import { classLoss, type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import type { Trainable } from "../model.ts";
 
@@ -34,7 +36,7 @@ export interface MlpConfig {
 
 /** Linear layers with an activation between. Rumelhart et al. 1986. */
 export class Mlp extends Module {
-  readonly layers: Linear[];
+  readonly layers: Projection[];
   private readonly config: MlpConfig;
 
   constructor(config: MlpConfig, key: RandomKey) {
@@ -104,9 +106,9 @@ export interface RecurrentLMInputs extends RecurrentInputs {
 
 /** A language model of recurrent layers. Mikolov et al. 2010; Zaremba et al. 2014, arXiv:1409.2329. */
 export class RecurrentLanguageModel extends Module implements Trainable<RecurrentLMInputs & NextTokenLabels> {
-  readonly embedding: Embedding; // [V, E]
+  readonly embedding: EmbeddingTable; // [V, E]
   readonly recurrent: Recurrent;
-  readonly head: Linear; // [V, H]
+  readonly head: Projection; // [V, H]
 
   constructor({ vocabSize, embeddingSize, ...config }: RecurrentLMConfig, key: RandomKey) {
     super();
@@ -146,7 +148,7 @@ export interface TranslatorInputs extends NonNullable<Parameters<Transformer["fo
  * section 3.4.
  */
 export class TransformerTranslator extends Module implements Trainable<TranslatorInputs & { labels: Tensor<"i32"> }> {
-  readonly embedding: Embedding; // [V, D]
+  readonly embedding: EmbeddingTable; // [V, D]
   readonly transformer: Transformer;
   private readonly width: number;
 
@@ -166,7 +168,7 @@ export class TransformerTranslator extends Module implements Trainable<Translato
     const embed = (ids: Tensor<"i32">) =>
       addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));
     const states = this.transformer.forward(embed(inputIds), embed(decoderInputIds), inputs); // [B, T, D]
-    return { logits: matmul(states, this.embedding.weight.value, { transposeB: true }) };
+    return { logits: this.embedding.project(states) };
   }
 
   /** Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. */

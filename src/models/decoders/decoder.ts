@@ -6,10 +6,12 @@ import {
   type Activation,
   activations,
   Embedding,
+  type EmbeddingTable,
   Linear,
   Module,
   multiHeadAttention,
   normalInit,
+  type Projection,
   RMSNorm,
 } from "../../nn/index.ts";
 import {
@@ -40,11 +42,11 @@ const LLAMA_NORMS = { beforeAttention: "input_layernorm", beforeMlp: "post_atten
 
 class Attention extends Module implements DecoderAttention {
   override readonly sharedInputs = [["qProj", "kProj", "vProj"]];
-  readonly qkvProj?: Linear; // [(H + 2 K) Dh, D]
-  readonly qProj?: Linear; // [H Dh, D]
-  readonly kProj?: Linear; // [K Dh, D]
-  readonly vProj?: Linear; // [K Dh, D]
-  readonly oProj: Linear; // [D, H Dh]
+  readonly qkvProj?: Projection; // [(H + 2 K) Dh, D]
+  readonly qProj?: Projection; // [H Dh, D]
+  readonly kProj?: Projection; // [K Dh, D]
+  readonly vProj?: Projection; // [K Dh, D]
+  readonly oProj: Projection; // [D, H Dh]
   readonly qNorm?: RMSNorm; // [Dh], or [H Dh]
   readonly kNorm?: RMSNorm; // [Dh], or [K Dh]
   private readonly config: DecoderConfig;
@@ -110,7 +112,7 @@ class Attention extends Module implements DecoderAttention {
     const { numHeads, numKeyHeads, headDim } = this.config;
     if (this.qkvProj)
       return split(this.qkvProj.forward(x), [numHeads * headDim, numKeyHeads * headDim, numKeyHeads * headDim], -1);
-    return [this.qProj, this.kProj, this.vProj].map((layer) => (layer as Linear).forward(x));
+    return [this.qProj, this.kProj, this.vProj].map((layer) => (layer as Projection).forward(x));
   }
 
   /** Norm and rotation of queries or keys: [B, T, heads Dh] -> the same. */
@@ -149,10 +151,10 @@ export interface GatedMlpConfig {
 /** down(activation(gate x) * up x). Shazeer 2020, arXiv:2002.05202. */
 export class GatedMlp extends Module implements DecoderMlp {
   override readonly sharedInputs = [["gateProj", "upProj"]];
-  readonly gateUpProj?: Linear; // [2 F, D]
-  readonly gateProj?: Linear; // [F, D]
-  readonly upProj?: Linear; //   [F, D]
-  readonly downProj: Linear; // [D, F]
+  readonly gateUpProj?: Projection; // [2 F, D]
+  readonly gateProj?: Projection; // [F, D]
+  readonly upProj?: Projection; //   [F, D]
+  readonly downProj: Projection; // [D, F]
   private readonly activation: Activation;
   protected override readonly checkpointKeys?: Readonly<Record<string, string>>;
 
@@ -176,7 +178,7 @@ export class GatedMlp extends Module implements DecoderMlp {
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     const [gate, up] = this.gateUpProj
       ? split(this.gateUpProj.forward(x), 2)
-      : [this.gateProj, this.upProj].map((layer) => (layer as Linear).forward(x));
+      : [this.gateProj, this.upProj].map((layer) => (layer as Projection).forward(x));
     return this.downProj.forward(mul(activations[this.activation](gate), up)); // [..., F] -> [..., D]
   }
 }
@@ -226,7 +228,7 @@ class Block extends Module {
 }
 
 class Decoder extends Module {
-  readonly embedTokens: Embedding; // [V, D]
+  readonly embedTokens: EmbeddingTable; // [V, D]
   readonly layers: Block[];
   readonly norm: RMSNorm; // [D]
 
@@ -253,7 +255,7 @@ class Decoder extends Module {
 /** A decoder with its language-modelling head. */
 export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecoderConfig> extends CausalLM {
   readonly model: Decoder;
-  readonly lmHead?: Linear; // [V, D], when not tied to the token embedding
+  readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
   readonly config: C;
   readonly family: Family;
   private readonly traits: DecoderTraits;

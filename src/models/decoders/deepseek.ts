@@ -9,6 +9,7 @@ import {
   Module,
   multiHeadAttention,
   normalInit,
+  type Projection,
   RMSNorm,
   RotaryEmbedding,
 } from "../../nn/index.ts";
@@ -69,14 +70,14 @@ export interface DeepseekV3Config extends RopeDecoderConfig {
 const LATENT_EPSILON = 1e-6;
 
 class LatentAttention extends Module implements DecoderAttention {
-  readonly qProj?: Linear; // [H (nope + rope), D]
-  readonly qAProj?: Linear; // [q latent, D]
+  readonly qProj?: Projection; // [H (nope + rope), D]
+  readonly qAProj?: Projection; // [q latent, D]
   readonly qALayernorm?: RMSNorm;
-  readonly qBProj?: Linear; // [H (nope + rope), q latent]
-  readonly kvAProjWithMqa: Linear; // [kv latent + rope, D]
+  readonly qBProj?: Projection; // [H (nope + rope), q latent]
+  readonly kvAProjWithMqa: Projection; // [kv latent + rope, D]
   readonly kvALayernorm: RMSNorm;
-  readonly kvBProj: Linear; // [H (nope + v), kv latent]
-  readonly oProj: Linear; // [D, H v]
+  readonly kvBProj: Projection; // [H (nope + v), kv latent]
+  readonly oProj: Projection; // [D, H v]
   private readonly config: DeepseekV3Config;
 
   constructor(config: DeepseekV3Config, key: RandomKey) {
@@ -155,7 +156,7 @@ class LatentAttention extends Module implements DecoderAttention {
 
   private queries(x: Tensor<"f32">): Tensor<"f32"> {
     if (this.qProj) return this.qProj.forward(x);
-    const [down, norm, up] = [this.qAProj as Linear, this.qALayernorm as RMSNorm, this.qBProj as Linear];
+    const [down, norm, up] = [this.qAProj as Projection, this.qALayernorm as RMSNorm, this.qBProj as Projection];
     return up.forward(norm.forward(down.forward(x)));
   }
 

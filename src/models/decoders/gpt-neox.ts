@@ -7,11 +7,13 @@ import {
   activations,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   multiHeadAttention,
   normalInit,
+  type Projection,
   type RopeParameters,
   RotaryEmbedding,
 } from "../../nn/index.ts";
@@ -79,8 +81,8 @@ const fields: Fields<GPTNeoXConfig> = {
 type NeoXBlockOptions = BlockOptions & { angles: ReturnType<RotaryEmbedding["angles"]> };
 
 class Attention extends Module {
-  readonly queryKeyValue: Linear; // [3 D, D], for each head its query, key and value
-  readonly dense: Linear; // [D, D]
+  readonly queryKeyValue: Projection; // [3 D, D], for each head its query, key and value
+  readonly dense: Projection; // [D, D]
   private readonly config: GPTNeoXConfig;
 
   constructor(config: GPTNeoXConfig, key: RandomKey) {
@@ -121,8 +123,8 @@ class Attention extends Module {
 }
 
 class FeedForward extends Module {
-  readonly denseHTo4h: Linear; // [F, D]
-  readonly dense4hToH: Linear; // [D, F]
+  readonly denseHTo4h: Projection; // [F, D]
+  readonly dense4hToH: Projection; // [D, F]
   private readonly activation: Activation;
 
   constructor({ hiddenSize, intermediateSize, activation, initializerRange }: GPTNeoXConfig, key: RandomKey) {
@@ -171,7 +173,7 @@ class Block extends Module {
 }
 
 class Decoder extends Module {
-  readonly embedIn: Embedding; // [V, D]
+  readonly embedIn: EmbeddingTable; // [V, D]
   readonly layers: Block[];
   readonly finalLayerNorm: LayerNorm;
 
@@ -191,7 +193,7 @@ class Decoder extends Module {
 /** GPT-NeoX with its language-modelling head. */
 export class GPTNeoXForCausalLM extends CausalLM {
   readonly gptNeox: Decoder;
-  readonly embedOut?: Linear; // [V, D], when not tied to the token embedding
+  readonly embedOut?: Projection; // [V, D], when not tied to the token embedding
   readonly config: GPTNeoXConfig;
   readonly family = gptNeox;
   private readonly rotary: RotaryEmbedding;

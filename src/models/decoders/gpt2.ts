@@ -9,11 +9,13 @@ import {
   Conv1D,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   multiHeadAttention,
   normalInit,
+  type Projection,
 } from "../../nn/index.ts";
 import { add, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import {
@@ -90,8 +92,8 @@ export function gpt2Config(options: Partial<GPT2Config> = {}): GPT2Config {
 }
 
 class Attention extends Module {
-  readonly cAttn: Conv1D; // [D, 3D]
-  readonly cProj: Conv1D; // [D, D]
+  readonly cAttn: Projection; // [D, 3D]
+  readonly cProj: Projection; // [D, D]
   private readonly config: GPT2Config;
   private readonly scale: number;
 
@@ -135,8 +137,8 @@ class Attention extends Module {
 }
 
 class FeedForward extends Module {
-  readonly cFc: Conv1D; //   [D, F]
-  readonly cProj: Conv1D; // [F, D]
+  readonly cFc: Projection; //   [D, F]
+  readonly cProj: Projection; // [F, D]
   private readonly config: GPT2Config;
 
   constructor(config: GPT2Config, key: RandomKey) {
@@ -190,8 +192,8 @@ class Block extends Module {
 }
 
 class Transformer extends Module {
-  readonly wte: Embedding; // [V, D]
-  readonly wpe: Embedding; // [maxPositionEmbeddings, D]
+  readonly wte: EmbeddingTable; // [V, D]
+  readonly wpe: EmbeddingTable; // [maxPositionEmbeddings, D]
   readonly h: Block[];
   readonly lnF: LayerNorm;
 
@@ -215,7 +217,7 @@ class Transformer extends Module {
 /** GPT-2 with its language-modelling head. */
 export class GPT2LMHeadModel extends CausalLM {
   readonly transformer: Transformer;
-  readonly lmHead?: Linear; // [V, D], when not tied to the token embedding
+  readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
   readonly config: GPT2Config;
   readonly family = gpt2;
 

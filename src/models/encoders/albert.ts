@@ -1,5 +1,5 @@
 /** ALBERT: BERT whose layers share their weights, with narrower embeddings. Lan et al. 2019, arXiv:1909.11942. */
-import { Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
+import { Linear, Module, normalInit, type Projection, TransformerLayer } from "../../nn/index.ts";
 import { type RandomKey, tanh, withScope } from "../../tensor/index.ts";
 import {
   activation,
@@ -88,7 +88,7 @@ class Group extends Module {
 }
 
 class SharedLayers extends Module {
-  readonly embeddingHiddenMappingIn: Linear; // [D, E]
+  readonly embeddingHiddenMappingIn: Projection; // [D, E]
   readonly albertLayerGroups: Group[];
 
   constructor(config: AlbertConfig, key: RandomKey) {
@@ -106,7 +106,7 @@ class SharedLayers extends Module {
 class AlbertEncoder extends TextEncoder {
   readonly embeddings: TextEmbeddings;
   readonly encoder: SharedLayers;
-  readonly pooler?: Linear; // [D, D]
+  readonly pooler?: Projection; // [D, D]
   private readonly config: AlbertConfig;
 
   constructor(config: AlbertConfig, key: RandomKey, { hasPooler }: { hasPooler: boolean }) {

@@ -2,7 +2,7 @@
  * BERT and the encoders with its layers. Devlin et al. 2018, arXiv:1810.04805: learned positions and segments,
  * post-normalised Transformer layers, a pooler on the first token.
  */
-import { Linear, Module, normalInit, TransformerLayer } from "../../nn/index.ts";
+import { Linear, Module, normalInit, type Projection, TransformerLayer } from "../../nn/index.ts";
 import { add, cast, cumsum, mul, notEqual, type RandomKey, type Tensor, tanh, withScope } from "../../tensor/index.ts";
 import {
   activation,
@@ -85,7 +85,7 @@ class Layers extends Module {
 }
 
 class Pooler extends Module {
-  readonly dense: Linear; // [D, D]
+  readonly dense: Projection; // [D, D]
 
   constructor({ hiddenSize, initializerRange }: BertConfig, key: RandomKey) {
     super();
@@ -110,7 +110,7 @@ interface BertOptions {
 
 export class BertEncoder extends TextEncoder {
   readonly embeddings: TextEmbeddings;
-  readonly embeddingsProject?: Linear; // [D, E]
+  readonly embeddingsProject?: Projection; // [D, E]
   readonly encoder: Layers;
   readonly pooler?: Pooler;
   private readonly paddingId?: number;

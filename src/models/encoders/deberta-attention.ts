@@ -1,5 +1,14 @@
 /** DeBERTa's attention: scores also compare content with relative positions. */
-import { type Activation, dropout, Linear, Module, mergeHeads, normalInit, splitHeads } from "../../nn/index.ts";
+import {
+  type Activation,
+  dropout,
+  Linear,
+  Module,
+  mergeHeads,
+  normalInit,
+  type Projection,
+  splitHeads,
+} from "../../nn/index.ts";
 import {
   add,
   arange,
@@ -80,11 +89,11 @@ export interface LayerInputs extends RunOptions {
 }
 
 export class SelfAttention extends Module {
-  readonly queryProj: Linear; //     [D, D]
-  readonly keyProj: Linear; //       [D, D]
-  readonly valueProj: Linear; //     [D, D]
-  readonly posKeyProj?: Linear; //   [D, D]
-  readonly posQueryProj?: Linear; // [D, D]
+  readonly queryProj: Projection; //     [D, D]
+  readonly keyProj: Projection; //       [D, D]
+  readonly valueProj: Projection; //     [D, D]
+  readonly posKeyProj?: Projection; //   [D, D]
+  readonly posQueryProj?: Projection; // [D, D]
   private readonly config: DebertaConfig;
 
   constructor(config: DebertaConfig, key: RandomKey) {
@@ -127,7 +136,7 @@ export class SelfAttention extends Module {
     const { numHeads, positionTypes } = this.config;
     const [batch, heads, length] = q.shape;
     const indices = broadcastTo(rows, [batch, heads, length, length]);
-    const of = (layer: Linear) => splitHeads(unsqueeze(layer.forward(table), 0), numHeads); // [1, H, 2 span, Dh]
+    const of = (layer: Projection) => splitHeads(unsqueeze(layer.forward(table), 0), numHeads); // [1, H, 2 span, Dh]
     const scores: Tensor<"f32">[] = [];
     if (positionTypes.includes("c2p")) {
       // [B, H, T, 2 span]

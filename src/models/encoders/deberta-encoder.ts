@@ -7,11 +7,13 @@ import {
   constantInit,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   normalInit,
   Parameter,
+  type Projection,
 } from "../../nn/index.ts";
 import {
   add,
@@ -35,10 +37,10 @@ import { TextEncoder } from "./encoder.ts";
 
 class Layer extends Module {
   readonly attention: SelfAttention;
-  readonly attentionOutput: Linear; // [D, D]
+  readonly attentionOutput: Projection; // [D, D]
   readonly attentionNorm: LayerNorm;
-  readonly up: Linear; //   [F, D]
-  readonly down: Linear; // [D, F]
+  readonly up: Projection; //   [F, D]
+  readonly down: Projection; // [D, F]
   readonly outputNorm: LayerNorm;
   protected override readonly checkpointKeys = {
     attention: "attention.self",
@@ -115,7 +117,7 @@ class Convolution extends Module {
 
 class Encoder extends Module {
   readonly layer: Layer[];
-  readonly relEmbeddings?: Embedding; // [2 span, D]
+  readonly relEmbeddings?: EmbeddingTable; // [2 span, D]
   readonly layerNorm?: LayerNorm;
   readonly conv?: Convolution;
   protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
@@ -141,10 +143,10 @@ class Encoder extends Module {
 }
 
 class Embeddings extends Module {
-  readonly wordEmbeddings: Embedding; //       [V, E]
-  readonly positionEmbeddings?: Embedding; //  [P, E]
-  readonly tokenTypeEmbeddings?: Embedding; // [types, E]
-  readonly embedProj?: Linear; //              [D, E]
+  readonly wordEmbeddings: EmbeddingTable; //       [V, E]
+  readonly positionEmbeddings?: EmbeddingTable; //  [P, E]
+  readonly tokenTypeEmbeddings?: EmbeddingTable; // [types, E]
+  readonly embedProj?: Projection; //              [D, E]
   readonly layerNorm: LayerNorm;
   protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
 
@@ -218,8 +220,7 @@ export class DebertaEncoder extends TextEncoder {
     const embedded = withScope("embeddings", () =>
       dropout(this.embeddings.forward(inputs, column), hiddenDropout, key?.fold(999)),
     );
-    const table =
-      relEmbeddings && (layerNorm ? layerNorm.forward(relEmbeddings.weight.value) : relEmbeddings.weight.value);
+    const table = relEmbeddings && (layerNorm?.forward(relEmbeddings.rows()) ?? relEmbeddings.rows());
     const rows = table && positionRows(length, this.config);
     const hiddenStates = [embedded]; // [B, T, D]
     for (const [i, layer] of layers.entries()) {

@@ -1,5 +1,5 @@
 /** The classes of DeBERTa v2 and v3: their config, and their heads on the encoder of deberta-encoder.ts. */
-import { activations, dropout, Linear, Module, normalInit } from "../../nn/index.ts";
+import { activations, dropout, Linear, Module, normalInit, type Projection } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
 import {
   activation,
@@ -77,7 +77,7 @@ const modernize = (json: Json): Json => ({
 
 /** The first token's state through a dense layer, then to the classes. */
 class PooledClassifier extends Module implements Head {
-  readonly dense: Linear; //      [D, D]
+  readonly dense: Projection; //      [D, D]
   readonly classifier: LinearHead; // [N, D]
   protected override readonly checkpointKeys = { dense: "pooler.dense", classifier: "" };
   private readonly config: DebertaConfig;

@@ -1,12 +1,12 @@
-import { type Activation, activations, Linear, Module, normalInit } from "../../nn/index.ts";
+import { type Activation, activations, Linear, Module, normalInit, type Projection } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
 import type { EncoderConfig, EncoderOutput } from "./encoder.ts";
 import type { Head } from "./heads.ts";
 
 /** ELECTRA's discriminator: one number for each token, whether it was replaced. */
 class DiscriminatorHead extends Module implements Head {
-  readonly dense: Linear; //           [D, D]
-  readonly densePrediction: Linear; // [1, D]
+  readonly dense: Projection; //           [D, D]
+  readonly densePrediction: Projection; // [1, D]
   private readonly activation: Activation;
   protected override readonly checkpointKeys = {
     dense: "discriminator_predictions.dense",

@@ -3,6 +3,7 @@ import {
   type Activation,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   type LayerNormConfig,
   Module,
@@ -60,7 +61,7 @@ export interface EncoderOutput {
 export abstract class TextEncoder extends Module {
   abstract encode(inputs: EncoderInputs & RunOptions): EncoderOutput;
   /** The table of word embeddings, which the masked-language-model head may share. [V, E] */
-  abstract get wordEmbeddings(): Embedding;
+  abstract get wordEmbeddings(): EmbeddingTable;
 }
 
 /** bool [B, 1, 1, T]: the keys that all queries may see. */
@@ -85,9 +86,9 @@ export interface TextEmbeddingsConfig extends Required<Omit<LayerNormConfig, "wi
  * Embeddings of words, positions and segments, added and normalised. Devlin et al. 2018, arXiv:1810.04805, figure 2.
  */
 export class TextEmbeddings extends Module {
-  readonly wordEmbeddings: Embedding; //       [V, E]
-  readonly positionEmbeddings?: Embedding; //  [P, E]
-  readonly tokenTypeEmbeddings?: Embedding; // [2, E]
+  readonly wordEmbeddings: EmbeddingTable; //       [V, E]
+  readonly positionEmbeddings?: EmbeddingTable; //  [P, E]
+  readonly tokenTypeEmbeddings?: EmbeddingTable; // [2, E]
   readonly layerNorm: LayerNorm;
   protected override readonly checkpointKeys = { layerNorm: "LayerNorm" };
   private readonly config: TextEmbeddingsConfig;

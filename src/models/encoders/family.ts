@@ -1,6 +1,6 @@
 /** The classes of an encoder family: its base model and one for each head. */
 
-import type { Embedding } from "../../nn/index.ts";
+import type { EmbeddingTable } from "../../nn/index.ts";
 import {
   cast,
   div,
@@ -34,7 +34,7 @@ import type { Head } from "./heads.ts";
 type TokenLabels = EncoderInputs & { labels: Tensor<"i32"> };
 type Logits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 type MakeHead<C> = (config: C, key: RandomKey) => Head;
-type MakeWordHead<C> = (config: C, words: Embedding, key: RandomKey) => Head;
+type MakeWordHead<C> = (config: C, words: EmbeddingTable, key: RandomKey) => Head;
 
 /** What a family of encoders is made of. */
 export interface EncoderDescription<C extends TextEncoderConfig> {

@@ -6,14 +6,15 @@ import {
   activations,
   constantInit,
   dropout,
-  type Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   normalInit,
   Parameter,
+  type Projection,
 } from "../../nn/index.ts";
-import { add, matmul, type RandomKey, reshape, slice, type Tensor } from "../../tensor/index.ts";
+import { add, type RandomKey, reshape, slice, type Tensor } from "../../tensor/index.ts";
 import type { RunOptions } from "../model.ts";
 import type { EncoderConfig, EncoderInputs, EncoderOutput } from "./encoder.ts";
 
@@ -44,17 +45,17 @@ export interface MaskedLMHeadConfig {
 
 /** decoder(norm(activation(dense x))) + bias, the decoder being the word embeddings where they are tied. */
 export class MaskedLMHead extends Module implements Head {
-  readonly dense: Linear; //   [E, D]
+  readonly dense: Projection; //   [E, D]
   readonly norm: LayerNorm; // [E]
-  readonly decoder?: Linear; // [V, E]
+  readonly decoder?: Projection; // [V, E]
   readonly bias?: Parameter; // [V]
   private readonly activation: Activation;
-  private readonly words: Embedding; // the encoder's, which lists it first
+  private readonly words: EmbeddingTable; // the encoder's, which lists it first
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
   constructor(
     { hiddenSize, embeddingSize, vocabSize, activation, epsilon, initializerRange, isTied, keys }: MaskedLMHeadConfig,
-    words: Embedding,
+    words: EmbeddingTable,
     key: RandomKey,
   ) {
     super();
@@ -73,9 +74,7 @@ export class MaskedLMHead extends Module implements Head {
   /** -> [B, T, V] */
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
     const x = this.norm.forward(activations[this.activation](this.dense.forward(lastHiddenState)));
-    return this.decoder
-      ? this.decoder.forward(x)
-      : add(matmul(x, this.words.weight.value, { transposeB: true }), (this.bias as Parameter).value);
+    return this.decoder ? this.decoder.forward(x) : add(this.words.project(x), (this.bias as Parameter).value);
   }
 }
 
@@ -83,7 +82,7 @@ type ClassifierConfig = Pick<EncoderConfig, "hiddenSize" | "hiddenDropout" | "cl
 
 /** dropout, then a linear layer, on the pooled state, or on that of every token. */
 export class LinearHead extends Module implements Head {
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
   private readonly of: "pooled" | "tokens";
   private readonly dropout: number;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
@@ -109,8 +108,8 @@ export class LinearHead extends Module implements Head {
 
 /** The first token's state through a dense layer with an activation, then to the classes. */
 export class FirstTokenHead extends Module implements Head {
-  readonly dense: Linear; //   [D, D]
-  readonly outProj: Linear; // [N, D]
+  readonly dense: Projection; //   [D, D]
+  readonly outProj: Projection; // [N, D]
   private readonly activation: Activation;
   private readonly config: { before: number; after: number };
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;

@@ -7,11 +7,13 @@ import {
   activations,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   multiHeadAttention,
   normalInit,
+  type Projection,
   type RopeParameters,
   RotaryEmbedding,
 } from "../../nn/index.ts";
@@ -55,8 +57,8 @@ interface LayerInputs extends RunOptions {
 }
 
 class Attention extends Module {
-  readonly wqkv: Linear; // [3 D, D]
-  readonly wo: Linear; //   [D, D]
+  readonly wqkv: Projection; // [3 D, D]
+  readonly wo: Projection; //   [D, D]
   protected override readonly checkpointKeys = { wqkv: "Wqkv", wo: "Wo" };
   private readonly config: ModernBertConfig;
   private readonly type: LayerType;
@@ -93,8 +95,8 @@ class Attention extends Module {
 }
 
 class FeedForward extends Module {
-  readonly wi: Linear; // [2 F, D]
-  readonly wo: Linear; // [D, F]
+  readonly wi: Projection; // [2 F, D]
+  readonly wo: Projection; // [D, F]
   protected override readonly checkpointKeys = { wi: "Wi", wo: "Wo" };
   private readonly config: ModernBertConfig;
 
@@ -154,7 +156,7 @@ class Layer extends Module {
 }
 
 class Embeddings extends Module {
-  readonly tokEmbeddings: Embedding; // [V, D]
+  readonly tokEmbeddings: EmbeddingTable; // [V, D]
   readonly norm: LayerNorm;
 
   constructor(config: ModernBertConfig, key: RandomKey) {

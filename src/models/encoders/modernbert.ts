@@ -2,12 +2,16 @@
 import {
   type Activation,
   activations,
+  constantInit,
   dropout,
-  type Embedding,
+  type EmbeddingTable,
   type LayerNorm,
   Linear,
   Module,
   normalInit,
+  Parameter,
+  type Projection,
+  TiedProjection,
 } from "../../nn/index.ts";
 import { cast, div, mean, mul, type RandomKey, sum, type Tensor, unsqueeze } from "../../tensor/index.ts";
 import {
@@ -87,7 +91,7 @@ const layerPattern = (count: number, every: number): LayerType[] =>
 
 /** Dense, activation, norm: what all heads begin with. */
 class PredictionHead extends Module {
-  readonly dense: Linear; // [D, D]
+  readonly dense: Projection; // [D, D]
   readonly norm: LayerNorm;
   private readonly activation: Activation;
 
@@ -106,17 +110,19 @@ class PredictionHead extends Module {
 
 class Decoder extends Module implements Head {
   readonly head: PredictionHead;
-  readonly decoder: Linear; // [V, D]; tied to the embeddings where the config says so
-  constructor(config: ModernBertConfig, words: Embedding, key: RandomKey) {
+  readonly decoder: Projection; // [V, D]; tied to the embeddings where the config says so
+  constructor(config: ModernBertConfig, words: EmbeddingTable, key: RandomKey) {
     super();
     const { vocabSize, hiddenSize, decoderBias: bias, tieWordEmbeddings, initializerRange } = config;
     const [headKey, decoderKey] = key.split(2);
     this.head = new PredictionHead(config, headKey);
-    this.decoder = new Linear(
-      { inFeatures: hiddenSize, outFeatures: vocabSize, bias, init: normalInit(initializerRange) },
-      decoderKey,
-    );
-    if (tieWordEmbeddings) Object.assign(this.decoder, { weight: words.weight });
+    const init = normalInit(initializerRange);
+    this.decoder = tieWordEmbeddings
+      ? new TiedProjection(
+          words,
+          bias ? new Parameter([vocabSize], constantInit(0)(decoderKey, [vocabSize])) : undefined,
+        )
+      : new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias, init }, decoderKey);
   }
 
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
@@ -126,7 +132,7 @@ class Decoder extends Module implements Head {
 
 class Classifier extends Module implements Head {
   readonly head: PredictionHead;
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
   private readonly config: ModernBertConfig & { of: "text" | "tokens" };
 
   constructor(config: ModernBertConfig & { of: "text" | "tokens"; outputs: number }, key: RandomKey) {

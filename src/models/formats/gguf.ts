@@ -1,9 +1,10 @@
-import type { BlockSource } from "../../base/index.ts";
+import { type BlockSource, HalfArray, hostArrayFromBytes } from "../../base/index.ts";
 import {
   blockSource,
   decodeBlocks,
   fileAt,
   GgufFile,
+  type GgufType,
   isMapped,
   releasePages,
   type StoredFile,
@@ -14,6 +15,7 @@ import { randomKey } from "../../tensor/index.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
 import { decoderFamilies } from "../decoders/families.ts";
 import { createModel, findFamily } from "../family.ts";
+import { keepStorage } from "../load-weights.ts";
 import type { GgufArchitecture } from "./gguf-architectures.ts";
 import { architectureOf, configFromGguf } from "./gguf-config.ts";
 import { generationFromGguf } from "./gguf-generation.ts";
@@ -31,9 +33,9 @@ import {
 export interface GgufOptions extends BlockLayerOptions {
   /**
    * "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8
-   * bits. @default "f32"
+   * bits; "stored" does so too, and keeps large weights in 16 bits as they are. @default "f32"
    */
-  weights?: "f32" | "blocks";
+  weights?: "f32" | "blocks" | "stored";
   /** See LoadOptions. @default true */
   mmap?: boolean;
 }
@@ -65,7 +67,8 @@ export async function loadGguf(
     const model = createModel(family, name, path, json, randomKey(0)) as CausalLM;
     const parameters = model.namedState();
     const { matrices, state } = await readWeights(file, architecture, heads, {
-      inBlocks: weights === "blocks" ? blockKeys(model) : new Map(),
+      inBlocks: weights === "f32" ? new Map() : blockKeys(model),
+      keepsHalves: weights === "stored",
       mayMap,
     });
     for (const [key, { shape }] of parameters) {
@@ -75,6 +78,7 @@ export async function loadGguf(
     }
     useBlocks(model, (key) => matrices.get(key), { activations });
     loadStateDict(path, model.namedState(), state);
+    if (weights === "stored") keepStorage(model, state);
     model.generationConfig = generationFromGguf(path, header);
     model.source = source;
     return model;
@@ -94,6 +98,8 @@ async function ropeFactors(file: GgufFile): Promise<Map<string, Float32Array>> {
 interface Reading {
   /** Keys and shapes of weights that may stay in blocks. */
   inBlocks: ReadonlyMap<string, readonly number[]>;
+  /** Numbers in 16 bits stay so. */
+  keepsHalves: boolean;
   mayMap: boolean;
 }
 
@@ -102,9 +108,9 @@ async function readWeights(
   file: GgufFile,
   architecture: GgufArchitecture,
   heads: Heads,
-  { inBlocks, mayMap }: Reading,
+  { inBlocks, keepsHalves, mayMap }: Reading,
 ): Promise<Weights> {
-  const found: Weights = { matrices: new Map(), state: new Map() };
+  const weights: Weights = { matrices: new Map(), state: new Map() };
   for (const name of file.header.tensors.keys()) {
     if (isNoWeight(name)) continue;
     const { info, bytes } = await file.readBlocks(name, { mayMap });
@@ -114,17 +120,18 @@ async function readWeights(
       const rows = rowsOf(bytes, info.type, part, rowOrder(architecture, heads, key, shape[0]));
       const blocks = shapesEqual(inBlocks.get(key) ?? [], shape) ? blockSource(info.type, rows) : undefined;
       if (blocks) {
-        found.matrices.set(key, letGo(blocks, rows));
+        weights.matrices.set(key, letGo(blocks, rows));
         isKept = true; // until it is packed
       } else {
-        const numbers = numbersOf(architecture, part, decodeBlocks(info.type, rows));
-        found.state.set(key, numbers);
-        isKept ||= numbers.data instanceof Float32Array && isMapped(numbers.data);
+        const halves = keepsHalves ? halvesOf(architecture, part, info.type, rows) : undefined;
+        const numbers = halves ?? numbersOf(architecture, part, decodeBlocks(info.type, rows));
+        weights.state.set(key, numbers);
+        isKept ||= isMapped(numbers.data instanceof HalfArray ? numbers.data.bits : numbers.data);
       }
     }
     if (!isKept) releasePages(bytes);
   }
-  return found;
+  return weights;
 }
 
 /** Blocks whose pages are given back when they have been packed. */
@@ -135,6 +142,18 @@ const letGo = ({ kind, pack }: BlockSource, rows: Uint8Array): BlockSource => ({
     releasePages(rows);
   },
 });
+
+/** A weight in 16 bits as the file has it; undefined for other types, and where its numbers are not the file's. */
+function halvesOf(
+  { transposed, normOffset = 0 }: GgufArchitecture,
+  { key, shape }: GgufPart,
+  type: GgufType,
+  rows: Uint8Array,
+): StateTensor | undefined {
+  const dtype = type === "f16" || type === "bf16" ? type : undefined;
+  if (!dtype || transposed?.test(key) || (normOffset > 0 && isNorm(key))) return undefined;
+  return { dtype: "f32", shape, data: new HalfArray(dtype, hostArrayFromBytes(dtype, rows)) };
+}
 
 /** A weight as we have it, of the numbers in the file. */
 function numbersOf(

@@ -3,6 +3,7 @@ import {
   type Activation,
   dropout,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Module,
   normalInit,
@@ -76,14 +77,14 @@ function sinusoids(positions: number, width: number): Tensor<"f32"> {
 }
 
 class Stack extends Module {
-  readonly embedTokens: Embedding; // [V, D], which the model lists where it is shared
-  readonly embedPositions?: Embedding; // [positions + 2, D]
+  readonly embedTokens: EmbeddingTable; // [V, D], which the model lists where it is shared
+  readonly embedPositions?: EmbeddingTable; // [positions + 2, D]
   readonly layernormEmbedding?: LayerNorm;
   readonly layers: TransformerLayer[];
   private readonly config: BartConfig;
   private readonly traits: BartTraits;
 
-  constructor(config: BartConfig, traits: BartTraits, table: Embedding, isDecoder: boolean, key: RandomKey) {
+  constructor(config: BartConfig, traits: BartTraits, table: EmbeddingTable, isDecoder: boolean, key: RandomKey) {
     super();
     const { hiddenSize, maxPositionEmbeddings, initStd } = config;
     const [positionKey, layerKey] = key.split(2);
@@ -128,7 +129,7 @@ class Stack extends Module {
 }
 
 export class EncoderDecoder extends Module {
-  readonly shared?: Embedding; // [V, D]
+  readonly shared?: EmbeddingTable; // [V, D]
   readonly encoder: Stack;
   readonly decoder: Stack;
 

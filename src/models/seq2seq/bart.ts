@@ -3,12 +3,11 @@
  * positions. Marian (Junczys-Dowmunt et al. 2018, arXiv:1804.00344) has fixed sinusoidal ones and no norm on the
  * embeddings.
  */
-import { constantInit, dropout, Linear, ModelBuffer, Module, normalInit } from "../../nn/index.ts";
+import { constantInit, dropout, Linear, ModelBuffer, Module, normalInit, type Projection } from "../../nn/index.ts";
 import {
   add,
   arange,
   equal,
-  matmul,
   max,
   mul,
   oneHot,
@@ -113,16 +112,14 @@ abstract class BartLanguageModel extends Seq2SeqLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    const { weight } = this.model.decoder.embedTokens;
-    return withScope("lm_head", () =>
-      add(matmul(hidden, weight.value, { transposeB: true }), this.finalLogitsBias.value),
-    );
+    const { embedTokens } = this.model.decoder;
+    return withScope("lm_head", () => add(embedTokens.project(hidden), this.finalLogitsBias.value));
   }
 }
 
 class ClassificationHead extends Module {
-  readonly dense: Linear; // [D, D]
-  readonly outProj: Linear; // [N, D]
+  readonly dense: Projection; // [D, D]
+  readonly outProj: Projection; // [N, D]
 
   constructor({ hiddenSize, initStd, labels }: BartConfig & LabelConfig, key: RandomKey) {
     super();

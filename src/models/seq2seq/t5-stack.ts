@@ -1,5 +1,13 @@
 /** A stack of T5: layers whose attention knows distances by buckets. Raffel et al. 2019, arXiv:1910.10683. */
-import { type Activation, Embedding, Module, normalInit, RMSNorm, TransformerLayer } from "../../nn/index.ts";
+import {
+  type Activation,
+  Embedding,
+  type EmbeddingTable,
+  Module,
+  normalInit,
+  RMSNorm,
+  TransformerLayer,
+} from "../../nn/index.ts";
 import {
   add,
   arange,
@@ -71,7 +79,7 @@ function bucketOf(relative: number, { numBuckets, maxDistance }: T5Config, isCau
 /** One of the two stacks: layers, and the biases of distances that they share. */
 export class T5Stack extends Module {
   readonly block: TransformerLayer[];
-  readonly relativeAttentionBias: Embedding; // [buckets, H]
+  readonly relativeAttentionBias: EmbeddingTable; // [buckets, H]
   readonly finalLayerNorm: RMSNorm;
   protected override readonly checkpointKeys = {
     relativeAttentionBias: "block.0.layer.0.SelfAttention.relative_attention_bias",

@@ -2,8 +2,16 @@
  * T5, Flan-T5 and mT5: an encoder-decoder whose attention knows distances by buckets and nothing else of positions.
  * Raffel et al. 2019, arXiv:1910.10683; Chung et al. 2022, arXiv:2210.11416; Xue et al. 2020, arXiv:2010.11934.
  */
-import { activationNames, dropout, Embedding, Linear, normalInit } from "../../nn/index.ts";
-import { arange, matmul, mul, type RandomKey, reshape, type Tensor, withScope } from "../../tensor/index.ts";
+import {
+  activationNames,
+  dropout,
+  Embedding,
+  type EmbeddingTable,
+  Linear,
+  normalInit,
+  type Projection,
+} from "../../nn/index.ts";
+import { arange, mul, type RandomKey, reshape, type Tensor, withScope } from "../../tensor/index.ts";
 import {
   choice,
   type Fields,
@@ -62,10 +70,10 @@ const ROOM = 512;
 
 /** A T5 with its language-modelling head. */
 abstract class T5LanguageModel extends Seq2SeqLM {
-  readonly shared: Embedding; // [V, D]
+  readonly shared: EmbeddingTable; // [V, D]
   readonly encoder: T5Stack;
   readonly decoder: T5Stack;
-  readonly lmHead?: Linear; // [V, D], when not tied to the embedding
+  readonly lmHead?: Projection; // [V, D], when not tied to the embedding
   readonly config: T5Config;
   static readonly task = "seq2seq-lm";
   readonly task = T5LanguageModel.task;
@@ -119,12 +127,12 @@ abstract class T5LanguageModel extends Seq2SeqLM {
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { scaleDecoderOutputs, hiddenSize } = this.config;
     const scaled = scaleDecoderOutputs ? mul(hidden, 1 / Math.sqrt(hiddenSize)) : hidden;
-    return withScope("lm_head", () => matmul(scaled, (this.lmHead ?? this.shared).weight.value, { transposeB: true }));
+    return withScope("lm_head", () => this.lmHead?.forward(scaled) ?? this.shared.project(scaled));
   }
 }
 
 function encodeWith(
-  shared: Embedding,
+  shared: EmbeddingTable,
   stack: T5Stack,
   { dropout: probability }: T5Config,
   inputs: EncoderSideInputs & RunOptions,
@@ -140,7 +148,7 @@ function encodeWith(
 
 /** A T5's encoder alone: states of each token. */
 abstract class T5Encoder extends TaskModel<EncoderSideInputs, { lastHiddenState: Tensor<"f32"> }> {
-  readonly shared: Embedding; // [V, D]
+  readonly shared: EmbeddingTable; // [V, D]
   readonly encoder: T5Stack;
   readonly config: T5Config;
   static readonly task = "feature-extraction";

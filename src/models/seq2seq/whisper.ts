@@ -8,6 +8,7 @@ import {
   constantInit,
   dropout,
   Embedding,
+  type EmbeddingTable,
   type KeysAndValues,
   LayerNorm,
   ModelBuffer,
@@ -21,7 +22,6 @@ import {
   concat,
   conv,
   gelu,
-  matmul,
   type RandomKey,
   reshape,
   slice,
@@ -171,8 +171,8 @@ class Encoder extends Module {
 }
 
 class Decoder extends Module {
-  readonly embedTokens: Embedding; // [V, D]
-  readonly embedPositions: Embedding; // [positions, D]
+  readonly embedTokens: EmbeddingTable; // [V, D]
+  readonly embedPositions: EmbeddingTable; // [positions, D]
   readonly layers: TransformerLayer[];
   readonly layerNorm: LayerNorm;
 
@@ -296,9 +296,7 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("proj_out", () =>
-      matmul(hidden, this.model.decoder.embedTokens.weight.value, { transposeB: true }),
-    );
+    return withScope("proj_out", () => this.model.decoder.embedTokens.project(hidden));
   }
 }
 

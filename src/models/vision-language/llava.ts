@@ -4,7 +4,7 @@
  * decoders can be the text model.
  */
 import { DataError } from "../../base/index.ts";
-import { type Activation, activations, Linear, Module } from "../../nn/index.ts";
+import { type Activation, activations, Linear, Module, type Projection } from "../../nn/index.ts";
 import { concat, type RandomKey, reshape, slice, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, fromJson, makeConfig, requireField, size, toJson } from "../config.ts";
 import type { CausalLM } from "../decoders/causal-lm.ts";
@@ -78,8 +78,8 @@ export interface LlavaOptions extends Partial<ProjectorConfig> {
 }
 
 class Projector extends Module {
-  readonly linear1: Linear; // [D, n Dv]
-  readonly linear2: Linear; // [D, D]
+  readonly linear1: Projection; // [D, n Dv]
+  readonly linear2: Projection; // [D, D]
   private readonly activation: Activation;
 
   constructor(

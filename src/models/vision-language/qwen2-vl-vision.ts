@@ -5,6 +5,7 @@ import {
   Module,
   normalInit,
   Parameter,
+  type Projection,
   RotaryEmbedding,
   TransformerLayer,
 } from "../../nn/index.ts";
@@ -66,8 +67,8 @@ const layerKeys = {
 
 class PatchMerger extends Module {
   readonly lnQ: LayerNorm; // [E]
-  readonly first: Linear; // [m² E, m² E]
-  readonly second: Linear; // [D, m² E]
+  readonly first: Projection; // [m² E, m² E]
+  readonly second: Projection; // [D, m² E]
   protected override readonly checkpointKeys = { first: "mlp.0", second: "mlp.2" };
 
   constructor({ embedDim, hiddenSize, spatialMergeSize }: Qwen2VLVisionConfig, key: RandomKey) {
@@ -81,7 +82,7 @@ class PatchMerger extends Module {
 
   /** patches: [1, L, E] -> [L / m², D] */
   forward(patches: Tensor<"f32">): Tensor<"f32"> {
-    const width = this.first.weight.shape[1];
+    const width = this.first.inFeatures;
     return this.second.forward(gelu(this.first.forward(reshape(this.lnQ.forward(patches), [-1, width]))));
   }
 }

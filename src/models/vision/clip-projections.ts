@@ -1,5 +1,5 @@
 /** One tower of CLIP with its projection, as a model of its own. */
-import { Linear } from "../../nn/index.ts";
+import { Linear, type Projection } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
 import { type Fields, fromJson, makeConfig, requireField, toJson } from "../config.ts";
 import { POSITION_IDS } from "../family.ts";
@@ -23,7 +23,7 @@ export class CLIPTextModelWithProjection extends TaskModel<
   { textEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
 > {
   readonly textModel: TextTower;
-  readonly textProjection: Linear; // [P, D]
+  readonly textProjection: Projection; // [P, D]
   static readonly task = "feature-extraction";
   readonly config: ClipTextConfig;
   readonly task = CLIPTextModelWithProjection.task;
@@ -63,7 +63,7 @@ export class CLIPVisionModelWithProjection extends TaskModel<
   { imageEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
 > {
   readonly visionModel: VisionTower;
-  readonly visualProjection: Linear; // [P, D]
+  readonly visualProjection: Projection; // [P, D]
   static readonly task = "feature-extraction";
   readonly config: ClipVisionConfig;
   readonly task = CLIPVisionModelWithProjection.task;

@@ -4,12 +4,14 @@ import {
   activations,
   constantInit,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   multiHeadAttention,
   normalInit,
   Parameter,
+  type Projection,
   TransformerLayer,
 } from "../../nn/index.ts";
 import {
@@ -134,11 +136,11 @@ const newLayers = (config: TowerConfig, key: RandomKey) =>
   });
 
 export class TextTower extends Module {
-  readonly tokenEmbedding: Embedding; // [V, D]
-  readonly positionEmbedding: Embedding; // [T, D]
+  readonly tokenEmbedding: EmbeddingTable; // [V, D]
+  readonly positionEmbedding: EmbeddingTable; // [T, D]
   readonly layers: TransformerLayer[];
   readonly finalLayerNorm: LayerNorm;
-  readonly head?: Linear; // [P, D], in SigLIP
+  readonly head?: Projection; // [P, D], in SigLIP
   protected override readonly checkpointKeys = {
     tokenEmbedding: "embeddings.token_embedding",
     positionEmbedding: "embeddings.position_embedding",
@@ -207,10 +209,10 @@ class AttentionPooling extends Module {
   readonly probe: Parameter; // [1, 1, D]
   readonly inProjWeight: Parameter; // [3 D, D]: queries, keys, values
   readonly inProjBias: Parameter; // [3 D]
-  readonly outProj: Linear; // [D, D]
+  readonly outProj: Projection; // [D, D]
   readonly layernorm: LayerNorm;
-  readonly fc1: Linear; // [F, D]
-  readonly fc2: Linear; // [D, F]
+  readonly fc1: Projection; // [F, D]
+  readonly fc2: Projection; // [D, F]
   protected override readonly checkpointKeys = {
     inProjWeight: "attention.in_proj_weight",
     inProjBias: "attention.in_proj_bias",
@@ -263,7 +265,7 @@ export interface VisionStates {
 export class VisionTower extends Module {
   readonly classEmbedding?: Parameter; // [D], in CLIP
   readonly patchEmbedding: PatchEmbeddings; // [D, 3, patch, patch]
-  readonly positionEmbedding: Embedding; // [N + 1, D], in SigLIP [N, D]
+  readonly positionEmbedding: EmbeddingTable; // [N + 1, D], in SigLIP [N, D]
   readonly preLayrnorm?: LayerNorm; // spelt so in the checkpoints
   readonly layers: TransformerLayer[];
   readonly postLayernorm: LayerNorm;
@@ -305,7 +307,7 @@ export class VisionTower extends Module {
     const { patches, grid } = this.patchEmbedding.forward(pixelValues);
     const [batch, , height, columns] = pixelValues.shape;
     const side = Math.floor(imageSize / patchSize);
-    const table = unsqueeze(this.positionEmbedding.weight.value, 0); // [1, N, D]
+    const table = unsqueeze(this.positionEmbedding.rows(), 0); // [1, N, D]
     const isSame = grid[0] * grid[1] === side * side && height === columns;
     const extra = this.classEmbedding ? 1 : 0;
     const stretched = () => stretchPositions(slice(table, { axis: 1, start: extra }), [side, side], grid);

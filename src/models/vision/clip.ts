@@ -2,7 +2,7 @@
  * CLIP and SigLIP: images and texts in one space. Radford et al. 2021, arXiv:2103.00020; Zhai et al. 2023,
  * arXiv:2303.15343, whose loss looks at each pair by itself.
  */
-import { constantInit, Linear, normalInit, Parameter } from "../../nn/index.ts";
+import { constantInit, Linear, normalInit, Parameter, type Projection } from "../../nn/index.ts";
 import {
   add,
   arange,
@@ -78,8 +78,8 @@ export abstract class ClipModel
 {
   readonly textModel: TextTower;
   readonly visionModel: VisionTower;
-  readonly visualProjection?: Linear; // [P, D], in CLIP
-  readonly textProjection?: Linear; // [P, D], in CLIP
+  readonly visualProjection?: Projection; // [P, D], in CLIP
+  readonly textProjection?: Projection; // [P, D], in CLIP
   readonly logitScale: Parameter; // [], in SigLIP [1]
   readonly logitBias?: Parameter; // [1], in SigLIP
   readonly config: ClipConfig;
@@ -177,7 +177,7 @@ export abstract class ClipForImageClassification
   implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
 {
   readonly visionModel: VisionTower;
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
   readonly config: ClipConfig & LabelConfig;
   static readonly task = "image-classification";
   readonly task = ClipForImageClassification.task;

@@ -10,6 +10,7 @@ import {
   Module,
   normalInit,
   Parameter,
+  type Projection,
 } from "../../nn/index.ts";
 import { add, mean, mul, type RandomKey, type Tensor, transpose, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, list, number, positive, probability, size } from "../config.ts";
@@ -62,8 +63,8 @@ const EXPANSION = 4;
 class Layer extends Module {
   readonly dwconv: Conv2d; // [C, 1, 7, 7]
   readonly layernorm: LayerNorm;
-  readonly pwconv1: Linear; // [4 C, C]
-  readonly pwconv2: Linear; // [C, 4 C]
+  readonly pwconv1: Projection; // [4 C, C]
+  readonly pwconv2: Projection; // [C, 4 C]
   readonly layerScaleParameter?: Parameter; // [C]
   protected override readonly checkpointKeys = { pwconv1: "pwconv1", pwconv2: "pwconv2" };
   private readonly activation: Activation;
@@ -164,7 +165,7 @@ class ConvNextEncoder extends ImageEncoder {
 
 /** A linear layer on the pooled state: [N, D]. */
 export class PooledHead extends Module implements ImageHead {
-  readonly classifier: Linear;
+  readonly classifier: Projection;
 
   constructor(width: number, labels: number, range: number, key: RandomKey) {
     super();

@@ -1,5 +1,5 @@
 /** Heads that find objects: what YOLOS and DETR share. */
-import { Linear, Module } from "../../nn/index.ts";
+import { Linear, Module, type Projection } from "../../nn/index.ts";
 import { type RandomKey, relu, sigmoid, type Tensor } from "../../tensor/index.ts";
 import { modelPart, type OnnxInputs, type OnnxPart } from "../formats/onnx-parts/part.ts";
 import type { LabelConfig } from "../labels.ts";
@@ -46,7 +46,7 @@ export abstract class ObjectDetector
 
 /** Linear layers with relu between: D -> D -> D -> outputs. */
 export class PredictionMlp extends Module {
-  readonly layers: Linear[];
+  readonly layers: Projection[];
 
   constructor(width: number, outputs: number, key: RandomKey) {
     super();

@@ -6,10 +6,12 @@ import {
   type Activation,
   Conv2d,
   Embedding,
+  type EmbeddingTable,
   LayerNorm,
   Linear,
   Module,
   normalInit,
+  type Projection,
   TransformerLayer,
 } from "../../nn/index.ts";
 import {
@@ -146,8 +148,8 @@ function sinePositions(mask: Tensor<"bool">, width: number): Tensor<"f32"> {
 
 /** Learned vectors of columns and rows. */
 class LearnedPositions extends Module {
-  readonly rowEmbeddings: Embedding; // [50, D / 2]
-  readonly columnEmbeddings: Embedding; // [50, D / 2]
+  readonly rowEmbeddings: EmbeddingTable; // [50, D / 2]
+  readonly columnEmbeddings: EmbeddingTable; // [50, D / 2]
 
   constructor(width: number, key: RandomKey) {
     super();
@@ -170,7 +172,7 @@ class DetrModel extends Module {
   readonly backbone: ResNetEncoder;
   readonly positionEmbedding?: LearnedPositions;
   readonly inputProjection: Conv2d; // [D, C, 1, 1]
-  readonly queryPositionEmbeddings: Embedding; // [Q, D]
+  readonly queryPositionEmbeddings: EmbeddingTable; // [Q, D]
   readonly encoder: Stack;
   readonly decoder: Stack;
   protected override readonly checkpointKeys = { backbone: "backbone.conv_encoder.model" };
@@ -217,7 +219,7 @@ class DetrModel extends Module {
         layer.forward(states, { mask: keys, queryPosition: position, key: key?.fold(i) }),
       );
     }
-    const queryPosition = unsqueeze(this.queryPositionEmbeddings.weight.value, 0); // [1, Q, D]
+    const queryPosition = unsqueeze(this.queryPositionEmbeddings.rows(), 0); // [1, Q, D]
     let queries: Tensor<"f32"> = zeros([batch, numQueries, width]);
     const across = { queryPosition, encoderStates: states, encoderMask: keys, encoderPosition: position };
     const norm = this.decoder.layernorm as LayerNorm;
@@ -253,7 +255,7 @@ function detrConfig({ backbone, ...options }: DetrOptions): DetrConfig {
 /** DETR with its classes and boxes. */
 export class DetrForObjectDetection extends ObjectDetector {
   readonly model: DetrModel;
-  readonly classLabelsClassifier: Linear; // [N + 1, D]
+  readonly classLabelsClassifier: Projection; // [N + 1, D]
   readonly bboxPredictor: PredictionMlp;
   readonly config: DetrConfig;
   readonly family = detr;

@@ -1,5 +1,5 @@
 /** DINOv2: ViT trained without labels, with scaled layers. Oquab et al. 2023, arXiv:2304.07193. */
-import { Linear, Module, normalInit } from "../../nn/index.ts";
+import { Linear, Module, normalInit, type Projection } from "../../nn/index.ts";
 import { concat, mean, type RandomKey, slice, type Tensor } from "../../tensor/index.ts";
 import { flag, number, positive, size } from "../config.ts";
 import { firstToken } from "../encoders/heads.ts";
@@ -15,7 +15,7 @@ export interface Dinov2Config extends Omit<ViTConfig, "intermediateSize" | "pool
 
 /** A linear layer on the class token's state beside the mean of the patches'. */
 class MeanHead extends Module implements ImageHead {
-  readonly classifier: Linear; // [N, 2 D]
+  readonly classifier: Projection; // [N, 2 D]
 
   constructor({ hiddenSize, labels, initializerRange }: Dinov2Config, key: RandomKey) {
     super();

@@ -1,7 +1,16 @@
 /**
  * MobileNetV2: narrow between layers, wide inside, with depthwise convolutions. Sandler et al. 2018, arXiv:1801.04381.
  */
-import { type Activation, activations, BatchNorm2d, Conv2d, dropout, Linear, Module } from "../../nn/index.ts";
+import {
+  type Activation,
+  activations,
+  BatchNorm2d,
+  Conv2d,
+  dropout,
+  Linear,
+  Module,
+  type Projection,
+} from "../../nn/index.ts";
 import { add, mean, type RandomKey, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, positive, probability, size } from "../config.ts";
 import type { LabelConfig } from "../labels.ts";
@@ -237,7 +246,7 @@ const lastWidth = (config: MobileNetV2Config) =>
   config.finegrainedOutput && config.depthMultiplier < 1 ? LAST : widthOf(LAST, config);
 
 class Classifier extends Module implements ImageHead {
-  readonly classifier: Linear; // [N, C]
+  readonly classifier: Projection; // [N, C]
   private readonly dropout: number;
 
   constructor(config: MobileNetV2Config, key: RandomKey) {

@@ -1,5 +1,5 @@
 /** ResNet, version 1.5. He et al. 2015, arXiv:1512.03385. Checkpoints of transformers and of timm. */
-import { type Activation, activations, BatchNorm2d, Conv2d, Linear, Module } from "../../nn/index.ts";
+import { type Activation, activations, BatchNorm2d, Conv2d, Linear, Module, type Projection } from "../../nn/index.ts";
 import { add, maxPool, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, choice, type Fields, flag, list, size } from "../config.ts";
 import type { Json, LabelConfig } from "../labels.ts";
@@ -160,7 +160,7 @@ export class ResNetEncoder extends ImageEncoder {
 
 /** A linear layer on the mean over all places. */
 class Classifier extends Module implements ImageHead {
-  readonly classifier: Linear; // [N, C]
+  readonly classifier: Projection; // [N, C]
   protected override readonly checkpointKeys = { classifier: "classifier.1" };
 
   constructor({ hiddenSizes, labels }: ResNetConfig, key: RandomKey) {

@@ -13,6 +13,7 @@ import {
   Linear,
   Module,
   normalInit,
+  type Projection,
 } from "../../nn/index.ts";
 import { add, concat, interpolate, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
 import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
@@ -113,9 +114,9 @@ class Attention extends AttentionBlock {
 
 /** Two linear layers with a depthwise convolution between. */
 class MixFeedForward extends Module {
-  readonly dense1: Linear; // [F, C]
+  readonly dense1: Projection; // [F, C]
   readonly dwconv: Conv2d; // [F, 1, 3, 3]
-  readonly dense2: Linear; // [C, F]
+  readonly dense2: Projection; // [C, F]
   protected override readonly checkpointKeys = { dense1: "dense1", dwconv: "dwconv.dwconv", dense2: "dense2" };
   private readonly activation: Activation;
 
@@ -259,8 +260,8 @@ class SegformerEncoder extends ImageEncoder {
   }
 }
 
-class Projection extends Module {
-  readonly proj: Linear;
+class StageProjection extends Module {
+  readonly proj: Projection;
 
   constructor(inputs: number, outputs: number, range: number, key: RandomKey) {
     super();
@@ -270,7 +271,7 @@ class Projection extends Module {
 
 /** Brings all stages to one size and width, and classifies each place: [B, N, h, w] of the first stage. */
 class DecodeHead extends Module implements ImageHead {
-  readonly linearC: Projection[];
+  readonly linearC: StageProjection[];
   readonly linearFuse: Conv2d; // [D, D stages, 1, 1]
   readonly batchNorm: BatchNorm2d;
   readonly classifier: Conv2d; // [N, D, 1, 1]
@@ -289,7 +290,7 @@ class DecodeHead extends Module implements ImageHead {
     const init = normalInit(initializerRange);
     this.linearC = linearKey
       .split(hiddenSizes.length)
-      .map((part, i) => new Projection(hiddenSizes[i], width, initializerRange, part));
+      .map((part, i) => new StageProjection(hiddenSizes[i], width, initializerRange, part));
     this.linearFuse = new Conv2d(
       { inChannels: width * hiddenSizes.length, outChannels: width, kernelSize: 1, bias: false, init },
       fuseKey,

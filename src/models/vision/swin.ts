@@ -12,6 +12,7 @@ import {
   mergeHeads,
   normalInit,
   type Parameter,
+  type Projection,
   splitHeads,
 } from "../../nn/index.ts";
 import {
@@ -100,11 +101,11 @@ interface Place {
 }
 
 class WindowAttention extends Module {
-  readonly query: Linear; //  [C, C]
-  readonly key: Linear; //    [C, C]
-  readonly value: Linear; //  [C, C]
+  readonly query: Projection; //  [C, C]
+  readonly key: Projection; //    [C, C]
+  readonly value: Projection; //  [C, C]
   readonly relativePositionBiasTable: Parameter; // [(2 w - 1)², H]
-  readonly output: Linear; // [C, C]
+  readonly output: Projection; // [C, C]
   protected override readonly checkpointKeys = {
     query: "self.query",
     key: "self.key",
@@ -159,8 +160,8 @@ class Block extends Module {
   readonly layernormBefore: LayerNorm;
   readonly attention: WindowAttention;
   readonly layernormAfter: LayerNorm;
-  readonly up: Linear; //   [F, C]
-  readonly down: Linear; // [C, F]
+  readonly up: Projection; //   [F, C]
+  readonly down: Projection; // [C, F]
   protected override readonly checkpointKeys = { up: "intermediate.dense", down: "output.dense" };
   private readonly config: SwinConfig;
   private readonly isShifted: boolean;
@@ -228,7 +229,7 @@ class Block extends Module {
 
 /** Joins each two by two places into one of twice the width. */
 class PatchMerging extends Module {
-  readonly reduction: Linear; // [2 C, 4 C]
+  readonly reduction: Projection; // [2 C, 4 C]
   readonly norm: LayerNorm; // [4 C]
 
   constructor(width: number, range: number, key: RandomKey) {

@@ -12,6 +12,7 @@ import {
   Module,
   normalInit,
   type Parameter,
+  type Projection,
   TransformerLayer,
   type TransformerLayerConfig,
 } from "../../nn/index.ts";
@@ -182,7 +183,7 @@ class Layers extends Module {
 }
 
 class Pooler extends Module {
-  readonly dense: Linear; // [P, D]
+  readonly dense: Projection; // [P, D]
   private readonly activation: Activation;
 
   constructor({ hiddenSize, poolerSize, poolerActivation, initializerRange }: ViTConfig, key: RandomKey) {
@@ -251,7 +252,7 @@ const vitParts = (config: ViTConfig, hasPooler: boolean, traits: EmbeddingsTrait
 
 /** A linear layer on the state of a token. */
 class TokenClassifierHead extends Module implements ImageHead {
-  readonly classifier: Linear; // [N, D]
+  readonly classifier: Projection; // [N, D]
 
   constructor(
     { hiddenSize, labels, initializerRange }: Pick<ViTConfig, "hiddenSize" | "labels" | "initializerRange">,
@@ -271,8 +272,8 @@ class TokenClassifierHead extends Module implements ImageHead {
 
 /** The mean of two classifiers, on the class token and on the one that learned from the teacher. */
 class TeacherHead extends Module implements ImageHead {
-  readonly clsClassifier: Linear; // [N, D]
-  readonly distillationClassifier: Linear; // [N, D]
+  readonly clsClassifier: Projection; // [N, D]
+  readonly distillationClassifier: Projection; // [N, D]
 
   constructor({ hiddenSize, labels, initializerRange }: ViTConfig, key: RandomKey) {
     super();

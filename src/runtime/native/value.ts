@@ -2,7 +2,7 @@ import type { HostArray } from "../../base/index.ts";
 import type { OrtType } from "../protocol.ts";
 import type { OrtLibrary, Pointer } from "./library.ts";
 
-/** How the elements of each type are held in memory, and ONNX's number of the type. f16 is held as its bits. */
+/** How the elements of each type are held in memory, 16-bit floats as their bits, and ONNX's number of the type. */
 const elements: Readonly<
   Record<OrtType, { array: new (buffer: ArrayBuffer) => HostArray; bytes: number; code: number }>
 > = {
@@ -13,8 +13,8 @@ const elements: Readonly<
   int64: { array: BigInt64Array, bytes: 8, code: 7 },
   bool: { array: Uint8Array, bytes: 1, code: 9 },
   float16: { array: Uint16Array, bytes: 2, code: 10 },
+  bfloat16: { array: Uint16Array, bytes: 2, code: 16 },
 };
-const BFLOAT16_CODE = 16;
 const typeOfCode = new Map(Object.entries(elements).map(([type, { code }]) => [code, type as OrtType]));
 
 /** A tensor of ONNX Runtime (OrtValue), with its memory. */
@@ -49,13 +49,7 @@ export class NativeValue {
   }
 
   /** A tensor in the memory of an array: neither is a copy of the other. */
-  static over(
-    ort: OrtLibrary,
-    type: OrtType,
-    shape: readonly number[],
-    array: HostArray,
-    code = elements[type].code,
-  ): NativeValue {
+  static over(ort: OrtLibrary, type: OrtType, shape: readonly number[], array: HostArray): NativeValue {
     const sizes = BigInt64Array.from(shape, BigInt);
     const pointer = ort.make(
       "CreateTensorWithDataAsOrtValue",
@@ -64,14 +58,9 @@ export class NativeValue {
       array.byteLength,
       sizes,
       shape.length,
-      code,
+      elements[type].code,
     );
     return new NativeValue(ort, type, shape, pointer, array);
-  }
-
-  /** Numbers of 16 bits, in the memory of an array. */
-  static overHalves(ort: OrtLibrary, dtype: "f16" | "bf16", shape: readonly number[], bits: Uint16Array): NativeValue {
-    return NativeValue.over(ort, "float16", shape, bits, dtype === "bf16" ? BFLOAT16_CODE : elements.float16.code);
   }
 
   /** A tensor that a run has made. */

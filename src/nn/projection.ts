@@ -1,0 +1,58 @@
+/** What linear layers have in common, and what tables of vectors have, however their weights are kept. */
+import { add, split, type Tensor } from "../tensor/index.ts";
+import { Module, type Parameter } from "./module.ts";
+
+/** A linear map of the last axis, perhaps with a bias: what every field takes that holds a linear layer. */
+export abstract class Projection extends Module {
+  abstract readonly inFeatures: number;
+  abstract readonly outFeatures: number;
+
+  /** x: [..., inFeatures] -> [..., outFeatures] */
+  abstract forward(x: Tensor<"f32">): Tensor<"f32">;
+
+  /** The output cut into equal parts, such as queries, keys and values: `parts` times [..., outFeatures / parts]. */
+  forwardParts(x: Tensor<"f32">, parts: number): Tensor<"f32">[] {
+    return split(this.forward(x), parts);
+  }
+}
+
+/** A table of vectors that is looked up by integers, and may serve as the output layer too. */
+export abstract class EmbeddingTable extends Module {
+  abstract readonly numEmbeddings: number;
+  abstract readonly embeddingDim: number;
+
+  /** ids: [...] -> [..., D] */
+  abstract forward(ids: Tensor<"i32">): Tensor<"f32">;
+
+  /** x: [..., D] -> its products with all rows, [..., V] */
+  abstract project(x: Tensor<"f32">): Tensor<"f32">;
+
+  /** All vectors: [V, D] */
+  abstract rows(): Tensor<"f32">;
+}
+
+/** An output layer whose weight is a table that another module holds, and lists first. */
+export class TiedProjection extends Projection {
+  readonly table: EmbeddingTable; // [V, D]
+  readonly bias?: Parameter; //      [V]
+
+  constructor(table: EmbeddingTable, bias?: Parameter) {
+    super();
+    this.table = table;
+    if (bias) this.bias = bias;
+  }
+
+  get inFeatures(): number {
+    return this.table.embeddingDim;
+  }
+
+  get outFeatures(): number {
+    return this.table.numEmbeddings;
+  }
+
+  /** x: [..., D] -> [..., V] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    const product = this.table.project(x);
+    return this.bias ? add(product, this.bias.value) : product;
+  }
+}
