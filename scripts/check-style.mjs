@@ -10,16 +10,6 @@ import ts from "typescript";
 const MOST_LINES = 400;
 const MOST_COLUMNS = 120;
 const generated = new Set(["src/lower/onnx-pb.ts"]);
-/** Longer than the rule when it came; each is to be split by its ideas, and taken off this list. */
-const toBeSplit = new Set([
-  "src/files/torch.ts",
-  "src/models/seq2seq/bart.ts",
-  "src/models/seq2seq/t5.ts",
-  "src/models/vision-language/qwen2-vl.ts",
-  "src/models/vision/vit.ts",
-  "src/tensor/compile.ts",
-]);
-
 /**
  * Where the literals of a file are, as offsets.
  * @param {ts.SourceFile} file
@@ -61,7 +51,7 @@ function faultsOf(path) {
   const lines = text.split("\n");
   const faults = [];
   const count = text.endsWith("\n") ? lines.length - 1 : lines.length;
-  if (count > MOST_LINES && !toBeSplit.has(path)) faults.push(`${path}: ${count} lines; split it by its ideas`);
+  if (count > MOST_LINES) faults.push(`${path}: ${count} lines; split it by its ideas`);
   if (lines.every(({ length }) => length <= MOST_COLUMNS)) return faults;
   const literals = literalsOf(ts.createSourceFile(path, text, ts.ScriptTarget.Latest));
   let start = 0;

@@ -1,6 +1,6 @@
 /**
- * Models in a page: headless Chromium loads them from a server, on wasm and on WebGPU, and they write, see and hear what
- * they do in Node; what was downloaded stays.
+ * Models in a page: headless Chromium loads them from a server, on wasm and on WebGPU, and they write, see and hear
+ * what they do in Node; what was downloaded stays.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Device } from "./runtime/index.ts";

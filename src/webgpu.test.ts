@@ -47,7 +47,10 @@ const waves = (shape: number[]) =>
     { shape },
   );
 
-/** A product with a weight, normalised, attention, the loss, GELU's gradient at a size that the CPU computes slice by slice, and a loop. */
+/**
+ * A product with a weight, normalised, attention, the loss, GELU's gradient at a size that the CPU computes slice by
+ * slice, and a loop.
+ */
 function lossOf(x: Tensor<"f32">): Tensor<"f32"> {
   const projected = matmul(reshape(x, [2, 256, 16]), waves([16, 16]), { transposeB: true });
   const heads = reshape(rmsNorm(projected, ones([16])), [1, 2, 512, 8]);

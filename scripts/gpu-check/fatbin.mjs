@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * CUDA's kernels inside a library ("fat binaries"): a header, then an entry for each architecture. Zeros in the place of
- * the entries for other cards leave the library as it is in all else, and compress to nothing.
+ * CUDA's kernels inside a library ("fat binaries"): a header, then an entry for each architecture. Zeros in the place
+ * of the entries for other cards leave the library as it is in all else, and compress to nothing.
  */
 const MAGIC = 0xba55ed50;
 const HEADER_BYTES = 16;

@@ -192,7 +192,10 @@ function copyModel(stage, work) {
   cpSync(join(unpacked, MODEL.path), join(stage, "models", "magika.onnx"));
 }
 
-/** A folder with the files of a Python package. @param {string} name @param {string[]} options of pip @param {string} work */
+/**
+ * A folder with the files of a Python package. @param {string} name @param {string[]} options of pip @param {string}
+ * work
+ */
 function unpackWheel(name, options, work) {
   run("python3", ["-m", "pip", "download", "-q", ...options, "-d", work, name]);
   const wheel = readdirSync(work).find((file) => file.endsWith(".whl")) ?? "";

@@ -11,7 +11,10 @@
  * @property {string} [stderr] the end of it, of a part that failed
  */
 
-/** @typedef {{ provider: string, machine: Record<string, any>, vulkan: Record<string, any>, isSmallest: boolean, parts: readonly Outcome[] }} Report */
+/**
+ * @typedef {{ provider: string, machine: Record<string, any>, vulkan: Record<string, any>, isSmallest: boolean, parts:
+ * readonly Outcome[] }} Report
+ */
 
 /** @param {readonly string[]} head @param {readonly (readonly unknown[])[]} rows */
 function table(head, rows) {

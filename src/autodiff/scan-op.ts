@@ -156,8 +156,8 @@ export class ScanOp implements OpEntry {
 }
 
 /**
- * So many nodes may take the place of a scan on WebGPU, where the loop itself runs on the CPU and copies what it carries
- * at every step.
+ * So many nodes may take the place of a scan on WebGPU, where the loop itself runs on the CPU and copies what it
+ * carries at every step.
  */
 const UNROLLED_NODES = 10_000;
 /** A shader of WebGPU has at most eight buffers where nothing else is asked for. */

@@ -20,7 +20,9 @@ export interface DownloadOptions {
   /** Called as bytes arrive. */
   onProgress?: (progress: { file: string; doneBytes: number; totalBytes: number }) => void;
   signal?: AbortSignal;
-  /** Ask the server whether what is stored is still the same; where it does not answer, it is taken so. @default false */
+  /**
+   * Ask the server whether what is stored is still the same; where it does not answer, it is taken so. @default false
+   */
   refresh?: boolean;
 }
 
@@ -225,7 +227,7 @@ const cutOff = (where: string, size: number, received: string) =>
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
 /** A name for an address that every store takes. */
-export async function keyOf(url: string): Promise<string> {
+async function keyOf(url: string): Promise<string> {
   const sum = await globalThis.crypto.subtle.digest("SHA-256", utf8(url));
   return Array.from(new Uint8Array(sum), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

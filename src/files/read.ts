@@ -4,8 +4,8 @@ import { fileAt } from "./disk.ts";
 import type { ByteSource, StoredFile } from "./source.ts";
 
 /**
- * Exactly `length` bytes from `position` on. @throws what `malformed` makes, when the source is too short for a size that
- * it states
+ * Exactly `length` bytes from `position` on. @throws what `malformed` makes, when the source is too short for a size
+ * that it states
  */
 export async function readExactly(
   source: ByteSource,

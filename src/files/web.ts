@@ -47,7 +47,7 @@ export async function webRequest(
 }
 
 /** The error for a server that does not answer, or stops in the middle. */
-export function unreachable(url: string, cause: unknown): RuntimeError {
+function unreachable(url: string, cause: unknown): RuntimeError {
   const { message, cause: reason } = cause as Error & { cause?: Error };
   return new RuntimeError({
     where: url,
@@ -97,7 +97,7 @@ export async function isThere(url: string, request: Request): Promise<boolean> {
 }
 
 /** Whether an answer is a page of HTML, which no file of a model is. */
-export const isPageOf = ({ headers }: Response): boolean => /^text\/html\b/i.test(headers.get("content-type") ?? "");
+const isPageOf = ({ headers }: Response): boolean => /^text\/html\b/i.test(headers.get("content-type") ?? "");
 
 /** @throws DataError for a page in a file's place */
 export function requireFile(url: string, expected: string, response: Response): void {
@@ -115,7 +115,7 @@ export function contentRange({ headers }: Response): { begin?: number; size?: nu
  * The bytes of an answer. @throws DataError for fewer or more than `length`, RuntimeError where the server stops in the
  * middle
  */
-export async function bodyOf(url: string, response: Response, length?: number): Promise<Uint8Array> {
+async function bodyOf(url: string, response: Response, length?: number): Promise<Uint8Array> {
   const pieces: Uint8Array[] = [];
   let received = 0;
   for await (const piece of chunksOf(url, response)) {
@@ -153,7 +153,7 @@ export async function* chunksOf(url: string, response: Response): AsyncGenerator
 }
 
 /** Reads a file by HTTP's ranges; where the server knows none, whole. */
-export const openByParts: OpenWeb = async (url, expected, request) => {
+const openByParts: OpenWeb = async (url, expected, request) => {
   const headers = { range: `bytes=0-${FIRST_BYTES - 1}` };
   const answer = await request(url, { headers, accepted: [BAD_RANGE] });
   if (answer.status === BAD_RANGE) return openWhole(url, await request(url)); // an empty file has no first byte

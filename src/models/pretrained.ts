@@ -110,8 +110,9 @@ export interface LoadWarning extends Warning {
 
 /**
  * Loads a model from a folder in Hugging Face layout, a repository such as "owner/name", or a .gguf file (of most
- * decoders); by its path, in a page by its address, or from files in memory (memoryFolder). Weights, of safetensors, torch or ONNX, are widened to f32. As in transformers, tensors that the model has
- * no place for are left, weights that are not there start anew, and `onWarning` hears of both.
+ * decoders); by its path, in a page by its address, or from files in memory (memoryFolder). Weights, of safetensors,
+ * torch or ONNX, are widened to f32. As in transformers, tensors that the model has no place for are left, weights that
+ * are not there start anew, and `onWarning` hears of both.
  * @throws DataError when a file is missing, damaged or of another architecture; ShapeError for a weight of another
  *   shape; CheckpointError when no weight fits, or one is missing or left over and the loading is strict
  *

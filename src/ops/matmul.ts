@@ -100,8 +100,8 @@ function products(node: Node, operands: readonly Value[], isBatched: readonly bo
 }
 
 /**
- * scale op(a) op(b) of operands with more than two axes, of these types. ONNX Runtime has it as one node for the CPU and
- * CUDA; its WebGPU provider has not, and would leave the node to the CPU.
+ * scale op(a) op(b) of operands with more than two axes, of these types. ONNX Runtime has it as one node for the CPU
+ * and CUDA; its WebGPU provider has not, and would leave the node to the CPU.
  */
 export function lowerProduct(
   graph: Lowering,

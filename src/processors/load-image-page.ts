@@ -21,8 +21,8 @@ interface Page {
 const asStored = { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" };
 
 /**
- * Reads a picture from the bytes of a file: what the browser shows, but for SVG, which may lead elsewhere. Where a pixel
- * is not opaque its colour is rounded.
+ * Reads a picture from the bytes of a file: what the browser shows, but for SVG, which may lead elsewhere. Where a
+ * pixel is not opaque its colour is rounded.
  * @throws DataError for what is no picture or one of more pixels than a limit; OptionError for a path
  */
 export async function loadImage(source: string | Uint8Array): Promise<RawImage> {

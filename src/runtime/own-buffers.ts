@@ -2,8 +2,8 @@ import type { HostArray } from "../base/index.ts";
 import type { ToBackend } from "./protocol.ts";
 
 /**
- * The array in a buffer that is not much larger: a message to another thread takes the whole buffer of a view along. One
- * that a mapping of whole pages makes a little larger is left.
+ * The array in a buffer that is not much larger: a message to another thread takes the whole buffer of a view along.
+ * One that a mapping of whole pages makes a little larger is left.
  */
 const alone = (data: HostArray): HostArray => (2 * data.byteLength < data.buffer.byteLength ? data.slice() : data);
 

@@ -1,6 +1,8 @@
 import type { PartStore } from "../files/index.ts";
 
-/** What a page keeps of downloads, in memory. @param limit of bytes, beyond which it is full as a browser's storage is */
+/**
+ * What a page keeps of downloads, in memory. @param limit of bytes, beyond which it is full as a browser's storage is
+ */
 export function memoryStore(limit = Number.POSITIVE_INFINITY): PartStore {
   const kept = new Map<string, Uint8Array<ArrayBuffer>>();
   const used = () => [...kept.values()].reduce((sum, { length }) => sum + length, 0);

@@ -76,9 +76,10 @@ export class Tokenizer {
   }
 
   /**
-   * Opens the tokenizer of a model, by its folder, address or repository ("owner/name"), or of one file: a tokenizer.json, a SentencePiece model (.model), ranks of tiktoken
-   * (.tiktoken, or tiktoken.model), the older vocab.txt and vocab.json with merges.txt, or a .gguf file. A file of a
-   * usual name is read with the tokenizer_config.json beside it.
+   * Opens the tokenizer of a model, by its folder, address or repository ("owner/name"), or of one file: a
+   * tokenizer.json, a SentencePiece model (.model), ranks of tiktoken (.tiktoken, or tiktoken.model), the older
+   * vocab.txt and vocab.json with merges.txt, or a .gguf file. A file of a usual name is read with the
+   * tokenizer_config.json beside it.
    * @param options for ranks of tiktoken, which do not say how texts are cut
    * @throws DataError when it is missing or damaged, RuntimeError when it is not understood
    */

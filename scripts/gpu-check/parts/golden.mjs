@@ -1,5 +1,7 @@
 // @ts-check
-/** Every case of golden/ops/ in one dtype on the card: passed, failed, and the largest difference from PyTorch, by op. */
+/**
+ * Every case of golden/ops/ in one dtype on the card: passed, failed, and the largest difference from PyTorch, by op.
+ */
 import { Device } from "../../../src/runtime/index.ts";
 import { goldenCases, numbersOf, toleranceOf, traceCase } from "../../../src/testing/golden-case.ts";
 import { opTable } from "../../../src/testing/op-table.ts";

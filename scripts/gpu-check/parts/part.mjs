@@ -26,7 +26,9 @@ export function median(values) {
   return sorted[sorted.length >> 1];
 }
 
-/** What went wrong, in a line: of ONNX Runtime's messages what comes after their usual beginning. @param {unknown} cause */
+/**
+ * What went wrong, in a line: of ONNX Runtime's messages what comes after their usual beginning. @param {unknown} cause
+ */
 export function textOf(cause) {
   const { received, message = String(cause) } = /** @type {{ received?: string, message?: string }} */ (cause);
   const text = (received ?? message).replace("Non-zero status code returned while running ", "");

@@ -1,5 +1,7 @@
 // @ts-check
-/** A hundred training steps of a GPT on the CPU and on the card, in f32 and with products in f16: the losses of both. */
+/**
+ * A hundred training steps of a GPT on the CPU and on the card, in f32 and with products in f16: the losses of both.
+ */
 import { GPT2LMHeadModel } from "../../../dist/models/index.js";
 import { AdamW } from "../../../dist/optim/index.js";
 import { Device } from "../../../dist/runtime/index.js";
