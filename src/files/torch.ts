@@ -17,8 +17,8 @@ import { ZipFile } from "./zip.ts";
 
 /*
  * Checkpoints of torch.save: a pickle that describes tensors, and the bytes of their storages. Since torch 1.6 a zip
- * archive, before that pickles and bytes one after another. Nothing of the pickle is run: the few names of torch-names.ts are
- * understood, all others are errors.
+ * archive, before that pickles and bytes one after another. Nothing of the pickle is run: the few names of
+ * torch-names.ts are understood, all others are errors.
  */
 
 /** Bytes that tensors are parts of. */
