@@ -39,10 +39,8 @@ export {
 export { Glm4ForCausalLM, type GlmConfig, GlmForCausalLM } from "./decoders/glm.ts";
 export { type GPTNeoXConfig, GPTNeoXForCausalLM } from "./decoders/gpt-neox.ts";
 export { type GPT2Config, GPT2LMHeadModel, gpt2Config } from "./decoders/gpt2.ts";
+export { type LlamaConfig, LlamaForCausalLM, llamaConfig } from "./decoders/llama.ts";
 export {
-  type LlamaConfig,
-  LlamaForCausalLM,
-  llamaConfig,
   MistralForCausalLM,
   type Olmo2Config,
   Olmo2ForCausalLM,
@@ -52,7 +50,7 @@ export {
   type SmolLM3Config,
   SmolLM3ForCausalLM,
   type WindowConfig,
-} from "./decoders/llama.ts";
+} from "./decoders/llama-relatives.ts";
 export { type MixtralConfig, MixtralForCausalLM, type Qwen3MoeConfig, Qwen3MoeForCausalLM } from "./decoders/moe.ts";
 export { type Olmo3Config, Olmo3ForCausalLM } from "./decoders/olmo3.ts";
 export { Phi3ForCausalLM } from "./decoders/phi3.ts";

@@ -28,7 +28,7 @@ import {
 import type { Family } from "../model.ts";
 import type { ForwardOptions } from "./causal-decoder.ts";
 import { CausalLM, runBlocks } from "./causal-lm.ts";
-import { type DecoderFamily, decoderConfig, type RopeDecoderConfig } from "./family.ts";
+import { type DecoderFamily, decoderConfig, type RopeDecoderConfig, traitsOf } from "./family.ts";
 import type {
   Angles,
   DecoderAttention,
@@ -264,7 +264,7 @@ export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecod
   constructor(family: DecoderFamily<C>, options: Partial<C>, key: RandomKey) {
     super();
     const config = decoderConfig(family.description, options);
-    const traits = family.description.traits(config);
+    const traits = traitsOf(family.description, config);
     const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange } = config;
     const [modelKey, headKey] = key.split(2);
     this.config = config;

@@ -4,7 +4,7 @@ import { gemmas } from "./gemma.ts";
 import { glms } from "./glm.ts";
 import { gptNeox } from "./gpt-neox.ts";
 import { gpt2 } from "./gpt2.ts";
-import { llamas } from "./llama.ts";
+import { llamas } from "./llama-relatives.ts";
 import { mixtures } from "./moe.ts";
 import { olmo3 } from "./olmo3.ts";
 import { phi3 } from "./phi3.ts";

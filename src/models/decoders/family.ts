@@ -20,7 +20,7 @@ import { FREQUENCIES, untiedWords } from "../family.ts";
 import type { Json } from "../labels.ts";
 import type { ConfigKeys, Family, ModelClass } from "../model.ts";
 import type { RopeRules } from "../rope-review.ts";
-import { type LayerType, type RopeDefaults, ropeFromJson } from "./rope.ts";
+import { type LayerType, type RopeDefaults, ropeFromJson, rotaryFor } from "./rope.ts";
 import type { DecoderConfig, DecoderTraits } from "./traits.ts";
 
 /** A decoder's config with one set of rotary parameters. */
@@ -64,7 +64,8 @@ export interface DecoderDescription<C extends RopeDecoderConfig> {
   classes: Readonly<Record<string, ModelClass>>;
   fields: Fields<C>;
   rope: RopeDefaults & RopeRules;
-  traits(config: C): DecoderTraits;
+  /** Where the decoder differs from Llama's. @default nowhere */
+  traits?(config: C): DecoderTraits;
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
   /** Brings what the fields give into the form of config.json, where it is another. */
@@ -91,6 +92,10 @@ export interface DecoderFamily<C extends RopeDecoderConfig> extends Family {
   readonly configKeys: ConfigKeys;
   configFromJson(path: string, json: Json): Partial<C>;
 }
+
+/** Where a family's decoder differs from Llama's. */
+export const traitsOf = <C extends RopeDecoderConfig>(description: DecoderDescription<C>, config: C): DecoderTraits =>
+  description.traits?.(config) ?? { rotary: [rotaryFor(config)] };
 
 /** A config from options: defaults filled in, and checked. @throws OptionError naming the field */
 export function decoderConfig<C extends RopeDecoderConfig>(

@@ -9,9 +9,8 @@ import { activation, type Fields, flag, optional, positive, size, tokenId, token
 import type { Json } from "../labels.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig } from "./family.ts";
-import { rotaryFor } from "./llama.ts";
 import type { LayerType } from "./rope.ts";
-import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
+import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, rotaryFor, windowedLayers } from "./rope.ts";
 import type { DecoderTraits } from "./traits.ts";
 
 export interface GemmaConfig extends RopeDecoderConfig {

@@ -5,8 +5,8 @@
 import type { RandomKey } from "../../tensor/index.ts";
 import { flag, positive, size, tokenId, tokenIds } from "../config.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
-import { decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
-import { rotaryFor } from "./llama.ts";
+import { decoderFamily, decoderFields, type RopeDecoderConfig, traitsOf } from "./family.ts";
+import { rotaryFor } from "./rope.ts";
 
 export interface GlmConfig extends RopeDecoderConfig {
   /** Biases of queries, keys and values. */
@@ -60,7 +60,7 @@ const glm4 = decoderFamily<GlmConfig>({
   modelType: "glm4",
   classes: { Glm4ForCausalLM },
   traits: (config) => ({
-    ...glm.description.traits(config),
+    ...traitsOf(glm.description, config),
     norms: {
       beforeAttention: "input_layernorm",
       afterAttention: "post_self_attn_layernorm",

@@ -1,20 +1,34 @@
 /**
- * Llama and the families that differ from it in a detail. Touvron et al. 2023, arXiv:2302.13971: rotary positions,
- * pre-normalisation by the root mean square, a gated feed-forward layer, and from Llama 2 on fewer heads for keys and
- * values.
- *   mistral  attention over a sliding window. Jiang et al. 2023, arXiv:2310.06825
- *   qwen2    biases for queries, keys and values; a window in the later layers. arXiv:2407.10671
- *   qwen3    normalised queries and keys, no biases. arXiv:2505.09388
- *   olmo2    normalised queries and keys, norms after the parts and not before. arXiv:2501.00656
- *   smollm3  every fourth layer has no positions. huggingface.co/blog/smollm3
+ * Llama. Touvron et al. 2023, arXiv:2302.13971 and 2307.09288; Grattafiori et al. 2024, arXiv:2407.21783.
+ *   - rotary positions: queries and keys are turned by angles that grow with the position. Su et al. 2021,
+ *     arXiv:2104.09864
+ *   - norms by the root mean square, in front of each part. Zhang and Sennrich 2019, arXiv:1910.07467
+ *   - a gated feed-forward layer. Shazeer 2020, arXiv:2002.05202
+ *   - from Llama 2 on fewer heads for keys and values than for queries. Ainslie et al. 2023, arXiv:2305.13245
+ *   - no biases
+ * This file is the whole model; its relatives (llama-relatives.ts, gemma.ts, phi3.ts and others) are said as
+ * differences from it, on the frame of decoder.ts. Letters: B batch, T length, D hiddenSize, H heads, K heads of keys,
+ * Dh headDim, F intermediateSize, V vocabSize.
  */
-import { RotaryEmbedding } from "../../nn/index.ts";
-import type { RandomKey } from "../../tensor/index.ts";
-import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
-import { DecoderForCausalLM } from "./decoder.ts";
-import { decoderConfig, decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig } from "./family.ts";
-import type { LayerType } from "./rope.ts";
-import type { DecoderTraits } from "./traits.ts";
+import {
+  activations,
+  Embedding,
+  type EmbeddingTable,
+  Linear,
+  Module,
+  multiHeadAttention,
+  normalInit,
+  type Projection,
+  RMSNorm,
+  type RotaryEmbedding,
+} from "../../nn/index.ts";
+import { add, mul, type RandomKey, reshape, rotaryEmbedding, type Tensor, withScope } from "../../tensor/index.ts";
+import { flag, tokenId, tokenIds } from "../config.ts";
+import type { ForwardOptions } from "./causal-decoder.ts";
+import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
+import { type DecoderFamily, decoderConfig, decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.ts";
+import { rotaryFor } from "./rope.ts";
+import type { Angles } from "./traits.ts";
 
 export interface LlamaConfig extends RopeDecoderConfig {
   /** Biases of all layers of the attention. */
@@ -22,31 +36,167 @@ export interface LlamaConfig extends RopeDecoderConfig {
   mlpBias: boolean;
 }
 
-export interface WindowConfig extends RopeDecoderConfig {
-  /** Positions that a sliding layer sees. @default all */
-  slidingWindow: number | null;
-}
+type LlamaBlockOptions = BlockOptions & {
+  /** Cosines and sines of the tokens' positions. */
+  angles: Angles;
+};
 
-export interface QwenConfig extends WindowConfig {
-  attentionBias: boolean;
-  useSlidingWindow: boolean;
-  /** Layers from this one on slide, where layerTypes does not say. */
-  maxWindowLayers: number;
-  layerTypes: readonly LayerType[] | null;
-}
+/** Grouped attention with rotary positions. */
+class Attention extends Module {
+  override readonly sharedInputs = [["qProj", "kProj", "vProj"]];
+  readonly qProj: Projection; // [H Dh, D]
+  readonly kProj: Projection; // [K Dh, D]
+  readonly vProj: Projection; // [K Dh, D]
+  readonly oProj: Projection; // [D, H Dh]
+  private readonly config: LlamaConfig;
 
-export const rotaryFor = ({ headDim, maxPositionEmbeddings, rope }: RopeDecoderConfig) =>
-  new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);
+  constructor(config: LlamaConfig, key: RandomKey) {
+    super();
+    const { hiddenSize, numHeads, numKeyHeads, headDim, attentionBias: bias, initializerRange } = config;
+    const [qKey, kKey, vKey, oKey] = key.split(5);
+    const shared = { bias, init: normalInit(initializerRange) };
+    this.qProj = new Linear({ ...shared, inFeatures: hiddenSize, outFeatures: numHeads * headDim }, qKey);
+    this.kProj = new Linear({ ...shared, inFeatures: hiddenSize, outFeatures: numKeyHeads * headDim }, kKey);
+    this.vProj = new Linear({ ...shared, inFeatures: hiddenSize, outFeatures: numKeyHeads * headDim }, vKey);
+    this.oProj = new Linear({ ...shared, inFeatures: numHeads * headDim, outFeatures: hiddenSize }, oKey);
+    this.config = config;
+  }
 
-/** Llama with its language-modelling head. */
-export class LlamaForCausalLM extends DecoderForCausalLM<LlamaConfig> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<LlamaConfig>, key: RandomKey) {
-    super(llama, options, key);
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, { angles, key, cache, mask }: LlamaBlockOptions): Tensor<"f32"> {
+    const { numHeads, numKeyHeads, attentionDropout: dropoutProbability } = this.config;
+    const q = this.turn(this.qProj.forward(x), numHeads, angles); // [B, T, H Dh]
+    const k = this.turn(this.kProj.forward(x), numKeyHeads, angles); // [B, T, K Dh]
+    const v = this.vProj.forward(x); // [B, T, K Dh]
+    const options = { numHeads, numKeyHeads, isCausal: true, dropoutProbability, key, cache, mask };
+    return this.oProj.forward(multiHeadAttention(q, k, v, options));
+  }
+
+  /** Turns pairs of features of each head by the angles of its position: [B, T, heads Dh] -> the same. */
+  private turn(x: Tensor<"f32">, heads: number, { cos, sin }: Angles): Tensor<"f32"> {
+    const [batch, length] = x.shape;
+    const byHead = reshape(x, [batch, length, heads, this.config.headDim]);
+    return reshape(rotaryEmbedding(byHead, cos, sin), x.shape);
   }
 }
 
-const llama = decoderFamily<LlamaConfig>({
+/** down(silu(gate x) * up x) */
+class Mlp extends Module {
+  override readonly sharedInputs = [["gateProj", "upProj"]];
+  readonly gateProj: Projection; // [F, D]
+  readonly upProj: Projection; //   [F, D]
+  readonly downProj: Projection; // [D, F]
+  private readonly config: LlamaConfig;
+
+  constructor(config: LlamaConfig, key: RandomKey) {
+    super();
+    const { hiddenSize, intermediateSize, mlpBias: bias, initializerRange } = config;
+    const [gateKey, upKey, downKey] = key.split(3);
+    const shared = { bias, init: normalInit(initializerRange) };
+    this.gateProj = new Linear({ ...shared, inFeatures: hiddenSize, outFeatures: intermediateSize }, gateKey);
+    this.upProj = new Linear({ ...shared, inFeatures: hiddenSize, outFeatures: intermediateSize }, upKey);
+    this.downProj = new Linear({ ...shared, inFeatures: intermediateSize, outFeatures: hiddenSize }, downKey);
+    this.config = config;
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">): Tensor<"f32"> {
+    const gate = activations[this.config.activation](this.gateProj.forward(x)); // [B, T, F]
+    return this.downProj.forward(mul(gate, this.upProj.forward(x)));
+  }
+}
+
+class Block extends Module {
+  readonly selfAttn: Attention;
+  readonly mlp: Mlp;
+  readonly inputLayernorm: RMSNorm; //         [D]
+  readonly postAttentionLayernorm: RMSNorm; // [D]
+
+  constructor(config: LlamaConfig, key: RandomKey) {
+    super();
+    const { hiddenSize: width, rmsNormEpsilon: epsilon } = config;
+    const [attentionKey, mlpKey, normKey] = key.split(3);
+    this.selfAttn = new Attention(config, attentionKey);
+    this.mlp = new Mlp(config, mlpKey);
+    this.inputLayernorm = new RMSNorm({ width, epsilon }, normKey);
+    this.postAttentionLayernorm = new RMSNorm({ width, epsilon }, normKey);
+  }
+
+  /** x: [B, T, D] -> [B, T, D] */
+  forward(x: Tensor<"f32">, options: LlamaBlockOptions): Tensor<"f32"> {
+    const attended = withScope("self_attn", () => this.selfAttn.forward(this.inputLayernorm.forward(x), options));
+    const middle = add(x, attended);
+    return add(
+      middle,
+      withScope("mlp", () => this.mlp.forward(this.postAttentionLayernorm.forward(middle))),
+    );
+  }
+}
+
+class LlamaModel extends Module {
+  readonly embedTokens: EmbeddingTable; // [V, D]
+  readonly layers: Block[];
+  readonly norm: RMSNorm; // [D]
+
+  constructor(config: LlamaConfig, key: RandomKey) {
+    super();
+    const { vocabSize, hiddenSize, numLayers, padTokenId, rmsNormEpsilon: epsilon, initializerRange } = config;
+    const [tokenKey, layerKey, normKey] = key.split(3);
+    const table = { numEmbeddings: vocabSize, embeddingDim: hiddenSize, paddingIndex: padTokenId };
+    this.embedTokens = new Embedding({ ...table, init: normalInit(initializerRange) }, tokenKey);
+    this.layers = layerKey.split(numLayers).map((part) => new Block(config, part));
+    this.norm = new RMSNorm({ width: hiddenSize, epsilon }, normKey);
+  }
+}
+
+/** Llama with its language-modelling head. */
+export class LlamaForCausalLM extends CausalLM {
+  readonly model: LlamaModel;
+  readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
+  readonly config: LlamaConfig;
+  readonly family: DecoderFamily<LlamaConfig> = llama;
+  private readonly rotary: RotaryEmbedding;
+
+  /** @throws OptionError when the config contradicts itself */
+  constructor(options: Partial<LlamaConfig>, key: RandomKey) {
+    super();
+    this.config = llamaConfig(options);
+    const { hiddenSize, vocabSize, tieWordEmbeddings, initializerRange } = this.config;
+    const [modelKey, headKey] = key.split(2);
+    const head = { inFeatures: hiddenSize, outFeatures: vocabSize, bias: false, init: normalInit(initializerRange) };
+    this.rotary = rotaryFor(this.config);
+    this.model = new LlamaModel(this.config, modelKey);
+    if (!tieWordEmbeddings) this.lmHead = new Linear(head, headKey);
+  }
+
+  get cacheShape() {
+    const { numLayers, numKeyHeads, headDim } = this.config;
+    return { numLayers, numKeyHeads, headDim };
+  }
+
+  override get cacheLimit() {
+    return this.rotary.switchLength;
+  }
+
+  embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
+    return withScope("embed_tokens", () => this.model.embedTokens.forward(inputIds));
+  }
+
+  hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
+    const positions = this.positionsOf(inputIds, options); // [T] or [B, T]
+    const isByRow = options.cache !== undefined; // each text of a batch that is written has its own length
+    const angles = withScope("rotary_emb", () => this.rotary.angles(positions, { isByRow }));
+    const embedded = options.embeddings ?? this.embed(inputIds); // [B, T, D]
+    const states = runBlocks("layers", this.model.layers, embedded, options, { angles });
+    return withScope("norm", () => this.model.norm.forward(states));
+  }
+
+  logits(hidden: Tensor<"f32">): Tensor<"f32"> {
+    return withScope("lm_head", () => this.lmHead?.forward(hidden) ?? this.model.embedTokens.project(hidden));
+  }
+}
+
+export const llama: DecoderFamily<LlamaConfig> = decoderFamily<LlamaConfig>({
   modelType: "llama",
   classes: { LlamaForCausalLM },
   fields: {
@@ -57,195 +207,8 @@ const llama = decoderFamily<LlamaConfig>({
     eosTokenId: tokenIds("eos_token_id", 2),
   },
   rope: { theta: 10000 },
-  traits: (config): DecoderTraits => ({
-    rotary: [rotaryFor(config)],
-    bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },
-  }),
 });
 
 /** Fills in defaults and checks. @throws OptionError naming the field */
 export const llamaConfig = (options: Partial<LlamaConfig> = {}): LlamaConfig =>
   decoderConfig(llama.description, options);
-
-const window = (key: string, fallback: number | null) => ({ ...optional(size(key, 4096)), default: fallback });
-
-/** Mistral with its language-modelling head. */
-export class MistralForCausalLM extends DecoderForCausalLM<WindowConfig> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<WindowConfig>, key: RandomKey) {
-    super(mistral, options, key);
-  }
-}
-
-const mistral = decoderFamily<WindowConfig>({
-  modelType: "mistral",
-  classes: { MistralForCausalLM },
-  fields: {
-    ...decoderFields,
-    intermediateSize: size("intermediate_size", 14336),
-    numKeyHeads: size("num_key_value_heads", 8),
-    maxPositionEmbeddings: size("max_position_embeddings", 131072),
-    slidingWindow: window("sliding_window", 4096),
-    bosTokenId: tokenId("bos_token_id", 1),
-    eosTokenId: tokenIds("eos_token_id", 2),
-  },
-  rope: { theta: 10000 },
-  traits: (config) => ({ rotary: [rotaryFor(config)], windowOf: () => config.slidingWindow ?? undefined }),
-});
-
-const qwenFields: Fields<QwenConfig> = {
-  ...decoderFields,
-  vocabSize: size("vocab_size", 151936),
-  intermediateSize: size("intermediate_size", 22016),
-  numKeyHeads: size("num_key_value_heads", 32),
-  maxPositionEmbeddings: size("max_position_embeddings", 32768),
-  attentionBias: flag("attention_bias", false),
-  useSlidingWindow: flag("use_sliding_window", false),
-  slidingWindow: window("sliding_window", 4096),
-  maxWindowLayers: size("max_window_layers", 28),
-  layerTypes: layerTypesField,
-};
-
-/** How far back a layer of Qwen sees. */
-function qwenWindow(
-  { useSlidingWindow, slidingWindow, layerTypes, maxWindowLayers }: QwenConfig,
-  layer: number,
-): number | undefined {
-  const isSliding = layerTypes ? layerTypes[layer] === "sliding_attention" : layer >= maxWindowLayers;
-  return useSlidingWindow && isSliding ? (slidingWindow ?? undefined) : undefined;
-}
-
-/** Qwen2 with its language-modelling head. */
-export class Qwen2ForCausalLM extends DecoderForCausalLM<QwenConfig> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<QwenConfig>, key: RandomKey) {
-    super(qwen2, options, key);
-  }
-}
-
-export const qwen2 = decoderFamily<QwenConfig>({
-  modelType: "qwen2",
-  classes: { Qwen2ForCausalLM },
-  fields: qwenFields,
-  rope: { theta: 10000 },
-  traits: (config) => ({
-    rotary: [rotaryFor(config)],
-    windowOf: (layer) => qwenWindow(config, layer),
-    bias: { qkv: true },
-  }),
-});
-
-/** Qwen3 with its language-modelling head. */
-export class Qwen3ForCausalLM extends DecoderForCausalLM<QwenConfig> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<QwenConfig>, key: RandomKey) {
-    super(qwen3, options, key);
-  }
-}
-
-const qwen3 = decoderFamily<QwenConfig>({
-  modelType: "qwen3",
-  classes: { Qwen3ForCausalLM },
-  fields: qwenFields,
-  rope: { theta: 10000 },
-  derivesHeadDim: false,
-  traits: (config) => ({
-    rotary: [rotaryFor(config)],
-    windowOf: (layer) => qwenWindow(config, layer),
-    bias: { qkv: config.attentionBias, output: config.attentionBias },
-    queryKeyNorm: "head",
-  }),
-});
-
-export type Olmo2Config = Omit<LlamaConfig, "mlpBias">;
-
-export const olmoFields: Fields<Olmo2Config> = {
-  ...decoderFields,
-  vocabSize: size("vocab_size", 50304),
-  rmsNormEpsilon: positive("rms_norm_eps", 1e-5),
-  attentionBias: flag("attention_bias", false),
-  padTokenId: tokenId("pad_token_id", 1),
-  eosTokenId: tokenIds("eos_token_id", 50279),
-};
-
-export const olmoTraits = ({ attentionBias }: Pick<Olmo2Config, "attentionBias">) =>
-  ({
-    bias: { qkv: attentionBias, output: attentionBias },
-    queryKeyNorm: "all",
-    norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
-  }) as const;
-
-/** OLMo 2 with its language-modelling head. */
-export class Olmo2ForCausalLM extends DecoderForCausalLM<Olmo2Config> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<Olmo2Config>, key: RandomKey) {
-    super(olmo2, options, key);
-  }
-}
-
-const olmo2 = decoderFamily<Olmo2Config>({
-  modelType: "olmo2",
-  classes: { Olmo2ForCausalLM },
-  fields: olmoFields,
-  rope: { theta: 10000 },
-  traits: (config) => ({ ...olmoTraits(config), rotary: [rotaryFor(config)] }),
-});
-
-export interface SmolLM3Config extends LlamaConfig, WindowConfig {
-  useSlidingWindow: boolean;
-  layerTypes: readonly LayerType[] | null;
-  /** For each layer 1 where positions are used. @default 0 in every noRopeLayerInterval-th layer */
-  noRopeLayers: readonly number[] | null;
-  noRopeLayerInterval: number;
-}
-
-const hasRope = ({ noRopeLayers, noRopeLayerInterval }: SmolLM3Config, layer: number) =>
-  noRopeLayers ? noRopeLayers[layer] === 1 : (layer + 1) % noRopeLayerInterval !== 0;
-
-/** SmolLM3 with its language-modelling head. */
-export class SmolLM3ForCausalLM extends DecoderForCausalLM<SmolLM3Config> {
-  /** @throws OptionError when the config contradicts itself */
-  constructor(options: Partial<SmolLM3Config>, key: RandomKey) {
-    super(smollm3, options, key);
-  }
-}
-
-const smollm3 = decoderFamily<SmolLM3Config>({
-  modelType: "smollm3",
-  classes: { SmolLM3ForCausalLM },
-  fields: {
-    ...decoderFields,
-    vocabSize: size("vocab_size", 128256),
-    hiddenSize: size("hidden_size", 2048),
-    numLayers: size("num_hidden_layers", 36),
-    numHeads: size("num_attention_heads", 16),
-    numKeyHeads: size("num_key_value_heads", 4),
-    maxPositionEmbeddings: size("max_position_embeddings", 32768),
-    tieWordEmbeddings: flag("tie_word_embeddings", true),
-    attentionBias: flag("attention_bias", false),
-    mlpBias: flag("mlp_bias", false),
-    useSlidingWindow: flag("use_sliding_window", false),
-    slidingWindow: window("sliding_window", null),
-    layerTypes: layerTypesField,
-    noRopeLayers: optional(anything<readonly number[]>("no_rope_layers", [])),
-    noRopeLayerInterval: size("no_rope_layer_interval", 4),
-    padTokenId: tokenId("pad_token_id", 128004),
-    bosTokenId: tokenId("bos_token_id", 128000),
-    eosTokenId: tokenIds("eos_token_id", 128001),
-  },
-  rope: { theta: 2_000_000 },
-  traits: (config) => ({
-    rotary: [rotaryFor(config)],
-    rotaryOf: (layer) => (hasRope(config, layer) ? 0 : null),
-    windowOf: (layer) => {
-      const { layerTypes, useSlidingWindow, slidingWindow } = config;
-      const isSliding = layerTypes
-        ? layerTypes[layer] === "sliding_attention"
-        : useSlidingWindow && !hasRope(config, layer);
-      return isSliding ? (slidingWindow ?? undefined) : undefined;
-    },
-    bias: { qkv: config.attentionBias, output: config.attentionBias, mlp: config.mlpBias },
-  }),
-});
-
-export const llamas = [llama, mistral, qwen2, qwen3, olmo2, smollm3];

@@ -8,8 +8,10 @@ import { div, softmax, sum, type Tensor, topk } from "../../tensor/index.ts";
 import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, decoderFields } from "./family.ts";
-import { type LlamaConfig, rotaryFor, type WindowConfig } from "./llama.ts";
+import type { LlamaConfig } from "./llama.ts";
+import type { WindowConfig } from "./llama-relatives.ts";
 import { MixtureOfExperts, type Routing } from "./mixture.ts";
+import { rotaryFor } from "./rope.ts";
 
 /** The k most probable experts, by the softmax over all; `normalizes` makes their weights add up to 1. */
 const bySoftmax =

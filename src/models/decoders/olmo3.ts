@@ -7,7 +7,7 @@ import { size } from "../config.ts";
 import type { Json } from "../labels.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, layerTypesField, type RopeDecoderConfig } from "./family.ts";
-import { olmoFields, olmoTraits } from "./llama.ts";
+import { olmoFields, olmoTraits } from "./llama-relatives.ts";
 import type { LayerType } from "./rope.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 

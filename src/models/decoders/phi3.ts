@@ -7,7 +7,8 @@ import { flag, optional, positive, size, tokenId, tokenIds } from "../config.ts"
 import type { Json } from "../labels.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, decoderFields } from "./family.ts";
-import { rotaryFor, type WindowConfig } from "./llama.ts";
+import type { WindowConfig } from "./llama-relatives.ts";
+import { rotaryFor } from "./rope.ts";
 
 /** Context of pretraining, where config.json does not say. */
 const ORIGINAL_POSITIONS = 4096;

@@ -86,3 +86,11 @@ export function windowedLayers(
     windowOf: (layer) => (isFull(layer) ? undefined : slidingWindow),
   };
 }
+
+/** The angles of a config. */
+export const rotaryFor = ({
+  headDim,
+  maxPositionEmbeddings,
+  rope,
+}: Pick<DecoderConfig, "headDim" | "maxPositionEmbeddings"> & { rope: RopeParameters }): RotaryEmbedding =>
+  new RotaryEmbedding(headDim, maxPositionEmbeddings, rope);

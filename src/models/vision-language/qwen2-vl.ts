@@ -39,8 +39,8 @@ import {
   tokenIds,
 } from "../config.ts";
 import { DecoderForCausalLM } from "../decoders/decoder.ts";
-import { decoderFamily } from "../decoders/family.ts";
-import { type QwenConfig, qwen2 } from "../decoders/llama.ts";
+import { decoderFamily, traitsOf } from "../decoders/family.ts";
+import { type QwenConfig, qwen2 } from "../decoders/llama-relatives.ts";
 import { FREQUENCIES, untiedWords } from "../family.ts";
 import { imageTextParts } from "../formats/onnx-parts/image-text.ts";
 import { IMAGE_SIZE, type OnnxInputs, type OnnxPart, type OnnxPartOptions } from "../formats/onnx-parts/part.ts";
@@ -144,7 +144,7 @@ const textFamily = decoderFamily<QwenConfig>({
   traits: (config) => {
     const { mrope_section: sections = DEFAULT_SECTIONS, ...rope } = config.rope as MultimodalRope;
     const rotary = new MultimodalRotaryEmbedding(config.headDim, config.maxPositionEmbeddings, rope, sections);
-    return { ...qwen2.description.traits({ ...config, rope }), rotary: [rotary] };
+    return { ...traitsOf(qwen2.description, { ...config, rope }), rotary: [rotary] };
   },
 });
 
