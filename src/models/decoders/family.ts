@@ -82,6 +82,8 @@ export interface DecoderDescription<C extends RopeDecoderConfig> {
    */
   derivesKeyHeads?: boolean;
   check?(config: C): void;
+  /** Fills in what follows from the rest of a config and is written to config.json. @default nothing */
+  complete?(config: C): C;
   /** Stored tensors that are no weights. @default FREQUENCIES */
   ignored?: RegExp | null;
 }
@@ -123,7 +125,7 @@ export function decoderConfig<C extends RopeDecoderConfig>(
   const types = (config as { layerTypes?: readonly LayerType[] | null }).layerTypes;
   requireField(where, !types || types.length === config.numLayers, `layerTypes for ${config.numLayers} layers`, types);
   description.check?.(config);
-  return config;
+  return description.complete?.(config) ?? config;
 }
 
 /** Reads the config of a family from config.json. */

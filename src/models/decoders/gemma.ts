@@ -134,6 +134,10 @@ const LOCAL_THETA = 10_000;
 /** A layer in so many sees everything. */
 const PATTERN = 6;
 
+/** Each layer's type, where one in so many sees everything. */
+const layerTypesBy = (pattern: number, count: number): LayerType[] =>
+  Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
+
 /**
  * Before transformers 5 there were rope_theta and rope_scaling for the full layers, rope_local_base_freq for the
  * others, and a pattern.
@@ -141,9 +145,7 @@ const PATTERN = 6;
 function modernizeGemma3(json: Json): Json {
   const count = (json.num_hidden_layers as number | undefined) ?? gemma2Fields.numLayers.default;
   const pattern = json.sliding_window_pattern as number | undefined;
-  const types =
-    pattern &&
-    Array.from({ length: count }, (_, layer) => ((layer + 1) % pattern === 0 ? "full_attention" : "sliding_attention"));
+  const types = pattern && layerTypesBy(pattern, count);
   const { rope_theta: full = FULL_THETA, rope_local_base_freq: sliding = LOCAL_THETA } = json;
   const rope = ropeByLayerFromJson(json, { full_attention: full, sliding_attention: sliding });
   return { ...json, layer_types: json.layer_types ?? types, rope };
@@ -173,6 +175,7 @@ const gemma3 = decoderFamily<Gemma3Config>({
   ignored: null,
   supported: { attn_logit_softcapping: [null] },
   modernize: modernizeGemma3,
+  complete: (config) => ({ ...config, layerTypes: config.layerTypes ?? layerTypesBy(PATTERN, config.numLayers) }),
   traits: (config) => ({
     ...gemmaTraits(config),
     ...windowedLayers(config, PATTERN),
