@@ -35,10 +35,10 @@ export function projectionsOfOneInput(model: Module): Projection[][] {
  * @throws ShapeError when a replacement cannot do what it replaces does: a projection of other sizes, for example
  *
  * @example
- * const model = new Mlp([4, 8, 2], randomKey(0));
- * const layer = new Linear({ inFeatures: 4, outFeatures: 8, bias: false }, randomKey(1));
- * mapModules(model, (path) => (path === "layers.0" ? layer : undefined));
- * model.parameterCount(); // 50
+ * const model = new MultiHeadAttention({ hiddenSize: 4, numHeads: 2 }, randomKey(0));
+ * const plain = new Linear({ inFeatures: 4, outFeatures: 4, bias: false }, randomKey(1));
+ * mapModules(model, (path) => (path === "q_proj" ? plain : undefined));
+ * model.parameterCount(); // 76
  */
 export function mapModules(model: Module, replace: (path: string, module: Module) => Module | undefined): void {
   const replacements = new Map<Module, Module | undefined>();
