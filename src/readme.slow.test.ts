@@ -92,9 +92,9 @@ test("the first program finds the weights", async () => {
   const { code, output } = await runBlock("const step = compile(");
   expect([code, output]).toEqual([0, output]);
   const numbers = [...output.matchAll(/-?\d+\.?\d*/g)].map(([digits]) => Number(digits));
-  expect(numbers).toHaveLength(2);
-  expect(numbers[0]).toBeCloseTo(1, 2);
-  expect(numbers[1]).toBeCloseTo(2, 2);
+  expect(numbers.length).toBeGreaterThan(2); // losses on the way, and the weights at the end
+  expect(numbers.at(-2)).toBeCloseTo(1, 2);
+  expect(numbers.at(-1)).toBeCloseTo(2, 2);
 });
 
 test("a model of weights writes a text", async () => {
