@@ -25,9 +25,10 @@ function run(args: string[], { input = "", until }: { input?: string; until?: Re
   return new Promise((resolve) => {
     const child = spawn(process.execPath, args, { cwd: folder });
     let output = "";
+    let isEnding = false; // a second Ctrl-C would end it at once
     const collect = (data: Buffer) => {
       output += data;
-      if (until?.test(output)) child.kill("SIGINT");
+      if (!isEnding && until?.test(output)) isEnding = child.kill("SIGINT");
     };
     child.stdout.on("data", collect);
     child.stderr.on("data", collect);
