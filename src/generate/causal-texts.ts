@@ -206,7 +206,8 @@ export class CausalTexts implements TextRows {
       const ids = isFull ? text.slice(-Math.max(1, contextLength >> 1)) : text;
       logits.set(row, await this.feed(row, { ids }));
     }
-    if (going.length > 0) for (const [row, values] of await this.runOne(going)) logits.set(row, values);
+    const after = going.length > 0 ? await this.runOne(going) : [];
+    for (const [i, { row }] of going.entries()) logits.set(row, after[i]);
     return tokens.map(({ row }) => logits.get(row) as Float32Array);
   }
 
@@ -229,16 +230,15 @@ export class CausalTexts implements TextRows {
     return logits;
   }
 
-  /** Runs one more token of some rows; the others run one too, which nothing comes of. */
-  private async runOne(tokens: readonly RowToken[]): Promise<[row: number, logits: Float32Array][]> {
-    const ids = this.texts.map(() => 0);
-    for (const { row, id } of tokens) ids[row] = id;
-    // a row that is full has its last place written again: nobody asks for what comes after
-    const starts = this.texts.map((text) => Math.min(text.ids.length, this.first.contextLength - 1));
-    const places = starts.map((start, row) => start + (this.prompts[row].embedded?.offset ?? 0));
+  private async runOne(tokens: readonly RowToken[]): Promise<Float32Array[]> {
+    const lengths = this.texts.map((text) => text.ids.length);
+    // a row that is full needs a position of the model all the same
+    const places = lengths.map(
+      (length, row) => Math.min(length, this.first.contextLength - 1) + (this.prompts[row].embedded?.offset ?? 0),
+    );
     const context = { positions: positionsOf(places, 1), embeddings: null };
-    const logits = await this.runner.run({ tokens: ids.map((id) => [id]), starts, context, signal: this.signal });
+    const logits = await this.runner.runOne(tokens, lengths, context, this.signal);
     for (const { row, id } of tokens) this.texts[row].ids.push(id);
-    return tokens.map(({ row }) => [row, logits[row]]);
+    return logits;
   }
 }

@@ -99,6 +99,24 @@ export class DecoderRunner<Context> {
     return starts.map((_, row) => numbers.slice(row * width, (row + 1) * width));
   }
 
+  /**
+   * Runs one more token of some rows, and gives the logits after each; the others run one too, which nothing comes of.
+   * @param lengths positions that are filled in each row
+   */
+  async runOne(
+    tokens: readonly { row: number; id: number }[],
+    lengths: readonly number[],
+    context: Context,
+    signal?: AbortSignal,
+  ): Promise<Float32Array[]> {
+    const ids = lengths.map(() => [0]);
+    for (const { row, id } of tokens) ids[row] = [id];
+    // a row that is full has its last place written again: nobody asks for what comes after
+    const starts = lengths.map((length) => Math.min(length, this.cache.maxLength - 1));
+    const logits = await this.run({ tokens: ids, starts, context, signal });
+    return tokens.map(({ row }) => logits[row]);
+  }
+
   dispose(): void {
     this.exactLength.dispose();
     this.anyLength.dispose();

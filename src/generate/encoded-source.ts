@@ -119,14 +119,9 @@ export class SourceTexts implements TextRows {
   }
 
   async advance(tokens: readonly RowToken[]): Promise<Float32Array[]> {
-    const { runner, signal } = this;
-    const ids = this.lengths.map(() => 0);
-    for (const { row, id } of tokens) ids[row] = id;
-    // a text that has ended has its last place written again: nobody asks for what comes after
-    const starts = this.lengths.map((length) => Math.min(length, runner.cache.maxLength - 1));
-    const logits = await runner.run({ tokens: ids.map((id) => [id]), starts, context: await this.context(), signal });
+    const logits = await this.runner.runOne(tokens, this.lengths, await this.context(), this.signal);
     for (const { row } of tokens) this.lengths[row]++;
-    return tokens.map(({ row }) => logits[row]);
+    return logits;
   }
 
   private async context(): Promise<SourceContext> {

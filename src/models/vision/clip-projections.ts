@@ -50,11 +50,6 @@ export class CLIPTextModelWithProjection extends TaskModel<
     const { states, pooled } = this.textModel.encode(inputs);
     return { textEmbeds: this.textProjection.forward(pooled), lastHiddenState: states };
   }
-
-  /** There is none: train ClipModel. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
-  }
 }
 
 /** One tower with its projection. */
@@ -91,11 +86,6 @@ export class CLIPVisionModelWithProjection extends TaskModel<
   forward(inputs: ImageInputs & RunOptions) {
     const { states, pooled } = this.visionModel.encode(inputs);
     return { imageEmbeds: this.visualProjection.forward(pooled), lastHiddenState: states };
-  }
-
-  /** There is none: train ClipModel. */
-  loss(): never {
-    throw new TypeError(`${this.architecture} has no loss`);
   }
 }
 
