@@ -154,7 +154,7 @@ export {
   T5EncoderModel,
   T5ForConditionalGeneration,
 } from "./seq2seq/t5.ts";
-export type { T5Config } from "./seq2seq/t5-stack.ts";
+export type { T5Config } from "./seq2seq/t5-config.ts";
 export { type WhisperConfig, WhisperForConditionalGeneration } from "./seq2seq/whisper.ts";
 export {
   CLIPForImageClassification,

@@ -3,66 +3,141 @@
  * Raffel et al. 2019, arXiv:1910.10683; Chung et al. 2022, arXiv:2210.11416; Xue et al. 2020, arXiv:2010.11934.
  */
 import {
-  activationNames,
   dropout,
   Embedding,
   type EmbeddingTable,
   Linear,
+  Module,
   normalInit,
   type Projection,
+  RMSNorm,
+  TransformerLayer,
 } from "../../nn/index.ts";
-import { arange, mul, type RandomKey, reshape, type Tensor, withScope } from "../../tensor/index.ts";
 import {
-  choice,
-  type Fields,
-  flag,
-  fromJson,
-  makeConfig,
-  optional,
-  positive,
-  probability,
-  requireField,
-  size,
-  toJson,
-  tokenId,
-  tokenIds,
-} from "../config.ts";
+  add,
+  arange,
+  clip,
+  gather,
+  mul,
+  type RandomKey,
+  reshape,
+  sub,
+  type Tensor,
+  tensor,
+  transpose,
+  withScope,
+} from "../../tensor/index.ts";
 import { modelPart, type OnnxPart, onnxTexts } from "../formats/onnx-parts/part.ts";
-import type { Json } from "../labels.ts";
 import type { Family } from "../model.ts";
 import { type RunOptions, TaskModel } from "../model.ts";
 import type { DecodeInputs, EncoderSideInputs } from "./encoder-decoder.ts";
 import { newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM } from "./seq2seq.ts";
-import { type T5Config, T5Stack } from "./t5-stack.ts";
+import {
+  mt5Description,
+  type T5Config,
+  type T5Description,
+  t5Config,
+  t5Description,
+  t5FromJson,
+  t5ToJson,
+  withOwnHead,
+} from "./t5-config.ts";
 
-const fields: Fields<T5Config> = {
-  vocabSize: size("vocab_size", 32128),
-  hiddenSize: size("d_model", 512),
-  headDim: size("d_kv", 64),
-  intermediateSize: size("d_ff", 2048),
-  numLayers: size("num_layers", 6),
-  numDecoderLayers: optional(size("num_decoder_layers", 6)),
-  numHeads: size("num_heads", 8),
-  numBuckets: size("relative_attention_num_buckets", 32),
-  maxDistance: size("relative_attention_max_distance", 128),
-  dropout: probability("dropout_rate", 0.1),
-  layerNormEpsilon: positive("layer_norm_epsilon", 1e-6),
-  initializerFactor: positive("initializer_factor", 1),
-  activation: choice("dense_act_fn", activationNames, "relu"),
-  isGated: flag("is_gated_act", false),
-  tieWordEmbeddings: flag("tie_word_embeddings", true),
-  scaleDecoderOutputs: flag("scale_decoder_outputs", true),
-  padTokenId: tokenId("pad_token_id", 0),
-  eosTokenId: tokenIds("eos_token_id", 1),
-  decoderStartTokenId: tokenId("decoder_start_token_id", 0),
+/** The bucket of a distance, key position minus query position. Raffel et al., section 2.1. */
+function bucketOf(relative: number, { numBuckets, maxDistance }: T5Config, isCausal: boolean): number {
+  const count = isCausal ? numBuckets : Math.floor(numBuckets / 2);
+  const base = !isCausal && relative > 0 ? count : 0;
+  const distance = isCausal ? Math.max(-relative, 0) : Math.abs(relative);
+  const exact = Math.floor(count / 2);
+  if (distance < exact) return base + distance;
+  const part = Math.log(distance / exact) / Math.log(maxDistance / exact);
+  return base + Math.min(count - 1, exact + Math.trunc(part * (count - exact)));
+}
+
+/** What the parameters of a layer are called in files. */
+const layerKeys = (isDecoder: boolean) => {
+  const feedForward = `layer.${isDecoder ? 2 : 1}`;
+  return {
+    attention: "layer.0.SelfAttention",
+    "attention.query": "q",
+    "attention.key": "k",
+    "attention.value": "v",
+    "attention.output": "o",
+    attentionNorm: "layer.0.layer_norm",
+    crossAttention: "layer.1.EncDecAttention",
+    "crossAttention.query": "q",
+    "crossAttention.key": "k",
+    "crossAttention.value": "v",
+    "crossAttention.output": "o",
+    crossNorm: "layer.1.layer_norm",
+    gate: `${feedForward}.DenseReluDense.wi_0`,
+    down: `${feedForward}.DenseReluDense.wo`,
+    feedForwardNorm: `${feedForward}.layer_norm`,
+  };
 };
 
-/** feed_forward_proj says "relu", "gated-gelu" ...; files may also have what follows from it, which then counts. */
-function feedForwardOf(json: Json, fallback: string): Json {
-  const name = String(json.feed_forward_proj ?? fallback);
-  const isGated = json.is_gated_act ?? name.startsWith("gated-");
-  const plain = name === "gated-gelu" ? "gelu_new" : name.replace(/^gated-/, "");
-  return { is_gated_act: isGated, dense_act_fn: json.dense_act_fn ?? plain };
+/** One of the two stacks: layers, and the biases of distances that they share. */
+class T5Stack extends Module {
+  readonly block: TransformerLayer[];
+  readonly relativeAttentionBias: EmbeddingTable; // [buckets, H]
+  readonly finalLayerNorm: RMSNorm;
+  protected override readonly checkpointKeys = {
+    relativeAttentionBias: "block.0.layer.0.SelfAttention.relative_attention_bias",
+  };
+  private readonly config: T5Config;
+  private readonly isDecoder: boolean;
+
+  constructor(config: T5Config, isDecoder: boolean, key: RandomKey) {
+    super();
+    const {
+      hiddenSize,
+      numLayers,
+      numDecoderLayers,
+      numHeads,
+      numBuckets,
+      layerNormEpsilon: epsilon,
+      isGated,
+      initializerFactor,
+    } = config;
+    const [layerKey, biasKey] = key.split(2);
+    const init = normalInit(initializerFactor / Math.sqrt(hiddenSize));
+    const keys = {
+      ...layerKeys(isDecoder),
+      up: `layer.${isDecoder ? 2 : 1}.DenseReluDense.${isGated ? "wi_1" : "wi"}`,
+    };
+    const shared = {
+      ...config,
+      epsilon,
+      normPlacement: "pre",
+      norm: "rms",
+      attentionScale: 1,
+      bias: false,
+      init,
+      keys,
+    } as const;
+    const dropouts = {
+      attentionDropout: config.dropout,
+      hiddenDropout: config.dropout,
+      activationDropout: config.dropout,
+    };
+    const make = (part: RandomKey) =>
+      new TransformerLayer({ ...shared, ...dropouts, hasCrossAttention: isDecoder }, part);
+    this.block = layerKey.split(isDecoder ? (numDecoderLayers ?? numLayers) : numLayers).map(make);
+    this.relativeAttentionBias = new Embedding({ numEmbeddings: numBuckets, embeddingDim: numHeads, init }, biasKey);
+    this.finalLayerNorm = new RMSNorm({ width: hiddenSize, epsilon }, biasKey);
+    this.config = config;
+    this.isDecoder = isDecoder;
+  }
+
+  /** Biases for queries at positions i32 [B or 1, T] and keys 0 ... keys - 1: [B or 1, H, T, keys] */
+  bias(positions: Tensor<"i32">, keys: Tensor["shape"][number]): Tensor<"f32"> {
+    const [batch, length] = positions.shape;
+    const { maxDistance: far } = this.config; // beyond it all distances are alike
+    const buckets = Int32Array.from({ length: 2 * far + 1 }, (_, i) => bucketOf(i - far, this.config, this.isDecoder));
+    const relative = sub(arange(keys), reshape(positions, [batch, length, 1])); // [B, T, S]
+    const rows = gather(tensor(buckets), add(clip(relative, { min: -far, max: far }), far));
+    return transpose(this.relativeAttentionBias.forward(rows), [0, 3, 1, 2]);
+  }
 }
 
 /** Longest text that is written, where a call does not say; the model itself has no limit. */
@@ -131,6 +206,7 @@ abstract class T5LanguageModel extends Seq2SeqLM {
   }
 }
 
+/** States [B, S, D] of a text ids [B, S]; `stack` is the encoder. */
 function encodeWith(
   shared: EmbeddingTable,
   stack: T5Stack,
@@ -178,76 +254,6 @@ abstract class T5Encoder extends TaskModel<EncoderSideInputs, { lastHiddenState:
   }
 }
 
-/** Says that the file has an output layer of its own; tie_word_embeddings of config.json cannot be trusted there. */
-const OWN_HEAD = "has_own_lm_head";
-
-/** Old files have it, and nothing reads it. */
-const UNREAD_BIAS = /decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight/;
-
-/** How T5 and mT5 differ. */
-interface T5Description {
-  modelType: string;
-  classes: Family["classes"];
-  /** What errors call the config. */
-  configName: string;
-  fields: Fields<T5Config>;
-  /** feed_forward_proj of a config.json without it. */
-  feedForward: string;
-  /** scale_decoder_outputs of a config.json. */
-  scales: (json: Json) => unknown;
-  /** What the encoder alone passes over in the file of a whole model. */
-  encoderIgnores?: RegExp;
-}
-interface T5Family extends Family {
-  readonly description: T5Description;
-}
-
-function t5Config({ configName, fields }: T5Description, options: Partial<T5Config>): T5Config {
-  const config = makeConfig(configName, fields, options);
-  requireField(configName, config.numBuckets % 4 === 0, "numBuckets to be a multiple of 4", config.numBuckets);
-  return config;
-}
-
-function t5Family(description: T5Description): T5Family {
-  const { modelType, classes, fields, feedForward, scales, encoderIgnores } = description;
-  return {
-    description,
-    modelType,
-    classes,
-    prefix: "transformer",
-    configFromJson: (path, json) => {
-      const modern = {
-        ...json,
-        ...feedForwardOf(json, feedForward),
-        scale_decoder_outputs: scales(json),
-        tie_word_embeddings: json[OWN_HEAD] !== true,
-      };
-      return fromJson(path, modern, fields);
-    },
-    configKeys: {
-      fields,
-      aliases: {
-        hidden_size: "d_model",
-        num_attention_heads: "num_heads",
-        num_hidden_layers: "num_layers",
-        head_dim: "d_kv",
-      },
-    },
-    configToJson: ({ config }) => {
-      const { isGated, activation: name } = config as T5Config;
-      const feedForward = `${isGated ? "gated-" : ""}${isGated && name === "gelu_new" ? "gelu" : name}`;
-      return { ...toJson(config as T5Config, fields), feed_forward_proj: feedForward, is_encoder_decoder: true };
-    },
-    ignored: ({ task }) => (task === "seq2seq-lm" ? UNREAD_BIAS : encoderIgnores),
-    tied: ({ config, task }) => ({
-      "encoder.embed_tokens.weight": "shared.weight",
-      ...(task === "seq2seq-lm" && { "decoder.embed_tokens.weight": "shared.weight" }),
-      ...(task === "seq2seq-lm" && (config as T5Config).tieWordEmbeddings && { "lm_head.weight": "shared.weight" }),
-    }),
-    untie: (json) => ({ ...json, [OWN_HEAD]: true }),
-  };
-}
-
 /** T5 with its language-modelling head. */
 export class T5ForConditionalGeneration extends T5LanguageModel {
   constructor(options: Partial<T5Config>, key: RandomKey) {
@@ -276,32 +282,58 @@ export class MT5EncoderModel extends T5Encoder {
   }
 }
 
+/** Old files have it, and nothing reads it. */
+const UNREAD_BIAS = /decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight/;
+
+/** A family, and how its config differs from the other's. */
+interface T5Family extends Family {
+  readonly description: T5Description;
+}
+
+interface T5FamilyParts extends Pick<Family, "modelType" | "classes"> {
+  description: T5Description;
+  /** What the encoder alone passes over in the file of a whole model. */
+  encoderIgnores?: RegExp;
+}
+
+function t5Family({ modelType, classes, description, encoderIgnores }: T5FamilyParts): T5Family {
+  return {
+    description,
+    modelType,
+    classes,
+    prefix: "transformer",
+    configFromJson: (path, json) => t5FromJson(description, path, json),
+    configToJson: ({ config }) => t5ToJson(description, config as T5Config),
+    configKeys: {
+      fields: description.fields,
+      aliases: {
+        hidden_size: "d_model",
+        num_attention_heads: "num_heads",
+        num_hidden_layers: "num_layers",
+        head_dim: "d_kv",
+      },
+    },
+    ignored: ({ task }) => (task === "seq2seq-lm" ? UNREAD_BIAS : encoderIgnores),
+    tied: ({ config, task }) => ({
+      "encoder.embed_tokens.weight": "shared.weight",
+      ...(task === "seq2seq-lm" && { "decoder.embed_tokens.weight": "shared.weight" }),
+      ...(task === "seq2seq-lm" && (config as T5Config).tieWordEmbeddings && { "lm_head.weight": "shared.weight" }),
+    }),
+    untie: withOwnHead,
+  };
+}
+
 const t5 = t5Family({
   modelType: "t5",
   classes: { T5ForConditionalGeneration, T5EncoderModel },
-  configName: "T5Config",
-  fields,
-  feedForward: "relu",
-  scales: (json) => json.scale_decoder_outputs ?? json.tie_word_embeddings !== false,
+  description: t5Description,
   encoderIgnores: /decoder/,
 });
 
 const mt5 = t5Family({
   modelType: "mt5",
   classes: { MT5ForConditionalGeneration, MT5EncoderModel },
-  configName: "MT5Config",
-  fields: {
-    ...fields,
-    vocabSize: size("vocab_size", 250112),
-    intermediateSize: size("d_ff", 1024),
-    numLayers: size("num_layers", 8),
-    numHeads: size("num_heads", 6),
-    activation: choice("dense_act_fn", activationNames, "gelu_new"),
-    isGated: flag("is_gated_act", true),
-    scaleDecoderOutputs: flag("scale_decoder_outputs", false),
-  },
-  feedForward: "gated-gelu",
-  scales: () => false,
+  description: mt5Description,
 });
 
 export const t5s = [t5, mt5];
