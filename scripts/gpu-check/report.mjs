@@ -127,10 +127,11 @@ function trainingLines(result) {
   const rows = ["f32", "f16"]
     .filter((name) => result[name])
     .map((name) => {
-      const { steps, first, last, largestOfTenSteps, largest, failure } = result[name];
+      const { steps, first, last, largestOfTenSteps, largest, seconds, failure } = result[name];
       return [
         name,
         steps,
+        number(seconds, 1),
         number(first, 5),
         number(last, 5),
         number(largestOfTenSteps, 6),
@@ -140,8 +141,11 @@ function trainingLines(result) {
     });
   return [
     "## Training a GPT",
-    `On the CPU in f32 the loss goes from ${number(result.cpu.first, 5)} to ${number(result.cpu.last, 5)} in ${result.steps} steps.`,
-    table(["on the card", "steps", "first", "last", "difference, 10 steps", "difference, all", "failure"], rows),
+    `On the CPU in f32 the loss goes from ${number(result.cpu.first, 5)} to ${number(result.cpu.last, 5)} in ${result.cpu.steps} of ${result.steps} steps, ${number(result.cpu.seconds, 1)} s.`,
+    table(
+      ["on the card", "steps", "seconds", "first", "last", "difference, 10 steps", "difference, all", "failure"],
+      rows,
+    ),
   ];
 }
 
