@@ -137,10 +137,10 @@ export abstract class Module {
 export type StateDict = ReadonlyMap<string, StateTensor>;
 /** One tensor of a checkpoint. */
 export interface StateTensor {
-  /** Dtype in the file. */
+  /** Dtype in which the model computes with it: "f32", whatever the file has. */
   dtype: DType;
   shape: readonly number[];
-  /** Its numbers, row-major: widened to f32, or as 16-bit floats. */
+  /** Its numbers, row-major; those of 16-bit files as they are there. */
   data: Float32Array | HalfArray;
 }
 

@@ -28,14 +28,15 @@ export function rmsNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInf
   return new Tensor(ops.rmsNorm(x.ir, weight.ir, epsilon));
 }
 
+/** What `batchNorm` knows of each channel. */
 export interface BatchNormState<D extends FloatDType> {
-  /** [C] @default ones */
+  /** Factor after normalising, [C]. @default ones */
   weight?: Tensor<D>;
-  /** [C] @default zeros */
+  /** Added after that, [C]. @default zeros */
   bias?: Tensor<D>;
-  /** [C] */
+  /** Mean of earlier batches, [C]. */
   runningMean: Tensor<D>;
-  /** [C] */
+  /** Their variance, [C]. */
   runningVariance: Tensor<D>;
 }
 /**
@@ -62,12 +63,13 @@ export function batchNorm<D extends FloatDType>(
   };
 }
 
+/** What `groupNorm` and `instanceNorm` do to each channel after normalising. */
 export interface AffineNorm<D extends FloatDType> {
-  /** [C] @default ones */
+  /** Factor, [C]. @default ones */
   weight?: Tensor<D>;
-  /** [C] @default zeros */
+  /** Added after that, [C]. @default zeros */
   bias?: Tensor<D>;
-  /** @default 1e-5 */
+  /** Added to the variance. @default 1e-5 */
   epsilon?: number;
 }
 const affineNames = { weight: true, bias: true, epsilon: true } as const;
@@ -102,6 +104,7 @@ export function localResponseNorm<D extends FloatDType>(
   );
 }
 
+/** Which rows and classes count in `crossEntropy`, and how sure the targets are. */
 export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<ops.CrossEntropyOptions, "weight"> {
   /** How much each class counts: [V]. @default all the same */
   weight?: Tensor<D>;
@@ -191,6 +194,7 @@ export function rotaryEmbedding<D extends FloatDType>(
   );
 }
 
+/** Which keys each query sees, and what is done with scores and probabilities. */
 export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask" | "bias" | "onProbabilities"> {
   /** bool, broadcasts to [B, H, T, S]; false hides a key. */
   mask?: Tensor<"bool">;
@@ -231,9 +235,11 @@ export function scaledDotProductAttention<D extends FloatDType>(
   );
 }
 
+/** The cache of a layer, and how far it is filled. */
 export interface AttentionCacheInputs<D extends FloatDType> {
-  /** [B, H, S, Dh], room for S positions */
+  /** Keys so far, with room for S positions: [B, K, S, Dh]. */
   k: Tensor<D>;
+  /** Values so far: [B, K, S, Dh]. */
   v: Tensor<D>;
   /** Positions filled after this step, minus 1, for each row. i32 [B] */
   lengths: Tensor<"i32">;
