@@ -22,7 +22,7 @@ export const activations = {
   gelu: (x: Tensor<"f32">) => gelu(x, "none"),
   /** The same as gelu. */
   gelu_python: (x: Tensor<"f32">) => gelu(x, "none"),
-  /** GELU by its approximation with tanh, as GPT-2 has it. The same paper, section 2. */
+  /** GELU by its approximation with tanh, as GPT-2 has it. arXiv:1606.08415, section 2. */
   gelu_new: geluTanh,
   /** The same as gelu_new. */
   gelu_fast: geluTanh,

@@ -40,8 +40,9 @@ export interface MultiHeadOptions {
 }
 
 /**
- * Multi-head attention on projected queries, keys and values. q: [B, T, H * Dh], k and v: [B, S, K * Dh] -> [B, T, H *
- * Dh]. With a `cache` k and v are those of the T new tokens alone: [B, T, K * Dh].
+ * Multi-head attention on projected queries, keys and values.
+ * q: [B, T, H * Dh], k and v: [B, S, K * Dh] -> [B, T, H * Dh]. With a `cache` k and v are those of the T new tokens
+ * alone, [B, T, K * Dh].
  * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
  */
 export function multiHeadAttention(

@@ -126,7 +126,7 @@ export class BatchNorm2d extends Module {
 
   /**
    * x: [B, C, height, width] -> the same shape. With `isTraining` (false by default) x is normalised by its own mean
-   * and variance, and the running ones are moved towards these.
+   * and variance, and the running ones are moved towards these; never where `isFrozen`.
    */
   forward(x: Tensor<"f32">, { isTraining = false }: { isTraining?: boolean } = {}): Tensor<"f32"> {
     const { epsilon = 1e-5, momentum, isFrozen = false } = this.config;

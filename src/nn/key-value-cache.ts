@@ -79,8 +79,8 @@ export interface KeyValueCache {
 /** A layer's part of a cache. */
 export interface LayerCache {
   /**
-   * Adds keys and values of the new tokens to the layer, and attends to all so far. q: [B, T, H * Dh], k and v: [B, T,
-   * K * Dh] -> [B, T, H * Dh]
+   * Adds keys and values of the new tokens to the layer, and attends to all so far.
+   * q: [B, T, H * Dh], k and v: [B, T, K * Dh] -> [B, T, H * Dh]
    */
   attend(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, settings: CachedAttentionSettings): Tensor<"f32">;
 }

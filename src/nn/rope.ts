@@ -19,7 +19,7 @@ export interface RopeParameters {
   factor?: number | null;
   /** longrope: what each wavelength is multiplied by, up to the context of pretraining. */
   short_factor?: readonly number[];
-  /** longrope: the same for runs that reach beyond it. */
+  /** longrope: what each wavelength is multiplied by in runs that reach beyond the context of pretraining. */
   long_factor?: readonly number[];
   /** Context of pretraining. @default the model's */
   original_max_position_embeddings?: number;
@@ -38,7 +38,7 @@ export interface RopeParameters {
   mscale_all_dim?: number;
   /** yarn: features that turn more often than this within the original context are left. @default 32 */
   beta_fast?: number | null;
-  /** yarn: features that turn less often than this within it are stretched. @default 1 */
+  /** yarn: features that turn less often than this within the original context are stretched. @default 1 */
   beta_slow?: number | null;
   /** yarn: whether the bounds are rounded outward to whole features. @default true */
   truncate?: boolean;

@@ -50,9 +50,9 @@ export interface TransformerLayerConfig {
   layerScale?: number;
   /** Probability of dropping an attention weight, in runs that have a key. @default 0 */
   attentionDropout?: number;
-  /** The same of a number that a part gives, before it is added to the residual. @default 0 */
+  /** Probability of dropping a number that a part adds to the residual, in runs that have a key. @default 0 */
   hiddenDropout?: number;
-  /** The same of a number inside the feed-forward layer. @default 0 */
+  /** Probability of dropping a number inside the feed-forward layer, in runs that have a key. @default 0 */
   activationDropout?: number;
   /** First weights of linear layers. @default as in PyTorch */
   init?: Initializer;
@@ -72,7 +72,7 @@ export interface AttentionInputs {
   cache?: LayerCache;
   /** Added to what queries are made of, and not to values: positions in DETR. [B, T, D] @default none */
   queryPosition?: Tensor<"f32">;
-  /** The same for keys, [B, S, D]. @default queryPosition, in self-attention */
+  /** Added to what keys are made of, [B, S, D]. @default queryPosition, in self-attention */
   keyPosition?: Tensor<"f32">;
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;

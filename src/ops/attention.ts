@@ -318,9 +318,9 @@ const cachedAttentionEntry = defineMultiOp<"q" | "k" | "v" | "pastK" | "pastV" |
 export interface CachedAttentionInputs {
   /** Queries of the T new tokens: [B, T, H * Dh]. */
   q: Value;
-  /** Their keys: [B, T, K * Dh]. */
+  /** Keys of the T new tokens: [B, T, K * Dh]. */
   k: Value;
-  /** Their values: [B, T, K * Dh]. */
+  /** Values of the T new tokens: [B, T, K * Dh]. */
   v: Value;
   /** Keys so far, with room for S positions: [B, K, S, Dh]. */
   pastK: Value;

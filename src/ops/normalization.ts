@@ -111,11 +111,11 @@ function requireChannels(where: string, x: Value, vectors: readonly (Value | und
 export interface BatchNormInputs {
   /** Factor after normalising, [C]. @default ones */
   weight?: Value;
-  /** Added after that, [C]. @default zeros */
+  /** Added after the factor, [C]. @default zeros */
   bias?: Value;
   /** Mean of earlier batches, [C]. */
   runningMean: Value;
-  /** Their variance, [C]. */
+  /** Variance of earlier batches, [C]. */
   runningVariance: Value;
 }
 /** By which statistics `batchNorm` normalises, and how the running ones move. */
@@ -161,7 +161,7 @@ export function batchNorm(
 export interface AffineNormOptions {
   /** Factor, [C]. @default ones */
   weight?: Value;
-  /** Added after that, [C]. @default zeros */
+  /** Added after the factor, [C]. @default zeros */
   bias?: Value;
   /** Added to the variance. @default 1e-5 */
   epsilon?: number;
