@@ -96,9 +96,11 @@ export function checkpoint(fn: (...inputs: Value[]) => readonly Value[], inputs:
   });
 }
 
+/** What the gradient of a `customGradient` is computed from. */
 export interface CustomGradient {
   /** The function's inputs. */
   inputs: readonly Value[];
+  /** Its results. */
   outputs: readonly Value[];
   /** Cotangents of the outputs; undefined for those that do not influence the loss. */
   dys: readonly (Value | undefined)[];

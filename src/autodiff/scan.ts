@@ -4,6 +4,7 @@ import { traceBody } from "./body.ts";
 import { applyScan } from "./scan-gradient.ts";
 import { misfit } from "./scan-op.ts";
 
+/** What a `scan` starts from, and what it runs over. */
 export interface ScanInputs {
   /** Values before the first step. */
   init: readonly Value[];
@@ -14,6 +15,7 @@ export interface ScanInputs {
   /** From the last slice to the first. @default false */
   reverse?: boolean;
 }
+/** What one step of a `scan` gives. */
 export interface ScanStep {
   /** Values for the next step, of the same types. */
   carry: readonly Value[];

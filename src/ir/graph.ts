@@ -7,11 +7,14 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
+/** A setting of a node, besides its inputs: a number or size, a text, a flag, or a list of sizes. */
 export type Attribute = Size | string | boolean | readonly Size[] | undefined;
+/** Settings of a node by name. */
 export type Attributes = Readonly<Record<string, Attribute>>;
 
 /** The part of an op's entry that the graph itself needs; `ops/` adds gradient, lowering and reference. */
 export interface Op {
+  /** How graphs, messages and profiles call it, such as "matmul". */
   readonly name: string;
   /** Types of all outputs. @throws ShapeError or DTypeError naming both shapes and a fix. */
   inferTypes(inputs: readonly TensorType[], attributes: Attributes): readonly TensorType[];

@@ -10,6 +10,7 @@ import {
 } from "../ir/index.ts";
 import type { OpEntry } from "../ops/index.ts";
 
+/** Memory of one run of a graph. */
 export interface MemoryEstimate {
   /** Bytes of the graph's inputs and constants. */
   givenBytes: number;

@@ -15,6 +15,7 @@ import { elementInfo, graphAttribute, modelProto, nodeProto, valueInfo } from ".
 import { OUTSIDE_BYTES, type OutsideConstant, outsideData } from "./outside-constant.ts";
 import { entryOf } from "./passes.ts";
 
+/** What the model is written for, and how its inputs, outputs and weights are written. */
 export interface WriteOptions {
   /** For the WebGPU provider. @default false */
   isWebGpu?: boolean;
@@ -31,7 +32,7 @@ export interface WriteOptions {
    * as f32. @default false
    */
   hasBfloat16?: boolean;
-  /** @default in0, in1, ... */
+  /** Names of the inputs in the model. @default in0, in1, ... */
   inputNames?: readonly string[];
   /** @default the names of the values that are given out */
   outputNames?: readonly string[];
@@ -39,11 +40,15 @@ export interface WriteOptions {
   weights?: ReadonlyMap<Value, TensorProto>;
 }
 
+/** A graph as an ONNX model, and what a session has to be told of it. */
 export interface OnnxModel {
+  /** The model as a file has it: a ModelProto. */
   bytes: Uint8Array;
   /** Names of nodes that the device's provider must leave to the CPU. */
   cpuNodes: string[];
+  /** Names of the graph's inputs in the model, in their order. */
   inputNames: string[];
+  /** Names of the graph's outputs in the model, in their order. */
   outputNames: string[];
   /** With keepsConstantsOutside: the constants that are not in the model. */
   outsideConstants: OutsideConstant[];

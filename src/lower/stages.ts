@@ -17,6 +17,7 @@ import type { HostFunction, OpEntry } from "../ops/index.ts";
  */
 export type GraphStage = { graph: Graph; inputs: number[]; outputs: number[] };
 export type HostStage = { node: Node; inputs: number[]; outputs: number[] };
+/** A graph cut into parts that run one after another. */
 export interface Program {
   stages: (GraphStage | HostStage)[];
   /** Slot of each output of the graph. */

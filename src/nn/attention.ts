@@ -11,7 +11,9 @@ import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 import type { Projection } from "./projection.ts";
 
+/** How `multiHeadAttention` is divided into heads, which keys each query sees, and what happens to the weights. */
 export interface MultiHeadOptions {
+  /** Heads of queries, H. */
   numHeads: number;
   /** Heads of keys and values; each serves numHeads / numKeyHeads query heads. @default numHeads */
   numKeyHeads?: number;
@@ -29,6 +31,7 @@ export interface MultiHeadOptions {
   softCap?: number;
   /** Probability of dropping an attention weight; needs `key`. @default 0 */
   dropoutProbability?: number;
+  /** Random key of the dropout. @default none: nothing is dropped */
   key?: RandomKey;
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;
@@ -37,7 +40,9 @@ export interface MultiHeadOptions {
 }
 
 /**
- * Multi-head attention on projected queries [B, T, H * Dh], keys and values [B, T, K * Dh] -> [B, T, H * Dh].
+ * Multi-head attention on projected queries, keys and values.
+ * q: [B, T, H * Dh], k and v: [B, S, K * Dh] -> [B, T, H * Dh]. With a `cache` k and v are those of the T new tokens
+ * alone, [B, T, K * Dh].
  * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
  */
 export function multiHeadAttention(
@@ -72,16 +77,22 @@ export function multiHeadAttention(
   return mergeHeads(output);
 }
 
+/** Sizes of a `MultiHeadAttention`, its mask and its dropout. `init` makes the first weights of all projections. */
 export interface MultiHeadAttentionConfig extends Pick<LinearConfig, "init"> {
+  /** Width of input and output, D. */
   hiddenSize: number;
+  /** Heads, H, each of width D / H. */
   numHeads: number;
-  /** @default false */
+  /** Each position sees only itself and those before. @default false */
   isCausal?: boolean;
-  /** @default 0 */
+  /** Probability of dropping an attention weight, in runs that have a key. @default 0 */
   dropoutProbability?: number;
 }
 
-/** Self-attention with separate projections for queries, keys and values. */
+/**
+ * Self-attention with separate projections for queries, keys and values. Vaswani et al. 2017, arXiv:1706.03762, section
+ * 3.2.2.
+ */
 export class MultiHeadAttention extends Module {
   readonly qProj: Projection; // [D, D]
   readonly kProj: Projection; // [D, D]
@@ -103,7 +114,10 @@ export class MultiHeadAttention extends Module {
     this.config = config;
   }
 
-  /** x: [B, T, D] -> [B, T, D] */
+  /**
+   * x: [B, T, D] -> [B, T, D]. With a `key` attention weights are dropped. With a `cache` x are the new tokens, which
+   * see those in the cache too; keys and values of x are added to it.
+   */
   forward(x: Tensor<"f32">, { key, cache }: Pick<MultiHeadOptions, "key" | "cache"> = {}): Tensor<"f32"> {
     const [q, k, v] = [this.qProj, this.kProj, this.vProj].map((projection) => projection.forward(x));
     return this.oProj.forward(multiHeadAttention(q, k, v, { ...this.config, key, cache }));

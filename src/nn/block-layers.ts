@@ -61,6 +61,7 @@ function nibblesOf({ packed, scales, zero, ...matrix }: BlockMatrix): BlockMatri
   ];
 }
 
+/** In which precision layers with weights in blocks compute. */
 export interface BlockLayerOptions {
   /** What the layers' inputs are rounded to on the CPU; see blockMatmul. @default "int8" */
   activations?: "int8" | "f32";

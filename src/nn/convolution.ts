@@ -15,21 +15,25 @@ import { constantInit, heUniform, type Initializer, uniformInit } from "./init.t
 import { LayerNorm } from "./layers.ts";
 import { ModelBuffer, Module, Parameter } from "./module.ts";
 
+/** Channels and window of a `Conv2d`, with the meaning that torch.nn.Conv2d gives them. */
 export interface Conv2dConfig {
+  /** Channels of the input, C. */
   inChannels: number;
+  /** Channels of the output, a filter for each. */
   outChannels: number;
   /** One number, or height and width. */
   kernelSize: number | readonly [number, number];
-  /** @default 1 */
+  /** Pixels from one window to the next. @default 1 */
   stride?: number;
   /** Zeros around: one number, or pairs [before, after] for height and width. @default 0 */
   padding?: number | readonly (readonly [number, number])[];
-  /** @default 1 */
+  /** Pixels from one element of a window to the next. @default 1 */
   dilation?: number;
-  /** @default 1 */
+  /** Channels are split into so many groups that do not see one another. @default 1 */
   groups?: number;
-  /** @default true */
+  /** A learned number is added to each output channel. @default true */
   bias?: boolean;
+  /** First weights. @default heUniform */
   init?: Initializer;
 }
 
@@ -38,7 +42,7 @@ const convNames = {
   ...({ dilation: true, groups: true, bias: true, init: true } as const),
 };
 
-/** Convolution of images. */
+/** Convolution of images: each output channel is a learned filter, moved over all input channels. */
 export class Conv2d extends Module {
   readonly weight: Parameter; // [out, in / groups, height, width]
   readonly bias?: Parameter; //  [out]
@@ -66,16 +70,22 @@ export class Conv2d extends Module {
     this.config = config;
   }
 
-  /** x: [B, in, H, W] -> [B, out, H', W']; `padding` in place of the configured one */
+  /**
+   * x: [B, C, height, width] -> [B, outChannels, height', width'], in both directions size' = floor((size + padding
+   * before and after - dilation (kernelSize - 1) - 1) / stride) + 1.
+   * @param padding in place of the configured one
+   */
   forward(x: Tensor<"f32">, padding = this.config.padding): Tensor<"f32"> {
     const { stride, dilation, groups } = this.config;
     return conv(x, this.weight.value, this.bias?.value, { stride, padding, dilation, groups });
   }
 }
 
+/** Channels of a `BatchNorm2d`, and how its running statistics move. */
 export interface BatchNormConfig {
+  /** Size of axis 1 of the input, C. */
   channels: number;
-  /** @default 1e-5 */
+  /** Added to the variance. @default 1e-5 */
   epsilon?: number;
   /** Share of the batch in new running statistics. @default 0.1 */
   momentum?: number;
@@ -114,7 +124,10 @@ export class BatchNorm2d extends Module {
     this.config = config;
   }
 
-  /** x: [B, C, H, W] -> the same */
+  /**
+   * x: [B, C, height, width] -> the same shape. With `isTraining` (false by default) x is normalised by its own mean
+   * and variance, and the running ones are moved towards these; never where `isFrozen`.
+   */
   forward(x: Tensor<"f32">, { isTraining = false }: { isTraining?: boolean } = {}): Tensor<"f32"> {
     const { epsilon = 1e-5, momentum, isFrozen = false } = this.config;
     if (isFrozen) {
@@ -137,8 +150,9 @@ export class BatchNorm2d extends Module {
   }
 }
 
-/** Layer normalisation over the channels of images: [B, C, H, W]. */
+/** Layer normalisation of each pixel over its channels. Ba et al. 2016, arXiv:1607.06450. */
 export class ChannelNorm extends LayerNorm {
+  /** x: [B, C, height, width] -> the same shape; weight and bias are [C]. */
   override forward(x: Tensor<"f32">): Tensor<"f32"> {
     return transpose(super.forward(transpose(x, [0, 2, 3, 1])), [0, 3, 1, 2]);
   }

@@ -28,16 +28,21 @@ export type CacheDType = "f32" | "f16";
 
 /** How much room a model's keys and values need. */
 export interface CacheShape {
+  /** Layers that have keys and values of their own. */
   numLayers: number;
-  /** Heads of keys and values, and their width. */
+  /** Heads of keys and values, K. */
   numKeyHeads: number;
+  /** Width of a head, Dh. */
   headDim: number;
   /** The longest text that can be written. @default no limit */
   maxLength?: number;
 }
 
+/** How attention to cached positions is divided into heads, and which of them a query sees. */
 export interface CachedAttentionSettings {
+  /** Heads of queries, H. */
   numHeads: number;
+  /** Heads of keys and values, K; each serves H / K query heads. */
   numKeyHeads: number;
   /** Factor on the scores. */
   scale: number;
@@ -73,6 +78,10 @@ export interface KeyValueCache {
 
 /** A layer's part of a cache. */
 export interface LayerCache {
+  /**
+   * Adds keys and values of the new tokens to the layer, and attends to all so far.
+   * q: [B, T, H * Dh], k and v: [B, T, K * Dh] -> [B, T, H * Dh]
+   */
   attend(q: Tensor<"f32">, k: Tensor<"f32">, v: Tensor<"f32">, settings: CachedAttentionSettings): Tensor<"f32">;
 }
 
@@ -82,8 +91,9 @@ export const layerOfCache = (cache: KeyValueCache | undefined, i: number): Layer
 
 /** Keys and values of one layer. */
 export interface LayerState {
-  /** [B, K, S, Dh], or Dh as `cachedHeadDim` widens it */
+  /** Keys: [B, K, S, Dh], or Dh as `cachedHeadDim` widens it. */
   k: Tensor<CacheDType>;
+  /** Values, of the same shape. */
   v: Tensor<CacheDType>;
 }
 
@@ -102,9 +112,11 @@ export class RoomCache implements KeyValueCache {
   private readonly total: Tensor<"i32">;
 
   /**
-   * @param lengths positions filled after this run, minus 1, of each row: i32 [B]. The kernel takes several new tokens
-   *   of several rows only where all rows begin, and new tokens of a longer text one row at a time
-   * @param total the largest number of positions filled after this run: i32 [1]
+   * @param layers keys and values so far of each layer: [B, K, S, Dh], of which the first positions are filled
+   * @param filled how far they are filled
+   * @param filled.lengths positions filled after this run, minus 1, of each row: i32 [B]. The kernel takes several new
+   *   tokens of several rows only where all rows begin, and new tokens of a longer text one row at a time
+   * @param filled.total the largest number of positions filled after this run: i32 [1]
    */
   constructor(layers: readonly LayerState[], { lengths, total }: { lengths: Tensor<"i32">; total: Tensor<"i32"> }) {
     this.layers = [...layers];
@@ -184,9 +196,9 @@ export class RoomCache implements KeyValueCache {
 
 /** Where the queries and the keys of a growing cache are, those in it and the new ones. */
 export interface GrowingPositions {
-  /** i32 [B, T] */
+  /** Positions of the new tokens: i32 [B, T]. */
   queryPositions: Tensor<"i32">;
-  /** i32 [B, P + T] */
+  /** Positions of those in the cache, then of the new tokens: i32 [B, P + T]. */
   keyPositions: Tensor<"i32">;
   /** bool [B, P + T], false for padding. */
   keyMask: Tensor<"bool">;
@@ -198,6 +210,10 @@ export class GrowingCache implements KeyValueCache {
   readonly layers: LayerState[];
   private readonly places: GrowingPositions;
 
+  /**
+   * @param layers keys and values of the P positions so far of each layer: [B, K, P, Dh]
+   * @param places where these and the T new ones are
+   */
   constructor(layers: readonly LayerState[], places: GrowingPositions) {
     this.layers = [...layers];
     this.places = places;

@@ -18,14 +18,17 @@ import { constantInit, type Initializer, linearInit, normalInit, uniformInit } f
 import { Module, Parameter } from "./module.ts";
 import { EmbeddingTable, Projection } from "./projection.ts";
 
+/** Widths of a `Linear`, and its first numbers. */
 export interface LinearConfig {
+  /** Width of the input, D. */
   inFeatures: number;
+  /** Width of the output, F. */
   outFeatures: number;
-  /** @default true */
+  /** A learned vector is added to the product. @default true */
   bias?: boolean;
-  /** @default uniform in plus or minus 1 / sqrt(inFeatures), as in PyTorch */
+  /** First weights. @default uniform in plus or minus 1 / sqrt(inFeatures), as in PyTorch */
   init?: Initializer;
-  /** @default that of the weight; zeros when `init` is given */
+  /** First bias. @default that of the weight; zeros when there is an `init` */
   biasInit?: Initializer;
 }
 
@@ -106,10 +109,13 @@ export class Conv1D extends Projection {
   }
 }
 
+/** Size of an `Embedding`, and its first vectors. */
 export interface EmbeddingConfig {
+  /** Number of vectors, V: ids are 0 to V - 1. */
   numEmbeddings: number;
+  /** Length of each vector, D. */
   embeddingDim: number;
-  /** @default standard normal */
+  /** First vectors. @default standard normal */
   init?: Initializer;
   /** The row of this id gets no gradient from lookups. @default none */
   paddingIndex?: number | null;
@@ -152,7 +158,9 @@ export class Embedding extends EmbeddingTable {
   }
 }
 
+/** Width of a `LayerNorm` or an `RMSNorm`, and what keeps it from dividing by 0. */
 export interface LayerNormConfig {
+  /** Size of the last axis, D. */
   width: number;
   /** Added to the variance, or to the mean square. @default 1e-5, of RMSNorm 1e-6 */
   epsilon?: number;
@@ -160,6 +168,7 @@ export interface LayerNormConfig {
 
 /** What normalises vectors along the last axis: LayerNorm or RMSNorm. */
 export interface Norm extends Module {
+  /** x: [..., D] -> [..., D] */
   forward(x: Tensor<"f32">): Tensor<"f32">;
 }
 
@@ -169,6 +178,7 @@ export class LayerNorm extends Module {
   readonly bias?: Parameter; //  [D]
   private readonly epsilon: number;
 
+  /** @param config `bias`, true by default: a learned vector is added after the scaling */
   constructor(config: LayerNormConfig & { bias?: boolean }, key: RandomKey) {
     super();
     const {
@@ -196,7 +206,7 @@ export class RMSNorm extends Module {
   private readonly epsilon: number;
   private readonly offset: number;
 
-  /** @param offset added to the weight, which then starts at 1 - offset: 1 in Gemma */
+  /** @param config `offset`, 0 by default: added to the weight, which then starts at 1 - offset; 1 in Gemma */
   constructor(config: LayerNormConfig & { offset?: number }, key: RandomKey) {
     super();
     const {
@@ -216,8 +226,8 @@ export class RMSNorm extends Module {
 }
 
 /**
- * Sets elements to 0 with the given probability and scales the rest so that the mean stays. Without a key, or at
- * probability 0, it does nothing: that is how evaluation calls it. Srivastava et al. 2014.
+ * Sets elements to 0 with the given probability and scales the rest so that the mean stays. x: [...] -> the same shape.
+ * Without a key, or at probability 0, it does nothing: that is how evaluation calls it. Srivastava et al. 2014.
  */
 export function dropout<D extends FloatDType>(
   x: Tensor<D>,

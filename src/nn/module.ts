@@ -1,8 +1,9 @@
 import { type DType, type HalfArray, KindlingError, ShapeError } from "../base/index.ts";
 import { type Initial, type Storage, Variable } from "../tensor/index.ts";
 
+/** The dtype of a parameter in computations, and in memory. */
 export interface ParameterOptions<D extends DType = "f32"> {
-  /** @default "f32" */
+  /** Dtype of its value. @default "f32" */
   dtype?: D;
   /**
    * The dtype in which the numbers are kept; see VariableOptions. Gradients are in f32 all the same, and so are an
@@ -116,6 +117,7 @@ export abstract class Module {
     );
   }
 
+  /** Parameters, in the order of the fields, without buffers. A parameter held twice is listed once. */
   parameters(): Parameter[] {
     return [...this.namedParameters().values()];
   }
@@ -133,9 +135,12 @@ export abstract class Module {
 
 /** Numbers for a parameter, by checkpoint key. */
 export type StateDict = ReadonlyMap<string, StateTensor>;
+/** One tensor of a checkpoint. */
 export interface StateTensor {
+  /** Dtype in which the model computes with it: "f32", whatever the file has. */
   dtype: DType;
   shape: readonly number[];
+  /** Its numbers, row-major; those of 16-bit files as they are there. */
   data: Float32Array | HalfArray;
 }
 

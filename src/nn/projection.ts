@@ -4,7 +4,9 @@ import { Module, type Parameter } from "./module.ts";
 
 /** A linear map of the last axis, perhaps with a bias: what every field takes that holds a linear layer. */
 export abstract class Projection extends Module {
+  /** Width of the input. */
   abstract readonly inFeatures: number;
+  /** Width of the output. */
   abstract readonly outFeatures: number;
 
   /** x: [..., inFeatures] -> [..., outFeatures] */
@@ -18,7 +20,9 @@ export abstract class Projection extends Module {
 
 /** A table of vectors that is looked up by integers, and may serve as the output layer too. */
 export abstract class EmbeddingTable extends Module {
+  /** Number of vectors, V. */
   abstract readonly numEmbeddings: number;
+  /** Length of each vector, D. */
   abstract readonly embeddingDim: number;
 
   /** ids: [...] -> [..., D] */

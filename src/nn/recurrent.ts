@@ -26,21 +26,25 @@ import { uniformInit } from "./init.ts";
 import { dropout } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 
+/** Kind, sizes and number of layers of a `Recurrent`, as torch.nn.RNN, LSTM and GRU have them. */
 export interface RecurrentConfig {
+  /** Plain RNN, LSTM or GRU. */
   kind: "rnn" | "lstm" | "gru";
+  /** Width of the sequence that comes in, I. */
   inputSize: number;
+  /** Width of a state, H. */
   hiddenSize: number;
   /** Layers on top of one another. @default 1 */
   numLayers?: number;
   /** A second one reads from the end; outputs are both. @default false */
   isBidirectional?: boolean;
-  /** @default true */
+  /** Each cell adds one bias to the input and one to the state, as in PyTorch. @default true */
   bias?: boolean;
-  /** Of plain RNNs. @default "tanh" */
+  /** What a plain RNN puts the sum of input and state through. @default "tanh" */
   nonlinearity?: "tanh" | "relu";
-  /** LSTM: outputs are brought to so many numbers. Sak et al. 2014, arXiv:1402.1128. @default none */
+  /** LSTM: outputs are brought to so many numbers, P. Sak et al. 2014, arXiv:1402.1128. @default none */
   projSize?: number;
-  /** Between layers. @default 0 */
+  /** Probability of dropping a number between two layers, in runs that have a key. @default 0 */
   dropout?: number;
 }
 
@@ -49,22 +53,24 @@ const recurrentNames = {
   ...({ bias: true, nonlinearity: true, projSize: true, dropout: true } as const),
 };
 
+/** States of all cells at one time: layer after layer, in each the forward direction first. */
 export interface RecurrentState {
-  /** [layers * directions, B, H] */
+  /** Outputs: [layers * directions, B, H], with projSize [layers * directions, B, P]. */
   h: Tensor<"f32">;
-  /** LSTM: [layers * directions, B, H] */
+  /** Cell states of an LSTM: [layers * directions, B, H]. */
   c?: Tensor<"f32">;
 }
 
+/** What `Recurrent.forward` takes besides the sequence. */
 export interface RecurrentInputs {
-  /** @default zeros */
+  /** States before the first step. @default zeros */
   initial?: RecurrentState;
   /**
-   * Steps of each sequence that count, i32 [B]: beyond them outputs are 0, and states are those at the end. @default
-   * all
+   * Steps of each sequence that count, i32 [B]: beyond them outputs are 0, and states are those at the end.
+   * @default all
    */
   lengths?: Tensor<"i32">;
-  /** Given, dropout is on. */
+  /** Random key of the dropout. @default none: nothing is dropped */
   key?: RandomKey;
 }
 
@@ -201,7 +207,8 @@ export class Recurrent extends Module {
   }
 
   /**
-   * x: [B, T, I] -> outputs of the last layer [B, T, directions * H], and the states at the end of all layers.
+   * x: [B, T, I] -> `output` of the last layer [B, T, directions * H], and `state` at the end of all layers: h, and of
+   * an LSTM c, [layers * directions, B, H]. With projSize output and h have P in place of H.
    * @throws ShapeError when x has another width
    */
   forward(

@@ -17,23 +17,28 @@ export interface RopeParameters {
    * pretraining
    */
   factor?: number | null;
-  /** longrope: what each wavelength is multiplied by, up to the context of pretraining and beyond it. */
+  /** longrope: what each wavelength is multiplied by, up to the context of pretraining. */
   short_factor?: readonly number[];
+  /** longrope: what each wavelength is multiplied by in runs that reach beyond the context of pretraining. */
   long_factor?: readonly number[];
   /** Context of pretraining. @default the model's */
   original_max_position_embeddings?: number;
-  /** llama3: wavelengths longer than original / low are stretched, those shorter than original / high are left. */
+  /** llama3: wavelengths longer than the original context divided by this are stretched. @default 1 */
   low_freq_factor?: number;
+  /** llama3: wavelengths shorter than the original context divided by this are left as they are. @default 4 */
   high_freq_factor?: number;
   /** yarn: factor on cosines and sines. @default 0.1 ln(factor) + 1 */
   attention_factor?: number | null;
-  mscale?: number;
-  mscale_all_dim?: number;
   /**
-   * yarn: turns within the original context above which features are left, and below which they are stretched. @default
-   * 32 and 1
+   * yarn: with mscale_all_dim, the factor is (0.1 mscale ln(factor) + 1) / (0.1 mscale_all_dim ln(factor) + 1), as in
+   * DeepSeek-V3.
    */
+  mscale?: number;
+  /** yarn: see mscale. */
+  mscale_all_dim?: number;
+  /** yarn: features that turn more often than this within the original context are left. @default 32 */
   beta_fast?: number | null;
+  /** yarn: features that turn less often than this within the original context are stretched. @default 1 */
   beta_slow?: number | null;
   /** yarn: whether the bounds are rounded outward to whole features. @default true */
   truncate?: boolean;
@@ -74,7 +79,11 @@ export class RotaryEmbedding {
   /** Factor on cosines and sines. */
   readonly attentionFactor: number;
 
-  /** @throws OptionError for a type that is not known, or parameters that would change the result and are not used */
+  /**
+   * @param headDim width of a head, Dh
+   * @param maxPositionEmbeddings the longest text that the model takes
+   * @throws OptionError for a type that is not known, or parameters that would change the result and are not used
+   */
   constructor(headDim: number, maxPositionEmbeddings: number, parameters: RopeParameters = {}) {
     const { rope_type: type = "default", rope_theta: base = 10000, partial_rotary_factor: part = 1 } = parameters;
     checkParameters(type, parameters);
@@ -112,9 +121,9 @@ export class RotaryEmbedding {
   }
 
   /**
-   * Cosines and sines at positions, i32 [..., T] -> [..., T, 1, R / 2] each: for heads as [B, T, H, Dh]. longrope
-   * chooses by the largest position of all rows, as transformers does, or of each row: a text is then the same
-   * beside a longer one.
+   * Cosines and sines at positions: i32 [..., T] -> [..., T, 1, R / 2] each, with R the features of a head that turn:
+   * for heads as [B, T, H, Dh]. longrope chooses by the largest position of all rows, as transformers does, or with
+   * `isByRow` (false by default) of each row: a text is then the same beside a longer one.
    */
   angles(positions: Tensor<"i32">, { isByRow = false } = {}): { cos: Tensor<"f32">; sin: Tensor<"f32"> } {
     const column = reshape(cast(positions, "f32"), [...positions.shape, 1, 1]);

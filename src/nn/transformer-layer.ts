@@ -7,26 +7,34 @@ import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
 import type { Projection } from "./projection.ts";
 
+/** Sizes of a `TransformerLayer`, and what families do differently. */
 export interface TransformerLayerConfig {
+  /** Width of input and output, D. */
   hiddenSize: number;
+  /** Heads of attention, H. */
   numHeads: number;
-  /** @default hiddenSize / numHeads */
+  /** Width of a head, Dh. @default hiddenSize / numHeads */
   headDim?: number;
+  /** Width inside the feed-forward layer, F. */
   intermediateSize: number;
+  /** What is applied inside the feed-forward layer. */
   activation: Activation;
   /**
    * Whether parts are normalised before they run, or their sum with the residual after. Xiong et al. 2020,
    * arXiv:2002.04745. @default "post"
    */
   normPlacement?: "pre" | "post";
-  /** @default "layer" */
+  /** LayerNorm or RMSNorm. @default "layer" */
   norm?: "layer" | "rms";
+  /** Added to the variance, or the mean square, in norms. */
   epsilon: number;
   /** Factor on attention scores. @default 1 / sqrt(headDim) */
   attentionScale?: number;
-  /** Biases of all linear layers, and that of keys. @default true */
+  /** Biases of all linear layers. @default true */
   bias?: boolean;
+  /** Bias of keys. @default qkvBias */
   keyBias?: boolean;
+  /** Biases of queries, keys and values. @default bias */
   qkvBias?: boolean;
   /** The feed-forward layer is down(activation(gate x) up x). Shazeer 2020, arXiv:2002.05202. @default false */
   isGated?: boolean;
@@ -40,23 +48,31 @@ export interface TransformerLayerConfig {
   encoderHiddenSize?: number;
   /** Start of learned factors on both residual branches. Touvron et al. 2021, arXiv:2103.17239. @default none */
   layerScale?: number;
+  /** Probability of dropping an attention weight, in runs that have a key. @default 0 */
   attentionDropout?: number;
+  /** Probability of dropping a number that a part adds to the residual, in runs that have a key. @default 0 */
   hiddenDropout?: number;
+  /** Probability of dropping a number inside the feed-forward layer, in runs that have a key. @default 0 */
   activationDropout?: number;
+  /** First weights of linear layers. @default as in PyTorch */
   init?: Initializer;
   /** Checkpoint keys of the parts, where they differ from the fields below. */
   keys?: Readonly<Record<string, string>>;
 }
 
+/** Masks, positions and cache of one attention. */
 export interface AttentionInputs {
   /** bool, broadcasts to [B, H, T, S]; false hides a key. */
   mask?: Tensor<"bool">;
   /** Added to the scores, broadcasts to [B, H, T, S]. */
   bias?: Tensor<"f32">;
+  /** Each position sees only itself and those before. @default false */
   isCausal?: boolean;
+  /** Generation: attend to earlier positions too, and add the new ones. Implies isCausal. */
   cache?: LayerCache;
-  /** Added to what queries and keys are made of, and not to values: positions in DETR. */
+  /** Added to what queries are made of, and not to values: positions in DETR. [B, T, D] @default none */
   queryPosition?: Tensor<"f32">;
+  /** Added to what keys are made of, [B, S, D]. @default queryPosition, in self-attention */
   keyPosition?: Tensor<"f32">;
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;
@@ -64,11 +80,15 @@ export interface AttentionInputs {
   angles?: { cos: Tensor<"f32">; sin: Tensor<"f32"> };
 }
 
+/** What a `TransformerLayer` takes besides x: for attention to itself, to an encoder, and for dropout. */
 export interface TransformerLayerInputs extends AttentionInputs {
+  /** Random key of the dropouts. @default none: nothing is dropped */
   key?: RandomKey;
-  /** For cross attention: states to attend to [B, S, D], and what goes with them. */
+  /** For cross attention: states to attend to, [B, S, encoderHiddenSize]. */
   encoderStates?: Tensor<"f32">;
+  /** bool, broadcasts to [B, H, T, S]; false hides one of these states. */
   encoderMask?: Tensor<"bool">;
+  /** Added to what keys of cross attention are made of, and not to values: [B, S, D]. */
   encoderPosition?: Tensor<"f32">;
   /** Keys and values of the encoder's states, from `crossKeysAndValues`, so that they are made once for many steps. */
   encoderKeysAndValues?: KeysAndValues;
@@ -86,12 +106,16 @@ export interface KeysAndValues {
 export class AttentionBlock extends Module {
   readonly qkv?: Projection; //   [3 H Dh, D], of isFusedQkv
   readonly query?: Projection; // [H Dh, D]
-  readonly key?: Projection; //   [H Dh, S], S the width of what is attended to
-  readonly value?: Projection; // [H Dh, S]
+  readonly key?: Projection; //   [H Dh, E], E the width of what is attended to
+  readonly value?: Projection; // [H Dh, E]
   readonly output: Projection; // [D, H Dh]
   private readonly config: TransformerLayerConfig;
   protected override readonly checkpointKeys: Readonly<Record<string, string>>;
 
+  /**
+   * @param keys checkpoint keys of the fields, where they differ
+   * @param sourceSize width of what keys and values are made of, E
+   */
   constructor(
     config: TransformerLayerConfig,
     keys: Readonly<Record<string, string>>,
@@ -122,7 +146,7 @@ export class AttentionBlock extends Module {
     this.config = config;
   }
 
-  /** x: [B, T, D]; keys and values are made of `source` [B, S, D], by default x. -> [B, T, D] */
+  /** x: [B, T, D]; keys and values are made of `source` [B, S, E], by default x, or are `projected`. -> [B, T, D] */
   forward(
     x: Tensor<"f32">,
     {
@@ -171,7 +195,7 @@ export class AttentionBlock extends Module {
     return (this.query as Projection).forward(position ? add(x, position) : x);
   }
 
-  /** source: [B, S, D] -> [B, S, H Dh] each */
+  /** source: [B, S, E], of which keys are made with `position` [B, S, E] added -> [B, S, H Dh] each */
   keysAndValues(source: Tensor<"f32">, position?: Tensor<"f32">): KeysAndValues {
     return {
       k: (this.key as Projection).forward(position ? add(source, position) : source),
@@ -253,7 +277,7 @@ export class TransformerLayer extends Module {
     }
   }
 
-  /** x: [B, T, D] -> [B, T, D] */
+  /** x: [B, T, D] -> [B, T, D]. There is cross attention when the layer has it and gets states, or keys and values. */
   forward(x: Tensor<"f32">, inputs: TransformerLayerInputs = {}): Tensor<"f32"> {
     const { encoderStates, encoderMask, encoderPosition, encoderKeysAndValues, onCrossWeights, key, ...toItself } =
       inputs;

@@ -6,22 +6,23 @@ import { LayerNorm } from "./layers.ts";
 import { Module } from "./module.ts";
 import { TransformerLayer } from "./transformer-layer.ts";
 
+/** Sizes of a `Transformer`. The defaults are those of the base model of the paper, and of torch.nn.Transformer. */
 export interface TransformerConfig {
-  /** @default 512 */
+  /** Width of all states, D. @default 512 */
   hiddenSize?: number;
-  /** @default 8 */
+  /** Heads of attention, H. @default 8 */
   numHeads?: number;
-  /** @default 6 */
+  /** Layers of the encoder. @default 6 */
   numEncoderLayers?: number;
-  /** @default 6 */
+  /** Layers of the decoder. @default 6 */
   numDecoderLayers?: number;
-  /** @default 2048 */
+  /** Width inside the feed-forward layers, F. @default 2048 */
   intermediateSize?: number;
-  /** @default "relu" */
+  /** What is applied inside the feed-forward layers. @default "relu" */
   activation?: Activation;
-  /** @default 0.1 */
+  /** Probability of dropping attention weights and features, in runs that have a key. @default 0.1 */
   dropout?: number;
-  /** @default 1e-5 */
+  /** Added to the variance in norms. @default 1e-5 */
   epsilon?: number;
 }
 
@@ -30,10 +31,11 @@ const transformerNames = {
   ...({ intermediateSize: true, activation: true, dropout: true, epsilon: true } as const),
 };
 
+/** Which positions of a `Transformer` see each other, and its dropout. */
 export interface TransformerInputs {
   /** bool [B, S], false for padding. @default all true */
   sourceMask?: Tensor<"bool">;
-  /** bool [B, T] @default all true */
+  /** bool [B, T], false for padding. @default all true */
   targetMask?: Tensor<"bool">;
   /** Each target position sees only those before it. @default true */
   isCausal?: boolean;
@@ -41,7 +43,7 @@ export interface TransformerInputs {
    * Which pairs see each other besides, bool: source [S, S], target [T, T], and target to source [T, S]. @default all
    */
   attention?: { source?: Tensor<"bool">; target?: Tensor<"bool">; across?: Tensor<"bool"> };
-  /** Given, dropout is on. */
+  /** Random key of the dropout. @default none: nothing is dropped */
   key?: RandomKey;
 }
 
@@ -119,7 +121,9 @@ export class Transformer extends Module {
   }
 }
 
-/** Sines and cosines of the positions, alternating: adds to x [B, T, D]. Section 3.5 of the paper. */
+/**
+ * x: [B, T, D] -> the same shape, with sines and cosines of the positions added, alternating. Section 3.5 of the paper.
+ */
 export function addSinusoidalPositions(x: Tensor<"f32">): Tensor<"f32"> {
   const [, length, width] = x.shape as number[];
   const values = Float32Array.from({ length: length * width }, (_, n) => {

@@ -12,6 +12,7 @@ export interface OnnxInput {
   shape: readonly (number | string)[];
 }
 
+/** Where `exportOnnx` puts the weights, and what it calls them. */
 export interface ExportOptions {
   /**
    * Whether weights lie in a file beside the model, "<model>_data". Files of more than 2 GB must. @default from 1 GB on

@@ -161,9 +161,11 @@ export function filesBeside(model: StoredFile): ExternalData {
   };
 }
 
+/** What `describeOnnx` reads of a file. */
 export interface OnnxDescription {
   /** The program that wrote the file. */
   producer: string | null;
+  /** Its initializers; `bytes` is their size in memory. */
   weights: { name: string; dtype: DType; shape: number[]; bytes: number }[];
 }
 

@@ -14,6 +14,7 @@ import { erf, sigmoid, tanh } from "./special.ts";
 const TANH_SCALE = 2 * Math.sqrt(2 / Math.PI);
 const TANH_CUBIC = 0.044715;
 
+/** How GELU is computed: with the error function, or by its approximation with tanh. */
 export type GeluApproximation = "none" | "tanh";
 
 const geluEntry = defineOp<"x", { approximate: GeluApproximation }>({
@@ -202,6 +203,7 @@ const softplusUnit = unary({
   },
   reference: (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x))),
 });
+/** Where the bend of `softplus` lies, and how sharp it is. */
 export interface SoftplusOptions {
   /** Sharpness of the bend. @default 1 */
   beta?: number;

@@ -3,6 +3,7 @@ import { type Attributes, applyOp, ConstantOp, constantValue, Value } from "../i
 import type { OpEntry } from "./entry.ts";
 import { currentScope } from "./scope.ts";
 
+/** What an op takes: a tensor, or a number, which stands for a scalar of the other operands' dtype. */
 export type Operand = Value | number;
 
 /** Applies an entry; numbers become scalars of the dtype of the first operand that is a tensor. */
@@ -10,6 +11,11 @@ export function apply(entry: OpEntry, operands: readonly Operand[], attributes: 
   return applyAll(entry, operands, attributes)[0];
 }
 
+/**
+ * Applies an entry and gives all its outputs; numbers as in `apply`.
+ * @throws OptionError for an operand that is neither a tensor nor a number; ShapeError or DTypeError where the op does
+ *   not take such operands
+ */
 export function applyAll(entry: OpEntry, operands: readonly Operand[], attributes: Attributes = {}): readonly Value[] {
   const like = operands.find((operand) => operand instanceof Value);
   const wrong = operands.findIndex((operand) => !(operand instanceof Value) && typeof operand !== "number");

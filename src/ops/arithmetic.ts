@@ -7,6 +7,7 @@ import { hostTensor } from "./host-tensor.ts";
 import { equal, greater, greaterEqual, less, logicalAnd } from "./logic.ts";
 import { type Lowering, onnxTypeCode } from "./lowering.ts";
 
+/** a + b elementwise, with broadcasting. */
 export const add = binary({
   name: "add",
   precision: "any",
@@ -16,6 +17,7 @@ export const add = binary({
   reference: (a, b) => a + b,
   exact: (a, b) => a + b,
 });
+/** a - b elementwise, with broadcasting. */
 export const sub = binary({
   name: "sub",
   precision: "any",
@@ -25,6 +27,7 @@ export const sub = binary({
   reference: (a, b) => a - b,
   exact: (a, b) => a - b,
 });
+/** a * b elementwise, with broadcasting. */
 export const mul = binary({
   name: "mul",
   precision: "any",
@@ -121,6 +124,7 @@ function splitAtTies(dy: Value, aWins: Value, tie: Value): { a: Value; b: Value 
   return { a: where(tie, half, where(aWins, dy, 0)), b: where(tie, half, where(aWins, 0, dy)) };
 }
 
+/** -x, elementwise; of u8 modulo 256. */
 export const neg = unary({
   name: "neg",
   precision: "any",
@@ -163,21 +167,27 @@ function lowerSign(graph: Lowering, x: string, { dtype }: TensorType): string {
   const signed = graph.node("Sign", [x]);
   return isFloat(dtype) ? graph.node("Where", [graph.node("IsNaN", [x]), zero, signed]) : signed;
 }
+/** e to the power x, elementwise. */
 export const exp = unary({ name: "exp", lower: "Exp", gradient: ({ y, dy }) => mul(dy, y), reference: Math.exp });
+/** Natural logarithm, elementwise: -Infinity at 0, NaN below. */
 export const log = unary({ name: "log", lower: "Log", gradient: ({ x, dy }) => div(dy, x), reference: Math.log });
+/** Square root, elementwise: NaN below 0. The gradient at 0 is infinite. */
 export const sqrt = unary({
   name: "sqrt",
   lower: "Sqrt",
   gradient: ({ y, dy }) => div(mul(dy, 0.5), y),
   reference: Math.sqrt,
 }); // 1 / (2 sqrt x)
+/** 1 / x, elementwise. */
 export const reciprocal = unary({
   name: "reciprocal",
   lower: "Reciprocal",
   gradient: ({ y, dy }) => neg(mul(dy, mul(y, y))),
   reference: (x) => 1 / x,
 });
+/** 1 / sqrt(x), elementwise. */
 export const rsqrt = (x: Value): Value => reciprocal(sqrt(x));
+/** x * x, elementwise. */
 export const square = (x: Value): Value => mul(x, x);
 
 /**

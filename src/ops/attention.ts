@@ -14,6 +14,7 @@ import { sum } from "./reduce.ts";
 import { concat, slice } from "./slice.ts";
 import { tanh } from "./special.ts";
 
+/** Which keys each query sees, and what is done with scores and probabilities. */
 export interface AttentionOptions {
   /** Each query sees only keys at its own position and before. @default false */
   isCausal?: boolean;
@@ -230,10 +231,13 @@ const attentionEntry = defineMultiOp<"q" | "k" | "v", AttentionAttributes>({
   },
 });
 
+/** How `cachedAttention` is divided into heads, and how far back a token sees. */
 export type CachedAttentionOptions = {
+  /** Heads of queries, H. */
   numHeads: number;
-  /** @default numHeads */
+  /** Heads of keys and values, K; each serves H / K query heads. @default numHeads */
   numKeyHeads?: number;
+  /** Factor on the scores. */
   scale: number;
   /** See AttentionOptions. @default no limit */
   slidingWindow?: number;
@@ -310,17 +314,29 @@ const cachedAttentionEntry = defineMultiOp<"q" | "k" | "v" | "pastK" | "pastV" |
   },
 );
 
+/** New tokens, and the cache that they are added to. */
 export interface CachedAttentionInputs {
+  /** Queries of the T new tokens: [B, T, H * Dh]. */
   q: Value;
+  /** Keys of the T new tokens: [B, T, K * Dh]. */
   k: Value;
+  /** Values of the T new tokens: [B, T, K * Dh]. */
   v: Value;
+  /** Keys so far, with room for S positions: [B, K, S, Dh]. */
   pastK: Value;
+  /** Values so far: [B, K, S, Dh]. */
   pastV: Value;
+  /** Positions filled after this step, minus 1, of each row: i32 [B]. */
   lengths: Value;
+  /** The largest number of positions filled after this step: i32 [1]. */
   total: Value;
 }
 
-/** See cachedAttentionEntry. @throws ShapeError when the width is not a multiple of numHeads. */
+/**
+ * Causal attention of new tokens over a key/value cache that is updated in place, in one fused kernel. Gives the output
+ * [B, T, H * Dh] and both caches [B, K, S, Dh]. For generation only: it has no gradient.
+ * @throws ShapeError when the width of q is not numHeads times that of a head in the cache
+ */
 export function cachedAttention(
   inputs: CachedAttentionInputs,
   { numHeads, numKeyHeads = numHeads, scale, slidingWindow = 0 }: CachedAttentionOptions,

@@ -3,6 +3,7 @@ import { ShapeError } from "../base/index.ts";
 import { addSizes, requireStatic, type Size } from "../ir/index.ts";
 import type { Padding } from "./movement.ts";
 
+/** The window of a convolution, as torch.nn.functional.conv1d, conv2d and conv3d have it. */
 export interface ConvOptions {
   /** Distance between window positions, one number or one for each spatial axis. @default 1 */
   stride?: number | readonly number[];
@@ -13,6 +14,7 @@ export interface ConvOptions {
   /** Channels are split into this many groups that do not see one another. @default 1 */
   groups?: number;
 }
+/** The window of a transposed convolution: that of the convolution whose gradient it is. */
 export interface ConvTransposeOptions extends ConvOptions {
   /**
    * Added to one side of the result's size, since several input sizes of a strided convolution give one output size.

@@ -15,6 +15,7 @@ import { type Lowering, onnxTypeCode } from "./lowering.ts";
 
 /** An op as users of the graph call it, with its entry at hand for tests. */
 export type UnaryOp = ((x: Value) => Value) & { entry: OpEntry };
+/** An op of two operands that broadcast, as users of the graph call it, with its entry at hand for tests. */
 export type BinaryOp = ((a: Operand, b: Operand) => Value) & { entry: OpEntry };
 
 export interface UnaryDefinition {

@@ -16,6 +16,7 @@ import type { Lowering } from "./lowering.ts";
  * - a function, for what none of these says.
  */
 export type BatchRule = NamedBatchRule | BatchFunction;
+/** The rules of `BatchRule` that are not functions. */
 export type NamedBatchRule = "elementwise" | "axes" | "leading" | "matrices" | { readonly fold: number } | "oneByOne";
 
 /**
@@ -37,6 +38,7 @@ export interface HostValue {
 
 /** What a computation on the host knows besides its operands. */
 export interface HostContext {
+  /** Attributes of the node. */
   readonly attributes: Attributes;
   /** Types of the outputs, with all sizes known. */
   readonly types: readonly TensorType[];

@@ -59,6 +59,7 @@ const dftEntry: OpEntry = defineOp<"x", DftAttributes>({
 
 /** Where the division by the length n happens: in the inverse, as 1/sqrt(n) in both, or in the forward transform. */
 export type FftNorm = "backward" | "ortho" | "forward";
+/** Which axis a Fourier transform runs along, and how it is scaled. */
 export interface FftOptions {
   /** Axis of the array of complex numbers, without the trailing axis of pairs. @default the last */
   axis?: number;

@@ -7,10 +7,11 @@ import { greater, greaterEqual, lessEqual, logicalAnd } from "./logic.ts";
 import { unstack } from "./movement.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 
+/** What `gridSample` takes between the centres of pixels, and beyond the border. */
 export interface GridSampleOptions {
-  /** @default "bilinear" */
+  /** Blends of the 4 or 16 nearest pixels, or the nearest pixel. @default "bilinear" */
   mode?: "bilinear" | "nearest" | "bicubic";
-  /** What lies beyond the image. @default "zeros" */
+  /** What lies beyond the image: zeros, its border pixels, or its mirror image. @default "zeros" */
   paddingMode?: "zeros" | "border" | "reflection";
   /** -1 and 1 are the centres of the corner pixels and not the image's edges. @default false */
   alignCorners?: boolean;

@@ -13,6 +13,10 @@ export interface ExactTensor {
   readonly data: readonly bigint[];
 }
 
+/**
+ * A host tensor with a copy of these numbers, row-major. @default zeros
+ * @throws ShapeError for another count of numbers than the shape has
+ */
 export function hostTensor(shape: Shape, data?: ArrayLike<number>): HostTensor {
   const sizes = shape as readonly number[];
   const count = sizes.reduce((a, b) => a * b, 1);

@@ -132,6 +132,7 @@ const triangularSolveEntry: OpEntry = defineOp<"a" | "b", TriangularAttributes>(
       return right.to1DArray();
     }),
 });
+/** Which elements of a `triangularSolve` reads. */
 export interface TriangularOptions {
   /** a is upper triangular. @default false: lower */
   upper?: boolean;

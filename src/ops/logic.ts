@@ -19,9 +19,13 @@ const comparable = (graph: Lowering, a: string, b: string, { inputs: [{ dtype }]
 
 /** a == b. NaN equals nothing. */
 export const equal = comparison("equal", "Equal", (a, b) => a === b);
+/** a < b elementwise, with broadcasting -> bool. False where one is NaN; of bools false is less than true. */
 export const less = comparison("less", "Less", (a, b) => a < b);
+/** a <= b elementwise, with broadcasting -> bool. False where one is NaN. */
 export const lessEqual = comparison("lessEqual", "LessOrEqual", (a, b) => a <= b);
+/** a > b elementwise, with broadcasting -> bool. False where one is NaN. */
 export const greater = comparison("greater", "Greater", (a, b) => a > b);
+/** a >= b elementwise, with broadcasting -> bool. False where one is NaN. */
 export const greaterEqual = comparison("greaterEqual", "GreaterOrEqual", (a, b) => a >= b);
 /** a != b. NaN differs from everything. */
 export const notEqual = binary({
@@ -41,9 +45,13 @@ const logical = (name: string, lower: string, reference: (a: boolean, b: boolean
     gradient: comparesValues,
     reference: (a, b) => Number(reference(a !== 0, b !== 0)),
   });
+/** Whether both bools are true, with broadcasting. */
 export const logicalAnd = logical("logicalAnd", "And", (a, b) => a && b);
+/** Whether at least one of two bools is true, with broadcasting. */
 export const logicalOr = logical("logicalOr", "Or", (a, b) => a || b);
+/** Whether exactly one of two bools is true, with broadcasting. */
 export const logicalXor = logical("logicalXor", "Xor", (a, b) => a !== b);
+/** Whether a bool is false. */
 export const logicalNot = unary({
   name: "logicalNot",
   accepts: "bool",
@@ -52,6 +60,7 @@ export const logicalNot = unary({
   reference: (x) => Number(x === 0),
 });
 
+/** Whether elements are NaN: floats -> bool. */
 export const isNan = unary({
   name: "isNan",
   result: "bool",
@@ -59,6 +68,7 @@ export const isNan = unary({
   gradient: comparesValues,
   reference: (x) => Number(Number.isNaN(x)),
 });
+/** Whether elements are plus or minus Infinity: floats -> bool. */
 export const isInfinite = unary({
   name: "isInfinite",
   result: "bool",
@@ -77,8 +87,11 @@ const bitwise = (name: string, lower: string, reference: (a: bigint, b: bigint) 
     reference: (a, b) => Number(reference(BigInt(a), BigInt(b))),
     exact: reference,
   });
+/** Bits set in both of two integers, with broadcasting. */
 export const bitwiseAnd = bitwise("bitwiseAnd", "BitwiseAnd", (a, b) => a & b);
+/** Bits set in at least one of two integers, with broadcasting. */
 export const bitwiseOr = bitwise("bitwiseOr", "BitwiseOr", (a, b) => a | b);
+/** Bits set in exactly one of two integers, with broadcasting. */
 export const bitwiseXor = bitwise("bitwiseXor", "BitwiseXor", (a, b) => a ^ b);
 /** ~x = -x - 1, without u8, whose complement is 255 - x. */
 export const bitwiseNot = unary({

@@ -107,6 +107,7 @@ function crossEntropyGradient(
 
 const countRows = (ignored: Value, like: Value) => sum(where(ignored, 0, scalar(1, like.dtype)));
 
+/** Which rows and classes count in `crossEntropy`, and how sure the targets are. */
 export interface CrossEntropyOptions {
   /** Rows with this target do not count. @default -100 */
   ignoreIndex?: number;

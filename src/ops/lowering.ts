@@ -8,7 +8,9 @@ export class OnnxFloat {
     this.value = value;
   }
 }
+/** An attribute of an ONNX node: an integer, a text, a float, or several integers. */
 export type OnnxAttribute = number | string | OnnxFloat | readonly number[];
+/** Attributes of an ONNX node by name; those that are undefined are not written. */
 export type OnnxAttributes = Readonly<Record<string, OnnxAttribute | undefined>>;
 
 /** What an op's `lower` may use; implemented by the ONNX writer in `lower/`. Strings are ONNX tensor names. */
@@ -58,7 +60,9 @@ export interface Lowering {
   scan(inputs: readonly string[], dtype: DType, body: (inputs: readonly string[]) => string): string;
 }
 
+/** A graph inside a node of ONNX, such as the body of a Loop or a branch of an If. */
 export interface LoweredBody {
+  /** What it computes: its last inputs are those that it captures. */
   graph: Graph;
   /** Names for the body's last inputs, from the graph around it. */
   captured: readonly string[];

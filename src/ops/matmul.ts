@@ -19,6 +19,7 @@ import { type Lowering, OnnxFloat } from "./lowering.ts";
 import { sum } from "./reduce.ts";
 import { reshape, transpose } from "./shape.ts";
 
+/** Transposes of the operands and a factor on the product, all of them part of the one op. */
 export interface MatmulOptions {
   /** Transpose the last two axes of a first. @default false */
   transposeA?: boolean;

@@ -81,6 +81,7 @@ export function roll(x: Value, shifts: number | readonly number[], axes: number 
 
 /** How elements are found beyond the border. */
 export type PadMode = "constant" | "reflect" | "replicate" | "circular";
+/** Counts of elements added before and after, a pair for each axis. */
 export type Padding = readonly (readonly [before: number, after: number])[];
 
 const padEntry = defineOp<"x", { before: readonly number[]; after: readonly number[]; value: number }>({

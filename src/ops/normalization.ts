@@ -107,22 +107,24 @@ function requireChannels(where: string, x: Value, vectors: readonly (Value | und
   return channels;
 }
 
+/** What `batchNorm` knows of each channel. */
 export interface BatchNormInputs {
-  /** [C] @default ones */
+  /** Factor after normalising, [C]. @default ones */
   weight?: Value;
-  /** [C] @default zeros */
+  /** Added after the factor, [C]. @default zeros */
   bias?: Value;
-  /** [C] */
+  /** Mean of earlier batches, [C]. */
   runningMean: Value;
-  /** [C] */
+  /** Variance of earlier batches, [C]. */
   runningVariance: Value;
 }
+/** By which statistics `batchNorm` normalises, and how the running ones move. */
 export interface BatchNormOptions {
   /** Normalise by the batch's own statistics, and move the running ones toward them. */
   training: boolean;
   /** Share of the batch in the new running statistics. @default 0.1 */
   momentum?: number;
-  /** @default 1e-5 */
+  /** Added to the variance. @default 1e-5 */
   epsilon?: number;
 }
 /**
@@ -155,12 +157,13 @@ export function batchNorm(
   };
 }
 
+/** What `groupNorm` and `instanceNorm` do to each channel after normalising. */
 export interface AffineNormOptions {
-  /** [C] @default ones */
+  /** Factor, [C]. @default ones */
   weight?: Value;
-  /** [C] @default zeros */
+  /** Added after the factor, [C]. @default zeros */
   bias?: Value;
-  /** @default 1e-5 */
+  /** Added to the variance. @default 1e-5 */
   epsilon?: number;
 }
 /**
@@ -287,8 +290,9 @@ export function l2Normalize(x: Value, { axis = -1, epsilon = 1e-12 }: { axis?: n
   );
 }
 
+/** The numbers of x / (k + alpha mean(x^2 of `size` channels around))^beta. */
 export interface LocalResponseNormOptions {
-  /** Neighbouring channels that count. */
+  /** Neighbouring channels that count, the channel itself among them. */
   size: number;
   /** @default 1e-4 */
   alpha?: number;

@@ -12,6 +12,7 @@ import { exactReduce, reducedShape, referenceReduce } from "./reduce.ts";
 import { broadcastTo } from "./shape.ts";
 import { concat, slice } from "./slice.ts";
 
+/** The axis along which `argmax` and `argmin` look. */
 export interface ArgOptions {
   /** @default the last axis */
   axis?: number;
@@ -158,7 +159,9 @@ function bestPositions<N extends number | bigint>(
   }
   return positions;
 }
+/** Elements along an axis in order, and where they were. */
 export interface Ordered {
+  /** The elements. */
   values: Value;
   /** Positions in x: i64. */
   indices: Value;
@@ -195,6 +198,7 @@ export function sort(
 /** Indices that sort x: i64. */
 export const argsort = (x: Value, options?: { axis?: number; descending?: boolean }): Value => sort(x, options).indices;
 
+/** Axis and direction of `cumsum` and `cumprod`. */
 export interface CumulativeOptions {
   /** @default the last axis */
   axis?: number;

@@ -13,6 +13,7 @@ import { max, mean } from "./reduce.ts";
 import { contractAxis } from "./resize.ts";
 import { reshape } from "./shape.ts";
 
+/** The window over which `maxPool` and `averagePool` take an element. */
 export interface PoolOptions {
   /** Size of the window: one number, or one for each spatial axis. */
   kernelSize: number | readonly number[];
@@ -23,10 +24,12 @@ export interface PoolOptions {
   /** Also windows that lie only partly inside at the end. @default false */
   ceilMode?: boolean;
 }
+/** The window of `maxPool`, which may have gaps. */
 export interface MaxPoolOptions extends PoolOptions {
   /** Distance between elements of a window. @default 1 */
   dilation?: number | readonly number[];
 }
+/** The window of `averagePool`, and by what it divides at the border. */
 export interface AveragePoolOptions extends PoolOptions {
   /** Zeros of the padding count as elements. @default true */
   countIncludePad?: boolean;

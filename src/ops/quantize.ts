@@ -13,9 +13,11 @@ import { stack } from "./movement.ts";
 import { reshape } from "./shape.ts";
 import { slice } from "./slice.ts";
 
+/** Dtypes of quantized numbers: integers from -128 to 127, or from 0 to 255. */
 export type QuantizedDType = "i8" | "u8";
 const range = { i8: { low: -128, high: 127 }, u8: { low: 0, high: 255 } } as const;
 
+/** The integers q that numbers x are stored as: x = (q - zeroPoint) scale. */
 export interface QuantizeOptions {
   /** Step between two neighbouring numbers: one, or one for each size of `axis`. */
   scale: number | readonly number[] | Value;
@@ -95,9 +97,11 @@ export function dequantizeLinear(q: Value, { scale, zeroPoint = 0, axis }: Omit<
   return mul(sub(cast(q, dtype), alongAxis(zeros)), alongAxis(scales));
 }
 
+/** The rounding that `fakeQuantize` imitates. */
 export interface FakeQuantizeOptions {
+  /** Step between two neighbouring numbers. */
   scale: number;
-  /** @default 0 */
+  /** The integer that stands for 0. @default 0 */
   zeroPoint?: number;
   /** Smallest integer. @default -128 */
   quantMin?: number;
@@ -120,6 +124,7 @@ export function fakeQuantize(
   return add(inside, stopGradient(sub(mul(rounded, scale), inside)));
 }
 
+/** How the weight of a `blockMatmul` is packed, and what becomes of x. */
 export interface BlockMatmulOptions {
   /** Bits of one weight. */
   bits: 4 | 8;

@@ -33,6 +33,7 @@ import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 import { concat, slice } from "./slice.ts";
 
+/** Which axes a reduction takes together, and whether they stay. */
 export interface ReduceOptions {
   /** Axes to reduce; negative ones count from the end. @default all */
   axes?: number | readonly number[];
@@ -271,6 +272,7 @@ const floatProduct = reduction({
   reference: (group) => group.reduce((a, b) => a * b, 1),
   exact: (group) => group.reduce((a, b) => a * b, 1n),
 });
+/** Product of elements; of none it is 1. An element's gradient is the product of the others. @default all axes */
 export function prod(x: Value, options: ReduceOptions = {}): Value {
   const isKnown = x.shape.every((size) => typeof size === "number");
   return isInteger(x.dtype) && isKnown ? wholeProduct(x, options) : floatProduct(x, options);
@@ -294,6 +296,7 @@ export function norm(x: Value, { p = 2, ...options }: ReduceOptions & { p?: numb
   return pow(sum(pow(abs(x), p), options), 1 / p);
 }
 
+/** The axes of `variance` and `standardDeviation`, and what the squares are divided by. */
 export interface VarianceOptions extends ReduceOptions {
   /** Subtracted from the number of elements. @default 1, which makes the estimate unbiased */
   correction?: number;

@@ -9,7 +9,9 @@ import { matmul } from "./matmul.ts";
 import { repeatInterleave } from "./movement.ts";
 import { reshape, transpose } from "./shape.ts";
 
+/** How elements between those of the input are computed, with the names of torch.nn.functional.interpolate. */
 export type ResizeMode = "nearest" | "nearest-exact" | "linear" | "bilinear" | "trilinear" | "bicubic" | "area";
+/** New sizes of the spatial axes, and how `interpolate` fills them. */
 export interface InterpolateOptions {
   /** Output sizes of the spatial axes. Give this or scaleFactor. */
   size?: number | readonly number[];
@@ -181,16 +183,21 @@ export function pixelUnshuffle(x: Value, downscaleFactor: number): Value {
   return reshape(transpose(cut, [0, 1, 3, 5, 2, 4]), [n, channels * r * r, height / r, width / r]);
 }
 
+/** New sizes of all axes, and how `resampleAxes` fills them, in the terms of ONNX's Resize. */
 export interface ResampleOptions {
   /** Output sizes of all axes. Give these or scales. */
   sizes?: readonly number[];
+  /** Output sizes as multiples of the input's, rounded down. */
   scales?: readonly number[];
+  /** How elements between those of the input are computed. */
   mode: "nearest" | "linear" | "cubic";
   /** How output positions become input positions: ONNX's coordinate_transformation_mode. */
   place: string;
   /** How positions are rounded: ONNX's nearest_mode. */
   nearest: string;
+  /** Of cubic interpolation: ONNX's cubic_coeff_a. */
   cubicCoefficient: number;
+  /** Widen the filter when making smaller. */
   antialias: boolean;
   /** Elements beyond the border do not count. */
   excludeOutside: boolean;

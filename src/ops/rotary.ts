@@ -11,6 +11,7 @@ import { sum } from "./reduce.ts";
 import { reshape } from "./shape.ts";
 import { concat, slice } from "./slice.ts";
 
+/** Which two features `rotaryEmbedding` turns together. */
 export interface RotaryOptions {
   /** Pairs are neighbours (0, 1), (2, 3), ... as in GPT-J, and not (i, i + half) as in Llama. @default false */
   interleaved?: boolean;

@@ -6,6 +6,7 @@ import { KindlingError } from "../base/index.ts";
  */
 const scopes: string[] = [];
 
+/** The module for which nodes are being made, such as "h.3.attn"; "" outside of all modules. */
 export function currentScope(): string {
   return scopes.length > 0 ? scopes[scopes.length - 1] : "";
 }

@@ -143,7 +143,9 @@ function unslice(dy: Value, shape: Shape, { axis, start, step }: SliceAttributes
   return concat([...(before > 0 ? [zeros(before)] : []), spread, ...(after > 0 ? [zeros(after)] : [])], axis);
 }
 
+/** Which indices of which axis `slice` keeps. */
 export interface SliceOptions {
+  /** The axis; negative counts from the end. */
   axis: number;
   /** First index; negative counts from the end. @default 0 */
   start?: number;

@@ -3,34 +3,37 @@ import { binary, unary, where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
 import type { Lowering } from "./lowering.ts";
 
+/** Sine of an angle in radians, elementwise. */
 export const sin = unary({ name: "sin", lower: "Sin", gradient: ({ x, dy }) => mul(dy, cos(x)), reference: Math.sin });
+/** Cosine of an angle in radians, elementwise. */
 export const cos = unary({
   name: "cos",
   lower: "Cos",
   gradient: ({ x, dy }) => neg(mul(dy, sin(x))),
   reference: Math.cos,
 });
+/** Tangent of an angle in radians, elementwise. */
 export const tan = unary({
   name: "tan",
   lower: "Tan",
   gradient: ({ y, dy }) => mul(dy, add(mul(y, y), 1)),
   reference: Math.tan,
 });
-/** Angle in radians from -pi/2 to pi/2; NaN outside of [-1, 1]. */
+/** Angle whose sine is x, in radians from -pi/2 to pi/2; NaN outside of [-1, 1]. */
 export const asin = unary({
   name: "asin",
   lower: "Asin",
   gradient: ({ x, dy }) => div(dy, sqrt(sub(1, square(x)))),
   reference: Math.asin,
 });
-/** Angle in radians from 0 to pi; NaN outside of [-1, 1]. */
+/** Angle whose cosine is x, in radians from 0 to pi; NaN outside of [-1, 1]. */
 export const acos = unary({
   name: "acos",
   lower: "Acos",
   gradient: ({ x, dy }) => neg(div(dy, sqrt(sub(1, square(x))))),
   reference: Math.acos,
 });
-/** Angle in radians from -pi/2 to pi/2. */
+/** Angle whose tangent is x, in radians from -pi/2 to pi/2. */
 export const atan = unary({
   name: "atan",
   lower: "Atan",
@@ -67,6 +70,7 @@ function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: numbe
   return select(graph.node("IsNaN", [b]), b, turned);
 }
 
+/** Hyperbolic tangent, elementwise: from -1 to 1. */
 export const tanh = unary({
   name: "tanh",
   precision: "any",
@@ -74,6 +78,7 @@ export const tanh = unary({
   gradient: ({ y, dy }) => mul(dy, sub(1, mul(y, y))),
   reference: Math.tanh,
 });
+/** 1 / (1 + exp(-x)), elementwise: from 0 to 1. */
 export const sigmoid = unary({
   name: "sigmoid",
   precision: "any",
@@ -81,32 +86,35 @@ export const sigmoid = unary({
   gradient: ({ y, dy }) => mul(dy, mul(y, sub(1, y))),
   reference: (x) => 1 / (1 + Math.exp(-x)),
 });
+/** Hyperbolic sine, (exp(x) - exp(-x)) / 2, elementwise. */
 export const sinh = unary({
   name: "sinh",
   lower: "Sinh",
   gradient: ({ x, dy }) => mul(dy, cosh(x)),
   reference: Math.sinh,
 });
+/** Hyperbolic cosine, (exp(x) + exp(-x)) / 2, elementwise. */
 export const cosh = unary({
   name: "cosh",
   lower: "Cosh",
   gradient: ({ x, dy }) => mul(dy, sinh(x)),
   reference: Math.cosh,
 });
+/** The number whose hyperbolic sine is x, elementwise. */
 export const asinh = unary({
   name: "asinh",
   lower: "Asinh",
   gradient: ({ x, dy }) => div(dy, sqrt(add(square(x), 1))),
   reference: Math.asinh,
 });
-/** NaN below 1. */
+/** The number from 0 on whose hyperbolic cosine is x, elementwise; NaN below 1. */
 export const acosh = unary({
   name: "acosh",
   lower: "Acosh",
   gradient: ({ x, dy }) => div(dy, sqrt(sub(square(x), 1))),
   reference: Math.acosh,
 });
-/** NaN outside of [-1, 1]. */
+/** The number whose hyperbolic tangent is x, elementwise; NaN outside of [-1, 1]. */
 export const atanh = unary({
   name: "atanh",
   lower: "Atanh",

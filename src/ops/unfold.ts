@@ -7,14 +7,15 @@ import { pad } from "./movement.ts";
 import { broadcastTo, reshape, transpose } from "./shape.ts";
 import { slice } from "./slice.ts";
 
+/** The window that `unfold` moves over images, and `fold` puts back; one number stands for height and width. */
 export interface UnfoldOptions {
   /** [height, width] of the window, or one number for both. */
   kernelSize: number | readonly number[];
-  /** @default 1 */
+  /** Pixels from one window to the next. @default 1 */
   stride?: number | readonly number[];
   /** Zeros on both sides. @default 0 */
   padding?: number | readonly number[];
-  /** @default 1 */
+  /** Pixels from one element of a window to the next. @default 1 */
   dilation?: number | readonly number[];
 }
 

@@ -36,6 +36,7 @@ export class DeviceBuffer {
     return fromBoundary(this.dtype, data);
   }
 
+  /** Frees the memory on the device. A second call does nothing. */
   dispose(): void {
     if (this.isDisposed) return;
     this.isDisposed = true;

@@ -8,6 +8,7 @@ import { hostStagesOf } from "./host-stages.ts";
 import { prepare, type Update } from "./program.ts";
 import type { CompileRequest } from "./protocol.ts";
 
+/** Which state a graph updates, which results are read, and how it is compiled. */
 export interface CompileOptions {
   /** State that outputs replace; overwritten in place where the graph allows. */
   updates?: readonly Update[];

@@ -14,7 +14,9 @@ import type {
   RequestBody,
 } from "./protocol.ts";
 
+/** What the type "auto" came to, and how ONNX Runtime is called there. */
 export interface PickedDevice {
+  /** The type that works. */
   type: DeviceType;
   /** Types that were tried before it. */
   failures: readonly { type: DeviceType; reason: string }[];

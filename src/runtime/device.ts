@@ -7,6 +7,7 @@ import { Connection, type PickedDevice } from "./connection.ts";
 import type { Executable } from "./executable.ts";
 import { type Candidate, type DeviceType, ortTypes } from "./protocol.ts";
 
+/** Where a `Device` computes, with how many threads, and how much memory it may take. */
 export interface DeviceOptions {
   /**
    * Where to compute: "cpu", "webgpu" (any GPU), "cuda" (NVIDIA), "coreml" (Apple), "directml" (Windows), in a page

@@ -128,6 +128,7 @@ export class Executable {
     return Profile.join((await this.profileFile.read()).map((text) => Profile.parse(text)));
   }
 
+  /** Frees the compiled graph on the device; it cannot run any more. */
   dispose(): void {
     this.connection.release(this.id);
   }

@@ -17,11 +17,15 @@ export interface ProfileEvent {
   thread: number;
 }
 
+/** Kernels taken together, such as all of one op or module. */
 export interface ProfileRow {
+  /** What they have in common. */
   name: string;
   /** Milliseconds in all runs together. */
   totalMs: number;
+  /** Their part of the time of all kernels, from 0 to 1. */
   share: number;
+  /** How often one of them ran, in all runs together. */
   calls: number;
   /** Bytes of results in all runs together. */
   outputBytes: number;

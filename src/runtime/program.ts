@@ -14,6 +14,7 @@ import { ortTypes, type Stage } from "./protocol.ts";
 /** Writes a graph for the device that was picked. */
 export type ModelWriter = (graph: Graph, changes?: Pick<WriteOptions, "keepsConstantsOutside">) => OnnxModel;
 
+/** State of a compiled graph: an output becomes what an input is in the next run. */
 export interface Update {
   /** Index of the output that becomes the new state. */
   output: number;

@@ -19,8 +19,9 @@ import { fromLeaf, type Tensor, tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
 import { traceFunction } from "./trace-function.ts";
 
+/** Where a compiled function runs, which sizes may vary, and what is done about its state. */
 export interface CompileFunctionOptions {
-  /** @default the shared CPU device */
+  /** Where it computes. @default the shared CPU device */
   device?: Device;
   /**
    * Sizes that may differ between calls without compiling again: for each argument (in order of its tensors) a list

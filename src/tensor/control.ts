@@ -9,6 +9,7 @@ import { Body } from "./watch.ts";
 const valuesOf = (tensors: readonly Tensor[]): Value[] => tensors.map(({ ir: value }) => value);
 const tensorsOf = (values: readonly Value[]): Tensor[] => values.map((value) => new Tensor(value));
 
+/** What a `scan` starts from, and what it runs over. */
 export interface ScanOptions<C, X> {
   /** The carry before the first step. */
   init: C;

@@ -19,27 +19,28 @@ export interface DebugReport {
   nanCount: number;
 }
 
+/** What `debug` does with the numbers that it sees. */
 export interface DebugOptions {
   /** What is done with the numbers of each run. @default a line on console.error */
   report?: (report: DebugReport) => void;
 }
 
 /**
- * Shows the numbers of a tensor whenever a compiled function has computed them: name, shape, smallest, largest and mean
- * number, and the first. Gives the tensor itself, and changes no result but by what rounding differs where operations
- * are not fused around it. Outside of compiled functions it computes the tensor now.
+ * Shows the numbers of a tensor whenever a compiled function has computed them: name (here the operation and module
+ * that make it), shape, smallest, largest and mean number, and the first. Gives the tensor itself, and changes no
+ * result but by what rounding differs where operations are not fused around it. Outside of compiled functions it
+ * computes the tensor now.
  *
  * In a function for `grad` it shows the forward pass; in `vmap`, `scan` and `checkpoint` all examples or steps at once,
  * as one tensor with a further axis for those of vmap and scan. In branches of `cond` and in `whileLoop` numbers cannot
  * be seen: it says so. Under `autocast` it shows the numbers without it. All numbers are copied to the host.
- *
- * @param name what to call it. @default the operation and module that make it
  *
  * @example
  * const f = compile((x: Tensor<"f32">) => sum(debug("squares", mul(x, x))));
  * await f(tensor([1, 2, 3])).item(); // squares f32[3]: min 1, max 9, mean 4.66667; 1, 4, 9
  */
 export function debug<T extends Tensor>(x: T, options?: DebugOptions): T;
+/** The same, under a name that the report gives the tensor. */
 export function debug<T extends Tensor>(name: string, x: T, options?: DebugOptions): T;
 export function debug(...args: [Tensor, DebugOptions?] | [string, Tensor, DebugOptions?]): Tensor {
   const [name, x, options = {}] = isNamed(args) ? args : [nameNode(args[0].ir.node), ...args];

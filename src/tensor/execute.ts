@@ -7,6 +7,7 @@ import { calls } from "./queue.ts";
 /** The device that computes unless another is named; started at the first use. */
 let shared: Device | undefined;
 
+/** The device that computes unless another is named: a `Device` with its defaults, started at the first use. */
 export function defaultDevice(): Device {
   shared ??= new Device();
   return shared;

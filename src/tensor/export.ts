@@ -14,11 +14,13 @@ export interface TracedGraph {
 
 /** A variable or a tensor that a function uses besides its arguments. */
 export interface CapturedWeight {
+  /** What stands for it in the graph. */
   value: Value;
   /** The variable that it is, if it is not a tensor. */
   variable: Variable | undefined;
   dtype: DType;
   shape: readonly number[];
+  /** Its numbers, row-major. */
   read(): Promise<HostArray>;
 }
 

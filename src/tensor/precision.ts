@@ -20,6 +20,7 @@ export function autocast<D extends DType>(x: Tensor<D>, dtype: Exclude<FloatDTyp
   return new Tensor(autodiff.autocast([x.ir], dtype)[0]);
 }
 
+/** How the scale of a `LossScaler` begins and changes. */
 export interface LossScalerOptions {
   /** Factor on the loss in the beginning. @default 65536 */
   initialScale?: number;
@@ -64,6 +65,7 @@ export class LossScaler {
     ]);
   }
 
+  /** Frees the memory of the scale and the count of good steps. */
   dispose(): void {
     for (const variable of this.state.values()) variable.dispose();
   }

@@ -58,15 +58,17 @@ export function bernoulli(key: RandomKey, shape: Shape, probability: number): Te
   return new Tensor(ops.less(ops.randomUniform(key.bits.ir, shape), probability));
 }
 
-/** Every element the same. */
+/** Every element the same. @default f32 */
 export function full<D extends DType = "f32">(shape: Shape, value: number, dtype: D = "f32" as D): Tensor<D> {
   return new Tensor(ops.broadcastTo(ops.scalar(value, requireDType("full", dtype)), shape));
 }
 
+/** Every element 0. @default f32 */
 export function zeros<D extends DType = "f32">(shape: Shape, dtype?: D): Tensor<D> {
   return full(shape, 0, dtype);
 }
 
+/** Every element 1. @default f32 */
 export function ones<D extends DType = "f32">(shape: Shape, dtype?: D): Tensor<D> {
   return full(shape, 1, dtype);
 }

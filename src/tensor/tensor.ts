@@ -25,6 +25,7 @@ import { DataLeaf, Leaf } from "./leaf.ts";
 /** Up to this many elements, numbers become part of the graph; more are passed to it as an input. */
 const CONSTANT_LIMIT = 64;
 
+/** An operand of elementwise functions: a tensor, or a number, which stands for a scalar of the same dtype. */
 export type TensorLike<D extends DType = DType> = Tensor<D> | number;
 
 /** Indices start, start + step, ... before end of one axis. */
@@ -226,6 +227,7 @@ export class Tensor<D extends DType = DType> {
     return new Tensor(ops.cast(this.ir, requireDType("cast", to)));
   }
 
+  /** Dtype and shape, such as "Tensor(f32[2, 3])"; its numbers are known only to `read`. */
   toString(): string {
     return `Tensor(${describe(this.ir)})`;
   }

@@ -91,9 +91,11 @@ export type Storage<D extends DType> = D extends "f32" ? FloatDType : D;
 /** A value that is not on a device yet, in the dtype in which it is kept there. */
 type Pending = Tensor | HostArray | HalfArray;
 
+/** Dtype and shape of a `Variable`, and how its numbers are kept. */
 export interface VariableOptions<D extends DType> {
   /** For messages. @default "variable" */
   name?: string;
+  /** Dtype of the value. */
   dtype: D;
   shape: readonly number[];
   /**

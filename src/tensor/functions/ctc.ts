@@ -6,6 +6,7 @@ import { Tensor } from "../tensor.ts";
 
 type Indices = Tensor<"i32" | "i64">;
 
+/** N sequences of T frames over C classes, and up to S labels of each. */
 export interface CtcLossInputs<D extends FloatDType> {
   /** Log probabilities. [T, N, C] */
   logProbs: Tensor<D>;
@@ -16,6 +17,7 @@ export interface CtcLossInputs<D extends FloatDType> {
   /** Labels of each example that count. [N] */
   targetLengths: Indices;
 }
+/** Which class is the blank, and how the losses of the examples are put together. */
 export interface CtcLossOptions {
   /** The class that stands for "no label here". @default 0 */
   blank?: number;

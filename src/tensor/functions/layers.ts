@@ -13,7 +13,10 @@ export function logSoftmax<D extends FloatDType>(x: Tensor<D>, axis?: number): T
   return new Tensor(ops.logSoftmax(x.ir, axis));
 }
 
-/** Normalises the last axis, then scales and shifts. x: [..., D], weight and bias: [D]. arXiv:1607.06450 */
+/**
+ * Normalises the last axis, then scales and shifts. x: [..., D], weight and bias: [D] -> [..., D]. arXiv:1607.06450
+ * @param epsilon added to the variance, by default 1e-5
+ */
 export function layerNorm<D extends FloatDType>(
   x: Tensor<D>,
   weight: Tensor<NoInfer<D>>,
@@ -23,24 +26,29 @@ export function layerNorm<D extends FloatDType>(
   return new Tensor(ops.layerNorm(x.ir, weight.ir, bias.ir, epsilon));
 }
 
-/** x divided by its root mean square over the last axis, times a weight. x: [..., D], weight: [D]. arXiv:1910.07467 */
+/**
+ * x divided by its root mean square over the last axis, times a weight. x: [..., D], weight: [D] -> [..., D].
+ * arXiv:1910.07467
+ * @param epsilon added to the mean square, by default 1e-6
+ */
 export function rmsNorm<D extends FloatDType>(x: Tensor<D>, weight: Tensor<NoInfer<D>>, epsilon?: number): Tensor<D> {
   return new Tensor(ops.rmsNorm(x.ir, weight.ir, epsilon));
 }
 
+/** What `batchNorm` knows of each channel. */
 export interface BatchNormState<D extends FloatDType> {
-  /** [C] @default ones */
+  /** Factor after normalising, [C]. @default ones */
   weight?: Tensor<D>;
-  /** [C] @default zeros */
+  /** Added after the factor, [C]. @default zeros */
   bias?: Tensor<D>;
-  /** [C] */
+  /** Mean of earlier batches, [C]. */
   runningMean: Tensor<D>;
-  /** [C] */
+  /** Variance of earlier batches, [C]. */
   runningVariance: Tensor<D>;
 }
 /**
- * Normalises each channel over the batch and the spatial axes. x: [N, C, ...]. Gives the new running statistics too.
- * arXiv:1502.03167
+ * Normalises each channel over the batch and the spatial axes. x: [N, C, ...] -> y of the same shape, and the new
+ * running statistics, [C] each. arXiv:1502.03167
  */
 export function batchNorm<D extends FloatDType>(
   x: Tensor<D>,
@@ -62,16 +70,20 @@ export function batchNorm<D extends FloatDType>(
   };
 }
 
+/** What `groupNorm` and `instanceNorm` do to each channel after normalising. */
 export interface AffineNorm<D extends FloatDType> {
-  /** [C] @default ones */
+  /** Factor, [C]. @default ones */
   weight?: Tensor<D>;
-  /** [C] @default zeros */
+  /** Added after the factor, [C]. @default zeros */
   bias?: Tensor<D>;
-  /** @default 1e-5 */
+  /** Added to the variance. @default 1e-5 */
   epsilon?: number;
 }
 const affineNames = { weight: true, bias: true, epsilon: true } as const;
-/** Normalises each example over groups of channels and the spatial axes. x: [N, C, ...]. arXiv:1803.08494 */
+/**
+ * Normalises each example over groups of channels and the spatial axes. x: [N, C, ...] -> the same shape.
+ * arXiv:1803.08494
+ */
 export function groupNorm<D extends FloatDType>(
   x: Tensor<D>,
   numGroups: number,
@@ -80,7 +92,7 @@ export function groupNorm<D extends FloatDType>(
   const { weight, bias, epsilon } = known("groupNorm", options, affineNames);
   return new Tensor(ops.groupNorm(x.ir, numGroups, { weight: weight?.ir, bias: bias?.ir, epsilon }));
 }
-/** Normalises each channel of each example over the spatial axes. x: [N, C, ...]. arXiv:1607.08022 */
+/** Normalises each channel of each example over the spatial axes. x: [N, C, ...] -> the same shape. arXiv:1607.08022 */
 export function instanceNorm<D extends FloatDType>(x: Tensor<D>, options: AffineNorm<NoInfer<D>> = {}): Tensor<D> {
   const { weight, bias, epsilon } = known("instanceNorm", options, affineNames);
   return new Tensor(ops.instanceNorm(x.ir, { weight: weight?.ir, bias: bias?.ir, epsilon }));
@@ -92,7 +104,10 @@ export function l2Normalize<D extends FloatDType>(
 ): Tensor<D> {
   return new Tensor(ops.l2Normalize(x.ir, known("l2Normalize", options, { axis: true, epsilon: true })));
 }
-/** Divides by the activity of neighbouring channels. x: [N, C, ...]. Krizhevsky et al. 2012, section 3.3. */
+/**
+ * Divides by the activity of neighbouring channels. x: [N, C, ...] -> the same shape. Krizhevsky et al. 2012, section
+ * 3.3.
+ */
 export function localResponseNorm<D extends FloatDType>(
   x: Tensor<D>,
   options: ops.LocalResponseNormOptions,
@@ -102,6 +117,7 @@ export function localResponseNorm<D extends FloatDType>(
   );
 }
 
+/** Which rows and classes count in `crossEntropy`, and how sure the targets are. */
 export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<ops.CrossEntropyOptions, "weight"> {
   /** How much each class counts: [V]. @default all the same */
   weight?: Tensor<D>;
@@ -179,7 +195,10 @@ export function blockMatmul<D extends FloatDType>(
   );
 }
 
-/** Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2]. Su et al. 2021, arXiv:2104.09864. */
+/**
+ * Rotary position embedding. x: [B, H, T, Dh], cos and sin: [T, R / 2] -> the same shape as x. Su et al. 2021,
+ * arXiv:2104.09864.
+ */
 export function rotaryEmbedding<D extends FloatDType>(
   x: Tensor<D>,
   cos: Tensor<NoInfer<D>>,
@@ -191,6 +210,7 @@ export function rotaryEmbedding<D extends FloatDType>(
   );
 }
 
+/** Which keys each query sees, and what is done with scores and probabilities. */
 export interface TensorAttentionOptions extends Omit<ops.AttentionOptions, "mask" | "bias" | "onProbabilities"> {
   /** bool, broadcasts to [B, H, T, S]; false hides a key. */
   mask?: Tensor<"bool">;
@@ -231,9 +251,11 @@ export function scaledDotProductAttention<D extends FloatDType>(
   );
 }
 
+/** The cache of a layer, and how far it is filled. */
 export interface AttentionCacheInputs<D extends FloatDType> {
-  /** [B, H, S, Dh], room for S positions */
+  /** Keys so far, with room for S positions: [B, K, S, Dh]. */
   k: Tensor<D>;
+  /** Values so far: [B, K, S, Dh]. */
   v: Tensor<D>;
   /** Positions filled after this step, minus 1, for each row. i32 [B] */
   lengths: Tensor<"i32">;
@@ -242,8 +264,8 @@ export interface AttentionCacheInputs<D extends FloatDType> {
 }
 
 /**
- * Causal attention of new tokens over a cache; q: [B, T, H * Dh], k and v: [B, T, K * Dh]. Gives the output and both
- * updated caches.
+ * Causal attention of new tokens over a cache. q: [B, T, H * Dh], k and v: [B, T, K * Dh] -> output [B, T, H * Dh], and
+ * both updated caches [B, K, S, Dh].
  */
 export function cachedAttention<D extends FloatDType>(
   q: Tensor<D>,
