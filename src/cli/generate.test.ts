@@ -98,10 +98,22 @@ test("--max-tokens is asked about", async () => {
   expect((await run(["generate", "--help"])).output).not.toContain("--max-tokens");
 });
 
+// the likeliest characters: a drawn one of so new a model is soon the end of the text
 test.skipIf(process.platform === "win32")("Ctrl-C ends a text with 130, and what was written stays", async () => {
   const child = spawn(
     process.execPath,
-    [program, "generate", "tale", "--tokens", "10000000", "--context-shift", "--prompt", "It was"],
+    [
+      program,
+      "generate",
+      "tale",
+      "--tokens",
+      "10000000",
+      "--context-shift",
+      "--prompt",
+      "It was",
+      "--temperature",
+      "0",
+    ],
     { cwd: folder },
   );
   let output = "";
