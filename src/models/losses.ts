@@ -124,6 +124,7 @@ export function debertaSequenceLoss(logits: Numbers, labels: Labels, config: Lab
   return classLoss(logits, where(less(classes, 0), -100, classes) as Tensor<"i32">);
 }
 
+/** Where the answer to each question of a batch stands in its text. */
 export interface SpanLabels {
   /** First token of the answer, i32 [B]; beyond the text it does not count. */
   startPositions: Tensor<"i32">;

@@ -71,6 +71,7 @@ export interface Family {
    * cannot be
    */
   configFromJson(path: string, json: Json, architecture: string): object;
+  /** The config.json of a model, without architectures, model_type and dtype, which are the same for every family. */
   configToJson(model: PretrainedModel): Json;
   /** What is read of config.json, for one whose objects may be of several kinds by what it says. */
   readonly configKeys: ConfigFile | ((json: Json) => ConfigFile);
@@ -129,6 +130,7 @@ export interface RunOptions {
 
 /** A model whose forward takes named tensors and gives named tensors, under transformers' names in camelCase. */
 export abstract class TaskModel<Inputs extends object, Outputs extends object> extends PretrainedModel {
+  /** From the named tensors of a batch to named tensors; each class says the shapes. With `key`, dropout is on. */
   abstract forward(inputs: Inputs & RunOptions): Outputs;
 }
 

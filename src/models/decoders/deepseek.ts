@@ -42,6 +42,10 @@ import { decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.t
 import { type MixtureConfig, MixtureOfExperts, Router, type Routing } from "./mixture.ts";
 import type { Angles, DecoderAttention, DecoderBlockOptions } from "./traits.ts";
 
+/**
+ * The sizes of DeepSeek-V3: latents of its attention, groups of its experts. Mirrors transformers' DeepseekV3Config,
+ * whose defaults it has: those of the published model of 671 billion parameters. arXiv:2412.19437, section 4.2.
+ */
 export interface DeepseekV3Config extends RopeDecoderConfig {
   attentionBias: boolean;
   /** Width of the latent that queries come from; null for none. */
@@ -69,6 +73,10 @@ export interface DeepseekV3Config extends RopeDecoderConfig {
 /** Of the norms of both latents, whatever the config says of others. */
 const LATENT_EPSILON = 1e-6;
 
+/**
+ * Multi-head latent attention: a narrow latent of each token holds all its keys and values, beside one rotated part of
+ * the keys that all heads share. arXiv:2412.19437, section 2.1.1.
+ */
 class LatentAttention extends Module implements DecoderAttention {
   readonly qProj?: Projection; // [H (nope + rope), D]
   readonly qAProj?: Projection; // [q latent, D]
@@ -110,12 +118,13 @@ class LatentAttention extends Module implements DecoderAttention {
     this.config = config;
   }
 
+  /** x: [B, T, D] -> [B, T, D]; nope and rope: features of a head without and with positions, v: those of its values */
   forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, kvLoraRank, qkRopeHeadDim: rope, qkNopeHeadDim: nope, vHeadDim, attentionDropout } = this.config;
     const [batch, length] = x.shape;
     const width = nope + rope;
-    const q = reshape(this.queries(x), [batch, length, numHeads, width]);
-    const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1);
+    const q = reshape(this.queries(x), [batch, length, numHeads, width]); // [B, T, H, nope + rope]
+    const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1); // [B, T, ...]
     const expanded = reshape(this.kvBProj.forward(this.kvALayernorm.forward(latent)), [
       batch,
       length,
@@ -154,12 +163,14 @@ class LatentAttention extends Module implements DecoderAttention {
     return this.oProj.forward(merged(byHead, vHeadDim));
   }
 
+  /** x: [B, T, D] -> [B, T, H (nope + rope)] */
   private queries(x: Tensor<"f32">): Tensor<"f32"> {
     if (this.qProj) return this.qProj.forward(x);
     const [down, norm, up] = [this.qAProj as Projection, this.qALayernorm as RMSNorm, this.qBProj as Projection];
     return up.forward(norm.forward(down.forward(x)));
   }
 
+  /** x: [B, T, heads, rope] -> the same, turned by the angles of its position */
   private turn(x: Tensor<"f32">, { cos, sin }: Angles): Tensor<"f32"> {
     return rotaryEmbedding(x, cos, sin, { interleaved: this.config.ropeInterleave });
   }
@@ -184,6 +195,10 @@ class BiasedRouter extends Router {
   }
 }
 
+/**
+ * The experts of each token: of the best groups, by the two best experts of each, the best by their sigmoids and the
+ * bias; the weights are the sigmoids alone. arXiv:2412.19437, section 2.1.2.
+ */
 const groupedRouting =
   (
     { numExperts, numExpertsPerToken, numGroups, topkGroup, normTopkProb, routedScalingFactor }: DeepseekV3Config,
@@ -204,7 +219,7 @@ const groupedRouting =
     return { indices, weights: mul(weights, routedScalingFactor) as Tensor<"f32"> };
   };
 
-/** DeepSeek-V3 with its language-modelling head. */
+/** DeepSeek-V3 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. DeepSeek-AI 2024, arXiv:2412.19437. */
 export class DeepseekV3ForCausalLM extends DecoderForCausalLM<DeepseekV3Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<DeepseekV3Config>, key: RandomKey) {
@@ -212,6 +227,7 @@ export class DeepseekV3ForCausalLM extends DecoderForCausalLM<DeepseekV3Config> 
   }
 }
 
+/** How DeepSeek-V3 is stored: model_type deepseek_v3. */
 export const deepseek = decoderFamily<DeepseekV3Config>({
   modelType: "deepseek_v3",
   classes: { DeepseekV3ForCausalLM },

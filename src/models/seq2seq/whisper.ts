@@ -50,6 +50,10 @@ import { bartLayerKeys } from "./bart-stacks.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
 import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, seq2seqAliases } from "./seq2seq.ts";
 
+/**
+ * The sizes of Whisper. Mirrors transformers' WhisperConfig; the defaults are those of Whisper tiny, of 30 s of sound
+ * in 3000 frames. arXiv:2212.04356, table 1.
+ */
 export interface WhisperConfig extends Seq2SeqConfig {
   numMelBins: number;
   encoderLayers: number;
@@ -206,7 +210,10 @@ class EncoderDecoder extends Module {
   }
 }
 
-/** Whisper with its language-modelling head. */
+/**
+ * Whisper that writes what is said, or its translation: a log-mel spectrogram [B, mels, 3000] and what is written, i32
+ * [B, T], -> logits [B, T, V]. Radford et al. 2022, arXiv:2212.04356.
+ */
 export class WhisperForConditionalGeneration extends Seq2SeqLM {
   readonly model: EncoderDecoder;
   readonly config: WhisperConfig;
@@ -267,6 +274,7 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     return layerNorm.forward(runEncoderLayers(layers, dropout(placed, probability, key?.fold(999)), { key }));
   }
 
+  /** ids: i32 [B, T] -> [B, T, D] */
   decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const { embedTokens, embedPositions, layers, layerNorm } = this.model.decoder;
     const positions = newPositions(ids, inputs.cache);
@@ -296,10 +304,11 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("proj_out", () => this.model.decoder.embedTokens.project(hidden));
+    return withScope("proj_out", () => this.model.decoder.embedTokens.project(hidden)); // [..., V]
   }
 }
 
+/** How Whisper is stored: model_type whisper. */
 export const whisper: Family = {
   modelType: "whisper",
   prefix: "model",
