@@ -51,6 +51,7 @@ export interface DetectionWeights {
   nothing: number;
 }
 
+/** The fields of these weights; those of DETR are the defaults. arXiv:2005.12872, appendix A.4. */
 export const detectionFields: Fields<DetectionWeights> = {
   classCost: number("class_cost", 1),
   boxCost: number("bbox_cost", 5),

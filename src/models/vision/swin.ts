@@ -51,6 +51,10 @@ import {
 } from "./image.ts";
 import { biasRows, shiftMask } from "./swin-windows.ts";
 
+/**
+ * The stages and windows of Swin. Mirrors transformers' SwinConfig; the defaults are those of Swin tiny.
+ * arXiv:2103.14030, section 3.3.
+ */
 export interface SwinConfig extends LabelConfig {
   imageSize: number | readonly number[];
   patchSize: number;
@@ -100,6 +104,7 @@ interface Place {
   dropPath: readonly number[];
 }
 
+/** Attention within windows of w x w places, with a learned bias for each offset. arXiv:2103.14030, section 3.2. */
 class WindowAttention extends Module {
   readonly query: Projection; //  [C, C]
   readonly key: Projection; //    [C, C]
@@ -156,6 +161,7 @@ class WindowAttention extends Module {
   }
 }
 
+/** One layer: attention, then the feed-forward part; in every second layer the windows are shifted. */
 class Block extends Module {
   readonly layernormBefore: LayerNorm;
   readonly attention: WindowAttention;
@@ -193,6 +199,7 @@ class Block extends Module {
     return add(middle, dropout(made, hiddenDropout, key?.fold(1)));
   }
 
+  /** x: [B, h w, C] -> the same: pads, shifts, cuts into windows, attends, and back */
   private attend(x: Tensor<"f32">, [height, columns]: Grid, key: RandomKey | undefined): Tensor<"f32"> {
     const [batch, , width] = x.shape;
     const smallest = Math.min(height, columns);
@@ -241,6 +248,7 @@ class PatchMerging extends Module {
     this.norm = new LayerNorm({ width: 4 * width, epsilon: EPSILON }, key);
   }
 
+  /** x: [B, h w, C] -> [B, h w / 4, 2 C], with odd h and w made even by zeros */
   forward(x: Tensor<"f32">, [height, columns]: Grid): Tensor<"f32"> {
     const [batch, , width] = x.shape;
     const map = pad(reshape(x, [batch, height, columns, width]), [
@@ -289,6 +297,7 @@ class Embeddings extends Module {
     this.config = config;
   }
 
+  /** pixelValues: [B, 3, H, W] -> x [B, h w, C], and its grid [h, w] */
   forward({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): { x: Tensor<"f32">; grid: Grid } {
     const { patchSize, imageSize, hiddenDropout } = this.config;
     const [, , height, columns] = pixelValues.shape as number[];
@@ -321,7 +330,7 @@ class SwinEncoder extends ImageEncoder {
     this.layernorm = new LayerNorm({ width: embedDim * 2 ** (depths.length - 1), epsilon }, stageKey);
   }
 
-  /** -> [B, h w, C]; poolerOutput: the mean over all places */
+  /** pixelValues: [B, 3, H, W] -> [B, h w, C]; poolerOutput: the mean over all places, [B, C] */
   encode(inputs: ImageInputs & RunOptions): ImageOutput {
     const { x: embedded, grid: first } = withScope("embeddings", () => this.embeddings.forward(inputs));
     const hiddenStates = [embedded];
@@ -338,20 +347,21 @@ class SwinEncoder extends ImageEncoder {
   }
 }
 
-/** Swin that classifies pictures. */
+/** Swin that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2103.14030. */
 export class SwinForImageClassification extends ImageClassifier<SwinConfig> {
   constructor(options: Partial<SwinConfig>, key: RandomKey) {
     super(swin, options, key);
   }
 }
 
-/** Swin without a head. */
+/** Swin without a head: [B, 3, H, W] -> states [B, h w, C], and their mean [B, C]. arXiv:2103.14030. */
 export class SwinModel extends ImageModel<SwinConfig> {
   constructor(options: Partial<SwinConfig>, key: RandomKey) {
     super(swin, options, key);
   }
 }
 
+/** How Swin is stored: model_type swin. */
 export const swin = imageFamily<SwinConfig>({
   modelType: "swin",
   classes: { SwinForImageClassification, SwinModel },
