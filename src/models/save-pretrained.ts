@@ -8,13 +8,13 @@ import type { CausalLM } from "./decoders/causal-lm.ts";
 import type { PretrainedModel, Task } from "./model.ts";
 import { ImageTextModel } from "./vision-language/vision-language.ts";
 
-/** The names of a model's files in Hugging Face layout. */
+/** What the model is: its class, and the config that it is made of. */
 export const CONFIG = "config.json";
 /** All weights in one file. */
 export const WEIGHTS = "model.safetensors";
 /** Which of several files each weight is in. */
 export const INDEX = "model.safetensors.index.json";
-/** How a model that writes is to write. */
+/** How a model that writes is to write, where a call does not say. */
 export const GENERATION = "generation_config.json";
 const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 

@@ -60,8 +60,8 @@ export abstract class CausalLM
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
   /**
-   * inputIds: i32 [B, T] -> logits of the next token at each place [B, T, V], and the states that they are made of [B,
-   * T, D].
+   * inputIds: i32 [B, T] -> logits of the next token at each place [B, T, V], and the states that they are made of
+   * [B, T, D].
    * @throws ShapeError when T exceeds the context length
    */
   forward({

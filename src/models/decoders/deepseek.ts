@@ -47,6 +47,7 @@ import type { Angles, DecoderAttention, DecoderBlockOptions } from "./traits.ts"
  * whose defaults it has: those of the published model of 671 billion parameters. arXiv:2412.19437, section 4.2.
  */
 export interface DeepseekV3Config extends RopeDecoderConfig {
+  /** Biases of the projections into the latents, and of the last one. */
   attentionBias: boolean;
   /** Width of the latent that queries come from; null for none. */
   qLoraRank: number | null;
@@ -56,15 +57,20 @@ export interface DeepseekV3Config extends RopeDecoderConfig {
   qkRopeHeadDim: number;
   qkNopeHeadDim: number;
   vHeadDim: number;
+  /** Neighbouring features turn together, and not those half a head apart. */
   ropeInterleave: boolean;
+  /** Width of an expert; intermediateSize is that of layers without experts. */
   moeIntermediateSize: number;
+  /** Experts that every token goes to; numExperts are those of which it goes to numExpertsPerToken. */
   numSharedExperts: number;
   numExperts: number;
   numExpertsPerToken: number;
   /** Experts are in so many groups, of which a token uses topkGroup. */
   numGroups: number;
   topkGroup: number;
+  /** The weights of a token's experts are divided by their sum. */
   normTopkProb: boolean;
+  /** Factor on these weights. */
   routedScalingFactor: number;
   /** The first layers have no experts. */
   firstKDenseReplace: number;
@@ -124,7 +130,8 @@ class LatentAttention extends Module implements DecoderAttention {
     const [batch, length] = x.shape;
     const width = nope + rope;
     const q = reshape(this.queries(x), [batch, length, numHeads, width]); // [B, T, H, nope + rope]
-    const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1); // [B, T, ...]
+    // [B, T, kv latent], [B, T, rope]
+    const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1);
     const expanded = reshape(this.kvBProj.forward(this.kvALayernorm.forward(latent)), [
       batch,
       length,
@@ -132,7 +139,7 @@ class LatentAttention extends Module implements DecoderAttention {
       nope + vHeadDim,
     ]);
     const [keys, values] = split(expanded, [nope, vHeadDim], -1); // [B, T, H, nope], [B, T, H, v]
-    const [plainQ, turningQ] = split(q, [nope, rope], -1);
+    const [plainQ, turningQ] = split(q, [nope, rope], -1); // [B, T, H, nope], [B, T, H, rope]
     // one turned part of the keys serves all heads
     const turnedK = broadcastTo(this.turn(reshape(keyPosition, [batch, length, 1, rope]), angles), [
       batch,

@@ -17,6 +17,7 @@ import type { DecoderTraits } from "./traits.ts";
  * The sizes of Gemma. Mirrors transformers' GemmaConfig; the defaults are those of Gemma 7B. arXiv:2403.08295, table 1.
  */
 export interface GemmaConfig extends RopeDecoderConfig {
+  /** Biases of all layers of the attention. */
   attentionBias: boolean;
 }
 
@@ -27,9 +28,11 @@ export interface GemmaConfig extends RopeDecoderConfig {
 export interface Gemma2Config extends GemmaConfig {
   /** Scores are divided by its square root. */
   queryPreAttnScalar: number;
+  /** Positions that a sliding layer sees. */
   slidingWindow: number;
   /** @default sliding in layers 0, 2, 4, ... */
   layerTypes: readonly LayerType[] | null;
+  /** Bounds c of logits and of attention scores, by c tanh(x / c); null for none. */
   finalLogitSoftcapping: number | null;
   attnLogitSoftcapping: number | null;
 }
@@ -41,6 +44,7 @@ export interface Gemma2Config extends GemmaConfig {
 export interface Gemma3Config extends Omit<Gemma2Config, "rope" | "attnLogitSoftcapping"> {
   /** @default full in every sixth layer */
   layerTypes: readonly LayerType[] | null;
+  /** Bases of the wavelengths: of full layers 1 million, of sliding ones 10 thousand by default. */
   rope: RopeByLayer;
 }
 

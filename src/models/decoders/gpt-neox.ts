@@ -51,9 +51,11 @@ export interface GPTNeoXConfig extends CausalLMConfig {
   /** Both parts read the layer's input, and are added to it together. */
   useParallelResidual: boolean;
   attentionBias: boolean;
+  /** Dropout after the embeddings and before each residual sum. */
   hiddenDropout: number;
   attentionDropout: number;
   initializerRange: number;
+  /** Rotary positions. @default base 10000, on a quarter of each head */
   rope: RopeParameters;
 }
 

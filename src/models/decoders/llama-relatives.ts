@@ -27,10 +27,13 @@ export interface WindowConfig extends RopeDecoderConfig {
  * whose defaults it has: no layer has one. arXiv:2407.10671, arXiv:2505.09388.
  */
 export interface QwenConfig extends WindowConfig {
+  /** Of Qwen3: biases of all layers of the attention. Qwen2 has those of queries, keys and values always. */
   attentionBias: boolean;
+  /** Whether there are layers with a window. */
   useSlidingWindow: boolean;
   /** Layers from this one on slide, where layerTypes does not say. */
   maxWindowLayers: number;
+  /** The kind of each layer. @default by maxWindowLayers */
   layerTypes: readonly LayerType[] | null;
 }
 
@@ -170,7 +173,9 @@ const olmo2 = decoderFamily<Olmo2Config>({
  * SmolLM3 3B.
  */
 export interface SmolLM3Config extends LlamaConfig, WindowConfig {
+  /** Whether layers without positions have the window, where layerTypes does not say. */
   useSlidingWindow: boolean;
+  /** The kind of each layer. @default by useSlidingWindow */
   layerTypes: readonly LayerType[] | null;
   /** For each layer 1 where positions are used. @default 0 in every noRopeLayerInterval-th layer */
   noRopeLayers: readonly number[] | null;

@@ -36,6 +36,7 @@ import type { Angles } from "./traits.ts";
 export interface LlamaConfig extends RopeDecoderConfig {
   /** Biases of all layers of the attention. */
   attentionBias: boolean;
+  /** Biases of the feed-forward layers. */
   mlpBias: boolean;
 }
 

@@ -23,7 +23,7 @@ export type Routing = (logits: Tensor<"f32">) => { indices: Tensor<"i64">; weigh
 /** The sizes of a mixture of experts; intermediateSize is that of one expert. */
 export interface MixtureConfig extends GatedMlpConfig {
   numExperts: number;
-  /** Experts of a token. */
+  /** Experts that each token goes to. */
   numExpertsPerToken: number;
 }
 

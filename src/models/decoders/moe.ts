@@ -30,6 +30,7 @@ const bySoftmax =
  */
 export interface MixtralConfig extends WindowConfig {
   numExperts: number;
+  /** Experts that each token goes to. */
   numExpertsPerToken: number;
 }
 
@@ -79,11 +80,13 @@ const mixtral = decoderFamily<MixtralConfig>({
  * has: 128 experts in every layer, 8 for each token. arXiv:2505.09388, table 2.
  */
 export interface Qwen3MoeConfig extends Omit<LlamaConfig, "mlpBias">, WindowConfig {
+  /** Whether layers have the window of slidingWindow. */
   useSlidingWindow: boolean;
   /** Width of an expert; intermediateSize is that of layers without experts. */
   moeIntermediateSize: number;
   numExperts: number;
   numExpertsPerToken: number;
+  /** The weights of a token's experts are divided by their sum. */
   normTopkProb: boolean;
   /** Layers with experts: every so many-th, but for those of mlpOnlyLayers. */
   decoderSparseStep: number;

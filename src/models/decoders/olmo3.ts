@@ -17,6 +17,7 @@ import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } fr
  */
 export interface Olmo3Config extends Omit<RopeDecoderConfig, "rope"> {
   rope: RopeByLayer;
+  /** Biases of all layers of the attention. */
   attentionBias: boolean;
   /** Positions that a sliding layer sees. */
   slidingWindow: number;

@@ -39,7 +39,9 @@ import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
  * ALBERT xxlarge. arXiv:1909.11942, table 1.
  */
 export interface AlbertConfig extends EncoderConfig {
+  /** Width of the embeddings, which a linear layer brings to hiddenSize. */
   embeddingSize: number;
+  /** Kinds of segments; 0 for none. */
   typeVocabSize: number;
   /** Layers are shared within a group; the groups take turns over the depth. */
   numHiddenGroups: number;

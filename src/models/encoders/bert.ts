@@ -42,6 +42,7 @@ import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
  * those of BERT base, uncased. arXiv:1810.04805, section 3.
  */
 export interface BertConfig extends EncoderConfig {
+  /** Kinds of segments; 0 for none. */
   typeVocabSize: number;
 }
 

@@ -36,7 +36,9 @@ import type { EncoderConfig } from "./encoder.ts";
 export interface DebertaConfig extends EncoderConfig {
   /** @default hiddenSize */
   embeddingSize: number | null;
+  /** Kinds of segments. @default 0, none */
   typeVocabSize: number;
+  /** Whether scores look at relative positions at all. */
   relativeAttention: boolean;
   /** What is compared: "c2p" content with position, "p2c" position with content. */
   positionTypes: readonly string[];
@@ -46,6 +48,7 @@ export interface DebertaConfig extends EncoderConfig {
   maxRelativePositions: number;
   /** Positions go through the projections of content. */
   sharesAttentionKey: boolean;
+  /** A layer norm on the table of relative positions. */
   normalizesPositions: boolean;
   /** Whether learned absolute positions are added to the words. */
   positionBiasedInput: boolean;
@@ -53,6 +56,7 @@ export interface DebertaConfig extends EncoderConfig {
   convolutionSize: number;
   convolutionActivation: Activation;
   convolutionGroups: number;
+  /** Of the dense layer that the classifier of texts reads. */
   poolerActivation: Activation;
   poolerDropout: number;
   /** The masked-LM head of v2 and not that of v3. */

@@ -43,15 +43,18 @@ export interface ModernBertConfig extends Omit<EncoderConfig, "hiddenDropout" | 
   attentionBias: boolean;
   mlpBias: boolean;
   classifierBias: boolean;
+  /** Of the masked-language-model head, on its V logits. */
   decoderBias: boolean;
   embeddingDropout: number;
   mlpDropout: number;
   classifierActivation: Activation;
+  /** What a classifier of texts reads: the first token, or the mean over all. */
   classifierPooling: "cls" | "mean";
   /** Positions that a sliding layer sees, half of them to each side. */
   localAttention: number;
   /** @default full attention in layers 0, 3, 6, ... */
   layerTypes: readonly LayerType[] | null;
+  /** Rotary positions. @default bases of 160 thousand where all is seen, of 10 thousand in windows */
   rope: Readonly<Record<LayerType, RopeParameters>>;
 }
 

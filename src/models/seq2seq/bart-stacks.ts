@@ -123,7 +123,7 @@ class Stack extends Module {
   /** ids: i32 [B, T], positions i32 [...,T] -> [B, T, D] */
   embed(ids: Tensor<"i32">, positions: Tensor<"i32">, key: RandomKey | undefined): Tensor<"f32"> {
     const { scaleEmbedding, hiddenSize, maxPositionEmbeddings, dropout: probability } = this.config;
-    const words = this.embedTokens.forward(ids);
+    const words = this.embedTokens.forward(ids); // [B, T, D]
     const scaled = scaleEmbedding ? mul(words, Math.sqrt(hiddenSize)) : words;
     const placed = this.embedPositions
       ? this.embedPositions.forward(add(positions, this.traits.positionOffset as number))

@@ -55,6 +55,7 @@ import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM,
  * in 3000 frames. arXiv:2212.04356, table 1.
  */
 export interface WhisperConfig extends Seq2SeqConfig {
+  /** Rows of the spectrogram. */
   numMelBins: number;
   encoderLayers: number;
   decoderLayers: number;
@@ -65,6 +66,7 @@ export interface WhisperConfig extends Seq2SeqConfig {
   activation: Activation;
   /** Positions of the encoder, each two frames of the spectrogram. */
   maxSourcePositions: number;
+  /** The longest text, in tokens. */
   maxTargetPositions: number;
   dropout: number;
   attentionDropout: number;
@@ -270,7 +272,7 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     }
     const { conv1, conv2, embedPositions, layers, layerNorm } = this.model.encoder;
     const frontEnd = withScope("conv", () => conv2.forward(conv1.forward(inputFeatures))); // [B, D, positions]
-    const placed = add(transpose(frontEnd, [0, 2, 1]), embedPositions.value);
+    const placed = add(transpose(frontEnd, [0, 2, 1]), embedPositions.value); // [B, positions, D]
     return layerNorm.forward(runEncoderLayers(layers, dropout(placed, probability, key?.fold(999)), { key }));
   }
 
@@ -278,7 +280,7 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
   decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const { embedTokens, embedPositions, layers, layerNorm } = this.model.decoder;
     const positions = newPositions(ids, inputs.cache);
-    const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions));
+    const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions)); // [B, T, D]
     const dropped = dropout(embedded, this.config.dropout, inputs.key?.fold(999));
     return layerNorm.forward(runDecoderLayers(layers, dropped, inputs));
   }

@@ -69,6 +69,7 @@ export interface BlipTextConfig {
   /** Ends a caption. */
   sepTokenId: number;
   padTokenId: number | null;
+  /** Part of each label that is spread over all words. */
   labelSmoothing: number;
 }
 
@@ -189,7 +190,7 @@ class VisionModel extends Module {
     const side = Math.floor(imageSize / patchSize);
     const table = this.positionEmbedding.value;
     const ofPatches = stretchPositions(slice(table, { axis: 1, start: 1 }), [side, side], grid);
-    const first = broadcastTo(this.classEmbedding.value, [patches.shape[0], 1, width]);
+    const first = broadcastTo(this.classEmbedding.value, [patches.shape[0], 1, width]); // [B, 1, D]
     let x = add(concat([first, patches], 1), concat([slice(table, { axis: 1, end: 1 }), ofPatches], 1));
     for (const [i, layer] of this.layers.entries())
       x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }));

@@ -155,7 +155,7 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
   imageFeatures(inputs: { pixelValues: Tensor<"f32"> } & RunOptions): Tensor<"f32"> {
     const { hiddenStates } = withScope("vision_tower", () => this.visionTower.encode(inputs));
     const start = this.config.visionFeatureSelectStrategy === "default" ? 1 : 0;
-    const chosen = this.layers.map((layer) => slice(hiddenStates[layer], { axis: 1, start }));
+    const chosen = this.layers.map((layer) => slice(hiddenStates[layer], { axis: 1, start })); // [N, P, Dv] each
     return withScope("projector", () =>
       this.multiModalProjector.forward(chosen.length === 1 ? chosen[0] : concat(chosen, -1)),
     );

@@ -27,11 +27,13 @@ import { patchPlaces } from "./vision-grid.ts";
  * those of Qwen2-VL 7B. arXiv:2409.12191, section 2.1.
  */
 export interface Qwen2VLVisionConfig {
+  /** Layers. */
   depth: number;
   embedDim: number;
   /** Width of the text model. */
   hiddenSize: number;
   activation: Activation;
+  /** How much wider the feed-forward layers are inside. */
   mlpRatio: number;
   numHeads: number;
   inChannels: number;

@@ -55,8 +55,8 @@ export interface Places {
 }
 
 /**
- * A model that reads images in a text: what it makes of them stands in the place of tokens of its text model. i32 [B,
- * T] and images -> logits [B, T, V]; transformers' image-text-to-text classes.
+ * A model that reads images in a text: what it makes of them stands in the place of tokens of its text model.
+ * i32 [B, T] and images -> logits [B, T, V]; transformers' image-text-to-text classes.
  */
 export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput>
   extends TaskModel<ImageTextInputs, Output>

@@ -58,6 +58,7 @@ export interface TowerConfig {
 export interface ClipTextConfig extends TowerConfig {
   vocabSize: number;
   maxPositionEmbeddings: number;
+  /** The token whose state stands for the text, in CLIP. */
   eosTokenId: number;
 }
 /**
@@ -65,7 +66,9 @@ export interface ClipTextConfig extends TowerConfig {
  * those of CLIP ViT-B/32, in SiglipModel those of SigLIP base with patches of 16 x 16.
  */
 export interface ClipVisionConfig extends TowerConfig {
+  /** Side of the square images, in pixels. */
   imageSize: number;
+  /** Side of a patch, in pixels. */
   patchSize: number;
   numChannels: number;
 }
@@ -202,7 +205,7 @@ export class TextTower extends Module {
     const options = { mask: keyMask(attentionMask), isCausal: !this.head };
     for (const [i, layer] of this.layers.entries())
       x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }));
-    const states = this.finalLayerNorm.forward(x);
+    const states = this.finalLayerNorm.forward(x); // [B, T, D]
     return { states, pooled: this.head ? this.head.forward(at(states, length - 1)) : this.atEnd(states, inputIds) };
   }
 
@@ -268,9 +271,9 @@ class AttentionPooling extends Module {
         slice(this.inProjBias.value, rows),
       );
     };
-    const query = broadcastTo(this.probe.value, [batch, 1, width]);
+    const query = broadcastTo(this.probe.value, [batch, 1, width]); // [B, 1, D]
     const attended = multiHeadAttention(part(query, 0), part(states, 1), part(states, 2), { numHeads });
-    const y = this.outProj.forward(attended);
+    const y = this.outProj.forward(attended); // [B, 1, D]
     const made = this.fc2.forward(activations[activation](this.fc1.forward(this.layernorm.forward(y))));
     return at(add(y, made), 0);
   }

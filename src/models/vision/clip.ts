@@ -58,7 +58,9 @@ import type { ImageInputs } from "./image.ts";
 export interface ClipConfig {
   text: ClipTextConfig;
   vision: ClipVisionConfig;
+  /** P, the width of what is compared. */
   projectionSize: number;
+  /** Logarithm of the factor on similarities, at the start of training. */
   logitScale: number;
 }
 
@@ -155,8 +157,8 @@ export abstract class ClipModel
     const vision = withScope("vision_model", () =>
       this.visionModel.encode({ pixelValues, interpolatePosEncoding, key: key?.fold(1) }),
     );
-    const textEmbeds = unit(this.textProjection?.forward(text.pooled) ?? text.pooled);
-    const imageEmbeds = unit(this.visualProjection?.forward(vision.pooled) ?? vision.pooled);
+    const textEmbeds = unit(this.textProjection?.forward(text.pooled) ?? text.pooled); // [texts, P]
+    const imageEmbeds = unit(this.visualProjection?.forward(vision.pooled) ?? vision.pooled); // [images, P]
     const similar = mul(matmul(textEmbeds, imageEmbeds, { transposeB: true }), exp(this.logitScale.value));
     const logitsPerText = this.logitBias ? add(similar, this.logitBias.value) : similar;
     return {
@@ -221,7 +223,7 @@ export abstract class ClipForImageClassification
   /** pixelValues: [B, 3, H, W] -> logits [B, N] */
   forward(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32"> } {
     const { states } = this.visionModel.encode(inputs);
-    const patches = this.visionModel.classEmbedding ? slice(states, { axis: 1, start: 1 }) : states;
+    const patches = this.visionModel.classEmbedding ? slice(states, { axis: 1, start: 1 }) : states; // [B, patches, D]
     return { logits: this.classifier.forward(mean(patches, { axes: 1 })) };
   }
 

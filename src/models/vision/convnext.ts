@@ -33,7 +33,9 @@ import {
  */
 export interface ConvNextConfig extends LabelConfig {
   numChannels: number;
+  /** Side of a patch, in pixels. */
   patchSize: number;
+  /** Channels of each stage, and its layers. */
   hiddenSizes: readonly number[];
   depths: readonly number[];
   activation: Activation;
@@ -94,7 +96,7 @@ class Layer extends Module {
   /** x: [B, C, h, w] -> the same */
   forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const normal = this.layernorm.forward(transpose(this.dwconv.forward(x), [0, 2, 3, 1])); // [B, h, w, C]
-    const made = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal)));
+    const made = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal))); // [B, h, w, C]
     const scaled = this.layerScaleParameter ? mul(made, this.layerScaleParameter.value) : made;
     return add(x, dropPath(transpose(scaled, [0, 3, 1, 2]), this.dropPath, key));
   }

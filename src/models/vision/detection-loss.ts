@@ -42,9 +42,11 @@ export interface DetectionLabels {
 
 /** What counts how much, in finding out which query is to find which object, and in the loss. */
 export interface DetectionWeights {
+  /** In finding out: minus the class's probability, the distance of boxes, minus their generalized IoU. */
   classCost: number;
   boxCost: number;
   giouCost: number;
+  /** In the loss, beside the cross-entropy of classes: the distance of boxes, 1 minus their generalized IoU. */
   boxLoss: number;
   giouLoss: number;
   /** Weight of "nothing" among the classes. */

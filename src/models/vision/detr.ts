@@ -69,6 +69,7 @@ import { fromTimmName, type ResNetConfig, ResNetEncoder, resnetFields } from "./
  */
 export interface DetrConfig extends LabelConfig, DetectionWeights {
   hiddenSize: number;
+  /** Q, the most objects that are found in an image. */
   numQueries: number;
   encoderLayers: number;
   decoderLayers: number;
@@ -80,10 +81,12 @@ export interface DetrConfig extends LabelConfig, DetectionWeights {
   dropout: number;
   attentionDropout: number;
   activationDropout: number;
+  /** Positions of the places of the map: fixed sines and cosines, or learned for 50 rows and columns. */
   positionEmbeddingType: "sine" | "learned";
   initStd: number;
   /** The loss also asks of each layer of the decoder that it finds the objects. */
   auxiliaryLoss: boolean;
+  /** The ResNet whose last map the encoder reads; its batch norms are not trained. */
   backbone: Omit<ResNetConfig, keyof LabelConfig>;
 }
 

@@ -35,8 +35,8 @@ class MeanHead extends Module implements ImageHead {
 
   /** lastHiddenState: [B, 1 + patches, D] -> logits [B, N] */
   forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
-    const patches = mean(slice(lastHiddenState, { axis: 1, start: 1 }), { axes: 1 });
-    return this.classifier.forward(concat([firstToken(lastHiddenState), patches], 1));
+    const patches = mean(slice(lastHiddenState, { axis: 1, start: 1 }), { axes: 1 }); // [B, D]
+    return this.classifier.forward(concat([firstToken(lastHiddenState), patches], 1)); // [B, 2 D] -> [B, N]
   }
 }
 

@@ -20,12 +20,15 @@ import {
  */
 export interface ResNetConfig extends LabelConfig {
   numChannels: number;
+  /** Channels of the stem. */
   embeddingSize: number;
   /** Channels of each stage, and its layers. */
   hiddenSizes: readonly number[];
   depths: readonly number[];
+  /** Two convolutions of 3 x 3 in a layer, or 1 x 1, 3 x 3, 1 x 1 with four times fewer channels inside. */
   layerType: "basic" | "bottleneck";
   activation: Activation;
+  /** The first stage halves the map too. */
   downsampleInFirstStage: boolean;
   /** The stride is in the first convolution of a bottleneck, and not in the second. */
   downsampleInBottleneck: boolean;

@@ -44,9 +44,11 @@ export interface SegformerConfig extends LabelConfig {
   /** Keys and values are made of maps so many times smaller. */
   srRatios: readonly number[];
   hiddenSizes: readonly number[];
+  /** Side of the windows that each stage's places are made of, and how far apart they are. */
   patchSizes: readonly number[];
   strides: readonly number[];
   numHeads: readonly number[];
+  /** How much wider feed-forward layers are inside. */
   mlpRatios: readonly number[];
   activation: Activation;
   hiddenDropout: number;
@@ -55,6 +57,7 @@ export interface SegformerConfig extends LabelConfig {
   /** Of the last layer; the others are left out less often. */
   dropPathRate: number;
   initializerRange: number;
+  /** Channels to which the segmentation head brings all stages. */
   decoderHiddenSize: number;
   /** The last stage's result is a map, and not a list of places. */
   reshapeLastStage: boolean;
@@ -145,7 +148,7 @@ class MixFeedForward extends Module {
 
   /** x: [B, h w, C] -> the same, F channels inside */
   forward(x: Tensor<"f32">, grid: Grid): Tensor<"f32"> {
-    const mixed = toTokens(this.dwconv.forward(toMap(this.dense1.forward(x), grid)));
+    const mixed = toTokens(this.dwconv.forward(toMap(this.dense1.forward(x), grid))); // [B, h w, F]
     return this.dense2.forward(activations[this.activation](mixed));
   }
 }
@@ -320,7 +323,7 @@ class DecodeHead extends Module implements ImageHead {
     const size = hiddenStates[0].shape.slice(2) as [number, number];
     const maps = hiddenStates.map((map, i) => {
       const grid = map.shape.slice(2) as [number, number];
-      const projected = toMap(this.linearC[i].proj.forward(toTokens(map)), grid);
+      const projected = toMap(this.linearC[i].proj.forward(toTokens(map)), grid); // [B, D, h, w]
       return grid[0] === size[0] && grid[1] === size[1]
         ? projected
         : interpolate(projected, { size, mode: "bilinear" });

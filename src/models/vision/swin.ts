@@ -59,9 +59,11 @@ export interface SwinConfig extends LabelConfig {
   imageSize: number | readonly number[];
   patchSize: number;
   numChannels: number;
+  /** Channels of the first stage; each further one has twice as many. */
   embedDim: number;
   depths: readonly number[];
   numHeads: readonly number[];
+  /** w, the side of a window in places. */
   windowSize: number;
   mlpRatio: number;
   qkvBias: boolean;
@@ -70,6 +72,7 @@ export interface SwinConfig extends LabelConfig {
   /** Of the last layer's attention; the others are left out less often. */
   dropPathRate: number;
   activation: Activation;
+  /** Learned positions are added to the patches. */
   useAbsoluteEmbeddings: boolean;
   initializerRange: number;
   layerNormEpsilon: number;
@@ -220,7 +223,7 @@ class Block extends Module {
     ]);
     const moved = shift > 0 ? roll(padded, [-shift, -shift], [1, 2]) : padded;
     const cut = transpose(reshape(moved, [batch, down, window, across, window, width]), [0, 1, 3, 2, 4, 5]);
-    const windows = reshape(cut, [-1, window * window, width]);
+    const windows = reshape(cut, [-1, window * window, width]); // [B windows, w², C]
     const mask = shift > 0 ? shiftMask(full, window, shift) : undefined;
     const made = withScope("attention", () => this.attention.forward(windows, batch, window, mask, key));
     const joined = reshape(transpose(reshape(made, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]), [
@@ -229,7 +232,7 @@ class Block extends Module {
       width,
     ]);
     const back = shift > 0 ? roll(joined, [shift, shift], [1, 2]) : joined;
-    const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns });
+    const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns }); // [B, h, w, C]
     return reshape(inner, [batch, height * columns, width]);
   }
 }
@@ -258,7 +261,7 @@ class PatchMerging extends Module {
     ]);
     const part = (down: number, across: number) =>
       slice(slice(map, { axis: 1, start: down, step: 2 }), { axis: 2, start: across, step: 2 });
-    const joined = concat([part(0, 0), part(1, 0), part(0, 1), part(1, 1)], -1);
+    const joined = concat([part(0, 0), part(1, 0), part(0, 1), part(1, 1)], -1); // [B, h / 2, w / 2, 4 C]
     return this.reduction.forward(this.norm.forward(reshape(joined, [batch, -1, 4 * (width as number)])));
   }
 }
@@ -310,7 +313,7 @@ class Embeddings extends Module {
     const own = sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
     const positions = this.positionEmbeddings?.value;
     const placed = positions && (interpolatePosEncoding ? stretchPositions(positions, own, grid) : positions);
-    const normal = this.norm.forward(patches);
+    const normal = this.norm.forward(patches); // [B, h w, C]
     return { x: dropout(placed ? add(normal, placed) : normal, hiddenDropout, key?.fold(999)), grid };
   }
 }

@@ -71,12 +71,15 @@ export interface ViTConfig extends LabelConfig {
   attentionDropout: number;
   initializerRange: number;
   layerNormEpsilon: number;
+  /** In pixels: a number for both sides, or height and width. */
   imageSize: number | readonly number[];
+  /** Side of a patch, in pixels. */
   patchSize: number;
   numChannels: number;
   qkvBias: boolean;
   /** @default hiddenSize */
   poolerSize: number | null;
+  /** Of the pooler of models without a head. */
   poolerActivation: Activation;
 }
 
@@ -175,7 +178,7 @@ class Embeddings extends Module {
         );
     const batch = pixelValues.shape[0];
     const all = concat([...tokens.map((each) => broadcastTo(each.value, [batch, 1, width])), patches], 1);
-    return dropout(add(all, stretched), hiddenDropout, key?.fold(999));
+    return dropout(add(all, stretched), hiddenDropout, key?.fold(999)); // [B, tokens + patches, D]
   }
 }
 

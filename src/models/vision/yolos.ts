@@ -25,6 +25,7 @@ import { type ViTConfig, vitFields, vitLayerKeys } from "./vit.ts";
  * defaults it has. arXiv:2106.00666, section 3.
  */
 export interface YolosConfig extends Omit<ViTConfig, "poolerSize" | "poolerActivation">, DetectionWeights {
+  /** Q, the most objects that are found in an image. */
   numDetectionTokens: number;
   /** Positions are added between the layers too. */
   useMidPositionEmbeddings: boolean;
@@ -162,8 +163,8 @@ export class YolosForObjectDetection extends ObjectDetector {
   }
 
   /**
-   * pixelValues: [B, 3, H, W] -> logits [B, Q, N + 1], predBoxes [B, Q, 4], states of all tokens [B, 1 + patches + Q,
-   * D]
+   * pixelValues: [B, 3, H, W] -> logits [B, Q, N + 1], predBoxes [B, Q, 4], states of all tokens
+   * [B, 1 + patches + Q, D]
    */
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
     const lastHiddenState = withScope("vit", () => this.vit.encode(inputs));
