@@ -42,7 +42,7 @@ export interface ConfigKeys {
   rope?: RopeRules;
 }
 
-/** The same of a whole file: its top, and the objects in it by their keys. */
+/** What a family reads of a whole config.json: its top, and the objects in it by their keys. */
 export type ConfigFile = ConfigKeys & { parts?: Readonly<Record<string, ConfigKeys>> };
 
 /** A class of models: made of a config, whose absent fields have defaults, with weights as at the start of training. */

@@ -53,9 +53,11 @@ export interface DeepseekV3Config extends RopeDecoderConfig {
   qLoraRank: number | null;
   /** Width of the latent that keys and values come from. */
   kvLoraRank: number;
-  /** Features of a head with and without positions, and of its values. */
+  /** Features of a head with positions. */
   qkRopeHeadDim: number;
+  /** Features of a head without positions. */
   qkNopeHeadDim: number;
+  /** Features of a head's values. */
   vHeadDim: number;
   /** Neighbouring features turn together, and not those half a head apart. */
   ropeInterleave: boolean;
@@ -65,12 +67,13 @@ export interface DeepseekV3Config extends RopeDecoderConfig {
   numSharedExperts: number;
   numExperts: number;
   numExpertsPerToken: number;
-  /** Experts are in so many groups, of which a token uses topkGroup. */
+  /** Groups of experts, of which a token uses topkGroup. */
   numGroups: number;
+  /** Groups whose experts a token can go to. */
   topkGroup: number;
   /** The weights of a token's experts are divided by their sum. */
   normTopkProb: boolean;
-  /** Factor on these weights. */
+  /** Factor on the weights of a token's experts. */
   routedScalingFactor: number;
   /** The first layers have no experts. */
   firstKDenseReplace: number;

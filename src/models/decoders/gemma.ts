@@ -26,14 +26,15 @@ export interface GemmaConfig extends RopeDecoderConfig {
  * defaults are those of Gemma 2 2B. arXiv:2408.00118, table 1.
  */
 export interface Gemma2Config extends GemmaConfig {
-  /** Scores are divided by its square root. */
+  /** Attention scores are divided by its square root. */
   queryPreAttnScalar: number;
   /** Positions that a sliding layer sees. */
   slidingWindow: number;
   /** @default sliding in layers 0, 2, 4, ... */
   layerTypes: readonly LayerType[] | null;
-  /** Bounds c of logits and of attention scores, by c tanh(x / c); null for none. */
+  /** Bound c of logits, by c tanh(x / c); null for none. */
   finalLogitSoftcapping: number | null;
+  /** Bound c of attention scores, by c tanh(x / c); null for none. */
   attnLogitSoftcapping: number | null;
 }
 

@@ -47,16 +47,18 @@ export interface GPT2Config extends CausalLMConfig {
   /** @default 4 * hiddenSize */
   intermediateSize: number;
   activation: Activation;
-  /** Dropout after the embeddings, on attention weights, and before each residual sum. */
+  /** Dropout after the embeddings. */
   embeddingDropout: number;
+  /** Dropout on attention weights. */
   attentionDropout: number;
+  /** Dropout before each residual sum. */
   residualDropout: number;
   layerNormEpsilon: number;
   /** Standard deviation of initial weights. */
   initializerRange: number;
   /** Divide attention scores by sqrt(headDim). */
   scaleAttentionWeights: boolean;
-  /** Divide them by the layer's number, counted from 1, too. */
+  /** Divide attention scores by the layer's number too, counted from 1. */
   scaleAttentionByInverseLayer: boolean;
 }
 

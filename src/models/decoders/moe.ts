@@ -88,8 +88,9 @@ export interface Qwen3MoeConfig extends Omit<LlamaConfig, "mlpBias">, WindowConf
   numExpertsPerToken: number;
   /** The weights of a token's experts are divided by their sum. */
   normTopkProb: boolean;
-  /** Layers with experts: every so many-th, but for those of mlpOnlyLayers. */
+  /** Every so many-th layer has experts, but for those of mlpOnlyLayers. */
   decoderSparseStep: number;
+  /** Layers without experts, counted from 0. */
   mlpOnlyLayers: readonly number[];
 }
 

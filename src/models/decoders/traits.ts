@@ -26,7 +26,10 @@ export interface DecoderConfig extends CausalLMConfig {
  * Cosines and sines of the tokens' rotary positions, [T, 1, R / 2] or [B, T, 1, R / 2] each; R features of a head turn.
  */
 export type Angles = ReturnType<RotaryEmbedding["angles"]>;
-/** What a block of this decoder takes besides its states: see BlockOptions. */
+/**
+ * What a block of this decoder takes besides its states: the angles of the tokens' positions, and what every block
+ * takes.
+ */
 export type DecoderBlockOptions = BlockOptions & {
   /** Angles of each of the family's rotary embeddings. */
   angles: readonly Angles[];
@@ -71,8 +74,9 @@ export interface DecoderTraits {
   isFused?: { qkv?: boolean; gateUp?: boolean };
   /** Factor on scores. @default 1 / sqrt(headDim) */
   attentionScale?: number;
-  /** Bounds of attention scores and of logits, by cap tanh(x / cap). @default none */
+  /** Bound of attention scores, by cap tanh(x / cap). @default none */
   attentionSoftCap?: number | null;
+  /** Bound of logits, by cap tanh(x / cap). @default none */
   logitSoftCap?: number | null;
   /** Factor on embeddings. @default 1 */
   embeddingScale?: number;

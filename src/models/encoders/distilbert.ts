@@ -28,8 +28,9 @@ import { FirstTokenHead, LinearHead, MaskedLMHead } from "./heads.ts";
  */
 export interface DistilBertConfig
   extends Omit<EncoderConfig, "layerNormEpsilon" | "classifierDropout" | "typeVocabSize"> {
-  /** In front of the classifier of texts, and of that of answers. */
+  /** Dropout in front of the classifier of texts. */
   sequenceDropout: number;
+  /** Dropout in front of the classifier that finds answers. */
   questionDropout: number;
 }
 

@@ -31,7 +31,7 @@ export interface TextEncoderConfig extends LabelConfig {
   initializerRange: number;
 }
 
-/** The same of encoders with BERT's layers: post-normalised, with dropout on each branch. */
+/** What the config of an encoder with BERT's layers has: post-normalised, with dropout on each branch. */
 export interface EncoderConfig extends TextEncoderConfig {
   layerNormEpsilon: number;
   hiddenDropout: number;

@@ -268,9 +268,11 @@ export abstract class TokenClassifier<C extends TextEncoderConfig = TextEncoderC
 
 /** For each token, whether the answer starts there, and whether it ends there. */
 export interface SpanLogits {
-  /** [B, T] each */
+  /** That the answer starts at a token: [B, T] */
   startLogits: Tensor<"f32">;
+  /** That the answer ends at a token: [B, T] */
   endLogits: Tensor<"f32">;
+  /** The embeddings, then the output of each layer: [B, T, D] each. */
   hiddenStates: Tensor<"f32">[];
 }
 

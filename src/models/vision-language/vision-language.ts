@@ -26,8 +26,9 @@ export interface ImageTextInputs {
   pixelValues?: Tensor<"f32">;
   /** Qwen2-VL: patches of each image in time, height and width. i32 [images, 3] */
   imageGridThw?: Tensor<"i32">;
-  /** Qwen2-VL: videos, in the same way. */
+  /** Qwen2-VL: videos of all rows in the order of their places, as the model's processor makes them. @default none */
   pixelValuesVideos?: Tensor<"f32">;
+  /** Qwen2-VL: patches of each video in time, height and width. i32 [videos, 3] */
   videoGridThw?: Tensor<"i32">;
 }
 

@@ -78,7 +78,7 @@ export interface Traits {
   isSiglip: boolean;
 }
 
-/** The fields of each tower in config.json, with their defaults: CLIP's, then SigLIP's. */
+/** The fields of CLIP's tower for texts. */
 export const clipText: Fields<ClipTextConfig> = {
   vocabSize: size("vocab_size", 49408),
   hiddenSize: size("hidden_size", 512),
@@ -93,7 +93,7 @@ export const clipText: Fields<ClipTextConfig> = {
   projectionSize: size("projection_dim", 512),
   eosTokenId: count("eos_token_id", 49407),
 };
-/** See clipText. */
+/** The fields of CLIP's tower for pictures. */
 export const clipVision: Fields<ClipVisionConfig> = {
   hiddenSize: size("hidden_size", 768),
   intermediateSize: size("intermediate_size", 3072),
@@ -108,7 +108,7 @@ export const clipVision: Fields<ClipVisionConfig> = {
   initializerRange: number("initializer_range", 0.02),
   projectionSize: size("projection_dim", 512),
 };
-/** See clipText. */
+/** The fields of SigLIP's tower for texts. */
 export const siglipText: Fields<ClipTextConfig> = {
   ...clipText,
   vocabSize: size("vocab_size", 32000),
@@ -120,7 +120,7 @@ export const siglipText: Fields<ClipTextConfig> = {
   layerNormEpsilon: positive("layer_norm_eps", 1e-6),
   projectionSize: size("projection_size", 768),
 };
-/** See clipText. */
+/** The fields of SigLIP's tower for pictures. */
 export const siglipVision: Fields<ClipVisionConfig> = {
   ...clipVision,
   patchSize: size("patch_size", 16),

@@ -66,11 +66,13 @@ export interface ClipConfig {
 
 /** How well each image fits each text, and what is compared for it. */
 export interface ClipOutput {
-  /** How well images and texts fit: [images, texts], and its transpose */
+  /** How well each image fits each text: [images, texts] */
   logitsPerImage: Tensor<"f32">;
+  /** The transpose of logitsPerImage: [texts, images] */
   logitsPerText: Tensor<"f32">;
-  /** Of length 1. [images, P], [texts, P] */
+  /** The images, as vectors of length 1: [images, P] */
   imageEmbeds: Tensor<"f32">;
+  /** The texts, as vectors of length 1: [texts, P] */
   textEmbeds: Tensor<"f32">;
   visionModelOutput: { lastHiddenState: Tensor<"f32"> };
   textModelOutput: { lastHiddenState: Tensor<"f32"> };

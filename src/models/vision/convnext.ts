@@ -35,8 +35,9 @@ export interface ConvNextConfig extends LabelConfig {
   numChannels: number;
   /** Side of a patch, in pixels. */
   patchSize: number;
-  /** Channels of each stage, and its layers. */
+  /** Channels of each stage. */
   hiddenSizes: readonly number[];
+  /** Layers of each stage. */
   depths: readonly number[];
   activation: Activation;
   /** Start of the learned factors; none at 0. */

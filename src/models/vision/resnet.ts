@@ -22,8 +22,9 @@ export interface ResNetConfig extends LabelConfig {
   numChannels: number;
   /** Channels of the stem. */
   embeddingSize: number;
-  /** Channels of each stage, and its layers. */
+  /** Channels of each stage. */
   hiddenSizes: readonly number[];
+  /** Layers of each stage. */
   depths: readonly number[];
   /** Two convolutions of 3 x 3 in a layer, or 1 x 1, 3 x 3, 1 x 1 with four times fewer channels inside. */
   layerType: "basic" | "bottleneck";

@@ -40,12 +40,15 @@ import {
  */
 export interface SegformerConfig extends LabelConfig {
   numChannels: number;
+  /** Layers of each stage. */
   depths: readonly number[];
   /** Keys and values are made of maps so many times smaller. */
   srRatios: readonly number[];
+  /** Channels of each stage. */
   hiddenSizes: readonly number[];
-  /** Side of the windows that each stage's places are made of, and how far apart they are. */
+  /** Side of the windows that each stage's places are made of. */
   patchSizes: readonly number[];
+  /** How many times smaller each stage's map is than the one before it. */
   strides: readonly number[];
   numHeads: readonly number[];
   /** How much wider feed-forward layers are inside. */

@@ -61,6 +61,7 @@ export interface SwinConfig extends LabelConfig {
   numChannels: number;
   /** Channels of the first stage; each further one has twice as many. */
   embedDim: number;
+  /** Layers of each stage. */
   depths: readonly number[];
   numHeads: readonly number[];
   /** w, the side of a window in places. */
