@@ -20,11 +20,17 @@ const tokenizerFile =
   /^(tokenizer.*|vocab.*|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*|additional_chat_templates|spiece\.model|spm\.model|.*\.bpe\.model|.*\.tiktoken|tiktoken\.model)$/i;
 const otherFile = /^(.*processor_config\.json|LICEN[CS]E.*|NOTICE.*)$/i;
 
+/**
+ * Which of the files beside a model go along into another folder: always processors and licences, and the tokenizer.
+ */
 export interface CompanionOptions {
   /** Whether the model is the same, stored in another way, so that its model card goes along. @default false */
   isSameModel?: boolean;
   /** The tokenizer, with its chat templates. @default that of the source */
-  tokenizer?: { save(folder: string): Promise<void> };
+  tokenizer?: {
+    /** Writes its files into a folder. */
+    save(folder: string): Promise<void>;
+  };
 }
 
 /**

@@ -9,6 +9,7 @@ export interface FieldSpec<T = unknown> {
   default: T;
   /** What it may be, in words. */
   expected: string;
+  /** Whether it may be this value. */
   isFine(value: unknown): boolean;
 }
 
@@ -67,6 +68,7 @@ export const positive = (key: string, fallback: number) =>
 /** From 0 to below 1. */
 export const probability = (key: string, fallback: number) =>
   spec<number>(key, fallback, "a number from 0 to below 1", (value) => isNumber(value) && value >= 0 && value < 1);
+/** True or false. */
 export const flag = (key: string, fallback: boolean) =>
   spec<boolean>(key, fallback, "true or false", (value) => typeof value === "boolean");
 /** One of several words. */

@@ -95,6 +95,7 @@ export class FamilyRegistry implements Iterable<Family> {
     return findFamily(path, this, json);
   }
 
+  /** All families, the earliest first. */
   [Symbol.iterator](): IterableIterator<Family> {
     return this.byModelType.values();
   }

@@ -1,6 +1,7 @@
 import { DataError } from "../base/index.ts";
 import { choice, type Fields, optional } from "./config.ts";
 
+/** An object of a JSON file, read and not checked yet. */
 export type Json = Record<string, unknown>;
 
 /** What every config of a model with labels has. */
@@ -65,6 +66,7 @@ function namesFromJson(path: string, { id2label, num_labels: given }: Json): str
   return defaultLabels(count);
 }
 
+/** Labels as config.json has them: id2label, label2id, and problem_type where there is one. */
 export function labelsToJson({ labels, problemType }: LabelConfig): Json {
   return {
     id2label: Object.fromEntries(labels.map((label, i) => [i, label])),

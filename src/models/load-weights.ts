@@ -117,6 +117,7 @@ export interface Fit {
   untied: [name: string, source: string][];
 }
 
+/** Compares the stored weights with a model's; nothing is set yet. @throws DataError for weights in integers */
 export function fitWeights({ files, tensors, others, graph }: StoredWeights, model: PretrainedModel): Fit {
   const { mayLack } = model.family;
   const places = new Places(model);

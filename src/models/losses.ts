@@ -41,7 +41,10 @@ function wholeLabels(labels: Labels): Tensor<"i32"> {
 /** Labels that do not count, as in PyTorch and transformers. */
 const IGNORED = -100;
 
-/** Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] */
+/**
+ * Cross-entropy of one class for each row; labels of ignoreIndex do not count. logits: [..., N], labels: i32 [...] ->
+ * []
+ */
 export function classLoss(logits: Numbers, labels: Labels, ignoreIndex = IGNORED): Numbers {
   return crossEntropy(reshape(logits, [-1, logits.shape[logits.rank - 1]]), reshape(wholeLabels(labels), [-1]), {
     ignoreIndex,
@@ -86,8 +89,8 @@ const squaredLoss = (outputs: Numbers, labels: Numbers): Numbers => {
 };
 
 /**
- * For sequence classification: squared error of one number, one class of several, or several yes-no labels. logits: [B,
- * N]; labels: i32 [B], or f32 [B] or [B, N].
+ * For sequence classification: squared error of one number, one class of several, or several yes-no labels. logits:
+ * [B, N]; labels: i32 [B], or f32 [B] or [B, N]. -> []
  */
 export function sequenceLoss(logits: Numbers, labels: Labels, { labels: names, problemType }: LabelConfig): Numbers {
   const type =
@@ -124,6 +127,7 @@ export function debertaSequenceLoss(logits: Numbers, labels: Labels, config: Lab
   return classLoss(logits, where(less(classes, 0), -100, classes) as Tensor<"i32">);
 }
 
+/** Where the answer to each question of a batch stands in its text. */
 export interface SpanLabels {
   /** First token of the answer, i32 [B]; beyond the text it does not count. */
   startPositions: Tensor<"i32">;

@@ -42,7 +42,7 @@ export interface ConfigKeys {
   rope?: RopeRules;
 }
 
-/** The same of a whole file: its top, and the objects in it by their keys. */
+/** What a family reads of a whole config.json: its top, and the objects in it by their keys. */
 export type ConfigFile = ConfigKeys & { parts?: Readonly<Record<string, ConfigKeys>> };
 
 /** A class of models: made of a config, whose absent fields have defaults, with weights as at the start of training. */
@@ -71,6 +71,7 @@ export interface Family {
    * cannot be
    */
   configFromJson(path: string, json: Json, architecture: string): object;
+  /** The config.json of a model, without architectures, model_type and dtype, which are the same for every family. */
   configToJson(model: PretrainedModel): Json;
   /** What is read of config.json, for one whose objects may be of several kinds by what it says. */
   readonly configKeys: ConfigFile | ((json: Json) => ConfigFile);
@@ -129,6 +130,7 @@ export interface RunOptions {
 
 /** A model whose forward takes named tensors and gives named tensors, under transformers' names in camelCase. */
 export abstract class TaskModel<Inputs extends object, Outputs extends object> extends PretrainedModel {
+  /** From the named tensors of a batch to named tensors; each class says the shapes. With `key`, dropout is on. */
   abstract forward(inputs: Inputs & RunOptions): Outputs;
 }
 

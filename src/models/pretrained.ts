@@ -47,6 +47,10 @@ export interface TaskModels {
   "image-text-to-text": ImageTextModel;
 }
 
+/**
+ * How a model is opened: what for, with which head, and how its weights are kept. By default it is what its config.json
+ * says, with all weights in f32, mapped from their file where they can be.
+ */
 export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   /** What the model is for. @default what its config.json says */
   task?: T;
@@ -95,6 +99,7 @@ export interface LoadOptions<T extends Task = Task> extends PlaceOptions {
   onWarning?: OnWarning<LoadWarning>;
 }
 
+/** The names of the options of `fromPretrained`: any other is an error there. Pipelines pass most of them on. */
 export const loadOptionNames: readonly (keyof LoadOptions)[] = [
   ...(["task", "head", "labels", "key", "weights", "activations", "hub", "cache"] as const),
   ...(["strict", "ignoreMismatchedSizes", "subfolder", "variant", "mmap", "onWarning"] as const),

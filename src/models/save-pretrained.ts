@@ -8,15 +8,21 @@ import type { CausalLM } from "./decoders/causal-lm.ts";
 import type { PretrainedModel, Task } from "./model.ts";
 import { ImageTextModel } from "./vision-language/vision-language.ts";
 
+/** What the model is: its class, and the config that it is made of. */
 export const CONFIG = "config.json";
+/** All weights in one file. */
 export const WEIGHTS = "model.safetensors";
+/** Which of several files each weight is in. */
 export const INDEX = "model.safetensors.index.json";
+/** How a model that writes is to write, where a call does not say. */
 export const GENERATION = "generation_config.json";
 const SHARD = /^model-\d+-of-\d+\.safetensors$/;
 
 const dtypeNames = { f32: "float32", f16: "float16", bf16: "bfloat16" } as const;
+/** The dtypes that weights may have in a file. */
 export type SavedDType = keyof typeof dtypeNames;
 
+/** How `savePretrained` writes weights, and whose tokenizer goes along. */
 export interface SaveOptions {
   /** Of the weights in the file. @default that in which each is kept, f32 for most models */
   dtype?: SavedDType;

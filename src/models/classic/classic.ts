@@ -25,6 +25,7 @@ import { averagePool, mul, type RandomKey, reshape, type Tensor, tanh } from "..
 import { classLoss, type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import type { Trainable } from "../model.ts";
 
+/** The widths of a perceptron's layers, and what is between them: relu and no dropout by default. */
 export interface MlpConfig {
   /** Widths of the input, the hidden layers and the output. */
   sizes: readonly number[];
@@ -58,6 +59,9 @@ export class Mlp extends Module {
   }
 }
 
+/**
+ * What LeNet reads, square images of C channels, and how many classes it tells apart. The defaults are those of MNIST.
+ */
 export interface LeNetConfig {
   /** @default 1 */
   numChannels?: number;
@@ -93,12 +97,14 @@ export class LeNet extends Module {
   }
 }
 
+/** The vocabulary and the embeddings of a recurrent language model; the rest is its recurrent layers' (`Recurrent`). */
 export interface RecurrentLMConfig extends Omit<RecurrentConfig, "inputSize" | "isBidirectional"> {
   vocabSize: number;
   /** @default hiddenSize */
   embeddingSize?: number;
 }
 
+/** Texts, and what their recurrent layers take besides: the state to begin with, and the length of each text. */
 export interface RecurrentLMInputs extends RecurrentInputs {
   /** i32 [B, T] */
   inputIds: Tensor<"i32">;
@@ -119,23 +125,34 @@ export class RecurrentLanguageModel extends Module implements Trainable<Recurren
     this.head = new Linear({ inFeatures: config.projSize ?? config.hiddenSize, outFeatures: vocabSize }, headKey);
   }
 
-  /** -> logits [B, T, V], and the state to go on from */
+  /** inputIds: i32 [B, T] -> logits of the next tokens [B, T, V], and the state to go on from */
   forward({ inputIds, initial, lengths, key }: RecurrentLMInputs): { logits: Tensor<"f32">; state: RecurrentState } {
     const { output, state } = this.recurrent.forward(this.embedding.forward(inputIds), { initial, lengths, key });
     return { logits: this.head.forward(output), state };
   }
 
-  /** Mean cross-entropy of the next tokens, in nats. @throws OptionError for labels and shiftLabels, or none of them */
+  /**
+   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; -100 does not count. -> []
+   * @throws OptionError for labels and shiftLabels, or none of them
+   */
   loss({ labels, shiftLabels, ...inputs }: RecurrentLMInputs & NextTokenLabels): Tensor<"f32"> {
     const { logits } = this.forward(inputs);
     return nextTokenLoss("RecurrentLanguageModel", logits, { labels, shiftLabels } as NextTokenLabels);
   }
 }
 
+/**
+ * The vocabulary of both languages together; the rest is the sizes of `Transformer`, by default those of the base model
+ * of 2017.
+ */
 export interface TransformerTranslatorConfig extends TransformerConfig {
   vocabSize: number;
 }
 
+/**
+ * A batch of sentences and of their translations so far, and what `Transformer` takes besides: masks of padding, and
+ * the key of dropout.
+ */
 export interface TranslatorInputs extends NonNullable<Parameters<Transformer["forward"]>[2]> {
   /** The text to translate, i32 [B, S] */
   inputIds: Tensor<"i32">;
@@ -163,7 +180,7 @@ export class TransformerTranslator extends Module implements Trainable<Translato
     this.transformer = new Transformer(config, transformerKey);
   }
 
-  /** -> logits of the next words [B, T, V] */
+  /** inputIds: i32 [B, S], decoderInputIds: i32 [B, T] -> logits of the next words [B, T, V] */
   forward({ inputIds, decoderInputIds, ...inputs }: TranslatorInputs): { logits: Tensor<"f32"> } {
     const embed = (ids: Tensor<"i32">) =>
       addSinusoidalPositions(mul(this.embedding.forward(ids), Math.sqrt(this.width)));

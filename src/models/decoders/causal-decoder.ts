@@ -15,6 +15,10 @@ export interface CausalLMConfig {
   eosTokenId: number | readonly number[] | null;
 }
 
+/**
+ * How the layers of a decoder-only language model run over a text. Without any of it: every token is real and stands at
+ * its place from 0 on, there is no dropout, and nothing is kept for the tokens that follow.
+ */
 export interface ForwardOptions {
   /** Random key of this step; given, dropout is on. */
   key?: RandomKey;

@@ -29,7 +29,11 @@ export interface CausalLMOutput {
   lastHiddenState: Tensor<"f32">;
 }
 
-/** A decoder-only language model: a stack of blocks, and logits for the next token. */
+/**
+ * A decoder-only language model: a stack of blocks, and logits for the next token. Families extend it with their layers
+ * (`hidden`) and their head (`logits`); `forward`, `loss` and the ONNX files follow from these. It mirrors the
+ * ForCausalLM classes of transformers.
+ */
 export abstract class CausalLM
   extends TaskModel<CausalLMInputs, CausalLMOutput>
   implements CausalDecoder, Trainable<CausalLMInputs & NextTokenLabels>
@@ -55,7 +59,11 @@ export abstract class CausalLM
   /** hidden: [..., D] -> logits [..., V] */
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
-  /** @throws ShapeError when T exceeds the context length */
+  /**
+   * inputIds: i32 [B, T] -> logits of the next token at each place [B, T, V], and the states that they are made of
+   * [B, T, D].
+   * @throws ShapeError when T exceeds the context length
+   */
   forward({
     inputIds,
     attentionMask,
@@ -68,7 +76,10 @@ export abstract class CausalLM
     return { logits: this.logits(lastHiddenState), lastHiddenState };
   }
 
-  /** Mean cross-entropy of the next tokens, in nats. @throws OptionError for labels and shiftLabels, or none of them */
+  /**
+   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; -100 does not count. -> []
+   * @throws OptionError for labels and shiftLabels, or none of them
+   */
   loss({ labels, shiftLabels, ...inputs }: CausalLMInputs & NextTokenLabels & RunOptions): Tensor<"f32"> {
     const { logits } = this.forward(inputs);
     return nextTokenLoss(this.architecture, logits, { labels, shiftLabels } as NextTokenLabels);
@@ -95,6 +106,10 @@ export abstract class CausalLM
   }
 }
 
+/**
+ * What each block of a decoder takes besides its states x [B, T, D]: the random key of its dropout, its layer's part of
+ * the cache, and which keys are padding. Without any: no dropout, no cache, every key is seen.
+ */
 export interface BlockOptions {
   key?: RandomKey;
   cache?: LayerCache;

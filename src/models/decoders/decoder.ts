@@ -40,6 +40,10 @@ import type {
 
 const LLAMA_NORMS = { beforeAttention: "input_layernorm", beforeMlp: "post_attention_layernorm" };
 
+/**
+ * Grouped attention with rotary positions, and with what a family's traits add: windows, norms of queries and keys,
+ * bounded scores.
+ */
 class Attention extends Module implements DecoderAttention {
   override readonly sharedInputs = [["qProj", "kProj", "vProj"]];
   readonly qkvProj?: Projection; // [(H + 2 K) Dh, D]
@@ -81,12 +85,13 @@ class Attention extends Module implements DecoderAttention {
     this.layer = layer;
   }
 
+  /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, { angles, key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, numKeyHeads, attentionDropout } = this.config;
     const { rotaryOf = () => 0, windowOf, attentionScale: scale, attentionSoftCap } = this.traits;
     const rotary = rotaryOf(this.layer);
     const own = rotary === null ? undefined : angles[rotary];
-    const [q, k, v] = this.project(x);
+    const [q, k, v] = this.project(x); // [B, T, H Dh], [B, T, K Dh] twice
     const attended = multiHeadAttention(
       this.prepare(q, numHeads, this.qNorm, own),
       this.prepare(k, numKeyHeads, this.kNorm, own),
@@ -136,6 +141,9 @@ class Attention extends Module implements DecoderAttention {
   }
 }
 
+/**
+ * The sizes of a gated feed-forward layer; without biases, and with gate and up apart, where it says nothing of them.
+ */
 export interface GatedMlpConfig {
   hiddenSize: number;
   intermediateSize: number;
@@ -175,14 +183,19 @@ export class GatedMlp extends Module implements DecoderMlp {
     this.activation = activation;
   }
 
+  /** x: [..., D] -> [..., D] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     const [gate, up] = this.gateUpProj
       ? split(this.gateUpProj.forward(x), 2)
-      : [this.gateProj, this.upProj].map((layer) => (layer as Projection).forward(x));
+      : [this.gateProj, this.upProj].map((layer) => (layer as Projection).forward(x)); // [..., F] each
     return this.downProj.forward(mul(activations[this.activation](gate), up)); // [..., F] -> [..., D]
   }
 }
 
+/**
+ * One layer: attention, then the feed-forward part, each added to its input, with norms before and behind as the family
+ * has them.
+ */
 class Block extends Module {
   readonly selfAttn: DecoderAttention;
   readonly mlp: DecoderMlp;
@@ -252,7 +265,7 @@ class Decoder extends Module {
   }
 }
 
-/** A decoder with its language-modelling head. */
+/** Llama's decoder as a family's traits change it, with its language-modelling head: i32 [B, T] -> logits [B, T, V]. */
 export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecoderConfig> extends CausalLM {
   readonly model: Decoder;
   readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
@@ -301,14 +314,14 @@ export abstract class DecoderForCausalLM<C extends RopeDecoderConfig = RopeDecod
       rotary.map((embedding) => embedding.angles(positions, { isByRow: options.cache !== undefined })),
     );
     const states = runBlocks("layers", layers, options.embeddings ?? this.embed(inputIds), options, { angles });
-    return withScope("norm", () => norm.forward(states));
+    return withScope("norm", () => norm.forward(states)); // [B, T, D]
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { logitSoftCap: cap } = this.traits;
     return withScope("lm_head", () => {
       const logits = this.lmHead ? this.lmHead.forward(hidden) : this.model.embedTokens.project(hidden);
-      return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits;
+      return cap ? mul(tanh(mul(logits, 1 / cap)), cap) : logits; // [..., V]
     });
   }
 }

@@ -42,25 +42,38 @@ import { decoderFamily, decoderFields, type RopeDecoderConfig } from "./family.t
 import { type MixtureConfig, MixtureOfExperts, Router, type Routing } from "./mixture.ts";
 import type { Angles, DecoderAttention, DecoderBlockOptions } from "./traits.ts";
 
+/**
+ * The sizes of DeepSeek-V3: latents of its attention, groups of its experts. Mirrors transformers' DeepseekV3Config,
+ * whose defaults it has: those of the published model of 671 billion parameters. arXiv:2412.19437, section 4.2.
+ */
 export interface DeepseekV3Config extends RopeDecoderConfig {
+  /** Biases of the projections into the latents, and of the last one. */
   attentionBias: boolean;
   /** Width of the latent that queries come from; null for none. */
   qLoraRank: number | null;
   /** Width of the latent that keys and values come from. */
   kvLoraRank: number;
-  /** Features of a head with and without positions, and of its values. */
+  /** Features of a head with positions. */
   qkRopeHeadDim: number;
+  /** Features of a head without positions. */
   qkNopeHeadDim: number;
+  /** Features of a head's values. */
   vHeadDim: number;
+  /** Neighbouring features turn together, and not those half a head apart. */
   ropeInterleave: boolean;
+  /** Width of an expert; intermediateSize is that of layers without experts. */
   moeIntermediateSize: number;
+  /** Experts that every token goes to; numExperts are those of which it goes to numExpertsPerToken. */
   numSharedExperts: number;
   numExperts: number;
   numExpertsPerToken: number;
-  /** Experts are in so many groups, of which a token uses topkGroup. */
+  /** Groups of experts, of which a token uses topkGroup. */
   numGroups: number;
+  /** Groups whose experts a token can go to. */
   topkGroup: number;
+  /** The weights of a token's experts are divided by their sum. */
   normTopkProb: boolean;
+  /** Factor on the weights of a token's experts. */
   routedScalingFactor: number;
   /** The first layers have no experts. */
   firstKDenseReplace: number;
@@ -69,6 +82,10 @@ export interface DeepseekV3Config extends RopeDecoderConfig {
 /** Of the norms of both latents, whatever the config says of others. */
 const LATENT_EPSILON = 1e-6;
 
+/**
+ * Multi-head latent attention: a narrow latent of each token holds all its keys and values, beside one rotated part of
+ * the keys that all heads share. arXiv:2412.19437, section 2.1.1.
+ */
 class LatentAttention extends Module implements DecoderAttention {
   readonly qProj?: Projection; // [H (nope + rope), D]
   readonly qAProj?: Projection; // [q latent, D]
@@ -110,11 +127,13 @@ class LatentAttention extends Module implements DecoderAttention {
     this.config = config;
   }
 
+  /** x: [B, T, D] -> [B, T, D]; nope and rope: features of a head without and with positions, v: those of its values */
   forward(x: Tensor<"f32">, { angles: [angles], key, cache, mask }: DecoderBlockOptions): Tensor<"f32"> {
     const { numHeads, kvLoraRank, qkRopeHeadDim: rope, qkNopeHeadDim: nope, vHeadDim, attentionDropout } = this.config;
     const [batch, length] = x.shape;
     const width = nope + rope;
-    const q = reshape(this.queries(x), [batch, length, numHeads, width]);
+    const q = reshape(this.queries(x), [batch, length, numHeads, width]); // [B, T, H, nope + rope]
+    // [B, T, kv latent], [B, T, rope]
     const [latent, keyPosition] = split(this.kvAProjWithMqa.forward(x), [kvLoraRank, rope], -1);
     const expanded = reshape(this.kvBProj.forward(this.kvALayernorm.forward(latent)), [
       batch,
@@ -123,7 +142,7 @@ class LatentAttention extends Module implements DecoderAttention {
       nope + vHeadDim,
     ]);
     const [keys, values] = split(expanded, [nope, vHeadDim], -1); // [B, T, H, nope], [B, T, H, v]
-    const [plainQ, turningQ] = split(q, [nope, rope], -1);
+    const [plainQ, turningQ] = split(q, [nope, rope], -1); // [B, T, H, nope], [B, T, H, rope]
     // one turned part of the keys serves all heads
     const turnedK = broadcastTo(this.turn(reshape(keyPosition, [batch, length, 1, rope]), angles), [
       batch,
@@ -154,12 +173,14 @@ class LatentAttention extends Module implements DecoderAttention {
     return this.oProj.forward(merged(byHead, vHeadDim));
   }
 
+  /** x: [B, T, D] -> [B, T, H (nope + rope)] */
   private queries(x: Tensor<"f32">): Tensor<"f32"> {
     if (this.qProj) return this.qProj.forward(x);
     const [down, norm, up] = [this.qAProj as Projection, this.qALayernorm as RMSNorm, this.qBProj as Projection];
     return up.forward(norm.forward(down.forward(x)));
   }
 
+  /** x: [B, T, heads, rope] -> the same, turned by the angles of its position */
   private turn(x: Tensor<"f32">, { cos, sin }: Angles): Tensor<"f32"> {
     return rotaryEmbedding(x, cos, sin, { interleaved: this.config.ropeInterleave });
   }
@@ -184,6 +205,10 @@ class BiasedRouter extends Router {
   }
 }
 
+/**
+ * The experts of each token: of the best groups, by the two best experts of each, the best by their sigmoids and the
+ * bias; the weights are the sigmoids alone. arXiv:2412.19437, section 2.1.2.
+ */
 const groupedRouting =
   (
     { numExperts, numExpertsPerToken, numGroups, topkGroup, normTopkProb, routedScalingFactor }: DeepseekV3Config,
@@ -204,7 +229,7 @@ const groupedRouting =
     return { indices, weights: mul(weights, routedScalingFactor) as Tensor<"f32"> };
   };
 
-/** DeepSeek-V3 with its language-modelling head. */
+/** DeepSeek-V3 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. DeepSeek-AI 2024, arXiv:2412.19437. */
 export class DeepseekV3ForCausalLM extends DecoderForCausalLM<DeepseekV3Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<DeepseekV3Config>, key: RandomKey) {
@@ -212,6 +237,7 @@ export class DeepseekV3ForCausalLM extends DecoderForCausalLM<DeepseekV3Config> 
   }
 }
 
+/** How DeepSeek-V3 is stored: model_type deepseek_v3. */
 export const deepseek = decoderFamily<DeepseekV3Config>({
   modelType: "deepseek_v3",
   classes: { DeepseekV3ForCausalLM },

@@ -23,7 +23,7 @@ import type { RopeRules } from "../rope-review.ts";
 import { type LayerType, type RopeDefaults, ropeFromJson, rotaryFor } from "./rope.ts";
 import type { DecoderConfig, DecoderTraits } from "./traits.ts";
 
-/** A decoder's config with one set of rotary parameters. */
+/** A decoder's config with one set of rotary parameters, for all layers: rope_parameters of transformers 5. */
 export interface RopeDecoderConfig extends DecoderConfig {
   rope: RopeParameters;
 }
@@ -81,6 +81,7 @@ export interface DecoderDescription<C extends RopeDecoderConfig> {
    * Whether there are as many key heads as heads where they are not given; otherwise the field's default. @default true
    */
   derivesKeyHeads?: boolean;
+  /** Checks what single fields cannot tell. @throws OptionError for a config that contradicts itself */
   check?(config: C): void;
   /** Fills in what follows from the rest of a config and is written to config.json. @default nothing */
   complete?(config: C): C;
@@ -92,6 +93,10 @@ export interface DecoderDescription<C extends RopeDecoderConfig> {
 export interface DecoderFamily<C extends RopeDecoderConfig> extends Family {
   readonly description: DecoderDescription<C>;
   readonly configKeys: ConfigKeys;
+  /**
+   * The fields that a config.json states, under the names here. @throws DataError naming the key, for a value that it
+   * cannot be
+   */
   configFromJson(path: string, json: Json): Partial<C>;
 }
 

@@ -13,23 +13,39 @@ import type { LayerType } from "./rope.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, rotaryFor, windowedLayers } from "./rope.ts";
 import type { DecoderTraits } from "./traits.ts";
 
+/**
+ * The sizes of Gemma. Mirrors transformers' GemmaConfig; the defaults are those of Gemma 7B. arXiv:2403.08295, table 1.
+ */
 export interface GemmaConfig extends RopeDecoderConfig {
+  /** Biases of all layers of the attention. */
   attentionBias: boolean;
 }
 
+/**
+ * The sizes of Gemma 2, its windows and the bounds of its scores and logits. Mirrors transformers' Gemma2Config; the
+ * defaults are those of Gemma 2 2B. arXiv:2408.00118, table 1.
+ */
 export interface Gemma2Config extends GemmaConfig {
-  /** Scores are divided by its square root. */
+  /** Attention scores are divided by its square root. */
   queryPreAttnScalar: number;
+  /** Positions that a sliding layer sees. */
   slidingWindow: number;
   /** @default sliding in layers 0, 2, 4, ... */
   layerTypes: readonly LayerType[] | null;
+  /** Bound c of logits, by c tanh(x / c); null for none. */
   finalLogitSoftcapping: number | null;
+  /** Bound c of attention scores, by c tanh(x / c); null for none. */
   attnLogitSoftcapping: number | null;
 }
 
+/**
+ * The sizes of Gemma 3's text model, with rotary parameters for each kind of layer. Mirrors transformers'
+ * Gemma3TextConfig, whose defaults it has. arXiv:2503.19786.
+ */
 export interface Gemma3Config extends Omit<Gemma2Config, "rope" | "attnLogitSoftcapping"> {
   /** @default full in every sixth layer */
   layerTypes: readonly LayerType[] | null;
+  /** Bases of the wavelengths: of full layers 1 million, of sliding ones 10 thousand by default. */
   rope: RopeByLayer;
 }
 
@@ -58,7 +74,7 @@ const gemmaTraits = ({ hiddenSize, attentionBias }: Pick<GemmaConfig, "hiddenSiz
   embeddingScale: Math.sqrt(hiddenSize),
 });
 
-/** Gemma with its language-modelling head. */
+/** Gemma with its language-modelling head: i32 [B, T] -> logits [B, T, V]. Gemma team 2024, arXiv:2403.08295. */
 export class GemmaForCausalLM extends DecoderForCausalLM<GemmaConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<GemmaConfig>, key: RandomKey) {
@@ -100,7 +116,7 @@ const sandwich: DecoderTraits["norms"] = {
   afterMlp: "post_feedforward_layernorm",
 };
 
-/** Gemma 2 with its language-modelling head. */
+/** Gemma 2 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. arXiv:2408.00118. */
 export class Gemma2ForCausalLM extends DecoderForCausalLM<Gemma2Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<Gemma2Config>, key: RandomKey) {
@@ -151,7 +167,7 @@ function modernizeGemma3(json: Json): Json {
   return { ...json, layer_types: json.layer_types ?? types, rope };
 }
 
-/** The text model of Gemma 3 with its language-modelling head. */
+/** The text model of Gemma 3 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. arXiv:2503.19786. */
 export class Gemma3ForCausalLM extends DecoderForCausalLM<Gemma3Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<Gemma3Config>, key: RandomKey) {
@@ -186,4 +202,5 @@ const gemma3 = decoderFamily<Gemma3Config>({
   }),
 });
 
+/** How Gemma 1 to 3 are stored. */
 export const gemmas = [gemma, gemma2, gemma3];

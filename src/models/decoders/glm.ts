@@ -8,12 +8,15 @@ import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, decoderFields, type RopeDecoderConfig, traitsOf } from "./family.ts";
 import { rotaryFor } from "./rope.ts";
 
+/**
+ * The sizes of GLM and GLM-4. Mirrors transformers' GlmConfig; the defaults are those of GLM-4 9B. arXiv:2406.12793.
+ */
 export interface GlmConfig extends RopeDecoderConfig {
   /** Biases of queries, keys and values. */
   attentionBias: boolean;
 }
 
-/** GLM with its language-modelling head. */
+/** GLM with its language-modelling head: i32 [B, T] -> logits [B, T, V]. GLM team 2024, arXiv:2406.12793. */
 export class GlmForCausalLM extends DecoderForCausalLM<GlmConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<GlmConfig>, key: RandomKey) {
@@ -21,7 +24,10 @@ export class GlmForCausalLM extends DecoderForCausalLM<GlmConfig> {
   }
 }
 
-/** GLM-4 with its language-modelling head. */
+/**
+ * GLM-4 (0414) with its language-modelling head: i32 [B, T] -> logits [B, T, V]. It is GLM with norms behind both parts
+ * too.
+ */
 export class Glm4ForCausalLM extends DecoderForCausalLM<GlmConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<GlmConfig>, key: RandomKey) {
@@ -70,4 +76,5 @@ const glm4 = decoderFamily<GlmConfig>({
   }),
 });
 
+/** How GLM and GLM-4 are stored. */
 export const glms = [glm, glm4];

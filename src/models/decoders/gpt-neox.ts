@@ -40,6 +40,9 @@ import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
 import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
 import { ropeFromJson } from "./rope.ts";
 
+/**
+ * The sizes of GPT-NeoX. Mirrors transformers' GPTNeoXConfig; the defaults are those of GPT-NeoX 20B. arXiv:2204.06745.
+ */
 export interface GPTNeoXConfig extends CausalLMConfig {
   numHeads: number;
   intermediateSize: number;
@@ -48,9 +51,11 @@ export interface GPTNeoXConfig extends CausalLMConfig {
   /** Both parts read the layer's input, and are added to it together. */
   useParallelResidual: boolean;
   attentionBias: boolean;
+  /** Dropout after the embeddings and before each residual sum. */
   hiddenDropout: number;
   attentionDropout: number;
   initializerRange: number;
+  /** Rotary positions. @default base 10000, on a quarter of each head */
   rope: RopeParameters;
 }
 
@@ -80,6 +85,9 @@ const fields: Fields<GPTNeoXConfig> = {
 
 type NeoXBlockOptions = BlockOptions & { angles: ReturnType<RotaryEmbedding["angles"]> };
 
+/**
+ * Attention whose queries and keys are turned in the first part of each head's features, a quarter of them by default.
+ */
 class Attention extends Module {
   readonly queryKeyValue: Projection; // [3 D, D], for each head its query, key and value
   readonly dense: Projection; // [D, D]
@@ -122,6 +130,7 @@ class Attention extends Module {
   }
 }
 
+/** down(activation(up x)) */
 class FeedForward extends Module {
   readonly denseHTo4h: Projection; // [F, D]
   readonly dense4hToH: Projection; // [D, F]
@@ -136,11 +145,13 @@ class FeedForward extends Module {
     this.activation = activation;
   }
 
+  /** x: [B, T, D] -> [B, T, D], F wide inside */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return this.dense4hToH.forward(activations[this.activation](this.denseHTo4h.forward(x)));
   }
 }
 
+/** One layer, whose two parts read the same input in models of useParallelResidual. */
 class Block extends Module {
   readonly inputLayernorm: LayerNorm;
   readonly postAttentionLayernorm: LayerNorm;
@@ -190,7 +201,10 @@ class Decoder extends Module {
   }
 }
 
-/** GPT-NeoX with its language-modelling head. */
+/**
+ * GPT-NeoX or Pythia with its language-modelling head: i32 [B, T] -> logits [B, T, V]. Black et al. 2022,
+ * arXiv:2204.06745.
+ */
 export class GPTNeoXForCausalLM extends CausalLM {
   readonly gptNeox: Decoder;
   readonly embedOut?: Projection; // [V, D], when not tied to the token embedding
@@ -225,7 +239,7 @@ export class GPTNeoXForCausalLM extends CausalLM {
   }
 
   embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
-    return withScope("embed_in", () => this.gptNeox.embedIn.forward(inputIds));
+    return withScope("embed_in", () => this.gptNeox.embedIn.forward(inputIds)); // [B, T, D]
   }
 
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
@@ -237,16 +251,17 @@ export class GPTNeoXForCausalLM extends CausalLM {
       options.key?.fold(999),
     ); // [B, T, D]
     const states = runBlocks("layers", layers, embedded, options, { angles });
-    return withScope("final_layer_norm", () => finalLayerNorm.forward(states));
+    return withScope("final_layer_norm", () => finalLayerNorm.forward(states)); // [B, T, D]
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("embed_out", () =>
       this.embedOut ? this.embedOut.forward(hidden) : this.gptNeox.embedIn.project(hidden),
-    );
+    ); // [..., V]
   }
 }
 
+/** How GPT-NeoX is stored: model_type gpt_neox. */
 export const gptNeox: Family = {
   modelType: "gpt_neox",
   prefix: "gpt_neox",

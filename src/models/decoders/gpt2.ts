@@ -38,21 +38,27 @@ import type { Family } from "../model.ts";
 import type { CausalLMConfig, ForwardOptions } from "./causal-decoder.ts";
 import { type BlockOptions, CausalLM, runBlocks } from "./causal-lm.ts";
 
+/**
+ * The sizes of GPT-2, and its dropout. Mirrors transformers' GPT2Config; the defaults are those of GPT-2 small, of 124
+ * million parameters. Radford et al. 2019, table 2.
+ */
 export interface GPT2Config extends CausalLMConfig {
   numHeads: number;
   /** @default 4 * hiddenSize */
   intermediateSize: number;
   activation: Activation;
-  /** Dropout after the embeddings, on attention weights, and before each residual sum. */
+  /** Dropout after the embeddings. */
   embeddingDropout: number;
+  /** Dropout on attention weights. */
   attentionDropout: number;
+  /** Dropout before each residual sum. */
   residualDropout: number;
   layerNormEpsilon: number;
   /** Standard deviation of initial weights. */
   initializerRange: number;
   /** Divide attention scores by sqrt(headDim). */
   scaleAttentionWeights: boolean;
-  /** Divide them by the layer's number, counted from 1, too. */
+  /** Divide attention scores by the layer's number too, counted from 1. */
   scaleAttentionByInverseLayer: boolean;
 }
 
@@ -91,6 +97,7 @@ export function gpt2Config(options: Partial<GPT2Config> = {}): GPT2Config {
   return config;
 }
 
+/** Causal attention, with one weight for queries, keys and values. */
 class Attention extends Module {
   readonly cAttn: Projection; // [D, 3D]
   readonly cProj: Projection; // [D, D]
@@ -136,6 +143,7 @@ class Attention extends Module {
   }
 }
 
+/** down(gelu(up x)), four times as wide inside by default. */
 class FeedForward extends Module {
   readonly cFc: Projection; //   [D, F]
   readonly cProj: Projection; // [F, D]
@@ -167,6 +175,7 @@ class FeedForward extends Module {
   }
 }
 
+/** One layer: x + attn(ln_1 x), then that + mlp(ln_2 of it). */
 class Block extends Module {
   readonly ln1: LayerNorm;
   readonly attn: Attention;
@@ -214,7 +223,7 @@ class Transformer extends Module {
   }
 }
 
-/** GPT-2 with its language-modelling head. */
+/** GPT-2 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. */
 export class GPT2LMHeadModel extends CausalLM {
   readonly transformer: Transformer;
   readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
@@ -241,13 +250,13 @@ export class GPT2LMHeadModel extends CausalLM {
   }
 
   embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
-    return this.transformer.wte.forward(inputIds);
+    return this.transformer.wte.forward(inputIds); // [B, T, D]
   }
 
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
     const { wpe, h, lnF } = this.transformer;
     const { embeddingDropout } = this.config;
-    const places = this.positionsOf(inputIds, options);
+    const places = this.positionsOf(inputIds, options); // [T] or [B, T]
     const embed = () =>
       dropout(
         add(options.embeddings ?? this.embed(inputIds), wpe.forward(places)),
@@ -255,16 +264,17 @@ export class GPT2LMHeadModel extends CausalLM {
         options.key?.fold(h.length),
       );
     const states = runBlocks("h", h, withScope("embeddings", embed), options, {});
-    return withScope("ln_f", () => lnF.forward(states));
+    return withScope("ln_f", () => lnF.forward(states)); // [B, T, D]
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("lm_head", () =>
       this.lmHead ? this.lmHead.forward(hidden) : this.transformer.wte.project(hidden),
-    );
+    ); // [..., V]
   }
 }
 
+/** How GPT-2 is stored: model_type gpt2, with weights of layers as Conv1D, [in, out]. */
 export const gpt2: Family = {
   modelType: "gpt2",
   prefix: "transformer",

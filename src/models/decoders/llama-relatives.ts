@@ -13,22 +13,33 @@ import { decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig }
 import { type LlamaConfig, llama } from "./llama.ts";
 import { type LayerType, rotaryFor } from "./rope.ts";
 
+/**
+ * A decoder's config with a sliding window: that of Mistral and Phi-3, as transformers' MistralConfig and Phi3Config.
+ * The defaults of MistralForCausalLM are those of Mistral 7B, those of Phi3ForCausalLM of Phi-3 mini.
+ */
 export interface WindowConfig extends RopeDecoderConfig {
   /** Positions that a sliding layer sees. @default all */
   slidingWindow: number | null;
 }
 
+/**
+ * The sizes of Qwen2 and Qwen3, and which layers have a window. Mirrors transformers' Qwen2Config and Qwen3Config,
+ * whose defaults it has: no layer has one. arXiv:2407.10671, arXiv:2505.09388.
+ */
 export interface QwenConfig extends WindowConfig {
+  /** Of Qwen3: biases of all layers of the attention. Qwen2 has those of queries, keys and values always. */
   attentionBias: boolean;
+  /** Whether there are layers with a window. */
   useSlidingWindow: boolean;
   /** Layers from this one on slide, where layerTypes does not say. */
   maxWindowLayers: number;
+  /** The kind of each layer. @default by maxWindowLayers */
   layerTypes: readonly LayerType[] | null;
 }
 
 const window = (key: string, fallback: number | null) => ({ ...optional(size(key, 4096)), default: fallback });
 
-/** Mistral with its language-modelling head. */
+/** Mistral with its language-modelling head: i32 [B, T] -> logits [B, T, V]. Jiang et al. 2023, arXiv:2310.06825. */
 export class MistralForCausalLM extends DecoderForCausalLM<WindowConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<WindowConfig>, key: RandomKey) {
@@ -74,7 +85,7 @@ function qwenWindow(
   return useSlidingWindow && isSliding ? (slidingWindow ?? undefined) : undefined;
 }
 
-/** Qwen2 with its language-modelling head. */
+/** Qwen2 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. arXiv:2407.10671. */
 export class Qwen2ForCausalLM extends DecoderForCausalLM<QwenConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<QwenConfig>, key: RandomKey) {
@@ -82,6 +93,7 @@ export class Qwen2ForCausalLM extends DecoderForCausalLM<QwenConfig> {
   }
 }
 
+/** How Qwen2 is stored: model_type qwen2. */
 export const qwen2 = decoderFamily<QwenConfig>({
   modelType: "qwen2",
   classes: { Qwen2ForCausalLM },
@@ -94,7 +106,7 @@ export const qwen2 = decoderFamily<QwenConfig>({
   }),
 });
 
-/** Qwen3 with its language-modelling head. */
+/** Qwen3 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. arXiv:2505.09388. */
 export class Qwen3ForCausalLM extends DecoderForCausalLM<QwenConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<QwenConfig>, key: RandomKey) {
@@ -116,8 +128,13 @@ const qwen3 = decoderFamily<QwenConfig>({
   }),
 });
 
+/**
+ * The sizes of OLMo 2: Llama's without biases in the feed-forward layers. Mirrors transformers' Olmo2Config, whose
+ * defaults it has. arXiv:2501.00656.
+ */
 export type Olmo2Config = Omit<LlamaConfig, "mlpBias">;
 
+/** The fields of OLMo 2, which OLMo 3 adds windows to. */
 export const olmoFields: Fields<Olmo2Config> = {
   ...decoderFields,
   vocabSize: size("vocab_size", 50304),
@@ -127,6 +144,7 @@ export const olmoFields: Fields<Olmo2Config> = {
   eosTokenId: tokenIds("eos_token_id", 50279),
 };
 
+/** Where OLMo 2 and 3 differ from Llama: norms on all heads of queries and keys together, and behind both parts. */
 export const olmoTraits = ({ attentionBias }: Pick<Olmo2Config, "attentionBias">) =>
   ({
     bias: { qkv: attentionBias, output: attentionBias },
@@ -134,7 +152,7 @@ export const olmoTraits = ({ attentionBias }: Pick<Olmo2Config, "attentionBias">
     norms: { afterAttention: "post_attention_layernorm", afterMlp: "post_feedforward_layernorm" },
   }) as const;
 
-/** OLMo 2 with its language-modelling head. */
+/** OLMo 2 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. arXiv:2501.00656. */
 export class Olmo2ForCausalLM extends DecoderForCausalLM<Olmo2Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<Olmo2Config>, key: RandomKey) {
@@ -150,8 +168,14 @@ const olmo2 = decoderFamily<Olmo2Config>({
   traits: (config) => ({ ...olmoTraits(config), rotary: [rotaryFor(config)] }),
 });
 
+/**
+ * The sizes of SmolLM3, and which layers have positions. Mirrors transformers' SmolLM3Config; the defaults are those of
+ * SmolLM3 3B.
+ */
 export interface SmolLM3Config extends LlamaConfig, WindowConfig {
+  /** Whether layers without positions have the window, where layerTypes does not say. */
   useSlidingWindow: boolean;
+  /** The kind of each layer. @default by useSlidingWindow */
   layerTypes: readonly LayerType[] | null;
   /** For each layer 1 where positions are used. @default 0 in every noRopeLayerInterval-th layer */
   noRopeLayers: readonly number[] | null;
@@ -161,7 +185,7 @@ export interface SmolLM3Config extends LlamaConfig, WindowConfig {
 const hasRope = ({ noRopeLayers, noRopeLayerInterval }: SmolLM3Config, layer: number) =>
   noRopeLayers ? noRopeLayers[layer] === 1 : (layer + 1) % noRopeLayerInterval !== 0;
 
-/** SmolLM3 with its language-modelling head. */
+/** SmolLM3 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. huggingface.co/blog/smollm3. */
 export class SmolLM3ForCausalLM extends DecoderForCausalLM<SmolLM3Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<SmolLM3Config>, key: RandomKey) {

@@ -30,9 +30,13 @@ import { type DecoderFamily, decoderConfig, decoderFamily, decoderFields, type R
 import { rotaryFor } from "./rope.ts";
 import type { Angles } from "./traits.ts";
 
+/**
+ * The sizes of Llama. Mirrors transformers' LlamaConfig; the defaults are those of Llama 7B. arXiv:2302.13971, table 2.
+ */
 export interface LlamaConfig extends RopeDecoderConfig {
   /** Biases of all layers of the attention. */
   attentionBias: boolean;
+  /** Biases of the feed-forward layers. */
   mlpBias: boolean;
 }
 
@@ -106,6 +110,7 @@ class Mlp extends Module {
   }
 }
 
+/** One layer: x + attention(norm x), then that + mlp(norm of it). */
 class Block extends Module {
   readonly selfAttn: Attention;
   readonly mlp: Mlp;
@@ -149,7 +154,7 @@ class LlamaModel extends Module {
   }
 }
 
-/** Llama with its language-modelling head. */
+/** Llama with its language-modelling head: i32 [B, T] -> logits [B, T, V]. */
 export class LlamaForCausalLM extends CausalLM {
   readonly model: LlamaModel;
   readonly lmHead?: Projection; // [V, D], when not tied to the token embedding
@@ -179,7 +184,7 @@ export class LlamaForCausalLM extends CausalLM {
   }
 
   embed(inputIds: Tensor<"i32">): Tensor<"f32"> {
-    return withScope("embed_tokens", () => this.model.embedTokens.forward(inputIds));
+    return withScope("embed_tokens", () => this.model.embedTokens.forward(inputIds)); // [B, T, D]
   }
 
   hidden(inputIds: Tensor<"i32">, options: ForwardOptions = {}): Tensor<"f32"> {
@@ -188,14 +193,16 @@ export class LlamaForCausalLM extends CausalLM {
     const angles = withScope("rotary_emb", () => this.rotary.angles(positions, { isByRow }));
     const embedded = options.embeddings ?? this.embed(inputIds); // [B, T, D]
     const states = runBlocks("layers", this.model.layers, embedded, options, { angles });
-    return withScope("norm", () => this.model.norm.forward(states));
+    return withScope("norm", () => this.model.norm.forward(states)); // [B, T, D]
   }
 
+  /** hidden: [..., D] -> [..., V] */
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("lm_head", () => this.lmHead?.forward(hidden) ?? this.model.embedTokens.project(hidden));
   }
 }
 
+/** How Llama is stored: model_type llama. */
 export const llama: DecoderFamily<LlamaConfig> = decoderFamily<LlamaConfig>({
   modelType: "llama",
   classes: { LlamaForCausalLM },

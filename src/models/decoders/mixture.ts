@@ -20,9 +20,10 @@ import type { DecoderMlp } from "./traits.ts";
 /** Which experts a token goes to, and with what weights: logits [N, E] -> indices and weights [N, k]. */
 export type Routing = (logits: Tensor<"f32">) => { indices: Tensor<"i64">; weights: Tensor<"f32"> };
 
+/** The sizes of a mixture of experts; intermediateSize is that of one expert. */
 export interface MixtureConfig extends GatedMlpConfig {
   numExperts: number;
-  /** Experts of a token. */
+  /** Experts that each token goes to. */
   numExpertsPerToken: number;
 }
 

@@ -24,15 +24,20 @@ const bySoftmax =
     };
   };
 
+/**
+ * The sizes of Mixtral. Mirrors transformers' MixtralConfig; the defaults are those of Mixtral 8x7B. arXiv:2401.04088,
+ * table 1.
+ */
 export interface MixtralConfig extends WindowConfig {
   numExperts: number;
+  /** Experts that each token goes to. */
   numExpertsPerToken: number;
 }
 
 /** What training balances the experts by. */
 const supported = { output_router_logits: [false], router_jitter_noise: [0] };
 
-/** Mixtral with its language-modelling head. */
+/** Mixtral with its language-modelling head: i32 [B, T] -> logits [B, T, V]. Jiang et al. 2024, arXiv:2401.04088. */
 export class MixtralForCausalLM extends DecoderForCausalLM<MixtralConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<MixtralConfig>, key: RandomKey) {
@@ -70,15 +75,22 @@ const mixtral = decoderFamily<MixtralConfig>({
   }),
 });
 
+/**
+ * The sizes of Qwen3 with experts, and which layers have them. Mirrors transformers' Qwen3MoeConfig, whose defaults it
+ * has: 128 experts in every layer, 8 for each token. arXiv:2505.09388, table 2.
+ */
 export interface Qwen3MoeConfig extends Omit<LlamaConfig, "mlpBias">, WindowConfig {
+  /** Whether layers have the window of slidingWindow. */
   useSlidingWindow: boolean;
   /** Width of an expert; intermediateSize is that of layers without experts. */
   moeIntermediateSize: number;
   numExperts: number;
   numExpertsPerToken: number;
+  /** The weights of a token's experts are divided by their sum. */
   normTopkProb: boolean;
-  /** Layers with experts: every so many-th, but for those of mlpOnlyLayers. */
+  /** Every so many-th layer has experts, but for those of mlpOnlyLayers. */
   decoderSparseStep: number;
+  /** Layers without experts, counted from 0. */
   mlpOnlyLayers: readonly number[];
 }
 
@@ -101,7 +113,7 @@ const qwen3MoeFields: Fields<Qwen3MoeConfig> = {
   mlpOnlyLayers: anything<readonly number[]>("mlp_only_layers", []),
 };
 
-/** Qwen3 with experts, and its language-modelling head. */
+/** Qwen3 with experts, and its language-modelling head: i32 [B, T] -> logits [B, T, V]. arXiv:2505.09388. */
 export class Qwen3MoeForCausalLM extends DecoderForCausalLM<Qwen3MoeConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<Qwen3MoeConfig>, key: RandomKey) {
@@ -134,4 +146,5 @@ const qwen3Moe = decoderFamily<Qwen3MoeConfig>({
   }),
 });
 
+/** How Mixtral and Qwen3 with experts are stored. */
 export const mixtures = [mixtral, qwen3Moe];

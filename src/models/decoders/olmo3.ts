@@ -11,8 +11,13 @@ import { olmoFields, olmoTraits } from "./llama-relatives.ts";
 import type { LayerType } from "./rope.ts";
 import { type RopeByLayer, ropeByLayer, ropeByLayerFromJson, windowedLayers } from "./rope.ts";
 
+/**
+ * The sizes of OLMo 3, its windows, and rotary parameters for each kind of layer. Mirrors transformers' Olmo3Config,
+ * whose defaults it has. arXiv:2512.13961.
+ */
 export interface Olmo3Config extends Omit<RopeDecoderConfig, "rope"> {
   rope: RopeByLayer;
+  /** Biases of all layers of the attention. */
   attentionBias: boolean;
   /** Positions that a sliding layer sees. */
   slidingWindow: number;
@@ -30,7 +35,7 @@ const modernize = ({ rope_theta: theta = THETA, ...json }: Json): Json => ({
   rope: ropeByLayerFromJson(json, { full_attention: theta, sliding_attention: theta }),
 });
 
-/** OLMo 3 with its language-modelling head. */
+/** OLMo 3 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. Team OLMo 2025, arXiv:2512.13961. */
 export class Olmo3ForCausalLM extends DecoderForCausalLM<Olmo3Config> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<Olmo3Config>, key: RandomKey) {
@@ -38,6 +43,7 @@ export class Olmo3ForCausalLM extends DecoderForCausalLM<Olmo3Config> {
   }
 }
 
+/** How OLMo 3 is stored: model_type olmo3. */
 export const olmo3 = decoderFamily<Olmo3Config>({
   modelType: "olmo3",
   classes: { Olmo3ForCausalLM },

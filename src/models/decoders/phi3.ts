@@ -32,7 +32,9 @@ function modernize(json: Json): Json {
   };
 }
 
-/** Phi-3 or Phi-4 with its language-modelling head. */
+/**
+ * Phi-3 or Phi-4 with its language-modelling head: i32 [B, T] -> logits [B, T, V]. Abdin et al. 2024, arXiv:2404.14219.
+ */
 export class Phi3ForCausalLM extends DecoderForCausalLM<WindowConfig> {
   /** @throws OptionError when the config contradicts itself */
   constructor(options: Partial<WindowConfig>, key: RandomKey) {
@@ -40,6 +42,7 @@ export class Phi3ForCausalLM extends DecoderForCausalLM<WindowConfig> {
   }
 }
 
+/** How Phi-3 and Phi-4 are stored: model_type phi3. */
 export const phi3 = decoderFamily<WindowConfig>({
   modelType: "phi3",
   classes: { Phi3ForCausalLM },

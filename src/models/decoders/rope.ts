@@ -6,6 +6,10 @@ import type { DecoderConfig, DecoderTraits } from "./traits.ts";
 /** Whether a layer sees everything, or a window. */
 export type LayerType = "full_attention" | "sliding_attention";
 
+/**
+ * What a family's rotary positions are where config.json does not say: the base of their wavelengths, and the part that
+ * turns.
+ */
 export interface RopeDefaults {
   theta: number;
   /** Part of each head that turns where config.json does not say; undefined in families that always turn it all. */

@@ -4,6 +4,10 @@ import type { RandomKey, Tensor } from "../../tensor/index.ts";
 import type { CausalLMConfig } from "./causal-decoder.ts";
 import type { BlockOptions } from "./causal-lm.ts";
 
+/**
+ * The sizes of a decoder with Llama's parts, as transformers' LlamaConfig has them. Defaults are each family's; those
+ * of Llama, which most families change a few of, are `decoderFields`.
+ */
 export interface DecoderConfig extends CausalLMConfig {
   numHeads: number;
   /** Heads of keys and values; each serves numHeads / numKeyHeads query heads. */
@@ -18,7 +22,14 @@ export interface DecoderConfig extends CausalLMConfig {
   initializerRange: number;
 }
 
+/**
+ * Cosines and sines of the tokens' rotary positions, [T, 1, R / 2] or [B, T, 1, R / 2] each; R features of a head turn.
+ */
 export type Angles = ReturnType<RotaryEmbedding["angles"]>;
+/**
+ * What a block of this decoder takes besides its states: the angles of the tokens' positions, and what every block
+ * takes.
+ */
 export type DecoderBlockOptions = BlockOptions & {
   /** Angles of each of the family's rotary embeddings. */
   angles: readonly Angles[];
@@ -26,6 +37,7 @@ export type DecoderBlockOptions = BlockOptions & {
 
 /** Attention of a layer: x [B, T, D] -> [B, T, D]. */
 export interface DecoderAttention extends Module {
+  /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, options: DecoderBlockOptions): Tensor<"f32">;
 }
 /**
@@ -33,6 +45,7 @@ export interface DecoderAttention extends Module {
  * gradients.
  */
 export interface DecoderMlp extends Module {
+  /** x: [B, T, D] -> [B, T, D] */
   forward(x: Tensor<"f32">, options?: { isGenerating: boolean }): Tensor<"f32">;
 }
 
@@ -61,13 +74,18 @@ export interface DecoderTraits {
   isFused?: { qkv?: boolean; gateUp?: boolean };
   /** Factor on scores. @default 1 / sqrt(headDim) */
   attentionScale?: number;
-  /** Bounds of attention scores and of logits, by cap tanh(x / cap). @default none */
+  /** Bound of attention scores, by cap tanh(x / cap). @default none */
   attentionSoftCap?: number | null;
+  /** Bound of logits, by cap tanh(x / cap). @default none */
   logitSoftCap?: number | null;
   /** Factor on embeddings. @default 1 */
   embeddingScale?: number;
-  /** Attention or feed-forward layers of another kind; undefined for the usual one. */
+  /** Attention of another kind in a layer; undefined for grouped attention as Llama's. @default undefined everywhere */
   attentionOf?: (layer: number, key: RandomKey) => DecoderAttention | undefined;
+  /**
+   * A feed-forward part of another kind in a layer, such as a mixture of experts, and its name in checkpoints where it
+   * is not "mlp"; undefined for Llama's gated one. @default undefined everywhere
+   */
   mlpOf?: (layer: number, key: RandomKey) => (DecoderMlp & { name?: string }) | undefined;
   /** Width of a head in the cache, where it is not headDim; and the heads. */
   cache?: { numKeyHeads: number; headDim: number };

@@ -34,8 +34,14 @@ import {
 } from "./family.ts";
 import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
 
+/**
+ * The sizes of ALBERT, and how its layers are shared. Mirrors transformers' AlbertConfig; the defaults are those of
+ * ALBERT xxlarge. arXiv:1909.11942, table 1.
+ */
 export interface AlbertConfig extends EncoderConfig {
+  /** Width of the embeddings, which a linear layer brings to hiddenSize. */
   embeddingSize: number;
+  /** Kinds of segments; 0 for none. */
   typeVocabSize: number;
   /** Layers are shared within a group; the groups take turns over the depth. */
   numHiddenGroups: number;
@@ -75,6 +81,7 @@ const layerKeys = {
   feedForwardNorm: "full_layer_layer_norm",
 };
 
+/** Layers that share their weights with those of every other turn of the group. */
 class Group extends Module {
   readonly albertLayers: TransformerLayer[];
 
@@ -156,41 +163,42 @@ const keys = {
   bias: "predictions.bias",
 };
 
-/** ALBERT that predicts words. */
+/** ALBERT that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:1909.11942. */
 export class AlbertForMaskedLM extends MaskedLM<AlbertConfig> {
   constructor(options: Partial<AlbertConfig>, key: RandomKey) {
     super(albert, options, key);
   }
 }
 
-/** ALBERT that classifies texts. */
+/** ALBERT that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:1909.11942. */
 export class AlbertForSequenceClassification extends SequenceClassifier<AlbertConfig> {
   constructor(options: Partial<AlbertConfig>, key: RandomKey) {
     super(albert, options, key);
   }
 }
 
-/** ALBERT that classifies tokens. */
+/** ALBERT that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:1909.11942. */
 export class AlbertForTokenClassification extends TokenClassifier<AlbertConfig> {
   constructor(options: Partial<AlbertConfig>, key: RandomKey) {
     super(albert, options, key);
   }
 }
 
-/** ALBERT that finds answers. */
+/** ALBERT that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:1909.11942. */
 export class AlbertForQuestionAnswering extends QuestionAnswerer<AlbertConfig> {
   constructor(options: Partial<AlbertConfig>, key: RandomKey) {
     super(albert, options, key);
   }
 }
 
-/** ALBERT without a head. */
+/** ALBERT without a head: i32 [B, T] -> states [B, T, D], and the pooled one [B, D]. arXiv:1909.11942. */
 export class AlbertModel extends EncoderModel<AlbertConfig> {
   constructor(options: Partial<AlbertConfig>, key: RandomKey) {
     super(albert, options, key);
   }
 }
 
+/** How ALBERT is stored: model_type albert. */
 export const albert = encoderFamily<AlbertConfig>({
   modelType: "albert",
   classes: {

@@ -37,10 +37,16 @@ import {
 } from "./family.ts";
 import { firstToken, LinearHead, MaskedLMHead } from "./heads.ts";
 
+/**
+ * The sizes of BERT, RoBERTa and XLM-RoBERTa, and their dropout. Mirrors transformers' BertConfig; the defaults are
+ * those of BERT base, uncased. arXiv:1810.04805, section 3.
+ */
 export interface BertConfig extends EncoderConfig {
+  /** Kinds of segments; 0 for none. */
   typeVocabSize: number;
 }
 
+/** The fields of BERT, which RoBERTa and ELECTRA change a few of. */
 export const bertFields: Fields<Omit<BertConfig, keyof LabelConfig>> = {
   vocabSize: size("vocab_size", 30522),
   hiddenSize: size("hidden_size", 768),
@@ -84,6 +90,7 @@ class Layers extends Module {
   }
 }
 
+/** tanh of a dense layer on the first token's state. */
 class Pooler extends Module {
   readonly dense: Projection; // [D, D]
 
@@ -108,6 +115,10 @@ interface BertOptions {
   embeddingSize?: number;
 }
 
+/**
+ * BERT without a head, which RoBERTa and ELECTRA share: embeddings, post-normalised layers, and a pooler where it is
+ * asked for.
+ */
 export class BertEncoder extends TextEncoder {
   readonly embeddings: TextEmbeddings;
   readonly embeddingsProject?: Projection; // [D, E]
@@ -168,6 +179,7 @@ function positionsFrom(ids: Tensor<"i32">, paddingId: number): Tensor<"i32"> {
   return add(mul(cumsum(isReal, { axis: 1 }), isReal), paddingId);
 }
 
+/** Checks that heads divide the width. @throws OptionError naming the config */
 export const checkHeads =
   (name: string) =>
   ({ hiddenSize, numHeads }: EncoderConfig): void =>
@@ -181,41 +193,42 @@ export const bertTokenHeads = {
     new LinearHead({ ...config, classifierDropout: 0, outputs: 2, of: "tokens", name: "qa_outputs" }, key),
 };
 
-/** BERT that predicts words. */
+/** BERT that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:1810.04805. */
 export class BertForMaskedLM extends MaskedLM<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(bert, options, key);
   }
 }
 
-/** BERT that classifies texts. */
+/** BERT that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:1810.04805. */
 export class BertForSequenceClassification extends SequenceClassifier<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(bert, options, key);
   }
 }
 
-/** BERT that classifies tokens. */
+/** BERT that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:1810.04805. */
 export class BertForTokenClassification extends TokenClassifier<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(bert, options, key);
   }
 }
 
-/** BERT that finds answers. */
+/** BERT that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:1810.04805. */
 export class BertForQuestionAnswering extends QuestionAnswerer<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(bert, options, key);
   }
 }
 
-/** BERT without a head. */
+/** BERT without a head: i32 [B, T] -> states [B, T, D], and the pooled one [B, D]. arXiv:1810.04805. */
 export class BertModel extends EncoderModel<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(bert, options, key);
   }
 }
 
+/** How BERT is stored: model_type bert. */
 export const bert = encoderFamily<BertConfig>({
   modelType: "bert",
   classes: {

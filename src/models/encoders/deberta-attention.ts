@@ -29,10 +29,16 @@ import {
 import type { RunOptions } from "../model.ts";
 import type { EncoderConfig } from "./encoder.ts";
 
+/**
+ * The sizes of DeBERTa v2 and v3, and what their attention compares. Mirrors transformers' DebertaV2Config, whose
+ * defaults it has: the sizes of v2 xlarge, without relative positions. arXiv:2006.03654, arXiv:2111.09543.
+ */
 export interface DebertaConfig extends EncoderConfig {
   /** @default hiddenSize */
   embeddingSize: number | null;
+  /** Kinds of segments. @default 0, none */
   typeVocabSize: number;
+  /** Whether scores look at relative positions at all. */
   relativeAttention: boolean;
   /** What is compared: "c2p" content with position, "p2c" position with content. */
   positionTypes: readonly string[];
@@ -42,6 +48,7 @@ export interface DebertaConfig extends EncoderConfig {
   maxRelativePositions: number;
   /** Positions go through the projections of content. */
   sharesAttentionKey: boolean;
+  /** A layer norm on the table of relative positions. */
   normalizesPositions: boolean;
   /** Whether learned absolute positions are added to the words. */
   positionBiasedInput: boolean;
@@ -49,6 +56,7 @@ export interface DebertaConfig extends EncoderConfig {
   convolutionSize: number;
   convolutionActivation: Activation;
   convolutionGroups: number;
+  /** Of the dense layer that the classifier of texts reads. */
   poolerActivation: Activation;
   poolerDropout: number;
   /** The masked-LM head of v2 and not that of v3. */
@@ -57,6 +65,7 @@ export interface DebertaConfig extends EncoderConfig {
 
 const furthest = ({ maxRelativePositions, maxPositionEmbeddings }: DebertaConfig) =>
   maxRelativePositions < 1 ? maxPositionEmbeddings : maxRelativePositions;
+/** Half the rows of the position table: as many buckets, or distances, to each side. */
 export const spanOf = (config: DebertaConfig) =>
   config.positionBuckets > 0 ? config.positionBuckets : furthest(config);
 
@@ -81,6 +90,7 @@ export function positionRows(length: Tensor["shape"][number], config: DebertaCon
   return gather(tensor(rows), add(clip(distances, { min: -far, max: far }), far));
 }
 
+/** What a layer takes besides its states: which pairs of tokens see each other, and relative positions. */
 export interface LayerInputs extends RunOptions {
   /** bool [B, 1, T, T] */
   mask?: Tensor<"bool">;
@@ -88,6 +98,10 @@ export interface LayerInputs extends RunOptions {
   positions?: { table: Tensor<"f32">; rows: Tensor<"i32"> };
 }
 
+/**
+ * Attention whose scores are sums of content with content, content with position and position with content.
+ * arXiv:2006.03654, section 3.1.
+ */
 export class SelfAttention extends Module {
   readonly queryProj: Projection; //     [D, D]
   readonly keyProj: Projection; //       [D, D]

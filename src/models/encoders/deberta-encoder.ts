@@ -35,6 +35,7 @@ import { type DebertaConfig, type LayerInputs, positionRows, SelfAttention, span
 import type { EncoderInputs, EncoderOutput } from "./encoder.ts";
 import { TextEncoder } from "./encoder.ts";
 
+/** One layer, post-normalised: attention, then the feed-forward part. */
 class Layer extends Module {
   readonly attention: SelfAttention;
   readonly attentionOutput: Projection; // [D, D]
@@ -115,6 +116,7 @@ class Convolution extends Module {
   }
 }
 
+/** The layers, the table of relative positions that they share, and the convolution beside the first. */
 class Encoder extends Module {
   readonly layer: Layer[];
   readonly relEmbeddings?: EmbeddingTable; // [2 span, D]
@@ -142,6 +144,7 @@ class Encoder extends Module {
   }
 }
 
+/** Words, and positions and segments where the config has them, normalised; brought to the layers' width last. */
 class Embeddings extends Module {
   readonly wordEmbeddings: EmbeddingTable; //       [V, E]
   readonly positionEmbeddings?: EmbeddingTable; //  [P, E]
@@ -181,7 +184,7 @@ class Embeddings extends Module {
     this.layerNorm = new LayerNorm({ width: hiddenSize, epsilon: config.layerNormEpsilon }, key);
   }
 
-  /** -> [B, T, D], without dropout */
+  /** inputIds: i32 [B, T], mask: [B, T, 1] of 0 and 1 -> [B, T, D], without dropout */
   forward({ inputIds, tokenTypeIds }: EncoderInputs, mask: Tensor<"f32"> | undefined): Tensor<"f32"> {
     let x = this.wordEmbeddings.forward(inputIds);
     if (this.positionEmbeddings) x = add(x, this.positionEmbeddings.forward(arange(inputIds.shape[1])));
@@ -191,6 +194,7 @@ class Embeddings extends Module {
   }
 }
 
+/** DeBERTa without a head. */
 export class DebertaEncoder extends TextEncoder {
   readonly embeddings: Embeddings;
   readonly encoder: Encoder;

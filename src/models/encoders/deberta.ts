@@ -94,6 +94,7 @@ class PooledClassifier extends Module implements Head {
     this.config = config;
   }
 
+  /** lastHiddenState [B, T, D] -> logits [B, N] */
   forward(output: EncoderOutput, { key }: RunOptions): Tensor<"f32"> {
     const { poolerActivation, poolerDropout } = this.config;
     const first = dropout(firstToken(output.lastHiddenState), poolerDropout, key?.fold(1002));
@@ -117,41 +118,42 @@ const newKeys = {
   bias: "lm_predictions.lm_head.bias",
 };
 
-/** DeBERTa that predicts words. */
+/** DeBERTa that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:2006.03654. */
 export class DebertaV2ForMaskedLM extends MaskedLM<DebertaConfig> {
   constructor(options: Partial<DebertaConfig>, key: RandomKey) {
     super(deberta, options, key);
   }
 }
 
-/** DeBERTa that classifies texts. */
+/** DeBERTa that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:2006.03654. */
 export class DebertaV2ForSequenceClassification extends SequenceClassifier<DebertaConfig> {
   constructor(options: Partial<DebertaConfig>, key: RandomKey) {
     super(deberta, options, key);
   }
 }
 
-/** DeBERTa that classifies tokens. */
+/** DeBERTa that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:2006.03654. */
 export class DebertaV2ForTokenClassification extends TokenClassifier<DebertaConfig> {
   constructor(options: Partial<DebertaConfig>, key: RandomKey) {
     super(deberta, options, key);
   }
 }
 
-/** DeBERTa that finds answers. */
+/** DeBERTa that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:2006.03654. */
 export class DebertaV2ForQuestionAnswering extends QuestionAnswerer<DebertaConfig> {
   constructor(options: Partial<DebertaConfig>, key: RandomKey) {
     super(deberta, options, key);
   }
 }
 
-/** DeBERTa without a head. */
+/** DeBERTa without a head: i32 [B, T] -> states [B, T, D]. arXiv:2006.03654. */
 export class DebertaV2Model extends EncoderModel<DebertaConfig> {
   constructor(options: Partial<DebertaConfig>, key: RandomKey) {
     super(deberta, options, key);
   }
 }
 
+/** How DeBERTa v2 and v3 are stored: model_type deberta-v2. */
 export const deberta = encoderFamily<DebertaConfig>({
   modelType: "deberta-v2",
   classes: {

@@ -22,10 +22,11 @@ class DiscriminatorHead extends Module implements Head {
     this.activation = activation;
   }
 
-  /** -> [B, T, 1] */
+  /** lastHiddenState [B, T, D] -> [B, T, 1] */
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
     return this.densePrediction.forward(activations[this.activation](this.dense.forward(lastHiddenState)));
   }
 }
 
+/** Makes the head of ELECTRA's discriminator. arXiv:2003.10555, section 2. */
 export const binaryHead = (config: EncoderConfig, key: RandomKey) => new DiscriminatorHead(config, key);

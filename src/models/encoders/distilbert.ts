@@ -22,10 +22,15 @@ import {
 } from "./family.ts";
 import { FirstTokenHead, LinearHead, MaskedLMHead } from "./heads.ts";
 
+/**
+ * The sizes of DistilBERT, and its dropout. Mirrors transformers' DistilBertConfig; the defaults are those of
+ * DistilBERT base, uncased. arXiv:1910.01108.
+ */
 export interface DistilBertConfig
   extends Omit<EncoderConfig, "layerNormEpsilon" | "classifierDropout" | "typeVocabSize"> {
-  /** In front of the classifier of texts, and of that of answers. */
+  /** Dropout in front of the classifier of texts. */
   sequenceDropout: number;
+  /** Dropout in front of the classifier that finds answers. */
   questionDropout: number;
 }
 
@@ -73,6 +78,7 @@ class Layers extends Module {
   }
 }
 
+/** DistilBERT without a head: no segments, no pooler. */
 class DistilBertEncoder extends TextEncoder {
   readonly embeddings: TextEmbeddings;
   readonly transformer: Layers;
@@ -109,41 +115,42 @@ const keys = {
   bias: "vocab_projector.bias",
 };
 
-/** DistilBERT that predicts words. */
+/** DistilBERT that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:1910.01108. */
 export class DistilBertForMaskedLM extends MaskedLM<DistilBertConfig> {
   constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
     super(distilbert, options, key);
   }
 }
 
-/** DistilBERT that classifies texts. */
+/** DistilBERT that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:1910.01108. */
 export class DistilBertForSequenceClassification extends SequenceClassifier<DistilBertConfig> {
   constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
     super(distilbert, options, key);
   }
 }
 
-/** DistilBERT that classifies tokens. */
+/** DistilBERT that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:1910.01108. */
 export class DistilBertForTokenClassification extends TokenClassifier<DistilBertConfig> {
   constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
     super(distilbert, options, key);
   }
 }
 
-/** DistilBERT that finds answers. */
+/** DistilBERT that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:1910.01108. */
 export class DistilBertForQuestionAnswering extends QuestionAnswerer<DistilBertConfig> {
   constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
     super(distilbert, options, key);
   }
 }
 
-/** DistilBERT without a head. */
+/** DistilBERT without a head: i32 [B, T] -> states [B, T, D]. arXiv:1910.01108. */
 export class DistilBertModel extends EncoderModel<DistilBertConfig> {
   constructor(options: Partial<DistilBertConfig>, key: RandomKey) {
     super(distilbert, options, key);
   }
 }
 
+/** How DistilBERT is stored: model_type distilbert. */
 export const distilbert = encoderFamily<DistilBertConfig>({
   modelType: "distilbert",
   classes: {

@@ -13,53 +13,58 @@ import {
 } from "./family.ts";
 import { FirstTokenHead, MaskedLMHead } from "./heads.ts";
 
+/**
+ * The sizes of ELECTRA: BERT's, with narrower embeddings. Mirrors transformers' ElectraConfig; the defaults are those
+ * of ELECTRA small. Clark et al. 2020, arXiv:2003.10555.
+ */
 export interface ElectraConfig extends BertConfig {
   /** Width of the embeddings, which a linear layer brings to hiddenSize. */
   embeddingSize: number;
 }
 
-/** ELECTRA that predicts words. */
+/** ELECTRA that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:2003.10555. */
 export class ElectraForMaskedLM extends MaskedLM<ElectraConfig> {
   constructor(options: Partial<ElectraConfig>, key: RandomKey) {
     super(electra, options, key);
   }
 }
 
-/** ELECTRA that classifies texts. */
+/** ELECTRA that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:2003.10555. */
 export class ElectraForSequenceClassification extends SequenceClassifier<ElectraConfig> {
   constructor(options: Partial<ElectraConfig>, key: RandomKey) {
     super(electra, options, key);
   }
 }
 
-/** ELECTRA that classifies tokens. */
+/** ELECTRA that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:2003.10555. */
 export class ElectraForTokenClassification extends TokenClassifier<ElectraConfig> {
   constructor(options: Partial<ElectraConfig>, key: RandomKey) {
     super(electra, options, key);
   }
 }
 
-/** ELECTRA that finds answers. */
+/** ELECTRA that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:2003.10555. */
 export class ElectraForQuestionAnswering extends QuestionAnswerer<ElectraConfig> {
   constructor(options: Partial<ElectraConfig>, key: RandomKey) {
     super(electra, options, key);
   }
 }
 
-/** ELECTRA that tells replaced tokens. */
+/** ELECTRA that tells which tokens were replaced: i32 [B, T] -> logits [B, T]. arXiv:2003.10555. */
 export class ElectraForPreTraining extends ReplacedTokenDetector<ElectraConfig> {
   constructor(options: Partial<ElectraConfig>, key: RandomKey) {
     super(electra, options, binaryHead, key);
   }
 }
 
-/** ELECTRA without a head. */
+/** ELECTRA without a head: i32 [B, T] -> states [B, T, D]. arXiv:2003.10555. */
 export class ElectraModel extends EncoderModel<ElectraConfig> {
   constructor(options: Partial<ElectraConfig>, key: RandomKey) {
     super(electra, options, key);
   }
 }
 
+/** How ELECTRA is stored: model_type electra. */
 export const electra = encoderFamily<ElectraConfig>({
   modelType: "electra",
   classes: {

@@ -31,7 +31,7 @@ export interface TextEncoderConfig extends LabelConfig {
   initializerRange: number;
 }
 
-/** The same of encoders with BERT's layers. */
+/** What the config of an encoder with BERT's layers has: post-normalised, with dropout on each branch. */
 export interface EncoderConfig extends TextEncoderConfig {
   layerNormEpsilon: number;
   hiddenDropout: number;
@@ -39,6 +39,7 @@ export interface EncoderConfig extends TextEncoderConfig {
   classifierDropout: number | null;
 }
 
+/** A batch of texts, or of pairs of texts, as a tokenizer makes it. */
 export interface EncoderInputs {
   /** i32 [B, T] */
   inputIds: Tensor<"i32">;
@@ -48,6 +49,7 @@ export interface EncoderInputs {
   tokenTypeIds?: Tensor<"i32">;
 }
 
+/** What an encoder makes of a batch of texts: a state for each token, after every layer. */
 export interface EncoderOutput {
   /** [B, T, D] */
   lastHiddenState: Tensor<"f32">;
@@ -59,6 +61,7 @@ export interface EncoderOutput {
 
 /** The part of an encoder below its head. */
 export abstract class TextEncoder extends Module {
+  /** inputIds: i32 [B, T] -> hidden states [B, T, D], and the pooled one [B, D] where the encoder has a pooler */
   abstract encode(inputs: EncoderInputs & RunOptions): EncoderOutput;
   /** The table of word embeddings, which the masked-language-model head may share. [V, E] */
   abstract get wordEmbeddings(): EmbeddingTable;
@@ -68,6 +71,7 @@ export abstract class TextEncoder extends Module {
 export const keyMask = (mask: Tensor<"bool"> | undefined): Tensor<"bool"> | undefined =>
   mask && reshape(mask, [mask.shape[0], 1, 1, mask.shape[1]]);
 
+/** The tables of embeddings that a text encoder adds up, E = width wide, and the norm and dropout behind them. */
 export interface TextEmbeddingsConfig extends Required<Omit<LayerNormConfig, "width">> {
   vocabSize: number;
   width: number;
@@ -119,7 +123,7 @@ export class TextEmbeddings extends Module {
     this.layerNorm = new LayerNorm({ width, epsilon }, normKey);
   }
 
-  /** -> [B, T, E]. @throws OptionError when the text is longer than there are positions */
+  /** inputIds: i32 [B, T] -> [B, T, E]. @throws OptionError when the text is longer than there are positions */
   forward({
     inputIds,
     tokenTypeIds,

@@ -60,6 +60,7 @@ export interface EncoderDescription<C extends TextEncoderConfig> {
   check?(config: C): void;
   /** Stored tensors that are no weights. @default POSITION_IDS */
   ignored?: Family["ignored"] | null;
+  /** Makes the part below the head: TextEncoder says the shapes. */
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): TextEncoder;
   heads: {
     maskedLM: MakeWordHead<C>;
@@ -128,11 +129,12 @@ abstract class EncoderTaskModel<O extends object, C extends TextEncoderConfig = 
     return [modelPart<EncoderInputs>(onnxTexts(this.config.typeVocabSize), (inputs) => this.forward(inputs))];
   }
 
+  /** inputIds: i32 [B, T] -> hidden states [B, T, D], and the pooled one [B, D] where the encoder has a pooler */
   protected encode(inputs: EncoderInputs & RunOptions): EncoderOutput {
     return withScope(this.scope, () => this.encoder.encode(inputs));
   }
 
-  /** Hidden states, and the head's logits. */
+  /** inputIds: i32 [B, T] -> the head's logits, [B, T, V], [B, N] or [B, T, N], and the hidden states [B, T, D] */
   protected run(inputs: EncoderInputs & RunOptions): Logits {
     const output = this.encode(inputs);
     return {
@@ -142,7 +144,10 @@ abstract class EncoderTaskModel<O extends object, C extends TextEncoderConfig = 
   }
 }
 
-/** An encoder without a head: hidden states, and a pooled one where the family has it. */
+/**
+ * An encoder without a head: hidden states, and a pooled one where the family has it. Feature extraction; transformers'
+ * Model classes.
+ */
 export abstract class EncoderModel<C extends TextEncoderConfig = TextEncoderConfig> extends EncoderTaskModel<
   EncoderOutput,
   C
@@ -154,6 +159,7 @@ export abstract class EncoderModel<C extends TextEncoderConfig = TextEncoderConf
     super(family, options, { hasPooler: true }, key);
   }
 
+  /** inputIds: i32 [B, T] -> lastHiddenState [B, T, D], poolerOutput [B, D] of families with a pooler */
   forward(inputs: EncoderInputs & RunOptions): EncoderOutput {
     return this.encode(inputs);
   }
@@ -171,9 +177,11 @@ export abstract class MaskedLM<C extends TextEncoderConfig = TextEncoderConfig>
     super(family, options, { makeHead: family.description.heads.maskedLM, hasPooler: false }, key);
   }
 
+  /** inputIds: i32 [B, T] -> logits of each word in each place [B, T, V] */
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
+  /** Mean cross-entropy of the labels, i32 [B, T], in nats; -100 does not count. -> [] */
   loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
@@ -191,11 +199,14 @@ export abstract class ReplacedTokenDetector<C extends TextEncoderConfig = TextEn
     super(family, options, { makeHead: withoutWords(makeHead), hasPooler: false }, key);
   }
 
+  /** inputIds: i32 [B, T] -> logits [B, T]; a token was replaced where its logit is above 0 */
   forward(inputs: EncoderInputs & RunOptions): Logits {
     const { logits, hiddenStates } = this.run(inputs);
     return { logits: reshape(logits, logits.shape.slice(0, 2)), hiddenStates };
   }
-  /** Padding does not count. */
+  /**
+   * Mean binary cross-entropy of the labels, i32 [B, T], 1 where a token was replaced; padding does not count. -> []
+   */
   loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     const losses = binaryLosses(this.forward(inputs).logits, cast(labels, "f32"));
     if (!inputs.attentionMask) return mean(losses);
@@ -220,9 +231,14 @@ export abstract class SequenceClassifier<C extends TextEncoderConfig = TextEncod
     this.lossOf = lossOf;
   }
 
+  /** inputIds: i32 [B, T] -> logits [B, N] */
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
+  /**
+   * Cross-entropy of labels i32 [B], or, by the config's problemType, squared error of numbers f32 [B], or binary
+   * cross-entropy of several labels f32 [B, N]. -> []
+   */
   loss({ labels, ...inputs }: EncoderInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
     return this.lossOf(this.run(inputs).logits, labels, this.config);
   }
@@ -240,22 +256,30 @@ export abstract class TokenClassifier<C extends TextEncoderConfig = TextEncoderC
     super(family, options, { makeHead: withoutWords(family.description.heads.token), hasPooler: false }, key);
   }
 
+  /** inputIds: i32 [B, T] -> logits [B, T, N] */
   forward(inputs: EncoderInputs & RunOptions): Logits {
     return this.run(inputs);
   }
+  /** Mean cross-entropy of the labels, i32 [B, T], in nats; -100 does not count. -> [] */
   loss({ labels, ...inputs }: TokenLabels & RunOptions): Tensor<"f32"> {
     return classLoss(this.run(inputs).logits, labels);
   }
 }
 
+/** For each token, whether the answer starts there, and whether it ends there. */
 export interface SpanLogits {
-  /** [B, T] each */
+  /** That the answer starts at a token: [B, T] */
   startLogits: Tensor<"f32">;
+  /** That the answer ends at a token: [B, T] */
   endLogits: Tensor<"f32">;
+  /** The embeddings, then the output of each layer: [B, T, D] each. */
   hiddenStates: Tensor<"f32">[];
 }
 
-/** Finds where an answer starts and ends. */
+/**
+ * Finds where in a text the answer to a question starts and ends: logits [B, T] each. transformers'
+ * ForQuestionAnswering classes.
+ */
 export abstract class QuestionAnswerer<C extends TextEncoderConfig = TextEncoderConfig>
   extends EncoderTaskModel<SpanLogits, C>
   implements Trainable<EncoderInputs & SpanLabels>
@@ -267,11 +291,13 @@ export abstract class QuestionAnswerer<C extends TextEncoderConfig = TextEncoder
     super(family, options, { makeHead: withoutWords(family.description.heads.question), hasPooler: false }, key);
   }
 
+  /** inputIds: i32 [B, T] -> startLogits and endLogits, [B, T] each */
   forward(inputs: EncoderInputs & RunOptions): SpanLogits {
     const { logits, hiddenStates } = this.run(inputs); // [B, T, 2]
     const part = (i: number) => reshape(slice(logits, { axis: -1, start: i, end: i + 1 }), logits.shape.slice(0, 2));
     return { startLogits: part(0), endLogits: part(1), hiddenStates };
   }
+  /** The mean of the cross-entropies of start and end, i32 [B] each, in nats. -> [] */
   loss({ startPositions, endPositions, ...inputs }: EncoderInputs & RunOptions & SpanLabels): Tensor<"f32"> {
     const { startLogits, endLogits } = this.forward(inputs);
     return spanLoss(startLogits, endLogits, { startPositions, endPositions });

@@ -20,6 +20,7 @@ import type { EncoderConfig, EncoderInputs, EncoderOutput } from "./encoder.ts";
 
 /** From what an encoder gives to logits. */
 export interface Head extends Module {
+  /** lastHiddenState [B, T, D], or poolerOutput [B, D] -> logits [B, N], [B, T, N] or [B, T, V], by the head */
   forward(output: EncoderOutput, inputs: EncoderInputs & RunOptions): Tensor<"f32">;
 }
 
@@ -29,6 +30,7 @@ export function firstToken(x: Tensor<"f32">): Tensor<"f32"> {
   return reshape(slice(x, { axis: 1, end: 1 }), [batch, width]);
 }
 
+/** The sizes of a masked-language-model head, and the names of its parts in checkpoints. */
 export interface MaskedLMHeadConfig {
   hiddenSize: number;
   /** Width of the embeddings. */
@@ -71,7 +73,7 @@ export class MaskedLMHead extends Module implements Head {
     this.words = words;
   }
 
-  /** -> [B, T, V] */
+  /** lastHiddenState [B, T, D] -> [B, T, V] */
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
     const x = this.norm.forward(activations[this.activation](this.dense.forward(lastHiddenState)));
     return this.decoder ? this.decoder.forward(x) : add(this.words.project(x), (this.bias as Parameter).value);
@@ -100,6 +102,7 @@ export class LinearHead extends Module implements Head {
     this.dropout = classifierDropout ?? hiddenDropout;
   }
 
+  /** lastHiddenState [B, T, D] -> [B, T, N], or poolerOutput [B, D] -> [B, N] */
   forward({ lastHiddenState, poolerOutput }: EncoderOutput, { key }: RunOptions): Tensor<"f32"> {
     const x = this.of === "tokens" ? lastHiddenState : (poolerOutput as Tensor<"f32">);
     return this.classifier.forward(dropout(x, this.dropout, key?.fold(1000)));
@@ -140,7 +143,7 @@ export class FirstTokenHead extends Module implements Head {
     this.config = { before: dropsFirst ? probability : 0, after: probability };
   }
 
-  /** -> [B, N] */
+  /** lastHiddenState [B, T, D] -> [B, N] */
   forward({ lastHiddenState }: EncoderOutput, { key }: RunOptions): Tensor<"f32"> {
     const { before, after } = this.config;
     const x = this.dense.forward(dropout(firstToken(lastHiddenState), before, key?.fold(1000)));

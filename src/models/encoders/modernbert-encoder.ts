@@ -31,22 +31,30 @@ import {
 import type { RunOptions } from "../model.ts";
 import { type EncoderConfig, type EncoderInputs, type EncoderOutput, keyMask, TextEncoder } from "./encoder.ts";
 
+/** Whether a layer sees everything, or a window around each token. */
 export type LayerType = "full_attention" | "sliding_attention";
 
+/**
+ * The sizes of ModernBERT, its windows and its biases. Mirrors transformers' ModernBertConfig; the defaults are those
+ * of ModernBERT base. arXiv:2412.13663.
+ */
 export interface ModernBertConfig extends Omit<EncoderConfig, "hiddenDropout" | "typeVocabSize"> {
   normBias: boolean;
   attentionBias: boolean;
   mlpBias: boolean;
   classifierBias: boolean;
+  /** Of the masked-language-model head, on its V logits. */
   decoderBias: boolean;
   embeddingDropout: number;
   mlpDropout: number;
   classifierActivation: Activation;
+  /** What a classifier of texts reads: the first token, or the mean over all. */
   classifierPooling: "cls" | "mean";
   /** Positions that a sliding layer sees, half of them to each side. */
   localAttention: number;
   /** @default full attention in layers 0, 3, 6, ... */
   layerTypes: readonly LayerType[] | null;
+  /** Rotary positions. @default bases of 160 thousand where all is seen, of 10 thousand in windows */
   rope: Readonly<Record<LayerType, RopeParameters>>;
 }
 
@@ -56,6 +64,7 @@ interface LayerInputs extends RunOptions {
   angles: Readonly<Record<LayerType, Angles>>;
 }
 
+/** Attention with rotary positions, over everything or over a window. */
 class Attention extends Module {
   readonly wqkv: Projection; // [3 D, D]
   readonly wo: Projection; //   [D, D]
@@ -87,13 +96,14 @@ class Attention extends Module {
         length,
         hiddenSize,
       ]);
-    const [q, k, v] = split(this.wqkv.forward(x), 3);
+    const [q, k, v] = split(this.wqkv.forward(x), 3); // [B, T, D] each
     const slidingWindow = this.type === "sliding_attention" ? Math.floor(localAttention / 2) + 1 : undefined;
     const options = { numHeads, mask, slidingWindow, key, dropoutProbability: attentionDropout };
     return this.wo.forward(multiHeadAttention(turned(q), turned(k), v, options));
   }
 }
 
+/** down(activation(in x) * gate x) */
 class FeedForward extends Module {
   readonly wi: Projection; // [2 F, D]
   readonly wo: Projection; // [D, F]
@@ -122,11 +132,13 @@ class FeedForward extends Module {
   }
 }
 
+/** A layer norm over D features, with a bias where the config has one. */
 export const newNorm = (
   { hiddenSize: width, layerNormEpsilon: epsilon, normBias: bias }: ModernBertConfig,
   key: RandomKey,
 ) => new LayerNorm({ width, epsilon, bias }, key);
 
+/** One layer: x + attention(norm x), then that + mlp(norm of it). */
 class Layer extends Module {
   readonly attnNorm?: LayerNorm; // none in the first layer, whose input is normalised
   readonly attn: Attention;
@@ -170,6 +182,7 @@ class Embeddings extends Module {
   }
 }
 
+/** ModernBERT without a head. */
 export class ModernBertEncoder extends TextEncoder {
   readonly embeddings: Embeddings;
   readonly layers: Layer[];

@@ -103,11 +103,13 @@ class PredictionHead extends Module {
     this.activation = classifierActivation;
   }
 
+  /** x: [..., D] -> [..., D] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return this.norm.forward(activations[this.activation](this.dense.forward(x)));
   }
 }
 
+/** The masked-language-model head. */
 class Decoder extends Module implements Head {
   readonly head: PredictionHead;
   readonly decoder: Projection; // [V, D]; tied to the embeddings where the config says so
@@ -125,11 +127,13 @@ class Decoder extends Module implements Head {
       : new Linear({ inFeatures: hiddenSize, outFeatures: vocabSize, bias, init }, decoderKey);
   }
 
+  /** lastHiddenState [B, T, D] -> logits [B, T, V] */
   forward({ lastHiddenState }: EncoderOutput): Tensor<"f32"> {
     return this.decoder.forward(this.head.forward(lastHiddenState));
   }
 }
 
+/** The head of texts, on the first token or on the mean over all, and of tokens. */
 class Classifier extends Module implements Head {
   readonly head: PredictionHead;
   readonly classifier: Projection; // [N, D]
@@ -146,6 +150,7 @@ class Classifier extends Module implements Head {
     this.config = config;
   }
 
+  /** lastHiddenState [B, T, D] -> logits [B, N], or of tokens [B, T, N] */
   forward({ lastHiddenState }: EncoderOutput, { attentionMask, key }: EncoderInputs & RunOptions): Tensor<"f32"> {
     const { of, classifierPooling, classifierDropout } = this.config;
     const pooled =
@@ -165,41 +170,42 @@ function meanOf(x: Tensor<"f32">, mask: Tensor<"bool"> | undefined): Tensor<"f32
   return div(sum(mul(x, weights), { axes: 1 }), sum(weights, { axes: 1 }));
 }
 
-/** ModernBERT that predicts words. */
+/** ModernBERT that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:2412.13663. */
 export class ModernBertForMaskedLM extends MaskedLM<ModernBertConfig> {
   constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
     super(modernbert, options, key);
   }
 }
 
-/** ModernBERT that classifies texts. */
+/** ModernBERT that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:2412.13663. */
 export class ModernBertForSequenceClassification extends SequenceClassifier<ModernBertConfig> {
   constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
     super(modernbert, options, key);
   }
 }
 
-/** ModernBERT that classifies tokens. */
+/** ModernBERT that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:2412.13663. */
 export class ModernBertForTokenClassification extends TokenClassifier<ModernBertConfig> {
   constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
     super(modernbert, options, key);
   }
 }
 
-/** ModernBERT that finds answers. */
+/** ModernBERT that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:2412.13663. */
 export class ModernBertForQuestionAnswering extends QuestionAnswerer<ModernBertConfig> {
   constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
     super(modernbert, options, key);
   }
 }
 
-/** ModernBERT without a head. */
+/** ModernBERT without a head: i32 [B, T] -> states [B, T, D]. arXiv:2412.13663. */
 export class ModernBertModel extends EncoderModel<ModernBertConfig> {
   constructor(options: Partial<ModernBertConfig>, key: RandomKey) {
     super(modernbert, options, key);
   }
 }
 
+/** How ModernBERT is stored: model_type modernbert. */
 export const modernbert = encoderFamily<ModernBertConfig>({
   modelType: "modernbert",
   classes: {

@@ -12,6 +12,7 @@ import {
 } from "./family.ts";
 import { FirstTokenHead, MaskedLMHead } from "./heads.ts";
 
+/** BERT's layers with positions that count from the padding id on, and heads under other names. */
 const robertaLike = (
   names: Pick<EncoderDescription<BertConfig>, "modelType" | "classes" | "configName">,
   vocabSize: number,
@@ -57,70 +58,70 @@ const robertaLike = (
   }),
 });
 
-/** RoBERTa that predicts words. */
+/** RoBERTa that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:1907.11692. */
 export class RobertaForMaskedLM extends MaskedLM<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(roberta, options, key);
   }
 }
 
-/** RoBERTa that classifies texts. */
+/** RoBERTa that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:1907.11692. */
 export class RobertaForSequenceClassification extends SequenceClassifier<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(roberta, options, key);
   }
 }
 
-/** RoBERTa that classifies tokens. */
+/** RoBERTa that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:1907.11692. */
 export class RobertaForTokenClassification extends TokenClassifier<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(roberta, options, key);
   }
 }
 
-/** RoBERTa that finds answers. */
+/** RoBERTa that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:1907.11692. */
 export class RobertaForQuestionAnswering extends QuestionAnswerer<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(roberta, options, key);
   }
 }
 
-/** RoBERTa without a head. */
+/** RoBERTa without a head: i32 [B, T] -> states [B, T, D], and the pooled one [B, D]. arXiv:1907.11692. */
 export class RobertaModel extends EncoderModel<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(roberta, options, key);
   }
 }
 
-/** XLM-RoBERTa that predicts words. */
+/** XLM-RoBERTa that predicts the word in each place: i32 [B, T] -> logits [B, T, V]. arXiv:1911.02116. */
 export class XLMRobertaForMaskedLM extends MaskedLM<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(xlmRoberta, options, key);
   }
 }
 
-/** XLM-RoBERTa that classifies texts. */
+/** XLM-RoBERTa that classifies texts, or pairs of texts: i32 [B, T] -> logits [B, N]. arXiv:1911.02116. */
 export class XLMRobertaForSequenceClassification extends SequenceClassifier<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(xlmRoberta, options, key);
   }
 }
 
-/** XLM-RoBERTa that classifies tokens. */
+/** XLM-RoBERTa that classifies each token: i32 [B, T] -> logits [B, T, N]. arXiv:1911.02116. */
 export class XLMRobertaForTokenClassification extends TokenClassifier<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(xlmRoberta, options, key);
   }
 }
 
-/** XLM-RoBERTa that finds answers. */
+/** XLM-RoBERTa that finds where an answer starts and ends: i32 [B, T] -> two logits [B, T]. arXiv:1911.02116. */
 export class XLMRobertaForQuestionAnswering extends QuestionAnswerer<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(xlmRoberta, options, key);
   }
 }
 
-/** XLM-RoBERTa without a head. */
+/** XLM-RoBERTa without a head: i32 [B, T] -> states [B, T, D], and the pooled one [B, D]. arXiv:1911.02116. */
 export class XLMRobertaModel extends EncoderModel<BertConfig> {
   constructor(options: Partial<BertConfig>, key: RandomKey) {
     super(xlmRoberta, options, key);
@@ -134,6 +135,7 @@ const robertaClasses = {
   RobertaForQuestionAnswering,
   RobertaModel,
 };
+/** How RoBERTa is stored: model_type roberta. Liu et al. 2019, arXiv:1907.11692. */
 export const roberta = encoderFamily(
   robertaLike({ modelType: "roberta", classes: robertaClasses, configName: "RobertaConfig" }, 50265),
 );
@@ -145,6 +147,7 @@ const xlmRobertaClasses = {
   XLMRobertaForQuestionAnswering,
   XLMRobertaModel,
 };
+/** How XLM-RoBERTa is stored: model_type xlm-roberta. Conneau et al. 2019, arXiv:1911.02116. */
 export const xlmRoberta = encoderFamily(
   robertaLike({ modelType: "xlm-roberta", classes: xlmRobertaClasses, configName: "XLMRobertaConfig" }, 30522),
 );

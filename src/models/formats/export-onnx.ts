@@ -7,6 +7,10 @@ import type { PretrainedModel } from "../model.ts";
 import { saveConfigs } from "../save-pretrained.ts";
 import type { OnnxPartOptions } from "./onnx-parts/part.ts";
 
+/**
+ * How `exportModel` writes its files, and for which size of pictures they are. By default weights of large models stand
+ * beside the graph, and pictures have the config's size.
+ */
 export interface ExportModelOptions extends ExportOptions, OnnxPartOptions {}
 
 /**

@@ -7,6 +7,10 @@ import type { Json } from "../labels.ts";
 /** How a setting is stored. */
 export type GgufKind = "count" | "float" | "flag";
 
+/**
+ * How llama.cpp stores one kind of decoder: settings and weights by its names, and what it lays out in another way than
+ * transformers.
+ */
 export interface GgufArchitecture {
   /** general.architecture */
   name: string;

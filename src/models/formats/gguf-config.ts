@@ -46,6 +46,10 @@ export function architectureOf(path: string, { metadata }: Header): GgufArchitec
   });
 }
 
+/**
+ * A file's settings as transformers would have them, and its numbers of heads, by which rows of weights are put in
+ * order.
+ */
 export interface GgufConfig {
   /** As a config.json has it. */
   json: Json;

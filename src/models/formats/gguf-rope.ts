@@ -8,11 +8,14 @@ import { ropeTensors } from "./gguf-tensors.ts";
 /** What is read of a file: its settings by key, and factors of wavelengths by the name of their tensor. */
 export interface RopeSource {
   path: string;
+  /** A number among the settings, or what to take otherwise. @throws DataError for a value of another type */
   number<T>(key: string, otherwise: T): number | T;
+  /** A text among the settings, or what to take otherwise. @throws DataError for a value of another type */
   text<T>(key: string, otherwise: T): string | T;
   factors: ReadonlyMap<string, Float32Array>;
 }
 
+/** What wavelengths are computed from besides their own settings. */
 export interface RopeSizes {
   headDim: number;
   maxPositionEmbeddings: number;
@@ -129,6 +132,7 @@ function dividedFrequencies(
 
 /** Numbers of f32 as the shortest decimals that stand for them. */
 const decimals = (numbers: Iterable<number>): number[] => Array.from(numbers, shortestDecimal);
+/** The shortest decimal that stands for a number of f32: 1e-5 for 0.000009999999747378752. */
 export function shortestDecimal(value: number): number {
   for (let digits = 1; digits < 9; digits++) {
     const rounded = Number(value.toPrecision(digits));

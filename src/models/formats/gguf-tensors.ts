@@ -26,6 +26,7 @@ export const ropeTensors = {
   long: "rope_factors_long.weight",
   short: "rope_factors_short.weight",
 } as const;
+/** Whether a tensor of a file is of the positions, and no weight of a layer. */
 export const isNoWeight = (name: string): boolean =>
   Object.values<string>(ropeTensors).includes(name) || /(^rope_freqs|\.attn_rot_embd)(\.|$)/.test(name);
 

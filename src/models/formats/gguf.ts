@@ -30,6 +30,7 @@ import {
   transpose,
 } from "./gguf-tensors.ts";
 
+/** How the weights of a GGUF file are kept in memory, and what their layers' inputs are rounded to. */
 export interface GgufOptions extends BlockLayerOptions {
   /**
    * "f32" expands quantized weights, so that they can be trained; "blocks" runs them as they are stored, in 4 or 8
@@ -165,4 +166,5 @@ function numbersOf(
   return { dtype: "f32", shape, data: normOffset > 0 && isNorm(key) ? data.map((x) => x - normOffset) : data };
 }
 
+/** Whether a key is the weight of a norm. */
 export const isNorm = (key: string): boolean => /norm\.weight$/.test(key);

@@ -8,6 +8,7 @@ import {
   readText,
 } from "../../files/index.ts";
 
+/** The name of a model card's file. */
 export const CARD = "README.md";
 const GENERAL = "general.";
 

@@ -32,8 +32,13 @@ export const ggufTypes = [
   "q4_1",
   "q4_k",
 ] as const satisfies readonly GgufType[];
+/** A type of numbers that `saveGguf` writes. */
 export type WritableGgufType = (typeof ggufTypes)[number];
 
+/**
+ * How `saveGguf` stores the numbers of matrices, and what goes along. By default half floats, and the tokenizer of
+ * where the model was loaded from.
+ */
 export interface SaveGgufOptions {
   /**
    * How matrices are stored; vectors are f32. With 4 or 5 bits the token embeddings and the output layer have 8.

@@ -14,6 +14,10 @@ import type { RunOptions } from "../model.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
 import { newPositions, runDecoderLayers, runEncoderLayers } from "./seq2seq.ts";
 
+/**
+ * The sizes of BART and of Marian's translators. Mirrors transformers' BartConfig and MarianConfig; the defaults are
+ * those of BART large, with Marian's vocabulary in MarianMTModel. arXiv:1910.13461, section 2.1; arXiv:1804.00344.
+ */
 export interface BartConfig extends Seq2SeqConfig {
   encoderLayers: number;
   decoderLayers: number;
@@ -76,6 +80,7 @@ function sinusoids(positions: number, width: number): Tensor<"f32"> {
   return tensor(rows, { shape: [positions, width] });
 }
 
+/** The encoder or the decoder: embeddings with positions, then layers. */
 class Stack extends Module {
   readonly embedTokens: EmbeddingTable; // [V, D], which the model lists where it is shared
   readonly embedPositions?: EmbeddingTable; // [positions + 2, D]
@@ -118,7 +123,7 @@ class Stack extends Module {
   /** ids: i32 [B, T], positions i32 [...,T] -> [B, T, D] */
   embed(ids: Tensor<"i32">, positions: Tensor<"i32">, key: RandomKey | undefined): Tensor<"f32"> {
     const { scaleEmbedding, hiddenSize, maxPositionEmbeddings, dropout: probability } = this.config;
-    const words = this.embedTokens.forward(ids);
+    const words = this.embedTokens.forward(ids); // [B, T, D]
     const scaled = scaleEmbedding ? mul(words, Math.sqrt(hiddenSize)) : words;
     const placed = this.embedPositions
       ? this.embedPositions.forward(add(positions, this.traits.positionOffset as number))
@@ -128,6 +133,7 @@ class Stack extends Module {
   }
 }
 
+/** BART or Marian without a head: both stacks, and the table of embeddings that they may share. */
 export class EncoderDecoder extends Module {
   readonly shared?: EmbeddingTable; // [V, D]
   readonly encoder: Stack;
@@ -151,12 +157,14 @@ export class EncoderDecoder extends Module {
     );
   }
 
+  /** inputIds: i32 [B, S] -> [B, S, D] */
   encode({ inputIds, attentionMask, key }: EncoderSideInputs & RunOptions): Tensor<"f32"> {
     const ids = inputIds as Tensor<"i32">;
     const embedded = withScope("embeddings", () => this.encoder.embed(ids, arange(ids.shape[1]), key));
     return runEncoderLayers(this.encoder.layers, embedded, { mask: attentionMask, key });
   }
 
+  /** ids: i32 [B, T] -> [B, T, D] */
   decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const positions = newPositions(ids, inputs.cache);
     const embedded = withScope("embeddings", () => this.decoder.embed(ids, positions, inputs.key));

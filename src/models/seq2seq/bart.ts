@@ -104,19 +104,20 @@ abstract class BartLanguageModel extends Seq2SeqLM {
   }
 
   encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32"> {
-    return this.model.encode(inputs);
+    return this.model.encode(inputs); // [B, S, D]
   }
 
   decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
-    return this.model.decode(ids, inputs);
+    return this.model.decode(ids, inputs); // [B, T, D]
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     const { embedTokens } = this.model.decoder;
-    return withScope("lm_head", () => add(embedTokens.project(hidden), this.finalLogitsBias.value));
+    return withScope("lm_head", () => add(embedTokens.project(hidden), this.finalLogitsBias.value)); // [..., V]
   }
 }
 
+/** Two dense layers with tanh between: [B, D] -> [B, N]. */
 class ClassificationHead extends Module {
   readonly dense: Projection; // [D, D]
   readonly outProj: Projection; // [N, D]
@@ -132,7 +133,10 @@ class ClassificationHead extends Module {
   }
 }
 
-/** BART that classifies a text, or a pair of texts, by the decoder's state at the last end-of-text token. */
+/**
+ * BART that classifies a text, or a pair of texts, by the decoder's state at the last end-of-text token: i32 [B, T] ->
+ * logits [B, N]. arXiv:1910.13461, section 3.1.
+ */
 export class BartForSequenceClassification
   extends TaskModel<EncoderSideInputs, Seq2SeqOutput>
   implements Trainable<EncoderSideInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
@@ -158,7 +162,7 @@ export class BartForSequenceClassification
     return [modelPart<EncoderSideInputs>(onnxTexts(), (inputs) => this.forward(inputs))];
   }
 
-  /** -> logits [B, N] */
+  /** inputIds: i32 [B, T] -> logits [B, N], and the encoder's states [B, T, D] */
   forward({ inputIds, attentionMask, key }: EncoderSideInputs & RunOptions): Seq2SeqOutput {
     const ids = inputIds as Tensor<"i32">;
     const { decoderStartTokenId, padTokenId, eosTokenId, classifierDropout } = this.config;
@@ -179,6 +183,10 @@ export class BartForSequenceClassification
     return { logits, encoderLastHiddenState: encoderStates };
   }
 
+  /**
+   * Cross-entropy of labels i32 [B], or, by the config's problemType, squared error of numbers f32 [B], or binary
+   * cross-entropy of several labels f32 [B, N]. -> []
+   */
   loss({
     labels,
     ...inputs
@@ -249,14 +257,20 @@ const bartFamily = (description: BartDescription): BartFamily => {
   };
 };
 
-/** BART with its language-modelling head. */
+/**
+ * BART that writes texts, such as summaries: i32 [B, S] and what is written, i32 [B, T], -> logits [B, T, V]. Lewis et
+ * al. 2019, arXiv:1910.13461.
+ */
 export class BartForConditionalGeneration extends BartLanguageModel {
   constructor(options: Partial<BartConfig>, key: RandomKey) {
     super(bart, options, key);
   }
 }
 
-/** Marian with its language-modelling head. */
+/**
+ * Marian that translates: i32 [B, S] and what is written, i32 [B, T], -> logits [B, T, V]. Junczys-Dowmunt et al. 2018,
+ * arXiv:1804.00344.
+ */
 export class MarianMTModel extends BartLanguageModel {
   constructor(options: Partial<BartConfig>, key: RandomKey) {
     super(marian, options, key);
@@ -283,4 +297,5 @@ const marian = bartFamily({
   traits: { hasEmbeddingNorm: false, positionOffset: null, ignored: /\.embed_positions\.weight$/ },
 });
 
+/** How BART and Marian are stored. */
 export const barts = [bart, marian];

@@ -13,6 +13,7 @@ export interface Seq2SeqConfig {
   decoderStartTokenId: number | null;
 }
 
+/** What an encoder reads: a batch of texts, of sounds or of images, by the model's kind. */
 export interface EncoderSideInputs {
   /** i32 [B, S] */
   inputIds?: Tensor<"i32">;
@@ -24,7 +25,12 @@ export interface EncoderSideInputs {
   attentionMask?: Tensor<"bool">;
 }
 
+/**
+ * What a decoder takes besides its ids: what the encoder made of the source, as states or as their keys and values, and
+ * which places of both sides are padding.
+ */
 export interface DecodeInputs extends RunOptions {
+  /** [B, S, D] */
   encoderStates?: Tensor<"f32">;
   /** In place of encoderStates: their keys and values for each layer. */
   encoderKeysAndValues?: readonly KeysAndValues[];

@@ -35,6 +35,7 @@ export const seq2seqAliases = {
 /** Layers are never left out in training. */
 export const layerDrop = { encoder_layerdrop: [0], decoder_layerdrop: [0] };
 
+/** A batch of sources, and what is written of their targets. For `loss`, decoderInputIds may be left to the labels. */
 export interface Seq2SeqInputs extends EncoderSideInputs {
   /** i32 [B, T] */
   decoderInputIds?: Tensor<"i32">;
@@ -42,6 +43,7 @@ export interface Seq2SeqInputs extends EncoderSideInputs {
   decoderAttentionMask?: Tensor<"bool">;
 }
 
+/** What an encoder-decoder says of each next token, and what its encoder made of the source. */
 export interface Seq2SeqOutput {
   /** [B, T, V] */
   logits: Tensor<"f32">;
@@ -49,12 +51,16 @@ export interface Seq2SeqOutput {
   encoderLastHiddenState: Tensor<"f32">;
 }
 
-/** A model that reads a text or a sound and writes a text. */
+/**
+ * A model that reads a text or a sound and writes a text: an encoder, a decoder that attends to its states, and logits
+ * for the next token. It mirrors transformers' ForConditionalGeneration classes.
+ */
 export abstract class Seq2SeqLM
   extends TaskModel<Seq2SeqInputs, Seq2SeqOutput>
   implements EncoderDecoder, Trainable<Seq2SeqInputs & { labels: Tensor<"i32"> }>
 {
   abstract override readonly config: Seq2SeqConfig;
+  /** What a cache has to have room for: the decoder's layers and heads. */
   abstract readonly cacheShape: CacheShape;
   onnxParts(): OnnxPart[] {
     return encoderDecoderParts(this, this.onnxLayout());
@@ -68,15 +74,25 @@ export abstract class Seq2SeqLM
   /** The decoder's layers. */
   protected abstract readonly decoderLayers: readonly TransformerLayer[];
 
+  /** inputIds: i32 [B, S], or of speech models inputFeatures -> states [B, S, D] */
   abstract encode(inputs: EncoderSideInputs & RunOptions): Tensor<"f32">;
+  /** ids: i32 [B, T] -> states of the decoder, [B, T, D] */
   abstract decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32">;
+  /** hidden: [..., D] -> logits of the next token, [..., V] */
   abstract logits(hidden: Tensor<"f32">): Tensor<"f32">;
 
+  /**
+   * The encoder's states as keys and values of each layer's cross attention, which generation computes once: [B, S, D]
+   * -> [B, S, H Dh] each.
+   */
   crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[] {
     return this.decoderLayers.map((layer, i) => withScope(`layers.${i}.cross`, () => layer.crossKeysAndValues(states)));
   }
 
-  /** @throws OptionError without decoderInputIds */
+  /**
+   * inputIds: i32 [B, S], decoderInputIds: i32 [B, T] -> logits [B, T, V], and the encoder's states [B, S, D].
+   * @throws OptionError without decoderInputIds
+   */
   forward({ decoderInputIds, decoderAttentionMask, key, ...encoderInputs }: Seq2SeqInputs & RunOptions): Seq2SeqOutput {
     if (!decoderInputIds) {
       const expected = "decoderInputIds, the text written so far";
@@ -101,8 +117,8 @@ export abstract class Seq2SeqLM
   }
 
   /**
-   * Mean cross-entropy of the labels, i32 [B, T]; -100 does not count. The decoder's input is the labels one place
-   * later, unless it is given.
+   * Mean cross-entropy of the labels, i32 [B, T], in nats; -100 does not count. The decoder's input is the labels one
+   * place later, unless it is given. -> []
    */
   loss({ labels, ...inputs }: Seq2SeqInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     const { decoderStartTokenId, padTokenId } = this.config;
@@ -142,7 +158,7 @@ export function runDecoderLayers(
   }, x);
 }
 
-/** Runs encoder layers one after another. */
+/** Runs encoder layers one after another, each with its key. x: [B, S, D] -> [B, S, D] */
 export function runEncoderLayers(
   layers: readonly TransformerLayer[],
   x: Tensor<"f32">,

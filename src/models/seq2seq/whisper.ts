@@ -50,7 +50,12 @@ import { bartLayerKeys } from "./bart-stacks.ts";
 import type { DecodeInputs, EncoderSideInputs, Seq2SeqConfig } from "./encoder-decoder.ts";
 import { layerDrop, newPositions, runDecoderLayers, runEncoderLayers, Seq2SeqLM, seq2seqAliases } from "./seq2seq.ts";
 
+/**
+ * The sizes of Whisper. Mirrors transformers' WhisperConfig; the defaults are those of Whisper tiny, of 30 s of sound
+ * in 3000 frames. arXiv:2212.04356, table 1.
+ */
 export interface WhisperConfig extends Seq2SeqConfig {
+  /** Rows of the spectrogram. */
   numMelBins: number;
   encoderLayers: number;
   decoderLayers: number;
@@ -61,6 +66,7 @@ export interface WhisperConfig extends Seq2SeqConfig {
   activation: Activation;
   /** Positions of the encoder, each two frames of the spectrogram. */
   maxSourcePositions: number;
+  /** The longest text, in tokens. */
   maxTargetPositions: number;
   dropout: number;
   attentionDropout: number;
@@ -206,7 +212,10 @@ class EncoderDecoder extends Module {
   }
 }
 
-/** Whisper with its language-modelling head. */
+/**
+ * Whisper that writes what is said, or its translation: a log-mel spectrogram [B, mels, 3000] and what is written, i32
+ * [B, T], -> logits [B, T, V]. Radford et al. 2022, arXiv:2212.04356.
+ */
 export class WhisperForConditionalGeneration extends Seq2SeqLM {
   readonly model: EncoderDecoder;
   readonly config: WhisperConfig;
@@ -263,14 +272,15 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
     }
     const { conv1, conv2, embedPositions, layers, layerNorm } = this.model.encoder;
     const frontEnd = withScope("conv", () => conv2.forward(conv1.forward(inputFeatures))); // [B, D, positions]
-    const placed = add(transpose(frontEnd, [0, 2, 1]), embedPositions.value);
+    const placed = add(transpose(frontEnd, [0, 2, 1]), embedPositions.value); // [B, positions, D]
     return layerNorm.forward(runEncoderLayers(layers, dropout(placed, probability, key?.fold(999)), { key }));
   }
 
+  /** ids: i32 [B, T] -> [B, T, D] */
   decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const { embedTokens, embedPositions, layers, layerNorm } = this.model.decoder;
     const positions = newPositions(ids, inputs.cache);
-    const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions));
+    const embedded = add(embedTokens.forward(ids), embedPositions.forward(positions)); // [B, T, D]
     const dropped = dropout(embedded, this.config.dropout, inputs.key?.fold(999));
     return layerNorm.forward(runDecoderLayers(layers, dropped, inputs));
   }
@@ -296,10 +306,11 @@ export class WhisperForConditionalGeneration extends Seq2SeqLM {
   }
 
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
-    return withScope("proj_out", () => this.model.decoder.embedTokens.project(hidden));
+    return withScope("proj_out", () => this.model.decoder.embedTokens.project(hidden)); // [..., V]
   }
 }
 
+/** How Whisper is stored: model_type whisper. */
 export const whisper: Family = {
   modelType: "whisper",
   prefix: "model",

@@ -49,6 +49,10 @@ import type { DecodeInputs, EncoderDecoder } from "../seq2seq/encoder-decoder.ts
 import { newPositions, runDecoderLayers } from "../seq2seq/seq2seq.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "../vision/image.ts";
 
+/**
+ * The sizes of the model that writes. Mirrors transformers' BlipTextConfig, whose defaults it has: BERT base with 8
+ * heads. arXiv:2201.12086, section 3.1.
+ */
 export interface BlipTextConfig {
   vocabSize: number;
   hiddenSize: number;
@@ -65,9 +69,14 @@ export interface BlipTextConfig {
   /** Ends a caption. */
   sepTokenId: number;
   padTokenId: number | null;
+  /** Part of each label that is spread over all words. */
   labelSmoothing: number;
 }
 
+/**
+ * The sizes of the model that sees, a ViT base by default, over images of 384 x 384. Mirrors transformers'
+ * BlipVisionConfig.
+ */
 export interface BlipVisionConfig {
   hiddenSize: number;
   intermediateSize: number;
@@ -131,6 +140,7 @@ const textLayerKeys = {
   crossNorm: "crossattention.output.LayerNorm",
 };
 
+/** A ViT with pre-normalised layers: class token, P patches. */
 class VisionModel extends Module {
   readonly classEmbedding: Parameter; // [1, 1, D]
   readonly positionEmbedding: Parameter; // [1, P + 1, D]
@@ -172,7 +182,7 @@ class VisionModel extends Module {
     this.config = config;
   }
 
-  /** -> [B, P + 1, D] */
+  /** pixelValues: [B, 3, H, W] -> [B, P + 1, D] */
   encode({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): Tensor<"f32"> {
     const { imageSize, patchSize, hiddenSize: width } = this.config;
     if (!interpolatePosEncoding) requireSize("image", pixelValues, [imageSize, imageSize]);
@@ -180,7 +190,7 @@ class VisionModel extends Module {
     const side = Math.floor(imageSize / patchSize);
     const table = this.positionEmbedding.value;
     const ofPatches = stretchPositions(slice(table, { axis: 1, start: 1 }), [side, side], grid);
-    const first = broadcastTo(this.classEmbedding.value, [patches.shape[0], 1, width]);
+    const first = broadcastTo(this.classEmbedding.value, [patches.shape[0], 1, width]); // [B, 1, D]
     let x = add(concat([first, patches], 1), concat([slice(table, { axis: 1, end: 1 }), ofPatches], 1));
     for (const [i, layer] of this.layers.entries())
       x = withScope(`layers.${i}`, () => layer.forward(x, { key: key?.fold(i) }));
@@ -188,6 +198,7 @@ class VisionModel extends Module {
   }
 }
 
+/** BERT's layers with cross attention to the image, causal, and BERT's masked-language-model head. */
 class TextDecoder extends Module {
   readonly embeddings: TextEmbeddings;
   readonly layer: TransformerLayer[];
@@ -221,6 +232,7 @@ class TextDecoder extends Module {
   }
 }
 
+/** A batch of images, and what is written of their captions. */
 export interface CaptionInputs extends ImageInputs {
   /** The caption so far, i32 [B, T]; it begins with bosTokenId. */
   inputIds: Tensor<"i32">;
@@ -228,6 +240,7 @@ export interface CaptionInputs extends ImageInputs {
   attentionMask?: Tensor<"bool">;
 }
 
+/** What the model says of each next token, and what it saw. */
 export interface CaptionOutput {
   /** [B, T, V] */
   logits: Tensor<"f32">;
@@ -244,7 +257,10 @@ const partFields: Fields<BlipOptions> = { text: anything("text_config", {}), vis
 
 type BlipConfig = BlipTextConfig & { vision: BlipVisionConfig; eosTokenId: number; decoderStartTokenId: number };
 
-/** BLIP that writes captions: an image, and the start of its caption, in. */
+/**
+ * BLIP that writes captions: [B, 3, H, W] and the start of each caption, i32 [B, T], -> logits [B, T, V]. Li et al.
+ * 2022, arXiv:2201.12086.
+ */
 export class BlipForConditionalGeneration
   extends TaskModel<CaptionInputs, CaptionOutput>
   implements EncoderDecoder, Trainable<CaptionInputs & { labels: Tensor<"i32"> }>
@@ -289,11 +305,12 @@ export class BlipForConditionalGeneration
     return encoderDecoderParts(this, { encoderInputs, encoderWidth: vision.hiddenSize });
   }
 
-  /** -> [B, P + 1, D] */
+  /** pixelValues: [B, 3, H, W] -> [B, P + 1, D] */
   encode(inputs: ImageInputs & RunOptions): Tensor<"f32"> {
     return withScope("vision_model", () => this.visionModel.encode(inputs));
   }
 
+  /** ids: i32 [B, T] -> [B, T, D] */
   decode(ids: Tensor<"i32">, inputs: DecodeInputs): Tensor<"f32"> {
     const positions = newPositions(ids, inputs.cache);
     const embedded = withScope("embeddings", () =>
@@ -302,18 +319,21 @@ export class BlipForConditionalGeneration
     return runDecoderLayers(this.textDecoder.layer, embedded, inputs);
   }
 
+  /** hidden: [B, T, D] -> [B, T, V] */
   logits(hidden: Tensor<"f32">): Tensor<"f32"> {
     return withScope("predictions", () =>
       this.textDecoder.predictions.forward({ lastHiddenState: hidden, hiddenStates: [] }),
     );
   }
 
+  /** [B, P + 1, D] -> for each layer keys and values [B, P + 1, H Dh] */
   crossKeysAndValues(states: Tensor<"f32">): KeysAndValues[] {
     return this.textDecoder.layer.map((layer, i) =>
       withScope(`layers.${i}.cross`, () => layer.crossKeysAndValues(states)),
     );
   }
 
+  /** pixelValues: [B, 3, H, W], inputIds: i32 [B, T] -> logits [B, T, V], and imageEmbeds [B, P + 1, D] */
   forward({ inputIds, attentionMask, key, ...image }: CaptionInputs & RunOptions): CaptionOutput {
     const imageEmbeds = this.encode({ ...image, key: key?.fold(0) });
     const states = withScope("text_decoder", () =>
@@ -324,7 +344,7 @@ export class BlipForConditionalGeneration
 
   /**
    * Next-token cross-entropy with the config's label smoothing, in nats: labels are the ids, i32 [B, T]; those of -100
-   * do not count.
+   * do not count. -> []
    */
   loss({ labels, ...inputs }: CaptionInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     const { vocabSize, labelSmoothing } = this.config;
@@ -336,6 +356,7 @@ export class BlipForConditionalGeneration
   }
 }
 
+/** How BLIP is stored: model_type blip. */
 export const blip: Family = {
   modelType: "blip",
   prefix: "blip",

@@ -38,6 +38,10 @@ interface ProjectorConfig {
   visionFeatureSelectStrategy: "default" | "full";
 }
 
+/**
+ * CLIP's tower, which of its states are used, and the layers that bring them to the text model's width. Mirrors
+ * transformers' LlavaConfig; the defaults are those of LLaVA 1.5. arXiv:2310.03744, section 3.
+ */
 export interface LlavaConfig extends ProjectorConfig {
   vision: ClipVisionConfig;
 }
@@ -77,6 +81,7 @@ export interface LlavaOptions extends Partial<ProjectorConfig> {
   languageModel?: (key: RandomKey) => CausalLM;
 }
 
+/** Two linear layers with an activation between; Dv is the tower's width, n the number of its states that are used. */
 class Projector extends Module {
   readonly linear1: Projection; // [D, n Dv]
   readonly linear2: Projection; // [D, D]
@@ -101,7 +106,10 @@ class Projector extends Module {
   }
 }
 
-/** LLaVA with its language-modelling head. */
+/**
+ * LLaVA with its language-modelling head: i32 [B, T] and images [N, 3, H, W] -> logits [B, T, V]. Liu et al. 2023,
+ * arXiv:2304.08485.
+ */
 export class LlavaForConditionalGeneration extends ImageTextModel {
   readonly languageModel: CausalLM;
   readonly visionTower: VisionTower;
@@ -147,7 +155,7 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
   imageFeatures(inputs: { pixelValues: Tensor<"f32"> } & RunOptions): Tensor<"f32"> {
     const { hiddenStates } = withScope("vision_tower", () => this.visionTower.encode(inputs));
     const start = this.config.visionFeatureSelectStrategy === "default" ? 1 : 0;
-    const chosen = this.layers.map((layer) => slice(hiddenStates[layer], { axis: 1, start }));
+    const chosen = this.layers.map((layer) => slice(hiddenStates[layer], { axis: 1, start })); // [N, P, Dv] each
     return withScope("projector", () =>
       this.multiModalProjector.forward(chosen.length === 1 ? chosen[0] : concat(chosen, -1)),
     );
@@ -157,6 +165,7 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     return this.config.imageTokenId;
   }
 
+  /** inputIds: i32 [B, T], pixelValues: [N, 3, H, W] -> embeddings [B, T, D] */
   embed({ inputIds, pixelValues, key }: ImageTextInputs & RunOptions): EmbeddedText {
     const embeddings = this.languageModel.embed(inputIds);
     if (!pixelValues) return { embeddings };
@@ -181,6 +190,7 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
       : [{ token, count: count * (visionFeatureSelectStrategy === "full" ? patches + 1 : patches) }];
   }
 
+  /** inputIds: i32 [B, T], pixelValues: [N, 3, H, W] -> logits [B, T, V] */
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): ImageTextOutput {
     const { embeddings } = this.embed({ ...inputs, key: key?.fold(0) });
     const { logits } = withScope("language_model", () =>
@@ -222,6 +232,7 @@ function towerFromJson(path: string, json: Json | undefined): Partial<ClipVision
   return makeConfig("vision_config", clipVision, fromJson(`${path}, vision_config`, json, clipVision));
 }
 
+/** How LLaVA is stored: model_type llava, with a text model of any family of decoders. */
 export const llava: Family = {
   modelType: "llava",
   classes: { LlavaForConditionalGeneration },

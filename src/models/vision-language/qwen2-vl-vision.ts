@@ -22,12 +22,18 @@ import {
 import { activation, type Fields, number, positive, size } from "../config.ts";
 import { patchPlaces } from "./vision-grid.ts";
 
+/**
+ * The sizes of Qwen2-VL's vision model, E = embedDim wide. Mirrors transformers' Qwen2VLVisionConfig; the defaults are
+ * those of Qwen2-VL 7B. arXiv:2409.12191, section 2.1.
+ */
 export interface Qwen2VLVisionConfig {
+  /** Layers. */
   depth: number;
   embedDim: number;
   /** Width of the text model. */
   hiddenSize: number;
   activation: Activation;
+  /** How much wider the feed-forward layers are inside. */
   mlpRatio: number;
   numHeads: number;
   inChannels: number;
@@ -39,6 +45,7 @@ export interface Qwen2VLVisionConfig {
   initializerRange: number;
 }
 
+/** The fields of vision_config. */
 export const qwen2VLVisionFields: Fields<Qwen2VLVisionConfig> = {
   depth: size("depth", 32),
   embedDim: size("embed_dim", 1280),
@@ -65,6 +72,7 @@ const layerKeys = {
   feedForwardNorm: "norm2",
 };
 
+/** m x m neighbouring patches, side by side, through two linear layers become one token of the text. */
 class PatchMerger extends Module {
   readonly lnQ: LayerNorm; // [E]
   readonly first: Projection; // [m² E, m² E]
@@ -87,6 +95,7 @@ class PatchMerger extends Module {
   }
 }
 
+/** Projects patches that the processor has cut. */
 class PatchEmbedding extends Module {
   readonly weight: Parameter; // [E, C, time, patch, patch]
   protected override readonly checkpointKeys = { weight: "proj.weight" };
@@ -106,6 +115,7 @@ class PatchEmbedding extends Module {
   }
 }
 
+/** A Transformer over the patches of images of any size, each of which sees those of its own frame. */
 export class VisionTransformer extends Module {
   readonly patchEmbed: PatchEmbedding;
   readonly blocks: TransformerLayer[];
@@ -134,7 +144,7 @@ export class VisionTransformer extends Module {
     this.config = config;
   }
 
-  /** pixels: [L, C time patch patch], grids: i32 [N, 3] -> [L / m², D] */
+  /** pixels: [L, C time patch patch], grids: i32 [N, 3] of time, height and width in patches -> [L / m², D] */
   forward(pixels: Tensor<"f32">, grids: Tensor<"i32">): Tensor<"f32"> {
     const { embedDim, numHeads, spatialMergeSize } = this.config;
     const length = pixels.shape[0] as number;

@@ -72,6 +72,10 @@ export interface Qwen2VLOptions extends Partial<TokenConfig> {
   vision?: Partial<Qwen2VLVisionConfig>;
 }
 
+/**
+ * Qwen2's sizes, those of the vision model, and the tokens that stand for images and videos. Mirrors transformers'
+ * Qwen2VLConfig; the defaults of its text are those of Qwen2-VL 72B. arXiv:2409.12191, table 1.
+ */
 export interface Qwen2VLConfig extends TokenConfig {
   text: QwenConfig;
   vision: Qwen2VLVisionConfig;
@@ -148,6 +152,7 @@ const textFamily = decoderFamily<QwenConfig>({
   },
 });
 
+/** Logits, and where the tokens were placed if there were images or videos among them. */
 export interface Qwen2VLOutput extends ImageTextOutput {
   /** i32 [3, B, T]: time, height, width; 0 at padding */
   positionIds?: Tensor<"i32">;
@@ -155,7 +160,10 @@ export interface Qwen2VLOutput extends ImageTextOutput {
   ropeDeltas?: Tensor<"i32">;
 }
 
-/** Qwen2-VL with its language-modelling head. */
+/**
+ * Qwen2-VL with its language-modelling head: i32 [B, T], and images and videos as patches, -> logits [B, T, V]. Wang et
+ * al. 2024, arXiv:2409.12191.
+ */
 export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutput> {
   readonly languageModel: DecoderForCausalLM<QwenConfig>;
   readonly visual: VisionTransformer;
@@ -206,6 +214,10 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
     return withScope("visual", () => this.visual.forward(pixelValues, imageGridThw as Tensor<"i32">));
   }
 
+  /**
+   * inputIds: i32 [B, T], pixelValues: [L, C time patch patch] -> embeddings [B, T, D], and where there are images
+   * positions i32 [3, B, T] and offset i32 [B, 1]
+   */
   embed(inputs: ImageTextInputs & RunOptions): EmbeddedText {
     const { inputIds } = inputs;
     let embeddings = this.languageModel.embed(inputIds);
@@ -272,6 +284,10 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
     return this.visuals(inputs).map(({ token, pixels }) => ({ token, count: (pixels.shape[0] as number) / merged }));
   }
 
+  /**
+   * inputIds: i32 [B, T], pixelValues: [L, C time patch patch] -> logits [B, T, V], and where there are images
+   * positionIds i32 [3, B, T] and ropeDeltas i32 [B, 1]
+   */
   forward({ attentionMask, key, ...inputs }: ImageTextInputs & RunOptions): Qwen2VLOutput {
     const { embeddings: inputsEmbeds, positions: positionIds, offset } = this.embed({ ...inputs, attentionMask });
     const { logits } = withScope("language_model", () =>
@@ -287,6 +303,7 @@ function textFromJson(path: string, json: Json): Partial<QwenConfig> {
   return textFamily.configFromJson(path, text);
 }
 
+/** How Qwen2-VL is stored: model_type qwen2_vl. */
 export const qwen2Vl: Family = {
   modelType: "qwen2_vl",
   classes: { Qwen2VLForConditionalGeneration },

@@ -57,6 +57,7 @@ export function patchPlaces(
   return { rows, columns, isSeen: equal(reshape(frame, [length, 1]), reshape(frame, [1, length])) };
 }
 
+/** Where M tokens of images and videos are, and where the text goes on behind them. */
 export interface TokenPlaces {
   /** Time, row and column in its image: i32 [3, M] */
   offsets: Ints;

@@ -16,6 +16,7 @@ import type { CausalLM } from "../decoders/causal-lm.ts";
 import { type NextTokenLabels, nextTokenLoss } from "../losses.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
+/** A batch of texts, and the images and videos in them, as a model's processor makes them. */
 export interface ImageTextInputs {
   /** i32 [B, T]; each image has as many places as the model makes of it, which hold the image token */
   inputIds: Tensor<"i32">;
@@ -25,11 +26,13 @@ export interface ImageTextInputs {
   pixelValues?: Tensor<"f32">;
   /** Qwen2-VL: patches of each image in time, height and width. i32 [images, 3] */
   imageGridThw?: Tensor<"i32">;
-  /** Qwen2-VL: videos, in the same way. */
+  /** Qwen2-VL: videos of all rows in the order of their places, as the model's processor makes them. @default none */
   pixelValuesVideos?: Tensor<"f32">;
+  /** Qwen2-VL: patches of each video in time, height and width. i32 [videos, 3] */
   videoGridThw?: Tensor<"i32">;
 }
 
+/** What a model that reads images in a text says of each next token. */
 export interface ImageTextOutput {
   /** [B, T, V] */
   logits: Tensor<"f32">;
@@ -52,7 +55,10 @@ export interface Places {
   count: number;
 }
 
-/** A model that reads images in a text: what it makes of them stands in the place of tokens of its text model. */
+/**
+ * A model that reads images in a text: what it makes of them stands in the place of tokens of its text model.
+ * i32 [B, T] and images -> logits [B, T, V]; transformers' image-text-to-text classes.
+ */
 export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextOutput>
   extends TaskModel<ImageTextInputs, Output>
   implements Trainable<ImageTextInputs & NextTokenLabels>
@@ -67,7 +73,7 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
   abstract imageFeatures(
     inputs: Pick<ImageTextInputs, "imageGridThw"> & { pixelValues: Tensor<"f32"> } & RunOptions,
   ): Tensor<"f32">;
-  /** The text with its images, ready for the text model. */
+  /** The text with its images, ready for the text model: inputIds i32 [B, T] -> embeddings [B, T, D] */
   abstract embed(inputs: ImageTextInputs & RunOptions): EmbeddedText;
   /** The places that images of these shapes need. */
   abstract placesOf(inputs: ImageTextInputs): Places[];
@@ -86,7 +92,10 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
     }
   }
 
-  /** Mean cross-entropy of the next tokens, in nats; places of images should have the label -100. */
+  /**
+   * Mean cross-entropy of the next tokens, in nats. labels or shiftLabels: i32 [B, T]; places of images should have the
+   * label -100. -> []
+   */
   loss({ labels, shiftLabels, ...inputs }: ImageTextInputs & NextTokenLabels & RunOptions): Tensor<"f32"> {
     const { logits } = this.forward(inputs);
     return nextTokenLoss(this.architecture, logits, { labels, shiftLabels } as NextTokenLabels);

@@ -17,7 +17,10 @@ import {
 } from "./clip-towers.ts";
 import type { ImageInputs } from "./image.ts";
 
-/** One tower with its projection. */
+/**
+ * CLIP's tower for texts with its projection: inputIds i32 [B, T] -> textEmbeds [B, P], to be compared with those of
+ * images. arXiv:2103.00020, section 2.4.
+ */
 export class CLIPTextModelWithProjection extends TaskModel<
   TextInputs,
   { textEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
@@ -46,13 +49,17 @@ export class CLIPTextModelWithProjection extends TaskModel<
     return [modelPart<TextInputs>(onnxTexts(), (inputs) => this.forward(inputs))];
   }
 
+  /** inputIds: i32 [B, T] -> textEmbeds [B, P], not of length 1, and lastHiddenState [B, T, D] */
   forward(inputs: TextInputs & RunOptions) {
     const { states, pooled } = this.textModel.encode(inputs);
     return { textEmbeds: this.textProjection.forward(pooled), lastHiddenState: states };
   }
 }
 
-/** One tower with its projection. */
+/**
+ * CLIP's tower for pictures with its projection: pixelValues [B, 3, H, W] -> imageEmbeds [B, P], to be compared with
+ * those of texts. arXiv:2103.00020, section 2.4.
+ */
 export class CLIPVisionModelWithProjection extends TaskModel<
   ImageInputs,
   { imageEmbeds: Tensor<"f32">; lastHiddenState: Tensor<"f32"> }
@@ -83,12 +90,14 @@ export class CLIPVisionModelWithProjection extends TaskModel<
     ];
   }
 
+  /** pixelValues: [B, 3, H, W] -> imageEmbeds [B, P], not of length 1, and lastHiddenState [B, patches + 1, D] */
   forward(inputs: ImageInputs & RunOptions) {
     const { states, pooled } = this.visionModel.encode(inputs);
     return { imageEmbeds: this.visualProjection.forward(pooled), lastHiddenState: states };
   }
 }
 
+/** Fills in defaults and checks. @throws OptionError naming the config and the field */
 export function towerConfig<C extends TowerConfig>(name: string, fields: Fields<C>, options: Partial<C>): C {
   const config = makeConfig(name, fields, options);
   const { hiddenSize, numHeads } = config;
@@ -113,4 +122,5 @@ const towerFamily = <C extends TowerConfig>(
 const clipTextModel = towerFamily("clip_text_model", { CLIPTextModelWithProjection }, clipText);
 const clipVisionModel = towerFamily("clip_vision_model", { CLIPVisionModelWithProjection }, clipVision);
 
+/** How CLIP's towers are stored by themselves. */
 export const clipTowers = [clipTextModel, clipVisionModel];

@@ -39,6 +39,7 @@ import { firstToken } from "../encoders/heads.ts";
 import type { RunOptions } from "../model.ts";
 import { type ImageInputs, PatchEmbeddings, requireSize, stretchPositions, token } from "./image.ts";
 
+/** The sizes of one tower, for texts or for pictures; P = projectionSize is the width of what is compared. */
 export interface TowerConfig {
   hiddenSize: number;
   intermediateSize: number;
@@ -50,13 +51,24 @@ export interface TowerConfig {
   initializerRange: number;
   projectionSize: number;
 }
+/**
+ * The sizes of a tower for texts. Mirrors transformers' CLIPTextConfig and SiglipTextConfig; the defaults are those of
+ * CLIP ViT-B/32, in SiglipModel those of SigLIP base.
+ */
 export interface ClipTextConfig extends TowerConfig {
   vocabSize: number;
   maxPositionEmbeddings: number;
+  /** The token whose state stands for the text, in CLIP. */
   eosTokenId: number;
 }
+/**
+ * The sizes of a tower for pictures. Mirrors transformers' CLIPVisionConfig and SiglipVisionConfig; the defaults are
+ * those of CLIP ViT-B/32, in SiglipModel those of SigLIP base with patches of 16 x 16.
+ */
 export interface ClipVisionConfig extends TowerConfig {
+  /** Side of the square images, in pixels. */
   imageSize: number;
+  /** Side of a patch, in pixels. */
   patchSize: number;
   numChannels: number;
 }
@@ -66,6 +78,7 @@ export interface Traits {
   isSiglip: boolean;
 }
 
+/** The fields of CLIP's tower for texts. */
 export const clipText: Fields<ClipTextConfig> = {
   vocabSize: size("vocab_size", 49408),
   hiddenSize: size("hidden_size", 512),
@@ -80,6 +93,7 @@ export const clipText: Fields<ClipTextConfig> = {
   projectionSize: size("projection_dim", 512),
   eosTokenId: count("eos_token_id", 49407),
 };
+/** The fields of CLIP's tower for pictures. */
 export const clipVision: Fields<ClipVisionConfig> = {
   hiddenSize: size("hidden_size", 768),
   intermediateSize: size("intermediate_size", 3072),
@@ -94,6 +108,7 @@ export const clipVision: Fields<ClipVisionConfig> = {
   initializerRange: number("initializer_range", 0.02),
   projectionSize: size("projection_dim", 512),
 };
+/** The fields of SigLIP's tower for texts. */
 export const siglipText: Fields<ClipTextConfig> = {
   ...clipText,
   vocabSize: size("vocab_size", 32000),
@@ -105,6 +120,7 @@ export const siglipText: Fields<ClipTextConfig> = {
   layerNormEpsilon: positive("layer_norm_eps", 1e-6),
   projectionSize: size("projection_size", 768),
 };
+/** The fields of SigLIP's tower for pictures. */
 export const siglipVision: Fields<ClipVisionConfig> = {
   ...clipVision,
   patchSize: size("patch_size", 16),
@@ -135,6 +151,10 @@ const newLayers = (config: TowerConfig, key: RandomKey) =>
     return new TransformerLayer({ ...shared, keys: layerKeys }, part);
   });
 
+/**
+ * A Transformer over tokens: causal in CLIP, which reads the text's state at its end; not in SigLIP, which reads it at
+ * the last place.
+ */
 export class TextTower extends Module {
   readonly tokenEmbedding: EmbeddingTable; // [V, D]
   readonly positionEmbedding: EmbeddingTable; // [T, D]
@@ -171,7 +191,7 @@ export class TextTower extends Module {
     this.config = config;
   }
 
-  /** -> states [B, T, D], and the pooled one [B, D] */
+  /** inputIds: i32 [B, T] -> states [B, T, D], and the pooled one [B, D], in SigLIP [B, P] */
   encode({ inputIds, attentionMask, key }: TextInputs & RunOptions): { states: Tensor<"f32">; pooled: Tensor<"f32"> } {
     const { maxPositionEmbeddings } = this.config;
     const length = inputIds.shape[1] as number; // symbolic in exported models
@@ -185,11 +205,13 @@ export class TextTower extends Module {
     const options = { mask: keyMask(attentionMask), isCausal: !this.head };
     for (const [i, layer] of this.layers.entries())
       x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }));
-    const states = this.finalLayerNorm.forward(x);
+    const states = this.finalLayerNorm.forward(x); // [B, T, D]
     return { states, pooled: this.head ? this.head.forward(at(states, length - 1)) : this.atEnd(states, inputIds) };
   }
 
-  /** The state at the token that ends the text; the oldest checkpoints take the largest id for it. */
+  /**
+   * The state at the token that ends the text; the oldest checkpoints take the largest id for it. [B, T, D] -> [B, D]
+   */
   private atEnd(states: Tensor<"f32">, ids: Tensor<"i32">): Tensor<"f32"> {
     const { eosTokenId } = this.config;
     const length = ids.shape[1] as number;
@@ -199,6 +221,7 @@ export class TextTower extends Module {
   }
 }
 
+/** The state in one place: [B, T, D] -> [B, D] */
 const at = (x: Tensor<"f32">, index: number): Tensor<"f32"> => {
   const [batch, , width] = x.shape;
   return reshape(slice(x, { axis: 1, start: index, end: index + 1 }), [batch, width]);
@@ -248,20 +271,25 @@ class AttentionPooling extends Module {
         slice(this.inProjBias.value, rows),
       );
     };
-    const query = broadcastTo(this.probe.value, [batch, 1, width]);
+    const query = broadcastTo(this.probe.value, [batch, 1, width]); // [B, 1, D]
     const attended = multiHeadAttention(part(query, 0), part(states, 1), part(states, 2), { numHeads });
-    const y = this.outProj.forward(attended);
+    const y = this.outProj.forward(attended); // [B, 1, D]
     const made = this.fc2.forward(activations[activation](this.fc1.forward(this.layernorm.forward(y))));
     return at(add(y, made), 0);
   }
 }
 
+/** What a tower makes of pictures: N patches, and in CLIP the class token before them. */
 export interface VisionStates {
+  /** [B, N + 1, D], in SigLIP [B, N, D] and normalised */
   states: Tensor<"f32">;
+  /** Of the class token, in SigLIP of all patches, [B, D] */
   pooled: Tensor<"f32">;
+  /** What goes into each layer and comes out of the last: [B, N + 1, D] each */
   hiddenStates: Tensor<"f32">[];
 }
 
+/** A Transformer over patches: CLIP's pools by its class token, SigLIP's by attention. */
 export class VisionTower extends Module {
   readonly classEmbedding?: Parameter; // [D], in CLIP
   readonly patchEmbedding: PatchEmbeddings; // [D, 3, patch, patch]
@@ -298,8 +326,8 @@ export class VisionTower extends Module {
   }
 
   /**
-   * -> states [B, N, D], the pooled one [B, D], and what goes into each layer and comes out of the last, before the
-   * norm.
+   * pixelValues: [B, 3, H, W] -> states [B, N + 1, D], in SigLIP [B, N, D], the pooled one [B, D], and what goes into
+   * each layer and comes out of the last, before the norm.
    */
   encode({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): VisionStates {
     const { imageSize, patchSize, hiddenSize: width } = this.config;
@@ -330,6 +358,7 @@ export class VisionTower extends Module {
   }
 }
 
+/** A batch of texts, as a tokenizer makes it. */
 export interface TextInputs {
   /** i32 [N, T] */
   inputIds: Tensor<"i32">;

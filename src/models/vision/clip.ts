@@ -51,19 +51,28 @@ import {
 } from "./clip-towers.ts";
 import type { ImageInputs } from "./image.ts";
 
+/**
+ * Both towers' sizes, and what joins them. Mirrors transformers' CLIPConfig and SiglipConfig; the defaults are those of
+ * CLIP ViT-B/32 and of SigLIP base. arXiv:2103.00020, section 2.5; arXiv:2303.15343.
+ */
 export interface ClipConfig {
   text: ClipTextConfig;
   vision: ClipVisionConfig;
+  /** P, the width of what is compared. */
   projectionSize: number;
+  /** Logarithm of the factor on similarities, at the start of training. */
   logitScale: number;
 }
 
+/** How well each image fits each text, and what is compared for it. */
 export interface ClipOutput {
-  /** How well images and texts fit: [images, texts], and its transpose */
+  /** How well each image fits each text: [images, texts] */
   logitsPerImage: Tensor<"f32">;
+  /** The transpose of logitsPerImage: [texts, images] */
   logitsPerText: Tensor<"f32">;
-  /** Of length 1. [images, P], [texts, P] */
+  /** The images, as vectors of length 1: [images, P] */
   imageEmbeds: Tensor<"f32">;
+  /** The texts, as vectors of length 1: [texts, P] */
   textEmbeds: Tensor<"f32">;
   visionModelOutput: { lastHiddenState: Tensor<"f32"> };
   textModelOutput: { lastHiddenState: Tensor<"f32"> };
@@ -123,18 +132,22 @@ export abstract class ClipModel
     return [modelPart<TextInputs & ImageInputs>(inputs, (both) => this.forward(both))];
   }
 
-  /** inputIds -> [texts, P], not of length 1 */
+  /** inputIds: i32 [texts, T] -> [texts, P], not of length 1 */
   textFeatures(inputs: TextInputs & RunOptions): Tensor<"f32"> {
     const { pooled } = withScope("text_model", () => this.textModel.encode(inputs));
     return this.textProjection?.forward(pooled) ?? pooled;
   }
 
-  /** pixelValues -> [images, P], not of length 1 */
+  /** pixelValues: [images, 3, H, W] -> [images, P], not of length 1 */
   imageFeatures(inputs: ImageInputs & RunOptions): Tensor<"f32"> {
     const { pooled } = withScope("vision_model", () => this.visionModel.encode(inputs));
     return this.visualProjection?.forward(pooled) ?? pooled;
   }
 
+  /**
+   * inputIds: i32 [texts, T], pixelValues: [images, 3, H, W] -> logitsPerText [texts, images], its transpose, and what
+   * is compared, textEmbeds [texts, P] and imageEmbeds [images, P]
+   */
   forward({
     inputIds,
     attentionMask,
@@ -146,8 +159,8 @@ export abstract class ClipModel
     const vision = withScope("vision_model", () =>
       this.visionModel.encode({ pixelValues, interpolatePosEncoding, key: key?.fold(1) }),
     );
-    const textEmbeds = unit(this.textProjection?.forward(text.pooled) ?? text.pooled);
-    const imageEmbeds = unit(this.visualProjection?.forward(vision.pooled) ?? vision.pooled);
+    const textEmbeds = unit(this.textProjection?.forward(text.pooled) ?? text.pooled); // [texts, P]
+    const imageEmbeds = unit(this.visualProjection?.forward(vision.pooled) ?? vision.pooled); // [images, P]
     const similar = mul(matmul(textEmbeds, imageEmbeds, { transposeB: true }), exp(this.logitScale.value));
     const logitsPerText = this.logitBias ? add(similar, this.logitBias.value) : similar;
     return {
@@ -160,7 +173,10 @@ export abstract class ClipModel
     };
   }
 
-  /** The i-th text belongs to the i-th image. */
+  /**
+   * The i-th text belongs to the i-th of as many images. CLIP: cross-entropy both ways; SigLIP: of each pair by itself.
+   * -> []
+   */
   loss(inputs: TextInputs & ImageInputs & RunOptions): Tensor<"f32"> {
     const { logitsPerText, logitsPerImage } = this.forward(inputs);
     const pairs = logitsPerText.shape[0] as number;
@@ -206,12 +222,14 @@ export abstract class ClipForImageClassification
     return [modelPart<ImageInputs>(inputs, (pictures) => this.forward(pictures))];
   }
 
+  /** pixelValues: [B, 3, H, W] -> logits [B, N] */
   forward(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32"> } {
     const { states } = this.visionModel.encode(inputs);
-    const patches = this.visionModel.classEmbedding ? slice(states, { axis: 1, start: 1 }) : states;
+    const patches = this.visionModel.classEmbedding ? slice(states, { axis: 1, start: 1 }) : states; // [B, patches, D]
     return { logits: this.classifier.forward(mean(patches, { axes: 1 })) };
   }
 
+  /** Cross-entropy of labels i32 [B], or by the config's problemType, as `sequenceLoss`. -> [] */
   loss({ labels, ...inputs }: ImageInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
     return sequenceLoss(this.forward(inputs).logits, labels, this.config);
   }
@@ -301,14 +319,17 @@ function clipFamily(description: ClipDescription): ClipFamily {
   };
 }
 
-/** CLIP: compares pictures with texts. */
+/**
+ * CLIP, which compares pictures with texts: [images, 3, H, W] and i32 [texts, T] -> logits [images, texts]. Radford et
+ * al. 2021, arXiv:2103.00020.
+ */
 export class CLIPModel extends ClipModel {
   constructor(options: ClipOptions, key: RandomKey) {
     super(clip, options, key);
   }
 }
 
-/** CLIP's tower for pictures with a classifier. */
+/** CLIP's tower for pictures with a classifier: [B, 3, H, W] -> logits [B, N]. */
 export class CLIPForImageClassification extends ClipForImageClassification {
   constructor(options: ClipOptions & Partial<LabelConfig>, key: RandomKey) {
     super(clip, options, key);
@@ -324,14 +345,17 @@ const clip = clipFamily({
   traits: { isSiglip: false },
 });
 
-/** SigLIP: compares pictures with texts. */
+/**
+ * SigLIP, which compares pictures with texts: [images, 3, H, W] and i32 [texts, T] -> logits [images, texts]. Zhai et
+ * al. 2023, arXiv:2303.15343.
+ */
 export class SiglipModel extends ClipModel {
   constructor(options: ClipOptions, key: RandomKey) {
     super(siglip, options, key);
   }
 }
 
-/** SigLIP's tower for pictures with a classifier. */
+/** SigLIP's tower for pictures with a classifier: [B, 3, H, W] -> logits [B, N]. */
 export class SiglipForImageClassification extends ClipForImageClassification {
   constructor(options: ClipOptions & Partial<LabelConfig>, key: RandomKey) {
     super(siglip, options, key);
@@ -347,4 +371,5 @@ const siglip = clipFamily({
   traits: { isSiglip: true },
 });
 
+/** How CLIP, SigLIP and CLIP's single towers are stored. */
 export const clips = [clip, siglip, ...clipTowers];

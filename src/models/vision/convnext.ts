@@ -27,10 +27,17 @@ import {
   imageFamily,
 } from "./image.ts";
 
+/**
+ * The stages of ConvNeXt. Mirrors transformers' ConvNextConfig; the defaults are those of ConvNeXt tiny.
+ * arXiv:2201.03545, section 3.
+ */
 export interface ConvNextConfig extends LabelConfig {
   numChannels: number;
+  /** Side of a patch, in pixels. */
   patchSize: number;
+  /** Channels of each stage. */
   hiddenSizes: readonly number[];
+  /** Layers of each stage. */
   depths: readonly number[];
   activation: Activation;
   /** Start of the learned factors; none at 0. */
@@ -90,12 +97,13 @@ class Layer extends Module {
   /** x: [B, C, h, w] -> the same */
   forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const normal = this.layernorm.forward(transpose(this.dwconv.forward(x), [0, 2, 3, 1])); // [B, h, w, C]
-    const made = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal)));
+    const made = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal))); // [B, h, w, C]
     const scaled = this.layerScaleParameter ? mul(made, this.layerScaleParameter.value) : made;
     return add(x, dropPath(transpose(scaled, [0, 3, 1, 2]), this.dropPath, key));
   }
 }
 
+/** Layers of one width; all stages but the first begin by halving the map. */
 class Stage extends Module {
   readonly downsamplingNorm?: ChannelNorm;
   readonly downsampling?: Conv2d; // [C', C, 2, 2]
@@ -120,6 +128,7 @@ class Stage extends Module {
       .map((part, i) => new Layer(config, { width: hiddenSizes[index], dropPath: rates[i] }, part));
   }
 
+  /** x: [B, C, h, w] -> [B, C', h / 2, w / 2], of the first stage [B, C, h, w] */
   forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const smaller =
       this.downsampling && this.downsamplingNorm ? this.downsampling.forward(this.downsamplingNorm.forward(x)) : x;
@@ -149,7 +158,7 @@ class ConvNextEncoder extends ImageEncoder {
     this.layernorm = new LayerNorm({ width: hiddenSizes[hiddenSizes.length - 1], epsilon }, stageKey);
   }
 
-  /** -> [B, C, h, w]; poolerOutput: the norm of the mean over all places */
+  /** pixelValues: [B, 3, H, W] -> [B, C, h, w]; poolerOutput: the norm of the mean over all places, [B, C] */
   encode({ pixelValues, key }: ImageInputs & RunOptions): ImageOutput {
     const hiddenStates = [this.embeddingNorm.forward(this.patchEmbeddings.forward(pixelValues))];
     for (const [i, stage] of this.stages.entries())
@@ -163,34 +172,36 @@ class ConvNextEncoder extends ImageEncoder {
   }
 }
 
-/** A linear layer on the pooled state: [N, D]. */
+/** A linear layer on the pooled state. */
 export class PooledHead extends Module implements ImageHead {
-  readonly classifier: Projection;
+  readonly classifier: Projection; // [N, D]
 
   constructor(width: number, labels: number, range: number, key: RandomKey) {
     super();
     this.classifier = new Linear({ inFeatures: width, outFeatures: labels, init: normalInit(range) }, key);
   }
 
+  /** poolerOutput: [B, D] -> logits [B, N] */
   forward({ poolerOutput }: ImageOutput): Tensor<"f32"> {
     return this.classifier.forward(poolerOutput as Tensor<"f32">);
   }
 }
 
-/** ConvNeXt that classifies pictures. */
+/** ConvNeXt that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2201.03545. */
 export class ConvNextForImageClassification extends ImageClassifier<ConvNextConfig> {
   constructor(options: Partial<ConvNextConfig>, key: RandomKey) {
     super(convnext, options, key);
   }
 }
 
-/** ConvNeXt without a head. */
+/** ConvNeXt without a head: [B, 3, H, W] -> a map [B, C, h, w], and its pooled mean [B, C]. arXiv:2201.03545. */
 export class ConvNextModel extends ImageModel<ConvNextConfig> {
   constructor(options: Partial<ConvNextConfig>, key: RandomKey) {
     super(convnext, options, key);
   }
 }
 
+/** How ConvNeXt is stored: model_type convnext. */
 export const convnext = imageFamily<ConvNextConfig>({
   modelType: "convnext",
   classes: { ConvNextForImageClassification, ConvNextModel },

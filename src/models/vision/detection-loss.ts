@@ -40,17 +40,23 @@ export interface DetectionLabels {
   boxes: Numbers;
 }
 
-/** What counts how much, in finding out which query is to find which object, and in the loss. */
+/** What counts how much, in matching queries to objects and in the loss. */
 export interface DetectionWeights {
+  /** In matching queries to objects: factor on minus the class's probability. */
   classCost: number;
+  /** In matching queries to objects: factor on the distance of the boxes, the sum of absolute differences. */
   boxCost: number;
+  /** In matching queries to objects: factor on minus the boxes' generalized IoU. */
   giouCost: number;
+  /** In the loss, whose cross-entropy of classes counts once: factor on the distance of the boxes. */
   boxLoss: number;
+  /** In the loss: factor on 1 minus the boxes' generalized IoU. */
   giouLoss: number;
   /** Weight of "nothing" among the classes. */
   nothing: number;
 }
 
+/** How a detector weighs its costs and losses, as fields of config.json; those of DETR are the defaults. arXiv:2005.12872, appendix A.4. */
 export const detectionFields: Fields<DetectionWeights> = {
   classCost: number("class_cost", 1),
   boxCost: number("bbox_cost", 5),

@@ -7,6 +7,7 @@ import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 import { type DetectionLabels, type DetectionWeights, detectionLoss } from "./detection-loss.ts";
 import type { ImageInputs } from "./image.ts";
 
+/** What a detector says of each of its Q queries, most of which find nothing. */
 export interface DetectionOutput {
   /** Class of each query, the last of which is "nothing": [B, Q, N + 1] */
   logits: Tensor<"f32">;
@@ -35,9 +36,10 @@ export abstract class ObjectDetector
     });
   }
 
+  /** pixelValues: [B, 3, H, W] -> logits [B, Q, N + 1] and predBoxes [B, Q, 4] */
   abstract override forward(inputs: ImageInputs & RunOptions): DetectionOutput;
 
-  /** Each object is given to one query; see `detectionLoss`. */
+  /** Each object is given to one query, and classes and boxes are compared; see `detectionLoss`. -> [] */
   loss({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
     const { logits, predBoxes } = this.forward(inputs);
     return detectionLoss(logits, predBoxes, { classLabels, boxes }, this.config);
@@ -55,6 +57,7 @@ export class PredictionMlp extends Module {
       .map((part, i) => new Linear({ inFeatures: width, outFeatures: i < 2 ? width : outputs }, part));
   }
 
+  /** x: [..., D] -> [..., outputs] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return this.layers.reduce(
       (y, layer, i) => (i < this.layers.length - 1 ? relu(layer.forward(y)) : layer.forward(y)),
@@ -63,6 +66,6 @@ export class PredictionMlp extends Module {
   }
 }
 
-/** Boxes: [B, Q, D] -> [B, Q, 4] */
+/** Boxes, from 0 to 1: states [B, Q, D] -> [B, Q, 4] */
 export const boxesOf = (predictor: PredictionMlp, states: Tensor<"f32">): Tensor<"f32"> =>
   sigmoid(predictor.forward(states));

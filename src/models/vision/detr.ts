@@ -63,8 +63,13 @@ import { type DetectionLabels, type DetectionWeights, detectionFields, detection
 import { type ImageInputs, toTokens } from "./image.ts";
 import { fromTimmName, type ResNetConfig, ResNetEncoder, resnetFields } from "./resnet.ts";
 
+/**
+ * The sizes of DETR, of its backbone, and the weights of its loss. Mirrors transformers' DetrConfig; the defaults are
+ * those of DETR with ResNet-50. arXiv:2005.12872, section 4.
+ */
 export interface DetrConfig extends LabelConfig, DetectionWeights {
   hiddenSize: number;
+  /** Q, the most objects that are found in an image. */
   numQueries: number;
   encoderLayers: number;
   decoderLayers: number;
@@ -76,10 +81,12 @@ export interface DetrConfig extends LabelConfig, DetectionWeights {
   dropout: number;
   attentionDropout: number;
   activationDropout: number;
+  /** Positions of the places of the map: fixed sines and cosines, or learned for 50 rows and columns. */
   positionEmbeddingType: "sine" | "learned";
   initStd: number;
   /** The loss also asks of each layer of the decoder that it finds the objects. */
   auxiliaryLoss: boolean;
+  /** The ResNet whose last map the encoder reads; its batch norms are not trained. */
   backbone: Omit<ResNetConfig, keyof LabelConfig>;
 }
 
@@ -106,6 +113,7 @@ const EPSILON = 1e-5;
 /** Rows and columns that learned positions have. */
 const LEARNED_POSITIONS = 50;
 
+/** The encoder or the decoder: layers in which positions are added to queries and keys. */
 class Stack extends Module {
   readonly layers: TransformerLayer[];
   readonly layernorm?: LayerNorm; // of the decoder
@@ -168,6 +176,7 @@ class LearnedPositions extends Module {
   }
 }
 
+/** DETR without its heads: backbone, encoder over the places of its map, decoder over the queries. */
 class DetrModel extends Module {
   readonly backbone: ResNetEncoder;
   readonly positionEmbedding?: LearnedPositions;
@@ -198,7 +207,10 @@ class DetrModel extends Module {
     this.config = config;
   }
 
-  /** -> states of the queries after each layer of the decoder, [B, Q, D], and of all places [B, h w, D] */
+  /**
+   * pixelValues: [B, 3, H, W] -> states of the Q queries after each layer of the decoder, [B, Q, D], and of all places
+   * of the backbone's map, [B, h w, D]
+   */
   encode({ pixelValues, pixelMask, key }: ImageInputs & RunOptions): {
     layers: Tensor<"f32">[];
     places: Tensor<"f32">;
@@ -252,7 +264,7 @@ function detrConfig({ backbone, ...options }: DetrOptions): DetrConfig {
   return config;
 }
 
-/** DETR with its classes and boxes. */
+/** DETR, which finds objects in pictures: [B, 3, H, W] -> classes [B, Q, N + 1] and boxes [B, Q, 4]. */
 export class DetrForObjectDetection extends ObjectDetector {
   readonly model: DetrModel;
   readonly classLabelsClassifier: Projection; // [N + 1, D]
@@ -280,12 +292,16 @@ export class DetrForObjectDetection extends ObjectDetector {
     return [this.onnxPart({ pixel_values: pictures, pixel_mask: { dtype: "i64", shape: [batch, height, width] } })];
   }
 
+  /** pixelValues: [B, 3, H, W] -> logits [B, Q, N + 1], predBoxes [B, Q, 4], states [B, Q, D] and [B, h w, D] */
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
     const { layers, places } = withScope("model", () => this.model.encode(inputs));
     const queries = layers[layers.length - 1];
     return { ...this.found(queries), lastHiddenState: queries, encoderLastHiddenState: places };
   }
 
+  /**
+   * The loss of the last layer's queries; with auxiliaryLoss the sum of those of all layers. See `detectionLoss`. -> []
+   */
   override loss({ classLabels, boxes, ...inputs }: ImageInputs & DetectionLabels & RunOptions): Tensor<"f32"> {
     const { layers } = withScope("model", () => this.model.encode(inputs));
     const used = this.config.auxiliaryLoss ? layers : layers.slice(-1);
@@ -295,6 +311,7 @@ export class DetrForObjectDetection extends ObjectDetector {
       .reduce((a, b) => add(a, b) as Tensor<"f32">);
   }
 
+  /** queries: [B, Q, D] -> logits [B, Q, N + 1], predBoxes [B, Q, 4] */
   private found(queries: Tensor<"f32">): { logits: Tensor<"f32">; predBoxes: Tensor<"f32"> } {
     return { logits: this.classLabelsClassifier.forward(queries), predBoxes: boxesOf(this.bboxPredictor, queries) };
   }
@@ -319,6 +336,7 @@ function backboneOf(path: string, json: Json): DetrOptions["backbone"] {
 
 const BACKBONE = "model.backbone.conv_encoder.model.";
 
+/** How DETR is stored: model_type detr, with its backbone under transformers' or timm's names. */
 export const detr: Family = {
   modelType: "detr",
   prefix: "model",

@@ -6,10 +6,18 @@ import { firstToken } from "../encoders/heads.ts";
 import { ImageClassifier, type ImageHead, ImageModel, type ImageOutput, imageFamily } from "./image.ts";
 import { checkViTHeads, type ViTConfig, ViTEncoder, vitFields, vitLayerKeys } from "./vit.ts";
 
+/**
+ * The sizes of DINOv2: ViT's, with factors on both branches. Mirrors transformers' Dinov2Config; the defaults are those
+ * of DINOv2 base. arXiv:2304.07193.
+ */
 export interface Dinov2Config extends Omit<ViTConfig, "intermediateSize" | "poolerSize" | "poolerActivation"> {
+  /** How much wider the feed-forward layer is inside than hiddenSize. */
   mlpRatio: number;
+  /** Start of the learned factors. */
   layerScale: number;
+  /** The feed-forward layer is gated, with two thirds of the width. */
   useSwigluFfn: boolean;
+  /** Checkpoints have the token that hides patches in pretraining; nothing else reads it. */
   useMaskToken: boolean;
 }
 
@@ -25,9 +33,10 @@ class MeanHead extends Module implements ImageHead {
     );
   }
 
+  /** lastHiddenState: [B, 1 + patches, D] -> logits [B, N] */
   forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
-    const patches = mean(slice(lastHiddenState, { axis: 1, start: 1 }), { axes: 1 });
-    return this.classifier.forward(concat([firstToken(lastHiddenState), patches], 1));
+    const patches = mean(slice(lastHiddenState, { axis: 1, start: 1 }), { axes: 1 }); // [B, D]
+    return this.classifier.forward(concat([firstToken(lastHiddenState), patches], 1)); // [B, 2 D] -> [B, N]
   }
 }
 
@@ -43,20 +52,21 @@ const dinov2LayerKeys = (isFused: boolean) => ({
   feedForwardScale: "layer_scale2.lambda1",
 });
 
-/** DINOv2 that classifies pictures. */
+/** DINOv2 that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2304.07193. */
 export class Dinov2ForImageClassification extends ImageClassifier<Dinov2Config> {
   constructor(options: Partial<Dinov2Config>, key: RandomKey) {
     super(dinov2, options, key);
   }
 }
 
-/** DINOv2 without a head. */
+/** DINOv2 without a head: [B, 3, H, W] -> states [B, T, D], and that of the class token [B, D]. arXiv:2304.07193. */
 export class Dinov2Model extends ImageModel<Dinov2Config> {
   constructor(options: Partial<Dinov2Config>, key: RandomKey) {
     super(dinov2, options, key);
   }
 }
 
+/** How DINOv2 is stored: model_type dinov2. */
 export const dinov2 = imageFamily<Dinov2Config>({
   modelType: "dinov2",
   classes: { Dinov2ForImageClassification, Dinov2Model },

@@ -9,6 +9,7 @@ import { classLoss, sequenceLoss } from "../losses.ts";
 import type { ConfigKeys, Family, ModelClass } from "../model.ts";
 import { type RunOptions, TaskModel, type Trainable } from "../model.ts";
 
+/** A batch of images, as the model's image processor makes it. */
 export interface ImageInputs {
   /** [B, 3, H, W], as the image processor makes them */
   pixelValues: Tensor<"f32">;
@@ -18,21 +19,25 @@ export interface ImageInputs {
   interpolatePosEncoding?: boolean;
 }
 
+/** What an encoder makes of a batch of images: a state for each patch, or a map of C channels. */
 export interface ImageOutput {
   /** [B, T, D], or a map [B, C, H, W] */
   lastHiddenState: Tensor<"f32">;
   /** [B, D] */
   poolerOutput?: Tensor<"f32">;
+  /** Of each layer or stage, as each family of transformers counts them. */
   hiddenStates: Tensor<"f32">[];
 }
 
 /** The part of a vision model below its head. */
 export abstract class ImageEncoder extends Module {
+  /** pixelValues: [B, 3, H, W] -> states [B, T, D], or a map [B, C, h, w] */
   abstract encode(inputs: ImageInputs & RunOptions): ImageOutput;
 }
 
 /** From what the encoder gives to logits: [B, N]. */
 export interface ImageHead extends Module {
+  /** lastHiddenState [B, T, D] or [B, C, h, w] -> logits [B, N], of segmentation [B, N, h, w] */
   forward(output: ImageOutput, options: RunOptions): Tensor<"f32">;
   /** What the logits are made of, for heads of several parts. */
   parts?(output: ImageOutput): Record<string, Tensor<"f32">>;
@@ -41,6 +46,7 @@ export interface ImageHead extends Module {
 /** A size in config.json: a number for both sides, or height and width. */
 export const sides = (size: number | readonly number[]): readonly [number, number] =>
   typeof size === "number" ? [size, size] : [size[0], size[1]];
+/** The field of a size: see `sides`. */
 export const sideField = (key: string, fallback: number) => ({
   key,
   default: fallback as number | readonly number[],
@@ -75,6 +81,7 @@ export class PatchEmbeddings extends Module {
     this.projection = new Conv2d({ ...convolution, init: normalInit(initializerRange) }, key);
   }
 
+  /** pixels: [B, 3, H, W] -> patches [B, h w, D], and the grid [h, w] that they come from */
   forward(pixels: Tensor<"f32">): { patches: Tensor<"f32">; grid: readonly [number, number] } {
     const map = this.projection.forward(pixels); // [B, D, h, w]
     return { patches: toTokens(map), grid: [map.shape[2] as number, map.shape[3] as number] };
@@ -141,13 +148,16 @@ export interface ImageDescription<C extends ImageConfig> {
   translate?: Family["translate"];
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
+  /** Checks what single fields cannot tell. @throws OptionError for a config that contradicts itself */
   check?(config: C): void;
   aliases?: ConfigKeys["aliases"];
   supported?: ConfigKeys["supported"];
   training?: ConfigKeys["training"];
   /** Stored tensors that transformers passes over without a word. */
   ignored?: RegExp;
+  /** The name that a stored tensor has here, where some files have others. @default the same */
   tensorName?(name: string): string;
+  /** Makes the part below the head: ImageEncoder says the shapes. */
   encoder(config: C, key: RandomKey, options: { hasPooler: boolean }): ImageEncoder;
   /** The head of image classification. */
   classifier: MakeHead<C>;
@@ -185,6 +195,7 @@ abstract class ImageTaskModel<O extends object, C extends ImageConfig = ImageCon
     return [modelPart<ImageInputs>(inputs, (pictures) => this.forward(pictures))];
   }
 
+  /** pixelValues: [B, 3, H, W] -> the head's logits, [B, N] or [B, N, h, w], and the hidden states */
   protected run(inputs: ImageInputs & RunOptions): { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] } {
     const output = this.encoder.encode(inputs);
     const head = this.head as ImageHead;
@@ -196,7 +207,10 @@ abstract class ImageTaskModel<O extends object, C extends ImageConfig = ImageCon
   }
 }
 
-/** A vision model without a head. */
+/**
+ * A vision model without a head: states [B, T, D], or a map [B, C, h, w], and a pooled one. Feature extraction;
+ * transformers' Model classes.
+ */
 export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends ImageTaskModel<ImageOutput, C> {
   static readonly task = "feature-extraction";
   readonly task = ImageModel.task;
@@ -205,6 +219,7 @@ export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends Im
     super(family, options, undefined, key);
   }
 
+  /** pixelValues: [B, 3, H, W] -> lastHiddenState [B, T, D] or [B, C, h, w], and poolerOutput */
   forward(inputs: ImageInputs & RunOptions): ImageOutput {
     return this.encoder.encode(inputs);
   }
@@ -212,7 +227,7 @@ export abstract class ImageModel<C extends ImageConfig = ImageConfig> extends Im
 
 type ImageLogits = { logits: Tensor<"f32">; hiddenStates: Tensor<"f32">[] };
 
-/** Classifies images: [B, N]. */
+/** Classifies images: [B, 3, H, W] -> logits [B, N]. transformers' ForImageClassification classes. */
 export abstract class ImageClassifier<C extends ImageConfig = ImageConfig>
   extends ImageTaskModel<ImageLogits, C>
   implements Trainable<ImageInputs & { labels: Tensor<"i32"> | Tensor<"f32"> }>
@@ -225,9 +240,14 @@ export abstract class ImageClassifier<C extends ImageConfig = ImageConfig>
     super(family, options, makeHead ?? family.description.classifier, key);
   }
 
+  /** pixelValues: [B, 3, H, W] -> logits [B, N] */
   forward(inputs: ImageInputs & RunOptions): ImageLogits {
     return this.run(inputs);
   }
+  /**
+   * Cross-entropy of labels i32 [B], or, by the config's problemType, squared error of numbers f32 [B], or binary
+   * cross-entropy of several labels f32 [B, N]. -> []
+   */
   loss({ labels, ...inputs }: ImageInputs & RunOptions & { labels: Tensor<"i32"> | Tensor<"f32"> }): Tensor<"f32"> {
     return sequenceLoss(this.run(inputs).logits, labels, this.config);
   }
@@ -236,7 +256,7 @@ export abstract class ImageClassifier<C extends ImageConfig = ImageConfig>
 /** Labels of pixels that do not count. */
 const IGNORED_PIXEL = 255;
 
-/** Classifies each place of an image: [B, N, h, w], smaller than the image. */
+/** Classifies each place of an image: [B, 3, H, W] -> logits [B, N, h, w], smaller than the image. */
 export abstract class SemanticSegmenter<C extends ImageConfig = ImageConfig>
   extends ImageTaskModel<ImageLogits, C>
   implements Trainable<ImageInputs & { labels: Tensor<"i32"> }>
@@ -248,10 +268,14 @@ export abstract class SemanticSegmenter<C extends ImageConfig = ImageConfig>
     super(family, options, makeHead, key);
   }
 
+  /** pixelValues: [B, 3, H, W] -> logits [B, N, h, w] */
   forward(inputs: ImageInputs & RunOptions): ImageLogits {
     return this.run(inputs);
   }
-  /** labels: i32 [B, H, W]; 255 does not count. */
+  /**
+   * Mean cross-entropy of the labels of all pixels, i32 [B, H, W], with logits interpolated to their size; 255 does not
+   * count. -> []
+   */
   loss({ labels, ...inputs }: ImageInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     const [, height, width] = labels.shape;
     const large = interpolate(this.run(inputs).logits, { size: [height as number, width as number], mode: "bilinear" });

@@ -25,6 +25,10 @@ import {
   imageFamily,
 } from "./image.ts";
 
+/**
+ * The widths of MobileNetV2, as factors on those of the paper. Mirrors transformers' MobileNetV2Config; the defaults
+ * are those of MobileNetV2 1.0. arXiv:1801.04381, table 2.
+ */
 export interface MobileNetV2Config extends LabelConfig {
   numChannels: number;
   /** Factor on all widths. */
@@ -95,6 +99,7 @@ interface ConvNormPlace {
   isLinear?: boolean;
 }
 
+/** A convolution, a batch norm, and an activation unless it is linear. */
 class ConvNorm extends Module {
   readonly convolution: Conv2d;
   readonly normalization: BatchNorm2d;
@@ -119,6 +124,7 @@ class ConvNorm extends Module {
     this.config = config;
   }
 
+  /** x: [B, C, h, w] -> [B, C', h', w'], smaller by the stride */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
     const { kernelSize, stride = 1, dilation = 1, isLinear } = this.place;
     const borders = (size: number): [number, number] => {
@@ -132,6 +138,10 @@ class ConvNorm extends Module {
   }
 }
 
+/**
+ * Wider by a 1 x 1 convolution, 3 x 3 within each channel, narrower by 1 x 1; added to its input where the shape stays.
+ * arXiv:1801.04381, section 3.3.
+ */
 class InvertedResidual extends Module {
   readonly expand1x1: ConvNorm;
   readonly conv3x3: ConvNorm;
@@ -161,12 +171,14 @@ class InvertedResidual extends Module {
     this.isResidual = stride === 1 && inputs === outputs;
   }
 
+  /** x: [B, C, h, w] -> [B, C', h', w'], smaller by the stride */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
     const made = [this.expand1x1, this.conv3x3, this.reduce1x1].reduce((y, part) => part.forward(y, options), x);
     return this.isResidual ? add(x, made) : made;
   }
 }
 
+/** A convolution of stride 2, then a first narrow layer. */
 class Stem extends Module {
   readonly firstConv: ConvNorm;
   readonly expand1x1?: ConvNorm;
@@ -197,6 +209,7 @@ class Stem extends Module {
     );
   }
 
+  /** x: [B, 3, H, W] -> [B, C, H / 2, W / 2] */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
     const parts = [this.firstConv, this.expand1x1, this.conv3x3, this.reduce1x1];
     return parts.reduce((y, part) => part?.forward(y, options) ?? y, x);
@@ -229,7 +242,10 @@ class MobileNetV2Encoder extends ImageEncoder {
     );
   }
 
-  /** -> [B, C, h, w]; poolerOutput: the mean over all places; hiddenStates: of each layer */
+  /**
+   * pixelValues: [B, 3, H, W] -> [B, C, h, w]; poolerOutput: the mean over all places, [B, C]; hiddenStates: of each
+   * layer
+   */
   encode({ pixelValues, ...options }: ImageInputs & RunOptions): ImageOutput {
     let x = withScope("conv_stem", () => this.convStem.forward(pixelValues, options));
     const hiddenStates: Tensor<"f32">[] = [];
@@ -245,6 +261,7 @@ class MobileNetV2Encoder extends ImageEncoder {
 const lastWidth = (config: MobileNetV2Config) =>
   config.finegrainedOutput && config.depthMultiplier < 1 ? LAST : widthOf(LAST, config);
 
+/** Dropout and a linear layer on the pooled state. */
 class Classifier extends Module implements ImageHead {
   readonly classifier: Projection; // [N, C]
   private readonly dropout: number;
@@ -255,25 +272,27 @@ class Classifier extends Module implements ImageHead {
     this.dropout = config.classifierDropout;
   }
 
+  /** poolerOutput: [B, C] -> logits [B, N] */
   forward({ poolerOutput }: ImageOutput, { key }: RunOptions): Tensor<"f32"> {
     return this.classifier.forward(dropout(poolerOutput as Tensor<"f32">, this.dropout, key));
   }
 }
 
-/** MobileNet v2 that classifies pictures. */
+/** MobileNet v2 that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:1801.04381. */
 export class MobileNetV2ForImageClassification extends ImageClassifier<MobileNetV2Config> {
   constructor(options: Partial<MobileNetV2Config>, key: RandomKey) {
     super(mobilenetV2, options, key);
   }
 }
 
-/** MobileNet v2 without a head. */
+/** MobileNet v2 without a head: [B, 3, H, W] -> a map [B, C, h, w], and its mean [B, C]. arXiv:1801.04381. */
 export class MobileNetV2Model extends ImageModel<MobileNetV2Config> {
   constructor(options: Partial<MobileNetV2Config>, key: RandomKey) {
     super(mobilenetV2, options, key);
   }
 }
 
+/** How MobileNetV2 is stored: model_type mobilenet_v2. */
 export const mobilenetV2 = imageFamily<MobileNetV2Config>({
   modelType: "mobilenet_v2",
   classes: { MobileNetV2ForImageClassification, MobileNetV2Model },

@@ -14,19 +14,28 @@ import {
   imageFamily,
 } from "./image.ts";
 
+/**
+ * The stages of a ResNet. Mirrors transformers' ResNetConfig; the defaults are those of ResNet-50. arXiv:1512.03385,
+ * table 1.
+ */
 export interface ResNetConfig extends LabelConfig {
   numChannels: number;
+  /** Channels of the stem. */
   embeddingSize: number;
-  /** Channels of each stage, and its layers. */
+  /** Channels of each stage. */
   hiddenSizes: readonly number[];
+  /** Layers of each stage. */
   depths: readonly number[];
+  /** Two convolutions of 3 x 3 in a layer, or 1 x 1, 3 x 3, 1 x 1 with four times fewer channels inside. */
   layerType: "basic" | "bottleneck";
   activation: Activation;
+  /** The first stage halves the map too. */
   downsampleInFirstStage: boolean;
   /** The stride is in the first convolution of a bottleneck, and not in the second. */
   downsampleInBottleneck: boolean;
 }
 
+/** The fields of a ResNet, which DETR's backbone has too. */
 export const resnetFields: Fields<Omit<ResNetConfig, keyof LabelConfig>> = {
   numChannels: size("num_channels", 3),
   embeddingSize: size("embedding_size", 64),
@@ -49,6 +58,7 @@ interface ConvNormConfig {
   isFrozen: boolean;
 }
 
+/** A convolution and its batch norm. */
 class ConvNorm extends Module {
   readonly convolution: Conv2d;
   readonly normalization: BatchNorm2d;
@@ -64,11 +74,13 @@ class ConvNorm extends Module {
     this.normalization = new BatchNorm2d({ channels: outputs, isFrozen }, normKey);
   }
 
+  /** x: [B, C, h, w] -> [B, C', h', w'], smaller by the stride */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
     return this.normalization.forward(this.convolution.forward(x), options);
   }
 }
 
+/** Two or three convolutions, added to their input: figures 2 and 5 of the paper. */
 class Layer extends Module {
   readonly shortcut?: ConvNorm;
   readonly layer: ConvNorm[];
@@ -101,6 +113,7 @@ class Layer extends Module {
     this.activation = config.activation;
   }
 
+  /** x: [B, C, h, w] -> [B, C', h', w'], smaller by the stride */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
     const made = this.layer.reduce((y, part, i) => {
       const next = part.forward(y, options);
@@ -126,6 +139,7 @@ class Stage extends Module {
   }
 }
 
+/** A ResNet without a head: a stem that makes the image four times smaller, then stages of layers. */
 export class ResNetEncoder extends ImageEncoder {
   readonly embedder: ConvNorm;
   readonly stages: Stage[];
@@ -144,7 +158,7 @@ export class ResNetEncoder extends ImageEncoder {
     this.activation = config.activation;
   }
 
-  /** -> maps [B, C, h, w]; poolerOutput: [B, C, 1, 1] */
+  /** pixelValues: [B, 3, H, W] -> [B, C, h, w]; poolerOutput: [B, C, 1, 1]; hiddenStates: of the stem and each stage */
   encode({ pixelValues, ...options }: ImageInputs & RunOptions): ImageOutput {
     const stem = withScope("stem", () => activations[this.activation](this.embedder.forward(pixelValues, options)));
     const hiddenStates = [maxPool(stem, { kernelSize: 3, stride: 2, padding: 1 })];
@@ -168,6 +182,7 @@ class Classifier extends Module implements ImageHead {
     this.classifier = new Linear({ inFeatures: hiddenSizes[hiddenSizes.length - 1], outFeatures: labels.length }, key);
   }
 
+  /** lastHiddenState: [B, C, h, w] -> logits [B, N] */
   forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
     return this.classifier.forward(mean(lastHiddenState, { axes: [2, 3] }));
   }
@@ -213,20 +228,21 @@ function fromTimmConfig(json: Json): Json {
   };
 }
 
-/** ResNet that classifies pictures. */
+/** ResNet that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:1512.03385. */
 export class ResNetForImageClassification extends ImageClassifier<ResNetConfig> {
   constructor(options: Partial<ResNetConfig>, key: RandomKey) {
     super(resnet, options, key);
   }
 }
 
-/** ResNet without a head. */
+/** ResNet without a head: [B, 3, H, W] -> a map [B, C, h, w], and its mean [B, C, 1, 1]. arXiv:1512.03385. */
 export class ResNetModel extends ImageModel<ResNetConfig> {
   constructor(options: Partial<ResNetConfig>, key: RandomKey) {
     super(resnet, options, key);
   }
 }
 
+/** How ResNet is stored: model_type resnet, and timm's files. */
 export const resnet = imageFamily<ResNetConfig>({
   modelType: "resnet",
   classes: { ResNetForImageClassification, ResNetModel },

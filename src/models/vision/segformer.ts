@@ -34,15 +34,24 @@ import {
   toTokens,
 } from "./image.ts";
 
+/**
+ * The stages of SegFormer's encoder, and its decoder. Mirrors transformers' SegformerConfig; the defaults are those of
+ * MiT-b0. arXiv:2105.15203, table 6.
+ */
 export interface SegformerConfig extends LabelConfig {
   numChannels: number;
+  /** Layers of each stage. */
   depths: readonly number[];
   /** Keys and values are made of maps so many times smaller. */
   srRatios: readonly number[];
+  /** Channels of each stage. */
   hiddenSizes: readonly number[];
+  /** Side of the windows that each stage's places are made of. */
   patchSizes: readonly number[];
+  /** How many times smaller each stage's map is than the one before it. */
   strides: readonly number[];
   numHeads: readonly number[];
+  /** How much wider feed-forward layers are inside. */
   mlpRatios: readonly number[];
   activation: Activation;
   hiddenDropout: number;
@@ -51,6 +60,7 @@ export interface SegformerConfig extends LabelConfig {
   /** Of the last layer; the others are left out less often. */
   dropPathRate: number;
   initializerRange: number;
+  /** Channels to which the segmentation head brings all stages. */
   decoderHiddenSize: number;
   /** The last stage's result is a map, and not a list of places. */
   reshapeLastStage: boolean;
@@ -82,6 +92,10 @@ const attentionKeys = { query: "self.query", key: "self.key", value: "self.value
 
 type Grid = readonly [number, number];
 
+/**
+ * Attention whose keys and values come from a map that a strided convolution has made smaller. arXiv:2105.15203,
+ * section 3.1.
+ */
 class Attention extends AttentionBlock {
   readonly sr?: Conv2d; // [C, C, ratio, ratio]
   readonly layerNorm?: LayerNorm;
@@ -135,12 +149,14 @@ class MixFeedForward extends Module {
     this.activation = config.activation;
   }
 
+  /** x: [B, h w, C] -> the same, F channels inside */
   forward(x: Tensor<"f32">, grid: Grid): Tensor<"f32"> {
-    const mixed = toTokens(this.dwconv.forward(toMap(this.dense1.forward(x), grid)));
+    const mixed = toTokens(this.dwconv.forward(toMap(this.dense1.forward(x), grid))); // [B, h w, F]
     return this.dense2.forward(activations[this.activation](mixed));
   }
 }
 
+/** One layer: attention, then the feed-forward part, each on the norm of its input and added to it. */
 class Block extends Module {
   readonly layerNorm1: LayerNorm;
   readonly attention: Attention;
@@ -161,6 +177,7 @@ class Block extends Module {
     this.dropPath = dropPath;
   }
 
+  /** x: [B, h w, C] -> the same */
   forward(x: Tensor<"f32">, grid: Grid, key: RandomKey | undefined): Tensor<"f32"> {
     const attended = dropout(
       this.attention.attend(this.layerNorm1.forward(x), grid, key?.fold(0)),
@@ -187,6 +204,7 @@ class OverlapPatches extends Module {
     this.layerNorm = new LayerNorm({ width: outChannels, epsilon: EPSILON }, key);
   }
 
+  /** x: [B, C, h, w] -> tokens [B, h' w', C'], smaller by the stride, and their grid [h', w'] */
   forward(x: Tensor<"f32">): { tokens: Tensor<"f32">; grid: Grid } {
     const map = this.proj.forward(x);
     return { tokens: this.layerNorm.forward(toTokens(map)), grid: [map.shape[2] as number, map.shape[3] as number] };
@@ -237,7 +255,10 @@ class SegformerEncoder extends ImageEncoder {
     this.reshapeLastStage = config.reshapeLastStage;
   }
 
-  /** -> the last stage's map; hiddenStates: the maps of all stages [B, C, h, w] */
+  /**
+   * pixelValues: [B, 3, H, W] -> the last stage's map [B, C, h, w]; hiddenStates: the maps of all stages; poolerOutput
+   * [B, C]
+   */
   encode({ pixelValues, key }: ImageInputs & RunOptions): ImageOutput {
     const { patchEmbeddings, block, layerNorm } = this.encoder;
     const hiddenStates: Tensor<"f32">[] = [];
@@ -300,11 +321,12 @@ class DecodeHead extends Module implements ImageHead {
     this.dropout = classifierDropout;
   }
 
+  /** hiddenStates: maps [B, C, h, w] of all stages -> logits [B, N, h, w] of the first one's size */
   forward({ hiddenStates }: ImageOutput, options: RunOptions): Tensor<"f32"> {
     const size = hiddenStates[0].shape.slice(2) as [number, number];
     const maps = hiddenStates.map((map, i) => {
       const grid = map.shape.slice(2) as [number, number];
-      const projected = toMap(this.linearC[i].proj.forward(toTokens(map)), grid);
+      const projected = toMap(this.linearC[i].proj.forward(toTokens(map)), grid); // [B, D, h, w]
       return grid[0] === size[0] && grid[1] === size[1]
         ? projected
         : interpolate(projected, { size, mode: "bilinear" });
@@ -314,27 +336,28 @@ class DecodeHead extends Module implements ImageHead {
   }
 }
 
-/** SegFormer that classifies pictures. */
+/** SegFormer that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2105.15203. */
 export class SegformerForImageClassification extends ImageClassifier<SegformerConfig> {
   constructor(options: Partial<SegformerConfig>, key: RandomKey) {
     super(segformer, options, key);
   }
 }
 
-/** SegFormer that classifies each place of a picture. */
+/** SegFormer that classifies each place of a picture: [B, 3, H, W] -> logits [B, N, H / 4, W / 4]. arXiv:2105.15203. */
 export class SegformerForSemanticSegmentation extends SemanticSegmenter<SegformerConfig> {
   constructor(options: Partial<SegformerConfig>, key: RandomKey) {
     super(segformer, options, (config, headKey) => new DecodeHead(config, headKey), key);
   }
 }
 
-/** SegFormer without a head. */
+/** SegFormer without a head: [B, 3, H, W] -> the last stage's map [B, C, h, w]. arXiv:2105.15203. */
 export class SegformerModel extends ImageModel<SegformerConfig> {
   constructor(options: Partial<SegformerConfig>, key: RandomKey) {
     super(segformer, options, key);
   }
 }
 
+/** How SegFormer is stored: model_type segformer. */
 export const segformer = imageFamily<SegformerConfig>({
   modelType: "segformer",
   classes: { SegformerForImageClassification, SegformerForSemanticSegmentation, SegformerModel },

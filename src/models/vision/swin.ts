@@ -51,13 +51,20 @@ import {
 } from "./image.ts";
 import { biasRows, shiftMask } from "./swin-windows.ts";
 
+/**
+ * The stages and windows of Swin. Mirrors transformers' SwinConfig; the defaults are those of Swin tiny.
+ * arXiv:2103.14030, section 3.3.
+ */
 export interface SwinConfig extends LabelConfig {
   imageSize: number | readonly number[];
   patchSize: number;
   numChannels: number;
+  /** Channels of the first stage; each further one has twice as many. */
   embedDim: number;
+  /** Layers of each stage. */
   depths: readonly number[];
   numHeads: readonly number[];
+  /** w, the side of a window in places. */
   windowSize: number;
   mlpRatio: number;
   qkvBias: boolean;
@@ -66,6 +73,7 @@ export interface SwinConfig extends LabelConfig {
   /** Of the last layer's attention; the others are left out less often. */
   dropPathRate: number;
   activation: Activation;
+  /** Learned positions are added to the patches. */
   useAbsoluteEmbeddings: boolean;
   initializerRange: number;
   layerNormEpsilon: number;
@@ -100,6 +108,7 @@ interface Place {
   dropPath: readonly number[];
 }
 
+/** Attention within windows of w x w places, with a learned bias for each offset. arXiv:2103.14030, section 3.2. */
 class WindowAttention extends Module {
   readonly query: Projection; //  [C, C]
   readonly key: Projection; //    [C, C]
@@ -156,6 +165,7 @@ class WindowAttention extends Module {
   }
 }
 
+/** One layer: attention, then the feed-forward part; in every second layer the windows are shifted. */
 class Block extends Module {
   readonly layernormBefore: LayerNorm;
   readonly attention: WindowAttention;
@@ -193,6 +203,7 @@ class Block extends Module {
     return add(middle, dropout(made, hiddenDropout, key?.fold(1)));
   }
 
+  /** x: [B, h w, C] -> the same: pads, shifts, cuts into windows, attends, and back */
   private attend(x: Tensor<"f32">, [height, columns]: Grid, key: RandomKey | undefined): Tensor<"f32"> {
     const [batch, , width] = x.shape;
     const smallest = Math.min(height, columns);
@@ -213,7 +224,7 @@ class Block extends Module {
     ]);
     const moved = shift > 0 ? roll(padded, [-shift, -shift], [1, 2]) : padded;
     const cut = transpose(reshape(moved, [batch, down, window, across, window, width]), [0, 1, 3, 2, 4, 5]);
-    const windows = reshape(cut, [-1, window * window, width]);
+    const windows = reshape(cut, [-1, window * window, width]); // [B windows, w², C]
     const mask = shift > 0 ? shiftMask(full, window, shift) : undefined;
     const made = withScope("attention", () => this.attention.forward(windows, batch, window, mask, key));
     const joined = reshape(transpose(reshape(made, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]), [
@@ -222,7 +233,7 @@ class Block extends Module {
       width,
     ]);
     const back = shift > 0 ? roll(joined, [shift, shift], [1, 2]) : joined;
-    const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns });
+    const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns }); // [B, h, w, C]
     return reshape(inner, [batch, height * columns, width]);
   }
 }
@@ -241,6 +252,7 @@ class PatchMerging extends Module {
     this.norm = new LayerNorm({ width: 4 * width, epsilon: EPSILON }, key);
   }
 
+  /** x: [B, h w, C] -> [B, h w / 4, 2 C], with odd h and w made even by zeros */
   forward(x: Tensor<"f32">, [height, columns]: Grid): Tensor<"f32"> {
     const [batch, , width] = x.shape;
     const map = pad(reshape(x, [batch, height, columns, width]), [
@@ -250,7 +262,7 @@ class PatchMerging extends Module {
     ]);
     const part = (down: number, across: number) =>
       slice(slice(map, { axis: 1, start: down, step: 2 }), { axis: 2, start: across, step: 2 });
-    const joined = concat([part(0, 0), part(1, 0), part(0, 1), part(1, 1)], -1);
+    const joined = concat([part(0, 0), part(1, 0), part(0, 1), part(1, 1)], -1); // [B, h / 2, w / 2, 4 C]
     return this.reduction.forward(this.norm.forward(reshape(joined, [batch, -1, 4 * (width as number)])));
   }
 }
@@ -289,6 +301,7 @@ class Embeddings extends Module {
     this.config = config;
   }
 
+  /** pixelValues: [B, 3, H, W] -> x [B, h w, C], and its grid [h, w] */
   forward({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): { x: Tensor<"f32">; grid: Grid } {
     const { patchSize, imageSize, hiddenDropout } = this.config;
     const [, , height, columns] = pixelValues.shape as number[];
@@ -301,7 +314,7 @@ class Embeddings extends Module {
     const own = sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
     const positions = this.positionEmbeddings?.value;
     const placed = positions && (interpolatePosEncoding ? stretchPositions(positions, own, grid) : positions);
-    const normal = this.norm.forward(patches);
+    const normal = this.norm.forward(patches); // [B, h w, C]
     return { x: dropout(placed ? add(normal, placed) : normal, hiddenDropout, key?.fold(999)), grid };
   }
 }
@@ -321,7 +334,7 @@ class SwinEncoder extends ImageEncoder {
     this.layernorm = new LayerNorm({ width: embedDim * 2 ** (depths.length - 1), epsilon }, stageKey);
   }
 
-  /** -> [B, h w, C]; poolerOutput: the mean over all places */
+  /** pixelValues: [B, 3, H, W] -> [B, h w, C]; poolerOutput: the mean over all places, [B, C] */
   encode(inputs: ImageInputs & RunOptions): ImageOutput {
     const { x: embedded, grid: first } = withScope("embeddings", () => this.embeddings.forward(inputs));
     const hiddenStates = [embedded];
@@ -338,20 +351,21 @@ class SwinEncoder extends ImageEncoder {
   }
 }
 
-/** Swin that classifies pictures. */
+/** Swin that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2103.14030. */
 export class SwinForImageClassification extends ImageClassifier<SwinConfig> {
   constructor(options: Partial<SwinConfig>, key: RandomKey) {
     super(swin, options, key);
   }
 }
 
-/** Swin without a head. */
+/** Swin without a head: [B, 3, H, W] -> states [B, h w, C], and their mean [B, C]. arXiv:2103.14030. */
 export class SwinModel extends ImageModel<SwinConfig> {
   constructor(options: Partial<SwinConfig>, key: RandomKey) {
     super(swin, options, key);
   }
 }
 
+/** How Swin is stored: model_type swin. */
 export const swin = imageFamily<SwinConfig>({
   modelType: "swin",
   classes: { SwinForImageClassification, SwinModel },

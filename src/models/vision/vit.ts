@@ -57,6 +57,10 @@ import {
   token,
 } from "./image.ts";
 
+/**
+ * The sizes of ViT and DeiT. Mirrors transformers' ViTConfig and DeiTConfig; the defaults are those of ViT base with
+ * patches of 16 x 16. arXiv:2010.11929, table 1.
+ */
 export interface ViTConfig extends LabelConfig {
   hiddenSize: number;
   numLayers: number;
@@ -67,15 +71,19 @@ export interface ViTConfig extends LabelConfig {
   attentionDropout: number;
   initializerRange: number;
   layerNormEpsilon: number;
+  /** In pixels: a number for both sides, or height and width. */
   imageSize: number | readonly number[];
+  /** Side of a patch, in pixels. */
   patchSize: number;
   numChannels: number;
   qkvBias: boolean;
   /** @default hiddenSize */
   poolerSize: number | null;
+  /** Of the pooler of models without a head. */
   poolerActivation: Activation;
 }
 
+/** The fields of ViT, which DeiT, DINOv2 and YOLOS build on. */
 export const vitFields: Fields<Omit<ViTConfig, keyof LabelConfig>> = {
   hiddenSize: size("hidden_size", 768),
   numLayers: size("num_hidden_layers", 12),
@@ -94,6 +102,7 @@ export const vitFields: Fields<Omit<ViTConfig, keyof LabelConfig>> = {
   poolerActivation: activation("pooler_act", "tanh"),
 };
 
+/** The names of the parts of a layer. */
 export const vitLayerKeys = {
   attention: "attention",
   "attention.query": "attention.query",
@@ -145,7 +154,7 @@ class Embeddings extends Module {
     this.traits = traits;
   }
 
-  /** -> [B, tokens + patches, D] */
+  /** pixelValues: [B, 3, H, W] -> [B, tokens + patches, D] */
   forward({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): Tensor<"f32"> {
     const { hiddenSize: width, imageSize, patchSize, hiddenDropout } = this.config;
     const size = sides(imageSize);
@@ -169,7 +178,7 @@ class Embeddings extends Module {
         );
     const batch = pixelValues.shape[0];
     const all = concat([...tokens.map((each) => broadcastTo(each.value, [batch, 1, width])), patches], 1);
-    return dropout(add(all, stretched), hiddenDropout, key?.fold(999));
+    return dropout(add(all, stretched), hiddenDropout, key?.fold(999)); // [B, tokens + patches, D]
   }
 }
 
@@ -182,6 +191,7 @@ class Layers extends Module {
   }
 }
 
+/** A dense layer with an activation on the class token's state. */
 class Pooler extends Module {
   readonly dense: Projection; // [P, D]
   private readonly activation: Activation;
@@ -195,11 +205,13 @@ class Pooler extends Module {
     this.activation = poolerActivation;
   }
 
+  /** x: [B, T, D] -> [B, P] */
   forward(x: Tensor<"f32">): Tensor<"f32"> {
     return activations[this.activation](this.dense.forward(firstToken(x)));
   }
 }
 
+/** ViT without a head, which DeiT and DINOv2 share. */
 export class ViTEncoder extends ImageEncoder {
   readonly embeddings: Embeddings;
   readonly encoder: Layers;
@@ -215,7 +227,9 @@ export class ViTEncoder extends ImageEncoder {
     if (pooler) this.pooler = new Pooler(pooler, poolerKey);
   }
 
-  /** -> [B, tokens + patches, D]; without a pooler, poolerOutput is the class token's state */
+  /**
+   * pixelValues: [B, 3, H, W] -> [B, tokens + patches, D]; without a pooler, poolerOutput is the class token's state
+   */
   encode(inputs: ImageInputs & RunOptions): ImageOutput {
     const hiddenStates = [withScope("embeddings", () => this.embeddings.forward(inputs))];
     for (const [i, layer] of this.encoder.layer.entries()) {
@@ -265,6 +279,7 @@ class TokenClassifierHead extends Module implements ImageHead {
     );
   }
 
+  /** lastHiddenState: [B, T, D] -> logits [B, N] */
   forward({ lastHiddenState }: ImageOutput): Tensor<"f32"> {
     return this.classifier.forward(firstToken(lastHiddenState));
   }
@@ -283,11 +298,13 @@ class TeacherHead extends Module implements ImageHead {
     this.distillationClassifier = new Linear(config, teacherKey);
   }
 
+  /** lastHiddenState: [B, T, D] -> logits [B, N] */
   forward(output: ImageOutput): Tensor<"f32"> {
     const { clsLogits, distillationLogits } = this.parts(output);
     return mul(add(clsLogits, distillationLogits), 0.5);
   }
 
+  /** lastHiddenState: [B, T, D] -> both classifiers' logits, [B, N] each */
   parts({ lastHiddenState }: ImageOutput) {
     const [batch, , width] = lastHiddenState.shape;
     const second = reshape(slice(lastHiddenState, { axis: 1, start: 1, end: 2 }), [batch, width]);
@@ -298,25 +315,27 @@ class TeacherHead extends Module implements ImageHead {
   }
 }
 
+/** Checks that heads divide the width. @throws OptionError naming the config */
 export const checkViTHeads =
   (name: string) =>
   ({ hiddenSize, numHeads }: { hiddenSize: number; numHeads: number }): void =>
     requireField(name, hiddenSize % numHeads === 0, "hiddenSize to be a multiple of numHeads", [hiddenSize, numHeads]);
 
-/** ViT that classifies pictures. */
+/** ViT that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2010.11929. */
 export class ViTForImageClassification extends ImageClassifier<ViTConfig> {
   constructor(options: Partial<ViTConfig>, key: RandomKey) {
     super(vit, options, key);
   }
 }
 
-/** ViT without a head. */
+/** ViT without a head: [B, 3, H, W] -> states [B, T, D], and the pooled one [B, P]. arXiv:2010.11929. */
 export class ViTModel extends ImageModel<ViTConfig> {
   constructor(options: Partial<ViTConfig>, key: RandomKey) {
     super(vit, options, key);
   }
 }
 
+/** How ViT is stored: model_type vit. */
 export const vit = imageFamily<ViTConfig>({
   modelType: "vit",
   classes: { ViTForImageClassification, ViTModel },
@@ -328,27 +347,31 @@ export const vit = imageFamily<ViTConfig>({
   classifier: (config, key) => new TokenClassifierHead(config, key),
 });
 
-/** DeiT that classifies pictures. */
+/** DeiT that classifies pictures: [B, 3, H, W] -> logits [B, N]. arXiv:2012.12877. */
 export class DeiTForImageClassification extends ImageClassifier<ViTConfig> {
   constructor(options: Partial<ViTConfig>, key: RandomKey) {
     super(deit, options, key);
   }
 }
 
-/** DeiT whose two classifiers, one of which a teacher has taught, are averaged. */
+/**
+ * DeiT whose two classifiers, one of which a teacher has taught, are averaged: [B, 3, H, W] -> logits [B, N].
+ * arXiv:2012.12877.
+ */
 export class DeiTForImageClassificationWithTeacher extends ImageClassifier<ViTConfig> {
   constructor(options: Partial<ViTConfig>, key: RandomKey) {
     super(deit, options, key, (config, headKey) => new TeacherHead(config, headKey));
   }
 }
 
-/** DeiT without a head. */
+/** DeiT without a head: [B, 3, H, W] -> states [B, T, D], and the pooled one [B, P]. arXiv:2012.12877. */
 export class DeiTModel extends ImageModel<ViTConfig> {
   constructor(options: Partial<ViTConfig>, key: RandomKey) {
     super(deit, options, key);
   }
 }
 
+/** How DeiT is stored: model_type deit. */
 export const deit = imageFamily<ViTConfig>({
   modelType: "deit",
   classes: { DeiTForImageClassification, DeiTForImageClassificationWithTeacher, DeiTModel },

@@ -20,7 +20,12 @@ import { type DetectionWeights, detectionFields } from "./detection-loss.ts";
 import { type ImageInputs, PatchEmbeddings, sides, stretchPositions, token } from "./image.ts";
 import { type ViTConfig, vitFields, vitLayerKeys } from "./vit.ts";
 
+/**
+ * The sizes of YOLOS: ViT's, with further tokens, and the weights of its loss. Mirrors transformers' YolosConfig, whose
+ * defaults it has. arXiv:2106.00666, section 3.
+ */
 export interface YolosConfig extends Omit<ViTConfig, "poolerSize" | "poolerActivation">, DetectionWeights {
+  /** Q, the most objects that are found in an image. */
   numDetectionTokens: number;
   /** Positions are added between the layers too. */
   useMidPositionEmbeddings: boolean;
@@ -75,6 +80,7 @@ class Encoder extends Module {
   }
 }
 
+/** A ViT over class token, patches and detection tokens. */
 class YolosEncoder extends Module {
   readonly embeddings: Embeddings;
   readonly encoder: Encoder;
@@ -92,7 +98,7 @@ class YolosEncoder extends Module {
     this.config = config;
   }
 
-  /** -> states of class, patches and detection tokens, [B, 1 + N + Q, D] */
+  /** pixelValues: [B, 3, H, W] -> states of class, patches and detection tokens, [B, 1 + N + Q, D] */
   encode({ pixelValues, key }: ImageInputs & RunOptions): Tensor<"f32"> {
     const { numDetectionTokens: count, hiddenSize: width } = this.config;
     const { clsToken, detectionTokens, positionEmbeddings, patchEmbeddings } = this.embeddings;
@@ -129,7 +135,7 @@ class YolosEncoder extends Module {
 const ownGrid = ({ imageSize, patchSize }: YolosConfig): Grid =>
   sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
 
-/** YOLOS with its classes and boxes. */
+/** YOLOS, which finds objects in pictures: [B, 3, H, W] -> classes [B, Q, N + 1] and boxes [B, Q, 4]. */
 export class YolosForObjectDetection extends ObjectDetector {
   readonly vit: YolosEncoder;
   readonly classLabelsClassifier: PredictionMlp;
@@ -156,6 +162,10 @@ export class YolosForObjectDetection extends ObjectDetector {
     return [this.onnxPart({ pixel_values: onnxPictures(this.config, options) })];
   }
 
+  /**
+   * pixelValues: [B, 3, H, W] -> logits [B, Q, N + 1], predBoxes [B, Q, 4], states of all tokens
+   * [B, 1 + patches + Q, D]
+   */
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
     const lastHiddenState = withScope("vit", () => this.vit.encode(inputs));
     const start = (lastHiddenState.shape[1] as number) - this.config.numDetectionTokens;
@@ -168,6 +178,7 @@ export class YolosForObjectDetection extends ObjectDetector {
   }
 }
 
+/** How YOLOS is stored: model_type yolos. */
 export const yolos: Family = {
   modelType: "yolos",
   prefix: "vit",

@@ -3,6 +3,7 @@ import type { KeysAndValues } from "../../../nn/index.ts";
 import type { OnnxInput } from "../../../onnx/index.ts";
 import { cast, notEqual, type Tensor } from "../../../tensor/index.ts";
 
+/** Inputs or outputs of a file, by their names in it. */
 export type OnnxTensors = Record<string, Tensor>;
 /** Inputs by their names; sizes that are open have names too. */
 export type OnnxInputs = Readonly<Record<string, OnnxInput>>;
@@ -12,17 +13,21 @@ export interface OnnxPart {
   /** Such as "model.onnx". */
   readonly file: string;
   readonly inputs: OnnxInputs;
-  /** What the file computes, traced once. */
+  /**
+   * What the file computes, traced once: from tensors of the shapes of `inputs`, such as i64 [B, T], to its outputs.
+   */
   forward(inputs: OnnxTensors): OnnxTensors;
 }
 
+/** What a model's ONNX files are written for. */
 export interface OnnxPartOptions {
   /** Height and width of pictures, in pixels. @default what the config says, or 224 */
   imageSize?: readonly [number, number];
 }
 
-/** The open sizes, as they are called in the files. */
+/** B, an open size, as it is called in the files. */
 export const BATCH = "batch_size";
+/** T, an open size, as it is called in the files. */
 export const LENGTH = "sequence_length";
 /** Height and width of pictures where nothing says it. */
 export const IMAGE_SIZE = 224;
