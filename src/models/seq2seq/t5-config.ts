@@ -18,6 +18,10 @@ import {
 import type { Json } from "../labels.ts";
 import type { Seq2SeqConfig } from "./encoder-decoder.ts";
 
+/**
+ * The sizes of T5 and mT5. Mirrors transformers' T5Config and MT5Config; the defaults are those of T5 small, for mT5
+ * of mT5 small. arXiv:1910.10683; arXiv:2010.11934.
+ */
 export interface T5Config extends Seq2SeqConfig {
   numLayers: number;
   /** @default numLayers */
@@ -114,8 +118,10 @@ export function t5Config({ configName, fields }: T5Description, options: Partial
 /** Says that the file has an output layer of its own; tie_word_embeddings of config.json cannot be trusted there. */
 const OWN_HEAD = "has_own_lm_head";
 
+/** A config.json of a model whose output layer is no longer the embedding table. */
 export const withOwnHead = (json: Json): Json => ({ ...json, [OWN_HEAD]: true });
 
+/** The config that a config.json says; older ones, too. @throws DataError naming the key, for a value that it cannot be */
 export function t5FromJson({ fields, feedForward, scales }: T5Description, path: string, json: Json) {
   const modern = {
     ...json,
@@ -126,6 +132,7 @@ export function t5FromJson({ fields, feedForward, scales }: T5Description, path:
   return fromJson(path, modern, fields);
 }
 
+/** A config.json as transformers writes it. */
 export function t5ToJson({ fields }: T5Description, config: T5Config): Json {
   const { isGated, activation: name } = config;
   const feedForward = `${isGated ? "gated-" : ""}${isGated && name === "gelu_new" ? "gelu" : name}`;

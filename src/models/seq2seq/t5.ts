@@ -249,6 +249,7 @@ abstract class T5Encoder extends TaskModel<EncoderSideInputs, { lastHiddenState:
     return [modelPart<EncoderSideInputs>(onnxTexts(), (inputs) => this.forward(inputs))];
   }
 
+  /** inputIds i32 [B, T], attentionMask bool [B, T] -> lastHiddenState [B, T, D] */
   forward(inputs: EncoderSideInputs & RunOptions) {
     return { lastHiddenState: encodeWith(this.shared, this.encoder, this.config, inputs) };
   }

@@ -56,7 +56,10 @@ export interface DetectionWeights {
   nothing: number;
 }
 
-/** How a detector weighs its costs and losses, as fields of config.json; those of DETR are the defaults. arXiv:2005.12872, appendix A.4. */
+/**
+ * How a detector weighs its costs and losses, as fields of config.json; those of DETR are the defaults.
+ * arXiv:2005.12872, appendix A.4.
+ */
 export const detectionFields: Fields<DetectionWeights> = {
   classCost: number("class_cost", 1),
   boxCost: number("bbox_cost", 5),
