@@ -121,7 +121,7 @@ const OWN_HEAD = "has_own_lm_head";
 /** A config.json of a model whose output layer is no longer the embedding table. */
 export const withOwnHead = (json: Json): Json => ({ ...json, [OWN_HEAD]: true });
 
-/** The config that a config.json says; older ones, too. @throws DataError naming the key, for a value that it cannot be */
+/** The config that a config.json says, an older one too. @throws DataError naming the key, for a value it cannot be */
 export function t5FromJson({ fields, feedForward, scales }: T5Description, path: string, json: Json) {
   const modern = {
     ...json,
