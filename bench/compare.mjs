@@ -99,9 +99,9 @@ async function measure(name, modes) {
   const ours = async (steps) => {
     const times = [];
     for (let i = 0; i < steps; i++) {
-      const given = data();
+      const batch = data();
       const started = performance.now();
-      const result = await step(...given);
+      const result = await step(...batch);
       if (result.shape.length === 0) await result.item();
       else result.dispose();
       times.push(performance.now() - started);

@@ -79,21 +79,21 @@ class CondOp implements OpEntry {
   gradient(node: Node, dys: readonly (Value | undefined)[]): readonly (Value | undefined)[] {
     const [condition, ...sources] = node.inputs;
     const targets = sources.flatMap((source, i) => (isFloat(source.dtype) ? [i] : []));
-    const given = dys.filter((dy) => dy !== undefined);
+    const definedDys = dys.filter((dy) => dy !== undefined);
     const branch = (chosen: 0 | 1) => (operands: readonly Value[]) => {
       const upstream = operands.slice(sources.length).values();
       const cotangents = dys.map((dy) => dy && (upstream.next().value as Value));
       const inputs = this.inputsOf([condition, ...operands.slice(0, sources.length)])[chosen];
-      const found = new Map(inputs.map((input, i) => [input, i] as const));
+      const inputIndices = new Map(inputs.map((input, i) => [input, i] as const));
       const gradients = pullBack(inlineGraph(this.bodies[chosen], inputs), cotangents, inputs);
       return targets.map((i) => {
-        const at = found.get(operands[i]);
+        const at = inputIndices.get(operands[i]);
         return (
           (at === undefined ? undefined : gradients[at]) ?? broadcastTo(scalar(0, operands[i].dtype), operands[i].shape)
         );
       });
     };
-    const gradients = cond(condition, [...sources, ...given], branch(0), branch(1)).values();
+    const gradients = cond(condition, [...sources, ...definedDys], branch(0), branch(1)).values();
     return [
       undefined,
       ...sources.map((source) => (isFloat(source.dtype) ? (gradients.next().value as Value) : undefined)),

@@ -116,17 +116,17 @@ export function customGradient(
   backward: (values: CustomGradient) => readonly (Value | undefined)[],
 ): Value[] {
   return call("customGradient", inputs, fn, (_, node, dys) => {
-    const own = node.inputs.slice(0, inputs.length);
-    const found = backward({ inputs: own, outputs: node.outputs, dys });
-    found.forEach((gradient, i) => {
-      if (!gradient || String(gradient.shape) === String(own[i].shape)) return;
+    const operands = node.inputs.slice(0, inputs.length);
+    const gradients = backward({ inputs: operands, outputs: node.outputs, dys });
+    gradients.forEach((gradient, i) => {
+      if (!gradient || String(gradient.shape) === String(operands[i].shape)) return;
       throw new ShapeError({
         where: "customGradient",
-        expected: `gradient ${i} of ${describe(own[i])}`,
+        expected: `gradient ${i} of ${describe(operands[i])}`,
         received: describe(gradient),
         fix: "sum over broadcast axes",
       });
     });
-    return found;
+    return gradients;
   });
 }

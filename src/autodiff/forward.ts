@@ -16,10 +16,10 @@ export function pushForward(outputs: readonly Value[], inputs: readonly Value[],
   const pulled = pullBack(outputs, cotangents, inputs);
   const reached = pulled.flatMap((value, i) => (value ? [{ value, tangent: tangents[i] }] : []));
   const variables = cotangents.filter((value) => value !== undefined);
-  const found = pullBack(
+  const derivatives = pullBack(
     reached.map(({ value }) => value),
     reached.map(({ tangent }) => tangent),
     variables,
   ).values();
-  return outputs.map((output, i) => (cotangents[i] ? (found.next().value ?? zeros(output)) : zeros(output)));
+  return outputs.map((output, i) => (cotangents[i] ? (derivatives.next().value ?? zeros(output)) : zeros(output)));
 }

@@ -9,9 +9,9 @@ import { cast, type OpEntry } from "../ops/index.ts";
  * arXiv:1710.03740.
  */
 export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f32">): Value[] {
-  const made = new Map<Value, Value>();
+  const replacements = new Map<Value, Value>();
   const casts = new Map<Value, Map<FloatDType, Value>>();
-  const lookUp = (value: Value) => made.get(value) ?? value;
+  const lookUp = (value: Value) => replacements.get(value) ?? value;
   /** One cast for all users of a value. */
   const inDType = (value: Value, to: FloatDType): Value => {
     if (value.dtype === to) return value;
@@ -39,7 +39,7 @@ export function autocast(values: readonly Value[], dtype: Exclude<FloatDType, "f
       node.op.bodies || operands.every((operand, i) => operand === node.inputs[i])
         ? new Node(node.op, operands, node.attributes, node.outputs, node.scope).outputs
         : applyOp(node.op, operands, node.attributes, node.scope);
-    for (const [i, output] of node.outputs.entries()) made.set(output, outputs[i]);
+    for (const [i, output] of node.outputs.entries()) replacements.set(output, outputs[i]);
   }
   return values.map((value) => (isFloat(value.dtype) ? inDType(lookUp(value), value.dtype) : lookUp(value)));
 }

@@ -40,15 +40,15 @@ function differentiateStep({ layout, bodies: [body] }: ScanOp, dys: readonly (Va
     const isNeeded = isTrained(output) && (i < layout.carries || dys[i] !== undefined);
     return isNeeded ? placeholder(`cotangent ${i}`, output) : undefined;
   });
-  const found = pullBack(body.outputs, upstream, body.inputs);
-  const given = layout.carries + layout.sequences;
+  const gradients = pullBack(body.outputs, upstream, body.inputs);
+  const firstCaptured = layout.carries + layout.sequences;
   return {
     upstream,
     carried: body.inputs
       .slice(0, layout.carries)
-      .flatMap((formal, index) => (isTrained(formal) ? [{ index, step: found[index] ?? zerosLike(formal) }] : [])),
-    slices: found.slice(layout.carries, given),
-    captured: found.slice(given).map(splitSum),
+      .flatMap((formal, index) => (isTrained(formal) ? [{ index, step: gradients[index] ?? zerosLike(formal) }] : [])),
+    slices: gradients.slice(layout.carries, firstCaptured),
+    captured: gradients.slice(firstCaptured).map(splitSum),
   };
 }
 
@@ -101,8 +101,10 @@ function scanGradient(op: ScanOp, node: Node, dys: readonly (Value | undefined)[
   const backward = closeOver(formals, substitute(results, stands));
 
   // what the backward body captures is made of what the forward body captured
-  const given = layout.carries + layout.sequences;
-  const outside = new Map(body.inputs.slice(given).map((formal, i) => [formal, node.inputs[given + i]] as const));
+  const firstCaptured = layout.carries + layout.sequences;
+  const outside = new Map(
+    body.inputs.slice(firstCaptured).map((formal, i) => [formal, node.inputs[firstCaptured + i]] as const),
+  );
   const init = [...carried.map(({ index }) => dys[index] ?? zerosLike(body.inputs[index])), ...perStep.map(zerosLike)];
   const run = applyScan(backward.graph, { carries: init.length, sequences: inputs.length, reverse: !layout.reverse }, [
     ...init,

@@ -88,16 +88,16 @@ export class ScanOp implements OpEntry {
   lower(graph: Lowering, inputs: readonly string[], node: Node): readonly string[] {
     const { carries, sequences, reverse } = this.layout;
     const [body] = this.bodies;
-    const given = carries + sequences;
+    const firstCaptured = carries + sequences;
     const length = node.inputs[carries].shape[0];
     if (graph.isWebGpu && typeof length === "number" && length > 0 && length * body.nodes.length <= UNROLLED_NODES)
       return this.unroll(graph, inputs, length);
     const flags = (count: number) => (reverse && count > 0 ? new Array<number>(count).fill(1) : undefined);
     return graph.withBodies(
       "Scan",
-      inputs.slice(0, given),
+      inputs.slice(0, firstCaptured),
       node.outputs.length,
-      { body: { graph: body, captured: inputs.slice(given) } },
+      { body: { graph: body, captured: inputs.slice(firstCaptured) } },
       {
         num_scan_inputs: sequences,
         scan_input_directions: flags(sequences),

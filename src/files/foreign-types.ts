@@ -8,7 +8,7 @@ export interface StoredType {
   read(bytes: Uint8Array): HostArray;
 }
 
-const own = (dtype: DType): StoredType => ({
+const storedType = (dtype: DType): StoredType => ({
   bytes: bytesPerElement[dtype],
   dtype,
   read: (bytes) => hostArrayFromBytes(dtype, bytes),
@@ -50,14 +50,14 @@ const e5m2 = eightBits(5, 2, true);
 
 /** The types by our names for them. */
 export const storedTypes = {
-  f32: own("f32"),
-  f16: own("f16"),
-  bf16: own("bf16"),
-  i64: own("i64"),
-  i32: own("i32"),
-  i8: own("i8"),
-  u8: own("u8"),
-  bool: own("bool"),
+  f32: storedType("f32"),
+  f16: storedType("f16"),
+  bf16: storedType("bf16"),
+  i64: storedType("i64"),
+  i32: storedType("i32"),
+  i8: storedType("i8"),
+  u8: storedType("u8"),
+  bool: storedType("bool"),
   f64: widened(8, "f32", (view, at) => view.getFloat64(at, true)),
   i16: widened(2, "i32", (view, at) => view.getInt16(at, true)),
   u16: widened(2, "i32", (view, at) => view.getUint16(at, true)),

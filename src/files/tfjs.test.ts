@@ -39,13 +39,13 @@ test("each way to store numbers, over several files", async () => {
     { name: "f", shape: [2], dtype: "bool" },
     { name: "g", shape: [1], dtype: "int32", quantization: quantized("uint8") },
   ];
-  const found = await read([{ paths: ["x.bin", "y.bin"], weights }], {
+  const tensors = await read([{ paths: ["x.bin", "y.bin"], weights }], {
     "x.bin": bytes.slice(0, 5),
     "y.bin": bytes.slice(5, 18),
   });
   expect(
     Object.fromEntries(
-      [...found].map(([name, { dtype, data }]) => [name, [dtype, ...Array.from(data as Float32Array)]]),
+      [...tensors].map(([name, { dtype, data }]) => [name, [dtype, ...Array.from(data as Float32Array)]]),
     ),
   ).toEqual({
     a: ["f32", -1, 4, 126.5],

@@ -32,12 +32,12 @@ describe.each(Object.entries(checkpoints).filter(([, { file }]) => !file.endsWit
   "%s",
   (_, { file, expected, dtypes }) => {
     test("gives torch's numbers", async () => {
-      const found = await readTorch(join(golden, file));
+      const state = await readTorch(join(golden, file));
       const { tensors } = await readSafetensors(join(golden, expected));
-      expect([...found.keys()].sort()).toEqual(Object.keys(dtypes).sort());
+      expect([...state.keys()].sort()).toEqual(Object.keys(dtypes).sort());
       for (const [name, { dtype, shape, data }] of tensors) {
-        expect([name, found.get(name)?.dtype, found.get(name)?.shape]).toEqual([name, dtype, [...shape]]);
-        expect([name, found.get(name)?.data]).toEqual([name, data]);
+        expect([name, state.get(name)?.dtype, state.get(name)?.shape]).toEqual([name, dtype, [...shape]]);
+        expect([name, state.get(name)?.data]).toEqual([name, data]);
       }
     });
   },

@@ -263,13 +263,13 @@ function storageOf(id: PickleValue, malformed: Malformed): Storage {
 /** Tensors by their keys, through dicts and lists. @throws when there are none */
 function tensorsOf(root: PickleValue, malformed: Malformed): Map<string, TensorReference> {
   if (!(root instanceof Map)) throw malformed("a dict of tensors", describe(root));
-  const found = new Map<string, TensorReference>();
+  const tensors = new Map<string, TensorReference>();
   let seen = 0;
   const visit = (value: PickleValue, path: string, depth: number): void => {
     if (++seen > MAX_VALUES || depth > MAX_DEPTH)
       throw malformed(`dicts at most ${MAX_DEPTH} deep, of at most ${MAX_VALUES} values`, "more");
     if (value instanceof TensorReference) {
-      found.set(path, value);
+      tensors.set(path, value);
       return;
     }
     const children =
@@ -283,7 +283,7 @@ function tensorsOf(root: PickleValue, malformed: Malformed): Map<string, TensorR
     for (const [key, child] of children) visit(child, path === "" ? String(key) : `${path}.${String(key)}`, depth + 1);
   };
   visit(root, "", 0);
-  return found;
+  return tensors;
 }
 
 /** @throws when one name stands for storages that differ */

@@ -31,11 +31,11 @@ async function repositoryAt(id: string, folder: string): Promise<CachedRepositor
 export async function cachedRepositories(place: Place = {}): Promise<CachedRepository[]> {
   const prefix = place.source === "modelscope" ? "" : PREFIX;
   const names = (await readdir(cacheFolderOf(place)).catch(() => [])).filter((name) => name.startsWith(prefix)).sort();
-  const found = names.map(async (name) => {
+  const repositories = names.map(async (name) => {
     const id = name.slice(prefix.length).replace("--", "/");
     return isRepositoryId(id) ? repositoryAt(id, join(cacheFolderOf(place), name)) : undefined;
   });
-  return (await Promise.all(found)).filter((repository) => repository !== undefined);
+  return (await Promise.all(repositories)).filter((repository) => repository !== undefined);
 }
 
 /**

@@ -175,8 +175,8 @@ export class HubClient {
 function textOf(body: string): string | undefined {
   try {
     const { error, Message, message } = JSON.parse(body) as Record<string, unknown>;
-    const found = error ?? Message ?? message;
-    return typeof found === "string" ? found : undefined;
+    const detail = error ?? Message ?? message;
+    return typeof detail === "string" ? detail : undefined;
   } catch {
     return undefined;
   }

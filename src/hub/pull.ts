@@ -208,10 +208,10 @@ async function download(
   } finally {
     await file.close();
   }
-  const found = await hashOf(partial, bytes, hash.length === 64);
-  if (found !== hash) {
+  const actualHash = await hashOf(partial, bytes, hash.length === 64);
+  if (actualHash !== hash) {
     await rm(partial, { force: true });
-    throw damagedFile(path, `hash ${hash}`, found);
+    throw damagedFile(path, `hash ${hash}`, actualHash);
   }
   await rename(partial, target);
 }

@@ -68,9 +68,9 @@ async function huggingFaceRepository(client: HubClient, id: string, revision: st
 
 /** The next page, of the same server: a token is not sent elsewhere. */
 function nextPage(link: string | null, endpoint: string): string | undefined {
-  const found = /<([^>]+)>;\s*rel="next"/.exec(link ?? "")?.[1];
-  if (!found) return undefined;
-  const url = new URL(found, endpoint);
+  const next = /<([^>]+)>;\s*rel="next"/.exec(link ?? "")?.[1];
+  if (!next) return undefined;
+  const url = new URL(next, endpoint);
   return url.origin === new URL(endpoint).origin ? url.href : undefined;
 }
 

@@ -73,10 +73,10 @@ export async function tokenOf({ source = "huggingface", token }: HubOptions): Pr
   if (token !== undefined) return token;
   if (isPage) return undefined;
   if (source === "modelscope") return first("MODELSCOPE_API_TOKEN");
-  const found =
+  const rawToken =
     first("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN") ??
     (await readFile(first("HF_TOKEN_PATH") ?? join(home(), "token"), "utf8").catch(() => ""));
-  return found.replace(/[\r\n]/g, "").trim() || undefined;
+  return rawToken.replace(/[\r\n]/g, "").trim() || undefined;
 }
 
 export const revisionOf = ({ source, revision }: HubOptions): string =>

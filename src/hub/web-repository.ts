@@ -35,9 +35,9 @@ export async function webRepository(
     if (isOffline(options)) throw offline(id);
     try {
       const { commit, files } = await listRepository(source, client, id, revisionOf(options));
-      const found = { commit, paths: files.map(({ path }) => path) };
-      await downloads?.remember(name, found);
-      return found;
+      const snapshot = { commit, paths: files.map(({ path }) => path) };
+      await downloads?.remember(name, snapshot);
+      return snapshot;
     } catch (cause) {
       if (kept && cause instanceof RuntimeError) return kept; // nobody answers
       throw cause;

@@ -31,11 +31,11 @@ export function rewrite(
 /** The nodes of `order` (inputs before users) that depend on one of `roots`, without the roots' own nodes. */
 export function dependents(order: readonly Node[], roots: Iterable<Value>): Set<Node> {
   const rootValues = new Set(roots);
-  const found = new Set<Node>();
+  const dependentNodes = new Set<Node>();
   for (const node of order) {
-    if (node.inputs.some((input) => rootValues.has(input) || found.has(input.node))) found.add(node);
+    if (node.inputs.some((input) => rootValues.has(input) || dependentNodes.has(input.node))) dependentNodes.add(node);
   }
-  return found;
+  return dependentNodes;
 }
 
 /** `values` computed anew with other values in the place of some: nodes that depend on none of these are shared. */

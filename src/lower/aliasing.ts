@@ -19,10 +19,10 @@ export function mayOverwrite(graph: Graph, outputIndex: number, inputIndex: numb
   // the result of a host op is put in its place when the run has succeeded
   if (!graph.nodes.every((node) => !hostFunctionOf(node) || node === output.node || isBefore(node))) return false;
   const checks = [...checksOf(graph)];
-  const made = checks.flatMap(([node, list]) => (isBefore(node) ? list : []));
-  const isMade = ({ indices, bound }: Check) =>
-    made.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
-  if (!checks.every(([node, list]) => isBefore(node) || list.every(isMade))) return false;
+  const earlierChecks = checks.flatMap(([node, list]) => (isBefore(node) ? list : []));
+  const isEarlier = ({ indices, bound }: Check) =>
+    earlierChecks.some((check) => check.indices === indices && sizesEqual(check.bound, bound));
+  if (!checks.every(([node, list]) => isBefore(node) || list.every(isEarlier))) return false;
   const users = usersOf(graph);
   const readers = readersOf(input, users);
   return readers.every(({ node, value }) => {

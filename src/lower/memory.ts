@@ -40,14 +40,14 @@ export function estimateMemory(graph: Graph): MemoryEstimate {
   let live = 0;
   let peakBytes = 0;
   for (const node of graph.nodes) {
-    const made = node.outputs.filter((output) => owner(output) === output);
-    const bytes = made.reduce((total, output) => total + bytesOf(output), 0);
+    const allocations = node.outputs.filter((output) => owner(output) === output);
+    const bytes = allocations.reduce((total, output) => total + bytesOf(output), 0);
     if (node.op instanceof PlaceholderOp || node.op instanceof ConstantOp) givenBytes += bytes;
     else {
       live += bytes;
       peakBytes = Math.max(peakBytes, live);
       for (const value of ending.get(node) ?? []) live -= bytesOf(value);
-      for (const output of made) if (!lastUse.has(output) && !kept.has(output)) live -= bytesOf(output);
+      for (const output of allocations) if (!lastUse.has(output) && !kept.has(output)) live -= bytesOf(output);
     }
   }
   return { givenBytes, peakBytes };

@@ -97,8 +97,8 @@ class OnnxWriter implements Lowering {
 
   write(): OnnxModel {
     const { inputNames: wanted = [], weights = new Map<Value, TensorProto>() } = this.options;
-    const given = this.graph.inputs.filter((input) => !weights.has(input));
-    const inputNames = given.map((input, i) => {
+    const feeds = this.graph.inputs.filter((input) => !weights.has(input));
+    const inputNames = feeds.map((input, i) => {
       const name = wanted[i] ?? `in${i}`;
       this.names.set(input, this.crossesAs(input.dtype) === input.dtype ? name : this.cast(name, input.dtype));
       return name;
@@ -116,7 +116,7 @@ class OnnxWriter implements Lowering {
       node: this.protos,
       initializer: this.initializers,
       input: [
-        ...given.map((input, i) => valueInfo(inputNames[i], this.crossesAs(input.dtype), input.shape)),
+        ...feeds.map((input, i) => valueInfo(inputNames[i], this.crossesAs(input.dtype), input.shape)),
         ...replaceable.map(({ name, dtype, shape }) => valueInfo(name, dtype, shape)),
       ],
       output: this.graph.outputs.map((output, i) =>
@@ -277,17 +277,17 @@ class OnnxWriter implements Lowering {
   }
 
   private bodyProto({ graph, captured, extraInputs = [], condition }: LoweredBody): GraphProto {
-    const own = graph.inputs.slice(0, graph.inputs.length - captured.length);
-    const formal = [...extraInputs.map((dtype) => ({ dtype, shape: [] })), ...own];
+    const bodyInputs = graph.inputs.slice(0, graph.inputs.length - captured.length);
+    const formal = [...extraInputs.map((dtype) => ({ dtype, shape: [] })), ...bodyInputs];
     // the branches of an If have no inputs: all that they use is captured
     const names = formal.map(() => `t${this.next++}`);
     return this.nested(() => {
       const results = this.inline(graph, [...names.slice(extraInputs.length), ...captured]);
-      const made = new Set<string>();
+      const outputNames = new Set<string>();
       const outputs = [...(condition ? [condition(results)] : []), ...results].map((name) => {
         // each must be made by a node of this graph, and be another than the others
-        const isOwn = this.protos.some(({ output }) => output.includes(name)) && !made.has(name);
-        made.add(name);
+        const isOwn = this.protos.some(({ output }) => output.includes(name)) && !outputNames.has(name);
+        outputNames.add(name);
         return isOwn ? name : this.node("Identity", [name]);
       });
       const types = [...(condition ? [{ dtype: "bool" as const, shape: [] }] : []), ...graph.outputs];

@@ -57,12 +57,12 @@ const shareExtended: Pass = {
       const next = extensions.find((other) => (other.op as OpEntry).extendsOp === node.op && isSame(node, other));
       return next ? extensionOf(next) : node;
     };
-    const made = new Map<Node, Node>();
+    const replacements = new Map<Node, Node>();
     return rewrite(graph, (node, inputs) => {
       const best = extensionOf(node);
-      if (best === node && !made.has(node)) return undefined;
-      const known = made.get(best) ?? new Node(best.op, inputs, best.attributes, best.outputs, best.scope);
-      made.set(best, known);
+      if (best === node && !replacements.has(node)) return undefined;
+      const known = replacements.get(best) ?? new Node(best.op, inputs, best.attributes, best.outputs, best.scope);
+      replacements.set(best, known);
       return known.outputs.slice(0, node.outputs.length);
     });
   },

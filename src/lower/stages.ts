@@ -71,10 +71,10 @@ export function splitStages(graph: Graph): Program {
   }
   const stages: Program["stages"] = [];
   for (let current = 0; current <= last; current++) {
-    const made = [...crossing].filter(
+    const results = [...crossing].filter(
       (value) => level(value) === current && !isHost(value.node) && !(value.node.op instanceof PlaceholderOp),
     );
-    if (made.length > 0) stages.push(graphStage(made, [...crossing, ...graph.inputs], current, level, slotOf));
+    if (results.length > 0) stages.push(graphStage(results, [...crossing, ...graph.inputs], current, level, slotOf));
     for (const node of graph.nodes) {
       if (isHost(node) && levels.get(node) === current + 1)
         stages.push({ node, inputs: node.inputs.map(slotOf), outputs: node.outputs.map(slotOf) });
@@ -105,7 +105,7 @@ function levelsOf(graph: Graph): Map<Node, number> {
 }
 
 function graphStage(
-  made: Value[],
+  results: Value[],
   known: readonly Value[],
   current: number,
   level: (value: Value) => number,
@@ -115,16 +115,16 @@ function graphStage(
     value.node.op instanceof PlaceholderOp ||
     level(value) < current ||
     (level(value) === current && isHost(value.node));
-  const given = new Map(known.filter(isGiven).map((value) => [value, placeholder("crossing", value)] as const));
-  const outputs = substitute(made, given);
-  const used = new Set(new Graph([...given.values()], outputs).nodes);
-  const inputs = [...given].filter(([, formal]) => used.has(formal.node));
+  const formals = new Map(known.filter(isGiven).map((value) => [value, placeholder("crossing", value)] as const));
+  const outputs = substitute(results, formals);
+  const used = new Set(new Graph([...formals.values()], outputs).nodes);
+  const inputs = [...formals].filter(([, formal]) => used.has(formal.node));
   return {
     graph: new Graph(
       inputs.map(([, formal]) => formal),
       outputs,
     ),
     inputs: inputs.map(([value]) => slotOf(value)),
-    outputs: made.map(slotOf),
+    outputs: results.map(slotOf),
   };
 }

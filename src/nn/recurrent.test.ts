@@ -58,7 +58,7 @@ describe.each(["rnn", "lstm", "gru"] as const)("%s", async (kind) => {
       const layer = new Recurrent(config, randomKey(0));
       loadStateDict("golden", layer.namedParameters(), stateOf(weights));
       const parameters = layer.namedParameters();
-      const given = {
+      const feeds = {
         x: f32(inputs.x),
         ...(inputs.h0 && { h0: f32(inputs.h0) }),
         ...(inputs.c0 && { c0: f32(inputs.c0) }),
@@ -70,9 +70,9 @@ describe.each(["rnn", "lstm", "gru"] as const)("%s", async (kind) => {
           initial,
           ...(lengths && { lengths: tensor(Int32Array.from(lengths)) }),
         });
-        const found: Record<string, Tensor<"f32">> = { output, h_n: state.h, ...(state.c && { c_n: state.c }) };
+        const results: Record<string, Tensor<"f32">> = { output, h_n: state.h, ...(state.c && { c_n: state.c }) };
         const total = Object.entries(weightings)
-          .map(([name, weighting]) => sum(mul(found[name], f32(weighting))))
+          .map(([name, weighting]) => sum(mul(results[name], f32(weighting))))
           .reduce((a, b) => a.add(b));
         const wanted: Record<string, Tensor<"f32">> = Object.fromEntries(
           Object.keys(gradients).flatMap((name) => (tensors[name] ? [[name, tensors[name]]] : [])),
@@ -84,19 +84,19 @@ describe.each(["rnn", "lstm", "gru"] as const)("%s", async (kind) => {
         ) as Tensor<"f32">[];
         const ofInputs = grad(total, Object.values(wanted)) as Tensor<"f32">[];
         return {
-          found,
+          results,
           gradients: Object.fromEntries([
             ...names.map((name, i) => [name, ofParameters[i]]),
             ...Object.keys(wanted).map((name, i) => [name, ofInputs[i]]),
           ]),
         };
       });
-      const result = (await run(given as never)) as {
-        found: Record<string, Tensor<"f32">>;
+      const result = (await run(feeds as never)) as {
+        results: Record<string, Tensor<"f32">>;
         gradients: Record<string, Tensor<"f32">>;
       };
       for (const [name, { data }] of Object.entries(outputs))
-        expectClose(name, await result.found[name].read(), data, TOLERANCE);
+        expectClose(name, await result.results[name].read(), data, TOLERANCE);
       for (const [name, { data }] of Object.entries(gradients))
         expectClose(name, await result.gradients[name].read(), data, TOLERANCE);
       run.dispose();
@@ -171,8 +171,8 @@ test("Transformer: torch.nn.Transformer's outputs", async () => {
       isCausal: false,
       attention: { source: mask("src_mask"), target: mask("tgt_mask"), across: mask("memory_mask") },
     };
-    const found = await model.forward(f32(inputs.src), f32(inputs.tgt), options).read();
-    expectClose("output", found, (output ?? (outputs as { output: Packed }).output).data, 1e-4);
+    const actual = await model.forward(f32(inputs.src), f32(inputs.tgt), options).read();
+    expectClose("output", actual, (output ?? (outputs as { output: Packed }).output).data, 1e-4);
   }
 });
 

@@ -144,19 +144,19 @@ class Cell extends Module {
   private step({ h, c }: Carry, input: Tensor<"f32">): Carry {
     const { kind, nonlinearity = "tanh" } = this.config;
     const product = matmul(h, this.weightHh.value, { transposeB: true });
-    const own = this.biasHh ? add(product, this.biasHh.value) : product; // [B, gates H]
+    const hiddenGates = this.biasHh ? add(product, this.biasHh.value) : product; // [B, gates H]
     if (kind === "rnn") {
-      const sum = add(input, own);
+      const sum = add(input, hiddenGates);
       return { h: nonlinearity === "relu" ? relu(sum) : tanh(sum), c };
     }
     if (kind === "gru") {
       const [resetIn, updateIn, newIn] = split(input, 3, -1);
-      const [resetOwn, updateOwn, newOwn] = split(own, 3, -1);
-      const fresh = tanh(add(newIn, mul(sigmoid(add(resetIn, resetOwn)), newOwn)));
-      const update = sigmoid(add(updateIn, updateOwn));
+      const [resetHidden, updateHidden, newHidden] = split(hiddenGates, 3, -1);
+      const fresh = tanh(add(newIn, mul(sigmoid(add(resetIn, resetHidden)), newHidden)));
+      const update = sigmoid(add(updateIn, updateHidden));
       return { h: add(mul(sub(1, update) as Tensor<"f32">, fresh), mul(update, h)), c };
     }
-    const [inGate, forget, cell, outGate] = split(add(input, own), 4, -1);
+    const [inGate, forget, cell, outGate] = split(add(input, hiddenGates), 4, -1);
     const next = add(mul(sigmoid(forget), c), mul(sigmoid(inGate), tanh(cell)));
     const output = mul(sigmoid(outGate), tanh(next));
     return { h: this.weightHr ? matmul(output, this.weightHr.value, { transposeB: true }) : output, c: next };

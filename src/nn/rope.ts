@@ -101,17 +101,18 @@ export class RotaryEmbedding {
     const original = parameters.original_max_position_embeddings ?? maxPositionEmbeddings;
     const isStretched = type === "yarn" || type === "longrope";
     const factor = parameters.factor ?? (isStretched ? maxPositionEmbeddings / original : 1);
-    const given = { ...parameters, factor };
+    const scaling = { ...parameters, factor };
     this.attentionFactor =
       type === "yarn"
-        ? yarnAttentionFactor(given)
+        ? yarnAttentionFactor(scaling)
         : type === "longrope"
           ? longAttentionFactor(factor, original, parameters)
           : 1;
     this.inverseFrequencies = plain;
     if (type === "linear") this.inverseFrequencies = plain.map((frequency) => frequency / factor);
-    else if (type === "llama3") this.inverseFrequencies = plain.map((frequency) => llama3(frequency, original, given));
-    else if (type === "yarn") this.inverseFrequencies = yarn(plain, width, base, original, given);
+    else if (type === "llama3")
+      this.inverseFrequencies = plain.map((frequency) => llama3(frequency, original, scaling));
+    else if (type === "yarn") this.inverseFrequencies = yarn(plain, width, base, original, scaling);
     else if (type === "longrope") {
       const { short_factor: short = [], long_factor: long = [] } = parameters;
       this.inverseFrequencies = stretched(plain, short, "short_factor");
@@ -166,8 +167,12 @@ function stretched(plain: readonly number[], factors: readonly number[], name: s
   });
 }
 
-function longAttentionFactor(factor: number, original: number, { attention_factor: given }: RopeParameters): number {
-  return given ?? (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
+function longAttentionFactor(
+  factor: number,
+  original: number,
+  { attention_factor: attentionFactor }: RopeParameters,
+): number {
+  return attentionFactor ?? (factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
 }
 
 type Scaled = RopeParameters & { factor: number };
@@ -205,8 +210,13 @@ function yarn(plain: readonly number[], width: number, base: number, original: n
   });
 }
 
-function yarnAttentionFactor({ factor, attention_factor: given, mscale, mscale_all_dim: mscaleAll }: Scaled): number {
-  if (given !== undefined && given !== null) return given;
+function yarnAttentionFactor({
+  factor,
+  attention_factor: attentionFactor,
+  mscale,
+  mscale_all_dim: mscaleAll,
+}: Scaled): number {
+  if (attentionFactor !== undefined && attentionFactor !== null) return attentionFactor;
   const scaleOf = (m: number) => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
   return mscale && mscaleAll ? scaleOf(mscale) / scaleOf(mscaleAll) : scaleOf(1);
 }

@@ -318,8 +318,8 @@ export class TransformerLayer extends Module {
     run: (x: Tensor<"f32">) => Tensor<"f32">,
   ): Tensor<"f32"> {
     const { normPlacement = "post", hiddenDropout = 0 } = this.config;
-    const made = run(normPlacement === "pre" ? norm.forward(x) : x);
-    const sum = add(x, dropout(scale ? mul(made, scale.value) : made, hiddenDropout, key));
+    const branch = run(normPlacement === "pre" ? norm.forward(x) : x);
+    const sum = add(x, dropout(scale ? mul(branch, scale.value) : branch, hiddenDropout, key));
     return normPlacement === "pre" ? sum : norm.forward(sum);
   }
 

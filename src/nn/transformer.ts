@@ -111,9 +111,9 @@ export class Transformer extends Module {
     };
     const mask = visible(targetMask, attention.target);
     const encoderMask = visible(sourceMask, attention.across);
-    const own = visible(sourceMask, attention.source);
+    const sourceSelfMask = visible(sourceMask, attention.source);
     const read = (x: Tensor<"f32">, layer: TransformerLayer, i: number) =>
-      layer.forward(x, { mask: own, key: key?.fold(i) });
+      layer.forward(x, { mask: sourceSelfMask, key: key?.fold(i) });
     const encoderStates = this.encoder.norm.forward(this.encoder.layers.reduce(read, source));
     const write = (x: Tensor<"f32">, layer: TransformerLayer, i: number) =>
       layer.forward(x, { mask, isCausal, encoderStates, encoderMask, key: key?.fold(1000 + i) });

@@ -61,11 +61,12 @@ function assign(cost: HostTensor, valid: HostTensor, i: number, rows: number, co
     const value = cost.data[(i * rows + row) * columns + used[k]];
     return Number.isFinite(value) ? value : LARGEST;
   };
-  const found = new Float64Array(rows).fill(-1);
+  const columnOfRow = new Float64Array(rows).fill(-1);
   if (used.length <= rows)
-    for (const [k, row] of shortestPaths(used.length, rows, (k, row) => costOf(row, k)).entries()) found[row] = used[k];
-  else for (const [row, k] of shortestPaths(rows, used.length, costOf).entries()) found[row] = used[k];
-  return found;
+    for (const [k, row] of shortestPaths(used.length, rows, (k, row) => costOf(row, k)).entries())
+      columnOfRow[row] = used[k];
+  else for (const [row, k] of shortestPaths(rows, used.length, costOf).entries()) columnOfRow[row] = used[k];
+  return columnOfRow;
 }
 
 const NONE = -1;

@@ -286,9 +286,9 @@ const cachedAttentionEntry = defineMultiOp<"q" | "k" | "v" | "pastK" | "pastV" |
         for (let h = 0; h < numHeads; h++) {
           for (let t = 0; t < queries; t++) {
             const source = (b * queries + t) * width + h * headDim;
-            const given = ((b * queries + t) * numKeyHeads + Math.floor(h / shared)) * headDim;
-            keys.data.set(k.data.slice(given, given + headDim), cacheAt(b, h, first + t));
-            values.data.set(v.data.slice(given, given + headDim), cacheAt(b, h, first + t));
+            const keyOffset = ((b * queries + t) * numKeyHeads + Math.floor(h / shared)) * headDim;
+            keys.data.set(k.data.slice(keyOffset, keyOffset + headDim), cacheAt(b, h, first + t));
+            values.data.set(v.data.slice(keyOffset, keyOffset + headDim), cacheAt(b, h, first + t));
             const scores = Array.from({ length: first + t + 1 }, (_, s) => {
               if (slidingWindow > 0 && s <= first + t - slidingWindow) return Number.NEGATIVE_INFINITY;
               let dot = 0;

@@ -57,20 +57,20 @@ function build({ options }: Case, [x, kernel, ...bias]: readonly Value[]): Value
   return [y, ...(pullBack([loss], [scalar(1, "f32")], operands) as Value[])];
 }
 
-test.each(Object.entries(cases))("%s", async (_, given) => {
-  const shapes = [given.x, given.weight, ...(given.bias ? [[given.weight[0]]] : [])];
+test.each(Object.entries(cases))("%s", async (_, example) => {
+  const shapes = [example.x, example.weight, ...(example.bias ? [[example.weight[0]]] : [])];
   const numbers = shapes.map((shape, i) => numbersOf(shape, i));
   const leaves = shapes.map((shape, i) => fromLeaf(new DataLeaf("f32", shape, { host: numbers[i] })).ir);
-  const values = build(given, leaves);
+  const values = build(example, leaves);
   const plain = evaluate(values, new Map(leaves.map((leaf, i) => [leaf, hostTensor(shapes[i], numbers[i])] as const)));
   const computed = await readValues(values);
   for (const [i, data] of computed.entries()) expectClose(["y", "dx", "dW", "db"][i], data, plain[i].data, 2e-5);
 });
 
 /** How many of conv, its input's and its weight's gradient are computed in blocks. */
-function countBlocked(given: Case, channelBlock: number): number {
-  const leaves = [given.x, given.weight].map((shape) => placeholder("x", { dtype: "f32", shape }));
-  const { bytes } = writeOnnx(new Graph(leaves, build(given, leaves)), { channelBlock });
+function countBlocked(example: Case, channelBlock: number): number {
+  const leaves = [example.x, example.weight].map((shape) => placeholder("x", { dtype: "f32", shape }));
+  const { bytes } = writeOnnx(new Graph(leaves, build(example, leaves)), { channelBlock });
   const nodes = parseModel(bytes).graph?.node ?? [];
   return new Set(
     nodes.filter(({ domain }) => domain === "com.microsoft.nchwc").map(({ name }) => name.split("/").at(-2)),

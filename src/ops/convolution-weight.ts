@@ -80,9 +80,14 @@ export function weightGradientByConv(
   const swap = [1, 0, ...axes.map((i) => i + 2)];
   const window = graph.node("Transpose", [upstream], { perm: swap }); // [O, N, ...]
   // [C / groups, O, ...]
-  const found = graph.node("Conv", [images, window], { strides: dilation, dilations: stride, pads, group: groups });
+  const correlation = graph.node("Conv", [images, window], {
+    strides: dilation,
+    dilations: stride,
+    pads,
+    group: groups,
+  });
   if (axes.length > 2) graph.keepOnCpu();
-  const gradient = graph.node("Transpose", [found], { perm: swap });
+  const gradient = graph.node("Transpose", [correlation], { perm: swap });
   const reach = windowCounts(sizes, counts, { stride: dilation, dilation: stride, pads });
   if (reach.every((size, i) => size === kernel[i])) return gradient;
   return graph.node("Slice", [

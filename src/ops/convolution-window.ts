@@ -31,16 +31,16 @@ export type ConvAttributes = Window & { groups: number };
 export function perAxis(
   where: string,
   name: string,
-  given: number | readonly number[],
+  value: number | readonly number[],
   rank: number,
   least: number,
 ): readonly number[] {
-  const list = typeof given === "number" ? new Array<number>(rank).fill(given) : given;
+  const list = typeof value === "number" ? new Array<number>(rank).fill(value) : value;
   if (list.length === rank && list.every((n) => Number.isInteger(n) && n >= least)) return list;
   throw new ShapeError({
     where,
     expected: `${name}: a whole number of at least ${least}, or ${rank} of them`,
-    received: JSON.stringify(given),
+    received: JSON.stringify(value),
     fix: "give one for each spatial axis",
   });
 }
@@ -113,10 +113,10 @@ export function countsOf(
   window: ConvAttributes,
 ): Size[] {
   return sizes.map((size, i) => {
-    const own = axisOf(window, i, sizes.length);
-    if (typeof size === "number") return windowCounts([size], [kernel[i]], own)[0];
-    if (own.stride[0] !== 1) requireStatic(where, [size]);
-    return addSizes(size, windowCounts([0], [kernel[i]], own)[0]);
+    const axisWindow = axisOf(window, i, sizes.length);
+    if (typeof size === "number") return windowCounts([size], [kernel[i]], axisWindow)[0];
+    if (axisWindow.stride[0] !== 1) requireStatic(where, [size]);
+    return addSizes(size, windowCounts([0], [kernel[i]], axisWindow)[0]);
   });
 }
 

@@ -110,12 +110,12 @@ export function rfft(x: Value, { axis = -1, ...options }: FftOptions = {}): Valu
 /** Real numbers of which rfft makes x. @default n = 2 (size - 1) */
 export function irfft(x: Value, { axis = -1, n, ...options }: FftOptions & { n?: number } = {}): Value {
   const at = normalizeAxis("irfft", axis, x.shape.length - 1);
-  const [given] = requireStatic("irfft", [x.shape[at]]);
-  const length = n ?? 2 * (given - 1);
+  const [bins] = requireStatic("irfft", [x.shape[at]]);
+  const length = n ?? 2 * (bins - 1);
   const needed = Math.floor(length / 2) + 1;
-  const cut = given > needed ? slice(x, { axis: at, end: needed }) : x;
+  const cut = bins > needed ? slice(x, { axis: at, end: needed }) : x;
   const half =
-    given < needed ? pad(cut, [...x.shape.slice(at).map((_, i) => [0, i === 0 ? needed - given : 0] as const)]) : cut;
+    bins < needed ? pad(cut, [...x.shape.slice(at).map((_, i) => [0, i === 0 ? needed - bins : 0] as const)]) : cut;
   // coefficient k of the missing half is the conjugate of coefficient n - k
   const mirrored = Array.from({ length: length - needed }, (_, i) => length - needed - i);
   const conjugate = mul(gather(half, vector(mirrored), at), constantOf([1, -1], [2], x.dtype));

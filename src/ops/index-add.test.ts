@@ -15,8 +15,8 @@ const totals = new Float64Array(ROWS * WIDTH);
 for (const [i, index] of indices.entries())
   for (let j = 0; j < WIDTH; j++) totals[index * WIDTH + j] += numbers[i * WIDTH + j];
 
-const largestError = (found: ArrayLike<number>) =>
-  totals.reduce((most, total, i) => Math.max(most, Math.abs(total - found[i])), 0);
+const largestError = (actual: ArrayLike<number>) =>
+  totals.reduce((most, total, i) => Math.max(most, Math.abs(total - actual[i])), 0);
 
 // threads that add to one row at once would lose some of what they add
 test("many numbers that are added to few rows are all there, and the same each time", async () => {

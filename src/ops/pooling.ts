@@ -199,14 +199,14 @@ export function averagePool(x: Value, { countIncludePad = true, ...options }: Av
   const attributes = poolWindow("averagePool", x, options);
   const y = apply(averagePoolEntry, [x], attributes);
   const rank = attributes.kernel.length;
-  const given = padsOf("averagePool", options.padding ?? 0, rank);
+  const pads = padsOf("averagePool", options.padding ?? 0, rank);
   const sizes = x.shape.slice(2) as number[];
   const whole = attributes.kernel.reduce((a, b) => a * b, 1);
   // how many elements of each window count
   const perAxis = sizes.map((size, i) =>
     Array.from({ length: y.shape[i + 2] as number }, (_, position) => {
       const start = position * attributes.stride[i] - attributes.pads[i];
-      const [low, high] = countIncludePad ? [-given[i], size + given[i + rank]] : [0, size];
+      const [low, high] = countIncludePad ? [-pads[i], size + pads[i + rank]] : [0, size];
       return Math.min(start + attributes.kernel[i], high) - Math.max(start, low);
     }),
   );

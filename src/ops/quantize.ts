@@ -64,12 +64,12 @@ const quantizeEntry = defineOp<"x" | "scale" | "zeroPoint", QuantizeAttributes>(
   },
 });
 
-const parameter = (given: number | readonly number[] | Value, dtype: Value["dtype"]): Value =>
-  typeof given === "number"
-    ? constantOf([given], [], dtype)
-    : "node" in given
-      ? given
-      : constantOf(given, [given.length], dtype);
+const parameter = (value: number | readonly number[] | Value, dtype: Value["dtype"]): Value =>
+  typeof value === "number"
+    ? constantOf([value], [], dtype)
+    : "node" in value
+      ? value
+      : constantOf(value, [value.length], dtype);
 
 /** round(x / scale) + zeroPoint as 8-bit integers, cut at their range; halves are rounded to even, NaN is the least. */
 export function quantizeLinear(x: Value, { scale, zeroPoint = 0, axis, dtype = "i8" }: QuantizeOptions): Value {

@@ -17,15 +17,15 @@ export function evaluate(outputs: readonly Value[], inputs: ReadonlyMap<Value, H
   for (const node of topologicalOrder(outputs)) {
     const { op } = node;
     if (op instanceof PlaceholderOp) {
-      const given = inputs.get(node.outputs[0]);
-      if (!given)
+      const tensor = inputs.get(node.outputs[0]);
+      if (!tensor)
         throw new GraphError({
           where: "evaluate",
           expected: `numbers for ${op.label}`,
           received: "none",
           fix: "pass them",
         });
-      results.set(node, [given]);
+      results.set(node, [tensor]);
     } else if (op instanceof ConstantOp) {
       const numbers = Array.from({ length: op.data.length }, (_, i) => decodeElement(op.type.dtype, op.data, i));
       results.set(node, [hostTensor(op.type.shape, numbers)]);

@@ -129,7 +129,7 @@ export function interpolate(
       fix: "leave out alignCorners or antialias",
     });
   }
-  const perAxis = (given: number | readonly number[]) => (typeof given === "number" ? sizes.map(() => given) : given);
+  const perAxis = (value: number | readonly number[]) => (typeof value === "number" ? sizes.map(() => value) : value);
   const factors = scaleFactor === undefined ? undefined : perAxis(scaleFactor);
   const targets = factors ? factors.map((factor, i) => Math.floor(sizes[i] * factor)) : perAxis(size as number);
   if (targets.length !== sizes.length || targets.some((target) => !Number.isInteger(target) || target < 1)) {
@@ -245,10 +245,10 @@ function filterRow(
 /** Resizing of all axes with the conventions of ONNX's Resize. */
 export function resampleAxes(x: Value, options: ResampleOptions): Value {
   const { sizes, scales, mode, place, nearest, antialias } = options;
-  const given = requireStatic("resize", x.shape);
-  const targets = sizes ?? given.map((size, i) => Math.floor(size * (scales?.[i] ?? 1)));
+  const inSizes = requireStatic("resize", x.shape);
+  const targets = sizes ?? inSizes.map((size, i) => Math.floor(size * (scales?.[i] ?? 1)));
   return targets.reduce((resized, outSize, axis) => {
-    const size = given[axis];
+    const size = inSizes[axis];
     const scale = scales?.[axis] ?? outSize / size;
     if (outSize === size && scale === 1) return resized;
     const reach = antialias ? Math.max(1, 1 / scale) : 1;

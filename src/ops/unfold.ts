@@ -34,7 +34,7 @@ function planOf(
   sizes: readonly number[],
   { kernelSize, stride = 1, padding = 0, dilation = 1 }: UnfoldOptions,
 ): Plan {
-  const two = (name: string, given: number | readonly number[], least: number) => perAxis(where, name, given, 2, least);
+  const two = (name: string, value: number | readonly number[], least: number) => perAxis(where, name, value, 2, least);
   const [kernel, strides, pads, dilations] = [
     two("kernelSize", kernelSize, 1),
     two("stride", stride, 1),

@@ -79,7 +79,7 @@ export function createBackend(ort, config, callHost) {
   const debts = new Map();
 
   /** @param {OrtTensor} tensor @param {OrtSession} session */
-  function own(tensor, session) {
+  function registerMaker(tensor, session) {
     if (tensor.location === "cpu") return tensor;
     const debt = debts.get(session) ?? { tensors: 0, isDone: false };
     debt.tensors++;
@@ -124,7 +124,7 @@ export function createBackend(ort, config, callHost) {
     }
     const session = /** @type {OrtSession} */ (await mover);
     const { y } = await session.run({ x: tensor });
-    return own(y, session);
+    return registerMaker(y, session);
   }
 
   /**
@@ -189,7 +189,7 @@ export function createBackend(ort, config, callHost) {
     const fetches = Object.fromEntries(session.outputNames.map((name, i) => [name, targets.get(outputs[i]) ?? null]));
     const results = await session.run(feeds, fetches);
     session.outputNames.forEach((name, i) => {
-      slots[outputs[i]] = targets.get(outputs[i]) ?? own(results[name], session);
+      slots[outputs[i]] = targets.get(outputs[i]) ?? registerMaker(results[name], session);
     });
   }
 
@@ -263,21 +263,21 @@ export function createBackend(ort, config, callHost) {
   const handlers = {
     async compile({ executable, stages, results, inputCount, options }) {
       /** @type {(ModelStage | HostStage)[]} */
-      const made = [];
+      const compiledStages = [];
       try {
         for (const stage of stages) {
           if (!("model" in stage)) {
-            made.push(stage);
+            compiledStages.push(stage);
             continue;
           }
           const session = await ort.InferenceSession.create(stage.model, { ...optionsFor(stage), ...options });
-          made.push({ session, inputs: stage.inputs, outputs: stage.outputs });
+          compiledStages.push({ session, inputs: stage.inputs, outputs: stage.outputs });
         }
       } catch (cause) {
-        for (const stage of made) if ("session" in stage) await stage.session.release();
+        for (const stage of compiledStages) if ("session" in stage) await stage.session.release();
         throw cause;
       }
-      programs.set(executable, { stages: made, results, inputCount });
+      programs.set(executable, { stages: compiledStages, results, inputCount });
     },
     run(request) {
       const program = programs.get(request.executable);

@@ -140,9 +140,9 @@ export class CacheEntry {
       if (name.endsWith(".tmp") && mtimeMs < anHourAgo) rmSync(join(this.folder, name), { force: true });
     let kept = 0;
     for (const { name } of plans) {
-      const own = files.filter((file) => file.name.startsWith(name.slice(0, -".json".length)));
-      kept += own.reduce((bytes, { size }) => bytes + size, 0);
-      if (kept > FOLDER_BYTES) for (const file of own) rmSync(join(this.folder, file.name), { force: true });
+      const planFiles = files.filter((file) => file.name.startsWith(name.slice(0, -".json".length)));
+      kept += planFiles.reduce((bytes, { size }) => bytes + size, 0);
+      if (kept > FOLDER_BYTES) for (const file of planFiles) rmSync(join(this.folder, file.name), { force: true });
     }
   }
 }

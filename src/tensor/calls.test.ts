@@ -49,9 +49,9 @@ test.each(patterns)(
   async (pattern) => {
     const state = new Variable({ dtype: "f32", shape: [4] }, new Float32Array(4));
     const step = compile((at: Tensor<"i32">) => {
-      const found = gather(state.value, at, 0);
+      const row = gather(state.value, at, 0);
       state.assign(add(state.value, 1)); // does not wait for the lookup, so that the variable has two buffers
-      return found;
+      return row;
     });
     const at = (index: number) => tensor(Int32Array.of(index));
     await step(at(0));

@@ -118,9 +118,9 @@ export class NativeBackend {
     try {
       const session = await NativeSession.create(this.ort, REORDER, { threads: 1, config: {} });
       const x = NativeValue.over(this.ort, "float32", [1, 4, 1, 1], new Float32Array(4));
-      const made = new BigUint64Array(1);
-      await session.run(BigUint64Array.of(x.pointer), made, this.runOptions);
-      const y = NativeValue.adopt(this.ort, made[0]);
+      const outputs = new BigUint64Array(1);
+      await session.run(BigUint64Array.of(x.pointer), outputs, this.runOptions);
+      const y = NativeValue.adopt(this.ort, outputs[0]);
       const [, block] = y.shape;
       for (const part of [x, y, session]) part.dispose();
       return block === 8 || block === 16 ? block : 0;

@@ -102,18 +102,19 @@ export class NativeSession {
   /** Compiles a model in another thread. @throws OrtError when ONNX Runtime does not accept it */
   static async create(ort: OrtLibrary, model: Uint8Array, options: NativeSessionOptions): Promise<NativeSession> {
     const native = ort.make("CreateSessionOptions");
-    const made = new BigUint64Array(1);
+    const sessionPointer = new BigUint64Array(1);
     try {
       configure(ort, native, options);
       const { prepacked } = options;
       if (prepacked) {
         const name = "CreateSessionFromArrayWithPrepackedWeightsContainer";
-        await ort.callAsync(name, ort.environment, model, model.byteLength, native, prepacked.pointer, made);
-      } else await ort.callAsync("CreateSessionFromArray", ort.environment, model, model.byteLength, native, made);
+        await ort.callAsync(name, ort.environment, model, model.byteLength, native, prepacked.pointer, sessionPointer);
+      } else
+        await ort.callAsync("CreateSessionFromArray", ort.environment, model, model.byteLength, native, sessionPointer);
     } finally {
       ort.call("ReleaseSessionOptions", native);
     }
-    return new NativeSession(ort, made[0]);
+    return new NativeSession(ort, sessionPointer[0]);
   }
 
   /**
