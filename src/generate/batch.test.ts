@@ -31,10 +31,10 @@ async function textsOf(batch: AsyncGenerator<RowToken, FinishReason[], void>, ro
   return { texts, reasons: next.value };
 }
 
-async function textOf(made: AsyncGenerator<number, FinishReason, void>) {
+async function textOf(stream: AsyncGenerator<number, FinishReason, void>) {
   const text: number[] = [];
-  let next = await made.next();
-  for (; !next.done; next = await made.next()) text.push(next.value);
+  let next = await stream.next();
+  for (; !next.done; next = await stream.next()) text.push(next.value);
   return { text, reason: next.value };
 }
 
@@ -166,9 +166,9 @@ test.each(["t5", "bart", "whisper"])("%s: texts of several sources together are 
     expect(texts[i]).toEqual((await textOf(generator.generate(source, settings(i)))).text);
   if (!inputs.input_features) {
     const beams = sources.map((source, i) => ({ source, ...settings(i), numBeams: i === 0 ? 1 : 3 }));
-    const { texts: found } = await textsOf(generator.generateBatch(beams), sources.length);
+    const { texts: batchTexts } = await textsOf(generator.generateBatch(beams), sources.length);
     for (const [i, { source, ...options }] of beams.entries())
-      expect(found[i]).toEqual((await textOf(generator.generate(source, options))).text);
+      expect(batchTexts[i]).toEqual((await textOf(generator.generate(source, options))).text);
   }
   generator.dispose();
   encoderDecoder.dispose();

@@ -23,9 +23,9 @@ import {
 
 const decoders = fileURLToPath(new URL("../../golden/decoders", import.meta.url));
 const PROMPT = [3, 7, 1, 12, 5, 9, 2, 8, 14, 6, 11];
-const collect = async (made: AsyncGenerator<number>): Promise<number[]> => {
+const collect = async (stream: AsyncGenerator<number>): Promise<number[]> => {
   const ids: number[] = [];
-  for await (const id of made) ids.push(id);
+  for await (const id of stream) ids.push(id);
   return ids;
 };
 
@@ -123,10 +123,10 @@ test.each(["llava", "qwen2-vl"])("%s: a cache that grows gives the same text", a
   const inputIds = inputs.input_ids.data;
   const count = outputIds.length - inputIds.length;
   const generator = new ImageTextGenerator(model, { initialRoom: 2, prefillTokens: 3 });
-  const made = await collect(
+  const newIds = await collect(
     generator.generate({ inputIds, ...images }, { maxNewTokens: count, minNewTokens: count, temperature: 0 }),
   );
-  expect([...inputIds, ...made]).toEqual(outputIds);
+  expect([...inputIds, ...newIds]).toEqual(outputIds);
   generator.dispose();
   model.dispose();
 });
@@ -161,13 +161,13 @@ describe("one model", () => {
     const expected = await greedy(PROMPT, {}, new Generator(other));
     expect(await greedy(PROMPT)).toEqual(expected);
     await load(original);
-    const made: number[] = [];
+    const newIds: number[] = [];
     for await (const id of generator.generate(PROMPT, { temperature: 0, maxNewTokens: 8 })) {
-      made.push(id);
-      if (made.length === 4) await load(weights);
+      newIds.push(id);
+      if (newIds.length === 4) await load(weights);
     }
-    const rest = await greedy([...PROMPT, ...made.slice(0, 4)], { maxNewTokens: 4 }, new Generator(other));
-    expect(made.slice(4)).toEqual(rest);
+    const rest = await greedy([...PROMPT, ...newIds.slice(0, 4)], { maxNewTokens: 4 }, new Generator(other));
+    expect(newIds.slice(4)).toEqual(rest);
     await load(original);
   });
 

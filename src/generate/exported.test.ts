@@ -121,13 +121,15 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s", async (name) => {
         i * width,
       );
     }
-    const own = isFirst ? firstPositions : new Array<number>(grid ? 3 : 1).fill(written.length - 1 + Number(beyond));
+    const positionIds = isFirst
+      ? firstPositions
+      : new Array<number>(grid ? 3 : 1).fill(written.length - 1 + Number(beyond));
     const run = await decoder.run({
       inputs_embeds: embedded,
       attention_mask: i64(written.map(() => 1)),
       position_ids: new ort.Tensor(
         "int64",
-        BigInt64Array.from(own, BigInt),
+        BigInt64Array.from(positionIds, BigInt),
         grid ? [3, 1, fresh.length] : [1, fresh.length],
       ),
       ...past,

@@ -4,9 +4,9 @@ import { type BlipForConditionalGeneration, fromPretrained, type ImageTextModel 
 import { goldenModels, inputsOf, readGoldenModel } from "../testing/golden-model.ts";
 import { ImageTextGenerator, Seq2SeqGenerator } from "./index.ts";
 
-const collect = async (made: AsyncGenerator<number>): Promise<number[]> => {
+const collect = async (stream: AsyncGenerator<number>): Promise<number[]> => {
   const ids: number[] = [];
-  for await (const id of made) ids.push(id);
+  for await (const id of stream) ids.push(id);
   return ids;
 };
 
@@ -20,8 +20,8 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s: greedy tokens through the 
     const inputIds = inputs.input_ids.data;
     const count = outputIds.length - inputIds.length;
     const options = { maxNewTokens: count, minNewTokens: count, temperature: 0 };
-    const made = await collect(generator.generate({ inputIds, ...images }, options));
-    expect([...inputIds, ...made]).toEqual(outputIds);
+    const newIds = await collect(generator.generate({ inputIds, ...images }, options));
+    expect([...inputIds, ...newIds]).toEqual(outputIds);
   }
   generator.dispose();
   model.dispose();

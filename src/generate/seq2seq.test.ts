@@ -28,10 +28,10 @@ describe.each(names)("%s", (name) => {
         ...(decoderInputIds && { decoderInputIds }),
         stopTokens: [],
       };
-      const made: number[] = [];
+      const newIds: number[] = [];
       for await (const id of generator.generate(inputFeatures ? { inputFeatures } : { inputIds }, options))
-        made.push(id);
-      expect([...(decoderInputIds ?? [outputIds[0]]), ...made]).toEqual(outputIds);
+        newIds.push(id);
+      expect([...(decoderInputIds ?? [outputIds[0]]), ...newIds]).toEqual(outputIds);
     }
     generator.dispose();
     model.dispose();

@@ -356,12 +356,12 @@ export class SpeechGenerator {
     const [heads, , steps] = weights.shape as number[];
     // nothing follows the last token of a text that was cut off
     const rows = isWhole ? tokens.length : tokens.length - 1;
-    const own = new Float32Array(heads * rows * steps);
+    const tokenWeights = new Float32Array(heads * rows * steps);
     for (let head = 0; head < heads; head++) {
       const from = (head * ids.length + prefix.length) * steps;
-      own.set(values.subarray(from, from + rows * steps), head * rows * steps);
+      tokenWeights.set(values.subarray(from, from + rows * steps), head * rows * steps);
     }
-    const alignment = { weights: own, heads, rows, steps, columns: Math.floor(soundFrames / STEP_FRAMES) };
+    const alignment = { weights: tokenWeights, heads, rows, steps, columns: Math.floor(soundFrames / STEP_FRAMES) };
     const ends = tokenSteps(alignment, this.model.config.medianFilterWidth).map(
       (step) => windowStart + step * STEP_SECONDS,
     );

@@ -109,7 +109,7 @@ export class SpeechSettings {
     const at = (place: number) =>
       Array.isArray(entries) ? entries.find((entry) => Array.isArray(entry) && entry[0] === place)?.[1] : undefined;
     const nameIn = (names: ReadonlyMap<string, number>, id: unknown) =>
-      Array.from(names).find(([, own]) => own === id)?.[0];
+      Array.from(names).find(([, entryId]) => entryId === id)?.[0];
     return { language: nameIn(this.languages, at(1)), task: nameIn(this.tasks, at(2)) };
   }
 

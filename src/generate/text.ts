@@ -71,8 +71,8 @@ export async function* generateText(
 
 /** Index of the earliest stop text, or -1. */
 function firstOccurrence(text: string, stops: readonly string[]): number {
-  const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return found.length > 0 ? Math.min(...found) : -1;
+  const positions = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+  return positions.length > 0 ? Math.min(...positions) : -1;
 }
 
 /** Length of the longest end of `text` that some stop text begins with. */

@@ -127,10 +127,10 @@ export function makeConfig<C extends object>(where: string, fields: Fields<C>, o
       fix: near ? `did you mean "${near}"?` : `remove ${unknown}`,
     });
   }
-  const given = options as Json;
+  const values = options as Json;
   const config: Json = {};
   for (const [field, { default: fallback, expected, isFine }] of Object.entries(known)) {
-    const value = given[field] === undefined ? fallback : given[field];
+    const value = values[field] === undefined ? fallback : values[field];
     requireField(where, isFine(value), `${field} to be ${expected}`, value);
     config[field] = value;
   }

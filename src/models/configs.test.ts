@@ -128,14 +128,14 @@ const derived: readonly string[] = [
 
 /** Defaults that are not the class's. */
 function otherDefaults(place: string, known: Known, keys: ConfigFile): unknown[] {
-  const own = specs(keys)
+  const differing = specs(keys)
     .filter(
       ({ key }) => Object.hasOwn(known.keys, key) && !derived.includes(key) && !derived.includes(`${place}.${key}`),
     )
     .map(({ key, default: value }) => [`${place}.${key}`, value, known.keys[key]])
     .filter(([, ours, theirs]) => JSON.stringify(ours) !== JSON.stringify(theirs));
   return [
-    ...own,
+    ...differing,
     ...Object.entries(known.parts ?? {}).flatMap(([name, part]) =>
       otherDefaults(`${place}.${name}`, part, keys.parts?.[name] ?? { fields: {} }),
     ),

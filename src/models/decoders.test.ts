@@ -48,13 +48,13 @@ describe.each(readdirSync(root))("%s", (name) => {
         attentionMask: tensor(Uint8Array.from(mask.flat()), { dtype: "bool", shape: [mask.length, mask[0].length] }),
         positionIds: ints(positions as number[][]),
       };
-      const found = await model.forward({ inputIds: ints(inputIds), ...padding }).logits.read();
+      const actual = await model.forward({ inputIds: ints(inputIds), ...padding }).logits.read();
       const { vocabSize } = model.config;
       const isToken = (_: number, i: number) => !mask || mask.flat()[Math.floor(i / vocabSize)] === 1;
       differences.note(
         model.architecture,
         "outputs",
-        expectClose("logits", found.filter(isToken), logits.data.filter(isToken), TOLERANCE),
+        expectClose("logits", actual.filter(isToken), logits.data.filter(isToken), TOLERANCE),
       );
     }
   });
@@ -85,10 +85,10 @@ describe.each(readdirSync(root))("%s", (name) => {
     const { model, expected } = await load();
     const generator = new Generator(model);
     for (const { inputIds, maxNewTokens, outputIds } of expected.greedy) {
-      const made: number[] = [];
+      const newIds: number[] = [];
       for await (const id of generator.generate(inputIds, { maxNewTokens, temperature: 0, stopTokens: [] }))
-        made.push(id);
-      expect([...inputIds, ...made]).toEqual(outputIds);
+        newIds.push(id);
+      expect([...inputIds, ...newIds]).toEqual(outputIds);
     }
     generator.dispose();
   });

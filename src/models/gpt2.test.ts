@@ -47,10 +47,10 @@ describe.each(["a", "b", "c", "d"])("case %s of transformers", (name) => {
     const generator = new Generator(await fromPretrained(golden(name), { task: "causal-lm" }));
     const { greedy } = (await readJson(join(golden(name), "expected.json"))) as unknown as Expected;
     for (const { inputIds, maxNewTokens, outputIds } of greedy) {
-      const made: number[] = [];
+      const newIds: number[] = [];
       for await (const id of generator.generate(inputIds, { maxNewTokens, temperature: 0, stopTokens: [] }))
-        made.push(id);
-      expect([...inputIds, ...made]).toEqual(outputIds);
+        newIds.push(id);
+      expect([...inputIds, ...newIds]).toEqual(outputIds);
     }
     generator.dispose();
   });

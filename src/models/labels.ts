@@ -45,7 +45,7 @@ export function labelsFromJson(path: string, json: Json): LabelConfig {
   return { labels: namesFromJson(path, json), problemType: type as LabelConfig["problemType"] };
 }
 
-function namesFromJson(path: string, { id2label, num_labels: given }: Json): string[] {
+function namesFromJson(path: string, { id2label, num_labels: numLabels }: Json): string[] {
   if (id2label !== null && typeof id2label === "object") {
     const names = Object.entries(id2label).sort(([a], [b]) => Number(a) - Number(b));
     const isFine =
@@ -62,7 +62,7 @@ function namesFromJson(path: string, { id2label, num_labels: given }: Json): str
     }
     return names.map(([, name]) => String(name));
   }
-  const count = typeof given === "number" && Number.isInteger(given) && given > 0 ? given : 2;
+  const count = typeof numLabels === "number" && Number.isInteger(numLabels) && numLabels > 0 ? numLabels : 2;
   return defaultLabels(count);
 }
 

@@ -159,13 +159,13 @@ function joinTied(
 ): [name: string, source: string][] {
   const untied: [name: string, source: string][] = [];
   for (const [name, source] of Object.entries(tied)) {
-    const [repeated, own] = [state.get(name), state.get(source)];
+    const [repeated, sourceTensor] = [state.get(name), state.get(source)];
     if (!repeated) continue;
-    if (own && !areEqual(repeated.data, own.data)) {
+    if (sourceTensor && !areEqual(repeated.data, sourceTensor.data)) {
       untied.push([name, source]);
       continue;
     }
-    state.set(source, own ?? repeated);
+    state.set(source, sourceTensor ?? repeated);
     state.delete(name);
   }
   return untied;

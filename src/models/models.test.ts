@@ -39,9 +39,9 @@ describe.each(readdirSync(goldenModels).filter((name) => !only || only.some((par
       const model = await load(folder);
       const run = compile((inputs: Record<string, Tensor>) => model.forward(inputs));
       for (const { inputs, outputs } of runs) {
-        const found = await run(inputsOf(inputs) as never);
+        const results = await run(inputsOf(inputs) as never);
         for (const [path, expected] of Object.entries(outputs)) {
-          const output = outputOf(found, path);
+          const output = outputOf(results, path);
           expect([path, output?.shape]).toEqual([path, expected.shape]);
           const counts = isCounted(inputs, expected.shape);
           const difference = expectClose(

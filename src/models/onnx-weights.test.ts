@@ -12,16 +12,16 @@ import { fromPretrained, inspectModel } from "./index.ts";
 const exported = fileURLToPath(new URL("../../golden/models-onnx/", import.meta.url));
 
 test.each(readdirSync(exported))("%s", async (name) => {
-  const [found, expected] = await Promise.all(
+  const [imported, expected] = await Promise.all(
     [join(exported, name), join(goldenModels, name)].map((path) => fromPretrained(path)),
   );
-  const stored = found.namedParameters();
+  const stored = imported.namedParameters();
   for (const [key, parameter] of expected.namedParameters()) {
     expect([key, await stored.get(key)?.value.read()]).toEqual([key, await parameter.value.read()]);
   }
   const report = await inspectModel(join(exported, name));
   expect(report.architecture).toBe(expected.architecture);
-  for (const model of [found, expected]) model.dispose();
+  for (const model of [imported, expected]) model.dispose();
 });
 
 test("a file that lacks weights is refused by strict loading", async () => {

@@ -56,10 +56,10 @@ describe.each(golden.cases as unknown as Case[])("$json", ({ json, refused, unus
     expect(named.sort()).toEqual(unused ?? []);
     const odd = notes.filter((note) => !note.includes("does not use"));
     expect(odd.length > 0).toBe((warnings ?? []).some((warning) => !isAdvice(warning)));
-    const found = rotaryOf(model);
+    const ropes = rotaryOf(model);
     for (const [i, expected] of Object.values(rotary ?? {}).entries()) {
-      expectClose("frequencies", found[i].inverseFrequencies, expected.frequencies, 1e-6);
-      expect(found[i].attentionFactor).toBeCloseTo(expected.scaling, 6);
+      expectClose("frequencies", ropes[i].inverseFrequencies, expected.frequencies, 1e-6);
+      expect(ropes[i].attentionFactor).toBeCloseTo(expected.scaling, 6);
     }
     model.dispose();
   });

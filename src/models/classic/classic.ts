@@ -53,8 +53,8 @@ export class Mlp extends Module {
   forward(x: Tensor<"f32">, { key }: { key?: RandomKey } = {}): Tensor<"f32"> {
     const { activation = "relu", dropout: probability = 0 } = this.config;
     return this.layers.reduce((y, layer, i) => {
-      const made = layer.forward(y);
-      return i < this.layers.length - 1 ? dropout(activations[activation](made), probability, key?.fold(i)) : made;
+      const hidden = layer.forward(y);
+      return i < this.layers.length - 1 ? dropout(activations[activation](hidden), probability, key?.fold(i)) : hidden;
     }, x);
   }
 }

@@ -90,11 +90,11 @@ class Attention extends Module implements DecoderAttention {
     const { numHeads, numKeyHeads, attentionDropout } = this.config;
     const { rotaryOf = () => 0, windowOf, attentionScale: scale, attentionSoftCap } = this.traits;
     const rotary = rotaryOf(this.layer);
-    const own = rotary === null ? undefined : angles[rotary];
+    const layerAngles = rotary === null ? undefined : angles[rotary];
     const [q, k, v] = this.project(x); // [B, T, H Dh], [B, T, K Dh] twice
     const attended = multiHeadAttention(
-      this.prepare(q, numHeads, this.qNorm, own),
-      this.prepare(k, numKeyHeads, this.kNorm, own),
+      this.prepare(q, numHeads, this.qNorm, layerAngles),
+      this.prepare(k, numKeyHeads, this.kNorm, layerAngles),
       v,
       {
         numHeads,
@@ -233,10 +233,10 @@ class Block extends Module {
     const through = (norm: RMSNorm | undefined, y: Tensor<"f32">) => norm?.forward(y) ?? y;
     const attended = withScope("self_attn", () => this.selfAttn.forward(through(this.beforeAttention, x), options));
     const middle = add(x, through(this.afterAttention, attended));
-    const made = withScope("mlp", () =>
+    const mlpOutput = withScope("mlp", () =>
       this.mlp.forward(through(this.beforeMlp, middle), { isGenerating: options.cache !== undefined }),
     );
-    return add(middle, through(this.afterMlp, made));
+    return add(middle, through(this.afterMlp, mlpOutput));
   }
 }
 

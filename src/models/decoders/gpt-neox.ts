@@ -176,10 +176,10 @@ class Block extends Module {
     const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, options.key?.fold(part));
     const attended = withScope("attention", () => this.attention.forward(this.inputLayernorm.forward(x), options));
     const middle = add(x, drop(attended, 1));
-    const made = withScope("mlp", () =>
+    const mlpOutput = withScope("mlp", () =>
       this.mlp.forward(this.postAttentionLayernorm.forward(useParallelResidual ? x : middle)),
     );
-    return add(middle, drop(made, 2));
+    return add(middle, drop(mlpOutput, 2));
   }
 }
 

@@ -69,8 +69,8 @@ export class MixtureOfExperts extends Module implements DecoderMlp {
     for (const [e, expert] of this.experts.entries()) {
       const weight = slice(byExpert, { axis: 1, start: e, end: e + 1 }); // [N, 1]
       const run = (states: Tensor<"f32">) => mul(expert.forward(states), weight);
-      const made = isGenerating ? cond(greater(sum(weight), 0), rows, run, zerosLike) : run(rows);
-      total = total ? add(total, made) : made;
+      const expertOutput = isGenerating ? cond(greater(sum(weight), 0), rows, run, zerosLike) : run(rows);
+      total = total ? add(total, expertOutput) : expertOutput;
     }
     return reshape(total as Tensor<"f32">, x.shape);
   }

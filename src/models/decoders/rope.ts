@@ -23,12 +23,12 @@ const isObject = (value: unknown): value is Json =>
  * rope_parameters of transformers 5, or the older rope_theta beside rope_scaling, whose type was once called "type".
  */
 export function ropeFromJson(json: Json, { theta, partialFactor }: RopeDefaults): RopeParameters {
-  const found = isObject(json.rope_scaling)
+  const parameters = isObject(json.rope_scaling)
     ? json.rope_scaling
     : isObject(json.rope_parameters)
       ? json.rope_parameters
       : {};
-  const { type, partial_rotary_factor: part = json.partial_rotary_factor ?? partialFactor, ...scaling } = found;
+  const { type, partial_rotary_factor: part = json.partial_rotary_factor ?? partialFactor, ...scaling } = parameters;
   const rope: Json = {
     rope_type: type,
     rope_theta: json.rope_theta ?? theta,

@@ -73,8 +73,8 @@ class Layer extends Module {
     const drop = (y: Tensor<"f32">, part: number) => dropout(y, hiddenDropout, inputs.key?.fold(part));
     const attended = withScope("attention", () => this.attentionOutput.forward(this.attention.forward(x, inputs)));
     const middle = this.attentionNorm.forward(add(drop(attended, 1), x));
-    const made = withScope("mlp", () => this.down.forward(activations[activation](this.up.forward(middle))));
-    return this.outputNorm.forward(add(drop(made, 2), middle));
+    const mlpOutput = withScope("mlp", () => this.down.forward(activations[activation](this.up.forward(middle))));
+    return this.outputNorm.forward(add(drop(mlpOutput, 2), middle));
   }
 }
 
@@ -105,13 +105,15 @@ class Convolution extends Module {
   ): Tensor<"f32"> {
     const { convolutionSize, convolutionGroups: groups, convolutionActivation, hiddenDropout } = this.config;
     const padding = Math.floor((convolutionSize - 1) / 2);
-    const made = transpose(
+    const features = transpose(
       conv(transpose(embedded, [0, 2, 1]), this.weight.value, this.bias.value, { padding, groups }),
       [0, 2, 1],
     );
     const visible = (y: Tensor<"f32">) => (mask ? mul(y, mask) : y);
     return visible(
-      this.layerNorm.forward(add(x, activations[convolutionActivation](dropout(visible(made), hiddenDropout, key)))),
+      this.layerNorm.forward(
+        add(x, activations[convolutionActivation](dropout(visible(features), hiddenDropout, key))),
+      ),
     );
   }
 }
@@ -228,13 +230,15 @@ export class DebertaEncoder extends TextEncoder {
     const rows = table && positionRows(length, this.config);
     const hiddenStates = [embedded]; // [B, T, D]
     for (const [i, layer] of layers.entries()) {
-      const own = key?.fold(i);
-      const positions = table && rows && { table: dropout(table, hiddenDropout, own?.fold(3)), rows };
-      const made = withScope(`layer.${i}`, () => layer.forward(hiddenStates[i], { mask, positions, key: own }));
+      const layerKey = key?.fold(i);
+      const positions = table && rows && { table: dropout(table, hiddenDropout, layerKey?.fold(3)), rows };
+      const layerOutput = withScope(`layer.${i}`, () =>
+        layer.forward(hiddenStates[i], { mask, positions, key: layerKey }),
+      );
       hiddenStates.push(
         i === 0 && convolution
-          ? withScope("conv", () => convolution.forward(embedded, made, column, own?.fold(4)))
-          : made,
+          ? withScope("conv", () => convolution.forward(embedded, layerOutput, column, layerKey?.fold(4)))
+          : layerOutput,
       );
     }
     return { lastHiddenState: hiddenStates[layers.length], hiddenStates };

@@ -40,21 +40,21 @@ describe.each(names)("%s", (name) => {
     const sessions = await Promise.all(
       files.map((file) => ort.InferenceSession.create(join(folder, file), { logSeverityLevel: 3 })),
     );
-    const given = (session: ort.InferenceSession, more: Record<string, ort.Tensor> = {}) =>
+    const feedsOf = (session: ort.InferenceSession, more: Record<string, ort.Tensor> = {}) =>
       Object.fromEntries(session.inputNames.map((input) => [input, more[input] ?? feed(input, inputs)]));
-    let found = await sessions[0].run(given(sessions[0]));
+    let results = await sessions[0].run(feedsOf(sessions[0]));
     if (sessions.length === 3) {
-      const decoder: Record<string, ort.Tensor> = { encoder_hidden_states: found.last_hidden_state };
+      const decoder: Record<string, ort.Tensor> = { encoder_hidden_states: results.last_hidden_state };
       const written = inputs.decoder_input_ids ?? inputs.input_ids;
       if (inputs.input_ids && !inputs.pixel_values) decoder.encoder_attention_mask = feed("attention_mask", inputs);
-      found = {
-        ...(await sessions[1].run(given(sessions[1], { ...decoder, input_ids: fed(written) }))),
-        encoder_last_hidden_state: found.last_hidden_state,
+      results = {
+        ...(await sessions[1].run(feedsOf(sessions[1], { ...decoder, input_ids: fed(written) }))),
+        encoder_last_hidden_state: results.last_hidden_state,
       };
     }
     let compared = 0;
     for (const [path, expected] of Object.entries(outputs)) {
-      const output = found[path];
+      const output = results[path];
       if (!output) continue;
       expect([path, output.dims]).toEqual([path, expected.shape]);
       const counts = isCounted(inputs, expected.shape);
@@ -80,8 +80,8 @@ async function expectReadBack(model: PretrainedModel, source: string): Promise<v
   const stored = again.namedParameters();
   const other: string[] = [];
   for (const [name, parameter] of model.namedParameters()) {
-    const [found, expected] = await Promise.all([stored.get(name), parameter].map((each) => each?.value.read()));
-    if (found === undefined || Buffer.compare(bytesOf(found), bytesOf(expected as Float32Array)) !== 0)
+    const [actual, expected] = await Promise.all([stored.get(name), parameter].map((each) => each?.value.read()));
+    if (actual === undefined || Buffer.compare(bytesOf(actual), bytesOf(expected as Float32Array)) !== 0)
       other.push(name);
   }
   // what a task has no use for is not in its files
@@ -142,7 +142,7 @@ describe.each(readdirSync(decoders).filter((name) => !only || only.some((part) =
           session.inputNames.filter((input) => input.startsWith("past")).map((input) => [input, empty() as ort.Tensor]),
         );
         let fresh = ids;
-        for (let made = 0; made < maxNewTokens; made++) {
+        for (let step = 0; step < maxNewTokens; step++) {
           const { cacheLimit = Number.POSITIVE_INFINITY } = model;
           if (fresh.length === 1 && ids.length === cacheLimit + 1) {
             // longrope: beyond this length all keys are turned otherwise

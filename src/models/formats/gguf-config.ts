@@ -34,8 +34,8 @@ function typed<K extends keyof Types, T>(
 export function architectureOf(path: string, { metadata }: Header): GgufArchitecture {
   const name = metadata.get("general.architecture");
   const setting = (key: string) => metadata.get(`${name}.${key}`);
-  const found = ggufArchitectures.find((each) => each.name === name && (each.isOf?.(setting) ?? true));
-  if (found) return found;
+  const architecture = ggufArchitectures.find((each) => each.name === name && (each.isOf?.(setting) ?? true));
+  if (architecture) return architecture;
   const names = [...new Set(ggufArchitectures.map((each) => each.name))];
   const near = nearest(String(name), names);
   throw new DataError({
@@ -222,9 +222,9 @@ export function configToGguf(
 /** @throws OptionError naming the setting */
 function checkSettings(architecture: GgufArchitecture, json: Json): void {
   for (const [key, value] of Object.entries(architecture.fixed ?? {})) {
-    const given = json[key];
-    if (given !== undefined && JSON.stringify(given) !== JSON.stringify(value))
-      throw refuse(`${key} of ${JSON.stringify(value)}, as llama.cpp has it`, given);
+    const setting = json[key];
+    if (setting !== undefined && JSON.stringify(setting) !== JSON.stringify(value))
+      throw refuse(`${key} of ${JSON.stringify(value)}, as llama.cpp has it`, setting);
   }
   const {
     no_rope_layers: noRope,

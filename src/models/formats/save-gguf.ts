@@ -227,16 +227,16 @@ function nameOf(source: string): string {
   return name === "model" || name === "checkpoint" || /^[0-9a-f]{40}$/.test(name) ? parent : basename(source);
 }
 
-async function tokenizerOf(model: CausalLM, given: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
+async function tokenizerOf(model: CausalLM, choice: SaveGgufOptions["tokenizer"]): Promise<Map<string, GgufWritable>> {
   const { vocabSize } = model.config;
   const tokenizer =
-    typeof given === "string"
-      ? await Tokenizer.open(given)
-      : given === undefined
+    typeof choice === "string"
+      ? await Tokenizer.open(choice)
+      : choice === undefined
         ? await tokenizerOfSource(model)
-        : given;
+        : choice;
   if (!tokenizer) {
-    if (given !== null)
+    if (choice !== null)
       warnOnConsole({
         where: "saveGguf",
         notes: ["the model has no tokenizer: the file takes and gives token ids alone. Name one: { tokenizer }"],

@@ -103,12 +103,12 @@ class Stack extends Module {
     }
     if (traits.hasEmbeddingNorm)
       this.layernormEmbedding = new LayerNorm({ width: hiddenSize, epsilon: EPSILON }, positionKey);
-    const own = isDecoder
+    const sizes = isDecoder
       ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
       : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
     const shared = {
       ...config,
-      ...own,
+      ...sizes,
       epsilon: EPSILON,
       hiddenDropout: config.dropout,
       init: normalInit(initStd),

@@ -133,12 +133,12 @@ function sinusoids(positions: number, width: number): Tensor<"f32"> {
 }
 
 const layersOf = (config: WhisperConfig, isDecoder: boolean, key: RandomKey) => {
-  const own = isDecoder
+  const sizes = isDecoder
     ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
     : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
   const shared = {
     ...config,
-    ...own,
+    ...sizes,
     epsilon: EPSILON,
     normPlacement: "pre",
     keyBias: false,

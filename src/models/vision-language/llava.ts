@@ -207,10 +207,11 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
 
 /** The name of a tensor as the published files have it. */
 function publishedName(name: string): string {
-  const own = name.replace(/^model\.(?=(language_model|vision_tower|multi_modal_projector)\.)/, "");
-  if (own.startsWith("lm_head.")) return `language_model.${own}`;
-  if (own !== name && own.startsWith("language_model.")) return own.replace("language_model.", "language_model.model.");
-  return own.replace(/^vision_tower\.(?!vision_model\.)/, "vision_tower.vision_model.");
+  const shortName = name.replace(/^model\.(?=(language_model|vision_tower|multi_modal_projector)\.)/, "");
+  if (shortName.startsWith("lm_head.")) return `language_model.${shortName}`;
+  if (shortName !== name && shortName.startsWith("language_model."))
+    return shortName.replace("language_model.", "language_model.model.");
+  return shortName.replace(/^vision_tower\.(?!vision_model\.)/, "vision_tower.vision_model.");
 }
 
 const textFamily = (path: string, text: unknown): Family =>

@@ -221,12 +221,12 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
   embed(inputs: ImageTextInputs & RunOptions): EmbeddedText {
     const { inputIds } = inputs;
     let embeddings = this.languageModel.embed(inputIds);
-    const found = this.visuals(inputs);
-    for (const { token, pixels, grids } of found) {
+    const visuals = this.visuals(inputs);
+    for (const { token, pixels, grids } of visuals) {
       const features = this.imageFeatures({ pixelValues: pixels, imageGridThw: grids }); // [places, D]
       embeddings = fillPlaces(embeddings, inputIds, token, features);
     }
-    if (found.length === 0) return { embeddings };
+    if (visuals.length === 0) return { embeddings };
     const { positions, offset } = this.positions(inputs);
     return { embeddings, positions, offset };
   }
@@ -267,8 +267,8 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
       const isPlace = equal(inputIds, token);
       const numbers = reshape(maximum(placeNumbers(isPlace), 0), [-1]);
       const places = tokenPlaces(numbers, grids, spatialMergeSize);
-      const own = where(isPlace, reshape(places.offsets, [3, batch, length]), 0) as Tensor<"i32">;
-      offsets = offsets ? add(offsets, own) : own;
+      const imageOffsets = where(isPlace, reshape(places.offsets, [3, batch, length]), 0) as Tensor<"i32">;
+      offsets = offsets ? add(offsets, imageOffsets) : imageOffsets;
       advance = where(isPlace, reshape(places.advance, [batch, length]), advance) as Tensor<"i32">;
       isText = logicalAnd(isText, logicalNot(isPlace));
     }

@@ -81,12 +81,12 @@ export abstract class ImageTextModel<Output extends ImageTextOutput = ImageTextO
   /** @throws DataError when a text has not as many places as its images need */
   checkPlaces(ids: readonly number[], inputs: ImageTextInputs): void {
     for (const { token, count } of this.placesOf(inputs)) {
-      const found = ids.filter((id) => id === token).length;
-      if (found === count) continue;
+      const places = ids.filter((id) => id === token).length;
+      if (places === count) continue;
       throw new DataError({
         where: this.architecture,
         expected: `${count} places for the images, tokens ${token}`,
-        received: `${found}`,
+        received: `${places}`,
         fix: "make text and images with the model's processor",
       });
     }

@@ -274,8 +274,8 @@ class AttentionPooling extends Module {
     const query = broadcastTo(this.probe.value, [batch, 1, width]); // [B, 1, D]
     const attended = multiHeadAttention(part(query, 0), part(states, 1), part(states, 2), { numHeads });
     const y = this.outProj.forward(attended); // [B, 1, D]
-    const made = this.fc2.forward(activations[activation](this.fc1.forward(this.layernorm.forward(y))));
-    return at(add(y, made), 0);
+    const mlpOutput = this.fc2.forward(activations[activation](this.fc1.forward(this.layernorm.forward(y))));
+    return at(add(y, mlpOutput), 0);
   }
 }
 

@@ -97,8 +97,8 @@ class Layer extends Module {
   /** x: [B, C, h, w] -> the same */
   forward(x: Tensor<"f32">, key: RandomKey | undefined): Tensor<"f32"> {
     const normal = this.layernorm.forward(transpose(this.dwconv.forward(x), [0, 2, 3, 1])); // [B, h, w, C]
-    const made = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal))); // [B, h, w, C]
-    const scaled = this.layerScaleParameter ? mul(made, this.layerScaleParameter.value) : made;
+    const features = this.pwconv2.forward(activations[this.activation](this.pwconv1.forward(normal))); // [B, h, w, C]
+    const scaled = this.layerScaleParameter ? mul(features, this.layerScaleParameter.value) : features;
     return add(x, dropPath(transpose(scaled, [0, 3, 1, 2]), this.dropPath, key));
   }
 }

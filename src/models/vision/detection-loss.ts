@@ -88,16 +88,16 @@ export function detectionLoss(
   const nothing = classes - 1;
   const isObject = greaterEqual(classLabels, 0); // [B, M]
   const cost = stopGradient(matchingCost(logits, predBoxes, { classLabels, boxes }, weights));
-  const found = linearSumAssignment(cost, isObject); // [B, Q]
-  const isFound = greaterEqual(found, 0);
-  const index = clip(found, { min: 0 }) as Tensor<"i32">;
+  const assignment = linearSumAssignment(cost, isObject); // [B, Q]
+  const isFound = greaterEqual(assignment, 0);
+  const index = clip(assignment, { min: 0 }) as Tensor<"i32">;
 
   const targets = where(isFound, takeAlong(classLabels, index, 1), nothing) as Tensor<"i32">;
   const weight = tensor(Float32Array.from({ length: classes }, (_, i) => (i === nothing ? weights.nothing : 1)));
   const classLoss = crossEntropy(reshape(logits, [-1, classes]), reshape(targets, [-1]), { weight });
 
-  const own = takeAlong(boxes, broadcastTo(unsqueeze(index, 2), [batch, queries, 4]), 1); // [B, Q, 4]
-  const target = where(unsqueeze(isFound, 2), own, tensor(Float32Array.from(WHOLE))) as Numbers;
+  const objectBoxes = takeAlong(boxes, broadcastTo(unsqueeze(index, 2), [batch, queries, 4]), 1); // [B, Q, 4]
+  const target = where(unsqueeze(isFound, 2), objectBoxes, tensor(Float32Array.from(WHOLE))) as Numbers;
   const counts = cast(isFound, "f32");
   const objects = clip(sum(cast(isObject, "f32")), { min: 1 }) as Numbers;
   const boxLoss = div(sum(mul(abs(sub(predBoxes, target)), unsqueeze(counts, 2))), objects);
@@ -146,8 +146,8 @@ function generalizedIou(a: Numbers, b: Numbers): Numbers {
     shared,
   );
   const hull = area(around);
-  const found = sub(div(shared, union), div(sub(hull, union), hull)) as Numbers; // [..., 1]
-  return reshape(found, found.shape.slice(0, -1));
+  const giou = sub(div(shared, union), div(sub(hull, union), hull)) as Numbers; // [..., 1]
+  return reshape(giou, giou.shape.slice(0, -1));
 }
 
 const part = (x: Numbers, start: number, end: number) => slice(x, { axis: -1, start, end });

@@ -120,12 +120,12 @@ class Stack extends Module {
 
   constructor(config: DetrConfig, isDecoder: boolean, key: RandomKey) {
     super();
-    const own = isDecoder
+    const sizes = isDecoder
       ? { numHeads: config.decoderHeads, intermediateSize: config.decoderIntermediateSize }
       : { numHeads: config.encoderHeads, intermediateSize: config.encoderIntermediateSize };
     const options = {
       ...config,
-      ...own,
+      ...sizes,
       epsilon: EPSILON,
       hiddenDropout: config.dropout,
       hasCrossAttention: isDecoder,
@@ -296,7 +296,7 @@ export class DetrForObjectDetection extends ObjectDetector {
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
     const { layers, places } = withScope("model", () => this.model.encode(inputs));
     const queries = layers[layers.length - 1];
-    return { ...this.found(queries), lastHiddenState: queries, encoderLastHiddenState: places };
+    return { ...this.predictions(queries), lastHiddenState: queries, encoderLastHiddenState: places };
   }
 
   /**
@@ -306,13 +306,13 @@ export class DetrForObjectDetection extends ObjectDetector {
     const { layers } = withScope("model", () => this.model.encode(inputs));
     const used = this.config.auxiliaryLoss ? layers : layers.slice(-1);
     return used
-      .map((queries) => this.found(queries))
+      .map((queries) => this.predictions(queries))
       .map(({ logits, predBoxes }) => detectionLoss(logits, predBoxes, { classLabels, boxes }, this.config))
       .reduce((a, b) => add(a, b) as Tensor<"f32">);
   }
 
   /** queries: [B, Q, D] -> logits [B, Q, N + 1], predBoxes [B, Q, 4] */
-  private found(queries: Tensor<"f32">): { logits: Tensor<"f32">; predBoxes: Tensor<"f32"> } {
+  private predictions(queries: Tensor<"f32">): { logits: Tensor<"f32">; predBoxes: Tensor<"f32"> } {
     return { logits: this.classLabelsClassifier.forward(queries), predBoxes: boxesOf(this.bboxPredictor, queries) };
   }
 }
@@ -321,15 +321,15 @@ const timmBackbones: Readonly<Record<string, readonly number[]>> = { resnet50: [
 
 /** The backbone: a config of transformers' ResNet, or the name of one of timm's. */
 function backboneOf(path: string, json: Json): DetrOptions["backbone"] {
-  const own = json.backbone_config as Json | null | undefined;
-  const isTimm = !own || own.model_type === "timm_backbone";
-  const name = String(own?.backbone ?? json.backbone ?? "resnet50");
+  const backbone = json.backbone_config as Json | null | undefined;
+  const isTimm = !backbone || backbone.model_type === "timm_backbone";
+  const name = String(backbone?.backbone ?? json.backbone ?? "resnet50");
   if (isTimm && Object.hasOwn(timmBackbones, name) && json.dilation !== true) return { depths: timmBackbones[name] };
-  if (own?.model_type === "resnet") return fromJson(`${path}, backbone_config`, own, resnetFields);
+  if (backbone?.model_type === "resnet") return fromJson(`${path}, backbone_config`, backbone, resnetFields);
   throw new DataError({
     where: `${path}, backbone`,
     expected: `a ResNet of transformers, or ${Object.keys(timmBackbones).join(" or ")} of timm without dilation`,
-    received: JSON.stringify(own?.model_type ?? name),
+    received: JSON.stringify(backbone?.model_type ?? name),
     fix: "use a model with such a backbone",
   });
 }

@@ -49,9 +49,9 @@ describe.skipIf("reason" in installed)(
     test.each(Object.entries(networks))("%s", async (name, { side, best, outputs }) => {
       const weights = await FaceWeights.open(folder, name);
       const run = compile((pixels: Tensor<"f32">) => faceNetworks[name](weights, pixels));
-      const found = await run(square(side));
+      const results = await run(square(side));
       for (const [key, expected] of Object.entries(outputs)) {
-        const numbers = Array.from(await found[key].read());
+        const numbers = Array.from(await results[key].read());
         const width = best ? numbers.length / 5118 : 0; // of 5118 boxes the 40 likeliest were written down
         const chosen = best ? best.flatMap((i) => numbers.slice(i * width, (i + 1) * width)) : numbers;
         expectClose(`${name} ${key}`, Float32Array.from(chosen), expected.data, 1e-4);

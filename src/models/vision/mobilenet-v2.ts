@@ -133,8 +133,8 @@ class ConvNorm extends Module {
       return [before * dilation, (total - before) * dilation];
     };
     const padding = this.config.tfPadding ? [borders(x.shape[2] as number), borders(x.shape[3] as number)] : undefined;
-    const made = this.normalization.forward(this.convolution.forward(x, padding), options);
-    return isLinear ? made : activations[this.config.activation](made);
+    const features = this.normalization.forward(this.convolution.forward(x, padding), options);
+    return isLinear ? features : activations[this.config.activation](features);
   }
 }
 
@@ -173,8 +173,8 @@ class InvertedResidual extends Module {
 
   /** x: [B, C, h, w] -> [B, C', h', w'], smaller by the stride */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
-    const made = [this.expand1x1, this.conv3x3, this.reduce1x1].reduce((y, part) => part.forward(y, options), x);
-    return this.isResidual ? add(x, made) : made;
+    const branch = [this.expand1x1, this.conv3x3, this.reduce1x1].reduce((y, part) => part.forward(y, options), x);
+    return this.isResidual ? add(x, branch) : branch;
   }
 }
 

@@ -27,11 +27,11 @@ function timmName(name: string): string {
       name,
     ) as RegExpExecArray;
   const isConvolution = kind === "convolution";
-  const own =
+  const layerName =
     part === "shortcut"
       ? `downsample.${isConvolution ? 0 : 1}`
       : `${isConvolution ? "conv" : "bn"}${Number(part.slice(-1)) + 1}`;
-  return `layer${Number(stage) + 1}.${block}.${own}.${rest}`;
+  return `layer${Number(stage) + 1}.${block}.${layerName}.${rest}`;
 }
 
 test("a ResNet-18 of timm", async () => {

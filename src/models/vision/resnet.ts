@@ -115,11 +115,11 @@ class Layer extends Module {
 
   /** x: [B, C, h, w] -> [B, C', h', w'], smaller by the stride */
   forward(x: Tensor<"f32">, options: RunOptions): Tensor<"f32"> {
-    const made = this.layer.reduce((y, part, i) => {
+    const branch = this.layer.reduce((y, part, i) => {
       const next = part.forward(y, options);
       return i < this.layer.length - 1 ? relu(next) : next;
     }, x);
-    return activations[this.activation](add(made, this.shortcut?.forward(x, options) ?? x));
+    return activations[this.activation](add(branch, this.shortcut?.forward(x, options) ?? x));
   }
 }
 

@@ -159,8 +159,8 @@ class WindowAttention extends Module {
     const onProbabilities = key && this.dropout > 0 ? (drop as never) : undefined;
     if (!mask) return this.output.forward(mergeHeads(scaledDotProductAttention(q, k, v, { bias, onProbabilities })));
     // the mask differs from window to window: [B windows, H, w², w²]
-    const own = add(bias, mask); // [windows, H, w², w²]
-    const all = reshape(broadcastTo(own, [batch, ...own.shape]), [-1, ...own.shape.slice(1)]);
+    const windowBias = add(bias, mask); // [windows, H, w², w²]
+    const all = reshape(broadcastTo(windowBias, [batch, ...windowBias.shape]), [-1, ...windowBias.shape.slice(1)]);
     return this.output.forward(mergeHeads(scaledDotProductAttention(q, k, v, { bias: all, onProbabilities })));
   }
 }
@@ -199,8 +199,8 @@ class Block extends Module {
     const { activation, hiddenDropout } = this.config;
     const attended = this.attend(this.layernormBefore.forward(x), grid, key?.fold(0));
     const middle = add(x, dropPath(attended, this.dropPath, key?.fold(2)));
-    const made = this.down.forward(activations[activation](this.up.forward(this.layernormAfter.forward(middle))));
-    return add(middle, dropout(made, hiddenDropout, key?.fold(1)));
+    const mlpOutput = this.down.forward(activations[activation](this.up.forward(this.layernormAfter.forward(middle))));
+    return add(middle, dropout(mlpOutput, hiddenDropout, key?.fold(1)));
   }
 
   /** x: [B, h w, C] -> the same: pads, shifts, cuts into windows, attends, and back */
@@ -226,12 +226,11 @@ class Block extends Module {
     const cut = transpose(reshape(moved, [batch, down, window, across, window, width]), [0, 1, 3, 2, 4, 5]);
     const windows = reshape(cut, [-1, window * window, width]); // [B windows, w², C]
     const mask = shift > 0 ? shiftMask(full, window, shift) : undefined;
-    const made = withScope("attention", () => this.attention.forward(windows, batch, window, mask, key));
-    const joined = reshape(transpose(reshape(made, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]), [
-      batch,
-      ...full,
-      width,
-    ]);
+    const attended = withScope("attention", () => this.attention.forward(windows, batch, window, mask, key));
+    const joined = reshape(
+      transpose(reshape(attended, [batch, down, across, window, window, width]), [0, 1, 3, 2, 4, 5]),
+      [batch, ...full, width],
+    );
     const back = shift > 0 ? roll(joined, [shift, shift], [1, 2]) : joined;
     const inner = slice(slice(back, { axis: 1, end: height }), { axis: 2, end: columns }); // [B, h, w, C]
     return reshape(inner, [batch, height * columns, width]);
@@ -311,9 +310,9 @@ class Embeddings extends Module {
       [0, missing(columns)],
     ]);
     const { patches, grid } = this.patchEmbeddings.forward(padded);
-    const own = sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
+    const nativeGrid = sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
     const positions = this.positionEmbeddings?.value;
-    const placed = positions && (interpolatePosEncoding ? stretchPositions(positions, own, grid) : positions);
+    const placed = positions && (interpolatePosEncoding ? stretchPositions(positions, nativeGrid, grid) : positions);
     const normal = this.norm.forward(patches); // [B, h w, C]
     return { x: dropout(placed ? add(normal, placed) : normal, hiddenDropout, key?.fold(999)), grid };
   }
@@ -342,8 +341,8 @@ class SwinEncoder extends ImageEncoder {
     for (const [i, { blocks, downsample }] of this.layers.entries()) {
       const run = (x: Tensor<"f32">, block: Block, j: number) =>
         withScope(`layers.${i}.blocks.${j}`, () => block.forward(x, grid, inputs.key?.fold(100 * i + j)));
-      const made = blocks.reduce(run, hiddenStates[i]);
-      hiddenStates.push(downsample ? downsample.forward(made, grid) : made);
+      const stageOutput = blocks.reduce(run, hiddenStates[i]);
+      hiddenStates.push(downsample ? downsample.forward(stageOutput, grid) : stageOutput);
       if (downsample) grid = [Math.ceil(grid[0] / 2), Math.ceil(grid[1] / 2)];
     }
     const lastHiddenState = this.layernorm.forward(hiddenStates[this.layers.length]);

@@ -163,16 +163,16 @@ class Embeddings extends Module {
     const { patches, grid } = this.patchEmbeddings.forward(pixelValues);
     const tokens = [this.clsToken, this.distillationToken].filter((each) => each !== undefined);
     const positions = this.positionEmbeddings.value;
-    const own = size.map((side) => Math.floor(side / patchSize)) as [number, number];
+    const nativeGrid = size.map((side) => Math.floor(side / patchSize)) as [number, number];
     // transformers leaves the positions alone where the count is the same and the image square
     const [, , height, columns] = pixelValues.shape;
-    const isSame = grid[0] * grid[1] === own[0] * own[1] && height === columns;
+    const isSame = grid[0] * grid[1] === nativeGrid[0] * nativeGrid[1] && height === columns;
     const stretched = isSame
       ? positions
       : concat(
           [
             slice(positions, { axis: 1, end: tokens.length }),
-            stretchPositions(slice(positions, { axis: 1, start: tokens.length }), own, grid),
+            stretchPositions(slice(positions, { axis: 1, start: tokens.length }), nativeGrid, grid),
           ],
           1,
         );

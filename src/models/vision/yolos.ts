@@ -90,7 +90,7 @@ class YolosEncoder extends Module {
   constructor(config: YolosConfig, key: RandomKey) {
     super();
     const [embeddingKey, layerKey] = key.split(2);
-    const [height, columns] = ownGrid(config);
+    const [height, columns] = nativeGridOf(config);
     const positions = 1 + height * columns + config.numDetectionTokens;
     this.embeddings = new Embeddings(config, positions, embeddingKey);
     this.encoder = new Encoder(config, positions, layerKey);
@@ -117,22 +117,25 @@ class YolosEncoder extends Module {
     for (const [i, layer] of layers.entries()) {
       x = withScope(`layer.${i}`, () => layer.forward(x, { key: key?.fold(i) }));
       if (!midPositionEmbeddings || i === layers.length - 1) continue;
-      const own = slice(midPositionEmbeddings.value, { axis: 0, start: i, end: i + 1 });
-      x = add(x, this.stretched(reshape(own, own.shape.slice(1)), grid));
+      const positions = slice(midPositionEmbeddings.value, { axis: 0, start: i, end: i + 1 });
+      x = add(x, this.stretched(reshape(positions, positions.shape.slice(1)), grid));
     }
     return this.layernorm.forward(x);
   }
 
   /** Positions for the patches of an image of any size. */
   private stretched(positions: Tensor<"f32">, grid: Grid): Tensor<"f32"> {
-    const own = ownGrid(this.config);
-    const end = 1 + own[0] * own[1];
+    const nativeGrid = nativeGridOf(this.config);
+    const end = 1 + nativeGrid[0] * nativeGrid[1];
     const part = (range: { start?: number; end?: number }) => slice(positions, { axis: 1, ...range });
-    return concat([part({ end: 1 }), stretchPositions(part({ start: 1, end }), own, grid), part({ start: end })], 1);
+    return concat(
+      [part({ end: 1 }), stretchPositions(part({ start: 1, end }), nativeGrid, grid), part({ start: end })],
+      1,
+    );
   }
 }
 
-const ownGrid = ({ imageSize, patchSize }: YolosConfig): Grid =>
+const nativeGridOf = ({ imageSize, patchSize }: YolosConfig): Grid =>
   sides(imageSize).map((side) => Math.floor(side / patchSize)) as [number, number];
 
 /** YOLOS, which finds objects in pictures: [B, 3, H, W] -> classes [B, Q, N + 1] and boxes [B, Q, 4]. */
@@ -169,10 +172,10 @@ export class YolosForObjectDetection extends ObjectDetector {
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
     const lastHiddenState = withScope("vit", () => this.vit.encode(inputs));
     const start = (lastHiddenState.shape[1] as number) - this.config.numDetectionTokens;
-    const found = slice(lastHiddenState, { axis: 1, start }); // [B, Q, D]
+    const detectionStates = slice(lastHiddenState, { axis: 1, start }); // [B, Q, D]
     return {
-      logits: this.classLabelsClassifier.forward(found),
-      predBoxes: boxesOf(this.bboxPredictor, found),
+      logits: this.classLabelsClassifier.forward(detectionStates),
+      predBoxes: boxesOf(this.bboxPredictor, detectionStates),
       lastHiddenState,
     };
   }
