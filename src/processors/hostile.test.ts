@@ -210,7 +210,7 @@ describe("sounds", () => {
       [16_001, 16_000],
       [16_000, 44_099],
     ]) {
-      const own = resample(samples, from, to);
+      const resampled = resample(samples, from, to);
       const common = (a: number, b: number): number => (b === 0 ? a : common(b, a % b));
       const [old, fresh] = [from / common(from, to), to / common(from, to)];
       const cutoff = Math.min(old, fresh) * 0.99;
@@ -226,7 +226,7 @@ describe("sounds", () => {
               (cutoff / old)
           );
         }, 0);
-      for (let i = 0; i < own.length; i += 7) expect(Math.abs(own[i] - exact(i))).toBeLessThan(1e-5);
+      for (let i = 0; i < resampled.length; i += 7) expect(Math.abs(resampled[i] - exact(i))).toBeLessThan(1e-5);
     }
   });
   test("samples beyond the limit are not made", () => {

@@ -328,12 +328,12 @@ function settingsOf(
 ): Settings {
   requireSupported(path, json);
   const stated = { do_pad: json.pad_and_return_pixel_mask, ...json }; // the older name
-  const given = Object.fromEntries(
+  const overrides = Object.fromEntries(
     Object.entries(stated).filter(
       ([key, value]) => Object.hasOwn(defaults, key) && value !== null && value !== undefined,
     ),
   );
-  const all = { ...defaults, ...given } as Settings;
+  const all = { ...defaults, ...overrides } as Settings;
   const settings = { ...all, image_mean: threeOf(all.image_mean), image_std: threeOf(all.image_std) };
   checkValues(path, settings);
   const size = sizeRule(

@@ -51,10 +51,10 @@ export function patchSettings(path: string, json: Json): PatchSettings {
 
 /** The bounds of the area under one name: published files have min_pixels and max_pixels. */
 export function withArea(json: Json, defaults: Area): Json {
-  const given = (json.size ?? {}) as Partial<Area>;
+  const size = (json.size ?? {}) as Partial<Area>;
   const {
-    min_pixels: least = given.shortest_edge ?? defaults.shortest_edge,
-    max_pixels: most = given.longest_edge ?? defaults.longest_edge,
+    min_pixels: least = size.shortest_edge ?? defaults.shortest_edge,
+    max_pixels: most = size.longest_edge ?? defaults.longest_edge,
   } = json;
   return { ...json, size: { shortest_edge: least, longest_edge: most } };
 }

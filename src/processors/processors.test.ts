@@ -45,12 +45,12 @@ describe.each(processors)("%s", (name) => {
 
 test("pictures in files have Pillow's pixels", async () => {
   for (const name of ["wide", "tall", "gray", "alpha"]) {
-    const found = await loadImage(golden(`images/${name}.png`));
+    const loaded = await loadImage(golden(`images/${name}.png`));
     const expected = picture(name);
-    expect([name, found.width, found.height]).toEqual([name, expected.width, expected.height]);
+    expect([name, loaded.width, loaded.height]).toEqual([name, expected.width, expected.height]);
     const first = (image: RawImage) =>
       Array.from({ length: image.width * image.height }, (_, i) => image.data[i * image.channels]);
-    expect([name, first(found)]).toEqual([name, first(expected)]);
+    expect([name, first(loaded)]).toEqual([name, first(expected)]);
   }
   await expect(loadImage(golden("README.md"))).rejects.toThrow(/expected a picture/);
 });
@@ -140,9 +140,9 @@ describe("sound", () => {
       numbers(filters, "mel_filters"),
       1e-7,
     );
-    const found = await logMelSpectrogram(toMono(sound), sound.samplingRate, { numMelBins: bands }).read();
+    const spectrogram = await logMelSpectrogram(toMono(sound), sound.samplingRate, { numMelBins: bands }).read();
     const columns = (from: number, count: number) =>
-      Array.from({ length: bands * count }, (_, i) => found[Math.floor(i / count) * 3000 + from + (i % count)]);
+      Array.from({ length: bands * count }, (_, i) => spectrogram[Math.floor(i / count) * 3000 + from + (i % count)]);
     // transformers computes in f32, which is off by up to 7e-5 in quiet bands
     expectClose("first frames", columns(0, 140), numbers(tensors, "first_frames"), 1e-4);
     expectClose("last frames", columns(2996, 4), numbers(tensors, "last_frames"), 1e-4);

@@ -79,10 +79,10 @@ function resizeAxis(
     for (let x = 0; x < size.width; x++) {
       const place = axis === "width" ? x : y;
       const start = axis === "width" ? (y * width + first[place]) * channels : (first[place] * width + x) * channels;
-      const own = weights[place];
+      const placeWeights = weights[place];
       for (let c = 0; c < channels; c++) {
         let sum = 2 ** (PRECISION_BITS - 1);
-        for (let k = 0; k < own.length; k++) sum += data[start + c + k * step] * own[k];
+        for (let k = 0; k < placeWeights.length; k++) sum += data[start + c + k * step] * placeWeights[k];
         out[(y * size.width + x) * channels + c] = Math.min(255, Math.max(0, Math.floor(sum / 2 ** PRECISION_BITS)));
       }
     }
@@ -128,9 +128,9 @@ export function resizeImage(image: RawImage, size: { width: number; height: numb
 export function centerCrop(image: RawImage, size: { width: number; height: number }): RawImage {
   const { width, height, channels, data } = image;
   // where the crop is the larger one, half of what is missing lies in front, rounded up on the canvas that holds both
-  const start = (own: number, wanted: number) => {
-    const before = wanted > own ? Math.ceil((wanted - own) / 2) : 0;
-    return Math.max(0, Math.floor((own - wanted) / 2) + before) - before;
+  const start = (side: number, wanted: number) => {
+    const before = wanted > side ? Math.ceil((wanted - side) / 2) : 0;
+    return Math.max(0, Math.floor((side - wanted) / 2) + before) - before;
   };
   const [top, left] = [start(height, size.height), start(width, size.width)];
   const out = new Uint8Array(size.width * size.height * channels);
@@ -165,8 +165,8 @@ export function toRgb(image: RawImage, composes: boolean): RawImage {
 function overWhite(value: number, opacity: number): number {
   const rest = 255 * (255 - opacity);
   const total = opacity * 255 + rest;
-  const own = Math.floor((opacity * 255 * 255 * 128) / total);
-  const white = 255 * 128 - own;
-  const sum = value * own + 255 * white + 0x4000;
+  const share = Math.floor((opacity * 255 * 255 * 128) / total);
+  const white = 255 * 128 - share;
+  const sum = value * share + 255 * white + 0x4000;
   return (((sum >> 8) + sum) >> 8) >> 7;
 }

@@ -122,9 +122,9 @@ const reasoningKeys = ["reasoning_content", "thinking", "reasoning"];
 
 /** Fields of null are left out, and what a model thought stands under the names that templates look for. */
 function withReasoning(message: MixedMessage): MixedMessage {
-  const given = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null)) as MixedMessage;
-  const key = reasoningKeys.find((name) => given[name] !== undefined);
-  return key === undefined ? given : { ...given, reasoning_content: given[key], thinking: given[key] };
+  const fields = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null)) as MixedMessage;
+  const key = reasoningKeys.find((name) => fields[name] !== undefined);
+  return key === undefined ? fields : { ...fields, reasoning_content: fields[key], thinking: fields[key] };
 }
 
 /**

@@ -42,10 +42,11 @@ export class MessageText {
     if (whole === text) return text;
     const alternatives = anyOf(this.specialTexts);
     const any = new RegExp(alternatives, "giu");
-    const own = new RegExp(alternatives, "uy"); // in what is not plain, only the template's are as they should be
-    const lengthOfOwn = (at: number): number => {
-      own.lastIndex = at;
-      return own.exec(text)?.[0].length ?? 0;
+    // in what is not plain, only the template's are as they should be
+    const templateSpecial = new RegExp(alternatives, "uy");
+    const specialLength = (at: number): number => {
+      templateSpecial.lastIndex = at;
+      return templateSpecial.exec(text)?.[0].length ?? 0;
     };
     let out = "";
     let done = 0;
@@ -53,13 +54,13 @@ export class MessageText {
       const { 0: special, index } = match;
       const end = index + special.length;
       if (text.slice(index, end) === special) {
-        any.lastIndex = index + (lengthOfOwn(index) || 1);
+        any.lastIndex = index + (specialLength(index) || 1);
         continue;
       }
       // it may begin before a token of the template, or with one: that is still special
-      const from = index + lengthOfOwn(index);
+      const from = index + specialLength(index);
       let to = from + 1;
-      while (to < end && lengthOfOwn(to) === 0) to++;
+      while (to < end && specialLength(to) === 0) to++;
       out += whole.slice(done, from) + asLiteral(whole.slice(from, to));
       any.lastIndex = done = to;
     }

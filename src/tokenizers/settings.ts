@@ -167,7 +167,7 @@ function classTokens(json: Json, config: Json, { tokens }: TokenizerClass): Json
 /** Named tokens have the flags of the added token with their text. */
 function namedTokens(config: Json, added: readonly NamedToken[]): Map<string, NamedToken> {
   const known = new Map(added.map((entry) => [entry.content, entry]));
-  const { extra_special_tokens: extra, model_specific_special_tokens: own } = config;
+  const { extra_special_tokens: extra, model_specific_special_tokens: modelTokens } = config;
   const isToken = (value: unknown) => typeof value === "string" || (value as Json | null)?.__type === "AddedToken";
   const others = Object.entries(config).filter(
     ([key, value]) => key.endsWith("_token") && !roleKeys.includes(key) && isToken(value),
@@ -176,15 +176,15 @@ function namedTokens(config: Json, added: readonly NamedToken[]): Map<string, Na
     ...roleKeys.map((key): [string, unknown] => [key, config[key]]),
     ...others,
     ...(extra && !Array.isArray(extra) ? Object.entries(extra) : []),
-    ...Object.entries((own ?? {}) as Json),
+    ...Object.entries((modelTokens ?? {}) as Json),
   ];
-  const found = new Map<string, NamedToken>();
+  const tokens = new Map<string, NamedToken>();
   for (const [key, value] of entries) {
     if (value === null || value === undefined) continue;
     const entry = tokenOf(value, true);
-    found.set(key, known.get(entry.content) ?? entry);
+    tokens.set(key, known.get(entry.content) ?? entry);
   }
-  return found;
+  return tokens;
 }
 
 function extraTokens({ extra_special_tokens: extra, additional_special_tokens: additional }: Json): NamedToken[] {

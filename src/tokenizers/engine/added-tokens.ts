@@ -74,16 +74,16 @@ class Finder {
     const isSpaceAt = (i: number) => i >= 0 && i < characters.length && isWhite(characters[i]);
     let done = 0;
     for (let at = 0; at < characters.length; ) {
-      const found = this.byFirst
+      const match = this.byFirst
         .get(characters[at])
         ?.find((candidate) => candidate.characters.every((character, i) => characters[at + i] === character));
-      if (!found) {
+      if (!match) {
         at++;
         continue;
       }
-      let [start, end] = [at, at + found.characters.length];
+      let [start, end] = [at, at + match.characters.length];
       at = end;
-      const { single_word: isWord, lstrip, rstrip, id } = found.entry;
+      const { single_word: isWord, lstrip, rstrip, id } = match.entry;
       if (isWord && (endsWithWord.test(characters[start - 1] ?? "") || beginsWithWord.test(characters[end] ?? "")))
         continue;
       while (lstrip && start > done && isSpaceAt(start - 1)) start--;

@@ -25,8 +25,8 @@ const makers: Makers<Decoder> = {
   },
   ByteLevel: () => (tokens) => {
     const bytes = tokens.flatMap((token) => {
-      const own = Array.from(token, (character) => characterBytes.get(character));
-      return own.includes(undefined) ? Array.from(new TextEncoder().encode(token)) : (own as number[]);
+      const tokenBytes = Array.from(token, (character) => characterBytes.get(character));
+      return tokenBytes.includes(undefined) ? Array.from(new TextEncoder().encode(token)) : (tokenBytes as number[]);
     });
     return [utf8.decode(Uint8Array.from(bytes))];
   },

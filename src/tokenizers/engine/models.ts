@@ -115,12 +115,12 @@ function bytePairModel(json: Json, where: string): Model {
       if (whole !== undefined) return [{ id: whole, start: 0, end: characters.length }];
       const known = cache.get(word);
       if (known) return known;
-      const found = merged(characters);
+      const tokens = merged(characters);
       if (characters.length <= CACHED_LENGTH) {
         if (cache.size >= CACHE_LIMIT) cache.clear();
-        cache.set(word, found);
+        cache.set(word, tokens);
       }
-      return found;
+      return tokens;
     },
   };
 }

@@ -129,9 +129,9 @@ const makers: Makers<Normalizer> = {
         if (whole !== undefined) replace(changes, segment, whole);
         else
           for (const character of segment) {
-            const own = table.replacement(character);
-            if (own === undefined) changes.push([character, 0]);
-            else replace(changes, character, own);
+            const replacement = table.replacement(character);
+            if (replacement === undefined) changes.push([character, 0]);
+            else replace(changes, character, replacement);
           }
       }
       return piece.changed(changes);

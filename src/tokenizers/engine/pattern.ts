@@ -31,16 +31,16 @@ export const isWhite = matching(/^\p{White_Space}$/u);
 export const byCharacter =
   (isMatch: (character: string) => boolean): Pattern =>
   ({ characters }) => {
-    const found: Matches = [];
+    const matches: Matches = [];
     let start = 0;
     characters.forEach((character, i) => {
       if (!isMatch(character)) return;
-      if (start < i) found.push([false, start, i]);
-      found.push([true, i, i + 1]);
+      if (start < i) matches.push([false, start, i]);
+      matches.push([true, i, i + 1]);
       start = i + 1;
     });
-    if (start < characters.length) found.push([false, start, characters.length]);
-    return found;
+    if (start < characters.length) matches.push([false, start, characters.length]);
+    return matches;
   };
 
 /**
@@ -81,19 +81,19 @@ export function byRegex(regex: RegExp): Pattern {
     const { text, characters } = piece;
     const places = text.length === characters.length ? undefined : characterPlaces(characters, text.length);
     const place = (unit: number) => (places ? places[unit] : unit);
-    const found: Matches = [];
+    const matches: Matches = [];
     let [last, lastMatch] = [0, -1];
     regex.lastIndex = 0;
     for (let match = regex.exec(text); match; match = regex.exec(text)) {
       const [start, end] = [match.index, match.index + match[0].length];
       if (start === end) regex.lastIndex = end + ((text.codePointAt(end) ?? 0) > 0xffff ? 2 : 1);
       if (start === end && start === lastMatch) continue; // nothing, right behind a match
-      if (last < start) found.push([false, place(last), place(start)]);
-      found.push([true, place(start), place(end)]);
+      if (last < start) matches.push([false, place(last), place(start)]);
+      matches.push([true, place(start), place(end)]);
       last = lastMatch = end;
     }
-    if (last < text.length) found.push([false, place(last), characters.length]);
-    return found;
+    if (last < text.length) matches.push([false, place(last), characters.length]);
+    return matches;
   };
 }
 
@@ -101,20 +101,20 @@ export function byRegex(regex: RegExp): Pattern {
 function byMatcher(matcher: Matcher): Pattern {
   return ({ characters }) => {
     const ends = matcher(characters);
-    const found: Matches = [];
+    const matches: Matches = [];
     let [last, lastMatch] = [0, -1];
     for (let start = 0; start <= characters.length; ) {
       const end = ends[start];
       const isNothing = end < 0 || (end === start && start === lastMatch); // none, or an empty one right behind a match
       if (!isNothing) {
-        if (last < start) found.push([false, last, start]);
-        found.push([true, start, end]);
+        if (last < start) matches.push([false, last, start]);
+        matches.push([true, start, end]);
         last = lastMatch = end;
       }
       start = Math.max(end, start + 1);
     }
-    if (last < characters.length) found.push([false, last, characters.length]);
-    return found;
+    if (last < characters.length) matches.push([false, last, characters.length]);
+    return matches;
   };
 }
 

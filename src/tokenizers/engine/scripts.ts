@@ -22,11 +22,11 @@ const known = new Map<string, string>();
 export function scriptOf(character: string): string {
   if (character === "\u30fc") return "Han";
   if (character === " ") return "Any";
-  let found = known.get(character);
-  if (found === undefined) {
+  let script = known.get(character);
+  if (script === undefined) {
     const name = tests.find(([, test]) => test.test(character))?.[0] ?? "Any";
-    found = name === "Hiragana" || name === "Katakana" ? "Han" : name;
-    known.set(character, found);
+    script = name === "Hiragana" || name === "Katakana" ? "Han" : name;
+    known.set(character, script);
   }
-  return found;
+  return script;
 }

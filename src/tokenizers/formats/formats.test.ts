@@ -54,9 +54,10 @@ describe.each(Object.keys(models))("%s", (name) => {
     const tokenizer = await Tokenizer.open(golden(`sentencepiece/${name}.model`));
     const differing: string[] = [];
     for (const { text, i } of plain) {
-      const found = await tokenizer.encode(text);
-      if (JSON.stringify(found) !== JSON.stringify(ids[i])) differing.push(text.normalize("NFC"));
-      else if (!found.includes(unknown)) expect([text, await tokenizer.decode(found)]).toEqual([text, decoded[i]]);
+      const tokenIds = await tokenizer.encode(text);
+      if (JSON.stringify(tokenIds) !== JSON.stringify(ids[i])) differing.push(text.normalize("NFC"));
+      else if (!tokenIds.includes(unknown))
+        expect([text, await tokenizer.decode(tokenIds)]).toEqual([text, decoded[i]]);
     }
     expect(differing.filter((text) => !byGraphemes.map((each) => each.normalize("NFC")).includes(text))).toEqual([]);
   });
@@ -158,8 +159,8 @@ describe("tiktoken", async () => {
   test.each(Object.keys(expected.patterns))("%s", async (name) => {
     const { pattern, ids, ordinaryIds, decoded } = expected.patterns[name];
     const named = { r50k: "r50k_base", cl100k: "cl100k_base", llama3: "llama3" }[name];
-    for (const given of [pattern, named]) {
-      const tokenizer = await Tokenizer.open(golden("tiktoken/ranks.tiktoken"), { pattern: given, specialTokens });
+    for (const specified of [pattern, named]) {
+      const tokenizer = await Tokenizer.open(golden("tiktoken/ranks.tiktoken"), { pattern: specified, specialTokens });
       expect(await Promise.all(expected.texts.map((text) => tokenizer.encode(text)))).toEqual(ids);
       expect(await Promise.all(expected.texts.map((text) => tokenizer.encode(text, { isLiteral: true })))).toEqual(
         ordinaryIds,

@@ -226,7 +226,7 @@ function endsOf(
   const fillIds = Object.entries(fillTexts).flatMap(([name, texts]) => {
     const id =
       metadata.get(`${PREFIX}${name}_token_id`) ??
-      texts.map((text) => idOf.get(text)).find((found) => found !== undefined);
+      texts.map((text) => idOf.get(text)).find((tokenId) => tokenId !== undefined);
     return typeof id === "number" && tokens[id] !== undefined ? [id] : [];
   });
   // where there are marks of tool calls, these ordinary looking ones end only a part of an answer

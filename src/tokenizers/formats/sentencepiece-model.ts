@@ -71,7 +71,7 @@ function readInto<T extends object>(target: T, reader: BinaryReader, fields: Fie
 
 /** @throws DataError for bytes that are no such model, and for a model of whole words or single characters */
 export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePieceModel {
-  const found = {
+  const fields = {
     pieces: [] as SentencePiece[],
     kind: 1,
     byteFallback: false,
@@ -94,20 +94,20 @@ export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePie
     });
   const piece = (reader: BinaryReader) => {
     const { type, ...rest } = readInto({ text: "", score: 0, type: 1 }, reader, pieceFields);
-    found.pieces.push({ ...rest, type: pieceTypes[type - 1] ?? "unused" });
+    fields.pieces.push({ ...rest, type: pieceTypes[type - 1] ?? "unused" });
   };
   try {
     const reader = new BinaryReader(bytes);
     if (reader.tag()[1] !== WireType.LengthDelimited) throw new RangeError("another kind of file");
     readMessage(new BinaryReader(bytes), bytes.length, {
       1: piece,
-      2: (r) => readInto(found, r, trainerFields),
-      3: (r) => readInto(found, r, normalizerFields),
+      2: (r) => readInto(fields, r, trainerFields),
+      3: (r) => readInto(fields, r, normalizerFields),
     });
   } catch (cause) {
     throw fail("a SentencePiece model", (cause as Error).message, cause);
   }
-  const { kind, escapes, ...model } = found;
+  const { kind, escapes, ...model } = fields;
   const modelType = modelTypes[kind - 1];
   if (modelType !== "unigram" && modelType !== "bpe") throw fail("a model of type unigram or bpe", String(modelType));
   if (!escapes) throw fail("spaces written as ▁", "escape_whitespaces false");

@@ -92,8 +92,8 @@ const families: Readonly<Record<string, FamilyRules>> = {
 };
 const plain: FamilyRules = { frame: () => plainFrame };
 
-function rulesFor(path: string, { tokenizer_class: given }: Json): FamilyRules {
-  const name = typeof given === "string" ? given.replace(/Fast$/, "") : undefined;
+function rulesFor(path: string, { tokenizer_class: className }: Json): FamilyRules {
+  const name = typeof className === "string" ? className.replace(/Fast$/, "") : undefined;
   if (name === undefined || name === "PreTrainedTokenizer" || name === "TokenizersBackend") return plain;
   if (Object.hasOwn(families, name)) return families[name];
   const near = nearest(name, Object.keys(families));

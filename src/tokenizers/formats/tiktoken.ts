@@ -70,9 +70,9 @@ function ranksOf(path: string, text: string): Map<string, number> {
     ranks.push([Array.from(fromBase64(base64), (byte) => byteCharacters[byte]).join(""), Number(rank)]);
   }
   ranks.sort(([, a], [, b]) => a - b);
-  const found = new Map(ranks);
-  const isGapless = found.size === ranks.length && ranks.every(([, rank], i) => rank === i);
-  if (isGapless && found.size > 0) return found;
+  const rankOf = new Map(ranks);
+  const isGapless = rankOf.size === ranks.length && ranks.every(([, rank], i) => rank === i);
+  if (isGapless && rankOf.size > 0) return rankOf;
   throw new DataError({
     where: path,
     expected: "tokens that differ, with the ranks 0, 1, ...",

@@ -17,8 +17,12 @@ const wrong = (where: string, expected: string, received: string, fix = "use a r
   new DataError({ where, expected, received, fix });
 
 /** By tokenizer_config.json, without "Fast". @throws DataError naming the nearest class */
-function requireClass(path: string, { tokenizer_class: given }: Json, known: readonly string[]): string | undefined {
-  const name = typeof given === "string" ? given.replace(/Fast$/, "") : undefined;
+function requireClass(
+  path: string,
+  { tokenizer_class: className }: Json,
+  known: readonly string[],
+): string | undefined {
+  const name = typeof className === "string" ? className.replace(/Fast$/, "") : undefined;
   if (name === undefined || known.includes(name)) return name;
   const near = nearest(name, known);
   throw wrong(

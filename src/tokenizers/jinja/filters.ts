@@ -39,14 +39,16 @@ const argument = <T extends Value>(
 function attribute(value: Value, path: Value): Value {
   return str(path)
     .split(".")
-    .reduce<Value>((found, name) => {
-      if (found instanceof Map)
-        return found.has(name) ? (found.get(name) as Value) : new Undefined(`'dict object' has no attribute '${name}'`);
+    .reduce<Value>((current, name) => {
+      if (current instanceof Map)
+        return current.has(name)
+          ? (current.get(name) as Value)
+          : new Undefined(`'dict object' has no attribute '${name}'`);
       const item =
-        /^\d+$/.test(name) && (Array.isArray(found) || found instanceof Tuple)
-          ? iterate(found)[Number(name)]
+        /^\d+$/.test(name) && (Array.isArray(current) || current instanceof Tuple)
+          ? iterate(current)[Number(name)]
           : undefined;
-      return item ?? new Undefined(`'${typeName(found)} object' has no attribute '${name}'`);
+      return item ?? new Undefined(`'${typeName(current)} object' has no attribute '${name}'`);
     }, value);
 }
 
@@ -61,8 +63,8 @@ function keyOf(
   const isCaseSensitive = isTrue(argument(args, keywords, caseAt, "case_sensitive", false));
   const path = argument(args, keywords, attributeAt, "attribute", null);
   return (item) => {
-    const own = path === null ? item : attribute(item, path);
-    return isCaseSensitive ? own : lowered(own);
+    const key = path === null ? item : attribute(item, path);
+    return isCaseSensitive ? key : lowered(key);
   };
 }
 
@@ -72,7 +74,7 @@ const best =
     const key = keyOf(args, keywords, 0, 1);
     const items = iterate(value);
     if (items.length === 0) return new Undefined("No aggregated item, sequence was empty.");
-    return items.reduce((found, item) => (sign * compare(key(item), key(found)) > 0 ? item : found));
+    return items.reduce((extreme, item) => (sign * compare(key(item), key(extreme)) > 0 ? item : extreme));
   };
 
 /** select, reject and those by an attribute: items that a test finds good, or true ones. */
@@ -82,8 +84,8 @@ const chosen =
     const [path, ...rest] = hasAttribute ? args : [null, ...args];
     const [test, ...testArgs] = rest;
     return iterate(value).filter((item) => {
-      const own = hasAttribute ? attribute(item, path) : item;
-      return (test === undefined ? isTrue(own) : runTest(str(test), own, testArgs)) === wanted;
+      const subject = hasAttribute ? attribute(item, path) : item;
+      return (test === undefined ? isTrue(subject) : runTest(str(test), subject, testArgs)) === wanted;
     });
   };
 
@@ -92,8 +94,8 @@ const mapped: Filter = (value, args, keywords, meter) => {
   if (path !== undefined) {
     const fallback = keywords.get("default");
     return iterate(value).map((item) => {
-      const found = attribute(item, path);
-      return found instanceof Undefined && fallback !== undefined ? fallback : found;
+      const field = attribute(item, path);
+      return field instanceof Undefined && fallback !== undefined ? fallback : field;
     });
   }
   const [name, ...rest] = args;
@@ -292,12 +294,12 @@ const filters: Readonly<Record<string, Filter>> = {
     const items = iterate(value);
     const kept = new Map<string, Value[]>(); // equal values print alike, but for numbers
     return items.filter((item) => {
-      const own = key(item);
-      const name = numeric(own) === undefined ? plain(repr(own)) : String(numeric(own));
+      const itemKey = key(item);
+      const name = numeric(itemKey) === undefined ? plain(repr(itemKey)) : String(numeric(itemKey));
       const alike = kept.get(name) ?? [];
-      meter.take(alike.length * meter.size(own));
-      if (alike.some((other) => isEqual(other, own))) return false;
-      alike.push(own);
+      meter.take(alike.length * meter.size(itemKey));
+      if (alike.some((other) => isEqual(other, itemKey))) return false;
+      alike.push(itemKey);
       kept.set(name, alike);
       return true;
     });
@@ -313,5 +315,5 @@ export function runFilter(name: string, value: Value, args: readonly Value[], ke
   const known = aliases[name] ?? name;
   if (!Object.hasOwn(filters, known)) throw new TemplateError(`No filter named '${name}'.`);
   countCost(meter, known, value, args, keywords);
-  return meter.made(filters[known](value, args, keywords, meter));
+  return meter.charge(filters[known](value, args, keywords, meter));
 }

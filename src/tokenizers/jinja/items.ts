@@ -83,15 +83,15 @@ export function sliced(value: Value, start: Value, stop: Value, step: Value): Va
   const items = iterate(value);
   const by = step === null ? 1 : integer(step);
   if (by === 0) throw new TemplateError("slice step cannot be zero");
-  const place = (given: Value, fallback: number): number => {
-    if (given === null) return fallback;
-    const at = integer(given);
+  const place = (bound: Value, fallback: number): number => {
+    if (bound === null) return fallback;
+    const at = integer(bound);
     const [low, high] = by > 0 ? [0, items.length] : [-1, items.length - 1];
     return Math.min(high, Math.max(low, at < 0 ? at + items.length : at));
   };
   const [from, to] =
     by > 0 ? [place(start, 0), place(stop, items.length)] : [place(start, items.length - 1), place(stop, -1)];
-  const found: Value[] = [];
-  for (let i = from; by > 0 ? i < to : i > to; i += by) found.push(items[i]);
-  return typeof value === "string" ? found.join("") : value instanceof Tuple ? new Tuple(found) : found;
+  const selection: Value[] = [];
+  for (let i = from; by > 0 ? i < to : i > to; i += by) selection.push(items[i]);
+  return typeof value === "string" ? selection.join("") : value instanceof Tuple ? new Tuple(selection) : selection;
 }

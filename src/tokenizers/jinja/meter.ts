@@ -86,7 +86,7 @@ export class Meter {
   }
 
   /** Counts a value that an operation made. */
-  made<T extends Value>(value: T): T {
+  charge<T extends Value>(value: T): T {
     this.take(this.length(value));
     this.size(value);
     return value;

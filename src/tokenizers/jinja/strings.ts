@@ -10,9 +10,9 @@ const isSpace = (character: string) => SPACE.test(character);
 
 /** strip(characters): what of a text's ends goes; without characters white space. */
 export function strip(text: string, characters: Value | undefined, sides: "both" | "left" | "right" = "both"): string {
-  const given =
+  const characterSet =
     characters === undefined || characters === null ? undefined : new Set(Array.from(plain(str(characters))));
-  const goes = (character: string) => (given ? given.has(plain(character)) : isSpace(character));
+  const goes = (character: string) => (characterSet ? characterSet.has(plain(character)) : isSpace(character));
   const all = Array.from(text);
   let [start, end] = [0, all.length];
   if (sides !== "right") while (start < end && goes(all[start])) start++;

@@ -142,9 +142,9 @@ class Renderer {
       case "CallStatement": {
         const { args, keywords } = this.arguments(node.call.args, scope);
         if (node.call.callee.type === "Identifier" && node.call.callee.value === WITH) {
-          const own = new Scope(scope);
-          for (const [name, value] of keywords) own.set(name, value);
-          return this.block(node.body, own);
+          const childScope = new Scope(scope);
+          for (const [name, value] of keywords) childScope.set(name, value);
+          return this.block(node.body, childScope);
         }
         const caller = this.macro(node.callerArgs ?? [], node.body, scope);
         return printed(
@@ -163,9 +163,9 @@ class Renderer {
     const isFiltered = iterable.type === "SelectExpression";
     const all = itemsOf(this.meter, this.value(isFiltered ? iterable.lhs : iterable, scope));
     const inner = (item: Value): Scope => {
-      const own = new Scope(scope);
-      this.assign(loopvar, item, own);
-      return own;
+      const childScope = new Scope(scope);
+      this.assign(loopvar, item, childScope);
+      return childScope;
     };
     const items = isFiltered ? all.filter((item) => isTrue(this.value(iterable.test, inner(item)))) : all;
     if (items.length === 0) return this.block(defaultBlock, scope);
@@ -173,17 +173,17 @@ class Renderer {
     let last: Value | undefined;
     for (const [i, item] of items.entries()) {
       this.meter.step(LOOP_STEPS);
-      const own = inner(item);
+      const itemScope = inner(item);
       const changed = new Callable(([value = null]) => {
         this.meter.take(this.meter.size(value));
         const isNew = last === undefined || plain(repr(last)) !== plain(repr(value));
         last = value;
         return isNew;
       });
-      own.set("loop", loopState(items, i, changed));
+      itemScope.set("loop", loopState(items, i, changed));
       // what was written before a break stays
       try {
-        for (const node of body) out += this.text(node, own);
+        for (const node of body) out += this.text(node, itemScope);
       } catch (signal) {
         if (signal instanceof Break) break;
         if (!(signal instanceof Continue)) throw signal;
@@ -208,21 +208,21 @@ class Renderer {
 
   private macro(parameters: readonly Parameter[], body: readonly Node[], scope: Scope): Callable {
     return new Callable((args, keywords) => {
-      const own = new Scope(scope);
+      const callScope = new Scope(scope);
       const left = new Map(keywords);
       for (const [i, parameter] of parameters.entries()) {
         const name = parameter.type === "Identifier" ? parameter.value : parameter.key.value;
-        const given = args[i] ?? left.get(name);
+        const argument = args[i] ?? left.get(name);
         const usual =
           parameter.type === "Identifier"
             ? new Undefined(`parameter '${name}' was not provided`)
-            : this.value(parameter.value, own);
-        own.set(name, given ?? usual);
+            : this.value(parameter.value, callScope);
+        callScope.set(name, argument ?? usual);
         left.delete(name);
       }
-      if (args.length > parameters.length) own.set("varargs", new Tuple(args.slice(parameters.length)));
-      for (const [name, value] of left) own.set(name, value);
-      return this.block(body, own);
+      if (args.length > parameters.length) callScope.set("varargs", new Tuple(args.slice(parameters.length)));
+      for (const [name, value] of left) callScope.set(name, value);
+      return this.block(body, callScope);
     });
   }
 
@@ -244,9 +244,9 @@ class Renderer {
       case "FloatLiteral":
         return new Float(node.value);
       case "ArrayLiteral":
-        return this.meter.made(node.value.map((part) => this.value(part, scope)));
+        return this.meter.charge(node.value.map((part) => this.value(part, scope)));
       case "TupleLiteral":
-        return this.meter.made(
+        return this.meter.charge(
           new Tuple(
             node.value
               .filter((part) => part.type !== "StringLiteral" || part.value !== TUPLE_END)
@@ -254,7 +254,7 @@ class Renderer {
           ),
         );
       case "ObjectLiteral":
-        return this.meter.made(
+        return this.meter.charge(
           new Dict(
             [...node.value].map(([key, part]): [Value, Value] => [this.value(key, scope), this.value(part, scope)]),
           ),
@@ -304,7 +304,7 @@ class Renderer {
 
   private operate(operator: string, a: Value, b: Value): Value {
     countOperator(this.meter, operator, a, b);
-    return this.meter.made(binary(operator, a, b));
+    return this.meter.charge(binary(operator, a, b));
   }
 
   private test(name: string, value: Value, args: readonly Value[]): boolean {
@@ -353,7 +353,7 @@ class Renderer {
         part ? this.value(part, scope) : null,
       );
       this.meter.take(this.meter.length(holder));
-      return this.meter.made(sliced(holder, start, stop, step));
+      return this.meter.charge(sliced(holder, start, stop, step));
     }
     if (!(holder instanceof Map)) this.meter.take(this.meter.length(holder)); // characters are counted from the start
     return getItem(holder, this.value(property, scope));
@@ -372,7 +372,7 @@ class Renderer {
     if (!methods || !Object.hasOwn(methods, name)) return getItem(value, name);
     return new Callable((args, keywords) => {
       countCost(this.meter, name, value, args, keywords);
-      return this.meter.made(methods[name](value as never, args, keywords));
+      return this.meter.charge(methods[name](value as never, args, keywords));
     });
   }
 }

@@ -191,9 +191,9 @@ function reachable(
   next: readonly (readonly (readonly [place: number, ways: number])[])[],
 ): readonly ReadonlySet<number>[] {
   return next.map((steps) => {
-    const found = new Set(steps.map(([target]) => target));
-    for (const place of found) for (const [target] of next[place]) found.add(target);
-    return found;
+    const places = new Set(steps.map(([target]) => target));
+    for (const place of places) for (const [target] of next[place]) places.add(target);
+    return places;
   });
 }
 

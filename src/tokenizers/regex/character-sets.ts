@@ -36,7 +36,7 @@ function runsOf(source: string): number[] {
 export function characterBits(sources: Iterable<string>): ReadonlyMap<string, bigint> {
   const runs = [...new Set(sources)].map((source) => [source, runsOf(source)] as const);
   const edges = runs
-    .flatMap(([, own], set) => own.map((at, i) => ({ at, set, isStart: i % 2 === 0 })))
+    .flatMap(([, bounds], set) => bounds.map((at, i) => ({ at, set, isStart: i % 2 === 0 })))
     .sort((a, b) => a.at - b.at);
   const inside = new Set<number>();
   const seen = new Map<string, number[]>();

@@ -105,9 +105,9 @@ class Parser {
 
   /** What a sticky pattern of ASCII finds here, at most 30 characters long. */
   private scan(pattern: RegExp): RegExpExecArray | null {
-    const found = pattern.exec(this.characters.slice(this.at, this.at + 30).join(""));
-    if (found) this.at += found[0].length;
-    return found;
+    const match = pattern.exec(this.characters.slice(this.at, this.at + 30).join(""));
+    if (match) this.at += match[0].length;
+    return match;
   }
 
   /** Up to the end, or to a parenthesis that closes. */
@@ -177,9 +177,9 @@ class Parser {
   }
 
   private group(ignoresCase: boolean): Regex {
-    const found = this.scan(/^\((?:\?(?:<=|<!|[=!>:]|<[A-Za-z_]\w*>|(-?)i:))?/);
-    if (!found || this.peek("?")) throw this.fail("groups, looks ahead and behind, (?>...) and (?i:...)");
-    const [opening, minus] = found;
+    const match = this.scan(/^\((?:\?(?:<=|<!|[=!>:]|<[A-Za-z_]\w*>|(-?)i:))?/);
+    if (!match || this.peek("?")) throw this.fail("groups, looks ahead and behind, (?>...) and (?i:...)");
+    const [opening, minus] = match;
     const body = this.alternatives(opening.endsWith("i:") ? minus !== "-" : ignoresCase);
     if (!this.skip(")")) throw this.fail("each parenthesis opened and closed");
     if (opening === "(?>") return { type: "atomic", body };
@@ -193,9 +193,9 @@ class Parser {
     const character = this.characters[this.at++];
     if (character === undefined) throw this.fail("something behind each backslash");
     if (character === "p" || character === "P") {
-      const found = this.scan(/^\{(\^?)([\w\s=-]+)\}/);
-      if (!found) throw this.fail("a name behind \\p");
-      return propertyClass(found[2], (character === "P") !== (found[1] === "^"));
+      const match = this.scan(/^\{(\^?)([\w\s=-]+)\}/);
+      if (!match) throw this.fail("a name behind \\p");
+      return propertyClass(match[2], (character === "P") !== (match[1] === "^"));
     }
     if (character === "x" || character === "u") {
       const digits =

@@ -108,10 +108,10 @@ export class Lattice {
 
   /** The likeliest way: ids of its pieces. At ties the longest last piece. */
   best(): number[] {
-    const { found } = this.forward();
+    const { bestNodes } = this.forward();
     const path: number[] = [];
     for (let at = this.length; at > 0; ) {
-      const node = this.nodes[found[at]];
+      const node = this.nodes[bestNodes[at]];
       path.push(node.id);
       at = node.start;
     }
@@ -119,8 +119,8 @@ export class Lattice {
   }
 
   /** For each place the best node that ends there, and the score of the best way to it. */
-  private forward(): { found: Int32Array; scores: Float64Array } {
-    const found = new Int32Array(this.length + 1).fill(-1);
+  private forward(): { bestNodes: Int32Array; scores: Float64Array } {
+    const bestNodes = new Int32Array(this.length + 1).fill(-1);
     const scores = new Float64Array(this.length + 1).fill(Number.NEGATIVE_INFINITY);
     scores[0] = 0;
     for (let at = 1; at <= this.length; at++) {
@@ -128,10 +128,10 @@ export class Lattice {
         const score = this.nodes[node].score + scores[this.nodes[node].start];
         if (score <= scores[at]) continue;
         scores[at] = score;
-        found[at] = node;
+        bestNodes[at] = node;
       }
     }
-    return { found, scores };
+    return { bestNodes, scores };
   }
 
   /** The two likeliest ways, by a search from the end that knows the best score up to every place. */

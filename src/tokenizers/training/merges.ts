@@ -238,10 +238,10 @@ class PairCounts {
 
   /** The words of a pair, some perhaps without it by now; none is left. */
   takeWords(pair: number): number[] {
-    const found: number[] = [];
-    for (let at = this.heads[pair]; at >= 0; at = this.nexts[at]) found.push(this.words[at]);
+    const words: number[] = [];
+    for (let at = this.heads[pair]; at >= 0; at = this.nexts[at]) words.push(this.words[at]);
     this.heads[pair] = -1;
-    return found;
+    return words;
   }
 
   private slotOf(left: number, right: number): number {

@@ -16,13 +16,13 @@ const END = 0;
  * by frequency times length.
  */
 export function seedPieces(words: ReadonlyMap<string, number>, maxPieceLength: number): Pieces {
-  const found = [...characterCounts(words)].sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
+  const pieces = [...characterCounts(words)].sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
   for (const part of partsOf([...words.keys()], maxPieceLength)) {
-    if (found.length >= MAX_SEEDS) break;
-    found.push(part);
+    if (pieces.length >= MAX_SEEDS) break;
+    pieces.push(part);
   }
-  const total = Math.log(found.reduce((sum, [, score]) => sum + score, 0));
-  return { texts: found.map(([text]) => text), scores: found.map(([, score]) => Math.log(score) - total) };
+  const total = Math.log(pieces.reduce((sum, [, score]) => sum + score, 0));
+  return { texts: pieces.map(([text]) => text), scores: pieces.map(([, score]) => Math.log(score) - total) };
 }
 
 /**
@@ -43,10 +43,10 @@ function partsOf(words: readonly string[], maxLength: number): [string, number][
   const suffixes = Int32Array.from(points.keys())
     .filter((at) => points[at] !== END)
     .sort(compare);
-  const found: [string, number][] = [];
+  const parts: [string, number][] = [];
   const take = (start: number, length: number, count: number) => {
     if (length < 2 || length > maxLength) return;
-    found.push([String.fromCodePoint(...points.subarray(start, start + length)), count * length]);
+    parts.push([String.fromCodePoint(...points.subarray(start, start + length)), count * length]);
   };
   // parts that are open: their lengths grow from the bottom of the stack to its top
   const open: { length: number; first: number }[] = [];
@@ -61,7 +61,7 @@ function partsOf(words: readonly string[], maxLength: number): [string, number][
     if (common > 0 && (open.length === 0 || open[open.length - 1].length < common))
       open.push({ length: common, first });
   }
-  return found.sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
+  return parts.sort(([a, m], [b, n]) => n - m || byCodePoints(b, a));
 }
 
 function commonLength(points: Int32Array, a: number, b: number, longest: number): number {

@@ -226,9 +226,9 @@ export class TokenizerTrainer {
 }
 
 function checkNumbers(options: TokenizerTrainerOptions): void {
-  const given = options as unknown as Record<string, unknown>;
+  const settings = options as unknown as Record<string, unknown>;
   const check = (name: string, expected: string, isFine: (value: number) => boolean) => {
-    const value = given[name];
+    const value = settings[name];
     if (value === undefined || (typeof value === "number" && isFine(value))) return;
     throw new OptionError({
       where: "TokenizerTrainer",

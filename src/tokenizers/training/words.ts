@@ -36,7 +36,7 @@ export const pointsOf = (text: string): number[] => Array.from(text, (character)
 
 /** Counts the words of texts. */
 export class WordCounter {
-  private readonly found = new Map<string, number>();
+  private readonly frequencies = new Map<string, number>();
   private readonly cut: (text: string) => Iterable<{ readonly 0: string }>;
   private readonly spell: (word: string) => string;
 
@@ -53,12 +53,13 @@ export class WordCounter {
   }
 
   add(text: string): void {
-    for (const { 0: word } of this.cut(text)) if (word !== "") this.found.set(word, (this.found.get(word) ?? 0) + 1);
+    for (const { 0: word } of this.cut(text))
+      if (word !== "") this.frequencies.set(word, (this.frequencies.get(word) ?? 0) + 1);
   }
 
   /** How often each word occurs, in the order of code points. */
   counts(): Map<string, number> {
-    const spelled = Array.from(this.found, ([word, count]): [string, number] => [this.spell(word), count]);
+    const spelled = Array.from(this.frequencies, ([word, count]): [string, number] => [this.spell(word), count]);
     return new Map(spelled.sort(([a], [b]) => byCodePoints(a, b)));
   }
 }
