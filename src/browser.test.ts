@@ -41,7 +41,7 @@ describe.skipIf(!executable)("in a page", () => {
   });
 
   test("every kind of tokenizer.json, with offsets", { timeout: 120_000 }, async () => {
-    const found = await report<Record<string, [number[], number[]][]>>(
+    const answers = await report<Record<string, [number[], number[]][]>>(
       pages.browser,
       `${pages.root}?tokenizers`,
       100_000,
@@ -49,7 +49,7 @@ describe.skipIf(!executable)("in a page", () => {
     for (const [name, { ids, offsets }] of Object.entries(golden.kinds)) {
       for (const [i, each] of golden.texts.entries()) {
         if (/script/.test(name) && isNewer.test(each)) continue;
-        expect([name, each, ...found[name][i]]).toEqual([name, each, ids[i], inUnits(offsets[i], each)]);
+        expect([name, each, ...answers[name][i]]).toEqual([name, each, ids[i], inUnits(offsets[i], each)]);
       }
     }
   });

@@ -43,9 +43,9 @@ const kindling = (...args: string[]) => run([program, ...args]);
  * document's.
  */
 async function runBlock(text: string, until?: RegExp): Promise<Finished> {
-  const found = (await blocksOf("ts")).filter(({ code }) => code.includes(text));
-  expect(found).toHaveLength(1);
-  const { name, code } = found[0];
+  const blocks = (await blocksOf("ts")).filter(({ code }) => code.includes(text));
+  expect(blocks).toHaveLength(1);
+  const { name, code } = blocks[0];
   await writeFile(
     join(folder, `${name}.mjs`),
     (await transform(code.replace("port: 8080", "port: 0"), { loader: "ts", format: "esm" })).code,

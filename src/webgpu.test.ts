@@ -35,9 +35,10 @@ test.skipIf(!isPresent)("an MLP and a GPT train with the losses of the CPU", { t
   setDefaultDevice(cpu);
   const expected = await trainBoth();
   setDefaultDevice(gpu);
-  const found = await trainBoth();
+  const losses = await trainBoth();
   for (const name of ["mlp", "gpt"] as const) {
-    for (const [i, loss] of expected[name].entries()) expect(Math.abs(found[name][i] - loss)).toBeLessThan(2e-4 * loss);
+    for (const [i, loss] of expected[name].entries())
+      expect(Math.abs(losses[name][i] - loss)).toBeLessThan(2e-4 * loss);
   }
 });
 
@@ -80,7 +81,7 @@ test.skipIf(!isPresent)(
       results.push(await (await step(waves([512, 16]))).read());
       if (device === gpu) expect((await step.profile()).fallbacks()).toEqual([]);
     }
-    const [expected, found] = results as [Float32Array, Float32Array];
-    for (const [i, value] of expected.entries()) expect(Math.abs(found[i] - value)).toBeLessThan(1e-3);
+    const [expected, actual] = results as [Float32Array, Float32Array];
+    for (const [i, value] of expected.entries()) expect(Math.abs(actual[i] - value)).toBeLessThan(1e-3);
   },
 );

@@ -23,17 +23,17 @@ interface Entry {
 
 /** Runs in their folder, then what the caches of the hubs hold. */
 async function entries(runs: string): Promise<Entry[]> {
-  const found: Entry[] = [];
+  const library: Entry[] = [];
   for (const name of (await readdir(runs).catch(() => [])).sort()) {
     const entry = await runEntry(runs, name).catch((error) => {
       if (error instanceof KindlingError) return undefined; // a folder of another kind
       throw error;
     });
-    if (entry) found.push(entry);
+    if (entry) library.push(entry);
   }
   for (const source of ["huggingface", "modelscope"] as const) {
     for (const { id, folder, snapshots } of await cachedRepositories({ source })) {
-      found.push({
+      library.push({
         name: id,
         kind: source,
         folder,
@@ -42,7 +42,7 @@ async function entries(runs: string): Promise<Entry[]> {
       });
     }
   }
-  return found;
+  return library;
 }
 
 async function runEntry(runs: string, name: string): Promise<Entry | undefined> {
@@ -54,8 +54,8 @@ async function runEntry(runs: string, name: string): Promise<Entry | undefined> 
 
 /** @throws OptionError for what cannot be a name, DataError where there is none */
 async function entryOf(name: string, runs: string): Promise<Entry> {
-  const found = (await entries(runs)).find((entry) => entry.name === name);
-  if (found) return found;
+  const match = (await entries(runs)).find((entry) => entry.name === name);
+  if (match) return match;
   if (!name.includes("/")) runFolder(runs, name); // says what is wrong with a name
   throw new DataError({
     where: name,
@@ -93,9 +93,9 @@ const parametersOf = async (model: string | undefined): Promise<number | null> =
 
 /** `kindling list`: name, kind, parameters, size and last change. */
 export async function listCommand({ runs, json }: { runs: string; json?: boolean }): Promise<void> {
-  const found = await entries(runs);
+  const library = await entries(runs);
   const rows = await Promise.all(
-    found.map(async ({ name, kind, folder, model }) => ({
+    library.map(async ({ name, kind, folder, model }) => ({
       name,
       kind,
       parameters: await parametersOf(model),

@@ -181,7 +181,7 @@ test("a sum over many constants is not worked out while importing", async () => 
   );
   const started = performance.now();
   await parseOnnx(bytes)
-    .then((made) => made.forward({ x: tensor([1, 2], { dtype: "f32" }) }))
+    .then((module) => module.forward({ x: tensor([1, 2], { dtype: "f32" }) }))
     .catch((cause) => expect(cause).toBeInstanceOf(KindlingError));
   expect(performance.now() - started).toBeLessThan(5000);
 });
@@ -215,9 +215,9 @@ describe("hostile files", () => {
   });
 
   test("wrong inputs are named", async () => {
-    const { forward, inputs } = await parseOnnx(model([add], [weight({})])).then((made) => ({
-      forward: made.forward.bind(made),
-      inputs: made.inputs,
+    const { forward, inputs } = await parseOnnx(model([add], [weight({})])).then((module) => ({
+      forward: module.forward.bind(module),
+      inputs: module.inputs,
     }));
     expect(inputs).toEqual([{ name: "x", dtype: "f32", shape: undefined }]);
     expect(() => forward({ z: tensor([1]) })).toThrow(/input "x".*received nothing; the inputs are x/);
@@ -249,12 +249,12 @@ test("mutated files give an error or a model, never anything else", async () => 
           else bytes.splice(position, 0, value);
         }
         try {
-          const made = await parseOnnx(Uint8Array.from(bytes));
-          const isSmall = (shape: (typeof made.inputs)[number]["shape"]): shape is number[] =>
+          const module = await parseOnnx(Uint8Array.from(bytes));
+          const isSmall = (shape: (typeof module.inputs)[number]["shape"]): shape is number[] =>
             shape?.every((size) => typeof size === "number" && size < 64) ?? false;
-          made.forward(
+          module.forward(
             Object.fromEntries(
-              made.inputs.flatMap(({ name, dtype, shape }) => (isSmall(shape) ? [[name, zeros(shape, dtype)]] : [])),
+              module.inputs.flatMap(({ name, dtype, shape }) => (isSmall(shape) ? [[name, zeros(shape, dtype)]] : [])),
             ),
           );
         } catch (cause) {

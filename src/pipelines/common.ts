@@ -66,9 +66,9 @@ export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Pr
 }
 
 /** All tokens that a generator gives. */
-export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
+export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
-  for await (const one of made) all.push(one);
+  for await (const one of stream) all.push(one);
   return all;
 }
 
@@ -79,10 +79,10 @@ export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
 export async function textAfter(
   tokenizer: Tokenizer,
   prompt: readonly number[],
-  made: readonly number[],
+  newIds: readonly number[],
 ): Promise<string> {
   const before = (await tokenizer.decode(prompt)).length;
-  return (await tokenizer.decode([...prompt, ...made])).slice(before);
+  return (await tokenizer.decode([...prompt, ...newIds])).slice(before);
 }
 
 /** A length as the tokenizer takes it: none where there is no limit. */
@@ -104,8 +104,8 @@ export class TextRunner {
     this.config = model.config;
     this.outputs = outputs;
     this.run = compile((inputs: EncoderInputs) => {
-      const found = model.forward(inputs) as Record<string, Tensor<"f32">>;
-      return Object.fromEntries(outputs.map((name) => [name, found[name]]));
+      const allOutputs = model.forward(inputs) as Record<string, Tensor<"f32">>;
+      return Object.fromEntries(outputs.map((name) => [name, allOutputs[name]]));
     });
   }
 
@@ -138,11 +138,11 @@ export class TextRunner {
     } as never);
     const out: Record<string, Float32Array> = {};
     for (const name of this.outputs) {
-      const found = result[name];
-      const numbers = await found.read();
+      const output = result[name];
+      const numbers = await output.read();
       const width = numbers.length / length;
-      out[name] = found.rank >= 2 && found.shape[1] === length ? numbers.slice(0, ids.length * width) : numbers;
-      found.dispose();
+      out[name] = output.rank >= 2 && output.shape[1] === length ? numbers.slice(0, ids.length * width) : numbers;
+      output.dispose();
     }
     return out;
   }

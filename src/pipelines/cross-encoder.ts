@@ -51,11 +51,15 @@ export class CrossEncoder {
     const file = folder.file("config.json");
     const config = await readJson(file);
     const model = await fromPretrained(folder, { ...options, task: "sequence-classification" });
-    const own =
+    const modelActivation =
       (config.sentence_transformers as { activation_fn?: unknown } | undefined)?.activation_fn ??
       config.sbert_ce_default_activation_function;
     const usual = labelsOf(model).length === 1 ? "Sigmoid" : "Identity";
-    return new CrossEncoder(model, await Tokenizer.open(folder), activationOf(file.name, activation ?? own ?? usual));
+    return new CrossEncoder(
+      model,
+      await Tokenizer.open(folder),
+      activationOf(file.name, activation ?? modelActivation ?? usual),
+    );
   }
 
   /** Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false */

@@ -92,9 +92,9 @@ export class FillMaskPipeline {
   private async idsOf(targets: readonly string[]): Promise<number[]> {
     const ids = new Set<number>();
     for (const target of targets) {
-      const own =
+      const id =
         this.tokenizer.tokenToId(target) ?? (await this.tokenizer.encode(target, { addSpecialTokens: false }))[0];
-      if (own !== undefined) ids.add(own);
+      if (id !== undefined) ids.add(id);
     }
     if (ids.size > 0) return [...ids];
     throw new OptionError({

@@ -111,8 +111,8 @@ export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
     const { maxLength } = this.model.cacheShape;
     const results = await each(inputs, async (text: string) => {
       const { ids } = await this.tokenizer.encodeText(text, { maxLength: this.tokenizer.modelMaxLength ?? maxLength });
-      const made = await collect(this.generator.generate({ inputIds: ids }, options));
-      return { [fields[this.task]]: await this.tokenizer.decode(made) } as Record<(typeof fields)[T], string>;
+      const outputIds = await collect(this.generator.generate({ inputIds: ids }, options));
+      return { [fields[this.task]]: await this.tokenizer.decode(outputIds) } as Record<(typeof fields)[T], string>;
     });
     return Array.isArray(results) ? results : [results];
   }

@@ -30,13 +30,13 @@ export class ImageToTextPipeline {
   run(inputs: readonly ImageSource[], options?: ImageToTextOptions): Promise<{ generated_text: string }[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], { prompt, ...options }: ImageToTextOptions = {}) {
     const one = async (source: ImageSource) => {
-      const { ids, made } = await this.captioner.write(source, prompt, options);
-      return [{ generated_text: await this.captioner.tokenizer.decode([...ids, ...made]) }];
+      const { ids, newIds } = await this.captioner.write(source, prompt, options);
+      return [{ generated_text: await this.captioner.tokenizer.decode([...ids, ...newIds]) }];
     };
     if (!Array.isArray(inputs)) return one(inputs as ImageSource);
-    const found: { generated_text: string }[][] = [];
-    for (const source of inputs) found.push(await one(source));
-    return found;
+    const results: { generated_text: string }[][] = [];
+    for (const source of inputs) results.push(await one(source));
+    return results;
   }
 
   dispose(): void {
@@ -63,13 +63,16 @@ class Captioner {
     source: ImageSource,
     prompt: string | undefined,
     options: GenerateOptions,
-  ): Promise<{ ids: number[]; made: number[] }> {
+  ): Promise<{ ids: number[]; newIds: number[] }> {
     const { pixelValues } = this.processor.process([await openImage(source)]);
     const ids = [
       this.model.config.bosTokenId,
       ...(prompt === undefined ? [] : await this.tokenizer.encode(prompt, { addSpecialTokens: false })),
     ];
-    return { ids, made: await collect(this.generator.generate({ pixelValues }, { ...options, decoderInputIds: ids })) };
+    return {
+      ids,
+      newIds: await collect(this.generator.generate({ pixelValues }, { ...options, decoderInputIds: ids })),
+    };
   }
 
   dispose(): void {
@@ -128,9 +131,9 @@ export class ImageTextToTextPipeline {
   run(inputs: readonly ImageTextInput[], options?: ImageTextOptions): Promise<ImageTextResult[][]>;
   async run(inputs: ImageTextInput | readonly ImageTextInput[], options: ImageTextOptions = {}) {
     if (isChat(inputs) || !Array.isArray(inputs)) return this.one(inputs as ImageTextInput, options);
-    const found: ImageTextResult[][] = [];
-    for (const input of inputs as readonly ImageTextInput[]) found.push(await this.one(input, options));
-    return found;
+    const results: ImageTextResult[][] = [];
+    for (const input of inputs as readonly ImageTextInput[]) results.push(await this.one(input, options));
+    return results;
   }
 
   private async one(
@@ -161,8 +164,8 @@ export class ImageTextToTextPipeline {
     addSpecialTokens: boolean,
   ): Promise<string> {
     if (this.writer instanceof ImageTextWriter) {
-      const { ids, made } = await this.writer.write(text, images, options, addSpecialTokens);
-      return textAfter(this.tokenizer, ids, made);
+      const { ids, newIds } = await this.writer.write(text, images, options, addSpecialTokens);
+      return textAfter(this.tokenizer, ids, newIds);
     }
     if (images.length !== 1)
       throw new OptionError({
@@ -171,8 +174,8 @@ export class ImageTextToTextPipeline {
         received: `${images.length}`,
         fix: "this model captions one image at a time",
       });
-    const { ids, made } = await this.writer.write(images[0], text, options);
-    return textAfter(this.tokenizer, ids, made);
+    const { ids, newIds } = await this.writer.write(images[0], text, options);
+    return textAfter(this.tokenizer, ids, newIds);
   }
 
   dispose(): void {
@@ -199,13 +202,13 @@ class ImageTextWriter {
     images: readonly ImageSource[],
     options: GenerateOptions,
     addSpecialTokens: boolean,
-  ): Promise<{ ids: number[]; made: number[] }> {
+  ): Promise<{ ids: number[]; newIds: number[] }> {
     const source = await imageTextSource(this.model, this.tokenizer, this.processor, {
       text,
       images,
       addSpecialTokens,
     });
-    return { ids: [...source.inputIds], made: await collect(this.generator.generate(source, options)) };
+    return { ids: [...source.inputIds], newIds: await collect(this.generator.generate(source, options)) };
   }
 
   dispose(): void {
@@ -226,12 +229,12 @@ async function imageTextSource(
 ): Promise<ImageTextSource> {
   const ids = await encodePrompt(tokenizer, text, { addSpecialTokens });
   const token = model.imageTokenId;
-  const found = ids.filter((id) => id === token).length;
-  if (found !== images.length) {
+  const placeCount = ids.filter((id) => id === token).length;
+  if (placeCount !== images.length) {
     throw new DataError({
       where: "image-text-to-text",
       expected: `an image token ${tokenizer.idToToken(token)} in the text for each of the ${images.length} images`,
-      received: `${found}`,
+      received: `${placeCount}`,
       fix: "write one where each image belongs, or give a chat and a model with a chat template",
     });
   }

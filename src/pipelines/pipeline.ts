@@ -106,8 +106,8 @@ const makers = {
     (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer),
   ),
   "text-generation": async (model: Place, { tokenizer = model, ...options }: PipelineOptions) => {
-    const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    return new TextGenerationPipeline(made, await tokenizerFor(made, tokenizer, options));
+    const pretrained = await fromPretrained(model, { ...options, task: "causal-lm" });
+    return new TextGenerationPipeline(pretrained, await tokenizerFor(pretrained, tokenizer, options));
   },
   "text2text-generation": text2text("text2text-generation"),
   summarization: text2text("summarization"),
@@ -116,9 +116,9 @@ const makers = {
     model: Place,
     { processor = model as Folder, ...options }: PipelineOptions,
   ) => {
-    const made = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
-    await requireWhisperFeatures(await openFolder(processor, options), made.speech.config);
-    return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
+    const parts = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
+    await requireWhisperFeatures(await openFolder(processor, options), parts.speech.config);
+    return new SpeechRecognitionPipeline(parts.speech, parts.tokenizer);
   },
   "image-classification": withImages(
     "image-classification",
@@ -136,10 +136,10 @@ const makers = {
     model: Place,
     { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
   ) => {
-    const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
+    const pretrained = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
     return new ZeroShotImageClassificationPipeline(
-      made,
-      await tokenizerFor(made, tokenizer, options),
+      pretrained,
+      await tokenizerFor(pretrained, tokenizer, options),
       await openProcessor(processor, options),
     );
   },
@@ -147,10 +147,10 @@ const makers = {
     model: Place,
     { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
   ) => {
-    const made = await fromPretrained(model, { ...options, task: "image-to-text" });
+    const pretrained = await fromPretrained(model, { ...options, task: "image-to-text" });
     return new ImageToTextPipeline(
-      made,
-      await tokenizerFor(made, tokenizer, options),
+      pretrained,
+      await tokenizerFor(pretrained, tokenizer, options),
       await openProcessor(processor, options),
     );
   },
@@ -158,9 +158,9 @@ const makers = {
     model: Place,
     { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
   ) => {
-    const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
-    if (made.task !== "image-text-to-text" && made.task !== "image-to-text") {
-      const { architecture: received } = made as PretrainedModel;
+    const pretrained = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
+    if (pretrained.task !== "image-text-to-text" && pretrained.task !== "image-to-text") {
+      const { architecture: received } = pretrained as PretrainedModel;
       throw new DataError({
         where: model.name,
         expected: "a model that reads images and writes",
@@ -169,8 +169,8 @@ const makers = {
       });
     }
     return new ImageTextToTextPipeline(
-      made,
-      await tokenizerFor(made, tokenizer, options),
+      pretrained,
+      await tokenizerFor(pretrained, tokenizer, options),
       await openProcessor(processor, options),
     );
   },

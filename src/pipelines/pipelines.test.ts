@@ -48,8 +48,10 @@ function optionsOf(options: Record<string, unknown>): Record<string, unknown> {
     truncation: ______,
     ...more
   } = { ...(generate as object), ...(tokenize as object) } as Record<string, unknown>;
-  const own = Object.fromEntries(Object.entries({ ...rest, ...more }).map(([key, value]) => [camel(key), value]));
-  return isSampled === false || again === false ? { ...own, temperature: 0 } : own;
+  const kindlingOptions = Object.fromEntries(
+    Object.entries({ ...rest, ...more }).map(([key, value]) => [camel(key), value]),
+  );
+  return isSampled === false || again === false ? { ...kindlingOptions, temperature: 0 } : kindlingOptions;
 }
 
 const isLists = (value: unknown): value is { question: string[]; context: string[] } =>
@@ -71,26 +73,26 @@ const placed = (value: unknown, nameOf = asItIs): unknown =>
           : value;
 
 /** Numbers to 1e-4, all else the same; masks as runs of equal pixels. */
-function expectSame(path: string, found: unknown, expected: unknown): void {
+function expectSame(path: string, actual: unknown, expected: unknown): void {
   if (typeof expected === "number") {
-    expect([path, Math.abs((found as number) - expected) <= 1e-4 * Math.max(1, Math.abs(expected)), found]).toEqual([
+    expect([path, Math.abs((actual as number) - expected) <= 1e-4 * Math.max(1, Math.abs(expected)), actual]).toEqual([
       path,
       true,
-      found,
+      actual,
     ]);
   } else if (Array.isArray(expected)) {
-    expect([path, (found as unknown[]).length]).toEqual([path, expected.length]);
-    for (const [i, each] of expected.entries()) expectSame(`${path}.${i}`, (found as unknown[])[i], each);
+    expect([path, (actual as unknown[]).length]).toEqual([path, expected.length]);
+    for (const [i, each] of expected.entries()) expectSame(`${path}.${i}`, (actual as unknown[])[i], each);
   } else if (expected !== null && typeof expected === "object") {
     if ("runs" in expected) {
-      expectSame(path, runsOf((found as { data: Uint8Array }).data), expected.runs);
+      expectSame(path, runsOf((actual as { data: Uint8Array }).data), expected.runs);
       return;
     }
-    expect([path, Object.keys(found as object).sort()]).toEqual([path, Object.keys(expected).sort()]);
+    expect([path, Object.keys(actual as object).sort()]).toEqual([path, Object.keys(expected).sort()]);
     for (const [key, each] of Object.entries(expected))
-      expectSame(`${path}.${key}`, (found as Record<string, unknown>)[key], each);
+      expectSame(`${path}.${key}`, (actual as Record<string, unknown>)[key], each);
   } else {
-    expect([path, found]).toEqual([path, expected]);
+    expect([path, actual]).toEqual([path, expected]);
   }
 }
 
@@ -114,16 +116,16 @@ const files = readdirSync(join(golden, "pipelines")).filter(
 describe.each(files)("%s", async (file) => {
   const { task, cases } = (await readJson(join(golden, "pipelines", file))) as unknown as Golden;
   test.each(cases.map((each) => [each.model, each] as const))("%s", async (_, { model, processor, calls }) => {
-    const made = await pipeline(task, join(golden, model), processor ? { processor: join(golden, processor) } : {});
+    const runner = await pipeline(task, join(golden, model), processor ? { processor: join(golden, processor) } : {});
     for (const [i, { inputs, options, output }] of calls.entries()) {
       if (isOther(options)) continue;
-      const found = await (made as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(
+      const actual = await (runner as unknown as { run(inputs: unknown, options: unknown): Promise<unknown> }).run(
         placed(inputs, camel),
         optionsOf(options),
       );
-      expectSame(`call ${i} ${JSON.stringify(options)}`, found, placed(output));
+      expectSame(`call ${i} ${JSON.stringify(options)}`, actual, placed(output));
     }
-    made.dispose();
+    runner.dispose();
   });
 });
 

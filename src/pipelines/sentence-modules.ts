@@ -73,9 +73,9 @@ const oldModes: Readonly<Record<string, string>> = {
 
 /** Pooling by a config.json; with none the mean. */
 function poolingOf(path: string, config: Json): SentenceModule {
-  const given = config.pooling_mode;
+  const poolingMode = config.pooling_mode;
   const old = Object.keys(oldModes).filter((key) => config[key] === true);
-  const modes = given === undefined ? old.map((key) => oldModes[key]) : ([given].flat() as string[]);
+  const modes = poolingMode === undefined ? old.map((key) => oldModes[key]) : ([poolingMode].flat() as string[]);
   for (const mode of modes) {
     if (Object.hasOwn(pools, mode)) continue;
     throw new DataError({
@@ -127,12 +127,12 @@ async function denseOf(folder: Folder): Promise<SentenceModule> {
     ? (await readSafetensors(file)).tensors
     : await readTorch(folder.file("pytorch_model.bin"));
   const numbers = (key: string, length: number): number[] => {
-    const found = tensors.get(key);
-    if (found && found.data.length === length) return toNumbers(found.dtype, found.data);
+    const tensor = tensors.get(key);
+    if (tensor && tensor.data.length === length) return toNumbers(tensor.dtype, tensor.data);
     throw new DataError({
       where: folder.name,
       expected: `${key} of ${length} numbers, as config.json says`,
-      received: found ? `${found.data.length}` : "none",
+      received: tensor ? `${tensor.data.length}` : "none",
       fix: "fetch the files again",
     });
   };

@@ -62,9 +62,9 @@ describe("parts of a long sound", () => {
       ...(prompt !== undefined && { prompt }),
       ...(language === null && { language: undefined }),
     };
-    const found: Segment[] = [];
+    const heardSegments: Segment[] = [];
     for await (const { start, end, tokens, language: code } of generator.generate(features(), asked)) {
-      found.push({ start, end, tokens });
+      heardSegments.push({ start, end, tokens });
       expect(code).toBe("en");
     }
     // where a part ends with two times, transformers keeps the second, with which the next window begins again
@@ -73,10 +73,10 @@ describe("parts of a long sound", () => {
       ...times,
       tokens: isTwice(tokens) ? tokens.slice(0, -1) : tokens,
     }));
-    expect(found.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens));
+    expect(heardSegments.map(({ tokens }) => tokens)).toEqual(expected.map(({ tokens }) => tokens));
     for (const [i, { start, end }] of expected.entries()) {
-      expect(found[i].start).toBeCloseTo(start, 6);
-      expect(found[i].end).toBeCloseTo(end, 6);
+      expect(heardSegments[i].start).toBeCloseTo(start, 6);
+      expect(heardSegments[i].end).toBeCloseTo(end, 6);
     }
     generator.dispose();
   });
@@ -88,18 +88,18 @@ describe("the pipeline", () => {
     async (_, { seconds, options, output }) => {
       const hearing = new SpeechRecognitionPipeline(model, tokenizer);
       const sound = { channels: [samples.slice(0, Math.round(seconds * 16000))], samplingRate: 16000 };
-      const found = await hearing.run(sound, { ...shared, ...camel(options) });
-      expect(found.text).toBe(output.text);
+      const transcript = await hearing.run(sound, { ...shared, ...camel(options) });
+      expect(transcript.text).toBe(output.text);
       // of several windows transformers loses where each began; what its generate gives is right
       const hasWindows = seconds > 2 && options.return_timestamps === true;
-      if (!hasWindows || options.chunk_length_s === 1.5) return expect(found).toEqual(output);
+      if (!hasWindows || options.chunk_length_s === 1.5) return expect(transcript).toEqual(output);
       if (options.chunk_length_s) return;
       const expected = generate.plain.segments.map(async ({ start, end, tokens }) => ({
         text: await tokenizer.decode(tokens.filter((id) => id < ZERO)),
         timestamp: [start, end].map((time) => Math.round(time * 100) / 100),
         ...(options.return_language === true && { language: "english" }),
       }));
-      expect(found.chunks).toEqual(await Promise.all(expected));
+      expect(transcript.chunks).toEqual(await Promise.all(expected));
     },
   );
 });
@@ -108,12 +108,12 @@ test.each(words.map((entry) => [entry.language, entry] as const))(
   "words of %s",
   async (language, { ids, words: expected, indices }) => {
     const times = ids.map((_, i): [number, number] => [i, i + 1]);
-    const found = await wordsOf(
+    const timedWords = await wordsOf(
       { start: 0, end: 1, language: languageCode(language), run: { tokens: ids, times } },
       (part) => tokenizer.decode(part),
     );
-    expect(found.map(({ text }) => text)).toEqual(expected);
-    expect(found.map(({ timestamp }) => timestamp)).toEqual(
+    expect(timedWords.map(({ text }) => text)).toEqual(expected);
+    expect(timedWords.map(({ timestamp }) => timestamp)).toEqual(
       indices.map((part) => [part[0], (part.at(-1) as number) + 1]),
     );
   },
@@ -147,8 +147,8 @@ test("another number of samples a second", async () => {
   };
   const part = samples.slice(...file.samples);
   for (const { from, to, data } of file.rates) {
-    const found = resample(part, from, to);
-    expect(found.length).toBe(data.length);
-    for (const [i, value] of data.entries()) expect(found[i]).toBeCloseTo(value, 5);
+    const resampled = resample(part, from, to);
+    expect(resampled.length).toBe(data.length);
+    for (const [i, value] of data.entries()) expect(resampled[i]).toBeCloseTo(value, 5);
   }
 });

@@ -89,11 +89,14 @@ export class SpeechRecognitionPipeline {
       ...(prompt !== undefined && { prompt: await this.promptIds(prompt) }),
     };
     const heard: HeardPiece[] = [];
-    for (const { samples: own, left, right } of pieces) {
+    for (const { samples: pieceSamples, left, right } of pieces) {
       const segments = await collect(
-        this.generator.generate(this.features(own), { ...asked, numFrames: Math.ceil(own.length / HOP) }),
+        this.generator.generate(this.features(pieceSamples), {
+          ...asked,
+          numFrames: Math.ceil(pieceSamples.length / HOP),
+        }),
       );
-      const stride = { length: own.length / RATE, left: left / RATE, right: right / RATE };
+      const stride = { length: pieceSamples.length / RATE, left: left / RATE, right: right / RATE };
       heard.push({ segments, ...(isCut && { stride }) });
     }
     const decode = (ids: readonly number[]) => this.tokenizer.decode(ids);
@@ -102,18 +105,18 @@ export class SpeechRecognitionPipeline {
     const chunks: TranscriptChunk[] = [];
     let text = "";
     for (const open of joinPieces(heard, { zero, isSpecial, splitsLanguages: returnLanguage && !returnTimestamps })) {
-      const own = await decode(open.run.tokens);
+      const runText = await decode(open.run.tokens);
       const parts: TranscriptChunk[] = isByWord
         ? await wordsOf(open, decode)
         : [
             {
-              text: own,
+              text: runText,
               ...(returnTimestamps && { timestamp: [open.start, open.end] as [number | null, number | null] }),
             },
           ];
       const language = open.language === undefined ? undefined : languageName(open.language);
       chunks.push(...(returnLanguage ? parts.map((part) => ({ ...part, language })) : parts));
-      text += own;
+      text += runText;
     }
     return { text, ...((returnTimestamps || returnLanguage) && { chunks }) };
   }

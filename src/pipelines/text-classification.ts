@@ -52,7 +52,7 @@ export class TextClassificationPipeline {
         : problemType === "multi_label_classification" || labels.length === 1
           ? "sigmoid"
           : "softmax";
-    const found = await each(inputs, async (input) => {
+    const results = await each(inputs, async (input) => {
       if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
       const { text, textPair: pair } = typeof input === "string" ? { text: input, textPair: undefined } : input;
       const encoding = await this.tokenizer.encodeText(text, {
@@ -62,7 +62,7 @@ export class TextClassificationPipeline {
       const { logits } = await this.runner.of(encoding);
       return ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined));
     });
-    return Array.isArray(inputs) && topK === undefined ? found.flat() : found;
+    return Array.isArray(inputs) && topK === undefined ? results.flat() : results;
   }
 
   dispose(): void {
@@ -119,8 +119,8 @@ export class ZeroShotClassificationPipeline {
       });
     }
     const names = labelsOf(this.model).map((label) => label.toLowerCase());
-    const found = names.findIndex((name) => name.startsWith("entail"));
-    const entailment = found >= 0 ? found : names.length - 1;
+    const index = names.findIndex((name) => name.startsWith("entail"));
+    const entailment = index >= 0 ? index : names.length - 1;
     const contradiction = entailment === 0 ? names.length - 1 : 0;
     return each(inputs, async (sequence: string): Promise<ZeroShotResult> => {
       const logits: Float32Array[] = [];

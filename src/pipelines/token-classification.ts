@@ -64,15 +64,15 @@ export class TokenClassificationPipeline {
         stride,
       });
       const parts = stride > 0 ? [first, ...overflowing] : [first];
-      const found: Entity[] = [];
+      const allEntities: Entity[] = [];
       for (const part of parts) {
         const tokens = await this.tokensOf(text, part as Encoding);
         const entities = this.aggregate(tokens, aggregationStrategy);
-        found.push(
+        allEntities.push(
           ...entities.filter(({ entity, entity_group: group }) => !ignoreLabels.includes(entity ?? (group as string))),
         );
       }
-      return parts.length > 1 ? withoutOverlaps(found) : found;
+      return parts.length > 1 ? withoutOverlaps(allEntities) : allEntities;
     });
   }
 
@@ -86,14 +86,14 @@ export class TokenClassificationPipeline {
       if (encoding.specialTokensMask[index] === 1) continue;
       const [start, end] = encoding.offsets[index];
       const token = encoding.tokens[index];
-      const own = text.slice(start, end);
+      const surface = text.slice(start, end);
       const isUnknown = id === unknown;
       // without marks on tokens that go on a word, a word is what has a space in front
       const isSubword = this.tokenizer.marksSubwords
-        ? [...token].length !== [...own].length
+        ? [...token].length !== [...surface].length
         : start > 0 && !text.slice(start - 1, start + 1).includes(" ");
       const scores = softmax(logits.subarray(index * classes, (index + 1) * classes));
-      tokens.push({ word: isUnknown ? own : token, scores, start, end, index, isSubword: isSubword && !isUnknown });
+      tokens.push({ word: isUnknown ? surface : token, scores, start, end, index, isSubword: isSubword && !isUnknown });
     }
     return tokens;
   }
@@ -166,8 +166,8 @@ function withoutOverlaps(entities: readonly Entity[]): Entity[] {
   let previous = sorted[0];
   for (const entity of sorted) {
     if (previous.start <= entity.start && entity.start < previous.end) {
-      const [own, before] = [entity.end - entity.start, previous.end - previous.start];
-      if (own > before || (own === before && entity.score > previous.score)) previous = entity;
+      const [length, before] = [entity.end - entity.start, previous.end - previous.start];
+      if (length > before || (length === before && entity.score > previous.score)) previous = entity;
     } else {
       kept.push(previous);
       previous = entity;

@@ -16,8 +16,8 @@ class ImageRunner {
   constructor(model: { forward(inputs: never): object }, processor: ImageProcessor, outputs: readonly string[]) {
     this.processor = processor;
     this.run = compile((inputs: Record<string, Tensor>) => {
-      const found = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
-      return Object.fromEntries(outputs.map((name) => [name, found[name]]));
+      const allOutputs = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
+      return Object.fromEntries(outputs.map((name) => [name, allOutputs[name]]));
     });
   }
 
@@ -30,10 +30,11 @@ class ImageRunner {
     const result = await this.run({ pixelValues, ...(pixelMask && takesMask && { pixelMask }), ...others } as never);
     const entries = await Promise.all(
       Object.entries(result).map(
-        async ([name, found]) => [name, { data: await found.read(), shape: found.shape as readonly number[] }] as const,
+        async ([name, output]) =>
+          [name, { data: await output.read(), shape: output.shape as readonly number[] }] as const,
       ),
     );
-    for (const found of Object.values(result)) found.dispose();
+    for (const output of Object.values(result)) output.dispose();
     return Object.fromEntries(entries);
   }
 
@@ -169,7 +170,7 @@ export class ObjectDetectionPipeline {
       const image = await openImage(source);
       const { logits, predBoxes } = await this.runner.of(image, {}, this.model.modelType !== "yolos");
       const [, queries, classes] = logits.shape;
-      const found: DetectedObject[] = [];
+      const objects: DetectedObject[] = [];
       for (let q = 0; q < queries; q++) {
         // the last class is "nothing"
         const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1);
@@ -177,7 +178,7 @@ export class ObjectDetectionPipeline {
         if (score <= threshold) continue;
         const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
         const place = (value: number, size: number) => Math.trunc(Math.fround(value * size));
-        found.push({
+        objects.push({
           score,
           label: labels[scores.indexOf(score)],
           box: {
@@ -188,7 +189,7 @@ export class ObjectDetectionPipeline {
           },
         });
       }
-      return found;
+      return objects;
     });
   }
 
@@ -242,7 +243,7 @@ export class ImageSegmentationPipeline {
           if (large[c * places + i] > large[classes[i] * places + i]) classes[i] = c;
       const present = [...new Set(classes)].sort((a, b) => a - b);
       return present.map((c): Segment => {
-        const data = Uint8Array.from(classes, (own) => (own === c ? 255 : 0));
+        const data = Uint8Array.from(classes, (pixelClass) => (pixelClass === c ? 255 : 0));
         return { score: null, label: labels[c], mask: { width, height, channels: 1, data } };
       });
     });

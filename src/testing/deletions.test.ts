@@ -39,14 +39,14 @@ test("all that removes files is listed", async () => {
   const names = (await readdir(source, { recursive: true })).filter(
     (name) => /\.(ts|mjs)$/.test(name) && !/\.test\.ts$|^testing/.test(name),
   );
-  const found: string[] = [];
+  const sources: string[] = [];
   for (const name of names) {
     const text = await readFile(join(source, name), "utf8");
     if (/from "(node:fs(\/promises)?|#system)"/.test(text) && removes.test(text))
-      found.push(name.replaceAll("\\", "/"));
+      sources.push(name.replaceAll("\\", "/"));
   }
   // which cuts off the end of a file it is writing
-  expect(found.sort()).toEqual([...Object.keys(deletions), "data/prepare.ts"].sort());
+  expect(sources.sort()).toEqual([...Object.keys(deletions), "data/prepare.ts"].sort());
 });
 
 test.each(hostileNames)("the name %j removes nothing", async (name) => {

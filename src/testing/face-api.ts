@@ -54,9 +54,9 @@ export class FaceWeights {
   }
 
   get(name: string): X {
-    const found = this.tensors.get(name);
-    if (!found) throw new Error(`no weight ${name}`);
-    return found;
+    const weight = this.tensors.get(name);
+    if (!weight) throw new Error(`no weight ${name}`);
+    return weight;
   }
   has(name: string): boolean {
     return this.tensors.has(name);
@@ -226,8 +226,8 @@ function ssdMobileNet(w: FaceWeights, pixels: X): Record<string, X> {
     concat(
       maps.map((map, i) => {
         const name = `Prediction/BoxPredictor_${i}/${what}`;
-        const found = conv(map, w.get(`${name}/weights`), w.get(`${name}/biases`));
-        return reshape(x32(transpose(found, [0, 2, 3, 1])), [-1, width]);
+        const prediction = conv(map, w.get(`${name}/weights`), w.get(`${name}/biases`));
+        return reshape(x32(transpose(prediction, [0, 2, 3, 1])), [-1, width]);
       }),
       0,
     );

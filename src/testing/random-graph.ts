@@ -102,12 +102,12 @@ export function buildProgram({ shapes, steps }: RandomProgram): { inputs: Value[
     const rest = [...picks];
     const pick: Pick = (count) => (rest.shift() ?? 0) % count;
     const [x, y] = [pool[pool.length - 1 - pick(Math.min(3, pool.length))], pool[pick(pool.length)]];
-    const made = makers[op % makers.length](x, y, pick);
+    const result = makers[op % makers.length](x, y, pick);
     const isSmall =
-      made && isStatic(made.shape) && made.shape.length <= 4 && made.shape.reduce((a, b) => a * b, 1) <= 256;
-    if (!made || !isSmall || made.shape.length === 0 || made.shape.includes(0)) continue;
+      result && isStatic(result.shape) && result.shape.length <= 4 && result.shape.reduce((a, b) => a * b, 1) <= 256;
+    if (!result || !isSmall || result.shape.length === 0 || result.shape.includes(0)) continue;
     used.add(x).add(y);
-    pool.push(made);
+    pool.push(result);
   }
   const outputs = pool.filter((value) => !used.has(value) && !inputs.includes(value));
   return { inputs, outputs: outputs.length > 0 ? outputs : [ops.mul(inputs[0], 2)] };

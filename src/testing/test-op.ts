@@ -85,12 +85,12 @@ async function checkCase(
   if (!gradient) return;
   const plainGradients = await check(gradient.values);
   const { loss, targets } = gradient;
-  const found = gradient.values.map(({ value }) => value);
+  const gradientValues = gradient.values.map(({ value }) => value);
   if (!finiteDifferences || example.inputs.some(({ dtype }) => dtype === "f16")) return;
-  checkFiniteDifferences(loss, targets, found, hostInputs, "gradient");
+  checkFiniteDifferences(loss, targets, gradientValues, hostInputs, "gradient");
   if (!secondOrder) return;
   // a second scalar made of the gradients, differentiated again
-  const directions = found.map((value, i) => placeholder(`direction ${i}`, value));
+  const directions = gradientValues.map((value, i) => placeholder(`direction ${i}`, value));
   directions.forEach((leaf, i) => {
     hostInputs.set(
       leaf,
@@ -100,7 +100,7 @@ async function checkCase(
       ),
     );
   });
-  const second = weightedSum(found, directions);
+  const second = weightedSum(gradientValues, directions);
   const usable = targets.filter((target) => dependsOn(second, target));
   if (usable.length > 0)
     checkFiniteDifferences(second, usable, gradients(second, usable), hostInputs, "second gradient");

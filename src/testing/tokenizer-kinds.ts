@@ -97,9 +97,9 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       const tokenizer = await Tokenizer.open(pathOf(name));
       for (const [i, chunks] of kind.streamed.entries()) {
         const stream = tokenizer.stream();
-        const found: string[] = [];
-        for (const id of kind.ids[golden.streamedTexts[i]]) found.push(await stream.push(id));
-        expect(found).toEqual(chunks.map((chunk) => chunk ?? ""));
+        const pieces: string[] = [];
+        for (const id of kind.ids[golden.streamedTexts[i]]) pieces.push(await stream.push(id));
+        expect(pieces).toEqual(chunks.map((chunk) => chunk ?? ""));
       }
     });
   });
@@ -121,12 +121,21 @@ export function describeKinds(isOther: (kind: string, text: string) => boolean =
       );
       const tokenizer = await Tokenizer.open(path);
       const batch = chosen ? chosen.map((i) => texts[i]) : (pairs ?? []).map((i) => pairTexts[i]);
-      const found = await tokenizer.encodeBatch(batch, tokenizer.settings).catch((error) => error);
-      if (found instanceof Error) {
-        expect([name, truncation, found.message]).toEqual([name, truncation, expect.stringMatching(/room for|stride/)]);
+      const batchEncodings = await tokenizer.encodeBatch(batch, tokenizer.settings).catch((error) => error);
+      if (batchEncodings instanceof Error) {
+        expect([name, truncation, batchEncodings.message]).toEqual([
+          name,
+          truncation,
+          expect.stringMatching(/room for|stride/),
+        ]);
         continue;
       }
-      expect([name, truncation, padding, found.map(flat)]).toEqual([name, truncation, padding, encodings.map(flat)]);
+      expect([name, truncation, padding, batchEncodings.map(flat)]).toEqual([
+        name,
+        truncation,
+        padding,
+        encodings.map(flat),
+      ]);
     }
   });
 

@@ -31,10 +31,10 @@ export function unpackedWheel({ name, version, sha256 }: Wheel): { folder: strin
       options,
     );
     const [file] = readdirSync(work);
-    const found = createHash("sha256")
+    const actualHash = createHash("sha256")
       .update(readFileSync(join(work, file)))
       .digest("hex");
-    if (found !== sha256) return { reason: `${file} is not the file that was tested: sha256 ${found}` };
+    if (actualHash !== sha256) return { reason: `${file} is not the file that was tested: sha256 ${actualHash}` };
     execFileSync("python3", ["-m", "zipfile", "-e", join(work, file), join(work, "files")], options);
     renameSync(join(work, "files"), folder);
     return { folder };
