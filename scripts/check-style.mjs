@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * What the formatter cannot mend: files of more than 400 lines, and lines over 120 columns. A line may be longer where
- * it is so by one string, regular expression or address, which has no place to be broken. Generated files are free.
+ * What the formatter cannot mend: files of more than 400 lines, lines over 120 columns, and names that say nothing. A
+ * line may be longer where it is so by one string, regular expression or address, which has no place to be broken.
+ * Generated files are free.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -9,6 +10,7 @@ import ts from "typescript";
 
 const MOST_LINES = 400;
 const MOST_COLUMNS = 120;
+const emptyNames = new Set(["own", "found", "made", "given"]);
 const generated = new Set(["src/lower/onnx-pb.ts"]);
 /**
  * Where the literals of a file are, as offsets.
@@ -45,15 +47,38 @@ function breakableColumns(line, start, literals) {
   return line.length - Math.max(...inLine, ...words);
 }
 
+/**
+ * The empty names that a file declares: of bindings, parameters, functions and properties. To read a property is free.
+ * @param {ts.SourceFile} file
+ */
+function emptyNamesOf(file) {
+  /** @type {(ts.Identifier | ts.PrivateIdentifier)[]} */
+  const identifiers = [];
+  /** @param {ts.Node} node */
+  const visit = (node) => {
+    const { name } = /** @type {{ name?: ts.Node }} */ (node);
+    const isName = name && (ts.isIdentifier(name) || ts.isPrivateIdentifier(name));
+    if (isName && emptyNames.has(name.text.replace("#", "")) && !ts.isPropertyAccessExpression(node))
+      identifiers.push(name);
+    ts.forEachChild(node, visit);
+  };
+  visit(file);
+  return identifiers;
+}
+
 /** @param {string} path */
 function faultsOf(path) {
   const text = readFileSync(path, "utf8");
   const lines = text.split("\n");
-  const faults = [];
+  const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
+  const faults = emptyNamesOf(file).map((name) => {
+    const { line } = file.getLineAndCharacterOfPosition(name.getStart(file));
+    return `${path}:${line + 1}: the name ${name.text} says nothing; take the field's word for what the value is`;
+  });
   const count = text.endsWith("\n") ? lines.length - 1 : lines.length;
   if (count > MOST_LINES) faults.push(`${path}: ${count} lines; split it by its ideas`);
   if (lines.every(({ length }) => length <= MOST_COLUMNS)) return faults;
-  const literals = literalsOf(ts.createSourceFile(path, text, ts.ScriptTarget.Latest));
+  const literals = literalsOf(file);
   let start = 0;
   for (const [i, line] of lines.entries()) {
     // half a line of code around a literal is enough to break it in front of the literal

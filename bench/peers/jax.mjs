@@ -15,16 +15,16 @@ await init("wasm");
 defaultDevice("wasm");
 if (!(workload in workloads))
   throw new Error(`jax-js is measured on ${Object.keys(workloads).join(", ")}, not on ${workload}`);
-const { batch: own, forward, data, optimizer } = workloads[workload]();
-const batch = asked ?? own;
+const { batch: defaultBatch, forward, data, optimizer } = workloads[workload]();
+const batch = asked ?? defaultBatch;
 const count = parameters.reduce((total, p) => total + p.size, 0);
 
 /** The loss and its gradients. @param {Value[]} p @param {Value[]} inputs @returns {[Value, Value[]]} */
 const differentiate = (p, inputs) =>
   /** @type {any} */ (
-    valueAndGrad((/** @type {Value[]} */ given) => {
-      const result = forward(given, ...inputs);
-      for (const each of given) each.dispose();
+    valueAndGrad((/** @type {Value[]} */ weights) => {
+      const result = forward(weights, ...inputs);
+      for (const each of weights) each.dispose();
       return result;
     })(p.map((each) => each.ref))
   );

@@ -129,8 +129,8 @@ const workloads = {
   ...Object.fromEntries(Object.entries(gptSizes).map(([name, size]) => [name, gpt(size)])),
 };
 
-const { batch: own, model, data, optimizer: makeOptimizer, clip } = workloads[workload];
-const batch = asked ?? own;
+const { batch: defaultBatch, model, data, optimizer: makeOptimizer, clip } = workloads[workload];
+const batch = asked ?? defaultBatch;
 const { variables, forward } = model();
 const optimizer = makeOptimizer?.();
 

@@ -22,8 +22,8 @@ export interface Ranked {
  *
  * @example
  * const judge = await CrossEncoder.open("golden/pipelines/models/cross-encoder");
- * const found = await judge.rank("Who sailed?", ["It was a dark night.", "Ishmael"], { topK: 1 });
- * found.length; // 1
+ * const ranking = await judge.rank("Who sailed?", ["It was a dark night.", "Ishmael"], { topK: 1 });
+ * ranking.length; // 1
  * judge.dispose();
  */
 export class CrossEncoder {
