@@ -24,7 +24,8 @@ export interface BatchOptions<E, B> {
  * @example
  * const collate = (xs) => ({ x: tensor([...xs]) });
  * const source = batchesOf([1, 2, 3, 4], { batchSize: 2, collate, isShuffled: false });
- * await (await source.batch(1)).x.toArray(); // [3, 4]
+ * const { x } = await source.batch(1);
+ * await x.toArray(); // [3, 4]
  */
 export function batchesOf<E, B>(examples: readonly E[], options: BatchOptions<E, B>): Source<B> {
   checkOptions("batchesOf", options, ["batchSize", "collate", "isShuffled", "seed"]);

@@ -57,7 +57,8 @@ const fileStore = (folder: DirectoryHandle): Omit<PartStore, "room"> => ({
     return handle?.getFile();
   },
   put: async (key, content) => {
-    const writable = await (await folder.getFileHandle(key, { create: true })).createWritable();
+    const handle = await folder.getFileHandle(key, { create: true });
+    const writable = await handle.createWritable();
     try {
       await writable.write(content);
       await writable.close(); // until then the file is as it was

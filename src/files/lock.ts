@@ -75,7 +75,8 @@ async function createEntry(path: string, entry: string): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
     await makeFolder(path);
     try {
-      await (await open(entry, "wx")).close();
+      const file = await open(entry, "wx");
+      await file.close();
       return true;
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;

@@ -53,7 +53,8 @@ export async function openFolder(name: string | Folder, options?: PlaceOptions):
 
 /** Removes all that pages of this address have kept of models. */
 export async function removeDownloads(): Promise<void> {
-  await (await browserStore())?.remove("");
+  const store = await browserStore();
+  await store?.remove("");
 }
 
 async function downloadsOf({ onProgress, signal }: HubOptions, cache: boolean | "refresh") {

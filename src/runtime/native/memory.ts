@@ -69,7 +69,8 @@ export class MemoryKeeper {
     const options = new RunOptions(ort, { shrinksArena: true });
     const [x, y] = [0, 0].map(() => NativeValue.over(ort, "float32", [1], new Float32Array(1)));
     try {
-      await (await this.session).run(BigUint64Array.of(x.pointer), BigUint64Array.of(y.pointer), options);
+      const session = await this.session;
+      await session.run(BigUint64Array.of(x.pointer), BigUint64Array.of(y.pointer), options);
       await ort.trim(); // the arena gives its memory to the C library, which keeps it
     } finally {
       for (const part of [x, y, options]) part.dispose();

@@ -24,8 +24,9 @@ export class Widener {
   async widen(dtype: "f16" | "bf16", shape: readonly number[], bits: Uint16Array): Promise<NativeValue> {
     const { ort, options, sessions } = this;
     const model = () => nodeModel({ type: codeOf(ortTypes[dtype]), to: codeOf("float32") });
-    const session = sessions.get(dtype) ?? NativeSession.create(ort, model(), options);
-    sessions.set(dtype, session);
+    const opening = sessions.get(dtype) ?? NativeSession.create(ort, model(), options);
+    sessions.set(dtype, opening);
+    const session = await opening;
     const wide = NativeValue.allocate(ort, "float32", shape);
     const numbers = wide.data as Float32Array;
     for (let start = 0; start < bits.length; start += SLICE_NUMBERS) {
@@ -33,7 +34,7 @@ export class Widener {
       const halves = NativeValue.over(ort, ortTypes[dtype], [from.length], from);
       const slice = NativeValue.over(ort, "float32", [to.length], to);
       try {
-        await (await session).run(BigUint64Array.of(halves.pointer), BigUint64Array.of(slice.pointer), this.runOptions);
+        await session.run(BigUint64Array.of(halves.pointer), BigUint64Array.of(slice.pointer), this.runOptions);
       } finally {
         halves.dispose();
         slice.dispose();

@@ -99,7 +99,8 @@ async function wordsOf(preTokenizer: Json | null): Promise<[number, number][]> {
     pre_tokenizer: preTokenizer,
     model: { type: "WordLevel", vocab: { "?": 0 }, unk_token: "?" },
   });
-  const [{ offsets }] = await (await openEngine("pre_tokenizer", json)).encode(PROBE, undefined, false, undefined);
+  const engine = await openEngine("pre_tokenizer", json);
+  const [{ offsets }] = await engine.encode(PROBE, undefined, false, undefined);
   return offsets;
 }
 
