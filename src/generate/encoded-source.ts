@@ -58,10 +58,10 @@ export const sourceDecoder = (model: EncoderDecoder): CachedDecoder<SourceContex
  * Sources of one row, of any lengths, as one with a row for each: the shorter ones are filled up with what is hidden.
  */
 function stackSources(sources: readonly SourceContext[]): SourceContext {
-  const lengths = sources.map(({ keysAndValues: [{ k }] }) => k.shape[1] as number);
+  const lengths = sources.map(({ keysAndValues: [{ k }] }) => k.size(1));
   const longest = Math.max(...lengths);
   const filled = <D extends DType>(x: Tensor<D>): Tensor<D> => {
-    const missing = longest - (x.shape[1] as number);
+    const missing = longest - x.size(1);
     return missing === 0 ? x : concat([x, zeros<D>([1, missing, ...x.shape.slice(2)], x.dtype)], 1);
   };
   const isWhole = sources.every(({ mask }, i) => mask === null && lengths[i] === longest);

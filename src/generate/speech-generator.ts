@@ -185,8 +185,7 @@ export class SpeechGenerator {
 
   private framesOf(features: Tensor<"f32">): number {
     const { numMelBins } = this.model.config;
-    if (features.rank === 3 && features.shape[0] === 1 && features.shape[1] === numMelBins)
-      return features.shape[2] as number;
+    if (features.rank === 3 && features.shape[0] === 1 && features.shape[1] === numMelBins) return features.size(2);
     const expected = `features [1, ${numMelBins}, frames]`;
     throw new DataError({
       where: "generate",
@@ -353,7 +352,7 @@ export class SpeechGenerator {
     );
     const values = await weights.read();
     weights.dispose();
-    const [heads, , steps] = weights.shape as number[];
+    const [heads, steps] = [weights.size(0), weights.size(2)];
     // nothing follows the last token of a text that was cut off
     const rows = isWhole ? tokens.length : tokens.length - 1;
     const tokenWeights = new Float32Array(heads * rows * steps);

@@ -143,7 +143,7 @@ export function spanLoss(
   endLogits: Numbers,
   { startPositions, endPositions }: SpanLabels,
 ): Numbers {
-  const length = startLogits.shape[1] as number;
+  const length = startLogits.size(1);
   const of = (logits: Numbers, positions: Tensor<"i32">) =>
     crossEntropy(logits, clip(positions, { min: 0, max: length }), { ignoreIndex: length });
   return mul(add(of(startLogits, startPositions), of(endLogits, endPositions)), 0.5);

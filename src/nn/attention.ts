@@ -53,7 +53,7 @@ export function multiHeadAttention(
 ): Tensor<"f32"> {
   const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap } = options;
   const { dropoutProbability = 0, key, cache, onWeights } = options;
-  const scale = options.scale ?? 1 / Math.sqrt((q.shape[2] as number) / numHeads);
+  const scale = options.scale ?? 1 / Math.sqrt(q.size(2) / numHeads);
   if (cache) return cache.attend(q, k, v, { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap });
   const drops = key !== undefined && dropoutProbability > 0;
   const onProbabilities: TensorAttentionOptions["onProbabilities"] = (weights) => {

@@ -151,8 +151,8 @@ export class RoomCache implements KeyValueCache {
     { numHeads, numKeyHeads, scale, slidingWindow }: CachedAttentionSettings,
   ): Tensor<"f32"> {
     const state = this.layers[layer];
-    const headDim = (q.shape[2] as number) / numHeads;
-    const width = state.k.shape[3] as number;
+    const headDim = q.size(2) / numHeads;
+    const width = state.k.size(3);
     // the kernel has one dtype for all
     const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), state.k.dtype));
     const past = { ...state, lengths: this.lengths, total: this.total };
@@ -183,7 +183,7 @@ export class RoomCache implements KeyValueCache {
     const kept = reshape(sub(1, max(oneHot, { axes: 2 })), [batch, 1, room, 1]);
     const put = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
       const byHead = splitHeads(added, settings.numKeyHeads);
-      const fresh = resizeLast(matmul(oneHot, byHead, { transposeA: true }), old.shape[3] as number);
+      const fresh = resizeLast(matmul(oneHot, byHead, { transposeA: true }), old.size(3));
       return add(mul(old, cast(kept, old.dtype)), cast(fresh, old.dtype)) as Tensor<CacheDType>;
     };
     const next = { k: put(state.k, k), v: put(state.v, v) };
@@ -238,7 +238,7 @@ export class GrowingCache implements KeyValueCache {
     const state = this.layers[layer];
     const [batch, length] = q.shape;
     const grown = (old: Tensor<CacheDType>, added: Tensor<"f32">) => {
-      const byHead = resizeLast(splitHeads(added, settings.numKeyHeads), old.shape[3] as number);
+      const byHead = resizeLast(splitHeads(added, settings.numKeyHeads), old.size(3));
       return concat([old, cast(byHead, old.dtype)], 2);
     };
     const next = { k: grown(state.k, k), v: grown(state.v, v) };
@@ -258,7 +258,7 @@ function attendToKeys(
   { numHeads, scale, bias, softCap, slidingWindow }: CachedAttentionSettings,
   { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
 ): Tensor<"f32"> {
-  const width = (q.shape[2] as number) / numHeads;
+  const width = q.size(2) / numHeads;
   const [keys, values] = [k, v].map((x) => resizeLast(cast(x, "f32"), width));
   const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
   return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, { scale, bias, softCap, mask }));
@@ -267,14 +267,14 @@ function attendToKeys(
 /** Heads widened by zeros, or cut to their width again: [B, T, H * from] -> [B, T, H * to]. */
 function resizeHeads<D extends CacheDType>(x: Tensor<D>, from: number, to: number): Tensor<D> {
   if (from === to) return x;
-  const [batch, length, width] = x.shape;
-  const heads = (width as number) / from;
+  const [batch, length] = x.shape;
+  const heads = x.size(2) / from;
   return reshape(resizeLast(reshape(x, [batch, length, heads, from]), to), [batch, length, heads * to]);
 }
 
 /** The last axis widened by zeros, or cut. */
 function resizeLast<D extends CacheDType>(x: Tensor<D>, to: number): Tensor<D> {
-  const from = x.shape[x.rank - 1] as number;
+  const from = x.size(-1);
   if (from === to) return x;
   return to < from ? slice(x, { axis: -1, end: to }) : pad(x, [[0, to - from]]);
 }

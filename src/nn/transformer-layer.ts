@@ -210,11 +210,8 @@ function turn(
   numHeads: number,
   { cos, sin }: { cos: Tensor<"f32">; sin: Tensor<"f32"> },
 ): Tensor<"f32"> {
-  const [batch, length, width] = x.shape;
-  return reshape(
-    rotaryEmbedding(reshape(x, [batch, length, numHeads, (width as number) / numHeads]), cos, sin),
-    x.shape,
-  );
+  const [batch, length] = x.shape;
+  return reshape(rotaryEmbedding(reshape(x, [batch, length, numHeads, x.size(2) / numHeads]), cos, sin), x.shape);
 }
 
 /**

@@ -125,7 +125,7 @@ export class Transformer extends Module {
  * x: [B, T, D] -> the same shape, with sines and cosines of the positions added, alternating. Section 3.5 of the paper.
  */
 export function addSinusoidalPositions(x: Tensor<"f32">): Tensor<"f32"> {
-  const [, length, width] = x.shape as number[];
+  const [length, width] = [x.size(1), x.size(2)];
   const values = Float32Array.from({ length: length * width }, (_, n) => {
     const [position, i] = [Math.floor(n / width), n % width];
     const angle = position / 10000 ** ((i - (i % 2)) / width);

@@ -301,7 +301,7 @@ export const maskedFill = (x: Value, mask: Value, value: number): Value => where
  * 1 at each index along a new last axis of size `depth`, 0 elsewhere; all 0 for an index out of range. indices: [...]
  * -> [..., depth]
  */
-export function oneHot(indices: Value, depth: number, dtype: DType = "f32"): Value {
+export function oneHot(indices: Value, depth: Size, dtype: DType = "f32"): Value {
   return cast(equal(unsqueeze(indices, -1), arange(depth, indices.dtype)), dtype);
 }
 

@@ -1,7 +1,7 @@
 /** Sizes, parts and numbers of tensors, and variables in the places of tensors. */
 import { expect, expectTypeOf, test } from "vitest";
 import { ShapeError } from "../base/index.ts";
-import { add, compile, grad, matmul, mul, scan, slice, sum, type Tensor, tensor, Variable } from "./index.ts";
+import { add, compile, grad, matmul, mul, oneHot, scan, slice, sum, type Tensor, tensor, Variable } from "./index.ts";
 
 type F = Tensor<"f32">;
 
@@ -102,4 +102,18 @@ test("a variable stands where functions take a tensor, with its methods", async 
   expect([await before.item(), await after.item(), await ys.toArray()]).toEqual([6, 12, [26, 62]]);
   expect(await gradients[0].toArray()).toEqual([[5], [7], [9]]);
   expect(await w.toArray()).toEqual([[3], [4], [5]]);
+});
+
+test("oneHot is as wide as a size that is known when the function runs", async () => {
+  const f = compile((ids: Tensor<"i32">) => oneHot(ids, ids.shape[0]), { symbolicSizes: [["N"]] });
+  const ids = tensor([2, 0, 1], { dtype: "i32" });
+  expect(await f(ids).toArray()).toEqual([
+    [0, 0, 1],
+    [1, 0, 0],
+    [0, 1, 0],
+  ]);
+  expect(await f(slice(ids, { axis: 0, start: 1 })).toArray()).toEqual([
+    [1, 0],
+    [0, 1],
+  ]);
 });

@@ -171,7 +171,7 @@ export class BartForSequenceClassification
     const hidden = withScope("decoder", () =>
       this.model.decode(decoderIds, { encoderStates, encoderMask: attentionMask, key: key?.fold(1) }),
     );
-    const length = ids.shape[1] as number;
+    const [, length] = ids.shape;
     const isEnd = equal(ids, [eosTokenId].flat()[0] as number);
     const last = max(where(isEnd, arange(length), -1) as Tensor<"i32">, { axes: 1 }); // i32 [B]
     const pooled = sum(mul(hidden, unsqueeze(oneHot(last as Tensor<"i32">, length), 2)), { axes: 1 }); // [B, D]

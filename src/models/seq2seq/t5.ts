@@ -215,7 +215,7 @@ function encodeWith(
 ): Tensor<"f32"> {
   const { inputIds, attentionMask, key } = inputs;
   const ids = inputIds as Tensor<"i32">;
-  const length = ids.shape[1] as number;
+  const [, length] = ids.shape;
   const embedded = dropout(shared.forward(ids), probability, key?.fold(999)); // [B, S, D]
   const bias = withScope("relative_attention_bias", () => stack.bias(reshape(arange(length), [1, length]), length));
   const states = runEncoderLayers(stack.block, embedded, { mask: attentionMask, bias, key });

@@ -348,7 +348,7 @@ export class BlipForConditionalGeneration
    */
   loss({ labels, ...inputs }: CaptionInputs & RunOptions & { labels: Tensor<"i32"> }): Tensor<"f32"> {
     const { vocabSize, labelSmoothing } = this.config;
-    const length = labels.shape[1] as number;
+    const length = labels.size(1);
     const logits = slice(this.forward(inputs).logits, { axis: 1, end: length - 1 });
     return crossEntropy(reshape(logits, [-1, vocabSize]), reshape(slice(labels, { axis: 1, start: 1 }), [-1]), {
       labelSmoothing,

@@ -170,13 +170,12 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
     const embeddings = this.languageModel.embed(inputIds);
     if (!pixelValues) return { embeddings };
     const features = this.imageFeatures({ pixelValues, key: key?.fold(0) });
-    const [images, places, width] = features.shape as number[];
     return {
       embeddings: fillPlaces(
         embeddings,
         inputIds,
         this.config.imageTokenId,
-        reshape(features, [images * places, width]),
+        reshape(features, [-1, features.size(-1)]), // [images * places, D]
       ),
     };
   }
@@ -184,7 +183,7 @@ export class LlavaForConditionalGeneration extends ImageTextModel {
   placesOf({ pixelValues }: ImageTextInputs): Places[] {
     const { imageTokenId: token, vision, visionFeatureSelectStrategy } = this.config;
     const patches = Math.floor(vision.imageSize / vision.patchSize) ** 2;
-    const count = (pixelValues?.shape[0] as number | undefined) ?? 0;
+    const count = pixelValues?.size(0) ?? 0;
     return count === 0
       ? []
       : [{ token, count: count * (visionFeatureSelectStrategy === "full" ? patches + 1 : patches) }];

@@ -147,7 +147,7 @@ export class VisionTransformer extends Module {
   /** pixels: [L, C time patch patch], grids: i32 [N, 3] of time, height and width in patches -> [L / m², D] */
   forward(pixels: Tensor<"f32">, grids: Tensor<"i32">): Tensor<"f32"> {
     const { embedDim, numHeads, spatialMergeSize } = this.config;
-    const length = pixels.shape[0] as number;
+    const length = pixels.size(0);
     const { rows, columns, isSeen } = patchPlaces(grids, length, spatialMergeSize);
     // half of a head for each direction
     const rotary = new RotaryEmbedding(embedDim / numHeads / 2, length, { rope_theta: VISION_THETA });

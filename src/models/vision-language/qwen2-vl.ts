@@ -281,7 +281,7 @@ export class Qwen2VLForConditionalGeneration extends ImageTextModel<Qwen2VLOutpu
 
   placesOf(inputs: ImageTextInputs): Places[] {
     const merged = this.config.vision.spatialMergeSize ** 2;
-    return this.visuals(inputs).map(({ token, pixels }) => ({ token, count: (pixels.shape[0] as number) / merged }));
+    return this.visuals(inputs).map(({ token, pixels }) => ({ token, count: pixels.size(0) / merged }));
   }
 
   /**

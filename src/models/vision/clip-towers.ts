@@ -194,7 +194,7 @@ export class TextTower extends Module {
   /** inputIds: i32 [B, T] -> states [B, T, D], and the pooled one [B, D], in SigLIP [B, P] */
   encode({ inputIds, attentionMask, key }: TextInputs & RunOptions): { states: Tensor<"f32">; pooled: Tensor<"f32"> } {
     const { maxPositionEmbeddings } = this.config;
-    const length = inputIds.shape[1] as number; // symbolic in exported models
+    const [, length] = inputIds.shape; // symbolic in exported models
     requireField(
       "inputIds",
       typeof length !== "number" || length <= maxPositionEmbeddings,
@@ -206,7 +206,10 @@ export class TextTower extends Module {
     for (const [i, layer] of this.layers.entries())
       x = withScope(`layers.${i}`, () => layer.forward(x, { ...options, key: key?.fold(i) }));
     const states = this.finalLayerNorm.forward(x); // [B, T, D]
-    return { states, pooled: this.head ? this.head.forward(at(states, length - 1)) : this.atEnd(states, inputIds) };
+    return {
+      states,
+      pooled: this.head ? this.head.forward(at(states, states.size(1) - 1)) : this.atEnd(states, inputIds),
+    };
   }
 
   /**
@@ -214,7 +217,7 @@ export class TextTower extends Module {
    */
   private atEnd(states: Tensor<"f32">, ids: Tensor<"i32">): Tensor<"f32"> {
     const { eosTokenId } = this.config;
-    const length = ids.shape[1] as number;
+    const [, length] = ids.shape;
     const place =
       eosTokenId === 2 ? argmax(ids, { axis: 1 }) : argmax(cast(equal(ids, eosTokenId), "i32"), { axis: 1 }); // [B]
     return sum(mul(states, unsqueeze(oneHot(place as Tensor<"i64">, length), 2)), { axes: 1 });

@@ -179,7 +179,7 @@ export abstract class ClipModel
    */
   loss(inputs: TextInputs & ImageInputs & RunOptions): Tensor<"f32"> {
     const { logitsPerText, logitsPerImage } = this.forward(inputs);
-    const pairs = logitsPerText.shape[0] as number;
+    const pairs = logitsPerText.size(0);
     const labels = arange(pairs, "i32");
     if (!this.logitBias) return mul(add(classLoss(logitsPerText, labels), classLoss(logitsPerImage, labels)), 0.5);
     const signs = sub(mul(eye(pairs), 2), 1);

@@ -83,8 +83,9 @@ export function detectionLoss(
   labels: DetectionLabels,
   weights: DetectionWeights,
 ): Numbers {
-  const { classLabels, boxes } = checked(labels, logits.shape[0] as number);
-  const [batch, queries, classes] = logits.shape as number[];
+  const { classLabels, boxes } = checked(labels, logits.size(0));
+  const [batch, queries] = logits.shape;
+  const classes = logits.size(2);
   const nothing = classes - 1;
   const isObject = greaterEqual(classLabels, 0); // [B, M]
   const cost = stopGradient(matchingCost(logits, predBoxes, { classLabels, boxes }, weights));
@@ -112,8 +113,8 @@ function matchingCost(
   { classLabels, boxes }: DetectionLabels,
   weights: DetectionWeights,
 ): Numbers {
-  const [batch, queries] = logits.shape as number[];
-  const objects = classLabels.shape[1] as number;
+  const [batch, queries] = logits.shape;
+  const [, objects] = classLabels.shape;
   const classIndex = broadcastTo(unsqueeze(clip(classLabels, { min: 0 }) as Tensor<"i32">, 1), [
     batch,
     queries,

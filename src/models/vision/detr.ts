@@ -141,7 +141,8 @@ class Stack extends Module {
 
 /** Sines and cosines of rows and columns, counted over what is no padding: mask [B, h, w] -> [B, h w, D] */
 function sinePositions(mask: Tensor<"bool">, width: number): Tensor<"f32"> {
-  const [batch, height, columns] = mask.shape as number[];
+  const [batch] = mask.shape;
+  const [height, columns] = [mask.size(1), mask.size(2)];
   const seen = cast(mask, "f32");
   const half = width / 2;
   const periods = tensor(Float32Array.from({ length: half / 2 }, (_, i) => 10000 ** ((2 * i) / half)));
@@ -170,7 +171,7 @@ class LearnedPositions extends Module {
   forward(height: number, columns: number): Tensor<"f32"> {
     const across = unsqueeze(this.columnEmbeddings.forward(arange(columns)), 0); // [1, w, D / 2]
     const down = unsqueeze(this.rowEmbeddings.forward(arange(height)), 1); // [h, 1, D / 2]
-    const half = across.shape[2] as number;
+    const half = across.size(2);
     const full = [height, columns, half];
     return reshape(concat([broadcastTo(across, full), broadcastTo(down, full)], -1), [1, height * columns, 2 * half]);
   }
@@ -217,7 +218,8 @@ class DetrModel extends Module {
   } {
     const { hiddenSize: width, numQueries } = this.config;
     const { lastHiddenState: map } = withScope("backbone", () => this.backbone.encode({ pixelValues }));
-    const [batch, , height, columns] = map.shape as number[];
+    const [batch] = map.shape;
+    const [height, columns] = [map.size(2), map.size(3)];
     const small =
       pixelMask && interpolate(unsqueeze(cast(pixelMask, "f32"), 1), { size: [height, columns], mode: "nearest" });
     const mask = small

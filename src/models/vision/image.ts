@@ -84,14 +84,14 @@ export class PatchEmbeddings extends Module {
   /** pixels: [B, 3, H, W] -> patches [B, h w, D], and the grid [h, w] that they come from */
   forward(pixels: Tensor<"f32">): { patches: Tensor<"f32">; grid: readonly [number, number] } {
     const map = this.projection.forward(pixels); // [B, D, h, w]
-    return { patches: toTokens(map), grid: [map.shape[2] as number, map.shape[3] as number] };
+    return { patches: toTokens(map), grid: [map.size(2), map.size(3)] };
   }
 }
 
 /** [B, C, h, w] -> [B, h w, C] */
 export function toTokens(map: Tensor<"f32">): Tensor<"f32"> {
-  const [batch, channels, height, width] = map.shape;
-  return transpose(reshape(map, [batch, channels, (height as number) * (width as number)]), [0, 2, 1]);
+  const [batch, channels] = map.shape;
+  return transpose(reshape(map, [batch, channels, map.size(2) * map.size(3)]), [0, 2, 1]);
 }
 
 /** [B, h w, C] -> [B, C, h, w] */

@@ -132,7 +132,7 @@ class ConvNorm extends Module {
       const before = total >> 1;
       return [before * dilation, (total - before) * dilation];
     };
-    const padding = this.config.tfPadding ? [borders(x.shape[2] as number), borders(x.shape[3] as number)] : undefined;
+    const padding = this.config.tfPadding ? [borders(x.size(2)), borders(x.size(3))] : undefined;
     const features = this.normalization.forward(this.convolution.forward(x, padding), options);
     return isLinear ? features : activations[this.config.activation](features);
   }

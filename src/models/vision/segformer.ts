@@ -207,7 +207,7 @@ class OverlapPatches extends Module {
   /** x: [B, C, h, w] -> tokens [B, h' w', C'], smaller by the stride, and their grid [h', w'] */
   forward(x: Tensor<"f32">): { tokens: Tensor<"f32">; grid: Grid } {
     const map = this.proj.forward(x);
-    return { tokens: this.layerNorm.forward(toTokens(map)), grid: [map.shape[2] as number, map.shape[3] as number] };
+    return { tokens: this.layerNorm.forward(toTokens(map)), grid: [map.size(2), map.size(3)] };
   }
 }
 

@@ -253,7 +253,8 @@ class PatchMerging extends Module {
 
   /** x: [B, h w, C] -> [B, h w / 4, 2 C], with odd h and w made even by zeros */
   forward(x: Tensor<"f32">, [height, columns]: Grid): Tensor<"f32"> {
-    const [batch, , width] = x.shape;
+    const [batch] = x.shape;
+    const width = x.size(2);
     const map = pad(reshape(x, [batch, height, columns, width]), [
       [0, height % 2],
       [0, columns % 2],
@@ -262,7 +263,7 @@ class PatchMerging extends Module {
     const part = (down: number, across: number) =>
       slice(slice(map, { axis: 1, start: down, step: 2 }), { axis: 2, start: across, step: 2 });
     const joined = concat([part(0, 0), part(1, 0), part(0, 1), part(1, 1)], -1); // [B, h / 2, w / 2, 4 C]
-    return this.reduction.forward(this.norm.forward(reshape(joined, [batch, -1, 4 * (width as number)])));
+    return this.reduction.forward(this.norm.forward(reshape(joined, [batch, -1, 4 * width])));
   }
 }
 
@@ -303,7 +304,7 @@ class Embeddings extends Module {
   /** pixelValues: [B, 3, H, W] -> x [B, h w, C], and its grid [h, w] */
   forward({ pixelValues, interpolatePosEncoding, key }: ImageInputs & RunOptions): { x: Tensor<"f32">; grid: Grid } {
     const { patchSize, imageSize, hiddenDropout } = this.config;
-    const [, , height, columns] = pixelValues.shape as number[];
+    const [height, columns] = [pixelValues.size(2), pixelValues.size(3)];
     const missing = (side: number) => (patchSize - (side % patchSize)) % patchSize;
     const padded = pad(pixelValues, [
       [0, missing(height)],

@@ -171,7 +171,7 @@ export class YolosForObjectDetection extends ObjectDetector {
    */
   forward(inputs: ImageInputs & RunOptions): DetectionOutput {
     const lastHiddenState = withScope("vit", () => this.vit.encode(inputs));
-    const start = (lastHiddenState.shape[1] as number) - this.config.numDetectionTokens;
+    const start = lastHiddenState.size(1) - this.config.numDetectionTokens;
     const detectionStates = slice(lastHiddenState, { axis: 1, start }); // [B, Q, D]
     return {
       logits: this.classLabelsClassifier.forward(detectionStates),

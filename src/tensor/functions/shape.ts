@@ -154,7 +154,7 @@ export function eye<D extends DType = "f32">(rows: number, columns?: number, dty
   return new Tensor(ops.eye(rows, columns, dtype && requireDType("eye", dtype)));
 }
 /** 1 at each index along a new last axis, 0 elsewhere. indices: [...] -> [..., depth]. @default f32 */
-export function oneHot<D extends DType = "f32">(indices: Indices, depth: number, dtype?: D): Tensor<D> {
+export function oneHot<D extends DType = "f32">(indices: Indices, depth: Size, dtype?: D): Tensor<D> {
   return new Tensor(ops.oneHot(indices.ir, depth, dtype && requireDType("oneHot", dtype)));
 }
 /** base with updates written at the indices along one axis. @default last axis */

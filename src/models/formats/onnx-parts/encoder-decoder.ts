@@ -83,8 +83,8 @@ function decodeFirst(model: EncoderDecoder, inputs: OnnxTensors): OnnxTensors {
   const { numKeyHeads: numHeads } = model.cacheShape;
   const across = model.crossKeysAndValues(inputs.encoder_hidden_states as Tensor<"f32">);
   const byHead = mapBoth(across, (x) => splitHeads(x, numHeads)); // [B, H, S, Dh]
-  const { shape } = byHead[0].k;
-  const nothing = zeros([shape[0] as number, numHeads, 0, shape[3] as number]);
+  const [batch, , , headDim] = byHead[0].k.shape;
+  const nothing = zeros([batch, numHeads, 0, headDim]);
   const past = across.map(() => ({ k: nothing, v: nothing }));
   return { ...decode(model, inputs, past, across), ...presentOutputs("encoder.", byHead) };
 }
