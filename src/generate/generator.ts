@@ -9,6 +9,7 @@ import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.
 import { Turns } from "./turns.ts";
 import { type FinishReason, onlyText, type RowToken, writeTexts } from "./write-texts.ts";
 
+/** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
 export interface GenerateOptions extends Omit<PickOptions, "times"> {
   /**
    * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
@@ -29,6 +30,7 @@ export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
 
 const DEFAULT_NEW_TOKENS = 128;
 
+/** Sizes of a generator: they decide its memory and how long a piece of a prompt keeps the device. */
 export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
   /**
    * Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of
@@ -150,6 +152,7 @@ export class Generator {
     }
   }
 
+  /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.first.dispose();
     this.batch?.dispose();

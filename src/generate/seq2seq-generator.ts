@@ -34,6 +34,7 @@ export interface Seq2SeqBatchSource extends Omit<Seq2SeqGenerateOptions, "signal
   source: Seq2SeqSource | EncodedSource;
 }
 
+/** Sizes of a generator: they decide its memory. */
 export interface Seq2SeqGeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
   /**
    * Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the
@@ -269,6 +270,10 @@ export class Seq2SeqGenerator {
     return { inputs: { inputIds: tensor(ids, { shape: [1, room] }), attentionMask: mask }, mask };
   }
 
+  /**
+   * Frees the caches and compiled graphs. The model and sources that were read are left: whoever made them disposes
+   * of them.
+   */
   dispose(): void {
     this.encode.dispose();
     this.first.dispose();

@@ -7,9 +7,11 @@ import { finite, labelsOf, softmax, TextRunner } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";
 import type { ClassifierModel } from "./text-classification.ts";
 
+/** A document with its place in the ranking, under the names of sentence-transformers. */
 export interface Ranked {
   /** Place of the document in the list that was given. */
   corpus_id: number;
+  /** The model's, after its activation; more is better. */
   score: number;
   /** With `returnDocuments`. */
   text?: string;
@@ -97,6 +99,7 @@ export class CrossEncoder {
       .slice(0, options.topK);
   }
 
+  /** Frees the model and the compiled graphs; the encoder is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

@@ -15,6 +15,11 @@ export class FeatureExtractionPipeline {
     this.runner = new TextRunner(model, ["lastHiddenState"]);
   }
 
+  /**
+   * The states of the last layer for each token, special ones included: [1][T][D] for a text, one such list for each
+   * of several. Longer texts than the model takes are cut, unless `maxLength` says otherwise.
+   * @throws OptionError for unknown options
+   */
   run(input: string, options?: EncodeOptions): Promise<number[][][]>;
   run(inputs: readonly string[], options?: EncodeOptions): Promise<number[][][][]>;
   async run(inputs: string | readonly string[], options: EncodeOptions = {}) {
@@ -37,6 +42,7 @@ export class FeatureExtractionPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

@@ -3,6 +3,7 @@ import type { MaskedLM } from "../models/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, largest, softmax, TextRunner } from "./common.ts";
 
+/** Which words for the mask are given, and how many. */
 export interface FillMaskOptions {
   /** @default 5 */
   topK?: number;
@@ -10,10 +11,15 @@ export interface FillMaskOptions {
   targets?: readonly string[] | string;
 }
 
+/** A word for a place of the mask, under the names of transformers. */
 export interface FilledMask {
+  /** Probability among all tokens of the vocabulary, from 0 to 1, also where `targets` leaves only some. */
   score: number;
+  /** Id of the word's token. */
   token: number;
+  /** The token as text. */
   token_str: string;
+  /** The text with the word in its place; other masks and special tokens stay where there are several masks. */
   sequence: string;
 }
 
@@ -105,6 +111,7 @@ export class FillMaskPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

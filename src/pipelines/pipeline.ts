@@ -29,6 +29,7 @@ import {
 } from "./vision.ts";
 
 type OtherOption = "task" | "head" | "subfolder";
+/** Where a pipeline's parts are, when not beside its model, and how its model is loaded. */
 export interface PipelineOptions extends Omit<LoadOptions, OtherOption> {
   /** A model's folder, address or repository with the tokenizer. @default the model's */
   tokenizer?: string | Folder | StoredFile;
@@ -84,34 +85,45 @@ const text2text = <T extends "text2text-generation" | "summarization" | "transla
 
 /** How each pipeline is made. */
 const makers = {
+  /** Classes of texts: sentiment, topic, whether two texts mean the same. */
   "text-classification": withText(
     "sequence-classification",
     (model, tokenizer) => new TextClassificationPipeline(model, tokenizer),
   ),
+  /** Classes that are named when asking, by a model of natural language inference. */
   "zero-shot-classification": withText(
     "sequence-classification",
     (model, tokenizer) => new ZeroShotClassificationPipeline(model, tokenizer),
   ),
+  /** Classes of the tokens of texts, such as names of people and places. */
   "token-classification": withText(
     "token-classification",
     (model, tokenizer) => new TokenClassificationPipeline(model, tokenizer),
   ),
+  /** Answers that stand word for word in a text. */
   "question-answering": withText(
     "question-answering",
     (model, tokenizer) => new QuestionAnsweringPipeline(model, tokenizer),
   ),
+  /** Words for the places of the mask token. */
   "fill-mask": withText("masked-lm", (model, tokenizer) => new FillMaskPipeline(model, tokenizer)),
+  /** States of each token of texts. */
   "feature-extraction": withText(
     "feature-extraction",
     (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer),
   ),
+  /** Continuations of texts, and answers in chats. */
   "text-generation": async (model: Place, { tokenizer = model, ...options }: PipelineOptions) => {
     const made = await fromPretrained(model, { ...options, task: "causal-lm" });
     return new TextGenerationPipeline(made, await tokenizerFor(made, tokenizer, options));
   },
+  /** Texts for texts, by an encoder-decoder. */
   "text2text-generation": text2text("text2text-generation"),
+  /** Summaries, by an encoder-decoder. */
   summarization: text2text("summarization"),
+  /** Translations, by an encoder-decoder. */
   translation: text2text("translation"),
+  /** What is said in sounds. */
   "automatic-speech-recognition": async (
     model: Place,
     { processor = model as Folder, ...options }: PipelineOptions,
@@ -120,18 +132,22 @@ const makers = {
     await requireWhisperFeatures(await openFolder(processor, options), made.speech.config);
     return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
   },
+  /** Classes of pictures. */
   "image-classification": withImages(
     "image-classification",
     (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor),
   ),
+  /** Objects in pictures, with their boxes. */
   "object-detection": withImages(
     "object-detection",
     (model, processor) => new ObjectDetectionPipeline(model, processor),
   ),
+  /** The class of each place of pictures. */
   "image-segmentation": withImages(
     "semantic-segmentation",
     (model, processor) => new ImageSegmentationPipeline(model, processor),
   ),
+  /** Classes of pictures that are named when asking. */
   "zero-shot-image-classification": async (
     model: Place,
     { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
@@ -143,6 +159,7 @@ const makers = {
       await openProcessor(processor, options),
     );
   },
+  /** Captions of pictures. */
   "image-to-text": async (
     model: Place,
     { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
@@ -154,6 +171,7 @@ const makers = {
       await openProcessor(processor, options),
     );
   },
+  /** Answers about pictures. */
   "image-text-to-text": async (
     model: Place,
     { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
@@ -177,8 +195,10 @@ const makers = {
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;
 
+/** Tasks that there are pipelines for, by the names of transformers. */
 export type PipelineTask = keyof typeof makers | keyof typeof aliases;
 type Resolved<T extends PipelineTask> = T extends keyof typeof aliases ? (typeof aliases)[T] : T;
+/** The class of the pipeline for a task. */
 export type PipelineFor<T extends PipelineTask> = Awaited<
   ReturnType<(typeof makers)[Resolved<T> & keyof typeof makers]>
 >;

@@ -3,19 +3,24 @@ import type { QuestionAnswerer } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { each, largest, softmax, TextRunner } from "./common.ts";
 
+/** A question, and the text that its answer stands in. */
 export interface Question {
   question: string;
   context: string;
 }
 
+/** An answer: a part of the context, and how probable it is. */
 export interface Answer {
+  /** Probability of its start times that of its end; spans that grow to the same words are summed. */
   score: number;
   /** Places in the context. */
   start: number;
   end: number;
+  /** The words; "" for no answer. */
   answer: string;
 }
 
+/** How many answers are given, of what length, and how long contexts are read in parts. */
 export interface QuestionAnsweringOptions {
   /** Most answers; the result is a list where there are several. @default 1 */
   topK?: number;
@@ -23,6 +28,7 @@ export interface QuestionAnsweringOptions {
   docStride?: number;
   /** Tokens of question and part together. @default 384, or what the model takes */
   maxSeqLen?: number;
+  /** Tokens of the question, the rest is cut. @default 64 */
   maxQuestionLen?: number;
   /** Tokens of an answer. @default 15 */
   maxAnswerLen?: number;
@@ -58,6 +64,10 @@ export class QuestionAnsweringPipeline {
     this.runner = new TextRunner(model, ["startLogits", "endLogits"]);
   }
 
+  /**
+   * The best answer, or with `topK` a list of the best, best first; for each of several questions.
+   * @throws OptionError for unknown options
+   */
   run(input: Question, options?: QuestionAnsweringOptions): Promise<Answer | Answer[]>;
   run(inputs: readonly Question[], options?: QuestionAnsweringOptions): Promise<Answer[] | Answer[][]>;
   async run(inputs: Question | readonly Question[], options: QuestionAnsweringOptions = {}) {
@@ -121,6 +131,7 @@ export class QuestionAnsweringPipeline {
     return { starts: hidden(startLogits), ends: hidden(endLogits), isContext };
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

@@ -6,6 +6,7 @@ import { Tokenizer } from "../tokenizers/index.ts";
 import { finite, TextRunner } from "./common.ts";
 import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";
 
+/** What is put in front of texts, and in what form their vectors come back. */
 export interface SentenceOptions {
   /** A text that is put in front of each, with nothing between. "" for none. */
   prompt?: string;
@@ -122,6 +123,7 @@ export class SentenceEncoder {
     return a.map((one) => b.map((other) => similarities[by](one, other)));
   }
 
+  /** Frees the model and the compiled graphs; the encoder is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.parts.model.dispose();

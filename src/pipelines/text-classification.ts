@@ -13,10 +13,12 @@ import {
   TextRunner,
 } from "./common.ts";
 
+/** A model that gives the classes of texts. */
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
 /** A text, or two that belong together. */
 export type TextPair = string | { text: string; textPair?: string };
 
+/** Which classes are given, and how their scores come of logits. */
 export interface TextClassificationOptions {
   /** How many classes of each text; null for all. Without it one, and several texts get one flat list. */
   topK?: number | null;
@@ -65,12 +67,14 @@ export class TextClassificationPipeline {
     return Array.isArray(inputs) && topK === undefined ? found.flat() : found;
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();
   }
 }
 
+/** The classes, and how they are put to the model. */
 export interface ZeroShotOptions {
   /** Names of classes, or one text with commas between them. */
   candidateLabels: readonly string[] | string;
@@ -80,10 +84,13 @@ export interface ZeroShotOptions {
   multiLabel?: boolean;
 }
 
+/** A text with how well each class fits it, under the names of transformers. */
 export interface ZeroShotResult {
+  /** The text. */
   sequence: string;
   /** Best first. */
   labels: string[];
+  /** Of each label, from 0 to 1; those of several labels sum to 1 without `multiLabel`. */
   scores: number[];
 }
 
@@ -102,6 +109,10 @@ export class ZeroShotClassificationPipeline {
     this.runner = new TextRunner(model as never, ["logits"]);
   }
 
+  /**
+   * How well each class fits the text, best first; for each of several texts. Too long a text is cut, never a class.
+   * @throws OptionError without `candidateLabels`, or for a template without "{}"
+   */
   run(input: string, options: ZeroShotOptions): Promise<ZeroShotResult>;
   run(inputs: readonly string[], options: ZeroShotOptions): Promise<ZeroShotResult[]>;
   async run(inputs: string | readonly string[], options: ZeroShotOptions = { candidateLabels: [] }) {
@@ -141,6 +152,7 @@ export class ZeroShotClassificationPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

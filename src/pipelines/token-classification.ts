@@ -4,8 +4,10 @@ import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import { each, finite, labelsOf, requireOneOf, softmax, TextRunner } from "./common.ts";
 
 const strategies = ["none", "simple", "first", "average", "max"] as const;
+/** How tokens become names, see `TokenClassificationOptions`. */
 export type AggregationStrategy = (typeof strategies)[number];
 
+/** How tokens become names, which classes are left out, and how long texts are read. */
 export interface TokenClassificationOptions {
   /**
    * "none" gives tokens; "simple" joins neighbours of one class; the others first make words of one class each, by
@@ -52,6 +54,11 @@ export class TokenClassificationPipeline {
     this.labels = labelsOf(model);
   }
 
+  /**
+   * The tokens or names of a text in their order, without those of `ignoreLabels`; such a list for each of several
+   * texts.
+   * @throws OptionError for an unknown strategy
+   */
   run(input: string, options?: TokenClassificationOptions): Promise<Entity[]>;
   run(inputs: readonly string[], options?: TokenClassificationOptions): Promise<Entity[][]>;
   async run(inputs: string | readonly string[], options: TokenClassificationOptions = {}) {
@@ -148,6 +155,7 @@ export class TokenClassificationPipeline {
     }));
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

@@ -42,6 +42,7 @@ class ImageRunner {
   }
 }
 
+/** How many classes are given, and how their scores come of logits. */
 export interface ImageClassificationOptions {
   /** @default 5 */
   topK?: number;
@@ -59,6 +60,10 @@ export class ImageClassificationPipeline {
     this.runner = new ImageRunner(model, processor, ["logits"]);
   }
 
+  /**
+   * The likeliest classes of a picture, best first; such a list for each of several pictures.
+   * @throws DataError for a file that is no picture, OptionError for wrong options
+   */
   run(input: ImageSource, options?: ImageClassificationOptions): Promise<LabelScore[]>;
   run(inputs: readonly ImageSource[], options?: ImageClassificationOptions): Promise<LabelScore[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], options: ImageClassificationOptions = {}) {
@@ -73,13 +78,16 @@ export class ImageClassificationPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();
   }
 }
 
+/** The classes, and how they are put to the model. */
 export interface ZeroShotImageOptions {
+  /** Names of classes, at least one. */
   candidateLabels: readonly string[];
   /** Makes a text of a class; "{}" stands for its name. @default "This is a photo of {}." */
   hypothesisTemplate?: string;
@@ -97,6 +105,12 @@ export class ZeroShotImageClassificationPipeline {
     this.runner = new ImageRunner(model, processor, ["logitsPerImage"]);
   }
 
+  /**
+   * How well each class fits a picture, best first; such a list for each of several pictures. Scores sum to 1 by
+   * CLIP; SigLIP judges each class by itself.
+   * @throws OptionError without `candidateLabels`, or for a template without "{}"; DataError for a file that is no
+   *   picture
+   */
   run(input: ImageSource, options: ZeroShotImageOptions): Promise<LabelScore[]>;
   run(inputs: readonly ImageSource[], options: ZeroShotImageOptions): Promise<LabelScore[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], options: ZeroShotImageOptions = { candidateLabels: [] }) {
@@ -135,13 +149,16 @@ export class ZeroShotImageClassificationPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();
   }
 }
 
+/** An object in a picture, and where it is. */
 export interface DetectedObject {
+  /** Probability of the class, from 0 to 1. */
   score: number;
   label: string;
   /** Whole pixels of the picture. */
@@ -192,12 +209,14 @@ export class ObjectDetectionPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();
   }
 }
 
+/** The places of a picture that have one class. */
 export interface Segment {
   /** null: places have classes without scores. */
   score: number | null;
@@ -248,6 +267,7 @@ export class ImageSegmentationPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();
