@@ -1,7 +1,7 @@
 import { checkOptions } from "../base/index.ts";
 import type { QuestionAnswerer } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { each, largest, softmax, TextRunner } from "./common.ts";
+import { type BatchOptions, largest, softmax, type TextOutputs, TextRunner } from "./common.ts";
 
 /** A question, and the text that its answer stands in. */
 export interface Question {
@@ -21,7 +21,7 @@ export interface Answer {
 }
 
 /** How many answers are given, of what length, and how long contexts are read in parts. */
-export interface QuestionAnsweringOptions {
+export interface QuestionAnsweringOptions extends BatchOptions {
   /** Most answers; the result is a list where there are several. @default 1 */
   topK?: number;
   /** Tokens by which parts of a long context overlap. @default half of a part, at most 128 */
@@ -45,6 +45,7 @@ const optionNames = [
   "maxAnswerLen",
   "handleImpossibleAnswer",
   "alignToWords",
+  "batchSize",
 ];
 
 const MAX_SEQUENCE = 384;
@@ -61,7 +62,7 @@ export class QuestionAnsweringPipeline {
   constructor(model: QuestionAnswerer, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, ["startLogits", "endLogits"]);
+    this.runner = new TextRunner(model, { outputs: ["startLogits", "endLogits"], per: "token" });
   }
 
   /**
@@ -72,20 +73,20 @@ export class QuestionAnsweringPipeline {
   run(inputs: readonly Question[], options?: QuestionAnsweringOptions): Promise<Answer[] | Answer[][]>;
   async run(inputs: Question | readonly Question[], options: QuestionAnsweringOptions = {}) {
     checkOptions("question-answering", options, optionNames);
-    return each(inputs, async (input) => {
-      const answers = await this.answers(input, options);
-      return answers.length === 1 ? answers[0] : answers;
+    return this.runner.answers<Question, Answer | Answer[]>(inputs, {
+      task: "question-answering",
+      batchSize: options.batchSize,
+      prepare: (input) => this.encode(input, options),
+      answer: ({ context }, parts, results) => {
+        const answers = this.answersIn(context, parts, results, options);
+        return answers.length === 1 ? answers[0] : answers;
+      },
     });
   }
 
-  private async answers({ question, context }: Question, options: QuestionAnsweringOptions): Promise<Answer[]> {
-    const {
-      topK = 1,
-      handleImpossibleAnswer = false,
-      alignToWords = true,
-      maxAnswerLen = 15,
-      maxQuestionLen = MAX_QUESTION,
-    } = options;
+  /** The question with the context, or with each part of a long one. */
+  private async encode({ question, context }: Question, options: QuestionAnsweringOptions): Promise<Encoding[]> {
+    const { maxQuestionLen = MAX_QUESTION } = options;
     const maxLength = Math.min(options.maxSeqLen ?? MAX_SEQUENCE, this.runner.longest(this.tokenizer));
     const stride = options.docStride ?? Math.min(Math.floor(maxLength / 2), 128);
     const words = await this.tokenizer.encodeText(question, { addSpecialTokens: false });
@@ -96,10 +97,19 @@ export class QuestionAnsweringPipeline {
       stride,
       truncation: "only_second",
     });
+    return [first as Encoding, ...overflowing];
+  }
+
+  private answersIn(
+    context: string,
+    parts: readonly Encoding[],
+    results: readonly TextOutputs[],
+    { topK = 1, handleImpossibleAnswer = false, alignToWords = true, maxAnswerLen = 15 }: QuestionAnsweringOptions,
+  ): Answer[] {
     const found: Answer[] = [];
     let noAnswer = 1_000_000;
-    for (const part of [first as Encoding, ...overflowing]) {
-      const { starts, ends, isContext } = await this.probabilities(part);
+    for (const [i, part] of parts.entries()) {
+      const { starts, ends, isContext } = this.probabilities(part, results[i]);
       if (handleImpossibleAnswer) noAnswer = Math.min(noAnswer, starts[0] * ends[0]);
       starts[0] = 0;
       ends[0] = 0;
@@ -122,8 +132,7 @@ export class QuestionAnsweringPipeline {
    * How probable each token is as start and as end; only those of the context count, and the first, which stands for no
    * answer.
    */
-  private async probabilities(part: Encoding) {
-    const { startLogits, endLogits } = await this.runner.of(part);
+  private probabilities(part: Encoding, { startLogits, endLogits }: TextOutputs) {
     const { cls } = this.tokenizer.special;
     const first = cls === undefined ? null : this.tokenizer.tokenToId(cls);
     const isContext = part.sequenceIds.map((sequence, i) => sequence === 1 || part.ids[i] === first);

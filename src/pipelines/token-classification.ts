@@ -1,14 +1,14 @@
 import { checkOptions } from "../base/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { each, finite, labelsOf, requireOneOf, softmax, TextRunner } from "./common.ts";
+import { type BatchOptions, finite, labelsOf, requireOneOf, softmax, type TextOutputs, TextRunner } from "./common.ts";
 
 const strategies = ["none", "simple", "first", "average", "max"] as const;
 /** How tokens become names, see `TokenClassificationOptions`. */
 export type AggregationStrategy = (typeof strategies)[number];
 
 /** How tokens become names, which classes are left out, and how long texts are read. */
-export interface TokenClassificationOptions {
+export interface TokenClassificationOptions extends BatchOptions {
   /**
    * "none" gives tokens; "simple" joins neighbours of one class; the others first make words of one class each, by
    * their first token, by the mean of all, or by the surest. @default "none"
@@ -50,7 +50,7 @@ export class TokenClassificationPipeline {
   constructor(model: TokenClassifier, tokenizer: Tokenizer) {
     this.model = model;
     this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, ["logits"]);
+    this.runner = new TextRunner(model, { outputs: ["logits"], per: "token" });
     this.labels = labelsOf(model);
   }
 
@@ -62,29 +62,28 @@ export class TokenClassificationPipeline {
   run(input: string, options?: TokenClassificationOptions): Promise<Entity[]>;
   run(inputs: readonly string[], options?: TokenClassificationOptions): Promise<Entity[][]>;
   async run(inputs: string | readonly string[], options: TokenClassificationOptions = {}) {
-    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride"]);
-    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0 } = options;
+    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride", "batchSize"]);
+    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0, batchSize } = options;
     requireOneOf("aggregationStrategy", aggregationStrategy, strategies);
-    return each(inputs, async (text: string) => {
-      const { overflowing, ...first } = await this.tokenizer.encodeText(text, {
-        maxLength: finite(this.runner.longest(this.tokenizer)),
-        stride,
-      });
-      const parts = stride > 0 ? [first, ...overflowing] : [first];
-      const found: Entity[] = [];
-      for (const part of parts) {
-        const tokens = await this.tokensOf(text, part as Encoding);
-        const entities = this.aggregate(tokens, aggregationStrategy);
-        found.push(
-          ...entities.filter(({ entity, entity_group: group }) => !ignoreLabels.includes(entity ?? (group as string))),
+    const isWanted = ({ entity, entity_group: group }: Entity) => !ignoreLabels.includes(entity ?? (group as string));
+    return this.runner.answers(inputs, {
+      task: "token-classification",
+      batchSize,
+      prepare: async (text) => {
+        const maxLength = finite(this.runner.longest(this.tokenizer));
+        const { overflowing, ...first } = await this.tokenizer.encodeText(text, { maxLength, stride });
+        return stride > 0 ? [first as Encoding, ...overflowing] : [first as Encoding];
+      },
+      answer: (text, parts, results) => {
+        const entities = parts.flatMap((part, i) =>
+          this.aggregate(this.tokensOf(text, part, results[i]), aggregationStrategy).filter(isWanted),
         );
-      }
-      return parts.length > 1 ? withoutOverlaps(found) : found;
+        return parts.length > 1 ? withoutOverlaps(entities) : entities;
+      },
     });
   }
 
-  private async tokensOf(text: string, encoding: Encoding): Promise<Token[]> {
-    const { logits } = await this.runner.of(encoding);
+  private tokensOf(text: string, encoding: Encoding, { logits }: TextOutputs): Token[] {
     const classes = this.labels.length;
     const { unk } = this.tokenizer.special;
     const unknown = unk === undefined ? null : this.tokenizer.tokenToId(unk);
