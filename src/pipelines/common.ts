@@ -153,11 +153,12 @@ export const finite = (length: number): number | undefined => (Number.isFinite(l
 /** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
 const LENGTH_STEP = 16;
 
-type TextModel = { config: object; modelType: string; forward(inputs: EncoderInputs): object };
+/** A model that runs on encoded texts. */
+export type TextModel = { config: object; modelType: string; forward(inputs: never): object };
 /** Numbers of a model's outputs for one text, by their names. */
 export type TextOutputs = Record<string, Float32Array>;
 
-interface TextRunnerOptions {
+export interface TextRunnerOptions {
   /** Which of the model's outputs are wanted. */
   outputs: readonly string[];
   /** Whether they have numbers of each token, [B, T, ...], or of each text, [B, ...]. */
@@ -174,7 +175,7 @@ export class TextRunner {
     this.config = model.config;
     this.options = options;
     this.compiled = compile((inputs: EncoderInputs) => {
-      const outputs = model.forward(inputs) as Record<string, Tensor<"f32">>;
+      const outputs = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
       return Object.fromEntries(options.outputs.map((name) => [name, outputs[name]]));
     });
   }

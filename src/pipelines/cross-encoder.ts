@@ -38,7 +38,7 @@ export class CrossEncoder {
     this.model = model;
     this.tokenizer = tokenizer;
     this.activation = activation;
-    this.runner = new TextRunner(model as never, { outputs: ["logits"], per: "text" });
+    this.runner = new TextRunner(model, { outputs: ["logits"], per: "text" });
   }
 
   /**

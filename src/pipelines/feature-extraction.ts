@@ -1,7 +1,8 @@
 import { checkOptions } from "../base/index.ts";
 import type { EncoderModel } from "../models/index.ts";
 import type { EncodeOptions, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, TextRunner } from "./common.ts";
+import { type BatchOptions, finite } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
 /** How texts are encoded, and how many are run together. */
 export interface FeatureExtractionOptions extends EncodeOptions, BatchOptions {}
@@ -10,15 +11,9 @@ const encodeNames = ["pair", "addSpecialTokens", "maxLength", "truncation", "tru
 const optionNames = [...encodeNames, "batchSize"];
 
 /** States of each token of texts: [1][T][D]. */
-export class FeatureExtractionPipeline {
-  private readonly model: EncoderModel;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class FeatureExtractionPipeline extends TextPipeline<EncoderModel> {
   constructor(model: EncoderModel, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, { outputs: ["lastHiddenState"], per: "token" });
+    super(model, tokenizer, { outputs: ["lastHiddenState"], per: "token" });
   }
 
   /**
@@ -43,11 +38,5 @@ export class FeatureExtractionPipeline {
         return [ids.map((_, i) => [...states.subarray(i * width, (i + 1) * width)])];
       },
     });
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }

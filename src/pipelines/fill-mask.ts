@@ -1,7 +1,8 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import type { MaskedLM } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, largest, softmax, TextRunner } from "./common.ts";
+import { type BatchOptions, finite, largest, softmax } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
 /** Which words for the mask are given, and how many. */
 export interface FillMaskOptions extends BatchOptions {
@@ -24,14 +25,12 @@ export interface FilledMask {
 }
 
 /** Words for the places of the mask token. */
-export class FillMaskPipeline {
-  private readonly model: MaskedLM;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
+export class FillMaskPipeline extends TextPipeline<MaskedLM> {
   private readonly mask: number;
 
   /** @throws OptionError when the tokenizer names no mask token */
   constructor(model: MaskedLM, tokenizer: Tokenizer) {
+    super(model, tokenizer, { outputs: ["logits"], per: "token" });
     const mask = tokenizer.special.mask === undefined ? null : tokenizer.tokenToId(tokenizer.special.mask);
     if (mask === null)
       throw new OptionError({
@@ -41,9 +40,6 @@ export class FillMaskPipeline {
         fix: "give its tokenizer_config.json a mask_token",
       });
     this.mask = mask;
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, { outputs: ["logits"], per: "token" });
   }
 
   /** The best words, best first; of a text with several masks a list for each. */
@@ -116,11 +112,5 @@ export class FillMaskPipeline {
       received: JSON.stringify(targets),
       fix: "give other words",
     });
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }

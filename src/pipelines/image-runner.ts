@@ -9,7 +9,10 @@ export type ImageOutput = { data: Float32Array; shape: readonly number[] };
 export type ImageOutputs = Record<string, ImageOutput>;
 type Inputs = Record<string, Tensor>;
 
-interface ImageRunnerOptions {
+/** A model that runs on pictures. */
+export type ImageModel = { forward(inputs: never): object };
+
+export interface ImageRunnerOptions {
   /** Which of the model's outputs are wanted, each [B, ...]. */
   outputs: readonly string[];
   /** Whether the model takes a mask of what is no padding. @default true */
@@ -22,11 +25,7 @@ export class ImageRunner {
   private readonly takesMask: boolean;
   private readonly compiled: CompiledFunction<[readonly ProcessedImages[], Inputs], Record<string, Tensor<"f32">>>;
 
-  constructor(
-    model: { forward(inputs: never): object },
-    processor: ImageProcessor,
-    { outputs, takesMask = true }: ImageRunnerOptions,
-  ) {
+  constructor(model: ImageModel, processor: ImageProcessor, { outputs, takesMask = true }: ImageRunnerOptions) {
     this.processor = processor;
     this.takesMask = takesMask;
     this.compiled = compile((pictures: readonly ProcessedImages[], others: Inputs) => {

@@ -10,7 +10,7 @@ import {
   type MixedMessage,
   type Tokenizer,
 } from "../tokenizers/index.ts";
-import { collect, textAfter } from "./common.ts";
+import { collect, each, textAfter } from "./common.ts";
 import { type ImageSource, openImage } from "./image-source.ts";
 
 /** How a caption is written: as `Seq2SeqGenerator.generate`, and what it begins with. */
@@ -39,10 +39,7 @@ export class ImageToTextPipeline {
       const { ids, made } = await this.captioner.write(source, prompt, options);
       return [{ generated_text: await this.captioner.tokenizer.decode([...ids, ...made]) }];
     };
-    if (!Array.isArray(inputs)) return one(inputs as ImageSource);
-    const found: { generated_text: string }[][] = [];
-    for (const source of inputs) found.push(await one(source));
-    return found;
+    return each(inputs, one);
   }
 
   /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
@@ -145,10 +142,8 @@ export class ImageTextToTextPipeline {
   run(input: ImageTextInput, options?: ImageTextOptions): Promise<ImageTextResult[]>;
   run(inputs: readonly ImageTextInput[], options?: ImageTextOptions): Promise<ImageTextResult[][]>;
   async run(inputs: ImageTextInput | readonly ImageTextInput[], options: ImageTextOptions = {}) {
-    if (isChat(inputs) || !Array.isArray(inputs)) return this.one(inputs as ImageTextInput, options);
-    const found: ImageTextResult[][] = [];
-    for (const input of inputs as readonly ImageTextInput[]) found.push(await this.one(input, options));
-    return found;
+    if (isChat(inputs)) return this.one(inputs, options);
+    return each(inputs, (input: ImageTextInput) => this.one(input, options));
   }
 
   private async one(

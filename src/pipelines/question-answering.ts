@@ -1,7 +1,8 @@
 import { checkOptions } from "../base/index.ts";
 import type { QuestionAnswerer } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, largest, softmax, type TextOutputs, TextRunner } from "./common.ts";
+import { type BatchOptions, largest, softmax, type TextOutputs } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
 /** A question, and the text that its answer stands in. */
 export interface Question {
@@ -54,15 +55,9 @@ const MAX_QUESTION = 64;
 const HIDDEN = -10000;
 
 /** Answers that stand in a text. */
-export class QuestionAnsweringPipeline {
-  private readonly model: QuestionAnswerer;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class QuestionAnsweringPipeline extends TextPipeline<QuestionAnswerer> {
   constructor(model: QuestionAnswerer, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, { outputs: ["startLogits", "endLogits"], per: "token" });
+    super(model, tokenizer, { outputs: ["startLogits", "endLogits"], per: "token" });
   }
 
   /**
@@ -106,7 +101,7 @@ export class QuestionAnsweringPipeline {
     results: readonly TextOutputs[],
     { topK = 1, handleImpossibleAnswer = false, alignToWords = true, maxAnswerLen = 15 }: QuestionAnsweringOptions,
   ): Answer[] {
-    const found: Answer[] = [];
+    const candidates: Answer[] = [];
     let noAnswer = 1_000_000;
     for (const [i, part] of parts.entries()) {
       const { starts, ends, isContext } = this.probabilities(part, results[i]);
@@ -119,13 +114,13 @@ export class QuestionAnsweringPipeline {
         const place = alignToWords ? wordPlace(part, start, end) : undefined;
         const [from, to] = place ?? [part.offsets[start][0], part.offsets[end][1]];
         const answer = context.slice(from, to);
-        const same = found.find((other) => other.answer.toLowerCase() === answer.toLowerCase());
+        const same = candidates.find((other) => other.answer.toLowerCase() === answer.toLowerCase());
         if (same) same.score += score;
-        else found.push({ score, start: from, end: to, answer });
+        else candidates.push({ score, start: from, end: to, answer });
       }
     }
-    if (handleImpossibleAnswer) found.push({ score: noAnswer, start: 0, end: 0, answer: "" });
-    return found.sort((a, b) => b.score - a.score).slice(0, topK);
+    if (handleImpossibleAnswer) candidates.push({ score: noAnswer, start: 0, end: 0, answer: "" });
+    return candidates.sort((a, b) => b.score - a.score).slice(0, topK);
   }
 
   /**
@@ -138,12 +133,6 @@ export class QuestionAnsweringPipeline {
     const isContext = part.sequenceIds.map((sequence, i) => sequence === 1 || part.ids[i] === first);
     const hidden = (logits: Float32Array) => softmax(logits.map((value, i) => (isContext[i] ? value : HIDDEN)));
     return { starts: hidden(startLogits), ends: hidden(endLogits), isContext };
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }
 

@@ -10,8 +10,8 @@ import {
   type ScoreFunction,
   scoresOf,
   softmax,
-  TextRunner,
 } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
 /** A model that gives the classes of texts. */
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
@@ -29,15 +29,9 @@ export interface TextClassificationOptions extends BatchOptions {
 }
 
 /** Classes of texts, or of pairs of texts. */
-export class TextClassificationPipeline {
-  private readonly model: ClassifierModel;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
   constructor(model: ClassifierModel, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model as never, { outputs: ["logits"], per: "text" });
+    super(model, tokenizer, { outputs: ["logits"], per: "text" });
   }
 
   /** A list with the best class of the text, or of each text; with topK a list of the best for each, best first. */
@@ -54,7 +48,7 @@ export class TextClassificationPipeline {
         : problemType === "multi_label_classification" || labels.length === 1
           ? "sigmoid"
           : "softmax";
-    const classes = await this.runner.answers(inputs, {
+    const results = await this.runner.answers(inputs, {
       task: "text-classification",
       batchSize,
       prepare: async (input) => {
@@ -66,13 +60,7 @@ export class TextClassificationPipeline {
       answer: (_, __, [{ logits }]) =>
         ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined)),
     });
-    return Array.isArray(inputs) && topK === undefined ? classes.flat() : classes;
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
+    return Array.isArray(inputs) && topK === undefined ? results.flat() : results;
   }
 }
 
@@ -102,15 +90,9 @@ export interface ZeroShotResult {
  * Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019,
  * arXiv:1909.00161.
  */
-export class ZeroShotClassificationPipeline {
-  private readonly model: ClassifierModel;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class ZeroShotClassificationPipeline extends TextPipeline<ClassifierModel> {
   constructor(model: ClassifierModel, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model as never, { outputs: ["logits"], per: "text" });
+    super(model, tokenizer, { outputs: ["logits"], per: "text" });
   }
 
   /**
@@ -161,11 +143,5 @@ export class ZeroShotClassificationPipeline {
       encodings.push(await this.tokenizer.encodeText(sequence, { pair, maxLength, truncation: "only_first" }));
     }
     return encodings;
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }

@@ -1,7 +1,8 @@
 import { checkOptions } from "../base/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { type BatchOptions, finite, labelsOf, requireOneOf, softmax, type TextOutputs, TextRunner } from "./common.ts";
+import { type BatchOptions, finite, labelsOf, requireOneOf, softmax, type TextOutputs } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
 const strategies = ["none", "simple", "first", "average", "max"] as const;
 /** How tokens become names, see `TokenClassificationOptions`. */
@@ -41,16 +42,11 @@ interface Token {
 }
 
 /** Names in texts. */
-export class TokenClassificationPipeline {
-  private readonly model: TokenClassifier;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
+export class TokenClassificationPipeline extends TextPipeline<TokenClassifier> {
   private readonly labels: readonly string[];
 
   constructor(model: TokenClassifier, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, { outputs: ["logits"], per: "token" });
+    super(model, tokenizer, { outputs: ["logits"], per: "token" });
     this.labels = labelsOf(model);
   }
 
@@ -152,12 +148,6 @@ export class TokenClassificationPipeline {
       start: members[0].start,
       end: members[members.length - 1].end,
     }));
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }
 

@@ -13,8 +13,25 @@ import {
   sigmoid,
   softmax,
 } from "./common.ts";
-import { type ImageOutputs, ImageRunner } from "./image-runner.ts";
+import { type ImageModel, type ImageOutputs, ImageRunner, type ImageRunnerOptions } from "./image-runner.ts";
 import type { ImageSource } from "./image-source.ts";
+
+/** A vision model with its processor, and what runs it on pictures. */
+abstract class ImagePipeline<M extends ImageModel & { dispose(): void }> {
+  protected readonly model: M;
+  protected readonly runner: ImageRunner;
+
+  constructor(model: M, processor: ImageProcessor, options: ImageRunnerOptions) {
+    this.model = model;
+    this.runner = new ImageRunner(model, processor, options);
+  }
+
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
+  dispose(): void {
+    this.runner.dispose();
+    this.model.dispose();
+  }
+}
 
 /** How many classes are given, and how their scores come of logits. */
 export interface ImageClassificationOptions extends BatchOptions {
@@ -25,13 +42,9 @@ export interface ImageClassificationOptions extends BatchOptions {
 }
 
 /** Classes of pictures. */
-export class ImageClassificationPipeline {
-  private readonly model: ImageClassifier;
-  private readonly runner: ImageRunner;
-
+export class ImageClassificationPipeline extends ImagePipeline<ImageClassifier> {
   constructor(model: ImageClassifier, processor: ImageProcessor) {
-    this.model = model;
-    this.runner = new ImageRunner(model, processor, { outputs: ["logits"] });
+    super(model, processor, { outputs: ["logits"] });
   }
 
   /**
@@ -52,12 +65,6 @@ export class ImageClassificationPipeline {
       answer: ({ logits }) => ranked(labels, scoresOf(logits.data, functionToApply ?? usual), topK),
     });
   }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
-  }
 }
 
 /** The classes, and how they are put to the model. */
@@ -69,15 +76,12 @@ export interface ZeroShotImageOptions extends BatchOptions {
 }
 
 /** How well texts fit pictures. */
-export class ZeroShotImageClassificationPipeline {
-  private readonly model: ClipModel;
+export class ZeroShotImageClassificationPipeline extends ImagePipeline<ClipModel> {
   private readonly tokenizer: Tokenizer;
-  private readonly runner: ImageRunner;
 
   constructor(model: ClipModel, tokenizer: Tokenizer, processor: ImageProcessor) {
-    this.model = model;
+    super(model, processor, { outputs: ["logitsPerImage"] });
     this.tokenizer = tokenizer;
-    this.runner = new ImageRunner(model, processor, { outputs: ["logitsPerImage"] });
   }
 
   /**
@@ -122,12 +126,6 @@ export class ZeroShotImageClassificationPipeline {
     };
     return this.runner.answers(inputs, steps, this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
   }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
-  }
 }
 
 /** Which objects are given. */
@@ -146,13 +144,9 @@ export interface DetectedObject {
 }
 
 /** Objects in pictures. */
-export class ObjectDetectionPipeline {
-  private readonly model: ObjectDetector;
-  private readonly runner: ImageRunner;
-
+export class ObjectDetectionPipeline extends ImagePipeline<ObjectDetector> {
   constructor(model: ObjectDetector, processor: ImageProcessor) {
-    this.model = model;
-    this.runner = new ImageRunner(model, processor, {
+    super(model, processor, {
       outputs: ["logits", "predBoxes"],
       takesMask: model.modelType !== "yolos",
     });
@@ -173,7 +167,7 @@ export class ObjectDetectionPipeline {
       batchSize,
       answer: ({ logits, predBoxes }, image) => {
         const [, queries, classes] = logits.shape;
-        const found: DetectedObject[] = [];
+        const objects: DetectedObject[] = [];
         for (let q = 0; q < queries; q++) {
           // the last class is "nothing"
           const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1);
@@ -181,7 +175,7 @@ export class ObjectDetectionPipeline {
           if (score <= threshold) continue;
           const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
           const place = (value: number, size: number) => Math.trunc(Math.fround(value * size));
-          found.push({
+          objects.push({
             score,
             label: labels[scores.indexOf(score)],
             box: {
@@ -192,15 +186,9 @@ export class ObjectDetectionPipeline {
             },
           });
         }
-        return found;
+        return objects;
       },
     });
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }
 
@@ -214,13 +202,9 @@ export interface Segment {
 }
 
 /** The class of each place of pictures. */
-export class ImageSegmentationPipeline {
-  private readonly model: SemanticSegmenter;
-  private readonly runner: ImageRunner;
-
+export class ImageSegmentationPipeline extends ImagePipeline<SemanticSegmenter> {
   constructor(model: SemanticSegmenter, processor: ImageProcessor) {
-    this.model = model;
-    this.runner = new ImageRunner(model, processor, { outputs: ["logits"] });
+    super(model, processor, { outputs: ["logits"] });
   }
 
   /**
@@ -251,11 +235,5 @@ export class ImageSegmentationPipeline {
         });
       },
     });
-  }
-
-  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }
