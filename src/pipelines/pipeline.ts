@@ -79,6 +79,32 @@ const withImages =
   <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], processor: ImageProcessor) => P) =>
   async (name: Place, { processor = name as Folder, ...options }: PipelineOptions): Promise<P> =>
     make(await fromPretrained(name, { ...options, task }), await openProcessor(processor, options));
+/** Makes a pipeline of a model, a tokenizer and a processor of pictures. */
+const withTextAndImages =
+  <M extends PretrainedModel, P>(
+    load: (name: Place, options: LoadOptions) => Promise<M>,
+    make: (model: M, tokenizer: Tokenizer, processor: ImageProcessor) => P,
+  ) =>
+  async (name: Place, { tokenizer = name, processor = name as Folder, ...options }: PipelineOptions): Promise<P> => {
+    const model = await load(name, options);
+    return make(model, await tokenizerFor(model, tokenizer, options), await openProcessor(processor, options));
+  };
+
+/** @throws DataError for a model that writes nothing about pictures */
+async function loadImageReader(
+  name: Place,
+  options: LoadOptions,
+): Promise<ImageTextModel | BlipForConditionalGeneration> {
+  const model = (await fromPretrained(name, options)) as PretrainedModel;
+  if (model.task === "image-text-to-text" || model.task === "image-to-text")
+    return model as ImageTextModel | BlipForConditionalGeneration;
+  throw new DataError({
+    where: name.name,
+    expected: "a model that reads images and writes",
+    received: model.architecture,
+    fix: "use another model or task",
+  });
+}
 
 const text2text = <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
   withText("seq2seq-lm", (model, tokenizer) => new Text2TextPipeline(model, tokenizer, task));
@@ -148,50 +174,17 @@ const makers = {
     (model, processor) => new ImageSegmentationPipeline(model, processor),
   ),
   /** Classes of pictures that are named when asking. */
-  "zero-shot-image-classification": async (
-    model: Place,
-    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
-  ) => {
-    const made = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
-    return new ZeroShotImageClassificationPipeline(
-      made,
-      await tokenizerFor(made, tokenizer, options),
-      await openProcessor(processor, options),
-    );
-  },
+  "zero-shot-image-classification": withTextAndImages(
+    (name, options) => fromPretrained(name, { ...options, task: "zero-shot-image-classification" }),
+    (...parts) => new ZeroShotImageClassificationPipeline(...parts),
+  ),
   /** Captions of pictures. */
-  "image-to-text": async (
-    model: Place,
-    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
-  ) => {
-    const made = await fromPretrained(model, { ...options, task: "image-to-text" });
-    return new ImageToTextPipeline(
-      made,
-      await tokenizerFor(made, tokenizer, options),
-      await openProcessor(processor, options),
-    );
-  },
+  "image-to-text": withTextAndImages(
+    (name, options) => fromPretrained(name, { ...options, task: "image-to-text" }),
+    (...parts) => new ImageToTextPipeline(...parts),
+  ),
   /** Answers about pictures. */
-  "image-text-to-text": async (
-    model: Place,
-    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
-  ) => {
-    const made = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
-    if (made.task !== "image-text-to-text" && made.task !== "image-to-text") {
-      const { architecture: received } = made as PretrainedModel;
-      throw new DataError({
-        where: model.name,
-        expected: "a model that reads images and writes",
-        received,
-        fix: "use another model or task",
-      });
-    }
-    return new ImageTextToTextPipeline(
-      made,
-      await tokenizerFor(made, tokenizer, options),
-      await openProcessor(processor, options),
-    );
-  },
+  "image-text-to-text": withTextAndImages(loadImageReader, (...parts) => new ImageTextToTextPipeline(...parts)),
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;
 
