@@ -61,9 +61,9 @@ const cases: Case[] = [
 describe("a pipeline with batchSize", () => {
   test.each(cases)("%s by %s", async (task, model, inputs, options, processor) => {
     const folder = join(processor ? golden : models, model);
-    const made = await pipeline(task, folder, processor ? { processor: join(golden, processor) } : {});
+    const tested = await pipeline(task, folder, processor ? { processor: join(golden, processor) } : {});
     const run = (batchSize?: number) =>
-      (made as unknown as { run(inputs: unknown, options: object): Promise<unknown[]> }).run(inputs, {
+      (tested as unknown as { run(inputs: unknown, options: object): Promise<unknown[]> }).run(inputs, {
         ...options,
         ...(batchSize !== undefined && { batchSize }),
       });
@@ -78,7 +78,7 @@ describe("a pipeline with batchSize", () => {
         received: JSON.stringify(batchSize),
       });
     }
-    made.dispose();
+    tested.dispose();
   });
 });
 

@@ -128,9 +128,9 @@ export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Pr
 }
 
 /** All tokens that a generator gives. */
-export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
+export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
-  for await (const one of made) all.push(one);
+  for await (const one of stream) all.push(one);
   return all;
 }
 
@@ -141,10 +141,10 @@ export async function collect<T>(made: AsyncIterable<T>): Promise<T[]> {
 export async function textAfter(
   tokenizer: Tokenizer,
   prompt: readonly number[],
-  made: readonly number[],
+  newIds: readonly number[],
 ): Promise<string> {
   const before = (await tokenizer.decode(prompt)).length;
-  return (await tokenizer.decode([...prompt, ...made])).slice(before);
+  return (await tokenizer.decode([...prompt, ...newIds])).slice(before);
 }
 
 /** A length as the tokenizer takes it: none where there is no limit. */

@@ -36,8 +36,8 @@ export class ImageToTextPipeline {
   run(inputs: readonly ImageSource[], options?: ImageToTextOptions): Promise<{ generated_text: string }[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], { prompt, ...options }: ImageToTextOptions = {}) {
     const one = async (source: ImageSource) => {
-      const { ids, made } = await this.captioner.write(source, prompt, options);
-      return [{ generated_text: await this.captioner.tokenizer.decode([...ids, ...made]) }];
+      const { ids, newIds } = await this.captioner.write(source, prompt, options);
+      return [{ generated_text: await this.captioner.tokenizer.decode([...ids, ...newIds]) }];
     };
     return each(inputs, one);
   }
@@ -67,13 +67,16 @@ class Captioner {
     source: ImageSource,
     prompt: string | undefined,
     options: GenerateOptions,
-  ): Promise<{ ids: number[]; made: number[] }> {
+  ): Promise<{ ids: number[]; newIds: number[] }> {
     const { pixelValues } = this.processor.process([await openImage(source)]);
     const ids = [
       this.model.config.bosTokenId,
       ...(prompt === undefined ? [] : await this.tokenizer.encode(prompt, { addSpecialTokens: false })),
     ];
-    return { ids, made: await collect(this.generator.generate({ pixelValues }, { ...options, decoderInputIds: ids })) };
+    return {
+      ids,
+      newIds: await collect(this.generator.generate({ pixelValues }, { ...options, decoderInputIds: ids })),
+    };
   }
 
   dispose(): void {
@@ -174,8 +177,8 @@ export class ImageTextToTextPipeline {
     addSpecialTokens: boolean,
   ): Promise<string> {
     if (this.writer instanceof ImageTextWriter) {
-      const { ids, made } = await this.writer.write(text, images, options, addSpecialTokens);
-      return textAfter(this.tokenizer, ids, made);
+      const { ids, newIds } = await this.writer.write(text, images, options, addSpecialTokens);
+      return textAfter(this.tokenizer, ids, newIds);
     }
     if (images.length !== 1)
       throw new OptionError({
@@ -184,8 +187,8 @@ export class ImageTextToTextPipeline {
         received: `${images.length}`,
         fix: "this model captions one image at a time",
       });
-    const { ids, made } = await this.writer.write(images[0], text, options);
-    return textAfter(this.tokenizer, ids, made);
+    const { ids, newIds } = await this.writer.write(images[0], text, options);
+    return textAfter(this.tokenizer, ids, newIds);
   }
 
   /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
@@ -213,13 +216,13 @@ class ImageTextWriter {
     images: readonly ImageSource[],
     options: GenerateOptions,
     addSpecialTokens: boolean,
-  ): Promise<{ ids: number[]; made: number[] }> {
+  ): Promise<{ ids: number[]; newIds: number[] }> {
     const source = await imageTextSource(this.model, this.tokenizer, this.processor, {
       text,
       images,
       addSpecialTokens,
     });
-    return { ids: [...source.inputIds], made: await collect(this.generator.generate(source, options)) };
+    return { ids: [...source.inputIds], newIds: await collect(this.generator.generate(source, options)) };
   }
 
   dispose(): void {
@@ -240,12 +243,12 @@ async function imageTextSource(
 ): Promise<ImageTextSource> {
   const ids = await encodePrompt(tokenizer, text, { addSpecialTokens });
   const token = model.imageTokenId;
-  const found = ids.filter((id) => id === token).length;
-  if (found !== images.length) {
+  const placeCount = ids.filter((id) => id === token).length;
+  if (placeCount !== images.length) {
     throw new DataError({
       where: "image-text-to-text",
       expected: `an image token ${tokenizer.idToToken(token)} in the text for each of the ${images.length} images`,
-      received: `${found}`,
+      received: `${placeCount}`,
       fix: "write one where each image belongs, or give a chat and a model with a chat template",
     });
   }

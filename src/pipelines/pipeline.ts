@@ -140,8 +140,8 @@ const makers = {
   ),
   /** Continuations of texts, and answers in chats. */
   "text-generation": async (model: Place, { tokenizer = model, ...options }: PipelineOptions) => {
-    const made = await fromPretrained(model, { ...options, task: "causal-lm" });
-    return new TextGenerationPipeline(made, await tokenizerFor(made, tokenizer, options));
+    const pretrained = await fromPretrained(model, { ...options, task: "causal-lm" });
+    return new TextGenerationPipeline(pretrained, await tokenizerFor(pretrained, tokenizer, options));
   },
   /** Texts for texts, by an encoder-decoder. */
   "text2text-generation": text2text("text2text-generation"),
@@ -154,9 +154,9 @@ const makers = {
     model: Place,
     { processor = model as Folder, ...options }: PipelineOptions,
   ) => {
-    const made = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
-    await requireWhisperFeatures(await openFolder(processor, options), made.speech.config);
-    return new SpeechRecognitionPipeline(made.speech, made.tokenizer);
+    const parts = await withText("speech-seq2seq", (speech, tokenizer) => ({ speech, tokenizer }))(model, options);
+    await requireWhisperFeatures(await openFolder(processor, options), parts.speech.config);
+    return new SpeechRecognitionPipeline(parts.speech, parts.tokenizer);
   },
   /** Classes of pictures. */
   "image-classification": withImages(

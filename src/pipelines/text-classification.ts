@@ -116,8 +116,8 @@ export class ZeroShotClassificationPipeline extends TextPipeline<ClassifierModel
       });
     }
     const names = labelsOf(this.model).map((label) => label.toLowerCase());
-    const found = names.findIndex((name) => name.startsWith("entail"));
-    const entailment = found >= 0 ? found : names.length - 1;
+    const index = names.findIndex((name) => name.startsWith("entail"));
+    const entailment = index >= 0 ? index : names.length - 1;
     const contradiction = entailment === 0 ? names.length - 1 : 0;
     return this.runner.answers(inputs, {
       task: "zero-shot-classification",

@@ -88,14 +88,14 @@ export class TokenClassificationPipeline extends TextPipeline<TokenClassifier> {
       if (encoding.specialTokensMask[index] === 1) continue;
       const [start, end] = encoding.offsets[index];
       const token = encoding.tokens[index];
-      const own = text.slice(start, end);
+      const surface = text.slice(start, end);
       const isUnknown = id === unknown;
       // without marks on tokens that go on a word, a word is what has a space in front
       const isSubword = this.tokenizer.marksSubwords
-        ? [...token].length !== [...own].length
+        ? [...token].length !== [...surface].length
         : start > 0 && !text.slice(start - 1, start + 1).includes(" ");
       const scores = softmax(logits.subarray(index * classes, (index + 1) * classes));
-      tokens.push({ word: isUnknown ? own : token, scores, start, end, index, isSubword: isSubword && !isUnknown });
+      tokens.push({ word: isUnknown ? surface : token, scores, start, end, index, isSubword: isSubword && !isUnknown });
     }
     return tokens;
   }
@@ -163,8 +163,8 @@ function withoutOverlaps(entities: readonly Entity[]): Entity[] {
   let previous = sorted[0];
   for (const entity of sorted) {
     if (previous.start <= entity.start && entity.start < previous.end) {
-      const [own, before] = [entity.end - entity.start, previous.end - previous.start];
-      if (own > before || (own === before && entity.score > previous.score)) previous = entity;
+      const [length, before] = [entity.end - entity.start, previous.end - previous.start];
+      if (length > before || (length === before && entity.score > previous.score)) previous = entity;
     } else {
       kept.push(previous);
       previous = entity;
