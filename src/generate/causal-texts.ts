@@ -60,7 +60,10 @@ export class CachedText {
    */
   private last: { prompt: readonly number[]; logits: Float32Array } | undefined;
 
-  /** @param runner of one row, over a cache of `contextLength` places. @param prefillTokens tokens that are run at once */
+  /**
+   * @param runner of one row, which the caller disposes of: its cache is as long as the context
+   * @param prefillTokens tokens of a text that are run at once
+   */
   constructor(model: CausalLM, runner: DecoderRunner<CausalContext>, prefillTokens: number) {
     this.model = model;
     this.contextLength = runner.cache.maxLength;

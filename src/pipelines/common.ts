@@ -60,8 +60,8 @@ export function largest(values: ArrayLike<number>, count: number): number[] {
 export interface BatchOptions {
   /**
    * Most texts, or pictures of one size, that go through the model in one run: parts of a long text and labels that are
-   * each judged with it count as texts. Shorter texts are padded to the longest of the run. The results are those of 1,
-   * up to rounding. @default 1, as in transformers
+   * each judged with it count as texts. Shorter texts are padded to the longest of the run. The results are those of a
+   * batchSize of 1, up to rounding. @default 1, as in transformers
    */
   batchSize?: number;
 }
@@ -158,6 +158,7 @@ export type TextModel = { config: object; modelType: string; forward(inputs: nev
 /** Numbers of a model's outputs for one text, by their names. */
 export type TextOutputs = Record<string, Float32Array>;
 
+/** Which outputs are read, and what their numbers are of. */
 export interface TextRunnerOptions {
   /** Which of the model's outputs are wanted. */
   outputs: readonly string[];
