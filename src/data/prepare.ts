@@ -7,21 +7,30 @@ import { DATA_FILES, openPrepared, type PreparedData, type Recipe, writeRecipe }
 import type { TextChunk, TextCorpus } from "./text.ts";
 import { bytesPerToken, TokenWriter } from "./token-dataset.ts";
 
+/**
+ * The tokenizer that is trained: "bpe" learns byte-level pieces of words, "char" has a token for each character of
+ * the text.
+ */
 export type TokenizerKind = "bpe" | "char";
 
+/** How a text becomes tokens: its tokenizer, and how much is kept for validation. */
 export interface PrepareOptions {
+  /** Which tokenizer is trained on the text. */
   tokenizer: TokenizerKind;
   /**
    * Most tokens of the BPE vocabulary; a text that repeats little gives fewer. The character tokenizer takes what the
    * text has.
    */
   vocabSize: number;
+  /** Tokens of a sequence in training: the training and the validation part each have more than this. */
   contextLength: number;
   /** Share of the text kept for validation. @default 0.1 */
   validationFraction?: number;
+  /** Called with what is being done, in words, and the share of it that is done, 0 to 1. */
   onProgress?: (stage: string, fraction: number) => void;
   /** What turned out other than asked for. */
   onNote?: (note: string) => void;
+  /** Ends the work between two pieces of the text; the folder is left as it was. */
   signal?: AbortSignal;
 }
 

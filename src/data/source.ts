@@ -4,6 +4,7 @@
  * lengths.
  */
 export interface Source<B> {
+  /** The batch of a number, from 0 on: the same one each time. Numbers from `count` on are not asked for. */
   batch(index: number): Promise<B>;
   /** Batches there are, from number 0 on. @default no end */
   readonly count?: number;

@@ -84,6 +84,7 @@ export class StoredDownloads {
     return kept && JSON.parse(await kept.text());
   }
 
+  /** Keeps a value that JSON can hold under a name, in place of an earlier one; `remembered` gives it back. */
   async remember(name: string, value: unknown): Promise<void> {
     await this.put(name, `${await keyOf(name)}.json`, utf8(JSON.stringify(value)));
   }

@@ -9,6 +9,7 @@ export type Request = (url: string, init?: RequestInit & { accepted?: readonly n
 /** Opens a file some other way than by parts, as from what an earlier visit stored. */
 export type OpenWeb = (url: string, expected: string, request: Request) => Promise<ByteSource>;
 
+/** How files behind addresses are asked for and read. */
 export interface WebOptions {
   /** @default fetch */
   request?: Request;
@@ -83,6 +84,7 @@ export function webFolder(url: string, options: WebOptions = {}): Folder {
   };
 }
 
+/** A path as a part of an address: what stands between its slashes is percent-encoded, the slashes stay. */
 export const encodePath = (path: string): string => path.split("/").map(encodeURIComponent).join("/");
 
 /** Whether a server has a file. A page in its place, as servers of applications send for any address, is none. */

@@ -1,7 +1,6 @@
 import type { CausalLM } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { type CachedDecoder, DecoderRunner, i32 } from "./decoder-runner.ts";
-import type { DeviceCacheOptions } from "./device-cache.ts";
+import { type CachedDecoder, type DecoderRunner, i32 } from "./decoder-runner.ts";
 import type { RowToken, TextRows } from "./write-texts.ts";
 
 /** A prompt of which some tokens stand for images: what is in their place. */
@@ -61,13 +60,16 @@ export class CachedText {
    */
   private last: { prompt: readonly number[]; logits: Float32Array } | undefined;
 
-  /** @param prefillTokens tokens of a text that are run at once */
-  constructor(model: CausalLM, prefillTokens: number, cacheOptions: DeviceCacheOptions) {
+  /**
+   * @param runner of one row, which the caller disposes of: its cache is as long as the context
+   * @param prefillTokens tokens of a text that are run at once
+   */
+  constructor(model: CausalLM, runner: DecoderRunner<CausalContext>, prefillTokens: number) {
     this.model = model;
-    this.contextLength = cacheOptions.maxLength;
+    this.contextLength = runner.cache.maxLength;
     this.prefillTokens = prefillTokens;
     this.weights = [...model.namedState().values()];
-    this.runner = new DecoderRunner(causalDecoder(model), cacheOptions);
+    this.runner = runner;
   }
 
   /** Runs a whole text, piece by piece, and gives the logits after its last token. */
@@ -151,10 +153,6 @@ export class CachedText {
     let sum = 0;
     for (const variable of this.weights) sum += variable.version;
     return sum;
-  }
-
-  dispose(): void {
-    this.runner.dispose();
   }
 
   /** Whether the keys of a text, by weights of a version, may be used when it has another length. */

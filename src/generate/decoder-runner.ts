@@ -124,5 +124,35 @@ export class DecoderRunner<Context> {
   }
 }
 
+/** Runners of a decoder by their rows: the one for a single text, and one for several. */
+export class DecoderRunners<Context> {
+  /** Of one row. */
+  readonly single: DecoderRunner<Context>;
+  /** Kept for the next call with as many rows. */
+  private several: DecoderRunner<Context> | undefined;
+  private readonly decoder: CachedDecoder<Context>;
+  private readonly options: DeviceCacheOptions;
+
+  constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
+    this.decoder = decoder;
+    this.options = options;
+    this.single = new DecoderRunner(decoder, options);
+  }
+
+  /** The runner of so many rows. The one of several rows that was there is disposed of when it has others. */
+  of(rows: number): DecoderRunner<Context> {
+    if (rows === 1) return this.single;
+    if (this.several?.rows === rows) return this.several;
+    this.several?.dispose();
+    this.several = new DecoderRunner(this.decoder, { ...this.options, rows });
+    return this.several;
+  }
+
+  dispose(): void {
+    this.single.dispose();
+    this.several?.dispose();
+  }
+}
+
 export const i32 = (values: readonly number[], shape: readonly number[]): Tensor<"i32"> =>
   tensor(Int32Array.from(values), { shape });

@@ -30,6 +30,7 @@ export class EncodedSource {
     return { keysAndValues: this.keysAndValues, mask: this.mask };
   }
 
+  /** Frees the keys and values on the device; no text can be written of this source afterwards. */
   dispose(): void {
     for (const { k, v } of this.keysAndValues) {
       k.dispose();

@@ -2,13 +2,15 @@ import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { CachedText, type CausalContext, CausalTexts, causalDecoder, type EmbeddedPrompt } from "./causal-texts.ts";
 import { ContextLengthError } from "./context-length.ts";
-import { DecoderRunner } from "./decoder-runner.ts";
+import { DecoderRunners } from "./decoder-runner.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import { generationSettingNames } from "./generation-config.ts";
+import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 import { type FinishReason, onlyText, type RowToken, writeTexts } from "./write-texts.ts";
 
+/** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
 export interface GenerateOptions extends Omit<PickOptions, "times"> {
   /**
    * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
@@ -29,6 +31,7 @@ export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
 
 const DEFAULT_NEW_TOKENS = 128;
 
+/** Sizes of a generator: they decide its memory and how long a piece of a prompt keeps the device. */
 export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
   /**
    * Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of
@@ -46,11 +49,9 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
 export class Generator {
   readonly model: CausalLM;
   readonly contextLength: number;
-  private readonly cacheOptions: DeviceCacheOptions;
+  private readonly runners: DecoderRunners<CausalContext>;
   /** Where every text begins, and where one alone is written. */
   private readonly first: CachedText;
-  /** Of several texts together; kept for the next call with as many. */
-  private batch: DecoderRunner<CausalContext> | undefined;
   private readonly turns = new Turns();
 
   /** @throws OptionError for a context longer than the model's, and for unknown options */
@@ -67,8 +68,8 @@ export class Generator {
     requireCount("prefillTokens", prefillTokens, Number.POSITIVE_INFINITY, "of at least 1", "leave it out");
     this.model = model;
     this.contextLength = contextLength;
-    this.cacheOptions = { maxLength: contextLength, ...cacheOptions };
-    this.first = new CachedText(model, prefillTokens, this.cacheOptions);
+    this.runners = new DecoderRunners(causalDecoder(model), { maxLength: contextLength, ...cacheOptions });
+    this.first = new CachedText(model, this.runners.single, prefillTokens);
   }
 
   /**
@@ -102,7 +103,7 @@ export class Generator {
     if (pickers.every((picker) => picker.isFull)) return pickers.map(() => "length" as const); // nothing is asked for
     const release = await this.turns.take(signal);
     try {
-      const runner = this.runnerOf(prompts.length);
+      const runner = this.runners.of(prompts.length);
       return yield* writeTexts(new CausalTexts(prompts, this.first, runner, signal), pickers, signal);
     } finally {
       if (prompts.some(({ embedded }) => embedded)) this.first.forget();
@@ -122,16 +123,7 @@ export class Generator {
     return picker;
   }
 
-  private runnerOf(rows: number): DecoderRunner<CausalContext> {
-    if (rows === 1) return this.first.runner;
-    if (this.batch?.rows === rows) return this.batch;
-    this.batch?.dispose();
-    this.batch = new DecoderRunner(causalDecoder(this.model), { ...this.cacheOptions, rows });
-    return this.batch;
-  }
-
   private checkPrompt(prompt: readonly number[]): void {
-    const { vocabSize } = this.model.config;
     if (prompt.length === 0)
       throw new DataError({
         where: "generate",
@@ -139,20 +131,12 @@ export class Generator {
         received: "none",
         fix: "start with some text or the end-of-text token",
       });
-    const wrong = prompt.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (wrong !== undefined) {
-      throw new DataError({
-        where: "generate",
-        expected: `token ids from 0 to ${vocabSize - 1}`,
-        received: String(wrong),
-        fix: "encode the prompt with this model's tokenizer",
-      });
-    }
+    requireTokenIds(prompt, this.model.config.vocabSize);
   }
 
+  /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
-    this.first.dispose();
-    this.batch?.dispose();
+    this.runners.dispose();
   }
 }
 

@@ -48,6 +48,7 @@ export class ImageTextGenerator {
     }
   }
 
+  /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.generator.dispose();
     this.embed.dispose();

@@ -2,11 +2,12 @@ import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
 import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
 import { BeamSearch } from "./beam-search.ts";
-import { DecoderRunner } from "./decoder-runner.ts";
+import { DecoderRunners } from "./decoder-runner.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
 import { pickOptionNames } from "./generator.ts";
 import { logSumExp } from "./rules.ts";
+import { requireTokenIds } from "./token-ids.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 import type { FinishReason } from "./write-texts.ts";
@@ -34,6 +35,7 @@ export interface Seq2SeqBatchSource extends Omit<Seq2SeqGenerateOptions, "signal
   source: Seq2SeqSource | EncodedSource;
 }
 
+/** Sizes of a generator: they decide its memory. */
 export interface Seq2SeqGeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
   /**
    * Most tokens that can be written, the start included. Memory follows the text, not this. @default the most that the
@@ -54,11 +56,8 @@ export class Seq2SeqGenerator {
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
   private readonly encode: CompiledFunction<[EncoderSideInputs], SourceContext["keysAndValues"]>;
-  private readonly cacheOptions: DeviceCacheOptions;
-  /** Where every text begins, and where one alone is written. */
-  private readonly first: DecoderRunner<SourceContext>;
-  /** Of several texts or hypotheses together; kept for the next call with as many. */
-  private batch: DecoderRunner<SourceContext> | undefined;
+  /** Of one row, where every text begins; and of several texts or hypotheses together. */
+  private readonly runners: DecoderRunners<SourceContext>;
   private readonly turns = new Turns();
 
   /** @throws OptionError for unknown options */
@@ -67,17 +66,8 @@ export class Seq2SeqGenerator {
     const { maxLength = model.cacheShape.maxLength ?? 512, ...cacheOptions } = options;
     this.model = model;
     this.maxLength = Math.min(maxLength, model.cacheShape.maxLength ?? maxLength);
-    this.cacheOptions = { maxLength: this.maxLength, ...cacheOptions };
-    this.first = new DecoderRunner(sourceDecoder(model), this.cacheOptions);
+    this.runners = new DecoderRunners(sourceDecoder(model), { maxLength: this.maxLength, ...cacheOptions });
     this.encode = compile((inputs) => model.crossKeysAndValues(model.encode(inputs)));
-  }
-
-  private runnerOf(rows: number): DecoderRunner<SourceContext> {
-    if (rows === 1) return this.first;
-    if (this.batch?.rows === rows) return this.batch;
-    this.batch?.dispose();
-    this.batch = new DecoderRunner(sourceDecoder(this.model), { ...this.cacheOptions, rows });
-    return this.batch;
   }
 
   /**
@@ -98,7 +88,7 @@ export class Seq2SeqGenerator {
     this.checkStart(ids);
     const release = await this.turns.take(signal);
     try {
-      const [logits] = await this.first.run({ tokens: [ids], starts: [0], context: source.context, signal });
+      const [logits] = await this.runners.single.run({ tokens: [ids], starts: [0], context: source.context, signal });
       return logits;
     } finally {
       release();
@@ -140,7 +130,7 @@ export class Seq2SeqGenerator {
         if (!isRead) toDispose.push(encoded[encoded.length - 1]);
       }
       if (texts.some(({ picker }) => picker.beams)) return yield* this.writeOneByOne(encoded, texts, signal);
-      const rows = new SourceTexts(encoded, texts, [this.first, this.runnerOf(texts.length)], signal);
+      const rows = new SourceTexts(encoded, texts, [this.runners.single, this.runners.of(texts.length)], signal);
       toDispose.push(rows);
       const pickers = texts.map(({ picker }) => picker);
       return yield* writeTexts(rows, pickers, signal);
@@ -167,9 +157,10 @@ export class Seq2SeqGenerator {
     signal?: AbortSignal,
   ): AsyncGenerator<RowToken, FinishReason[], void> {
     const reasons: FinishReason[] = [];
+    const { single } = this.runners;
     for (const [row, text] of texts.entries()) {
       const { picker } = text;
-      const alone = new SourceTexts([encoded[row]], [text], [this.first, this.first], signal);
+      const alone = new SourceTexts([encoded[row]], [text], [single, single], signal);
       const tokens = picker.beams
         ? this.writeBeams(encoded[row], text, signal)
         : onlyText(writeTexts(alone, [picker], signal));
@@ -188,7 +179,7 @@ export class Seq2SeqGenerator {
   ): AsyncGenerator<number, FinishReason, void> {
     const settings = picker.beams as NonNullable<TokenPicker["beams"]>;
     const search = new BeamSearch(start, picker.maxLength, picker.stops, settings);
-    const runner = this.runnerOf(settings.numBeams);
+    const runner = this.runners.of(settings.numBeams);
     for (let isFirst = true; !search.isDone; isFirst = false) {
       signal?.throwIfAborted();
       const { running } = search;
@@ -224,25 +215,11 @@ export class Seq2SeqGenerator {
         fix: "give one of them",
       });
     }
-    this.checkIds(inputIds ?? []);
-  }
-
-  private checkIds(ids: readonly number[]): void {
-    const { vocabSize } = this.model.config;
-    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (wrong !== undefined) {
-      const fix = "encode the text with this model's tokenizer";
-      throw new DataError({
-        where: "generate",
-        expected: `token ids from 0 to ${vocabSize - 1}`,
-        received: String(wrong),
-        fix,
-      });
-    }
+    requireTokenIds(inputIds ?? [], this.model.config.vocabSize);
   }
 
   private checkStart(ids: readonly number[]): void {
-    this.checkIds(ids);
+    requireTokenIds(ids, this.model.config.vocabSize);
     if (ids.length === 0 || ids.length >= this.maxLength) {
       const expected = `from 1 to ${this.maxLength - 1} decoderInputIds`;
       throw new OptionError({
@@ -269,10 +246,13 @@ export class Seq2SeqGenerator {
     return { inputs: { inputIds: tensor(ids, { shape: [1, room] }), attentionMask: mask }, mask };
   }
 
+  /**
+   * Frees the caches and compiled graphs. The model and sources that were read are left: whoever made them disposes
+   * of them.
+   */
   dispose(): void {
     this.encode.dispose();
-    this.first.dispose();
-    this.batch?.dispose();
+    this.runners.dispose();
   }
 }
 

@@ -89,6 +89,7 @@ const windowOptionNames = pickOptionNames.filter(
   (name) => !["temperature", "seed", "stopTokens", "onLogits"].includes(name),
 );
 
+/** Names of all `SpeechOptions`, for checks of options that are passed on. */
 export const speechOptionNames = [
   ...windowOptionNames,
   ...[
@@ -368,6 +369,7 @@ export class SpeechGenerator {
     return ends.map((end, i) => [i === 0 ? windowStart : ends[i - 1], end]);
   }
 
+  /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.generator.dispose();
     this.align.dispose();

@@ -3,6 +3,7 @@ import { settingsOf } from "./generation-config.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
 import type { FinishReason } from "./write-texts.ts";
 
+/** How a text is continued: as `Generator.generate`, and where it ends as text. */
 export interface TextOptions extends GenerateOptions {
   /**
    * Texts that end the generation and are not given out, besides `stopStrings` and those of the model's
@@ -16,7 +17,9 @@ export interface TextOptions extends GenerateOptions {
   addSpecialTokens?: boolean;
 }
 
+/** A piece of a text that is being written: the pieces in their order are the whole of it. */
 export interface TextPiece {
+  /** Whole characters, nothing of a stop text; "" in a last piece that adds none. */
   text: string;
   /** Tokens made so far. */
   tokens: number;

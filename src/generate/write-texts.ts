@@ -13,8 +13,11 @@ export interface TextRows {
   isFull?(row: number): boolean;
 }
 
+/** A token of one of several texts that are written together. */
 export interface RowToken {
+  /** Place of the text in the list that was handed in, from 0. */
   row: number;
+  /** Id of the token in the vocabulary. */
   id: number;
 }
 

@@ -14,6 +14,7 @@ import { hasFileEnding, isRemoteName, localPath } from "./local-path.ts";
 import { type HubOptions, isRepositoryId } from "./settings.ts";
 import { webRepository } from "./web-repository.ts";
 
+/** How what is not on this machine is fetched, and whether it is kept. */
 export interface PlaceOptions {
   /** How a repository is fetched. */
   hub?: HubOptions;

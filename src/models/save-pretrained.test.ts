@@ -53,3 +53,13 @@ test.each([
   }
   await expect(savePretrained(model, folder, { dtype: "f8" as never })).rejects.toThrow(/a dtype of f32, f16, bf16/);
 });
+
+test("a generation_config.json that was read is written as it was, and transformers reads all of it", async () => {
+  const whisper = fileURLToPath(new URL("../../golden/pipelines/models/whisper", import.meta.url));
+  const stored = await readJson(join(whisper, "generation_config.json"));
+  await savePretrained(await fromPretrained(whisper, { task: "speech-seq2seq" }), folder);
+  const saved = await readJson(join(folder, "generation_config.json"));
+  expect(saved).toEqual(stored);
+  expect(saved).not.toHaveProperty("_from_model_config"); // with it transformers passes over lang_to_id and the like
+  expect(saved).toHaveProperty("lang_to_id");
+});

@@ -77,8 +77,10 @@ export async function saveConfigs(model: PretrainedModel, folder: string, dtype:
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;
   const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
+  const isFromConfig = Object.keys(model.generationConfig).length === 0;
   await writeJson(join(folder, GENERATION), {
-    _from_model_config: true,
+    // of a file with this, transformers reads no fields of a model's own, such as Whisper's languages
+    ...(isFromConfig && { _from_model_config: true }),
     bos_token_id: bosTokenId,
     eos_token_id: eosTokenId,
     ...model.generationConfig,

@@ -56,6 +56,68 @@ export function largest(values: ArrayLike<number>, count: number): number[] {
     .slice(0, count);
 }
 
+/** How many inputs a pipeline runs together. */
+export interface BatchOptions {
+  /**
+   * Most texts, or pictures of one size, that go through the model in one run: parts of a long text and labels that are
+   * each judged with it count as texts. Shorter texts are padded to the longest of the run. The results are those of a
+   * batchSize of 1, up to rounding. @default 1, as in transformers
+   */
+  batchSize?: number;
+}
+
+/** How inputs become answers. */
+export interface PipelineSteps<I, P, R, O> extends BatchOptions {
+  task: string;
+  /** What the model is to be run on for an input, at least one part. */
+  prepare(input: I): Promise<readonly P[]>;
+  /** Runs parts of one or several inputs together -> a result of each */
+  run(parts: readonly P[]): Promise<readonly R[]>;
+  answer(input: I, parts: readonly P[], results: readonly R[]): O | Promise<O>;
+}
+
+/**
+ * The answer for one input, or for each of several in their order, `batchSize` parts of them run together.
+ * @throws OptionError for a batchSize that is not a whole number of at least 1
+ */
+export async function answers<I, P, R, O>(
+  inputs: I | readonly I[],
+  { task, batchSize = 1, prepare, run, answer }: PipelineSteps<I, P, R, O>,
+): Promise<O | O[]> {
+  if (!Number.isInteger(batchSize) || batchSize < 1) {
+    throw new OptionError({
+      where: `${task}, batchSize`,
+      expected: "a whole number of at least 1",
+      received: JSON.stringify(batchSize) ?? String(batchSize),
+      fix: "leave it out to run one at a time, or try 8",
+    });
+  }
+  const out: O[] = [];
+  const unanswered: { input: I; parts: readonly P[]; results: R[] }[] = [];
+  const waiting: { part: P; results: R[] }[] = [];
+  const runWaiting = async () => {
+    const batch = waiting.splice(0);
+    const rows = await run(batch.map(({ part }) => part));
+    for (const [i, { results }] of batch.entries()) results.push(rows[i]);
+    // at once, so that no more than a batch's results are kept
+    while (unanswered.length > 0 && unanswered[0].results.length === unanswered[0].parts.length) {
+      const { input, parts, results } = unanswered.shift() as (typeof unanswered)[number];
+      out.push(await answer(input, parts, results));
+    }
+  };
+  for (const input of (Array.isArray(inputs) ? inputs : [inputs]) as readonly I[]) {
+    const parts = await prepare(input);
+    const results: R[] = [];
+    unanswered.push({ input, parts, results });
+    for (const part of parts) {
+      waiting.push({ part, results });
+      if (waiting.length === batchSize) await runWaiting();
+    }
+  }
+  if (waiting.length > 0) await runWaiting();
+  return Array.isArray(inputs) ? out : out[0];
+}
+
 /** The answer for one input, or for each of several. */
 export async function each<I, O>(inputs: I | readonly I[], run: (input: I) => Promise<O>): Promise<O | O[]> {
   if (!Array.isArray(inputs)) return run(inputs as I);
@@ -91,21 +153,31 @@ export const finite = (length: number): number | undefined => (Number.isFinite(l
 /** Texts are padded to a multiple of this, so that not every length compiles a graph of its own. */
 const LENGTH_STEP = 16;
 
-type TextModel = { config: object; modelType: string; forward(inputs: EncoderInputs): object };
+/** A model that runs on encoded texts. */
+export type TextModel = { config: object; modelType: string; forward(inputs: never): object };
+/** Numbers of a model's outputs for one text, by their names. */
+export type TextOutputs = Record<string, Float32Array>;
 
-/** Runs an encoder on encoded texts, one at a time. */
+/** Which outputs are read, and what their numbers are of. */
+export interface TextRunnerOptions {
+  /** Which of the model's outputs are wanted. */
+  outputs: readonly string[];
+  /** Whether they have numbers of each token, [B, T, ...], or of each text, [B, ...]. */
+  per: "token" | "text";
+}
+
+/** Runs an encoder on encoded texts. */
 export class TextRunner {
-  private readonly run: CompiledFunction<[EncoderInputs], Record<string, Tensor<"f32">>>;
+  private readonly compiled: CompiledFunction<[EncoderInputs], Record<string, Tensor<"f32">>>;
   private readonly config: { maxPositionEmbeddings?: number; typeVocabSize?: number; padTokenId?: number | null };
-  private readonly outputs: readonly string[];
+  private readonly options: TextRunnerOptions;
 
-  /** @param outputs which of the model's outputs are wanted, each [1, T, ...] or [1, ...] */
-  constructor(model: TextModel, outputs: readonly string[]) {
+  constructor(model: TextModel, options: TextRunnerOptions) {
     this.config = model.config;
-    this.outputs = outputs;
-    this.run = compile((inputs: EncoderInputs) => {
-      const allOutputs = model.forward(inputs) as Record<string, Tensor<"f32">>;
-      return Object.fromEntries(outputs.map((name) => [name, allOutputs[name]]));
+    this.options = options;
+    this.compiled = compile((inputs: EncoderInputs) => {
+      const outputs = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
+      return Object.fromEntries(options.outputs.map((name) => [name, outputs[name]]));
     });
   }
 
@@ -118,37 +190,60 @@ export class TextRunner {
     return Math.min(limit, maxPositionEmbeddings);
   }
 
-  /** Numbers of each output: of those along the text, without what is padding. */
-  async of({ ids, typeIds }: Encoding): Promise<Record<string, Float32Array>> {
-    const { maxPositionEmbeddings = Number.POSITIVE_INFINITY, typeVocabSize = 0, padTokenId } = this.config;
-    const length = Math.max(
-      ids.length,
-      Math.min(Math.ceil(ids.length / LENGTH_STEP) * LENGTH_STEP, maxPositionEmbeddings - (padTokenId ?? 0) - 1),
-    );
-    const row = (values: readonly number[], rest: number) => {
-      const filled = new Int32Array(length).fill(rest);
-      filled.set(values);
-      return tensor(filled, { shape: [1, length] });
+  /** As `answers`, of inputs that `prepare` makes one or several texts of. */
+  answers<I, O>(
+    inputs: I | readonly I[],
+    steps: Omit<PipelineSteps<I, Encoding, TextOutputs, O>, "run">,
+  ): Promise<O | O[]> {
+    return answers(inputs, { ...steps, run: (encodings) => this.run(encodings) });
+  }
+
+  /** Runs texts together -> the outputs of each, without what is padding */
+  private async run(encodings: readonly Encoding[]): Promise<TextOutputs[]> {
+    const { typeVocabSize = 0, padTokenId } = this.config;
+    const length = this.paddedLength(Math.max(...encodings.map(({ ids }) => ids.length)));
+    const padded = (rows: readonly (readonly number[])[], rest: number) => {
+      const values = new Int32Array(rows.length * length).fill(rest);
+      for (const [i, row] of rows.entries()) values.set(row, i * length);
+      return tensor(values, { shape: [rows.length, length] });
     };
-    const mask = Uint8Array.from({ length }, (_, i) => (i < ids.length ? 1 : 0));
-    const result = await this.run({
-      inputIds: row(ids, padTokenId ?? 0),
-      attentionMask: tensor(mask, { dtype: "bool", shape: [1, length] }),
-      ...(typeVocabSize > 1 && { tokenTypeIds: row(typeIds, 0) }),
+    const mask = new Uint8Array(encodings.length * length);
+    for (const [i, { ids }] of encodings.entries()) mask.fill(1, i * length, i * length + ids.length);
+    const outputs = await this.compiled.run({
+      inputIds: padded(
+        encodings.map(({ ids }) => ids),
+        padTokenId ?? 0,
+      ),
+      attentionMask: tensor(mask, { dtype: "bool", shape: [encodings.length, length] }),
+      ...(typeVocabSize > 1 && {
+        tokenTypeIds: padded(
+          encodings.map(({ typeIds }) => typeIds),
+          0,
+        ),
+      }),
     } as never);
-    const out: Record<string, Float32Array> = {};
-    for (const name of this.outputs) {
-      const output = result[name];
-      const numbers = await output.read();
-      const width = numbers.length / length;
-      out[name] = output.rank >= 2 && output.shape[1] === length ? numbers.slice(0, ids.length * width) : numbers;
-      output.dispose();
+    const texts = encodings.map((): TextOutputs => ({}));
+    for (const name of this.options.outputs) {
+      const numbers = await outputs[name].read();
+      outputs[name].dispose();
+      const size = numbers.length / encodings.length;
+      for (const [i, { ids }] of encodings.entries()) {
+        const count = this.options.per === "token" ? (ids.length * size) / length : size;
+        texts[i][name] = numbers.slice(i * size, i * size + count);
+      }
     }
-    return out;
+    return texts;
+  }
+
+  /** The length to which texts of at most `longest` tokens are padded. */
+  private paddedLength(longest: number): number {
+    const { maxPositionEmbeddings = Number.POSITIVE_INFINITY, padTokenId } = this.config;
+    const stepped = Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP;
+    return Math.max(longest, Math.min(stepped, maxPositionEmbeddings - (padTokenId ?? 0) - 1));
   }
 
   dispose(): void {
-    this.run.dispose();
+    this.compiled.dispose();
   }
 }
 

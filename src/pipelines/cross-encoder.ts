@@ -1,15 +1,17 @@
-import { DataError } from "../base/index.ts";
+import { checkOptions, DataError } from "../base/index.ts";
 import { type Folder, readJson } from "../files/index.ts";
 import { openFolder } from "../hub/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
-import { finite, labelsOf, softmax, TextRunner } from "./common.ts";
+import { type BatchOptions, finite, labelsOf, softmax, TextRunner } from "./common.ts";
 import { activationOf } from "./sentence-modules.ts";
 import type { ClassifierModel } from "./text-classification.ts";
 
+/** A document with its place in the ranking, under the names of sentence-transformers. */
 export interface Ranked {
   /** Place of the document in the list that was given. */
   corpus_id: number;
+  /** The model's, after its activation; more is better. */
   score: number;
   /** With `returnDocuments`. */
   text?: string;
@@ -36,7 +38,7 @@ export class CrossEncoder {
     this.model = model;
     this.tokenizer = tokenizer;
     this.activation = activation;
-    this.runner = new TextRunner(model as never, ["logits"]);
+    this.runner = new TextRunner(model, { outputs: ["logits"], per: "text" });
   }
 
   /**
@@ -62,30 +64,39 @@ export class CrossEncoder {
     );
   }
 
-  /** Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false */
+  /**
+   * Scores of each pair, one for each label. @param options applySoftmax: scores of a pair sum to 1. @default false
+   * @throws OptionError for wrong options
+   */
   async predict(
     pairs: readonly (readonly [string, string])[],
-    { applySoftmax = false }: { applySoftmax?: boolean } = {},
+    options: { applySoftmax?: boolean } & BatchOptions = {},
   ): Promise<number[][]> {
-    const out: number[][] = [];
-    for (const [text, pair] of pairs) {
-      const encoding = await this.tokenizer.encodeText(text, {
-        pair,
-        maxLength: finite(this.runner.longest(this.tokenizer)),
-      });
-      const { logits } = await this.runner.of(encoding);
-      const scores = Array.from(logits, this.activation);
-      out.push(applySoftmax ? softmax(scores) : scores);
-    }
-    return out;
+    checkOptions("predict", options, ["applySoftmax", "batchSize"]);
+    const maxLength = finite(this.runner.longest(this.tokenizer));
+    const scores = await this.runner.answers<readonly [string, string], number[]>(pairs, {
+      task: "predict",
+      batchSize: options.batchSize,
+      prepare: async ([text, pair]) => [await this.tokenizer.encodeText(text, { pair, maxLength })],
+      answer: (_, __, [{ logits }]) => {
+        const scores = Array.from(logits, this.activation);
+        return options.applySoftmax ? softmax(scores) : scores;
+      },
+    });
+    return scores as number[][];
   }
 
-  /** The documents, best first. @throws DataError for a model with several labels */
+  /**
+   * The documents, best first. @param options topK: how many, all by default; returnDocuments: with their texts
+   * @throws DataError for a model with several labels, OptionError for wrong options
+   */
   async rank(
     query: string,
     documents: readonly string[],
-    options: { topK?: number; returnDocuments?: boolean } = {},
+    options: { topK?: number; returnDocuments?: boolean } & BatchOptions = {},
   ): Promise<Ranked[]> {
+    checkOptions("rank", options, ["topK", "returnDocuments", "batchSize"]);
+    const { topK, returnDocuments = false, batchSize } = options;
     const count = labelsOf(this.model).length;
     if (count !== 1)
       throw new DataError({
@@ -94,13 +105,15 @@ export class CrossEncoder {
         received: `${count} labels`,
         fix: "use predict",
       });
-    const scores = await this.predict(documents.map((text) => [query, text] as const));
+    const pairs = documents.map((text) => [query, text] as const);
+    const scores = await this.predict(pairs, { batchSize });
     return scores
-      .map(([score], i): Ranked => ({ corpus_id: i, score, ...(options.returnDocuments && { text: documents[i] }) }))
+      .map(([score], i): Ranked => ({ corpus_id: i, score, ...(returnDocuments && { text: documents[i] }) }))
       .sort((a, b) => b.score - a.score)
-      .slice(0, options.topK);
+      .slice(0, topK);
   }
 
+  /** Frees the model and the compiled graphs; the encoder is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();

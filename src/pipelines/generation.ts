@@ -3,6 +3,7 @@ import type { CausalLM, Seq2SeqLM } from "../models/index.ts";
 import { type ChatFormat, type ChatMessage, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import { collect, each, textAfter } from "./common.ts";
 
+/** How prompts are continued: as `Generator.generate`, and what of the result is given back. */
 export interface TextGenerationOptions extends Omit<GenerateOptions, "stopTokens"> {
   /** The prompt is a part of what is given back. @default true */
   returnFullText?: boolean;
@@ -12,6 +13,7 @@ export interface TextGenerationOptions extends Omit<GenerateOptions, "stopTokens
 
 /** A text that is continued, or a chat that is answered. */
 export type Prompt = string | readonly ChatMessage[];
+/** What was written for a prompt, under the name of transformers. */
 export interface GeneratedText<P extends Prompt = Prompt> {
   /**
    * Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new.
@@ -37,6 +39,10 @@ export class TextGenerationPipeline {
     this.format = chatFormat(chatTemplate, tokenizer);
   }
 
+  /**
+   * One text for a prompt, in a list as in transformers; such a list for each of several prompts.
+   * @throws as `Generator.generate`
+   */
   run<P extends Prompt>(input: P, options?: TextGenerationOptions): Promise<GeneratedText<P>[]>;
   run<P extends Prompt>(inputs: readonly P[], options?: TextGenerationOptions): Promise<GeneratedText<P>[][]>;
   async run(inputs: Prompt | readonly Prompt[], options: TextGenerationOptions = {}) {
@@ -76,6 +82,7 @@ export class TextGenerationPipeline {
     return ids.length > 0 || begin === null ? ids : [begin];
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.generator.dispose();
     this.model.dispose();
@@ -88,6 +95,7 @@ const fields = {
   summarization: "summary_text",
   translation: "translation_text",
 } as const;
+/** Tasks of models that write a text for a text. */
 export type Text2TextTask = keyof typeof fields;
 
 /** Writes a text for a text: a summary, a translation, an answer. */
@@ -104,6 +112,11 @@ export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
     this.task = task;
   }
 
+  /**
+   * A text for each text, in a list also for a single one, under the name of its task: `generated_text`,
+   * `summary_text` or `translation_text`. Inputs are cut to what the tokenizer or the model takes.
+   * @throws as `Seq2SeqGenerator.generate`
+   */
   async run(
     inputs: string | readonly string[],
     options: GenerateOptions = {},
@@ -117,6 +130,7 @@ export class Text2TextPipeline<T extends Text2TextTask = Text2TextTask> {
     return Array.isArray(results) ? results : [results];
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.generator.dispose();
     this.model.dispose();

@@ -10,9 +10,10 @@ import {
   type MixedMessage,
   type Tokenizer,
 } from "../tokenizers/index.ts";
-import { collect, textAfter } from "./common.ts";
+import { collect, each, textAfter } from "./common.ts";
 import { type ImageSource, openImage } from "./image-source.ts";
 
+/** How a caption is written: as `Seq2SeqGenerator.generate`, and what it begins with. */
 export interface ImageToTextOptions extends Omit<GenerateOptions, "stopTokens"> {
   /** What the caption begins with. */
   prompt?: string;
@@ -26,6 +27,11 @@ export class ImageToTextPipeline {
     this.captioner = new Captioner(model, tokenizer, processor);
   }
 
+  /**
+   * A caption of a picture, its `prompt` included, in a list as in transformers; such a list for each of several
+   * pictures.
+   * @throws DataError for a file that is no picture, OptionError for wrong options
+   */
   run(input: ImageSource, options?: ImageToTextOptions): Promise<{ generated_text: string }[]>;
   run(inputs: readonly ImageSource[], options?: ImageToTextOptions): Promise<{ generated_text: string }[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], { prompt, ...options }: ImageToTextOptions = {}) {
@@ -33,12 +39,10 @@ export class ImageToTextPipeline {
       const { ids, newIds } = await this.captioner.write(source, prompt, options);
       return [{ generated_text: await this.captioner.tokenizer.decode([...ids, ...newIds]) }];
     };
-    if (!Array.isArray(inputs)) return one(inputs as ImageSource);
-    const results: { generated_text: string }[][] = [];
-    for (const source of inputs) results.push(await one(source));
-    return results;
+    return each(inputs, one);
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.captioner.dispose();
   }
@@ -87,6 +91,10 @@ class Captioner {
  */
 export type ImageTextInput = { text: string; images: ImageSource | readonly ImageSource[] } | readonly MixedMessage[];
 
+/**
+ * How the answer is written: as `Generator.generate`, `maxNewTokens` being 256 by default, and what of it is given
+ * back.
+ */
 export interface ImageTextOptions extends Omit<GenerateOptions, "stopTokens"> {
   /** The prompt is a part of what is given back. @default true */
   returnFullText?: boolean;
@@ -94,7 +102,9 @@ export interface ImageTextOptions extends Omit<GenerateOptions, "stopTokens"> {
   continueFinalMessage?: boolean;
 }
 
+/** What was written for a text or chat with pictures, under the names of transformers. */
 export interface ImageTextResult {
+  /** The input's text or messages. */
   input_text: string | readonly MixedMessage[];
   /**
    * Of a text the text with what follows, of a chat its messages with the answer; without `returnFullText` what is new.
@@ -127,13 +137,16 @@ export class ImageTextToTextPipeline {
     this.format = chatFormat(chatTemplate, tokenizer);
   }
 
+  /**
+   * What was written for an input, in a list as in transformers; such a list for each of several inputs.
+   * @throws DataError when a text has not one image token for each picture, or is longer than the context;
+   *   OptionError for wrong options, an image part without an image, and several images where the model takes one
+   */
   run(input: ImageTextInput, options?: ImageTextOptions): Promise<ImageTextResult[]>;
   run(inputs: readonly ImageTextInput[], options?: ImageTextOptions): Promise<ImageTextResult[][]>;
   async run(inputs: ImageTextInput | readonly ImageTextInput[], options: ImageTextOptions = {}) {
-    if (isChat(inputs) || !Array.isArray(inputs)) return this.one(inputs as ImageTextInput, options);
-    const results: ImageTextResult[][] = [];
-    for (const input of inputs as readonly ImageTextInput[]) results.push(await this.one(input, options));
-    return results;
+    if (isChat(inputs)) return this.one(inputs, options);
+    return each(inputs, (input: ImageTextInput) => this.one(input, options));
   }
 
   private async one(
@@ -178,6 +191,7 @@ export class ImageTextToTextPipeline {
     return textAfter(this.tokenizer, ids, newIds);
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.writer.dispose();
   }

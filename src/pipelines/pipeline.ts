@@ -29,6 +29,7 @@ import {
 } from "./vision.ts";
 
 type OtherOption = "task" | "head" | "subfolder";
+/** Where a pipeline's parts are, when not beside its model, and how its model is loaded. */
 export interface PipelineOptions extends Omit<LoadOptions, OtherOption> {
   /** A model's folder, address or repository with the tokenizer. @default the model's */
   tokenizer?: string | Folder | StoredFile;
@@ -78,40 +79,77 @@ const withImages =
   <T extends keyof TaskModels, P>(task: T, make: (model: TaskModels[T], processor: ImageProcessor) => P) =>
   async (name: Place, { processor = name as Folder, ...options }: PipelineOptions): Promise<P> =>
     make(await fromPretrained(name, { ...options, task }), await openProcessor(processor, options));
+/** Makes a pipeline of a model, a tokenizer and a processor of pictures. */
+const withTextAndImages =
+  <M extends PretrainedModel, P>(
+    load: (name: Place, options: LoadOptions) => Promise<M>,
+    make: (model: M, tokenizer: Tokenizer, processor: ImageProcessor) => P,
+  ) =>
+  async (name: Place, { tokenizer = name, processor = name as Folder, ...options }: PipelineOptions): Promise<P> => {
+    const model = await load(name, options);
+    return make(model, await tokenizerFor(model, tokenizer, options), await openProcessor(processor, options));
+  };
+
+/** @throws DataError for a model that writes nothing about pictures */
+async function loadImageReader(
+  name: Place,
+  options: LoadOptions,
+): Promise<ImageTextModel | BlipForConditionalGeneration> {
+  const model = (await fromPretrained(name, options)) as PretrainedModel;
+  if (model.task === "image-text-to-text" || model.task === "image-to-text")
+    return model as ImageTextModel | BlipForConditionalGeneration;
+  throw new DataError({
+    where: name.name,
+    expected: "a model that reads images and writes",
+    received: model.architecture,
+    fix: "use another model or task",
+  });
+}
 
 const text2text = <T extends "text2text-generation" | "summarization" | "translation">(task: T) =>
   withText("seq2seq-lm", (model, tokenizer) => new Text2TextPipeline(model, tokenizer, task));
 
 /** How each pipeline is made. */
 const makers = {
+  /** Classes of texts: sentiment, topic, whether two texts mean the same. */
   "text-classification": withText(
     "sequence-classification",
     (model, tokenizer) => new TextClassificationPipeline(model, tokenizer),
   ),
+  /** Classes that are named when asking, by a model of natural language inference. */
   "zero-shot-classification": withText(
     "sequence-classification",
     (model, tokenizer) => new ZeroShotClassificationPipeline(model, tokenizer),
   ),
+  /** Classes of the tokens of texts, such as names of people and places. */
   "token-classification": withText(
     "token-classification",
     (model, tokenizer) => new TokenClassificationPipeline(model, tokenizer),
   ),
+  /** Answers that stand word for word in a text. */
   "question-answering": withText(
     "question-answering",
     (model, tokenizer) => new QuestionAnsweringPipeline(model, tokenizer),
   ),
+  /** Words for the places of the mask token. */
   "fill-mask": withText("masked-lm", (model, tokenizer) => new FillMaskPipeline(model, tokenizer)),
+  /** States of each token of texts. */
   "feature-extraction": withText(
     "feature-extraction",
     (model, tokenizer) => new FeatureExtractionPipeline(model, tokenizer),
   ),
+  /** Continuations of texts, and answers in chats. */
   "text-generation": async (model: Place, { tokenizer = model, ...options }: PipelineOptions) => {
     const pretrained = await fromPretrained(model, { ...options, task: "causal-lm" });
     return new TextGenerationPipeline(pretrained, await tokenizerFor(pretrained, tokenizer, options));
   },
+  /** Texts for texts, by an encoder-decoder. */
   "text2text-generation": text2text("text2text-generation"),
+  /** Summaries, by an encoder-decoder. */
   summarization: text2text("summarization"),
+  /** Translations, by an encoder-decoder. */
   translation: text2text("translation"),
+  /** What is said in sounds. */
   "automatic-speech-recognition": async (
     model: Place,
     { processor = model as Folder, ...options }: PipelineOptions,
@@ -120,65 +158,40 @@ const makers = {
     await requireWhisperFeatures(await openFolder(processor, options), parts.speech.config);
     return new SpeechRecognitionPipeline(parts.speech, parts.tokenizer);
   },
+  /** Classes of pictures. */
   "image-classification": withImages(
     "image-classification",
     (model, processor) => new ImageClassificationPipeline(model as ImageClassifier, processor),
   ),
+  /** Objects in pictures, with their boxes. */
   "object-detection": withImages(
     "object-detection",
     (model, processor) => new ObjectDetectionPipeline(model, processor),
   ),
+  /** The class of each place of pictures. */
   "image-segmentation": withImages(
     "semantic-segmentation",
     (model, processor) => new ImageSegmentationPipeline(model, processor),
   ),
-  "zero-shot-image-classification": async (
-    model: Place,
-    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
-  ) => {
-    const pretrained = await fromPretrained(model, { ...options, task: "zero-shot-image-classification" });
-    return new ZeroShotImageClassificationPipeline(
-      pretrained,
-      await tokenizerFor(pretrained, tokenizer, options),
-      await openProcessor(processor, options),
-    );
-  },
-  "image-to-text": async (
-    model: Place,
-    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
-  ) => {
-    const pretrained = await fromPretrained(model, { ...options, task: "image-to-text" });
-    return new ImageToTextPipeline(
-      pretrained,
-      await tokenizerFor(pretrained, tokenizer, options),
-      await openProcessor(processor, options),
-    );
-  },
-  "image-text-to-text": async (
-    model: Place,
-    { tokenizer = model, processor = model as Folder, ...options }: PipelineOptions,
-  ) => {
-    const pretrained = (await fromPretrained(model, options)) as ImageTextModel | BlipForConditionalGeneration;
-    if (pretrained.task !== "image-text-to-text" && pretrained.task !== "image-to-text") {
-      const { architecture: received } = pretrained as PretrainedModel;
-      throw new DataError({
-        where: model.name,
-        expected: "a model that reads images and writes",
-        received,
-        fix: "use another model or task",
-      });
-    }
-    return new ImageTextToTextPipeline(
-      pretrained,
-      await tokenizerFor(pretrained, tokenizer, options),
-      await openProcessor(processor, options),
-    );
-  },
+  /** Classes of pictures that are named when asking. */
+  "zero-shot-image-classification": withTextAndImages(
+    (name, options) => fromPretrained(name, { ...options, task: "zero-shot-image-classification" }),
+    (...parts) => new ZeroShotImageClassificationPipeline(...parts),
+  ),
+  /** Captions of pictures. */
+  "image-to-text": withTextAndImages(
+    (name, options) => fromPretrained(name, { ...options, task: "image-to-text" }),
+    (...parts) => new ImageToTextPipeline(...parts),
+  ),
+  /** Answers about pictures. */
+  "image-text-to-text": withTextAndImages(loadImageReader, (...parts) => new ImageTextToTextPipeline(...parts)),
 } as const;
 const aliases = { "sentiment-analysis": "text-classification", ner: "token-classification" } as const;
 
+/** Tasks that there are pipelines for, by the names of transformers. */
 export type PipelineTask = keyof typeof makers | keyof typeof aliases;
 type Resolved<T extends PipelineTask> = T extends keyof typeof aliases ? (typeof aliases)[T] : T;
+/** The class of the pipeline for a task. */
 export type PipelineFor<T extends PipelineTask> = Awaited<
   ReturnType<(typeof makers)[Resolved<T> & keyof typeof makers]>
 >;

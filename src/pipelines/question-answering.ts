@@ -1,28 +1,35 @@
 import { checkOptions } from "../base/index.ts";
 import type { QuestionAnswerer } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { each, largest, softmax, TextRunner } from "./common.ts";
+import { type BatchOptions, largest, softmax, type TextOutputs } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
+/** A question, and the text that its answer stands in. */
 export interface Question {
   question: string;
   context: string;
 }
 
+/** An answer: a part of the context, and how probable it is. */
 export interface Answer {
+  /** Probability of its start times that of its end; spans that grow to the same words are summed. */
   score: number;
   /** Places in the context. */
   start: number;
   end: number;
+  /** The words; "" for no answer. */
   answer: string;
 }
 
-export interface QuestionAnsweringOptions {
+/** How many answers are given, of what length, and how long contexts are read in parts. */
+export interface QuestionAnsweringOptions extends BatchOptions {
   /** Most answers; the result is a list where there are several. @default 1 */
   topK?: number;
   /** Tokens by which parts of a long context overlap. @default half of a part, at most 128 */
   docStride?: number;
   /** Tokens of question and part together. @default 384, or what the model takes */
   maxSeqLen?: number;
+  /** Tokens of the question, the rest is cut. @default 64 */
   maxQuestionLen?: number;
   /** Tokens of an answer. @default 15 */
   maxAnswerLen?: number;
@@ -39,6 +46,7 @@ const optionNames = [
   "maxAnswerLen",
   "handleImpossibleAnswer",
   "alignToWords",
+  "batchSize",
 ];
 
 const MAX_SEQUENCE = 384;
@@ -47,35 +55,33 @@ const MAX_QUESTION = 64;
 const HIDDEN = -10000;
 
 /** Answers that stand in a text. */
-export class QuestionAnsweringPipeline {
-  private readonly model: QuestionAnswerer;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class QuestionAnsweringPipeline extends TextPipeline<QuestionAnswerer> {
   constructor(model: QuestionAnswerer, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, ["startLogits", "endLogits"]);
+    super(model, tokenizer, { outputs: ["startLogits", "endLogits"], per: "token" });
   }
 
+  /**
+   * The best answer, or with `topK` a list of the best, best first; for each of several questions.
+   * @throws OptionError for unknown options
+   */
   run(input: Question, options?: QuestionAnsweringOptions): Promise<Answer | Answer[]>;
   run(inputs: readonly Question[], options?: QuestionAnsweringOptions): Promise<Answer[] | Answer[][]>;
   async run(inputs: Question | readonly Question[], options: QuestionAnsweringOptions = {}) {
     checkOptions("question-answering", options, optionNames);
-    return each(inputs, async (input) => {
-      const answers = await this.answers(input, options);
-      return answers.length === 1 ? answers[0] : answers;
+    return this.runner.answers<Question, Answer | Answer[]>(inputs, {
+      task: "question-answering",
+      batchSize: options.batchSize,
+      prepare: (input) => this.encode(input, options),
+      answer: ({ context }, parts, results) => {
+        const answers = this.answersIn(context, parts, results, options);
+        return answers.length === 1 ? answers[0] : answers;
+      },
     });
   }
 
-  private async answers({ question, context }: Question, options: QuestionAnsweringOptions): Promise<Answer[]> {
-    const {
-      topK = 1,
-      handleImpossibleAnswer = false,
-      alignToWords = true,
-      maxAnswerLen = 15,
-      maxQuestionLen = MAX_QUESTION,
-    } = options;
+  /** The question with the context, or with each part of a long one. */
+  private async encode({ question, context }: Question, options: QuestionAnsweringOptions): Promise<Encoding[]> {
+    const { maxQuestionLen = MAX_QUESTION } = options;
     const maxLength = Math.min(options.maxSeqLen ?? MAX_SEQUENCE, this.runner.longest(this.tokenizer));
     const stride = options.docStride ?? Math.min(Math.floor(maxLength / 2), 128);
     const words = await this.tokenizer.encodeText(question, { addSpecialTokens: false });
@@ -86,10 +92,19 @@ export class QuestionAnsweringPipeline {
       stride,
       truncation: "only_second",
     });
+    return [first as Encoding, ...overflowing];
+  }
+
+  private answersIn(
+    context: string,
+    parts: readonly Encoding[],
+    results: readonly TextOutputs[],
+    { topK = 1, handleImpossibleAnswer = false, alignToWords = true, maxAnswerLen = 15 }: QuestionAnsweringOptions,
+  ): Answer[] {
     const candidates: Answer[] = [];
     let noAnswer = 1_000_000;
-    for (const part of [first as Encoding, ...overflowing]) {
-      const { starts, ends, isContext } = await this.probabilities(part);
+    for (const [i, part] of parts.entries()) {
+      const { starts, ends, isContext } = this.probabilities(part, results[i]);
       if (handleImpossibleAnswer) noAnswer = Math.min(noAnswer, starts[0] * ends[0]);
       starts[0] = 0;
       ends[0] = 0;
@@ -112,18 +127,12 @@ export class QuestionAnsweringPipeline {
    * How probable each token is as start and as end; only those of the context count, and the first, which stands for no
    * answer.
    */
-  private async probabilities(part: Encoding) {
-    const { startLogits, endLogits } = await this.runner.of(part);
+  private probabilities(part: Encoding, { startLogits, endLogits }: TextOutputs) {
     const { cls } = this.tokenizer.special;
     const first = cls === undefined ? null : this.tokenizer.tokenToId(cls);
     const isContext = part.sequenceIds.map((sequence, i) => sequence === 1 || part.ids[i] === first);
     const hidden = (logits: Float32Array) => softmax(logits.map((value, i) => (isContext[i] ? value : HIDDEN)));
     return { starts: hidden(startLogits), ends: hidden(endLogits), isContext };
-  }
-
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }
 

@@ -1,12 +1,13 @@
-import { nearest, OptionError } from "../base/index.ts";
+import { checkOptions, nearest, OptionError } from "../base/index.ts";
 import { type Folder, readJson } from "../files/index.ts";
 import { openFolder } from "../hub/index.ts";
 import { type EncoderModel, fromPretrained, type LoadOptions } from "../models/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
-import { finite, TextRunner } from "./common.ts";
+import { type BatchOptions, finite, TextRunner } from "./common.ts";
 import { readModules, type SentenceModule, unit } from "./sentence-modules.ts";
 
-export interface SentenceOptions {
+/** What is put in front of texts, and in what form their vectors come back. */
+export interface SentenceOptions extends BatchOptions {
   /** A text that is put in front of each, with nothing between. "" for none. */
   prompt?: string;
   /** Name of a prompt of the model. @default the model's default, mostly none */
@@ -19,6 +20,8 @@ export interface SentenceOptions {
   /** Vectors of length 1. @default as the model's own last step leaves them */
   normalizeEmbeddings?: boolean;
 }
+
+const optionNames = ["prompt", "promptName", "truncateDim", "normalizeEmbeddings", "batchSize"];
 
 /** How alike two vectors are; more is more alike. */
 export type Similarity = "cosine" | "dot" | "euclidean" | "manhattan";
@@ -64,7 +67,7 @@ export class SentenceEncoder {
 
   private constructor(parts: Parts) {
     this.parts = parts;
-    this.runner = new TextRunner(parts.model, ["lastHiddenState"]);
+    this.runner = new TextRunner(parts.model, { outputs: ["lastHiddenState"], per: "token" });
   }
 
   /**
@@ -87,17 +90,30 @@ export class SentenceEncoder {
     });
   }
 
-  /** A vector of each text. @throws OptionError naming the nearest prompt for one that the model has not */
+  /**
+   * A vector of each text. @throws OptionError naming the nearest prompt for one that the model has not, and for wrong
+   * options
+   */
   async encode(texts: readonly string[], options: SentenceOptions = {}): Promise<number[][]> {
+    checkOptions("encode", options, optionNames);
+    const { truncateDim, normalizeEmbeddings = false, batchSize } = options;
+    const { tokenizer, maxLength: limit, lowercases } = this.parts;
     const prompt = this.promptOf(options);
     const skipped = prompt === "" ? 0 : await this.promptLength(prompt);
-    const out: number[][] = [];
-    for (const text of texts) {
-      const vector = await this.vectorOf(prompt + text, skipped);
-      const cut = vector.slice(0, options.truncateDim);
-      out.push(options.normalizeEmbeddings ? unit(cut) : cut);
-    }
-    return out;
+    const maxLength = finite(this.runner.longest(tokenizer, limit));
+    const vectors = await this.runner.answers<string, number[]>(texts, {
+      task: "encode",
+      batchSize,
+      prepare: async (text) => {
+        const whole = prompt + text;
+        return [await tokenizer.encodeText(lowercases ? whole.toLowerCase() : whole, { maxLength })];
+      },
+      answer: (_, [{ ids }], [{ lastHiddenState: values }]) => {
+        const vector = this.vectorOf(values, ids.length, skipped).slice(0, truncateDim);
+        return normalizeEmbeddings ? unit(vector) : vector;
+      },
+    });
+    return vectors as number[][];
   }
 
   /** A vector of each question, with the model's prompt for questions, if it has one. */
@@ -122,6 +138,7 @@ export class SentenceEncoder {
     return a.map((one) => b.map((other) => similarities[by](one, other)));
   }
 
+  /** Frees the model and the compiled graphs; the encoder is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.parts.model.dispose();
@@ -153,17 +170,16 @@ export class SentenceEncoder {
     return specialTokensMask.length - (specialTokensMask.at(-1) === 1 ? 1 : 0);
   }
 
-  private async vectorOf(text: string, skipped: number): Promise<number[]> {
-    const { tokenizer, modules, maxLength, lowercases } = this.parts;
-    const longest = this.runner.longest(tokenizer, maxLength);
-    const encoding = await tokenizer.encodeText(lowercases ? text.toLowerCase() : text, { maxLength: finite(longest) });
-    const { lastHiddenState: values } = await this.runner.of(encoding);
-    const width = values.length / encoding.ids.length;
+  /** values: states [T, D] of a text whose first `skipped` tokens are the prompt's -> its vector */
+  private vectorOf(values: Float32Array, tokens: number, skipped: number): number[] {
+    const width = values.length / tokens;
     let vector: number[] = [];
-    for (const step of modules) {
+    for (const step of this.parts.modules) {
       if (step.kind === "vector") vector = step.apply(vector);
-      else
-        vector = step.pool({ values, width, counts: encoding.ids.map((_, i) => step.includePrompt || i >= skipped) });
+      else {
+        const counts = Array.from({ length: tokens }, (_, i) => step.includePrompt || i >= skipped);
+        vector = step.pool({ values, width, counts });
+      }
     }
     return vector;
   }

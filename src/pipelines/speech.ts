@@ -7,6 +7,7 @@ import { bytesAt } from "./bytes-at.ts";
 import { collect, each } from "./common.ts";
 import { type HeardPiece, joinPieces, type TranscriptChunk, wordsOf } from "./transcript.ts";
 
+/** How speech is written down: as `SpeechGenerator.generate`, and whether times and languages are given. */
 export interface SpeechRecognitionOptions
   extends Omit<SpeechOptions, "timestamps" | "tokenTimes" | "numFrames" | "prompt"> {
   /** Give the parts of the text with their times, or its words. @default false */
@@ -27,7 +28,9 @@ export interface SpeechRecognitionOptions
   prompt?: string;
 }
 
+/** What was said. */
 export interface Transcript {
+  /** All of it, as the tokenizer decodes it. */
   text: string;
   /** With `returnTimestamps` or `returnLanguage`. */
   chunks?: TranscriptChunk[];
@@ -183,6 +186,7 @@ export class SpeechRecognitionPipeline {
     });
   }
 
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.generator.dispose();
     this.model.dispose();

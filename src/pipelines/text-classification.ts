@@ -1,8 +1,8 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import type { BartForSequenceClassification, SequenceClassifier } from "../models/index.ts";
-import type { Tokenizer } from "../tokenizers/index.ts";
+import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
 import {
-  each,
+  type BatchOptions,
   finite,
   type LabelScore,
   labelsOf,
@@ -10,14 +10,16 @@ import {
   type ScoreFunction,
   scoresOf,
   softmax,
-  TextRunner,
 } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
+/** A model that gives the classes of texts. */
 export type ClassifierModel = SequenceClassifier | BartForSequenceClassification;
 /** A text, or two that belong together. */
 export type TextPair = string | { text: string; textPair?: string };
 
-export interface TextClassificationOptions {
+/** Which classes are given, and how their scores come of logits. */
+export interface TextClassificationOptions extends BatchOptions {
   /** How many classes of each text; null for all. Without it one, and several texts get one flat list. */
   topK?: number | null;
   /** @default sigmoid for one label or several at once, softmax otherwise, nothing for regression */
@@ -27,23 +29,17 @@ export interface TextClassificationOptions {
 }
 
 /** Classes of texts, or of pairs of texts. */
-export class TextClassificationPipeline {
-  private readonly model: ClassifierModel;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
   constructor(model: ClassifierModel, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model as never, ["logits"]);
+    super(model, tokenizer, { outputs: ["logits"], per: "text" });
   }
 
   /** A list with the best class of the text, or of each text; with topK a list of the best for each, best first. */
   run(input: TextPair, options?: TextClassificationOptions): Promise<LabelScore[]>;
   run(inputs: readonly TextPair[], options?: TextClassificationOptions): Promise<LabelScore[] | LabelScore[][]>;
   async run(inputs: TextPair | readonly TextPair[], options: TextClassificationOptions = {}) {
-    checkOptions("text-classification", options, ["topK", "functionToApply", "maxLength"]);
-    const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY } = options;
+    checkOptions("text-classification", options, ["topK", "functionToApply", "maxLength", "batchSize"]);
+    const { topK, functionToApply, maxLength = Number.POSITIVE_INFINITY, batchSize } = options;
     const labels = labelsOf(this.model);
     const { problemType } = this.model.config;
     const usual =
@@ -52,26 +48,24 @@ export class TextClassificationPipeline {
         : problemType === "multi_label_classification" || labels.length === 1
           ? "sigmoid"
           : "softmax";
-    const results = await each(inputs, async (input) => {
-      if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
-      const { text, textPair: pair } = typeof input === "string" ? { text: input, textPair: undefined } : input;
-      const encoding = await this.tokenizer.encodeText(text, {
-        pair,
-        maxLength: finite(Math.min(maxLength, this.runner.longest(this.tokenizer))),
-      });
-      const { logits } = await this.runner.of(encoding);
-      return ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined));
+    const results = await this.runner.answers(inputs, {
+      task: "text-classification",
+      batchSize,
+      prepare: async (input) => {
+        if (typeof input !== "string") checkOptions("text-classification", input, ["text", "textPair"]);
+        const { text, textPair: pair } = typeof input === "string" ? { text: input, textPair: undefined } : input;
+        const longest = Math.min(maxLength, this.runner.longest(this.tokenizer));
+        return [await this.tokenizer.encodeText(text, { pair, maxLength: finite(longest) })];
+      },
+      answer: (_, __, [{ logits }]) =>
+        ranked(labels, scoresOf(logits, functionToApply ?? usual), topK === undefined ? 1 : (topK ?? undefined)),
     });
     return Array.isArray(inputs) && topK === undefined ? results.flat() : results;
   }
-
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
-  }
 }
 
-export interface ZeroShotOptions {
+/** The classes, and how they are put to the model. */
+export interface ZeroShotOptions extends BatchOptions {
   /** Names of classes, or one text with commas between them. */
   candidateLabels: readonly string[] | string;
   /** Makes a sentence of a class; "{}" stands for its name. @default "This example is {}." */
@@ -80,10 +74,15 @@ export interface ZeroShotOptions {
   multiLabel?: boolean;
 }
 
+const zeroShotOptions = ["candidateLabels", "hypothesisTemplate", "multiLabel", "batchSize"];
+
+/** A text with how well each class fits it, under the names of transformers. */
 export interface ZeroShotResult {
+  /** The text. */
   sequence: string;
   /** Best first. */
   labels: string[];
+  /** Of each label, from 0 to 1; those of several labels sum to 1 without `multiLabel`. */
   scores: number[];
 }
 
@@ -91,22 +90,20 @@ export interface ZeroShotResult {
  * Classes that the model was not trained on: whether the text entails a sentence about each. Yin et al. 2019,
  * arXiv:1909.00161.
  */
-export class ZeroShotClassificationPipeline {
-  private readonly model: ClassifierModel;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
-
+export class ZeroShotClassificationPipeline extends TextPipeline<ClassifierModel> {
   constructor(model: ClassifierModel, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model as never, ["logits"]);
+    super(model, tokenizer, { outputs: ["logits"], per: "text" });
   }
 
+  /**
+   * How well each class fits the text, best first; for each of several texts. Too long a text is cut, never a class.
+   * @throws OptionError without `candidateLabels`, or for a template without "{}"
+   */
   run(input: string, options: ZeroShotOptions): Promise<ZeroShotResult>;
   run(inputs: readonly string[], options: ZeroShotOptions): Promise<ZeroShotResult[]>;
   async run(inputs: string | readonly string[], options: ZeroShotOptions = { candidateLabels: [] }) {
-    checkOptions("zero-shot-classification", options, ["candidateLabels", "hypothesisTemplate", "multiLabel"]);
-    const { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false } = options;
+    checkOptions("zero-shot-classification", options, zeroShotOptions);
+    const { candidateLabels, hypothesisTemplate = "This example is {}.", multiLabel = false, batchSize } = options;
     const split = typeof candidateLabels === "string" ? candidateLabels.split(",") : candidateLabels;
     const candidates = split.map((label) => label.trim()).filter((label) => label !== "");
     if (candidates.length === 0 || !hypothesisTemplate.includes("{}")) {
@@ -122,27 +119,29 @@ export class ZeroShotClassificationPipeline {
     const index = names.findIndex((name) => name.startsWith("entail"));
     const entailment = index >= 0 ? index : names.length - 1;
     const contradiction = entailment === 0 ? names.length - 1 : 0;
-    return each(inputs, async (sequence: string): Promise<ZeroShotResult> => {
-      const logits: Float32Array[] = [];
-      for (const label of candidates) {
-        const encoding = {
-          pair: hypothesisTemplate.replace("{}", label),
-          maxLength: finite(this.runner.longest(this.tokenizer)),
-          truncation: "only_first",
-        } as const;
-        logits.push((await this.runner.of(await this.tokenizer.encodeText(sequence, encoding))).logits);
-      }
-      const scores =
-        multiLabel || candidates.length === 1
-          ? logits.map((row) => softmax([row[contradiction], row[entailment]])[1])
-          : softmax(logits.map((row) => row[entailment]));
-      const order = candidates.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
-      return { sequence, labels: order.map((i) => candidates[i]), scores: order.map((i) => scores[i]) };
+    return this.runner.answers(inputs, {
+      task: "zero-shot-classification",
+      batchSize,
+      prepare: (sequence) => this.encode(sequence, candidates, hypothesisTemplate),
+      answer: (sequence, _, results): ZeroShotResult => {
+        const scores =
+          multiLabel || candidates.length === 1
+            ? results.map(({ logits }) => softmax([logits[contradiction], logits[entailment]])[1])
+            : softmax(results.map(({ logits }) => logits[entailment]));
+        const order = candidates.map((_, i) => i).sort((a, b) => scores[b] - scores[a]);
+        return { sequence, labels: order.map((i) => candidates[i]), scores: order.map((i) => scores[i]) };
+      },
     });
   }
 
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
+  /** The text with a sentence about each class. */
+  private async encode(sequence: string, candidates: readonly string[], template: string): Promise<Encoding[]> {
+    const maxLength = finite(this.runner.longest(this.tokenizer));
+    const encodings: Encoding[] = [];
+    for (const label of candidates) {
+      const pair = template.replace("{}", label);
+      encodings.push(await this.tokenizer.encodeText(sequence, { pair, maxLength, truncation: "only_first" }));
+    }
+    return encodings;
   }
 }

@@ -1,12 +1,15 @@
 import { checkOptions } from "../base/index.ts";
 import type { TokenClassifier } from "../models/index.ts";
 import type { Encoding, Tokenizer } from "../tokenizers/index.ts";
-import { each, finite, labelsOf, requireOneOf, softmax, TextRunner } from "./common.ts";
+import { type BatchOptions, finite, labelsOf, requireOneOf, softmax, type TextOutputs } from "./common.ts";
+import { TextPipeline } from "./text-pipeline.ts";
 
 const strategies = ["none", "simple", "first", "average", "max"] as const;
+/** How tokens become names, see `TokenClassificationOptions`. */
 export type AggregationStrategy = (typeof strategies)[number];
 
-export interface TokenClassificationOptions {
+/** How tokens become names, which classes are left out, and how long texts are read. */
+export interface TokenClassificationOptions extends BatchOptions {
   /**
    * "none" gives tokens; "simple" joins neighbours of one class; the others first make words of one class each, by
    * their first token, by the mean of all, or by the surest. @default "none"
@@ -39,45 +42,44 @@ interface Token {
 }
 
 /** Names in texts. */
-export class TokenClassificationPipeline {
-  private readonly model: TokenClassifier;
-  private readonly tokenizer: Tokenizer;
-  private readonly runner: TextRunner;
+export class TokenClassificationPipeline extends TextPipeline<TokenClassifier> {
   private readonly labels: readonly string[];
 
   constructor(model: TokenClassifier, tokenizer: Tokenizer) {
-    this.model = model;
-    this.tokenizer = tokenizer;
-    this.runner = new TextRunner(model, ["logits"]);
+    super(model, tokenizer, { outputs: ["logits"], per: "token" });
     this.labels = labelsOf(model);
   }
 
+  /**
+   * The tokens or names of a text in their order, without those of `ignoreLabels`; such a list for each of several
+   * texts.
+   * @throws OptionError for an unknown strategy
+   */
   run(input: string, options?: TokenClassificationOptions): Promise<Entity[]>;
   run(inputs: readonly string[], options?: TokenClassificationOptions): Promise<Entity[][]>;
   async run(inputs: string | readonly string[], options: TokenClassificationOptions = {}) {
-    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride"]);
-    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0 } = options;
+    checkOptions("token-classification", options, ["aggregationStrategy", "ignoreLabels", "stride", "batchSize"]);
+    const { aggregationStrategy = "none", ignoreLabels = ["O"], stride = 0, batchSize } = options;
     requireOneOf("aggregationStrategy", aggregationStrategy, strategies);
-    return each(inputs, async (text: string) => {
-      const { overflowing, ...first } = await this.tokenizer.encodeText(text, {
-        maxLength: finite(this.runner.longest(this.tokenizer)),
-        stride,
-      });
-      const parts = stride > 0 ? [first, ...overflowing] : [first];
-      const allEntities: Entity[] = [];
-      for (const part of parts) {
-        const tokens = await this.tokensOf(text, part as Encoding);
-        const entities = this.aggregate(tokens, aggregationStrategy);
-        allEntities.push(
-          ...entities.filter(({ entity, entity_group: group }) => !ignoreLabels.includes(entity ?? (group as string))),
+    const isWanted = ({ entity, entity_group: group }: Entity) => !ignoreLabels.includes(entity ?? (group as string));
+    return this.runner.answers(inputs, {
+      task: "token-classification",
+      batchSize,
+      prepare: async (text) => {
+        const maxLength = finite(this.runner.longest(this.tokenizer));
+        const { overflowing, ...first } = await this.tokenizer.encodeText(text, { maxLength, stride });
+        return stride > 0 ? [first as Encoding, ...overflowing] : [first as Encoding];
+      },
+      answer: (text, parts, results) => {
+        const entities = parts.flatMap((part, i) =>
+          this.aggregate(this.tokensOf(text, part, results[i]), aggregationStrategy).filter(isWanted),
         );
-      }
-      return parts.length > 1 ? withoutOverlaps(allEntities) : allEntities;
+        return parts.length > 1 ? withoutOverlaps(entities) : entities;
+      },
     });
   }
 
-  private async tokensOf(text: string, encoding: Encoding): Promise<Token[]> {
-    const { logits } = await this.runner.of(encoding);
+  private tokensOf(text: string, encoding: Encoding, { logits }: TextOutputs): Token[] {
     const classes = this.labels.length;
     const { unk } = this.tokenizer.special;
     const unknown = unk === undefined ? null : this.tokenizer.tokenToId(unk);
@@ -146,11 +148,6 @@ export class TokenClassificationPipeline {
       start: members[0].start,
       end: members[members.length - 1].end,
     }));
-  }
-
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }
 

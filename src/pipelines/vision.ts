@@ -1,108 +1,100 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import type { ClipModel, ImageClassifier, ObjectDetector, SemanticSegmenter } from "../models/index.ts";
 import type { ImageProcessor, RawImage } from "../processors/index.ts";
-import { type CompiledFunction, compile, interpolate, type Tensor, tensor } from "../tensor/index.ts";
+import { interpolate, tensor } from "../tensor/index.ts";
 import type { Tokenizer } from "../tokenizers/index.ts";
-import { each, type LabelScore, labelsOf, ranked, type ScoreFunction, scoresOf, sigmoid, softmax } from "./common.ts";
-import { type ImageSource, openImage } from "./image-source.ts";
+import {
+  type BatchOptions,
+  type LabelScore,
+  labelsOf,
+  ranked,
+  type ScoreFunction,
+  scoresOf,
+  sigmoid,
+  softmax,
+} from "./common.ts";
+import { type ImageModel, type ImageOutputs, ImageRunner, type ImageRunnerOptions } from "./image-runner.ts";
+import type { ImageSource } from "./image-source.ts";
 
-type Run = CompiledFunction<[Record<string, Tensor>], Record<string, Tensor<"f32">>>;
+/** A vision model with its processor, and what runs it on pictures. */
+abstract class ImagePipeline<M extends ImageModel & { dispose(): void }> {
+  protected readonly model: M;
+  protected readonly runner: ImageRunner;
 
-/** Runs a vision model on pictures, and reads some of its outputs. */
-class ImageRunner {
-  readonly processor: ImageProcessor;
-  private readonly run: Run;
-
-  constructor(model: { forward(inputs: never): object }, processor: ImageProcessor, outputs: readonly string[]) {
-    this.processor = processor;
-    this.run = compile((inputs: Record<string, Tensor>) => {
-      const allOutputs = model.forward(inputs as never) as Record<string, Tensor<"f32">>;
-      return Object.fromEntries(outputs.map((name) => [name, allOutputs[name]]));
-    });
-  }
-
-  async of(
-    image: RawImage,
-    others: Record<string, Tensor> = {},
-    takesMask = true,
-  ): Promise<Record<string, { data: Float32Array; shape: readonly number[] }>> {
-    const { pixelValues, pixelMask } = this.processor.process([image]);
-    const result = await this.run({ pixelValues, ...(pixelMask && takesMask && { pixelMask }), ...others } as never);
-    const entries = await Promise.all(
-      Object.entries(result).map(
-        async ([name, output]) =>
-          [name, { data: await output.read(), shape: output.shape as readonly number[] }] as const,
-      ),
-    );
-    for (const output of Object.values(result)) output.dispose();
-    return Object.fromEntries(entries);
-  }
-
-  dispose(): void {
-    this.run.dispose();
-  }
-}
-
-export interface ImageClassificationOptions {
-  /** @default 5 */
-  topK?: number;
-  /** @default by the model's problem type, as for texts */
-  functionToApply?: ScoreFunction;
-}
-
-/** Classes of pictures. */
-export class ImageClassificationPipeline {
-  private readonly model: ImageClassifier;
-  private readonly runner: ImageRunner;
-
-  constructor(model: ImageClassifier, processor: ImageProcessor) {
+  constructor(model: M, processor: ImageProcessor, options: ImageRunnerOptions) {
     this.model = model;
-    this.runner = new ImageRunner(model, processor, ["logits"]);
+    this.runner = new ImageRunner(model, processor, options);
   }
 
-  run(input: ImageSource, options?: ImageClassificationOptions): Promise<LabelScore[]>;
-  run(inputs: readonly ImageSource[], options?: ImageClassificationOptions): Promise<LabelScore[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[], options: ImageClassificationOptions = {}) {
-    checkOptions("image-classification", options, ["topK", "functionToApply"]);
-    const { topK = 5, functionToApply } = options;
-    const labels = labelsOf(this.model);
-    const usual =
-      this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
-    return each(inputs, async (source: ImageSource) => {
-      const { logits } = await this.runner.of(await openImage(source));
-      return ranked(labels, scoresOf(logits.data, functionToApply ?? usual), topK);
-    });
-  }
-
+  /** Frees the model and the compiled graphs; the pipeline is of no use afterwards. */
   dispose(): void {
     this.runner.dispose();
     this.model.dispose();
   }
 }
 
-export interface ZeroShotImageOptions {
+/** How many classes are given, and how their scores come of logits. */
+export interface ImageClassificationOptions extends BatchOptions {
+  /** How many classes of each picture. @default 5 */
+  topK?: number;
+  /** @default by the model's problem type, as for texts */
+  functionToApply?: ScoreFunction;
+}
+
+/** Classes of pictures. */
+export class ImageClassificationPipeline extends ImagePipeline<ImageClassifier> {
+  constructor(model: ImageClassifier, processor: ImageProcessor) {
+    super(model, processor, { outputs: ["logits"] });
+  }
+
+  /**
+   * The likeliest classes of a picture, best first; such a list for each of several pictures.
+   * @throws DataError for a file that is no picture, OptionError for wrong options
+   */
+  run(input: ImageSource, options?: ImageClassificationOptions): Promise<LabelScore[]>;
+  run(inputs: readonly ImageSource[], options?: ImageClassificationOptions): Promise<LabelScore[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], options: ImageClassificationOptions = {}) {
+    checkOptions("image-classification", options, ["topK", "functionToApply", "batchSize"]);
+    const { topK = 5, functionToApply, batchSize } = options;
+    const labels = labelsOf(this.model);
+    const usual =
+      this.model.config.problemType === "multi_label_classification" || labels.length === 1 ? "sigmoid" : "softmax";
+    return this.runner.answers(inputs, {
+      task: "image-classification",
+      batchSize,
+      answer: ({ logits }) => ranked(labels, scoresOf(logits.data, functionToApply ?? usual), topK),
+    });
+  }
+}
+
+/** The classes, and how they are put to the model. */
+export interface ZeroShotImageOptions extends BatchOptions {
+  /** Names of classes, at least one. */
   candidateLabels: readonly string[];
   /** Makes a text of a class; "{}" stands for its name. @default "This is a photo of {}." */
   hypothesisTemplate?: string;
 }
 
 /** How well texts fit pictures. */
-export class ZeroShotImageClassificationPipeline {
-  private readonly model: ClipModel;
+export class ZeroShotImageClassificationPipeline extends ImagePipeline<ClipModel> {
   private readonly tokenizer: Tokenizer;
-  private readonly runner: ImageRunner;
 
   constructor(model: ClipModel, tokenizer: Tokenizer, processor: ImageProcessor) {
-    this.model = model;
+    super(model, processor, { outputs: ["logitsPerImage"] });
     this.tokenizer = tokenizer;
-    this.runner = new ImageRunner(model, processor, ["logitsPerImage"]);
   }
 
+  /**
+   * How well each class fits a picture, best first; such a list for each of several pictures. Scores sum to 1 by
+   * CLIP; SigLIP judges each class by itself.
+   * @throws OptionError without `candidateLabels`, or for a template without "{}"; DataError for a file that is no
+   *   picture
+   */
   run(input: ImageSource, options: ZeroShotImageOptions): Promise<LabelScore[]>;
   run(inputs: readonly ImageSource[], options: ZeroShotImageOptions): Promise<LabelScore[][]>;
   async run(inputs: ImageSource | readonly ImageSource[], options: ZeroShotImageOptions = { candidateLabels: [] }) {
-    checkOptions("zero-shot-image-classification", options, ["candidateLabels", "hypothesisTemplate"]);
-    const { candidateLabels, hypothesisTemplate = "This is a photo of {}." } = options;
+    checkOptions("zero-shot-image-classification", options, ["candidateLabels", "hypothesisTemplate", "batchSize"]);
+    const { candidateLabels, hypothesisTemplate = "This is a photo of {}.", batchSize } = options;
     if (candidateLabels.length === 0 || !hypothesisTemplate.includes("{}")) {
       const expected = 'candidateLabels, and a template with "{}"';
       throw new OptionError({
@@ -126,23 +118,25 @@ export class ZeroShotImageClassificationPipeline {
       dtype: "bool",
       shape,
     });
-    return each(inputs, async (source: ImageSource) => {
-      const { logitsPerImage } = await this.runner.of(
-        await openImage(source),
-        this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds },
-      );
-      const scores = isSiglip ? Array.from(logitsPerImage.data, sigmoid) : softmax(logitsPerImage.data);
-      return ranked(candidateLabels, scores);
-    });
-  }
-
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
+    const steps = {
+      task: "zero-shot-image-classification",
+      batchSize,
+      answer: ({ logitsPerImage: { data } }: ImageOutputs) =>
+        ranked(candidateLabels, isSiglip ? Array.from(data, sigmoid) : softmax(data)),
+    };
+    return this.runner.answers(inputs, steps, this.tokenizer.givesMask ? { inputIds, attentionMask } : { inputIds });
   }
 }
 
+/** Which objects are given. */
+export interface ObjectDetectionOptions extends BatchOptions {
+  /** Those with a score above it. @default 0.5 */
+  threshold?: number;
+}
+
+/** An object in a picture, and where it is. */
 export interface DetectedObject {
+  /** Probability of the class, from 0 to 1. */
   score: number;
   label: string;
   /** Whole pixels of the picture. */
@@ -150,55 +144,55 @@ export interface DetectedObject {
 }
 
 /** Objects in pictures. */
-export class ObjectDetectionPipeline {
-  private readonly model: ObjectDetector;
-  private readonly runner: ImageRunner;
-
+export class ObjectDetectionPipeline extends ImagePipeline<ObjectDetector> {
   constructor(model: ObjectDetector, processor: ImageProcessor) {
-    this.model = model;
-    this.runner = new ImageRunner(model, processor, ["logits", "predBoxes"]);
-  }
-
-  /** @param options threshold: the least score. @default 0.5 */
-  run(input: ImageSource, options?: { threshold?: number }): Promise<DetectedObject[]>;
-  run(inputs: readonly ImageSource[], options?: { threshold?: number }): Promise<DetectedObject[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[], options: { threshold?: number } = {}) {
-    checkOptions("object-detection", options, ["threshold"]);
-    const { threshold = 0.5 } = options;
-    const labels = labelsOf(this.model);
-    return each(inputs, async (source: ImageSource) => {
-      const image = await openImage(source);
-      const { logits, predBoxes } = await this.runner.of(image, {}, this.model.modelType !== "yolos");
-      const [, queries, classes] = logits.shape;
-      const objects: DetectedObject[] = [];
-      for (let q = 0; q < queries; q++) {
-        // the last class is "nothing"
-        const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1);
-        const score = Math.max(...scores);
-        if (score <= threshold) continue;
-        const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
-        const place = (value: number, size: number) => Math.trunc(Math.fround(value * size));
-        objects.push({
-          score,
-          label: labels[scores.indexOf(score)],
-          box: {
-            xmin: place(x - width / 2, image.width),
-            ymin: place(y - height / 2, image.height),
-            xmax: place(x + width / 2, image.width),
-            ymax: place(y + height / 2, image.height),
-          },
-        });
-      }
-      return objects;
+    super(model, processor, {
+      outputs: ["logits", "predBoxes"],
+      takesMask: model.modelType !== "yolos",
     });
   }
 
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
+  /**
+   * The objects in a picture, in no order; such a list for each of several pictures.
+   * @throws DataError for a file that is no picture, OptionError for wrong options
+   */
+  run(input: ImageSource, options?: ObjectDetectionOptions): Promise<DetectedObject[]>;
+  run(inputs: readonly ImageSource[], options?: ObjectDetectionOptions): Promise<DetectedObject[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], options: ObjectDetectionOptions = {}) {
+    checkOptions("object-detection", options, ["threshold", "batchSize"]);
+    const { threshold = 0.5, batchSize } = options;
+    const labels = labelsOf(this.model);
+    return this.runner.answers(inputs, {
+      task: "object-detection",
+      batchSize,
+      answer: ({ logits, predBoxes }, image) => {
+        const [, queries, classes] = logits.shape;
+        const objects: DetectedObject[] = [];
+        for (let q = 0; q < queries; q++) {
+          // the last class is "nothing"
+          const scores = softmax(logits.data.subarray(q * classes, (q + 1) * classes)).slice(0, -1);
+          const score = Math.max(...scores);
+          if (score <= threshold) continue;
+          const [x, y, width, height] = predBoxes.data.subarray(4 * q, 4 * q + 4);
+          const place = (value: number, size: number) => Math.trunc(Math.fround(value * size));
+          objects.push({
+            score,
+            label: labels[scores.indexOf(score)],
+            box: {
+              xmin: place(x - width / 2, image.width),
+              ymin: place(y - height / 2, image.height),
+              xmax: place(x + width / 2, image.width),
+              ymax: place(y + height / 2, image.height),
+            },
+          });
+        }
+        return objects;
+      },
+    });
   }
 }
 
+/** The places of a picture that have one class. */
 export interface Segment {
   /** null: places have classes without scores. */
   score: number | null;
@@ -208,49 +202,38 @@ export interface Segment {
 }
 
 /** The class of each place of pictures. */
-export class ImageSegmentationPipeline {
-  private readonly model: SemanticSegmenter;
-  private readonly runner: ImageRunner;
-
+export class ImageSegmentationPipeline extends ImagePipeline<SemanticSegmenter> {
   constructor(model: SemanticSegmenter, processor: ImageProcessor) {
-    this.model = model;
-    this.runner = new ImageRunner(model, processor, ["logits"]);
+    super(model, processor, { outputs: ["logits"] });
   }
 
-  /** There are no options: those of transformers are for models of other kinds. */
-  run(input: ImageSource, options?: Record<string, never>): Promise<Segment[]>;
-  run(inputs: readonly ImageSource[], options?: Record<string, never>): Promise<Segment[][]>;
-  async run(inputs: ImageSource | readonly ImageSource[], options: Record<string, never> = {}) {
-    const [unknown] = Object.keys(options);
-    if (unknown)
-      throw new OptionError({
-        where: "image-segmentation",
-        expected: "no options",
-        received: `"${unknown}"`,
-        fix: `remove "${unknown}"`,
-      });
+  /**
+   * The places of each class that is in a picture, in the order of the classes; such a list for each of several
+   * pictures. There are no other options: those of transformers are for models of other kinds.
+   * @throws DataError for a file that is no picture, OptionError for wrong options
+   */
+  run(input: ImageSource, options?: BatchOptions): Promise<Segment[]>;
+  run(inputs: readonly ImageSource[], options?: BatchOptions): Promise<Segment[][]>;
+  async run(inputs: ImageSource | readonly ImageSource[], options: BatchOptions = {}) {
+    checkOptions("image-segmentation", options, ["batchSize"]);
     const labels = labelsOf(this.model);
-    return each(inputs, async (source: ImageSource) => {
-      const image = await openImage(source);
-      const { width, height } = image;
-      const { logits } = await this.runner.of(image);
-      const small = tensor(logits.data, { shape: logits.shape });
-      const large = await interpolate(small, { size: [height, width], mode: "bilinear" }).read();
-      const places = width * height;
-      const classes = new Uint16Array(places);
-      for (let i = 0; i < places; i++)
-        for (let c = 1; c < labels.length; c++)
-          if (large[c * places + i] > large[classes[i] * places + i]) classes[i] = c;
-      const present = [...new Set(classes)].sort((a, b) => a - b);
-      return present.map((c): Segment => {
-        const data = Uint8Array.from(classes, (pixelClass) => (pixelClass === c ? 255 : 0));
-        return { score: null, label: labels[c], mask: { width, height, channels: 1, data } };
-      });
+    return this.runner.answers(inputs, {
+      task: "image-segmentation",
+      batchSize: options.batchSize,
+      answer: async ({ logits }, { width, height }) => {
+        const small = tensor(logits.data, { shape: logits.shape });
+        const large = await interpolate(small, { size: [height, width], mode: "bilinear" }).read();
+        const places = width * height;
+        const classes = new Uint16Array(places);
+        for (let i = 0; i < places; i++)
+          for (let c = 1; c < labels.length; c++)
+            if (large[c * places + i] > large[classes[i] * places + i]) classes[i] = c;
+        const present = [...new Set(classes)].sort((a, b) => a - b);
+        return present.map((label): Segment => {
+          const data = Uint8Array.from(classes, (c) => (c === label ? 255 : 0));
+          return { score: null, label: labels[label], mask: { width, height, channels: 1, data } };
+        });
+      },
     });
-  }
-
-  dispose(): void {
-    this.runner.dispose();
-    this.model.dispose();
   }
 }

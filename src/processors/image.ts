@@ -117,6 +117,7 @@ export const imageProcessorClasses: Readonly<Record<string, ProcessorClass>> = {
   },
 };
 
+/** Pictures as the inputs of a vision model. */
 export interface ProcessedImages {
   /** f32 [B, 3, H, W]; of Qwen2-VL the patches of all pictures */
   pixelValues: Tensor<"f32">;

@@ -5,6 +5,7 @@ import { type Profile, tensor } from "../tensor/index.ts";
 import { languageModel } from "./objectives/language-model.ts";
 import { compileTrainStep } from "./step.ts";
 
+/** What is run to be measured. */
 export interface ProfileTrainingOptions {
   /** Sequences per step. @default 4 */
   batchSize?: number;

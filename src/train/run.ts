@@ -22,17 +22,25 @@ import {
 } from "./run-folder.ts";
 import { type TrainEvent, train } from "./trainer.ts";
 
+/**
+ * What happens in a run: its training's events; before them what it trains on, and notes for the reader; and where
+ * the model was saved.
+ */
 export type RunEvent =
   | TrainEvent
   | { type: "ready"; parameters: number; trainTokens: number; vocabSize: number }
   | { type: "note"; text: string }
   | { type: "saved"; path: string };
 
+/** How a run is watched and ended, and what becomes of one that is there already. */
 export interface RunHooks {
   /** Stops after the step under way, with a checkpoint; before training begins, at once. */
   signal?: AbortSignal;
   /** See TrainOptions. */
   cancelSignal?: AbortSignal;
+  /**
+   * Called while the data is prepared, with what is being done, in words, and the share of it that is done, 0 to 1.
+   */
   onPreparing?: (stage: string, fraction: number) => void;
   /**
    * Begin anew where there is a run already. It is moved aside when everything is checked and the new data is prepared,

@@ -62,6 +62,10 @@ const trainOptions: readonly (keyof TrainOptions<unknown>)[] = [
   ...(["maxSeconds", "fingerprint", "signal", "cancelSignal"] as const),
 ];
 
+/**
+ * What happens in training, in the order in which it happens: steps are counted from 1 when they are done, losses are
+ * means.
+ */
 export type TrainEvent =
   | { type: "resumed"; step: number; validationLoss: number | null }
   | {
