@@ -1,7 +1,14 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { bytesPerElement, type DType, GraphError, hostArrayFrom } from "../base/index.ts";
 import { ConstantOp, type Graph, isStatic, Node, PlaceholderOp, type Shape, type Size, Value } from "../ir/index.ts";
-import { type LoweredBody, type Lowering, type OnnxAttributes, type OnnxDomain, onnxTypeCode } from "../ops/index.ts";
+import {
+  type LoweredBody,
+  type Lowering,
+  ONNX_UINT32,
+  type OnnxAttributes,
+  type OnnxDomain,
+  onnxTypeCode,
+} from "../ops/index.ts";
 import {
   type GraphProto,
   GraphProtoSchema,
@@ -218,6 +225,17 @@ class OnnxWriter implements Lowering {
 
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string {
     return this.initializer(new ConstantOp(hostArrayFrom(dtype, values), { dtype, shape }));
+  }
+
+  unsigned(value: number): string {
+    const key = `u32 ${value}`;
+    const known = this.constants.get(key);
+    if (known) return known;
+    const name = `c${this.constants.size}`;
+    const rawData = new Uint8Array(Uint32Array.of(value).buffer);
+    this.initializers.push(create(TensorProtoSchema, { name, dataType: ONNX_UINT32, rawData }));
+    this.constants.set(key, name);
+    return name;
   }
 
   private initializer(constant: ConstantOp): string {

@@ -126,6 +126,7 @@ export { type CrossEntropyOptions, crossEntropy } from "./loss.ts";
 export {
   type LoweredBody,
   type Lowering,
+  ONNX_UINT32,
   type OnnxAttribute,
   type OnnxAttributes,
   type OnnxDomain,
@@ -205,6 +206,7 @@ export {
   quantizeLinear,
 } from "./quantize.ts";
 export {
+  boxMuller,
   foldKey,
   foldKeyOnHost,
   randomCategorical,

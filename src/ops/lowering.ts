@@ -27,6 +27,8 @@ export interface Lowering {
   ): string[];
   /** A constant tensor; equal constants are stored once. */
   constant(dtype: DType, shape: readonly number[], values: readonly number[]): string;
+  /** A constant scalar of 32 bits without sign, which no dtype here has. */
+  unsigned(value: number): string;
   /** Lets kernels use a large constant as it is: none keeps it a second time, in an order of its own. */
   keepUnpacked(constant: string): void;
   /**

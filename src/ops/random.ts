@@ -33,16 +33,11 @@ function hash32(x: number): number {
   return (h ^ (h >>> LAST_SHIFT)) >>> 0;
 }
 
-/** Unsigned constants cannot be written with our dtypes: written as i64 and cast. */
-function unsigned(graph: Lowering, value: number): string {
-  return graph.node("Cast", [graph.constant("i64", [], [value])], { to: ONNX_UINT32 });
-}
-
 function lowerHash(graph: Lowering, x: string): string {
   const xorShift = (h: string, shift: number) =>
-    graph.node("BitwiseXor", [h, graph.node("BitShift", [h, unsigned(graph, shift)], { direction: "RIGHT" })]);
+    graph.node("BitwiseXor", [h, graph.node("BitShift", [h, graph.unsigned(shift)], { direction: "RIGHT" })]);
   let h = x;
-  for (const { shift, factor } of MIX) h = graph.node("Mul", [xorShift(h, shift), unsigned(graph, factor)]);
+  for (const { shift, factor } of MIX) h = graph.node("Mul", [xorShift(h, shift), graph.unsigned(factor)]);
   return xorShift(h, LAST_SHIFT);
 }
 
@@ -76,10 +71,10 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
     const start = keyPart(graph, key, 0, onnxTypeCode.i64);
     const count = graph.node("ReduceProd", [graph.sizes([sizeOf(shape)])], { keepdims: 0 });
     const counters = graph.node("Range", [start, graph.node("Add", [start, count]), graph.constant("i64", [], [1])]);
-    const spread = graph.node("Mul", [graph.node("Cast", [counters], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]);
+    const spread = graph.node("Mul", [graph.node("Cast", [counters], { to: ONNX_UINT32 }), graph.unsigned(SPREAD)]);
     const first = lowerHash(graph, spread);
     const bits = lowerHash(graph, graph.node("BitwiseXor", [first, keyPart(graph, key, 1, ONNX_UINT32)]));
-    const top = graph.node("Cast", [graph.node("BitShift", [bits, unsigned(graph, 8)], { direction: "RIGHT" })], {
+    const top = graph.node("Cast", [graph.node("BitShift", [bits, graph.unsigned(8)], { direction: "RIGHT" })], {
       to: onnxTypeCode.f32,
     });
     return graph.node("Reshape", [graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]), graph.sizes(shape)]);
@@ -108,10 +103,16 @@ export function randomUniform(key: Value, shape: Shape): Value {
   return apply(uniformEntry, [key], { shape });
 }
 
-/** Standard normal f32 numbers by the Box-Muller transform of two uniform tensors. */
-export function randomNormal(key: Value, shape: Shape): Value {
-  const radius = sqrt(mul(neg(log(sub(1, randomUniform(foldKey(key, 0), shape)))), 2)); // 1 - u is never 0
-  return mul(radius, cos(mul(randomUniform(foldKey(key, 1), shape), 2 * Math.PI)));
+/** Standard normal f32 numbers of a key. */
+export const randomNormal = (key: Value, shape: Shape): Value => boxMuller(foldKey(key, 0), foldKey(key, 1), shape);
+
+/**
+ * Standard normal f32 numbers by the Box-Muller transform of two uniform tensors, each with a key of its own. Box &
+ * Muller 1958, doi:10.1214/aoms/1177706645.
+ */
+export function boxMuller(radiusKey: Value, angleKey: Value, shape: Shape): Value {
+  const radius = sqrt(mul(neg(log(sub(1, randomUniform(radiusKey, shape)))), 2)); // 1 - u is never 0
+  return mul(radius, cos(mul(randomUniform(angleKey, shape), 2 * Math.PI)));
 }
 
 const foldEntry = defineOp({
@@ -135,12 +136,12 @@ const foldEntry = defineOp({
   lower: (graph, { key, data }) => {
     const mixed = lowerHash(
       graph,
-      graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), unsigned(graph, SPREAD)]),
+      graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), graph.unsigned(SPREAD)]),
     );
     const parts = foldParts.map(({ index, salt }) => {
       const part = keyPart(graph, key, index, ONNX_UINT32);
       const other = keyPart(graph, key, 1 - index, ONNX_UINT32);
-      const salted = graph.node("BitwiseXor", [mixed, unsigned(graph, salt)]);
+      const salted = graph.node("BitwiseXor", [mixed, graph.unsigned(salt)]);
       const hashed = lowerHash(graph, graph.node("Add", [lowerHash(graph, graph.node("Add", [part, salted])), other]));
       return graph.node("Reshape", [
         graph.node("Cast", [hashed], { to: onnxTypeCode.i32 }),

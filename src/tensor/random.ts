@@ -50,7 +50,9 @@ export function normal(
   options: { mean?: number; standardDeviation?: number } = {},
 ): Tensor<"f32"> {
   const { mean = 0, standardDeviation = 1 } = known("normal", options, { mean: true, standardDeviation: true });
-  return new Tensor(ops.add(ops.mul(ops.randomNormal(key.bits.ir, shape), standardDeviation), mean));
+  const [radius, angle] = key.split(2); // a known key is split here: in the graph that would be most of its nodes
+  const draws = ops.boxMuller(radius.bits.ir, angle.bits.ir, shape);
+  return new Tensor(ops.add(ops.mul(draws, standardDeviation), mean));
 }
 
 /** true with the given probability. */
