@@ -1,5 +1,13 @@
 import { defineConfig } from "vitest/config";
 import config from "./vitest.config.ts";
 
-/** Tests that need minutes: fuzzers, processes that are killed, memory, all operations on all special numbers. */
-export default defineConfig({ ...config, test: { ...config.test, include: ["src/**/*.slow.test.ts"], exclude: [] } });
+process.env.KINDLING_WEBGPU_CASES ??= "3";
+
+/**
+ * Tests that need minutes: fuzzers, processes that are killed, memory, all operations on all special numbers, more of
+ * the golden cases on a GPU in software.
+ */
+export default defineConfig({
+  ...config,
+  test: { ...config.test, include: ["src/**/*.slow.test.ts", "src/ops/webgpu.test.ts"], exclude: [] },
+});

@@ -5,8 +5,8 @@ import { Device } from "../runtime/index.ts";
 import { opTable } from "../testing/op-table.ts";
 import { testOp } from "../testing/test-op.ts";
 
-/** Of each op: making shaders in software takes a quarter of a second a case. */
-const CASES = Number(process.env.KINDLING_WEBGPU_CASES ?? 2);
+/** Of each op: making shaders in software takes a quarter of a second a case. More in npm run test:slow. */
+const CASES = Number(process.env.KINDLING_WEBGPU_CASES ?? 1);
 
 const device = new Device({ type: "webgpu" });
 const failure: string | undefined = await device.picked.then(

@@ -12,16 +12,12 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 describe.each(Object.keys(traces.traces))("%s", (name) => {
-  // with AdamW two of DETR's queries come to cost the same, and rounding decides which one an object is given to
-  const optimizers = name === "models/detr" ? (["sgd"] as const) : (["adamw", "sgd"] as const);
-  test.each(optimizers)(
-    "by %s",
-    async (optimizer) => {
-      const losses = await trainedAndResumed(name, { folder: join(folder, name, optimizer), dropout: 0, optimizer });
-      expectTrace(name, optimizer, losses);
-    },
-    120_000,
-  );
+  test("without dropout, PyTorch's losses", async () => {
+    // with AdamW two of DETR's queries come to cost the same, and rounding decides which one an object is given to
+    const optimizer = name === "models/detr" ? "sgd" : "adamw";
+    const losses = await trainedAndResumed(name, { folder: join(folder, name, optimizer), dropout: 0, optimizer });
+    expectTrace(name, optimizer, losses);
+  }, 120_000);
 
   test("with dropout", async () => {
     await trainedAndResumed(name, { folder: join(folder, name, "dropout"), dropout: 0.1 });

@@ -36,7 +36,7 @@ try {
   report({ error: String(cause) });
 }
 
-/** @see browser-models.test.ts for what the address asks */
+/** @see browser-models.slow.test.ts for what the address asks */
 async function runInPage(): Promise<void> {
   const { FileSystemFileHandle } = globalThis as unknown as { FileSystemFileHandle: { prototype: object } };
   if (query.get("store") === "cache") Reflect.deleteProperty(FileSystemFileHandle.prototype, "createWritable");
