@@ -3,7 +3,7 @@
  * How long a checkpoint takes until it is a model, against reading its bytes, and until the model has given logits; the
  * peak of memory, and what it comes to rest at, against the weights' file; and what a token then takes. Of 16 bits both
  * widened once and, with weights: "stored", as they are used.
- *   npm run bench -- loading
+ *   npm run bench -- loading [--layers=14]
  *
  * Every measurement is a process of its own. Where the system lets it (as root on Linux), the cache of the files is
  * emptied before each, so that both read from the disk.
@@ -23,7 +23,8 @@ const [kind, root = ""] = process.argv.slice(process.argv.indexOf("--child") + 1
 const dtypes = /** @type {const} */ (["f32", "f16", "bf16"]);
 const ROUNDS = isSmallest ? 1 : 5;
 const BLOCK = 8 * 2 ** 20;
-const LAYERS = isSmallest ? 1 : 14;
+const layersOption = process.argv.find((arg) => arg.startsWith("--layers="));
+const LAYERS = layersOption ? Number(layersOption.slice("--layers=".length)) : isSmallest ? 1 : 14;
 const SIZES = {
   vocabSize: 32000,
   hiddenSize: 1024,
@@ -41,9 +42,11 @@ const parameters =
  * @param {string} folder
  */
 const child = (kind, folder) =>
-  execFileSync(process.execPath, [self, ...(isSmallest ? ["--smallest"] : []), "--child", kind, folder], {
-    encoding: "utf8",
-  });
+  execFileSync(
+    process.execPath,
+    [self, ...(isSmallest ? ["--smallest"] : []), `--layers=${LAYERS}`, "--child", kind, folder],
+    { encoding: "utf8" },
+  );
 
 /** Reads every byte, as plainly as it can be done. @param {string} folder */
 function read(folder) {
