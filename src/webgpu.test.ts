@@ -4,10 +4,12 @@ import { Device } from "./runtime/index.ts";
 import {
   add,
   compile,
+  conv,
   crossEntropy,
   gelu,
   grad,
   matmul,
+  maxPool,
   ones,
   reshape,
   rmsNorm,
@@ -67,6 +69,21 @@ function lossOf(x: Tensor<"f32">): Tensor<"f32"> {
   );
   return add(crossEntropy(wide, targets), sum(carry[0] as Tensor<"f32">)) as Tensor<"f32">;
 }
+
+test.skipIf(!isPresent)("nothing of a convolution and the maximum of its windows is left to the CPU", async () => {
+  const images = waves([2, 3, 8, 8]);
+  const results = [];
+  for (const device of [cpu, gpu]) {
+    const pooled = compile(
+      (input: Tensor<"f32">) => maxPool(conv(input, waves([4, 3, 3, 3])), { kernelSize: 3, stride: 2, padding: 1 }),
+      { device, profile: device === gpu },
+    );
+    results.push(await pooled(images).read());
+    if (device === gpu) expect((await pooled.profile()).fallbacks()).toEqual([]);
+  }
+  const [expected, actual] = results;
+  for (const [i, value] of expected.entries()) expect(Math.abs(actual[i] - value)).toBeLessThan(1e-5);
+});
 
 test.skipIf(!isPresent)(
   "nothing of products, norms, attention, losses, GELU and loops is left to the CPU",

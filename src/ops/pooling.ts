@@ -132,9 +132,11 @@ const maxPoolEntry = defineMultiOp<"x", PoolAttributes>({
   },
   gradient: ({ x, ys: [, positions], dys: [dy] }) => ({ x: dy && addAtPositions(x.shape, positions, dy) }),
   lower: (graph, { x }, attributes) => {
-    const outputs = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
-    graph.keepOnCpu(); // WebGPU's kernel gives no positions
-    return outputs;
+    if (!graph.isWebGpu) return graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
+    const values = graph.node("MaxPool", [x], onnxPool(attributes));
+    const [, positions] = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
+    graph.keepOnCpu(); // WebGPU's kernel gives no positions; without a gradient nobody asks, and this node goes
+    return [values, positions];
   },
   reference: ({ x }, attributes, [type]) => {
     const [values, positions] = [hostTensor(type.shape), hostTensor(type.shape)];
