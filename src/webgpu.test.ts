@@ -3,11 +3,16 @@ import { afterAll, expect, test } from "vitest";
 import { Device } from "./runtime/index.ts";
 import {
   add,
+  cast,
   compile,
   conv,
   crossEntropy,
   gelu,
   grad,
+  greater,
+  logicalAnd,
+  logicalOr,
+  logicalXor,
   matmul,
   maxPool,
   ones,
@@ -83,6 +88,20 @@ test.skipIf(!isPresent)("nothing of a convolution and the maximum of its windows
   }
   const [expected, actual] = results;
   for (const [i, value] of expected.entries()) expect(Math.abs(actual[i] - value)).toBeLessThan(1e-5);
+});
+
+test.skipIf(!isPresent)("nothing of bools and what is made of them is left to the CPU", async () => {
+  const [x, y] = [tensor([1, -1, 1, -1]), tensor([1, 1, -1, -1])];
+  const functions = { and: logicalAnd, or: logicalOr, xor: logicalXor };
+  const expected = { and: [1, 0, 0, 0], or: [1, 1, 1, 0], xor: [0, 1, 1, 0] };
+  for (const [name, join] of Object.entries(functions) as [keyof typeof functions, typeof logicalAnd][]) {
+    const joined = compile((a: Tensor<"f32">, b: Tensor<"f32">) => cast(join(greater(a, 0), greater(b, 0)), "f32"), {
+      device: gpu,
+      profile: true,
+    });
+    expect([name, Array.from(await joined(x, y).read())]).toEqual([name, expected[name]]);
+    expect([name, (await joined.profile()).fallbacks()]).toEqual([name, []]);
+  }
 });
 
 test.skipIf(!isPresent)(

@@ -37,7 +37,8 @@ export const notEqual = binary({
   exact: (a, b) => BigInt(a !== b),
 });
 
-const logical = (name: string, lower: string, reference: (a: boolean, b: boolean) => boolean) =>
+type LowerLogical = (graph: Lowering, a: string, b: string) => string;
+const logical = (name: string, lower: string | LowerLogical, reference: (a: boolean, b: boolean) => boolean) =>
   binary({
     name,
     lower,
@@ -48,9 +49,25 @@ const logical = (name: string, lower: string, reference: (a: boolean, b: boolean
 /** Whether both bools are true, with broadcasting. */
 export const logicalAnd = logical("logicalAnd", "And", (a, b) => a && b);
 /** Whether at least one of two bools is true, with broadcasting. */
-export const logicalOr = logical("logicalOr", "Or", (a, b) => a || b);
+export const logicalOr = logical(
+  "logicalOr",
+  (graph, a, b) => {
+    if (!graph.isWebGpu) return graph.node("Or", [a, b]);
+    const [notA, notB] = [a, b].map((name) => graph.node("Not", [name]));
+    return graph.node("Not", [graph.node("And", [notA, notB])]); // it has no Or
+  },
+  (a, b) => a || b,
+);
 /** Whether exactly one of two bools is true, with broadcasting. */
-export const logicalXor = logical("logicalXor", "Xor", (a, b) => a !== b);
+export const logicalXor = logical(
+  "logicalXor",
+  (graph, a, b) => {
+    if (!graph.isWebGpu) return graph.node("Xor", [a, b]);
+    const [x, y] = [a, b].map((name) => graph.node("Cast", [name], { to: onnxTypeCode.i32 }));
+    return graph.node("Not", [graph.node("Equal", [x, y])]); // it has no Xor
+  },
+  (a, b) => a !== b,
+);
 /** Whether a bool is false. */
 export const logicalNot = unary({
   name: "logicalNot",

@@ -1,13 +1,13 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
-import { describe, requireStatic, type Value } from "../ir/index.ts";
+import { describe, requireStatic, type TensorType, type Value } from "../ir/index.ts";
 import { apply, applyAll, constantOf, filled, vector } from "./apply.ts";
 import { mul } from "./arithmetic.ts";
 import { convTranspose } from "./convolution.ts";
 import { padsOf, perAxis, type Window, windowCounts } from "./convolution-window.ts";
-import { defineMultiOp, defineOp } from "./define.ts";
+import { defineMultiOp, defineOp, notDifferentiable } from "./define.ts";
 import type { OpEntry } from "./entry.ts";
 import { addAtPositions, gather } from "./gather.ts";
-import { forEachIndex, hostTensor, stridesOf } from "./host-tensor.ts";
+import { forEachIndex, type HostTensor, hostTensor, stridesOf } from "./host-tensor.ts";
 import type { Padding } from "./movement.ts";
 import { max, mean } from "./reduce.ts";
 import { contractAxis } from "./resize.ts";
@@ -132,24 +132,39 @@ const maxPoolEntry = defineMultiOp<"x", PoolAttributes>({
   },
   gradient: ({ x, ys: [, positions], dys: [dy] }) => ({ x: dy && addAtPositions(x.shape, positions, dy) }),
   lower: (graph, { x }, attributes) => {
-    if (!graph.isWebGpu) return graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
-    const values = graph.node("MaxPool", [x], onnxPool(attributes));
-    const [, positions] = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
-    graph.keepOnCpu(); // WebGPU's kernel gives no positions; without a gradient nobody asks, and this node goes
-    return [values, positions];
+    const outputs = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
+    graph.keepOnCpu(); // WebGPU's kernel gives no positions
+    return outputs;
   },
-  reference: ({ x }, attributes, [type]) => {
-    const [values, positions] = [hostTensor(type.shape), hostTensor(type.shape)];
-    positions.data.fill(-1);
-    forEachWindow(x.shape, values.shape, attributes, (y, at) => {
-      const isBetter = x.data[at] > values.data[y] || (Number.isNaN(x.data[at]) && !Number.isNaN(values.data[y]));
-      if (positions.data[y] >= 0 && !isBetter) return;
-      values.data[y] = x.data[at];
-      positions.data[y] = at;
-    });
-    return [values, positions];
-  },
+  withoutOutputs: (unused) => (unused.has(1) ? { op: maxPoolAloneEntry, kept: [0] } : undefined),
+  reference: ({ x }, attributes, [type]) => maximaOf(x, attributes, type),
 });
+
+/** Without the positions, which only the gradient needs. */
+const maxPoolAloneEntry: OpEntry = defineOp<"x", PoolAttributes>({
+  name: "maxPoolAlone",
+  batch: "oneByOne",
+  precision: "any",
+  inputs: ["x"],
+  infer: ({ x }, attributes) => ({ dtype: x.dtype, shape: [...x.shape.slice(0, 2), ...pooledShape(x, attributes)] }),
+  gradient: notDifferentiable("is made by passes that run after gradients are taken"),
+  lower: (graph, { x }, attributes) => graph.node("MaxPool", [x], onnxPool(attributes)),
+  reference: ({ x }, attributes, [type]) => maximaOf(x, attributes, type)[0],
+});
+
+/** The largest element of each window, and its position; at ties the first. A NaN is larger than all. */
+function maximaOf(x: HostTensor, attributes: PoolAttributes, { shape }: TensorType): [HostTensor, HostTensor] {
+  const [values, positions] = [hostTensor(shape as number[]), hostTensor(shape as number[])];
+  positions.data.fill(-1);
+  forEachWindow(x.shape, values.shape, attributes, (y, at) => {
+    const isBetter = x.data[at] > values.data[y] || (Number.isNaN(x.data[at]) && !Number.isNaN(values.data[y]));
+    if (positions.data[y] >= 0 && !isBetter) return;
+    values.data[y] = x.data[at];
+    positions.data[y] = at;
+  });
+  return [values, positions];
+}
+
 /** Largest element of each window; at ties the first. x: [N, C, ...sizes] -> [N, C, ...counts] */
 export function maxPool(x: Value, options: MaxPoolOptions): Value {
   return maxPoolWithPositions(x, options).values;
