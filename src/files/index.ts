@@ -20,7 +20,7 @@ export {
 } from "./gguf.ts";
 export { blockFormats, blockSource, decodeBlocks, encodeBlocks, type GgufType, packBlocks } from "./gguf-blocks.ts";
 export { GgufFloat, type GgufTensor, type GgufWritable, writeGguf } from "./gguf-writer.ts";
-export { readJson, readJsonList, writeJson } from "./json.ts";
+export { JsonReal, readJson, readJsonList, writeJson } from "./json.ts";
 export { type Koffi, loadKoffi } from "./koffi.ts";
 export { FolderLock } from "./lock.ts";
 export { claimMapped, isMapped, mapBytes, releasePages } from "./mapped.ts";

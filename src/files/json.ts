@@ -28,7 +28,20 @@ const FIX = "check the path, or make the file again";
 const wrong = (path: string, expected: string, received: string) =>
   new DataError({ where: path, expected, received, fix: FIX });
 
+/** A real number in JSON to be written: 1 is written as 1.0, which Python reads as a float. */
+export class JsonReal {
+  readonly value: number;
+  constructor(value: number) {
+    this.value = value;
+  }
+  /** What stands for it until the text is made. */
+  toJSON(): unknown {
+    return Number.isInteger(this.value) && Math.abs(this.value) < 1e15 ? `\u0001real ${this.value}` : this.value;
+  }
+}
+
 /** Writes JSON, indented by two spaces, atomically. */
 export async function writeJson(path: string, value: unknown): Promise<void> {
-  await writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
+  const text = JSON.stringify(value, null, 2).replace(/"\\u0001real (-?\d+)"/g, "$1.0");
+  await writeFileAtomic(path, `${text}\n`);
 }

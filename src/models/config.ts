@@ -1,4 +1,5 @@
 import { DataError, type LimitName, limits, nearest, OptionError } from "../base/index.ts";
+import { JsonReal } from "../files/index.ts";
 import { activationNames } from "../nn/index.ts";
 
 type Json = Record<string, unknown>;
@@ -11,6 +12,10 @@ export interface FieldSpec<T = unknown> {
   expected: string;
   /** Whether it may be this value. */
   isFine(value: unknown): boolean;
+  /** Whether it is a real number, or a list of them: transformers takes 1.0 for it and may refuse 1. @default false */
+  isReal?: boolean;
+  /** Whether config.json has no such key when it is null. @default false: null is written */
+  isLeftOut?: boolean;
 }
 
 /** Every field of a config, by its name here. */
@@ -60,14 +65,20 @@ export const size = (key: string, fallback: number) => bounded(key, fallback, "a
 /** An integer of at least 0; as `size`. */
 export const count = (key: string, fallback: number) =>
   bounded(key, fallback, "an integer of at least 0", (value) => Number.isSafeInteger(value) && (value as number) >= 0);
+const real = (key: string, fallback: number, expected: string, isFine: (value: number) => boolean) => ({
+  ...spec<number>(key, fallback, expected, (value) => isNumber(value) && isFine(value)),
+  isReal: true,
+});
 /** Any number. */
-export const number = (key: string, fallback: number) => spec<number>(key, fallback, "a number", isNumber);
+export const number = (key: string, fallback: number) => real(key, fallback, "a number", () => true);
 /** A number above 0. */
 export const positive = (key: string, fallback: number) =>
-  spec<number>(key, fallback, "a number above 0", (value) => isNumber(value) && value > 0);
+  real(key, fallback, "a number above 0", (value) => value > 0);
 /** From 0 to below 1. */
 export const probability = (key: string, fallback: number) =>
-  spec<number>(key, fallback, "a number from 0 to below 1", (value) => isNumber(value) && value >= 0 && value < 1);
+  real(key, fallback, "a number from 0 to below 1", (value) => value >= 0 && value < 1);
+/** A real number that transformers' config takes for an integer, and refuses as 1.0. */
+export const writtenWhole = <T>(field: FieldSpec<T>): FieldSpec<T> => ({ ...field, isReal: false });
 /** True or false. */
 export const flag = (key: string, fallback: boolean) =>
   spec<boolean>(key, fallback, "true or false", (value) => typeof value === "boolean");
@@ -78,13 +89,13 @@ export const choice = <T extends string>(key: string, values: readonly T[], fall
 export const activation = (key: string, fallback: (typeof activationNames)[number]) =>
   choice(key, activationNames, fallback);
 /** A list whose elements fit a field. */
-export const list = <T>(of: FieldSpec<T>, fallback: readonly T[]) =>
-  spec<readonly T[]>(
-    of.key,
-    fallback,
-    `a list, each ${of.expected}`,
-    (value) => Array.isArray(value) && value.every(of.isFine),
-  );
+export const list = <T>(of: FieldSpec<T>, fallback: readonly T[]): FieldSpec<readonly T[]> => ({
+  key: of.key,
+  default: fallback,
+  expected: `a list, each ${of.expected}`,
+  isFine: (value) => Array.isArray(value) && value.every(of.isFine),
+  isReal: of.isReal,
+});
 /** A field that may be null, and is by default. */
 export const optional = <T>(field: FieldSpec<T>): FieldSpec<T | null> => ({
   ...field,
@@ -92,6 +103,8 @@ export const optional = <T>(field: FieldSpec<T>): FieldSpec<T | null> => ({
   expected: `${field.expected}, or null`,
   isFine: (value) => value === null || field.isFine(value),
 });
+/** An optional field that transformers' config has not, or cannot have as null. */
+export const absentable = <T>(field: FieldSpec<T>): FieldSpec<T | null> => ({ ...optional(field), isLeftOut: true });
 /** Anything; checked where it is used. */
 export const anything = <T>(key: string, fallback: T) => spec<T>(key, fallback, "any value", () => true);
 /** Token ids: one, several or none. */
@@ -151,8 +164,19 @@ export function requireField(where: string, isFine: boolean, expected: string, r
 /** Values under the names of config.json. */
 export function toJson<C extends object>(config: C, fields: Fields<C>): Json {
   return Object.fromEntries(
-    Object.entries<FieldSpec>(fields).map(([field, { key }]) => [key, (config as Json)[field]]),
+    Object.entries<FieldSpec>(fields).flatMap(([field, { key, isLeftOut }]) => {
+      const value = (config as Json)[field];
+      return isLeftOut && value === null ? [] : [[key, value]];
+    }),
   );
+}
+
+/** A config.json to be written: real numbers have a decimal point also where they are whole. */
+export function withReals(json: Json, fields: Readonly<Record<string, FieldSpec>>): Json {
+  const reals = new Set(Object.values(fields).flatMap(({ key, isReal }) => (isReal ? [key] : [])));
+  const asReal = (value: unknown): unknown =>
+    Array.isArray(value) ? value.map(asReal) : typeof value === "number" ? new JsonReal(value) : value;
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key, reals.has(key) ? asReal(value) : value]));
 }
 
 /**

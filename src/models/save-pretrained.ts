@@ -4,8 +4,10 @@ import { type StoredTensor, writeJson, writeSafetensors } from "../files/index.t
 import { hasBlocks } from "../nn/index.ts";
 import type { Variable } from "../tensor/index.ts";
 import { type CompanionOptions, saveCompanions } from "./companions.ts";
+import { withReals } from "./config.ts";
 import type { CausalLM } from "./decoders/causal-lm.ts";
-import type { PretrainedModel, Task } from "./model.ts";
+import type { Json } from "./labels.ts";
+import type { Family, PretrainedModel, Task } from "./model.ts";
 import { ImageTextModel } from "./vision-language/vision-language.ts";
 
 /** What the model is: its class, and the config that it is made of. */
@@ -72,7 +74,7 @@ export async function saveConfigs(model: PretrainedModel, folder: string, dtype:
     architectures: [architecture],
     model_type: modelType,
     dtype: dtypeNames[dtype],
-    ...family.configToJson(model),
+    ...withRealsOf(family, family.configToJson(model)),
   });
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;
@@ -85,6 +87,17 @@ export async function saveConfigs(model: PretrainedModel, folder: string, dtype:
     eos_token_id: eosTokenId,
     ...model.generationConfig,
   });
+}
+
+/** The objects of a config.json as they are written. */
+function withRealsOf({ configKeys }: Family, json: Json): Json {
+  const { parts = {}, fields } = typeof configKeys === "function" ? configKeys(json) : configKeys;
+  const written = withReals(json, fields);
+  for (const [name, part] of Object.entries(parts)) {
+    const object = json[name];
+    if (object !== null && typeof object === "object") written[name] = withReals(object as Json, part.fields);
+  }
+  return written;
 }
 
 /** The dtype that most of a model's weights are kept in, by the largest. */

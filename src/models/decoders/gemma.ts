@@ -5,7 +5,7 @@
  *   gemma3_text  normalised queries and keys, other angles in the layers with a window. arXiv:2503.19786
  */
 import type { RandomKey } from "../../tensor/index.ts";
-import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import { activation, type Fields, flag, optional, positive, size, tokenId, tokenIds, writtenWhole } from "../config.ts";
 import type { Json } from "../labels.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig } from "./family.ts";
@@ -102,7 +102,7 @@ const gemma2Fields: Fields<Gemma2Config> = {
   numHeads: size("num_attention_heads", 8),
   numKeyHeads: size("num_key_value_heads", 4),
   activation: activation("hidden_activation", "gelu_pytorch_tanh"),
-  queryPreAttnScalar: positive("query_pre_attn_scalar", 256),
+  queryPreAttnScalar: writtenWhole(positive("query_pre_attn_scalar", 256)),
   slidingWindow: size("sliding_window", 4096),
   layerTypes: layerTypesField,
   finalLogitSoftcapping: { ...optional(positive("final_logit_softcapping", 30)), default: 30 },

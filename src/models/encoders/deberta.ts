@@ -2,6 +2,7 @@
 import { activations, dropout, Linear, Module, normalInit, type Projection } from "../../nn/index.ts";
 import type { RandomKey, Tensor } from "../../tensor/index.ts";
 import {
+  absentable,
   activation,
   anything,
   count,
@@ -14,6 +15,7 @@ import {
   requireField,
   size,
   tokenId,
+  writtenWhole,
 } from "../config.ts";
 import type { Json, LabelConfig } from "../labels.ts";
 import { debertaSequenceLoss } from "../losses.ts";
@@ -33,7 +35,7 @@ import { firstToken, type Head, LinearHead, MaskedLMHead } from "./heads.ts";
 
 const fields: Fields<Omit<DebertaConfig, keyof LabelConfig>> = {
   vocabSize: size("vocab_size", 128100),
-  embeddingSize: optional(size("embedding_size", 1536)),
+  embeddingSize: absentable(size("embedding_size", 1536)),
   hiddenSize: size("hidden_size", 1536),
   numLayers: size("num_hidden_layers", 24),
   numHeads: size("num_attention_heads", 24),
@@ -49,7 +51,7 @@ const fields: Fields<Omit<DebertaConfig, keyof LabelConfig>> = {
   relativeAttention: flag("relative_attention", false),
   positionTypes: anything<readonly string[]>("pos_att_type", []),
   positionBuckets: number("position_buckets", -1),
-  maxRelativePositions: number("max_relative_positions", -1),
+  maxRelativePositions: writtenWhole(number("max_relative_positions", -1)),
   sharesAttentionKey: flag("share_att_key", false),
   normalizesPositions: flag("normalizes_positions", false), // norm_rel_ebd in config.json, see modernize
   positionBiasedInput: flag("position_biased_input", true),

@@ -288,7 +288,9 @@ export abstract class QuestionAnswerer<C extends TextEncoderConfig = TextEncoder
   readonly task = QuestionAnswerer.task;
 
   constructor(family: EncoderFamily<C>, options: Partial<C>, key: RandomKey) {
-    super(family, options, { makeHead: withoutWords(family.description.heads.question), hasPooler: false }, key);
+    // its two outputs are no classes; transformers takes num_labels for their number
+    const config = { ...options, labels: undefined };
+    super(family, config, { makeHead: withoutWords(family.description.heads.question), hasPooler: false }, key);
   }
 
   /** inputIds: i32 [B, T] -> startLogits and endLogits, [B, T] each */

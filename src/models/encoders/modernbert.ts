@@ -66,7 +66,7 @@ const fields: Fields<Omit<ModernBertConfig, keyof LabelConfig>> = {
   embeddingDropout: probability("embedding_dropout", 0),
   attentionDropout: probability("attention_dropout", 0),
   mlpDropout: probability("mlp_dropout", 0),
-  classifierDropout: optional(probability("classifier_dropout", 0)),
+  classifierDropout: probability("classifier_dropout", 0),
   classifierActivation: activation("classifier_activation", "gelu"),
   classifierPooling: choice("classifier_pooling", ["cls", "mean"], "cls"),
   localAttention: size("local_attention", 128),

@@ -20,13 +20,13 @@ import {
   withScope,
 } from "../../tensor/index.ts";
 import {
+  absentable,
   activation,
   type Fields,
   flag,
   fromJson,
   makeConfig,
   number,
-  optional,
   probability,
   requireField,
   size,
@@ -61,7 +61,7 @@ const bartFields: Fields<BartConfig> = {
   activationDropout: probability("activation_dropout", 0),
   classifierDropout: probability("classifier_dropout", 0),
   initStd: number("init_std", 0.02),
-  decoderVocabSize: optional(size("decoder_vocab_size", 50265)),
+  decoderVocabSize: absentable(size("decoder_vocab_size", 50265)),
   sharesEmbeddings: flag("share_encoder_decoder_embeddings", true),
   padTokenId: tokenId("pad_token_id", 1),
   eosTokenId: tokenIds("eos_token_id", 2),

@@ -19,7 +19,7 @@ import {
   unsqueeze,
   withScope,
 } from "../../tensor/index.ts";
-import { activation, type Fields, number, positive, size } from "../config.ts";
+import { activation, type Fields, number, positive, size, writtenWhole } from "../config.ts";
 import { patchPlaces } from "./vision-grid.ts";
 
 /**
@@ -51,7 +51,7 @@ export const qwen2VLVisionFields: Fields<Qwen2VLVisionConfig> = {
   embedDim: size("embed_dim", 1280),
   hiddenSize: size("hidden_size", 3584),
   activation: activation("hidden_act", "quick_gelu"),
-  mlpRatio: positive("mlp_ratio", 4),
+  mlpRatio: writtenWhole(positive("mlp_ratio", 4)),
   numHeads: size("num_heads", 16),
   inChannels: size("in_channels", 3),
   patchSize: size("patch_size", 14),

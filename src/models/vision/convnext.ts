@@ -208,6 +208,7 @@ export const convnext = imageFamily<ConvNextConfig>({
   configName: "ConvNextConfig",
   prefix: "convnext",
   fields,
+  derived: ({ depths }) => ({ num_stages: depths.length }),
   encoder: (config, key) => new ConvNextEncoder(config, key),
   classifier: ({ hiddenSizes, labels, initializerRange }, key) =>
     new PooledHead(hiddenSizes[hiddenSizes.length - 1], labels.length, initializerRange, key),

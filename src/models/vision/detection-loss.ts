@@ -28,7 +28,7 @@ import {
   unsqueeze,
   where,
 } from "../../tensor/index.ts";
-import { type Fields, number } from "../config.ts";
+import { type Fields, number, writtenWhole } from "../config.ts";
 
 type Numbers = Tensor<"f32">;
 
@@ -61,11 +61,11 @@ export interface DetectionWeights {
  * arXiv:2005.12872, appendix A.4.
  */
 export const detectionFields: Fields<DetectionWeights> = {
-  classCost: number("class_cost", 1),
-  boxCost: number("bbox_cost", 5),
-  giouCost: number("giou_cost", 2),
-  boxLoss: number("bbox_loss_coefficient", 5),
-  giouLoss: number("giou_loss_coefficient", 2),
+  classCost: writtenWhole(number("class_cost", 1)),
+  boxCost: writtenWhole(number("bbox_cost", 5)),
+  giouCost: writtenWhole(number("giou_cost", 2)),
+  boxLoss: writtenWhole(number("bbox_loss_coefficient", 5)),
+  giouLoss: writtenWhole(number("giou_loss_coefficient", 2)),
   nothing: number("eos_coefficient", 0.1),
 };
 

@@ -1,7 +1,7 @@
 /** DINOv2: ViT trained without labels, with scaled layers. Oquab et al. 2023, arXiv:2304.07193. */
 import { Linear, Module, normalInit, type Projection } from "../../nn/index.ts";
 import { concat, mean, type RandomKey, slice, type Tensor } from "../../tensor/index.ts";
-import { flag, number, positive, size } from "../config.ts";
+import { flag, number, positive, size, writtenWhole } from "../config.ts";
 import { firstToken } from "../encoders/heads.ts";
 import { ImageClassifier, type ImageHead, ImageModel, type ImageOutput, imageFamily } from "./image.ts";
 import { checkViTHeads, type ViTConfig, ViTEncoder, vitFields, vitLayerKeys } from "./vit.ts";
@@ -76,7 +76,7 @@ export const dinov2 = imageFamily<Dinov2Config>({
     ...sharedFields,
     layerNormEpsilon: positive("layer_norm_eps", 1e-6),
     patchSize: size("patch_size", 14),
-    mlpRatio: positive("mlp_ratio", 4),
+    mlpRatio: writtenWhole(positive("mlp_ratio", 4)),
     layerScale: number("layerscale_value", 1),
     useSwigluFfn: flag("use_swiglu_ffn", false),
     useMaskToken: flag("use_mask_token", true),

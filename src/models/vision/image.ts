@@ -148,6 +148,8 @@ export interface ImageDescription<C extends ImageConfig> {
   translate?: Family["translate"];
   /** Brings older forms of config.json into the present one. */
   modernize?(json: Json): Json;
+  /** Keys that transformers wants in config.json beside the fields. */
+  derived?(config: C): Json;
   /** Checks what single fields cannot tell. @throws OptionError for a config that contradicts itself */
   check?(config: C): void;
   aliases?: ConfigKeys["aliases"];
@@ -302,6 +304,7 @@ export function imageFamily<C extends ImageConfig>(description: ImageDescription
     configToJson: ({ config }) => ({
       ...toJson(config as object, fields),
       ...labelsToJson(config as LabelConfig),
+      ...description.derived?.(config as C),
     }),
     tensorName: description.tensorName,
     ignored: description.ignored,

@@ -16,7 +16,18 @@ import {
   type Projection,
 } from "../../nn/index.ts";
 import { add, concat, interpolate, mean, type RandomKey, relu, type Tensor, withScope } from "../../tensor/index.ts";
-import { activation, type Fields, flag, list, number, positive, probability, requireField, size } from "../config.ts";
+import {
+  activation,
+  type Fields,
+  flag,
+  list,
+  number,
+  positive,
+  probability,
+  requireField,
+  size,
+  writtenWhole,
+} from "../config.ts";
 import type { LabelConfig } from "../labels.ts";
 import type { RunOptions } from "../model.ts";
 import { PooledHead } from "./convnext.ts";
@@ -75,7 +86,7 @@ const fields: Fields<Omit<SegformerConfig, keyof LabelConfig>> = {
   patchSizes: sizes("patch_sizes", [7, 3, 3, 3]),
   strides: sizes("strides", [4, 2, 2, 2]),
   numHeads: sizes("num_attention_heads", [1, 2, 5, 8]),
-  mlpRatios: list(positive("mlp_ratios", 1), [4, 4, 4, 4]),
+  mlpRatios: list(writtenWhole(positive("mlp_ratios", 1)), [4, 4, 4, 4]),
   activation: activation("hidden_act", "gelu"),
   hiddenDropout: probability("hidden_dropout_prob", 0),
   attentionDropout: probability("attention_probs_dropout_prob", 0),
@@ -364,6 +375,7 @@ export const segformer = imageFamily<SegformerConfig>({
   configName: "SegformerConfig",
   prefix: "segformer",
   fields,
+  derived: ({ depths }) => ({ num_encoder_blocks: depths.length }),
   supported: { semantic_loss_ignore_index: [255] },
   check: ({ depths, hiddenSizes, numHeads, ...rest }) => {
     const lists = [hiddenSizes, numHeads, rest.srRatios, rest.patchSizes, rest.strides, rest.mlpRatios];

@@ -190,6 +190,7 @@ export const yolos: Family = {
   configKeys: { fields, supported: { auxiliary_loss: [false] } },
   configToJson: ({ config }) => ({
     ...toJson(config as object, fields as unknown as Fields<object>),
+    image_size: sides((config as YolosConfig).imageSize), // transformers' YolosConfig takes no single number
     ...labelsToJson(config as YolosConfig),
   }),
 };
