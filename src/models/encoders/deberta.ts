@@ -50,7 +50,7 @@ const fields: Fields<Omit<DebertaConfig, keyof LabelConfig>> = {
   layerNormEpsilon: positive("layer_norm_eps", 1e-7),
   relativeAttention: flag("relative_attention", false),
   positionTypes: anything<readonly string[]>("pos_att_type", []),
-  positionBuckets: number("position_buckets", -1),
+  positionBuckets: writtenWhole(number("position_buckets", -1)),
   maxRelativePositions: writtenWhole(number("max_relative_positions", -1)),
   sharesAttentionKey: flag("share_att_key", false),
   normalizesPositions: flag("normalizes_positions", false), // norm_rel_ebd in config.json, see modernize
