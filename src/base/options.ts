@@ -80,6 +80,7 @@ export const numberRules = {
   aboveOne: rule("above 1", (value) => Number.isFinite(value) && value > 1),
   /** Of a share that is not the whole. */
   share: rule("from 0 to below 1", (value) => Number.isFinite(value) && value >= 0 && value < 1),
+  fraction: rule("from 0 to 1", (value) => value >= 0 && value <= 1),
   /** Of a share that is neither nothing nor the whole. */
   innerShare: rule("above 0 and below 1", (value) => Number.isFinite(value) && value > 0 && value < 1),
 } as const satisfies Readonly<Record<string, NumberRule>>;

@@ -236,6 +236,19 @@ test("a compiled step needs a norm to clip to, and says so", () => {
   expect(() => compileTrainStep(objective, optimizer, { clipnorm: 1 } as never)).toThrow(/did you mean "clipNorm"/);
 });
 
+test("a label that is no class, such as -1 for padding, stops training and leaves the weights", async () => {
+  const objective = supervised(new Classifier(1));
+  const before = await Promise.all([...objective.trained.values()].map((parameter) => parameter.read()));
+  const trainData: Source<Points> = {
+    batch: async () => ({ x: tensor([[1, 2]]), labels: tensor([-1], { dtype: "i32" }) }),
+  };
+  await expect(run("no-class", objective, trainData)).rejects.toThrow(
+    /check the indices: .*labels must be at least 0/s,
+  );
+  const after = await Promise.all([...objective.trained.values()].map((parameter) => parameter.read()));
+  expect(after).toEqual(before);
+});
+
 test("data without a batch is refused", async () => {
   const objective = supervised(new Classifier(1));
   const empty: Source<Points> = { ...shuffled, count: 0 };
