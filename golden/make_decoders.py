@@ -115,6 +115,7 @@ CASES = {
         **SIZES | dict(num_hidden_layers=4), num_key_value_heads=2, sliding_window=4,
         rope_parameters=dict(sliding_attention=dict(rope_type="default", rope_theta=100.0), full_attention=YARN),
     ),
+    "qwen2-windows": Qwen2Config(**SIZES, num_key_value_heads=2, use_sliding_window=True, sliding_window=4, max_window_layers=0),
 }
 LEAST_MARGIN = 1e-3  # routing with a closer choice than this could differ by rounding
 LEAST_TOKENS = 3  # different ones of a greedy run

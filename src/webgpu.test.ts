@@ -90,6 +90,20 @@ test.skipIf(!isPresent)("nothing of a convolution and the maximum of its windows
   for (const [i, value] of expected.entries()) expect(Math.abs(actual[i] - value)).toBeLessThan(1e-5);
 });
 
+test.skipIf(!isPresent)("a label that is no class makes the loss NaN", async () => {
+  const logits = tensor([
+    [1, 2, 3],
+    [0, 0, 5],
+  ]);
+  const first = Math.log(Math.exp(1) + Math.exp(2) + Math.exp(3)) - 1;
+  for (const options of [{}, { weight: ones([3]) }]) {
+    const lossOf = (x: Tensor<"f32">, labels: Tensor<"i32">) => crossEntropy(x, labels, options);
+    const loss = compile(lossOf, { device: gpu });
+    for (const label of [-1, 3]) expect(await loss(logits, tensor([0, label], { dtype: "i32" })).item()).toBeNaN();
+    expect(await loss(logits, tensor([0, -100], { dtype: "i32" })).item()).toBeCloseTo(first, 5);
+  }
+});
+
 test.skipIf(!isPresent)("nothing of bools and what is made of them is left to the CPU", async () => {
   const [x, y] = [tensor([1, -1, 1, -1]), tensor([1, 1, -1, -1])];
   const functions = { and: logicalAnd, or: logicalOr, xor: logicalXor };

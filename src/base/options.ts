@@ -52,3 +52,53 @@ export function requireDType<D extends DType>(where: string, dtype: D): D {
     fix,
   });
 }
+
+/** What the number of an option may be. */
+export interface NumberRule {
+  /** In words that follow the option's name. */
+  range: string;
+  isFine(value: number): boolean;
+}
+
+const isWhole = (value: number) => Number.isSafeInteger(value);
+const rule = (range: string, isFine: (value: number) => boolean): NumberRule => ({ range, isFine });
+
+/** The ranges of numbers that options have; none of them takes NaN, and infinity only those that say so. */
+export const numberRules = {
+  integer: rule("to be an integer", isWhole),
+  positiveInteger: rule("to be a positive integer", (value) => isWhole(value) && value > 0),
+  /** Of a distance between events. */
+  interval: rule(
+    "to be a positive integer, or Infinity for never",
+    (value) => value === Number.POSITIVE_INFINITY || (isWhole(value) && value > 0),
+  ),
+  wholeNumber: rule("to be an integer of at least 0", (value) => isWhole(value) && value >= 0),
+  positive: rule("above 0", (value) => Number.isFinite(value) && value > 0),
+  /** Of a limit. */
+  limit: rule("above 0, or Infinity for no limit", (value) => value > 0),
+  notNegative: rule("of at least 0", (value) => Number.isFinite(value) && value >= 0),
+  aboveOne: rule("above 1", (value) => Number.isFinite(value) && value > 1),
+  /** Of a share that is not the whole. */
+  share: rule("from 0 to below 1", (value) => Number.isFinite(value) && value >= 0 && value < 1),
+  fraction: rule("from 0 to 1", (value) => value >= 0 && value <= 1),
+  /** Of a share that is neither nothing nor the whole. */
+  innerShare: rule("above 0 and below 1", (value) => Number.isFinite(value) && value > 0 && value < 1),
+} as const satisfies Readonly<Record<string, NumberRule>>;
+
+/**
+ * Checks the numbers of options, defaults included: one that is left out is refused too.
+ * @throws OptionError naming the option
+ */
+export function requireNumbers<K extends string>(
+  where: string,
+  values: Readonly<Record<NoInfer<K>, unknown>>,
+  rules: Readonly<Record<K, NumberRule>>,
+  fix = "choose a value in the range",
+): void {
+  for (const [name, { range, isFine }] of Object.entries<NumberRule>(rules)) {
+    const value = values[name as K];
+    if (typeof value === "number" && isFine(value)) continue;
+    const received = typeof value === "string" ? JSON.stringify(value) : String(value);
+    throw new OptionError({ where, expected: `${name} ${range}`, received, fix });
+  }
+}

@@ -53,7 +53,10 @@ const withoutEffect: Readonly<Record<string, readonly string[]>> = {
   mixtral: ["router_aux_loss_coef"], // of output_router_logits
   qwen3_moe: ["router_aux_loss_coef"],
   // of classes that there are not
-  gpt2: ["summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"],
+  gpt2: [
+    ...["summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj"],
+    "reorder_and_upcast_attn", // keeps the scores of a model in 16 bits in f32
+  ],
   electra: ["summary_activation", "summary_last_dropout", "summary_type", "summary_use_proj"],
   gpt_neox: ["classifier_dropout"],
   t5: ["classifier_dropout"],

@@ -1,9 +1,9 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readJson, readSafetensors, writeSafetensors } from "../files/index.ts";
+import { readJson, readSafetensors, writeJson, writeSafetensors } from "../files/index.ts";
 import { Generator } from "../generate/index.ts";
 import { randomKey, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
@@ -127,6 +127,18 @@ test("checkpoints of the original release load: no prefix, mask buffers, f16", a
   await writeFile(join(folder, "config.json"), await readFile(join(golden("a"), "config.json")));
   const model = await fromPretrained(folder, { task: "causal-lm" });
   expect(model.parameterCount()).toBe((await fromPretrained(golden("a"), { task: "causal-lm" })).parameterCount());
+});
+
+test("attention that transformers would compute in f32 besides is the same here", async () => {
+  const path = join(folder, "upcast");
+  await cp(golden("a"), path, { recursive: true });
+  const json = await readJson(join(path, "config.json"));
+  await writeJson(join(path, "config.json"), { ...json, reorder_and_upcast_attn: true });
+  const model = await fromPretrained(path, { task: "causal-lm" });
+  const { batches } = (await readJson(join(golden("a"), "expected.json"))) as unknown as Expected;
+  const { inputIds, logits } = batches[0];
+  const ids = tensor(inputIds, { dtype: "i32" });
+  expectClose("logits", await model.forward({ inputIds: ids }).logits.read(), logits.data, LOGITS_TOLERANCE);
 });
 
 test("a config that contradicts itself is refused", () => {

@@ -50,8 +50,16 @@ function requireInRange(where: string, indices: Value, size: Value["shape"][numb
 /** Indices must lie within the axis of input 0 that they select from. */
 const withinAxis = ({ inputs: [{ shape }], attributes: { axis = 0 } }: Node): Size => shape[axis as number];
 
-/** A negative index counts from the end, as in ONNX. */
-const wrap = (index: number, size: number) => (index < 0 ? index + size : index);
+/** A negative index counts from the end, as in ONNX. @throws ShapeError for one out of range */
+function wrap(index: number, size: number): number {
+  if (index >= -size && index < size) return index < 0 ? index + size : index;
+  throw new ShapeError({
+    where: "indices",
+    expected: `indices from ${-size} to ${size - 1}`,
+    received: String(index),
+    fix: "check the indices",
+  });
+}
 
 const gatherEntry = defineOp<"x" | "indices", { axis: number }>({
   name: "gather",

@@ -1,16 +1,42 @@
-import { DTypeError, isInteger, ShapeError } from "../base/index.ts";
-import { describe, sizesEqual, type Value } from "../ir/index.ts";
+import { DTypeError, isInteger, numberRules, requireNumbers, ShapeError, toNumbers } from "../base/index.ts";
+import { ConstantOp, describe, type Size, sizesEqual, type Value } from "../ir/index.ts";
 import { applyAll, scalar } from "./apply.ts";
 import { add, div, exp, mul, neg } from "./arithmetic.ts";
 import { defineMultiOp } from "./define.ts";
 import { where } from "./elementwise.ts";
 import { gather, scatterAddAlong, takeAlong } from "./gather.ts";
 import { hostTensor } from "./host-tensor.ts";
-import { equal } from "./logic.ts";
+import { equal, less } from "./logic.ts";
 import { onnxTypeCode } from "./lowering.ts";
 import { logSoftmax, lowerLogSoftmax } from "./normalize.ts";
 import { sum } from "./reduce.ts";
-import { broadcastTo, reshape } from "./shape.ts";
+import { beneathReshapes, broadcastTo, reshape } from "./shape.ts";
+
+/** Beyond every axis: a lookup with it fails, where a negative index would count from the end. */
+const BEYOND = 2 ** 31 - 1;
+
+/** @throws ShapeError for a target that is no class and not the one that does not count */
+function requireClasses(targets: readonly number[] | Float64Array, count: number, ignoreIndex: number): void {
+  const at = targets.findIndex((target) => target !== ignoreIndex && !(target >= 0 && target < count));
+  if (at < 0) return;
+  throw new ShapeError({
+    where: "crossEntropy",
+    expected: `targets from 0 to ${count - 1}, or ${ignoreIndex}, which does not count`,
+    received: `${targets[at]} at position ${at}`,
+    fix: "check the labels, or say with ignoreIndex which do not count",
+  });
+}
+
+/** The check of targets that are constants; others are checked when they are used. */
+function requireConstantClasses(targets: Value, count: Size, ignoreIndex: number): void {
+  const { op } = beneathReshapes(targets).node;
+  if (op instanceof ConstantOp && typeof count === "number")
+    requireClasses(toNumbers(op.type.dtype, op.data), count, ignoreIndex);
+}
+
+/** Classes to look up: 0 where the target does not count, and none where it is negative. [N] */
+const classesOf = (targets: Value, ignored: Value): Value =>
+  where(ignored, 0, where(less(targets, 0), BEYOND, targets));
 
 type CrossEntropyAttributes = { ignoreIndex: number };
 
@@ -46,10 +72,20 @@ const crossEntropyEntry = defineMultiOp<"logits" | "targets", CrossEntropyAttrib
     const [{ dtype, shape }, { dtype: indexType }] = node.inputs;
     const logProbabilities = lowerLogSoftmax(graph, logits, 1);
     const ignored = graph.node("Equal", [targets, graph.constant(indexType, [], [ignoreIndex])]); // [N]
-    const safe = graph.node("Where", [ignored, graph.constant(indexType, [], [0]), targets]);
+    const zero = graph.constant(indexType, [], [0]);
+    const counting = graph.node("Where", [ignored, zero, targets]);
+    const isNegative = graph.node("Less", [counting, zero]);
+    const safe = graph.node("Where", [isNegative, graph.constant(indexType, [], [BEYOND]), counting]);
     const column = graph.sizes([shape[0], 1]);
     // [N, 1]
-    const picked = graph.node("GatherElements", [logProbabilities, graph.node("Reshape", [safe, column])], { axis: 1 });
+    const places = graph.node("Reshape", [safe, column]);
+    let picked = graph.node("GatherElements", [logProbabilities, places], { axis: 1 });
+    if (graph.isWebGpu) {
+      // its lookups fail at nothing: what is no class is NaN
+      const count = graph.node("Cast", [graph.sizes([shape[1]])], { to: onnxTypeCode[indexType] });
+      const isClass = graph.node("Less", [places, count]);
+      picked = graph.node("Where", [isClass, picked, graph.constant(dtype, [], [Number.NaN])]);
+    }
     const counted = graph.node("Cast", [graph.node("Reshape", [graph.node("Not", [ignored]), column])], {
       to: onnxTypeCode[dtype],
     });
@@ -59,6 +95,7 @@ const crossEntropyEntry = defineMultiOp<"logits" | "targets", CrossEntropyAttrib
   },
   reference: ({ logits, targets }, { ignoreIndex }, [, type]) => {
     const vocabulary = logits.shape[1];
+    requireClasses(targets.data, vocabulary, ignoreIndex);
     const logProbabilities = hostTensor(type.shape);
     let total = 0;
     let counted = 0;
@@ -95,7 +132,7 @@ function crossEntropyGradient(
     const ignored = equal(targets, ignoreIndex); // [N]
     const weight = where(ignored, 0, broadcastTo(div(dy, countRows(ignored, dy)), targets.shape));
     const rows = reshape(weight, [targets.shape[0], 1]);
-    const safeTargets = reshape(where(ignored, 0, targets), [targets.shape[0], 1]);
+    const safeTargets = reshape(classesOf(targets, ignored), [targets.shape[0], 1]);
     through.push(scatterAddAlong(mul(probabilities, rows), safeTargets, neg(rows), 1));
   }
   if (dLogProbabilities) {
@@ -122,21 +159,31 @@ export interface CrossEntropyOptions {
 
 /**
  * Mean negative log likelihood of integer targets under softmax(logits), in nats. logits: [N, V], targets: [N] -> [].
- * With a weight the mean is weighted by those of the targets.
+ * With a weight the mean is weighted by those of the targets. A target that is neither a class nor ignoreIndex is an
+ * error, of the run where the targets are not constants; on WebGPU the loss is NaN then.
+ * @throws ShapeError for such constants. OptionError for labelSmoothing that is not from 0 to 1
  */
 export function crossEntropy(
   logits: Value,
   targets: Value,
   { ignoreIndex = -100, labelSmoothing = 0, weight }: CrossEntropyOptions = {},
 ): Value {
-  if (labelSmoothing === 0 && !weight) return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
+  requireNumbers(
+    "crossEntropy",
+    { labelSmoothing, ignoreIndex },
+    { labelSmoothing: numberRules.fraction, ignoreIndex: numberRules.integer },
+  );
   crossEntropyEntry.inferTypes([logits, targets], { ignoreIndex }); // checks the operands
+  requireConstantClasses(targets, logits.shape[1], ignoreIndex);
+  if (labelSmoothing === 0 && !weight) return applyAll(crossEntropyEntry, [logits, targets], { ignoreIndex })[0];
   const logProbabilities = logSoftmax(logits, 1);
   const ignored = equal(targets, ignoreIndex); // [N]
-  const classes = where(ignored, 0, targets);
+  const classes = classesOf(targets, ignored);
   const one = scalar(1, logits.dtype);
   const counted = where(ignored, 0, weight ? gather(weight, classes) : one); // [N]
-  const picked = reshape(takeAlong(logProbabilities, reshape(classes, [-1, 1]), 1), targets.shape);
+  const taken = reshape(takeAlong(logProbabilities, reshape(classes, [-1, 1]), 1), targets.shape);
+  const count = typeof logits.shape[1] === "number" ? logits.shape[1] : BEYOND;
+  const picked = where(less(classes, count), taken, Number.NaN); // lookups on WebGPU fail at nothing
   const likelihood = mul(picked, counted);
   if (labelSmoothing === 0) return neg(div(sum(likelihood), sum(counted)));
   const everyClass = sum(weight ? mul(logProbabilities, weight) : logProbabilities, { axes: 1 });

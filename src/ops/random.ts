@@ -77,7 +77,8 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
     const top = graph.node("Cast", [graph.node("BitShift", [bits, graph.unsigned(8)], { direction: "RIGHT" })], {
       to: onnxTypeCode.f32,
     });
-    return graph.node("Reshape", [graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]), graph.sizes(shape)]);
+    const numbers = graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]);
+    return graph.node("Reshape", [numbers, graph.sizes(shape)], { allowzero: 1 });
   },
   reference: ({ key }, _, [type]) => {
     const out = hostTensor(type.shape);

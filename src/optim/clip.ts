@@ -1,3 +1,4 @@
+import { numberRules, requireNumbers } from "../base/index.ts";
 import { add, div, minimum, mul, sqrt, square, sum, type Tensor } from "../tensor/index.ts";
 
 /** Added to the norm before dividing, as torch.nn.utils.clip_grad_norm_ does. */
@@ -10,13 +11,15 @@ export function globalNorm(gradients: readonly Tensor<"f32">[]): Tensor<"f32"> {
 
 /**
  * The factor, at most 1, that scales gradients of norm `norm` to a norm of at most `maxNorm`. Pascanu et al. 2012,
- * arXiv:1211.5063.
+ * arXiv:1211.5063. `maxNorm` is above 0; Infinity clips nothing.
+ * @throws OptionError for another maxNorm
  */
 export function clipFactor(norm: Tensor<"f32">, maxNorm: number): Tensor<"f32"> {
+  requireNumbers("clipFactor", { maxNorm }, { maxNorm: numberRules.limit });
   return minimum(div(maxNorm, add(norm, NORM_EPSILON)), 1);
 }
 
-/** Scales gradients so that their norm together is at most `maxNorm`. */
+/** Scales gradients so that their norm together is at most `maxNorm`. @throws OptionError as `clipFactor` */
 export function clipGradientNorm(
   gradients: readonly Tensor<"f32">[],
   maxNorm: number,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Parameter } from "../nn/index.ts";
 import { compile, grad, mul, square, sum, tensor } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
-import { AdamW, clipGradientNorm, cosineSchedule, type Optimizer, Sgd } from "./index.ts";
+import { AdamW, clipGradientNorm, constantSchedule, cosineSchedule, type Optimizer, Sgd } from "./index.ts";
 
 /** Minimises (2 w)^2 summed, from w = [1, -3]. */
 async function run(
@@ -74,4 +74,32 @@ test("wrong options name the right ones", () => {
   expect(() => new AdamW(new Map(), { weightdecay: 1 } as object)).toThrow(/did you mean "weightDecay"/);
   expect(() => new AdamW(new Map(), { betas: [0.9, 1] })).toThrow(/betas from 0 to below 1/);
   expect(() => new Sgd(new Map(), { momentum: 1 })).toThrow(/momentum/);
+});
+
+test("numbers that make no update are refused", async () => {
+  const { NaN: nan, POSITIVE_INFINITY: infinity } = Number;
+  const none = new Map<string, Parameter>();
+  const refused: [() => unknown, string][] = [
+    [() => new Sgd(none, { momentum: nan }), "Sgd: expected momentum from 0 to below 1; received NaN"],
+    [() => new Sgd(none, { weightDecay: infinity }), "Sgd: expected weightDecay of at least 0; received Infinity"],
+    [() => new AdamW(none, { epsilon: nan }), "AdamW: expected epsilon above 0; received NaN"],
+    [() => new AdamW(none, { epsilon: 0 }), "AdamW: expected epsilon above 0; received 0"],
+    [() => new AdamW(none, { weightDecay: -1 }), "AdamW: expected weightDecay of at least 0; received -1"],
+    [() => new AdamW(none, { betas: [0.9, nan] }), 'expected two betas from 0 to below 1; received [0.9,"NaN"]'],
+    [() => new AdamW(none, { betas: [0.9] as never }), "expected two betas from 0 to below 1; received [0.9]"],
+    [() => new AdamW(none).update([], { learningRate: nan }), "AdamW.update: expected learningRate of at least 0"],
+    [() => new Sgd(none).update([], { learningRate: -1 }), "Sgd.update: expected learningRate of at least 0"],
+    [() => constantSchedule(nan), "constantSchedule: expected learningRate of at least 0; received NaN"],
+    [() => constantSchedule("1" as never), 'constantSchedule: expected learningRate of at least 0; received "1"'],
+    [() => cosineSchedule({ learningRate: nan, totalSteps: 9 }), "cosineSchedule: expected learningRate above 0"],
+    [() => cosineSchedule({ learningRate: 1, totalSteps: nan }), "cosineSchedule: expected totalSteps above 0"],
+    [() => cosineSchedule({ learningRate: 1, totalSteps: 9, warmupSteps: nan }), "warmupSteps of at least 0"],
+    [() => cosineSchedule({ learningRate: 1, totalSteps: 9, minLearningRate: -1 }), "minLearningRate of at least 0"],
+    ...[0, -1, nan].map((norm): [() => unknown, string] => [
+      () => clipGradientNorm([tensor([3])], norm),
+      `clipFactor: expected maxNorm above 0, or Infinity for no limit; received ${norm}`,
+    ]),
+  ];
+  for (const [call, message] of refused) expect(call).toThrow(message);
+  expect(await clipGradientNorm([tensor([3, 4])], infinity).gradients[0].toArray()).toEqual([3, 4]);
 });

@@ -1,6 +1,6 @@
-import { checkOptions, OptionError } from "../base/index.ts";
+import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { Parameter } from "../nn/index.ts";
-import { add, div, mul, pow, sqrt, square, sub, type Tensor, tensor, Variable } from "../tensor/index.ts";
+import { add, div, mul, pow, sqrt, square, sub, Tensor, tensor, Variable } from "../tensor/index.ts";
 
 /** Updates parameters from their gradients, inside a traced function. */
 export interface Optimizer {
@@ -11,6 +11,7 @@ export interface Optimizer {
   /**
    * Assigns new values to the parameters. `gradients` are in the order of `parameters`; one that has none stays as it
    * is, with its state. `scale` multiplies each of them, as clipping does.
+   * @throws OptionError for a learning rate that is NaN, infinite or negative, where it is a number
    */
   update(
     gradients: readonly (Tensor<"f32"> | undefined)[],
@@ -18,14 +19,21 @@ export interface Optimizer {
   ): void;
 }
 
-function requireRange(where: string, name: string, value: number, isFine: boolean, range: string): void {
-  if (!isFine)
-    throw new OptionError({
-      where,
-      expected: `${name} ${range}`,
-      received: String(value),
-      fix: "choose a value in the range",
-    });
+/** @throws OptionError unless both are from 0 to below 1 */
+function requireBetas(betas: readonly number[]): void {
+  if (Array.isArray(betas) && betas.length === 2 && betas.every(numberRules.share.isFine)) return;
+  throw new OptionError({
+    where: "AdamW",
+    expected: `two betas ${numberRules.share.range}`,
+    received: JSON.stringify(betas, (_, value) => (Number.isNaN(value) ? "NaN" : value)) ?? "undefined",
+    fix: "for example [0.9, 0.999]",
+  });
+}
+
+/** @throws OptionError for a learning rate that is a number, and none of at least 0 */
+function requireLearningRate(where: string, learningRate: Tensor<"f32"> | number): void {
+  if (!(learningRate instanceof Tensor))
+    requireNumbers(`${where}.update`, { learningRate }, { learningRate: numberRules.notNegative });
 }
 
 const asTensor = (x: Tensor<"f32"> | number) => (typeof x === "number" ? tensor(x) : x);
@@ -62,8 +70,8 @@ export class Sgd implements Optimizer {
   constructor(parameters: ReadonlyMap<string, Parameter>, options: SgdOptions = {}) {
     checkOptions("Sgd", options, ["momentum", "weightDecay", "decays"]);
     const { momentum = 0, weightDecay = 0, decays = () => true } = options;
-    requireRange("Sgd", "momentum", momentum, momentum >= 0 && momentum < 1, "from 0 to below 1");
-    requireRange("Sgd", "weightDecay", weightDecay, weightDecay >= 0, "of at least 0");
+    const { share, notNegative } = numberRules;
+    requireNumbers("Sgd", { momentum, weightDecay }, { momentum: share, weightDecay: notNegative });
     this.parameters = parameters;
     this.momentum = momentum;
     this.weightDecay = weightDecay;
@@ -76,6 +84,7 @@ export class Sgd implements Optimizer {
     gradients: readonly (Tensor<"f32"> | undefined)[],
     { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
   ): void {
+    requireLearningRate("Sgd", learningRate);
     [...this.parameters].forEach(([key, parameter], i) => {
       const gradient = gradients[i];
       if (!gradient) return;
@@ -120,9 +129,9 @@ export class AdamW implements Optimizer {
   constructor(parameters: ReadonlyMap<string, Parameter>, options: AdamWOptions = {}) {
     checkOptions("AdamW", options, ["betas", "epsilon", "weightDecay", "decays"]);
     const { betas = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0.01, decays = decayMatrices } = options;
-    for (const beta of betas) requireRange("AdamW", "betas", beta, beta >= 0 && beta < 1, "from 0 to below 1");
-    requireRange("AdamW", "epsilon", epsilon, epsilon > 0, "above 0");
-    requireRange("AdamW", "weightDecay", weightDecay, weightDecay >= 0, "of at least 0");
+    requireBetas(betas);
+    const { positive, notNegative } = numberRules;
+    requireNumbers("AdamW", { epsilon, weightDecay }, { epsilon: positive, weightDecay: notNegative });
     this.parameters = parameters;
     this.betas = betas;
     this.epsilon = epsilon;
@@ -139,6 +148,7 @@ export class AdamW implements Optimizer {
     gradients: readonly (Tensor<"f32"> | undefined)[],
     { learningRate, scale }: { learningRate: Tensor<"f32"> | number; scale?: Tensor<"f32"> },
   ): void {
+    requireLearningRate("AdamW", learningRate);
     const [beta1, beta2] = this.betas;
     const step = add(this.step.value, 1);
     this.step.assign(step);

@@ -1,4 +1,4 @@
-import { checkOptions, OptionError } from "../base/index.ts";
+import { checkOptions, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 
 /** Learning rate at a step, counted from 0. */
 export type Schedule = (step: number) => number;
@@ -15,11 +15,17 @@ export interface CosineOptions {
   totalSteps: number;
 }
 
-/** Linear warm-up, then half a cosine down. Loshchilov and Hutter 2016, arXiv:1608.03983; nanoGPT's formula. */
+/** Linear warm-up, then half a cosine down. Loshchilov and Hutter 2016, arXiv:1608.03983; nanoGPT's formula. @throws OptionError for wrong options */
 export function cosineSchedule(options: CosineOptions): Schedule {
   checkOptions("cosineSchedule", options, ["learningRate", "minLearningRate", "warmupSteps", "totalSteps"]);
   const { learningRate, minLearningRate = learningRate / 10, warmupSteps = 0, totalSteps } = options;
-  if (!(warmupSteps >= 0 && warmupSteps <= totalSteps)) {
+  const { positive, notNegative } = numberRules;
+  requireNumbers(
+    "cosineSchedule",
+    { learningRate, minLearningRate, warmupSteps, totalSteps },
+    { learningRate: positive, minLearningRate: notNegative, warmupSteps: notNegative, totalSteps: positive },
+  );
+  if (warmupSteps > totalSteps) {
     throw new OptionError({
       where: "cosineSchedule",
       expected: `warmupSteps from 0 to totalSteps (${totalSteps})`,
@@ -35,7 +41,8 @@ export function cosineSchedule(options: CosineOptions): Schedule {
   };
 }
 
-/** The same rate at every step. */
+/** The same rate at every step. @throws OptionError for a rate that is NaN, infinite or negative */
 export function constantSchedule(learningRate: number): Schedule {
+  requireNumbers("constantSchedule", { learningRate }, { learningRate: numberRules.notNegative });
   return () => learningRate;
 }

@@ -29,8 +29,8 @@ export function runtimeError(message: string, cause?: Error): RuntimeError {
     where: placeIn(message),
     expected: isMissing ? "the package onnxruntime-node" : "ONNX Runtime to compile and run the graph",
     received: message,
-    fix: /out of (data )?bounds|out of range/.test(message)
-      ? "check the indices: each must be at least minus the axis' size, and less than it"
+    fix: /out of (data )?bounds|out of range/i.test(message)
+      ? "check the indices: each must be at least minus the axis' size, and less than it; labels must be at least 0"
       : isMissing
         ? "run: ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node@1.30.0"
         : "see the message; if it names no mistake of yours, report it",

@@ -1,5 +1,5 @@
 import * as autodiff from "../autodiff/index.ts";
-import { type DType, type FloatDType, GraphError, known } from "../base/index.ts";
+import { type DType, type FloatDType, GraphError, known, numberRules, requireNumbers } from "../base/index.ts";
 import type { Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
 import { type GradientsOf, grad } from "./grad.ts";
@@ -22,11 +22,11 @@ export function autocast<D extends DType>(x: Tensor<D>, dtype: Exclude<FloatDTyp
 
 /** How the scale of a `LossScaler` begins and changes. */
 export interface LossScalerOptions {
-  /** Factor on the loss in the beginning. @default 65536 */
+  /** Factor on the loss in the beginning, above 0. @default 65536 */
   initialScale?: number;
-  /** Factor on the scale after many good steps. @default 2 */
+  /** Factor on the scale after many good steps, above 1. @default 2 */
   growthFactor?: number;
-  /** Factor on the scale after a step with gradients that are not finite. @default 0.5 */
+  /** Factor on the scale after a step with gradients that are not finite, between 0 and 1. @default 0.5 */
   backoffFactor?: number;
   /** Good steps in a row before the scale grows. @default 2000 */
   growthInterval?: number;
@@ -44,6 +44,7 @@ export class LossScaler {
   readonly goodSteps: Variable<"i32">;
   private readonly options: Required<LossScalerOptions>;
 
+  /** @throws OptionError for unknown options or values out of range */
   constructor(options: LossScalerOptions = {}) {
     const names = { initialScale: true, growthFactor: true, backoffFactor: true, growthInterval: true } as const;
     const {
@@ -53,6 +54,12 @@ export class LossScaler {
       growthInterval = 2000,
     } = known("LossScaler", options, names);
     this.options = { initialScale, growthFactor, backoffFactor, growthInterval };
+    requireNumbers("LossScaler", this.options, {
+      initialScale: numberRules.positive,
+      growthFactor: numberRules.aboveOne,
+      backoffFactor: numberRules.innerShare,
+      growthInterval: numberRules.interval,
+    });
     this.scale = new Variable({ name: "lossScale", dtype: "f32", shape: [] }, Float32Array.of(initialScale));
     this.goodSteps = new Variable({ name: "goodSteps", dtype: "i32", shape: [] }, Int32Array.of(0));
   }

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { dropout } from "../nn/index.ts";
+import * as ops from "../ops/index.ts";
 import { evaluate, hostTensor } from "../ops/index.ts";
-
-import { bernoulli, compile, normal, RandomKey, randomKey, type Tensor, uniform } from "./index.ts";
+import { bernoulli, compile, grad, normal, RandomKey, randomKey, sum, Tensor, uniform, zeros } from "./index.ts";
 
 const COUNT = 100_000;
 
@@ -49,4 +50,42 @@ test("the runtime and the reference draw the same numbers, on the host and in a 
 test("bernoulli is true as often as asked", async () => {
   const x = await bernoulli(randomKey(5), [COUNT], 0.3).read();
   expect(Math.abs(x.reduce((a, b) => a + b, 0) / COUNT - 0.3)).toBeLessThan(0.01);
+});
+
+test("tensors without elements are drawn as those with some", async () => {
+  const key = randomKey(1);
+  for (const shape of [[0], [3, 0], [2, 0, 3]]) {
+    for (const drawn of [uniform(key, shape), normal(key, shape), bernoulli(key, shape, 0.5)]) {
+      expect(drawn.shape).toEqual(shape);
+      expect(await drawn.read()).toHaveLength(0);
+    }
+    expect(await dropout(zeros(shape), 0.5, key).read()).toHaveLength(0);
+    const x = zeros(shape);
+    expect(await grad(sum(dropout(x, 0.5, key)), [x])[0].read()).toHaveLength(0);
+  }
+  for (const value of [
+    ops.randomGumbel(key.bits.ir, [2, 0]),
+    ops.randomExponential(key.bits.ir, [2, 0]),
+    ops.randomInteger(key.bits.ir, [2, 0], 0, 9),
+    ops.randomPermutation(key.bits.ir, 0),
+    ops.randomCategorical(key.bits.ir, zeros([0, 3]).ir),
+  ])
+    expect(await new Tensor(value).read()).toHaveLength(0);
+  expect(await normal(key, []).read()).toHaveLength(1);
+});
+
+test("a size that is 0 when a compiled function is called is drawn too", async () => {
+  const drop = compile((x: Tensor<"f32">) => dropout(x, 0.5, randomKey(1)));
+  for (const rows of [4, 2, 0]) expect((await drop(zeros([rows, 3]))).shape).toEqual([rows, 3]);
+  expect(await (await drop(zeros([0, 3]))).read()).toHaveLength(0);
+});
+
+test("a key keeps its numbers when the array it was made of changes", async () => {
+  const bits: [number, number] = [1, 2];
+  const key = new RandomKey(bits);
+  const before = [await uniform(key, [4]).read(), await normal(key, [4]).read(), await key.fold(1).bits.read()];
+  bits[0] = 99;
+  expect([await uniform(key, [4]).read(), await normal(key, [4]).read(), await key.fold(1).bits.read()]).toEqual(
+    before,
+  );
 });

@@ -17,7 +17,7 @@ export class RandomKey {
   constructor(bits: Tensor<"i32"> | readonly [number, number]) {
     // an input of graphs, not a constant in them: graphs that differ only in their keys are then the same graph
     this.bits = bits instanceof Tensor ? bits : fromLeaf(new DataLeaf("i32", [2], { host: Int32Array.from(bits) }));
-    this.host = bits instanceof Tensor ? undefined : bits;
+    this.host = bits instanceof Tensor ? undefined : [bits[0], bits[1]];
   }
 
   /** A key for use number `index`, unrelated to this one and to those of other indices. */

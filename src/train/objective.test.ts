@@ -1,5 +1,5 @@
 /** What `train` does for any objective and any source. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { access, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -20,7 +20,7 @@ import {
   type Tensor,
   tensor,
 } from "../tensor/index.ts";
-import { type Objective, supervised, type TrainEvent, type TrainOptions, train } from "./index.ts";
+import { compileTrainStep, type Objective, supervised, type TrainEvent, type TrainOptions, train } from "./index.ts";
 
 let root: string;
 beforeAll(async () => {
@@ -187,6 +187,68 @@ test("a batch may be nested, of several dtypes, and of other shapes than the las
   expect(seen).toEqual(["a 1x1,2x1 bool", "b 3x1 bool"]); // each combination of shapes is traced once
 });
 
+test.each<[keyof TrainOptions<Points>, number[], string]>([
+  ["steps", [Number.NaN, 1.5, -1, Number.POSITIVE_INFINITY], "to be an integer of at least 0"],
+  ["clipNorm", [Number.NaN, -1, 0], "above 0, or Infinity for no limit"],
+  ["seed", [Number.NaN, 0.5], "to be an integer"],
+  ["evaluationInterval", [Number.NaN, 0, -1, 2.5], "to be a positive integer, or Infinity for never"],
+  ["checkpointInterval", [Number.NaN, 0, -1, 2.5], "to be a positive integer, or Infinity for never"],
+  ["evaluationBatches", [Number.NaN, 0, 1.5], "to be a positive integer"],
+  ["maxSeconds", [Number.NaN, 0, -1], "above 0, or Infinity for no limit"],
+])("%s of %j is refused before anything is written", async (name, values, range) => {
+  const objective = supervised(new Classifier(1));
+  for (const value of values) {
+    await expect(run(`refused-${name}`, objective, shuffled, { [name]: value })).rejects.toThrow(
+      `train: expected ${name} ${range}; received ${value}. Fix: choose a value in the range`,
+    );
+  }
+  await expect(access(join(root, `refused-${name}`))).rejects.toThrow(/ENOENT/);
+});
+
+test("steps that are left out are refused, and Infinity stands for never and no limit", async () => {
+  const objective = supervised(new Classifier(1));
+  await expect(run("left-out", objective, shuffled, { steps: undefined })).rejects.toThrow(
+    "train: expected steps to be an integer of at least 0; received undefined",
+  );
+  const never = { evaluationInterval: Number.POSITIVE_INFINITY, checkpointInterval: Number.POSITIVE_INFINITY };
+  const unlimited = { clipNorm: Number.POSITIVE_INFINITY, maxSeconds: Number.POSITIVE_INFINITY };
+  const events = await run("never", objective, shuffled, { ...never, ...unlimited, steps: 3 });
+  expect(events.map(({ type }) => type)).toEqual(["step", "step", "step", "checkpoint", "finished"]);
+});
+
+test("a schedule without a number ends training before the weights change", async () => {
+  const objective = supervised(new Classifier(1));
+  const schedule = (step: number) => (step === 2 ? Number.NaN : 0.05);
+  await expect(run("no-rate", objective, shuffled, { schedule })).rejects.toThrow(
+    "train, step 2: expected learningRate of at least 0; received NaN. Fix: correct the schedule",
+  );
+  for (const parameter of objective.trained.values())
+    expect((await parameter.read()).every((value) => Number.isFinite(value))).toBe(true);
+});
+
+test("a compiled step needs a norm to clip to, and says so", () => {
+  const objective = supervised(new Classifier(1));
+  const optimizer = new AdamW(objective.trained);
+  for (const clipNorm of [undefined, Number.NaN, 0, -1])
+    expect(() => compileTrainStep(objective, optimizer, { clipNorm: clipNorm as number })).toThrow(
+      `compileTrainStep: expected clipNorm above 0, or Infinity for no limit; received ${clipNorm}`,
+    );
+  expect(() => compileTrainStep(objective, optimizer, { clipnorm: 1 } as never)).toThrow(/did you mean "clipNorm"/);
+});
+
+test("a label that is no class, such as -1 for padding, stops training and leaves the weights", async () => {
+  const objective = supervised(new Classifier(1));
+  const before = await Promise.all([...objective.trained.values()].map((parameter) => parameter.read()));
+  const trainData: Source<Points> = {
+    batch: async () => ({ x: tensor([[1, 2]]), labels: tensor([-1], { dtype: "i32" }) }),
+  };
+  await expect(run("no-class", objective, trainData)).rejects.toThrow(
+    /check the indices: .*labels must be at least 0/s,
+  );
+  const after = await Promise.all([...objective.trained.values()].map((parameter) => parameter.read()));
+  expect(after).toEqual(before);
+});
+
 test("data without a batch is refused", async () => {
   const objective = supervised(new Classifier(1));
   const empty: Source<Points> = { ...shuffled, count: 0 };
@@ -194,7 +256,9 @@ test("data without a batch is refused", async () => {
   await expect(run("empty", objective, shuffled, { validationData: empty })).rejects.toThrow(
     /validationData of a batch/,
   );
-  await expect(run("empty", objective, shuffled, { evaluationBatches: 0 })).rejects.toThrow(/evaluationBatches of a/);
+  await expect(run("empty", objective, shuffled, { evaluationBatches: 0 })).rejects.toThrow(
+    /evaluationBatches to be a positive integer/,
+  );
 });
 
 test("an optimizer of other parameters is refused, and a loss that uses none", async () => {

@@ -7,6 +7,7 @@ import {
   compile,
   grad,
   LossScaler,
+  type LossScalerOptions,
   matmul,
   mul,
   normal,
@@ -80,4 +81,14 @@ test("a step whose gradients overflow changes only the scale", async () => {
     [1, -5, 2 ** 125],
     [0, -5, 2 ** 124],
   ]);
+});
+
+test("factors that move no scale are refused", () => {
+  const refused: [LossScalerOptions, string][] = [
+    [{ initialScale: Number.NaN }, "LossScaler: expected initialScale above 0; received NaN"],
+    [{ growthFactor: 1 }, "LossScaler: expected growthFactor above 1; received 1"],
+    [{ backoffFactor: 1 }, "LossScaler: expected backoffFactor above 0 and below 1; received 1"],
+    [{ growthInterval: 0 }, "LossScaler: expected growthInterval to be a positive integer"],
+  ];
+  for (const [options, message] of refused) expect(() => new LossScaler(options)).toThrow(message);
 });

@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import { join } from "node:path";
-import { checkOptions, DataError, type FloatDType, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, type FloatDType, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { TokenizerKind } from "../data/index.ts";
 import { exists, readJson } from "../files/index.ts";
 
@@ -77,19 +77,28 @@ const positiveIntegers = [
   "checkpointInterval",
 ] as const;
 
+const { integer, positiveInteger, positive, notNegative, share } = numberRules;
+const numbersOfRuns = {
+  ...(Object.fromEntries(positiveIntegers.map((name) => [name, positiveInteger])) as Record<
+    (typeof positiveIntegers)[number],
+    typeof positiveInteger
+  >),
+  learningRate: positive,
+  clipNorm: positive,
+  warmupSteps: notNegative,
+  weightDecay: notNegative,
+  maxSeconds: notNegative,
+  seed: integer,
+  dropout: share,
+};
+
 /** Checks ranges. @throws OptionError naming the option */
 export function checkRunConfig(config: RunConfig): void {
   checkOptions("train", config, ["text", ...Object.keys(defaultRunConfig)]);
   const require = (isFine: boolean, expected: string, received: unknown, fix = "correct the option") => {
     if (!isFine) throw new OptionError({ where: "train", expected, received: String(received), fix });
   };
-  for (const name of positiveIntegers)
-    require(Number.isSafeInteger(config[name]) && config[name] > 0, `${name} to be a positive integer`, config[name]);
-  for (const name of ["learningRate", "clipNorm"] as const) require(config[name] > 0, `${name} above 0`, config[name]);
-  for (const name of ["warmupSteps", "weightDecay", "maxSeconds"] as const)
-    require(config[name] >= 0, `${name} of at least 0`, config[name]);
-  require(Number.isSafeInteger(config.seed), "seed to be an integer", config.seed);
-  require(config.dropout >= 0 && config.dropout < 1, "dropout from 0 to below 1", config.dropout);
+  requireNumbers("train", config, numbersOfRuns, "correct the option");
   require(config.tokenizer === "bpe" || config.tokenizer === "char", "tokenizer to be bpe or char", config.tokenizer);
   require(["f32", "bf16", "f16"].includes(config.precision), "precision to be f32, bf16 or f16", config.precision);
   const near = Math.ceil(config.hiddenSize / config.numHeads) * config.numHeads;

@@ -1,4 +1,4 @@
-import { type FloatDType, OptionError } from "../base/index.ts";
+import { type FloatDType, known, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import { topologicalOrder } from "../ir/index.ts";
 import type { Parameter } from "../nn/index.ts";
 import { clipFactor, globalNorm, type Optimizer } from "../optim/index.ts";
@@ -27,7 +27,7 @@ export interface StepResult {
 
 /** How gradients become an update. */
 export interface StepOptions {
-  /** Gradients are scaled to a norm of at most this. */
+  /** Gradients are scaled to a norm of at most this, above 0. Infinity clips nothing. */
   clipNorm: number;
   /** Turns dropout on; folded with the step number. */
   key?: RandomKey;
@@ -50,19 +50,25 @@ export type BatchArgument<B> = CallArguments<[B]>[0];
 /**
  * One training step as one graph: forward, backward, clipping and the optimizer's update. Parameters that the loss does
  * not depend on stay as they are, as in PyTorch.
+ * @throws OptionError for unknown options and a clipNorm that is not above 0
  */
 export function compileTrainStep<B>(
   objective: Pick<Objective<B>, "loss">,
   optimizer: Optimizer,
-  {
+  options: StepOptions,
+): TrainStep<B> {
+  const {
     clipNorm,
     key,
     keepPreviousState,
     profile,
     precision = "f32",
-    scaler = precision === "f16" ? new LossScaler() : undefined,
-  }: StepOptions,
-): TrainStep<B> {
+  } = known("compileTrainStep", options, {
+    ...({ clipNorm: true, key: true, keepPreviousState: true, profile: true } as const),
+    ...({ precision: true, scaler: true } as const),
+  });
+  requireNumbers("compileTrainStep", { clipNorm }, { clipNorm: numberRules.limit });
+  const { scaler = precision === "f16" ? new LossScaler() : undefined } = options;
   const parameters = [...optimizer.parameters.values()];
   const step = (batch: B, learningRate: Tensor<"f32">, step: Tensor<"i32">): StepResult => {
     const { loss: exact, metrics = {} } = objective.loss(batch, { key: key?.fold(step), isTraining: true });

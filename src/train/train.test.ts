@@ -116,6 +116,9 @@ test("wrong options are named before anything runs", async () => {
   await expect(runAll("x", { ...tiny(), hiddenSize: 33 })).rejects.toThrow(/use --width 34/);
   await expect(runAll("x", { ...tiny(), batchsize: 4 } as never)).rejects.toThrow(/did you mean "batchSize"/);
   await expect(runAll("x", { ...tiny(), steps: 0 })).rejects.toThrow(/steps to be a positive integer/);
+  await expect(runAll("x", { ...tiny(), learningRate: Number.POSITIVE_INFINITY })).rejects.toThrow(
+    /learningRate above 0; received Infinity/,
+  );
   await expect(runAll("x", { ...tiny(), text: join(folder, "none.txt") })).rejects.toThrow(/nothing there/);
 });
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { checkOptions, type FloatDType, OptionError } from "../base/index.ts";
+import { checkOptions, type FloatDType, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { Source } from "../data/index.ts";
 import { makeFolder, withWriteErrors } from "../files/index.ts";
 import type { Optimizer, Schedule } from "../optim/index.ts";
@@ -24,24 +24,25 @@ export interface TrainOptions<B> {
   validationData?: Source<B>;
   /** Folder of checkpoint/ and metrics.jsonl. */
   folder: string;
+  /** Steps in all sessions. */
   steps: number;
-  /** Largest norm of the gradients. @default 1 */
+  /** Largest norm of the gradients, above 0. Infinity clips nothing. @default 1 */
   clipNorm?: number;
   /**
    * Dtype of products; weights and optimizer state stay in f32. With f16, steps whose gradients overflow change only
    * the loss' scale. @default "f32"
    */
   precision?: FloatDType;
-  /** Seed of dropout. @default 0 */
+  /** Seed of dropout, an integer. @default 0 */
   seed?: number;
-  /** Steps between measurements of the validation loss. @default 100 */
+  /** Steps between measurements of the validation loss. Infinity: only the last. @default 100 */
   evaluationInterval?: number;
   /** Most batches per measurement. @default all of validation data that ends, 8 of other */
   evaluationBatches?: number;
-  /** Steps between checkpoints. @default 500 */
+  /** Steps between checkpoints. Infinity: only the last. @default 500 */
   checkpointInterval?: number;
   /**
-   * Training stops after this many seconds in all sessions, with a checkpoint. The schedule is asked for the step that
+   * Training stops after this many seconds, above 0, in all sessions, with a checkpoint. The schedule is asked for the step that
    * fits the time that is gone, where that is later, so that it ends when training does. @default no limit
    */
   maxSeconds?: number;
@@ -98,6 +99,7 @@ export type StopReason = "steps" | "time" | "aborted";
 const ROLLBACK_BYTES = 512 << 20;
 /** With f16: halvings of the loss' scale in a row after which it is not the scale that makes gradients overflow. */
 const MOST_OVERFLOWS = 30;
+const CORRECT_SCHEDULE = "correct the schedule";
 /** Parameters are kept with two moments each. */
 const STATE_COPIES = 3;
 
@@ -111,6 +113,7 @@ const STATE_COPIES = 3;
  */
 export async function* train<B>(options: TrainOptions<B>): AsyncGenerator<TrainEvent, void, void> {
   checkOptions("train", options, trainOptions);
+  requireTrainNumbers(options);
   requireTrained(options);
   requireBatches(options);
   const { folder, steps, trainData, validationData, evaluationInterval = 100, checkpointInterval = 500 } = options;
@@ -148,6 +151,26 @@ export async function* train<B>(options: TrainOptions<B>): AsyncGenerator<TrainE
   }
 }
 
+/** @throws OptionError for a number that is NaN or out of its range */
+function requireTrainNumbers<B>(options: TrainOptions<B>): void {
+  const { steps, clipNorm = 1, seed = 0, evaluationInterval = 100, checkpointInterval = 500 } = options;
+  const { maxSeconds = Number.POSITIVE_INFINITY, evaluationBatches = 1 } = options;
+  const { wholeNumber, integer, interval, limit, positiveInteger } = numberRules;
+  requireNumbers(
+    "train",
+    { steps, clipNorm, seed, evaluationInterval, checkpointInterval, maxSeconds, evaluationBatches },
+    {
+      steps: wholeNumber,
+      clipNorm: limit,
+      seed: integer,
+      evaluationInterval: interval,
+      checkpointInterval: interval,
+      maxSeconds: limit,
+      evaluationBatches: positiveInteger,
+    },
+  );
+}
+
 /** @throws OptionError when the optimizer updates other parameters than the objective trains */
 function requireTrained<B>({ objective: { trained }, optimizer: { parameters } }: TrainOptions<B>): void {
   const expected = new Set<object>(trained.values());
@@ -161,9 +184,9 @@ function requireTrained<B>({ objective: { trained }, optimizer: { parameters } }
   });
 }
 
-/** @throws OptionError for data or measurements of no batch at all */
-function requireBatches<B>({ trainData, validationData, evaluationBatches }: TrainOptions<B>): void {
-  const counts = { trainData: trainData.count, validationData: validationData?.count, evaluationBatches };
+/** @throws OptionError for data of no batch at all */
+function requireBatches<B>({ trainData, validationData }: TrainOptions<B>): void {
+  const counts = { trainData: trainData.count, validationData: validationData?.count };
   for (const [name, count] of Object.entries(counts)) {
     if (count === undefined || count >= 1) continue;
     throw new OptionError({
@@ -238,6 +261,12 @@ class Session<B> {
     const { step, elapsedSeconds } = this.state;
     const { schedule, steps, maxSeconds, cancelSignal } = this.options;
     const learningRate = schedule(maxSeconds ? Math.max(step, (steps * elapsedSeconds) / maxSeconds) : step);
+    requireNumbers(
+      `train, step ${step}`,
+      { learningRate },
+      { learningRate: numberRules.notNegative },
+      CORRECT_SCHEDULE,
+    );
     const result = await this.trainStep.withSignal(cancelSignal)(
       batch as BatchArgument<B>,
       learningRate,

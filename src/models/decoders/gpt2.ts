@@ -288,7 +288,7 @@ export const gpt2: Family = {
       num_attention_heads: "n_head",
       num_hidden_layers: "n_layer",
     },
-    supported: { reorder_and_upcast_attn: [false], add_cross_attention: [false] },
+    supported: { add_cross_attention: [false] },
   },
   configToJson: ({ config }) => toJson(config as GPT2Config, fields),
   ignored: /attn.bias|crossattention.bias/, // causal masks

@@ -7,7 +7,7 @@
  *   smollm3  every fourth layer has no positions. huggingface.co/blog/smollm3
  */
 import type { RandomKey } from "../../tensor/index.ts";
-import { anything, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
+import { anything, count, type Fields, flag, optional, positive, size, tokenId, tokenIds } from "../config.ts";
 import { DecoderForCausalLM } from "./decoder.ts";
 import { decoderFamily, decoderFields, layerTypesField, type RopeDecoderConfig } from "./family.ts";
 import { type LlamaConfig, llama } from "./llama.ts";
@@ -72,7 +72,7 @@ const qwenFields: Fields<QwenConfig> = {
   attentionBias: flag("attention_bias", false),
   useSlidingWindow: flag("use_sliding_window", false),
   slidingWindow: window("sliding_window", 4096),
-  maxWindowLayers: size("max_window_layers", 28),
+  maxWindowLayers: count("max_window_layers", 28),
   layerTypes: layerTypesField,
 };
 

@@ -137,7 +137,7 @@ const textFamily = decoderFamily<QwenConfig>({
     numLayers: size("num_hidden_layers", 80),
     numHeads: size("num_attention_heads", 64),
     numKeyHeads: size("num_key_value_heads", 8),
-    maxWindowLayers: size("max_window_layers", 80),
+    maxWindowLayers: count("max_window_layers", 80),
     bosTokenId: tokenId("bos_token_id", 151643),
     eosTokenId: tokenIds("eos_token_id", 151645),
     rmsNormEpsilon: positive("rms_norm_eps", 1e-5),

@@ -124,7 +124,9 @@ export interface TensorCrossEntropyOptions<D extends FloatDType> extends Omit<op
 }
 /**
  * Mean negative log likelihood in nats. logits: [N, V], targets: [N] -> []; rows with target `ignoreIndex` do not
- * count.
+ * count. Another target that is no class, such as -1, is an error, of the run where targets
+ * are not constants; on WebGPU the loss is NaN then.
+ * @throws ShapeError for such constants. OptionError for labelSmoothing that is not from 0 to 1
  */
 export function crossEntropy<D extends FloatDType>(
   logits: Tensor<D>,
