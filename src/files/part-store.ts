@@ -2,7 +2,17 @@
 import { DataError, RuntimeError } from "../base/index.ts";
 import { joined } from "./bytes.ts";
 import { type ByteSource, blobSource } from "./source.ts";
-import { chunksOf, contentRange, isThere, type OpenWeb, type Request, requireFile } from "./web.ts";
+import {
+  chunksOf,
+  contentRange,
+  type FileVersion,
+  isSameVersion,
+  isThere,
+  type OpenWeb,
+  type Request,
+  requireFile,
+  versionOf,
+} from "./web.ts";
 
 /** Keeps pieces of files by name: a page's private files, its cache, or a map. */
 export interface PartStore {
@@ -27,11 +37,8 @@ export interface DownloadOptions {
 }
 
 /** What is known of a file: kept beside its parts. */
-interface Note {
+interface Note extends FileVersion {
   url: string;
-  /** null while the server has not told it. */
-  size: number | null;
-  etag: string | null;
   isComplete: boolean;
 }
 
@@ -105,8 +112,7 @@ export class StoredDownloads {
     if (!this.options.refresh) return true;
     try {
       const response = await request(note.url, { method: "HEAD" });
-      const { etag, size } = noteOf(note.url, response, 0);
-      return etag === note.etag && (size === null || size === note.size);
+      return isSameVersion(note, answerOf(response, 0).version);
     } catch (cause) {
       if (cause instanceof RuntimeError) return true; // nobody answers
       throw cause;
@@ -116,7 +122,7 @@ export class StoredDownloads {
   private async noteOf(key: string, url: string): Promise<Note | undefined> {
     const kept = await this.store.get(`${key}.json`);
     if (!kept) return undefined;
-    const note = JSON.parse(await kept.text()) as Note;
+    const note: Note = { modified: null, ...JSON.parse(await kept.text()) }; // earlier notes have no date
     return note.url === url ? note : undefined;
   }
 
@@ -140,8 +146,8 @@ export class StoredDownloads {
         const headers: Record<string, string> = asked > 0 ? { range: `bytes=${asked}-` } : {};
         const response = await request(url, { headers, signal: this.options.signal });
         requireFile(url, expected, response);
-        const known = noteOf(url, response, asked);
-        const goesOn = asked > 0 && response.status === 206 && isSame(note, known) && known.begin === asked;
+        const { version, begin } = answerOf(response, asked);
+        const goesOn = note && asked > 0 && response.status === 206 && isSameVersion(note, version) && begin === asked;
         if (!goesOn && asked > 0) {
           await this.store.remove(key);
           writer.restart();
@@ -151,8 +157,8 @@ export class StoredDownloads {
           }
         }
         if (!goesOn) {
-          note = { url, size: known.size, etag: known.etag, isComplete: false };
-          await this.requireRoom(url, known.size);
+          note = { url, ...version, isComplete: false };
+          await this.requireRoom(url, version.size);
           await this.put(url, `${key}.json`, utf8(JSON.stringify(note)));
         }
         await this.receive(place, response, writer, note as Note);
@@ -233,19 +239,16 @@ async function keyOf(url: string): Promise<string> {
   return Array.from(new Uint8Array(sum), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** What an answer says of its file. */
-function noteOf(url: string, response: Response, asked: number): Omit<Note, "isComplete"> & { begin?: number } {
+/** What an answer says of its file, and where in it it begins. */
+function answerOf(response: Response, asked: number): { version: FileVersion; begin: number } {
   const { headers, type } = response;
   const { begin = asked, size } = contentRange(response);
   const length = headers.get("content-length");
   // a compressed answer's length is not the file's, and of another origin a page does not see that it is compressed
   const isPlain = type !== "cors" && headers.get("content-encoding") === null;
-  const whole = length !== null && isPlain && response.status === 200 ? Number(length) : null;
-  return { url, etag: headers.get("etag"), size: size ?? whole, begin };
+  const whole = length !== null && isPlain && response.status === 200 ? Number(length) : undefined;
+  return { version: versionOf(response, size ?? whole), begin };
 }
-
-const isSame = (before: Note | undefined, now: { etag: string | null; size: number | null }): boolean =>
-  before !== undefined && before.etag === now.etag && (now.size === null || before.size === now.size);
 
 /** Cuts a stream into parts. */
 class PartWriter {

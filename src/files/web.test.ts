@@ -47,8 +47,12 @@ beforeEach(() => {
 });
 
 /** As most servers: parts where they are asked for, the size and a version. */
-const ranged =
-  (bytes: Uint8Array, etag = '"1"'): Answer =>
+const ranged = (bytes: Uint8Array, etag = '"1"'): Answer => versioned(bytes, { etag });
+/** As servers without ETags, which tell when a file was last changed. */
+const dated = (bytes: Uint8Array, day = 1): Answer =>
+  versioned(bytes, { "last-modified": new Date(Date.UTC(2026, 10, day)).toUTCString() });
+const versioned =
+  (bytes: Uint8Array, version: Record<string, string> = {}): Answer =>
   ({ method, headers }, response) => {
     const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec(headers.range ?? "") ?? [];
     if (from !== undefined && Number(from) >= bytes.length) {
@@ -57,7 +61,7 @@ const ranged =
     }
     const [begin, end] = [Number(from ?? 0), Math.min(bytes.length, to ? Number(to) + 1 : bytes.length)];
     const range = from === undefined ? {} : { "content-range": `bytes ${begin}-${end - 1}/${bytes.length}` };
-    response.writeHead(from === undefined ? 200 : 206, { ...range, etag, "content-length": end - begin });
+    response.writeHead(from === undefined ? 200 : 206, { ...range, ...version, "content-length": end - begin });
     response.end(method === "HEAD" ? undefined : bytes.subarray(begin, end));
   };
 /** As a server that knows no ranges. */
@@ -167,6 +171,29 @@ describe("a file behind an address", () => {
     await expect(part(`${root}long`, 2 ** 20, 5)).rejects.toThrow(message);
   });
 
+  test.each<[string, Answer, Answer]>([
+    ["a later date", dated(long), dated(long, 2)],
+    ["another size", versioned(long), versioned(long.subarray(0, 2 ** 21))],
+    ["another size and the same ETag", ranged(long), ranged(long.subarray(0, 2 ** 21))],
+    ["an end before the part", ranged(long), ranged(long.subarray(0, 2 ** 17))],
+  ])("that is replaced while it is read by one with %s is an error", async (_, before, after) => {
+    answers["/long"] = before;
+    const source = await webFile(`${root}long`).open();
+    expect(await source.read(2 ** 20, 5)).toEqual(long.slice(2 ** 20, 2 ** 20 + 5));
+    answers["/long"] = after;
+    await expect(source.read(2 ** 20, 5)).rejects.toThrow(
+      /received (another version of the file|a file without them \(416\))\. Fix: .*has changed: load it again/,
+    );
+  });
+
+  test("may have another date at each of several servers when its ETag is the same", async () => {
+    const copied = (day: string) => versioned(long, { etag: '"1"', "last-modified": `${day} Nov 2026 10:00:00 GMT` });
+    answers["/long"] = copied("Mon, 02");
+    const source = await webFile(`${root}long`).open();
+    answers["/long"] = copied("Tue, 03");
+    expect(await source.read(2 ** 20, 5)).toEqual(long.slice(2 ** 20, 2 ** 20 + 5));
+  });
+
   test("that is not there, or whose server is not, is an error with its address", async () => {
     await expect(readJson(webFile(`${root}config.json`))).rejects.toThrow(/config\.json: .*no such file \(404\)/);
     await expect(readBytes(webFile("http://127.0.0.1:1/x"))).rejects.toThrow(/expected an answer from 127\.0\.0\.1:1/);
@@ -227,13 +254,15 @@ describe("what was downloaded", () => {
     expect(asked).toEqual([`GET /long bytes=${2 ** 24}-`]);
   });
 
+  const other = long.map((byte) => byte ^ 1);
   test.each([
-    ["another version", ranged(long, '"2"')],
-    ["a server that gives no parts", plain(long)],
-  ])("begins anew for %s", async (_, answer) => {
+    ["another version", ranged(other), ranged(long, '"2"')],
+    ["a server that gives no parts", ranged(other), plain(long)],
+    ["a later date", dated(other), dated(long, 2)],
+  ])("begins anew for %s", async (_, before, answer) => {
     const store = memoryStore();
     const stop = new AbortController();
-    answers["/long"] = ranged(long.map((byte) => byte ^ 1));
+    answers["/long"] = before;
     const stopped = load(store, "long", {
       signal: stop.signal,
       onProgress: ({ doneBytes }: { doneBytes: number }) => doneBytes > 20 * 2 ** 20 && stop.abort(),
@@ -243,11 +272,14 @@ describe("what was downloaded", () => {
     expect(isLong(await load(store, "long").bytes())).toBe(true);
   });
 
-  test("is fetched anew when it is asked whether it has changed, and has", async () => {
+  test.each([
+    ["ETag", ranged(Uint8Array.of(1)), ranged(Uint8Array.of(2), '"2"')],
+    ["date", dated(Uint8Array.of(1)), dated(Uint8Array.of(2), 2)],
+  ])("is fetched anew when it is asked whether it has changed, and has by its %s", async (_, before, after) => {
     const store = memoryStore();
-    answers["/a"] = ranged(Uint8Array.of(1));
+    answers["/a"] = before;
     await load(store, "a").bytes();
-    answers["/a"] = ranged(Uint8Array.of(2), '"2"');
+    answers["/a"] = after;
     expect(await load(store, "a").bytes()).toEqual(Uint8Array.of(1));
     expect(await load(store, "a", { refresh: true }).bytes()).toEqual(Uint8Array.of(2));
     expect(await load(store, "a").bytes()).toEqual(Uint8Array.of(2));

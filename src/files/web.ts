@@ -113,6 +113,30 @@ export function contentRange({ headers }: Response): { begin?: number; size?: nu
   return { ...(begin && { begin: Number(begin) }), ...(size && size !== "*" && { size: Number(size) }) };
 }
 
+/** What answers say of the version of a file that they are of; null for what a server does not tell. */
+export interface FileVersion {
+  etag: string | null;
+  /** Last-Modified. */
+  modified: string | null;
+  /** Bytes of the whole file. */
+  size: number | null;
+}
+
+export function versionOf(response: Response, size = contentRange(response).size): FileVersion {
+  const { headers } = response;
+  return { etag: headers.get("etag"), modified: headers.get("last-modified"), size: size ?? null };
+}
+
+/**
+ * Whether a later answer is of the same version of a file, by its ETag and size, and where it has no ETag by
+ * Last-Modified: servers behind one address may have copied a file at different times.
+ */
+export function isSameVersion(before: FileVersion, now: FileVersion): boolean {
+  if (before.etag !== now.etag || (now.size !== null && before.size !== now.size)) return false;
+  const isDated = now.etag === null && now.modified !== null && before.modified !== null;
+  return !isDated || before.modified === now.modified;
+}
+
 /**
  * The bytes of an answer. @throws DataError for fewer or more than `length`, RuntimeError where the server stops in the
  * middle
@@ -167,7 +191,7 @@ const openByParts: OpenWeb = async (url, expected, request) => {
     return openWhole(url, await request(url));
   }
   const start = await bodyOf(url, answer, Math.min(FIRST_BYTES, size));
-  const version = answer.headers.get("etag");
+  const version = versionOf(answer, size);
   return {
     size,
     read: async (offset, length) => {
@@ -191,19 +215,21 @@ const openWhole = async (url: string, response: Response): Promise<ByteSource> =
 async function readRange(
   url: string,
   request: Request,
-  { offset, length, version }: { offset: number; length: number; version: string | null },
+  { offset, length, version }: { offset: number; length: number; version: FileVersion },
 ): Promise<Uint8Array> {
   if (length === 0) return new Uint8Array(0);
   const wanted = `bytes ${offset} to ${offset + length - 1}`;
-  const response = await request(url, { headers: { range: `bytes=${offset}-${offset + length - 1}` } });
+  const headers = { range: `bytes=${offset}-${offset + length - 1}` };
+  const response = await request(url, { headers, accepted: [BAD_RANGE] });
   const fail = (received: string) => {
     void response.body?.cancel();
     const fix = "the server is at fault, or the file has changed: load it again";
     return new DataError({ where: url, expected: wanted, received, fix });
   };
+  if (response.status === BAD_RANGE) throw fail("a file without them (416)");
   if (response.status !== 206) throw fail(`status ${response.status}, the whole file`);
   const { begin = offset } = contentRange(response);
   if (begin !== offset) throw fail(`bytes from ${begin} on`);
-  if (response.headers.get("etag") !== version) throw fail("another version of the file");
+  if (!isSameVersion(version, versionOf(response))) throw fail("another version of the file");
   return bodyOf(url, response, length);
 }

@@ -27,6 +27,7 @@ export interface CausalContext {
 
 /** A language model over a cache. */
 export const causalDecoder = (model: CausalLM): CachedDecoder<CausalContext> => ({
+  model,
   cacheShape: model.cacheShape,
   hidden: (ids, cache, { positions, embeddings }) =>
     model.hidden(ids, { positions, embeddings: embeddings ?? undefined, cache }),
@@ -51,7 +52,7 @@ export class CachedText {
   ids: number[] = [];
   readonly runner: DecoderRunner<CausalContext>;
   private readonly prefillTokens: number;
-  private readonly weights: readonly { readonly version: number }[];
+  private weights: readonly { readonly version: number }[];
   /** Of which weights the keys and values are, see `weightsVersion`. */
   private version = 0;
   /**
@@ -70,6 +71,13 @@ export class CachedText {
     this.prefillTokens = prefillTokens;
     this.weights = [...model.namedState().values()];
     this.runner = runner;
+  }
+
+  /** Forgets what was run: by layers or parameters that are not the model's any more. */
+  takeExchanged(): void {
+    this.ids = [];
+    this.last = undefined;
+    this.weights = [...this.model.namedState().values()];
   }
 
   /** Runs a whole text, piece by piece, and gives the logits after its last token. */

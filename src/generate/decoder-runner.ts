@@ -1,9 +1,20 @@
-import type { CacheShape, KeyValueCache } from "../nn/index.ts";
-import { type CompiledFunction, compile, flip, reshape, slice, type Tensor, tensor } from "../tensor/index.ts";
+import type { CacheShape, KeyValueCache, Module } from "../nn/index.ts";
+import {
+  type CompiledFunction,
+  type CompileFunctionOptions,
+  compile,
+  flip,
+  reshape,
+  slice,
+  type Tensor,
+  tensor,
+} from "../tensor/index.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
+import { ModelStructure } from "./model-structure.ts";
 
 /** A decoder as it runs over a cache; `Context` is what it looks at besides the tokens. */
 export interface CachedDecoder<Context> {
+  readonly model: Module;
   readonly cacheShape: CacheShape;
   /** ids: i32 [R, T] of R texts -> states [R, T, D] */
   hidden(ids: Tensor<"i32">, cache: KeyValueCache, context: Context): Tensor<"f32">;
@@ -45,12 +56,18 @@ export interface RowsToRun<Context> {
 export class DecoderRunner<Context> {
   readonly rows: number;
   readonly cache: DeviceCache;
-  private readonly exactLength: Step<Context>;
-  private readonly anyLength: Step<Context>;
+  private readonly decoder: CachedDecoder<Context>;
+  private steps: { exactLength: Step<Context>; anyLength: Step<Context> };
 
   constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
     this.cache = new DeviceCache(decoder.cacheShape, options);
     this.rows = this.cache.rows;
+    this.decoder = decoder;
+    this.steps = this.compileSteps();
+  }
+
+  private compileSteps(): { exactLength: Step<Context>; anyLength: Step<Context> } {
+    const { decoder } = this;
     const step = (...[ids, context, lengths, total, parents]: StepInputs<Context>): Tensor<"f32"> => {
       const cache = this.cache.open({ lengths, total, parents });
       const states = decoder.hidden(ids, cache, context);
@@ -60,9 +77,16 @@ export class DecoderRunner<Context> {
     };
     // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
     const keepsPartialState = true;
-    this.exactLength = compile(step as never, { keepsPartialState }) as Step<Context>;
+    const compiled = (options: CompileFunctionOptions) =>
+      compile(step as never, { keepsPartialState, ...options }) as Step<Context>;
     const byToken = [null, "T"];
-    this.anyLength = compile(step as never, { keepsPartialState, symbolicSizes: [byToken, byToken] }) as Step<Context>;
+    return { exactLength: compiled({}), anyLength: compiled({ symbolicSizes: [byToken, byToken] }) };
+  }
+
+  /** Has the decoder traced anew: parts of its model were exchanged. What is in the cache is not good any more. */
+  retrace(): void {
+    this.disposeSteps();
+    this.steps = this.compileSteps();
   }
 
   /** Runs new tokens, and gives the logits after the last of each row, f32 [V]. */
@@ -79,7 +103,8 @@ export class DecoderRunner<Context> {
     const ends = starts.map((start) => start + count);
     const total = Math.max(...ends);
     await this.cache.reserve(total);
-    const step = (isAnyLength ? this.anyLength : this.exactLength).withSignal(signal) as (
+    const { anyLength, exactLength } = this.steps;
+    const step = (isAnyLength ? anyLength : exactLength).withSignal(signal) as (
       ...inputs: StepInputs<Context>
     ) => Promise<Tensor<"f32">>;
     const logits = await step(
@@ -117,9 +142,13 @@ export class DecoderRunner<Context> {
     return tokens.map(({ row }) => logits[row]);
   }
 
+  private disposeSteps(): void {
+    this.steps.exactLength.dispose();
+    this.steps.anyLength.dispose();
+  }
+
   dispose(): void {
-    this.exactLength.dispose();
-    this.anyLength.dispose();
+    this.disposeSteps();
     this.cache.dispose();
   }
 }
@@ -132,11 +161,24 @@ export class DecoderRunners<Context> {
   private several: DecoderRunner<Context> | undefined;
   private readonly decoder: CachedDecoder<Context>;
   private readonly options: DeviceCacheOptions;
+  private readonly structure: ModelStructure;
 
   constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
     this.decoder = decoder;
     this.options = options;
+    this.structure = new ModelStructure(decoder.model);
     this.single = new DecoderRunner(decoder, options);
+  }
+
+  /**
+   * Looks, before texts begin, whether parts of the model were exchanged since the last; its graphs are made anew then,
+   * and nothing in the caches is good.
+   */
+  noticeExchanges(): boolean {
+    if (!this.structure.hasChanged()) return false;
+    this.single.retrace();
+    this.several?.retrace();
+    return true;
   }
 
   /** The runner of so many rows. The one of several rows that was there is disposed of when it has others. */

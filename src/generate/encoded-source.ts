@@ -41,6 +41,7 @@ export class EncodedSource {
 
 /** The decoder of an encoder-decoder over a cache. One source serves all rows, or each row has its own. */
 export const sourceDecoder = (model: EncoderDecoder): CachedDecoder<SourceContext> => ({
+  model,
   cacheShape: model.cacheShape,
   hidden: (ids, cache, { keysAndValues, mask }) => {
     const [rows] = ids.shape;

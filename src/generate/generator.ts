@@ -45,6 +45,8 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
 /**
  * Generates with a model, one text at a time or several together. Keys and values of the positions seen are kept in a
  * cache on the device that is updated in place, so a token costs the same early and late but for the attention itself.
+ * A text is written by the layers that the model has when it begins: those that `mapModules` put in are taken by the
+ * next.
  */
 export class Generator {
   readonly model: CausalLM;
@@ -103,6 +105,7 @@ export class Generator {
     if (pickers.every((picker) => picker.isFull)) return pickers.map(() => "length" as const); // nothing is asked for
     const release = await this.turns.take(signal);
     try {
+      if (this.runners.noticeExchanges()) this.first.takeExchanged();
       const runner = this.runners.of(prompts.length);
       return yield* writeTexts(new CausalTexts(prompts, this.first, runner, signal), pickers, signal);
     } finally {

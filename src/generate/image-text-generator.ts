@@ -1,6 +1,7 @@
 import type { EmbeddedText, ImageTextInputs, ImageTextModel } from "../models/index.ts";
-import { type CompiledFunction, compile, tensor } from "../tensor/index.ts";
+import { tensor } from "../tensor/index.ts";
 import { type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
+import { ModelFunction } from "./model-structure.ts";
 
 /** A text with images. */
 export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "attentionMask"> {
@@ -15,12 +16,12 @@ export interface ImageTextSource extends Omit<ImageTextInputs, "inputIds" | "att
 export class ImageTextGenerator {
   readonly model: ImageTextModel;
   private readonly generator: Generator;
-  private readonly embed: CompiledFunction<[ImageTextInputs], EmbeddedText>;
+  private readonly embed: ModelFunction<[ImageTextInputs], EmbeddedText>;
 
   constructor(model: ImageTextModel, options?: GeneratorOptions) {
     this.model = model;
     this.generator = new Generator(model.languageModel, options);
-    this.embed = compile((inputs) => model.embed(inputs));
+    this.embed = new ModelFunction(model, (inputs) => model.embed(inputs));
   }
 
   /**

@@ -1,11 +1,12 @@
 import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
-import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
 import { BeamSearch } from "./beam-search.ts";
 import { DecoderRunners } from "./decoder-runner.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
 import { pickOptionNames } from "./generator.ts";
+import { ModelFunction } from "./model-structure.ts";
 import { logSumExp } from "./rules.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
@@ -55,7 +56,7 @@ export class Seq2SeqGenerator {
   readonly model: EncoderDecoder;
   /** Most tokens that can be written, the start included. */
   readonly maxLength: number;
-  private readonly encode: CompiledFunction<[EncoderSideInputs], SourceContext["keysAndValues"]>;
+  private readonly encode: ModelFunction<[EncoderSideInputs], SourceContext["keysAndValues"]>;
   /** Of one row, where every text begins; and of several texts or hypotheses together. */
   private readonly runners: DecoderRunners<SourceContext>;
   private readonly turns = new Turns();
@@ -67,7 +68,7 @@ export class Seq2SeqGenerator {
     this.model = model;
     this.maxLength = Math.min(maxLength, model.cacheShape.maxLength ?? maxLength);
     this.runners = new DecoderRunners(sourceDecoder(model), { maxLength: this.maxLength, ...cacheOptions });
-    this.encode = compile((inputs) => model.crossKeysAndValues(model.encode(inputs)));
+    this.encode = new ModelFunction(model, (inputs) => model.crossKeysAndValues(model.encode(inputs)));
   }
 
   /**
@@ -88,6 +89,7 @@ export class Seq2SeqGenerator {
     this.checkStart(ids);
     const release = await this.turns.take(signal);
     try {
+      this.runners.noticeExchanges();
       const [logits] = await this.runners.single.run({ tokens: [ids], starts: [0], context: source.context, signal });
       return logits;
     } finally {
@@ -123,6 +125,7 @@ export class Seq2SeqGenerator {
     const release = await this.turns.take(signal);
     const toDispose: { dispose(): void }[] = [];
     try {
+      this.runners.noticeExchanges();
       const encoded: EncodedSource[] = [];
       for (const { source } of sources) {
         const isRead = source instanceof EncodedSource;

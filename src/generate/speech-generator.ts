@@ -1,8 +1,9 @@
 import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { WhisperForConditionalGeneration } from "../models/index.ts";
-import { type CompiledFunction, compile, type Tensor, tensor } from "../tensor/index.ts";
+import { type Tensor, tensor } from "../tensor/index.ts";
 import type { EncodedSource } from "./encoded-source.ts";
 import { pickOptionNames } from "./generator.ts";
+import { ModelFunction } from "./model-structure.ts";
 import { logSumExp } from "./rules.ts";
 import { freshSeed } from "./sampler.ts";
 import { type Seq2SeqGenerateOptions, Seq2SeqGenerator } from "./seq2seq-generator.ts";
@@ -116,7 +117,7 @@ export class SpeechGenerator {
   /** Frames that the model hears at once. */
   readonly windowFrames: number;
   private readonly generator: Seq2SeqGenerator;
-  private readonly align: CompiledFunction<[Tensor<"i32">, EncodedSource["keysAndValues"]], Tensor<"f32">>;
+  private readonly align: ModelFunction<[Tensor<"i32">, EncodedSource["keysAndValues"]], Tensor<"f32">>;
 
   /** @throws DataError for a generation_config.json that cannot be followed */
   constructor(model: WhisperForConditionalGeneration) {
@@ -124,7 +125,7 @@ export class SpeechGenerator {
     this.settings = new SpeechSettings(model);
     this.windowFrames = STEP_FRAMES * model.config.maxSourcePositions;
     this.generator = new Seq2SeqGenerator(model);
-    this.align = compile((ids, keysAndValues) =>
+    this.align = new ModelFunction(model, (ids, keysAndValues) =>
       model.alignment(ids, keysAndValues, this.settings.alignmentHeads ?? []),
     );
   }

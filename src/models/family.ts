@@ -45,7 +45,7 @@ export function findFamily(path: string, families: Iterable<Family>, json: Json)
 }
 
 /**
- * The class to make: the one for a task, or else the one that config.json names.
+ * The class to make: the one that config.json names, or for a task that is not its own the first for that.
  * @throws DataError naming the nearest class, or the tasks of the family
  */
 export function architectureFor(
@@ -55,8 +55,10 @@ export function architectureFor(
   task?: Task,
 ): string {
   const names = Object.keys(classes);
+  const [stated] = Array.isArray(architectures) ? architectures : [];
   if (task !== undefined) {
-    const name = names.find((candidate) => classes[candidate].task === task);
+    const ofTask = names.filter((candidate) => classes[candidate].task === task);
+    const name = ofTask.find((candidate) => candidate === stated) ?? ofTask[0];
     if (name) return name;
     const known = [...new Set(Object.values(classes).map((ModelClass) => ModelClass.task))].join(", ");
     throw new DataError({
@@ -66,7 +68,6 @@ export function architectureFor(
       fix: "choose one of them, or another model",
     });
   }
-  const [stated] = Array.isArray(architectures) ? architectures : [];
   if (stated === undefined) return names[names.length - 1];
   if (names.includes(stated)) return stated;
   const near = nearest(String(stated), names);

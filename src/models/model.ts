@@ -109,11 +109,15 @@ export abstract class PretrainedModel extends Module {
     return this.family.modelType;
   }
 
-  /** The class of transformers with these weights: `architectures` of config.json. */
+  /**
+   * The class of transformers with these weights: `architectures` of config.json. Where one class of the family extends
+   * another, that which is nearest to the model's.
+   */
   get architecture(): string {
-    const [name = this.constructor.name] =
-      Object.entries(this.family.classes).find(([, ModelClass]) => this instanceof ModelClass) ?? [];
-    return name;
+    const classes = Object.entries(this.family.classes).filter(([, ModelClass]) => this instanceof ModelClass);
+    const extend = (Derived: ModelClass, Base: ModelClass) => Derived.prototype instanceof Base;
+    const nearest = classes.find(([, ModelClass]) => !classes.some(([, other]) => extend(other, ModelClass)));
+    return nearest?.[0] ?? this.constructor.name;
   }
 
   /** The ONNX files of the model, their inputs, and what they compute. */

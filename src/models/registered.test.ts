@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeJson } from "../files/index.ts";
 import { Generator } from "../generate/index.ts";
-import { randomKey, tensor } from "../tensor/index.ts";
+import { randomKey, type Tensor, tensor } from "../tensor/index.ts";
 import { ParallelForCausalLM, parallel } from "../testing/example-family.ts";
 import {
   exportModel,
@@ -59,6 +59,30 @@ test("a registered family is saved, opened for its task, and generates", async (
   );
   const tokens = await written(opened as ParallelForCausalLM);
   expect(tokens).toEqual(await writtenWithoutCache(model));
+});
+
+test("a class that extends another of its family is saved and opened as itself", async () => {
+  class NegativeForCausalLM extends ParallelForCausalLM {
+    override readonly family: Family = both;
+    override logits(states: Tensor<"f32">): Tensor<"f32"> {
+      return super.logits(states).mul(-1);
+    }
+  }
+  class TrainedForCausalLM extends NegativeForCausalLM {} // of no name in the family: saved as what it extends
+  const classes = { ParallelForCausalLM, NegativeForCausalLM };
+  const both: Family = { ...parallel, modelType: "parallel-both", classes };
+  registerFamily(both);
+  const model = new TrainedForCausalLM(config, randomKey(3));
+  const logits = await model.forward({ inputIds: ids }).logits.read();
+  expect(logits).toEqual((await newModel().forward({ inputIds: ids }).logits.read()).map((x) => -x));
+  expect(model.architecture).toBe("NegativeForCausalLM");
+  expect(newModel().architecture).toBe("ParallelForCausalLM");
+  await savePretrained(model, join(folder, "derived"));
+  for (const options of [{}, { task: "causal-lm" as const }]) {
+    const opened = await fromPretrained(join(folder, "derived"), options);
+    expect(opened).toBeInstanceOf(NegativeForCausalLM);
+    expect(await (opened as NegativeForCausalLM).forward({ inputIds: ids }).logits.read()).toEqual(logits);
+  }
 });
 
 test("a registered family is exported to ONNX, and the folder opens again", async () => {

@@ -32,6 +32,9 @@ export function projectionsOfOneInput(model: Module): Projection[][] {
  * once for each module inside the model, outer ones first, with its path of checkpoint names; what it returns takes the
  * module's place in all fields that hold it, and undefined leaves it and goes on inside of it. Nothing changes unless
  * everything fits.
+ *
+ * Generators take the new layers from the next text on. A function that was compiled has been traced with the old ones,
+ * and goes on with them: so do pipelines and a training that exist already. Exchange layers first, or make them anew.
  * @throws ShapeError when a replacement cannot do what it replaces does: a projection of other sizes, for example
  *
  * @example

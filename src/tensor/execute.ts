@@ -95,11 +95,11 @@ export async function computeTogether(
  */
 export async function readValues(values: readonly Value[], on?: Device): Promise<HostArray[]> {
   const leaves = capturedLeaves(values);
-  const isState = leaves.some((leaf) => leaf.isState);
+  const hasTurn = leaves.some(({ isState, isDisposed }) => isState || isDisposed);
   let begunCount = Number.POSITIVE_INFINITY;
   let sources: readonly Source[] = [];
   const begin = () => {
-    if (isState) begunCount = calls.begunCount;
+    if (hasTurn) begunCount = calls.begunCount;
     sources = leaves.flatMap((leaf) => leaf.sources);
     return startReading(values, on);
   };
@@ -110,7 +110,9 @@ export async function readValues(values: readonly Value[], on?: Device): Promise
   };
   let read: HostArray[];
   try {
-    const { numbers } = await (isState ? calls.add(begin) : begin());
+    const begun = hasTurn ? calls.add(begin) : begin();
+    if (begun instanceof Promise) for (const leaf of leaves) leaf.awaitReading(begun);
+    const { numbers } = await begun;
     read = await numbers;
   } catch (cause) {
     throw firstFailure(await failures()) ?? cause;

@@ -1,6 +1,7 @@
 import { type DType, GraphError, type HalfArray, type HostArray } from "../base/index.ts";
 import { Node, PlaceholderOp, type Shape, type TensorType, type Value } from "../ir/index.ts";
 import type { Argument, DeviceBuffer } from "../runtime/index.ts";
+import { calls } from "./queue.ts";
 
 /** Numbers on the host that are to be copied to a device. */
 export interface HostData {
@@ -47,12 +48,33 @@ export abstract class Leaf extends PlaceholderOp {
   abstract place(lack: Value | HostData, buffer: DeviceBuffer): void;
   /** Runs that its numbers come from and that may have failed. */
   abstract get sources(): readonly Source[];
-  /** Frees what a tensor of this leaf holds. */
-  abstract dispose(): void;
+  /** Those who will read it and have not begun. */
+  private readonly readings = new Set<Promise<unknown>>();
+  /** Whether `dispose` was called: who reads it then is behind that, as for state. */
+  isDisposed = false;
 
   constructor(label: string, type: TensorType) {
     super(label, type);
     this.value = new Node(this, [], {}, [type]).outputs[0];
+  }
+
+  /** Frees what a tensor of this leaf holds, behind the calls and readings made so far, which may use it. */
+  dispose(): void {
+    this.isDisposed = true;
+    const before = [...this.readings];
+    calls.add(() => {
+      if (before.length === 0) this.free();
+      else void Promise.allSettled(before).then(() => this.free());
+    });
+  }
+
+  protected abstract free(): void;
+
+  /** Notes who will read it: settles when that has begun. */
+  awaitReading(begun: Promise<unknown>): void {
+    this.readings.add(begun);
+    const remove = () => this.readings.delete(begun);
+    begun.then(remove, remove);
   }
 
   /** What a run is given for it, when it lacks nothing. */
@@ -93,7 +115,7 @@ export class DataLeaf extends Leaf {
 
   place(): void {}
 
-  dispose(): void {
+  protected free(): void {
     this.buffer?.dispose();
   }
 }

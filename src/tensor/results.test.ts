@@ -1,6 +1,8 @@
 /** Compiled functions give their results at once: what waits, who is told of errors, and what state is in between. */
-import { afterEach, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { GraphError, ShapeError } from "../base/index.ts";
+import { Connection } from "../runtime/connection.ts";
+import type { DeviceBuffer } from "../runtime/index.ts";
 import {
   add,
   compile,
@@ -11,6 +13,7 @@ import {
   matmul,
   mul,
   ones,
+  readTensors,
   reshape,
   sum,
   type Tensor,
@@ -18,6 +21,7 @@ import {
   Variable,
   zeros,
 } from "./index.ts";
+import type { Leaf } from "./leaf.ts";
 
 type F = Tensor<"f32">;
 type I = Tensor<"i32">;
@@ -154,6 +158,77 @@ test("a result that is freed before it is there, and functions that are freed be
   f.dispose();
   expect((await kept.read())[9]).toBe(1);
   await expect(freed.read()).rejects.toThrow(/was disposed/);
+});
+
+describe("a tensor that is disposed of", () => {
+  const size = 100_000; // more than comes back with the run
+  const next = compile((x: F) => add(x, 1));
+  const last = async (x: F) => (await x.read())[size - 1];
+  const bufferOf = (x: F) => (x.ir.node.op as Leaf).buffer as DeviceBuffer;
+
+  /** The buffers that are freed while `act` runs and until all that waits for them is over. */
+  async function freed(act: () => Promise<void>): Promise<number[]> {
+    const notify = vi.spyOn(Connection.prototype, "notify");
+    try {
+      await act();
+      await next.finished();
+      return notify.mock.calls.flatMap(([request]) =>
+        "kind" in request && request.kind === "free" ? request.buffers : [],
+      );
+    } finally {
+      notify.mockRestore();
+    }
+  }
+
+  test("is there for the calls made before, however many wait, and its memory is free behind them", async () => {
+    const results: F[] = [next(zeros([size]))];
+    const buffers = await freed(async () => {
+      for (let i = 0; i < 200; i++) {
+        results.push(next(results[i]));
+        results[i].dispose();
+      }
+      expect(await last(results[200])).toBe(201);
+    });
+    const before = results.slice(0, 200).map((x) => bufferOf(x).id);
+    expect(new Set(before).size).toBe(200);
+    expect(buffers.filter((id) => before.includes(id)).sort()).toEqual(before.sort()); // each once
+    expect(buffers).not.toContain(bufferOf(results[200]).id);
+    results[200].dispose();
+    await expect(results[200].read()).rejects.toThrow(/was disposed/);
+  });
+
+  test("is there for calls that wait for an argument, take what is computed from it, or captured it", async () => {
+    const x = next(zeros([size]));
+    const captures = compile((y: F) => add(x, y));
+    const slow = sum(zeros([300, 300])).add(7); // still to be computed
+    const results = [captures(slow), captures(x), next(mul(x, 3)), compile((y: F, z: F) => mul(y, z))(x, slow)];
+    x.dispose();
+    expect(await Promise.all(results.map(last))).toEqual([8, 2, 4, 7]);
+    await expect(x.read()).rejects.toThrow(/was disposed/);
+    await expect(next.run(x)).rejects.toThrow(/was disposed/);
+  });
+
+  test("is there for those who read it, or what is computed from it, already", async () => {
+    for (let count = 0; count < 40; count += 13) {
+      const x = Array.from({ length: count }).reduce<F>((before) => next(before), next(zeros([size])));
+      const readings = [x.read(), mul(x, 2).read(), readTensors([x, sum(x)]).then(([numbers]) => numbers)];
+      const buffers = await freed(async () => {
+        x.dispose();
+        const numbers = await Promise.all(readings);
+        expect(numbers.map((each) => each[size - 1])).toEqual([count + 1, 2 * (count + 1), count + 1]);
+      });
+      expect(buffers).toContain(bufferOf(x).id);
+    }
+  });
+
+  test("and whose run fails leaves nothing, and holds up nobody", async () => {
+    const rows = compile((indices: I) => gather(zeros([3, size]), indices));
+    const wrong = rows(at(9));
+    const after = next(wrong);
+    wrong.dispose();
+    await expect(after.read()).rejects.toThrow(/indices/);
+    expect(await last(next(zeros([size])))).toBe(1);
+  });
 });
 
 test("a call inside a traced function is a part of that", async () => {

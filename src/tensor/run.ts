@@ -87,7 +87,6 @@ export class ResultLeaf extends Leaf {
   private run: Run | undefined;
   private numbers: HostArray | undefined;
   private deviceNumbers: DeviceBuffer | undefined;
-  private isDisposed = false;
 
   constructor(type: TensorType, run: Run) {
     super("data", type); // graphs that differ only in where their data comes from are the same graph
@@ -118,7 +117,6 @@ export class ResultLeaf extends Leaf {
 
   holdBuffer(buffer: DeviceBuffer | undefined): void {
     this.deviceNumbers = buffer;
-    if (this.isDisposed) buffer?.dispose();
   }
 
   finish(numbers: HostArray | undefined): void {
@@ -131,9 +129,7 @@ export class ResultLeaf extends Leaf {
     this.deviceNumbers = undefined;
   }
 
-  /** Frees device memory, now or when the run has begun that makes it. */
-  dispose(): void {
-    this.isDisposed = true;
+  protected free(): void {
     this.deviceNumbers?.dispose();
   }
 }

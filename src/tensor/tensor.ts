@@ -138,7 +138,10 @@ export class Tensor<D extends DType = DType> {
     return nest(0, 0, flat.length) as T;
   }
 
-  /** Frees device memory that this tensor holds, if it is the result of a compiled function. */
+  /**
+   * Frees device memory that this tensor holds, if it is the result of a compiled function. Calls and readings made
+   * before have it still; what is computed from it and was not used in one has not.
+   */
   dispose(): void {
     if (this.ir.node.op instanceof Leaf) this.ir.node.op.dispose();
   }

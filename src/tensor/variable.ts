@@ -79,7 +79,7 @@ export class VariableLeaf extends Leaf {
   }
 
   /** A tensor that stands for a variable owns none of its memory. */
-  dispose(): void {}
+  protected free(): void {}
 }
 
 /** Numbers, those of f32 perhaps still in 16 bits; or a tensor that will be computed when they are first needed. */

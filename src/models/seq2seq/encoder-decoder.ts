@@ -1,5 +1,5 @@
 /** What an encoder-decoder is to those who run it: generation, and files in ONNX. */
-import type { CacheShape, KeysAndValues, KeyValueCache } from "../../nn/index.ts";
+import type { CacheShape, KeysAndValues, KeyValueCache, Module } from "../../nn/index.ts";
 import type { Tensor } from "../../tensor/index.ts";
 import type { RunOptions } from "../model.ts";
 
@@ -45,7 +45,7 @@ export interface DecodeInputs extends RunOptions {
 }
 
 /** What generation needs of a model with an encoder and a decoder. */
-export interface EncoderDecoder {
+export interface EncoderDecoder extends Module {
   readonly config: Seq2SeqConfig;
   readonly generationConfig: Readonly<Record<string, unknown>>;
   /** Tokens that end a text, of models whose generation_config.json does not say it. */
