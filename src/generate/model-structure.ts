@@ -19,7 +19,9 @@ export class ModelStructure {
   }
 }
 
-/** What each field holds, in the order of the fields; what is inside of a module that is held twice stands there once. */
+/**
+ * What each field holds, in the order of the fields; what is inside of a module that is held twice stands there once.
+ */
 function partsOf(model: Module): object[] {
   const parts: object[] = [];
   const seen = new Set<Module>();

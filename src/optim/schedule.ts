@@ -15,7 +15,10 @@ export interface CosineOptions {
   totalSteps: number;
 }
 
-/** Linear warm-up, then half a cosine down. Loshchilov and Hutter 2016, arXiv:1608.03983; nanoGPT's formula. @throws OptionError for wrong options */
+/**
+ * Linear warm-up, then half a cosine down. Loshchilov and Hutter 2016, arXiv:1608.03983; nanoGPT's formula.
+ * @throws OptionError for wrong options
+ */
 export function cosineSchedule(options: CosineOptions): Schedule {
   checkOptions("cosineSchedule", options, ["learningRate", "minLearningRate", "warmupSteps", "totalSteps"]);
   const { learningRate, minLearningRate = learningRate / 10, warmupSteps = 0, totalSteps } = options;

@@ -42,8 +42,8 @@ export interface TrainOptions<B> {
   /** Steps between checkpoints. Infinity: only the last. @default 500 */
   checkpointInterval?: number;
   /**
-   * Training stops after this many seconds, above 0, in all sessions, with a checkpoint. The schedule is asked for the step that
-   * fits the time that is gone, where that is later, so that it ends when training does. @default no limit
+   * Training stops after this many seconds, above 0, in all sessions, with a checkpoint. The schedule is asked for the
+   * step that fits the time that is gone, where that is later, so that it ends when training does. @default no limit
    */
   maxSeconds?: number;
   /** What the run is trained on: sha256 by name. A checkpoint of another is refused. */
