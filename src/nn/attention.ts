@@ -5,7 +5,7 @@ import {
   type Tensor,
   type TensorAttentionOptions,
 } from "../tensor/index.ts";
-import { mergeHeads, splitHeads } from "./heads.ts";
+import { headWidth, mergeHeads, requireHeads, splitHeads } from "./heads.ts";
 import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
@@ -44,6 +44,7 @@ export interface MultiHeadOptions {
  * q: [B, T, H * Dh], k and v: [B, S, K * Dh] -> [B, T, H * Dh]. With a `cache` k and v are those of the T new tokens
  * alone, [B, T, K * Dh].
  * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
+ * @throws ShapeError when a width is no multiple of its number of heads, or H none of K
  */
 export function multiHeadAttention(
   q: Tensor<"f32">,
@@ -53,7 +54,7 @@ export function multiHeadAttention(
 ): Tensor<"f32"> {
   const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap } = options;
   const { dropoutProbability = 0, key, cache, onWeights } = options;
-  const scale = options.scale ?? 1 / Math.sqrt(q.size(2) / numHeads);
+  const scale = options.scale ?? 1 / Math.sqrt(headWidth(q, numHeads));
   if (cache) return cache.attend(q, k, v, { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap });
   const drops = key !== undefined && dropoutProbability > 0;
   const onProbabilities: TensorAttentionOptions["onProbabilities"] = (weights) => {
@@ -100,10 +101,12 @@ export class MultiHeadAttention extends Module {
   readonly oProj: Projection; // [D, D]
   private readonly config: MultiHeadAttentionConfig;
 
+  /** @throws OptionError when hiddenSize is no multiple of numHeads */
   constructor(config: MultiHeadAttentionConfig, key: RandomKey) {
     super();
     const names = { hiddenSize: true, numHeads: true, isCausal: true, dropoutProbability: true, init: true } as const;
     const { hiddenSize, init } = known("MultiHeadAttention", config, names);
+    requireHeads("MultiHeadAttention", config);
     const [q, k, v, o] = key
       .split(4)
       .map((part) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init }, part));
