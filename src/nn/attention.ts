@@ -10,6 +10,7 @@ import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 import type { Projection } from "./projection.ts";
+import { requireProbability } from "./sizes.ts";
 
 /** How `multiHeadAttention` is divided into heads, which keys each query sees, and what happens to the weights. */
 export interface MultiHeadOptions {
@@ -54,6 +55,7 @@ export function multiHeadAttention(
 ): Tensor<"f32"> {
   const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap } = options;
   const { dropoutProbability = 0, key, cache, onWeights } = options;
+  requireProbability("multiHeadAttention", dropoutProbability);
   const scale = options.scale ?? 1 / Math.sqrt(headWidth(q, numHeads));
   if (cache) return cache.attend(q, k, v, { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap });
   const drops = key !== undefined && dropoutProbability > 0;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { OptionError } from "../base/index.ts";
 import { compile, grad, randomKey, sum, type Tensor, tensor, uniform } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import {
@@ -109,6 +110,19 @@ test("dropout keeps the mean, is off without a key, and its gradient has the sam
   expect(Math.abs(numbers.reduce((a, b) => a + b, 0) / 10000 - 1)).toBeLessThan(0.03);
   expect(new Set(numbers)).toEqual(new Set([0, Math.fround(4 / 3)]));
   expect(await dx.read()).toEqual(numbers);
+});
+
+test("dropout of everything is 0, and what is no probability is refused", async () => {
+  const x = tensor([1, -2, 3]);
+  expect(await dropout(x, 1, key).toArray()).toEqual([0, 0, 0]);
+  for (const probability of [-0.1, 1.1, Number.NaN, "0.5", undefined] as number[])
+    for (const one of [key, undefined]) expect(() => dropout(x, probability, one)).toThrow(OptionError);
+  expect(() => dropout(x, Number.NaN, key)).toThrow(
+    "dropout: expected a probability from 0 to 1; received NaN. Fix: correct the probability.",
+  );
+  const attention = new MultiHeadAttention({ hiddenSize: 8, numHeads: 2, dropoutProbability: 1 }, key);
+  const output = await attention.forward(uniform(key, [1, 3, 8]), { key }).read();
+  expect(Array.from(output)).not.toContain(Number.NaN);
 });
 
 test("attention that is causal does not look ahead", async () => {

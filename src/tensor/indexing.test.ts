@@ -104,6 +104,13 @@ test("a variable stands where functions take a tensor, with its methods", async 
   expect(await w.toArray()).toEqual([[3], [4], [5]]);
 });
 
+test("oneHot refuses a depth that is none", async () => {
+  const indices = tensor([0, 1], { dtype: "i32" });
+  for (const depth of [-1, 1.5, Number.NaN, "3", undefined, null] as number[])
+    expect(() => oneHot(indices, depth)).toThrow(/oneHot: expected a depth that is an integer of at least 0; received/);
+  expect(oneHot(indices, 0).shape).toEqual([2, 0]);
+});
+
 test("oneHot is as wide as a size that is known when the function runs", async () => {
   const f = compile((ids: Tensor<"i32">) => oneHot(ids, ids.shape[0]), { symbolicSizes: [["N"]] });
   const ids = tensor([2, 0, 1], { dtype: "i32" });
