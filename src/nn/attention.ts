@@ -25,7 +25,7 @@ export interface MultiHeadOptions {
   /** A position sees only those less than this far before it. @default no limit */
   slidingWindow?: number;
   /** bool, broadcasts to [B, H, T, S]; false hides a key. Not together with `cache`. */
-  mask?: Tensor<"bool">;
+  mask?: Tensor<"bool"> | undefined;
   /** Added to the scores, broadcasts to [B, H, T, S]; with a cache S is its `keyCount`. For relative positions. */
   bias?: Tensor<"f32">;
   /** Scores s become cap tanh(s / cap). @default none */
@@ -37,7 +37,7 @@ export interface MultiHeadOptions {
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;
   /** Generation: attend to earlier positions too, and add the new ones. Implies isCausal. */
-  cache?: LayerCache;
+  cache?: LayerCache | undefined;
 }
 
 /**
