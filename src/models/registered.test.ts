@@ -61,7 +61,7 @@ test("a registered family is saved, opened for its task, and generates", async (
   expect(tokens).toEqual(await writtenWithoutCache(model));
 });
 
-test("the example's first loss is that of even chances, and heads that do not divide its width are refused", async () => {
+test("the example starts with the loss of even chances, and refuses heads that do not divide its width", async () => {
   const model = newModel();
   const inputIds = tensor(
     Int32Array.from({ length: 32 }, (_, i) => (7 * i) % 40),

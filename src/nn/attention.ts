@@ -10,7 +10,7 @@ import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 import type { Projection } from "./projection.ts";
-import { requireProbability } from "./sizes.ts";
+import { requireProbability, requireSizes } from "./sizes.ts";
 
 /** How `multiHeadAttention` is divided into heads, which keys each query sees, and what happens to the weights. */
 export interface MultiHeadOptions {
@@ -108,6 +108,7 @@ export class MultiHeadAttention extends Module {
     super();
     const names = { hiddenSize: true, numHeads: true, isCausal: true, dropoutProbability: true, init: true } as const;
     const { hiddenSize, init } = known("MultiHeadAttention", config, names);
+    requireSizes("MultiHeadAttention", { hiddenSize });
     requireHeads("MultiHeadAttention", config);
     const [q, k, v, o] = key
       .split(4)

@@ -3,11 +3,14 @@ import { OptionError } from "../base/index.ts";
 import { compile, grad, randomKey, sum, type Tensor, tensor, uniform } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import {
+  BatchNorm2d,
   Conv1D,
+  Conv2d,
   checkpointKey,
   constantInit,
   dropout,
   Embedding,
+  type EmbeddingConfig,
   heNormal,
   heUniform,
   type Initializer,
@@ -17,6 +20,8 @@ import {
   loadStateDict,
   MultiHeadAttention,
   normalInit,
+  Recurrent,
+  RMSNorm,
   xavierNormal,
   xavierUniform,
 } from "./index.ts";
@@ -96,6 +101,31 @@ test("Embedding and LayerNorm", async () => {
   ]);
   const normed = await new LayerNorm({ width: 4 }, key).forward(tensor([[1, 2, 3, 4]])).read();
   expectClose("normalised", normed, [-1.3416, -0.4472, 0.4472, 1.3416], 1e-4);
+});
+
+test.each<[string, () => unknown]>([
+  ["Linear: expected inFeatures", () => new Linear({ inFeatures: -3, outFeatures: 2 }, key)],
+  ["Linear: expected outFeatures", () => new Linear({ inFeatures: 3, outFeatures: 2.5 }, key)],
+  ["Conv1D: expected outFeatures", () => new Conv1D({ inFeatures: 3, outFeatures: Number.NaN }, key)],
+  ["Embedding: expected numEmbeddings", () => new Embedding({ numEmbeddings: -3, embeddingDim: 2 }, key)],
+  ["Embedding: expected embeddingDim", () => new Embedding({ numEmbeddings: 3 } as EmbeddingConfig, key)],
+  ["LayerNorm: expected width", () => new LayerNorm({ width: 0 }, key)],
+  ["RMSNorm: expected width", () => new RMSNorm({ width: "4" as never }, key)],
+  ["BatchNorm2d: expected channels", () => new BatchNorm2d({ channels: 1.5 }, key)],
+  ["Conv2d: expected groups", () => new Conv2d({ inChannels: 4, outChannels: 4, kernelSize: 1, groups: 0 }, key)],
+  ["Conv2d: expected width", () => new Conv2d({ inChannels: 4, outChannels: 4, kernelSize: [1, -1] }, key)],
+  [
+    "Conv2d: expected inChannels and",
+    () => new Conv2d({ inChannels: 5, outChannels: 4, kernelSize: 1, groups: 2 }, key),
+  ],
+  [
+    "Conv2d: expected inChannels and",
+    () => new Conv2d({ inChannels: 4, outChannels: 5, kernelSize: 1, groups: 2 }, key),
+  ],
+  ["Recurrent: expected hiddenSize", () => new Recurrent({ kind: "gru", inputSize: 2, hiddenSize: -1 }, key)],
+])("sizes of layers that cannot be are refused: %s", (message, make) => {
+  expect(make).toThrow(OptionError);
+  expect(make).toThrow(message);
 });
 
 test("dropout keeps the mean, is off without a key, and its gradient has the same mask", async () => {
