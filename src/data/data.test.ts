@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { OptionError } from "../base/index.ts";
 import { batchesOf, openPrepared, permute, prepareData, TextCorpus, TokenDataset, TokenWriter } from "./index.ts";
 
 let folder: string;
@@ -44,6 +45,25 @@ describe("texts that cannot be used say why", () => {
       prepareData(corpus, join(folder, "short"), { tokenizer: "char", vocabSize: 0, contextLength: 64 }),
     ).rejects.toThrow(/at least 130 tokens.*received 9 tokens.*--context 3/s);
   });
+});
+
+test.each([
+  [{ tokenizer: "bpee" }, 'tokenizer to be bpe or char; received "bpee". Fix: did you mean "bpe"?'],
+  [{ tokenizer: undefined }, "received undefined. Fix: choose one of them"],
+  [{ contextLenght: 3 }, 'received "contextLenght". Fix: did you mean "contextLength"?'],
+  [{ contextLength: 2.5 }, "contextLength to be a positive integer; received 2.5"],
+  [{ vocabSize: "300" }, "vocabSize to be a positive integer; received 300"],
+  [{ vocabSize: 100 }, "vocabSize of at least 257 (256 bytes and 1 special tokens); received 100"],
+  [{ validationFraction: 1 }, "validationFraction above 0 and below 1; received 1"],
+])("options of prepareData that cannot be are refused: %j", async (wrong, message) => {
+  const corpus = await TextCorpus.open(await file("options.txt", "some words ".repeat(99)));
+  const options = { tokenizer: "bpe", vocabSize: 300, contextLength: 8, ...wrong } as never;
+  const error: Error = await prepareData(corpus, join(folder, "options"), options).then(
+    () => expect.unreachable(),
+    (reason) => reason,
+  );
+  expect(error).toBeInstanceOf(OptionError);
+  expect(error.message).toContain(message);
 });
 
 test("large files come in chunks that join to the same text, cut between words", async () => {

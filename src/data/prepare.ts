@@ -1,6 +1,6 @@
 import { type FileHandle, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { DataError } from "../base/index.ts";
+import { DataError, known, nearest, OptionError } from "../base/index.ts";
 import { writeChecksums, writeFolderAtomic } from "../files/index.ts";
 import { BpeTrainer, CharacterTrainer, corpusEncoder, type Tokenizer } from "../tokenizers/index.ts";
 import { DATA_FILES, openPrepared, type PreparedData, type Recipe, writeRecipe } from "./prepared.ts";
@@ -44,10 +44,12 @@ const MIN_DOCUMENTS = 20;
  * equal call has finished is used again: the sum of the text and the sums of the files decide. Validation is whole
  * documents spread over the corpus, or the end of the text where there are few documents, or too short ones. The folder
  * changes at once, when everything is written.
+ * @throws OptionError for an option that does not exist or cannot be so
  * @throws DataError for a text that is too short or not UTF-8, for prepared files that were changed, and for a folder
  *   with other files in it
  */
 export async function prepareData(corpus: TextCorpus, folder: string, options: PrepareOptions): Promise<PreparedData> {
+  checkPrepareOptions(options);
   const { tokenizer: kind, vocabSize, contextLength, validationFraction = 0.1 } = options;
   options.onProgress?.("reading the text", 0);
   const recipe: Recipe = {
@@ -71,6 +73,29 @@ export async function prepareData(corpus: TextCorpus, folder: string, options: P
     await writeChecksums(temporary);
   });
   return (await openPrepared(folder)) as PreparedData;
+}
+
+const optionNames = {
+  ...({ tokenizer: true, vocabSize: true, contextLength: true, validationFraction: true } as const),
+  ...({ onProgress: true, onNote: true, signal: true } as const),
+};
+const kinds: readonly TokenizerKind[] = ["bpe", "char"];
+
+function checkPrepareOptions(options: PrepareOptions): void {
+  known("prepareData", options, optionNames);
+  const { tokenizer, vocabSize, contextLength, validationFraction = 0.1 } = options;
+  const require = (isFine: boolean, expected: string, received: unknown, fix = "correct the option") => {
+    if (!isFine) throw new OptionError({ where: "prepareData", expected, received: String(received), fix });
+  };
+  const near = nearest(String(tokenizer), kinds);
+  const fix = near ? `did you mean "${near}"?` : "choose one of them";
+  require(kinds.includes(tokenizer), `tokenizer to be ${kinds.join(" or ")}`, JSON.stringify(tokenizer), fix);
+  const isVocabulary = tokenizer === "char" || (Number.isSafeInteger(vocabSize) && vocabSize > 0);
+  require(isVocabulary, "vocabSize to be a positive integer", vocabSize);
+  const isLength = Number.isSafeInteger(contextLength) && contextLength > 0;
+  require(isLength, "contextLength to be a positive integer", contextLength);
+  const isFraction = typeof validationFraction === "number" && validationFraction > 0 && validationFraction < 1;
+  require(isFraction, "validationFraction above 0 and below 1", validationFraction);
 }
 
 /** What is written replaces the folder, so that nothing else may be in it. */

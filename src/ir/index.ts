@@ -23,6 +23,7 @@ export {
   broadcastShapes,
   divideSizes,
   evaluateSize,
+  isSize,
   isStatic,
   multiplySizes,
   normalizeAxis,

@@ -94,6 +94,11 @@ export function divideSizes(a: Size, b: Size): Size | undefined {
   return normalise(out);
 }
 
+/** Whether a size of a shape can be so: an integer of at least 0, or symbolic. */
+export function isSize(size: unknown): size is Size {
+  return size instanceof SymbolicSize || (Number.isSafeInteger(size) && (size as number) >= 0);
+}
+
 /** Whether two sizes are equal for every value of their symbols. */
 export function sizesEqual(a: Size, b: Size): boolean {
   return a === b || (typeof a !== "number" && typeof b !== "number" && a.text === b.text);

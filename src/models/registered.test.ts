@@ -85,6 +85,18 @@ test("a class that extends another of its family is saved and opened as itself",
   }
 });
 
+test("the example starts with the loss of even chances, and refuses heads that do not divide its width", async () => {
+  const model = newModel();
+  const inputIds = tensor(
+    Int32Array.from({ length: 32 }, (_, i) => (7 * i) % 40),
+    { shape: [1, 32] },
+  );
+  expect(await model.loss({ inputIds, labels: inputIds }).item()).toBeCloseTo(Math.log(40), 1);
+  expect(() => new ParallelForCausalLM({ ...config, numHeads: 3 }, randomKey(3))).toThrow(
+    "ParallelConfig: expected hiddenSize to be a multiple of numHeads; received [16,3]. Fix: correct the config.",
+  );
+});
+
 test("a registered family is exported to ONNX, and the folder opens again", async () => {
   const model = newModel();
   expect(await exportModel(model, join(folder, "onnx"))).toEqual(["model.onnx"]);

@@ -5,11 +5,12 @@ import {
   type Tensor,
   type TensorAttentionOptions,
 } from "../tensor/index.ts";
-import { mergeHeads, splitHeads } from "./heads.ts";
+import { headWidth, mergeHeads, requireHeads, splitHeads } from "./heads.ts";
 import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, Linear, type LinearConfig } from "./layers.ts";
 import { Module } from "./module.ts";
 import type { Projection } from "./projection.ts";
+import { requireProbability, requireSizes } from "./sizes.ts";
 
 /** How `multiHeadAttention` is divided into heads, which keys each query sees, and what happens to the weights. */
 export interface MultiHeadOptions {
@@ -24,7 +25,7 @@ export interface MultiHeadOptions {
   /** A position sees only those less than this far before it. @default no limit */
   slidingWindow?: number;
   /** bool, broadcasts to [B, H, T, S]; false hides a key. Not together with `cache`. */
-  mask?: Tensor<"bool">;
+  mask?: Tensor<"bool"> | undefined;
   /** Added to the scores, broadcasts to [B, H, T, S]; with a cache S is its `keyCount`. For relative positions. */
   bias?: Tensor<"f32">;
   /** Scores s become cap tanh(s / cap). @default none */
@@ -36,7 +37,7 @@ export interface MultiHeadOptions {
   /** Sees the attention weights, [B, H, T, S]. Not together with `cache`. */
   onWeights?: (weights: Tensor<"f32">) => void;
   /** Generation: attend to earlier positions too, and add the new ones. Implies isCausal. */
-  cache?: LayerCache;
+  cache?: LayerCache | undefined;
 }
 
 /**
@@ -44,6 +45,7 @@ export interface MultiHeadOptions {
  * q: [B, T, H * Dh], k and v: [B, S, K * Dh] -> [B, T, H * Dh]. With a `cache` k and v are those of the T new tokens
  * alone, [B, T, K * Dh].
  * Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.
+ * @throws ShapeError when a width is no multiple of its number of heads, or H none of K
  */
 export function multiHeadAttention(
   q: Tensor<"f32">,
@@ -53,7 +55,8 @@ export function multiHeadAttention(
 ): Tensor<"f32"> {
   const { numHeads, numKeyHeads = numHeads, isCausal = false, slidingWindow, mask, bias, softCap } = options;
   const { dropoutProbability = 0, key, cache, onWeights } = options;
-  const scale = options.scale ?? 1 / Math.sqrt(q.size(2) / numHeads);
+  requireProbability("multiHeadAttention", dropoutProbability);
+  const scale = options.scale ?? 1 / Math.sqrt(headWidth(q, numHeads));
   if (cache) return cache.attend(q, k, v, { numHeads, numKeyHeads, scale, slidingWindow, bias, softCap });
   const drops = key !== undefined && dropoutProbability > 0;
   const onProbabilities: TensorAttentionOptions["onProbabilities"] = (weights) => {
@@ -100,10 +103,13 @@ export class MultiHeadAttention extends Module {
   readonly oProj: Projection; // [D, D]
   private readonly config: MultiHeadAttentionConfig;
 
+  /** @throws OptionError when hiddenSize is no multiple of numHeads */
   constructor(config: MultiHeadAttentionConfig, key: RandomKey) {
     super();
     const names = { hiddenSize: true, numHeads: true, isCausal: true, dropoutProbability: true, init: true } as const;
     const { hiddenSize, init } = known("MultiHeadAttention", config, names);
+    requireSizes("MultiHeadAttention", { hiddenSize });
+    requireHeads("MultiHeadAttention", config);
     const [q, k, v, o] = key
       .split(4)
       .map((part) => new Linear({ inFeatures: hiddenSize, outFeatures: hiddenSize, init }, part));

@@ -1,4 +1,4 @@
-import { known } from "../base/index.ts";
+import { known, OptionError } from "../base/index.ts";
 import {
   add,
   batchNorm,
@@ -14,6 +14,7 @@ import {
 import { constantInit, heUniform, type Initializer, uniformInit } from "./init.ts";
 import { LayerNorm } from "./layers.ts";
 import { ModelBuffer, Module, Parameter } from "./module.ts";
+import { requireSizes } from "./sizes.ts";
 
 /** Channels and window of a `Conv2d`, with the meaning that torch.nn.Conv2d gives them. */
 export interface Conv2dConfig {
@@ -48,6 +49,7 @@ export class Conv2d extends Module {
   readonly bias?: Parameter; //  [out]
   private readonly config: Conv2dConfig;
 
+  /** @throws OptionError for a size that is no positive integer, and for groups that do not divide the channels */
   constructor(config: Conv2dConfig, key: RandomKey) {
     super();
     const {
@@ -59,6 +61,8 @@ export class Conv2d extends Module {
       init = heUniform,
     } = known("Conv2d", config, convNames);
     const [height, width] = typeof kernelSize === "number" ? [kernelSize, kernelSize] : kernelSize;
+    requireSizes("Conv2d", { inChannels, outChannels, groups, height, width });
+    requireGroups(inChannels, outChannels, groups);
     const [weightKey, biasKey] = key.split(2);
     const shape = [outChannels, inChannels / groups, height, width];
     this.weight = new Parameter(shape, init(weightKey, shape));
@@ -79,6 +83,16 @@ export class Conv2d extends Module {
     const { stride, dilation, groups } = this.config;
     return conv(x, this.weight.value, this.bias?.value, { stride, padding, dilation, groups });
   }
+}
+
+function requireGroups(inChannels: number, outChannels: number, groups: number): void {
+  if (inChannels % groups === 0 && outChannels % groups === 0) return;
+  throw new OptionError({
+    where: "Conv2d",
+    expected: "inChannels and outChannels to be multiples of groups",
+    received: `inChannels ${inChannels}, outChannels ${outChannels}, groups ${groups}`,
+    fix: "choose a number of groups that divides both",
+  });
 }
 
 /** Channels of a `BatchNorm2d`, and how its running statistics move. */
@@ -112,6 +126,7 @@ export class BatchNorm2d extends Module {
       momentum: true,
       isFrozen: true,
     });
+    requireSizes("BatchNorm2d", { channels });
     const shape = [channels];
     const make = (value: number) =>
       config.isFrozen

@@ -21,7 +21,7 @@ import {
   sub,
   type Tensor,
 } from "../tensor/index.ts";
-import { mergeHeads, splitHeads } from "./heads.ts";
+import { headWidth, mergeHeads, splitHeads } from "./heads.ts";
 
 /** What keys and values are kept in: f16 halves the memory of a cache, and keeps 11 bits of each number. */
 export type CacheDType = "f32" | "f16";
@@ -151,7 +151,7 @@ export class RoomCache implements KeyValueCache {
     { numHeads, numKeyHeads, scale, slidingWindow }: CachedAttentionSettings,
   ): Tensor<"f32"> {
     const state = this.layers[layer];
-    const headDim = q.size(2) / numHeads;
+    const headDim = headWidth(q, numHeads);
     const width = state.k.size(3);
     // the kernel has one dtype for all
     const [widerQ, widerK, widerV] = [q, k, v].map((x) => cast(resizeHeads(x, headDim, width), state.k.dtype));
@@ -258,7 +258,7 @@ function attendToKeys(
   { numHeads, scale, bias, softCap, slidingWindow }: CachedAttentionSettings,
   { at, places, isSeen }: { at: Tensor<"i32">; places: Tensor<"i32">; isSeen: Tensor<"bool"> },
 ): Tensor<"f32"> {
-  const width = q.size(2) / numHeads;
+  const width = headWidth(q, numHeads);
   const [keys, values] = [k, v].map((x) => resizeLast(cast(x, "f32"), width));
   const mask = slidingWindow ? logicalAnd(isSeen, greater(places, sub(at, slidingWindow))) : isSeen;
   return mergeHeads(scaledDotProductAttention(splitHeads(q, numHeads), keys, values, { scale, bias, softCap, mask }));

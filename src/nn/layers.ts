@@ -17,6 +17,7 @@ import {
 import { constantInit, type Initializer, linearInit, normalInit, uniformInit } from "./init.ts";
 import { Module, Parameter } from "./module.ts";
 import { EmbeddingTable, Projection } from "./projection.ts";
+import { requireProbability, requireSizes } from "./sizes.ts";
 
 /** Widths of a `Linear`, and its first numbers. */
 export interface LinearConfig {
@@ -37,10 +38,12 @@ export class Linear extends Projection {
   readonly weight: Parameter; // [F, D]
   readonly bias?: Parameter; //  [F]
 
+  /** @throws OptionError for a size that is no positive integer */
   constructor(config: LinearConfig, key: RandomKey) {
     super();
     const names = { inFeatures: true, outFeatures: true, bias: true, init: true, biasInit: true } as const;
     const { inFeatures, outFeatures, bias = true, init, biasInit } = known("Linear", config, names);
+    requireSizes("Linear", { inFeatures, outFeatures });
     const [weightKey, biasKey] = key.split(2);
     this.weight = new Parameter([outFeatures, inFeatures], (init ?? linearInit)(weightKey, [outFeatures, inFeatures]));
     const biasOf = biasInit ?? (init ? constantInit(0) : uniformInit(1 / Math.sqrt(inFeatures)));
@@ -67,6 +70,7 @@ export class Conv1D extends Projection {
   readonly weight: Parameter; // [D, F]
   readonly bias: Parameter; //   [F]
 
+  /** @throws OptionError for a size that is no positive integer */
   constructor(config: Omit<LinearConfig, "bias">, key: RandomKey) {
     super();
     const names = { inFeatures: true, outFeatures: true, init: true, biasInit: true } as const;
@@ -76,6 +80,7 @@ export class Conv1D extends Projection {
       init = normalInit(0.02),
       biasInit = constantInit(0),
     } = known("Conv1D", config, names);
+    requireSizes("Conv1D", { inFeatures, outFeatures });
     const [weightKey, biasKey] = key.split(2);
     this.weight = new Parameter([inFeatures, outFeatures], init(weightKey, [inFeatures, outFeatures]));
     this.bias = new Parameter([outFeatures], biasInit(biasKey, [outFeatures]));
@@ -126,10 +131,12 @@ export class Embedding extends EmbeddingTable {
   readonly weight: Parameter; // [V, D]
   private readonly paddingIndex?: number;
 
+  /** @throws OptionError for a size that is no positive integer */
   constructor(config: EmbeddingConfig, key: RandomKey) {
     super();
     const names = { numEmbeddings: true, embeddingDim: true, init: true, paddingIndex: true } as const;
     const { numEmbeddings, embeddingDim, init = normalInit(1), paddingIndex } = known("Embedding", config, names);
+    requireSizes("Embedding", { numEmbeddings, embeddingDim });
     this.paddingIndex = paddingIndex ?? undefined;
     this.weight = new Parameter([numEmbeddings, embeddingDim], init(key, [numEmbeddings, embeddingDim]));
   }
@@ -178,7 +185,10 @@ export class LayerNorm extends Module {
   readonly bias?: Parameter; //  [D]
   private readonly epsilon: number;
 
-  /** @param config `bias`, true by default: a learned vector is added after the scaling */
+  /**
+   * @param config `bias`, true by default: a learned vector is added after the scaling
+   * @throws OptionError for a width that is no positive integer
+   */
   constructor(config: LayerNormConfig & { bias?: boolean }, key: RandomKey) {
     super();
     const {
@@ -186,6 +196,7 @@ export class LayerNorm extends Module {
       epsilon = 1e-5,
       bias = true,
     } = known("LayerNorm", config, { width: true, epsilon: true, bias: true });
+    requireSizes("LayerNorm", { width });
     this.weight = new Parameter([width], constantInit(1)(key, [width]));
     if (bias) this.bias = new Parameter([width], constantInit(0)(key, [width]));
     this.epsilon = epsilon;
@@ -206,7 +217,10 @@ export class RMSNorm extends Module {
   private readonly epsilon: number;
   private readonly offset: number;
 
-  /** @param config `offset`, 0 by default: added to the weight, which then starts at 1 - offset; 1 in Gemma */
+  /**
+   * @param config `offset`, 0 by default: added to the weight, which then starts at 1 - offset; 1 in Gemma
+   * @throws OptionError for a width that is no positive integer
+   */
   constructor(config: LayerNormConfig & { offset?: number }, key: RandomKey) {
     super();
     const {
@@ -214,6 +228,7 @@ export class RMSNorm extends Module {
       epsilon = 1e-6,
       offset = 0,
     } = known("RMSNorm", config, { width: true, epsilon: true, offset: true });
+    requireSizes("RMSNorm", { width });
     this.weight = new Parameter([width], constantInit(1 - offset)(key, [width]));
     this.epsilon = epsilon;
     this.offset = offset;
@@ -227,13 +242,17 @@ export class RMSNorm extends Module {
 
 /**
  * Sets elements to 0 with the given probability and scales the rest so that the mean stays. x: [...] -> the same shape.
- * Without a key, or at probability 0, it does nothing: that is how evaluation calls it. Srivastava et al. 2014.
+ * Without a key, or at probability 0, it does nothing: that is how evaluation calls it; at 1 all are 0. Srivastava et
+ * al. 2014.
+ * @throws OptionError for a probability that is not from 0 to 1
  */
 export function dropout<D extends FloatDType>(
   x: Tensor<D>,
   probability: number,
   key: RandomKey | undefined,
 ): Tensor<D> {
+  requireProbability("dropout", probability);
   if (key === undefined || probability === 0) return x;
-  return mul(where(bernoulli(key, x.shape, 1 - probability), x, 0), 1 / (1 - probability)) as Tensor<D>;
+  const scale = probability === 1 ? 0 : 1 / (1 - probability);
+  return mul(where(bernoulli(key, x.shape, 1 - probability), x, 0), scale) as Tensor<D>;
 }

@@ -1,12 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { OptionError } from "../base/index.ts";
 import { compile, grad, randomKey, sum, type Tensor, tensor, uniform } from "../tensor/index.ts";
 import { expectClose } from "../testing/close.ts";
 import {
+  BatchNorm2d,
   Conv1D,
+  Conv2d,
   checkpointKey,
   constantInit,
   dropout,
   Embedding,
+  type EmbeddingConfig,
   heNormal,
   heUniform,
   type Initializer,
@@ -16,6 +20,8 @@ import {
   loadStateDict,
   MultiHeadAttention,
   normalInit,
+  Recurrent,
+  RMSNorm,
   xavierNormal,
   xavierUniform,
 } from "./index.ts";
@@ -97,6 +103,31 @@ test("Embedding and LayerNorm", async () => {
   expectClose("normalised", normed, [-1.3416, -0.4472, 0.4472, 1.3416], 1e-4);
 });
 
+test.each<[string, () => unknown]>([
+  ["Linear: expected inFeatures", () => new Linear({ inFeatures: -3, outFeatures: 2 }, key)],
+  ["Linear: expected outFeatures", () => new Linear({ inFeatures: 3, outFeatures: 2.5 }, key)],
+  ["Conv1D: expected outFeatures", () => new Conv1D({ inFeatures: 3, outFeatures: Number.NaN }, key)],
+  ["Embedding: expected numEmbeddings", () => new Embedding({ numEmbeddings: -3, embeddingDim: 2 }, key)],
+  ["Embedding: expected embeddingDim", () => new Embedding({ numEmbeddings: 3 } as EmbeddingConfig, key)],
+  ["LayerNorm: expected width", () => new LayerNorm({ width: 0 }, key)],
+  ["RMSNorm: expected width", () => new RMSNorm({ width: "4" as never }, key)],
+  ["BatchNorm2d: expected channels", () => new BatchNorm2d({ channels: 1.5 }, key)],
+  ["Conv2d: expected groups", () => new Conv2d({ inChannels: 4, outChannels: 4, kernelSize: 1, groups: 0 }, key)],
+  ["Conv2d: expected width", () => new Conv2d({ inChannels: 4, outChannels: 4, kernelSize: [1, -1] }, key)],
+  [
+    "Conv2d: expected inChannels and",
+    () => new Conv2d({ inChannels: 5, outChannels: 4, kernelSize: 1, groups: 2 }, key),
+  ],
+  [
+    "Conv2d: expected inChannels and",
+    () => new Conv2d({ inChannels: 4, outChannels: 5, kernelSize: 1, groups: 2 }, key),
+  ],
+  ["Recurrent: expected hiddenSize", () => new Recurrent({ kind: "gru", inputSize: 2, hiddenSize: -1 }, key)],
+])("sizes of layers that cannot be are refused: %s", (message, make) => {
+  expect(make).toThrow(OptionError);
+  expect(make).toThrow(message);
+});
+
 test("dropout keeps the mean, is off without a key, and its gradient has the same mask", async () => {
   const x = tensor(new Float32Array(10000).fill(1));
   expect(dropout(x, 0.5, undefined)).toBe(x);
@@ -109,6 +140,19 @@ test("dropout keeps the mean, is off without a key, and its gradient has the sam
   expect(Math.abs(numbers.reduce((a, b) => a + b, 0) / 10000 - 1)).toBeLessThan(0.03);
   expect(new Set(numbers)).toEqual(new Set([0, Math.fround(4 / 3)]));
   expect(await dx.read()).toEqual(numbers);
+});
+
+test("dropout of everything is 0, and what is no probability is refused", async () => {
+  const x = tensor([1, -2, 3]);
+  expect(await dropout(x, 1, key).toArray()).toEqual([0, 0, 0]);
+  for (const probability of [-0.1, 1.1, Number.NaN, "0.5", undefined] as number[])
+    for (const one of [key, undefined]) expect(() => dropout(x, probability, one)).toThrow(OptionError);
+  expect(() => dropout(x, Number.NaN, key)).toThrow(
+    "dropout: expected a probability from 0 to 1; received NaN. Fix: correct the probability.",
+  );
+  const attention = new MultiHeadAttention({ hiddenSize: 8, numHeads: 2, dropoutProbability: 1 }, key);
+  const output = await attention.forward(uniform(key, [1, 3, 8]), { key }).read();
+  expect(Array.from(output)).not.toContain(Number.NaN);
 });
 
 test("attention that is causal does not look ahead", async () => {

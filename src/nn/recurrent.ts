@@ -25,6 +25,7 @@ import {
 import { uniformInit } from "./init.ts";
 import { dropout } from "./layers.ts";
 import { Module, Parameter } from "./module.ts";
+import { requireSizes } from "./sizes.ts";
 
 /** Kind, sizes and number of layers of a `Recurrent`, as torch.nn.RNN, LSTM and GRU have them. */
 export interface RecurrentConfig {
@@ -185,6 +186,7 @@ export class Recurrent extends Module {
   private readonly config: RecurrentConfig;
   private readonly list: readonly (readonly Cell[])[];
 
+  /** @throws OptionError for a size that is no positive integer */
   constructor(config: RecurrentConfig, key: RandomKey) {
     super();
     const {
@@ -194,6 +196,7 @@ export class Recurrent extends Module {
       isBidirectional = false,
       projSize,
     } = known("Recurrent", config, recurrentNames);
+    requireSizes("Recurrent", { inputSize, hiddenSize, numLayers, projSize: projSize ?? hiddenSize });
     const directions = isBidirectional ? ["", "_reverse"] : [""];
     const outputs = (projSize ?? hiddenSize) * directions.length;
     this.list = key.split(numLayers).map((layerKey, layer) => {

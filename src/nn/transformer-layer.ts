@@ -1,6 +1,7 @@
 import { add, mul, type RandomKey, reshape, rotaryEmbedding, split, type Tensor, withScope } from "../tensor/index.ts";
 import { type Activation, activations } from "./activations.ts";
 import { multiHeadAttention } from "./attention.ts";
+import { headWidth, requireHeads } from "./heads.ts";
 import { constantInit, type Initializer } from "./init.ts";
 import type { LayerCache } from "./key-value-cache.ts";
 import { dropout, LayerNorm, Linear, type Norm, RMSNorm } from "./layers.ts";
@@ -115,6 +116,7 @@ export class AttentionBlock extends Module {
   /**
    * @param keys checkpoint keys of the fields, where they differ
    * @param sourceSize width of what keys and values are made of, E
+   * @throws OptionError when hiddenSize is no multiple of numHeads and there is no headDim
    */
   constructor(
     config: TransformerLayerConfig,
@@ -132,6 +134,7 @@ export class AttentionBlock extends Module {
       keyBias = qkvBias,
       init,
     } = config;
+    if (config.headDim === undefined) requireHeads("attention", config);
     const [qKey, kKey, vKey, oKey] = key.split(4);
     const into = { inFeatures: hiddenSize, outFeatures: numHeads * headDim, init };
     const from = { ...into, inFeatures: sourceSize };
@@ -211,7 +214,7 @@ function turn(
   { cos, sin }: { cos: Tensor<"f32">; sin: Tensor<"f32"> },
 ): Tensor<"f32"> {
   const [batch, length] = x.shape;
-  return reshape(rotaryEmbedding(reshape(x, [batch, length, numHeads, x.size(2) / numHeads]), cos, sin), x.shape);
+  return reshape(rotaryEmbedding(reshape(x, [batch, length, numHeads, headWidth(x, numHeads)]), cos, sin), x.shape);
 }
 
 /**

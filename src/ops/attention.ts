@@ -332,25 +332,38 @@ export interface CachedAttentionInputs {
   total: Value;
 }
 
+function requireCacheHeads({ q, k, v, pastK, pastV }: CachedAttentionInputs, heads: number, keyHeads: number): void {
+  const headDim = pastK.shape[3] as number;
+  const isOfWidth = (x: Value, width: number) => x.shape.length === 3 && x.shape[2] === width;
+  const isFine =
+    isOfWidth(q, heads * headDim) &&
+    [k, v].every((x) => isOfWidth(x, keyHeads * headDim)) &&
+    [pastK, pastV].every((x) => x.shape.length === 4 && x.shape[1] === keyHeads && x.shape[3] === headDim) &&
+    heads % keyHeads === 0;
+  if (isFine) return;
+  throw new ShapeError({
+    where: "cachedAttention",
+    expected:
+      `q of width numHeads * headDim = ${heads * headDim}, k and v of width numKeyHeads * headDim = ` +
+      `${keyHeads * headDim}, and a cache with ${keyHeads} heads, which divide ${heads}`,
+    received: Object.entries({ q, k, v, pastK, pastV })
+      .map(([name, x]) => `${name} ${describe(x)}`)
+      .join(", "),
+    fix: "make the cache for this model",
+  });
+}
+
 /**
  * Causal attention of new tokens over a key/value cache that is updated in place, in one fused kernel. Gives the output
  * [B, T, H * Dh] and both caches [B, K, S, Dh]. For generation only: it has no gradient.
- * @throws ShapeError when the width of q is not numHeads times that of a head in the cache
+ * @throws ShapeError when the widths of q, k and v are not those of the cache's heads, or H is no multiple of K
  */
 export function cachedAttention(
   inputs: CachedAttentionInputs,
   { numHeads, numKeyHeads = numHeads, scale, slidingWindow = 0 }: CachedAttentionOptions,
 ): readonly Value[] {
   const { q, k, v, pastK, pastV, lengths, total } = inputs;
-  const headDim = pastK.shape[3] as number;
-  if (q.shape[q.shape.length - 1] !== headDim * numHeads) {
-    throw new ShapeError({
-      where: "cachedAttention",
-      expected: `q of width numHeads * headDim = ${numHeads * headDim}`,
-      received: `q ${describe(q)}, pastK ${describe(pastK)}`,
-      fix: "make the cache for this model",
-    });
-  }
+  requireCacheHeads(inputs, numHeads, numKeyHeads);
   return applyAll(cachedAttentionEntry, [q, k, v, pastK, pastV, lengths, total], {
     numHeads,
     numKeyHeads,

@@ -2,6 +2,7 @@
 import { type DType, OptionError, ShapeError } from "../base/index.ts";
 import {
   describe,
+  isSize,
   multiplySizes,
   normalizeAxis,
   requireStatic,
@@ -300,8 +301,17 @@ export const maskedFill = (x: Value, mask: Value, value: number): Value => where
 /**
  * 1 at each index along a new last axis of size `depth`, 0 elsewhere; all 0 for an index out of range. indices: [...]
  * -> [..., depth]
+ * @throws OptionError for a depth that is no integer of at least 0
  */
 export function oneHot(indices: Value, depth: Size, dtype: DType = "f32"): Value {
+  if (!isSize(depth)) {
+    throw new OptionError({
+      where: "oneHot",
+      expected: "a depth that is an integer of at least 0",
+      received: typeof depth === "string" ? `"${depth}"` : String(depth),
+      fix: "give the number of classes",
+    });
+  }
   return cast(equal(unsqueeze(indices, -1), arange(depth, indices.dtype)), dtype);
 }
 

@@ -3,6 +3,7 @@ import {
   broadcastShapes,
   describe,
   divideSizes,
+  isSize,
   isStatic,
   normalizeAxis,
   type Shape,
@@ -49,8 +50,23 @@ export function beneathReshapes(x: Value): Value {
   return x.node.op === reshapeEntry ? beneathReshapes(x.node.inputs[0]) : x;
 }
 
-/** Same elements in row-major order, other shape. One size may be -1 and is then worked out. */
+function requireTarget(x: Value, shape: Shape): void {
+  const unknown = shape.filter((size) => size === -1).length;
+  if (unknown < 2 && shape.every((size) => size === -1 || isSize(size))) return;
+  throw new ShapeError({
+    where: "reshape",
+    expected: "sizes that are integers of at least 0, of which one may be -1",
+    received: `${describe(x)} to ${text(shape)}`,
+    fix: unknown > 1 ? "leave one size to be worked out, and give the others" : "correct the sizes",
+  });
+}
+
+/**
+ * Same elements in row-major order, other shape. One size may be -1 and is then worked out.
+ * @throws ShapeError for sizes that cannot be, or of another number of elements
+ */
 export function reshape(x: Value, shape: Shape): Value {
+  requireTarget(x, shape);
   const unknown = shape.indexOf(-1);
   let target = shape;
   if (unknown >= 0) {

@@ -104,6 +104,38 @@ test("a variable stands where functions take a tensor, with its methods", async 
   expect(await w.toArray()).toEqual([[3], [4], [5]]);
 });
 
+test("shapes that cannot be are refused", () => {
+  for (const shape of [
+    [-2, -3],
+    [1.5, 4],
+    [6, Number.NaN],
+    ["2", 3],
+    [-1, 6],
+  ] as number[][])
+    expect(() => tensor(new Float32Array(6), { shape })).toThrow(/tensor: expected sizes that are integers/);
+  const x = tensor(new Float32Array(6));
+  for (const shape of [
+    [-1, -1],
+    [1.5, 4],
+    [-2, -3],
+    [-2, -1],
+    ["2", 3],
+    [undefined, 6],
+  ] as number[][]) {
+    expect(() => x.reshape(shape)).toThrow(ShapeError);
+    expect(() => x.reshape(shape)).toThrow(/reshape: expected sizes that are integers of at least 0, of which one/);
+  }
+  expect(x.reshape([-1, 2]).shape).toEqual([3, 2]);
+  expect(tensor([], { shape: [0, 3] }).reshape([3, 0]).shape).toEqual([3, 0]);
+});
+
+test("oneHot refuses a depth that is none", async () => {
+  const indices = tensor([0, 1], { dtype: "i32" });
+  for (const depth of [-1, 1.5, Number.NaN, "3", undefined, null] as number[])
+    expect(() => oneHot(indices, depth)).toThrow(/oneHot: expected a depth that is an integer of at least 0/);
+  expect(oneHot(indices, 0).shape).toEqual([2, 0]);
+});
+
 test("oneHot is as wide as a size that is known when the function runs", async () => {
   const f = compile((ids: Tensor<"i32">) => oneHot(ids, ids.shape[0]), { symbolicSizes: [["N"]] });
   const ids = tensor([2, 0, 1], { dtype: "i32" });

@@ -160,7 +160,9 @@ test("numbers in 16 bits that are widened once are so in slices", async () => {
   const length = 2 ** 22 + 3;
   const bits = Uint16Array.from({ length }, (_, i) => 0x3f80 + (i % 4001)); // bf16 from 1 upwards
   const variable = new Variable({ dtype: "f32", shape: [length] }, new HalfArray("bf16", bits));
-  expect(await mul(variable.value, 1).read()).toEqual(widenToF32("bf16", bits));
+  const [read, wide] = [await mul(variable.value, 1).read(), widenToF32("bf16", bits)];
+  expect(read.length).toBe(length);
+  expect(read.findIndex((number, i) => number !== wide[i])).toBe(-1); // toEqual takes half a minute for so many
 });
 
 test("only f32 may be stored as something else", () => {

@@ -12,6 +12,7 @@ import {
 import {
   constantValue,
   describe,
+  isSize,
   nameNode,
   normalizeAxis,
   PlaceholderOp,
@@ -332,6 +333,7 @@ export function tensor<const T extends NestedNumbers | HostArray, D extends DTyp
   const type = dtype !== undefined ? requireDType("tensor", dtype) : isTyped ? dtypeOfArray(data as HostArray) : "f32";
   const natural = isTyped ? [(data as HostArray).length] : shapeOf(data as NestedNumbers);
   const sizes = shape ?? natural;
+  requireStoredShape(sizes);
   const flat = isTyped ? (data as HostArray) : flatten(data as NestedNumbers, natural);
   if (sizes.reduce((a, b) => a * b, 1) !== flat.length) {
     throw new ShapeError({
@@ -347,6 +349,16 @@ export function tensor<const T extends NestedNumbers | HostArray, D extends DTyp
       ((type === "bf16" || type === "bool") && flat instanceof (type === "bool" ? Uint8Array : Uint16Array)));
   const host = isStored ? (flat as HostArray) : hostArrayFrom(type, flat as ArrayLike<number>);
   return fromHost(type, sizes, host as never) as Tensor<D>;
+}
+
+function requireStoredShape(shape: readonly number[]): void {
+  if (shape.every((size) => typeof size === "number" && isSize(size))) return;
+  throw new ShapeError({
+    where: "tensor",
+    expected: "sizes that are integers of at least 0",
+    received: `[${shape.join(", ")}]`,
+    fix: "correct the shape",
+  });
 }
 
 /**

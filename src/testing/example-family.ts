@@ -20,6 +20,7 @@ import {
   Linear,
   Module,
   multiHeadAttention,
+  normalInit,
   type Projection,
 } from "../nn/index.ts";
 import { add, type RandomKey, type Tensor } from "../tensor/index.ts";
@@ -28,7 +29,7 @@ export interface ParallelConfig extends CausalLMConfig {
   numHeads: number;
 }
 
-const { flag, fromJson, makeConfig, size, toJson, tokenId, tokenIds } = configFields;
+const { flag, fromJson, makeConfig, requireField, size, toJson, tokenId, tokenIds } = configFields;
 const fields: configFields.Fields<ParallelConfig> = {
   vocabSize: size("vocab_size", 256),
   hiddenSize: size("hidden_size", 128),
@@ -85,9 +86,12 @@ export class ParallelForCausalLM extends CausalLM {
   constructor(options: Partial<ParallelConfig>, key: RandomKey) {
     super();
     this.config = makeConfig("ParallelConfig", fields, options);
-    const { vocabSize, hiddenSize: embeddingDim, numLayers, maxPositionEmbeddings } = this.config;
-    this.tokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim }, key.fold(0));
-    this.positions = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim }, key.fold(1));
+    const { vocabSize, hiddenSize: embeddingDim, numLayers, numHeads, maxPositionEmbeddings } = this.config;
+    const isMultiple = embeddingDim % numHeads === 0;
+    requireField("ParallelConfig", isMultiple, "hiddenSize to be a multiple of numHeads", [embeddingDim, numHeads]);
+    const init = normalInit(0.02); // small, since the table is the output layer too
+    this.tokens = new Embedding({ numEmbeddings: vocabSize, embeddingDim, init }, key.fold(0));
+    this.positions = new Embedding({ numEmbeddings: maxPositionEmbeddings, embeddingDim, init }, key.fold(1));
     this.blocks = key
       .fold(2)
       .split(numLayers)

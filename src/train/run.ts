@@ -150,7 +150,9 @@ async function prepareRun(
       fix: "give --text",
     });
   const { onPreparing: onProgress, signal, notes } = hooks;
-  return prepareData(corpus, path, { ...config, onProgress, onNote: (note) => notes.push(note), signal });
+  const { tokenizer, vocabSize, contextLength } = config;
+  const sizes = { tokenizer, vocabSize, contextLength };
+  return prepareData(corpus, path, { ...sizes, onProgress, onNote: (note) => notes.push(note), signal });
 }
 
 /** Batches of a measurement of the validation loss. */

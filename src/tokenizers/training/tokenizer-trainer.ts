@@ -9,7 +9,10 @@ import { type WordCounter, wordCounter } from "./words.ts";
 
 /** What all kinds take. Parts of the pipeline are objects as tokenizer.json has them; null for none. */
 interface CommonOptions {
-  /** Tokens in all. @default 30000; Unigram 8000 */
+  /**
+   * Tokens in all. BPE and WordPiece keep the special tokens and the alphabet whole even where there are more of them,
+   * as Hugging Face's trainers do. @default 30000; Unigram 8000
+   */
   vocabSize?: number;
   /**
    * Tokens that stand for no text; they have the first ids. @default none; WordPiece [UNK] [PAD] [CLS] [SEP] [MASK],
