@@ -110,6 +110,31 @@ test("numbers are no parameters of a traced function: they are tensors there", a
   expect(await chosen(tensor([1]), { n: tensor(5) }, "a", true).item()).toBe(100);
 });
 
+test("a function among the arguments is part of what is compiled, by its identity", async () => {
+  let traces = 0;
+  const apply = compile((x: F, { change }: { change: (x: F) => F }) => {
+    traces++;
+    return change(x);
+  });
+  const times = (factor: number) => ({ change: (x: F) => mul(x, factor) });
+  const [double, tenfold] = [times(2), times(10)];
+  expect(await apply(3, double).item()).toBe(6);
+  expect(await apply(3, tenfold).item()).toBe(30);
+  expect(await apply(4, double).item()).toBe(8);
+  expect(traces).toBe(2);
+});
+
+test("names of fields and texts do not run together, whatever is in them", async () => {
+  const odd = compile((x: Record<string, F>) => tensor(Object.keys(x).length));
+  expect(await odd({ a: 1, b: 2 } as never).item()).toBe(2);
+  expect(await odd({ "a:number,b": 5 } as never).item()).toBe(1);
+  expect(await odd({ 'a":number,"b': 5 } as never).item()).toBe(1);
+});
+
+test.each([Symbol("s"), 5n])("an argument that is neither tensor nor part of a function is refused: %s", (x) => {
+  expect(() => compile((a: F, _: unknown) => a)(tensor([1]), x)).toThrow(/^call of a compiled function: expected/);
+});
+
 test("an error in a part of a model names that part, once", () => {
   const run = () => withScope("h.17", () => withScope("attn", () => matmul(zeros([2, 3]), zeros([4, 5]))));
   expect(run).toThrow(/^matmul in h\.17\.attn: expected/);

@@ -99,8 +99,9 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
  * variables have their turn among them. `f.run` waits for the end of the run.
  *
  * Numbers among the arguments are inputs too: `fn` sees them as f32 scalars, so it declares tensors there, and a
- * changed learning rate does not compile again. Strings and booleans are part of the function: each combination is
- * compiled for itself.
+ * changed learning rate does not compile again. Strings, booleans and functions are part of the function: each
+ * combination is compiled for itself. A function among the arguments counts by its identity: define it once outside of
+ * the call, since one that is written in the call is new at each, and compiled again.
  *
  * @example
  * const lengthOf = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
