@@ -17,7 +17,7 @@ import { type Change, undoChanges } from "./state-changes.ts";
 import { mapStructure, type Structure } from "./structure.ts";
 import { fromLeaf, type Tensor, tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
-import { traceFunction } from "./trace-function.ts";
+import { callSynchronous, traceFunction } from "./trace-function.ts";
 
 /** Where a compiled function runs, which sizes may vary, and what is done about its state. */
 export interface CompileFunctionOptions {
@@ -155,7 +155,7 @@ class Runner {
   /** The function as a part of the one that is being traced. */
   inline(args: readonly Structure[]): unknown {
     const tensors = mapStructure(args, (leaf) => (typeof leaf === "number" ? tensor(leaf) : leaf));
-    return this.fn(...(tensors as unknown[]));
+    return callSynchronous(this.fn, tensors as unknown[]);
   }
 
   start(args: readonly Structure[], signal?: AbortSignal): { run: Run; result: never } {
