@@ -1,3 +1,5 @@
+import { onAbort } from "../base/index.ts";
+
 /** Lets one caller at a time use something, in the order in which they came. */
 export class Turns {
   private last: Promise<void> = Promise.resolve();
@@ -29,7 +31,7 @@ function abortable(promise: Promise<void>, signal: AbortSignal | undefined): Pro
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    const stop = onAbort(signal, abort);
+    promise.then(resolve, reject).finally(stop);
   });
 }

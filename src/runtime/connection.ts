@@ -1,4 +1,5 @@
 import { defaultBinding } from "#runtime/platform";
+import { onAbort } from "../base/index.ts";
 import { onnxFormat } from "../lower/index.ts";
 import { absentError, runtimeError } from "./errors.ts";
 import type { ModelWriter } from "./program.ts";
@@ -37,6 +38,8 @@ interface PendingRequest {
   reject: (error: Error) => void;
   signal?: AbortSignal;
   cancel: () => void;
+  /** Ends the waiting for the signal. */
+  stopWaiting?: () => void;
   /** What went wrong in the program while it computed for the backend: the reason why the request will fail. */
   hostFailure?: Error;
 }
@@ -170,7 +173,7 @@ export class Connection {
       this.channel.post({ ...(typeof body === "function" ? body(write) : body), id });
       const request = this.pending.get(id);
       if (request?.signal?.aborted) request.cancel();
-      else request?.signal?.addEventListener("abort", request.cancel);
+      else if (request?.signal) request.stopWaiting = onAbort(request.signal, request.cancel);
     } catch (cause) {
       this.answered(id)?.reject(cause as Error);
     }
@@ -187,7 +190,7 @@ export class Connection {
   private answered(id: number): PendingRequest | undefined {
     const request = this.pending.get(id);
     this.pending.delete(id);
-    request?.signal?.removeEventListener("abort", request.cancel);
+    request?.stopWaiting?.();
     this.restWhenIdle();
     return request;
   }

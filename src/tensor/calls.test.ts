@@ -1,6 +1,7 @@
 /** How compiled functions are called: the order of calls, numbers among the arguments, names in errors. */
+import { getEventListeners } from "node:events";
 import { expect, test } from "vitest";
-import { ShapeError } from "../base/index.ts";
+import { GraphError, ShapeError } from "../base/index.ts";
 import {
   add,
   compile,
@@ -108,6 +109,64 @@ test("numbers are no parameters of a traced function: they are tensors there", a
     isOn && mode === "a" ? where(greater(n, 3), mul(x, 100), x) : x,
   );
   expect(await chosen(tensor([1]), { n: tensor(5) }, "a", true).item()).toBe(100);
+});
+
+test("a function among the arguments is part of what is compiled, by its identity", async () => {
+  let traces = 0;
+  const apply = compile((x: F, { change }: { change: (x: F) => F }) => {
+    traces++;
+    return change(x);
+  });
+  const times = (factor: number) => ({ change: (x: F) => mul(x, factor) });
+  const [double, tenfold] = [times(2), times(10)];
+  expect(await apply(3, double).item()).toBe(6);
+  expect(await apply(3, tenfold).item()).toBe(30);
+  expect(await apply(4, double).item()).toBe(8);
+  expect(traces).toBe(2);
+});
+
+test("names of fields and texts do not run together, whatever is in them", async () => {
+  const odd = compile((x: Record<string, F>) => tensor(Object.keys(x).length));
+  expect(await odd({ a: 1, b: 2 } as never).item()).toBe(2);
+  expect(await odd({ "a:number,b": 5 } as never).item()).toBe(1);
+  expect(await odd({ 'a":number,"b': 5 } as never).item()).toBe(1);
+});
+
+test.each([Symbol("s"), 5n])("an argument that is neither tensor nor part of a function is refused: %s", (x) => {
+  expect(() => compile((a: F, _: unknown) => a)(tensor([1]), x)).toThrow(/^call of a compiled function: expected/);
+});
+
+test("an asynchronous function is refused, also inside of another, and leaves no rejection behind", async () => {
+  const failing = compile(async (x: F) => Promise.reject(new Error(`of its own: ${x}`)));
+  const refusal = /^compile: expected a synchronous function/;
+  const unhandled: unknown[] = [];
+  const note = (cause: unknown) => unhandled.push(cause);
+  process.on("unhandledRejection", note);
+  expect(() => failing(tensor([1]))).toThrow(refusal);
+  expect(() => failing(tensor([1]))).toThrow(GraphError);
+  expect(() => failing.graph(tensor([1]))).toThrow(refusal);
+  const outer = compile((x: F) => {
+    failing(x);
+    return x;
+  });
+  expect(() => outer(tensor([1]))).toThrow(refusal);
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  process.off("unhandledRejection", note);
+  expect(unhandled).toEqual([]);
+});
+
+test("any number of calls can have one signal", async () => {
+  const next = compile((x: F) => add(x, 1));
+  await next.run(tensor([0]));
+  const { signal } = new AbortController();
+  const warnings: unknown[] = [];
+  const note = (warning: unknown) => warnings.push(warning);
+  process.on("warning", note);
+  await Promise.all(Array.from({ length: 24 }, () => next.withSignal(signal)(tensor([1]))));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  process.off("warning", note);
+  expect(warnings).toEqual([]);
+  expect(getEventListeners(signal, "abort")).toEqual([]);
 });
 
 test("an error in a part of a model names that part, once", () => {

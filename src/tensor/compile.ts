@@ -17,7 +17,7 @@ import { type Change, undoChanges } from "./state-changes.ts";
 import { mapStructure, type Structure } from "./structure.ts";
 import { fromLeaf, type Tensor, tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
-import { traceFunction } from "./trace-function.ts";
+import { callSynchronous, traceFunction } from "./trace-function.ts";
 
 /** Where a compiled function runs, which sizes may vary, and what is done about its state. */
 export interface CompileFunctionOptions {
@@ -99,8 +99,9 @@ export interface CompiledFunction<A extends readonly unknown[], R> {
  * variables have their turn among them. `f.run` waits for the end of the run.
  *
  * Numbers among the arguments are inputs too: `fn` sees them as f32 scalars, so it declares tensors there, and a
- * changed learning rate does not compile again. Strings and booleans are part of the function: each combination is
- * compiled for itself.
+ * changed learning rate does not compile again. Strings, booleans and functions are part of the function: each
+ * combination is compiled for itself. A function among the arguments counts by its identity: define it once outside of
+ * the call, since one that is written in the call is new at each, and compiled again.
  *
  * @example
  * const lengthOf = compile((x: Tensor<"f32">) => sqrt(sum(mul(x, x))));
@@ -154,7 +155,7 @@ class Runner {
   /** The function as a part of the one that is being traced. */
   inline(args: readonly Structure[]): unknown {
     const tensors = mapStructure(args, (leaf) => (typeof leaf === "number" ? tensor(leaf) : leaf));
-    return this.fn(...(tensors as unknown[]));
+    return callSynchronous(this.fn, tensors as unknown[]);
   }
 
   start(args: readonly Structure[], signal?: AbortSignal): { run: Run; result: never } {

@@ -1,3 +1,4 @@
+import { OptionError } from "../base/index.ts";
 import { describe, symbol } from "../ir/index.ts";
 import type { Structure } from "./structure.ts";
 import { Tensor } from "./tensor.ts";
@@ -37,7 +38,10 @@ interface FlatArguments {
   signature: string;
 }
 
-/** Tensors and numbers of the arguments in order, and a text that is equal for arguments that one graph can serve. */
+/**
+ * Tensors and numbers of the arguments in order, and a text that is equal for arguments that one graph can serve.
+ * @throws OptionError for a symbol or a bigint
+ */
 export function flattenArguments(args: Structure, symbolicSizes: SymbolicSizes | undefined): FlatArguments {
   const leaves: (Tensor | number)[] = [];
   const visit = (x: Structure): string => {
@@ -53,9 +57,33 @@ export function flattenArguments(args: Structure, symbolicSizes: SymbolicSizes |
     }
     if (Array.isArray(x)) return `[${x.map(visit)}]`;
     if (x !== null && typeof x === "object") {
-      return `{${Object.entries(x as Record<string, Structure>).map(([key, child]) => `${key}:${visit(child)}`)}}`;
+      const fields = Object.entries(x as Record<string, Structure>);
+      return `{${fields.map(([key, child]) => `${JSON.stringify(key)}:${visit(child)}`)}}`;
     }
-    return JSON.stringify(x) ?? "undefined";
+    return nameConstant(x);
   };
   return { signature: visit(args), leaves };
+}
+
+/** The text of an argument that is a part of the compiled function. */
+function nameConstant(x: unknown): string {
+  if (typeof x === "function") return `function ${numberOf(x)}`;
+  if (typeof x !== "symbol" && typeof x !== "bigint") return JSON.stringify(x) ?? "undefined";
+  throw new OptionError({
+    where: "call of a compiled function",
+    expected: "tensors, numbers, strings, booleans and functions, and arrays and objects of those",
+    received: `the ${typeof x} ${String(x)}`,
+    fix: "give a tensor, or a string that names it",
+  });
+}
+
+/** Functions are told apart by what they are, not by their text: one that was made anew may hold other values. */
+const numbers = new WeakMap<object, number>();
+let numberedCount = 0;
+
+function numberOf(x: object): number {
+  const present = numbers.get(x);
+  if (present !== undefined) return present;
+  numbers.set(x, ++numberedCount);
+  return numberedCount;
 }

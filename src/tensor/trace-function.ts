@@ -37,8 +37,7 @@ export function traceFunction(
   const trace = new Trace();
   const results: Value[] = [];
   const positions = traced(trace, () => {
-    const returned = fn(...placeholders);
-    if (returned instanceof Promise) throw asynchronousError();
+    const returned = callSynchronous(fn, placeholders);
     return mapStructure(returned as Structure, (leaf) => {
       results.push(typeof leaf === "number" ? fromHost("f32", [], Float32Array.of(leaf)).ir : leaf.ir);
       return results.length - 1;
@@ -58,8 +57,12 @@ export function traceFunction(
   };
 }
 
-function asynchronousError(): GraphError {
-  return new GraphError({
+/** Calls a function that is traced. @throws GraphError when it is asynchronous; what its promise comes to is not waited for */
+export function callSynchronous(fn: Traceable, args: readonly unknown[]): unknown {
+  const returned = fn(...args);
+  if (!(returned instanceof Promise)) return returned;
+  returned.catch(() => {}); // the error below is the one to be told
+  throw new GraphError({
     where: "compile",
     expected: "a synchronous function",
     received: "one that returns a promise",

@@ -15,10 +15,12 @@ import {
 } from "../base/index.ts";
 import { describe, type Shape, shapesEqual, symbol, type Value } from "../ir/index.ts";
 import * as ops from "../ops/index.ts";
-import { type Argument, Device, type DeviceBuffer } from "../runtime/index.ts";
-import { computeTogether, prepareLeaves } from "./execute.ts";
+import { type Argument, Device, DeviceBuffer } from "../runtime/index.ts";
+import { capturedLeaves, computeTogether, prepareLeaves } from "./execute.ts";
 import { DataLeaf, type HostData, Leaf, type Source } from "./leaf.ts";
+import { isPassing, presentValue } from "./present-value.ts";
 import { calls } from "./queue.ts";
+import { Run } from "./run.ts";
 import { Tensor } from "./tensor.ts";
 import { currentTrace } from "./trace.ts";
 
@@ -47,8 +49,9 @@ export class VariableLeaf extends Leaf {
     return this.variable.isInitialized ? this.variable.buffer : undefined;
   }
 
-  get lack(): Value | HostData | undefined {
+  get lack(): Value | HostData | Promise<void> | undefined {
     const { variable } = this;
+    if (variable.firstValue) return variable.firstValue;
     if (variable.isInitialized || variable.pendingInitial === undefined) return undefined;
     const { pendingInitial: initial, stored, shape } = variable;
     return initial instanceof Tensor ? initial.ir : { dtype: stored, shape, data: initial };
@@ -82,7 +85,10 @@ export class VariableLeaf extends Leaf {
   protected free(): void {}
 }
 
-/** Numbers, those of f32 perhaps still in 16 bits; or a tensor that will be computed when they are first needed. */
+/**
+ * Numbers, those of f32 perhaps still in 16 bits; or a tensor. One that depends on variables or on results of compiled
+ * functions counts as it is at the time of the call; another is computed when it is first needed.
+ */
 export type Initial<D extends DType> = Tensor<D> | HostArrays[D] | (D extends "f32" ? HalfArray : never);
 
 /** How a value of a dtype may be kept. */
@@ -132,6 +138,8 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
   private deviceBuffer: DeviceBuffer | undefined;
   /** Values as users see them, by those that are kept: `grad` wants one node for one value. */
   private readonly widened = new WeakMap<Value, Value>();
+  /** While the value that it is made with is computed in its turn among the calls. @internal */
+  firstValue: Promise<void> | undefined;
   /** What stands for it in graphs. @internal */
   readonly leaf: VariableLeaf;
 
@@ -151,7 +159,15 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     this.name = name;
     this.stored = stored;
     this.sizes = shape;
-    this.initial = this.rounded(this.checked(initial, shape));
+    const first = this.rounded(this.checked(initial, shape));
+    if (!isPassingTensor(first)) {
+      this.initial = first;
+      return;
+    }
+    this.firstValue = calls.add(async () => {
+      await this.take(first);
+      this.firstValue = undefined;
+    }) as Promise<void>;
   }
 
   /** The shape of the current value. */
@@ -209,7 +225,10 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     return (isNarrow ? widenToF32(this.stored as FloatDType, numbers) : numbers) as HostArrays[D];
   }
 
-  /** The current value as a tensor, which goes on to be that when another is assigned. */
+  /**
+   * The current value as a tensor. In a traced function it goes on to be that when another is assigned. Outside of one it
+   * stands for the variable: it is what the variable holds when it is used in a call or read.
+   */
   get value(): Tensor<D> {
     return new Tensor(this.ir);
   }
@@ -229,15 +248,45 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     trace.assign(this.leaf, ops.cast(next.ir, this.stored));
   }
 
-  /** Replaces the value: calls made before this see the old one. Numbers are copied at their first use. */
+  /**
+   * Replaces the value: calls made before this see the old one. Numbers are copied at their first use. A tensor that
+   * depends on variables, this one too, is what it is after the calls made so far; an error in computing it is thrown to
+   * whoever reads the variable, which is as before then.
+   * @throws GraphError in a traced function
+   */
   set(next: Initial<D>): void {
+    if (currentTrace()) {
+      throw new GraphError({
+        where: `set of ${this.name}`,
+        expected: "to be called outside of functions passed to compile",
+        received: "a call inside",
+        fix: "use assign",
+      });
+    }
     const initial = this.rounded(this.checked(next, this.shape));
     this.changes++;
-    calls.add(() => {
-      this.release();
-      this.initial = initial;
-      this.leaf.forgetRuns();
-    });
+    calls.add(() => (isPassingTensor(initial) ? this.take(initial) : this.replace(initial)));
+  }
+
+  /** Makes what a tensor is now the value. */
+  private async take({ ir }: Tensor): Promise<void> {
+    const sources = capturedLeaves([ir]).flatMap((leaf) => leaf.sources);
+    try {
+      const present = await presentValue(ir);
+      this.replace(present instanceof DeviceBuffer ? present : new Tensor(present));
+      for (const run of sources) if (run.hasUntoldFailure) this.leaf.noteFailure(run);
+    } catch (cause) {
+      const failed = new Run([]);
+      failed.failed(cause as Error);
+      this.leaf.noteFailure(failed);
+    }
+  }
+
+  private replace(next: Pending | DeviceBuffer): void {
+    this.release();
+    this.leaf.forgetRuns();
+    if (next instanceof DeviceBuffer) this.replaceBuffer(next);
+    else this.initial = next;
   }
 
   /** Whether the value is on the device already. @internal */
@@ -286,6 +335,10 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
     this.deviceBuffer = undefined;
     this.initial = undefined;
   }
+}
+
+function isPassingTensor(x: Pending): x is Tensor {
+  return x instanceof Tensor && isPassing(x.ir);
 }
 
 /** @throws OptionError for another storage than the dtype's own, or 16-bit floats for f32 */
