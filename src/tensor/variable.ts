@@ -226,8 +226,8 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
   }
 
   /**
-   * The current value as a tensor. In a traced function it goes on to be that when another is assigned. Outside of one it
-   * stands for the variable: it is what the variable holds when it is used in a call or read.
+   * The current value as a tensor. In a traced function it goes on to be that when another is assigned. Outside of one
+   * it stands for the variable: it is what the variable holds when it is used in a call or read.
    */
   get value(): Tensor<D> {
     return new Tensor(this.ir);
@@ -250,8 +250,8 @@ export class Variable<D extends DType = DType> extends Tensor<D> {
 
   /**
    * Replaces the value: calls made before this see the old one. Numbers are copied at their first use. A tensor that
-   * depends on variables, this one too, is what it is after the calls made so far; an error in computing it is thrown to
-   * whoever reads the variable, which is as before then.
+   * depends on variables, this one too, is what it is after the calls made so far; an error in computing it is thrown
+   * to whoever reads the variable, which is as before then.
    * @throws GraphError in a traced function
    */
   set(next: Initial<D>): void {
