@@ -30,6 +30,8 @@ export interface CompanionOptions {
   tokenizer?: {
     /** Writes its files into a folder. */
     save(folder: string): Promise<void>;
+    /** Id of the token that ends a text: where a model that was made, not loaded, ends. @default that of the config */
+    readonly endOfTextId?: number | null;
   };
 }
 

@@ -63,12 +63,20 @@ export async function savePretrained(model: PretrainedModel, folder: string, opt
     });
   }
   await writeWeights(folder, shardsOf(model.namedState(), dtype, maxShardBytes), dtype);
-  await saveConfigs(model, folder, dtype ?? storageOf(model));
+  await saveConfigs(model, folder, dtype ?? storageOf(model), tokenizer?.endOfTextId);
   await saveCompanions(model.source, folder, { tokenizer });
 }
 
-/** Writes config.json, and generation_config.json for what generates. */
-export async function saveConfigs(model: PretrainedModel, folder: string, dtype: SavedDType = "f32"): Promise<void> {
+/**
+ * Writes config.json, and generation_config.json for what generates. With `endOfTextId` a model that was made, and not
+ * loaded, ends there: the default of its config is of another tokenizer.
+ */
+export async function saveConfigs(
+  model: PretrainedModel,
+  folder: string,
+  dtype: SavedDType = "f32",
+  endOfTextId?: number | null,
+): Promise<void> {
   const { family, modelType, architecture, task } = model;
   await writeJson(join(folder, CONFIG), {
     architectures: [architecture],
@@ -79,12 +87,15 @@ export async function saveConfigs(model: PretrainedModel, folder: string, dtype:
   if (!writing.includes(task)) return;
   const { config } = model instanceof ImageTextModel ? model.languageModel : model;
   const { bosTokenId, eosTokenId } = config as Partial<CausalLM["config"]>;
-  const isFromConfig = Object.keys(model.generationConfig).length === 0;
+  const isMade = model.source === undefined && Object.keys(model.generationConfig).length === 0;
+  const ends = [eosTokenId ?? []].flat();
+  const end = isMade && typeof endOfTextId === "number" && !ends.includes(endOfTextId) ? endOfTextId : undefined;
+  const isFromConfig = Object.keys(model.generationConfig).length === 0 && end === undefined;
   await writeJson(join(folder, GENERATION), {
     // of a file with this, transformers reads no fields of a model's own, such as Whisper's languages
     ...(isFromConfig && { _from_model_config: true }),
     bos_token_id: bosTokenId,
-    eos_token_id: eosTokenId,
+    eos_token_id: end ?? eosTokenId,
     ...model.generationConfig,
   });
 }

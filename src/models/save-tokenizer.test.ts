@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { randomKey } from "../tensor/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
-import { type CausalLM, fromPretrained, saveGguf, savePretrained } from "./index.ts";
+import { type CausalLM, fromPretrained, LlamaForCausalLM, saveGguf, savePretrained } from "./index.ts";
 
 const source = fileURLToPath(new URL("../../golden/pipelines/models/gpt2", import.meta.url));
 
@@ -40,6 +41,23 @@ test("the tokenizer of the folder that a model came from goes along, or the one 
   expect((await Tokenizer.open(folder)).chatTemplate).toBe((await Tokenizer.open(source)).chatTemplate);
   model.dispose();
   await rm(folder, { recursive: true });
+});
+
+test("a model that was made ends with the tokenizer that it is saved with; one that was loaded as its files say", async () => {
+  const root = await mkdtemp(join(tmpdir(), "kindling-"));
+  const tokenizer = await Tokenizer.open(source);
+  const end = tokenizer.endOfTextId;
+  expect(end).not.toBe(2);
+  const sizes = { vocabSize: tokenizer.vocabSize, hiddenSize: 8, intermediateSize: 8, numLayers: 1, numHeads: 2 };
+  const made = new LlamaForCausalLM(sizes, randomKey(0)); // its config's end is 2
+  await savePretrained(made, join(root, "made"), { tokenizer });
+  const opened = await fromPretrained(join(root, "made"));
+  expect(opened.generationConfig).toEqual({ bos_token_id: 1, eos_token_id: end });
+  await savePretrained(opened, join(root, "again"), { tokenizer: await words() });
+  expect((await fromPretrained(join(root, "again"))).generationConfig).toEqual(opened.generationConfig);
+  await savePretrained(made, join(root, "alone"));
+  expect((await fromPretrained(join(root, "alone"))).generationConfig).toMatchObject({ eos_token_id: 2 });
+  await rm(root, { recursive: true });
 });
 
 test("a tokenizer that is named stands in place of all files of the source's; links are followed, and folders copied whole", async () => {
