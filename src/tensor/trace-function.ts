@@ -57,7 +57,10 @@ export function traceFunction(
   };
 }
 
-/** Calls a function that is traced. @throws GraphError when it is asynchronous; what its promise comes to is not waited for */
+/**
+ * Calls a function that is traced.
+ * @throws GraphError when it is asynchronous; what its promise comes to is not waited for
+ */
 export function callSynchronous(fn: Traceable, args: readonly unknown[]): unknown {
   const returned = fn(...args);
   if (!(returned instanceof Promise)) return returned;
