@@ -49,13 +49,13 @@ test("a model that was made ends with the tokenizer that it is saved with; one t
   const end = tokenizer.endOfTextId;
   expect(end).not.toBe(2);
   const sizes = { vocabSize: tokenizer.vocabSize, hiddenSize: 8, intermediateSize: 8, numLayers: 1, numHeads: 2 };
-  const made = new LlamaForCausalLM(sizes, randomKey(0)); // its config's end is 2
-  await savePretrained(made, join(root, "made"), { tokenizer });
+  const created = new LlamaForCausalLM(sizes, randomKey(0)); // its config's end is 2
+  await savePretrained(created, join(root, "made"), { tokenizer });
   const opened = await fromPretrained(join(root, "made"));
   expect(opened.generationConfig).toEqual({ bos_token_id: 1, eos_token_id: end });
   await savePretrained(opened, join(root, "again"), { tokenizer: await words() });
   expect((await fromPretrained(join(root, "again"))).generationConfig).toEqual(opened.generationConfig);
-  await savePretrained(made, join(root, "alone"));
+  await savePretrained(created, join(root, "alone"));
   expect((await fromPretrained(join(root, "alone"))).generationConfig).toMatchObject({ eos_token_id: 2 });
   await rm(root, { recursive: true });
 });

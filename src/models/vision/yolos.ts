@@ -150,7 +150,8 @@ export class YolosForObjectDetection extends ObjectDetector {
   constructor(options: Partial<YolosConfig>, key: RandomKey) {
     super();
     const [encoderKey, classKey, boxKey] = key.split(3);
-    const config = makeConfig<YolosConfig>("YolosConfig", { ...fields, ...labelFields }, options);
+    const plain = makeConfig<YolosConfig>("YolosConfig", { ...fields, ...labelFields }, options);
+    const config = { ...plain, imageSize: sides(plain.imageSize) }; // transformers' YolosConfig takes no single number
     requireField("YolosConfig", config.hiddenSize % config.numHeads === 0, "hiddenSize to be a multiple of numHeads", [
       config.hiddenSize,
       config.numHeads,
@@ -190,7 +191,6 @@ export const yolos: Family = {
   configKeys: { fields, supported: { auxiliary_loss: [false] } },
   configToJson: ({ config }) => ({
     ...toJson(config as object, fields as unknown as Fields<object>),
-    image_size: sides((config as YolosConfig).imageSize), // transformers' YolosConfig takes no single number
     ...labelsToJson(config as YolosConfig),
   }),
 };
