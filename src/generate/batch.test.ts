@@ -124,6 +124,8 @@ test("a wrong prompt is refused before anything is run, a signal ends all, and t
     );
   await expect(batch([[1], []])).rejects.toThrow(/at least one token/);
   await expect(batch([[1], [99]])).rejects.toThrow(/token ids from 0 to 39/);
+  const withSignal = [{ ids: [1], signal: new AbortController().signal }]; // one of several texts has none of its own
+  await expect(textsOf(generator.generateBatch(withSignal), 1)).rejects.toThrow(/received "signal"/);
   expect(await textsOf(generator.generateBatch([]), 0)).toEqual({ texts: [], reasons: [] });
   const gone = new AbortController();
   const ended = batch([[1, 2], [3]], gone.signal);

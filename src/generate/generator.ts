@@ -22,6 +22,8 @@ export interface GenerateOptions extends Omit<PickOptions, "times"> {
 }
 
 export const pickOptionNames = [...generationSettingNames, "seed", "stopTokens", "onLogits", "signal"] as const;
+/** Those of one of several texts: they are written, and ended, together. */
+export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -116,7 +118,7 @@ export class Generator {
 
   /** @throws as `generate` */
   private pickerOf({ ids, embedded, contextShift = false, ...settings }: BatchPrompt): TokenPicker {
-    checkOptions("generate", settings, pickOptionNames);
+    checkOptions("generate", settings, rowOptionNames);
     this.checkPrompt(ids);
     if (embedded && ids.length > this.first.roomOfEmbedded)
       throw new ContextLengthError({ promptTokens: ids.length, contextLength: this.first.roomOfEmbedded });

@@ -5,7 +5,7 @@ import { BeamSearch } from "./beam-search.ts";
 import { DecoderRunners } from "./decoder-runner.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
-import { pickOptionNames } from "./generator.ts";
+import { rowOptionNames } from "./generator.ts";
 import { ModelFunction } from "./model-structure.ts";
 import { logSumExp } from "./rules.ts";
 import { requireTokenIds } from "./token-ids.ts";
@@ -145,7 +145,7 @@ export class Seq2SeqGenerator {
 
   /** How a text is written. @throws as `generate` */
   private planOf({ source, ...options }: Seq2SeqBatchSource): TextPlan {
-    checkOptions("generate", options, [...pickOptionNames, "decoderInputIds", "times"]);
+    checkOptions("generate", options, [...rowOptionNames, "decoderInputIds", "times"]);
     const { decoderInputIds: start = this.start(), ...settings } = options;
     this.checkStart(start);
     if (!(source instanceof EncodedSource)) this.checkSource(source);
