@@ -45,6 +45,7 @@ function run([program, ...args], cwd, env = {}) {
 }
 
 try {
+  run([...npm, "run", "--silent", "prepack"], root); // apart: what it prints would stand in the way of pack's JSON
   const [{ filename, files }] = JSON.parse(
     run([...npm, "pack", "--json", "--ignore-scripts", "--pack-destination", folder], root),
   );
