@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 import config from "./vitest.config.ts";
 
-process.env.KINDLING_WEBGPU_CASES ??= "3";
+process.env.KINDLING_WEBGPU_CASES ??= "2";
 
 /**
  * Tests that need minutes: fuzzers, processes that are killed, memory, all operations on all special numbers, more of
