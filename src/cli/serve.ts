@@ -68,9 +68,10 @@ export function servingOf({
 /** `kindling serve`: serves until Ctrl-C. */
 export async function serveCommand(model: ServedModel, options: ServeOptions): Promise<void> {
   const server = await serve(model, options);
+  const interrupted = new Promise<void>((resolve) => abortOnInterrupt(resolve)); // before it is said that Ctrl-C ends
   process.stdout.write(`\nserving ${model.id} at ${server.url}\n`);
   process.stdout.write(`  open the page in a browser, or:\n  ${exampleRequest(server.url, model)}\n  Ctrl-C ends.\n`);
-  await new Promise<void>((resolve) => abortOnInterrupt(resolve));
+  await interrupted;
   await server.close();
   model.generator.dispose();
 }
