@@ -172,22 +172,23 @@ export function toJson<C extends object>(config: C, fields: Fields<C>): Json {
 }
 
 /** Numbers of rotary parameters that are real; they stand in objects of their own, for each kind of layer perhaps. */
-const ropeReals = ["rope_theta", "factor", "low_freq_factor", "high_freq_factor", "partial_rotary_factor"];
-const yarnReals = ["mscale", "mscale_all_dim"];
+const ropeReals: ReadonlySet<string> = new Set([
+  ...["rope_theta", "factor", "low_freq_factor", "high_freq_factor", "partial_rotary_factor"],
+  ...["mscale", "mscale_all_dim"],
+]);
 
 /** A config.json to be written: real numbers have a decimal point also where they are whole. */
 export function withReals(json: Json, fields: Readonly<Record<string, FieldSpec>>): Json {
   const keys = Object.values(fields).flatMap(({ key, isReal }) => (isReal ? [key] : []));
-  const ofRope = new Set([...ropeReals, ...yarnReals]);
   const written = (value: unknown, isReal: boolean): unknown => {
     if (Array.isArray(value)) return value.map((each) => written(each, isReal));
     if (value !== null && typeof value === "object" && !(value instanceof JsonReal))
-      return writtenObject(value, ofRope);
+      return writtenObject(value, ropeReals);
     return isReal && typeof value === "number" ? new JsonReal(value) : value;
   };
   const writtenObject = (object: object, reals: ReadonlySet<string>): Json =>
     Object.fromEntries(Object.entries(object).map(([key, value]) => [key, written(value, reals.has(key))]));
-  return writtenObject(json, new Set([...keys, ...ofRope]));
+  return writtenObject(json, new Set([...keys, ...ropeReals]));
 }
 
 /**
