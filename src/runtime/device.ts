@@ -5,7 +5,7 @@ import { DeviceBuffer } from "./buffer.ts";
 import { CompiledGraphs, type CompileOptions } from "./compiled-graphs.ts";
 import { Connection, type PickedDevice } from "./connection.ts";
 import type { Executable } from "./executable.ts";
-import { type Candidate, type DeviceType, ortTypes } from "./protocol.ts";
+import { type Candidate, type DeviceType, type Move, ortTypes } from "./protocol.ts";
 
 /** Where a `Device` computes, with how many threads, and how much memory it may take. */
 export interface DeviceOptions {
@@ -29,6 +29,12 @@ export interface DeviceOptions {
    * @default what the environment variable KINDLING_BINDING says, otherwise its C API if koffi can be loaded
    */
   binding?: "C API" | "onnxruntime-node";
+}
+
+/** See Move. */
+export interface CopiedPart extends Omit<Move, "from" | "to"> {
+  from: DeviceBuffer;
+  to: DeviceBuffer;
 }
 
 /** One place that computes: a connection to a backend with ONNX Runtime in it, and the graphs compiled for it. */
@@ -87,6 +93,25 @@ export class Device {
     const numbers = data instanceof HalfArray ? { data: data.bits, stored: data.dtype } : { data };
     this.connection.notify({ kind: "upload", buffer: buffer.id, type: ortTypes[dtype], shape, ...numbers });
     return buffer;
+  }
+
+  /** Whether buffers of it can be in the memory of others, and parts of them be copied. @internal */
+  get sharesMemory(): Promise<boolean> {
+    return this.picked.then(({ binding }) => binding === "C API");
+  }
+
+  /** A buffer of zeros, where `sharesMemory`. Memory that nothing is written to is not taken. @internal */
+  zeros(dtype: DType, shape: readonly number[]): DeviceBuffer {
+    const buffer = this.allocate(dtype, shape);
+    buffer.isFilled = true;
+    this.connection.notify({ kind: "zeros", buffer: buffer.id, type: ortTypes[dtype], shape });
+    return buffer;
+  }
+
+  /** Copies parts of buffers into others, in order, where `sharesMemory`. @internal */
+  copy(parts: readonly CopiedPart[]): void {
+    const moves = parts.map(({ from, to, ...places }) => ({ ...places, from: from.id, to: to.id }));
+    this.connection.notify({ kind: "copy", moves });
   }
 
   /**
