@@ -1,8 +1,17 @@
 import { configOf, defaultType, openGraphCache, preferred, startBackend, threadCount } from "#runtime/platform";
-import { checkOptions, type DType, HalfArray, type HostArrays, nearest, OptionError } from "../base/index.ts";
+import {
+  bytesPerElement,
+  checkOptions,
+  type DType,
+  HalfArray,
+  type HostArrays,
+  nearest,
+  OptionError,
+  RuntimeError,
+} from "../base/index.ts";
 import type { Graph } from "../ir/index.ts";
 import { DeviceBuffer } from "./buffer.ts";
-import { CompiledGraphs, type CompileOptions } from "./compiled-graphs.ts";
+import { CompiledGraphs, type CompileOptions, gib } from "./compiled-graphs.ts";
 import { Connection, type PickedDevice } from "./connection.ts";
 import type { Executable } from "./executable.ts";
 import { type Candidate, type DeviceType, type Move, ortTypes } from "./protocol.ts";
@@ -100,12 +109,25 @@ export class Device {
     return this.picked.then(({ binding }) => binding === "C API");
   }
 
-  /** A buffer of zeros, where `sharesMemory`. Memory that nothing is written to is not taken. @internal */
-  zeros(dtype: DType, shape: readonly number[]): DeviceBuffer {
-    const buffer = this.allocate(dtype, shape);
-    buffer.isFilled = true;
-    this.connection.notify({ kind: "zeros", buffer: buffer.id, type: ortTypes[dtype], shape });
-    return buffer;
+  /**
+   * Buffers of zeros, where `sharesMemory`. Memory that nothing is written to is not taken. @throws RuntimeError when
+   * the memory is not there @internal
+   */
+  async zeros(dtypes: readonly DType[], shape: readonly number[]): Promise<DeviceBuffer[]> {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const bytes = dtypes.reduce((sum, dtype) => sum + count * bytesPerElement[dtype], 0);
+    const limit = this.graphs.lackOfMemory(bytes);
+    if (limit !== undefined) throw memoryError(bytes, limit);
+    const buffers = dtypes.map((dtype) => this.allocate(dtype, shape));
+    try {
+      for (const { id: buffer, dtype } of buffers)
+        await this.connection.request({ kind: "zeros", buffer, type: ortTypes[dtype], shape });
+    } catch {
+      for (const buffer of buffers) buffer.dispose();
+      throw memoryError(bytes);
+    }
+    for (const buffer of buffers) buffer.isFilled = true;
+    return buffers;
   }
 
   /** Copies parts of buffers into others, in order, where `sharesMemory`. @internal */
@@ -141,6 +163,15 @@ export class Device {
   close(): Promise<void> {
     return this.connection.close();
   }
+}
+
+function memoryError(bytes: number, limit?: number): RuntimeError {
+  return new RuntimeError({
+    where: "memory",
+    expected: limit === undefined ? "room for what is kept" : `to keep at most ${gib(limit)}, what is free`,
+    received: gib(bytes),
+    fix: "keep fewer or shorter texts at once; new Device({ memoryLimit }) sets another limit",
+  });
 }
 
 const deviceTypes: readonly DeviceType[] = ["cpu", "webgpu", "cuda", "coreml", "directml", "wasm"];

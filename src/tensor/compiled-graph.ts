@@ -102,7 +102,9 @@ export class CompiledGraph {
     this.graph.inputs.forEach(({ shape }, i) => {
       shape.forEach((size, axis) => {
         const actual = shapes[i][axis];
-        if (typeof size !== "number" && typeof actual === "number") symbols.set(size.text, actual);
+        // arguments come first: what state will be when the run begins is perhaps not known yet
+        const isNew = typeof size !== "number" && !symbols.has(size.text);
+        if (isNew && typeof actual === "number") symbols.set(size.text, actual);
       });
     });
     return symbols;

@@ -69,6 +69,7 @@ export async function copyBoxes(boxes: readonly CopiedBox[], device: Device = de
 /**
  * Gives variables of one shape another one, of as many axes: what is in both stays where it is, and what is new is 0.
  * On a device that shares memory, which takes none for what nothing is written to.
+ * @throws RuntimeError when the memory is not there; nothing is changed then
  */
 export async function resizeVariables(
   variables: readonly Variable[],
@@ -77,13 +78,16 @@ export async function resizeVariables(
 ): Promise<void> {
   await calls.add(async () => {
     await initializeVariables(variables, device);
-    for (const variable of variables) {
-      const { buffer } = variable;
-      const next = device.zeros(variable.stored, shape);
-      const size = shape.map((length, axis) => Math.min(length, buffer.shape[axis]));
-      const start = shape.map(() => 0);
-      if (!size.includes(0)) device.copy([{ from: buffer, to: next, fromStart: start, toStart: start, size }]);
-      variable.replaceBuffer(next)?.dispose();
-    }
+    const resized = await device.zeros(
+      variables.map(({ stored }) => stored),
+      shape,
+    );
+    const start = shape.map(() => 0);
+    variables.forEach((variable, i) => {
+      const { buffer: from } = variable;
+      const size = shape.map((length, axis) => Math.min(length, from.shape[axis]));
+      device.copy([{ from, to: resized[i], fromStart: start, toStart: start, size }]);
+      variable.replaceBuffer(resized[i])?.dispose();
+    });
   });
 }
