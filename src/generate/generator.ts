@@ -92,12 +92,24 @@ export class Generator {
     checkOptions("Generator", options, ["contextLength", ...names, "cacheDtype", "initialRoom"]);
     const { maxPositionEmbeddings } = model.config;
     const { contextLength = maxPositionEmbeddings } = options;
-    const requireCount = (name: string, value: number, [least, most]: [number, number], expected: string, fix: string) => {
+    const requireCount = (
+      name: string,
+      value: number,
+      [least, most]: [number, number],
+      expected: string,
+      fix: string,
+    ) => {
       if (Number.isInteger(value) && value >= least && value <= most) return;
       throw new OptionError({ where: "Generator", expected: `${name} ${expected}`, received: String(value), fix });
     };
     const fix = "choose one the model knows positions for";
-    requireCount("a contextLength", contextLength, [1, maxPositionEmbeddings], `from 1 to ${maxPositionEmbeddings}`, fix);
+    requireCount(
+      "a contextLength",
+      contextLength,
+      [1, maxPositionEmbeddings],
+      `from 1 to ${maxPositionEmbeddings}`,
+      fix,
+    );
     const counts = {} as Record<keyof typeof sizes, number>;
     for (const name of names) {
       const { least, otherwise } = sizes[name];
@@ -211,7 +223,8 @@ export class Generator {
 
 function requireOptionTypes({ priority = 0, group = "" }: Pick<GenerateOptions, "priority" | "group">): void {
   const require = (isFine: boolean, expected: string, received: unknown) => {
-    if (!isFine) throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
+    if (!isFine)
+      throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
   };
   require(Number.isFinite(priority), "priority to be a number", priority);
   require(typeof group === "string", "group to be a text", group);

@@ -1,7 +1,7 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
-export type { SamplingLimits } from "./candidates.ts";
 export type { EmbeddedPrompt } from "./cached-text.ts";
+export type { SamplingLimits } from "./candidates.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
 export {

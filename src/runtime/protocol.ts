@@ -151,7 +151,6 @@ export type MemoryRequest =
 export type RequestBody = PlainRequest | MemoryRequest;
 export type Request = RequestBody & { id: number };
 
-
 export interface RunResult {
   /** Milliseconds inside ONNX Runtime. */
   computeMs: number;

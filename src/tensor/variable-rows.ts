@@ -37,7 +37,9 @@ export class VariableRows<D extends DType> extends Variable<D> {
   show(start: number, count: number, device: Device = defaultDevice()): void {
     const point = () => void this.replaceBuffer(this.of.buffer.rows(start, count));
     const { of } = this;
-    calls.add(() => (of.isInitialized ? point() : initializeVariables([of as unknown as Variable], device).then(point)));
+    calls.add(() =>
+      of.isInitialized ? point() : initializeVariables([of as unknown as Variable], device).then(point),
+    );
   }
 
   /** Its memory is that of the other variable. */

@@ -40,7 +40,7 @@ type StepInputs = [ids: Tensor<"i32">, context: CausalContext, lengths: Tensor<"
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 /** Tokens of a block of kept beginnings. */
-const BLOCK_TOKENS = 64;
+const BLOCK_TOKENS = 32;
 
 /** Runs a language model over a cache of slots: those of a run lie beside one another, and what a run reads it writes in place. */
 export class CausalSlots implements SequenceRunner {
@@ -149,14 +149,16 @@ export class CausalSlots implements SequenceRunner {
     await this.cache.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
     const slot = this.slots[to];
     const from = sources.indexOf(Math.max(...sources));
-    const blocks = embedded || sequence.isBeyondLimit ? [] : this.prefixes.match(context);
+    const matched = () => (embedded || sequence.isBeyondLimit ? [] : this.prefixes.match(context));
+    if (slot.ids.length > sources[to]) {
+      matched(); // used now: others go before these
+      await this.keepBeginning(slot, to);
+    }
+    const blocks = matched();
     const inBlocks = Math.min(most, blocks.length * BLOCK_TOKENS);
     const shared = Math.max(sources[from], inBlocks);
-    if (sources[to] < shared) {
-      await this.keepBeginning(slot, to);
-      if (inBlocks > sources[from]) await this.copyBlocks(blocks, to, inBlocks);
-      else await this.cache.copy({ slot: from, start: 0 }, { slot: to, start: 0 }, shared);
-    } else if (slot.ids.length > shared) await this.keepBeginning(slot, to);
+    if (inBlocks > sources[from]) await this.copyBlocks(blocks, to, inBlocks);
+    else if (sources[to] < shared) await this.cache.copy({ slot: from, start: 0 }, { slot: to, start: 0 }, shared);
     Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
     sequence.slot = to;
     sequence.filled = shared;

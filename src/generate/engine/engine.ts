@@ -7,9 +7,20 @@ export interface EngineOptions extends SchedulerOptions {
   /** Made at the first sequence. */
   runner: () => Promise<SequenceRunner>;
   limits: ContextLimits;
-  /** Milliseconds. @default the computer's clock */
-  now?: () => number;
+  /** @default the computer's */
+  clock?: Clock;
 }
+
+/** What time it is, in milliseconds, and waiting: in tests a clock that is turned by hand. */
+export interface Clock {
+  now(): number;
+  sleep(milliseconds: number): Promise<void>;
+}
+
+const realClock: Clock = {
+  now: () => performance.now(),
+  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+};
 
 /** How long the engine sleeps, in milliseconds, when those who wait cannot have a place yet. */
 const RETRY_MS = 100;
@@ -26,11 +37,12 @@ export class Engine {
   private readonly makeRunner: () => Promise<SequenceRunner>;
   private runner: SequenceRunner | undefined;
   private loop: Promise<void> | undefined;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly clock: Clock;
   private isDisposed = false;
 
-  constructor({ runner, limits, now, ...options }: EngineOptions) {
-    this.scheduler = new Scheduler(options, now);
+  constructor({ runner, limits, clock = realClock, ...options }: EngineOptions) {
+    this.scheduler = new Scheduler(options, () => clock.now());
+    this.clock = clock;
     this.limits = limits;
     this.makeRunner = runner;
   }
@@ -55,7 +67,6 @@ export class Engine {
   /** Frees what it keeps, after the step under way. Texts that have not ended are errors then. */
   dispose(): void {
     this.isDisposed = true;
-    clearTimeout(this.timer);
     for (const sequence of this.scheduler.sequences) sequence.fail(new Error("the generator was disposed"));
     void this.idle().then(() => this.runner?.dispose());
   }
@@ -84,10 +95,7 @@ export class Engine {
       this.runner ??= await this.makeRunner();
       this.sweep();
       if (this.isDisposed || !this.scheduler.sequences.some(({ isWanted }) => isWanted)) return;
-      if (await this.step(this.runner)) continue;
-      await new Promise((resolve) => {
-        this.timer = setTimeout(resolve, RETRY_MS);
-      });
+      if (!(await this.step(this.runner))) await this.clock.sleep(RETRY_MS);
     }
   }
 

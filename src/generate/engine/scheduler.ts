@@ -98,7 +98,8 @@ export class Scheduler {
       preempted.push(last);
       move(last, "waiting");
     }
-    for (const sequence of this.running) sequence.idleSince = sequence.isWanted ? undefined : (sequence.idleSince ?? this.now());
+    for (const sequence of this.running)
+      sequence.idleSince = sequence.isWanted ? undefined : (sequence.idleSince ?? this.now());
     for (const sequence of this.inOrder()) {
       if (preempted.includes(sequence) || !sequence.isWanted) continue;
       const hasPlace = this.running.size < this.options.maxSequences && fits([...this.running, sequence]);
@@ -127,7 +128,8 @@ export class Scheduler {
 
   private inOrder(): Sequence[] {
     const now = this.now();
-    const rank = ({ priority, arrival }: Sequence) => priority + Math.floor((now - arrival.time) / this.options.agingMs);
+    const rank = ({ priority, arrival }: Sequence) =>
+      priority + Math.floor((now - arrival.time) / this.options.agingMs);
     const served = ({ group }: Sequence) => this.served.get(group) ?? 0;
     return [...this.waiting].sort(
       (a, b) => rank(b) - rank(a) || served(a) - served(b) || a.arrival.place - b.arrival.place,
@@ -139,7 +141,9 @@ export class Scheduler {
     const wanted = [...this.running].filter(({ isWanted }) => isWanted);
     const reading = wanted.filter((sequence) => !isWriting(sequence));
     const isShared = reading.length < wanted.length;
-    let tokens = isShared ? Math.min(this.options.sharedPrefillTokens, this.options.prefillTokens) : this.options.prefillTokens;
+    let tokens = isShared
+      ? Math.min(this.options.sharedPrefillTokens, this.options.prefillTokens)
+      : this.options.prefillTokens;
     const pieces: Piece[] = [];
     for (const sequence of reading.sort((a, b) => b.priority - a.priority || a.arrival.place - b.arrival.place)) {
       if (tokens <= 0) break;
@@ -162,7 +166,8 @@ export class Scheduler {
 }
 
 /** Whether but one token of its context is left to be read: that which was picked last, as a rule. */
-const isWriting = ({ left, filled, embedded }: Sequence): boolean => left === 1 && (filled > 0 || embedded === undefined);
+const isWriting = ({ left, filled, embedded }: Sequence): boolean =>
+  left === 1 && (filled > 0 || embedded === undefined);
 
 /** Who goes first when one has to: of the lowest priority, who came last. */
 const lastOf = (sequences: readonly Sequence[]): Sequence =>

@@ -46,7 +46,8 @@ export class SlotCache {
     this.device = options.device;
     this.initialRoom = Math.min(initialRoom, options.maxLength);
     const shape = [0, numKeyHeads, 0, cachedHeadDim(headDim)];
-    const variable = (name: string) => new Variable<CacheDType>({ name, dtype: cacheDtype, shape }, emptyOf(cacheDtype));
+    const variable = (name: string) =>
+      new Variable<CacheDType>({ name, dtype: cacheDtype, shape }, emptyOf(cacheDtype));
     this.layers = Array.from({ length: numLayers }, (_, i) => ({
       k: variable(`cache.${i}.k`),
       v: variable(`cache.${i}.v`),

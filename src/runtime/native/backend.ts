@@ -109,10 +109,7 @@ export class NativeBackend {
         return this.buffers.keep(request.buffer, NativeValue.over(this.ort, type, shape, arrayFor(type, shape)));
       }
       case "view":
-        return this.buffers.keep(
-          request.buffer,
-          this.buffers.target(request.of).rows(request.row, request.shape),
-        );
+        return this.buffers.keep(request.buffer, this.buffers.target(request.of).rows(request.row, request.shape));
       case "copy":
         return this.buffers.copy(request.moves);
       case "free":

@@ -66,7 +66,12 @@ export class NativeValue {
   /** Rows of the first axis, in this tensor's memory: it must outlive them. */
   rows(start: number, shape: readonly number[]): NativeValue {
     const width = countOf(shape.slice(1));
-    return NativeValue.over(this.ort, this.type, shape, this.data.subarray(start * width, start * width + countOf(shape)));
+    return NativeValue.over(
+      this.ort,
+      this.type,
+      shape,
+      this.data.subarray(start * width, start * width + countOf(shape)),
+    );
   }
 
   /** A tensor that a run has made. */
