@@ -1,4 +1,4 @@
-import { checkOptions, DataError, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, merged, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
 import type { EmbeddedPrompt } from "./cached-text.ts";
@@ -148,16 +148,7 @@ export class Generator {
   ): AsyncGenerator<number, FinishReason, void> {
     checkOptions("generate", options, [...pickOptionNames, ...placeNames, "contextShift"]);
     const { signal, ...settings } = options;
-    const sequence = this.sequenceOf({ ids: prompt, embedded, ...settings }, signal);
-    try {
-      for (;;) {
-        const event = await sequence.next();
-        if ("reason" in event) return event.reason;
-        yield event.id;
-      }
-    } finally {
-      sequence.abandon();
-    }
+    return yield* tokensOf(this.sequenceOf({ ids: prompt, embedded, ...settings }, signal));
   }
 
   /**
@@ -172,8 +163,13 @@ export class Generator {
   ): AsyncGenerator<RowToken, FinishReason[], void> {
     const pickers = prompts.map((prompt) => this.pickerOf(prompt));
     const sequences = prompts.map((prompt, i) => this.sequenceWith(prompt, pickers[i], signal));
+    const tokens = merged(sequences.map(tokensOf));
     try {
-      return yield* together(sequences);
+      for (;;) {
+        const next = await tokens.next();
+        if (next.done) return next.value;
+        yield { row: next.value.index, id: next.value.value };
+      }
     } finally {
       for (const sequence of sequences) sequence.abandon();
     }
@@ -230,27 +226,16 @@ function requireOptionTypes({ priority = 0, group = "" }: Pick<GenerateOptions, 
   require(typeof group === "string", "group to be a text", group);
 }
 
-/** The tokens of several sequences as they come, those of one step in the order of the sequences. */
-async function* together(sequences: readonly Sequence[]): AsyncGenerator<RowToken, FinishReason[], void> {
-  const reasons = sequences.map((): FinishReason => "length");
-  const settled: { row: number; id: number }[] = [];
-  const asked = new Map<number, Promise<void>>();
-  const ask = (row: number) => {
-    const answer = sequences[row].next().then((event) => {
-      asked.delete(row);
-      if ("reason" in event) reasons[row] = event.reason;
-      else settled.push({ row, id: event.id });
-    });
-    answer.catch(() => {}); // thrown by the race
-    asked.set(row, answer);
-  };
-  for (const row of sequences.keys()) ask(row);
-  for (;;) {
-    while (settled.length === 0 && asked.size > 0) await Promise.race(asked.values());
-    if (settled.length === 0) return reasons;
-    const tokens = settled.splice(0).sort((a, b) => a.row - b.row);
-    yield* tokens;
-    for (const { row } of tokens) ask(row);
+/** The tokens of a sequence, which ends when nobody asks any more. */
+async function* tokensOf(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
+  try {
+    for (;;) {
+      const event = await sequence.next();
+      if ("reason" in event) return event.reason;
+      yield event.id;
+    }
+  } finally {
+    sequence.abandon();
   }
 }
 

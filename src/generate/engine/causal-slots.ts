@@ -56,6 +56,8 @@ export class CausalSlots implements SequenceRunner {
   private readonly blocks: SlotCache | undefined;
   private steps: { oneToken: Step; anyLength: Step; several: Step };
   private uses = 0;
+  /** Those that have read something in the slots that they have. */
+  private readonly begun = new WeakSet<Sequence>();
 
   constructor(model: CausalLM, options: CausalSlotsOptions) {
     const { contextLength, maxSequences, prefixTokens = 0, device } = options;
@@ -133,36 +135,48 @@ export class CausalSlots implements SequenceRunner {
   }
 
   async enter(sequence: Sequence): Promise<void> {
-    const { context, embedded } = sequence;
-    const known = embedded ? undefined : this.memory.find(context);
-    const most = embedded ? 0 : known ? context.length : context.length - 1;
-    const sources = this.slots.map((slot) => Math.min(most, this.sharedBy(slot, sequence)));
+    const { context } = sequence;
+    const most = this.usableBy(sequence);
+    const shared = this.slots.map((slot) => Math.min(most, this.sharedBy(slot, sequence)));
     const free = this.slots.flatMap((slot, i) => (slot.holder ? [] : [i]));
     // the slot with the longest beginning in common; among others the first that is empty, or was used longest ago
     const [to] = free.sort(
       (a, b) =>
-        sources[b] - sources[a] ||
+        shared[b] - shared[a] ||
         Number(this.slots[a].ids.length > 0) - Number(this.slots[b].ids.length > 0) ||
         this.slots[a].lastUse - this.slots[b].lastUse ||
         a - b,
     );
     await this.cache.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
     const slot = this.slots[to];
-    const from = sources.indexOf(Math.max(...sources));
-    const matched = () => (embedded || sequence.isBeyondLimit ? [] : this.prefixes.match(context));
-    if (slot.ids.length > sources[to]) {
-      matched(); // used now: others go before these
+    if (slot.ids.length > shared[to]) {
+      if (!sequence.embedded) this.prefixes.match(context); // used now: others go before these
       await this.keepBeginning(slot, to);
     }
-    const blocks = matched();
-    const inBlocks = Math.min(most, blocks.length * BLOCK_TOKENS);
-    const shared = Math.max(sources[from], inBlocks);
-    if (inBlocks > sources[from]) await this.copyBlocks(blocks, to, inBlocks);
-    else if (sources[to] < shared) await this.cache.copy({ slot: from, start: 0 }, { slot: to, start: 0 }, shared);
     Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
     sequence.slot = to;
-    sequence.filled = shared;
-    sequence.known = shared === context.length ? known : undefined;
+    sequence.filled = shared[to];
+  }
+
+  /** Tokens of a context that need not be read when they are there: its end is, unless the logits after it are known. */
+  private usableBy({ context, embedded }: Sequence): number {
+    if (embedded) return 0;
+    return this.memory.find(context) ? context.length : context.length - 1;
+  }
+
+  /** Copies what other slots or blocks have of a context that nothing was read of yet. */
+  private async share(sequence: Sequence): Promise<void> {
+    const { context, embedded, filled, isBeyondLimit } = sequence;
+    const to = sequence.slot as number;
+    const most = this.usableBy(sequence);
+    const shared = this.slots.map((slot, i) => (i === to ? filled : Math.min(most, this.sharedBy(slot, sequence))));
+    const longest = Math.max(...shared);
+    const blocks = embedded || isBeyondLimit ? [] : this.prefixes.match(context);
+    const inBlocks = Math.min(most, blocks.length * BLOCK_TOKENS);
+    if (inBlocks > longest) await this.copyBlocks(blocks, to, inBlocks);
+    else if (longest > filled)
+      await this.cache.copy({ slot: shared.indexOf(longest), start: 0 }, { slot: to, start: 0 }, longest);
+    sequence.filled = Math.max(longest, inBlocks);
   }
 
   /** How many positions of a slot a sequence can use. */
@@ -194,10 +208,19 @@ export class CausalSlots implements SequenceRunner {
     }
   }
 
-  async read(sequence: Sequence, end: number): Promise<Float32Array | undefined> {
+  async read(sequence: Sequence, count: number): Promise<Float32Array | undefined> {
+    if (!this.begun.has(sequence)) {
+      this.begun.add(sequence);
+      await this.share(sequence);
+    }
     const { context, embedded, signal } = sequence;
-    const to = this.endOfPiece(sequence, end);
+    if (sequence.left === 0) {
+      const known = this.memory.find(context);
+      if (known) return known;
+      sequence.filled--; // others were read meanwhile
+    }
     const { filled: start } = sequence;
+    const to = this.endOfPiece(sequence, Math.min(start + Math.max(1, count), context.length));
     const ids = context.slice(start, to);
     await this.cache.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
@@ -224,7 +247,7 @@ export class CausalSlots implements SequenceRunner {
   }
 
   async advance(sequences: readonly Sequence[]): Promise<Float32Array[]> {
-    if (sequences.length === 1) return [(await this.read(sequences[0], sequences[0].context.length)) as Float32Array];
+    if (sequences.length === 1) return [(await this.read(sequences[0], 1)) as Float32Array];
     await this.bringTogether(sequences);
     const places = sequences.map(({ slot }) => slot as number);
     const [first, last] = [Math.min(...places), Math.max(...places)];
@@ -288,7 +311,7 @@ export class CausalSlots implements SequenceRunner {
     slot.ids = isGone ? [] : sequence.context.slice(0, sequence.filled);
     slot.isBeyondLimit = sequence.isBeyondLimit;
     sequence.slot = undefined;
-    sequence.known = undefined;
+    this.begun.delete(sequence);
   }
 
   private disposeSteps(): void {

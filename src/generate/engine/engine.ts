@@ -113,7 +113,7 @@ export class Engine {
     if (runner.noticeWeights()) for (const sequence of this.scheduler.running) reread(sequence);
     const placed = await this.place(runner);
     const pieces = this.scheduler.pieces();
-    const writing = this.scheduler.writing().filter(({ known }) => !known);
+    const writing = this.scheduler.writing();
     for (const piece of pieces) await this.read(runner, piece);
     const going = writing.filter(({ hasEnded }) => !hasEnded);
     if (going.length > 0) await this.advance(runner, going);
@@ -133,20 +133,16 @@ export class Engine {
     }
     for (const sequence of admitted) {
       if (sequence.hasEnded) continue;
-      await attempt([sequence], async () => {
-        await runner.enter(sequence);
-        const { known } = sequence;
-        if (known) this.take(sequence, known, 1);
-      });
+      await attempt([sequence], () => runner.enter(sequence));
     }
     return admitted.length;
   }
 
-  private async read(runner: SequenceRunner, { sequence, end }: Piece): Promise<void> {
+  private async read(runner: SequenceRunner, { sequence, count }: Piece): Promise<void> {
     if (sequence.hasEnded || sequence.slot === undefined) return;
     await attempt([sequence], async () => {
       const before = sequence.filled;
-      const logits = await runner.read(sequence, Math.min(end, sequence.context.length));
+      const logits = await runner.read(sequence, count);
       this.take(sequence, logits, sequence.filled - before);
     });
   }
@@ -162,7 +158,6 @@ export class Engine {
 
   private take(sequence: Sequence, logits: Float32Array | undefined, tokens: number): void {
     this.scheduler.serve(sequence, tokens);
-    sequence.known = undefined;
     if (logits && !sequence.hasEnded) sequence.take(logits);
   }
 }

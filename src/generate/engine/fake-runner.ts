@@ -61,11 +61,12 @@ export class FakeRunner implements SequenceRunner {
     sequence.filled = 0;
   }
 
-  async read(sequence: Sequence, end: number): Promise<Float32Array | undefined> {
+  async read(sequence: Sequence, count: number): Promise<Float32Array | undefined> {
     this.runs++;
     const slot = this.slotOf(sequence);
     const { context, filled } = sequence;
     if (this.fails(sequence)) throw new Error("the run failed");
+    const end = filled + count;
     if (end <= filled) throw new Error("nothing to read");
     slot.length = filled;
     slot.push(...context.slice(filled, end));

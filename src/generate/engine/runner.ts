@@ -4,13 +4,13 @@ import type { Sequence } from "./sequence.ts";
 export interface SequenceRunner {
   /** Whether there is room for all of these with their next tokens. */
   fits(sequences: readonly Sequence[]): boolean;
-  /** Gives a sequence a slot: sets it, how much of its context is there already, and logits that are known. */
+  /** Gives a sequence a slot: sets it, and how much of its context is there already. */
   enter(sequence: Sequence): Promise<void>;
   /**
-   * Reads the context of a sequence up to `end`; all of it gives the logits after it, f32 [V].
+   * Reads so many further tokens of a context; its end gives the logits after it, f32 [V].
    * @throws what the run fails with; the signal's reason when that ends it
    */
-  read(sequence: Sequence, end: number): Promise<Float32Array | undefined>;
+  read(sequence: Sequence, count: number): Promise<Float32Array | undefined>;
   /** Reads the one token that is left of each context, and gives the logits after each, f32 [V]. @throws as `read` */
   advance(sequences: readonly Sequence[]): Promise<Float32Array[]>;
   /** Takes the slot of a sequence back; what is in it may be used by others. */

@@ -20,10 +20,10 @@ export interface Step {
   admitted: readonly Sequence[];
 }
 
-/** A piece of a prompt: the tokens of the context up to `end`. */
+/** A piece of a prompt: so many further tokens of the context. */
 export interface Piece {
   sequence: Sequence;
-  end: number;
+  count: number;
 }
 
 /** A sequence is not pushed out of its place more often than this, so that each comes to its end. */
@@ -148,7 +148,7 @@ export class Scheduler {
     for (const sequence of reading.sort((a, b) => b.priority - a.priority || a.arrival.place - b.arrival.place)) {
       if (tokens <= 0) break;
       const count = sequence.embedded ? sequence.left : Math.min(tokens, sequence.left);
-      pieces.push({ sequence, end: sequence.filled + count });
+      pieces.push({ sequence, count });
       tokens -= count;
     }
     return pieces;

@@ -53,8 +53,6 @@ export class Sequence {
   slot: number | undefined;
   /** Whether a token was picked. */
   hasBegun = false;
-  /** Logits after the whole context, where they are known already. */
-  known: Float32Array | undefined;
   /** When it came, in the scheduler's count and time. */
   arrival = { place: 0, time: 0 };
   /** How often others took its place. */
@@ -113,16 +111,18 @@ export class Sequence {
 
   /** Takes the logits after its context: picks the token, and gives it to whoever waits. */
   take(logits: Float32Array): void {
-    const { picker, limits } = this;
     this.hasBegun = true;
-    let id: number | undefined;
     try {
-      id = picker.next(logits);
+      const id = this.picker.next(logits);
+      if (id === undefined) this.finish("stop");
+      else this.give(id);
     } catch (cause) {
-      return this.fail(cause);
+      this.fail(cause);
     }
-    if (id === undefined) return this.finish("stop");
-    const { asker } = this;
+  }
+
+  private give(id: number): void {
+    const { asker, picker, limits } = this;
     this.asker = undefined;
     this.append(id);
     asker?.resolve({ id });
