@@ -35,7 +35,7 @@ test("one that is slow keeps none of the others waiting", async () => {
     yield -1;
   }
   const values: number[] = [];
-  for await (const { value } of merged([slow(), counting(0, 3)])) {
+  for await (const { value } of merged<number, unknown>([slow(), counting(0, 3)])) {
     values.push(value);
     if (value === 2) go();
   }

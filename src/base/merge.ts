@@ -13,7 +13,7 @@ export async function* merged<T, R>(
   generators: readonly AsyncGenerator<T, R, void>[],
 ): AsyncGenerator<Merged<T>, R[], void> {
   const results = new Array<R>(generators.length);
-  const given: Merged<T>[] = [];
+  const arrived: Merged<T>[] = [];
   let failure: { cause: unknown } | undefined;
   let open = generators.length;
   let wake = () => {}; // one for all: a race among thousands would look at each of them each time
@@ -23,7 +23,7 @@ export async function* merged<T, R>(
       if (next.done) {
         results[index] = next.value;
         open--;
-      } else given.push({ index, value: next.value });
+      } else arrived.push({ index, value: next.value });
     } catch (cause) {
       failure ??= { cause };
     }
@@ -32,13 +32,13 @@ export async function* merged<T, R>(
   try {
     for (const index of generators.keys()) void ask(index);
     for (;;) {
-      if (given.length === 0 && open > 0 && !failure)
+      if (arrived.length === 0 && open > 0 && !failure)
         await new Promise<void>((resolve) => {
           wake = resolve;
         });
       if (failure) throw failure.cause;
-      if (given.length === 0 && open === 0) return results;
-      const values = given.splice(0).sort((a, b) => a.index - b.index);
+      if (arrived.length === 0 && open === 0) return results;
+      const values = arrived.splice(0).sort((a, b) => a.index - b.index);
       yield* values;
       for (const { index } of values) void ask(index);
     }

@@ -16,7 +16,7 @@ interface Waiting {
   start: () => void;
 }
 
-/** As many requests are answered at the same time as the model writes texts; others wait, in the order in which they came. */
+/** As many requests are answered at the same time as the model writes texts; others wait, in their order. */
 export class RequestQueue {
   private readonly maxQueue: number;
   private readonly queueTimeoutMs: number;
