@@ -1,0 +1,183 @@
+/**
+ * The numbers of `randomUniform` on WebGPU. ONNX Runtime's provider there multiplies, divides and adds integers of 32
+ * bits without sign, but has no shifts and no exclusive or: those of many numbers are quotients and lookups in a table,
+ * and those of the key, a few, are left to the CPU. The bits are those of other devices.
+ */
+import { isStatic, type Shape, sizeOf } from "../ir/index.ts";
+import { i64Vector, type Lowering, ONNX_UINT32, onnxTypeCode } from "./lowering.ts";
+
+/** The rounds of the hash: its multiplications, and one that spreads the counters before. */
+export interface HashFactors {
+  factors: readonly [number, number];
+  spread: number;
+}
+
+/** Numbers in a row of counters. */
+const ROW = 4096;
+/** The table of exclusive ors has those of numbers of 9 bits, in three digits. */
+const DIGIT = 8;
+const SIDE = DIGIT ** 3;
+const BYTE = 256;
+const HALF = 65536;
+
+/** Emits nodes that stay on the CPU. */
+export function onCpu(graph: Lowering): Pick<Lowering, "node" | "constant" | "unsigned"> {
+  return {
+    node: (...call) => {
+      const name = graph.node(...call);
+      graph.keepOnCpu();
+      return name;
+    },
+    constant: (...call) => graph.constant(...call),
+    unsigned: (value) => graph.unsigned(value),
+  };
+}
+
+/** Arithmetic of integers of 32 bits without sign. */
+class Unsigned {
+  private readonly graph: Lowering;
+  constructor(graph: Lowering) {
+    this.graph = graph;
+  }
+  private binary(opType: string, a: string, b: string | number): string {
+    return this.graph.node(opType, [a, typeof b === "number" ? this.graph.unsigned(b) : b]);
+  }
+  add = (a: string, b: string | number) => this.binary("Add", a, b);
+  sub = (a: string, b: string) => this.binary("Sub", a, b);
+  mul = (a: string, b: number) => this.binary("Mul", a, b);
+  div = (a: string, b: number) => this.binary("Div", a, b);
+  /** What a table has at these places. */
+  lookUp = (table: string, places: string) =>
+    this.graph.node("Gather", [table, this.graph.node("Cast", [places], { to: onnxTypeCode.i32 })], { axis: 0 });
+  /** A constant; numbers from 2^31 on are written as those of i32 with the same bits. */
+  constant = (shape: readonly number[], values: readonly number[]) =>
+    this.graph.node(
+      "Cast",
+      [
+        this.graph.constant(
+          "i32",
+          shape,
+          values.map((value) => value | 0),
+        ),
+      ],
+      { to: ONNX_UINT32 },
+    );
+}
+
+/** Uniform numbers in [0, 1), multiples of 2^-24, by the hash of random.ts. key: i32[2] */
+export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape, hash: HashFactors): string {
+  const [f, g] = hash.factors;
+  const u = new Unsigned(graph);
+  const xors = exclusiveOrs(graph);
+  const spread = spreadCounters(graph, key, shape, hash.spread);
+  const first = u.mul(xorShift(u, xors, u.mul(xorShift(u, xors, spread, 16), f), 15), g);
+  // the shift by 16 that ends the first hash undoes the one that begins the second: of both only the key's is left
+  const keyed = xorKeyTimes(graph, u, first, key, f);
+  const second = u.mul(xorShift(u, xors, keyed, 15), g);
+  // the last shift by 16 changes bits of the lower half, of which the upper 8 are wanted
+  const upper = u.div(second, HALF);
+  const aboveByte = u.mul(upper, BYTE);
+  const places = u.add(u.mul(u.sub(u.div(second, BYTE), aboveByte), SIDE), u.div(upper, BYTE));
+  const top = graph.node("Cast", [u.add(aboveByte, u.lookUp(xors, places))], { to: onnxTypeCode.f32 });
+  const numbers = graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]);
+  const count = sizeOf(shape);
+  if (typeof count !== "number" || count <= ROW || count % ROW === 0)
+    return graph.node("Reshape", [numbers, graph.sizes(shape)], { allowzero: 1 });
+  const flat = graph.node("Reshape", [numbers, i64Vector(graph, [-1])]);
+  const cut = graph.node("Slice", [flat, i64Vector(graph, [0]), i64Vector(graph, [count])]);
+  return graph.node("Reshape", [cut, graph.sizes(shape)], { allowzero: 1 });
+}
+
+/**
+ * a ^ b at place a * 512 + b, without sign: ONNX Runtime computes it when the session is made, once for all that is drawn
+ * there, from the exclusive ors of digits.
+ */
+function exclusiveOrs(graph: Lowering): string {
+  const digits = Array.from({ length: DIGIT ** 2 }, (_, i) => Math.floor(i / DIGIT) ^ (i % DIGIT));
+  const parts = [0, 1, 2].map((place) => {
+    const shape = new Array<number>(6).fill(1);
+    shape[place] = shape[3 + place] = DIGIT;
+    const scale = DIGIT ** (2 - place);
+    return graph.constant(
+      "i32",
+      shape,
+      digits.map((digit) => digit * scale),
+    );
+  });
+  const table = parts.reduce((a, b) => graph.node("Add", [a, b]));
+  const flat = graph.node("Reshape", [table, i64Vector(graph, [-1])]);
+  return graph.node("Cast", [flat], { to: ONNX_UINT32 });
+}
+
+/** Half `index` of a key, without sign, on the CPU. */
+function keyHalf(graph: Lowering, key: string, index: number): string {
+  const near = onCpu(graph);
+  const half = near.node("Gather", [key, graph.constant("i64", [], [index])], { axis: 0 });
+  return near.node("Cast", [half], { to: ONNX_UINT32 });
+}
+
+/** (key's first half + 0, 1, 2, ...) times `spread`, as rows; of a known count nothing as long is stored. */
+function spreadCounters(graph: Lowering, key: string, shape: Shape, spread: number): string {
+  const u = new Unsigned(graph);
+  const start = onCpu(graph).node("Mul", [keyHalf(graph, key, 0), graph.unsigned(spread)]);
+  const count = sizeOf(shape);
+  if (typeof count !== "number" || !isStatic(shape)) {
+    const end = graph.node("Squeeze", [graph.node("Cast", [graph.sizes([count])], { to: onnxTypeCode.i32 })]);
+    const counters = graph.node("Range", [graph.constant("i32", [], [0]), end, graph.constant("i32", [], [1])]);
+    return u.add(u.mul(graph.node("Cast", [counters], { to: ONNX_UINT32 }), spread), start);
+  }
+  const steps = (length: number, step: number) => Array.from({ length }, (_, i) => Math.imul(i * step, spread));
+  const columns = Math.min(ROW, count);
+  const rows = count === 0 ? 0 : Math.ceil(count / columns);
+  const firsts = u.add(u.constant([rows, 1], steps(rows, columns)), start);
+  return u.add(firsts, u.constant([1, columns], steps(columns, 1)));
+}
+
+/** x ^ (x >> shift), for a shift of 15 or 16: the bits that the shifted ones meet are looked up in two parts. */
+function xorShift(u: Unsigned, xors: string, x: string, shift: 15 | 16): string {
+  const shifted = u.div(x, 2 ** shift);
+  const met = 2 ** (32 - shift);
+  const above = u.mul(shift === 16 ? shifted : u.div(x, met), met);
+  const low = u.sub(x, above);
+  const upperPlaces = u.add(u.mul(u.div(low, BYTE), SIDE), u.div(shifted, BYTE));
+  const lowerPlaces = u.sub(u.add(u.mul(low, SIDE), shifted), u.mul(upperPlaces, BYTE));
+  const changed = u.add(u.mul(u.lookUp(xors, upperPlaces), BYTE), u.lookUp(xors, lowerPlaces));
+  return u.add(above, changed);
+}
+
+/** ((x ^ k) ^ (k >> 16)) times `factor`, of the key's second half k: by a table for each half of x, which the CPU begins. */
+function xorKeyTimes(graph: Lowering, u: Unsigned, x: string, key: string, factor: number): string {
+  const near = onCpu(graph);
+  const half = keyHalf(graph, key, 1);
+  const shift = (name: string, places: string) => near.node("BitShift", [name, places], { direction: "RIGHT" });
+  const mixed = near.node("BitwiseXor", [half, shift(half, graph.unsigned(16))]);
+  const vector = (shape: readonly number[], values: readonly number[]) =>
+    near.node(
+      "Cast",
+      [
+        graph.constant(
+          "i32",
+          shape,
+          values.map((value) => value | 0),
+        ),
+      ],
+      { to: ONNX_UINT32 },
+    );
+  const bytes = Array.from({ length: BYTE }, (_, i) => i);
+  /** For each half of x: what its lower or upper byte contributes. */
+  const contributions = (bits: number, shape: readonly number[]) => {
+    const byte = near.node("BitwiseAnd", [
+      shift(mixed, vector([2, 1, 1], [bits, 16 + bits])),
+      graph.unsigned(BYTE - 1),
+    ]);
+    const scales = [2 ** bits, 2 ** (16 + bits)].map((scale) => Math.imul(scale, factor));
+    return near.node("Mul", [near.node("BitwiseXor", [byte, vector(shape, bytes)]), vector([2, 1, 1], scales)]);
+  };
+  const table = graph.node("Reshape", [
+    u.add(contributions(8, [1, BYTE, 1]), contributions(0, [1, 1, BYTE])), // [2, 256, 256]
+    i64Vector(graph, [-1]),
+  ]);
+  const upper = u.div(x, HALF);
+  const lower = u.sub(x, u.mul(upper, HALF));
+  return u.add(u.lookUp(table, lower), u.lookUp(table, u.add(upper, HALF)));
+}
