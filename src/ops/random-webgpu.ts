@@ -1,14 +1,16 @@
 /**
- * The numbers of `randomUniform` on WebGPU. ONNX Runtime's provider there multiplies, divides and adds integers of 32
- * bits without sign, but has no shifts and no exclusive or: those of many numbers are quotients and lookups in a table,
- * and those of the key, a few, are left to the CPU. The bits are those of other devices.
+ * Random numbers on WebGPU, with the bits of other devices. ONNX Runtime's provider there multiplies, divides and adds
+ * integers of 32 bits without sign, but has no shifts and no exclusive or: those of many numbers are quotients and lookups
+ * in a table. What a key needs, a few numbers, is computed in 64 bits, which the provider leaves to the CPU altogether: in
+ * 32 bits it would take half of the operators, and each change of place waits for the card.
  */
 import { isStatic, type Shape, sizeOf } from "../ir/index.ts";
-import { i64Vector, type Lowering, ONNX_UINT32, onnxTypeCode } from "./lowering.ts";
+import { i64Vector, type Lowering, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./lowering.ts";
 
-/** The rounds of the hash: its multiplications, and one that spreads the counters before. */
-export interface HashFactors {
-  factors: readonly [number, number];
+/** The hash of random.ts: its rounds, its last shift, and by what counters are multiplied. */
+export interface Hash {
+  mix: readonly [{ shift: 16; factor: number }, { shift: 15; factor: number }];
+  lastShift: number;
   spread: number;
 }
 
@@ -19,18 +21,51 @@ const DIGIT = 8;
 const SIDE = DIGIT ** 3;
 const BYTE = 256;
 const HALF = 65536;
+const WORD = 2 ** 32;
 
-/** Emits nodes that stay on the CPU. */
-export function onCpu(graph: Lowering): Pick<Lowering, "node" | "constant" | "unsigned"> {
-  return {
-    node: (...call) => {
-      const name = graph.node(...call);
-      graph.keepOnCpu();
-      return name;
-    },
-    constant: (...call) => graph.constant(...call),
-    unsigned: (value) => graph.unsigned(value),
-  };
+/** Few integers from 0 to 2^32 - 1, in 64 bits, on the CPU. */
+class KeyBits {
+  private readonly graph: Lowering;
+  constructor(graph: Lowering) {
+    this.graph = graph;
+  }
+  private binary(opType: string, a: string, b: string): string {
+    return this.graph.node(opType, [a, b]);
+  }
+  private cut = (x: string) => this.binary("BitwiseAnd", x, this.number(WORD - 1));
+  constant = (shape: readonly number[], values: readonly number[]) =>
+    this.graph.node("Cast", [this.graph.constant("i64", shape, values)], { to: ONNX_UINT64 });
+  number = (value: number) => this.constant([], [value]);
+  /** Of i32 numbers: their bits. */
+  bitsOf = (x: string) => this.cut(this.graph.node("Cast", [x], { to: ONNX_UINT64 }));
+  as = (x: string, to: number) => this.graph.node("Cast", [x], { to });
+  at = (x: string, index: string) => this.graph.node("Gather", [x, index], { axis: 0 });
+  add = (a: string, b: string) => this.cut(this.binary("Add", a, b));
+  mul = (a: string, b: string) => this.cut(this.binary("Mul", a, b));
+  xor = (a: string, b: string) => this.binary("BitwiseXor", a, b);
+  and = (a: string, b: number) => this.binary("BitwiseAnd", a, this.number(b));
+  shift = (a: string, places: string) => this.graph.node("BitShift", [a, places], { direction: "RIGHT" });
+  hash(x: string, { mix, lastShift }: Hash): string {
+    const xorShift = (h: string, places: number) => this.xor(h, this.shift(h, this.number(places)));
+    const mixed = mix.reduce((h, { shift, factor }) => this.mul(xorShift(h, shift), this.number(factor)), x);
+    return xorShift(mixed, lastShift);
+  }
+}
+
+/** A new key of a key, i32[2], and a number, i32: both halves at once. */
+export function lowerFoldOnWebGpu(
+  graph: Lowering,
+  [key, data]: readonly [string, string],
+  salts: readonly number[],
+  hash: Hash,
+): string {
+  const bits = new KeyBits(graph);
+  const halves = bits.bitsOf(key);
+  const others = bits.at(halves, i64Vector(graph, [1, 0]));
+  const mixed = bits.hash(bits.mul(bits.bitsOf(data), bits.number(hash.spread)), hash);
+  const salted = bits.xor(mixed, bits.constant([2], salts));
+  const folded = bits.hash(bits.add(bits.hash(bits.add(halves, salted), hash), others), hash);
+  return bits.as(folded, onnxTypeCode.i32);
 }
 
 /** Arithmetic of integers of 32 bits without sign. */
@@ -65,14 +100,15 @@ class Unsigned {
 }
 
 /** Uniform numbers in [0, 1), multiples of 2^-24, by the hash of random.ts. key: i32[2] */
-export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape, hash: HashFactors): string {
-  const [f, g] = hash.factors;
+export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape, { mix, spread }: Hash): string {
+  const [{ factor: f }, { factor: g }] = mix;
   const u = new Unsigned(graph);
+  const halves = new KeyBits(graph).bitsOf(key);
   const xors = exclusiveOrs(graph);
-  const spread = spreadCounters(graph, key, shape, hash.spread);
-  const first = u.mul(xorShift(u, xors, u.mul(xorShift(u, xors, spread, 16), f), 15), g);
+  const counters = spreadCounters(graph, halves, shape, spread);
+  const first = u.mul(xorShift(u, xors, u.mul(xorShift(u, xors, counters, 16), f), 15), g);
   // the shift by 16 that ends the first hash undoes the one that begins the second: of both only the key's is left
-  const keyed = xorKeyTimes(graph, u, first, key, f);
+  const keyed = xorKeyTimes(graph, first, halves, f);
   const second = u.mul(xorShift(u, xors, keyed, 15), g);
   // the last shift by 16 changes bits of the lower half, of which the upper 8 are wanted
   const upper = u.div(second, HALF);
@@ -109,17 +145,12 @@ function exclusiveOrs(graph: Lowering): string {
   return graph.node("Cast", [flat], { to: ONNX_UINT32 });
 }
 
-/** Half `index` of a key, without sign, on the CPU. */
-function keyHalf(graph: Lowering, key: string, index: number): string {
-  const near = onCpu(graph);
-  const half = near.node("Gather", [key, graph.constant("i64", [], [index])], { axis: 0 });
-  return near.node("Cast", [half], { to: ONNX_UINT32 });
-}
-
 /** (key's first half + 0, 1, 2, ...) times `spread`, as rows; of a known count nothing as long is stored. */
-function spreadCounters(graph: Lowering, key: string, shape: Shape, spread: number): string {
+function spreadCounters(graph: Lowering, halves: string, shape: Shape, spread: number): string {
   const u = new Unsigned(graph);
-  const start = onCpu(graph).node("Mul", [keyHalf(graph, key, 0), graph.unsigned(spread)]);
+  const bits = new KeyBits(graph);
+  const first = bits.at(halves, graph.constant("i64", [], [0]));
+  const start = bits.as(bits.mul(first, bits.number(spread)), ONNX_UINT32);
   const count = sizeOf(shape);
   if (typeof count !== "number" || !isStatic(shape)) {
     const end = graph.node("Squeeze", [graph.node("Cast", [graph.sizes([count])], { to: onnxTypeCode.i32 })]);
@@ -145,33 +176,18 @@ function xorShift(u: Unsigned, xors: string, x: string, shift: 15 | 16): string 
   return u.add(above, changed);
 }
 
-/** ((x ^ k) ^ (k >> 16)) times `factor`, of the key's second half k: by a table for each half of x, which the CPU begins. */
-function xorKeyTimes(graph: Lowering, u: Unsigned, x: string, key: string, factor: number): string {
-  const near = onCpu(graph);
-  const half = keyHalf(graph, key, 1);
-  const shift = (name: string, places: string) => near.node("BitShift", [name, places], { direction: "RIGHT" });
-  const mixed = near.node("BitwiseXor", [half, shift(half, graph.unsigned(16))]);
-  const vector = (shape: readonly number[], values: readonly number[]) =>
-    near.node(
-      "Cast",
-      [
-        graph.constant(
-          "i32",
-          shape,
-          values.map((value) => value | 0),
-        ),
-      ],
-      { to: ONNX_UINT32 },
-    );
+/** ((x ^ k) ^ (k >> 16)) times `factor`, of the key's second half k: by a table for each half of x, begun on the CPU. */
+function xorKeyTimes(graph: Lowering, x: string, halves: string, factor: number): string {
+  const [u, bits] = [new Unsigned(graph), new KeyBits(graph)];
+  const half = bits.at(halves, graph.constant("i64", [], [1]));
+  const mixed = bits.xor(half, bits.shift(half, bits.number(16)));
   const bytes = Array.from({ length: BYTE }, (_, i) => i);
   /** For each half of x: what its lower or upper byte contributes. */
-  const contributions = (bits: number, shape: readonly number[]) => {
-    const byte = near.node("BitwiseAnd", [
-      shift(mixed, vector([2, 1, 1], [bits, 16 + bits])),
-      graph.unsigned(BYTE - 1),
-    ]);
-    const scales = [2 ** bits, 2 ** (16 + bits)].map((scale) => Math.imul(scale, factor));
-    return near.node("Mul", [near.node("BitwiseXor", [byte, vector(shape, bytes)]), vector([2, 1, 1], scales)]);
+  const contributions = (places: number, shape: readonly number[]) => {
+    const byte = bits.and(bits.shift(mixed, bits.constant([2, 1, 1], [places, 16 + places])), BYTE - 1);
+    const scales = [places, 16 + places].map((place) => Math.imul(2 ** place, factor) >>> 0);
+    const scaled = bits.mul(bits.xor(byte, bits.constant(shape, bytes)), bits.constant([2, 1, 1], scales));
+    return bits.as(scaled, ONNX_UINT32);
   };
   const table = graph.node("Reshape", [
     u.add(contributions(8, [1, BYTE, 1]), contributions(0, [1, 1, BYTE])), // [2, 256, 256]

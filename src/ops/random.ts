@@ -7,7 +7,7 @@ import { cast } from "./elementwise.ts";
 import { hostTensor } from "./host-tensor.ts";
 import { type Lowering, ONNX_UINT32, onnxTypeCode } from "./lowering.ts";
 import { argmax, argsort } from "./order.ts";
-import { lowerUniformOnWebGpu, onCpu } from "./random-webgpu.ts";
+import { lowerFoldOnWebGpu, lowerUniformOnWebGpu } from "./random-webgpu.ts";
 import { cos } from "./special.ts";
 
 /*
@@ -21,10 +21,10 @@ const MIX = [
   { shift: 16, factor: 0x7feb352d },
   { shift: 15, factor: 0x846ca68b },
 ] as const;
-const FACTORS = [MIX[0].factor, MIX[1].factor] as const;
 const LAST_SHIFT = 16;
 /** 2^32 / golden ratio: spreads consecutive counters over all bits. */
 const SPREAD = 0x9e3779b9;
+const hash = { mix: MIX, lastShift: LAST_SHIFT, spread: SPREAD };
 
 /**
  * The avalanche hash of an unsigned 32-bit integer. That of 0 is 0: what comes in must be mixed with something else.
@@ -35,7 +35,7 @@ function hash32(x: number): number {
   return (h ^ (h >>> LAST_SHIFT)) >>> 0;
 }
 
-function lowerHash(graph: Pick<Lowering, "node" | "unsigned">, x: string): string {
+function lowerHash(graph: Lowering, x: string): string {
   const xorShift = (h: string, shift: number) =>
     graph.node("BitwiseXor", [h, graph.node("BitShift", [h, graph.unsigned(shift)], { direction: "RIGHT" })]);
   let h = x;
@@ -44,7 +44,7 @@ function lowerHash(graph: Pick<Lowering, "node" | "unsigned">, x: string): strin
 }
 
 /** Element `index` of a key, as a scalar of the given ONNX type. */
-function keyPart(graph: Pick<Lowering, "node" | "constant">, key: string, index: number, to: number): string {
+function keyPart(graph: Lowering, key: string, index: number, to: number): string {
   return graph.node("Cast", [graph.node("Gather", [key, graph.constant("i64", [], [index])], { axis: 0 })], { to });
 }
 
@@ -69,7 +69,7 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
   },
   gradient: notDifferentiable("draws random numbers"),
   lower: (graph, { key }, { shape }) => {
-    if (graph.isWebGpu) return lowerUniformOnWebGpu(graph, key, shape, { factors: FACTORS, spread: SPREAD });
+    if (graph.isWebGpu) return lowerUniformOnWebGpu(graph, key, shape, hash);
     // starting the counters at the key keeps ONNX Runtime from computing them when the session is made
     const start = keyPart(graph, key, 0, onnxTypeCode.i64);
     const count = graph.node("ReduceProd", [graph.sizes([sizeOf(shape)])], { keepdims: 0 });
@@ -137,9 +137,14 @@ const foldEntry = defineOp({
     return key;
   },
   gradient: notDifferentiable("makes a random key"),
-  lower: (lowering, { key, data }) => {
-    // a key is 8 bytes: on WebGPU all of it on the CPU, rather than the half that its provider has not
-    const graph = onCpu(lowering);
+  lower: (graph, { key, data }) => {
+    if (graph.isWebGpu)
+      return lowerFoldOnWebGpu(
+        graph,
+        [key, data],
+        foldParts.map(({ salt }) => salt),
+        hash,
+      );
     const mixed = lowerHash(
       graph,
       graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), graph.unsigned(SPREAD)]),
