@@ -93,10 +93,11 @@ function goldenLines(parts) {
   return [
     "## Golden cases of ops",
     table(
-      ["dtype", "share of ops", "passed", "failed", "ops", "all were run", "devices"],
-      results.map(({ dtype, share, passed, failed, ops, isComplete, devices }) => [
+      ["dtype", "share of ops", "cases", "passed", "failed", "ops", "all were run", "devices"],
+      results.map(({ dtype, share, cases, passed, failed, ops, isComplete, devices }) => [
         dtype,
         share,
+        cases,
         passed,
         failed,
         Object.keys(ops).length,
