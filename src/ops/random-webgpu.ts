@@ -1,8 +1,8 @@
 /**
  * Random numbers on WebGPU, with the bits of other devices. ONNX Runtime's provider there multiplies, divides and adds
  * integers of 32 bits without sign, but has no shifts and no exclusive or: those of many numbers are quotients and lookups
- * in a table. What a key needs, a few numbers, is computed in 64 bits, which the provider leaves to the CPU altogether: in
- * 32 bits it would take half of the operators, and each change of place waits for the card.
+ * in a table. Keys and few numbers are computed in 64 bits, which the provider leaves to the CPU altogether: in 32 bits it
+ * would take half of the operators, and each change of place waits for the card.
  */
 import { isStatic, type Shape, sizeOf } from "../ir/index.ts";
 import { i64Vector, type Lowering, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./lowering.ts";
@@ -14,6 +14,8 @@ export interface Hash {
   spread: number;
 }
 
+/** So many numbers take the CPU less time than some 90 kernels take to be handed to a card, at 15 microseconds each. */
+const FEW = 2 ** 15;
 /** Numbers in a row of counters. */
 const ROW = 4096;
 /** The table of exclusive ors has those of numbers of 9 bits, in three digits. */
@@ -23,8 +25,8 @@ const BYTE = 256;
 const HALF = 65536;
 const WORD = 2 ** 32;
 
-/** Few integers from 0 to 2^32 - 1, in 64 bits, on the CPU. */
-class KeyBits {
+/** Integers from 0 to 2^32 - 1 in 64 bits, on the CPU. */
+class Wide {
   private readonly graph: Lowering;
   constructor(graph: Lowering) {
     this.graph = graph;
@@ -59,7 +61,7 @@ export function lowerFoldOnWebGpu(
   salts: readonly number[],
   hash: Hash,
 ): string {
-  const bits = new KeyBits(graph);
+  const bits = new Wide(graph);
   const halves = bits.bitsOf(key);
   const others = bits.at(halves, i64Vector(graph, [1, 0]));
   const mixed = bits.hash(bits.mul(bits.bitsOf(data), bits.number(hash.spread)), hash);
@@ -100,10 +102,13 @@ class Unsigned {
 }
 
 /** Uniform numbers in [0, 1), multiples of 2^-24, by the hash of random.ts. key: i32[2] */
-export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape, { mix, spread }: Hash): string {
+export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape, hash: Hash): string {
+  const { mix, spread } = hash;
   const [{ factor: f }, { factor: g }] = mix;
   const u = new Unsigned(graph);
-  const halves = new KeyBits(graph).bitsOf(key);
+  const halves = new Wide(graph).bitsOf(key);
+  const total = sizeOf(shape);
+  if (typeof total === "number" && total <= FEW) return drawFew(graph, halves, shape, hash);
   const xors = exclusiveOrs(graph);
   const counters = spreadCounters(graph, halves, shape, spread);
   const first = u.mul(xorShift(u, xors, u.mul(xorShift(u, xors, counters, 16), f), 15), g);
@@ -116,12 +121,24 @@ export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape,
   const places = u.add(u.mul(u.sub(u.div(second, BYTE), aboveByte), SIDE), u.div(upper, BYTE));
   const top = graph.node("Cast", [u.add(aboveByte, u.lookUp(xors, places))], { to: onnxTypeCode.f32 });
   const numbers = graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]);
-  const count = sizeOf(shape);
-  if (typeof count !== "number" || count <= ROW || count % ROW === 0)
+  if (typeof total !== "number" || total % ROW === 0)
     return graph.node("Reshape", [numbers, graph.sizes(shape)], { allowzero: 1 });
   const flat = graph.node("Reshape", [numbers, i64Vector(graph, [-1])]);
-  const cut = graph.node("Slice", [flat, i64Vector(graph, [0]), i64Vector(graph, [count])]);
+  const cut = graph.node("Slice", [flat, i64Vector(graph, [0]), i64Vector(graph, [total])]);
   return graph.node("Reshape", [cut, graph.sizes(shape)], { allowzero: 1 });
+}
+
+/** The numbers of the hash as random.ts has it, on the CPU. */
+function drawFew(graph: Lowering, halves: string, shape: Shape, hash: Hash): string {
+  const bits = new Wide(graph);
+  const half = (index: number) => bits.at(halves, graph.constant("i64", [], [index]));
+  const count = Number(sizeOf(shape));
+  const steps = Array.from({ length: count }, (_, i) => Math.imul(i, hash.spread) >>> 0);
+  const spread = bits.add(bits.mul(half(0), bits.number(hash.spread)), bits.constant([count], steps));
+  const drawn = bits.hash(bits.xor(bits.hash(spread, hash), half(1)), hash);
+  const top = bits.as(bits.shift(drawn, bits.number(8)), onnxTypeCode.f32);
+  const numbers = graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]);
+  return graph.node("Reshape", [numbers, graph.sizes(shape)], { allowzero: 1 });
 }
 
 /**
@@ -148,7 +165,7 @@ function exclusiveOrs(graph: Lowering): string {
 /** (key's first half + 0, 1, 2, ...) times `spread`, as rows; of a known count nothing as long is stored. */
 function spreadCounters(graph: Lowering, halves: string, shape: Shape, spread: number): string {
   const u = new Unsigned(graph);
-  const bits = new KeyBits(graph);
+  const bits = new Wide(graph);
   const first = bits.at(halves, graph.constant("i64", [], [0]));
   const start = bits.as(bits.mul(first, bits.number(spread)), ONNX_UINT32);
   const count = sizeOf(shape);
@@ -158,10 +175,9 @@ function spreadCounters(graph: Lowering, halves: string, shape: Shape, spread: n
     return u.add(u.mul(graph.node("Cast", [counters], { to: ONNX_UINT32 }), spread), start);
   }
   const steps = (length: number, step: number) => Array.from({ length }, (_, i) => Math.imul(i * step, spread));
-  const columns = Math.min(ROW, count);
-  const rows = count === 0 ? 0 : Math.ceil(count / columns);
-  const firsts = u.add(u.constant([rows, 1], steps(rows, columns)), start);
-  return u.add(firsts, u.constant([1, columns], steps(columns, 1)));
+  const rows = Math.ceil(count / ROW);
+  const firsts = u.add(u.constant([rows, 1], steps(rows, ROW)), start);
+  return u.add(firsts, u.constant([1, ROW], steps(ROW, 1)));
 }
 
 /** x ^ (x >> shift), for a shift of 15 or 16: the bits that the shifted ones meet are looked up in two parts. */
@@ -178,7 +194,7 @@ function xorShift(u: Unsigned, xors: string, x: string, shift: 15 | 16): string 
 
 /** ((x ^ k) ^ (k >> 16)) times `factor`, of the key's second half k: by a table for each half of x, begun on the CPU. */
 function xorKeyTimes(graph: Lowering, x: string, halves: string, factor: number): string {
-  const [u, bits] = [new Unsigned(graph), new KeyBits(graph)];
+  const [u, bits] = [new Unsigned(graph), new Wide(graph)];
   const half = bits.at(halves, graph.constant("i64", [], [1]));
   const mixed = bits.xor(half, bits.shift(half, bits.number(16)));
   const bytes = Array.from({ length: BYTE }, (_, i) => i);
