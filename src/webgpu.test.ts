@@ -195,6 +195,16 @@ test.skipIf(!isPresent)("random numbers are those of the CPU, and of many only k
     const isLong = ({ outputBytes }: { outputBytes: number }) => outputBytes > 8 * 512;
     expect([shape, fallbacks.filter(isLong)]).toEqual([shape, []]);
   }
+  const counts = [cpu, gpu].map((device) =>
+    compile((x: Float, step: Tensor<"i32">) => uniform(key.fold(step), x.shape), {
+      device,
+      symbolicSizes: [["N", "M"]],
+    }),
+  );
+  const [expected, actual] = await Promise.all(
+    counts.map(async (draw) => Array.from(await draw(waves([123, 4]), tensor(1, { dtype: "i32" })).read())),
+  );
+  expect(actual).toEqual(expected);
   const dropped = await onBoth(
     (x: Float, step: Tensor<"i32">) => slope((y) => dropout(y, 0.3, key.fold(step)))(x),
     [waves([64, 80]), tensor(11, { dtype: "i32" })],

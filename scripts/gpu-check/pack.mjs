@@ -91,7 +91,8 @@ function copyProgram(stage) {
     const text = readFileSync(join(parts, name), "utf8");
     writeFileSync(join(parts, name), text.replaceAll(/"\.\.\/\.\.\/\.\.\/src\/(.*?)\.ts"/g, '"../../../dist/$1.js"'));
   }
-  const { imports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")); // "#system" and others, of which Node has other files than pages
+  // "#system" and others, of which Node has other files than pages
+  const { imports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   writeFileSync(join(stage, "package.json"), JSON.stringify({ name: "kindling-gpu-check", type: "module", imports }));
 }
 

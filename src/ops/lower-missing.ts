@@ -1,6 +1,6 @@
 /**
- * Operators that ONNX Runtime's WebGPU provider lacks, made of those that it has: a node that is left to the CPU costs a
- * copy of its operands there, a wait for them, and a copy of the result back.
+ * Operators that ONNX Runtime's WebGPU provider lacks, made of those that it has: a node that is left to the CPU costs
+ * a copy of its operands there, a wait for them, and a copy of the result back.
  */
 import type { DType } from "../base/index.ts";
 import { type Lowering, onnxTypeCode } from "./lowering.ts";
@@ -40,9 +40,9 @@ export function lowerSignOfComparisons(graph: Lowering, x: string, dtype: DType)
 }
 
 /**
- * a to the power b on WebGPU, whose Pow fails where it broadcasts along an axis whose size is a multiple of 4, gives 0 for
- * a negative power of 0, and something else for each card where the result is NaN. It is used where `exponent`, the number
- * that b is in all places, is known. In f32, also for f16.
+ * a to the power b on WebGPU, whose Pow fails where it broadcasts along an axis whose size is a multiple of 4, gives 0
+ * for a negative power of 0, and something else for each card where the result is NaN. It is used where `exponent`, the
+ * number that b is in all places, is known. In f32, also for f16.
  */
 export function lowerPower(graph: Lowering, operands: readonly string[], dtype: DType, exponent?: number): string {
   if (dtype === "f16") {

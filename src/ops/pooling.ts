@@ -140,7 +140,7 @@ const maxPoolEntry = defineMultiOp<"x", PoolAttributes>({
       return [maxima, lowerPositions(graph, x, maxima, attributes, node)];
     }
     const outputs = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
-    graph.keepOnCpu(); // WebGPU's kernel gives no positions, and those of counts that are not known need integers of 64 bits
+    graph.keepOnCpu(); // WebGPU's kernel gives no positions, and those of unknown counts need integers of 64 bits
     return outputs;
   },
   withoutOutputs: (unused) => (unused.has(1) ? { op: maxPoolAloneEntry, kept: [0] } : undefined),

@@ -1,8 +1,8 @@
 /**
  * Random numbers on WebGPU, with the bits of other devices. ONNX Runtime's provider there multiplies, divides and adds
- * integers of 32 bits without sign, but has no shifts and no exclusive or: those of many numbers are quotients and lookups
- * in a table. Keys and few numbers are computed in 64 bits, which the provider leaves to the CPU altogether: in 32 bits it
- * would take half of the operators, and each change of place waits for the card.
+ * integers of 32 bits without sign, but has no shifts and no exclusive or: those of many numbers are quotients and
+ * lookups in a table. Keys and few numbers are computed in 64 bits, which the provider leaves to the CPU altogether: in
+ * 32 bits it would take half of the operators, and each change of place waits for the card.
  */
 import { isStatic, type Shape, sizeOf } from "../ir/index.ts";
 import { i64Vector, type Lowering, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./lowering.ts";
@@ -131,10 +131,10 @@ export function lowerUniformOnWebGpu(graph: Lowering, key: string, shape: Shape,
 /** The numbers of the hash as random.ts has it, on the CPU. */
 function drawFew(graph: Lowering, halves: string, shape: Shape, hash: Hash): string {
   const bits = new Wide(graph);
-  const half = (index: number) => bits.at(halves, graph.constant("i64", [], [index]));
-  const count = Number(sizeOf(shape));
-  const steps = Array.from({ length: count }, (_, i) => Math.imul(i, hash.spread) >>> 0);
-  const spread = bits.add(bits.mul(half(0), bits.number(hash.spread)), bits.constant([count], steps));
+  const number = (value: number) => graph.constant("i64", [], [value]);
+  const half = (index: number) => bits.at(halves, number(index));
+  const counters = bits.as(graph.node("Range", [number(0), number(Number(sizeOf(shape))), number(1)]), ONNX_UINT64);
+  const spread = bits.mul(bits.add(counters, half(0)), bits.number(hash.spread));
   const drawn = bits.hash(bits.xor(bits.hash(spread, hash), half(1)), hash);
   const top = bits.as(bits.shift(drawn, bits.number(8)), onnxTypeCode.f32);
   const numbers = graph.node("Mul", [top, graph.constant("f32", [], [2 ** -24])]);
@@ -142,8 +142,8 @@ function drawFew(graph: Lowering, halves: string, shape: Shape, hash: Hash): str
 }
 
 /**
- * a ^ b at place a * 512 + b, without sign: ONNX Runtime computes it when the session is made, once for all that is drawn
- * there, from the exclusive ors of digits.
+ * a ^ b at place a * 512 + b, without sign: ONNX Runtime computes it when the session is made, once for all that is
+ * drawn there, from the exclusive ors of digits.
  */
 function exclusiveOrs(graph: Lowering): string {
   const digits = Array.from({ length: DIGIT ** 2 }, (_, i) => Math.floor(i / DIGIT) ^ (i % DIGIT));
@@ -192,7 +192,7 @@ function xorShift(u: Unsigned, xors: string, x: string, shift: 15 | 16): string 
   return u.add(above, changed);
 }
 
-/** ((x ^ k) ^ (k >> 16)) times `factor`, of the key's second half k: by a table for each half of x, begun on the CPU. */
+/** ((x ^ k) ^ (k >> 16)) times `factor`, of the key's second half k: by a table for each half of x. */
 function xorKeyTimes(graph: Lowering, x: string, halves: string, factor: number): string {
   const [u, bits] = [new Unsigned(graph), new Wide(graph)];
   const half = bits.at(halves, graph.constant("i64", [], [1]));

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Prefill and decode of a Llama of 1.1 B random weights (the sizes of TinyLlama) on the card: with weights, products and
- * cache in f16, in blocks of 4 bits, or all in f32.
+ * Prefill and decode of a Llama of 1.1 B random weights (the sizes of TinyLlama) on the card: with weights, products
+ * and cache in f16, in blocks of 4 bits, or all in f32.
  */
 import { HalfArray, hostArrayFrom } from "../../../dist/base/index.js";
 import { Generator } from "../../../dist/generate/index.js";

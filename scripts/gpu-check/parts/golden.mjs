@@ -52,7 +52,7 @@ function largestDifference(values, computed, atLeast) {
   );
 }
 
-/** What the card computes of some lists of values, all in one graph. @param {readonly (readonly GoldenValue[])[]} lists */
+/** What the card computes of lists of values, in one graph. @param {readonly (readonly GoldenValue[])[]} lists */
 async function numbersTogether(lists) {
   const values = lists.flat();
   const computed = values.length > 0 ? await numbersOf(values, device) : [];
