@@ -40,7 +40,7 @@ export const plan = [
   ...["1/4", "2/4", "3/4", "4/4"].map((share) => correctness("golden", 140, ["f32", share])),
   ...["1/2", "2/2"].map((share) => correctness("golden", 140, ["f16", share])),
   correctness("programs", 120),
-  correctness("training", 100),
+  correctness("training", 120),
   correctness("model", 60),
   correctness("fallbacks", 100),
   ...trainSteps.map((name) => timed("step", 35, [name])),

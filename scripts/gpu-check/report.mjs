@@ -125,7 +125,7 @@ function programLines(result) {
 /** @param {any} result */
 function trainingLines(result) {
   if (!result) return [];
-  const rows = ["f32", "f16"]
+  const rows = ["f32", "f16", "f32, dropout"]
     .filter((name) => result[name])
     .map((name) => {
       const { steps, first, last, largestOfTenSteps, largest, seconds, failure } = result[name];
