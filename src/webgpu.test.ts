@@ -47,7 +47,7 @@ import {
   topk,
   uniform,
 } from "./tensor/index.ts";
-import { trainBoth } from "./testing/page/program.ts";
+import { trainAll, trained } from "./testing/page/program.ts";
 
 const [cpu, gpu] = [new Device({ threads: 1 }), new Device({ type: "webgpu" })];
 const isPresent = await gpu.picked.then(
@@ -59,16 +59,20 @@ afterAll(async () => {
   await Promise.all([cpu.close(), gpu.close()]);
 });
 
-test.skipIf(!isPresent)("an MLP and a GPT train with the losses of the CPU", { timeout: 240_000 }, async () => {
-  setDefaultDevice(cpu);
-  const expected = await trainBoth();
-  setDefaultDevice(gpu);
-  const losses = await trainBoth();
-  for (const name of ["mlp", "gpt"] as const) {
-    for (const [i, loss] of expected[name].entries())
-      expect(Math.abs(losses[name][i] - loss)).toBeLessThan(2e-4 * loss);
-  }
-});
+test.skipIf(!isPresent)(
+  "an MLP, a GPT and a convolution train with the losses of the CPU",
+  { timeout: 240_000 },
+  async () => {
+    setDefaultDevice(cpu);
+    const expected = await trainAll();
+    setDefaultDevice(gpu);
+    const losses = await trainAll();
+    for (const name of trained) {
+      for (const [i, loss] of expected[name].entries())
+        expect(Math.abs(losses[name][i] - loss)).toBeLessThan(2e-4 * loss);
+    }
+  },
+);
 
 const waves = (shape: number[]) =>
   tensor(

@@ -8,7 +8,7 @@ import { AdamW } from "../../../dist/optim/index.js";
 import { Device } from "../../../dist/runtime/index.js";
 import { randomKey, setDefaultDevice, tensor } from "../../../dist/tensor/index.js";
 import { compileTrainStep, languageModel } from "../../../dist/train/index.js";
-import { isSmallest, provider, report, textOf } from "./part.mjs";
+import { isSmallest, median, provider, report, textOf } from "./part.mjs";
 
 const STEPS = isSmallest ? 3 : 100;
 const DROPOUT_STEPS = isSmallest ? 2 : 20;
@@ -57,7 +57,7 @@ const runs = [
 /**
  * @param {"cpu" | "webgpu" | "cuda"} type
  * @param {Omit<Run, "name">} run
- * @param {(losses: readonly number[], seconds: number) => void} progress told now and then
+ * @param {(losses: readonly number[], seconds: number, stepMs: number) => void} progress told now and then
  */
 async function train(type, { precision, steps, batch, dropout }, progress) {
   const start = performance.now();
@@ -68,11 +68,15 @@ async function train(type, { precision, steps, batch, dropout }, progress) {
   const step = compileTrainStep(languageModel(model), optimizer, { clipNorm: 1, key: randomKey(2), precision });
   /** @type {number[]} */
   const losses = [];
-  const tell = () => progress(losses, (performance.now() - start) / 1000);
+  /** @type {number[]} */
+  const times = [];
+  const tell = () => progress(losses, (performance.now() - start) / 1000, median(times));
   try {
     for (let i = 0; i < steps; i++) {
       const [inputIds, shiftLabels] = batchOf(i, batch);
+      const begun = performance.now();
       losses.push(await step({ inputIds, shiftLabels }, 3e-3, tensor(i, { dtype: "i32" })).loss.item());
+      times.push(performance.now() - begun);
       if (losses.length === 1 || losses.length % REPORT_EVERY === 0) tell();
     }
     tell();
@@ -100,7 +104,7 @@ for (const { dropout, steps, batch } of [plain, dropped]) {
 for (const { name, ...run } of runs) {
   /** @type {object} */
   let reached = { steps: 0 };
-  const failure = await train(provider, run, (losses, seconds) => {
+  const failure = await train(provider, run, (losses, seconds, stepMs) => {
     const wanted = expected.get(run.dropout) ?? [];
     const differences = losses.map((loss, i) => Math.abs(loss - wanted[i]) / wanted[i]);
     reached = {
@@ -108,6 +112,7 @@ for (const { name, ...run } of runs) {
       last: losses.at(-1),
       steps: losses.length,
       seconds,
+      stepMs,
       largestOfTenSteps: Math.max(...differences.slice(0, 10)),
       largest: Math.max(...differences),
     };
