@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * A hundred training steps of a GPT on the CPU and on the card, in f32 and with products in f16: the losses of both. Then
- * some with dropout, whose masks are the same on both.
+ * A hundred training steps of a GPT on the CPU and on the card, in f32 and with products in f16: the losses of both.
+ * Then some with dropout, whose masks are the same on both.
  */
 import { GPT2LMHeadModel } from "../../../dist/models/index.js";
 import { AdamW } from "../../../dist/optim/index.js";
