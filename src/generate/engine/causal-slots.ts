@@ -160,7 +160,9 @@ export class CausalSlots implements SequenceRunner {
     sequence.filled = shared[to];
   }
 
-  /** Tokens of a context that need not be read where they are there: not its last, unless the logits after it are known. */
+  /**
+   * Tokens of a context that need not be read where they are there: not its last, unless the logits after it are known.
+   */
   private usableBy({ context, embedded }: Sequence): number {
     if (embedded) return 0;
     return this.memory.find(context) ? context.length : context.length - 1;
