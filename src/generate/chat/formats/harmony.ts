@@ -29,16 +29,16 @@ export interface HarmonyOutput {
 export function* readHarmony(calls: CallWriter, { content, reasoning }: HarmonyOutput): Parsing<void> {
   const { reader } = calls;
   while (yield* reader.more()) {
-    const at = reader.position;
-    const header = (yield* reader.seesAny(headerBegins)) ? yield* reader.before([MESSAGE], MAX_HEADER) : undefined;
-    if (header === undefined) {
-      reader.position = at;
+    const begin = yield* reader.takeAny(headerBegins);
+    const header = begin === undefined ? undefined : yield* reader.before([MESSAGE], MAX_HEADER);
+    if (begin === undefined || header === undefined) {
+      if (begin !== undefined) content(begin);
       yield* readBody(calls, content);
       continue;
     }
     yield* reader.take(MESSAGE);
-    const name = /to=functions\.([\w-]+)/.exec(header)?.[1];
-    const channel = /<\|channel\|>\s*(\w+)/.exec(header)?.[1];
+    const name = /to=functions\.([\w-]+)/.exec(begin + header)?.[1];
+    const channel = /<\|channel\|>\s*(\w+)/.exec(begin + header)?.[1];
     if (name !== undefined) yield* readCall(calls, name, content);
     else yield* readBody(calls, channel === "analysis" ? reasoning : content);
   }
