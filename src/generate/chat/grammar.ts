@@ -1,7 +1,7 @@
 /** What a text must be like, as data: an engine of grammars turns it into the tokens that may come next. */
 import type { JsonSchema } from "./tools.ts";
 
-export type Grammar =
+export type CallGrammar =
   /** The text itself. isMarker: it may be one special token, which stands for it. */
   | { kind: "literal"; text: string; isMarker?: boolean }
   /** JSON that a schema accepts. root: the schema that its references, "#/...", are looked up in @default itself */
@@ -9,14 +9,14 @@ export type Grammar =
   /** Any text, also none, that does not have another one in it. */
   | { kind: "text"; without: string }
   /** One of several. */
-  | { kind: "choice"; options: readonly Grammar[] }
+  | { kind: "choice"; options: readonly CallGrammar[] }
   /** One after the other. */
-  | { kind: "sequence"; items: readonly Grammar[] }
+  | { kind: "sequence"; items: readonly CallGrammar[] }
   /** The same several times, with a separator between two. @default for most, no limit */
-  | { kind: "repeat"; item: Grammar; separator?: Grammar; least: number; most?: number };
+  | { kind: "repeat"; item: CallGrammar; separator?: CallGrammar; least: number; most?: number };
 
-export const literal = (text: string): Grammar => ({ kind: "literal", text });
-export const marker = (text: string): Grammar => ({ kind: "literal", text, isMarker: true });
-export const sequence = (...items: readonly Grammar[]): Grammar => ({ kind: "sequence", items });
-export const choice = (options: readonly Grammar[]): Grammar =>
+export const literal = (text: string): CallGrammar => ({ kind: "literal", text });
+export const marker = (text: string): CallGrammar => ({ kind: "literal", text, isMarker: true });
+export const sequence = (...items: readonly CallGrammar[]): CallGrammar => ({ kind: "sequence", items });
+export const choice = (options: readonly CallGrammar[]): CallGrammar =>
   options.length === 1 ? options[0] : { kind: "choice", options };

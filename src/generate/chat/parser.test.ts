@@ -138,7 +138,7 @@ const cases: Record<string, [ToolFormatName, string, string, [string, object][]]
     ],
   ],
   glm4: ["glm4", `get_weather\n${json}`, "", [["get_weather", sunny]]],
-  "llama3": ["llama3", `{"name": "get_weather", "parameters": ${json}}`, "", [["get_weather", sunny]]],
+  llama3: ["llama3", `{"name": "get_weather", "parameters": ${json}}`, "", [["get_weather", sunny]]],
   "llama3, marked, several": [
     "llama3",
     `<|python_tag|>{"type": "function", "name": "get_weather", "parameters": ${json}}; {"name": "now", "parameters": {}}`,
@@ -148,7 +148,7 @@ const cases: Record<string, [ToolFormatName, string, string, [string, object][]]
       ["now", {}],
     ],
   ],
-  "pythonic": [
+  pythonic: [
     "pythonic",
     `[get_weather(place='Pa"ris\\n', days=-2, exact=True, options={'a': None, "b": [1, 2.5]}), now()]`,
     "",
@@ -183,7 +183,12 @@ const cases: Record<string, [ToolFormatName, string, string, [string, object][]]
       ["now", {}],
     ],
   ],
-  "mistral, name and JSON": ["mistral-args", '[TOOL_CALLS]get_weather{"place": "[ARGS]"}', "", [["get_weather", { place: "[ARGS]" }]]],
+  "mistral, name and JSON": [
+    "mistral-args",
+    '[TOOL_CALLS]get_weather{"place": "[ARGS]"}',
+    "",
+    [["get_weather", { place: "[ARGS]" }]],
+  ],
   "deepseek-v3": [
     "deepseek-v3",
     `<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n\`\`\`json\n${json}\n\`\`\`<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>now\n\`\`\`json\n{}\n\`\`\`<｜tool▁call▁end｜><｜tool▁calls▁end｜>`,
@@ -232,7 +237,7 @@ const cases: Record<string, [ToolFormatName, string, string, [string, object][]]
     "I look.",
     [["get_weather", sunny]],
   ],
-  "json": ["json", '```json\n[{"name": "now", "arguments": {}}]\n```', "", [["now", {}]]],
+  json: ["json", '```json\n[{"name": "now", "arguments": {}}]\n```', "", [["now", {}]]],
 };
 
 /** A text in every two pieces, and in single characters. */
@@ -259,7 +264,11 @@ describe.each(Object.entries(cases))("%s", (_, [name, text, content, calls]) => 
   });
 
   test("thoughts before it", () => {
-    const { calls: others, reasoning, content: rest } = answerOf([`<think>\nA <tool_call> B\n</think>\n\n${text}`], {
+    const {
+      calls: others,
+      reasoning,
+      content: rest,
+    } = answerOf([`<think>\nA <tool_call> B\n</think>\n\n${text}`], {
       ...options,
       reasoning: think,
     });

@@ -1,11 +1,11 @@
 import type { ToolFormat } from "./formats/tool-format.ts";
-import { choice, type Grammar, sequence } from "./grammar.ts";
+import { type CallGrammar, choice, sequence } from "./grammar.ts";
 import { type ChatTool, chosenTools, requiresCall, type ToolChoice } from "./tools.ts";
 
 /** Calls of tools as a grammar. */
 export interface ToolCallGrammar {
   /** Calls, from their first marker on. */
-  calls: Grammar;
+  calls: CallGrammar;
   /** Whether the answer must be calls. Otherwise it is free until a trigger comes, which `calls` begins with. */
   isRequired: boolean;
   triggers: readonly string[];
@@ -27,7 +27,7 @@ export function toolCallGrammar(
   const isSingle = !parallel || (typeof toolChoice === "object" && toolChoice.isSingle);
   const most = isSingle ? 1 : format.mostCalls;
   const { before, between, after } = format.around ?? {};
-  const repeated: Grammar = {
+  const repeated: CallGrammar = {
     kind: "repeat",
     item: choice(allowed.map((tool) => format.call(tool))),
     ...(between && { separator: between }),

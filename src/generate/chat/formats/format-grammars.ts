@@ -1,6 +1,6 @@
 /** Parts of calls that several formats write alike, as grammars. */
 import { allowedTypes } from "../argument-values.ts";
-import { choice, type Grammar, literal, sequence } from "../grammar.ts";
+import { type CallGrammar, choice, literal, sequence } from "../grammar.ts";
 import type { ChatTool, JsonSchema } from "../tools.ts";
 import type { TagSyntax } from "./tagged-calls.ts";
 
@@ -8,10 +8,10 @@ const isObject = (value: unknown): value is JsonSchema =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The JSON of a call's arguments. */
-export const argumentsOf = ({ parameters }: ChatTool): Grammar => ({ kind: "schema", schema: parameters });
+export const argumentsOf = ({ parameters }: ChatTool): CallGrammar => ({ kind: "schema", schema: parameters });
 
 /** {"name": ..., "arguments": ...} */
-export const jsonCall = (tool: ChatTool, key: "arguments" | "parameters"): Grammar =>
+export const jsonCall = (tool: ChatTool, key: "arguments" | "parameters"): CallGrammar =>
   sequence(literal(`{"name": ${JSON.stringify(tool.name)}, "${key}": `), argumentsOf(tool), literal("}"));
 
 interface Parameter {
@@ -25,10 +25,10 @@ function parametersOf({ parameters }: ChatTool): Parameter[] {
   return Object.entries(properties).map(([name, schema]) => ({ name, schema, isRequired: required.includes(name) }));
 }
 
-const optional = (item: Grammar): Grammar => ({ kind: "repeat", item, least: 0, most: 1 });
+const optional = (item: CallGrammar): CallGrammar => ({ kind: "repeat", item, least: 0, most: 1 });
 
 /** A value as text: texts as they are, all else as JSON. */
-function plainValue(schema: JsonSchema | boolean, root: JsonSchema, end: string): Grammar {
+function plainValue(schema: JsonSchema | boolean, root: JsonSchema, end: string): CallGrammar {
   const types = allowedTypes(schema, root);
   const isText = types.length === 0 || types.includes("string");
   if (!isText) return { kind: "schema", schema, root };
@@ -42,7 +42,7 @@ function plainValue(schema: JsonSchema | boolean, root: JsonSchema, end: string)
 export function taggedCall(
   tool: ChatTool,
   syntax: TagSyntax & { nameBreak: string; valueBreak: string; parameterBreak: string },
-): Grammar {
+): CallGrammar {
   const { call, nameEnds, callEnd, parameter, valueBegins, valueEnd, isOnLines } = syntax;
   const { nameBreak, valueBreak, parameterBreak } = syntax;
   const end = `${isOnLines ? "\n" : ""}${valueEnd}`;
@@ -60,7 +60,7 @@ export function taggedCall(
 }
 
 /** Members one after the other with commas between those that there are: the required ones first. */
-function separated(items: readonly { item: Grammar; isRequired: boolean }[]): Grammar {
+function separated(items: readonly { item: CallGrammar; isRequired: boolean }[]): CallGrammar {
   const comma = literal(", ");
   const required = items.filter(({ isRequired }) => isRequired).map(({ item }) => item);
   const others = items.filter(({ isRequired }) => !isRequired).map(({ item }) => item);
@@ -79,13 +79,13 @@ function separated(items: readonly { item: Grammar; isRequired: boolean }[]): Gr
 const MAX_DEPTH = 8;
 
 /** A value as Python writes it: JSON but for True, False and None. */
-function pythonValue(schema: unknown, root: JsonSchema, depth = 0): Grammar {
+function pythonValue(schema: unknown, root: JsonSchema, depth = 0): CallGrammar {
   const types = allowedTypes(schema, root);
   const { enum: values, const: only, items } = isObject(schema) ? schema : {};
   const fixed = Array.isArray(values) ? values : only === undefined ? undefined : [only];
   if (fixed) return choice(fixed.map((value) => literal(pythonLiteral(value))));
   const options = (types.length === 0 ? (["string", "number", "boolean", "null"] as const) : types).map(
-    (type): Grammar => {
+    (type): CallGrammar => {
       if (type === "boolean") return choice([literal("True"), literal("False")]);
       if (type === "null") return literal("None");
       if (type === "array") {
@@ -100,9 +100,9 @@ function pythonValue(schema: unknown, root: JsonSchema, depth = 0): Grammar {
   return choice(options);
 }
 
-const jsonOf = (type: string): Grammar => ({ kind: "schema", schema: { type } });
+const jsonOf = (type: string): CallGrammar => ({ kind: "schema", schema: { type } });
 
-function pythonDict(schema: unknown, root: JsonSchema, depth: number): Grammar {
+function pythonDict(schema: unknown, root: JsonSchema, depth: number): CallGrammar {
   const { properties = {}, required = [] } = (isObject(schema) ? schema : {}) as {
     properties?: object;
     required?: readonly string[];
@@ -125,7 +125,7 @@ function pythonLiteral(value: unknown): string {
 }
 
 /** name(key=value, ...) */
-export function pythonCall(tool: ChatTool): Grammar {
+export function pythonCall(tool: ChatTool): CallGrammar {
   const members = parametersOf(tool).map(({ name, schema, isRequired }) => ({
     item: sequence(literal(`${name}=`), pythonValue(schema, tool.parameters)),
     isRequired,

@@ -1,5 +1,5 @@
 import type { CallWriter } from "../call-writer.ts";
-import type { Grammar } from "../grammar.ts";
+import type { CallGrammar } from "../grammar.ts";
 import type { Parsing } from "../text-reader.ts";
 import type { ChatTool } from "../tools.ts";
 
@@ -38,9 +38,9 @@ export interface ToolFormat {
   /** Reads calls that nothing marks, where an answer begins. @default an answer begins with no calls */
   readFirst?: (calls: CallWriter) => Parsing<boolean>;
   /** How a call is written. */
-  call: (tool: ChatTool) => Grammar;
+  call: (tool: ChatTool) => CallGrammar;
   /** What stands around all calls, and between two. @default nothing */
-  around?: { before?: Grammar; between?: Grammar; after?: Grammar };
+  around?: { before?: CallGrammar; between?: CallGrammar; after?: CallGrammar };
   /** Most calls of one answer. @default any number */
   mostCalls?: number;
   /** What a call begins with where nothing marks it. @default the first of `begins` */
