@@ -16,7 +16,7 @@ const escaped = (character: string) =>
  * Follows one JSON value as it comes, character by character. Line breaks and other control characters in strings,
  * which models write and JSON has not, are escaped; all else must be JSON.
  */
-export class JsonScanner {
+class JsonScanner {
   status: "open" | "done" | "malformed" = "open";
   private state: State = "value";
   private readonly open: ("{" | "[")[] = [];

@@ -22,17 +22,19 @@ const PROBE_TOOL = {
     parameters: { type: "object", properties: { probe_key: { type: "string", description: "A text." } } },
   },
 };
-const PROBE_ARGUMENTS = { probe_key: "probe_value" };
-const PROBE_IDS = ["probe0001", "probe0002"];
+const PROBE_VALUES = ["probe_value", "other_value"];
 
 /** A conversation with calls, whose arguments are an object or a text. */
 function probe(count: number, asText: boolean): MixedMessage[] {
-  const called = { name: "probe_call", arguments: asText ? JSON.stringify(PROBE_ARGUMENTS) : PROBE_ARGUMENTS };
-  const ids = PROBE_IDS.slice(0, count);
+  const calls = PROBE_VALUES.slice(0, count).map((value, i) => {
+    const written = { probe_key: value };
+    const called = { name: "probe_call", arguments: asText ? JSON.stringify(written) : written };
+    return { id: `probe000${i}`, type: "function", function: called };
+  });
   return [
     { role: "user", content: "a" },
-    { role: "assistant", content: "", tool_calls: ids.map((id) => ({ id, type: "function", function: called })) },
-    ...ids.map((id) => ({ role: "tool", content: "b", tool_call_id: id, name: "probe_call" })),
+    { role: "assistant", content: "", tool_calls: calls },
+    ...calls.map(({ id }) => ({ role: "tool", content: "b", tool_call_id: id, name: "probe_call" })),
     { role: "assistant", content: "c" },
     { role: "user", content: "d" },
   ];
@@ -52,14 +54,13 @@ function rendered({ render }: ChatFormat, messages: MixedMessage[]): string | un
  */
 export function templateTraits(chatTemplate: string | undefined, format: ChatFormat): TemplateTraits {
   const asObject = rendered(format, probe(1, false));
-  const isObject = asObject !== undefined && /probe_value/.test(asObject) && !/'probe_key': /.test(asObject);
+  const isObject = asObject?.includes("probe_value") && !asObject.includes("'probe_key': ");
   const asText = isObject ? undefined : rendered(format, probe(1, true));
-  const isText = asText?.includes("probe_value") && !asText.includes('\\"probe_key');
+  const isText = (asText?.includes("probe_value") && !asText.includes('\\"probe_key')) ?? false;
   const length = chatTemplate && /\|\s*length\s*!=\s*(\d+)/.exec(chatTemplate)?.[1];
   return {
     arguments: isText ? "text" : "object",
-    takesSeveralCalls:
-      (isText ? asText : asObject) === undefined || rendered(format, probe(2, isText === true)) !== undefined,
+    takesSeveralCalls: !(isObject || isText) || (rendered(format, probe(2, isText))?.includes("other_value") ?? false),
     ...(length && /Tool call id/i.test(chatTemplate) && { idLength: Number(length) }),
     knowsDevelopers: chatTemplate?.includes("developer") ?? false,
   };

@@ -12,16 +12,22 @@ const signs: readonly [ToolFormatName, ...string[]][] = [
   ["seed-oss", "<seed:tool_call>"],
   ["deepseek-v3", "<｜tool▁calls▁begin｜>", "```json"],
   ["deepseek-v3.1", "<｜tool▁calls▁begin｜>"],
+  ["deepseek-v3.2", "｜DSML｜", "function_calls"],
+  ["deepseek-v4", "｜DSML｜", "tool_calls>"],
   ["mistral-args", "[TOOL_CALLS]", "[ARGS]"],
   ["mistral", "[TOOL_CALLS]"],
   ["glm4.5", "<arg_key>", "<tool_call>"],
   ["qwen3-coder", "<function=", "<parameter="],
   ["lfm2", "<|tool_call_start|>"],
+  ["nemotron", "<TOOLCALL>"],
+  ["command-r7b", "<|START_ACTION|>"],
+  ["phi4", "<|tool_call|>"],
+  ["tool-calls", "<tool_calls>"],
   ["hermes", "<tool_call>"],
   ["pythonic", "[func_name1("],
   ["pythonic", "<|python_start|>"],
   ["llama3", "<|python_tag|>"],
-  ["llama3", '"parameters": ', "tool_call"],
+  ["llama3", '{"name": ', '"parameters": '],
   ["glm4", "<|observation|>", "tools"],
 ];
 
@@ -45,7 +51,7 @@ export function detectToolFormat(
 
 /** The format of a name. @throws OptionError for a name that is none */
 export function toolFormat(name: ToolFormatName): ToolFormat {
-  const format = toolFormats.find((candidate) => candidate.name === name);
+  const format = toolFormats.get(name);
   if (format) return format;
   throw new OptionError({
     where: "toolFormat",

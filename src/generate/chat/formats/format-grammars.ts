@@ -11,8 +11,8 @@ const isObject = (value: unknown): value is JsonSchema =>
 export const argumentsOf = ({ parameters }: ChatTool): CallGrammar => ({ kind: "schema", schema: parameters });
 
 /** {"name": ..., "arguments": ...} */
-export const jsonCall = (tool: ChatTool, key: "arguments" | "parameters"): CallGrammar =>
-  sequence(literal(`{"name": ${JSON.stringify(tool.name)}, "${key}": `), argumentsOf(tool), literal("}"));
+export const jsonCall = (tool: ChatTool, key: "arguments" | "parameters", nameKey = "name"): CallGrammar =>
+  sequence(literal(`{"${nameKey}": ${JSON.stringify(tool.name)}, "${key}": `), argumentsOf(tool), literal("}"));
 
 interface Parameter {
   name: string;
@@ -27,29 +27,40 @@ function parametersOf({ parameters }: ChatTool): Parameter[] {
 
 const optional = (item: CallGrammar): CallGrammar => ({ kind: "repeat", item, least: 0, most: 1 });
 
+function mayBeText(schema: JsonSchema | boolean, root: JsonSchema): boolean {
+  const types = allowedTypes(schema, root);
+  return types.length === 0 || types.includes("string");
+}
+
 /** A value as text: texts as they are, all else as JSON. */
 function plainValue(schema: JsonSchema | boolean, root: JsonSchema, end: string): CallGrammar {
-  const types = allowedTypes(schema, root);
-  const isText = types.length === 0 || types.includes("string");
-  if (!isText) return { kind: "schema", schema, root };
+  if (!mayBeText(schema, root)) return { kind: "schema", schema, root };
   const { enum: values, const: only } = isObject(schema) ? schema : {};
   const fixed = Array.isArray(values) ? values : only === undefined ? undefined : [only];
   if (fixed === undefined) return { kind: "text", without: end };
   return choice(fixed.map((value) => literal(typeof value === "string" ? value : JSON.stringify(value))));
 }
 
+/** Where a format breaks lines in a call in tags. */
+export interface TagLayout {
+  /** After the name. */
+  nameBreak: string;
+  /** From the name of a parameter to its value. */
+  valueBegin: (isText: boolean) => string;
+  /** After a parameter. */
+  parameterBreak: string;
+}
+
 /** A call in tags, the parameters in the order of the schema. */
 export function taggedCall(
   tool: ChatTool,
-  syntax: TagSyntax & { nameBreak: string; valueBreak: string; parameterBreak: string },
+  { call, nameEnds, callEnd, parameter, valueEnd, isOnLines }: TagSyntax,
+  { nameBreak, valueBegin, parameterBreak }: TagLayout,
 ): CallGrammar {
-  const { call, nameEnds, callEnd, parameter, valueBegins, valueEnd, isOnLines } = syntax;
-  const { nameBreak, valueBreak, parameterBreak } = syntax;
   const end = `${isOnLines ? "\n" : ""}${valueEnd}`;
   const named = parametersOf(tool).map(({ name, schema, isRequired }) => {
-    const begin = valueBegins.map(([text]) => text).join(valueBreak);
     const item = sequence(
-      literal(`${parameter}${name}${begin}${isOnLines ? "\n" : ""}`),
+      literal(`${parameter}${name}${valueBegin(mayBeText(schema, tool.parameters))}${isOnLines ? "\n" : ""}`),
       plainValue(schema, tool.parameters, end),
       literal(`${end}${parameterBreak}`),
     );

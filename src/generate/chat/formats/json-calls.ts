@@ -54,7 +54,7 @@ export function* readJsonCalls(calls: CallWriter, options: JsonCallOptions): Par
 }
 
 /** One call. Whether it is whole; a call whose arguments are whole is, whatever stands behind them. */
-export function* readJsonCall(calls: CallWriter, options: JsonCallOptions): Parsing<boolean> {
+function* readJsonCall(calls: CallWriter, options: JsonCallOptions): Parsing<boolean> {
   const call: JsonCall = { isWritten: false };
   const isWhole = yield* readMembers(calls, call, options);
   if (call.isWritten) {

@@ -18,6 +18,12 @@ export const toolFormatNames = [
   "kimi-k2",
   "minimax-m2",
   "seed-oss",
+  "deepseek-v3.2",
+  "deepseek-v4",
+  "nemotron",
+  "tool-calls",
+  "phi4",
+  "command-r7b",
   "harmony",
   "json",
 ] as const;
