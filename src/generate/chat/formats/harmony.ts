@@ -9,6 +9,10 @@ const MESSAGE = "<|message|>";
 const headerBegins = ["<|start|>", "<|channel|>", "to=", " to="];
 const bodyEnds = ["<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>"];
 
+/** Whom a message is for, its channel, and the kind of its content. */
+const headerForm =
+  /^(?:<\|start\|>assistant)?\s*(?:to=(\S+?))?\s*(?:<\|channel\|>\s*(analysis|commentary|final))?\s*(?:to=(\S+?))?\s*(?:(?:<\|constrain\|>)?\s*(?:json|code))?\s*$/;
+
 /** The special tokens of the format. */
 export const harmonyTokens = [
   "<|start|>",
@@ -30,15 +34,18 @@ export function* readHarmony(calls: CallWriter, { content, reasoning }: HarmonyO
   const { reader } = calls;
   while (yield* reader.more()) {
     const begin = yield* reader.takeAny(headerBegins);
-    const header = begin === undefined ? undefined : yield* reader.before([MESSAGE], MAX_HEADER);
-    if (begin === undefined || header === undefined) {
+    const at = reader.position;
+    const rest = begin === undefined ? undefined : yield* reader.before([MESSAGE], MAX_HEADER);
+    const header = rest === undefined ? null : headerForm.exec(begin + rest);
+    if (!header) {
+      reader.position = at;
       if (begin !== undefined) content(begin);
       yield* readBody(calls, content);
       continue;
     }
     yield* reader.take(MESSAGE);
-    const name = /to=functions\.([\w-]+)/.exec(begin + header)?.[1];
-    const channel = /<\|channel\|>\s*(\w+)/.exec(begin + header)?.[1];
+    const [, before, channel, after] = header;
+    const name = /^functions\.([\w-]+)$/.exec(after ?? before ?? "")?.[1];
     if (name !== undefined) yield* readCall(calls, name, content);
     else yield* readBody(calls, channel === "analysis" ? reasoning : content);
   }

@@ -31,7 +31,7 @@ interface CallReading {
   calls: CallWriter;
   tool: ChatTool;
   syntax: TagSyntax;
-  /** What may follow the call. */
+  /** What may follow the call; "" stands for anything. */
   outerEnds: readonly string[];
   /** Names of the parameters so far. */
   keys: string[];
@@ -40,7 +40,7 @@ interface CallReading {
 /**
  * A call, after the marker that says that there is one.
  * @param outerEnds what may follow the call: the end of a value is told by what stands after it, so that values may
- *   have the texts that end them
+ *   have the texts that end them. [""] stands for anything
  * @returns whether it is whole
  */
 export function* readTaggedCall(calls: CallWriter, syntax: TagSyntax, outerEnds: readonly string[]): Parsing<boolean> {
@@ -76,7 +76,7 @@ function* takeCallEnd({ reader }: CallWriter, { callEnd }: TagSyntax): Parsing<v
 }
 
 function* seesEnd({ calls: { reader }, syntax: { callEnd }, outerEnds }: CallReading): Parsing<boolean> {
-  return yield* reader.seesAny(callEnd === "" ? outerEnds : [callEnd, ...outerEnds]);
+  return yield* reader.seesAny([callEnd, ...outerEnds].filter((end) => end !== ""));
 }
 
 /** A parameter, after the tag that begins it. Whether it is whole. */
