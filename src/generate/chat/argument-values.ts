@@ -26,13 +26,21 @@ function referred(reference: unknown, root: JsonSchema): unknown {
   return at;
 }
 
+/** A schema, or the one that it refers to. */
+export function resolvedSchema(schema: unknown, root: JsonSchema): unknown {
+  let at = schema;
+  for (let i = 0; i < MAX_REFERENCES && isObject(at) && at.$ref !== undefined; i++) at = referred(at.$ref, root);
+  return at;
+}
+
 /**
  * The types that a schema allows, in its order; empty where it says nothing of types.
  * @param root the parameters that the schema is in, for its references
  */
-export function allowedTypes(schema: unknown, root: JsonSchema, depth = 0): TypeName[] {
+export function allowedTypes(referring: unknown, root: JsonSchema, depth = 0): TypeName[] {
+  const schema = resolvedSchema(referring, root);
   if (!isObject(schema) || depth > MAX_REFERENCES) return [];
-  const { type, enum: values, anyOf, oneOf, allOf, $ref } = schema;
+  const { type, enum: values, anyOf, oneOf, allOf } = schema;
   if (type !== undefined) return [type].flat().filter((name): name is TypeName => typeNames.includes(name as TypeName));
   if (Array.isArray(values)) return [...new Set(values.map(typeOf))];
   if ("const" in schema) return [typeOf(schema.const)];
@@ -42,7 +50,6 @@ export function allowedTypes(schema: unknown, root: JsonSchema, depth = 0): Type
     if (!allOf && types.some(({ length }) => length === 0)) return [];
     return [...new Set(types.flat())];
   }
-  if ($ref !== undefined) return allowedTypes(referred($ref, root), root, depth + 1);
   if ("properties" in schema) return ["object"];
   return "items" in schema ? ["array"] : [];
 }

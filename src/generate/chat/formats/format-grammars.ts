@@ -1,5 +1,5 @@
 /** Parts of calls that several formats write alike, as grammars. */
-import { allowedTypes } from "../argument-values.ts";
+import { allowedTypes, resolvedSchema, type TypeName } from "../argument-values.ts";
 import { type CallGrammar, choice, literal, sequence } from "../grammar.ts";
 import type { ChatTool, JsonSchema } from "../tools.ts";
 import type { TagSyntax } from "./tagged-calls.ts";
@@ -27,6 +27,13 @@ function parametersOf({ parameters }: ChatTool): Parameter[] {
 
 const optional = (item: CallGrammar): CallGrammar => ({ kind: "repeat", item, least: 0, most: 1 });
 
+/** The values that a schema lists, where it does. */
+function fixedValues(schema: unknown): readonly unknown[] | undefined {
+  if (!isObject(schema)) return undefined;
+  if (Array.isArray(schema.enum)) return schema.enum;
+  return "const" in schema ? [schema.const] : undefined;
+}
+
 function mayBeText(schema: JsonSchema | boolean, root: JsonSchema): boolean {
   const types = allowedTypes(schema, root);
   return types.length === 0 || types.includes("string");
@@ -35,8 +42,7 @@ function mayBeText(schema: JsonSchema | boolean, root: JsonSchema): boolean {
 /** A value as text: texts as they are, all else as JSON. */
 function plainValue(schema: JsonSchema | boolean, root: JsonSchema, end: string): CallGrammar {
   if (!mayBeText(schema, root)) return { kind: "schema", schema, root };
-  const { enum: values, const: only } = isObject(schema) ? schema : {};
-  const fixed = Array.isArray(values) ? values : only === undefined ? undefined : [only];
+  const fixed = fixedValues(resolvedSchema(schema, root));
   if (fixed === undefined) return { kind: "text", without: end };
   return choice(fixed.map((value) => literal(typeof value === "string" ? value : JSON.stringify(value))));
 }
@@ -86,39 +92,36 @@ function separated(items: readonly { item: CallGrammar; isRequired: boolean }[])
   return beginnings.length === 0 ? literal("") : optional(choice(beginnings));
 }
 
-/** Schemas inside one another that are followed. */
-const MAX_DEPTH = 8;
+/** Schemas inside one another that are followed; further in there may be JSON, which is read too. */
+const MAX_DEPTH = 4;
 
 /** A value as Python writes it: JSON but for True, False and None. */
-function pythonValue(schema: unknown, root: JsonSchema, depth = 0): CallGrammar {
-  const types = allowedTypes(schema, root);
-  const { enum: values, const: only, items } = isObject(schema) ? schema : {};
-  const fixed = Array.isArray(values) ? values : only === undefined ? undefined : [only];
+function pythonValue(referring: unknown, root: JsonSchema, depth = 0): CallGrammar {
+  const schema = resolvedSchema(referring, root);
+  const fixed = fixedValues(schema);
   if (fixed) return choice(fixed.map((value) => literal(pythonLiteral(value))));
-  const options = (types.length === 0 ? (["string", "number", "boolean", "null"] as const) : types).map(
-    (type): CallGrammar => {
-      if (type === "boolean") return choice([literal("True"), literal("False")]);
-      if (type === "null") return literal("None");
-      if (type === "array") {
-        const item = depth < MAX_DEPTH ? pythonValue(items, root, depth + 1) : jsonOf("string");
-        return sequence(literal("["), { kind: "repeat", item, separator: literal(", "), least: 0 }, literal("]"));
-      }
-      if (type === "object") return pythonDict(schema, root, depth);
-      const isPlain = types.length === 1 && isObject(schema) && schema.type === type;
-      return isPlain ? { kind: "schema", schema, root } : jsonOf(type);
-    },
-  );
-  return choice(options);
+  const types = allowedTypes(schema, root);
+  return choice((types.length === 0 ? anyTypes : types).map((type) => pythonOfType(type, schema, root, depth)));
 }
 
-const jsonOf = (type: string): CallGrammar => ({ kind: "schema", schema: { type } });
+const anyTypes: readonly TypeName[] = ["string", "number", "boolean", "null", "array", "object"];
 
-function pythonDict(schema: unknown, root: JsonSchema, depth: number): CallGrammar {
-  const { properties = {}, required = [] } = (isObject(schema) ? schema : {}) as {
-    properties?: object;
-    required?: readonly string[];
-  };
-  if (depth >= MAX_DEPTH) return literal("{}");
+function pythonOfType(type: TypeName, schema: unknown, root: JsonSchema, depth: number): CallGrammar {
+  if (type === "boolean") return choice([literal("True"), literal("False")]);
+  if (type === "null") return literal("None");
+  const { items, properties } = isObject(schema) ? schema : {};
+  if (depth < MAX_DEPTH && type === "array" && items !== undefined) {
+    const item = pythonValue(items, root, depth + 1);
+    return sequence(literal("["), { kind: "repeat", item, separator: literal(", "), least: 0 }, literal("]"));
+  }
+  if (depth < MAX_DEPTH && isObject(schema) && type === "object" && properties !== undefined)
+    return pythonDict(schema, root, depth);
+  const isPlain = isObject(schema) && schema.type === type;
+  return isPlain ? { kind: "schema", schema, root } : { kind: "schema", schema: { type } };
+}
+
+function pythonDict(schema: JsonSchema, root: JsonSchema, depth: number): CallGrammar {
+  const { properties = {}, required = [] } = schema as { properties?: object; required?: readonly string[] };
   const members = Object.entries(properties).map(([name, member]) => ({
     item: sequence(literal(`${JSON.stringify(name)}: `), pythonValue(member, root, depth + 1)),
     isRequired: required.includes(name),
