@@ -148,7 +148,7 @@ export class ChatParser {
     }
   }
 
-  /** Calls that end an answer whose thoughts have no end: some models forget it. All others in thoughts are thoughts. */
+  /** Calls at the end of thoughts that have no end, which some models forget. All others in thoughts are thoughts. */
   private *lastCalls(begin: string): Parsing<boolean> {
     const { reader, calls } = this;
     const { format } = this.options;

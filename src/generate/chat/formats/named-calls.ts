@@ -7,7 +7,10 @@ const MAX_NAME = 64;
 /** Most characters of an id that a model writes. */
 const MAX_ID = 128;
 
-/** Mistral's, after [TOOL_CALLS]: a list in JSON, or name[ARGS]{...}, at times with [CALL_ID]id before [ARGS], or name{...}. */
+/**
+ * Mistral's, after [TOOL_CALLS]: a list in JSON, or name[ARGS]{...}, at times with [CALL_ID]id before [ARGS], or
+ * name{...}.
+ */
 export function* readMistralCalls(calls: CallWriter): Parsing<boolean> {
   const { reader } = calls;
   yield* reader.skipSpace();
