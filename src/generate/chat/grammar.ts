@@ -1,6 +1,7 @@
 /** What a text must be like, as data: an engine of grammars turns it into the tokens that may come next. */
 import type { JsonSchema } from "./tools.ts";
 
+/** Parts may stand in several places: a program that goes through them remembers those that it has seen. */
 export type CallGrammar =
   /** The text itself. isMarker: it may be one special token, which stands for it. */
   | { kind: "literal"; text: string; isMarker?: boolean }

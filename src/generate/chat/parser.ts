@@ -28,10 +28,25 @@ export interface ChatParserOptions {
 
 const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const ID_LENGTH = 24;
+/** Beginnings of calls that go on up to the end and are none, each of which is read again from behind its marker. */
+const MOST_ENDLESS = 32;
 
 function randomId(length: number): string {
   const bytes = crypto.getRandomValues(new Uint8Array(length));
   return Array.from(bytes, (byte) => letters[byte % letters.length]).join("");
+}
+
+/** Keeps blanks at the end of a text until more of it comes: some ends are cut off. */
+class HeldBlanks {
+  blanks = "";
+
+  /** A further piece. @returns what there is up to its last blanks */
+  add(text: string): string {
+    const trimmed = text.trimEnd();
+    const whole = trimmed === "" ? "" : this.blanks + trimmed;
+    this.blanks = (trimmed === "" ? this.blanks : "") + text.slice(trimmed.length);
+    return whole;
+  }
 }
 
 /**
@@ -56,10 +71,11 @@ export class ChatParser {
   /** Events of calls that may turn out to be thoughts. */
   private trial: ChatEvent[] | undefined;
   /** Blanks that are content if more follows. */
-  private blanks = "";
+  private readonly held = new HeldBlanks();
   private hasContent = false;
   private hasThoughts = false;
   private isOver = false;
+  private endless = 0;
 
   constructor(options: ChatParserOptions = {}) {
     this.options = options;
@@ -109,7 +125,7 @@ export class ChatParser {
       yield* this.contents(tools.length > 0 ? format : undefined);
     }
     if (this.calls.count === 0 && (this.hasContent || !this.hasThoughts))
-      addEvent(this.events, { type: "content", text: this.blanks });
+      addEvent(this.events, { type: "content", text: this.held.blanks });
   }
 
   private *thoughts(): Parsing<void> {
@@ -133,34 +149,42 @@ export class ChatParser {
   private *thoughtsUpTo(end: string): Parsing<void> {
     const { reader } = this;
     const begins = this.options.tools?.length ? (this.options.format?.begins ?? []) : [];
-    let blanks = "";
+    const held = new HeldBlanks();
     const write = (text: string) => {
-      const whole = blanks + text;
-      const trimmed = whole.trimEnd();
-      blanks = whole.slice(trimmed.length);
-      addEvent(this.events, { type: "reasoning", text: trimmed });
+      addEvent(this.events, { type: "reasoning", text: held.add(text) });
       reader.release();
     };
     for (;;) {
       const stop = yield* reader.through([end, ...begins], write);
-      if (stop === undefined || stop === end || (yield* this.lastCalls(stop))) return;
-      write(stop);
+      if (stop === undefined || stop === end) return;
+      if (this.endless > MOST_ENDLESS) {
+        write(stop);
+        continue;
+      }
+      const at = reader.position - stop.length;
+      if (yield* this.lastCalls(stop)) return;
+      write(reader.since(at));
     }
   }
 
-  /** Calls at the end of thoughts that have no end, which some models forget. All others in thoughts are thoughts. */
+  /**
+   * Calls at the end of thoughts that have no end, which some models forget. All others in thoughts are thoughts: the
+   * reader is behind them then.
+   */
   private *lastCalls(begin: string): Parsing<boolean> {
     const { reader, calls } = this;
     const { format } = this.options;
     const { count, safe } = calls;
-    const at = reader.position;
+    let after = reader.position; // where thoughts go on if these are no calls
     const trial: ChatEvent[] = [];
     this.trial = trial;
     reader.isPinned = true;
     let next: string | undefined = begin;
     let areCalls = true;
     while (areCalls && next !== undefined && format?.read) {
+      after = reader.position;
       areCalls = yield* format.read(calls, next);
+      if (!areCalls && reader.isAtEnd) this.endless++;
       yield* reader.skipSpace();
       next = yield* reader.takeAny(format.begins);
     }
@@ -171,7 +195,7 @@ export class ChatParser {
       return true;
     }
     calls.takeBack(count, safe);
-    reader.position = at;
+    if (!areCalls) reader.position = after;
     return false;
   }
 
@@ -189,6 +213,10 @@ export class ChatParser {
         reader.release();
       });
       if (begin === undefined || !read) return;
+      if (this.endless > MOST_ENDLESS) {
+        this.content(begin);
+        continue;
+      }
       const at = reader.position - begin.length;
       if (yield* this.callsAt(at, (calls) => read(calls, begin))) continue;
       const isMarkerText = this.calls.safe <= at;
@@ -203,6 +231,7 @@ export class ChatParser {
     calls.safe = at;
     const areCalls = yield* read(calls);
     if (areCalls) return true;
+    if (reader.isAtEnd) this.endless++;
     const wasGivenOut = calls.isOpen && !this.options.wholeCalls;
     calls.breakOff();
     // the rest of a call that was cut is no answer
@@ -213,12 +242,9 @@ export class ChatParser {
 
   private content(text: string): void {
     if (this.isOver) return;
-    const whole = this.blanks + text;
-    const trimmed = whole.trimEnd();
-    this.blanks = whole.slice(trimmed.length);
-    if (trimmed === "") return;
-    this.hasContent = true;
-    addEvent(this.events, { type: "content", text: trimmed });
+    const whole = this.held.add(text);
+    if (whole !== "") this.hasContent = true;
+    addEvent(this.events, { type: "content", text: whole });
   }
 
   private emitCall(event: ChatEvent): void {
@@ -227,7 +253,7 @@ export class ChatParser {
       return;
     }
     if (this.isOver) return;
-    if (event.type === "call-begin") this.blanks = "";
+    if (event.type === "call-begin") this.held.blanks = "";
     addEvent(this.events, event);
     if (event.type === "call-end" && this.options.parallel === false) this.isOver = true;
   }

@@ -8,49 +8,56 @@ const isSpace = (code: number) => code === 32 || (code >= 9 && code <= 13);
  * it was cut.
  */
 export class TextReader {
-  /** Where the next character is, from the beginning of all text. */
-  position = 0;
-  private text = "";
-  /** Place of `text` in all text: what is before is not kept. */
-  private start = 0;
-  private hasEnded = false;
+  /** What has come and is not read. */
+  rest = "";
   /** Keeps what is read, so that there is a way back. */
   isPinned = false;
+  private at = 0;
+  /** All text from `start` on: what is before is not kept. */
+  private kept = "";
+  private start = 0;
+  private hasEnded = false;
 
   push(piece: string): void {
-    this.text += piece;
+    this.kept += piece;
+    this.rest += piece;
   }
 
   end(): void {
     this.hasEnded = true;
   }
 
-  /** Whether everything has come and is read. */
-  get isAtEnd(): boolean {
-    return this.hasEnded && this.position >= this.start + this.text.length;
+  /** Where the next character is, from the beginning of all text. There is a way back to what is kept. */
+  get position(): number {
+    return this.at;
   }
 
-  /** What has come and is not read. */
-  get rest(): string {
-    return this.text.slice(this.position - this.start);
+  set position(position: number) {
+    this.rest = position < this.at ? this.kept.slice(position - this.start) : this.rest.slice(position - this.at);
+    this.at = position;
+  }
+
+  /** Whether everything has come and is read. */
+  get isAtEnd(): boolean {
+    return this.hasEnded && this.rest === "";
   }
 
   /** What was read from a position on. */
   since(position: number): string {
-    return this.text.slice(position - this.start, this.position - this.start);
+    return this.kept.slice(position - this.start, this.at - this.start);
   }
 
   /** Forgets what is before the next character, unless it is pinned: there is no going back to it. */
   release(): void {
     if (this.isPinned) return;
-    this.text = this.rest;
-    this.start = this.position;
+    this.kept = this.rest;
+    this.start = this.at;
   }
 
   /** Waits until there is something to read, or everything has come. Whether there is something. */
   *more(): Parsing<boolean> {
     for (;;) {
-      if (this.position < this.start + this.text.length) return true;
+      if (this.rest !== "") return true;
       if (this.hasEnded) return false;
       yield;
     }
@@ -58,16 +65,15 @@ export class TextReader {
 
   /** The next character, not read; "" at the end. */
   *peek(): Parsing<string> {
-    return (yield* this.more()) ? this.text[this.position - this.start] : "";
+    return (yield* this.more()) ? this.rest[0] : "";
   }
 
   /** Whether a text is next; it is not read. */
   *sees(expected: string): Parsing<boolean> {
     for (;;) {
-      const at = this.position - this.start;
-      if (this.text.startsWith(expected, at)) return true;
-      const available = this.text.length - at;
-      if (this.hasEnded || available >= expected.length || !expected.startsWith(this.text.slice(at))) return false;
+      const { rest } = this;
+      if (rest.startsWith(expected)) return true;
+      if (this.hasEnded || rest.length >= expected.length || !expected.startsWith(rest)) return false;
       yield;
     }
   }
@@ -93,8 +99,10 @@ export class TextReader {
 
   *skipSpace(): Parsing<void> {
     while (yield* this.more()) {
-      if (!isSpace(this.text.charCodeAt(this.position - this.start))) return;
-      this.position++;
+      let length = 0;
+      while (length < this.rest.length && isSpace(this.rest.charCodeAt(length))) length++;
+      this.position += length;
+      if (this.rest !== "") return;
     }
   }
 

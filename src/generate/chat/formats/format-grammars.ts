@@ -86,10 +86,13 @@ function separated(items: readonly { item: CallGrammar; isRequired: boolean }[])
     return sequence(required[0], ...rest, ...others.map((item) => optional(sequence(comma, item))));
   }
   // whichever comes first, those after it follow a comma
-  const beginnings = others.map((item, i) =>
-    sequence(item, ...others.slice(i + 1).map((later) => optional(sequence(comma, later)))),
-  );
-  return beginnings.length === 0 ? literal("") : optional(choice(beginnings));
+  let following: CallGrammar = literal("");
+  let all: CallGrammar = literal("");
+  for (const item of [...others].reverse()) {
+    all = choice([sequence(item, following), all]);
+    following = sequence(optional(sequence(comma, item)), following);
+  }
+  return all;
 }
 
 /** Schemas inside one another that are followed; further in there may be JSON, which is read too. */
