@@ -231,6 +231,16 @@ const cases: Record<string, [ToolFormatName, string, string, [string, object][]]
     "",
     [["get_weather", { place: "Paris" }]],
   ],
+  gemma4: [
+    "gemma4",
+    'Yes.<|tool_call>call:get_weather{days:2,exact:true,options:{a:[1,<|"|>x}<|"|>],"b":null},place:<|"|>Paris, "x"\n<|"|>,tags:[]}<tool_call|><|tool_call>call:now{}<tool_call|>',
+    "Yes.",
+    [
+      ["get_weather", { days: 2, exact: true, options: { a: [1, "x}"], b: null }, place: 'Paris, "x"\n', tags: [] }],
+      ["now", {}],
+    ],
+  ],
+  llama4: ["llama4", `{"name": "get_weather", "parameters": ${json}}`, "", [["get_weather", sunny]]],
   harmony: [
     "harmony",
     `<|channel|>commentary<|message|>I look.<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>${json}<|call|>`,

@@ -79,6 +79,18 @@ test("without tools, or where none may be called, calls are text and thoughts ar
   }
 });
 
+test("answers with calls end with tokens of their own", () => {
+  const request = readToolRequest({ tools: [tool("f")] });
+  const specialTexts = ["<|python_tag|>", "<|eom_id|>", "<|eot_id|>"];
+  const plan = planChat({ template: templateOf("llama3"), specialTexts: [...specialTexts], prompt: "", request });
+  expect([plan.keptTokens, plan.endTokens]).toEqual([["<|python_tag|>"], ["<|eom_id|>"]]);
+  expect(planChat({ template: templateOf("llama3"), specialTexts, prompt: "" }).endTokens).toEqual([]);
+  const gemma = planChat({ template, specialTexts: ["<|channel>", '<|"|>'], prompt: "", request, format: "gemma4" });
+  expect(gemma.keptTokens).toEqual(['<|"|>']);
+  const thinking = planChat({ template: "<|channel>thought <channel|>", specialTexts: ["<|channel>"], prompt: "" });
+  expect(thinking.keptTokens).toEqual(["<|channel>"]);
+});
+
 test("a template that knows no tools is told of them", () => {
   const request = readToolRequest({ tools: [tool("f", { description: "Does it." })], toolChoice: "required" });
   const user: MixedMessage = { role: "user", content: "a" };

@@ -70,6 +70,8 @@ export interface ChatPlan {
   isReasoningOpen: boolean;
   /** Special tokens that decoding must keep (`keptStream`). */
   keptTokens: readonly string[];
+  /** Special tokens that end the answer, besides the model's usual ones. */
+  endTokens: readonly string[];
   /** What the calls must be: where one is asked for, or tools are strict. It begins after the thoughts. */
   grammar: ToolCallGrammar | undefined;
   /** A parser of one answer. */
@@ -89,7 +91,8 @@ export function planChat(options: ChatPlanOptions): ChatPlan {
     format,
     reasoning,
     isReasoningOpen: isOpen,
-    keptTokens: [...new Set(kept)].filter((text) => specialTexts.includes(text)),
+    keptTokens: specialTexts.filter((text) => text !== "" && kept.some((mark) => mark.includes(text))),
+    endTokens: (format?.endTokens ?? []).filter((text) => specialTexts.includes(text)),
     grammar: format && isHeld ? toolCallGrammar(format, request.tools, request) : undefined,
     parser: (more) =>
       new ChatParser({ format, tools, reasoning, isReasoningOpen: isOpen, parallel: request?.parallel, ...more }),

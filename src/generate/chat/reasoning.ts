@@ -10,6 +10,7 @@ const formats: readonly ReasoningFormat[] = [
   { begin: "<seed:think>", end: "</seed:think>" },
   { begin: "<mm:think>", end: "</mm:think>" },
   { begin: "<thought>", end: "</thought>" },
+  { begin: "<|channel>thought", end: "<channel|>" }, // Gemma 4
   { begin: "<|START_THINKING|>", end: "<|END_THINKING|>" },
 ];
 

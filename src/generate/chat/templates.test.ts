@@ -72,7 +72,7 @@ describe.each(Object.entries(golden.templates))(`%s${reason && ` (without ${reas
     if (plan.format?.name === "json") return; // a form that is not known
     const answer = new ChatAnswer();
     const parser = plan.parser();
-    const end = /(<eos>|<\/s>|<\|im_end\|>|<\|eot_id\|>|<｜end▁of▁sentence｜>|<\|call\|>)\s*$/;
+    const end = /(<eos>|<\/s>|<\|im_end\|>|<\|eot_id\|>|<｜end▁of▁sentence｜>|<\|call\|>|<\|tool_response>)\s*$/;
     for (const event of [...parser.push(output.replace(end, "")), ...parser.finish()]) answer.add(event);
     expect(answer.content).toBe("");
     expect(answer.calls.map((call) => [call.name, JSON.parse(call.arguments), call.isComplete])).toEqual([

@@ -7,6 +7,7 @@ import { toolFormatNames } from "./tool-format.ts";
 const signs: readonly [ToolFormatName, ...string[]][] = [
   ["harmony", "<|channel|>", "to=functions."],
   ["harmony", "<|channel|>", "<|start|>assistant to="],
+  ["gemma4", "<|tool_call>", "<tool_call|>"],
   ["kimi-k2", "<|tool_call_argument_begin|>"],
   ["minimax-m2", "<minimax:tool_call>"],
   ["seed-oss", "<seed:tool_call>"],
@@ -25,10 +26,12 @@ const signs: readonly [ToolFormatName, ...string[]][] = [
   ["tool-calls", "<tool_calls>"],
   ["hermes", "<tool_call>"],
   ["pythonic", "[func_name1("],
+  ["llama4", "<|python_start|>", '"parameters": '],
   ["pythonic", "<|python_start|>"],
   ["llama3", "<|python_tag|>"],
   ["llama3", '{"name": ', '"parameters": '],
   ["glm4", "<|observation|>", "tools"],
+  ["glm4", "[gMASK]<sop>", "tools"],
 ];
 
 /**

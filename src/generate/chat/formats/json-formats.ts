@@ -40,6 +40,7 @@ const llama3: ToolFormat = {
   name: "llama3",
   begins: [PYTHON_TAG, qwenTags.call], // <function=name>{...}</function> is Llama 3.1's form for custom tools
   keptTokens: [PYTHON_TAG],
+  endTokens: ["<|eom_id|>"],
   *read(calls, begin) {
     if (begin === PYTHON_TAG) return yield* readJsonCalls(calls, { isMarked: true });
     calls.reader.position -= begin.length;
@@ -65,11 +66,21 @@ const pythonic: ToolFormat = {
   name: "pythonic",
   begins: [PYTHON_BEGIN],
   keptTokens: [PYTHON_BEGIN, PYTHON_END],
+  endTokens: ["<|eom|>"],
   read: (calls) => readLlama4(calls, true),
   readFirst: (calls) => readLlama4(calls, false),
   call: pythonCall,
   around: { before: literal("["), between: literal(", "), after: literal("]") },
   trigger: "[",
+};
+
+/** Meta's own template asks for JSON, where others ask for Python. */
+const llama4: ToolFormat = {
+  ...pythonic,
+  name: "llama4",
+  call: (tool) => jsonCall(tool, "parameters"),
+  around: { between: literal("; ") },
+  trigger: '{"name": "',
 };
 
 const LFM_BEGIN = "<|tool_call_start|>";
@@ -140,6 +151,7 @@ const commandR7b = markedList("command-r7b", ["<|START_ACTION|>", "<|END_ACTION|
 /** Llama, LFM2, Mistral, and others. */
 export const jsonFormats: readonly ToolFormat[] = [
   llama3,
+  llama4,
   pythonic,
   lfm2,
   mistral,

@@ -1,8 +1,10 @@
 /** Formats that write a call's name before the JSON of its arguments. */
 import { literal, marker, sequence } from "../grammar.ts";
-import { argumentsOf } from "./format-grammars.ts";
+import { argumentsOf, gemmaCall } from "./format-grammars.ts";
+import { GEMMA_QUOTE, readGemmaCall } from "./gemma-calls.ts";
 import { harmonyTokens } from "./harmony.ts";
 import { readDeepSeekCalls, readKimiCalls, readNamedLine } from "./named-calls.ts";
+import { takeEnd } from "./take-end.ts";
 import type { ToolFormat } from "./tool-format.ts";
 
 const glm4: ToolFormat = {
@@ -10,6 +12,7 @@ const glm4: ToolFormat = {
   begins: [],
   keptTokens: [],
   readFirst: readNamedLine,
+  endTokens: ["<|observation|>"],
   call: (tool) => sequence(literal(`${tool.name}\n`), argumentsOf(tool)),
   mostCalls: 1,
   trigger: "",
@@ -81,10 +84,26 @@ const kimiK2: ToolFormat = {
   around: { before: marker(KIMI_CALLS), after: marker(KIMI_CALLS_END) },
 };
 
+const GEMMA_CALL = "<|tool_call>";
+const GEMMA_CALL_END = "<tool_call|>";
+const gemma4: ToolFormat = {
+  name: "gemma4",
+  begins: [GEMMA_CALL],
+  keptTokens: [GEMMA_CALL, GEMMA_CALL_END, GEMMA_QUOTE],
+  *read(calls) {
+    if (!(yield* readGemmaCall(calls))) return false;
+    yield* takeEnd(calls, GEMMA_CALL_END);
+    return true;
+  },
+  endTokens: ["<|tool_response>"],
+  call: (tool) => sequence(marker(GEMMA_CALL), gemmaCall(tool), marker(GEMMA_CALL_END)),
+};
+
 const harmony: ToolFormat = {
   name: "harmony",
   begins: [],
   keptTokens: harmonyTokens,
+  endTokens: ["<|call|>", "<|return|>"],
   call: (tool) =>
     sequence(
       marker("<|channel|>"),
@@ -99,5 +118,5 @@ const harmony: ToolFormat = {
   trigger: "<|channel|>commentary to=",
 };
 
-/** The older GLM-4, DeepSeek, Kimi and gpt-oss. */
-export const namedFormats: readonly ToolFormat[] = [glm4, deepseekV3, deepseekV31, kimiK2, harmony];
+/** The older GLM-4, DeepSeek, Kimi, Gemma 4 and gpt-oss. */
+export const namedFormats: readonly ToolFormat[] = [glm4, deepseekV3, deepseekV31, kimiK2, gemma4, harmony];

@@ -108,6 +108,7 @@ const qwen3Coder: ToolFormat = {
 const glm45: ToolFormat = {
   ...hermes,
   name: "glm4.5",
+  endTokens: ["<|observation|>"],
   keptTokens: [BEGIN, END, "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"],
   call: (tool) => sequence(marker(BEGIN), taggedCall(tool, glmTags, lines("</arg_key>\n<arg_value>")), marker(END)),
 };

@@ -9,6 +9,7 @@ export const toolFormatNames = [
   "glm4.5",
   "glm4",
   "llama3",
+  "llama4",
   "pythonic",
   "lfm2",
   "mistral",
@@ -24,6 +25,7 @@ export const toolFormatNames = [
   "tool-calls",
   "phi4",
   "command-r7b",
+  "gemma4",
   "harmony",
   "json",
 ] as const;
@@ -47,6 +49,8 @@ export interface ToolFormat {
   call: (tool: ChatTool) => CallGrammar;
   /** What stands around all calls, and between two. @default nothing */
   around?: { before?: CallGrammar; between?: CallGrammar; after?: CallGrammar };
+  /** Special tokens that end an answer with calls, besides the model's usual ones. @default none */
+  endTokens?: readonly string[];
   /** Most calls of one answer. @default any number */
   mostCalls?: number;
   /** What a call begins with where nothing marks it. @default the first of `begins` */
