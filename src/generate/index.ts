@@ -2,6 +2,40 @@
 
 export type { EmbeddedPrompt } from "./cached-text.ts";
 export type { SamplingLimits } from "./candidates.ts";
+export {
+  type CallGrammar,
+  ChatAnswer,
+  type ChatEvent,
+  ChatParser,
+  type ChatParserOptions,
+  type ChatPlan,
+  type ChatPlanOptions,
+  type ChatTool,
+  detectReasoning,
+  detectToolFormat,
+  isReasoningOpen,
+  keptStream,
+  normalizeMessages,
+  planChat,
+  ReasoningBudget,
+  type ReasoningBudgetOptions,
+  type ReasoningFormat,
+  readToolChoice,
+  readToolRequest,
+  readTools,
+  type TemplateTraits,
+  type ToolCall,
+  type ToolCallGrammar,
+  type ToolChoice,
+  type ToolFormat,
+  type ToolFormatName,
+  type ToolRequest,
+  templateTraits,
+  toolCallGrammar,
+  toolFormat,
+  toolFormatNames,
+  withToolInstructions,
+} from "./chat/index.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
 export {
