@@ -1,12 +1,12 @@
 import { DataError, type ErrorParts, type KindlingError, OptionError } from "../base/index.ts";
-import type { SamplingLimits } from "./candidates.ts";
-import { samplingLimitNames } from "./sampler.ts";
+import { idleDrySetting, type PenaltySettings, penaltyNames, penaltyRules } from "./penalty-settings.ts";
+import { type SamplingLimits, samplingLimitNames } from "./warpers/index.ts";
 
 /**
- * What generation_config.json can ask for and a caller can ask for in its place, named as there. `generate` follows the
- * option, or else the model's file, or else the default. Lengths are in tokens.
+ * What generation_config.json can ask for and a caller can ask for in its place, named as there, and what only a caller
+ * can. `generate` follows the option, or else the model's file, or else the default. Lengths are in tokens.
  */
-export interface GenerationSettings extends SamplingLimits {
+export interface GenerationSettings extends SamplingLimits, PenaltySettings {
   /**
    * Draw tokens, rather than take the likeliest. @default what the file says; true when a limit on what is drawn is
    * given, unless temperature is 0
@@ -82,7 +82,7 @@ const isBoolean = (value: unknown) => typeof value === "boolean";
 const isPositive = (value: unknown) => isNumber(value) && value > 0;
 const count = "a number of tokens";
 
-const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Field> = {
+const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits | keyof PenaltySettings>, Field> = {
   doSample: ["do_sample", "true or false", isBoolean],
   maxNewTokens: ["max_new_tokens", `${count} of at least 0`, isId],
   maxLength: ["max_length", count, isId],
@@ -117,7 +117,7 @@ const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Fi
 };
 
 /** The file's names of what limits what is drawn; the sampler knows the ranges. */
-const limitKeys: Record<keyof SamplingLimits, string> = {
+const limitKeys: Partial<Record<keyof SamplingLimits, string>> = {
   ...{ temperature: "temperature", topH: "top_h", topK: "top_k", topP: "top_p", minP: "min_p" },
   ...{ typicalP: "typical_p", epsilonCutoff: "epsilon_cutoff", etaCutoff: "eta_cutoff" },
 };
@@ -174,7 +174,13 @@ export const generationConfigKeys: readonly string[] = [
   ...readElsewhere,
 ];
 
-export const generationSettingNames = [...Object.keys(fields), ...samplingLimitNames] as (keyof GenerationSettings)[];
+/** Names of what a text can be asked for with: settings, and functions that take part in picking its tokens. */
+export const generationSettingNames: readonly string[] = [
+  ...Object.keys(fields),
+  ...samplingLimitNames,
+  ...penaltyNames,
+  ...["processors", "warpers", "topLogprobs", "onLogprobs"],
+];
 
 /** Settings as they are followed: ids as lists, and drawing decided. */
 export interface FollowedSettings
@@ -208,6 +214,7 @@ export function settingsOf(
   const settings: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(fields))
     settings[name] = settingOf(name as keyof typeof fields, field, json, options);
+  Object.assign(settings, penaltiesOf(options));
   const { doSample, forcedEosTokenId, stopStrings, ...others } = settings as GenerationSettings;
   const eos = json.eos_token_id ?? [];
   if (!isId(eos) && !isIds(eos)) throw fault(DataError, "generation_config.json, eos_token_id", "token ids", eos);
@@ -254,6 +261,27 @@ function settingOf(
   return stated;
 }
 
+/** What only a caller asks for. */
+function penaltiesOf(options: GenerationSettings): PenaltySettings {
+  const idle = idleDrySetting(options);
+  if (idle !== undefined)
+    throw new OptionError({
+      where: "generate",
+      expected: `${idle} with dryMultiplier`,
+      received: `${idle} alone`,
+      fix: `set dryMultiplier, or leave ${idle} out`,
+    });
+  const settings: Record<string, unknown> = {};
+  for (const name of penaltyNames) {
+    const [expected, isFine] = penaltyRules[name];
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!isFine(value)) throw fault(OptionError, "generate", `${name} to be ${expected}`, value);
+    settings[name] = value;
+  }
+  return settings;
+}
+
 /** What is drawn from: a limit that the caller gives says that something is drawn. */
 function limitsOf(
   json: Readonly<Record<string, unknown>>,
@@ -272,9 +300,14 @@ function limitsOf(
     });
   }
   if (!(asked.length > 0 || stated)) return { temperature: 0 };
-  const limits: Record<string, unknown> = { topK: DEFAULT_TOP_K };
-  for (const name of samplingLimitNames) {
-    const value = options[name] ?? json[limitKeys[name]] ?? undefined;
+  // mirostat decides by itself how many tokens are left
+  const names = samplingLimitNames.filter(
+    (name) => !options.mirostat || name === "temperature" || asked.includes(name),
+  );
+  const limits: Record<string, unknown> = options.mirostat ? {} : { topK: DEFAULT_TOP_K };
+  for (const name of names) {
+    const key = limitKeys[name];
+    const value = options[name] ?? (key === undefined ? undefined : json[key]) ?? undefined;
     if (value !== undefined) limits[name] = value;
   }
   return limits;

@@ -1,6 +1,5 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
-export type { SamplingLimits } from "./candidates.ts";
 export type { EmbeddedPrompt } from "./causal-texts.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
@@ -13,7 +12,15 @@ export {
 export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
-export { applyRules, type GenerationRules, type Progress, type TimeRule } from "./rules.ts";
+export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
+export type { PenaltySettings } from "./penalty-settings.ts";
+export {
+  type GenerationRules,
+  type LogitsProcessor,
+  type Progress,
+  processorsOf,
+  type TimeRule,
+} from "./processors/index.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
 export {
   type Seq2SeqBatchSource,
@@ -26,4 +33,5 @@ export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNa
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { generateText, type TextOptions, type TextPiece } from "./text.ts";
 export type { PickOptions } from "./token-picker.ts";
+export { Candidates, type LogitsWarper, type SamplingLimits, warpersOf } from "./warpers/index.ts";
 export type { FinishReason, RowToken } from "./write-texts.ts";
