@@ -3,7 +3,9 @@
  * llama.cpp where it has none.
  */
 export interface PenaltySettings {
-  /** Taken from the logit of each token that was written, once; below 0 favours them. OpenAI's, as in vLLM. @default 0 */
+  /**
+   * Taken once from the logit of each token that was written; below 0 favours them. OpenAI's, as in vLLM. @default 0
+   */
   presencePenalty?: number;
   /** Taken from the logit of a token for each time that it was written. OpenAI's, as in vLLM. @default 0 */
   frequencyPenalty?: number;

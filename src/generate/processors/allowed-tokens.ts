@@ -1,6 +1,6 @@
 import { type LogitsProcessor, requireInVocabulary } from "./processor.ts";
 
-/** Nothing but these tokens is picked, as vLLM's `allowed_token_ids`. @throws DataError for ids outside the vocabulary */
+/** Nothing else is picked, as with vLLM's `allowed_token_ids`. @throws DataError for ids outside the vocabulary */
 export function allowedTokens(ids: readonly number[]): LogitsProcessor {
   const allowed = Uint32Array.from(ids).sort();
   return (logits) => {

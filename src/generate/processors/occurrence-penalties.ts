@@ -1,8 +1,8 @@
 import type { LogitsProcessor } from "./processor.ts";
 
 /**
- * Takes `frequency` from the logit of a token for each time that it was written, and `presence` once: OpenAI's penalties,
- * as in vLLM over what was written, not over the prompt.
+ * Takes `frequency` from the logit of a token for each time that it was written, and `presence` once: OpenAI's
+ * penalties, as in vLLM over what was written, not over the prompt.
  */
 export function occurrencePenalties(presence: number, frequency: number): LogitsProcessor {
   let counts = new Uint32Array(0);

@@ -67,7 +67,7 @@ const ranges: Record<LimitName, [expected: string, isFine: (value: number) => bo
   etaCutoff: ["etaCutoff from 0 to below 1", (value) => value >= 0 && value < 1],
   xtcProbability: ["xtcProbability from 0 to 1", (value) => value >= 0 && value <= 1],
   xtcThreshold: ["xtcThreshold above 0 and at most 0.5", (value) => value > 0 && value <= 0.5],
-  mirostat: ["mirostat of 0 or 2, as version 1 is not built", (value) => value === 0 || value === 2],
+  mirostat: ["mirostat to be 0 or 2, as version 1 is not built", (value) => value === 0 || value === 2],
   mirostatTau: ["mirostatTau above 0", (value) => value > 0 && value < Number.POSITIVE_INFINITY],
   mirostatEta: ["mirostatEta above 0 and at most 1", (value) => value > 0 && value <= 1],
 };
