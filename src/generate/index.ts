@@ -1,5 +1,16 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
+export {
+  type BeamRunner,
+  type BeamSettings,
+  type BeamText,
+  type ContrastiveRunner,
+  type ContrastiveSettings,
+  type ForcedWords,
+  type RunToken,
+  searchBeams,
+  searchContrastive,
+} from "./beams/index.ts";
 export type { EmbeddedPrompt } from "./causal-texts.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
@@ -22,6 +33,7 @@ export {
   type TimeRule,
 } from "./processors/index.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
+export type { BuiltWays, SearchSettings } from "./search-settings.ts";
 export {
   type Seq2SeqBatchSource,
   type Seq2SeqGenerateOptions,
@@ -32,6 +44,6 @@ export {
 export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNames } from "./speech-generator.ts";
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { generateText, type TextOptions, type TextPiece } from "./text.ts";
-export type { PickOptions } from "./token-picker.ts";
+export { type AnswerLimit, type PickedModel, type PickOptions, TokenPicker } from "./token-picker.ts";
 export { Candidates, type LogitsWarper, type SamplingLimits, warpersOf } from "./warpers/index.ts";
 export type { FinishReason, RowToken } from "./write-texts.ts";

@@ -1,3 +1,5 @@
+import { isCount, isId, isIds, isNumber, isSequence } from "./setting-values.ts";
+
 /**
  * What a caller can ask for that generation_config.json has no key for; names and defaults are those of vLLM, and of
  * llama.cpp where it has none.
@@ -33,10 +35,6 @@ export interface PenaltySettings {
   drySequenceBreakerIds?: readonly number[];
 }
 
-const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
-const isId = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
-const isIds = (value: unknown): value is unknown[] => Array.isArray(value) && value.every(isId);
-const isCount = (value: unknown) => isId(value) && (value as number) >= 1;
 const isPenalty = (value: unknown) => isNumber(value) && value >= -2 && value <= 2;
 const isBiases = (value: unknown) =>
   typeof value === "object" &&
@@ -51,7 +49,7 @@ export const penaltyRules: Record<keyof PenaltySettings, [expected: string, isFi
   presencePenalty: ["a number from -2 to 2", isPenalty],
   frequencyPenalty: ["a number from -2 to 2", isPenalty],
   logitBias: ["an object of token ids and numbers", isBiases],
-  allowedTokenIds: ["token ids, at least one", (value) => isIds(value) && value.length > 0],
+  allowedTokenIds: ["token ids, at least one", isSequence],
   dryMultiplier: ["a number of at least 0", (value) => isNumber(value) && value >= 0],
   dryBase: ["a number of at least 1", (value) => isNumber(value) && value >= 1],
   dryAllowedLength: ["a number of tokens of at least 1", isCount],

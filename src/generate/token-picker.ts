@@ -1,9 +1,10 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
-import type { BeamSettings } from "./beam-search.ts";
-import { type BuiltWays, type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
+import type { BeamSettings, ContrastiveSettings } from "./beams/index.ts";
+import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
 import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
+import type { BuiltWays } from "./search-settings.ts";
 import type { LogitsWarper } from "./warpers/index.ts";
 
 /** How the tokens of a text are picked, and where it ends. */
@@ -120,23 +121,39 @@ export class TokenPicker {
     this.logprobs = this.logprobReader?.of(id);
     this.onLogits?.(logits, id);
     if (this.logprobs) this.onLogprobs?.(this.logprobs);
-    if (this.stops.has(id)) return undefined;
-    ids.push(id);
-    return id;
+    return this.take(id) ? id : undefined;
   }
 
-  /** Applies the rules to the logits of the token after some ids, in place. */
-  ruled(logits: Float32Array, ids: readonly number[]): Float32Array {
+  /** Takes a token that was picked in another way. false where it ends the text. */
+  take(id: number): boolean {
+    if (this.stops.has(id)) return false;
+    this.ids.push(id);
+    return true;
+  }
+
+  /**
+   * Applies the rules to the logits of the token after some ids, in place. otherTokens: those of other groups of a beam
+   * search.
+   */
+  ruled(logits: Float32Array, ids: readonly number[], otherTokens?: readonly number[]): Float32Array {
     const { startLength, maxLength, source } = this;
-    const progress: Progress = { ids, startLength, maxLength, source };
+    const progress: Progress = { ids, startLength, maxLength, source, otherTokens };
     for (const process of this.processors) process(logits, progress);
     return logits;
   }
 
   /** How hypotheses are followed; undefined for one text, token by token. */
   get beams(): BeamSettings | undefined {
-    const { numBeams = 1, lengthPenalty, earlyStopping } = this.settings;
-    return numBeams > 1 ? { numBeams, lengthPenalty, earlyStopping } : undefined;
+    const { numBeams = 1, lengthPenalty, earlyStopping, ...others } = this.settings;
+    const { numBeamGroups, diversityPenalty, forceWordsIds, numReturnSequences } = others;
+    const search = { numBeamGroups, diversityPenalty, forceWordsIds, numReturnSequences };
+    return numBeams > 1 ? { numBeams, lengthPenalty, earlyStopping, ...search } : undefined;
+  }
+
+  /** How candidates are weighed by contrastive search; undefined where tokens are picked by `next`. */
+  get contrastive(): ContrastiveSettings | undefined {
+    const { penaltyAlpha, contrastiveTopK } = this.settings;
+    return contrastiveTopK === undefined ? undefined : { penaltyAlpha: penaltyAlpha ?? 0, topK: contrastiveTopK };
   }
 
   /** Whether the greatest time is over. */

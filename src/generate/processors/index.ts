@@ -2,6 +2,7 @@
 import type { FollowedSettings } from "../generation-config.ts";
 import { allowedTokens } from "./allowed-tokens.ts";
 import { badWords } from "./bad-words.ts";
+import { diversityPenalty } from "./diversity-penalty.ts";
 import { dry } from "./dry.ts";
 import { forcedTokens } from "./forced-tokens.ts";
 import { removeInvalidValues } from "./invalid-values.ts";
@@ -55,10 +56,11 @@ export function processorsOf(rules: GenerationRules, added: readonly LogitsProce
 function biasesAndPenalties(rules: GenerationRules): (LogitsProcessor | false)[] {
   const { repetitionPenalty: penalty = 1, encoderRepetitionPenalty: encoderPenalty = 1 } = rules;
   const { noRepeatNgramSize = 0, encoderNoRepeatNgramSize = 0 } = rules;
-  const { presencePenalty = 0, frequencyPenalty = 0, dryMultiplier = 0 } = rules;
+  const { presencePenalty = 0, frequencyPenalty = 0, dryMultiplier = 0, diversityPenalty: diversity = 0 } = rules;
   return [
     rules.sequenceBias !== undefined && sequenceBias(rules.sequenceBias),
     rules.logitBias !== undefined && logitBias(rules.logitBias),
+    diversity > 0 && diversityPenalty(diversity),
     encoderPenalty !== 1 && encoderRepetitionPenalty(encoderPenalty),
     penalty !== 1 && repetitionPenalty(penalty),
     (presencePenalty !== 0 || frequencyPenalty !== 0) && occurrencePenalties(presencePenalty, frequencyPenalty),

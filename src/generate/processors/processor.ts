@@ -10,6 +10,8 @@ export interface Progress {
   maxLength: number;
   /** What an encoder read, or the prompt. @default none */
   source?: readonly number[];
+  /** What other groups of a beam search have picked at this place. @default nothing */
+  otherTokens?: readonly number[];
 }
 
 /**
