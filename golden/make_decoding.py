@@ -5,7 +5,8 @@ PrefixConstrainedLogitsProcessor); presence and frequency penalties are the form
 over what was written, after the repetition penalty, as vLLM documents them; DRY is the description in text-generation-webui's pull request 5677.
 warped: the tokens that are left, by the descriptions of XTC (text-generation-webui's pull request 6335, llama.cpp's "xtc-probability") and of top-n-sigma
 (arXiv:2411.07641, with the standard deviation over all scores). mirostat: tokens drawn by version 2 of arXiv:2007.14966, as its authors' repository describes it.
-logprobs: PyTorch's log softmax, and its largest values.
+logprobs: PyTorch's log softmax, and its largest values. sequences: the texts of beam search that `generate` returns, of decoders too; their start is left out,
+and scores are those of its `sequences_scores`.
 
 usage: python golden/make_decoding.py   (versions: golden/requirements.txt)
 """
@@ -14,7 +15,14 @@ import math
 
 import numpy as np
 import torch
-from transformers import PrefixConstrainedLogitsProcessor, RepetitionPenaltyLogitsProcessor, SequenceBiasLogitsProcessor
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    PrefixConstrainedLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
+)
 
 from common import GOLDEN, floats, made_by, write_json
 
@@ -169,9 +177,47 @@ def logprobs() -> dict:
     return {"logits": floats(logits), "logprobs": values.tolist(), "top": [list(pair) for pair in zip(top.indices.tolist(), top.values.tolist())]}
 
 
+ENCODER_DECODERS = ["models/t5", "models/bart", "models/marian"]
+DECODERS = ["gpt2/a", "decoders/llama", "decoders/qwen2"]
+TEXT, START = [5, 9, 12, 3, 7, 15, 1], [3, 9, 6, 20]
+SEQUENCES = {
+    "plain": {"num_beams": 3, "num_return_sequences": 3},
+    "long texts": {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True, "no_repeat_ngram_size": 2, "num_return_sequences": 2},
+    "never": {"num_beams": 3, "length_penalty": 0.5, "early_stopping": "never", "repetition_penalty": 1.3, "num_return_sequences": 3},
+    "one of many": {"num_beams": 6, "min_new_tokens": 5, "bad_words_ids": [[4]]},
+}
+
+
+def cut(ids: list, ends: list) -> dict:
+    stop = next((i for i, token in enumerate(ids) if token in ends), None)
+    return {"ids": ids if stop is None else ids[:stop], "isWhole": stop is not None}
+
+
+def sequences(name: str) -> list:
+    """Texts that end with either of two tokens that a greedy text has."""
+    is_decoder = name in DECODERS
+    model = (AutoModelForCausalLM if is_decoder else AutoModelForSeq2SeqLM).from_pretrained(GOLDEN / name).eval()
+    ids = START if is_decoder else TEXT
+    begin = {} if is_decoder else {"decoder_start_token_id": model.config.decoder_start_token_id}
+    inputs = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
+    length = len(ids) if is_decoder else 1
+    model.generation_config = GenerationConfig()
+    plain = model.generate(**inputs, **begin, max_new_tokens=12, do_sample=False, eos_token_id=-1, pad_token_id=0)[0, length:].tolist()
+    ends = sorted({plain[4], plain[-1]})
+    runs = []
+    for case, settings in SEQUENCES.items():
+        config = {"eos_token_id": ends, "max_new_tokens": 12, **begin, **settings}
+        model.generation_config = GenerationConfig(**config, pad_token_id=ends[0])
+        out = model.generate(**inputs, return_dict_in_generate=True, output_scores=True)
+        texts = [cut(row, ends) | {"score": score} for row, score in zip(out.sequences[:, length:].tolist(), floats(out.sequences_scores))]
+        runs.append({"name": f"{name}, {case}", "kind": "sequences", "model": name, "config": config, "ids": ids, "texts": texts})
+    return runs
+
+
 def main() -> None:
     drawn = [mirostat(2.0, 0.3, 1.0), mirostat(0.5, 1.0, 1.3), mirostat(5.0, 0.1, 1.0)]
     parts = {"processed": processed(), "warped": warped(), "mirostat": drawn, "logprobs": logprobs()}
+    parts["sequences"] = [run for name in ENCODER_DECODERS + DECODERS for run in sequences(name)]
     write_json(GOLDEN / "decoding.json", {"madeBy": made_by(__file__), **parts})
 
 

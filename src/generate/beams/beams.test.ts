@@ -1,4 +1,4 @@
-/** Searches, against the texts of transformers in golden/searches.json. */
+/** Searches, against the texts of transformers in golden/searches.json and golden/decoding.json. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
@@ -8,17 +8,22 @@ import { type BeamText, Seq2SeqGenerator, searchBeams, searchContrastive, TokenP
 
 interface Run {
   name: string;
-  kind: "groups" | "constraints" | "contrastive";
+  kind: "sequences" | "groups" | "constraints" | "contrastive";
   model: string;
   config: Record<string, unknown>;
   ids: number[];
-  texts: { ids: number[]; isWhole: boolean }[];
+  texts: { ids: number[]; isWhole: boolean; score?: number }[];
 }
 const golden = fileURLToPath(new URL("../../../golden/", import.meta.url));
-const { runs } = JSON.parse(readFileSync(`${golden}searches.json`, "utf8")) as { runs: Run[] };
+const read = (file: string) => JSON.parse(readFileSync(golden + file, "utf8"));
+const runs: Run[] = [...read("decoding.json").sequences, ...read("searches.json").runs];
 const built = { hasBeams: true, hasSequences: true, hasContrastive: true };
-const shown = (texts: readonly BeamText[]) =>
-  texts.map(({ ids, finishReason }) => ({ ids, isWhole: finishReason === "stop" }));
+function compare(texts: readonly BeamText[], expected: Run["texts"]): void {
+  const shown = texts.map(({ ids, finishReason }) => ({ ids, isWhole: finishReason === "stop" }));
+  expect(shown).toEqual(expected.map(({ ids, isWhole }) => ({ ids, isWhole })));
+  for (const [i, { score }] of expected.entries())
+    if (score !== undefined) expect(texts[i].score).toBeCloseTo(score, 4);
+}
 
 describe.each([...new Set(runs.map(({ model }) => model))])("%s", (name) => {
   const cases = runs.filter(({ model }) => model === name);
@@ -31,7 +36,7 @@ describe.each([...new Set(runs.map(({ model }) => model))])("%s", (name) => {
       const model = (await opened) as Seq2SeqLM;
       (model as { generationConfig: unknown }).generationConfig = config;
       const generator = new Seq2SeqGenerator(model, { initialRoom: 3 });
-      expect(shown(await generator.generateSequences({ inputIds: ids }))).toEqual(texts);
+      compare(await generator.generateSequences({ inputIds: ids }), texts);
       generator.dispose();
       return;
     }
@@ -47,7 +52,7 @@ describe.each([...new Set(runs.map(({ model }) => model))])("%s", (name) => {
       expect([{ ids: written, isWhole: next.value === "stop" }]).toEqual(texts);
     } else {
       const { numBeams } = picker.beams as { numBeams: number };
-      expect(shown(await searchBeams(rows.beams(numBeams), picker))).toEqual(texts);
+      compare(await searchBeams(rows.beams(numBeams), picker), texts);
     }
     rows.dispose();
   });
