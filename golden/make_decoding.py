@@ -6,7 +6,7 @@ over what was written, after the repetition penalty, as vLLM documents them; DRY
 warped: the tokens that are left, by the descriptions of XTC (text-generation-webui's pull request 6335, llama.cpp's "xtc-probability") and of top-n-sigma
 (arXiv:2411.07641, with the standard deviation over all scores). mirostat: tokens drawn by version 2 of arXiv:2007.14966, as its authors' repository describes it.
 logprobs: PyTorch's log softmax, and its largest values. sequences: the texts of beam search that `generate` returns, of decoders too; their start is left out,
-and scores are those of its `sequences_scores`.
+and scores are those of its `sequences_scores`. lookups: what transformers' PromptLookupCandidateGenerator proposes.
 
 usage: python golden/make_decoding.py   (versions: golden/requirements.txt)
 """
@@ -19,10 +19,13 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     GenerationConfig,
+    LogitsProcessorList,
     PrefixConstrainedLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
     SequenceBiasLogitsProcessor,
+    SuppressTokensLogitsProcessor,
 )
+from transformers.generation.candidate_generator import PromptLookupCandidateGenerator
 
 from common import GOLDEN, floats, made_by, write_json
 
@@ -214,10 +217,25 @@ def sequences(name: str) -> list:
     return runs
 
 
+def lookups() -> list:
+    """Texts of few different tokens; 0 ends a text, and of some 1 is forbidden."""
+    rng = np.random.default_rng(3)
+    runs = []
+    for i in range(60):
+        ids = rng.integers(0, 3 + i % 7, size=1 + i % 23).tolist()
+        count, size, forbidden = 1 + i % 6, 1 + i % 4, [1] if i % 3 == 0 else []
+        processors = LogitsProcessorList([SuppressTokensLogitsProcessor(forbidden)]) if forbidden else None
+        lookup = PromptLookupCandidateGenerator(torch.tensor([0]), count, size, 99, processors, 12)
+        proposed = lookup.get_candidates(torch.tensor([ids]))[0][0, len(ids) :].tolist()
+        runs.append({"ids": ids, "numTokens": count, "ngramSize": size, "forbidden": forbidden, "proposed": proposed})
+    return runs
+
+
 def main() -> None:
     drawn = [mirostat(2.0, 0.3, 1.0), mirostat(0.5, 1.0, 1.3), mirostat(5.0, 0.1, 1.0)]
     parts = {"processed": processed(), "warped": warped(), "mirostat": drawn, "logprobs": logprobs()}
     parts["sequences"] = [run for name in ENCODER_DECODERS + DECODERS for run in sequences(name)]
+    parts["lookups"] = lookups()
     write_json(GOLDEN / "decoding.json", {"madeBy": made_by(__file__), **parts})
 
 

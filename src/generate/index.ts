@@ -41,6 +41,14 @@ export {
   type Seq2SeqGeneratorOptions,
   type Seq2SeqSource,
 } from "./seq2seq-generator.ts";
+export {
+  acceptProposals,
+  acceptToken,
+  type PromptLookupOptions,
+  type Proposals,
+  promptLookup,
+  type TokenDistribution,
+} from "./speculation/index.ts";
 export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNames } from "./speech-generator.ts";
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { generateText, type TextOptions, type TextPiece } from "./text.ts";

@@ -1,5 +1,6 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import { foldKeyOnHost, uniformOnHost } from "../ops/index.ts";
+import type { TokenDistribution } from "./speculation/index.ts";
 import {
   Candidates,
   firstTopK,
@@ -30,7 +31,8 @@ export class Sampler {
   private readonly isGreedy: boolean;
   private readonly topK: number;
   private readonly key: readonly [number, number];
-  private readonly uniform = () => uniformOnHost(this.key, this.drawn++);
+  /** Draws a number from 0 to below 1. */
+  readonly uniform = (): number => uniformOnHost(this.key, this.drawn++);
   private candidates = new Candidates(0);
   private vocabSize = 0;
   private drawn = 0;
@@ -55,12 +57,23 @@ export class Sampler {
   /** Index of the token taken. logits: f32 [V] */
   pick(logits: Float32Array): number {
     if (this.isGreedy) return indexOfLargest(logits);
+    const candidates = this.candidatesOf(logits);
+    return candidates.ids[candidates.draw(this.uniform())];
+  }
+
+  /** What `pick` draws from. Without draws the likeliest token is certain. */
+  distribution(logits: Float32Array): TokenDistribution {
+    if (this.isGreedy) return { ids: [indexOfLargest(logits)], probabilities: [1] };
+    const candidates = this.candidatesOf(logits);
+    return { ids: candidates.ids.slice(), probabilities: candidates.probabilities().slice() };
+  }
+
+  private candidatesOf(logits: Float32Array): Candidates {
     if (this.vocabSize !== logits.length) this.candidates = new Candidates(logits.length);
     this.vocabSize = logits.length;
-    const { candidates, uniform } = this;
-    candidates.take(logits, this.topK);
-    for (const warp of this.warpers) warp(candidates, uniform);
-    return candidates.ids[candidates.draw(uniform())];
+    this.candidates.take(logits, this.topK);
+    for (const warp of this.warpers) warp(this.candidates, this.uniform);
+    return this.candidates;
   }
 }
 

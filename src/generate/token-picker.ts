@@ -5,6 +5,7 @@ import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
+import { acceptToken, type Proposals } from "./speculation/index.ts";
 import type { LogitsWarper } from "./warpers/index.ts";
 
 /** How the tokens of a text are picked, and where it ends. */
@@ -115,9 +116,34 @@ export class TokenPicker {
 
   /** The next token, which the text then has; undefined when it ends the text. */
   next(logits: Float32Array): number | undefined {
-    const { ids } = this;
+    return this.nextBy(logits, (ruled) => this.sampler.pick(ruled));
+  }
+
+  /**
+   * The next tokens where some were proposed, which the text then has: those that are accepted and one more, fewer where
+   * the text ends or is full. They are distributed as if `next` had picked each, and without draws they are the same.
+   * @param rows logits at the place of each proposal, and after the last, f32 [V] each, which it changes
+   * @returns the tokens, and whether the text has ended
+   */
+  nextOf(rows: readonly Float32Array[], { ids, distributions }: Proposals): { ids: number[]; isEnded: boolean } {
+    const { sampler } = this;
+    const picked: number[] = [];
+    for (const [i, logits] of rows.entries()) {
+      const id = this.nextBy(logits, (ruled) =>
+        i === ids.length
+          ? sampler.pick(ruled)
+          : acceptToken(sampler.distribution(ruled), ids[i], distributions?.[i], sampler.uniform),
+      );
+      if (id === undefined) return { ids: picked, isEnded: true };
+      picked.push(id);
+      if (id !== ids[i] || this.isFull) break;
+    }
+    return { ids: picked, isEnded: false };
+  }
+
+  private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
     this.logprobReader?.read(logits);
-    const id = this.sampler.pick(this.ruled(logits, ids));
+    const id = pick(this.ruled(logits, this.ids));
     this.logprobs = this.logprobReader?.of(id);
     this.onLogits?.(logits, id);
     if (this.logprobs) this.onLogprobs?.(this.logprobs);
