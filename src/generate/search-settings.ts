@@ -1,5 +1,6 @@
 import { OptionError } from "../base/index.ts";
-import { type ForcedWords, hasBeginnings } from "./beams/index.ts";
+import { hasBeginnings } from "./beams/constraints.ts";
+import type { ForcedWords } from "./beams/hypotheses.ts";
 import { type Field, isBoolean, isCount, isNumber, isSequence } from "./setting-values.ts";
 
 /** Settings of searches that look at several texts at once; generation_config.json has them too. */

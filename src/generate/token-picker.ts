@@ -1,5 +1,5 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
-import type { BeamSettings, ContrastiveSettings } from "./beams/index.ts";
+import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
 import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
 import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";

@@ -1,15 +1,7 @@
 import { largestAt } from "../largest.ts";
 import type { TokenPicker } from "../token-picker.ts";
 import { Candidates } from "../warpers/index.ts";
-import type { BeamText } from "./hypotheses.ts";
-
-/** How tokens are weighed; names and defaults are those of generation_config.json. */
-export interface ContrastiveSettings {
-  /** How much the likeness to tokens before counts, from 0 to 1. */
-  penaltyAlpha: number;
-  /** Of how many of the likeliest tokens one is taken. @default 50 */
-  topK: number;
-}
+import type { BeamText, ContrastiveSettings } from "./hypotheses.ts";
 
 /** A token that was run. */
 export interface RunToken {

@@ -1,5 +1,3 @@
-import type { FinishReason } from "../write-texts.ts";
-
 /** How hypotheses are weighed; names and defaults are those of generation_config.json. */
 export interface BeamSettings {
   /** Hypotheses that are followed at the same time. */
@@ -42,7 +40,15 @@ export interface BeamText {
   ids: readonly number[];
   /** Sum of log probabilities, divided by a power of the length. */
   score: number;
-  finishReason: FinishReason;
+  finishReason: "stop" | "length";
+}
+
+/** How contrastive search weighs tokens; names are those of generation_config.json. */
+export interface ContrastiveSettings {
+  /** How much the likeness to tokens before counts, from 0 to 1. */
+  penaltyAlpha: number;
+  /** Of how many of the likeliest tokens one is taken. */
+  topK: number;
 }
 
 /** Where a search begins, and where its texts end. */

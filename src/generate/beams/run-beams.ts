@@ -17,7 +17,7 @@ export interface BeamRunner {
 }
 
 /** The search that some settings ask for. */
-export function beamSearchOf(bounds: SearchBounds, settings: BeamSettings): HypothesisSearch {
+function beamSearchOf(bounds: SearchBounds, settings: BeamSettings): HypothesisSearch {
   if ((settings.numBeamGroups ?? 1) > 1) return new GroupBeamSearch(bounds, settings);
   if ((settings.forceWordsIds ?? []).length > 0) return new ConstrainedBeamSearch(bounds, settings);
   return new BeamSearch(bounds, settings);
