@@ -18,8 +18,8 @@ export interface Proposals {
 /**
  * Decides about a proposed token, so that what is picked is distributed as by the target alone: a proposal is accepted
  * with probability p/q, or else a token is drawn from what p is larger by than q. Where the target is certain that
- * accepts its likeliest token, and picks it otherwise. Leviathan et al. 2022, arXiv:2211.17192, algorithm 1; Chen et al.
- * 2023, arXiv:2302.01318.
+ * accepts its likeliest token, and picks it otherwise. Leviathan et al. 2022, arXiv:2211.17192, algorithm 1; Chen et
+ * al. 2023, arXiv:2302.01318.
  * @param target p, of the model itself
  * @param draft q, what the proposal was drawn from; undefined where it was certain
  * @param uniform draws a number from 0 to below 1

@@ -13,8 +13,8 @@ export interface PromptLookupOptions {
 }
 
 /**
- * Proposes what followed the last tokens of a text where they came before: of the longest sequence that came before, its
- * first occurrence. Saxena 2023, prompt lookup decoding, as transformers does.
+ * Proposes what followed the last tokens of a text where they came before: of the longest sequence that did, its first
+ * occurrence. Saxena 2023, prompt lookup decoding, as transformers does.
  * @param ids the prompt and what was written
  * @returns the tokens that may follow; none where the last token has not come before
  * @throws OptionError for numbers below 1
