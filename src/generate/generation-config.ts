@@ -255,7 +255,7 @@ function penaltiesOf(options: GenerationSettings): PenaltySettings {
   return settings;
 }
 
-/** The topK of contrastive search, which draws nothing and follows one text; undefined where that is not what is asked. */
+/** The topK of contrastive search, which draws nothing and follows one text; undefined where that is not asked for. */
 function contrastiveTopKOf(
   json: Readonly<Record<string, unknown>>,
   options: GenerationSettings,

@@ -32,8 +32,8 @@ export interface SearchSettings {
   /** With `numBeams`: how many texts `generateSequences` gives, at most `numBeams`. @default 1 */
   numReturnSequences?: number;
   /**
-   * Above 0 takes that of the `topK` likeliest tokens which is probable, and by this share unlike those before it. Su et
-   * al. 2022, arXiv:2202.06417. @default 0, off
+   * Above 0 takes that of the `topK` likeliest tokens which is probable, and by this share unlike those before it. Su
+   * et al. 2022, arXiv:2202.06417. @default 0, off
    */
   penaltyAlpha?: number;
 }

@@ -121,7 +121,8 @@ export class TokenPicker {
 
   /**
    * The next tokens where some were proposed, which the text then has: those that are accepted and one more, fewer
-   * where the text ends or is full. They are distributed as if `next` had picked each, and without draws they are the same.
+   * where the text ends or is full. They are distributed as if `next` had picked each, and without draws they are the
+   * same.
    * @param rows logits at the place of each proposal, and after the last, f32 [V] each, which it changes
    * @returns the tokens, and whether the text has ended
    */

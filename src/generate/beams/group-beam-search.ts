@@ -20,8 +20,8 @@ interface Group {
 
 /**
  * Diverse beam search: each group is a beam search of its own, whose tokens become less likely by the penalty for each
- * time that a group before it has picked them at the same place. Vijayakumar et al. 2016, arXiv:1610.02424; a group that
- * has ended picks no more.
+ * time that a group before it has picked them at the same place. Vijayakumar et al. 2016, arXiv:1610.02424; a group
+ * that has ended picks no more.
  */
 export class GroupBeamSearch implements HypothesisSearch {
   private readonly groups: readonly Group[];

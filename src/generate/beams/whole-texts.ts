@@ -3,8 +3,8 @@ import type { BeamSettings, BeamText, Continuation, Running, SearchBounds } from
 type Weights = Required<Pick<BeamSettings, "lengthPenalty" | "earlyStopping">>;
 
 /**
- * The best whole texts of a group of hypotheses, as transformers' scorers of diverse and of constrained beam search keep
- * them.
+ * The best whole texts of a group of hypotheses, as transformers' scorers of diverse and of constrained beam search
+ * keep them.
  */
 export class WholeTexts {
   readonly texts: BeamText[] = [];
