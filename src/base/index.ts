@@ -40,6 +40,7 @@ export { fromBfloat16Bits, fromFloat16Bits, narrow, toBfloat16Bits, toFloat16Bit
 export { HalfArray } from "./half-array.ts";
 export { hashBytes } from "./hash.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
+export { type Merged, merged } from "./merge.ts";
 export { onAbort } from "./on-abort.ts";
 export { known, numberRules, type OptionNames, requireDType, requireNumbers } from "./options.ts";
 export { exceededJsonLimit, type JsonLimits, type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";

@@ -1,26 +1,7 @@
-import type { CacheShape, KeyValueCache, Module } from "../nn/index.ts";
-import {
-  type CompiledFunction,
-  type CompileFunctionOptions,
-  compile,
-  flip,
-  reshape,
-  slice,
-  type Tensor,
-  tensor,
-} from "../tensor/index.ts";
+import { type CompiledFunction, type CompileFunctionOptions, compile, type Tensor, tensor } from "../tensor/index.ts";
+import { type CachedDecoder, lastLogits, rowsOf } from "./decoder-step.ts";
 import { DeviceCache, type DeviceCacheOptions } from "./device-cache.ts";
 import { ModelStructure } from "./model-structure.ts";
-
-/** A decoder as it runs over a cache; `Context` is what it looks at besides the tokens. */
-export interface CachedDecoder<Context> {
-  readonly model: Module;
-  readonly cacheShape: CacheShape;
-  /** ids: i32 [R, T] of R texts -> states [R, T, D] */
-  hidden(ids: Tensor<"i32">, cache: KeyValueCache, context: Context): Tensor<"f32">;
-  /** states: [R, D] -> [R, V] */
-  logits(states: Tensor<"f32">): Tensor<"f32">;
-}
 
 /** ids [R, T]; lengths [R] and total [1], see RoomCache; parents [R]; and what the decoder looks at. */
 type StepInputs<Context> = [
@@ -70,10 +51,9 @@ export class DecoderRunner<Context> {
     const { decoder } = this;
     const step = (...[ids, context, lengths, total, parents]: StepInputs<Context>): Tensor<"f32"> => {
       const cache = this.cache.open({ lengths, total, parents });
-      const states = decoder.hidden(ids, cache, context);
+      const after = lastLogits(decoder, ids, cache, context);
       this.cache.close(cache);
-      const last = slice(flip(states, [1]), { axis: 1, start: 0, end: 1 }); // [R, 1, D]
-      return decoder.logits(reshape(last, [last.shape[0], last.shape[2]]));
+      return after;
     };
     // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
     const keepsPartialState = true;
@@ -119,9 +99,7 @@ export class DecoderRunner<Context> {
     );
     const numbers = await logits.read();
     logits.dispose();
-    if (rows === 1) return [numbers];
-    const width = numbers.length / rows;
-    return starts.map((_, row) => numbers.slice(row * width, (row + 1) * width));
+    return rowsOf(numbers, rows);
   }
 
   /**

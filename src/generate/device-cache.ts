@@ -40,6 +40,20 @@ export interface CachePlaces {
 
 const arrays = { f32: Float32Array, f16: Uint16Array } as const;
 
+/** The options of a cache with their defaults. @throws OptionError for a dtype that is none of a cache, or no room */
+export function requireCacheOptions({
+  cacheDtype = "f32",
+  initialRoom = 256,
+}: Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom">): { cacheDtype: CacheDType; initialRoom: number } {
+  const require = (isFine: boolean, where: string, expected: string, received: unknown) => {
+    if (isFine) return;
+    throw new OptionError({ where, expected, received: String(received), fix: "choose such a value, or leave it out" });
+  };
+  require(cacheDtype in arrays, "cacheDtype", Object.keys(arrays).join(" or "), cacheDtype);
+  require(Number.isInteger(initialRoom) && initialRoom > 0, "initialRoom", "a number of tokens above 0", initialRoom);
+  return { cacheDtype, initialRoom };
+}
+
 /**
  * Keys and values of the positions seen so far, for all layers and for several texts, on the device. The room doubles
  * when a text needs more, so that memory follows the text and not the longest context of the model; graphs are
@@ -54,18 +68,8 @@ export class DeviceCache {
 
   /** @throws OptionError for a dtype that is none of a cache, or no room */
   constructor({ numLayers, numKeyHeads, headDim }: CacheShape, options: DeviceCacheOptions) {
-    const { maxLength, cacheDtype = "f32", initialRoom = 256, rows = 1 } = options;
-    const require = (isFine: boolean, where: string, expected: string, received: unknown) => {
-      if (isFine) return;
-      throw new OptionError({
-        where,
-        expected,
-        received: String(received),
-        fix: "choose such a value, or leave it out",
-      });
-    };
-    require(cacheDtype in arrays, "cacheDtype", Object.keys(arrays).join(" or "), cacheDtype);
-    require(Number.isInteger(initialRoom) && initialRoom > 0, "initialRoom", "a number of tokens above 0", initialRoom);
+    const { maxLength, rows = 1 } = options;
+    const { cacheDtype, initialRoom } = requireCacheOptions(options);
     this.rows = rows;
     this.maxLength = maxLength;
     const shape = [rows, numKeyHeads, Math.min(initialRoom, maxLength), cachedHeadDim(headDim)];

@@ -2,7 +2,8 @@ import type { DType } from "../base/index.ts";
 import type { EncoderDecoder } from "../models/index.ts";
 import type { KeysAndValues } from "../nn/index.ts";
 import { broadcastTo, type CompiledFunction, compile, concat, ones, type Tensor, zeros } from "../tensor/index.ts";
-import type { CachedDecoder, DecoderRunner } from "./decoder-runner.ts";
+import type { DecoderRunner } from "./decoder-runner.ts";
+import type { CachedDecoder } from "./decoder-step.ts";
 import type { RowToken, TextRows } from "./write-texts.ts";
 
 /** What a decoder looks at: keys and values of each layer, [R, S, H Dh], and which count, bool [R, S]; null for all. */

@@ -1,14 +1,17 @@
-import { checkOptions, DataError, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, merged, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
-import { CachedText, type CausalContext, CausalTexts, causalDecoder, type EmbeddedPrompt } from "./causal-texts.ts";
+import { defaultDevice } from "../tensor/index.ts";
+import type { EmbeddedPrompt } from "./cached-text.ts";
 import { ContextLengthError } from "./context-length.ts";
-import { DecoderRunners } from "./decoder-runner.ts";
-import type { DeviceCacheOptions } from "./device-cache.ts";
+import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
+import { CausalRows } from "./engine/causal-rows.ts";
+import { CausalSlots } from "./engine/causal-slots.ts";
+import { Engine } from "./engine/engine.ts";
+import { type ContextLimits, roomOfEmbedded, type Sequence } from "./engine/sequence.ts";
 import { generationSettingNames } from "./generation-config.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
-import { Turns } from "./turns.ts";
-import { type FinishReason, onlyText, type RowToken, writeTexts } from "./write-texts.ts";
+import type { FinishReason, RowToken } from "./write-texts.ts";
 
 /** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
 export interface GenerateOptions extends Omit<PickOptions, "times"> {
@@ -19,11 +22,16 @@ export interface GenerateOptions extends Omit<PickOptions, "times"> {
   contextShift?: boolean;
   /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
+  /** Texts of a higher one go first, and take the place of others where there is none. @default 0 */
+  priority?: number;
+  /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
+  group?: string;
 }
 
 export const pickOptionNames = [...generationSettingNames, "seed", "stopTokens", "onLogits", "signal"] as const;
 /** Those of one of several texts: they are written, and ended, together. */
 export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
+const placeNames = ["priority", "group"] as const;
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -33,53 +41,103 @@ export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
 
 const DEFAULT_NEW_TOKENS = 128;
 
-/** Sizes of a generator: they decide its memory and how long a piece of a prompt keeps the device. */
+/** Sizes of a generator: they decide its memory, and how long texts wait for one another. */
 export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
   /**
    * Most tokens of a prompt and its answer together. Memory follows the text, not this. @default the longest context of
    * the model
    */
   contextLength?: number;
-  /** Tokens of a prompt that are run at once: between two pieces other work gets its turn. @default 512 */
+  /** Tokens of prompts that are run at once: between two pieces other work gets its turn. @default 512 */
   prefillTokens?: number;
+  /** The same while other texts are being written, whose next tokens wait for it. @default 128 */
+  sharedPrefillTokens?: number;
+  /** Most texts that are written at the same time; further ones wait. @default 16 */
+  maxSequences?: number;
+  /**
+   * Most positions of all texts together that there is room for; texts give way to others before there are more.
+   * @default no limit
+   */
+  cacheTokens?: number;
+  /**
+   * Tokens of beginnings that are kept when other texts take their places, so that a text that begins alike need not
+   * read them again. What the places hold is used in any case. @default 0
+   */
+  prefixTokens?: number;
 }
 
+const sizes = {
+  prefillTokens: { least: 1, otherwise: 512 },
+  sharedPrefillTokens: { least: 1, otherwise: 128 },
+  maxSequences: { least: 1, otherwise: 16 },
+  cacheTokens: { least: 1, otherwise: Number.POSITIVE_INFINITY },
+  prefixTokens: { least: 0, otherwise: 0 },
+} as const;
+
 /**
- * Generates with a model, one text at a time or several together. Keys and values of the positions seen are kept in a
- * cache on the device that is updated in place, so a token costs the same early and late but for the attention itself.
- * A text is written by the layers that the model has when it begins: those that `mapModules` put in are taken by the
- * next.
+ * Generates with a model, one text or several together: calls that are made while others run are written beside them.
+ * Keys and values of the positions seen are kept in a cache on the device that is updated in place, so a token costs
+ * the same early and late but for the attention itself. A text is written by the layers that the model has when it
+ * begins: those that `mapModules` put in are taken by the next, when those under way have ended.
  */
 export class Generator {
   readonly model: CausalLM;
   readonly contextLength: number;
-  private readonly runners: DecoderRunners<CausalContext>;
-  /** Where every text begins, and where one alone is written. */
-  private readonly first: CachedText;
-  private readonly turns = new Turns();
+  private readonly engine: Engine;
+  private readonly limits: ContextLimits;
 
   /** @throws OptionError for a context longer than the model's, and for unknown options */
   constructor(model: CausalLM, options: GeneratorOptions = {}) {
-    checkOptions("Generator", options, ["contextLength", "prefillTokens", "cacheDtype", "initialRoom"]);
+    const names = Object.keys(sizes) as (keyof typeof sizes)[];
+    checkOptions("Generator", options, ["contextLength", ...names, "cacheDtype", "initialRoom"]);
     const { maxPositionEmbeddings } = model.config;
-    const { contextLength = maxPositionEmbeddings, prefillTokens = 512, ...cacheOptions } = options;
-    const requireCount = (name: string, value: number, largest: number, expected: string, fix: string) => {
-      if (Number.isInteger(value) && value >= 1 && value <= largest) return;
+    const { contextLength = maxPositionEmbeddings } = options;
+    const requireCount = (
+      name: string,
+      value: number,
+      [least, most]: [number, number],
+      expected: string,
+      fix: string,
+    ) => {
+      if (Number.isInteger(value) && value >= least && value <= most) return;
       throw new OptionError({ where: "Generator", expected: `${name} ${expected}`, received: String(value), fix });
     };
     const fix = "choose one the model knows positions for";
-    requireCount("a contextLength", contextLength, maxPositionEmbeddings, `from 1 to ${maxPositionEmbeddings}`, fix);
-    requireCount("prefillTokens", prefillTokens, Number.POSITIVE_INFINITY, "of at least 1", "leave it out");
+    requireCount(
+      "a contextLength",
+      contextLength,
+      [1, maxPositionEmbeddings],
+      `from 1 to ${maxPositionEmbeddings}`,
+      fix,
+    );
+    const counts = {} as Record<keyof typeof sizes, number>;
+    for (const name of names) {
+      const { least, otherwise } = sizes[name];
+      counts[name] = options[name] ?? otherwise;
+      if (counts[name] !== otherwise)
+        requireCount(name, counts[name], [least, Number.MAX_SAFE_INTEGER], `of at least ${least}`, "leave it out");
+    }
+    const { cacheDtype, initialRoom } = requireCacheOptions(options);
     this.model = model;
     this.contextLength = contextLength;
-    this.runners = new DecoderRunners(causalDecoder(model), { maxLength: contextLength, ...cacheOptions });
-    this.first = new CachedText(model, this.runners.single, prefillTokens);
+    this.limits = { contextLength, cacheLimit: model.cacheLimit };
+    const cache = { ...counts, contextLength, cacheDtype, initialRoom };
+    this.engine = new Engine({
+      ...counts,
+      limits: this.limits,
+      runner: async () => {
+        const device = defaultDevice();
+        return (await device.sharesMemory)
+          ? new CausalSlots(model, { ...cache, device })
+          : new CausalRows(model, cache);
+      },
+    });
   }
 
   /**
    * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is
-   * full. Calls wait for one another; an abort ends the waiting too. A caller that stops reading keeps the others
-   * waiting until it returns.
+   * full. It is written when tokens are asked for, beside the texts of other calls; one of which no token is asked for
+   * a second gives its place to others, and goes on later.
    * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or
    *   an id outside the vocabulary; OptionError for wrong options
    */
@@ -88,9 +146,9 @@ export class Generator {
     options: GenerateOptions = {},
     embedded?: EmbeddedPrompt,
   ): AsyncGenerator<number, FinishReason, void> {
-    checkOptions("generate", options, [...pickOptionNames, "contextShift"]);
+    checkOptions("generate", options, [...pickOptionNames, ...placeNames, "contextShift"]);
     const { signal, ...settings } = options;
-    return yield* onlyText(this.generateBatch([{ ids: prompt, embedded, ...settings }], { signal }));
+    return yield* tokensOf(this.sequenceOf({ ids: prompt, embedded, ...settings }, signal));
   }
 
   /**
@@ -104,24 +162,38 @@ export class Generator {
     { signal }: Pick<GenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
     const pickers = prompts.map((prompt) => this.pickerOf(prompt));
-    if (pickers.every((picker) => picker.isFull)) return pickers.map(() => "length" as const); // nothing is asked for
-    const release = await this.turns.take(signal);
+    const sequences = prompts.map((prompt, i) => this.sequenceWith(prompt, pickers[i], signal));
+    const tokens = merged(sequences.map(tokensOf));
     try {
-      if (this.runners.noticeExchanges()) this.first.takeExchanged();
-      const runner = this.runners.of(prompts.length);
-      return yield* writeTexts(new CausalTexts(prompts, this.first, runner, signal), pickers, signal);
+      for (;;) {
+        const next = await tokens.next();
+        if (next.done) return next.value;
+        yield { row: next.value.index, id: next.value.value };
+      }
     } finally {
-      if (prompts.some(({ embedded }) => embedded)) this.first.forget();
-      release();
+      for (const sequence of sequences) sequence.abandon();
     }
   }
 
+  private sequenceOf(prompt: BatchPrompt, signal: AbortSignal | undefined): Sequence {
+    return this.sequenceWith(prompt, this.pickerOf(prompt), signal);
+  }
+
+  private sequenceWith(
+    { ids, embedded, priority, group }: BatchPrompt,
+    picker: TokenPicker,
+    signal: AbortSignal | undefined,
+  ): Sequence {
+    return this.engine.add({ prompt: ids, picker, embedded, priority, group, signal });
+  }
+
   /** @throws as `generate` */
-  private pickerOf({ ids, embedded, contextShift = false, ...settings }: BatchPrompt): TokenPicker {
+  private pickerOf({ ids, embedded, contextShift = false, priority, group, ...settings }: BatchPrompt): TokenPicker {
     checkOptions("generate", settings, rowOptionNames);
+    requireOptionTypes({ priority, group });
     this.checkPrompt(ids);
-    if (embedded && ids.length > this.first.roomOfEmbedded)
-      throw new ContextLengthError({ promptTokens: ids.length, contextLength: this.first.roomOfEmbedded });
+    const room = roomOfEmbedded(this.limits);
+    if (embedded && ids.length > room) throw new ContextLengthError({ promptTokens: ids.length, contextLength: room });
     const picker = new TokenPicker(this.model, ids, ids, settings);
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
@@ -141,7 +213,29 @@ export class Generator {
 
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
-    this.runners.dispose();
+    this.engine.dispose();
+  }
+}
+
+function requireOptionTypes({ priority = 0, group = "" }: Pick<GenerateOptions, "priority" | "group">): void {
+  const require = (isFine: boolean, expected: string, received: unknown) => {
+    if (!isFine)
+      throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
+  };
+  require(Number.isFinite(priority), "priority to be a number", priority);
+  require(typeof group === "string", "group to be a text", group);
+}
+
+/** The tokens of a sequence, which ends when nobody asks any more. */
+async function* tokensOf(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
+  try {
+    for (;;) {
+      const event = await sequence.next();
+      if ("reason" in event) return event.reason;
+      yield event.id;
+    }
+  } finally {
+    sequence.abandon();
   }
 }
 

@@ -11,7 +11,7 @@ export {
   searchBeams,
   searchContrastive,
 } from "./beams/index.ts";
-export type { EmbeddedPrompt } from "./causal-texts.ts";
+export type { EmbeddedPrompt } from "./cached-text.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
 export {

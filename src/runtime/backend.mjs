@@ -9,6 +9,7 @@ import { nodeModel } from "./node-model.mjs";
  */
 
 /** @typedef {import("./protocol.ts").Request} Request */
+/** @typedef {import("./protocol.ts").PlainRequest} PlainRequest */
 /** @typedef {Extract<Request, { kind: "run" }>} RunRequest */
 /** @typedef {import("./protocol.ts").BackendConfig} BackendConfig */
 /** @typedef {import("onnxruntime-node").Tensor} OrtTensor */
@@ -259,7 +260,7 @@ export function createBackend(ort, config, callHost) {
     ...(optimizedPath ? { optimizedModelFilePath: optimizedPath } : {}),
   });
 
-  /** @type {{ [K in Request["kind"]]: (request: Extract<Request, { kind: K }>) => any }} */
+  /** @type {{ [K in PlainRequest["kind"]]: (request: Extract<Request, { kind: K }>) => any }} */
   const handlers = {
     async compile({ executable, stages, results, inputCount, options }) {
       /** @type {(ModelStage | HostStage)[]} */
@@ -307,7 +308,11 @@ export function createBackend(ort, config, callHost) {
       for (const stage of programs.get(executable)?.stages ?? []) if ("session" in stage) stage.session.endProfiling();
     },
   };
-  return async (request) => /** @type {(request: Request) => any} */ (handlers[request.kind])(request);
+  return async (request) => {
+    const handle = handlers[/** @type {PlainRequest["kind"]} */ (request.kind)];
+    if (!handle) throw new Error(`no ${request.kind} here: the device does not share memory`);
+    return /** @type {(request: Request) => any} */ (handle)(request);
+  };
 }
 
 /**

@@ -19,6 +19,10 @@ export class DeviceBuffer {
   readonly shape: readonly number[];
   /** Whether the backend has it: a request that makes it was sent. @internal */
   isFilled = false;
+  /** Buffers in the memory of this one, by their rows. */
+  private readonly views = new Map<string, DeviceBuffer>();
+  /** The buffer in whose memory this one is: held, so that it is not collected. @internal */
+  whole?: DeviceBuffer;
   private isDisposed = false;
 
   /** A new buffer, whose contents the next request that writes it will make. */
@@ -36,10 +40,28 @@ export class DeviceBuffer {
     return fromBoundary(this.dtype, data);
   }
 
-  /** Frees the memory on the device. A second call does nothing. */
+  /**
+   * Rows of the first axis as a buffer in the same memory, where the device has such. It is this buffer's, and gone
+   * with it. @internal
+   */
+  rows(start: number, count: number): DeviceBuffer {
+    if (start === 0 && count === this.shape[0]) return this;
+    const key = `${start} ${count}`;
+    const present = this.views.get(key);
+    if (present) return present;
+    const view = new DeviceBuffer(this.connection, this.dtype, [count, ...this.shape.slice(1)]);
+    view.isFilled = true;
+    view.whole = this;
+    this.views.set(key, view);
+    this.connection.notify({ kind: "view", buffer: view.id, of: this.id, row: start, shape: view.shape });
+    return view;
+  }
+
+  /** Frees the memory on the device, and what is in it. A second call does nothing. */
   dispose(): void {
     if (this.isDisposed) return;
     this.isDisposed = true;
+    for (const view of this.views.values()) view.dispose();
     abandoned.unregister(this);
     this.connection.notify({ kind: "free", buffers: [this.id] });
   }

@@ -123,10 +123,8 @@ export class CompiledGraphs {
 
   /** @throws RuntimeError when the graph's results will not fit, before anything is allocated */
   private requireMemory(peakBytes: number): void {
-    if (peakBytes < MEMORY_NOT_WORTH_ASKING) return;
-    const limit = this.settings.memoryLimit ?? freeMemory();
-    if (peakBytes <= limit) return;
-    const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+    const limit = this.lackOfMemory(peakBytes);
+    if (limit === undefined) return;
     throw new RuntimeError({
       where: "memory",
       expected: `a graph that needs at most ${gib(limit)}, what is free`,
@@ -134,7 +132,17 @@ export class CompiledGraphs {
       fix: "use a smaller batch or context, or checkpoint; new Device({ memoryLimit }) sets another limit",
     });
   }
+
+  /** How many bytes there are, where so many are too many. */
+  lackOfMemory(bytes: number): number | undefined {
+    if (bytes < MEMORY_NOT_WORTH_ASKING) return undefined;
+    const limit = this.settings.memoryLimit ?? freeMemory();
+    return bytes > limit ? limit : undefined;
+  }
 }
+
+/** Bytes, for messages. */
+export const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
 const constantBytes = (graph: Graph): number =>
   graph.nodes.reduce((sum, { op }) => sum + (op instanceof ConstantOp ? op.data.byteLength : 0), 0);

@@ -1,11 +1,20 @@
 import { configOf, defaultType, openGraphCache, preferred, startBackend, threadCount } from "#runtime/platform";
-import { checkOptions, type DType, HalfArray, type HostArrays, nearest, OptionError } from "../base/index.ts";
+import {
+  bytesPerElement,
+  checkOptions,
+  type DType,
+  HalfArray,
+  type HostArrays,
+  nearest,
+  OptionError,
+  RuntimeError,
+} from "../base/index.ts";
 import type { Graph } from "../ir/index.ts";
 import { DeviceBuffer } from "./buffer.ts";
-import { CompiledGraphs, type CompileOptions } from "./compiled-graphs.ts";
+import { CompiledGraphs, type CompileOptions, gib } from "./compiled-graphs.ts";
 import { Connection, type PickedDevice } from "./connection.ts";
 import type { Executable } from "./executable.ts";
-import { type Candidate, type DeviceType, ortTypes } from "./protocol.ts";
+import { type Candidate, type DeviceType, type Move, ortTypes } from "./protocol.ts";
 
 /** Where a `Device` computes, with how many threads, and how much memory it may take. */
 export interface DeviceOptions {
@@ -29,6 +38,12 @@ export interface DeviceOptions {
    * @default what the environment variable KINDLING_BINDING says, otherwise its C API if koffi can be loaded
    */
   binding?: "C API" | "onnxruntime-node";
+}
+
+/** See Move. */
+export interface CopiedPart extends Omit<Move, "from" | "to"> {
+  from: DeviceBuffer;
+  to: DeviceBuffer;
 }
 
 /** One place that computes: a connection to a backend with ONNX Runtime in it, and the graphs compiled for it. */
@@ -89,6 +104,38 @@ export class Device {
     return buffer;
   }
 
+  /** Whether buffers of it can be in the memory of others, and parts of them be copied. @internal */
+  get sharesMemory(): Promise<boolean> {
+    return this.picked.then(({ binding }) => binding === "C API");
+  }
+
+  /**
+   * Buffers of zeros, where `sharesMemory`. Memory that nothing is written to is not taken. @throws RuntimeError when
+   * the memory is not there @internal
+   */
+  async zeros(dtypes: readonly DType[], shape: readonly number[]): Promise<DeviceBuffer[]> {
+    const count = shape.reduce((a, b) => a * b, 1);
+    const bytes = dtypes.reduce((sum, dtype) => sum + count * bytesPerElement[dtype], 0);
+    const limit = this.graphs.lackOfMemory(bytes);
+    if (limit !== undefined) throw memoryError(bytes, limit);
+    const buffers = dtypes.map((dtype) => this.allocate(dtype, shape));
+    try {
+      for (const { id: buffer, dtype } of buffers)
+        await this.connection.request({ kind: "zeros", buffer, type: ortTypes[dtype], shape });
+    } catch {
+      for (const buffer of buffers) buffer.dispose();
+      throw memoryError(bytes);
+    }
+    for (const buffer of buffers) buffer.isFilled = true;
+    return buffers;
+  }
+
+  /** Copies parts of buffers into others, in order, where `sharesMemory`. @internal */
+  copy(parts: readonly CopiedPart[]): void {
+    const moves = parts.map(({ from, to, ...places }) => ({ ...places, from: from.id, to: to.id }));
+    this.connection.notify({ kind: "copy", moves });
+  }
+
   /**
    * Compiles a graph, or gives the executable that an equal graph has already. Each call must be matched by one of
    * `release`.
@@ -116,6 +163,15 @@ export class Device {
   close(): Promise<void> {
     return this.connection.close();
   }
+}
+
+function memoryError(bytes: number, limit?: number): RuntimeError {
+  return new RuntimeError({
+    where: "memory",
+    expected: limit === undefined ? "room for what is kept" : `to keep at most ${gib(limit)}, what is free`,
+    received: gib(bytes),
+    fix: "keep fewer or shorter texts at once; new Device({ memoryLimit }) sets another limit",
+  });
 }
 
 const deviceTypes: readonly DeviceType[] = ["cpu", "webgpu", "cuda", "coreml", "directml", "wasm"];

@@ -112,7 +112,18 @@ export interface CompileRequest {
   options: Record<string, unknown>;
 }
 
-export type RequestBody =
+/** A box of numbers that is copied from one buffer into another of as many axes; both have one type. */
+export interface Move {
+  from: number;
+  to: number;
+  /** Where the box begins in each, by axis. */
+  fromStart: readonly number[];
+  toStart: readonly number[];
+  /** By axis. */
+  size: readonly number[];
+}
+
+export type PlainRequest =
   | CompileRequest
   | RunRequest
   /** `stored`: the data are such numbers, to become f32. */
@@ -129,6 +140,15 @@ export type RequestBody =
   | { kind: "release"; executable: number }
   | { kind: "endProfiling"; executable: number };
 
+/** What only devices that share memory are asked, see `Device.sharesMemory`. */
+export type MemoryRequest =
+  /** A new buffer of zeros; memory that nothing is written to is not taken from the system. */
+  | { kind: "zeros"; buffer: number; type: OrtType; shape: readonly number[] }
+  /** A new buffer in the memory of some rows of another, which outlives it. */
+  | { kind: "view"; buffer: number; of: number; row: number; shape: readonly number[] }
+  | { kind: "copy"; moves: readonly Move[] };
+
+export type RequestBody = PlainRequest | MemoryRequest;
 export type Request = RequestBody & { id: number };
 
 export interface RunResult {

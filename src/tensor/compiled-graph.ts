@@ -102,7 +102,9 @@ export class CompiledGraph {
     this.graph.inputs.forEach(({ shape }, i) => {
       shape.forEach((size, axis) => {
         const actual = shapes[i][axis];
-        if (typeof size !== "number" && typeof actual === "number") symbols.set(size.text, actual);
+        // arguments come first: what state will be when the run begins is perhaps not known yet
+        const isNew = typeof size !== "number" && !symbols.has(size.text);
+        if (isNew && typeof actual === "number") symbols.set(size.text, actual);
       });
     });
     return symbols;
@@ -121,7 +123,13 @@ export class CompiledGraph {
     const all = [...inputs, ...this.leaves.map((leaf) => leaf.argument())];
     const { outputs, done } = executable.run(all, into, { signal, keepsPartialState });
     run.began(outputs, calls.follow(run.end));
-    const changes = replaceState(updates, executable, outputs, spares);
+    this.copyIntoKept(outputs);
+    const changes = replaceState(
+      updates.filter(({ variable }) => !variable.keepsBuffer),
+      executable,
+      outputs,
+      spares,
+    );
     const finish = async (): Promise<number> => {
       const { data, computeMs } = await executable.ready
         .then(() => done)
@@ -142,6 +150,18 @@ export class CompiledGraph {
     const end = finish();
     end.catch((cause) => this.fail(run, cause));
     return { changes, end };
+  }
+
+  /** Puts new state where it belongs, of variables that keep their memory and were not written in place. */
+  private copyIntoKept(outputs: readonly (DeviceBuffer | undefined)[]): void {
+    const device = Device.of(this.executable);
+    for (const { variable, output } of this.updates) {
+      if (!variable.keepsBuffer || this.executable.inPlace.has(output)) continue;
+      const from = outputs[output] as DeviceBuffer;
+      const start = from.shape.map(() => 0);
+      device.copy([{ from, to: variable.buffer, fromStart: start, toStart: start, size: from.shape }]);
+      from.dispose();
+    }
   }
 
   /** Ends a run with an error, of which those who look at the state that it should have written are told. */

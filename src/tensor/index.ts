@@ -31,3 +31,10 @@ export {
   Variable,
   type VariableOptions,
 } from "./variable.ts";
+export {
+  type CopiedBox,
+  copyBoxes,
+  resizeVariables,
+  VariableRows,
+  type VariableRowsOptions,
+} from "./variable-rows.ts";

@@ -130,6 +130,8 @@ export interface VariableOptions<D extends DType> {
  */
 export class Variable<D extends DType = DType> extends Tensor<D> {
   readonly name: string;
+  /** Whether new values go into the memory that it has, and no other takes its place. @internal */
+  readonly keepsBuffer: boolean = false;
   /** The dtype in which the numbers are kept. */
   readonly stored: Storage<D>;
   private sizes: readonly number[];

@@ -15,7 +15,7 @@ import {
   type RunContext,
 } from "./run.ts";
 import { NativeSession, type NativeSessionOptions, RunOptions } from "./session.ts";
-import { NativeValue } from "./value.ts";
+import { arrayFor, NativeValue } from "./value.ts";
 import { WeightSets } from "./weights.ts";
 import { Widener } from "./widener.ts";
 
@@ -104,6 +104,14 @@ export class NativeBackend {
         );
       case "read":
         return this.copied(this.buffers.valueOf(request.buffer).read());
+      case "zeros": {
+        const { type, shape } = request;
+        return this.buffers.keep(request.buffer, NativeValue.over(this.ort, type, shape, arrayFor(type, shape)));
+      }
+      case "view":
+        return this.buffers.keep(request.buffer, this.buffers.target(request.of).rows(request.row, request.shape));
+      case "copy":
+        return this.buffers.copy(request.moves);
       case "free":
         return this.buffers.free(request.buffers);
       case "release":

@@ -1,4 +1,4 @@
-import type { RunRequest } from "../protocol.ts";
+import type { Move, RunRequest } from "../protocol.ts";
 import { OrtError } from "./library.ts";
 import type { NativeValue } from "./value.ts";
 
@@ -38,6 +38,11 @@ export class Buffers {
     this.values.set(id, value);
   }
 
+  /** See Move. */
+  copy(moves: readonly Move[]): void {
+    for (const move of moves) copyBox(this.valueOf(move.from), this.target(move.to), move);
+  }
+
   free(ids: Iterable<number>): void {
     for (const id of ids) {
       this.values.get(id)?.dispose();
@@ -70,4 +75,22 @@ export class Buffers {
       if (id !== 0 && !isWhole) this.torn.set(id, cause.message);
     });
   }
+}
+
+/** Copies a box of numbers: whole stretches of memory, as long as the last axes of the box are whole in both tensors. */
+function copyBox(from: NativeValue, to: NativeValue, { fromStart, toStart, size }: Move): void {
+  let axis = size.length - 1;
+  let length = size[axis]; // of a stretch, from this axis on
+  while (axis > 0 && size[axis] === from.shape[axis] && size[axis] === to.shape[axis]) length *= size[--axis];
+  const [source, target] = [from.data, to.data];
+  const stridesOf = ({ shape }: NativeValue) => shape.map((_, i) => shape.slice(i + 1).reduce((a, b) => a * b, 1));
+  const [sourceStrides, targetStrides] = [stridesOf(from), stridesOf(to)];
+  const offset = (starts: readonly number[], strides: readonly number[]) =>
+    starts.reduce((sum, start, i) => sum + start * strides[i], 0);
+  const visit = (depth: number, sourceAt: number, targetAt: number): void => {
+    if (depth === axis) return void target.set(source.subarray(sourceAt, sourceAt + length) as never, targetAt);
+    for (let i = 0; i < size[depth]; i++)
+      visit(depth + 1, sourceAt + i * sourceStrides[depth], targetAt + i * targetStrides[depth]);
+  };
+  visit(0, offset(fromStart, sourceStrides), offset(toStart, targetStrides));
 }

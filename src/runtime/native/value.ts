@@ -63,6 +63,17 @@ export class NativeValue {
     return new NativeValue(ort, type, shape, pointer, array);
   }
 
+  /** Rows of the first axis, in this tensor's memory: it must outlive them. */
+  rows(start: number, shape: readonly number[]): NativeValue {
+    const width = countOf(shape.slice(1));
+    return NativeValue.over(
+      this.ort,
+      this.type,
+      shape,
+      this.data.subarray(start * width, start * width + countOf(shape)),
+    );
+  }
+
   /** A tensor that a run has made. */
   static adopt(ort: OrtLibrary, pointer: Pointer): NativeValue {
     const info = ort.make("GetTensorTypeAndShape", pointer);

@@ -1,7 +1,7 @@
 import type { CausalLM } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
-import { type CachedDecoder, type DecoderRunner, i32 } from "./decoder-runner.ts";
-import type { RowToken, TextRows } from "./write-texts.ts";
+import { type DecoderRunner, i32 } from "./decoder-runner.ts";
+import type { CachedDecoder } from "./decoder-step.ts";
 
 /** A prompt of which some tokens stand for images: what is in their place. */
 export interface EmbeddedPrompt {
@@ -35,7 +35,7 @@ export const causalDecoder = (model: CausalLM): CachedDecoder<CausalContext> => 
 });
 
 /** The positions of new tokens of some texts: i32 [R, T] */
-const positionsOf = (starts: readonly number[], count: number): Tensor<"i32"> =>
+export const positionsOf = (starts: readonly number[], count: number): Tensor<"i32"> =>
   i32(
     starts.flatMap((start) => Array.from({ length: count }, (_, i) => start + i)),
     [starts.length, count],
@@ -111,11 +111,6 @@ export class CachedText {
     return logits;
   }
 
-  /** Tokens that a prompt with images and its answer may have: nothing of it can be fed again. */
-  get roomOfEmbedded(): number {
-    return Math.min(this.contextLength, this.model.cacheLimit ?? Number.POSITIVE_INFINITY);
-  }
-
   /** Forgets the text: its ids may stand for other images next time. */
   forget(): void {
     this.ids = [];
@@ -167,84 +162,5 @@ export class CachedText {
   fits(ids: readonly number[], version: number, length: number): boolean {
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
     return version === this.weightsVersion && length > cacheLimit === ids.length > cacheLimit;
-  }
-}
-
-/**
- * The texts of one call. What is more than the context is forgotten from its beginning on, half a context at once.
- * With one text the cache of `first` is its cache; with several it is where each text begins, and `runner` has a row
- * for each.
- */
-export class CausalTexts implements TextRows {
-  private readonly prompts: readonly CausalPrompt[];
-  private readonly first: CachedText;
-  private readonly runner: DecoderRunner<CausalContext>;
-  private readonly signal: AbortSignal | undefined;
-  /** Ids whose keys and values are in each row, and by which weights. */
-  private readonly texts: { ids: number[]; version: number }[];
-
-  constructor(
-    prompts: readonly CausalPrompt[],
-    first: CachedText,
-    runner: DecoderRunner<CausalContext>,
-    signal: AbortSignal | undefined,
-  ) {
-    this.prompts = prompts;
-    this.first = first;
-    this.runner = runner;
-    this.signal = signal;
-    this.texts = prompts.map(() => ({ ids: [], version: 0 }));
-  }
-
-  begin(row: number): Promise<Float32Array> {
-    const { ids, embedded } = this.prompts[row];
-    return this.feed(row, { ids: ids.slice(-this.first.contextLength), embedded });
-  }
-
-  async advance(tokens: readonly RowToken[]): Promise<Float32Array[]> {
-    const logits = new Map<number, Float32Array>();
-    const { contextLength } = this.first;
-    const going = tokens.filter(({ row }) => this.goesOn(row));
-    for (const { row, id } of tokens) {
-      if (going.some((token) => token.row === row)) continue;
-      const text = [...this.texts[row].ids, id];
-      const isFull = text.length > contextLength;
-      const ids = isFull ? text.slice(-Math.max(1, contextLength >> 1)) : text;
-      logits.set(row, await this.feed(row, { ids }));
-    }
-    const after = going.length > 0 ? await this.runOne(going) : [];
-    for (const [i, { row }] of going.entries()) logits.set(row, after[i]);
-    return tokens.map(({ row }) => logits.get(row) as Float32Array);
-  }
-
-  isFull(row: number): boolean {
-    return this.prompts[row].embedded !== undefined && this.texts[row].ids.length >= this.first.roomOfEmbedded;
-  }
-
-  /** Whether a row's keys are good for one more token. What has images goes on in any case: see `isFull`. */
-  private goesOn(row: number): boolean {
-    const { ids, version } = this.texts[row];
-    if (this.prompts[row].embedded) return true;
-    return ids.length < this.first.contextLength && this.first.fits(ids, version, ids.length + 1);
-  }
-
-  private async feed(row: number, prompt: CausalPrompt): Promise<Float32Array> {
-    const logits = await this.first.feed(prompt, this.signal);
-    const isOnly = this.runner === this.first.runner;
-    if (!isOnly) await this.runner.cache.copyInto(row, this.first.runner.cache);
-    this.texts[row] = { ids: isOnly ? this.first.ids : [...prompt.ids], version: this.first.weightsVersion };
-    return logits;
-  }
-
-  private async runOne(tokens: readonly RowToken[]): Promise<Float32Array[]> {
-    const lengths = this.texts.map((text) => text.ids.length);
-    // a row that is full needs a position of the model all the same
-    const places = lengths.map(
-      (length, row) => Math.min(length, this.first.contextLength - 1) + (this.prompts[row].embedded?.offset ?? 0),
-    );
-    const context = { positions: positionsOf(places, 1), embeddings: null };
-    const logits = await this.runner.runOne(tokens, lengths, context, this.signal);
-    for (const { row, id } of tokens) this.texts[row].ids.push(id);
-    return logits;
   }
 }

@@ -1,0 +1,326 @@
+import type { CausalLM } from "../../models/index.ts";
+import type { Device } from "../../runtime/index.ts";
+import { type CompiledFunction, compile, type Tensor } from "../../tensor/index.ts";
+import { type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
+import { i32 } from "../decoder-runner.ts";
+import { lastLogits, rowsOf } from "../decoder-step.ts";
+import type { DeviceCacheOptions } from "../device-cache.ts";
+import { ModelWatch } from "./model-watch.ts";
+import { PrefixIndex } from "./prefix-index.ts";
+import { PromptMemory, sharedLength } from "./prompt-memory.ts";
+import type { SequenceRunner } from "./runner.ts";
+import type { Sequence } from "./sequence.ts";
+import { SlotCache, type SlotWindow } from "./slot-cache.ts";
+
+/** How much a `CausalSlots` keeps. */
+export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
+  device: Device;
+  contextLength: number;
+  /** Most texts at the same time. */
+  maxSequences: number;
+  /** Most positions of all texts together that there is room for. @default no limit */
+  cacheTokens?: number;
+  /** Tokens of beginnings that are kept when their slots are needed by other texts. @default 0 */
+  prefixTokens?: number;
+}
+
+/** What is in a slot. */
+interface Slot {
+  holder: Sequence | undefined;
+  /** Tokens whose keys are there, when nobody holds it. */
+  ids: readonly number[];
+  /** They are of a text beyond the model's `cacheLimit`. */
+  isBeyondLimit: boolean;
+  /** In the order of uses. */
+  lastUse: number;
+}
+
+/** ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache. */
+type StepInputs = [ids: Tensor<"i32">, context: CausalContext, lengths: Tensor<"i32">, total: Tensor<"i32">];
+type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
+
+/** Tokens of a block of kept beginnings. */
+const BLOCK_TOKENS = 32;
+
+/** Runs a language model over a cache of slots: those of a run lie beside one another, and what a run reads it writes in place. */
+export class CausalSlots implements SequenceRunner {
+  private readonly model: CausalLM;
+  private readonly options: CausalSlotsOptions;
+  /** Keys and values of the slots. */
+  private readonly cache: SlotCache;
+  private readonly slots: Slot[];
+  private readonly memory = new PromptMemory();
+  private readonly watch: ModelWatch;
+  private readonly prefixes: PrefixIndex;
+  /** Of a slot for each block. */
+  private readonly blocks: SlotCache | undefined;
+  private steps: { oneToken: Step; anyLength: Step; several: Step };
+  private uses = 0;
+  /** Those that have read something in the slots that they have. */
+  private readonly begun = new WeakSet<Sequence>();
+
+  constructor(model: CausalLM, options: CausalSlotsOptions) {
+    const { contextLength, maxSequences, prefixTokens = 0, device } = options;
+    this.model = model;
+    this.options = options;
+    this.cache = new SlotCache(model.cacheShape, { ...options, maxLength: contextLength, maxSlots: maxSequences });
+    this.slots = Array.from({ length: maxSequences }, () => ({
+      holder: undefined,
+      ids: [],
+      isBeyondLimit: false,
+      lastUse: 0,
+    }));
+    this.watch = new ModelWatch(model);
+    const blocks = Math.floor(prefixTokens / BLOCK_TOKENS);
+    this.prefixes = new PrefixIndex(blocks, BLOCK_TOKENS);
+    if (blocks > 0) {
+      const sizes = { maxLength: BLOCK_TOKENS, initialRoom: BLOCK_TOKENS, maxSlots: blocks, device };
+      this.blocks = new SlotCache(model.cacheShape, { ...sizes, cacheDtype: options.cacheDtype });
+    }
+    this.steps = this.compileSteps();
+  }
+
+  private compileSteps(): CausalSlots["steps"] {
+    const { cache, options } = this;
+    const decoder = causalDecoder(this.model);
+    const stepOver = (window: SlotWindow, symbolicSizes?: (string | null)[][]) => {
+      const step = (...[ids, context, lengths, total]: StepInputs): Tensor<"f32"> => {
+        const open = window.open(lengths, total);
+        const logits = lastLogits(decoder, ids, open, context);
+        window.close(open);
+        return logits;
+      };
+      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
+      const settings = { keepsPartialState: true, device: options.device, symbolicSizes };
+      return compile(step as never, settings) as Step;
+    };
+    return {
+      oneToken: stepOver(cache.one),
+      anyLength: stepOver(cache.one, [
+        [null, "T"],
+        [null, "T"],
+      ]),
+      several: stepOver(cache.several, [["R", null], ["R", null], ["R"]]),
+    };
+  }
+
+  noticeWeights(): boolean {
+    if (!this.watch.hasOtherWeights()) return false;
+    this.forget();
+    return true;
+  }
+
+  hasOtherLayers(): boolean {
+    return this.watch.hasOtherLayers();
+  }
+
+  takeLayers(): void {
+    this.watch.takeLayers();
+    this.forget();
+    this.disposeSteps();
+    this.steps = this.compileSteps();
+  }
+
+  private forget(): void {
+    this.memory.clear();
+    this.prefixes.clear();
+    for (const slot of this.slots) slot.ids = [];
+  }
+
+  fits(sequences: readonly Sequence[]): boolean {
+    const { cacheTokens = Number.POSITIVE_INFINITY } = this.options;
+    const longest = Math.max(...sequences.map(({ context }) => context.length + 1));
+    const { slots, room } = this.cache.sizeFor(sequences.length, Math.min(longest, this.options.contextLength));
+    return slots * room <= cacheTokens;
+  }
+
+  async enter(sequence: Sequence): Promise<void> {
+    const { context } = sequence;
+    const most = this.usableBy(sequence);
+    const shared = this.slots.map((slot) => Math.min(most, this.sharedBy(slot, sequence)));
+    const free = this.slots.flatMap((slot, i) => (slot.holder ? [] : [i]));
+    // the slot with the longest beginning in common; among others the first that is empty, or was used longest ago
+    const [to] = free.sort(
+      (a, b) =>
+        shared[b] - shared[a] ||
+        Number(this.slots[a].ids.length > 0) - Number(this.slots[b].ids.length > 0) ||
+        this.slots[a].lastUse - this.slots[b].lastUse ||
+        a - b,
+    );
+    await this.cache.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
+    const slot = this.slots[to];
+    if (slot.ids.length > shared[to]) {
+      if (!sequence.embedded) this.prefixes.match(context); // used now: others go before these
+      await this.keepBeginning(slot, to);
+    }
+    Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
+    sequence.slot = to;
+    sequence.filled = shared[to];
+  }
+
+  /** Tokens of a context that need not be read when they are there: its end is, unless the logits after it are known. */
+  private usableBy({ context, embedded }: Sequence): number {
+    if (embedded) return 0;
+    return this.memory.find(context) ? context.length : context.length - 1;
+  }
+
+  /** Copies what other slots or blocks have of a context that nothing was read of yet. */
+  private async share(sequence: Sequence): Promise<void> {
+    const { context, embedded, filled, isBeyondLimit } = sequence;
+    const to = sequence.slot as number;
+    const most = this.usableBy(sequence);
+    const shared = this.slots.map((slot, i) => (i === to ? filled : Math.min(most, this.sharedBy(slot, sequence))));
+    const longest = Math.max(...shared);
+    const blocks = embedded || isBeyondLimit ? [] : this.prefixes.match(context);
+    const inBlocks = Math.min(most, blocks.length * BLOCK_TOKENS);
+    if (inBlocks > longest) await this.copyBlocks(blocks, to, inBlocks);
+    else if (longest > filled)
+      await this.cache.copy({ slot: shared.indexOf(longest), start: 0 }, { slot: to, start: 0 }, longest);
+    sequence.filled = Math.max(longest, inBlocks);
+  }
+
+  /** How many positions of a slot a sequence can use. */
+  private sharedBy({ holder, ids, isBeyondLimit }: Slot, sequence: Sequence): number {
+    if (holder?.embedded) return 0;
+    const isOther = (holder ? holder.isBeyondLimit : isBeyondLimit) !== sequence.isBeyondLimit;
+    if (isOther) return 0;
+    return holder
+      ? sharedLength(holder.context, holder.filled, sequence.context)
+      : sharedLength(ids, ids.length, sequence.context);
+  }
+
+  /** Copies what a slot has into blocks, before another text takes its place. */
+  private async keepBeginning({ ids, isBeyondLimit }: Slot, slot: number): Promise<void> {
+    const { blocks, cache } = this;
+    if (!blocks || isBeyondLimit) return;
+    const added = this.prefixes.insert(ids);
+    if (added.length > 0) await blocks.reserve(Math.max(...added.map(({ place }) => place)) + 1, BLOCK_TOKENS);
+    for (const { start, place } of added)
+      await cache.exchange(blocks, { slot, start }, { slot: place, start: 0 }, BLOCK_TOKENS, true);
+  }
+
+  private async copyBlocks(places: readonly number[], slot: number, count: number): Promise<void> {
+    for (const [i, place] of places.entries()) {
+      const start = i * BLOCK_TOKENS;
+      const length = Math.min(BLOCK_TOKENS, count - start);
+      if (length <= 0) break;
+      await this.cache.exchange(this.blocks as SlotCache, { slot: place, start: 0 }, { slot, start }, length, false);
+    }
+  }
+
+  async read(sequence: Sequence, count: number): Promise<Float32Array | undefined> {
+    if (!this.begun.has(sequence)) {
+      this.begun.add(sequence);
+      await this.share(sequence);
+    }
+    const { context, embedded, signal } = sequence;
+    if (sequence.left === 0) {
+      const known = this.memory.find(context);
+      if (known) return known;
+      sequence.filled--; // others were read meanwhile
+    }
+    const { filled: start } = sequence;
+    const to = this.endOfPiece(sequence, Math.min(start + Math.max(1, count), context.length));
+    const ids = context.slice(start, to);
+    await this.cache.reserve((sequence.slot as number) + 1, to);
+    this.cache.show(this.cache.one, sequence.slot as number, 1);
+    const { oneToken, anyLength } = this.steps;
+    const images = start === 0 ? embedded : undefined;
+    const step = (images || ids.length === 1 ? oneToken : anyLength).withSignal(signal);
+    const looked = {
+      positions: images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length),
+      embeddings: images?.embeddings ?? null,
+    };
+    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
+    const numbers = await logits.read();
+    logits.dispose();
+    sequence.filled = to;
+    if (to < context.length) return undefined;
+    if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers);
+    return numbers;
+  }
+
+  /** The first piece of a text beyond the model's `cacheLimit` reaches beyond it too. */
+  private endOfPiece({ filled, isBeyondLimit }: Sequence, end: number): number {
+    const { cacheLimit = 0 } = this.model;
+    return isBeyondLimit && filled <= cacheLimit ? Math.max(end, cacheLimit + 1) : end;
+  }
+
+  async advance(sequences: readonly Sequence[]): Promise<Float32Array[]> {
+    if (sequences.length === 1) return [(await this.read(sequences[0], 1)) as Float32Array];
+    await this.bringTogether(sequences);
+    const places = sequences.map(({ slot }) => slot as number);
+    const [first, last] = [Math.min(...places), Math.max(...places)];
+    const rows = this.slots.slice(first, last + 1).map((slot) => this.nextOf(slot, sequences));
+    const total = Math.max(...rows.map(({ place }) => place)) + 1;
+    await this.cache.reserve(last + 1, total);
+    this.cache.show(this.cache.several, first, rows.length);
+    const positions = rows.map(({ place, offset }) => place + offset);
+    const signals = new Set(sequences.map(({ signal }) => signal));
+    const step = this.steps.several.withSignal(signals.size === 1 ? [...signals][0] : undefined);
+    const logits = await step(
+      i32(
+        rows.map(({ id }) => id),
+        [rows.length, 1],
+      ),
+      { positions: i32(positions, [rows.length, 1]), embeddings: null },
+      i32(
+        rows.map(({ place }) => place),
+        [rows.length],
+      ),
+      i32([total], [1]),
+    );
+    const numbers = rowsOf(await logits.read(), rows.length);
+    logits.dispose();
+    for (const sequence of sequences) sequence.filled++;
+    return places.map((place) => numbers[place - first]);
+  }
+
+  /** The token that a slot reads: of one whose turn it is not, something in a place that is not filled. */
+  private nextOf(slot: Slot, sequences: readonly Sequence[]): { id: number; place: number; offset: number } {
+    const { holder } = slot;
+    const most = this.options.contextLength - 1;
+    if (holder && sequences.includes(holder))
+      return { id: holder.context[holder.filled], place: holder.filled, offset: holder.embedded?.offset ?? 0 };
+    if (holder) holder.filled = Math.min(holder.filled, most);
+    else if (slot.ids.length > most) slot.ids = slot.ids.slice(0, most);
+    return { id: 0, place: holder?.filled ?? slot.ids.length, offset: 0 };
+  }
+
+  /** Moves texts into free slots between those of a run, so that no rows are run in vain. */
+  private async bringTogether(sequences: readonly Sequence[]): Promise<void> {
+    for (;;) {
+      const places = sequences.map(({ slot }) => slot as number).sort((a, b) => a - b);
+      const [first, last] = [places[0], places[places.length - 1]];
+      const hole = this.slots.findIndex((slot, i) => i > first && i < last && !slot.holder);
+      if (hole < 0) return;
+      const from = last;
+      const sequence = this.slots[from].holder as Sequence;
+      await this.keepBeginning(this.slots[hole], hole);
+      await this.cache.copy({ slot: from, start: 0 }, { slot: hole, start: 0 }, sequence.filled);
+      this.slots[hole] = { ...this.slots[from] };
+      sequence.slot = hole;
+      this.slots[from] = { holder: undefined, ids: [], isBeyondLimit: false, lastUse: 0 };
+    }
+  }
+
+  leave(sequence: Sequence): void {
+    const slot = this.slots[sequence.slot as number];
+    const isGone = sequence.embedded !== undefined; // its ids may stand for other images next time
+    slot.holder = undefined;
+    slot.ids = isGone ? [] : sequence.context.slice(0, sequence.filled);
+    slot.isBeyondLimit = sequence.isBeyondLimit;
+    sequence.slot = undefined;
+    this.begun.delete(sequence);
+  }
+
+  private disposeSteps(): void {
+    for (const step of Object.values(this.steps)) step.dispose();
+  }
+
+  dispose(): void {
+    this.disposeSteps();
+    this.cache.dispose();
+    this.blocks?.dispose();
+  }
+}

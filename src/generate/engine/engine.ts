@@ -1,0 +1,190 @@
+import type { SequenceRunner } from "./runner.ts";
+import { type Piece, Scheduler, type SchedulerOptions } from "./scheduler.ts";
+import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
+
+/** What an engine runs, and how. */
+export interface EngineOptions extends SchedulerOptions {
+  /** Made at the first sequence. */
+  runner: () => Promise<SequenceRunner>;
+  limits: ContextLimits;
+  /** @default the computer's */
+  clock?: Clock;
+}
+
+/** What time it is, in milliseconds, and waiting: in tests a clock that is turned by hand. */
+export interface Clock {
+  now(): number;
+  sleep(milliseconds: number): Promise<void>;
+}
+
+const realClock: Clock = {
+  now: () => performance.now(),
+  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+};
+
+/** How long the engine sleeps, in milliseconds, when those who wait cannot have a place yet. */
+const RETRY_MS = 100;
+
+/**
+ * Writes texts with a model, as many together as there is room for (continuous batching: Yu et al. 2022, "Orca", OSDI).
+ * A step gives places to those who wait, reads pieces of prompts, and then the next token of all texts that are being
+ * written, in one run; it picks their tokens, and who asks for a further one is in the next step. It runs while
+ * somebody asks.
+ */
+export class Engine {
+  private readonly scheduler: Scheduler;
+  private readonly limits: ContextLimits;
+  private readonly makeRunner: () => Promise<SequenceRunner>;
+  private runner: SequenceRunner | undefined;
+  private loop: Promise<void> | undefined;
+  private readonly clock: Clock;
+  private isDisposed = false;
+
+  constructor({ runner, limits, clock = realClock, ...options }: EngineOptions) {
+    this.scheduler = new Scheduler(options, () => clock.now());
+    this.clock = clock;
+    this.limits = limits;
+    this.makeRunner = runner;
+  }
+
+  /** A new text. It begins when somebody asks for its first token. */
+  add(options: SequenceOptions): Sequence {
+    const sequence = new Sequence(options, this.limits, (changed) => this.onChange(changed));
+    if (!sequence.hasEnded) this.scheduler.add(sequence);
+    return sequence;
+  }
+
+  /** Texts that have a place, and that wait for one. */
+  get counts(): { running: number; waiting: number } {
+    return { running: this.scheduler.running.size, waiting: this.scheduler.waitingCount };
+  }
+
+  /** Resolves when nothing is run. */
+  async idle(): Promise<void> {
+    while (this.loop) await this.loop;
+  }
+
+  /** Frees what it keeps, after the step under way. Texts that have not ended are errors then. */
+  dispose(): void {
+    this.isDisposed = true;
+    for (const sequence of this.scheduler.sequences) sequence.fail(new Error("the generator was disposed"));
+    void this.idle().then(() => this.runner?.dispose());
+  }
+
+  private onChange(sequence: Sequence): void {
+    if (sequence.hasEnded && sequence.slot === undefined) this.scheduler.remove(sequence); // else the loop sees it
+    if (this.isDisposed) return;
+    this.loop ??= this.run()
+      .catch((cause) => {
+        for (const each of this.scheduler.sequences) each.fail(cause);
+        this.sweep();
+      })
+      .finally(() => {
+        this.loop = undefined;
+        if (this.hasWork) this.onChange(sequence);
+      });
+  }
+
+  private get hasWork(): boolean {
+    return this.scheduler.sequences.some(({ isWanted, hasEnded }) => isWanted || hasEnded);
+  }
+
+  private async run(): Promise<void> {
+    for (;;) {
+      await gathered(); // those who have their tokens ask for the next
+      this.runner ??= await this.makeRunner();
+      this.sweep();
+      if (this.isDisposed || !this.scheduler.sequences.some(({ isWanted }) => isWanted)) return;
+      if (!(await this.step(this.runner))) await this.clock.sleep(RETRY_MS);
+    }
+  }
+
+  /** Takes back the places of those who have ended. */
+  private sweep(): void {
+    for (const sequence of this.scheduler.sequences) {
+      if (!sequence.hasEnded) continue;
+      if (sequence.slot !== undefined) this.runner?.leave(sequence);
+      this.scheduler.remove(sequence);
+    }
+  }
+
+  /** Whether there was something to do. */
+  private async step(runner: SequenceRunner): Promise<boolean> {
+    if (runner.noticeWeights()) for (const sequence of this.scheduler.running) reread(sequence);
+    const placed = await this.place(runner);
+    const pieces = this.scheduler.pieces();
+    const writing = this.scheduler.writing();
+    for (const piece of pieces) await this.read(runner, piece);
+    const going = writing.filter(({ hasEnded }) => !hasEnded);
+    if (going.length > 0) await this.advance(runner, going);
+    return placed + pieces.length + writing.length > 0;
+  }
+
+  private async place(runner: SequenceRunner): Promise<number> {
+    if (this.scheduler.waitingCount > 0 && runner.hasOtherLayers()) {
+      // a text is written by the layers that it began with
+      if (this.scheduler.running.size > 0) return 0;
+      runner.takeLayers();
+    }
+    const { preempted, admitted } = this.scheduler.place((sequences) => runner.fits(sequences));
+    for (const sequence of preempted) {
+      runner.leave(sequence);
+      sequence.filled = 0;
+    }
+    for (const sequence of admitted) {
+      if (sequence.hasEnded) continue;
+      await attempt([sequence], () => runner.enter(sequence));
+    }
+    return admitted.length;
+  }
+
+  private async read(runner: SequenceRunner, { sequence, count }: Piece): Promise<void> {
+    if (sequence.hasEnded || sequence.slot === undefined) return;
+    await attempt([sequence], async () => {
+      const before = sequence.filled;
+      const logits = await runner.read(sequence, count);
+      this.take(sequence, logits, sequence.filled - before);
+    });
+  }
+
+  private async advance(runner: SequenceRunner, sequences: readonly Sequence[]): Promise<void> {
+    await attempt(sequences, async () => {
+      const logits = await runner.advance(sequences);
+      sequences.forEach((sequence, i) => {
+        this.take(sequence, logits[i], 1);
+      });
+    });
+  }
+
+  private take(sequence: Sequence, logits: Float32Array | undefined, tokens: number): void {
+    this.scheduler.serve(sequence, tokens);
+    if (logits && !sequence.hasEnded) sequence.take(logits);
+  }
+}
+
+/** An error ends the texts that it concerns, and no others. */
+async function attempt(sequences: readonly Sequence[], run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (cause) {
+    for (const sequence of sequences) sequence.fail(cause);
+  }
+}
+
+/** By other weights: nothing of the cache is good. What has images cannot be read again, and goes on. */
+function reread(sequence: Sequence): void {
+  if (!sequence.embedded) sequence.filled = 0;
+}
+
+/** When all that follows from the tokens given out has been done, as far as nothing else is waited for. */
+const gathered = (): Promise<void> =>
+  new Promise((resolve) => {
+    if (typeof setImmediate === "function") return void setImmediate(resolve);
+    const { port1, port2 } = new MessageChannel(); // timers of pages wait for milliseconds
+    const listener = () => {
+      port1.close();
+      resolve();
+    };
+    Object.assign(port1, { onmessage: listener }); // which also starts it
+    port2.postMessage(0);
+  });

@@ -1,0 +1,25 @@
+import type { Sequence } from "./sequence.ts";
+
+/** Runs a model for the sequences of an engine, over a cache that it keeps. */
+export interface SequenceRunner {
+  /** Whether there is room for all of these with their next tokens. */
+  fits(sequences: readonly Sequence[]): boolean;
+  /** Gives a sequence a slot: sets it, and how much of its context is there already. */
+  enter(sequence: Sequence): Promise<void>;
+  /**
+   * Reads so many further tokens of a context; its end gives the logits after it, f32 [V].
+   * @throws what the run fails with; the signal's reason when that ends it
+   */
+  read(sequence: Sequence, count: number): Promise<Float32Array | undefined>;
+  /** Reads the one token that is left of each context, and gives the logits after each, f32 [V]. @throws as `read` */
+  advance(sequences: readonly Sequence[]): Promise<Float32Array[]>;
+  /** Takes the slot of a sequence back; what is in it may be used by others. */
+  leave(sequence: Sequence): void;
+  /** Sees, before a step, whether the model has other weights: nothing that is cached is good then. */
+  noticeWeights(): boolean;
+  /** Whether the model has other layers than those that run. */
+  hasOtherLayers(): boolean;
+  /** Runs the layers that the model has now, from the beginning. Nobody may have a slot. */
+  takeLayers(): void;
+  dispose(): void;
+}

@@ -1,0 +1,176 @@
+import { onAbort } from "../../base/index.ts";
+import type { EmbeddedPrompt } from "../cached-text.ts";
+import type { TokenPicker } from "../token-picker.ts";
+import type { FinishReason } from "../write-texts.ts";
+
+/** What one text needs to be written. */
+export interface SequenceOptions {
+  /** The prompt: what the model reads first. Longer ones than the context lose their beginning. */
+  prompt: readonly number[];
+  /** Picks the tokens, and has the text so far. */
+  picker: TokenPicker;
+  /** What is in the place of some tokens of the prompt. @default nothing */
+  embedded?: EmbeddedPrompt;
+  /** Texts of a higher one go first. @default 0 */
+  priority?: number;
+  /** Whose text it is: those who wait share the model evenly. @default "" */
+  group?: string;
+  /** Ends the text. @default nothing does */
+  signal?: AbortSignal;
+}
+
+/** How long a text a model can look at. */
+export interface ContextLimits {
+  /** Tokens of a prompt and its answer together; of more, the older half is forgotten. */
+  contextLength: number;
+  /** Length from which on a model computes other keys, for all positions. @default none */
+  cacheLimit?: number;
+}
+
+/** What a sequence gives: a token, or why there is none any more. */
+export type SequenceEvent = { id: number } | { reason: FinishReason };
+
+interface Asker {
+  resolve: (event: SequenceEvent) => void;
+  reject: (cause: unknown) => void;
+}
+
+/**
+ * One text while it is written. The model has read the first `filled` tokens of its context; what is left is a piece of
+ * the prompt, or the token picked last.
+ */
+export class Sequence {
+  readonly picker: TokenPicker;
+  readonly embedded: EmbeddedPrompt | undefined;
+  readonly priority: number;
+  readonly group: string;
+  readonly signal: AbortSignal | undefined;
+  /** What the model looks at: prompt and answer, less what was forgotten. */
+  context: number[];
+  /** Tokens of the context whose keys and values are in the cache. */
+  filled = 0;
+  /** Its place in the cache, while it has one. */
+  slot: number | undefined;
+  /** Whether a token was picked. */
+  hasBegun = false;
+  /** When it came, in the scheduler's count and time. */
+  arrival = { place: 0, time: 0 };
+  /** How often others took its place. */
+  preemptions = 0;
+  /** Since when nobody has asked for a token, in the clock of the scheduler; undefined while somebody does. */
+  idleSince: number | undefined;
+  private readonly limits: ContextLimits;
+  private readonly onChange: (sequence: Sequence) => void;
+  private readonly stopWaiting: (() => void) | undefined;
+  private asker: Asker | undefined;
+  private end: { reason: FinishReason } | { error: unknown } | undefined;
+
+  /** @param onChange called when somebody asks for a token, or nobody will any more */
+  constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
+    const { prompt, picker, embedded, priority = 0, group = "", signal } = options;
+    this.picker = picker;
+    this.embedded = embedded;
+    this.priority = priority;
+    this.group = group;
+    this.signal = signal;
+    this.limits = limits;
+    this.onChange = onChange;
+    this.context = prompt.slice(-limits.contextLength);
+    this.stopWaiting = signal && onAbort(signal, () => this.fail(signal.reason));
+    if (signal?.aborted) this.fail(signal.reason);
+    else if (picker.isFull) this.finish("length");
+  }
+
+  /** The next token, or why there is none. @throws (rejects with) what ended it: an error of a run, or the signal's */
+  next(): Promise<SequenceEvent> {
+    return new Promise((resolve, reject) => {
+      this.asker = { resolve, reject };
+      if (this.end) this.answer();
+      else this.onChange(this);
+    });
+  }
+
+  /** Ends it: nobody asks any more. */
+  abandon(): void {
+    this.finish("stop");
+  }
+
+  /** Whether somebody waits for its next token. */
+  get isWanted(): boolean {
+    return this.asker !== undefined && !this.end;
+  }
+
+  get hasEnded(): boolean {
+    return this.end !== undefined;
+  }
+
+  /** Tokens of the context that the model has not read. */
+  get left(): number {
+    return this.context.length - this.filled;
+  }
+
+  /** Takes the logits after its context: picks the token, and gives it to whoever waits. */
+  take(logits: Float32Array): void {
+    this.hasBegun = true;
+    try {
+      const id = this.picker.next(logits);
+      if (id === undefined) this.finish("stop");
+      else this.give(id);
+    } catch (cause) {
+      this.fail(cause);
+    }
+  }
+
+  private give(id: number): void {
+    const { asker, picker, limits } = this;
+    this.asker = undefined;
+    this.append(id);
+    asker?.resolve({ id });
+    const isFull = picker.isFull || (this.embedded !== undefined && this.context.length > roomOfEmbedded(limits));
+    if (isFull) this.finish("length");
+  }
+
+  private append(id: number): void {
+    const { contextLength, cacheLimit = Number.POSITIVE_INFINITY } = this.limits;
+    const before = this.context.length;
+    this.context.push(id);
+    if (this.embedded) return; // nothing of it can be read again
+    if (before + 1 > contextLength) {
+      this.context = this.context.slice(-Math.max(1, contextLength >> 1));
+      this.filled = 0;
+    } else if (before + 1 > cacheLimit && before <= cacheLimit) this.filled = 0;
+  }
+
+  /** Whether its keys are those of texts beyond the model's `cacheLimit`. */
+  get isBeyondLimit(): boolean {
+    return this.context.length > (this.limits.cacheLimit ?? Number.POSITIVE_INFINITY);
+  }
+
+  finish(reason: FinishReason): void {
+    this.close({ reason });
+  }
+
+  fail(error: unknown): void {
+    this.close({ error });
+  }
+
+  private close(end: { reason: FinishReason } | { error: unknown }): void {
+    if (this.end) return;
+    this.end = end;
+    this.stopWaiting?.();
+    this.answer();
+    this.onChange(this);
+  }
+
+  private answer(): void {
+    const { asker, end } = this;
+    this.asker = undefined;
+    if (!asker || !end) return;
+    if ("error" in end) asker.reject(end.error);
+    else asker.resolve(end);
+  }
+}
+
+/** Tokens that a prompt with images and its answer may have: nothing of it can be read again. */
+export const roomOfEmbedded = ({ contextLength, cacheLimit = Number.POSITIVE_INFINITY }: ContextLimits): number =>
+  Math.min(contextLength, cacheLimit);

@@ -1,0 +1,178 @@
+import { type CacheDType, type CacheShape, cachedHeadDim, type LayerState, RoomCache } from "../../nn/index.ts";
+import type { Device } from "../../runtime/index.ts";
+import { type CopiedBox, copyBoxes, resizeVariables, type Tensor, Variable, VariableRows } from "../../tensor/index.ts";
+import { type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
+
+/** Sizes of a `SlotCache`. */
+export interface SlotCacheOptions extends Omit<DeviceCacheOptions, "rows"> {
+  device: Device;
+  /** Most slots that there may ever be. */
+  maxSlots: number;
+}
+
+/** Keys and values of a layer. */
+interface LayerVariables {
+  k: Variable<CacheDType>;
+  v: Variable<CacheDType>;
+}
+
+/** Some positions of a text in the cache. */
+export interface Stretch {
+  slot: number;
+  start: number;
+}
+
+/**
+ * Keys and values of several texts, each in a slot: [slots, K, room, Dh] for each layer. A run works on some slots
+ * beside one another, in their memory. The memory of positions that are not filled is not taken from the system, so
+ * that what texts need is what they fill. For devices that share memory.
+ */
+export class SlotCache {
+  readonly maxLength: number;
+  readonly maxSlots: number;
+  /** For runs of one text, which several new tokens may go into. */
+  readonly one: SlotWindow;
+  /** For runs of any number of texts with one new token each. */
+  readonly several: SlotWindow;
+  private readonly device: Device;
+  private readonly layers: LayerVariables[];
+  private readonly initialRoom: number;
+
+  /** @throws OptionError for a dtype that is none of a cache, or no room */
+  constructor({ numLayers, numKeyHeads, headDim }: CacheShape, options: SlotCacheOptions) {
+    const { cacheDtype, initialRoom } = requireCacheOptions(options);
+    this.maxLength = options.maxLength;
+    this.maxSlots = options.maxSlots;
+    this.device = options.device;
+    this.initialRoom = Math.min(initialRoom, options.maxLength);
+    const shape = [0, numKeyHeads, 0, cachedHeadDim(headDim)];
+    const variable = (name: string) =>
+      new Variable<CacheDType>({ name, dtype: cacheDtype, shape }, emptyOf(cacheDtype));
+    this.layers = Array.from({ length: numLayers }, (_, i) => ({
+      k: variable(`cache.${i}.k`),
+      v: variable(`cache.${i}.v`),
+    }));
+    this.one = new SlotWindow(this.layers, 1);
+    this.several = new SlotWindow(this.layers, "R");
+  }
+
+  private get variables(): Variable[] {
+    return this.layers.flatMap(({ k, v }) => [k, v]) as unknown as Variable[];
+  }
+
+  /** Slots that there are now. */
+  get slots(): number {
+    return this.layers[0].k.shape[0];
+  }
+
+  /** Positions that each slot has room for now. */
+  get room(): number {
+    return this.layers[0].k.shape[2];
+  }
+
+  /** What there would be with so many slots and positions in use: both double. */
+  sizeFor(slots: number, length: number): { slots: number; room: number } {
+    const doubled = (from: number, to: number, most: number) => {
+      let size = Math.max(1, from);
+      while (size < to) size *= 2;
+      return Math.min(size, most);
+    };
+    return {
+      slots: doubled(this.slots, slots, this.maxSlots),
+      room: doubled(Math.max(this.room, this.initialRoom), length, this.maxLength),
+    };
+  }
+
+  /** Makes room; what is there stays. @throws RuntimeError when the memory is not there */
+  async reserve(slots: number, length: number): Promise<void> {
+    const size = this.sizeFor(slots, length);
+    if (size.slots === this.slots && size.room === this.room) return;
+    const [, heads, , width] = this.layers[0].k.shape;
+    await resizeVariables(this.variables, [size.slots, heads, size.room, width], this.device);
+  }
+
+  /** Copies so many positions of one slot into another. */
+  async copy(from: Stretch, to: Stretch, count: number): Promise<void> {
+    await copyBoxes(
+      this.variables.map((variable) => this.boxOf({ variable, ...from }, { variable, ...to }, count)),
+      this.device,
+    );
+  }
+
+  /** Copies positions into blocks of another cache of the same model, or out of them. */
+  async exchange(other: SlotCache, from: Stretch, to: Stretch, count: number, isOut: boolean): Promise<void> {
+    const [sources, targets] = isOut ? [this.variables, other.variables] : [other.variables, this.variables];
+    await copyBoxes(
+      sources.map((variable, i) => this.boxOf({ variable, ...from }, { variable: targets[i], ...to }, count)),
+      this.device,
+    );
+  }
+
+  private boxOf(
+    from: Stretch & { variable: Variable },
+    to: Stretch & { variable: Variable },
+    count: number,
+  ): CopiedBox {
+    const [, heads, , width] = this.layers[0].k.shape;
+    return {
+      from: from.variable,
+      to: to.variable,
+      fromStart: [from.slot, 0, from.start, 0],
+      toStart: [to.slot, 0, to.start, 0],
+      size: [1, heads, count, width],
+    };
+  }
+
+  /** Has runs of a window work on these slots from now on. */
+  show(window: SlotWindow, start: number, count: number): void {
+    window.show(start, count, this.device);
+  }
+
+  dispose(): void {
+    for (const variable of this.variables) variable.dispose();
+  }
+}
+
+/** Some slots beside one another, as a function being traced sees them. */
+export class SlotWindow {
+  private readonly layers: { k: VariableRows<CacheDType>; v: VariableRows<CacheDType> }[];
+  private shown: { buffer: object; start: number; count: number } | undefined;
+  private readonly first: Variable<CacheDType>;
+
+  /** @param count number of slots, or a name where it differs */
+  constructor(layers: readonly LayerVariables[], count: number | string) {
+    const rows = (of: Variable<CacheDType>) =>
+      new VariableRows(of, { name: of.name, count, symbolicSizes: [null, "S", null] });
+    this.layers = layers.map(({ k, v }) => ({ k: rows(k), v: rows(v) }));
+    this.first = layers[0].k;
+  }
+
+  show(start: number, count: number, device: Device): void {
+    const { buffer } = this.first;
+    const { shown } = this;
+    if (shown?.buffer === buffer && shown.start === start && shown.count === count) return;
+    for (const { k, v } of this.layers) {
+      k.show(start, count, device);
+      v.show(start, count, device);
+    }
+    this.shown = { buffer, start, count };
+  }
+
+  /** lengths: i32 [R] and total: i32 [1], see RoomCache */
+  open(lengths: Tensor<"i32">, total: Tensor<"i32">): RoomCache {
+    return new RoomCache(
+      this.layers.map(({ k, v }) => ({ k: k.value, v: v.value })),
+      { lengths, total },
+    );
+  }
+
+  /** Keeps what a run adds to the cache. */
+  close(cache: RoomCache): void {
+    cache.layers.forEach(({ k, v }: LayerState, i) => {
+      this.layers[i].k.assign(k);
+      this.layers[i].v.assign(v);
+    });
+  }
+}
+
+const emptyOf = (dtype: CacheDType) => (dtype === "f32" ? new Float32Array() : new Uint16Array());

@@ -1,0 +1,95 @@
+import { type DType, hostArrayFrom } from "../base/index.ts";
+import type { Device } from "../runtime/index.ts";
+import { defaultDevice } from "./execute.ts";
+import { calls } from "./queue.ts";
+import { initializeVariables, Variable } from "./variable.ts";
+
+/** Which rows a `VariableRows` can be. */
+export interface VariableRowsOptions {
+  /** For messages. @default "rows" */
+  name?: string;
+  /** Their number, or a name such as "R" where it differs: functions are compiled once for all then. */
+  count: number | string;
+  /** As those of the variable, for the axes after the first. */
+  symbolicSizes: readonly (string | null)[];
+}
+
+/**
+ * Some rows of another variable, in its memory: functions that are compiled once read and write now these rows, now
+ * those. For devices that share memory (`Device.sharesMemory`).
+ */
+export class VariableRows<D extends DType> extends Variable<D> {
+  override readonly keepsBuffer = true;
+  private readonly of: Variable<D>;
+
+  constructor(of: Variable<D>, { name = "rows", count, symbolicSizes }: VariableRowsOptions) {
+    const [length, names] = typeof count === "string" ? [0, [count]] : [count, [null]];
+    const shape = [length, ...of.shape.slice(1).map((size, i) => (symbolicSizes[i] ? 0 : size))];
+    const zeros = new Array(shape.reduce((a, b) => a * b, 1)).fill(0); // what it is comes with `show`
+    super(
+      { name, dtype: of.dtype, shape, symbolicSizes: [...names, ...symbolicSizes] },
+      hostArrayFrom(of.dtype, zeros),
+    );
+    this.of = of;
+  }
+
+  /** From now on it is these rows of the variable, which must be there. */
+  show(start: number, count: number, device: Device = defaultDevice()): void {
+    const point = () => void this.replaceBuffer(this.of.buffer.rows(start, count));
+    const { of } = this;
+    calls.add(() =>
+      of.isInitialized ? point() : initializeVariables([of as unknown as Variable], device).then(point),
+    );
+  }
+
+  /** Its memory is that of the other variable. */
+  override dispose(): void {}
+}
+
+/** A box of numbers of one variable that another takes; both have one dtype and as many axes. */
+export interface CopiedBox {
+  from: Variable;
+  to: Variable;
+  /** Where the box begins in each, by axis. */
+  fromStart: readonly number[];
+  toStart: readonly number[];
+  /** By axis. */
+  size: readonly number[];
+}
+
+/** Copies parts of variables into others, on a device that shares memory. It has its turn among the calls. */
+export async function copyBoxes(boxes: readonly CopiedBox[], device: Device = defaultDevice()): Promise<void> {
+  if (boxes.length === 0) return;
+  const variables = [...new Set(boxes.flatMap(({ from, to }) => [from, to]))];
+  await calls.add(async () => {
+    await initializeVariables(variables, device);
+    for (const { to } of boxes) to.countChange();
+    device.copy(boxes.map(({ from, to, ...places }) => ({ ...places, from: from.buffer, to: to.buffer })));
+  });
+}
+
+/**
+ * Gives variables of one shape another one, of as many axes: what is in both stays where it is, and what is new is 0.
+ * On a device that shares memory, which takes none for what nothing is written to.
+ * @throws RuntimeError when the memory is not there; nothing is changed then
+ */
+export async function resizeVariables(
+  variables: readonly Variable[],
+  shape: readonly number[],
+  device: Device = defaultDevice(),
+): Promise<void> {
+  await calls.add(async () => {
+    await initializeVariables(variables, device);
+    const resized = await device.zeros(
+      variables.map(({ stored }) => stored),
+      shape,
+    );
+    const start = shape.map(() => 0);
+    variables.forEach((variable, i) => {
+      const { buffer: from } = variable;
+      const size = shape.map((length, axis) => Math.min(length, from.shape[axis]));
+      device.copy([{ from, to: resized[i], fromStart: start, toStart: start, size }]);
+      variable.replaceBuffer(resized[i])?.dispose();
+    });
+  });
+}
