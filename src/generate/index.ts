@@ -33,6 +33,7 @@ export {
   type TimeRule,
 } from "./processors/index.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
+export { SearchGenerator, type SearchGeneratorOptions, type SearchOptions } from "./search-generator.ts";
 export type { BuiltWays, SearchSettings } from "./search-settings.ts";
 export {
   type Seq2SeqBatchSource,

@@ -6,8 +6,8 @@ import { type Field, isBoolean, isCount, isNumber, isSequence } from "./setting-
 /** Settings of searches that look at several texts at once; generation_config.json has them too. */
 export interface SearchSettings {
   /**
-   * Hypotheses that are followed at the same time, by encoder-decoders; 1 takes token by token. @default what the file
-   * says, or 1
+   * Hypotheses that are followed at the same time, by encoder-decoders and by `SearchGenerator`; 1 takes token by token.
+   * @default what the file says, or 1
    */
   numBeams?: number;
   /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */
@@ -99,7 +99,7 @@ export function requireSearches({ settings, asked, isGreedy, isContrastive, buil
     refuse(
       "numBeams",
       "1, or an encoder-decoder that draws nothing, without timestamps",
-      "give numBeams: 1 to go token by token; texts will differ from those of beam search",
+      "give numBeams: 1 to go token by token, with other texts than those of beam search, or use SearchGenerator",
     );
   if (isContrastive && !built.hasContrastive) refuse("penaltyAlpha", BUILT);
   if (numReturnSequences > 1 && !built.hasSequences) refuse("numReturnSequences", BUILT);

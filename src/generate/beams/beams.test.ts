@@ -4,7 +4,14 @@ import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, test } from "vitest";
 import { type CausalLM, fromPretrained, type Seq2SeqLM } from "../../models/index.ts";
 import { PlainRows } from "../../testing/plain-rows.ts";
-import { type BeamText, Seq2SeqGenerator, searchBeams, searchContrastive, TokenPicker } from "../index.ts";
+import {
+  type BeamText,
+  SearchGenerator,
+  Seq2SeqGenerator,
+  searchBeams,
+  searchContrastive,
+  TokenPicker,
+} from "../index.ts";
 
 interface Run {
   name: string;
@@ -41,6 +48,8 @@ describe.each([...new Set(runs.map(({ model }) => model))])("%s", (name) => {
       return;
     }
     const model = (await opened) as CausalLM;
+    (model as { generationConfig: unknown }).generationConfig = config;
+    const cached = new SearchGenerator(model, { initialRoom: 3, prefillTokens: 3 });
     const picker = new TokenPicker({ config: model.config, generationConfig: config }, ids, ids, {}, built);
     picker.maxLength = ids.length + (picker.limitOf({}).tokens as number);
     const rows = new PlainRows(model, ids, picker.maxLength);
@@ -50,10 +59,15 @@ describe.each([...new Set(runs.map(({ model }) => model))])("%s", (name) => {
       let next = await search.next();
       for (; !next.done; next = await search.next()) written.push(next.value);
       expect([{ ids: written, isWhole: next.value === "stop" }]).toEqual(texts);
+      const again: number[] = [];
+      for await (const id of cached.generate(ids)) again.push(id);
+      expect(again).toEqual(written);
     } else {
       const { numBeams } = picker.beams as { numBeams: number };
       compare(await searchBeams(rows.beams(numBeams), picker), texts);
+      compare(await cached.generateSequences(ids), texts);
     }
     rows.dispose();
+    cached.dispose();
   });
 });
