@@ -91,7 +91,7 @@ export interface SearchRowsOptions extends Omit<DeviceCacheOptions, "rows"> {
   prefillTokens: number;
 }
 
-/** Runs the hypotheses, or candidates, of one text of a decoder over a cache: its beginning once, then a row for each. */
+/** Runs hypotheses, or candidates, of one text of a decoder over a cache: its beginning once, then a row for each. */
 export class SearchRows {
   private readonly model: CausalLM;
   private readonly options: SearchRowsOptions;

@@ -6,8 +6,8 @@ import { type Field, isBoolean, isCount, isNumber, isSequence } from "./setting-
 /** Settings of searches that look at several texts at once; generation_config.json has them too. */
 export interface SearchSettings {
   /**
-   * Hypotheses that are followed at the same time, by encoder-decoders and by `SearchGenerator`; 1 takes token by token.
-   * @default what the file says, or 1
+   * Hypotheses that are followed at the same time, by encoder-decoders and by `SearchGenerator`; 1 takes token by
+   * token. @default what the file says, or 1
    */
   numBeams?: number;
   /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */

@@ -9,12 +9,19 @@ import type { LogitsWarper } from "./warper.ts";
 export function mirostat(tau: number, eta: number): LogitsWarper {
   let mu = 2 * tau;
   return (candidates, uniform) => {
-    const all = candidates.probabilities();
-    const largest = largestOf(all);
-    candidates.keep((i) => all[i] === largest || -Math.log2(all[i]) <= mu);
-    const drawn = candidates.draw(uniform());
-    const surprise = -Math.log2(candidates.probabilities()[drawn]);
-    mu -= eta * (surprise - tau);
+    const probabilities = candidates.probabilities();
+    const least = Math.min(2 ** -mu, largestOf(probabilities));
+    let mass = 0;
+    for (let i = 0; i < probabilities.length; i++) if (probabilities[i] >= least) mass += probabilities[i];
+    let left = uniform() * mass;
+    let drawn = 0;
+    for (let i = 0; i < probabilities.length; i++) {
+      if (probabilities[i] < least) continue;
+      drawn = i; // the last one where rounding leaves a hair
+      left -= probabilities[i];
+      if (left < 0) break;
+    }
+    mu -= eta * (-Math.log2(probabilities[drawn] / mass) - tau);
     candidates.keep((i) => i === drawn);
   };
 }
