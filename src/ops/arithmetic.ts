@@ -5,7 +5,16 @@ import { defineOp } from "./define.ts";
 import { binary, cast, lowerWhere, type UnaryDefinition, unary, where } from "./elementwise.ts";
 import { hostTensor } from "./host-tensor.ts";
 import { equal, greater, greaterEqual, less, logicalAnd } from "./logic.ts";
-import { type Lowering, onnxTypeCode } from "./lowering.ts";
+import {
+  lowerIntegerRemainder,
+  lowerIsNan,
+  lowerOr,
+  lowerPower,
+  lowerRound,
+  lowerSignOfComparisons,
+  lowerXor,
+} from "./lower-missing.ts";
+import type { Lowering } from "./lowering.ts";
 
 /** a + b elementwise, with broadcasting. */
 export const add = binary({
@@ -54,15 +63,17 @@ export const div = binary({
 function lowerIntegerDivision(graph: Lowering, opType: "Div" | "Mod", a: string, b: string, node: Node): string {
   const { dtype } = node.inputs[0];
   const known = constantScalar(node.inputs[1]);
-  if (known !== undefined && known !== 0 && known !== -1) return graph.node(opType, [a, b]);
+  const divide = (divisor: string) =>
+    opType === "Mod" && dtype === "i32" ? lowerIntegerRemainder(graph, a, divisor) : graph.node(opType, [a, divisor]);
+  if (known !== undefined && known !== 0 && known !== -1) return divide(b);
   const number = (value: number) => graph.constant(dtype, [], [value]);
   const isZero = graph.node("Equal", [b, number(0)]);
   const select = (condition: string, x: string, y: string) => lowerWhere(graph, condition, x, y, dtype);
-  if (dtype === "u8") return select(isZero, number(0), graph.node(opType, [a, select(isZero, number(1), b)]));
+  if (dtype === "u8") return select(isZero, number(0), divide(select(isZero, number(1), b)));
   const isMinusOne = graph.node("Equal", [b, number(-1)]);
-  const safe = select(graph.node("Or", [isZero, isMinusOne]), number(1), b);
+  const safe = select(lowerOr(graph, isZero, isMinusOne), number(1), b);
   const ofMinusOne = opType === "Mod" ? number(0) : graph.node("Sub", [number(0), a]);
-  return select(isZero, number(0), select(isMinusOne, ofMinusOne, graph.node(opType, [a, safe])));
+  return select(isZero, number(0), select(isMinusOne, ofMinusOne, divide(safe)));
 }
 
 /**
@@ -71,10 +82,9 @@ function lowerIntegerDivision(graph: Lowering, opType: "Div" | "Mod", a: string,
  */
 export const pow = binary({
   name: "pow",
-  lower: (graph, a, b, { outputs: [{ shape }] }) => {
-    const y = graph.node("Pow", [a, b]);
-    if (shape.length > 0) graph.keepOnCpu(); // WebGPU's kernel fails on sizes that are multiples of 4
-    return y;
+  lower: (graph, a, b, node) => {
+    if (graph.isWebGpu) return lowerPower(graph, [a, b], node.inputs[0].dtype, constantScalar(node.inputs[1]));
+    return graph.node("Pow", [a, b]);
   },
   accepts: "float",
   gradient: ({ a, b, y, dy }) => {
@@ -157,15 +167,11 @@ export const sign = unary({
 
 /** ONNX Runtime's Sign keeps NaN, and takes the sign of i64 from their last 32 bits. */
 function lowerSign(graph: Lowering, x: string, { dtype }: TensorType): string {
+  const hasNoSign = graph.isWebGpu && (isFloat(dtype) || dtype === "i32");
+  if (dtype === "i64" || hasNoSign) return lowerSignOfComparisons(graph, x, dtype);
   const zero = graph.constant(dtype, [], [0]);
-  if (dtype === "i64") {
-    const [above, below] = (["Greater", "Less"] as const).map((opType) =>
-      graph.node("Cast", [graph.node(opType, [x, zero])], { to: onnxTypeCode.i64 }),
-    );
-    return graph.node("Sub", [above, below]);
-  }
   const signed = graph.node("Sign", [x]);
-  return isFloat(dtype) ? graph.node("Where", [graph.node("IsNaN", [x]), zero, signed]) : signed;
+  return isFloat(dtype) ? graph.node("Where", [lowerIsNan(graph, x), zero, signed]) : signed;
 }
 /** e to the power x, elementwise. */
 export const exp = unary({ name: "exp", lower: "Exp", gradient: ({ y, dy }) => mul(dy, y), reference: Math.exp });
@@ -239,7 +245,7 @@ export const floor = stepwise("floor", "Floor", Math.floor);
 /** Smallest integer not below x; gradient 0. */
 export const ceil = stepwise("ceil", "Ceil", Math.ceil);
 /** Nearest integer, halves to even; gradient 0. */
-export const round = stepwise("round", "Round", roundHalfToEven);
+export const round = stepwise("round", (graph, x, { dtype }) => lowerRound(graph, x, dtype), roundHalfToEven);
 /** x without its fraction; gradient 0. */
 export const trunc = stepwise("trunc", lowerTrunc, Math.trunc);
 
@@ -271,7 +277,7 @@ export const remainder = binary({
 function lowerRemainder(graph: Lowering, a: string, b: string, { inputs: [{ dtype }] }: Node): string {
   const zero = graph.constant(dtype, [], [0]);
   const rest = graph.node("Mod", [a, b], { fmod: 1 });
-  const differs = graph.node("Xor", [graph.node("Less", [rest, zero]), graph.node("Less", [b, zero])]);
+  const differs = lowerXor(graph, graph.node("Less", [rest, zero]), graph.node("Less", [b, zero]));
   const isWrong = graph.node("And", [graph.node("Not", [graph.node("Equal", [rest, zero])]), differs]);
   return graph.node("Where", [isWrong, graph.node("Add", [rest, b]), rest]);
 }

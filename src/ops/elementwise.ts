@@ -11,6 +11,7 @@ import {
   hostTensor,
   stridesOf,
 } from "./host-tensor.ts";
+import { lowerOr } from "./lower-missing.ts";
 import { type Lowering, onnxTypeCode } from "./lowering.ts";
 
 /** An op as users of the graph call it, with its entry at hand for tests. */
@@ -297,7 +298,7 @@ const whereEntry = defineOp({
 export function lowerWhere(graph: Lowering, condition: string, a: string, b: string, dtype: DType): string {
   if (dtype === "bool") {
     const [left, right] = [graph.node("And", [condition, a]), graph.node("And", [graph.node("Not", [condition]), b])];
-    return graph.node("Or", [left, right]);
+    return lowerOr(graph, left, right);
   }
   if (dtype !== "i8") return graph.node("Where", [condition, a, b]);
   const [left, right] = [a, b].map((name) => graph.node("Cast", [name], { to: onnxTypeCode.i32 }));

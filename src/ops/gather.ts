@@ -166,8 +166,17 @@ const indexAddEntry = defineOp({
   lower: (graph, { base, indices, updates }, _, node) => {
     const { shape } = node.outputs[0];
     if (graph.isWebGpu) {
-      const column = graph.node("Reshape", [indices, graph.sizes([...node.inputs[1].shape, 1])]);
-      const rows = node.inputs[1].dtype === "i64" ? column : graph.node("Cast", [column], { to: onnxTypeCode.i64 });
+      // it reshapes no i64
+      const [
+        {
+          shape: [count],
+        },
+        { dtype, shape: indexShape },
+      ] = node.inputs;
+      const isLong = dtype === "i64" && !(typeof count === "number" && count < 2 ** 31);
+      const short = dtype === "i64" && !isLong ? graph.node("Cast", [indices], { to: onnxTypeCode.i32 }) : indices;
+      const column = graph.node("Reshape", [short, graph.sizes([...indexShape, 1])]);
+      const rows = isLong ? column : graph.node("Cast", [column], { to: onnxTypeCode.i64 });
       return inFloat32(graph, node, [base, updates], ([b, u]) =>
         graph.node("ScatterND", [b, rows, u], { reduction: "add" }),
       );
@@ -341,5 +350,5 @@ export function embedding(weight: Value, indices: Value, { paddingIndex }: { pad
 /** base with updates[i] added at flat position indices[i]: the reverse of taking elements of a flattened tensor. */
 export function addAtPositions(shape: Shape, indices: Value, updates: Value): Value {
   const zeros = broadcastTo(scalar(0, updates.dtype), [sizeOf(shape)]);
-  return reshape(indexAdd(zeros, reshape(indices, [-1]), reshape(updates, [-1])), shape);
+  return reshape(indexAdd(zeros, indices, updates), shape);
 }

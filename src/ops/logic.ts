@@ -1,6 +1,7 @@
 import type { Node } from "../ir/index.ts";
 import { notDifferentiable } from "./define.ts";
 import { binary, unary } from "./elementwise.ts";
+import { lowerIsInfinite, lowerIsNan, lowerOr, lowerXor } from "./lower-missing.ts";
 import { type Lowering, ONNX_UINT32, ONNX_UINT64, onnxTypeCode } from "./lowering.ts";
 
 const comparesValues = notDifferentiable("compares values");
@@ -49,25 +50,9 @@ const logical = (name: string, lower: string | LowerLogical, reference: (a: bool
 /** Whether both bools are true, with broadcasting. */
 export const logicalAnd = logical("logicalAnd", "And", (a, b) => a && b);
 /** Whether at least one of two bools is true, with broadcasting. */
-export const logicalOr = logical(
-  "logicalOr",
-  (graph, a, b) => {
-    if (!graph.isWebGpu) return graph.node("Or", [a, b]);
-    const [notA, notB] = [a, b].map((name) => graph.node("Not", [name]));
-    return graph.node("Not", [graph.node("And", [notA, notB])]); // it has no Or
-  },
-  (a, b) => a || b,
-);
+export const logicalOr = logical("logicalOr", lowerOr, (a, b) => a || b);
 /** Whether exactly one of two bools is true, with broadcasting. */
-export const logicalXor = logical(
-  "logicalXor",
-  (graph, a, b) => {
-    if (!graph.isWebGpu) return graph.node("Xor", [a, b]);
-    const [x, y] = [a, b].map((name) => graph.node("Cast", [name], { to: onnxTypeCode.i32 }));
-    return graph.node("Not", [graph.node("Equal", [x, y])]); // it has no Xor
-  },
-  (a, b) => a !== b,
-);
+export const logicalXor = logical("logicalXor", lowerXor, (a, b) => a !== b);
 /** Whether a bool is false. */
 export const logicalNot = unary({
   name: "logicalNot",
@@ -81,7 +66,7 @@ export const logicalNot = unary({
 export const isNan = unary({
   name: "isNan",
   result: "bool",
-  lower: "IsNaN",
+  lower: lowerIsNan,
   gradient: comparesValues,
   reference: (x) => Number(Number.isNaN(x)),
 });
@@ -89,7 +74,7 @@ export const isNan = unary({
 export const isInfinite = unary({
   name: "isInfinite",
   result: "bool",
-  lower: "IsInf",
+  lower: (graph, x, { dtype }) => lowerIsInfinite(graph, x, dtype),
   gradient: comparesValues,
   reference: (x) => Number(Math.abs(x) === Number.POSITIVE_INFINITY),
 });

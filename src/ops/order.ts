@@ -7,6 +7,7 @@ import { cast } from "./elementwise.ts";
 import type { OpEntry } from "./entry.ts";
 import { scatterAddAlong } from "./gather.ts";
 import { hostTensor, stridesOf } from "./host-tensor.ts";
+import { lowerIsNan } from "./lower-missing.ts";
 import { type Lowering, onnxTypeCode } from "./lowering.ts";
 import { exactReduce, reducedShape, referenceReduce } from "./reduce.ts";
 import { broadcastTo } from "./shape.ts";
@@ -29,7 +30,7 @@ function firstOf<N extends number | bigint>(group: readonly N[], precedes: (a: N
 
 /** ONNX Runtime compares NaN as it comes. An infinity takes its place; between the two the first counts. */
 function lowerNanAs(graph: Lowering, x: string, { inputs: [{ dtype }] }: Node, infinity: number): string {
-  return isFloat(dtype) ? graph.node("Where", [graph.node("IsNaN", [x]), graph.constant(dtype, [], [infinity]), x]) : x;
+  return isFloat(dtype) ? graph.node("Where", [lowerIsNan(graph, x), graph.constant(dtype, [], [infinity]), x]) : x;
 }
 
 function argReduction(name: string, opType: "ArgMax" | "ArgMin") {

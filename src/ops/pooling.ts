@@ -1,5 +1,5 @@
 import { requireFloatDType, ShapeError } from "../base/index.ts";
-import { describe, requireStatic, type TensorType, type Value } from "../ir/index.ts";
+import { describe, isStatic, type Node, requireStatic, sizeOf, type TensorType, type Value } from "../ir/index.ts";
 import { apply, applyAll, constantOf, filled, vector } from "./apply.ts";
 import { mul } from "./arithmetic.ts";
 import { convTranspose } from "./convolution.ts";
@@ -8,6 +8,7 @@ import { defineMultiOp, defineOp, notDifferentiable } from "./define.ts";
 import type { OpEntry } from "./entry.ts";
 import { addAtPositions, gather } from "./gather.ts";
 import { forEachIndex, type HostTensor, hostTensor, stridesOf } from "./host-tensor.ts";
+import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
 import type { Padding } from "./movement.ts";
 import { max, mean } from "./reduce.ts";
 import { contractAxis } from "./resize.ts";
@@ -131,14 +132,84 @@ const maxPoolEntry = defineMultiOp<"x", PoolAttributes>({
     ];
   },
   gradient: ({ x, ys: [, positions], dys: [dy] }) => ({ x: dy && addAtPositions(x.shape, positions, dy) }),
-  lower: (graph, { x }, attributes) => {
+  lower: (graph, { x }, attributes, node) => {
+    if (!graph.isWebGpu) return graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
+    const { shape } = node.inputs[0];
+    if (isStatic(shape) && Number(sizeOf(shape)) < 2 ** 31) {
+      const maxima = graph.node("MaxPool", [x], onnxPool(attributes));
+      return [maxima, lowerPositions(graph, x, maxima, attributes, node)];
+    }
     const outputs = graph.nodes("MaxPool", [x], 2, onnxPool(attributes));
-    graph.keepOnCpu(); // WebGPU's kernel gives no positions
+    graph.keepOnCpu(); // WebGPU's kernel gives no positions, and those of unknown counts need integers of 64 bits
     return outputs;
   },
   withoutOutputs: (unused) => (unused.has(1) ? { op: maxPoolAloneEntry, kept: [0] } : undefined),
   reference: ({ x }, attributes, [type]) => maximaOf(x, attributes, type),
 });
+
+/**
+ * Where in x each maximum is, for WebGPU, whose kernel does not tell: the first element of the window that equals it.
+ * Outside of x stands the window's first element inside, which is where a maximum of -Infinity is.
+ */
+function lowerPositions(
+  graph: Lowering,
+  x: string,
+  maxima: string,
+  { kernel, stride, pads, dilation }: PoolAttributes,
+  { inputs: [input], outputs: [output] }: Node,
+): string {
+  const [examples, channels, ...sizes] = input.shape as readonly number[];
+  const counts = output.shape.slice(2) as readonly number[];
+  const [plane, strides] = [sizes.reduce((a, b) => a * b, 1), stridesOf(sizes)];
+  const first: number[] = [];
+  const atOffset: number[][] = [];
+  const offsets: number[][] = [];
+  forEachIndex(kernel, (offset) => {
+    const places: number[] = [];
+    forEachIndex(counts, (position, flat) => {
+      const at = offset.map((step, i) => position[i] * stride[i] - pads[i] + step * dilation[i]);
+      if (at.every((p, i) => p >= 0 && p < sizes[i])) {
+        places.push(at.reduce((sum, p, i) => sum + p * strides[i], 0));
+        first[flat] ??= places[flat];
+      } else places.push(-1);
+    });
+    atOffset.push(places);
+    offsets.push([...offset]);
+  });
+  const constant = (places: readonly number[]) => graph.constant("i32", [1, ...counts], places);
+  const rank = kernel.length;
+  const border = [0, ...pads.slice(0, rank), 0, ...pads.slice(rank)];
+  const images = examples * channels;
+  // the pooling's transposed layout ends at a change of shape, and does not go through all that follows
+  const flat = (name: string, shape: readonly number[]) =>
+    graph.node("Reshape", [name, i64Vector(graph, shape)], { allowzero: 1 });
+  const largest = flat(maxima, [images, ...counts]);
+  const padded = graph.node("Pad", [
+    flat(x, [images, ...sizes]),
+    i64Vector(graph, border),
+    graph.constant(input.dtype, [], [Number.NEGATIVE_INFINITY]),
+  ]);
+  const axes = i64Vector(
+    graph,
+    kernel.map((_, i) => i + 1),
+  );
+  const positions = offsets.reduceRight((later, offset, k) => {
+    const starts = offset.map((step, i) => step * dilation[i]);
+    const ends = starts.map((start, i) => start + (counts[i] - 1) * stride[i] + 1);
+    const elements = graph.node("Slice", [
+      padded,
+      i64Vector(graph, starts),
+      i64Vector(graph, ends),
+      axes,
+      i64Vector(graph, stride),
+    ]);
+    const places = atOffset[k].map((place, flat) => (place < 0 ? first[flat] : place));
+    return graph.node("Where", [graph.node("Equal", [elements, largest]), constant(places), later]);
+  }, constant(first));
+  const starts = Array.from({ length: images }, (_, i) => i * plane);
+  const whole = graph.node("Add", [positions, graph.constant("i32", [images, ...kernel.map(() => 1)], starts)]);
+  return graph.node("Cast", [flat(whole, [examples, channels, ...counts])], { to: onnxTypeCode.i64 });
+}
 
 /** Without the positions, which only the gradient needs. */
 const maxPoolAloneEntry: OpEntry = defineOp<"x", PoolAttributes>({

@@ -7,6 +7,7 @@ import { cast } from "./elementwise.ts";
 import { hostTensor } from "./host-tensor.ts";
 import { type Lowering, ONNX_UINT32, onnxTypeCode } from "./lowering.ts";
 import { argmax, argsort } from "./order.ts";
+import { lowerFoldOnWebGpu, lowerUniformOnWebGpu } from "./random-webgpu.ts";
 import { cos } from "./special.ts";
 
 /*
@@ -23,6 +24,7 @@ const MIX = [
 const LAST_SHIFT = 16;
 /** 2^32 / golden ratio: spreads consecutive counters over all bits. */
 const SPREAD = 0x9e3779b9;
+const hash = { mix: MIX, lastShift: LAST_SHIFT, spread: SPREAD };
 
 /**
  * The avalanche hash of an unsigned 32-bit integer. That of 0 is 0: what comes in must be mixed with something else.
@@ -67,6 +69,7 @@ const uniformEntry = defineOp<"key", { shape: Shape }>({
   },
   gradient: notDifferentiable("draws random numbers"),
   lower: (graph, { key }, { shape }) => {
+    if (graph.isWebGpu) return lowerUniformOnWebGpu(graph, key, shape, hash);
     // starting the counters at the key keeps ONNX Runtime from computing them when the session is made
     const start = keyPart(graph, key, 0, onnxTypeCode.i64);
     const count = graph.node("ReduceProd", [graph.sizes([sizeOf(shape)])], { keepdims: 0 });
@@ -135,6 +138,13 @@ const foldEntry = defineOp({
   },
   gradient: notDifferentiable("makes a random key"),
   lower: (graph, { key, data }) => {
+    if (graph.isWebGpu)
+      return lowerFoldOnWebGpu(
+        graph,
+        [key, data],
+        foldParts.map(({ salt }) => salt),
+        hash,
+      );
     const mixed = lowerHash(
       graph,
       graph.node("Mul", [graph.node("Cast", [data], { to: ONNX_UINT32 }), graph.unsigned(SPREAD)]),

@@ -29,6 +29,7 @@ import { cast, where } from "./elementwise.ts";
 import type { OpEntry } from "./entry.ts";
 import { type ExactTensor, forEachIndex, type HostTensor, hostTensor } from "./host-tensor.ts";
 import { equal, greater, logicalNot } from "./logic.ts";
+import { lowerIsNan } from "./lower-missing.ts";
 import { i64Vector, type Lowering, onnxTypeCode } from "./lowering.ts";
 import { broadcastTo, reshape } from "./shape.ts";
 import { concat, slice } from "./slice.ts";
@@ -164,7 +165,7 @@ const lowerExtreme =
     }
     if (!isFloat(dtype)) return best();
     const absolute = lowerReduce("ReduceL1")(graph, x, attributes, node);
-    return graph.node("Where", [graph.node("IsNaN", [absolute]), absolute, best()]);
+    return graph.node("Where", [lowerIsNan(graph, absolute), absolute, best()]);
   };
 
 /** Sum over axes; of nothing it is 0. */

@@ -1,6 +1,8 @@
+import type { DType } from "../base/index.ts";
 import { add, div, exp, mul, neg, sqrt, square, sub } from "./arithmetic.ts";
 import { binary, unary, where } from "./elementwise.ts";
 import { equal } from "./logic.ts";
+import { lowerIsInfinite, lowerIsNan, lowerSignOfComparisons } from "./lower-missing.ts";
 import type { Lowering } from "./lowering.ts";
 
 /** Sine of an angle in radians, elementwise. */
@@ -47,7 +49,7 @@ export const atan = unary({
 export const atan2 = binary({
   name: "atan2",
   accepts: "float",
-  lower: (graph, a, b, node) => lowerAtan2(graph, a, b, (value) => graph.constant(node.inputs[0].dtype, [], [value])),
+  lower: (graph, a, b, { inputs: [{ dtype }] }) => lowerAtan2(graph, a, b, dtype),
   gradient: ({ a, b, dy }) => {
     const squared = add(square(a), square(b));
     const scaled = where(equal(squared, 0), 0, div(dy, squared));
@@ -57,17 +59,20 @@ export const atan2 = binary({
 });
 
 /** atan(a / b), moved by pi into the left half plane. Of two infinities the signs are taken; 0 / b is 0, whatever b. */
-function lowerAtan2(graph: Lowering, a: string, b: string, number: (value: number) => string): string {
+function lowerAtan2(graph: Lowering, a: string, b: string, dtype: DType): string {
+  const number = (value: number) => graph.constant(dtype, [], [value]);
+  const isInfinite = (x: string) => lowerIsInfinite(graph, x, dtype);
+  const signOf = (x: string) => (graph.isWebGpu ? lowerSignOfComparisons(graph, x, dtype) : graph.node("Sign", [x]));
   const select = (condition: string, x: string, y: string) => graph.node("Where", [condition, x, y]);
   const isZero = (x: string) => graph.node("Equal", [x, number(0)]);
   // 1 / -0 is below 0
   const isBelow = (x: string) => graph.node("Less", [select(isZero(x), graph.node("Reciprocal", [x]), x), number(0)]);
-  const areInfinite = graph.node("And", [graph.node("IsInf", [a]), graph.node("IsInf", [b])]);
-  const [rise, run] = [a, b].map((x) => select(areInfinite, graph.node("Sign", [x]), x));
+  const areInfinite = graph.node("And", [isInfinite(a), isInfinite(b)]);
+  const [rise, run] = [a, b].map((x) => select(areInfinite, signOf(x), x));
   const angle = graph.node("Atan", [select(isZero(a), number(0), graph.node("Div", [rise, run]))]);
   const half = select(isBelow(a), number(-Math.PI), number(Math.PI));
   const turned = select(isBelow(b), graph.node("Add", [angle, half]), angle);
-  return select(graph.node("IsNaN", [b]), b, turned);
+  return select(lowerIsNan(graph, b), b, turned);
 }
 
 /** Hyperbolic tangent, elementwise: from -1 to 1. */

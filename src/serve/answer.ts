@@ -1,3 +1,4 @@
+import { merged } from "../base/index.ts";
 import { generateText, type TextOptions, type TextPiece } from "../generate/index.ts";
 import { asRequestError } from "./errors.ts";
 import { EventStream } from "./event-stream.ts";
@@ -47,22 +48,26 @@ interface ChoicePiece {
   piece: TextPiece;
 }
 
-/** The pieces of all choices, one choice after the other; between two, other requests have their turns. */
+/** The pieces of all choices, which are written together. */
 async function* piecesOf(
-  { generator, tokenizer }: ServedModel,
+  model: ServedModel,
   choices: readonly Choice[],
-  life: RequestLife,
+  { signal }: RequestLife,
 ): AsyncGenerator<ChoicePiece, void, void> {
-  const { signal } = life;
-  for (const [i, choice] of choices.entries()) {
-    if (i > 0) await life.pass();
-    if (choice.echo) yield { choice, piece: { text: choice.echo, tokens: 0 } };
-    for await (const piece of generateText(generator, tokenizer, choice.prompt, { ...choice.options, signal }))
-      yield { choice, piece };
-  }
+  for await (const { index, value } of merged(choices.map((choice) => textOf(model, choice, signal))))
+    yield { choice: choices[index], piece: value };
 }
 
-/** Counts the tokens of choices that come one after the other. */
+async function* textOf(
+  { generator, tokenizer }: ServedModel,
+  { echo, prompt, options }: Choice,
+  signal: AbortSignal,
+): AsyncGenerator<TextPiece, void, void> {
+  if (echo) yield { text: echo, tokens: 0 };
+  yield* generateText(generator, tokenizer, prompt, { ...options, signal });
+}
+
+/** Counts the tokens of choices. */
 class TokenCount {
   private readonly tokens = new Map<number, number>();
   private readonly promptTokens: number;
@@ -143,12 +148,12 @@ async function sendPieces(
   life: RequestLife,
 ): Promise<void> {
   const reasons: string[] = [];
-  let begun = -1;
+  const begun = new Set<number>();
   try {
     for (let next = first; !next.done; next = await pieces.next()) {
       const { choice, piece } = next.value;
-      if (shapes.first && choice.index !== begun) events.pushObject(shapes.first(choice.index));
-      begun = choice.index;
+      if (shapes.first && !begun.has(choice.index)) events.pushObject(shapes.first(choice.index));
+      begun.add(choice.index);
       count.add(next.value);
       if (piece.text) events.pushText(choice.index, piece.text);
       if (!piece.finishReason) continue;

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { TextOptions } from "../generate/index.ts";
 import type { Choice, Job } from "./answer.ts";
 import { templateMessages } from "./messages.ts";
@@ -74,7 +75,13 @@ function jobOf(
   shapes: Job["shapes"],
 ): Job {
   const promptTokens = prompts.reduce((sum, ids) => sum + ids.length, 0);
-  return { choices: choices.map((choice, index) => ({ ...choice, index })), promptTokens, usage, shapes };
+  const group = randomUUID(); // a request of many answers is one among the others
+  const numbered = choices.map(({ options, ...choice }, index) => ({
+    ...choice,
+    index,
+    options: { ...options, group },
+  }));
+  return { choices: numbered, promptTokens, usage, shapes };
 }
 
 /**

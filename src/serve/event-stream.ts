@@ -36,9 +36,18 @@ export class EventStream {
   }
 
   pushText(choice: number, text: string): void {
-    const last = this.items.at(-1);
-    if (last && "text" in last && last.choice === choice) last.text += text;
+    const unsent = this.lastTextOf(choice);
+    if (unsent) unsent.text += text;
     else this.push({ choice, text });
+  }
+
+  /** Text of a choice that more may be added to: nothing but text of others is behind it. */
+  private lastTextOf(choice: number): { text: string } | undefined {
+    for (let i = this.items.length - 1; i >= 0; i--) {
+      const item = this.items[i];
+      if ("data" in item) return undefined;
+      if (item.choice === choice) return item;
+    }
   }
 
   pushObject(data: object): void {

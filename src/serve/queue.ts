@@ -1,7 +1,7 @@
 import { RequestError } from "./errors.ts";
 
 export interface QueueOptions {
-  /** Most requests that wait while one is answered; more get 429. @default 64 */
+  /** Most requests that wait while others are answered; more get 429. @default 64 */
   maxQueue?: number;
   /** How long a request may wait for its turn, in milliseconds. @default 300000 */
   queueTimeoutMs?: number;
@@ -16,21 +16,22 @@ interface Waiting {
   start: () => void;
 }
 
-/**
- * The model gives one answer at a time, in the order in which requests are ready. A request of several answers goes to
- * the end of the queue after each.
- */
+/** As many requests are answered at the same time as the model writes texts; others wait, in their order. */
 export class RequestQueue {
   private readonly maxQueue: number;
   private readonly queueTimeoutMs: number;
+  private readonly concurrency: number;
   private readonly waiting = new Set<Waiting>();
-  private isTaken = false;
-  /** Requests inside: those being read or encoded, waiting, and the one that has its turn. */
+  /** Requests that are answered. */
+  private answered = 0;
+  /** Requests inside: those being read or encoded, waiting, and answered. */
   private inside = 0;
   private meanTurnMs = 1000;
   private readonly idlers: (() => void)[] = [];
 
-  constructor({ maxQueue = 64, queueTimeoutMs = 300_000 }: QueueOptions = {}) {
+  /** @param concurrency requests that are answered at the same time */
+  constructor(concurrency: number, { maxQueue = 64, queueTimeoutMs = 300_000 }: QueueOptions = {}) {
+    this.concurrency = concurrency;
     this.maxQueue = maxQueue;
     this.queueTimeoutMs = queueTimeoutMs;
   }
@@ -40,8 +41,9 @@ export class RequestQueue {
    * @throws RequestError 429 when all places are taken
    */
   enter(): Place {
-    if (this.inside > this.maxQueue) {
-      const seconds = Math.min(LONGEST_RETRY_S, Math.max(1, Math.ceil((this.meanTurnMs * this.inside) / 1000)));
+    if (this.inside >= this.concurrency + this.maxQueue) {
+      const turns = this.inside / this.concurrency;
+      const seconds = Math.min(LONGEST_RETRY_S, Math.max(1, Math.ceil((this.meanTurnMs * turns) / 1000)));
       throw new RequestError({
         status: 429,
         message: `The server is busy: ${this.inside} requests are under way, and it takes no more. Try again in ${seconds} s.`,
@@ -52,8 +54,7 @@ export class RequestQueue {
     }
     this.inside++;
     return new Place({
-      turn: (signal) => this.turn(signal, this.queueTimeoutMs),
-      pass: (turnMs, signal) => this.pass(turnMs, signal),
+      turn: (signal) => this.turn(signal),
       leave: (turnMs) => this.leave(turnMs),
     });
   }
@@ -63,11 +64,11 @@ export class RequestQueue {
     if (this.inside > 0) await new Promise<void>((resolve) => this.idlers.push(resolve));
   }
 
-  /** Waits until all that came before are answered, or have gone. */
-  private async turn(signal: AbortSignal, timeoutMs: number | undefined): Promise<void> {
+  /** Waits until one of those that are answered ends, and all that came before have begun or gone. */
+  private async turn(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (!this.isTaken) {
-      this.isTaken = true;
+    if (this.answered < this.concurrency) {
+      this.answered++;
       return;
     }
     await new Promise<void>((resolve, reject) => {
@@ -79,8 +80,7 @@ export class RequestQueue {
       };
       const entry: Waiting = { start: () => settle(resolve) };
       const onAbort = () => settle(() => reject(signal.reason));
-      const timer =
-        timeoutMs === undefined ? undefined : setTimeout(() => settle(() => reject(this.timeoutError())), timeoutMs);
+      const timer = setTimeout(() => settle(() => reject(this.timeoutError())), this.queueTimeoutMs);
       signal.addEventListener("abort", onAbort);
       this.waiting.add(entry);
     });
@@ -96,17 +96,6 @@ export class RequestQueue {
     });
   }
 
-  /**
-   * Lets those that wait go first; without any, the turn goes on. What is begun is not sent away: only the signal ends
-   * this waiting.
-   */
-  private async pass(turnMs: number, signal: AbortSignal): Promise<boolean> {
-    if (this.waiting.size === 0) return false;
-    this.next(turnMs);
-    await this.turn(signal, undefined);
-    return true;
-  }
-
   /** @param turnMs how long the turn took, or undefined for a request that has none */
   private leave(turnMs: number | undefined): void {
     this.inside--;
@@ -118,7 +107,7 @@ export class RequestQueue {
     this.meanTurnMs += (turnMs - this.meanTurnMs) / RECENT_TURNS;
     const [next] = this.waiting;
     if (next) next.start();
-    else this.isTaken = false;
+    else this.answered--;
   }
 }
 
@@ -126,7 +115,6 @@ export class RequestQueue {
 export class Place {
   private readonly queue: {
     turn: (signal: AbortSignal) => Promise<void>;
-    pass: (turnMs: number, signal: AbortSignal) => Promise<boolean>;
     leave: (turnMs: number | undefined) => void;
   };
   private turnStart: number | undefined;
@@ -140,15 +128,6 @@ export class Place {
   async turn(signal: AbortSignal): Promise<void> {
     await this.queue.turn(signal);
     this.turnStart = performance.now();
-  }
-
-  /** Between two answers of one request: those that wait go first. @throws the signal's reason */
-  async pass(signal: AbortSignal): Promise<void> {
-    const { turnMs, turnStart } = this;
-    if (turnMs === undefined) return;
-    this.turnStart = undefined; // while it waits, it has no turn to give back
-    const hasWaited = await this.queue.pass(turnMs, signal);
-    this.turnStart = hasWaited ? performance.now() : turnStart;
   }
 
   leave(): void {

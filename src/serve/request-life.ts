@@ -41,11 +41,6 @@ export class RequestLife {
     return this.options.place.turn(this.signal);
   }
 
-  /** Between two answers: lets the others that wait go first. @throws the signal's reason */
-  pass(): Promise<void> {
-    return this.options.place.pass(this.signal);
-  }
-
   get record(): RequestRecord {
     return this.options.record;
   }

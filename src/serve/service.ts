@@ -46,7 +46,7 @@ export class Service {
     setMaxListeners(0, this.stopping.signal); // each request listens
     const { requestTimeoutMs = 600_000, stalledTimeoutMs = 10_000, ...queue } = options;
     this.model = model;
-    this.queue = new RequestQueue(queue);
+    this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
     this.requestTimeoutMs = requestTimeoutMs;
     this.stalledTimeoutMs = stalledTimeoutMs;

@@ -1,7 +1,7 @@
 /** What users write: tensors, functions of tensors, variables, compile and grad. Imports all layers below. */
 
 export { withScope } from "../ops/index.ts";
-export { Profile } from "../runtime/index.ts";
+export { type Device, Profile } from "../runtime/index.ts";
 export { type CompiledFunction, type CompileFunctionOptions, compile } from "./compile.ts";
 export { checkpoint, cond, customGradient, jvp, type ScanOptions, scan, vmap, whileLoop } from "./control.ts";
 export { type DebugOptions, type DebugReport, debug } from "./debug.ts";

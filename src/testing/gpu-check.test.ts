@@ -63,16 +63,20 @@ test("the report has a row for each part, and the tables of those that have run"
   const vulkan = { drivers: [], notes: [], missing: ["the loader"] };
   const parts = plan.map(({ name }) => ({ name, state: "not run", reason: "no card" }) as Record<string, unknown>);
   const golden = { sin: { passed: 1, failed: 1, largest: 0.25, failures: ["case 3: wrong"] } };
-  Object.assign(parts.find(({ name }) => name === "golden f32 1/3") as object, {
+  Object.assign(parts.find(({ name }) => name === "golden f32 1/4") as object, {
     state: "out of time",
     reason: undefined,
     seconds: 100,
-    result: { dtype: "f32", passed: 1, failed: 1, devices: 1, ops: golden },
+    result: { dtype: "f32", share: "1/4", cases: 3, passed: 1, failed: 1, devices: 1, ops: golden },
   });
+  const decode = { kind: "f16", prefillTokensPerSecond: 1000, decodeTokensPerSecond: 50, cardMiB: 2100 };
+  Object.assign(parts.find(({ name }) => name === "decode f16") as object, { state: "done", result: decode });
   const text = markdownOf({ provider: "webgpu", machine, vulkan, isSmallest: false, parts });
   expect(text).toContain("| missing | the loader |");
-  expect(text).toContain("| golden f32 1/3 | out of time | 100 |  |");
+  expect(text).toContain("| golden f32 1/4 | out of time | 100 |  |");
+  expect(text).toContain("| f32 | 1/4 | 3 | 1 | 1 | 1 | no | 1 |");
   expect(text).toContain("| sin | f32 | 1 | 1 | case 3: wrong |");
+  expect(text).toContain("| Kindling f16 | 1000 | 50.0 | 2100 |  |");
   for (const { name } of plan) expect(text).toContain(`| ${name} | `);
 });
 

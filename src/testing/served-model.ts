@@ -85,6 +85,8 @@ export class HeldGenerator extends Generator {
   }
 }
 
-export function heldModel(contextLength = 64): ServedModel & { generator: HeldGenerator } {
-  return { id: "held", generator: new HeldGenerator(tinyModel(contextLength)), tokenizer: asciiTokenizer };
+/** @param maxSequences texts at the same time */
+export function heldModel(contextLength = 64, maxSequences = 1): ServedModel & { generator: HeldGenerator } {
+  const generator = new HeldGenerator(tinyModel(contextLength), { maxSequences });
+  return { id: "held", generator, tokenizer: asciiTokenizer };
 }

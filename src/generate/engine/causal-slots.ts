@@ -1,6 +1,5 @@
 import type { CausalLM } from "../../models/index.ts";
-import type { Device } from "../../runtime/index.ts";
-import { type CompiledFunction, compile, type Tensor } from "../../tensor/index.ts";
+import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
 import { type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
 import { i32 } from "../decoder-runner.ts";
 import { lastLogits, rowsOf } from "../decoder-step.ts";
@@ -42,7 +41,10 @@ type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 /** Tokens of a block of kept beginnings. */
 const BLOCK_TOKENS = 32;
 
-/** Runs a language model over a cache of slots: those of a run lie beside one another, and what a run reads it writes in place. */
+/**
+ * Runs a language model over a cache of slots: those of a run lie beside one another, and the keys and values of what
+ * it reads are written in place.
+ */
 export class CausalSlots implements SequenceRunner {
   private readonly model: CausalLM;
   private readonly options: CausalSlotsOptions;
@@ -158,7 +160,9 @@ export class CausalSlots implements SequenceRunner {
     sequence.filled = shared[to];
   }
 
-  /** Tokens of a context that need not be read when they are there: its end is, unless the logits after it are known. */
+  /**
+   * Tokens of a context that need not be read where they are there: not its last, unless the logits after it are known.
+   */
   private usableBy({ context, embedded }: Sequence): number {
     if (embedded) return 0;
     return this.memory.find(context) ? context.length : context.length - 1;

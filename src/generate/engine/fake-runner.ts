@@ -1,9 +1,9 @@
-/** A model and its cache for tests of engines: next tokens follow from the whole text, and what is in slots is checked. */
+/** A model and its cache for tests of engines: next tokens follow from the whole text, and slots are checked. */
 import type { PickedModel } from "../token-picker.ts";
 import type { SequenceRunner } from "./runner.ts";
 import type { Sequence } from "./sequence.ts";
 
-export const VOCABULARY = 16;
+const VOCABULARY = 16;
 /** Ends a text. */
 export const END = 0;
 

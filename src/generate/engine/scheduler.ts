@@ -8,7 +8,9 @@ export interface SchedulerOptions {
   prefillTokens?: number;
   /** The same, while other texts are being written: how long their next tokens are kept. @default 128 */
   sharedPrefillTokens?: number;
-  /** Who waits this long, in milliseconds, goes before those who came later with a priority higher by 1. @default 10000 */
+  /**
+   * Who waits this long, in milliseconds, goes before those who came later with a priority higher by 1. @default 10000
+   */
   agingMs?: number;
 }
 

@@ -1,6 +1,13 @@
 import { type CacheDType, type CacheShape, cachedHeadDim, type LayerState, RoomCache } from "../../nn/index.ts";
-import type { Device } from "../../runtime/index.ts";
-import { type CopiedBox, copyBoxes, resizeVariables, type Tensor, Variable, VariableRows } from "../../tensor/index.ts";
+import {
+  type CopiedBox,
+  copyBoxes,
+  type Device,
+  resizeVariables,
+  type Tensor,
+  Variable,
+  VariableRows,
+} from "../../tensor/index.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "../device-cache.ts";
 
 /** Sizes of a `SlotCache`. */

@@ -77,7 +77,7 @@ export class Buffers {
   }
 }
 
-/** Copies a box of numbers: whole stretches of memory, as long as the last axes of the box are whole in both tensors. */
+/** Copies a box of numbers in stretches of memory, which are longer where its last axes are whole in both tensors. */
 function copyBox(from: NativeValue, to: NativeValue, { fromStart, toStart, size }: Move): void {
   let axis = size.length - 1;
   let length = size[axis]; // of a stretch, from this axis on

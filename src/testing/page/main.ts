@@ -1,7 +1,7 @@
 /** The page's script: trains on the device named in the address, and leaves the losses in the page. */
 import { Device, setDefaultDevice, Tokenizer } from "../../browser.ts";
 import { runModels } from "./models.ts";
-import { trainBoth } from "./program.ts";
+import { trainAll } from "./program.ts";
 
 declare const location: { search: string };
 declare const document: { querySelector(selector: string): { textContent: string } };
@@ -47,6 +47,6 @@ async function runInPage(): Promise<void> {
 async function train(): Promise<void> {
   const device = new Device({ type, threads: 1 });
   setDefaultDevice(device);
-  const losses = await trainBoth();
+  const losses = await trainAll();
   report({ picked: (await device.picked).type, ...losses });
 }

@@ -1,16 +1,25 @@
-/** What the page test trains, in the page and in Node alike: a small MLP and a small GPT, each for a few steps. */
+/**
+ * What the page test trains, in the page and in Node alike, each for a few steps: a small MLP, a small GPT, and a
+ * convolution with the maximum of its windows and dropout of more numbers than WebGPU draws on the CPU.
+ */
 import {
   AdamW,
+  add,
+  Conv2d,
   compile,
   compileTrainStep,
   crossEntropy,
+  dropout,
   GPT2LMHeadModel,
   grad,
   Linear,
   Module,
+  maxPool,
+  mean,
   type RunOptions,
   randomKey,
   relu,
+  square,
   type Tensor,
   tensor,
 } from "../../browser.ts";
@@ -75,6 +84,29 @@ async function trainGpt(): Promise<number[]> {
   return losses;
 }
 
-export async function trainBoth(): Promise<{ mlp: number[]; gpt: number[] }> {
-  return { mlp: await trainMlp(), gpt: await trainGpt() };
+/** Learns noise of a few images from their windows. */
+async function trainConvolution(): Promise<number[]> {
+  const model = new Conv2d({ inChannels: 3, outChannels: 16, kernelSize: 3 }, randomKey(4));
+  const objective = {
+    loss: ({ images }: { images: Tensor<"f32"> }, { key }: RunOptions) => {
+      const dropped = dropout(model.forward(images), 0.2, key); // [4, 16, 24, 24], 36,864 numbers
+      const pooled = maxPool(dropped, { kernelSize: 3, stride: 2, padding: 1 });
+      return { loss: mean(square(add(pooled, -1))) };
+    },
+  };
+  const step = compileTrainStep(objective, new AdamW(model.namedParameters(), {}), { clipNorm: 1, key: randomKey(5) });
+  const images = tensor(
+    Float32Array.from({ length: 4 * 3 * 26 * 26 }, (_, i) => Math.sin(i * i)),
+    { shape: [4, 3, 26, 26] },
+  );
+  const losses: number[] = [];
+  for (let i = 0; i < STEPS; i++)
+    losses.push(await (await step({ images }, 0.01, tensor(i, { dtype: "i32" }))).loss.item());
+  return losses;
+}
+
+export const trained = ["mlp", "gpt", "convolution"] as const;
+
+export async function trainAll(): Promise<Record<(typeof trained)[number], number[]>> {
+  return { mlp: await trainMlp(), gpt: await trainGpt(), convolution: await trainConvolution() };
 }
