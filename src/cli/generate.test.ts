@@ -67,6 +67,17 @@ test("a prompt from standard input, limits, penalties, another cache and threads
   expect(output.length).toBeGreaterThan(8);
 });
 
+test("penalties, biases and ways to draw", async () => {
+  const free = ["--presence-penalty", "0.5", "--frequency-penalty", "0.5", "--dry-multiplier", "0.8"];
+  const broken = ["--dry-sequence-breaker", ",", "--dry-sequence-breaker", ".", "--min-tokens", "3"];
+  const drawn = ["--xtc-probability", "0.5", "--top-n-sigma", "2"];
+  const { code, errors } = await generate([...free, ...broken, ...drawn, "--seed", "1", "--bad-words", "3,4"]);
+  expect([code, errors]).toEqual([0, ""]);
+  const one = await generate(["--allowed-tokens", "5", "--logit-bias", "5=2", "--logit-bias", "6=-1", "--seed", "1"]);
+  expect(new Set(one.output.trimEnd().slice(-5)).size).toBe(1);
+  expect((await generate(["--mirostat", "2", "--mirostat-tau", "2", "--seed", "1"])).code).toBe(0);
+});
+
 test("of a prompt from standard input one final newline is dropped", async () => {
   const options = ["--prompt", "-", "--temperature", "0"];
   const [plain, ended, twice] = await Promise.all(
@@ -82,6 +93,12 @@ test.each([
   ["--top-k", "-1", /^error: .*--top-k/],
   ["--min-p", "-1", /^error: .*--min-p/],
   ["--repetition-penalty", "0", /^error: .*--repetition-penalty to be/],
+  ["--presence-penalty", "3", /^error: .*--presence-penalty to be a number from -2 to 2/],
+  ["--dry-base", "2", /^error: .*--dry-base with --dry-multiplier/],
+  ["--allowed-tokens", "1,-2", /'--allowed-tokens <ids>'.*token ids are numbers from 0 on/],
+  ["--logit-bias", "7", /'--logit-bias <id=x>'.*write a token id, = and a number/],
+  ["--mirostat", "1", /^error: .*--mirostat to be 0 or 2, as version 1 is not built/],
+  ["--xtc-threshold", "0.2", /^error: .*--xtc-threshold with --xtc-probability/],
   ["--tokens", "-3", /^error: .*--tokens to be a number of tokens of at least 0/],
   ["--seed", "1.5", /'--seed <n>'/],
 ])("%s %s is refused before the model is loaded, and nothing is printed", async (option, value, message) => {

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { type KindlingError, nearest, OptionError } from "../base/index.ts";
 import type { RunConfig } from "../train/index.ts";
+import { typedSamplingFlags } from "./sampling-flags.ts";
 
 /** What sets each setting of a run on the command line. */
 export const trainingOptions: Readonly<Record<keyof RunConfig, string>> = {
@@ -32,11 +33,7 @@ const optionNames: Readonly<Record<string, string>> = {
   contextShift: "--context-shift",
   cacheDtype: "--cache-dtype",
   threads: "--threads",
-  temperature: "--temperature",
-  topK: "--top-k",
-  topP: "--top-p",
-  minP: "--min-p",
-  repetitionPenalty: "--repetition-penalty",
+  ...typedSamplingFlags,
   maxQueue: "--max-queue",
   queueTimeoutMs: "--queue-timeout",
   requestTimeoutMs: "--timeout",

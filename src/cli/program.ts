@@ -13,19 +13,10 @@ import { inspectCommand } from "./inspect.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
+import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import {
-  collect,
-  deviceOption,
-  dropUndefined,
-  integer,
-  number,
-  openOptionsOf,
-  samplingOf,
-  withModel,
-  withSampling,
-} from "./sampling.ts";
+import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
 import { serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";

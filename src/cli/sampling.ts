@@ -3,20 +3,8 @@ import { Sampler, settingsOf, type TextOptions } from "../generate/index.ts";
 import type { DeviceType } from "../runtime/index.ts";
 import type { OpenOptions } from "./models.ts";
 import { choice } from "./option-names.ts";
-
-export function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("it is not a number.");
-  return value;
-}
-
-export function integer(text: string): number {
-  const value = number(text);
-  if (!Number.isInteger(value)) throw new InvalidArgumentError("it is not a whole number.");
-  return value;
-}
-
-export const collect = (text: string, before: string[] | undefined) => [...(before ?? []), text];
+import { collect, integer } from "./parse-values.ts";
+import { type SamplingFlag, samplingFlags, samplingValues } from "./sampling-flags.ts";
 
 export function dropUndefined<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
@@ -71,35 +59,17 @@ function useTokens(): never {
 
 /** Options of the commands that sample. */
 export function withSampling(command: Command): Command {
+  withModel(command)
+    .option(
+      "--tokens <n>",
+      "most tokens to make (default: the model's own limit, or 128; in a talk with a chat template what the context has room for)",
+      integer,
+    )
+    .option("--context-shift", "when the context is full, forget the older half and go on");
+  for (const { flags, description, parse } of Object.values<SamplingFlag>(samplingFlags))
+    command.option(flags, description, parse as (text: string, before: unknown) => unknown);
   return (
-    withModel(command)
-      .option(
-        "--tokens <n>",
-        "most tokens to make (default: the model's own limit, or 128; in a talk with a chat template what the context has room for)",
-        integer,
-      )
-      .option("--context-shift", "when the context is full, forget the older half and go on")
-      .option(
-        "--temperature <t>",
-        "0 takes the likeliest token, higher is more varied (default: the model's own, or 0)",
-        number,
-      )
-      .option("--top-k <k>", "only the k likeliest tokens; 0 is all (default: the model's own, or 50)", integer)
-      .option(
-        "--top-p <p>",
-        "only the likeliest tokens of total probability p (default: the model's own, or 1)",
-        number,
-      )
-      .option(
-        "--min-p <p>",
-        "only tokens at least p times as probable as the likeliest (default: the model's own, or 0)",
-        number,
-      )
-      .option(
-        "--repetition-penalty <x>",
-        "above 1 makes tokens that there are already less likely (default: the model's own, or 1)",
-        number,
-      )
+    command
       // what servers and other programs call it
       .addOption(new Option("--max-tokens <n>").hideHelp().argParser(useTokens))
       .option("--seed <n>", "the same seed gives the same text (default: another each time)", integer)
@@ -107,30 +77,18 @@ export function withSampling(command: Command): Command {
   );
 }
 
-/** What `withSampling` has read. */
-export interface SamplingFlags
-  extends Pick<
-    TextOptions,
-    "contextShift" | "temperature" | "topK" | "topP" | "minP" | "repetitionPenalty" | "seed" | "stop"
-  > {
+/** What `withSampling` has read; `samplingFlags` has the others. */
+export interface SamplingFlags extends Pick<TextOptions, "contextShift" | "seed" | "stop"> {
   tokens?: number;
 }
 
 /** @throws OptionError for a value that no model can follow, so that it is said before one is loaded */
 export function samplingOf(flags: SamplingFlags): TextOptions {
-  const { tokens: maxNewTokens, contextShift, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags;
-  const options = dropUndefined({
-    maxNewTokens,
-    contextShift,
-    temperature,
-    topK,
-    topP,
-    minP,
-    repetitionPenalty,
-    seed,
-    stop,
-  });
-  settingsOf({}, options);
-  new Sampler(dropUndefined({ temperature, topK, topP, minP, seed }));
+  const { tokens: maxNewTokens, contextShift, seed, stop } = flags;
+  const values = dropUndefined(samplingValues({ ...flags }));
+  const options: TextOptions = dropUndefined({ maxNewTokens, contextShift, seed, stop, ...values });
+  const { limits } = settingsOf({}, options);
+  const asked = Object.fromEntries(Object.entries(values).filter(([name]) => name in limits));
+  new Sampler(dropUndefined({ ...asked, seed }));
   return options;
 }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { type ServedModel, type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
-import { collect, integer } from "./sampling.ts";
+import { collect, integer } from "./parse-values.ts";
 
 /** Timers count milliseconds in 31 bits: 24 days. */
 const LONGEST_SECONDS = 2_147_483;

@@ -15,7 +15,7 @@ import {
   type TaskModels,
 } from "../models/index.ts";
 import { goldenModels, inputsOf, readGoldenModel } from "../testing/golden-model.ts";
-import { applyRules, indexOfLargest, settingsOf } from "./index.ts";
+import { indexOfLargest, processorsOf, settingsOf } from "./index.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -67,7 +67,8 @@ test.each(names)("%s", async (name) => {
     const rules = { ...settings, ...(endTokenIds && { eosTokenId: endTokenIds }) };
     while (written.length < outputIds.length) {
       const logits = (run.logits.data as Float32Array).slice(-(run.logits.dims.at(-1) as number));
-      applyRules(logits, rules, { ids: written, startLength: started.length, maxLength: outputIds.length });
+      for (const process of processorsOf(rules))
+        process(logits, { ids: written, startLength: started.length, maxLength: outputIds.length });
       written.push(indexOfLargest(logits));
       const grown = Object.entries(run).filter(([key]) => key.includes(".decoder."));
       const past = Object.fromEntries(
@@ -136,11 +137,8 @@ test.each(["llava", "llava-layers", "qwen2-vl"])("%s", async (name) => {
     });
     const logits = (run.logits.data as Float32Array).slice(-(run.logits.dims[2] as number));
     const rules = settingsOf(model.generationConfig, { minNewTokens: outputIds.length });
-    applyRules(logits, rules, {
-      ids: written,
-      startLength: inputs.input_ids.data.length,
-      maxLength: outputIds.length + 1,
-    });
+    for (const process of processorsOf(rules))
+      process(logits, { ids: written, startLength: inputs.input_ids.data.length, maxLength: outputIds.length + 1 });
     written.push(indexOfLargest(logits));
     past = Object.fromEntries(
       Object.keys(past).map((input) => [input, run[input.replace("past_key_values", "present")]]),

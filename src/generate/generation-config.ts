@@ -1,12 +1,14 @@
 import { DataError, type ErrorParts, type KindlingError, OptionError } from "../base/index.ts";
-import type { SamplingLimits } from "./candidates.ts";
-import { samplingLimitNames } from "./sampler.ts";
+import { idleDrySetting, type PenaltySettings, penaltyNames, penaltyRules } from "./penalty-settings.ts";
+import { type BuiltWays, requireSearches, type SearchSettings, searchFields } from "./search-settings.ts";
+import { type Field, isBoolean, isId, isIds, isPositive, isSequence } from "./setting-values.ts";
+import { type SamplingLimits, samplingLimitNames } from "./warpers/index.ts";
 
 /**
- * What generation_config.json can ask for and a caller can ask for in its place, named as there. `generate` follows the
- * option, or else the model's file, or else the default. Lengths are in tokens.
+ * What generation_config.json can ask for and a caller can ask for in its place, named as there, and what only a caller
+ * can. `generate` follows the option, or else the model's file, or else the default. Lengths are in tokens.
  */
-export interface GenerationSettings extends SamplingLimits {
+export interface GenerationSettings extends SamplingLimits, PenaltySettings, SearchSettings {
   /**
    * Draw tokens, rather than take the likeliest. @default what the file says; true when a limit on what is drawn is
    * given, unless temperature is 0
@@ -55,34 +57,13 @@ export interface GenerationSettings extends SamplingLimits {
   removeInvalidValues?: boolean;
   /** Logits become logarithms of probabilities, for `onLogits`. @default false */
   renormalizeLogits?: boolean;
-  /**
-   * Hypotheses that are followed at the same time, by encoder-decoders; 1 takes token by token. @default what the file
-   * says, or 1
-   */
-  numBeams?: number;
-  /** With `numBeams`: the score of a text is divided by its length to this power. @default 1 */
-  lengthPenalty?: number;
-  /**
-   * With `numBeams`: true ends when so many texts are whole, "never" when no better one is possible. @default false,
-   * when none is likely
-   */
-  earlyStopping?: boolean | "never";
 }
 
-/** A key of the file, what it may hold, and in words. */
-type Field = [key: string, expected: string, isFine: (value: unknown) => boolean];
-
-const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
-const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every(isId);
-const isSequence = (value: unknown) => isIds(value) && value.length > 0;
 const isPair = (value: unknown): value is unknown[] => Array.isArray(value) && value.length === 2;
 const isBias = (value: unknown) => isPair(value) && isSequence(value[0]) && typeof value[1] === "number";
-const isBoolean = (value: unknown) => typeof value === "boolean";
-const isPositive = (value: unknown) => isNumber(value) && value > 0;
 const count = "a number of tokens";
 
-const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Field> = {
+const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits | keyof PenaltySettings>, Field> = {
   doSample: ["do_sample", "true or false", isBoolean],
   maxNewTokens: ["max_new_tokens", `${count} of at least 0`, isId],
   maxLength: ["max_length", count, isId],
@@ -111,28 +92,22 @@ const fields: Record<Exclude<keyof GenerationSettings, keyof SamplingLimits>, Fi
   ],
   removeInvalidValues: ["remove_invalid_values", "true or false", isBoolean],
   renormalizeLogits: ["renormalize_logits", "true or false", isBoolean],
-  numBeams: ["num_beams", "a number above 0", (value) => isId(value) && value > 0],
-  lengthPenalty: ["length_penalty", "a number", isNumber],
-  earlyStopping: ["early_stopping", 'true, false or "never"', (value) => isBoolean(value) || value === "never"],
+  ...searchFields,
 };
 
 /** The file's names of what limits what is drawn; the sampler knows the ranges. */
-const limitKeys: Record<keyof SamplingLimits, string> = {
+const limitKeys: Partial<Record<keyof SamplingLimits, string>> = {
   ...{ temperature: "temperature", topH: "top_h", topK: "top_k", topP: "top_p", minP: "min_p" },
   ...{ typicalP: "typical_p", epsilonCutoff: "epsilon_cutoff", etaCutoff: "eta_cutoff" },
 };
 
 /** Keys that would change the text in a way that is not built, with the values at which they do not. */
 const refused: Record<string, (value: unknown, json: Readonly<Record<string, unknown>>) => boolean> = {
-  num_beam_groups: (value) => value === 1,
-  penalty_alpha: (value, { do_sample: doSample }) => value === 0 || doSample === true, // contrastive search
   dola_layers: () => false,
   constraints: () => false,
-  force_words_ids: () => false,
   guidance_scale: (value) => value === 1,
   watermarking_config: () => false,
   token_healing: (value) => value === false,
-  num_return_sequences: (value) => value === 1,
   cache_implementation: (value) => value !== "quantized",
 };
 
@@ -153,7 +128,7 @@ const withoutEffect = [
     "max_matching_ngram_size",
   ],
   ...["speculation_type", "use_mtp", "use_cache", "cache_config", "max_cache_len", "low_memory", "prefill_chunk_size"],
-  ...["compile_config", "disable_compile", "continuous_batching_config", "diversity_penalty"],
+  ...["compile_config", "disable_compile", "continuous_batching_config"],
   ...["output_attentions", "output_hidden_states", "output_logits", "output_scores", "return_dict_in_generate"],
   "pad_token_id", // one text at a time needs no padding
   "bos_token_id", // what a text begins with is the tokenizer's
@@ -174,7 +149,13 @@ export const generationConfigKeys: readonly string[] = [
   ...readElsewhere,
 ];
 
-export const generationSettingNames = [...Object.keys(fields), ...samplingLimitNames] as (keyof GenerationSettings)[];
+/** Names of what a text can be asked for with: settings, and functions that take part in picking its tokens. */
+export const generationSettingNames: readonly string[] = [
+  ...Object.keys(fields),
+  ...samplingLimitNames,
+  ...penaltyNames,
+  ...["processors", "warpers", "topLogprobs", "onLogprobs"],
+];
 
 /** Settings as they are followed: ids as lists, and drawing decided. */
 export interface FollowedSettings
@@ -184,12 +165,8 @@ export interface FollowedSettings
   forcedEosTokenId: readonly number[];
   /** Tokens that end the text, by the file. */
   eosTokenId: readonly number[];
-}
-
-/** What a generator can do that others cannot. */
-export interface BuiltWays {
-  /** Beam search. @default false */
-  hasBeams?: boolean;
+  /** Of how many candidates contrastive search takes one; undefined without it. */
+  contrastiveTopK?: number;
 }
 
 /** transformers' limit where neither the caller nor the file has one. */
@@ -202,20 +179,23 @@ const DEFAULT_TOP_K = 50;
 export function settingsOf(
   json: Readonly<Record<string, unknown>>,
   options: GenerationSettings = {},
-  { hasBeams = false }: BuiltWays = {},
+  built: BuiltWays = {},
 ): FollowedSettings {
   refuseWhatIsNotBuilt(json);
   const settings: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(fields))
     settings[name] = settingOf(name as keyof typeof fields, field, json, options);
+  Object.assign(settings, penaltiesOf(options));
   const { doSample, forcedEosTokenId, stopStrings, ...others } = settings as GenerationSettings;
   const eos = json.eos_token_id ?? [];
   if (!isId(eos) && !isIds(eos)) throw fault(DataError, "generation_config.json, eos_token_id", "token ids", eos);
-  const limits = limitsOf(json, options, doSample);
-  if ((others.numBeams ?? 1) > 1)
-    requireBeams(others.numBeams as number, hasBeams && limits.temperature === 0, options);
+  const contrastiveTopK = contrastiveTopKOf(json, options, { doSample, ...others });
+  const limits = contrastiveTopK === undefined ? limitsOf(json, options, doSample) : { temperature: 0 };
+  const isContrastive = contrastiveTopK !== undefined;
+  requireSearches({ settings: others, asked: options, isGreedy: limits.temperature === 0, isContrastive, built });
   return {
     ...others,
+    ...(isContrastive && { contrastiveTopK }),
     ...(stopStrings !== undefined && { stopStrings: [stopStrings].flat() }),
     forcedEosTokenId: [forcedEosTokenId ?? []].flat(),
     eosTokenId: [eos].flat(),
@@ -254,6 +234,39 @@ function settingOf(
   return stated;
 }
 
+/** What only a caller asks for. */
+function penaltiesOf(options: GenerationSettings): PenaltySettings {
+  const idle = idleDrySetting(options);
+  if (idle !== undefined)
+    throw new OptionError({
+      where: "generate",
+      expected: `${idle} with dryMultiplier`,
+      received: `${idle} alone`,
+      fix: `set dryMultiplier, or leave ${idle} out`,
+    });
+  const settings: Record<string, unknown> = {};
+  for (const name of penaltyNames) {
+    const [expected, isFine] = penaltyRules[name];
+    const value = options[name];
+    if (value === undefined) continue;
+    if (!isFine(value)) throw fault(OptionError, "generate", `${name} to be ${expected}`, value);
+    settings[name] = value;
+  }
+  return settings;
+}
+
+/** The topK of contrastive search, which draws nothing and follows one text; undefined where that is not asked for. */
+function contrastiveTopKOf(
+  json: Readonly<Record<string, unknown>>,
+  options: GenerationSettings,
+  { penaltyAlpha = 0, numBeams = 1, doSample }: GenerationSettings,
+): number | undefined {
+  const draws = samplingLimitNames.some((name) => options[name] !== undefined && name !== "topK");
+  if (penaltyAlpha === 0 || numBeams > 1 || doSample || (draws && options.temperature !== 0)) return undefined;
+  const topK = options.topK ?? json[limitKeys.topK as string] ?? DEFAULT_TOP_K;
+  return isId(topK) && topK > 1 ? topK : undefined;
+}
+
 /** What is drawn from: a limit that the caller gives says that something is drawn. */
 function limitsOf(
   json: Readonly<Record<string, unknown>>,
@@ -272,9 +285,14 @@ function limitsOf(
     });
   }
   if (!(asked.length > 0 || stated)) return { temperature: 0 };
-  const limits: Record<string, unknown> = { topK: DEFAULT_TOP_K };
-  for (const name of samplingLimitNames) {
-    const value = options[name] ?? json[limitKeys[name]] ?? undefined;
+  // mirostat decides by itself how many tokens are left
+  const names = samplingLimitNames.filter(
+    (name) => !options.mirostat || name === "temperature" || asked.includes(name),
+  );
+  const limits: Record<string, unknown> = options.mirostat ? {} : { topK: DEFAULT_TOP_K };
+  for (const name of names) {
+    const key = limitKeys[name];
+    const value = options[name] ?? (key === undefined ? undefined : json[key]) ?? undefined;
     if (value !== undefined) limits[name] = value;
   }
   return limits;
@@ -294,15 +312,4 @@ function refuseWhatIsNotBuilt(json: Readonly<Record<string, unknown>>): void {
       fix: `remove ${key} from the file`,
     });
   }
-}
-
-/** @throws OptionError where hypotheses cannot be followed */
-function requireBeams(numBeams: number, isBuilt: boolean, options: GenerationSettings): void {
-  if (isBuilt) return;
-  throw new OptionError({
-    where: options.numBeams === undefined ? "generation_config.json, num_beams" : "generate, numBeams",
-    expected: "1, or an encoder-decoder that draws nothing, without timestamps",
-    received: String(numBeams),
-    fix: "give numBeams: 1 to go token by token; texts will differ from those of beam search",
-  });
 }

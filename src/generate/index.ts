@@ -1,7 +1,17 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
+export {
+  type BeamRunner,
+  type BeamSettings,
+  type BeamText,
+  type ContrastiveRunner,
+  type ContrastiveSettings,
+  type ForcedWords,
+  type RunToken,
+  searchBeams,
+  searchContrastive,
+} from "./beams/index.ts";
 export type { EmbeddedPrompt } from "./cached-text.ts";
-export type { SamplingLimits } from "./candidates.ts";
 export {
   type CallGrammar,
   ChatAnswer,
@@ -47,8 +57,18 @@ export {
 export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
-export { applyRules, type GenerationRules, type Progress, type TimeRule } from "./rules.ts";
+export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
+export type { PenaltySettings } from "./penalty-settings.ts";
+export {
+  type GenerationRules,
+  type LogitsProcessor,
+  type Progress,
+  processorsOf,
+  type TimeRule,
+} from "./processors/index.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
+export { SearchGenerator, type SearchGeneratorOptions, type SearchOptions } from "./search-generator.ts";
+export type { BuiltWays, SearchSettings } from "./search-settings.ts";
 export {
   type Seq2SeqBatchSource,
   type Seq2SeqGenerateOptions,
@@ -56,8 +76,17 @@ export {
   type Seq2SeqGeneratorOptions,
   type Seq2SeqSource,
 } from "./seq2seq-generator.ts";
+export {
+  acceptProposals,
+  acceptToken,
+  type PromptLookupOptions,
+  type Proposals,
+  promptLookup,
+  type TokenDistribution,
+} from "./speculation/index.ts";
 export { SpeechGenerator, type SpeechOptions, type SpeechSegment, speechOptionNames } from "./speech-generator.ts";
 export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { generateText, type TextOptions, type TextPiece } from "./text.ts";
-export type { PickOptions } from "./token-picker.ts";
+export { type AnswerLimit, type PickedModel, type PickOptions, TokenPicker } from "./token-picker.ts";
+export { Candidates, type LogitsWarper, type SamplingLimits, warpersOf } from "./warpers/index.ts";
 export type { FinishReason, RowToken } from "./write-texts.ts";

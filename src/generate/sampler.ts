@@ -1,93 +1,84 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import { foldKeyOnHost, uniformOnHost } from "../ops/index.ts";
-import { candidatesOf, probabilitiesOf, type SamplingLimits } from "./candidates.ts";
+import type { TokenDistribution } from "./speculation/index.ts";
+import {
+  Candidates,
+  firstTopK,
+  type LogitsWarper,
+  requireLimits,
+  type SamplingLimits,
+  samplingLimitNames,
+  warpersOf,
+} from "./warpers/index.ts";
 
 export interface SamplingOptions extends SamplingLimits {
   /** 0 takes the likeliest token; higher is more varied. @default 1 */
   temperature?: number;
   /** A whole number; the same seed gives the same text. @default another each time */
   seed?: number;
+  /** What narrows down the tokens further, after the limits. @default nothing */
+  warpers?: readonly LogitsWarper[];
 }
-
-export const samplingLimitNames = [
-  "temperature",
-  "topH",
-  "topK",
-  "topP",
-  "minP",
-  "typicalP",
-  "epsilonCutoff",
-  "etaCutoff",
-] as const;
-
-/** What each may be. */
-const ranges: Record<(typeof samplingLimitNames)[number], [expected: string, isFine: (value: number) => boolean]> = {
-  temperature: ["temperature of at least 0", (value) => value >= 0 && value < Number.POSITIVE_INFINITY],
-  topH: ["topH above 0 and at most 1", (value) => value > 0 && value <= 1],
-  topK: [
-    "topK of at least 0, which is all",
-    (value) => value >= 0 && (Number.isInteger(value) || value === Number.POSITIVE_INFINITY),
-  ],
-  topP: ["topP above 0 and at most 1", (value) => value > 0 && value <= 1],
-  minP: ["minP from 0 to 1", (value) => value >= 0 && value <= 1],
-  typicalP: ["typicalP above 0 and at most 1", (value) => value > 0 && value <= 1],
-  epsilonCutoff: ["epsilonCutoff from 0 to below 1", (value) => value >= 0 && value < 1],
-  etaCutoff: ["etaCutoff from 0 to below 1", (value) => value >= 0 && value < 1],
-};
 
 /** A seed that nobody chose. */
 export const freshSeed = (): number => Math.floor(Math.random() * 2 ** 32);
 
-/** Picks the next token from logits. */
+/** Picks the next token from logits, for one text. */
 export class Sampler {
   /** What was given, or drawn: it brings the same text again. */
   readonly seed: number;
-  private readonly limits: SamplingLimits;
+  private readonly warpers: readonly LogitsWarper[];
+  private readonly isGreedy: boolean;
+  private readonly topK: number;
   private readonly key: readonly [number, number];
+  /** Draws a number from 0 to below 1. */
+  readonly uniform = (): number => uniformOnHost(this.key, this.drawn++);
+  private candidates = new Candidates(0);
+  private vocabSize = 0;
   private drawn = 0;
 
   /** @throws OptionError for unknown options and values out of range */
   constructor(options: SamplingOptions = {}) {
-    checkOptions("sampling", options, [...samplingLimitNames, "seed"]);
-    const { seed = freshSeed(), ...limits } = options;
-    const require = (isFine: boolean, expected: string, received: unknown) => {
-      if (!isFine)
-        throw new OptionError({
-          where: "sampling",
-          expected,
-          received: String(received),
-          fix: "choose a value in the range",
-        });
-    };
-    for (const [name, [expected, isFine]] of Object.entries(ranges)) {
-      const value = limits[name as keyof SamplingLimits];
-      if (value !== undefined) require(typeof value === "number" && isFine(value), expected, value);
-    }
-    require(Number.isSafeInteger(seed), "a seed that is a whole number", seed);
-    this.limits = limits;
+    checkOptions("sampling", options, [...samplingLimitNames, "seed", "warpers"]);
+    const { seed = freshSeed(), warpers = [], ...limits } = options;
+    requireLimits(limits);
+    const isWhole = Number.isSafeInteger(seed);
+    if (!isWhole) throw refusal("a seed that is a whole number", String(seed), "choose a value in the range");
+    if (!(Array.isArray(warpers) && warpers.every((warper) => typeof warper === "function")))
+      throw refusal("warpers to be a list of functions", typeof warpers, "give functions of Candidates");
+    this.warpers = [...warpersOf(limits), ...warpers];
+    this.isGreedy = limits.temperature === 0 || (limits.topK === 1 && warpers.length === 0);
+    this.topK = firstTopK(limits);
     this.seed = seed;
     const [low, high] = [seed | 0, Math.floor(seed / 2 ** 32) | 0];
     this.key = foldKeyOnHost(foldKeyOnHost([0x73616d70, 0x6c657273], low), high); // "samp", "lers"
   }
 
-  /** Index of the token taken. */
+  /** Index of the token taken. logits: f32 [V] */
   pick(logits: Float32Array): number {
-    if (this.limits.temperature === 0 || this.limits.topK === 1) return indexOfLargest(logits);
-    const { ids, scores } = candidatesOf(logits, this.limits);
-    const probabilities = probabilitiesOf(scores);
-    let left = uniformOnHost(this.key, this.drawn++);
-    for (let i = 0; i < ids.length; i++) {
-      left -= probabilities[i];
-      if (left < 0) return ids[i];
-    }
-    return ids[
-      Math.max(
-        0,
-        probabilities.findLastIndex((p) => p > 0),
-      )
-    ]; // rounding can leave a hair
+    if (this.isGreedy) return indexOfLargest(logits);
+    const candidates = this.candidatesOf(logits);
+    return candidates.ids[candidates.draw(this.uniform())];
+  }
+
+  /** What `pick` draws from. Without draws the likeliest token is certain. */
+  distribution(logits: Float32Array): TokenDistribution {
+    if (this.isGreedy) return { ids: [indexOfLargest(logits)], probabilities: [1] };
+    const candidates = this.candidatesOf(logits);
+    return { ids: candidates.ids.slice(), probabilities: candidates.probabilities().slice() };
+  }
+
+  private candidatesOf(logits: Float32Array): Candidates {
+    if (this.vocabSize !== logits.length) this.candidates = new Candidates(logits.length);
+    this.vocabSize = logits.length;
+    this.candidates.take(logits, this.topK);
+    for (const warp of this.warpers) warp(this.candidates, this.uniform);
+    return this.candidates;
   }
 }
+
+const refusal = (expected: string, received: string, fix: string) =>
+  new OptionError({ where: "sampling", expected, received, fix });
 
 /** The first largest, as numpy and PyTorch on CPU. */
 export function indexOfLargest(values: Float32Array): number {

@@ -1,13 +1,13 @@
 import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { EncoderDecoder, EncoderSideInputs } from "../models/index.ts";
 import { type Tensor, tensor } from "../tensor/index.ts";
-import { BeamSearch } from "./beam-search.ts";
+import { type BeamRunner, type BeamText, searchBeams } from "./beams/index.ts";
 import { DecoderRunners } from "./decoder-runner.ts";
 import type { DeviceCacheOptions } from "./device-cache.ts";
 import { EncodedSource, type SourceContext, SourceTexts, sourceDecoder } from "./encoded-source.ts";
 import { rowOptionNames } from "./generator.ts";
 import { ModelFunction } from "./model-structure.ts";
-import { logSumExp } from "./rules.ts";
+import type { BuiltWays } from "./search-settings.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
@@ -143,13 +143,42 @@ export class Seq2SeqGenerator {
     }
   }
 
+  /**
+   * Writes the best texts of a beam search, `numReturnSequences` of them, the best first.
+   * @throws as `generate`; OptionError without `numBeams`
+   */
+  async generateSequences(
+    source: Seq2SeqSource | EncodedSource,
+    { signal, ...settings }: Seq2SeqGenerateOptions = {},
+  ): Promise<readonly BeamText[]> {
+    const plan = this.planOf({ source, ...settings }, { hasSequences: true });
+    if (!plan.picker.beams)
+      throw new OptionError({
+        where: "generateSequences",
+        expected: "numBeams above 1",
+        received: String(settings.numBeams ?? 1),
+        fix: "use generate for one text, token by token",
+      });
+    if (plan.picker.isFull) return []; // nothing is asked for
+    const release = await this.turns.take(signal);
+    let encoded: EncodedSource | undefined;
+    try {
+      this.runners.noticeExchanges();
+      encoded = source instanceof EncodedSource ? source : await this.read(source, signal);
+      return await this.searchBeams(encoded, plan, signal);
+    } finally {
+      if (encoded !== source) encoded?.dispose();
+      release();
+    }
+  }
+
   /** How a text is written. @throws as `generate` */
-  private planOf({ source, ...options }: Seq2SeqBatchSource): TextPlan {
+  private planOf({ source, ...options }: Seq2SeqBatchSource, built: BuiltWays = {}): TextPlan {
     checkOptions("generate", options, [...rowOptionNames, "decoderInputIds", "times"]);
     const { decoderInputIds: start = this.start(), ...settings } = options;
     this.checkStart(start);
     if (!(source instanceof EncodedSource)) this.checkSource(source);
-    const picker = new TokenPicker(this.model, start, source.inputIds, settings, { hasBeams: true });
+    const picker = new TokenPicker(this.model, start, source.inputIds, settings, { hasBeams: true, ...built });
     picker.maxLength = Math.min(this.maxLength, start.length + (picker.limitOf(options).tokens ?? this.maxLength));
     return { start, picker };
   }
@@ -174,33 +203,41 @@ export class Seq2SeqGenerator {
     return reasons;
   }
 
-  /** Follows several hypotheses, and gives the best text when none better is to be had. */
+  /** Gives the best text of a search when none better is to be had. */
   private async *writeBeams(
+    encoded: EncodedSource,
+    plan: TextPlan,
+    signal?: AbortSignal,
+  ): AsyncGenerator<number, FinishReason, void> {
+    const [best] = await this.searchBeams(encoded, plan, signal);
+    yield* best.ids;
+    return best.finishReason;
+  }
+
+  /** Follows several hypotheses, and gives the best texts. */
+  private searchBeams(
     { context }: EncodedSource,
     { start, picker }: TextPlan,
     signal?: AbortSignal,
-  ): AsyncGenerator<number, FinishReason, void> {
-    const settings = picker.beams as NonNullable<TokenPicker["beams"]>;
-    const search = new BeamSearch(start, picker.maxLength, picker.stops, settings);
-    const runner = this.runners.of(settings.numBeams);
-    for (let isFirst = true; !search.isDone; isFirst = false) {
-      signal?.throwIfAborted();
-      const { running } = search;
-      const tokens = running.map(({ ids }) => (isFirst ? start : ids.slice(-1)));
-      const starts = running.map(({ ids }, i) => ids.length - tokens[i].length);
-      const parents = running.map(({ parent }) => parent);
-      const rows = await runner.run({ tokens, starts, context, parents, signal });
-      running.forEach(({ ids }, i) => {
-        const normalizer = logSumExp(rows[i]);
-        const scores = rows[i].map((logit) => logit - normalizer);
-        rows[i] = picker.ruled(scores, ids);
-      });
-      search.advance(rows, picker.isLate);
-    }
-    const answer = search.best.slice(start.length);
-    const isWhole = picker.stops.has(answer[answer.length - 1]);
-    yield* isWhole ? answer.slice(0, -1) : answer;
-    return isWhole ? "stop" : "length";
+  ): Promise<readonly BeamText[]> {
+    const { numBeams } = picker.beams as NonNullable<TokenPicker["beams"]>;
+    const decoder = this.runners.of(numBeams);
+    let length = 0; // of each row
+    const run = async (tokens: readonly (readonly number[])[], parents?: readonly number[]) => {
+      const starts = tokens.map(() => length);
+      const rows = await decoder.run({ tokens, starts, context, parents, signal });
+      length += tokens[0].length;
+      return rows;
+    };
+    const runner: BeamRunner = {
+      begin: async () => (await run(Array.from({ length: numBeams }, () => start)))[0],
+      advance: (tokens, parents) =>
+        run(
+          tokens.map((id) => [id]),
+          parents,
+        ),
+    };
+    return searchBeams(runner, picker, signal);
   }
 
   private start(): number[] {

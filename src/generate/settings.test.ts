@@ -4,16 +4,17 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type CausalLM, fromPretrained, type Seq2SeqLM } from "../models/index.ts";
 import { characterTokenizer } from "../testing/characters.ts";
-import { candidatesOf } from "./candidates.ts";
 import {
-  applyRules,
+  Candidates,
   type GenerateOptions,
   type GenerationSettings,
   Generator,
   generateText,
   generationConfigKeys,
+  processorsOf,
   Seq2SeqGenerator,
   settingsOf,
+  warpersOf,
 } from "./index.ts";
 
 const golden = fileURLToPath(new URL("../../golden/", import.meta.url));
@@ -36,12 +37,14 @@ function processedBy(config: Json, values: readonly number[], options: Generatio
   const logits = Float32Array.from(values);
   const { limits, ...rules } = settingsOf(config, options);
   const { maxLength = 99 } = rules;
-  applyRules(logits, rules, { ids: [...prompt, ...written], startLength: prompt.length, maxLength, source: prompt });
+  const progress = { ids: [...prompt, ...written], startLength: prompt.length, maxLength, source: prompt };
+  for (const process of processorsOf(rules)) process(logits, progress);
   if (limits.temperature === 0) return [...logits];
   const out = new Array<number>(logits.length).fill(Number.NEGATIVE_INFINITY);
-  const { ids, scores } = candidatesOf(logits, limits);
-  ids.forEach((id, i) => {
-    out[id] = scores[i];
+  const candidates = new Candidates(logits.length).take(logits);
+  for (const warp of warpersOf(limits)) warp(candidates, () => 0);
+  candidates.ids.forEach((id, i) => {
+    out[id] = candidates.scores[i];
   });
   return out;
 }
@@ -59,7 +62,7 @@ describe("logits", () => {
   test("the first and the last token, and what may not be first", () => {
     const at = (json: Json, ids: number[], maxLength = 9) => {
       const logits = Float32Array.of(1, 2, 3, 4);
-      applyRules(logits, settingsOf(json), { ids, startLength: 1, maxLength });
+      for (const process of processorsOf(settingsOf(json))) process(logits, { ids, startLength: 1, maxLength });
       return [...logits];
     };
     const none = Number.NEGATIVE_INFINITY;

@@ -46,7 +46,7 @@ export async function* generateText(
     typeof prompt === "string" ? [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))] : [...prompt];
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
   const decoder = tokenizer.stream();
-  const tokens = generator.generate(ids, { ...rest, stopStrings: [] });
+  const tokens = generator.generate(ids, { ...rest, stopStrings: [], ...(await breakersOf(tokenizer, rest)) });
   let held = "";
   let count = 0;
   try {
@@ -70,6 +70,19 @@ export async function* generateText(
   } finally {
     await tokens.return("stop");
   }
+}
+
+/** What sequences of DRY do not go beyond; those of llama.cpp and text-generation-webui. */
+const SEQUENCE_BREAKERS = ["\n", ":", '"', "*"];
+
+/** Texts that break sequences as tokens: each text by the last one that it is encoded to after a letter. */
+async function breakersOf(tokenizer: Tokenizer, options: TextOptions): Promise<TextOptions> {
+  const { dryMultiplier = 0, drySequenceBreakers: texts, drySequenceBreakerIds: ids } = options;
+  if (dryMultiplier === 0) return {};
+  const last = async (text: string) => (await tokenizer.encode(`a${text}`, { addSpecialTokens: false })).at(-1);
+  const encoded = await Promise.all((texts ?? (ids ? [] : SEQUENCE_BREAKERS)).map(last));
+  const breakers = [...(ids ?? []), ...encoded.filter((id) => id !== undefined)];
+  return { drySequenceBreakers: undefined, drySequenceBreakerIds: breakers };
 }
 
 /** Index of the earliest stop text, or -1. */

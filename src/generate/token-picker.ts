@@ -1,8 +1,12 @@
-import { OptionError } from "../base/index.ts";
-import type { BeamSettings } from "./beam-search.ts";
-import { type BuiltWays, type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
-import { applyRules, type GenerationRules, type TimeRule } from "./rules.ts";
+import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
+import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
+import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
+import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
+import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
+import type { BuiltWays } from "./search-settings.ts";
+import { acceptToken, type Proposals } from "./speculation/index.ts";
+import type { LogitsWarper } from "./warpers/index.ts";
 
 /** How the tokens of a text are picked, and where it ends. */
 export interface PickOptions extends GenerationSettings {
@@ -18,6 +22,14 @@ export interface PickOptions extends GenerationSettings {
    * text.
    */
   onLogits?: (logits: Float32Array, picked: number) => void;
+  /** Change the logits of each token, after the settings. @default nothing */
+  processors?: readonly LogitsProcessor[];
+  /** Narrow down what is drawn, after the limits; to give some says that something is drawn. @default nothing */
+  warpers?: readonly LogitsWarper[];
+  /** How many of the likeliest tokens `onLogprobs` is told beside the one that was picked. @default 0 */
+  topLogprobs?: number;
+  /** Sees how probable each token was to the model, before any setting; also the one that ends the text. */
+  onLogprobs?: (logprobs: TokenLogprobs) => void;
   /** Of speech models: how tokens that say times are picked. */
   times?: TimeRule;
 }
@@ -40,15 +52,19 @@ export interface AnswerLimit {
 export class TokenPicker {
   /** The text so far. */
   readonly ids: number[];
+  /** Of the token that was picked last, with `topLogprobs` or `onLogprobs`. */
+  logprobs: TokenLogprobs | undefined;
   /** Most tokens that the text may have. Set before the first is picked. */
   maxLength = Number.POSITIVE_INFINITY;
   /** Tokens that end the text. */
   readonly stops: ReadonlySet<number>;
   private readonly startLength: number;
   private readonly settings: FollowedSettings;
-  private readonly rules: GenerationRules;
+  private readonly processors: readonly LogitsProcessor[];
   private readonly sampler: Sampler;
   private readonly onLogits: PickOptions["onLogits"];
+  private readonly onLogprobs: PickOptions["onLogprobs"];
+  private readonly logprobReader: LogprobReader | undefined;
   private readonly source: readonly number[] | undefined;
   private readonly deadline: number;
 
@@ -63,45 +79,108 @@ export class TokenPicker {
     options: PickOptions,
     built: BuiltWays = {},
   ) {
-    const { seed, stopTokens, onLogits, times, ...asked } = options;
+    const {
+      seed,
+      stopTokens,
+      onLogits,
+      times,
+      processors = [],
+      warpers = [],
+      topLogprobs,
+      onLogprobs,
+      ...others
+    } = options;
+    const hasLogprobs = topLogprobs !== undefined || onLogprobs !== undefined;
+    const asked = warpers.length > 0 && others.temperature !== 0 ? { doSample: true, ...others } : others;
     this.settings = settingsOf(model.generationConfig, asked, {
       ...built,
-      ...((onLogits || times) && { hasBeams: false }),
+      ...((onLogits || times || hasLogprobs) && { hasBeams: false }),
     });
     requireFollowed(this.settings, source);
+    requireFunctions(processors);
+    requireNumbers("generate", { topLogprobs: topLogprobs ?? 0 }, { topLogprobs: numberRules.wholeNumber });
     this.ids = [...start];
     this.startLength = start.length;
     this.source = source;
     const stated = model.endTokenIds ?? this.settings.eosTokenId;
     const ends = stated.length > 0 ? stated : [model.config.eosTokenId ?? []].flat();
     this.stops = new Set(stopTokens ?? ends);
-    this.rules = { ...this.settings, eosTokenId: [...new Set([...ends, ...this.stops])], times };
-    this.sampler = new Sampler({ ...this.settings.limits, ...(seed !== undefined && { seed }) });
+    const rules = { ...this.settings, eosTokenId: [...new Set([...ends, ...this.stops])], times };
+    this.processors = processorsOf(rules, processors);
+    this.sampler = new Sampler({ ...this.settings.limits, ...(seed !== undefined && { seed }), warpers });
     this.onLogits = onLogits;
+    this.onLogprobs = onLogprobs;
+    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0);
     this.deadline = performance.now() + 1000 * (this.settings.maxTime ?? Number.POSITIVE_INFINITY);
   }
 
   /** The next token, which the text then has; undefined when it ends the text. */
   next(logits: Float32Array): number | undefined {
-    const { ids } = this;
-    const id = this.sampler.pick(this.ruled(logits, ids));
-    this.onLogits?.(logits, id);
-    if (this.stops.has(id)) return undefined;
-    ids.push(id);
-    return id;
+    return this.nextBy(logits, (ruled) => this.sampler.pick(ruled));
   }
 
-  /** Applies the rules to the logits of the token after some ids, in place. */
-  ruled(logits: Float32Array, ids: readonly number[]): Float32Array {
+  /**
+   * The next tokens where some were proposed, which the text then has: those that are accepted and one more, fewer
+   * where the text ends or is full. They are distributed as if `next` had picked each, and without draws they are the
+   * same.
+   * @param rows logits at the place of each proposal, and after the last, f32 [V] each, which it changes
+   * @returns the tokens, and whether the text has ended
+   */
+  nextOf(rows: readonly Float32Array[], { ids, distributions }: Proposals): { ids: number[]; isEnded: boolean } {
+    const { sampler } = this;
+    const picked: number[] = [];
+    for (const [i, logits] of rows.entries()) {
+      const id = this.nextBy(logits, (ruled) =>
+        i === ids.length
+          ? sampler.pick(ruled)
+          : acceptToken(sampler.distribution(ruled), ids[i], distributions?.[i], sampler.uniform),
+      );
+      if (id === undefined) return { ids: picked, isEnded: true };
+      picked.push(id);
+      if (id !== ids[i] || this.isFull) break;
+    }
+    return { ids: picked, isEnded: false };
+  }
+
+  private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
+    this.logprobReader?.read(logits);
+    const id = pick(this.ruled(logits, this.ids));
+    this.logprobs = this.logprobReader?.of(id);
+    this.onLogits?.(logits, id);
+    if (this.logprobs) this.onLogprobs?.(this.logprobs);
+    return this.take(id) ? id : undefined;
+  }
+
+  /** Takes a token that was picked in another way. false where it ends the text. */
+  take(id: number): boolean {
+    if (this.stops.has(id)) return false;
+    this.ids.push(id);
+    return true;
+  }
+
+  /**
+   * Applies the rules to the logits of the token after some ids, in place. otherTokens: those of other groups of a beam
+   * search.
+   */
+  ruled(logits: Float32Array, ids: readonly number[], otherTokens?: readonly number[]): Float32Array {
     const { startLength, maxLength, source } = this;
-    applyRules(logits, this.rules, { ids, startLength, maxLength, source });
+    const progress: Progress = { ids, startLength, maxLength, source, otherTokens };
+    for (const process of this.processors) process(logits, progress);
     return logits;
   }
 
   /** How hypotheses are followed; undefined for one text, token by token. */
   get beams(): BeamSettings | undefined {
-    const { numBeams = 1, lengthPenalty, earlyStopping } = this.settings;
-    return numBeams > 1 ? { numBeams, lengthPenalty, earlyStopping } : undefined;
+    const { numBeams = 1, lengthPenalty, earlyStopping, ...others } = this.settings;
+    const { numBeamGroups, diversityPenalty, forceWordsIds, numReturnSequences } = others;
+    const search = { numBeamGroups, diversityPenalty, forceWordsIds, numReturnSequences };
+    return numBeams > 1 ? { numBeams, lengthPenalty, earlyStopping, ...search } : undefined;
+  }
+
+  /** How candidates are weighed by contrastive search; undefined where tokens are picked by `next`. */
+  get contrastive(): ContrastiveSettings | undefined {
+    const { penaltyAlpha, contrastiveTopK } = this.settings;
+    return contrastiveTopK === undefined ? undefined : { penaltyAlpha: penaltyAlpha ?? 0, topK: contrastiveTopK };
   }
 
   /** Whether the greatest time is over. */
@@ -132,20 +211,31 @@ export class TokenPicker {
 
 /** @throws OptionError for settings that need what is not there */
 function requireFollowed(
-  { stopStrings = [], encoderRepetitionPenalty = 1, encoderNoRepeatNgramSize = 0 }: FollowedSettings,
+  { stopStrings = [], drySequenceBreakers = [], ...others }: FollowedSettings,
   source: unknown,
 ): void {
-  if (stopStrings.length > 0) {
-    const expected = "no stop_strings, which need a tokenizer";
-    throw new OptionError({
-      where: "generate",
-      expected,
-      received: JSON.stringify(stopStrings).slice(0, 60),
-      fix: "use generateText, or give stopStrings: []",
-    });
-  }
+  const { encoderRepetitionPenalty = 1, encoderNoRepeatNgramSize = 0 } = others;
+  const requireNone = (texts: readonly string[], name: string, option: string) => {
+    if (texts.length === 0) return;
+    const [expected, received] = [`no ${name}, which need a tokenizer`, JSON.stringify(texts).slice(0, 60)];
+    throw new OptionError({ where: "generate", expected, received, fix: `use generateText, or give ${option}: []` });
+  };
+  requireNone(stopStrings, "stop_strings", "stopStrings");
+  requireNone(drySequenceBreakers, "drySequenceBreakers", "drySequenceBreakers");
   if (source === undefined && (encoderRepetitionPenalty !== 1 || encoderNoRepeatNgramSize > 0)) {
     const expected = "a text to be read, with encoderRepetitionPenalty or encoderNoRepeatNgramSize";
     throw new OptionError({ where: "generate", expected, received: "a sound or an image", fix: "set them to 1 and 0" });
   }
+}
+
+/** @throws OptionError for what is no list of functions */
+function requireFunctions(processors: readonly unknown[]): void {
+  if (Array.isArray(processors) && processors.every((processor) => typeof processor === "function")) return;
+  const fix = "give functions of logits and a Progress";
+  throw new OptionError({
+    where: "generate",
+    expected: "processors to be functions",
+    received: typeof processors,
+    fix,
+  });
 }
