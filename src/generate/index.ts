@@ -11,6 +11,14 @@ export {
   settingsOf,
 } from "./generation-config.ts";
 export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
+export type { Grammar } from "./grammar/grammar.ts";
+export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
+export { matchesGrammar } from "./grammar/pushdown.ts";
+export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
+export { TokenConstraint } from "./grammar/token-constraint.ts";
+export { TokenGrammar } from "./grammar/token-grammar.ts";
+export { constrain, type TokenMask } from "./grammar/token-mask.ts";
+export { TokenVocabulary } from "./grammar/vocabulary.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export { applyRules, type GenerationRules, type Progress, type TimeRule } from "./rules.ts";

@@ -116,6 +116,16 @@ export function explore<S extends number | string>({ where, edges, start, step, 
   return minimized(trimmed(new Dfa(parts)));
 }
 
+/** A language without texts. */
+export const emptyLanguage = (): Dfa =>
+  new Dfa({
+    start: 0,
+    classOf: new Uint8Array(256),
+    numClasses: 1,
+    next: Int32Array.of(-1),
+    final: Uint8Array.of(0),
+  });
+
 /** Whether a language without rules has no text; `dfa` is trimmed. */
 export const isEmptyLanguage = (dfa: Dfa): boolean => !dfa.final.includes(1);
 

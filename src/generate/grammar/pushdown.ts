@@ -5,7 +5,7 @@ import { requireWithin } from "./limits.ts";
 export interface Item {
   readonly rule: number;
   readonly state: number;
-  readonly then: Continuation;
+  readonly caller: Continuation;
 }
 
 /** What may come after a rule: states of the rules that called it. */
@@ -70,7 +70,7 @@ export class Pushdown {
     this.open = this.continuation([], false, true);
     const end = this.continuation([], true, false);
     const { root, isNullable } = grammar;
-    this.start = this.settle([{ rule: root, state: grammar.automata[root].start, then: end }], isNullable)!;
+    this.start = this.settle([{ rule: root, state: grammar.automata[root].start, caller: end }], isNullable)!;
   }
 
   /** The state after a byte; null when no text goes on so. */
@@ -84,9 +84,9 @@ export class Pushdown {
   stepClass(state: ParseState, of: number): ParseState | null {
     const byte = this.bytesOfClass[of];
     const moved: Item[] = [];
-    for (const { rule, state: from, then } of state.items) {
+    for (const { rule, state: from, caller } of state.items) {
       const to = this.grammar.automata[rule].step(from, byte);
-      if (to >= 0) moved.push({ rule, state: to, then });
+      if (to >= 0) moved.push({ rule, state: to, caller });
     }
     const next = moved.length === 0 ? null : this.settle(moved, false);
     state.next[of] = next;
@@ -107,7 +107,7 @@ export class Pushdown {
 
   /** The state before a place, as if nothing were known of what called its rule. */
   alone(rule: number, state: number): ParseState {
-    return this.settle([{ rule, state, then: this.open }], false)!;
+    return this.settle([{ rule, state, caller: this.open }], false)!;
   }
 
   /** The state of a text when the rule that it is in is over. */
@@ -130,17 +130,17 @@ export class Pushdown {
     const { automata } = this.grammar;
     const seen = new Map<string, Item>();
     const add = (item: Item) => {
-      const key = `${this.placeOf(item.rule, item.state)}:${item.then.id}`;
+      const key = `${this.placeOf(item.rule, item.state)}:${item.caller.id}`;
       if (!seen.has(key)) seen.set(key, item);
     };
     for (const item of moved) add(item);
     let endsText = mayEnd;
     let endsRule = false;
-    for (const { rule, state, then } of seen.values()) {
+    for (const { rule, state, caller } of seen.values()) {
       if (!automata[rule].isFinal(state)) continue;
-      endsText ||= then.endsText;
-      endsRule ||= then.isOpen;
-      for (const item of then.returns) add(item);
+      endsText ||= caller.endsText;
+      endsRule ||= caller.isOpen;
+      for (const item of caller.returns) add(item);
     }
     requireWithin("readings", seen.size, "a grammar", "ways to read a text so far");
     const kernel = [...seen].filter(([, item]) => this.leadsOn(item)).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -175,8 +175,8 @@ export class Pushdown {
 
   private fewestBytes(items: readonly Item[]): number {
     let least = Number.POSITIVE_INFINITY;
-    for (const { rule, state, then } of items)
-      least = Math.min(least, this.grammar.distance(rule, state) + then.numBytes);
+    for (const { rule, state, caller } of items)
+      least = Math.min(least, this.grammar.distance(rule, state) + caller.numBytes);
     return least;
   }
 
@@ -186,7 +186,7 @@ export class Pushdown {
     const items = [...kernel];
     const callers = new Map<number, Item[]>();
     const waiting: number[] = []; // rules by rank, the lowest last
-    const enlist = ({ rule, state, then }: Item) => {
+    const enlist = ({ rule, state, caller }: Item) => {
       for (const { rule: callee, next } of automata[rule].calls(state)) {
         let list = callers.get(callee);
         if (!list) {
@@ -194,12 +194,12 @@ export class Pushdown {
           callers.set(callee, list);
           insertByRank(waiting, callee, rank);
         }
-        list.push({ rule, state: next, then });
+        list.push({ rule, state: next, caller });
       }
     };
     for (const item of kernel) enlist(item);
     for (let rule = waiting.pop(); rule !== undefined; rule = waiting.pop()) {
-      const item = { rule, state: automata[rule].start, then: this.returningTo(callers.get(rule)!) };
+      const item = { rule, state: automata[rule].start, caller: this.returningTo(callers.get(rule)!) };
       items.push(item);
       enlist(item);
     }
@@ -211,14 +211,14 @@ export class Pushdown {
     const returns = new Map<string, Item>();
     let endsText = false;
     let isOpen = false;
-    const add = (item: Item) => returns.set(`${this.placeOf(item.rule, item.state)}:${item.then.id}`, item);
+    const add = (item: Item) => returns.set(`${this.placeOf(item.rule, item.state)}:${item.caller.id}`, item);
     let last: Continuation | undefined;
     for (const item of callers) {
       if (this.leadsOn(item)) {
         add(item);
         continue;
       }
-      last = item.then;
+      last = item.caller;
       endsText ||= last.endsText;
       isOpen ||= last.isOpen;
       for (const outer of last.returns) add(outer);

@@ -70,7 +70,7 @@ export class TokenGrammar implements TokenRules {
     if (known) return known;
     const bits = new Uint32Array(this.numWords);
     for (const item of state.kernel) {
-      const then = this.pushdown.after(item.then);
+      const then = this.pushdown.after(item.caller);
       for (const [i, trie] of this.vocabulary.tries.entries()) {
         const local = this.localTokens(i, trie, item.rule, item.state);
         if (local.bits) for (let word = 0; word < bits.length; word++) bits[word] |= local.bits[word];

@@ -5,6 +5,8 @@ import { SchemaDocument } from "./document.ts";
 import { SchemaReader } from "./reader.ts";
 import { type JsonLayout, SchemaWriter } from "./writer.ts";
 
+export type { JsonLayout } from "./writer.ts";
+
 export interface JsonSchemaOptions {
   /**
    * White space: "compact" has none, "spaced" one space behind each comma and colon, "free" up to 40 spaces and line

@@ -148,10 +148,10 @@ export function quotedLanguage(texts: Dfa, languages: Languages, where: string):
     for (let byte = 0; byte < 256; ) {
       const first = byte;
       const next = texts.step(state, byte);
-      const escape = escapeOf(byte++);
-      while (byte < 256 && !escape && !escapeOf(byte) && texts.step(state, byte) === next) byte++;
+      const written = escapeOf(byte++);
+      while (byte < 256 && !written && !escapeOf(byte) && texts.step(state, byte) === next) byte++;
       if (next < 0) continue;
-      if (escape) nfa.text(escape, places[state], places[next]);
+      if (written) nfa.text(written, places[state], places[next]);
       else nfa.bytes(places[state], first, byte - 1, places[next]);
     }
   }

@@ -11,7 +11,7 @@ import {
   text,
 } from "../expression.ts";
 import type { Rule } from "../grammar.ts";
-import { difference, intersection, type Languages, ofLength, textsOf } from "../languages.ts";
+import { difference, emptyLanguage, intersection, type Languages, ofLength, textsOf } from "../languages.ts";
 import { requireWithin } from "../limits.ts";
 import { searchLanguage } from "../regex.ts";
 import { arrayExpression } from "./array-writer.ts";
@@ -38,6 +38,8 @@ const MOST_SPACES = 40;
 /** Automata of up to so many states stand where they are used; larger ones are rules, whose masks are shared. */
 const INLINE_STATES = 48;
 const INFINITE = Number.POSITIVE_INFINITY;
+/** A language without texts. */
+const nowhere = emptyLanguage();
 
 /** Writes the rules of a grammar for what schemas ask. */
 export class SchemaWriter implements ValueWriter {
@@ -211,28 +213,23 @@ export class SchemaWriter implements ValueWriter {
 
   fewValues(schemas: All, most: number, where: string): string[] | undefined {
     const values = new Set<string>();
-    for (const { types: mask, booleans, numbers, strings } of this.reader.alternatives(schemas)) {
-      if (mask & (types.array | types.object)) return undefined;
-      if (mask & types.null) values.add("null");
-      if (mask & types.boolean && booleans & 1) values.add("true");
-      if (mask & types.boolean && booleans & 2) values.add("false");
-      const languages: Dfa[] = [];
-      if (mask & types.number) {
-        const dfa = this.decimals({ ...numbers, isExact: true }, where);
-        if (!dfa) return undefined;
-        languages.push(dfa);
-      }
-      if (mask & types.string) {
-        const contents = this.contents(strings, where);
-        if (!contents) return undefined;
-        languages.push(quotedLanguage(contents, this.languages, where));
-      }
-      for (const language of languages) {
-        const texts = textsOf(language, most);
-        if (!texts) return undefined;
-        for (const value of texts) values.add(value);
-      }
+    for (const conditions of this.reader.alternatives(schemas)) {
+      const texts = this.fewOf(conditions, most, where);
+      if (!texts) return undefined;
+      for (const value of texts) values.add(value);
     }
     return values.size <= most ? [...values] : undefined;
+  }
+
+  private fewOf({ types: mask, booleans, numbers, strings }: Conditions, most: number, where: string) {
+    if (mask & (types.array | types.object)) return undefined;
+    const texts = mask & types.null ? ["null"] : [];
+    if (mask & types.boolean && booleans & 1) texts.push("true");
+    if (mask & types.boolean && booleans & 2) texts.push("false");
+    const decimals = mask & types.number ? this.decimals({ ...numbers, isExact: true }, where) : nowhere;
+    const contents = mask & types.string ? this.contents(strings, where) : nowhere;
+    if (!decimals || !contents) return undefined;
+    const all = [decimals, quotedLanguage(contents, this.languages, where)].map((dfa) => textsOf(dfa, most));
+    return all.includes(undefined) ? undefined : [...texts, ...all.flatMap((some) => some!)];
   }
 }
