@@ -12,6 +12,8 @@ export interface Automaton {
   step(state: number, byte: number): number;
   isFinal(state: number): boolean;
   calls(state: number): readonly Call[];
+  /** Whether any state calls a rule. */
+  readonly hasCalls: boolean;
   /** Whether a byte leads on from a state. */
   hasBytes(state: number): boolean;
   /** A state that texts of at most so many bytes cannot tell from this one. */
@@ -77,6 +79,10 @@ export class Dfa implements Automaton {
     const end = (state + 1) * this.numClasses;
     for (let i = state * this.numClasses; i < end; i++) if (this.next[i] >= 0) return true;
     return false;
+  }
+
+  get hasCalls(): boolean {
+    return this.callsOf.size > 0;
   }
 
   alike(state: number): number {

@@ -78,7 +78,8 @@ function fromCorners(cycle: ReadonlyMap<number, Dfa>, goal: number, where: strin
   const finals = (rule: number) => places.get(rule)!.filter((_, state) => cycle.get(rule)!.isFinal(state));
   for (const [rule, dfa] of cycle) {
     const states = places.get(rule)!;
-    nfa.places[start].bytes.push(...nfa.places[states[dfa.start]].bytes);
+    const { bytes } = nfa.places[states[dfa.start]];
+    for (let i = 0; i < bytes.length; i += 3) nfa.bytes(start, bytes[i], bytes[i + 1], bytes[i + 2]);
     for (const { rule: callee, next } of dfa.calls(dfa.start)) {
       if (!cycle.has(callee)) nfa.call(start, callee, states[next]);
       else for (const place of finals(callee)) nfa.free(place, states[next]);

@@ -2,28 +2,42 @@ import { type Call, Dfa } from "./dfa.ts";
 
 /** The automaton without states that are not reached, or from which no end is. `isEmpty` tells rules without texts. */
 export function trimmed(dfa: Dfa, isEmpty: (rule: number) => boolean = () => false): Dfa {
-  const arrows = Array.from({ length: dfa.numStates }, (_, state) => [
-    ...new Set([
-      ...dfa.next.subarray(state * dfa.numClasses, (state + 1) * dfa.numClasses).filter((to) => to >= 0),
-      ...dfa.calls(state).flatMap(({ rule, next }) => (isEmpty(rule) ? [] : [next])),
-    ]),
-  ]);
-  const reached = new Set([dfa.start]);
-  for (const state of reached) for (const to of arrows[state]) reached.add(to);
-  const sources: number[][] = arrows.map(() => []);
-  for (const state of reached) for (const to of arrows[state]) sources[to].push(state);
-  const alive = new Set([...reached].filter((state) => dfa.isFinal(state)));
-  for (const state of alive) for (const from of sources[state]) alive.add(from);
-  alive.add(dfa.start);
-  const kept = [...reached].filter((state) => alive.has(state));
-  return renumbered(dfa, kept, new Map(kept.map((state, i) => [state, i])), isEmpty);
+  const { from, letter, to } = arrowsOf(dfa);
+  const isOpen = letter.map((of) => of < dfa.numClasses || !isEmpty(of - dfa.numClasses));
+  const leaving = arrowsBy(from, dfa.numStates);
+  const arriving = arrowsBy(to, dfa.numStates);
+  const spread = (starts: readonly number[], { first, arrows }: ArrowIndex, ends: readonly number[]) => {
+    const seen = new Uint8Array(dfa.numStates);
+    const open = [...starts];
+    for (const state of open) seen[state] = 1;
+    for (let state = open.pop(); state !== undefined; state = open.pop())
+      for (let i = first[state]; i < first[state + 1]; i++) {
+        const end = ends[arrows[i]];
+        if (!isOpen[arrows[i]] || seen[end]) continue;
+        seen[end] = 1;
+        open.push(end);
+      }
+    return seen;
+  };
+  const states = Array.from({ length: dfa.numStates }, (_, state) => state);
+  const reached = spread([dfa.start], leaving, to);
+  const alive = spread(
+    states.filter((state) => dfa.isFinal(state)),
+    arriving,
+    from,
+  );
+  alive[dfa.start] = 1;
+  const kept = states.filter((state) => reached[state] && alive[state]);
+  const numbers = new Int32Array(dfa.numStates).fill(-1);
+  for (const [i, state] of kept.entries()) numbers[state] = i;
+  return renumbered(dfa, kept, numbers, isEmpty);
 }
 
 /** An automaton of some states, whose targets have new numbers; a target without one is none. */
 function renumbered(
   dfa: Dfa,
   states: readonly number[],
-  numbers: ReadonlyMap<number, number>,
+  numbers: Int32Array,
   isEmpty: (rule: number) => boolean = () => false,
 ): Dfa {
   const { numClasses } = dfa;
@@ -32,21 +46,21 @@ function renumbered(
   for (const [i, state] of states.entries()) {
     for (let of = 0; of < numClasses; of++) {
       const to = dfa.next[state * numClasses + of];
-      if (to >= 0) next[i * numClasses + of] = numbers.get(to) ?? -1;
+      if (to >= 0) next[i * numClasses + of] = numbers[to];
     }
     const calls = dfa
       .calls(state)
-      .filter(({ rule, next: to }) => !isEmpty(rule) && numbers.has(to))
-      .map(({ rule, next: to }) => ({ rule, next: numbers.get(to)! }));
+      .filter(({ rule, next: to }) => !isEmpty(rule) && numbers[to] >= 0)
+      .map(({ rule, next: to }) => ({ rule, next: numbers[to] }));
     if (calls.length > 0) callsOf.set(i, calls);
   }
   const final = Uint8Array.from(states, (state) => dfa.final[state]);
-  return new Dfa({ start: numbers.get(dfa.start)!, classOf: dfa.classOf, numClasses, next, final, callsOf });
+  return new Dfa({ start: numbers[dfa.start], classOf: dfa.classOf, numClasses, next, final, callsOf });
 }
 
 /**
- * The smallest automaton of the same texts; the states of `dfa` must all be of use (`trimmed`). Partitions are refined by
- * the arrows that exist alone, in time of their number and its logarithm. Valmari and Lehtinen 2008, Efficient
+ * The smallest automaton of the same texts; the states of `dfa` must all be of use (`trimmed`). Partitions are refined
+ * by the arrows that exist alone, in time of their number and its logarithm. Valmari and Lehtinen 2008, Efficient
  * minimization of DFAs with partial transition functions.
  */
 export function minimized(dfa: Dfa): Dfa {
@@ -56,7 +70,7 @@ export function minimized(dfa: Dfa): Dfa {
   for (let state = 0; state < numStates; state++) if (dfa.isFinal(state)) blocks.mark(state);
   blocks.split();
   const cords = new Partition(letter.length, letter);
-  const arriving = arrowsByTarget(to, numStates);
+  const arriving = arrowsBy(to, numStates);
   for (let block = 1, cord = 0; cord < cords.count; cord++) {
     for (const arrow of cords.members(cord)) blocks.mark(from[arrow]);
     blocks.split();
@@ -66,9 +80,8 @@ export function minimized(dfa: Dfa): Dfa {
       cords.split();
     }
   }
-  const numbers = new Map(Array.from({ length: numStates }, (_, state) => [state, blocks.blockOf[state]]));
   const leaders = Array.from({ length: blocks.count }, (_, block) => blocks.members(block)[0]);
-  return renumbered(dfa, leaders, numbers);
+  return renumbered(dfa, leaders, blocks.blockOf);
 }
 
 /** Arrows by number: where they begin, their letter (a class of bytes, or a rule behind those), where they end. */
@@ -91,13 +104,19 @@ function arrowsOf(dfa: Dfa): { from: number[]; letter: number[]; to: number[] } 
   return { from, letter, to };
 }
 
-function arrowsByTarget(to: readonly number[], numStates: number): { first: Int32Array; arrows: Int32Array } {
+interface ArrowIndex {
+  readonly first: Int32Array;
+  readonly arrows: Int32Array;
+}
+
+/** Arrows by a state of each: those of a state are from its first to before the next one's. */
+function arrowsBy(stateOf: readonly number[], numStates: number): ArrowIndex {
   const first = new Int32Array(numStates + 1);
-  for (const state of to) first[state + 1]++;
+  for (const state of stateOf) first[state + 1]++;
   for (let state = 0; state < numStates; state++) first[state + 1] += first[state];
   const free = first.slice();
-  const arrows = new Int32Array(to.length);
-  for (const [arrow, state] of to.entries()) arrows[free[state]++] = arrow;
+  const arrows = new Int32Array(stateOf.length);
+  for (const [arrow, state] of stateOf.entries()) arrows[free[state]++] = arrow;
   return { first, arrows };
 }
 

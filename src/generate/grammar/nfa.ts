@@ -4,20 +4,21 @@ import type { Expression } from "./expression.ts";
 import { requireWithin } from "./limits.ts";
 import { utf8Sequences } from "./utf8.ts";
 
-/**
- * A place of a nondeterministic automaton and what leads on from it. Thompson 1968, Regular expression search algorithm.
- */
+/** A place of a nondeterministic automaton and what leads on. Thompson 1968, Regular expression search algorithm. */
 export interface Place {
   /** Places that are reached without a byte. */
-  readonly free: number[];
+  free: readonly number[];
   /** First byte, last byte, next place, and so on. */
-  readonly bytes: number[];
+  bytes: readonly number[];
   /** Rule, next place, and so on. */
-  readonly calls: number[];
+  calls: readonly number[];
   /** Places that are reached without a byte at the beginning of the text, or at its end. */
-  readonly atStart: number[];
-  readonly atEnd: number[];
+  atStart: readonly number[];
+  atEnd: readonly number[];
 }
+
+/** Most places have one way on: lists are made when there is something to put in. */
+const none: readonly number[] = [];
 
 /** What building needs of the rules. */
 export interface NfaOptions {
@@ -40,21 +41,27 @@ export class Nfa {
 
   place(): number {
     requireWithin("places", this.places.length + 1, this.options.where, "places of one rule");
-    this.places.push({ free: [], bytes: [], calls: [], atStart: [], atEnd: [] });
+    this.places.push({ free: none, bytes: none, calls: none, atStart: none, atEnd: none });
     return this.places.length - 1;
   }
 
+  private append(from: number, list: keyof Place, ...values: number[]): void {
+    const place = this.places[from];
+    if (place[list] === none) place[list] = values;
+    else (place[list] as number[]).push(...values);
+  }
+
   free(from: number, to: number): void {
-    this.places[from].free.push(to);
+    this.append(from, "free", to);
   }
 
   bytes(from: number, first: number, last: number, to: number): void {
-    this.places[from].bytes.push(first, last, to);
+    this.append(from, "bytes", first, last, to);
   }
 
   /** What rules describe; those that may be empty may also be passed by. */
   call(from: number, rule: number, to: number): void {
-    this.places[from].calls.push(rule, to);
+    this.append(from, "calls", rule, to);
     if (this.options.isNullable?.(rule)) this.free(from, to);
   }
 
@@ -86,7 +93,7 @@ export class Nfa {
         this.addGraph(expression, from, to);
         break;
       case "anchor":
-        this.places[from][expression.at === "start" ? "atStart" : "atEnd"].push(to);
+        this.append(from, expression.at === "start" ? "atStart" : "atEnd", to);
         break;
     }
   }
@@ -176,13 +183,14 @@ export class Nfa {
   /** Adds an automaton that is there already; without `to`, its final states lead nowhere. Gives its states' places. */
   embed(dfa: Dfa, from: number, to?: number): number[] {
     const places = Array.from({ length: dfa.numStates }, () => this.place());
+    const edges = dfa.byteEdges();
     this.free(from, places[dfa.start]);
     for (let state = 0; state < dfa.numStates; state++) {
-      for (let byte = 0; byte < 256; ) {
-        const target = dfa.step(state, byte);
-        const first = byte;
-        while (byte < 256 && dfa.step(state, byte) === target) byte++;
-        if (target >= 0) this.bytes(places[state], first, byte - 1, places[target]);
+      for (let i = 0; i < edges.length; ) {
+        const target = dfa.step(state, edges[i]);
+        const first = edges[i];
+        while (i < edges.length && dfa.step(state, edges[i]) === target) i++;
+        if (target >= 0) this.bytes(places[state], first, (edges[i] ?? 256) - 1, places[target]);
       }
       for (const { rule, next } of dfa.calls(state)) this.call(places[state], rule, places[next]);
       if (to !== undefined && dfa.isFinal(state)) this.free(places[state], to);

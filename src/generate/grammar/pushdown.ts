@@ -125,7 +125,7 @@ export class Pushdown {
     return this.offsets[rule] + state;
   }
 
-  /** Goes from places to all that are reached without a byte: to callers of what is over, into rules that are called. */
+  /** Goes from places to all that are reached without a byte: to callers of what is over, into rules that begin. */
   private settle(moved: readonly Item[], mayEnd: boolean): ParseState {
     const { automata } = this.grammar;
     const seen = new Map<string, Item>();

@@ -1,4 +1,5 @@
 import { OptionError } from "../../base/index.ts";
+import type { Automaton } from "./dfa.ts";
 import type { Grammar } from "./grammar.ts";
 import { type ParseState, Pushdown } from "./pushdown.ts";
 import { TokenConstraint, type TokenRules } from "./token-constraint.ts";
@@ -21,9 +22,9 @@ const MOST_MASKS = 512;
 const MOST_PLACES = 4096;
 
 /**
- * A grammar for a vocabulary: which tokens may follow which texts. Most tokens stay inside of one rule, and what they do
- * is worked out once for each of its places; the few that lead out of it are followed on the stack of each text. Dong et
- * al. 2024, XGrammar, arXiv:2411.15100, section 3.
+ * A grammar for a vocabulary: which tokens may follow which texts. Most tokens stay inside of one rule, and what they
+ * do is worked out once for each of its places; the few that lead out of it are followed on the stack of each text.
+ * Dong et al. 2024, XGrammar, arXiv:2411.15100, section 3.
  */
 export class TokenGrammar implements TokenRules {
   readonly grammar: Grammar;
@@ -94,7 +95,9 @@ export class TokenGrammar implements TokenRules {
     if (known) return known;
     const bits = new Uint32Array(this.numWords);
     const leaves: number[] = [];
-    this.walk(trie, 0, trie.numNodes, this.pushdown.alone(rule, alike), bits, leaves);
+    const automaton = this.grammar.automata[rule];
+    if (automaton.hasCalls) this.walk(trie, 0, trie.numNodes, this.pushdown.alone(rule, alike), bits, leaves);
+    else walkAutomaton(trie, automaton, alike, bits, leaves);
     const isFew = countBits(bits) < this.numWords / 4;
     const local = isFew ? { ids: idsOf(bits), leaves } : { bits, leaves };
     if (places.size >= MOST_PLACES) places.clear();
@@ -139,5 +142,33 @@ export class TokenGrammar implements TokenRules {
       node++;
     }
     stack.length = 0;
+  }
+}
+
+/** The same for a rule that calls no others: its automaton alone says where tokens lead. */
+function walkAutomaton(
+  { byte, depth, end, token, twins, numNodes, maxBytes }: TokenTrie,
+  automaton: Automaton,
+  start: number,
+  bits: Uint32Array,
+  leaves: number[],
+): void {
+  const stack = new Float64Array(maxBytes + 1);
+  stack[0] = start;
+  for (let node = 0; node < numNodes; ) {
+    const level = depth[node];
+    const next = automaton.step(stack[level], byte[node]);
+    if (next < 0) {
+      node = end[node];
+      continue;
+    }
+    let id = token[node];
+    while (id >= 0) {
+      bits[id >>> 5] |= 1 << (id & 31);
+      id = twins.size > 0 ? (twins.get(id) ?? -1) : -1;
+    }
+    if (end[node] > node + 1 && automaton.isFinal(next)) leaves.push(node);
+    stack[level + 1] = next;
+    node++;
   }
 }

@@ -7,8 +7,8 @@ export type ByteRanges = readonly number[];
 const LAST_OF_LENGTH = [0x7f, 0x7ff, 0xffff, 0x10ffff];
 
 /**
- * The characters of a set in UTF-8, as sequences of ranges of bytes: each sequence stands for all characters whose first
- * byte is in its first range, whose second in its second, and so on.
+ * The characters of a set in UTF-8, as sequences of ranges of bytes: each sequence stands for all characters whose
+ * first byte is in its first range, whose second in its second, and so on.
  */
 export function utf8Sequences(set: CodePoints): ByteRanges[] {
   const sequences: ByteRanges[] = [];

@@ -1,4 +1,7 @@
-/** The formats of strings, as regular expressions; where a standard says more than one can, what is wider is narrowed. */
+/**
+ * The formats of strings, as regular expressions. Where a standard says more than those can, or programs differ, they
+ * are narrower: no leap seconds, no quoted mailboxes, no Punycode.
+ */
 
 const octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
 const ipv4 = `(?:${octet}\\.){3}${octet}`;

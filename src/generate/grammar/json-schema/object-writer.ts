@@ -14,7 +14,8 @@ interface Property {
 
 /**
  * The objects that meet some conditions. Properties come in the order in which schemas name them, each at most once;
- * those that are not required may be left out. Behind them come those that only patterns or `additionalProperties` allow.
+ * those that are not required may be left out. Behind them come those that only patterns or `additionalProperties`
+ * allow.
  */
 export function objectExpression(conditions: ObjectConditions, writer: ValueWriter, where: string): Expression {
   const named = namedProperties(conditions, writer, where);

@@ -29,11 +29,12 @@ const OUTSIDE = 2;
 const noCalls: readonly Call[] = [];
 
 /**
- * JSON strings of so many characters, as an automaton that counts: its states are a number of characters times the state
- * inside of one, and are never written down, so that a limit of a million costs as much as one of ten.
+ * JSON strings of so many characters, as an automaton that counts: its states are a number of characters times the
+ * state inside of one, and are never written down, so that a limit of a million costs as much as one of ten.
  */
 export class CountedString implements MeasuredAutomaton {
   readonly start = START;
+  readonly hasCalls = false;
   readonly numStates: number;
   private readonly min: number;
   private readonly max: number;
@@ -133,26 +134,29 @@ const shortEscapes: Readonly<Record<number, string>> = {
   92: "\\\\",
 };
 
-/** What a byte of a text must be written as in a JSON string; undefined for those that stand for themselves. */
-const escapeOf = (byte: number): string | undefined =>
-  shortEscapes[byte] ?? (byte < 0x20 ? `\\u00${byte.toString(16).padStart(2, "0")}` : undefined);
+/** What bytes must be written as in a JSON string; undefined for those that stand for themselves. */
+const escapes: readonly (string | undefined)[] = Array.from(
+  { length: 256 },
+  (_, byte) => shortEscapes[byte] ?? (byte < 0x20 ? `\\u00${byte.toString(16).padStart(2, "0")}` : undefined),
+);
+const escapedBytes = [...escapes.keys()].filter((byte) => escapes[byte] !== undefined);
 
 /** The JSON strings of the texts of a language, quotes included; each is written in one way alone. */
 export function quotedLanguage(texts: Dfa, languages: Languages, where: string): Dfa {
   const nfa = languages.nfa(where);
   const [start, end] = [nfa.place(), nfa.place()];
   const places = Array.from({ length: texts.numStates }, () => nfa.place());
+  const edges = [...new Set([...texts.byteEdges(), ...escapedBytes.flatMap((byte) => [byte, byte + 1])])];
+  edges.sort((a, b) => a - b);
   nfa.bytes(start, QUOTE, QUOTE, places[texts.start]);
   for (let state = 0; state < texts.numStates; state++) {
     if (texts.isFinal(state)) nfa.bytes(places[state], QUOTE, QUOTE, end);
-    for (let byte = 0; byte < 256; ) {
-      const first = byte;
+    for (const [i, byte] of edges.entries()) {
       const next = texts.step(state, byte);
-      const written = escapeOf(byte++);
-      while (byte < 256 && !written && !escapeOf(byte) && texts.step(state, byte) === next) byte++;
       if (next < 0) continue;
+      const written = escapes[byte];
       if (written) nfa.text(written, places[state], places[next]);
-      else nfa.bytes(places[state], first, byte - 1, places[next]);
+      else nfa.bytes(places[state], byte, (edges[i + 1] ?? 256) - 1, places[next]);
     }
   }
   return determined(nfa, start, end, where);

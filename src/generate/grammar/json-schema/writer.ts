@@ -204,10 +204,12 @@ export class SchemaWriter implements ValueWriter {
   namesOf(schemas: All, where: string): Dfa | undefined {
     if (schemas.length === 0) return undefined;
     const { languages } = this;
-    const parts = this.reader
-      .alternatives(schemas)
-      .filter((conditions) => conditions.types & types.string)
-      .map(({ strings }) => this.contents({ ...strings, language: strings.language ?? languages.anyText }, where)!);
+    const options = this.reader.alternatives(schemas).filter((conditions) => conditions.types & types.string);
+    if (options.some(({ strings }) => !strings.language && strings.min === 0 && strings.max === INFINITE))
+      return undefined;
+    const parts = options.map(
+      ({ strings }) => this.contents({ ...strings, language: strings.language ?? languages.anyText }, where)!,
+    );
     return languages.of(alternatives(...parts.map(automaton)), where);
   }
 
