@@ -1,7 +1,7 @@
 import { OptionError } from "../../base/index.ts";
 import type { Automaton } from "./dfa.ts";
 import type { Grammar } from "./grammar.ts";
-import { type ParseState, Pushdown } from "./pushdown.ts";
+import { type Item, type ParseState, Pushdown } from "./pushdown.ts";
 import { TokenConstraint, type TokenRules } from "./token-constraint.ts";
 import { countBits, idsOf, type TokenMask } from "./token-mask.ts";
 import type { TokenTrie } from "./token-trie.ts";
@@ -70,21 +70,27 @@ export class TokenGrammar implements TokenRules {
     const known = this.masks.get(state);
     if (known) return known;
     const bits = new Uint32Array(this.numWords);
-    for (const item of state.kernel) {
-      const then = this.pushdown.after(item.caller);
-      for (const [i, trie] of this.vocabulary.tries.entries()) {
-        const local = this.localTokens(i, trie, item.rule, item.state);
-        if (local.bits) for (let word = 0; word < bits.length; word++) bits[word] |= local.bits[word];
-        for (const id of local.ids ?? []) bits[id >>> 5] |= 1 << (id & 31);
-        if (then.items.length === 0) continue;
-        for (const node of local.leaves) this.walk(trie, node + 1, trie.end[node], then, bits);
-      }
+    for (const item of state.kernel) this.addTokens(item, bits);
+    for (const id of this.endTokens) {
+      if (state.mayEnd) bits[id >>> 5] |= 1 << (id & 31);
+      else bits[id >>> 5] &= ~(1 << (id & 31)); // one that is text elsewhere is none here
     }
-    if (state.mayEnd) for (const id of this.endTokens) bits[id >>> 5] |= 1 << (id & 31);
     const mask = { bits, count: countBits(bits) };
     if (this.masks.size >= MOST_MASKS) this.masks.delete(this.masks.keys().next().value!);
     this.masks.set(state, mask);
     return mask;
+  }
+
+  /** Sets the bits of the tokens that may follow at a place. */
+  private addTokens({ rule, state, caller }: Item, bits: Uint32Array): void {
+    const after = this.pushdown.after(caller);
+    for (const [i, trie] of this.vocabulary.tries.entries()) {
+      const local = this.localTokens(i, trie, rule, state);
+      if (local.bits) for (let word = 0; word < bits.length; word++) bits[word] |= local.bits[word];
+      for (const id of local.ids ?? []) bits[id >>> 5] |= 1 << (id & 31);
+      if (after.items.length === 0) continue;
+      for (const node of local.leaves) this.walk(trie, node + 1, trie.end[node], after, bits);
+    }
   }
 
   private localTokens(i: number, trie: TokenTrie, rule: number, state: number): LocalTokens {

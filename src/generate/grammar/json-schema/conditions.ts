@@ -24,6 +24,11 @@ export interface NumberConditions {
   readonly isWhole: boolean;
   /** Whether each value is to be written in one way alone. */
   readonly isExact: boolean;
+  /**
+   * How exactly values are to be told apart: where it matters what their last digits are, only those digits are written
+   * that a number of 64 bits keeps, and for multiples no larger numbers. "no" where rounding changes nothing.
+   */
+  readonly digits: "no" | "significant" | "all";
 }
 
 /** Of strings: those of a language, with so many characters. */
@@ -82,7 +87,7 @@ const INFINITE = Number.POSITIVE_INFINITY;
 export const anyValue: Conditions = {
   types: ALL_TYPES,
   booleans: 3,
-  numbers: { isWhole: false, isExact: false },
+  numbers: { isWhole: false, isExact: false, digits: "no" },
   strings: { min: 0, max: INFINITE },
   arrays: { min: 0, max: INFINITE, items: [], contains: [] },
   objects: { members: [], required: new Set(), names: [], min: 0, max: INFINITE, minPath: "" },
@@ -130,6 +135,7 @@ export function both(a: Conditions, b: Conditions, where: string): Conditions | 
       language: bothLanguages(a.numbers.language, b.numbers.language, where),
       isWhole: a.numbers.isWhole || b.numbers.isWhole,
       isExact: a.numbers.isExact || b.numbers.isExact,
+      digits: a.numbers.digits === "all" || b.numbers.digits === "no" ? a.numbers.digits : b.numbers.digits,
     },
     strings: {
       language: bothLanguages(a.strings.language, b.strings.language, where),

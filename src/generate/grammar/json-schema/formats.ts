@@ -48,7 +48,7 @@ const authority =
   `(?:\\[(?:${ipv6}|[vV][0-9a-fA-F]+\\.[${unreserved}${delimiters}:]+)\\]|(?:[${unreserved}${delimiters}]|${encoded})*)(?::[0-9]*)?`;
 const tail = `(?:\\?(?:${pathCharacter}|[/?])*)?(?:#(?:${pathCharacter}|[/?])*)?`;
 /** RFC 3986, appendix A. */
-const uri = `[a-zA-Z][a-zA-Z0-9+.-]*:(?://${authority}${segments}|/(?:${pathCharacter}+${segments})?|${pathCharacter}+${segments}|)${tail}`;
+const uri = `[a-zA-Z][a-zA-Z0-9+.-]*:(?://${authority}${segments}|/(?:${pathCharacter}+${segments})?|${pathCharacter}+${segments})${tail}`;
 const relative =
   `(?://${authority}${segments}|/(?:${pathCharacter}+${segments})?|` +
   `(?:[${unreserved}${delimiters}@]|${encoded})+${segments}|)${tail}`;
@@ -61,7 +61,7 @@ export const formatPatterns: Readonly<Record<string, string>> = {
   time,
   "date-time": `${date}[tT]${time}`,
   duration: `P(?:${durationDate}(?:${durationTime})?|${durationTime}|[0-9]+W)`,
-  email: `${atom}(?:\\.${atom})*@${hostname}`,
+  email: `${atom}(?:\\.${atom})*@${labelOf(63)}(?:\\.${labelOf(26)}){1,7}`,
   hostname,
   ipv4,
   ipv6,

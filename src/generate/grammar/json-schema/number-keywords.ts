@@ -16,19 +16,22 @@ export const numberKeywords: KeywordReader = (node, schema, { document, language
   const constraints: Constraint[] = [];
   const add = (
     keyword: string,
-    isFine: (value: number) => boolean,
+    isAllowed: (value: number) => boolean,
     languageOf: (value: number, path: string) => Dfa,
   ) => {
     const value = schema[keyword];
     if (value === undefined) return;
     const path = `${node.path}/${keyword}`;
-    if (typeof value !== "number" || !Number.isFinite(value) || !isFine(value))
+    if (typeof value !== "number" || !Number.isFinite(value) || !isAllowed(value))
       throw document.fault(path, keyword === "multipleOf" ? "a number above 0" : "a number", value);
     const language = () => languageOf(value, path);
+    // what is not below a bound is not below it when it is rounded
+    const isSafe = keyword === "minimum" || keyword === "maximum";
+    const digits = keyword === "multipleOf" ? "all" : "significant";
     constraints.push({
-      holds: () => [ofNumbers({ language: language() })],
+      holds: () => [ofNumbers({ language: language(), digits: isSafe ? "no" : digits })],
       fails: () => [
-        only(types.number, ofNumbers({ language: difference(languages.of(decimal, path), language(), path) })),
+        only(types.number, ofNumbers({ language: difference(languages.of(decimal, path), language(), path), digits })),
       ],
     });
   };

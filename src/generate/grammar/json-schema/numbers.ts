@@ -31,7 +31,7 @@ export const negativeZero = sequence(text("-0"), optional(sequence(text("."), re
 export const wholeDecimal = sequence(minus, integerPart, optional(sequence(text("."), repeat(text("0"), 1))));
 
 const DIGITS = Array.from({ length: 10 }, (_, i) => 0x30 + i);
-const edges = [0x2d, 0x2e, 0x2f, ...DIGITS, 0x3a];
+const edges = [0x2d, 0x2e, 0x2f, ...DIGITS, 0x3a]; // bytes that are no digits, signs or points are kept out elsewhere
 const POINT = 0x2e;
 const MINUS = 0x2d;
 
@@ -162,4 +162,28 @@ export function multipleLanguage(divisor: number, languages: Languages, where: s
     },
   });
   return intersection(dfa, languages.of(decimal, where), where);
+}
+
+/** Digits that a number of 64 bits keeps, whatever they are. */
+const SIGNIFICANT_DIGITS = 15;
+
+/**
+ * The texts of digits of which no more are significant than a number of 64 bits keeps. Zeros may follow, unless whole
+ * numbers have to be kept to the last digit.
+ */
+export function shortDecimals(isWholeKept: boolean, where: string): Dfa {
+  const most = SIGNIFICANT_DIGITS;
+  return explore<number>({
+    where,
+    edges,
+    start: 0,
+    step: (state, byte) => {
+      const [count, isFraction] = [state >> 1, state & 1];
+      if (byte === MINUS || (byte === 0x30 && count === 0)) return state;
+      if (byte === POINT) return state | 1;
+      if (count < most) return state + 2;
+      return byte === 0x30 && (isFraction || !isWholeKept) ? state : undefined;
+    },
+    isFinal: () => true,
+  });
 }

@@ -40,7 +40,7 @@ function typeConstraint(node: SchemaNode, type: unknown, { document, languages }
       const others = only(ALL_TYPES & ~mask, anyValue);
       if (!isWhole) return others.types === 0 ? [] : [others];
       const broken = difference(languages.of(decimal, path), languages.of(wholeDecimal, path), path);
-      return [others, only(types.number, ofNumbers({ language: broken }))];
+      return [others, only(types.number, ofNumbers({ language: broken, digits: "significant" }))];
     },
   };
 }
@@ -73,7 +73,7 @@ function enumConstraint(
         ...only(mask, anyValue),
         booleans,
         ...(mask & types.number && {
-          numbers: { language: joined(numbers(), path, context), isWhole: false, isExact: true },
+          numbers: { language: joined(numbers(), path, context), isWhole: false, isExact: true, digits: "no" },
         }),
         ...(mask & types.string && { strings: { ...anyValue.strings, language: strings() } }),
       };
@@ -96,7 +96,7 @@ function enumConstraint(
         {
           ...only(booleans === 3 ? mask & ~types.boolean : mask, anyValue),
           booleans: 3 & ~booleans,
-          numbers: { ...anyValue.numbers, language },
+          numbers: { ...anyValue.numbers, language, digits: language ? "significant" : "no" },
           strings: {
             ...anyValue.strings,
             ...(valuesOf("string").length > 0 && { language: languages.complement(strings(), path) }),

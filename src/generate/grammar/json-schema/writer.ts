@@ -24,7 +24,7 @@ import {
   types,
 } from "./conditions.ts";
 import type { SchemaDocument } from "./document.ts";
-import { canonicalDecimal, jsonInteger, jsonNumber, negativeZero } from "./numbers.ts";
+import { canonicalDecimal, jsonInteger, jsonNumber, negativeZero, shortDecimals } from "./numbers.ts";
 import { objectExpression } from "./object-writer.ts";
 import type { SchemaReader } from "./reader.ts";
 import { CountedString, jsonCharacter, quotedLanguage } from "./strings.ts";
@@ -154,17 +154,18 @@ export class SchemaWriter implements ValueWriter {
   }
 
   /** The texts of numbers; undefined of those that may have an exponent. */
-  private decimals({ language, isWhole, isExact }: NumberConditions, where: string): Dfa | undefined {
+  private decimals({ language, isWhole, isExact, digits }: NumberConditions, where: string): Dfa | undefined {
     const { languages } = this;
     if (!language && !isWhole) return undefined;
     const forms = [...(isWhole ? [jsonInteger] : []), ...(isExact ? [canonicalDecimal] : [])];
     const all = forms.map((form) => languages.of(form, where));
+    if (digits !== "no" && !isExact) all.push(shortDecimals(digits === "all", where));
     const dfa = (language ? [language, ...all] : all).reduce((a, b) => intersection(a, b, where));
     return difference(dfa, languages.of(negativeZero, where), where);
   }
 
   private number(numbers: NumberConditions, where: string): Expression {
-    const name = `number ${this.numberOf(numbers.language)} ${numbers.isWhole} ${numbers.isExact}`;
+    const name = `number ${this.numberOf(numbers.language)} ${numbers.isWhole} ${numbers.isExact} ${numbers.digits}`;
     return this.once(name, () => {
       const dfa = this.decimals(numbers, where);
       return this.rule("numbers", dfa ? automaton(dfa) : jsonNumber);
