@@ -55,6 +55,23 @@ export {
   settingsOf,
 } from "./generation-config.ts";
 export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
+export { compileGrammar, type GrammarSource } from "./grammar/compile-grammar.ts";
+export { type GbnfOptions, gbnfGrammar } from "./grammar/gbnf.ts";
+export type { Grammar } from "./grammar/grammar.ts";
+export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
+export { type LarkOptions, larkGrammar } from "./grammar/lark.ts";
+export { matchesGrammar } from "./grammar/pushdown.ts";
+export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
+export {
+  type OutputOf,
+  type StandardSchema,
+  type StructuredOutput,
+  structuredOutput,
+} from "./grammar/structured-output.ts";
+export { TokenConstraint } from "./grammar/token-constraint.ts";
+export { TokenGrammar } from "./grammar/token-grammar.ts";
+export { constrain, type TokenMask } from "./grammar/token-mask.ts";
+export { TokenVocabulary } from "./grammar/vocabulary.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
