@@ -14,6 +14,7 @@ export {
 export type { EmbeddedPrompt } from "./cached-text.ts";
 export {
   type CallGrammar,
+  addEvent,
   ChatAnswer,
   type ChatEvent,
   ChatParser,
