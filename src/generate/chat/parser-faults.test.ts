@@ -129,6 +129,7 @@ describe("thoughts", () => {
     const open = { ...options, isReasoningOpen: true };
     expect(answerOf("<think>\na</think>b", open)).toMatchObject({ reasoning: "a", content: "b" });
     expect(answerOf("<think>\n\n</think>\n\nb", options)).toMatchObject({ reasoning: "", content: "b" });
+    expect(answerOf("</think>\n\na", options)).toMatchObject({ reasoning: "", content: "a" });
     expect(answerOf("a b", open)).toMatchObject({ reasoning: "a b", content: "" });
   });
 
