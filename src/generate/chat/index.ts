@@ -5,6 +5,7 @@ export { type ToolFormat, type ToolFormatName, toolFormatNames } from "./formats
 export type { CallGrammar } from "./grammar.ts";
 export { keptStream } from "./kept-stream.ts";
 export { normalizeMessages, type TemplateTraits, templateTraits } from "./messages.ts";
+export { chatDelta, chatFinishReason, chatMessage } from "./openai.ts";
 export { ChatParser, type ChatParserOptions } from "./parser.ts";
 export {
   type ChatPlan,
