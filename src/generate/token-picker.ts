@@ -1,9 +1,9 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
 import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
-import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import type { ConstraintMaker, PickConstraint } from "./grammar/pick-constraint.ts";
 import { constrain } from "./grammar/token-mask.ts";
+import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
@@ -117,7 +117,8 @@ export class TokenPicker {
     this.constraint = constraint?.([...this.stops]);
     this.onLogits = onLogits;
     this.onLogprobs = onLogprobs;
-    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
+    if (hasLogprobs)
+      this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
     this.deadline = performance.now() + 1000 * (this.settings.maxTime ?? Number.POSITIVE_INFINITY);
   }
 
