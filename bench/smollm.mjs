@@ -59,7 +59,11 @@ export const residentBytes = () => {
   }
 };
 
-/** A generator of ours, and its device. @param {string} path @param {import("../dist/generate/index.js").GeneratorOptions} options */
+/**
+ * A generator of ours, and its device.
+ * @param {string} path
+ * @param {import("../dist/generate/index.js").GeneratorOptions} options
+ */
 export async function openKindling(path, options) {
   const device = new Device({ threads: THREADS });
   setDefaultDevice(device);

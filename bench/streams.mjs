@@ -21,7 +21,11 @@ const promptOf = (shift, length) => Array.from({ length }, (_, i) => 300 + ((i *
  * @property {(prompt: number[]) => AsyncIterable<unknown>} write a stream of its own for each call
  */
 
-/** Milliseconds until the first token, and from it to the last. @param {AsyncIterable<unknown>} tokens @param {number} count */
+/**
+ * Milliseconds until the first token, and from it to the last.
+ * @param {AsyncIterable<unknown>} tokens
+ * @param {number} count
+ */
 async function timesOf(tokens, count) {
   const start = performance.now();
   let first = 0;

@@ -12,6 +12,40 @@ export {
   searchContrastive,
 } from "./beams/index.ts";
 export type { EmbeddedPrompt } from "./cached-text.ts";
+export {
+  type CallGrammar,
+  ChatAnswer,
+  type ChatEvent,
+  ChatParser,
+  type ChatParserOptions,
+  type ChatPlan,
+  type ChatPlanOptions,
+  type ChatTool,
+  detectReasoning,
+  detectToolFormat,
+  isReasoningOpen,
+  keptStream,
+  normalizeMessages,
+  planChat,
+  ReasoningBudget,
+  type ReasoningBudgetOptions,
+  type ReasoningFormat,
+  readToolChoice,
+  readToolRequest,
+  readTools,
+  type TemplateTraits,
+  type ToolCall,
+  type ToolCallGrammar,
+  type ToolChoice,
+  type ToolFormat,
+  type ToolFormatName,
+  type ToolRequest,
+  templateTraits,
+  toolCallGrammar,
+  toolFormat,
+  toolFormatNames,
+  withToolInstructions,
+} from "./chat/index.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
 export {
@@ -21,6 +55,23 @@ export {
   settingsOf,
 } from "./generation-config.ts";
 export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOptions } from "./generator.ts";
+export { compileGrammar, type GrammarSource } from "./grammar/compile-grammar.ts";
+export { type GbnfOptions, gbnfGrammar } from "./grammar/gbnf.ts";
+export type { Grammar } from "./grammar/grammar.ts";
+export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
+export { type LarkOptions, larkGrammar } from "./grammar/lark.ts";
+export { matchesGrammar } from "./grammar/pushdown.ts";
+export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
+export {
+  type OutputOf,
+  type StandardSchema,
+  type StructuredOutput,
+  structuredOutput,
+} from "./grammar/structured-output.ts";
+export { TokenConstraint } from "./grammar/token-constraint.ts";
+export { TokenGrammar } from "./grammar/token-grammar.ts";
+export { constrain, type TokenMask } from "./grammar/token-mask.ts";
+export { TokenVocabulary } from "./grammar/vocabulary.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";

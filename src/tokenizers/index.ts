@@ -15,6 +15,7 @@ export { type TiktokenOptions, tiktokenPatterns } from "./formats/tiktoken.ts";
 export { encodePrompt, withLiterals } from "./prompt.ts";
 export { removeOtherTokenizers, tokenizerPaths } from "./save-files.ts";
 export type { SpecialTokens } from "./settings.ts";
+export { tokenBytes } from "./token-bytes.ts";
 export type { TokenStream } from "./token-stream.ts";
 export { Tokenizer } from "./tokenizer.ts";
 export { BpeTrainer, type BpeTrainerOptions } from "./training/bpe-trainer.ts";

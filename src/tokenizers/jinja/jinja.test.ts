@@ -122,6 +122,9 @@ test.each([
     "{{ (1,) }}{{ ('a',) + (2,) }}{{ [1, 2,] }}{{ {'a': 1,} }}{{ range(3,) | list }}{{ ((1,), 2) }}{{ 2 in (2,) }}",
     "(1,)('a', 2)[1, 2]{'a': 1}[0, 1, 2]((1,), 2)True",
   ],
+  ["a\r\nb\r\n", "a\nb"],
+  ["{{ 'x\r\ny' }}\rz\r", "x\ny\nz"],
+  ["{% if true %}\r\n  a\r\n{% endif %}\r\nb{{ '\\r' }}", "  a\nb\r"],
   ["{% for x in [1, 2] %}{% with y = x * 2 %}{{ y }}{% endwith %}{% endfor %}{{ 'ab'.endswith(('b',)) }}", "24True"],
 ])("%s", (source, text) => {
   expect(new Template(source).render({})).toBe(text);

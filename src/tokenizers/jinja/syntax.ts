@@ -55,7 +55,8 @@ export const TUPLE_END = "__tuple_end__";
 export function parseTemplate(source: string): Node {
   checkSource(source);
   try {
-    const tokens = tokenize(withRaw(source), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
+    const lines = source.replace(/\r\n?/g, "\n"); // as Jinja does, also within strings
+    const tokens = tokenize(withRaw(lines), { lstrip_blocks: true, trim_blocks: true }) as unknown as Token[];
     return parse(
       testsAsFilters(markGroups(withBlocks(withCommas(withExponents(tokens))))).map(asToken) as never,
     ) as unknown as Node;
