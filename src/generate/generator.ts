@@ -28,7 +28,18 @@ export interface GenerateOptions extends Omit<PickOptions, "times"> {
   group?: string;
 }
 
-export const pickOptionNames = [...generationSettingNames, "seed", "stopTokens", "onLogits", "signal"] as const;
+export const pickOptionNames = [
+  ...generationSettingNames,
+  "seed",
+  "stopTokens",
+  "onLogits",
+  "processors",
+  "warpers",
+  "topLogprobs",
+  "onLogprobs",
+  "constraint",
+  "signal",
+] as const;
 /** Those of one of several texts: they are written, and ended, together. */
 export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
 const placeNames = ["priority", "group"] as const;

@@ -58,6 +58,7 @@ export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOption
 export { compileGrammar, type GrammarSource } from "./grammar/compile-grammar.ts";
 export { type GbnfOptions, gbnfGrammar } from "./grammar/gbnf.ts";
 export type { Grammar } from "./grammar/grammar.ts";
+export { type ConstraintMaker, grammarConstraint, type PickConstraint } from "./grammar/pick-constraint.ts";
 export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
 export { type LarkOptions, larkGrammar } from "./grammar/lark.ts";
 export { matchesGrammar } from "./grammar/pushdown.ts";
@@ -83,6 +84,7 @@ export {
   processorsOf,
   type TimeRule,
 } from "./processors/index.ts";
+export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
 export { SearchGenerator, type SearchGeneratorOptions, type SearchOptions } from "./search-generator.ts";
 export type { BuiltWays, SearchSettings } from "./search-settings.ts";

@@ -2,6 +2,8 @@ import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
 import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
 import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
+import type { ConstraintMaker, PickConstraint } from "./grammar/pick-constraint.ts";
+import { constrain } from "./grammar/token-mask.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
@@ -30,6 +32,8 @@ export interface PickOptions extends GenerationSettings {
   topLogprobs?: number;
   /** Sees how probable each token was to the model, before any setting; also the one that ends the text. */
   onLogprobs?: (logprobs: TokenLogprobs) => void;
+  /** Which tokens may follow, after all else: `grammarConstraint` makes one. @default any */
+  constraint?: ConstraintMaker;
   /** Of speech models: how tokens that say times are picked. */
   times?: TimeRule;
 }
@@ -65,6 +69,7 @@ export class TokenPicker {
   private readonly onLogits: PickOptions["onLogits"];
   private readonly onLogprobs: PickOptions["onLogprobs"];
   private readonly logprobReader: LogprobReader | undefined;
+  private readonly constraint: PickConstraint | undefined;
   private readonly source: readonly number[] | undefined;
   private readonly deadline: number;
 
@@ -88,12 +93,13 @@ export class TokenPicker {
       warpers = [],
       topLogprobs,
       onLogprobs,
+      constraint,
       ...others
     } = options;
     const hasLogprobs = topLogprobs !== undefined || onLogprobs !== undefined;
     this.settings = settingsOf(model.generationConfig, drawing(others, warpers), {
       ...built,
-      ...((onLogits || times || hasLogprobs) && { hasBeams: false }),
+      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false }),
     });
     requireFollowed(this.settings, source);
     requireFunctions(processors);
@@ -107,9 +113,10 @@ export class TokenPicker {
     const rules = { ...this.settings, eosTokenId: [...new Set([...ends, ...this.stops])], times };
     this.processors = processorsOf(rules, processors);
     this.sampler = new Sampler({ ...this.settings.limits, ...(seed !== undefined && { seed }), warpers });
+    this.constraint = constraint?.([...this.stops]);
     this.onLogits = onLogits;
     this.onLogprobs = onLogprobs;
-    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0);
+    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
     this.deadline = performance.now() + 1000 * (this.settings.maxTime ?? Number.POSITIVE_INFINITY);
   }
 
@@ -145,7 +152,11 @@ export class TokenPicker {
 
   private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
     this.logprobReader?.read(logits);
-    const id = pick(this.ruled(logits, this.ids));
+    const ruled = this.ruled(logits, this.ids);
+    const mask = this.constraint?.mask();
+    if (mask) constrain(ruled, mask);
+    const id = pick(ruled);
+    this.constraint?.accept(id);
     this.logprobs = this.logprobReader?.of(id);
     this.onLogits?.(logits, id);
     if (this.logprobs) this.onLogprobs?.(this.logprobs);
@@ -187,6 +198,11 @@ export class TokenPicker {
   /** Whether the greatest time is over. */
   get isLate(): boolean {
     return performance.now() >= this.deadline;
+  }
+
+  /** Whether the text is whole by its constraint: it has ended, though no token says so. */
+  get isComplete(): boolean {
+    return this.constraint?.isComplete ?? false;
   }
 
   /** Whether no further token may follow. */

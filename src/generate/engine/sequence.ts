@@ -126,6 +126,7 @@ export class Sequence {
     this.asker = undefined;
     this.append(id);
     asker?.resolve({ id });
+    if (picker.isComplete) return this.finish("stop");
     const isFull = picker.isFull || (this.embedded !== undefined && this.context.length > roomOfEmbedded(limits));
     if (isFull) this.finish("length");
   }
