@@ -14,6 +14,7 @@ export {
 export type { EmbeddedPrompt } from "./cached-text.ts";
 export {
   type CallGrammar,
+  addEvent,
   ChatAnswer,
   type ChatEvent,
   ChatParser,
@@ -21,6 +22,9 @@ export {
   type ChatPlan,
   type ChatPlanOptions,
   type ChatTool,
+  chatDelta,
+  chatFinishReason,
+  chatMessage,
   detectReasoning,
   detectToolFormat,
   isReasoningOpen,

@@ -90,16 +90,20 @@ export class Service {
       if (Array.isArray(prompt)) {
         this.checkRoom(prompt.length, room);
         all.push(this.checkedIds(prompt, room.param));
-      } else all.push(await this.encoded(prompt, room, signal));
+      } else all.push((await this.encoded(prompt, room, signal)).ids);
     }
     return all;
   }
 
   /**
-   * Ids of a text, or of messages by the template. @throws as `promptIds`, and RequestError 400 where the template
+   * Ids of a text, or of messages by the template, and how the text ends. @throws as `promptIds`, and RequestError 400 where the template
    * refuses the messages
    */
-  async encoded(prompt: string | ChatPrompt, room: Room, signal: AbortSignal): Promise<number[]> {
+  async encoded(
+    prompt: string | ChatPrompt,
+    room: Room,
+    signal: AbortSignal,
+  ): Promise<{ ids: number[]; end: string }> {
     const { contextLength, encoder } = this;
     const encoded = await encoder.encode(prompt, {
       addSpecialTokens: room.addSpecialTokens,
@@ -114,7 +118,7 @@ export class Service {
       );
     }
     this.checkRoom(encoded.ids.length, room);
-    return Array.from(encoded.ids);
+    return { ids: Array.from(encoded.ids), end: encoded.end };
   }
 
   private checkRoom(promptTokens: number, { maxTokens, param }: Room): void {
