@@ -1,9 +1,9 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
 import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
-import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import type { ConstraintMaker, PickConstraint } from "./grammar/pick-constraint.ts";
 import { constrain } from "./grammar/token-mask.ts";
+import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
@@ -99,7 +99,7 @@ export class TokenPicker {
     const hasLogprobs = topLogprobs !== undefined || onLogprobs !== undefined;
     this.settings = settingsOf(model.generationConfig, drawing(others, warpers), {
       ...built,
-      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false }),
+      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false, hasContrastive: false }),
     });
     requireFollowed(this.settings, source);
     requireFunctions(processors);
@@ -116,7 +116,8 @@ export class TokenPicker {
     this.constraint = constraint?.([...this.stops]);
     this.onLogits = onLogits;
     this.onLogprobs = onLogprobs;
-    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
+    if (hasLogprobs)
+      this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
     this.deadline = performance.now() + 1000 * (this.settings.maxTime ?? Number.POSITIVE_INFINITY);
   }
 
@@ -145,7 +146,7 @@ export class TokenPicker {
       );
       if (id === undefined) return { ids: picked, isEnded: true };
       picked.push(id);
-      if (id !== ids[i] || this.isFull) break;
+      if (id !== ids[i] || this.isFull || this.isComplete) break;
     }
     return { ids: picked, isEnded: false };
   }
