@@ -7,7 +7,7 @@ import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
-import { acceptToken, type Proposals } from "./speculation/index.ts";
+import { acceptToken, type Proposals, requirePlaces } from "./speculation/index.ts";
 import type { LogitsWarper } from "./warpers/index.ts";
 
 /** How the tokens of a text are picked, and where it ends. */
@@ -97,10 +97,9 @@ export class TokenPicker {
       ...others
     } = options;
     const hasLogprobs = topLogprobs !== undefined || onLogprobs !== undefined;
-    const asked = warpers.length > 0 && others.temperature !== 0 ? { doSample: true, ...others } : others;
-    this.settings = settingsOf(model.generationConfig, asked, {
+    this.settings = settingsOf(model.generationConfig, drawing(others, warpers), {
       ...built,
-      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false }),
+      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false, hasContrastive: false }),
     });
     requireFollowed(this.settings, source);
     requireFunctions(processors);
@@ -133,9 +132,11 @@ export class TokenPicker {
    * same.
    * @param rows logits at the place of each proposal, and after the last, f32 [V] each, which it changes
    * @returns the tokens, and whether the text has ended
+   * @throws DataError for another number of rows
    */
   nextOf(rows: readonly Float32Array[], { ids, distributions }: Proposals): { ids: number[]; isEnded: boolean } {
     const { sampler } = this;
+    requirePlaces(rows.length, ids);
     const picked: number[] = [];
     for (const [i, logits] of rows.entries()) {
       const id = this.nextBy(logits, (ruled) =>
@@ -145,7 +146,7 @@ export class TokenPicker {
       );
       if (id === undefined) return { ids: picked, isEnded: true };
       picked.push(id);
-      if (id !== ids[i] || this.isFull) break;
+      if (id !== ids[i] || this.isFull || this.isComplete) break;
     }
     return { ids: picked, isEnded: false };
   }
@@ -254,5 +255,19 @@ function requireFunctions(processors: readonly unknown[]): void {
     expected: "processors to be functions",
     received: typeof processors,
     fix,
+  });
+}
+
+/** The settings, with draws where there are warpers. @throws OptionError where nothing is to be drawn */
+function drawing(settings: GenerationSettings, warpers: readonly LogitsWarper[]): GenerationSettings {
+  if (warpers.length === 0) return settings;
+  const { doSample = true, temperature } = settings;
+  if (doSample && temperature !== 0) return { ...settings, doSample };
+  const received = doSample ? "temperature: 0" : "doSample: false";
+  throw new OptionError({
+    where: "generate",
+    expected: "draws with warpers, which narrow down what is drawn",
+    received,
+    fix: "leave it out, or give processors, which change what is likeliest too",
   });
 }
