@@ -52,6 +52,7 @@ export {
 } from "./chat/index.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
+export type { EngineLoad } from "./engine/engine.ts";
 export {
   type FollowedSettings,
   type GenerationSettings,

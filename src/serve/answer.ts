@@ -133,6 +133,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   }));
   const count = new TokenCount(job.promptTokens);
   for await (const next of piecesOf(model, job.choices, life)) {
+    life.meter.piece(next.choice.index, next.tokens);
     const { answer, logprobs } = finished[next.choice.index];
     for (const part of next.parts) {
       answer.add(part.event);
@@ -144,7 +145,9 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   }
   const { usage } = count;
   const choices = job.best === undefined ? finished : likeliest(finished, job.best);
-  Object.assign(life.record, { usage, outcome: choices.map(({ finishReason }) => finishReason).join(" ") });
+  const reasons = choices.map(({ finishReason }) => finishReason);
+  life.meter.end(usage, reasons);
+  Object.assign(life.record, { usage, outcome: reasons.join(" ") });
   return shapes.whole(choices, usage);
 }
 
@@ -208,6 +211,7 @@ async function sendPieces(
       const { index } = choice;
       if (shapes.first && !begun.has(index)) events.pushObject(shapes.first(index));
       begun.add(index);
+      life.meter.piece(index, next.value.tokens);
       count.add(next.value);
       for (const part of parts) {
         if (part.event.type === "call-begin") callers.add(index);
@@ -219,8 +223,10 @@ async function sendPieces(
       reasons.push(reason);
     }
     if (includeUsage) events.pushObject(shapes.usage(count.usage));
+    life.meter.end(count.usage, reasons);
   } catch (error) {
     const { body } = asRequestError(error);
+    life.meter.end(count.usage, []);
     events.pushObject(body);
     reasons.push(body.error.code ?? body.error.message);
   } finally {

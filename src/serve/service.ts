@@ -12,6 +12,7 @@ import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
 import { LogprobShapes } from "./logprobs.ts";
+import { Metrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
 
@@ -47,6 +48,7 @@ export class Service {
   readonly requestTimeoutMs: number;
   readonly stalledTimeoutMs: number;
   readonly logprobShapes: LogprobShapes;
+  readonly metrics: Metrics;
   /** The template that requests with tools and without are rendered by. */
   readonly chatTemplate: string | undefined;
   /** What it asks of messages with calls. */
@@ -63,6 +65,7 @@ export class Service {
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
     this.logprobShapes = new LogprobShapes(model.tokenizer);
+    this.metrics = new Metrics(model.id, model.generator);
     this.chatTemplate = model.chatTemplate;
     this.traits = templateTraits(model.chatTemplate, this.encoder.format);
     this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
@@ -146,7 +149,8 @@ export class Service {
       );
   }
 
-  private checkedIds(ids: readonly number[], param: string): number[] {
+  /** @throws RequestError 400 for ids outside the vocabulary */
+  checkedIds(ids: readonly number[], param: string): number[] {
     const { generator, tokenizer } = this.model;
     const size = Math.min(tokenizer.vocabSize, generator.model.config.vocabSize);
     const wrong = ids.find((id) => id < 0 || id >= size);
