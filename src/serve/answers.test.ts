@@ -224,20 +224,20 @@ describe("beside answers", () => {
     const answer = await app.request("/metrics");
     expect(answer.headers.get("content-type")).toMatch(/^text\/plain/);
     const lines = (await answer.text()).split("\n");
-    const valueOf = (name: string) =>
+    const numberOf = (name: string) =>
       Number(
         lines
           .find((line) => line.startsWith(`kindling:${name}{`))
           ?.split(" ")
           .at(-1),
       );
-    expect(valueOf("prompt_tokens_total")).toBe(8);
-    expect(valueOf("generation_tokens_total")).toBe(10);
-    expect(valueOf("time_to_first_token_seconds_count")).toBe(1);
-    expect(valueOf("time_per_output_token_seconds_count")).toBe(8);
-    expect(valueOf("e2e_request_latency_seconds_count")).toBe(2);
-    expect(valueOf("num_requests_running")).toBe(0);
-    expect(valueOf("prefix_cache_hits_total")).toBe(4); // the second answer's prompt
+    expect(numberOf("prompt_tokens_total")).toBe(8);
+    expect(numberOf("generation_tokens_total")).toBe(10);
+    expect(numberOf("time_to_first_token_seconds_count")).toBe(1);
+    expect(numberOf("time_per_output_token_seconds_count")).toBe(8);
+    expect(numberOf("e2e_request_latency_seconds_count")).toBe(2);
+    expect(numberOf("num_requests_running")).toBe(0);
+    expect(numberOf("prefix_cache_hits_total")).toBe(4); // the second answer's prompt
     expect(lines).toContain('kindling:request_success_total{finished_reason="length",model_name="tiny"} 3');
   });
 });

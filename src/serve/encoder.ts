@@ -23,7 +23,7 @@ interface Job extends EncodeRequest {
   reject: (error: unknown) => void;
 }
 
-/** The ids of a prompt and the end of its text, or how many there are at least where that is more than were asked for. */
+/** The ids of a prompt and the end of its text; or how many there are at least, where that is more than wanted. */
 export type Encoded = { ids: ArrayLike<number>; end: string } | { atLeast: number };
 
 export interface EncodeOptions {

@@ -117,8 +117,8 @@ export class Service {
   }
 
   /**
-   * Ids of a text, or of messages by the template, and how the text ends. @throws as `promptIds`, and RequestError 400 where the template
-   * refuses the messages
+   * Ids of a text, or of messages by the template, and how the text ends.
+   * @throws as `promptIds`, and RequestError 400 where the template refuses the messages
    */
   async encoded(prompt: string | ChatPrompt, room: Room, signal: AbortSignal): Promise<{ ids: number[]; end: string }> {
     const { contextLength, encoder } = this;

@@ -23,7 +23,7 @@ const vocabularies = new WeakMap<Tokenizer, TokenVocabulary>();
 const compiled = new WeakMap<Grammar, Map<TokenVocabulary, Map<string, TokenGrammar>>>();
 
 /** The tokens of a tokenizer as bytes. @throws OptionError for one whose tokens are no bytes of a text, as BERT's */
-export function vocabularyOf(tokenizer: Tokenizer): TokenVocabulary {
+function vocabularyOf(tokenizer: Tokenizer): TokenVocabulary {
   const known = vocabularies.get(tokenizer) ?? TokenVocabulary.of(tokenizer);
   vocabularies.set(tokenizer, known);
   return known;
