@@ -36,14 +36,14 @@ const POINT = 0x2e;
 const MINUS = 0x2d;
 
 /** A number's digits before the point and behind it, without zeros at the ends, and its sign. */
-export interface DecimalDigits {
+interface DecimalDigits {
   isNegative: boolean;
   whole: string;
   fraction: string;
 }
 
 /** A finite number in decimal digits. */
-export function decimalDigits(value: number): DecimalDigits {
+function decimalDigits(value: number): DecimalDigits {
   const [, sign, first, rest = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value))!;
   const point = first.length + Number(exponent);
   const digits = first + rest;
