@@ -98,16 +98,12 @@ export class CountedString implements MeasuredAutomaton {
     return state !== END;
   }
 
-  /** With room for as many characters as there are bytes, and as many needed, further ones make no difference. */
+  /** With room for as many characters as there are bytes, further room makes no difference. */
   alike(state: number, numBytes: number): number {
     if (state < OUTSIDE) return state;
     const count = this.countOf(state);
-    const inner = this.innerOf(state);
-    const needed = Math.max(0, this.min - count);
-    const room = this.max - count;
-    if (needed > numBytes && room > numBytes) return this.stateOf(Math.max(0, this.min - numBytes - 1), inner);
-    if (needed > 0 || room <= numBytes || room === Number.POSITIVE_INFINITY) return state;
-    return this.stateOf(this.min, inner);
+    const hasRoom = this.max - count > numBytes && this.max !== Number.POSITIVE_INFINITY;
+    return hasRoom && count > this.min ? this.stateOf(this.min, this.innerOf(state)) : state;
   }
 
   byteEdges(): readonly number[] {
