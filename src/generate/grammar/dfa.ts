@@ -26,6 +26,10 @@ export interface MeasuredAutomaton extends Automaton {
   distance(state: number): number;
   /** A state that texts of at most so many bytes cannot tell from this one, nor the distances behind them. */
   alike(state: number, numBytes: number): number;
+  /** What tells apart states of any automata that texts of so many bytes, and distances behind them, tell apart. */
+  nameOf(state: number, numBytes: number): string;
+  /** The automaton of those texts that are also in a language of characters. */
+  within(allowed: Dfa, where: string): MeasuredAutomaton | Dfa;
 }
 
 const noCalls: readonly Call[] = [];

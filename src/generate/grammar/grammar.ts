@@ -68,7 +68,7 @@ export class Grammar {
   /** A state of a rule that texts of at most so many bytes cannot tell from another, nor the distances behind them. */
   alike(rule: number, state: number, numBytes: number): number {
     const automaton = this.automata[rule];
-    if (!(automaton instanceof Dfa)) return (automaton as MeasuredAutomaton).alike(state, numBytes);
+    if (!(automaton instanceof Dfa)) return this.measured(rule).alike(state, numBytes);
     if (automaton.hasCalls) return state;
     const key = `${rule} ${numBytes}`;
     if (!this.alikeOf.has(key)) this.alikeOf.set(key, alikeStates(automaton, this.distances[rule]!, numBytes));
@@ -77,7 +77,19 @@ export class Grammar {
 
   /** Fewest bytes from a state of a rule to its end. */
   distance(rule: number, state: number): number {
-    return this.distances[rule]?.[state] ?? (this.automata[rule] as MeasuredAutomaton).distance(state);
+    return this.distances[rule]?.[state] ?? this.measured(rule).distance(state);
+  }
+
+  /** What tells a state apart in any grammar, where rules of other grammars have such states too. */
+  sharedName(rule: number, state: number, numBytes: number): string | undefined {
+    return this.automata[rule] instanceof Dfa
+      ? undefined
+      : `${this.measured(rule).nameOf(state, numBytes)} ${numBytes}`;
+  }
+
+  /** The automaton of a rule that is no table. */
+  measured(rule: number): MeasuredAutomaton {
+    return this.automata[rule] as MeasuredAutomaton;
   }
 }
 

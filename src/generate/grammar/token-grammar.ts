@@ -1,21 +1,12 @@
 import { OptionError } from "../../base/index.ts";
 import type { Grammar } from "./grammar.ts";
+import type { LocalTokens } from "./local-tokens.ts";
 import { type Item, type ParseState, Pushdown } from "./pushdown.ts";
+import { restrictedTo } from "./restricted.ts";
 import { TokenConstraint, type TokenRules } from "./token-constraint.ts";
 import { countBits, idsOf, type TokenMask } from "./token-mask.ts";
 import type { TokenTrie } from "./token-trie.ts";
 import type { TokenVocabulary } from "./vocabulary.ts";
-
-/** What tokens do from a place of one rule, whatever called the rule. */
-interface LocalTokens {
-  /** Tokens that stay in the rule, or end with it: as bits, or where they are few as a list. */
-  readonly bits?: Uint32Array;
-  readonly ids?: readonly number[];
-  /** Nodes of the tree of tokens at which the rule may be over, with further bytes below. */
-  readonly leaves: readonly number[];
-  /** Behind any of them the rule can be brought to its end with so many bytes. */
-  readonly mostBytes: number;
-}
 
 /** Masks of states that are remembered, each of a bit for a token. */
 const MOST_MASKS = 512;
@@ -41,7 +32,7 @@ export class TokenGrammar implements TokenRules {
 
   /**
    * @param endTokens ids that end a text: they may follow where the text may end
-   * @throws OptionError when there are none, or one is no id
+   * @throws OptionError when there are none, or one is no id, or the vocabulary cannot write what the grammar asks
    */
   constructor(grammar: Grammar, vocabulary: TokenVocabulary, endTokens: readonly number[]) {
     const isId = (id: number) => Number.isInteger(id) && id >= 0;
@@ -53,10 +44,13 @@ export class TokenGrammar implements TokenRules {
         fix: "give those of the model's generation_config.json, eos_token_id",
       });
     }
-    this.grammar = grammar;
+    const { characters } = vocabulary;
+    this.grammar = characters
+      ? restrictedTo(characters, grammar, "TokenGrammar, characters of the tokenizer")
+      : grammar;
     this.vocabulary = vocabulary;
     this.endTokens = endTokens;
-    this.pushdown = new Pushdown(grammar);
+    this.pushdown = new Pushdown(this.grammar);
     this.numWords = Math.ceil(Math.max(vocabulary.size, ...endTokens.map((id) => id + 1)) / 32);
     this.places = vocabulary.tries.map(() => new Map());
   }
@@ -114,7 +108,9 @@ export class TokenGrammar implements TokenRules {
     const alike = this.grammar.alike(rule, state, trie.maxBytes);
     const place = this.pushdown.placeOf(rule, alike);
     const places = this.places[i];
-    const known = places.get(place);
+    const { shared } = this.vocabulary;
+    const name = this.grammar.sharedName(rule, state, trie.maxBytes);
+    const known = places.get(place) ?? (name === undefined ? undefined : shared.get(name));
     if (known) return known;
     const bits = new Uint32Array(this.numWords);
     const leaves: number[] = [];
@@ -125,6 +121,7 @@ export class TokenGrammar implements TokenRules {
     const local = isFew ? { ids: idsOf(bits), leaves, mostBytes } : { bits, leaves, mostBytes };
     if (places.size >= MOST_PLACES) places.clear();
     places.set(place, local);
+    if (name !== undefined && shared.size < MOST_PLACES) shared.set(name, local);
     return local;
   }
 
