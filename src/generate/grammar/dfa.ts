@@ -29,7 +29,7 @@ export interface MeasuredAutomaton extends Automaton {
   /** What tells apart states of any automata that texts of so many bytes, and distances behind them, tell apart. */
   nameOf(state: number, numBytes: number): string;
   /** The automaton of those texts that are also in a language of characters. */
-  within(allowed: Dfa, where: string): MeasuredAutomaton | Dfa;
+  within(allowed: Dfa, intersection: (a: Dfa, b: Dfa) => Dfa): MeasuredAutomaton | Dfa;
 }
 
 const noCalls: readonly Call[] = [];

@@ -12,8 +12,9 @@ import { Languages } from "./languages.ts";
 export function restrictedTo(set: CodePoints, grammar: Grammar, where: string): Grammar {
   const languages = new Languages();
   const allowed = languages.of(repeat(characters(set), 0), where);
+  const intersection = (a: Dfa, b: Dfa) => languages.intersection(a, b, where);
   const rules = grammar.automata.map((each, rule): Rule => {
-    const within = each instanceof Dfa ? both(each, allowed) : grammar.measured(rule).within(allowed, where);
+    const within = each instanceof Dfa ? both(each, allowed) : grammar.measured(rule).within(allowed, intersection);
     return { name: `rule ${rule}`, body: within instanceof Dfa ? automaton(within) : within };
   });
   const root = ruleNumber(grammar.root);

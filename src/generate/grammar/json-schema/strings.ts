@@ -2,7 +2,7 @@ import { complement } from "../code-points.ts";
 import type { Call, Dfa, MeasuredAutomaton } from "../dfa.ts";
 import { distancesOf } from "../distances.ts";
 import { alternatives, anyOfCharacters, characters, type Expression, sequence, text } from "../expression.ts";
-import { determined, emptyLanguage, intersection, isEmptyLanguage, type Languages } from "../languages.ts";
+import { emptyLanguage, isEmptyLanguage, type Languages } from "../languages.ts";
 
 const hex = anyOfCharacters("0123456789abcdefABCDEF");
 const plain = complement([0, 0x1f, 0x22, 0x22, 0x5c, 0x5c]);
@@ -112,8 +112,8 @@ export class CountedString implements MeasuredAutomaton {
     return `string ${this.innerOf(state)} ${Math.max(0, this.min - count)} ${clipped(this.max - count)}`;
   }
 
-  within(allowed: Dfa, where: string): MeasuredAutomaton | Dfa {
-    const unit = intersection(this.unit, allowed, where);
+  within(allowed: Dfa, intersection: (a: Dfa, b: Dfa) => Dfa): MeasuredAutomaton | Dfa {
+    const unit = intersection(this.unit, allowed);
     const isNone = allowed.step(allowed.start, QUOTE) < 0 || (this.min > 0 && isEmptyLanguage(unit));
     return isNone ? emptyLanguage() : new CountedString(this.min, this.max, unit);
   }
@@ -168,5 +168,5 @@ export function quotedLanguage(texts: Dfa, languages: Languages, where: string):
       else nfa.bytes(places[state], byte, (edges[i + 1] ?? 256) - 1, places[next]);
     }
   }
-  return determined(nfa, start, end, where);
+  return languages.determined(nfa, start, end, where);
 }
