@@ -62,7 +62,7 @@ export function grammarTargets(suite: { drafts: Record<string, Record<string, { 
       make: (random: Random) => JSON.stringify(mutateJson(random.pick(schemas).schema, random)) ?? "true",
       run: async (input: Uint8Array | string) => write({ jsonSchema: JSON.parse(input as string) }),
     },
-    regex: text(regexes, (regex) => ({ regex })),
+    regex: { ...text(regexes, (regex) => ({ regex })), count: 500 },
     gbnf: text(gbnfs, (gbnf) => ({ gbnf })),
     lark: text(larks, (lark) => ({ lark })),
   };
