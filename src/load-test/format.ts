@@ -5,12 +5,16 @@ const count = (value: number) => value.toLocaleString("en-US", { maximumFraction
 const decimal = (value: number | undefined) =>
   value === undefined ? "-" : value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
-/** A table in Markdown; the first column is of words, the others of numbers. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/** A table in Markdown, whose columns are of numbers but for those of words. */
+function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  ofWords: readonly number[] = [0],
+): string {
   const widths = head.map((title, i) => Math.max(3, title.length, ...rows.map((row) => row[i].length)));
   const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(" | ")} |`;
-  const rule = `| ${widths.map((width, i) => (i === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
+    `| ${cells.map((cell, i) => (ofWords.includes(i) ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join(" | ")} |`;
+  const rule = `| ${widths.map((width, i) => (ofWords.includes(i) ? "-".repeat(width) : `${"-".repeat(width - 1)}:`)).join(" | ")} |`;
   return [line(head), rule, ...rows.map(line)].join("\n");
 }
 
@@ -26,7 +30,7 @@ export function formatLoadReport(report: LoadReport): string {
       count(times),
       cell(message),
     ]);
-    parts.push(table(["error", "requests", "message of the first"], rows));
+    parts.push(table(["error", "requests", "message of the first"], rows, [0, 2]));
   }
   if (report.notes.length > 0) parts.push(report.notes.map((note) => `- ${note}`).join("\n"));
   return `${parts.join("\n\n")}\n`;

@@ -137,8 +137,8 @@ function notesOf(settings: LoadSettings, record: LoadRecord, { startDelayMs }: L
   if (record.withoutInput > 0) notes.push(`The server did not count the prompt of ${record.withoutInput} requests.`);
   if (record.inOnePiece > record.severalTokens / 2)
     notes.push("Most answers came all at once: something holds the stream back, and TTFT, TPOT and ITL say little.");
-  const delay = startDelayMs.p99 ?? 0;
+  const delay = startDelayMs.p90 ?? 0;
   if (settings.concurrency === Number.POSITIVE_INFINITY && delay > LATE_MS)
-    notes.push(`Starts were late by ${delay.toFixed(0)} ms (P99): this client is too slow for the load.`);
+    notes.push(`Starts were late by ${delay.toFixed(0)} ms (P90): this client is too slow for the load.`);
   return notes;
 }

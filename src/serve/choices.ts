@@ -107,5 +107,6 @@ function textOptions(
     repetitionPenalty: request.repetition_penalty,
     seed,
     stop: [...stops, ...[stop].flat()],
+    ...(request.ignore_eos && { stopTokens: [] }),
   };
 }

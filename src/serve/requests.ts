@@ -42,6 +42,7 @@ const common = {
   stream: flag,
   stream_options: rule<Readonly<Record<string, unknown>>>("an object", isObject),
   n: wholeNumber(1, MAX_CHOICES),
+  ignore_eos: flag, // vLLM's
   user: "harmless",
   frequency_penalty: [0],
   presence_penalty: [0],
