@@ -106,7 +106,7 @@ function datasetPrompt({ prompt, messages }: DatasetLine, endpoint: "chat" | "co
 }
 
 /**
- * The lines of a JSON Lines file: {"prompt": text or token ids} or {"messages": [...]}, with "output_tokens" or without.
+ * The lines of a JSON Lines file: {"prompt": text or token ids} or {"messages": [...]}, with "output_tokens" or not.
  * @throws DataError naming the line that is none, or that the endpoint cannot take
  */
 export async function readDataset(path: string, endpoint: "chat" | "completions"): Promise<DatasetLine[]> {

@@ -8,7 +8,7 @@ export interface Statistics {
 }
 
 /** A percentile of sorted numbers, between two of them on the line that joins them, as numpy's default. */
-export function percentile(sorted: ArrayLike<number>, percent: number): number {
+function percentile(sorted: ArrayLike<number>, percent: number): number {
   const place = (percent / 100) * (sorted.length - 1);
   const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
   return low + (high - low) * (place - Math.floor(place));

@@ -114,6 +114,8 @@ describe("how tokens are drawn", () => {
       seed: 1,
     });
     expect((await asked({ top_k: -1 }, { top_k: 20 }))?.topK).toBe(0);
+    expect(await asked({ ignore_eos: true }, { eos_token_id: 7 })).toMatchObject({ stopTokens: [] });
+    expect(await asked({ ignore_eos: false })).not.toHaveProperty("stopTokens");
     expect(await asked({ temperature: 0 })).not.toHaveProperty("doSample");
   });
 

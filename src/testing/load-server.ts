@@ -91,7 +91,7 @@ export const json = (value: object, status = 200): FakeAnswer => ({
 });
 
 /** An event of a completion. */
-export const event = (value: object | string): string =>
+const event = (value: object | string): string =>
   `data: ${typeof value === "string" ? value : JSON.stringify(value)}\n\n`;
 export const textEvent = (text: string, tokensSoFar?: number): string =>
   event({
