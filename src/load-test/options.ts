@@ -13,6 +13,7 @@ export interface LatencyLimits {
   e2eMs?: number;
 }
 
+/** What a server is loaded with. */
 export interface LoadTestOptions {
   /** Address of the server, without "/v1". @default "http://127.0.0.1:8080" */
   url?: string;
@@ -62,6 +63,7 @@ export interface LoadTestOptions {
   onProgress?: (progress: LoadProgress) => void;
 }
 
+/** How far a test is, in requests. */
 export interface LoadProgress {
   sent: number;
   ended: number;
