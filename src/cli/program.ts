@@ -18,7 +18,7 @@ import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
-import { serveCommand, servingOf, withServing } from "./serve.ts";
+import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -145,7 +145,8 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     )
     .action(async (name, o) => {
       await useDevice(o);
-      await serveCommand(await openModel(name, o.runs, openOptionsOf(o)), servingOf(o));
+      const model = await openModel(name, o.runs, { ...openOptionsOf(o), ...batchingOf(o) });
+      await serveCommand(model, servingOf(o));
     });
 }
 

@@ -13,6 +13,7 @@ export {
 } from "./beams/index.ts";
 export type { EmbeddedPrompt } from "./cached-text.ts";
 export {
+  addEvent,
   type CallGrammar,
   ChatAnswer,
   type ChatEvent,
@@ -21,6 +22,9 @@ export {
   type ChatPlan,
   type ChatPlanOptions,
   type ChatTool,
+  chatDelta,
+  chatFinishReason,
+  chatMessage,
   detectReasoning,
   detectToolFormat,
   isReasoningOpen,
@@ -48,6 +52,7 @@ export {
 } from "./chat/index.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
+export type { EngineLoad } from "./engine/engine.ts";
 export {
   type FollowedSettings,
   type GenerationSettings,
@@ -60,6 +65,7 @@ export { type GbnfOptions, gbnfGrammar } from "./grammar/gbnf.ts";
 export type { Grammar } from "./grammar/grammar.ts";
 export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
 export { type LarkOptions, larkGrammar } from "./grammar/lark.ts";
+export { type ConstraintMaker, grammarConstraint, type PickConstraint } from "./grammar/pick-constraint.ts";
 export { matchesGrammar } from "./grammar/pushdown.ts";
 export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
 export {
@@ -75,6 +81,7 @@ export { TokenVocabulary } from "./grammar/vocabulary.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
+export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export type { PenaltySettings } from "./penalty-settings.ts";
 export {
   type GenerationRules,

@@ -1,6 +1,10 @@
 import { encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
+import { keptStream } from "./chat/index.ts";
 import { settingsOf } from "./generation-config.ts";
 import type { GenerateOptions, Generator } from "./generator.ts";
+import type { Grammar } from "./grammar/grammar.ts";
+import { grammarConstraint } from "./grammar/pick-constraint.ts";
+import type { TokenLogprobs } from "./log-probabilities.ts";
 import type { FinishReason } from "./write-texts.ts";
 
 /** How a text is continued: as `Generator.generate`, and where it ends as text. */
@@ -15,6 +19,10 @@ export interface TextOptions extends GenerateOptions {
    * true
    */
   addSpecialTokens?: boolean;
+  /** What the text must be like: a JSON Schema, a regular expression and others as a `Grammar`. @default anything */
+  grammar?: Grammar;
+  /** Special tokens whose texts are given out. @default none */
+  keptTokens?: readonly string[];
 }
 
 /** A piece of a text that is being written: the pieces in their order are the whole of it. */
@@ -23,6 +31,8 @@ export interface TextPiece {
   text: string;
   /** Tokens made so far. */
   tokens: number;
+  /** How probable the tokens since the last piece were, with `topLogprobs`. */
+  logprobs?: readonly TokenLogprobs[];
   /** Set on the last piece. */
   finishReason?: FinishReason;
 }
@@ -37,7 +47,7 @@ export async function* generateText(
   prompt: string | readonly number[],
   options: TextOptions = {},
 ): AsyncGenerator<TextPiece, void, void> {
-  const { addSpecialTokens = true, stop: ends = [], stopStrings, ...rest } = options;
+  const { addSpecialTokens = true, stop: ends = [], stopStrings, grammar, keptTokens = [], ...rest } = options;
   const stop = [
     ...ends,
     ...(stopStrings ?? settingsOf(generator.model.generationConfig, { stopStrings }).stopStrings ?? []),
@@ -45,30 +55,66 @@ export async function* generateText(
   const ids =
     typeof prompt === "string" ? [...(await encodePrompt(tokenizer, prompt, { addSpecialTokens }))] : [...prompt];
   if (ids.length === 0 && tokenizer.endOfTextId !== null) ids.push(tokenizer.endOfTextId);
-  const decoder = tokenizer.stream();
-  const tokens = generator.generate(ids, { ...rest, stopStrings: [], ...(await breakersOf(tokenizer, rest)) });
+  const decoder = keptTokens.length > 0 ? keptStream(tokenizer, keptTokens) : tokenizer.stream();
+  const logprobs = new CollectedLogprobs(rest);
+  const tokens = generator.generate(ids, {
+    ...rest,
+    ...logprobs.options,
+    ...(grammar && { constraint: grammarConstraint(grammar, tokenizer) }),
+    stopStrings: [],
+    ...(await breakersOf(tokenizer, rest)),
+  });
   let held = "";
   let count = 0;
+  const piece = (length: number, finishReason?: FinishReason): TextPiece => {
+    const text = held.slice(0, length);
+    held = held.slice(length);
+    return { text, tokens: count, ...logprobs.take(), ...(finishReason && { finishReason }) };
+  };
   try {
     for (;;) {
       const next = await tokens.next();
       held += await (next.done ? decoder.flush() : decoder.push(next.value));
-      if (!next.done) count++;
+      if (!next.done) {
+        count++;
+        logprobs.keepLast();
+      }
       const end = firstOccurrence(held, stop);
-      if (end >= 0) {
-        yield { text: held.slice(0, end), tokens: count, finishReason: "stop" };
-        return;
-      }
-      if (next.done) {
-        yield { text: held, tokens: count, finishReason: next.value };
-        return;
-      }
+      if (end >= 0) return yield piece(end, "stop");
+      if (next.done) return yield piece(held.length, next.value);
       const safe = held.length - possibleStart(held, stop);
-      if (safe > 0) yield { text: held.slice(0, safe), tokens: count };
-      held = held.slice(safe);
+      if (safe > 0) yield piece(safe);
     }
   } finally {
     await tokens.return("stop");
+  }
+}
+
+/** How probable tokens were, of those that are given out: not of the one that ends the text. */
+class CollectedLogprobs {
+  readonly options: Pick<TextOptions, "onLogprobs"> = {};
+  private readonly isAsked: boolean;
+  private last: TokenLogprobs | undefined;
+  private collected: TokenLogprobs[] = [];
+
+  constructor({ topLogprobs, onLogprobs }: TextOptions) {
+    this.isAsked = topLogprobs !== undefined;
+    if (!this.isAsked) return;
+    this.options.onLogprobs = (logprobs) => {
+      this.last = logprobs;
+      onLogprobs?.(logprobs);
+    };
+  }
+
+  keepLast(): void {
+    if (this.last) this.collected.push(this.last);
+  }
+
+  /** Those since this was asked last. */
+  take(): Pick<TextPiece, "logprobs"> {
+    const logprobs = this.collected;
+    this.collected = [];
+    return this.isAsked ? { logprobs } : {};
   }
 }
 

@@ -1,11 +1,13 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
 import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
+import type { ConstraintMaker, PickConstraint } from "./grammar/pick-constraint.ts";
+import { constrain } from "./grammar/token-mask.ts";
 import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
-import { acceptToken, type Proposals } from "./speculation/index.ts";
+import { acceptToken, type Proposals, requirePlaces } from "./speculation/index.ts";
 import type { LogitsWarper } from "./warpers/index.ts";
 
 /** How the tokens of a text are picked, and where it ends. */
@@ -30,6 +32,8 @@ export interface PickOptions extends GenerationSettings {
   topLogprobs?: number;
   /** Sees how probable each token was to the model, before any setting; also the one that ends the text. */
   onLogprobs?: (logprobs: TokenLogprobs) => void;
+  /** Which tokens may follow, after all else: `grammarConstraint` makes one. @default any */
+  constraint?: ConstraintMaker;
   /** Of speech models: how tokens that say times are picked. */
   times?: TimeRule;
 }
@@ -65,6 +69,7 @@ export class TokenPicker {
   private readonly onLogits: PickOptions["onLogits"];
   private readonly onLogprobs: PickOptions["onLogprobs"];
   private readonly logprobReader: LogprobReader | undefined;
+  private readonly constraint: PickConstraint | undefined;
   private readonly source: readonly number[] | undefined;
   private readonly deadline: number;
 
@@ -88,13 +93,13 @@ export class TokenPicker {
       warpers = [],
       topLogprobs,
       onLogprobs,
+      constraint,
       ...others
     } = options;
     const hasLogprobs = topLogprobs !== undefined || onLogprobs !== undefined;
-    const asked = warpers.length > 0 && others.temperature !== 0 ? { doSample: true, ...others } : others;
-    this.settings = settingsOf(model.generationConfig, asked, {
+    this.settings = settingsOf(model.generationConfig, drawing(others, warpers), {
       ...built,
-      ...((onLogits || times || hasLogprobs) && { hasBeams: false }),
+      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false, hasContrastive: false }),
     });
     requireFollowed(this.settings, source);
     requireFunctions(processors);
@@ -108,9 +113,11 @@ export class TokenPicker {
     const rules = { ...this.settings, eosTokenId: [...new Set([...ends, ...this.stops])], times };
     this.processors = processorsOf(rules, processors);
     this.sampler = new Sampler({ ...this.settings.limits, ...(seed !== undefined && { seed }), warpers });
+    this.constraint = constraint?.([...this.stops]);
     this.onLogits = onLogits;
     this.onLogprobs = onLogprobs;
-    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0);
+    if (hasLogprobs)
+      this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
     this.deadline = performance.now() + 1000 * (this.settings.maxTime ?? Number.POSITIVE_INFINITY);
   }
 
@@ -125,9 +132,11 @@ export class TokenPicker {
    * same.
    * @param rows logits at the place of each proposal, and after the last, f32 [V] each, which it changes
    * @returns the tokens, and whether the text has ended
+   * @throws DataError for another number of rows
    */
   nextOf(rows: readonly Float32Array[], { ids, distributions }: Proposals): { ids: number[]; isEnded: boolean } {
     const { sampler } = this;
+    requirePlaces(rows.length, ids);
     const picked: number[] = [];
     for (const [i, logits] of rows.entries()) {
       const id = this.nextBy(logits, (ruled) =>
@@ -137,14 +146,18 @@ export class TokenPicker {
       );
       if (id === undefined) return { ids: picked, isEnded: true };
       picked.push(id);
-      if (id !== ids[i] || this.isFull) break;
+      if (id !== ids[i] || this.isFull || this.isComplete) break;
     }
     return { ids: picked, isEnded: false };
   }
 
   private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
     this.logprobReader?.read(logits);
-    const id = pick(this.ruled(logits, this.ids));
+    const ruled = this.ruled(logits, this.ids);
+    const mask = this.constraint?.mask();
+    if (mask) constrain(ruled, mask);
+    const id = pick(ruled);
+    this.constraint?.accept(id);
     this.logprobs = this.logprobReader?.of(id);
     this.onLogits?.(logits, id);
     if (this.logprobs) this.onLogprobs?.(this.logprobs);
@@ -186,6 +199,11 @@ export class TokenPicker {
   /** Whether the greatest time is over. */
   get isLate(): boolean {
     return performance.now() >= this.deadline;
+  }
+
+  /** Whether the text is whole by its constraint: it has ended, though no token says so. */
+  get isComplete(): boolean {
+    return this.constraint?.isComplete ?? false;
   }
 
   /** Whether no further token may follow. */
@@ -237,5 +255,19 @@ function requireFunctions(processors: readonly unknown[]): void {
     expected: "processors to be functions",
     received: typeof processors,
     fix,
+  });
+}
+
+/** The settings, with draws where there are warpers. @throws OptionError where nothing is to be drawn */
+function drawing(settings: GenerationSettings, warpers: readonly LogitsWarper[]): GenerationSettings {
+  if (warpers.length === 0) return settings;
+  const { doSample = true, temperature } = settings;
+  if (doSample && temperature !== 0) return { ...settings, doSample };
+  const received = doSample ? "temperature: 0" : "doSample: false";
+  throw new OptionError({
+    where: "generate",
+    expected: "draws with warpers, which narrow down what is drawn",
+    received,
+    fix: "leave it out, or give processors, which change what is likeliest too",
   });
 }

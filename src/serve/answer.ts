@@ -1,7 +1,15 @@
 import { merged } from "../base/index.ts";
-import { generateText, type TextOptions, type TextPiece } from "../generate/index.ts";
+import {
+  ChatAnswer,
+  type ChatEvent,
+  type ChatParser,
+  generateText,
+  type TextOptions,
+  type TextPiece,
+  type TokenLogprobs,
+} from "../generate/index.ts";
 import { asRequestError } from "./errors.ts";
-import { EventStream } from "./event-stream.ts";
+import { type AnswerPart, EventStream } from "./event-stream.ts";
 import type { RequestLife } from "./request-life.ts";
 import type { UsageOptions } from "./requests.ts";
 import type { ServedModel } from "./service.ts";
@@ -15,11 +23,14 @@ export interface Choice {
   /** Text in front of it. */
   echo: string;
   options: TextOptions;
+  /** Takes thoughts and calls of tools out of it. @default all is content */
+  parser?: ChatParser;
 }
 
 export interface FinishedChoice {
   index: number;
-  text: string;
+  answer: ChatAnswer;
+  logprobs: readonly TokenLogprobs[] | undefined;
   finishReason: string;
 }
 
@@ -28,13 +39,15 @@ export interface Shapes {
   whole: (choices: readonly FinishedChoice[], usage: Usage) => object;
   /** What begins a choice in a stream. @default nothing */
   first?: (choice: number) => object;
-  piece: (choice: number, text: string) => object;
+  piece: (choice: number, part: AnswerPart) => object | undefined;
   last: (choice: number, finishReason: string) => object;
   usage: (usage: Usage) => object;
 }
 
 export interface Job {
   choices: readonly Choice[];
+  /** Most choices that are given: the likeliest. @default all */
+  best?: number;
   /** Tokens of all prompts, each counted once. */
   promptTokens: number;
   /** What a stream says of it. */
@@ -43,9 +56,14 @@ export interface Job {
   shapes: () => Shapes;
 }
 
+/** What has come of a choice. */
 interface ChoicePiece {
   choice: Choice;
-  piece: TextPiece;
+  parts: readonly AnswerPart[];
+  /** Tokens made so far. */
+  tokens: number;
+  /** Set on the last piece. */
+  finishReason?: string;
 }
 
 /** The pieces of all choices, which are written together. */
@@ -55,7 +73,7 @@ async function* piecesOf(
   { signal }: RequestLife,
 ): AsyncGenerator<ChoicePiece, void, void> {
   for await (const { index, value } of merged(choices.map((choice) => textOf(model, choice, signal))))
-    yield { choice: choices[index], piece: value };
+    yield pieceOf(choices[index], value);
 }
 
 async function* textOf(
@@ -67,6 +85,16 @@ async function* textOf(
   yield* generateText(generator, tokenizer, prompt, { ...options, signal });
 }
 
+/** How probable tokens were goes with the first part: which of them made which is not known. */
+function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason }: TextPiece): ChoicePiece {
+  const { parser } = choice;
+  const events: ChatEvent[] = parser ? parser.push(text) : [{ type: "content", text }];
+  if (parser && finishReason) events.push(...parser.finish());
+  if (logprobs?.length && events.length === 0) events.push({ type: "content", text: "" });
+  const parts = events.map((event, i) => ({ event, ...(logprobs && i === 0 && { logprobs }) }));
+  return { choice, parts, tokens, finishReason };
+}
+
 /** Counts the tokens of choices. */
 class TokenCount {
   private readonly tokens = new Map<number, number>();
@@ -76,8 +104,8 @@ class TokenCount {
     this.promptTokens = promptTokens;
   }
 
-  add({ choice, piece }: ChoicePiece): void {
-    this.tokens.set(choice.index, piece.tokens);
+  add({ choice, tokens }: ChoicePiece): void {
+    this.tokens.set(choice.index, tokens);
   }
 
   get usage(): Usage {
@@ -90,21 +118,47 @@ class TokenCount {
   }
 }
 
+/** A model that has called tools waits for their answers. */
+const reasonOf = (reason: string, hasCalls: boolean): string => (hasCalls && reason === "stop" ? "tool_calls" : reason);
+
 /** The whole answer, when the request's turn comes. @throws RequestError, or the signal's reason */
 export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLife): Promise<object> {
   await life.turn();
   const shapes = job.shapes();
-  const texts = job.choices.map(({ index }): FinishedChoice => ({ index, text: "", finishReason: "length" }));
+  const finished = job.choices.map(({ index, options }) => ({
+    index,
+    answer: new ChatAnswer(),
+    logprobs: options.topLogprobs === undefined ? undefined : ([] as TokenLogprobs[]),
+    finishReason: "length",
+  }));
   const count = new TokenCount(job.promptTokens);
   for await (const next of piecesOf(model, job.choices, life)) {
-    const finished = texts[next.choice.index];
-    finished.text += next.piece.text;
-    finished.finishReason = next.piece.finishReason ?? finished.finishReason;
+    life.meter.piece(next.choice.index, next.tokens);
+    const { answer, logprobs } = finished[next.choice.index];
+    for (const part of next.parts) {
+      answer.add(part.event);
+      logprobs?.push(...(part.logprobs ?? []));
+    }
+    if (next.finishReason)
+      finished[next.choice.index].finishReason = reasonOf(next.finishReason, answer.calls.length > 0);
     count.add(next);
   }
   const { usage } = count;
-  Object.assign(life.record, { usage, outcome: texts.map(({ finishReason }) => finishReason).join(" ") });
-  return shapes.whole(texts, usage);
+  const choices = job.best === undefined ? finished : likeliest(finished, job.best);
+  const reasons = choices.map(({ finishReason }) => finishReason);
+  life.meter.end(usage, reasons);
+  Object.assign(life.record, { usage, outcome: reasons.join(" ") });
+  return shapes.whole(choices, usage);
+}
+
+/** The choices whose tokens were the most probable on average, numbered anew. */
+function likeliest<C extends FinishedChoice>(choices: readonly C[], count: number): C[] {
+  const mean = ({ logprobs = [] }: C) =>
+    logprobs.reduce((sum, { logprob }) => sum + logprob, 0) / Math.max(1, logprobs.length);
+  return choices
+    .toSorted((a, b) => mean(b) - mean(a))
+    .slice(0, count)
+    .map((choice, index) => ({ ...choice, index }));
 }
 
 /**
@@ -123,9 +177,10 @@ export async function streamedAnswer(
   const pieces = piecesOf(model, job.choices, life);
   const first = await pieces.next();
   const count = new TokenCount(job.promptTokens);
-  const wrap = job.usage.continuousUsage
-    ? (choice: number, text: string) => ({ ...shapes.piece(choice, text), usage: count.usage })
-    : shapes.piece;
+  const wrap: Shapes["piece"] = (choice, part) => {
+    const piece = shapes.piece(choice, part);
+    return piece && job.usage.continuousUsage ? { ...piece, usage: count.usage } : piece;
+  };
   const events = new EventStream({ wrap, stalledTimeoutMs, onLost: (reason) => life.lose(reason) });
   life.record.isStreamed = true;
   void sendPieces({ first, pieces, events, shapes, count, includeUsage: job.usage.includeUsage }, life);
@@ -149,20 +204,29 @@ async function sendPieces(
 ): Promise<void> {
   const reasons: string[] = [];
   const begun = new Set<number>();
+  const callers = new Set<number>();
   try {
     for (let next = first; !next.done; next = await pieces.next()) {
-      const { choice, piece } = next.value;
-      if (shapes.first && !begun.has(choice.index)) events.pushObject(shapes.first(choice.index));
-      begun.add(choice.index);
+      const { choice, parts, finishReason } = next.value;
+      const { index } = choice;
+      if (shapes.first && !begun.has(index)) events.pushObject(shapes.first(index));
+      begun.add(index);
+      life.meter.piece(index, next.value.tokens);
       count.add(next.value);
-      if (piece.text) events.pushText(choice.index, piece.text);
-      if (!piece.finishReason) continue;
-      events.pushObject(shapes.last(choice.index, piece.finishReason));
-      reasons.push(piece.finishReason);
+      for (const part of parts) {
+        if (part.event.type === "call-begin") callers.add(index);
+        events.pushPart(index, part);
+      }
+      if (!finishReason) continue;
+      const reason = reasonOf(finishReason, callers.has(index));
+      events.pushObject(shapes.last(index, reason));
+      reasons.push(reason);
     }
     if (includeUsage) events.pushObject(shapes.usage(count.usage));
+    life.meter.end(count.usage, reasons);
   } catch (error) {
     const { body } = asRequestError(error);
+    life.meter.end(count.usage, []);
     events.pushObject(body);
     reasons.push(body.error.code ?? body.error.message);
   } finally {

@@ -13,6 +13,7 @@ import { pageFiles } from "./page/index.ts";
 import { RequestLife } from "./request-life.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { type LimitOptions, type ServedModel, Service } from "./service.ts";
+import { detokenized, tokenized } from "./tokenize.ts";
 
 export interface AppOptions extends AccessOptions, LimitOptions {
   /** Gets one line for each request that ends. @default none */
@@ -55,10 +56,16 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
     if (!record.isStreamed) record.end(c.res.status);
   });
   app.use(...accessRules(access));
-  app.use("/v1/*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
+  app.use("*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
   for (const [path, file] of Object.entries(pageFiles(service)))
     app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/health", (c) => c.json({ status: "ok" }));
+  app.get("/metrics", async (c) => {
+    const { body, type } = await service.metrics.text();
+    return c.body(body, 200, { "content-type": type });
+  });
+  app.post("/tokenize", async (c) => c.json(await tokenized(service, jsonOf(await bodyText(c)), c.req.raw.signal)));
+  app.post("/detokenize", async (c) => c.json(await detokenized(service, jsonOf(await bodyText(c)))));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:id{.+}", (c) => {
     service.requireModel(c.req.param("id"));
@@ -100,6 +107,7 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     timeoutMs: service.requestTimeoutMs,
     place: service.queue.enter(),
     record: c.get("record"),
+    meter: service.metrics.request(),
     disconnect: () => c.env?.outgoing?.destroy(),
   });
   try {

@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorParts, KindlingError } from "../base/index.ts";
 import { chatFormat, encodePrompt, type MixedMessage, Tokenizer } from "../tokenizers/index.ts";
 import { leastTokensOf } from "./least-tokens.ts";
+import { endOf } from "./prompt-end.ts";
 
 /** A tokenizer, for the thread to open the same: what a tokenizer.json and a tokenizer_config.json hold of it. */
 export interface WorkerData {
@@ -15,6 +16,8 @@ export interface WorkerData {
 export interface ChatPrompt {
   messages: readonly MixedMessage[];
   variables: Readonly<Record<string, unknown>> | undefined;
+  /** In OpenAI's form. */
+  tools: readonly object[] | undefined;
 }
 
 export interface EncodeRequest {
@@ -30,7 +33,7 @@ export interface EncodeRequest {
  * template cannot render it; or another failure. Errors keep no classes from thread to thread.
  */
 export type EncodeAnswer =
-  | { ids: Int32Array }
+  | { ids: Int32Array; end: string }
   | { atLeast: number }
   | { refusal: Omit<ErrorParts, "cause"> }
   | { unrendered: string }
@@ -52,7 +55,8 @@ async function answerTo({ prompt, addSpecialTokens, maxTokens }: EncodeRequest):
   const atLeast = leastTokens?.(text.rendered) ?? 0;
   if (atLeast > maxTokens) return { atLeast };
   try {
-    return { ids: Int32Array.from(await encodePrompt(tokenizer, text.rendered, { addSpecialTokens })) };
+    const ids = Int32Array.from(await encodePrompt(tokenizer, text.rendered, { addSpecialTokens }));
+    return { ids, end: endOf(text.rendered) };
   } catch (error) {
     if (!(error instanceof KindlingError)) return { failure: String(error) };
     const { where, expected, received, fix } = error;
@@ -60,9 +64,9 @@ async function answerTo({ prompt, addSpecialTokens, maxTokens }: EncodeRequest):
   }
 }
 
-function render({ messages, variables }: ChatPrompt): { rendered: string } | { unrendered: string } {
+function render({ messages, variables, tools }: ChatPrompt): { rendered: string } | { unrendered: string } {
   try {
-    return { rendered: format.render(messages, { variables }) };
+    return { rendered: format.render(messages, { variables, tools }) };
   } catch (error) {
     return { unrendered: error instanceof Error ? error.message : String(error) };
   }

@@ -3,6 +3,7 @@ import { DataError } from "../base/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
 import { asRequestError, RequestError } from "./errors.ts";
+import { endOf } from "./prompt-end.ts";
 
 /** Longer prompts, in characters, are encoded in a thread of their own. A shorter one takes some milliseconds. */
 const LONG = 1 << 14;
@@ -22,8 +23,8 @@ interface Job extends EncodeRequest {
   reject: (error: unknown) => void;
 }
 
-/** The ids of a prompt, or how many there are at least where that is more than were asked for. */
-export type Encoded = { ids: ArrayLike<number> } | { atLeast: number };
+/** The ids of a prompt and the end of its text; or how many there are at least, where that is more than wanted. */
+export type Encoded = { ids: ArrayLike<number>; end: string } | { atLeast: number };
 
 export interface EncodeOptions {
   addSpecialTokens: boolean;
@@ -61,7 +62,7 @@ export class PromptEncoder {
     const { length } = typeof prompt === "string" ? prompt : prompt.chat;
     if (length <= LONG) {
       const text = typeof source === "string" ? source : this.render(source);
-      return { ids: await encodePrompt(this.tokenizer, text, { addSpecialTokens }) };
+      return { ids: await encodePrompt(this.tokenizer, text, { addSpecialTokens }), end: endOf(text) };
     }
     signal.throwIfAborted();
     return new Promise<Encoded>((resolve, reject) => {
@@ -88,9 +89,9 @@ export class PromptEncoder {
   }
 
   /** Whatever a template throws, it is these messages that it cannot render. */
-  private render({ messages, variables }: ChatPrompt): string {
+  private render({ messages, variables, tools }: ChatPrompt): string {
     try {
-      return this.format.render(messages, { variables });
+      return this.format.render(messages, { variables, tools });
     } catch (error) {
       throw templateError(asRequestError(error).message);
     }

@@ -1,11 +1,27 @@
-/** What waits to be sent: an object, or text of a choice, to which more may be added until it is sent. */
-type Item = { data: object } | { choice: number; text: string };
+import { addEvent, type ChatEvent, type TokenLogprobs } from "../generate/index.ts";
+
+/** A part of an answer, and how probable its tokens were where that was asked for. */
+export interface AnswerPart {
+  event: ChatEvent;
+  logprobs?: readonly TokenLogprobs[];
+}
+
+/** What waits to be sent: an object, or a part of a choice, to which more may be added until it is sent. */
+type Item = { data: object } | { choice: number; part: AnswerPart };
 
 const utf8 = new TextEncoder();
 
+/** Two parts as one, where both are text of the same thing. */
+function joinedParts(before: AnswerPart, { event, logprobs }: AnswerPart): AnswerPart | undefined {
+  const events = [before.event];
+  addEvent(events, event);
+  if (events.length > 1) return undefined;
+  return { event: events[0], ...(logprobs && { logprobs: [...(before.logprobs ?? []), ...logprobs] }) };
+}
+
 export interface EventStreamOptions {
-  /** The object that carries a piece of text. */
-  wrap: (choice: number, text: string) => object;
+  /** The object that carries a part of a choice; undefined for one that says nothing. */
+  wrap: (choice: number, part: AnswerPart) => object | undefined;
   /** How long a client may leave what is there unread, in milliseconds. */
   stalledTimeoutMs: number;
   /** The client has gone, or reads no more. */
@@ -35,14 +51,15 @@ export class EventStream {
     );
   }
 
-  pushText(choice: number, text: string): void {
-    const unsent = this.lastTextOf(choice);
-    if (unsent) unsent.text += text;
-    else this.push({ choice, text });
+  pushPart(choice: number, part: AnswerPart): void {
+    const unsent = this.lastOf(choice);
+    const joined = unsent && joinedParts(unsent.part, part);
+    if (joined) unsent.part = joined;
+    else this.push({ choice, part });
   }
 
-  /** Text of a choice that more may be added to: nothing but text of others is behind it. */
-  private lastTextOf(choice: number): { text: string } | undefined {
+  /** The part of a choice that more may be added to: nothing but parts of others is behind it. */
+  private lastOf(choice: number): { part: AnswerPart } | undefined {
     for (let i = this.items.length - 1; i >= 0; i--) {
       const item = this.items[i];
       if ("data" in item) return undefined;
@@ -63,6 +80,7 @@ export class EventStream {
 
   private push(item: Item): void {
     if (this.isLost) return;
+    if ("part" in item && !this.options.wrap(item.choice, item.part)) return;
     this.items.push(item);
     this.wake?.();
     this.watch();
@@ -79,7 +97,7 @@ export class EventStream {
     }
     const item = this.items.shift();
     const send = (text: string) => controller.enqueue(utf8.encode(`data: ${text}\n\n`));
-    if (item) send(JSON.stringify("data" in item ? item.data : this.options.wrap(item.choice, item.text)));
+    if (item) send(JSON.stringify("data" in item ? item.data : this.options.wrap(item.choice, item.part)));
     else if (!this.isLost) {
       send("[DONE]");
       controller.close();

@@ -41,6 +41,7 @@ export class ChatAnswer {
   reasoning = "";
   readonly calls: ToolCall[] = [];
 
+  /** Takes the next event. */
   add(event: ChatEvent): void {
     if (event.type === "content") this.content += event.text;
     else if (event.type === "reasoning") this.reasoning += event.text;

@@ -5,7 +5,7 @@ import type { JsonSchema } from "./tools.ts";
 export type CallGrammar =
   /** The text itself. isMarker: it may be one special token, which stands for it. */
   | { kind: "literal"; text: string; isMarker?: boolean }
-  /** JSON that a schema accepts. root: the schema that its references, "#/...", are looked up in @default itself */
+  /** JSON that a schema accepts; its references, "#/...", are looked up in root, or in itself. */
   | { kind: "schema"; schema: JsonSchema | boolean; root?: JsonSchema }
   /** Any text, also none, that does not have another one in it. */
   | { kind: "text"; without: string }
@@ -13,7 +13,7 @@ export type CallGrammar =
   | { kind: "choice"; options: readonly CallGrammar[] }
   /** One after the other. */
   | { kind: "sequence"; items: readonly CallGrammar[] }
-  /** The same several times, with a separator between two. @default for most, no limit */
+  /** The same several times, with a separator between two; without `most`, any number of times */
   | { kind: "repeat"; item: CallGrammar; separator?: CallGrammar; least: number; most?: number };
 
 export const literal = (text: string): CallGrammar => ({ kind: "literal", text });

@@ -16,14 +16,28 @@ export function keptStream(
     if (id !== null) kept.set(id, text);
   }
   let plain = tokenizer.stream();
+  let last: number | undefined;
   return {
     push: async (id) => {
       const text = kept.get(id);
-      if (text === undefined) return plain.push(id);
+      if (text === undefined) {
+        const piece = await plain.push(id);
+        if (piece !== "") last = id;
+        return piece;
+      }
       const before = await plain.flush();
-      plain = tokenizer.stream();
+      plain = await streamAfter(tokenizer, before === "" ? last : undefined);
       return before + text;
     },
     flush: () => plain.flush(),
   };
+}
+
+/** A stream that goes on after a token: some tokenizers take away the blank that a text begins with. */
+async function streamAfter(tokenizer: Pick<Tokenizer, "stream">, id: number | undefined): Promise<TokenStream> {
+  if (id !== undefined) {
+    const stream = tokenizer.stream();
+    if ((await stream.push(id)) !== "") return stream;
+  }
+  return tokenizer.stream();
 }

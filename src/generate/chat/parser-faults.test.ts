@@ -129,6 +129,7 @@ describe("thoughts", () => {
     const open = { ...options, isReasoningOpen: true };
     expect(answerOf("<think>\na</think>b", open)).toMatchObject({ reasoning: "a", content: "b" });
     expect(answerOf("<think>\n\n</think>\n\nb", options)).toMatchObject({ reasoning: "", content: "b" });
+    expect(answerOf("</think>\n\na", options)).toMatchObject({ reasoning: "", content: "a" });
     expect(answerOf("a b", open)).toMatchObject({ reasoning: "a b", content: "" });
   });
 
@@ -270,11 +271,13 @@ describe.each(toolFormatNames.map((name) => [name]))("random answers, %s", (name
 
   test("lose no word, and whole arguments are JSON", () => {
     for (const { text, words } of soups) {
-      const { content, calls } = answerOf(text, { format, wholeCalls: true });
-      const seen = [content, ...calls.flat()].join("\n");
-      for (const word of words) expect(`${text} => ${seen}`).toContain(` => ${seen.includes(word) ? seen : word}`);
-      for (const [, json] of calls) expect(typeof JSON.parse(String(json))).toBe("object");
-      if (calls.length === 0 && name !== "harmony") expect(content).toBe(text);
+      for (const options of [{}, { reasoning: think }, { reasoning: think, isReasoningOpen: true }]) {
+        const { content, reasoning, calls } = answerOf(text, { format, wholeCalls: true, ...options });
+        const seen = [reasoning, content, ...calls.flat()].join("\n");
+        expect([text, words.filter((word) => !seen.includes(word))]).toEqual([text, []]);
+        for (const [, json] of calls) expect(typeof JSON.parse(String(json))).toBe("object");
+        if (calls.length === 0 && name !== "harmony" && !("reasoning" in options)) expect(content).toBe(text);
+      }
       for (const [, json, isComplete] of answerOf(text, { format }).calls) if (isComplete) JSON.parse(String(json));
     }
   });

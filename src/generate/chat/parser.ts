@@ -6,6 +6,7 @@ import type { ReasoningFormat } from "./reasoning.ts";
 import { type Parsing, TextReader } from "./text-reader.ts";
 import type { ChatTool } from "./tools.ts";
 
+/** What an answer may have in it, and how it is given out. */
 export interface ChatParserOptions {
   /** How calls are written. @default none are looked for */
   format?: ToolFormat;
@@ -136,7 +137,9 @@ export class ChatParser {
     // where the prompt has opened them, models at times do it once more
     const isOpened = yield* reader.take(reasoning.begin);
     if (!isOpened && !isReasoningOpen) {
-      reader.position = 0;
+      // where the prompt has closed them, models at times do it once more
+      if (yield* reader.take(reasoning.end)) yield* reader.skipSpace();
+      else reader.position = 0;
       return;
     }
     this.hasThoughts = true;

@@ -44,6 +44,7 @@ export function readToolRequest({
   };
 }
 
+/** What is known of a chat when its answer begins. */
 export interface ChatPlanOptions {
   /** The chat template that the prompt was made with. */
   template: string | undefined;

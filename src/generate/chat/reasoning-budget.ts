@@ -1,5 +1,6 @@
 import { known, numberRules, requireNumbers } from "../../base/index.ts";
 
+/** How long thoughts may be, and how they are marked. */
 export interface ReasoningBudgetOptions {
   /** Most tokens of thoughts, without their marks. 0 ends them at once. */
   budget: number;

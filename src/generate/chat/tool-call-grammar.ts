@@ -13,15 +13,16 @@ export interface ToolCallGrammar {
 
 /**
  * What calls of tools may be, in a format.
- * @param options.choice @default "auto"
- * @param options.parallel whether there may be several calls. @default true
+ * @param options choice: what is asked for. @default "auto". parallel: whether there may be several calls. @default
+ *   true
  * @returns undefined where no tool may be called
  */
 export function toolCallGrammar(
   format: ToolFormat,
   tools: readonly ChatTool[],
-  { parallel = true, choice: toolChoice = "auto" }: { parallel?: boolean; choice?: ToolChoice } = {},
+  options: { parallel?: boolean; choice?: ToolChoice } = {},
 ): ToolCallGrammar | undefined {
+  const { parallel = true, choice: toolChoice = "auto" } = options;
   const allowed = chosenTools(tools, toolChoice);
   if (allowed.length === 0) return undefined;
   const isSingle = !parallel || (typeof toolChoice === "object" && toolChoice.isSingle);

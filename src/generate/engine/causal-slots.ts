@@ -157,7 +157,7 @@ export class CausalSlots implements SequenceRunner {
     }
     Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
     sequence.slot = to;
-    sequence.filled = shared[to];
+    sequence.filled = sequence.shared = shared[to];
   }
 
   /**
@@ -180,7 +180,7 @@ export class CausalSlots implements SequenceRunner {
     if (inBlocks > longest) await this.copyBlocks(blocks, to, inBlocks);
     else if (longest > filled)
       await this.cache.copy({ slot: shared.indexOf(longest), start: 0 }, { slot: to, start: 0 }, longest);
-    sequence.filled = Math.max(longest, inBlocks);
+    sequence.filled = sequence.shared = Math.max(longest, inBlocks);
   }
 
   /** How many positions of a slot a sequence can use. */

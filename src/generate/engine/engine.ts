@@ -22,6 +22,18 @@ const realClock: Clock = {
   sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
 };
 
+/** What an engine has to do, and what it has done. */
+export interface EngineLoad {
+  /** Texts that have a place. */
+  running: number;
+  /** Texts that wait for one. */
+  waiting: number;
+  /** Tokens of all prompts so far. */
+  promptTokens: number;
+  /** Those of them that were not read, since another text had them. */
+  sharedTokens: number;
+}
+
 /** How long the engine sleeps, in milliseconds, when those who wait cannot have a place yet. */
 const RETRY_MS = 100;
 
@@ -39,6 +51,8 @@ export class Engine {
   private loop: Promise<void> | undefined;
   private readonly clock: Clock;
   private isDisposed = false;
+  private promptTokens = 0;
+  private sharedTokens = 0;
 
   constructor({ runner, limits, clock = realClock, ...options }: EngineOptions) {
     this.scheduler = new Scheduler(options, () => clock.now());
@@ -54,9 +68,10 @@ export class Engine {
     return sequence;
   }
 
-  /** Texts that have a place, and that wait for one. */
-  get counts(): { running: number; waiting: number } {
-    return { running: this.scheduler.running.size, waiting: this.scheduler.waitingCount };
+  /** What there is to do now, and what was done. */
+  get load(): EngineLoad {
+    const { promptTokens, sharedTokens } = this;
+    return { running: this.scheduler.running.size, waiting: this.scheduler.waitingCount, promptTokens, sharedTokens };
   }
 
   /** Resolves when nothing is run. */
@@ -141,9 +156,13 @@ export class Engine {
   private async read(runner: SequenceRunner, { sequence, count }: Piece): Promise<void> {
     if (sequence.hasEnded || sequence.slot === undefined) return;
     await attempt([sequence], async () => {
-      const before = sequence.filled;
+      const before = sequence.filled - sequence.shared;
       const logits = await runner.read(sequence, count);
-      this.take(sequence, logits, sequence.filled - before);
+      if (logits && !sequence.hasBegun) {
+        this.promptTokens += sequence.context.length;
+        this.sharedTokens += sequence.shared;
+      }
+      this.take(sequence, logits, Math.max(0, sequence.filled - sequence.shared - before));
     });
   }
 

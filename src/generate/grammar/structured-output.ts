@@ -41,7 +41,7 @@ export interface StructuredOutput<Output> {
  *
  * @example
  * const person = structuredOutput(z.object({ name: z.string(), age: z.number().int() }));
- * matchesGrammar(person.grammar, '{"name":"Ishmael","age":32}'); // true
+ * matchesGrammar(person.grammar, '{"name":"Ishmael","age":32}'); // that is one
  * const { age } = await person.parse('{"name":"Ishmael","age":32}'); // age: number
  *
  * @throws OptionError as jsonSchemaGrammar, or for a schema that gives no JSON Schema

@@ -3,6 +3,7 @@ import type { CallGrammar } from "../grammar.ts";
 import type { Parsing } from "../text-reader.ts";
 import type { ChatTool } from "../tools.ts";
 
+/** Families whose form of calls is known; others write one of these forms too. */
 export const toolFormatNames = [
   "hermes",
   "qwen3-coder",
@@ -29,6 +30,7 @@ export const toolFormatNames = [
   "harmony",
   "json",
 ] as const;
+/** A name of a form of calls. */
 export type ToolFormatName = (typeof toolFormatNames)[number];
 
 /** How a family of models writes the calls of tools. */

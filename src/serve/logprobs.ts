@@ -1,0 +1,67 @@
+import type { TokenLogprob, TokenLogprobs } from "../generate/index.ts";
+import { type Tokenizer, tokenBytes } from "../tokenizers/index.ts";
+
+const utf8 = new TextEncoder();
+const text = new TextDecoder();
+
+/** How probable tokens were, as OpenAI's endpoints show it. */
+export class LogprobShapes {
+  private readonly tokenizer: Tokenizer;
+  private bytes: (Uint8Array | undefined)[] | undefined;
+  private readonly specials: ReadonlyMap<number, string>;
+
+  constructor(tokenizer: Tokenizer) {
+    this.tokenizer = tokenizer;
+    const ids = tokenizer.specialTexts.map((special) => [tokenizer.tokenToId(special), special] as const);
+    this.specials = new Map(ids.filter((entry): entry is [number, string] => entry[0] !== null));
+  }
+
+  /** The bytes of a token, those of a special one as its name; several tokens may make one character together. */
+  private bytesOf(id: number): Uint8Array {
+    this.bytes ??= this.allBytes();
+    return this.bytes[id] ?? utf8.encode(this.specials.get(id) ?? "");
+  }
+
+  private allBytes(): (Uint8Array | undefined)[] {
+    try {
+      return tokenBytes(this.tokenizer.toJson());
+    } catch {
+      return []; // tokens of some models, such as BERT's, are no bytes of a text
+    }
+  }
+
+  private shown({ id, logprob }: TokenLogprob) {
+    const bytes = this.bytesOf(id);
+    return { token: text.decode(bytes), logprob: finite(logprob), bytes: [...bytes] };
+  }
+
+  /** The field `logprobs` of a chat's choice. */
+  chat(tokens: readonly TokenLogprobs[]): object {
+    const content = tokens.map(({ top, ...token }) => ({
+      ...this.shown(token),
+      top_logprobs: top.map((other) => this.shown(other)),
+    }));
+    return { content, refusal: null };
+  }
+
+  /** The field `logprobs` of a completion's choice. @param offset of the first token in the text */
+  completion(tokens: readonly TokenLogprobs[], offset: number): object {
+    const shown = tokens.map((token) => this.shown(token));
+    let at = offset;
+    return {
+      tokens: shown.map(({ token }) => token),
+      token_logprobs: shown.map(({ logprob }) => logprob),
+      top_logprobs: tokens.map(({ top }) =>
+        Object.fromEntries(top.map((other) => this.shown(other)).map(({ token, logprob }) => [token, logprob])),
+      ),
+      text_offset: shown.map(({ token }) => {
+        const start = at;
+        at += token.length;
+        return start;
+      }),
+    };
+  }
+}
+
+/** JSON has no infinity; OpenAI's least is this. */
+const finite = (logprob: number): number => Math.max(logprob, -9999);
