@@ -138,7 +138,8 @@ function notesOf(settings: LoadSettings, record: LoadRecord, { startDelayMs }: L
   if (record.inOnePiece > record.severalTokens / 2)
     notes.push("Most answers came all at once: something holds the stream back, and TTFT, TPOT and ITL say little.");
   const delay = startDelayMs.p90 ?? 0;
-  if (settings.concurrency === Number.POSITIVE_INFINITY && delay > LATE_MS)
+  const isPlanned = Number.isFinite(settings.rate) && settings.concurrency === Number.POSITIVE_INFINITY;
+  if (isPlanned && delay > LATE_MS)
     notes.push(`Starts were late by ${delay.toFixed(0)} ms (P90): this client is too slow for the load.`);
   return notes;
 }
