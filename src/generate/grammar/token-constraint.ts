@@ -9,6 +9,7 @@ export interface TokenRules {
   readonly endTokens: readonly number[];
   readonly pushdown: Pushdown;
   maskOf(state: ParseState): TokenMask;
+  closingMaskOf(state: ParseState): TokenMask;
 }
 
 /** One text that is written by a grammar, token by token. */
@@ -30,6 +31,16 @@ export class TokenConstraint {
   /** Which tokens may follow; not to be written to. Never empty before the end. */
   mask(): TokenMask {
     return this.tokens.maskOf(this.state);
+  }
+
+  /** Those of them that lead to the end with the fewest bytes; never empty either. @internal */
+  closingMask(): TokenMask {
+    return this.tokens.closingMaskOf(this.state);
+  }
+
+  /** Whether what follows may be part of a rule's text, by the rule's number. @internal */
+  isInside(rule: number): boolean {
+    return this.state.items.some((item) => item.rule === rule);
   }
 
   /** Whether a token may follow. */
