@@ -22,6 +22,8 @@ export interface MarkedVocabulary {
   vocabulary: TokenVocabulary;
   /** The bytes of each mark that is a token; other marks are written as text. */
   bytes: ReadonlyMap<string, readonly number[]>;
+  /** Whether a blank comes before text that follows a special token: SentencePiece's way, with "▁" for blanks. */
+  addsBlanks: boolean;
 }
 
 /**
@@ -29,11 +31,13 @@ export interface MarkedVocabulary {
  * @throws OptionError for a tokenizer whose tokens are no bytes of a text, as BERT's
  */
 export function markedVocabulary(tokenizer: VocabularySource, texts: readonly string[]): MarkedVocabulary {
-  const tokens = tokenBytes(tokenizer.toJson()).map((bytes) => (bytes?.some((byte) => byte >= 0xfe) ? undefined : bytes));
+  const json = tokenizer.toJson();
+  const tokens = tokenBytes(json).map((bytes) => (bytes?.some((byte) => byte >= 0xfe) ? undefined : bytes));
   const idOf = (text: string) => tokenizer.tokenToId(text) ?? -1;
   for (const id of tokenizer.specialTexts.map(idOf)) if (id >= 0) tokens[id] = Uint8Array.from(otherBytes);
   const marks = [...new Set(texts)].filter((text) => text !== "" && idOf(text) >= 0).slice(0, MOST_MARKS);
   const bytes = new Map(marks.map((text, i) => [text, [MARK, i]]));
   for (const [text, mark] of bytes) tokens[idOf(text)] = Uint8Array.from(mark);
-  return { vocabulary: new TokenVocabulary(tokens), bytes };
+  const addsBlanks = JSON.stringify(json.decoder).includes("▁");
+  return { vocabulary: new TokenVocabulary(tokens), bytes, addsBlanks };
 }

@@ -27,6 +27,8 @@ export interface AnswerMarks {
   bytes: ReadonlyMap<string, readonly number[]>;
   /** Tokens that end the answer: where one is to be written, the answer ends. */
   ends: readonly string[];
+  /** Whether the tokenizer puts a blank before text that follows a special token, as SentencePiece does. @default false */
+  addsBlanks?: boolean;
 }
 
 /** Rules of an answer: of calls, and of texts that have some others not in them. */
@@ -134,10 +136,18 @@ export class CallRules {
       case "choice":
         return alternatives(...grammar.options.map((option) => this.expression(option)));
       case "sequence":
-        return sequence(...grammar.items.map((item) => this.expression(item)));
+        return sequence(...grammar.items.flatMap((item, i) => this.item(item, grammar.items[i + 1])));
       case "repeat":
         return this.repeated(grammar);
     }
+  }
+
+  /** A part of a sequence; a blank between a mark and what is no value says nothing. */
+  private item(part: CallGrammar, next: CallGrammar | undefined): Expression[] {
+    const expression = this.expression(part);
+    if (!this.marks.addsBlanks || part.kind !== "literal" || next?.kind !== "literal") return [expression];
+    const isToken = this.marks.bytes.has(part.text) && !this.marks.bytes.has(next.text);
+    return isToken && part.isMarker ? [expression, optional(text(" "))] : [expression];
   }
 
   /** Text alone: special tokens in an argument would say nothing. One rule for each end, whose masks are shared. */

@@ -92,7 +92,7 @@ export function chatConstraint(options: ChatConstraintOptions): ConstraintMaker 
   const calls = plan.calls && grammarKey(plan.calls.calls);
   const key = JSON.stringify([asked, plan.endTokens, plan.format?.name, calls]);
   const { grammar, thinking } = cache.once(key, () =>
-    answerGrammar(plan, { bytes: marked.bytes, ends: plan.endTokens }, content),
+    answerGrammar(plan, { ...marked, ends: plan.endTokens }, content),
   );
   return (endTokens) => {
     const tokens = cache.once(`${key} ${endTokens}`, () => tokenGrammar(grammar, marked, endTokens));
@@ -109,7 +109,7 @@ function thoughtLimit({ plan, tokenizer }: ChatConstraintOptions, budget: number
   const cache = cacheOf(tokenizer, markTexts(plan));
   const { marked } = cache;
   const key = JSON.stringify(["thoughts", plan.reasoning, plan.format?.name, plan.endTokens]);
-  const grammars = cache.once(key, () => thoughtGrammars(plan, { bytes: marked.bytes, ends: plan.endTokens }))!;
+  const grammars = cache.once(key, () => thoughtGrammars(plan, { ...marked, ends: plan.endTokens }))!;
   return (endTokens) => {
     const tokens = cache.once(`${key} ${endTokens}`, () => ({
       begin: tokenGrammar(grammars.begin, marked, endTokens),

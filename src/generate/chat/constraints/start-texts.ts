@@ -14,8 +14,8 @@ export function startTexts({ calls, triggers: [trigger] }: ToolCallGrammar, begi
   const names = [...new Set(firstTexts(calls).map((first) => upToName(first, trigger)))];
   // models that write JSON put it in a list or not, and in a fence or not
   const isJson = trigger.includes("{");
-  const fence = isJson ? [optional(alternatives(text("```json"), text("```"))), spaces] : [];
-  return sequence(spaces, ...fence, alternatives(...names.map((name) => spaced(name, isJson))));
+  const around = isJson ? [optional(alternatives(text("```json"), text("```"))), spaces, optional(text("["))] : [];
+  return sequence(spaces, ...around, spaces, alternatives(...names.map((name) => spaced(isJson ? name.replace(/^\[/, "") : name))));
 }
 
 /** A first text as far as a name of a tool in it, and one more character, which ends the name. */
@@ -25,14 +25,9 @@ function upToName(first: string, trigger: string): string {
 }
 
 /** A text whose parts may have white space between them. */
-function spaced(value: string, isListOptional: boolean): Expression {
+function spaced(value: string): Expression {
   const parts = value.match(/[\w-]+|\n$|[^\w\s-]/g) ?? [];
-  return sequence(
-    ...parts.flatMap((part) => {
-      const expression = text(part);
-      return [part === "[" && isListOptional ? optional(expression) : expression, spaces];
-    }),
-  );
+  return sequence(...parts.flatMap((part) => [text(part), spaces]));
 }
 
 /** The texts that a grammar's texts begin with, up to what is no literal; none of them is empty. */
