@@ -13,8 +13,8 @@ export {
 } from "./beams/index.ts";
 export type { EmbeddedPrompt } from "./cached-text.ts";
 export {
-  type CallGrammar,
   addEvent,
+  type CallGrammar,
   ChatAnswer,
   type ChatConstraintOptions,
   type ChatEvent,
@@ -64,9 +64,9 @@ export { type BatchPrompt, type GenerateOptions, Generator, type GeneratorOption
 export { compileGrammar, type GrammarSource } from "./grammar/compile-grammar.ts";
 export { type GbnfOptions, gbnfGrammar } from "./grammar/gbnf.ts";
 export type { Grammar } from "./grammar/grammar.ts";
-export { type ConstraintMaker, grammarConstraint, type PickConstraint } from "./grammar/pick-constraint.ts";
 export { type JsonLayout, type JsonSchemaOptions, jsonSchemaGrammar } from "./grammar/json-schema/json-schema.ts";
 export { type LarkOptions, larkGrammar } from "./grammar/lark.ts";
+export { type ConstraintMaker, grammarConstraint, type PickConstraint } from "./grammar/pick-constraint.ts";
 export { matchesGrammar } from "./grammar/pushdown.ts";
 export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
 export {
@@ -82,6 +82,7 @@ export { TokenVocabulary } from "./grammar/vocabulary.ts";
 export { ImageTextGenerator, type ImageTextSource } from "./image-text-generator.ts";
 export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
+export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export type { PenaltySettings } from "./penalty-settings.ts";
 export {
   type GenerationRules,
@@ -90,7 +91,6 @@ export {
   processorsOf,
   type TimeRule,
 } from "./processors/index.ts";
-export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
 export { SearchGenerator, type SearchGeneratorOptions, type SearchOptions } from "./search-generator.ts";
 export type { BuiltWays, SearchSettings } from "./search-settings.ts";

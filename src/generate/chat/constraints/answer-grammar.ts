@@ -1,5 +1,12 @@
-import { alternatives, anyOfCharacters, type Expression, optional, repeat, sequence } from "../../grammar/expression.ts";
 import { embed } from "../../grammar/embed.ts";
+import {
+  alternatives,
+  anyOfCharacters,
+  type Expression,
+  optional,
+  repeat,
+  sequence,
+} from "../../grammar/expression.ts";
 import { Grammar } from "../../grammar/grammar.ts";
 import type { ChatPlan } from "../plan.ts";
 import { type AnswerMarks, CallRules } from "./call-rules.ts";
@@ -29,7 +36,10 @@ export function answerGrammar(plan: ChatPlan, marks: AnswerMarks, content?: Gram
   const thoughts = thoughtMarks(plan);
   const body = rules.rule("the answer", answerBody(plan, rules, content));
   const thinking = thoughts && thinkingRule(rules, thoughts);
-  const root = rules.rule("the text", thoughts && thinking ? withThoughts(plan, rules, { thoughts, thinking, body }) : body);
+  const root = rules.rule(
+    "the text",
+    thoughts && thinking ? withThoughts(plan, rules, { thoughts, thinking, body }) : body,
+  );
   return { grammar: new Grammar(rules.rules, root.rule, where, rules.languages), thinking: thinking?.rule };
 }
 

@@ -183,4 +183,3 @@ function partsOf(grammar: CallGrammar): readonly CallGrammar[] {
 }
 
 const escaped = (value: string) => value.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
-

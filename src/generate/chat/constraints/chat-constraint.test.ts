@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { Tokenizer } from "../../../tokenizers/index.ts";
 import { jsonSchemaGrammar } from "../../grammar/json-schema/json-schema.ts";
 import type { ConstraintMaker } from "../../grammar/pick-constraint.ts";
+import { matchesGrammar } from "../../grammar/pushdown.ts";
 import type { TokenConstraint } from "../../grammar/token-constraint.ts";
 import { TokenPicker } from "../../token-picker.ts";
 import { ChatAnswer } from "../events.ts";
@@ -14,7 +15,6 @@ import { type ToolFormatName, toolFormatNames } from "../formats/tool-format.ts"
 import { keptStream } from "../kept-stream.ts";
 import { type ChatPlan, planChat, readToolRequest } from "../plan.ts";
 import type { ReasoningFormat } from "../reasoning.ts";
-import { matchesGrammar } from "../../grammar/pushdown.ts";
 import { AnswerConstraint } from "./answer-constraint.ts";
 import { answerGrammar } from "./answer-grammar.ts";
 import { type ChatConstraintOptions, chatConstraint } from "./chat-constraint.ts";
@@ -85,7 +85,8 @@ async function written({ seed, end, mostTokens = 3000, wanted = "", ...options }
   };
   const model = { config: { eosTokenId: ends }, generationConfig: {} };
   const picker = new TokenPicker(model, [0], [0], { seed, constraint, doSample: true });
-  const size = 2 + Math.max(...ends, tokenizer.vocabSize, ...tokenizer.specialTexts.map((t) => tokenizer.tokenToId(t)!));
+  const size =
+    2 + Math.max(...ends, tokenizer.vocabSize, ...tokenizer.specialTexts.map((t) => tokenizer.tokenToId(t)!));
   const closing = Array.from({ length: size }, (_, id) =>
     /["}\])<>]/.test(tokenizer.idToToken(id) ?? "") || ends.includes(id) ? 1 : 0,
   );
@@ -123,7 +124,12 @@ const closingMask = (constraint: AnswerConstraint) => {
 
 function planOf(
   tokenizer: Tokenizer,
-  { format, reasoning, prompt = "", ...request }: {
+  {
+    format,
+    reasoning,
+    prompt = "",
+    ...request
+  }: {
     format?: ToolFormatName;
     reasoning?: ReasoningFormat;
     prompt?: string;
@@ -154,7 +160,12 @@ function expectValid({ text, isEnded, answer }: Written) {
 }
 
 const think = { begin: "<think>", end: "</think>" };
-const ends: Record<string, string> = { qwen2: "<|im_end|>", llama3: "<|eot_id|>", gpt2: "<|endoftext|>", llama2: "</s>" };
+const ends: Record<string, string> = {
+  qwen2: "<|im_end|>",
+  llama3: "<|eot_id|>",
+  gpt2: "<|endoftext|>",
+  llama2: "</s>",
+};
 const kinds = Object.keys(ends);
 
 describe.each(toolFormatNames.map((name, i) => [name, i] as const))("%s", (format, i) => {

@@ -84,7 +84,8 @@ export function chatConstraint(options: ChatConstraintOptions): ConstraintMaker 
   const { plan, content, tokenizer, thinkingBudget } = options;
   if (thinkingBudget !== undefined)
     requireNumbers("chatConstraint", { thinkingBudget }, { thinkingBudget: numberRules.wholeNumber });
-  if (!plan.grammar && !content) return thinkingBudget === undefined ? undefined : thoughtLimit(options, thinkingBudget);
+  if (!plan.grammar && !content)
+    return thinkingBudget === undefined ? undefined : thoughtLimit(options, thinkingBudget);
   if (!plan.calls && !thoughtMarks(plan)) return content && grammarConstraint(content, tokenizer);
   const cache = cacheOf(tokenizer, markTexts(plan));
   const { marked } = cache;

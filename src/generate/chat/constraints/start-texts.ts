@@ -1,4 +1,12 @@
-import { alternatives, anyOfCharacters, type Expression, optional, repeat, sequence, text } from "../../grammar/expression.ts";
+import {
+  alternatives,
+  anyOfCharacters,
+  type Expression,
+  optional,
+  repeat,
+  sequence,
+  text,
+} from "../../grammar/expression.ts";
 import type { CallGrammar } from "../grammar.ts";
 import type { ToolCallGrammar } from "../tool-call-grammar.ts";
 
@@ -15,7 +23,12 @@ export function startTexts({ calls, triggers: [trigger] }: ToolCallGrammar, begi
   // models that write JSON put it in a list or not, and in a fence or not
   const isJson = trigger.includes("{");
   const around = isJson ? [optional(alternatives(text("```json"), text("```"))), spaces, optional(text("["))] : [];
-  return sequence(spaces, ...around, spaces, alternatives(...names.map((name) => spaced(isJson ? name.replace(/^\[/, "") : name))));
+  return sequence(
+    spaces,
+    ...around,
+    spaces,
+    alternatives(...names.map((name) => spaced(isJson ? name.replace(/^\[/, "") : name))),
+  );
 }
 
 /** A first text as far as a name of a tool in it, and one more character, which ends the name. */

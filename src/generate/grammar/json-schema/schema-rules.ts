@@ -37,7 +37,9 @@ export class SchemaRules {
   private writerOf(isOfModernDraft: boolean): SchemaWriter {
     const known = this.writers.get(isOfModernDraft);
     if (known) return known;
-    const document = new SchemaDocument(isOfModernDraft ? true : { $schema: "http://json-schema.org/draft-07/schema#" });
+    const document = new SchemaDocument(
+      isOfModernDraft ? true : { $schema: "http://json-schema.org/draft-07/schema#" },
+    );
     const writer = new SchemaWriter(new SchemaReader(document, this.languages), this.layout, this.rules);
     this.writers.set(isOfModernDraft, writer);
     return writer;
