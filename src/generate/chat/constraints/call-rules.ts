@@ -16,7 +16,6 @@ import {
 import type { Rule } from "../../grammar/grammar.ts";
 import { SchemaRules } from "../../grammar/json-schema/schema-rules.ts";
 import { determined, difference, Languages } from "../../grammar/languages.ts";
-import { otherBytes } from "../../grammar/marked-vocabulary.ts";
 import type { CallGrammar } from "../grammar.ts";
 
 const where = "the grammar of an answer";
@@ -25,6 +24,8 @@ const where = "the grammar of an answer";
 export interface AnswerMarks {
   /** Bytes that stand for marks that are tokens. */
   bytes: ReadonlyMap<string, readonly number[]>;
+  /** The same of special tokens, and of marks, that mean nothing in these answers: they may stand in free text. */
+  others?: readonly (readonly number[])[];
   /** Tokens that end the answer: where one is to be written, the answer ends. */
   ends: readonly string[];
   /** Whether the tokenizer puts a blank before text that follows a special token, as SentencePiece does. @default false */
@@ -84,7 +85,7 @@ export class CallRules {
    * @param marks that may be in it too. @default none
    */
   free(without: readonly Expression[], marks: readonly string[] = []): Expression {
-    const any = this.any([automaton(this.ofBytes(otherBytes)), ...marks.map((mark) => this.literal(mark))]);
+    const any = this.any([...this.others, ...marks.map((mark) => this.literal(mark))]);
     const all = this.languages.of(any, where);
     const excluded = without.map((part) => this.languages.of(sequence(any, part, any), where));
     return automaton(excluded.reduce((rest, part) => difference(rest, part, where), all));
@@ -93,8 +94,12 @@ export class CallRules {
   /** Any text that does not begin with some expression. */
   freeBut(beginning: Expression, without: readonly Expression[]): Expression {
     const { dfa } = this.free(without) as Expression & { type: "automaton" };
-    const any = this.any([automaton(this.ofBytes(otherBytes))]);
+    const any = this.any(this.others);
     return automaton(difference(dfa, this.languages.of(sequence(beginning, any), where), where));
+  }
+
+  private get others(): Expression[] {
+    return (this.marks.others ?? []).map((bytes) => automaton(this.ofBytes(bytes)));
   }
 
   private any(tokens: readonly Expression[]): Expression {

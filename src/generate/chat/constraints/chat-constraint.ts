@@ -1,14 +1,15 @@
 import { known, numberRules, requireNumbers } from "../../../base/index.ts";
 import type { Tokenizer } from "../../../tokenizers/index.ts";
 import type { Grammar } from "../../grammar/grammar.ts";
-import { type MarkedVocabulary, markedVocabulary } from "../../grammar/marked-vocabulary.ts";
+import { type MarkedVocabulary, markedVocabulary, otherBytes } from "../../grammar/marked-vocabulary.ts";
 import { type ConstraintMaker, grammarConstraint } from "../../grammar/pick-constraint.ts";
 import { TokenGrammar } from "../../grammar/token-grammar.ts";
 import type { ChatPlan } from "../plan.ts";
 import { AnswerConstraint, ThoughtLimit } from "./answer-constraint.ts";
 import { answerGrammar, thoughtGrammars } from "./answer-grammar.ts";
+import type { AnswerMarks } from "./call-rules.ts";
 import { grammarKey } from "./grammar-key.ts";
-import { markTexts, thoughtMarks } from "./thought-marks.ts";
+import { knownMarks, markTexts, thoughtMarks } from "./thought-marks.ts";
 
 /** What an answer to a chat is held to. */
 export interface ChatConstraintOptions {
@@ -53,13 +54,27 @@ class AnswerCache {
 }
 
 const caches = new WeakMap<Tokenizer, Map<string, AnswerCache>>();
-function cacheOf(tokenizer: Tokenizer, texts: readonly string[]): AnswerCache {
+
+function cacheOf(tokenizer: Tokenizer, plan: ChatPlan): AnswerCache {
   const ofTokenizer = caches.get(tokenizer) ?? new Map<string, AnswerCache>();
   caches.set(tokenizer, ofTokenizer);
-  const key = JSON.stringify(texts);
-  const cache = ofTokenizer.get(key) ?? new AnswerCache(markedVocabulary(tokenizer, texts));
+  const further = markTexts(plan).filter((text) => !knownMarks.includes(text));
+  const key = JSON.stringify(further);
+  const cache = ofTokenizer.get(key) ?? new AnswerCache(markedVocabulary(tokenizer, [...knownMarks, ...further]));
   ofTokenizer.set(key, cache);
   return cache;
+}
+
+/** The marks that mean something in the answers of a plan, and those that do not. */
+function marksOf(plan: ChatPlan, { bytes, addsBlanks }: MarkedVocabulary): AnswerMarks {
+  const texts = markTexts(plan);
+  const all = [...bytes];
+  return {
+    bytes: new Map(all.filter(([text]) => texts.includes(text))),
+    others: [otherBytes, ...all.filter(([text]) => !texts.includes(text)).map(([, mark]) => mark)],
+    ends: plan.endTokens,
+    addsBlanks,
+  };
 }
 
 /**
@@ -87,14 +102,12 @@ export function chatConstraint(options: ChatConstraintOptions): ConstraintMaker 
   if (!plan.grammar && !content)
     return thinkingBudget === undefined ? undefined : thoughtLimit(options, thinkingBudget);
   if (!plan.calls && !thoughtMarks(plan)) return content && grammarConstraint(content, tokenizer);
-  const cache = cacheOf(tokenizer, markTexts(plan));
+  const cache = cacheOf(tokenizer, plan);
   const { marked } = cache;
   const asked = [plan.isReasoningOpen, plan.reasoning, plan.grammar?.isRequired, content && cache.numberOf(content)];
   const calls = plan.calls && grammarKey(plan.calls.calls);
-  const key = JSON.stringify([asked, plan.endTokens, plan.format?.name, calls]);
-  const { grammar, thinking } = cache.once(key, () =>
-    answerGrammar(plan, { ...marked, ends: plan.endTokens }, content),
-  );
+  const key = JSON.stringify([asked, plan.endTokens, plan.keptTokens, plan.format?.name, calls]);
+  const { grammar, thinking } = cache.once(key, () => answerGrammar(plan, marksOf(plan, marked), content));
   return (endTokens) => {
     const tokens = cache.once(`${key} ${endTokens}`, () => tokenGrammar(grammar, marked, endTokens));
     return new AnswerConstraint(tokens, thinking, thinkingBudget);
@@ -107,10 +120,10 @@ const tokenGrammar = (grammar: Grammar, { vocabulary }: MarkedVocabulary, ends: 
 
 function thoughtLimit({ plan, tokenizer }: ChatConstraintOptions, budget: number): ConstraintMaker | undefined {
   if (!thoughtMarks(plan)) return undefined;
-  const cache = cacheOf(tokenizer, markTexts(plan));
+  const cache = cacheOf(tokenizer, plan);
   const { marked } = cache;
-  const key = JSON.stringify(["thoughts", plan.reasoning, plan.format?.name, plan.endTokens]);
-  const grammars = cache.once(key, () => thoughtGrammars(plan, { ...marked, ends: plan.endTokens }))!;
+  const key = JSON.stringify(["thoughts", plan.reasoning, plan.format?.name, plan.endTokens, plan.keptTokens]);
+  const grammars = cache.once(key, () => thoughtGrammars(plan, marksOf(plan, marked)))!;
   return (endTokens) => {
     const tokens = cache.once(`${key} ${endTokens}`, () => ({
       begin: tokenGrammar(grammars.begin, marked, endTokens),

@@ -1,4 +1,6 @@
+import { toolFormats } from "../formats/formats.ts";
 import type { ChatPlan } from "../plan.ts";
+import { reasoningFormats } from "../reasoning.ts";
 
 /** How thoughts stand in an answer that is held to a form. */
 export interface ThoughtMarks {
@@ -27,3 +29,9 @@ export function markTexts(plan: ChatPlan): string[] {
   const marks = [...(format?.keptTokens ?? []), ...(reasoning ? [reasoning.begin, reasoning.end] : []), ...keptTokens];
   return [...new Set(marks)].filter((text) => !plan.endTokens.includes(text));
 }
+
+/** The marks of all forms that are known: with them, one vocabulary serves all plans of a tokenizer. */
+export const knownMarks: readonly string[] = [
+  ...[...toolFormats.values()].flatMap(({ keptTokens }) => keptTokens),
+  ...reasoningFormats.flatMap(({ begin, end }) => [begin, end]),
+];
