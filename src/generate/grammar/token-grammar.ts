@@ -81,7 +81,7 @@ export class TokenGrammar implements TokenRules {
     return mask;
   }
 
-  /** Of the tokens that may follow, those on the shortest way to the end, as far as the vocabulary has such. @internal */
+  /** Of the tokens that may follow, those on the shortest way to the end, if the vocabulary has such. @internal */
   closingMaskOf(state: ParseState): TokenMask {
     const bits = new Uint32Array(this.numWords);
     if (!state.mayEnd) for (const trie of this.vocabulary.tries) this.walkShortest(trie, state, bits);

@@ -28,7 +28,7 @@ export interface AnswerMarks {
   others?: readonly (readonly number[])[];
   /** Tokens that end the answer: where one is to be written, the answer ends. */
   ends: readonly string[];
-  /** Whether the tokenizer puts a blank before text that follows a special token, as SentencePiece does. @default false */
+  /** Whether the tokenizer puts a blank between a special token and text, as SentencePiece. @default false */
   addsBlanks?: boolean;
 }
 
