@@ -3,6 +3,7 @@ import { anyCharacter } from "../../grammar/code-points.ts";
 import type { Dfa } from "../../grammar/dfa.ts";
 import {
   alternatives,
+  anyOfCharacters,
   automaton,
   characters,
   type Expression,
@@ -16,7 +17,7 @@ import {
 import type { Rule } from "../../grammar/grammar.ts";
 import { SchemaRules } from "../../grammar/json-schema/schema-rules.ts";
 import { determined, difference, Languages } from "../../grammar/languages.ts";
-import type { CallGrammar } from "../grammar.ts";
+import type { CallGrammar, TextGrammar } from "../grammar.ts";
 
 const where = "the grammar of an answer";
 
@@ -137,7 +138,7 @@ export class CallRules {
       case "schema":
         return this.schemas.expression(grammar.schema, grammar.root ?? grammar.schema);
       case "text":
-        return this.textWithout(grammar.without);
+        return this.text(grammar);
       case "choice":
         return alternatives(...grammar.options.map((option) => this.expression(option)));
       case "sequence":
@@ -155,16 +156,19 @@ export class CallRules {
     return isToken && part.isMarker ? [expression, optional(text(" "))] : [expression];
   }
 
-  /** Text alone: special tokens in an argument would say nothing. One rule for each end, whose masks are shared. */
-  private textWithout(end: string): Expression {
-    const name = `text before ${end}`;
-    const known = this.tokens.get(name);
+  /** Text alone: special tokens in an argument would say nothing. Texts that are alike are one rule, of shared masks. */
+  private text({ without, nor = [], schema, root }: TextGrammar): Expression {
+    const strings = schema && this.schemas.strings(schema, root);
+    const name = strings ? undefined : `text ${JSON.stringify([without, nor])}`;
+    const known = name === undefined ? undefined : this.tokens.get(name);
     if (known) return known;
     const any = this.any([]);
-    const all = this.languages.of(any, where);
-    const excluded = this.languages.of(sequence(any, text(end), any), where);
-    const expression = this.rule(name, automaton(difference(all, excluded, where)));
-    this.tokens.set(name, expression);
+    const spaces = repeat(anyOfCharacters(" \t\r\n"), 0);
+    const ends = [text(without), ...nor.map((parts) => sequence(...parts.flatMap((part) => [spaces, text(part)])))];
+    const excluded = this.languages.of(sequence(any, alternatives(...ends), any), where);
+    const body = difference(strings ?? this.languages.of(any, where), excluded, where);
+    const expression = this.rule(name ?? "text", automaton(body));
+    if (name !== undefined) this.tokens.set(name, expression);
     return expression;
   }
 

@@ -23,13 +23,14 @@ const search = {
   type: "object",
   properties: {
     query: { type: "string" },
+    code: { type: "string", pattern: "^[A-Z]{2}[0-9]*$", maxLength: 6 },
     limit: { type: "integer", minimum: 1, maximum: 50 },
     exact: { type: "boolean" },
     order: { type: "string", enum: ["up", "down"] },
     place: { $ref: "#/$defs/place" },
     tags: { type: "array", items: { type: "string" }, maxItems: 2 },
   },
-  required: ["query", "limit"],
+  required: ["query", "code", "limit"],
   additionalProperties: false,
   $defs: {
     place: { type: "object", properties: { x: { type: "number" } }, required: ["x"], additionalProperties: false },

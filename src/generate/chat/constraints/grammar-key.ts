@@ -21,6 +21,8 @@ export function grammarKey(grammar: CallGrammar): string {
       switch (part.kind) {
         case "schema":
           return [part.kind, schema(part.schema), schema(part.root)];
+        case "text":
+          return [part.kind, part.without, part.nor, schema(part.schema), schema(part.root)];
         case "choice":
           return [part.kind, part.options.map(number)];
         case "sequence":

@@ -1,3 +1,4 @@
+import type { Dfa } from "../dfa.ts";
 import { type Expression, ruleNumber } from "../expression.ts";
 import type { Rule } from "../grammar.ts";
 import type { Languages } from "../languages.ts";
@@ -27,11 +28,21 @@ export class SchemaRules {
    * @throws OptionError as jsonSchemaGrammar
    */
   expression(schema: JsonSchema, root: JsonSchema = schema): Expression {
+    const { writer, node } = this.place(schema, root);
+    return ruleNumber(writer.write([{ node, isNegated: false }]));
+  }
+
+  /** The strings that a schema allows, as they are; undefined for any. */
+  strings(schema: JsonSchema, root: JsonSchema = schema): Dfa | undefined {
+    const { writer, node } = this.place(schema, root);
+    return writer.namesOf([{ node, isNegated: false }], `JSON Schema, ${node.path}`);
+  }
+
+  private place(schema: JsonSchema, root: JsonSchema): { writer: SchemaWriter; node: SchemaNode } {
     const writer = this.writerOf(isModern(root));
     const outer = this.roots.get(root) ?? writer.document.add(root);
     this.roots.set(root, outer);
-    const node = root === schema ? outer : writer.document.add(schema, outer);
-    return ruleNumber(writer.write([{ node, isNegated: false }]));
+    return { writer, node: root === schema ? outer : writer.document.add(schema, outer) };
   }
 
   private writerOf(isOfModernDraft: boolean): SchemaWriter {
