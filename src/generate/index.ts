@@ -40,6 +40,7 @@ export {
   readToolRequest,
   readTools,
   type TemplateTraits,
+  type TextGrammar,
   type ToolCall,
   type ToolCallGrammar,
   type ToolChoice,

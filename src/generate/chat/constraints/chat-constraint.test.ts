@@ -242,6 +242,27 @@ test("calls that no marker begins are held however they are spaced", async () =>
   expect(isAllowed("glm4", 'now\n{"a": 1}')).toBe(false);
 });
 
+test("a value in tags has nothing in it that ends it for a parser", async () => {
+  const tokenizer = await tokenizerOf("gpt2", []);
+  const plan = planOf(tokenizer, { format: "qwen3-coder", tools: toolList(), toolChoice: "required" });
+  const { grammar } = answerGrammar(plan, { bytes: new Map(), ends: [] });
+  const isAllowed = (query: string) => {
+    const values = [`query>\n${query}`, "code>\nAB1", "limit>\n7"].map(
+      (value) => `<parameter=${value}\n</parameter>\n`,
+    );
+    return matchesGrammar(grammar, `<tool_call>\n<function=search>\n${values.join("")}</function>\n</tool_call>`);
+  };
+  for (const query of ["", "a\n\nb", "</parameter>", "<parameter=", "\n<parameter=x>", "</function>", "1 < 2"])
+    expect([query, isAllowed(query)]).toEqual([query, true]);
+  const endings = [
+    "</parameter> <parameter=",
+    "</parameter>\n\n</function>",
+    "\n<parameter=code",
+    "</function></tool_call>",
+  ];
+  for (const query of [...endings, "\n</parameter>"]) expect([query, isAllowed(query)]).toEqual([query, false]);
+});
+
 test("thoughts, then calls; or content, or calls", async () => {
   const tokenizer = await tokenizerOf("qwen2", ["<think>", "</think>"]);
   const request = { format: "hermes", reasoning: think, tools: toolList() } as const;
