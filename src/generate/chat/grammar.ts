@@ -7,14 +7,27 @@ export type CallGrammar =
   | { kind: "literal"; text: string; isMarker?: boolean }
   /** JSON that a schema accepts; its references, "#/...", are looked up in root, or in itself. */
   | { kind: "schema"; schema: JsonSchema | boolean; root?: JsonSchema }
-  /** Any text, also none, that does not have another one in it. */
-  | { kind: "text"; without: string }
+  /** Any text, also none, as which a schema accepts a string. @see TextGrammar */
+  | TextGrammar
   /** One of several. */
   | { kind: "choice"; options: readonly CallGrammar[] }
   /** One after the other. */
   | { kind: "sequence"; items: readonly CallGrammar[] }
   /** The same several times, with a separator between two; without `most`, any number of times */
   | { kind: "repeat"; item: CallGrammar; separator?: CallGrammar; least: number; most?: number };
+
+/** Text as it is, without quotes. */
+export interface TextGrammar {
+  kind: "text";
+  /** What the text does not have in it. */
+  without: string;
+  /** What it does not have in it either: texts one behind the other, with white space between them or not. */
+  nor?: readonly (readonly string[])[];
+  /** What it must be as a string, by a schema. @default anything */
+  schema?: JsonSchema;
+  /** Where references of the schema are looked up. @default the schema */
+  root?: JsonSchema;
+}
 
 export const literal = (text: string): CallGrammar => ({ kind: "literal", text });
 export const marker = (text: string): CallGrammar => ({ kind: "literal", text, isMarker: true });

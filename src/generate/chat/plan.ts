@@ -75,6 +75,8 @@ export interface ChatPlan {
   endTokens: readonly string[];
   /** What the calls must be: where one is asked for, or tools are strict. It begins after the thoughts. */
   grammar: ToolCallGrammar | undefined;
+  /** What calls are where they may come at all, asked for and strict or not. */
+  calls: ToolCallGrammar | undefined;
   /** A parser of one answer. */
   parser: (options?: Pick<ChatParserOptions, "wholeCalls" | "newId">) => ChatParser;
 }
@@ -87,6 +89,7 @@ export function planChat(options: ChatPlanOptions): ChatPlan {
   const isOpen = reasoning !== undefined && isReasoningOpen(prompt, reasoning, prefix);
   const tools = request ? chosenTools(request.tools, request.choice) : [];
   const kept = [...(format?.keptTokens ?? []), ...(reasoning ? [reasoning.begin, reasoning.end] : [])];
+  const calls = format && request && toolCallGrammar(format, request.tools, request);
   const isHeld = request && (requiresCall(request.choice) || tools.some(({ strict }) => strict));
   return {
     format,
@@ -94,7 +97,8 @@ export function planChat(options: ChatPlanOptions): ChatPlan {
     isReasoningOpen: isOpen,
     keptTokens: specialTexts.filter((text) => text !== "" && kept.some((mark) => mark.includes(text))),
     endTokens: (format?.endTokens ?? []).filter((text) => specialTexts.includes(text)),
-    grammar: format && isHeld ? toolCallGrammar(format, request.tools, request) : undefined,
+    grammar: isHeld ? calls : undefined,
+    calls,
     parser: (more) =>
       new ChatParser({ format, tools, reasoning, isReasoningOpen: isOpen, parallel: request?.parallel, ...more }),
   };

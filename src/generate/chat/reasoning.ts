@@ -4,7 +4,8 @@ export interface ReasoningFormat {
   end: string;
 }
 
-const formats: readonly ReasoningFormat[] = [
+/** The ways that are known. */
+export const reasoningFormats: readonly ReasoningFormat[] = [
   { begin: "<think>", end: "</think>" },
   { begin: "[THINK]", end: "[/THINK]" },
   { begin: "<seed:think>", end: "</seed:think>" },
@@ -23,8 +24,8 @@ export function detectReasoning(
   template: string | undefined,
   addedTokens: readonly string[] = [],
 ): ReasoningFormat | undefined {
-  const named = formats.find(({ end }) => template?.includes(end));
-  return named ?? formats.find(({ begin, end }) => addedTokens.includes(begin) && addedTokens.includes(end));
+  const named = reasoningFormats.find(({ end }) => template?.includes(end));
+  return named ?? reasoningFormats.find(({ begin, end }) => addedTokens.includes(begin) && addedTokens.includes(end));
 }
 
 /**

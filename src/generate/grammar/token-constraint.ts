@@ -10,6 +10,7 @@ export interface TokenRules {
   readonly pushdown: Pushdown;
   maskOf(state: ParseState): TokenMask;
   landingMaskOf(state: ParseState, mostBytes: number): TokenMask;
+  closingMaskOf(state: ParseState): TokenMask;
 }
 
 /** One text that is written by a grammar, token by token. */
@@ -39,6 +40,16 @@ export class TokenConstraint {
     if (mask.mostBytes <= room) return mask;
     const landing = this.tokens.landingMaskOf(this.state, room);
     return landing.count > 0 ? landing : mask;
+  }
+
+  /** Those of them that lead to the end with the fewest bytes; never empty either. @internal */
+  closingMask(): TokenMask {
+    return this.tokens.closingMaskOf(this.state);
+  }
+
+  /** Whether what follows may be part of a rule's text, by the rule's number. @internal */
+  isInside(rule: number): boolean {
+    return this.state.items.some((item) => item.rule === rule);
   }
 
   /** Whether a token may follow. */

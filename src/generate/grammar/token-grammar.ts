@@ -88,6 +88,31 @@ export class TokenGrammar implements TokenRules {
     return { bits, count: countBits(bits), mostBytes };
   }
 
+  /** Of the tokens that may follow, those on the shortest way to the end, if the vocabulary has such. @internal */
+  closingMaskOf(state: ParseState): TokenMask {
+    const bits = new Uint32Array(this.numWords);
+    if (!state.mayEnd) for (const trie of this.vocabulary.tries) this.walkShortest(trie, state, bits);
+    const count = countBits(bits);
+    return count > 0 ? { bits, count, mostBytes: state.numBytes } : this.maskOf(state);
+  }
+
+  private walkShortest({ byte, depth, end, token, numNodes }: TokenTrie, start: ParseState, bits: Uint32Array) {
+    const stack = [start];
+    for (let node = 0; node < numNodes; ) {
+      const state = stack[depth[node]];
+      const next = this.pushdown.step(state, byte[node]);
+      if (next === null || next.numBytes !== state.numBytes - 1) {
+        node = end[node];
+        continue;
+      }
+      const id = token[node];
+      if (id >= 0) bits[id >>> 5] |= 1 << (id & 31);
+      stack[depth[node] + 1] = next;
+      node++;
+    }
+    for (const id of this.endTokens) bits[id >>> 5] &= ~(1 << (id & 31));
+  }
+
   /** Sets the bits of the tokens that may follow at a place. Gives the bytes that may then be needed to the end. */
   private addTokens({ rule, state, caller }: Item, bits: Uint32Array): number {
     const after = this.pushdown.after(caller);

@@ -1,6 +1,6 @@
 /** Parts of calls that several formats write alike, as grammars. */
-import { allowedTypes, resolvedSchema } from "../argument-values.ts";
-import { type CallGrammar, choice, literal, sequence } from "../grammar.ts";
+import { allowedTypes, isTextOnly, resolvedSchema } from "../argument-values.ts";
+import { type CallGrammar, choice, literal, sequence, type TextGrammar } from "../grammar.ts";
 import type { ChatTool, JsonSchema } from "../tools.ts";
 import type { TagSyntax } from "./tagged-calls.ts";
 import {
@@ -37,10 +37,13 @@ function mayBeText(schema: JsonSchema | boolean, root: JsonSchema): boolean {
 }
 
 /** A value as text: texts as they are, all else as JSON. */
-function plainValue(schema: JsonSchema | boolean, root: JsonSchema, end: string): CallGrammar {
+function plainValue(schema: JsonSchema | boolean, root: JsonSchema, text: TextGrammar): CallGrammar {
   if (!mayBeText(schema, root)) return { kind: "schema", schema, root };
   const fixed = fixedValues(resolvedSchema(schema, root));
-  if (fixed === undefined) return { kind: "text", without: end };
+  if (fixed === undefined) {
+    const isText = typeof schema === "object" && isTextOnly(allowedTypes(schema, root));
+    return isText ? { ...text, schema, root } : text;
+  }
   return choice(fixed.map((value) => literal(typeof value === "string" ? value : JSON.stringify(value))));
 }
 
@@ -61,10 +64,19 @@ export function taggedCall(
   { nameBreak, valueBegin, parameterBreak }: TagLayout,
 ): CallGrammar {
   const end = `${isOnLines ? "\n" : ""}${valueEnd}`;
-  const named = parametersOf(tool).map(({ name, schema, isRequired }) => {
+  const parameters = parametersOf(tool);
+  // what a parser reads as an end that was forgotten
+  const nor = [
+    [valueEnd, parameter],
+    [valueEnd, callEnd],
+    [callEnd, "<"],
+    ...parameters.map(({ name }) => [`\n${parameter}${name}`]),
+  ];
+  const text: TextGrammar = { kind: "text", without: end, ...(isOnLines && { nor }) };
+  const named = parameters.map(({ name, schema, isRequired }) => {
     const item = sequence(
       literal(`${parameter}${name}${valueBegin(mayBeText(schema, tool.parameters))}${isOnLines ? "\n" : ""}`),
-      plainValue(schema, tool.parameters, end),
+      plainValue(schema, tool.parameters, text),
       literal(`${end}${parameterBreak}`),
     );
     return isRequired ? item : optional(item);

@@ -1,6 +1,6 @@
 /** Values that are nearly JSON, as grammars. */
 import { allowedTypes, resolvedSchema, type TypeName } from "../argument-values.ts";
-import { type CallGrammar, choice, literal, marker, sequence } from "../grammar.ts";
+import { type CallGrammar, choice, literal, marker, sequence, type TextGrammar } from "../grammar.ts";
 import type { JsonSchema } from "../tools.ts";
 import { GEMMA_QUOTE } from "./gemma-calls.ts";
 
@@ -12,8 +12,8 @@ export interface Notation {
   comma: string;
   /** A member's name and what stands before its value. */
   key: (name: string) => string;
-  /** Any text. @default a JSON string */
-  text?: CallGrammar;
+  /** A text, by a schema that may say more of it. @default a JSON string */
+  text?: (by: Pick<TextGrammar, "schema" | "root">) => CallGrammar;
   quoted: (text: string) => string;
 }
 
@@ -32,7 +32,7 @@ export const gemmaNotation: Notation = {
   null: "null",
   comma: ",",
   key: (name) => `${name}:`,
-  text: sequence(marker(GEMMA_QUOTE), { kind: "text", without: GEMMA_QUOTE }, marker(GEMMA_QUOTE)),
+  text: (by) => sequence(marker(GEMMA_QUOTE), { kind: "text", without: GEMMA_QUOTE, ...by }, marker(GEMMA_QUOTE)),
   quoted: (text) => `${GEMMA_QUOTE}${text}${GEMMA_QUOTE}`,
 };
 
@@ -92,7 +92,7 @@ interface Place {
 function valueOfType(type: TypeName, schema: unknown, { root, notation, depth }: Place): CallGrammar {
   if (type === "boolean") return choice([literal(notation.true), literal(notation.false)]);
   if (type === "null") return literal(notation.null);
-  if (type === "string" && notation.text) return notation.text;
+  if (type === "string" && notation.text) return notation.text(isObject(schema) ? { schema, root } : {});
   const { items, properties } = isObject(schema) ? schema : {};
   if (depth < MAX_DEPTH && type === "array" && items !== undefined) {
     const item = valueGrammar(items, root, notation, depth + 1);

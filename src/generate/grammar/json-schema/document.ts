@@ -64,13 +64,18 @@ export class SchemaDocument {
   /** @throws OptionError for what is no schema, or one of a draft before the seventh */
   constructor(schema: unknown) {
     if (!isSchema(schema)) throw this.fault("#", "a JSON Schema: an object, or true or false", schema);
-    const draft = isObject(schema) ? schema.$schema : undefined;
-    const [, name] =
-      /^https?:\/\/json-schema\.org\/(draft\/2020-12|draft\/2019-09|draft-07)\/schema#?$/.exec(String(draft)) ?? [];
-    if (draft !== undefined && name === undefined) throw this.fault("#/$schema", "draft 2020-12, 2019-09 or 7", draft);
-    this.isModern = name !== "draft-07";
+    this.isModern = isModern(schema);
     this.root = this.collect(schema, "#", BASE, 0);
     this.resources.set(BASE, this.root);
+  }
+
+  /** A further schema of the same draft, whose references stay in it, or that stands in one that is there. */
+  add(schema: JsonSchema, outer?: SchemaNode): SchemaNode {
+    if (outer) return this.collect(schema, outer.path, outer.base, 0);
+    const base = `${BASE}/${this.numNodes}`;
+    const node = this.collect(schema, "#", base, 0);
+    this.resources.set(base, node);
+    return node;
   }
 
   /** Notes a schema and all inside it, with their ids and anchors. */
@@ -190,13 +195,29 @@ export class SchemaDocument {
 
   /** The error for a keyword whose value is not what it should be. */
   fault(path: string, expected: string, received: unknown): OptionError {
-    return new OptionError({
-      where: placeOf(path),
-      expected,
-      received: (JSON.stringify(received) ?? String(received)).slice(0, 100),
-      fix: "correct the schema",
-    });
+    return schemaFault(path, expected, received);
   }
+}
+
+function schemaFault(path: string, expected: string, received: unknown): OptionError {
+  return new OptionError({
+    where: placeOf(path),
+    expected,
+    received: (JSON.stringify(received) ?? String(received)).slice(0, 100),
+    fix: "correct the schema",
+  });
+}
+
+/**
+ * Whether keywords count as from draft 2019-09 on.
+ * @throws OptionError for a draft before the seventh
+ */
+export function isModern(schema: JsonSchema): boolean {
+  const draft = isObject(schema) ? schema.$schema : undefined;
+  const [, name] =
+    /^https?:\/\/json-schema\.org\/(draft\/2020-12|draft\/2019-09|draft-07)\/schema#?$/.exec(String(draft)) ?? [];
+  if (draft === undefined || name !== undefined) return name !== "draft-07";
+  throw schemaFault("#/$schema", "draft 2020-12, 2019-09 or 7", draft);
 }
 
 /** What errors call a place in a schema. */

@@ -45,7 +45,7 @@ const nowhere = emptyLanguage();
 export class SchemaWriter implements ValueWriter {
   readonly document: SchemaDocument;
   readonly languages: Languages;
-  readonly rules: Rule[] = [];
+  readonly rules: Rule[];
   readonly colon: Expression;
   readonly comma: Expression;
   readonly space: Expression;
@@ -57,8 +57,10 @@ export class SchemaWriter implements ValueWriter {
   private readonly patterns = new Map<string, Dfa>();
   private character?: Dfa;
 
-  constructor(reader: SchemaReader, layout: JsonLayout) {
+  /** @param rules to add to. @default none */
+  constructor(reader: SchemaReader, layout: JsonLayout, rules: Rule[] = []) {
     this.reader = reader;
+    this.rules = rules;
     this.document = reader.document;
     this.languages = reader.languages;
     const spaces = repeat(anyOfCharacters(" \n\r\t"), 0, MOST_SPACES);
