@@ -5,6 +5,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { exceededJsonLimit, limits } from "../base/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
+import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { requestLimits } from "./fields.ts";
@@ -85,15 +86,25 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
       return { isStreamed: request.stream, job: await chatJob(service, request, signal) };
     }),
   );
+  app.post("/v1/messages", (c) => answer(c, service, (json, signal) => messagesJob(service, json, signal)));
+  app.post("/v1/messages/count_tokens", async (c) =>
+    c.json(await countedTokens(service, jsonOf(await bodyText(c)), c.req.raw.signal)),
+  );
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });
   app.onError((error, c) => {
-    const { status, body, headers } = asRequestError(error);
+    const refusal = asRequestError(error);
+    const { status, body, headers } = refusal;
     c.get("record").outcome = body.error.code ?? body.error.message;
-    return c.json(body, status as ContentfulStatusCode, headers);
+    return c.json(errorBody(c.req.path, refusal), status as ContentfulStatusCode, headers);
   });
   return app;
+}
+
+/** An error in the form of the API that a path belongs to. */
+function errorBody(path: string, error: RequestError): object {
+  return path.startsWith("/v1/messages") ? anthropicError(error) : error.body;
 }
 
 type Read = (json: unknown, signal: AbortSignal) => Promise<{ isStreamed?: boolean; job: Job }>;
@@ -115,7 +126,7 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
     const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
     return c.body(events, 200, {
-      "content-type": "text/event-stream",
+      "content-type": job.contentType ?? "text/event-stream",
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
     });
