@@ -44,14 +44,14 @@ export function chatMessages(messages: readonly unknown[]): object[] {
       open = open.filter((call) => call !== answered);
       const toolCallId = id ?? answered?.id;
       if (toolCallId === undefined) throw invalid(`${path}tool_name`, "a tool that was called before", name);
-      return { role, content, tool_call_id: toolCallId, name };
+      return { role, content, tool_call_id: toolCallId, ...(name !== undefined && { name }) };
     }
     const calls = (list ?? []).map((call, j) => callOf(call, `${path}tool_calls[${j}].`, `call_${i}_${j}`));
     open.push(...calls);
     return {
       role,
       content: content ?? "",
-      reasoning_content: thinking,
+      ...(thinking !== undefined && { reasoning_content: thinking }),
       ...(calls.length > 0 && { tool_calls: calls }),
     };
   });
