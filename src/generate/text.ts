@@ -71,7 +71,13 @@ export async function* generateText(
   const piece = (length: number, finishReason?: FinishReason, stopText?: string): TextPiece => {
     const text = held.slice(0, length);
     held = held.slice(length);
-    return { text, tokens: count, ...logprobs.take(), ...(finishReason && { finishReason }), ...(stopText && { stopText }) };
+    return {
+      text,
+      tokens: count,
+      ...logprobs.take(),
+      ...(finishReason && { finishReason }),
+      ...(stopText && { stopText }),
+    };
   };
   try {
     for (;;) {

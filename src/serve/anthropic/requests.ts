@@ -54,7 +54,7 @@ export const messagesFields = {
 /** Every field of POST /v1/messages/count_tokens. */
 export const countFields = promptFields;
 
-export const toolFields = {
+const toolFields = {
   type: ["custom"],
   name: text,
   description: text,
