@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
+import { addBenchServe } from "./bench-serve.ts";
 import { chatCommand } from "./chat/chat.ts";
 import { typed } from "./command.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
@@ -184,6 +185,13 @@ function addMeasuring(program: Command): void {
     .addOption(deviceOption())
     .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
     .action((name, o) => profileCommand(name, o));
+
+  addBenchServe(
+    program
+      .command("bench")
+      .description("Measure servers of models.")
+      .addHelpText("after", "\nExamples:\n  kindling bench serve --rate 4"),
+  );
 
   program
     .command("doctor")

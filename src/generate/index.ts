@@ -70,6 +70,7 @@ export { matchesGrammar } from "./grammar/pushdown.ts";
 export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
 export {
   type OutputOf,
+  type StandardJsonSchema,
   type StandardSchema,
   type StructuredOutput,
   structuredOutput,

@@ -154,7 +154,7 @@ export class TokenPicker {
   private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
     this.logprobReader?.read(logits);
     const ruled = this.ruled(logits, this.ids);
-    const mask = this.constraint?.mask();
+    const mask = this.constraint?.mask(this.maxLength - this.ids.length + 1); // one that ends it is not counted
     if (mask) constrain(ruled, mask);
     const id = pick(ruled);
     this.constraint?.accept(id);

@@ -1,9 +1,9 @@
 /** The engine over a model that is computed by hand: order, places, ends, errors, and ten thousand random schedules. */
 import { describe, expect, test } from "vitest";
+import { END, FakeRunner, fakeModel, logitsAfter } from "../../testing/fake-runner.ts";
 import { Random } from "../../testing/fuzz/random.ts";
 import { TokenPicker } from "../token-picker.ts";
 import { type Clock, Engine, type EngineOptions } from "./engine.ts";
-import { END, FakeRunner, fakeModel, logitsAfter } from "./fake-runner.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
 
 /** A clock that goes on when somebody sleeps. */

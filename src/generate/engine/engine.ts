@@ -1,3 +1,4 @@
+import { nextTurn } from "../../base/index.ts";
 import type { SequenceRunner } from "./runner.ts";
 import { type Piece, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
@@ -106,7 +107,7 @@ export class Engine {
 
   private async run(): Promise<void> {
     for (;;) {
-      await gathered(); // those who have their tokens ask for the next
+      await nextTurn(); // those who have their tokens ask for the next
       this.runner ??= await this.makeRunner();
       this.sweep();
       if (this.isDisposed || !this.scheduler.sequences.some(({ isWanted }) => isWanted)) return;
@@ -194,16 +195,3 @@ async function attempt(sequences: readonly Sequence[], run: () => Promise<void>)
 function reread(sequence: Sequence): void {
   if (!sequence.embedded) sequence.filled = 0;
 }
-
-/** When all that follows from the tokens given out has been done, as far as nothing else is waited for. */
-const gathered = (): Promise<void> =>
-  new Promise((resolve) => {
-    if (typeof setImmediate === "function") return void setImmediate(resolve);
-    const { port1, port2 } = new MessageChannel(); // timers of pages wait for milliseconds
-    const listener = () => {
-      port1.close();
-      resolve();
-    };
-    Object.assign(port1, { onmessage: listener }); // which also starts it
-    port2.postMessage(0);
-  });

@@ -6,8 +6,12 @@ import { TokenVocabulary } from "./vocabulary.ts";
 
 /** Which tokens may follow in one text: it is told which was picked. `TokenConstraint` is one, by a grammar. */
 export interface PickConstraint {
-  /** undefined where any token may follow; never empty. */
-  mask(): TokenMask | undefined;
+  /**
+   * undefined where any token may follow; never empty.
+   * @param numTokens how many may still follow, with one that ends the text: what cannot come to its end in so many is
+   *   not in the mask
+   */
+  mask(numTokens?: number): TokenMask | undefined;
   /** Goes on with a token that it allows, also with one that ends the text. */
   accept(id: number): void;
   /** Whether nothing may follow: the text ends. */

@@ -179,7 +179,7 @@ export class SchemaDocument {
       if (known.has(keyword) || keyword.startsWith("x-")) continue;
       const near = nearest(keyword, [...known]);
       throw new OptionError({
-        where: `JSON Schema, ${node.path}`,
+        where: placeOf(node.path),
         expected: "keywords that are followed",
         received: JSON.stringify(keyword),
         fix: near ? `did you mean "${near}"?` : `remove "${keyword}", or say the same with other keywords`,
@@ -191,7 +191,7 @@ export class SchemaDocument {
   /** The error for a keyword whose value is not what it should be. */
   fault(path: string, expected: string, received: unknown): OptionError {
     return new OptionError({
-      where: `JSON Schema, ${path}`,
+      where: placeOf(path),
       expected,
       received: (JSON.stringify(received) ?? String(received)).slice(0, 100),
       fix: "correct the schema",
@@ -199,10 +199,13 @@ export class SchemaDocument {
   }
 }
 
+/** What errors call a place in a schema. */
+export const placeOf = (path: string): string => `JSON Schema, ${path}`;
+
 /** The error for what a schema asks that no grammar here says. */
 export function unsupported(path: string, what: string, fix: string): OptionError {
   const keyword = path.slice(path.lastIndexOf("/") + 1);
-  return new OptionError({ where: `JSON Schema, ${path}`, expected: what, received: keyword, fix });
+  return new OptionError({ where: placeOf(path), expected: what, received: keyword, fix });
 }
 
 /** A name as part of a JSON Pointer. */
