@@ -1,26 +1,8 @@
 /** What answers have besides text: tools, thoughts, log probabilities, forms; and several of them at once. */
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { GenerateOptions } from "../generate/index.ts";
-import { HeldGenerator, heldModel, tinyServedModel } from "../testing/served-model.ts";
+import { heldModel, ScriptedGenerator, tinyServedModel } from "../testing/served-model.ts";
 import { createApp, type RunningServer, serve } from "./index.ts";
-
-/** Writes the same text each time. */
-class ScriptedGenerator extends HeldGenerator {
-  text = "";
-  override async *generate(
-    prompt: readonly number[],
-    options: GenerateOptions = {},
-  ): AsyncGenerator<number, "stop" | "length", void> {
-    this.prompts.push(prompt);
-    this.options.push(options);
-    for (const character of this.text) {
-      await new Promise((resolve) => setImmediate(resolve));
-      yield character === "\n" ? 96 : character.charCodeAt(0) - 31;
-    }
-    return "stop";
-  }
-}
 
 const hermes =
   "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if tools %}<tool_call>{{ tools | tojson }}{% endif %}{% if think %}<think>\n{% endif %}{# <think></think> #}";

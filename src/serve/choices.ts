@@ -11,6 +11,7 @@ import {
 } from "../generate/index.ts";
 import type { MixedMessage } from "../tokenizers/index.ts";
 import type { Choice, Job } from "./answer.ts";
+import type { ChatPrompt } from "./encode-worker.ts";
 import { RequestError } from "./errors.ts";
 import { templateMessages } from "./messages.ts";
 import { outputGrammar } from "./output-format.ts";
@@ -58,27 +59,38 @@ export async function completionJob(service: Service, request: CompletionRequest
   return answers > n ? { ...job, best: n } : job;
 }
 
-/** What POST /v1/chat/completions asks for. @throws RequestError for what cannot be given */
-export async function chatJob(service: Service, request: ChatRequest, signal: AbortSignal): Promise<Job> {
-  const { model, format, contextLength, traits } = service;
-  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
-  const { n: answers = 1 } = request;
-  const tools = toolsOf(request);
+/** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
+export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): ChatPrompt {
+  const { traits } = service;
   const messages = normalizeMessages(
     templateMessages(request.messages, traits.knowsDevelopers) as MixedMessage[],
     traits,
   );
   const knowsTools = service.chatTemplate?.includes("tools") ?? false;
+  return {
+    messages: tools && !knowsTools ? withToolInstructions(messages, tools) : messages,
+    variables: request.chat_template_kwargs,
+    tools: knowsTools ? tools?.templateTools : undefined,
+  };
+}
+
+/**
+ * What POST /v1/chat/completions asks for.
+ * @param parserOptions of calls in the answer
+ * @throws RequestError for what cannot be given
+ */
+export async function chatJob(
+  service: Service,
+  request: ChatRequest,
+  signal: AbortSignal,
+  parserOptions: Parameters<ChatPlan["parser"]>[0] = {},
+): Promise<Job> {
+  const { model, format, contextLength } = service;
+  const maxTokens = request.max_completion_tokens ?? request.max_tokens;
+  const { n: answers = 1 } = request;
+  const tools = toolsOf(request);
   const room = { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" } as const;
-  const { ids, end } = await service.encoded(
-    {
-      messages: tools && !knowsTools ? withToolInstructions(messages, tools) : messages,
-      variables: request.chat_template_kwargs,
-      tools: knowsTools ? tools?.templateTools : undefined,
-    },
-    room,
-    signal,
-  );
+  const { ids, end } = await service.encoded(chatPrompt(service, request, tools), room, signal);
   const plan = planChat({
     template: service.chatTemplate,
     specialTexts: model.tokenizer.specialTexts,
@@ -90,7 +102,7 @@ export async function chatJob(service: Service, request: ChatRequest, signal: Ab
     ...formOf(service, request, plan),
     ...(request.logprobs && { topLogprobs: request.top_logprobs ?? 0 }),
   };
-  const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser() }));
+  const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
   return jobOf(choices, [ids], request, () =>
     chatShapes({ model: model.id, includeUsage: request.usage.includeUsage, logprobs: service.logprobShapes }),
   );
