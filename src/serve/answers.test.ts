@@ -23,6 +23,21 @@ const tools = [
     function: { name: "add", parameters: { type: "object", properties: { a: { type: "number" } } } },
   },
 ];
+const closedTools = [
+  {
+    type: "function",
+    function: {
+      name: "add",
+      strict: true,
+      parameters: {
+        type: "object",
+        properties: { a: { type: "integer", minimum: 0, maximum: 99 } },
+        required: ["a"],
+        additionalProperties: false,
+      },
+    },
+  },
+];
 const messages = [{ role: "user" as const, content: "2 + 3?" }];
 const request = { model: "scripted", messages };
 
@@ -162,6 +177,19 @@ describe("by a model", () => {
       },
     });
     expect(refused).toMatchObject({ status: 400, body: { error: { message: expect.stringMatching(/uniqueItems/) } } });
+  });
+
+  test("tools that must be called are, by any model", async () => {
+    for (let seed = 1; seed <= 3; seed++) {
+      for (const choice of ["required", { type: "function", function: { name: "add" } }]) {
+        const { body } = await chat({ tools: closedTools, tool_choice: choice, parallel_tool_calls: false, seed });
+        const [{ message }] = body.choices;
+        expect(message.tool_calls).toHaveLength(1);
+        const { name, arguments: json } = message.tool_calls[0].function;
+        expect(name).toBe("add");
+        expect(Object.keys(JSON.parse(json))).toEqual(["a"]);
+      }
+    }
   });
 
   test("penalties and biases are followed", async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { OptionError } from "../base/index.ts";
 import {
   type ChatPlan,
+  chatConstraint,
   normalizeMessages,
   planChat,
   readToolRequest,
@@ -127,10 +128,11 @@ function toolsOf({
 function formOf(service: Service, request: ChatRequest, plan: ChatPlan): Partial<TextOptions> {
   const { tokenizer } = service.model;
   const ends = plan.endTokens.map((text) => tokenizer.tokenToId(text)).filter((id) => id !== null);
+  const { ignore_eos: ignoresEnd = false, stop_token_ids: stopIds = [], thinking_token_budget: budget } = request;
   return {
     keptTokens: plan.keptTokens,
-    grammar: outputGrammar(request),
-    ...(ends.length > 0 && { stopTokens: [...service.endTokens, ...ends, ...(request.stop_token_ids ?? [])] }),
+    constraint: chatConstraint({ plan, content: outputGrammar(request), tokenizer, thinkingBudget: budget }),
+    ...(ends.length > 0 && { stopTokens: [...(ignoresEnd ? [] : service.endTokens), ...ends, ...stopIds] }),
   };
 }
 
