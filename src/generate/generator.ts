@@ -78,11 +78,11 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
 }
 
 const sizes = {
-  prefillTokens: { least: 1, otherwise: 512 },
-  sharedPrefillTokens: { least: 1, otherwise: 128 },
-  maxSequences: { least: 1, otherwise: 16 },
-  cacheTokens: { least: 1, otherwise: Number.POSITIVE_INFINITY },
-  prefixTokens: { least: 0, otherwise: 0 },
+  prefillTokens: { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: 512 },
+  sharedPrefillTokens: { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: 128 },
+  maxSequences: { least: 1, most: 4096, otherwise: 16 },
+  cacheTokens: { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: Number.POSITIVE_INFINITY },
+  prefixTokens: { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 },
 } as const;
 
 /**
@@ -125,10 +125,11 @@ export class Generator {
     );
     const counts = {} as Record<keyof typeof sizes, number>;
     for (const name of names) {
-      const { least, otherwise } = sizes[name];
+      const { least, most, otherwise } = sizes[name];
+      const expected = most === Number.MAX_SAFE_INTEGER ? `of at least ${least}` : `from ${least} to ${most}`;
       counts[name] = options[name] ?? otherwise;
       if (counts[name] !== otherwise)
-        requireCount(name, counts[name], [least, Number.MAX_SAFE_INTEGER], `of at least ${least}`, "leave it out");
+        requireCount(name, counts[name], [least, most], `that is a whole number ${expected}`, "leave it out");
     }
     const { cacheDtype, initialRoom } = requireCacheOptions(options);
     this.model = model;

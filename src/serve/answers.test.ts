@@ -92,7 +92,7 @@ test("thoughts come apart from the answer, whole and streamed", async () => {
 });
 
 describe("by a model", () => {
-  const app = createApp(tinyServedModel({ contextLength: 512 }));
+  const app = createApp(tinyServedModel({ contextLength: 2048 }));
   const post = async (path: string, body: object) => {
     const answer = await app.request(path, {
       method: "POST",

@@ -44,10 +44,15 @@ export class LogprobShapes {
     return { content, refusal: null };
   }
 
-  /** The field `logprobs` of a completion's choice. @param offset of the first token in the text */
-  completion(tokens: readonly TokenLogprobs[], offset: number): object {
+  /**
+   * The field `logprobs` of a completion's choice.
+   * @param text with the prompt in front of it, where it is repeated
+   * @param offset of the text in all that is sent
+   */
+  completion(tokens: readonly TokenLogprobs[], text: string, offset: number): object {
     const shown = tokens.map((token) => this.shown(token));
-    let at = offset;
+    const length = shown.reduce((sum, { token }) => sum + token.length, 0);
+    let at = offset + Math.max(0, text.length - length);
     return {
       tokens: shown.map(({ token }) => token),
       token_logprobs: shown.map(({ logprob }) => logprob),

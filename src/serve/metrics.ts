@@ -39,8 +39,18 @@ export class Metrics {
       });
     read("num_requests_running", "Texts that are being written.", () => generator.load.running);
     read("num_requests_waiting", "Texts that wait for a place.", () => generator.load.waiting);
-    read("prefix_cache_queries_total", "Tokens of prompts.", () => generator.load.promptTokens);
-    read("prefix_cache_hits_total", "Tokens of prompts that were read before.", () => generator.load.sharedTokens);
+    const count = (name: string, help: string, value: () => number) =>
+      new Counter({
+        name: `kindling:${name}`,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(value());
+        },
+      });
+    count("prefix_cache_queries_total", "Tokens of prompts.", () => generator.load.promptTokens);
+    count("prefix_cache_hits_total", "Tokens of prompts that were read before.", () => generator.load.sharedTokens);
     this.firstToken = histogram("time_to_first_token_seconds", "From a request to its first token.", FIRST);
     this.nextToken = histogram("time_per_output_token_seconds", "Between two tokens of a text.", NEXT);
     this.wholeRequest = histogram("e2e_request_latency_seconds", "From a request to its end.", WHOLE);

@@ -14,6 +14,8 @@ import {
 /** OpenAI's most answers to one request. */
 const MAX_CHOICES = 128;
 const MAX_STOPS = 16;
+/** Each answer looks at them for each token. */
+const MAX_BIASES = 1024;
 /** Likeliest tokens that are told, OpenAI's most. */
 const MAX_LOGPROBS = 20;
 
@@ -30,6 +32,7 @@ const penalty = rule<number>(
 );
 const isBiases = (value: unknown) =>
   isObject(value) &&
+  Object.keys(value).length <= MAX_BIASES &&
   Object.entries(value).every(
     ([id, bias]) => /^\d+$/.test(id) && typeof bias === "number" && bias >= -100 && bias <= 100,
   );
@@ -58,7 +61,10 @@ const common = {
   user: "harmless",
   frequency_penalty: penalty,
   presence_penalty: penalty,
-  logit_bias: rule<Readonly<Record<string, number>>>("an object of token ids and numbers from -100 to 100", isBiases),
+  logit_bias: rule<Readonly<Record<string, number>>>(
+    "an object of at most 1024 token ids, and numbers from -100 to 100",
+    isBiases,
+  ),
   // vLLM's
   min_tokens: wholeNumber(0),
   stop_token_ids: rule<number[]>("a list of token ids", isIds),

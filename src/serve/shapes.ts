@@ -32,7 +32,7 @@ export function completionShapes({ model, includeUsage, logprobs, hidesLogprobs 
     return {
       index,
       text,
-      logprobs: tokens && !hidesLogprobs ? logprobs.completion(tokens, offset) : null,
+      logprobs: tokens && !hidesLogprobs ? logprobs.completion(tokens, text, offset) : null,
       finish_reason: reason,
     };
   };

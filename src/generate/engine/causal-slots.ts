@@ -132,12 +132,20 @@ export class CausalSlots implements SequenceRunner {
   fits(sequences: readonly Sequence[]): boolean {
     const { cacheTokens = Number.POSITIVE_INFINITY } = this.options;
     const longest = Math.max(...sequences.map(({ context }) => context.length + 1));
-    const { slots, room } = this.cache.sizeFor(sequences.length, Math.min(longest, this.options.contextLength));
+    const length = Math.min(longest, this.options.contextLength);
+    // where nobody has a slot the cache can begin anew
+    const { slots, room } = this.cache.sizeFor(sequences.length, length, this.isFree);
     return slots * room <= cacheTokens;
+  }
+
+  /** Whether nobody has a slot. */
+  private get isFree(): boolean {
+    return this.slots.every(({ holder }) => !holder);
   }
 
   async enter(sequence: Sequence): Promise<void> {
     const { context } = sequence;
+    await this.keepWithinLimit(context.length + 1);
     const most = this.usableBy(sequence);
     const shared = this.slots.map((slot) => Math.min(most, this.sharedBy(slot, sequence)));
     const free = this.slots.flatMap((slot, i) => (slot.holder ? [] : [i]));
@@ -181,6 +189,16 @@ export class CausalSlots implements SequenceRunner {
     else if (longest > filled)
       await this.cache.copy({ slot: shared.indexOf(longest), start: 0 }, { slot: to, start: 0 }, longest);
     sequence.filled = sequence.shared = Math.max(longest, inBlocks);
+  }
+
+  /** Lets the cache begin anew where it has grown so that it would be too large with a text of that length. */
+  private async keepWithinLimit(length: number): Promise<void> {
+    const { cacheTokens = Number.POSITIVE_INFINITY, contextLength } = this.options;
+    if (!this.isFree) return;
+    const { slots, room } = this.cache.sizeFor(1, Math.min(length, contextLength));
+    if (slots * room <= cacheTokens) return;
+    this.forget();
+    await this.cache.clear();
   }
 
   private async reserve(slots: number, length: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { nextTurn } from "../../base/index.ts";
+import { nextTurn, RuntimeError } from "../../base/index.ts";
 import type { SequenceRunner } from "./runner.ts";
 import { type Piece, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
@@ -22,6 +22,9 @@ const realClock: Clock = {
   now: () => performance.now(),
   sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
 };
+
+/** Tokens are picked for so long, in milliseconds, without a pause. */
+const LONGEST_PICKING_MS = 8;
 
 /** What an engine has to do, and what it has done. */
 export interface EngineLoad {
@@ -65,6 +68,7 @@ export class Engine {
   /** A new text. It begins when somebody asks for its first token. */
   add(options: SequenceOptions): Sequence {
     const sequence = new Sequence(options, this.limits, (changed) => this.onChange(changed));
+    if (this.isDisposed) sequence.fail(disposed());
     if (!sequence.hasEnded) this.scheduler.add(sequence);
     return sequence;
   }
@@ -83,7 +87,7 @@ export class Engine {
   /** Frees what it keeps, after the step under way. Texts that have not ended are errors then. */
   dispose(): void {
     this.isDisposed = true;
-    for (const sequence of this.scheduler.sequences) sequence.fail(new Error("the generator was disposed"));
+    for (const sequence of this.scheduler.sequences) sequence.fail(disposed());
     void this.idle().then(() => this.runner?.dispose());
   }
 
@@ -126,23 +130,29 @@ export class Engine {
 
   /** Whether there was something to do. */
   private async step(runner: SequenceRunner): Promise<boolean> {
-    if (runner.noticeWeights()) for (const sequence of this.scheduler.running) reread(sequence);
+    this.noticeWeights(runner);
     const placed = await this.place(runner);
     const pieces = this.scheduler.pieces();
     const writing = this.scheduler.writing();
-    for (const piece of pieces) await this.read(runner, piece);
-    const going = writing.filter(({ hasEnded }) => !hasEnded);
+    for (const piece of pieces) {
+      await this.read(runner, piece);
+      this.noticeWeights(runner); // who has got a token may have set them
+    }
+    const going = writing.filter(({ hasEnded, left }) => !hasEnded && left === 1);
     if (going.length > 0) await this.advance(runner, going);
     return placed + pieces.length + writing.length > 0;
   }
 
+  private noticeWeights(runner: SequenceRunner): void {
+    if (runner.noticeWeights()) for (const sequence of this.scheduler.running) reread(sequence);
+  }
+
   private async place(runner: SequenceRunner): Promise<number> {
-    if (this.scheduler.waitingCount > 0 && runner.hasOtherLayers()) {
-      // a text is written by the layers that it began with
-      if (this.scheduler.running.size > 0) return 0;
-      runner.takeLayers();
-    }
-    const { preempted, admitted } = this.scheduler.place((sequences) => runner.fits(sequences));
+    // a text is written by the layers that it began with: others wait for its end
+    const isOld = this.scheduler.waitingCount > 0 && runner.hasOtherLayers();
+    const admits = !isOld || this.scheduler.running.size === 0;
+    if (isOld && admits) runner.takeLayers();
+    const { preempted, admitted } = this.scheduler.place((sequences) => runner.fits(sequences), admits);
     for (const sequence of preempted) {
       runner.leave(sequence);
       sequence.filled = 0;
@@ -150,6 +160,8 @@ export class Engine {
     for (const sequence of admitted) {
       if (sequence.hasEnded) continue;
       await attempt([sequence], () => runner.enter(sequence));
+      // one that has ended meanwhile was not known to have a place
+      if (sequence.hasEnded && sequence.slot !== undefined) runner.leave(sequence);
     }
     return admitted.length;
   }
@@ -170,9 +182,13 @@ export class Engine {
   private async advance(runner: SequenceRunner, sequences: readonly Sequence[]): Promise<void> {
     await attempt(sequences, async () => {
       const logits = await runner.advance(sequences);
-      sequences.forEach((sequence, i) => {
+      let since = performance.now();
+      for (const [i, sequence] of sequences.entries()) {
         this.take(sequence, logits[i], 1);
-      });
+        if (performance.now() - since < LONGEST_PICKING_MS) continue;
+        await nextTurn(); // what else the program has to do
+        since = performance.now();
+      }
     });
   }
 
@@ -181,6 +197,14 @@ export class Engine {
     if (logits && !sequence.hasEnded) sequence.take(logits);
   }
 }
+
+const disposed = (): Error =>
+  new RuntimeError({
+    where: "generate",
+    expected: "a generator that is there",
+    received: "one that was disposed",
+    fix: "dispose it when its texts have ended, and make a new one for others",
+  });
 
 /** An error ends the texts that it concerns, and no others. */
 async function attempt(sequences: readonly Sequence[], run: () => Promise<void>): Promise<void> {

@@ -18,7 +18,9 @@ interface Block {
 export class PrefixIndex {
   readonly blockTokens: number;
   private readonly blocks = new Map<string, Block>();
-  private readonly free: number[];
+  private readonly free: number[] = [];
+  /** Places from here on were never taken. */
+  private firstNew = 0;
   private readonly capacity: number;
   private uses = 0;
 
@@ -29,7 +31,6 @@ export class PrefixIndex {
   constructor(capacity: number, blockTokens: number) {
     this.capacity = capacity;
     this.blockTokens = blockTokens;
-    this.free = Array.from({ length: capacity }, (_, i) => capacity - 1 - i);
   }
 
   /** Blocks that are kept. */
@@ -87,6 +88,7 @@ export class PrefixIndex {
   /** A free place, or that of the block that nothing goes on from and that was used longest ago. */
   private takePlace(keep: Block | undefined): number | undefined {
     if (this.free.length > 0) return this.free.pop();
+    if (this.firstNew < this.capacity) return this.firstNew++;
     let oldest: Block | undefined;
     for (const block of this.blocks.values())
       if (block.children === 0 && block !== keep && block.lastUse < (oldest?.lastUse ?? Number.POSITIVE_INFINITY))
@@ -100,8 +102,8 @@ export class PrefixIndex {
   /** @throws Error when a place is lost or held twice. @internal */
   check(): void {
     const places = [...this.free, ...[...this.blocks.values()].map(({ place }) => place)];
-    if (new Set(places).size !== this.capacity || places.length !== this.capacity)
-      throw new Error(`${places.length} places of ${this.capacity}`);
+    if (new Set(places).size !== this.firstNew || places.length !== this.firstNew)
+      throw new Error(`${places.length} places of ${this.firstNew}`);
   }
 }
 

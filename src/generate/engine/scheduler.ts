@@ -85,35 +85,43 @@ export class Scheduler {
   /**
    * Who gets a place, and who gives up one.
    * @param fits whether the cache has room for all of these sequences with their next tokens
+   * @param admits whether anybody may get one now
    */
-  place(fits: (sequences: readonly Sequence[]) => boolean): Step {
+  place(fits: (sequences: readonly Sequence[]) => boolean, admits = true): Step {
     const preempted: Sequence[] = [];
     const admitted: Sequence[] = [];
     const move = (sequence: Sequence, to: "waiting" | "running") => {
       this[to === "running" ? "waiting" : "running"].delete(sequence);
       this[to].add(sequence);
     };
+    const pushOut = (sequence: Sequence) => {
+      sequence.preemptions++;
+      sequence.idleSince = undefined;
+      preempted.push(sequence);
+      move(sequence, "waiting");
+    };
     // those who have places may need more room than there is: who came last gives way, but the first stays
     while (this.running.size > 1 && !fits([...this.running])) {
-      const last = lastOf([...this.running]);
-      last.preemptions++;
-      preempted.push(last);
-      move(last, "waiting");
+      const yielding = [...this.running].filter(mayYield);
+      if (yielding.length === 0) break;
+      pushOut(lastOf(yielding));
     }
     for (const sequence of this.running)
       sequence.idleSince = sequence.isWanted ? undefined : (sequence.idleSince ?? this.now());
+    if (!admits) {
+      for (const sequence of this.idle()) pushOut(sequence);
+      return { preempted, admitted };
+    }
     for (const sequence of this.inOrder()) {
       if (preempted.includes(sequence) || !sequence.isWanted) continue;
       const hasPlace = this.running.size < this.options.maxSequences && fits([...this.running, sequence]);
       if (!hasPlace && this.running.size > 0) {
-        const weaker = this.thoseWhoYieldTo(sequence);
+        const weaker = this.thoseWhoYieldTo(sequence).filter((other) => !admitted.includes(other));
         if (weaker.length === 0) break; // nobody behind it may overtake
         const victim = lastOf(weaker);
         const others = [...this.running].filter((other) => other !== victim);
         if (!fits([...others, sequence])) break;
-        victim.preemptions++;
-        preempted.push(victim);
-        move(victim, "waiting");
+        pushOut(victim);
       }
       move(sequence, "running");
       admitted.push(sequence);
@@ -122,10 +130,19 @@ export class Scheduler {
   }
 
   private thoseWhoYieldTo({ priority }: Sequence): Sequence[] {
-    const idleBefore = this.now() - IDLE_MS;
-    const idle = [...this.running].filter(({ idleSince = Number.POSITIVE_INFINITY }) => idleSince <= idleBefore);
+    const idle = this.idle();
     if (idle.length > 0) return idle;
-    return [...this.running].filter((other) => other.priority < priority && other.preemptions < MAX_PREEMPTIONS);
+    return [...this.running].filter(
+      (other) => mayYield(other) && other.priority < priority && other.preemptions < MAX_PREEMPTIONS,
+    );
+  }
+
+  /** Those who have a place, and of which nobody has asked a token for long. */
+  private idle(): Sequence[] {
+    const before = this.now() - IDLE_MS;
+    return [...this.running].filter(
+      (sequence) => mayYield(sequence) && (sequence.idleSince ?? Number.POSITIVE_INFINITY) <= before,
+    );
   }
 
   private inOrder(): Sequence[] {
@@ -170,6 +187,9 @@ export class Scheduler {
 /** Whether but one token of its context is left to be read: that which was picked last, as a rule. */
 const isWriting = ({ left, filled, embedded }: Sequence): boolean =>
   left === 1 && (filled > 0 || embedded === undefined);
+
+/** What has images cannot be read again once it has begun. */
+const mayYield = ({ embedded, filled }: Sequence): boolean => embedded === undefined || filled === 0;
 
 /** Who goes first when one has to: of the lowest priority, who came last. */
 const lastOf = (sequences: readonly Sequence[]): Sequence =>

@@ -81,16 +81,19 @@ export class SlotCache {
     return this.layers[0].k.shape[2];
   }
 
-  /** What there would be with so many slots and positions in use: both double. */
-  sizeFor(slots: number, length: number): { slots: number; room: number } {
+  /**
+   * What there would be with so many slots and positions in use: both double.
+   * @param isNew nothing is there yet. @default false
+   */
+  sizeFor(slots: number, length: number, isNew = false): { slots: number; room: number } {
     const doubled = (from: number, to: number, most: number) => {
       let size = Math.max(1, from);
       while (size < to) size *= 2;
       return Math.min(size, most);
     };
     return {
-      slots: doubled(this.slots, slots, this.maxSlots),
-      room: doubled(Math.max(this.room, this.initialRoom), length, this.maxLength),
+      slots: doubled(isNew ? 0 : this.slots, slots, this.maxSlots),
+      room: doubled(Math.max(isNew ? 0 : this.room, this.initialRoom), length, this.maxLength),
     };
   }
 
@@ -107,6 +110,12 @@ export class SlotCache {
       count === 0 ? [] : [{ start: [slot, 0, 0, 0], size: [1, heads, count, width] as number[] }],
     );
     await resizeVariables(this.variables, [size.slots, heads, size.room, width], { kept, device: this.device });
+  }
+
+  /** Gives all memory back: nothing that is there stays. */
+  async clear(): Promise<void> {
+    const [, heads, , width] = this.layers[0].k.shape;
+    await resizeVariables(this.variables, [0, heads, 0, width], { kept: [], device: this.device });
   }
 
   /** Copies so many positions of one slot into another. */
