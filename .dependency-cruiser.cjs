@@ -23,7 +23,21 @@ const below = {
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
   serve: ["base", "generate", "tokenizers"],
-  cli: ["base", "ir", "hub", "runtime", "files", "tensor", "tokenizers", "models", "train", "generate", "serve"],
+  "load-test": ["base", "files"],
+  cli: [
+    "base",
+    "ir",
+    "hub",
+    "runtime",
+    "files",
+    "tensor",
+    "tokenizers",
+    "models",
+    "train",
+    "generate",
+    "serve",
+    "load-test",
+  ],
 };
 
 /** "#system", what there is of Node: rooms that know files take it from files/, which is below them. */

@@ -1,4 +1,4 @@
-"""searches.json: searches that transformers has had in its core until 4.55: diverse beam search, constrained beam search, contrastive search.
+"""searches.json: searches that transformers 5 does not have in its core any more: diverse beam search, constrained beam search, contrastive search.
 
 Each case: the model, its generation_config.json, what it reads (encoder-decoders) or continues, and the tokens of each text that `generate` returns, its
 start left out. Runs in an environment of its own (golden/requirements-4.52.txt).

@@ -1,14 +1,15 @@
 import { readdir, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { z } from "zod";
 import * as root from "./index.ts";
 import * as onnx from "./onnx/index.ts";
 
 /*
  * Runs the @example of every docstring. A line that ends in a comment with a value must give that value. Examples that
- * need files of the user's are only checked for the names they use.
+ * need files or a model of the user's are only checked for the names they use.
  */
-const kindling = { ...onnx, ...root };
+const kindling = { ...onnx, ...root, z };
 const sources = fileURLToPath(new URL(".", import.meta.url));
 const files = (await readdir(sources, { recursive: true })).filter(
   (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
@@ -30,7 +31,7 @@ for (const file of files) {
 test("there are examples", () => expect(examples.length).toBeGreaterThan(4));
 
 test.each(examples)("%s", async (_, lines) => {
-  if (lines.some((line) => line.includes("runs/"))) {
+  if (lines.some((line) => line.includes("runs/") || line.includes("generator"))) {
     const [name] = /\w+(?=\()/.exec(lines.join("\n")) as RegExpExecArray;
     expect(kindling).toHaveProperty(name);
     return;

@@ -53,6 +53,13 @@ async function runBlock(text: string, until?: RegExp): Promise<Finished> {
   return run([`${name}.mjs`], { until });
 }
 
+/** The model that the documents speak of is the one that was trained here. */
+async function linkSotu(): Promise<void> {
+  await mkdir(join(folder, "runs", "sotu"), { recursive: true });
+  const link = join(folder, "runs", "sotu", "model");
+  await symlink(join(folder, "runs", "my", "model"), link, "junction").catch(() => {}); // it is there
+}
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kindling-"));
   await makeProject(folder);
@@ -103,9 +110,15 @@ test("the first program finds the weights", async () => {
   expect(numbers.at(-1)).toBeCloseTo(2, 2);
 });
 
+test("a model writes a value of a schema", async () => {
+  await linkSotu();
+  const { code, output } = await runBlock("generateObject(");
+  expect([code, output]).toEqual([0, output]);
+  expect(output).toMatch(/^(179\d|1[89]\d\d|20[01]\d|2020) (war|peace|trade)\n$/);
+});
+
 test("a model of weights writes a text", async () => {
-  await mkdir(join(folder, "runs", "sotu"), { recursive: true });
-  await symlink(join(folder, "runs", "my", "model"), join(folder, "runs", "sotu", "model"), "junction");
+  await linkSotu();
   const { code, output } = await runBlock('"My fellow citizens"');
   expect([code, output]).toEqual([0, output]);
   expect(output.length).toBeGreaterThan(50);

@@ -41,6 +41,7 @@ export { HalfArray } from "./half-array.ts";
 export { hashBytes } from "./hash.ts";
 export { type LimitName, limits, overLimit, withinLimit } from "./limits.ts";
 export { type Merged, merged } from "./merge.ts";
+export { nextTurn } from "./next-turn.ts";
 export { onAbort } from "./on-abort.ts";
 export { known, numberRules, type OptionNames, requireDType, requireNumbers } from "./options.ts";
 export { exceededJsonLimit, type JsonLimits, type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";

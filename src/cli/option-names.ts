@@ -26,6 +26,22 @@ export const trainingOptions: Readonly<Record<keyof RunConfig, string>> = {
   checkpointInterval: "--save-every",
 };
 
+/** Options of bench serve that have another name there, or whose numbers are checked. */
+const loadTestOptions: Readonly<Record<string, string>> = {
+  allowRemote: "--allow-remote",
+  apiKey: "--api-key",
+  requests: "--requests",
+  rate: "--rate",
+  burstiness: "--burstiness",
+  concurrency: "--concurrency",
+  inputTokens: "--input-tokens",
+  outputTokens: "--output-tokens",
+  sharedPrefix: "--shared-prefix",
+  duration: "--duration",
+  warmup: "--warmup",
+  cancel: "--cancel",
+};
+
 /** The library's name of each option whose value it checks, and what the user typed. */
 const optionNames: Readonly<Record<string, string>> = {
   ...trainingOptions,
@@ -34,11 +50,15 @@ const optionNames: Readonly<Record<string, string>> = {
   cacheDtype: "--cache-dtype",
   threads: "--threads",
   ...typedSamplingFlags,
+  maxSequences: "--max-sequences",
+  cacheTokens: "--cache-tokens",
+  prefixTokens: "--prefix-tokens",
   maxQueue: "--max-queue",
   queueTimeoutMs: "--queue-timeout",
   requestTimeoutMs: "--timeout",
   corsOrigins: "--cors-origin",
   allowedHosts: "--allowed-hosts",
+  ...loadTestOptions,
 };
 
 const isTwoWords = (name: string) => /[A-Z]/.test(name);

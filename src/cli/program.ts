@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
+import { addBenchServe } from "./bench-serve.ts";
 import { chatCommand } from "./chat/chat.ts";
 import { typed } from "./command.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
@@ -17,7 +18,7 @@ import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
-import { serveCommand, servingOf, withServing } from "./serve.ts";
+import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -144,7 +145,8 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     )
     .action(async (name, o) => {
       await useDevice(o);
-      await serveCommand(await openModel(name, o.runs, openOptionsOf(o)), servingOf(o));
+      const model = await openModel(name, o.runs, { ...openOptionsOf(o), ...batchingOf(o) });
+      await serveCommand(model, servingOf(o));
     });
 }
 
@@ -183,6 +185,13 @@ function addMeasuring(program: Command): void {
     .addOption(deviceOption())
     .addHelpText("after", "\nExamples:\n  kindling profile sotu --batch 8 --trace step.json")
     .action((name, o) => profileCommand(name, o));
+
+  addBenchServe(
+    program
+      .command("bench")
+      .description("Measure servers of models.")
+      .addHelpText("after", "\nExamples:\n  kindling bench serve --rate 4"),
+  );
 
   program
     .command("doctor")

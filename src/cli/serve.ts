@@ -25,14 +25,34 @@ export function withServing(command: Command): Command {
       collect,
     )
     .option("--cors-origin <origin>", "pages of this origin may use the server, * for all (repeatable)", collect)
+    .option("--max-sequences <n>", "texts that are written at the same time (default: 16)", integer)
+    .option("--cache-tokens <n>", "most tokens of all texts together that are kept (default: no limit)", integer)
+    .option(
+      "--prefix-tokens <n>",
+      "tokens of prompts that are kept for others that begin alike (default: 8192)",
+      integer,
+    )
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
     .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
     .option("--log", "write a line for each request to standard error");
 }
 
+/** Prompts of chats begin with all that was said before. */
+const PREFIX_TOKENS = 8192;
+
+/** Of the generator that answers. */
+export const batchingOf = ({ maxSequences, cacheTokens, prefixTokens = PREFIX_TOKENS }: ServingFlags) => ({
+  maxSequences,
+  cacheTokens,
+  prefixTokens,
+});
+
 /** What `withServing` has read. */
 export interface ServingFlags {
+  maxSequences?: number;
+  cacheTokens?: number;
+  prefixTokens?: number;
   port: number;
   host: string;
   allowedHosts?: string[];

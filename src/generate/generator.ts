@@ -6,7 +6,7 @@ import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
 import { CausalRows } from "./engine/causal-rows.ts";
 import { CausalSlots } from "./engine/causal-slots.ts";
-import { Engine } from "./engine/engine.ts";
+import { Engine, type EngineLoad } from "./engine/engine.ts";
 import { type ContextLimits, roomOfEmbedded, type Sequence } from "./engine/sequence.ts";
 import { generationSettingNames } from "./generation-config.ts";
 import { requireTokenIds } from "./token-ids.ts";
@@ -146,6 +146,11 @@ export class Generator {
           : new CausalRows(model, cache);
       },
     });
+  }
+
+  /** What there is to do now, and what was done. */
+  get load(): EngineLoad {
+    return this.engine.load;
   }
 
   /**

@@ -55,6 +55,7 @@ export {
 } from "./chat/index.ts";
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
+export type { EngineLoad } from "./engine/engine.ts";
 export {
   type FollowedSettings,
   type GenerationSettings,
@@ -72,6 +73,7 @@ export { matchesGrammar } from "./grammar/pushdown.ts";
 export { choiceGrammar, regexGrammar } from "./grammar/regex.ts";
 export {
   type OutputOf,
+  type StandardJsonSchema,
   type StandardSchema,
   type StructuredOutput,
   structuredOutput,

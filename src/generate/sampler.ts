@@ -33,8 +33,7 @@ export class Sampler {
   private readonly key: readonly [number, number];
   /** Draws a number from 0 to below 1. */
   readonly uniform = (): number => uniformOnHost(this.key, this.drawn++);
-  private candidates = new Candidates(0);
-  private vocabSize = 0;
+  private readonly candidates = new Candidates();
   private drawn = 0;
 
   /** @throws OptionError for unknown options and values out of range */
@@ -69,8 +68,6 @@ export class Sampler {
   }
 
   private candidatesOf(logits: Float32Array): Candidates {
-    if (this.vocabSize !== logits.length) this.candidates = new Candidates(logits.length);
-    this.vocabSize = logits.length;
     this.candidates.take(logits, this.topK);
     for (const warp of this.warpers) warp(this.candidates, this.uniform);
     return this.candidates;

@@ -84,6 +84,7 @@ test("what cannot be searched", async () => {
   await expect(search([3, 4], { numBeams: 2, maxNewTokens: 9 })).rejects.toThrow(/at most 10 tokens together/);
   await expect(search([3], { numBeams: 2, topP: 0.5 })).rejects.toThrow(/numBeams: expected 1/);
   await expect(search([3], { numBeams: 2, onLogits: () => {} })).rejects.toThrow(/numBeams: expected 1/);
+  await expect(generator.generate([3], { penaltyAlpha: 0.5, topLogprobs: 2 }).next()).rejects.toThrow(/penaltyAlpha/);
   await expect(generator.generate([3], {}).next()).rejects.toThrow(/numBeams above 1, or penaltyAlpha above 0/);
   await expect(generator.generate([3], { numBeams: 2, numReturnSequences: 2 }).next()).rejects.toThrow(
     /numReturnSequences: expected a way to write texts that is built/,

@@ -12,6 +12,7 @@ import { type PickOptions, TokenPicker } from "./token-picker.ts";
 import { Turns } from "./turns.ts";
 import type { FinishReason } from "./write-texts.ts";
 
+/** How a search is made, how tokens are weighed in it, and where its texts end. */
 export interface SearchOptions extends Omit<PickOptions, "times"> {
   /** Ends the search, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;

@@ -41,7 +41,7 @@ function processedBy(config: Json, values: readonly number[], options: Generatio
   for (const process of processorsOf(rules)) process(logits, progress);
   if (limits.temperature === 0) return [...logits];
   const out = new Array<number>(logits.length).fill(Number.NEGATIVE_INFINITY);
-  const candidates = new Candidates(logits.length).take(logits);
+  const candidates = new Candidates().take(logits);
   for (const warp of warpersOf(limits)) warp(candidates, () => 0);
   candidates.ids.forEach((id, i) => {
     out[id] = candidates.scores[i];

@@ -35,6 +35,8 @@ export interface TextPiece {
   logprobs?: readonly TokenLogprobs[];
   /** Set on the last piece. */
   finishReason?: FinishReason;
+  /** The stop text that has ended the text. @default it ended otherwise */
+  stopText?: string;
 }
 
 /**
@@ -66,10 +68,16 @@ export async function* generateText(
   });
   let held = "";
   let count = 0;
-  const piece = (length: number, finishReason?: FinishReason): TextPiece => {
+  const piece = (length: number, finishReason?: FinishReason, stopText?: string): TextPiece => {
     const text = held.slice(0, length);
     held = held.slice(length);
-    return { text, tokens: count, ...logprobs.take(), ...(finishReason && { finishReason }) };
+    return {
+      text,
+      tokens: count,
+      ...logprobs.take(),
+      ...(finishReason && { finishReason }),
+      ...(stopText && { stopText }),
+    };
   };
   try {
     for (;;) {
@@ -80,7 +88,7 @@ export async function* generateText(
         logprobs.keepLast();
       }
       const end = firstOccurrence(held, stop);
-      if (end >= 0) return yield piece(end, "stop");
+      if (end) return yield piece(end.at, "stop", end.text);
       if (next.done) return yield piece(held.length, next.value);
       const safe = held.length - possibleStart(held, stop);
       if (safe > 0) yield piece(safe);
@@ -131,10 +139,10 @@ async function breakersOf(tokenizer: Tokenizer, options: TextOptions): Promise<T
   return { drySequenceBreakers: undefined, drySequenceBreakerIds: breakers };
 }
 
-/** Index of the earliest stop text, or -1. */
-function firstOccurrence(text: string, stops: readonly string[]): number {
-  const positions = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return positions.length > 0 ? Math.min(...positions) : -1;
+/** The earliest stop text; of several at one place the first of the list. */
+function firstOccurrence(text: string, stops: readonly string[]): { at: number; text: string } | undefined {
+  const occurrences = stops.map((stop) => ({ at: text.indexOf(stop), text: stop })).filter(({ at }) => at >= 0);
+  return occurrences.toSorted((a, b) => a.at - b.at)[0];
 }
 
 /** Length of the longest end of `text` that some stop text begins with. */

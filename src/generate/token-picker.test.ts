@@ -72,6 +72,10 @@ test("a generator follows processors, warpers and penalties, and tells log proba
   for (const { logprob, top } of told) expect(top[0].logprob).toBe(logprob);
   expect(await idsOf({ mirostat: 2, seed: 3 })).toEqual(await idsOf({ mirostat: 2, seed: 3 }));
   await expect(idsOf({ drySequenceBreakers: ["x"], dryMultiplier: 1 })).rejects.toThrow(/use generateText/);
+  const all = [() => {}];
+  await expect(idsOf({ warpers: all, temperature: 0 })).rejects.toThrow(/draws with warpers.*received temperature: 0/);
+  await expect(idsOf({ warpers: all, doSample: false })).rejects.toThrow(/received doSample: false/);
+  await expect(idsOf({ warpers: 1 })).rejects.toThrow(/warpers to be a list of functions/);
   await expect(idsOf({ processors: [1] })).rejects.toThrow(/processors to be functions/);
   generator.dispose();
   model.dispose();

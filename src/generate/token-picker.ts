@@ -1,13 +1,13 @@
 import { numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { BeamSettings, ContrastiveSettings } from "./beams/hypotheses.ts";
 import { type FollowedSettings, type GenerationSettings, settingsOf } from "./generation-config.ts";
-import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import type { ConstraintMaker, PickConstraint } from "./grammar/pick-constraint.ts";
 import { constrain } from "./grammar/token-mask.ts";
+import { LogprobReader, type TokenLogprobs } from "./log-probabilities.ts";
 import { type LogitsProcessor, type Progress, processorsOf, type TimeRule } from "./processors/index.ts";
 import { Sampler } from "./sampler.ts";
 import type { BuiltWays } from "./search-settings.ts";
-import { acceptToken, type Proposals } from "./speculation/index.ts";
+import { acceptToken, type Proposals, requirePlaces } from "./speculation/index.ts";
 import type { LogitsWarper } from "./warpers/index.ts";
 
 /** How the tokens of a text are picked, and where it ends. */
@@ -97,10 +97,9 @@ export class TokenPicker {
       ...others
     } = options;
     const hasLogprobs = topLogprobs !== undefined || onLogprobs !== undefined;
-    const asked = warpers.length > 0 && others.temperature !== 0 ? { doSample: true, ...others } : others;
-    this.settings = settingsOf(model.generationConfig, asked, {
+    this.settings = settingsOf(model.generationConfig, drawing(others, warpers), {
       ...built,
-      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false }),
+      ...((onLogits || times || hasLogprobs || constraint) && { hasBeams: false, hasContrastive: false }),
     });
     requireFollowed(this.settings, source);
     requireFunctions(processors);
@@ -117,7 +116,8 @@ export class TokenPicker {
     this.constraint = constraint?.([...this.stops]);
     this.onLogits = onLogits;
     this.onLogprobs = onLogprobs;
-    if (hasLogprobs) this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
+    if (hasLogprobs)
+      this.logprobReader = new LogprobReader(topLogprobs ?? 0, this.processors.length > 0 || constraint !== undefined);
     this.deadline = performance.now() + 1000 * (this.settings.maxTime ?? Number.POSITIVE_INFINITY);
   }
 
@@ -132,9 +132,11 @@ export class TokenPicker {
    * same.
    * @param rows logits at the place of each proposal, and after the last, f32 [V] each, which it changes
    * @returns the tokens, and whether the text has ended
+   * @throws DataError for another number of rows
    */
   nextOf(rows: readonly Float32Array[], { ids, distributions }: Proposals): { ids: number[]; isEnded: boolean } {
     const { sampler } = this;
+    requirePlaces(rows.length, ids);
     const picked: number[] = [];
     for (const [i, logits] of rows.entries()) {
       const id = this.nextBy(logits, (ruled) =>
@@ -144,7 +146,7 @@ export class TokenPicker {
       );
       if (id === undefined) return { ids: picked, isEnded: true };
       picked.push(id);
-      if (id !== ids[i] || this.isFull) break;
+      if (id !== ids[i] || this.isFull || this.isComplete) break;
     }
     return { ids: picked, isEnded: false };
   }
@@ -152,7 +154,7 @@ export class TokenPicker {
   private nextBy(logits: Float32Array, pick: (ruled: Float32Array) => number): number | undefined {
     this.logprobReader?.read(logits);
     const ruled = this.ruled(logits, this.ids);
-    const mask = this.constraint?.mask();
+    const mask = this.constraint?.mask(this.maxLength - this.ids.length + 1); // one that ends it is not counted
     if (mask) constrain(ruled, mask);
     const id = pick(ruled);
     this.constraint?.accept(id);
@@ -253,5 +255,19 @@ function requireFunctions(processors: readonly unknown[]): void {
     expected: "processors to be functions",
     received: typeof processors,
     fix,
+  });
+}
+
+/** The settings, with draws where there are warpers. @throws OptionError where nothing is to be drawn */
+function drawing(settings: GenerationSettings, warpers: readonly LogitsWarper[]): GenerationSettings {
+  if (warpers.length === 0) return settings;
+  const { doSample = true, temperature } = settings;
+  if (doSample && temperature !== 0) return { ...settings, doSample };
+  const received = doSample ? "temperature: 0" : "doSample: false";
+  throw new OptionError({
+    where: "generate",
+    expected: "draws with warpers, which narrow down what is drawn",
+    received,
+    fix: "leave it out, or give processors, which change what is likeliest too",
   });
 }

@@ -1,5 +1,6 @@
 import { merged } from "../base/index.ts";
 import {
+  addEvent,
   ChatAnswer,
   type ChatEvent,
   type ChatParser,
@@ -8,8 +9,8 @@ import {
   type TextPiece,
   type TokenLogprobs,
 } from "../generate/index.ts";
-import { asRequestError } from "./errors.ts";
-import { type AnswerPart, EventStream } from "./event-stream.ts";
+import { asRequestError, type RequestError } from "./errors.ts";
+import { type AnswerPart, EventStream, type StreamEncoding } from "./event-stream.ts";
 import type { RequestLife } from "./request-life.ts";
 import type { UsageOptions } from "./requests.ts";
 import type { ServedModel } from "./service.ts";
@@ -30,8 +31,12 @@ export interface Choice {
 export interface FinishedChoice {
   index: number;
   answer: ChatAnswer;
+  /** What the answer is made of, in its order. */
+  events: readonly ChatEvent[];
   logprobs: readonly TokenLogprobs[] | undefined;
   finishReason: string;
+  /** The stop text that has ended it. @default it ended otherwise */
+  stopText?: string;
 }
 
 /** The objects of an endpoint. */
@@ -40,8 +45,14 @@ export interface Shapes {
   /** What begins a choice in a stream. @default nothing */
   first?: (choice: number) => object;
   piece: (choice: number, part: AnswerPart) => object | undefined;
-  last: (choice: number, finishReason: string) => object;
+  last: (choice: number, finishReason: string, stopText?: string) => object;
   usage: (usage: Usage) => object;
+  /** What ends a stream that fails. @default OpenAI's form */
+  error?: (error: RequestError) => object;
+  /** How a stream is written. @default server-sent events without names */
+  encoding?: StreamEncoding;
+  /** Called when there are further tokens. */
+  onTokens?: () => void;
 }
 
 export interface Job {
@@ -54,6 +65,8 @@ export interface Job {
   usage: UsageOptions;
   /** Asked when the turn has come: the time of the answer is in it. */
   shapes: () => Shapes;
+  /** Of a stream. @default text/event-stream */
+  contentType?: string;
 }
 
 /** What has come of a choice. */
@@ -64,6 +77,7 @@ interface ChoicePiece {
   tokens: number;
   /** Set on the last piece. */
   finishReason?: string;
+  stopText?: string;
 }
 
 /** The pieces of all choices, which are written together. */
@@ -86,13 +100,13 @@ async function* textOf(
 }
 
 /** How probable tokens were goes with the first part: which of them made which is not known. */
-function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason }: TextPiece): ChoicePiece {
+function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason, stopText }: TextPiece): ChoicePiece {
   const { parser } = choice;
   const events: ChatEvent[] = parser ? parser.push(text) : [{ type: "content", text }];
   if (parser && finishReason) events.push(...parser.finish());
   if (logprobs?.length && events.length === 0) events.push({ type: "content", text: "" });
   const parts = events.map((event, i) => ({ event, ...(logprobs && i === 0 && { logprobs }) }));
-  return { choice, parts, tokens, finishReason };
+  return { choice, parts, tokens, finishReason, stopText };
 }
 
 /** Counts the tokens of choices. */
@@ -128,23 +142,30 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   const finished = job.choices.map(({ index, options }) => ({
     index,
     answer: new ChatAnswer(),
+    events: [] as ChatEvent[],
     logprobs: options.topLogprobs === undefined ? undefined : ([] as TokenLogprobs[]),
     finishReason: "length",
+    stopText: undefined as string | undefined,
   }));
   const count = new TokenCount(job.promptTokens);
   for await (const next of piecesOf(model, job.choices, life)) {
-    const { answer, logprobs } = finished[next.choice.index];
+    life.meter.piece(next.choice.index, next.tokens);
+    shapes.onTokens?.();
+    const choice = finished[next.choice.index];
     for (const part of next.parts) {
-      answer.add(part.event);
-      logprobs?.push(...(part.logprobs ?? []));
+      choice.answer.add(part.event);
+      addEvent(choice.events, part.event);
+      choice.logprobs?.push(...(part.logprobs ?? []));
     }
-    if (next.finishReason)
-      finished[next.choice.index].finishReason = reasonOf(next.finishReason, answer.calls.length > 0);
+    if (next.finishReason) choice.finishReason = reasonOf(next.finishReason, choice.answer.calls.length > 0);
+    choice.stopText = next.stopText;
     count.add(next);
   }
   const { usage } = count;
   const choices = job.best === undefined ? finished : likeliest(finished, job.best);
-  Object.assign(life.record, { usage, outcome: choices.map(({ finishReason }) => finishReason).join(" ") });
+  const reasons = choices.map(({ finishReason }) => finishReason);
+  life.meter.end(usage, reasons);
+  Object.assign(life.record, { usage, outcome: reasons.join(" ") });
   return shapes.whole(choices, usage);
 }
 
@@ -173,12 +194,14 @@ export async function streamedAnswer(
   const shapes = job.shapes();
   const pieces = piecesOf(model, job.choices, life);
   const first = await pieces.next();
+  shapes.onTokens?.();
   const count = new TokenCount(job.promptTokens);
   const wrap: Shapes["piece"] = (choice, part) => {
     const piece = shapes.piece(choice, part);
     return piece && job.usage.continuousUsage ? { ...piece, usage: count.usage } : piece;
   };
-  const events = new EventStream({ wrap, stalledTimeoutMs, onLost: (reason) => life.lose(reason) });
+  const { encoding } = shapes;
+  const events = new EventStream({ wrap, encoding, stalledTimeoutMs, onLost: (reason) => life.lose(reason) });
   life.record.isStreamed = true;
   void sendPieces({ first, pieces, events, shapes, count, includeUsage: job.usage.includeUsage }, life);
   return events.body;
@@ -204,10 +227,11 @@ async function sendPieces(
   const callers = new Set<number>();
   try {
     for (let next = first; !next.done; next = await pieces.next()) {
-      const { choice, parts, finishReason } = next.value;
+      const { choice, parts, finishReason, stopText } = next.value;
       const { index } = choice;
       if (shapes.first && !begun.has(index)) events.pushObject(shapes.first(index));
       begun.add(index);
+      life.meter.piece(index, next.value.tokens);
       count.add(next.value);
       for (const part of parts) {
         if (part.event.type === "call-begin") callers.add(index);
@@ -215,13 +239,16 @@ async function sendPieces(
       }
       if (!finishReason) continue;
       const reason = reasonOf(finishReason, callers.has(index));
-      events.pushObject(shapes.last(index, reason));
+      events.pushObject(shapes.last(index, reason, stopText));
       reasons.push(reason);
     }
     if (includeUsage) events.pushObject(shapes.usage(count.usage));
+    life.meter.end(count.usage, reasons);
   } catch (error) {
-    const { body } = asRequestError(error);
-    events.pushObject(body);
+    const refusal = asRequestError(error);
+    const { body } = refusal;
+    life.meter.end(count.usage, []);
+    events.pushObject(shapes.error?.(refusal) ?? body);
     reasons.push(body.error.code ?? body.error.message);
   } finally {
     life.end();

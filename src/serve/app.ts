@@ -5,14 +5,17 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { exceededJsonLimit, limits } from "../base/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
+import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { requestLimits } from "./fields.ts";
 import { RequestRecord } from "./log.ts";
+import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
 import { pageFiles } from "./page/index.ts";
 import { RequestLife } from "./request-life.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { type LimitOptions, type ServedModel, Service } from "./service.ts";
+import { detokenized, tokenized } from "./tokenize.ts";
 
 export interface AppOptions extends AccessOptions, LimitOptions {
   /** Gets one line for each request that ends. @default none */
@@ -55,10 +58,16 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
     if (!record.isStreamed) record.end(c.res.status);
   });
   app.use(...accessRules(access));
-  app.use("/v1/*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
+  app.use("*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
   for (const [path, file] of Object.entries(pageFiles(service)))
     app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/health", (c) => c.json({ status: "ok" }));
+  app.get("/metrics", async (c) => {
+    const { body, type } = await service.metrics.text();
+    return c.body(body, 200, { "content-type": type });
+  });
+  app.post("/tokenize", async (c) => c.json(await tokenized(service, jsonOf(await bodyText(c)), c.req.raw.signal)));
+  app.post("/detokenize", async (c) => c.json(await detokenized(service, jsonOf(await bodyText(c)))));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:id{.+}", (c) => {
     service.requireModel(c.req.param("id"));
@@ -78,20 +87,44 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
       return { isStreamed: request.stream, job: await chatJob(service, request, signal) };
     }),
   );
+  app.post("/v1/messages", (c) => answer(c, service, (json, signal) => messagesJob(service, json, signal)));
+  app.post("/v1/messages/count_tokens", async (c) =>
+    c.json(await countedTokens(service, jsonOf(await bodyText(c)), c.req.raw.signal)),
+  );
+  ollamaRoutes(app, service);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });
   app.onError((error, c) => {
-    const { status, body, headers } = asRequestError(error);
+    const refusal = asRequestError(error);
+    const { status, body, headers } = refusal;
     c.get("record").outcome = body.error.code ?? body.error.message;
-    return c.json(body, status as ContentfulStatusCode, headers);
+    return c.json(errorBody(c.req.path, refusal), status as ContentfulStatusCode, headers);
   });
   return app;
 }
 
-type Read = (json: unknown, signal: AbortSignal) => Promise<{ isStreamed?: boolean; job: Job }>;
+/** An error in the form of the API that a path belongs to. */
+function errorBody(path: string, error: RequestError): object {
+  if (path.startsWith("/v1/messages")) return anthropicError(error);
+  return path.startsWith("/api/") ? ollamaError(error) : error.body;
+}
 
-/** Answers a request with one JSON object or with server-sent events. */
+function ollamaRoutes(app: Hono<Environment>, service: Service): void {
+  const models = new OllamaModels(service);
+  app.post("/api/chat", (c) => answer(c, service, (json, signal) => ollamaChat(service, json, signal)));
+  app.post("/api/generate", (c) => answer(c, service, (json, signal) => ollamaGenerate(service, json, signal)));
+  app.get("/api/tags", (c) => c.json(models.tags()));
+  app.get("/api/ps", (c) => c.json(models.running()));
+  app.get("/api/version", (c) => c.json(models.version()));
+  app.post("/api/show", async (c) => c.json(models.show(jsonOf(await bodyText(c)))));
+}
+
+/** What there is to do, or an answer that needs no model. */
+type Task = { isStreamed?: boolean; job: Job } | { answer: object };
+type Read = (json: unknown, signal: AbortSignal) => Promise<Task>;
+
+/** Answers a request with one JSON object or with a stream of them. */
 async function answer(c: Context<Environment>, service: Service, read: Read): Promise<Response> {
   const body = await bodyText(c);
   const life = new RequestLife({
@@ -100,14 +133,17 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     timeoutMs: service.requestTimeoutMs,
     place: service.queue.enter(),
     record: c.get("record"),
+    meter: service.metrics.request(),
     disconnect: () => c.env?.outgoing?.destroy(),
   });
   try {
-    const { isStreamed, job } = await read(jsonOf(body), life.signal);
+    const task = await read(jsonOf(body), life.signal);
+    if ("answer" in task) return c.json(task.answer);
+    const { isStreamed, job } = task;
     if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
     const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
     return c.body(events, 200, {
-      "content-type": "text/event-stream",
+      "content-type": job.contentType ?? "text/event-stream",
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
     });

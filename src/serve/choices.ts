@@ -1,9 +1,22 @@
 import { randomUUID } from "node:crypto";
-import type { TextOptions } from "../generate/index.ts";
+import { OptionError } from "../base/index.ts";
+import {
+  type ChatPlan,
+  normalizeMessages,
+  planChat,
+  readToolRequest,
+  type TextOptions,
+  type ToolRequest,
+  withToolInstructions,
+} from "../generate/index.ts";
+import type { MixedMessage } from "../tokenizers/index.ts";
 import type { Choice, Job } from "./answer.ts";
+import type { ChatPrompt } from "./encode-worker.ts";
+import { RequestError } from "./errors.ts";
 import { templateMessages } from "./messages.ts";
+import { outputGrammar } from "./output-format.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
-import type { ServedModel, Service } from "./service.ts";
+import type { Service } from "./service.ts";
 import { chatShapes, completionShapes } from "./shapes.ts";
 
 /** OpenAI's default of the older endpoint. */
@@ -12,7 +25,7 @@ const DEFAULT_COMPLETION_TOKENS = 16;
 /** What POST /v1/completions asks for. @throws RequestError for what cannot be given */
 export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
   const { model, contextLength } = service;
-  const { max_tokens: maxTokens, n: answers = 1 } = request;
+  const { max_tokens: maxTokens, n = 1, best_of: answers = n } = request;
   const prompts = await service.promptIds(
     request.prompt,
     { maxTokens, answers, addSpecialTokens: true, param: "prompt" },
@@ -26,30 +39,99 @@ export async function completionJob(service: Service, request: CompletionRequest
       return typeof text === "string" ? text : model.tokenizer.decode(ids);
     }),
   );
+  const grammar = outputGrammar(request);
+  if (answers > n && prompts.length > 1)
+    throw new RequestError({ status: 400, message: "best_of: expected one prompt with it", param: "best_of" });
+  const topLogprobs = request.logprobs ?? (answers > n ? 0 : undefined);
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    return choicesOf(prompt, textOptions(model, request, maxNewTokens, []), answers).map(
-      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }),
-    );
+    const options = { ...textOptions(service, request, maxNewTokens, []), grammar, topLogprobs };
+    return choicesOf(prompt, options, answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
   });
-  return jobOf(choices, prompts, request, () =>
-    completionShapes({ model: model.id, includeUsage: request.usage.includeUsage }),
+  const job = jobOf(choices, prompts, request, () =>
+    completionShapes({
+      model: model.id,
+      includeUsage: request.usage.includeUsage,
+      logprobs: service.logprobShapes,
+      hidesLogprobs: request.logprobs === undefined,
+    }),
   );
+  return answers > n ? { ...job, best: n } : job;
 }
 
-/** What POST /v1/chat/completions asks for. @throws RequestError for what cannot be given */
-export async function chatJob(service: Service, request: ChatRequest, signal: AbortSignal): Promise<Job> {
+/** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
+export function chatPrompt(service: Service, request: ChatRequest, tools = toolsOf(request)): ChatPrompt {
+  const { traits } = service;
+  const messages = normalizeMessages(
+    templateMessages(request.messages, traits.knowsDevelopers) as MixedMessage[],
+    traits,
+  );
+  const knowsTools = service.chatTemplate?.includes("tools") ?? false;
+  return {
+    messages: tools && !knowsTools ? withToolInstructions(messages, tools) : messages,
+    variables: request.chat_template_kwargs,
+    tools: knowsTools ? tools?.templateTools : undefined,
+  };
+}
+
+/**
+ * What POST /v1/chat/completions asks for.
+ * @param parserOptions of calls in the answer
+ * @throws RequestError for what cannot be given
+ */
+export async function chatJob(
+  service: Service,
+  request: ChatRequest,
+  signal: AbortSignal,
+  parserOptions: Parameters<ChatPlan["parser"]>[0] = {},
+): Promise<Job> {
   const { model, format, contextLength } = service;
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   const { n: answers = 1 } = request;
-  const messages = templateMessages(request.messages, model.chatTemplate?.includes("developer") ?? false);
+  const tools = toolsOf(request);
   const room = { maxTokens, answers, addSpecialTokens: format.addSpecialTokens, param: "messages" } as const;
-  const prompt = await service.encoded({ messages, variables: request.chat_template_kwargs }, room, signal);
-  const options = textOptions(model, request, maxTokens ?? contextLength - prompt.length, format.stop);
-  const choices = choicesOf(prompt, options, answers);
-  return jobOf(choices, [prompt], request, () =>
-    chatShapes({ model: model.id, includeUsage: request.usage.includeUsage }),
+  const { ids, end } = await service.encoded(chatPrompt(service, request, tools), room, signal);
+  const plan = planChat({
+    template: service.chatTemplate,
+    specialTexts: model.tokenizer.specialTexts,
+    prompt: end,
+    request: tools,
+  });
+  const options = {
+    ...textOptions(service, request, maxTokens ?? contextLength - ids.length, format.stop),
+    ...formOf(service, request, plan),
+    ...(request.logprobs && { topLogprobs: request.top_logprobs ?? 0 }),
+  };
+  const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
+  return jobOf(choices, [ids], request, () =>
+    chatShapes({ model: model.id, includeUsage: request.usage.includeUsage, logprobs: service.logprobShapes }),
   );
+}
+
+/** @throws RequestError naming the field that is wrong */
+function toolsOf({
+  tools,
+  tool_choice: toolChoice,
+  parallel_tool_calls: parallelToolCalls,
+}: ChatRequest): ToolRequest | undefined {
+  try {
+    const request = readToolRequest({ tools, toolChoice, parallelToolCalls });
+    return request.templateTools ? request : undefined;
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    throw new RequestError({ status: 400, message: error.message, param: error.where, code: "invalid_value" });
+  }
+}
+
+/** What holds an answer to its form, and decodes it. */
+function formOf(service: Service, request: ChatRequest, plan: ChatPlan): Partial<TextOptions> {
+  const { tokenizer } = service.model;
+  const ends = plan.endTokens.map((text) => tokenizer.tokenToId(text)).filter((id) => id !== null);
+  return {
+    keptTokens: plan.keptTokens,
+    grammar: outputGrammar(request),
+    ...(ends.length > 0 && { stopTokens: [...service.endTokens, ...ends, ...(request.stop_token_ids ?? [])] }),
+  };
 }
 
 /** Seeds from here on are folded, so that the next ones are whole numbers too. */
@@ -89,12 +171,13 @@ function jobOf(
  * may be drawn, at temperature 1. Seeds are drawn when the request has none, so that asking again gives another text.
  */
 function textOptions(
-  { generator }: ServedModel,
+  { model: { generator }, endTokens }: Service,
   request: CommonRequest,
   maxNewTokens: number,
   stops: readonly string[],
 ): TextOptions & { seed: number } {
   const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
+  const { stop_token_ids: stopIds, ignore_eos: ignoresEnd = false, priority = 0 } = request;
   // where transformers would take 50
   const noLimit = generator.model.generationConfig.top_k === undefined ? 0 : undefined;
   return {
@@ -104,7 +187,14 @@ function textOptions(
     topK: topK === undefined ? noLimit : Math.max(0, topK),
     topP: request.top_p,
     minP: request.min_p,
+    typicalP: request.typical_p,
     repetitionPenalty: request.repetition_penalty,
+    frequencyPenalty: request.frequency_penalty,
+    presencePenalty: request.presence_penalty,
+    logitBias: request.logit_bias as Readonly<Record<number, number>> | undefined,
+    minNewTokens: request.min_tokens,
+    ...((stopIds || ignoresEnd) && { stopTokens: [...(ignoresEnd ? [] : endTokens), ...(stopIds ?? [])] }),
+    priority: -priority, // vLLM's lower ones go first
     seed,
     stop: [...stops, ...[stop].flat()],
   };

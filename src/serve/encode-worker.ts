@@ -20,7 +20,6 @@ export interface ChatPrompt {
   tools: readonly object[] | undefined;
 }
 
-
 export interface EncodeRequest {
   /** A text; or a `ChatPrompt` as JSON. */
   prompt: string | { chat: string };

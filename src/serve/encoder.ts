@@ -1,9 +1,9 @@
 import { Worker } from "node:worker_threads";
 import { DataError } from "../base/index.ts";
 import { type ChatFormat, chatFormat, encodePrompt, type Tokenizer } from "../tokenizers/index.ts";
-import { endOf } from "./prompt-end.ts";
 import type { ChatPrompt, EncodeAnswer, EncodeRequest, WorkerData } from "./encode-worker.ts";
 import { asRequestError, RequestError } from "./errors.ts";
+import { endOf } from "./prompt-end.ts";
 
 /** Longer prompts, in characters, are encoded in a thread of their own. A shorter one takes some milliseconds. */
 const LONG = 1 << 14;
@@ -23,7 +23,7 @@ interface Job extends EncodeRequest {
   reject: (error: unknown) => void;
 }
 
-/** The ids of a prompt and the end of its text, or how many there are at least where that is more than were asked for. */
+/** The ids of a prompt and the end of its text; or how many there are at least, where that is more than wanted. */
 export type Encoded = { ids: ArrayLike<number>; end: string } | { atLeast: number };
 
 export interface EncodeOptions {

@@ -11,6 +11,20 @@ type Item = { data: object } | { choice: number; part: AnswerPart };
 
 const utf8 = new TextEncoder();
 
+/** How the objects of a stream are written. */
+export interface StreamEncoding {
+  /** The text of the next object; "" for one that adds nothing. Asked for each once, in the order of the stream. */
+  encode: (data: object) => string;
+  /** What is behind the last one. */
+  end: string;
+}
+
+/** OpenAI's server-sent events, which have no names. */
+const serverSentEvents: StreamEncoding = {
+  encode: (data) => `data: ${JSON.stringify(data)}\n\n`,
+  end: "data: [DONE]\n\n",
+};
+
 /** Two parts as one, where both are text of the same thing. */
 function joinedParts(before: AnswerPart, { event, logprobs }: AnswerPart): AnswerPart | undefined {
   const events = [before.event];
@@ -22,6 +36,8 @@ function joinedParts(before: AnswerPart, { event, logprobs }: AnswerPart): Answe
 export interface EventStreamOptions {
   /** The object that carries a part of a choice; undefined for one that says nothing. */
   wrap: (choice: number, part: AnswerPart) => object | undefined;
+  /** @default server-sent events without names */
+  encoding?: StreamEncoding;
   /** How long a client may leave what is there unread, in milliseconds. */
   stalledTimeoutMs: number;
   /** The client has gone, or reads no more. */
@@ -29,7 +45,7 @@ export interface EventStreamOptions {
 }
 
 /**
- * Server-sent events for a client that may read slowly or not at all. `push` never waits: while the client does not
+ * A stream of objects for a client that may read slowly or not at all. `push` never waits: while the client does not
  * read, pieces of text grow together, so that what is kept is never more than the answer; a client that reads nothing
  * for too long loses the connection.
  */
@@ -96,10 +112,15 @@ export class EventStream {
       this.wake = undefined;
     }
     const item = this.items.shift();
-    const send = (text: string) => controller.enqueue(utf8.encode(`data: ${text}\n\n`));
-    if (item) send(JSON.stringify("data" in item ? item.data : this.options.wrap(item.choice, item.part)));
-    else if (!this.isLost) {
-      send("[DONE]");
+    const { wrap, encoding = serverSentEvents } = this.options;
+    const send = (text: string) => text && controller.enqueue(utf8.encode(text));
+    if (item) {
+      const data = "data" in item ? item.data : wrap(item.choice, item.part);
+      const text = data && encoding.encode(data);
+      if (!text) return this.pull(controller);
+      send(text);
+    } else if (!this.isLost) {
+      send(encoding.end);
       controller.close();
     }
     this.watch();

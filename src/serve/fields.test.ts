@@ -93,88 +93,110 @@ describe.each(Object.entries(endpoints))("%s", (path, { fields, body, types: [fi
   });
 });
 
-test("tools that may not be called ask for nothing", async () => {
-  const tools = [{ type: "function", function: { name: "f", parameters: {} } }];
+test("tools are checked, and the field that is wrong is named", async () => {
   const { body } = endpoints["/v1/chat/completions"];
+  const paramOf = async (more: object) => (await post("/v1/chat/completions", { ...body, ...more })).body.error?.param;
+  const tools = [{ type: "function", function: { name: "f", parameters: {} } }];
   expect((await post("/v1/chat/completions", { ...body, tools, tool_choice: "none" })).status).toBe(200);
-  expect((await post("/v1/chat/completions", { ...body, tools })).body.error.param).toBe("tools");
-  expect((await post("/v1/chat/completions", { ...body, tools, tool_choice: "required" })).body.error.param).toMatch(
-    /tool/,
+  expect(await paramOf({ tools: [{ type: "function", function: { name: "f g" } }] })).toBe("tools[0].function.name");
+  expect(await paramOf({ tools: [...tools, ...tools] })).toBe("tools[1].function.name");
+  expect(await paramOf({ tools, tool_choice: "sometimes" })).toBe("tool_choice");
+  expect(await paramOf({ response_format: { type: "json" } })).toBe("response_format.type");
+  expect(await paramOf({ response_format: { type: "json_schema", json_schema: { name: "a" } } })).toBe(
+    "response_format.json_schema.schema",
   );
+  expect(await paramOf({ structured_outputs: { regex: "a", choice: ["b"] } })).toBe("structured_outputs");
+  expect(await paramOf({ grammar: 'root ::= "a"', response_format: { type: "json_object" } })).toBe("grammar");
+  expect(await paramOf({ top_logprobs: 2 })).toBe("top_logprobs");
 });
 
 test("what is done with each field of a completion", () =>
   expect(treatments(completionFields)).toMatchInlineSnapshot(`
-  {
-    "best_of": "only [1]",
-    "echo": "followed",
-    "frequency_penalty": "only [0]",
-    "logit_bias": "only [{}]",
-    "logprobs": "only []",
-    "max_tokens": "followed",
-    "min_p": "followed",
-    "model": "followed",
-    "n": "followed",
-    "presence_penalty": "only [0]",
-    "prompt": "followed",
-    "repetition_penalty": "followed",
-    "seed": "followed",
-    "stop": "followed",
-    "stream": "followed",
-    "stream_options": "followed",
-    "suffix": "only [""]",
-    "temperature": "followed",
-    "top_k": "followed",
-    "top_p": "followed",
-    "user": "harmless",
-  }
-`));
+    {
+      "best_of": "followed",
+      "echo": "followed",
+      "frequency_penalty": "followed",
+      "grammar": "followed",
+      "ignore_eos": "followed",
+      "logit_bias": "followed",
+      "logprobs": "followed",
+      "max_tokens": "followed",
+      "min_p": "followed",
+      "min_tokens": "followed",
+      "model": "followed",
+      "n": "followed",
+      "presence_penalty": "followed",
+      "priority": "followed",
+      "prompt": "followed",
+      "repetition_penalty": "followed",
+      "seed": "followed",
+      "stop": "followed",
+      "stop_token_ids": "followed",
+      "stream": "followed",
+      "stream_options": "followed",
+      "structured_outputs": "followed",
+      "suffix": "only [""]",
+      "temperature": "followed",
+      "top_k": "followed",
+      "top_p": "followed",
+      "typical_p": "followed",
+      "user": "harmless",
+    }
+  `));
 test("what is done with each field of a chat", () =>
   expect(treatments(chatFields)).toMatchInlineSnapshot(`
-  {
-    "audio": "only []",
-    "chat_template_kwargs": "followed",
-    "frequency_penalty": "only [0]",
-    "function_call": "only ["none","auto"]",
-    "functions": "only [[]]",
-    "logit_bias": "only [{}]",
-    "logprobs": "only [false]",
-    "max_completion_tokens": "followed",
-    "max_tokens": "followed",
-    "messages": "followed",
-    "metadata": "harmless",
-    "min_p": "followed",
-    "modalities": "only [["text"]]",
-    "model": "followed",
-    "moderation": "only []",
-    "n": "followed",
-    "parallel_tool_calls": "harmless",
-    "prediction": "harmless",
-    "presence_penalty": "only [0]",
-    "prompt_cache_key": "harmless",
-    "prompt_cache_options": "harmless",
-    "prompt_cache_retention": "harmless",
-    "reasoning_effort": "only []",
-    "repetition_penalty": "followed",
-    "response_format": "only [{"type":"text"}]",
-    "safety_identifier": "harmless",
-    "seed": "followed",
-    "service_tier": "harmless",
-    "stop": "followed",
-    "store": "harmless",
-    "stream": "followed",
-    "stream_options": "followed",
-    "temperature": "followed",
-    "tool_choice": "only ["none","auto"]",
-    "tools": "only [[]]",
-    "top_k": "followed",
-    "top_logprobs": "only [0]",
-    "top_p": "followed",
-    "user": "harmless",
-    "verbosity": "only ["medium"]",
-    "web_search_options": "only []",
-  }
-`));
+    {
+      "audio": "only []",
+      "chat_template_kwargs": "followed",
+      "frequency_penalty": "followed",
+      "function_call": "only ["none","auto"]",
+      "functions": "only [[]]",
+      "grammar": "followed",
+      "ignore_eos": "followed",
+      "logit_bias": "followed",
+      "logprobs": "followed",
+      "max_completion_tokens": "followed",
+      "max_tokens": "followed",
+      "messages": "followed",
+      "metadata": "harmless",
+      "min_p": "followed",
+      "min_tokens": "followed",
+      "modalities": "only [["text"]]",
+      "model": "followed",
+      "moderation": "only []",
+      "n": "followed",
+      "parallel_tool_calls": "followed",
+      "prediction": "harmless",
+      "presence_penalty": "followed",
+      "priority": "followed",
+      "prompt_cache_key": "harmless",
+      "prompt_cache_options": "harmless",
+      "prompt_cache_retention": "harmless",
+      "reasoning_effort": "only []",
+      "repetition_penalty": "followed",
+      "response_format": "followed",
+      "safety_identifier": "harmless",
+      "seed": "followed",
+      "service_tier": "harmless",
+      "stop": "followed",
+      "stop_token_ids": "followed",
+      "store": "harmless",
+      "stream": "followed",
+      "stream_options": "followed",
+      "structured_outputs": "followed",
+      "temperature": "followed",
+      "thinking_token_budget": "followed",
+      "tool_choice": "followed",
+      "tools": "followed",
+      "top_k": "followed",
+      "top_logprobs": "followed",
+      "top_p": "followed",
+      "typical_p": "followed",
+      "user": "harmless",
+      "verbosity": "only ["medium"]",
+      "web_search_options": "only []",
+    }
+  `));
 test("what is done with each field of a message", () =>
   expect(treatments(messageFields)).toMatchInlineSnapshot(`
   {

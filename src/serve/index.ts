@@ -1,4 +1,4 @@
-/** OpenAI-compatible serving. Imports generate/ (serve -> generate), tokenizers/ and ir/. */
+/** Serving by the APIs of OpenAI, Anthropic and Ollama. Imports generate/ (serve -> generate), tokenizers/, base/. */
 export type { AccessOptions } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";

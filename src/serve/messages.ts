@@ -1,6 +1,5 @@
-import { exceededJsonLimit } from "../base/index.ts";
 import type { MixedMessage } from "../tokenizers/index.ts";
-import { type Fields, invalid, isObject, isText, readFields, requestLimits, rule, text } from "./fields.ts";
+import { type Fields, invalid, isObject, isText, readFields, rule, text } from "./fields.ts";
 
 const roles = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 type Role = (typeof roles)[number];
@@ -42,7 +41,7 @@ const callFields = {
 const functionFields = { name: text, arguments: text } as const satisfies Fields;
 
 /**
- * Messages of a request as chat templates take them: contents as texts, arguments of calls as objects.
+ * Messages of a request as `normalizeMessages` takes them: contents as texts.
  * @param knowsDevelopers whether the template knows the role "developer"; it is OpenAI's newer name of "system"
  * @throws RequestError naming the message and the field that are wrong
  */
@@ -98,22 +97,9 @@ function toolCall(json: unknown, path: string): object {
   return { ...(id !== undefined && { id }), ...calledFunction(called, `${path}function.`) };
 }
 
-/**
- * Clients send the arguments as JSON; templates write them out themselves. What is no JSON, as models at times write
- * it, or too much of it, stays as it is.
- */
+/** Clients send the arguments as JSON; which form a template takes `normalizeMessages` knows. */
 function calledFunction(json: unknown, path: string): object {
   const { name, arguments: written = "{}" } = readFields(json, functionFields, path);
   if (name === undefined) throw invalid(`${path}name`, "the name of a function", undefined);
-  return { type: "function", function: { name, arguments: parsed(written) } };
-}
-
-function parsed(written: string): unknown {
-  if (exceededJsonLimit(written, requestLimits) !== undefined) return written;
-  try {
-    const value: unknown = JSON.parse(written);
-    return isObject(value) ? value : written;
-  } catch {
-    return written;
-  }
+  return { type: "function", function: { name, arguments: written } };
 }

@@ -1,5 +1,6 @@
 import { RequestError } from "./errors.ts";
 import type { RequestRecord } from "./log.ts";
+import type { RequestMeter } from "./metrics.ts";
 import type { Place } from "./queue.ts";
 
 export interface LifeOptions {
@@ -10,6 +11,7 @@ export interface LifeOptions {
   timeoutMs: number;
   place: Place;
   record: RequestRecord;
+  meter: RequestMeter;
   /** Closes the connection of a client that does not read. */
   disconnect: () => void;
 }
@@ -39,6 +41,10 @@ export class RequestLife {
 
   turn(): Promise<void> {
     return this.options.place.turn(this.signal);
+  }
+
+  get meter(): RequestMeter {
+    return this.options.meter;
   }
 
   get record(): RequestRecord {

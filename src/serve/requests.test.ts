@@ -207,7 +207,7 @@ describe("messages", () => {
     }
   });
 
-  test("become what templates take", () => {
+  test("are checked, and their contents texts", () => {
     const messages = [
       {
         role: "developer",
@@ -233,7 +233,7 @@ describe("messages", () => {
     expect(templateMessages(messages, false)).toEqual([
       { role: "system", content: "a\nb" },
       { role: "user", name: "Ann", content: "c" },
-      { role: "assistant", content: "", tool_calls: [{ ...call, function: { name: "add", arguments: { a: 1 } } }] },
+      { role: "assistant", content: "", tool_calls: [call] },
       { role: "tool", tool_call_id: "c1", content: "3" },
       {
         role: "assistant",

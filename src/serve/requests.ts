@@ -14,6 +14,8 @@ import {
 /** OpenAI's most answers to one request. */
 const MAX_CHOICES = 128;
 const MAX_STOPS = 16;
+/** Likeliest tokens that are told, OpenAI's most. */
+const MAX_LOGPROBS = 20;
 
 const isStop = (value: unknown) => isText(value) && value !== "";
 const streamOptions = {
@@ -21,6 +23,17 @@ const streamOptions = {
   continuous_usage_stats: flag, // vLLM's
   include_obfuscation: "harmless",
 } as const satisfies Fields;
+
+const penalty = rule<number>(
+  "a number from -2 to 2",
+  (value) => typeof value === "number" && value >= -2 && value <= 2,
+);
+const isBiases = (value: unknown) =>
+  isObject(value) &&
+  Object.entries(value).every(
+    ([id, bias]) => /^\d+$/.test(id) && typeof bias === "number" && bias >= -100 && bias <= 100,
+  );
+const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every((id) => Number.isInteger(id));
 
 const common = {
   model: text,
@@ -43,12 +56,25 @@ const common = {
   stream_options: rule<Readonly<Record<string, unknown>>>("an object", isObject),
   n: wholeNumber(1, MAX_CHOICES),
   user: "harmless",
-  frequency_penalty: [0],
-  presence_penalty: [0],
-  logit_bias: [{}],
+  frequency_penalty: penalty,
+  presence_penalty: penalty,
+  logit_bias: rule<Readonly<Record<string, number>>>("an object of token ids and numbers from -100 to 100", isBiases),
+  // vLLM's
+  min_tokens: wholeNumber(0),
+  stop_token_ids: rule<number[]>("a list of token ids", isIds),
+  ignore_eos: flag,
+  priority: rule<number>("a whole number: those of lower ones go first", Number.isSafeInteger),
+  structured_outputs: rule<Readonly<Record<string, unknown>>>(
+    "an object with one of json, regex, choice, grammar",
+    isObject,
+  ),
+  // llama.cpp's
+  typical_p: rule<number>(
+    "a number above 0 and at most 1",
+    (value) => typeof value === "number" && value > 0 && value <= 1,
+  ),
+  grammar: text, // GBNF
 } as const satisfies Fields;
-
-const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every((id) => Number.isInteger(id));
 
 /** Texts or token ids: one, or several. */
 export type Prompts = string | number[] | string[] | number[][];
@@ -62,8 +88,8 @@ export const completionFields = {
   ...common,
   prompt: prompts,
   echo: flag,
-  best_of: [1],
-  logprobs: [],
+  best_of: wholeNumber(1, MAX_CHOICES),
+  logprobs: wholeNumber(0, MAX_LOGPROBS),
   suffix: [""],
 } as const satisfies Fields;
 
@@ -82,18 +108,20 @@ export const chatFields = {
   prompt_cache_options: "harmless",
   prompt_cache_retention: "harmless",
   prediction: "harmless", // makes OpenAI faster
-  parallel_tool_calls: "harmless", // how tools are called, which are refused themselves
+  parallel_tool_calls: flag,
   audio: [],
   function_call: ["none", "auto"],
   functions: [[]],
-  logprobs: [false],
-  top_logprobs: [0],
+  logprobs: flag,
+  top_logprobs: wholeNumber(0, MAX_LOGPROBS),
   modalities: [["text"]],
   moderation: [],
   reasoning_effort: [],
-  response_format: [{ type: "text" }],
-  tool_choice: ["none", "auto"],
-  tools: [[]],
+  response_format: rule<Readonly<Record<string, unknown>>>("an object with a type", isObject),
+  tool_choice: rule<unknown>("none, auto, required or a function", (value) => isText(value) || isObject(value)),
+  tools: rule<unknown[]>("a list of tools", Array.isArray),
+  // vLLM's: most tokens of thoughts
+  thinking_token_budget: wholeNumber(0),
   verbosity: ["medium"],
   web_search_options: [],
 } as const satisfies Fields;
@@ -113,6 +141,9 @@ export type ChatRequest = CommonRequest & Values<typeof chatFields> & { messages
 export function readCompletionRequest(json: unknown): CompletionRequest {
   const request = readFields(json, completionFields);
   if (request.prompt === undefined) throw invalid("prompt", completionFields.prompt.expected, undefined);
+  const { n = 1, best_of: best = n } = request;
+  if (best < n) throw invalid("best_of", `at least n, ${n}`, best);
+  if (best > n && request.stream) throw invalid("best_of", "no stream: which are the best shows at the end", best);
   return { ...request, prompt: request.prompt, usage: usageOptions(request) };
 }
 
@@ -120,6 +151,8 @@ export function readCompletionRequest(json: unknown): CompletionRequest {
 export function readChatRequest(json: unknown): ChatRequest {
   const request = readFields(json, chatFields);
   if (request.messages === undefined) throw invalid("messages", chatFields.messages.expected, undefined);
+  if (request.top_logprobs !== undefined && !request.logprobs)
+    throw invalid("top_logprobs", "logprobs to be true with it", request.top_logprobs);
   return { ...request, messages: request.messages, usage: usageOptions(request) };
 }
 

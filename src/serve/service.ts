@@ -1,10 +1,18 @@
 import { setMaxListeners } from "node:events";
 import { checkOptions, limits, OptionError } from "../base/index.ts";
-import { ContextLengthError, type Generator } from "../generate/index.ts";
+import {
+  ContextLengthError,
+  type Generator,
+  type TemplateTraits,
+  TokenPicker,
+  templateTraits,
+} from "../generate/index.ts";
 import type { ChatFormat, Tokenizer } from "../tokenizers/index.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { PromptEncoder } from "./encoder.ts";
 import { contextLengthExceeded, RequestError } from "./errors.ts";
+import { LogprobShapes } from "./logprobs.ts";
+import { Metrics } from "./metrics.ts";
 import { type QueueOptions, RequestQueue } from "./queue.ts";
 import type { Prompts } from "./requests.ts";
 
@@ -39,6 +47,14 @@ export class Service {
   private readonly stopping = new AbortController();
   readonly requestTimeoutMs: number;
   readonly stalledTimeoutMs: number;
+  readonly logprobShapes: LogprobShapes;
+  readonly metrics: Metrics;
+  /** The template that requests with tools and without are rendered by. */
+  readonly chatTemplate: string | undefined;
+  /** What it asks of messages with calls. */
+  readonly traits: TemplateTraits;
+  /** Tokens that end the model's texts. */
+  readonly endTokens: readonly number[];
 
   /** @throws OptionError for limits that are unknown or cannot be */
   constructor(model: ServedModel, options: LimitOptions = {}) {
@@ -48,6 +64,11 @@ export class Service {
     this.model = model;
     this.queue = new RequestQueue(model.generator.maxSequences, queue);
     this.encoder = new PromptEncoder(model.tokenizer, model.chatTemplate);
+    this.logprobShapes = new LogprobShapes(model.tokenizer);
+    this.metrics = new Metrics(model.id, model.generator);
+    this.chatTemplate = model.chatTemplate;
+    this.traits = templateTraits(model.chatTemplate, this.encoder.format);
+    this.endTokens = [...new TokenPicker(model.generator.model, [], [], {}).stops];
     this.requestTimeoutMs = requestTimeoutMs;
     this.stalledTimeoutMs = stalledTimeoutMs;
   }
@@ -96,14 +117,10 @@ export class Service {
   }
 
   /**
-   * Ids of a text, or of messages by the template, and how the text ends. @throws as `promptIds`, and RequestError 400 where the template
-   * refuses the messages
+   * Ids of a text, or of messages by the template, and how the text ends.
+   * @throws as `promptIds`, and RequestError 400 where the template refuses the messages
    */
-  async encoded(
-    prompt: string | ChatPrompt,
-    room: Room,
-    signal: AbortSignal,
-  ): Promise<{ ids: number[]; end: string }> {
+  async encoded(prompt: string | ChatPrompt, room: Room, signal: AbortSignal): Promise<{ ids: number[]; end: string }> {
     const { contextLength, encoder } = this;
     const encoded = await encoder.encode(prompt, {
       addSpecialTokens: room.addSpecialTokens,
@@ -132,7 +149,8 @@ export class Service {
       );
   }
 
-  private checkedIds(ids: readonly number[], param: string): number[] {
+  /** @throws RequestError 400 for ids outside the vocabulary */
+  checkedIds(ids: readonly number[], param: string): number[] {
     const { generator, tokenizer } = this.model;
     const size = Math.min(tokenizer.vocabSize, generator.model.config.vocabSize);
     const wrong = ids.find((id) => id < 0 || id >= size);

@@ -1,7 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { TokenLogprobs } from "../generate/index.ts";
+import { chatDelta, chatMessage, type TokenLogprobs } from "../generate/index.ts";
 import type { Shapes } from "./answer.ts";
-import type { AnswerPart } from "./event-stream.ts";
 import type { LogprobShapes } from "./logprobs.ts";
 
 interface ShapeOptions {
@@ -17,8 +16,13 @@ const head = (prefix: string, model: string) => ({
   model,
 });
 
+interface CompletionShapeOptions extends ShapeOptions {
+  /** How probable tokens are is known, but was not asked for. */
+  hidesLogprobs: boolean;
+}
+
 /** The objects of POST /v1/completions. */
-export function completionShapes({ model, includeUsage, logprobs }: ShapeOptions): Shapes {
+export function completionShapes({ model, includeUsage, logprobs, hidesLogprobs }: CompletionShapeOptions): Shapes {
   const common = { ...head("cmpl", model), object: "text_completion" };
   /** Characters of each choice that were sent. */
   const sent = new Map<number, number>();
@@ -28,7 +32,7 @@ export function completionShapes({ model, includeUsage, logprobs }: ShapeOptions
     return {
       index,
       text,
-      logprobs: tokens ? logprobs.completion(tokens, offset) : null,
+      logprobs: tokens && !hidesLogprobs ? logprobs.completion(tokens, offset) : null,
       finish_reason: reason,
     };
   };
@@ -65,19 +69,7 @@ export function chatShapes({ model, includeUsage, logprobs }: ShapeOptions): Sha
       object: "chat.completion",
       choices: choices.map(({ index, answer, finishReason, logprobs: tokens }) => ({
         index,
-        message: {
-          role: "assistant",
-          content: answer.content === "" && answer.calls.length > 0 ? null : answer.content,
-          refusal: null,
-          ...(answer.reasoning && { reasoning_content: answer.reasoning }),
-          ...(answer.calls.length > 0 && {
-            tool_calls: answer.calls.map(({ id, name, arguments: json }) => ({
-              id,
-              type: "function",
-              function: { name, arguments: json },
-            })),
-          }),
-        },
+        message: chatMessage(answer),
         logprobs: tokens ? logprobs.chat(tokens) : null,
         finish_reason: finishReason,
       })),
@@ -85,28 +77,10 @@ export function chatShapes({ model, includeUsage, logprobs }: ShapeOptions): Sha
     }),
     first: (index) => event(index, { role: "assistant", content: "" }, null),
     piece: (index, { event: part, logprobs: tokens }) => {
-      const delta = deltaOf(part);
+      const delta = "text" in part && part.text === "" ? undefined : chatDelta(part);
       return delta || tokens ? event(index, delta ?? {}, null, tokens) : undefined;
     },
     last: (index, reason) => event(index, {}, reason),
     usage: (usage) => ({ ...common, object: "chat.completion.chunk", choices: [], usage }),
   };
-}
-
-/** What a part adds to a message; undefined for nothing. */
-function deltaOf(part: AnswerPart["event"]): object | undefined {
-  switch (part.type) {
-    case "content":
-      return part.text ? { content: part.text } : undefined;
-    case "reasoning":
-      return { reasoning_content: part.text }; // DeepSeek's and vLLM's
-    case "call-begin": {
-      const { index, id, name } = part;
-      return { tool_calls: [{ index, id, type: "function", function: { name, arguments: "" } }] };
-    }
-    case "arguments":
-      return { tool_calls: [{ index: part.index, function: { arguments: part.text } }] };
-    case "call-end":
-      return undefined;
-  }
 }

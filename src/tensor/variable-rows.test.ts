@@ -69,7 +69,9 @@ test("a variable becomes larger: what it has stays in its place", async () => {
   const variable = new Variable({ dtype: "f32", shape: [2, 2, 1], symbolicSizes: ["R", "S", null] }, numbers(4));
   const read = compile((x: Tensor<"f32">) => add(x, variable.value), { device });
   await read.run(tensor(0));
-  await resizeVariables([variable as never], [3, 3, 1], device);
+  await resizeVariables([variable as never], [3, 3, 1], { device });
   expect(variable.shape).toEqual([3, 3, 1]);
   expect([...(await variable.read())]).toEqual([0, 1, 0, 2, 3, 0, 0, 0, 0]);
+  await resizeVariables([variable as never], [2, 2, 1], { device, kept: [{ start: [1, 0, 0], size: [1, 2, 1] }] });
+  expect([...(await variable.read())]).toEqual([0, 0, 2, 3]);
 });

@@ -1,4 +1,4 @@
-import { type DType, hostArrayFrom } from "../base/index.ts";
+import { type DType, hostArrayFrom, nextTurn } from "../base/index.ts";
 import type { Device } from "../runtime/index.ts";
 import { defaultDevice } from "./execute.ts";
 import { calls } from "./queue.ts";
@@ -68,15 +68,23 @@ export async function copyBoxes(boxes: readonly CopiedBox[], device: Device = de
   });
 }
 
+/** What of variables stays when they get another shape. */
+export interface ResizeOptions {
+  /** Boxes of numbers, which are in both shapes. @default all that is in both */
+  kept?: readonly { start: readonly number[]; size: readonly number[] }[];
+  /** @default the shared one */
+  device?: Device;
+}
+
 /**
- * Gives variables of one shape another one, of as many axes: what is in both stays where it is, and what is new is 0.
- * On a device that shares memory, which takes none for what nothing is written to.
+ * Gives variables of one shape another one, of as many axes: what is kept stays where it is, and all else is 0. On a
+ * device that shares memory, which takes none for what nothing is written to.
  * @throws RuntimeError when the memory is not there; nothing is changed then
  */
 export async function resizeVariables(
   variables: readonly Variable[],
   shape: readonly number[],
-  device: Device = defaultDevice(),
+  { kept, device = defaultDevice() }: ResizeOptions = {},
 ): Promise<void> {
   await calls.add(async () => {
     await initializeVariables(variables, device);
@@ -84,12 +92,16 @@ export async function resizeVariables(
       variables.map(({ stored }) => stored),
       shape,
     );
-    const start = shape.map(() => 0);
-    variables.forEach((variable, i) => {
+    const whole = {
+      start: shape.map(() => 0),
+      size: shape.map((length, axis) => Math.min(length, variables[0].shape[axis])),
+    };
+    for (const [i, variable] of variables.entries()) {
       const { buffer: from } = variable;
-      const size = shape.map((length, axis) => Math.min(length, from.shape[axis]));
-      device.copy([{ from, to: resized[i], fromStart: start, toStart: start, size }]);
+      const places = (kept ?? [whole]).map(({ start, size }) => ({ fromStart: start, toStart: start, size }));
+      device.copy(places.map((place) => ({ from, to: resized[i], ...place })));
       variable.replaceBuffer(resized[i])?.dispose();
-    });
+      await nextTurn(); // what else the program has to do
+    }
   });
 }

@@ -85,6 +85,34 @@ export class HeldGenerator extends Generator {
   }
 }
 
+/** Writes the same text each time. */
+export class ScriptedGenerator extends HeldGenerator {
+  text = "";
+  /** What comes in place of its end. */
+  failure: Error | undefined;
+
+  override async *generate(
+    prompt: readonly number[],
+    options: GenerateOptions = {},
+  ): AsyncGenerator<number, "stop" | "length", void> {
+    this.prompts.push(prompt);
+    this.options.push(options);
+    for (const [i, character] of [...this.text].entries()) {
+      if (i === options.maxNewTokens) return "length";
+      await new Promise((resolve) => setImmediate(resolve));
+      yield character === "\n" ? 96 : character.charCodeAt(0) - 31;
+    }
+    if (this.failure) throw this.failure;
+    return "stop";
+  }
+}
+
+/** A model that writes what the test says. */
+export function scriptedModel(chatTemplate: string): ServedModel & { generator: ScriptedGenerator } {
+  const generator = new ScriptedGenerator(tinyModel(4096), { maxSequences: 4 });
+  return { id: "scripted", generator, tokenizer: asciiTokenizer, chatTemplate };
+}
+
 /** @param maxSequences texts at the same time */
 export function heldModel(contextLength = 64, maxSequences = 1): ServedModel & { generator: HeldGenerator } {
   const generator = new HeldGenerator(tinyModel(contextLength), { maxSequences });

@@ -34,7 +34,7 @@ export async function* searchContrastive(
   const { penaltyAlpha, topK } = picker.contrastive as ContrastiveSettings;
   const begun = await runner.begin(signal);
   const context = begun.hidden.map(unit);
-  const candidates = new Candidates(begun.logits.length);
+  const candidates = new Candidates();
   let { logits } = begun;
   for (let parent = 0; !picker.isFull; ) {
     signal?.throwIfAborted();

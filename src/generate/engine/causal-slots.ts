@@ -149,7 +149,7 @@ export class CausalSlots implements SequenceRunner {
         this.slots[a].lastUse - this.slots[b].lastUse ||
         a - b,
     );
-    await this.cache.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
+    await this.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
     const slot = this.slots[to];
     if (slot.ids.length > shared[to]) {
       if (!sequence.embedded) this.prefixes.match(context); // used now: others go before these
@@ -157,7 +157,7 @@ export class CausalSlots implements SequenceRunner {
     }
     Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
     sequence.slot = to;
-    sequence.filled = shared[to];
+    sequence.filled = sequence.shared = shared[to];
   }
 
   /**
@@ -180,7 +180,12 @@ export class CausalSlots implements SequenceRunner {
     if (inBlocks > longest) await this.copyBlocks(blocks, to, inBlocks);
     else if (longest > filled)
       await this.cache.copy({ slot: shared.indexOf(longest), start: 0 }, { slot: to, start: 0 }, longest);
-    sequence.filled = Math.max(longest, inBlocks);
+    sequence.filled = sequence.shared = Math.max(longest, inBlocks);
+  }
+
+  private async reserve(slots: number, length: number): Promise<void> {
+    const filled = this.slots.slice(0, this.cache.slots).map(({ holder, ids }) => holder?.filled ?? ids.length);
+    await this.cache.reserve(slots, length, filled);
   }
 
   /** How many positions of a slot a sequence can use. */
@@ -198,7 +203,10 @@ export class CausalSlots implements SequenceRunner {
     const { blocks, cache } = this;
     if (!blocks || isBeyondLimit) return;
     const added = this.prefixes.insert(ids);
-    if (added.length > 0) await blocks.reserve(Math.max(...added.map(({ place }) => place)) + 1, BLOCK_TOKENS);
+    if (added.length > 0) {
+      const highest = Math.max(...added.map(({ place }) => place));
+      await blocks.reserve(highest + 1, BLOCK_TOKENS, new Array(blocks.slots).fill(BLOCK_TOKENS));
+    }
     for (const { start, place } of added)
       await cache.exchange(blocks, { slot, start }, { slot: place, start: 0 }, BLOCK_TOKENS, true);
   }
@@ -226,7 +234,7 @@ export class CausalSlots implements SequenceRunner {
     const { filled: start } = sequence;
     const to = this.endOfPiece(sequence, Math.min(start + Math.max(1, count), context.length));
     const ids = context.slice(start, to);
-    await this.cache.reserve((sequence.slot as number) + 1, to);
+    await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
     const { oneToken, anyLength } = this.steps;
     const images = start === 0 ? embedded : undefined;
@@ -257,7 +265,7 @@ export class CausalSlots implements SequenceRunner {
     const [first, last] = [Math.min(...places), Math.max(...places)];
     const rows = this.slots.slice(first, last + 1).map((slot) => this.nextOf(slot, sequences));
     const total = Math.max(...rows.map(({ place }) => place)) + 1;
-    await this.cache.reserve(last + 1, total);
+    await this.reserve(last + 1, total);
     this.cache.show(this.cache.several, first, rows.length);
     const positions = rows.map(({ place, offset }) => place + offset);
     const signals = new Set(sequences.map(({ signal }) => signal));

@@ -1,9 +1,9 @@
 /** The engine over a model that is computed by hand: order, places, ends, errors, and ten thousand random schedules. */
 import { describe, expect, test } from "vitest";
+import { END, FakeRunner, fakeModel, logitsAfter } from "../../testing/fake-runner.ts";
 import { Random } from "../../testing/fuzz/random.ts";
 import { TokenPicker } from "../token-picker.ts";
 import { type Clock, Engine, type EngineOptions } from "./engine.ts";
-import { END, FakeRunner, fakeModel, logitsAfter } from "./fake-runner.ts";
 import type { Sequence, SequenceOptions } from "./sequence.ts";
 
 /** A clock that goes on when somebody sleeps. */
@@ -72,7 +72,7 @@ describe("an engine", () => {
     expect(runner.runs).toBeLessThan(3 + 6);
     await engine.idle();
     expect(runner.holders.every((holder) => holder === undefined)).toBe(true);
-    expect(engine.counts).toEqual({ running: 0, waiting: 0 });
+    expect(engine.load).toEqual({ running: 0, waiting: 0, promptTokens: 5, sharedTokens: 0 });
   });
 
   test("computes nothing before somebody asks, and no further than asked", async () => {
@@ -240,7 +240,7 @@ async function randomSchedule(seed: number): Promise<void> {
   await Promise.all(ends);
   await engine.idle();
   expect(runner.holders.filter(Boolean)).toEqual([]);
-  expect(engine.counts).toEqual({ running: 0, waiting: 0 });
+  expect(engine.load).toMatchObject({ running: 0, waiting: 0 });
 }
 
 test("in 10,000 random schedules each text is the one it is alone, none starves, and no place is lost", async () => {

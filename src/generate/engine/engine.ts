@@ -1,3 +1,4 @@
+import { nextTurn } from "../../base/index.ts";
 import type { SequenceRunner } from "./runner.ts";
 import { type Piece, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
@@ -22,6 +23,18 @@ const realClock: Clock = {
   sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
 };
 
+/** What an engine has to do, and what it has done. */
+export interface EngineLoad {
+  /** Texts that have a place. */
+  running: number;
+  /** Texts that wait for one. */
+  waiting: number;
+  /** Tokens of all prompts so far. */
+  promptTokens: number;
+  /** Those of them that were not read, since another text had them. */
+  sharedTokens: number;
+}
+
 /** How long the engine sleeps, in milliseconds, when those who wait cannot have a place yet. */
 const RETRY_MS = 100;
 
@@ -39,6 +52,8 @@ export class Engine {
   private loop: Promise<void> | undefined;
   private readonly clock: Clock;
   private isDisposed = false;
+  private promptTokens = 0;
+  private sharedTokens = 0;
 
   constructor({ runner, limits, clock = realClock, ...options }: EngineOptions) {
     this.scheduler = new Scheduler(options, () => clock.now());
@@ -54,9 +69,10 @@ export class Engine {
     return sequence;
   }
 
-  /** Texts that have a place, and that wait for one. */
-  get counts(): { running: number; waiting: number } {
-    return { running: this.scheduler.running.size, waiting: this.scheduler.waitingCount };
+  /** What there is to do now, and what was done. */
+  get load(): EngineLoad {
+    const { promptTokens, sharedTokens } = this;
+    return { running: this.scheduler.running.size, waiting: this.scheduler.waitingCount, promptTokens, sharedTokens };
   }
 
   /** Resolves when nothing is run. */
@@ -91,7 +107,7 @@ export class Engine {
 
   private async run(): Promise<void> {
     for (;;) {
-      await gathered(); // those who have their tokens ask for the next
+      await nextTurn(); // those who have their tokens ask for the next
       this.runner ??= await this.makeRunner();
       this.sweep();
       if (this.isDisposed || !this.scheduler.sequences.some(({ isWanted }) => isWanted)) return;
@@ -141,9 +157,13 @@ export class Engine {
   private async read(runner: SequenceRunner, { sequence, count }: Piece): Promise<void> {
     if (sequence.hasEnded || sequence.slot === undefined) return;
     await attempt([sequence], async () => {
-      const before = sequence.filled;
+      const before = sequence.filled - sequence.shared;
       const logits = await runner.read(sequence, count);
-      this.take(sequence, logits, sequence.filled - before);
+      if (logits && !sequence.hasBegun) {
+        this.promptTokens += sequence.context.length;
+        this.sharedTokens += sequence.shared;
+      }
+      this.take(sequence, logits, Math.max(0, sequence.filled - sequence.shared - before));
     });
   }
 
@@ -175,16 +195,3 @@ async function attempt(sequences: readonly Sequence[], run: () => Promise<void>)
 function reread(sequence: Sequence): void {
   if (!sequence.embedded) sequence.filled = 0;
 }
-
-/** When all that follows from the tokens given out has been done, as far as nothing else is waited for. */
-const gathered = (): Promise<void> =>
-  new Promise((resolve) => {
-    if (typeof setImmediate === "function") return void setImmediate(resolve);
-    const { port1, port2 } = new MessageChannel(); // timers of pages wait for milliseconds
-    const listener = () => {
-      port1.close();
-      resolve();
-    };
-    Object.assign(port1, { onmessage: listener }); // which also starts it
-    port2.postMessage(0);
-  });

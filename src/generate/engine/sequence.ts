@@ -49,6 +49,8 @@ export class Sequence {
   context: number[];
   /** Tokens of the context whose keys and values are in the cache. */
   filled = 0;
+  /** Tokens of its context that were in the cache already when it began, or began again. */
+  shared = 0;
   /** Its place in the cache, while it has one. */
   slot: number | undefined;
   /** Whether a token was picked. */
@@ -126,9 +128,9 @@ export class Sequence {
     this.asker = undefined;
     this.append(id);
     asker?.resolve({ id });
-    if (picker.isComplete) return this.finish("stop");
     const isFull = picker.isFull || (this.embedded !== undefined && this.context.length > roomOfEmbedded(limits));
-    if (isFull) this.finish("length");
+    if (picker.isComplete) this.finish("stop");
+    else if (isFull) this.finish("length");
   }
 
   private append(id: number): void {

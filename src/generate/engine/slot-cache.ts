@@ -1,3 +1,4 @@
+import { nextTurn } from "../../base/index.ts";
 import { type CacheDType, type CacheShape, cachedHeadDim, type LayerState, RoomCache } from "../../nn/index.ts";
 import {
   type CopiedBox,
@@ -16,6 +17,9 @@ export interface SlotCacheOptions extends Omit<DeviceCacheOptions, "rows"> {
   /** Most slots that there may ever be. */
   maxSlots: number;
 }
+
+/** Numbers that are copied without a pause: some milliseconds. */
+const NUMBERS_AT_ONCE = 2 ** 21;
 
 /** Keys and values of a layer. */
 interface LayerVariables {
@@ -90,29 +94,44 @@ export class SlotCache {
     };
   }
 
-  /** Makes room; what is there stays. @throws RuntimeError when the memory is not there */
-  async reserve(slots: number, length: number): Promise<void> {
+  /**
+   * Makes room; what is there stays.
+   * @param filled positions of each slot that are filled
+   * @throws RuntimeError when the memory is not there
+   */
+  async reserve(slots: number, length: number, filled: readonly number[]): Promise<void> {
     const size = this.sizeFor(slots, length);
     if (size.slots === this.slots && size.room === this.room) return;
     const [, heads, , width] = this.layers[0].k.shape;
-    await resizeVariables(this.variables, [size.slots, heads, size.room, width], this.device);
+    const kept = filled.flatMap((count, slot) =>
+      count === 0 ? [] : [{ start: [slot, 0, 0, 0], size: [1, heads, count, width] as number[] }],
+    );
+    await resizeVariables(this.variables, [size.slots, heads, size.room, width], { kept, device: this.device });
   }
 
   /** Copies so many positions of one slot into another. */
   async copy(from: Stretch, to: Stretch, count: number): Promise<void> {
-    await copyBoxes(
-      this.variables.map((variable) => this.boxOf({ variable, ...from }, { variable, ...to }, count)),
-      this.device,
-    );
+    const boxes = this.variables.map((variable) => this.boxOf({ variable, ...from }, { variable, ...to }, count));
+    await this.copyInTurns(boxes);
   }
 
   /** Copies positions into blocks of another cache of the same model, or out of them. */
   async exchange(other: SlotCache, from: Stretch, to: Stretch, count: number, isOut: boolean): Promise<void> {
     const [sources, targets] = isOut ? [this.variables, other.variables] : [other.variables, this.variables];
-    await copyBoxes(
+    await this.copyInTurns(
       sources.map((variable, i) => this.boxOf({ variable, ...from }, { variable: targets[i], ...to }, count)),
-      this.device,
     );
+  }
+
+  /** Copies a few megabytes at once: what else the program has to do comes in between. */
+  private async copyInTurns(boxes: readonly CopiedBox[]): Promise<void> {
+    if (boxes.length === 0) return;
+    const numbers = boxes[0].size.reduce((a, b) => a * b, 1);
+    const atOnce = Math.max(1, Math.floor(NUMBERS_AT_ONCE / numbers));
+    for (let i = 0; i < boxes.length; i += atOnce) {
+      await copyBoxes(boxes.slice(i, i + atOnce), this.device);
+      await nextTurn();
+    }
   }
 
   private boxOf(

@@ -35,10 +35,6 @@ export function complement(set: CodePoints): CodePoints {
   return withoutSurrogates(rest);
 }
 
-/** What is in both sets. */
-export const intersection = (a: CodePoints, b: CodePoints): CodePoints =>
-  complement(union([complement(a), complement(b)]));
-
 function withoutSurrogates(set: readonly number[]): CodePoints {
   const rest: number[] = [];
   for (let i = 0; i < set.length; i += 2) {
@@ -47,12 +43,6 @@ function withoutSurrogates(set: readonly number[]): CodePoints {
     if (last > 0xdfff) rest.push(Math.max(first, 0xe000), last);
   }
   return rest;
-}
-
-/** Whether a character is in the set. */
-export function hasCodePoint(set: CodePoints, code: number): boolean {
-  for (let i = 0; i < set.length; i += 2) if (code >= set[i] && code <= set[i + 1]) return true;
-  return false;
 }
 
 const digits: CodePoints = [0x30, 0x39];

@@ -7,7 +7,7 @@ import { choiceGrammar, regexGrammar } from "./regex.ts";
 
 /** What a text is to be like, in one of the forms that grammars have. */
 export type GrammarSource =
-  /** JSON by a JSON Schema, in a layout. @see jsonSchemaGrammar */
+  /** JSON by a JSON Schema, in a layout. */
   | { readonly jsonSchema: unknown; readonly layout?: JsonLayout }
   /** What a regular expression matches as a whole. */
   | { readonly regex: string }

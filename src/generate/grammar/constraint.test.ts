@@ -1,24 +1,27 @@
 /** Constraints of tokens: masks, what is forced, copies, ends, and the bytes of tokens. */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { tokenBytes } from "../../tokenizers/index.ts";
 import {
   choiceGrammar,
   compileGrammar,
   constrain,
+  type Grammar,
+  type GrammarSource,
   jsonSchemaGrammar,
   matchesGrammar,
   regexGrammar,
   structuredOutput,
+  type TokenConstraint,
   TokenGrammar,
   TokenVocabulary,
 } from "../index.ts";
 import { idsOf } from "./token-mask.ts";
 
 const utf8 = new TextEncoder();
-const words = ["", "a", "b", "ab", "abc", "c", "yes", "y", "es", "no", "é", "{", '"', '{"', "}", ":", "1", "12"];
+const words = ["", "a", "b", "ab", "abc", "c", "yes", "y", "es", "no", "é", "{", '"', '{"', "}", ":", "1", "12", "2"];
 const vocabulary = new TokenVocabulary([
   ...words.map((word) => (word === "" ? undefined : utf8.encode(word))),
   Uint8Array.of(0xc3),
@@ -31,9 +34,9 @@ const allowed = (constraint: { mask(): { bits: Uint32Array } }) =>
 
 test("tokens that may follow", () => {
   const constraint = new TokenGrammar(regexGrammar("a(b|bc)?"), vocabulary, [END]).start();
-  expect(allowed(constraint)).toEqual(["a", "ab", "abc", 20]);
+  expect(allowed(constraint)).toEqual(["a", "ab", "abc", 21]);
   expect(constraint.mayEnd).toBe(false);
-  constraint.accept(20);
+  constraint.accept(21);
   expect(allowed(constraint)).toEqual(["", "b"]);
   const copy = constraint.clone();
   constraint.accept(2);
@@ -49,10 +52,10 @@ test("tokens that may follow", () => {
 
 test("characters may be cut into tokens", () => {
   const constraint = new TokenGrammar(choiceGrammar(["é"]), vocabulary, [END]).start();
-  expect(allowed(constraint)).toEqual(["é", 18]);
-  constraint.accept(18);
-  expect(allowed(constraint)).toEqual([19]);
+  expect(allowed(constraint)).toEqual(["é", 19]);
   constraint.accept(19);
+  expect(allowed(constraint)).toEqual([20]);
+  constraint.accept(20);
   expect(constraint.isComplete).toBe(true);
 });
 
@@ -86,6 +89,53 @@ test("an end token that is text elsewhere is none under a grammar", () => {
   expect(allowed(constraint)).toEqual(["y", "no"]);
   constraint.accept(words.indexOf("no"));
   expect(constraint.isComplete).toBe(true);
+});
+
+describe("a vocabulary without some characters", () => {
+  const letters = new TokenVocabulary([undefined, ...Array.from('yesab"日本:1{}').map((sign) => utf8.encode(sign))]);
+  const written = (grammar: Grammar) => {
+    const texts: string[] = [];
+    const go = (constraint: TokenConstraint, text: string) => {
+      for (const id of idsOf(constraint.mask().bits)) {
+        if (id === END) texts.push(text);
+        else if (text.length < 12) {
+          const next = constraint.clone();
+          next.accept(id);
+          go(next, text + new TextDecoder().decode(letters.bytes[id]));
+        }
+      }
+    };
+    go(new TokenGrammar(grammar, letters, [END]).start(), "");
+    return texts.sort();
+  };
+
+  test.each<[GrammarSource, string[]]>([
+    [{ choice: ["yes", "no", "日本", "日曜"] }, ["yes", "日本"]],
+    [{ jsonSchema: { enum: ["a", "c", 1, 2, null] } }, ['"a"', "1"]],
+    [
+      { jsonSchema: { type: "string", minLength: 1, maxLength: 1 } },
+      Array.from("1:abesy{}日本", (sign) => `"${sign}"`).sort(),
+    ],
+    [
+      {
+        jsonSchema: {
+          type: ["array", "object"],
+          properties: { a: { const: 1 }, c: true },
+          additionalProperties: false,
+        },
+      },
+      ['{"a":1}', "{}"],
+    ],
+    [{ gbnf: 'root ::= "{" root "}" | [a-z日]? | "[" root "]"' }, []],
+  ])("%j", (source, expected) => {
+    const texts = written(compileGrammar(source));
+    if (expected.length > 0) expect(texts).toEqual(expected);
+    else expect(texts.slice(0, 4)).toEqual(["", "a", "b", "e"]);
+  });
+
+  test("that can write nothing", () => {
+    expect(() => new TokenGrammar(choiceGrammar(["no"]), letters, [END])).toThrow("characters of the tokenizer");
+  });
 });
 
 test("what is no vocabulary, and no end", () => {

@@ -16,8 +16,6 @@ export interface Automaton {
   readonly hasCalls: boolean;
   /** Whether a byte leads on from a state. */
   hasBytes(state: number): boolean;
-  /** A state that texts of at most so many bytes cannot tell from this one. */
-  alike(state: number, numBytes: number): number;
   /** The first bytes of runs of bytes with which all states do the same. */
   byteEdges(): readonly number[];
 }
@@ -26,6 +24,12 @@ export interface Automaton {
 export interface MeasuredAutomaton extends Automaton {
   /** Fewest bytes from a state to the end. */
   distance(state: number): number;
+  /** A state that texts of at most so many bytes cannot tell from this one, nor the distances behind them. */
+  alike(state: number, numBytes: number): number;
+  /** What tells apart states of any automata that texts of so many bytes, and distances behind them, tell apart. */
+  nameOf(state: number, numBytes: number): string;
+  /** The automaton of those texts that are also in a language of characters. */
+  within(allowed: Dfa, intersection: (a: Dfa, b: Dfa) => Dfa): MeasuredAutomaton | Dfa;
 }
 
 const noCalls: readonly Call[] = [];
@@ -83,10 +87,6 @@ export class Dfa implements Automaton {
 
   get hasCalls(): boolean {
     return this.callsOf.size > 0;
-  }
-
-  alike(state: number): number {
-    return state;
   }
 
   byteEdges(): readonly number[] {

@@ -38,6 +38,7 @@ export const sequence = (...parts: readonly Expression[]): Expression =>
   parts.length === 1 ? parts[0] : { type: "sequence", parts };
 export const alternatives = (...options: readonly Expression[]): Expression =>
   options.length === 1 ? options[0] : { type: "alternatives", options };
+export const anyOf = (options: readonly Expression[]): Expression => ({ type: "alternatives", options });
 export const repeat = (body: Expression, min: number, max: number = Number.POSITIVE_INFINITY): Expression => ({
   type: "repeat",
   body,

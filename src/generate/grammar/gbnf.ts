@@ -5,6 +5,7 @@ import type { Grammar } from "./grammar.ts";
 import { grammarLimits, requireWithin } from "./limits.ts";
 import { NamedRules } from "./named-rules.ts";
 
+/** How a grammar in GBNF is read. */
 export interface GbnfOptions {
   /** The rule of the whole text. @default "root" */
   root?: string;

@@ -1,4 +1,5 @@
 import { OptionError } from "../../base/index.ts";
+import { alikeStates } from "./alike-states.ts";
 import { type Automaton, byteClasses, Dfa, type MeasuredAutomaton } from "./dfa.ts";
 import { distancesOf } from "./distances.ts";
 import { type Expression, isNullable, partsOf } from "./expression.ts";
@@ -33,6 +34,7 @@ export class Grammar {
   readonly classOf: Uint8Array;
   readonly numClasses: number;
   private readonly distances: readonly (Float64Array | undefined)[];
+  private readonly alikeOf = new Map<string, Int32Array | undefined>();
 
   /**
    * @param where what errors name
@@ -63,9 +65,31 @@ export class Grammar {
     this.distances = distancesOf(this.automata);
   }
 
+  /** A state of a rule that texts of at most so many bytes cannot tell from another, nor the distances behind them. */
+  alike(rule: number, state: number, numBytes: number): number {
+    const automaton = this.automata[rule];
+    if (!(automaton instanceof Dfa)) return this.measured(rule).alike(state, numBytes);
+    if (automaton.hasCalls) return state;
+    const key = `${rule} ${numBytes}`;
+    if (!this.alikeOf.has(key)) this.alikeOf.set(key, alikeStates(automaton, this.distances[rule]!, numBytes));
+    return this.alikeOf.get(key)?.[state] ?? state;
+  }
+
   /** Fewest bytes from a state of a rule to its end. */
   distance(rule: number, state: number): number {
-    return this.distances[rule]?.[state] ?? (this.automata[rule] as MeasuredAutomaton).distance(state);
+    return this.distances[rule]?.[state] ?? this.measured(rule).distance(state);
+  }
+
+  /** What tells a state apart in any grammar, where rules of other grammars have such states too. */
+  sharedName(rule: number, state: number, numBytes: number): string | undefined {
+    return this.automata[rule] instanceof Dfa
+      ? undefined
+      : `${this.measured(rule).nameOf(state, numBytes)} ${numBytes}`;
+  }
+
+  /** The automaton of a rule that is no table. */
+  measured(rule: number): MeasuredAutomaton {
+    return this.automata[rule] as MeasuredAutomaton;
   }
 }
 

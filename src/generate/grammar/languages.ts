@@ -11,6 +11,7 @@ import { Nfa } from "./nfa.ts";
 export class Languages {
   private readonly sets = new Map<string, Dfa>();
   private every?: Dfa;
+  private numStates = 0;
 
   /**
    * The smallest automaton of an expression, in which rules are letters.
@@ -20,7 +21,7 @@ export class Languages {
     const nfa = this.nfa(where, isNullable);
     const [start, end] = [nfa.place(), nfa.place()];
     nfa.add(expression, start, end);
-    return determined(nfa, start, end, where);
+    return this.determined(nfa, start, end, where);
   }
 
   /** An automaton that is to be built. */
@@ -41,45 +42,86 @@ export class Languages {
     const nfa = this.nfa("characters");
     const [start, end] = [nfa.place(), nfa.place()];
     nfa.addUtf8(set, start, end);
-    const dfa = determined(nfa, start, end, "characters");
+    const dfa = this.determined(nfa, start, end, "characters");
     this.sets.set(key, dfa);
     return dfa;
   }
 
   /** Texts that are not in a language. */
   complement(a: Dfa, where: string): Dfa {
-    return difference(this.anyText, a, where);
+    return this.difference(this.anyText, a, where);
+  }
+
+  /** Texts that are in both. */
+  intersection(a: Dfa, b: Dfa, where: string): Dfa {
+    return this.product(a, b, where, "both");
+  }
+
+  /** Texts that are in the first and not in the second. */
+  difference(a: Dfa, b: Dfa, where: string): Dfa {
+    return this.product(a, b, where, "first");
+  }
+
+  private product(a: Dfa, b: Dfa, where: string, what: "both" | "first"): Dfa {
+    const width = b.numStates + 1; // the last one is what leads nowhere
+    const nowhere = b.numStates;
+    return this.explore({
+      where,
+      edges: [...a.byteEdges(), ...b.byteEdges()],
+      start: a.start * width + b.start,
+      step: (pair, byte) => {
+        const x = a.step(Math.floor(pair / width), byte);
+        const y = pair % width === nowhere ? -1 : b.step(pair % width, byte);
+        if (x < 0 || (y < 0 && what === "both")) return undefined;
+        return x * width + (y < 0 ? nowhere : y);
+      },
+      isFinal: (pair) => {
+        const isInSecond = pair % width !== nowhere && b.isFinal(pair % width);
+        return a.isFinal(Math.floor(pair / width)) && isInSecond === (what === "both");
+      },
+    });
+  }
+
+  /** The texts of a language that have so many characters; `max` may be infinite. */
+  ofLength(dfa: Dfa, min: number, max: number, where: string): Dfa {
+    const most = max === Number.POSITIVE_INFINITY ? min : max; // counts above it are alike
+    const width = most + 1;
+    return this.explore({
+      where,
+      edges: [...dfa.byteEdges(), 0x80, 0xc0],
+      start: dfa.start * width,
+      step: (pair, byte) => {
+        const state = dfa.step(Math.floor(pair / width), byte);
+        const count = (pair % width) + (isContinuation(byte) ? 0 : 1);
+        if (state < 0 || count > max) return undefined;
+        return state * width + Math.min(count, most);
+      },
+      isFinal: (pair) => dfa.isFinal(Math.floor(pair / width)) && pair % width >= min,
+    });
+  }
+
+  /**
+   * The smallest automaton that behaves as said.
+   * @throws OptionError when it has more states than the limit
+   */
+  explore<S extends number | string>(behaviour: Behaviour<S>): Dfa {
+    return this.smallest(explored(behaviour), behaviour.where);
+  }
+
+  /** The smallest automaton of the paths from a place to another. */
+  determined(nfa: Nfa, start: number, end: number, where: string): Dfa {
+    return this.smallest(determine(nfa, start, end, where), where);
+  }
+
+  /** The smallest automaton of the same texts. What all have cost is limited, since a grammar may ask for many. */
+  private smallest(dfa: Dfa, where: string): Dfa {
+    this.numStates += dfa.numStates;
+    requireWithin("explored", this.numStates, where, "states of automata, those on the way included");
+    return minimized(trimmed(dfa));
   }
 }
 
-/** The smallest automaton of the paths from a place to another. */
-export const determined = (nfa: Nfa, start: number, end: number, where: string): Dfa =>
-  minimized(trimmed(determine(nfa, start, end, where)));
-
-/** Texts that are in both. */
-export const intersection = (a: Dfa, b: Dfa, where: string): Dfa => product(a, b, where, "both");
-/** Texts that are in the first and not in the second. */
-export const difference = (a: Dfa, b: Dfa, where: string): Dfa => product(a, b, where, "first");
-
-function product(a: Dfa, b: Dfa, where: string, what: "both" | "first"): Dfa {
-  const width = b.numStates + 1; // the last one is what leads nowhere
-  const nowhere = b.numStates;
-  return explore({
-    where,
-    edges: [...a.byteEdges(), ...b.byteEdges()],
-    start: a.start * width + b.start,
-    step: (pair, byte) => {
-      const x = a.step(Math.floor(pair / width), byte);
-      const y = pair % width === nowhere ? -1 : b.step(pair % width, byte);
-      if (x < 0 || (y < 0 && what === "both")) return undefined;
-      return x * width + (y < 0 ? nowhere : y);
-    },
-    isFinal: (pair) => {
-      const isInSecond = pair % width !== nowhere && b.isFinal(pair % width);
-      return a.isFinal(Math.floor(pair / width)) && isInSecond === (what === "both");
-    },
-  });
-}
+const isContinuation = (byte: number) => byte >= 0x80 && byte < 0xc0;
 
 /** An automaton by what it does. */
 export interface Behaviour<S> {
@@ -91,11 +133,8 @@ export interface Behaviour<S> {
   isFinal(state: S): boolean;
 }
 
-/**
- * The smallest automaton that behaves as said.
- * @throws OptionError when it has more states than the limit
- */
-export function explore<S extends number | string>({ where, edges, start, step, isFinal }: Behaviour<S>): Dfa {
+/** The automaton that behaves as said, with the states that are reached. */
+function explored<S extends number | string>({ where, edges, start, step, isFinal }: Behaviour<S>): Dfa {
   const { classOf, numClasses } = byteClasses(edges);
   const bytes = Array.from({ length: numClasses }, (_, of) => classOf.indexOf(of));
   const numbers = new Map<S, number>([[start, 0]]);
@@ -113,7 +152,7 @@ export function explore<S extends number | string>({ where, edges, start, step, 
     }
   }
   const parts = { start: 0, classOf, numClasses, next: Int32Array.from(next), final: Uint8Array.from(final) };
-  return minimized(trimmed(new Dfa(parts)));
+  return new Dfa(parts);
 }
 
 /** A language without texts. */
@@ -137,26 +176,6 @@ export function accepts(dfa: Dfa, text: string): boolean {
     if (state < 0) return false;
   }
   return dfa.isFinal(state);
-}
-
-const isContinuation = (byte: number) => byte >= 0x80 && byte < 0xc0;
-
-/** The texts of a language that have so many characters; `max` may be infinite. */
-export function ofLength(dfa: Dfa, min: number, max: number, where: string): Dfa {
-  const most = max === Number.POSITIVE_INFINITY ? min : max; // counts above it are alike
-  const width = most + 1;
-  return explore({
-    where,
-    edges: [...dfa.byteEdges(), 0x80, 0xc0],
-    start: dfa.start * width,
-    step: (pair, byte) => {
-      const state = dfa.step(Math.floor(pair / width), byte);
-      const count = (pair % width) + (isContinuation(byte) ? 0 : 1);
-      if (state < 0 || count > max) return undefined;
-      return state * width + Math.min(count, most);
-    },
-    isFinal: (pair) => dfa.isFinal(Math.floor(pair / width)) && pair % width >= min,
-  });
 }
 
 /** The texts of a language that has at most so many, undefined of one that has more; `dfa` is trimmed. */

@@ -8,6 +8,7 @@ import { LarkTokens } from "./lark-tokens.ts";
 import { requireWithin } from "./limits.ts";
 import { NamedRules } from "./named-rules.ts";
 
+/** How a grammar of Lark's is read. */
 export interface LarkOptions {
   /** The rule of the whole text. @default "start" */
   start?: string;

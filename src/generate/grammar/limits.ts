@@ -15,7 +15,9 @@ export const grammarLimits = {
   places: 400_000,
   /** States of the automaton of one rule. An ordinary pattern has some dozens; a state takes about 100 bytes. */
   automatonStates: 65_536,
-  /** States of all automata. */
+  /** States of all automata that are made on the way to a grammar. A thousand properties take 100,000. */
+  explored: 1_000_000,
+  /** States of all automata of a grammar. */
   grammarStates: 400_000,
   /** States of sets of places that making one automaton may look at, times the places of each. */
   work: 10_000_000,
@@ -24,9 +26,11 @@ export const grammarLimits = {
   /** Combinations of keywords that reading a schema may look at. */
   combinations: 200_000,
   /** Patterns for property names that one object has, whose overlaps are told apart two by two. */
-  namePatterns: 8,
-  /** Ways in which a text so far may be read at the same time, by an ambiguous grammar. */
-  readings: 20_000,
+  namePatterns: 5,
+  /** Ways in which a text so far may be read at the same time, by an ambiguous grammar, each time that one is met. */
+  readings: 300_000,
+  /** Schemas that refer to one another before a value of their own. */
+  references: 400,
 } as const;
 
 export type GrammarLimit = keyof typeof grammarLimits;

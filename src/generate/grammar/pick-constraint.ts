@@ -6,8 +6,12 @@ import { TokenVocabulary } from "./vocabulary.ts";
 
 /** Which tokens may follow in one text: it is told which was picked. `TokenConstraint` is one, by a grammar. */
 export interface PickConstraint {
-  /** undefined where any token may follow; never empty. */
-  mask(): TokenMask | undefined;
+  /**
+   * undefined where any token may follow; never empty.
+   * @param numTokens how many may still follow, with one that ends the text: what cannot come to its end in so many is
+   *   not in the mask
+   */
+  mask(numTokens?: number): TokenMask | undefined;
   /** Goes on with a token that it allows, also with one that ends the text. */
   accept(id: number): void;
   /** Whether nothing may follow: the text ends. */
@@ -23,7 +27,7 @@ const vocabularies = new WeakMap<Tokenizer, TokenVocabulary>();
 const compiled = new WeakMap<Grammar, Map<TokenVocabulary, Map<string, TokenGrammar>>>();
 
 /** The tokens of a tokenizer as bytes. @throws OptionError for one whose tokens are no bytes of a text, as BERT's */
-export function vocabularyOf(tokenizer: Tokenizer): TokenVocabulary {
+function vocabularyOf(tokenizer: Tokenizer): TokenVocabulary {
   const known = vocabularies.get(tokenizer) ?? TokenVocabulary.of(tokenizer);
   vocabularies.set(tokenizer, known);
   return known;

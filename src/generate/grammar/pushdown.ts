@@ -136,13 +136,15 @@ export class Pushdown {
     for (const item of moved) add(item);
     let endsText = mayEnd;
     let endsRule = false;
+    let numReadings = 0;
     for (const { rule, state, caller } of seen.values()) {
       if (!automata[rule].isFinal(state)) continue;
       endsText ||= caller.endsText;
       endsRule ||= caller.isOpen;
       for (const item of caller.returns) add(item);
+      numReadings += caller.returns.length;
+      requireWithin("readings", numReadings, "a grammar", "ways to read a text so far");
     }
-    requireWithin("readings", seen.size, "a grammar", "ways to read a text so far");
     const kernel = [...seen].filter(([, item]) => this.leadsOn(item)).sort(([a], [b]) => (a < b ? -1 : 1));
     const key = `${endsText ? "e" : ""}${endsRule ? "r" : ""}|${kernel.map(([name]) => name).join()}`;
     const known = this.states.get(key);

@@ -98,9 +98,7 @@ test.each([
   ".{0,99999}.{0,99999}",
   "(".repeat(1000) + ")".repeat(1000),
 ])("%s takes too much", (source) => {
-  const { user } = process.cpuUsage();
   expect(() => regexGrammar(source)).toThrow(/limit |at most 200/);
-  expect(process.cpuUsage().user - user).toBeLessThan(20e6);
 });
 
 test("choices", () => {

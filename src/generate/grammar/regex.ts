@@ -1,8 +1,8 @@
 import { anyCharacter } from "./code-points.ts";
 import type { Dfa } from "./dfa.ts";
-import { alternatives, automaton, characters, type Expression, repeat, sequence, text } from "./expression.ts";
+import { anyOf, automaton, characters, type Expression, repeat, sequence, text } from "./expression.ts";
 import { Grammar } from "./grammar.ts";
-import { difference, intersection, Languages } from "./languages.ts";
+import { Languages } from "./languages.ts";
 import { parseRegex, type RegexFlags, type RegexTree } from "./regex-syntax.ts";
 
 const anything = repeat(characters(anyCharacter), 0);
@@ -27,7 +27,7 @@ export function matchLanguage(source: string, where: string, languages: Language
 function withLookAheads(dfa: Dfa, { lookAheads }: RegexTree, where: string, languages: Languages): Dfa {
   return lookAheads.reduce((rest, { body, isNegative }) => {
     const seen = languages.of(sequence(start, body, anything), where);
-    return isNegative ? difference(rest, seen, where) : intersection(rest, seen, where);
+    return isNegative ? languages.difference(rest, seen, where) : languages.intersection(rest, seen, where);
   }, dfa);
 }
 
@@ -51,5 +51,5 @@ export function regexGrammar(source: string): Grammar {
  * @throws OptionError when there are none
  */
 export function choiceGrammar(choices: readonly string[]): Grammar {
-  return new Grammar([{ name: "the choices", body: alternatives(...choices.map(text)) }], 0, "choice");
+  return new Grammar([{ name: "the choices", body: anyOf(choices.map(text)) }], 0, "choice");
 }

@@ -9,6 +9,12 @@ interface Issue {
 }
 type Result<Output> = { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly Issue[] };
 
+/** What gives the JSON Schema of the values that a schema takes. */
+export interface StandardJsonSchema {
+  /** That schema. */
+  input(options: { readonly target: "draft-2020-12" }): Record<string, unknown>;
+}
+
 /**
  * A schema of any library that follows Standard Schema and gives a JSON Schema by it, as Zod does from 4.2 on.
  * https://standardschema.dev
@@ -16,8 +22,9 @@ type Result<Output> = { readonly value: Output; readonly issues?: undefined } | 
 export interface StandardSchema<Output = unknown> {
   readonly "~standard": {
     readonly vendor: string;
+    /** The value as the schema makes it, or what is wrong with it. */
     validate(value: unknown): Result<Output> | Promise<Result<Output>>;
-    readonly jsonSchema?: { input(options: { readonly target: "draft-2020-12" }): Record<string, unknown> };
+    readonly jsonSchema?: StandardJsonSchema;
     readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
   };
 }
@@ -41,7 +48,7 @@ export interface StructuredOutput<Output> {
  *
  * @example
  * const person = structuredOutput(z.object({ name: z.string(), age: z.number().int() }));
- * matchesGrammar(person.grammar, '{"name":"Ishmael","age":32}'); // true
+ * matchesGrammar(person.grammar, '{"name":"Ishmael","age":32}'); // that is one
  * const { age } = await person.parse('{"name":"Ishmael","age":32}'); // age: number
  *
  * @throws OptionError as jsonSchemaGrammar, or for a schema that gives no JSON Schema

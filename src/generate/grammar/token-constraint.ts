@@ -9,6 +9,7 @@ export interface TokenRules {
   readonly endTokens: readonly number[];
   readonly pushdown: Pushdown;
   maskOf(state: ParseState): TokenMask;
+  landingMaskOf(state: ParseState, mostBytes: number): TokenMask;
   closingMaskOf(state: ParseState): TokenMask;
 }
 
@@ -28,9 +29,17 @@ export class TokenConstraint {
     this.hasEnded = of?.hasEnded ?? false;
   }
 
-  /** Which tokens may follow; not to be written to. Never empty before the end. */
-  mask(): TokenMask {
-    return this.tokens.maskOf(this.state);
+  /**
+   * Which tokens may follow; not to be written to. Never empty before the end.
+   * @param numTokens how many may still be written, the end token included: only such are then in the mask that leave
+   *   room to come to the end, where there is room at all. A byte may take a token. @default any number
+   */
+  mask(numTokens: number = Number.POSITIVE_INFINITY): TokenMask {
+    const mask = this.tokens.maskOf(this.state);
+    const room = numTokens - 2; // bytes behind the next token, before the end
+    if (mask.mostBytes <= room) return mask;
+    const landing = this.tokens.landingMaskOf(this.state, room);
+    return landing.count > 0 ? landing : mask;
   }
 
   /** Those of them that lead to the end with the fewest bytes; never empty either. @internal */

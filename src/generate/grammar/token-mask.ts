@@ -4,6 +4,8 @@ export interface TokenMask {
   readonly bits: Uint32Array;
   /** How many there are. */
   readonly count: number;
+  /** Behind any of them the text can be brought to its end with so many bytes. */
+  readonly mostBytes: number;
 }
 
 /**

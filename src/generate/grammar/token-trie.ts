@@ -15,8 +15,6 @@ export class TokenTrie {
   readonly end: Int32Array;
   /** The token that ends at a node, -1 for none. */
   readonly token: Int32Array;
-  /** The next token of the same bytes, by token. */
-  readonly twins: ReadonlyMap<number, number>;
 
   constructor(bytes: readonly (Uint8Array | undefined)[], ids: readonly number[]) {
     const names = new Map(ids.map((id) => [id, String.fromCharCode(...bytes[id]!)]));
@@ -26,7 +24,6 @@ export class TokenTrie {
     const depth = new Uint16Array(numBytes);
     const end = new Int32Array(numBytes);
     const token = new Int32Array(numBytes).fill(-1);
-    const twins = new Map<number, number>();
     const path: number[] = []; // nodes of the token before
     let before: Uint8Array = new Uint8Array();
     let numNodes = 0;
@@ -34,7 +31,8 @@ export class TokenTrie {
     for (const id of sorted) {
       const text = bytes[id]!;
       let shared = 0;
-      while (shared < before.length && shared < text.length && before[shared] === text[shared]) shared++;
+      // of tokens of the same bytes each has a node, side by side
+      while (shared < before.length && shared < text.length - 1 && before[shared] === text[shared]) shared++;
       while (path.length > shared) end[path.pop()!] = numNodes;
       for (let i = shared; i < text.length; i++) {
         byte[numNodes] = text[i];
@@ -42,7 +40,6 @@ export class TokenTrie {
         path.push(numNodes++);
       }
       const last = path[path.length - 1];
-      if (token[last] >= 0) twins.set(id, token[last]);
       token[last] = id;
       before = text;
       maxBytes = Math.max(maxBytes, text.length);
@@ -54,7 +51,6 @@ export class TokenTrie {
     this.depth = depth.slice(0, numNodes);
     this.end = end.slice(0, numNodes);
     this.token = token.slice(0, numNodes);
-    this.twins = twins;
   }
 }
 

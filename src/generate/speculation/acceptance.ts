@@ -50,12 +50,14 @@ export function acceptToken(
  * drawn.
  * @param target the distributions of the model at the place of each proposal, and after the last
  * @returns the tokens that are picked: those accepted, and one more
+ * @throws DataError for another number of distributions, or a proposal that its own does not have
  */
 export function acceptProposals(
   target: readonly TokenDistribution[],
   { ids, distributions }: Proposals,
   uniform: () => number,
 ): number[] {
+  requirePlaces(target.length, ids);
   const picked: number[] = [];
   for (const [i, proposal] of ids.entries()) {
     picked.push(acceptToken(target[i], proposal, distributions?.[i], uniform));
@@ -63,6 +65,17 @@ export function acceptProposals(
   }
   const last = target[ids.length];
   return [...picked, drawFrom(last.ids, last.probabilities, uniform())];
+}
+
+/** @throws DataError where the model has not said something for each proposal, and for what follows them */
+export function requirePlaces(places: number, proposals: readonly number[]): void {
+  if (places === proposals.length + 1) return;
+  throw new DataError({
+    where: "speculative decoding",
+    expected: `what the model says at ${proposals.length + 1} places, of ${proposals.length} proposals and after them`,
+    received: String(places),
+    fix: "run the last token of the text and all proposals",
+  });
 }
 
 /** By bisection. */

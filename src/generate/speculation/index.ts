@@ -1,3 +1,3 @@
 /** Tokens that are proposed cheaply, and picked as the model itself would pick. */
-export { acceptProposals, acceptToken, type Proposals, type TokenDistribution } from "./acceptance.ts";
+export { acceptProposals, acceptToken, type Proposals, requirePlaces, type TokenDistribution } from "./acceptance.ts";
 export { type PromptLookupOptions, promptLookup } from "./prompt-lookup.ts";

@@ -151,7 +151,8 @@ test("where nothing is drawn, proposals are accepted as far as they are the like
   expect(pick([4, 5, 6])).toEqual([4, 5, 6, 7]);
   expect(pick([4, 3, 6])).toEqual([4, 5]);
   expect(pick([1, 5, 6])).toEqual([4]);
-  expect(pick([])).toEqual([4]);
+  expect(acceptProposals([certain(4)], { ids: [] }, () => 0.5)).toEqual([4]);
+  expect(() => pick([4])).toThrow(/what the model says at 2 places, of 1 proposals and after them; received 4/);
 });
 
 describe("a picker", () => {

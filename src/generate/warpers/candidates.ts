@@ -1,26 +1,19 @@
 import { largestAt } from "../largest.ts";
 import { largestOf } from "../log-probabilities.ts";
 
+/** Room for so many candidates at first; mostly few are taken. */
+const FIRST_ROOM = 1024;
+
 /**
  * Tokens that may be drawn, by their ids from the least on, and their scores. Warpers narrow them down in place: its
- * arrays are used again for every token.
+ * arrays are used again for every token, and grow as far as they need to.
  */
 export class Candidates {
-  ids: Uint32Array;
-  scores: Float64Array;
-  private readonly room: { ids: Uint32Array; scores: Float64Array; probabilities: Float64Array };
-
-  /** @param vocabSize most tokens that there may be */
-  constructor(vocabSize: number) {
-    const room = {
-      ids: new Uint32Array(Math.max(1, vocabSize)),
-      scores: new Float64Array(Math.max(1, vocabSize)),
-      probabilities: new Float64Array(Math.max(1, vocabSize)),
-    };
-    this.room = room;
-    this.ids = room.ids;
-    this.scores = room.scores;
-  }
+  ids: Uint32Array = new Uint32Array(0);
+  scores: Float64Array = new Float64Array(0);
+  private idRoom = new Uint32Array(FIRST_ROOM);
+  private scoreRoom = new Float64Array(FIRST_ROOM);
+  private probabilityRoom = new Float64Array(0);
 
   /**
    * Takes what has not been ruled out, at least one token. Plain loops here and below: they run over the vocabulary for
@@ -30,12 +23,16 @@ export class Candidates {
    *   without writing the others down. @default all
    */
   take(logits: Float32Array, topK = 0): this {
-    const { ids, scores } = this.room;
+    let { idRoom: ids, scoreRoom: scores } = this;
     const least = topK > 0 && topK < logits.length ? largestAt(logits, topK) : Number.NEGATIVE_INFINITY;
     let count = 0;
     for (let id = 0; id < logits.length; id++) {
       const logit = logits[id];
       if (logit < least || logit === Number.NEGATIVE_INFINITY) continue;
+      if (count === ids.length) {
+        this.grow(logits.length);
+        ({ idRoom: ids, scoreRoom: scores } = this);
+      }
       ids[count] = id;
       scores[count++] = logit;
     }
@@ -62,7 +59,8 @@ export class Candidates {
   /** softmax of the scores. The array is good until it is asked for again. */
   probabilities(): Float64Array {
     const { scores } = this;
-    const out = this.room.probabilities.subarray(0, scores.length);
+    if (this.probabilityRoom.length < scores.length) this.probabilityRoom = new Float64Array(this.idRoom.length);
+    const out = this.probabilityRoom.subarray(0, scores.length);
     const largest = largestOf(scores);
     let sum = 0;
     for (let i = 0; i < scores.length; i++) {
@@ -87,8 +85,18 @@ export class Candidates {
   }
 
   private cut(count: number): void {
-    this.ids = this.room.ids.subarray(0, count);
-    this.scores = this.room.scores.subarray(0, count);
+    this.ids = this.idRoom.subarray(0, count);
+    this.scores = this.scoreRoom.subarray(0, count);
+  }
+
+  /** Twice the room, but at most for so many. */
+  private grow(most: number): void {
+    const { idRoom, scoreRoom } = this;
+    const room = Math.min(most, 2 * idRoom.length);
+    this.idRoom = new Uint32Array(room);
+    this.scoreRoom = new Float64Array(room);
+    this.idRoom.set(idRoom);
+    this.scoreRoom.set(scoreRoom);
   }
 }
 

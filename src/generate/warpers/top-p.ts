@@ -8,16 +8,18 @@ export const topP =
     const tail = 1 - mass;
     // what is this improbable is in the tail however many there are, and need not be put in order
     const bound = tail / probabilities.length;
-    const rest = new Float64Array(probabilities.length);
     let count = 0;
     let sum = 0;
     for (let i = 0; i < probabilities.length; i++) {
       const p = probabilities[i];
       if (p < bound) sum += p;
-      else rest[count++] = p;
+      else count++;
     }
     if (count === 0) return; // all are as good as equal, and their sum has lost a bit
-    const ordered = rest.subarray(0, count).sort();
+    const ordered = new Float64Array(count);
+    for (let i = 0, place = 0; i < probabilities.length; i++)
+      if (probabilities[i] >= bound) ordered[place++] = probabilities[i];
+    ordered.sort();
     let place = 0;
     for (; place < count - 1; place++) {
       sum += ordered[place];

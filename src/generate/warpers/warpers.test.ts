@@ -20,7 +20,7 @@ const file = fileURLToPath(new URL("../../../golden/decoding.json", import.meta.
 const { warped, mirostat } = JSON.parse(readFileSync(file, "utf8")) as Expected;
 
 const keptOf = (limits: SamplingLimits, logits: readonly number[], uniform = 0, topK = 0): number[] => {
-  const candidates = new Candidates(logits.length).take(Float32Array.from(logits), topK);
+  const candidates = new Candidates().take(Float32Array.from(logits), topK);
   for (const warp of warpersOf(limits)) warp(candidates, () => uniform);
   return [...candidates.ids];
 };
@@ -31,7 +31,7 @@ test.each(warped)("$name", ({ limits, logits, uniform, kept }) => {
 
 test.each(mirostat)("mirostat: $limits", ({ limits, logits, uniforms, ids }) => {
   const warpers = warpersOf(limits);
-  const candidates = new Candidates(logits[0].length);
+  const candidates = new Candidates();
   const drawn = logits.map((row, i) => {
     candidates.take(Float32Array.from(row));
     for (const warp of warpers) warp(candidates, () => uniforms[i]);
@@ -67,7 +67,7 @@ test("the likeliest whose probabilities add up to p, by putting all of them in o
   for (let seed = 0; seed < 200; seed++) {
     const logits = randomLogits(seed, 1 + (seed % 80));
     const mass = 0.05 + (seed % 19) / 20;
-    const candidates = new Candidates(logits.length).take(Float32Array.from(logits));
+    const candidates = new Candidates().take(Float32Array.from(logits));
     const probabilities = [...candidates.probabilities()];
     const ids = [...candidates.ids];
     const ordered = ids.map((_, i) => i).sort((a, b) => probabilities[a] - probabilities[b] || a - b);
@@ -82,7 +82,7 @@ test("the likeliest whose probabilities add up to p, by putting all of them in o
 
 test("typical tokens of a large vocabulary are those of putting all in order", () => {
   const logits = Array.from({ length: 5000 }, (_, i) => Math.sin(i * i) * 3);
-  const candidates = new Candidates(logits.length).take(Float32Array.from(logits));
+  const candidates = new Candidates().take(Float32Array.from(logits));
   const probabilities = [...candidates.probabilities()];
   const entropy = probabilities.reduce((sum, p) => sum - p * Math.log(p), 0);
   const distance = probabilities.map((p) => Math.abs(-Math.log(p) - entropy));

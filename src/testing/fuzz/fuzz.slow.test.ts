@@ -45,6 +45,10 @@ const targets = [
   "image",
   "preprocessor",
   "config",
+  "json-schema",
+  "regex",
+  "gbnf",
+  "lark",
 ];
 test.each(targets)(
   "%s",

@@ -14,6 +14,7 @@ import { tiktokenJson } from "../../tokenizers/formats/tiktoken.ts";
 import { Tokenizer } from "../../tokenizers/index.ts";
 import { Template } from "../../tokenizers/jinja/template.ts";
 import { checkedTokenizer } from "../../tokenizers/safe-file.ts";
+import { grammarTargets } from "./grammars.ts";
 import { mutateBytes, mutateJson, mutateText } from "./mutate.ts";
 import type { Random } from "./random.ts";
 
@@ -117,6 +118,7 @@ export function fuzzTargets(golden: string, scratch: string): Record<string, Tar
     preprocessor: json(preprocessors(golden), 1000, async (value) => {
       new ImageProcessor(value).process([{ width: 5, height: 3, channels: 4, data: new Uint8Array(60).fill(9) }]);
     }),
+    ...grammarTargets(JSON.parse(gunzipSync(read("json-schema.json.gz")).toString())),
     config: {
       count: 400,
       make: (random) => {

@@ -16,7 +16,7 @@ import {
 } from "../../grammar/expression.ts";
 import type { Rule } from "../../grammar/grammar.ts";
 import { SchemaRules } from "../../grammar/json-schema/schema-rules.ts";
-import { determined, difference, Languages } from "../../grammar/languages.ts";
+import { Languages } from "../../grammar/languages.ts";
 import type { CallGrammar, TextGrammar } from "../grammar.ts";
 
 const where = "the grammar of an answer";
@@ -78,7 +78,7 @@ export class CallRules {
     const nfa = this.languages.nfa(where);
     const places = [nfa.place(), ...bytes.map(() => nfa.place())];
     for (const [i, byte] of bytes.entries()) nfa.bytes(places[i], byte, byte, places[i + 1]);
-    return determined(nfa, places[0], places[bytes.length], where);
+    return this.languages.determined(nfa, places[0], places[bytes.length], where);
   }
 
   /**
@@ -89,14 +89,14 @@ export class CallRules {
     const any = this.any([...this.others, ...marks.map((mark) => this.literal(mark))]);
     const all = this.languages.of(any, where);
     const excluded = without.map((part) => this.languages.of(sequence(any, part, any), where));
-    return automaton(excluded.reduce((rest, part) => difference(rest, part, where), all));
+    return automaton(excluded.reduce((rest, part) => this.languages.difference(rest, part, where), all));
   }
 
   /** Any text that does not begin with some expression. */
   freeBut(beginning: Expression, without: readonly Expression[]): Expression {
     const { dfa } = this.free(without) as Expression & { type: "automaton" };
     const any = this.any(this.others);
-    return automaton(difference(dfa, this.languages.of(sequence(beginning, any), where), where));
+    return automaton(this.languages.difference(dfa, this.languages.of(sequence(beginning, any), where), where));
   }
 
   private get others(): Expression[] {
@@ -166,7 +166,7 @@ export class CallRules {
     const spaces = repeat(anyOfCharacters(" \t\r\n"), 0);
     const ends = [text(without), ...nor.map((parts) => sequence(...parts.flatMap((part) => [spaces, text(part)])))];
     const excluded = this.languages.of(sequence(any, alternatives(...ends), any), where);
-    const body = difference(strings ?? this.languages.of(any, where), excluded, where);
+    const body = this.languages.difference(strings ?? this.languages.of(any, where), excluded, where);
     const expression = this.rule(name ?? "text", automaton(body));
     if (name !== undefined) this.tokens.set(name, expression);
     return expression;

@@ -1,6 +1,6 @@
 /** What must hold of a value, by its type: the one form that all keywords are brought into. */
 import type { Dfa } from "../dfa.ts";
-import { intersection, isEmptyLanguage } from "../languages.ts";
+import { isEmptyLanguage, type Languages } from "../languages.ts";
 import type { SchemaNode } from "./document.ts";
 
 /** The types of JSON, as bits. */
@@ -125,20 +125,20 @@ export const member = (name: string, schema: All): MemberRule => ({
 });
 
 /** Both conditions; undefined where no type is left. */
-export function both(a: Conditions, b: Conditions, where: string): Conditions | undefined {
+export function both(a: Conditions, b: Conditions, languages: Languages, where: string): Conditions | undefined {
   const mask = a.types & b.types;
   if (mask === 0) return undefined;
   return pruned({
     types: mask,
     booleans: a.booleans & b.booleans,
     numbers: {
-      language: bothLanguages(a.numbers.language, b.numbers.language, where),
+      language: bothLanguages(a.numbers.language, b.numbers.language, languages, where),
       isWhole: a.numbers.isWhole || b.numbers.isWhole,
       isExact: a.numbers.isExact || b.numbers.isExact,
       digits: a.numbers.digits === "all" || b.numbers.digits === "no" ? a.numbers.digits : b.numbers.digits,
     },
     strings: {
-      language: bothLanguages(a.strings.language, b.strings.language, where),
+      language: bothLanguages(a.strings.language, b.strings.language, languages, where),
       min: Math.max(a.strings.min, b.strings.min),
       max: Math.min(a.strings.max, b.strings.max),
     },
@@ -173,8 +173,8 @@ function pruned(conditions: Conditions): Conditions | undefined {
   return mask === 0 ? undefined : { ...conditions, types: mask };
 }
 
-const bothLanguages = (a: Dfa | undefined, b: Dfa | undefined, where: string): Dfa | undefined =>
-  a && b && a !== b ? intersection(a, b, where) : (a ?? b);
+const bothLanguages = (a: Dfa | undefined, b: Dfa | undefined, languages: Languages, where: string): Dfa | undefined =>
+  a && b && a !== b ? languages.intersection(a, b, where) : (a ?? b);
 
 /** All schemas of some lists, each once, in the order of the document. */
 export function allOf(...lists: readonly All[]): All {

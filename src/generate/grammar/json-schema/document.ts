@@ -184,7 +184,7 @@ export class SchemaDocument {
       if (known.has(keyword) || keyword.startsWith("x-")) continue;
       const near = nearest(keyword, [...known]);
       throw new OptionError({
-        where: `JSON Schema, ${node.path}`,
+        where: placeOf(node.path),
         expected: "keywords that are followed",
         received: JSON.stringify(keyword),
         fix: near ? `did you mean "${near}"?` : `remove "${keyword}", or say the same with other keywords`,
@@ -201,7 +201,7 @@ export class SchemaDocument {
 
 function schemaFault(path: string, expected: string, received: unknown): OptionError {
   return new OptionError({
-    where: `JSON Schema, ${path}`,
+    where: placeOf(path),
     expected,
     received: (JSON.stringify(received) ?? String(received)).slice(0, 100),
     fix: "correct the schema",
@@ -220,10 +220,13 @@ export function isModern(schema: JsonSchema): boolean {
   throw schemaFault("#/$schema", "draft 2020-12, 2019-09 or 7", draft);
 }
 
+/** What errors call a place in a schema. */
+export const placeOf = (path: string): string => `JSON Schema, ${path}`;
+
 /** The error for what a schema asks that no grammar here says. */
 export function unsupported(path: string, what: string, fix: string): OptionError {
   const keyword = path.slice(path.lastIndexOf("/") + 1);
-  return new OptionError({ where: `JSON Schema, ${path}`, expected: what, received: keyword, fix });
+  return new OptionError({ where: placeOf(path), expected: what, received: keyword, fix });
 }
 
 /** A name as part of a JSON Pointer. */

@@ -7,6 +7,7 @@ import { type JsonLayout, SchemaWriter } from "./writer.ts";
 
 export type { JsonLayout } from "./writer.ts";
 
+/** How JSON by a schema is written. */
 export interface JsonSchemaOptions {
   /**
    * White space: "compact" has none, "spaced" one space behind each comma and colon, "free" up to 40 spaces and line

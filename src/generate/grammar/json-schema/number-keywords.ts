@@ -1,8 +1,8 @@
 /** minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf. */
 import type { Dfa } from "../dfa.ts";
-import { difference } from "../languages.ts";
 import { ofNumbers, only, types } from "./conditions.ts";
 import type { Constraint, KeywordReader } from "./constraint.ts";
+import { placeOf } from "./document.ts";
 import { boundLanguage, decimal, multipleLanguage } from "./numbers.ts";
 
 const bounds = {
@@ -17,21 +17,25 @@ export const numberKeywords: KeywordReader = (node, schema, { document, language
   const add = (
     keyword: string,
     isAllowed: (value: number) => boolean,
-    languageOf: (value: number, path: string) => Dfa,
+    languageOf: (value: number, where: string) => Dfa,
   ) => {
     const value = schema[keyword];
     if (value === undefined) return;
     const path = `${node.path}/${keyword}`;
     if (typeof value !== "number" || !Number.isFinite(value) || !isAllowed(value))
       throw document.fault(path, keyword === "multipleOf" ? "a number above 0" : "a number", value);
-    const language = () => languageOf(value, path);
+    const where = placeOf(path);
+    const language = () => languageOf(value, where);
     // what is not below a bound is not below it when it is rounded
     const isSafe = keyword === "minimum" || keyword === "maximum";
     const digits = keyword === "multipleOf" ? "all" : "significant";
     constraints.push({
       holds: () => [ofNumbers({ language: language(), digits: isSafe ? "no" : digits })],
       fails: () => [
-        only(types.number, ofNumbers({ language: difference(languages.of(decimal, path), language(), path), digits })),
+        only(
+          types.number,
+          ofNumbers({ language: languages.difference(languages.of(decimal, where), language(), where), digits }),
+        ),
       ],
     });
   };
@@ -39,12 +43,12 @@ export const numberKeywords: KeywordReader = (node, schema, { document, language
     add(
       keyword,
       () => true,
-      (value, path) => boundLanguage(value, side, isIncluded, languages, path),
+      (value, where) => boundLanguage(value, side, isIncluded, languages, where),
     );
   add(
     "multipleOf",
     (value) => value > 0,
-    (value, path) => multipleLanguage(value, languages, path),
+    (value, where) => multipleLanguage(value, languages, where),
   );
   return constraints;
 };

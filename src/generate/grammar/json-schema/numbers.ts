@@ -1,7 +1,7 @@
 /** Numbers as texts: decimals without an exponent, in which a value may be written with more zeros at its end. */
 import type { Dfa } from "../dfa.ts";
 import { alternatives, anyOfCharacters, optional, repeat, sequence, text } from "../expression.ts";
-import { explore, intersection, type Languages } from "../languages.ts";
+import type { Languages } from "../languages.ts";
 import { requireWithin } from "../limits.ts";
 
 const digit = anyOfCharacters("0123456789");
@@ -36,14 +36,14 @@ const POINT = 0x2e;
 const MINUS = 0x2d;
 
 /** A number's digits before the point and behind it, without zeros at the ends, and its sign. */
-export interface DecimalDigits {
+interface DecimalDigits {
   isNegative: boolean;
   whole: string;
   fraction: string;
 }
 
 /** A finite number in decimal digits. */
-export function decimalDigits(value: number): DecimalDigits {
+function decimalDigits(value: number): DecimalDigits {
   const [, sign, first, rest = "", exponent = "0"] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value))!;
   const point = first.length + Number(exponent);
   const digits = first + rest;
@@ -83,7 +83,7 @@ export function boundLanguage(
   where: string,
 ): Dfa {
   const limit = decimalDigits(bound);
-  const dfa = explore<string>({
+  const dfa = languages.explore<string>({
     where,
     edges,
     start: "+|whole|0|equal",
@@ -94,7 +94,7 @@ export function boundLanguage(
       return order === (side === "above" ? "greater" : "less");
     },
   });
-  return intersection(dfa, languages.of(decimal, where), where);
+  return languages.intersection(dfa, languages.of(decimal, where), where);
 }
 
 /** Reads on: the sign, which part the digits are of, how many there are, and how they compare with the limit's. */
@@ -143,7 +143,7 @@ export function multipleLanguage(divisor: number, languages: Languages, where: s
   requireWithin("automatonStates", modulus * (places + 2), where, "states for a multipleOf");
   // names: remainder, digits behind the point + 1, 0 in front of it
   const width = places + 2;
-  const dfa = explore<number>({
+  const dfa = languages.explore<number>({
     where,
     edges,
     start: 0,
@@ -161,7 +161,7 @@ export function multipleLanguage(divisor: number, languages: Languages, where: s
       return remainder === 0;
     },
   });
-  return intersection(dfa, languages.of(decimal, where), where);
+  return languages.intersection(dfa, languages.of(decimal, where), where);
 }
 
 /** Digits that a number of 64 bits keeps, whatever they are. */
@@ -171,9 +171,9 @@ const SIGNIFICANT_DIGITS = 15;
  * The texts of digits of which no more are significant than a number of 64 bits keeps. Zeros may follow, unless whole
  * numbers have to be kept to the last digit.
  */
-export function shortDecimals(isWholeKept: boolean, where: string): Dfa {
+export function shortDecimals(isWholeKept: boolean, languages: Languages, where: string): Dfa {
   const most = SIGNIFICANT_DIGITS;
-  return explore<number>({
+  return languages.explore<number>({
     where,
     edges,
     start: 0,

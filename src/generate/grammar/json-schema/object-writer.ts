@@ -1,5 +1,5 @@
-import { type Arrow, alternatives, type Expression, empty, sequence, text } from "../expression.ts";
-import { accepts, difference, intersection, isEmptyLanguage } from "../languages.ts";
+import { type Arrow, anyOf, type Expression, empty, sequence, text } from "../expression.ts";
+import { accepts, isEmptyLanguage } from "../languages.ts";
 import { requireWithin } from "../limits.ts";
 import { type All, allOf, type MemberRule, type ObjectConditions } from "./conditions.ts";
 import { unsupported } from "./document.ts";
@@ -77,13 +77,18 @@ function freeProperties(
   const taken = new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required]);
   const allowed = writer.namesOf(names, where);
   const isAny = !allowed && taken.size === 0 && patterns.size === 0;
-  const takenNames = languages.of(alternatives(...[...taken].map(text)), where);
-  let groups = [{ language: difference(allowed ?? languages.anyText, takenNames, where), matched: new Set<string>() }];
+  const takenNames = languages.of(anyOf([...taken].map(text)), where);
+  let groups = [
+    { language: languages.difference(allowed ?? languages.anyText, takenNames, where), matched: new Set<string>() },
+  ];
   for (const pattern of patterns.values()) {
     const language = writer.namesWith(pattern.source, pattern.path);
     groups = groups.flatMap((group) => [
-      { language: intersection(group.language, language, where), matched: new Set([...group.matched, pattern.source]) },
-      { language: difference(group.language, language, where), matched: group.matched },
+      {
+        language: languages.intersection(group.language, language, where),
+        matched: new Set([...group.matched, pattern.source]),
+      },
+      { language: languages.difference(group.language, language, where), matched: group.matched },
     ]);
     groups = groups.filter((group) => !isEmptyLanguage(group.language));
   }

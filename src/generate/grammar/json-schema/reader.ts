@@ -14,7 +14,7 @@ import {
   types,
 } from "./conditions.ts";
 import type { Constraint, SchemaContext } from "./constraint.ts";
-import type { SchemaDocument, SchemaNode } from "./document.ts";
+import { placeOf, type SchemaDocument, type SchemaNode } from "./document.ts";
 import { numberKeywords } from "./number-keywords.ts";
 import { objectKeywords } from "./object-keywords.ts";
 import { stringKeywords } from "./string-keywords.ts";
@@ -59,6 +59,12 @@ export class SchemaReader implements SchemaContext {
         "a schema that is its own condition",
       );
     }
+    requireWithin(
+      "references",
+      this.open.size,
+      placeOf(schemas[0]?.node.path ?? "#"),
+      "schemas that refer to one another",
+    );
     this.open.add(name);
     let all: readonly Conditions[] = [anyValue];
     if (schemas.length === 1) all = this.ofLiteral(schemas[0]);
@@ -73,7 +79,7 @@ export class SchemaReader implements SchemaContext {
     const constraints = this.constraintsOf(node);
     if (isNegated) {
       const all = constraints.flatMap((constraint) => constraint.fails());
-      requireWithin("alternatives", all.length, `JSON Schema, ${node.path}`, "alternatives");
+      requireWithin("alternatives", all.length, placeOf(node.path), "alternatives");
       return all;
     }
     return constraints.reduce<readonly Conditions[]>(
@@ -94,14 +100,14 @@ export class SchemaReader implements SchemaContext {
   }
 
   product(a: readonly Conditions[], b: readonly Conditions[], path: string): readonly Conditions[] {
-    const where = `JSON Schema, ${path}`;
+    const where = placeOf(path);
     this.combinations += a.length * b.length;
     requireWithin("combinations", this.combinations, where, "combinations of keywords");
     const all = a.flatMap((first) =>
       b.flatMap((second) => {
         if (second === anyValue) return [first];
         if (first === anyValue) return [second];
-        return both(first, second, where) ?? [];
+        return both(first, second, this.languages, where) ?? [];
       }),
     );
     requireWithin("alternatives", all.length, where, "alternatives");

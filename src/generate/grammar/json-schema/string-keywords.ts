@@ -5,6 +5,7 @@ import type { Dfa } from "../dfa.ts";
 import { matchLanguage, searchLanguage } from "../regex.ts";
 import { ofStrings, only, types } from "./conditions.ts";
 import { type Constraint, type KeywordReader, wholeNumber } from "./constraint.ts";
+import { placeOf } from "./document.ts";
 import { formatPatterns } from "./formats.ts";
 
 export const stringKeywords: KeywordReader = (node, schema, context) => {
@@ -13,7 +14,7 @@ export const stringKeywords: KeywordReader = (node, schema, context) => {
   const addLanguage = (path: string, language: () => Dfa) => {
     constraints.push({
       holds: () => [ofStrings({ language: language() })],
-      fails: () => [only(types.string, ofStrings({ language: languages.complement(language(), path) }))],
+      fails: () => [only(types.string, ofStrings({ language: languages.complement(language(), placeOf(path)) }))],
     });
   };
   if (schema.minLength !== undefined) {
@@ -34,7 +35,7 @@ export const stringKeywords: KeywordReader = (node, schema, context) => {
   if (pattern !== undefined) {
     const path = `${node.path}/pattern`;
     if (typeof pattern !== "string") throw document.fault(path, "a regular expression", pattern);
-    addLanguage(path, () => searchLanguage(pattern, `JSON Schema, ${path}`, languages));
+    addLanguage(path, () => searchLanguage(pattern, placeOf(path), languages));
   }
   if (format !== undefined) {
     const path = `${node.path}/format`;
@@ -43,13 +44,13 @@ export const stringKeywords: KeywordReader = (node, schema, context) => {
     if (!Object.hasOwn(formatPatterns, format)) {
       const near = nearest(format, names);
       throw new OptionError({
-        where: `JSON Schema, ${path}`,
+        where: placeOf(path),
         expected: `one of the formats ${names.join(", ")}`,
         received: JSON.stringify(format),
         fix: near ? `did you mean "${near}"?` : "leave format out, or say it as a pattern",
       });
     }
-    addLanguage(path, () => matchLanguage(formatPatterns[format], `JSON Schema, ${path}`, languages));
+    addLanguage(path, () => matchLanguage(formatPatterns[format], placeOf(path), languages));
   }
   return constraints;
 };

@@ -2,7 +2,7 @@ import { complement } from "../code-points.ts";
 import type { Call, Dfa, MeasuredAutomaton } from "../dfa.ts";
 import { distancesOf } from "../distances.ts";
 import { alternatives, anyOfCharacters, characters, type Expression, sequence, text } from "../expression.ts";
-import { determined, type Languages } from "../languages.ts";
+import { emptyLanguage, isEmptyLanguage, type Languages } from "../languages.ts";
 
 const hex = anyOfCharacters("0123456789abcdefABCDEF");
 const plain = complement([0, 0x1f, 0x22, 0x22, 0x5c, 0x5c]);
@@ -39,8 +39,7 @@ export class CountedString implements MeasuredAutomaton {
   private readonly min: number;
   private readonly max: number;
   private readonly unit: Dfa;
-
-  /** Fewest bytes to the end of a character, by the state in it. */
+  /** Fewest bytes to the end of a character, by the state in it; from its start, of a whole one. */
   private readonly bytesWithin: ArrayLike<number>;
 
   /**
@@ -98,16 +97,25 @@ export class CountedString implements MeasuredAutomaton {
     return state !== END;
   }
 
-  /** With room for as many characters as there are bytes, and as many needed, further ones make no difference. */
+  /** With room for as many characters as there are bytes, further room makes no difference. */
   alike(state: number, numBytes: number): number {
     if (state < OUTSIDE) return state;
     const count = this.countOf(state);
-    const inner = this.innerOf(state);
-    const needed = Math.max(0, this.min - count);
-    const room = this.max - count;
-    if (needed > numBytes && room > numBytes) return this.stateOf(Math.max(0, this.min - numBytes - 1), inner);
-    if (needed > 0 || room <= numBytes || room === Number.POSITIVE_INFINITY) return state;
-    return this.stateOf(this.min, inner);
+    const hasRoom = this.max - count > numBytes && this.max !== Number.POSITIVE_INFINITY;
+    return hasRoom && count > this.min ? this.stateOf(this.min, this.innerOf(state)) : state;
+  }
+
+  nameOf(state: number, numBytes: number): string {
+    const clipped = (room: number) => (room > numBytes ? "much" : room);
+    if (state < OUTSIDE) return `string ${state} ${this.min} ${clipped(this.max)}`;
+    const count = this.countOf(state);
+    return `string ${this.innerOf(state)} ${Math.max(0, this.min - count)} ${clipped(this.max - count)}`;
+  }
+
+  within(allowed: Dfa, intersection: (a: Dfa, b: Dfa) => Dfa): MeasuredAutomaton | Dfa {
+    const unit = intersection(this.unit, allowed);
+    const isNone = allowed.step(allowed.start, QUOTE) < 0 || (this.min > 0 && isEmptyLanguage(unit));
+    return isNone ? emptyLanguage() : new CountedString(this.min, this.max, unit);
   }
 
   byteEdges(): readonly number[] {
@@ -116,11 +124,12 @@ export class CountedString implements MeasuredAutomaton {
 
   distance(state: number): number {
     if (state === END) return 0;
-    if (state === START) return this.min + 2;
-    const inner = this.innerOf(state);
-    const isBetween = inner === this.unit.start;
-    const rest = Math.max(0, this.min - this.countOf(state) - (isBetween ? 0 : 1));
-    return rest + (isBetween ? 0 : this.bytesWithin[inner]) + 1;
+    const needed = this.min - (state === START ? 0 : this.countOf(state));
+    const { start } = this.unit;
+    const inner = state === START ? start : this.innerOf(state);
+    const quotes = state === START ? 2 : 1;
+    const rest = Math.max(0, needed - (inner === start ? 0 : 1));
+    return quotes + (rest === 0 ? 0 : rest * this.bytesWithin[start]) + (inner === start ? 0 : this.bytesWithin[inner]);
   }
 }
 
@@ -159,5 +168,5 @@ export function quotedLanguage(texts: Dfa, languages: Languages, where: string):
       else nfa.bytes(places[state], byte, (edges[i + 1] ?? 256) - 1, places[next]);
     }
   }
-  return determined(nfa, start, end, where);
+  return languages.determined(nfa, start, end, where);
 }

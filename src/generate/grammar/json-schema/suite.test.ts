@@ -75,7 +75,7 @@ describe.each(["draft2020-12", "draft7"])("%s", (draft) => {
     for (const group of groups) {
       const pushdown = read(draft, group);
       if (pushdown instanceof OptionError) {
-        expect(pushdown.message).toMatch(/^JSON Schema, #|limit \w+/);
+        expect(pushdown.message).toMatch(/^JSON Schema, #/);
         continue;
       }
       for (const { description, data, valid } of group.tests) {

@@ -1,4 +1,4 @@
-/** unevaluatedProperties and unevaluatedItems, where what other keywords have looked at does not depend on the value. */
+/** unevaluatedProperties and unevaluatedItems, where what others have looked at does not depend on the value. */
 import { type All, ofArrays, ofObjects } from "./conditions.ts";
 import { type Constraint, holds, type KeywordReader, type SchemaContext } from "./constraint.ts";
 import { type SchemaNode, unsupported } from "./document.ts";

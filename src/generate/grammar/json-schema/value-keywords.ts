@@ -1,8 +1,7 @@
 /** type, enum, const. */
 
 import type { Dfa } from "../dfa.ts";
-import { alternatives, text } from "../expression.ts";
-import { difference } from "../languages.ts";
+import { anyOf, automaton, text } from "../expression.ts";
 import {
   ALL_TYPES,
   anyValue,
@@ -15,7 +14,7 @@ import {
   types,
 } from "./conditions.ts";
 import { type Constraint, type KeywordReader, listOf, type SchemaContext } from "./constraint.ts";
-import { type SchemaNode, unsupported } from "./document.ts";
+import { placeOf, type SchemaNode, unsupported } from "./document.ts";
 import { decimal, valueLanguage, wholeDecimal } from "./numbers.ts";
 
 export const valueKeywords: KeywordReader = (node, schema, context) => [
@@ -39,7 +38,8 @@ function typeConstraint(node: SchemaNode, type: unknown, { document, languages }
     fails: () => {
       const others = only(ALL_TYPES & ~mask, anyValue);
       if (!isWhole) return others.types === 0 ? [] : [others];
-      const broken = difference(languages.of(decimal, path), languages.of(wholeDecimal, path), path);
+      const where = placeOf(path);
+      const broken = languages.difference(languages.of(decimal, where), languages.of(wholeDecimal, where), where);
       return [others, only(types.number, ofNumbers({ language: broken, digits: "significant" }))];
     },
   };
@@ -54,13 +54,14 @@ function enumConstraint(
 ): Constraint {
   const { document, languages } = context;
   const path = `${node.path}/${keyword}`;
+  const where = placeOf(path);
   const composite = values.filter((value) => typeof value === "object" && value !== null);
   const constants = (value: unknown, name: string) => [
     { node: document.constant(value, `${path}/${name}`), isNegated: false },
   ];
   const valuesOf = (type: string) => values.filter((value) => typeof value === type);
-  const strings = () => languages.of(alternatives(...valuesOf("string").map((value) => text(value as string))), path);
-  const numbers = () => valuesOf("number").map((value) => valueLanguage(value as number, languages, path));
+  const strings = () => languages.of(anyOf(valuesOf("string").map((value) => text(value as string))), where);
+  const numbers = () => valuesOf("number").map((value) => valueLanguage(value as number, languages, where));
   const booleans = (values.includes(true) ? 1 : 0) | (values.includes(false) ? 2 : 0);
   return {
     holds: () => {
@@ -73,7 +74,7 @@ function enumConstraint(
         ...only(mask, anyValue),
         booleans,
         ...(mask & types.number && {
-          numbers: { language: joined(numbers(), path, context), isWhole: false, isExact: true, digits: "no" },
+          numbers: { language: joined(numbers(), where, context), isWhole: false, isExact: true, digits: "no" },
         }),
         ...(mask & types.string && { strings: { ...anyValue.strings, language: strings() } }),
       };
@@ -88,7 +89,7 @@ function enumConstraint(
         );
       }
       const language = numbers().reduce<Dfa | undefined>(
-        (rest, value) => difference(rest ?? languages.of(decimal, path), value, path),
+        (rest, value) => languages.difference(rest ?? languages.of(decimal, where), value, where),
         undefined,
       );
       const mask = values.includes(null) ? ALL_TYPES & ~types.null : ALL_TYPES;
@@ -99,7 +100,7 @@ function enumConstraint(
           numbers: { ...anyValue.numbers, language, digits: language ? "significant" : "no" },
           strings: {
             ...anyValue.strings,
-            ...(valuesOf("string").length > 0 && { language: languages.complement(strings(), path) }),
+            ...(valuesOf("string").length > 0 && { language: languages.complement(strings(), where) }),
           },
         },
       ];
@@ -107,8 +108,8 @@ function enumConstraint(
   };
 }
 
-function joined(parts: readonly Dfa[], path: string, { languages }: SchemaContext): Dfa {
-  return languages.of(alternatives(...parts.map((dfa) => ({ type: "automaton", dfa }) as const)), path);
+function joined(parts: readonly Dfa[], where: string, { languages }: SchemaContext): Dfa {
+  return languages.of(anyOf(parts.map(automaton)), where);
 }
 
 function compositeConditions(

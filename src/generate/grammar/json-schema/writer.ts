@@ -1,6 +1,6 @@
 import type { Dfa } from "../dfa.ts";
 import {
-  alternatives,
+  anyOf,
   anyOfCharacters,
   automaton,
   type Expression,
@@ -11,7 +11,7 @@ import {
   text,
 } from "../expression.ts";
 import type { Rule } from "../grammar.ts";
-import { difference, emptyLanguage, intersection, type Languages, ofLength, textsOf } from "../languages.ts";
+import { emptyLanguage, type Languages, textsOf } from "../languages.ts";
 import { requireWithin } from "../limits.ts";
 import { searchLanguage } from "../regex.ts";
 import { arrayExpression } from "./array-writer.ts";
@@ -23,7 +23,7 @@ import {
   type StringConditions,
   types,
 } from "./conditions.ts";
-import type { SchemaDocument } from "./document.ts";
+import { placeOf, type SchemaDocument } from "./document.ts";
 import { canonicalDecimal, jsonInteger, jsonNumber, negativeZero, shortDecimals } from "./numbers.ts";
 import { objectExpression } from "./object-writer.ts";
 import type { SchemaReader } from "./reader.ts";
@@ -120,8 +120,8 @@ export class SchemaWriter implements ValueWriter {
   }
 
   private value(schemas: All): Expression {
-    const where = `JSON Schema, ${schemas[0]?.node.path ?? "#"}`;
-    return alternatives(...this.reader.alternatives(schemas).flatMap((conditions) => this.options(conditions, where)));
+    const where = placeOf(schemas[0]?.node.path ?? "#");
+    return anyOf(this.reader.alternatives(schemas).flatMap((conditions) => this.options(conditions, where)));
   }
 
   private options(conditions: Conditions, where: string): Expression[] {
@@ -161,9 +161,9 @@ export class SchemaWriter implements ValueWriter {
     if (!language && !isWhole) return undefined;
     const forms = [...(isWhole ? [jsonInteger] : []), ...(isExact ? [canonicalDecimal] : [])];
     const all = forms.map((form) => languages.of(form, where));
-    if (digits !== "no" && !isExact) all.push(shortDecimals(digits === "all", where));
-    const dfa = (language ? [language, ...all] : all).reduce((a, b) => intersection(a, b, where));
-    return difference(dfa, languages.of(negativeZero, where), where);
+    if (digits !== "no" && !isExact) all.push(shortDecimals(digits === "all", languages, where));
+    const dfa = (language ? [language, ...all] : all).reduce((a, b) => languages.intersection(a, b, where));
+    return languages.difference(dfa, languages.of(negativeZero, where), where);
   }
 
   private number(numbers: NumberConditions, where: string): Expression {
@@ -177,7 +177,7 @@ export class SchemaWriter implements ValueWriter {
   /** The texts of strings that have a language, without quotes. */
   private contents({ language, min, max }: StringConditions, where: string): Dfa | undefined {
     if (!language) return undefined;
-    return min === 0 && max === INFINITE ? language : ofLength(language, min, max, where);
+    return min === 0 && max === INFINITE ? language : this.languages.ofLength(language, min, max, where);
   }
 
   private string(strings: StringConditions, where: string): Expression {
@@ -199,7 +199,7 @@ export class SchemaWriter implements ValueWriter {
   }
 
   namesWith(source: string, path: string): Dfa {
-    const dfa = this.patterns.get(source) ?? searchLanguage(source, `JSON Schema, ${path}`, this.languages);
+    const dfa = this.patterns.get(source) ?? searchLanguage(source, placeOf(path), this.languages);
     this.patterns.set(source, dfa);
     return dfa;
   }
@@ -213,7 +213,7 @@ export class SchemaWriter implements ValueWriter {
     const parts = options.map(
       ({ strings }) => this.contents({ ...strings, language: strings.language ?? languages.anyText }, where)!,
     );
-    return languages.of(alternatives(...parts.map(automaton)), where);
+    return languages.of(anyOf(parts.map(automaton)), where);
   }
 
   fewValues(schemas: All, most: number, where: string): string[] | undefined {

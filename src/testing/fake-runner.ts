@@ -1,7 +1,8 @@
 /** A model and its cache for tests of engines: next tokens follow from the whole text, and slots are checked. */
-import type { PickedModel } from "../token-picker.ts";
-import type { SequenceRunner } from "./runner.ts";
-import type { Sequence } from "./sequence.ts";
+
+import type { SequenceRunner } from "../generate/engine/runner.ts";
+import type { Sequence } from "../generate/engine/sequence.ts";
+import type { PickedModel } from "../generate/token-picker.ts";
 
 const VOCABULARY = 16;
 /** Ends a text. */

@@ -1,0 +1,79 @@
+import { type Agent, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from "node:http";
+import { Agent as SecureAgent, request as secureRequest } from "node:https";
+
+export interface HttpRequest {
+  method: "GET" | "POST";
+  /** Behind the address of the server, such as "/v1/models". */
+  path: string;
+  headers: Readonly<Record<string, string>>;
+  body?: string;
+  signal: AbortSignal;
+}
+
+export interface HttpAnswer {
+  status: number;
+  contentType: string;
+  body: AsyncIterable<Uint8Array>;
+  /** Says that no more of the body is wanted: its end is waited for a while, so that the connection serves again. */
+  release: () => void;
+}
+
+/** Sends a request. Rejects where no answer comes, with an error that has the system's code. */
+export type Transport = (request: HttpRequest) => Promise<HttpAnswer>;
+
+/** How long the end of a body is waited for that nobody reads. */
+const RELEASE_MS = 1000;
+
+/** Below the five seconds after which Node's and uvicorn's servers close a connection that nobody uses. */
+const IDLE_MS = 4000;
+
+/**
+ * Node's HTTP, which waits for an answer as long as it takes; fetch gives up after five minutes. As many connections as
+ * there are requests; those that are free are used again.
+ */
+export function httpTransport(base: URL): { transport: Transport; close: () => void } {
+  const isSecure = base.protocol === "https:";
+  const agent = new (isSecure ? SecureAgent : PlainAgent)({ keepAlive: true, timeout: IDLE_MS });
+  const prefix = base.pathname.replace(/\/$/, "");
+  const send = isSecure ? secureRequest : plainRequest;
+  const transport: Transport = async ({ path, ...request }) => {
+    const url = new URL(prefix + path, base);
+    for (;;) {
+      const result = await sent(send, url, agent, request);
+      if (!("mayAskAgain" in result)) return result;
+    }
+  };
+  return { transport, close: () => agent.destroy() };
+}
+
+/** A connection that the server closed as it was used again has seen no request: then another is to be taken. */
+function sent(
+  send: typeof plainRequest,
+  url: URL,
+  agent: Agent,
+  { body, ...options }: Omit<HttpRequest, "path">,
+): Promise<HttpAnswer | { mayAskAgain: true }> {
+  return new Promise((resolve, reject) => {
+    const request = send(url, { ...options, agent }, (answer) => resolve(answerOf(answer)));
+    request.setNoDelay(true);
+    request.on("error", (error: NodeJS.ErrnoException) => {
+      if (request.reusedSocket && error.code === "ECONNRESET") resolve({ mayAskAgain: true });
+      else reject(error);
+    });
+    request.end(body);
+  });
+}
+
+function answerOf(answer: IncomingMessage): HttpAnswer {
+  answer.on("error", () => {}); // whoever iterates gets it
+  return {
+    status: answer.statusCode ?? 0,
+    contentType: answer.headers["content-type"] ?? "",
+    body: answer.iterator({ destroyOnReturn: false }),
+    release: () => {
+      const timer = setTimeout(() => answer.destroy(), RELEASE_MS);
+      answer.once("close", () => clearTimeout(timer));
+      answer.resume();
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/** Anthropic's API, translated to what the server does for OpenAI's. */
+import type { Job } from "../answer.ts";
+import { chatJob, chatPrompt } from "../choices.ts";
+import { RequestError } from "../errors.ts";
+import type { ChatRequest } from "../requests.ts";
+import type { Service } from "../service.ts";
+import { thoughtVariables } from "../thoughts.ts";
+import { chatMessages } from "./messages.ts";
+import {
+  formatOf,
+  type PromptRequest,
+  readCountRequest,
+  readMessagesRequest,
+  thinkingOf,
+  toolChoiceOf,
+  toolsOf,
+} from "./requests.ts";
+import { messageShapes } from "./shapes.ts";
+
+export { anthropicError } from "./shapes.ts";
+
+/** What POST /v1/messages asks for. @throws RequestError naming the field that is wrong */
+export async function messagesJob(
+  service: Service,
+  json: unknown,
+  signal: AbortSignal,
+): Promise<{ isStreamed?: boolean; job: Job }> {
+  const request = readMessagesRequest(json);
+  service.requireModel(request.model);
+  const { stream: isStreamed, stop_sequences: stopSequences = [] } = request;
+  const chat = {
+    ...chatRequest(service, request),
+    max_tokens: request.max_tokens,
+    stop: stopSequences,
+    temperature: request.temperature,
+    top_p: request.top_p,
+    top_k: request.top_k,
+  };
+  // the input of a call in a whole answer is an object: a call that is cut has none
+  const job = await inAnthropicsWords(chatJob(service, chat, signal, { wholeCalls: !isStreamed }));
+  const { promptTokens } = job;
+  return {
+    isStreamed,
+    job: {
+      ...job,
+      usage: { includeUsage: true, continuousUsage: false },
+      shapes: () => messageShapes({ model: service.model.id, promptTokens, stopSequences }),
+    },
+  };
+}
+
+/** POST /v1/messages/count_tokens. @throws RequestError naming the field that is wrong */
+export async function countedTokens(service: Service, json: unknown, signal: AbortSignal): Promise<object> {
+  const request = readCountRequest(json);
+  service.requireModel(request.model);
+  const prompt = (async () => chatPrompt(service, chatRequest(service, request)))();
+  const encoded = await service.encoder.encode(await inAnthropicsWords(prompt), {
+    addSpecialTokens: service.format.addSpecialTokens,
+    maxTokens: Number.POSITIVE_INFINITY,
+    signal,
+  });
+  return { input_tokens: "ids" in encoded ? encoded.ids.length : encoded.atLeast };
+}
+
+/** The request that OpenAI's clients would make. */
+function chatRequest(service: Service, request: PromptRequest): ChatRequest {
+  const thinking = thinkingOf(request);
+  return {
+    messages: chatMessages(request.system, request.messages),
+    tools: toolsOf(request),
+    ...toolChoiceOf(request),
+    response_format: formatOf(request),
+    ...(thinking && { chat_template_kwargs: thoughtVariables(service, thinking.isOn, "thinking") }),
+    thinking_token_budget: thinking?.budget,
+    usage: { includeUsage: true, continuousUsage: false },
+  };
+}
+
+/** Names fields of tools as Anthropic does. */
+async function inAnthropicsWords<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const words = (text: string) =>
+      text
+        .replace(/(tools\[\d+\])\.function\.parameters/g, "$1.input_schema")
+        .replace(/(tools\[\d+\]|tool_choice)\.function\b/g, "$1");
+    const { param, type, code } = error.body.error;
+    const { status, headers } = error;
+    throw new RequestError({
+      status,
+      message: words(error.message),
+      type,
+      param: param && words(param),
+      code,
+      headers,
+    });
+  }
+}

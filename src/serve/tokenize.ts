@@ -1,0 +1,57 @@
+import { normalizeMessages } from "../generate/index.ts";
+import type { MixedMessage } from "../tokenizers/index.ts";
+import { type Fields, flag, invalid, isObject, isText, readFields, rule, text } from "./fields.ts";
+import { templateMessages } from "./messages.ts";
+import type { Service } from "./service.ts";
+
+const tokenizeFields = {
+  model: text,
+  prompt: text,
+  messages: rule<unknown[]>("a list of at least one message", (value) => Array.isArray(value) && value.length > 0),
+  add_special_tokens: flag,
+  return_token_strs: flag,
+  tools: rule<object[]>("a list of tools", (value) => Array.isArray(value) && value.every(isObject)),
+  chat_template_kwargs: rule<Readonly<Record<string, unknown>>>("an object: variables of the chat template", isObject),
+} as const satisfies Fields;
+const detokenizeFields = {
+  model: text,
+  tokens: rule<number[]>("a list of token ids", (value) => Array.isArray(value) && value.every(Number.isInteger)),
+} as const satisfies Fields;
+
+/** POST /tokenize, as vLLM's: the ids of a text, or of messages by the template. @throws RequestError */
+export async function tokenized(service: Service, json: unknown, signal: AbortSignal): Promise<object> {
+  const request = readFields(json, tokenizeFields);
+  const { prompt, messages, tools, add_special_tokens: adds, chat_template_kwargs: variables } = request;
+  service.requireModel(request.model);
+  if ((prompt === undefined) === (messages === undefined))
+    throw invalid("prompt", "either a prompt or messages", prompt);
+  const { traits, format } = service;
+  const source = isText(prompt)
+    ? prompt
+    : {
+        messages: normalizeMessages(templateMessages(messages ?? [], traits.knowsDevelopers) as MixedMessage[], traits),
+        variables,
+        tools,
+      };
+  const encoded = await service.encoder.encode(source, {
+    addSpecialTokens: adds ?? (isText(prompt) || format.addSpecialTokens),
+    maxTokens: Number.POSITIVE_INFINITY,
+    signal,
+  });
+  const tokens = Array.from("ids" in encoded ? encoded.ids : []);
+  const { tokenizer } = service.model;
+  return {
+    tokens,
+    count: tokens.length,
+    max_model_len: service.contextLength,
+    ...(request.return_token_strs && { token_strs: await Promise.all(tokens.map((id) => tokenizer.decode([id]))) }),
+  };
+}
+
+/** POST /detokenize, as vLLM's: the text of ids. @throws RequestError */
+export async function detokenized(service: Service, json: unknown): Promise<object> {
+  const { model, tokens } = readFields(json, detokenizeFields);
+  service.requireModel(model);
+  if (!tokens) throw invalid("tokens", detokenizeFields.tokens.expected, undefined);
+  return { prompt: await service.model.tokenizer.decode(service.checkedIds(tokens, "tokens")) };
+}
