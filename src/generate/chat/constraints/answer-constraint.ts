@@ -22,8 +22,8 @@ export class AnswerConstraint implements PickConstraint {
   }
 
   /** Thoughts that are over the budget are closed the shortest way: a character is made whole first. */
-  mask(): TokenMask {
-    return this.numThoughts >= this.budget && this.isThinking ? this.text.closingMask() : this.text.mask();
+  mask(numTokens?: number): TokenMask {
+    return this.numThoughts >= this.budget && this.isThinking ? this.text.closingMask() : this.text.mask(numTokens);
   }
 
   accept(id: number): void {

@@ -156,7 +156,7 @@ export class CallRules {
     return isToken && part.isMarker ? [expression, optional(text(" "))] : [expression];
   }
 
-  /** Text alone: special tokens in an argument would say nothing. Texts that are alike are one rule, of shared masks. */
+  /** Text alone: special tokens in an argument would say nothing. Texts that are alike are one rule with its masks. */
   private text({ without, nor = [], schema, root }: TextGrammar): Expression {
     const strings = schema && this.schemas.strings(schema, root);
     const name = strings ? undefined : `text ${JSON.stringify([without, nor])}`;

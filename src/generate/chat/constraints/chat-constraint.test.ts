@@ -77,7 +77,8 @@ async function written({ seed, end, mostTokens = 3000, wanted = "", ...options }
   const constraint: ConstraintMaker = (endTokens) => {
     const inner = maker!(endTokens);
     return {
-      mask: () => (ids.length > LIKED_TOKENS && inner instanceof AnswerConstraint ? closingMask(inner) : inner.mask()),
+      mask: (numTokens) =>
+        ids.length > LIKED_TOKENS && inner instanceof AnswerConstraint ? closingMask(inner) : inner.mask(numTokens),
       accept: (id) => inner.accept(id),
       get isComplete() {
         return inner.isComplete;
@@ -86,6 +87,7 @@ async function written({ seed, end, mostTokens = 3000, wanted = "", ...options }
   };
   const model = { config: { eosTokenId: ends }, generationConfig: {} };
   const picker = new TokenPicker(model, [0], [0], { seed, constraint, doSample: true });
+  picker.maxLength = mostTokens + 1;
   const size =
     2 + Math.max(...ends, tokenizer.vocabSize, ...tokenizer.specialTexts.map((t) => tokenizer.tokenToId(t)!));
   const closing = Array.from({ length: size }, (_, id) =>
@@ -252,12 +254,12 @@ test("a value in tags has nothing in it that ends it for a parser", async () => 
     );
     return matchesGrammar(grammar, `<tool_call>\n<function=search>\n${values.join("")}</function>\n</tool_call>`);
   };
-  for (const query of ["", "a\n\nb", "</parameter>", "<parameter=", "\n<parameter=x>", "</function>", "1 < 2"])
+  for (const query of ["", "a\n\nb", "</parameter>", "<parameter=", "</function>", "1 < 2"])
     expect([query, isAllowed(query)]).toEqual([query, true]);
   const endings = [
     "</parameter> <parameter=",
     "</parameter>\n\n</function>",
-    "\n<parameter=code",
+    "\n<parameter=",
     "</function></tool_call>",
   ];
   for (const query of [...endings, "\n</parameter>"]) expect([query, isAllowed(query)]).toEqual([query, false]);
@@ -280,6 +282,14 @@ test("thoughts, then calls; or content, or calls", async () => {
   expectCalls(await written({ ...options, wanted: "<tool_call>" }));
   const { answer } = await written({ ...options, wanted: "[" });
   expect(JSON.parse(answer.content)).toBeInstanceOf(Array);
+});
+
+test("thoughts and calls come to their end before the most tokens", async () => {
+  const tokenizer = await tokenizerOf("qwen2", ["<think>", "</think>"]);
+  const request = { format: "hermes", reasoning: think, prompt: "<think>\n", tools: toolList() } as const;
+  const plan = planOf(tokenizer, { ...request, toolChoice: "required" });
+  for (let seed = 0; seed < 5; seed++)
+    expectCalls(await written({ plan, tokenizer, seed, end: ends.qwen2, mostTokens: 120 }));
 });
 
 test("gpt-oss thinks in a message, and answers in another", async () => {

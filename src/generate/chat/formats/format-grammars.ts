@@ -70,7 +70,7 @@ export function taggedCall(
     [valueEnd, parameter],
     [valueEnd, callEnd],
     [callEnd, "<"],
-    ...parameters.map(({ name }) => [`\n${parameter}${name}`]),
+    [`\n${parameter}`], // of any parameter: so all texts of a format are alike
   ];
   const text: TextGrammar = { kind: "text", without: end, ...(isOnLines && { nor }) };
   const named = parameters.map(({ name, schema, isRequired }) => {
