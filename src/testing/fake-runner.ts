@@ -25,6 +25,10 @@ export class FakeRunner implements SequenceRunner {
   runs = 0;
   /** Tokens that were read. */
   tokensRead = 0;
+  /** The model has other layers than those that run. */
+  isExchanged = false;
+  /** Called when a text is to get a place. */
+  beforeEnter: (sequence: Sequence) => Promise<void> | void = () => {};
   /** Fails the next run of one of these. */
   fails: (sequence: Sequence) => boolean = () => false;
   readonly holders: (Sequence | undefined)[];
@@ -45,16 +49,20 @@ export class FakeRunner implements SequenceRunner {
   }
 
   hasOtherLayers(): boolean {
-    return false;
+    return this.isExchanged;
   }
 
-  takeLayers(): void {}
+  takeLayers(): void {
+    if (this.holders.some((holder) => holder)) throw new Error("somebody has a place");
+    this.isExchanged = false;
+  }
 
   fits(sequences: readonly Sequence[]): boolean {
     return sequences.reduce((sum, { context }) => sum + context.length + 1, 0) <= this.cacheTokens;
   }
 
   async enter(sequence: Sequence): Promise<void> {
+    await this.beforeEnter(sequence);
     const slot = this.holders.indexOf(undefined);
     if (slot < 0) throw new Error("no free slot: more texts than there are places for");
     this.holders[slot] = sequence;
@@ -107,8 +115,9 @@ export class FakeRunner implements SequenceRunner {
   }
 
   leave(sequence: Sequence): void {
-    if (this.holders[sequence.slot as number] !== sequence) throw new Error("a place was given back twice");
-    this.holders[sequence.slot as number] = undefined;
+    if (sequence.slot === undefined) throw new Error("a text without a place gives one back");
+    if (this.holders[sequence.slot] !== sequence) throw new Error("a place was given back twice");
+    this.holders[sequence.slot] = undefined;
     sequence.slot = undefined;
   }
 

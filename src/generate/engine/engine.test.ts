@@ -143,6 +143,91 @@ describe("an engine", () => {
     expect([...first, ...(await write(paused))]).toEqual(alone([1, 5], 20));
   });
 
+  test("one that comes back after it has lost its place is not pushed out as soon as it has one", async () => {
+    const { engine, clock } = engineOf({ slots: 1 });
+    const paused = engine.add(optionsOf([1, 5], 20));
+    const begun = await write(paused, 2);
+    await write(engine.add(optionsOf([2, 5], 5))); // takes the place of the idle one
+    clock.time += 5000;
+    const texts = await Promise.all([
+      write(paused),
+      write(engine.add(optionsOf([3, 5], 5))),
+      write(engine.add(optionsOf([4, 5], 5))),
+    ]);
+    expect([...begun, ...texts[0]]).toEqual(alone([1, 5], 20));
+    expect(texts.slice(1)).toEqual([alone([3, 5], 5), alone([4, 5], 5)]);
+  });
+
+  test("one that has waited long and one of a higher priority get places in one step, and neither is lost", async () => {
+    const { engine, clock } = engineOf({ slots: 2 });
+    const hold = [1, 2].map((id) => engine.add(optionsOf([id, 5], 60, { priority: 5 })));
+    for (const sequence of hold) await sequence.next();
+    const low = [1, 2].map((id) => write(engine.add(optionsOf([id, 6], 4))));
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.time += 11_000;
+    const high = [1, 2, 3].map((id) => write(engine.add(optionsOf([id, 7], 4, { priority: 1 }))));
+    for (const sequence of hold) sequence.abandon();
+    expect(await Promise.all(low)).toEqual([1, 2].map((id) => alone([id, 6], 4)));
+    expect(await Promise.all(high)).toEqual([1, 2, 3].map((id) => alone([id, 7], 4)));
+  });
+
+  test("a signal that comes while a text gets its place leaves no place taken", async () => {
+    const { engine, runner } = engineOf({ slots: 1 });
+    const controller = new AbortController();
+    runner.beforeEnter = () => controller.abort(new Error("gone"));
+    await expect(write(engine.add(optionsOf([1], 5, { signal: controller.signal })))).rejects.toThrow("gone");
+    runner.beforeEnter = () => {};
+    expect(await write(engine.add(optionsOf([2, 5], 5)))).toEqual(alone([2, 5], 5));
+    await engine.idle();
+    expect(runner.holders).toEqual([undefined]);
+  });
+
+  test("what has images keeps its place, which cannot be had again", async () => {
+    const { engine, clock } = engineOf({ slots: 1 });
+    const seeing = engine.add(optionsOf([1, 5], 9, { embedded: { embeddings: undefined as never } }));
+    await seeing.next();
+    const other = write(engine.add(optionsOf([2, 5], 5, { priority: 3 })));
+    clock.time += 5000;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(engine.load).toMatchObject({ running: 1, waiting: 1 });
+    seeing.abandon();
+    expect(await other).toEqual(alone([2, 5], 5));
+  });
+
+  test("weights that are set when a token of a prompt comes count for the texts of the same step", async () => {
+    const { engine, runner } = engineOf();
+    const writing = engine.add(optionsOf([1, 5, 2], 9));
+    await writing.next();
+    const beginning = engine.add(optionsOf([2, 5, 1], 9));
+    const first = beginning.next().then((event) => {
+      runner.weights = 7;
+      return event;
+    });
+    const event = await writing.next();
+    await first;
+    const before = writing.picker.ids.slice(0, 4);
+    expect(event).toEqual({ id: logitsAfter(before, 7).indexOf(5) });
+  });
+
+  test("other layers are taken when texts have ended, and idle ones hold nobody up", async () => {
+    const { engine, runner } = engineOf();
+    const idle = engine.add(optionsOf([1, 5], 9));
+    await idle.next();
+    runner.isExchanged = true;
+    expect(await write(engine.add(optionsOf([2, 5], 5)))).toEqual(alone([2, 5], 5));
+    expect(runner.isExchanged).toBe(false);
+  });
+
+  test("a disposed engine says so", async () => {
+    const { engine } = engineOf();
+    const under = engine.add(optionsOf([1, 5], 50));
+    await under.next();
+    const next = under.next();
+    engine.dispose();
+    await expect(next).rejects.toThrow("disposed");
+    await expect(write(engine.add(optionsOf([2, 5], 5)))).rejects.toThrow("disposed");
+  });
+
   test("a signal ends a text at once, and its place is free", async () => {
     const { engine, runner } = engineOf({ slots: 1 });
     const controller = new AbortController();
