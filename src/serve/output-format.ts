@@ -1,3 +1,4 @@
+import { OptionError } from "../base/index.ts";
 import {
   choiceGrammar,
   type Grammar,
@@ -33,16 +34,27 @@ const structuredFields = {
   json_object: rule<true>("true", (value) => value === true),
 } as const satisfies Fields;
 
-/** Grammars of requests that were made last: clients ask with the same schema again and again. */
+/** Grammars of requests that were made last, or why there is none: clients ask with the same schema again and again. */
 const KEPT = 64;
-const kept = new Map<string, Grammar>();
+const kept = new Map<string, Grammar | OptionError>();
 
 function cached(key: string, make: () => Grammar): Grammar {
-  const grammar = kept.get(key) ?? make();
+  const grammar = kept.get(key) ?? made(make);
   kept.delete(key);
   kept.set(key, grammar);
   if (kept.size > KEPT) kept.delete(kept.keys().next().value as string);
+  if (grammar instanceof OptionError) throw grammar;
   return grammar;
+}
+
+/** To find out that one is too large may take as long as to make one. */
+function made(make: () => Grammar): Grammar | OptionError {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof OptionError) return error;
+    throw error;
+  }
 }
 
 const ofSchema = (schema: unknown): Grammar =>

@@ -20,7 +20,7 @@ export const grammarLimits = {
   /** States of all automata of a grammar. */
   grammarStates: 400_000,
   /** States of sets of places that making one automaton may look at, times the places of each. */
-  work: 10_000_000,
+  work: 2_500_000,
   /** Alternatives of a schema once those of all its keywords are combined. */
   alternatives: 256,
   /** Combinations of keywords that reading a schema may look at. */
