@@ -39,7 +39,7 @@ const KEPT = 64;
 const kept = new Map<string, Grammar | OptionError>();
 
 function cached(key: string, make: () => Grammar): Grammar {
-  const grammar = kept.get(key) ?? made(make);
+  const grammar = kept.get(key) ?? tried(make);
   kept.delete(key);
   kept.set(key, grammar);
   if (kept.size > KEPT) kept.delete(kept.keys().next().value as string);
@@ -48,7 +48,7 @@ function cached(key: string, make: () => Grammar): Grammar {
 }
 
 /** To find out that one is too large may take as long as to make one. */
-function made(make: () => Grammar): Grammar | OptionError {
+function tried(make: () => Grammar): Grammar | OptionError {
   try {
     return make();
   } catch (error) {
