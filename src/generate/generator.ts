@@ -157,7 +157,7 @@ export class Generator {
   /**
    * Continues a prompt, giving tokens as they are made. A text with an `embedded` prompt ends where the context is
    * full. It is written when tokens are asked for, beside the texts of other calls; one of which no token is asked for
-   * a second gives its place to others, and goes on later.
+   * a second gives its place to others, and goes on later, unless it has an `embedded` prompt.
    * @throws ContextLengthError when the prompt and `maxNewTokens` exceed the context; DataError for an empty prompt or
    *   an id outside the vocabulary; OptionError for wrong options
    */
@@ -246,8 +246,17 @@ function requireOptionTypes({ priority = 0, group = "" }: Pick<GenerateOptions, 
   require(typeof group === "string", "group to be a text", group);
 }
 
+/** Texts whose readers were dropped in the middle. */
+const dropped = new FinalizationRegistry<Sequence>((sequence) => sequence.abandon());
+
 /** The tokens of a sequence, which ends when nobody asks any more. */
-async function* tokensOf(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
+function tokensOf(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
+  const tokens = writtenTokens(sequence);
+  dropped.register(tokens, sequence);
+  return tokens;
+}
+
+async function* writtenTokens(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
   try {
     for (;;) {
       const event = await sequence.next();
