@@ -7,7 +7,7 @@ import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { PromptMemory, sharedLength } from "./prompt-memory.ts";
-import type { SequenceRunner } from "./runner.ts";
+import { type SequenceRunner, StaleContext } from "./runner.ts";
 import type { Sequence } from "./sequence.ts";
 import { SlotCache, type SlotWindow } from "./slot-cache.ts";
 
@@ -121,6 +121,11 @@ export class CausalSlots implements SequenceRunner {
     this.forget();
     this.disposeSteps();
     this.steps = this.compileSteps();
+  }
+
+  /** Called when nothing is waited for any more before a run. @throws StaleContext */
+  private requireSameWeights(): void {
+    if (this.noticeWeights()) throw new StaleContext();
   }
 
   private forget(): void {
@@ -261,6 +266,7 @@ export class CausalSlots implements SequenceRunner {
       positions: images?.positions ?? positionsOf([start + (embedded?.offset ?? 0)], ids.length),
       embeddings: images?.embeddings ?? null,
     };
+    this.requireSameWeights();
     const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
     const numbers = await logits.read();
     logits.dispose();
@@ -288,6 +294,7 @@ export class CausalSlots implements SequenceRunner {
     const positions = rows.map(({ place, offset }) => place + offset);
     const signals = new Set(sequences.map(({ signal }) => signal));
     const step = this.steps.several.withSignal(signals.size === 1 ? [...signals][0] : undefined);
+    this.requireSameWeights();
     const logits = await step(
       i32(
         rows.map(({ id }) => id),

@@ -1,5 +1,5 @@
 import { nextTurn, RuntimeError } from "../../base/index.ts";
-import type { SequenceRunner } from "./runner.ts";
+import { type SequenceRunner, StaleContext } from "./runner.ts";
 import { type Piece, Scheduler, type SchedulerOptions } from "./scheduler.ts";
 import { type ContextLimits, Sequence, type SequenceOptions } from "./sequence.ts";
 
@@ -144,7 +144,21 @@ export class Engine {
   }
 
   private noticeWeights(runner: SequenceRunner): void {
-    if (runner.noticeWeights()) for (const sequence of this.scheduler.running) reread(sequence);
+    if (runner.noticeWeights()) this.rereadAll();
+  }
+
+  private rereadAll(): void {
+    for (const sequence of this.scheduler.running) reread(sequence);
+  }
+
+  /** An error ends the texts that it concerns, and no others. */
+  private async attempt(sequences: readonly Sequence[], run: () => Promise<void>): Promise<void> {
+    try {
+      await run();
+    } catch (cause) {
+      if (cause instanceof StaleContext) return this.rereadAll();
+      for (const sequence of sequences) sequence.fail(cause);
+    }
   }
 
   private async place(runner: SequenceRunner): Promise<number> {
@@ -159,7 +173,7 @@ export class Engine {
     }
     for (const sequence of admitted) {
       if (sequence.hasEnded) continue;
-      await attempt([sequence], () => runner.enter(sequence));
+      await this.attempt([sequence], () => runner.enter(sequence));
       // one that has ended meanwhile was not known to have a place
       if (sequence.hasEnded && sequence.slot !== undefined) runner.leave(sequence);
     }
@@ -168,7 +182,7 @@ export class Engine {
 
   private async read(runner: SequenceRunner, { sequence, count }: Piece): Promise<void> {
     if (sequence.hasEnded || sequence.slot === undefined) return;
-    await attempt([sequence], async () => {
+    await this.attempt([sequence], async () => {
       const before = sequence.filled - sequence.shared;
       const logits = await runner.read(sequence, count);
       if (logits && !sequence.hasBegun) {
@@ -180,7 +194,7 @@ export class Engine {
   }
 
   private async advance(runner: SequenceRunner, sequences: readonly Sequence[]): Promise<void> {
-    await attempt(sequences, async () => {
+    await this.attempt(sequences, async () => {
       const logits = await runner.advance(sequences);
       let since = performance.now();
       for (const [i, sequence] of sequences.entries()) {
@@ -205,15 +219,6 @@ const disposed = (): Error =>
     received: "one that was disposed",
     fix: "dispose it when its texts have ended, and make a new one for others",
   });
-
-/** An error ends the texts that it concerns, and no others. */
-async function attempt(sequences: readonly Sequence[], run: () => Promise<void>): Promise<void> {
-  try {
-    await run();
-  } catch (cause) {
-    for (const sequence of sequences) sequence.fail(cause);
-  }
-}
 
 /** By other weights: nothing of the cache is good. What has images cannot be read again, and goes on. */
 function reread(sequence: Sequence): void {

@@ -1,5 +1,8 @@
 import type { Sequence } from "./sequence.ts";
 
+/** The model got other weights before a run could begin: nothing was run, and all contexts are to be read again. */
+export class StaleContext extends Error {}
+
 /** Runs a model for the sequences of an engine, over a cache that it keeps. */
 export interface SequenceRunner {
   /** Whether there is room for all of these with their next tokens. */
@@ -8,7 +11,7 @@ export interface SequenceRunner {
   enter(sequence: Sequence): Promise<void>;
   /**
    * Reads so many further tokens of a context; its end gives the logits after it, f32 [V].
-   * @throws what the run fails with; the signal's reason when that ends it
+   * @throws what the run fails with; the signal's reason when that ends it; StaleContext
    */
   read(sequence: Sequence, count: number): Promise<Float32Array | undefined>;
   /** Reads the one token that is left of each context, and gives the logits after each, f32 [V]. @throws as `read` */
