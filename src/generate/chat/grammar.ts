@@ -7,7 +7,7 @@ export type CallGrammar =
   | { kind: "literal"; text: string; isMarker?: boolean }
   /** JSON that a schema accepts; its references, "#/...", are looked up in root, or in itself. */
   | { kind: "schema"; schema: JsonSchema | boolean; root?: JsonSchema }
-  /** Any text, also none, as which a schema accepts a string. @see TextGrammar */
+  /** Any text, also none, that a schema accepts as a string. */
   | TextGrammar
   /** One of several. */
   | { kind: "choice"; options: readonly CallGrammar[] }
