@@ -2,6 +2,8 @@ import type { CausalLM } from "../models/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { type DecoderRunner, i32 } from "./decoder-runner.ts";
 import type { CachedDecoder } from "./decoder-step.ts";
+import { sharedLength } from "./engine/prompt-memory.ts";
+import { sumOfVersions } from "./model-structure.ts";
 
 /** A prompt of which some tokens stand for images: what is in their place. */
 export interface EmbeddedPrompt {
@@ -46,14 +48,13 @@ export const positionsOf = (starts: readonly number[], count: number): Tensor<"i
  * changed.
  */
 export class CachedText {
-  readonly model: CausalLM;
-  readonly contextLength: number;
+  private readonly model: CausalLM;
   /** Ids whose keys and values are in the cache. */
   ids: number[] = [];
-  readonly runner: DecoderRunner<CausalContext>;
+  private readonly runner: DecoderRunner<CausalContext>;
   private readonly prefillTokens: number;
   private weights: readonly { readonly version: number }[];
-  /** Of which weights the keys and values are, see `weightsVersion`. */
+  /** Of which weights the keys and values are, see `sumOfVersions`. */
   private version = 0;
   /**
    * The prompt that was run last, and the logits after it: asked again, it gives the same numbers to the bit, and at
@@ -62,12 +63,11 @@ export class CachedText {
   private last: { prompt: readonly number[]; logits: Float32Array } | undefined;
 
   /**
-   * @param runner of one row, which the caller disposes of: its cache is as long as the context
+   * @param runner of one row, which the caller disposes of
    * @param prefillTokens tokens of a text that are run at once
    */
   constructor(model: CausalLM, runner: DecoderRunner<CausalContext>, prefillTokens: number) {
     this.model = model;
-    this.contextLength = runner.cache.maxLength;
     this.prefillTokens = prefillTokens;
     this.weights = [...model.namedState().values()];
     this.runner = runner;
@@ -87,7 +87,7 @@ export class CachedText {
     const known = this.knownLogits(ids);
     if (known) return known;
     this.ids.length = this.sharedWith(ids);
-    this.version = this.weightsVersion;
+    this.version = sumOfVersions(this.weights);
     let logits: Float32Array = new Float32Array();
     for (const [start, end] of this.piecesOf(this.ids.length, ids.length)) {
       const piece = ids.slice(start, end);
@@ -123,7 +123,7 @@ export class CachedText {
       this.last?.prompt.length === prompt.length &&
       isSame(this.last.prompt) &&
       isSame(this.ids) &&
-      this.fits(this.ids, this.version, prompt.length);
+      this.fits(prompt.length);
     if (!isKnown) return undefined;
     this.ids.length = prompt.length;
     return this.last?.logits.slice();
@@ -131,10 +131,8 @@ export class CachedText {
 
   /** How many tokens at the beginning of a prompt need not be run again; the last one always is, for its logits. */
   private sharedWith(prompt: readonly number[]): number {
-    if (!this.fits(this.ids, this.version, prompt.length)) return 0;
-    let shared = 0;
-    while (shared < prompt.length - 1 && this.ids[shared] === prompt[shared]) shared++;
-    return shared;
+    if (!this.fits(prompt.length)) return 0;
+    return Math.min(prompt.length - 1, sharedLength(this.ids, this.ids.length, prompt));
   }
 
   /**
@@ -151,16 +149,9 @@ export class CachedText {
     return pieces;
   }
 
-  /** Grows when the model gets other weights. */
-  get weightsVersion(): number {
-    let sum = 0;
-    for (const variable of this.weights) sum += variable.version;
-    return sum;
-  }
-
-  /** Whether the keys of a text, by weights of a version, may be used when it has another length. */
-  fits(ids: readonly number[], version: number, length: number): boolean {
+  /** Whether the keys that are there may be used in a text of such a length. */
+  private fits(length: number): boolean {
     const { cacheLimit = Number.POSITIVE_INFINITY } = this.model;
-    return version === this.weightsVersion && length > cacheLimit === ids.length > cacheLimit;
+    return this.version === sumOfVersions(this.weights) && length > cacheLimit === this.ids.length > cacheLimit;
   }
 }

@@ -149,12 +149,11 @@ export const generationConfigKeys: readonly string[] = [
   ...readElsewhere,
 ];
 
-/** Names of what a text can be asked for with: settings, and functions that take part in picking its tokens. */
+/** Names of the settings that a text can be asked for with. */
 export const generationSettingNames: readonly string[] = [
   ...Object.keys(fields),
   ...samplingLimitNames,
   ...penaltyNames,
-  ...["processors", "warpers", "topLogprobs", "onLogprobs"],
 ];
 
 /** Settings as they are followed: ids as lists, and drawing decided. */

@@ -37,6 +37,13 @@ function partsOf(model: Module): object[] {
   return parts;
 }
 
+/** Grows when any of some weights gets other numbers. */
+export function sumOfVersions(weights: readonly { readonly version: number }[]): number {
+  let sum = 0;
+  for (const { version } of weights) sum += version;
+  return sum;
+}
+
 /** A compiled function of a model, which is traced anew when parts of the model were exchanged since its last call. */
 export class ModelFunction<A extends readonly unknown[], R> {
   private readonly structure: ModelStructure;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { nearest } from "../base/index.ts";
+import { isObject, nearest } from "../base/index.ts";
 import { RequestError } from "./errors.ts";
 
 /** A value that is followed: what is expected, in words, and whether a value is that. */
@@ -35,9 +35,8 @@ export const rule = <T>(expected: string, accepts: (value: unknown) => boolean):
   accepts: accepts as Rule<T>["accepts"],
 });
 
+export { isObject };
 export const isText = (value: unknown): value is string => typeof value === "string";
-export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 export const text = rule<string>("a text", isText);
 export const flag = rule<boolean>("true or false", (value) => typeof value === "boolean");
 export const wholeNumber = (least: number, most = Number.MAX_SAFE_INTEGER) =>

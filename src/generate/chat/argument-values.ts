@@ -1,12 +1,10 @@
 /** Values of parameters that models write as plain text: what they are is said by the schema alone. */
+import { isObject } from "../../base/index.ts";
 import { pythonToJson } from "./formats/python-values.ts";
 import type { JsonSchema } from "./tools.ts";
 
 const typeNames = ["string", "number", "integer", "boolean", "object", "array", "null"] as const;
 export type TypeName = (typeof typeNames)[number];
-
-const isObject = (value: unknown): value is JsonSchema =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** References in a schema that are followed, one from another. */
 const MAX_REFERENCES = 32;

@@ -1,5 +1,5 @@
 /** Messages of OpenAI's chat as the templates of models take them. */
-import { exceededJsonLimit, hashBytes } from "../../base/index.ts";
+import { exceededJsonLimit, hashBytes, isObject } from "../../base/index.ts";
 import type { ChatFormat, MixedMessage } from "../../tokenizers/index.ts";
 
 /** What a chat template asks of messages with calls. */
@@ -119,9 +119,6 @@ export function normalizeMessages(messages: readonly MixedMessage[], traits: Tem
   });
   return traits.takesSeveralCalls ? changed : oneByOne(changed);
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function templateCall(call: FunctionCall, id: string, traits: TemplateTraits): object {
   const { name, arguments: written } = call.function ?? {};

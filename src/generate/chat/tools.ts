@@ -1,4 +1,4 @@
-import { nearest, OptionError } from "../../base/index.ts";
+import { isObject, nearest, OptionError } from "../../base/index.ts";
 
 /** A JSON Schema, as tools have it for their parameters. */
 export type JsonSchema = Readonly<Record<string, unknown>>;
@@ -25,9 +25,6 @@ export type ToolChoice =
 const MAX_TOOLS = 128;
 /** OpenAI's rule for names of functions. */
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/;
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const SHOWN = 60;
 function shown(value: unknown): string {

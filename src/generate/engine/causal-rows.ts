@@ -4,7 +4,7 @@ import { DecoderRunner } from "../decoder-runner.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import type { SequenceRunner } from "./runner.ts";
-import type { Sequence } from "./sequence.ts";
+import { commonSignal, type Sequence } from "./sequence.ts";
 
 /** Sizes of a `CausalRows`. */
 export interface CausalRowsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
@@ -112,12 +112,11 @@ export class CausalRows implements SequenceRunner {
     const places = lengths.map(
       (length, row) => Math.min(length, this.options.contextLength - 1) + (this.holders[row]?.embedded?.offset ?? 0),
     );
-    const signals = new Set(sequences.map(({ signal }) => signal));
     return runner.runOne(
       sequences.map(({ slot, context, filled }) => ({ row: slot as number, id: context[filled] })),
       lengths,
       { positions: positionsOf(places, 1), embeddings: null },
-      signals.size === 1 ? [...signals][0] : undefined,
+      commonSignal(sequences),
     );
   }
 

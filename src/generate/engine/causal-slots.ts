@@ -8,7 +8,7 @@ import { ModelWatch } from "./model-watch.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { PromptMemory, sharedLength } from "./prompt-memory.ts";
 import { type SequenceRunner, StaleContext } from "./runner.ts";
-import type { Sequence } from "./sequence.ts";
+import { commonSignal, type Sequence } from "./sequence.ts";
 import { SlotCache, type SlotWindow } from "./slot-cache.ts";
 
 /** How much a `CausalSlots` keeps. */
@@ -292,8 +292,7 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve(last + 1, total);
     this.cache.show(this.cache.several, first, rows.length);
     const positions = rows.map(({ place, offset }) => place + offset);
-    const signals = new Set(sequences.map(({ signal }) => signal));
-    const step = this.steps.several.withSignal(signals.size === 1 ? [...signals][0] : undefined);
+    const step = this.steps.several.withSignal(commonSignal(sequences));
     this.requireSameWeights();
     const logits = await step(
       i32(

@@ -1,5 +1,5 @@
 import type { Module } from "../../nn/index.ts";
-import { ModelStructure } from "../model-structure.ts";
+import { ModelStructure, sumOfVersions } from "../model-structure.ts";
 
 /** Sees when a model is not what it was: other weights, or other layers. */
 export class ModelWatch {
@@ -13,13 +13,13 @@ export class ModelWatch {
     this.model = model;
     this.structure = new ModelStructure(model);
     this.weights = [...model.namedState().values()];
-    this.version = this.sum();
+    this.version = sumOfVersions(this.weights);
   }
 
   /** Whether it has other weights than when this was asked last, or at the beginning. */
   hasOtherWeights(): boolean {
     const before = this.version;
-    this.version = this.sum();
+    this.version = sumOfVersions(this.weights);
     return before !== this.version;
   }
 
@@ -32,12 +32,6 @@ export class ModelWatch {
   takeLayers(): void {
     this.isExchanged = false;
     this.weights = [...this.model.namedState().values()];
-    this.version = this.sum();
-  }
-
-  private sum(): number {
-    let sum = 0;
-    for (const { version } of this.weights) sum += version;
-    return sum;
+    this.version = sumOfVersions(this.weights);
   }
 }

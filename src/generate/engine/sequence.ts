@@ -174,6 +174,12 @@ export class Sequence {
   }
 }
 
+/** The signal that ends all of these together, where they have one alone. */
+export function commonSignal(sequences: readonly Sequence[]): AbortSignal | undefined {
+  const [{ signal }] = sequences;
+  return sequences.every((sequence) => sequence.signal === signal) ? signal : undefined;
+}
+
 /** Tokens that a prompt with images and its answer may have: nothing of it can be read again. */
 export const roomOfEmbedded = ({ contextLength, cacheLimit = Number.POSITIVE_INFINITY }: ContextLimits): number =>
   Math.min(contextLength, cacheLimit);

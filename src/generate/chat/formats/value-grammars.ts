@@ -1,4 +1,5 @@
 /** Values that are nearly JSON, as grammars. */
+import { isObject } from "../../../base/index.ts";
 import { allowedTypes, resolvedSchema, type TypeName } from "../argument-values.ts";
 import { type CallGrammar, choice, literal, marker, sequence, type TextGrammar } from "../grammar.ts";
 import type { JsonSchema } from "../tools.ts";
@@ -35,9 +36,6 @@ export const gemmaNotation: Notation = {
   text: (by) => sequence(marker(GEMMA_QUOTE), { kind: "text", without: GEMMA_QUOTE, ...by }, marker(GEMMA_QUOTE)),
   quoted: (text) => `${GEMMA_QUOTE}${text}${GEMMA_QUOTE}`,
 };
-
-const isObject = (value: unknown): value is JsonSchema =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Nothing, or once. */
 export const optional = (item: CallGrammar): CallGrammar => ({ kind: "repeat", item, least: 0, most: 1 });

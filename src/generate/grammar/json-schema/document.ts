@@ -1,4 +1,4 @@
-import { nearest, OptionError } from "../../../base/index.ts";
+import { isObject, nearest, OptionError } from "../../../base/index.ts";
 import { grammarLimits } from "../limits.ts";
 
 /** A JSON Schema as JSON.parse gives it. */
@@ -43,8 +43,6 @@ const single = [
 const listed = ["allOf", "anyOf", "oneOf", "prefixItems", "items"];
 const mapped = ["$defs", "definitions", "properties", "patternProperties", "dependentSchemas", "dependencies"];
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const isSchema = (value: unknown): value is JsonSchema => typeof value === "boolean" || isObject(value);
 
 /** A schema with all that is inside it, and what its references lead to. */
