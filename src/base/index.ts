@@ -45,5 +45,12 @@ export { type Merged, merged } from "./merge.ts";
 export { nextTurn } from "./next-turn.ts";
 export { onAbort } from "./on-abort.ts";
 export { known, numberRules, type OptionNames, requireDType, requireNumbers } from "./options.ts";
-export { exceededJsonLimit, type JsonLimits, type ParseJsonOptions, parseJson, parseJsonBytes } from "./parse-json.ts";
+export {
+  exceededJsonLimit,
+  type JsonLimits,
+  type ParseJsonOptions,
+  parseJson,
+  parseJsonBytes,
+  requestLimits,
+} from "./parse-json.ts";
 export { type OnWarning, type Warning, warnOnConsole } from "./warning.ts";

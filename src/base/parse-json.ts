@@ -59,6 +59,13 @@ export interface JsonLimits<L extends LimitName = LimitName> {
   fields?: L;
 }
 
+/** What the JSON that a client sends, or a model writes, may have. */
+export const requestLimits = {
+  depth: "jsonDepth",
+  containers: "requestContainers",
+  values: "jsonValues",
+  fields: "requestFields",
+} as const;
 const fileLimits = { depth: "jsonDepth", containers: "jsonContainers", values: "jsonValues" } as const;
 
 const mostOf = (name: LimitName | undefined) => (name === undefined ? Number.POSITIVE_INFINITY : limits[name]);

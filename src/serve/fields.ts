@@ -22,14 +22,6 @@ export type Values<F extends Fields> = {
   -readonly [K in keyof F as F[K] extends Rule<unknown> ? K : never]?: F[K] extends Rule<infer T> ? T : never;
 };
 
-/** What the JSON of a request may have. */
-export const requestLimits = {
-  depth: "jsonDepth",
-  containers: "requestContainers",
-  values: "jsonValues",
-  fields: "requestFields",
-} as const;
-
 export const rule = <T>(expected: string, accepts: (value: unknown) => boolean): Rule<T> => ({
   expected,
   accepts: accepts as Rule<T>["accepts"],

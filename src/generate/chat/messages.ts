@@ -1,5 +1,5 @@
 /** Messages of OpenAI's chat as the templates of models take them. */
-import { exceededJsonLimit, hashBytes, isObject } from "../../base/index.ts";
+import { exceededJsonLimit, hashBytes, isObject, requestLimits } from "../../base/index.ts";
 import type { ChatFormat, MixedMessage } from "../../tokenizers/index.ts";
 
 /** What a chat template asks of messages with calls. */
@@ -72,14 +72,6 @@ interface FunctionCall {
   function?: { name?: string; arguments?: unknown };
 }
 
-/** What the JSON of a call's arguments may have; more stays text. */
-const argumentLimits = {
-  depth: "jsonDepth",
-  containers: "requestContainers",
-  values: "jsonValues",
-  fields: "requestFields",
-} as const;
-
 const isCalls = (value: unknown): value is readonly FunctionCall[] => Array.isArray(value);
 
 /**
@@ -138,7 +130,7 @@ function asObject(written: unknown): unknown {
   if (written === undefined || written === null) return {};
   if (typeof written !== "string") return written;
   if (written.trim() === "") return {};
-  if (exceededJsonLimit(written, argumentLimits) !== undefined) return written;
+  if (exceededJsonLimit(written, requestLimits) !== undefined) return written;
   try {
     const value: unknown = JSON.parse(written);
     return isObject(value) ? value : written;
