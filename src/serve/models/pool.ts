@@ -93,6 +93,12 @@ export class Pool<T> {
     });
   }
 
+  /** What is loaded now, not to be kept: it may go at any time. */
+  peek(id: string): T | undefined {
+    const { stage } = this.slotOf(id);
+    return stage.name === "loaded" ? stage.value : undefined;
+  }
+
   stateOf(id: string): PoolState {
     const slot = this.slotOf(id);
     const { keepAliveMs, idleSince, waiters, source } = slot;
