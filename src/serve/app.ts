@@ -1,17 +1,14 @@
-import type { HttpBindings } from "@hono/node-server";
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
-import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
+import { answer, type Environment, jsonBody } from "./exchange.ts";
 import { RequestRecord } from "./log.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
 import { pageFiles } from "./page/index.ts";
-import { RequestLife } from "./request-life.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { type LimitOptions, type ServedModel, Service } from "./service.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
@@ -19,12 +16,6 @@ import { detokenized, tokenized } from "./tokenize.ts";
 export interface AppOptions extends AccessOptions, LimitOptions {
   /** Gets one line for each request that ends. @default none */
   log?: (line: string) => void;
-}
-
-interface Environment {
-  /** Of Node's server; in tests there is none. */
-  Bindings: Partial<HttpBindings>;
-  Variables: { record: RequestRecord };
 }
 
 const MAX_BODY_BYTES = 4 << 20;
@@ -65,8 +56,8 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
     const { body, type } = await service.metrics.text();
     return c.body(body, 200, { "content-type": type });
   });
-  app.post("/tokenize", async (c) => c.json(await tokenized(service, jsonOf(await bodyText(c)), c.req.raw.signal)));
-  app.post("/detokenize", async (c) => c.json(await detokenized(service, jsonOf(await bodyText(c)))));
+  app.post("/tokenize", async (c) => c.json(await tokenized(service, await jsonBody(c), c.req.raw.signal)));
+  app.post("/detokenize", async (c) => c.json(await detokenized(service, await jsonBody(c))));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:id{.+}", (c) => {
     service.requireModel(c.req.param("id"));
@@ -88,7 +79,7 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
   );
   app.post("/v1/messages", (c) => answer(c, service, (json, signal) => messagesJob(service, json, signal)));
   app.post("/v1/messages/count_tokens", async (c) =>
-    c.json(await countedTokens(service, jsonOf(await bodyText(c)), c.req.raw.signal)),
+    c.json(await countedTokens(service, await jsonBody(c), c.req.raw.signal)),
   );
   ollamaRoutes(app, service);
   app.notFound(({ req }) => {
@@ -116,80 +107,8 @@ function ollamaRoutes(app: Hono<Environment>, service: Service): void {
   app.get("/api/tags", (c) => c.json(models.tags()));
   app.get("/api/ps", (c) => c.json(models.running()));
   app.get("/api/version", (c) => c.json(models.version()));
-  app.post("/api/show", async (c) => c.json(models.show(jsonOf(await bodyText(c)))));
+  app.post("/api/show", async (c) => c.json(models.show(await jsonBody(c))));
 }
-
-/** What there is to do, or an answer that needs no model. */
-type Task = { isStreamed?: boolean; job: Job } | { answer: object };
-type Read = (json: unknown, signal: AbortSignal) => Promise<Task>;
-
-/** Answers a request with one JSON object or with a stream of them. */
-async function answer(c: Context<Environment>, service: Service, read: Read): Promise<Response> {
-  const body = await bodyText(c);
-  const life = new RequestLife({
-    client: c.req.raw.signal,
-    server: service.stopSignal,
-    timeoutMs: service.requestTimeoutMs,
-    place: service.queue.enter(),
-    record: c.get("record"),
-    meter: service.metrics.request(),
-    disconnect: () => c.env?.outgoing?.destroy(),
-  });
-  try {
-    const task = await read(jsonOf(body), life.signal);
-    if ("answer" in task) return c.json(task.answer);
-    const { isStreamed, job } = task;
-    if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
-    const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
-    return c.body(events, 200, {
-      "content-type": job.contentType ?? "text/event-stream",
-      "cache-control": "no-cache",
-      "x-accel-buffering": "no",
-    });
-  } finally {
-    if (!life.record.isStreamed) life.end();
-  }
-}
-
-/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
-async function bodyText(c: Context): Promise<string> {
-  const type = c.req.header("content-type") ?? "none";
-  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
-    throw new RequestError({
-      status: 415,
-      message: `content-type: expected application/json; received ${type}`,
-      code: "unsupported_content_type",
-    });
-  }
-  return c.req.text().catch((cause: Error) => {
-    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
-  });
-}
-
-/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
-function jsonOf(body: string): unknown {
-  const limit = exceededJsonLimit(body, requestLimits);
-  if (limit !== undefined) {
-    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
-    throw new RequestError({ status: 400, message, code: "invalid_value" });
-  }
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RequestError({
-      status: 400,
-      message: "body: expected JSON; received something else",
-      code: "invalid_json",
-    });
-  }
-}
-
-const limitedParts = {
-  jsonDepth: "lists and objects inside one another",
-  requestContainers: "lists and objects",
-  jsonValues: "values",
-  requestFields: "names of fields",
-};
 
 function tooLarge(): never {
   const message = `body: expected at most ${MAX_BODY_BYTES >> 20} MiB; received more`;

@@ -1,0 +1,105 @@
+import type { HttpBindings } from "@hono/node-server";
+import type { Context } from "hono";
+import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
+import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
+import { RequestError } from "./errors.ts";
+import type { RequestRecord } from "./log.ts";
+import { RequestLife } from "./request-life.ts";
+import type { Service } from "./service.ts";
+
+/** Requests of batches come from inside, with this beside them. */
+export interface BatchBindings {
+  /** Whose batch it is: what keeps the stored things of several users apart. */
+  batchOwner: string;
+}
+
+/** What requests have with them in the app. */
+export interface Environment {
+  /** Of Node's server, or of batches; in tests there is none. */
+  Bindings: Partial<HttpBindings & BatchBindings>;
+  Variables: { record: RequestRecord };
+}
+
+/** A batch's request may wait for a day while others are answered before it. */
+const BATCH_TIMEOUT_MS = 24 * 3600 * 1000;
+
+/** Whose stored responses, files and batches a request sees. There is one user, "", as long as the server has no keys. */
+export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? "";
+
+/** What there is to do, or an answer that needs no model. */
+export type Task = { isStreamed?: boolean; job: Job } | { answer: object };
+export type Read = (json: unknown, signal: AbortSignal) => Promise<Task>;
+
+/** Answers a request with one JSON object or with a stream of them. */
+export async function answer(c: Context<Environment>, service: Service, read: Read): Promise<Response> {
+  const body = await bodyText(c);
+  const isOfBatch = c.env?.batchOwner !== undefined;
+  const life = new RequestLife({
+    client: c.req.raw.signal,
+    server: service.stopSignal,
+    timeoutMs: isOfBatch ? BATCH_TIMEOUT_MS : service.requestTimeoutMs,
+    place: isOfBatch ? service.queue.enterAside() : service.queue.enter(),
+    record: c.get("record"),
+    meter: service.metrics.request(),
+    disconnect: () => c.env?.outgoing?.destroy(),
+  });
+  try {
+    const task = await read(jsonOf(body), life.signal);
+    if ("answer" in task) return c.json(task.answer);
+    const { isStreamed, job } = task;
+    if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
+    const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
+    return c.body(events, 200, {
+      "content-type": job.contentType ?? "text/event-stream",
+      "cache-control": "no-cache",
+      "x-accel-buffering": "no",
+    });
+  } finally {
+    if (!life.record.isStreamed) life.end();
+  }
+}
+
+/** The JSON that a request has. @throws RequestError 400 or 415 for anything else */
+export async function jsonBody(c: Context<Environment>): Promise<unknown> {
+  return jsonOf(await bodyText(c));
+}
+
+/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
+async function bodyText(c: Context): Promise<string> {
+  const type = c.req.header("content-type") ?? "none";
+  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
+    throw new RequestError({
+      status: 415,
+      message: `content-type: expected application/json; received ${type}`,
+      code: "unsupported_content_type",
+    });
+  }
+  return c.req.text().catch((cause: Error) => {
+    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
+  });
+}
+
+/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
+export function jsonOf(body: string): unknown {
+  const limit = exceededJsonLimit(body, requestLimits);
+  if (limit !== undefined) {
+    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
+    throw new RequestError({ status: 400, message, code: "invalid_value" });
+  }
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new RequestError({
+      status: 400,
+      message: "body: expected JSON; received something else",
+      code: "invalid_json",
+    });
+  }
+}
+
+const limitedParts = {
+  jsonDepth: "lists and objects inside one another",
+  requestContainers: "lists and objects",
+  jsonValues: "values",
+  requestFields: "names of fields",
+};
