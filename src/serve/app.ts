@@ -2,10 +2,10 @@ import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
-import { type App, answer, lookUp } from "./answering.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
+import { type App, answer, lookUp } from "./exchange.ts";
 import { RequestRecord } from "./log.ts";
 import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
@@ -86,7 +86,7 @@ function operationRoutes(app: App, models: ServedModels): void {
 /** What models that write are asked for, by OpenAI's, vLLM's and Anthropic's APIs. */
 function textRoutes(app: App, models: ServedModels): void {
   const kind = "text-generation";
-  app.post("/tokenize", (c) => lookUp(c, models, kind, (service, json) => tokenized(service, json, c.req.raw.signal)));
+  app.post("/tokenize", (c) => lookUp(c, models, kind, tokenized));
   app.post("/detokenize", (c) => lookUp(c, models, kind, detokenized));
   app.post("/v1/completions", (c) =>
     answer(c, models, async (service, json, signal) => {
@@ -101,9 +101,7 @@ function textRoutes(app: App, models: ServedModels): void {
     }),
   );
   app.post("/v1/messages", (c) => answer(c, models, messagesJob));
-  app.post("/v1/messages/count_tokens", (c) =>
-    lookUp(c, models, kind, (service, json) => countedTokens(service, json, c.req.raw.signal)),
-  );
+  app.post("/v1/messages/count_tokens", (c) => lookUp(c, models, kind, countedTokens));
 }
 
 function tooLarge(): never {

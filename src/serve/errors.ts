@@ -2,7 +2,7 @@ import { KindlingError, RuntimeError } from "../base/index.ts";
 import { ContextLengthError } from "../generate/index.ts";
 
 /** 499: the client went before it was answered; only the log shows it. */
-export type ErrorStatus = 400 | 403 | 404 | 413 | 415 | 429 | 499 | 500 | 503 | 504;
+export type ErrorStatus = 400 | 403 | 404 | 409 | 413 | 415 | 429 | 499 | 500 | 501 | 503 | 504;
 
 /** An error in OpenAI's form. */
 export interface ErrorBody {
@@ -51,6 +51,22 @@ export function asRequestError(error: unknown): RequestError {
   const message = error instanceof Error ? error.message : String(error);
   const isRefusal = error instanceof KindlingError && !(error instanceof RuntimeError);
   return new RequestError({ status: isRefusal ? 400 : 500, message });
+}
+
+/**
+ * The result of `work`, whose errors are told in the words of another API.
+ * @param words turns OpenAI's names of fields in a text into those of the API
+ */
+export async function inWordsOf<T>(work: Promise<T>, words: (text: string) => string): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    const { param, type, code } = error.body.error;
+    const { status, headers } = error;
+    const message = words(error.message);
+    throw new RequestError({ status, message, type, param: param && words(param), code, headers });
+  }
 }
 
 /**

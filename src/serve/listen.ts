@@ -27,8 +27,9 @@ const FAREWELL_MS = 500;
 
 /**
  * Serves one or several models over HTTP with OpenAI's API, and a page to try the first that writes. It listens at once
- * and resolves when the first model is warm: loaded, and its graphs compiled by two tokens that nobody sees, so that the
- * first request does not pay for that. Requests that come before wait. The others are loaded when they are asked for.
+ * and resolves when the first model is warm: loaded, and its graphs compiled by two tokens that nobody sees, so that
+ * the first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
+ * for.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
  * @throws what loading the first model throws
  */

@@ -1,4 +1,4 @@
-import type { App } from "./answering.ts";
+import type { App } from "./exchange.ts";
 import type { ModelInfo, ServedModels } from "./models/index.ts";
 import { Service } from "./service.ts";
 

@@ -48,11 +48,13 @@ export class RequestLife {
 
   /**
    * Takes a place among the requests of a model, which is lent until the end.
-   * @throws RequestError 429 when all places are taken
+   * @param where aside: in nobody's way
+   * @throws RequestError 429 when all places in line are taken
    */
-  enter({ value: { queue, metrics }, release }: Lease<Answering>): void {
+  enter({ value: { queue, metrics }, release }: Lease<Answering>, where: "in line" | "aside" = "in line"): void {
     try {
-      this.entered = { place: queue.enter(), meter: metrics.request(this.start), release };
+      const place = where === "aside" ? queue.enterAside() : queue.enter();
+      this.entered = { place, meter: metrics.request(this.start), release };
     } catch (error) {
       release();
       throw error;

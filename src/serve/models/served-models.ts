@@ -28,6 +28,12 @@ export interface ModelInfo extends PoolState {
   service: AnyService | undefined;
 }
 
+/** Which model a request asks for, and how it is lent. */
+export interface AskedLease extends Pick<LeaseOptions, "keepAliveMs"> {
+  /** Its name; undefined for the only one of its kind. */
+  asked: string | undefined;
+}
+
 /** A model by how it is loaded; one that is loaded already stays and is disposed of by others. */
 interface Entry {
   id: string;
