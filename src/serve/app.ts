@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
@@ -12,6 +12,7 @@ import { type LimitOptions, type Servable, ServedModels } from "./models/index.t
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
 import { pageFiles, pagePaths } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
+import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
 export interface AppOptions extends AccessOptions, LimitOptions {
@@ -19,7 +20,11 @@ export interface AppOptions extends AccessOptions, LimitOptions {
   log?: (line: string) => void;
 }
 
-const MAX_BODY_BYTES = 4 << 20;
+const MIB = 1 << 20;
+const MAX_JSON_MIB = 4;
+/** OpenAI's most for a sound, and room for the form around it. */
+const MAX_SOUND_MIB = 26;
+const SOUNDS = "/v1/audio/";
 
 /**
  * An OpenAI-compatible HTTP app for one or several models. It listens nowhere by itself: see `serve`, or call
@@ -41,10 +46,14 @@ export function appOf(models: ServedModels, { log, ...access }: Omit<AppOptions,
     if (!record.isStreamed) record.end(c.res.status);
   });
   app.use(...accessRules(access));
-  app.use("*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
+  for (const limit of bodyLimits()) app.use(limit);
   operationRoutes(app, models);
   modelRoutes(app, models);
   textRoutes(app, models);
+  embeddingRoutes(app, models);
+  rankingRoutes(app, models);
+  classifyRoutes(app, models);
+  speechRoutes(app, models);
   ollamaRoutes(app, models);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
@@ -104,7 +113,16 @@ function textRoutes(app: App, models: ServedModels): void {
   app.post("/v1/messages/count_tokens", (c) => lookUp(c, models, kind, countedTokens));
 }
 
-function tooLarge(): never {
-  const message = `body: expected at most ${MAX_BODY_BYTES >> 20} MiB; received more`;
-  throw new RequestError({ status: 413, message, code: "request_too_large" });
+/** Refuse what is larger than requests are. @throws RequestError 413 */
+function bodyLimits(): MiddlewareHandler[] {
+  const limitOf = (most: number, isOfIt: (path: string) => boolean): MiddlewareHandler => {
+    const message = `body: expected at most ${most} MiB; received more`;
+    const onError = () => {
+      throw new RequestError({ status: 413, message, code: "request_too_large" });
+    };
+    const limit = bodyLimit({ maxSize: most * MIB, onError });
+    return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
+  };
+  const isSound = (path: string) => path.startsWith(SOUNDS);
+  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path))];
 }

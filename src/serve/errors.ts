@@ -75,7 +75,7 @@ export async function inWordsOf<T>(work: Promise<T>, words: (text: string) => st
  */
 export function contextLengthExceeded(
   { contextLength, promptTokens, maxNewTokens, code }: ContextLengthError,
-  param: "messages" | "prompt",
+  param: string,
   { isLeast = false }: { isLeast?: boolean } = {},
 ): RequestError {
   const limit = `This model's maximum context length is ${contextLength} tokens.`;
