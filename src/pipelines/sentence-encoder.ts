@@ -105,20 +105,20 @@ export class SentenceEncoder {
    * The tokens of texts, with their prompt, as `encode` takes them in place of texts; it cuts them no further. Ids stay
    * as they are.
    * @param options.maxLength most tokens of each @default all that there are
-   * @throws OptionError for a prompt that the model has not
+   * @throws OptionError for a prompt that the model has not, DataError for such ids
    */
   async tokenize(
     texts: readonly (string | readonly number[])[],
     { maxLength, ...options }: Pick<SentenceOptions, "prompt" | "promptName"> & { maxLength?: number } = {},
   ): Promise<Encoding[]> {
-    const { tokenizer, lowercases } = this.parts;
+    const { model, tokenizer, lowercases } = this.parts;
     const prompt = this.promptOf(options);
     const encodings: Encoding[] = [];
     for (const text of texts) {
       const whole = typeof text === "string" ? prompt + text : undefined;
       encodings.push(
         whole === undefined
-          ? encodingOfIds(text as readonly number[])
+          ? encodingOfIds(text as readonly number[], model)
           : await tokenizer.encodeText(lowercases ? whole.toLowerCase() : whole, { maxLength }),
       );
     }

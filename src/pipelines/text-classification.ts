@@ -48,6 +48,7 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
   /**
    * The tokens of texts, as `run` takes them in place of texts; it cuts them no further. Ids stay as they are.
    * @param options.maxLength most tokens of each @default all that there are
+   * @throws DataError for ids that the model has not
    */
   async tokenize(
     texts: readonly (string | readonly number[])[],
@@ -56,7 +57,9 @@ export class TextClassificationPipeline extends TextPipeline<ClassifierModel> {
     const encodings: Encoding[] = [];
     for (const text of texts)
       encodings.push(
-        typeof text === "string" ? await this.tokenizer.encodeText(text, { maxLength }) : encodingOfIds(text),
+        typeof text === "string"
+          ? await this.tokenizer.encodeText(text, { maxLength })
+          : encodingOfIds(text, this.model),
       );
     return encodings;
   }

@@ -252,7 +252,7 @@ describe("what nobody uses", () => {
   });
 
   test("stays for ever by default, and as long as its last use has asked for", async () => {
-    const { pool, loader, clock, leased } = setUp({ a: 1 });
+    const { pool, loader, clock, leased, endAll } = setUp({ a: 1 });
     (await leased("a")).release();
     clock.turn(1e9);
     expect(pool.stateOf("a")).toMatchObject({ isLoaded: true, expiresInMs: Number.POSITIVE_INFINITY });
@@ -263,6 +263,9 @@ describe("what nobody uses", () => {
     expect(loader.disposals).toEqual([]);
     (await pool.lease("a", { keepAliveMs: 0 })).release();
     expect(ids(loader.disposals)).toEqual(["a"]);
+    await endAll(loader.disposals);
+    (await leased("a")).release();
+    expect(pool.stateOf("a").expiresInMs).toBe(Number.POSITIVE_INFINITY); // loaded anew
   });
 
   test("is loaded anew when it is asked for while it goes", async () => {

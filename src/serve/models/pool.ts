@@ -12,7 +12,7 @@ export interface PoolOptions {
 export interface LeaseOptions {
   /** Ends the waiting, but no load: others may wait for it too. */
   signal?: AbortSignal;
-  /** How long it stays after this use and the next ones. @default as before */
+  /** How long it stays after this use and the next ones, until it has gone. @default as before, or the pool's */
   keepAliveMs?: number;
 }
 
@@ -33,6 +33,7 @@ export interface PoolState {
 export class Pool<T> {
   private readonly slots: ReadonlyMap<string, Slot<T>>;
   private readonly memoryBytes: number;
+  private readonly keepAliveMs: number;
   private readonly clock: Clock;
   /** Those that are to be loaded, in their order. */
   private readonly line: Slot<T>[] = [];
@@ -52,6 +53,7 @@ export class Pool<T> {
   ) {
     checkSources(sources, memoryBytes);
     this.memoryBytes = memoryBytes;
+    this.keepAliveMs = keepAliveMs;
     this.clock = clock;
     this.slots = new Map(sources.map((source) => [source.id, new Slot(source, keepAliveMs)]));
   }
@@ -230,6 +232,7 @@ export class Pool<T> {
       this.disposeErrors.push(error);
     }
     slot.stage = { name: "absent" };
+    slot.keepAliveMs = this.keepAliveMs;
     this.settle();
   }
 

@@ -53,7 +53,8 @@ async function heard(
   fields: typeof transcriptionFields | typeof translationFields,
 ): Promise<Response> {
   const form = await formOf(c);
-  const request: SpeechRequest = readFields({ ...form, temperature: numberIn(form.temperature) }, fields);
+  if (form.temperature !== undefined) form.temperature = numberIn(form.temperature);
+  const request: SpeechRequest = readFields(form, fields);
   const { file, response_format: format = "json", timestamp_granularities: [granularity] = [undefined] } = request;
   if (!file) throw invalid("file", "a WAV file", undefined);
   if (granularity !== undefined && format !== "verbose_json")
