@@ -210,7 +210,10 @@ describe("a budget of memory", () => {
   });
 
   test("refuses what alone is larger, and two of one name", () => {
-    expect(() => setUp({ a: 9, b: 1 }, { memoryBytes: 8 })).toThrow(/memoryBytes, 8; received a, whose weights take 9/);
+    const gib = 2 ** 30;
+    expect(() => setUp({ a: 1.5 * gib, b: 1 }, { memoryBytes: gib })).toThrow(
+      /memoryBytes, 1 GiB; received a, whose weights take 1.5 GiB/,
+    );
     const loader = new HandLoader();
     expect(() => new Pool([loader.source("a", 1), loader.source("a", 1)])).toThrow(/received a twice/);
   });

@@ -242,6 +242,8 @@ export class Pool<T> {
   }
 }
 
+const gibibytes = (bytes: number) => `${Number((bytes / 2 ** 30).toPrecision(3))} GiB`;
+
 function checkSources(sources: readonly Loadable<unknown>[], memoryBytes: number): void {
   const ids = new Set<string>();
   for (const { id, bytes } of sources) {
@@ -256,8 +258,8 @@ function checkSources(sources: readonly Loadable<unknown>[], memoryBytes: number
     if (bytes > memoryBytes)
       throw new OptionError({
         where: "serve",
-        expected: `models that each fit into memoryBytes, ${memoryBytes}`,
-        received: `${id}, whose weights take ${bytes} bytes`,
+        expected: `models that each fit into memoryBytes, ${gibibytes(memoryBytes)}`,
+        received: `${id}, whose weights take ${gibibytes(bytes)}`,
         fix: "raise the budget, or leave the model out",
       });
   }

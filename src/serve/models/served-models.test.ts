@@ -1,5 +1,6 @@
 /** Several models behind one server: which is asked, when it is loaded, and what is told of it. */
 import { afterEach, describe, expect, test } from "vitest";
+import { DataError } from "../../base/index.ts";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { createApp, type RunningServer, type ServedModel, serve } from "../index.ts";
 
@@ -172,11 +173,28 @@ describe("memory", () => {
   });
 
   test("that a model alone does not fit into, and names twice, are refused at the start", () => {
-    expect(() => createApp([onDemand("a").entry], { memoryBytes: 99 })).toThrow(/received a, whose weights take 100/);
+    expect(() => createApp([onDemand("a").entry], { memoryBytes: 99 })).toThrow(/received a, whose weights take/);
     expect(() => createApp([tinyServedModel(), tinyServedModel()])).toThrow(/received tiny twice/);
     expect(() => createApp([])).toThrow(/at least one model; received none/);
     expect(() => createApp(tinyServedModel(), { keepAliveMs: -1 })).toThrow(/keepAliveMs from 0/);
   });
+});
+
+test("a model that cannot be loaded is no fault of the request, and the next one tries again", async () => {
+  let isBroken = true;
+  const { entry } = onDemand("a");
+  const torn = { where: "model.safetensors", expected: "a header", received: "none", fix: "fetch it again" };
+  const load = () => (isBroken ? Promise.reject(new DataError(torn)) : entry.load());
+  const ask = asker(createApp({ ...entry, load }));
+  const { status, body } = await ask("/v1/completions", { prompt: "x" });
+  expect({ status, ...(body.error as object) }).toMatchObject({
+    status: 500,
+    code: "model_load_failed",
+    message:
+      "The model 'a' could not be loaded: model.safetensors: expected a header; received none. Fix: fetch it again.",
+  });
+  isBroken = false;
+  expect((await ask("/v1/completions", { prompt: "x" })).status).toBe(200);
 });
 
 describe("Ollama's keep_alive", () => {

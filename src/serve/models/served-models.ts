@@ -131,13 +131,21 @@ export class ServedModels {
     }
   }
 
-  /** Loads the first model and compiles what its answers need, so that the first request does not pay for that. */
+  /**
+   * Loads the first model and compiles what its answers need, so that the first request does not pay for that.
+   * @throws what loading it throws
+   */
   start(): Promise<void> {
     const [{ id, kind }] = this.entries.values();
-    const warmUp = async (service: AnyService) => service instanceof Service && service.warmUp();
-    this.starting ??= this.use(kind, id, this.stopSignal, async (service) => void (await warmUp(service))).finally(
-      () => (this.starting = undefined),
-    );
+    this.starting ??= this.use(kind, id, this.stopSignal, async (service: AnyService) => {
+      if (service instanceof Service) await service.warmUp();
+    })
+      .catch((error) => {
+        throw error instanceof LoadError ? error.cause : error;
+      })
+      .finally(() => {
+        this.starting = undefined;
+      });
     return this.starting;
   }
 
@@ -211,8 +219,9 @@ export class ServedModels {
       isPinned,
       load: async () => {
         const start = performance.now();
-        const parts = await entry.load();
-        const service = this.serviceOf(id, kind, parts, metrics);
+        const service = await this.load(entry, metrics).catch((cause) => {
+          throw new LoadError(id, cause);
+        });
         metrics.loaded(
           (performance.now() - start) / 1000,
           service instanceof Service ? service.model.generator : undefined,
@@ -227,7 +236,8 @@ export class ServedModels {
     };
   }
 
-  private serviceOf(id: string, kind: ModelKind, parts: KindModels[ModelKind], metrics: ModelMetrics): AnyService {
+  private async load({ id, kind, load }: Entry, metrics: ModelMetrics): Promise<AnyService> {
+    const parts = await load();
     const options = { ...this.queueOptions, metrics };
     if (kind === "text-generation") return new Service({ ...(parts as KindModels[typeof kind]), id }, options);
     return new TaskService({ id, kind, model: parts as KindModels[typeof kind] }, options) as AnyService;
@@ -243,6 +253,19 @@ function disposeOf(service: AnyService): void {
 }
 
 const quoted = (names: readonly string[]): string => names.map((name) => `'${name}'`).join(", ");
+
+/** Whatever a load throws, it is no fault of the requests that wait for it. */
+class LoadError extends RequestError {
+  constructor(id: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super({
+      status: 500,
+      message: `The model '${id}' could not be loaded: ${reason}`,
+      code: "model_load_failed",
+      cause,
+    });
+  }
+}
 
 const stoppingError = () =>
   new RequestError({ status: 503, message: "The server is stopping.", code: "server_stopping" });
