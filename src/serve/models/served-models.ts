@@ -211,7 +211,7 @@ export class ServedModels {
   }
 
   private loadable(entry: Entry): Loadable<AnyService> {
-    const { id, kind, bytes, isPinned } = entry;
+    const { id, bytes, isPinned } = entry;
     const metrics = this.metrics.model(id);
     return {
       id,
