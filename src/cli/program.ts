@@ -19,7 +19,7 @@ import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
 import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
-import { commandModel } from "./serve-models.ts";
+import { type CommandModel, commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -149,7 +149,8 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     .action(async (names: string[], o) => {
       await useDevice(o);
       const options = { ...openOptionsOf(o), ...batchingOf(o) };
-      const models = await Promise.all(names.map((name) => commandModel(name, o.runs, options)));
+      const models: CommandModel[] = [];
+      for (const name of names) models.push(await commandModel(name, o.runs, options)); // one may be pulled
       await serveCommand(models, servingOf(o));
     });
 }
