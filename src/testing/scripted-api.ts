@@ -38,11 +38,13 @@ export class ScriptedApi {
   /** What requests have to bear. @default none */
   key: string | undefined;
   private readonly service: Service;
+  private readonly files: ReturnType<typeof pageFiles>;
   private readonly server = createServer((request, response) => void this.take(request, response));
 
   /** @param chatTemplate @default none: texts are continued */
   constructor(chatTemplate?: string) {
     this.service = new Service(tinyServedModel({ contextLength: 4096, chatTemplate }));
+    this.files = pageFiles(this.service);
   }
 
   async listen(): Promise<string> {
@@ -58,7 +60,7 @@ export class ScriptedApi {
 
   private async take(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "/";
-    const file = pageFiles(this.service)[path];
+    const file = this.files[path];
     if (file) {
       response.writeHead(200, file.headers).end(file.body);
       return;

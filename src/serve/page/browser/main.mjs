@@ -117,7 +117,7 @@ class Page {
     button.setAttribute("aria-controls", id);
     if (isShown && narrow.matches) this.toggle(id === "sidebar" ? "settings" : "sidebar", false);
     if (!movesFocus) return;
-    const first = /** @type {HTMLElement | null} */ (panel.querySelector("textarea, input, button:not(.narrow)"));
+    const first = /** @type {HTMLElement | null} */ (panel.querySelector("textarea, input"));
     (isShown ? first : button)?.focus();
   }
 

@@ -33,6 +33,7 @@ const marked = new Marked({
 const purifier = DOMPurify(window);
 purifier.addHook("afterSanitizeAttributes", (element) => {
   if (element instanceof HTMLAnchorElement) {
+    if (element.protocol === "data:") element.removeAttribute("href");
     element.target = "_blank";
     element.rel = "noopener noreferrer nofollow";
   }
