@@ -9,8 +9,8 @@ export interface ScriptedAnswer {
   /** With another status than 200 the body is `json`. @default 200 */
   status?: number;
   json?: object;
-  /** Events of a stream; a function is waited for. */
-  events?: readonly (object | (() => Promise<unknown>))[];
+  /** Events of a stream; a function is waited for, and "drop" closes the connection. */
+  events?: readonly (object | "drop" | (() => Promise<unknown>))[];
 }
 
 /** What a client has asked. */
@@ -91,7 +91,8 @@ async function write(response: ServerResponse, { status = 200, json, events = []
   response.writeHead(status, { "content-type": "text/event-stream" });
   response.flushHeaders();
   for (const event of events) {
-    if (typeof event === "function") await event();
+    if (event === "drop") response.destroy();
+    else if (typeof event === "function") await event();
     else response.write(`data: ${JSON.stringify(event)}\n\n`);
   }
   response.end("data: [DONE]\n\n");
