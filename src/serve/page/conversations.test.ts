@@ -145,4 +145,42 @@ describe.skipIf(!chromiumPath)("conversations on the page", () => {
     await settled(page);
     expect(messagesOf(0)).toEqual([{ role: "user", content: "你" }]);
   });
+
+  test("a browser that is full, or keeps nothing, says so, and the talk goes on in memory", async () => {
+    script("answer");
+    await open();
+    await page.evaluate(
+      `IDBObjectStore.prototype.put = () => { throw new DOMException("full", "QuotaExceededError"); }`,
+    );
+    await say(page, "one");
+    await settled(page);
+    await page.locator(".notice.bad", { hasText: "no room left" }).waitFor();
+    await page.locator("#new").click();
+    await page.locator(".conversations .open").click();
+    await expect.poll(bodies).toEqual(["one", "answer"]);
+    expect(await page.locator(".notice.bad").count()).toBe(1);
+    const nothing = await browser.newContext({ locale: "en-US" });
+    await nothing.addInitScript("Object.defineProperty(window, 'indexedDB', { value: undefined })");
+    await nothing.addInitScript("Storage.prototype.setItem = () => { throw new DOMException('no', 'SecurityError'); }");
+    const other = await nothing.newPage();
+    await other.goto(url);
+    await other.locator(".notice", { hasText: "keeps no data" }).waitFor();
+    await say(other, "two");
+    await other.locator(".assistant", { hasText: "answer" }).waitFor();
+    await nothing.close();
+  });
+
+  test("two pages of one browser show the same conversations", async () => {
+    script("answer");
+    await open();
+    const other = await page.context().newPage();
+    await other.goto(url);
+    await say(page, "one");
+    await settled(page);
+    await other.locator(".conversations .open", { hasText: "one" }).click();
+    await expect.poll(() => other.locator(".assistant").count()).toBe(1);
+    await say(page, "two");
+    await settled(page);
+    await expect.poll(() => other.locator(".assistant").count()).toBe(2);
+  });
 });

@@ -1,20 +1,20 @@
 /** One answer: what is asked for it, and what of a stream becomes which part of a message. */
-import { streamed, tokenIds } from "./client.mjs";
+import { streamed, tokenized } from "./client.mjs";
 import { requestMessages } from "./conversation.mjs";
 import { probabilitiesOf, samplingOf, toolsOf } from "./settings.mjs";
 
 /** @import { Conversation, Message, Settings, Stats, Token } from "./conversation.mjs" */
 
-/** Tokens of a text that is gone on with, unless the reader says otherwise. */
-export const CONTINUED_TOKENS = 200;
+/** Tokens of a text that is gone on with, unless the reader says otherwise; half of a shorter context. */
+const CONTINUED_TOKENS = 200;
 
 /**
  * Writes the answer to a path of messages into the last of them.
  * @param {Conversation} conversation
  * @param {readonly Message[]} path The last one is the answer; it may have begun.
- * @param {{ signal: AbortSignal, onChange: () => void }} options
+ * @param {{ contextLength: number | undefined, signal: AbortSignal, onChange: () => void }} options
  */
-export async function writeAnswer(conversation, path, { signal, onChange }) {
+export async function writeAnswer(conversation, path, { contextLength = Infinity, signal, onChange }) {
   const { settings, mode } = conversation;
   const answer = path[path.length - 1];
   const earlier = path.slice(0, -1);
@@ -24,9 +24,13 @@ export async function writeAnswer(conversation, path, { signal, onChange }) {
   const isContinued = mode === "text" || answer.content !== "";
   const reader = new DeltaReader(answer);
   const { url, body } = isContinued
-    ? await continuation(conversation, earlier, answer, signal)
+    ? await (mode === "text"
+        ? textBody(settings, path, contextLength)
+        : continuation(settings, earlier, answer, signal))
     : { url: "/v1/chat/completions", body: chatBody(settings, earlier) };
-  if (settings.showsProbabilities) answer.tokens ??= answer.content === "" ? [] : undefined;
+  // all tokens of an answer, or none
+  if (!settings.showsProbabilities) delete answer.tokens;
+  else if (answer.content === "") answer.tokens = [];
   try {
     for await (const { choices, usage, model } of streamed(url, body, signal)) {
       if (usage) {
@@ -66,28 +70,35 @@ function chatBody(settings, path) {
   };
 }
 
+/** @param {Settings} settings @param {readonly Message[]} path @param {number} contextLength */
+function textBody(settings, path, contextLength) {
+  const most = Math.max(1, Math.min(CONTINUED_TOKENS, Math.floor(contextLength / 2)));
+  const prompt = path.map(({ content }) => content).join("");
+  const body = { max_tokens: most, ...commonBody(settings), ...probabilitiesOf(settings, "text"), prompt };
+  return { url: "/v1/completions", body };
+}
+
 /**
- * A text that goes on: that of a text conversation, or a begun answer behind the messages as the template renders them.
- * @param {Conversation} conversation
+ * A begun answer that goes on, behind the messages as the template renders them.
+ * @param {Settings} settings
  * @param {readonly Message[]} earlier
  * @param {Message} answer
  * @param {AbortSignal} signal
  */
-async function continuation({ settings, mode }, earlier, answer, signal) {
+async function continuation(settings, earlier, answer, signal) {
   const model = settings.model ? { model: settings.model } : {};
-  const common = { ...commonBody(settings), ...probabilitiesOf(settings, "text") };
-  const url = "/v1/completions";
-  if (mode === "text") {
-    const prompt = [...earlier, answer].map(({ content }) => content).join("");
-    return { url, body: { max_tokens: CONTINUED_TOKENS, ...common, prompt } };
-  }
   const tools = toolsOf(settings.tools);
   const messages = requestMessages(earlier, settings.system);
   const [before, begun] = await Promise.all([
-    tokenIds({ ...model, messages, ...(tools.length > 0 && { tools }) }, signal),
-    tokenIds({ ...model, prompt: answer.content, add_special_tokens: false }, signal),
+    tokenized({ ...model, messages, ...(tools.length > 0 && { tools }) }, signal),
+    tokenized({ ...model, prompt: answer.content, add_special_tokens: false }, signal),
   ]);
-  return { url, body: { max_tokens: CONTINUED_TOKENS, ...common, prompt: [...before, ...begun] } };
+  const prompt = [...before.tokens, ...begun.tokens];
+  const room = Math.max(1, before.max_model_len - prompt.length);
+  return {
+    url: "/v1/completions",
+    body: { max_tokens: room, ...commonBody(settings), ...probabilitiesOf(settings, "text"), prompt },
+  };
 }
 
 /** Puts the pieces of a stream together in a message. */

@@ -243,7 +243,9 @@ export class App extends EventTarget {
     };
     try {
       const path = pathTo(conversation, answer.id);
-      await this.withKey(() => writeAnswer(conversation, path, { signal: controller.signal, onChange }));
+      const { contextLength } = this.model;
+      const options = { contextLength, signal: controller.signal, onChange };
+      await this.withKey(() => writeAnswer(conversation, path, options));
     } catch (error) {
       answer.ending = controller.signal.aborted ? "stopped" : "error";
       if (!controller.signal.aborted) answer.error = inWords(error);

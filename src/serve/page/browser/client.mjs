@@ -1,4 +1,5 @@
 /** Talks with the server: which models there are, and answers as they come. */
+import { keep, kept } from "./storage.mjs";
 
 /** @typedef {{ id: string, contextLength?: number, takesImages: boolean }} Model */
 
@@ -16,23 +17,13 @@ export class ServerError extends Error {
 }
 
 const KEY = "kindling.api-key";
-/** Kept for as long as the page is open, or in the browser where the reader asks for it. @type {string | undefined} */
-let apiKey;
-try {
-  apiKey = localStorage.getItem(KEY) ?? undefined;
-} catch {
-  // a browser that keeps nothing
-}
+/** Kept for as long as the page is open, or in the browser where the reader asks for it. */
+let apiKey = kept(KEY);
 
 /** @param {string} key @param {boolean} isKept in the browser */
 export function setApiKey(key, isKept) {
   apiKey = key || undefined;
-  try {
-    if (isKept && key) localStorage.setItem(KEY, key);
-    else localStorage.removeItem(KEY);
-  } catch {
-    // as above
-  }
+  keep(KEY, isKept ? apiKey : undefined);
 }
 
 /** @param {string} path @param {{ body?: object, signal?: AbortSignal }} [options] @returns {Promise<Response>} */
@@ -73,12 +64,13 @@ export async function listModels() {
   }));
 }
 
-/** Ids of a text, or of messages by the template. @param {object} body @param {AbortSignal} signal */
-export async function tokenIds(body, signal) {
-  /** @type {{ tokens: number[] }} */
-  const { tokens } = await (await ask("/tokenize", { body, signal })).json();
-  return tokens;
-}
+/**
+ * Ids of a text, or of messages by the template, and how many the context holds.
+ * @param {object} body
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ tokens: number[], max_model_len: number }>}
+ */
+export const tokenized = async (body, signal) => (await ask("/tokenize", { body, signal })).json();
 
 /**
  * The objects of a streamed answer.

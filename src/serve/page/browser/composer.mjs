@@ -2,6 +2,7 @@
 import { fitHeight, h, isComposing } from "./dom.mjs";
 import { icon } from "./icons.mjs";
 import { words } from "./languages.mjs";
+import { keep, kept } from "./storage.mjs";
 
 /** @import { App } from "./app.mjs" */
 
@@ -20,7 +21,7 @@ export class Composer {
     this.app = app;
     this.editLast = editLast;
     this.prompt = h("textarea", { id: "prompt", rows: "1", oninput: () => this.onInput() });
-    this.prompt.value = sessionStorage.getItem(DRAFT) ?? "";
+    this.prompt.value = kept(DRAFT) ?? "";
     this.previews = h("div", { class: "previews" });
     this.file = h("input", { type: "file", accept: imageTypes.join(","), multiple: true, hidden: true });
     this.attach = h(
@@ -75,7 +76,7 @@ export class Composer {
 
   onInput() {
     fitHeight(this.prompt);
-    sessionStorage.setItem(DRAFT, this.prompt.value);
+    keep(DRAFT, this.prompt.value || undefined);
   }
 
   /** @param {KeyboardEvent} event */

@@ -2,6 +2,7 @@
 
 import { chinese } from "./chinese.mjs";
 import { english } from "./english.mjs";
+import { keep, kept } from "./storage.mjs";
 
 /** @typedef {"en" | "zh"} Language */
 
@@ -10,12 +11,8 @@ const all = { en: english, zh: chinese };
 
 /** @returns {Language} */
 function preferred() {
-  try {
-    const kept = localStorage.getItem(KEY);
-    if (kept === "en" || kept === "zh") return kept;
-  } catch {
-    // a browser that keeps nothing
-  }
+  const language = kept(KEY);
+  if (language === "en" || language === "zh") return language;
   return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
 }
 
@@ -32,9 +29,5 @@ export const currentLanguage = () => language;
 export function setLanguage(next) {
   language = next;
   document.documentElement.lang = next === "zh" ? "zh-CN" : "en";
-  try {
-    localStorage.setItem(KEY, next);
-  } catch {
-    // it holds until the page is closed
-  }
+  keep(KEY, next);
 }

@@ -84,12 +84,13 @@ export class GrowingMarkdown {
     this.settled = 0;
     this.settledNodes = 0;
     this.text = "";
+    this.isEnded = false;
   }
 
   /** @param {string} text */
   show(text) {
     if (text === this.text) return;
-    if (!text.startsWith(this.text)) this.clear();
+    if (this.isEnded || !text.startsWith(this.text)) this.clear();
     this.text = text;
     const blocks = marked.lexer(text.slice(this.settled));
     const settling = blocks
@@ -108,12 +109,16 @@ export class GrowingMarkdown {
 
   /** Renders the whole, since a later line may say where a link leads. @param {string} text */
   end(text) {
+    if (this.isEnded && text === this.text) return;
     this.clear();
     this.text = text;
+    this.isEnded = true;
     this.element.append(rendered(text));
   }
 
   clear() {
+    this.text = "";
+    this.isEnded = false;
     this.settled = 0;
     this.settledNodes = 0;
     this.element.replaceChildren();

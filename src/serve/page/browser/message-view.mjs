@@ -42,8 +42,8 @@ export class MessageView {
     return this.app.run?.answer === this.message;
   }
 
-  /** Shows the message as it is now, whole. */
-  update() {
+  /** Shows the message as it is now, whole. @param {boolean} isLast of those that are shown */
+  update(isLast) {
     const { message, app, isRunning } = this;
     this.showText();
     this.showThoughts();
@@ -55,7 +55,7 @@ export class MessageView {
     this.error.textContent = message.error ?? "";
     this.element.setAttribute("aria-busy", String(isRunning));
     this.stats.textContent = this.statsText();
-    this.actions.replaceChildren(...(isRunning ? [] : this.buttons()));
+    this.actions.replaceChildren(...(isRunning ? [] : this.buttons(isLast)));
   }
 
   /** Shows what has come since. */
@@ -71,10 +71,9 @@ export class MessageView {
     const { message, app, body } = this;
     const { tokens, content, role } = message;
     if (tokens && app.conversation.settings.showsProbabilities) {
-      const isGrowing = this.isRunning && body.firstElementChild?.classList.contains("token-list");
-      if (!isGrowing) {
+      if (!body.firstElementChild?.classList.contains("token-list")) {
         this.markdown.clear();
-        body.append(tokenSpans([]));
+        body.replaceChildren(tokenSpans([]));
       }
       const list = /** @type {HTMLElement} */ (body.firstElementChild);
       list.append(...tokenSpans(tokens.slice(list.children.length)).children);
@@ -98,16 +97,17 @@ export class MessageView {
   }
 
   statsText() {
-    const { stats, ending } = this.message;
+    const { stats, ending, model } = this.message;
     const parts = stats ? statsWords(stats) : [];
+    if (model && this.app.models.length > 1) parts.unshift(model);
     if (ending === "length" || ending === "stopped" || ending === "error") parts.push(words().endings[ending]);
     return parts.join(" · ");
   }
 
-  buttons() {
+  /** @param {boolean} isLast */
+  buttons(isLast) {
     const { app, message } = this;
     const { role, ending } = message;
-    const isLast = app.path.at(-1) === message;
     const canContinue =
       role === "assistant" &&
       isLast &&
@@ -144,7 +144,7 @@ export class MessageView {
     /** @param {-1 | 1} step */
     const step = (step) => () => {
       const next = app.showNeighbour(message, step);
-      const selector = `[data-id="${next?.id}"] .${step < 0 ? "previous" : "next"}`;
+      const selector = `[data-id="${CSS.escape(next?.id ?? "")}"] .${step < 0 ? "previous" : "next"}`;
       /** @type {HTMLElement | null} */ (document.querySelector(selector))?.focus();
     };
     const previous = this.button("previous", words().previous, step(-1));

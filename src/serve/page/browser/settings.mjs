@@ -1,4 +1,5 @@
 /** What a request asks for besides its messages. A new conversation begins with the settings of the last. */
+import { keep, kept } from "./storage.mjs";
 
 /**
  * @typedef {object} Settings
@@ -41,20 +42,14 @@ export const defaultSettings = () => ({ model: "", system: "", tools: "", showsP
 /** The settings of the last conversation. */
 export function loadSettings() {
   try {
-    return readSettings(JSON.parse(localStorage.getItem(KEY) ?? "{}"));
+    return readSettings(JSON.parse(kept(KEY) ?? "{}"));
   } catch {
-    return defaultSettings(); // damaged, or a browser that keeps nothing
+    return defaultSettings(); // damaged
   }
 }
 
 /** @param {Settings} settings */
-export function saveSettings(settings) {
-  try {
-    localStorage.setItem(KEY, JSON.stringify(settings));
-  } catch {
-    // a browser that keeps nothing: they hold until the page is closed
-  }
-}
+export const saveSettings = (settings) => keep(KEY, JSON.stringify(settings));
 
 /** Settings of a file or an earlier version: what is not as it should be is the default. @param {unknown} json */
 export function readSettings(json) {

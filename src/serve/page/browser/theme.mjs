@@ -1,4 +1,5 @@
 /** Light, dark, or as the system has it. */
+import { keep, kept } from "./storage.mjs";
 
 /** @typedef {"system" | "light" | "dark"} Theme */
 
@@ -6,22 +7,10 @@ const KEY = "kindling.theme";
 /** @type {readonly Theme[]} */
 export const themes = ["system", "light", "dark"];
 
-/** @returns {Theme} */
-export function currentTheme() {
-  try {
-    const kept = localStorage.getItem(KEY);
-    return themes.find((theme) => theme === kept) ?? "system";
-  } catch {
-    return "system"; // a browser that keeps nothing
-  }
-}
+export const currentTheme = () => themes.find((theme) => theme === kept(KEY)) ?? "system";
 
 /** @param {Theme} theme */
 export function setTheme(theme) {
   document.documentElement.dataset.theme = theme;
-  try {
-    localStorage.setItem(KEY, theme);
-  } catch {
-    // it holds until the page is closed
-  }
+  keep(KEY, theme);
 }

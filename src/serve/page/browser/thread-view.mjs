@@ -65,11 +65,13 @@ export class ThreadView {
     this.element.dataset.mode = conversation.mode;
     const views = new Map(path.map((message) => [message, this.views.get(message) ?? new MessageView(app, message)]));
     this.views = views;
-    for (const view of views.values()) view.update();
+    const hadFocus = this.list.contains(document.activeElement);
+    for (const view of views.values()) view.update(view.message === path.at(-1));
     const elements = path.length > 0 ? [...views.values()].map(({ element }) => element) : [welcome(app)];
     for (const child of [...this.list.children]) if (!elements.includes(/** @type {any} */ (child))) child.remove();
     for (const [i, element] of elements.entries())
       if (this.list.children[i] !== element) this.list.insertBefore(element, this.list.children[i] ?? null);
+    if (hadFocus && !this.list.contains(document.activeElement)) this.scroller.focus({ preventScroll: true });
     if (isOther || (isLonger && app.run) || this.isFollowing) this.toEnd();
   }
 

@@ -19,6 +19,7 @@ function formatted(json) {
 /** @param {App} app @param {Message} message @param {boolean} isRunning */
 export function toolCards(app, message, isRunning) {
   const calls = message.toolCalls ?? [];
+  if (calls.length === 0) return [];
   const { path } = app;
   const isLatest = path.findLast(({ role }) => role === "assistant") === message;
   const open = new Set(isLatest && !isRunning ? openCalls(path).map(({ id }) => id) : []);
