@@ -40,7 +40,7 @@ const imageTypes: Readonly<Record<string, string>> = {
   ".gif": "image/gif",
 };
 
-export const commands: Readonly<Record<string, Command>> = {
+const commands: Readonly<Record<string, Command>> = {
   system: {
     argument: "<text>",
     help: "how the model is to behave; alone: shows it; /system - removes it",

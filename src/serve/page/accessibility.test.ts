@@ -1,12 +1,10 @@
 /** axe-core looks at the page in each state, light and dark, in both languages; and it fits a phone. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chromiumPath, launchChromium, openChatPage, say, settled } from "../../testing/chromium.ts";
 import { contentEvent, endEvent, ScriptedApi } from "../../testing/scripted-api.ts";
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const answer =
   "# Title\n\nText with `code`, a [link](https://a.example/) and\n\n- [x] a list\n\n```js\nlet a;\n```\n\n| a | b |\n| - | - |\n| 1 | 2 |\n\n> quote";
 
@@ -63,7 +61,7 @@ describe.skipIf(!chromiumPath)("accessibility of the page", () => {
     const complaints: string[] = [];
     const context = { colorScheme, locale, viewport: { width, height: 800 }, reducedMotion: "reduce" as const };
     const page = await openChatPage(browser, url, complaints, context);
-    await page.evaluate(axe);
+    await page.evaluate(axe.source);
     expect(await faults(page)).toEqual([]);
     await say(page, "word ".repeat(20) + "x".repeat(90));
     await settled(page);
@@ -109,6 +107,22 @@ describe.skipIf(!chromiumPath)("accessibility of the page", () => {
     await settled(page);
     await expect.poll(() => page.locator("#announcement").textContent()).toMatch(/^Answer complete\. # Title/);
     expect(await focused()).toBe("prompt");
+    await page.keyboard.press("Control+,");
+    await page.locator("#probabilities").check();
+    await page.locator("#prompt").focus();
+    for (let i = 0; i < 2; i++) {
+      await page.keyboard.type("again");
+      await page.keyboard.press("Enter");
+      await settled(page);
+    }
+    const chosen = page.locator("#alternatives .chosen code");
+    await page.locator(".token[tabindex='0']").focus(); // one stop of the Tab key
+    expect(await chosen.textContent()).toBe("likely");
+    await page.keyboard.press("ArrowRight");
+    expect(await chosen.textContent()).toBe("rare");
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Tab");
+    expect(await chosen.textContent()).toBe("rare");
     await page.context().close();
   });
 });

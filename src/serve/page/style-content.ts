@@ -1,6 +1,6 @@
 /** The look of messages: prose, code, thoughts, calls of tools, tokens. */
 export const contentStyle = `
-.messages { max-width: var(--column); margin: 0 auto; padding: 1rem 0 1.5rem; display: flex; flex-direction: column; gap: 1.35rem; min-height: 100%; }
+.messages { max-width: var(--column); margin: 0 auto; padding: 1rem 0 1.5rem; display: flex; flex-direction: column; gap: 1.1rem; min-height: 100%; }
 .message { content-visibility: auto; contain-intrinsic-size: auto 140px; min-width: 0; margin-inline: -.4rem; padding-inline: .4rem; }
 .message .body { overflow-wrap: anywhere; }
 .message.user { align-self: flex-end; max-width: 85%; display: flex; flex-direction: column; align-items: flex-end; }

@@ -2,7 +2,7 @@
 export const style = `
 :root {
   color-scheme: light dark;
-  --paper: light-dark(#fffdf9, #191613); --side: light-dark(#f7f2e9, #14110f); --raised: light-dark(#f3ece0, #262019);
+  --paper: light-dark(#fffdf9, #191613); --side: light-dark(#f7f2e9, #14110f); --raised: light-dark(#f3ece0, #2c251d);
   --line: light-dark(#e5dccd, #3a3129); --edge: light-dark(#8f7f6c, #8a7a69);
   --ink: light-dark(#2a231c, #ece4d9); --soft: light-dark(#6b5e51, #b0a293);
   --flame: light-dark(#b8430b, #fb923c); --on-flame: light-dark(#ffffff, #1c1208); --wash: light-dark(#fbeadb, #3a2717);

@@ -130,7 +130,10 @@ export class App extends EventTarget {
     this.emit("list");
   }
 
-  /** Settings of this conversation, with which the next one begins. @param {Partial<Conversation["settings"]>} changes */
+  /**
+   * Changes settings of this conversation, with which the next one begins.
+   * @param {Partial<Conversation["settings"]>} changes
+   */
   changeSettings(changes) {
     Object.assign(this.conversation.settings, changes);
     saveSettings(this.conversation.settings);
@@ -212,7 +215,11 @@ export class App extends EventTarget {
     this.notify({ text: words().messageRemoved, action: { label: words().undo, run: undo } });
   }
 
-  /** The result of a tool; when no call is open any more, the model goes on. @param {string} callId @param {string} text */
+  /**
+   * Takes the result of a tool; when no call is open any more, the model goes on.
+   * @param {string} callId
+   * @param {string} text
+   */
   answerCall(callId, text) {
     if (this.run) return;
     const parent = this.path[this.path.length - 1].id;
@@ -320,7 +327,7 @@ export class App extends EventTarget {
 }
 
 /** What an error means for the reader. @param {unknown} error */
-export function inWords(error) {
+function inWords(error) {
   if (!(error instanceof ServerError)) return error instanceof SyntaxError ? words().badTools : String(error);
   if (error.code === "unreachable") return words().unreachable;
   if (error.code === "context_length_exceeded") return `${error.message} ${words().contextFull}`;

@@ -95,7 +95,7 @@ export async function* streamed(path, body, signal) {
 }
 
 /** The data of server-sent events. @param {ReadableStream<Uint8Array>} body */
-export async function* eventsOf(body) {
+async function* eventsOf(body) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let rest = "";

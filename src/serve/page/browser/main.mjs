@@ -108,7 +108,12 @@ class Page {
     return byId(id).hidden === false;
   }
 
-  /** Shows or hides a panel. @param {"sidebar" | "settings"} id @param {boolean} isShown @param {boolean} [movesFocus] */
+  /**
+   * Shows or hides a panel.
+   * @param {"sidebar" | "settings"} id
+   * @param {boolean} isShown
+   * @param {boolean} [movesFocus] into it, or back to its button
+   */
   toggle(id, isShown, movesFocus = false) {
     const panel = byId(id);
     panel.hidden = !isShown;
@@ -121,8 +126,11 @@ class Page {
     (isShown ? first : button)?.focus();
   }
 
-  /** Tells screen readers when an answer begins and ends; a word at a time would be noise. */
-  /** @param {HTMLElement} region @param {AbortSignal} signal */
+  /**
+   * Tells screen readers when an answer begins and ends; a word at a time would be noise.
+   * @param {HTMLElement} region
+   * @param {AbortSignal} signal
+   */
   announce(region, signal) {
     this.app.addEventListener(
       "runs",

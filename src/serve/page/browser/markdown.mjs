@@ -1,7 +1,7 @@
 /**
- * Markdown of a model as elements of the page. What a model writes is no more trusted than a letter of a stranger: HTML
- * in it is shown as text, what Markdown makes is cleaned by DOMPurify, links tell nothing of this page, and a picture of
- * another site, which would learn of each reader, is a link.
+ * Markdown of a model as elements of the page. What a model writes is no more trusted than a letter of a stranger:
+ * HTML in it is shown as text, what Markdown makes is cleaned by DOMPurify, links tell nothing of this page, and a
+ * picture of another site, which would learn of each reader, is a link.
  */
 import DOMPurify from "dompurify";
 import { Marked } from "marked";
@@ -41,7 +41,7 @@ purifier.addHook("afterSanitizeAttributes", (element) => {
 });
 
 /** Clean elements of a Markdown text. @param {string} text @returns {DocumentFragment} */
-export function rendered(text) {
+function rendered(text) {
   const html = /** @type {string} */ (marked.parse(text, { async: false }));
   const fragment = purifier.sanitize(html, {
     RETURN_DOM_FRAGMENT: true,

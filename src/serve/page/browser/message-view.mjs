@@ -4,7 +4,7 @@ import { fitHeight, h, isComposing } from "./dom.mjs";
 import { icon } from "./icons.mjs";
 import { words } from "./languages.mjs";
 import { GrowingMarkdown } from "./markdown.mjs";
-import { tokenSpans } from "./probabilities.mjs";
+import { growTokens, tokenList } from "./probabilities.mjs";
 import { toolCards } from "./tool-view.mjs";
 
 /** @import { App } from "./app.mjs" */
@@ -73,10 +73,9 @@ export class MessageView {
     if (tokens && app.conversation.settings.showsProbabilities) {
       if (!body.firstElementChild?.classList.contains("token-list")) {
         this.markdown.clear();
-        body.replaceChildren(tokenSpans([]));
+        body.replaceChildren(tokenList());
       }
-      const list = /** @type {HTMLElement} */ (body.firstElementChild);
-      list.append(...tokenSpans(tokens.slice(list.children.length)).children);
+      growTokens(/** @type {Element} */ (body.firstElementChild), tokens);
     } else if (role === "assistant" && app.conversation.mode === "chat") {
       if (this.isRunning) this.markdown.show(content);
       else this.markdown.end(content);

@@ -19,21 +19,20 @@ function percent(logprob) {
 /** What of a token cannot be seen. @param {string} text */
 const visible = (text) => text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
 
-/** @param {readonly Token[]} tokens */
-export function tokenSpans(tokens) {
-  const list = h("div", { class: "token-list", role: "group", "aria-label": words().tokenList });
-  for (const token of tokens) {
+export const tokenList = () => h("div", { class: "token-list", role: "group", "aria-label": words().tokenList });
+
+/** Adds the tokens that a list does not show yet. @param {Element} list @param {readonly Token[]} tokens */
+export function growTokens(list, tokens) {
+  for (const [i, token] of tokens.slice(list.children.length).entries()) {
     const tint = tints.findIndex((least) => Math.exp(token.logprob) >= least);
     const label = words().likely(visible(token.text), percent(token.logprob));
-    const span = h(
-      "span",
-      { class: `token tint${tint}`, tabindex: "-1", role: "img", "aria-label": label },
-      token.text,
-    );
+    // the Tab key reaches the first one
+    const tabindex = i === 0 && list.children.length === 0 ? "0" : "-1";
+    const attributes = { class: `token tint${tint}`, tabindex, role: "img", "aria-label": label };
+    const span = h("span", attributes, token.text);
     tokenOf.set(span, token);
     list.append(span);
   }
-  return list;
 }
 
 /** Shows the alternatives of the tokens below an element. @param {HTMLElement} root @param {AbortSignal} signal */
@@ -88,7 +87,11 @@ function place(card, span) {
   card.style.top = `${isBelow ? bottom + 6 : Math.max(8, top - card.offsetHeight - 6)}px`;
 }
 
-/** The list is one stop of the Tab key; arrows move within. @param {KeyboardEvent} event @param {HTMLElement | null} span */
+/**
+ * The list is one stop of the Tab key; arrows move within.
+ * @param {KeyboardEvent} event
+ * @param {HTMLElement | null} span
+ */
 function moveFocus(event, span) {
   if (!span) return;
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];

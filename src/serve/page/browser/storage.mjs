@@ -1,4 +1,7 @@
-/** Small things that the browser keeps. One that keeps nothing, as some private windows, holds them until the page is closed. */
+/**
+ * Small things that the browser keeps. One that keeps nothing, as in some private windows, holds them until the page is
+ * closed.
+ */
 
 /** @type {Map<string, string>} */
 const memory = new Map();
