@@ -36,7 +36,7 @@ describe.skipIf(!chromiumPath)("the page and a model", () => {
     page = await openChatPage(browser, server.url, complaints);
   }
   const prompts = () => Promise.all(generator.prompts.map((ids) => heldModel().tokenizer.decode(ids)));
-  const bodies = () => page.locator(".message .body").allInnerTexts();
+  const bodies = async () => (await page.locator(".message .body").allTextContents()).map((text) => text.trim());
   const lastStats = () => page.locator(".stats").last().textContent();
 
   test("chats by the template, with settings that outlive a reload, and sends all of it each time", async () => {

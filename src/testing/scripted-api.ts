@@ -1,8 +1,8 @@
 /** A server of the page whose answers the test writes, piece by piece. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { pageFiles } from "../serve/page/index.ts";
-import { Service } from "../serve/service.ts";
+import type { ServedModel } from "../serve/index.ts";
+import { type PageFile, pageAssets, pageDocument } from "../serve/page/index.ts";
 import { tinyServedModel } from "./served-model.ts";
 
 export interface ScriptedAnswer {
@@ -37,14 +37,15 @@ export class ScriptedApi {
   models: object[] = [{ id: "tiny", object: "model", max_model_len: 4096 }];
   /** What requests have to bear. @default none */
   key: string | undefined;
-  private readonly service: Service;
-  private readonly files: ReturnType<typeof pageFiles>;
+  private readonly model: ServedModel;
+  private readonly files: Readonly<Record<string, PageFile>>;
   private readonly server = createServer((request, response) => void this.take(request, response));
 
   /** @param chatTemplate @default none: texts are continued */
   constructor(chatTemplate?: string) {
-    this.service = new Service(tinyServedModel({ contextLength: 4096, chatTemplate }));
-    this.files = pageFiles(this.service);
+    this.model = tinyServedModel({ contextLength: 4096, chatTemplate });
+    const { contextLength } = this.model.generator;
+    this.files = { ...pageAssets(), "/": pageDocument({ model: this.model, contextLength }) };
   }
 
   async listen(): Promise<string> {
@@ -55,7 +56,7 @@ export class ScriptedApi {
   async close(): Promise<void> {
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
-    this.service.model.generator.dispose();
+    this.model.generator.dispose();
   }
 
   private async take(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -5,8 +5,12 @@ import { type AnswerRequest, apiMessage, type ChatEvent, type ChatModel } from "
 /** A request that a server refuses, or does not answer. */
 export class ServerRefusal extends KindlingError {}
 
+/** The kind of models that talk; a server of Kindling may have others beside them. */
+const WRITES = "text-generation";
+
 interface ServerModel {
   id: string;
+  kind?: string;
   max_model_len?: number;
   capabilities?: readonly string[];
 }
@@ -75,7 +79,7 @@ export class RemoteModel implements ChatModel {
   async list(): Promise<readonly string[]> {
     const answer = await this.ask("GET", "/v1/models", undefined, new AbortController().signal);
     const json = (await this.json(answer)) as { data?: ServerModel[] };
-    this.models = json.data ?? [];
+    this.models = (json.data ?? []).filter(({ kind = WRITES }) => kind === WRITES);
     return this.models.map(({ id }) => id);
   }
 

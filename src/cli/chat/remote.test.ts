@@ -50,7 +50,7 @@ function talk(model: RemoteModel, { isTerminal = true } = {}) {
 
 test("a talk with a server: settings, models, images, thoughts, what it took", async () => {
   api.key = "secret";
-  api.models = [{ id: "first", max_model_len: 99 }, { id: "second" }];
+  api.models = [{ id: "vectors", kind: "embedding" }, { id: "first", max_model_len: 99 }, { id: "second" }];
   api.answers.push(
     { events: [{ choices: [{ delta: { reasoning_content: "Hm." } }] }, contentEvent("Yes."), endEvent("stop", 12)] },
     { json: { tokens: [1, 2], count: 2 } },

@@ -32,7 +32,7 @@ describe.skipIf(!chromiumPath)("answers on the page", () => {
   };
   const script = (...answers: string[]) =>
     api.answers.splice(0, api.answers.length, ...answers.map((text) => ({ events: [contentEvent(text), endEvent()] })));
-  const bodies = () => page.locator(".message .body").allInnerTexts();
+  const bodies = async () => (await page.locator(".message .body").allTextContents()).map((text) => text.trim());
   const button = (name: string | RegExp) => page.getByRole("button", { name, exact: typeof name === "string" });
   const messagesOf = (request: number) => api.requests[request].body.messages;
 
@@ -97,10 +97,11 @@ describe.skipIf(!chromiumPath)("answers on the page", () => {
   });
 
   test("images go with a message where the model takes them; models are chosen where there are several", async () => {
-    api.models = [{ id: "tiny" }, { id: "eyes", capabilities: ["vision"] }];
+    api.models = [{ id: "tiny" }, { id: "eyes", capabilities: ["vision"] }, { id: "vectors", kind: "embedding" }];
     api.answers.push({ status: 400, json: { error: { message: "this picture is too dark", code: "invalid_value" } } });
     await open();
     expect(await page.locator(".attach").isVisible()).toBe(false);
+    expect(await page.locator("#model option").allTextContents()).toEqual(["tiny", "eyes"]);
     await page.locator("#model").selectOption("eyes");
     expect(await page.locator(".attach").isVisible()).toBe(true);
     const image = { name: "a.png", mimeType: "image/png", buffer: Buffer.from(PNG, "base64") };

@@ -30,7 +30,7 @@ describe.skipIf(!chromiumPath)("conversations on the page", () => {
   };
   const script = (...answers: string[]) =>
     api.answers.splice(0, api.answers.length, ...answers.map((text) => ({ events: [contentEvent(text), endEvent()] })));
-  const bodies = () => page.locator(".message .body").allInnerTexts();
+  const bodies = async () => (await page.locator(".message .body").allTextContents()).map((text) => text.trim());
   const button = (name: string | RegExp) => page.getByRole("button", { name, exact: typeof name === "string" });
   const messagesOf = (request: number) => api.requests[request].body.messages;
 

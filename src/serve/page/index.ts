@@ -46,35 +46,39 @@ const CONTENT_SECURITY_POLICY = [
   "trusted-types dompurify",
 ].join("; ");
 
-/** The page and what it loads, by path. */
-export function pageFiles({ model, contextLength }: Service): Readonly<Record<string, PageFile>> {
-  const names = readdirSync(modules).filter((name) => name.endsWith(".mjs"));
-  const facts = {
-    model: model.id,
-    mode: model.chatTemplate === undefined ? "text" : "chat",
-    contextLength,
-    defaults: samplingDefaults(model.generator.model.generationConfig),
-  };
-  const html = markup({ facts, importMap, modules: names });
-  const file = (type: string, body: string, more: Readonly<Record<string, string>> = {}): PageFile => ({
-    body,
-    headers: { "content-type": type, "cache-control": "no-cache", "x-content-type-options": "nosniff", ...more },
-  });
-  const script = (path: URL | string) => file("text/javascript; charset=utf-8", readFileSync(path, "utf8"));
+const file = (type: string, body: string, more: Readonly<Record<string, string>> = {}): PageFile => ({
+  body,
+  headers: { "content-type": type, "cache-control": "no-cache", "x-content-type-options": "nosniff", ...more },
+});
+const script = (path: URL | string) => file("text/javascript; charset=utf-8", readFileSync(path, "utf8"));
+const moduleNames = () => readdirSync(modules).filter((name) => name.endsWith(".mjs"));
+
+/** What the page loads, by path: the same for every model. */
+export function pageAssets(): Readonly<Record<string, PageFile>> {
   const icon = file("image/svg+xml", favicon);
   return {
-    "/": file("text/html; charset=utf-8", html, {
-      "content-security-policy": CONTENT_SECURITY_POLICY,
-      "referrer-policy": "no-referrer",
-    }),
     "/page.css": file("text/css; charset=utf-8", style + contentStyle),
-    ...Object.fromEntries(names.map((name) => [`/page/${name}`, script(new URL(name, modules))])),
+    ...Object.fromEntries(moduleNames().map((name) => [`/page/${name}`, script(new URL(name, modules))])),
     ...Object.fromEntries(
       Object.entries(libraries).map(([name, path]) => [`/page/libraries/${name}.mjs`, script(path)]),
     ),
     "/favicon.svg": icon,
     "/favicon.ico": icon,
   };
+}
+
+/** The page itself, which begins with a model. */
+export function pageDocument({ model, contextLength }: Pick<Service, "model" | "contextLength">): PageFile {
+  const facts = {
+    model: model.id,
+    mode: model.chatTemplate === undefined ? "text" : "chat",
+    contextLength,
+    defaults: samplingDefaults(model.generator.model.generationConfig),
+  };
+  return file("text/html; charset=utf-8", markup({ facts, importMap, modules: moduleNames() }), {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "referrer-policy": "no-referrer",
+  });
 }
 
 /**

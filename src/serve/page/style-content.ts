@@ -21,6 +21,7 @@ export const contentStyle = `
 .images img { max-width: min(20rem, 100%); max-height: 18rem; border-radius: 14px; margin-bottom: .4rem; }
 .editor { width: 100%; }
 .editor textarea { border-color: var(--edge); border-radius: 14px; padding: .6rem .9rem; max-height: 60dvh; }
+.editor textarea:focus-visible { outline-offset: -2px; }
 .editor .row { justify-content: flex-end; margin-top: .4rem; }
 
 .body > :first-child { margin-top: 0; }

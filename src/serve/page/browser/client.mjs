@@ -54,14 +54,21 @@ function refusal(error, status) {
   return new ServerError(text, { status, code: String(code) });
 }
 
+/** @typedef {{ id: string, kind?: string, max_model_len?: number, capabilities?: string[] }} ListedModel */
+
+/** The kind of the models that a page can talk with; a server may have others beside them. */
+const WRITES = "text-generation";
+
 /** @returns {Promise<Model[]>} */
 export async function listModels() {
   const { data } = await (await ask("/v1/models")).json();
-  return data.map((/** @type {{ id: string, max_model_len?: number, capabilities?: string[] }} */ model) => ({
-    id: model.id,
-    contextLength: model.max_model_len,
-    takesImages: model.capabilities?.includes("vision") ?? false,
-  }));
+  return /** @type {ListedModel[]} */ (data)
+    .filter(({ kind = WRITES }) => kind === WRITES)
+    .map(({ id, max_model_len: contextLength, capabilities = [] }) => ({
+      id,
+      contextLength,
+      takesImages: capabilities.includes("vision"),
+    }));
 }
 
 /**

@@ -70,7 +70,7 @@ export class MessageView {
   showText() {
     const { message, app, body } = this;
     const { tokens, content, role } = message;
-    if (tokens && app.conversation.settings.showsProbabilities) {
+    if (tokens?.length && app.conversation.settings.showsProbabilities) {
       if (!body.firstElementChild?.classList.contains("token-list")) {
         this.markdown.clear();
         body.replaceChildren(tokenList());
