@@ -3,6 +3,7 @@ import { streamed, tokenized } from "./client.mjs";
 import { requestMessages } from "./conversation.mjs";
 import { probabilitiesOf, samplingOf, toolsOf } from "./settings.mjs";
 
+/** @import { Model } from "./client.mjs" */
 /** @import { Conversation, Message, Settings, Stats, Token } from "./conversation.mjs" */
 
 /** Tokens of a text that is gone on with, unless the reader says otherwise; half of a shorter context. */
@@ -12,9 +13,9 @@ const CONTINUED_TOKENS = 200;
  * Writes the answer to a path of messages into the last of them.
  * @param {Conversation} conversation
  * @param {readonly Message[]} path The last one is the answer; it may have begun.
- * @param {{ contextLength: number | undefined, signal: AbortSignal, onChange: () => void }} options
+ * @param {{ model: Model, signal: AbortSignal, onChange: () => void }} options
  */
-export async function writeAnswer(conversation, path, { contextLength = Infinity, signal, onChange }) {
+export async function writeAnswer(conversation, path, { model, signal, onChange }) {
   const { settings, mode } = conversation;
   const answer = path[path.length - 1];
   const earlier = path.slice(0, -1);
@@ -25,20 +26,20 @@ export async function writeAnswer(conversation, path, { contextLength = Infinity
   const reader = new DeltaReader(answer);
   const { url, body } = isContinued
     ? await (mode === "text"
-        ? textBody(settings, path, contextLength)
-        : continuation(settings, earlier, answer, signal))
+        ? textBody(settings, path, model.contextLength)
+        : continuation(settings, earlier, { model: model.id, answer, signal }))
     : { url: "/v1/chat/completions", body: chatBody(settings, earlier) };
   // all tokens of an answer, or none
   if (!settings.showsProbabilities) delete answer.tokens;
   else if (answer.content === "") answer.tokens = [];
   try {
-    for await (const { choices, usage, model } of streamed(url, body, signal)) {
+    for await (const { choices, usage, model: writer } of streamed(url, { model: model.id, ...body }, signal)) {
       if (usage) {
         stats.promptTokens = usage.prompt_tokens;
         stats.completionTokens = usage.completion_tokens;
       }
       const [choice] = choices ?? [];
-      if (model) answer.model = model;
+      if (writer) answer.model = writer;
       if (!choice) continue;
       if (reader.read(choice)) stats.firstTokenMs ||= performance.now() - started;
       stats.totalMs = performance.now() - started;
@@ -53,7 +54,6 @@ export async function writeAnswer(conversation, path, { contextLength = Infinity
 
 /** @param {Settings} settings */
 const commonBody = (settings) => ({
-  ...(settings.model && { model: settings.model }),
   ...samplingOf(settings),
   stream: true,
   stream_options: { include_usage: true, continuous_usage_stats: true },
@@ -70,8 +70,8 @@ function chatBody(settings, path) {
   };
 }
 
-/** @param {Settings} settings @param {readonly Message[]} path @param {number} contextLength */
-function textBody(settings, path, contextLength) {
+/** @param {Settings} settings @param {readonly Message[]} path @param {number} [contextLength] */
+function textBody(settings, path, contextLength = Infinity) {
   const most = Math.max(1, Math.min(CONTINUED_TOKENS, Math.floor(contextLength / 2)));
   const prompt = path.map(({ content }) => content).join("");
   const body = { max_tokens: most, ...commonBody(settings), ...probabilitiesOf(settings, "text"), prompt };
@@ -82,16 +82,14 @@ function textBody(settings, path, contextLength) {
  * A begun answer that goes on, behind the messages as the template renders them.
  * @param {Settings} settings
  * @param {readonly Message[]} earlier
- * @param {Message} answer
- * @param {AbortSignal} signal
+ * @param {{ model: string, answer: Message, signal: AbortSignal }} options
  */
-async function continuation(settings, earlier, answer, signal) {
-  const model = settings.model ? { model: settings.model } : {};
+async function continuation(settings, earlier, { model, answer, signal }) {
   const tools = toolsOf(settings.tools);
   const messages = requestMessages(earlier, settings.system);
   const [before, begun] = await Promise.all([
-    tokenized({ ...model, messages, ...(tools.length > 0 && { tools }) }, signal),
-    tokenized({ ...model, prompt: answer.content, add_special_tokens: false }, signal),
+    tokenized({ model, messages, ...(tools.length > 0 && { tools }) }, signal),
+    tokenized({ model, prompt: answer.content, add_special_tokens: false }, signal),
   ]);
   const prompt = [...before.tokens, ...begun.tokens];
   const room = Math.max(1, before.max_model_len - prompt.length);

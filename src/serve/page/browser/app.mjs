@@ -250,8 +250,7 @@ export class App extends EventTarget {
     };
     try {
       const path = pathTo(conversation, answer.id);
-      const { contextLength } = this.model;
-      const options = { contextLength, signal: controller.signal, onChange };
+      const options = { model: this.model, signal: controller.signal, onChange };
       await this.withKey(() => writeAnswer(conversation, path, options));
     } catch (error) {
       answer.ending = controller.signal.aborted ? "stopped" : "error";
