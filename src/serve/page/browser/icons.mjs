@@ -23,7 +23,6 @@ const paths = {
   export: "M12 15V4M8 8l4-4 4 4M5 14v6h14v-6",
   import: "M12 4v11M8 11l4 4 4-4M5 14v6h14v-6",
   keyboard: "M3 7h18v11H3zM7 11h.01M11 11h.01M15 11h.01M8 15h8",
-  theme: "M12 4a8 8 0 1 0 0 16zM12 4a8 8 0 0 1 0 16",
   tool: "M14 6a4 4 0 0 0-5 5l-5 5 3 3 5-5a4 4 0 0 0 5-5l-2.5 2.5L12 9z",
 };
 
