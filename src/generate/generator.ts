@@ -1,6 +1,7 @@
 import { checkOptions, DataError, merged, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
+import { GeneratorAdapters } from "./adapters.ts";
 import type { EmbeddedPrompt } from "./cached-text.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
@@ -26,6 +27,8 @@ export interface GenerateOptions extends Omit<PickOptions, "times"> {
   priority?: number;
   /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
   group?: string;
+  /** The name of the adapter that it is written with; see `Generator.adapters`. @default none */
+  adapter?: string;
 }
 
 export const pickOptionNames = [
@@ -42,7 +45,7 @@ export const pickOptionNames = [
 ] as const;
 /** Those of one of several texts: they are written, and ended, together. */
 export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
-const placeNames = ["priority", "group"] as const;
+const placeNames = ["priority", "group", "adapter"] as const;
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -75,6 +78,13 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
    * read them again. What the places hold is used in any case. @default 0
    */
   prefixTokens?: number;
+  /**
+   * Adapters that texts written at the same time may have; see `Generator.adapters`. A step of several texts, some of
+   * which have one, reads so many, whether they are loaded or not. @default 0
+   */
+  maxAdapters?: number;
+  /** Largest rank of an adapter. Memory follows the adapters, not this. @default 64 */
+  maxAdapterRank?: number;
 }
 
 const sizes = {
@@ -83,6 +93,8 @@ const sizes = {
   maxSequences: { least: 1, most: 4096, otherwise: 16 },
   cacheTokens: { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: Number.POSITIVE_INFINITY },
   prefixTokens: { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 },
+  maxAdapters: { least: 0, most: 1024, otherwise: 0 },
+  maxAdapterRank: { least: 1, most: 4096, otherwise: 64 },
 } as const;
 
 /**
@@ -96,6 +108,8 @@ export class Generator {
   readonly contextLength: number;
   /** Most texts that are written at the same time. */
   readonly maxSequences: number;
+  /** Adapters that texts may be written with, each with its own: loaded and unloaded while others are written. */
+  readonly adapters: GeneratorAdapters;
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
 
@@ -136,7 +150,9 @@ export class Generator {
     this.contextLength = contextLength;
     this.maxSequences = counts.maxSequences;
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
-    const cache = { ...counts, contextLength, cacheDtype, initialRoom };
+    this.adapters = new GeneratorAdapters(model, counts.maxAdapters, counts.maxAdapterRank);
+    const { pool: adapters } = this.adapters;
+    const cache = { ...counts, adapters, contextLength, cacheDtype, initialRoom };
     this.engine = new Engine({
       ...counts,
       limits: this.limits,
@@ -200,16 +216,26 @@ export class Generator {
   }
 
   private sequenceWith(
-    { ids, embedded, priority, group }: BatchPrompt,
+    { ids, embedded, priority, group, adapter: name }: BatchPrompt,
     picker: TokenPicker,
     signal: AbortSignal | undefined,
   ): Sequence {
-    return this.engine.add({ prompt: ids, picker, embedded, priority, group, signal });
+    const { adapter, end: onEnd } = name === undefined ? {} : this.adapters.begin(name);
+    return this.engine.add({ prompt: ids, picker, embedded, priority, group, signal, adapter, onEnd });
   }
 
   /** @throws as `generate` */
-  private pickerOf({ ids, embedded, contextShift = false, priority, group, ...settings }: BatchPrompt): TokenPicker {
+  private pickerOf({
+    ids,
+    embedded,
+    contextShift = false,
+    priority,
+    group,
+    adapter,
+    ...settings
+  }: BatchPrompt): TokenPicker {
     checkOptions("generate", settings, rowOptionNames);
+    if (adapter !== undefined) this.adapters.require(adapter);
     requireOptionTypes({ priority, group });
     this.checkPrompt(ids);
     const room = roomOfEmbedded(this.limits);
@@ -234,6 +260,7 @@ export class Generator {
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.engine.dispose();
+    void this.engine.idle().then(() => this.adapters.pool?.dispose());
   }
 }
 

@@ -1,4 +1,5 @@
 import type { CausalLM } from "../../models/index.ts";
+import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
 import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
 import { type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
 import { i32 } from "../decoder-runner.ts";
@@ -19,6 +20,8 @@ export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype
   maxSequences: number;
   /** Most positions of all texts together that there is room for. @default no limit */
   cacheTokens?: number;
+  /** Adapters that sequences may have. @default none */
+  adapters?: AdapterPool;
   /** Tokens of beginnings that are kept when their slots are needed by other texts. @default 0 */
   prefixTokens?: number;
 }
@@ -30,12 +33,20 @@ interface Slot {
   ids: readonly number[];
   /** They are of a text beyond the model's `cacheLimit`. */
   isBeyondLimit: boolean;
+  /** They are of a text that was written with it. */
+  adapter: PooledAdapter | undefined;
   /** In the order of uses. */
   lastUse: number;
 }
 
-/** ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache. */
-type StepInputs = [ids: Tensor<"i32">, context: CausalContext, lengths: Tensor<"i32">, total: Tensor<"i32">];
+/** ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache; slots of adapters, [R]. */
+type StepInputs = [
+  ids: Tensor<"i32">,
+  context: CausalContext,
+  lengths: Tensor<"i32">,
+  total: Tensor<"i32">,
+  adapters: Tensor<"i32"> | null,
+];
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
 /** Tokens of a block of kept beginnings. */
@@ -57,6 +68,8 @@ export class CausalSlots implements SequenceRunner {
   /** Of a slot for each block. */
   private readonly blocks: SlotCache | undefined;
   private steps: { oneToken: Step; anyLength: Step; several: Step };
+  /** The same with adapters, as the pool lays them out. */
+  private adapted: { layout: number; steps: CausalSlots["steps"] } | undefined;
   private uses = 0;
   /** Those that have read something in the slots that they have. */
   private readonly begun = new WeakSet<Sequence>();
@@ -70,6 +83,7 @@ export class CausalSlots implements SequenceRunner {
       holder: undefined,
       ids: [],
       isBeyondLimit: false,
+      adapter: undefined,
       lastUse: 0,
     }));
     this.watch = new ModelWatch(model);
@@ -82,13 +96,16 @@ export class CausalSlots implements SequenceRunner {
     this.steps = this.compileSteps();
   }
 
-  private compileSteps(): CausalSlots["steps"] {
+  /** @param adapters computes with these: of one row with the one that is shown, of several with those of the rows */
+  private compileSteps(adapters?: AdapterPool): CausalSlots["steps"] {
     const { cache, options } = this;
     const decoder = causalDecoder(this.model);
     const stepOver = (window: SlotWindow, symbolicSizes?: (string | null)[][]) => {
-      const step = (...[ids, context, lengths, total]: StepInputs): Tensor<"f32"> => {
+      const step = (...[ids, context, lengths, total, slots]: StepInputs): Tensor<"f32"> => {
         const open = window.open(lengths, total);
-        const logits = lastLogits(decoder, ids, open, context);
+        const trace = () => lastLogits(decoder, ids, open, context);
+        const traceAdapted = () => (slots ? adapters?.withRows(slots, trace) : adapters?.withShown(trace));
+        const logits = traceAdapted() ?? trace();
         window.close(open);
         return logits;
       };
@@ -102,7 +119,7 @@ export class CausalSlots implements SequenceRunner {
         [null, "T"],
         [null, "T"],
       ]),
-      several: stepOver(cache.several, [["R", null], ["R", null], ["R"]]),
+      several: stepOver(cache.several, [["R", null], ["R", null], ["R"], [null], ["R"]]),
     };
   }
 
@@ -123,6 +140,17 @@ export class CausalSlots implements SequenceRunner {
     this.steps = this.compileSteps();
   }
 
+  /** The steps for texts of which some have adapters, or none has. */
+  private stepsFor(hasAdapters: boolean): CausalSlots["steps"] {
+    const { adapters } = this.options;
+    if (!hasAdapters || !adapters) return this.steps;
+    if (this.adapted?.layout !== adapters.layout) {
+      disposeAll(this.adapted?.steps);
+      this.adapted = { layout: adapters.layout, steps: this.compileSteps(adapters) };
+    }
+    return this.adapted.steps;
+  }
+
   /** Called when nothing is waited for any more before a run. @throws StaleContext */
   private requireSameWeights(): void {
     if (this.noticeWeights()) throw new StaleContext();
@@ -135,7 +163,8 @@ export class CausalSlots implements SequenceRunner {
   }
 
   fits(sequences: readonly Sequence[]): boolean {
-    const { cacheTokens = Number.POSITIVE_INFINITY } = this.options;
+    const { cacheTokens = Number.POSITIVE_INFINITY, adapters } = this.options;
+    if (adapters && !adapters.holds(sequences.map(({ adapter }) => adapter))) return false;
     const longest = Math.max(...sequences.map(({ context }) => context.length + 1));
     const length = Math.min(longest, this.options.contextLength);
     // where nobody has a slot the cache can begin anew
@@ -149,7 +178,18 @@ export class CausalSlots implements SequenceRunner {
   }
 
   async enter(sequence: Sequence): Promise<void> {
-    const { context } = sequence;
+    const { adapter } = sequence;
+    if (adapter) await this.options.adapters?.acquire(adapter);
+    try {
+      await this.takeSlot(sequence);
+    } catch (cause) {
+      if (adapter) this.options.adapters?.release(adapter);
+      throw cause;
+    }
+  }
+
+  private async takeSlot(sequence: Sequence): Promise<void> {
+    const { context, adapter } = sequence;
     await this.keepWithinLimit(context.length + 1);
     const most = this.usableBy(sequence);
     const shared = this.slots.map((slot) => Math.min(most, this.sharedBy(slot, sequence)));
@@ -165,7 +205,7 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve(to + 1, Math.min(context.length + 1, this.options.contextLength));
     const slot = this.slots[to];
     if (slot.ids.length > shared[to]) {
-      if (!sequence.embedded) this.prefixes.match(context); // used now: others go before these
+      if (!sequence.embedded) this.prefixes.match(context, adapter?.id); // used now: others go before these
       await this.keepBeginning(slot, to);
     }
     Object.assign(slot, { holder: sequence, ids: [], lastUse: ++this.uses });
@@ -176,19 +216,19 @@ export class CausalSlots implements SequenceRunner {
   /**
    * Tokens of a context that need not be read where they are there: not its last, unless the logits after it are known.
    */
-  private usableBy({ context, embedded }: Sequence): number {
+  private usableBy({ context, embedded, adapter }: Sequence): number {
     if (embedded) return 0;
-    return this.memory.find(context) ? context.length : context.length - 1;
+    return this.memory.find(context, adapter) ? context.length : context.length - 1;
   }
 
   /** Copies what other slots or blocks have of a context that nothing was read of yet. */
   private async share(sequence: Sequence): Promise<void> {
-    const { context, embedded, filled, isBeyondLimit } = sequence;
+    const { context, embedded, filled, isBeyondLimit, adapter } = sequence;
     const to = sequence.slot as number;
     const most = this.usableBy(sequence);
     const shared = this.slots.map((slot, i) => (i === to ? filled : Math.min(most, this.sharedBy(slot, sequence))));
     const longest = Math.max(...shared);
-    const blocks = embedded || isBeyondLimit ? [] : this.prefixes.match(context);
+    const blocks = embedded || isBeyondLimit ? [] : this.prefixes.match(context, adapter?.id);
     const inBlocks = Math.min(most, blocks.length * BLOCK_TOKENS);
     if (inBlocks > longest) await this.copyBlocks(blocks, to, inBlocks);
     else if (longest > filled)
@@ -212,8 +252,9 @@ export class CausalSlots implements SequenceRunner {
   }
 
   /** How many positions of a slot a sequence can use. */
-  private sharedBy({ holder, ids, isBeyondLimit }: Slot, sequence: Sequence): number {
+  private sharedBy({ holder, ids, isBeyondLimit, adapter }: Slot, sequence: Sequence): number {
     if (holder?.embedded) return 0;
+    if ((holder ? holder.adapter : adapter) !== sequence.adapter) return 0;
     const isOther = (holder ? holder.isBeyondLimit : isBeyondLimit) !== sequence.isBeyondLimit;
     if (isOther) return 0;
     return holder
@@ -222,10 +263,10 @@ export class CausalSlots implements SequenceRunner {
   }
 
   /** Copies what a slot has into blocks, before another text takes its place. */
-  private async keepBeginning({ ids, isBeyondLimit }: Slot, slot: number): Promise<void> {
+  private async keepBeginning({ ids, isBeyondLimit, adapter }: Slot, slot: number): Promise<void> {
     const { blocks, cache } = this;
     if (!blocks || isBeyondLimit) return;
-    const added = this.prefixes.insert(ids);
+    const added = this.prefixes.insert(ids, adapter?.id);
     if (added.length > 0) {
       const highest = Math.max(...added.map(({ place }) => place));
       await blocks.reserve(highest + 1, BLOCK_TOKENS, new Array(blocks.slots).fill(BLOCK_TOKENS));
@@ -248,9 +289,9 @@ export class CausalSlots implements SequenceRunner {
       this.begun.add(sequence);
       await this.share(sequence);
     }
-    const { context, embedded, signal } = sequence;
+    const { context, embedded, signal, adapter } = sequence;
     if (sequence.left === 0) {
-      const known = this.memory.find(context);
+      const known = this.memory.find(context, adapter);
       if (known) return known;
       sequence.filled--; // others were read meanwhile
     }
@@ -259,7 +300,7 @@ export class CausalSlots implements SequenceRunner {
     const ids = context.slice(start, to);
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
-    const { oneToken, anyLength } = this.steps;
+    const { oneToken, anyLength } = this.stepsFor(adapter !== undefined);
     const images = start === 0 ? embedded : undefined;
     const step = (images || ids.length === 1 ? oneToken : anyLength).withSignal(signal);
     const looked = {
@@ -267,12 +308,13 @@ export class CausalSlots implements SequenceRunner {
       embeddings: images?.embeddings ?? null,
     };
     this.requireSameWeights();
-    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]));
+    if (adapter) this.options.adapters?.show(adapter, this.options.device);
+    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
     const numbers = await logits.read();
     logits.dispose();
     sequence.filled = to;
     if (to < context.length) return undefined;
-    if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers);
+    if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers, adapter);
     return numbers;
   }
 
@@ -292,7 +334,8 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve(last + 1, total);
     this.cache.show(this.cache.several, first, rows.length);
     const positions = rows.map(({ place, offset }) => place + offset);
-    const step = this.steps.several.withSignal(commonSignal(sequences));
+    const adapters = this.adapterSlots(sequences, first, rows.length);
+    const step = this.stepsFor(adapters !== null).several.withSignal(commonSignal(sequences));
     this.requireSameWeights();
     const logits = await step(
       i32(
@@ -305,11 +348,21 @@ export class CausalSlots implements SequenceRunner {
         [rows.length],
       ),
       i32([total], [1]),
+      adapters,
     );
     const numbers = rowsOf(await logits.read(), rows.length);
     logits.dispose();
     for (const sequence of sequences) sequence.filled++;
     return places.map((place) => numbers[place - first]);
+  }
+
+  /** Where the adapter of each row of a run is; null where none has one. */
+  private adapterSlots(sequences: readonly Sequence[], first: number, rows: number): Tensor<"i32"> | null {
+    const { adapters } = this.options;
+    if (!adapters || sequences.every(({ adapter }) => !adapter)) return null;
+    const slots = new Array<number>(rows).fill(-1);
+    for (const { slot, adapter } of sequences) slots[(slot as number) - first] = adapters.slotOf(adapter);
+    return i32(slots, [rows]);
   }
 
   /** The token that a slot reads: of one whose turn it is not, something in a place that is not filled. */
@@ -336,7 +389,7 @@ export class CausalSlots implements SequenceRunner {
       await this.cache.copy({ slot: from, start: 0 }, { slot: hole, start: 0 }, sequence.filled);
       this.slots[hole] = { ...this.slots[from] };
       sequence.slot = hole;
-      this.slots[from] = { holder: undefined, ids: [], isBeyondLimit: false, lastUse: 0 };
+      this.slots[from] = { holder: undefined, ids: [], isBeyondLimit: false, adapter: undefined, lastUse: 0 };
     }
   }
 
@@ -346,12 +399,16 @@ export class CausalSlots implements SequenceRunner {
     slot.holder = undefined;
     slot.ids = isGone ? [] : sequence.context.slice(0, sequence.filled);
     slot.isBeyondLimit = sequence.isBeyondLimit;
+    slot.adapter = sequence.adapter;
+    if (sequence.adapter) this.options.adapters?.release(sequence.adapter);
     sequence.slot = undefined;
     this.begun.delete(sequence);
   }
 
   private disposeSteps(): void {
-    for (const step of Object.values(this.steps)) step.dispose();
+    disposeAll(this.steps);
+    disposeAll(this.adapted?.steps);
+    this.adapted = undefined;
   }
 
   dispose(): void {
@@ -360,3 +417,7 @@ export class CausalSlots implements SequenceRunner {
     this.blocks?.dispose();
   }
 }
+
+const disposeAll = (steps: Readonly<Record<string, Step>> = {}): void => {
+  for (const step of Object.values(steps)) step.dispose();
+};

@@ -1,4 +1,5 @@
 import { onAbort } from "../../base/index.ts";
+import type { PooledAdapter } from "../../peft/index.ts";
 import type { EmbeddedPrompt } from "../cached-text.ts";
 import type { TokenPicker } from "../token-picker.ts";
 import type { FinishReason } from "../write-texts.ts";
@@ -17,6 +18,10 @@ export interface SequenceOptions {
   group?: string;
   /** Ends the text. @default nothing does */
   signal?: AbortSignal;
+  /** Whose layers the text is written with, beside the model's. @default the model's alone */
+  adapter?: PooledAdapter;
+  /** Called when it has ended. */
+  onEnd?: () => void;
 }
 
 /** How long a text a model can look at. */
@@ -45,6 +50,7 @@ export class Sequence {
   readonly priority: number;
   readonly group: string;
   readonly signal: AbortSignal | undefined;
+  readonly adapter: PooledAdapter | undefined;
   /** What the model looks at: prompt and answer, less what was forgotten. */
   context: number[];
   /** Tokens of the context whose keys and values are in the cache. */
@@ -63,18 +69,21 @@ export class Sequence {
   idleSince: number | undefined;
   private readonly limits: ContextLimits;
   private readonly onChange: (sequence: Sequence) => void;
+  private readonly onEnd: (() => void) | undefined;
   private readonly stopWaiting: (() => void) | undefined;
   private asker: Asker | undefined;
   private end: { reason: FinishReason } | { error: unknown } | undefined;
 
   /** @param onChange called when somebody asks for a token, or nobody will any more */
   constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
-    const { prompt, picker, embedded, priority = 0, group = "", signal } = options;
+    const { prompt, picker, embedded, priority = 0, group = "", signal, adapter, onEnd } = options;
     this.picker = picker;
     this.embedded = embedded;
     this.priority = priority;
     this.group = group;
     this.signal = signal;
+    this.adapter = adapter;
+    this.onEnd = onEnd;
     this.limits = limits;
     this.onChange = onChange;
     this.context = prompt.slice(-limits.contextLength);
@@ -163,6 +172,7 @@ export class Sequence {
     this.stopWaiting?.();
     this.answer();
     this.onChange(this);
+    this.onEnd?.();
   }
 
   private answer(): void {
