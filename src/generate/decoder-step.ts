@@ -32,5 +32,5 @@ export function lastLogits<Context>(
 export function rowsOf(numbers: Float32Array, rows: number): Float32Array[] {
   if (rows === 1) return [numbers];
   const width = numbers.length / rows;
-  return Array.from({ length: rows }, (_, row) => numbers.slice(row * width, (row + 1) * width));
+  return Array.from({ length: rows }, (_, row) => numbers.subarray(row * width, (row + 1) * width));
 }

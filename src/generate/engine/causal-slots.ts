@@ -110,7 +110,8 @@ export class CausalSlots implements SequenceRunner {
         return logits;
       };
       // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
-      const settings = { keepsPartialState: true, device: options.device, symbolicSizes };
+      // and who gets the logits picks a token before the next run
+      const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
       return compile(step as never, settings) as Step;
     };
     return {
@@ -310,8 +311,7 @@ export class CausalSlots implements SequenceRunner {
     this.requireSameWeights();
     if (adapter) this.options.adapters?.show(adapter, this.options.device);
     const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
-    const numbers = await logits.read();
-    logits.dispose();
+    const numbers = await logits.take();
     sequence.filled = to;
     if (to < context.length) return undefined;
     if (!embedded && !sequence.hasBegun) this.memory.keep(context, numbers, adapter);
@@ -350,8 +350,7 @@ export class CausalSlots implements SequenceRunner {
       i32([total], [1]),
       adapters,
     );
-    const numbers = rowsOf(await logits.read(), rows.length);
-    logits.dispose();
+    const numbers = rowsOf(await logits.take(), rows.length);
     for (const sequence of sequences) sequence.filled++;
     return places.map((place) => numbers[place - first]);
   }
