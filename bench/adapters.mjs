@@ -75,7 +75,10 @@ function report(what, tokens, base) {
 const eight = (/** @type {(i: number) => string | undefined} */ of) => Array.from({ length: 8 }, (_, i) => of(i));
 const base = {
   one: await decode(plain, [undefined]),
-  eight: await decode(plain, eight(() => undefined)),
+  eight: await decode(
+    plain,
+    eight(() => undefined),
+  ),
   prompt: await prefill(plain, undefined),
 };
 plain.dispose();
@@ -88,8 +91,22 @@ report("1 text", base.one);
 report("1 text, room for adapters", await decode(adapted, [undefined]), base.one);
 report("1 text with an adapter", await decode(adapted, ["a0"]), base.one);
 report("8 texts", base.eight);
-report("8 texts, one adapter", await decode(adapted, eight(() => "a0")), base.eight);
-report(`8 texts, ${ADAPTERS} adapters`, await decode(adapted, eight((i) => `a${i % ADAPTERS}`)), base.eight);
+report(
+  "8 texts, one adapter",
+  await decode(
+    adapted,
+    eight(() => "a0"),
+  ),
+  base.eight,
+);
+report(
+  `8 texts, ${ADAPTERS} adapters`,
+  await decode(
+    adapted,
+    eight((i) => `a${i % ADAPTERS}`),
+  ),
+  base.eight,
+);
 report("prompt", base.prompt);
 report("prompt with an adapter", await prefill(adapted, "a0"), base.prompt);
 process.exit(0);

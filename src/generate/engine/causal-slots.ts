@@ -1,16 +1,17 @@
 import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool, PooledAdapter } from "../../peft/index.ts";
-import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
+import type { Device, Tensor } from "../../tensor/index.ts";
+import { positionsOf } from "../cached-text.ts";
 import { i32 } from "../decoder-runner.ts";
-import { lastLogits, rowsOf } from "../decoder-step.ts";
+import { rowsOf } from "../decoder-step.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { PrefixIndex } from "./prefix-index.ts";
 import { PromptMemory, sharedLength } from "./prompt-memory.ts";
 import { type SequenceRunner, StaleContext } from "./runner.ts";
 import { commonSignal, type Sequence } from "./sequence.ts";
-import { SlotCache, type SlotWindow } from "./slot-cache.ts";
+import { SlotCache } from "./slot-cache.ts";
+import { SlotSteps } from "./slot-steps.ts";
 
 /** How much a `CausalSlots` keeps. */
 export interface CausalSlotsOptions extends Pick<DeviceCacheOptions, "cacheDtype" | "initialRoom"> {
@@ -39,16 +40,6 @@ interface Slot {
   lastUse: number;
 }
 
-/** ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache; slots of adapters, [R]. */
-type StepInputs = [
-  ids: Tensor<"i32">,
-  context: CausalContext,
-  lengths: Tensor<"i32">,
-  total: Tensor<"i32">,
-  adapters: Tensor<"i32"> | null,
-];
-type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
-
 /** Tokens of a block of kept beginnings. */
 const BLOCK_TOKENS = 32;
 
@@ -67,9 +58,7 @@ export class CausalSlots implements SequenceRunner {
   private readonly prefixes: PrefixIndex;
   /** Of a slot for each block. */
   private readonly blocks: SlotCache | undefined;
-  private steps: { oneToken: Step; anyLength: Step; several: Step };
-  /** The same with adapters, as the pool lays them out. */
-  private adapted: { layout: number; steps: CausalSlots["steps"] } | undefined;
+  private readonly steps: SlotSteps;
   private uses = 0;
   /** Those that have read something in the slots that they have. */
   private readonly begun = new WeakSet<Sequence>();
@@ -93,35 +82,7 @@ export class CausalSlots implements SequenceRunner {
       const sizes = { maxLength: BLOCK_TOKENS, initialRoom: BLOCK_TOKENS, maxSlots: blocks, device };
       this.blocks = new SlotCache(model.cacheShape, { ...sizes, cacheDtype: options.cacheDtype });
     }
-    this.steps = this.compileSteps();
-  }
-
-  /** @param adapters computes with these: of one row with the one that is shown, of several with those of the rows */
-  private compileSteps(adapters?: AdapterPool): CausalSlots["steps"] {
-    const { cache, options } = this;
-    const decoder = causalDecoder(this.model);
-    const stepOver = (window: SlotWindow, symbolicSizes?: (string | null)[][]) => {
-      const step = (...[ids, context, lengths, total, slots]: StepInputs): Tensor<"f32"> => {
-        const open = window.open(lengths, total);
-        const trace = () => lastLogits(decoder, ids, open, context);
-        const traceAdapted = () => (slots ? adapters?.withRows(slots, trace) : adapters?.withShown(trace));
-        const logits = traceAdapted() ?? trace();
-        window.close(open);
-        return logits;
-      };
-      // a run writes its own positions, and those before them stay as they were, also when it fails or is ended
-      // and who gets the logits picks a token before the next run
-      const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
-      return compile(step as never, settings) as Step;
-    };
-    return {
-      oneToken: stepOver(cache.one),
-      anyLength: stepOver(cache.one, [
-        [null, "T"],
-        [null, "T"],
-      ]),
-      several: stepOver(cache.several, [["R", null], ["R", null], ["R"], [null], ["R"]]),
-    };
+    this.steps = new SlotSteps(model, this.cache, options);
   }
 
   noticeWeights(): boolean {
@@ -137,19 +98,7 @@ export class CausalSlots implements SequenceRunner {
   takeLayers(): void {
     this.watch.takeLayers();
     this.forget();
-    this.disposeSteps();
-    this.steps = this.compileSteps();
-  }
-
-  /** The steps for texts of which some have adapters, or none has. */
-  private stepsFor(hasAdapters: boolean): CausalSlots["steps"] {
-    const { adapters } = this.options;
-    if (!hasAdapters || !adapters) return this.steps;
-    if (this.adapted?.layout !== adapters.layout) {
-      disposeAll(this.adapted?.steps);
-      this.adapted = { layout: adapters.layout, steps: this.compileSteps(adapters) };
-    }
-    return this.adapted.steps;
+    this.steps.retrace();
   }
 
   /** Called when nothing is waited for any more before a run. @throws StaleContext */
@@ -301,7 +250,7 @@ export class CausalSlots implements SequenceRunner {
     const ids = context.slice(start, to);
     await this.reserve((sequence.slot as number) + 1, to);
     this.cache.show(this.cache.one, sequence.slot as number, 1);
-    const { oneToken, anyLength } = this.stepsFor(adapter !== undefined);
+    const { oneToken, anyLength } = this.steps.of(adapter !== undefined);
     const images = start === 0 ? embedded : undefined;
     const step = (images || ids.length === 1 ? oneToken : anyLength).withSignal(signal);
     const looked = {
@@ -335,7 +284,7 @@ export class CausalSlots implements SequenceRunner {
     this.cache.show(this.cache.several, first, rows.length);
     const positions = rows.map(({ place, offset }) => place + offset);
     const adapters = this.adapterSlots(sequences, first, rows.length);
-    const step = this.stepsFor(adapters !== null).several.withSignal(commonSignal(sequences));
+    const step = this.steps.of(adapters !== null).several.withSignal(commonSignal(sequences));
     this.requireSameWeights();
     const logits = await step(
       i32(
@@ -404,19 +353,9 @@ export class CausalSlots implements SequenceRunner {
     this.begun.delete(sequence);
   }
 
-  private disposeSteps(): void {
-    disposeAll(this.steps);
-    disposeAll(this.adapted?.steps);
-    this.adapted = undefined;
-  }
-
   dispose(): void {
-    this.disposeSteps();
+    this.steps.dispose();
     this.cache.dispose();
     this.blocks?.dispose();
   }
 }
-
-const disposeAll = (steps: Readonly<Record<string, Step>> = {}): void => {
-  for (const step of Object.values(steps)) step.dispose();
-};
