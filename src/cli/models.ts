@@ -4,6 +4,7 @@ import { DataError, nearest } from "../base/index.ts";
 import { Generator, type GeneratorOptions } from "../generate/index.ts";
 import { isRemoteName, pull } from "../hub/index.ts";
 import { fromPretrained, type LoadOptions } from "../models/index.ts";
+import { applyAdapter, readAdapter } from "../peft/index.ts";
 import type { ServedModel } from "../serve/index.ts";
 import { Tokenizer } from "../tokenizers/index.ts";
 import { readRunConfig } from "../train/index.ts";
@@ -72,17 +73,18 @@ async function runNames(runs: string): Promise<string[]> {
   return names.filter((_, i) => areRuns[i]);
 }
 
-/** Of the generator, and of loading. */
-export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap">;
+/** Of the generator, of loading, and the folder of an adapter that is applied. */
+export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap"> & { adapter?: string };
 
 /** Loads a model named on the command line. */
 export async function openModel(
   name: string,
   runsFolder = "runs",
-  { mmap, ...options }: OpenOptions = {},
+  { mmap, adapter, ...options }: OpenOptions = {},
 ): Promise<ServedModel> {
   const folder = await findModel(name, runsFolder);
   const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks", mmap });
+  if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
   const tokenizer = await Tokenizer.open(folder);
   const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
   return {
