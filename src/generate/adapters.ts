@@ -80,7 +80,8 @@ export class GeneratorAdapters {
   }
 
   /**
-   * Forgets an adapter: new texts cannot have it, and those that have it are written to their end, which this waits for.
+   * Forgets an adapter: new texts cannot have it, and those that have it are written to their end, for which this
+   * waits.
    * @throws OptionError for a name that none has
    */
   async unload(name: string): Promise<void> {

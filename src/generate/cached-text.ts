@@ -24,8 +24,8 @@ export interface CausalPrompt {
 }
 
 /**
- * positions: i32 [R, T] or [3, R, T]; embeddings: [R, T, D], or null where the tokens have their own; adapters: the slot
- * of each row's, i32 [R], where some have one.
+ * positions: i32 [R, T] or [3, R, T]; embeddings: [R, T, D], or null where the tokens have their own; adapters: the
+ * slot of each row's, i32 [R], where some have one.
  */
 export interface CausalContext {
   positions: Tensor<"i32">;

@@ -79,8 +79,8 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
    */
   prefixTokens?: number;
   /**
-   * Adapters that texts written at the same time may have; see `Generator.adapters`. A step of several texts, some of
-   * which have one, reads so many, whether they are loaded or not. @default 0
+   * Adapters that texts written at the same time may have; see `Generator.adapters`. A step of several texts with
+   * different ones reads so many, whether they are loaded or not. @default 0
    */
   maxAdapters?: number;
   /** Largest rank of an adapter. Memory follows the adapters, not this. @default 64 */

@@ -19,7 +19,7 @@ export const ADAPTER_WEIGHTS = "adapter_model.safetensors";
 const ADAPTER_TORCH = "adapter_model.bin";
 
 /** What the tensors of a layer's adapter are, by the ends of their names. */
-export const partNames = {
+const partNames = {
   "lora_A.weight": "a",
   "lora_B.weight": "b",
   "lora_B.bias": "bias",

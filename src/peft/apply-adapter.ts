@@ -93,8 +93,8 @@ export class AppliedAdapter {
   }
 
   /**
-   * Adds the updates to the weights, so that the model runs as fast as without. The weights that were there are kept for
-   * `unmerge`: in memory there are both. Weights in 16 bits stay so, and the sums are rounded to them.
+   * Adds the updates to the weights, so that the model runs as fast as without. The weights that were there are kept
+   * for `unmerge`: in memory there are both. Weights in 16 bits stay so, and the sums are rounded to them.
    * @throws OptionError for layers in blocks, for an adapter of an embedding or with a bias of B, and when it is merged
    */
   async merge(): Promise<void> {

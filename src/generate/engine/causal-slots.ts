@@ -283,8 +283,9 @@ export class CausalSlots implements SequenceRunner {
     await this.reserve(last + 1, total);
     this.cache.show(this.cache.several, first, rows.length);
     const positions = rows.map(({ place, offset }) => place + offset);
-    const adapters = this.adapterSlots(sequences, first, rows.length);
-    const step = this.steps.of(adapters !== null).several.withSignal(commonSignal(sequences));
+    const hasAdapters = sequences.some(({ adapter }) => adapter);
+    const adapters = hasAdapters ? this.adapterSlots(sequences, first, rows.length) : null;
+    const step = this.steps.of(hasAdapters).several.withSignal(commonSignal(sequences));
     this.requireSameWeights();
     const logits = await step(
       i32(
@@ -304,10 +305,15 @@ export class CausalSlots implements SequenceRunner {
     return places.map((place) => numbers[place - first]);
   }
 
-  /** Where the adapter of each row of a run is; null where none has one. */
+  /** Where the adapter of each row of a run is; null where all have one, which is shown. */
   private adapterSlots(sequences: readonly Sequence[], first: number, rows: number): Tensor<"i32"> | null {
-    const { adapters } = this.options;
-    if (!adapters || sequences.every(({ adapter }) => !adapter)) return null;
+    const { adapters, device } = this.options;
+    const [{ adapter: common }] = sequences;
+    if (common && sequences.every(({ adapter }) => adapter === common)) {
+      adapters?.show(common, device);
+      return null;
+    }
+    if (!adapters) return null;
     const slots = new Array<number>(rows).fill(-1);
     for (const { slot, adapter } of sequences) slots[(slot as number) - first] = adapters.slotOf(adapter);
     return i32(slots, [rows]);

@@ -5,7 +5,10 @@ import { type CausalContext, causalDecoder } from "../cached-text.ts";
 import { lastLogits } from "../decoder-step.ts";
 import type { SlotCache, SlotWindow } from "./slot-cache.ts";
 
-/** ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache; slots of adapters, [R]. */
+/**
+ * ids [R, T]; what the decoder looks at; lengths [R] and total [1], see RoomCache; the slots of the adapters of rows,
+ * [R], or null for the one that is shown.
+ */
 type StepInputs = [
   ids: Tensor<"i32">,
   context: CausalContext,
@@ -38,7 +41,7 @@ export class SlotSteps {
     this.plain = this.compile();
   }
 
-  /** @param hasAdapters some text of the run has one: with one text, the one that the pool shows */
+  /** @param hasAdapters some text of the run has one: all of them the one that the pool shows, or each its own */
   of(hasAdapters: boolean): Steps {
     const { adapters } = this.options;
     if (!hasAdapters || !adapters) return this.plain;
