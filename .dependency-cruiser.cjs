@@ -23,7 +23,7 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "files", "tensor", "nn", "models", "peft", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "generate", "tokenizers"],
+  serve: ["base", "generate", "tokenizers", "processors", "pipelines"],
   "load-test": ["base", "files"],
   cli: [
     "base",
@@ -37,6 +37,7 @@ const below = {
     "peft",
     "train",
     "generate",
+    "pipelines",
     "serve",
     "load-test",
   ],

@@ -77,20 +77,24 @@ async function runNames(runs: string): Promise<string[]> {
 export type OpenOptions = GeneratorOptions & Pick<LoadOptions, "mmap"> & { adapter?: string };
 
 /** Loads a model named on the command line. */
-export async function openModel(
-  name: string,
-  runsFolder = "runs",
-  { mmap, adapter, ...options }: OpenOptions = {},
-): Promise<ServedModel> {
-  const folder = await findModel(name, runsFolder);
-  const model = await fromPretrained(folder, { task: "causal-lm", weights: "blocks", mmap });
+export async function openModel(name: string, runsFolder = "runs", options: OpenOptions = {}): Promise<ServedModel> {
+  const path = await findModel(name, runsFolder);
+  return { id: idOf(path), ...(await openModelAt(path, options)) };
+}
+
+/** The name of a model by its folder or file: a run's, or the file's without its ending. */
+export function idOf(path: string): string {
+  const parent = /^(model|checkpoint)(\.old)?$/.test(basename(path)) ? dirname(path) : path;
+  return basename(parent, ".gguf");
+}
+
+/** Loads a model that writes. */
+export async function openModelAt(
+  path: string,
+  { mmap, adapter, ...options }: OpenOptions,
+): Promise<Omit<ServedModel, "id">> {
+  const model = await fromPretrained(path, { task: "causal-lm", weights: "blocks", mmap });
   if (adapter !== undefined) applyAdapter(model, await readAdapter(adapter));
-  const tokenizer = await Tokenizer.open(folder);
-  const parent = /^(model|checkpoint)(\.old)?$/.test(basename(folder)) ? dirname(folder) : folder;
-  return {
-    id: basename(parent, ".gguf"),
-    generator: new Generator(model, options),
-    tokenizer,
-    chatTemplate: tokenizer.chatTemplate,
-  };
+  const tokenizer = await Tokenizer.open(path);
+  return { generator: new Generator(model, options), tokenizer, chatTemplate: tokenizer.chatTemplate };
 }

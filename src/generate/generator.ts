@@ -8,14 +8,15 @@ import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts"
 import { CausalRows } from "./engine/causal-rows.ts";
 import { CausalSlots } from "./engine/causal-slots.ts";
 import { Engine, type EngineLoad } from "./engine/engine.ts";
-import { type ContextLimits, roomOfEmbedded, type Sequence } from "./engine/sequence.ts";
+import { type ContextLimits, roomOfEmbedded, type Sequence, type SequenceOptions } from "./engine/sequence.ts";
 import { generationSettingNames } from "./generation-config.ts";
+import { proposerOf, type SpeculationOptions, speculationNames, withoutSpeculation } from "./speculation/index.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 import type { FinishReason, RowToken } from "./write-texts.ts";
 
 /** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
-export interface GenerateOptions extends Omit<PickOptions, "times"> {
+export interface GenerateOptions extends Omit<PickOptions, "times">, SpeculationOptions {
   /**
    * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
    * false
@@ -182,9 +183,10 @@ export class Generator {
     options: GenerateOptions = {},
     embedded?: EmbeddedPrompt,
   ): AsyncGenerator<number, FinishReason, void> {
-    checkOptions("generate", options, [...pickOptionNames, ...placeNames, "contextShift"]);
+    checkOptions("generate", options, [...pickOptionNames, ...placeNames, ...speculationNames, "contextShift"]);
     const { signal, ...settings } = options;
-    return yield* tokensOf(this.sequenceOf({ ids: prompt, embedded, ...settings }, signal));
+    const text = { ids: prompt, embedded, ...settings };
+    return yield* tokensOf(this.begin(this.planOf(text), text, signal));
   }
 
   /**
@@ -197,8 +199,8 @@ export class Generator {
     prompts: readonly BatchPrompt[],
     { signal }: Pick<GenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
-    const pickers = prompts.map((prompt) => this.pickerOf(prompt));
-    const sequences = prompts.map((prompt, i) => this.sequenceWith(prompt, pickers[i], signal));
+    const plans = prompts.map((prompt) => this.planOf(prompt));
+    const sequences = plans.map((plan, i) => this.begin(plan, prompts[i], signal));
     const tokens = merged(sequences.map(tokensOf));
     try {
       for (;;) {
@@ -211,29 +213,16 @@ export class Generator {
     }
   }
 
-  private sequenceOf(prompt: BatchPrompt, signal: AbortSignal | undefined): Sequence {
-    return this.sequenceWith(prompt, this.pickerOf(prompt), signal);
-  }
-
-  private sequenceWith(
-    { ids, embedded, priority, group, adapter: name }: BatchPrompt,
-    picker: TokenPicker,
-    signal: AbortSignal | undefined,
-  ): Sequence {
+  /** A text that the engine writes by a plan. @param adapter the name of the one that it has */
+  private begin(plan: SequenceOptions, { adapter: name }: BatchPrompt, signal: AbortSignal | undefined): Sequence {
     const { adapter, end: onEnd } = name === undefined ? {} : this.adapters.begin(name);
-    return this.engine.add({ prompt: ids, picker, embedded, priority, group, signal, adapter, onEnd });
+    return this.engine.add({ ...plan, signal, adapter, onEnd });
   }
 
-  /** @throws as `generate` */
-  private pickerOf({
-    ids,
-    embedded,
-    contextShift = false,
-    priority,
-    group,
-    adapter,
-    ...settings
-  }: BatchPrompt): TokenPicker {
+  /** How a text is written. @throws as `generate` */
+  private planOf(prompt: BatchPrompt): SequenceOptions {
+    const { ids, embedded, contextShift = false, priority, group, adapter, ...others } = prompt;
+    const settings = withoutSpeculation(others);
     checkOptions("generate", settings, rowOptionNames);
     if (adapter !== undefined) this.adapters.require(adapter);
     requireOptionTypes({ priority, group });
@@ -243,7 +232,7 @@ export class Generator {
     const picker = new TokenPicker(this.model, ids, ids, settings);
     const contextLength = contextShift || embedded ? Number.POSITIVE_INFINITY : this.contextLength;
     picker.maxLength = ids.length + newTokens(ids.length, picker.limitOf(settings), contextLength);
-    return picker;
+    return { prompt: ids, picker, embedded, proposer: proposerOf(others, this), priority, group };
   }
 
   private checkPrompt(prompt: readonly number[]): void {

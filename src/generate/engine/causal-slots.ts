@@ -267,6 +267,29 @@ export class CausalSlots implements SequenceRunner {
     return numbers;
   }
 
+  proposable({ context }: Sequence): number {
+    const { cacheTokens } = this.options;
+    return cacheTokens === undefined || cacheTokens === Number.POSITIVE_INFINITY
+      ? Number.POSITIVE_INFINITY
+      : this.cache.room - context.length; // no room is made for what may not be accepted
+  }
+
+  async verify(sequence: Sequence, proposed: readonly number[]): Promise<Float32Array[]> {
+    const { context, filled: start, embedded, signal, slot, adapter } = sequence;
+    const ids = [context[start], ...proposed];
+    const to = start + ids.length;
+    await this.reserve((slot as number) + 1, to);
+    this.cache.show(this.cache.one, slot as number, 1);
+    const looked = { positions: positionsOf([start + (embedded?.offset ?? 0)], ids.length), embeddings: null };
+    this.requireSameWeights();
+    const step = this.steps.of(adapter !== undefined).proposed.withSignal(signal);
+    if (adapter) this.options.adapters?.show(adapter, this.options.device);
+    const logits = await step(i32(ids, [1, ids.length]), looked, i32([to - 1], [1]), i32([to], [1]), null);
+    const numbers = rowsOf(await logits.take(), ids.length);
+    sequence.filled = start + 1;
+    return numbers;
+  }
+
   /** The first piece of a text beyond the model's `cacheLimit` reaches beyond it too. */
   private endOfPiece({ filled, isBeyondLimit }: Sequence, end: number): number {
     const { cacheLimit = 0 } = this.model;

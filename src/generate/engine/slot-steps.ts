@@ -2,7 +2,7 @@ import type { CausalLM } from "../../models/index.ts";
 import type { AdapterPool } from "../../peft/index.ts";
 import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
 import { type CausalContext, causalDecoder } from "../cached-text.ts";
-import { lastLogits } from "../decoder-step.ts";
+import { allLogits, lastLogits } from "../decoder-step.ts";
 import type { SlotCache, SlotWindow } from "./slot-cache.ts";
 
 /**
@@ -18,11 +18,15 @@ type StepInputs = [
 ];
 type Step = CompiledFunction<StepInputs, Tensor<"f32">>;
 
-/** A step of one text with one new token, or with any number of them; and of several texts with one each. */
+/**
+ * A step of one text with one new token, or with any number of them; of several texts with one each; and of one with
+ * tokens that were proposed, which gives the logits after each.
+ */
 interface Steps {
   oneToken: Step;
   anyLength: Step;
   several: Step;
+  proposed: Step;
 }
 
 /** The compiled steps of a model over a cache of slots: without adapters, and with those of a pool. */
@@ -55,10 +59,14 @@ export class SlotSteps {
   private compile(adapters?: AdapterPool): Steps {
     const { cache, options } = this;
     const decoder = causalDecoder(this.model);
-    const stepOver = (window: SlotWindow, symbolicSizes?: (string | null)[][]) => {
+    const stepOver = (
+      window: SlotWindow,
+      symbolicSizes?: (string | null)[][],
+      logitsOf = lastLogits<CausalContext>,
+    ) => {
       const step = (...[ids, context, lengths, total, slots]: StepInputs): Tensor<"f32"> => {
         const open = window.open(lengths, total);
-        const trace = () => lastLogits(decoder, ids, open, context);
+        const trace = () => logitsOf(decoder, ids, open, context);
         const traceAdapted = () => (slots ? adapters?.withRows(slots, trace) : adapters?.withShown(trace));
         const logits = traceAdapted() ?? trace();
         window.close(open);
@@ -69,13 +77,15 @@ export class SlotSteps {
       const settings = { keepsPartialState: true, reusesResults: true, device: options.device, symbolicSizes };
       return compile(step as never, settings) as Step;
     };
+    const anyLength = [
+      [null, "T"],
+      [null, "T"],
+    ];
     return {
       oneToken: stepOver(cache.one),
-      anyLength: stepOver(cache.one, [
-        [null, "T"],
-        [null, "T"],
-      ]),
+      anyLength: stepOver(cache.one, anyLength),
       several: stepOver(cache.several, [["R", null], ["R", null], ["R"], [null], ["R"]]),
+      proposed: stepOver(cache.one, anyLength, allLogits),
     };
   }
 
@@ -93,5 +103,5 @@ export class SlotSteps {
 }
 
 function disposeOf(steps: Steps | undefined): void {
-  for (const step of steps ? [steps.oneToken, steps.anyLength, steps.several] : []) step.dispose();
+  for (const step of steps ? [steps.oneToken, steps.anyLength, steps.several, steps.proposed] : []) step.dispose();
 }
