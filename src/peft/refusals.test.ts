@@ -1,7 +1,7 @@
 /** What of an adapter's folder is not followed, or does not fit, is said by name. */
 import { expect, test } from "vitest";
 import { memoryFolder } from "../files/index.ts";
-import { LlamaForCausalLM, llamaConfig } from "../models/index.ts";
+import { LlamaForCausalLM, llamaConfig, savePretrained } from "../models/index.ts";
 import { randomKey } from "../tensor/index.ts";
 import { type Adapter, applyAdapter, newAdapter, readAdapter } from "./index.ts";
 
@@ -76,6 +76,12 @@ test("an adapter that does not fit says what is missing, extra or misshapen, and
   expect(apply({})).toThrow("one at model.layers.0.self_attn.q_proj");
   applied.remove();
   applyAdapter(llama, adapter);
+});
+
+test("a model with an adapter beside its weights is not saved as if it had none", async () => {
+  const llama = model();
+  applyAdapter(llama, await newAdapter(llama, { targetModules: ["q_proj"] }, randomKey(2)));
+  await expect(savePretrained(llama, "nowhere")).rejects.toThrow(/received .*lora_A.weight. Fix: merge the adapter/);
 });
 
 test("an adapter for another model is warned of", async () => {
