@@ -18,7 +18,7 @@ import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
-import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
+import { adaptersOf, batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
 import { commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -148,7 +148,8 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     )
     .action(async (names: string[], o) => {
       await useDevice(o);
-      const options = { ...openOptionsOf(o), ...batchingOf(o) };
+      const { adapter: _, ...flags } = o; // of one model, by its name
+      const options = { ...openOptionsOf(flags), ...batchingOf(o), ...adaptersOf(o, names) };
       const models = await Promise.all(names.map((name) => commandModel(name, o.runs, options)));
       await serveCommand(models, servingOf(o));
     });
