@@ -30,6 +30,16 @@ test("texts of two adapters, and without one, are written together: each is the 
   generator.dispose();
 });
 
+test("tokens that are proposed are judged by the text's adapter", async () => {
+  const generator = await generatorOf({});
+  const ids = [3, 1, 4, 3, 1, 4, 3, 1];
+  const text: number[] = [];
+  const settings = { ...greedy, maxNewTokens: 30, adapter: "a1", promptLookupNumTokens: 4 };
+  for await (const id of generator.generate(ids, settings)) text.push(id);
+  expect(text).toEqual((await writeAlone(adapters[1], ids, 30)).ids);
+  generator.dispose();
+});
+
 describe("what is kept of texts", () => {
   const stem = Array.from({ length: 64 }, (_, i) => 1 + ((i * 7) % 20));
   test("is shared by those of one adapter, and by no others", async () => {

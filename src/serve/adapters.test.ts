@@ -38,15 +38,15 @@ const post = (path: string, body: object) =>
   app.request(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
 const complete = async (model: string) => {
   const response = await post("/v1/completions", { model, prompt: "Once", max_tokens: 8, temperature: 0 });
-  return { status: response.status, body: await response.json() };
+  return { status: response.status, body: (await response.json()) as { model: string; choices: { text: string }[] } };
 };
 
 test("an adapter that is loaded is a model, until it is unloaded", async () => {
   expect((await complete("style")).status).toBe(404);
   const loaded = await post("/v1/load_lora_adapter", { lora_name: "style", lora_path: "style" });
   expect([loaded.status, await loaded.text()]).toEqual([200, "Success: LoRA adapter 'style' added successfully."]);
-  const list = await (await app.request("/v1/models")).json();
-  expect(list.data.map(({ id, parent }: { id: string; parent?: string }) => [id, parent])).toEqual([
+  const { data } = (await (await app.request("/v1/models")).json()) as { data: { id: string; parent?: string }[] };
+  expect(data.map(({ id, parent }) => [id, parent])).toEqual([
     ["tiny", undefined],
     ["style", "tiny"],
   ]);
@@ -54,6 +54,27 @@ test("an adapter that is loaded is a model, until it is unloaded", async () => {
   const [plain, adapted] = await Promise.all([complete("tiny"), complete("style")]);
   expect([plain.body.model, adapted.body.model]).toEqual(["tiny", "style"]);
   expect(adapted.body.choices[0].text).not.toBe(plain.body.choices[0].text);
+  const options = { num_predict: 8, temperature: 0 };
+  const ollama = await post("/api/generate", {
+    model: "style:latest",
+    prompt: "Once",
+    raw: true,
+    stream: false,
+    options,
+  });
+  expect(await ollama.json()).toMatchObject({ model: "style", response: adapted.body.choices[0].text });
+  const message = (model: string) => ({
+    model,
+    max_tokens: 8,
+    temperature: 0,
+    messages: [{ role: "user", content: "Hi" }],
+  });
+  const [anthropic, openai] = await Promise.all([
+    post("/v1/messages", message("style")),
+    post("/v1/chat/completions", message("style")),
+  ]);
+  const text = ((await openai.json()) as { choices: { message: { content: string } }[] }).choices[0].message.content;
+  expect(await anthropic.json()).toMatchObject({ model: "style", content: [{ type: "text", text }] });
   const again = await post("/v1/load_lora_adapter", { lora_name: "style", lora_path: "style" });
   expect(again.status).toBe(400);
   expect((await post("/v1/unload_lora_adapter", { lora_name: "style" })).status).toBe(200);
@@ -64,12 +85,12 @@ test("an adapter that is loaded is a model, until it is unloaded", async () => {
 test.each(["../elsewhere", "link", "missing", "empty"])("%s cannot be loaded", async (path) => {
   const response = await post("/v1/load_lora_adapter", { lora_name: "x", lora_path: path });
   expect(response.status).toBe(400);
-  expect((await response.json()).error.param).toBe("lora_path");
+  expect(await response.json()).toMatchObject({ error: { param: "lora_path" } });
 });
 
 test("neither can what has a model's name, nor an absolute path, nor anything where no folder is named", async () => {
   const taken = await post("/v1/load_lora_adapter", { lora_name: "tiny", lora_path: "style" });
-  expect((await taken.json()).error.message).toContain("the name of a model");
+  expect(JSON.stringify(await taken.json())).toContain("the name of a model");
   const absolute = { lora_name: "x", lora_path: join(folder, "elsewhere") };
   expect((await post("/v1/load_lora_adapter", absolute)).status).toBe(400);
   expect((await post("/v1/unload_lora_adapter", { lora_name: "tiny" })).status).toBe(400);

@@ -51,7 +51,7 @@ export async function completionJob(service: Service, request: CompletionRequest
   });
   const job = jobOf(choices, prompts, request, () =>
     completionShapes({
-      model: service.adapterOf(request.model) ?? model.id,
+      model: service.nameOf(request.model),
       includeUsage: request.usage.includeUsage,
       logprobs: service.logprobShapes,
       hidesLogprobs: request.logprobs === undefined,
@@ -106,7 +106,7 @@ export async function chatJob(
   const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
   return jobOf(choices, [ids], request, () =>
     chatShapes({
-      model: service.adapterOf(request.model) ?? model.id,
+      model: service.nameOf(request.model),
       includeUsage: request.usage.includeUsage,
       logprobs: service.logprobShapes,
     }),

@@ -65,6 +65,11 @@ export class Service {
     return asked !== undefined && asked !== id && generator.adapters.has(asked) ? asked : undefined;
   }
 
+  /** The name that a request's answer has: its adapter's, or the model's. */
+  nameOf(asked: string | undefined): string {
+    return this.adapterOf(asked) ?? this.model.id;
+  }
+
   get contextLength(): number {
     return this.model.generator.contextLength;
   }
