@@ -39,6 +39,7 @@ export const causalDecoder = (model: CausalLM, pool?: AdapterPool): CachedDecode
   cacheShape: model.cacheShape,
   hidden: (ids, cache, { positions, embeddings }) =>
     model.hidden(ids, { positions, embeddings: embeddings ?? undefined, cache }),
+  layout: () => pool?.layout ?? 0,
   within: ({ adapters }, trace) => (adapters && pool ? pool.withRows(adapters, trace) : trace()),
   logits: (states) => model.logits(states),
 });

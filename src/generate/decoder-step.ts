@@ -9,6 +9,8 @@ export interface CachedDecoder<Context> {
   hidden(ids: Tensor<"i32">, cache: KeyValueCache, context: Context): Tensor<"f32">;
   /** Traces a run in what its context says of the layers. @default as it is */
   within?<T>(context: Context, trace: () => T): T;
+  /** Another number when runs are to be traced anew. @default never */
+  layout?(): number;
   /** states: [R, D] -> [R, V] */
   logits(states: Tensor<"f32">): Tensor<"f32">;
 }

@@ -87,8 +87,8 @@ export class AdapterPool {
     const layers = new Map(fitted.layers.map((layer) => [layer.path, layer]));
     const pooled: PooledAdapter = { id: ++this.ids, name, adapter, layers };
     await this.change(async () => {
+      await this.makeRoom(pooled, rank);
       this.adapters.add(pooled);
-      await this.makeRoom(rank);
     });
     return pooled;
   }
@@ -186,10 +186,10 @@ export class AdapterPool {
     return free.reduce((oldest, i) => (lastUse(this.slots[i]) < lastUse(this.slots[oldest]) ? i : oldest));
   }
 
-  /** Stacks of such a rank for all layers that an adapter changes. */
-  private async makeRoom(rank: number): Promise<void> {
+  /** Stacks of its rank at least for all layers that an adapter changes. */
+  private async makeRoom(next: PooledAdapter, rank: number): Promise<void> {
     const isHigher = rank > this.rank;
-    const paths = new Set([...this.adapters].flatMap(({ layers }) => [...layers.keys()]));
+    const paths = new Set([...this.adapters, next].flatMap(({ layers }) => [...layers.keys()]));
     const lacking = [...paths].filter((path) => isHigher || !this.projectionAt(path).adapters.stack);
     if (lacking.length === 0) return;
     const highest = Math.max(rank, this.rank);

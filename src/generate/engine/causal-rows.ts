@@ -33,15 +33,12 @@ export class CausalRows implements SequenceRunner {
   private alone: Sequence | undefined;
   private several: DecoderRunner<CausalContext> | undefined;
   private readonly holders: (Sequence | undefined)[] = [];
-  /** How adapters lie in the graphs. */
-  private layout: number;
 
   constructor(model: CausalLM, options: CausalRowsOptions) {
     this.model = model;
     this.options = options;
     this.watch = new ModelWatch(model);
     this.single = this.runnerOf(1);
-    this.layout = options.adapters?.layout ?? 0;
     this.first = new CachedText(model, this.single, options.prefillTokens, options.adapters);
   }
 
@@ -67,20 +64,8 @@ export class CausalRows implements SequenceRunner {
   takeLayers(): void {
     this.watch.takeLayers();
     this.first.takeExchanged();
-    this.retrace();
-  }
-
-  private retrace(): void {
     this.single.retrace();
     this.several?.retrace();
-  }
-
-  /** Before each run: where adapters lie otherwise, graphs are traced anew. What is in the caches stays good. */
-  private noticeLayout(): void {
-    const { layout = 0 } = this.options.adapters ?? {};
-    if (layout === this.layout) return;
-    this.layout = layout;
-    this.retrace();
   }
 
   fits(sequences: readonly Sequence[]): boolean {
@@ -100,7 +85,6 @@ export class CausalRows implements SequenceRunner {
     if (this.alone !== sequence) await this.makeSingleFree();
     const { context, embedded, signal, adapter } = sequence;
     this.alone = sequence;
-    this.noticeLayout();
     const logits = await this.first.feed({ ids: context, embedded, adapter }, signal);
     sequence.filled = context.length;
     return logits;
@@ -124,7 +108,6 @@ export class CausalRows implements SequenceRunner {
     const { context, filled, embedded, signal } = sequence;
     const positions = positionsOf([filled + (embedded?.offset ?? 0)], 1);
     const looked = { positions, embeddings: null, ...this.adaptersOf([sequence]) };
-    this.noticeLayout();
     const logits = await this.single.run({ tokens: [[context[filled]]], starts: [filled], context: looked, signal });
     this.first.ids.push(context[filled]);
     return logits;
@@ -151,7 +134,6 @@ export class CausalRows implements SequenceRunner {
     const places = lengths.map(
       (length, row) => Math.min(length, this.options.contextLength - 1) + (this.holders[row]?.embedded?.offset ?? 0),
     );
-    this.noticeLayout();
     const isRun = (row: number) => sequences.includes(this.holders[row] as Sequence);
     const adapters = this.adaptersOf(lengths.map((_, row) => (isRun(row) ? this.holders[row] : undefined)));
     return runner.runOne(
