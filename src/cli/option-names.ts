@@ -51,6 +51,7 @@ const optionNames: Readonly<Record<string, string>> = {
   threads: "--threads",
   ...typedSamplingFlags,
   maxSequences: "--max-sequences",
+  maxAdapters: "--max-adapters",
   cacheTokens: "--cache-tokens",
   prefixTokens: "--prefix-tokens",
   maxQueue: "--max-queue",

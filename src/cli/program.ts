@@ -18,7 +18,7 @@ import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
-import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
+import { adaptersOf, batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
 import { type CommandModel, commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
@@ -127,7 +127,8 @@ function addWriting(program: Command): void {
     )
     .action(async (names: string[], o) => {
       await useDevice(o);
-      const options = { ...openOptionsOf(o), ...batchingOf(o) };
+      const { adapter: _, ...flags } = o; // of one model, by its name
+      const options = { ...openOptionsOf(flags), ...batchingOf(o), ...adaptersOf(o, names) };
       const models: CommandModel[] = [];
       for (const name of names) models.push(await commandModel(name, o.runs, options)); // one may be pulled
       await serveCommand(models, servingOf(o));

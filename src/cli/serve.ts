@@ -1,6 +1,8 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { OptionError } from "../base/index.ts";
 import { type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
+import type { NamedAdapter, OpenOptions } from "./models.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import type { CommandModel } from "./serve-models.ts";
 
@@ -27,6 +29,12 @@ function gibibytes(text: string): number {
   const size = number(text);
   if (!(size > 0)) throw new InvalidArgumentError("it is not a number of GiB above 0.");
   return Math.ceil(size * 2 ** 30);
+}
+
+function namedAdapter(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
+  const at = text.indexOf("=");
+  if (at < 1 || at === text.length - 1) throw new InvalidArgumentError("it is not name=folder.");
+  return [...before, { name: text.slice(0, at), folder: text.slice(at + 1) }];
 }
 
 /** Options of a server that many may reach. */
@@ -60,6 +68,17 @@ export function withServing(command: Command): Command {
       "how long a model stays that nobody uses; 0 ends it at once, a negative number never (default: never)",
       keepAlive,
     )
+    .option(
+      "--adapter <name=folder>",
+      "a LoRA adapter, as peft saves it, that requests ask for as a model of that name (repeatable)",
+      namedAdapter,
+    )
+    .option(
+      "--max-adapters <n>",
+      "adapters that are used at the same time (default: those of --adapter, or 4)",
+      integer,
+    )
+    .option("--adapter-folder <folder>", "let clients load adapters below this folder, by vLLM's API (default: none)")
     .option("--log", "write a line for each request to standard error");
 }
 
@@ -73,8 +92,27 @@ export const batchingOf = ({ maxSequences, cacheTokens, prefixTokens = PREFIX_TO
   prefixTokens,
 });
 
+const MAX_ADAPTERS = 4;
+
+/**
+ * Of the adapters of the one model that is served.
+ * @throws OptionError with several: which one they change is not said
+ */
+export function adaptersOf(
+  { adapter: adapters, maxAdapters, adapterFolder }: ServingFlags,
+  models: readonly string[],
+): Pick<OpenOptions, "adapters" | "maxAdapters"> {
+  if (!adapters && maxAdapters === undefined && adapterFolder === undefined) return {};
+  if (models.length === 1) return { adapters, maxAdapters: maxAdapters ?? adapters?.length ?? MAX_ADAPTERS };
+  const fix = "serve the model with adapters by a server of its own";
+  throw new OptionError({ where: "serve", expected: "one model with adapters", received: models.join(", "), fix });
+}
+
 /** What `withServing` has read. */
 export interface ServingFlags {
+  adapter?: NamedAdapter[];
+  maxAdapters?: number;
+  adapterFolder?: string;
   maxSequences?: number;
   cacheTokens?: number;
   prefixTokens?: number;
@@ -100,6 +138,7 @@ export function servingOf({
   timeout,
   memory,
   keepAlive,
+  adapterFolder,
   log,
 }: ServingFlags): ServeOptions {
   return {
@@ -112,6 +151,7 @@ export function servingOf({
     requestTimeoutMs: timeout,
     memoryBytes: memory,
     keepAliveMs: keepAlive,
+    adapterFolder,
     ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
   };
 }

@@ -1,4 +1,5 @@
 import type { CausalLM } from "../models/index.ts";
+import type { AdapterPool, PooledAdapter } from "../peft/index.ts";
 import type { Tensor } from "../tensor/index.ts";
 import { type DecoderRunner, i32 } from "./decoder-runner.ts";
 import type { CachedDecoder } from "./decoder-step.ts";
@@ -19,20 +20,27 @@ export interface EmbeddedPrompt {
 export interface CausalPrompt {
   ids: readonly number[];
   embedded?: EmbeddedPrompt;
+  adapter?: PooledAdapter;
 }
 
-/** positions: i32 [R, T] or [3, R, T]; embeddings: [R, T, D], or null where the tokens have their own. */
+/**
+ * positions: i32 [R, T] or [3, R, T]; embeddings: [R, T, D], or null where the tokens have their own; adapters: the
+ * slot of each row's, i32 [R], where some have one.
+ */
 export interface CausalContext {
   positions: Tensor<"i32">;
   embeddings: Tensor<"f32"> | null;
+  adapters?: Tensor<"i32">;
 }
 
-/** A language model over a cache. */
-export const causalDecoder = (model: CausalLM): CachedDecoder<CausalContext> => ({
+/** A language model over a cache, with adapters of a pool where the context names some. */
+export const causalDecoder = (model: CausalLM, pool?: AdapterPool): CachedDecoder<CausalContext> => ({
   model,
   cacheShape: model.cacheShape,
   hidden: (ids, cache, { positions, embeddings }) =>
     model.hidden(ids, { positions, embeddings: embeddings ?? undefined, cache }),
+  layout: () => pool?.layout ?? 0,
+  within: ({ adapters }, trace) => (adapters && pool ? pool.withRows(adapters, trace) : trace()),
   logits: (states) => model.logits(states),
 });
 
@@ -53,6 +61,9 @@ export class CachedText {
   ids: number[] = [];
   private readonly runner: DecoderRunner<CausalContext>;
   private readonly prefillTokens: number;
+  private readonly pool: AdapterPool | undefined;
+  /** With which adapter the ids were read. */
+  private adapter: PooledAdapter | undefined;
   private weights: readonly { readonly version: number }[];
   /** Of which weights the keys and values are, see `sumOfVersions`. */
   private version = 0;
@@ -65,12 +76,14 @@ export class CachedText {
   /**
    * @param runner of one row, which the caller disposes of
    * @param prefillTokens tokens of a text that are run at once
+   * @param pool of the adapters that texts may have
    */
-  constructor(model: CausalLM, runner: DecoderRunner<CausalContext>, prefillTokens: number) {
+  constructor(model: CausalLM, runner: DecoderRunner<CausalContext>, prefillTokens: number, pool?: AdapterPool) {
     this.model = model;
     this.prefillTokens = prefillTokens;
     this.weights = [...model.namedState().values()];
     this.runner = runner;
+    this.pool = pool;
   }
 
   /** Forgets what was run: by layers or parameters that are not the model's any more. */
@@ -81,8 +94,13 @@ export class CachedText {
   }
 
   /** Runs a whole text, piece by piece, and gives the logits after its last token. */
-  async feed({ ids, embedded }: CausalPrompt, signal?: AbortSignal): Promise<Float32Array> {
+  async feed({ ids, embedded, adapter }: CausalPrompt, signal?: AbortSignal): Promise<Float32Array> {
     signal?.throwIfAborted();
+    if (adapter !== this.adapter) {
+      this.forget();
+      this.last = undefined;
+      this.adapter = adapter;
+    }
     if (embedded) return this.feedEmbedded(ids, embedded, signal);
     const known = this.knownLogits(ids);
     if (known) return known;
@@ -91,7 +109,7 @@ export class CachedText {
     let logits: Float32Array = new Float32Array();
     for (const [start, end] of this.piecesOf(this.ids.length, ids.length)) {
       const piece = ids.slice(start, end);
-      const context = { positions: positionsOf([start], piece.length), embeddings: null };
+      const context = { positions: positionsOf([start], piece.length), embeddings: null, ...this.adapters };
       const isAnyLength = piece.length > 1;
       [logits] = await this.runner.run({ tokens: [piece], starts: [start], context, isAnyLength, signal });
       this.ids.push(...piece);
@@ -106,9 +124,15 @@ export class CachedText {
     signal?: AbortSignal,
   ): Promise<Float32Array> {
     this.ids = [];
-    const [logits] = await this.runner.run({ tokens: [ids], starts: [0], context: { positions, embeddings }, signal });
+    const context = { positions, embeddings, ...this.adapters };
+    const [logits] = await this.runner.run({ tokens: [ids], starts: [0], context, signal });
     this.ids = [...ids];
     return logits;
+  }
+
+  private get adapters(): Pick<CausalContext, "adapters"> {
+    const { adapter, pool } = this;
+    return adapter && pool ? { adapters: i32([pool.slotOf(adapter)], [1]) } : {};
   }
 
   /** Forgets the text: its ids may stand for other images next time. */

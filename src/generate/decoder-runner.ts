@@ -38,13 +38,23 @@ export class DecoderRunner<Context> {
   readonly rows: number;
   readonly cache: DeviceCache;
   private readonly decoder: CachedDecoder<Context>;
+  private layout: number | undefined;
   private steps: { exactLength: Step<Context>; anyLength: Step<Context> };
 
   constructor(decoder: CachedDecoder<Context>, options: DeviceCacheOptions) {
     this.cache = new DeviceCache(decoder.cacheShape, options);
     this.rows = this.cache.rows;
     this.decoder = decoder;
+    this.layout = decoder.layout?.();
     this.steps = this.compileSteps();
+  }
+
+  /** Before each run. What is in the cache stays good. */
+  private noticeLayout(): void {
+    const layout = this.decoder.layout?.();
+    if (layout === this.layout) return;
+    this.layout = layout;
+    this.retrace();
   }
 
   private compileSteps(): { exactLength: Step<Context>; anyLength: Step<Context> } {
@@ -83,6 +93,7 @@ export class DecoderRunner<Context> {
     const ends = starts.map((start) => start + count);
     const total = Math.max(...ends);
     await this.cache.reserve(total);
+    this.noticeLayout();
     const { anyLength, exactLength } = this.steps;
     const step = (isAnyLength ? anyLength : exactLength).withSignal(signal) as (
       ...inputs: StepInputs<Context>

@@ -1,6 +1,7 @@
 import { checkOptions, DataError, merged, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
+import { GeneratorAdapters } from "./adapters.ts";
 import type { EmbeddedPrompt } from "./cached-text.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
@@ -27,6 +28,8 @@ export interface GenerateOptions extends Omit<PickOptions, "times">, Speculation
   priority?: number;
   /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
   group?: string;
+  /** The name of the adapter that it is written with; see `Generator.adapters`. @default none */
+  adapter?: string;
 }
 
 export const pickOptionNames = [
@@ -43,7 +46,7 @@ export const pickOptionNames = [
 ] as const;
 /** Those of one of several texts: they are written, and ended, together. */
 export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
-const placeNames = ["priority", "group"] as const;
+const placeNames = ["priority", "group", "adapter"] as const;
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -76,6 +79,13 @@ export interface GeneratorOptions extends Pick<DeviceCacheOptions, "cacheDtype" 
    * read them again. What the places hold is used in any case. @default 0
    */
   prefixTokens?: number;
+  /**
+   * Adapters that texts written at the same time may have; see `Generator.adapters`. A step of several texts with
+   * different ones reads so many, whether they are loaded or not. @default 0
+   */
+  maxAdapters?: number;
+  /** Largest rank of an adapter. Memory follows the adapters, not this. @default 64 */
+  maxAdapterRank?: number;
 }
 
 const sizes = {
@@ -84,6 +94,8 @@ const sizes = {
   maxSequences: { least: 1, most: 4096, otherwise: 16 },
   cacheTokens: { least: 1, most: Number.MAX_SAFE_INTEGER, otherwise: Number.POSITIVE_INFINITY },
   prefixTokens: { least: 0, most: Number.MAX_SAFE_INTEGER, otherwise: 0 },
+  maxAdapters: { least: 0, most: 1024, otherwise: 0 },
+  maxAdapterRank: { least: 1, most: 4096, otherwise: 64 },
 } as const;
 
 /**
@@ -97,6 +109,8 @@ export class Generator {
   readonly contextLength: number;
   /** Most texts that are written at the same time. */
   readonly maxSequences: number;
+  /** Adapters that texts may be written with, each with its own: loaded and unloaded while others are written. */
+  readonly adapters: GeneratorAdapters;
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
 
@@ -137,7 +151,9 @@ export class Generator {
     this.contextLength = contextLength;
     this.maxSequences = counts.maxSequences;
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
-    const cache = { ...counts, contextLength, cacheDtype, initialRoom };
+    this.adapters = new GeneratorAdapters(model, counts.maxAdapters, counts.maxAdapterRank);
+    const { pool: adapters } = this.adapters;
+    const cache = { ...counts, adapters, contextLength, cacheDtype, initialRoom };
     this.engine = new Engine({
       ...counts,
       limits: this.limits,
@@ -169,7 +185,8 @@ export class Generator {
   ): AsyncGenerator<number, FinishReason, void> {
     checkOptions("generate", options, [...pickOptionNames, ...placeNames, ...speculationNames, "contextShift"]);
     const { signal, ...settings } = options;
-    return yield* tokensOf(this.engine.add({ ...this.planOf({ ids: prompt, embedded, ...settings }), signal }));
+    const text = { ids: prompt, embedded, ...settings };
+    return yield* tokensOf(this.begin(this.planOf(text), text, signal));
   }
 
   /**
@@ -183,7 +200,7 @@ export class Generator {
     { signal }: Pick<GenerateOptions, "signal"> = {},
   ): AsyncGenerator<RowToken, FinishReason[], void> {
     const plans = prompts.map((prompt) => this.planOf(prompt));
-    const sequences = plans.map((plan) => this.engine.add({ ...plan, signal }));
+    const sequences = plans.map((plan, i) => this.begin(plan, prompts[i], signal));
     const tokens = merged(sequences.map(tokensOf));
     try {
       for (;;) {
@@ -196,11 +213,18 @@ export class Generator {
     }
   }
 
+  /** A text that the engine writes by a plan. @param adapter the name of the one that it has */
+  private begin(plan: SequenceOptions, { adapter: name }: BatchPrompt, signal: AbortSignal | undefined): Sequence {
+    const { adapter, end: onEnd } = name === undefined ? {} : this.adapters.begin(name);
+    return this.engine.add({ ...plan, signal, adapter, onEnd });
+  }
+
   /** How a text is written. @throws as `generate` */
   private planOf(prompt: BatchPrompt): SequenceOptions {
-    const { ids, embedded, contextShift = false, priority, group, ...others } = prompt;
+    const { ids, embedded, contextShift = false, priority, group, adapter, ...others } = prompt;
     const settings = withoutSpeculation(others);
     checkOptions("generate", settings, rowOptionNames);
+    if (adapter !== undefined) this.adapters.require(adapter);
     requireOptionTypes({ priority, group });
     this.checkPrompt(ids);
     const room = roomOfEmbedded(this.limits);
@@ -225,6 +249,7 @@ export class Generator {
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.engine.dispose();
+    void this.engine.idle().then(() => this.adapters.pool?.dispose());
   }
 }
 

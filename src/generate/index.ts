@@ -1,5 +1,6 @@
 /** Generation of text: the cache, sampling, streaming. Imports models/, tokenizers/ and below. */
 
+export { GeneratorAdapters, type LoadAdapterOptions, type LoadedAdapter } from "./adapters.ts";
 export {
   type BeamRunner,
   type BeamSettings,

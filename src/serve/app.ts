@@ -2,6 +2,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
+import { adapterRoutes } from "./adapters.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
@@ -18,6 +19,10 @@ import { detokenized, tokenized } from "./tokenize.ts";
 export interface AppOptions extends AccessOptions, LimitOptions {
   /** Gets one line for each request that ends. @default none */
   log?: (line: string) => void;
+  /**
+   * Folder below which clients may load adapters while the server runs, by vLLM's API. @default none: they may not
+   */
+  adapterFolder?: string;
 }
 
 const MIB = 1 << 20;
@@ -32,12 +37,15 @@ const SOUNDS = "/v1/audio/";
  * @throws OptionError for unknown options and limits that cannot be, and for models that cannot be served together
  */
 export function createApp(models: Servable | readonly Servable[], options: AppOptions = {}): App {
-  const { allowedHosts, corsOrigins, log, ...limits } = options;
-  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log });
+  const { allowedHosts, corsOrigins, log, adapterFolder, ...limits } = options;
+  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log, adapterFolder });
 }
 
 /** The app of models that others dispose of. */
-export function appOf(models: ServedModels, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): App {
+export function appOf(
+  models: ServedModels,
+  { log, adapterFolder, ...access }: Omit<AppOptions, keyof LimitOptions>,
+): App {
   const app: App = new Hono();
   app.use(async (c, next) => {
     const record = new RequestRecord(`${c.req.method} ${c.req.path}`, log);
@@ -49,6 +57,7 @@ export function appOf(models: ServedModels, { log, ...access }: Omit<AppOptions,
   for (const limit of bodyLimits()) app.use(limit);
   operationRoutes(app, models);
   modelRoutes(app, models);
+  if (adapterFolder !== undefined) adapterRoutes(app, models, adapterFolder);
   textRoutes(app, models);
   embeddingRoutes(app, models);
   rankingRoutes(app, models);

@@ -51,7 +51,7 @@ export async function completionJob(service: Service, request: CompletionRequest
   });
   const job = jobOf(choices, prompts, request, () =>
     completionShapes({
-      model: model.id,
+      model: service.nameOf(request.model),
       includeUsage: request.usage.includeUsage,
       logprobs: service.logprobShapes,
       hidesLogprobs: request.logprobs === undefined,
@@ -105,7 +105,11 @@ export async function chatJob(
   };
   const choices = choicesOf(ids, options, answers).map((choice) => ({ ...choice, parser: plan.parser(parserOptions) }));
   return jobOf(choices, [ids], request, () =>
-    chatShapes({ model: model.id, includeUsage: request.usage.includeUsage, logprobs: service.logprobShapes }),
+    chatShapes({
+      model: service.nameOf(request.model),
+      includeUsage: request.usage.includeUsage,
+      logprobs: service.logprobShapes,
+    }),
   );
 }
 
@@ -173,11 +177,16 @@ function jobOf(
  * may be drawn, at temperature 1. Seeds are drawn when the request has none, so that asking again gives another text.
  */
 function textOptions(
-  { model: { generator }, endTokens }: Service,
+  service: Service,
   request: CommonRequest,
   maxNewTokens: number,
   stops: readonly string[],
 ): TextOptions & { seed: number } {
+  const {
+    model: { generator },
+    endTokens,
+  } = service;
+  const adapter = service.adapterOf(request.model);
   const { temperature, top_k: topK, seed = Math.floor(Math.random() * 2 ** 31), stop = [] } = request;
   const { stop_token_ids: stopIds, ignore_eos: ignoresEnd = false, priority = 0 } = request;
   // where transformers would take 50
@@ -196,6 +205,7 @@ function textOptions(
     logitBias: request.logit_bias as Readonly<Record<number, number>> | undefined,
     minNewTokens: request.min_tokens,
     ...((stopIds || ignoresEnd) && { stopTokens: [...(ignoresEnd ? [] : endTokens), ...(stopIds ?? [])] }),
+    ...(adapter !== undefined && { adapter }),
     priority: -priority, // vLLM's lower ones go first
     seed,
     stop: [...stops, ...[stop].flat()],

@@ -37,8 +37,16 @@ export async function serve(
   models: Servable | readonly Servable[],
   options: ServeOptions = {},
 ): Promise<RunningServer> {
-  checkOptions("serve", options, ["port", "host", "allowedHosts", "corsOrigins", "log", ...limitNames]);
-  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, ...limits } = options;
+  checkOptions("serve", options, [
+    "port",
+    "host",
+    "allowedHosts",
+    "corsOrigins",
+    "log",
+    "adapterFolder",
+    ...limitNames,
+  ]);
+  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, adapterFolder, ...limits } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({
       where: "serve",
@@ -48,7 +56,7 @@ export async function serve(
     });
   }
   const served = new ServedModels(models, limits);
-  const app = appOf(served, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
+  const app = appOf(served, { allowedHosts: [...allowedHosts, host], corsOrigins, log, adapterFolder });
   const server = await listen(app.fetch, host, port);
   const close = async () => {
     await closed(server, served);

@@ -59,6 +59,17 @@ export class Service {
     return this.encoder.format;
   }
 
+  /** The adapter that a request's `model` names. @default none: it names the model */
+  adapterOf(asked: string | undefined): string | undefined {
+    const { id, generator } = this.model;
+    return asked !== undefined && asked !== id && generator.adapters.has(asked) ? asked : undefined;
+  }
+
+  /** The name that a request's answer has: its adapter's, or the model's. */
+  nameOf(asked: string | undefined): string {
+    return this.adapterOf(asked) ?? this.model.id;
+  }
+
   get contextLength(): number {
     return this.model.generator.contextLength;
   }

@@ -1,6 +1,7 @@
 import type { CausalLM } from "../../models/index.ts";
+import type { AdapterPool } from "../../peft/index.ts";
 import { CachedText, type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
-import { DecoderRunner } from "../decoder-runner.ts";
+import { DecoderRunner, i32 } from "../decoder-runner.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";
 import { ModelWatch } from "./model-watch.ts";
 import type { SequenceRunner } from "./runner.ts";
@@ -13,6 +14,8 @@ export interface CausalRowsOptions extends Pick<DeviceCacheOptions, "cacheDtype"
   maxSequences: number;
   /** Tokens of a prompt that are run at once. */
   prefillTokens: number;
+  /** Adapters that sequences may have. @default none */
+  adapters?: AdapterPool;
 }
 
 /**
@@ -36,12 +39,17 @@ export class CausalRows implements SequenceRunner {
     this.options = options;
     this.watch = new ModelWatch(model);
     this.single = this.runnerOf(1);
-    this.first = new CachedText(model, this.single, options.prefillTokens);
+    this.first = new CachedText(model, this.single, options.prefillTokens, options.adapters);
   }
 
   private runnerOf(rows: number): DecoderRunner<CausalContext> {
     const { contextLength: maxLength, cacheDtype, initialRoom } = this.options;
-    return new DecoderRunner(causalDecoder(this.model), { maxLength, cacheDtype, initialRoom, rows });
+    return new DecoderRunner(causalDecoder(this.model, this.options.adapters), {
+      maxLength,
+      cacheDtype,
+      initialRoom,
+      rows,
+    });
   }
 
   /** What the weights are it sees itself when it reads. */
@@ -60,11 +68,12 @@ export class CausalRows implements SequenceRunner {
     this.several?.retrace();
   }
 
-  fits(): boolean {
-    return true;
+  fits(sequences: readonly Sequence[]): boolean {
+    return this.options.adapters?.holds(sequences.map(({ adapter }) => adapter)) ?? true;
   }
 
   async enter(sequence: Sequence): Promise<void> {
+    if (sequence.adapter) await this.options.adapters?.acquire(sequence.adapter);
     let slot = 0;
     while (this.holders[slot]) slot++;
     this.holders[slot] = sequence;
@@ -74,9 +83,9 @@ export class CausalRows implements SequenceRunner {
 
   async read(sequence: Sequence): Promise<Float32Array> {
     if (this.alone !== sequence) await this.makeSingleFree();
-    const { context, embedded, signal } = sequence;
+    const { context, embedded, signal, adapter } = sequence;
     this.alone = sequence;
-    const logits = await this.first.feed({ ids: context, embedded }, signal);
+    const logits = await this.first.feed({ ids: context, embedded, adapter }, signal);
     sequence.filled = context.length;
     return logits;
   }
@@ -95,12 +104,25 @@ export class CausalRows implements SequenceRunner {
     return sequences.map((sequence) => logits.get(sequence) as Float32Array);
   }
 
-  private async goOnAlone({ context, filled, embedded, signal }: Sequence): Promise<Float32Array[]> {
+  private async goOnAlone(sequence: Sequence): Promise<Float32Array[]> {
+    const { context, filled, embedded, signal } = sequence;
     const positions = positionsOf([filled + (embedded?.offset ?? 0)], 1);
-    const looked = { positions, embeddings: null };
+    const looked = { positions, embeddings: null, ...this.adaptersOf([sequence]) };
     const logits = await this.single.run({ tokens: [[context[filled]]], starts: [filled], context: looked, signal });
     this.first.ids.push(context[filled]);
     return logits;
+  }
+
+  /** What the context says of the adapters of rows, where some have one. */
+  private adaptersOf(rows: readonly (Sequence | undefined)[]): Pick<CausalContext, "adapters"> {
+    const { adapters } = this.options;
+    if (!adapters || rows.every((row) => !row?.adapter)) return {};
+    return {
+      adapters: i32(
+        rows.map((row) => adapters.slotOf(row?.adapter)),
+        [rows.length],
+      ),
+    };
   }
 
   private async goOnTogether(sequences: readonly Sequence[]): Promise<Float32Array[]> {
@@ -112,10 +134,12 @@ export class CausalRows implements SequenceRunner {
     const places = lengths.map(
       (length, row) => Math.min(length, this.options.contextLength - 1) + (this.holders[row]?.embedded?.offset ?? 0),
     );
+    const isRun = (row: number) => sequences.includes(this.holders[row] as Sequence);
+    const adapters = this.adaptersOf(lengths.map((_, row) => (isRun(row) ? this.holders[row] : undefined)));
     return runner.runOne(
       sequences.map(({ slot, context, filled }) => ({ row: slot as number, id: context[filled] })),
       lengths,
-      { positions: positionsOf(places, 1), embeddings: null },
+      { positions: positionsOf(places, 1), embeddings: null, ...adapters },
       commonSignal(sequences),
     );
   }
@@ -141,12 +165,17 @@ export class CausalRows implements SequenceRunner {
   private async grow(rows: number, except?: Sequence): Promise<void> {
     let size = 2;
     while (size < rows) size *= 2;
-    const kept = except && { ids: except.context.slice(0, except.filled), embedded: except.embedded };
+    const readBy = ({ context, filled, embedded, adapter }: Sequence) => ({
+      ids: context.slice(0, filled),
+      embedded,
+      adapter,
+    });
+    const kept = except && readBy(except);
     const others = this.holders.filter((held) => held !== undefined && held !== except && held.filled > 0);
     this.several?.dispose();
     this.several = this.runnerOf(Math.min(size, this.options.maxSequences));
     for (const held of others as Sequence[]) {
-      await this.first.feed({ ids: held.context.slice(0, held.filled), embedded: held.embedded });
+      await this.first.feed(readBy(held));
       await this.several.cache.copyInto(held.slot as number, this.single.cache);
     }
     if (kept && others.length > 0) await this.first.feed(kept);
@@ -157,6 +186,7 @@ export class CausalRows implements SequenceRunner {
       this.alone = undefined;
       if (sequence.embedded) this.first.forget(); // its ids may stand for other images next time
     }
+    if (sequence.adapter) this.options.adapters?.release(sequence.adapter);
     this.holders[sequence.slot as number] = undefined;
     sequence.slot = undefined;
   }

@@ -1,4 +1,5 @@
 import { onAbort } from "../../base/index.ts";
+import type { PooledAdapter } from "../../peft/index.ts";
 import type { EmbeddedPrompt } from "../cached-text.ts";
 import type { Proposals, Proposer } from "../speculation/index.ts";
 import type { TokenPicker } from "../token-picker.ts";
@@ -20,6 +21,10 @@ export interface SequenceOptions {
   group?: string;
   /** Ends the text. @default nothing does */
   signal?: AbortSignal;
+  /** Whose layers the text is written with, beside the model's. @default the model's alone */
+  adapter?: PooledAdapter;
+  /** Called when it has ended. */
+  onEnd?: () => void;
 }
 
 /** How long a text a model can look at. */
@@ -49,6 +54,7 @@ export class Sequence {
   readonly priority: number;
   readonly group: string;
   readonly signal: AbortSignal | undefined;
+  readonly adapter: PooledAdapter | undefined;
   /** What the model looks at: prompt and answer, less what was forgotten. */
   context: number[];
   /** Tokens of the context whose keys and values are in the cache. */
@@ -67,6 +73,7 @@ export class Sequence {
   idleSince: number | undefined;
   private readonly limits: ContextLimits;
   private readonly onChange: (sequence: Sequence) => void;
+  private readonly onEnd: (() => void) | undefined;
   private readonly stopWaiting: (() => void) | undefined;
   private asker: Asker | undefined;
   /** Tokens that were picked together with one before, and nobody has asked for yet. */
@@ -75,13 +82,15 @@ export class Sequence {
 
   /** @param onChange called when somebody asks for a token, or nobody will any more */
   constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
-    const { prompt, picker, embedded, proposer, priority = 0, group = "", signal } = options;
+    const { prompt, picker, embedded, proposer, priority = 0, group = "", signal, adapter, onEnd } = options;
     this.picker = picker;
     this.embedded = embedded;
     this.proposer = proposer;
     this.priority = priority;
     this.group = group;
     this.signal = signal;
+    this.adapter = adapter;
+    this.onEnd = onEnd;
     this.limits = limits;
     this.onChange = onChange;
     this.context = prompt.slice(-limits.contextLength);
@@ -201,6 +210,7 @@ export class Sequence {
     this.stopWaiting?.();
     this.answer();
     this.onChange(this);
+    this.onEnd?.();
   }
 
   private answer(): void {

@@ -40,6 +40,7 @@ interface Entry {
   kind: ModelKind;
   bytes: number;
   family?: string;
+  adapters?: readonly string[];
   isPinned: boolean;
   load(): Promise<KindModels[ModelKind]>;
 }
@@ -170,7 +171,7 @@ export class ServedModels {
   }
 
   private require(asked: string): Entry {
-    const entry = this.entries.get(asked);
+    const entry = this.entries.get(asked) ?? this.baseOf(asked);
     if (entry) return entry;
     const names = [...this.entries.keys()];
     const near = nearest(asked, names);
@@ -183,6 +184,14 @@ export class ServedModels {
       message: `The model '${asked}' is not served here; ${rest}`,
       param: "model",
       code: "model_not_found",
+    });
+  }
+
+  /** The model that has an adapter of this name, or will have it when it is loaded. */
+  private baseOf(adapter: string): Entry | undefined {
+    return [...this.entries.values()].find(({ id, adapters }) => {
+      const service = this.pool.peek(id);
+      return service instanceof Service ? service.model.generator.adapters.has(adapter) : adapters?.includes(adapter);
     });
   }
 

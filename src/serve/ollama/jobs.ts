@@ -6,11 +6,11 @@ import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
 import { thoughtVariables } from "../thoughts.ts";
 import { chatMessages } from "./messages.ts";
+import { modelNameOf } from "./models.ts";
 import {
   commonRequest,
   type OllamaChatRequest,
   type OllamaGenerateRequest,
-  type Options,
   readOllamaChat,
   readOllamaGenerate,
 } from "./requests.ts";
@@ -37,7 +37,7 @@ export async function ollamaChat(
   if (messages.length === 0) return { answer: loadedAnswer("chat", service.model.id, isLeaving) };
   const chat = { ...chatRequest(service, request), messages: chatMessages(messages), tools: request.tools };
   const job = await chatJob(service, chat, signal, { wholeCalls: true });
-  return { isStreamed, job: ollamaJob(service, job, request.options, { endpoint: "chat", start }) };
+  return { isStreamed, job: ollamaJob(service, job, request, { endpoint: "chat", start }) };
 }
 
 /**
@@ -59,7 +59,7 @@ export async function ollamaGenerate(
   const job = request.raw
     ? await rawJob(service, request, prompt, signal)
     : await chatJob(service, promptRequest(service, request, prompt), signal);
-  return { isStreamed, job: ollamaJob(service, job, request.options, { endpoint: "generate", start }) };
+  return { isStreamed, job: ollamaJob(service, job, request, { endpoint: "generate", start }) };
 }
 
 function checkRequest(service: Service, { options }: OllamaChatRequest | OllamaGenerateRequest): void {
@@ -67,6 +67,10 @@ function checkRequest(service: Service, { options }: OllamaChatRequest | OllamaG
   if (asked !== undefined && asked > service.contextLength)
     throw invalid("options.num_ctx", `at most the ${service.contextLength} tokens of this model's context`, asked);
 }
+
+/** The name of the model, or of an adapter, without Ollama's tag. */
+const askedIn = ({ model }: OllamaChatRequest | OllamaGenerateRequest): string | undefined =>
+  model && modelNameOf(model);
 
 /** The request that OpenAI's clients would make. */
 function chatRequest(
@@ -76,6 +80,7 @@ function chatRequest(
   const { think } = request;
   return {
     ...commonRequest(request),
+    model: askedIn(request),
     logprobs: request.logprobs,
     top_logprobs: request.top_logprobs,
     ...(think !== undefined && { chat_template_kwargs: thinkVariables(service, think) }),
@@ -104,7 +109,7 @@ async function rawJob(
   signal: AbortSignal,
 ): Promise<Job> {
   const logprobs = request.logprobs ? (request.top_logprobs ?? 0) : undefined;
-  const common = commonRequest(request);
+  const common = { ...commonRequest(request), model: askedIn(request) };
   const job = await completionJob(service, { ...common, prompt, logprobs }, signal);
   if (common.max_tokens !== undefined) return job;
   const room = service.contextLength - job.promptTokens;
@@ -117,17 +122,20 @@ const withOptions = (job: Job, more: TextOptions): Job => ({
 });
 
 function ollamaJob(
-  { model, logprobShapes: logprobs }: Service,
+  service: Service,
   job: Job,
-  { mirostat, mirostat_tau: mirostatTau, mirostat_eta: mirostatEta }: Options,
+  request: OllamaChatRequest | OllamaGenerateRequest,
   { endpoint, start }: { endpoint: Endpoint; start: number },
 ): Job {
+  const { mirostat, mirostat_tau: mirostatTau, mirostat_eta: mirostatEta } = request.options;
+  const model = service.nameOf(askedIn(request));
+  const { logprobShapes: logprobs } = service;
   // mirostat decides by itself how many tokens are left, as in llama.cpp
   const noLimits = { topK: undefined, topP: undefined, minP: undefined, typicalP: undefined };
   const changed = mirostat ? withOptions(job, { ...noLimits, mirostat, mirostatTau, mirostatEta }) : job;
   return {
     ...changed,
     contentType: "application/x-ndjson",
-    shapes: () => ollamaShapes({ endpoint, model: model.id, start, logprobs }),
+    shapes: () => ollamaShapes({ endpoint, model, start, logprobs }),
   };
 }
