@@ -10,6 +10,7 @@ import { RequestRecord } from "./log.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
 import { pageFiles } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
+import { responseRoutes } from "./responses/index.ts";
 import { type LimitOptions, type ServedModel, Service } from "./service.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
@@ -82,6 +83,7 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
     c.json(await countedTokens(service, await jsonBody(c), c.req.raw.signal)),
   );
   ollamaRoutes(app, service);
+  responseRoutes(app, service);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });

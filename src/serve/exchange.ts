@@ -23,7 +23,7 @@ export interface Environment {
 /** A batch's request may wait for a day while others are answered before it. */
 const BATCH_TIMEOUT_MS = 24 * 3600 * 1000;
 
-/** Whose stored responses, files and batches a request sees. There is one user, "", as long as the server has no keys. */
+/** Whose stored responses, files and batches a request sees. A server without keys has one user, "". */
 export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? "";
 
 /** What there is to do, or an answer that needs no model. */

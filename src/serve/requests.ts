@@ -17,7 +17,7 @@ const MAX_STOPS = 16;
 /** Each answer looks at them for each token. */
 const MAX_BIASES = 1024;
 /** Likeliest tokens that are told, OpenAI's most. */
-const MAX_LOGPROBS = 20;
+export const MAX_LOGPROBS = 20;
 
 const isStop = (value: unknown) => isText(value) && value !== "";
 const streamOptions = {
@@ -38,7 +38,8 @@ const isBiases = (value: unknown) =>
   );
 const isIds = (value: unknown): value is number[] => Array.isArray(value) && value.every((id) => Number.isInteger(id));
 
-const common = {
+/** Fields that both endpoints have. */
+export const commonFields = {
   model: text,
   max_tokens: wholeNumber(0),
   temperature: rule<number>("a number from 0 to 2", (value) => typeof value === "number" && value >= 0 && value <= 2),
@@ -91,7 +92,7 @@ const prompts = rule<Prompts>(
 
 /** Every field of POST /v1/completions. */
 export const completionFields = {
-  ...common,
+  ...commonFields,
   prompt: prompts,
   echo: flag,
   best_of: wholeNumber(1, MAX_CHOICES),
@@ -101,7 +102,7 @@ export const completionFields = {
 
 /** Every field of POST /v1/chat/completions. */
 export const chatFields = {
-  ...common,
+  ...commonFields,
   messages: rule<unknown[]>("a list of at least one message", (value) => Array.isArray(value) && value.length > 0),
   max_completion_tokens: wholeNumber(0),
   // vLLM's
@@ -139,7 +140,7 @@ export interface UsageOptions {
   continuousUsage: boolean;
 }
 
-export type CommonRequest = Values<typeof common> & { usage: UsageOptions };
+export type CommonRequest = Values<typeof commonFields> & { usage: UsageOptions };
 export type CompletionRequest = CommonRequest & Values<typeof completionFields> & { prompt: Prompts };
 export type ChatRequest = CommonRequest & Values<typeof chatFields> & { messages: unknown[] };
 
@@ -162,7 +163,7 @@ export function readChatRequest(json: unknown): ChatRequest {
   return { ...request, messages: request.messages, usage: usageOptions(request) };
 }
 
-function usageOptions({ stream_options: json = {} }: Values<typeof common>): UsageOptions {
+function usageOptions({ stream_options: json = {} }: Values<typeof commonFields>): UsageOptions {
   const { include_usage: includeUsage = false, continuous_usage_stats: isContinuous = false } = readFields(
     json,
     streamOptions,
