@@ -22,7 +22,7 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "generate", "tokenizers"],
+  serve: ["base", "files", "generate", "tokenizers"],
   "load-test": ["base", "files"],
   cli: [
     "base",

@@ -35,6 +35,7 @@ export function withServing(command: Command): Command {
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
     .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
+    .option("--data <folder>", "where files and batches are kept (default: none, and their endpoints answer 501)")
     .option("--log", "write a line for each request to standard error");
 }
 
@@ -60,6 +61,7 @@ export interface ServingFlags {
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
+  data?: string;
   log?: boolean;
 }
 
@@ -71,6 +73,7 @@ export function servingOf({
   maxQueue,
   queueTimeout,
   timeout,
+  data,
   log,
 }: ServingFlags): ServeOptions {
   return {
@@ -81,6 +84,7 @@ export function servingOf({
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
+    dataFolder: data,
     ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
   };
 }

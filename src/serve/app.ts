@@ -1,11 +1,15 @@
 import { Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
+import { except } from "hono/combine";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
+import { batchRoutes } from "./batches/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
+import type { DataFolder } from "./data-folder.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { answer, type Environment, jsonBody } from "./exchange.ts";
+import { fileRoutes } from "./files/index.ts";
 import { RequestRecord } from "./log.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
 import { pageFiles } from "./page/index.ts";
@@ -17,6 +21,8 @@ import { detokenized, tokenized } from "./tokenize.ts";
 export interface AppOptions extends AccessOptions, LimitOptions {
   /** Gets one line for each request that ends. @default none */
   log?: (line: string) => void;
+  /** Keeps files and batches; whoever has opened it closes it. @default those endpoints answer 501 */
+  data?: DataFolder;
 }
 
 const MAX_BODY_BYTES = 4 << 20;
@@ -27,12 +33,15 @@ const MAX_BODY_BYTES = 4 << 20;
  * @throws OptionError for unknown options and limits that cannot be
  */
 export function createApp(model: ServedModel, options: AppOptions = {}): Hono<Environment> {
-  const { allowedHosts, corsOrigins, log, ...limits } = options;
-  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, log });
+  const { allowedHosts, corsOrigins, log, data, ...limits } = options;
+  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, log, data });
 }
 
 /** The app of a service that others dispose of. */
-export function appOf(service: Service, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): Hono<Environment> {
+export function appOf(
+  service: Service,
+  { log, data, ...access }: Omit<AppOptions, keyof LimitOptions>,
+): Hono<Environment> {
   const app = new Hono<Environment>();
   const modelObject = {
     id: service.model.id,
@@ -49,7 +58,7 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
     if (!record.isStreamed) record.end(c.res.status);
   });
   app.use(...accessRules(access));
-  app.use("*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
+  app.use("*", except("/v1/files", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge })));
   for (const [path, file] of Object.entries(pageFiles(service)))
     app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/health", (c) => c.json({ status: "ok" }));
@@ -84,6 +93,8 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
   );
   ollamaRoutes(app, service);
   responseRoutes(app, service);
+  fileRoutes(app, data);
+  batchRoutes(app, service, data);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });

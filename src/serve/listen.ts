@@ -3,13 +3,19 @@ import type { AddressInfo } from "node:net";
 import { serve as serveNode } from "@hono/node-server";
 import { checkOptions, OptionError } from "../base/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
+import { DataFolder } from "./data-folder.ts";
 import { limitNames, type ServedModel, Service } from "./service.ts";
 
-export interface ServeOptions extends AppOptions {
+export interface ServeOptions extends Omit<AppOptions, "data"> {
   /** 0 takes any free port. @default 8080 */
   port?: number;
   /** Address to listen on. Others than this machine can reach the server only when it is changed. @default 127.0.0.1 */
   host?: string;
+  /**
+   * Where files and batches are kept, over restarts; it is made where it is missing. @default none, and their endpoints
+   * answer 501
+   */
+  dataFolder?: string;
 }
 
 /** A server that listens. */
@@ -20,6 +26,8 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+const optionNames = ["port", "host", "dataFolder", "allowedHosts", "corsOrigins", "log", ...limitNames] as const;
+
 /** How long requests under way may take to finish when the server closes. */
 const CLOSE_TIMEOUT_MS = 2000;
 /** How long clients may take to read that the server is stopping. */
@@ -29,11 +37,12 @@ const FAREWELL_MS = 500;
  * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are
  * compiled by two tokens that nobody sees, so that the first request does not pay for that. Requests that come before
  * wait.
- * @throws OptionError when the port is in use or out of range, or for options that cannot be
+ * @throws OptionError when the port is in use or out of range, or for options that cannot be; DataError when another
+ *   server has the data folder
  */
 export async function serve(model: ServedModel, options: ServeOptions = {}): Promise<RunningServer> {
-  checkOptions("serve", options, ["port", "host", "allowedHosts", "corsOrigins", "log", ...limitNames]);
-  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, ...limits } = options;
+  checkOptions("serve", options, optionNames);
+  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, dataFolder, ...limits } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({
       where: "serve",
@@ -43,9 +52,14 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
     });
   }
   const service = new Service(model, limits);
-  const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
-  const server = await listen(app.fetch, host, port);
+  const data = dataFolder === undefined ? undefined : await DataFolder.open(dataFolder);
+  const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log, data });
+  const server = await listen(app.fetch, host, port).catch(async (cause) => {
+    await data?.close();
+    throw cause;
+  });
   const close = async () => {
+    await data?.close();
     await closed(server, service);
     await service.dispose();
   };

@@ -60,8 +60,8 @@ export class RequestQueue {
   }
 
   /**
-   * Takes a place for a request of a batch, which is in nobody's way: its priority is low, and the model leaves its text
-   * aside while it has others to write.
+   * Takes a place for a request of a batch, which is in nobody's way: its priority is low, and the model leaves its
+   * text aside while it has others to write.
    */
   enterAside(): Place {
     this.inside++;

@@ -10,6 +10,7 @@ import {
   type Values,
   wholeNumber,
 } from "../fields.ts";
+import { metadata } from "../metadata.ts";
 import { commonFields, MAX_LOGPROBS } from "../requests.ts";
 import type { Service } from "../service.ts";
 import { effortVariables, thoughtVariables } from "../thoughts.ts";
@@ -32,17 +33,6 @@ const promptFields = {
   reasoning: rule<object>("an object with an effort", isObject),
   truncation: oneOf(truncations),
 } as const satisfies Fields;
-
-/** OpenAI's limits. */
-const [MAX_PAIRS, MAX_KEY, MAX_VALUE] = [16, 64, 512];
-/** Names and values that a client keeps with an object. */
-export const metadata = rule<Readonly<Record<string, string>>>(
-  `an object of at most ${MAX_PAIRS} texts of at most ${MAX_VALUE} characters, under names of at most ${MAX_KEY}`,
-  (value) =>
-    isObject(value) &&
-    Object.keys(value).length <= MAX_PAIRS &&
-    Object.entries(value).every(([key, each]) => key.length <= MAX_KEY && isText(each) && each.length <= MAX_VALUE),
-);
 
 const LOGPROBS = "message.output_text.logprobs";
 
