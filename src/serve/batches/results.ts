@@ -28,7 +28,7 @@ class LineLog {
     return withWriteErrors(path, async () => {
       const log = new LineLog(path, await open(path, "a"));
       log.bytes = whole;
-      await log.file.truncate(whole);
+      await log.file.truncate(whole).catch((error) => log.closedAfter(error));
       return log;
     });
   }
@@ -45,6 +45,11 @@ class LineLog {
 
   close(): Promise<void> {
     return this.file.close();
+  }
+
+  async closedAfter(error: unknown): Promise<never> {
+    await this.close();
+    throw error;
   }
 }
 
@@ -84,7 +89,9 @@ export class BatchResults {
       LineLog.open(join(folder, `${kind}.jsonl`), (line) => {
         names[kind].push((JSON.parse(line) as { custom_id: string }).custom_id);
       });
-    const results = new BatchResults({ output: await opened("output"), errors: await opened("errors") });
+    const output = await opened("output");
+    const errors = await opened("errors").catch((error) => output.closedAfter(error));
+    const results = new BatchResults({ output, errors });
     for (const kind of kinds) {
       results.counts[kind] = names[kind].length;
       for (const name of names[kind]) results.done.add(name);

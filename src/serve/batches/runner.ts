@@ -48,8 +48,10 @@ export class BatchRunner {
 
   /** Ends a batch with the results that it has. */
   async cancel(batch: Batch): Promise<void> {
-    if (isDone(batch) || batch.ending) return;
-    await this.data.batches.change(batch, { status: "cancelling", ending: "cancelled" });
+    await this.data.batches.change(batch, (now) =>
+      isDone(now) || now.ending ? undefined : { status: "cancelling", ending: "cancelled" },
+    );
+    if (batch.status !== "cancelling") return;
     const running = this.running.get(batch);
     if (running) running.abort();
     // it need not wait for those before it
@@ -98,9 +100,10 @@ export class BatchRunner {
   private async validate(batch: Batch): Promise<void> {
     if (batch.status !== "validating") return;
     const { requests, errors } = await this.input(batch);
-    if (batch.status !== "validating") return; // cancelled in the meantime
-    if (errors.length > 0) await this.data.batches.change(batch, { status: "failed", errors });
-    else await this.data.batches.change(batch, { status: "in_progress", total: requests.length });
+    await this.data.batches.change(batch, ({ status }) => {
+      if (status !== "validating") return undefined; // cancelled in the meantime
+      return errors.length > 0 ? { status: "failed", errors } : { status: "in_progress", total: requests.length };
+    });
   }
 
   private async input(batch: Batch) {
@@ -152,9 +155,9 @@ export class BatchRunner {
     } finally {
       clearTimeout(deadline);
     }
-    if (this.closing.signal.aborted || batch.ending) return;
-    const isOver = results.done.size < batch.total;
-    await this.data.batches.change(batch, { status: "finalizing", ending: isOver ? "expired" : "completed" });
+    if (this.closing.signal.aborted) return;
+    const ending = results.done.size < batch.total ? "expired" : "completed";
+    await this.data.batches.change(batch, (now) => (now.ending ? undefined : { status: "finalizing", ending }));
   }
 
   /** Makes files of the results. */
@@ -171,7 +174,7 @@ export class BatchRunner {
       await this.data.files.adopt({ id, owner, filename, purpose: "batch_output", expiresAt }, path, bytes);
     }
     const { output: completed, errors: failed } = results.counts;
-    await this.data.batches.change(batch, { status: ending, ending, completed, failed });
+    await this.data.batches.change(batch, () => ({ status: ending, completed, failed }));
     // copies of what the files have
     for (const kind of kinds) await rm(results.file(kind).path, { force: true }).catch(() => {});
   }

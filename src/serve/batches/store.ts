@@ -80,11 +80,14 @@ export class BatchStore {
     await makeFolder(folder);
     const records: Batch[] = [];
     for (const id of await readdir(folder)) {
-      const names = await readdir(store.folderOf(id));
-      // a batch is there when its record is
-      if (names.includes("batch.json"))
-        records.push(await storedRecord(join(store.folderOf(id), "batch.json"), batchRecord));
-      else await withWriteErrors(folder, () => rm(store.folderOf(id), { recursive: true, force: true }));
+      const place = store.folderOf(id);
+      const names = await readdir(place);
+      // a batch is there when its record is; one that is done has nothing else
+      const batch = names.includes("batch.json") && (await storedRecord(join(place, "batch.json"), batchRecord));
+      if (batch) records.push(batch);
+      const left = batch ? (isDone(batch) ? names.filter((name) => name !== "batch.json") : []) : [""];
+      for (const name of left)
+        await withWriteErrors(folder, () => rm(join(place, name), { recursive: true, force: true }));
     }
     const created = (batch: Batch) => batch.times.validating ?? 0;
     for (const batch of records.toSorted((a, b) => created(a) - created(b))) store.records.set(batch.id, batch);
@@ -136,13 +139,18 @@ export class BatchStore {
     return batch;
   }
 
-  /** Writes what a batch is from now on; that is seen only when it is written, since a kill would undo it. */
-  change(batch: Batch, change: Partial<Batch>): Promise<void> {
+  /**
+   * Writes what a batch is from now on; that is seen only when it is written, since a kill would undo it.
+   * @param next what changes, decided when all earlier changes are written; undefined for nothing
+   */
+  change(batch: Batch, next: (now: Batch) => Partial<Batch> | undefined): Promise<void> {
     return this.inTurn(async () => {
+      const change = next(batch);
+      if (!change) return;
       const times = change.status ? { ...batch.times, [change.status]: Date.now() } : batch.times;
-      const next = { ...batch, ...change, times };
-      await this.write(next);
-      Object.assign(batch, next);
+      const changed = { ...batch, ...change, times };
+      await this.write(changed);
+      Object.assign(batch, changed);
     });
   }
 
