@@ -11,6 +11,7 @@ import { asRequestError, RequestError } from "./errors.ts";
 import { answer, type Environment, jsonBody } from "./exchange.ts";
 import { fileRoutes } from "./files/index.ts";
 import { RequestRecord } from "./log.ts";
+import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
 import { pageFiles } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
@@ -23,6 +24,8 @@ export interface AppOptions extends AccessOptions, LimitOptions {
   log?: (line: string) => void;
   /** Keeps files and batches; whoever has opened it closes it. @default those endpoints answer 501 */
   data?: DataFolder;
+  /** Judges texts for /v1/moderations. @default none, and the endpoint answers 501 */
+  moderate?: Moderate;
 }
 
 const MAX_BODY_BYTES = 4 << 20;
@@ -33,14 +36,14 @@ const MAX_BODY_BYTES = 4 << 20;
  * @throws OptionError for unknown options and limits that cannot be
  */
 export function createApp(model: ServedModel, options: AppOptions = {}): Hono<Environment> {
-  const { allowedHosts, corsOrigins, log, data, ...limits } = options;
-  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, log, data });
+  const { allowedHosts, corsOrigins, log, data, moderate, ...limits } = options;
+  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, log, data, moderate });
 }
 
 /** The app of a service that others dispose of. */
 export function appOf(
   service: Service,
-  { log, data, ...access }: Omit<AppOptions, keyof LimitOptions>,
+  { log, data, moderate, ...access }: Omit<AppOptions, keyof LimitOptions>,
 ): Hono<Environment> {
   const app = new Hono<Environment>();
   const modelObject = {
@@ -95,6 +98,7 @@ export function appOf(
   responseRoutes(app, service);
   fileRoutes(app, data);
   batchRoutes(app, service, data);
+  moderationRoutes(app, moderate);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });

@@ -26,7 +26,16 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-const optionNames = ["port", "host", "dataFolder", "allowedHosts", "corsOrigins", "log", ...limitNames] as const;
+const optionNames = [
+  "port",
+  "host",
+  "dataFolder",
+  "allowedHosts",
+  "corsOrigins",
+  "log",
+  "moderate",
+  ...limitNames,
+] as const;
 
 /** How long requests under way may take to finish when the server closes. */
 const CLOSE_TIMEOUT_MS = 2000;
@@ -42,7 +51,16 @@ const FAREWELL_MS = 500;
  */
 export async function serve(model: ServedModel, options: ServeOptions = {}): Promise<RunningServer> {
   checkOptions("serve", options, optionNames);
-  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, dataFolder, ...limits } = options;
+  const {
+    port = 8080,
+    host = "127.0.0.1",
+    allowedHosts = [],
+    corsOrigins,
+    log,
+    dataFolder,
+    moderate,
+    ...limits
+  } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({
       where: "serve",
@@ -53,7 +71,7 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   }
   const service = new Service(model, limits);
   const data = dataFolder === undefined ? undefined : await DataFolder.open(dataFolder);
-  const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log, data });
+  const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log, data, moderate });
   const server = await listen(app.fetch, host, port).catch(async (cause) => {
     await data?.close();
     throw cause;

@@ -97,7 +97,7 @@ export const completionFields = {
   echo: flag,
   best_of: wholeNumber(1, MAX_CHOICES),
   logprobs: wholeNumber(0, MAX_LOGPROBS),
-  suffix: [""],
+  suffix: text,
 } as const satisfies Fields;
 
 /** Every field of POST /v1/chat/completions. */

@@ -115,6 +115,29 @@ test("a result that is on the disk is not asked for again", async () => {
   await data.close();
 });
 
+test("what is not answered when the time is over is told of", async () => {
+  const folder = join(root, "expired");
+  await folderWithBatch(folder);
+  const data = await DataFolder.open(folder);
+  const [batch] = data.batches.list("");
+  batch.expiresAt = Date.now() - 1;
+  const late: Send = async (_, { customId }, signal) => {
+    if (customId !== "a" && !signal.aborted) await new Promise((resolve) => signal.addEventListener("abort", resolve));
+    return { status: 200, body: {} };
+  };
+  await new BatchRunner(data, { send: late, concurrency: 2 }).idle();
+  expect(batch).toMatchObject({ status: "expired", completed: 1, failed: 3 });
+  const text = await data.files.text(await data.files.get("", batch.errorFileId));
+  const errors = text
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as object);
+  expect(errors).toMatchObject(
+    ["b", "c", "d"].map((name) => ({ custom_id: name, response: null, error: { code: "batch_expired" } })),
+  );
+  await data.close();
+});
+
 test.each(["ENOSPC", "EROFS"] as const)("a disk with %s is waited for", async (fault) => {
   const folder = join(root, fault);
   vi.spyOn(process, "emitWarning").mockImplementation(() => disk.reset()); // told of, and there is room again
