@@ -13,6 +13,7 @@ import { fileRoutes } from "./files/index.ts";
 import { RequestRecord } from "./log.ts";
 import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
+import { documentRoutes } from "./openapi/index.ts";
 import { pageFiles } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { responseRoutes } from "./responses/index.ts";
@@ -99,6 +100,7 @@ export function appOf(
   fileRoutes(app, data);
   batchRoutes(app, service, data);
   moderationRoutes(app, moderate);
+  documentRoutes(app, service);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });

@@ -9,4 +9,10 @@ export const metadata = rule<Readonly<Record<string, string>>>(
     isObject(value) &&
     Object.keys(value).length <= MAX_PAIRS &&
     Object.entries(value).every(([key, each]) => key.length <= MAX_KEY && isText(each) && each.length <= MAX_VALUE),
+  {
+    type: "object",
+    maxProperties: MAX_PAIRS,
+    propertyNames: { maxLength: MAX_KEY },
+    additionalProperties: { type: "string", maxLength: MAX_VALUE },
+  },
 );

@@ -2,7 +2,7 @@
 import type { Hono } from "hono";
 import type { DataFolder } from "../data-folder.ts";
 import { type Environment, jsonBody, ownerOf } from "../exchange.ts";
-import { type Fields, invalid, isObject, readFields, rule, text } from "../fields.ts";
+import { type Fields, invalid, isObject, object, oneOf, readFields, rule, text } from "../fields.ts";
 import { requireData, stayFields } from "../files/index.ts";
 import { storageError } from "../files/store.ts";
 import { listPage } from "../list-page.ts";
@@ -14,15 +14,14 @@ import { BatchRunner } from "./runner.ts";
 import type { Batch, BatchStatus } from "./store.ts";
 
 const endpoints = ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"] as const;
-type Endpoint = (typeof endpoints)[number];
 
 /** Every field of POST /v1/batches. */
 export const batchFields = {
   input_file_id: text,
-  endpoint: rule<Endpoint>(`one of ${endpoints.join(", ")}`, (value) => endpoints.includes(value as Endpoint)),
-  completion_window: rule<"24h">('"24h"', (value) => value === "24h"),
+  endpoint: oneOf(endpoints),
+  completion_window: rule<"24h">('"24h"', (value) => value === "24h", { const: "24h" }),
   metadata,
-  output_expires_after: rule<object>("an object with anchor and seconds", isObject),
+  output_expires_after: rule<object>("an object with anchor and seconds", isObject, object),
 } as const satisfies Fields;
 
 const PAGE = { most: 100, default: 20 };

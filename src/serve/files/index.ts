@@ -19,8 +19,10 @@ const [LEAST_STAY, LONGEST_STAY] = [3600, 2_592_000];
 
 /** Every field of the form of POST /v1/files. */
 export const fileFields = {
-  file: rule<File>("a file", (value) => value instanceof File),
-  purpose: rule<"batch">('"batch": nothing else here reads files', (value) => value === "batch"),
+  file: rule<File>("a file", (value) => value instanceof File, {
+    contentMediaType: "application/jsonl",
+  }),
+  purpose: rule<"batch">('"batch": nothing else here reads files', (value) => value === "batch", { const: "batch" }),
   "expires_after[anchor]": rule<"created_at">('"created_at"', (value) => value === "created_at"),
   "expires_after[seconds]": rule<string>(
     `a whole number from ${LEAST_STAY} to ${LONGEST_STAY}`,

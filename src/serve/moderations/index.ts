@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import type { Hono } from "hono";
 import { RequestError } from "../errors.ts";
 import { type Environment, jsonBody } from "../exchange.ts";
-import { type Fields, invalid, isObject, isText, readFields, rule, text } from "../fields.ts";
+import { type Fields, invalid, isObject, isText, readFields, rule, text, textOrList } from "../fields.ts";
 
 /** What a judge says of a text. */
 export interface Moderation {
@@ -40,6 +40,7 @@ export const moderationFields = {
   input: rule<string | unknown[]>(
     `a text, a list of at most ${MAX_INPUTS} texts, or a list of parts of one text`,
     (value) => isText(value) || (Array.isArray(value) && value.length > 0 && value.length <= MAX_INPUTS),
+    textOrList,
   ),
   model: text,
 } as const satisfies Fields;

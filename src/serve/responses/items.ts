@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type Fields, invalid, isObject, isText, readFields, rule, text } from "../fields.ts";
+import { type Fields, invalid, isObject, isText, oneOf, readFields, rule, text } from "../fields.ts";
 
 /** A part of a message: its text, or why there is none. */
 export type Part = { type: "input_text" | "output_text"; text: string } | { type: "refusal"; refusal: string };
@@ -49,7 +49,7 @@ const itemFields = {
   message: {
     type: text,
     id: text,
-    role: rule<Role>(`one of ${roles.join(", ")}`, (value) => roles.includes(value as Role)),
+    role: oneOf(roles),
     content: contents,
     status: "harmless",
     phase: "harmless",

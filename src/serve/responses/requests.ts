@@ -4,9 +4,13 @@ import {
   invalid,
   isObject,
   isText,
+  list,
+  object,
+  oneOf,
   readFields,
   rule,
   text,
+  textOrList,
   type Values,
   wholeNumber,
 } from "../fields.ts";
@@ -16,21 +20,24 @@ import type { Service } from "../service.ts";
 import { effortVariables, thoughtVariables } from "../thoughts.ts";
 
 const truncations = ["auto", "disabled"] as const;
-const oneOf = <T extends string>(values: readonly T[]) =>
-  rule<T>(`one of ${values.join(", ")}`, (value) => values.includes(value as T));
-
 /** What a prompt is made of. */
 const promptFields = {
   model: text,
-  input: rule<string | unknown[]>("a text, or a list of items", (value) => isText(value) || Array.isArray(value)),
+  input: rule<string | unknown[]>(
+    "a text, or a list of items",
+    (value) => isText(value) || Array.isArray(value),
+    textOrList,
+  ),
   instructions: text,
   previous_response_id: text,
   conversation: [],
-  tools: rule<unknown[]>("a list of functions", Array.isArray),
-  tool_choice: rule<unknown>("none, auto, required or a function", (value) => isText(value) || isObject(value)),
+  tools: rule<unknown[]>("a list of functions", Array.isArray, list),
+  tool_choice: rule<unknown>("none, auto, required or a function", (value) => isText(value) || isObject(value), {
+    type: ["string", "object"],
+  }),
   parallel_tool_calls: flag,
-  text: rule<object>("an object with a format", isObject),
-  reasoning: rule<object>("an object with an effort", isObject),
+  text: rule<object>("an object with a format", isObject, object),
+  reasoning: rule<object>("an object with an effort", isObject, object),
   truncation: oneOf(truncations),
 } as const satisfies Fields;
 
@@ -46,11 +53,12 @@ export const responseFields = {
   include: rule<string[]>(
     `a list with no other text than ${LOGPROBS}`,
     (value) => Array.isArray(value) && value.every((each) => each === LOGPROBS),
+    { ...list, items: { const: LOGPROBS } },
   ),
   store: flag,
   background: flag,
   stream: flag,
-  stream_options: rule<object>("an object", isObject),
+  stream_options: rule<object>("an object", isObject, object),
   metadata,
   priority: commonFields.priority, // vLLM's
   user: "harmless",
@@ -69,14 +77,14 @@ export const inputTokensFields = { ...promptFields, personality: [] } as const s
 
 const streamFields = { include_obfuscation: "harmless" } as const satisfies Fields;
 const textFields = {
-  format: rule<object>("an object with a type", isObject),
+  format: rule<object>("an object with a type", isObject, object),
   verbosity: ["medium"],
 } as const satisfies Fields;
 const formatFields = {
   type: oneOf(["text", "json_object", "json_schema"]),
   name: text,
   description: text,
-  schema: rule<Readonly<Record<string, unknown>>>("a JSON Schema", isObject),
+  schema: rule<Readonly<Record<string, unknown>>>("a JSON Schema", isObject, object),
   strict: flag, // always: an answer that is cut off is the only one that does not follow it
 } as const satisfies Fields;
 const reasoningFields = {
@@ -90,7 +98,7 @@ const toolFields = {
   type: rule<"function">('"function": tools of other types run at OpenAI alone', (value) => value === "function"),
   name: text,
   description: text,
-  parameters: rule<Readonly<Record<string, unknown>>>("the JSON Schema of an object", isObject),
+  parameters: rule<Readonly<Record<string, unknown>>>("the JSON Schema of an object", isObject, object),
   strict: flag,
   allowed_callers: [["direct"]],
   defer_loading: [false],
@@ -100,7 +108,7 @@ const choiceFields = {
   type: oneOf(["function", "allowed_tools"]),
   name: text,
   mode: oneOf(["auto", "required"]),
-  tools: rule<unknown[]>("a list of tools", Array.isArray),
+  tools: rule<unknown[]>("a list of tools", Array.isArray, list),
 } as const satisfies Fields;
 
 /** A function as requests and responses of this endpoint have it. */
