@@ -65,7 +65,7 @@ function fieldTable(title: string, fields: Parameters<typeof bodyFields>[0]): st
     return `<tr><th scope="row"><code>${escaped(name)}</code>${mark}</th><td>${escaped(typeOf(schema))}</td><td>${escaped(String(schema.description ?? ""))}</td></tr>`;
   });
   return `<div class="table"><table>
-<thead><tr><th scope="col">${title}</th><th scope="col">Type</th><th scope="col">What is done</th></tr></thead>
+<thead><tr><th scope="col">${title}</th><th scope="col">Type</th><th scope="col">Expected</th></tr></thead>
 <tbody>
 ${rows.join("\n")}
 </tbody>
