@@ -20,6 +20,7 @@ export interface RequestErrorParts {
   code?: string | null;
   /** @default none */
   headers?: Readonly<Record<string, string>>;
+  cause?: unknown;
 }
 
 /** What a client is told in place of an answer. */
@@ -35,8 +36,9 @@ export class RequestError extends Error {
     param = null,
     code = null,
     headers = {},
+    cause,
   }: RequestErrorParts) {
-    super(message);
+    super(message, { cause });
     this.name = "RequestError";
     this.status = status;
     this.headers = headers;
@@ -75,7 +77,7 @@ export async function inWordsOf<T>(work: Promise<T>, words: (text: string) => st
  */
 export function contextLengthExceeded(
   { contextLength, promptTokens, maxNewTokens, code }: ContextLengthError,
-  param: "messages" | "prompt",
+  param: string,
   { isLeast = false }: { isLeast?: boolean } = {},
 ): RequestError {
   const limit = `This model's maximum context length is ${contextLength} tokens.`;

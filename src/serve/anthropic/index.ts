@@ -26,7 +26,6 @@ export async function messagesJob(
   signal: AbortSignal,
 ): Promise<{ isStreamed?: boolean; job: Job }> {
   const request = readMessagesRequest(json);
-  service.requireModel(request.model);
   const { stream: isStreamed, stop_sequences: stopSequences = [] } = request;
   const chat = {
     ...chatRequest(service, request),
@@ -52,7 +51,6 @@ export async function messagesJob(
 /** POST /v1/messages/count_tokens. @throws RequestError naming the field that is wrong */
 export async function countedTokens(service: Service, json: unknown, signal: AbortSignal): Promise<object> {
   const request = readCountRequest(json);
-  service.requireModel(request.model);
   const prompt = (async () => chatPrompt(service, chatRequest(service, request)))();
   const encoded = await service.encoder.encode(await inAnthropicsWords(prompt), {
     addSpecialTokens: service.format.addSpecialTokens,

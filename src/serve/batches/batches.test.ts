@@ -45,15 +45,13 @@ async function begun(
   const file = await client.files.create({ file: await toFile(Buffer.from(text), "in.jsonl"), purpose: "batch" });
   return client.batches.create({ input_file_id: file.id, endpoint, completion_window: "24h", ...more });
 }
+const patience = { timeout: 30_000, interval: 5 };
 const doneStatuses = ["completed", "failed", "cancelled", "expired"];
 const ended = ({ id }: OpenAI.Batch) =>
-  vi.waitUntil(
-    async () => {
-      const batch = await client.batches.retrieve(id);
-      return doneStatuses.includes(batch.status) && batch;
-    },
-    { timeout: 20_000, interval: 20 },
-  );
+  vi.waitUntil(async () => {
+    const batch = await client.batches.retrieve(id);
+    return doneStatuses.includes(batch.status) && batch;
+  }, patience);
 interface Result {
   custom_id: string;
   response: { status_code: number; body: OpenAI.ChatCompletion & { error?: { message: string; param: string } } };
@@ -165,7 +163,10 @@ describe("a batch that is under way", () => {
   test("leaves the server to others, and is cancelled with what it has", async () => {
     generator.text = "x".repeat(1500);
     const batch = await begun(many(40));
-    await vi.waitUntil(async () => ((await client.batches.retrieve(batch.id)).request_counts?.completed ?? 0) > 0);
+    await vi.waitUntil(
+      async () => ((await client.batches.retrieve(batch.id)).request_counts?.completed ?? 0) > 0,
+      patience,
+    );
     const others = Array.from({ length: 4 }, () =>
       client.chat.completions.create({ model: "scripted", messages: [{ role: "user", content: "Hi" }] }),
     );
@@ -189,7 +190,10 @@ describe("a batch that is under way", () => {
     const behind = await begun(many(3));
     await client.batches.cancel(behind.id);
     expect((await ended(behind)).output_file_id).toBeUndefined();
-    await vi.waitUntil(async () => ((await client.batches.retrieve(batch.id)).request_counts?.completed ?? 0) > 3);
+    await vi.waitUntil(
+      async () => ((await client.batches.retrieve(batch.id)).request_counts?.completed ?? 0) > 3,
+      patience,
+    );
     await server.close();
     const before = generator.prompts.length;
     await start();

@@ -1,13 +1,11 @@
 /** OpenAI's API of batches: requests of a file, answered while nobody waits for them. */
-import type { Hono } from "hono";
 import type { DataFolder } from "../data-folder.ts";
-import { type Environment, jsonBody, ownerOf } from "../exchange.ts";
+import { type App, jsonBody, ownerOf } from "../exchange.ts";
 import { type Fields, invalid, isObject, object, oneOf, readFields, rule, text } from "../fields.ts";
 import { requireData, stayFields } from "../files/index.ts";
 import { storageError } from "../files/store.ts";
 import { listPage } from "../list-page.ts";
 import { metadata } from "../metadata.ts";
-import type { Service } from "../service.ts";
 import type { BatchRequest } from "./input.ts";
 import type { Outcome } from "./results.ts";
 import { BatchRunner } from "./runner.ts";
@@ -28,13 +26,15 @@ const PAGE = { most: 100, default: 20 };
 /** Endpoints that take vLLM's `priority`; lower ones go first. */
 const prioritized: readonly string[] = endpoints.filter((endpoint) => endpoint !== "/v1/embeddings");
 const BATCH_PRIORITY = 1_000_000;
+/** Requests of a batch that are under way at a time: they are in memory, and give way to others. */
+const CONCURRENCY = 4;
 
 /**
  * The endpoints below /v1/batches. Their requests are answered by the app itself.
  * @param data undefined for a server that has no folder for them
  */
-export function batchRoutes(app: Hono<Environment>, service: Service, data: DataFolder | undefined): void {
-  const runner = data && runnerOf(app, service, data);
+export function batchRoutes(app: App, data: DataFolder | undefined): void {
+  const runner = data && runnerOf(app, data);
   app.post("/v1/batches", async (c) => {
     const { batches, files } = requireData(data, "/v1/batches");
     const request = readBatchRequest(await jsonBody(c));
@@ -63,17 +63,15 @@ export function batchRoutes(app: Hono<Environment>, service: Service, data: Data
   });
 }
 
-/** At most half of the texts that the model writes at a time are those of batches. */
-function runnerOf(app: Hono<Environment>, service: Service, data: DataFolder): BatchRunner {
-  const concurrency = Math.max(1, service.model.generator.maxSequences >> 1);
+function runnerOf(app: App, data: DataFolder): BatchRunner {
   const send = (batch: Batch, request: BatchRequest, signal: AbortSignal) => sent(app, batch, request, signal);
-  const runner = new BatchRunner(data, { send, concurrency });
+  const runner = new BatchRunner(data, { send, concurrency: CONCURRENCY });
   data.onClose(() => runner.close());
   return runner;
 }
 
 async function sent(
-  app: Hono<Environment>,
+  app: App,
   { endpoint, owner }: Batch,
   { line }: BatchRequest,
   signal: AbortSignal,

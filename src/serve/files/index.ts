@@ -1,11 +1,12 @@
 /** OpenAI's API of files: what batches read and write. */
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { DataFolder } from "../data-folder.ts";
 import { RequestError } from "../errors.ts";
-import { type Environment, ownerOf } from "../exchange.ts";
+import { type App, type Environment, ownerOf } from "../exchange.ts";
 import { type Fields, invalid, isText, readFields, rule } from "../fields.ts";
 import { listPage } from "../list-page.ts";
+import { formOf } from "../tasks/form.ts";
 import type { FileRecord } from "./store.ts";
 
 /** Of an upload, which is in memory while it comes. */
@@ -37,7 +38,7 @@ export const stayFields = {
 const isStay = (seconds: number) => Number.isInteger(seconds) && seconds >= LEAST_STAY && seconds <= LONGEST_STAY;
 
 /** The endpoints below /v1/files. @param data undefined for a server that has no folder for them */
-export function fileRoutes(app: Hono<Environment>, data: DataFolder | undefined): void {
+export function fileRoutes(app: App, data: DataFolder | undefined): void {
   app.use("/v1/files", bodyLimit({ maxSize: MAX_FILE_BYTES + FORM_BYTES, onError: tooLarge }));
   app.post("/v1/files", async (c) => {
     const { files } = requireData(data, "/v1/files");
@@ -88,16 +89,8 @@ export function requireData(data: DataFolder | undefined, path: string): DataFol
   throw new RequestError({ status: 501, message, code: "no_data_folder", headers });
 }
 
-async function uploadOf(c: Context): Promise<{ file: File; seconds: number | undefined }> {
-  const type = c.req.header("content-type") ?? "none";
-  if (!/^multipart\/form-data\s*;/i.test(type)) {
-    const message = `content-type: expected multipart/form-data; received ${type}`;
-    throw new RequestError({ status: 415, message, code: "unsupported_content_type" });
-  }
-  const form = await c.req.formData().catch((cause: Error) => {
-    throw new RequestError({ status: 400, message: `body: expected a form; received ${cause.message}` });
-  });
-  const values = readFields(Object.fromEntries(form), fileFields);
+async function uploadOf(c: Context<Environment>): Promise<{ file: File; seconds: number | undefined }> {
+  const values = readFields(await formOf(c), fileFields);
   const { file, purpose, "expires_after[anchor]": anchor, "expires_after[seconds]": seconds } = values;
   if (!file) throw invalid("file", fileFields.file.expected, undefined);
   if (!purpose) throw invalid("purpose", fileFields.purpose.expected, undefined);

@@ -1,8 +1,7 @@
 /** OpenAI's API of moderation, by a judge that whoever serves brings: no model here is one. */
 import { randomUUID } from "node:crypto";
-import type { Hono } from "hono";
 import { RequestError } from "../errors.ts";
-import { type Environment, jsonBody } from "../exchange.ts";
+import { type App, jsonBody } from "../exchange.ts";
 import { type Fields, invalid, isObject, isText, readFields, rule, text, textOrList } from "../fields.ts";
 
 /** What a judge says of a text. */
@@ -50,7 +49,7 @@ const partFields = {
 } as const satisfies Fields;
 
 /** POST /v1/moderations. @param moderate undefined for a server without a judge */
-export function moderationRoutes(app: Hono<Environment>, moderate: Moderate | undefined): void {
+export function moderationRoutes(app: App, moderate: Moderate | undefined): void {
   app.post("/v1/moderations", async (c) => {
     if (!moderate) {
       const message =

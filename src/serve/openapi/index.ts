@@ -1,7 +1,6 @@
 /** What the server answers: for programs as an OpenAPI document, for people as a page. */
-import type { Hono } from "hono";
-import type { Environment } from "../exchange.ts";
-import type { Service } from "../service.ts";
+import type { App } from "../exchange.ts";
+import type { ServedModels } from "../models/index.ts";
 import { openApiDocument } from "./document.ts";
 import { docsMarkup } from "./page.ts";
 import { style } from "./style.ts";
@@ -10,10 +9,15 @@ import { style } from "./style.ts";
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/** Names of models in the title. */
+const SHOWN = 3;
+
 /** GET /openapi.json and /docs. */
-export function documentRoutes(app: Hono<Environment>, { model }: Service): void {
-  const document = openApiDocument(model.id);
-  const page = docsMarkup(model.id);
+export function documentRoutes(app: App, models: ServedModels): void {
+  const names = models.list().map(({ id }) => id);
+  const title = names.slice(0, SHOWN).join(", ") + (names.length > SHOWN ? " and others" : "");
+  const document = openApiDocument(title);
+  const page = docsMarkup(title);
   const headers = { "cache-control": "no-cache", "x-content-type-options": "nosniff" };
   app.get("/openapi.json", (c) => c.json(document));
   app.get("/docs", (c) =>

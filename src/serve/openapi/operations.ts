@@ -3,9 +3,23 @@ import { batchFields } from "../batches/index.ts";
 import { type Fields, type JsonSchema, oneOf, text, wholeNumber } from "../fields.ts";
 import { fileFields } from "../files/index.ts";
 import { moderationFields } from "../moderations/index.ts";
-import { generateFields, chatFields as ollamaChatFields, showFields } from "../ollama/index.ts";
+import {
+  embeddingsFields,
+  embedFields,
+  generateFields,
+  chatFields as ollamaChatFields,
+  showFields,
+} from "../ollama/index.ts";
 import { chatFields, completionFields } from "../requests.ts";
 import { inputTokensFields, responseFields } from "../responses/requests.ts";
+import {
+  classifyFields,
+  embeddingFields,
+  rerankFields,
+  scoreFields,
+  transcriptionFields,
+  translationFields,
+} from "../tasks/index.ts";
 import { detokenizeFields, tokenizeFields } from "../tokenize.ts";
 
 /** An endpoint, as the document tells of it. */
@@ -39,6 +53,21 @@ const page = { limit: wholeNumber(1), after: text, order: oneOf(["asc", "desc"])
 const html = { type: "text/html", schema: { type: "string" } };
 const sse = "text/event-stream";
 
+const rerank = (path: string): Operation => ({
+  method: "post",
+  path,
+  summary: "Rank documents by what they say of a query",
+  body: rerankFields,
+  required: ["query", "documents"],
+});
+const score = (path: string): Operation => ({
+  method: "post",
+  path,
+  summary: "How well texts go together",
+  body: scoreFields,
+  required: ["text_1", "text_2"],
+});
+
 /** All endpoints. A test holds it against the routes of the app. */
 export const groups: readonly Group[] = [
   {
@@ -69,6 +98,41 @@ export const groups: readonly Group[] = [
         summary: "Judge texts",
         body: moderationFields,
         required: ["input"],
+      },
+    ],
+  },
+  {
+    name: "Embeddings, rankings, classes and speech",
+    description: "Models that do not write, by the APIs of OpenAI, Cohere, Jina and vLLM.",
+    operations: [
+      {
+        method: "post",
+        path: "/v1/embeddings",
+        summary: "Texts as vectors",
+        body: embeddingFields,
+        required: ["input"],
+      },
+      rerank("/v1/rerank"),
+      rerank("/v2/rerank"),
+      rerank("/rerank"),
+      score("/v1/score"),
+      score("/score"),
+      { method: "post", path: "/classify", summary: "Classes of texts", body: classifyFields, required: ["input"] },
+      {
+        method: "post",
+        path: "/v1/audio/transcriptions",
+        summary: "What is said, in its language",
+        body: transcriptionFields,
+        required: ["file"],
+        bodyType: "multipart/form-data",
+      },
+      {
+        method: "post",
+        path: "/v1/audio/translations",
+        summary: "What is said, in English",
+        body: translationFields,
+        required: ["file"],
+        bodyType: "multipart/form-data",
       },
     ],
   },
@@ -162,6 +226,20 @@ export const groups: readonly Group[] = [
         body: generateFields,
         required: ["model"],
         stream: "application/x-ndjson",
+      },
+      {
+        method: "post",
+        path: "/api/embed",
+        summary: "Texts as vectors",
+        body: embedFields,
+        required: ["model", "input"],
+      },
+      {
+        method: "post",
+        path: "/api/embeddings",
+        summary: "A text as a vector; the older endpoint",
+        body: embeddingsFields,
+        required: ["model", "prompt"],
       },
       { method: "get", path: "/api/tags", summary: "List the models" },
       { method: "post", path: "/api/show", summary: "Look at a model", body: showFields },

@@ -1,33 +1,36 @@
 /** OpenAI's newer API of answers, which may be kept and gone on with. */
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import { wholeAnswer } from "../answer.ts";
 import { asRequestError, RequestError } from "../errors.ts";
-import { answer, type Environment, jsonBody, ownerOf } from "../exchange.ts";
+import { type App, answer, type Environment, jsonBody, lookUp, ownerOf } from "../exchange.ts";
 import { invalid } from "../fields.ts";
 import { listPage } from "../list-page.ts";
+import type { ServedModels } from "../models/index.ts";
 import { RequestLife } from "../request-life.ts";
-import type { Service } from "../service.ts";
 import { inputTokens, planResponse } from "./job.ts";
 import { type ResponseRequest, readResponseRequest } from "./requests.ts";
 import { failedResponse, type ResponseObject } from "./shapes.ts";
 import { ResponseStore, type StoredResponse, type StoreLimits } from "./store.ts";
 
+const KIND = "text-generation";
 const ITEMS = { most: 100, default: 20 };
 
 /** The endpoints below /v1/responses. */
-export function responseRoutes(app: Hono<Environment>, service: Service, limits: StoreLimits = {}): void {
+export function responseRoutes(app: App, models: ServedModels, limits: StoreLimits = {}): void {
   const store = new ResponseStore(limits);
   app.post("/v1/responses", async (c) => {
-    const request = requestOf(service, await jsonBody(c));
-    if (request.background) return c.json(await inBackground(c, request, { service, store }));
-    return answer(c, service, async (_, signal) => {
+    const request = readResponseRequest(await jsonBody(c));
+    if (request.background) return c.json(await inBackground(c, request, { models, store }));
+    return answer(c, models, async (service, _, signal) => {
       const owner = ownerOf(c);
       const { job } = await planResponse(request, { service, store, owner, signal, keep: (last) => store.put(last) });
       return { isStreamed: request.stream, job };
     });
   });
-  app.post("/v1/responses/input_tokens", async (c) =>
-    c.json(await inputTokens(await jsonBody(c), { service, store, owner: ownerOf(c), signal: c.req.raw.signal })),
+  app.post("/v1/responses/input_tokens", (c) =>
+    lookUp(c, models, KIND, (service, json, signal) =>
+      inputTokens(json, { service, store, owner: ownerOf(c), signal }),
+    ),
   );
   app.get("/v1/responses/:id", (c) => {
     if (c.req.query("stream") === "true") throw invalid("stream", "none: a response that is kept comes whole", true);
@@ -42,12 +45,6 @@ export function responseRoutes(app: Hono<Environment>, service: Service, limits:
     store.delete(ownerOf(c), id);
     return c.json({ id, object: "response.deleted", deleted: true });
   });
-}
-
-function requestOf(service: Service, json: unknown): ResponseRequest {
-  const request = readResponseRequest(json);
-  service.requireModel(request.model);
-  return request;
 }
 
 const isUnderWay = ({ status }: ResponseObject) => status === "queued" || status === "in_progress";
@@ -71,20 +68,21 @@ function cancelled(store: ResponseStore, stored: StoredResponse): ResponseObject
 async function inBackground(
   c: Context<Environment>,
   request: ResponseRequest,
-  { service, store }: { service: Service; store: ResponseStore },
+  { models, store }: { models: ServedModels; store: ResponseStore },
 ): Promise<ResponseObject> {
   const cancelling = new AbortController();
   const life = new RequestLife({
     client: cancelling.signal,
-    server: service.stopSignal,
-    timeoutMs: service.requestTimeoutMs,
-    place: service.queue.enter(),
+    server: models.stopSignal,
+    timeoutMs: models.requestTimeoutMs,
     record: c.get("record"),
-    meter: service.metrics.request(),
     disconnect: () => {},
   });
   const keep = (last: StoredResponse) => store.put({ ...last, cancel: () => cancelling.abort() });
   try {
+    const lease = await models.lease(KIND, request.model, { signal: life.signal });
+    life.enter(lease, "in line");
+    const { value: service } = lease;
     const plan = await planResponse(request, { service, store, owner: ownerOf(c), signal: life.signal, keep });
     const queued: ResponseObject = { ...plan.response, status: "queued" };
     keep({ ...plan.stored, response: queued });

@@ -72,7 +72,6 @@ export async function inputTokens(
   { service, store, owner, signal }: Omit<PlanOptions, "keep">,
 ): Promise<object> {
   const request = readInputTokensRequest(json);
-  service.requireModel(request.model);
   const { input, context } = conversation(request, store, owner);
   const prompt = (async () => chatPrompt(service, chatRequest(service, request, [...context, ...input])))();
   const encoded = await service.encoder.encode(await inResponsesWords(prompt), {

@@ -313,6 +313,7 @@ describe("a conversation", () => {
   });
 });
 
+const patience = { timeout: 30_000 };
 describe("in the background", () => {
   test("a response is written while others are, and asked for", async () => {
     generator.text = "Later.";
@@ -321,7 +322,7 @@ describe("in the background", () => {
     const { status } = await vi.waitUntil(async () => {
       const now = await client.responses.retrieve(begun.id);
       return now.status === "completed" && now;
-    });
+    }, patience);
     expect(status).toBe("completed");
     expect(await client.responses.cancel(begun.id)).toMatchObject({ output: [{ content: [{ text: "Later." }] }] });
   });
@@ -333,7 +334,7 @@ describe("in the background", () => {
     const { body: begun } = await post(app, { ...request, background: true });
     const cancelled = await app.request(`/v1/responses/${begun.id}/cancel`, { method: "POST" });
     expect(await cancelled.json()).toMatchObject({ status: "cancelled" });
-    const signal = await vi.waitUntil(() => held.generator.options.at(-1)?.signal ?? begun.id);
+    const signal = await vi.waitUntil(() => held.generator.options.at(-1)?.signal ?? begun.id, patience);
     if (typeof signal === "object") expect(signal.aborted).toBe(true);
     expect(await (await app.request(`/v1/responses/${begun.id}`)).json()).toMatchObject({ status: "cancelled" });
 
@@ -343,7 +344,7 @@ describe("in the background", () => {
     const failed = await vi.waitUntil(async () => {
       const now = (await (await app.request(`/v1/responses/${failing.id}`)).json()) as AnswerBody;
       return now.status === "failed" && now;
-    });
+    }, patience);
     expect(failed.error).toEqual({ code: "server_error", message: "the card is gone" });
   });
 
