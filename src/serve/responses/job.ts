@@ -89,7 +89,7 @@ function conversation(
   store: ResponseStore,
   owner: string,
 ): { input: Item[]; context: readonly Item[] } {
-  const before = id === undefined ? undefined : store.get(owner, id, "previous_response_id");
+  const before = id === undefined ? undefined : store.previous(owner, id);
   const context = before ? [...before.context, ...before.input, ...(before.response.output as Item[])] : [];
   const items = readItems(input, (name) => store.item(owner, name));
   checkCalls([...context, ...items]);

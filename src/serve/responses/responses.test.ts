@@ -217,7 +217,7 @@ describe("a conversation", () => {
     await expect(client.responses.retrieve(first.id)).rejects.toThrow(OpenAI.NotFoundError);
     await client.responses.create({ ...request, previous_response_id: second.id }); // has all it needs
     await expect(client.responses.create({ ...request, previous_response_id: first.id })).rejects.toMatchObject({
-      status: 404,
+      status: 400,
       code: "previous_response_not_found",
       param: "previous_response_id",
     });

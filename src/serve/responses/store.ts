@@ -53,12 +53,19 @@ export class ResponseStore {
   }
 
   /** @throws RequestError 404 where this owner has no such response */
-  get(owner: string, id: string, param: string | null = null): StoredResponse {
+  get(owner: string, id: string): StoredResponse {
     const entry = this.entries.get(id);
     if (entry?.owner === owner) return entry;
-    const code = param === null ? "not_found" : "previous_response_not_found";
-    const kind = param === null ? "Response" : "Previous response";
-    throw new RequestError({ status: 404, message: `${kind} with id '${id}' not found.`, param, code });
+    throw new RequestError({ status: 404, message: `Response with id '${id}' not found.`, code: "not_found" });
+  }
+
+  /** What a response goes on with. @throws RequestError 400, as at OpenAI, where this owner has no such response */
+  previous(owner: string, id: string): StoredResponse {
+    const entry = this.entries.get(id);
+    if (entry?.owner === owner) return entry;
+    const message = `Previous response with id '${id}' not found.`;
+    const param = "previous_response_id";
+    throw new RequestError({ status: 400, message, param, code: "previous_response_not_found" });
   }
 
   /** An item of any of the owner's responses. */
