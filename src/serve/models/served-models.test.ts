@@ -217,6 +217,13 @@ describe("Ollama's keep_alive", () => {
     expect(a.loads).toHaveLength(2);
   });
 
+  test("does not make one go that was handed over loaded", async () => {
+    const ask = asker(createApp(tinyServedModel()));
+    const body = { max_tokens: undefined, model: "tiny", prompt: "", keep_alive: 0 };
+    expect((await ask("/api/generate", body)).body.done_reason).toBe("load");
+    expect((await ask("/api/ps")).body.models).toHaveLength(1);
+  });
+
   test.each(["soon", "", "5", "1x", true])("%j is refused", async (value) => {
     const { status, body } = await generate({ prompt: "x", keep_alive: value });
     expect(status).toBe(400);

@@ -111,8 +111,8 @@ export class ServedModels {
   ): Promise<Lease<Services[K]>> {
     const { id } = this.entryFor(kind, asked);
     const { maxQueue } = this.queueOptions;
-    const { isLoaded, waiting } = this.pool.stateOf(id);
-    if (!isLoaded && waiting >= Math.max(1, maxQueue)) throw tooManyWait(id, waiting);
+    const { waiting } = this.pool.stateOf(id);
+    if (waiting >= Math.max(1, maxQueue)) throw tooManyWait(id, waiting);
     return this.pool.lease(id, options) as Promise<Lease<Services[K]>>;
   }
 
@@ -273,7 +273,7 @@ const stoppingError = () =>
 function tooManyWait(id: string, waiting: number): RequestError {
   return new RequestError({
     status: 429,
-    message: `The model '${id}' is being loaded: ${waiting} requests wait for it, and it takes no more.`,
+    message: `${waiting} requests wait for the model '${id}' to be loaded, and it takes no more.`,
     type: "requests",
     code: "rate_limit_exceeded",
     headers: { "retry-after": "5" },

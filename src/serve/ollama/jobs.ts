@@ -5,7 +5,6 @@ import { invalid } from "../fields.ts";
 import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
 import { effortVariables, thoughtVariables } from "../thoughts.ts";
-import { keepAliveMs } from "./keep-alive.ts";
 import { chatMessages } from "./messages.ts";
 import {
   commonRequest,
@@ -20,25 +19,43 @@ import { type Endpoint, loadedAnswer, ollamaShapes } from "./shapes.ts";
 /** What is to be answered, or an answer that needs no model. */
 export type OllamaAnswer = { isStreamed: boolean; job: Job } | { answer: object };
 
-/** What POST /api/chat asks for. @throws RequestError naming the field that is wrong */
-export async function ollamaChat(service: Service, json: unknown, signal: AbortSignal): Promise<OllamaAnswer> {
+/**
+ * What POST /api/chat asks for.
+ * @param isLeaving whether the model goes when nobody uses it any more
+ * @throws RequestError naming the field that is wrong
+ */
+export async function ollamaChat(
+  service: Service,
+  json: unknown,
+  signal: AbortSignal,
+  isLeaving: boolean,
+): Promise<OllamaAnswer> {
   const start = performance.now();
   const request = readOllamaChat(json);
   checkRequest(service, request);
   const { messages = [], stream: isStreamed = true } = request;
-  if (messages.length === 0) return { answer: loadedAnswer("chat", service.model.id, keepAliveMs(request.keep_alive)) };
+  if (messages.length === 0) return { answer: loadedAnswer("chat", service.model.id, isLeaving) };
   const chat = { ...chatRequest(service, request), messages: chatMessages(messages), tools: request.tools };
   const job = await chatJob(service, chat, signal, { wholeCalls: true });
   return { isStreamed, job: ollamaJob(service, job, request.options, { endpoint: "chat", start }) };
 }
 
-/** What POST /api/generate asks for. @throws RequestError naming the field that is wrong */
-export async function ollamaGenerate(service: Service, json: unknown, signal: AbortSignal): Promise<OllamaAnswer> {
+/**
+ * What POST /api/generate asks for.
+ * @param isLeaving whether the model goes when nobody uses it any more
+ * @throws RequestError naming the field that is wrong
+ */
+export async function ollamaGenerate(
+  service: Service,
+  json: unknown,
+  signal: AbortSignal,
+  isLeaving: boolean,
+): Promise<OllamaAnswer> {
   const start = performance.now();
   const request = readOllamaGenerate(json);
   checkRequest(service, request);
   const { prompt = "", stream: isStreamed = true } = request;
-  if (prompt === "") return { answer: loadedAnswer("generate", service.model.id, keepAliveMs(request.keep_alive)) };
+  if (prompt === "") return { answer: loadedAnswer("generate", service.model.id, isLeaving) };
   const job = request.raw
     ? await rawJob(service, request, prompt, signal)
     : await chatJob(service, promptRequest(service, request, prompt), signal);

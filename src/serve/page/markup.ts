@@ -26,7 +26,7 @@ export function markup({ name, isChat, contextLength }: MarkupOptions): string {
 <link rel="stylesheet" href="/page.css">
 <script type="module" src="/page.mjs"></script>
 </head>
-<body data-mode="${isChat ? "chat" : "text"}">
+<body data-mode="${isChat ? "chat" : "text"}" data-model="${title}">
 <header>
   <h1><span>Kindling</span> · ${title}</h1>
   <small>OpenAI-compatible at <code>/v1</code> · context of ${contextLength} tokens</small>

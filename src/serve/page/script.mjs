@@ -54,6 +54,7 @@ const number = (id) => ($(id).value.trim() === "" ? undefined : Number($(id).val
 /** The fields of a request; those that are undefined are left out. */
 function requestBody() {
   const sampling = {
+    model: document.body.dataset.model,
     stream: true,
     stream_options: { include_usage: true, continuous_usage_stats: true },
     temperature: number("temperature"),
