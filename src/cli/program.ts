@@ -4,7 +4,7 @@ import { Command } from "commander";
 import { ggufTypes } from "../models/index.ts";
 import { defaultRunConfig } from "../train/index.ts";
 import { addBenchServe } from "./bench-serve.ts";
-import { chatCommand } from "./chat/chat.ts";
+import { addChat } from "./chat/command.ts";
 import { typed } from "./command.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
@@ -19,7 +19,7 @@ import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
 import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
 import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
-import { commandModel } from "./serve-models.ts";
+import { type CommandModel, commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -115,28 +115,7 @@ function addWriting(program: Command): void {
       model.generator.dispose();
     });
 
-  withSampling(program.command("chat").argument("<model>", MODEL))
-    .description(
-      "Talk with a model in the terminal, by its chat template; Ctrl-C stops an answer, /help shows the commands of a talk.",
-    )
-    .option("--system <text>", "how the model is to behave")
-    .addHelpText(
-      "after",
-      `
-Examples:
-  kindling chat sotu
-  kindling chat smollm2.gguf --temperature 0.5 --system "Answer in one sentence."
-  kindling chat smollm2.gguf < questions.txt > answers.txt     # an answer to each line, no prompts
-
-A line that ends with \\ goes on with the next; """ begins and ends a text of several lines.`,
-    )
-    .action(async (name, o) => {
-      const sampling = samplingOf(o);
-      await useDevice(o);
-      const model = await openModel(name, o.runs, openOptionsOf(o));
-      process.exitCode = await chatCommand(model, sampling, { system: o.system });
-      model.generator.dispose();
-    });
+  addChat(program);
 
   withServing(withModel(program.command("serve").argument("<models...>", `each ${MODEL}; name=model gives it a name`)))
     .description(
@@ -149,7 +128,8 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
     .action(async (names: string[], o) => {
       await useDevice(o);
       const options = { ...openOptionsOf(o), ...batchingOf(o) };
-      const models = await Promise.all(names.map((name) => commandModel(name, o.runs, options)));
+      const models: CommandModel[] = [];
+      for (const name of names) models.push(await commandModel(name, o.runs, options)); // one may be pulled
       await serveCommand(models, servingOf(o));
     });
 }

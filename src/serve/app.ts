@@ -15,7 +15,7 @@ import { type LimitOptions, type Servable, ServedModels } from "./models/index.t
 import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
 import { documentRoutes } from "./openapi/index.ts";
-import { pageFiles, pagePaths } from "./page/index.ts";
+import { pageAssets, pageDocument } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
@@ -95,13 +95,13 @@ function errorBody(path: string, error: RequestError): object {
 
 /** How the server is, and its page. */
 function operationRoutes(app: App, models: ServedModels): void {
-  for (const path of pagePaths)
-    app.get(path, (c) =>
-      models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
-        const file = pageFiles(service)[path];
-        return c.body(file.body, 200, file.headers);
-      }),
-    );
+  app.get("/", (c) =>
+    models.use("text-generation", models.first("text-generation"), c.req.raw.signal, (service) => {
+      const page = pageDocument(service);
+      return c.body(page.body, 200, page.headers);
+    }),
+  );
+  for (const [path, file] of Object.entries(pageAssets())) app.get(path, (c) => c.body(file.body, 200, file.headers));
   // load balancers send nothing before; who asks for an answer meanwhile waits for the load, which is the soonest
   app.get("/health", (c) =>
     models.isStarting ? c.json({ status: "loading" }, 503, { "retry-after": "1" }) : c.json({ status: "ok" }),

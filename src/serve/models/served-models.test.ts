@@ -197,6 +197,22 @@ test("a model that cannot be loaded is no fault of the request, and the next one
   expect((await ask("/v1/completions", { prompt: "x" })).status).toBe(200);
 });
 
+test("as many wait for a load as maxQueue says", async () => {
+  const { open, opened } = gate();
+  const { entry, begun } = onDemand("a", { opened });
+  const ask = asker(createApp(entry, { maxQueue: 1 }));
+  const first = ask("/v1/completions", { prompt: "x" });
+  await begun;
+  const { status, headers, body } = await ask("/v1/completions", { prompt: "x" });
+  expect([status, headers.get("retry-after")]).toEqual([429, "5"]);
+  expect(body.error).toMatchObject({
+    message: "Requests that wait for the model 'a' to be loaded: 1, and it takes no more.",
+    code: "rate_limit_exceeded",
+  });
+  open();
+  expect((await first).status).toBe(200);
+});
+
 describe("Ollama's keep_alive", () => {
   const a = onDemand("a");
   const ask = asker(createApp([a.entry]));

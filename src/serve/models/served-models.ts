@@ -273,7 +273,7 @@ const stoppingError = () =>
 function tooManyWait(id: string, waiting: number): RequestError {
   return new RequestError({
     status: 429,
-    message: `${waiting} requests wait for the model '${id}' to be loaded, and it takes no more.`,
+    message: `Requests that wait for the model '${id}' to be loaded: ${waiting}, and it takes no more.`,
     type: "requests",
     code: "rate_limit_exceeded",
     headers: { "retry-after": "5" },

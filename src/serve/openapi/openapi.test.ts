@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tinyServedModel } from "../../testing/served-model.ts";
 import { type Field, isObject } from "../fields.ts";
 import { createApp, type RunningServer, serve } from "../index.ts";
+import { pageAssets } from "../page/index.ts";
 import { type OpenApiDocument, openApiDocument } from "./document.ts";
 import { groups } from "./operations.ts";
 
@@ -13,7 +14,7 @@ const app = createApp(tinyServedModel());
 const document = openApiDocument("tiny");
 const operations = groups.flatMap((group) => group.operations);
 /** What pages load, which is no part of an API. */
-const parts = ["/page.css", "/page.mjs", "/favicon.svg", "/favicon.ico", "/docs.css"];
+const parts = [...Object.keys(pageAssets()), "/docs.css"];
 
 test("every route is in the document, and nothing else is", () => {
   const routes = app.routes
