@@ -23,7 +23,7 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "files", "tensor", "nn", "models", "peft", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "generate", "tokenizers", "processors", "pipelines"],
+  serve: ["base", "files", "generate", "tokenizers", "processors", "pipelines"],
   "load-test": ["base", "files"],
   cli: [
     "base",

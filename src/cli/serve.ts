@@ -58,6 +58,7 @@ export function withServing(command: Command): Command {
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
     .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
+    .option("--data <folder>", "where files and batches are kept (default: none, and their endpoints answer 501)")
     .option(
       "--memory <GiB>",
       "most memory of the weights of all loaded models; idle ones go to make room (default: no limit)",
@@ -123,6 +124,7 @@ export interface ServingFlags {
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
+  data?: string;
   memory?: number;
   keepAlive?: number;
   log?: boolean;
@@ -136,6 +138,7 @@ export function servingOf({
   maxQueue,
   queueTimeout,
   timeout,
+  data,
   memory,
   keepAlive,
   adapterFolder,
@@ -149,6 +152,7 @@ export function servingOf({
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
+    dataFolder: data,
     memoryBytes: memory,
     keepAliveMs: keepAlive,
     adapterFolder,

@@ -41,18 +41,20 @@ export interface FinishedChoice {
 
 /** The objects of an endpoint. */
 export interface Shapes {
-  whole: (choices: readonly FinishedChoice[], usage: Usage) => object;
+  whole: (choices: readonly FinishedChoice[], usage: Usage, reasoningTokens: number) => object;
   /** What begins a choice in a stream. @default nothing */
   first?: (choice: number) => object;
   piece: (choice: number, part: AnswerPart) => object | undefined;
   last: (choice: number, finishReason: string, stopText?: string) => object;
-  usage: (usage: Usage) => object;
+  usage: (usage: Usage, reasoningTokens: number) => object;
   /** What ends a stream that fails. @default OpenAI's form */
   error?: (error: RequestError) => object;
   /** How a stream is written. @default server-sent events without names */
   encoding?: StreamEncoding;
   /** Called when there are further tokens. */
   onTokens?: () => void;
+  /** Called with each part of an answer that is not streamed. */
+  onPart?: (part: AnswerPart) => void;
 }
 
 export interface Job {
@@ -111,15 +113,22 @@ function pieceOf(choice: Choice, { text, tokens, logprobs, finishReason, stopTex
 
 /** Counts the tokens of choices. */
 class TokenCount {
+  /** Of thoughts, with the mark that ends them. */
+  reasoningTokens = 0;
   private readonly tokens = new Map<number, number>();
+  private readonly thinking = new Set<number>();
   private readonly promptTokens: number;
 
   constructor(promptTokens: number) {
     this.promptTokens = promptTokens;
   }
 
-  add({ choice, tokens }: ChoicePiece): void {
-    this.tokens.set(choice.index, tokens);
+  add({ choice: { index }, tokens, parts }: ChoicePiece): void {
+    const last = parts.findLast(({ event }) => !("text" in event) || event.text !== "")?.event.type;
+    if (last === "reasoning") this.thinking.add(index);
+    if (this.thinking.has(index)) this.reasoningTokens += tokens - (this.tokens.get(index) ?? 0);
+    if (last !== undefined && last !== "reasoning") this.thinking.delete(index);
+    this.tokens.set(index, tokens);
   }
 
   get usage(): Usage {
@@ -153,6 +162,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     shapes.onTokens?.();
     const choice = finished[next.choice.index];
     for (const part of next.parts) {
+      shapes.onPart?.(part);
       choice.answer.add(part.event);
       addEvent(choice.events, part.event);
       choice.logprobs?.push(...(part.logprobs ?? []));
@@ -166,7 +176,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   const reasons = choices.map(({ finishReason }) => finishReason);
   life.meter.end(usage, reasons);
   Object.assign(life.record, { usage, outcome: reasons.join(" ") });
-  return shapes.whole(choices, usage);
+  return shapes.whole(choices, usage, count.reasoningTokens);
 }
 
 /** The choices whose tokens were the most probable on average, numbered anew. */
@@ -242,7 +252,7 @@ async function sendPieces(
       events.pushObject(shapes.last(index, reason, stopText));
       reasons.push(reason);
     }
-    if (includeUsage) events.pushObject(shapes.usage(count.usage));
+    if (includeUsage) events.pushObject(shapes.usage(count.usage, count.reasoningTokens));
     life.meter.end(count.usage, reasons);
   } catch (error) {
     const refusal = asRequestError(error);

@@ -4,15 +4,21 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { adapterRoutes } from "./adapters.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
+import { batchRoutes } from "./batches/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
+import type { DataFolder } from "./data-folder.ts";
 import { asRequestError, RequestError } from "./errors.ts";
 import { type App, answer, lookUp } from "./exchange.ts";
+import { fileRoutes } from "./files/index.ts";
 import { RequestRecord } from "./log.ts";
 import { modelRoutes } from "./model-list.ts";
 import { type LimitOptions, type Servable, ServedModels } from "./models/index.ts";
+import { type Moderate, moderationRoutes } from "./moderations/index.ts";
 import { ollamaError, ollamaRoutes } from "./ollama/index.ts";
+import { documentRoutes } from "./openapi/index.ts";
 import { pageAssets, pageDocument } from "./page/index.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
+import { responseRoutes } from "./responses/index.ts";
 import { classifyRoutes, embeddingRoutes, rankingRoutes, speechRoutes } from "./tasks/index.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
@@ -23,6 +29,10 @@ export interface AppOptions extends AccessOptions, LimitOptions {
    * Folder below which clients may load adapters while the server runs, by vLLM's API. @default none: they may not
    */
   adapterFolder?: string;
+  /** Keeps files and batches; whoever has opened it closes it. @default those endpoints answer 501 */
+  data?: DataFolder;
+  /** Judges texts for /v1/moderations. @default none, and the endpoint answers 501 */
+  moderate?: Moderate;
 }
 
 const MIB = 1 << 20;
@@ -30,6 +40,8 @@ const MAX_JSON_MIB = 4;
 /** OpenAI's most for a sound, and room for the form around it. */
 const MAX_SOUND_MIB = 26;
 const SOUNDS = "/v1/audio/";
+/** Has a limit of its own. */
+const FILES = "/v1/files";
 
 /**
  * An OpenAI-compatible HTTP app for one or several models. It listens nowhere by itself: see `serve`, or call
@@ -37,14 +49,14 @@ const SOUNDS = "/v1/audio/";
  * @throws OptionError for unknown options and limits that cannot be, and for models that cannot be served together
  */
 export function createApp(models: Servable | readonly Servable[], options: AppOptions = {}): App {
-  const { allowedHosts, corsOrigins, log, adapterFolder, ...limits } = options;
-  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log, adapterFolder });
+  const { allowedHosts, corsOrigins, log, adapterFolder, data, moderate, ...limits } = options;
+  return appOf(new ServedModels(models, limits), { allowedHosts, corsOrigins, log, adapterFolder, data, moderate });
 }
 
 /** The app of models that others dispose of. */
 export function appOf(
   models: ServedModels,
-  { log, adapterFolder, ...access }: Omit<AppOptions, keyof LimitOptions>,
+  { log, adapterFolder, data, moderate, ...access }: Omit<AppOptions, keyof LimitOptions>,
 ): App {
   const app: App = new Hono();
   app.use(async (c, next) => {
@@ -64,6 +76,11 @@ export function appOf(
   classifyRoutes(app, models);
   speechRoutes(app, models);
   ollamaRoutes(app, models);
+  responseRoutes(app, models);
+  fileRoutes(app, data);
+  batchRoutes(app, data);
+  moderationRoutes(app, moderate);
+  documentRoutes(app, models);
   app.notFound(({ req }) => {
     throw new RequestError({ status: 404, message: `There is no ${req.method} ${req.path} here.`, code: "not_found" });
   });
@@ -133,5 +150,5 @@ function bodyLimits(): MiddlewareHandler[] {
     return (c, next) => (isOfIt(c.req.path) ? limit(c, next) : next());
   };
   const isSound = (path: string) => path.startsWith(SOUNDS);
-  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path))];
+  return [limitOf(MAX_SOUND_MIB, isSound), limitOf(MAX_JSON_MIB, (path) => !isSound(path) && path !== FILES)];
 }

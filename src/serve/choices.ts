@@ -14,6 +14,7 @@ import type { MixedMessage } from "../tokenizers/index.ts";
 import type { Choice, Job } from "./answer.ts";
 import type { ChatPrompt } from "./encode-worker.ts";
 import { RequestError } from "./errors.ts";
+import { type Infill, infillOf } from "./infill.ts";
 import { templateMessages } from "./messages.ts";
 import { outputGrammar } from "./output-format.ts";
 import type { ChatRequest, CommonRequest, CompletionRequest } from "./requests.ts";
@@ -27,9 +28,10 @@ const DEFAULT_COMPLETION_TOKENS = 16;
 export async function completionJob(service: Service, request: CompletionRequest, signal: AbortSignal): Promise<Job> {
   const { model, contextLength } = service;
   const { max_tokens: maxTokens, n = 1, best_of: answers = n } = request;
+  const infill = request.suffix ? await infillOf(service, request.suffix, signal) : undefined;
   const prompts = await service.promptIds(
     request.prompt,
-    { maxTokens, answers, addSpecialTokens: true, param: "prompt" },
+    { maxTokens, answers, addSpecialTokens: !infill, param: "prompt", around: infill },
     signal,
   );
   const texts = typeof request.prompt === "string" ? [request.prompt] : request.prompt;
@@ -37,7 +39,8 @@ export async function completionJob(service: Service, request: CompletionRequest
     prompts.map(async (ids, i) => {
       if (!request.echo) return "";
       const text = texts[i];
-      return typeof text === "string" ? text : model.tokenizer.decode(ids);
+      if (typeof text === "string") return text;
+      return model.tokenizer.decode(infill ? ids.slice(infill.before.length, -infill.after.length) : ids);
     }),
   );
   const grammar = outputGrammar(request);
@@ -46,7 +49,8 @@ export async function completionJob(service: Service, request: CompletionRequest
   const topLogprobs = request.logprobs ?? (answers > n ? 0 : undefined);
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
-    const options = { ...textOptions(service, request, maxNewTokens, []), grammar, topLogprobs };
+    const stops = infill && { stopTokens: infillStops(service, request, infill) };
+    const options = { ...textOptions(service, request, maxNewTokens, []), ...stops, grammar, topLogprobs };
     return choicesOf(prompt, options, answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
   });
   const job = jobOf(choices, prompts, request, () =>
@@ -58,6 +62,12 @@ export async function completionJob(service: Service, request: CompletionRequest
     }),
   );
   return answers > n ? { ...job, best: n } : job;
+}
+
+/** Where a text that leads to a suffix ends. */
+function infillStops(service: Service, request: CompletionRequest, { endTokens }: Infill): number[] {
+  const ends = request.ignore_eos ? [] : [...service.endTokens, ...endTokens];
+  return [...ends, ...(request.stop_token_ids ?? [])];
 }
 
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */

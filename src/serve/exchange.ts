@@ -121,7 +121,7 @@ async function bodyText(c: Context): Promise<string> {
 }
 
 /** @throws RequestError 400 for what is no JSON, or more of it than clients send */
-export function jsonOf(body: string): unknown {
+function jsonOf(body: string): unknown {
   const limit = exceededJsonLimit(body, requestLimits);
   if (limit !== undefined) {
     const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;

@@ -3,13 +3,19 @@ import type { AddressInfo } from "node:net";
 import { serve as serveNode } from "@hono/node-server";
 import { checkOptions, OptionError } from "../base/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
+import { DataFolder } from "./data-folder.ts";
 import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 
-export interface ServeOptions extends AppOptions {
+export interface ServeOptions extends Omit<AppOptions, "data"> {
   /** 0 takes any free port. @default 8080 */
   port?: number;
   /** Address to listen on. Others than this machine can reach the server only when it is changed. @default 127.0.0.1 */
   host?: string;
+  /**
+   * Where files and batches are kept, over restarts; it is made where it is missing. @default none, and their endpoints
+   * answer 501
+   */
+  dataFolder?: string;
 }
 
 /** A server that listens. */
@@ -19,6 +25,18 @@ export interface RunningServer {
   /** Stops taking requests and resolves when those under way are done or cut off. */
   close(): Promise<void>;
 }
+
+const optionNames = [
+  "port",
+  "host",
+  "dataFolder",
+  "allowedHosts",
+  "corsOrigins",
+  "log",
+  "adapterFolder",
+  "moderate",
+  ...limitNames,
+] as const;
 
 /** How long requests under way may take to finish when the server closes. */
 const CLOSE_TIMEOUT_MS = 2000;
@@ -31,22 +49,25 @@ const FAREWELL_MS = 500;
  * the first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
  * for.
  * @throws OptionError when the port is in use or out of range, or for options that cannot be
+ * @throws DataError when another server has the data folder
  * @throws what loading the first model throws
  */
 export async function serve(
   models: Servable | readonly Servable[],
   options: ServeOptions = {},
 ): Promise<RunningServer> {
-  checkOptions("serve", options, [
-    "port",
-    "host",
-    "allowedHosts",
-    "corsOrigins",
-    "log",
-    "adapterFolder",
-    ...limitNames,
-  ]);
-  const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, log, adapterFolder, ...limits } = options;
+  checkOptions("serve", options, optionNames);
+  const {
+    port = 8080,
+    host = "127.0.0.1",
+    allowedHosts = [],
+    corsOrigins,
+    log,
+    adapterFolder,
+    dataFolder,
+    moderate,
+    ...limits
+  } = options;
   if (!Number.isInteger(port) || port < 0 || port > 65535) {
     throw new OptionError({
       where: "serve",
@@ -56,9 +77,14 @@ export async function serve(
     });
   }
   const served = new ServedModels(models, limits);
-  const app = appOf(served, { allowedHosts: [...allowedHosts, host], corsOrigins, log, adapterFolder });
-  const server = await listen(app.fetch, host, port);
+  const data = dataFolder === undefined ? undefined : await DataFolder.open(dataFolder);
+  const app = appOf(served, { allowedHosts: [...allowedHosts, host], corsOrigins, log, adapterFolder, data, moderate });
+  const server = await listen(app.fetch, host, port).catch(async (cause) => {
+    await data?.close();
+    throw cause;
+  });
   const close = async () => {
+    await data?.close();
     await closed(server, served);
     await served.close();
   };

@@ -37,11 +37,15 @@ export class LogprobShapes {
 
   /** The field `logprobs` of a chat's choice. */
   chat(tokens: readonly TokenLogprobs[]): object {
-    const content = tokens.map(({ top, ...token }) => ({
+    return { content: this.list(tokens), refusal: null };
+  }
+
+  /** A list of tokens, as chats and responses have it. */
+  list(tokens: readonly TokenLogprobs[]): object[] {
+    return tokens.map(({ top, ...token }) => ({
       ...this.shown(token),
       top_logprobs: top.map((other) => this.shown(other)),
     }));
-    return { content, refusal: null };
   }
 
   /**

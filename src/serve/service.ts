@@ -94,7 +94,8 @@ export class Service {
         all.push(this.checkedIds(prompt, room.param));
       } else all.push((await this.encoded(prompt, room, signal)).ids);
     }
-    return all;
+    const { before, after } = room.around ?? nothingAround;
+    return all.map((ids) => [...before, ...ids, ...after]);
   }
 
   /**
@@ -119,7 +120,8 @@ export class Service {
     return { ids: Array.from(encoded.ids), end: encoded.end };
   }
 
-  private checkRoom(promptTokens: number, { maxTokens, param }: Room): void {
+  private checkRoom(tokens: number, { maxTokens, param, around = nothingAround }: Room): void {
+    const promptTokens = tokens + around.before.length + around.after.length;
     if (promptTokens === 0) throw emptyPrompt(param);
     const { contextLength } = this;
     const isFine = maxTokens === undefined ? promptTokens < contextLength : promptTokens + maxTokens <= contextLength;
@@ -162,6 +164,14 @@ export class Service {
   }
 }
 
+/** Tokens in front of a prompt and behind it. */
+export interface Around {
+  before: readonly number[];
+  after: readonly number[];
+}
+
+const nothingAround: Around = { before: [], after: [] };
+
 /** What a request asks the context to hold. */
 export interface Room {
   /** Most tokens of the answer; undefined for as many as there is room for. */
@@ -171,6 +181,8 @@ export interface Room {
   answers: number;
   /** The field that the prompt is from. */
   param: "prompt" | "messages";
+  /** What `promptIds` puts around each prompt. @default nothing */
+  around?: Around;
 }
 
 /** Prompts of one request, as for OpenAI. */

@@ -4,7 +4,7 @@ import { chatJob, completionJob } from "../choices.ts";
 import { invalid } from "../fields.ts";
 import type { ChatRequest } from "../requests.ts";
 import type { Service } from "../service.ts";
-import { thoughtVariables } from "../thoughts.ts";
+import { effortVariables, thoughtVariables } from "../thoughts.ts";
 import { chatMessages } from "./messages.ts";
 import { modelNameOf } from "./models.ts";
 import {
@@ -88,12 +88,8 @@ function chatRequest(
 }
 
 /** How hard a model thinks some templates write into the prompt. @throws RequestError where this one does not */
-function thinkVariables(service: Service, think: boolean | string): Readonly<Record<string, unknown>> {
-  if (typeof think === "boolean") return thoughtVariables(service, think, "think");
-  if (!service.chatTemplate?.includes("reasoning_effort"))
-    throw invalid("think", "true or false: the template of this model has no levels", think);
-  return { ...thoughtVariables(service, true, "think"), reasoning_effort: think };
-}
+const thinkVariables = (service: Service, think: boolean | string): Readonly<Record<string, unknown>> =>
+  typeof think === "boolean" ? thoughtVariables(service, think, "think") : effortVariables(service, think, "think");
 
 function promptRequest(service: Service, request: OllamaGenerateRequest, prompt: string): ChatRequest {
   const { system = "" } = request;

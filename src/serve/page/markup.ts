@@ -1,3 +1,5 @@
+import { escaped } from "../html.ts";
+
 interface MarkupOptions {
   /** What the page has to know of the server before it asks. */
   facts: Readonly<Record<string, unknown>>;
@@ -30,8 +32,6 @@ ${preloads}
 </html>
 `;
 }
-
-const escaped = (text: string) => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** A flame. */
 export const favicon = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><path fill="#ea580c" d="M17 2c1 6-7 9-7 17a9 9 0 0 0 18 1c0-5-3-7-4-11-2 2-2 4-2 5-3-3-2-8-5-12z"/><path fill="#fdba74" d="M18 17c0 4-4 5-4 8a5 5 0 0 0 10 0c0-4-4-4-6-8z"/></svg>
