@@ -22,7 +22,8 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "generate", "tokenizers"],
+  keys: ["base", "files"],
+  serve: ["base", "keys", "generate", "tokenizers"],
   "load-test": ["base", "files"],
   cli: [
     "base",
@@ -35,6 +36,7 @@ const below = {
     "models",
     "train",
     "generate",
+    "keys",
     "serve",
     "load-test",
   ],
