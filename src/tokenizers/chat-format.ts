@@ -44,8 +44,8 @@ export interface RenderOptions {
 /** How a conversation becomes the text that a model continues, and what ends its answer besides its own tokens. */
 export interface ChatFormat {
   /**
-   * The prompt, for `encodePrompt`: special tokens in the messages, tools, documents and variables, or put together from
-   * them, are marked as plain text.
+   * The prompt, for `encodePrompt`: special tokens in the messages, tools, documents and variables, or put together
+   * from them, are marked as plain text.
    * @throws OptionError for no messages, TemplateError where the template refuses them
    */
   render(messages: readonly MixedMessage[], options?: RenderOptions): string;
