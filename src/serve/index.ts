@@ -1,6 +1,6 @@
 /**
- * Serving by the APIs of OpenAI, Anthropic and Ollama. Imports generate/ (serve -> generate), tokenizers/, keys/, files/,
- * base/.
+ * Serving by the APIs of OpenAI, Anthropic and Ollama. Imports generate/ (serve -> generate), tokenizers/, keys/,
+ * files/, base/.
  */
 export type { AccessOptions } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";

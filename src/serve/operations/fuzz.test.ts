@@ -95,7 +95,7 @@ async function check(path: string, body: string | Uint8Array): Promise<void> {
   const response = await app.request(path, {
     method: "POST",
     headers: { "content-type": "application/json" },
-    body: body as BodyInit,
+    body: body as string,
   });
   await response.text();
   expect([response.status >= 500 ? response.status : "answered", faults]).toEqual(["answered", []]);
