@@ -23,7 +23,7 @@ const below = {
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
   keys: ["base", "files"],
-  serve: ["base", "files", "keys", "generate", "tokenizers"],
+  serve: ["base", "files", "keys", "generate", "tokenizers", "processors", "pipelines"],
   "load-test": ["base", "files"],
   cli: [
     "base",
@@ -36,6 +36,7 @@ const below = {
     "models",
     "train",
     "generate",
+    "pipelines",
     "keys",
     "serve",
     "load-test",

@@ -20,7 +20,7 @@ function checkOptions(words: readonly string[]): void {
 /** Fields of a file of options. */
 function checkConfig(config: object): void {
   const fields = serve.options.map(({ long, negate }) => long?.replace(negate ? /^--no-/ : /^--/, ""));
-  for (const field of Object.keys(config)) expect([...fields, "model"], field).toContain(field);
+  for (const field of Object.keys(config)) expect([...fields, "models"], field).toContain(field);
 }
 
 describe("systemd", () => {

@@ -14,19 +14,19 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 /** `serve` with what is typed, and a file. */
-async function apply(text: string, ...typed: string[]): Promise<{ model: string | undefined; o: object }> {
+async function apply(text: string, ...typed: string[]): Promise<{ models: readonly string[] | undefined; o: object }> {
   const path = join(folder, "serve.yaml");
   await writeFile(path, text);
   const serve = createProgram().commands.find((command) => command.name() === "serve") as Command;
   serve.action(() => {});
   await serve.parseAsync(typed, { from: "user" });
-  const { model } = await applyConfig(serve, path);
-  return { model, o: serve.opts() };
+  const { models } = await applyConfig(serve, path);
+  return { models, o: serve.opts() };
 }
 
 test("its fields are the options, read as they are typed", async () => {
-  const { model, o } = await apply(`
-model: sotu
+  const { models, o } = await apply(`
+models: sotu
 port: 9000
 host: 0.0.0.0
 timeout: 1.5          # seconds
@@ -38,7 +38,7 @@ metrics-open: true
 mmap: false
 cache-dtype: f16
 `);
-  expect(model).toBe("sotu");
+  expect(models).toEqual(["sotu"]);
   expect(o).toMatchObject({
     port: 9000,
     host: "0.0.0.0",
@@ -78,7 +78,7 @@ test.each<[string, RegExp]>([
   ["metrics-open: maybe", /metrics-open: expected true or false/],
   ["log: xml", /log: expected another value: Allowed choices are text, json/],
   ["allowed-hosts: {a: b}", /allowed-hosts: expected a text or a list of texts/],
-  ["model: [a]", /model: expected a text/],
+  ["models: [a, 1]", /models: expected a text or a list of texts/],
   ["- port", /expected a field for each option, as port: 9000; received a list/],
   ["port: 1\nport: 2", /expected YAML; received Map keys must be unique/],
   ["port: [", /expected YAML/],

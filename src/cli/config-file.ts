@@ -7,12 +7,12 @@ import { collect } from "./parse-values.ts";
 
 /** What a file of options says beside them. */
 export interface ConfigFile {
-  /** What the command line may name as its argument. */
-  model: string | undefined;
+  /** What the command line may name as its arguments. */
+  models: readonly string[] | undefined;
 }
 
 /**
- * Sets the options of a command from a YAML file whose fields are their long names, and `model`. What is typed, or in
+ * Sets the options of a command from a YAML file whose fields are their long names, and `models`. What is typed, or in
  * the environment, goes before it.
  * @throws DataError for a file that cannot be read; OptionError for a field that is unknown, naming the nearest, or a
  *   value that cannot be
@@ -20,9 +20,11 @@ export interface ConfigFile {
 export async function applyConfig(command: Command, path: string): Promise<ConfigFile> {
   const json = await readConfig(path);
   const options = new Map(command.options.filter(({ long }) => long !== "--config").map((o) => [fieldOf(o), o]));
-  checkOptions(path, json, [...options.keys(), "model"]);
-  const { model, ...fields } = json;
-  if (model !== undefined && typeof model !== "string") throw wrong(path, "model", "a text", model);
+  checkOptions(path, json, [...options.keys(), "models"]);
+  const { models, ...fields } = json;
+  const names = models === undefined ? undefined : [models].flat();
+  if (names && !names.every((name) => typeof name === "string"))
+    throw wrong(path, "models", "a text or a list of texts", models);
   for (const [field, value] of Object.entries(fields)) {
     const option = options.get(field) as Option;
     const name = option.attributeName();
@@ -33,7 +35,7 @@ export async function applyConfig(command: Command, path: string): Promise<Confi
       "config",
     );
   }
-  return { model };
+  return { models: names };
 }
 
 /** `--no-mmap` is `mmap: false`. */

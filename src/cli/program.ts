@@ -29,6 +29,7 @@ import {
   withSampling,
 } from "./sampling.ts";
 import { batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
+import { commandModel } from "./serve-models.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -147,20 +148,23 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
       model.generator.dispose();
     });
 
-  withServing(withModel(program.command("serve").argument("[model]", MODEL)))
-    .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
+  withServing(withModel(program.command("serve").argument("[models...]", `each ${MODEL}; name=model gives it a name`)))
+    .description(
+      "Serve models over HTTP with OpenAI's API: those that write, with a page to try them, and those of embeddings, rankings, classes and speech. The first is loaded at once, others at their first request.",
+    )
     .addHelpText(
       "after",
-      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --keys keys.json --log json\n  kindling serve --config serve.yaml",
+      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --keys keys.json --log json\n  kindling serve --config serve.yaml\n  kindling serve sotu e5=models/multilingual-e5-small models/whisper-tiny --memory 4 --keep-alive 600",
     )
-    .action(async (typedName: string | undefined, { config }: { config?: string }, command: Command) => {
+    .action(async (typedNames: string[], { config }: { config?: string }, command: Command) => {
       const file = config === undefined ? undefined : await applyConfig(command, config);
-      const name = typedName ?? file?.model;
-      if (name === undefined) command.error("error: missing required argument 'model'");
+      const names = typedNames.length > 0 ? typedNames : (file?.models ?? []);
+      if (names.length === 0) command.error("error: missing required argument 'models'");
       const o = command.opts<ServingFlags & ModelFlags>();
       await useDevice(o);
-      const model = await openModel(name, o.runs, { ...openOptionsOf(o), ...batchingOf(o) });
-      await serveCommand(model, servingOf(o));
+      const options = { ...openOptionsOf(o), ...batchingOf(o) };
+      const models = await Promise.all(names.map((name) => commandModel(name, o.runs, options)));
+      await serveCommand(models, servingOf(o));
     });
 }
 

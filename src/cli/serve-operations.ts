@@ -5,7 +5,7 @@ import { choice } from "./option-names.ts";
 import { integer } from "./parse-values.ts";
 
 /** Timers count milliseconds in 31 bits: 24 days. */
-const LONGEST_SECONDS = 2_147_483;
+export const LONGEST_SECONDS = 2_147_483;
 
 const secondsAbove = (least: "above 0" | "of at least 0") => (text: string) => {
   const seconds = Number(text);

@@ -1,8 +1,29 @@
-import type { Command } from "commander";
-import { type ServedModel, type ServeOptions, serve } from "../serve/index.ts";
+import { type Command, InvalidArgumentError } from "commander";
+import { type ServeOptions, serve } from "../serve/index.ts";
 import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
-import { collect, integer } from "./parse-values.ts";
-import { milliseconds, type OperationFlags, operationsOf, withOperations } from "./serve-operations.ts";
+import { collect, integer, number } from "./parse-values.ts";
+import type { CommandModel } from "./serve-models.ts";
+import {
+  LONGEST_SECONDS,
+  milliseconds,
+  type OperationFlags,
+  operationsOf,
+  withOperations,
+} from "./serve-operations.ts";
+
+/** How long an idle model stays, as for Ollama: negative for ever. */
+function keepAlive(text: string): number | undefined {
+  const seconds = number(text);
+  if (seconds > LONGEST_SECONDS)
+    throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
+  return seconds < 0 ? undefined : Math.ceil(seconds * 1000);
+}
+
+function gibibytes(text: string): number {
+  const size = number(text);
+  if (!(size > 0)) throw new InvalidArgumentError("it is not a number of GiB above 0.");
+  return Math.ceil(size * 2 ** 30);
+}
 
 /** Options of a server that many may reach. */
 export function withServing(command: Command): Command {
@@ -25,7 +46,17 @@ export function withServing(command: Command): Command {
     )
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
-    .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds);
+    .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
+    .option(
+      "--memory <GiB>",
+      "most memory of the weights of all loaded models; idle ones go to make room (default: no limit)",
+      gibibytes,
+    )
+    .option(
+      "--keep-alive <seconds>",
+      "how long a model stays that nobody uses; 0 ends it at once, a negative number never (default: never)",
+      keepAlive,
+    );
 }
 
 /** Prompts of chats begin with all that was said before. */
@@ -50,6 +81,8 @@ export interface ServingFlags extends OperationFlags {
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
+  memory?: number;
+  keepAlive?: number;
 }
 
 export function servingOf({
@@ -60,6 +93,8 @@ export function servingOf({
   maxQueue,
   queueTimeout,
   timeout,
+  memory,
+  keepAlive,
   ...operations
 }: ServingFlags): ServeOptions {
   return {
@@ -71,6 +106,8 @@ export function servingOf({
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
+    memoryBytes: memory,
+    keepAliveMs: keepAlive,
   };
 }
 
@@ -81,8 +118,11 @@ const SILENT_MS = 300;
  * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
  * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
  */
-export async function serveCommand(model: ServedModel, options: ServeOptions): Promise<void> {
-  const server = await serve(model, options);
+export async function serveCommand(models: readonly CommandModel[], options: ServeOptions): Promise<void> {
+  const server = await serve(
+    models.map(({ entry }) => entry),
+    options,
+  );
   const isReloadable = options.keysFile !== undefined || options.tlsCert !== undefined;
   const interrupted = new Promise<void>((resolve) => {
     // before it is said that Ctrl-C ends
@@ -92,8 +132,11 @@ export async function serveCommand(model: ServedModel, options: ServeOptions): P
       void server.close({ now: true });
     });
   });
-  process.stdout.write(`\nserving ${model.id} at ${server.url}\n`);
-  process.stdout.write(`  open the page in a browser, or:\n  ${exampleRequest(server.url, model)}\n  Ctrl-C ends.\n`);
+  process.stdout.write(`\nserving ${models.map(({ entry }) => entry.id).join(", ")} at ${server.url}\n`);
+  const page = models.some(({ entry }) => entry.kind === "text-generation")
+    ? "open the page in a browser, or:"
+    : "try:";
+  process.stdout.write(`  ${page}\n  ${exampleRequest(server.url, models)}\n  Ctrl-C ends.\n`);
   await interrupted;
   const timer = setTimeout(
     () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
@@ -101,13 +144,16 @@ export async function serveCommand(model: ServedModel, options: ServeOptions): P
   );
   await server.close();
   clearTimeout(timer);
-  model.generator.dispose();
 }
 
-/** A command to try, with fewer tokens than the context has. */
-function exampleRequest(url: string, { chatTemplate, generator }: ServedModel): string {
-  const [path, body] = chatTemplate
-    ? ["chat/completions", { messages: [{ role: "user", content: "Hello" }] }]
-    : ["completions", { prompt: "Once", max_tokens: Math.min(40, generator.contextLength >> 1) }];
-  return `curl ${url}/v1/${path} -H 'content-type: application/json' -d '${JSON.stringify(body)}'`;
+/** A command to try. A model that is not the only one is named. */
+function exampleRequest(url: string, [{ entry, example }, ...others]: readonly CommandModel[]): string {
+  const request = example();
+  const model = others.length > 0 ? { model: entry.id } : {};
+  if ("form" in request) {
+    const fields = [...request.form, ...Object.entries(model).map(([name, value]) => `${name}=${value}`)];
+    return `curl ${url}${request.path} ${fields.map((field) => `-F ${field}`).join(" ")}`;
+  }
+  const body = JSON.stringify({ ...model, ...request.body });
+  return `curl ${url}${request.path} -H 'content-type: application/json' -d '${body}'`;
 }

@@ -20,7 +20,8 @@ export class KeyRing {
     return match;
   }
 
-  get names(): string[] {
-    return this.keys.map(({ name }) => name);
+  /** The entry of a name, for work that was asked for with its key before. */
+  named(name: string): ApiKey | undefined {
+    return this.keys.find((key) => key.name === name);
   }
 }

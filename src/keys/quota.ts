@@ -141,8 +141,13 @@ export class Quota {
 
   /** Ends a request that has entered. @param tokens of its prompts and answers */
   leave(tokens: number): void {
-    const now = this.now();
     this.underWay--;
+    this.charge(tokens);
+  }
+
+  /** Tokens of what has not entered, as work that waits for its time. */
+  charge(tokens: number): void {
+    const now = this.now();
     this.tokens?.take(tokens, now);
     this.day.take(tokens, now);
   }

@@ -1,6 +1,7 @@
 import { checkOptions, OptionError } from "../base/index.ts";
 import { readKeyFile } from "../keys/index.ts";
 import { type AppOptions, appOf } from "./app.ts";
+import { limitNames, type Servable, ServedModels } from "./models/index.ts";
 import {
   AuditLog,
   type ConnectionOptions,
@@ -12,7 +13,6 @@ import {
   type TlsOptions,
   tlsNames,
 } from "./operations/index.ts";
-import { limitNames, type ServedModel, Service } from "./service.ts";
 
 export interface ServeOptions extends Omit<AppOptions, "keys" | "audit">, ConnectionOptions, TlsOptions {
   /** 0 takes any free port. @default 8080 */
@@ -49,13 +49,18 @@ export interface RunningServer {
 const DRAIN_TIMEOUT_MS = 25_000;
 
 /**
- * Serves a model over HTTP with OpenAI's API, and a page to try it. It resolves when the model is warm: its graphs are
- * compiled by two tokens that nobody sees, so that the first request does not pay for that. Requests that come before
- * wait.
- * @throws OptionError when the port is in use or out of range, or for options that cannot be; DataError for files of
- *   keys or TLS that cannot be read
+ * Serves one or several models over HTTP with OpenAI's API, and a page to try the first that writes. It listens at once
+ * and resolves when the first model is warm: loaded, and its graphs compiled by two tokens that nobody sees, so that
+ * the first request does not pay for that. Requests that come before wait. The others are loaded when they are asked
+ * for.
+ * @throws OptionError when the port is in use or out of range, or for options that cannot be
+ * @throws DataError for files of keys or TLS that cannot be read
+ * @throws what loading the first model throws
  */
-export async function serve(model: ServedModel, options: ServeOptions = {}): Promise<RunningServer> {
+export async function serve(
+  models: Servable | readonly Servable[],
+  options: ServeOptions = {},
+): Promise<RunningServer> {
   checkServeOptions(options);
   const { port = 8080, host = "127.0.0.1", allowedHosts = [], corsOrigins, keysFile, auditFile } = options;
   const { drainTimeoutMs = DRAIN_TIMEOUT_MS, onReload = (message) => console.error(message) } = options;
@@ -63,8 +68,9 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   const audit: NonNullable<AppOptions["audit"]> = (event) => auditLog?.write(event);
   const [operationOptions] = splitOptions(options);
   const keys = keysFile === undefined ? undefined : await readKeyFile(keysFile);
-  const service = new Service(model, Object.fromEntries(limitNames.map((name) => [name, options[name]])));
-  const { app, operations } = appOf(service, {
+  const served = new ServedModels(models, Object.fromEntries(limitNames.map((name) => [name, options[name]])));
+  served.onChange = (event, model) => audit({ event, model });
+  const { app, operations } = appOf(served, {
     ...operationOptions,
     allowedHosts: [...allowedHosts, host],
     corsOrigins,
@@ -77,11 +83,11 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
     reloader.dispose();
     await server.close({
       drained: () => operations.drained(),
-      farewell: () => service.stop(),
+      farewell: () => served.stop(),
       hurry: hurry.signal,
       timeoutMs: drainTimeoutMs,
     });
-    await service.dispose();
+    await served.close();
     audit({ event: "server_stopped" });
     auditLog?.flush();
   };
@@ -110,12 +116,11 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
     return ending;
   };
   try {
-    await service.warmUp();
+    await served.start();
   } catch (cause) {
     await close({ now: true });
     throw cause;
   }
-  audit({ event: "model_loaded", model: model.id });
   audit({ event: "server_started", url: server.url });
   return { url: server.url, port: server.port, close, reload: () => reloader.reload() };
 }

@@ -1,4 +1,3 @@
-import { isObject } from "../base/index.ts";
 import type { ApiKey } from "../keys/index.ts";
 import type { RequestError } from "./errors.ts";
 import type { AnswerPart } from "./event-stream.ts";
@@ -6,8 +5,9 @@ import type { Usage } from "./usage.ts";
 
 /** What a request asks, when its body is read. */
 export interface Asked {
-  /** The model that it names, or the one that it gets. */
+  /** The model that it gets. */
   model: string;
+  /** Its body; undefined where that is a form. */
   json: unknown;
 }
 
@@ -20,6 +20,8 @@ export class RequestRecord {
   /** Whose key it came with. */
   key: ApiKey | undefined;
   model: string | undefined;
+  /** Its body, where that is JSON. */
+  json: unknown;
   /** How its answers ended: "stop", "length". */
   finishReasons: readonly string[] = [];
   /** Of the error that it got in place of an answer, or in it. */
@@ -59,10 +61,10 @@ export class RequestRecord {
     this.endListeners.push(listener);
   }
 
-  /** @throws RequestError when it may not ask that */
-  asked(json: unknown, defaultModel: string): void {
-    const model = isObject(json) && typeof json.model === "string" ? json.model : defaultModel;
+  /** It is for this model. @throws RequestError when it may not ask that */
+  asked(model: string): void {
     this.model = model;
+    const { json } = this;
     for (const listener of this.askedListeners) listener({ model, json });
   }
 

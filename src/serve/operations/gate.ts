@@ -70,7 +70,9 @@ export class Gate {
    */
   admit(c: Context, record: RequestRecord): () => Record<string, string> {
     if (!this.ring || this.isOpen(record)) return () => ({});
-    const key = this.authenticated(this.ring, c, record);
+    const owner: string | undefined = c.env?.batchOwner;
+    const key = owner === undefined ? this.authenticated(this.ring, c, record) : this.ring.named(owner);
+    if (!key) throw unauthorized("unknown key"); // it was revoked since the batch came
     record.key = key;
     record.onAsked(({ model, json }) => {
       requireModel(key, model);
@@ -79,6 +81,11 @@ export class Gate {
     const quota = this.quotas.get(key.hash);
     // what a model is not asked for costs nothing
     if (!quota || record.method !== "POST") return () => ({});
+    // requests of batches come when there is time, and count their tokens alone
+    if (owner !== undefined) {
+      record.onEnd(() => quota.charge(record.usage?.total_tokens ?? 0));
+      return () => ({});
+    }
     const refusal = quota.enter();
     if (refusal) throw tooMany(key, refusal, rateLimitHeaders(quota.state));
     record.onEnd(() => quota.leave(record.usage?.total_tokens ?? 0));

@@ -168,6 +168,23 @@ describe("limits", () => {
   });
 });
 
+test("a batch's requests are its owner's: without the key, with its limits, until it is revoked", async () => {
+  const app = createApp(model, { keys: [apiKey("app", { tokensPerDay: 8, models: ["tiny"] })] });
+  const ofBatch = (batchOwner: string) =>
+    app.request(
+      "/v1/completions",
+      {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ prompt: "Hello", max_tokens: 3 }),
+      },
+      { batchOwner },
+    );
+  expect((await ofBatch("app")).status).toBe(200);
+  expect((await complete(app, bearer("app"))).status).toBe(429); // its tokens are charged
+  expect((await ofBatch("revoked")).status).toBe(401);
+});
+
 test("a key may put its requests behind those of others, not before", async () => {
   const app = createApp(model, { keys: [apiKey("a")], apiKey: "plain" });
   expect(await errorOf(await complete(app, bearer("a"), { priority: -1 }))).toMatchObject({
