@@ -3,7 +3,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from "node:
 import { createAdaptorServer } from "@hono/node-server";
 import { OptionError } from "../../base/index.ts";
 import { type ConnectionOptions, Connections, connectionLimits, serverOptions } from "./connections.ts";
-import { type TlsOptions, type TlsSettings, tlsSettings } from "./tls.ts";
+import { isTls, type TlsOptions, type TlsSettings, tlsSettings } from "./tls.ts";
 
 export interface HttpServerOptions extends ConnectionOptions, TlsOptions {
   fetch: (request: Request) => Response | Promise<Response>;
@@ -44,7 +44,8 @@ export class HttpServer {
   static async listen(options: HttpServerOptions): Promise<HttpServer> {
     const { fetch, host, port } = options;
     const limits = connectionLimits(options);
-    const tls = await tlsSettings(options);
+    // without files it listens at once, before anything else has its turn
+    const tls = isTls(options) ? await tlsSettings(options) : undefined;
     const { headersTimeoutMs: handshakeTimeout } = limits;
     const server = createAdaptorServer({
       fetch,

@@ -13,6 +13,9 @@ export interface TlsOptions {
 
 export const tlsNames = ["tlsCert", "tlsKey"] as const;
 
+/** Whether there are such files. */
+export const isTls = ({ tlsCert, tlsKey }: TlsOptions): boolean => tlsCert !== undefined || tlsKey !== undefined;
+
 /** What a TLS server is made with. */
 export type TlsSettings = SecureContextOptions & { cert: Buffer; key: Buffer };
 
@@ -21,7 +24,7 @@ export type TlsSettings = SecureContextOptions & { cert: Buffer; key: Buffer };
  * @throws OptionError for one of the files without the other; DataError when they cannot be read, or do not fit
  */
 export async function tlsSettings({ tlsCert, tlsKey }: TlsOptions): Promise<TlsSettings | undefined> {
-  if (tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (!isTls({ tlsCert, tlsKey })) return undefined;
   if (tlsCert === undefined || tlsKey === undefined)
     throw new OptionError({
       where: "serve",
