@@ -28,7 +28,7 @@ export type App = Hono<Environment>;
 /** A batch's request may wait for a day while others are answered before it. */
 const BATCH_TIMEOUT_MS = 24 * 3600 * 1000;
 
-/** Whose stored responses, files and batches a request sees: the name of its key; without keys there is one user, "". */
+/** Whose stored responses, files and batches a request sees: its key's name; without keys there is one user, "". */
 export const ownerOf = (c: Context<Environment>): string => c.env?.batchOwner ?? c.get("record").key?.name ?? "";
 
 /** What there is to do, or an answer that needs no turn. */
