@@ -23,7 +23,8 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "files", "tensor", "nn", "models", "peft", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
-  serve: ["base", "files", "generate", "tokenizers", "processors", "pipelines"],
+  keys: ["base", "files"],
+  serve: ["base", "files", "keys", "generate", "tokenizers", "processors", "pipelines"],
   "load-test": ["base", "files"],
   cli: [
     "base",
@@ -38,6 +39,7 @@ const below = {
     "train",
     "generate",
     "pipelines",
+    "keys",
     "serve",
     "load-test",
   ],

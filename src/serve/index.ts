@@ -1,6 +1,6 @@
 /**
  * Serving by the APIs of OpenAI, Anthropic, Ollama, Cohere and Jina. Imports generate/ (serve -> generate), pipelines/
- * (serve -> pipelines), tokenizers/, files/, base/.
+ * (serve -> pipelines), tokenizers/, keys/, files/, base/.
  */
 export type { AccessOptions } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";
@@ -17,4 +17,5 @@ export type {
   Servable,
 } from "./models/index.ts";
 export type { Moderate, Moderation, ModerationAnswer } from "./moderations/index.ts";
+export { AuditLog, type ConnectionOptions, type OperationOptions, type TlsOptions } from "./operations/index.ts";
 export type { ServedModel } from "./service.ts";
