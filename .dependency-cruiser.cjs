@@ -22,8 +22,11 @@ const below = {
   train: ["base", "ir", "ops", "files", "tensor", "nn", "optim", "tokenizers", "data", "models"],
   generate: ["base", "ir", "ops", "tensor", "nn", "models", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
+  http: ["base"],
   serve: ["base", "generate", "tokenizers"],
-  "load-test": ["base", "files"],
+  gateway: ["base", "files", "http", "serve"],
+  compare: ["base", "files", "http", "load-test", "gateway"],
+  "load-test": ["base", "files", "http"],
   cli: [
     "base",
     "ir",
@@ -37,6 +40,8 @@ const below = {
     "generate",
     "serve",
     "load-test",
+    "gateway",
+    "compare",
   ],
 };
 

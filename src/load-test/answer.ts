@@ -1,7 +1,6 @@
 import { KindlingError, onAbort } from "../base/index.ts";
+import { EventParser, type HttpAnswer, type HttpRequest, type Transport } from "../http/index.ts";
 import type { Clock } from "./clock.ts";
-import { EventParser } from "./event-parser.ts";
-import type { HttpAnswer, HttpRequest, Transport } from "./http.ts";
 
 /** Why a request failed. */
 export interface Failure {
