@@ -1,6 +1,6 @@
 import { KindlingError, onAbort } from "../base/index.ts";
+import type { Clock } from "../http/index.ts";
 import { EventParser, type HttpAnswer, type HttpRequest, type Transport } from "../http/index.ts";
-import type { Clock } from "./clock.ts";
 
 /** Why a request failed. */
 export interface Failure {

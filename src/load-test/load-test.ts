@@ -1,6 +1,5 @@
-import { httpTransport, Slots, type Transport } from "../http/index.ts";
+import { type Clock, httpTransport, Slots, systemClock, type Transport } from "../http/index.ts";
 import { type Answer, ask } from "./answer.ts";
-import { type Clock, systemClock } from "./clock.ts";
 import { type LoadSettings, type LoadTestOptions, settingsOf } from "./options.ts";
 import { type PlannedRequest, RequestMaker, readDataset } from "./prompts.ts";
 import { streams } from "./random.ts";
