@@ -34,13 +34,13 @@ export interface ModelCall extends Call {
   costOf: (upstream: string, model: string) => number | undefined;
 }
 
-/** An answer, and whose it is. The one who has it calls `release` when it is read. */
+/** An answer, and whose it is. Who has it calls `release` when it is read, and says whether it was cut off. */
 export interface Forwarded {
   answer: UpstreamAnswer;
   upstream: string;
   /** The upstream's name of the model. */
   model: string;
-  release: () => void;
+  release: (end?: { isCut?: boolean }) => void;
 }
 
 interface Route extends Candidate {
@@ -146,20 +146,24 @@ export class Forwarder {
   private async attempt(route: Route, call: ModelCall, client: AbortSignal): Promise<Forwarded> {
     const { upstream, model } = route;
     const { clock, onAttempt } = this.options;
+    // another request may have taken the one try of a breaker while this one waited for room
+    if (!upstream.breaker.enter()) {
+      upstream.slots?.give();
+      throw unwell("upstream_unavailable", `${upstream.name} is not well.`, 503);
+    }
     const start = clock.now();
     const report = (outcome: string) =>
       onAttempt({ upstream: upstream.name, outcome, milliseconds: clock.now() - start });
     upstream.running++;
     let isReleased = false;
-    const release = () => {
+    const release = ({ isCut = false } = {}) => {
       if (isReleased) return;
       isReleased = true;
       upstream.running--;
       upstream.slots?.give();
+      if (isCut) upstream.breaker.fail();
     };
     try {
-      // another request may have taken the one try of a breaker while this one waited for room
-      if (!upstream.breaker.enter()) throw unwell("upstream_unavailable", `${upstream.name} is not well.`, 503);
       const answer = await attempt(upstream, model, call, client);
       upstream.breaker.succeed();
       upstream.latency.add(clock.now() - start);
@@ -175,11 +179,12 @@ export class Forwarder {
 
   /** What a failure says of the upstream. */
   private note(upstream: Upstream, error: unknown): void {
-    if (!(error instanceof UpstreamFailure)) return upstream.breaker.leave();
-    const { isUnwell, retryAfterMs } = error.parts;
-    if (isUnwell) upstream.breaker.fail();
-    else upstream.breaker.leave();
-    if (retryAfterMs !== undefined) upstream.restsUntil = this.options.clock.now() + retryAfterMs;
+    const { breaker } = upstream;
+    const parts = error instanceof UpstreamFailure ? error.parts : undefined;
+    if (parts === undefined) breaker.leave();
+    else if (parts.isUnwell) breaker.fail();
+    else breaker.succeed(); // it answers
+    if (parts?.retryAfterMs !== undefined) upstream.restsUntil = this.options.clock.now() + parts.retryAfterMs;
   }
 
   /**

@@ -2,7 +2,6 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
-import { exceededJsonLimit, limits, requestLimits } from "../base/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
@@ -11,6 +10,7 @@ import { asRequestError, RequestError } from "./errors.ts";
 import { RequestRecord } from "./log.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
 import { pageFiles } from "./page/index.ts";
+import { bodyText, jsonOf } from "./request-body.ts";
 import { RequestLife } from "./request-life.ts";
 import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { type LimitOptions, type ServedModel, Service } from "./service.ts";
@@ -150,46 +150,6 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     if (!life.record.isStreamed) life.end();
   }
 }
-
-/** Pages of others can send text/plain and forms without asking; JSON they cannot. */
-async function bodyText(c: Context): Promise<string> {
-  const type = c.req.header("content-type") ?? "none";
-  if (!/^application\/([\w.+-]+\+)?json\s*(;|$)/i.test(type)) {
-    throw new RequestError({
-      status: 415,
-      message: `content-type: expected application/json; received ${type}`,
-      code: "unsupported_content_type",
-    });
-  }
-  return c.req.text().catch((cause: Error) => {
-    throw new RequestError({ status: 499, message: `the client is gone: ${cause.message}`, code: "client_gone" });
-  });
-}
-
-/** @throws RequestError 400 for what is no JSON, or more of it than clients send */
-function jsonOf(body: string): unknown {
-  const limit = exceededJsonLimit(body, requestLimits);
-  if (limit !== undefined) {
-    const message = `body: expected at most ${limits[limit]} ${limitedParts[limit]} (limit ${limit}); received more`;
-    throw new RequestError({ status: 400, message, code: "invalid_value" });
-  }
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RequestError({
-      status: 400,
-      message: "body: expected JSON; received something else",
-      code: "invalid_json",
-    });
-  }
-}
-
-const limitedParts = {
-  jsonDepth: "lists and objects inside one another",
-  requestContainers: "lists and objects",
-  jsonValues: "values",
-  requestFields: "names of fields",
-};
 
 function tooLarge(): never {
   const message = `body: expected at most ${MAX_BODY_BYTES >> 20} MiB; received more`;
