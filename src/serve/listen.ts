@@ -46,7 +46,7 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   const app = appOf(service, { allowedHosts: [...allowedHosts, host], corsOrigins, log });
   const server = await listen(app.fetch, host, port);
   const close = async () => {
-    await closeServer(server, () => service.stop());
+    await closed(server, service);
     await service.dispose();
   };
   try {
@@ -60,8 +60,7 @@ export async function serve(model: ServedModel, options: ServeOptions = {}): Pro
   return { url: `http://${shownHost}:${actual}`, port: actual, close };
 }
 
-/** Serves an app. @throws OptionError when the port is in use, or the address not of this machine */
-export function listen(
+function listen(
   fetch: (request: Request) => Response | Promise<Response>,
   host: string,
   port: number,
@@ -86,14 +85,10 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   return new OptionError({ where, expected: "a free port", received, fix, cause });
 }
 
-/**
- * Takes no more requests and resolves when those under way are done or cut off.
- * @param stop ends those under way, after two seconds
- */
-export function closeServer(server: Server, stop: () => void): Promise<void> {
+function closed(server: Server, service: Service): Promise<void> {
   return new Promise((resolve) => {
     let timer = setTimeout(() => {
-      stop();
+      service.stop();
       server.closeIdleConnections();
       timer = setTimeout(() => server.closeAllConnections(), FAREWELL_MS);
     }, CLOSE_TIMEOUT_MS);
