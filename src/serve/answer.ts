@@ -148,8 +148,9 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
     stopText: undefined as string | undefined,
   }));
   const count = new TokenCount(job.promptTokens);
+  life.record.countUsage(() => count.usage);
   for await (const next of piecesOf(model, job.choices, life)) {
-    life.meter.piece(next.choice.index, next.tokens);
+    life.piece(next.choice.index, next);
     shapes.onTokens?.();
     const choice = finished[next.choice.index];
     for (const part of next.parts) {
@@ -165,7 +166,7 @@ export async function wholeAnswer(model: ServedModel, job: Job, life: RequestLif
   const choices = job.best === undefined ? finished : likeliest(finished, job.best);
   const reasons = choices.map(({ finishReason }) => finishReason);
   life.meter.end(usage, reasons);
-  Object.assign(life.record, { usage, outcome: reasons.join(" ") });
+  life.record.finishReasons = reasons;
   return shapes.whole(choices, usage);
 }
 
@@ -192,10 +193,11 @@ export async function streamedAnswer(
 ): Promise<ReadableStream<Uint8Array>> {
   await life.turn();
   const shapes = job.shapes();
+  const count = new TokenCount(job.promptTokens);
+  life.record.countUsage(() => count.usage);
   const pieces = piecesOf(model, job.choices, life);
   const first = await pieces.next();
   shapes.onTokens?.();
-  const count = new TokenCount(job.promptTokens);
   const wrap: Shapes["piece"] = (choice, part) => {
     const piece = shapes.piece(choice, part);
     return piece && job.usage.continuousUsage ? { ...piece, usage: count.usage } : piece;
@@ -231,7 +233,7 @@ async function sendPieces(
       const { index } = choice;
       if (shapes.first && !begun.has(index)) events.pushObject(shapes.first(index));
       begun.add(index);
-      life.meter.piece(index, next.value.tokens);
+      life.piece(index, next.value);
       count.add(next.value);
       for (const part of parts) {
         if (part.event.type === "call-begin") callers.add(index);
@@ -249,11 +251,11 @@ async function sendPieces(
     const { body } = refusal;
     life.meter.end(count.usage, []);
     events.pushObject(shapes.error?.(refusal) ?? body);
-    reasons.push(body.error.code ?? body.error.message);
+    life.record.failed(error, refusal);
   } finally {
     life.end();
     events.end();
-    Object.assign(life.record, { usage: count.usage, outcome: reasons.join(" ") });
+    life.record.finishReasons = reasons;
     life.record.end(200);
   }
 }

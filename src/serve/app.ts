@@ -2,13 +2,15 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import type { ApiKey } from "../keys/index.ts";
 import { type AccessOptions, accessRules } from "./access.ts";
 import { type Job, streamedAnswer, wholeAnswer } from "./answer.ts";
 import { anthropicError, countedTokens, messagesJob } from "./anthropic/index.ts";
 import { chatJob, completionJob } from "./choices.ts";
 import { asRequestError, RequestError } from "./errors.ts";
-import { RequestRecord } from "./log.ts";
+import type { RequestRecord } from "./log.ts";
 import { OllamaModels, ollamaChat, ollamaError, ollamaGenerate } from "./ollama/index.ts";
+import { type OperationOptions, Operations, splitOptions, unpackedBodies } from "./operations/index.ts";
 import { pageFiles } from "./page/index.ts";
 import { bodyText, jsonOf } from "./request-body.ts";
 import { RequestLife } from "./request-life.ts";
@@ -16,10 +18,7 @@ import { readChatRequest, readCompletionRequest } from "./requests.ts";
 import { type LimitOptions, type ServedModel, Service } from "./service.ts";
 import { detokenized, tokenized } from "./tokenize.ts";
 
-export interface AppOptions extends AccessOptions, LimitOptions {
-  /** Gets one line for each request that ends. @default none */
-  log?: (line: string) => void;
-}
+export interface AppOptions extends AccessOptions, LimitOptions, OperationOptions {}
 
 interface Environment {
   /** Of Node's server; in tests there is none. */
@@ -35,13 +34,19 @@ const MAX_BODY_BYTES = 4 << 20;
  * @throws OptionError for unknown options and limits that cannot be
  */
 export function createApp(model: ServedModel, options: AppOptions = {}): Hono<Environment> {
-  const { allowedHosts, corsOrigins, log, ...limits } = options;
-  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, log });
+  const { allowedHosts, corsOrigins, ...rest } = options;
+  const [operations, limits] = splitOptions(rest);
+  return appOf(new Service(model, limits), { allowedHosts, corsOrigins, ...operations }).app;
 }
 
-/** The app of a service that others dispose of. */
-export function appOf(service: Service, { log, ...access }: Omit<AppOptions, keyof LimitOptions>): Hono<Environment> {
+/** The app of a service that others dispose of, and what is around its requests. */
+export function appOf(
+  service: Service,
+  { allowedHosts, corsOrigins, ...options }: AccessOptions & OperationOptions,
+): { app: Hono<Environment>; operations: Operations } {
   const app = new Hono<Environment>();
+  const pages = pageFiles(service);
+  const operations = new Operations(options, Object.keys(pages));
   const modelObject = {
     id: service.model.id,
     object: "model",
@@ -50,23 +55,16 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
   };
   const model = { ...modelObject, max_model_len: service.contextLength }; // vLLM's name
 
-  app.use(async (c, next) => {
-    const record = new RequestRecord(`${c.req.method} ${c.req.path}`, log);
-    c.set("record", record);
-    await next();
-    if (!record.isStreamed) record.end(c.res.status);
-  });
-  app.use(...accessRules(access));
-  app.use("*", bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
-  for (const [path, file] of Object.entries(pageFiles(service)))
-    app.get(path, (c) => c.body(file.body, 200, file.headers));
-  app.get("/health", (c) => c.json({ status: "ok" }));
+  app.use(operations.recorded(), ...accessRules({ allowedHosts, corsOrigins }));
+  app.get("/health", (c) => (operations.isDraining ? c.json({ status: "draining" }, 503) : c.json({ status: "ok" })));
+  app.use(operations.guarded(), unpackedBodies(), bodyLimit({ maxSize: MAX_BODY_BYTES, onError: tooLarge }));
+  for (const [path, file] of Object.entries(pages)) app.get(path, (c) => c.body(file.body, 200, file.headers));
   app.get("/metrics", async (c) => {
     const { body, type } = await service.metrics.text();
     return c.body(body, 200, { "content-type": type });
   });
-  app.post("/tokenize", async (c) => c.json(await tokenized(service, jsonOf(await bodyText(c)), c.req.raw.signal)));
-  app.post("/detokenize", async (c) => c.json(await detokenized(service, jsonOf(await bodyText(c)))));
+  app.post("/tokenize", async (c) => c.json(await tokenized(service, await askedJson(c, service), c.req.raw.signal)));
+  app.post("/detokenize", async (c) => c.json(await detokenized(service, await askedJson(c, service))));
   app.get("/v1/models", (c) => c.json({ object: "list", data: [model] }));
   app.get("/v1/models/:id{.+}", (c) => {
     service.requireModel(c.req.param("id"));
@@ -88,7 +86,7 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
   );
   app.post("/v1/messages", (c) => answer(c, service, (json, signal) => messagesJob(service, json, signal)));
   app.post("/v1/messages/count_tokens", async (c) =>
-    c.json(await countedTokens(service, jsonOf(await bodyText(c)), c.req.raw.signal)),
+    c.json(await countedTokens(service, await askedJson(c, service), c.req.raw.signal)),
   );
   ollamaRoutes(app, service);
   app.notFound(({ req }) => {
@@ -96,11 +94,12 @@ export function appOf(service: Service, { log, ...access }: Omit<AppOptions, key
   });
   app.onError((error, c) => {
     const refusal = asRequestError(error);
-    const { status, body, headers } = refusal;
-    c.get("record").outcome = body.error.code ?? body.error.message;
-    return c.json(errorBody(c.req.path, refusal), status as ContentfulStatusCode, headers);
+    const record = c.get("record");
+    record.failed(error, refusal);
+    const body = { ...errorBody(c.req.path, refusal), request_id: record.id };
+    return c.json(body, refusal.status as ContentfulStatusCode, refusal.headers);
   });
-  return app;
+  return { app, operations };
 }
 
 /** An error in the form of the API that a path belongs to. */
@@ -116,7 +115,7 @@ function ollamaRoutes(app: Hono<Environment>, service: Service): void {
   app.get("/api/tags", (c) => c.json(models.tags()));
   app.get("/api/ps", (c) => c.json(models.running()));
   app.get("/api/version", (c) => c.json(models.version()));
-  app.post("/api/show", async (c) => c.json(models.show(jsonOf(await bodyText(c)))));
+  app.post("/api/show", async (c) => c.json(models.show(await askedJson(c, service))));
 }
 
 /** What there is to do, or an answer that needs no model. */
@@ -136,9 +135,10 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     disconnect: () => c.env?.outgoing?.destroy(),
   });
   try {
-    const task = await read(jsonOf(body), life.signal);
+    const task = await read(asked(c, service, body), life.signal);
     if ("answer" in task) return c.json(task.answer);
-    const { isStreamed, job } = task;
+    const { isStreamed } = task;
+    const job = ofKey(task.job, life.record.key);
     if (!isStreamed) return c.json(await wholeAnswer(service.model, job, life));
     const events = await streamedAnswer(service.model, job, life, service.stalledTimeoutMs);
     return c.body(events, 200, {
@@ -150,6 +150,24 @@ async function answer(c: Context<Environment>, service: Service, read: Read): Pr
     if (!life.record.isStreamed) life.end();
   }
 }
+
+/** Requests of one key share the model as one with those of the others. */
+function ofKey(job: Job, key: ApiKey | undefined): Job {
+  if (!key) return job;
+  const choices = job.choices.map(({ options, ...choice }) => ({
+    ...choice,
+    options: { ...options, group: key.hash },
+  }));
+  return { ...job, choices };
+}
+
+/** The JSON of a body, which the request's record is told of. @throws RequestError for what is none, or not allowed */
+function asked(c: Context<Environment>, service: Service, body: string): unknown {
+  const json = jsonOf(body);
+  c.get("record").asked(json, service.model.id);
+  return json;
+}
+const askedJson = async (c: Context<Environment>, service: Service) => asked(c, service, await bodyText(c));
 
 function tooLarge(): never {
   const message = `body: expected at most ${MAX_BODY_BYTES >> 20} MiB; received more`;

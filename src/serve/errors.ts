@@ -44,13 +44,17 @@ export class RequestError extends Error {
   }
 }
 
-/** Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500). */
+/**
+ * Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500). What
+ * that was may name files and parts of other requests: only the log has it.
+ */
 export function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof ContextLengthError) return contextLengthExceeded(error, "prompt");
-  const message = error instanceof Error ? error.message : String(error);
-  const isRefusal = error instanceof KindlingError && !(error instanceof RuntimeError);
-  return new RequestError({ status: isRefusal ? 400 : 500, message });
+  if (error instanceof KindlingError && !(error instanceof RuntimeError))
+    return new RequestError({ status: 400, message: error.message });
+  const message = "The server failed to answer. Its log says why, at the id of this request.";
+  return new RequestError({ status: 500, message, code: "internal_error" });
 }
 
 /**

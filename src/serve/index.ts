@@ -2,7 +2,18 @@
 export { type AccessOptions, accessRules } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";
 export { asRequestError, type ErrorBody, type ErrorStatus, RequestError } from "./errors.ts";
-export { closeServer, listen, type RunningServer, type ServeOptions, serve } from "./listen.ts";
-export { RequestRecord } from "./log.ts";
+export { type RunningServer, type ServeOptions, serve } from "./listen.ts";
+export type { RequestRecord } from "./log.ts";
+export {
+  type ConnectionOptions,
+  connectionNames,
+  HttpServer,
+  type LogOptions,
+  type OperationOptions,
+  Operations,
+  type TlsOptions,
+  tlsNames,
+  unpackedBodies,
+} from "./operations/index.ts";
 export { bodyText, jsonOf } from "./request-body.ts";
 export type { LimitOptions, ServedModel } from "./service.ts";

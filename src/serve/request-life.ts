@@ -1,4 +1,5 @@
 import { RequestError } from "./errors.ts";
+import type { AnswerPart } from "./event-stream.ts";
 import type { RequestRecord } from "./log.ts";
 import type { RequestMeter } from "./metrics.ts";
 import type { Place } from "./queue.ts";
@@ -39,8 +40,15 @@ export class RequestLife {
     return this.controller.signal;
   }
 
-  turn(): Promise<void> {
-    return this.options.place.turn(this.signal);
+  async turn(): Promise<void> {
+    await this.options.place.turn(this.signal);
+    this.record.turned();
+  }
+
+  /** A choice goes on: it has so many tokens now. */
+  piece(choice: number, { tokens, parts }: { tokens: number; parts: readonly AnswerPart[] }): void {
+    this.record.piece(tokens, parts);
+    this.meter.piece(choice, tokens);
   }
 
   get meter(): RequestMeter {
