@@ -1,7 +1,7 @@
 import { RequestError } from "../serve/index.ts";
-import type { GatewayKey } from "./keys.ts";
 import type { Ledger } from "./ledger.ts";
 import { NANOS, type Nanos } from "./prices.ts";
+import type { Budget } from "./schema.ts";
 import { dayOf, type UsageStore } from "./usage-store.ts";
 
 /** Money that is set aside for a request until it is known what it costs. */
@@ -42,7 +42,7 @@ export class Budgets {
   }
 
   /** @throws RequestError 429, `budget_exceeded`, naming the budget */
-  async reserve({ name, budget }: GatewayKey, cost: Nanos): Promise<Reservation> {
+  async reserve(name: string, budget: Budget | undefined, cost: Nanos): Promise<Reservation> {
     if (budget === undefined) return { settle: () => {} };
     const account = await this.account(name);
     const reserved = this.reserved.get(name) ?? 0;

@@ -6,7 +6,7 @@ import { withReadErrors } from "../files/index.ts";
 import { checkSchema } from "./check-schema.ts";
 import { type Preset, presets, type UpstreamKind } from "./presets.ts";
 import { PriceTable } from "./prices.ts";
-import { type ConfigData, type ConfigInput, configSchema, type KeyData, type UpstreamData } from "./schema.ts";
+import { type ConfigData, type ConfigInput, configSchema, type UpstreamData } from "./schema.ts";
 import { isReference, readSecret, type Secret, type SecretSources } from "./secret.ts";
 
 /** An upstream whose secrets are there. */
@@ -23,7 +23,6 @@ export interface UpstreamSettings
 /** A configuration that can be run. */
 export interface GatewayConfig extends Omit<ConfigData, "upstreams" | "prices" | "store"> {
   upstreams: readonly UpstreamSettings[];
-  keys: KeyData[];
   prices: PriceTable | undefined;
   store: { sqlite: string } | { postgres: Secret } | undefined;
 }
@@ -48,6 +47,7 @@ export function gatewayConfig(input: ConfigInput, options: ConfigOptions = {}): 
   const config = {
     ...data,
     upstreams,
+    keys: data.keys && { ...data.keys, file: resolve(folder, data.keys.file) },
     prices: prices === undefined ? undefined : new PriceTable(prices, data.prices),
     store: storeOf(`${where}, store`, data.store, sources),
   };
@@ -96,24 +96,14 @@ function checkNames(where: string, config: GatewayConfig): void {
   const upstreams = config.upstreams.map(({ name }) => name);
   const models = publicModels(config);
   requireUnique(`${where}, upstreams`, upstreams);
-  requireUnique(
-    `${where}, keys`,
-    config.keys.map(({ name }) => name),
-  );
-  requireUnique(
-    `${where}, keys`,
-    config.keys.map(({ hash }) => hash),
-  );
   for (const [model, { fallbacks }] of Object.entries(config.routing.models)) {
     requireOneOf(`${where}, routing.models`, model, models);
     for (const other of fallbacks) requireOneOf(`${where}, routing.models.${model}.fallbacks`, other, models);
   }
-  for (const [i, key] of config.keys.entries()) {
-    for (const model of key.models ?? []) requireOneOf(`${where}, keys[${i}].models`, model, models);
-    if (key.budget === undefined || config.prices !== undefined) continue;
+  if (Object.keys(config.keys?.budgets ?? {}).length > 0 && config.prices === undefined) {
     throw new OptionError({
-      where: `${where}, keys[${i}].budget`,
-      expected: "prices, by which a budget is counted",
+      where: `${where}, keys.budgets`,
+      expected: "prices, by which budgets are counted",
       received: "none",
       fix: "name a file of prices, as prices: prices.yaml",
     });
@@ -132,7 +122,7 @@ function requireUnique(where: string, names: readonly string[]): void {
   if (twice === undefined) return;
   throw new OptionError({
     where,
-    expected: "each name and hash once",
+    expected: "each name once",
     received: `${twice} twice`,
     fix: "rename or remove one",
   });

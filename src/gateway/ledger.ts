@@ -30,6 +30,11 @@ export class Ledger {
     return this.rows.length >= MOST_ROWS;
   }
 
+  /** Rows that wait. */
+  get size(): number {
+    return this.rows.length;
+  }
+
   add(row: UsageRow): void {
     this.rows.push(row);
     this.schedule();

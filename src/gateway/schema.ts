@@ -68,14 +68,14 @@ const semanticCache = z.strictObject({
   maxMiB: z.number().positive().default(64),
 });
 
-const key = z.strictObject({
-  name,
-  hash: z
-    .string()
-    .regex(/^sha256:[0-9a-f]{64}$/, "expected sha256: and 64 hexadecimal digits, as kindling gateway key prints"),
-  admin: z.boolean().default(false),
-  models: z.array(name).optional(),
-  budget: z.strictObject({ day: money.optional(), month: money.optional() }).optional(),
+const budget = z.strictObject({ day: money.optional(), month: money.optional() });
+const keys = z.strictObject({
+  /** Of `kindling keys`, relative to the configuration. */
+  file: z.string().min(1),
+  /** Names of the keys that may read the usage of all. */
+  admins: z.array(name).default([]),
+  /** By names of keys, of UTC's days and months; "*" is the budget of each key that has none of its own. */
+  budgets: z.record(name, budget).default({}),
 });
 
 const store = z.union([z.strictObject({ sqlite: z.string().min(1) }), z.strictObject({ postgres: z.string().min(1) })]);
@@ -99,7 +99,8 @@ export const configSchema = z.strictObject({
   retries: retries.prefault({}),
   breaker: breaker.prefault({}),
   cache: z.strictObject({ exact: exactCache.optional(), semantic: semanticCache.optional() }).prefault({}),
-  keys: z.array(key).default([]),
+  /** Without it anybody who reaches the gateway may use it. */
+  keys: keys.optional(),
   /** A file of prices, relative to the configuration. */
   prices: z.string().optional(),
   /** What happens to a request under a budget whose model has no price. */
@@ -128,5 +129,5 @@ export const priceSchema = z.strictObject({
 export type ConfigInput = z.input<typeof configSchema>;
 export type ConfigData = z.output<typeof configSchema>;
 export type UpstreamData = ConfigData["upstreams"][number];
-export type KeyData = ConfigData["keys"][number];
+export type Budget = z.output<typeof budget>;
 export type PriceData = z.output<typeof priceSchema>;
