@@ -170,10 +170,12 @@ async function* chunksOf(reading: Reading): AsyncGenerator<Uint8Array, void, voi
     throw failureOf(upstream.name, error, watchdog, client);
   } finally {
     watchdog.stop();
-    if (reading.isDone && !isWhole) {
+    if (!isWhole) {
       await chunks.return?.();
-      answer.release(); // the connection serves again when the rest has come
-    } else if (!isWhole) watchdog.abort(new Error("nobody reads on"));
+      // where nothing more is wanted, the connection serves again when the rest has come
+      if (reading.isDone) answer.release();
+      else watchdog.abort(new Error("nobody reads on"));
+    }
   }
 }
 

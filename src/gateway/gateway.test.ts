@@ -30,7 +30,7 @@ describe("passing on", () => {
   test("a chat: the upstream's name of the model, its key, its answer", async () => {
     const upstream = await upstreamOf(chatUpstream(WORDS));
     const { client, rows } = await gatewayOf(
-      { upstreams: [{ name: "a", baseUrl: upstream.url, apiKey: "${A_KEY}", models: { public: "inner" } }] },
+      { upstreams: [{ name: "a", baseUrl: upstream.url, apiKey: `\${A_KEY}`, models: { public: "inner" } }] },
       { environment: { A_KEY: "sk-upstream" } },
     );
     const answer = await client.chat.completions.create({ model: "public", messages }).withResponse();
@@ -101,7 +101,7 @@ describe("passing on", () => {
             name: "az",
             kind: "azure",
             baseUrl: upstream.url.replace("/v1", ""),
-            apiKey: "${K}",
+            apiKey: `\${K}`,
             apiVersion: "2024-10-21",
             models: { m: "my deployment" },
           },
