@@ -9,6 +9,7 @@ import { typed } from "./command.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
+import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
@@ -297,6 +298,6 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addStart, addMeasuring, addFiles, addLibrary]) add(program);
+  for (const add of [addTraining, addWriting, addStart, addMeasuring, addGateway, addFiles, addLibrary]) add(program);
   return program;
 }

@@ -28,7 +28,8 @@ const placeOf = (path: readonly PropertyKey[]) =>
 
 /** The first of the issues, and of those of a union the one of the form that comes nearest. */
 function firstIssue(issues: readonly z.core.$ZodIssue[], path: readonly PropertyKey[] = []): z.core.$ZodIssue {
-  const [issue] = issues;
+  // a name that is mistyped is also one that is missing
+  const issue = issues.find(({ code }) => code === "unrecognized_keys") ?? issues[0];
   const whole = { ...issue, path: [...path, ...issue.path] };
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return whole;
   const deepest = [...issue.errors].sort((a, b) => (b[0]?.path.length ?? 0) - (a[0]?.path.length ?? 0))[0];
@@ -58,7 +59,10 @@ export function checkSchema<S extends z.ZodType>(where: string, schema: S, value
   }
   throw new OptionError({
     where: at,
-    expected: issue.message.replace(/^Invalid (input|option): /, "").replace(/^expected /, ""),
+    expected: issue.message
+      .replace(/^Invalid (input|option): /, "")
+      .replace(/^expected /, "")
+      .replace(/, received .*$/, ""),
     received: kindOf(
       issue.path.reduce<unknown>(
         (inner, part) => (isObject(inner) || Array.isArray(inner) ? (inner as never)[part] : undefined),
