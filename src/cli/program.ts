@@ -6,6 +6,7 @@ import { defaultRunConfig } from "../train/index.ts";
 import { addBenchServe } from "./bench-serve.ts";
 import { chatCommand } from "./chat/chat.ts";
 import { typed } from "./command.ts";
+import { addCompare } from "./compare.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -298,6 +299,7 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addStart, addMeasuring, addGateway, addFiles, addLibrary]) add(program);
+  for (const add of [addTraining, addWriting, addStart, addMeasuring, addGateway, addCompare, addFiles, addLibrary])
+    add(program);
   return program;
 }
