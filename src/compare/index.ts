@@ -1,4 +1,7 @@
-/** The same questions to several models: quality, speed, cost. Imports load-test/, gateway/ (prices), http/, files/, base/. */
+/**
+ * The same questions to several models: quality, speed, cost. Imports load-test/, gateway/ (prices), http/, files/ and
+ * base/.
+ */
 export { type CompareOptions, compare } from "./compare.ts";
 export type { JudgeMode } from "./judge.ts";
 export { type MetricName, metricNames } from "./metrics.ts";

@@ -109,7 +109,7 @@ interface Meaning {
   scope: string;
 }
 
-/** A chat whose last message is a text of the user's: model, system prompt, history and settings have to be the same. */
+/** A chat whose last message is a text of the user's: model, system prompt, history and settings must be the same. */
 function meaningOf({ key, path, body }: CacheRequest): Meaning | undefined {
   if (path !== "/chat/completions" || !Array.isArray(body.messages)) return undefined;
   const last: unknown = body.messages.at(-1);

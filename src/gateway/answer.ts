@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { RequestError } from "../serve/index.ts";
 import type { CachedAnswer, CacheLook } from "./answer-cache.ts";
-import type { Environment } from "./app.ts";
+import type { Environment } from "./environment.ts";
 import { type EventBlock, EventBlocks } from "./event-blocks.ts";
 import type { Answerer, Exchange } from "./exchange.ts";
 import type { Forwarded } from "./forward.ts";

@@ -1,4 +1,3 @@
-import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
@@ -11,19 +10,13 @@ import {
   type OperationOptions,
   Operations,
   RequestError,
-  type RequestRecord,
   unpackedBodies,
 } from "../serve/index.ts";
 import { answered } from "./answer.ts";
+import type { Environment } from "./environment.ts";
 import type { Gateway } from "./gateway.ts";
 import { readRequest, routes } from "./request.ts";
 import { groupings, type UsageQuery } from "./usage-store.ts";
-
-export interface Environment {
-  /** Of Node's server; in tests there is none. */
-  Bindings: Partial<HttpBindings>;
-  Variables: { record: RequestRecord };
-}
 
 export interface GatewayAppOptions extends AccessOptions, OperationOptions {}
 

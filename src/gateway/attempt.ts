@@ -193,7 +193,7 @@ async function* blocksOf(reading: Reading): AsyncGenerator<EventBlock, void, voi
   yield* blocks.end();
 }
 
-/** Waits for the first event; comments before it are kept. @throws UpstreamFailure where it is an error, or none comes */
+/** Waits for the first event; comments before it are kept. @throws UpstreamFailure for an error, or where none comes */
 async function withFirst(
   blocks: AsyncGenerator<EventBlock, void, void>,
   name: string,

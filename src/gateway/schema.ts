@@ -13,7 +13,7 @@ const money = z.number().positive();
 const kinds = ["openai", "azure", "ollama", "vllm", "kindling"] as const satisfies readonly UpstreamKind[];
 const presetNames = Object.keys(presets) as [keyof typeof presets, ...(keyof typeof presets)[]];
 
-export const policies = ["weighted", "price", "latency", "prefix"] as const;
+const policies = ["weighted", "price", "latency", "prefix"] as const;
 /** How one of several upstreams of a model is chosen. */
 export type Policy = (typeof policies)[number];
 

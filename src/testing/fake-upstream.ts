@@ -54,7 +54,7 @@ export function sendJson(
   response.end(JSON.stringify(value));
 }
 
-export const chatUsage = {
+const chatUsage = {
   prompt_tokens: 10,
   completion_tokens: 4,
   total_tokens: 14,
