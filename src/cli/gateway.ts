@@ -57,9 +57,13 @@ async function gatewayCommand(path: string, { log = false, port, host, logFormat
     ...(logFormat && { logFormat }),
     ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
   });
-  const interrupted = new Promise<void>((resolve) => abortOnInterrupt(resolve)); // before it is said that Ctrl-C ends
+  let cancelSignal: AbortSignal | undefined;
+  const interrupted = new Promise<void>((resolve) => {
+    cancelSignal = abortOnInterrupt(resolve).cancelSignal; // before it is said that Ctrl-C ends
+  });
   process.stdout.write(`\nthe gateway is at ${server.url}/v1, with ${server.models.join(", ")}\n  Ctrl-C ends.\n`);
   await interrupted;
+  cancelSignal?.addEventListener("abort", () => void server.close({ now: true }));
   await server.close();
 }
 

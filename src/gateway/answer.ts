@@ -46,7 +46,8 @@ export async function answered(c: Context<Environment>, gateway: Gateway, reques
     exchange.begin();
     return passedOn(answering, forwarded, look);
   } catch (error) {
-    exchange.end({ status: error instanceof RequestError ? error.status : 500 });
+    if (leaving.signal.aborted) exchange.abandon(499);
+    else exchange.end({ status: error instanceof RequestError ? error.status : 500 });
     throw error;
   }
 }

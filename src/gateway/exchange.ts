@@ -39,6 +39,7 @@ export interface ExchangeEnd {
 export class Exchange {
   private readonly options: ExchangeOptions;
   private reservation: Reservation | undefined;
+  private asked: Answerer | undefined;
   private ttftMs: number | null = null;
   private isEnded = false;
 
@@ -48,6 +49,16 @@ export class Exchange {
 
   reserve(reservation: Reservation): void {
     this.reservation = reservation;
+  }
+
+  /** An upstream is asked. */
+  sent(answerer: Answerer): void {
+    this.asked = answerer;
+  }
+
+  /** The client went before there was an answer: the upstream has read its prompt, and may charge for it. */
+  abandon(status: number): void {
+    this.end({ status, ...(this.asked && { answerer: this.asked }) });
   }
 
   /** The answer has begun. */

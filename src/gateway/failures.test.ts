@@ -187,6 +187,24 @@ test("a Retry-After that is too long reaches the client, and the upstream is lef
   expect(bad.received.length).toBe(1);
 });
 
+test("while one upstream rests, the other is tried again", async () => {
+  let count = 0;
+  const resting = await fakeUpstream((_, r) => sendJson(r, errorBody("slow"), 429, { "retry-after": "60" }));
+  const shaky = await fakeUpstream((_, r) =>
+    ++count < 2 ? r.writeHead(500).end() : sendJson(r, chatAnswer("at last")),
+  );
+  const gateway = await testGateway({
+    upstreams: [
+      { name: "resting", baseUrl: resting.url, models: ["m"] },
+      { name: "shaky", baseUrl: shaky.url, models: ["m"], priority: 1 },
+    ],
+  });
+  closing.push(resting, shaky, gateway);
+  const answer = await gateway.client.chat.completions.create({ model: "m", messages });
+  expect(answer.choices[0].message.content).toBe("at last");
+  expect([resting.received.length, shaky.received.length]).toEqual([1, 2]);
+});
+
 test("a stream that is cut after it has begun ends with an error, and is not tried again", async () => {
   const { ask, client, good, rows } = await gatewayOver(
     (_, r) => r.writeHead(200, stream).write(eventText(chatPiece("half")), () => setImmediate(() => r.destroy())),

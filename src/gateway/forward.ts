@@ -32,6 +32,8 @@ export interface ModelCall extends Call {
   model: string;
   /** What the call would cost with an upstream's model; undefined where there is no price. */
   costOf: (upstream: string, model: string) => number | undefined;
+  /** Told of each upstream that is asked, with its name of the model. */
+  onSent: (upstream: string, model: string) => void;
 }
 
 /** An answer, and whose it is. Who has it calls `release` when it is read, and says whether it was cut off. */
@@ -91,16 +93,15 @@ export class Forwarder {
     );
     let rounds = 0;
     for (let i = 0; i < attempts; i++) {
-      const left = routes.filter((route) => !excluded.has(route));
-      if (left.length > 0 && left.every((route) => tried.has(route))) {
-        if (!(await this.pause(left, rounds++, client))) break;
+      const left = routes.filter((one) => !excluded.has(one) && one.upstream.breaker.isPassable);
+      let ready = left.filter((one) => !tried.has(one) && this.isRested(one));
+      if (ready.length === 0) {
+        if (left.length === 0 || !(await this.pause(left, rounds++, client))) break;
         tried.clear();
+        ready = left.filter((one) => this.isRested(one));
+        if (ready.length === 0) break;
       }
-      const route = await this.enter(
-        left.filter((one) => !tried.has(one)),
-        client,
-      );
-      if (route === undefined) break;
+      const route = await this.enter(ready, client);
       tried.add(route);
       try {
         return await this.attempt(route, call, client);
@@ -131,14 +132,15 @@ export class Forwarder {
     return ordered(routes, { policy, prefix, random });
   }
 
-  /** The first upstream that is well and has room; one that is well is waited for. Its place is taken. */
-  private async enter(routes: readonly Route[], client: AbortSignal): Promise<Route | undefined> {
-    const now = this.options.clock.now();
-    const well = routes.filter(({ upstream }) => upstream.breaker.isPassable && upstream.restsUntil <= now);
-    const free = well.find(({ upstream }) => upstream.slots?.tryTake() ?? true);
+  private isRested({ upstream }: Route): boolean {
+    return upstream.restsUntil <= this.options.clock.now();
+  }
+
+  /** The first upstream that has room, or else the first, when it has. Its place is taken. */
+  private async enter(routes: readonly Route[], client: AbortSignal): Promise<Route> {
+    const free = routes.find(({ upstream }) => upstream.slots?.tryTake() ?? true);
     if (free) return free;
-    const [first] = well;
-    if (first === undefined) return undefined;
+    const [first] = routes;
     await this.waiting.take(first.upstream, client);
     return first;
   }
@@ -155,6 +157,7 @@ export class Forwarder {
     const report = (outcome: string) =>
       onAttempt({ upstream: upstream.name, outcome, milliseconds: clock.now() - start });
     upstream.running++;
+    call.onSent(upstream.name, model);
     let isReleased = false;
     const release = ({ isCut = false } = {}) => {
       if (isReleased) return;

@@ -92,6 +92,21 @@ describe("passing on", () => {
     await expect.poll(rows).toMatchObject([{ status: 499, isEstimated: true, outputTokens: 1 }]);
   });
 
+  test("a client that goes before its answer is charged for its prompt", async () => {
+    const upstream = await upstreamOf(fakeUpstream(() => {}));
+    const { client, rows } = await gatewayOf(
+      { upstreams: [{ name: "a", baseUrl: upstream.url, models: ["m"] }] },
+      { prices: { models: { m: { input: 1 } } } },
+    );
+    const leaving = new AbortController();
+    const asked = client.chat.completions.create({ model: "m", messages }, { signal: leaving.signal });
+    await expect.poll(() => upstream.received.length).toBe(1);
+    leaving.abort();
+    await expect(asked).rejects.toThrow();
+    await upstream.received[0].cut;
+    await expect.poll(rows).toMatchObject([{ status: 499, upstream: "a", isEstimated: true, cost: 4000 }]);
+  });
+
   test("azure: the deployment is in the address, the key in its header", async () => {
     const upstream = await upstreamOf(chatUpstream(WORDS));
     const { client } = await gatewayOf(

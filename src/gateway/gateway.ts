@@ -146,6 +146,8 @@ export class Gateway {
             const price = this.priceOf(upstream, model, request.model);
             return price && mostCost(price, request.estimatedInput, request.maxOutput, request.answers);
           },
+          onSent: (upstream, model) =>
+            exchange.sent({ upstream, model, price: this.priceOf(upstream, model, request.model) }),
         },
         signal,
       );

@@ -23,9 +23,10 @@ export interface RunningGateway {
   models: readonly string[];
   /**
    * Stops taking requests, waits for those under way, and writes all usage.
+   * @param options.now cuts them off at once, also when the gateway is closing already @default false
    * @throws RuntimeError where the store refuses to the end
    */
-  close(): Promise<void>;
+  close(options?: { now?: boolean }): Promise<void>;
 }
 
 const DRAIN_TIMEOUT_MS = 25_000;
@@ -63,20 +64,23 @@ export async function serveGateway(config: GatewayConfig, options: ServeGatewayO
     throw cause;
   });
   let ending: Promise<void> | undefined;
+  const hurry = new AbortController();
   const end = async () => {
     await server.close({
       drained: () => operations.drained(),
       farewell: () => {},
-      hurry: new AbortController().signal,
+      hurry: hurry.signal,
       timeoutMs: drainTimeoutMs,
     });
+    await operations.drained(); // those that were cut off have been written down
     await gateway.close();
   };
   return {
     url: server.url,
     port: server.port,
     models: gateway.models,
-    close: () => {
+    close: ({ now = false } = {}) => {
+      if (now) hurry.abort();
       ending ??= end();
       return ending;
     },

@@ -1,5 +1,6 @@
 import { type Agent, type IncomingMessage, Agent as PlainAgent, request as plainRequest } from "node:http";
 import { Agent as SecureAgent, request as secureRequest } from "node:https";
+import { onAbort } from "../base/index.ts";
 
 export interface HttpRequest {
   method: "GET" | "POST";
@@ -65,14 +66,21 @@ interface SendOptions extends Omit<HttpRequest, "path"> {
 function sent(
   send: typeof plainRequest,
   url: URL,
-  { body, connectTimeoutMs, ...options }: SendOptions,
+  { body, connectTimeoutMs, signal, ...options }: SendOptions,
 ): Promise<HttpAnswer | { mayAskAgain: true }> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const request = send(url, options, (answer) => resolve(answerOf(answer)));
     request.setNoDelay(true);
     if (connectTimeoutMs !== undefined) limitConnecting(request, url.protocol, connectTimeoutMs);
+    // with Node's own option a connection whose answer has come, but is not read, gets an error that nobody listens to
+    request.once(
+      "close",
+      onAbort(signal, () => request.destroy()),
+    );
     request.on("error", (error: NodeJS.ErrnoException) => {
-      if (request.reusedSocket && error.code === "ECONNRESET") resolve({ mayAskAgain: true });
+      if (signal.aborted) reject(signal.reason);
+      else if (request.reusedSocket && error.code === "ECONNRESET") resolve({ mayAskAgain: true });
       else reject(error);
     });
     request.end(body);
