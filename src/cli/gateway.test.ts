@@ -39,7 +39,8 @@ test("it serves, and usage is there after Ctrl-C", async () => {
   const child = start(["gateway.yaml", "--port", "0", "--log"]);
   let [output, log] = ["", ""];
   child.stderr.on("data", (data: Buffer) => (log += data));
-  const url = await new Promise<string>((resolve) => {
+  const url = await new Promise<string>((resolve, reject) => {
+    child.once("close", () => reject(new Error(log)));
     child.stdout.on("data", (data: Buffer) => {
       output += data;
       const [, address] = /is at (\S+)\/v1, with m\n/.exec(output) ?? [];
