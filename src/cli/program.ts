@@ -7,20 +7,30 @@ import { addBenchServe } from "./bench-serve.ts";
 import { chatCommand } from "./chat/chat.ts";
 import { typed } from "./command.ts";
 import { addCompare } from "./compare.ts";
+import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
 import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
+import { addKeys } from "./keys.ts";
 import { listCommand, removeCommand, showCommand } from "./library.ts";
 import { openModel } from "./models.ts";
 import { choice, propertyOf, trainingOptions } from "./option-names.ts";
 import { collect, integer, number } from "./parse-values.ts";
 import { profileCommand } from "./profile.ts";
 import { pullCommand } from "./pull.ts";
-import { deviceOption, dropUndefined, openOptionsOf, samplingOf, withModel, withSampling } from "./sampling.ts";
-import { batchingOf, serveCommand, servingOf, withServing } from "./serve.ts";
+import {
+  deviceOption,
+  dropUndefined,
+  type ModelFlags,
+  openOptionsOf,
+  samplingOf,
+  withModel,
+  withSampling,
+} from "./sampling.ts";
+import { batchingOf, type ServingFlags, serveCommand, servingOf, withServing } from "./serve.ts";
 import { DEFAULT_PROFILE, profiles, startCommand } from "./start.ts";
 import { printSamples, type TrainCommandOptions, trainCommand } from "./train.ts";
 
@@ -139,13 +149,17 @@ A line that ends with \\ goes on with the next; """ begins and ends a text of se
       model.generator.dispose();
     });
 
-  withServing(withModel(program.command("serve").argument("<model>", MODEL)))
+  withServing(withModel(program.command("serve").argument("[model]", MODEL)))
     .description("Serve a model over HTTP with OpenAI's API, and a page to try it.")
     .addHelpText(
       "after",
-      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --log",
+      "\nExamples:\n  kindling serve sotu\n  kindling serve runs/poems --port 9000\n  kindling serve sotu --host 0.0.0.0 --allowed-hosts box.lan --keys keys.json --log json\n  kindling serve --config serve.yaml",
     )
-    .action(async (name, o) => {
+    .action(async (typedName: string | undefined, { config }: { config?: string }, command: Command) => {
+      const file = config === undefined ? undefined : await applyConfig(command, config);
+      const name = typedName ?? file?.model;
+      if (name === undefined) command.error("error: missing required argument 'model'");
+      const o = command.opts<ServingFlags & ModelFlags>();
       await useDevice(o);
       const model = await openModel(name, o.runs, { ...openOptionsOf(o), ...batchingOf(o) });
       await serveCommand(model, servingOf(o));
@@ -299,7 +313,17 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addStart, addMeasuring, addGateway, addCompare, addFiles, addLibrary])
-    add(program);
+  const parts = [
+    addTraining,
+    addWriting,
+    addKeys,
+    addStart,
+    addMeasuring,
+    addGateway,
+    addCompare,
+    addFiles,
+    addLibrary,
+  ];
+  for (const add of parts) add(program);
   return program;
 }

@@ -1,21 +1,12 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { type ServedModel, type ServeOptions, serve } from "../serve/index.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt, INTERRUPTED } from "./interrupt.ts";
 import { collect, integer } from "./parse-values.ts";
-
-/** Timers count milliseconds in 31 bits: 24 days. */
-const LONGEST_SECONDS = 2_147_483;
-
-function milliseconds(text: string): number {
-  const seconds = Number(text);
-  if (!(seconds > 0)) throw new InvalidArgumentError("it is not a number of seconds above 0.");
-  if (seconds > LONGEST_SECONDS)
-    throw new InvalidArgumentError(`it is not a number of seconds of at most ${LONGEST_SECONDS}.`);
-  return Math.ceil(seconds * 1000);
-}
+import { milliseconds, type OperationFlags, operationsOf, withOperations } from "./serve-operations.ts";
 
 /** Options of a server that many may reach. */
 export function withServing(command: Command): Command {
+  withOperations(command);
   return command
     .option("--port <n>", "port; 0 takes a free one", integer, 8080)
     .option("--host <address>", "address to listen on; 0.0.0.0 opens it to the network", "127.0.0.1")
@@ -34,8 +25,7 @@ export function withServing(command: Command): Command {
     )
     .option("--max-queue <n>", "most requests that wait; more get 429 (default: 64)", integer)
     .option("--queue-timeout <seconds>", "how long a request may wait (default: 300)", milliseconds)
-    .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds)
-    .option("--log", "write a line for each request to standard error");
+    .option("--timeout <seconds>", "how long a request may take, its wait included (default: 600)", milliseconds);
 }
 
 /** Prompts of chats begin with all that was said before. */
@@ -49,7 +39,7 @@ export const batchingOf = ({ maxSequences, cacheTokens, prefixTokens = PREFIX_TO
 });
 
 /** What `withServing` has read. */
-export interface ServingFlags {
+export interface ServingFlags extends OperationFlags {
   maxSequences?: number;
   cacheTokens?: number;
   prefixTokens?: number;
@@ -60,7 +50,6 @@ export interface ServingFlags {
   maxQueue?: number;
   queueTimeout?: number;
   timeout?: number;
-  log?: boolean;
 }
 
 export function servingOf({
@@ -71,9 +60,10 @@ export function servingOf({
   maxQueue,
   queueTimeout,
   timeout,
-  log,
+  ...operations
 }: ServingFlags): ServeOptions {
   return {
+    ...operationsOf(operations),
     port,
     host,
     allowedHosts,
@@ -81,18 +71,36 @@ export function servingOf({
     maxQueue,
     queueTimeoutMs: queueTimeout,
     requestTimeoutMs: timeout,
-    ...(log && { log: (line: string) => process.stderr.write(`${line}\n`) }),
   };
 }
 
-/** `kindling serve`: serves until Ctrl-C. */
+/** So soon a server that has nothing under way has ended. */
+const SILENT_MS = 300;
+
+/**
+ * `kindling serve`: serves until Ctrl-C or SIGTERM. Then requests under way are waited for; a second signal ends them.
+ * SIGHUP reads keys and certificates again, where there are some; otherwise it ends the server too.
+ */
 export async function serveCommand(model: ServedModel, options: ServeOptions): Promise<void> {
   const server = await serve(model, options);
-  const interrupted = new Promise<void>((resolve) => abortOnInterrupt(resolve)); // before it is said that Ctrl-C ends
+  const isReloadable = options.keysFile !== undefined || options.tlsCert !== undefined;
+  const interrupted = new Promise<void>((resolve) => {
+    // before it is said that Ctrl-C ends
+    const { cancelSignal } = abortOnInterrupt(resolve, { onHangUp: isReloadable ? server.reload : undefined });
+    cancelSignal.addEventListener("abort", () => {
+      process.exitCode = INTERRUPTED;
+      void server.close({ now: true });
+    });
+  });
   process.stdout.write(`\nserving ${model.id} at ${server.url}\n`);
   process.stdout.write(`  open the page in a browser, or:\n  ${exampleRequest(server.url, model)}\n  Ctrl-C ends.\n`);
   await interrupted;
+  const timer = setTimeout(
+    () => process.stderr.write("waiting for requests under way; a second Ctrl-C ends them\n"),
+    SILENT_MS,
+  );
   await server.close();
+  clearTimeout(timer);
   model.generator.dispose();
 }
 

@@ -7,17 +7,20 @@ import { type ApiKey, checkKeyLimits, checkKeyName, hashOfKey, type KeyLimits, n
 const VERSION = 1;
 /** Its owner's alone. */
 const MODE = 0o600;
-const READABLE_BY_OTHERS = 0o044;
+const READABLE_BY_GROUP = 0o040;
+const READABLE_BY_OTHERS = 0o004;
 
 /**
- * The keys of a file. One that others than its owner may read is warned of, not refused: it has hashes alone, and
- * secrets of Kubernetes are mounted so.
+ * The keys of a file. One that others than its owner may read is warned of, not refused: it has hashes alone.
  * @throws DataError when the file is missing or is no file of keys; OptionError for limits that cannot be
  */
 export async function readKeyFile(path: string, { onWarning = warnOnConsole }: ReadOptions = {}): Promise<ApiKey[]> {
   const json = await readJson(path);
-  const { mode } = await stat(path);
-  if (process.platform !== "win32" && (mode & READABLE_BY_OTHERS) !== 0)
+  const { mode, uid } = await stat(path);
+  // a file of somebody else may be ours to read by its group alone, as secrets of Kubernetes are
+  const isOurs = uid === process.getuid?.();
+  const mask = READABLE_BY_OTHERS | (isOurs ? READABLE_BY_GROUP : 0);
+  if (process.platform !== "win32" && (mode & mask) !== 0)
     onWarning({
       where: path,
       notes: [`others may read the hashes of the keys; chmod 600 ${basename(path)} takes that from them`],

@@ -45,8 +45,8 @@ export class RequestError extends Error {
 }
 
 /**
- * Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500). What
- * that was may name files and parts of other requests: only the log has it.
+ * Any error as one for the client: what Kindling refuses is the request's fault (400), all else the server's (500).
+ * What that was may name files and parts of other requests: only the log has it.
  */
 export function asRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;

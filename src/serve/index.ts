@@ -1,18 +1,20 @@
-/** Serving by the APIs of OpenAI, Anthropic and Ollama. Imports generate/ (serve -> generate), tokenizers/, base/. */
+/**
+ * Serving by the APIs of OpenAI, Anthropic and Ollama. Imports generate/ (serve -> generate), tokenizers/, keys/,
+ * files/, base/.
+ */
 export { type AccessOptions, accessRules } from "./access.ts";
 export { type AppOptions, createApp } from "./app.ts";
-export { asRequestError, type ErrorBody, type ErrorStatus, RequestError } from "./errors.ts";
+export { asRequestError, RequestError } from "./errors.ts";
 export { type RunningServer, type ServeOptions, serve } from "./listen.ts";
 export type { RequestRecord } from "./log.ts";
 export {
+  AuditLog,
   type ConnectionOptions,
-  connectionNames,
   HttpServer,
   type LogOptions,
   type OperationOptions,
   Operations,
   type TlsOptions,
-  tlsNames,
   unpackedBodies,
 } from "./operations/index.ts";
 export { bodyText, jsonOf } from "./request-body.ts";

@@ -4,7 +4,10 @@ import { OptionError } from "../../base/index.ts";
 
 /** How long connections may take, and how many there may be. */
 export interface ConnectionOptions {
-  /** Connections at the same time. One more takes the place of the one that has asked nothing for the longest. @default 4096 */
+  /**
+   * Connections at the same time. One more takes the place of the one that has asked nothing for the longest. @default
+   * 4096
+   */
   maxConnections?: number;
   /** How long a client may take to send the headers of a request, in milliseconds. @default 10000 */
   headersTimeoutMs?: number;

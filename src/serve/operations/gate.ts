@@ -1,4 +1,5 @@
 import type { Context } from "hono";
+import { isObject } from "../../base/index.ts";
 import {
   type ApiKey,
   hashOfKey,
@@ -71,7 +72,10 @@ export class Gate {
     if (!this.ring || this.isOpen(record)) return () => ({});
     const key = this.authenticated(this.ring, c, record);
     record.key = key;
-    record.onAsked(({ model }) => requireModel(key, model));
+    record.onAsked(({ model, json }) => {
+      requireModel(key, model);
+      if (key.name !== ONLY_KEY) requireUsualPriority(json);
+    });
     const quota = this.quotas.get(key.hash);
     // what a model is not asked for costs nothing
     if (!quota || record.method !== "POST") return () => ({});
@@ -127,6 +131,17 @@ function requireModel({ name, limits: { models } }: ApiKey, model: string): void
     message: `The key "${name}" may not use the model '${model}'; it may use ${models.join(", ")}.`,
     param: "model",
     code: "model_not_allowed",
+  });
+}
+
+/** Among several keys none may put itself before the others; behind them it may. @throws RequestError 403 */
+function requireUsualPriority(json: unknown): void {
+  if (!isObject(json) || typeof json.priority !== "number" || json.priority >= 0) return;
+  throw new RequestError({
+    status: 403,
+    message: "priority: requests of one key may not go before those of others; leave it out, or ask for 0 or more.",
+    param: "priority",
+    code: "priority_not_allowed",
   });
 }
 

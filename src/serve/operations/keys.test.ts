@@ -168,6 +168,16 @@ describe("limits", () => {
   });
 });
 
+test("a key may put its requests behind those of others, not before", async () => {
+  const app = createApp(model, { keys: [apiKey("a")], apiKey: "plain" });
+  expect(await errorOf(await complete(app, bearer("a"), { priority: -1 }))).toMatchObject({
+    status: 403,
+    code: "priority_not_allowed",
+  });
+  expect((await complete(app, bearer("a"), { priority: 1 })).status).toBe(200);
+  expect((await complete(app, { authorization: "Bearer plain" }, { priority: -1 })).status).toBe(200);
+});
+
 test("requests of one key share the model as one", async () => {
   const held = heldModel(64, 4);
   const app = createApp(held, { keys: [apiKey("a"), apiKey("b")] });

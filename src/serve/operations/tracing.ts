@@ -133,11 +133,12 @@ function endSpan(span: Span, record: RequestRecord, { status, startMs, parent }:
   span.end(endMs);
 }
 
-/** The phases as far as it came. */
+/** The phases as far as it came; of one that had no turn, none. */
 function addPhases(
   { turnMs, firstTokenMs }: RequestRecord,
   { startMs, endMs, parent }: { startMs: number; endMs: number; parent: Context },
 ): void {
+  if (turnMs === undefined) return;
   const moments = [startMs, turnMs, firstTokenMs].map((moment, i) => (i === 0 || !moment ? moment : startMs + moment));
   for (const [i, name] of ["queue", "prefill", "decode"].entries()) {
     const startTime = moments[i];
