@@ -1,6 +1,6 @@
-import { OptionError } from "../base/index.ts";
-import { readKeyFile } from "../keys/index.ts";
-import { type ConnectionOptions, HttpServer, type LogOptions, type TlsOptions } from "../serve/index.ts";
+import { nearest, OptionError } from "../base/index.ts";
+import { type ApiKey, readKeyFile } from "../keys/index.ts";
+import { type ConnectionOptions, HttpServer, type LogOptions, Reloader, type TlsOptions } from "../serve/index.ts";
 import { gatewayApp } from "./app.ts";
 import type { GatewayConfig } from "./config.ts";
 import { Gateway, type GatewayOptions } from "./gateway.ts";
@@ -11,6 +11,8 @@ export interface ServeGatewayOptions extends GatewayOptions, LogOptions, Connect
   port?: number;
   /** Address to listen on. @default the configuration's */
   host?: string;
+  /** Gets a sentence when the file of keys was read again, or why it was not. @default standard error */
+  onReload?: (message: string) => void;
   /** How long requests under way may take to finish when the gateway closes, in milliseconds. @default 25000 */
   drainTimeoutMs?: number;
 }
@@ -47,7 +49,7 @@ export async function serveGateway(config: GatewayConfig, options: ServeGatewayO
       fix: "add keys to the configuration, or listen on 127.0.0.1",
     });
   }
-  const keys = config.keys && (await readKeyFile(config.keys.file));
+  const keys = await keysOf(config);
   const gateway = new Gateway(config, await openStore(config.store), rest);
   const { allowedHosts, corsOrigins } = config.server;
   const { log, logFormat, logPrompts } = rest;
@@ -63,9 +65,24 @@ export async function serveGateway(config: GatewayConfig, options: ServeGatewayO
     await gateway.close();
     throw cause;
   });
+  const { onReload = (message: string) => console.error(message) } = options;
+  const reloader = new Reloader({
+    parts: config.keys
+      ? [
+          {
+            files: [config.keys.file],
+            load: async () => operations.gate.setKeys((await keysOf(config)) ?? []),
+            isWatched: true,
+          },
+        ]
+      : [],
+    audit: () => {},
+    onReload,
+  });
   let ending: Promise<void> | undefined;
   const hurry = new AbortController();
   const end = async () => {
+    reloader.dispose();
     await server.close({
       drained: () => operations.drained(),
       farewell: () => {},
@@ -85,4 +102,26 @@ export async function serveGateway(config: GatewayConfig, options: ServeGatewayO
       return ending;
     },
   };
+}
+
+/**
+ * The keys of the file that a configuration names.
+ * @throws DataError for a file that cannot be read; OptionError for a budget or an admin whose key is not there
+ */
+async function keysOf({ keys }: GatewayConfig): Promise<ApiKey[] | undefined> {
+  if (keys === undefined) return undefined;
+  const known = await readKeyFile(keys.file);
+  const names = known.map(({ name }) => name);
+  const wanted = [...keys.admins, ...Object.keys(keys.budgets).filter((name) => name !== "*")];
+  for (const name of wanted) {
+    if (names.includes(name)) continue;
+    const near = nearest(name, names);
+    throw new OptionError({
+      where: "gateway, keys",
+      expected: `the name of a key of ${keys.file}`,
+      received: JSON.stringify(name),
+      fix: near ? `did you mean "${near}"?` : "add the key, or remove what is said of it",
+    });
+  }
+  return known;
 }

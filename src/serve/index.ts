@@ -14,6 +14,7 @@ export {
   type LogOptions,
   type OperationOptions,
   Operations,
+  Reloader,
   type TlsOptions,
   unpackedBodies,
 } from "./operations/index.ts";
