@@ -145,7 +145,14 @@ describe("a judge", () => {
 });
 
 describe("metrics", () => {
-  const prompt = (expected: string[], schema?: object) => ({ id: "1", expected, schema }) as Prompt;
+  const prompt = (expected: string[], schema?: object): Prompt => ({
+    id: "1",
+    messages: [],
+    expected,
+    schema,
+    maxTokens: undefined,
+    hash: "",
+  });
 
   test.each<[keyof typeof metrics, string, string[], number]>([
     ["exact", " 4\n", ["5", "4"], 1],

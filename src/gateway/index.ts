@@ -1,6 +1,6 @@
 /**
- * One OpenAI-compatible endpoint over several upstreams: routing, retries, caches, budgets. Imports serve/, keys/, http/,
- * files/ and base/.
+ * One OpenAI-compatible endpoint over several upstreams: routing, retries, caches, budgets. Imports serve/, keys/,
+ * http/, files/ and base/.
  */
 export { type GatewayAppOptions, gatewayApp } from "./app.ts";
 export { type ConfigOptions, type GatewayConfig, gatewayConfig, readGatewayConfig, readPrices } from "./config.ts";

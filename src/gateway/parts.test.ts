@@ -10,7 +10,7 @@ import { retryAfterMs } from "./failure.ts";
 import { type ConfigInput, gatewayConfig, readGatewayConfig } from "./index.ts";
 import { LatencyMean } from "./latency.ts";
 import { type Candidate, ordered, prefixOf } from "./routing.ts";
-import { usageOf } from "./usage.ts";
+import { laterUsage, usageOf } from "./usage.ts";
 
 const upstream = { name: "a", preset: "openai", models: ["m"] } as const;
 const KEY = `\${KEY}`;
@@ -207,6 +207,10 @@ test("usage in all its forms", () => {
   expect(usageOf({ choices: [{ usage: { prompt_tokens: 1, completion_tokens: 1, cached_tokens: 9 } }] })?.cached).toBe(
     1,
   );
+  const start = usageOf({ message: { usage: { input_tokens: 5, cache_read_input_tokens: 20, output_tokens: 1 } } });
+  expect(start).toEqual({ input: 25, cached: 20, output: 1 });
+  expect(laterUsage(start, usageOf({ usage: { output_tokens: 9 } }))).toEqual({ input: 25, cached: 20, output: 9 });
+  expect(laterUsage(undefined, undefined)).toBeUndefined();
   for (const none of [null, {}, { usage: null }, { usage: { prompt_tokens: "5" } }, [], "x"])
     expect(usageOf(none)).toBeUndefined();
 });

@@ -2,7 +2,7 @@ import { isObject } from "../base/index.ts";
 import { DONE, isErrorEvent } from "./attempt.ts";
 import type { EventBlock } from "./event-blocks.ts";
 import { UpstreamFailure } from "./failure.ts";
-import { type TokenUsage, usageOf } from "./usage.ts";
+import { laterUsage, type TokenUsage, usageOf } from "./usage.ts";
 
 /** What a stream was, when it has ended. */
 export interface StreamEnd {
@@ -111,7 +111,7 @@ export class EventRelay {
     this.options.onBlock(block);
     if (!data.includes('"usage"')) return block.bytes;
     const json = parsed(data);
-    this.usage = usageOf(json) ?? this.usage;
+    this.usage = laterUsage(this.usage, usageOf(json));
     const { isChoices, wantsUsage } = this.options;
     return isChoices && !wantsUsage && json ? withoutUsage(json) : block.bytes;
   }

@@ -26,9 +26,18 @@ export function usageOf(answer: unknown): TokenUsage | undefined {
   const output = count(usage.completion_tokens) ?? count(usage.output_tokens);
   if (input === undefined && output === undefined) return undefined;
   const details = [usage.prompt_tokens_details, usage.input_tokens_details].find(isObject);
-  const cached =
-    count(details?.cached_tokens) ?? count(usage.prompt_cache_hit_tokens) ?? count(usage.cached_tokens) ?? 0;
-  return { input: input ?? 0, cached: Math.min(cached, input ?? 0), output: output ?? 0 };
+  // Anthropic counts what it reads from its cache, and writes there, apart
+  const read = count(usage.cache_read_input_tokens) ?? 0;
+  const written = count(usage.cache_creation_input_tokens) ?? 0;
+  const hits = count(details?.cached_tokens) ?? count(usage.prompt_cache_hit_tokens) ?? count(usage.cached_tokens);
+  const whole = (input ?? 0) + read + written;
+  return { input: whole, cached: Math.min(hits ?? read, whole), output: output ?? 0 };
+}
+
+/** What two events of a stream tell together: some tell the prompt at the beginning and the answer at the end. */
+export function laterUsage(before: TokenUsage | undefined, now: TokenUsage | undefined): TokenUsage | undefined {
+  if (before === undefined || now === undefined) return now ?? before;
+  return { ...(now.input > 0 ? now : before), output: Math.max(before.output, now.output) };
 }
 
 /** Characters of a token, on the low side for English: what nobody counted is rather taken for too much. */
