@@ -62,10 +62,9 @@ function replayed(answering: Answering, { isStreamed, bytes }: CachedAnswer, res
   return c.body(new Uint8Array(bytes), 200, { "content-type": "application/json" });
 }
 
-async function* blocksOf(bytes: Uint8Array): AsyncGenerator<EventBlock, void, void> {
+async function* blocksOf(bytes: Uint8Array): AsyncGenerator<EventBlock[], void, void> {
   const blocks = new EventBlocks();
-  yield* blocks.push(bytes);
-  yield* blocks.end();
+  yield [...blocks.push(bytes), ...blocks.end()];
 }
 
 function passedOn(answering: Answering, forwarded: Forwarded, look: CacheLook | undefined): Response {
@@ -108,7 +107,7 @@ const statusOf = ({ outcome }: StreamEnd) => (outcome === "complete" ? 200 : out
 
 function stream(
   { c, gateway, request, leave }: Answering,
-  blocks: AsyncGenerator<EventBlock, void, void>,
+  blocks: AsyncGenerator<EventBlock[], void, void>,
   onEnd: (end: StreamEnd) => void,
   onBlock: (block: EventBlock) => void = () => {},
 ): Response {

@@ -19,7 +19,7 @@ export interface Call {
 /** An answer that begins well. Whoever reads a stream reads it to its end or returns from it. */
 export type UpstreamAnswer =
   | { kind: "json"; bytes: Buffer; json: unknown }
-  | { kind: "events"; blocks: AsyncGenerator<EventBlock, void, void> }
+  | { kind: "events"; blocks: AsyncGenerator<EventBlock[], void, void> }
   | { kind: "bytes"; contentType: string; bytes: AsyncGenerator<Uint8Array, void, void> };
 
 /** Bytes of an answer that is read whole: embeddings of thousands of texts, pictures in base64. */
@@ -179,32 +179,33 @@ async function* chunksOf(reading: Reading): AsyncGenerator<Uint8Array, void, voi
   }
 }
 
-/** The events up to the one that says that all is said. */
-async function* blocksOf(reading: Reading): AsyncGenerator<EventBlock, void, void> {
+/** The events up to the one that says that all is said, those that came together in one list. */
+async function* blocksOf(reading: Reading): AsyncGenerator<EventBlock[], void, void> {
   const blocks = new EventBlocks();
   const chunks = chunksOf(reading);
   for await (const bytes of chunks) {
-    for (const block of blocks.push(bytes)) {
-      reading.isDone ||= block.data === DONE;
-      yield block;
-    }
+    const events = blocks.push(bytes);
+    reading.isDone = events.some(({ data }) => data === DONE);
+    if (events.length > 0) yield events;
     if (reading.isDone) return;
   }
-  yield* blocks.end();
+  const rest = blocks.end();
+  if (rest.length > 0) yield rest;
 }
 
 /** Waits for the first event; comments before it are kept. @throws UpstreamFailure for an error, or where none comes */
 async function withFirst(
-  blocks: AsyncGenerator<EventBlock, void, void>,
+  blocks: AsyncGenerator<EventBlock[], void, void>,
   name: string,
-): Promise<AsyncGenerator<EventBlock, void, void>> {
-  const first: EventBlock[] = [];
+): Promise<AsyncGenerator<EventBlock[], void, void>> {
+  const first: EventBlock[][] = [];
   for (;;) {
     const { done, value } = await blocks.next();
     if (done) throw invalid(name, "a stream without an event");
     first.push(value);
-    if (value.data === undefined) continue;
-    if (!isErrorEvent(value.data)) return prepended(first, blocks);
+    const data = value.find((block) => block.data !== undefined)?.data;
+    if (data === undefined) continue;
+    if (!isErrorEvent(data)) return prepended(first, blocks);
     await blocks.return();
     throw unwell("upstream_error", `${name} sent an error in place of its answer.`);
   }

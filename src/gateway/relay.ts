@@ -40,7 +40,7 @@ const event = (data: string) => utf8.encode(`data: ${data}\n\n`);
  */
 export class EventRelay {
   readonly body: ReadableStream<Uint8Array>;
-  private readonly blocks: AsyncGenerator<EventBlock, void, void>;
+  private readonly blocks: AsyncGenerator<EventBlock[], void, void>;
   private readonly options: RelayOptions;
   private usage: TokenUsage | undefined;
   private events = 0;
@@ -49,7 +49,7 @@ export class EventRelay {
   private isEnded = false;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(blocks: AsyncGenerator<EventBlock, void, void>, options: RelayOptions) {
+  constructor(blocks: AsyncGenerator<EventBlock[], void, void>, options: RelayOptions) {
     this.blocks = blocks;
     this.options = options;
     this.body = new ReadableStream(
@@ -65,9 +65,7 @@ export class EventRelay {
         const { done, value } = await this.blocks.next();
         if (this.isEnded) return;
         if (done) return this.finish(controller);
-        const bytes = this.passed(value);
-        if (bytes === undefined) continue;
-        controller.enqueue(bytes);
+        if (!this.send(value, controller)) continue;
         this.timer = setTimeout(() => this.lose("stalled"), this.options.stalledTimeoutMs);
         return;
       }
@@ -78,6 +76,20 @@ export class EventRelay {
       this.fail(controller, code, message);
       await this.blocks.return();
     }
+  }
+
+  /** Sends events that came together as one piece; whether there was something to send. */
+  private send(blocks: readonly EventBlock[], controller: ReadableStreamDefaultController<Uint8Array>): boolean {
+    const parts: Uint8Array[] = [];
+    try {
+      for (const block of blocks) {
+        const bytes = this.passed(block);
+        if (bytes) parts.push(bytes);
+      }
+    } finally {
+      if (parts.length > 0) controller.enqueue(Buffer.concat(parts)); // also what is before an error
+    }
+    return parts.length > 0;
   }
 
   private finish(controller: ReadableStreamDefaultController<Uint8Array>): void {
