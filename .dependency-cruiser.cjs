@@ -24,8 +24,11 @@ const below = {
   generate: ["base", "ir", "ops", "files", "tensor", "nn", "models", "peft", "tokenizers"],
   pipelines: ["base", "ir", "files", "hub", "tensor", "models", "generate", "tokenizers", "processors"],
   keys: ["base", "files"],
+  http: ["base"],
   serve: ["base", "files", "keys", "generate", "tokenizers", "processors", "pipelines"],
-  "load-test": ["base", "files"],
+  gateway: ["base", "files", "keys", "http", "serve"],
+  compare: ["base", "files", "http", "load-test", "gateway"],
+  "load-test": ["base", "files", "http"],
   cli: [
     "base",
     "ir",
@@ -40,8 +43,11 @@ const below = {
     "generate",
     "pipelines",
     "keys",
+    "http",
     "serve",
     "load-test",
+    "gateway",
+    "compare",
   ],
 };
 

@@ -6,10 +6,12 @@ import { defaultRunConfig } from "../train/index.ts";
 import { addBenchServe } from "./bench-serve.ts";
 import { addChat } from "./chat/command.ts";
 import { typed } from "./command.ts";
+import { addCompare } from "./compare.ts";
 import { applyConfig } from "./config-file.ts";
 import { convertCommand, targetFormats } from "./convert.ts";
 import { useDevice } from "./device.ts";
 import { doctorCommand } from "./doctor.ts";
+import { addGateway } from "./gateway.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { addKeys } from "./keys.ts";
@@ -296,6 +298,17 @@ export function createProgram(): Command {
     .version(version)
     .showSuggestionAfterError()
     .showHelpAfterError("(add --help for the options)");
-  for (const add of [addTraining, addWriting, addKeys, addStart, addMeasuring, addFiles, addLibrary]) add(program);
+  const parts = [
+    addTraining,
+    addWriting,
+    addKeys,
+    addStart,
+    addMeasuring,
+    addGateway,
+    addCompare,
+    addFiles,
+    addLibrary,
+  ];
+  for (const add of parts) add(program);
   return program;
 }
