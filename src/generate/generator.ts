@@ -1,20 +1,29 @@
-import { checkOptions, DataError, merged, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, OptionError } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
-import type { EmbeddedPrompt } from "./cached-text.ts";
+import type { EmbeddedPrompt } from "./causal-decoder.ts";
 import { ContextLengthError } from "./context-length.ts";
 import { type DeviceCacheOptions, requireCacheOptions } from "./device-cache.ts";
 import { CausalRows } from "./engine/causal-rows.ts";
 import { CausalSlots } from "./engine/causal-slots.ts";
 import { Engine, type EngineLoad } from "./engine/engine.ts";
-import { type ContextLimits, roomOfEmbedded, type Sequence } from "./engine/sequence.ts";
+import { type ContextLimits, requirePlace, roomOfEmbedded, type Sequence } from "./engine/sequence.ts";
+import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
+import type { FinishReason } from "./finish-reason.ts";
 import { generationSettingNames } from "./generation-config.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
-import type { FinishReason, RowToken } from "./write-texts.ts";
+
+/** Who goes first where texts wait for one another. */
+export interface PlaceOptions {
+  /** Texts of a higher one go first, and take the place of others where there is none. @default 0 */
+  priority?: number;
+  /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
+  group?: string;
+}
 
 /** How a text is continued: how tokens are picked, where it ends, and what happens when the context is full. */
-export interface GenerateOptions extends Omit<PickOptions, "times"> {
+export interface GenerateOptions extends Omit<PickOptions, "times">, PlaceOptions {
   /**
    * When the context is full, forget the older half of it and go on, rather than refuse what will not fit. @default
    * false
@@ -22,10 +31,6 @@ export interface GenerateOptions extends Omit<PickOptions, "times"> {
   contextShift?: boolean;
   /** Ends the text, and the run under way before its next operator (by onnxruntime-node and in pages, at its end). */
   signal?: AbortSignal;
-  /** Texts of a higher one go first, and take the place of others where there is none. @default 0 */
-  priority?: number;
-  /** Whose text it is: who waits shares the model evenly with others, however many texts each has. @default "" */
-  group?: string;
 }
 
 export const pickOptionNames = [
@@ -42,7 +47,7 @@ export const pickOptionNames = [
 ] as const;
 /** Those of one of several texts: they are written, and ended, together. */
 export const rowOptionNames = pickOptionNames.filter((name) => name !== "signal");
-const placeNames = ["priority", "group"] as const;
+export const placeNames = ["priority", "group"] as const;
 
 /** One of several texts: its prompt, with what is its own of the settings. */
 export interface BatchPrompt extends Omit<GenerateOptions, "signal"> {
@@ -144,7 +149,7 @@ export class Generator {
         const device = defaultDevice();
         return (await device.sharesMemory)
           ? new CausalSlots(model, { ...cache, device })
-          : new CausalRows(model, cache);
+          : new CausalRows(model, { ...cache, maxLength: contextLength });
       },
     });
   }
@@ -183,13 +188,8 @@ export class Generator {
   ): AsyncGenerator<RowToken, FinishReason[], void> {
     const pickers = prompts.map((prompt) => this.pickerOf(prompt));
     const sequences = prompts.map((prompt, i) => this.sequenceWith(prompt, pickers[i], signal));
-    const tokens = merged(sequences.map(tokensOf));
     try {
-      for (;;) {
-        const next = await tokens.next();
-        if (next.done) return next.value;
-        yield { row: next.value.index, id: next.value.value };
-      }
+      return yield* rowTokensOf(sequences.map(tokensOf));
     } finally {
       for (const sequence of sequences) sequence.abandon();
     }
@@ -210,7 +210,7 @@ export class Generator {
   /** @throws as `generate` */
   private pickerOf({ ids, embedded, contextShift = false, priority, group, ...settings }: BatchPrompt): TokenPicker {
     checkOptions("generate", settings, rowOptionNames);
-    requireOptionTypes({ priority, group });
+    requirePlace({ priority, group });
     this.checkPrompt(ids);
     const room = roomOfEmbedded(this.limits);
     if (embedded && ids.length > room) throw new ContextLengthError({ promptTokens: ids.length, contextLength: room });
@@ -234,37 +234,6 @@ export class Generator {
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.engine.dispose();
-  }
-}
-
-function requireOptionTypes({ priority = 0, group = "" }: Pick<GenerateOptions, "priority" | "group">): void {
-  const require = (isFine: boolean, expected: string, received: unknown) => {
-    if (!isFine)
-      throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
-  };
-  require(Number.isFinite(priority), "priority to be a number", priority);
-  require(typeof group === "string", "group to be a text", group);
-}
-
-/** Texts whose readers were dropped in the middle. */
-const dropped = new FinalizationRegistry<Sequence>((sequence) => sequence.abandon());
-
-/** The tokens of a sequence, which ends when nobody asks any more. */
-function tokensOf(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
-  const tokens = writtenTokens(sequence);
-  dropped.register(tokens, sequence);
-  return tokens;
-}
-
-async function* writtenTokens(sequence: Sequence): AsyncGenerator<number, FinishReason, void> {
-  try {
-    for (;;) {
-      const event = await sequence.next();
-      if ("reason" in event) return event.reason;
-      yield event.id;
-    }
-  } finally {
-    sequence.abandon();
   }
 }
 

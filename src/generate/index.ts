@@ -11,7 +11,7 @@ export {
   searchBeams,
   searchContrastive,
 } from "./beams/index.ts";
-export type { EmbeddedPrompt } from "./cached-text.ts";
+export type { EmbeddedPrompt } from "./causal-decoder.ts";
 export {
   addEvent,
   type CallGrammar,
@@ -56,6 +56,8 @@ export {
 export { ContextLengthError } from "./context-length.ts";
 export { EncodedSource } from "./encoded-source.ts";
 export type { EngineLoad } from "./engine/engine.ts";
+export type { RowToken } from "./engine/sequence-tokens.ts";
+export type { FinishReason } from "./finish-reason.ts";
 export {
   type FollowedSettings,
   type GenerationSettings,
@@ -117,4 +119,3 @@ export { SpeechSettings, type SpeechTask } from "./speech-settings.ts";
 export { generateText, type TextOptions, type TextPiece } from "./text.ts";
 export { type AnswerLimit, type PickedModel, type PickOptions, TokenPicker } from "./token-picker.ts";
 export { Candidates, type LogitsWarper, type SamplingLimits, warpersOf } from "./warpers/index.ts";
-export type { FinishReason, RowToken } from "./write-texts.ts";

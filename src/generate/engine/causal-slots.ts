@@ -1,6 +1,6 @@
 import type { CausalLM } from "../../models/index.ts";
 import { type CompiledFunction, compile, type Device, type Tensor } from "../../tensor/index.ts";
-import { type CausalContext, causalDecoder, positionsOf } from "../cached-text.ts";
+import { type CausalContext, causalDecoder, positionsOf } from "../causal-decoder.ts";
 import { i32 } from "../decoder-runner.ts";
 import { lastLogits, rowsOf } from "../decoder-step.ts";
 import type { DeviceCacheOptions } from "../device-cache.ts";

@@ -1,7 +1,8 @@
-import { onAbort } from "../../base/index.ts";
-import type { EmbeddedPrompt } from "../cached-text.ts";
+import { OptionError, onAbort } from "../../base/index.ts";
+import type { EmbeddedPrompt } from "../causal-decoder.ts";
+import type { SequenceSource } from "../encoded-source.ts";
+import type { FinishReason } from "../finish-reason.ts";
 import type { TokenPicker } from "../token-picker.ts";
-import type { FinishReason } from "../write-texts.ts";
 
 /** What one text needs to be written. */
 export interface SequenceOptions {
@@ -11,6 +12,8 @@ export interface SequenceOptions {
   picker: TokenPicker;
   /** What is in the place of some tokens of the prompt. @default nothing */
   embedded?: EmbeddedPrompt;
+  /** Of encoder-decoders: what it is written of. */
+  source?: SequenceSource;
   /** Texts of a higher one go first. @default 0 */
   priority?: number;
   /** Whose text it is: those who wait share the model evenly. @default "" */
@@ -42,6 +45,7 @@ interface Asker {
 export class Sequence {
   readonly picker: TokenPicker;
   readonly embedded: EmbeddedPrompt | undefined;
+  readonly source: SequenceSource | undefined;
   readonly priority: number;
   readonly group: string;
   readonly signal: AbortSignal | undefined;
@@ -69,9 +73,10 @@ export class Sequence {
 
   /** @param onChange called when somebody asks for a token, or nobody will any more */
   constructor(options: SequenceOptions, limits: ContextLimits, onChange: (sequence: Sequence) => void) {
-    const { prompt, picker, embedded, priority = 0, group = "", signal } = options;
+    const { prompt, picker, embedded, source, priority = 0, group = "", signal } = options;
     this.picker = picker;
     this.embedded = embedded;
+    this.source = source;
     this.priority = priority;
     this.group = group;
     this.signal = signal;
@@ -183,3 +188,13 @@ export function commonSignal(sequences: readonly Sequence[]): AbortSignal | unde
 /** Tokens that a prompt with images and its answer may have: nothing of it can be read again. */
 export const roomOfEmbedded = ({ contextLength, cacheLimit = Number.POSITIVE_INFINITY }: ContextLimits): number =>
   Math.min(contextLength, cacheLimit);
+
+/** @throws OptionError for what is no priority or group */
+export function requirePlace({ priority = 0, group = "" }: Pick<SequenceOptions, "priority" | "group">): void {
+  const require = (isFine: boolean, expected: string, received: unknown) => {
+    if (!isFine)
+      throw new OptionError({ where: "generate", expected, received: String(received), fix: "leave it out" });
+  };
+  require(Number.isFinite(priority), "priority to be a number", priority);
+  require(typeof group === "string", "group to be a text", group);
+}
