@@ -1,4 +1,4 @@
-import { checkOptions, DataError, OptionError } from "../base/index.ts";
+import { checkOptions, DataError, numberRules, OptionError, requireNumbers } from "../base/index.ts";
 import type { CausalLM } from "../models/index.ts";
 import { defaultDevice } from "../tensor/index.ts";
 import type { EmbeddedPrompt } from "./causal-decoder.ts";
@@ -11,6 +11,8 @@ import { type ContextLimits, requirePlace, roomOfEmbedded, type Sequence } from 
 import { type RowToken, rowTokensOf, tokensOf } from "./engine/sequence-tokens.ts";
 import type { FinishReason } from "./finish-reason.ts";
 import { generationSettingNames } from "./generation-config.ts";
+import type { TokenLogprobs } from "./log-probabilities.ts";
+import { PromptScorer, type ScoreOptions } from "./prompt-scorer.ts";
 import { requireTokenIds } from "./token-ids.ts";
 import { type AnswerLimit, type PickOptions, TokenPicker } from "./token-picker.ts";
 
@@ -103,6 +105,7 @@ export class Generator {
   readonly maxSequences: number;
   private readonly engine: Engine;
   private readonly limits: ContextLimits;
+  private readonly scorer: PromptScorer;
 
   /** @throws OptionError for a context longer than the model's, and for unknown options */
   constructor(model: CausalLM, options: GeneratorOptions = {}) {
@@ -142,6 +145,7 @@ export class Generator {
     this.maxSequences = counts.maxSequences;
     this.limits = { contextLength, cacheLimit: model.cacheLimit };
     const cache = { ...counts, contextLength, cacheDtype, initialRoom };
+    this.scorer = new PromptScorer(model, { ...counts, cacheDtype, initialRoom, maxLength: contextLength });
     this.engine = new Engine({
       ...counts,
       limits: this.limits,
@@ -195,6 +199,22 @@ export class Generator {
     }
   }
 
+  /**
+   * How probable each token of a text is after those before it, in nats, before any setting; NaN for the first. Texts
+   * that are being written get their tokens in between; calls wait for one another.
+   * @throws ContextLengthError for a text longer than the context; DataError for an empty one or an id outside the
+   *   vocabulary; OptionError for wrong options; the signal's reason
+   */
+  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<TokenLogprobs[]> {
+    checkOptions("score", options, ["topLogprobs", "signal"]);
+    const { topLogprobs = 0 } = options;
+    requireNumbers("score", { topLogprobs }, { topLogprobs: numberRules.wholeNumber });
+    this.checkPrompt(ids);
+    const { contextLength } = this;
+    if (ids.length > contextLength) throw new ContextLengthError({ promptTokens: ids.length, contextLength });
+    return this.scorer.score(ids, options);
+  }
+
   private sequenceOf(prompt: BatchPrompt, signal: AbortSignal | undefined): Sequence {
     return this.sequenceWith(prompt, this.pickerOf(prompt), signal);
   }
@@ -234,6 +254,7 @@ export class Generator {
   /** Frees the caches and compiled graphs. The model is left: whoever loaded it disposes of it. */
   dispose(): void {
     this.engine.dispose();
+    this.scorer.dispose();
   }
 }
 

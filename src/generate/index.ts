@@ -89,6 +89,7 @@ export { languageCode, languageName } from "./languages.ts";
 export type { TokenLogprob, TokenLogprobs } from "./log-probabilities.ts";
 export { type GeneratedObject, generateObject, type ObjectOptions } from "./object.ts";
 export type { PenaltySettings } from "./penalty-settings.ts";
+export { type PerplexityOptions, perplexity } from "./perplexity.ts";
 export {
   type GenerationRules,
   type LogitsProcessor,
@@ -96,6 +97,7 @@ export {
   processorsOf,
   type TimeRule,
 } from "./processors/index.ts";
+export type { ScoreOptions } from "./prompt-scorer.ts";
 export { freshSeed, indexOfLargest, Sampler, type SamplingOptions } from "./sampler.ts";
 export { SearchGenerator, type SearchGeneratorOptions, type SearchOptions } from "./search-generator.ts";
 export type { BuiltWays, SearchSettings } from "./search-settings.ts";

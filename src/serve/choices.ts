@@ -47,7 +47,10 @@ export async function completionJob(service: Service, request: CompletionRequest
   const choices = prompts.flatMap((prompt, i) => {
     const maxNewTokens = maxTokens ?? Math.min(DEFAULT_COMPLETION_TOKENS, contextLength - prompt.length);
     const options = { ...textOptions(service, request, maxNewTokens, []), grammar, topLogprobs };
-    return choicesOf(prompt, options, answers).map((choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i] }));
+    const echoLogprobs = echoLogprobsOf(service, request, prompt, signal);
+    return choicesOf(prompt, options, answers).map(
+      (choice): Omit<Choice, "index"> => ({ ...choice, echo: echoes[i], echoLogprobs }),
+    );
   });
   const job = jobOf(choices, prompts, request, () =>
     completionShapes({
@@ -58,6 +61,21 @@ export async function completionJob(service: Service, request: CompletionRequest
     }),
   );
   return answers > n ? { ...job, best: n } : job;
+}
+
+/** How probable the tokens of a prompt are that is repeated, once for all its answers; undefined where nobody asks. */
+function echoLogprobsOf(
+  { model: { generator } }: Service,
+  { echo, logprobs: topLogprobs }: CompletionRequest,
+  prompt: readonly number[],
+  signal: AbortSignal,
+): Choice["echoLogprobs"] {
+  if (!echo || topLogprobs === undefined) return undefined;
+  let scored: ReturnType<typeof generator.score> | undefined;
+  return () => {
+    scored ??= generator.score(prompt, { topLogprobs, signal });
+    return scored;
+  };
 }
 
 /** What the template makes a prompt of. @throws RequestError naming the field that is wrong */
